@@ -1,0 +1,48 @@
+"""Every owner's migrations and rights, for `switchyard migrate`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import asyncpg
+
+from contracts.cards import CARDS
+from contracts.catalogue import DESK
+from runtime.migrate import Owner, ensure_role, grant_work, migrate
+
+ROOT = Path(__file__).resolve().parent.parent
+INBOX = ROOT / "runtime" / "migrations" / "inbox"
+VAULT = ROOT / "runtime" / "migrations" / "vault"
+DESK_TABLES = ROOT / "services" / "orchestrator" / "desk" / "migrations"
+
+Password = Callable[[str], str | None]
+"""The password of a role; None where roles log in with IAM."""
+
+
+def work_owners() -> tuple[Owner, ...]:
+    """The schemas of the work database: the desk's, one for each agent, and the vault."""
+    agents = tuple(Owner(node, (INBOX,), node) for node in CARDS)
+    return (Owner(DESK, (DESK_TABLES,), DESK), *agents, Owner("vault", (VAULT,), DESK))
+
+
+async def migrate_work(url: str, *, password_for: Password, iam: bool = False) -> list[str]:
+    """Bring the work database up to date; return what was applied. `url` is its owner's."""
+    connection = await asyncpg.connect(url)
+    try:
+        for node in (DESK, *CARDS):
+            await ensure_role(connection, node, password=password_for(node), iam=iam)
+        applied = await migrate(connection, work_owners())
+        for owner in work_owners():
+            if owner.schema != "vault":
+                await grant_work(connection, owner)
+        # Only the desk makes keys; only agents whose card opens something read them; nobody changes one.
+        await connection.execute("grant usage on schema vault to desk")
+        await connection.execute("grant select, insert, update (tenant) on vault.subject_key to desk")
+        for card in CARDS.values():
+            if card.opens:
+                await connection.execute(f'grant usage on schema vault to "{card.name}"')
+                await connection.execute(f'grant select on vault.subject_key to "{card.name}"')
+        return applied
+    finally:
+        await connection.close()

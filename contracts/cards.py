@@ -1,0 +1,84 @@
+"""Agent cards: what each agent is for, what it may open, what it may call.
+
+Triage reads the purposes and examples; the vault reads `opens`; IAM statements and secrets follow from `vendors` and
+`reaches`. A card is the first of the five steps to a new agent (see README).
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from contracts.fields import Contract, Name, Sentence, TypeName
+
+Vendor = Literal["bedrock", "openai"]
+
+
+class AgentCard(Contract):
+    """One agent, as others may know it."""
+
+    name: Name
+    kind: Literal["specialist", "internal"] = Field(description="Triage chooses among specialists only.")
+    purpose: Sentence
+    examples: tuple[Sentence, ...] = Field(default=(), description="Questions that it answers.")
+    not_for: tuple[Sentence, ...] = Field(default=(), description="Near misses that it does not answer.")
+    consumes: tuple[TypeName, ...]
+    emits: tuple[TypeName, ...]
+    tools: tuple[Name, ...] = ()
+    vendors: tuple[Vendor, ...] = Field(default=(), description="Model vendors it may call, primary first.")
+    opens: tuple[Name, ...] = Field(default=(), description="Names of the sealed artefacts that it may open.")
+    reaches: tuple[Literal["snowflake"], ...] = Field(default=(), description="Systems outside AWS that it calls.")
+
+
+TRIAGE = AgentCard(
+    name="triage",
+    kind="internal",
+    purpose="Chooses the specialist whose card fits a question, or says that none does.",
+    consumes=("ChooseAgent",),
+    emits=("AgentChosen", "NoAgentFits", "TaskFailed"),
+    vendors=("bedrock", "openai"),
+    opens=("question",),
+)
+
+TEXT_TO_SQL = AgentCard(
+    name="text_to_sql",
+    kind="specialist",
+    purpose=(
+        "Answers questions about wells, monthly production, downtime, work orders and technicians by querying the "
+        "operator's warehouse (Snowflake) as the asking user. Read only."
+    ),
+    examples=(
+        "Which ten wells produced the most oil in June 2026?",
+        "How many hours of downtime did the Wolfcamp wells have last quarter, by cause?",
+        "Which open work orders are assigned to technicians in Midland?",
+    ),
+    not_for=(
+        "Fitting decline curves or forecasting reserves.",
+        "Planning a technician's route for the day.",
+        "Changing, deleting or creating any record.",
+    ),
+    consumes=("AnswerQuestion",),
+    emits=("FindingsReady", "TaskFailed"),
+    tools=("list_tables", "describe_table", "check_sql"),
+    vendors=("bedrock", "openai"),
+    opens=("question", "findings"),
+    reaches=("snowflake",),
+)
+
+DRAFTER = AgentCard(
+    name="drafter",
+    kind="internal",
+    purpose="Writes the answer from the specialists' findings and cites each one that it uses.",
+    consumes=("DraftAnswer",),
+    emits=("AnswerDrafted", "TaskFailed"),
+    vendors=("bedrock", "openai"),
+    opens=("question", "findings", "answer"),
+)
+
+CARDS: dict[str, AgentCard] = {card.name: card for card in (TRIAGE, TEXT_TO_SQL, DRAFTER)}
+
+
+def specialists() -> tuple[AgentCard, ...]:
+    """The cards that triage may choose from, by name."""
+    return tuple(sorted((card for card in CARDS.values() if card.kind == "specialist"), key=lambda card: card.name))

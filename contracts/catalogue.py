@@ -1,0 +1,99 @@
+"""The catalogue: every event type, who may emit it and who gets it.
+
+Rules, queues, policies, schemas and the AsyncAPI document are generated from here; consumers check what they receive
+against it. A breaking change is a new version beside the old one, never an edit.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from contracts.cards import CARDS, specialists
+from contracts.events import desk, drafter, failures, router, triage, upstream
+from contracts.events import specialists as found
+from contracts.fields import Contract
+
+DESK, ROUTER, AUDIT = "desk", "router", "audit"
+WORLD = "world"
+"""`node_to` of an event that no service of ours consumes: upstream systems subscribe to it with a rule of their own."""
+
+UPSTREAM_PREFIX = "upstream."
+"""EventBridge source prefix of every system that submits cases."""
+
+
+Flow = tuple[str, str]
+
+
+def _flows(producers: tuple[str, ...], *consumers: str) -> tuple[Flow, ...]:
+    return tuple((producer, consumer) for producer in producers for consumer in consumers)
+
+
+@dataclass(frozen=True)
+class EventType:
+    """One version of one event type, and the (producer, consumer) pairs between which it may travel.
+
+    `stateful`: it hands out, or returns, the router's sealed state. `terminal`: it ends its case.
+    """
+
+    payload: type[Contract]
+    flows: tuple[Flow, ...]
+    version: int = 1
+    stateful: bool = False
+    terminal: bool = False
+
+    @property
+    def name(self) -> str:
+        """The type as it stands in the envelope and in EventBridge's detail-type."""
+        return self.payload.__name__
+
+    @property
+    def producers(self) -> tuple[str, ...]:
+        """Who may emit it, sorted."""
+        return tuple(sorted({producer for producer, _ in self.flows}))
+
+    @property
+    def consumers(self) -> tuple[str, ...]:
+        """Who handles it, sorted."""
+        return tuple(sorted({consumer for _, consumer in self.flows}))
+
+
+_FOUND_BY = tuple(card.name for card in specialists())
+_AGENTS = tuple(CARDS)
+
+_TYPES = (
+    EventType(upstream.CaseSubmitted, ((UPSTREAM_PREFIX, DESK),)),
+    EventType(desk.CaseOpened, ((DESK, ROUTER),)),
+    EventType(router.ChooseAgent, ((ROUTER, "triage"),), stateful=True),
+    EventType(triage.AgentChosen, (("triage", ROUTER),), stateful=True),
+    EventType(triage.NoAgentFits, (("triage", ROUTER),), stateful=True),
+    EventType(router.AnswerQuestion, _flows((ROUTER,), *_FOUND_BY), stateful=True),
+    EventType(found.FindingsReady, _flows(_FOUND_BY, ROUTER), stateful=True),
+    EventType(router.DraftAnswer, ((ROUTER, "drafter"),), stateful=True),
+    EventType(drafter.AnswerDrafted, (("drafter", ROUTER),), stateful=True),
+    EventType(router.CloseCase, ((ROUTER, DESK),)),
+    # An agent's failure goes to the router's failure edge; the router's own goes to close, never back to the router.
+    EventType(failures.TaskFailed, (*_flows(_AGENTS, ROUTER), (ROUTER, DESK))),
+    EventType(desk.CaseClosed, ((DESK, WORLD),), terminal=True),
+    EventType(desk.SubmissionRejected, ((DESK, WORLD),), terminal=True),
+)
+
+CATALOGUE: dict[tuple[str, int], EventType] = {(type_.name, type_.version): type_ for type_ in _TYPES}
+LATEST: dict[type[Contract], EventType] = {type_.payload: type_ for type_ in _TYPES}
+NODES: tuple[str, ...] = (ROUTER, DESK, *_AGENTS, AUDIT)
+"""Every consumer: each has its own queue, dead-letter queue, process and role."""
+
+
+def sources_for(consumer: str) -> tuple[str, ...]:
+    """The nodes whose events `consumer` may receive, sorted."""
+    flows = (flow for type_ in _TYPES for flow in type_.flows)
+    return tuple(sorted({source for source, target in flows if target == consumer} - {UPSTREAM_PREFIX}))
+
+
+def types_for(consumer: str) -> tuple[EventType, ...]:
+    """The event types that `consumer` handles."""
+    return tuple(type_ for type_ in _TYPES if consumer in type_.consumers)
+
+
+def types_from(producer: str) -> tuple[EventType, ...]:
+    """The event types that `producer` may emit."""
+    return tuple(type_ for type_ in _TYPES if producer in type_.producers)

@@ -1,0 +1,21 @@
+"""The digest that makes a case a hash chain."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+from contracts.canonical import canonical
+
+NOT_CONTENT = frozenset({"digest", "occurred_at", "trace", "attachments"})
+"""Envelope fields outside the digest: itself, clock and transport facts, and the places of artefacts."""
+
+
+def digest_of(event: dict[str, Any]) -> str:
+    """SHA-256, in hex, over the RFC 8785 form of the event *as received*, without `NOT_CONTENT`.
+
+    Unknown fields are covered, so a consumer with an older contract computes the same digest.
+    Raises `InvalidEvent` for what has no canonical form.
+    """
+    content = {name: value for name, value in event.items() if name not in NOT_CONTENT}
+    return hashlib.sha256(canonical(content)).hexdigest()

@@ -1,0 +1,34 @@
+"""Why an event or a submission is refused."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Refusal(StrEnum):
+    """What kind of refusal it is; the kind decides what happens to the message."""
+
+    MALFORMED = "malformed"  # not JSON, or not an envelope: nothing in it can be trusted, so quarantine
+    FORGED = "forged"  # source, digest or seal does not hold: integrity alarm and quarantine, the case goes on
+    UNKNOWN = "unknown"  # a type or version this consumer does not know: the case ends, naming it
+    INVALID = "invalid"  # an authentic event whose payload does not fit its contract: the case ends, naming the field
+    TOO_LARGE = "too_large"  # over a size limit
+
+
+class InvalidEvent(ValueError):
+    """The event cannot be accepted. `field` names the culprit as a dotted path, `remedy` says what to do.
+
+    The message never quotes the offending value: it may be personal data.
+    """
+
+    def __init__(self, refusal: Refusal, message: str, *, field: str | None = None, remedy: str | None = None) -> None:
+        super().__init__(message)
+        self.refusal = refusal
+        self.message = message
+        self.field = field
+        self.remedy = remedy
+
+    def __str__(self) -> str:
+        where = f" (field {self.field})" if self.field else ""
+        fix = f" Remedy: {self.remedy}" if self.remedy else ""
+        return f"{self.refusal}: {self.message}{where}.{fix}"

@@ -1,0 +1,1 @@
+"""The payloads, one file per producer."""

@@ -1,0 +1,20 @@
+"""The failure that any consumer may emit."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from contracts.fields import Code, Contract, Count, Sentence, TypeName, Uuid
+
+
+class TaskFailed(Contract):
+    """A task ended without a result. It carries ids and reasons, no state: the message may have been unreadable."""
+
+    task: Uuid = Field(description="The event_id of the command that failed.")
+    task_type: TypeName
+    code: Code
+    message: Sentence
+    field: str | None = Field(default=None, max_length=200)
+    remedy: Sentence | None = None
+    attempts: Count = Field(description="How often a handler was started.")
+    causes: tuple[Sentence, ...] = Field(default=(), description="What lay beneath, nearest first.")

@@ -1,0 +1,15 @@
+"""What every specialist emits when it has found something."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from contracts.fields import Artefact, Contract, Count
+
+
+class FindingsReady(Contract):
+    """What the specialist found, as artefacts; the counts may be shown without opening them."""
+
+    findings: tuple[Artefact, ...] = Field(min_length=1)
+    rows: Count = Field(default=0, description="How many rows the findings hold together.")
+    truncated: bool = Field(default=False, description="Whether a limit cut them short.")

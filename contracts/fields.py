@@ -1,0 +1,110 @@
+"""The shapes that events share."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
+
+Uuid = Annotated[str, Field(pattern=r"^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$")]
+"""A UUID in lower-case text, as it stands in JSON and is digested."""
+
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Timestamp = Annotated[str, Field(pattern=r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d{1,6})?Z$")]
+"""UTC, RFC 3339, up to microseconds."""
+
+Day = Annotated[str, Field(pattern=r"^\d{4}-\d{2}-\d{2}$")]
+Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
+"""A node, an agent or a playbook: lower case, digits and underscores."""
+
+TypeName = Annotated[str, Field(pattern=r"^[A-Z][A-Za-z]{2,63}$")]
+Code = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{1,63}$")]
+"""A machine-readable reason."""
+
+Sentence = Annotated[str, Field(max_length=2_000)]
+"""Text for people. Never payload text."""
+
+Identifier = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[\x21-\x7e]+$")]
+"""An identifier that somebody else chose: visible ASCII, no blanks."""
+
+BasisPoints = Annotated[int, Field(ge=0, le=10_000)]
+"""A share of one in hundredths of a percent: contracts contain no floats."""
+
+Count = Annotated[int, Field(ge=0, le=2**53 - 1)]
+Milliseconds = Count
+
+
+class Contract(BaseModel):
+    """Base of every event payload: frozen, strict about what it knows, indifferent to what it does not."""
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="ignore", hide_input_in_errors=True)
+
+
+class Strict(Contract):
+    """For what upstream sends: an unknown field is an error, because a misspelt optional field must not pass unseen."""
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid", hide_input_in_errors=True)
+
+
+class Artefact(Contract):
+    """A result, named by the SHA-256 of its stored bytes.
+
+    The bytes travel in the event's `attachments` up to 16 KB and lie in S3 above that. They are ciphertext where
+    `subject` is set. The digest of an event covers this reference, not the place.
+    """
+
+    name: Name = Field(description="What it is to its reader: question, findings, answer.")
+    sha256: Sha256 = Field(description="Of the stored bytes, which are ciphertext if sealed.")
+    size: Count = Field(description="Of the stored bytes.")
+    media_type: str = Field(max_length=100)
+    subject: Uuid | None = Field(default=None, description="Whose key seals it; absent if it is about nobody.")
+
+
+class Attachment(Contract):
+    """Where an artefact's bytes are: exactly one of the two. Not part of the digest."""
+
+    inline: str | None = Field(default=None, description="The stored bytes in base64, up to 16 KB before encoding.")
+    uri: str | None = Field(default=None, description="s3://bucket/key", max_length=1_000)
+
+
+class Budget(Contract):
+    """What a task may spend. Relative time stands beside it in `time_limit_ms`."""
+
+    attempts: Annotated[int, Field(ge=1, le=20)] = Field(default=3, description="How often the task may fail.")
+    tokens: Count = Field(default=0, description="Tokens the models may read and write; 0 means that none is set.")
+
+
+class Principal(Contract):
+    """On whose behalf a case runs: claims, never a bearer token."""
+
+    sub: Identifier
+    tenant: Identifier
+    subject: Uuid | None = Field(default=None, description="The person's pseudonym: the name of their sealing key.")
+    scopes: tuple[Identifier, ...] = ()
+    act: tuple[Identifier, ...] = Field(default=(), description="Who acted for whom, nearest first (RFC 8693).")
+    exp: Timestamp | None = None
+    grant_ref: Uuid | None = None
+
+
+class ModelCall(Contract):
+    """What a model cost and why it was this one: the failover decision of one agent run."""
+
+    vendor: Identifier
+    model_id: Identifier
+    role: Identifier = Field(description="primary or fallback")
+    reason: Identifier = Field(description="Why this model answered, for example primary, ttft, throttled.")
+    latency_ms: Milliseconds
+    ttft_ms: Milliseconds | None = None
+    calls: Count = 1
+    input_tokens: Count = 0
+    output_tokens: Count = 0
+    loser_tokens: Count = 0
+    prompt_version: str = Field(default="", max_length=64)
+    policy_version: str = Field(default="", max_length=64)
+    decision: dict[str, JsonValue] = Field(
+        default_factory=dict, description="Everything the decision was made on, so that it can be made again."
+    )
+
+
+Json = dict[str, Any]
+"""A parsed JSON object: what the digest covers."""

@@ -1,0 +1,30 @@
+"""Latency failover between two pydantic-ai models: budgets, learned quantiles, hedging, breakers, records."""
+
+from failover.classify import Failure, classify
+from failover.clock import Clock, SystemClock
+from failover.errors import AllModelsFailed, FailoverError, ModelNotPermitted, RetryOwnerConflict
+from failover.model import FailoverModel
+from failover.policy import BreakerPolicy, Budget, FailoverPolicy, ModelPolicy
+from failover.records import Attempt, Decision
+from failover.scope import BudgetRecord
+from failover.statistics import LatencyStats
+
+__all__ = [
+    "AllModelsFailed",
+    "Attempt",
+    "BreakerPolicy",
+    "Budget",
+    "BudgetRecord",
+    "Clock",
+    "Decision",
+    "FailoverError",
+    "FailoverModel",
+    "FailoverPolicy",
+    "Failure",
+    "LatencyStats",
+    "ModelNotPermitted",
+    "ModelPolicy",
+    "RetryOwnerConflict",
+    "SystemClock",
+    "classify",
+]

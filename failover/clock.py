@@ -1,0 +1,34 @@
+"""Time as the failover sees it, so that a test can run an hour of it in a millisecond."""
+
+import asyncio
+import contextlib
+import math
+import time
+from typing import Protocol
+
+
+class Clock(Protocol):
+    """Monotonic time and the one way of waiting for it."""
+
+    def monotonic(self) -> float:
+        """Seconds since an arbitrary moment; never goes back."""
+        ...
+
+    async def wait(self, event: asyncio.Event, until: float) -> None:
+        """Return when `event` is set or `monotonic()` has reached `until`, whichever is first."""
+        ...
+
+
+class SystemClock:
+    """The machine's clock."""
+
+    def monotonic(self) -> float:
+        """Seconds of `time.monotonic`; the event loop's own clock may be a cached millisecond (uvloop)."""
+        return time.monotonic()
+
+    async def wait(self, event: asyncio.Event, until: float) -> None:
+        """Return when `event` is set or `until` has come; `math.inf` waits for the event alone."""
+        delay = None if math.isinf(until) else max(0.0, until - self.monotonic())
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(delay):
+                await event.wait()

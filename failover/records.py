@@ -1,0 +1,91 @@
+"""What a failover leaves behind: every attempt, and the decision with the numbers it was made on.
+
+Integers and strings only: these records end in digested events, where a float has no canonical form.
+"""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Role = Literal["primary", "fallback"]
+
+Reason = Literal[
+    "primary",  # the primary answered; no failover
+    "ttft",  # no first token within the limit
+    "projected",  # the stream was too slow, or stood still
+    "error",
+    "throttled",
+    "breaker",  # the primary's breaker was open
+    "hedge_win",  # the extra call was first
+    "budget",  # the primary's P95 did not fit
+    "policy",  # the primary may not see this data
+]
+"""Why the model that answered was the one that answered (or, when none did, why the last was tried)."""
+
+Outcome = Literal[
+    "won",
+    "abandoned",  # cut because it was too slow
+    "lost",  # cut because the other model was first
+    "throttled",
+    "error",
+    "rejected",  # the vendor refused the request itself, or the call failed on our side
+    "cancelled",  # the caller gave up
+]
+
+TokensSource = Literal["reported", "estimated", "none"]
+"""`reported` by the vendor; `estimated` from characters sent and streamed; `none` when the vendor did no work."""
+
+Result = Literal["answered", "failed", "cancelled"]
+
+Count = Annotated[int, Field(ge=0)]
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore", strict=True)
+
+
+class Attempt(_Record):
+    """One call to one model."""
+
+    vendor: str
+    model_id: str
+    role: Role
+    started_ms: Count = Field(description="After the start of the whole call.")
+    ttft_ms: Count | None = Field(default=None, description="From this attempt's start to its first token.")
+    ended_ms: Count = Field(description="After the start of the whole call.")
+    outcome: Outcome
+    error_code: str | None = Field(default=None, description="Class, status and vendor code; never payload text.")
+    input_tokens: Count = 0
+    output_tokens: Count = 0
+    tokens_source: TokensSource = "none"
+
+
+class Decision(_Record):
+    """One model call made through a `FailoverModel`: who answered, why, and on what numbers.
+
+    `None` for a quantile means too few observations. Times are in milliseconds from the start of the call.
+    """
+
+    result: Result = "answered"
+    reason: Reason
+    role: Role
+    vendor: str
+    model_id: str
+    latency_ms: Count
+    ttft_ms: Count | None = Field(default=None, description="The caller's wait for the answering model's first token.")
+    attempts: tuple[Attempt, ...] = ()
+    input_tokens: Count = 0
+    output_tokens: Count = 0
+    loser_tokens: Count = Field(default=0, description="Tokens in and out of every attempt that did not answer.")
+
+    total_ms: Count = Field(default=0, description="What was left of the caller's budget at the start.")
+    budget_ms: Count = Field(description="The primary's share: what was left after later steps and the reserve.")
+    reserve_ms: Count = Field(default=0, description="What was held back for the fallback.")
+    prompt_tokens: Count = Field(default=0, description="Estimated; chooses the bucket of the statistics.")
+    primary_p50_ms: Count | None = None
+    primary_p95_ms: Count | None = None
+    fallback_p95_ms: Count | None = None
+    ttft_limit_ms: Count | None = Field(default=None, description="When the silent primary would be abandoned.")
+    hedge_after_ms: Count | None = Field(default=None, description="When a second call was to be started.")
+    primary_breaker: Literal["closed", "half_open", "open"] = "closed"
+    policy_version: str

@@ -1,0 +1,157 @@
+"""During the call: wait, hedge, settle or abandon. Pure: what was seen so far and the time in, the next step out."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from failover.planning import Plan
+from failover.policy import FailoverPolicy
+from failover.records import Reason, Role
+from failover.statistics import Expectation
+
+
+@dataclass(frozen=True)
+class Progress:
+    """A running attempt. All times are milliseconds after the start of the call.
+
+    `us_per_token` is the recent pace, `None` while the stream is too young to have one.
+    """
+
+    role: Role
+    started_ms: int
+    first_token_ms: int | None = None
+    last_token_ms: int | None = None
+    tokens: int = 0
+    us_per_token: int | None = None
+
+
+@dataclass(frozen=True)
+class View:
+    """Everything a step is decided on. `second_free`: the second model can still be turned to."""
+
+    now_ms: int
+    running: Sequence[Progress]
+    second_free: bool
+    hedge_free: bool
+    committed: bool
+    expected: dict[Role, Expectation]
+    expected_tokens: int | None = None
+
+
+@dataclass(frozen=True)
+class Wait:
+    """Nothing to do before `until_ms`, unless something happens."""
+
+    until_ms: int
+
+
+@dataclass(frozen=True)
+class Hedge:
+    """Start the second model beside the first."""
+
+
+@dataclass(frozen=True)
+class Settle:
+    """Two are running and `winner` is ahead: cut the other."""
+
+    winner: Role
+
+
+@dataclass(frozen=True)
+class Abandon:
+    """Cut the first model and rely on the second."""
+
+    role: Role
+    reason: Reason
+
+
+@dataclass(frozen=True)
+class GiveUp:
+    """The time is over: cut everything."""
+
+
+Step = Wait | Hedge | Settle | Abandon | GiveUp
+
+
+def next_step(policy: FailoverPolicy, plan: Plan, view: View) -> Step:
+    """Decide what happens now. At least one attempt is running."""
+    if view.now_ms >= plan.hard_ms:
+        return GiveUp()
+    if view.committed:
+        return Wait(plan.hard_ms)
+    if len(view.running) > 1:
+        return _between_two(policy, plan, view)
+    (only,) = view.running
+    if not view.second_free or only.role != plan.first:
+        return Wait(plan.hard_ms)
+    if only.first_token_ms is None:
+        return _while_silent(plan, view, only)
+    return _while_streaming(policy, plan, view, only)
+
+
+def _between_two(policy: FailoverPolicy, plan: Plan, view: View) -> Step:
+    speaking = [attempt for attempt in view.running if attempt.first_token_ms is not None]
+    if speaking:
+
+        def promised(attempt: Progress) -> tuple[int, bool]:
+            done = projected_ms(policy, view, attempt)
+            return (plan.hard_ms + 1 if done is None else done, attempt.role != plan.first)
+
+        return Settle(min(speaking, key=promised).role)
+    if plan.ttft_limit_ms is not None and any(attempt.role == plan.first for attempt in view.running):
+        if view.now_ms >= plan.ttft_limit_ms:
+            return Abandon(plan.first, "ttft")
+        return Wait(min(plan.ttft_limit_ms, plan.hard_ms))
+    return Wait(plan.hard_ms)
+
+
+def _while_silent(plan: Plan, view: View, only: Progress) -> Step:
+    moments = [plan.hard_ms]
+    if plan.ttft_limit_ms is not None:
+        limit = only.started_ms + plan.ttft_limit_ms
+        if view.now_ms >= limit:
+            return Abandon(only.role, "ttft")
+        moments.append(limit)
+    if plan.hedge_after_ms is not None and view.hedge_free:
+        due = only.started_ms + plan.hedge_after_ms
+        if view.now_ms >= due:
+            return Hedge()
+        moments.append(due)
+    return Wait(min(moments))
+
+
+def _while_streaming(policy: FailoverPolicy, plan: Plan, view: View, only: Progress) -> Step:
+    done = projected_ms(policy, view, only)
+    late = done is None or done > plan.due_ms
+    if late and plan.ttft_limit_ms is not None and _switching_helps(plan, view, only.role, done):
+        return Abandon(only.role, "projected")
+    return Wait(min(plan.hard_ms, view.now_ms + policy.check_every_ms))
+
+
+def _switching_helps(plan: Plan, view: View, role: Role, done: int | None) -> bool:
+    """Whether the other model, started now, is expected to be done sooner than this one, and in time."""
+    other: Role = "fallback" if role == "primary" else "primary"
+    needed = view.expected[other].total_p50_ms
+    if needed is None:
+        needed = plan.reserve_ms
+    if view.now_ms + needed > plan.hard_ms:
+        return False
+    return done is None or view.now_ms + needed < done
+
+
+def projected_ms(policy: FailoverPolicy, view: View, attempt: Progress) -> int | None:
+    """When the attempt will be done, in milliseconds after the start of the call; `None`: it stands still.
+
+    An answer longer than expected is taken for a long one (P95); beyond that, or where no length is known, it is taken
+    to end any moment, so that only standing still counts against it.
+    """
+    if attempt.first_token_ms is None or attempt.last_token_ms is None:
+        return None
+    if view.now_ms - attempt.last_token_ms >= policy.stall_ms:
+        return None
+    known = view.expected[attempt.role]
+    pace = known.us_per_token_p50 if attempt.us_per_token is None else attempt.us_per_token
+    if pace is None:
+        return view.now_ms
+    lengths = [view.expected_tokens, known.output_p50, known.output_p95]
+    total = next((length for length in lengths if length is not None and length > attempt.tokens), attempt.tokens)
+    return view.now_ms + (total - attempt.tokens) * pace // 1000

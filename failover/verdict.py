@@ -1,0 +1,108 @@
+"""After the call: the decision as it is recorded, and what the statistics and breakers learn from it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from failover.attempt import RunningAttempt
+from failover.breaker import Breaker, State
+from failover.planning import Plan
+from failover.policy import FailoverPolicy
+from failover.race import Race
+from failover.records import Attempt, Decision, Result, Role
+from failover.statistics import Expectation, LatencyStats, Sample
+
+_MIN_TOKENS_FOR_PACE = 8  # fewer often arrive in one packet and say nothing about pace
+
+
+@dataclass(frozen=True)
+class Basis:
+    """The numbers a call was planned on."""
+
+    plan: Plan
+    expected: Mapping[Role, Expectation]
+    prompt_tokens: int
+    primary_breaker: State
+
+
+def decision_of(race: Race, basis: Basis, policy: FailoverPolicy, *, result: Result, latency_ms: int) -> Decision:
+    """The record of a finished race; when nobody won, it names the model asked last."""
+    attempts = tuple(attempt.record() for attempt in race.attempts)
+    won = None if race.winner is None else attempts[race.attempts.index(race.winner)]
+    last = won or (attempts[-1] if attempts else None)
+    named = race.candidate_for(basis.plan.first if last is None else last.role)
+    return Decision(
+        result=result,
+        reason=race.reason,
+        role=named.role,
+        vendor=named.vendor,
+        model_id=named.model_id,
+        latency_ms=latency_ms,
+        ttft_ms=None if last is None or last.ttft_ms is None else last.started_ms + last.ttft_ms,
+        attempts=attempts,
+        input_tokens=won.input_tokens if won else 0,
+        output_tokens=won.output_tokens if won else 0,
+        loser_tokens=sum(a.input_tokens + a.output_tokens for a in attempts if a is not won),
+        total_ms=basis.plan.hard_ms,
+        budget_ms=basis.plan.budget_ms,
+        reserve_ms=basis.plan.reserve_ms,
+        prompt_tokens=basis.prompt_tokens,
+        primary_p50_ms=basis.expected["primary"].total_p50_ms,
+        primary_p95_ms=basis.expected["primary"].total_p95_ms,
+        fallback_p95_ms=basis.expected["fallback"].total_p95_ms,
+        ttft_limit_ms=basis.plan.ttft_limit_ms,
+        hedge_after_ms=basis.plan.hedge_after_ms,
+        primary_breaker=basis.primary_breaker,
+        policy_version=policy.version,
+    )
+
+
+def learn(race: Race, stats: LatencyStats, prompt_tokens: int, *, now_ms: int) -> None:
+    """Take every attempt into the statistics. Errors are fast and say nothing about latency; they are left out."""
+    for attempt in race.attempts:
+        record, name = attempt.record(), attempt.candidate.name
+        waited = record.ended_ms - record.started_ms
+        match record.outcome:
+            case "won":
+                stats.observe(name, prompt_tokens, _sample(record, waited), now_ms=now_ms)
+            case "abandoned" | "lost":
+                if record.ttft_ms is not None:
+                    stats.observe(name, prompt_tokens, Sample(ttft_ms=record.ttft_ms), now_ms=now_ms)
+                stats.observe_cut(name, prompt_tokens, waited_ms=waited, silent=record.ttft_ms is None, now_ms=now_ms)
+
+
+def _sample(record: Attempt, total_ms: int) -> Sample:
+    pace = None
+    if record.ttft_ms is not None and record.output_tokens >= _MIN_TOKENS_FOR_PACE:
+        pace = (total_ms - record.ttft_ms) * 1000 // record.output_tokens
+    return Sample(
+        ttft_ms=record.ttft_ms, total_ms=total_ms, output_tokens=record.output_tokens or None, us_per_token=pace
+    )
+
+
+def judge(race: Race, breakers: Mapping[Role, Breaker], plan: Plan, *, now_ms: int) -> None:
+    """Give each model's breaker its verdict. Our own mistakes and a caller's change of mind are nobody's fault."""
+    for attempt in race.attempts:
+        breaker = breakers[attempt.candidate.role]
+        good = _is_good(attempt, breaker, plan)
+        if good is None:
+            breaker.release(probe=attempt.probe)
+            continue
+        breaker.record(now_ms, good=good, probe=attempt.probe)
+        failure = race.failures.get(attempt)
+        if failure is not None and failure.retry_after_ms:
+            breaker.hold(now_ms, failure.retry_after_ms)
+
+
+def _is_good(attempt: RunningAttempt, breaker: Breaker, plan: Plan) -> bool | None:
+    waited = (attempt.ended_ms or 0) - attempt.started_ms
+    time_it_had = plan.due_ms if attempt.candidate.role == plan.first else plan.hard_ms - attempt.started_ms
+    slow = waited > (time_it_had if breaker.policy.slow_ms is None else breaker.policy.slow_ms)
+    match attempt.outcome:
+        case "won":
+            return not slow
+        case "abandoned" | "error" | "throttled":
+            return False
+        case "lost" if slow:
+            return False
+        case _:
+            return None

@@ -1,0 +1,139 @@
+"""AWS batch requests: coalesced, checked entry by entry, and only what failed is sent again."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, Generic, TypeAlias, TypeVar
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from .coalescer import Coalescer, CoalescerClosed
+from .errors import RequestFailed
+from .retry import RetryPolicy
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+Results: TypeAlias = Sequence[R | RequestFailed]
+
+MAX_ENTRIES = 10
+"""Entries in one request: the limit of SQS and of EventBridge."""
+
+RESEND = RetryPolicy(base=0.1, cap=5.0)
+"""The waits between resends: about 3 s over six attempts, shorter than the shortest sensible lease."""
+
+# Throttling comes as HTTP 400, like a refusal, and must not be mistaken for one (botocore, retries/standard.py).
+_THROTTLED = frozenset(
+    {
+        "RequestLimitExceeded",
+        "RequestThrottled",
+        "RequestThrottledException",
+        "SlowDown",
+        "Throttling",
+        "ThrottledException",
+        "ThrottlingException",
+        "TooManyRequestsException",
+    }
+)
+
+
+class BatchCall(Generic[T, R]):
+    """Sends single entries in batch requests and resends what failed, each with its own jittered back-off.
+
+    A back-off holds no place in flight, so one throttled entry does not slow the others. A request that is refused
+    as a whole is halved until the refused entry stands alone: its neighbours get through.
+
+    Args:
+        request: sends one batch and returns a result per entry, `RequestFailed` for those that failed.
+        failure: the error to raise when an entry fails for good.
+        weigh: bytes that an entry counts for.
+        max_weight: most bytes in one request.
+        max_in_flight: most requests in flight.
+        attempts: how often an entry is sent at most.
+        backoff: the waits between attempts.
+        sleep: waits for so many seconds; replaced in tests.
+    """
+
+    def __init__(
+        self,
+        request: Callable[[list[T]], Awaitable[Results[R]]],
+        *,
+        failure: type[RequestFailed],
+        weigh: Callable[[T], int] | None = None,
+        max_weight: int | None = None,
+        max_in_flight: int = 4,
+        attempts: int = 6,
+        backoff: RetryPolicy = RESEND,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._request = request
+        self._failure = failure
+        self._attempts = attempts
+        self._backoff = backoff
+        self._sleep = sleep
+        self._coalescer: Coalescer[T, R] = Coalescer(
+            self._send_batch,
+            max_items=MAX_ENTRIES,
+            max_weight=max_weight,
+            weigh=weigh,
+            max_in_flight=max_in_flight,
+        )
+
+    async def send(self, entry: T) -> R:
+        """Send one entry and return its result.
+
+        Raises:
+            RequestFailed: of the type `failure`, when the entry was refused or its attempts ran out.
+        """
+        attempt = 1
+        while True:
+            try:
+                return await self._coalescer.put(entry)
+            except CoalescerClosed as error:
+                raise self._failure("BrokerStopped", "the broker stopped before this was sent") from error
+            except RequestFailed as error:
+                if error.permanent or attempt >= self._attempts:
+                    raise self._failure(error.code, error.message, permanent=error.permanent) from error
+            await self._sleep(self._backoff.delay(attempt))
+            attempt += 1
+
+    async def close(self) -> None:
+        """Send what waits and return when all requests have settled. Later sends fail."""
+        await self._coalescer.close()
+
+    async def _send_batch(self, entries: list[T]) -> Results[R]:
+        try:
+            return await self._request(entries)
+        except ClientError as error:
+            failed = from_client_error(error)
+            if failed.permanent and len(entries) > 1:
+                middle = len(entries) // 2
+                return [*await self._send_batch(entries[:middle]), *await self._send_batch(entries[middle:])]
+        except BotoCoreError as error:
+            failed = RequestFailed(type(error).__name__, str(error))
+        return [failed] * len(entries)
+
+
+def from_client_error(error: ClientError) -> RequestFailed:
+    """What AWS answered to a whole request; permanent when it was refused rather than throttled or failed."""
+    code = error.response.get("Error", {}).get("Code", "Unknown")
+    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 500)
+    refused = 400 <= status < 500 and status != 429 and code not in _THROTTLED
+    return RequestFailed(code, error.response.get("Error", {}).get("Message", ""), permanent=refused)
+
+
+def sqs_results(response: Mapping[str, Any], count: int, value: Callable[[Mapping[str, Any]], R]) -> Results[R]:
+    """The outcome of each entry of an SQS batch request whose entry ids are the positions "0", "1", ...
+
+    Args:
+        response: what SQS answered.
+        count: how many entries were sent.
+        value: makes the result of an entry that was accepted.
+    """
+    results: list[R | RequestFailed] = [RequestFailed("NoResult", "SQS did not report on this entry")] * count
+    for accepted in response.get("Successful", ()):
+        results[int(accepted["Id"])] = value(accepted)
+    for failed in response.get("Failed", ()):
+        code = failed.get("Code", "Unknown")
+        permanent = bool(failed.get("SenderFault")) and code not in _THROTTLED
+        results[int(failed["Id"])] = RequestFailed(code, failed.get("Message", ""), permanent=permanent)
+    return results

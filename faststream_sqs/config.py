@@ -1,0 +1,146 @@
+"""Settings of the broker and of its endpoints, in the form FastStream keeps them."""
+
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+from faststream._internal.configs import (
+    BrokerConfig,
+    PublisherSpecificationConfig,
+    PublisherUsecaseConfig,
+    SubscriberSpecificationConfig,
+    SubscriberUsecaseConfig,
+    UnderlyingDriverAnnotation,
+    UnderlyingDriverAnnotations,
+)
+from faststream._internal.constants import EMPTY
+from faststream._internal.parser import DefaultCodec
+from faststream.exceptions import IncorrectState
+from faststream.middlewares import AckPolicy
+
+from .connection import Connection, Declare
+from .event_producer import EventBridgeProducer
+from .producer import SQSProducer
+from .response import AttributeValue
+from .retry import RetryPolicy
+
+
+def _context_annotations() -> UnderlyingDriverAnnotations:
+    # `annotations` imports the broker, which imports this module.
+    from . import annotations
+    from .broker import SQSBroker
+    from .message import SQSBatchMessage, SQSMessage
+
+    return MappingProxyType(
+        {
+            driver: UnderlyingDriverAnnotation(
+                type_hint=getattr(annotations, driver.__name__),
+                module="faststream_sqs.annotations",
+                name=driver.__name__,
+            )
+            for driver in (SQSBroker, SQSMessage, SQSBatchMessage)
+        }
+    )
+
+
+@dataclass(kw_only=True)
+class SQSBrokerConfig(BrokerConfig):
+    """What the broker shares with all its endpoints."""
+
+    producer: SQSProducer
+    event_producer: EventBridgeProducer
+    connection: Connection
+    declare: Declare
+    drain_timeout: float
+
+    default_driver_annotations: UnderlyingDriverAnnotations = field(default_factory=_context_annotations)
+
+    async def connect(self) -> None:
+        """Open the clients."""
+        await self.connection.open()
+        for producer in (self.producer, self.event_producer):
+            producer.connect(self.fd_config._serializer, self.broker_codec or DefaultCodec())
+
+    async def disconnect(self) -> None:
+        """Send what waits and close the clients."""
+        try:
+            await self.producer.disconnect()
+            await self.event_producer.disconnect()
+        finally:
+            await self.connection.close()
+
+
+@dataclass(kw_only=True)
+class SQSRouterConfig(BrokerConfig):
+    """What a router gives to its endpoints."""
+
+    default_driver_annotations: UnderlyingDriverAnnotations = field(default_factory=_context_annotations)
+
+    @property
+    def connection(self) -> Connection:
+        """Only a broker has one."""
+        raise IncorrectState("Include the router in a broker first.")
+
+
+@dataclass(kw_only=True)
+class SQSSubscriberConfig(SubscriberUsecaseConfig):
+    """Settings of one subscriber; see `SQSRegistrator.subscriber` for their meaning."""
+
+    _outer_config: SQSBrokerConfig
+
+    queue: str
+    dead_letter_queue: str | None
+    concurrency: int
+    pollers: int
+    wait_time: int
+    visibility_timeout: float
+    retry: RetryPolicy
+    detail_types: Collection[str] | None
+    sources: Collection[str] | None
+    max_batch: int
+    max_wait: float
+
+    @property
+    def auto_ack_disabled(self) -> bool:
+        """Always: the subscriber settles by itself, so that a handler's place is free before its deletion settles."""
+        return True
+
+    @property
+    def ack_policy(self) -> AckPolicy:
+        """What an unsettled message comes to when its handler has ended."""
+        if self._ack_policy is not EMPTY:
+            return self._ack_policy
+        if self._outer_config.ack_policy is not EMPTY:
+            return self._outer_config.ack_policy
+        return AckPolicy.NACK_ON_ERROR
+
+
+class SQSSubscriberSpecificationConfig(SubscriberSpecificationConfig):
+    """What the documentation of a subscriber says."""
+
+
+class SQSPublisherSpecificationConfig(PublisherSpecificationConfig):
+    """What the documentation of a publisher says."""
+
+
+@dataclass(kw_only=True)
+class SQSPublisherConfig(PublisherUsecaseConfig):
+    """Settings of one queue publisher."""
+
+    _outer_config: SQSBrokerConfig
+
+    queue: str
+    attributes: dict[str, AttributeValue]
+    delay: float
+    group_id: str | None
+
+
+@dataclass(kw_only=True)
+class EventBridgePublisherConfig(PublisherUsecaseConfig):
+    """Settings of one event publisher."""
+
+    _outer_config: SQSBrokerConfig
+
+    bus: str
+    source: str | None
+    detail_type: str | None

@@ -1,0 +1,189 @@
+"""The clients that talk to AWS, and the queues they know."""
+
+import asyncio
+from collections.abc import Iterable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeAlias
+
+from aiobotocore.config import AioConfig
+from aiobotocore.session import AioSession, get_session
+from botocore.exceptions import ClientError
+from faststream.exceptions import IncorrectState
+
+from .errors import BusMissing, FifoNotSupported, QueueMissing
+
+Declare: TypeAlias = Literal["verify", "create"]
+
+# SQS names a missing queue by its old and by its new code; which one depends on the protocol and the emulator.
+_NO_QUEUE = frozenset({"AWS.SimpleQueueService.NonExistentQueue", "QueueDoesNotExist"})
+_NO_BUS = "ResourceNotFoundException"
+_BUS_EXISTS = "ResourceAlreadyExistsException"
+
+# Only upper bounds: connections are opened on demand. A long poll holds one for its whole wait.
+_POLLING_CONNECTIONS = 1024
+_SENDING_CONNECTIONS = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """Explicit AWS credentials, for emulators and tests; without them the usual chain of AWS applies."""
+
+    access_key_id: str
+    secret_access_key: str = field(repr=False)
+    session_token: str | None = field(default=None, repr=False)
+
+
+class Connection:
+    """Three clients, so that no kind of call waits for another: polling, sending (and settling), events.
+
+    Args:
+        region: the AWS region; None leaves it to the environment.
+        endpoint_url: where AWS is; None leaves it to `AWS_ENDPOINT_URL`, and then to AWS itself.
+        credentials: explicit credentials; None leaves them to the usual chain.
+        session: an aiobotocore session to use, for example with an assumed role.
+        read_timeout: seconds to wait for an answer that is not a long poll.
+    """
+
+    def __init__(
+        self,
+        *,
+        region: str | None,
+        endpoint_url: str | None,
+        credentials: Credentials | None,
+        session: AioSession | None,
+        read_timeout: float = 10.0,
+    ) -> None:
+        self._session = session
+        self._read_timeout = read_timeout
+        self._options: dict[str, Any] = {"region_name": region, "endpoint_url": endpoint_url}
+        if credentials is not None:
+            self._options |= {
+                "aws_access_key_id": credentials.access_key_id,
+                "aws_secret_access_key": credentials.secret_access_key,
+                "aws_session_token": credentials.session_token,
+            }
+        self._stack: AsyncExitStack | None = None
+        self._clients: dict[str, Any] = {}
+        self._queue_urls: dict[str, str] = {}
+
+    @property
+    def polling(self) -> Any:
+        """The SQS client for ReceiveMessage."""
+        return self._client("polling")
+
+    @property
+    def sending(self) -> Any:
+        """The SQS client for everything else."""
+        return self._client("sending")
+
+    @property
+    def events(self) -> Any:
+        """The EventBridge client."""
+        return self._client("events")
+
+    def _client(self, name: str) -> Any:
+        if name not in self._clients:
+            raise IncorrectState("Please, connect the broker first.")
+        return self._clients[name]
+
+    async def open(self) -> None:
+        """Create the clients. Nothing is sent yet."""
+        if self._stack is not None:
+            return
+        session = self._session or get_session()
+        async with AsyncExitStack() as stack:
+            # A failed poll is repeated by the poll loop, which also reports it: botocore must not hide it.
+            polling = _config(_POLLING_CONNECTIONS, attempts=1, read_timeout=20 + self._read_timeout)
+            sending = _config(_SENDING_CONNECTIONS, attempts=3, read_timeout=self._read_timeout)
+            for name, service, config in (
+                ("polling", "sqs", polling),
+                ("sending", "sqs", sending),
+                ("events", "events", sending),
+            ):
+                client = session.create_client(service, config=config, **self._options)
+                self._clients[name] = await stack.enter_async_context(client)
+            self._stack = stack.pop_all()
+
+    async def close(self) -> None:
+        """Close the clients."""
+        stack, self._stack = self._stack, None
+        self._clients.clear()
+        self._queue_urls.clear()
+        if stack is not None:
+            await stack.aclose()
+
+    async def queue_url(self, queue: str) -> str:
+        """The URL of a queue, given its name or already its URL.
+
+        Raises:
+            QueueMissing: it does not exist.
+            FifoNotSupported: it is a FIFO queue.
+        """
+        if queue.endswith(".fifo"):
+            raise FifoNotSupported(queue)
+        if queue not in self._queue_urls:
+            *_, account, name = queue.rsplit("/", 2) if "://" in queue else ("", queue)
+            owner = {"QueueOwnerAWSAccountId": account} if account else {}
+            try:
+                response = await self.sending.get_queue_url(QueueName=name, **owner)
+            except ClientError as error:
+                if error.response["Error"]["Code"] in _NO_QUEUE:
+                    raise QueueMissing([queue]) from error
+                raise
+            self._queue_urls[queue] = response["QueueUrl"]
+        return self._queue_urls[queue]
+
+    async def require_queues(self, queues: Iterable[str], declare: Declare) -> None:
+        """Make sure that all `queues` exist; with `declare="create"` create those that do not.
+
+        Raises:
+            QueueMissing: naming all that do not exist.
+            FifoNotSupported: one is a FIFO queue.
+        """
+        missing: set[str] = set()
+        for result in await asyncio.gather(*map(self.queue_url, set(queues)), return_exceptions=True):
+            if isinstance(result, QueueMissing):
+                missing.update(result.queues)
+            elif isinstance(result, BaseException):
+                raise result
+        if missing and declare == "verify":
+            raise QueueMissing(missing)
+        for queue in missing:
+            response = await self.sending.create_queue(QueueName=queue)
+            self._queue_urls[queue] = response["QueueUrl"]
+
+    async def require_buses(self, buses: Iterable[str], declare: Declare) -> None:
+        """Make sure that all event buses exist; with `declare="create"` create those that do not.
+
+        Raises:
+            BusMissing: naming all that do not exist.
+        """
+        missing: set[str] = set()
+        for bus in set(buses):
+            try:
+                await self.events.describe_event_bus(Name=bus)
+            except ClientError as error:
+                if error.response["Error"]["Code"] != _NO_BUS:
+                    raise
+                missing.add(bus)
+        if missing and declare == "verify":
+            raise BusMissing(missing)
+        for bus in missing:
+            try:
+                await self.events.create_event_bus(Name=bus)
+            except ClientError as error:
+                if error.response["Error"]["Code"] != _BUS_EXISTS:  # another process was faster
+                    raise
+
+
+def _config(connections: int, *, attempts: int, read_timeout: float) -> AioConfig:
+    return AioConfig(
+        max_pool_connections=connections,
+        connect_timeout=5,
+        read_timeout=read_timeout,
+        retries={"mode": "standard", "total_max_attempts": attempts},
+        tcp_keepalive=True,
+        # Our parameters are built here and checked by tests; checking them again costs a tenth of every request.
+        parameter_validation=False,
+    )

@@ -1,0 +1,160 @@
+"""One received message: what SQS handed out, and what may be done with it."""
+
+import asyncio
+import math
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+from faststream.message import AckStatus
+
+from .envelope import EventBridgeEnvelope, open_envelope
+from .errors import LeaseLost
+from .retry import RetryPolicy
+from .settlement import Settlement
+
+_UNOPENED: Any = object()
+
+MAX_VISIBILITY = 12 * 60 * 60
+"""Seconds after its receipt at which SQS takes any message back (SQS developer guide, "Visibility timeout")."""
+
+
+class SQSDelivery:
+    """One receipt of one message. It is settled at most once: later calls do nothing.
+
+    Attributes:
+        raw: the message as botocore returned it.
+        queue: the name of the queue it came from.
+        status: how it was settled, None while it is not.
+        lost: whether its lease ended while it was being worked on.
+        received_at: when it arrived, on the clock of the lease keeper.
+        expires_at: when its lease ends, on the same clock.
+        next_beat: when its lease is to be renewed, on the same clock.
+        heartbeats: called at each renewal.
+        beating: the calls of the last renewal, until they return.
+        worker: the task that handles it.
+    """
+
+    __slots__ = (
+        "_envelope",
+        "_release_lease",
+        "_retry",
+        "_settlement",
+        "beating",
+        "expires_at",
+        "heartbeats",
+        "lost",
+        "next_beat",
+        "queue",
+        "raw",
+        "received_at",
+        "status",
+        "worker",
+    )
+
+    def __init__(
+        self,
+        raw: Mapping[str, Any],
+        *,
+        queue: str,
+        settlement: Settlement,
+        retry: RetryPolicy,
+        release_lease: Callable[["SQSDelivery"], None],
+    ) -> None:
+        self.raw = raw
+        self.queue = queue
+        self._settlement = settlement
+        self._retry = retry
+        self._release_lease = release_lease
+        self._envelope: EventBridgeEnvelope | None = _UNOPENED
+        self.status: AckStatus | None = None
+        self.lost = False
+        self.received_at = self.expires_at = self.next_beat = 0.0
+        self.heartbeats: list[Callable[[], Awaitable[None]]] = []
+        self.beating: asyncio.Task[None] | None = None
+        self.worker: asyncio.Task[None] | None = None
+
+    @property
+    def body(self) -> str:
+        """The body, verbatim."""
+        return self.raw["Body"]  # type: ignore[no-any-return]
+
+    @property
+    def message_id(self) -> str:
+        """The id that SQS gave the message; the same in every delivery."""
+        return self.raw["MessageId"]  # type: ignore[no-any-return]
+
+    @property
+    def receipt_handle(self) -> str:
+        """What identifies this delivery to SQS."""
+        return self.raw["ReceiptHandle"]  # type: ignore[no-any-return]
+
+    @property
+    def receive_count(self) -> int:
+        """How often the message has been received, this time included (approximate, says SQS)."""
+        return int(self.raw.get("Attributes", {}).get("ApproximateReceiveCount", 1))
+
+    @property
+    def sent_at(self) -> int:
+        """When the message was sent, in milliseconds since the epoch; 0 if SQS did not say."""
+        return int(self.raw.get("Attributes", {}).get("SentTimestamp", 0))
+
+    @property
+    def envelope(self) -> EventBridgeEnvelope | None:
+        """The EventBridge envelope of the body, None when the body is not an event. Parsed once, when asked for."""
+        if self._envelope is _UNOPENED:
+            self._envelope = open_envelope(self.body)
+        return self._envelope
+
+    async def ack(self) -> None:
+        """Delete the message from its queue.
+
+        Raises:
+            LeaseLost: SQS no longer accepts this receipt.
+            SettleFailed: the deletion failed until its resends ran out; the message will be delivered again.
+        """
+        await self._settle(AckStatus.ACKED, lambda: self._settlement.delete(self.receipt_handle))
+
+    async def nack(self, delay: float | None = None) -> None:
+        """Make the message visible again after `delay` seconds; None asks the retry policy of the subscriber.
+
+        SQS counts whole seconds: a fraction is rounded up, so that a back-off never becomes an immediate retry.
+
+        Raises:
+            LeaseLost: SQS no longer accepts this receipt.
+            SettleFailed: the change failed; the message is delivered again when its visibility timeout ends.
+        """
+        wait = self._retry.delay(self.receive_count) if delay is None else delay
+        seconds = min(math.ceil(wait), MAX_VISIBILITY)
+        await self._settle(AckStatus.NACKED, lambda: self._settlement.postpone(self.receipt_handle, seconds))
+
+    async def reject(self, reason: str = "") -> None:
+        """Copy the message to the dead-letter queue with the reason, then delete it.
+
+        Without a dead-letter queue it is left alone: it returns when its visibility timeout ends, until the redrive
+        policy of the queue moves it. A crash between copy and deletion leaves it in both queues.
+
+        Raises:
+            LeaseLost: SQS no longer accepts this receipt.
+            PublishFailed: the copy failed; the message stays.
+            SettleFailed: the deletion failed; the message will be delivered again.
+        """
+        await self._settle(AckStatus.REJECTED, lambda: self._settlement.bury(self.raw, reason))
+
+    def abandon(self) -> None:
+        """Keep the message from being settled or renewed: it returns when its visibility timeout ends."""
+        self.lost = True
+        self._release_lease(self)
+
+    async def _settle(self, status: AckStatus, act: Callable[[], Awaitable[None]]) -> None:
+        if self.status is not None:
+            return
+        if self.lost:
+            raise LeaseLost(f"the lease of message {self.message_id} is lost")
+        self.status = status
+        self._release_lease(self)
+        try:
+            await act()
+        except BaseException:
+            # Not settled after all: whoever catches this may still choose another way.
+            self.status = None
+            raise

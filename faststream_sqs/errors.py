@@ -1,0 +1,73 @@
+"""What can go wrong, with the remedy in each docstring."""
+
+from collections.abc import Iterable
+
+from faststream.exceptions import FastStreamException, IgnoredException, SetupError
+
+
+class QueueMissing(SetupError):
+    """An SQS queue does not exist. Create it, correct its name, or use `declare="create"` in development."""
+
+    def __init__(self, queues: Iterable[str]) -> None:
+        self.queues = tuple(sorted(set(queues)))
+        names = ", ".join(f"`{name}`" for name in self.queues)
+        super().__init__(f'no such SQS queue: {names}. Create it, or use declare="create" in development.')
+
+
+class BusMissing(SetupError):
+    """An event bus does not exist. Create it, correct its name, or use `declare="create"` in development.
+
+    PutEvents to a bus that does not exist reports success, so this is checked before anything is published.
+    """
+
+    def __init__(self, buses: Iterable[str]) -> None:
+        self.buses = tuple(sorted(set(buses)))
+        names = ", ".join(f"`{name}`" for name in self.buses)
+        super().__init__(f'no such event bus: {names}. Create it, or use declare="create" in development.')
+
+
+class FifoNotSupported(SetupError):
+    """FIFO queues are not supported yet. Use a standard queue and make handlers safe to repeat."""
+
+    def __init__(self, queue: str) -> None:
+        super().__init__(f"`{queue}` is a FIFO queue, and FIFO queues are not supported yet: use a standard queue.")
+
+
+class RequestFailed(FastStreamException):
+    """AWS refused one entry of a batch request, or could not be reached until the resends ran out.
+
+    Attributes:
+        code: the error code of AWS, or the name of the transport error.
+        message: the explanation that came with it.
+        permanent: whether sending the same entry again cannot help.
+    """
+
+    def __init__(self, code: str, message: str, *, permanent: bool = False) -> None:
+        self.code = code
+        self.message = message
+        self.permanent = permanent
+        super().__init__(f"{code}: {message}")
+
+
+class PublishFailed(RequestFailed):
+    """A message or an event was not accepted. Publish it again later, or correct it if `permanent` is set."""
+
+
+class SettleFailed(RequestFailed):
+    """A message could not be deleted or released. It is delivered again when its visibility timeout ends."""
+
+
+class LeaseLost(IgnoredException):
+    """The message may be in other hands already. Stop working on it and leave it to its next delivery."""
+
+
+class BatchItemFailed(IgnoredException):
+    """Raised by a batch handler to retry some messages and acknowledge the rest.
+
+    Args:
+        message_ids: the SQS message ids of those that failed.
+    """
+
+    def __init__(self, *message_ids: str) -> None:
+        self.message_ids = frozenset(message_ids)
+        super().__init__(f"{len(self.message_ids)} messages of the batch failed")

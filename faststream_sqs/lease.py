@@ -1,0 +1,174 @@
+"""Keeping messages invisible while they are worked on."""
+
+import asyncio
+import logging
+import math
+from collections.abc import Callable, Coroutine
+from itertools import islice
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from .batch_call import MAX_ENTRIES, Results, from_client_error, sqs_results
+from .delivery import MAX_VISIBILITY, SQSDelivery
+from .errors import LeaseLost, RequestFailed
+
+# Where in its interval a lease is renewed together with those that are due, to fill the request.
+_TOGETHER = 0.25
+# How much sooner than usual a renewal that failed is tried again.
+_AFTER_FAILURE = 0.25
+
+
+class LeaseKeeper:
+    """Renews the visibility timeout of every held message at a third of it, and ends the work on those it lost.
+
+    A renewal that fails on the way is repeated until the lease really ends; one that SQS refuses is final. A lost
+    message is neither settled nor released: its worker is cancelled and it comes back by itself.
+
+    Args:
+        client: the SQS client to use.
+        url: the URL of the queue.
+        visibility: the visibility timeout in seconds. SQS counts whole seconds: it is rounded up there.
+        log: writes a line with a level and an error.
+        clock: the time in seconds.
+    """
+
+    def __init__(
+        self,
+        client: Any,
+        *,
+        url: str,
+        visibility: float,
+        log: Callable[[str, int, BaseException | None], None],
+        clock: Callable[[], float] | None = None,
+    ) -> None:
+        self._client = client
+        self._url = url
+        self._visibility = visibility
+        self._interval = visibility / 3
+        self._log = log
+        self._loop = asyncio.get_running_loop()
+        self._clock = clock or self._loop.time
+        self._held: dict[SQSDelivery, None] = {}
+        self._timer: asyncio.TimerHandle | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def hold(self, delivery: SQSDelivery) -> None:
+        """Renew this message's lease from now, the moment of its receipt, until `drop`."""
+        now = self._clock()
+        delivery.received_at = now
+        delivery.expires_at = now + self._visibility
+        delivery.next_beat = now + self._interval
+        self._held[delivery] = None
+        # New leases end later than those already held, so an armed timer is early enough.
+        if self._timer is None:
+            self._timer = self._loop.call_later(self._interval, self._tick)
+
+    def drop(self, delivery: SQSDelivery) -> None:
+        """Renew this message's lease no longer."""
+        self._held.pop(delivery, None)
+
+    async def close(self) -> None:
+        """Let all leases go and wait for the renewals in flight."""
+        self._held.clear()
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        for task in self._tasks:
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+
+    def _tick(self) -> None:
+        self._timer = None
+        self.beat()
+        self._arm()
+
+    def _arm(self) -> None:
+        """Set the timer to the earliest renewal or expiry."""
+        if not self._held:
+            return
+        wake = min(min(d.next_beat, d.expires_at) for d in self._held)
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = self._loop.call_later(max(wake - self._clock(), 0.01), self._tick)
+
+    def beat(self) -> None:
+        """Renew the leases that are due and end the work on those that have expired."""
+        now = self._clock()
+        for delivery in [d for d in self._held if d.expires_at <= now]:
+            self._lose(delivery, "it was not renewed in time")
+        if any(d.next_beat <= now for d in self._held):
+            soon = now + self._interval * _TOGETHER
+            self._renew([d for d in self._held if d.next_beat <= soon], now)
+
+    def _renew(self, due: list[SQSDelivery], now: float) -> None:
+        renewable: list[SQSDelivery] = []
+        for delivery in due:
+            delivery.next_beat = now + self._interval
+            if delivery.heartbeats and delivery.beating is None:
+                delivery.beating = self._spawn(self._call_back(delivery))
+            if now + 1 <= delivery.received_at + MAX_VISIBILITY:
+                renewable.append(delivery)
+        batches = iter(renewable)
+        while batch := list(islice(batches, MAX_ENTRIES)):
+            self._spawn(self._extend(batch, now))
+
+    async def _extend(self, batch: list[SQSDelivery], now: float) -> None:
+        for delivery, result in zip(batch, await self._request(batch, now), strict=True):
+            if delivery not in self._held:
+                continue
+            if result is None:
+                delivery.expires_at = min(now + self._visibility, delivery.received_at + MAX_VISIBILITY)
+            elif result.permanent:
+                self._lose(delivery, f"SQS refused to renew it: {result}")
+            else:
+                self._log(f"renewing the lease of message {delivery.message_id} failed: {result}", logging.WARNING, None)
+                delivery.next_beat = self._clock() + self._interval * _AFTER_FAILURE
+                self._arm()
+
+    async def _request(self, batch: list[SQSDelivery], now: float) -> Results[None]:
+        entries = [
+            {
+                "Id": str(i),
+                "ReceiptHandle": d.receipt_handle,
+                "VisibilityTimeout": min(math.ceil(self._visibility), int(d.received_at + MAX_VISIBILITY - now)),
+            }
+            for i, d in enumerate(batch)
+        ]
+        try:
+            response = await self._client.change_message_visibility_batch(QueueUrl=self._url, Entries=entries)
+        except ClientError as error:
+            failed = from_client_error(error)
+            # A refusal of the request says nothing about one lease; only the clock ends it.
+            return [RequestFailed(failed.code, failed.message)] * len(batch)
+        except BotoCoreError as error:
+            return [RequestFailed(type(error).__name__, str(error))] * len(batch)
+        return sqs_results(response, len(batch), lambda _: None)
+
+    async def _call_back(self, delivery: SQSDelivery) -> None:
+        try:
+            for callback in delivery.heartbeats:
+                await callback()
+        except LeaseLost as error:
+            self._lose(delivery, f"its heartbeat said so: {error}")
+        except Exception as error:  # noqa: BLE001 - foreign code; a failed beat is retried, it must not stop the others
+            self._log(f"a heartbeat of message {delivery.message_id} failed", logging.ERROR, error)
+        finally:
+            delivery.beating = None
+
+    def _lose(self, delivery: SQSDelivery, reason: str) -> None:
+        if delivery.lost or delivery.status is not None:
+            return
+        self._log(f"the lease of message {delivery.message_id} is lost: {reason}", logging.WARNING, None)
+        delivery.abandon()
+        if delivery.worker is not None:
+            delivery.worker.cancel()
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task: asyncio.Task[None] = self._loop.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+

@@ -1,0 +1,109 @@
+"""What a handler is given."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from faststream.message import AckStatus, StreamMessage
+
+from .delivery import SQSDelivery
+from .envelope import EventBridgeEnvelope
+
+
+class SQSMessage(StreamMessage[SQSDelivery]):
+    """One message. `body` is what the decoder reads: the event's `detail` if EventBridge sent it, else the SQS body."""
+
+    @property
+    def body(self) -> Any:
+        """The bytes that a decoder reads."""
+        if self._body is None:
+            envelope = self.raw_message.envelope
+            text = self.raw_message.body if envelope is None else envelope.detail_text()
+            self._body = text.encode()
+        return self._body
+
+    @body.setter
+    def body(self, value: Any) -> None:
+        self._body = value
+
+    @property
+    def raw_body(self) -> str:
+        """The SQS body, verbatim."""
+        return self.raw_message.body
+
+    @property
+    def envelope(self) -> EventBridgeEnvelope | None:
+        """The EventBridge envelope, None when the body is not an event."""
+        return self.raw_message.envelope
+
+    @property
+    def queue(self) -> str:
+        """The name of the queue the message came from."""
+        return self.raw_message.queue
+
+    @property
+    def receive_count(self) -> int:
+        """How often the message has been received, this time included (approximate, says SQS)."""
+        return self.raw_message.receive_count
+
+    @property
+    def sent_at(self) -> int:
+        """When the message was sent, in milliseconds since the epoch."""
+        return self.raw_message.sent_at
+
+    def on_heartbeat(self, callback: Callable[[], Awaitable[None]]) -> None:
+        """Await `callback` at every renewal of the lease, that is at each third of the visibility timeout.
+
+        `LeaseLost` raised by it cancels the handler and leaves the message for redelivery. Other errors are logged,
+        and it is called again at the next renewal.
+        """
+        self.raw_message.heartbeats.append(callback)
+
+    async def ack(self) -> None:
+        """Delete the message from its queue; see `SQSDelivery.ack` for the errors."""
+        await self.raw_message.ack()
+        self.committed = self.raw_message.status
+
+    async def nack(self, delay: float | None = None) -> None:
+        """Retry after `delay` seconds, or as the retry policy says; see `SQSDelivery.nack` for the errors."""
+        await self.raw_message.nack(delay)
+        self.committed = self.raw_message.status
+
+    async def reject(self, reason: str = "") -> None:
+        """Move the message to the dead-letter queue; see `SQSDelivery.reject` for the errors."""
+        await self.raw_message.reject(reason)
+        self.committed = self.raw_message.status
+
+
+class SQSBatchMessage(StreamMessage[tuple[SQSDelivery, ...]]):
+    """Several messages that one call handles. Those settled one by one are left alone by what settles the rest.
+
+    Attributes:
+        messages: the messages, in the order of their bodies.
+    """
+
+    messages: tuple[SQSMessage, ...] = ()
+
+    @property
+    def queue(self) -> str:
+        """The name of the queue the messages came from."""
+        return self.raw_message[0].queue
+
+    def on_heartbeat(self, callback: Callable[[], Awaitable[None]]) -> None:
+        """Await `callback` at every renewal of the batch's leases; see `SQSMessage.on_heartbeat`."""
+        self.raw_message[0].heartbeats.append(callback)
+
+    async def ack(self) -> None:
+        """Delete all messages of the batch."""
+        await asyncio.gather(*(delivery.ack() for delivery in self.raw_message))
+        self.committed = AckStatus.ACKED
+
+    async def nack(self, delay: float | None = None) -> None:
+        """Retry all messages of the batch."""
+        await asyncio.gather(*(delivery.nack(delay) for delivery in self.raw_message))
+        self.committed = AckStatus.NACKED
+
+    async def reject(self, reason: str = "") -> None:
+        """Move all messages of the batch to the dead-letter queue."""
+        await asyncio.gather(*(delivery.reject(reason) for delivery in self.raw_message))
+        self.committed = AckStatus.REJECTED

@@ -1,0 +1,94 @@
+"""From what SQS delivers to what a handler is given."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from faststream.message import StreamMessage, decode_message
+
+from .delivery import SQSDelivery
+from .message import SQSBatchMessage, SQSMessage
+
+CONTENT_TYPE = "content-type"
+CORRELATION_ID = "correlation_id"
+REPLY_TO = "reply_to"
+
+
+class SQSParser:
+    """Parses single messages."""
+
+    __slots__ = ()
+
+    async def parse_message(self, message: SQSDelivery) -> SQSMessage:
+        """Wrap one delivery. Its body is not touched yet."""
+        return _wrap(message)
+
+    async def decode_message(self, msg: StreamMessage[SQSDelivery]) -> Any:
+        """The `detail` of an EventBridge event; otherwise the body, as JSON if it is JSON and as text if not.
+
+        SQS bodies are text without a declared type; a `content-type` attribute overrides the guess.
+        """
+        return _decode(msg)
+
+
+class SQSBatchParser:
+    """Parses batches."""
+
+    __slots__ = ()
+
+    async def parse_batch(self, message: tuple[SQSDelivery, ...]) -> SQSBatchMessage:
+        """Wrap the deliveries of one batch."""
+        messages = tuple(map(_wrap, message))
+        first = messages[0]
+        batch = SQSBatchMessage(
+            raw_message=message,
+            body=[delivery.body for delivery in message],
+            headers=first.headers,
+            batch_headers=[each.headers for each in messages],
+            reply_to=first.reply_to,
+            correlation_id=first.correlation_id,
+            message_id=first.message_id,
+        )
+        batch.messages = messages
+        return batch
+
+    # FastStream tells a batch decoder by this very name.
+    async def decode_batch(self, msg: StreamMessage[tuple[SQSDelivery, ...]]) -> list[Any]:
+        """The decoded bodies, in order; see `SQSParser.decode_message`."""
+        return [_decode(each) for each in map(_wrap, msg.raw_message)]
+
+
+def _wrap(delivery: SQSDelivery) -> SQSMessage:
+    headers = headers_of(delivery.raw)
+    return SQSMessage(
+        raw_message=delivery,
+        body=None,
+        headers=headers,
+        reply_to=headers.get(REPLY_TO, ""),
+        content_type=headers.get(CONTENT_TYPE),
+        correlation_id=headers.get(CORRELATION_ID) or delivery.message_id,
+        message_id=delivery.message_id,
+    )
+
+
+def _decode(msg: StreamMessage[SQSDelivery]) -> Any:
+    delivery = msg.raw_message
+    if delivery.envelope is not None:
+        return delivery.envelope.detail
+    if msg.content_type:
+        return decode_message(msg)
+    try:
+        return json.loads(delivery.body)
+    except ValueError:
+        return delivery.body
+
+
+def headers_of(raw: Mapping[str, Any]) -> dict[str, Any]:
+    """The message attributes as plain values: text, numbers as the text SQS keeps, binary as bytes."""
+    attributes = raw.get("MessageAttributes")
+    if not attributes:
+        return {}
+    return {
+        name: value["BinaryValue"] if value["DataType"].startswith("Binary") else value["StringValue"]
+        for name, value in attributes.items()
+    }

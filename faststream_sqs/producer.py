@@ -1,0 +1,136 @@
+"""Sending messages to SQS."""
+
+import math
+from collections.abc import Mapping
+from typing import Any, TypeAlias
+
+from fast_depends.library.serializer import SerializerProto
+from faststream._internal.parser import CodecProto, DefaultCodec
+from faststream._internal.producer import ProducerProto
+from faststream.exceptions import FeatureNotSupportedException
+
+from .batch_call import BatchCall, Results, sqs_results
+from .connection import Connection
+from .errors import PublishFailed
+from .parser import CONTENT_TYPE, CORRELATION_ID, REPLY_TO, SQSParser
+from .response import AttributeValue, SQSPublishCommand
+from .settlement import MAX_ATTRIBUTES
+
+MAX_BYTES = 1024 * 1024
+"""Bytes of bodies and attributes, of one message and of one request (SQS, since August 2025)."""
+
+# What a reader of SQS assumes anyway; a custom codec's type is not among them.
+_IMPLIED_TYPES = frozenset({None, "text/plain", "application/json"})
+
+Entry: TypeAlias = tuple[dict[str, Any], int]
+
+
+class SQSProducer(ProducerProto[SQSPublishCommand]):
+    """Encodes messages and sends them in batches, one stream of requests per queue."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._serializer: SerializerProto | None = None
+        self._queues: dict[str, BatchCall[Entry, str]] = {}
+        self.codec: CodecProto = DefaultCodec()
+        parser = SQSParser()
+        self._parser = parser.parse_message
+        self._decoder = parser.decode_message
+
+    def connect(self, serializer: SerializerProto | None, codec: CodecProto) -> None:
+        """Learn how to encode."""
+        self._serializer = serializer
+        self.codec = codec
+
+    async def disconnect(self) -> None:
+        """Send what waits."""
+        queues, self._queues = self._queues, {}
+        for queue in queues.values():
+            await queue.close()
+
+    async def publish(self, cmd: SQSPublishCommand) -> str | None:
+        """Send one message and return its SQS message id; None is not sent and has no id.
+
+        Raises:
+            QueueMissing: there is no such queue.
+            PublishFailed: the message was not accepted.
+        """
+        if cmd.body is None:
+            return None
+        entry = await self._encode(cmd, cmd.body)
+        return await self._queue(await self._connection.queue_url(cmd.destination)).send(entry)
+
+    async def publish_batch(self, cmd: SQSPublishCommand) -> Any:
+        """Not used: every publish is batched, see `SQSBroker.publish_batch`."""
+        raise FeatureNotSupportedException("single messages are batched already")
+
+    async def request(self, cmd: SQSPublishCommand) -> Any:
+        """Not supported: a queue has no reply channel."""
+        raise FeatureNotSupportedException("SQS has no request and reply; publish with `reply_to` instead")
+
+    async def copy(self, queue: str, body: str, attributes: Mapping[str, Any]) -> None:
+        """Send a body and attributes in the form of SQS, untouched."""
+        entry = {"MessageBody": body, "MessageAttributes": attributes}
+        await self._queue(await self._connection.queue_url(queue)).send((entry, _weigh(entry)))
+
+    def _queue(self, url: str) -> BatchCall[Entry, str]:
+        if url not in self._queues:
+
+            async def request(entries: list[Entry]) -> Results[str]:
+                numbered = [{"Id": str(i), **entry} for i, (entry, _) in enumerate(entries)]
+                response = await self._connection.sending.send_message_batch(QueueUrl=url, Entries=numbered)
+                return sqs_results(response, len(entries), lambda accepted: str(accepted["MessageId"]))
+
+            self._queues[url] = BatchCall(
+                request,
+                failure=PublishFailed,
+                weigh=lambda entry: entry[1],
+                max_weight=MAX_BYTES,
+            )
+        return self._queues[url]
+
+    async def _encode(self, cmd: SQSPublishCommand, body: Any) -> Entry:
+        attributes = {name: _attribute(value) for name, value in cmd.headers.items() if value is not None}
+        if isinstance(body, str):
+            text = body
+        else:
+            encoded, content_type = await self.codec.encode(body, self._serializer)
+            text = encoded.decode()
+            if content_type not in _IMPLIED_TYPES:
+                attributes.setdefault(CONTENT_TYPE, _attribute(str(content_type)))
+        if cmd.correlation_id:
+            attributes.setdefault(CORRELATION_ID, _attribute(cmd.correlation_id))
+        if cmd.reply_to:
+            attributes.setdefault(REPLY_TO, _attribute(cmd.reply_to))
+        entry: dict[str, Any] = {"MessageBody": text}
+        if attributes:
+            entry["MessageAttributes"] = attributes
+        if cmd.delay:
+            entry["DelaySeconds"] = math.ceil(cmd.delay)
+        if cmd.group_id:
+            entry["MessageGroupId"] = cmd.group_id
+        weight = _weigh(entry)
+        # Refused here, because SQS would refuse the whole request, neighbours included.
+        if weight > MAX_BYTES:
+            raise PublishFailed("MessageTooLong", f"{weight} bytes exceed {MAX_BYTES}", permanent=True)
+        if len(attributes) > MAX_ATTRIBUTES:
+            raise PublishFailed("TooManyAttributes", f"{len(attributes)} exceed {MAX_ATTRIBUTES}", permanent=True)
+        return entry, weight
+
+
+def _attribute(value: AttributeValue) -> dict[str, Any]:
+    if isinstance(value, bytes):
+        return {"DataType": "Binary", "BinaryValue": value}
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return {"DataType": "Number", "StringValue": str(value)}
+    return {"DataType": "String", "StringValue": str(value)}
+
+
+def _weigh(entry: Mapping[str, Any]) -> int:
+    """Bytes as SQS counts them: the body, and the name, type and value of each attribute."""
+    total = len(entry["MessageBody"].encode())
+    for name, value in entry.get("MessageAttributes", {}).items():
+        content = value.get("BinaryValue")
+        size = len(content) if content is not None else len(value["StringValue"].encode())
+        total += len(name.encode()) + len(value["DataType"]) + size
+    return total

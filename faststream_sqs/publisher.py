@@ -1,0 +1,168 @@
+"""Publishing to queues and to event buses."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from faststream._internal.endpoint.publisher import PublisherUsecase
+from faststream._internal.endpoint.publisher.fake import FakePublisher
+from faststream._internal.types import PublisherMiddleware
+from faststream.exceptions import FeatureNotSupportedException, SetupError
+from faststream.response import PublishCommand, PublishType
+
+from .config import EventBridgePublisherConfig, SQSBrokerConfig, SQSPublisherConfig
+from .producer import SQSProducer
+from .response import AttributeValue, EventPublishCommand, SQSPublishCommand
+from .specification import EventBridgePublisherSpecification, SQSPublisherSpecification
+
+
+class SQSPublisher(PublisherUsecase):
+    """Publishes to one queue: called directly, or as a decorator of handlers whose result it sends."""
+
+    _outer_config: SQSBrokerConfig
+
+    def __init__(self, config: SQSPublisherConfig, specification: SQSPublisherSpecification) -> None:
+        super().__init__(config, specification)
+        self._config = config
+
+    @property
+    def queue(self) -> str:
+        """The name of the queue."""
+        return f"{self._outer_config.prefix}{self._config.queue}"
+
+    async def publish(
+        self,
+        message: Any,
+        /,
+        *,
+        attributes: Mapping[str, AttributeValue] | None = None,
+        delay: float | None = None,
+        group_id: str | None = None,
+        correlation_id: str | None = None,
+        reply_to: str = "",
+    ) -> str | None:
+        """Send one message; see `SQSBroker.publish`."""
+        cmd = SQSPublishCommand(
+            message,
+            headers=dict(attributes or {}),
+            correlation_id=correlation_id,
+            reply_to=reply_to,
+            delay=self._config.delay if delay is None else delay,
+            group_id=group_id,
+            _publish_type=PublishType.PUBLISH,
+        )
+        return await self._publish(cmd, _extra_middlewares=())
+
+    async def _publish(self, cmd: PublishCommand, *, _extra_middlewares: Iterable[PublisherMiddleware]) -> str | None:
+        cmd = SQSPublishCommand.from_cmd(cmd)
+        cmd.destination = self.queue
+        cmd.add_headers(self._config.attributes, override=False)
+        cmd.delay = cmd.delay or self._config.delay
+        cmd.group_id = cmd.group_id or self._config.group_id
+        sent: str | None = await self._basic_publish(
+            cmd, producer=self._outer_config.producer, _extra_middlewares=_extra_middlewares
+        )
+        return sent
+
+    async def request(self, message: Any, /, *, correlation_id: str | None = None) -> Any:
+        """Not supported: a queue has no reply channel."""
+        raise FeatureNotSupportedException("SQS has no request and reply; publish with `reply_to` instead")
+
+
+class EventBridgePublisher(PublisherUsecase):
+    """Publishes to one event bus: called directly, or as a decorator of handlers whose result it sends."""
+
+    _outer_config: SQSBrokerConfig
+
+    def __init__(self, config: EventBridgePublisherConfig, specification: EventBridgePublisherSpecification) -> None:
+        super().__init__(config, specification)
+        self._config = config
+
+    @property
+    def bus(self) -> str:
+        """The name or ARN of the event bus."""
+        return self._config.bus
+
+    async def publish(  # type: ignore[override] # an event has no correlation id of its own
+        self,
+        detail: str | Mapping[str, Any] | Any,
+        /,
+        *,
+        source: str | None = None,
+        detail_type: str | None = None,
+        resources: Sequence[str] = (),
+        trace_header: str | None = None,
+        time: datetime | None = None,
+    ) -> str:
+        """Publish one event and return the id that EventBridge gave it.
+
+        Events published at the same time share requests. Of a request that was accepted in part, only the failed
+        entries are sent again, with growing pauses.
+
+        Args:
+            detail: the content. Text is sent verbatim and must be a JSON object; anything else is encoded.
+            source: who publishes; the default of this publisher if None.
+            detail_type: what kind of event this is; the default of this publisher if None.
+            resources: ARNs that the event concerns.
+            trace_header: an X-Ray trace header.
+            time: when it happened; None lets EventBridge say.
+
+        Raises:
+            PublishFailed: the event was refused, or not accepted until its resends ran out.
+            SetupError: there is neither an argument nor a default for source or detail type.
+        """
+        cmd = self._command(
+            detail,
+            source=source,
+            detail_type=detail_type,
+            resources=resources,
+            trace_header=trace_header,
+            time=time,
+        )
+        return await self._send(cmd, ())
+
+    async def _publish(self, cmd: PublishCommand, *, _extra_middlewares: Iterable[PublisherMiddleware]) -> str | None:
+        if cmd.body is None:  # the handler had nothing to say
+            return None
+        if not isinstance(cmd, EventPublishCommand):
+            headers, correlation_id = cmd.headers, cmd.correlation_id
+            cmd = self._command(cmd.body, headers=headers, correlation_id=correlation_id)
+        return await self._send(cmd, _extra_middlewares)
+
+    async def _send(self, cmd: EventPublishCommand, middlewares: Iterable[PublisherMiddleware]) -> str:
+        event_id: str = await self._basic_publish(
+            cmd, producer=self._outer_config.event_producer, _extra_middlewares=middlewares
+        )
+        return event_id
+
+    def _command(
+        self,
+        detail: Any,
+        *,
+        source: str | None = None,
+        detail_type: str | None = None,
+        **options: Any,
+    ) -> EventPublishCommand:
+        source = source or self._config.source
+        detail_type = detail_type or self._config.detail_type
+        if not source or not detail_type:
+            raise SetupError("An event needs a source and a detail type: pass them, or set them on the publisher.")
+        return EventPublishCommand(detail, bus=self.bus, source=source, detail_type=detail_type, **options)
+
+    async def request(self, message: Any, /, *, correlation_id: str | None = None) -> Any:
+        """Not supported: an event has no reply."""
+        raise FeatureNotSupportedException("EventBridge has no request and reply")
+
+
+class SQSReplyPublisher(FakePublisher):
+    """Sends a handler's result to the queue named by the message's `reply_to` attribute."""
+
+    def __init__(self, producer: SQSProducer, queue: str) -> None:
+        super().__init__(producer=producer)
+        self._queue = queue
+
+    def patch_command(self, cmd: PublishCommand) -> SQSPublishCommand:
+        """Address the reply."""
+        reply = SQSPublishCommand.from_cmd(super().patch_command(cmd))
+        reply.destination = self._queue
+        return reply

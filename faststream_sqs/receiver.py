@@ -1,0 +1,78 @@
+"""One long poll, which is never cut short: a message taken by an abandoned poll would be stranded."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeAlias
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+RawMessage: TypeAlias = dict[str, Any]
+
+_SYSTEM_ATTRIBUTES = ["ApproximateReceiveCount", "SentTimestamp", "MessageGroupId", "AWSTraceHeader"]
+
+
+class Receiver:
+    """Polls one queue.
+
+    Args:
+        client: the SQS client to use.
+        url: the URL of the queue.
+        visibility: seconds for which received messages are hidden from others.
+        release: gives messages back that nobody waits for any more.
+    """
+
+    def __init__(
+        self,
+        client: Any,
+        *,
+        url: str,
+        visibility: int,
+        release: Callable[[list[RawMessage]], Awaitable[None]],
+    ) -> None:
+        self._client = client
+        self._url = url
+        self._visibility = visibility
+        self._release = release
+        self._orphans: set[asyncio.Task[None]] = set()
+
+    async def receive(self, limit: int, wait: int) -> list[RawMessage]:
+        """Wait up to `wait` seconds for up to `limit` messages.
+
+        A caller that is cancelled gets out at once; the poll goes on without it, and what it still brings is released.
+
+        Raises:
+            ClientError: SQS refused the poll.
+            BotoCoreError: SQS could not be reached.
+        """
+        poll = asyncio.ensure_future(
+            self._client.receive_message(
+                QueueUrl=self._url,
+                MaxNumberOfMessages=limit,
+                WaitTimeSeconds=wait,
+                VisibilityTimeout=self._visibility,
+                MessageSystemAttributeNames=_SYSTEM_ATTRIBUTES,
+                MessageAttributeNames=["All"],
+            )
+        )
+        try:
+            response = await asyncio.shield(poll)
+        except asyncio.CancelledError:
+            orphan = asyncio.ensure_future(self._adopt(poll))
+            self._orphans.add(orphan)
+            orphan.add_done_callback(self._orphans.discard)
+            raise
+        messages: list[RawMessage] = response.get("Messages", [])
+        return messages
+
+    async def close(self) -> None:
+        """Wait for the polls whose callers were cancelled."""
+        if self._orphans:
+            await asyncio.wait(self._orphans)
+
+    async def _adopt(self, poll: "asyncio.Future[Any]") -> None:
+        try:
+            response = await poll
+        except (BotoCoreError, ClientError):
+            return  # nothing was received
+        if messages := response.get("Messages"):
+            await self._release(messages)

@@ -1,0 +1,132 @@
+"""What is to be published, before it is encoded."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any, TypeAlias
+
+from faststream.response import BatchPublishCommand, PublishCommand, PublishType, Response
+
+AttributeValue: TypeAlias = str | int | float | bytes
+"""A message attribute: text, number or binary (booleans and nothing else have no SQS type)."""
+
+
+class SQSResponse(Response):
+    """What a handler returns to publish its result with options.
+
+    Args:
+        body: the message.
+        headers: message attributes, at most ten.
+        correlation_id: ties messages of one conversation together.
+        delay: seconds during which the message stays hidden, at most 900.
+        group_id: the message group, on a standard queue for fair queuing.
+    """
+
+    def __init__(
+        self,
+        body: Any,
+        *,
+        headers: dict[str, Any] | None = None,
+        correlation_id: str | None = None,
+        delay: float = 0,
+        group_id: str | None = None,
+    ) -> None:
+        super().__init__(body, headers=headers, correlation_id=correlation_id)
+        self.delay = delay
+        self.group_id = group_id
+
+    def as_publish_command(self) -> "SQSPublishCommand":
+        """The command that publishes this; its destination is set by the publisher."""
+        return SQSPublishCommand(
+            self.body,
+            headers=self.headers,
+            correlation_id=self.correlation_id,
+            delay=self.delay,
+            group_id=self.group_id,
+            _publish_type=PublishType.PUBLISH,
+        )
+
+
+class SQSPublishCommand(BatchPublishCommand):
+    """Messages for one queue, its `destination`."""
+
+    def __init__(
+        self,
+        body: Any,
+        /,
+        *bodies: Any,
+        _publish_type: PublishType,
+        destination: str = "",
+        headers: dict[str, Any] | None = None,
+        correlation_id: str | None = None,
+        reply_to: str = "",
+        delay: float = 0,
+        group_id: str | None = None,
+    ) -> None:
+        super().__init__(
+            body,
+            *bodies,
+            _publish_type=_publish_type,
+            destination=destination,
+            headers=headers,
+            correlation_id=correlation_id,
+            reply_to=reply_to,
+        )
+        self.delay = delay
+        self.group_id = group_id
+
+    @classmethod
+    def from_cmd(cls, cmd: PublishCommand, *, batch: bool = False) -> "SQSPublishCommand":
+        """The same command with the options of SQS."""
+        if isinstance(cmd, SQSPublishCommand):
+            return cmd
+        body, extra_bodies = cls._parse_bodies(cmd.body, batch=batch)
+        return cls(
+            body,
+            *extra_bodies,
+            _publish_type=cmd.publish_type,
+            destination=cmd.destination,
+            headers=cmd.headers,
+            correlation_id=cmd.correlation_id,
+            reply_to=cmd.reply_to,
+        )
+
+
+class EventPublishCommand(PublishCommand):
+    """An event for one bus, its `destination`.
+
+    Args:
+        body: the detail; text is sent verbatim, anything else as JSON.
+        bus: the name or ARN of the event bus.
+        source: who publishes.
+        detail_type: what kind of event this is.
+        resources: ARNs that the event concerns.
+        trace_header: an X-Ray trace header.
+        time: when it happened; None lets EventBridge say.
+    """
+
+    def __init__(
+        self,
+        body: str | Mapping[str, Any] | Any,
+        *,
+        bus: str,
+        source: str,
+        detail_type: str,
+        resources: Sequence[str] = (),
+        trace_header: str | None = None,
+        time: datetime | None = None,
+        headers: dict[str, Any] | None = None,
+        correlation_id: str | None = None,
+        _publish_type: PublishType = PublishType.PUBLISH,
+    ) -> None:
+        super().__init__(
+            body,
+            destination=bus,
+            headers=headers,
+            correlation_id=correlation_id,
+            _publish_type=_publish_type,
+        )
+        self.source = source
+        self.detail_type = detail_type
+        self.resources = resources
+        self.trace_header = trace_header
+        self.time = time

@@ -1,0 +1,121 @@
+"""How the messages of one queue leave it, in batches."""
+
+import re
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+from .batch_call import BatchCall, Results, sqs_results
+from .errors import LeaseLost, RequestFailed, SettleFailed
+
+REASON_ATTRIBUTE = "reject-reason"
+QUEUE_ATTRIBUTE = "reject-queue"
+MESSAGE_ID_ATTRIBUTE = "reject-message-id"
+
+MAX_ATTRIBUTES = 10
+"""Message attributes that SQS accepts on one message."""
+
+_MAX_REASON = 1024
+# What SQS refuses in a string (SQS API reference, SendMessage).
+_FORBIDDEN = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+# How SQS says that a receipt is no longer good.
+_LEASE_LOST = frozenset(
+    {
+        "AWS.SimpleQueueService.MessageNotInflight",
+        "InvalidParameterValue",
+        "MessageNotInflight",
+        "ReceiptHandleIsInvalid",
+    }
+)
+
+
+def is_lease_lost(error: RequestFailed) -> bool:
+    """Whether SQS refused because the receipt is stale, rather than for another reason."""
+    return error.code in _LEASE_LOST
+
+
+class Settlement:
+    """Deletes, postpones and buries the messages of one queue.
+
+    Args:
+        client: the SQS client to use.
+        queue: the name of the queue, for the copies of rejected messages.
+        url: the URL of the queue.
+        copy: sends a body and its attributes to the dead-letter queue; None when there is none.
+        on_unburied: told when a message was rejected and there is no dead-letter queue.
+    """
+
+    def __init__(
+        self,
+        client: Any,
+        *,
+        queue: str,
+        url: str,
+        copy: Callable[[str, Mapping[str, Any]], Awaitable[None]] | None,
+        on_unburied: Callable[[Mapping[str, Any], str], None],
+    ) -> None:
+        self._client = client
+        self._queue = queue
+        self._url = url
+        self._copy = copy
+        self._on_unburied = on_unburied
+        self._deletes: BatchCall[str, None] = BatchCall(self._delete, failure=SettleFailed)
+        self._changes: BatchCall[tuple[str, int], None] = BatchCall(self._change, failure=SettleFailed)
+
+    async def delete(self, receipt: str) -> None:
+        """Delete one message; see `SQSDelivery.ack`."""
+        await _or_lease_lost(self._deletes.send(receipt))
+
+    async def postpone(self, receipt: str, seconds: int) -> None:
+        """Make one message visible again after so many seconds; see `SQSDelivery.nack`."""
+        await _or_lease_lost(self._changes.send((receipt, seconds)))
+
+    async def bury(self, raw: Mapping[str, Any], reason: str) -> None:
+        """Copy one message to the dead-letter queue and delete it; see `SQSDelivery.reject`."""
+        if self._copy is None:
+            self._on_unburied(raw, reason)
+            return
+        await self._copy(raw["Body"], self._epitaph(raw, reason))
+        await self.delete(raw["ReceiptHandle"])
+
+    async def close(self) -> None:
+        """Send what waits and return when it has settled."""
+        await self._deletes.close()
+        await self._changes.close()
+
+    def _epitaph(self, raw: Mapping[str, Any], reason: str) -> dict[str, Any]:
+        ours = {
+            REASON_ATTRIBUTE: _FORBIDDEN.sub("\ufffd", reason)[:_MAX_REASON] or "no reason given",
+            QUEUE_ATTRIBUTE: self._queue,
+            MESSAGE_ID_ATTRIBUTE: raw["MessageId"],
+        }
+        theirs = raw.get("MessageAttributes") or {}
+        # The reason comes first, then what the message had, then the rest of ours as far as there is room.
+        attributes: dict[str, Any] = {}
+        for name in (REASON_ATTRIBUTE, *theirs, QUEUE_ATTRIBUTE, MESSAGE_ID_ATTRIBUTE):
+            if name in attributes or len(attributes) == MAX_ATTRIBUTES:
+                continue
+            mine = {"DataType": "String", "StringValue": ours[name]} if name in ours else None
+            attributes[name] = mine or theirs[name]
+        return attributes
+
+    async def _delete(self, receipts: list[str]) -> Results[None]:
+        entries = [{"Id": str(i), "ReceiptHandle": receipt} for i, receipt in enumerate(receipts)]
+        response = await self._client.delete_message_batch(QueueUrl=self._url, Entries=entries)
+        return sqs_results(response, len(receipts), lambda _: None)
+
+    async def _change(self, changes: list[tuple[str, int]]) -> Results[None]:
+        entries = [
+            {"Id": str(i), "ReceiptHandle": receipt, "VisibilityTimeout": seconds}
+            for i, (receipt, seconds) in enumerate(changes)
+        ]
+        response = await self._client.change_message_visibility_batch(QueueUrl=self._url, Entries=entries)
+        return sqs_results(response, len(changes), lambda _: None)
+
+
+async def _or_lease_lost(sending: Awaitable[None]) -> None:
+    try:
+        await sending
+    except SettleFailed as error:
+        if error.permanent and is_lease_lost(error):
+            raise LeaseLost(str(error)) from error
+        raise

@@ -1,0 +1,101 @@
+"""What becomes of a message when its handler has ended: decided here, done by the subscriber."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Any
+
+from faststream.exceptions import (
+    AckMessage,
+    HandlerException,
+    NackMessage,
+    RejectMessage,
+    StopConsume,
+    SubscriberNotFound,
+)
+from faststream.message import AckStatus
+from faststream.middlewares import AckPolicy
+
+from .errors import BatchItemFailed, LeaseLost
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What to do with the messages of one handler call that the handler has not settled itself.
+
+    Attributes:
+        status: acknowledge, retry or reject; None leaves them to their visibility timeout.
+        delay: seconds before the retry; None asks the retry policy.
+        reason: why they are rejected.
+        failed: retry only the messages with these ids and do `status` to the others.
+        stop: stop the subscriber afterwards.
+        stop_application: stop the application afterwards.
+    """
+
+    status: AckStatus | None
+    delay: float | None = None
+    reason: str = ""
+    failed: frozenset[str] = frozenset()
+    stop: bool = False
+    stop_application: bool = False
+
+
+ACK = Verdict(AckStatus.ACKED)
+LEAVE = Verdict(None)
+RELEASE = Verdict(AckStatus.NACKED, delay=0)
+
+_ON_ERROR = {
+    AckPolicy.ACK: AckStatus.ACKED,
+    AckPolicy.ACK_FIRST: AckStatus.ACKED,
+    AckPolicy.NACK_ON_ERROR: AckStatus.NACKED,
+    AckPolicy.REJECT_ON_ERROR: AckStatus.REJECTED,
+    AckPolicy.MANUAL: None,
+}
+
+
+def on_success(policy: AckPolicy, returned: Any, message_ids: Collection[str] | None) -> Verdict:
+    """The verdict on a handler that returned.
+
+    Args:
+        policy: the subscriber's.
+        returned: what the handler returned; a batch handler may return the ids of the messages that failed.
+        message_ids: the ids of the batch; None when the handler takes single messages.
+    """
+    if policy is AckPolicy.MANUAL:
+        return LEAVE
+    if message_ids is not None and isinstance(returned, list | tuple | set | frozenset) and returned:
+        return _partly(policy, frozenset(map(str, returned)), message_ids)
+    return ACK
+
+
+def on_error(policy: AckPolicy, error: BaseException, message_ids: Collection[str] | None) -> Verdict:
+    """The verdict on a handler that raised; the arguments are those of `on_success`."""
+    # The reason names the error but does not quote it: a validation error contains the message.
+    failed = Verdict(_ON_ERROR[policy], reason=type(error).__name__)
+    match error:
+        case BatchItemFailed() if message_ids is not None:
+            return _partly(policy, error.message_ids, message_ids)
+        case LeaseLost():
+            return LEAVE
+        case AckMessage():
+            return ACK
+        case NackMessage():
+            return Verdict(AckStatus.NACKED, delay=error.extra_options.get("delay"))
+        case RejectMessage():
+            return Verdict(AckStatus.REJECTED, reason=error.extra_options.get("reason", ""))
+        case HandlerException():
+            return LEAVE
+        case SubscriberNotFound():
+            # No retry will find a handler.
+            return Verdict(AckStatus.REJECTED, reason="no handler accepts this message")
+        case StopConsume():
+            return Verdict(failed.status, reason=failed.reason, stop=True)
+        case SystemExit():
+            return Verdict(failed.status, reason=failed.reason, stop=True, stop_application=True)
+    return failed
+
+
+def _partly(policy: AckPolicy, failed: frozenset[str], message_ids: Collection[str]) -> Verdict:
+    # An id that is not in the batch is a mistake of the handler: then none of its claims can be trusted.
+    if not failed <= frozenset(message_ids):
+        return Verdict(_ON_ERROR[policy], reason="the handler named messages that are not in the batch")
+    return Verdict(AckStatus.ACKED, failed=failed)

@@ -1,0 +1,120 @@
+"""The laptop's plan: which services run, with which settings, and what must exist before they start."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from cli.databases import migrate_audit, migrate_work
+from contracts.cards import CARDS
+from contracts.catalogue import AUDIT as AUDIT_NODE
+from contracts.catalogue import DESK, ROUTER
+from local.endpoints import Endpoints
+from local.ports import LOOPBACK
+from local.postgres import AUDIT, WORK
+from local.process import Service
+from local.provision import provision
+from local.stack import Plan
+
+ROOT = Path(__file__).resolve().parent.parent
+SCRIPTS = (ROOT / "local" / "data" / "simulator",)
+VISIBILITY_VARIABLE = "SWITCHYARD_LAPTOP_VISIBILITY_S"
+"""Visibility and lease in seconds: 30 as in AWS unless this says otherwise (the tests say 3)."""
+
+SIMULATOR = Service(
+    name="simulator",
+    argv=(
+        sys.executable, "-m", "local.simulator", "--host", LOOPBACK, "--port", "{port}",
+        *(part for folder in SCRIPTS for part in ("--script", str(folder))),
+    ),
+    health="/sim/health",
+    grace=5.0,
+)  # fmt: skip
+
+
+def plan() -> Plan:
+    """Everything: `switchyard stack up` and the demo."""
+    return Plan(services=services, prepare=prepare, simulator=SIMULATOR)
+
+
+async def prepare(endpoints: Endpoints) -> Mapping[str, str]:
+    """Migrate both databases and provision the emulator; return what the CLI needs to reach them."""
+    await migrate_work(endpoints.dsn(WORK), password_for=lambda role: _secret(endpoints, role))
+    await migrate_audit(endpoints.dsn(AUDIT), password_for=lambda role: _secret(endpoints, role))
+    environment = endpoints.environment()
+    await provision(environment, visibility_s=visibility_s())
+    return {
+        "SWITCHYARD_AUDIT_DATABASE_URL": endpoints.dsn(AUDIT, "audit_reader", _secret(endpoints, "audit_reader")),
+        "SWITCHYARD_VAULT_KEY": _secret(endpoints, "vault"),
+    }
+
+
+def services(endpoints: Endpoints) -> list[Service]:
+    """One row a process."""
+    agents = [_agent(endpoints, node) for node in CARDS]
+    return [
+        Service(
+            name=ROUTER,
+            argv=(sys.executable, "-m", "services.orchestrator", ROUTER),
+            env=_common() | {"SWITCHYARD_STATE_KEYS": json.dumps({"local": _secret(endpoints, "state")})},
+        ),
+        Service(
+            name=DESK,
+            argv=(sys.executable, "-m", "services.orchestrator", DESK),
+            env=_work(endpoints, DESK) | {"SWITCHYARD_MAC_KEY": _secret(endpoints, "mac")},
+        ),
+        *agents,
+        Service(
+            name=AUDIT_NODE,
+            argv=(sys.executable, "-m", "services.audit"),
+            env=_common() | {"SWITCHYARD_AUDIT_DATABASE_URL": endpoints.dsn(AUDIT, "audit", _secret(endpoints, "audit"))},
+        ),
+    ]
+
+
+def visibility_s() -> float:
+    """How long a message stays with a worker that says nothing more."""
+    return float(os.environ.get(VISIBILITY_VARIABLE, "30"))
+
+
+def _agent(endpoints: Endpoints, node: str) -> Service:
+    module = ("services.drafter",) if node == "drafter" else ("services.specialists", node)
+    models = {
+        "SWITCHYARD_MODEL_BEDROCK_ENDPOINT_URL": endpoints.simulator or "",
+        "SWITCHYARD_MODEL_OPENAI_BASE_URL": f"{endpoints.simulator}/v1",
+        "SWITCHYARD_MODEL_OPENAI_API_KEY": "local",
+        "SWITCHYARD_MODEL_TTFT_LIMIT_MS": "1500",
+    }
+    reaches = {"SWITCHYARD_WAREHOUSE": "fakesnow"} if "snowflake" in CARDS[node].reaches else {}
+    return Service(
+        name=node,
+        argv=(sys.executable, "-m", *module),
+        env=_work(endpoints, node) | models | reaches,
+        start_timeout=60.0,
+    )
+
+
+def _common() -> dict[str, str]:
+    return {
+        "SWITCHYARD_VISIBILITY_S": str(visibility_s()),
+        "SWITCHYARD_POLL_WAIT_S": "2",
+        "SWITCHYARD_RETRY_BASE_S": "0.5",
+        "SWITCHYARD_DRAIN_S": "10",
+    }
+
+
+def _work(endpoints: Endpoints, node: str) -> dict[str, str]:
+    return _common() | {
+        "SWITCHYARD_DATABASE_URL": endpoints.dsn(WORK, node, _secret(endpoints, node)),
+        "SWITCHYARD_VAULT_KEY": _secret(endpoints, "vault"),
+    }
+
+
+def _secret(endpoints: Endpoints, purpose: str) -> str:
+    """A key or password for one purpose, from the stack's one generated secret, so that a restart finds the same."""
+    return hmac.new(endpoints.password.encode(), purpose.encode(), hashlib.sha256).hexdigest()

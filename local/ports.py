@@ -1,0 +1,52 @@
+"""Free TCP ports on the loopback interface."""
+
+from __future__ import annotations
+
+import random
+import socket
+from collections.abc import Mapping
+
+LOOPBACK = "127.0.0.1"
+# Below the ranges from which Linux (32768 up) and macOS (49152 up) take ports for outgoing connections: a port allotted
+# here cannot be taken by someone's connection while its process is being restarted.
+RANGE = range(20_000, 32_000)
+_random = random.SystemRandom()  # two stacks started by equally seeded tests must not try the same ports
+
+
+class NoFreePort(RuntimeError):
+    """No free port was found on the loopback interface. Remedy: stop what occupies the ports 20000 to 31999."""
+
+
+class Ports:
+    """Allots one port per name, preferring the one the name had last time."""
+
+    def __init__(self, remembered: Mapping[str, int] | None = None) -> None:
+        self._remembered = dict(remembered or {})
+        self._taken: dict[str, int] = {}
+
+    def take(self, name: str) -> int:
+        """The port of `name`, the same for as long as this object lives. Raises NoFreePort."""
+        if name not in self._taken:
+            candidates = _random.sample(RANGE, k=200)
+            if name in self._remembered:
+                candidates.insert(0, self._remembered[name])
+            free = (port for port in candidates if port not in self._taken.values() and _is_free(port))
+            if (port := next(free, None)) is None:
+                raise NoFreePort(f"no free port for {name} among {len(candidates)} tried on {LOOPBACK}")
+            self._taken[name] = port
+        return self._taken[name]
+
+    def taken(self) -> dict[str, int]:
+        """Every port allotted so far, by name."""
+        return dict(self._taken)
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        # As servers do: a port whose last connections are in TIME_WAIT counts as free.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((LOOPBACK, port))
+        except OSError:
+            return False
+        return True

@@ -1,0 +1,225 @@
+"""From a message to its one outcome: what every agent's subscriber does."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+
+import structlog
+
+from contracts.derive import derive, stamp
+from contracts.envelope import Envelope
+from contracts.errors import InvalidEvent, Refusal
+from contracts.events.failures import TaskFailed
+from contracts.fields import Contract, Json
+from contracts.received import Received, read_envelope, receive
+from faststream_sqs import SQSMessage
+from runtime import telemetry
+from runtime.clock import Clock, timestamp
+from runtime.errors import LeaseLost, Rejected, Retryable, TaskError, Unavailable
+from runtime.gate import DatabaseGate, deferring
+from runtime.inbox import Busy, Conflict, Done, Granted, Inbox
+from runtime.logs import about
+from runtime.publisher import Publisher
+from runtime.quarantine import Quarantine
+from runtime.task import Handler, Reply, Task
+
+log = structlog.get_logger(__name__)
+
+MAX_CLAIMS = 20
+"""A command that was claimed this often without an outcome takes its worker down each time: it ends as failed."""
+
+COMPLETE_RETRY_S = 0.5
+
+
+class Consumer:
+    """Runs one node's handlers. Call it with a message; it returns when the message may be deleted."""
+
+    def __init__(
+        self,
+        node: str,
+        handlers: Mapping[type[Contract], Handler],
+        *,
+        inbox: Inbox,
+        publisher: Publisher,
+        quarantine: Quarantine,
+        gate: DatabaseGate,
+        clock: Clock,
+    ) -> None:
+        self.node = node
+        self._handlers = handlers
+        self._inbox = inbox
+        self._publisher = publisher
+        self._quarantine = quarantine
+        self._gate = gate
+        self._clock = clock
+
+    async def __call__(self, message: SQSMessage) -> None:
+        """Handle one message: outcome stored, published, and only then returned from."""
+        async with deferring(message, self._gate):
+            await self._take(message)
+
+    async def _take(self, message: SQSMessage) -> None:
+        try:
+            received = receive(message.raw_body, node=self.node)
+        except InvalidEvent as refusal:
+            if refusal.refusal not in {Refusal.UNKNOWN, Refusal.INVALID}:
+                await self.refuse(message, refusal)
+                return
+            # Authentic, but beyond this consumer: the case must end, and say why.
+            envelope, _ = read_envelope(message.raw_body)
+            await self._settle(message, envelope, refusal)
+            return
+        await self._settle(message, received.envelope, received)
+
+    async def refuse(self, message: SQSMessage, refusal: InvalidEvent) -> None:
+        """Keep the bytes for a person; the case, if there is one, goes on."""
+        await self._quarantine.keep(message.raw_body, refusal)
+
+    async def republish(self, command: Envelope) -> None:
+        """Publish the stored outcome of `command` again."""
+        claim = await self._inbox.claim(command)
+        if isinstance(claim, Done):
+            await self._publisher.publish(claim.outputs)
+
+    async def give_up(self, command: Envelope) -> None:
+        """Swap in `TaskFailed` as the outcome of a dead letter, unless a worker has finished or taken it meanwhile."""
+        claim = await self._inbox.claim(command)
+        match claim:
+            case Done(outputs):
+                await self._publisher.publish(outputs)
+            case Granted():
+                error = Rejected(
+                    "dead_letter", f"{self.node} could not handle the message", None, "see the worker's log"
+                )
+                outputs = [self._failed(command, error, claim.failures, causes=(claim.last_error,))]
+                await self._publisher.publish(await self._complete(claim, outputs))
+            case Busy() | Conflict():
+                raise Unavailable("leased", "a worker took the dead letter's command meanwhile")
+
+    async def _settle(self, message: SQSMessage, envelope: Envelope, work: Received[Contract] | InvalidEvent) -> None:
+        with about(envelope), telemetry.handling(self.node, envelope):
+            claim = await self._inbox.claim(envelope)
+            match claim:
+                case Done(outputs):
+                    await self._publisher.publish(outputs)
+                case Busy(seconds):
+                    await message.nack(delay=min(seconds + 0.5, 900.0))
+                case Conflict():
+                    await self.refuse(
+                        message,
+                        InvalidEvent(
+                            Refusal.FORGED, "an event id that was used before with another digest", field="event_id"
+                        ),
+                    )
+                case Granted():
+                    message.on_heartbeat(lambda: self._renew(claim))
+                    outputs = await self._perform(claim, envelope, work)
+                    if outputs is None:
+                        await message.nack()
+                        return
+                    await self._publisher.publish(await self._complete(claim, outputs))
+
+    async def _perform(
+        self, claim: Granted, envelope: Envelope, work: Received[Contract] | InvalidEvent
+    ) -> list[Json] | None:
+        """The outcome, or None if the task is to be tried again."""
+        if isinstance(work, InvalidEvent):
+            return [self._failed(envelope, Rejected(f"{work.refusal}_event", work.message, work.field, work.remedy), 0)]
+        if claim.claims > MAX_CLAIMS:
+            error = Rejected("worker_lost", f"{claim.claims - 1} workers took this task and none came back")
+            return [self._failed(envelope, error, claim.failures, causes=(claim.last_error,))]
+        limit = envelope.time_limit_ms
+        task = Task(
+            work,
+            attempt=claim.failures + 1,
+            deadline=None if limit is None else self._clock.monotonic() + limit / 1_000,
+        )
+        result = await self._attempt(task)
+        if isinstance(result, Reply):
+            log.info("task.done", attempt=task.attempt)
+            return [self._outcome(task, result)]
+        telemetry.failed(result.code)
+        allowed = envelope.budget.attempts
+        log.warning("task.failed", code=result.code, reason=result.message, attempt=task.attempt, allowed=allowed)
+        if isinstance(result, Retryable) and task.attempt < allowed:
+            await self._inbox.fail(claim, f"{result.code}: {result.message}")
+            return None
+        return [self._failed(envelope, result, task.attempt, causes=(claim.last_error,))]
+
+    async def _attempt(self, task: Task[Contract]) -> Reply | Retryable | Rejected:
+        """Run the handler within the task's time limit; what it raises becomes one of the two families."""
+        limit = task.envelope.time_limit_ms
+        try:
+            async with asyncio.timeout(None if limit is None else limit / 1_000):
+                result = await self._handlers[type(task.payload)](task)
+            return result if isinstance(result, Reply) else Reply(result)
+        except (Unavailable, LeaseLost):
+            raise
+        except (Retryable, Rejected) as error:
+            return error
+        except TimeoutError:
+            return Retryable("time_limit", f"no result within {limit} ms")
+        except InvalidEvent as error:
+            return Rejected("bad_result", error.message, error.field, error.remedy)
+        except Exception as error:
+            # The boundary: a defect in a handler must end its task, not the worker that has others in hand.
+            log.exception("task.defect", defect=type(error).__name__)
+            return Retryable("defect", f"{self.node} raised {type(error).__name__}")
+
+    async def _complete(self, claim: Granted, outputs: list[Json]) -> list[Json]:
+        """Store the outcome. The work is done: a database that is away is waited for while the heartbeat goes on."""
+        while True:
+            try:
+                return await self._inbox.complete(claim, outputs)
+            except Unavailable:
+                self._gate.shut()
+                await asyncio.sleep(COMPLETE_RETRY_S)
+
+    async def _renew(self, claim: Granted) -> None:
+        try:
+            await self._inbox.renew(claim)
+        except Unavailable:
+            # Nobody else can claim it either while the database is away: the fencing token decides afterwards.
+            log.warning("lease.not_renewed", code="database_unreachable")
+
+    def _outcome(self, task: Task[Contract], reply: Reply) -> Json:
+        event = derive(
+            task.envelope,
+            reply.payload,
+            node_from=self.node,
+            state=task.received.raw.get("state"),
+            state_seal=task.envelope.state_seal,
+            attachments={**task.attachments, **task.written},
+            model_call=reply.model_call,
+            rubric_score=reply.rubric_score,
+        )
+        return self.stamped(event)
+
+    def _failed(
+        self, envelope: Envelope, error: TaskError, attempts: int, *, causes: tuple[str | None, ...] = ()
+    ) -> Json:
+        log.warning("task.ended", code=error.code, reason=error.message, field=error.field, attempts=attempts)
+        return self.stamped(task_failed(envelope, self.node, error, attempts, causes=causes))
+
+    def stamped(self, event: Json) -> Json:
+        """The event with this producer's clock and trace."""
+        return stamp(event, occurred_at=timestamp(self._clock.now()), trace=telemetry.carrier())
+
+
+def task_failed(
+    command: Envelope, node: str, error: TaskError, attempts: int, *, causes: tuple[str | None, ...] = ()
+) -> Json:
+    """The event that ends `command` without a result."""
+    beneath = tuple(cause[:2_000] for cause in (*causes, *getattr(error, "causes", ())) if cause)
+    payload = TaskFailed(
+        task=command.event_id,
+        task_type=command.type,
+        code=error.code,
+        message=error.message[:2_000],
+        field=error.field[:200] if error.field else None,
+        remedy=error.remedy[:2_000] if error.remedy else None,
+        attempts=attempts,
+        causes=beneath,
+    )
+    return derive(command, payload, node_from=node)

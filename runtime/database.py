@@ -1,0 +1,51 @@
+"""PostgreSQL connections, and what it means when they fail."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, TypeAlias
+
+import asyncpg
+
+from runtime.errors import Unavailable
+
+Pool: TypeAlias = "asyncpg.Pool[Any]"
+
+_OUT_OF_REACH = (
+    OSError,
+    TimeoutError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.InterfaceError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError,
+    asyncpg.TooManyConnectionsError,
+)
+
+
+async def connect_pool(url: str, *, schema: str, size: int = 4, statement_timeout_s: float = 20.0) -> Pool:
+    """A small pool whose sessions see only `schema`.
+
+    `size` is 4 by default: the connection budget of the database is shared by every process. Raises `Unavailable` if
+    the server cannot be reached.
+    """
+    with reaching("the work database"):
+        pool: Pool = await asyncpg.create_pool(
+            url,
+            min_size=1,
+            max_size=size,
+            timeout=5,
+            command_timeout=statement_timeout_s,
+            server_settings={"search_path": schema, "application_name": f"switchyard-{schema}"},
+        )
+        return pool
+
+
+@contextmanager
+def reaching(what: str) -> Iterator[None]:
+    """Turn every way of not reaching a database into `Unavailable`; statement errors pass as they are."""
+    try:
+        yield
+    except _OUT_OF_REACH as error:
+        raise Unavailable("database_unreachable", f"{what} is unreachable ({type(error).__name__})") from error

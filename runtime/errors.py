@@ -1,0 +1,42 @@
+"""The two families of failure, and what each does to a message.
+
+A handler raises `Retryable` when the same message may succeed later, and `Rejected` when it never will.
+Anything else that escapes a handler is a defect: it is retried like `Retryable` and logged with its traceback.
+"""
+
+from __future__ import annotations
+
+
+class TaskError(Exception):
+    """A failure with a machine-readable `code`, a plain `message`, and, where they exist, the `field` and the `remedy`.
+
+    The text ends in the case's events and in logs, so it never holds payload text: name the field, not its value.
+    """
+
+    def __init__(self, code: str, message: str, field: str | None = None, remedy: str | None = None) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.field = field
+        self.remedy = remedy
+
+    def __str__(self) -> str:
+        where = f" (field {self.field})" if self.field else ""
+        fix = f" Remedy: {self.remedy}" if self.remedy else ""
+        return f"{self.code}: {self.message}{where}.{fix}"
+
+
+class Retryable(TaskError):
+    """The attempt failed, the task may not: it is tried again until the graph's attempts are used up."""
+
+
+class Rejected(TaskError):
+    """The task cannot succeed as it is: it ends now with `TaskFailed`, which names the field and the remedy."""
+
+
+class LeaseLost(TaskError):
+    """Another worker took the task over: whatever this one still does is discarded by the fencing token."""
+
+
+class Unavailable(TaskError):
+    """A part that the consumer itself needs (its database) is unreachable: no attempt is counted, polling pauses."""

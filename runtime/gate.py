@@ -1,0 +1,92 @@
+"""Stop consuming while the database is away: an unreachable database is no attempt."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Protocol
+
+import structlog
+
+from faststream_sqs import SQSMessage
+from runtime.database import Pool, reaching
+from runtime.errors import LeaseLost, Unavailable
+
+log = structlog.get_logger(__name__)
+PROBE_S = 0.5
+
+
+class Pausable(Protocol):
+    """A subscriber that can stop and resume polling."""
+
+    def pause(self, reason: str) -> None:
+        """Stop polling."""
+        ...
+
+    def resume(self) -> None:
+        """Poll again."""
+        ...
+
+
+class DatabaseGate:
+    """Pauses subscribers when the database goes away and resumes them when it answers again."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+        self._subscribers: list[Pausable] = []
+        self._probe: asyncio.Task[None] | None = None
+
+    def guard(self, subscriber: Pausable) -> None:
+        """Pause this subscriber with the others."""
+        self._subscribers.append(subscriber)
+
+    @property
+    def open(self) -> bool:
+        """Whether the database answered when it was last asked."""
+        return self._probe is None
+
+    def shut(self) -> None:
+        """Pause everything and probe until the database answers."""
+        if self._probe is not None:
+            return
+        log.warning("database.unreachable", alarm="database")
+        for subscriber in self._subscribers:
+            subscriber.pause("database")
+        self._probe = asyncio.create_task(self._reopen())
+
+    async def close(self) -> None:
+        """Stop probing."""
+        if self._probe is not None:
+            self._probe.cancel()
+            await asyncio.gather(self._probe, return_exceptions=True)
+
+    async def _reopen(self) -> None:
+        while True:
+            try:
+                with reaching("the work database"):
+                    await self._pool.fetchval("select 1", timeout=2)
+                break
+            except Unavailable:
+                # Jittered, so that a fleet does not knock at the same moment.
+                await asyncio.sleep(PROBE_S * (0.5 + random.random()))  # noqa: S311
+        log.info("database.back")
+        self._probe = None
+        for subscriber in self._subscribers:
+            subscriber.resume()
+
+
+@asynccontextmanager
+async def deferring(message: SQSMessage, gate: DatabaseGate | None) -> AsyncIterator[None]:
+    """Leave the message on its queue when something that we need is away, and shut the gate if it is the database."""
+    try:
+        yield
+    except Unavailable as error:
+        if gate is not None and error.code == "database_unreachable":
+            gate.shut()
+        log.warning("message.deferred", code=error.code, reason=error.message)
+        await message.nack(delay=1.0 + 2.0 * random.random())  # noqa: S311 - spreads a fleet's retries
+    except LeaseLost as error:
+        log.warning("message.deferred", code=error.code, reason=error.message)
+        await message.nack(delay=0)

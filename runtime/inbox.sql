@@ -1,0 +1,56 @@
+-- name: claim
+with wanted as (
+  select * from unnest($1::uuid[], $2::text[], $3::uuid[], $4::text[]) as t (event_id, digest, case_id, type)
+),
+granted as (
+  insert into inbox as i (event_id, digest, case_id, type, token, claims, lease_until)
+  select event_id, digest, case_id, type, 1, 1, clock_timestamp() + make_interval(secs => $5)
+  from wanted
+  order by event_id
+  on conflict (event_id) do update
+    set token = i.token + 1,
+        claims = i.claims + 1,
+        lease_until = excluded.lease_until
+    where i.outputs is null and i.lease_until < clock_timestamp() and i.digest = excluded.digest
+  returning event_id, token, claims, failures, last_error
+)
+select
+  w.event_id,
+  g.token,
+  g.claims,
+  g.failures,
+  g.last_error,
+  i.digest as known_digest,
+  i.outputs,
+  greatest(extract(epoch from i.lease_until - clock_timestamp()), 0)::float8 as leased_for
+from wanted w
+left join granted g using (event_id)
+left join inbox i using (event_id)
+
+-- name: complete
+update inbox i
+set outputs = t.outputs, completed_at = clock_timestamp()
+from unnest($1::uuid[], $2::bigint[], $3::text[]) as t (event_id, token, outputs)
+where i.event_id = t.event_id and i.token = t.token and i.outputs is null
+returning i.event_id
+
+-- name: outputs_of
+select event_id, outputs from inbox where event_id = any($1::uuid[])
+
+-- name: renew
+update inbox i
+set lease_until = clock_timestamp() + make_interval(secs => $3)
+from unnest($1::uuid[], $2::bigint[]) as t (event_id, token)
+where i.event_id = t.event_id and i.token = t.token and i.outputs is null
+returning i.event_id
+
+-- name: fail
+update inbox
+set failures = failures + 1, last_error = $3, lease_until = clock_timestamp()
+where event_id = $1 and token = $2 and outputs is null
+returning failures
+
+-- name: peek
+select outputs, failures, claims, last_error, digest,
+  greatest(extract(epoch from lease_until - clock_timestamp()), 0)::float8 as leased_for
+from inbox where event_id = $1

@@ -1,0 +1,120 @@
+"""Forward-only migrations: numbered SQL files, applied once each, under an advisory lock."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+
+_NAME = re.compile(r"^(\d{3})_[a-z0-9_]+\.sql$")
+_LOCK = 0x5317C4  # any constant that all migrators share
+
+
+class MigrationEdited(Exception):
+    """A migration that was already applied differs from the file. Remedy: restore the file and append a new one."""
+
+
+@dataclass(frozen=True)
+class Owner:
+    """A schema, the folder of its migrations, and the role that works in it (not the role that owns it)."""
+
+    schema: str
+    migrations: tuple[Path, ...]
+    role: str
+
+
+@dataclass(frozen=True)
+class _Migration:
+    name: str
+    sql: str
+
+    @property
+    def sha256(self) -> str:
+        return hashlib.sha256(self.sql.encode()).hexdigest()
+
+
+def load(folders: Sequence[Path]) -> list[_Migration]:
+    """The migrations of some folders in order. Raises `ValueError` for a file name that is not `NNN_name.sql`."""
+    found = []
+    for folder in folders:
+        for path in sorted(folder.glob("*.sql")):
+            if not _NAME.match(path.name):
+                raise ValueError(f"{path}: a migration is named NNN_name.sql")
+            found.append(_Migration(f"{folder.name}/{path.name}", path.read_text(encoding="utf-8")))
+    return found
+
+
+async def migrate(connection: asyncpg.Connection[Any], owners: Sequence[Owner]) -> list[str]:
+    """Apply what is missing, each migration in a transaction of its own; return `schema: name` of each applied.
+
+    `connection` belongs to the database's owner. Two migrators wait for each other. Raises `MigrationEdited`.
+    """
+    applied: list[str] = []
+    await connection.execute("select pg_advisory_lock($1)", _LOCK)
+    try:
+        for owner in owners:
+            applied += [f"{owner.schema}: {name}" for name in await _migrate_one(connection, owner)]
+    finally:
+        await connection.execute("select pg_advisory_unlock($1)", _LOCK)
+    return applied
+
+
+async def _migrate_one(connection: asyncpg.Connection[Any], owner: Owner) -> list[str]:
+    schema, applied = _quoted(owner.schema), []
+    await connection.execute(f"create schema if not exists {schema}")
+    await connection.execute(
+        f"create table if not exists {schema}.migration ("
+        "name text primary key, sha256 text not null, applied_at timestamptz not null default clock_timestamp())"
+    )
+    known = {row["name"]: row["sha256"] for row in await connection.fetch(f"select * from {schema}.migration")}  # noqa: S608 - quoted identifier
+    for migration in load(owner.migrations):
+        if migration.name in known:
+            if known[migration.name] != migration.sha256:
+                raise MigrationEdited(
+                    f"{owner.schema}: {migration.name} was edited after it was applied; restore it and append a new one"
+                )
+            continue
+        async with connection.transaction():
+            await connection.execute(f"set local search_path to {schema}")
+            await connection.execute(migration.sql)
+            await connection.execute(
+                f"insert into {schema}.migration (name, sha256) values ($1, $2)",  # noqa: S608 - quoted identifier
+                migration.name,
+                migration.sha256,
+            )
+        applied.append(migration.name)
+    return applied
+
+
+async def ensure_role(
+    connection: asyncpg.Connection[Any], role: str, *, password: str | None, iam: bool = False
+) -> None:
+    """Create a login role without rights of its own: with a password, or (in AWS) with IAM authentication."""
+    name = _quoted(role)
+    if not await connection.fetchval("select true from pg_roles where rolname = $1", role):
+        await connection.execute(f"create role {name} login nosuperuser nocreatedb nocreaterole noinherit")
+    if password is not None:
+        literal = await connection.fetchval("select quote_literal($1::text)", password)
+        await connection.execute(f"alter role {name} password {literal}")
+    if iam:
+        await connection.execute(f"grant rds_iam to {name}")
+
+
+async def grant_work(connection: asyncpg.Connection[Any], owner: Owner) -> None:
+    """Let the owner's role read and write rows in its own schema, and nothing more."""
+    schema, role = _quoted(owner.schema), _quoted(owner.role)
+    await connection.execute(f"grant usage on schema {schema} to {role}")
+    await connection.execute(f"grant select, insert, update, delete on all tables in schema {schema} to {role}")
+    await connection.execute(f"grant usage on all sequences in schema {schema} to {role}")
+    await connection.execute(f"revoke all on {schema}.migration from {role}")
+
+
+def _quoted(identifier: str) -> str:
+    if not re.fullmatch(r"[a-z][a-z0-9_]{0,62}", identifier):
+        raise ValueError(f"{identifier!r} is no schema or role name of ours: lower case, digits, underscores")
+    return f'"{identifier}"'

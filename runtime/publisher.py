@@ -1,0 +1,39 @@
+"""Publishing is a port: one Protocol, one EventBridge implementation."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Protocol
+
+from contracts.envelope import SOURCE_PREFIX, to_detail
+from contracts.fields import Json
+from faststream_sqs import EventBridgePublisher, PublishFailed
+from runtime.errors import Unavailable
+
+
+class Publisher(Protocol):
+    """Puts finished events on the bus."""
+
+    async def publish(self, events: Sequence[Json]) -> None:
+        """Return when the bus has accepted every event. Raises `Unavailable` if it did not; then publish all again."""
+        ...
+
+
+class BusPublisher:
+    """The EventBridge implementation. Each event goes under its own producer's source and its own type."""
+
+    def __init__(self, bus: EventBridgePublisher) -> None:
+        self._bus = bus
+
+    async def publish(self, events: Sequence[Json]) -> None:
+        """See `Publisher.publish`. Raises `InvalidEvent` for an event over the size limit."""
+        sends = (
+            self._bus.publish(to_detail(event), source=SOURCE_PREFIX + event["node_from"], detail_type=event["type"])
+            for event in events
+        )
+        for failure in await asyncio.gather(*sends, return_exceptions=True):
+            if isinstance(failure, PublishFailed):
+                raise Unavailable("publish_failed", f"the bus refused an event: {failure}") from failure
+            if isinstance(failure, BaseException):
+                raise failure

@@ -1,0 +1,58 @@
+"""Where refused bytes go: kept, with the reason, for a person to look at; and an alarm."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Protocol
+
+import structlog
+
+from contracts.errors import InvalidEvent
+from runtime.clock import Clock, timestamp
+from runtime.objects import ObjectStore
+
+log = structlog.get_logger(__name__)
+
+
+class Quarantine(Protocol):
+    """Keeps what was refused."""
+
+    async def keep(self, raw: str, refusal: InvalidEvent) -> None:
+        """Return when the bytes are safe. Raises `Unavailable` if they are not; then the message must stay."""
+        ...
+
+
+class ObjectQuarantine:
+    """Quarantine in S3, under the consumer and the hash of the bytes: a redelivery overwrites itself."""
+
+    def __init__(self, objects: ObjectStore, *, node: str, clock: Clock) -> None:
+        self._objects = objects
+        self._node = node
+        self._clock = clock
+
+    async def keep(self, raw: str, refusal: InvalidEvent) -> None:
+        """See `Quarantine.keep`. The alarm names the refusal and the field, never the bytes."""
+        sha256 = hashlib.sha256(raw.encode("utf-8", "surrogatepass")).hexdigest()
+        record = {
+            "consumer": self._node,
+            "quarantined_at": timestamp(self._clock.now()),
+            "refusal": refusal.refusal,
+            "message": refusal.message,
+            "field": refusal.field,
+            "remedy": refusal.remedy,
+            "sha256": sha256,
+            "raw": raw,
+        }
+        uri = await self._objects.put(
+            f"quarantine/{self._node}/{sha256}.json", json.dumps(record).encode(), content_type="application/json"
+        )
+        log.error(
+            "message.quarantined",
+            alarm="integrity" if refusal.refusal == "forged" else "quarantine",
+            refusal=str(refusal.refusal),
+            reason=refusal.message,
+            field=refusal.field,
+            remedy=refusal.remedy,
+            uri=uri,
+        )

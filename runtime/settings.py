@@ -1,0 +1,41 @@
+"""The settings that every process has. Each service adds its own in its own `settings.py`."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from contracts.topology import BUS, VISIBILITY_SECONDS
+
+
+class ProcessSettings(BaseSettings):
+    """Read from `SWITCHYARD_*`. AWS region, endpoint and credentials come from the usual `AWS_*` variables."""
+
+    model_config = SettingsConfigDict(env_prefix="SWITCHYARD_", extra="ignore", hide_input_in_errors=True)
+
+    bus: str = BUS
+    region: str = Field(default="us-east-1", validation_alias="AWS_REGION")
+    endpoint_url: str | None = Field(default=None, validation_alias="AWS_ENDPOINT_URL")
+    concurrency: Annotated[int, Field(ge=1, le=256)] = Field(default=8, description="Messages in hand at once.")
+    visibility_s: Annotated[float, Field(ge=1)] = Field(default=VISIBILITY_SECONDS, description="Visibility and lease.")
+    poll_wait_s: Annotated[int, Field(ge=0, le=20)] = Field(default=10, description="Long poll, in seconds.")
+    retry_base_s: Annotated[float, Field(gt=0)] = Field(default=1.0, description="First back-off after a failure.")
+    drain_s: Annotated[float, Field(ge=1)] = Field(default=20.0, description="How long a stop may take.")
+    health_host: str = "127.0.0.1"
+    health_port: Annotated[int, Field(ge=0, le=65_535)] = Field(default=0, description="0 picks a free port.")
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    otlp_endpoint: str | None = Field(default=None, description="OTLP over HTTP; tracing is off without it.")
+    code_version: str = Field(default="dev", description="The deployed revision; recorded by audit.")
+
+
+class WorkSettings(ProcessSettings):
+    """For a process that keeps an inbox and handles artefacts."""
+
+    database_url: SecretStr = Field(description="The work database, as this consumer's own role.")
+    objects_bucket: str = "switchyard-objects"
+    vault_key: SecretStr | None = Field(
+        default=None, description="32 bytes in hex that wrap people's keys; laptop only."
+    )
+    kms_key_id: str | None = Field(default=None, description="The KMS key that wraps people's keys.")

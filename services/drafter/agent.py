@@ -1,0 +1,87 @@
+"""The drafting agent: prompt, check, factory."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from runtime.errors import Retryable
+
+if TYPE_CHECKING:
+    from pydantic_ai import Agent
+    from pydantic_ai.models import Model
+
+PROMPT = (Path(__file__).parent / "prompts" / "answer.md").read_text(encoding="utf-8")
+PROMPT_VERSION = f"answer/{hashlib.sha256(PROMPT.encode()).hexdigest()[:12]}"
+MAX_ROWS = 40
+"""Rows of a finding that the model sees; the finding says that there are more."""
+
+_CITE = re.compile(r"\[(F\d+)\]")
+
+
+@dataclass(frozen=True)
+class Draft:
+    """A checked answer and the findings that it cites, in order of their first mention."""
+
+    text: str
+    cites: tuple[str, ...]
+
+
+def check(text: str, known: frozenset[str]) -> Draft:
+    """Accept a draft. Raises `ValueError`, in words for the model, unless it is text that cites known findings only."""
+    cites = tuple(dict.fromkeys(_CITE.findall(text)))
+    if not text.strip():
+        raise ValueError("The answer is empty. Write it.")
+    if not cites:
+        raise ValueError(f"Cite the findings that you use, by id: {', '.join(sorted(known))}.")
+    if unknown := set(cites) - known:
+        raise ValueError(f"There is no finding {', '.join(sorted(unknown))}; cite {', '.join(sorted(known))} only.")
+    return Draft(text.strip(), cites)
+
+
+def build_agent(model: Model[Any]) -> Agent[frozenset[str], str]:
+    """The agent over a model. Its dependency is the set of ids that may be cited."""
+    from pydantic_ai import Agent, ModelRetry, RunContext
+
+    agent: Agent[frozenset[str], str] = Agent(
+        model, deps_type=frozenset, output_type=str, instructions=PROMPT, retries={"output": 2}
+    )
+
+    @agent.output_validator
+    def cited(context: RunContext[frozenset[str]], text: str) -> str:
+        try:
+            return check(text, context.deps).text
+        except ValueError as problem:
+            raise ModelRetry(str(problem)) from None
+
+    return agent
+
+
+async def draft(agent: Agent[frozenset[str], str], question: str, findings: list[dict[str, Any]]) -> Draft:
+    """Write the answer. Raises `Retryable` if the model's drafts do not pass the check."""
+    from pydantic_ai import UnexpectedModelBehavior
+
+    known = frozenset(finding["id"] for finding in findings)
+    try:
+        result = await agent.run(prompt(question, findings), deps=known)
+    except UnexpectedModelBehavior as error:
+        raise Retryable(
+            "bad_draft", "the model's drafts do not cite the findings", remedy="see the prompt and the model's evals"
+        ) from error
+    return check(result.output, known)
+
+
+def prompt(question: str, findings: list[dict[str, Any]]) -> str:
+    """The user message. Angle brackets in data are escaped, so that no text can close the element it stands in."""
+    shown = [finding | {"rows": finding.get("rows", [])[:MAX_ROWS]} for finding in findings]
+    return (
+        f"<question>{_inert(question)}</question>\n<findings>{_inert(json.dumps(shown, ensure_ascii=False))}</findings>"
+    )
+
+
+def _inert(text: str) -> str:
+    return text.replace("<", "\\u003c").replace(">", "\\u003e")

@@ -1,0 +1,31 @@
+"""Which models draft. To change vendor, change a function body."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from failover import FailoverModel, FailoverPolicy
+from runtime.models import ModelSettings, bedrock_model, openai_model
+
+if TYPE_CHECKING:
+    from pydantic_ai.models import Model
+
+
+def pick_primary(settings: ModelSettings) -> Model[Any]:
+    """The model that is asked first."""
+    return bedrock_model(settings)
+
+
+def pick_fallback(settings: ModelSettings) -> Model[Any]:
+    """The model that answers when the first breaches its latency objective or fails."""
+    return openai_model(settings)
+
+
+def build_model(settings: ModelSettings) -> FailoverModel:
+    """Both, under the failover policy."""
+    return FailoverModel(
+        pick_primary(settings),
+        pick_fallback(settings),
+        policy=FailoverPolicy(version="drafter/1", ttft_limit_ms=settings.ttft_limit_ms),
+        model_policy=settings.policy,
+    )

@@ -1,0 +1,52 @@
+"""Close: the first outcome of a case wins, and nothing else emits `CaseClosed`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from contracts.catalogue import DESK
+from contracts.derive import derive, stamp
+from contracts.envelope import Envelope
+from contracts.errors import InvalidEvent, Refusal
+from contracts.events.desk import CaseClosed
+from contracts.events.failures import TaskFailed
+from contracts.events.router import CloseCase
+from contracts.fields import Contract, Json
+from contracts.received import Received
+from runtime import telemetry
+from runtime.clock import Clock, timestamp
+from services.orchestrator.desk.store import DeskStore
+
+
+@dataclass(frozen=True)
+class Closing:
+    """What closing depends on."""
+
+    store: DeskStore
+    clock: Clock
+
+    async def close_case(self, event: Received[Contract]) -> Json:
+        """The one `CaseClosed` of the event's case: this one, or the one that came first."""
+        match event.payload:
+            case CloseCase() as asked:
+                payload = CaseClosed.model_validate_json(asked.model_dump_json())
+            case TaskFailed() as failed:
+                payload = CaseClosed(
+                    outcome="failed",
+                    code=failed.code,
+                    message=failed.message,
+                    field=failed.field,
+                    remedy=failed.remedy,
+                    node=event.envelope.node_from,
+                )
+            case other:
+                raise InvalidEvent(Refusal.UNKNOWN, f"the desk does not close on {type(other).__name__}", field="type")
+        return await self.end(event.envelope, payload)
+
+    async def end(self, cause: Envelope, payload: CaseClosed) -> Json:
+        """Close the case of `cause` with this outcome unless it has one."""
+        kept = {payload.answer.sha256} if payload.answer else set()
+        places = {sha256: place for sha256, place in cause.attachments.items() if sha256 in kept}
+        event = derive(cause, payload, node_from=DESK, attachments=places)
+        stamped = stamp(event, occurred_at=timestamp(self.clock.now()), trace=telemetry.carrier())
+        return await self.store.close(cause.case_id, payload.outcome, stamped)

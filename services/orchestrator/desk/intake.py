@@ -1,0 +1,216 @@
+"""Intake: an upstream's payload becomes the case's first event."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import uuid
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from contracts.canonical import canonical
+from contracts.cards import specialists
+from contracts.catalogue import DESK, LATEST, ROUTER, UPSTREAM_PREFIX, WORLD
+from contracts.envelope import finish
+from contracts.errors import InvalidEvent, Refusal
+from contracts.events.desk import CaseOpened, SubmissionRejected
+from contracts.events.upstream import CaseSubmitted
+from contracts.fields import Attachment, Contract, Identifier, Json, Principal
+from contracts.received import first_problem
+from runtime.artefacts import Artefacts
+from runtime.clock import Clock, timestamp
+from runtime.sealing import Vault
+from services.orchestrator.desk.store import DeskStore
+from services.orchestrator.graph import CURRENT
+
+CASES = uuid.UUID("6d3f0e5a-3f4b-5c0e-9a53-8f1f5a8d1c01")
+"""Namespace of case ids: the same submission is the same case, on any machine."""
+
+ROLE_SCOPE = "warehouse:role:"
+"""Scope prefix that names the warehouse role of the asking user."""
+
+_IDENTIFIER: TypeAdapter[str] = TypeAdapter(Identifier)
+
+
+@dataclass(frozen=True)
+class Intake:
+    """What intake depends on. `mac_key` keys every hash of what upstream sent, so that none can be guessed back."""
+
+    store: DeskStore
+    vault: Vault
+    artefacts: Artefacts
+    clock: Clock
+    mac_key: bytes
+    deadline: timedelta
+
+    async def open_case(self, source: str, detail: Json) -> list[Json]:
+        """The events to publish for a submission: `CaseOpened`, `SubmissionRejected`, or none while it is parked."""
+        if not source.startswith(UPSTREAM_PREFIX):
+            raise InvalidEvent(Refusal.FORGED, "a submission from a source that is no upstream", field="source")
+        try:
+            submitted = _read(detail)
+        except InvalidEvent as problem:
+            return [await self._reject(source, detail, problem)]
+        mac = self._mac(detail)
+        known = await self.store.known(submitted.tenant, source, submitted.idempotency_key)
+        if known is None:
+            opened = await self._opened(source, submitted)
+            due = datetime.fromisoformat(opened["case_deadline"])
+            parked = await self.store.admit(
+                submitted.tenant,
+                source,
+                submitted.idempotency_key,
+                payload_mac=mac,
+                playbook=submitted.playbook,
+                opened=opened,
+                due=due,
+            )
+            if parked is not None:
+                return [] if parked else [opened]
+            known = await self.store.known(submitted.tenant, source, submitted.idempotency_key)
+            if known is None:
+                raise LookupError("a submission vanished between two reads")
+        if not hmac.compare_digest(known.payload_mac, mac):
+            conflict = InvalidEvent(
+                Refusal.INVALID,
+                "another payload was submitted under the same idempotency key",
+                field="idempotency_key",
+                remedy="use a new key for a new submission; repeat the same payload to repeat one",
+            )
+            return [await self._reject(source, detail, conflict, code="submission_conflict")]
+        return [] if known.parked else [known.opened]
+
+    async def _opened(self, source: str, submitted: CaseSubmitted) -> Json:
+        now = self.clock.now()
+        case_id = str(uuid.uuid5(CASES, json.dumps([submitted.tenant, source, submitted.idempotency_key])))
+        fingerprint = self._mac({"tenant": submitted.tenant, "user": submitted.user_id})
+        subject = await self.vault.subject_for(submitted.tenant, submitted.user_id, fingerprint)
+        question, place = await self.artefacts.store(
+            case_id, "question", submitted.question.encode(), media_type="text/plain", subject=subject
+        )
+        wait = self.deadline if submitted.deadline_ms is None else timedelta(milliseconds=submitted.deadline_ms)
+        principal = Principal(
+            sub=f"service:{source}",
+            tenant=submitted.tenant,
+            subject=subject,
+            scopes=(ROLE_SCOPE + submitted.role,) if submitted.role else (),
+            act=(f"user:{subject}",),
+            exp=timestamp(now + wait),
+        )
+        payload = CaseOpened(playbook=submitted.playbook, question=question, agent=submitted.agent, submitted_by=source)
+        return _first_event(
+            payload,
+            event_id=str(uuid.uuid5(uuid.UUID(case_id), "CaseOpened")),
+            case_id=case_id,
+            tenant=submitted.tenant,
+            session_id=submitted.session_id,
+            graph_version=CURRENT[submitted.playbook],
+            principal=principal,
+            node_to=ROUTER,
+            now=now,
+            deadline=now + wait,
+            attachments={question.sha256: place},
+        )
+
+    async def _reject(
+        self, source: str, detail: Json, problem: InvalidEvent, *, code: str = "invalid_submission"
+    ) -> Json:
+        now = self.clock.now()
+        # Keyed by what was sent, so that a redelivery is the same rejection and another bad payload another.
+        case_id = str(uuid.uuid5(CASES, f"rejected/{source}/{self._mac(detail).hex()}"))
+        tenant = _identifier(detail.get("tenant"))
+        payload = SubmissionRejected(
+            code=code,
+            message=problem.message,
+            field=problem.field,
+            remedy=problem.remedy,
+            submitted_by=source,
+        )
+        event = _first_event(
+            payload,
+            event_id=str(uuid.uuid5(uuid.UUID(case_id), "SubmissionRejected")),
+            case_id=case_id,
+            tenant=tenant,
+            session_id=_identifier(detail.get("session_id")),
+            graph_version="none/0",
+            principal=Principal(sub=f"service:{source}", tenant=tenant),
+            node_to=WORLD,
+            now=now,
+            deadline=now,
+            attachments={},
+        )
+        return await self.store.reject(event)
+
+    def _mac(self, value: Json) -> bytes:
+        return hmac.new(self.mac_key, canonical(value), hashlib.sha256).digest()
+
+
+def _read(detail: Json) -> CaseSubmitted:
+    try:
+        submitted = CaseSubmitted.model_validate_json(json.dumps(detail))
+    except ValidationError as error:
+        field, message = first_problem(error)
+        remedy = "send CaseSubmitted as contracts/schemas/CaseSubmitted.v1.json has it"
+        raise InvalidEvent(Refusal.INVALID, message, field=field, remedy=remedy) from None
+    deployed = [card.name for card in specialists()]
+    if submitted.agent is not None and submitted.agent not in deployed:
+        raise InvalidEvent(
+            Refusal.INVALID,
+            "no specialist of that name is deployed",
+            field="agent",
+            remedy=f"name one of {', '.join(deployed)}, or leave it out and triage chooses",
+        )
+    return submitted
+
+
+def _first_event(
+    payload: Contract,
+    *,
+    event_id: str,
+    case_id: str,
+    tenant: str,
+    session_id: str,
+    graph_version: str,
+    principal: Principal,
+    node_to: str,
+    now: datetime,
+    deadline: datetime,
+    attachments: dict[str, Attachment],
+) -> Json:
+    type_ = LATEST[type(payload)]
+    fields: dict[str, Any] = {
+        "event_id": event_id,
+        "type": type_.name,
+        "version": type_.version,
+        "tenant": tenant,
+        "case_id": case_id,
+        "session_id": session_id,
+        "opened_on": now.astimezone(UTC).date().isoformat(),
+        "graph_version": graph_version,
+        "seq": 0,
+        "ordinal": 0,
+        "siblings": 1,
+        "node_from": DESK,
+        "node_to": node_to,
+        "parents": [],
+        "occurred_at": timestamp(now),
+        "trace": {},
+        "case_deadline": timestamp(deadline),
+        "budget": {"attempts": 3, "tokens": 0},
+        "principal": principal.model_dump(mode="json", exclude_none=True),
+        "payload": payload.model_dump(mode="json", exclude_none=True),
+        "attachments": {sha256: place.model_dump(exclude_none=True) for sha256, place in attachments.items()},
+    }
+    return finish(fields)
+
+
+def _identifier(value: object) -> str:
+    """What upstream called it if that is an identifier, else a word that says that it was not."""
+    try:
+        return _IDENTIFIER.validate_python(value)
+    except ValidationError:
+        return "unreadable"

@@ -1,0 +1,64 @@
+-- name: known_submission
+select case_id, payload_mac, opened, parked
+from submission where tenant = $1 and source = $2 and idempotency_key = $3
+
+-- name: admit
+with admitted as (
+  insert into submission (tenant, source, idempotency_key, payload_mac, case_id, playbook, opened, parked)
+  select $1, $2, $3, $4, $5, $6, $7,
+    exists (select from control where kind = 'halted_playbook' and key = $6)
+  on conflict do nothing
+  returning case_id, parked
+),
+timed as (
+  insert into timer (case_id, kind, due_at) select case_id, 'case_deadline', $8 from admitted
+)
+select parked from admitted
+
+-- name: reject
+insert into rejection (event_id, event) values ($1, $2)
+on conflict (event_id) do update set event_id = excluded.event_id
+returning event
+
+-- name: close
+with won as (
+  insert into closed (case_id, outcome, event)
+  select * from unnest($1::uuid[], $2::text[], $3::text[])
+  on conflict (case_id) do nothing
+  returning case_id, event
+)
+select case_id, event from won
+union all
+select case_id, event from closed where case_id = any($1::uuid[])
+
+-- name: stop_timers
+delete from timer where case_id = any($1::uuid[])
+
+-- name: due_timers
+select t.case_id, t.kind, s.opened
+from timer t join submission s using (case_id)
+where t.due_at <= $1
+order by t.due_at
+limit $2
+
+-- name: next_due
+select min(due_at) from timer
+
+-- name: resumable
+select case_id, opened from submission
+where parked and not exists (select from control c where c.kind = 'halted_playbook' and c.key = playbook)
+order by received_at
+limit $1
+
+-- name: unpark
+update submission set parked = false where case_id = any($1::uuid[])
+
+-- name: set_control
+insert into control (kind, key, by, why) values ($1, $2, $3, $4)
+on conflict (kind, key) do nothing
+
+-- name: clear_control
+delete from control where kind = $1 and key = $2
+
+-- name: list_control
+select kind, key, by, why, since from control order by since

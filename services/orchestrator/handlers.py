@@ -1,0 +1,110 @@
+"""What the router and the desk do with a message. Neither needs an inbox: one is pure, the other's tables are one."""
+
+from __future__ import annotations
+
+import structlog
+
+from contracts.catalogue import DESK, ROUTER
+from contracts.derive import stamp
+from contracts.envelope import Envelope
+from contracts.errors import InvalidEvent, Refusal
+from contracts.fields import Json
+from contracts.received import read_bus_event, read_envelope, receive
+from faststream_sqs import SQSMessage
+from runtime import telemetry
+from runtime.clock import Clock, timestamp
+from runtime.consumer import task_failed
+from runtime.dead_letters import MAX_REDRIVES, REDRIVES, Redriver
+from runtime.errors import Rejected
+from runtime.gate import DatabaseGate, deferring
+from runtime.logs import about
+from runtime.publisher import Publisher
+from runtime.quarantine import Quarantine
+from services.orchestrator.desk.closing import Closing
+from services.orchestrator.desk.intake import Intake
+from services.orchestrator.routing import route
+from services.orchestrator.seal import StateSeal
+
+log = structlog.get_logger(__name__)
+_ENDS_THE_CASE = frozenset({Refusal.UNKNOWN, Refusal.INVALID, Refusal.TOO_LARGE})
+
+
+async def route_event(
+    message: SQSMessage, *, seal: StateSeal, publisher: Publisher, quarantine: Quarantine, clock: Clock
+) -> None:
+    """Publish what follows from an event. A redelivery publishes the same events again, and downstream drops them."""
+    async with deferring(message, None):
+        try:
+            received = receive(message.raw_body, node=ROUTER)
+            with about(received.envelope), telemetry.handling(ROUTER, received.envelope):
+                events = [_stamped(event, clock) for event in route(received, seal)]
+                await publisher.publish(events)
+                log.info("event.routed", to=[event["node_to"] for event in events])
+        except InvalidEvent as refusal:
+            if refusal.refusal in _ENDS_THE_CASE:
+                envelope, _ = read_envelope(message.raw_body)
+                await publisher.publish([_router_failed(envelope, refusal, clock)])
+            else:
+                await quarantine.keep(message.raw_body, refusal)
+
+
+async def end_unroutable(message: SQSMessage, *, publisher: Publisher, quarantine: Quarantine, clock: Clock) -> None:
+    """The router's dead letters: the case goes to close, never back to the router."""
+    async with deferring(message, None):
+        try:
+            envelope, _ = read_envelope(message.raw_body)
+        except InvalidEvent as refusal:
+            await quarantine.keep(message.raw_body, refusal)
+            return
+        log.error("dead_letter.decided", decision="fail", alarm="dead_letter", case_id=envelope.case_id)
+        problem = InvalidEvent(Refusal.UNKNOWN, "the router could not handle the event", remedy="see the router's log")
+        await publisher.publish([_router_failed(envelope, problem, clock)])
+
+
+async def keep_desk(
+    message: SQSMessage,
+    *,
+    intake: Intake,
+    closing: Closing,
+    publisher: Publisher,
+    quarantine: Quarantine,
+    gate: DatabaseGate,
+) -> None:
+    """Open a case for a submission, or close one."""
+    async with deferring(message, gate):
+        try:
+            source, detail_type, detail = read_bus_event(message.raw_body)
+            if detail_type == "CaseSubmitted":
+                events = await intake.open_case(source, detail)
+                await publisher.publish(events)
+                for event in events:
+                    log.info("submission.taken", type=event["type"], case_id=event["case_id"])
+                return
+            received = receive(message.raw_body, node=DESK)
+            with about(received.envelope), telemetry.handling(DESK, received.envelope):
+                closed = await closing.close_case(received)
+                await publisher.publish([closed])
+                log.info("case.closed", outcome=closed["payload"]["outcome"])
+        except InvalidEvent as refusal:
+            # Only the router speaks to close; what it says is either well formed or not the router's.
+            await quarantine.keep(message.raw_body, refusal)
+
+
+async def redrive_desk(message: SQSMessage, *, redrive: Redriver, quarantine: Quarantine, gate: DatabaseGate) -> None:
+    """The desk's dead letters: tried again, and then kept for a person; the case's deadline still ends it."""
+    async with deferring(message, gate):
+        redrives = int(message.headers.get(REDRIVES, "0"))
+        if redrives < MAX_REDRIVES:
+            await redrive(message.raw_body, redrives=redrives + 1)
+            return
+        problem = InvalidEvent(Refusal.INVALID, "the desk could not handle it", remedy="see the desk's log")
+        await quarantine.keep(message.raw_body, problem)
+
+
+def _router_failed(envelope: Envelope, refusal: InvalidEvent, clock: Clock) -> Json:
+    error = Rejected(f"{refusal.refusal}_event", refusal.message, refusal.field, refusal.remedy)
+    return _stamped(task_failed(envelope, ROUTER, error, 1), clock)
+
+
+def _stamped(event: Json, clock: Clock) -> Json:
+    return stamp(event, occurred_at=timestamp(clock.now()), trace=telemetry.carrier())

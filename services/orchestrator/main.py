@@ -1,0 +1,73 @@
+"""Composition roots of the router and the desk."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from functools import partial
+
+from contracts.catalogue import DESK, ROUTER
+from runtime.artefacts import Artefacts
+from runtime.database import connect_pool
+from runtime.gate import DatabaseGate
+from runtime.process import Process
+from runtime.sealing import Vault
+from services.orchestrator.desk.closing import Closing
+from services.orchestrator.desk.intake import Intake
+from services.orchestrator.desk.store import DeskStore
+from services.orchestrator.desk.timers import Timers
+from services.orchestrator.handlers import end_unroutable, keep_desk, redrive_desk, route_event
+from services.orchestrator.seal import StateSeal
+from services.orchestrator.settings import DeskSettings, RouterSettings
+
+
+async def run_router() -> None:
+    """Serve the router."""
+    settings = RouterSettings()
+    async with Process(ROUTER, settings) as process:
+        quarantine = await process.quarantine(await process.objects(settings.objects_bucket))
+        publisher, clock, seal = process.publisher, process.clock, StateSeal(settings.keys())
+        process.subscribe(
+            partial(route_event, seal=seal, publisher=publisher, quarantine=quarantine, clock=clock),
+            dead_letters=partial(end_unroutable, publisher=publisher, quarantine=quarantine, clock=clock),
+        )
+        await process.run()
+
+
+async def run_desk() -> None:
+    """Serve the desk."""
+    settings = DeskSettings()
+    async with Process(DESK, settings) as process:
+        pool = await connect_pool(settings.database_url.get_secret_value(), schema=DESK)
+        await process.on_exit(pool.close)
+        objects = await process.objects(settings.objects_bucket)
+        vault = Vault(pool, await process.wrapper(settings), process.clock)
+        store = DeskStore(pool)
+        await process.on_exit(store.close_store)
+        gate = DatabaseGate(pool)
+        await process.on_exit(gate.close)
+        closing = Closing(store, process.clock)
+        intake = Intake(
+            store=store,
+            vault=vault,
+            artefacts=Artefacts(objects, vault, opens=()),
+            clock=process.clock,
+            mac_key=bytes.fromhex(settings.mac_key.get_secret_value()),
+            deadline=timedelta(seconds=settings.case_deadline_s),
+        )
+        quarantine = await process.quarantine(objects)
+        process.check("database", lambda: gate.open)
+        process.subscribe(
+            partial(
+                keep_desk,
+                intake=intake,
+                closing=closing,
+                publisher=process.publisher,
+                quarantine=quarantine,
+                gate=gate,
+            ),
+            gate=gate,
+            dead_letters=partial(redrive_desk, redrive=process.redrive, quarantine=quarantine, gate=gate),
+        )
+        timers = Timers(store, closing, process.publisher, process.clock)
+        process.alongside(partial(timers.run, gate))
+        await process.run()

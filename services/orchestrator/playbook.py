@@ -1,0 +1,104 @@
+"""The words in which `graph.py` is written: steps, edges, endings."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from contracts.catalogue import LATEST
+from contracts.events.desk import Outcome
+from contracts.events.specialists import FindingsReady
+from contracts.fields import Contract
+
+SPECIALIST = "specialist"
+"""The step whose node is the agent that triage, or upstream, chose."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """A task for a node: its command, how often it may fail, how long one attempt may take.
+
+    The command's fields are what the step is granted: artefacts of these names and nothing else of the case.
+    """
+
+    name: str
+    command: type[Contract]
+    attempts: int
+    seconds: int
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How a case ends. Without a `code`, the failure says it."""
+
+    outcome: Outcome
+    code: str | None = None
+    message: str = ""
+
+
+@dataclass(frozen=True)
+class Edge:
+    """On an event of this type (and, if `having` is set, with that field in it), go to a step or end the case."""
+
+    event: type[Contract]
+    go: str | None
+    end: Ending | None
+    having: str | None
+
+    def matches(self, payload: Contract) -> bool:
+        """Whether the event takes this edge."""
+        return type(payload) is self.event and (self.having is None or getattr(payload, self.having) is not None)
+
+
+def ask(name: str, command: type[Contract], *, attempts: int, seconds: int) -> Step:
+    """Declare a step."""
+    return Step(name, command, attempts, seconds)
+
+
+def close(outcome: Outcome, code: str | None = None, message: str = "") -> Ending:
+    """Declare an ending."""
+    return Ending(outcome, code, message)
+
+
+def on(event: type[Contract], end: Ending | None = None, *, go: str | None = None, having: str | None = None) -> Edge:
+    """Declare an edge; the first that matches is taken."""
+    return Edge(event, go, end, having)
+
+
+class Playbook:
+    """A graph under a version, `name/number`. Raises `ValueError` for an edge to nowhere or a step nobody goes to."""
+
+    def __init__(self, version: str, *parts: Step | Edge) -> None:
+        self.version = version
+        self.name = version.partition("/")[0]
+        self.steps = {part.name: part for part in parts if isinstance(part, Step)}
+        self.edges = tuple(part for part in parts if isinstance(part, Edge))
+        targets = {edge.go for edge in self.edges if edge.go is not None}
+        if targets != set(self.steps):
+            raise ValueError(f"{version}: steps and targets differ: {sorted(targets ^ set(self.steps))}")
+        if any((edge.go is None) == (edge.end is None) for edge in self.edges):
+            raise ValueError(f"{version}: an edge either goes to a step or ends the case")
+
+    def edge_for(self, payload: Contract) -> Edge | None:
+        """The first edge that the event takes."""
+        return next((edge for edge in self.edges if edge.matches(payload)), None)
+
+    def mermaid(self) -> str:
+        """The graph as a Mermaid flowchart."""
+        lines = ["flowchart LR"]
+        waiting_for = {step.name: step.command.__name__ for step in self.steps.values()}
+        for edge in self.edges:
+            label = edge.event.__name__ + (f" with {edge.having}" if edge.having else "")
+            target = f"{edge.go}[{edge.go}: {waiting_for[edge.go]}]" if edge.go else f"{_end(edge)}([{_end(edge)}])"
+            lines.append(f"  {_answered_by(edge)} -->|{label}| {target}")
+        return "\n".join(lines)
+
+
+def _end(edge: Edge) -> str:
+    return edge.end.outcome if edge.end else ""
+
+
+def _answered_by(edge: Edge) -> str:
+    producers = LATEST[edge.event].producers
+    if producers == LATEST[FindingsReady].producers:
+        return SPECIALIST
+    return producers[0] if len(producers) == 1 else "any"

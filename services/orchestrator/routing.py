@@ -1,0 +1,133 @@
+"""`route(event) -> events`: what happens next. No clock, no network, no database, no model.
+
+Whatever a decision rests on travels in the event, so any decision ever made can be made again from the log.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+
+from pydantic import Field, JsonValue
+
+from contracts.catalogue import LATEST
+from contracts.derive import derive
+from contracts.errors import InvalidEvent, Refusal
+from contracts.events.desk import CaseOpened
+from contracts.events.failures import TaskFailed
+from contracts.events.router import CloseCase
+from contracts.fields import Artefact, Attachment, Budget, Contract, Json, Name
+from contracts.received import Received
+from services.orchestrator.graph import PLAYBOOKS
+from services.orchestrator.playbook import SPECIALIST, Ending, Playbook, Step
+from services.orchestrator.seal import StateSeal
+
+ROUTER = "router"
+
+
+class CaseState(Contract):
+    """What the router must remember of a case. Control facts only: results are artefacts."""
+
+    step: Name = Field(description="The step that is under way.")
+    node: Name = Field(description="Who must answer it.")
+    agent: Name | None = None
+    artefacts: dict[str, JsonValue] = Field(default_factory=dict, description="References, by their field.")
+
+
+def route(event: Received[Contract], seal: StateSeal, playbooks: Mapping[str, Playbook] = PLAYBOOKS) -> list[Json]:
+    """The events that follow from `event`.
+
+    Raises `InvalidEvent`: forged, if the state is not ours or the wrong node answered; unknown, if the case's graph
+    version is not among `playbooks`.
+    """
+    playbook = playbooks.get(event.envelope.graph_version)
+    if playbook is None:
+        raise InvalidEvent(
+            Refusal.UNKNOWN,
+            f"graph version {event.envelope.graph_version} is not deployed",
+            field="graph_version",
+            remedy="keep a released version in graph.py while cases on it are open",
+        )
+    edge = playbook.edge_for(event.payload)
+    if edge is None:
+        raise InvalidEvent(Refusal.UNKNOWN, f"{playbook.version} has no edge for {event.envelope.type}", field="type")
+    if isinstance(event.payload, TaskFailed):
+        return [_close(event, edge.end or Ending("failed"), {})]
+    state = _remember(event, _state_of(event, seal))
+    if edge.end is not None:
+        return [_close(event, edge.end, state.artefacts)]
+    return [_command(event, playbook.steps[str(edge.go)], state, seal)]
+
+
+def _state_of(event: Received[Contract], seal: StateSeal) -> CaseState | None:
+    """The state the case is in; None when it has just opened."""
+    if isinstance(event.payload, CaseOpened):
+        return None
+    state = CaseState.model_validate_json(json.dumps(seal.verify(event.envelope, event.raw.get("state"))))
+    if state.node != event.envelope.node_from:
+        raise InvalidEvent(
+            Refusal.FORGED,
+            f"{event.envelope.node_from} answered a task that was given to {state.node}",
+            field="node_from",
+        )
+    return state
+
+
+def _remember(event: Received[Contract], state: CaseState | None) -> CaseState:
+    """The state with what the event adds: artefacts under the names of their fields, and the chosen agent."""
+    fields = event.payload.model_dump(mode="json", exclude_none=True)
+    artefacts = dict(state.artefacts) if state else {}
+    for name in type(event.payload).model_fields:
+        value = getattr(event.payload, name)
+        if isinstance(value, Artefact) or (isinstance(value, tuple) and value and isinstance(value[0], Artefact)):
+            artefacts[name] = fields[name]
+    agent = fields.get("agent") or (state.agent if state else None)
+    return CaseState(step="intake", node=ROUTER, agent=agent, artefacts=artefacts)
+
+
+def _command(event: Received[Contract], step: Step, state: CaseState, seal: StateSeal) -> Json:
+    node = step.name
+    if step.name == SPECIALIST:
+        if state.agent not in LATEST[step.command].consumers:
+            return _close(event, Ending("no_agent", "unknown_agent", "The chosen agent is not deployed."), {})
+        node = str(state.agent)
+    granted = {name: state.artefacts[name] for name in step.command.model_fields}
+    handed = state.model_copy(update={"step": step.name, "node": node}).model_dump(mode="json", exclude_none=True)
+    return derive(
+        event.envelope,
+        step.command.model_validate_json(json.dumps(granted)),
+        node_from=ROUTER,
+        node_to=node,
+        state=handed,
+        state_seal=seal.seal(event.envelope.case_id, event.envelope.seq + 1, handed),
+        attachments=_places(event, state.artefacts),
+        time_limit_ms=step.seconds * 1_000,
+        budget=Budget(attempts=step.attempts, tokens=event.envelope.budget.tokens),
+    )
+
+
+def _close(event: Received[Contract], ending: Ending, artefacts: Mapping[str, JsonValue]) -> Json:
+    failure = event.payload if isinstance(event.payload, TaskFailed) else None
+    answer = Artefact.model_validate_json(json.dumps(artefacts["answer"])) if "answer" in artefacts else None
+    payload = CloseCase(
+        outcome=ending.outcome,
+        code=ending.code or (failure.code if failure else ending.outcome),
+        message=_told(failure) if failure else ending.message,
+        field=failure.field if failure else None,
+        remedy=failure.remedy if failure else None,
+        node=event.envelope.node_from if failure else None,
+        answer=answer,
+    )
+    kept = {"answer": artefacts["answer"]} if answer else {}
+    return derive(event.envelope, payload, node_from=ROUTER, attachments=_places(event, kept))
+
+
+def _told(failure: TaskFailed) -> str:
+    """The failure's message with what lay beneath it."""
+    return "; caused by ".join((failure.message, *failure.causes))[:2_000]
+
+
+def _places(event: Received[Contract], artefacts: Mapping[str, JsonValue]) -> dict[str, Attachment]:
+    """The places of the artefacts that are still needed; the others are dropped here."""
+    wanted = json.dumps(artefacts)
+    return {sha256: place for sha256, place in event.envelope.attachments.items() if sha256 in wanted}

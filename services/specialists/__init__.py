@@ -1,0 +1,1 @@
+"""The specialists: one folder an agent, each its own process, queue and role; none knows another."""

@@ -1,0 +1,19 @@
+"""`python -m services.specialists NAME`: each agent is a process of its own."""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+
+from runtime.loop import run
+
+# Imported by name when started: an agent's image holds only its own dependencies.
+AGENTS = {
+    "text_to_sql": "services.specialists.text_to_sql.main",
+    "triage": "services.specialists.triage.main",
+}
+
+if __name__ == "__main__":
+    if len(sys.argv) != 2 or sys.argv[1] not in AGENTS:
+        sys.exit(f"usage: python -m services.specialists {'|'.join(AGENTS)}")
+    run(import_module(AGENTS[sys.argv[1]]).run)

@@ -1,0 +1,1 @@
+"""Triage: which specialist fits a free-text question."""

@@ -1,0 +1,67 @@
+"""The triage agent: prompt, output model, factory."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel, Field
+
+from contracts.cards import AgentCard
+from runtime.errors import Rejected, Retryable
+
+if TYPE_CHECKING:
+    from pydantic_ai import Agent
+    from pydantic_ai.models import Model
+
+PROMPT = (Path(__file__).parent / "prompts" / "choose.md").read_text(encoding="utf-8")
+PROMPT_VERSION = f"choose/{hashlib.sha256(PROMPT.encode()).hexdigest()[:12]}"
+NONE = "none"
+
+
+class Choice(BaseModel):
+    """The chosen agent, or `none`, and why."""
+
+    agent: str = Field(description="The name on the card, or `none`.")
+    why: str = Field(description="One short sentence.", max_length=400)
+
+
+def build_agent(model: Model[Any], cards: Sequence[AgentCard]) -> Agent[None, Choice]:
+    """The agent over a model, choosing among `cards`."""
+    from pydantic_ai import Agent, ModelRetry
+
+    names = {card.name for card in cards} | {NONE}
+    agent: Agent[None, Choice] = Agent(
+        model, output_type=Choice, instructions=f"{PROMPT}\n{_shown(cards)}", retries={"output": 2}
+    )
+
+    @agent.output_validator
+    def on_a_card(choice: Choice) -> Choice:
+        if choice.agent not in names:
+            raise ModelRetry(f"There is no agent of that name. Choose one of: {', '.join(sorted(names))}.")
+        return choice
+
+    return agent
+
+
+async def choose(agent: Agent[None, Choice], question: str) -> Choice:
+    """Choose for one question. Raises `Retryable` if the model keeps answering nonsense."""
+    from pydantic_ai import UnexpectedModelBehavior
+
+    if not question.strip():
+        raise Rejected("empty_question", "the question is empty", "question", "ask something")
+    try:
+        result = await agent.run(f"<question>{question.replace('<', '&lt;')}</question>")
+    except UnexpectedModelBehavior as error:
+        raise Retryable(
+            "bad_choice", "the model did not choose an agent that exists", remedy="see the prompt and the triage evals"
+        ) from error
+    return result.output
+
+
+def _shown(cards: Sequence[AgentCard]) -> str:
+    shown = [card.model_dump(mode="json", include={"name", "purpose", "examples", "not_for"}) for card in cards]
+    return f"<cards>{json.dumps(shown, ensure_ascii=False)}</cards>"

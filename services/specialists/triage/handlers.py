@@ -1,0 +1,34 @@
+"""What triage does with a command."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from contracts.events.router import ChooseAgent
+from contracts.events.triage import AgentChosen, NoAgentFits
+from failover import FailoverModel
+from runtime.artefacts import Artefacts
+from runtime.models import model_call, spending
+from runtime.task import Reply, Task
+from services.specialists.triage.agent import NONE, PROMPT_VERSION, Choice, choose
+
+if TYPE_CHECKING:
+    from pydantic_ai import Agent
+
+DEFAULT_LIMIT_MS = 30_000
+MARGIN_MS = 1_000
+
+
+async def choose_agent(
+    task: Task[ChooseAgent], *, artefacts: Artefacts, model: FailoverModel, agent: Agent[None, Choice]
+) -> Reply:
+    """Say which specialist fits the question, or that none does.
+
+    The model's reason may repeat the question, which is personal, so it does not go into the event.
+    """
+    question = (await artefacts.read(task, task.payload.question)).decode()
+    limit_ms = task.envelope.time_limit_ms or DEFAULT_LIMIT_MS
+    async with spending(model, total_ms=max(limit_ms - MARGIN_MS, 1_000)) as decisions:
+        choice = await choose(agent, question)
+    payload = NoAgentFits() if choice.agent == NONE else AgentChosen(agent=choice.agent)
+    return Reply(payload, model_call=model_call(decisions, prompt_version=PROMPT_VERSION))

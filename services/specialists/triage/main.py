@@ -1,0 +1,28 @@
+"""Composition root of triage."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from contracts.cards import TRIAGE, specialists
+from contracts.events.router import ChooseAgent
+from contracts.fields import Contract
+from runtime.artefacts import Artefacts
+from runtime.models import ModelSettings
+from runtime.process import Process, serve_agent
+from runtime.settings import WorkSettings
+from runtime.task import Handler
+from services.specialists.models import build_model
+from services.specialists.triage.agent import build_agent
+from services.specialists.triage.handlers import choose_agent
+
+
+async def run() -> None:
+    """Serve triage."""
+
+    async def build(_: Process, artefacts: Artefacts) -> dict[type[Contract], Handler]:
+        model = build_model(ModelSettings(), policy_version="triage/1")
+        agent = build_agent(model, specialists())
+        return {ChooseAgent: partial(choose_agent, artefacts=artefacts, model=model, agent=agent)}
+
+    await serve_agent(TRIAGE.name, WorkSettings(), build, opens=TRIAGE.opens)

@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+import fcntl
+import os
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from local.home import Home, temporary_home
+from local.pids import ProcessId
+from local.process import Service
+from local.supervisor import Supervisor
+
+TOY = Path(__file__).with_name("toy_service.py")
+MakeToy = Callable[..., Service]
+
+
+@pytest.fixture
+def home() -> Iterator[Path]:
+    with temporary_home() as folder:
+        yield folder
+        assert not Home(folder).in_use(), "something still runs on this home"
+
+
+@pytest.fixture
+def toy() -> MakeToy:
+    """Makes a row of the table of services for the toy, which reports ready, or misbehaves as its arguments say."""
+
+    def make(name: str = "toy", *modes: str, **settings: object) -> Service:
+        return Service(name=name, argv=(sys.executable, "-I", "-S", str(TOY), *modes), **settings)  # type: ignore[arg-type]
+
+    return make
+
+
+@pytest.fixture
+def descendants() -> Callable[[int], list[ProcessId]]:
+    """Lists all processes below a pid, whatever group or session they are in."""
+
+    def find(root: int) -> list[ProcessId]:
+        table = subprocess.run(["ps", "-A", "-o", "pid=,ppid="], capture_output=True, text=True, check=True).stdout
+        children: dict[int, list[int]] = {}
+        for pid, parent in (map(int, line.split()) for line in table.splitlines()):
+            children.setdefault(parent, []).append(pid)
+        found, pending = [], [root]
+        while pending:
+            below = children.get(pending.pop(), [])
+            found += below
+            pending += below
+        return [identity for pid in found if (identity := ProcessId.of(pid)) is not None]
+
+    return find
+
+
+@pytest.fixture
+def until_free() -> Callable[[Path], None]:
+    """Blocks until nothing runs on a home any more: every guard holds its lock until its process has gone."""
+
+    def wait(folder: Path) -> None:
+        with (folder / "stack.lock").open("rb") as lock:
+            fcntl.flock(lock, fcntl.LOCK_SH)
+
+    return wait
+
+
+@pytest.fixture
+async def supervisor(home: Path) -> AsyncIterator[Supervisor]:
+    """A supervisor without processes; what a test starts under it is stopped afterwards."""
+    place = Home(home)
+    place.prepare()
+    lock = place.lock()
+    supervisor = Supervisor(place, lock, lambda: None)
+    yield supervisor
+    await supervisor.stop(supervisor.names())
+    os.close(lock)

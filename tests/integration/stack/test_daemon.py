@@ -1,0 +1,178 @@
+"""`up`, `down` and `status`, and what is left when the supervisor is killed: it runs in a process of its own here."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import asyncpg
+import pytest
+
+from local.daemon import down, endpoints, exports, status, up
+from local.errors import AlreadyRunning, StackError
+from local.home import Home
+from local.pids import ProcessId, command_line
+from local.postgres import WORK
+from local.process import State
+
+pytestmark = pytest.mark.integration
+
+Descendants = Callable[[int], list[ProcessId]]
+HERE = Path(__file__).parent
+
+
+@pytest.fixture(autouse=True)
+def importable_plans(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(HERE))
+
+
+def supervisor_of(home: Path) -> ProcessId:
+    holder = Home(home).supervisor()
+    assert holder is not None
+    return holder
+
+
+def test_a_detached_stack_runs_until_it_is_taken_down(home: Path, descendants: Descendants) -> None:
+    up("toy_plan:two_services", home, detach=True)
+    rows = status(home)
+    assert [row.name for row in rows] == ["postgres", "emulator", "router", "drafter"]
+    assert {row.state for row in rows} == {State.READY}
+    assert all((row.uptime(time.time()) or -1) >= 0 for row in rows)
+    assert exports(home)["AWS_ENDPOINT_URL"] == endpoints(home).aws
+    supervisor = supervisor_of(home)
+    family = [supervisor, *descendants(supervisor.pid)]
+    assert down(home)
+    assert not [one for one in family if one.is_alive()]
+    assert status(home) == []
+    assert not down(home)
+
+
+def test_nothing_outlives_a_supervisor_that_is_killed(
+    home: Path, descendants: Descendants, until_free: Callable[[Path], None]
+) -> None:
+    up("toy_plan:two_services", home, detach=True)
+    supervisor = supervisor_of(home)
+
+    async def kill_it_during_a_query() -> list[ProcessId]:
+        session = await asyncpg.connect(endpoints(home).dsn(WORK))
+        query = asyncio.create_task(session.execute("SELECT pg_sleep(600)"))
+        try:
+            await asyncio.to_thread(until_it_queries, session.get_server_pid())
+            family = descendants(supervisor.pid)
+            assert session.get_server_pid() in {one.pid for one in family}
+            os.kill(supervisor.pid, signal.SIGKILL)
+            with pytest.raises((OSError, asyncpg.PostgresError, asyncpg.InterfaceError)):
+                await query
+        finally:
+            session.terminate()
+        return family
+
+    family = asyncio.run(kill_it_during_a_query())
+    until_free(home)
+    assert len(family) >= 4 * 2 + 1 + 4  # guards and their processes, the toy's offspring, PostgreSQL's workers
+    assert not [one for one in family if one.is_alive()]
+
+
+def test_after_a_killed_supervisor_its_state_is_stale_and_the_next_start_replaces_it(home: Path) -> None:
+    up("toy_plan:two_services", home, detach=True)
+    before = supervisor_of(home)
+    ports = endpoints(home)
+    os.kill(before.pid, signal.SIGKILL)
+    while before.is_alive():
+        pass
+    up("toy_plan:two_services", home, detach=True)  # waits for the guards of the dead one
+    after = supervisor_of(home)
+    assert after != before
+    assert json.loads((home / "stack.json").read_text())["supervisor"] == after.pid
+    assert endpoints(home) == ports
+    down(home)
+
+
+def test_a_second_start_is_refused_with_the_pid_and_the_way_to_stop_it(home: Path) -> None:
+    up("toy_plan:two_services", home, detach=True)
+    pid = supervisor_of(home).pid
+    for detach in (True, False):
+        with pytest.raises(AlreadyRunning, match=rf"pid {pid}\).*`switchyard stack down` or `kill {pid}`"):
+            run_up("toy_plan:two_services", home, detach=detach)
+    assert {row.state for row in status(home)} == {State.READY}
+    down(home)
+
+
+def test_a_detached_start_that_fails_says_why_and_leaves_nothing(home: Path) -> None:
+    with pytest.raises(StackError, match=r"(?s)drafter ended before it was ready.*COLOUR is missing"):
+        up("toy_plan:crashing_service", home, detach=True)
+    assert not Home(home).in_use()
+
+
+def test_a_plan_that_cannot_be_imported_points_to_the_log(home: Path) -> None:
+    with pytest.raises(StackError, match=r"its supervisor ended; see .*stack\.log"):
+        up("no_such_plan:at_all", home, detach=True)
+    assert "No module named 'no_such_plan'" in (home / "logs" / "stack.log").read_text()
+
+
+def test_without_a_stack_the_endpoints_say_how_to_start_one(home: Path) -> None:
+    with pytest.raises(StackError, match="start one with `switchyard stack up`"):
+        endpoints(home)
+    assert status(home) == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_stack_in_the_foreground_stops_cleanly(home: Path, number: signal.Signals, descendants: Descendants) -> None:
+    with foreground("two_services", home) as process:
+        family = descendants(process.pid)
+        process.send_signal(number)
+        assert process.wait() == 0
+    assert not [one for one in family if one.is_alive()]
+
+
+def test_a_second_ctrl_c_kills_what_still_drains(home: Path, descendants: Descendants) -> None:
+    with foreground("stubborn_service", home) as process:
+        family = descendants(process.pid)
+        process.send_signal(signal.SIGINT)
+        log = home / "logs" / "stack.log"
+        while "stack.stopping" not in log.read_text():
+            assert process.poll() is None
+        process.send_signal(signal.SIGINT)
+        assert process.wait() == 0
+    assert not [one for one in family if one.is_alive()]
+
+
+def test_down_by_force_does_not_wait_for_the_drain(home: Path) -> None:
+    up("toy_plan:stubborn_service", home, detach=True)
+    started = time.monotonic()
+    down(home, force=True)
+    assert time.monotonic() - started < 30  # its grace is 60
+
+
+@contextmanager
+def foreground(plan: str, home: Path) -> Iterator[subprocess.Popen[bytes]]:
+    command = [sys.executable, str(HERE / "toy_foreground.py"), plan, str(home)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, start_new_session=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"up\n"
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def until_it_queries(worker: int) -> None:
+    """PostgreSQL writes what a worker does into its command line."""
+    while "SELECT" not in (command_line(worker) or pytest.fail("the worker is gone")):
+        pass
+
+
+def run_up(plan: str, home: Path, *, detach: bool) -> None:
+    sys.path.insert(0, str(HERE))
+    try:
+        up(plan, home, detach=detach)
+    finally:
+        sys.path.remove(str(HERE))

@@ -1,0 +1,196 @@
+"""The whole stack with the real PostgreSQL and the real emulator; only the services are toys."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import stat
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import pytest
+from aiobotocore.session import get_session
+
+from local.endpoints import Endpoints
+from local.errors import AlreadyRunning, StartFailed
+from local.home import Home
+from local.pids import ProcessId
+from local.ports import LOOPBACK
+from local.postgres import AUDIT, WORK
+from local.process import Service, State
+from local.stack import EmbeddedStack
+
+pytestmark = pytest.mark.integration
+
+MakeToy = Callable[..., Service]
+Descendants = Callable[[int], list[ProcessId]]
+
+
+def client(stack: EmbeddedStack, service: str) -> Any:
+    names = {"AWS_REGION": "region_name", "AWS_ENDPOINT_URL": "endpoint_url"}
+    keys = {"AWS_ACCESS_KEY_ID": "aws_access_key_id", "AWS_SECRET_ACCESS_KEY": "aws_secret_access_key"}
+    settings = {setting: stack.exports[name] for name, setting in (names | keys).items()}
+    return get_session().create_client(service, **settings)
+
+
+async def run_sql(dsn: str, sql: str) -> Any:
+    connection = await asyncpg.connect(dsn)
+    try:
+        return await connection.fetchval(sql)
+    finally:
+        await connection.close()
+
+
+async def environment_of(stack: EmbeddedStack, name: str) -> str:
+    """What the toy answers to its health check."""
+    reader, writer = await asyncio.open_connection(LOOPBACK, stack.process(name).port)
+    writer.write(b"GET /health/ready HTTP/1.1\r\n\r\n")
+    answer = await reader.read()
+    writer.close()
+    await writer.wait_closed()
+    return answer.decode()
+
+
+async def test_everything_is_ready_inside_and_gone_outside(home: Path, toy: MakeToy, descendants: Descendants) -> None:
+    async with EmbeddedStack(home, services=[toy("router"), toy("drafter")], simulator=None) as stack:
+        assert {(row.name, row.state) for row in stack.status()} == {
+            (name, State.READY) for name in ("postgres", "emulator", "router", "drafter")
+        }
+        family = descendants(os.getpid())
+        assert {row.pid for row in stack.status()} <= {one.pid for one in family}
+    assert not [one for one in family if one.is_alive()]
+    assert not Home(home).in_use()
+
+
+async def test_both_databases_and_the_vector_extension_are_there(home: Path) -> None:
+    async with EmbeddedStack(home, simulator=None) as stack:
+        for database in (WORK, AUDIT):
+            dsn = stack.endpoints.dsn(database)
+            assert await run_sql(dsn, "SELECT current_database()") == database
+            await run_sql(dsn, "CREATE EXTENSION vector")
+        assert await run_sql(dsn, "SHOW server_version_num") >= "180000"
+
+
+async def test_postgres_keeps_its_data_when_it_is_stopped_and_started_and_when_it_is_killed(home: Path) -> None:
+    async with EmbeddedStack(home, simulator=None) as stack:
+        dsn = stack.endpoints.dsn(WORK)
+        await run_sql(dsn, "CREATE TABLE seen AS SELECT 1 AS n")
+        await stack.stop("postgres")
+        with pytest.raises(ConnectionRefusedError):
+            await run_sql(dsn, "SELECT 1")
+        await stack.start("postgres")
+        await run_sql(dsn, "INSERT INTO seen VALUES (2)")
+        await stack.kill("postgres")
+        await stack.ready("postgres", restarts=1)
+        assert await run_sql(dsn, "SELECT count(*) FROM seen") == 2
+    async with EmbeddedStack(home, simulator=None) as stack:
+        assert await run_sql(stack.endpoints.dsn(WORK), "SELECT count(*) FROM seen") == 2
+
+
+async def test_postgres_comes_back_when_only_its_postmaster_is_killed(home: Path, descendants: Descendants) -> None:
+    async with EmbeddedStack(home, simulator=None) as stack:
+        session = await asyncpg.connect(stack.endpoints.dsn(WORK))
+        postmaster = stack.process("postgres").pid
+        assert postmaster is not None
+        workers = descendants(postmaster)
+        os.kill(postmaster, signal.SIGKILL)
+        await stack.ready("postgres", restarts=1)
+        assert not [worker for worker in workers if worker.is_alive()]
+        with pytest.raises((OSError, asyncpg.PostgresError, asyncpg.InterfaceError)):
+            await session.fetchval("SELECT 1")
+        session.terminate()
+        assert await run_sql(stack.endpoints.dsn(WORK), "SELECT 1") == 1
+
+
+async def test_postgres_wants_the_password_which_only_we_may_read(home: Path) -> None:
+    async with EmbeddedStack(home, simulator=None) as stack:
+        with pytest.raises(asyncpg.InvalidPasswordError):
+            await run_sql(stack.endpoints.dsn(WORK, password="guessed"), "SELECT 1")
+    for secret in ("postgres.password", "stack.json"):
+        assert stat.S_IMODE((home / secret).stat().st_mode) == 0o600
+
+
+async def test_messages_survive_a_clean_stop_on_the_same_ports(home: Path) -> None:
+    async with EmbeddedStack(home, simulator=None) as stack, client(stack, "sqs") as sqs:
+        before = stack.endpoints
+        url = (await sqs.create_queue(QueueName="desk"))["QueueUrl"]
+        await sqs.send_message(QueueUrl=url, MessageBody="keep me")
+    async with EmbeddedStack(home, simulator=None) as stack, client(stack, "sqs") as sqs:
+        assert stack.endpoints == before
+        assert (await sqs.receive_message(QueueUrl=url))["Messages"][0]["Body"] == "keep me"
+
+
+async def test_a_killed_emulator_is_provisioned_again(home: Path) -> None:
+    async def prepare(_: Endpoints) -> None:
+        async with client(stack, "sqs") as sqs:
+            await sqs.create_queue(QueueName="desk")
+
+    stack = EmbeddedStack(home, prepare=prepare, simulator=None)
+    async with stack:
+        await stack.kill("emulator")
+        await stack.ready("emulator", restarts=1)
+        async with client(stack, "sqs") as sqs:
+            assert (await sqs.get_queue_url(QueueName="desk"))["QueueUrl"].startswith(stack.endpoints.aws)
+
+
+async def test_services_get_the_endpoints_what_prepare_returned_and_nothing_of_the_users_aws_account(
+    home: Path, toy: MakeToy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_PROFILE", "production")
+    monkeypatch.setenv("PGHOST", "db.example.com")
+
+    async def prepare(endpoints: Endpoints) -> Mapping[str, str]:
+        assert await run_sql(endpoints.dsn(AUDIT), "SELECT 1") == 1
+        return {"SWITCHYARD_BUS": "switchyard"}
+
+    def services(endpoints: Endpoints) -> list[Service]:
+        return [toy("router", env={"ROUTER_DSN": endpoints.dsn(WORK, user="router", password="secret")})]
+
+    async with EmbeddedStack(home, services=services, prepare=prepare, simulator=None) as stack:
+        seen = await environment_of(stack, "router")
+        port = stack.endpoints.postgres_port
+        assert f"SWITCHYARD_HEALTH_PORT={stack.process('router').port}\n" in seen
+        assert "SWITCHYARD_BUS=switchyard\n" in seen
+        assert f"ROUTER_DSN=postgresql://router:secret@127.0.0.1:{port}/switchyard_work\n" in seen
+        assert f"AWS_ENDPOINT_URL={stack.endpoints.aws}\n" in seen
+        assert "production" not in seen
+        assert "PGHOST" not in seen
+
+
+async def test_a_second_stack_on_the_same_home_is_refused(home: Path) -> None:
+    async with EmbeddedStack(home, simulator=None):
+        with pytest.raises(AlreadyRunning, match=rf"supervisor pid {os.getpid()}\).*switchyard stack down"):
+            await EmbeddedStack(home, simulator=None).__aenter__()
+        assert Home(home).in_use()
+
+
+async def test_a_failed_start_names_the_log_and_leaves_nothing_running(
+    home: Path, toy: MakeToy, descendants: Descendants
+) -> None:
+    with pytest.raises(StartFailed, match=r"(?s)drafter ended before it was ready.*drafter\.log.*COLOUR is missing"):
+        async with EmbeddedStack(home, services=[toy("router"), toy("drafter", "crash")], simulator=None):
+            pytest.fail("it must not start")
+    assert descendants(os.getpid()) == []
+    assert not Home(home).in_use()
+
+
+async def test_a_failing_prepare_leaves_nothing_running(home: Path, descendants: Descendants) -> None:
+    async def prepare(_: Endpoints) -> None:
+        raise LookupError("migration 7 is missing")
+
+    with pytest.raises(LookupError, match="migration 7"):
+        async with EmbeddedStack(home, prepare=prepare, simulator=None):
+            pytest.fail("it must not start")
+    assert descendants(os.getpid()) == []
+
+
+async def test_services_drain_while_postgres_still_answers(home: Path, toy: MakeToy) -> None:
+    proof = home / "proof"
+    toys = [toy("drafter", "drain", env={"TOY_FILE": str(proof)})]
+    async with EmbeddedStack(home, services=toys, simulator=None):
+        pass
+    assert proof.read_text() == "drained"
+    assert proof.stat().st_mtime <= (home / "logs" / "postgres.log").stat().st_mtime

@@ -1,0 +1,102 @@
+"""The home folder's files, ports and accounts, without any process."""
+
+from __future__ import annotations
+
+import os
+import socket
+from pathlib import Path
+
+import pytest
+
+from local.account import Account, reachable_data, unprivileged
+from local.errors import AlreadyRunning, tail
+from local.home import Home, default_home, temporary_home
+from local.pids import ProcessId, command_line
+from local.ports import LOOPBACK, RANGE, Ports
+from local.process import Service, from_service
+
+pytestmark = pytest.mark.integration
+NOBODY = Account("nobody", 65534, 65534)
+root_only = pytest.mark.skipif(os.geteuid() != 0, reason="PostgreSQL refuses only root")
+
+
+def test_the_home_is_where_the_environment_says(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("SWITCHYARD_HOME", str(tmp_path / "elsewhere"))
+    assert default_home() == tmp_path / "elsewhere"
+    monkeypatch.delenv("SWITCHYARD_HOME")
+    monkeypatch.chdir(tmp_path)
+    assert default_home() == tmp_path / ".switchyard"
+
+
+def test_one_holder_has_the_lock_at_a_time(home: Path) -> None:
+    place = Home(home)
+    place.prepare()
+    lock = place.lock()
+    with pytest.raises(AlreadyRunning) as refused:
+        place.lock()
+    assert refused.value.pid == os.getpid()
+    assert place.supervisor() == ProcessId.of(os.getpid())
+    os.close(lock)
+    assert not place.in_use()
+    assert place.supervisor() is None
+
+
+def test_the_previous_log_is_kept(home: Path) -> None:
+    place = Home(home)
+    place.prepare()
+    place.new_log("drafter").write_text("first run")
+    assert place.new_log("drafter").read_text() == ""
+    assert (home / "logs" / "drafter.log.1").read_text() == "first run"
+
+
+def test_the_tail_of_a_long_log_is_its_last_lines(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    log.write_text("\n".join(f"line {number}" for number in range(5000)))
+    assert tail(log, 2) == "    line 4998\n    line 4999"
+
+
+def test_a_port_is_remembered_unless_someone_else_has_it() -> None:
+    ports = Ports()
+    port = ports.take("postgres")
+    assert port in RANGE
+    assert ports.take("postgres") == port
+    assert Ports(ports.taken()).take("postgres") == port
+    with socket.create_server((LOOPBACK, port)):
+        assert Ports({"postgres": port}).take("postgres") != port
+
+
+def test_a_reused_pid_is_not_mistaken_for_the_process_that_had_it() -> None:
+    me = ProcessId.of(os.getpid())
+    assert me is not None
+    assert me.is_alive()
+    assert not ProcessId(me.pid, "another time").is_alive()
+    assert "pytest" in (command_line(me.pid) or "")
+
+
+def test_a_name_that_is_no_file_name_is_refused() -> None:
+    with pytest.raises(ValueError, match="must be lower-case letters"):
+        from_service(Service(name="../evil", argv=("true",)), 1, {})
+
+
+def test_an_account_cannot_reach_a_folder_below_a_closed_one(tmp_path: Path) -> None:
+    closed = tmp_path / "closed"
+    (closed / "open").mkdir(parents=True)
+    closed.chmod(0o700)
+    with temporary_home() as folder:
+        assert NOBODY.can_reach(folder)
+        assert not NOBODY.can_reach(closed / "open")
+
+
+@root_only
+def test_root_leaves_closed_folders_closed_and_puts_the_data_where_the_account_can_reach_it(tmp_path: Path) -> None:
+    account = unprivileged()
+    assert account is not None
+    closed = tmp_path / "closed"
+    closed.mkdir(mode=0o700)
+    data = reachable_data(account, closed / "postgres")
+    try:
+        assert account.can_reach(data.parent)
+        assert data == reachable_data(account, closed / "postgres")
+        assert closed.stat().st_mode & 0o777 == 0o700
+    finally:
+        data.parent.rmdir()

@@ -1,0 +1,195 @@
+"""Toy processes under a supervisor: readiness, crashes, back-off, and orders for one process by name."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from local.errors import StackError, StartFailed
+from local.keeper import FIRST_DELAY, HEALTHY_AFTER, LAST_DELAY, Backoff, restart_delay
+from local.pids import ProcessId
+from local.ports import Ports
+from local.process import Process, Service, State, from_service
+from local.supervisor import Supervisor
+
+pytestmark = pytest.mark.integration
+
+MakeToy = Callable[..., Service]
+PORTS = Ports()
+
+
+def as_process(service: Service) -> Process:
+    return from_service(service, PORTS.take(service.name), {"PATH": os.defpath})
+
+
+def test_the_delay_doubles_from_the_first_to_the_last() -> None:
+    assert [restart_delay(crashes, 0.0) for crashes in range(6)] == [0.2, 0.4, 0.8, 1.6, 3.2, 5.0]
+    assert restart_delay(10_000, 0.0) == LAST_DELAY
+
+
+def test_jitter_takes_up_to_half_of_the_delay() -> None:
+    assert restart_delay(2, 0.999) == pytest.approx(0.4, abs=0.001)
+
+
+def test_a_process_that_was_healthy_for_a_while_starts_over_with_the_first_delay() -> None:
+    backoff = Backoff(crashes=5)
+    assert backoff.after(ready_for=HEALTHY_AFTER - 0.1, jitter=0.0) == LAST_DELAY
+    assert backoff.after(ready_for=None, jitter=0.0) == LAST_DELAY
+    assert backoff.after(ready_for=HEALTHY_AFTER, jitter=0.0) == FIRST_DELAY
+
+
+async def test_a_killed_process_is_restarted_on_the_same_port(supervisor: Supervisor, toy: MakeToy) -> None:
+    await supervisor.start([as_process(toy())])
+    before = supervisor.status()[0]
+    await supervisor["toy"].kill()
+    assert supervisor["toy"].state is State.RESTARTING
+    await supervisor["toy"].ready(restarts=1)
+    after = supervisor.status()[0]
+    assert (after.restarts, after.port, after.state) == (1, before.port, State.READY)
+    assert after.pid != before.pid
+
+
+async def test_a_service_killed_by_its_own_pid_is_restarted(supervisor: Supervisor, toy: MakeToy) -> None:
+    await supervisor.start([as_process(toy())])
+    pid = supervisor["toy"].pid
+    assert pid is not None
+    os.kill(pid, signal.SIGKILL)
+    await supervisor["toy"].ready(restarts=1)
+    assert supervisor["toy"].pid != pid
+
+
+async def test_a_service_whose_guard_is_killed_is_restarted(
+    supervisor: Supervisor, toy: MakeToy, descendants: Callable[[int], list[ProcessId]]
+) -> None:
+    await supervisor.start([as_process(toy())])
+    guard, service = descendants(os.getpid())[:2]
+    assert service.pid == supervisor["toy"].pid
+    os.kill(guard.pid, signal.SIGKILL)
+    await supervisor["toy"].ready(restarts=1)
+    assert not service.is_alive()
+
+
+async def test_a_stopped_process_stays_stopped_until_it_is_started(supervisor: Supervisor, toy: MakeToy) -> None:
+    await supervisor.start([as_process(toy())])
+    await supervisor["toy"].stop()
+    assert (supervisor["toy"].state, supervisor["toy"].pid) == (State.STOPPED, None)
+    await supervisor["toy"].start()
+    assert (supervisor["toy"].state, supervisor["toy"].restarts) == (State.READY, 0)
+
+
+async def test_a_process_waiting_for_its_restart_can_be_stopped(supervisor: Supervisor, toy: MakeToy) -> None:
+    await supervisor.start([as_process(toy())])
+    await supervisor["toy"].kill()
+    await supervisor["toy"].stop()
+    assert supervisor["toy"].state is State.STOPPED
+
+
+async def test_a_paused_process_answers_again_when_it_is_resumed(supervisor: Supervisor, toy: MakeToy) -> None:
+    await supervisor.start([as_process(toy())])
+    keeper = supervisor["toy"]
+    await keeper.pause()
+    assert keeper.state is State.PAUSED
+    answer = asyncio.ensure_future(keeper.process.probe())  # it waits in the socket's queue meanwhile
+    await keeper.resume()
+    assert await answer
+    assert (keeper.state, keeper.restarts) == (State.READY, 0)
+
+
+async def test_a_process_that_is_not_running_cannot_be_paused_or_killed(supervisor: Supervisor, toy: MakeToy) -> None:
+    await supervisor.start([as_process(toy())])
+    await supervisor["toy"].stop()
+    with pytest.raises(StackError, match="toy is not running: it is stopped"):
+        await supervisor["toy"].pause()
+    with pytest.raises(StackError, match="toy is not running: it is stopped"):
+        await supervisor["toy"].kill()
+
+
+async def test_an_unknown_name_is_answered_with_the_known_ones(supervisor: Supervisor, toy: MakeToy) -> None:
+    await supervisor.start([as_process(toy("drafter"))])
+    with pytest.raises(StackError, match=r"no process 'draftr' in this stack; there are drafter"):
+        supervisor["draftr"]
+
+
+async def test_a_process_that_ends_while_starting_is_reported_with_the_end_of_its_log(
+    supervisor: Supervisor, toy: MakeToy
+) -> None:
+    with pytest.raises(
+        StartFailed, match=r"(?s)ended before it was ready \(exit status 3\).*toy\.log.*COLOUR is missing"
+    ):
+        await supervisor.start([as_process(toy("toy", "crash"))])
+    assert supervisor["toy"].state is State.FAILED
+
+
+async def test_a_process_that_never_becomes_ready_is_killed_and_reported_with_the_end_of_its_log(
+    supervisor: Supervisor, toy: MakeToy
+) -> None:
+    with pytest.raises(StartFailed, match=r"(?s)was not ready after 0\.5 s.*toy\.log.*toy: starting"):
+        await supervisor.start([as_process(toy("toy", "never", start_timeout=0.5))])
+    assert supervisor["toy"].pid is None
+
+
+async def test_one_failure_does_not_wait_for_the_others(supervisor: Supervisor, toy: MakeToy) -> None:
+    slow = toy("slow", "never", start_timeout=100)
+    with pytest.raises(StartFailed, match="drafter ended before it was ready"):
+        await supervisor.start([as_process(slow), as_process(toy("drafter", "crash"))])
+
+
+async def test_a_process_may_finish_its_work_when_it_is_stopped(
+    supervisor: Supervisor, toy: MakeToy, home: Path
+) -> None:
+    proof = home / "proof"
+    await supervisor.start([as_process(toy("toy", "drain", env={"TOY_FILE": str(proof)}))])
+    await supervisor["toy"].stop()
+    assert proof.read_text() == "drained"
+
+
+async def test_a_process_that_does_not_stop_is_killed_after_its_grace(supervisor: Supervisor, toy: MakeToy) -> None:
+    await supervisor.start([as_process(toy("toy", "stubborn", grace=0.2))])
+    await supervisor["toy"].stop()
+    assert supervisor["toy"].state is State.STOPPED
+
+
+async def test_the_restart_hook_has_run_before_a_restarted_process_counts_as_ready(
+    supervisor: Supervisor, toy: MakeToy
+) -> None:
+    states: list[State] = []
+
+    async def hook() -> None:
+        states.append(supervisor["toy"].state)
+
+    await supervisor.start([dataclasses.replace(as_process(toy()), on_restart=hook)])
+    assert states == []
+    await supervisor["toy"].kill()
+    await supervisor["toy"].ready(restarts=1)
+    assert states == [State.STARTING]
+
+
+async def test_a_failing_restart_hook_is_logged_and_the_process_stays_supervised(
+    supervisor: Supervisor, toy: MakeToy, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def hook() -> None:
+        raise RuntimeError("no such bus")
+
+    await supervisor.start([dataclasses.replace(as_process(toy()), on_restart=hook)])
+    await supervisor["toy"].kill()
+    await supervisor["toy"].ready(restarts=1)
+    assert "stack.restart_hook.failed name=toy" in caplog.text
+    assert "no such bus" in caplog.text
+    await supervisor["toy"].kill()
+    await supervisor["toy"].ready(restarts=2)
+
+
+async def test_a_crash_is_logged_with_its_cause_and_its_log_file(
+    supervisor: Supervisor, toy: MakeToy, caplog: pytest.LogCaptureFixture
+) -> None:
+    await supervisor.start([as_process(toy())])
+    await supervisor["toy"].kill()
+    await supervisor["toy"].ready(restarts=1)
+    assert "stack.process.ended name=toy how='killed by SIGKILL'" in caplog.text
+    assert "toy.log" in caplog.text
