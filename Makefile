@@ -31,3 +31,51 @@ $(READY): requirements.lock pyproject.toml
 lock: ## Resolve pyproject.toml into requirements.lock again
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --all-extras --generate-hashes \
 	  --no-emit-index-url pyproject.toml --output-file requirements.lock
+
+SLOW := --timeout=300
+
+.PHONY: demo
+demo: $(READY) ## Run the demo: a stack of its own, 26 questions, the log (no Docker, no account, no key)
+	@$(BIN)/switchyard demo $(if $(JSON),--json $(JSON))
+
+.PHONY: lint
+lint: $(READY) ## ruff, mypy strict, import rules, generated files
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m contracts.generate --check
+
+.PHONY: test-fast
+test-fast: $(READY) ## Unit and contract tests: no server, under 20 seconds
+	$(BIN)/pytest tests/unit tests/contract -n 2 -q
+
+.PHONY: test-integration
+test-integration: $(READY) ## Against the embedded PostgreSQL, ministack and the model simulator
+	$(BIN)/pytest tests/integration tests/broker $(SLOW) -q
+
+.PHONY: test-e2e
+test-e2e: $(READY) ## Against the whole stack, every service as its own process
+	$(BIN)/pytest tests/e2e $(SLOW) -q
+
+.PHONY: test
+test: $(READY) lint ## Everything that must pass before a change lands (under 8 minutes on 2 cores)
+	$(BIN)/pytest tests $(SLOW) -q
+
+.PHONY: generate
+generate: $(READY) ## Write the JSON Schemas, the AsyncAPI document and the digest vectors again
+	$(BIN)/python -m contracts.generate
+
+.PHONY: evals
+evals: $(READY) ## Run the labelled sets against the configured model, gated by the baseline
+	$(BIN)/python -m evals triage --model simulator --baseline evals/baseline/triage.json --gate
+	$(BIN)/python -m evals text_to_sql --model simulator --baseline evals/baseline/text_to_sql.json --gate
+
+.PHONY: format
+format: $(READY) ## Format and fix what can be fixed
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+.PHONY: clean
+clean: ## Remove the environment and every run
+	rm -rf $(VENV) .switchyard .mypy_cache .ruff_cache .pytest_cache .hypothesis

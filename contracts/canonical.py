@@ -7,16 +7,27 @@ NUL, no duplicate names, integers within ±(2**53 - 1).
 from __future__ import annotations
 
 import json
+import re
 from typing import Any, NoReturn
 
 import rfc8785
 
-from contracts.errors import InvalidEvent, Refusal
+from contracts.errors import InvalidEvent, Refusal, plain
 
 MAX_SAFE_INTEGER = 2**53 - 1
 """Largest integer that every JSON implementation reads alike (RFC 7493, section 2.2)."""
 
-type_name = {bool: "boolean", int: "integer", str: "string", list: "array", dict: "object", type(None): "null"}
+MAX_DEPTH = 64
+"""Objects and arrays within each other. Every parser stops somewhere (Python's near 1,000, pydantic's at 200)."""
+
+MAX_EVENT_DEPTH = 60
+"""For what we write: the bus wraps it, and the whole must still be within `MAX_DEPTH`."""
+
+_MAX_INTEGER_CHARS = 17
+_ESCAPED = re.compile(r"\\u(?:0000|[dD][89a-fA-F])")
+"""Escapes of NUL and of surrogates, which may be lone: the only ways in for text that cannot be stored."""
+
+_TYPE_NAMES = {bool: "boolean", int: "integer", str: "string", list: "array", dict: "object", type(None): "null"}
 
 
 def _refuse_number(text: str) -> NoReturn:
@@ -28,10 +39,12 @@ def _refuse_number(text: str) -> NoReturn:
 
 
 def _integer(text: str) -> int:
-    value = int(text)
-    if abs(value) > MAX_SAFE_INTEGER or text == "-0":
+    if text == "-0":
+        raise InvalidEvent(Refusal.MALFORMED, "minus zero, which some readers keep apart from zero", remedy="send 0")
+    # The length first: Python refuses to read thousands of digits, with an error of another kind.
+    if len(text) > _MAX_INTEGER_CHARS or abs(int(text)) > MAX_SAFE_INTEGER:
         raise InvalidEvent(Refusal.MALFORMED, "an integer beyond 2**53 - 1", remedy="send it as a string")
-    return value
+    return int(text)
 
 
 def _unique_names(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -39,7 +52,9 @@ def _unique_names(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(read) != len(pairs):
         seen: set[str] = set()
         twice = next(name for name, _ in pairs if name in seen or seen.add(name))  # type: ignore[func-returns-value]
-        raise InvalidEvent(Refusal.MALFORMED, "the same name twice in one object", field=twice, remedy="send it once")
+        raise InvalidEvent(
+            Refusal.MALFORMED, "the same name twice in one object", field=plain(twice), remedy="send it once"
+        )
     return read
 
 
@@ -57,54 +72,93 @@ def parse(text: str | bytes) -> dict[str, Any]:
     try:
         if isinstance(text, bytes):
             text = text.decode("utf-8")
+        else:
+            text.encode()
         read = _decoder.decode(text)
     except UnicodeDecodeError as error:
         raise InvalidEvent(Refusal.MALFORMED, "not UTF-8", remedy="send UTF-8 without a byte order mark") from error
+    except UnicodeEncodeError as error:
+        raise _no_utf8() from error
     except json.JSONDecodeError as error:
         where = f"line {error.lineno} column {error.colno}"
         raise InvalidEvent(Refusal.MALFORMED, f"not JSON at {where}", remedy="send one JSON object") from error
     except RecursionError as error:
-        raise InvalidEvent(Refusal.MALFORMED, "nested too deeply", remedy="flatten the object") from error
+        raise _too_deep() from error
     if not isinstance(read, dict):
-        found = type_name.get(type(read), "value")
+        found = _TYPE_NAMES.get(type(read), "value")
         raise InvalidEvent(Refusal.MALFORMED, f"expected a JSON object, got {found}", remedy="send one JSON object")
-    if "\\u0000" in text:
-        refuse_unstorable(read)
+    if text.count("{") + text.count("[") > MAX_DEPTH:
+        _refuse_deep(read)
+    if _ESCAPED.search(text):
+        refuse_unstorable(read, room=MAX_DEPTH)
     return read
 
 
-def refuse_unstorable(value: object, field: str = "") -> None:
-    """Raise `InvalidEvent` for a float, an unsafe integer, or a NUL anywhere below `value`.
+def refuse_unstorable(value: object, field: str = "", *, room: int = MAX_EVENT_DEPTH) -> None:
+    """Raise `InvalidEvent` for anything below `value` that has no one form everywhere.
 
-    PostgreSQL text cannot hold NUL, and floats have no single canonical form across languages.
+    That is a float, an unsafe integer, a NUL (PostgreSQL text cannot hold it), a lone surrogate, or nesting beyond
+    `room` levels.
     """
     match value:
         case bool() | None:
             return
         case str():
-            if "\x00" in value:
-                raise InvalidEvent(Refusal.MALFORMED, "a NUL character", field=field or None, remedy="remove it")
+            _refuse_text(value, field)
         case int():
             if abs(value) > MAX_SAFE_INTEGER:
                 raise InvalidEvent(
-                    Refusal.MALFORMED, "an integer beyond 2**53 - 1", field=field or None, remedy="send it as a string"
+                    Refusal.MALFORMED, "an integer beyond 2**53 - 1", field=field, remedy="send it as a string"
                 )
         case dict():
+            if room == 0:
+                raise _too_deep()
             for name, item in value.items():
                 if not isinstance(name, str):
-                    raise InvalidEvent(Refusal.MALFORMED, "a name that is not a string", field=field or None)
-                refuse_unstorable(name, field)
-                refuse_unstorable(item, f"{field}.{name}" if field else name)
+                    raise InvalidEvent(Refusal.MALFORMED, "a name that is not a string", field=field)
+                _refuse_text(name, field)
+                refuse_unstorable(item, f"{field}.{plain(name)}" if field else plain(name), room=room - 1)
         case list() | tuple():
+            if room == 0:
+                raise _too_deep()
             for index, item in enumerate(value):
-                refuse_unstorable(item, f"{field}[{index}]")
+                refuse_unstorable(item, f"{field}[{index}]", room=room - 1)
         case _:
             raise InvalidEvent(
                 Refusal.MALFORMED,
                 f"a {type(value).__name__}, which has no canonical form here",
-                field=field or None,
+                field=field,
                 remedy="send decimals as strings and scores in basis points",
             )
+
+
+def _refuse_text(text: str, field: str) -> None:
+    if "\x00" in text:
+        raise InvalidEvent(Refusal.MALFORMED, "a NUL character", field=field, remedy="remove it")
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise _no_utf8(field) from error
+
+
+def _refuse_deep(read: dict[str, Any]) -> None:
+    level: list[Any] = [read]
+    for _ in range(MAX_DEPTH):
+        items = (item for node in level for item in (node.values() if isinstance(node, dict) else node))
+        level = [item for item in items if isinstance(item, dict | list)]
+        if not level:
+            return
+    raise _too_deep()
+
+
+def _too_deep() -> InvalidEvent:
+    return InvalidEvent(Refusal.MALFORMED, "nested too deeply", remedy="flatten the object")
+
+
+def _no_utf8(field: str = "") -> InvalidEvent:
+    return InvalidEvent(
+        Refusal.MALFORMED, "text that has no UTF-8 form", field=field, remedy="send well-formed Unicode"
+    )
 
 
 def canonical(value: dict[str, Any]) -> bytes:
@@ -120,6 +174,4 @@ def canonical(value: dict[str, Any]) -> bytes:
     try:
         return rfc8785.dumps(value)
     except (rfc8785.CanonicalizationError, UnicodeEncodeError) as error:
-        raise InvalidEvent(
-            Refusal.MALFORMED, "text that has no UTF-8 form", remedy="send well-formed Unicode"
-        ) from error
+        raise _no_utf8() from error

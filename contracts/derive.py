@@ -42,10 +42,13 @@ def derive(
 ) -> Json:
     """The event that `node_from` emits because of `cause`, complete but for `occurred_at` and `trace`.
 
-    Its id and digest depend on nothing but the arguments. Raises `InvalidEvent` for a float, a NUL or a state over its
-    limit.
+    Its id and digest depend on nothing but the arguments. Raises `InvalidEvent` for a flow that the catalogue
+    does not have, for what has no canonical form (a float, a NUL), and for a state over its limit.
     """
     type_ = LATEST[type(payload)]
+    target = node_to or destination(node_from, type(payload))
+    if (node_from, target) not in type_.flows:
+        raise InvalidEvent(Refusal.UNKNOWN, f"{node_from} may not send {type_.name} to {target}", field="node_to")
     fields: dict[str, Any] = {
         "event_id": event_id_for(cause.event_id, node_from, type_.name, ordinal),
         "type": type_.name,
@@ -59,7 +62,7 @@ def derive(
         "ordinal": ordinal,
         "siblings": siblings,
         "node_from": node_from,
-        "node_to": node_to or destination(node_from, type(payload)),
+        "node_to": target,
         "parents": [cause.digest],
         "case_deadline": cause.case_deadline,
         "budget": (budget or cause.budget).model_dump(mode="json"),

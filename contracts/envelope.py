@@ -54,7 +54,7 @@ class Envelope(Contract):
     case_id: Uuid
     session_id: Identifier
     opened_on: Day
-    graph_version: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*/\d+$", max_length=60)]
+    graph_version: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*/[0-9]+$", max_length=60)]
     seq: Count
     ordinal: Count = 0
     siblings: Annotated[int, Field(ge=1, le=1_000)] = 1
@@ -69,7 +69,7 @@ class Envelope(Contract):
     budget: Budget = Budget()
     principal: Principal
     state: dict[str, JsonValue] | None = None
-    state_seal: str | None = Field(default=None, max_length=200)
+    state_seal: Identifier | None = None
     payload: dict[str, JsonValue]
     attachments: dict[Sha256, Attachment] = Field(default_factory=dict, description="Places of artefacts; not content.")
     model_call: ModelCall | None = None

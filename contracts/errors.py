@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from enum import StrEnum
+
+MAX_FIELD_CHARS = 200
+"""`field` travels in failures, whose contract allows this much."""
+
+_PLAIN = re.compile(r"[A-Za-z0-9_\[\]-]{1,64}")
 
 
 class Refusal(StrEnum):
@@ -25,10 +31,19 @@ class InvalidEvent(ValueError):
         super().__init__(message)
         self.refusal = refusal
         self.message = message
-        self.field = field
+        self.field = field[:MAX_FIELD_CHARS] if field else None
         self.remedy = remedy
 
     def __str__(self) -> str:
         where = f" (field {self.field})" if self.field else ""
         fix = f" Remedy: {self.remedy}" if self.remedy else ""
         return f"{self.refusal}: {self.message}{where}.{fix}"
+
+
+def plain(name: object) -> str:
+    """One part of a field's path, as it may stand in a message.
+
+    A name that is not plain is the sender's own text, and may be personal data like any value: it becomes `(name)`.
+    """
+    text = str(name)
+    return text if _PLAIN.fullmatch(text) else "(name)"

@@ -2,18 +2,41 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+import datetime
+from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, model_validator
+from pydantic_core import PydanticCustomError
+
+
+def _on_the_calendar(text: str) -> str:
+    # A pattern lets the 30th of February pass, and then the first consumer that computes with it fails.
+    try:
+        datetime.datetime.fromisoformat(text)
+    except ValueError:
+        raise PydanticCustomError("calendar", "should be a day of the calendar and a time of the day") from None
+    return text
+
 
 Uuid = Annotated[str, Field(pattern=r"^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$")]
 """A UUID in lower-case text, as it stands in JSON and is digested."""
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-Timestamp = Annotated[str, Field(pattern=r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d{1,6})?Z$")]
-"""UTC, RFC 3339, up to microseconds."""
+Timestamp = Annotated[
+    str,
+    Field(
+        pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?Z$",
+        json_schema_extra={"format": "date-time"},
+    ),
+    AfterValidator(_on_the_calendar),
+]
+"""UTC, RFC 3339, up to microseconds, no leap second."""
 
-Day = Annotated[str, Field(pattern=r"^\d{4}-\d{2}-\d{2}$")]
+Day = Annotated[
+    str,
+    Field(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$", json_schema_extra={"format": "date"}),
+    AfterValidator(_on_the_calendar),
+]
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
 """A node, an agent or a playbook: lower case, digits and underscores."""
 
@@ -63,8 +86,16 @@ class Artefact(Contract):
 class Attachment(Contract):
     """Where an artefact's bytes are: exactly one of the two. Not part of the digest."""
 
-    inline: str | None = Field(default=None, description="The stored bytes in base64, up to 16 KB before encoding.")
+    inline: str | None = Field(
+        default=None, max_length=21_848, description="The stored bytes in base64, up to 16 KB before encoding."
+    )
     uri: str | None = Field(default=None, description="s3://bucket/key", max_length=1_000)
+
+    @model_validator(mode="after")
+    def _one_place(self) -> Self:
+        if (self.inline is None) == (self.uri is None):
+            raise PydanticCustomError("one_place", "should have either inline or uri, and not both")
+        return self
 
 
 class Budget(Contract):

@@ -12,7 +12,7 @@ from contracts.canonical import parse
 from contracts.catalogue import CATALOGUE, EventType
 from contracts.digest import digest_of
 from contracts.envelope import SOURCE_PREFIX, Envelope
-from contracts.errors import InvalidEvent, Refusal
+from contracts.errors import InvalidEvent, Refusal, plain
 from contracts.fields import Contract, Json
 
 P = TypeVar("P", bound=Contract, covariant=True)
@@ -38,14 +38,22 @@ def read_bus_event(body: str) -> tuple[str, str, Json]:
     """The source, the detail-type and the detail of an EventBridge event. Raises `InvalidEvent` (malformed)."""
     event = parse(body)
     source, detail_type, detail = event.get("source"), event.get("detail-type"), event.get("detail")
-    if not (isinstance(source, str) and isinstance(detail_type, str) and isinstance(detail, dict)):
-        raise InvalidEvent(
-            Refusal.MALFORMED,
-            "not an EventBridge event",
-            field="detail" if isinstance(source, str) else "source",
-            remedy="put events on the bus; do not send to a consumer's queue",
-        )
+    if not isinstance(source, str):
+        raise _no_bus_event("source")
+    if not isinstance(detail_type, str):
+        raise _no_bus_event("detail-type")
+    if not isinstance(detail, dict):
+        raise _no_bus_event("detail")
     return source, detail_type, detail
+
+
+def _no_bus_event(field: str) -> InvalidEvent:
+    return InvalidEvent(
+        Refusal.MALFORMED,
+        "not an EventBridge event",
+        field=field,
+        remedy="put events on the bus; do not send to a consumer's queue",
+    )
 
 
 def read_envelope(body: str) -> tuple[Envelope, Json]:
@@ -138,6 +146,6 @@ def receive(body: str, *, node: str) -> Received[Contract]:
 def first_problem(error: ValidationError) -> tuple[str, str]:
     """The dotted field and the message of a validation error's first problem, without the offending value."""
     problem = error.errors(include_input=False, include_url=False, include_context=False)[0]
-    field = ".".join(str(part) for part in problem["loc"]) or "(whole)"
+    field = ".".join(plain(part) for part in problem["loc"]) or "(whole)"
     message = problem["msg"][0].lower() + problem["msg"][1:]
     return field, message

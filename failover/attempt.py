@@ -160,4 +160,4 @@ class RunningAttempt:
         self._changed.set()
 
     def _now_ms(self) -> int:
-        return int((self._clock.monotonic() - self._request.started) * 1000)
+        return round((self._clock.monotonic() - self._request.started) * 1000)

@@ -163,13 +163,13 @@ class FailoverModel(FallbackModel):
         started = self._clock.monotonic()
         budget = scope.budget if scope else Budget(total_ms=self.policy.default_total_ms)
         allowed = self._allowed(scope.models if scope else self._models)
-        tokens, now_ms = prompt_tokens(messages, parameters), int(started * 1000)
+        tokens, now_ms = prompt_tokens(messages, parameters), round(started * 1000)
         expected = {role: self._expect(role, tokens, now_ms) for role in _ROLES}
         sides = {role: self._side(role, expected[role], now_ms) if role in allowed else None for role in _ROLES}
         plan = plan_call(
             self.policy,
             budget,
-            spent_ms=int((started - scope.started) * 1000) if scope else 0,
+            spent_ms=round((started - scope.started) * 1000) if scope else 0,
             primary=sides["primary"],
             fallback=sides["fallback"],
         )
@@ -235,7 +235,7 @@ class FailoverModel(FallbackModel):
 
     def _conclude(self, call: _Call, result: Result) -> Decision:
         now_ms = self._now_ms()
-        latency_ms = now_ms - int(call.request.started * 1000)
+        latency_ms = round((self._clock.monotonic() - call.request.started) * 1000)
         learn(call.race, self.stats, call.request.prompt_tokens, now_ms=now_ms)
         judge(call.race, self.breakers, call.basis.plan, now_ms=now_ms)
         decision = decision_of(call.race, call.basis, self.policy, result=result, latency_ms=latency_ms)
@@ -249,7 +249,7 @@ class FailoverModel(FallbackModel):
         return decision
 
     def _now_ms(self) -> int:
-        return int(self._clock.monotonic() * 1000)
+        return round(self._clock.monotonic() * 1000)
 
 
 _ROLES: tuple[Role, ...] = ("primary", "fallback")

@@ -234,7 +234,7 @@ class Race:
             attempt.cut(outcome)
 
     def _now_ms(self) -> int:
-        return int((self._clock.monotonic() - self._request.started) * 1000)
+        return round((self._clock.monotonic() - self._request.started) * 1000)
 
 
 async def committed_attempt(race: Race, supervisor: "asyncio.Task[RunningAttempt]") -> RunningAttempt:

@@ -20,8 +20,8 @@ from typing import Any
 from local.endpoints import Endpoints
 from local.errors import AlreadyRunning, StackError
 from local.home import Home
+from local.process import ProcessStatus
 from local.stack import EmbeddedStack, Plan
-from local.supervisor import ProcessStatus
 
 READY = "ready"
 STOP_TIMEOUT = 45.0  # seconds: the services' drain, PostgreSQL's shutdown and some air

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from local.child import Child
 from local.errors import StackError, StartFailed
-from local.process import Process, State
+from local.process import Process, ProcessStatus, State
 
 log = logging.getLogger(__name__)
 
@@ -72,6 +72,10 @@ class Keeper:
     def pid(self) -> int | None:
         """The pid of the process itself, not of its guard; None while it does not run."""
         return self._child.pid if self._child is not None and self._child.running() else None
+
+    def status(self) -> ProcessStatus:
+        """What it is doing now."""
+        return ProcessStatus(self.process.name, self.pid, self.state, self.restarts, self.process.port, self.since)
 
     async def start(self) -> None:
         """Start it and wait until it is ready. Raises StartFailed, then it is not running."""

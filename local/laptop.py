@@ -7,7 +7,8 @@ import hmac
 import json
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 from cli.databases import migrate_audit, migrate_work
@@ -19,10 +20,13 @@ from local.ports import LOOPBACK
 from local.postgres import AUDIT, WORK
 from local.process import Service
 from local.provision import provision
-from local.stack import Plan
+from local.stack import EmbeddedStack, Plan
 
 ROOT = Path(__file__).resolve().parent.parent
 SCRIPTS = (ROOT / "local" / "data" / "simulator",)
+DEMO_HOME = "demo"
+"""The demo's home, inside the default one: each run starts it afresh and leaves it readable."""
+
 VISIBILITY_VARIABLE = "SWITCHYARD_LAPTOP_VISIBILITY_S"
 """Visibility and lease in seconds: 30 as in AWS unless this says otherwise (the tests say 3)."""
 
@@ -42,16 +46,33 @@ def plan() -> Plan:
     return Plan(services=services, prepare=prepare, simulator=SIMULATOR)
 
 
+def infrastructure() -> Plan:
+    """PostgreSQL, the emulator and the simulator, migrated and provisioned, without a service: for tests."""
+    return Plan(services=(), prepare=prepare, simulator=SIMULATOR)
+
+
+@asynccontextmanager
+async def database_only(home: Path) -> AsyncIterator[dict[str, str]]:
+    """The databases of a stack that is not running, and how to read them."""
+    async with EmbeddedStack(home, simulator=None) as stack:
+        yield stack.endpoints.environment() | reading(stack.endpoints)
+
+
+def reading(endpoints: Endpoints) -> dict[str, str]:
+    """What the CLI needs to read the log and to open sealed answers."""
+    return {
+        "SWITCHYARD_AUDIT_DATABASE_URL": endpoints.dsn(AUDIT, "audit_reader", _secret(endpoints, "audit_reader")),
+        "SWITCHYARD_VAULT_KEY": _secret(endpoints, "vault"),
+    }
+
+
 async def prepare(endpoints: Endpoints) -> Mapping[str, str]:
     """Migrate both databases and provision the emulator; return what the CLI needs to reach them."""
     await migrate_work(endpoints.dsn(WORK), password_for=lambda role: _secret(endpoints, role))
     await migrate_audit(endpoints.dsn(AUDIT), password_for=lambda role: _secret(endpoints, role))
     environment = endpoints.environment()
     await provision(environment, visibility_s=visibility_s())
-    return {
-        "SWITCHYARD_AUDIT_DATABASE_URL": endpoints.dsn(AUDIT, "audit_reader", _secret(endpoints, "audit_reader")),
-        "SWITCHYARD_VAULT_KEY": _secret(endpoints, "vault"),
-    }
+    return reading(endpoints)
 
 
 def services(endpoints: Endpoints) -> list[Service]:
@@ -72,7 +93,8 @@ def services(endpoints: Endpoints) -> list[Service]:
         Service(
             name=AUDIT_NODE,
             argv=(sys.executable, "-m", "services.audit"),
-            env=_common() | {"SWITCHYARD_AUDIT_DATABASE_URL": endpoints.dsn(AUDIT, "audit", _secret(endpoints, "audit"))},
+            env=_common()
+            | {"SWITCHYARD_AUDIT_DATABASE_URL": endpoints.dsn(AUDIT, "audit", _secret(endpoints, "audit"))},
         ),
     ]
 

@@ -64,7 +64,11 @@ class Postgres:
 
     @property
     def password(self) -> str:
-        """The owner's password, generated once per home."""
+        """The owner's password, generated once per home. Raises StackError when it is missing for data that exist."""
+        if not self._password_file.exists():
+            if self._data.exists():
+                raise StackError(f"{self._password_file} is missing; remove {self._data} to start anew")
+            self._home.write_secret(self._password_file, secrets.token_urlsafe(24))
         return self._password_file.read_text(encoding="utf-8")
 
     async def prepare(self, lock: int) -> None:
@@ -79,8 +83,6 @@ class Postgres:
             raise StackError(
                 f"{self._data} holds data of PostgreSQL {found}, not {VERSION}; move it away to start anew"
             )
-        elif not self._password_file.exists():
-            raise StackError(f"{self._password_file} is missing; remove {self._data} to start anew")
         self._clear_stale_pid_file()
 
     def process(self) -> Process:
@@ -134,11 +136,10 @@ class Postgres:
         if draft.exists():
             shutil.rmtree(draft)
         draft.mkdir(mode=0o700)
-        password = secrets.token_urlsafe(24)
-        password_file = draft.with_name(f"{draft.name}.password")
+        password_file = draft.with_name(f"{draft.name}.password")  # a copy that the account may read
         password_file.unlink(missing_ok=True)
         password_file.touch(mode=0o600)
-        password_file.write_text(password, encoding="utf-8")
+        password_file.write_text(self.password, encoding="utf-8")
         if self._account is not None:
             for path in (draft, password_file):
                 os.chown(path, self._account.uid, self._account.gid)
@@ -159,7 +160,6 @@ class Postgres:
             raise StackError(
                 f"initdb failed with status {status}:\n{log.read_text(encoding='utf-8', errors='replace')}"
             )
-        self._home.write_secret(self._password_file, password)
         draft.rename(self._data)
 
     def _clear_stale_pid_file(self) -> None:

@@ -6,10 +6,12 @@ import asyncio
 import re
 import signal
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from pathlib import Path
+from typing import Any
 
+from local.pids import ProcessId
 from local.ports import LOOPBACK
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,62}")
@@ -68,6 +70,32 @@ class Process:
     def __post_init__(self) -> None:
         if not _NAME.fullmatch(self.name):
             raise ValueError(f"the process name {self.name!r} must be lower-case letters, digits, '.', '_' and '-'")
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessStatus:
+    """One process as it is now. `since` is Unix time in seconds: when it entered this state."""
+
+    name: str
+    pid: int | None
+    state: State
+    restarts: int
+    port: int
+    since: float
+
+    def uptime(self, now: float) -> float | None:
+        """Seconds it has been ready at the Unix time `now`; None unless it is ready."""
+        return max(0.0, now - self.since) if self.state is State.READY else None
+
+    def to_json(self) -> dict[str, Any]:
+        """A row of the state file; with the start time of the pid, because pids are reused."""
+        identity = None if self.pid is None else ProcessId.of(self.pid)
+        return {**asdict(self), "pid_started": None if identity is None else identity.started}
+
+    @classmethod
+    def from_json(cls, row: dict[str, Any]) -> ProcessStatus:
+        """The status in a row of the state file."""
+        return cls(row["name"], row["pid"], State(row["state"]), row["restarts"], row["port"], row["since"])
 
 
 def from_service(service: Service, port: int, env: Mapping[str, str]) -> Process:

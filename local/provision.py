@@ -1,4 +1,4 @@
-"""What terraform makes in AWS, made in an emulator: bus, queues, rules, policies and the bucket, all from the catalogue.
+"""What terraform makes in AWS, made in an emulator from the catalogue: bus, queues, rules, policies, bucket.
 
 Every step may be repeated. Not for AWS: there terraform owns these.
 """

@@ -24,8 +24,8 @@ from local.errors import AlreadyRunning
 from local.home import Home
 from local.ports import LOOPBACK, Ports
 from local.postgres import Postgres
-from local.process import Process, Service, from_service
-from local.supervisor import ProcessStatus, Supervisor
+from local.process import Process, ProcessStatus, Service, from_service
+from local.supervisor import Supervisor, together
 
 log = logging.getLogger(__name__)
 
@@ -160,14 +160,12 @@ class EmbeddedStack:
 
     def process(self, name: str) -> ProcessStatus:
         """One process as it is now. Its pid is the service's own, not the guard's: kill -9 it as you like."""
-        keeper = self._running()[name]
-        return ProcessStatus(name, keeper.pid, keeper.state, keeper.restarts, keeper.process.port, keeper.since)
+        return self._running()[name].status()
 
     async def _start(self, lock: int) -> None:
         remembered = (self.home.read_state() or {}).get("ports", {})
         self._ports = Ports(remembered)
         postgres = Postgres(self.home, self._ports.take("postgres"))
-        await postgres.prepare(lock)
         self._endpoints = Endpoints(
             postgres_port=postgres.port,
             emulator_port=self._ports.take("emulator"),
@@ -176,16 +174,21 @@ class EmbeddedStack:
         )
         self._exports = self._endpoints.environment()
         self._supervisor = Supervisor(self.home, lock, self._write_state)
-        await self._supervisor.start(self._infrastructure(postgres))
-        await postgres.create_databases()
+        await together(self._start_postgres(postgres, lock), self._supervisor.start(self._stand_ins()))
         await self._run_prepare()
         services = self._services(self._endpoints) if callable(self._services) else self._services
         await self._supervisor.start([self._process(service) for service in services])
         log.info("stack.ready home=%s processes=%d", self.home.folder, len(self._supervisor.names()))
 
-    def _infrastructure(self, postgres: Postgres) -> list[Process]:
+    async def _start_postgres(self, postgres: Postgres, lock: int) -> None:
+        await postgres.prepare(lock)
+        await self._running().start([postgres.process()])
+        await postgres.create_databases()
+
+    def _stand_ins(self) -> list[Process]:
+        """What stands in for AWS and for the models."""
         base = inherited_environment()
-        parts = [postgres.process(), emulator(self.home, self._ports.take("emulator"), base, self._provision_again)]
+        parts = [emulator(self.home, self._ports.take("emulator"), base, self._provision_again)]
         if self._simulator is not None:
             parts.append(from_service(self._simulator, self._ports.take("simulator"), base))
         return parts

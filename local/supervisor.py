@@ -3,36 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Coroutine, Iterable
 from typing import Any
 
 from local.errors import StackError
 from local.home import Home
 from local.keeper import Keeper
-from local.pids import ProcessId
-from local.process import Process, State
-
-
-@dataclass(frozen=True, slots=True)
-class ProcessStatus:
-    """One process as it is now. `since` is Unix time in seconds: when it entered this state."""
-
-    name: str
-    pid: int | None
-    state: State
-    restarts: int
-    port: int
-    since: float
-
-    def uptime(self, now: float) -> float | None:
-        """Seconds it has been ready at the Unix time `now`; None unless it is ready."""
-        return max(0.0, now - self.since) if self.state is State.READY else None
-
-    @classmethod
-    def from_json(cls, row: dict[str, Any]) -> ProcessStatus:
-        """Read a row of the state file."""
-        return cls(row["name"], row["pid"], State(row["state"]), row["restarts"], row["port"], row["since"])
+from local.process import Process, ProcessStatus
 
 
 class Supervisor:
@@ -47,18 +24,7 @@ class Supervisor:
     async def start(self, processes: Iterable[Process]) -> None:
         """Start all of them at once and wait until all are ready. Raises StartFailed for the first that fails."""
         group = [self._add(process) for process in processes]
-        starts = [asyncio.create_task(keeper.start()) for keeper in group]
-        if not starts:
-            return
-        try:
-            await asyncio.wait(starts, return_when=asyncio.FIRST_EXCEPTION)
-        finally:
-            for start in starts:
-                start.cancel()
-            outcomes = await asyncio.gather(*starts, return_exceptions=True)
-        failures = [outcome for outcome in outcomes if isinstance(outcome, Exception)]
-        if failures:
-            raise failures[0]
+        await together(*(keeper.start() for keeper in group))
 
     async def stop(self, names: Iterable[str]) -> None:
         """Stop these at once; returns when the last has ended."""
@@ -86,20 +52,11 @@ class Supervisor:
 
     def status(self) -> list[ProcessStatus]:
         """All processes as they are now."""
-        return [
-            ProcessStatus(name, keeper.pid, keeper.state, keeper.restarts, keeper.process.port, keeper.since)
-            for name, keeper in self._keepers.items()
-        ]
+        return [keeper.status() for keeper in self._keepers.values()]
 
     def to_json(self) -> list[dict[str, Any]]:
-        """The rows of the state file: the status, and each pid's start time (pids are reused)."""
-        return [
-            {
-                "name": row.name, "pid": row.pid, "state": row.state, "restarts": row.restarts, "port": row.port,
-                "since": row.since, "pid_started": _started(row.pid),
-            }
-            for row in self.status()
-        ]  # fmt: skip
+        """The rows of the state file."""
+        return [row.to_json() for row in self.status()]
 
     def _add(self, process: Process) -> Keeper:
         if process.name in self._keepers:
@@ -109,6 +66,17 @@ class Supervisor:
         return keeper
 
 
-def _started(pid: int | None) -> str | None:
-    identity = None if pid is None else ProcessId.of(pid)
-    return None if identity is None else identity.started
+async def together(*work: Coroutine[Any, Any, None]) -> None:
+    """Do all of it at once. The first failure cancels the rest and is raised as it is, not in an ExceptionGroup."""
+    tasks = [asyncio.create_task(part) for part in work]
+    if not tasks:
+        return
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
+    finally:
+        for task in tasks:
+            task.cancel()
+        outcomes = await asyncio.gather(*tasks, return_exceptions=True)
+    for outcome in outcomes:
+        if isinstance(outcome, Exception):
+            raise outcome

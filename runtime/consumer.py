@@ -114,11 +114,11 @@ class Consumer:
                     )
                 case Granted():
                     message.on_heartbeat(lambda: self._renew(claim))
-                    outputs = await self._perform(claim, envelope, work)
-                    if outputs is None:
+                    outcome = await self._perform(claim, envelope, work)
+                    if outcome is None:
                         await message.nack()
                         return
-                    await self._publisher.publish(await self._complete(claim, outputs))
+                    await self._publisher.publish(await self._complete(claim, outcome))
 
     async def _perform(
         self, claim: Granted, envelope: Envelope, work: Received[Contract] | InvalidEvent

@@ -82,7 +82,8 @@ class Inbox:
 
     async def claim(self, command: Envelope) -> Claim:
         """Take the command, or learn why not."""
-        return await self._claims.submit(command)
+        claim: Claim = await self._claims.submit(command)
+        return claim
 
     async def complete(self, claim: Granted, outputs: Sequence[Json]) -> list[Json]:
         """Store the outcome unless there is one, and return the stored one: publish that, not your own."""

@@ -98,8 +98,11 @@ def _openai_key(settings: ModelSettings) -> str:
 async def spending(model: FailoverModel, *, total_ms: int) -> AsyncIterator[list[Decision]]:
     """Run an agent within `total_ms`; the list holds a decision for each model call once it is over.
 
-    Raises `Retryable` when no model answered and `Rejected` when the model policy permits none.
+    Raises `Retryable` when no model answered, and `Rejected` when the model policy permits none or a vendor refused the
+    request itself, which the other one would refuse alike.
     """
+    from pydantic_ai.exceptions import ModelAPIError
+
     with model.budget(Budget(total_ms=total_ms)) as record:
         try:
             yield record.decisions
@@ -110,6 +113,10 @@ async def spending(model: FailoverModel, *, total_ms: int) -> AsyncIterator[list
             ]
             message = f"no model answered: {'; '.join(causes) or 'no time was left to ask any'}"
             raise Retryable("models_failed", message, remedy="see the vendors' status; the case was retried") from error
+        except ModelAPIError as error:
+            # The vendor's text may quote the prompt: only its class goes on.
+            message = f"the vendor refused the request ({type(error).__name__})"
+            raise Rejected("model_refused_request", message, remedy="see the agent's log") from error
         except ModelNotPermitted as error:
             raise Rejected("model_not_permitted", str(error), "policy", "allow a vendor for this data") from error
 

@@ -13,4 +13,4 @@ class AnswerDrafted(Contract):
     """An answer that cites what it rests on."""
 
     answer: Artefact
-    cites: tuple[Annotated[str, Field(pattern=r"^F\d+$")], ...] = Field(description="The findings used: F1, F2, …")
+    cites: tuple[Annotated[str, Field(pattern=r"^F[0-9]+$")], ...] = Field(description="The findings used: F1, F2, …")

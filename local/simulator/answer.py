@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from local.simulator import render, tokens
-from local.simulator.exchange import Block, Prompt, Reply, Text, ToolCall
+from local.simulator.exchange import Block, Prompt, Reply, Stop, Text, ToolCall
 from local.simulator.match import Match, select
 from local.simulator.render import CannotRender
 from local.simulator.script import Compose, ReplySpec, Rule
@@ -96,7 +96,7 @@ def _call(name: str, args: dict[str, Any]) -> ToolCall:
 
 def _limited(blocks: tuple[Block, ...], prompt: Prompt) -> Reply:
     """The reply within the caller's token limit: text is cut, and a tool call that does not fit is left out."""
-    stop = "tools" if any(isinstance(block, ToolCall) for block in blocks) else "end"
+    stop: Stop = "tools" if any(isinstance(block, ToolCall) for block in blocks) else "end"
     if prompt.max_tokens is None:
         return Reply(blocks, stop)
     left = prompt.max_tokens

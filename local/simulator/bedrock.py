@@ -9,7 +9,7 @@ from typing import Any
 from local.simulator import eventstream
 from local.simulator.exchange import BadRequest, Block, Prompt, Reply, Text, ToolCall, Transcript, Usage
 from local.simulator.plan import Failure
-from local.simulator.wire import Answered, a_count, a_list, an_object, read_object, to_json
+from local.simulator.wire import Answered, a_count, a_list, a_text, an_object, read_object, to_json
 
 _CODES = {
     400: ("ValidationException", "The request is not valid."),
@@ -36,7 +36,7 @@ def read(model: str, body: bytes, *, stream: bool) -> Prompt:
     request = read_object(body)
     transcript = Transcript()
     for block in a_list(request.get("system"), "system"):
-        transcript.system(an_object(block, "system").get("text", ""))
+        transcript.system(_text(an_object(block, "system")))
     messages = a_list(request.get("messages"), "messages")
     if not messages:
         raise BadRequest("A conversation must have at least one message.")
@@ -64,22 +64,32 @@ def _read_message(transcript: Transcript, message: dict[str, Any]) -> None:
         raise BadRequest(f"messages have the role user or assistant, not {role!r}")
     blocks = [an_object(block, "content") for block in a_list(message.get("content"), "content")]
     if role == "assistant":
-        transcript.assistant("".join(block.get("text", "") for block in blocks))
+        transcript.assistant("".join(map(_text, blocks)))
         for block in blocks:
             if "toolUse" in block:
                 use = an_object(block["toolUse"], "toolUse")
-                transcript.call(use.get("toolUseId", ""), use.get("name", ""), json.dumps(use.get("input", {})))
+                tool = a_text(use.get("name"), "toolUse.name")
+                transcript.call(_use_id(use), tool, json.dumps(use.get("input", {}), ensure_ascii=False))
         return
     for block in blocks:
         if "toolResult" in block:
             result = an_object(block["toolResult"], "toolResult")
             content = a_list(result.get("content"), "toolResult.content")
-            transcript.result(result.get("toolUseId", ""), "".join(_result_text(part) for part in content))
-    transcript.user("".join(block.get("text", "") for block in blocks))
+            parts = [an_object(part, "toolResult.content") for part in content]
+            transcript.result(_use_id(result), "".join(map(_result_text, parts)))
+    transcript.user("".join(map(_text, blocks)))
+
+
+def _text(block: dict[str, Any]) -> str:
+    return a_text(block.get("text"), "text")
+
+
+def _use_id(block: dict[str, Any]) -> str:
+    return a_text(block.get("toolUseId"), "toolUseId")
 
 
 def _result_text(part: dict[str, Any]) -> str:
-    return json.dumps(part["json"], ensure_ascii=False) if "json" in part else part.get("text", "")
+    return json.dumps(part["json"], ensure_ascii=False) if "json" in part else _text(part)
 
 
 def refusal(failure: Failure) -> Answered:
@@ -88,8 +98,12 @@ def refusal(failure: Failure) -> Answered:
     return Answered(
         failure.status,
         to_json({"message": failure.message or message}),
-        {"x-amzn-ErrorType": failure.code or code, "x-amzn-RequestId": str(uuid.uuid4())},
+        {"x-amzn-ErrorType": failure.code or code, **_request_id()},
     )
+
+
+def _request_id() -> dict[str, str]:
+    return {"x-amzn-RequestId": str(uuid.uuid4())}
 
 
 class BedrockWire:
@@ -97,8 +111,8 @@ class BedrockWire:
 
     stream_type = eventstream.CONTENT_TYPE
 
-    def __init__(self, prompt: Prompt) -> None:
-        self._prompt = prompt
+    def __init__(self) -> None:
+        self.headers = _request_id()
 
     def whole(self, reply: Reply, usage: Usage, elapsed_ms: int) -> bytes:
         """The body of Converse."""

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import time
-from collections.abc import Iterator
 from dataclasses import replace
+from itertools import groupby
+from operator import itemgetter
 
 from starlette.types import Receive, Scope, Send
 
@@ -65,9 +64,7 @@ class Delivery:
             self._book.end(self._call, outcome)
 
     async def _whole(self, send: Send, line: Line) -> Outcome:
-        last = Step(0.0, 0)
-        for last in timeline(self._plan, len(self._pieces)):
-            self._call.tokens_sent += last.tokens
+        *_, last = timeline(self._plan, len(self._pieces))
         await self._until(last, line)
         if last.end == "stall":
             await line.wait(self._plan.stall_seconds)
@@ -77,18 +74,19 @@ class Delivery:
             await self._answer(send, self._wire.error(self._failure()))
             return "failed"
         body = self._wire.whole(self._reply, self._usage(), self._elapsed_ms())
-        await self._answer(send, Answered(200, body))
+        await self._answer(send, Answered(200, body, self._wire.headers))
+        self._call.tokens_sent = len(self._pieces)
         return "completed"
 
     async def _stream(self, send: Send, line: Line) -> Outcome:
-        await self._start(send, 200, self._wire.stream_type)
+        await self._start(send, 200, self._wire.stream_type, self._wire.headers)
         await _flush(send, self._wire.opening())
-        pieces = self._framed()
+        sent = 0
         for step in timeline(self._plan, len(self._pieces)):
             await self._until(step, line)
             if step.tokens:
-                await _flush(send, b"".join(next(pieces) for _ in range(step.tokens)))
-                self._call.tokens_sent += step.tokens
+                await _flush(send, self._frames(sent, sent + step.tokens))
+                sent = self._call.tokens_sent = sent + step.tokens
             if step.end == "stall":
                 await line.wait(self._plan.stall_seconds)
                 # Returning without an end makes the server cut the connection, as a broken one would be.
@@ -100,17 +98,20 @@ class Delivery:
         await _flush(send, stop + self._wire.closing(self._reply, self._usage(), self._elapsed_ms()), more=False)
         return "completed"
 
-    def _framed(self) -> Iterator[bytes]:
-        """The bytes of each token, with the start and end of blocks where they fall."""
-        current = -1
-        for index, piece in self._pieces:
+    def _frames(self, start: int, end: int) -> bytes:
+        """The bytes of some tokens, joined where they are of one block, with the marks between blocks."""
+        frames: list[bytes] = []
+        for index, tokens_of_block in groupby(self._pieces[start:end], key=itemgetter(0)):
             block = self._reply.blocks[index]
-            frames = b""
-            if index != current:
-                frames = self._wire.block_stop(current) if current >= 0 else b""
-                frames += self._wire.block_start(index, block)
-                current = index
-            yield frames + self._wire.delta(index, block, piece)
+            previous = self._pieces[start - 1][0] if start else None
+            if index != previous:
+                if previous is not None:
+                    frames.append(self._wire.block_stop(previous))
+                frames.append(self._wire.block_start(index, block))
+            pieces = [piece for _, piece in tokens_of_block]
+            frames.append(self._wire.delta(index, block, "".join(pieces)))
+            start += len(pieces)
+        return b"".join(frames)
 
     async def _until(self, step: Step, line: Line) -> None:
         late = self._began + step.at_ms / 1000 - time.monotonic()
@@ -122,8 +123,8 @@ class Delivery:
         await self._start(send, answered.status, "application/json", headers)
         await _flush(send, answered.body, more=False)
 
-    async def _start(self, send: Send, status: int, media_type: str, headers: dict[str, str] | None = None) -> None:
-        named = {"content-type": media_type, SCRIPTED_HEADER: "scripted", **(headers or {})}
+    async def _start(self, send: Send, status: int, media_type: str, headers: dict[str, str]) -> None:
+        named = {"content-type": media_type, SCRIPTED_HEADER: "scripted", **headers}
         if self._call.rule is not None:
             named["x-simulator-rule"] = self._call.rule
         if self._planned is not None:

@@ -19,7 +19,9 @@ _OVERHEAD = 16
 
 def event(kind: str, payload: bytes) -> bytes:
     """A message that carries one JSON event."""
-    return message(_headers(((":event-type", kind), (":content-type", "application/json"), (":message-type", "event"))), payload)
+    return message(
+        _headers(((":event-type", kind), (":content-type", "application/json"), (":message-type", "event"))), payload
+    )
 
 
 def exception(kind: str, payload: bytes) -> bytes:

@@ -7,11 +7,14 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
 
 from local.simulator.distributions import Distribution, Milliseconds
 from local.simulator.exchange import Prompt, WireName
 from local.simulator.plan import Failure, Plan
+
+Label = Annotated[str, StringConstraints(strip_whitespace=True, pattern=r"^[^\x00-\x1f\x7f]*$")]
+"""One line: labels and names go into response headers."""
 
 _TIMING = ("latency", "tokens_per_second", "stall", "stall_after_tokens", "error", "throttle", "error_after_tokens")
 
@@ -40,7 +43,7 @@ class Fault(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    planned: str = ""
+    planned: Label = ""
     """A label, shown wherever the fault shows, so that nobody takes it for a real one."""
     times: Annotated[int, Field(ge=1)] | None = None
     """Only the first so many matching calls."""

@@ -9,7 +9,7 @@ from typing import Any
 
 from local.simulator.exchange import BadRequest, Block, Prompt, Reply, Text, ToolCall, Transcript, Usage
 from local.simulator.plan import Failure
-from local.simulator.wire import Answered, a_count, a_list, an_object, read_object, to_json
+from local.simulator.wire import Answered, a_count, a_list, a_text, an_object, read_object, to_json
 
 _ERRORS = {
     400: ("invalid_request_error", None, "The request is not valid."),
@@ -64,10 +64,11 @@ def _read_message(transcript: Transcript, message: dict[str, Any]) -> None:
         case "assistant":
             transcript.assistant(text)
             for call in a_list(message.get("tool_calls"), "tool_calls"):
-                function = an_object(call.get("function"), "function")
-                transcript.call(call.get("id", ""), function.get("name", ""), function.get("arguments", ""))
+                function = an_object(an_object(call, "tool_calls").get("function"), "function")
+                name, arguments = (a_text(function.get(field), f"function.{field}") for field in ("name", "arguments"))
+                transcript.call(a_text(call.get("id"), "tool_calls.id"), name, arguments)
         case "tool":
-            transcript.result(message.get("tool_call_id", ""), text)
+            transcript.result(a_text(message.get("tool_call_id"), "tool_call_id"), text)
         case role:
             raise BadRequest(f"messages have the role system, developer, user, assistant or tool, not {role!r}")
 
@@ -75,16 +76,21 @@ def _read_message(transcript: Transcript, message: dict[str, Any]) -> None:
 def _text(content: Any) -> str:
     if isinstance(content, str):
         return content
-    return "".join(an_object(part, "content").get("text", "") for part in a_list(content, "content"))
+    parts = (an_object(part, "content") for part in a_list(content, "content"))
+    return "".join(a_text(part.get("text"), "content.text") for part in parts)
 
 
 def refusal(failure: Failure) -> Answered:
     """An error as OpenAI answers it."""
-    headers = {"x-request-id": f"req_{uuid.uuid4().hex}"}
+    headers = _request_id()
     if failure.retry_after_s is not None:
         headers["retry-after"] = str(math.ceil(failure.retry_after_s))
         headers["retry-after-ms"] = str(round(failure.retry_after_s * 1000))
     return Answered(failure.status, to_json(_error(failure)), headers)
+
+
+def _request_id() -> dict[str, str]:
+    return {"x-request-id": f"req_{uuid.uuid4().hex}"}
 
 
 def _error(failure: Failure) -> dict[str, Any]:
@@ -105,11 +111,12 @@ class OpenAIWire:
     stream_type = "text/event-stream; charset=utf-8"
 
     def __init__(self, prompt: Prompt, *, include_usage: bool) -> None:
+        self.headers = _request_id()
         self._include_usage = include_usage
         self._tool_indexes: dict[int, int] = {}
         self._head = {"id": f"chatcmpl-{uuid.uuid4().hex}", "created": int(time.time()), "model": prompt.model}
 
-    def whole(self, reply: Reply, usage: Usage, elapsed_ms: int) -> bytes:  # the wire does not carry the latency
+    def whole(self, reply: Reply, usage: Usage, elapsed_ms: int) -> bytes:
         """The body of a chat completion."""
         said = "".join(block.text for block in reply.blocks if isinstance(block, Text))
         message: dict[str, Any] = {"role": "assistant", "content": said or None, "refusal": None}
@@ -133,7 +140,9 @@ class OpenAIWire:
             return b""
         number = self._tool_indexes.setdefault(index, len(self._tool_indexes))
         function = {"name": block.name, "arguments": ""}
-        return self._chunk({"tool_calls": [{"index": number, "id": block.id, "type": "function", "function": function}]})
+        return self._chunk(
+            {"tool_calls": [{"index": number, "id": block.id, "type": "function", "function": function}]}
+        )
 
     def delta(self, index: int, block: Block, piece: str) -> bytes:
         """A chunk of text or arguments."""

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, field_validator,
 
 from local.simulator import render
 from local.simulator.exchange import WireName
-from local.simulator.faults import Fault
+from local.simulator.faults import Fault, Label
 
 BUILT_IN = frozenset({"user", "model"})
 """Placeholders that every reply may use: the last user message and the model's id."""
@@ -132,7 +132,7 @@ class ReplySpec(_Part):
 class Rule(_Part):
     """When a call is like this, answer that."""
 
-    name: NonEmpty
+    name: Annotated[Label, Field(min_length=1)]
     about: str = ""
     when: When
     compose: dict[str, Compose] = {}

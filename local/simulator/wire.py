@@ -24,6 +24,8 @@ class Wire(Protocol):
 
     stream_type: str
     """The media type of a streamed response."""
+    headers: dict[str, str]
+    """The response's own headers: the request id, under the wire's name for it."""
 
     def whole(self, reply: Reply, usage: Usage, elapsed_ms: int) -> bytes:
         """The JSON of a response that is not streamed."""
@@ -89,6 +91,15 @@ def an_object(value: Any, name: str) -> dict[str, Any]:
         return {}
     if not isinstance(value, dict):
         raise BadRequest(f"{name} must be an object")
+    return value
+
+
+def a_text(value: Any, name: str) -> str:
+    """A field that must be a string, empty if it was left out. Raises `BadRequest`."""
+    if value is None:
+        return ""
+    if not isinstance(value, str):
+        raise BadRequest(f"{name} must be a string")
     return value
 
 

@@ -27,5 +27,5 @@ def build_model(settings: ModelSettings, *, policy_version: str) -> FailoverMode
         pick_primary(settings),
         pick_fallback(settings),
         policy=FailoverPolicy(version=policy_version, ttft_limit_ms=settings.ttft_limit_ms),
-        model_policy=settings.policy,
+        models=settings.policy,
     )

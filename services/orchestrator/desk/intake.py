@@ -21,14 +21,12 @@ from contracts.events.desk import CaseOpened, SubmissionRejected
 from contracts.events.upstream import CaseSubmitted
 from contracts.fields import Attachment, Contract, Identifier, Json, Principal
 from contracts.received import first_problem
+from contracts.submission import CASES, case_id_for
 from runtime.artefacts import Artefacts
 from runtime.clock import Clock, timestamp
 from runtime.sealing import Vault
 from services.orchestrator.desk.store import DeskStore
 from services.orchestrator.graph import CURRENT
-
-CASES = uuid.UUID("6d3f0e5a-3f4b-5c0e-9a53-8f1f5a8d1c01")
-"""Namespace of case ids: the same submission is the same case, on any machine."""
 
 ROLE_SCOPE = "warehouse:role:"
 """Scope prefix that names the warehouse role of the asking user."""
@@ -86,7 +84,7 @@ class Intake:
 
     async def _opened(self, source: str, submitted: CaseSubmitted) -> Json:
         now = self.clock.now()
-        case_id = str(uuid.uuid5(CASES, json.dumps([submitted.tenant, source, submitted.idempotency_key])))
+        case_id = case_id_for(submitted.tenant, source, submitted.idempotency_key)
         fingerprint = self._mac({"tenant": submitted.tenant, "user": submitted.user_id})
         subject = await self.vault.subject_for(submitted.tenant, submitted.user_id, fingerprint)
         question, place = await self.artefacts.store(

@@ -4,6 +4,7 @@ import fcntl
 import os
 import subprocess
 import sys
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
@@ -75,3 +76,19 @@ async def supervisor(home: Path) -> AsyncIterator[Supervisor]:
     yield supervisor
     await supervisor.stop(supervisor.names())
     os.close(lock)
+
+
+@pytest.fixture
+def survivors() -> Callable[[list[ProcessId]], list[ProcessId]]:
+    """Those of a list of processes that have not ended a moment after everything was stopped: none, it is to be hoped.
+
+    The moment is for the guards, which give back the lock in the course of their own exit.
+    """
+
+    def find(family: list[ProcessId]) -> list[ProcessId]:
+        deadline = time.monotonic() + 2
+        while (alive := [one for one in family if one.is_alive()]) and time.monotonic() < deadline:
+            pass
+        return alive
+
+    return find

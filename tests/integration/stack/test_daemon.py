@@ -26,6 +26,7 @@ from local.process import State
 pytestmark = pytest.mark.integration
 
 Descendants = Callable[[int], list[ProcessId]]
+Survivors = Callable[[list[ProcessId]], list[ProcessId]]
 HERE = Path(__file__).parent
 
 
@@ -40,23 +41,25 @@ def supervisor_of(home: Path) -> ProcessId:
     return holder
 
 
-def test_a_detached_stack_runs_until_it_is_taken_down(home: Path, descendants: Descendants) -> None:
+def test_a_detached_stack_runs_until_it_is_taken_down(
+    home: Path, descendants: Descendants, survivors: Survivors
+) -> None:
     up("toy_plan:two_services", home, detach=True)
     rows = status(home)
-    assert [row.name for row in rows] == ["postgres", "emulator", "router", "drafter"]
+    assert {row.name for row in rows} == {"postgres", "emulator", "router", "drafter"}
     assert {row.state for row in rows} == {State.READY}
     assert all((row.uptime(time.time()) or -1) >= 0 for row in rows)
     assert exports(home)["AWS_ENDPOINT_URL"] == endpoints(home).aws
     supervisor = supervisor_of(home)
     family = [supervisor, *descendants(supervisor.pid)]
     assert down(home)
-    assert not [one for one in family if one.is_alive()]
+    assert survivors(family) == []
     assert status(home) == []
     assert not down(home)
 
 
 def test_nothing_outlives_a_supervisor_that_is_killed(
-    home: Path, descendants: Descendants, until_free: Callable[[Path], None]
+    home: Path, descendants: Descendants, survivors: Survivors, until_free: Callable[[Path], None]
 ) -> None:
     up("toy_plan:two_services", home, detach=True)
     supervisor = supervisor_of(home)
@@ -78,7 +81,7 @@ def test_nothing_outlives_a_supervisor_that_is_killed(
     family = asyncio.run(kill_it_during_a_query())
     until_free(home)
     assert len(family) >= 4 * 2 + 1 + 4  # guards and their processes, the toy's offspring, PostgreSQL's workers
-    assert not [one for one in family if one.is_alive()]
+    assert survivors(family) == []
 
 
 def test_after_a_killed_supervisor_its_state_is_stale_and_the_next_start_replaces_it(home: Path) -> None:
@@ -125,15 +128,17 @@ def test_without_a_stack_the_endpoints_say_how_to_start_one(home: Path) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_stack_in_the_foreground_stops_cleanly(home: Path, number: signal.Signals, descendants: Descendants) -> None:
+def test_a_stack_in_the_foreground_stops_cleanly(
+    home: Path, number: signal.Signals, descendants: Descendants, survivors: Survivors
+) -> None:
     with foreground("two_services", home) as process:
         family = descendants(process.pid)
         process.send_signal(number)
         assert process.wait() == 0
-    assert not [one for one in family if one.is_alive()]
+    assert survivors(family) == []
 
 
-def test_a_second_ctrl_c_kills_what_still_drains(home: Path, descendants: Descendants) -> None:
+def test_a_second_ctrl_c_kills_what_still_drains(home: Path, descendants: Descendants, survivors: Survivors) -> None:
     with foreground("stubborn_service", home) as process:
         family = descendants(process.pid)
         process.send_signal(signal.SIGINT)
@@ -142,7 +147,7 @@ def test_a_second_ctrl_c_kills_what_still_drains(home: Path, descendants: Descen
             assert process.poll() is None
         process.send_signal(signal.SIGINT)
         assert process.wait() == 0
-    assert not [one for one in family if one.is_alive()]
+    assert survivors(family) == []
 
 
 def test_down_by_force_does_not_wait_for_the_drain(home: Path) -> None:

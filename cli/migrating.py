@@ -1,0 +1,28 @@
+"""`switchyard migrate`."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Annotated
+
+import typer
+
+from cli.databases import migrate_audit, migrate_work
+from cli.target import Env, Target, running
+
+
+def migrate(env: Annotated[Env, typer.Option(help="Which deployment.")] = Env.LOCAL) -> None:
+    """Apply what is missing to the work and the audit database, under a lock; safe to repeat.
+
+    Needs the owners' addresses in SWITCHYARD_WORK_DSN and SWITCHYARD_AUDIT_DSN. In AWS the roles log in with IAM.
+    """
+    target = running(env)
+    applied = asyncio.run(_migrate(target, iam=env is Env.AWS))
+    for name in applied:
+        typer.echo(f"applied {name}")
+    typer.echo(f"{len(applied)} applied; both databases are up to date")
+
+
+async def _migrate(target: Target, *, iam: bool) -> list[str]:
+    work = await migrate_work(target.need("SWITCHYARD_WORK_DSN"), password_for=lambda _: None, iam=iam)
+    return work + await migrate_audit(target.need("SWITCHYARD_AUDIT_DSN"), password_for=lambda _: None, iam=iam)

@@ -1,0 +1,78 @@
+"""Publish submissions as an upstream system does: a CaseSubmitted on the bus, nothing else."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from pydantic import ValidationError
+
+from cli.errors import CommandFailed
+from cli.target import Target
+from contracts.canonical import parse
+from contracts.catalogue import UPSTREAM_PREFIX
+from contracts.errors import InvalidEvent
+from contracts.events.upstream import CaseSubmitted
+from contracts.fields import Json
+from contracts.received import first_problem
+from contracts.submission import case_id_for
+from contracts.topology import BUS
+from faststream_sqs import EventBridgePublisher, SQSBroker
+
+DEFAULT_SOURCE = f"{UPSTREAM_PREFIX}cli"
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line of a file: what it says, or what is wrong with it."""
+
+    number: int
+    detail: Json | None
+    problem: str | None = None
+
+
+def read_lines(lines: Iterable[str]) -> list[Line]:
+    """Read JSON lines; blank ones are skipped, bad ones are told by number, field and remedy."""
+    return [_read(number, text) for number, text in enumerate(lines, start=1) if text.strip()]
+
+
+def _read(number: int, text: str) -> Line:
+    try:
+        detail = parse(text)
+        CaseSubmitted.model_validate_json(json.dumps(detail))
+    except InvalidEvent as error:
+        return Line(number, None, str(error))
+    except ValidationError as error:
+        field, message = first_problem(error)
+        return Line(number, None, f"{field}: {message}")
+    return Line(number, detail)
+
+
+@asynccontextmanager
+async def publisher(target: Target) -> AsyncIterator[EventBridgePublisher]:
+    """The target's bus, verified to exist."""
+    region, endpoint = target.get("AWS_REGION") or "us-east-1", target.get("AWS_ENDPOINT_URL")
+    broker = SQSBroker(region=region, endpoint_url=endpoint, logger=None)
+    events = broker.event_publisher(bus=target.get("SWITCHYARD_BUS") or BUS)
+    await broker.start()
+    try:
+        yield events
+    finally:
+        await broker.stop()
+
+
+async def submit(target: Target, details: Sequence[Json], *, source: str = DEFAULT_SOURCE) -> list[str]:
+    """Publish submissions and return the ids of the cases that they open. Raises `CommandFailed` for a bad source."""
+    if not source.startswith(UPSTREAM_PREFIX):
+        raise CommandFailed(f"the source {source} is no upstream's", remedy=f"name it {UPSTREAM_PREFIX}something")
+    async with publisher(target) as events:
+        await asyncio.gather(
+            *(
+                events.publish(json.dumps(detail, ensure_ascii=False), source=source, detail_type="CaseSubmitted")
+                for detail in details
+            )
+        )
+    return [case_id_for(detail["tenant"], source, detail["idempotency_key"]) for detail in details]

@@ -1,0 +1,76 @@
+"""Which deployment a command talks to: `--env local` (the laptop stack) or `--env aws` (this shell's environment)."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from enum import StrEnum
+
+from cli.errors import CommandFailed
+
+
+class Env(StrEnum):
+    """The targets."""
+
+    LOCAL = "local"
+    AWS = "aws"
+
+
+@dataclass(frozen=True)
+class Target:
+    """Addresses and credentials, as environment variables name them."""
+
+    environment: Mapping[str, str]
+
+    def need(self, name: str) -> str:
+        """A variable that the command cannot do without. Raises `CommandFailed` naming it."""
+        value = self.environment.get(name)
+        if not value:
+            raise CommandFailed(f"{name} is not set", remedy=f"export {name}, or use --env local with a running stack")
+        return value
+
+    def get(self, name: str) -> str | None:
+        """A variable that may be absent."""
+        return self.environment.get(name) or None
+
+
+def running(env: Env) -> Target:
+    """A target that can take events. Raises `CommandFailed` if it is the laptop's and no stack runs."""
+    if env is Env.AWS:
+        return Target(os.environ)
+    from local.daemon import exports
+    from local.errors import StackError
+
+    try:
+        return Target({**os.environ, **exports()})
+    except StackError as error:
+        raise CommandFailed(str(error), remedy="switchyard stack up --detach") from error
+
+
+@asynccontextmanager
+async def readable(env: Env) -> AsyncIterator[Target]:
+    """A target whose log can be read: AWS, the running stack, or the last run, whose database is started for that."""
+    if env is Env.AWS:
+        yield Target(os.environ)
+        return
+    from local.daemon import exports
+    from local.errors import StackError
+    from local.home import default_home
+    from local.laptop import DEMO_HOME, database_only
+
+    homes = (default_home(), default_home() / DEMO_HOME)
+    for home in homes:
+        try:
+            found = exports(home)
+        except StackError:
+            continue
+        yield Target({**os.environ, **found})
+        return
+    ran = [home for home in homes if (home / "stack.json").exists()]
+    if not ran:
+        raise CommandFailed("there is no run to read", remedy="make demo, or switchyard stack up --detach")
+    latest = max(ran, key=lambda home: (home / "stack.json").stat().st_mtime)
+    async with database_only(latest) as environment:
+        yield Target({**os.environ, **environment})

@@ -1,0 +1,127 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from failover import BreakerPolicy
+from failover.breaker import Breaker, HedgeBucket
+
+POLICY = BreakerPolicy(
+    window_ms=10_000, min_calls=4, bad_share_bp=5_000, cool_ms=1_000, cool_max_ms=3_000, probes_to_close=2
+)
+
+
+def opened(at: int = 0) -> Breaker:
+    breaker = Breaker(POLICY)
+    for _ in range(4):
+        breaker.record(at, good=False)
+    assert breaker.state(at) == "open"
+    return breaker
+
+
+def probe(breaker: Breaker, at: int, *, good: bool) -> None:
+    assert breaker.admit(at)
+    breaker.record(at, good=good, probe=True)
+
+
+def test_it_stays_closed_below_the_minimum_of_calls() -> None:
+    breaker = Breaker(POLICY)
+    for _ in range(3):
+        breaker.record(0, good=False)
+    assert breaker.state(0) == "closed"
+
+
+def test_it_opens_when_the_bad_share_is_reached_and_not_before() -> None:
+    breaker = Breaker(POLICY)
+    for good in (True, True, True, False, False):
+        breaker.record(0, good=good)
+    assert breaker.state(0) == "closed"
+    breaker.record(0, good=False)
+    assert breaker.state(0) == "open"
+
+
+def test_bad_calls_outside_the_window_are_forgotten() -> None:
+    breaker = Breaker(POLICY)
+    for _ in range(3):
+        breaker.record(0, good=False)
+    for _ in range(4):
+        breaker.record(10_001, good=True)
+    breaker.record(10_001, good=False)
+    assert breaker.state(10_001) == "closed"
+
+
+def test_after_the_pause_one_probe_may_go_and_only_one() -> None:
+    breaker = opened()
+    assert breaker.state(999) == "open"
+    assert breaker.state(1_000) == "half_open"
+    assert breaker.admit(1_000)
+    assert breaker.state(1_000) == "open"
+    assert not breaker.admit(1_000)
+
+
+def test_enough_good_probes_close_it_with_a_clean_slate() -> None:
+    breaker = opened()
+    probe(breaker, 1_000, good=True)
+    assert breaker.state(1_000) == "half_open"
+    probe(breaker, 1_001, good=True)
+    assert breaker.state(1_001) == "closed"
+    breaker.record(1_001, good=False)
+    assert breaker.state(1_001) == "closed"
+
+
+def test_each_failed_probe_doubles_the_pause_up_to_the_maximum() -> None:
+    breaker = opened()
+    now = 1_000
+    for pause in (2_000, 3_000, 3_000):
+        probe(breaker, now, good=False)
+        assert breaker.state(now + pause - 1) == "open"
+        now += pause
+        assert breaker.state(now) == "half_open"
+
+
+def test_a_probe_without_a_verdict_gives_its_place_back() -> None:
+    breaker = opened()
+    assert breaker.admit(1_000)
+    breaker.release(probe=True)
+    assert breaker.state(1_000) == "half_open"
+
+
+def test_calls_that_were_under_way_when_it_opened_neither_close_it_nor_lengthen_the_pause() -> None:
+    breaker = opened()
+    breaker.record(500, good=False)
+    breaker.record(500, good=True)
+    assert breaker.state(1_000) == "half_open"
+    assert breaker.admit(1_000)
+    breaker.record(1_000, good=True)
+    assert breaker.state(1_000) == "open", "the probe is still out"
+
+
+def test_a_vendors_retry_after_holds_it_open_up_to_the_maximum() -> None:
+    breaker = Breaker(POLICY)
+    breaker.hold(0, 2_000)
+    assert breaker.state(1_999) == "open"
+    assert breaker.state(2_000) == "half_open"
+    breaker.hold(2_000, 60_000)
+    assert breaker.state(5_000) == "half_open"
+
+
+@given(st.lists(st.booleans(), max_size=400), st.integers(0, 2_000), st.integers(1, 20))
+def test_hedges_never_exceed_their_share_of_the_calls(wishes: list[bool], share_bp: int, burst: int) -> None:
+    bucket = HedgeBucket(share_bp, burst)
+    hedges = 0
+    for calls, wish in enumerate(wishes, start=1):
+        bucket.earn()
+        if wish and bucket.available:
+            bucket.spend()
+            hedges += 1
+        assert hedges * 10_000 <= calls * share_bp
+
+
+def test_unused_hedges_are_saved_only_up_to_the_burst() -> None:
+    bucket = HedgeBucket(10_000, burst=2)
+    for _ in range(50):
+        bucket.earn()
+    bucket.spend()
+    bucket.spend()
+    assert not bucket.available
+    with pytest.raises(ValueError, match="no hedge"):
+        bucket.spend()
