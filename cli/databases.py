@@ -10,6 +10,7 @@ import asyncpg
 from contracts.cards import CARDS
 from contracts.catalogue import DESK
 from runtime.migrate import Owner, ensure_role, grant_work, migrate
+from services.audit.owner import READER, WRITER, audit_owner, grant
 
 ROOT = Path(__file__).resolve().parent.parent
 INBOX = ROOT / "runtime" / "migrations" / "inbox"
@@ -43,6 +44,19 @@ async def migrate_work(url: str, *, password_for: Password, iam: bool = False) -
             if card.opens:
                 await connection.execute(f'grant usage on schema vault to "{card.name}"')
                 await connection.execute(f'grant select on vault.subject_key to "{card.name}"')
+        return applied
+    finally:
+        await connection.close()
+
+
+async def migrate_audit(url: str, *, password_for: Password, iam: bool = False) -> list[str]:
+    """Bring the audit database up to date; return what was applied. `url` is its owner's."""
+    connection = await asyncpg.connect(url)
+    try:
+        for role in (WRITER, READER):
+            await ensure_role(connection, role, password=password_for(role), iam=iam)
+        applied = await migrate(connection, (audit_owner(),))
+        await grant(connection)
         return applied
     finally:
         await connection.close()

@@ -18,7 +18,7 @@ _WHY = {
 
 
 def told(model_call: dict[str, Any] | None) -> str:
-    """For example: `bedrock … gave no first token in time (1500 ms); openai gpt-5-mini answered in 312 ms`."""
+    """For example: `bedrock … gave no first token in time (1500 ms); openai gpt-5.2 answered in 312 ms`."""
     if not model_call:
         return ""
     answered = f"{model_call['vendor']} {model_call['model_id']} answered in {model_call['latency_ms']} ms"

@@ -20,7 +20,7 @@ from contracts.fields import Json
 from contracts.received import first_problem
 from contracts.submission import case_id_for
 from contracts.topology import BUS
-from faststream_sqs import EventBridgePublisher, SQSBroker
+from faststream_sqs import Credentials, EventBridgePublisher, SQSBroker
 
 DEFAULT_SOURCE = f"{UPSTREAM_PREFIX}cli"
 
@@ -55,13 +55,21 @@ def _read(number: int, text: str) -> Line:
 async def publisher(target: Target) -> AsyncIterator[EventBridgePublisher]:
     """The target's bus, verified to exist."""
     region, endpoint = target.get("AWS_REGION") or "us-east-1", target.get("AWS_ENDPOINT_URL")
-    broker = SQSBroker(region=region, endpoint_url=endpoint, logger=None)
+    broker = SQSBroker(region=region, endpoint_url=endpoint, credentials=_credentials(target), logger=None)
     events = broker.event_publisher(bus=target.get("SWITCHYARD_BUS") or BUS)
     await broker.start()
     try:
         yield events
     finally:
         await broker.stop()
+
+
+def _credentials(target: Target) -> Credentials | None:
+    """The target's own, where it names them: the laptop's must win over whatever this shell has."""
+    key, secret = target.get("AWS_ACCESS_KEY_ID"), target.get("AWS_SECRET_ACCESS_KEY")
+    if key is None or secret is None:
+        return None
+    return Credentials(key, secret, target.get("AWS_SESSION_TOKEN"))
 
 
 async def submit(target: Target, details: Sequence[Json], *, source: str = DEFAULT_SOURCE) -> list[str]:

@@ -106,19 +106,19 @@ def _failed_earlier(earlier: Sequence[Attempt], role: Role) -> Reason | None:
     return None if last is None else _FAILED.get(last.outcome)
 
 
-def _ttft_limit(policy: FailoverPolicy, share: int, expected: Expectation, tokens: int | None) -> int:
-    """The last moment at which a first token is still of use, or the moment the model is plainly unwell if sooner."""
-    limits = [share]
-    if policy.ttft_limit_ms is not None:
-        limits.append(policy.ttft_limit_ms)
-    generation = expected.generation_ms(tokens)
-    if generation is not None:
-        limits.append(share - generation)
+def _ttft_limit(policy: FailoverPolicy, due: int, expected: Expectation, tokens: int | None) -> int:
+    """How long a silent model is waited for: until it is plainly unwell, or until its answer would come too late.
+
+    A model that is asked although even a prompt first token would be late is only held to the former.
+    """
     if expected.ttft_p95_ms is None:
-        limits.append(policy.cold_ttft_ms)
+        limit = policy.cold_ttft_ms
     else:
-        limits.append(max(policy.ttft_floor_ms, policy.ttft_patience * expected.ttft_p95_ms))
-    return max(0, min(limits))
+        limit = max(policy.ttft_floor_ms, policy.ttft_patience * expected.ttft_p95_ms)
+    if policy.ttft_limit_ms is not None:
+        limit = min(limit, policy.ttft_limit_ms)
+    latest = due - (expected.generation_ms(tokens) or 0)
+    return min(limit, latest) if latest > (expected.ttft_p50_ms or 0) else limit
 
 
 def _hedge_after(policy: FailoverPolicy, limit: int, primary: Side) -> int | None:

@@ -106,7 +106,7 @@ def _between_two(policy: FailoverPolicy, plan: Plan, view: View) -> Step:
 
 def _while_silent(plan: Plan, view: View, only: Progress) -> Step:
     moments = [plan.hard_ms]
-    if plan.ttft_limit_ms is not None:
+    if plan.ttft_limit_ms is not None and _switching_helps(plan, view, only.role, None):
         limit = only.started_ms + plan.ttft_limit_ms
         if view.now_ms >= limit:
             return Abandon(only.role, "ttft")
@@ -128,7 +128,7 @@ def _while_streaming(policy: FailoverPolicy, plan: Plan, view: View, only: Progr
 
 
 def _switching_helps(plan: Plan, view: View, role: Role, done: int | None) -> bool:
-    """Whether the other model, started now, is expected to be done sooner than this one, and in time."""
+    """Whether the other model, started now, is expected to be done in time, and before this one (`None`: never)."""
     other: Role = "fallback" if role == "primary" else "primary"
     needed = view.expected[other].total_p50_ms
     if needed is None:

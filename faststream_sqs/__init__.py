@@ -1,0 +1,51 @@
+"""A FastStream broker for Amazon SQS and EventBridge."""
+
+from faststream._internal.testing.app import TestApp
+
+from .annotations import SQSBatchMessage, SQSMessage
+from .broker import SQSBroker
+from .coalescer import Coalescer, CoalescerClosed
+from .connection import Credentials
+from .delivery import SQSDelivery
+from .envelope import EventBridgeEnvelope
+from .errors import (
+    BatchItemFailed,
+    BusMissing,
+    FifoNotSupported,
+    LeaseLost,
+    PublishFailed,
+    QueueMissing,
+    RequestFailed,
+    SettleFailed,
+)
+from .publisher import EventBridgePublisher, SQSPublisher
+from .response import SQSResponse
+from .retry import RetryPolicy
+from .router import SQSRoute, SQSRoutePublisher, SQSRouter
+
+__all__ = (
+    "BatchItemFailed",
+    "BusMissing",
+    "Coalescer",
+    "CoalescerClosed",
+    "Credentials",
+    "EventBridgeEnvelope",
+    "EventBridgePublisher",
+    "FifoNotSupported",
+    "LeaseLost",
+    "PublishFailed",
+    "QueueMissing",
+    "RequestFailed",
+    "RetryPolicy",
+    "SQSBatchMessage",
+    "SQSBroker",
+    "SQSDelivery",
+    "SQSMessage",
+    "SQSPublisher",
+    "SQSResponse",
+    "SQSRoute",
+    "SQSRoutePublisher",
+    "SQSRouter",
+    "SettleFailed",
+    "TestApp",
+)

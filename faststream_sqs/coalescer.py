@@ -157,7 +157,7 @@ class Coalescer(Generic[T, R]):
         try:
             results: Sequence[R | BaseException] = await self._flush([item for item, _ in batch])
             if len(results) != len(batch):
-                raise RuntimeError(f"flush returned {len(results)} results for {len(batch)} items")
+                results = [RuntimeError(f"flush returned {len(results)} results for {len(batch)} items")] * len(batch)
         except BaseException as error:
             for _, future in batch:
                 if not future.done():

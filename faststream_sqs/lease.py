@@ -29,7 +29,7 @@ class LeaseKeeper:
         client: the SQS client to use.
         url: the URL of the queue.
         visibility: the visibility timeout in seconds. SQS counts whole seconds: it is rounded up there.
-        log: writes a line with a level and an error.
+        log: writes a line: its level, its text and the error it is about.
         clock: the time in seconds.
     """
 
@@ -39,7 +39,7 @@ class LeaseKeeper:
         *,
         url: str,
         visibility: float,
-        log: Callable[[str, int, BaseException | None], None],
+        log: Callable[[int, str, BaseException | None], None],
         clock: Callable[[], float] | None = None,
     ) -> None:
         self._client = client
@@ -123,7 +123,8 @@ class LeaseKeeper:
             elif result.permanent:
                 self._lose(delivery, f"SQS refused to renew it: {result}")
             else:
-                self._log(f"renewing the lease of message {delivery.message_id} failed: {result}", logging.WARNING, None)
+                message = f"renewing the lease of message {delivery.message_id} failed: {result}"
+                self._log(logging.WARNING, message, None)
                 delivery.next_beat = self._clock() + self._interval * _AFTER_FAILURE
                 self._arm()
 
@@ -153,14 +154,14 @@ class LeaseKeeper:
         except LeaseLost as error:
             self._lose(delivery, f"its heartbeat said so: {error}")
         except Exception as error:  # noqa: BLE001 - foreign code; a failed beat is retried, it must not stop the others
-            self._log(f"a heartbeat of message {delivery.message_id} failed", logging.ERROR, error)
+            self._log(logging.ERROR, f"a heartbeat of message {delivery.message_id} failed", error)
         finally:
             delivery.beating = None
 
     def _lose(self, delivery: SQSDelivery, reason: str) -> None:
         if delivery.lost or delivery.status is not None:
             return
-        self._log(f"the lease of message {delivery.message_id} is lost: {reason}", logging.WARNING, None)
+        self._log(logging.WARNING, f"the lease of message {delivery.message_id} is lost: {reason}", None)
         delivery.abandon()
         if delivery.worker is not None:
             delivery.worker.cancel()
@@ -170,5 +171,3 @@ class LeaseKeeper:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
-
-

@@ -13,6 +13,8 @@ from .envelope import EventBridgeEnvelope
 class SQSMessage(StreamMessage[SQSDelivery]):
     """One message. `body` is what the decoder reads: the event's `detail` if EventBridge sent it, else the SQS body."""
 
+    _body: Any
+
     @property
     def body(self) -> Any:
         """The bytes that a decoder reads."""

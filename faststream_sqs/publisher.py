@@ -22,7 +22,7 @@ class SQSPublisher(PublisherUsecase):
     _outer_config: SQSBrokerConfig
 
     def __init__(self, config: SQSPublisherConfig, specification: SQSPublisherSpecification) -> None:
-        super().__init__(config, specification)
+        super().__init__(config, specification)  # type: ignore[arg-type] # generic in its config
         self._config = config
 
     @property
@@ -51,16 +51,19 @@ class SQSPublisher(PublisherUsecase):
             group_id=group_id,
             _publish_type=PublishType.PUBLISH,
         )
-        return await self._publish(cmd, _extra_middlewares=())
+        return await self._send(cmd, ())
 
-    async def _publish(self, cmd: PublishCommand, *, _extra_middlewares: Iterable[PublisherMiddleware]) -> str | None:
+    async def _publish(self, cmd: PublishCommand, *, _extra_middlewares: Iterable[PublisherMiddleware]) -> None:
+        await self._send(cmd, _extra_middlewares)
+
+    async def _send(self, cmd: PublishCommand, middlewares: Iterable[PublisherMiddleware]) -> str | None:
         cmd = SQSPublishCommand.from_cmd(cmd)
         cmd.destination = self.queue
         cmd.add_headers(self._config.attributes, override=False)
         cmd.delay = cmd.delay or self._config.delay
         cmd.group_id = cmd.group_id or self._config.group_id
         sent: str | None = await self._basic_publish(
-            cmd, producer=self._outer_config.producer, _extra_middlewares=_extra_middlewares
+            cmd, producer=self._outer_config.producer, _extra_middlewares=middlewares
         )
         return sent
 
@@ -75,7 +78,7 @@ class EventBridgePublisher(PublisherUsecase):
     _outer_config: SQSBrokerConfig
 
     def __init__(self, config: EventBridgePublisherConfig, specification: EventBridgePublisherSpecification) -> None:
-        super().__init__(config, specification)
+        super().__init__(config, specification)  # type: ignore[arg-type] # generic in its config
         self._config = config
 
     @property
@@ -121,13 +124,13 @@ class EventBridgePublisher(PublisherUsecase):
         )
         return await self._send(cmd, ())
 
-    async def _publish(self, cmd: PublishCommand, *, _extra_middlewares: Iterable[PublisherMiddleware]) -> str | None:
+    async def _publish(self, cmd: PublishCommand, *, _extra_middlewares: Iterable[PublisherMiddleware]) -> None:
         if cmd.body is None:  # the handler had nothing to say
-            return None
+            return
         if not isinstance(cmd, EventPublishCommand):
             headers, correlation_id = cmd.headers, cmd.correlation_id
             cmd = self._command(cmd.body, headers=headers, correlation_id=correlation_id)
-        return await self._send(cmd, _extra_middlewares)
+        await self._send(cmd, _extra_middlewares)
 
     async def _send(self, cmd: EventPublishCommand, middlewares: Iterable[PublisherMiddleware]) -> str:
         event_id: str = await self._basic_publish(

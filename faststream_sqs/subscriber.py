@@ -2,43 +2,40 @@
 
 import asyncio
 import logging
-import math
 import time
 from abc import abstractmethod
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
-from functools import partial
+from collections.abc import AsyncIterator, Collection, Sequence
 from typing import Any
 
 from faststream._internal.endpoint.publisher import PublisherProto
 from faststream._internal.endpoint.subscriber.call_item import CallsCollection
 from faststream._internal.endpoint.subscriber.mixins import TasksMixin
 from faststream.exceptions import FeatureNotSupportedException
-from faststream.message import AckStatus, StreamMessage
+from faststream.message import StreamMessage
 from faststream.middlewares import AckPolicy
 
+from .batch_call import MAX_ENTRIES
 from .config import SQSBrokerConfig, SQSSubscriberConfig
 from .delivery import SQSDelivery
-from .errors import LeaseLost, RequestFailed
 from .gate import Gate
-from .lease import LeaseKeeper
+from .intake import Intake
+from .parser import SQSParser
 from .publisher import SQSReplyPublisher
-from .receiver import RawMessage, Receiver
 from .retry import RetryPolicy
-from .settlement import Settlement
 from .specification import SQSSubscriberSpecification
-from .verdict import ACK, RELEASE, Verdict, on_error, on_success
+from .verdict import ACK, RELEASE, Verdict, carry_out, on_error, on_success
 
-# The waits after failed polls.
 _POLL_BACKOFF = RetryPolicy(base=0.2, cap=5.0)
-# How long handlers may take to react to their cancellation, and settled messages to reach SQS, in seconds.
+
+# Seconds that cancelled handlers get to end, and that settled messages get to reach SQS, after the drain time.
 _CANCEL_GRACE = 3.0
 _FLUSH_GRACE = 3.0
 
 
 class QueueSubscriber(TasksMixin):
-    """Polls a queue while there are free places, runs the handler and settles what it did not settle itself.
+    """Polls a queue while there are free places, runs the handler and settles what the handler left open.
 
-    What a handler call receives is decided by the subclass.
+    What one handler call receives, the unit, is decided by the subclass.
     """
 
     _outer_config: SQSBrokerConfig
@@ -51,11 +48,12 @@ class QueueSubscriber(TasksMixin):
     ) -> None:
         super().__init__(config, specification, calls)
         self.config = config
-        self._started = False
-        self._overtime = False
+        self._intake: Intake | None = None
+        self._gate = self._new_gate()
         self._workers: set[asyncio.Task[None]] = set()
         self._stop_lock = asyncio.Lock()
-        self._gate = self._new_gate()
+        self._stopping: asyncio.Future[None] | None = None
+        self._overtime = False
 
     @property
     def queue(self) -> str:
@@ -71,7 +69,7 @@ class QueueSubscriber(TasksMixin):
     @property
     def healthy(self) -> bool:
         """Whether polling works: a poll has succeeded within twice the wait time, or there was no need to poll."""
-        return self._started and self._gate.healthy
+        return self._intake is not None and self._gate.healthy
 
     @property
     def paused(self) -> str | None:
@@ -79,25 +77,21 @@ class QueueSubscriber(TasksMixin):
         return self._gate.paused
 
     def pause(self, reason: str) -> None:
-        """Stop polling and keep working on what was received. A poll in flight is released when it returns."""
-        if self._gate.paused is None:
-            self._log(logging.WARNING, f"paused: {reason}", self.get_log_context(None))
+        """Stop polling and keep working on what was received. What a poll in flight still brings is released."""
         self._gate.pause(reason)
 
     def resume(self) -> None:
         """Poll again after `pause`."""
-        if self._gate.paused is not None:
-            self._log(logging.INFO, "resumed", self.get_log_context(None))
         self._gate.resume()
 
     async def start(self) -> None:
         """Begin to poll, if there is a handler."""
         await super().start()
+        self._post_start()
         if self.calls:
             await self._open()
             for _ in range(self.config.pollers):
                 self.add_task(self._poll)
-        self._post_start()
 
     async def stop(self) -> None:
         """Poll no more, release what has not been started, finish what has, and settle all of it.
@@ -105,144 +99,179 @@ class QueueSubscriber(TasksMixin):
         Handlers still running at the end of the drain time are cancelled and their messages released.
         """
         async with self._stop_lock:
-            if self._started:
-                await self._drain(self._outer_config.drain_timeout)
-                self._started = False
+            if self._intake is not None:
+                await self._drain(self._intake, self._outer_config.drain_timeout)
+                self._intake = None
             await super().stop()
 
     async def consume(self, msg: Any) -> None:
-        """Run the handler on what one call receives, then settle it. The place is free before that has settled."""
+        """Run the handler on one unit, then settle it. The handler's place is free before that has settled."""
         deliveries = self._members(msg)
         try:
             try:
                 if self.ack_policy is AckPolicy.ACK_FIRST:
-                    await self._settle(deliveries, ACK)
+                    await carry_out(ACK, deliveries, self._tell)
                 verdict = await self._handle(msg, deliveries)
             finally:
                 self._gate.leave()
-            await self._settle(deliveries, verdict)
+            await carry_out(verdict, deliveries, self._tell)
         finally:
-            for delivery in deliveries:
-                self._keeper.drop(delivery)
+            if self._intake is not None:
+                for delivery in deliveries:
+                    self._intake.drop(delivery)
         if verdict.stop:
             # Not awaited: stopping waits for this very call.
             self._stopping = asyncio.ensure_future(self.stop())
         if verdict.stop_application and (app := self._outer_config.context.get("app")):
             app.exit()
 
+    @property
+    @abstractmethod
+    def _units_per_poll(self) -> int:
+        """How many handler calls one poll can feed."""
+
+    @abstractmethod
+    async def _take(self, intake: Intake, places: int) -> Sequence[Any]:
+        """Poll for the units of up to so many handler calls."""
+
+    @abstractmethod
+    def _members(self, unit: Any) -> Sequence[SQSDelivery]:
+        """The deliveries of one unit."""
+
+    @abstractmethod
+    def _claimable(self, unit: Any) -> Collection[str] | None:
+        """The ids of the messages a handler may report as failed; None when it cannot report single ones."""
+
     async def _open(self) -> None:
         url = await self._outer_config.connection.queue_url(self.queue)
-        client = self._outer_config.connection.sending
-        copy = None
-        if self.dead_letter_queue is not None:
-            copy = partial(self._outer_config.producer.copy, self.dead_letter_queue)
         paused = self._gate.paused
         self._gate = self._new_gate()
         self._gate.paused = paused
         self._overtime = False
-        self._settlement = Settlement(client, queue=self.queue, url=url, copy=copy, on_unburied=self._tell_unburied)
-        self._keeper = LeaseKeeper(client, url=url, visibility=self.config.visibility_timeout, log=self._tell)
-        self._receiver = Receiver(
-            self._outer_config.connection.polling,
+        self._intake = Intake(
+            self._outer_config.connection,
+            self._outer_config.producer,
+            queue=self.queue,
             url=url,
-            visibility=math.ceil(self.config.visibility_timeout),
-            release=self._release_raw,
+            dead_letter_queue=self.dead_letter_queue,
+            visibility_timeout=self.config.visibility_timeout,
+            retry=self.config.retry,
+            detail_types=self.config.detail_types,
+            sources=self.config.sources,
+            log=self._tell,
         )
-        self._started = True
 
     def _new_gate(self) -> Gate:
+        # A wait time of nothing, for short polls, would call every slow answer unhealthy.
         patience = 2.0 * max(self.config.wait_time, 1)
         return Gate(self.config.concurrency, patience=patience, clock=time.monotonic)
 
-    async def _drain(self, timeout: float) -> None:
-        self._gate.stop()
-        deadline = time.monotonic() + timeout
-        me = asyncio.current_task()
-        while busy := {task for task in (*self.tasks, *self._workers) if task is not me and not task.done()}:
-            _, late = await asyncio.wait(busy, timeout=max(deadline - time.monotonic(), 0))
-            if late:
-                self._log(logging.ERROR, f"{len(late)} calls did not end within {timeout} s and are cancelled")
-                self._overtime = True
-                for task in late:
-                    task.cancel()
-                await asyncio.wait(late, timeout=_CANCEL_GRACE)
-                break
-        try:
-            async with asyncio.timeout(max(deadline - time.monotonic(), _FLUSH_GRACE)):
-                await self._receiver.close()
-                await self._keeper.close()
-                await self._settlement.close()
-        except TimeoutError as error:
-            self._log(logging.ERROR, "messages could not be settled in time and will be delivered again", None, error)
-
     async def _poll(self) -> None:
+        intake = self._intake
         failures = 0
-        while places := await self._gate.enter(self._places_per_poll):
+        while intake and (places := await self._gate.enter(self._units_per_poll)):
             try:
-                units = await self._take(places)
+                units = await self._take(intake, places)
             except Exception as error:  # noqa: BLE001 - whatever fails here, polling must go on, later
                 self._gate.leave(places)
                 failures += 1
-                self._log(logging.WARNING, f"polling failed, {failures} times in a row: {error!r}")
+                self._tell(logging.WARNING, f"polling `{self.queue}` failed, {failures} in a row: {error!r}")
                 await self._gate.rest(_POLL_BACKOFF.delay(failures))
                 continue
             failures = 0
             self._gate.succeeded()
-            if not self._gate.open:
-                self._gate.leave(places)
-                await self._settle([d for unit in units for d in self._members(unit)], RELEASE)
-                continue
-            if len(units) < places:
+            if self._gate.open:
                 self._gate.leave(places - len(units))
-            for unit in units:
-                self._launch(self.consume(unit), self._members(unit))
+                for unit in units:
+                    self._launch(unit)
+            else:
+                self._gate.leave(places)
+                await carry_out(RELEASE, [each for unit in units for each in self._members(unit)], self._tell)
+
+    def _launch(self, unit: Any) -> None:
+        worker = asyncio.ensure_future(self.consume(unit))
+        for delivery in self._members(unit):
+            delivery.worker = worker
+        self._workers.add(worker)
+        worker.add_done_callback(self._workers.discard)
+
+    async def _handle(self, unit: Any, deliveries: Sequence[SQSDelivery]) -> Verdict:
+        try:
+            response = await self.process_message(unit)
+        except asyncio.CancelledError as error:
+            me = asyncio.current_task()
+            if self._overtime or any(delivery.lost for delivery in deliveries):
+                if me is not None:
+                    me.uncancel()
+                return RELEASE
+            if me is not None and me.cancelling():
+                raise
+            return on_error(self.ack_policy, error, None)
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - FastStream has logged it; the verdict answers it
+            return on_error(self.ack_policy, error, self._claimable(unit))
+        publishes = any(call.handler._publishers for call in self.calls)
+        returned = None if publishes else response.body
+        return on_success(self.ack_policy, returned, self._claimable(unit))
+
+    async def _drain(self, intake: Intake, seconds: float) -> None:
+        self._gate.stop()
+        deadline = time.monotonic() + seconds
+        if busy := [task for task in (*self.tasks, *self._workers) if not task.done()]:
+            await asyncio.wait(busy, timeout=seconds)
+        if late := [task for task in (*self.tasks, *self._workers) if not task.done()]:
+            self._tell(logging.ERROR, f"{len(late)} calls of `{self.queue}` did not end in {seconds} s: cancelled")
+            self._overtime = True
+            for task in late:
+                task.cancel()
+            await asyncio.wait(late, timeout=_CANCEL_GRACE)
+        try:
+            async with asyncio.timeout(max(deadline - time.monotonic(), _FLUSH_GRACE)):
+                await intake.close()
+        except TimeoutError as error:
+            self._tell(logging.ERROR, f"messages of `{self.queue}` were not settled in time and will return", error)
+
+    def _tell(self, level: int, message: str, error: BaseException | None = None, /) -> None:
+        self._outer_config.logger.log(message, level, extra=self.get_log_context(None), exc_info=error)
+
+    def get_log_context(self, message: StreamMessage[Any] | None) -> dict[str, str]:
+        """What every log line about a message says."""
+        return {"queue": self.queue, "message_id": getattr(message, "message_id", "")}
+
+    def _make_response_publisher(self, message: StreamMessage[Any]) -> Sequence[PublisherProto[Any]]:
+        return (SQSReplyPublisher(self._outer_config.producer, message.reply_to),)
+
+    async def get_one(self, *, timeout: float = 5) -> None:  # noqa: ASYNC109 - FastStream's signature
+        """Not supported yet: register a handler."""
+        raise FeatureNotSupportedException("`get_one` is not supported: register a handler")
+
+    def __aiter__(self) -> AsyncIterator[StreamMessage[Any]]:
+        """Not supported yet: register a handler."""
+        raise FeatureNotSupportedException("iteration is not supported: register a handler")
+
+
+class SQSSubscriber(QueueSubscriber):
+    """Hands one message to each handler call."""
+
+    def __init__(
+        self,
+        config: SQSSubscriberConfig,
+        specification: SQSSubscriberSpecification,
+        calls: CallsCollection[Any],
+    ) -> None:
+        parser = SQSParser()
+        config.parser = parser.parse_message
+        config.decoder = parser.decode_message
+        super().__init__(config, specification, calls)
 
     @property
-    @abstractmethod
-    def _places_per_poll(self) -> int:
-        """How many handler calls one poll can feed."""
+    def _units_per_poll(self) -> int:
+        return MAX_ENTRIES
 
-    @abstractmethod
-    async def _take(self, places: int) -> Sequence[Any]:
-        """Poll for what up to `places` handler calls receive."""
+    async def _take(self, intake: Intake, places: int) -> Sequence[SQSDelivery]:
+        return await intake.receive(places, self.config.wait_time)
 
-    @abstractmethod
-    def _members(self, unit: Any) -> Sequence[SQSDelivery]:
-        """The deliveries that one handler call receives."""
+    def _members(self, unit: SQSDelivery) -> Sequence[SQSDelivery]:
+        return (unit,)
 
-    @abstractmethod
-    def _ids(self, unit: Any) -> Collection[str] | None:
-        """The message ids among which a handler may name those that failed."""
-
-    async def _receive(self, limit: int, wait: int) -> list[SQSDelivery]:
-        raw = await self._receiver.receive(limit, wait)
-        accepted: list[SQSDelivery] = []
-        for delivery in map(self._deliver, raw):
-            self._keeper.hold(delivery)
-            if complaint := self._complaint(delivery):
-                refusal = Verdict(AckStatus.REJECTED, reason=complaint)
-                self._launch(self._settle([delivery], refusal), [delivery])
-            else:
-                accepted.append(delivery)
-        return accepted
-
-    def _deliver(self, raw: RawMessage) -> SQSDelivery:
-        return SQSDelivery(
-            raw,
-            queue=self.queue,
-            settlement=self._settlement,
-            retry=self.config.retry,
-            release_lease=self._keeper.drop,
-        )
-
-    def _complaint(self, delivery: SQSDelivery) -> str | None:
-        """Why this subscriber does not take the message; None if it does."""
-        if self.config.detail_types is None and self.config.sources is None:
-            return None
-        if (envelope := delivery.envelope) is None:
-            return "not an EventBridge event"
-        if self.config.detail_types is not None and envelope.detail_type not in self.config.detail_types:
-            return f"unexpected detail-type {envelope.detail_type}"
-        if self.config.sources is not None and envelope.source not in self.config.sources:
-            return f"unexpected source {envelope.source}"
+    def _claimable(self, unit: SQSDelivery) -> None:
         return None

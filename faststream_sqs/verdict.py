@@ -1,7 +1,9 @@
-"""What becomes of a message when its handler has ended: decided here, done by the subscriber."""
+"""What becomes of a message when its handler has ended: first decided, then carried out."""
 
-from collections.abc import Collection
-from dataclasses import dataclass
+import asyncio
+import logging
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from faststream.exceptions import (
@@ -15,7 +17,8 @@ from faststream.exceptions import (
 from faststream.message import AckStatus
 from faststream.middlewares import AckPolicy
 
-from .errors import BatchItemFailed, LeaseLost
+from .delivery import SQSDelivery
+from .errors import BatchItemFailed, LeaseLost, RequestFailed
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,28 +73,26 @@ def on_success(policy: AckPolicy, returned: Any, message_ids: Collection[str] | 
 def on_error(policy: AckPolicy, error: BaseException, message_ids: Collection[str] | None) -> Verdict:
     """The verdict on a handler that raised; the arguments are those of `on_success`."""
     # The reason names the error but does not quote it: a validation error contains the message.
-    failed = Verdict(_ON_ERROR[policy], reason=type(error).__name__)
+    verdict = Verdict(_ON_ERROR[policy], reason=type(error).__name__)
     match error:
         case BatchItemFailed() if message_ids is not None:
-            return _partly(policy, error.message_ids, message_ids)
-        case LeaseLost():
-            return LEAVE
+            verdict = _partly(policy, error.message_ids, message_ids)
         case AckMessage():
-            return ACK
+            verdict = ACK
         case NackMessage():
-            return Verdict(AckStatus.NACKED, delay=error.extra_options.get("delay"))
+            verdict = Verdict(AckStatus.NACKED, delay=error.extra_options.get("delay"))
         case RejectMessage():
-            return Verdict(AckStatus.REJECTED, reason=error.extra_options.get("reason", ""))
-        case HandlerException():
-            return LEAVE
+            verdict = Verdict(AckStatus.REJECTED, reason=error.extra_options.get("reason", ""))
+        case LeaseLost() | HandlerException():
+            verdict = LEAVE
         case SubscriberNotFound():
             # No retry will find a handler.
-            return Verdict(AckStatus.REJECTED, reason="no handler accepts this message")
+            verdict = Verdict(AckStatus.REJECTED, reason="no handler accepts this message")
         case StopConsume():
-            return Verdict(failed.status, reason=failed.reason, stop=True)
+            verdict = replace(verdict, stop=True)
         case SystemExit():
-            return Verdict(failed.status, reason=failed.reason, stop=True, stop_application=True)
-    return failed
+            verdict = replace(verdict, stop=True, stop_application=True)
+    return verdict
 
 
 def _partly(policy: AckPolicy, failed: frozenset[str], message_ids: Collection[str]) -> Verdict:
@@ -99,3 +100,36 @@ def _partly(policy: AckPolicy, failed: frozenset[str], message_ids: Collection[s
     if not failed <= frozenset(message_ids):
         return Verdict(_ON_ERROR[policy], reason="the handler named messages that are not in the batch")
     return Verdict(AckStatus.ACKED, failed=failed)
+
+
+async def carry_out(
+    verdict: Verdict,
+    deliveries: Sequence[SQSDelivery],
+    log: Callable[[int, str, BaseException | None], None],
+) -> None:
+    """Do to the deliveries what the verdict says; those settled already or lost are left alone.
+
+    What SQS does not accept is logged: the message is delivered again when its visibility timeout ends.
+    """
+    if len(deliveries) == 1:
+        await _carry_out(verdict, deliveries[0], log)
+    else:
+        await asyncio.gather(*(_carry_out(verdict, delivery, log) for delivery in deliveries))
+
+
+async def _carry_out(
+    verdict: Verdict,
+    delivery: SQSDelivery,
+    log: Callable[[int, str, BaseException | None], None],
+) -> None:
+    if delivery.lost or delivery.status is not None or verdict.status is None:
+        return
+    try:
+        if delivery.message_id in verdict.failed or verdict.status is AckStatus.NACKED:
+            await delivery.nack(verdict.delay)
+        elif verdict.status is AckStatus.ACKED:
+            await delivery.ack()
+        else:
+            await delivery.reject(verdict.reason)
+    except (LeaseLost, RequestFailed) as error:
+        log(logging.ERROR, f"message {delivery.message_id} could not be settled and will return: {error}", None)

@@ -137,17 +137,20 @@ class Leash:
 
     def __init__(self, child: int, stop_signal: int, grace: float, wakeup: int) -> None:
         self.child, self.stop_signal, self.grace, self.wakeup = child, stop_signal, grace, wakeup
-        self.deadline: float | None = None
+        self.stopping = False
+        self.deadline: float | None = None  # when to kill it
         self.poller = select.poll()
         self.poller.register(STDIN, select.POLLIN)
         self.poller.register(wakeup, select.POLLIN)
 
     def stop(self, grace: float) -> None:
         """Ask the child to stop; `step` kills it after `grace` seconds. A later call can only shorten the time."""
-        if self.deadline is None:
+        if not self.stopping:
+            self.stopping = True
             send([-self.child], self.stop_signal)
             send(family(self.child), signal.SIGCONT)  # a paused process would sleep through it
-        self.deadline = min(self.deadline or float("inf"), time.monotonic() + grace)
+        deadline = time.monotonic() + grace
+        self.deadline = deadline if self.deadline is None else min(self.deadline, deadline)
 
     def obey(self, orders: bytes) -> None:
         """Carry out orders from the supervisor; none at all means that it died."""
@@ -176,7 +179,7 @@ class Leash:
                 self.stop(self.grace)
         if self.deadline is not None and time.monotonic() >= self.deadline:
             send(family(self.child), signal.SIGKILL)
-            self.deadline = float("inf")
+            self.deadline = None
         return reap(self.child)
 
 

@@ -36,7 +36,7 @@ class ModelSettings(BaseSettings):
     bedrock_guardrail_id: str | None = None
     bedrock_guardrail_version: str = "DRAFT"
     bedrock_service_tier: str | None = None
-    openai_id: str = "gpt-5-mini"
+    openai_id: str = "gpt-5.2"
     openai_base_url: str | None = None
     openai_api_key: SecretStr | None = None
     openai_secret_arn: str | None = Field(default=None, description="Secrets Manager; instead of the key, in AWS.")

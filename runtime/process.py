@@ -7,12 +7,11 @@ import signal
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from types import TracebackType
-from typing import Annotated, Any, Self
+from typing import Any, Self
 
 import structlog
 from aiobotocore.config import AioConfig
 from aiobotocore.session import get_session
-from faststream import Context
 
 from contracts.topology import dead_letter_queue_name, queue_name
 from faststream_sqs import RetryPolicy, SQSBroker, SQSMessage
@@ -154,7 +153,7 @@ class Process:
         dead_letter_queue: str | None,
         concurrency: int,
     ) -> None:
-        async def handle(message: Annotated[SQSMessage, Context("message")]) -> None:
+        async def handle(message: SQSMessage) -> None:
             await handler(message)
 
         subscriber = self.broker.subscriber(

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -21,9 +22,26 @@ MakeToy = Callable[..., Service]
 
 @pytest.fixture
 def home() -> Iterator[Path]:
+    """An empty home; a test that leaves something running on it fails."""
     with temporary_home() as folder:
         yield folder
         assert not Home(folder).in_use(), "something still runs on this home"
+
+
+@pytest.fixture(scope="session")
+def used_home_of_this_session() -> Iterator[Path]:
+    with temporary_home() as folder:
+        yield folder
+
+
+@pytest.fixture
+def used_home(used_home_of_this_session: Path) -> Path:
+    """A home with PostgreSQL's data of earlier tests and nothing else: initdb takes longer than all the rest."""
+    folder = used_home_of_this_session
+    assert not Home(folder).in_use(), "an earlier test has left something running"
+    for left in set(folder.iterdir()) - {folder / "postgres", folder / "postgres.password"}:
+        shutil.rmtree(left) if left.is_dir() else left.unlink()
+    return folder
 
 
 @pytest.fixture

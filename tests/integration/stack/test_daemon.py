@@ -42,30 +42,30 @@ def supervisor_of(home: Path) -> ProcessId:
 
 
 def test_a_detached_stack_runs_until_it_is_taken_down(
-    home: Path, descendants: Descendants, survivors: Survivors
+    used_home: Path, descendants: Descendants, survivors: Survivors
 ) -> None:
-    up("toy_plan:two_services", home, detach=True)
-    rows = status(home)
+    up("toy_plan:two_services", used_home, detach=True)
+    rows = status(used_home)
     assert {row.name for row in rows} == {"postgres", "emulator", "router", "drafter"}
     assert {row.state for row in rows} == {State.READY}
     assert all((row.uptime(time.time()) or -1) >= 0 for row in rows)
-    assert exports(home)["AWS_ENDPOINT_URL"] == endpoints(home).aws
-    supervisor = supervisor_of(home)
+    assert exports(used_home)["AWS_ENDPOINT_URL"] == endpoints(used_home).aws
+    supervisor = supervisor_of(used_home)
     family = [supervisor, *descendants(supervisor.pid)]
-    assert down(home)
+    assert down(used_home)
     assert survivors(family) == []
-    assert status(home) == []
-    assert not down(home)
+    assert status(used_home) == []
+    assert not down(used_home)
 
 
 def test_nothing_outlives_a_supervisor_that_is_killed(
-    home: Path, descendants: Descendants, survivors: Survivors, until_free: Callable[[Path], None]
+    used_home: Path, descendants: Descendants, survivors: Survivors, until_free: Callable[[Path], None]
 ) -> None:
-    up("toy_plan:two_services", home, detach=True)
-    supervisor = supervisor_of(home)
+    up("toy_plan:two_services", used_home, detach=True)
+    supervisor = supervisor_of(used_home)
 
     async def kill_it_during_a_query() -> list[ProcessId]:
-        session = await asyncpg.connect(endpoints(home).dsn(WORK))
+        session = await asyncpg.connect(endpoints(used_home).dsn(WORK))
         query = asyncio.create_task(session.execute("SELECT pg_sleep(600)"))
         try:
             await asyncio.to_thread(until_it_queries, session.get_server_pid())
@@ -79,40 +79,40 @@ def test_nothing_outlives_a_supervisor_that_is_killed(
         return family
 
     family = asyncio.run(kill_it_during_a_query())
-    until_free(home)
+    until_free(used_home)
     assert len(family) >= 4 * 2 + 1 + 4  # guards and their processes, the toy's offspring, PostgreSQL's workers
     assert survivors(family) == []
 
 
-def test_after_a_killed_supervisor_its_state_is_stale_and_the_next_start_replaces_it(home: Path) -> None:
-    up("toy_plan:two_services", home, detach=True)
-    before = supervisor_of(home)
-    ports = endpoints(home)
+def test_after_a_killed_supervisor_its_state_is_stale_and_the_next_start_replaces_it(used_home: Path) -> None:
+    up("toy_plan:two_services", used_home, detach=True)
+    before = supervisor_of(used_home)
+    ports = endpoints(used_home)
     os.kill(before.pid, signal.SIGKILL)
     while before.is_alive():
         pass
-    up("toy_plan:two_services", home, detach=True)  # waits for the guards of the dead one
-    after = supervisor_of(home)
+    up("toy_plan:two_services", used_home, detach=True)  # waits for the guards of the dead one
+    after = supervisor_of(used_home)
     assert after != before
-    assert json.loads((home / "stack.json").read_text())["supervisor"] == after.pid
-    assert endpoints(home) == ports
-    down(home)
+    assert json.loads((used_home / "stack.json").read_text())["supervisor"] == after.pid
+    assert endpoints(used_home) == ports
+    down(used_home)
 
 
-def test_a_second_start_is_refused_with_the_pid_and_the_way_to_stop_it(home: Path) -> None:
-    up("toy_plan:two_services", home, detach=True)
-    pid = supervisor_of(home).pid
+def test_a_second_start_is_refused_with_the_pid_and_the_way_to_stop_it(used_home: Path) -> None:
+    up("toy_plan:two_services", used_home, detach=True)
+    pid = supervisor_of(used_home).pid
     for detach in (True, False):
         with pytest.raises(AlreadyRunning, match=rf"pid {pid}\).*`switchyard stack down` or `kill {pid}`"):
-            run_up("toy_plan:two_services", home, detach=detach)
-    assert {row.state for row in status(home)} == {State.READY}
-    down(home)
+            run_up("toy_plan:two_services", used_home, detach=detach)
+    assert {row.state for row in status(used_home)} == {State.READY}
+    down(used_home)
 
 
-def test_a_detached_start_that_fails_says_why_and_leaves_nothing(home: Path) -> None:
+def test_a_detached_start_that_fails_says_why_and_leaves_nothing(used_home: Path) -> None:
     with pytest.raises(StackError, match=r"(?s)drafter ended before it was ready.*COLOUR is missing"):
-        up("toy_plan:crashing_service", home, detach=True)
-    assert not Home(home).in_use()
+        up("toy_plan:crashing_service", used_home, detach=True)
+    assert not Home(used_home).in_use()
 
 
 def test_a_plan_that_cannot_be_imported_points_to_the_log(home: Path) -> None:
@@ -129,20 +129,22 @@ def test_without_a_stack_the_endpoints_say_how_to_start_one(home: Path) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_stack_in_the_foreground_stops_cleanly(
-    home: Path, number: signal.Signals, descendants: Descendants, survivors: Survivors
+    used_home: Path, number: signal.Signals, descendants: Descendants, survivors: Survivors
 ) -> None:
-    with foreground("two_services", home) as process:
+    with foreground("two_services", used_home) as process:
         family = descendants(process.pid)
         process.send_signal(number)
         assert process.wait() == 0
     assert survivors(family) == []
 
 
-def test_a_second_ctrl_c_kills_what_still_drains(home: Path, descendants: Descendants, survivors: Survivors) -> None:
-    with foreground("stubborn_service", home) as process:
+def test_a_second_ctrl_c_kills_what_still_drains(
+    used_home: Path, descendants: Descendants, survivors: Survivors
+) -> None:
+    with foreground("stubborn_service", used_home) as process:
         family = descendants(process.pid)
         process.send_signal(signal.SIGINT)
-        log = home / "logs" / "stack.log"
+        log = used_home / "logs" / "stack.log"
         while "stack.stopping" not in log.read_text():
             assert process.poll() is None
         process.send_signal(signal.SIGINT)
@@ -150,10 +152,10 @@ def test_a_second_ctrl_c_kills_what_still_drains(home: Path, descendants: Descen
     assert survivors(family) == []
 
 
-def test_down_by_force_does_not_wait_for_the_drain(home: Path) -> None:
-    up("toy_plan:stubborn_service", home, detach=True)
+def test_down_by_force_does_not_wait_for_the_drain(used_home: Path) -> None:
+    up("toy_plan:stubborn_service", used_home, detach=True)
     started = time.monotonic()
-    down(home, force=True)
+    down(used_home, force=True)
     assert time.monotonic() - started < 30  # its grace is 60
 
 

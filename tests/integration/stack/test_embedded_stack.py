@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import signal
 import stat
 from collections.abc import Callable, Mapping
@@ -54,15 +55,17 @@ async def environment_of(stack: EmbeddedStack, name: str) -> str:
     return answer.decode()
 
 
-async def test_everything_is_ready_inside_and_gone_outside(home: Path, toy: MakeToy, descendants: Descendants) -> None:
-    async with EmbeddedStack(home, services=[toy("router"), toy("drafter")], simulator=None) as stack:
+async def test_everything_is_ready_inside_and_gone_outside(
+    used_home: Path, toy: MakeToy, descendants: Descendants
+) -> None:
+    async with EmbeddedStack(used_home, services=[toy("router"), toy("drafter")], simulator=None) as stack:
         assert {(row.name, row.state) for row in stack.status()} == {
             (name, State.READY) for name in ("postgres", "emulator", "router", "drafter")
         }
         family = descendants(os.getpid())
         assert {row.pid for row in stack.status()} <= {one.pid for one in family}
     assert not [one for one in family if one.is_alive()]
-    assert not Home(home).in_use()
+    assert not Home(used_home).in_use()
 
 
 async def test_both_databases_and_the_vector_extension_are_there(home: Path) -> None:
@@ -74,8 +77,8 @@ async def test_both_databases_and_the_vector_extension_are_there(home: Path) -> 
         assert await run_sql(dsn, "SHOW server_version_num") >= "180000"
 
 
-async def test_postgres_keeps_its_data_when_it_is_stopped_and_started_and_when_it_is_killed(home: Path) -> None:
-    async with EmbeddedStack(home, simulator=None) as stack:
+async def test_postgres_keeps_its_data_when_it_is_stopped_and_started_and_when_it_is_killed(used_home: Path) -> None:
+    async with EmbeddedStack(used_home, simulator=None) as stack:
         dsn = stack.endpoints.dsn(WORK)
         await run_sql(dsn, "CREATE TABLE seen AS SELECT 1 AS n")
         await stack.stop("postgres")
@@ -86,12 +89,14 @@ async def test_postgres_keeps_its_data_when_it_is_stopped_and_started_and_when_i
         await stack.kill("postgres")
         await stack.ready("postgres", restarts=1)
         assert await run_sql(dsn, "SELECT count(*) FROM seen") == 2
-    async with EmbeddedStack(home, simulator=None) as stack:
+    async with EmbeddedStack(used_home, simulator=None) as stack:
         assert await run_sql(stack.endpoints.dsn(WORK), "SELECT count(*) FROM seen") == 2
 
 
-async def test_postgres_comes_back_when_only_its_postmaster_is_killed(home: Path, descendants: Descendants) -> None:
-    async with EmbeddedStack(home, simulator=None) as stack:
+async def test_postgres_comes_back_when_only_its_postmaster_is_killed(
+    used_home: Path, descendants: Descendants
+) -> None:
+    async with EmbeddedStack(used_home, simulator=None) as stack:
         session = await asyncpg.connect(stack.endpoints.dsn(WORK))
         postmaster = stack.process("postgres").pid
         assert postmaster is not None
@@ -105,30 +110,30 @@ async def test_postgres_comes_back_when_only_its_postmaster_is_killed(home: Path
         assert await run_sql(stack.endpoints.dsn(WORK), "SELECT 1") == 1
 
 
-async def test_postgres_wants_the_password_which_only_we_may_read(home: Path) -> None:
-    async with EmbeddedStack(home, simulator=None) as stack:
+async def test_postgres_wants_the_password_which_only_we_may_read(used_home: Path) -> None:
+    async with EmbeddedStack(used_home, simulator=None) as stack:
         with pytest.raises(asyncpg.InvalidPasswordError):
             await run_sql(stack.endpoints.dsn(WORK, password="guessed"), "SELECT 1")
     for secret in ("postgres.password", "stack.json"):
-        assert stat.S_IMODE((home / secret).stat().st_mode) == 0o600
+        assert stat.S_IMODE((used_home / secret).stat().st_mode) == 0o600
 
 
-async def test_messages_survive_a_clean_stop_on_the_same_ports(home: Path) -> None:
-    async with EmbeddedStack(home, simulator=None) as stack, client(stack, "sqs") as sqs:
+async def test_messages_survive_a_clean_stop_on_the_same_ports(used_home: Path) -> None:
+    async with EmbeddedStack(used_home, simulator=None) as stack, client(stack, "sqs") as sqs:
         before = stack.endpoints
         url = (await sqs.create_queue(QueueName="desk"))["QueueUrl"]
         await sqs.send_message(QueueUrl=url, MessageBody="keep me")
-    async with EmbeddedStack(home, simulator=None) as stack, client(stack, "sqs") as sqs:
+    async with EmbeddedStack(used_home, simulator=None) as stack, client(stack, "sqs") as sqs:
         assert stack.endpoints == before
         assert (await sqs.receive_message(QueueUrl=url))["Messages"][0]["Body"] == "keep me"
 
 
-async def test_a_killed_emulator_is_provisioned_again(home: Path) -> None:
+async def test_a_killed_emulator_is_provisioned_again(used_home: Path) -> None:
     async def prepare(_: Endpoints) -> None:
         async with client(stack, "sqs") as sqs:
             await sqs.create_queue(QueueName="desk")
 
-    stack = EmbeddedStack(home, prepare=prepare, simulator=None)
+    stack = EmbeddedStack(used_home, prepare=prepare, simulator=None)
     async with stack:
         await stack.kill("emulator")
         await stack.ready("emulator", restarts=1)
@@ -137,7 +142,7 @@ async def test_a_killed_emulator_is_provisioned_again(home: Path) -> None:
 
 
 async def test_services_get_the_endpoints_what_prepare_returned_and_nothing_of_the_users_aws_account(
-    home: Path, toy: MakeToy, monkeypatch: pytest.MonkeyPatch
+    used_home: Path, toy: MakeToy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AWS_PROFILE", "production")
     monkeypatch.setenv("PGHOST", "db.example.com")
@@ -149,7 +154,7 @@ async def test_services_get_the_endpoints_what_prepare_returned_and_nothing_of_t
     def services(endpoints: Endpoints) -> list[Service]:
         return [toy("router", env={"ROUTER_DSN": endpoints.dsn(WORK, user="router", password="secret")})]
 
-    async with EmbeddedStack(home, services=services, prepare=prepare, simulator=None) as stack:
+    async with EmbeddedStack(used_home, services=services, prepare=prepare, simulator=None) as stack:
         seen = await environment_of(stack, "router")
         port = stack.endpoints.postgres_port
         assert f"SWITCHYARD_HEALTH_PORT={stack.process('router').port}\n" in seen
@@ -160,37 +165,52 @@ async def test_services_get_the_endpoints_what_prepare_returned_and_nothing_of_t
         assert "PGHOST" not in seen
 
 
-async def test_a_second_stack_on_the_same_home_is_refused(home: Path) -> None:
-    async with EmbeddedStack(home, simulator=None):
+async def test_a_second_stack_on_the_same_home_is_refused(used_home: Path) -> None:
+    async with EmbeddedStack(used_home, simulator=None):
         with pytest.raises(AlreadyRunning, match=rf"supervisor pid {os.getpid()}\).*switchyard stack down"):
-            await EmbeddedStack(home, simulator=None).__aenter__()
-        assert Home(home).in_use()
+            await EmbeddedStack(used_home, simulator=None).__aenter__()
+        assert Home(used_home).in_use()
 
 
 async def test_a_failed_start_names_the_log_and_leaves_nothing_running(
-    home: Path, toy: MakeToy, descendants: Descendants
+    used_home: Path, toy: MakeToy, descendants: Descendants
 ) -> None:
     with pytest.raises(StartFailed, match=r"(?s)drafter ended before it was ready.*drafter\.log.*COLOUR is missing"):
-        async with EmbeddedStack(home, services=[toy("router"), toy("drafter", "crash")], simulator=None):
+        async with EmbeddedStack(used_home, services=[toy("router"), toy("drafter", "crash")], simulator=None):
             pytest.fail("it must not start")
     assert descendants(os.getpid()) == []
-    assert not Home(home).in_use()
+    assert not Home(used_home).in_use()
 
 
-async def test_a_failing_prepare_leaves_nothing_running(home: Path, descendants: Descendants) -> None:
+async def test_a_failing_prepare_leaves_nothing_running(used_home: Path, descendants: Descendants) -> None:
     async def prepare(_: Endpoints) -> None:
         raise LookupError("migration 7 is missing")
 
     with pytest.raises(LookupError, match="migration 7"):
-        async with EmbeddedStack(home, prepare=prepare, simulator=None):
+        async with EmbeddedStack(used_home, prepare=prepare, simulator=None):
             pytest.fail("it must not start")
     assert descendants(os.getpid()) == []
 
 
-async def test_services_drain_while_postgres_still_answers(home: Path, toy: MakeToy) -> None:
-    proof = home / "proof"
-    toys = [toy("drafter", "drain", env={"TOY_FILE": str(proof)})]
-    async with EmbeddedStack(home, services=toys, simulator=None):
-        pass
+async def test_services_drain_while_postgres_still_answers(used_home: Path, toy: MakeToy) -> None:
+    proof = used_home / "proof"
+
+    def services(endpoints: Endpoints) -> list[Service]:
+        return [toy("drafter", "drain", env={"TOY_FILE": str(proof), "TOY_DATABASE": endpoints.dsn(WORK)})]
+
+    async with EmbeddedStack(used_home, services=services, simulator=None):
+        assert not proof.exists()
     assert proof.read_text() == "drained"
-    assert proof.stat().st_mtime <= (home / "logs" / "postgres.log").stat().st_mtime
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="PostgreSQL refuses only root")
+async def test_root_may_have_its_home_in_a_closed_folder(tmp_path: Path) -> None:
+    closed = tmp_path / "closed"
+    closed.mkdir(mode=0o700)
+    folder = closed / "home"
+    async with EmbeddedStack(folder, simulator=None) as stack:
+        data = Path(await run_sql(stack.endpoints.dsn(WORK), "SHOW data_directory"))
+        assert await run_sql(stack.endpoints.dsn(WORK), "SELECT 1") == 1
+    assert stat.S_IMODE(closed.stat().st_mode) == 0o700
+    assert not data.is_relative_to(closed)
+    shutil.rmtree(data.parent)

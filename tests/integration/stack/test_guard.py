@@ -95,7 +95,8 @@ def test_a_paused_process_is_stopped_when_the_supervisor_is_gone(tmp_path: Path)
 
 def test_a_process_that_ignores_the_signal_is_killed_after_its_grace(tmp_path: Path) -> None:
     log = tmp_path / "log"
-    with guarded(*PYTHON, STUBBORN, log=log, grace=0.2) as process:
+    slow_to_die = "ballast = b'x' * (64 << 20)\n" + STUBBORN  # the kernel needs milliseconds to take that back
+    with guarded(*PYTHON, slow_to_die, log=log, grace=0.2) as process:
         child = child_of(process)
         until_it_says(log, "deaf", child)
         order(process, b"t")

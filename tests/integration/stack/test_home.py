@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import shutil
 import socket
 from pathlib import Path
 
 import pytest
 
-from local.account import Account, reachable_data, unprivileged
+from local.account import Account, reachable_data, reachable_install, unprivileged
 from local.errors import AlreadyRunning, tail
 from local.home import Home, default_home, temporary_home
 from local.pids import ProcessId, command_line
@@ -100,3 +101,20 @@ def test_root_leaves_closed_folders_closed_and_puts_the_data_where_the_account_c
         assert closed.stat().st_mode & 0o777 == 0o700
     finally:
         data.parent.rmdir()
+
+
+@root_only
+def test_root_copies_an_installation_that_the_account_cannot_reach(tmp_path: Path) -> None:
+    account = unprivileged()
+    assert account is not None
+    installed = tmp_path / "closed" / "install"
+    (installed / "bin").mkdir(parents=True)
+    (installed / "bin" / "postgres").write_text("a program")
+    installed.parent.chmod(0o700)
+    copy = reachable_install(account, installed, f"test-{os.getpid()}")
+    try:
+        assert (copy / "bin" / "postgres").read_text() == "a program"
+        assert account.can_reach(copy / "bin")
+        assert reachable_install(account, installed, f"test-{os.getpid()}") == copy
+    finally:
+        shutil.rmtree(copy.parent)

@@ -144,7 +144,9 @@ async def test_a_process_may_finish_its_work_when_it_is_stopped(
     supervisor: Supervisor, toy: MakeToy, home: Path
 ) -> None:
     proof = home / "proof"
-    await supervisor.start([as_process(toy("toy", "drain", env={"TOY_FILE": str(proof)}))])
+    await supervisor.start([as_process(toy("database"))])
+    database = f"tcp://127.0.0.1:{supervisor['database'].process.port}"
+    await supervisor.start([as_process(toy("toy", "drain", env={"TOY_FILE": str(proof), "TOY_DATABASE": database}))])
     await supervisor["toy"].stop()
     assert proof.read_text() == "drained"
 

@@ -3,7 +3,8 @@
     python -I -S toy_service.py [never] [crash] [stubborn] [offspring] [drain]
 
 never: runs, and never becomes ready; crash: ends at once with status 3; stubborn: ignores SIGTERM; offspring: starts a
-process in a session of its own, which outlives it unless somebody sees to it; drain: writes TOY_FILE before it ends.
+process in a session of its own, which outlives it unless somebody sees to it; drain: writes TOY_FILE before it ends,
+and has to reach TOY_DATABASE for that.
 """
 
 import os
@@ -11,6 +12,7 @@ import signal
 import socket
 import sys
 from pathlib import Path
+from urllib.parse import urlsplit
 
 modes = set(sys.argv[1:])
 print("toy: starting", flush=True)
@@ -26,7 +28,9 @@ if "offspring" in modes and os.fork() == 0:
 
 
 def drain(*_: object) -> None:
-    Path(os.environ["TOY_FILE"]).write_text("drained", encoding="utf-8")
+    database = urlsplit(os.environ["TOY_DATABASE"])
+    with socket.create_connection((database.hostname, database.port)):
+        Path(os.environ["TOY_FILE"]).write_text("drained", encoding="utf-8")
     sys.exit(0)
 
 

@@ -31,7 +31,7 @@ class Script:
 def answers(*, first_after: float, tokens: int = 10, every: float = 0.01, usage: RequestUsage | None = None) -> Script:
     """An answer of so many four-character tokens."""
     chunks = [(first_after, "word"), *[(every, "word")] * (tokens - 1)]
-    return Script(chunks, usage=usage or RequestUsage(input_tokens=7, output_tokens=tokens))
+    return Script(chunks, usage=usage or RequestUsage(input_tokens=70, output_tokens=tokens))
 
 
 def fails(error: Exception, *, after: float = 0.0) -> Script:

@@ -56,6 +56,11 @@ def test_a_silent_primary_with_nobody_to_turn_to_is_waited_for_to_the_end() -> N
     assert next_step(POLICY, PLAN, view(5_000, SILENT, second_free=False)) == Wait(10_000)
 
 
+def test_a_silent_primary_is_not_abandoned_when_the_fallback_could_no_longer_answer_in_time() -> None:
+    assert next_step(POLICY, PLAN, view(8_000, SILENT, hedge_free=False)) == Abandon("primary", "ttft")
+    assert next_step(POLICY, PLAN, view(8_001, SILENT, hedge_free=False)) == Wait(10_000)
+
+
 def test_everything_ends_at_the_hard_limit() -> None:
     assert next_step(POLICY, PLAN, view(10_000, SILENT)) == GiveUp()
     assert next_step(POLICY, PLAN, view(10_000, streaming(10_000, 99, 1), committed=True)) == GiveUp()
@@ -107,7 +112,7 @@ def test_a_stream_handed_over_is_stopped_by_the_budget_alone() -> None:
     assert next_step(POLICY, PLAN, view(9_000, stalled, committed=True)) == Wait(10_000)
 
 
-def test_the_projection_takes_a_long_answer_for_one_of_the_longest_tenth() -> None:
+def test_the_projection_takes_an_answer_beyond_the_median_for_a_long_one() -> None:
     assert projected_ms(POLICY, view(1_000), streaming(1_000, 50, 10_000)) == 1_500
     assert projected_ms(POLICY, view(1_000), streaming(1_000, 150, 10_000)) == 2_500
     assert projected_ms(POLICY, view(1_000), streaming(1_000, 400, 10_000)) == 1_000

@@ -1,0 +1,143 @@
+"""From polls to deliveries whose leases are held."""
+
+import asyncio
+import logging
+import math
+from collections.abc import Collection, Mapping
+from functools import partial
+from typing import Any, Protocol
+
+from faststream.message import AckStatus
+
+from .connection import Connection
+from .delivery import SQSDelivery
+from .lease import LeaseKeeper
+from .producer import SQSProducer
+from .receiver import RawMessage, Receiver
+from .retry import RetryPolicy
+from .settlement import Settlement
+from .verdict import RELEASE, Verdict, carry_out
+
+
+class Log(Protocol):
+    """Writes one line."""
+
+    def __call__(self, level: int, message: str, error: BaseException | None = None, /) -> None: ...
+
+
+class Intake:
+    """Everything that one started subscriber keeps with AWS: its polls, its leases and its settlements.
+
+    Args:
+        connection: the clients.
+        producer: sends the copies of rejected messages.
+        queue: the name of the queue.
+        url: the URL of the queue.
+        dead_letter_queue: the name of the queue for rejected messages, None when there is none.
+        visibility_timeout: seconds of a lease.
+        retry: the waits of messages that are to be retried.
+        detail_types: the event types to take; None takes all messages.
+        sources: the event sources to take; None takes all messages.
+        log: writes a line.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        producer: SQSProducer,
+        *,
+        queue: str,
+        url: str,
+        dead_letter_queue: str | None,
+        visibility_timeout: float,
+        retry: RetryPolicy,
+        detail_types: Collection[str] | None,
+        sources: Collection[str] | None,
+        log: Log,
+    ) -> None:
+        self._queue = queue
+        self._retry = retry
+        self._detail_types = detail_types
+        self._sources = sources
+        self._log = log
+        self._refusals: set[asyncio.Task[None]] = set()
+        self._settlement = Settlement(
+            connection.sending,
+            queue=queue,
+            url=url,
+            copy=None if dead_letter_queue is None else partial(producer.copy, dead_letter_queue),
+            on_unburied=self._tell_unburied,
+        )
+        self._keeper = LeaseKeeper(connection.sending, url=url, visibility=visibility_timeout, log=log)
+        self._receiver = Receiver(
+            connection.polling,
+            url=url,
+            visibility=math.ceil(visibility_timeout),
+            release=self._release,
+        )
+
+    async def receive(self, limit: int, wait: int) -> list[SQSDelivery]:
+        """Wait up to `wait` seconds for up to `limit` messages; those this subscriber does not take are rejected.
+
+        Raises:
+            ClientError: SQS refused the poll.
+            BotoCoreError: SQS could not be reached.
+        """
+        accepted: list[SQSDelivery] = []
+        for raw in await self._receiver.receive(limit, wait):
+            delivery = self._deliver(raw)
+            self._keeper.hold(delivery)
+            if complaint := self._complaint(delivery):
+                self._refuse(delivery, complaint)
+            else:
+                accepted.append(delivery)
+        return accepted
+
+    def drop(self, delivery: SQSDelivery) -> None:
+        """Hold the lease of this delivery no longer."""
+        self._keeper.drop(delivery)
+
+    async def close(self) -> None:
+        """Wait for what is under way: polls that were left alone, refusals, settlements."""
+        await self._receiver.close()
+        if self._refusals:
+            await asyncio.wait(self._refusals)
+        await self._keeper.close()
+        await self._settlement.close()
+
+    def _deliver(self, raw: RawMessage) -> SQSDelivery:
+        return SQSDelivery(
+            raw,
+            queue=self._queue,
+            settlement=self._settlement,
+            retry=self._retry,
+            release_lease=self._keeper.drop,
+        )
+
+    async def _release(self, messages: list[RawMessage]) -> None:
+        await carry_out(RELEASE, [self._deliver(raw) for raw in messages], self._log)
+
+    def _refuse(self, delivery: SQSDelivery, complaint: str) -> None:
+        verdict = Verdict(AckStatus.REJECTED, reason=complaint)
+        refusal = asyncio.ensure_future(carry_out(verdict, [delivery], self._log))
+        self._refusals.add(refusal)
+        refusal.add_done_callback(self._refusals.discard)
+
+    def _complaint(self, delivery: SQSDelivery) -> str | None:
+        """Why this subscriber does not take the message; None if it does."""
+        if self._detail_types is None and self._sources is None:
+            return None
+        if (envelope := delivery.envelope) is None:
+            return "not an EventBridge event"
+        if self._detail_types is not None and envelope.detail_type not in self._detail_types:
+            return f"unexpected detail-type {envelope.detail_type}"
+        if self._sources is not None and envelope.source not in self._sources:
+            return f"unexpected source {envelope.source}"
+        return None
+
+    def _tell_unburied(self, raw: Mapping[str, Any], reason: str) -> None:
+        self._log(
+            logging.ERROR,
+            f"message {raw['MessageId']} is rejected ({reason}) and `{self._queue}` has no dead-letter queue here: "
+            "it is left to the queue's redrive policy",
+        )

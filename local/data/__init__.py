@@ -1,0 +1,1 @@
+"""Data for the local stack: all of it synthetic."""

@@ -1,0 +1,49 @@
+-- name: cases
+select
+  s.case_id::text as case_id, s.session_id, s.agent, s.outcome, s.code, s.hops, s.duration_ms,
+  t.payload ->> 'message' as message,
+  t.payload ->> 'field' as field,
+  t.payload ->> 'remedy' as remedy,
+  calls.last::text as last_call,
+  coalesce(calls.failovers, 0) as failovers
+from audit.case_summary s
+left join audit.transition_detail t
+  on t.opened_on = s.opened_on and t.case_id = s.case_id and t.transition in ('CaseClosed', 'SubmissionRejected')
+left join lateral (
+  select
+    (array_agg(d.model_call order by d.seq desc))[1] as last,
+    count(*) filter (where d.model_call ->> 'role' = 'fallback') as failovers
+  from audit.transition_detail d
+  where d.opened_on = s.opened_on and d.case_id = s.case_id and d.model_call ->> 'vendor' is not null
+) calls on true
+order by s.opened_at
+
+-- name: progress
+select
+  count(distinct case_id) as cases,
+  count(distinct case_id) filter (where terminal) as closed,
+  count(*) as transitions
+from audit.transition
+
+-- name: figures
+select count(*) as audit_rows, count(distinct event_id) as distinct_events from audit.transition
+
+-- name: hops
+select
+  c.node_from as node,
+  (percentile_disc(0.5) within group (order by c.event_ts - p.event_ts)) as p50,
+  (percentile_disc(0.95) within group (order by c.event_ts - p.event_ts)) as p95
+from audit.transition c
+join audit.transition p
+  on p.opened_on = c.opened_on and p.case_id = c.case_id and p.transcript_hash = c.parents[1]
+group by c.node_from
+order by c.node_from
+
+-- name: desk_events
+select
+  (select count(*) from desk.submission where not parked) as opened,
+  (select count(*) from desk.rejection) as rejected,
+  (select count(*) from desk.closed) as closed
+
+-- name: agent_events
+select coalesce(sum(json_array_length(outputs::json)), 0)::int as outputs from inbox where outputs is not null

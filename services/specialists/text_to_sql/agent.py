@@ -1,0 +1,171 @@
+"""The Text-to-SQL agent: prompt, output model, tools, factory, and the way from a question to findings."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel, Field
+
+from runtime.errors import Rejected, Retryable
+from services.specialists.text_to_sql.findings import Findings, cannot_answer, found
+from services.specialists.text_to_sql.guard import GuardedQuery, Refused, guard
+from services.specialists.text_to_sql.schema import Schema
+from services.specialists.text_to_sql.warehouse import Limits, Warehouse
+
+if TYPE_CHECKING:
+    from pydantic_ai import Agent
+    from pydantic_ai.models import Model
+
+PROMPT = (Path(__file__).parent / "prompts" / "answer.md").read_text(encoding="utf-8")
+PROMPT_VERSION = f"answer/{hashlib.sha256(PROMPT.encode()).hexdigest()[:12]}"
+CORRECTIONS = 2
+"""How often a refused query goes back to the model."""
+MAX_REQUESTS = 14
+"""Model requests for one question: describing five tables, some checks, the answer and two corrections."""
+
+
+class SqlAnswer(BaseModel):
+    """The query that answers the question."""
+
+    sql: str = Field(description="One Snowflake SELECT, as check_sql accepted it.")
+    explanation: str = Field(description="One sentence: what the query computes.", max_length=600)
+
+
+class CannotAnswer(BaseModel):
+    """The warehouse does not hold the answer, or the question asks for more than reading."""
+
+    reason: str = Field(description="One sentence: why.", max_length=600)
+
+
+@dataclass(slots=True)
+class Attempt:
+    """What happened in one run of the agent."""
+
+    limits: Limits = field(default_factory=Limits)
+    refusals: list[Refused] = field(default_factory=list)
+    """Refused answers. Refusals by `check_sql` are not among them: trying there is free."""
+
+
+def build_agent(model: Model[Any], schema: Schema) -> Agent[Attempt, SqlAnswer | CannotAnswer]:
+    """The agent over a model, for one schema."""
+    from pydantic_ai import Agent, ModelRetry, RunContext
+
+    agent: Agent[Attempt, SqlAnswer | CannotAnswer] = Agent(
+        model,
+        deps_type=Attempt,
+        output_type=[SqlAnswer, CannotAnswer],
+        name="text_to_sql",
+        instructions=_instructions(schema),
+        retries={"tools": CORRECTIONS, "output": CORRECTIONS},
+    )
+
+    @agent.tool_plain
+    def list_tables() -> str:
+        """The tables that may be read, one a line."""
+        return schema.described()
+
+    @agent.tool_plain
+    def describe_table(name: str) -> str:
+        """A table's columns with types, units, meanings and values."""
+        table = schema.tables.get(name.upper())
+        if table is None:
+            raise ModelRetry(f"There is no table of that name. There are: {', '.join(schema.tables)}.")
+        return table.described(name.upper())
+
+    @agent.tool
+    def check_sql(context: RunContext[Attempt], sql: str) -> str:
+        """Whether a query may run, and how it will; if it may not, what is refused and what to do instead."""
+        try:
+            accepted = guard(sql, schema, max_rows=context.deps.limits.max_rows)
+        except Refused as refusal:
+            return _told(refusal)
+        return f"Accepted. This will run:\n<sql>{accepted.sql}</sql>"
+
+    @agent.output_validator
+    def may_run(context: RunContext[Attempt], output: SqlAnswer | CannotAnswer) -> SqlAnswer | CannotAnswer:
+        if isinstance(output, SqlAnswer):
+            try:
+                guard(output.sql, schema, max_rows=context.deps.limits.max_rows)
+            except Refused as refusal:
+                context.deps.refusals.append(refusal)
+                raise ModelRetry(_told(refusal)) from refusal
+        return output
+
+    return agent
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """What the agent came to: a query that may run, or a reason why there is none."""
+
+    query: GuardedQuery | None
+    explanation: str
+
+
+async def propose(
+    question: str, *, agent: Agent[Attempt, SqlAnswer | CannotAnswer], schema: Schema, limits: Limits
+) -> Proposal:
+    """Ask the agent for a query. Raises `Rejected` if its queries are refused to the end, `Retryable` for nonsense."""
+    from pydantic_ai import UnexpectedModelBehavior, UsageLimitExceeded, UsageLimits
+
+    if not question.strip():
+        raise Rejected("empty_question", "the question is empty", "question", "ask something")
+    attempt = Attempt(limits)
+    try:
+        result = await agent.run(
+            f"<question>{question.replace('<', '&lt;')}</question>",
+            deps=attempt,
+            usage_limits=UsageLimits(request_limit=MAX_REQUESTS),
+        )
+    except UsageLimitExceeded as error:
+        raise Rejected(
+            "too_many_steps", f"the model found no query in {MAX_REQUESTS} requests", remedy="ask a simpler question"
+        ) from error
+    except UnexpectedModelBehavior as error:
+        raise _failed(attempt) from error
+    if isinstance(result.output, CannotAnswer):
+        return Proposal(None, result.output.reason)
+    return Proposal(guard(result.output.sql, schema, max_rows=limits.max_rows), result.output.explanation)
+
+
+async def answer(
+    question: str,
+    *,
+    agent: Agent[Attempt, SqlAnswer | CannotAnswer],
+    warehouse: Warehouse,
+    schema: Schema,
+    case_id: str,
+    role: str,
+    limits: Limits | None = None,
+) -> Findings:
+    """Answer a question from the warehouse in a role. Raises `Rejected` and `Retryable`."""
+    limits = limits or Limits()
+    proposal = await propose(question, agent=agent, schema=schema, limits=limits)
+    if proposal.query is None:
+        return cannot_answer(proposal.explanation, schema=schema, role=role)
+    rows = await warehouse.run(proposal.query, case_id=case_id, role=role, limits=limits)
+    return found(proposal.query, rows, schema=schema, explanation=proposal.explanation, role=role)
+
+
+def _instructions(schema: Schema) -> str:
+    label = f"The data is {schema.data_label}. " if schema.data_label else ""
+    through = f"It ends on {schema.data_through}. " if schema.data_through else ""
+    return f"{PROMPT}\n{label}{through}\n<tables>\n{schema.described()}\n</tables>"
+
+
+def _told(refusal: Refused) -> str:
+    return f"Refused ({refusal.code}): {refusal.what}. Remedy: {refusal.remedy}."
+
+
+def _failed(attempt: Attempt) -> Rejected | Retryable:
+    if len(attempt.refusals) > CORRECTIONS:
+        # Only the code: what was refused may repeat words of the question, and this goes into an event.
+        return Rejected(
+            "query_refused",
+            f"every query that the model wrote was refused, the last as {attempt.refusals[-1].code}",
+            remedy="ask for something that can be read from the warehouse",
+        )
+    return Retryable("bad_answer", "the model gave no usable answer", remedy="see the prompt and the text_to_sql evals")

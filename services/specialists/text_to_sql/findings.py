@@ -1,0 +1,112 @@
+"""What the specialist found, and how it is said. The words come from the rows, never from a model."""
+
+from __future__ import annotations
+
+from decimal import Decimal, InvalidOperation
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from services.specialists.text_to_sql.guard import GuardedQuery
+from services.specialists.text_to_sql.rows import ResultColumn, Rows, Value
+from services.specialists.text_to_sql.schema import Schema
+
+SHOWN_ROWS = 5
+SHOWN_COLUMNS = 6
+
+
+class Findings(BaseModel):
+    """An answer with its evidence."""
+
+    model_config = ConfigDict(frozen=True)
+
+    outcome: Literal["rows", "no_rows", "cannot_answer"]
+    summary: str
+    """One paragraph, the same for the same rows."""
+    columns: tuple[ResultColumn, ...] = ()
+    rows: tuple[tuple[Value, ...], ...] = ()
+    row_count: int = 0
+    truncated: bool = False
+    sql: str | None = None
+    """The query that ran: the citation."""
+    tables: tuple[str, ...] = ()
+    explanation: str = ""
+    """What the query computes, or why there is none, in the model's words."""
+    role: str = ""
+    data_label: str = ""
+    data_through: str = ""
+    schema_version: str = ""
+    elapsed_ms: int = 0
+
+
+def found(query: GuardedQuery, rows: Rows, *, schema: Schema, explanation: str, role: str) -> Findings:
+    """Findings from a result, empty ones included."""
+    return Findings(
+        outcome="rows" if rows.row_count else "no_rows",
+        summary=_summary(query, rows),
+        columns=rows.columns,
+        rows=rows.rows,
+        row_count=rows.row_count,
+        truncated=rows.truncated,
+        sql=rows.sql,
+        tables=query.tables,
+        explanation=explanation,
+        role=role,
+        data_label=schema.data_label,
+        data_through=schema.data_through,
+        schema_version=schema.version,
+        elapsed_ms=rows.elapsed_ms,
+    )
+
+
+def cannot_answer(reason: str, *, schema: Schema, role: str) -> Findings:
+    """Findings that say that the warehouse does not hold the answer."""
+    return Findings(
+        outcome="cannot_answer",
+        summary="The warehouse cannot answer this question; no query was run.",
+        explanation=reason,
+        role=role,
+        data_label=schema.data_label,
+        data_through=schema.data_through,
+        schema_version=schema.version,
+    )
+
+
+def _summary(query: GuardedQuery, rows: Rows) -> str:
+    if not rows.row_count:
+        where = f" Conditions: {'; '.join(query.filters)}." if query.filters else ""
+        return f"No rows match in {', '.join(query.tables)}.{where}"
+    if rows.row_count == 1:
+        return f"{_row(rows.columns, rows.rows[0])}."
+    count = f"More than {rows.row_count:,}" if rows.truncated else f"{rows.row_count:,}"
+    shown = rows.rows[:SHOWN_ROWS]
+    which = "" if len(shown) == rows.row_count and not rows.truncated else f", the first {len(shown)}"
+    return f"{count} rows{which}: {'; '.join(_row(rows.columns, row) for row in shown)}."
+
+
+def _row(columns: tuple[ResultColumn, ...], row: tuple[Value, ...]) -> str:
+    pairs = list(zip(columns, row, strict=True))
+    said = ", ".join(f"{column.name} {_value(column, value)}" for column, value in pairs[:SHOWN_COLUMNS])
+    return said if len(pairs) <= SHOWN_COLUMNS else f"{said} and {len(pairs) - SHOWN_COLUMNS} more columns"
+
+
+def _value(column: ResultColumn, value: Value) -> str:
+    if value is None:
+        return "(none)"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if column.type != "number":
+        return str(value)
+    return f"{_grouped(value)} {column.unit}" if column.unit else _grouped(value)
+
+
+def _grouped(value: str | int) -> str:
+    try:
+        number = Decimal(value)
+    except InvalidOperation:
+        return str(value)
+    if not number.is_finite():
+        return str(value)
+    # Three decimals are more than any meter in the field has; ids are text and are not touched.
+    text = f"{round(number, 3):,f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text

@@ -1,0 +1,85 @@
+"""What a query returned, in values that fit into an event: no floats, dates as text."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from datetime import date, datetime, time
+from decimal import Decimal
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+Value = str | int | bool | None
+SIGNIFICANT_DIGITS = 14
+MAX_SAFE_INTEGER = 2**53 - 1
+MAX_TEXT = 500
+TYPE_NAMES = {
+    "FIXED": "number",
+    "REAL": "number",
+    "DECFLOAT": "number",
+    "TEXT": "text",
+    "DATE": "date",
+    "TIME": "time",
+    "BOOLEAN": "boolean",
+    "TIMESTAMP": "timestamp",
+    "TIMESTAMP_NTZ": "timestamp",
+    "TIMESTAMP_LTZ": "timestamp",
+    "TIMESTAMP_TZ": "timestamp",
+}
+"""Plain names for the connector's, which are in snowflake.connector.constants.FIELD_TYPES."""
+
+
+class ResultColumn(BaseModel):
+    """A column of a result."""
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str
+    type: str
+    unit: str | None = None
+
+
+class Rows(BaseModel):
+    """A result. Whole numbers are ints, other numbers and all dates are strings."""
+
+    model_config = ConfigDict(frozen=True)
+
+    columns: tuple[ResultColumn, ...]
+    rows: tuple[tuple[Value, ...], ...]
+    row_count: int
+    truncated: bool
+    """Whether there are more rows than these."""
+    sql: str
+    """What ran."""
+    elapsed_ms: int
+
+
+def safe_row(row: Sequence[Any]) -> tuple[Value, ...]:
+    """A row as JSON can carry it exactly."""
+    return tuple(safe(value) for value in row)
+
+
+def safe(value: Any) -> Value:
+    """One value as JSON can carry it exactly; text longer than 500 characters is cut, and shows it."""
+    match value:
+        case None | bool():
+            return value
+        case int():
+            return value if abs(value) <= MAX_SAFE_INTEGER else str(value)
+        case float():
+            return _number(value)
+        case Decimal():
+            return f"{value:f}"
+        case datetime() | date() | time():
+            return value.isoformat()
+        case _:
+            text = str(value).replace("\x00", "")
+            return text if len(text) <= MAX_TEXT else text[: MAX_TEXT - 1] + "…"
+
+
+def _number(value: float) -> str:
+    if not math.isfinite(value):
+        return str(value)
+    # A sum of binary fractions is right to about fifteen digits; the rest is noise that would look like precision.
+    return f"{Decimal(f'{value:.{SIGNIFICANT_DIGITS}g}').normalize():f}"

@@ -1,0 +1,176 @@
+"""Runs guarded queries in Snowflake as the asking user.
+
+Every query gets a connection of its own: it carries the user's token and role, so it must not outlive the question or
+serve another user. The connector blocks, so it works in a thread.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import Executor
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, Protocol
+
+from pydantic import SecretStr
+
+from runtime.clock import Clock, SystemClock
+from runtime.errors import Rejected, Retryable
+from services.specialists.text_to_sql.guard import GuardedQuery, OutputColumn
+from services.specialists.text_to_sql.rows import TYPE_NAMES, ResultColumn, Rows, safe_row
+
+LOGIN_TIMEOUT_S = 15
+GRACE_S = 10
+"""How much longer than the statement's own timeout we wait: Snowflake cancels first, and says so."""
+
+# Snowflake's error numbers: https://docs.snowflake.com/en/user-guide/oauth-snowflake-overview#error-codes and
+# https://docs.snowflake.com/en/developer-guide/python-connector; 390318 and 390303 are in snowflake.connector.network.
+TOKEN_REFUSED = {390303, 390318, 390195, 390144}
+ROLE_REFUSED = {390186, 390189}
+CANCELED = {604, 630}
+NOT_AUTHORIZED = {2003, 3001}
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one query may cost."""
+
+    max_rows: int = 200
+    timeout_s: int = 30
+    """Seconds after which Snowflake cancels the statement."""
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Which Snowflake. Host, port and protocol are for a stand-in; Snowflake itself follows from the account."""
+
+    account: str
+    database: str
+    namespace: str
+    warehouse: str | None = None
+    host: str | None = None
+    port: int | None = None
+    protocol: str = "https"
+
+    def arguments(self) -> dict[str, Any]:
+        """As the connector names them."""
+        given = {"account": self.account, "database": self.database, "schema": self.namespace}
+        optional = {"warehouse": self.warehouse, "host": self.host, "port": self.port}
+        return given | {"protocol": self.protocol} | {key: value for key, value in optional.items() if value}
+
+
+class Warehouse(Protocol):
+    """Where guarded queries run."""
+
+    async def run(self, query: GuardedQuery, *, case_id: str, role: str, limits: Limits) -> Rows:
+        """The result, in a role. Raises `Rejected` for a query or user that cannot succeed, else `Retryable`."""
+        ...
+
+
+@dataclass(frozen=True)
+class SnowflakeWarehouse:
+    """Snowflake, as one user. Cheap to make: make one for each question with the user's token."""
+
+    address: Address
+    token: SecretStr
+    executor: Executor | None = None
+    """Threads to wait in; asyncio's own if none is given."""
+    clock: Clock = field(default_factory=SystemClock)
+    connect: Callable[..., Any] | None = None
+    """What opens a connection; the connector if nothing is given."""
+
+    async def run(self, query: GuardedQuery, *, case_id: str, role: str, limits: Limits) -> Rows:
+        """Run the query. See `Warehouse`."""
+        work = partial(self._run, query, case_id=case_id, role=role, limits=limits)
+        try:
+            async with asyncio.timeout(limits.timeout_s + LOGIN_TIMEOUT_S + GRACE_S):
+                return await asyncio.get_running_loop().run_in_executor(self.executor, work)
+        except TimeoutError as error:
+            # The thread goes on until Snowflake ends the statement, which its own timeout makes sure of.
+            raise _unreachable() from error
+
+    def _run(self, query: GuardedQuery, *, case_id: str, role: str, limits: Limits) -> Rows:
+        # The connector takes 0.4 s of CPU to import: only who asks pays.
+        import snowflake.connector
+        from snowflake.connector import errors
+
+        try:
+            connection = (self.connect or snowflake.connector.connect)(**self._arguments(case_id, role, limits))
+            with connection, connection.cursor() as cursor:
+                # Other roles that the user holds must not add rows to what this role sees.
+                cursor.execute("USE SECONDARY ROLES NONE")
+                started = self.clock.monotonic()
+                cursor.execute(query.sql)
+                found = cursor.fetchmany(limits.max_rows + 1)
+                elapsed = self.clock.monotonic() - started
+                columns = _columns(cursor.description, query.output)
+        except errors.Error as error:
+            raise _meaning(error, errors) from error
+        rows = tuple(safe_row(row) for row in found[: limits.max_rows])
+        return Rows(
+            columns=columns,
+            rows=rows,
+            row_count=len(rows),
+            truncated=len(found) > limits.max_rows,
+            sql=query.sql,
+            elapsed_ms=round(elapsed * 1000),
+        )
+
+    def _arguments(self, case_id: str, role: str, limits: Limits) -> dict[str, Any]:
+        return self.address.arguments() | {
+            "authenticator": "oauth",
+            "token": self.token.get_secret_value(),
+            "role": role,
+            "session_parameters": {
+                "QUERY_TAG": case_id,
+                "STATEMENT_TIMEOUT_IN_SECONDS": limits.timeout_s,
+                "TIMEZONE": "UTC",
+                "CLIENT_TELEMETRY_ENABLED": False,
+            },
+            "application": "switchyard",
+            "login_timeout": LOGIN_TIMEOUT_S,
+            "network_timeout": limits.timeout_s + GRACE_S,
+            "client_store_temporary_credential": False,
+            # Otherwise the connector asks the metadata services of three clouds where it runs.
+            "platform_detection_timeout_seconds": 0,
+        }
+
+
+def _columns(description: Any, output: tuple[OutputColumn, ...]) -> tuple[ResultColumn, ...]:
+    from snowflake.connector.constants import FIELD_ID_TO_NAME
+
+    return tuple(
+        ResultColumn(name=meta.name, type=TYPE_NAMES.get(FIELD_ID_TO_NAME[meta.type_code], "other"), unit=expected.unit)
+        for meta, expected in zip(description, output, strict=True)
+    )
+
+
+def _meaning(error: Any, errors: Any) -> Rejected | Retryable:
+    """What an error of the connector means for the task. Its text stays out: it may quote the query."""
+    number = int(error.errno) if str(error.errno).lstrip("-").isdigit() else -1
+    if number in TOKEN_REFUSED:
+        return Rejected("needs_reauth", "the user's warehouse token was not accepted", "grant_ref", "sign in again")
+    if number in ROLE_REFUSED:
+        return Rejected(
+            "role_not_granted",
+            "the warehouse role does not exist or is not granted to the user",
+            "role",
+            "name another",
+        )
+    if number in CANCELED:
+        return Rejected("query_timeout", "the query took too long and was cancelled", remedy="ask for a shorter period")
+    if number in NOT_AUTHORIZED:
+        return Rejected(
+            "not_authorized", f"the role may not read what the query needs (Snowflake error {number})", "role",
+            "ask the warehouse's owner for access",
+        )  # fmt: skip
+    if isinstance(error, errors.ProgrammingError):
+        return Rejected("query_failed", f"Snowflake could not run the query (error {number})", remedy="ask differently")
+    return _unreachable()
+
+
+def _unreachable() -> Retryable:
+    return Retryable(
+        "warehouse_unreachable", "Snowflake did not answer", remedy="check its status page and the network"
+    )

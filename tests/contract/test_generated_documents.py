@@ -1,0 +1,212 @@
+"""What is generated from the catalogue is committed, current, and says what the code does."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from faststream.specification.asyncapi.v3_0_0.schema import ApplicationSchema
+
+from contracts.asyncapi import asyncapi
+from contracts.canonical import canonical, parse
+from contracts.catalogue import CATALOGUE, NODES
+from contracts.digest import NOT_CONTENT, digest_of
+from contracts.errors import InvalidEvent
+from contracts.fields import Json
+from contracts.generate import FOLDER, differing, documents, main, write
+from contracts.topology import consumers
+
+VECTORS: Json = json.loads((FOLDER / "digest-vectors.json").read_text())
+SCHEMAS = sorted(set(documents()) - {"asyncapi.json", "catalogue.json", "digest-vectors.json"})
+ASSERTIONS = {"$ref", "allOf", "anyOf", "const", "enum", "type"}
+
+
+def generated(name: str) -> Json:
+    document: Json = json.loads((FOLDER / name).read_text())
+    return document
+
+
+def subschemas(schema: Any) -> Iterator[Json]:
+    """A schema and every schema inside it."""
+    yield schema
+    for keyword in ("$defs", "properties", "patternProperties"):
+        for inner in schema.get(keyword, {}).values():
+            yield from subschemas(inner)
+    for keyword in ("anyOf", "allOf", "prefixItems"):
+        for inner in schema.get(keyword, []):
+            yield from subschemas(inner)
+    for keyword in ("items", "additionalProperties", "propertyNames"):
+        if isinstance(schema.get(keyword), dict):
+            yield from subschemas(schema[keyword])
+
+
+def resolved(document: Json, reference: str) -> Any:
+    """What a `#/…` reference points at. Raises `KeyError` if it points nowhere."""
+    place: Any = document
+    for part in reference.removeprefix("#/").split("/"):
+        place = place[part]
+    return place
+
+
+def references(value: Any) -> Iterator[str]:
+    if isinstance(value, dict):
+        if isinstance(value.get("$ref"), str):
+            yield value["$ref"]
+        for item in value.values():
+            yield from references(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from references(item)
+
+
+def test_the_committed_files_are_what_the_contracts_generate() -> None:
+    assert differing(FOLDER) == [], "run `python -m contracts.generate` and commit the result"
+
+
+def test_generating_twice_writes_the_same() -> None:
+    assert documents() == documents()
+
+
+def test_check_passes_after_writing_and_names_what_differs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([], tmp_path) == 0
+    assert main(["--check"], tmp_path) == 0
+    (tmp_path / "envelope.json").write_text("{}")
+    (tmp_path / "AgentChosen.v1.json").unlink()
+    (tmp_path / "AgentDismissed.v1.json").write_text("{}")
+    assert main(["--check"], tmp_path) == 1
+    told = capsys.readouterr().out
+    assert [line.split("/")[1].split()[0] for line in told.splitlines() if line.startswith(tmp_path.name)] == [
+        "AgentChosen.v1.json",
+        "AgentDismissed.v1.json",
+        "envelope.json",
+    ]
+    assert "python -m contracts.generate" in told
+
+
+def test_writing_removes_what_no_contract_generates(tmp_path: Path) -> None:
+    write(tmp_path)
+    (tmp_path / "AgentDismissed.v1.json").write_text("{}")
+    write(tmp_path)
+    assert differing(tmp_path) == []
+
+
+def test_there_is_a_schema_for_the_envelope_and_for_every_type_and_version() -> None:
+    assert set(SCHEMAS) == {"envelope.json"} | {f"{name}.v{version}.json" for name, version in CATALOGUE}
+
+
+@pytest.mark.parametrize("name", SCHEMAS)
+def test_a_schema_stands_alone(name: str) -> None:
+    schema = generated(name)
+    assert schema["$schema"] == "https://json-schema.org/draft/2020-12/schema"
+    assert schema["$id"].startswith("urn:switchyard:")
+    for reference in references(schema):
+        assert resolved(schema, reference)
+
+
+@pytest.mark.parametrize("name", [*SCHEMAS, "asyncapi.json"])
+def test_no_contract_has_a_float_anywhere(name: str) -> None:
+    document = generated(name)
+    schemas = document["components"]["schemas"].values() if name == "asyncapi.json" else [document]
+    for schema in schemas:
+        for part in subschemas(schema):
+            assert "number" not in (part["type"] if isinstance(part.get("type"), list) else [part.get("type")])
+            # A schema that asserts nothing would let a float in.
+            assert ASSERTIONS & part.keys(), part
+
+
+@pytest.mark.parametrize("name", SCHEMAS)
+def test_every_integer_has_bounds_that_every_reader_keeps(name: str) -> None:
+    for part in subschemas(generated(name)):
+        if part.get("type") == "integer":
+            assert -(2**53) < part["minimum"] <= part["maximum"] < 2**53
+
+
+@pytest.mark.parametrize("name", SCHEMAS)
+def test_patterns_mean_the_same_in_every_dialect(name: str) -> None:
+    for part in subschemas(generated(name)):
+        for pattern in [part["pattern"]] if "pattern" in part else []:
+            assert pattern.startswith("^")
+            assert pattern.endswith("$")
+            # Rust's \d and \w know all of Unicode, ECMAScript's only ASCII.
+            assert not re.search(r"\\[dDwWsSbB]", pattern)
+
+
+def test_the_asyncapi_document_is_one_to_an_independent_reader() -> None:
+    read = ApplicationSchema.model_validate(generated("asyncapi.json"))
+    assert read.asyncapi == "3.0.0"
+    assert set(read.channels) == {"bus", *NODES}
+
+
+def test_every_reference_of_the_asyncapi_document_resolves() -> None:
+    document = asyncapi()
+    found = list(references(document))
+    assert len(found) > 100
+    for reference in found:
+        assert resolved(document, reference)
+
+
+def test_an_operation_names_only_messages_of_its_channel() -> None:
+    document = asyncapi()
+    for operation in document["operations"].values():
+        channel = operation["channel"]["$ref"]
+        assert all(message["$ref"].startswith(f"{channel}/messages/") for message in operation["messages"])
+
+
+def test_every_queue_is_a_channel_with_its_dead_letter_queue() -> None:
+    channels = generated("asyncapi.json")["channels"]
+    for consumer in consumers():
+        binding = channels[consumer.node]["bindings"]["sqs"]
+        assert channels[consumer.node]["address"] == binding["queue"]["name"] == consumer.queue
+        assert binding["queue"]["redrivePolicy"]["deadLetterQueue"]["name"] == consumer.dead_letter_queue
+        assert binding["deadLetterQueue"]["name"] == consumer.dead_letter_queue
+
+
+def test_every_type_is_a_message_that_somebody_sends_and_somebody_gets() -> None:
+    document = generated("asyncapi.json")
+    assert set(document["components"]["messages"]) == {f"{name}.v{version}" for name, version in CATALOGUE}
+    assert set(document["channels"]["bus"]["messages"]) == set(document["components"]["messages"])
+    for message in document["components"]["messages"].values():
+        assert message["x-flows"]
+
+
+def test_the_catalogue_for_others_is_the_catalogue() -> None:
+    document = generated("catalogue.json")
+    assert [consumer["node"] for consumer in document["consumers"]] == list(NODES)
+    for said in document["types"]:
+        type_ = CATALOGUE[said["type"], said["version"]]
+        assert [(flow["from"], flow["to"]) for flow in said["flows"]] == list(type_.flows)
+        assert (said["stateful"], said["terminal"]) == (type_.stateful, type_.terminal)
+        assert (FOLDER / said["schema"]).exists()
+    assert len(document["types"]) == len(CATALOGUE)
+    for said, consumer in zip(document["consumers"], consumers(), strict=True):
+        assert [(rule["name"], rule["pattern"]) for rule in said["rules"]] == [
+            (rule.name, rule.pattern) for rule in consumer.rules
+        ]
+
+
+def test_there_are_enough_digest_vectors() -> None:
+    assert len(VECTORS["accepted"]) >= 25
+    assert len(VECTORS["refused"]) >= 25
+    assert VECTORS["not_content"] == sorted(NOT_CONTENT)
+    names = [vector["name"] for vector in VECTORS["accepted"] + VECTORS["refused"]]
+    assert len(set(names)) == len(names)
+
+
+@pytest.mark.parametrize("vector", [pytest.param(vector, id=vector["name"]) for vector in VECTORS["accepted"]])
+def test_a_digest_vector_holds(vector: Json) -> None:
+    read = parse(vector["text"])
+    content = {name: value for name, value in read.items() if name not in NOT_CONTENT}
+    assert canonical(content).decode() == vector["canonical"]
+    assert hashlib.sha256(vector["canonical"].encode()).hexdigest() == vector["sha256"] == digest_of(read)
+
+
+@pytest.mark.parametrize("vector", [pytest.param(vector, id=vector["name"]) for vector in VECTORS["refused"]])
+def test_a_text_that_must_be_refused_is(vector: Json) -> None:
+    with pytest.raises(InvalidEvent) as caught:
+        parse(vector["text"])
+    assert caught.value.message == vector["why"]

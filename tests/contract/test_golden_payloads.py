@@ -1,0 +1,103 @@
+"""A golden event of every version ever shipped must be read by today's contracts. See contracts/README.md."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from contracts.canonical import parse
+from contracts.catalogue import CATALOGUE
+from contracts.digest import digest_of
+from contracts.envelope import SOURCE_PREFIX, event_id_for, to_detail
+from contracts.events.upstream import CaseSubmitted
+from contracts.fields import Json
+from contracts.received import addressed, catalogued, payload_of, read_envelope
+
+GOLDEN = Path(__file__).parent / "golden"
+MANIFEST = GOLDEN / "SHA256SUMS"
+FILES = sorted(GOLDEN.glob("*.json"))
+SUBMISSION = GOLDEN / "CaseSubmitted.v1.json"
+
+each_event = pytest.mark.parametrize("path", [pytest.param(path, id=path.stem) for path in FILES if path != SUBMISSION])
+
+
+def read(path: Path) -> Json:
+    return parse(path.read_bytes())
+
+
+def test_every_type_and_version_has_a_golden_event_and_the_other_way_round() -> None:
+    assert {path.stem for path in FILES} == {f"{name}.v{version}" for name, version in CATALOGUE}
+
+
+def test_no_golden_event_was_changed_since_it_was_committed() -> None:
+    lines = [line.split("  ", 1) for line in MANIFEST.read_text().splitlines()]
+    listed = {name: sha256 for sha256, name in lines}
+    there = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in FILES}
+    assert there == listed, "a released event was altered; for a new version add a file and a line to SHA256SUMS"
+
+
+@each_event
+def test_its_digest_holds(path: Path) -> None:
+    event = read(path)
+    assert event["digest"] == digest_of(event)
+
+
+@each_event
+def test_it_passes_every_check_of_its_consumer(path: Path) -> None:
+    event = read(path)
+    body = {"source": SOURCE_PREFIX + event["node_from"], "detail-type": event["type"], "detail": event}
+    envelope, raw = read_envelope(json.dumps(body))
+    type_ = catalogued(envelope)
+    addressed(envelope, type_, envelope.node_to)
+    assert type(payload_of(type_, raw)) is type_.payload
+
+
+@each_event
+def test_it_shows_every_field_that_its_payload_may_have_or_leaves_out_an_optional_one(path: Path) -> None:
+    event = read(path)
+    model = CATALOGUE[event["type"], event["version"]].payload
+    assert event["payload"].keys() <= model.model_fields.keys()
+    assert {name for name, field in model.model_fields.items() if field.is_required()} <= event["payload"].keys()
+
+
+@each_event
+def test_its_artefacts_are_the_bytes_that_it_carries(path: Path) -> None:
+    event = read(path)
+    text = json.dumps(event["payload"]) + json.dumps(event.get("state"))
+    assert all(sha256 in text for sha256 in event["attachments"])
+
+
+@each_event
+def test_it_fits_the_bus(path: Path) -> None:
+    assert json.loads(to_detail(read(path))) == read(path)
+
+
+def test_a_submission_is_read_by_its_contract_and_a_misspelt_field_is_not() -> None:
+    assert CaseSubmitted.model_validate_json(SUBMISSION.read_bytes()).question
+    with pytest.raises(ValidationError, match="Extra inputs"):
+        CaseSubmitted.model_validate(read(SUBMISSION) | {"quesion": "?"})
+
+
+def test_the_golden_events_of_the_answered_case_are_one_chain() -> None:
+    chain = (
+        "CaseOpened",
+        "ChooseAgent",
+        "AgentChosen",
+        "AnswerQuestion",
+        "FindingsReady",
+        "DraftAnswer",
+        "AnswerDrafted",
+        "CloseCase",
+        "CaseClosed",
+    )
+    events = [read(GOLDEN / f"{name}.v1.json") for name in chain]
+    assert events[0]["parents"] == []
+    for cause, event in pairwise(events):
+        assert event["parents"] == [cause["digest"]]
+        assert event["seq"] == cause["seq"] + 1
+        assert event["event_id"] == event_id_for(cause["event_id"], event["node_from"], event["type"])

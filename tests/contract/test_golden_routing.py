@@ -1,0 +1,32 @@
+"""A released graph routes the golden case as it did when the events were committed: ids, digests, seals and all."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from contracts.digest import digest_of
+from contracts.received import receive
+from services.orchestrator.routing import route
+from services.orchestrator.seal import StateSeal
+from tests.unit.contracts.bus_events import delivered, golden
+
+SEAL = StateSeal({"golden": b"a published key, for tests alone"})
+
+
+@pytest.mark.parametrize(
+    ("event", "next_event"),
+    [
+        ("CaseOpened", "ChooseAgent"),
+        ("AgentChosen", "AnswerQuestion"),
+        ("FindingsReady", "DraftAnswer"),
+        ("AnswerDrafted", "CloseCase"),
+    ],
+)
+def test_the_golden_case_is_routed_as_ever(event: str, next_event: str) -> None:
+    (routed,) = route(receive(delivered(golden(event)), node="router"), SEAL)
+    expected = golden(next_event)
+    del expected["occurred_at"], expected["trace"]
+    assert json.loads(json.dumps(routed)) == expected
+    assert digest_of(routed) == expected["digest"]

@@ -1,0 +1,128 @@
+"""The whole stack, once for the session: every service its own process, with a visibility of three seconds."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import threading
+import time
+import uuid
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+import asyncpg
+import pytest
+
+from cli.submissions import submit
+from cli.target import Target
+from local.home import temporary_home
+from local.laptop import VISIBILITY_VARIABLE, plan
+from local.stack import EmbeddedStack
+
+T = TypeVar("T")
+
+
+@dataclass
+class Deployment:
+    """A running stack and how tests talk to it: submissions go in, the audit log comes out."""
+
+    stack: EmbeddedStack
+    loop: asyncio.AbstractEventLoop
+    prefix: str = field(default_factory=lambda: uuid.uuid4().hex[:8])
+
+    @property
+    def target(self) -> Target:
+        """As the CLI sees it."""
+        return Target({**os.environ, **self.stack.exports})
+
+    def control(self, action: Awaitable[T]) -> Future[T]:
+        """Run something on the supervisor's loop."""
+
+        async def run() -> T:
+            return await action
+
+        return asyncio.run_coroutine_threadsafe(run(), self.loop)
+
+    async def do(self, action: Awaitable[T]) -> T:
+        """Run something on the supervisor's loop and wait for it."""
+        return await asyncio.wrap_future(self.control(action))
+
+    def question(self, text: str, **fields: Any) -> dict[str, Any]:
+        """A submission with ids of its own."""
+        return {
+            "tenant": "acme",
+            "idempotency_key": f"{self.prefix}-{uuid.uuid4().hex[:12]}",
+            "session_id": f"session-{self.prefix}",
+            "user_id": "alex@example.com",
+            "question": text,
+            "role": "FIELD_ALL",
+        } | fields
+
+    async def submit(self, details: Sequence[dict[str, Any]], source: str = "upstream.test") -> list[str]:
+        """Publish submissions; the ids of their cases."""
+        return await submit(self.target, details, source=source)
+
+    async def rows(self, sql: str, *arguments: Any, database: str = "SWITCHYARD_AUDIT_DSN") -> list[dict[str, Any]]:
+        """Query the audit log, or the work database, as its owner."""
+        connection = await asyncpg.connect(self.stack.exports[database])
+        try:
+            return [dict(row) for row in await connection.fetch(sql, *arguments)]
+        finally:
+            await connection.close()
+
+    async def until(self, found: Callable[[], Awaitable[T | None]], *, seconds: float, what: str) -> T:
+        """Poll until there is something. Fails the test, saying what was missing."""
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            try:
+                result = await found()
+            except (OSError, asyncpg.PostgresError):
+                result = None  # the database is being restarted under us
+            if result is not None:
+                return result
+            await asyncio.sleep(0.2)
+        pytest.fail(f"not within {seconds} s: {what}")
+
+    async def closed(self, case_ids: Sequence[str], *, seconds: float = 60) -> dict[str, dict[str, Any]]:
+        """Wait until every case has its terminal event; the payloads by case."""
+
+        async def ended() -> dict[str, dict[str, Any]] | None:
+            rows = await self.rows(
+                "select case_id::text, body from audit.transition where terminal and case_id = any($1::uuid[])",
+                case_ids,
+            )
+            if len({row["case_id"] for row in rows}) < len(set(case_ids)):
+                return None
+            return {row["case_id"]: json.loads(row["body"])["detail"]["payload"] for row in rows}
+
+        return await self.until(ended, seconds=seconds, what=f"{len(case_ids)} closed cases")
+
+    async def events(self, case_id: str) -> list[dict[str, Any]]:
+        """The case's events, in order."""
+        rows = await self.rows(
+            "select body from audit.transition where case_id = $1::uuid order by seq, ordinal", case_id
+        )
+        return [json.loads(row["body"])["detail"] for row in rows]
+
+
+@pytest.fixture(scope="session")
+def deployment() -> Iterator[Deployment]:
+    """The stack, started once."""
+    with pytest.MonkeyPatch.context() as patch, temporary_home() as home:
+        patch.setenv(VISIBILITY_VARIABLE, "3")
+        wanted = plan()
+        stack = EmbeddedStack(home, services=wanted.services, prepare=wanted.prepare, simulator=wanted.simulator)
+        loop = asyncio.new_event_loop()
+        thread = threading.Thread(target=loop.run_forever, name="supervisor")
+        thread.start()
+        try:
+            asyncio.run_coroutine_threadsafe(stack.__aenter__(), loop).result(timeout=120)
+            yield Deployment(stack, loop)
+        finally:
+            asyncio.run_coroutine_threadsafe(stack.close(), loop).result(timeout=60)
+            loop.call_soon_threadsafe(loop.stop)
+            thread.join()
+            loop.close()

@@ -1,0 +1,126 @@
+"""Nobody changes the log: not the service, not the reviewer, not the owner."""
+
+from __future__ import annotations
+
+from typing import Any, TypeAlias
+
+import asyncpg
+import pytest
+
+from runtime.database import Pool
+from services.audit.owner import READER, SCHEMA, WRITER, audit_owner, grant
+from services.audit.projection import Transition
+from services.audit.store import AuditStore
+from tests.unit.audit import cases
+
+pytestmark = pytest.mark.integration
+Owner: TypeAlias = "asyncpg.Connection[Any]"
+
+CHANGES = [
+    "update transition set rubric_score = 1",
+    "update transition set opened_on = '2020-01-01'",
+    "delete from transition",
+    "truncate transition",
+    "update {partition} set rubric_score = 1",
+    "delete from {partition}",
+    "truncate {partition}",
+    "truncate transition_default",
+    "update integrity_alarm set reason = ''",
+    "delete from integrity_alarm",
+    "truncate integrity_alarm",
+]
+
+
+@pytest.fixture
+async def partition(store: AuditStore, owner: Owner) -> str:
+    """The partition that holds a recorded row; there is an alarm as well."""
+    await store.record([cases.body(cases.first()), "not json"])
+    return str(await owner.fetchval("select tableoid::regclass from transition"))
+
+
+@pytest.mark.parametrize("change", CHANGES)
+async def test_a_trigger_refuses_every_change_even_to_the_owner(owner: Owner, partition: str, change: str) -> None:
+    with pytest.raises(asyncpg.RaiseError, match="append-only"):
+        await owner.execute(change.format(partition=partition))
+
+
+@pytest.mark.parametrize("change", CHANGES)
+async def test_the_trigger_holds_in_a_session_that_calls_itself_a_replica(
+    owner: Owner, partition: str, change: str
+) -> None:
+    await owner.execute("set session_replication_role = replica")
+
+    with pytest.raises(asyncpg.RaiseError, match="append-only"):
+        await owner.execute(change.format(partition=partition))
+
+
+@pytest.mark.parametrize("role", [WRITER, READER])
+@pytest.mark.parametrize(
+    "change", [*CHANGES, "drop table integrity_alarm", "alter table transition disable trigger all"]
+)
+async def test_the_roles_lack_the_right_to_change_anything(
+    owner: Owner, partition: str, role: str, change: str
+) -> None:
+    await owner.execute(f"set role {role}")
+
+    with pytest.raises(asyncpg.InsufficientPrivilegeError):
+        await owner.execute(change.format(partition=partition))
+
+
+async def test_the_writer_cannot_say_when_a_row_was_recorded(writer: Pool) -> None:
+    with pytest.raises(asyncpg.InsufficientPrivilegeError):
+        await writer.execute(
+            "insert into integrity_alarm (kind, reason, body_sha256, recorded_at) values ('malformed', '', '', now())"
+        )
+    with pytest.raises(asyncpg.InsufficientPrivilegeError):
+        await writer.execute(
+            "insert into transition (opened_on, event_id, recorded_at) values (now(), gen_random_uuid(), now())"
+        )
+
+
+async def test_the_reviewer_cannot_write(owner: Owner) -> None:
+    await owner.execute(f"set role {READER}")
+
+    for statement in (
+        "insert into transition (opened_on, event_id) values (now(), gen_random_uuid())",
+        "insert into integrity_alarm (kind, reason, body_sha256) values ('malformed', '', '')",
+        "select ensure_partitions(1)",
+    ):
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+            await owner.execute(statement)
+
+
+async def test_the_insert_writes_every_column_but_the_database_s_own(owner: Owner) -> None:
+    columns = await owner.fetch(
+        "select column_name from information_schema.columns"
+        " where table_schema = $1 and table_name = 'transition' order by ordinal_position",
+        SCHEMA,
+    )
+
+    assert {row["column_name"] for row in columns} - {"recorded_at"} == set(Transition._fields)
+
+
+async def test_every_table_column_and_view_says_what_it_is(owner: Owner) -> None:
+    silent = await owner.fetch(
+        """
+        select c.relname, a.attname
+        from pg_class c
+        join pg_attribute a on a.attrelid = c.oid and (a.attnum > 0 and not a.attisdropped)
+        where c.relnamespace = 'audit'::regnamespace and c.relkind in ('r', 'p') and not c.relispartition
+          and c.relname <> 'migration' and col_description(c.oid, a.attnum) is null
+        union all
+        select c.relname, null from pg_class c
+        where c.relnamespace = 'audit'::regnamespace and c.relkind in ('r', 'p', 'v') and c.relname <> 'migration'
+          and obj_description(c.oid, 'pg_class') is null
+        """
+    )
+
+    assert silent == []
+
+
+async def test_granting_again_changes_nothing(owner: Owner, store: AuditStore) -> None:
+    await grant(owner)
+    await grant(owner)
+
+    assert (await store.record([cases.body(cases.first())])).inserted == 1
+    assert (audit_owner().schema, audit_owner().role) == (SCHEMA, WRITER)

@@ -1,0 +1,104 @@
+"""Months, made ahead."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any, TypeAlias
+
+import asyncpg
+import pytest
+import structlog
+
+from services.audit.reader import AuditReader
+from services.audit.store import AuditStore
+from services.audit.upkeep import make_partitions
+from tests.unit.audit import cases
+
+pytestmark = pytest.mark.integration
+Owner: TypeAlias = "asyncpg.Connection[Any]"
+
+
+def month(ahead: int, *, of: datetime | None = None) -> datetime:
+    """The first moment of the month that is `ahead` months after this one."""
+    today = of or datetime.now(UTC)
+    years, index = divmod(today.month - 1 + ahead, 12)
+    return datetime(today.year + years, index + 1, 1, tzinfo=UTC)
+
+
+async def where(owner: Owner, event: dict[str, Any]) -> str:
+    return str(await owner.fetchval("select tableoid::regclass from transition where event_id = $1", event["event_id"]))
+
+
+async def test_the_last_moment_of_a_month_and_the_first_of_the_next_lie_apart(store: AuditStore, owner: Owner) -> None:
+    midnight = month(1)
+    before = cases.first(1, opened=midnight - timedelta(microseconds=1))
+    after = cases.first(2, opened=midnight)
+
+    await store.record(cases.bodies([before, after]))
+
+    assert await where(owner, before) == f"transition_{month(0):%Y_%m}"
+    assert await where(owner, after) == f"transition_{midnight:%Y_%m}"
+
+
+async def test_a_case_across_midnight_stays_in_one_partition(
+    store: AuditStore, reader: AuditReader, owner: Owner
+) -> None:
+    events = cases.answered(opened=month(1) - timedelta(milliseconds=600))
+
+    await store.record(cases.bodies(events))
+
+    assert events[-1]["occurred_at"][:10] != events[0]["occurred_at"][:10]
+    assert {await where(owner, event) for event in events} == {f"transition_{month(0):%Y_%m}"}
+    assert (await reader.counts()).unplanned == 0
+
+
+async def test_a_month_without_a_partition_is_caught_and_is_an_alarm(
+    store: AuditStore, reader: AuditReader, owner: Owner
+) -> None:
+    early = cases.first(opened=datetime(2019, 5, 5, tzinfo=UTC))
+
+    with structlog.testing.capture_logs() as logged:
+        await store.record([cases.body(early)])
+
+    assert await where(owner, early) == "transition_default"
+    assert [(line["event"], line["alarm"], line["rows"]) for line in logged] == [("partition.missing", "partition", 1)]
+    assert (await reader.counts()).unplanned == 1
+
+
+async def test_the_service_makes_the_coming_months_and_makes_them_append_only(store: AuditStore, owner: Owner) -> None:
+    assert await store.ensure_partitions() == []
+
+    made = await store.ensure_partitions(5)
+
+    assert made == [(f"transition_{month(ahead):%Y_%m}", "created") for ahead in (4, 5)]
+    event = cases.first(opened=month(5))
+    await store.record([cases.body(event)])
+    assert await where(owner, event) == f"transition_{month(5):%Y_%m}"
+    await owner.execute("set session_replication_role = replica")
+    for change in ("update {} set seq = 1", "delete from {}", "truncate {}"):
+        with pytest.raises(asyncpg.RaiseError, match="append-only"):
+            await owner.execute(change.format(f"transition_{month(5):%Y_%m}"))
+
+
+async def test_a_month_whose_rows_are_in_the_default_partition_already_is_an_alarm(store: AuditStore) -> None:
+    await store.record([cases.body(cases.first(opened=month(5)))])
+
+    with structlog.testing.capture_logs() as logged:
+        complete = await make_partitions(store)
+        blocked = await store.ensure_partitions(5)
+
+    assert complete
+    assert logged == []
+    assert blocked == [(f"transition_{month(4):%Y_%m}", "created"), (f"transition_{month(5):%Y_%m}", "blocked")]
+
+
+async def test_writing_goes_on_while_a_long_read_delays_a_new_partition(store: AuditStore, owner: Owner) -> None:
+    async with owner.transaction(isolation="repeatable_read", readonly=True):
+        await owner.fetchval("select count(*) from transition")
+
+        made = await store.ensure_partitions(4)
+        recorded = await store.record([cases.body(cases.first())])
+
+    assert made == [(f"transition_{month(4):%Y_%m}", "busy")]
+    assert recorded.inserted == 1
+    assert await store.ensure_partitions(4) == [(f"transition_{month(4):%Y_%m}", "created")]

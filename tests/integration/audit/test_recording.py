@@ -1,0 +1,147 @@
+"""Events arrive in any order, any number of times, in any company, and each is one row."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from typing import Any, TypeAlias
+
+import asyncpg
+import pytest
+import structlog
+
+from services.audit.reader import AuditReader
+from services.audit.store import AuditStore, Recorded
+from tests.unit.audit import cases
+
+pytestmark = pytest.mark.integration
+Owner: TypeAlias = "asyncpg.Connection[Any]"
+
+
+@pytest.mark.parametrize("seed", range(4))
+async def test_duplicates_in_any_order_and_any_batches_become_one_row_each(
+    store: AuditStore, reader: AuditReader, seed: int
+) -> None:
+    dice = random.Random(seed)
+    texts = [text for number in range(4) for text in cases.bodies(cases.answered(number))] * 3
+    dice.shuffle(texts)
+    size = dice.choice([1, 7, 50, 200])
+
+    results = [await store.record(texts[start : start + size]) for start in range(0, len(texts), size)]
+
+    assert sum(result.inserted for result in results) == 36
+    assert sum(result.duplicates for result in results) == 72
+    counts = await reader.counts()
+    assert (counts.transitions, counts.events, counts.cases) == (36, 36, 4)
+    assert (counts.outcomes, counts.alarms, counts.unplanned) == ({"answered": 4}, {}, 0)
+    assert (await reader.verify()).ok
+
+
+async def test_workers_that_write_the_same_batch_at_once_write_it_once(store: AuditStore, reader: AuditReader) -> None:
+    texts = [text for number in range(5) for text in cases.bodies(cases.answered(number))]
+    backwards = texts[::-1]
+
+    results = await asyncio.gather(*(store.record(batch) for batch in (texts, backwards, texts, backwards)))
+
+    assert sum(result.inserted for result in results) == len(texts)
+    assert (await reader.counts()).transitions == len(texts)
+
+
+async def test_the_text_is_stored_verbatim_and_the_columns_are_as_it_says(store: AuditStore, owner: Owner) -> None:
+    text = cases.body(cases.answered()[6])
+
+    await store.record([text])
+
+    row = await owner.fetchrow("select * from transition")
+    assert row is not None
+    assert row["body"] == text
+    assert (row["node_from"], row["node_to"], row["transition"]) == ("drafter", "router", "AnswerDrafted")
+    assert (row["model_id"], row["latency_ms"], row["rubric_score"]) == ("claude-test", 812, 8_750)
+    assert row["recorded_at"] > row["event_ts"]
+
+
+async def test_the_same_id_with_another_content_is_an_integrity_alarm(
+    store: AuditStore, reader: AuditReader, owner: Owner
+) -> None:
+    genuine = cases.first()
+    forged = cases.rewritten(genuine, session_id="s-2")
+    await store.record([cases.body(genuine)])
+
+    result = await store.record([cases.body(forged)])
+
+    assert result == Recorded(inserted=0, duplicates=1, alarms=1)
+    (alarm,) = await reader.alarms()
+    assert (alarm.kind, alarm.event_id, alarm.case_id) == (
+        "duplicate_differs",
+        genuine["event_id"],
+        genuine["case_id"],
+    )
+    assert alarm.body == cases.body(forged)
+    assert await owner.fetchval("select transcript_hash from transition") == genuine["digest"]
+
+
+async def test_two_contents_under_one_id_in_one_batch_raise_the_alarm_for_one(
+    store: AuditStore, reader: AuditReader
+) -> None:
+    genuine = cases.first()
+    forged = cases.rewritten(genuine, session_id="s-2")
+
+    result = await store.record([cases.body(genuine), cases.body(forged), cases.body(genuine)])
+
+    assert (result.inserted, result.alarms) == (1, 1)
+    assert (await reader.counts()).alarms == {"duplicate_differs": 1}
+
+
+async def test_poison_in_a_batch_is_kept_as_alarms_and_stops_no_row(store: AuditStore, reader: AuditReader) -> None:
+    events = cases.answered()
+    poison = [
+        "not json",
+        '{"a": "\x00\ud800"}',
+        cases.body(cases.first(1) | {"seq": 3}),
+        cases.body(cases.first(2), source="switchyard.drafter"),
+        cases.body(cases.rewritten(cases.first(3), opened_on="2026-02-31")),
+    ]
+    batch = [text for pair in zip(cases.bodies(events), [*poison, *poison], strict=False) for text in pair]
+
+    result = await store.record(batch)
+
+    assert (result.inserted, result.refused) == (9, ())
+    counts = await reader.counts()
+    assert counts.transitions == 9
+    assert counts.alarms == {"digest_mismatch": 1, "forged_source": 1, "malformed": 3}
+    assert {alarm.body for alarm in await reader.alarms()} == {*poison[2:], "not json", '{"a": "\\x00\\ud800"}'}
+
+
+async def test_an_alarm_is_logged_once_however_often_it_is_delivered(store: AuditStore) -> None:
+    altered = cases.first() | {"seq": 3}
+
+    with structlog.testing.capture_logs() as logged:
+        first = await store.record([cases.body(altered)])
+        again = await store.record([cases.body(altered), cases.body(altered)])
+
+    assert (first.alarms, again.alarms) == (1, 0)
+    (line,) = [entry for entry in logged if entry["event"] == "integrity.alarm"]
+    assert (line["alarm"], line["kind"], line["field"]) == ("integrity", "digest_mismatch", "digest")
+    assert line["case_id"] == altered["case_id"]
+
+
+async def test_an_unknown_type_is_in_the_log_and_in_the_alarms(store: AuditStore, reader: AuditReader) -> None:
+    events = cases.answered()[:2]
+    unknown = cases.renamed(events[1], events[0], type="QuestionPondered")
+
+    result = await store.record(cases.bodies([events[0], unknown]))
+
+    assert (result.inserted, result.alarms) == (2, 1)
+    assert (await reader.counts()).alarms == {"unknown_type": 1}
+
+
+async def test_a_row_that_the_database_refuses_stops_no_other(
+    store: AuditStore, reader: AuditReader, owner: Owner
+) -> None:
+    await owner.execute("alter table transition add constraint no_poison check (tenant <> 'poison')")
+    texts = [cases.body(cases.first(0)), cases.body(cases.first(1, tenant="poison")), cases.body(cases.first(2))]
+
+    result = await store.record(texts)
+
+    assert (result.inserted, result.duplicates, result.refused) == (2, 0, (1,))
+    assert (await reader.counts()).transitions == 2

@@ -1,0 +1,78 @@
+"""The infrastructure of the integration tests: real servers, started once a session, when a test first asks."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack
+
+import asyncpg
+import pytest
+from aiobotocore.config import AioConfig
+from aiobotocore.session import AioSession, get_session
+
+from runtime.database import Pool, connect_pool
+from tests.integration.cloud import Cloud, Tap
+from tests.integration.infrastructure import Infrastructure, Owner, running_infrastructure
+
+PoolFor = Callable[[str], Awaitable[Pool]]
+
+
+@pytest.fixture(scope="session")
+def infrastructure() -> Iterator[Infrastructure]:
+    """PostgreSQL and the AWS emulator."""
+    with running_infrastructure() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def aws_session() -> AioSession:
+    """Keeps botocore's service models, which take longer to read than most tests to run."""
+    return get_session()
+
+
+@pytest.fixture
+def aws(infrastructure: Infrastructure, monkeypatch: pytest.MonkeyPatch) -> None:
+    """This process's environment as a service of the stack has it."""
+    for name, value in infrastructure.environment.items():
+        monkeypatch.setenv(name, value)
+
+
+@pytest.fixture
+async def cloud(aws: None, aws_session: AioSession) -> AsyncIterator[Cloud]:
+    """The bus, the queues and the bucket."""
+    config = AioConfig(s3={"addressing_style": "path"})
+    async with AsyncExitStack() as stack:
+        clients = [
+            await stack.enter_async_context(aws_session.create_client(service, config=config))
+            for service in ("events", "sqs", "s3")
+        ]
+        yield Cloud(*clients)
+
+
+@pytest.fixture
+async def tap(cloud: Cloud) -> AsyncIterator[Tap]:
+    """All that is published while the test runs."""
+    opened = await Tap.open(cloud)
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture
+async def pool_for(infrastructure: Infrastructure) -> AsyncIterator[PoolFor]:
+    """Connects to the work database as a consumer's role, in its schema."""
+    async with AsyncExitStack() as stack:
+
+        async def connect(role: str) -> Pool:
+            pool = await connect_pool(infrastructure.role_url(role), schema=role)
+            stack.push_async_callback(pool.close)
+            return pool
+
+        yield connect
+
+
+@pytest.fixture
+async def owner(infrastructure: Infrastructure) -> AsyncIterator[Owner]:
+    """The work database as its owner, to look behind the code's back."""
+    connection = await asyncpg.connect(infrastructure.owner_url())
+    yield connection
+    await connection.close()

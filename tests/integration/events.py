@@ -1,0 +1,122 @@
+"""Authentic events of one case, as the services would write them, and the bodies in which they arrive."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import uuid
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from contracts.derive import derive, stamp
+from contracts.digest import digest_of
+from contracts.envelope import SOURCE_PREFIX, Envelope, finish
+from contracts.events.desk import CaseOpened
+from contracts.events.router import AnswerQuestion
+from contracts.fields import Artefact, Attachment, Budget, Contract, Json
+from runtime.clock import timestamp
+
+NODE = "text_to_sql"
+MARKER = "Zanzibar-4711"
+"""Stands in every question, state and finding of these tests: it must not turn up where payload text may not."""
+
+
+def fresh_id() -> str:
+    """An id that no other test uses."""
+    return str(uuid.uuid4())
+
+
+def envelope_of(event: Json) -> Envelope:
+    """An event's envelope, as a consumer reads it."""
+    return Envelope.model_validate_json(json.dumps(event))
+
+
+def question(text: str = f"How deep is {MARKER}?") -> tuple[Artefact, Attachment]:
+    """An artefact about nobody, inline."""
+    data = text.encode()
+    sha256 = hashlib.sha256(data).hexdigest()
+    artefact = Artefact(name="question", sha256=sha256, size=len(data), media_type="text/plain")
+    return artefact, Attachment(inline=base64.b64encode(data).decode())
+
+
+def opened(case_id: str | None = None) -> Json:
+    """The first event of a case of its own."""
+    case_id = case_id or fresh_id()
+    now = datetime.now(UTC)
+    asked, place = question()
+    return finish(
+        {
+            "event_id": str(uuid.uuid5(uuid.UUID(case_id), "CaseOpened")),
+            "type": "CaseOpened",
+            "version": 1,
+            "tenant": "acme",
+            "case_id": case_id,
+            "session_id": f"session-{case_id}",
+            "opened_on": now.date().isoformat(),
+            "graph_version": "assist/1",
+            "seq": 0,
+            "ordinal": 0,
+            "siblings": 1,
+            "node_from": "desk",
+            "node_to": "router",
+            "parents": [],
+            "occurred_at": timestamp(now),
+            "trace": {},
+            "case_deadline": timestamp(now + timedelta(minutes=15)),
+            "budget": {"attempts": 3, "tokens": 0},
+            "principal": {"sub": "service:upstream.tests", "tenant": "acme", "scopes": [], "act": []},
+            "payload": CaseOpened(
+                playbook="assist", question=asked, agent=NODE, submitted_by="upstream.tests"
+            ).model_dump(mode="json", exclude_none=True),
+            "attachments": {asked.sha256: place.model_dump(exclude_none=True)},
+        }
+    )
+
+
+def command(
+    case_id: str | None = None,
+    *,
+    payload: Contract | None = None,
+    node: str = NODE,
+    attempts: int = 3,
+    time_limit_ms: int | None = None,
+    note: str = MARKER,
+) -> Json:
+    """A command that the router gives to `node`. `note` is part of its state, and so of its digest."""
+    asked, place = question()
+    event = derive(
+        envelope_of(opened(case_id)),
+        payload or AnswerQuestion(question=asked),
+        node_from="router",
+        node_to=node,
+        state={"step": "specialist", "node": node, "note": note},
+        state_seal="local.1.0123456789abcdef",
+        attachments={asked.sha256: place},
+        time_limit_ms=time_limit_ms,
+        budget=Budget(attempts=attempts),
+    )
+    return stamp(event, occurred_at=timestamp(datetime.now(UTC)), trace={})
+
+
+def rewritten(event: Json, **changes: Any) -> Json:
+    """The event with other fields and the digest that belongs to them: authentic, whatever it says."""
+    changed = {name: value for name, value in (event | changes).items() if name != "digest"}
+    return changed | {"digest": digest_of(changed)}
+
+
+def bus_body(event: Json, *, source: str | None = None, detail_type: str | None = None) -> str:
+    """The SQS body that EventBridge makes of an event."""
+    return json.dumps(
+        {
+            "version": "0",
+            "id": fresh_id(),
+            "detail-type": detail_type or event["type"],
+            "source": source or SOURCE_PREFIX + event["node_from"],
+            "account": "000000000000",
+            "time": "2026-07-01T12:00:00Z",
+            "region": "us-east-1",
+            "resources": [],
+            "detail": event,
+        }
+    )

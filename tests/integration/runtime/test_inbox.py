@@ -1,0 +1,269 @@
+"""Work has one outcome: what the inbox grants, and to whom."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator
+
+import asyncpg
+import pytest
+
+from contracts.envelope import Envelope
+from runtime.database import Pool
+from runtime.errors import LeaseLost
+from runtime.inbox import Busy, Claim, Conflict, Done, Granted, Inbox
+from tests.integration.conftest import PoolFor
+from tests.integration.events import NODE, command, envelope_of, fresh_id
+from tests.integration.infrastructure import Infrastructure, Owner
+
+pytestmark = pytest.mark.integration
+
+LEASE_S = 30.0
+OUTCOME = [{"type": "FindingsReady", "payload": {"rows": 3}}]
+OTHER = [{"type": "TaskFailed", "payload": {"code": "late"}}]
+
+
+@pytest.fixture
+async def pool(pool_for: PoolFor) -> Pool:
+    return await pool_for(NODE)
+
+
+@pytest.fixture
+async def inbox(pool: Pool) -> AsyncIterator[Inbox]:
+    inbox = Inbox(pool, lease_s=LEASE_S)
+    yield inbox
+    await inbox.close()
+
+
+@pytest.fixture
+async def another(pool_for: PoolFor) -> AsyncIterator[Inbox]:
+    """The inbox of a second worker of the same consumer."""
+    inbox = Inbox(await pool_for(NODE), lease_s=LEASE_S)
+    yield inbox
+    await inbox.close()
+
+
+@pytest.fixture
+def task() -> Envelope:
+    return envelope_of(command())
+
+
+async def granted(inbox: Inbox, task: Envelope) -> Granted:
+    claim = await inbox.claim(task)
+    assert isinstance(claim, Granted), claim
+    return claim
+
+
+async def expire(owner: Owner, task: Envelope) -> None:
+    """Let the lease end, as if its worker had been killed long ago."""
+    await owner.execute(
+        "update text_to_sql.inbox set lease_until = clock_timestamp() - interval '1 s' where event_id = $1",
+        task.event_id,
+    )
+
+
+async def test_the_first_claim_is_granted_with_the_first_token(inbox: Inbox, task: Envelope) -> None:
+    assert await inbox.claim(task) == Granted(task.event_id, token=1, claims=1, failures=0, last_error=None)
+
+
+async def test_a_second_claim_while_the_lease_runs_is_told_for_how_long(
+    inbox: Inbox, another: Inbox, task: Envelope
+) -> None:
+    await granted(inbox, task)
+    claim = await another.claim(task)
+    assert isinstance(claim, Busy)
+    assert LEASE_S - 5 < claim.seconds <= LEASE_S
+
+
+async def test_after_completion_a_claim_finds_the_stored_outcome(inbox: Inbox, another: Inbox, task: Envelope) -> None:
+    assert await inbox.complete(await granted(inbox, task), OUTCOME) == OUTCOME
+    assert await another.claim(task) == Done(OUTCOME)
+
+
+async def test_the_outcome_is_found_long_after_the_lease(
+    inbox: Inbox, another: Inbox, task: Envelope, owner: Owner
+) -> None:
+    await inbox.complete(await granted(inbox, task), OUTCOME)
+    await expire(owner, task)
+    assert await another.claim(task) == Done(OUTCOME)
+
+
+async def test_an_expired_lease_is_granted_again_with_a_higher_token(
+    inbox: Inbox, another: Inbox, task: Envelope, owner: Owner
+) -> None:
+    first = await granted(inbox, task)
+    await expire(owner, task)
+    second = await granted(another, task)
+    assert second.token > first.token
+    assert second.claims == 2
+    assert second.failures == 0
+
+
+async def test_a_late_completion_changes_nothing_and_gets_the_winners_outcome(
+    inbox: Inbox, another: Inbox, task: Envelope, owner: Owner
+) -> None:
+    late = await granted(inbox, task)
+    await expire(owner, task)
+    await another.complete(await granted(another, task), OUTCOME)
+    assert await inbox.complete(late, OTHER) == OUTCOME
+    assert await another.claim(task) == Done(OUTCOME)
+
+
+async def test_a_late_completion_before_the_winner_has_finished_is_refused(
+    inbox: Inbox, another: Inbox, task: Envelope, owner: Owner
+) -> None:
+    late = await granted(inbox, task)
+    await expire(owner, task)
+    winner = await granted(another, task)
+    with pytest.raises(LeaseLost):
+        await inbox.complete(late, OTHER)
+    assert await another.complete(winner, OUTCOME) == OUTCOME
+
+
+async def test_completing_twice_keeps_the_first_outcome(inbox: Inbox, task: Envelope) -> None:
+    claim = await granted(inbox, task)
+    await inbox.complete(claim, OUTCOME)
+    assert await inbox.complete(claim, OTHER) == OUTCOME
+
+
+async def test_the_same_id_with_another_digest_is_a_conflict(inbox: Inbox, task: Envelope) -> None:
+    await granted(inbox, task)
+    forged = task.model_copy(update={"digest": "0" * 64})
+    assert await inbox.claim(forged) == Conflict(task.digest)
+
+
+async def test_another_digest_is_a_conflict_even_after_completion_and_expiry(
+    inbox: Inbox, task: Envelope, owner: Owner
+) -> None:
+    forged = task.model_copy(update={"digest": "0" * 64})
+    claim = await granted(inbox, task)
+    await expire(owner, task)
+    assert isinstance(await inbox.claim(forged), Conflict)
+    await inbox.complete(claim, OUTCOME)
+    assert isinstance(await inbox.claim(forged), Conflict)
+
+
+async def test_of_two_copies_in_one_batch_one_is_granted_and_the_other_waits(inbox: Inbox, task: Envelope) -> None:
+    claims = await asyncio.gather(inbox.claim(task), inbox.claim(task))
+    assert sorted(type(claim).__name__ for claim in claims) == ["Busy", "Granted"]
+
+
+async def test_of_two_events_with_one_id_in_one_batch_at_most_one_is_granted(inbox: Inbox, task: Envelope) -> None:
+    forged = task.model_copy(update={"digest": "0" * 64})
+    first, second = await asyncio.gather(inbox.claim(task), inbox.claim(forged))
+    assert isinstance(first, Granted)
+    assert isinstance(second, Busy)
+    assert isinstance(await inbox.claim(forged), Conflict)
+
+
+async def test_renewing_prolongs_the_lease(inbox: Inbox, another: Inbox, task: Envelope, owner: Owner) -> None:
+    claim = await granted(inbox, task)
+    await owner.execute(
+        "update text_to_sql.inbox set lease_until = clock_timestamp() + interval '1 s' where event_id = $1",
+        task.event_id,
+    )
+    await inbox.renew(claim)
+    busy = await another.claim(task)
+    assert isinstance(busy, Busy)
+    assert busy.seconds > LEASE_S - 5
+
+
+async def test_a_lease_that_was_taken_over_cannot_be_renewed(
+    inbox: Inbox, another: Inbox, task: Envelope, owner: Owner
+) -> None:
+    lost = await granted(inbox, task)
+    await expire(owner, task)
+    await granted(another, task)
+    with pytest.raises(LeaseLost):
+        await inbox.renew(lost)
+
+
+async def test_a_completed_task_cannot_be_renewed(inbox: Inbox, task: Envelope) -> None:
+    claim = await granted(inbox, task)
+    await inbox.complete(claim, OUTCOME)
+    with pytest.raises(LeaseLost):
+        await inbox.renew(claim)
+
+
+async def test_a_failure_is_counted_and_frees_the_task_at_once(inbox: Inbox, another: Inbox, task: Envelope) -> None:
+    assert await inbox.fail(await granted(inbox, task), "throttled: too many requests") == 1
+    again = await granted(another, task)
+    assert (again.failures, again.last_error) == (1, "throttled: too many requests")
+    assert await another.fail(again, "throttled: still") == 2
+
+
+async def test_a_late_worker_cannot_count_a_failure(inbox: Inbox, another: Inbox, task: Envelope, owner: Owner) -> None:
+    late = await granted(inbox, task)
+    await expire(owner, task)
+    await granted(another, task)
+    with pytest.raises(LeaseLost):
+        await inbox.fail(late, "timeout: late")
+    progress = await another.peek(task.event_id)
+    assert progress is not None
+    assert progress.failures == 0
+
+
+async def test_what_never_started_is_unknown_and_what_did_is_described(inbox: Inbox, task: Envelope) -> None:
+    assert await inbox.peek(task.event_id) is None
+    await granted(inbox, task)
+    progress = await inbox.peek(task.event_id)
+    assert progress is not None
+    assert (progress.outputs, progress.claims, progress.failures) == (None, 1, 0)
+    assert progress.leased_for > 0
+
+
+async def test_of_500_claims_of_200_tasks_by_two_workers_each_task_is_granted_once(
+    inbox: Inbox, another: Inbox
+) -> None:
+    tasks = [envelope_of(command(fresh_id())) for _ in range(200)]
+    order = [tasks[index * 37 % 200] for index in range(500)]
+    claims = await asyncio.gather(*((inbox, another)[index % 2].claim(task) for index, task in enumerate(order)))
+    grants = Counter(claim.event_id for claim in claims if isinstance(claim, Granted))
+    assert grants == {task.event_id: 1 for task in tasks}
+    assert {type(claim) for claim in claims} == {Granted, Busy}
+
+
+async def test_two_workers_that_race_for_expired_leases_and_outcomes_agree_on_one_outcome_each(
+    inbox: Inbox, another: Inbox, owner: Owner
+) -> None:
+    tasks = [envelope_of(command(fresh_id())) for _ in range(50)]
+    stale = [await granted(inbox, task) for task in tasks]
+    await owner.execute("update text_to_sql.inbox set lease_until = clock_timestamp() where outputs is null")
+
+    async def finish_late(claim: Granted) -> object:
+        try:
+            return await inbox.complete(claim, OTHER)
+        except LeaseLost:
+            return None
+
+    async def take_over(task: Envelope) -> object:
+        claim = await another.claim(task)
+        return await another.complete(claim, OUTCOME) if isinstance(claim, Granted) else None
+
+    # In opposite orders, so that statements of both workers meet on the same rows.
+    await asyncio.gather(*(finish_late(claim) for claim in reversed(stale)), *(take_over(task) for task in tasks))
+    ends: list[Claim] = [await inbox.claim(task) for task in tasks]
+    assert all(end in (Done(OUTCOME), Done(OTHER)) for end in ends), ends
+
+
+async def test_claims_completions_and_renewals_made_together_share_statements(
+    infrastructure: Infrastructure,
+) -> None:
+    statements: list[str] = []
+
+    async def listen(connection: Owner) -> None:
+        connection.add_query_logger(lambda query: statements.append(query.query))
+
+    pool = await asyncpg.create_pool(
+        infrastructure.role_url(NODE), min_size=1, max_size=4, setup=listen, server_settings={"search_path": NODE}
+    )
+    inbox = Inbox(pool, lease_s=LEASE_S)
+    tasks = [envelope_of(command(fresh_id())) for _ in range(100)]
+    claims = await asyncio.gather(*(granted(inbox, task) for task in tasks))
+    await asyncio.gather(*(inbox.renew(claim) for claim in claims))
+    await asyncio.gather(*(inbox.complete(claim, OUTCOME) for claim in claims))
+    await inbox.close()
+    await pool.close()
+    ours = [statement for statement in statements if "inbox" in statement]
+    assert len(ours) == 6, "two full batches of fifty for each of the three"

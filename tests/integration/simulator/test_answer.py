@@ -1,0 +1,215 @@
+"""From a prompt to a reply: matching, steps, captures, structured output, and the honest answer without a rule."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from local.simulator.answer import NO_RULE, Answer, answer
+from local.simulator.exchange import BadRequest, Prompt, Text, ToolCall, Transcript
+from local.simulator.script import Rule
+
+
+def rules(*given: dict[str, Any]) -> list[Rule]:
+    return [Rule.model_validate({"name": f"rule {number}", **one}) for number, one in enumerate(given)]
+
+
+def asked(
+    *messages: tuple[str, ...],
+    system: str = "",
+    model: str = "m",
+    tools: tuple[str, ...] = (),
+    wants_json: bool = False,
+    max_tokens: int | None = None,
+) -> Prompt:
+    transcript = Transcript()
+    transcript.system(system)
+    for kind, *parts in messages:
+        getattr(transcript, kind)(*parts)
+    return transcript.prompt(
+        wire="bedrock", model=model, stream=False, tools=tools, wants_json=wants_json, max_tokens=max_tokens
+    )
+
+
+def said(found: Answer) -> str:
+    (block,) = found.reply.blocks
+    assert isinstance(block, Text)
+    return block.text
+
+
+def called(found: Answer) -> ToolCall:
+    (block,) = found.reply.blocks
+    assert isinstance(block, ToolCall)
+    return block
+
+
+def test_the_first_rule_that_fits_answers() -> None:
+    script = rules(
+        {"when": {"user": "weather"}, "reply": {"text": "rain"}}, {"when": {}, "reply": {"text": "anything"}}
+    )
+    assert said(answer(script, asked(("user", "the WEATHER, please")))) == "rain"
+    assert said(answer(script, asked(("user", "the time, please")))) == "anything"
+
+
+def test_without_a_rule_the_reply_says_that_there_is_none() -> None:
+    found = answer(rules({"when": {"user": "weather"}, "reply": {"text": "rain"}}), asked(("user", "time?")))
+    assert (said(found), found.rule, found.problem) == (NO_RULE, None, "no rule fits")
+
+
+def test_without_a_rule_no_structured_output_is_made_up() -> None:
+    found = answer([], asked(("user", "time?"), tools=("final_result",), wants_json=True))
+    assert said(found) == NO_RULE
+    assert found.reply.stop == "end"
+
+
+@pytest.mark.parametrize(
+    ("when", "fits"),
+    [
+        ({"model": "us.anthropic.*"}, True),
+        ({"model": "gpt-*"}, False),
+        ({"wire": "openai"}, False),
+        ({"system": "careful"}, True),
+        ({"system": "last words"}, False),
+        ({"user": "first words"}, False),
+        ({"prompt": "first words"}, True),
+        ({"prompt": {"contains": ["careful", "last words"]}}, True),
+        ({"prompt": {"contains": ["careful", "absent"]}}, False),
+        ({"tools": ["a", "b"]}, True),
+        ({"tools": ["c"]}, False),
+    ],
+)
+def test_every_condition_must_hold(when: dict[str, Any], fits: bool) -> None:
+    prompt = asked(
+        ("user", "first words"),
+        ("assistant", "yes?"),
+        ("user", "last words"),
+        system="Be careful.",
+        model="us.anthropic.claude",
+        tools=("a", "b"),
+    )
+    assert (answer(rules({"when": when, "reply": {"text": "x"}}), prompt).rule is not None) is fits
+
+
+def test_the_steps_of_a_conversation_are_told_apart_by_the_latest_tool_result() -> None:
+    script = rules(
+        {"when": {"after_tool": "second"}, "reply": {"text": "after second"}},
+        {"when": {"after_tool": "first"}, "reply": {"text": "after first"}},
+        {"when": {"after_tool": True}, "reply": {"text": "after another"}},
+        {"when": {"after_tool": False}, "reply": {"text": "to begin with"}},
+    )
+    opening = [("user", "go"), ("assistant", ""), ("call", "1", "first", "{}")]
+    then = [*opening, ("result", "1", "one"), ("assistant", ""), ("call", "2", "second", "{}")]
+    assert said(answer(script, asked(*opening))) == "to begin with"
+    assert said(answer(script, asked(*opening, ("result", "1", "one")))) == "after first"
+    assert said(answer(script, asked(*then, ("result", "2", "two")))) == "after second"
+
+
+def test_a_new_question_after_tool_results_begins_a_new_turn() -> None:
+    script = rules({"when": {"after_tool": False}, "reply": {"text": "new turn"}})
+    prompt = asked(("user", "a"), ("assistant", ""), ("call", "1", "t", "{}"), ("result", "1", "ok"), ("user", "b"))
+    assert said(answer(script, prompt)) == "new turn"
+
+
+def test_a_result_without_its_call_is_refused() -> None:
+    with pytest.raises(BadRequest, match="which no earlier message makes"):
+        asked(("user", "a"), ("result", "9", "ok"))
+
+
+def test_captures_fill_text_and_arguments_with_their_types() -> None:
+    script = rules(
+        {
+            "when": {"user": {"regex": r"(\w+) costs (?P<price>\d+)"}, "system": {"regex": "for (.+)"}},
+            "reply": {
+                "text": "$1 at $$$price for $3",
+                "tools": [{"name": "buy", "args": {"price": "${price:int}", "deep": [{"item": "a $1"}], "n": 1}}],
+            },
+        }
+    )
+    found = answer(script, asked(("user", "bread costs 4"), system="for the baker", tools=("buy",)))
+    text, call = found.reply.blocks
+    assert isinstance(text, Text)
+    assert isinstance(call, ToolCall)
+    assert text.text == "bread at $4 for the baker"
+    assert call.args == {"price": 4, "deep": [{"item": "a bread"}], "n": 1}
+    assert json.loads(call.args_json) == call.args
+    assert found.reply.stop == "tools"
+
+
+def test_what_a_prompt_says_is_never_taken_for_a_placeholder() -> None:
+    script = rules({"when": {"user": {"regex": "(?s)(.*)"}}, "reply": {"text": "$1"}})
+    assert said(answer(script, asked(("user", "costs $user and ${x}")))) == "costs $user and ${x}"
+
+
+@pytest.mark.parametrize(
+    ("tools", "tool"), [(("a", "final_result"), "final_result"), (("a", "final_result_Draft"), "final_result_Draft")]
+)
+def test_structured_output_calls_the_output_tool_that_is_offered(tools: tuple[str, ...], tool: str) -> None:
+    script = rules({"when": {}, "reply": {"output": {"n": 1}}})
+    assert (called(answer(script, asked(("user", "x"), tools=tools))).name) == tool
+
+
+def test_structured_output_is_json_text_where_json_is_asked_for() -> None:
+    found = answer(rules({"when": {}, "reply": {"output": {"n": 1}}}), asked(("user", "x"), wants_json=True))
+    assert json.loads(said(found)) == {"n": 1}
+
+
+@pytest.mark.parametrize(
+    ("reply", "tools", "reason"),
+    [
+        ({"tools": [{"name": "fly"}]}, ("walk",), "it calls the tool fly, which the request does not offer"),
+        ({"output": {}}, ("final_result_A", "final_result_B"), "say which with output_tool"),
+        ({"text": "${user:int}"}, (), "user is 'x', which is not int"),
+    ],
+)
+def test_a_rule_that_cannot_be_carried_out_says_why(reply: dict[str, Any], tools: tuple[str, ...], reason: str) -> None:
+    found = answer(rules({"when": {}, "reply": reply}), asked(("user", "x"), tools=tools))
+    assert reason in said(found)
+    assert found.problem is not None
+
+
+def test_a_reply_is_composed_of_the_findings_in_the_prompt() -> None:
+    script = rules(
+        {
+            "when": {"prompt": "<findings>"},
+            "compose": {"sentences": {"block": "findings", "each": "$summary [$id].", "none": "Nothing."}},
+            "reply": {"output": {"body": "Dear reader, $sentences"}},
+        }
+    )
+    findings = json.dumps([{"id": "F1", "summary": "Oil is up"}, {"id": "F2", "summary": "Water is down"}])
+    system = "The findings stand in <findings>, as JSON."
+    full = asked(("user", f"<question>?</question><findings>{findings}</findings>"), system=system, wants_json=True)
+    assert json.loads(said(answer(script, full))) == {"body": "Dear reader, Oil is up [F1]. Water is down [F2]."}
+    empty = asked(("user", "<findings>[]</findings>"), system=system, wants_json=True)
+    assert json.loads(said(answer(script, empty))) == {"body": "Dear reader, Nothing."}
+
+
+@pytest.mark.parametrize(
+    ("block", "reason"),
+    [
+        ("<findings>[{}]</findings>", "there is no summary"),
+        ("<findings>{</findings>", "is not JSON"),
+        ("", "has no <f"),
+    ],
+)
+def test_findings_that_cannot_be_composed_are_not_made_up(block: str, reason: str) -> None:
+    script = rules(
+        {
+            "when": {},
+            "compose": {"sentences": {"block": "findings", "each": "$summary."}},
+            "reply": {"text": "$sentences"},
+        }
+    )
+    assert reason in said(answer(script, asked(("user", block))))
+
+
+def test_a_text_is_cut_at_the_callers_limit() -> None:
+    found = answer(rules({"when": {}, "reply": {"text": "one two four five"}}), asked(("user", "x"), max_tokens=2))
+    assert (said(found), found.reply.stop) == ("one two", "length")
+
+
+def test_a_tool_call_beyond_the_callers_limit_is_left_out_whole() -> None:
+    script = rules({"when": {}, "reply": {"text": "one", "tools": [{"name": "t", "args": {"long": "x" * 50}}]}})
+    found = answer(script, asked(("user", "x"), tools=("t",), max_tokens=5))
+    assert (said(found), found.reply.stop) == ("one", "length")

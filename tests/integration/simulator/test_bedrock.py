@@ -1,0 +1,170 @@
+"""Converse and ConverseStream, through boto3."""
+
+from __future__ import annotations
+
+import json
+import time
+from contextlib import closing
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError, EventStreamError
+
+from tests.integration.simulator.running import BEDROCK_MODEL, Running
+
+TOOLS = {
+    "tools": [
+        {"toolSpec": {"name": name, "description": "A tool.", "inputSchema": {"json": {"type": "object"}}}}
+        for name in ("production", "north", "south")
+    ]
+}
+
+
+def says(text: str) -> dict[str, Any]:
+    return {"modelId": BEDROCK_MODEL, "messages": [{"role": "user", "content": [{"text": text}]}]}
+
+
+def asks_with_tools(text: str) -> dict[str, Any]:
+    return {**says(text), "toolConfig": TOOLS}
+
+
+def joined(events: list[dict[str, Any]]) -> str:
+    deltas = [event["contentBlockDelta"]["delta"] for event in events if "contentBlockDelta" in event]
+    return "".join(delta.get("text", "") for delta in deltas)
+
+
+def test_converse_answers_with_text_usage_and_stop_reason(bedrock: Any) -> None:
+    response = bedrock.converse(**says("tell me a story"))
+    assert response["output"]["message"]["content"][0]["text"].startswith("Once there was a pump")
+    assert response["stopReason"] == "end_turn"
+    usage = response["usage"]
+    assert (usage["inputTokens"], usage["totalTokens"]) == (5, 5 + usage["outputTokens"])
+    assert response["ResponseMetadata"]["RequestId"]
+    assert response["ResponseMetadata"]["HTTPHeaders"]["x-simulator"] == "scripted"
+
+
+def test_a_stream_holds_the_same_text_and_usage_as_the_whole_answer(bedrock: Any) -> None:
+    whole = bedrock.converse(**says("tell me a story"))
+    events = list(bedrock.converse_stream(**says("tell me a story"))["stream"])
+    assert [next(iter(event)) for event in (events[0], *events[-3:])] == [
+        "messageStart",
+        "contentBlockStop",
+        "messageStop",
+        "metadata",
+    ]
+    assert joined(events) == whole["output"]["message"]["content"][0]["text"]
+    assert events[-1]["metadata"]["usage"] == whole["usage"]
+
+
+def test_a_model_is_also_addressed_by_its_arn(bedrock: Any, simulator: Running) -> None:
+    arn = "arn:aws:bedrock:us-east-1:123456789012:inference-profile/us.amazon.nova-pro-v1:0"
+    bedrock.converse(**{**says("tell me a story"), "modelId": arn})
+    assert simulator.get("/sim/calls")["by_model"] == {arn: 1}
+
+
+def test_a_tool_is_called_and_its_result_leads_to_the_next_step(bedrock: Any) -> None:
+    question = asks_with_tools("Show well 4200312345 over 12 months")
+    first = bedrock.converse(**question)
+    text, call = first["output"]["message"]["content"]
+    assert first["stopReason"] == "tool_use"
+    assert text == {"text": "Let me look that up."}
+    assert call["toolUse"]["input"] == {"api": "4200312345", "months": 12}
+    result = {"toolUseId": call["toolUse"]["toolUseId"], "content": [{"json": {"barrels": 4711}}]}
+    question["messages"] += [first["output"]["message"], {"role": "user", "content": [{"toolResult": result}]}]
+    second = bedrock.converse(**question)
+    assert json.loads(second["output"]["message"]["content"][0]["text"])["barrels"] == 4711
+
+
+def test_tool_calls_are_streamed_each_in_a_block_of_its_own(bedrock: Any) -> None:
+    events = list(bedrock.converse_stream(**asks_with_tools("use both tools"))["stream"])
+    starts = [event["contentBlockStart"] for event in events if "contentBlockStart" in event]
+    assert [(start["contentBlockIndex"], start["start"]["toolUse"]["name"]) for start in starts] == [
+        (0, "north"),
+        (1, "south"),
+    ]
+    arguments = {0: "", 1: ""}
+    for event in events:
+        if "contentBlockDelta" in event:
+            delta = event["contentBlockDelta"]
+            arguments[delta["contentBlockIndex"]] += delta["delta"]["toolUse"]["input"]
+    assert [json.loads(text) for text in arguments.values()] == [{}, {"miles": 3}]
+    assert [event["contentBlockStop"]["contentBlockIndex"] for event in events if "contentBlockStop" in event] == [0, 1]
+    assert events[-2]["messageStop"]["stopReason"] == "tool_use"
+
+
+def test_an_answer_ends_at_max_tokens(bedrock: Any) -> None:
+    response = bedrock.converse(**says("tell me a story"), inferenceConfig={"maxTokens": 6})
+    assert response["stopReason"] == "max_tokens"
+    assert response["usage"]["outputTokens"] == 6
+
+
+def test_a_prompt_without_a_rule_gets_an_honest_answer_and_is_counted(bedrock: Any, simulator: Running) -> None:
+    response = bedrock.converse(**says("What is love?"))
+    assert "This is a scripted simulator, not a model" in response["output"]["message"]["content"][0]["text"]
+    report = simulator.get("/sim/calls")
+    assert (report["unscripted"], report["by_rule"]) == (1, {})
+
+
+def test_a_tool_result_that_answers_no_call_is_refused_as_invalid(bedrock: Any) -> None:
+    result = {"toolResult": {"toolUseId": "nobody", "content": [{"text": "x"}]}}
+    with pytest.raises(bedrock.exceptions.ValidationException, match="nobody"):
+        bedrock.converse(modelId=BEDROCK_MODEL, messages=[{"role": "user", "content": [result]}])
+
+
+@pytest.mark.parametrize(
+    ("fault", "name", "status"),
+    [
+        ({"throttle": True}, "ThrottlingException", 429),
+        ({"error": 400}, "ValidationException", 400),
+        ({"error": 408}, "ModelTimeoutException", 408),
+        ({"error": 500}, "InternalServerException", 500),
+        ({"error": 503}, "ServiceUnavailableException", 503),
+        ({"error": {"status": 424, "code": "ModelErrorException", "message": "no"}}, "ModelErrorException", 424),
+    ],
+)
+@pytest.mark.parametrize("operation", ["converse", "converse_stream"])
+def test_an_error_is_raised_as_botocores_own_class(
+    bedrock: Any, simulator: Running, fault: dict[str, Any], name: str, status: int, operation: str
+) -> None:
+    simulator.inject(**fault)
+    with pytest.raises(getattr(bedrock.exceptions, name)) as caught:
+        getattr(bedrock, operation)(**says("tell me a story"))
+    assert caught.value.response["ResponseMetadata"]["HTTPStatusCode"] == status
+    assert caught.value.response["Error"]["Code"] == name
+
+
+@pytest.mark.parametrize(
+    ("fault", "code"),
+    [
+        ({}, "internalServerException"),
+        ({"throttle": True}, "throttlingException"),
+        ({"error": 424}, "modelStreamErrorException"),
+        ({"error": {"status": 500, "code": "ServiceUnavailableException"}}, "serviceUnavailableException"),
+    ],
+)
+def test_an_error_in_mid_stream_comes_after_the_tokens_before_it(
+    bedrock: Any, simulator: Running, fault: dict[str, Any], code: str
+) -> None:
+    simulator.inject(error_after_tokens=4, planned="drill", **fault)
+    with closing(bedrock.converse_stream(**says("tell me a story"))["stream"]) as stream:
+        events = iter(stream)
+        assert joined([next(events), next(events)]) == "Once there was"
+        with pytest.raises(EventStreamError, match="drill") as caught:
+            next(events)
+    assert caught.value.response["Error"]["Code"] == code
+    assert simulator.get("/sim/calls")["recent"][-1]["tokens_sent"] == 4
+
+
+def test_the_first_token_is_as_late_as_planned_and_the_rest_keep_the_rate(bedrock: Any, simulator: Running) -> None:
+    simulator.inject(latency=300, tokens_per_second=100)
+    began = time.monotonic()
+    stream = bedrock.converse_stream(**says("tell me a story"))["stream"]
+    arrivals = [time.monotonic() - began for event in stream if "contentBlockDelta" in event]
+    assert arrivals[0] >= 0.3
+    assert arrivals[-1] >= 0.3 + (len(arrivals) - 1) / 100
+    assert len(arrivals) > 40
+
+
+def test_an_operation_that_is_not_simulated_says_so(bedrock: Any) -> None:
+    with pytest.raises(ClientError, match="has Converse and ConverseStream only"):
+        bedrock.invoke_model(modelId=BEDROCK_MODEL, body=b"{}")

@@ -1,0 +1,75 @@
+"""Reading scripts: what is accepted, and what the author is told."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from local.simulator.loading import DEFAULT_SCRIPT, ScriptError, load
+
+
+def written(folder: Path, text: str, name: str = "script.yaml") -> Path:
+    path = folder / name
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def rule(body: str) -> str:
+    return f"rules:\n  - name: greet\n    {body}\n"
+
+
+def test_the_built_in_script_can_be_read() -> None:
+    assert [rule.name for rule in load([DEFAULT_SCRIPT]).rules] == ["ping", "draft-from-findings"]
+
+
+def test_the_scripts_of_a_folder_are_read_by_name_and_the_rules_tried_in_that_order(tmp_path: Path) -> None:
+    written(tmp_path, "rules: [{name: two, when: {}, reply: {text: '2'}}]", "b.yaml")
+    written(tmp_path, "rules: [{name: one, when: {}, reply: {text: '1'}}]", "a.yaml")
+    extra = written(tmp_path, "rules: [{name: three, when: {}, reply: {text: '3'}}]", "extra.yml")
+    assert [rule.name for rule in load([tmp_path, extra]).rules] == ["one", "two", "three"]
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (rule("when: {}\n    reply: {}"), "rule 'greet', reply: answers nothing: give one of text, tools, output"),
+        (rule("when: {}\n    answer: hi"), "rule 'greet', reply: is missing; add it"),
+        (rule("when: {usr: hi}\n    reply: {text: x}"), "rule 'greet', when.usr: there is no such field; local/sim"),
+        (rule("when: {user: {regex: '('}}\n    reply: {text: x}"), "when.user: is not a regular expression"),
+        (rule("when: {}\n    reply: {text: 'Pay $250'}"), "uses $250, which no group in `when`"),
+        (rule("when: {}\n    reply: {text: 'Dear $name'}"), "known are model, user; write $$ for a dollar sign"),
+        (rule("when: {}\n    reply: {text: x}\n    fault: {planned: x}"), "fault: says nothing of what shall happen"),
+        (rule("when: {}\n    reply: {text: x}\n    fault: {stall: true, error: 500}"), "cannot both stall and fail"),
+        (
+            rule("when: {}\n    reply: {text: x}\n    fault: {distribution: {name: odd}}"),
+            "fault.distribution: Input tag",
+        ),
+        ("rules: [{when: {}, reply: {text: x}}]", "rule number 1, name: is missing; add it"),
+        ("rules: {", "is not YAML"),
+        ("- a", "the file: Input should be"),
+    ],
+)
+def test_a_mistake_is_named_with_its_place_and_its_remedy(tmp_path: Path, text: str, told: str) -> None:
+    path = written(tmp_path, text)
+    with pytest.raises(ScriptError) as caught:
+        load([path])
+    assert str(caught.value).startswith(f"{path}: ")
+    assert told in str(caught.value)
+
+
+def test_two_files_may_not_name_a_rule_alike(tmp_path: Path) -> None:
+    for name in ("a.yaml", "b.yaml"):
+        written(tmp_path, rule("when: {}\n    reply: {text: x}"), name)
+    with pytest.raises(ScriptError, match="two rules are named 'greet': rename one"):
+        load([tmp_path])
+
+
+def test_a_script_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ScriptError, match=r"gone\.yaml: cannot be read .*; check --script"):
+        load([tmp_path / "gone.yaml"])
+
+
+def test_an_empty_folder_is_not_taken_for_a_script(tmp_path: Path) -> None:
+    with pytest.raises(ScriptError, match=r"has no \*\.yaml file"):
+        load([tmp_path])

@@ -1,0 +1,326 @@
+"""What verification finds in the rows of a case."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import AsyncIterator, Callable
+from datetime import date, timedelta
+from typing import Any
+
+import pytest
+
+from contracts.events.desk import CaseClosed
+from contracts.events.triage import AgentChosen
+from contracts.fields import Json
+from services.audit.findings import CaseStatus, CaseVerdict, FindingKind, Stored, VerifyReport
+from services.audit.verify import check_case, verdicts
+from tests.unit.audit import cases
+
+
+def found(events: list[Json], **more: Any) -> list[tuple[FindingKind, str | None]]:
+    verdict = check_case(cases.stored(events), **{"now": cases.NOW, **more})
+    return [(finding.kind, finding.event_id) for finding in verdict.findings]
+
+
+def column(stored: Stored, **fields: Any) -> Stored:
+    return Stored(stored.row._replace(**fields), stored.recorded_at)
+
+
+def test_an_untouched_case_has_no_findings() -> None:
+    verdict = check_case(cases.stored(cases.answered()), now=cases.NOW)
+
+    assert verdict.findings == verdict.pending == ()
+    assert (verdict.status, verdict.rows) == (CaseStatus.CLOSED, 9)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_order_of_the_rows_does_not_matter(seed: int) -> None:
+    events = cases.answered()
+    random.Random(seed).shuffle(events)
+
+    assert found(events) == []
+
+
+ALTERED: list[tuple[str, Any]] = [
+    ("opened_on", date(2020, 1, 1)),
+    ("event_id", "00000000-0000-0000-0000-000000000001"),
+    ("tenant", "other"),
+    ("session_id", "other"),
+    ("principal_sub", "user:other"),
+    ("subject", None),
+    ("node_from", "triage"),
+    ("node_to", "desk"),
+    ("transition", "NoAgentFits"),
+    ("type_version", 2),
+    ("seq", 99),
+    ("ordinal", 1),
+    ("siblings", 2),
+    ("parents", ()),
+    ("transcript_hash", "0" * 64),
+    ("graph_version", "assist/2"),
+    ("code_version", "abc"),
+    ("prompt_version", "p8"),
+    ("model_id", "another-model"),
+    ("latency_ms", 1),
+    ("rubric_score", 10_000),
+    ("time_limit_ms", 1),
+    ("case_deadline", cases.NOW),
+    ("terminal", True),
+    ("outcome", "answered"),
+    ("event_ts", cases.NOW),
+    ("source", "switchyard.other"),
+    ("bus_id", "other"),
+    ("bus_ts", None),
+]
+
+
+@pytest.mark.parametrize(("name", "value"), ALTERED, ids=[name for name, _ in ALTERED])
+def test_an_altered_column_is_named(name: str, value: object) -> None:
+    rows = cases.stored(cases.answered())
+    rows[6] = column(rows[6], **{name: value})
+
+    (finding,) = check_case(rows, now=cases.NOW).findings
+
+    assert (finding.kind, finding.field, finding.event_id) == (FindingKind.COLUMN_DIFFERS, name, rows[6].row.event_id)
+
+
+def test_an_altered_body_no_longer_matches_its_digest() -> None:
+    events = cases.answered()
+    rows = cases.stored(events)
+    altered = events[6] | {"rubric_score": 9_999}
+    rows[6] = column(rows[6], body=cases.body(altered), rubric_score=9_999)
+
+    (finding,) = check_case(rows, now=cases.NOW).findings
+
+    assert (finding.kind, finding.event_id) == (FindingKind.DIGEST_MISMATCH, events[6]["event_id"])
+
+
+def test_a_body_that_is_no_event_any_more_is_unreadable() -> None:
+    rows = cases.stored(cases.answered())
+    rows[2] = column(rows[2], body="{}")
+
+    (finding,) = check_case(rows, now=cases.NOW).findings
+
+    assert (finding.kind, finding.event_id) == (FindingKind.UNREADABLE, rows[2].row.event_id)
+
+
+def test_an_event_rewritten_with_its_digest_orphans_what_it_caused() -> None:
+    events = cases.answered()
+    events[6] = cases.rewritten(events[6], rubric_score=9_999)
+
+    assert found(events) == [(FindingKind.MISSING_PARENT, events[7]["event_id"])]
+
+
+def test_a_removed_event_orphans_what_it_caused() -> None:
+    events = cases.answered()
+    removed = events.pop(4)
+
+    assert found(events) == [(FindingKind.MISSING_PARENT, events[4]["event_id"])]
+    assert removed["digest"] in check_case(cases.stored(events), now=cases.NOW).findings[0].why
+
+
+def test_without_its_first_event_a_case_says_so() -> None:
+    events = cases.answered()[1:]
+
+    assert found(events) == [
+        (FindingKind.NO_FIRST_EVENT, None),
+        (FindingKind.MISSING_PARENT, events[0]["event_id"]),
+    ]
+
+
+def test_without_its_ending_a_case_is_unended_once_its_deadline_has_passed() -> None:
+    rows = cases.stored(cases.answered()[:-1])
+
+    before = check_case(rows, now=cases.OPENED + timedelta(minutes=14))
+    after = check_case(rows, now=cases.OPENED + timedelta(minutes=21))
+
+    assert (before.status, after.status) == (CaseStatus.OPEN, CaseStatus.UNENDED)
+    assert before.findings == after.findings == ()
+
+
+def test_an_inserted_event_whose_id_does_not_follow_is_found() -> None:
+    events = cases.answered()
+    forged = cases.rewritten(
+        cases.follow(events[1], AgentChosen(agent="text_to_sql"), "triage", ordinal=1, siblings=1),
+        event_id="00000000-0000-4000-8000-000000000000",
+        ordinal=0,
+    )
+
+    kinds = {kind for kind, event_id in found([*events, forged]) if event_id == forged["event_id"]}
+
+    assert FindingKind.ID_NOT_DERIVED in kinds
+
+
+def test_an_inserted_event_in_the_place_of_another_is_found() -> None:
+    events = cases.answered()
+    forged = cases.renamed(events[2], events[1], type="NoAgentFits", payload={"why": ""})
+
+    rows = cases.stored([*events, forged])
+    (finding,) = check_case(rows, now=cases.NOW).findings
+
+    assert finding.kind is FindingKind.SIBLINGS_DISAGREE
+    assert finding.event_id in {events[2]["event_id"], forged["event_id"]}
+
+
+def test_an_event_put_in_from_another_case_has_no_parent_here() -> None:
+    stranger = cases.rewritten(cases.answered(1)[4], case_id=cases.first()["case_id"])
+
+    kinds = {kind for kind, event_id in found([*cases.answered(), stranger]) if event_id == stranger["event_id"]}
+
+    assert {FindingKind.MISSING_PARENT, FindingKind.CASE_FACT_DIFFERS} <= kinds
+
+
+def test_a_wrong_seq_is_found() -> None:
+    events = cases.answered()[:2]
+    events[1] = cases.rewritten(events[1], seq=5)
+
+    assert found(events) == [(FindingKind.WRONG_SEQ, events[1]["event_id"])]
+
+
+def test_a_second_first_event_is_found() -> None:
+    events = cases.answered()
+    second = cases.rewritten(events[0], event_id="00000000-0000-4000-8000-000000000000")
+
+    assert FindingKind.SECOND_FIRST_EVENT in {kind for kind, _ in found([*events, second])}
+
+
+def test_a_second_ending_is_found_and_the_first_recorded_stands() -> None:
+    events = cases.answered()
+    expired = cases.follow(events[0], CaseClosed(outcome="expired", code="case_deadline"), "desk", after_ms=60_000)
+
+    assert found([*events, expired]) == [(FindingKind.SECOND_ENDING, expired["event_id"])]
+
+
+def test_what_arrives_after_the_ending_is_legitimate() -> None:
+    opened, asked, *_ = cases.answered()
+    expired = cases.follow(opened, CaseClosed(outcome="expired", code="case_deadline"), "desk")
+    late = cases.failed(asked, "triage")
+
+    assert found([opened, asked, expired, late]) == []
+
+
+def test_a_failure_beside_a_result_is_two_outcomes_of_one_task() -> None:
+    events = cases.answered()
+    failure = cases.failed(events[1], "triage")
+
+    assert {kind for kind, _ in found([*events, failure])} == {FindingKind.SIBLINGS_DISAGREE}
+
+
+def test_the_router_may_fail_on_an_event_that_it_has_routed_before() -> None:
+    events = cases.answered()
+    failure = cases.failed(events[2], "router")
+
+    assert found([*events, failure]) == []
+
+
+def test_a_missing_sibling_is_found_once_the_grace_is_over() -> None:
+    opened, one, _ = cases.forked()
+    rows = cases.stored([opened, one])
+
+    early = check_case(rows, now=rows[1].recorded_at + timedelta(seconds=1))
+    late = check_case(rows, now=cases.NOW)
+
+    assert [finding.kind for finding in early.pending] == [FindingKind.MISSING_SIBLING]
+    assert early.findings == ()
+    assert [finding.kind for finding in late.findings] == [FindingKind.MISSING_SIBLING]
+
+
+def test_both_branches_of_a_fork_are_no_finding() -> None:
+    assert found(cases.forked()) == []
+
+
+def test_an_event_that_overtook_its_cause_is_pending_for_a_while() -> None:
+    events = cases.answered()[:3]
+    del events[1]
+    rows = cases.stored(events)
+
+    early = check_case(rows, now=rows[-1].recorded_at + timedelta(seconds=1))
+    late = check_case(rows, now=cases.NOW)
+
+    assert [finding.kind for finding in early.pending] == [FindingKind.MISSING_PARENT]
+    assert [finding.kind for finding in late.findings] == [FindingKind.MISSING_PARENT]
+
+
+def test_an_event_stored_twice_under_two_days_is_found() -> None:
+    rows = cases.stored(cases.answered())
+    moved = column(rows[3], opened_on=date(2020, 1, 1))
+
+    kinds = {finding.kind for finding in check_case([*rows, moved], now=cases.NOW).findings}
+
+    assert {FindingKind.DUPLICATE, FindingKind.COLUMN_DIFFERS} <= kinds
+
+
+def test_a_row_backdated_to_before_it_happened_is_found() -> None:
+    rows = cases.stored(cases.answered())
+    rows[8] = Stored(rows[8].row, rows[8].recorded_at - timedelta(days=1))
+
+    (finding,) = check_case(rows, now=cases.NOW).findings
+
+    assert (finding.kind, finding.event_id) == (FindingKind.RECORDED_EARLY, rows[8].row.event_id)
+
+
+def test_a_type_learnt_after_the_row_was_written_does_not_make_its_columns_wrong() -> None:
+    rows = cases.stored(cases.answered())
+    rows[8] = column(rows[8], catalogued=False, terminal=False, outcome=None)
+
+    verdict = check_case(rows, now=cases.NOW)
+
+    assert verdict.findings == ()
+    assert verdict.status is CaseStatus.CLOSED
+
+
+def test_a_producer_outside_the_catalogue_is_found() -> None:
+    events = cases.answered()[:2]
+    events.append(
+        cases.renamed(cases.answered()[8], events[1], node_from="triage", seq=2, parents=[events[1]["digest"]])
+    )
+
+    assert found(events) == [(FindingKind.NOT_IN_CATALOGUE, events[2]["event_id"])]
+
+
+def _last_rewritten() -> list[Json]:
+    events = cases.answered()
+    return [*events[:-1], cases.rewritten(events[-1], payload={**events[-1]["payload"], "outcome": "failed"})]
+
+
+def _late_event_removed() -> list[Json]:
+    opened, asked, *_ = cases.answered()
+    expired = cases.follow(opened, CaseClosed(outcome="expired", code="case_deadline"), "desk")
+    late = cases.failed(asked, "triage")
+    return [event for event in (opened, asked, expired, late) if event is not late]
+
+
+def _last_inserted() -> list[Json]:
+    events = cases.answered()[:-1]
+    return [*events, cases.follow(events[-1], CaseClosed(outcome="cancelled", code="cancelled"), "desk")]
+
+
+@pytest.mark.parametrize("tampered", [_last_rewritten, _late_event_removed, _last_inserted])
+def test_the_end_of_a_chain_can_only_be_proved_with_anchors(tampered: Callable[[], list[Json]]) -> None:
+    """What nothing follows can be replaced, removed or put in by the database's owner, unseen by the chain."""
+    assert found(tampered()) == []
+
+
+async def test_cases_are_told_apart_as_they_stream_by() -> None:
+    async def rows() -> AsyncIterator[Stored]:
+        for number in range(3):
+            for row in cases.stored(cases.answered(number)):
+                yield row
+
+    seen = [verdict async for verdict in verdicts(rows(), now=cases.NOW)]
+
+    assert [verdict.rows for verdict in seen] == [9, 9, 9]
+    assert len({verdict.case_id for verdict in seen}) == 3
+
+
+def test_a_report_counts_everything_and_lists_up_to_its_limit() -> None:
+    rows = [column(row, tenant="other") for row in cases.stored(cases.answered())]
+    report = VerifyReport("all", limit=4)
+
+    report.add(check_case(rows, now=cases.NOW))
+    report.add(CaseVerdict("x", CaseStatus.UNENDED, 1))
+
+    assert (report.cases, report.rows, report.closed, report.unended) == (2, 10, 1, 1)
+    assert (report.finding_count, len(report.findings)) == (9, 4)
+    assert report.unended_cases == ["x"]
+    assert not report.ok
