@@ -1,8 +1,8 @@
 """What a handler may ask for by annotation."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
-from faststream import Context
+from faststream._internal.context.context_type import Context
 from faststream.annotations import ContextRepo, Logger
 from faststream.params import NoCast
 
@@ -12,6 +12,15 @@ from .message import SQSMessage as _SQSMessage
 
 __all__ = ("ContextRepo", "Logger", "NoCast", "SQSBatchMessage", "SQSBroker", "SQSMessage")
 
-SQSMessage = Annotated[_SQSMessage, Context("message")]
-SQSBatchMessage = Annotated[_SQSBatchMessage, Context("message")]
-SQSBroker = Annotated[_SQSBroker, Context("broker")]
+
+
+class _Direct(Context):
+    """A context value that is read in the event loop: FastDepends takes a plain one to a worker thread and back."""
+
+    async def use(self, /, **kwargs: Any) -> dict[str, Any]:  # type: ignore[override] # FastDepends awaits it
+        return super().use(**kwargs)
+
+
+SQSMessage = Annotated[_SQSMessage, _Direct("message")]
+SQSBatchMessage = Annotated[_SQSBatchMessage, _Direct("message")]
+SQSBroker = Annotated[_SQSBroker, _Direct("broker")]

@@ -11,6 +11,7 @@ from faststream.exceptions import FeatureNotSupportedException, SetupError
 from faststream.response import PublishCommand, PublishType
 
 from .config import EventBridgePublisherConfig, SQSBrokerConfig, SQSPublisherConfig
+from .handler import SQSHandlerCallWrapper
 from .producer import SQSProducer
 from .response import AttributeValue, EventPublishCommand, SQSPublishCommand
 from .specification import EventBridgePublisherSpecification, SQSPublisherSpecification
@@ -20,6 +21,7 @@ class SQSPublisher(PublisherUsecase):
     """Publishes to one queue: called directly, or as a decorator of handlers whose result it sends."""
 
     _outer_config: SQSBrokerConfig
+    _call_wrapper_class = SQSHandlerCallWrapper
 
     def __init__(self, config: SQSPublisherConfig, specification: SQSPublisherSpecification) -> None:
         super().__init__(config, specification)  # type: ignore[arg-type] # generic in its config
@@ -76,6 +78,7 @@ class EventBridgePublisher(PublisherUsecase):
     """Publishes to one event bus: called directly, or as a decorator of handlers whose result it sends."""
 
     _outer_config: SQSBrokerConfig
+    _call_wrapper_class = SQSHandlerCallWrapper
 
     def __init__(self, config: EventBridgePublisherConfig, specification: EventBridgePublisherSpecification) -> None:
         super().__init__(config, specification)  # type: ignore[arg-type] # generic in its config

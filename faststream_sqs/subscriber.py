@@ -18,6 +18,7 @@ from .batch_call import MAX_ENTRIES
 from .config import SQSBrokerConfig, SQSSubscriberConfig
 from .delivery import SQSDelivery
 from .gate import Gate
+from .handler import SQSHandlerCallWrapper
 from .intake import Intake
 from .parser import SQSParser
 from .publisher import SQSReplyPublisher
@@ -39,6 +40,7 @@ class QueueSubscriber(TasksMixin):
     """
 
     _outer_config: SQSBrokerConfig
+    _call_wrapper_class = SQSHandlerCallWrapper
 
     def __init__(
         self,

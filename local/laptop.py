@@ -23,7 +23,7 @@ from local.provision import provision
 from local.stack import EmbeddedStack, Plan
 
 ROOT = Path(__file__).resolve().parent.parent
-SCRIPTS = (ROOT / "local" / "data" / "simulator",)
+SCRIPTS = (ROOT / "local" / "data" / "simulator", ROOT / "local" / "simulator" / "script.yaml")
 DEMO_HOME = "demo"
 """The demo's home, inside the default one: each run starts it afresh and leaves it readable."""
 
@@ -34,11 +34,27 @@ SIMULATOR = Service(
     name="simulator",
     argv=(
         sys.executable, "-m", "local.simulator", "--host", LOOPBACK, "--port", "{port}",
-        *(part for folder in SCRIPTS for part in ("--script", str(folder))),
+        *(part for script in SCRIPTS for part in ("--script", str(script))),
     ),
     health="/sim/health",
     grace=5.0,
 )  # fmt: skip
+
+
+WAREHOUSE = Service(
+    name="warehouse",
+    argv=(sys.executable, "-m", "local.data.warehouse", "serve", "--host", LOOPBACK, "--port", "{port}"),
+    grace=5.0,
+)
+"""Stands in for Snowflake, over Snowflake's own protocol."""
+
+WAREHOUSE_ENVIRONMENT = {
+    "SWITCHYARD_SNOWFLAKE_ACCOUNT": "local",
+    "SWITCHYARD_SNOWFLAKE_HOST": LOOPBACK,
+    "SWITCHYARD_SNOWFLAKE_PORT": "{port:warehouse}",
+    "SWITCHYARD_SNOWFLAKE_PROTOCOL": "http",
+    "SWITCHYARD_SNOWFLAKE_TOKEN": "local",
+}
 
 
 def plan() -> Plan:
@@ -79,6 +95,7 @@ def services(endpoints: Endpoints) -> list[Service]:
     """One row a process."""
     agents = [_agent(endpoints, node) for node in CARDS]
     return [
+        WAREHOUSE,
         Service(
             name=ROUTER,
             argv=(sys.executable, "-m", "services.orchestrator", ROUTER),
@@ -112,7 +129,7 @@ def _agent(endpoints: Endpoints, node: str) -> Service:
         "SWITCHYARD_MODEL_OPENAI_API_KEY": "local",
         "SWITCHYARD_MODEL_TTFT_LIMIT_MS": "1500",
     }
-    reaches = {"SWITCHYARD_WAREHOUSE": "fakesnow"} if "snowflake" in CARDS[node].reaches else {}
+    reaches = WAREHOUSE_ENVIRONMENT if "snowflake" in CARDS[node].reaches else {}
     return Service(
         name=node,
         argv=(sys.executable, "-m", *module),

@@ -19,7 +19,7 @@ import asyncpg
 from local.account import reachable_data, reachable_install, unprivileged
 from local.errors import StackError
 from local.home import Home
-from local.pids import command_line
+from local.pids import ProcessId, command_line
 from local.ports import LOOPBACK
 from local.process import Process
 
@@ -163,11 +163,16 @@ class Postgres:
         draft.rename(self._data)
 
     def _clear_stale_pid_file(self) -> None:
-        """After a reboot the pid in the file may be another program's, which PostgreSQL would take for a server."""
+        """After a reboot the pid in the file may be another program's, which PostgreSQL would take for a server.
+
+        A pid that nobody has is left to PostgreSQL, which also looks for workers of that server in its shared memory.
+        """
         pid_file = self._data / "postmaster.pid"
         if not pid_file.exists():
             return
         pid = int(pid_file.read_text(encoding="utf-8").split("\n", 1)[0])
+        if ProcessId.of(pid) is None:
+            return
         if str(self._data) in (command_line(pid) or ""):
             raise StackError(f"another PostgreSQL (pid {pid}) runs on {self._data}; stop it with `kill -INT {pid}`")
         pid_file.unlink()

@@ -10,10 +10,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import re
 import sys
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -28,6 +29,7 @@ from local.process import Process, ProcessStatus, Service, from_service
 from local.supervisor import Supervisor, together
 
 log = logging.getLogger(__name__)
+_PORT_OF = re.compile(r"\{port:([a-z0-9_.-]+)\}")
 
 SIMULATOR = Service(
     name="simulator",
@@ -194,7 +196,13 @@ class EmbeddedStack:
         return parts
 
     def _process(self, service: Service) -> Process:
-        return from_service(service, self._ports.take(service.name), {**inherited_environment(), **self._exports})
+        env = {name: self._with_ports(value) for name, value in service.env.items()}
+        base = {**inherited_environment(), **self._exports}
+        return from_service(replace(service, env=env), self._ports.take(service.name), base)
+
+    def _with_ports(self, value: str) -> str:
+        """`{port:NAME}` in a variable is the port of that process."""
+        return _PORT_OF.sub(lambda found: str(self._ports.take(found[1])), value)
 
     async def _run_prepare(self) -> None:
         if self._prepare is not None:

@@ -8,11 +8,12 @@ from collections.abc import Mapping
 import structlog
 
 from contracts.derive import derive, stamp
-from contracts.envelope import Envelope
+from contracts.envelope import Envelope, to_detail
 from contracts.errors import InvalidEvent, Refusal
 from contracts.events.failures import TaskFailed
 from contracts.fields import Contract, Json
 from contracts.received import Received, read_envelope, receive
+from faststream_sqs import LeaseLost as MessageLost
 from faststream_sqs import SQSMessage
 from runtime import telemetry
 from runtime.clock import Clock, timestamp
@@ -76,14 +77,11 @@ class Consumer:
         """Keep the bytes for a person; the case, if there is one, goes on."""
         await self._quarantine.keep(message.raw_body, refusal)
 
-    async def republish(self, command: Envelope) -> None:
-        """Publish the stored outcome of `command` again."""
-        claim = await self._inbox.claim(command)
-        if isinstance(claim, Done):
-            await self._publisher.publish(claim.outputs)
-
     async def give_up(self, command: Envelope) -> None:
-        """Swap in `TaskFailed` as the outcome of a dead letter, unless a worker has finished or taken it meanwhile."""
+        """End a dead letter: publish its stored outcome again or, if it has none, make `TaskFailed` its outcome.
+
+        Raises `Unavailable` if a worker took it meanwhile, `InvalidEvent` (forged) if its id belongs to another event.
+        """
         claim = await self._inbox.claim(command)
         match claim:
             case Done(outputs):
@@ -94,7 +92,9 @@ class Consumer:
                 )
                 outputs = [self._failed(command, error, claim.failures, causes=(claim.last_error,))]
                 await self._publisher.publish(await self._complete(claim, outputs))
-            case Busy() | Conflict():
+            case Conflict():
+                raise _conflict()
+            case Busy():
                 raise Unavailable("leased", "a worker took the dead letter's command meanwhile")
 
     async def _settle(self, message: SQSMessage, envelope: Envelope, work: Received[Contract] | InvalidEvent) -> None:
@@ -106,19 +106,32 @@ class Consumer:
                 case Busy(seconds):
                     await message.nack(delay=min(seconds + 0.5, 900.0))
                 case Conflict():
-                    await self.refuse(
-                        message,
-                        InvalidEvent(
-                            Refusal.FORGED, "an event id that was used before with another digest", field="event_id"
-                        ),
-                    )
+                    await self.refuse(message, _conflict())
                 case Granted():
-                    message.on_heartbeat(lambda: self._renew(claim))
-                    outcome = await self._perform(claim, envelope, work)
-                    if outcome is None:
-                        await message.nack()
-                        return
-                    await self._publisher.publish(await self._complete(claim, outcome))
+                    await self._work(message, claim, envelope, work)
+
+    async def _work(
+        self, message: SQSMessage, claim: Granted, envelope: Envelope, work: Received[Contract] | InvalidEvent
+    ) -> None:
+        working = True
+
+        async def renew() -> None:
+            # An outcome that is stored has no lease, and publishing it must not be cancelled for want of one.
+            if working:
+                await self._renew(claim)
+
+        message.on_heartbeat(renew)
+        try:
+            outcome = await self._perform(claim, envelope, work)
+        except Unavailable:
+            await self._inbox.release(claim)
+            raise
+        if outcome is None:
+            await message.nack()
+            return
+        stored = await self._complete(claim, outcome)
+        working = False
+        await self._publisher.publish(stored)
 
     async def _perform(
         self, claim: Granted, envelope: Envelope, work: Received[Contract] | InvalidEvent
@@ -136,9 +149,9 @@ class Consumer:
             deadline=None if limit is None else self._clock.monotonic() + limit / 1_000,
         )
         result = await self._attempt(task)
-        if isinstance(result, Reply):
+        if not isinstance(result, TaskError):
             log.info("task.done", attempt=task.attempt)
-            return [self._outcome(task, result)]
+            return [result]
         telemetry.failed(result.code)
         allowed = envelope.budget.attempts
         log.warning("task.failed", code=result.code, reason=result.message, attempt=task.attempt, allowed=allowed)
@@ -147,22 +160,23 @@ class Consumer:
             return None
         return [self._failed(envelope, result, task.attempt, causes=(claim.last_error,))]
 
-    async def _attempt(self, task: Task[Contract]) -> Reply | Retryable | Rejected:
+    async def _attempt(self, task: Task[Contract]) -> Json | Retryable | Rejected:
         """Run the handler within the task's time limit; what it raises becomes one of the two families."""
         limit = task.envelope.time_limit_ms
+        timer = asyncio.timeout(None if limit is None else limit / 1_000)
         try:
-            async with asyncio.timeout(None if limit is None else limit / 1_000):
+            async with timer:
                 result = await self._handlers[type(task.payload)](task)
-            return result if isinstance(result, Reply) else Reply(result)
+            return self._outcome(task, result if isinstance(result, Reply) else Reply(result))
         except (Unavailable, LeaseLost):
             raise
         except (Retryable, Rejected) as error:
             return error
-        except TimeoutError:
-            return Retryable("time_limit", f"no result within {limit} ms")
         except InvalidEvent as error:
             return Rejected("bad_result", error.message, error.field, error.remedy)
         except Exception as error:
+            if timer.expired():
+                return Retryable("time_limit", f"no result within {limit} ms")
             # The boundary: a defect in a handler must end its task, not the worker that has others in hand.
             log.exception("task.defect", defect=type(error).__name__)
             return Retryable("defect", f"{self.node} raised {type(error).__name__}")
@@ -182,8 +196,11 @@ class Consumer:
         except Unavailable:
             # Nobody else can claim it either while the database is away: the fencing token decides afterwards.
             log.warning("lease.not_renewed", code="database_unreachable")
+        except LeaseLost as error:
+            raise MessageLost(str(error)) from error
 
     def _outcome(self, task: Task[Contract], reply: Reply) -> Json:
+        """The event that a result becomes. Raises `InvalidEvent` if it may not be one, or is too large for the bus."""
         event = derive(
             task.envelope,
             reply.payload,
@@ -194,7 +211,9 @@ class Consumer:
             model_call=reply.model_call,
             rubric_score=reply.rubric_score,
         )
-        return self.stamped(event)
+        stamped = self.stamped(event)
+        to_detail(stamped)  # before it is stored: an outcome that cannot be published would never leave the inbox
+        return stamped
 
     def _failed(
         self, envelope: Envelope, error: TaskError, attempts: int, *, causes: tuple[str | None, ...] = ()
@@ -205,6 +224,10 @@ class Consumer:
     def stamped(self, event: Json) -> Json:
         """The event with this producer's clock and trace."""
         return stamp(event, occurred_at=timestamp(self._clock.now()), trace=telemetry.carrier())
+
+
+def _conflict() -> InvalidEvent:
+    return InvalidEvent(Refusal.FORGED, "an event id that was used before with another digest", field="event_id")
 
 
 def task_failed(

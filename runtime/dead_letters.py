@@ -7,6 +7,7 @@ from typing import Protocol
 
 import structlog
 
+from contracts.envelope import Envelope
 from contracts.errors import InvalidEvent
 from contracts.received import read_envelope
 from faststream_sqs import SQSMessage
@@ -84,19 +85,19 @@ class DeadLetters:
     async def _take(self, message: SQSMessage) -> None:
         try:
             envelope, _ = read_envelope(message.raw_body)
+            with about(envelope):
+                await self._settle(message, envelope)
         except InvalidEvent as refusal:
             await self._consumer.refuse(message, refusal)
-            return
-        with about(envelope):
-            redrives = int(message.headers.get(REDRIVES, "0"))
-            decision = decide(await self._inbox.peek(envelope.event_id), redrives)
-            log.warning("dead_letter.decided", decision=type(decision).__name__.lower(), alarm="dead_letter")
-            match decision:
-                case Republish():
-                    await self._consumer.republish(envelope)
-                case Wait(seconds):
-                    await message.nack(delay=min(seconds + 1, 900.0))
-                case Redrive():
-                    await self._redrive(message.raw_body, redrives=redrives + 1)
-                case Fail():
-                    await self._consumer.give_up(envelope)
+
+    async def _settle(self, message: SQSMessage, envelope: Envelope) -> None:
+        redrives = int(message.headers.get(REDRIVES, "0"))
+        decision = decide(await self._inbox.peek(envelope.event_id), redrives)
+        log.warning("dead_letter.decided", decision=type(decision).__name__.lower(), alarm="dead_letter")
+        match decision:
+            case Wait(seconds):
+                await message.nack(delay=min(seconds + 1, 900.0))
+            case Redrive():
+                await self._redrive(message.raw_body, redrives=redrives + 1)
+            case Republish() | Fail():
+                await self._consumer.give_up(envelope)

@@ -111,6 +111,11 @@ class Inbox:
             raise LeaseLost("lease_lost", "another worker took the task over")
         return failures
 
+    async def release(self, claim: Granted) -> None:
+        """Give the command back as if it had not been claimed: what the handler needs is away, which is no attempt."""
+        with reaching("the work database"):
+            await self._pool.execute(_SQL["release"], claim.event_id, claim.token)
+
     async def peek(self, event_id: str) -> Progress | None:
         """What is known of a command, without claiming it; None if it never started."""
         with reaching("the work database"):
@@ -127,22 +132,22 @@ class Inbox:
 
     async def _claim(self, commands: list[Envelope]) -> list[Claim | BaseException]:
         # One statement may touch a row once: the second copy of a command in a batch waits for the first.
-        first = {command.event_id: command for command in reversed(commands)}
+        first = {command.event_id: index for index, command in reversed(list(enumerate(commands)))}
+        wanted = [commands[index] for index in first.values()]
         with reaching("the work database"):
             rows = await self._pool.fetch(
                 _SQL["claim"],
-                list(first),
-                [command.digest for command in first.values()],
-                [command.case_id for command in first.values()],
-                [command.type for command in first.values()],
+                [command.event_id for command in wanted],
+                [command.digest for command in wanted],
+                [command.case_id for command in wanted],
+                [command.type for command in wanted],
                 self._lease_s,
             )
-        verdicts = {str(row["event_id"]): _verdict(row, first[str(row["event_id"])]) for row in rows}
-        answers: list[Claim | BaseException] = []
-        for command in commands:
-            mine = first[command.event_id] is command
-            answers.append(verdicts[command.event_id] if mine else Busy(_BUSY_AGAIN_S))
-        return answers
+        verdicts = {str(row["event_id"]): row for row in rows}
+        return [
+            _verdict(verdicts[command.event_id], command) if first[command.event_id] == index else Busy(_BUSY_AGAIN_S)
+            for index, command in enumerate(commands)
+        ]
 
     async def _complete(self, items: list[tuple[Granted, str]]) -> list[bool | BaseException]:
         with reaching("the work database"):

@@ -28,20 +28,37 @@ left join granted g using (event_id)
 left join inbox i using (event_id)
 
 -- name: complete
+-- Rows are locked in the order in which `claim` locks them, or two workers' batches could deadlock.
+with held as (
+  select event_id, t.outputs
+  from unnest($1::uuid[], $2::bigint[], $3::text[]) as t (event_id, token, outputs)
+  join inbox i using (event_id, token)
+  where i.outputs is null
+  order by event_id
+  for update of i
+)
 update inbox i
-set outputs = t.outputs, completed_at = clock_timestamp()
-from unnest($1::uuid[], $2::bigint[], $3::text[]) as t (event_id, token, outputs)
-where i.event_id = t.event_id and i.token = t.token and i.outputs is null
+set outputs = held.outputs, completed_at = clock_timestamp()
+from held
+where i.event_id = held.event_id
 returning i.event_id
 
 -- name: outputs_of
 select event_id, outputs from inbox where event_id = any($1::uuid[])
 
 -- name: renew
+with held as (
+  select event_id
+  from unnest($1::uuid[], $2::bigint[]) as t (event_id, token)
+  join inbox i using (event_id, token)
+  where i.outputs is null
+  order by event_id
+  for update of i
+)
 update inbox i
 set lease_until = clock_timestamp() + make_interval(secs => $3)
-from unnest($1::uuid[], $2::bigint[]) as t (event_id, token)
-where i.event_id = t.event_id and i.token = t.token and i.outputs is null
+from held
+where i.event_id = held.event_id
 returning i.event_id
 
 -- name: fail
@@ -49,6 +66,11 @@ update inbox
 set failures = failures + 1, last_error = $3, lease_until = clock_timestamp()
 where event_id = $1 and token = $2 and outputs is null
 returning failures
+
+-- name: release
+update inbox
+set claims = claims - 1, lease_until = clock_timestamp()
+where event_id = $1 and token = $2 and outputs is null
 
 -- name: peek
 select outputs, failures, claims, last_error, digest,

@@ -6,10 +6,15 @@ import logging
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from traceback import walk_tb
 
 import structlog
+from structlog.typing import EventDict
 
 from contracts.envelope import Envelope
+
+MAX_FRAMES = 15
+MAX_CHAIN = 5
 
 
 def configure_logs(node: str, level: str) -> None:
@@ -18,7 +23,7 @@ def configure_logs(node: str, level: str) -> None:
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
-        structlog.processors.format_exc_info,
+        without_text,
     ]
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
@@ -40,9 +45,26 @@ def configure_logs(node: str, level: str) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level)
-    for noisy in ("botocore", "aiobotocore", "urllib3", "httpx", "openai", "snowflake", "asyncio", "aiohttp.access"):
+    for noisy in ("botocore", "aiobotocore", "urllib3", "httpx", "httpx2", "httpcore2", "openai", "snowflake", "asyncio", "aiohttp.access"):
         logging.getLogger(noisy).setLevel(max(logging.WARNING, logging.getLevelName(level)))
     structlog.contextvars.bind_contextvars(node=node)
+
+
+def without_text(_logger: object, _method: str, line: EventDict) -> EventDict:
+    """A log processor: say which exceptions were raised and where, not what they say, which may quote a payload."""
+    error = line.pop("exc_info", None)
+    if error is True:
+        error = sys.exc_info()
+    if isinstance(error, tuple):
+        error = error[1]
+    chain = []
+    while isinstance(error, BaseException) and len(chain) < MAX_CHAIN:
+        at = [f"{frame.f_code.co_filename}:{number} {frame.f_code.co_name}" for frame, number in walk_tb(error.__traceback__)]
+        chain.append({"type": type(error).__qualname__, "at": at[-MAX_FRAMES:]})
+        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    if chain:
+        line["exception"] = chain
+    return line
 
 
 @contextmanager

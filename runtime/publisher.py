@@ -28,9 +28,10 @@ class BusPublisher:
 
     async def publish(self, events: Sequence[Json]) -> None:
         """See `Publisher.publish`. Raises `InvalidEvent` for an event over the size limit."""
+        details = [to_detail(event) for event in events]  # all of them first: one that is too large sends none
         sends = (
-            self._bus.publish(to_detail(event), source=SOURCE_PREFIX + event["node_from"], detail_type=event["type"])
-            for event in events
+            self._bus.publish(detail, source=SOURCE_PREFIX + event["node_from"], detail_type=event["type"])
+            for event, detail in zip(events, details, strict=True)
         )
         for failure in await asyncio.gather(*sends, return_exceptions=True):
             if isinstance(failure, PublishFailed):

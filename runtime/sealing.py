@@ -8,16 +8,18 @@ from __future__ import annotations
 
 import os
 from collections import OrderedDict
+from collections.abc import Awaitable
 from dataclasses import dataclass
 from typing import Any, Protocol
 from uuid import UUID
 
+from botocore.exceptions import BotoCoreError, ClientError
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from runtime.clock import Clock
 from runtime.database import Pool, reaching
-from runtime.errors import Rejected
+from runtime.errors import Rejected, Unavailable
 from runtime.queries import beside
 
 _SQL = beside(__file__, "sealing.sql")
@@ -27,17 +29,18 @@ CACHE_S = 30.0
 """How long a process may go on using a key after it was erased."""
 
 CACHE_KEYS = 10_000
+_ALTERED = frozenset({"InvalidCiphertextException", "IncorrectKeyException"})
 
 
 class KeyWrapper(Protocol):
     """Wraps a person's key for storage. `subject` is authenticated with it."""
 
     async def wrap(self, key: bytes, *, subject: str) -> bytes:
-        """Encrypt a key."""
+        """Encrypt a key. Raises `Unavailable` if the wrapping key is out of reach."""
         ...
 
     async def unwrap(self, wrapped: bytes, *, subject: str) -> bytes:
-        """Decrypt a key. Raises `Rejected` if it was altered or belongs to somebody else."""
+        """Decrypt a key. Raises `Rejected` if it was altered or belongs to somebody else, `Unavailable` like `wrap`."""
         ...
 
 
@@ -65,17 +68,29 @@ class KmsWrapper:
 
     async def wrap(self, key: bytes, *, subject: str) -> bytes:
         """See `KeyWrapper.wrap`."""
-        answer = await self._client.encrypt(KeyId=self._key_id, Plaintext=key, EncryptionContext={"subject": subject})
+        context = {"subject": subject}
+        answer = await self._call(self._client.encrypt(KeyId=self._key_id, Plaintext=key, EncryptionContext=context))
         wrapped: bytes = answer["CiphertextBlob"]
         return wrapped
 
     async def unwrap(self, wrapped: bytes, *, subject: str) -> bytes:
         """See `KeyWrapper.unwrap`."""
-        answer = await self._client.decrypt(
-            KeyId=self._key_id, CiphertextBlob=wrapped, EncryptionContext={"subject": subject}
+        context = {"subject": subject}
+        answer = await self._call(
+            self._client.decrypt(KeyId=self._key_id, CiphertextBlob=wrapped, EncryptionContext=context)
         )
         key: bytes = answer["Plaintext"]
         return key
+
+    async def _call(self, request: Awaitable[Any]) -> Any:
+        try:
+            return await request
+        except ClientError as error:
+            if error.response["Error"]["Code"] in _ALTERED:
+                raise Rejected("seal_broken", "a person's key was altered, or is another person's") from error
+            raise Unavailable("key_management", f"KMS refused a request ({type(error).__name__})") from error
+        except BotoCoreError as error:
+            raise Unavailable("key_management", f"KMS is unreachable ({type(error).__name__})") from error
 
 
 @dataclass(frozen=True)
@@ -144,5 +159,5 @@ def _encrypt(aead: AESGCM, plain: bytes, context: bytes) -> bytes:
 def _decrypt(aead: AESGCM, sealed: bytes, context: bytes) -> bytes:
     try:
         return aead.decrypt(sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], context)
-    except InvalidTag as error:
+    except (InvalidTag, ValueError) as error:  # ValueError: too short to hold a nonce
         raise Rejected("seal_broken", "sealed bytes were altered, or belong to another case or person") from error

@@ -7,13 +7,12 @@ import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from pydantic_ai import Agent, ModelRetry, RunContext, UnexpectedModelBehavior
+from pydantic_ai.models import Model
 
 from runtime.errors import Retryable
-
-if TYPE_CHECKING:
-    from pydantic_ai import Agent
-    from pydantic_ai.models import Model
 
 PROMPT = (Path(__file__).parent / "prompts" / "answer.md").read_text(encoding="utf-8")
 PROMPT_VERSION = f"answer/{hashlib.sha256(PROMPT.encode()).hexdigest()[:12]}"
@@ -45,8 +44,6 @@ def check(text: str, known: frozenset[str]) -> Draft:
 
 def build_agent(model: Model[Any]) -> Agent[frozenset[str], str]:
     """The agent over a model. Its dependency is the set of ids that may be cited."""
-    from pydantic_ai import Agent, ModelRetry, RunContext
-
     agent: Agent[frozenset[str], str] = Agent(
         model, deps_type=frozenset, output_type=str, instructions=PROMPT, retries={"output": 2}
     )
@@ -63,8 +60,6 @@ def build_agent(model: Model[Any]) -> Agent[frozenset[str], str]:
 
 async def draft(agent: Agent[frozenset[str], str], question: str, findings: list[dict[str, Any]]) -> Draft:
     """Write the answer. Raises `Retryable` if the model's drafts do not pass the check."""
-    from pydantic_ai import UnexpectedModelBehavior
-
     known = frozenset(finding["id"] for finding in findings)
     try:
         result = await agent.run(prompt(question, findings), deps=known)

@@ -20,7 +20,7 @@ async def until(holds: Callable[[], Awaitable[bool]], what: str, within_s: float
     """Ask again and again until it holds. Fails with `what` when it has not after `within_s` seconds."""
     try:
         async with asyncio.timeout(within_s):
-            while not await holds():
+            while not await holds():  # noqa: ASYNC110 - another process changes it, there is nobody to tell us
                 await asyncio.sleep(0.02)
     except TimeoutError:
         raise AssertionError(f"not within {within_s:g} s: {what}") from None

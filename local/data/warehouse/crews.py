@@ -142,7 +142,7 @@ def _order(rng: Random, order_id: str, wanted: Wanted, technicians: list[Technic
         id=order_id,
         well=well,
         downtime=event,
-        technician=None if status == "cancelled" or (status == "open" and rng.random() < 0.5) else rng.choice(fit),
+        technician=None if status == "cancelled" or (status == "open" and rng.random() < 0.3) else rng.choice(fit),
         type=work,
         priority=priority,
         status=status,

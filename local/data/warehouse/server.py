@@ -45,7 +45,13 @@ def build_app(stand_in: StandIn) -> Starlette:
     logging.getLogger("fakesnow.server").setLevel(logging.WARNING)
     _wire.shared_fs = _Sessions(stand_in)
     others = [route for route in _wire.routes if getattr(route, "path", "") != "/session/v1/login-request"]
-    return Starlette(routes=[Route("/session/v1/login-request", login, methods=["POST"]), *others])
+    ours = [Route("/session/v1/login-request", login, methods=["POST"]), Route("/health/ready", ready)]
+    return Starlette(routes=[*ours, *others])
+
+
+async def ready(_: Request) -> JSONResponse:
+    """The data was loaded before the server began to listen."""
+    return JSONResponse({"status": "ready"})
 
 
 async def login(request: Request) -> JSONResponse:

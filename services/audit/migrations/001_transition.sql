@@ -129,6 +129,7 @@ begin
       execute format(
         'alter table transition attach partition %I for values from (%L) to (%L)',
         partition_name, month, (month + interval '1 month')::date);
+      execute format('comment on table %I is %L', partition_name, 'Cases opened in ' || to_char(month, 'YYYY-MM'));
       state := 'created';
     exception
       when check_violation then state := 'blocked'; -- the default partition holds rows of this month

@@ -49,6 +49,8 @@ class Intake:
         """The events to publish for a submission: `CaseOpened`, `SubmissionRejected`, or none while it is parked."""
         if not source.startswith(UPSTREAM_PREFIX):
             raise InvalidEvent(Refusal.FORGED, "a submission from a source that is no upstream", field="source")
+        if _identifier(source) != source:
+            raise InvalidEvent(Refusal.MALFORMED, "a source with blanks, or longer than an identifier", field="source")
         try:
             submitted = _read(detail)
         except InvalidEvent as problem:

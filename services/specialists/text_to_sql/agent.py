@@ -5,19 +5,17 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pydantic import BaseModel, Field
+from pydantic_ai import Agent, ModelRetry, RunContext, UnexpectedModelBehavior, UsageLimitExceeded, UsageLimits
+from pydantic_ai.models import Model
 
 from runtime.errors import Rejected, Retryable
 from services.specialists.text_to_sql.findings import Findings, cannot_answer, found
 from services.specialists.text_to_sql.guard import GuardedQuery, Refused, guard
 from services.specialists.text_to_sql.schema import Schema
 from services.specialists.text_to_sql.warehouse import Limits, Warehouse
-
-if TYPE_CHECKING:
-    from pydantic_ai import Agent
-    from pydantic_ai.models import Model
 
 PROMPT = (Path(__file__).parent / "prompts" / "answer.md").read_text(encoding="utf-8")
 PROMPT_VERSION = f"answer/{hashlib.sha256(PROMPT.encode()).hexdigest()[:12]}"
@@ -51,8 +49,6 @@ class Attempt:
 
 def build_agent(model: Model[Any], schema: Schema) -> Agent[Attempt, SqlAnswer | CannotAnswer]:
     """The agent over a model, for one schema."""
-    from pydantic_ai import Agent, ModelRetry, RunContext
-
     agent: Agent[Attempt, SqlAnswer | CannotAnswer] = Agent(
         model,
         deps_type=Attempt,
@@ -109,8 +105,6 @@ async def propose(
     question: str, *, agent: Agent[Attempt, SqlAnswer | CannotAnswer], schema: Schema, limits: Limits
 ) -> Proposal:
     """Ask the agent for a query. Raises `Rejected` if its queries are refused to the end, `Retryable` for nonsense."""
-    from pydantic_ai import UnexpectedModelBehavior, UsageLimitExceeded, UsageLimits
-
     if not question.strip():
         raise Rejected("empty_question", "the question is empty", "question", "ask something")
     attempt = Attempt(limits)

@@ -6,16 +6,14 @@ import hashlib
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pydantic import BaseModel, Field
+from pydantic_ai import Agent, ModelRetry, UnexpectedModelBehavior
+from pydantic_ai.models import Model
 
 from contracts.cards import AgentCard
 from runtime.errors import Rejected, Retryable
-
-if TYPE_CHECKING:
-    from pydantic_ai import Agent
-    from pydantic_ai.models import Model
 
 PROMPT = (Path(__file__).parent / "prompts" / "choose.md").read_text(encoding="utf-8")
 PROMPT_VERSION = f"choose/{hashlib.sha256(PROMPT.encode()).hexdigest()[:12]}"
@@ -31,8 +29,6 @@ class Choice(BaseModel):
 
 def build_agent(model: Model[Any], cards: Sequence[AgentCard]) -> Agent[None, Choice]:
     """The agent over a model, choosing among `cards`."""
-    from pydantic_ai import Agent, ModelRetry
-
     names = {card.name for card in cards} | {NONE}
     agent: Agent[None, Choice] = Agent(
         model, output_type=Choice, instructions=f"{PROMPT}\n{_shown(cards)}", retries={"output": 2}
@@ -49,8 +45,6 @@ def build_agent(model: Model[Any], cards: Sequence[AgentCard]) -> Agent[None, Ch
 
 async def choose(agent: Agent[None, Choice], question: str) -> Choice:
     """Choose for one question. Raises `Retryable` if the model keeps answering nonsense."""
-    from pydantic_ai import UnexpectedModelBehavior
-
     if not question.strip():
         raise Rejected("empty_question", "the question is empty", "question", "ask something")
     try:

@@ -1,78 +1,29 @@
-"""A real PostgreSQL for the session, and for each test a database of its own with the audit schema in it."""
+"""For each test an audit database of its own, migrated as `switchyard migrate` does it."""
 
 from __future__ import annotations
 
 import asyncio
-import os
-import subprocess
-from collections.abc import AsyncIterator, Iterator
+import uuid
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import asyncpg
 import pytest
 
-from local.child import guard_command
-from local.home import Home, temporary_home
-from local.ports import LOOPBACK, Ports
-from local.postgres import OWNER, Postgres
+from cli.databases import migrate_audit
 from runtime.database import Pool, connect_pool
-from runtime.migrate import ensure_role, migrate
-from services.audit.owner import READER, SCHEMA, WRITER, audit_owner, grant
+from services.audit.owner import READER, SCHEMA, WRITER
 from services.audit.reader import AuditReader
 from services.audit.store import AuditStore
+from tests.integration.infrastructure import Infrastructure, password
 
-TEMPLATE = "audit_template"
-PASSWORD = "only-for-tests"
-
-
-class Server:
-    """The embedded PostgreSQL under its guard. It can be stopped and started again on the same data and port."""
-
-    def __init__(self, folder: Path) -> None:
-        self._home = Home(folder)
-        self._home.prepare()
-        self._lock = self._home.lock()
-        self._postgres = Postgres(self._home, Ports().take("postgres"))
-        self._guard: subprocess.Popen[bytes] | None = None
-        asyncio.run(self._postgres.prepare(self._lock))
-
-    def url(self, database: str, user: str = OWNER) -> str:
-        password = self._postgres.password if user == OWNER else PASSWORD
-        return f"postgresql://{user}:{password}@{LOOPBACK}:{self._postgres.port}/{database}"
-
-    def start(self) -> None:
-        process = self._postgres.process()
-        with self._home.new_log("postgres").open("ab") as log:
-            self._guard = subprocess.Popen(
-                guard_command(process, self._lock),
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=log,
-                env=dict(process.env),
-                pass_fds=(self._lock,),
-                start_new_session=True,
-            )
-        asyncio.run(self._until_ready(process.probe))
-
-    def stop(self) -> None:
-        if self._guard is not None:
-            self._guard.communicate(b"t")
-            self._guard = None
-
-    def close(self) -> None:
-        self.stop()
-        os.close(self._lock)
-
-    async def _until_ready(self, probe: Any) -> None:
-        async with asyncio.timeout(30):
-            while not await probe():  # noqa: ASYNC110 - another process cannot set an event of ours
-                await asyncio.sleep(0.05)
+Owner: TypeAlias = "asyncpg.Connection[Any]"
+UrlFor = Callable[[str], str]
 
 
 @asynccontextmanager
-async def connected(url: str) -> AsyncIterator[asyncpg.Connection[Any]]:
+async def _connected(url: str) -> AsyncIterator[Owner]:
     connection = await asyncpg.connect(url, server_settings={"search_path": SCHEMA})
     try:
         yield connection
@@ -80,62 +31,61 @@ async def connected(url: str) -> AsyncIterator[asyncpg.Connection[Any]]:
         await connection.close()
 
 
-async def _make_template(server: Server) -> None:
-    async with connected(server.url("postgres")) as admin:
-        await admin.execute(f"create database {TEMPLATE}")
-        for role in (WRITER, READER):
-            await ensure_role(admin, role, password=PASSWORD)
-    async with connected(server.url(TEMPLATE)) as owner:
-        await migrate(owner, [audit_owner()])
-        await grant(owner)
+async def _make_template(infrastructure: Infrastructure, name: str) -> None:
+    async with _connected(infrastructure.owner_url("postgres")) as admin:
+        await admin.execute(f"create database {name}")
+    await migrate_audit(infrastructure.owner_url(name), password_for=password)
 
 
 @pytest.fixture(scope="session")
-def server() -> Iterator[Server]:
-    with temporary_home() as folder:
-        started = Server(folder)
-        try:
-            started.start()
-            asyncio.run(_make_template(started))
-            yield started
-        finally:
-            started.close()
+def template(infrastructure: Infrastructure) -> str:
+    """A migrated database to copy."""
+    asyncio.run(_make_template(infrastructure, "audit_template"))
+    return "audit_template"
 
 
 @pytest.fixture
-async def database(server: Server) -> AsyncIterator[str]:
-    """The name of a database with the audit schema, dropped afterwards."""
-    name = f"audit_{os.urandom(6).hex()}"
-    async with connected(server.url("postgres")) as admin:
-        await admin.execute(f"create database {name} template {TEMPLATE}")
+async def database(infrastructure: Infrastructure, template: str) -> AsyncIterator[str]:
+    """The name of a fresh audit database, dropped afterwards."""
+    name = f"audit_{uuid.uuid4().hex[:12]}"
+    async with _connected(infrastructure.owner_url("postgres")) as admin:
+        await admin.execute(f"create database {name} template {template}")
     yield name
-    async with connected(server.url("postgres")) as admin:
+    async with _connected(infrastructure.owner_url("postgres")) as admin:
         await admin.execute(f"drop database {name} with (force)")
 
 
 @pytest.fixture
-async def owner(server: Server, database: str) -> AsyncIterator[asyncpg.Connection[Any]]:
+def url_for(infrastructure: Infrastructure, database: str) -> UrlFor:
+    """The address of the test's database for a role."""
+    _, _, place = infrastructure.owner_url(database).partition("@")
+    return lambda role: f"postgresql://{role}:{password(role)}@{place}"
+
+
+@pytest.fixture
+async def owner(infrastructure: Infrastructure, database: str) -> AsyncIterator[Owner]:
     """The database's owner: the one who may do everything, and whom verification is for."""
-    async with connected(server.url(database)) as connection:
+    async with _connected(infrastructure.owner_url(database)) as connection:
         yield connection
 
 
 @pytest.fixture
-async def writer(server: Server, database: str) -> AsyncIterator[Pool]:
+async def writer(url_for: UrlFor) -> AsyncIterator[Pool]:
     """The service's own pool."""
-    pool = await connect_pool(server.url(database, WRITER), schema=SCHEMA)
+    pool = await connect_pool(url_for(WRITER), schema=SCHEMA)
     yield pool
     await pool.close()
 
 
 @pytest.fixture
 async def store(writer: Pool) -> AuditStore:
+    """The log, as the service writes it."""
     return AuditStore(writer)
 
 
 @pytest.fixture
-async def reader(server: Server, database: str) -> AsyncIterator[AuditReader]:
-    """What the command line uses, under the reviewer's role."""
-    pool = await connect_pool(server.url(database, READER), schema=SCHEMA)
+async def reader(url_for: UrlFor) -> AsyncIterator[AuditReader]:
+    """The log, as the command line and a reviewer read it."""
+    pool = await connect_pool(url_for(READER), schema=SCHEMA)
     yield AuditReader(pool)
     await pool.close()

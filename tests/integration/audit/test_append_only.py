@@ -38,33 +38,22 @@ async def partition(store: AuditStore, owner: Owner) -> str:
     return str(await owner.fetchval("select tableoid::regclass from transition"))
 
 
-@pytest.mark.parametrize("change", CHANGES)
-async def test_a_trigger_refuses_every_change_even_to_the_owner(owner: Owner, partition: str, change: str) -> None:
-    with pytest.raises(asyncpg.RaiseError, match="append-only"):
-        await owner.execute(change.format(partition=partition))
+@pytest.mark.parametrize("pretence", ["origin", "replica"])
+async def test_triggers_refuse_every_change_even_to_the_owner(owner: Owner, partition: str, pretence: str) -> None:
+    await owner.execute(f"set session_replication_role = {pretence}")
 
-
-@pytest.mark.parametrize("change", CHANGES)
-async def test_the_trigger_holds_in_a_session_that_calls_itself_a_replica(
-    owner: Owner, partition: str, change: str
-) -> None:
-    await owner.execute("set session_replication_role = replica")
-
-    with pytest.raises(asyncpg.RaiseError, match="append-only"):
-        await owner.execute(change.format(partition=partition))
+    for change in CHANGES:
+        with pytest.raises(asyncpg.RaiseError, match="append-only"):
+            await owner.execute(change.format(partition=partition))
 
 
 @pytest.mark.parametrize("role", [WRITER, READER])
-@pytest.mark.parametrize(
-    "change", [*CHANGES, "drop table integrity_alarm", "alter table transition disable trigger all"]
-)
-async def test_the_roles_lack_the_right_to_change_anything(
-    owner: Owner, partition: str, role: str, change: str
-) -> None:
+async def test_the_roles_lack_the_right_to_change_anything(owner: Owner, partition: str, role: str) -> None:
     await owner.execute(f"set role {role}")
 
-    with pytest.raises(asyncpg.InsufficientPrivilegeError):
-        await owner.execute(change.format(partition=partition))
+    for change in [*CHANGES, "drop table integrity_alarm", "alter table transition disable trigger all"]:
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+            await owner.execute(change.format(partition=partition))
 
 
 async def test_the_writer_cannot_say_when_a_row_was_recorded(writer: Pool) -> None:

@@ -23,7 +23,7 @@ ALLOWED_MB = 24
 
 
 def texts() -> Iterator[str]:
-    return chain.from_iterable(cases.bodies(cases.answered(number, text="A" * 2_000)) for number in range(CASES))
+    return chain.from_iterable(cases.bodies(cases.answered(number, text="A" * 20_000)) for number in range(CASES))
 
 
 def peak_mb() -> float:

@@ -68,7 +68,7 @@ async def test_cases_are_listed_latest_first_and_by_what_they_are(store: AuditSt
     for number, tenant in enumerate(["acme", "acme", "zeta"]):
         opened = cases.OPENED + timedelta(seconds=number)
         await store.record(cases.bodies(cases.answered(number, opened=opened, tenant=tenant, session_id=f"s-{number}")))
-    latest = cases.first(3, opened=cases.OPENED + timedelta(seconds=3))
+    latest = cases.first(3, opened=cases.OPENED + timedelta(seconds=3), session_id="s-3")
     expired = cases.follow(latest, CaseClosed(outcome="expired", code="case_deadline"), "desk")
     await store.record(cases.bodies([latest, expired]))
 

@@ -5,14 +5,16 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator
+from functools import partial
 
 import asyncpg
 import pytest
 
 from contracts.envelope import Envelope
+from contracts.fields import Json
 from runtime.database import Pool
 from runtime.errors import LeaseLost
-from runtime.inbox import Busy, Claim, Conflict, Done, Granted, Inbox
+from runtime.inbox import Busy, Conflict, Done, Granted, Inbox
 from tests.integration.conftest import PoolFor
 from tests.integration.events import NODE, command, envelope_of, fresh_id
 from tests.integration.infrastructure import Infrastructure, Owner
@@ -20,8 +22,8 @@ from tests.integration.infrastructure import Infrastructure, Owner
 pytestmark = pytest.mark.integration
 
 LEASE_S = 30.0
-OUTCOME = [{"type": "FindingsReady", "payload": {"rows": 3}}]
-OTHER = [{"type": "TaskFailed", "payload": {"code": "late"}}]
+OUTCOME: list[Json] = [{"type": "FindingsReady", "payload": {"rows": 3}}]
+OTHER: list[Json] = [{"type": "TaskFailed", "payload": {"code": "late"}}]
 
 
 @pytest.fixture
@@ -224,27 +226,52 @@ async def test_of_500_claims_of_200_tasks_by_two_workers_each_task_is_granted_on
     assert {type(claim) for claim in claims} == {Granted, Busy}
 
 
-async def test_two_workers_that_race_for_expired_leases_and_outcomes_agree_on_one_outcome_each(
+async def test_batches_of_two_workers_that_meet_on_the_same_rows_never_deadlock(
     inbox: Inbox, another: Inbox, owner: Owner
 ) -> None:
-    tasks = [envelope_of(command(fresh_id())) for _ in range(50)]
-    stale = [await granted(inbox, task) for task in tasks]
+    for late in (inbox.renew, partial(inbox.complete, outputs=OTHER)) * 8:
+        tasks = [envelope_of(command(fresh_id())) for _ in range(50)]
+        stale = await asyncio.gather(*(granted(inbox, task) for task in tasks))
+        await owner.execute("update text_to_sql.inbox set lease_until = clock_timestamp() where outputs is null")
+        opposite = sorted(stale, key=lambda claim: claim.event_id, reverse=True)
+        ends = await asyncio.gather(
+            *(late(claim) for claim in opposite),
+            *(another.claim(task) for task in tasks),
+            return_exceptions=True,
+        )
+        assert not [end for end in ends if isinstance(end, Exception) and not isinstance(end, LeaseLost)]
+
+
+async def test_a_late_worker_and_its_successor_always_agree_on_the_outcome(
+    inbox: Inbox, another: Inbox, owner: Owner
+) -> None:
+    tasks = [envelope_of(command(fresh_id())) for _ in range(100)]
+    stale = await asyncio.gather(*(granted(inbox, task) for task in tasks))
     await owner.execute("update text_to_sql.inbox set lease_until = clock_timestamp() where outputs is null")
 
-    async def finish_late(claim: Granted) -> object:
+    async def finish_late(claim: Granted) -> list[Json] | None:
         try:
             return await inbox.complete(claim, OTHER)
         except LeaseLost:
             return None
 
-    async def take_over(task: Envelope) -> object:
-        claim = await another.claim(task)
-        return await another.complete(claim, OUTCOME) if isinstance(claim, Granted) else None
+    async def take_over(task: Envelope) -> list[Json] | None:
+        match await another.claim(task):
+            case Granted() as claim:
+                return await another.complete(claim, OUTCOME)
+            case Done(outputs):
+                return outputs
+            case _:
+                return None
 
-    # In opposite orders, so that statements of both workers meet on the same rows.
-    await asyncio.gather(*(finish_late(claim) for claim in reversed(stale)), *(take_over(task) for task in tasks))
-    ends: list[Claim] = [await inbox.claim(task) for task in tasks]
-    assert all(end in (Done(OUTCOME), Done(OTHER)) for end in ends), ends
+    late = await asyncio.gather(
+        *(finish_late(claim) for claim in stale[::2]), *(take_over(task) for task in reversed(tasks))
+    )
+    stored = [await inbox.peek(task.event_id) for task in tasks]
+    outcomes = {task.event_id: progress and progress.outputs for task, progress in zip(tasks, stored, strict=True)}
+    assert all(outcome in (OUTCOME, OTHER) for outcome in outcomes.values())
+    published = zip([*tasks[::2], *reversed(tasks)], late, strict=True)
+    assert all(mine is None or mine == outcomes[task.event_id] for task, mine in published)
 
 
 async def test_claims_completions_and_renewals_made_together_share_statements(
@@ -256,7 +283,7 @@ async def test_claims_completions_and_renewals_made_together_share_statements(
         connection.add_query_logger(lambda query: statements.append(query.query))
 
     pool = await asyncpg.create_pool(
-        infrastructure.role_url(NODE), min_size=1, max_size=4, setup=listen, server_settings={"search_path": NODE}
+        infrastructure.role_url(NODE), min_size=1, max_size=4, init=listen, server_settings={"search_path": NODE}
     )
     inbox = Inbox(pool, lease_s=LEASE_S)
     tasks = [envelope_of(command(fresh_id())) for _ in range(100)]

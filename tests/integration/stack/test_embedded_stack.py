@@ -55,6 +55,11 @@ async def environment_of(stack: EmbeddedStack, name: str) -> str:
     return answer.decode()
 
 
+def owner_of(folder: Path) -> int | None:
+    """Whom PostgreSQL runs as when that is not us."""
+    return folder.stat().st_uid if os.geteuid() == 0 else None
+
+
 async def test_everything_is_ready_inside_and_gone_outside(
     used_home: Path, toy: MakeToy, descendants: Descendants
 ) -> None:
@@ -108,6 +113,21 @@ async def test_postgres_comes_back_when_only_its_postmaster_is_killed(
             await session.fetchval("SELECT 1")
         session.terminate()
         assert await run_sql(stack.endpoints.dsn(WORK), "SELECT 1") == 1
+
+
+async def test_postgres_starts_although_its_stale_pid_file_names_another_program(used_home: Path) -> None:
+    async with EmbeddedStack(used_home, simulator=None) as stack:
+        pid_file = Path(await run_sql(stack.endpoints.dsn(WORK), "SHOW data_directory")) / "postmaster.pid"
+        _, rest = pid_file.read_text().split("\n", 1)
+    owner = owner_of(pid_file.parent)  # PostgreSQL knows that another user's program is no server of its own
+    other_program = await asyncio.create_subprocess_exec("sleep", "600", user=owner)
+    try:
+        pid_file.write_text(f"{other_program.pid}\n{rest}")
+        async with EmbeddedStack(used_home, simulator=None) as stack:
+            assert await run_sql(stack.endpoints.dsn(WORK), "SELECT 1") == 1
+    finally:
+        other_program.kill()
+        await other_program.wait()
 
 
 async def test_postgres_wants_the_password_which_only_we_may_read(used_home: Path) -> None:

@@ -15,18 +15,23 @@ def over(primary: ScriptedModel, fallback: ScriptedModel) -> FailoverModel:
     return FailoverModel(primary, fallback, policy=POLICY, clock=VirtualClock())
 
 
+async def read_through(model: FailoverModel) -> None:
+    async with model.request_stream(PROMPT, None, NO_TOOLS) as stream:
+        async for _ in stream:
+            pass
+
+
 @virtual_time
 async def test_the_caller_gets_each_event_when_it_comes() -> None:
     model = over(
         ScriptedModel("a", Script([(0.5, "one "), (1.0, "two "), (1.0, "three")])), ScriptedModel("b", silent())
     )
     clock = VirtualClock()
-    started, seen = clock.monotonic(), []
+    started = clock.monotonic()
     with model.budget(Budget(total_ms=20_000)) as record:
         async with model.request_stream(PROMPT, None, NO_TOOLS) as stream:
             assert stream.model_name == "a"
-            async for event in stream:
-                seen.append((round(clock.monotonic() - started, 3), type(event).__name__))
+            seen = [(round(clock.monotonic() - started, 3), type(event).__name__) async for event in stream]
     assert seen == [
         (0.5, "PartStartEvent"),
         (0.5, "FinalResultEvent"),
@@ -68,12 +73,8 @@ async def test_a_stream_handed_over_is_not_replaced_but_ends_with_the_budget() -
         ScriptedModel("b", answers(first_after=0.1)),
     )
     model = over(primary, fallback)
-    got: list[object] = []
     with model.budget(Budget(total_ms=9_000)) as record, pytest.raises(AllModelsFailed) as raised:
-        async with model.request_stream(PROMPT, None, NO_TOOLS) as stream:
-            async for event in stream:
-                got.append(event)
-    assert len(got) == 4
+        await read_through(model)
     assert (raised.value.decision.latency_ms, fallback.calls, primary.running) == (9_000, 0, 0)
     assert record.decisions == [raised.value.decision]
 
@@ -83,9 +84,7 @@ async def test_an_error_after_the_hand_over_reaches_the_caller_with_its_cause() 
     error = ConnectionResetError("gone")
     model = over(ScriptedModel("a", Script([(0.1, "one"), (0.1, "two")], error=error)), ScriptedModel("b", silent()))
     with pytest.raises(AllModelsFailed) as raised:
-        async with model.request_stream(PROMPT, None, NO_TOOLS) as stream:
-            async for _ in stream:
-                pass
+        await read_through(model)
     assert raised.value.causes == (error,)
 
 

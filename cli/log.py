@@ -1,0 +1,73 @@
+"""Opening the audit log, and what is sealed in it, for a command."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import Any
+
+import asyncpg
+
+from cli.errors import CommandFailed
+from cli.target import Target
+from contracts.fields import Artefact, Attachment, Json
+from runtime.artefacts import Artefacts
+from runtime.clock import SystemClock
+from runtime.database import Pool, connect_pool
+from runtime.errors import Rejected, TaskError, Unavailable
+from runtime.objects import ObjectStore
+from runtime.sealing import LocalWrapper, Vault
+from services.audit.owner import SCHEMA
+from services.audit.reader import AuditReader
+
+
+@asynccontextmanager
+async def reader(target: Target) -> AsyncIterator[AuditReader]:
+    """The log, as a reader. Raises `CommandFailed` if it cannot be reached."""
+    async with _pool(target.need("SWITCHYARD_AUDIT_DATABASE_URL"), SCHEMA) as pool:
+        try:
+            yield AuditReader(pool)
+        except Unavailable as error:
+            raise CommandFailed(str(error)) from error
+
+
+@asynccontextmanager
+async def opener(target: Target) -> AsyncIterator[Artefacts]:
+    """What can open sealed artefacts: it needs the vault and the key that wraps people's keys."""
+    key = target.need("SWITCHYARD_VAULT_KEY")
+    async with _pool(target.need("SWITCHYARD_WORK_DSN"), "vault") as pool:
+        vault = Vault(pool, LocalWrapper(bytes.fromhex(key)), SystemClock())
+        yield Artefacts(_NoObjects(), vault, opens=("question", "findings", "answer"))
+
+
+async def opened(artefacts: Artefacts, event: Json, reference: Mapping[str, Any]) -> bytes:
+    """The plain bytes of an artefact that an event of the log refers to. Raises `CommandFailed` saying why not."""
+    places = {sha256: Attachment.model_validate(place) for sha256, place in event.get("attachments", {}).items()}
+    try:
+        return await artefacts.read_from(places, event["case_id"], Artefact.model_validate(reference))
+    except TaskError as error:
+        raise CommandFailed(error.message, remedy=error.remedy) from error
+
+
+@asynccontextmanager
+async def _pool(url: str, schema: str) -> AsyncIterator[Pool]:
+    try:
+        pool = await connect_pool(url, schema=schema, size=2)
+    except (Unavailable, asyncpg.PostgresError) as error:
+        raise CommandFailed(f"the database is out of reach ({type(error).__name__})") from error
+    try:
+        yield pool
+    finally:
+        await pool.close()
+
+
+class _NoObjects(ObjectStore):
+    """Answers are small and travel inline; what lies in S3 is read with the AWS console or CLI."""
+
+    async def put(self, key: str, data: bytes, *, content_type: str) -> str:
+        """Not for reading."""
+        raise Unavailable("object_store", "the command line writes no artefacts")
+
+    async def get(self, uri: str) -> bytes:
+        """Refuse, and say where it is."""
+        raise Rejected("artefact_in_s3", f"the artefact is not inline but at {uri}", remedy="fetch it from S3")

@@ -1,0 +1,191 @@
+"""The demo: a stack of its own, questions from a file as an upstream would send them, a table, the log."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import shutil
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import yaml
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+
+from cli.failovers import told
+from cli.submissions import submit
+from cli.target import Target
+from local.demo_figures import CaseRow, cases, figures, progress, published
+from local.errors import AlreadyRunning
+from local.home import Home, default_home
+from local.laptop import DEMO_HOME, SIMULATOR, prepare, services
+from local.stack import EmbeddedStack
+from runtime.database import connect_pool
+from services.audit.owner import SCHEMA
+from services.audit.reader import AuditReader
+
+DATA = Path(__file__).parent / "data"
+SOURCE = "upstream.demo"
+PATIENCE_S = 120.0
+"""How long the demo waits for its cases before it says which are open."""
+
+SETTLE_S = 15.0
+"""How long audit may trail the last closed case."""
+
+REVIEW = (
+    "select node_from, node_to, transition, model_id, latency_ms, left(transcript_hash, 12) as digest\n"
+    "from audit.case_timeline where case_id = '{case_id}' order by step"
+)
+
+console = Console(highlight=False)
+
+
+def run_demo(json_file: Path | None) -> bool:
+    """Run it; True if every case ended and the log agrees with what the producers published."""
+    home = default_home() / DEMO_HOME
+    _forget_last_run(home)
+    found = asyncio.run(_demo(home))
+    if json_file is not None:
+        json_file.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+    agree = found["audit_rows"] == found["distinct_events"] == found["transitions"]
+    return agree and found["chain"] == "ok" and "open" not in found["closed"]
+
+
+def _forget_last_run(home: Path) -> None:
+    place = Home(home)
+    if place.in_use():
+        holder = place.supervisor()
+        raise AlreadyRunning(home, holder.pid if holder else 0)
+    if home.exists():
+        shutil.rmtree(home)
+
+
+async def _demo(home: Path) -> dict[str, Any]:
+    questions = [
+        json.loads(line) for line in (DATA / "questions.jsonl").read_text(encoding="utf-8").splitlines() if line
+    ]
+    planned = yaml.safe_load((DATA / "planned_faults.yaml").read_text(encoding="utf-8")) or {}
+    started = time.monotonic()
+    console.print(
+        "Starting PostgreSQL, the AWS emulator, the model simulator and every service, each its own process …"
+    )
+    async with EmbeddedStack(home, services=services, prepare=prepare, simulator=SIMULATOR) as stack:
+        console.print(f"{len(stack.status())} processes ready after {time.monotonic() - started:.1f} s")
+        log = await asyncpg.connect(stack.exports["SWITCHYARD_AUDIT_DSN"])
+        work = await asyncpg.connect(stack.exports["SWITCHYARD_WORK_DSN"])
+        try:
+            asked = time.monotonic()
+            keys = await submit(Target(stack.exports), questions, source=SOURCE)
+            await _follow(log, len(questions))
+            wall_s = time.monotonic() - asked
+            await _settle(log, work)
+            rows = await cases(log)
+            chain = await _verify(stack.exports["SWITCHYARD_AUDIT_DATABASE_URL"])
+            found = await figures(log, work, rows, chain=chain, wall_s=wall_s)
+            labels = {
+                case: planned.get(question["idempotency_key"]) for case, question in zip(keys, questions, strict=True)
+            }
+            _show(rows, labels, found)
+            await _review(log, rows)
+        finally:
+            await log.close()
+            await work.close()
+    _next_commands(rows)
+    return found
+
+
+async def _follow(log: asyncpg.Connection[Any], wanted: int) -> None:
+    """Show progress until every case is closed or patience ends."""
+    deadline = time.monotonic() + PATIENCE_S
+    with Live(console=console, refresh_per_second=5, transient=True) as live:
+        while time.monotonic() < deadline:
+            opened, closed, transitions = await progress(log)
+            live.update(
+                f"{closed} of {wanted} cases closed, {opened - closed} under way, {transitions} transitions audited"
+            )
+            if closed >= wanted:
+                return
+            await asyncio.sleep(0.1)
+
+
+async def _settle(log: asyncpg.Connection[Any], work: asyncpg.Connection[Any]) -> None:
+    """Wait until audit has written what the producers published."""
+    deadline = time.monotonic() + SETTLE_S
+    while time.monotonic() < deadline:
+        if (await progress(log))[2] >= await published(work):
+            return
+        await asyncio.sleep(0.1)
+
+
+async def _verify(url: str) -> str:
+    pool = await connect_pool(url, schema=SCHEMA, size=1)
+    try:
+        report = await AuditReader(pool).verify()
+    finally:
+        await pool.close()
+    for finding in report.findings:
+        console.print(f"{finding.kind}: case {finding.case_id}: {finding.why}", style="red")
+    return "ok" if report.ok else "broken"
+
+
+def _show(rows: Sequence[CaseRow], labels: Mapping[str, str | None], found: Mapping[str, Any]) -> None:
+    table = Table("case", "session", "agent", "answered by", "hops", "ms", "outcome", "why")
+    for row in rows:
+        label = labels.get(row.case_id)
+        why = told(row.call) if row.outcome == "answered" and row.failovers else row.message or ""
+        if row.outcome != "answered":
+            why = f"{row.code}: {why}".rstrip(": ")
+        table.add_row(
+            row.case_id[:8],
+            row.session_id,
+            row.agent or "",
+            _model(row),
+            str(row.hops),
+            str(row.duration_ms),
+            row.outcome,
+            f"[magenta]injected ({label})[/magenta] {why}" if label else why,
+        )
+    console.print(table)
+    closed = ", ".join(f"{count} {outcome}" for outcome, count in found["closed"].items())
+    console.print(
+        f"{found['cases']} cases: {closed}. {found['failovers']} failovers. "
+        f"p50 {found['latency_ms']['p50']} ms, p95 {found['latency_ms']['p95']} ms, {found['wall_s']} s in all."
+    )
+    console.print(
+        f"Published, by the producers' own tables: {found['transitions']} events. "
+        f"In the audit log: {found['audit_rows']} rows, {found['distinct_events']} distinct. Chain: {found['chain']}."
+    )
+
+
+def _model(row: CaseRow) -> str:
+    return f"{row.call['vendor']} ({row.call['role']})" if row.call and row.outcome == "answered" else ""
+
+
+async def _review(log: asyncpg.Connection[Any], rows: Sequence[CaseRow]) -> None:
+    """Show what a reviewer would ask of the log, and what it returns."""
+    case = next((row for row in rows if row.failovers and row.outcome == "answered"), rows[0])
+    sql = REVIEW.format(case_id=case.case_id)
+    console.print("\n[bold]What a reviewer asks[/bold], with plain SQL on the audit database:\n")
+    console.print(sql, style="cyan", markup=False)
+    answer = await log.fetch(sql)
+    table = Table(*answer[0].keys())
+    for record in answer:
+        table.add_row(*("" if value is None else str(value) for value in record.values()))
+    console.print(table)
+
+
+def _next_commands(rows: Sequence[CaseRow]) -> None:
+    case = next((row for row in rows if row.failovers and row.outcome == "answered"), rows[0])
+    console.print("\n[bold]Next[/bold] (the log of this run stays readable):")
+    for command in (
+        f".venv/bin/switchyard case show {case.case_id} --open",
+        ".venv/bin/switchyard case list --outcome failed",
+        ".venv/bin/switchyard audit verify",
+        ".venv/bin/switchyard stack up --detach",
+        '.venv/bin/switchyard ask "Which ten wells produced the most oil in June 2026?"',
+    ):
+        console.print(f"  {command}", style="green")

@@ -1,0 +1,75 @@
+"""What the Text-to-SQL specialist does with a command."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from contracts.events.router import AnswerQuestion
+from contracts.events.specialists import FindingsReady
+from failover import FailoverModel
+from runtime.artefacts import Artefacts
+from runtime.errors import Rejected
+from runtime.models import model_call, spending
+from runtime.task import Reply, Task
+from services.specialists.text_to_sql.agent import PROMPT_VERSION, Attempt, CannotAnswer, SqlAnswer, answer
+from services.specialists.text_to_sql.schema import Schema
+from services.specialists.text_to_sql.warehouse import Limits, Warehouse
+
+if TYPE_CHECKING:
+    from pydantic_ai import Agent
+
+ROLE_SCOPE = "warehouse:role:"
+DEFAULT_LIMIT_MS = 60_000
+MARGIN_MS = 2_000
+
+
+async def answer_question(
+    task: Task[AnswerQuestion],
+    *,
+    artefacts: Artefacts,
+    model: FailoverModel,
+    agent: Agent[Attempt, SqlAnswer | CannotAnswer],
+    warehouse: Warehouse,
+    schema: Schema,
+    limits: Limits,
+) -> Reply:
+    """Find the rows that answer the question, in the asking user's role; the SQL goes with them as the citation."""
+    role = role_of(task.envelope.principal.scopes)
+    question = (await artefacts.read(task, task.payload.question)).decode()
+    limit_ms = task.envelope.time_limit_ms or DEFAULT_LIMIT_MS
+    async with spending(model, total_ms=max(limit_ms - MARGIN_MS, 1_000)) as decisions:
+        findings = await answer(
+            question,
+            agent=agent,
+            warehouse=warehouse,
+            schema=schema,
+            case_id=task.envelope.case_id,
+            role=role,
+            limits=limits,
+        )
+    if findings.outcome == "cannot_answer":
+        # The model's reason may repeat the question, so it does not go into an event.
+        raise Rejected(
+            "cannot_answer",
+            "the warehouse does not hold what the question asks for",
+            "question",
+            "ask about wells, production, downtime, work orders or technicians",
+        )
+    found = await artefacts.write(task, "findings", findings.model_dump_json().encode(), media_type="application/json")
+    return Reply(
+        FindingsReady(findings=(found,), rows=findings.row_count, truncated=findings.truncated),
+        model_call=model_call(decisions, prompt_version=PROMPT_VERSION),
+    )
+
+
+def role_of(scopes: tuple[str, ...]) -> str:
+    """The warehouse role of the asking user. Raises `Rejected` without one: there is no role to fall back to."""
+    roles = [scope.removeprefix(ROLE_SCOPE) for scope in scopes if scope.startswith(ROLE_SCOPE)]
+    if len(roles) != 1:
+        raise Rejected(
+            "no_warehouse_role",
+            "the submission names no warehouse role to query with",
+            "role",
+            "submit the question with the asking user's role",
+        )
+    return roles[0]

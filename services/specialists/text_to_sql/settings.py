@@ -1,0 +1,22 @@
+"""The specialist's environment; the models' stands in `SWITCHYARD_MODEL_*`."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, SecretStr
+
+from runtime.settings import WorkSettings
+
+
+class TextToSqlSettings(WorkSettings):
+    """Which Snowflake, and what one query may cost. Host, port and protocol are for a stand-in."""
+
+    snowflake_account: str
+    snowflake_warehouse: str | None = None
+    snowflake_host: str | None = None
+    snowflake_port: int | None = None
+    snowflake_protocol: Literal["https", "http"] = "https"
+    snowflake_token: SecretStr = Field(description="OAuth token to log in with; the role comes from the asking user.")
+    max_rows: Annotated[int, Field(ge=1, le=10_000)] = 200
+    query_timeout_s: Annotated[int, Field(ge=1, le=600)] = 30

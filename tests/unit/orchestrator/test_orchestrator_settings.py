@@ -1,0 +1,39 @@
+"""The keys of the router come from its environment."""
+
+from __future__ import annotations
+
+import pytest
+from pydantic import ValidationError
+
+from services.orchestrator.seal import StateSeal
+from services.orchestrator.settings import DeskSettings, RouterSettings
+
+KEY = "0a" * 32
+
+
+def test_keys_are_read_in_order_and_the_first_one_signs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SWITCHYARD_STATE_KEYS", f'{{"k2": "{KEY}", "k1": "{"0b" * 32}"}}')
+    keys = RouterSettings().keys()
+    assert keys == {"k2": b"\x0a" * 32, "k1": b"\x0b" * 32}
+    assert StateSeal(keys).seal("case", 1, {}).startswith("k2.")
+
+
+def test_a_router_without_keys_does_not_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SWITCHYARD_STATE_KEYS", raising=False)
+    with pytest.raises(ValidationError, match="state_keys"):
+        RouterSettings()
+
+
+@pytest.mark.parametrize("text", ["", "k1", f'{{"k1": "{KEY}x"}}'], ids=["nothing", "no JSON", "no hex"])
+def test_keys_that_cannot_be_read_are_refused(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    monkeypatch.setenv("SWITCHYARD_STATE_KEYS", text)
+    with pytest.raises(ValueError) as caught:
+        RouterSettings().keys()
+    assert KEY not in str(caught.value)
+
+
+def test_a_desk_needs_its_mac_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SWITCHYARD_DATABASE_URL", "postgresql://desk@db/work")
+    monkeypatch.delenv("SWITCHYARD_MAC_KEY", raising=False)
+    with pytest.raises(ValidationError, match="mac_key"):
+        DeskSettings()

@@ -1,0 +1,84 @@
+"""The graph is short, whole, and draws itself."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from pathlib import Path
+
+import pytest
+
+from contracts.events.desk import CaseOpened
+from contracts.events.drafter import AnswerDrafted
+from contracts.events.router import ChooseAgent, DraftAnswer
+from services.orchestrator import graph
+from services.orchestrator.graph import PLAYBOOKS
+from services.orchestrator.playbook import Edge, Playbook, Step, ask, close, on
+from tests.unit.orchestrator.cases import OPENED, received
+
+ARROW = re.compile(r"  (\w+) -->\|([A-Za-z ]+)\| (\w+)(\[[\w: ]+\]|\(\[\w+\]\))")
+RESERVED = {"end", "graph", "flowchart", "subgraph", "style", "class", "click"}
+
+each_playbook = pytest.mark.parametrize(
+    "playbook", [pytest.param(book, id=book.version) for book in PLAYBOOKS.values()]
+)
+
+
+def test_the_graph_can_be_read_at_two_in_the_morning() -> None:
+    assert len(Path(inspect.getfile(graph)).read_text().splitlines()) <= 40
+
+
+@each_playbook
+def test_a_playbook_is_listed_under_its_version(playbook: Playbook) -> None:
+    assert PLAYBOOKS[playbook.version] is playbook
+    assert re.fullmatch(r"[a-z][a-z0-9_]*/[0-9]+", playbook.version)
+    assert playbook.name == playbook.version.split("/")[0]
+
+
+@each_playbook
+def test_it_draws_every_edge_as_mermaid(playbook: Playbook) -> None:
+    head, *arrows = playbook.mermaid().splitlines()
+    assert head == "flowchart LR"
+    drawn = [ARROW.fullmatch(arrow) for arrow in arrows]
+    assert all(drawn), arrows
+    assert len(drawn) == len(playbook.edges)
+    targets = [arrow.group(3) for arrow in drawn if arrow]
+    assert targets == [edge.go or (edge.end and edge.end.outcome) for edge in playbook.edges]
+    assert not RESERVED & {name for arrow in drawn if arrow for name in (arrow.group(1), arrow.group(3))}
+
+
+def test_assist_1_looks_like_this() -> None:
+    assert PLAYBOOKS["assist/1"].mermaid().splitlines() == [
+        "flowchart LR",
+        "  desk -->|CaseOpened with agent| specialist[specialist: AnswerQuestion]",
+        "  desk -->|CaseOpened| triage[triage: ChooseAgent]",
+        "  triage -->|AgentChosen| specialist[specialist: AnswerQuestion]",
+        "  triage -->|NoAgentFits| no_agent([no_agent])",
+        "  specialist -->|FindingsReady| drafter[drafter: DraftAnswer]",
+        "  drafter -->|AnswerDrafted| answered([answered])",
+        "  any -->|TaskFailed| failed([failed])",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("parts", "message"),
+    [
+        pytest.param((on(CaseOpened, go="nowhere"),), "nowhere", id="an edge to nowhere"),
+        pytest.param((ask("triage", ChooseAgent, attempts=1, seconds=1),), "triage", id="a step nobody goes to"),
+        pytest.param((on(CaseOpened),), "either", id="an edge that leads to nothing"),
+        pytest.param(
+            (ask("drafter", DraftAnswer, attempts=1, seconds=1), on(AnswerDrafted, close("answered"), go="drafter")),
+            "either",
+            id="an edge that leads to two things",
+        ),
+    ],
+)
+def test_a_broken_graph_does_not_load(parts: tuple[Step | Edge, ...], message: str) -> None:
+    with pytest.raises(ValueError, match=f"broken/1.*{message}"):
+        Playbook("broken/1", *parts)
+
+
+def test_the_first_edge_that_matches_is_taken() -> None:
+    first, second = on(CaseOpened, close("rejected", "first")), on(CaseOpened, close("rejected", "second"))
+    opened = received(OPENED).payload
+    assert Playbook("order/1", first, second).edge_for(opened) is first
