@@ -10,14 +10,13 @@ import uuid
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 
+from cli.console import console
 from cli.errors import CommandFailed
 from cli.log import opened, opener, reader
 from cli.submissions import submit
 from cli.target import Env, Target, running
 
-console = Console(highlight=False)
 POLL_S = 0.2
 
 

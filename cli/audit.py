@@ -7,17 +7,16 @@ from datetime import date
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
+from cli.console import console
 from cli.errors import CommandFailed
-from cli.log import reader
+from cli.log import reader, the_case
 from cli.target import Env, readable
 from services.audit.findings import VerifyReport
 from services.audit.reader import KeptAlarm
 
 app = typer.Typer(no_args_is_help=True)
-console = Console(highlight=False)
 
 
 @app.command()
@@ -48,7 +47,5 @@ def verify(
 
 async def _verify(env: Env, case_id: str | None, day: date | None) -> tuple[VerifyReport, list[KeptAlarm]]:
     async with readable(env) as target, reader(target) as log:
-        try:
-            return await log.verify(case_id=case_id, day=day), await log.alarms(case_id=case_id)
-        except ValueError as error:
-            raise CommandFailed(f"{case_id} is no case id", remedy="see `switchyard case list`") from error
+        case = await the_case(log, case_id) if case_id else None
+        return await log.verify(case_id=case, day=day), await log.alarms(case_id=case)

@@ -8,18 +8,17 @@ from datetime import datetime
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
+from cli.console import console
 from cli.errors import CommandFailed
 from cli.failovers import told
-from cli.log import opened, opener, reader
+from cli.log import opened, opener, reader, the_case
 from cli.target import Env, readable
 from services.audit.reader import CaseSummary, Step
 
 app = typer.Typer(no_args_is_help=True)
-console = Console(highlight=False)
 EnvOption = Annotated[Env, typer.Option(help="Which deployment.")]
 
 
@@ -32,7 +31,9 @@ def list_(
 ) -> None:
     """List the latest cases."""
     rows = asyncio.run(_list(env, outcome, session, limit))
-    table = Table("case", "session", "agent", "model", "hops", "ms", "outcome", "code")
+    table = Table(
+        Column("case", no_wrap=True, min_width=36), "session", "agent", "model", "hops", "ms", "outcome", "code"
+    )
     for row in rows:
         duration = "" if row.duration_ms is None else str(row.duration_ms)
         table.add_row(
@@ -66,10 +67,8 @@ async def _list(env: Env, outcome: str | None, session: str | None, limit: int) 
 
 async def _show(env: Env, case_id: str, *, reveal: bool) -> None:
     async with readable(env) as target, reader(target) as log:
-        try:
-            summary = await log.summary(case_id)
-        except ValueError as error:
-            raise CommandFailed(f"{case_id} is no case id", remedy="see `switchyard case list`") from error
+        case_id = await the_case(log, case_id)
+        summary = await log.summary(case_id)
         if summary is None:
             raise CommandFailed(f"the log has nothing of case {case_id}", remedy="see `switchyard case list`")
         steps = await log.timeline(case_id)

@@ -31,6 +31,15 @@ async def reader(target: Target) -> AsyncIterator[AuditReader]:
             raise CommandFailed(str(error)) from error
 
 
+async def the_case(log: AuditReader, named: str) -> str:
+    """The case that an id, or the beginning of one, names. Raises `CommandFailed` if there is none, or several."""
+    found = await log.resolve(named)
+    if len(found) == 1:
+        return found[0]
+    what = "the log has no case" if not found else "the log has several cases"
+    raise CommandFailed(f"{what} whose id begins with {named}", remedy="see `switchyard case list`")
+
+
 @asynccontextmanager
 async def opener(target: Target) -> AsyncIterator[Artefacts]:
     """What can open sealed artefacts: it needs the vault and the key that wraps people's keys."""

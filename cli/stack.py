@@ -7,16 +7,15 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
+from cli.console import console
 from cli.errors import CommandFailed
 from local import daemon
 from local.endpoints import Endpoints
 from local.errors import StackError
 
 app = typer.Typer(no_args_is_help=True)
-console = Console()
 PLAN = "local.laptop:plan"
 
 

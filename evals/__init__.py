@@ -1,0 +1,1 @@
+"""Evals: labelled questions, and a runner that scores the real agents on any model."""

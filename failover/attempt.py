@@ -18,6 +18,10 @@ from failover.tokens import streamed_characters, tokens_of
 from failover.wire import Wire, current_wire
 
 
+TOKENS_FOR_PACE = 8
+"""Fewer often arrive in one packet, or around one pause, and say nothing about pace."""
+
+
 @dataclass(frozen=True)
 class Request:
     """What every attempt of a call is asked, and when the call started (clock seconds)."""
@@ -73,22 +77,27 @@ class RunningAttempt:
         self._wire.cut()
 
     def progress(self, rate_window_ms: int, min_stream_ms: int) -> Progress:
-        """What the steering needs to know. The pace is over the recent window, so that a slowdown shows soon."""
-        now = self._now_ms()
-        while len(self._recent) > 1 and self._recent[1][0] <= now - rate_window_ms:
+        """What the steering needs to know. The pace is over the recent window, so that a slowdown shows soon.
+
+        The window reaches back further where it holds few tokens: a pause between two of them is no pace.
+        """
+        now, tokens = self._now_ms(), tokens_of(self._characters)
+        while len(self._recent) > 1:
+            since, before = self._recent[1]
+            if since > now - rate_window_ms or tokens - before < TOKENS_FOR_PACE:
+                break
             self._recent.popleft()
         pace = None
         if self._recent:
             since, before = self._recent[0]
-            streamed = tokens_of(self._characters) - before
-            if now - since >= min_stream_ms and streamed > 0:
-                pace = (now - since) * 1000 // streamed
+            if now - since >= min_stream_ms and tokens - before >= TOKENS_FOR_PACE:
+                pace = (now - since) * 1000 // (tokens - before)
         return Progress(
             role=self.candidate.role,
             started_ms=self.started_ms,
             first_token_ms=self.first_token_ms,
             last_token_ms=self.last_token_ms,
-            tokens=tokens_of(self._characters),
+            tokens=tokens,
             us_per_token=pace,
         )
 

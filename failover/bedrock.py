@@ -31,7 +31,7 @@ class _CuttableConnection:
     def request(self, *args: Any, **kwargs: Any) -> Any:
         self._wire = wire = current_wire.get()
         if wire is not None:
-            pass
+            wire.attach(lambda: self._cut(wire))
         return super().request(*args, **kwargs)  # type: ignore[misc]
 
     def getresponse(self) -> Any:

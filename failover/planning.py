@@ -111,10 +111,13 @@ def _ttft_limit(policy: FailoverPolicy, due: int, expected: Expectation, tokens:
 
     A model that is asked although even a prompt first token would be late is only held to the former.
     """
-    if expected.ttft_p95_ms is None:
+    if expected.ttft_p95_ms is None or expected.ttft_p50_ms is None:
         limit = policy.cold_ttft_ms
     else:
-        limit = max(policy.ttft_floor_ms, policy.ttft_patience * expected.ttft_p95_ms)
+        # Abandoned calls enter the statistics with the limit they were abandoned at. They soon are the P95, so the median
+        # holds it: otherwise every abandoned call would raise the limit of the next.
+        usual = min(expected.ttft_p95_ms, 2 * expected.ttft_p50_ms)
+        limit = max(policy.ttft_floor_ms, policy.ttft_patience * usual)
     if policy.ttft_limit_ms is not None:
         limit = min(limit, policy.ttft_limit_ms)
     latest = due - (expected.generation_ms(tokens) or 0)

@@ -52,7 +52,7 @@ class FailoverPolicy(_Setting):
 
     ttft_limit_ms: Milliseconds | None = Field(default=None, description="A cap on the wait for the first token.")
     ttft_patience: Annotated[int, Field(ge=1)] = Field(
-        default=4, description="Give a silent primary up after this many times its own learned P95."
+        default=3, description="Give a silent model up after this many times its P95 or twice its median, if less."
     )
     ttft_floor_ms: Milliseconds = Field(default=750, description="Patience never ends sooner than this.")
     cold_ttft_ms: Milliseconds = Field(default=5_000, description="The limit while too little is known.")

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from local import guard
 from local.errors import StartFailed
+from local.pids import ProcessId
 from local.process import Process
 
 
@@ -19,6 +20,7 @@ class Child:
 
     def __init__(self, process: asyncio.subprocess.Process, pid: int) -> None:
         self.pid = pid
+        self.identity = ProcessId.of(pid)  # None if it has ended already
         self._guard = process
         self._answers: dict[str, asyncio.Future[None]] = {}
         self._listening = asyncio.create_task(self._listen())

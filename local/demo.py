@@ -6,23 +6,24 @@ import asyncio
 import json
 import shutil
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from pathlib import Path
 from typing import Any
 
 import asyncpg
 import yaml
-from rich.console import Console
 from rich.live import Live
+from rich.markup import escape
 from rich.table import Table
 
+from cli.console import console
 from cli.failovers import told
 from cli.submissions import submit
 from cli.target import Target
 from local.demo_figures import CaseRow, cases, figures, progress, published
 from local.errors import AlreadyRunning
 from local.home import Home, default_home
-from local.laptop import DEMO_HOME, SIMULATOR, prepare, services
+from local.laptop import DEMO_HOME, prepare, services, simulator
 from local.stack import EmbeddedStack
 from runtime.database import connect_pool
 from services.audit.owner import SCHEMA
@@ -40,8 +41,6 @@ REVIEW = (
     "select node_from, node_to, transition, model_id, latency_ms, left(transcript_hash, 12) as digest\n"
     "from audit.case_timeline where case_id = '{case_id}' order by step"
 )
-
-console = Console(highlight=False)
 
 
 def run_demo(json_file: Path | None) -> bool:
@@ -68,12 +67,13 @@ async def _demo(home: Path) -> dict[str, Any]:
     questions = [
         json.loads(line) for line in (DATA / "questions.jsonl").read_text(encoding="utf-8").splitlines() if line
     ]
-    planned = yaml.safe_load((DATA / "planned_faults.yaml").read_text(encoding="utf-8")) or {}
+    faults = yaml.safe_load((DATA / "planned_faults.yaml").read_text(encoding="utf-8"))["planned"]
+    planned = {fault["idempotency_key"] for fault in faults}
     started = time.monotonic()
     console.print(
         "Starting PostgreSQL, the AWS emulator, the model simulator and every service, each its own process …"
     )
-    async with EmbeddedStack(home, services=services, prepare=prepare, simulator=SIMULATOR) as stack:
+    async with EmbeddedStack(home, services=services, prepare=prepare, simulator=simulator()) as stack:
         console.print(f"{len(stack.status())} processes ready after {time.monotonic() - started:.1f} s")
         log = await asyncpg.connect(stack.exports["SWITCHYARD_AUDIT_DSN"])
         work = await asyncpg.connect(stack.exports["SWITCHYARD_WORK_DSN"])
@@ -86,10 +86,9 @@ async def _demo(home: Path) -> dict[str, Any]:
             rows = await cases(log)
             chain = await _verify(stack.exports["SWITCHYARD_AUDIT_DATABASE_URL"])
             found = await figures(log, work, rows, chain=chain, wall_s=wall_s)
-            labels = {
-                case: planned.get(question["idempotency_key"]) for case, question in zip(keys, questions, strict=True)
-            }
-            _show(rows, labels, found)
+            asked_for = zip(keys, questions, strict=True)
+            injected = {case for case, question in asked_for if question["idempotency_key"] in planned}
+            _show(rows, injected, found)
             await _review(log, rows)
         finally:
             await log.close()
@@ -132,10 +131,9 @@ async def _verify(url: str) -> str:
     return "ok" if report.ok else "broken"
 
 
-def _show(rows: Sequence[CaseRow], labels: Mapping[str, str | None], found: Mapping[str, Any]) -> None:
+def _show(rows: Sequence[CaseRow], injected: Set[str], found: Mapping[str, Any]) -> None:
     table = Table("case", "session", "agent", "answered by", "hops", "ms", "outcome", "why")
     for row in rows:
-        label = labels.get(row.case_id)
         why = told(row.call) if row.outcome == "answered" and row.failovers else row.message or ""
         if row.outcome != "answered":
             why = f"{row.code}: {why}".rstrip(": ")
@@ -147,7 +145,7 @@ def _show(rows: Sequence[CaseRow], labels: Mapping[str, str | None], found: Mapp
             str(row.hops),
             str(row.duration_ms),
             row.outcome,
-            f"[magenta]injected ({label})[/magenta] {why}" if label else why,
+            f"[magenta]injected:[/magenta] {escape(why)}" if row.case_id in injected else escape(why),
         )
     console.print(table)
     closed = ", ".join(f"{count} {outcome}" for outcome, count in found["closed"].items())

@@ -73,6 +73,12 @@ class Keeper:
         """The pid of the process itself, not of its guard; None while it does not run."""
         return self._child.pid if self._child is not None and self._child.running() else None
 
+    @property
+    def pid_started(self) -> str | None:
+        """When the process with that pid was started, in the words of `local.pids`."""
+        identity = self._child.identity if self._child is not None and self._child.running() else None
+        return None if identity is None else identity.started
+
     def status(self) -> ProcessStatus:
         """What it is doing now."""
         return ProcessStatus(self.process.name, self.pid, self.state, self.restarts, self.process.port, self.since)
@@ -151,9 +157,9 @@ class Keeper:
             self._child = await Child.start(self.process, self.log_file, self._lock)
             self._enter(State.STARTING)
             ready_at = await self._until_ready(self._child, first=first)
-            if ready_at is not None:
-                if not first:
-                    await self._run_restart_hook(self._child)
+            if ready_at is not None and not first:
+                await self._run_restart_hook(self._child)
+            if ready_at is not None and self._child.running():
                 self._enter(State.READY)
                 log.info("stack.process.ready name=%s pid=%d", self.process.name, self._child.pid)
             status = await self._child.wait()
@@ -220,7 +226,9 @@ class Keeper:
         self._changed()
 
     def _kept(self, keeping: asyncio.Task[None]) -> None:
-        if not keeping.cancelled() and (error := keeping.exception()) is not None:
+        if keeping.cancelled():
+            self._pulse.set()  # whoever waits for it to become ready learns that it will not
+        elif (error := keeping.exception()) is not None:
             log.error("stack.process.failed name=%s error=%s", self.process.name, error)
             self._enter(State.FAILED)
 

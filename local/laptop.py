@@ -30,17 +30,6 @@ DEMO_HOME = "demo"
 VISIBILITY_VARIABLE = "SWITCHYARD_LAPTOP_VISIBILITY_S"
 """Visibility and lease in seconds: 30 as in AWS unless this says otherwise (the tests say 3)."""
 
-SIMULATOR = Service(
-    name="simulator",
-    argv=(
-        sys.executable, "-m", "local.simulator", "--host", LOOPBACK, "--port", "{port}",
-        *(part for script in SCRIPTS for part in ("--script", str(script))),
-    ),
-    health="/sim/health",
-    grace=5.0,
-)  # fmt: skip
-
-
 WAREHOUSE = Service(
     name="warehouse",
     argv=(sys.executable, "-m", "local.data.warehouse", "serve", "--host", LOOPBACK, "--port", "{port}"),
@@ -57,14 +46,28 @@ WAREHOUSE_ENVIRONMENT = {
 }
 
 
+def simulator(*first: Path) -> Service:
+    """The model simulator with the demo's scripts, and before them, so that they win, any others."""
+    scripts = (*first, *SCRIPTS)
+    return Service(
+        name="simulator",
+        argv=(
+            sys.executable, "-m", "local.simulator", "--host", LOOPBACK, "--port", "{port}",
+            *(part for script in scripts for part in ("--script", str(script))),
+        ),
+        health="/sim/health",
+        grace=5.0,
+    )  # fmt: skip
+
+
 def plan() -> Plan:
     """Everything: `switchyard stack up` and the demo."""
-    return Plan(services=services, prepare=prepare, simulator=SIMULATOR)
+    return Plan(services=services, prepare=prepare, simulator=simulator())
 
 
 def infrastructure() -> Plan:
     """PostgreSQL, the emulator and the simulator, migrated and provisioned, without a service: for tests."""
-    return Plan(services=(), prepare=prepare, simulator=SIMULATOR)
+    return Plan(services=(), prepare=prepare, simulator=simulator())
 
 
 @asynccontextmanager

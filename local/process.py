@@ -6,12 +6,11 @@ import asyncio
 import re
 import signal
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from local.pids import ProcessId
 from local.ports import LOOPBACK
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,62}")
@@ -86,11 +85,6 @@ class ProcessStatus:
     def uptime(self, now: float) -> float | None:
         """Seconds it has been ready at the Unix time `now`; None unless it is ready."""
         return max(0.0, now - self.since) if self.state is State.READY else None
-
-    def to_json(self) -> dict[str, Any]:
-        """A row of the state file; with the start time of the pid, because pids are reused."""
-        identity = None if self.pid is None else ProcessId.of(self.pid)
-        return {**asdict(self), "pid_started": None if identity is None else identity.started}
 
     @classmethod
     def from_json(cls, row: dict[str, Any]) -> ProcessStatus:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Iterable
+from dataclasses import asdict
 from typing import Any
 
 from local.errors import StackError
@@ -55,8 +56,8 @@ class Supervisor:
         return [keeper.status() for keeper in self._keepers.values()]
 
     def to_json(self) -> list[dict[str, Any]]:
-        """The rows of the state file."""
-        return [row.to_json() for row in self.status()]
+        """The rows of the state file; with each pid's start time, because pids are reused."""
+        return [{**asdict(keeper.status()), "pid_started": keeper.pid_started} for keeper in self._keepers.values()]
 
     def _add(self, process: Process) -> Keeper:
         if process.name in self._keepers:

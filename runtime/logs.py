@@ -45,7 +45,18 @@ def configure_logs(node: str, level: str) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level)
-    for noisy in ("botocore", "aiobotocore", "urllib3", "httpx", "httpx2", "httpcore2", "openai", "snowflake", "asyncio", "aiohttp.access"):
+    for noisy in (
+        "botocore",
+        "aiobotocore",
+        "urllib3",
+        "httpx",
+        "httpx2",
+        "httpcore2",
+        "openai",
+        "snowflake",
+        "asyncio",
+        "aiohttp.access",
+    ):
         logging.getLogger(noisy).setLevel(max(logging.WARNING, logging.getLevelName(level)))
     structlog.contextvars.bind_contextvars(node=node)
 
@@ -59,7 +70,10 @@ def without_text(_logger: object, _method: str, line: EventDict) -> EventDict:
         error = error[1]
     chain = []
     while isinstance(error, BaseException) and len(chain) < MAX_CHAIN:
-        at = [f"{frame.f_code.co_filename}:{number} {frame.f_code.co_name}" for frame, number in walk_tb(error.__traceback__)]
+        at = [
+            f"{frame.f_code.co_filename}:{number} {frame.f_code.co_name}"
+            for frame, number in walk_tb(error.__traceback__)
+        ]
         chain.append({"type": type(error).__qualname__, "at": at[-MAX_FRAMES:]})
         error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
     if chain:

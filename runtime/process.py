@@ -48,8 +48,13 @@ class Process:
         self.node = node
         self.settings = settings
         self.clock = clock or SystemClock()
+        self._session = get_session()  # shared by all clients: reading a service's model costs more than the client
         self.broker = SQSBroker(
-            region=settings.region, endpoint_url=settings.endpoint_url, drain_timeout=settings.drain_s, logger=None
+            region=settings.region,
+            endpoint_url=settings.endpoint_url,
+            session=self._session,
+            drain_timeout=settings.drain_s,
+            logger=None,
         )
         self.publisher = BusPublisher(self.broker.event_publisher(bus=settings.bus))
         self._checks: dict[str, Check] = {}
@@ -71,10 +76,9 @@ class Process:
 
     async def client(self, service: str) -> Any:
         """An aiobotocore client of this process, closed with it."""
-        session = get_session()
         # An emulator behind a host name has no DNS entry for each bucket.
         config = _AWS.merge(AioConfig(s3={"addressing_style": "path"})) if self.settings.endpoint_url else _AWS
-        made = session.create_client(
+        made = self._session.create_client(
             service, region_name=self.settings.region, endpoint_url=self.settings.endpoint_url, config=config
         )
         return await self._stack.enter_async_context(made)
@@ -154,7 +158,12 @@ class Process:
         concurrency: int,
     ) -> None:
         async def handle(message: SQSMessage) -> None:
-            await handler(message)
+            try:
+                await handler(message)
+            except Exception:
+                # The broker will deliver it again but, having no logger, says nothing.
+                log.exception("message.failed", queue=queue, receives=message.receive_count)
+                raise
 
         subscriber = self.broker.subscriber(
             queue,

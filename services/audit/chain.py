@@ -41,9 +41,9 @@ def case_findings(facts: Sequence[Fact]) -> Iterator[Finding]:
     yield from _siblings(facts)
 
 
-def finding(event: Transition, kind: FindingKind, reason: str, field: str | None = None) -> Finding:
+def finding(event: Transition, kind: FindingKind, why: str, field: str | None = None) -> Finding:
     """A finding about one row."""
-    return Finding(kind, event.case_id, event.event_id, event.opened_on, reason, field)
+    return Finding(kind, event.case_id, event.event_id, event.opened_on, why, field)
 
 
 def _duplicates(facts: Iterable[Fact]) -> Iterator[Finding]:
@@ -61,8 +61,8 @@ def _duplicates(facts: Iterable[Fact]) -> Iterator[Finding]:
 def _beginning(facts: Sequence[Fact]) -> Iterator[Finding]:
     firsts = [event for event in _as_recorded(facts) if not event.parents]
     if not firsts:
-        reason = "no event without parents: the case's first event is not in the log"
-        yield Finding(FindingKind.NO_FIRST_EVENT, facts[0].event.case_id, None, None, reason)
+        why = "no event without parents: the case's first event is not in the log"
+        yield Finding(FindingKind.NO_FIRST_EVENT, facts[0].event.case_id, None, None, why)
     for event in firsts[1:]:
         yield finding(event, FindingKind.SECOND_FIRST_EVENT, "the case has a first event already", "parents")
 
@@ -70,8 +70,8 @@ def _beginning(facts: Sequence[Fact]) -> Iterator[Finding]:
 def _endings(facts: Iterable[Fact]) -> Iterator[Finding]:
     endings = [event for event in _as_recorded(facts) if event.terminal]
     for event in endings[1:]:
-        reason = f"the case was ended already, by {endings[0].transition} {endings[0].event_id}"
-        yield finding(event, FindingKind.SECOND_ENDING, reason, "terminal")
+        why = f"the case was ended already, by {endings[0].transition} {endings[0].event_id}"
+        yield finding(event, FindingKind.SECOND_ENDING, why, "terminal")
 
 
 def _facts_agree(facts: Sequence[Fact]) -> Iterator[Finding]:
@@ -79,8 +79,8 @@ def _facts_agree(facts: Sequence[Fact]) -> Iterator[Finding]:
     for fact in facts:
         for name in _CASE_FACTS:
             if getattr(fact.event, name) != getattr(reference, name):
-                reason = f"{name} is not that of the case, which {reference.transition} {reference.event_id} set"
-                yield finding(fact.event, FindingKind.CASE_FACT_DIFFERS, reason, name)
+                why = f"{name} is not that of the case, which {reference.transition} {reference.event_id} set"
+                yield finding(fact.event, FindingKind.CASE_FACT_DIFFERS, why, name)
 
 
 def _cause(event: Transition, by_digest: Mapping[str, Transition]) -> Iterator[Finding]:
@@ -88,8 +88,8 @@ def _cause(event: Transition, by_digest: Mapping[str, Transition]) -> Iterator[F
     known = [parent for parent in parents if parent is not None]
     for digest, parent in zip(event.parents, parents, strict=True):
         if parent is None:
-            reason = f"its cause, with the hash {digest}, is not in the log"
-            yield finding(event, FindingKind.MISSING_PARENT, reason, "parents")
+            why = f"its cause, with the hash {digest}, is not in the log"
+            yield finding(event, FindingKind.MISSING_PARENT, why, "parents")
     if len(known) < len(event.parents):
         return
     expected = max((parent.seq for parent in known), default=-1) + 1
@@ -116,18 +116,18 @@ def _siblings(facts: Iterable[Fact]) -> Iterator[Finding]:
         eldest, places = family[0], set[int]()
         for event in family:
             if event.siblings != eldest.siblings:
-                reason = f"it counts {event.siblings} children of its cause, and {eldest.event_id} {eldest.siblings}"
-                yield finding(event, FindingKind.SIBLINGS_DISAGREE, reason, "siblings")
+                why = f"it counts {event.siblings} children of its cause, and {eldest.event_id} {eldest.siblings}"
+                yield finding(event, FindingKind.SIBLINGS_DISAGREE, why, "siblings")
             elif event.ordinal >= event.siblings:
-                reason = f"ordinal {event.ordinal} of {event.siblings} children"
-                yield finding(event, FindingKind.SIBLINGS_DISAGREE, reason, "ordinal")
+                why = f"ordinal {event.ordinal} of {event.siblings} children"
+                yield finding(event, FindingKind.SIBLINGS_DISAGREE, why, "ordinal")
             elif event.ordinal in places:
-                reason = f"its cause has another child {event.ordinal} from {event.node_from}"
-                yield finding(event, FindingKind.SIBLINGS_DISAGREE, reason, "ordinal")
+                why = f"its cause has another child {event.ordinal} from {event.node_from}"
+                yield finding(event, FindingKind.SIBLINGS_DISAGREE, why, "ordinal")
             places.add(event.ordinal)
         if missing := eldest.siblings - len(places & set(range(eldest.siblings))):
-            reason = f"{missing} of the {eldest.siblings} children of its cause are not in the log"
-            yield finding(eldest, FindingKind.MISSING_SIBLING, reason, "siblings")
+            why = f"{missing} of the {eldest.siblings} children of its cause are not in the log"
+            yield finding(eldest, FindingKind.MISSING_SIBLING, why, "siblings")
 
 
 def _is_own_failure(event: Transition) -> bool:

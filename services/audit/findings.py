@@ -48,7 +48,7 @@ class Finding:
     case_id: str
     event_id: str | None
     opened_on: date | None
-    reason: str
+    why: str
     field: str | None = None
 
 

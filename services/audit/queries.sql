@@ -125,3 +125,6 @@ grant insert (
 ) on audit.transition to audit;
 grant insert (kind, event_id, case_id, reason, field, body, body_sha256) on audit.integrity_alarm to audit;
 grant execute on function audit.ensure_partitions(integer) to audit;
+
+-- name: cases_like
+select distinct case_id from audit.transition where starts_with(case_id::text, $1) and parents = '{}' limit 3

@@ -15,24 +15,24 @@ EVERY_S = 3_600.0
 AGAIN_S = 30.0
 
 
-async def make_partitions(store: AuditStore) -> bool:
-    """Make what is missing; return whether all of it is there now. A month that stays blocked is an alarm."""
-    made = await store.ensure_partitions()
+async def make_partitions(store: AuditStore, months_ahead: int = 3) -> bool:
+    """Make what is missing; return whether another attempt soon may make more. What is not made is an alarm."""
+    made = await store.ensure_partitions(months_ahead)
     for name, state in made:
         if state == "created":
             log.info("partition.created", partition=name)
         else:
             log.error("partition.not_created", alarm="partition", partition=name, state=state)
-    return all(state == "created" for _, state in made)
+    return any(state == "busy" for _, state in made)
 
 
 async def keep_partitions(store: AuditStore, gate: DatabaseGate) -> None:
-    """Make partitions until cancelled: every hour, and sooner while something is missing."""
+    """Make partitions until cancelled: every hour, and sooner when something was in the way."""
     while True:
-        complete = False
+        again = True
         try:
-            complete = await make_partitions(store)
+            again = await make_partitions(store)
         except Unavailable as error:
             log.warning("partition.deferred", code=error.code)
             gate.shut()
-        await asyncio.sleep(EVERY_S if complete else AGAIN_S)
+        await asyncio.sleep(AGAIN_S if again else EVERY_S)

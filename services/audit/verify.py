@@ -46,8 +46,8 @@ def check_row(stored: Stored) -> tuple[list[Finding], Fact]:
     believed = found.row or row
     for name, claimed in (("event_ts", believed.event_ts), ("bus_ts", believed.bus_ts)):
         if claimed is not None and stored.recorded_at < claimed - CLOCK_SKEW:
-            reason = f"recorded at {stored.recorded_at.isoformat()}, and {name} is {claimed.isoformat()}"
-            findings.append(finding(row, FindingKind.RECORDED_EARLY, reason, "recorded_at"))
+            why = f"recorded at {stored.recorded_at.isoformat()}, and {name} is {claimed.isoformat()}"
+            findings.append(finding(row, FindingKind.RECORDED_EARLY, why, "recorded_at"))
             break
     # The case_id stays the column's: that is where the row was found.
     return findings, Fact(believed._replace(case_id=row.case_id, body=""), stored.recorded_at)

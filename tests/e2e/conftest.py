@@ -11,18 +11,25 @@ import uuid
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, TypeVar
 
 import asyncpg
 import pytest
+from aiobotocore.session import get_session
 
-from cli.submissions import submit
+from cli.log import opened, opener, reader
+from cli.submissions import publisher, submit
 from cli.target import Target
+from local.demo_figures import published
 from local.home import temporary_home
-from local.laptop import VISIBILITY_VARIABLE, plan
+from local.laptop import VISIBILITY_VARIABLE, prepare, services, simulator
+from local.provision import BUCKET
 from local.stack import EmbeddedStack
+from services.audit.findings import VerifyReport
 
 T = TypeVar("T")
+SCRIPT = Path(__file__).with_name("simulator.yaml")
 
 
 @dataclass
@@ -100,6 +107,61 @@ class Deployment:
 
         return await self.until(ended, seconds=seconds, what=f"{len(case_ids)} closed cases")
 
+    async def answer(self, case_id: str) -> dict[str, Any]:
+        """The case's answer, opened."""
+        closing = next(event for event in await self.events(case_id) if event["type"] == "CaseClosed")
+        async with opener(self.target) as artefacts:
+            answer: dict[str, Any] = json.loads(await opened(artefacts, closing, closing["payload"]["answer"]))
+        return answer
+
+    async def verified(self) -> VerifyReport:
+        """The whole log, proved."""
+        async with reader(self.target) as log:
+            return await log.verify()
+
+    async def put(self, *events: tuple[str, str, str]) -> None:
+        """Put raw (source, detail-type, detail) on the bus, as somebody with the right to PutEvents could."""
+        async with publisher(self.target) as bus:
+            for source, detail_type, detail in events:
+                await bus.publish(detail, source=source, detail_type=detail_type)
+
+    async def quarantined(self, node: str) -> list[dict[str, Any]]:
+        """What a consumer has put into quarantine."""
+        environment = self.stack.exports
+        async with get_session().create_client(
+            "s3",
+            region_name=environment["AWS_REGION"],
+            endpoint_url=environment["AWS_ENDPOINT_URL"],
+            aws_access_key_id=environment["AWS_ACCESS_KEY_ID"],
+            aws_secret_access_key=environment["AWS_SECRET_ACCESS_KEY"],
+        ) as s3:
+            listed = await s3.list_objects_v2(Bucket=BUCKET, Prefix=f"quarantine/{node}/")
+            kept = []
+            for found in listed.get("Contents", []):
+                body = (await s3.get_object(Bucket=BUCKET, Key=found["Key"]))["Body"]
+                kept.append(json.loads(await body.read()))
+        return kept
+
+    async def published(self) -> int:
+        """How many events the producers' own tables say that they published."""
+        connection = await asyncpg.connect(self.stack.exports["SWITCHYARD_WORK_DSN"])
+        try:
+            return await published(connection)
+        finally:
+            await connection.close()
+
+    async def settled(self, *, seconds: float = 20) -> int:
+        """Wait until the log holds what was published; how many events that is."""
+
+        async def same() -> int | None:
+            (row,) = await self.rows(
+                "select count(*) as rows, count(distinct event_id) as events from audit.transition"
+            )
+            wanted = await self.published()
+            return wanted if row["rows"] == row["events"] == wanted else None
+
+        return await self.until(same, seconds=seconds, what="a log that holds what was published")
+
     async def events(self, case_id: str) -> list[dict[str, Any]]:
         """The case's events, in order."""
         rows = await self.rows(
@@ -113,8 +175,7 @@ def deployment() -> Iterator[Deployment]:
     """The stack, started once."""
     with pytest.MonkeyPatch.context() as patch, temporary_home() as home:
         patch.setenv(VISIBILITY_VARIABLE, "3")
-        wanted = plan()
-        stack = EmbeddedStack(home, services=wanted.services, prepare=wanted.prepare, simulator=wanted.simulator)
+        stack = EmbeddedStack(home, services=services, prepare=prepare, simulator=simulator(SCRIPT))
         loop = asyncio.new_event_loop()
         thread = threading.Thread(target=loop.run_forever, name="supervisor")
         thread.start()

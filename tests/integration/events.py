@@ -18,6 +18,7 @@ from contracts.fields import Artefact, Attachment, Budget, Contract, Json
 from runtime.clock import timestamp
 
 NODE = "text_to_sql"
+NOW = datetime(2026, 7, 1, 12, tzinfo=UTC)
 MARKER = "Zanzibar-4711"
 """Stands in every question, state and finding of these tests: it must not turn up where payload text may not."""
 
@@ -43,7 +44,6 @@ def question(text: str = f"How deep is {MARKER}?") -> tuple[Artefact, Attachment
 def opened(case_id: str | None = None) -> Json:
     """The first event of a case of its own."""
     case_id = case_id or fresh_id()
-    now = datetime.now(UTC)
     asked, place = question()
     return finish(
         {
@@ -53,7 +53,7 @@ def opened(case_id: str | None = None) -> Json:
             "tenant": "acme",
             "case_id": case_id,
             "session_id": f"session-{case_id}",
-            "opened_on": now.date().isoformat(),
+            "opened_on": NOW.date().isoformat(),
             "graph_version": "assist/1",
             "seq": 0,
             "ordinal": 0,
@@ -61,9 +61,9 @@ def opened(case_id: str | None = None) -> Json:
             "node_from": "desk",
             "node_to": "router",
             "parents": [],
-            "occurred_at": timestamp(now),
+            "occurred_at": timestamp(NOW),
             "trace": {},
-            "case_deadline": timestamp(now + timedelta(minutes=15)),
+            "case_deadline": timestamp(NOW + timedelta(minutes=15)),
             "budget": {"attempts": 3, "tokens": 0},
             "principal": {"sub": "service:upstream.tests", "tenant": "acme", "scopes": [], "act": []},
             "payload": CaseOpened(
@@ -96,7 +96,7 @@ def command(
         time_limit_ms=time_limit_ms,
         budget=Budget(attempts=attempts),
     )
-    return stamp(event, occurred_at=timestamp(datetime.now(UTC)), trace={})
+    return stamp(event, occurred_at=timestamp(NOW), trace={})
 
 
 def rewritten(event: Json, **changes: Any) -> Json:

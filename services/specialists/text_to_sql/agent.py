@@ -99,6 +99,8 @@ class Proposal:
 
     query: GuardedQuery | None
     explanation: str
+    refused: int = 0
+    """How many answers the guard refused on the way."""
 
 
 async def propose(
@@ -121,8 +123,9 @@ async def propose(
     except UnexpectedModelBehavior as error:
         raise _failed(attempt) from error
     if isinstance(result.output, CannotAnswer):
-        return Proposal(None, result.output.reason)
-    return Proposal(guard(result.output.sql, schema, max_rows=limits.max_rows), result.output.explanation)
+        return Proposal(None, result.output.reason, len(attempt.refusals))
+    query = guard(result.output.sql, schema, max_rows=limits.max_rows)
+    return Proposal(query, result.output.explanation, len(attempt.refusals))
 
 
 async def answer(

@@ -19,7 +19,7 @@ from contracts.fields import Json
 from contracts.topology import dead_letter_queue_name, queue_name
 from services.audit.owner import WRITER
 from services.audit.reader import AuditReader
-from tests.integration.audit.conftest import UrlFor
+from tests.integration.audit.conftest import Owner, UrlFor
 from tests.integration.cloud import Cloud, until
 from tests.integration.infrastructure import Infrastructure
 from tests.unit.audit import cases
@@ -158,3 +158,23 @@ async def test_dead_letters_poison_and_a_clean_stop(service: Service, cloud: Clo
     raised = [line["kind"] for line in service.lines() if line.get("alarm") == "integrity"]
     assert sorted(raised) == ["digest_mismatch", "malformed"]
     assert await service.end(signal.SIGTERM) == 0
+
+
+async def test_a_row_that_the_database_refuses_comes_back_and_a_dead_one_is_kept(
+    service: Service, cloud: Cloud, reader: AuditReader, owner: Owner
+) -> None:
+    await owner.execute("alter table transition add constraint no_poison check (tenant <> 'poison')")
+    refused, dead = (cases.first(number, tenant="poison") for number in (1, 2))
+    await cloud.bury(AUDIT, cases.body(dead))
+    await put(cloud, [*cases.answered(0), refused])
+
+    async def kept() -> bool:
+        return [(alarm.kind, alarm.event_id) for alarm in await reader.alarms()] == [("unstorable", dead["event_id"])]
+
+    await until(kept, "the dead letter kept as an alarm")
+    await until(all_of(reader, 0), "the case beside the refused row")
+    await owner.execute("alter table transition drop constraint no_poison")
+    await cloud.settled(*QUEUES)
+
+    assert [step.event_id for step in await reader.timeline(refused["case_id"])] == [refused["event_id"]]
+    assert await reader.timeline(dead["case_id"]) == []

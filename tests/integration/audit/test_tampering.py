@@ -39,7 +39,7 @@ async def test_an_edited_column_is_named(events: list[Json], owner: Owner, reade
     report = await reader.verify(now=LATER)
 
     assert named(report) == [(FindingKind.COLUMN_DIFFERS, events[6]["event_id"], "rubric_score")]
-    assert report.findings[0].reason == "the column says 9999, the body 8750"
+    assert report.findings[0].why == "the column says 9999, the body 8750"
     assert report.findings[0].case_id == events[0]["case_id"]
 
 
@@ -83,7 +83,7 @@ async def test_a_dropped_middle_orphans_what_it_caused(events: list[Json], owner
     report = await reader.verify(now=LATER)
 
     assert named(report) == [(FindingKind.MISSING_PARENT, events[5]["event_id"], "parents")]
-    assert events[4]["digest"] in report.findings[0].reason
+    assert events[4]["digest"] in report.findings[0].why
 
 
 async def test_a_dropped_ending_leaves_a_case_that_never_ended(

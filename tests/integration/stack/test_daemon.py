@@ -49,6 +49,8 @@ def test_a_detached_stack_runs_until_it_is_taken_down(
     assert {row.name for row in rows} == {"postgres", "emulator", "router", "drafter"}
     assert {row.state for row in rows} == {State.READY}
     assert all((row.uptime(time.time()) or -1) >= 0 for row in rows)
+    for row in json.loads((used_home / "stack.json").read_text())["processes"]:
+        assert ProcessId(row["pid"], row["pid_started"]).is_alive()
     assert exports(used_home)["AWS_ENDPOINT_URL"] == endpoints(used_home).aws
     supervisor = supervisor_of(used_home)
     family = [supervisor, *descendants(supervisor.pid)]

@@ -116,7 +116,7 @@ def test_a_removed_event_orphans_what_it_caused() -> None:
     removed = events.pop(4)
 
     assert found(events) == [(FindingKind.MISSING_PARENT, events[4]["event_id"])]
-    assert removed["digest"] in check_case(cases.stored(events), now=cases.NOW).findings[0].reason
+    assert removed["digest"] in check_case(cases.stored(events), now=cases.NOW).findings[0].why
 
 
 def test_without_its_first_event_a_case_says_so() -> None:

@@ -1,0 +1,115 @@
+"""`python -m evals text_to_sql|triage --model simulator|MODEL [--base-url URL] [--baseline FILE --gate]`."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+from pathlib import Path
+from typing import Any
+
+from evals.cases import sql_cases, triage_cases
+from evals.gate import judge
+from evals.models import SIMULATOR, model_for
+from evals.results import SuiteResult
+
+OUT = Path(".switchyard") / "evals"
+
+
+def main() -> int:
+    """Run a suite; returns the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m evals", description="Evals of the agents. See evals/README.md.")
+    parser.add_argument("suite", choices=("text_to_sql", "triage"))
+    parser.add_argument("--model", default=SIMULATOR, help="simulator, or a pydantic-ai model id (bedrock:…, openai:…)")
+    parser.add_argument("--base-url", help="an OpenAI-compatible server that has the model")
+    parser.add_argument("--runs", type=int, default=1, help="times each case is run; three or more give pass^k")
+    parser.add_argument("--concurrency", type=int, default=4)
+    parser.add_argument("--out", type=Path, help=f"where the results go (default: {OUT}/SUITE.json)")
+    parser.add_argument("--baseline", type=Path, help="results to compare with")
+    parser.add_argument("--gate", action="store_true", help="exit with 1 if worse than the baseline")
+    given = parser.parse_args()
+    if given.gate and given.baseline is None:
+        parser.error("--gate compares with a baseline: give --baseline FILE")
+    with model_for(given.model, given.base_url) as model:
+        suite = _text_to_sql if given.suite == "text_to_sql" else _triage
+        result = asyncio.run(suite(model, given))
+    out = given.out or OUT / f"{given.suite}.json"
+    result.write(out)
+    _print(result, out)
+    return _compared(SuiteResult.read(given.baseline), result, gate=given.gate) if given.baseline else 0
+
+
+async def _text_to_sql(model: Any, given: argparse.Namespace) -> SuiteResult:
+    from pydantic import SecretStr
+
+    from evals.authority import Authority
+    from evals.sql_suite import SqlSuite
+    from local.data.warehouse.generate import generate
+    from local.data.warehouse.standin import StandIn
+    from services.specialists.text_to_sql.agent import build_agent
+    from services.specialists.text_to_sql.warehouse import Address, SnowflakeWarehouse
+
+    stand_in = StandIn()
+    schema = stand_in.schema
+    address = Address(account="local", database=schema.database, namespace=schema.namespace)
+    warehouse = SnowflakeWarehouse(address, SecretStr("none"), connect=stand_in.connect)
+    suite = SqlSuite(build_agent(model, schema), warehouse, schema, Authority(generate()), given.concurrency)
+    try:
+        return await suite.run(sql_cases(), model=given.model, deterministic=given.model == SIMULATOR, runs=given.runs)
+    finally:
+        stand_in.close()
+
+
+async def _triage(model: Any, given: argparse.Namespace) -> SuiteResult:
+    from contracts.cards import specialists
+    from evals.triage_suite import run_triage
+    from services.specialists.triage.agent import PROMPT_VERSION, build_agent, choose
+
+    cards = specialists()
+    agent = build_agent(model, cards)
+
+    async def chosen(question: str) -> str:
+        return (await choose(agent, question)).agent
+
+    return await run_triage(
+        chosen,
+        triage_cases(),
+        deployed=frozenset(card.name for card in cards),
+        model=given.model,
+        deterministic=given.model == SIMULATOR,
+        prompt_version=PROMPT_VERSION,
+        runs=given.runs,
+        concurrency=given.concurrency,
+    )
+
+
+def _print(result: SuiteResult, out: Path) -> None:
+    for case in result.cases:
+        mark = "pass" if case.passes == case.runs else "FAIL"
+        count = "" if case.runs == 1 else f" {case.passes}/{case.runs}"
+        print(f"  {mark}{count}  {case.id}{f': {case.note}' if case.note else ''}")
+    print(f"\n{result.suite} on {result.model}, prompt {result.prompt_version}, {len(result.cases)} cases")
+    print(f"  cases passed: {result.accuracy:.1%}")
+    for name, rate in result.rates.items():
+        print(f"  {name.replace('_', ' ')}: {rate:.1%}")
+    for violation in result.violations:
+        print(f"  must never happen: {violation}")
+    if result.model == SIMULATOR:
+        print("  The simulator is scripted, some wrong answers included: this score says that the plumbing works.")
+    print(f"  written to {out}")
+
+
+def _compared(baseline: SuiteResult, result: SuiteResult, *, gate: bool) -> int:
+    verdict = judge(baseline, result)
+    print(f"\nagainst the baseline ({baseline.model}, prompt {baseline.prompt_version}):")
+    print(f"  mean difference {verdict.difference:+.4f}, 95 % upper bound {verdict.upper_bound:+.4f}")
+    if verdict.newly_failing:
+        print(f"  newly failing: {', '.join(verdict.newly_failing)}")
+    for reason in verdict.reasons:
+        print(f"  gate: {reason}")
+    print(f"  {'passed' if verdict.passed else 'NOT passed'}")
+    return 1 if gate and not verdict.passed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

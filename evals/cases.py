@@ -1,0 +1,103 @@
+"""The labelled questions, read from YAML."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Annotated, Literal, Self, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+DATASETS = Path(__file__).parent / "datasets"
+
+
+class DatasetError(Exception):
+    """A dataset cannot be used. The message names the file and the field."""
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class SqlCase(_Part):
+    """A question for the Text-to-SQL agent, with the query that answers it or the word that none may."""
+
+    id: str
+    question: str
+    role: str = "FIELD_ALL"
+    gold: str | None = None
+    expect: Literal["cannot_answer"] | None = None
+
+    @model_validator(mode="after")
+    def _one_label(self) -> Self:
+        if (self.gold is None) is (self.expect is None):
+            raise ValueError("give either gold or expect")
+        return self
+
+
+class TriageCase(_Part):
+    """A question with the agent that should get it, and others that are right too."""
+
+    id: str
+    question: str
+    agent: str
+    also: tuple[str, ...] = ()
+
+    def right(self, deployed: frozenset[str]) -> frozenset[str]:
+        """The right choices when only these agents have a card."""
+        return frozenset({self.agent, *self.also} & (deployed | {"none"})) or frozenset({"none"})
+
+
+Case = TypeVar("Case", SqlCase, TriageCase)
+
+
+class SqlDataset(_Part):
+    """The Text-to-SQL questions."""
+
+    cases: Annotated[tuple[SqlCase, ...], Field(min_length=1)]
+
+
+class TriageDataset(_Part):
+    """The triage questions."""
+
+    cases: Annotated[tuple[TriageCase, ...], Field(min_length=1)]
+
+
+def sql_cases(path: Path = DATASETS / "text_to_sql.yaml") -> tuple[SqlCase, ...]:
+    """The Text-to-SQL questions. Raises `DatasetError`."""
+    return _unique(_read(path, SqlDataset).cases, path)
+
+
+def triage_cases(path: Path = DATASETS / "triage.yaml") -> tuple[TriageCase, ...]:
+    """The triage questions. Raises `DatasetError`."""
+    return _unique(_read(path, TriageDataset).cases, path)
+
+
+def version(name: str) -> str:
+    """Short SHA-256 of a dataset's file: scores on different questions are not compared."""
+    return hashlib.sha256((DATASETS / f"{name}.yaml").read_bytes()).hexdigest()[:12]
+
+
+Dataset = TypeVar("Dataset", SqlDataset, TriageDataset)
+
+
+def _read(path: Path, kind: type[Dataset]) -> Dataset:
+    try:
+        return kind.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+    except OSError as error:
+        raise DatasetError(f"{path}: cannot be read ({error.strerror})") from error
+    except yaml.YAMLError as error:
+        raise DatasetError(f"{path}: is not YAML: {error}") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise DatasetError(f"{path}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from error
+
+
+def _unique(cases: tuple[Case, ...], path: Path) -> tuple[Case, ...]:
+    seen: set[str] = set()
+    for case in cases:
+        if case.id in seen:
+            raise DatasetError(f"{path}: two cases are named {case.id!r}: baselines are kept by name, rename one")
+        seen.add(case.id)
+    return cases

@@ -1,0 +1,90 @@
+"""Whether two results are the same answer.
+
+Rows are compared as multisets, and in order only if the gold query orders. Columns are matched by content, since their
+names and order are a matter of taste; columns beyond the gold's are allowed, rows are not. Numbers may differ in the
+sixth significant digit.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from decimal import Decimal, InvalidOperation
+
+Value = str | int | bool | None
+Row = Sequence[Value]
+
+RELATIVE = 1e-6
+ABSOLUTE = 1e-6
+
+
+def same_result(gold: Sequence[Row], found: Sequence[Row], *, ordered: bool) -> bool:
+    """Whether `found` holds the gold's rows."""
+    if len(gold) != len(found):
+        return False
+    if not gold:
+        return True
+    if len(found[0]) < len(gold[0]):
+        return False
+    return any(_rows_agree(gold, found, columns, ordered) for columns in _matches(gold, found, ordered))
+
+
+def same_value(left: Value, right: Value) -> bool:
+    """Whether two values are equal, numbers within the tolerance."""
+    a, b = _number(left), _number(right)
+    if a is not None and b is not None:
+        return math.isclose(a, b, rel_tol=RELATIVE, abs_tol=ABSOLUTE)
+    return left == right and (left is None) is (right is None)
+
+
+def _matches(gold: Sequence[Row], found: Sequence[Row], ordered: bool) -> Iterator[tuple[int, ...]]:
+    """Every way to take a column of `found` for each of the gold's, by content."""
+    candidates = [
+        [other for other in range(len(found[0])) if _column_agrees(gold, column, found, other, ordered)]
+        for column in range(len(gold[0]))
+    ]
+    yield from _choices(candidates, ())
+
+
+def _choices(candidates: list[list[int]], taken: tuple[int, ...]) -> Iterator[tuple[int, ...]]:
+    if not candidates:
+        yield taken
+        return
+    for column in candidates[0]:
+        if column not in taken:
+            yield from _choices(candidates[1:], (*taken, column))
+
+
+def _column_agrees(gold: Sequence[Row], column: int, found: Sequence[Row], other: int, ordered: bool) -> bool:
+    left, right = [(row[column],) for row in gold], [(row[other],) for row in found]
+    return _agree(left, right, ordered)
+
+
+def _rows_agree(gold: Sequence[Row], found: Sequence[Row], columns: tuple[int, ...], ordered: bool) -> bool:
+    return _agree(gold, [tuple(row[column] for column in columns) for row in found], ordered)
+
+
+def _agree(left: Sequence[Row], right: Sequence[Row], ordered: bool) -> bool:
+    if ordered:
+        return all(map(_same_row, left, right))
+    rest = list(right)
+    for row in left:
+        # Comparing each with each, because sorting would part values that differ within the tolerance.
+        place = next((index for index, other in enumerate(rest) if _same_row(row, other)), None)
+        if place is None:
+            return False
+        rest.pop(place)
+    return True
+
+
+def _same_row(left: Row, right: Row) -> bool:
+    return all(map(same_value, left, right))
+
+
+def _number(value: Value) -> float | None:
+    if isinstance(value, bool) or value is None:
+        return None
+    try:
+        return float(Decimal(value))
+    except (InvalidOperation, ValueError):
+        return None

@@ -1,0 +1,128 @@
+"""Runs the Text-to-SQL agent over its questions and compares what its queries return with what the gold returns."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from evals.authority import Authority
+from evals.cases import SqlCase, version
+from evals.compare import same_result
+from evals.results import CaseResult, SuiteResult
+from runtime.errors import Rejected, TaskError
+from services.specialists.text_to_sql.agent import (
+    PROMPT_VERSION,
+    Attempt,
+    CannotAnswer,
+    SqlAnswer,
+    propose,
+)
+from services.specialists.text_to_sql.guard import guard
+from services.specialists.text_to_sql.schema import Schema
+from services.specialists.text_to_sql.warehouse import Limits, Warehouse
+
+if TYPE_CHECKING:
+    from pydantic_ai import Agent
+
+LIMITS = Limits(max_rows=1_000, timeout_s=30)
+
+
+@dataclass(slots=True)
+class Tally:
+    """What happened over all runs of all cases."""
+
+    runs: int = 0
+    queries_wanted: int = 0
+    queries_ran: int = 0
+    refused_once: int = 0
+    blocked: int = 0
+    rows: int = 0
+    unauthorised_rows: int = 0
+    violations: list[str] = field(default_factory=list)
+
+    def rates(self) -> dict[str, float]:
+        """The shares that the report prints."""
+        return {
+            "valid_sql": _share(self.queries_ran, self.queries_wanted),
+            "guard_refused": _share(self.refused_once, self.runs),
+            "guard_blocked": _share(self.blocked, self.runs),
+            "unauthorised_rows": _share(self.unauthorised_rows, self.rows),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class SqlSuite:
+    """The agent and what it works on."""
+
+    agent: Agent[Attempt, SqlAnswer | CannotAnswer]
+    warehouse: Warehouse
+    schema: Schema
+    authority: Authority
+    concurrency: int = 4
+
+    async def run(self, cases: Sequence[SqlCase], *, model: str, deterministic: bool, runs: int = 1) -> SuiteResult:
+        """Every case, so many times."""
+        tally, slots = Tally(), asyncio.Semaphore(self.concurrency)
+
+        async def one(case: SqlCase) -> CaseResult:
+            notes = []
+            for _ in range(runs):
+                async with slots:
+                    notes.append(await self._note(case, tally))
+            failed = [note for note in notes if note]
+            return CaseResult(id=case.id, passes=runs - len(failed), runs=runs, note=failed[-1] if failed else "")
+
+        results = await asyncio.gather(*map(one, cases))
+        answerable = {case.id for case in cases if case.gold}
+        accuracy = [result.score for result in results if result.id in answerable]
+        return SuiteResult(
+            suite="text_to_sql",
+            model=model,
+            deterministic=deterministic,
+            prompt_version=PROMPT_VERSION,
+            dataset_version=version("text_to_sql"),
+            rates={"execution_accuracy": _share(sum(accuracy), len(accuracy)), **tally.rates()},
+            violations=tuple(tally.violations),
+            cases=tuple(results),
+        )
+
+    async def _note(self, case: SqlCase, tally: Tally) -> str:
+        """What went wrong, or empty text."""
+        tally.runs += 1
+        tally.queries_wanted += case.gold is not None
+        try:
+            proposal = await propose(case.question, agent=self.agent, schema=self.schema, limits=LIMITS)
+            tally.refused_once += proposal.refused > 0
+            if proposal.query is None:
+                return "said that it cannot answer" if case.gold else ""
+            rows = await self.warehouse.run(proposal.query, case_id=case.id, role=case.role, limits=LIMITS)
+        except Rejected as error:
+            if error.code == "query_refused":
+                tally.blocked += 1
+                tally.refused_once += 1
+                return "every query was refused" if case.gold else ""
+            return f"failed: {error.code}"
+        except TaskError as error:
+            return f"failed: {error.code}"
+        foreign = self.authority.unauthorised(rows.rows, case.role)
+        tally.rows += rows.row_count
+        tally.unauthorised_rows += foreign
+        if foreign:
+            tally.violations.append(f"{case.id}: {foreign} rows outside the role {case.role}")
+        if case.gold is None:
+            return "answered with a query"
+        tally.queries_ran += 1
+        return await self._difference(case, rows.rows)
+
+    async def _difference(self, case: SqlCase, found: Sequence[Sequence[Any]]) -> str:
+        gold = guard(case.gold or "", self.schema, max_rows=LIMITS.max_rows)
+        wanted = await self.warehouse.run(gold, case_id=case.id, role=case.role, limits=LIMITS)
+        if same_result(wanted.rows, found, ordered=gold.ordered):
+            return ""
+        return f"other rows than the gold: {len(found)} for {wanted.row_count}"
+
+
+def _share(part: float, whole: float) -> float:
+    return round(part / whole, 6) if whole else 0.0

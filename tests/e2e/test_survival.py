@@ -1,0 +1,111 @@
+"""Kill anything at any moment: no case is lost, nothing is answered twice, and the log proves it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+import urllib.request
+from typing import Any
+
+import pytest
+
+from tests.e2e.conftest import Deployment
+
+pytestmark = pytest.mark.e2e
+SERVICES = ("router", "desk", "triage", "text_to_sql", "drafter", "audit")
+
+
+async def _one_of_each(deployment: Deployment, cases: list[str]) -> None:
+    """Every case has one ending, one draft and one outcome of each agent."""
+    rows = await deployment.rows(
+        """select case_id, count(*) filter (where terminal) as endings,
+             count(*) filter (where transition = 'AnswerDrafted') as drafts,
+             count(*) filter (where transition = 'FindingsReady') as findings
+           from audit.transition where case_id = any($1::uuid[]) group by case_id""",
+        cases,
+    )
+    assert len(rows) == len(cases)
+    assert {(row["endings"], row["drafts"], row["findings"]) for row in rows} == {(1, 1, 1)}
+
+
+async def test_kill_9_of_each_service_in_turn_loses_nothing_and_answers_nothing_twice(deployment: Deployment) -> None:
+    cases = await deployment.submit([deployment.question(f"e2e slow {number}") for number in range(40)])
+    for name in SERVICES:
+        await asyncio.sleep(0.4)
+        await deployment.do(deployment.stack.kill(name))
+    closed = await deployment.closed(cases, seconds=120)
+    assert {payload["outcome"] for payload in closed.values()} == {"answered"}
+    await deployment.settled(seconds=40)
+    await _one_of_each(deployment, cases)
+    report = await deployment.verified()
+    assert report.ok, report.findings
+
+
+async def test_postgres_stopped_for_20_seconds_fails_no_case(deployment: Deployment) -> None:
+    cases = await deployment.submit(
+        [deployment.question(f"e2e slow outage of the database {n}", agent="text_to_sql") for n in range(12)]
+    )
+    await asyncio.sleep(1.0)
+    await deployment.do(deployment.stack.stop("postgres"))
+    await asyncio.sleep(20)
+    await deployment.do(deployment.stack.start("postgres"))
+    closed = await deployment.closed(cases, seconds=90)
+    assert {payload["outcome"] for payload in closed.values()} == {"answered"}
+    failures = await deployment.rows(
+        "select case_id from drafter.inbox where failures > 0 and case_id = any($1::uuid[])",
+        cases,
+        database="SWITCHYARD_WORK_DSN",
+    )
+    assert failures == [], "an unreachable database was counted as an attempt"
+    await deployment.settled(seconds=40)
+    await _one_of_each(deployment, cases)
+
+
+async def test_every_event_again_twice_and_in_random_order_changes_nothing(deployment: Deployment) -> None:
+    cases = await deployment.submit([deployment.question(f"e2e wells by basin {number}") for number in range(6)])
+    closed = await deployment.closed(cases)
+    before = await deployment.settled()
+    calls = _model_calls(deployment)
+    events = [event for case in cases for event in await deployment.events(case)]
+    again = [(f"switchyard.{event['node_from']}", event["type"], json.dumps(event)) for event in events * 2]
+    random.Random(7).shuffle(again)
+    await deployment.put(*again)
+    await _quiet(deployment)
+    assert await deployment.settled() == before
+    assert await deployment.closed(cases) == closed
+    assert _model_calls(deployment) == calls, "a model was asked again for work that has its outcome"
+    assert (await deployment.verified()).ok
+
+
+def _model_calls(deployment: Deployment) -> dict[str, Any]:
+    with urllib.request.urlopen(f"{deployment.stack.endpoints.simulator}/sim/calls", timeout=5) as answer:
+        found: dict[str, Any] = json.load(answer)["by_model"]
+    return found
+
+
+async def _quiet(deployment: Deployment) -> None:
+    """Wait until no queue holds anything."""
+    from aiobotocore.session import get_session
+
+    from contracts.topology import consumers
+
+    environment = deployment.stack.exports
+    async with get_session().create_client(
+        "sqs",
+        region_name=environment["AWS_REGION"],
+        endpoint_url=environment["AWS_ENDPOINT_URL"],
+        aws_access_key_id=environment["AWS_ACCESS_KEY_ID"],
+        aws_secret_access_key=environment["AWS_SECRET_ACCESS_KEY"],
+    ) as sqs:
+
+        async def empty() -> bool | None:
+            held = 0
+            for consumer in consumers():
+                url = (await sqs.get_queue_url(QueueName=consumer.queue))["QueueUrl"]
+                names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
+                answer = await sqs.get_queue_attributes(QueueUrl=url, AttributeNames=names)
+                held += sum(int(value) for value in answer["Attributes"].values())
+            return True if held == 0 else None
+
+        await deployment.until(empty, seconds=30, what="empty queues")

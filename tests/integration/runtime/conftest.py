@@ -1,0 +1,183 @@
+"""A worker: one agent, served as its own process would serve it, with a handler that the test supplies."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import aiohttp
+import pytest
+import structlog
+from pydantic import SecretStr
+
+from contracts.events.router import AnswerQuestion
+from contracts.events.specialists import FindingsReady
+from contracts.fields import Artefact, Contract
+from contracts.topology import dead_letter_queue_name, queue_name
+from runtime.artefacts import Artefacts
+from runtime.process import Process, serve_agent
+from runtime.settings import WorkSettings
+from runtime.task import Handler, Task
+from tests.integration.cloud import Cloud, until
+from tests.integration.events import NODE, fresh_id
+from tests.integration.infrastructure import Infrastructure
+
+QUEUE, DEAD_LETTERS = queue_name(NODE), dead_letter_queue_name(NODE)
+FOUND = FindingsReady(findings=(Artefact(name="findings", sha256="f" * 64, size=1, media_type="text/csv"),), rows=3)
+
+
+@dataclass(frozen=True)
+class Worker:
+    """A running worker."""
+
+    serving: asyncio.Task[None]
+    health_url: str
+    cloud: Cloud
+
+    async def failing(self) -> list[str] | None:
+        """The readiness checks that fail now; None while it does not answer yet."""
+        async with aiohttp.ClientSession() as session:
+            try:
+                async with session.get(self.health_url) as answer:
+                    failing: list[str] = (await answer.json())["failing"]
+            except aiohttp.ClientConnectionError:
+                return None
+        assert answer.status == (503 if failing else 200)
+        return failing
+
+    async def is_failing(self, *checks: str) -> None:
+        """Wait until exactly these readiness checks fail."""
+
+        async def so() -> bool:
+            return await self.failing() == list(checks)
+
+        await until(so, f"failing checks: {checks}")
+
+    async def stop(self) -> None:
+        """Drain and stop it."""
+        self.serving.cancel()
+        await asyncio.sleep(0)
+        # It ends when its long polls return, and so they do at once. Whoever stopped takes on nothing that they bring.
+        for queue in (QUEUE, DEAD_LETTERS):
+            await self.cloud.send(queue, "wake up")
+        with contextlib.suppress(asyncio.CancelledError):
+            await self.serving
+        await self.cloud.purge(QUEUE, DEAD_LETTERS)
+
+
+StartWorker = Callable[..., Awaitable[Worker]]
+
+
+@pytest.fixture(autouse=True)
+def _logs_as_they_were() -> Iterator[None]:
+    """A process configures the logs of its interpreter; a test only borrows one."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    structlog.reset_defaults()
+    structlog.contextvars.clear_contextvars()
+
+
+@pytest.fixture
+async def start_worker(
+    infrastructure: Infrastructure, cloud: Cloud, capsys: pytest.CaptureFixture[str]
+) -> AsyncIterator[StartWorker]:
+    """Starts workers of the node under test; they share its queue, which is empty at first."""
+    await cloud.purge(QUEUE, DEAD_LETTERS)
+    workers: list[Worker] = []
+
+    async def start(handler: Handler, **changes: Any) -> Worker:
+        settings = WorkSettings(
+            **{
+                "database_url": SecretStr(infrastructure.role_url(NODE)),
+                "vault_key": SecretStr("00" * 32),
+                "visibility_s": 2.0,
+                "poll_wait_s": 1,
+                "retry_base_s": 0.05,
+                "drain_s": 5.0,
+                "health_port": _free_port(),
+            }
+            | changes
+        )
+
+        async def build(_process: Process, _artefacts: Artefacts) -> dict[type[Contract], Handler]:
+            return {AnswerQuestion: handler}
+
+        serving = asyncio.create_task(serve_agent(NODE, settings, build, opens=("question",)))
+        worker = Worker(serving, f"http://127.0.0.1:{settings.health_port}/health/ready", cloud)
+        workers.append(worker)
+        return worker
+
+    yield start
+    for worker in workers:
+        await worker.stop()
+
+
+@pytest.fixture
+def log_lines(capsys: pytest.CaptureFixture[str]) -> Callable[[], list[dict[str, Any]]]:
+    """What the workers have logged since the last call."""
+
+    def read() -> list[dict[str, Any]]:
+        return [json.loads(line) for line in capsys.readouterr().err.splitlines() if line.startswith("{")]
+
+    return read
+
+
+class Counting:
+    """A handler that finds something, and remembers the tasks it was given."""
+
+    def __init__(self, *errors: Exception) -> None:
+        self.tasks: list[Task[AnswerQuestion]] = []
+        self._errors = list(errors)
+
+    async def __call__(self, task: Task[AnswerQuestion]) -> FindingsReady:
+        """Raise the errors that it was made with, one a time, and then succeed."""
+        self.tasks.append(task)
+        if self._errors:
+            raise self._errors.pop(0)
+        return FOUND
+
+
+class Blocking(Counting):
+    """A handler that works until it is let go."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.started = asyncio.Event()
+        self.release = asyncio.Event()
+        self.cancelled = asyncio.Event()
+
+    def fail_with(self, error: Exception) -> None:
+        """Raise this once let go."""
+        self._errors.append(error)
+
+    async def __call__(self, task: Task[AnswerQuestion]) -> FindingsReady:
+        """Wait for `release`."""
+        self.started.set()
+        try:
+            await self.release.wait()
+        except asyncio.CancelledError:
+            self.cancelled.set()
+            raise
+        return await super().__call__(task)
+
+
+@pytest.fixture
+def case_id() -> str:
+    """The id of this test's case."""
+    return fresh_id()
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port

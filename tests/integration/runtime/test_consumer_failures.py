@@ -1,0 +1,192 @@
+"""How a task fails: which errors are tried again, how often, and what the case is told at the end."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from contracts.events.failures import TaskFailed
+from contracts.events.router import AnswerQuestion, ChooseAgent
+from contracts.events.specialists import FindingsReady
+from contracts.fields import Attachment, Contract, Json
+from contracts.received import receive
+from runtime.errors import Rejected, Retryable, Unavailable
+from runtime.task import Task
+from tests.integration.cloud import Cloud, Tap
+from tests.integration.events import MARKER, NODE, bus_body, command, question, rewritten
+from tests.integration.infrastructure import Owner
+from tests.integration.runtime.conftest import FOUND, QUEUE, Counting, StartWorker
+
+pytestmark = pytest.mark.integration
+
+WITH_NUL = FOUND.model_copy(update={"findings": (FOUND.findings[0].model_copy(update={"media_type": "text/\0"}),)})
+THROTTLED = Retryable("throttled", "the model turned us away", remedy="ask for a higher quota")
+
+
+async def failure(tap: Tap, case_id: str) -> TaskFailed:
+    """The one event that the node has published of the case, which must be a failure."""
+    [event] = await tap.next(NODE, case_id)
+    payload = receive(bus_body(event), node="router").payload
+    assert isinstance(payload, TaskFailed), event
+    assert event["payload"].keys() >= {"task", "code", "message", "attempts"}
+    assert "state" not in event
+    return payload
+
+
+async def test_a_task_that_fails_and_then_succeeds_ends_well(
+    start_worker: StartWorker, cloud: Cloud, tap: Tap, case_id: str
+) -> None:
+    handler = Counting(THROTTLED, THROTTLED)
+    await start_worker(handler)
+    await cloud.put(command(case_id))
+    [event] = await tap.next(NODE, case_id)
+    assert event["type"] == "FindingsReady"
+    assert [task.attempt for task in handler.tasks] == [1, 2, 3]
+
+
+@pytest.mark.parametrize("attempts", [1, 3])
+async def test_a_retryable_failure_is_tried_as_often_as_the_budget_says_and_then_ends_the_task_with_its_causes(
+    start_worker: StartWorker, cloud: Cloud, tap: Tap, case_id: str, attempts: int
+) -> None:
+    before = [Retryable("overloaded", f"the model is busy ({number})") for number in range(attempts - 1)]
+    handler = Counting(*before, THROTTLED)
+    asked = command(case_id, attempts=attempts)
+    await start_worker(handler)
+    await cloud.put(asked)
+    failed = await failure(tap, case_id)
+    await cloud.settled(QUEUE)
+    assert len(handler.tasks) == attempts
+    assert (failed.task, failed.task_type) == (asked["event_id"], "AnswerQuestion")
+    assert (failed.code, failed.message, failed.remedy) == (THROTTLED.code, THROTTLED.message, THROTTLED.remedy)
+    assert failed.attempts == attempts
+    assert failed.causes == tuple(f"{error.code}: {error.message}" for error in before[-1:])
+
+
+async def test_a_rejected_task_fails_at_once_and_names_the_field_and_the_remedy(
+    start_worker: StartWorker, cloud: Cloud, tap: Tap, case_id: str
+) -> None:
+    handler = Counting(Rejected("too_broad", "the question asks for every row", "question", "name a period"))
+    await start_worker(handler)
+    await cloud.put(command(case_id))
+    failed = await failure(tap, case_id)
+    assert (failed.code, failed.field, failed.remedy) == ("too_broad", "question", "name a period")
+    assert (len(handler.tasks), failed.attempts) == (1, 1)
+
+
+async def test_a_defect_is_tried_again_and_then_fails_the_task_without_quoting_what_it_said(
+    start_worker: StartWorker, cloud: Cloud, tap: Tap, case_id: str
+) -> None:
+    handler = Counting(*(ValueError(f"cannot parse {MARKER}") for _ in range(3)))
+    await start_worker(handler)
+    await cloud.put(command(case_id))
+    failed = await failure(tap, case_id)
+    assert (failed.code, failed.attempts, len(handler.tasks)) == ("defect", 3, 3)
+    assert failed.message == f"{NODE} raised ValueError"
+    assert MARKER not in failed.model_dump_json()
+
+
+async def test_a_handler_that_exceeds_the_time_limit_is_stopped_and_tried_again(
+    start_worker: StartWorker, cloud: Cloud, tap: Tap, case_id: str
+) -> None:
+    attempts = []
+
+    async def hang(task: Task[AnswerQuestion]) -> FindingsReady:
+        attempts.append(task.attempt)
+        await asyncio.Event().wait()
+        return FOUND
+
+    await start_worker(hang)
+    await cloud.put(command(case_id, attempts=2, time_limit_ms=50))
+    failed = await failure(tap, case_id)
+    assert (failed.code, failed.message) == ("time_limit", "no result within 50 ms")
+    assert attempts == [1, 2]
+
+
+async def test_a_timeout_of_the_handlers_own_is_not_mistaken_for_the_time_limit(
+    start_worker: StartWorker, cloud: Cloud, tap: Tap, case_id: str
+) -> None:
+    await start_worker(Counting(TimeoutError("a socket")))
+    await cloud.put(command(case_id, attempts=1, time_limit_ms=60_000))
+    assert (await failure(tap, case_id)).code == "defect"
+
+
+@pytest.mark.parametrize(
+    ("result", "code"),
+    [
+        pytest.param(WITH_NUL, "bad_result", id="a NUL"),
+        pytest.param(ChooseAgent(question=question()[0]), "bad_result", id="a type that it may not emit"),
+        pytest.param(Contract(), "defect", id="no event type at all"),
+    ],
+)
+async def test_a_result_that_cannot_be_an_event_fails_the_task_instead_of_running_it_again_for_ever(
+    start_worker: StartWorker, cloud: Cloud, tap: Tap, case_id: str, result: Contract, code: str
+) -> None:
+    runs = []
+
+    async def answer(task: Task[AnswerQuestion]) -> Contract:
+        runs.append(task.attempt)
+        return result
+
+    await start_worker(answer)
+    await cloud.put(command(case_id, attempts=2))
+    assert (await failure(tap, case_id)).code == code
+    assert len(runs) == (1 if code == "bad_result" else 2)
+
+
+async def test_an_outcome_too_large_for_the_bus_fails_the_task_before_it_is_stored(
+    start_worker: StartWorker, cloud: Cloud, tap: Tap, case_id: str
+) -> None:
+    async def answer(task: Task[AnswerQuestion]) -> FindingsReady:
+        for number in range(10):
+            task.written[f"{number:064x}"] = Attachment(inline="A" * 21_000)
+        return FOUND
+
+    await start_worker(answer)
+    await cloud.put(command(case_id))
+    failed = await failure(tap, case_id)
+    assert (failed.code, failed.field) == ("bad_result", "payload")
+
+
+@pytest.mark.parametrize(
+    ("changes", "code", "field"),
+    [
+        pytest.param({"payload": {"question": {"name": MARKER}}}, "invalid_event", "payload.question.name", id="field"),
+        pytest.param({"payload": {}}, "invalid_event", "payload.question", id="nothing"),
+        pytest.param({"version": 9}, "unknown_event", "version", id="version"),
+        pytest.param({"type": "AskOracle"}, "unknown_event", "type", id="type"),
+    ],
+)
+async def test_an_authentic_command_beyond_this_consumer_ends_its_task_and_names_the_field(
+    start_worker: StartWorker,
+    cloud: Cloud,
+    tap: Tap,
+    case_id: str,
+    changes: dict[str, Any],
+    code: str,
+    field: str,
+) -> None:
+    handler = Counting()
+    await start_worker(handler)
+    asked: Json = rewritten(command(case_id), **changes)
+    await cloud.put(asked)
+    failed = await failure(tap, case_id)
+    assert (failed.code, failed.field, failed.task) == (code, field, asked["event_id"])
+    assert failed.remedy
+    assert MARKER not in failed.model_dump_json()
+    assert handler.tasks == []
+
+
+async def test_a_part_that_is_away_is_no_attempt_and_no_claim(
+    start_worker: StartWorker, cloud: Cloud, tap: Tap, owner: Owner, case_id: str
+) -> None:
+    handler = Counting(Unavailable("object_store", "S3 is unreachable"))
+    await start_worker(handler, visibility_s=30.0)
+    await cloud.put(command(case_id, attempts=1))
+    [event] = await tap.next(NODE, case_id)
+    assert event["type"] == "FindingsReady"
+    assert [task.attempt for task in handler.tasks] == [1, 1]
+    row = await owner.fetchrow("select claims, failures from text_to_sql.inbox where case_id = $1", case_id)
+    assert row is not None
+    assert tuple(row) == (1, 0)

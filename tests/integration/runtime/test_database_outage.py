@@ -1,0 +1,74 @@
+"""An unreachable database is no attempt: the consumer waits, says so, and goes on when it is back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from tests.integration.cloud import Cloud, Tap, until
+from tests.integration.events import NODE, command, fresh_id
+from tests.integration.infrastructure import Infrastructure
+from tests.integration.runtime.conftest import QUEUE, Blocking, Counting, StartWorker
+
+pytestmark = pytest.mark.integration
+
+LogLines = Callable[[], list[dict[str, Any]]]
+
+
+async def test_polling_pauses_while_postgres_is_away_and_nothing_counts_as_an_attempt(
+    infrastructure: Infrastructure,
+    start_worker: StartWorker,
+    cloud: Cloud,
+    tap: Tap,
+    log_lines: LogLines,
+    case_id: str,
+) -> None:
+    handler = Counting()
+    worker = await start_worker(handler)
+    before = fresh_id()
+    await cloud.put(command(before))
+    await tap.next(NODE, before)
+    await infrastructure.stop("postgres")
+    try:
+        await cloud.put(command(case_id, attempts=1))
+        await worker.is_failing("database")
+
+        async def in_hand_no_more() -> bool:
+            return (await cloud.counts(QUEUE))[0] == 1
+
+        await until(in_hand_no_more, "the command back on its queue, visible, and left there")
+        waiting = fresh_id()
+        await cloud.put(command(waiting, attempts=1))
+        assert await worker.failing() == ["database"]
+    finally:
+        await infrastructure.start("postgres")
+    await tap.next(NODE, case_id)
+    await tap.next(NODE, waiting)
+    await worker.is_failing()
+    await cloud.settled(QUEUE)
+    assert sorted(task.envelope.case_id for task in handler.tasks) == sorted([before, case_id, waiting])
+    assert {task.attempt for task in handler.tasks} == {1}
+    deferred = [line["case_id"] for line in log_lines() if line["event"] == "message.deferred" and "case_id" in line]
+    assert waiting not in deferred, "it was polled while the database was away"
+
+
+async def test_work_that_is_done_while_postgres_is_away_is_kept_until_it_is_back(
+    infrastructure: Infrastructure, start_worker: StartWorker, cloud: Cloud, tap: Tap, case_id: str
+) -> None:
+    handler = Blocking()
+    worker = await start_worker(handler)
+    await cloud.put(command(case_id))
+    await handler.started.wait()
+    await infrastructure.stop("postgres")
+    try:
+        handler.release.set()
+        await worker.is_failing("database")
+        assert await tap.seen(NODE, case_id) == []
+    finally:
+        await infrastructure.start("postgres")
+    [event] = await tap.next(NODE, case_id)
+    assert event["type"] == "FindingsReady"
+    await cloud.settled(QUEUE)
+    assert len(handler.tasks) == 1

@@ -1,0 +1,119 @@
+"""Each consumer drains its own dead-letter queue: every dead letter is a decision."""
+
+from __future__ import annotations
+
+import pytest
+
+from runtime.dead_letters import MAX_REDRIVES
+from runtime.inbox import Granted, Inbox
+from tests.integration.cloud import Cloud, Tap, until
+from tests.integration.conftest import PoolFor
+from tests.integration.events import NODE, bus_body, command, envelope_of, rewritten
+from tests.integration.infrastructure import Owner
+from tests.integration.runtime.conftest import DEAD_LETTERS, QUEUE, Blocking, Counting, StartWorker
+
+pytestmark = pytest.mark.integration
+
+
+async def test_a_dead_letter_that_no_worker_ever_started_is_put_back_and_done(
+    start_worker: StartWorker, cloud: Cloud, tap: Tap, case_id: str
+) -> None:
+    handler = Counting()
+    await start_worker(handler)
+    await cloud.bury(NODE, bus_body(command(case_id)))
+    [event] = await tap.next(NODE, case_id)
+    assert event["type"] == "FindingsReady"
+    await cloud.settled(QUEUE, DEAD_LETTERS)
+    assert len(handler.tasks) == 1
+
+
+async def test_a_dead_letter_that_was_put_back_too_often_fails_its_task(
+    start_worker: StartWorker, cloud: Cloud, tap: Tap, case_id: str
+) -> None:
+    handler = Counting()
+    await start_worker(handler)
+    await cloud.bury(NODE, bus_body(command(case_id)), switchyard_redrives=str(MAX_REDRIVES))
+    [event] = await tap.next(NODE, case_id)
+    assert (event["type"], event["payload"]["code"]) == ("TaskFailed", "dead_letter")
+    assert handler.tasks == []
+
+
+async def test_a_dead_letter_whose_outcome_is_stored_is_published_again(
+    start_worker: StartWorker, cloud: Cloud, tap: Tap, case_id: str
+) -> None:
+    handler = Counting()
+    await start_worker(handler)
+    await cloud.put(command(case_id))
+    await tap.next(NODE, case_id)
+    await cloud.bury(NODE, bus_body(command(case_id)))
+    first, second = await tap.next(NODE, case_id, 2)
+    assert first == second
+    await cloud.settled(DEAD_LETTERS)
+    assert len(handler.tasks) == 1
+
+
+async def test_a_dead_letter_in_a_workers_hands_waits_for_its_outcome(
+    start_worker: StartWorker, cloud: Cloud, tap: Tap, case_id: str
+) -> None:
+    handler = Blocking()
+    await start_worker(handler, visibility_s=1.0)
+    await cloud.put(command(case_id))
+    await handler.started.wait()
+    await cloud.bury(NODE, bus_body(command(case_id)))
+
+    async def postponed() -> bool:
+        visible, hidden, _ = await cloud.counts(DEAD_LETTERS)
+        return (visible, hidden) == (0, 1)
+
+    await until(postponed, "the dead letter waits")
+    assert await tap.seen(NODE, case_id) == []
+    handler.release.set()
+    first, second = await tap.next(NODE, case_id, 2)
+    assert first == second
+    assert first["type"] == "FindingsReady"
+    await cloud.settled(DEAD_LETTERS)
+    assert len(handler.tasks) == 1
+
+
+async def test_a_dead_letter_that_was_tried_and_given_up_fails_its_task_with_the_last_error(
+    start_worker: StartWorker, cloud: Cloud, tap: Tap, pool_for: PoolFor, case_id: str
+) -> None:
+    asked = command(case_id)
+    inbox = Inbox(await pool_for(NODE), lease_s=30)
+    claim = await inbox.claim(envelope_of(asked))
+    assert isinstance(claim, Granted)
+    await inbox.fail(claim, "throttled: too many requests")
+    handler = Counting()
+    await start_worker(handler)
+    await cloud.bury(NODE, bus_body(asked))
+    [event] = await tap.next(NODE, case_id)
+    assert (event["type"], event["payload"]["code"]) == ("TaskFailed", "dead_letter")
+    assert (event["payload"]["attempts"], event["payload"]["causes"]) == (1, ["throttled: too many requests"])
+    await cloud.deliver(NODE, asked)
+    first, second = await tap.next(NODE, case_id, 2)
+    assert first == second, "the failure is the command's one outcome"
+    assert handler.tasks == []
+
+
+async def test_a_dead_letter_that_is_no_event_is_quarantined(
+    start_worker: StartWorker, cloud: Cloud, case_id: str
+) -> None:
+    await start_worker(Counting())
+    raw = f"not JSON {case_id}"
+    await cloud.bury(NODE, raw)
+    assert (await cloud.quarantine_of(NODE, raw))["refusal"] == "malformed"
+    await cloud.settled(DEAD_LETTERS)
+
+
+async def test_a_dead_letter_under_another_events_id_is_quarantined_and_not_dropped(
+    start_worker: StartWorker, cloud: Cloud, tap: Tap, owner: Owner, case_id: str
+) -> None:
+    await start_worker(Counting())
+    await cloud.put(command(case_id))
+    await tap.next(NODE, case_id)
+    raw = bus_body(rewritten(command(case_id), state={"note": "forged"}))
+    await cloud.bury(NODE, raw)
+    record = await cloud.quarantine_of(NODE, raw)
+    assert (record["refusal"], record["field"]) == ("forged", "event_id")
+    await cloud.settled(DEAD_LETTERS)
+    assert len(await tap.seen(NODE, case_id)) == 1

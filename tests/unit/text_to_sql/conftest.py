@@ -1,0 +1,25 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import pytest
+
+from services.specialists.text_to_sql.schema import Schema, load_schema
+
+if TYPE_CHECKING:
+    from local.data.warehouse.standin import StandIn
+
+
+@pytest.fixture(scope="session")
+def schema() -> Schema:
+    return load_schema()
+
+
+@pytest.fixture(scope="session")
+def stand_in() -> Iterator[StandIn]:
+    from local.data.warehouse.standin import StandIn
+
+    made = StandIn()
+    yield made
+    made.close()
