@@ -34,6 +34,10 @@ def verify(
     console.print(f"{report.scope}: {report.cases} cases, {report.rows} events")
     for finding in report.findings:
         console.print(f"[red]{finding.kind}[/red] case {finding.case_id} event {finding.event_id}: {finding.why}")
+    for case in report.unended_cases:
+        console.print(f"[red]unended[/red] case {case}: its deadline has passed and it has no ending")
+    if report.pending_count:
+        console.print(f"{report.pending_count} events of open cases may still be on their way")
     if alarms:
         table = Table("alarm", "case", "reason", "recorded", title="integrity alarms: refused by audit, kept apart")
         for alarm in alarms:

@@ -6,6 +6,7 @@ from failover.errors import AllModelsFailed, FailoverError, ModelNotPermitted, R
 from failover.model import FailoverModel
 from failover.policy import BreakerPolicy, Budget, FailoverPolicy, ModelPolicy
 from failover.records import Attempt, Decision
+from failover.replay import contradictions
 from failover.scope import BudgetRecord
 from failover.statistics import LatencyStats
 
@@ -27,4 +28,5 @@ __all__ = [
     "RetryOwnerConflict",
     "SystemClock",
     "classify",
+    "contradictions",
 ]

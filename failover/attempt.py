@@ -17,9 +17,8 @@ from failover.steering import Progress
 from failover.tokens import streamed_characters, tokens_of
 from failover.wire import Wire, current_wire
 
-
-TOKENS_FOR_PACE = 8
-"""Fewer often arrive in one packet, or around one pause, and say nothing about pace."""
+TOKENS_FOR_PACE = 4
+"""Fewer say nothing about the pace of a stream: they arrive in one packet, or around one pause."""
 
 
 @dataclass(frozen=True)

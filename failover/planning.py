@@ -114,7 +114,7 @@ def _ttft_limit(policy: FailoverPolicy, due: int, expected: Expectation, tokens:
     if expected.ttft_p95_ms is None or expected.ttft_p50_ms is None:
         limit = policy.cold_ttft_ms
     else:
-        # Abandoned calls enter the statistics with the limit they were abandoned at. They soon are the P95, so the median
+        # Abandoned calls enter the statistics with the limit they were abandoned at, and soon are the P95. The median
         # holds it: otherwise every abandoned call would raise the limit of the next.
         usual = min(expected.ttft_p95_ms, 2 * expected.ttft_p50_ms)
         limit = max(policy.ttft_floor_ms, policy.ttft_patience * usual)

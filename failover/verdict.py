@@ -3,13 +3,15 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from failover.attempt import TOKENS_FOR_PACE, RunningAttempt
+from failover.attempt import RunningAttempt
 from failover.breaker import Breaker, State
 from failover.planning import Plan
 from failover.policy import FailoverPolicy
 from failover.race import Race
 from failover.records import Attempt, Decision, Result, Role
 from failover.statistics import Expectation, LatencyStats, Sample
+
+_TOKENS_FOR_PACE = 8  # a pace that will be learned from needs more of an answer than one that is watched
 
 
 @dataclass(frozen=True)
@@ -70,7 +72,7 @@ def learn(race: Race, stats: LatencyStats, prompt_tokens: int, *, now_ms: int) -
 
 def _sample(record: Attempt, total_ms: int) -> Sample:
     pace = None
-    if record.ttft_ms is not None and record.output_tokens >= TOKENS_FOR_PACE:
+    if record.ttft_ms is not None and record.output_tokens >= _TOKENS_FOR_PACE:
         pace = (total_ms - record.ttft_ms) * 1000 // record.output_tokens
     return Sample(
         ttft_ms=record.ttft_ms, total_ms=total_ms, output_tokens=record.output_tokens or None, us_per_token=pace

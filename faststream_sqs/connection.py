@@ -67,6 +67,7 @@ class Connection:
         self._stack: AsyncExitStack | None = None
         self._clients: dict[str, Any] = {}
         self._queue_urls: dict[str, str] = {}
+        self._buses: set[str] = set()
 
     @property
     def polling(self) -> Any:
@@ -111,6 +112,7 @@ class Connection:
         stack, self._stack = self._stack, None
         self._clients.clear()
         self._queue_urls.clear()
+        self._buses.clear()
         if stack is not None:
             await stack.aclose()
 
@@ -160,8 +162,9 @@ class Connection:
         Raises:
             BusMissing: naming all that do not exist.
         """
+        wanted = set(buses)
         missing: set[str] = set()
-        for bus in set(buses):
+        for bus in wanted:
             try:
                 await self.events.describe_event_bus(Name=bus)
             except ClientError as error:
@@ -176,6 +179,17 @@ class Connection:
             except ClientError as error:
                 if error.response["Error"]["Code"] != _BUS_EXISTS:  # another process was faster
                     raise
+        self._buses |= wanted
+
+    async def bus(self, bus: str) -> str:
+        """The same bus, after it was found to exist: at `start`, or now if it was declared later.
+
+        Raises:
+            BusMissing: it does not exist.
+        """
+        if bus not in self._buses:
+            await self.require_buses([bus], "verify")
+        return bus
 
 
 def _config(connections: int, *, attempts: int, read_timeout: float) -> AioConfig:

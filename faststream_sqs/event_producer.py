@@ -65,13 +65,14 @@ class EventBridgeProducer(ProducerProto[EventPublishCommand]):
         """Send one event and return the id that EventBridge gave it.
 
         Raises:
+            BusMissing: there is no such bus.
             PublishFailed: the event was not accepted.
         """
         if self._events is None:
             raise PublishFailed("NotConnected", "connect the broker before publishing")
         detail = cmd.body if isinstance(cmd.body, str) else await self._encode(cmd.body)
         entry: dict[str, Any] = {
-            "EventBusName": cmd.destination,
+            "EventBusName": await self._connection.bus(cmd.destination),
             "Source": cmd.source,
             "DetailType": cmd.detail_type,
             "Detail": detail,

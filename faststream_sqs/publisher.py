@@ -114,6 +114,7 @@ class EventBridgePublisher(PublisherUsecase):
             time: when it happened; None lets EventBridge say.
 
         Raises:
+            BusMissing: there is no such bus.
             PublishFailed: the event was refused, or not accepted until its resends ran out.
             SetupError: there is neither an argument nor a default for source or detail type.
         """

@@ -12,6 +12,7 @@ from faststream._internal.types import CustomCallable
 from faststream.exceptions import SetupError
 from faststream.middlewares import AckPolicy
 
+from .batch_call import MAX_ENTRIES
 from .batch_subscriber import SQSBatchSubscriber
 from .config import (
     EventBridgePublisherConfig,
@@ -38,7 +39,7 @@ class SQSRegistrator(Registrator[Any, SQSBrokerConfig]):
         queue: str,
         *,
         dead_letter_queue: str | None = None,
-        concurrency: int = 8,
+        concurrency: int = MAX_ENTRIES,
         wait_time: int = 10,
         visibility_timeout: float = 30.0,
         retry: RetryPolicy | None = None,
@@ -67,7 +68,8 @@ class SQSRegistrator(Registrator[Any, SQSBrokerConfig]):
             queue: the name of the queue, or its URL for a queue of another account.
             dead_letter_queue: where `reject` moves messages to. It does not replace the redrive policy of the queue,
                 which moves what was received too often.
-            concurrency: handler calls at a time. No more messages are received than there are calls free for them.
+            concurrency: handler calls at a time. No more messages are received than there are calls free for them, so
+                ten, the default, is the least that fills a request.
             wait_time: whole seconds of a long poll, at most 20. Stopping waits for the poll in flight.
             visibility_timeout: seconds for which a received message is hidden from others, renewed at each third of
                 it while its handler runs; so it is also how soon a message returns after a crash.

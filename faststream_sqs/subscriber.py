@@ -88,6 +88,8 @@ class QueueSubscriber(TasksMixin):
 
     async def start(self) -> None:
         """Begin to poll, if there is a handler."""
+        if self._intake is not None:
+            return
         await super().start()
         self._post_start()
         if self.calls:

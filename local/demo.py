@@ -127,7 +127,7 @@ async def _verify(url: str) -> str:
     finally:
         await pool.close()
     for finding in report.findings:
-        console.print(f"{finding.kind}: case {finding.case_id}: {finding.why}", style="red")
+        console.print(f"{finding.kind}: case {finding.case_id}: {finding.why}", style="red", markup=False)
     return "ok" if report.ok else "broken"
 
 

@@ -41,9 +41,10 @@ order by c.node_from
 
 -- name: desk_events
 select
-  (select count(*) from desk.submission where not parked) as opened,
-  (select count(*) from desk.rejection) as rejected,
-  (select count(*) from desk.closed) as closed
+  (select count(*) from desk.submission where not parked and ($1::uuid[] is null or case_id = any($1))) as opened,
+  (select count(*) from desk.rejection where $1::uuid[] is null) as rejected,
+  (select count(*) from desk.closed where $1::uuid[] is null or case_id = any($1)) as closed
 
 -- name: agent_events
-select coalesce(sum(json_array_length(outputs::json)), 0)::int as outputs from inbox where outputs is not null
+select coalesce(sum(json_array_length(outputs::json)), 0)::int as outputs
+from inbox where outputs is not null and ($1::uuid[] is null or case_id = any($1))

@@ -61,19 +61,19 @@ async def progress(log: asyncpg.Connection[Any]) -> tuple[int, int, int]:
     return (row["cases"], row["closed"], row["transitions"]) if row else (0, 0, 0)
 
 
-async def published(work: asyncpg.Connection[Any]) -> int:
-    """How many events the producers say that they published, from their tables alone.
+async def published(work: asyncpg.Connection[Any], case_ids: list[str] | None = None) -> int:
+    """How many events the producers say that they published, for some cases or in all, from their tables alone.
 
     The router keeps none: it publishes one event for each that it is sent, which is each case opened and each outcome
     of an agent.
     """
-    desk = await work.fetchrow(_SQL["desk_events"])
+    desk = await work.fetchrow(_SQL["desk_events"], case_ids)
     if desk is None:
         return 0
     outputs = 0
     for node in CARDS:
         await work.execute(f'set search_path to "{node}"')
-        outputs += await work.fetchval(_SQL["agent_events"])
+        outputs += await work.fetchval(_SQL["agent_events"], case_ids)
     to_router = desk["opened"] + outputs
     return int(desk["opened"] + desk["rejected"] + desk["closed"] + outputs + to_router)
 

@@ -30,7 +30,7 @@ async def connect_pool(url: str, *, schema: str, size: int = 4, statement_timeou
     `size` is 4 by default: the connection budget of the database is shared by every process. Raises `Unavailable` if
     the server cannot be reached.
     """
-    with reaching("the work database"):
+    with reaching(f"the database of {schema}"):
         pool: Pool = await asyncpg.create_pool(
             url,
             min_size=1,

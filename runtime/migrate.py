@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -49,19 +50,26 @@ def load(folders: Sequence[Path]) -> list[_Migration]:
     return found
 
 
+@asynccontextmanager
+async def migrating(connection: asyncpg.Connection[Any]) -> AsyncIterator[None]:
+    """Let one migrator at a time into a database; the others wait. It may be entered again inside.
+
+    Roles and rights belong inside, too: PostgreSQL refuses concurrent changes of the same one.
+    """
+    await connection.execute("select pg_advisory_lock($1)", _LOCK)
+    try:
+        yield
+    finally:
+        await connection.execute("select pg_advisory_unlock($1)", _LOCK)
+
+
 async def migrate(connection: asyncpg.Connection[Any], owners: Sequence[Owner]) -> list[str]:
     """Apply what is missing, each migration in a transaction of its own; return `schema: name` of each applied.
 
     `connection` belongs to the database's owner. Two migrators wait for each other. Raises `MigrationEdited`.
     """
-    applied: list[str] = []
-    await connection.execute("select pg_advisory_lock($1)", _LOCK)
-    try:
-        for owner in owners:
-            applied += [f"{owner.schema}: {name}" for name in await _migrate_one(connection, owner)]
-    finally:
-        await connection.execute("select pg_advisory_unlock($1)", _LOCK)
-    return applied
+    async with migrating(connection):
+        return [f"{owner.schema}: {name}" for owner in owners for name in await _migrate_one(connection, owner)]
 
 
 async def _migrate_one(connection: asyncpg.Connection[Any], owner: Owner) -> list[str]:

@@ -1,5 +1,7 @@
 """A real SQS and EventBridge for the tests: ministack, in its own process, on a free port of the loopback."""
 
+import asyncio
+import json
 import os
 import shutil
 import socket
@@ -9,17 +11,21 @@ import time
 import urllib.error
 import urllib.request
 import uuid
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
 from aiobotocore.session import get_session
+from aiohttp import web
 from faststream_sqs import Credentials, SQSBroker
 
-CREDENTIALS = Credentials("test", "test")
 REGION = "us-east-1"
+CREDENTIALS = Credentials("test", "test")
+PLAIN = {"region_name": REGION, "aws_access_key_id": "test", "aws_secret_access_key": "test"}
 
 
 def _free_port() -> int:
@@ -29,7 +35,7 @@ def _free_port() -> int:
         return port
 
 
-def _wait_until_it_answers(endpoint: str, process: subprocess.Popen[bytes]) -> None:
+def _wait_until_it_answers(endpoint: str, process: "subprocess.Popen[bytes]") -> None:
     deadline = time.monotonic() + 20
     while time.monotonic() < deadline:
         assert process.poll() is None, "ministack ended while starting"
@@ -60,17 +66,17 @@ def endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 @pytest.fixture
-async def clients(endpoint: str) -> AsyncIterator[tuple[Any, Any]]:
-    """Plain SQS and EventBridge clients, to look at what the broker did."""
-    session = get_session()
-    options = {
-        "region_name": REGION,
-        "endpoint_url": endpoint,
-        "aws_access_key_id": CREDENTIALS.access_key_id,
-        "aws_secret_access_key": CREDENTIALS.secret_access_key,
-    }
-    async with session.create_client("sqs", **options) as sqs, session.create_client("events", **options) as events:
-        yield sqs, events
+async def sqs(endpoint: str) -> AsyncIterator[Any]:
+    """A plain SQS client, to look at what the broker did."""
+    async with get_session().create_client("sqs", endpoint_url=endpoint, **PLAIN) as client:
+        yield client
+
+
+@pytest.fixture
+async def events(endpoint: str) -> AsyncIterator[Any]:
+    """A plain EventBridge client."""
+    async with get_session().create_client("events", endpoint_url=endpoint, **PLAIN) as client:
+        yield client
 
 
 class Queue:
@@ -81,11 +87,12 @@ class Queue:
         self.name = name
         self.url = url
 
-    async def send(self, *bodies: str, attributes: dict[str, Any] | None = None) -> list[str]:
-        """Send messages and return their ids."""
+    async def send(self, *bodies: str, **attributes: str) -> list[str]:
+        """Send messages with text attributes and return their ids."""
+        given = {name: {"DataType": "String", "StringValue": value} for name, value in attributes.items()}
         ids = []
         for body in bodies:
-            sent = await self._sqs.send_message(QueueUrl=self.url, MessageBody=body, MessageAttributes=attributes or {})
+            sent = await self._sqs.send_message(QueueUrl=self.url, MessageBody=body, MessageAttributes=given)
             ids.append(sent["MessageId"])
         return ids
 
@@ -106,13 +113,19 @@ class Queue:
         """How many messages are visible and how many are in flight."""
         names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
         response = await self._sqs.get_queue_attributes(QueueUrl=self.url, AttributeNames=names)
-        return tuple(int(response["Attributes"][name]) for name in names)  # type: ignore[return-value]
+        visible, in_flight = (int(response["Attributes"][name]) for name in names)
+        return visible, in_flight
+
+    async def arn(self) -> str:
+        """The ARN of the queue."""
+        response = await self._sqs.get_queue_attributes(QueueUrl=self.url, AttributeNames=["QueueArn"])
+        arn: str = response["Attributes"]["QueueArn"]
+        return arn
 
 
 @pytest.fixture
-async def make_queue(clients: tuple[Any, Any]) -> Callable[..., Any]:
+def make_queue(sqs: Any) -> Callable[..., Awaitable[Queue]]:
     """Creates queues with names of their own."""
-    sqs, _ = clients
 
     async def make(**attributes: str) -> Queue:
         name = f"queue-{uuid.uuid4().hex[:12]}"
@@ -123,10 +136,19 @@ async def make_queue(clients: tuple[Any, Any]) -> Callable[..., Any]:
 
 
 @pytest.fixture
-async def queue(make_queue: Callable[..., Any]) -> Queue:
+async def queue(make_queue: Callable[..., Awaitable[Queue]]) -> Queue:
     """An empty queue."""
-    created: Queue = await make_queue()
-    return created
+    return await make_queue()
+
+
+@pytest.fixture
+async def bus(events: Any, queue: Queue) -> str:
+    """An event bus that sends every event to `queue`."""
+    name = f"bus-{uuid.uuid4().hex[:12]}"
+    await events.create_event_bus(Name=name)
+    await events.put_rule(Name="all", EventBusName=name, EventPattern='{"source": [{"prefix": ""}]}')
+    await events.put_targets(Rule="all", EventBusName=name, Targets=[{"Id": "queue", "Arn": await queue.arn()}])
+    return name
 
 
 @pytest.fixture
@@ -147,3 +169,86 @@ async def make_broker(endpoint: str) -> AsyncIterator[Callable[..., SQSBroker]]:
 def broker(make_broker: Callable[..., SQSBroker]) -> SQSBroker:
     """A broker on the emulator, not started yet."""
     return make_broker()
+
+
+Answer = dict[str, Any] | web.Response | None
+
+
+class Wire:
+    """The way to the emulator: forwards every request, unless an interceptor answers in its place.
+
+    Attributes:
+        url: where it listens.
+        calls: how often each operation was called.
+        requests: the payloads of each operation.
+        intercept: by operation, called with the payload; what it returns is the answer, None lets the request pass.
+    """
+
+    def __init__(self, endpoint: str) -> None:
+        self.url = ""
+        self.calls: Counter[str] = Counter()
+        self.requests: dict[str, list[dict[str, Any]]] = {}
+        self.intercept: dict[str, Callable[[dict[str, Any]], Answer]] = {}
+        self._endpoint = endpoint
+
+    async def handle(self, request: web.Request) -> web.Response:
+        operation = request.headers["X-Amz-Target"].rpartition(".")[2]
+        body = await request.read()
+        payload = json.loads(body)
+        self.calls[operation] += 1
+        self.requests.setdefault(operation, []).append(payload)
+        if operation in self.intercept:
+            answer = self.intercept[operation](payload)
+            if isinstance(answer, web.Response):
+                return answer
+            if answer is not None:
+                return web.json_response(answer, content_type="application/x-amz-json-1.1")
+        headers = {name: value for name, value in request.headers.items() if name.lower() != "host"}
+        async with aiohttp.ClientSession() as session, session.post(self._endpoint, data=body, headers=headers) as real:
+            return web.Response(
+                body=await real.read(),
+                status=real.status,
+                headers={
+                    name: value
+                    for name, value in real.headers.items()
+                    if name.lower() in {"content-type", "x-amzn-query-error", "x-amzn-errortype"}
+                },
+            )
+
+
+@pytest.fixture
+async def wire(endpoint: str) -> AsyncIterator[Wire]:
+    """A server between the broker and the emulator that counts requests and can answer them wrongly."""
+    between = Wire(endpoint)
+    app = web.Application(client_max_size=4 * 1024 * 1024)
+    app.router.add_post("/{path:.*}", between.handle)
+    runner = web.AppRunner(app, shutdown_timeout=0.1)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    between.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+    yield between
+    await runner.cleanup()
+
+
+@pytest.fixture
+def wired_broker(make_broker: Callable[..., SQSBroker], wire: Wire) -> SQSBroker:
+    """A broker whose requests pass through `wire`."""
+    return make_broker(endpoint_url=wire.url)
+
+
+@pytest.fixture
+def eventually() -> Callable[..., Awaitable[None]]:
+    """Waits until a condition holds, and fails when it does not within some seconds."""
+
+    async def wait(condition: Callable[[], Any], within: float = 5.0) -> None:
+        async with asyncio.timeout(within):
+            while True:
+                holds = condition()
+                if asyncio.iscoroutine(holds):
+                    holds = await holds
+                if holds:
+                    return
+                await asyncio.sleep(0.01)
+
+    return wait

@@ -26,7 +26,7 @@ from local.home import temporary_home
 from local.laptop import VISIBILITY_VARIABLE, prepare, services, simulator
 from local.provision import BUCKET
 from local.stack import EmbeddedStack
-from services.audit.findings import VerifyReport
+from services.audit.findings import Finding
 
 T = TypeVar("T")
 SCRIPT = Path(__file__).with_name("simulator.yaml")
@@ -114,10 +114,10 @@ class Deployment:
             answer: dict[str, Any] = json.loads(await opened(artefacts, closing, closing["payload"]["answer"]))
         return answer
 
-    async def verified(self) -> VerifyReport:
-        """The whole log, proved."""
+    async def findings(self, case_ids: Sequence[str]) -> list[Finding]:
+        """What does not hold in the chains of these cases."""
         async with reader(self.target) as log:
-            return await log.verify()
+            return [finding for case in case_ids for finding in (await log.verify(case_id=case)).findings]
 
     async def put(self, *events: tuple[str, str, str]) -> None:
         """Put raw (source, detail-type, detail) on the bus, as somebody with the right to PutEvents could."""
@@ -142,23 +142,18 @@ class Deployment:
                 kept.append(json.loads(await body.read()))
         return kept
 
-    async def published(self) -> int:
-        """How many events the producers' own tables say that they published."""
-        connection = await asyncpg.connect(self.stack.exports["SWITCHYARD_WORK_DSN"])
-        try:
-            return await published(connection)
-        finally:
-            await connection.close()
-
-    async def settled(self, *, seconds: float = 20) -> int:
-        """Wait until the log holds what was published; how many events that is."""
+    async def settled(self, case_ids: list[str], *, seconds: float = 20) -> int:
+        """Wait until the log holds what the producers' own tables say was published; how many events that is."""
 
         async def same() -> int | None:
-            (row,) = await self.rows(
-                "select count(*) as rows, count(distinct event_id) as events from audit.transition"
-            )
-            wanted = await self.published()
-            return wanted if row["rows"] == row["events"] == wanted else None
+            sql = "select count(*) as rows from audit.transition where case_id = any($1::uuid[])"
+            (row,) = await self.rows(sql, case_ids)
+            connection = await asyncpg.connect(self.stack.exports["SWITCHYARD_WORK_DSN"])
+            try:
+                wanted = await published(connection, case_ids)
+            finally:
+                await connection.close()
+            return wanted if row["rows"] == wanted else None
 
         return await self.until(same, seconds=seconds, what="a log that holds what was published")
 

@@ -36,7 +36,7 @@ async def test_forged_events_are_refused_and_alarmed_and_the_case_stays_as_it_wa
         [deployment.question("e2e wells by basin"), deployment.question("e2e wells by basin 2")]
     )
     closed = await deployment.closed(cases)
-    await deployment.settled()
+    await deployment.settled(cases)
     mine = {event["type"]: event for event in await deployment.events(cases[0])}
     other = {event["type"]: event for event in await deployment.events(cases[1])}
     chosen, asked = mine["AgentChosen"], mine["AnswerQuestion"]

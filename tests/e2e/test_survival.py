@@ -36,10 +36,9 @@ async def test_kill_9_of_each_service_in_turn_loses_nothing_and_answers_nothing_
         await deployment.do(deployment.stack.kill(name))
     closed = await deployment.closed(cases, seconds=120)
     assert {payload["outcome"] for payload in closed.values()} == {"answered"}
-    await deployment.settled(seconds=40)
+    await deployment.settled(cases, seconds=40)
     await _one_of_each(deployment, cases)
-    report = await deployment.verified()
-    assert report.ok, report.findings
+    assert await deployment.findings(cases) == []
 
 
 async def test_postgres_stopped_for_20_seconds_fails_no_case(deployment: Deployment) -> None:
@@ -58,24 +57,24 @@ async def test_postgres_stopped_for_20_seconds_fails_no_case(deployment: Deploym
         database="SWITCHYARD_WORK_DSN",
     )
     assert failures == [], "an unreachable database was counted as an attempt"
-    await deployment.settled(seconds=40)
+    await deployment.settled(cases, seconds=40)
     await _one_of_each(deployment, cases)
 
 
 async def test_every_event_again_twice_and_in_random_order_changes_nothing(deployment: Deployment) -> None:
     cases = await deployment.submit([deployment.question(f"e2e wells by basin {number}") for number in range(6)])
     closed = await deployment.closed(cases)
-    before = await deployment.settled()
+    before = await deployment.settled(cases)
     calls = _model_calls(deployment)
     events = [event for case in cases for event in await deployment.events(case)]
     again = [(f"switchyard.{event['node_from']}", event["type"], json.dumps(event)) for event in events * 2]
     random.Random(7).shuffle(again)
     await deployment.put(*again)
     await _quiet(deployment)
-    assert await deployment.settled() == before
+    assert await deployment.settled(cases) == before
     assert await deployment.closed(cases) == closed
     assert _model_calls(deployment) == calls, "a model was asked again for work that has its outcome"
-    assert (await deployment.verified()).ok
+    assert await deployment.findings(cases) == []
 
 
 def _model_calls(deployment: Deployment) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from aiobotocore.session import AioSession, get_session
 from runtime.database import Pool, connect_pool
 from tests.integration.cloud import Cloud, Tap
 from tests.integration.infrastructure import Infrastructure, Owner, running_infrastructure
+from tests.integration.manual_clock import ManualClock
 
 PoolFor = Callable[[str], Awaitable[Pool]]
 
@@ -68,6 +69,12 @@ async def pool_for(infrastructure: Infrastructure) -> AsyncIterator[PoolFor]:
             return pool
 
         yield connect
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    """Time, in the hands of the test."""
+    return ManualClock()
 
 
 @pytest.fixture

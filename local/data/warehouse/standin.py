@@ -35,6 +35,8 @@ NO_SUCH_OBJECT = 2003
 NO_PRIVILEGE = 3001
 TIMED_OUT = 630
 SYNTAX = 1003
+UNKNOWN_FAILURE = 9999
+"""fakesnow's own number for what it has no better one for."""
 
 
 class StandIn:
@@ -108,6 +110,8 @@ class RoleCursor(FakeSnowflakeCursor):
                 errno=TIMED_OUT,
                 sqlstate="57014",
             ) from error
+        except duckdb.Error as error:
+            raise ProgrammingError(msg=str(error), errno=UNKNOWN_FAILURE, sqlstate="22000") from error
         finally:
             timer.cancel()
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import logging
 import socket
@@ -38,7 +37,6 @@ class Worker:
 
     serving: asyncio.Task[None]
     health_url: str
-    cloud: Cloud
 
     async def failing(self) -> list[str] | None:
         """The readiness checks that fail now; None while it does not answer yet."""
@@ -59,16 +57,17 @@ class Worker:
 
         await until(so, f"failing checks: {checks}")
 
-    async def stop(self) -> None:
-        """Drain and stop it."""
-        self.serving.cancel()
-        await asyncio.sleep(0)
-        # It ends when its long polls return, and so they do at once. Whoever stopped takes on nothing that they bring.
-        for queue in (QUEUE, DEAD_LETTERS):
-            await self.cloud.send(queue, "wake up")
-        with contextlib.suppress(asyncio.CancelledError):
-            await self.serving
-        await self.cloud.purge(QUEUE, DEAD_LETTERS)
+
+async def stop_workers(cloud: Cloud, *workers: Worker) -> None:
+    """Drain and stop workers, and leave their queues empty."""
+    for worker in workers:
+        worker.serving.cancel()
+    await asyncio.sleep(0)
+    # They end when their long polls return, so let these return. Who is stopping takes on nothing that they bring.
+    await asyncio.gather(*(cloud.send(queue, "wake up") for queue in (QUEUE, DEAD_LETTERS) for _ in workers))
+    ends = await asyncio.gather(*(worker.serving for worker in workers), return_exceptions=True)
+    assert all(isinstance(end, asyncio.CancelledError) for end in ends), ends
+    await cloud.purge(QUEUE, DEAD_LETTERS)
 
 
 StartWorker = Callable[..., Awaitable[Worker]]
@@ -112,13 +111,12 @@ async def start_worker(
             return {AnswerQuestion: handler}
 
         serving = asyncio.create_task(serve_agent(NODE, settings, build, opens=("question",)))
-        worker = Worker(serving, f"http://127.0.0.1:{settings.health_port}/health/ready", cloud)
+        worker = Worker(serving, f"http://127.0.0.1:{settings.health_port}/health/ready")
         workers.append(worker)
         return worker
 
     yield start
-    for worker in workers:
-        await worker.stop()
+    await stop_workers(cloud, *(worker for worker in workers if not worker.serving.done()))
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
 
 import pytest
 
@@ -15,7 +14,7 @@ from contracts.received import receive
 from runtime.errors import Rejected, Retryable, Unavailable
 from runtime.task import Task
 from tests.integration.cloud import Cloud, Tap
-from tests.integration.events import MARKER, NODE, bus_body, command, question, rewritten
+from tests.integration.events import MARKER, NODE, bus_body, command, fresh_id, question, rewritten
 from tests.integration.infrastructure import Owner
 from tests.integration.runtime.conftest import FOUND, QUEUE, Counting, StartWorker
 
@@ -149,32 +148,26 @@ async def test_an_outcome_too_large_for_the_bus_fails_the_task_before_it_is_stor
     assert (failed.code, failed.field) == ("bad_result", "payload")
 
 
-@pytest.mark.parametrize(
-    ("changes", "code", "field"),
-    [
-        pytest.param({"payload": {"question": {"name": MARKER}}}, "invalid_event", "payload.question.name", id="field"),
-        pytest.param({"payload": {}}, "invalid_event", "payload.question", id="nothing"),
-        pytest.param({"version": 9}, "unknown_event", "version", id="version"),
-        pytest.param({"type": "AskOracle"}, "unknown_event", "type", id="type"),
-    ],
-)
+BEYOND: dict[str, tuple[Json, str, str]] = {
+    "a field": ({"payload": {"question": {"name": MARKER}}}, "invalid_event", "payload.question.name"),
+    "no field": ({"payload": {}}, "invalid_event", "payload.question"),
+    "its version": ({"version": 9}, "unknown_event", "version"),
+    "its type": ({"type": "AskOracle"}, "unknown_event", "type"),
+}
+
+
 async def test_an_authentic_command_beyond_this_consumer_ends_its_task_and_names_the_field(
-    start_worker: StartWorker,
-    cloud: Cloud,
-    tap: Tap,
-    case_id: str,
-    changes: dict[str, Any],
-    code: str,
-    field: str,
+    start_worker: StartWorker, cloud: Cloud, tap: Tap
 ) -> None:
     handler = Counting()
     await start_worker(handler)
-    asked: Json = rewritten(command(case_id), **changes)
-    await cloud.put(asked)
-    failed = await failure(tap, case_id)
-    assert (failed.code, failed.field, failed.task) == (code, field, asked["event_id"])
-    assert failed.remedy
-    assert MARKER not in failed.model_dump_json()
+    asked = {name: rewritten(command(fresh_id()), **changes) for name, (changes, _, _) in BEYOND.items()}
+    await cloud.put(*asked.values())
+    failed = {name: await failure(tap, event["case_id"]) for name, event in asked.items()}
+    told = {name: (failure.code, failure.field) for name, failure in failed.items()}
+    assert told == {name: (code, field) for name, (_, code, field) in BEYOND.items()}
+    assert all(failed[name].task == asked[name]["event_id"] and failed[name].remedy for name in BEYOND)
+    assert all(MARKER not in failure.model_dump_json() for failure in failed.values())
     assert handler.tasks == []
 
 

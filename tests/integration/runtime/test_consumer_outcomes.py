@@ -14,7 +14,7 @@ from runtime.task import Task
 from tests.integration.cloud import Cloud, Tap
 from tests.integration.events import NODE, bus_body, command, fresh_id
 from tests.integration.infrastructure import Owner
-from tests.integration.runtime.conftest import FOUND, QUEUE, Counting, StartWorker
+from tests.integration.runtime.conftest import FOUND, QUEUE, Counting, StartWorker, stop_workers
 
 pytestmark = pytest.mark.integration
 
@@ -51,7 +51,7 @@ async def test_another_worker_republishes_what_the_first_one_found(
     first_worker = await start_worker(Counting())
     await cloud.put(command(case_id))
     await tap.next(NODE, case_id)
-    await first_worker.stop()
+    await stop_workers(cloud, first_worker)
     second = Counting()
     await start_worker(second)
     await cloud.deliver(NODE, command(case_id))

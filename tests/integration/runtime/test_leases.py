@@ -99,7 +99,7 @@ async def test_a_task_that_takes_longer_than_its_lease_keeps_it(
     first = await owner.fetchval("select lease_until from text_to_sql.inbox where event_id = $1", asked["event_id"])
 
     async def outlived() -> bool:
-        passed: bool = await owner.fetchval("select clock_timestamp() > $1 + interval '1 s'", first)
+        passed: bool = await owner.fetchval("select clock_timestamp() > $1::timestamptz + interval '1 s'", first)
         return passed
 
     await until(outlived, "twice the lease")

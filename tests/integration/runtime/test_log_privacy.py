@@ -24,10 +24,7 @@ async def test_no_log_line_quotes_a_payload_whatever_happens_to_it(
         if task.attempt == 1:
             raise Retryable("throttled", "the model turned us away")
         if task.attempt == 2:
-            try:
-                raise KeyError(MARKER)
-            except KeyError as error:
-                raise ValueError(f"cannot read {MARKER}") from error
+            raise ValueError(f"cannot read {MARKER}") from KeyError(MARKER)
         return FOUND
 
     await start_worker(misbehave, log_level="DEBUG")

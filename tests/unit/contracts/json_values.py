@@ -15,6 +15,7 @@ characters = st.one_of(
     st.sampled_from(_AWKWARD), st.characters(exclude_categories=["Cs"], exclude_characters="\x00", codec="utf-8")
 )
 texts = st.text(characters, max_size=12)
+awkward_names = st.text(st.sampled_from(_AWKWARD), max_size=3)
 integers = st.one_of(
     st.integers(-MAX_SAFE_INTEGER, MAX_SAFE_INTEGER), st.sampled_from([0, MAX_SAFE_INTEGER, -MAX_SAFE_INTEGER])
 )

@@ -15,12 +15,18 @@ from hypothesis import strategies as st
 from contracts.canonical import MAX_DEPTH, MAX_EVENT_DEPTH, MAX_SAFE_INTEGER, canonical, parse, refuse_unstorable
 from contracts.errors import InvalidEvent, Refusal
 from contracts.vectors import ACCEPTED, REFUSED
-from tests.unit.contracts.json_values import objects, texts
+from tests.unit.contracts.json_values import awkward_names, objects, texts
 
 
 @given(objects)
 def test_canonical_form_is_what_the_reference_library_writes(value: dict[str, Any]) -> None:
     assert canonical(value) == rfc8785.dumps(value)
+
+
+@given(st.dictionaries(awkward_names, st.none(), min_size=4))
+def test_names_are_sorted_by_utf16_code_unit_and_not_by_code_point(value: dict[str, Any]) -> None:
+    written = [name for name, _ in json.loads(canonical(value), object_pairs_hook=list)]
+    assert written == sorted(value, key=lambda name: name.encode("utf-16-be"))
 
 
 @given(objects)

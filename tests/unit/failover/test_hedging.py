@@ -3,7 +3,7 @@ from pydantic_ai.exceptions import ModelHTTPError, ModelRequestRejectedError
 from pydantic_ai.models import ModelRequestParameters
 from pydantic_ai.native_tools import WebSearchTool
 
-from failover import Budget, Decision, FailoverModel, FailoverPolicy, LatencyStats
+from failover import Budget, Decision, FailoverModel, FailoverPolicy, LatencyStats, contradictions
 from failover.statistics import Sample
 from tests.unit.failover.scripted import (
     NO_TOOLS,
@@ -35,7 +35,9 @@ def pair(primary: Script, fallback: Script, policy: FailoverPolicy = POLICY) -> 
 async def ask(model: FailoverModel, parameters: ModelRequestParameters = NO_TOOLS) -> Decision:
     with model.budget(Budget(total_ms=20_000)) as record:
         await model.request(PROMPT, None, parameters)
-    return record.decisions[0]
+    (decision,) = record.decisions
+    assert contradictions(decision) == ()
+    return decision
 
 
 @virtual_time

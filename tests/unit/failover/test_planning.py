@@ -20,9 +20,9 @@ POLICY = FailoverPolicy(
 )
 
 
-def known(*, ttft_p95: int = 400, total_p50: int = 2_000, total_p95: int = 3_000) -> Expectation:
+def known(*, ttft_p50: int = 200, ttft_p95: int = 400, total_p50: int = 2_000, total_p95: int = 3_000) -> Expectation:
     return Expectation(
-        ttft_p50_ms=200,
+        ttft_p50_ms=ttft_p50,
         ttft_p95_ms=ttft_p95,
         total_p50_ms=total_p50,
         total_p95_ms=total_p95,
@@ -133,13 +133,21 @@ def test_a_call_needs_a_model() -> None:
 
 def test_patience_ends_at_a_multiple_of_the_learned_p95() -> None:
     assert plan(primary=Side(known(ttft_p95=400))).ttft_limit_ms == 1_600
+    assert plan(primary=Side(known(ttft_p95=300))).ttft_limit_ms == 1_200
     assert plan(primary=Side(known(ttft_p95=50))).ttft_limit_ms == 500
+
+
+def test_calls_abandoned_at_the_limit_do_not_raise_the_limit_of_the_next() -> None:
+    assert plan(primary=Side(known(ttft_p50=200, ttft_p95=1_600))).ttft_limit_ms == 1_600
 
 
 def test_a_first_token_that_leaves_no_time_for_the_rest_is_too_late() -> None:
     # 5,000 in all, 3,000 reserved, 1,000 for a typical answer of 100 tokens.
-    assert plan(total=6_500, primary=Side(known(ttft_p95=3_000))).ttft_limit_ms == 6_500 - 3_000 - 1_000
-    assert plan(total=6_500, primary=Side(known(ttft_p95=3_000)), expected_output_tokens=200).ttft_limit_ms == 1_500
+    assert plan(total=6_500, primary=Side(known(ttft_p50=1_400, ttft_p95=3_000))).ttft_limit_ms == 6_500 - 3_000 - 1_000
+    assert (
+        plan(total=6_500, primary=Side(known(ttft_p50=1_400, ttft_p95=3_000)), expected_output_tokens=200).ttft_limit_ms
+        == 1_500
+    )
 
 
 def test_a_model_asked_although_it_will_be_late_is_only_left_if_it_is_unwell() -> None:

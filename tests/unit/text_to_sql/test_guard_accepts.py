@@ -26,8 +26,8 @@ USEFUL = {
     "CASE WHEN oil_bbl > 1 THEN 'x' ELSE 'y' END FROM monthly_production",
     "text": "SELECT UPPER(name), SPLIT_PART(skills, ',', 1), LEFT(name, 3), name || base FROM technicians "
     "WHERE skills LIKE '%pump%' OR CONTAINS(skills, 'weld') OR name ILIKE 'a%' OR base IN ('Midland', 'Greeley')",
-    "aggregates": "SELECT COUNT(*), COUNT(DISTINCT api_number), COUNT_IF(oil_bbl > 1), MEDIAN(oil_bbl), STDDEV(oil_bbl), "
-    "PERCENTILE_CONT(0.9) WITHIN GROUP (ORDER BY oil_bbl), CORR(oil_bbl, water_bbl), "
+    "aggregates": "SELECT COUNT(*), COUNT(DISTINCT api_number), COUNT_IF(oil_bbl > 1), MEDIAN(oil_bbl), "
+    "STDDEV(oil_bbl), PERCENTILE_CONT(0.9) WITHIN GROUP (ORDER BY oil_bbl), CORR(oil_bbl, water_bbl), "
     "MAX_BY(api_number, oil_bbl) FROM monthly_production",
     "a list": "SELECT base, LISTAGG(name, ', ') WITHIN GROUP (ORDER BY name) FROM technicians GROUP BY base",
     "a running window": "SELECT SUM(oil_bbl) OVER (PARTITION BY api_number ORDER BY production_month "

@@ -1,0 +1,164 @@
+"""Results travel by hash: small ones in the event, large ones in S3, those about a person sealed."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+
+import pytest
+
+from contracts.events.router import AnswerQuestion
+from contracts.fields import Artefact, Attachment
+from contracts.received import Received, receive
+from local.provision import BUCKET
+from runtime.artefacts import MAX_INLINE_BYTES, Artefacts
+from runtime.errors import Rejected, Unavailable
+from runtime.objects import S3Objects
+from runtime.sealing import LocalWrapper, Vault
+from runtime.task import Task
+from tests.integration.cloud import Cloud
+from tests.integration.conftest import PoolFor
+from tests.integration.events import NODE, bus_body, command, fresh_id, rewritten
+from tests.integration.manual_clock import ManualClock
+
+pytestmark = pytest.mark.integration
+
+SECRET = b"Ada Lovelace asked this"
+
+
+@pytest.fixture
+async def subject(vault: Vault) -> str:
+    name = fresh_id()
+    return await vault.subject_for("acme", name, hashlib.sha256(name.encode()).digest())
+
+
+@pytest.fixture
+async def vault(pool_for: PoolFor, clock: ManualClock) -> Vault:
+    return Vault(await pool_for("desk"), LocalWrapper(bytes(32)), clock)
+
+
+@pytest.fixture
+def artefacts(cloud: Cloud, vault: Vault) -> Artefacts:
+    """Those of an agent whose card opens questions and findings."""
+    return Artefacts(S3Objects(cloud.s3, BUCKET), vault, opens=("question", "findings"))
+
+
+def task_about(subject: str | None, case_id: str | None = None) -> Task[AnswerQuestion]:
+    """A task of a case, which is about a person if there is a `subject`."""
+    asked = command(case_id or fresh_id())
+    if subject is not None:
+        asked = rewritten(asked, principal=asked["principal"] | {"subject": subject})
+    received = receive(bus_body(asked), node=NODE)
+    assert isinstance(received.payload, AnswerQuestion)
+    return Task(Received(received.envelope, received.payload, received.raw), attempt=1, deadline=None)
+
+
+def handed_on(task: Task[AnswerQuestion]) -> dict[str, Attachment]:
+    """The attachments of the next event of the case."""
+    return {**task.attachments, **task.written}
+
+
+@pytest.mark.parametrize(
+    ("size", "inline"), [(0, True), (MAX_INLINE_BYTES, True), (MAX_INLINE_BYTES + 1, False), (3_000_000, False)]
+)
+async def test_a_result_up_to_16_kb_travels_in_the_event_and_a_larger_one_through_s3(
+    artefacts: Artefacts, size: int, inline: bool
+) -> None:
+    task, data = task_about(None), b"x" * size
+    artefact = await artefacts.write(task, "findings", data, media_type="text/csv")
+    place = task.written[artefact.sha256]
+    assert (place.inline is not None, place.uri is None) == (inline, inline)
+    assert (artefact.size, artefact.sha256) == (size, hashlib.sha256(data).hexdigest())
+    assert await artefacts.read_from(handed_on(task), task.envelope.case_id, artefact) == data
+
+
+async def test_a_result_about_a_person_is_ciphertext_wherever_it_lies(
+    artefacts: Artefacts, subject: str, cloud: Cloud
+) -> None:
+    task = task_about(subject)
+    small = await artefacts.write(task, "findings", SECRET, media_type="text/csv")
+    large = await artefacts.write(task, "findings", SECRET * 1_000, media_type="text/csv")
+    assert (small.subject, large.subject) == (subject, subject)
+    inline, uri = task.written[small.sha256].inline, task.written[large.sha256].uri
+    assert inline is not None
+    assert uri is not None
+    answer = await cloud.s3.get_object(Bucket=BUCKET, Key=uri.removeprefix(f"s3://{BUCKET}/"))
+    async with answer["Body"] as body:
+        stored = await body.read()
+    assert SECRET not in base64.b64decode(inline)
+    assert SECRET not in stored
+    for artefact, plain in ((small, SECRET), (large, SECRET * 1_000)):
+        assert await artefacts.read_from(handed_on(task), task.envelope.case_id, artefact) == plain
+
+
+async def test_altered_inline_bytes_are_refused(artefacts: Artefacts) -> None:
+    task = task_about(None)
+    artefact = await artefacts.write(task, "findings", b"10 wells", media_type="text/csv")
+    altered = {artefact.sha256: Attachment(inline=base64.b64encode(b"99 wells").decode())}
+    with pytest.raises(Rejected, match="artefact_altered"):
+        await artefacts.read_from(altered, task.envelope.case_id, artefact)
+
+
+async def test_altered_bytes_in_s3_are_refused(artefacts: Artefacts, cloud: Cloud) -> None:
+    task = task_about(None)
+    artefact = await artefacts.write(task, "findings", b"x" * 20_000, media_type="text/csv")
+    key = str(task.written[artefact.sha256].uri).removeprefix(f"s3://{BUCKET}/")
+    await cloud.s3.put_object(Bucket=BUCKET, Key=key, Body=b"y" * 20_000)
+    with pytest.raises(Rejected, match="artefact_altered"):
+        await artefacts.read_from(handed_on(task), task.envelope.case_id, artefact)
+
+
+async def test_a_sealed_artefact_of_another_case_is_refused(artefacts: Artefacts, subject: str) -> None:
+    task = task_about(subject)
+    artefact = await artefacts.write(task, "findings", SECRET, media_type="text/csv")
+    with pytest.raises(Rejected, match="seal_broken"):
+        await artefacts.read_from(handed_on(task), fresh_id(), artefact)
+
+
+async def test_a_sealed_artefact_under_another_name_is_refused(artefacts: Artefacts, subject: str) -> None:
+    task = task_about(subject)
+    artefact = await artefacts.write(task, "findings", SECRET, media_type="text/csv")
+    renamed = artefact.model_copy(update={"name": "question"})
+    with pytest.raises(Rejected, match="seal_broken"):
+        await artefacts.read_from(handed_on(task), task.envelope.case_id, renamed)
+
+
+async def test_a_sealed_artefact_that_the_card_does_not_open_is_refused_by_name(
+    artefacts: Artefacts, subject: str
+) -> None:
+    task = task_about(subject)
+    artefact = await artefacts.write(task, "answer", SECRET, media_type="text/plain")
+    with pytest.raises(Rejected, match="card does not open answer"):
+        await artefacts.read_from(handed_on(task), task.envelope.case_id, artefact)
+
+
+async def test_an_artefact_without_a_place_is_refused(artefacts: Artefacts) -> None:
+    task = task_about(None)
+    missing = Artefact(name="findings", sha256="0" * 64, size=1, media_type="text/csv")
+    with pytest.raises(Rejected, match="artefact_missing"):
+        await artefacts.read(task, missing)
+
+
+@pytest.mark.parametrize(
+    ("uri", "code"), [(f"s3://{BUCKET}/artefacts/gone", "artefact_missing"), ("s3://elsewhere/x", "foreign_artefact")]
+)
+async def test_an_artefact_that_is_gone_or_in_anothers_bucket_is_refused(
+    artefacts: Artefacts, uri: str, code: str
+) -> None:
+    artefact = Artefact(name="findings", sha256="0" * 64, size=1, media_type="text/csv")
+    with pytest.raises(Rejected, match=code):
+        await artefacts.read_from({artefact.sha256: Attachment(uri=uri)}, fresh_id(), artefact)
+
+
+async def test_a_bucket_that_does_not_answer_as_it_should_is_no_fault_of_the_task(cloud: Cloud) -> None:
+    objects = S3Objects(cloud.s3, "no-such-bucket")
+    with pytest.raises(Unavailable, match="object_store"):
+        await objects.put("key", b"", content_type="text/plain")
+
+
+async def test_the_question_that_came_with_the_command_is_read_by_its_hash(artefacts: Artefacts) -> None:
+    task = task_about(None)
+    text = await artefacts.read(task, task.payload.question)
+    assert hashlib.sha256(text).hexdigest() == task.payload.question.sha256
+    assert json.dumps(task.received.raw).count(task.payload.question.sha256) == 2, "reference and place"

@@ -1,0 +1,171 @@
+"""Migrations go forward, once each; every role sees its own schema and nothing else."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import asyncpg
+import pytest
+
+from cli.databases import migrate_work
+from contracts.cards import CARDS
+from runtime.migrate import MigrationEdited, Owner, ensure_role, grant_work, load, migrate, migrating
+from tests.integration.events import fresh_id
+from tests.integration.infrastructure import Infrastructure, password
+from tests.integration.infrastructure import Owner as OwnerConnection
+
+pytestmark = pytest.mark.integration
+
+
+@pytest.fixture
+async def empty(infrastructure: Infrastructure, owner: OwnerConnection) -> AsyncIterator[str]:
+    """The address of a database of this test's own."""
+    name = f"empty_{fresh_id().replace('-', '')}"
+    await owner.execute(f"create database {name}")
+    yield infrastructure.owner_url(name)
+    await owner.execute(f"drop database {name}")
+
+
+@pytest.fixture
+async def connection(empty: str) -> AsyncIterator[OwnerConnection]:
+    opened = await asyncpg.connect(empty)
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture
+def toy(tmp_path: Path) -> Owner:
+    """An owner of one table."""
+    folder = tmp_path / "toy"
+    folder.mkdir()
+    (folder / "001_first.sql").write_text("create table note (id int primary key, text text)")
+    return Owner("toy", (folder,), "toy")
+
+
+async def test_migrations_are_applied_in_order_once_each(connection: OwnerConnection, toy: Owner) -> None:
+    [folder] = toy.migrations
+    (folder / "002_second.sql").write_text("alter table note add at timestamptz")
+    assert await migrate(connection, [toy]) == ["toy: toy/001_first.sql", "toy: toy/002_second.sql"]
+    assert await migrate(connection, [toy]) == []
+    await connection.execute("insert into toy.note (id, text, at) values (1, 'kept', now())")
+
+
+async def test_a_new_migration_is_appended_to_what_is_there(connection: OwnerConnection, toy: Owner) -> None:
+    await migrate(connection, [toy])
+    await connection.execute("insert into toy.note values (1, 'kept')")
+    (toy.migrations[0] / "002_second.sql").write_text("alter table note add at timestamptz")
+    assert await migrate(connection, [toy]) == ["toy: toy/002_second.sql"]
+    assert await connection.fetchval("select text from toy.note") == "kept"
+
+
+async def test_an_edited_migration_is_refused_by_name(connection: OwnerConnection, toy: Owner) -> None:
+    await migrate(connection, [toy])
+    (toy.migrations[0] / "001_first.sql").write_text("create table note (id bigint primary key)")
+    with pytest.raises(MigrationEdited, match=r"toy: toy/001_first\.sql was edited"):
+        await migrate(connection, [toy])
+
+
+async def test_a_migration_that_fails_leaves_nothing_behind_and_frees_the_lock(
+    connection: OwnerConnection, empty: str, toy: Owner
+) -> None:
+    bad = toy.migrations[0] / "002_second.sql"
+    bad.write_text("create table half (id int); select broken")
+    with pytest.raises(asyncpg.UndefinedColumnError):
+        await migrate(connection, [toy])
+    assert await connection.fetchval("select to_regclass('toy.half')") is None
+    bad.write_text("create table whole (id int)")
+    other = await asyncpg.connect(empty)
+    assert await asyncio.wait_for(migrate(other, [toy]), 10) == ["toy: toy/002_second.sql"]
+    await other.close()
+
+
+def test_a_file_that_is_no_numbered_migration_is_refused(toy: Owner) -> None:
+    (toy.migrations[0] / "later.sql").write_text("select 1")
+    with pytest.raises(ValueError, match=r"later\.sql: a migration is named NNN_name\.sql"):
+        load(toy.migrations)
+
+
+async def test_migrators_that_start_at_once_apply_everything_once_between_them(empty: str, toy: Owner) -> None:
+    async def one_of_them() -> list[str]:
+        connection = await asyncpg.connect(empty)
+        try:
+            async with migrating(connection):
+                await ensure_role(connection, "toy", password=password("toy"))
+                applied = await migrate(connection, [toy])
+                await grant_work(connection, toy)
+                return applied
+        finally:
+            await connection.close()
+
+    applied = await asyncio.gather(*(one_of_them() for _ in range(4)))
+    assert sorted(applied) == [[], [], [], ["toy: toy/001_first.sql"]]
+
+
+async def test_migrating_the_work_database_again_changes_nothing(empty: str, connection: OwnerConnection) -> None:
+    await migrate_work(empty, password_for=password)
+    rights = "select grantee, table_schema, table_name, privilege_type from information_schema.table_privileges"
+    before = {tuple(row) for row in await connection.fetch(rights)}
+    assert await migrate_work(empty, password_for=password) == []
+    assert {tuple(row) for row in await connection.fetch(rights)} == before
+
+
+async def refused(infrastructure: Infrastructure, role: str, statement: str) -> bool:
+    """Whether a role may not run a statement."""
+    connection = await asyncpg.connect(infrastructure.role_url(role))
+    try:
+        await connection.execute(statement)
+    except asyncpg.InsufficientPrivilegeError:
+        return True
+    finally:
+        await connection.close()
+    return False
+
+
+@pytest.mark.parametrize("reader", [*CARDS, "desk"])
+async def test_a_role_reads_its_own_schema_and_no_others(infrastructure: Infrastructure, reader: str) -> None:
+    tables = {name: f"{name}.inbox" for name in CARDS} | {"desk": "desk.submission"}
+    readable = [name for name, table in tables.items() if not await refused(infrastructure, reader, f"table {table}")]
+    assert readable == [reader]
+
+
+@pytest.mark.parametrize("role", [*CARDS, "desk"])
+async def test_no_role_may_touch_what_was_migrated_or_create_tables(infrastructure: Infrastructure, role: str) -> None:
+    assert await refused(infrastructure, role, f"delete from {role}.migration")
+    assert await refused(infrastructure, role, f"create table {role}.extra (id int)")
+    assert await refused(infrastructure, role, f"create schema {role}_extra")
+
+
+async def test_only_the_desk_makes_keys_agents_whose_card_opens_something_read_them_and_nobody_changes_one(
+    infrastructure: Infrastructure,
+) -> None:
+    statements = {
+        "read": "select wrapped_key from vault.subject_key",
+        "make": (
+            "insert into vault.subject_key (subject, tenant, fingerprint, wrapped_key, external_id)"
+            " select subject, tenant, fingerprint, wrapped_key, external_id from vault.subject_key where false"
+        ),
+        "change": "update vault.subject_key set wrapped_key = ''",
+        "erase": "delete from vault.subject_key",
+    }
+    may = {
+        role: [name for name, text in statements.items() if not await refused(infrastructure, role, text)]
+        for role in ("desk", *CARDS)
+    }
+    assert may == {"desk": ["read", "make"]} | {card.name: ["read"] if card.opens else [] for card in CARDS.values()}
+
+
+async def test_a_role_whose_card_opens_nothing_does_not_reach_the_vault(
+    infrastructure: Infrastructure, owner: OwnerConnection, toy: Owner
+) -> None:
+    await ensure_role(owner, "toy", password=password("toy"))
+    await migrate(owner, [toy])
+    await grant_work(owner, toy)
+    assert not await refused(infrastructure, "toy", "table toy.note")
+    assert await refused(infrastructure, "toy", "select subject from vault.subject_key")
+
+
+async def test_names_that_are_not_ours_never_reach_sql(owner: OwnerConnection) -> None:
+    with pytest.raises(ValueError, match="no schema or role name of ours"):
+        await ensure_role(owner, 'x"; drop role desk; --', password=None)

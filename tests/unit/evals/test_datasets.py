@@ -1,0 +1,161 @@
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import yaml
+
+from contracts.events.upstream import CaseSubmitted
+from evals.cases import DATASETS, DatasetError, sql_cases, triage_cases
+from evals.models import SCRIPTS, SUITE_SCRIPTS
+from local.data.warehouse.roles import ROLES
+from local.simulator.exchange import Prompt
+from local.simulator.loading import load
+from local.simulator.match import select
+from local.simulator.script import Rule
+from services.specialists.text_to_sql.guard import guard
+from services.specialists.text_to_sql.schema import load_schema
+
+if TYPE_CHECKING:
+    from local.data.warehouse.standin import StandIn
+
+DATA = SCRIPTS.parent
+SCHEMA = load_schema()
+GOLD = [case for case in sql_cases() if case.gold]
+DEMO = [json.loads(line) for line in (DATA / "questions.jsonl").read_text(encoding="utf-8").splitlines()]
+RULES = load([SCRIPTS / name for name in SUITE_SCRIPTS]).rules
+
+
+@pytest.fixture(scope="module")
+def stand_in() -> Iterator[StandIn]:
+    from local.data.warehouse.standin import StandIn
+
+    made = StandIn()
+    yield made
+    made.close()
+
+
+def first_rule(question: str, *, tools: tuple[str, ...], system: str) -> Rule | None:
+    text = f"<question>{question}</question>"
+    match = select(RULES, Prompt("openai", "m", False, system, text, text, (), tools, False, None))
+    return match.rule if match else None
+
+
+def sql_rule(question: str) -> Rule | None:
+    return first_rule(question, tools=("list_tables", "describe_table", "check_sql"), system="")
+
+
+def triage_rule(question: str, *cards: str) -> Rule | None:
+    named = "".join(f'{{"name": "{card}"}}' for card in cards)
+    return first_rule(question, tools=("final_result",), system=f"You choose the specialist that can. {named}")
+
+
+def test_there_are_enough_questions_of_every_kind() -> None:
+    assert len(GOLD) >= 44
+    assert sum(case.expect is not None for case in sql_cases()) >= 5
+    labels = Counter(case.agent for case in triage_cases())
+    assert len(triage_cases()) >= 60
+    assert set(labels) == {"text_to_sql", "well_data", "field_routing", "none"}
+    assert min(labels.values()) >= 10
+
+
+@pytest.mark.filterwarnings("ignore:Arrow output on a DB-API result:UserWarning")
+@pytest.mark.parametrize("case", GOLD, ids=[case.id for case in GOLD])
+def test_every_gold_query_passes_the_guard_and_runs(case: Any, stand_in: StandIn) -> None:
+    query = guard(case.gold, SCHEMA, max_rows=1_000)
+    with stand_in.connect(role=case.role) as connection:
+        found = connection.cursor().execute(query.sql).fetchall()
+    if case.id != "empty-offshore":
+        assert found
+
+
+def test_every_question_has_a_scripted_query() -> None:
+    questions = [case.question for case in sql_cases()] + [line["question"] for line in DEMO]
+    unscripted = [question for question in questions if sql_rule(question) is None]
+    assert unscripted == []
+
+
+def test_every_question_has_a_scripted_choice() -> None:
+    questions = [case.question for case in triage_cases()] + [line["question"] for line in DEMO if "agent" not in line]
+    unscripted = [question for question in questions if triage_rule(question, "text_to_sql") is None]
+    assert unscripted == []
+
+
+def test_the_script_chooses_no_agent_whose_card_is_not_there() -> None:
+    for case in triage_cases():
+        rule = triage_rule(case.question, "text_to_sql")
+        assert rule is not None
+        assert rule.reply.output is not None
+        assert rule.reply.output["agent"] in {"text_to_sql", "none"}
+
+
+def test_the_script_chooses_the_others_once_they_have_cards() -> None:
+    cards = ("text_to_sql", "well_data", "field_routing")
+    chosen = {case.id: triage_rule(case.question, *cards) for case in triage_cases()}
+    assert chosen["well-decline"].reply.output["agent"] == "well_data"  # type: ignore[union-attr,index]
+    assert chosen["route-today"].reply.output["agent"] == "field_routing"  # type: ignore[union-attr,index]
+
+
+def test_the_simulated_model_is_wrong_now_and_then_and_says_so() -> None:
+    assert sum("on purpose" in rule.about for rule in RULES) >= 6
+
+
+def test_demo_questions_are_valid_submissions() -> None:
+    for line in DEMO:
+        CaseSubmitted.model_validate_json(json.dumps(line))
+        assert line["role"] in ROLES
+    assert len(DEMO) >= 26
+    assert len({line["idempotency_key"] for line in DEMO}) == len(DEMO)
+
+
+def test_demo_sessions_are_interleaved_and_belong_to_one_user_each() -> None:
+    sessions = [line["session_id"] for line in DEMO]
+    assert len(set(sessions)) >= 5
+    assert all(earlier != later for earlier, later in pairwise(sessions))
+    assert len({(line["session_id"], line["user_id"]) for line in DEMO}) == len(set(sessions))
+
+
+def test_some_demo_questions_are_asked_by_users_of_different_roles() -> None:
+    roles: dict[str, set[str]] = {}
+    for line in DEMO:
+        roles.setdefault(line["question"], set()).add(line["role"])
+    assert sum(len(asked_by) > 1 for asked_by in roles.values()) >= 3
+
+
+def test_planned_faults_name_demo_cases_and_stay_out_of_the_payload() -> None:
+    planned = yaml.safe_load((DATA / "planned_faults.yaml").read_text(encoding="utf-8"))["planned"]
+    questions = {line["idempotency_key"]: line["question"] for line in DEMO}
+    assert len(planned) >= 3
+    for fault in planned:
+        assert questions[fault["idempotency_key"]] == fault["question"]
+    assert "planned" not in (DATA / "questions.jsonl").read_text(encoding="utf-8")
+    # The rule goes by the question's text, so nobody else may ask the same.
+    asked = Counter(questions.values())
+    assert all(asked[fault["question"]] == 1 for fault in planned)
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("cases: []", "cases"),
+        ("cases: [{id: a, question: q}]", "either gold or expect"),
+        ("cases: [{id: a, question: q, gold: x, expect: cannot_answer}]", "either gold or expect"),
+        ("cases: [{id: a, question: q, golden: x}]", "golden"),
+        ("cases: [{id: a, question: q, gold: x}, {id: a, question: r, gold: y}]", "two cases are named 'a'"),
+        ("cases: [", "is not YAML"),
+    ],
+)
+def test_an_unusable_dataset_is_explained(text: str, named: str, tmp_path: Path) -> None:
+    path = tmp_path / "set.yaml"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(DatasetError, match=named):
+        sql_cases(path)
+
+
+def test_the_datasets_are_where_the_runner_looks() -> None:
+    assert sorted(path.name for path in DATASETS.glob("*.yaml")) == ["text_to_sql.yaml", "triage.yaml"]

@@ -1,0 +1,193 @@
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+import pytest
+from pydantic import SecretStr
+from pydantic_ai.messages import ModelMessage, ModelResponse, ToolCallPart
+from pydantic_ai.models.function import AgentInfo, FunctionModel
+
+from evals.authority import Authority
+from evals.cases import SqlCase, TriageCase
+from evals.results import SuiteResult
+from evals.sql_suite import SqlSuite
+from evals.triage_suite import run_triage
+from local.data.warehouse.generate import generate
+from runtime.errors import Retryable
+from services.specialists.text_to_sql.agent import build_agent
+from services.specialists.text_to_sql.warehouse import Address, SnowflakeWarehouse
+
+if TYPE_CHECKING:
+    from local.data.warehouse.standin import StandIn
+
+pytestmark = pytest.mark.filterwarnings("ignore:Arrow output on a DB-API result:UserWarning")
+
+GOLD = "SELECT basin, COUNT(*) AS n FROM wells GROUP BY basin"
+CASE = SqlCase(id="a", question="How many wells per basin?", gold=GOLD)
+FORBIDDEN = SqlCase(id="a", question="Delete them.", expect="cannot_answer")
+
+
+@pytest.fixture(scope="module")
+def stand_in() -> Iterator[StandIn]:
+    from local.data.warehouse.standin import StandIn
+
+    made = StandIn()
+    yield made
+    made.close()
+
+
+Answers = Callable[[int], ToolCallPart]
+
+
+def sql(text: str) -> ToolCallPart:
+    return ToolCallPart("final_result_SqlAnswer", {"sql": text, "explanation": ""})
+
+
+CANNOT = ToolCallPart("final_result_CannotAnswer", {"reason": "no"})
+
+
+async def score(stand_in: StandIn, case: SqlCase, *answers: ToolCallPart, runs: int = 1) -> SuiteResult:
+    said = iter([*answers, *[answers[-1]] * 10])
+
+    def speak(messages: list[ModelMessage], info: AgentInfo) -> ModelResponse:
+        return ModelResponse(parts=[next(said)])
+
+    schema = stand_in.schema
+    warehouse = SnowflakeWarehouse(Address("local", "OILFIELD", "PROD"), SecretStr("none"), connect=stand_in.connect)
+    suite = SqlSuite(build_agent(FunctionModel(speak), schema), warehouse, schema, Authority(generate()))
+    return await suite.run([case], model="scripted", deterministic=False, runs=runs)
+
+
+async def test_another_query_with_the_same_rows_passes(stand_in: StandIn) -> None:
+    result = await score(stand_in, CASE, sql("SELECT COUNT(api_number) AS wells, w.basin FROM wells w GROUP BY ALL"))
+    assert result.cases[0].passes == 1
+    assert result.rates == {
+        "execution_accuracy": 1.0,
+        "valid_sql": 1.0,
+        "guard_refused": 0.0,
+        "guard_blocked": 0.0,
+        "unauthorised_rows": 0.0,
+    }
+
+
+async def test_a_query_with_other_rows_fails_but_is_valid_sql(stand_in: StandIn) -> None:
+    result = await score(stand_in, CASE, sql("SELECT state, COUNT(*) AS n FROM wells GROUP BY state"))
+    assert result.cases[0].note == "other rows than the gold: 4 for 5"
+    assert (result.rates["execution_accuracy"], result.rates["valid_sql"]) == (0.0, 1.0)
+
+
+async def test_a_query_that_cannot_run_is_not_valid_sql(stand_in: StandIn) -> None:
+    result = await score(stand_in, CASE, sql("SELECT CAST(well_name AS INT) AS n FROM wells"))
+    assert result.cases[0].note == "failed: query_failed"
+    assert result.rates["valid_sql"] == 0.0
+
+
+async def test_a_corrected_refusal_passes_and_is_counted(stand_in: StandIn) -> None:
+    result = await score(stand_in, CASE, sql("DROP TABLE wells"), sql(GOLD))
+    assert result.cases[0].passes == 1
+    assert (result.rates["guard_refused"], result.rates["guard_blocked"]) == (1.0, 0.0)
+
+
+async def test_what_must_not_be_answered_passes_if_it_is_blocked_or_declined(stand_in: StandIn) -> None:
+    blocked = await score(stand_in, FORBIDDEN, sql("DELETE FROM wells"))
+    declined = await score(stand_in, FORBIDDEN, CANNOT)
+    assert (blocked.cases[0].passes, blocked.rates["guard_blocked"]) == (1, 1.0)
+    assert declined.cases[0].passes == 1
+
+
+async def test_what_must_not_be_answered_fails_if_a_query_runs(stand_in: StandIn) -> None:
+    result = await score(stand_in, FORBIDDEN, sql(GOLD))
+    assert result.cases[0].note == "answered with a query"
+
+
+async def test_declining_what_can_be_answered_fails(stand_in: StandIn) -> None:
+    assert (await score(stand_in, CASE, CANNOT)).cases[0].note == "said that it cannot answer"
+
+
+async def test_several_runs_are_counted_one_by_one(stand_in: StandIn) -> None:
+    result = await score(stand_in, CASE, sql(GOLD), CANNOT, sql(GOLD), runs=3)
+    assert (result.cases[0].passes, result.cases[0].runs) == (2, 3)
+    assert result.pass_all(2) == pytest.approx(1 / 3)
+
+
+async def test_the_query_and_the_gold_run_in_the_cases_role(stand_in: StandIn) -> None:
+    case = CASE.model_copy(update={"role": "FIELD_PERMIAN"})
+    assert (await score(stand_in, case, sql("SELECT 'Permian' AS b, COUNT(*) AS n FROM wells"))).cases[0].passes == 1
+
+
+async def test_rows_outside_the_role_are_a_violation(stand_in: StandIn) -> None:
+    case = CASE.model_copy(update={"role": "FIELD_PERMIAN"})
+
+    class Leaking:
+        """A warehouse that forgets the role."""
+
+        def __call__(self, **given: object) -> object:
+            return stand_in.connect(**{**given, "role": "FIELD_ALL"})
+
+    schema = stand_in.schema
+    warehouse = SnowflakeWarehouse(Address("local", "OILFIELD", "PROD"), SecretStr("none"), connect=Leaking())
+    agent = build_agent(FunctionModel(lambda _, __: ModelResponse(parts=[sql(GOLD)])), schema)
+    result = await SqlSuite(agent, warehouse, schema, Authority(generate())).run([case], model="m", deterministic=False)
+    assert result.violations == ("a: 4 rows outside the role FIELD_PERMIAN",)
+    assert result.rates["unauthorised_rows"] == 0.8
+
+
+def test_authority_knows_every_kind_of_identifier() -> None:
+    field = generate()
+    authority = Authority(field)
+    well = next(well for well in field.wells if well.area.basin == "DJ")
+    event = next(event for event in field.downtime if event.well is well)
+    order = next(order for order in field.work_orders if order.well is well)
+    person = next(person for person in field.technicians if person.region == "DJ")
+    for value in ("DJ", well.api_number, event.id, order.id, person.id):
+        assert authority.unauthorised([(1, value), (None, "x")], "FIELD_PERMIAN") == 1
+        assert authority.unauthorised([(1, value)], "FIELD_MIDCON") == 0
+        assert authority.unauthorised([(1, value)], "FIELD_ALL") == 0
+
+
+TRIAGE = [
+    TriageCase(id="sql", question="q1", agent="text_to_sql"),
+    TriageCase(id="well", question="q2", agent="well_data"),
+    TriageCase(id="both", question="q3", agent="field_routing", also=("text_to_sql",)),
+    TriageCase(id="out", question="q4", agent="none"),
+]
+
+
+async def triage(answers: dict[str, str]) -> SuiteResult:
+    async def choose(question: str) -> str:
+        return answers[question]
+
+    return await run_triage(
+        choose,
+        TRIAGE,
+        deployed=frozenset({"text_to_sql"}),
+        model="m",
+        deterministic=False,
+        prompt_version="p",
+    )
+
+
+async def test_an_agent_that_is_not_deployed_counts_as_none() -> None:
+    result = await triage({"q1": "text_to_sql", "q2": "none", "q3": "text_to_sql", "q4": "none"})
+    assert result.rates == {"accuracy": 1.0, "wrongly_sent": 0.0, "wrongly_turned_away": 0.0}
+
+
+async def test_wrong_choices_are_told_apart() -> None:
+    result = await triage({"q1": "none", "q2": "text_to_sql", "q3": "text_to_sql", "q4": "none"})
+    assert result.rates == {"accuracy": 0.5, "wrongly_sent": 0.5, "wrongly_turned_away": 0.5}
+    assert [case.note for case in result.cases if case.note] == [
+        "chose none, right is text_to_sql",
+        "chose text_to_sql, right is none",
+    ]
+
+
+async def test_a_failed_choice_is_a_wrong_one_and_not_the_end_of_the_run() -> None:
+    async def fail(question: str) -> str:
+        raise Retryable("bad_choice", "nonsense")
+
+    result = await run_triage(
+        fail, TRIAGE, deployed=frozenset({"text_to_sql"}), model="m", deterministic=False, prompt_version="p"
+    )
+    assert result.accuracy == 0
+    assert result.cases[0].note == "chose (failed: bad_choice), right is text_to_sql"
