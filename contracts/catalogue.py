@@ -38,13 +38,15 @@ class EventType:
     payload: type[Contract]
     flows: tuple[Flow, ...]
     version: int = 1
+    called: str = ""
+    """The type's name where the class cannot have it: a second version's class needs another name."""
     stateful: bool = False
     terminal: bool = False
 
     @property
     def name(self) -> str:
         """The type as it stands in the envelope and in EventBridge's detail-type."""
-        return self.payload.__name__
+        return self.called or self.payload.__name__
 
     @property
     def producers(self) -> tuple[str, ...]:

@@ -34,7 +34,8 @@ def same_value(left: Value, right: Value) -> bool:
     a, b = _number(left), _number(right)
     if a is not None and b is not None:
         return math.isclose(a, b, rel_tol=RELATIVE, abs_tol=ABSOLUTE)
-    return left == right and (left is None) is (right is None)
+    # In Python, True == 1.
+    return left == right and isinstance(left, bool) is isinstance(right, bool)
 
 
 def _matches(gold: Sequence[Row], found: Sequence[Row], ordered: bool) -> Iterator[tuple[int, ...]]:

@@ -34,12 +34,17 @@ SOURCE = "upstream.demo"
 PATIENCE_S = 120.0
 """How long the demo waits for its cases before it says which are open."""
 
+PIPE_EVERY_S = 2.0
+"""How often progress is told where no terminal can redraw it."""
+
 SETTLE_S = 15.0
 """How long audit may trail the last closed case."""
 
 REVIEW = (
-    "select node_from, node_to, transition, model_id, latency_ms, left(transcript_hash, 12) as digest\n"
-    "from audit.case_timeline where case_id = '{case_id}' order by step"
+    "select t.node_from, t.node_to, t.transition, t.model_id, d.model_call->>'reason' as reason, t.latency_ms,\n"
+    "       left(t.transcript_hash, 12) as hash\n"
+    "from audit.case_timeline t join audit.transition_detail d using (case_id, event_id)\n"
+    "where t.case_id = '{case_id}' order by t.step"
 )
 
 
@@ -99,13 +104,15 @@ async def _demo(home: Path) -> dict[str, Any]:
 
 async def _follow(log: asyncpg.Connection[Any], wanted: int) -> None:
     """Show progress until every case is closed or patience ends."""
-    deadline = time.monotonic() + PATIENCE_S
+    deadline, told_at = time.monotonic() + PATIENCE_S, 0.0
     with Live(console=console, refresh_per_second=5, transient=True) as live:
         while time.monotonic() < deadline:
             opened, closed, transitions = await progress(log)
-            live.update(
-                f"{closed} of {wanted} cases closed, {opened - closed} under way, {transitions} transitions audited"
-            )
+            line = f"{closed} of {wanted} cases closed, {opened - closed} under way, {transitions} transitions audited"
+            live.update(line)
+            if not console.is_terminal and time.monotonic() - told_at > PIPE_EVERY_S:
+                told_at = time.monotonic()
+                console.print(line)
             if closed >= wanted:
                 return
             await asyncio.sleep(0.1)

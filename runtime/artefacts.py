@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import binascii
 import hashlib
 from collections.abc import Iterable, Mapping
 from typing import Protocol
@@ -89,7 +90,10 @@ class Artefacts:
 
     async def _stored(self, place: Attachment) -> bytes:
         if place.inline is not None:
-            return base64.b64decode(place.inline)
+            try:
+                return base64.b64decode(place.inline, validate=True)
+            except binascii.Error as error:
+                raise Rejected("artefact_altered", "an attachment is not base64", "attachments") from error
         if place.uri is None:
             raise Rejected("artefact_missing", "an attachment with neither bytes nor place", "attachments")
         return await self._objects.get(place.uri)

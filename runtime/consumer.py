@@ -245,4 +245,4 @@ def task_failed(
         attempts=attempts,
         causes=beneath,
     )
-    return derive(command, payload, node_from=node)
+    return derive(command, payload, node_from=node, model_call=error.model_call)

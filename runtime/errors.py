@@ -6,6 +6,8 @@ Anything else that escapes a handler is a defect: it is retried like `Retryable`
 
 from __future__ import annotations
 
+from contracts.fields import ModelCall
+
 
 class TaskError(Exception):
     """A failure with a machine-readable `code`, a plain `message`, and, where they exist, the `field` and the `remedy`.
@@ -19,6 +21,8 @@ class TaskError(Exception):
         self.message = message
         self.field = field
         self.remedy = remedy
+        self.model_call: ModelCall | None = None
+        """What models cost that did not answer: it goes with the failure into the log."""
 
     def __str__(self) -> str:
         where = f" (field {self.field})" if self.field else ""

@@ -65,7 +65,7 @@ class DatabaseGate:
     async def _reopen(self) -> None:
         while True:
             try:
-                with reaching("the work database"):
+                with reaching("the database"):
                     await self._pool.fetchval("select 1", timeout=2)
                 break
             except Unavailable:

@@ -112,7 +112,9 @@ async def spending(model: FailoverModel, *, total_ms: int) -> AsyncIterator[list
                 for attempt in error.decision.attempts
             ]
             message = f"no model answered: {'; '.join(causes) or 'no time was left to ask any'}"
-            raise Retryable("models_failed", message, remedy="see the vendors' status; the case was retried") from error
+            failed = Retryable("models_failed", message, remedy="see the vendors' status; the case was retried")
+            failed.model_call = model_call([*record.decisions, error.decision], prompt_version="")
+            raise failed from error
         except ModelAPIError as error:
             # The vendor's text may quote the prompt: only its class goes on.
             message = f"the vendor refused the request ({type(error).__name__})"

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from contracts.catalogue import LATEST
 from contracts.events.desk import Outcome
+from contracts.events.failures import TaskFailed
 from contracts.events.specialists import FindingsReady
 from contracts.fields import Contract
 
@@ -75,6 +76,9 @@ class Playbook:
         targets = {edge.go for edge in self.edges if edge.go is not None}
         if targets != set(self.steps):
             raise ValueError(f"{version}: steps and targets differ: {sorted(targets ^ set(self.steps))}")
+        if any(edge.event is TaskFailed and edge.end is None for edge in self.edges):
+            # A failure carries no state, so there is nothing to go on with.
+            raise ValueError(f"{version}: a failed task ends the case")
         if any((edge.go is None) == (edge.end is None) for edge in self.edges):
             raise ValueError(f"{version}: an edge either goes to a step or ends the case")
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 
-from pydantic import Field, JsonValue
+from pydantic import Field, JsonValue, ValidationError
 
 from contracts.catalogue import LATEST
 from contracts.derive import derive
@@ -17,7 +17,7 @@ from contracts.events.desk import CaseOpened
 from contracts.events.failures import TaskFailed
 from contracts.events.router import CloseCase
 from contracts.fields import Artefact, Attachment, Budget, Contract, Json, Name
-from contracts.received import Received
+from contracts.received import Received, first_problem
 from services.orchestrator.graph import PLAYBOOKS
 from services.orchestrator.playbook import SPECIALIST, Ending, Playbook, Step
 from services.orchestrator.seal import StateSeal
@@ -63,7 +63,14 @@ def _state_of(event: Received[Contract], seal: StateSeal) -> CaseState | None:
     """The state the case is in; None when it has just opened."""
     if isinstance(event.payload, CaseOpened):
         return None
-    state = CaseState.model_validate_json(json.dumps(seal.verify(event.envelope, event.raw.get("state"))))
+    sealed = seal.verify(event.envelope, event.raw.get("state"))
+    try:
+        state = CaseState.model_validate_json(json.dumps(sealed))
+    except ValidationError as error:
+        field, message = first_problem(error)
+        raise InvalidEvent(
+            Refusal.INVALID, message, field=f"state.{field}", remedy="deploy the router that knows this state"
+        ) from None
     if state.node != event.envelope.node_from:
         raise InvalidEvent(
             Refusal.FORGED,
@@ -91,11 +98,16 @@ def _command(event: Received[Contract], step: Step, state: CaseState, seal: Stat
         if state.agent not in LATEST[step.command].consumers:
             return _close(event, Ending("no_agent", "unknown_agent", "The chosen agent is not deployed."), {})
         node = str(state.agent)
-    granted = {name: state.artefacts[name] for name in step.command.model_fields}
+    granted = {name: state.artefacts[name] for name in step.command.model_fields if name in state.artefacts}
     handed = state.model_copy(update={"step": step.name, "node": node}).model_dump(mode="json", exclude_none=True)
+    try:
+        command = step.command.model_validate_json(json.dumps(granted))
+    except ValidationError as error:
+        field, message = first_problem(error)
+        raise InvalidEvent(Refusal.INVALID, f"{step.name} cannot be asked: {message}", field=field) from None
     return derive(
         event.envelope,
-        step.command.model_validate_json(json.dumps(granted)),
+        command,
         node_from=ROUTER,
         node_to=node,
         state=handed,

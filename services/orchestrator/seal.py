@@ -25,6 +25,8 @@ class StateSeal:
         for key_id, key in keys.items():
             if len(key) < MIN_KEY_BYTES or "." in key_id:
                 raise ValueError(f"state key {key_id}: at least {MIN_KEY_BYTES} bytes, and no dot in its id")
+        if not keys:
+            raise ValueError("no state key: the router cannot seal")
         self._keys = dict(keys)
         self._signing = next(iter(self._keys))
 
@@ -39,7 +41,7 @@ class StateSeal:
         if state is None or key_id not in self._keys or not seq_text.isdecimal():
             raise _refused("the event carries no state under a seal of this router")
         seq = int(seq_text)
-        if not hmac.compare_digest(mac, self._mac(key_id, envelope.case_id, seq, state)):
+        if not hmac.compare_digest(mac.encode(), self._mac(key_id, envelope.case_id, seq, state).encode()):
             raise _refused("the state was altered, or belongs to another case")
         if seq + 1 != envelope.seq:
             raise _refused("the state belongs to another step of the case")

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from typing import Annotated
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, TypeAdapter
 
 from runtime.settings import ProcessSettings, WorkSettings
+
+_KEYS: TypeAdapter[dict[str, str]] = TypeAdapter(dict[str, str], config={"hide_input_in_errors": True})
 
 
 class RouterSettings(ProcessSettings):
@@ -19,8 +20,11 @@ class RouterSettings(ProcessSettings):
     objects_bucket: str = "switchyard-objects"
 
     def keys(self) -> dict[str, bytes]:
-        """The keys by id. Raises `ValueError` for what is not JSON or not hex."""
-        return {key_id: bytes.fromhex(key) for key_id, key in json.loads(self.state_keys.get_secret_value()).items()}
+        """The keys by id. Raises `ValueError` for what is not a JSON object of hex strings."""
+        return {
+            key_id: bytes.fromhex(key)
+            for key_id, key in _KEYS.validate_json(self.state_keys.get_secret_value()).items()
+        }
 
 
 class DeskSettings(WorkSettings):

@@ -28,6 +28,9 @@ from runtime.sealing import Vault
 from services.orchestrator.desk.store import DeskStore
 from services.orchestrator.graph import CURRENT
 
+MAX_SOURCE = 150
+"""Leaves room for the prefixes under which the source stands in claims."""
+
 ROLE_SCOPE = "warehouse:role:"
 """Scope prefix that names the warehouse role of the asking user."""
 
@@ -47,8 +50,13 @@ class Intake:
 
     async def open_case(self, source: str, detail: Json) -> list[Json]:
         """The events to publish for a submission: `CaseOpened`, `SubmissionRejected`, or none while it is parked."""
-        if not source.startswith(UPSTREAM_PREFIX):
-            raise InvalidEvent(Refusal.FORGED, "a submission from a source that is no upstream", field="source")
+        if not source.startswith(UPSTREAM_PREFIX) or len(source) > MAX_SOURCE or _identifier(source) != source:
+            raise InvalidEvent(
+                Refusal.FORGED,
+                "a submission from a source that is no upstream",
+                field="source",
+                remedy=f"publish as {UPSTREAM_PREFIX}name, in visible ASCII",
+            )
         if _identifier(source) != source:
             raise InvalidEvent(Refusal.MALFORMED, "a source with blanks, or longer than an identifier", field="source")
         try:

@@ -41,6 +41,9 @@ class Findings(BaseModel):
 
 def found(query: GuardedQuery, rows: Rows, *, schema: Schema, explanation: str, role: str) -> Findings:
     """Findings from a result, empty ones included."""
+    if not query.ordered:
+        # The warehouse returns rows in any order: the same rows shall make the same findings.
+        rows = rows.model_copy(update={"rows": tuple(sorted(rows.rows, key=_by_value))})
     return Findings(
         outcome="rows" if rows.row_count else "no_rows",
         summary=_summary(query, rows),
@@ -70,6 +73,18 @@ def cannot_answer(reason: str, *, schema: Schema, role: str) -> Findings:
         data_through=schema.data_through,
         schema_version=schema.version,
     )
+
+
+def _by_value(row: tuple[Value, ...]) -> list[tuple[bool, Decimal, str]]:
+    return [(value is None, _number(value), str(value)) for value in row]
+
+
+def _number(value: Value) -> Decimal:
+    try:
+        number = Decimal(str(value))
+    except InvalidOperation:
+        return Decimal(0)
+    return number if number.is_finite() else Decimal(0)
 
 
 def _summary(query: GuardedQuery, rows: Rows) -> str:

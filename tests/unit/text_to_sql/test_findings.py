@@ -45,6 +45,16 @@ def test_many_rows_are_counted_and_the_first_ones_said(schema: Schema) -> None:
     )
 
 
+def test_rows_that_nobody_ordered_are_put_in_order(schema: Schema) -> None:
+    shuffled = [("b", "10"), ("a", None), ("b", "9"), ("a", "2.5")]
+    assert findings([NAME, OIL], shuffled, schema).rows == (("a", "2.5"), ("a", None), ("b", "9"), ("b", "10"))
+
+
+def test_the_querys_own_order_is_kept(schema: Schema) -> None:
+    ordered = findings([NAME], [("b",), ("a",)], schema, sql="SELECT well_name FROM wells ORDER BY well_name DESC")
+    assert ordered.rows == (("b",), ("a",))
+
+
 def test_a_truncated_result_says_that_there_is_more(schema: Schema) -> None:
     assert findings([NAME], [("a",), ("b",)], schema, more=True).summary.startswith("More than 2 rows, the first 2:")
 

@@ -1,0 +1,286 @@
+"""docs/adding-an-agent.md, taken at its word: its blocks go into a copy of the repository, whose stack is then asked."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import pytest
+from aiobotocore.session import get_session
+
+from local import daemon
+from local.home import temporary_home
+from local.process import State
+
+pytestmark = pytest.mark.e2e
+
+ROOT = Path(__file__).resolve().parents[2]
+VENV = Path(sys.prefix)
+AGENT = "unit_converter"
+FOLDER = f"services/specialists/{AGENT}"
+BLOCK = re.compile(r"^```\w+ (\S+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+"""A block of the document that goes into a file: the file's name stands behind the language."""
+
+# Where the document's words put a block into a file that exists: behind what this finds.
+PLACES = {
+    "contracts/cards.py": r"(?=^CARDS: )",
+    "services/specialists/__main__.py": r"^AGENTS = \{\n(?: .*\n)*",
+    "pyproject.toml": r'^triage = \["switchyard\[agent\]"\]\n',
+    ".importlinter": r"^\[importlinter:contract:specialists\]\n(?:.+\n)*",
+    "evals/datasets/triage.yaml": r"\Z",
+    "local/data/simulator/triage.yaml": r"\Z",
+}
+# What the document's words ask for besides: a name in a list.
+NAMED = {
+    "contracts/cards.py": (r"(for card in \([^)]*)\)", r"\1, UNIT_CONVERTER)"),
+    "pyproject.toml": (r'(^local = \[\n  "switchyard\[[^\]]*)\]', r"\1,unit-converter]"),
+}
+GENERATED = {"contracts/schemas/asyncapi.json", "contracts/schemas/catalogue.json"}
+BY_THE_WAY = {".import_linter_cache", ".ruff_cache", ".switchyard", "__pycache__"}
+
+
+@dataclass(frozen=True)
+class Copy:
+    """A copy of the repository, with the steps taken."""
+
+    folder: Path
+    environment: dict[str, str]
+    before: dict[str, str]
+
+    def run(self, *command: str) -> str:
+        """Run a command in the copy, with the copy's code; its output. Fails the test unless it succeeds."""
+        done = subprocess.run(
+            command,
+            cwd=self.folder,
+            env=self.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, f"{' '.join(command)}\n{done.stdout}"
+        return done.stdout
+
+    def switchyard(self, *arguments: str) -> str:
+        """Run the command line."""
+        return self.run(str(VENV / "bin" / "switchyard"), *arguments)
+
+    def python(self, *arguments: str) -> str:
+        """Run Python."""
+        return self.run(sys.executable, *arguments)
+
+    @property
+    def home(self) -> Path:
+        """Where its stack lives."""
+        return self.folder / ".switchyard"
+
+
+def blocks() -> dict[str, str]:
+    """The document's files, and what goes into each."""
+    found = BLOCK.findall((ROOT / "docs" / "adding-an-agent.md").read_text(encoding="utf-8"))
+    assert len(dict(found)) == len(found), "two blocks go into the same file"
+    return dict(found)
+
+
+def digests(folder: Path) -> dict[str, str]:
+    """Every file but caches and runs, and what is in it."""
+    return {
+        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in folder.rglob("*")
+        if path.is_file() and not BY_THE_WAY & set(path.relative_to(folder).parts)
+    }
+
+
+def substituted(path: Path, pattern: str, replacement: str) -> None:
+    """Replace the one place that fits. Fails the test if the document's words no longer find it."""
+    text, found = re.subn(pattern, replacement, path.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    assert found == 1, f"{path.name}: the steps do not fit the file any more ({pattern})"
+    path.write_text(text, encoding="utf-8")
+
+
+def take_the_steps(copy: Copy) -> None:
+    """Do what the document says, in its order."""
+    for name, block in blocks().items():
+        path = copy.folder / name
+        if name in PLACES:
+            # Two blank lines follow a card, as they do any definition at the top of a module.
+            text = f"{block}\n" if name == "contracts/cards.py" else block
+            substituted(path, f"({PLACES[name]})", r"\g<1>" + text.replace("\\", r"\\"))
+        else:
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(block, encoding="utf-8")
+        if name in NAMED:
+            substituted(path, *NAMED[name])
+    shutil.copy(Path(__file__).with_name("toy_agent") / "agent.py", copy.folder / FOLDER / "agent.py")
+    # The tests' own environment stands in for the one that make would build from the lock, which has not changed.
+    copy.run("make", "generate", f"VENV={VENV}", "--assume-old", f"{VENV}/.ready")
+
+
+@pytest.fixture(scope="module")
+def copy() -> Iterator[Copy]:
+    """The repository as git would commit it, with the steps taken."""
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        check=True,
+    )
+    with temporary_home() as home:
+        folder = home / "switchyard"
+        for name in filter(None, listed.stdout.decode().split("\0")):
+            if (ROOT / name).is_file():
+                (folder / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy(ROOT / name, folder / name)
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith("SWITCHYARD_")}
+        copied = Copy(folder, inherited | {"PYTHONPATH": str(folder)}, digests(folder))
+        take_the_steps(copied)
+        yield copied
+
+
+@pytest.fixture(scope="module")
+def exports(copy: Copy) -> Iterator[dict[str, str]]:
+    """The copy's running stack: how to reach it."""
+    try:
+        copy.switchyard("stack", "up", "--detach")
+        yield daemon.exports(copy.home)
+    finally:
+        copy.switchyard("stack", "down")
+
+
+@pytest.fixture(scope="module")
+def named(copy: Copy, exports: dict[str, str]) -> str:
+    """What the command line says to a question that names the agent."""
+    return copy.switchyard("ask", "Convert 1250 bbl to m3.", "--agent", AGENT)
+
+
+@pytest.fixture(scope="module")
+def chosen(copy: Copy, exports: dict[str, str]) -> str:
+    """What the command line says to a question that names nobody."""
+    return copy.switchyard("ask", "How many kPa are 3200 psi?")
+
+
+async def work(exports: dict[str, str], sql: str, *arguments: Any) -> list[Any]:
+    """A column of the work database, as its owner sees it."""
+    connection = await asyncpg.connect(exports["SWITCHYARD_WORK_DSN"])
+    try:
+        return [row[0] for row in await connection.fetch(sql, *arguments)]
+    finally:
+        await connection.close()
+
+
+def path_of(told: str) -> list[str]:
+    """The hops of a case, as the command line tells them."""
+    return [line.strip() for line in told.splitlines() if "→" in line]
+
+
+def case_of(told: str) -> str:
+    """The case's id."""
+    return told.split()[1]
+
+
+def test_the_steps_change_the_files_that_they_name_and_no_others(copy: Copy) -> None:
+    after = digests(copy.folder)
+    changed = {name for name in copy.before.keys() | after.keys() if copy.before.get(name) != after.get(name)}
+    assert changed == blocks().keys() | GENERATED | {f"{FOLDER}/agent.py"}
+
+
+def test_what_the_steps_write_passes_the_linters_and_the_catalogues_tests(copy: Copy) -> None:
+    written = [name for name in (*blocks(), f"{FOLDER}/agent.py") if name.endswith(".py")]
+    copy.python("-m", "ruff", "check", *written)
+    copy.python("-m", "ruff", "format", "--check", *written)
+    copy.run(str(VENV / "bin" / "lint-imports"))
+    copy.python("-m", "contracts.generate", "--check")
+    copy.python("-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/unit/contracts/test_catalogue.py")
+
+
+def test_triage_passes_its_gate_with_the_new_questions(copy: Copy) -> None:
+    told = copy.python("-m", "evals", "triage", "--baseline", "evals/baseline/triage.simulator.json", "--gate")
+    judged = re.findall(r"^  (\w+)  (unit-[\w-]+)", told, re.MULTILINE)
+    assert sorted(judged) == [
+        ("pass", "unit-length"),
+        ("pass", "unit-near-miss"),
+        ("pass", "unit-pressure"),
+        ("pass", "unit-volume"),
+    ]
+
+
+async def test_queues_and_rule_follow_from_the_card(exports: dict[str, str]) -> None:
+    where = {
+        "region_name": exports["AWS_REGION"],
+        "endpoint_url": exports["AWS_ENDPOINT_URL"],
+        "aws_access_key_id": exports["AWS_ACCESS_KEY_ID"],
+        "aws_secret_access_key": exports["AWS_SECRET_ACCESS_KEY"],
+    }
+    async with get_session().create_client("sqs", **where) as sqs:
+        queues = (await sqs.list_queues(QueueNamePrefix="switchyard-unit-converter"))["QueueUrls"]
+    assert sorted(url.rpartition("/")[2] for url in queues) == [
+        "switchyard-unit-converter",
+        "switchyard-unit-converter-dlq",
+    ]
+    async with get_session().create_client("events", **where) as events:
+        rule = await events.describe_rule(Name="switchyard-unit-converter", EventBusName="switchyard")
+        targets = await events.list_targets_by_rule(Rule="switchyard-unit-converter", EventBusName="switchyard")
+    pattern = json.loads(rule["EventPattern"])
+    assert (pattern["source"], pattern["detail"]) == (["switchyard.router"], {"node_to": [AGENT]})
+    assert [target["Arn"].rpartition(":")[2] for target in targets["Targets"]] == ["switchyard-unit-converter"]
+
+
+async def test_schema_role_and_vault_grant_follow_from_the_card(exports: dict[str, str]) -> None:
+    may = """select has_schema_privilege($1, $1, 'usage'), has_schema_privilege($1, 'triage', 'usage'),
+               has_table_privilege($1, 'vault.subject_key', 'select'),
+               has_table_privilege($1, 'vault.subject_key', 'insert')"""
+    (own, others, keys, new_keys) = await work(exports, f"select unnest(array[{may.removeprefix('select ')}])", AGENT)
+    assert (own, others, keys, new_keys) == (True, False, True, False)
+
+
+def test_it_runs_as_a_process_of_its_own(copy: Copy, exports: dict[str, str]) -> None:
+    processes = {row.name: row for row in daemon.status(copy.home)}
+    assert processes[AGENT].state is State.READY
+    assert processes[AGENT].restarts == 0
+    assert len({row.pid for row in processes.values()}) == len(processes)
+
+
+def test_a_question_that_names_it_is_answered_by_it(named: str) -> None:
+    assert "1250 bbl is 198.73412 m3. [F1]" in named
+    assert path_of(named) == [
+        "desk → router: CaseOpened",
+        f"router → {AGENT}: AnswerQuestion",
+        f"{AGENT} → router: FindingsReady",
+        "router → drafter: DraftAnswer",
+        "drafter → router: AnswerDrafted",
+        "router → desk: CloseCase",
+        "desk → world: CaseClosed",
+    ]
+
+
+def test_a_question_that_names_nobody_reaches_it_through_triage(chosen: str) -> None:
+    assert "3200 psi is 22,063.223 kPa. [F1]" in chosen
+    assert path_of(chosen)[1:4] == [
+        "router → triage: ChooseAgent",
+        "triage → router: AgentChosen",
+        f"router → {AGENT}: AnswerQuestion",
+    ]
+
+
+async def test_its_process_and_its_inbox_alone_had_the_work(
+    copy: Copy, exports: dict[str, str], named: str, chosen: str
+) -> None:
+    sql = "select outputs::text from {}.inbox"
+    for told in (named, chosen):
+        done = [
+            line for line in (copy.home / "logs" / f"{AGENT}.log").read_text().splitlines() if case_of(told) in line
+        ]
+        assert any("task.done" in line for line in done)
+    assert len(await work(exports, sql.format(AGENT))) == 2
+    assert await work(exports, sql.format("text_to_sql")) == []
+    assert len(await work(exports, sql.format("triage"))) == 1

@@ -1,0 +1,85 @@
+"""The command line against a running stack."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.conftest import Deployment
+
+pytestmark = pytest.mark.e2e
+SWITCHYARD = Path(sys.executable).with_name("switchyard")
+
+
+def _run(deployment: Deployment, *arguments: str, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
+    environment = {**deployment.target.environment, "SWITCHYARD_HOME": str(deployment.stack.home.folder)}
+    return subprocess.run(
+        [SWITCHYARD, *arguments], env=environment, input=stdin, capture_output=True, text=True, timeout=90, check=False
+    )
+
+
+async def test_publish_reports_bad_lines_by_number_and_publishes_the_rest(deployment: Deployment) -> None:
+    good = [deployment.question("e2e wells by basin") for _ in range(2)]
+    lines = [
+        json.dumps(good[0]),
+        "{not json",
+        json.dumps(good[1] | {"idempotency_key": 7}),
+        "",
+        json.dumps(good[1] | {"colour": "red"}),
+        json.dumps(good[1]),
+    ]
+    ran = _run(deployment, "publish", "-", stdin="\n".join(lines))
+    assert ran.returncode == 1
+    assert "2 published, 3 refused" in ran.stdout
+    for line in (
+        "line 2: not published: malformed",
+        "line 3: not published: idempotency_key",
+        "line 5: not published: colour",
+    ):
+        assert line in ran.stderr
+    cases = [line.split()[-1] for line in ran.stdout.splitlines() if line.startswith("line ")]
+    closed = await deployment.closed(cases)
+    assert {payload["outcome"] for payload in closed.values()} == {"answered"}
+
+
+async def test_ask_prints_the_answer_and_the_sql_it_rests_on(deployment: Deployment) -> None:
+    ran = _run(deployment, "ask", "e2e wells by basin", "--role", "FIELD_WILLISTON")
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert "Williston" in ran.stdout
+    assert "SELECT" in ran.stdout
+
+
+async def test_ask_says_why_there_is_no_answer(deployment: Deployment) -> None:
+    ran = _run(deployment, "ask", "e2e delete everything")
+    assert ran.returncode == 1
+    assert "query_refused" in ran.stdout
+    assert "remedy:" in ran.stdout
+
+
+async def test_a_failover_is_told_in_one_line(deployment: Deployment) -> None:
+    (case,) = await deployment.submit([deployment.question("e2e stall")])
+    await deployment.closed([case])
+    ran = _run(deployment, "case", "show", case[:13], "--open")
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    told = next(line for line in ran.stdout.splitlines() if line.startswith("drafter: "))
+    assert "bedrock" in told
+    assert "openai gpt-5.2 answered in" in told
+    assert "question: e2e stall" in ran.stdout
+    assert "chain: ok" in ran.stdout
+
+
+async def test_what_does_not_exist_is_said_in_a_sentence(deployment: Deployment) -> None:
+    ran = _run(deployment, "case", "show", "ffffffff")
+    assert ran.returncode == 1
+    assert "no case whose id begins with ffffffff" in ran.stderr
+    assert "Traceback" not in ran.stderr
+
+
+async def test_migrating_again_changes_nothing(deployment: Deployment) -> None:
+    ran = _run(deployment, "migrate")
+    assert ran.returncode == 0, ran.stderr
+    assert "0 applied" in ran.stdout

@@ -1,0 +1,69 @@
+"""`switchyard demo`, as a person runs it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from local.home import temporary_home
+
+pytestmark = pytest.mark.e2e
+SWITCHYARD = Path(sys.executable).with_name("switchyard")
+
+
+def _run(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "SWITCHYARD_HOME": str(home)}
+    return subprocess.run(
+        [SWITCHYARD, *arguments], env=environment, capture_output=True, text=True, timeout=180, check=False
+    )
+
+
+def _left_behind(home: Path) -> list[str]:
+    """Processes whose command line or environment names the home."""
+    found = []
+    for folder in Path("/proc").iterdir():
+        if not folder.name.isdecimal() or folder.name == str(os.getpid()):
+            continue
+        try:
+            text = (folder / "cmdline").read_bytes() + (folder / "environ").read_bytes()
+        except OSError:
+            continue  # it ended meanwhile, or is not ours
+        if str(home).encode() in text:
+            found.append((folder / "cmdline").read_text().replace("\0", " "))
+    return found
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="looks for leftovers in /proc")
+def test_the_demo_twice_in_a_row_agrees_with_its_log_and_leaves_no_process() -> None:
+    with temporary_home() as home:
+        figures = home / "figures.json"
+        for _ in range(2):
+            ran = _run(home, "demo", "--json", str(figures))
+            assert ran.returncode == 0, ran.stdout + ran.stderr
+            assert _left_behind(home) == []
+        found = json.loads(figures.read_text())
+        assert set(found) == {
+            "cases", "closed", "transitions", "audit_rows", "distinct_events", "chain", "failovers", "latency_ms",
+            "hop_ms", "wall_s",
+        }  # fmt: skip
+        assert found["cases"] == sum(found["closed"].values()) >= 24
+        assert found["audit_rows"] == found["distinct_events"] == found["transitions"]
+        assert found["chain"] == "ok"
+        assert found["failovers"] >= 3
+        assert found["closed"]["failed"] >= 2
+        assert "open" not in found["closed"]
+        assert "injected" in ran.stdout
+
+        listed = _run(home, "case", "list", "--outcome", "failed")
+        assert "query_refused" in listed.stdout, "the last run is not readable"
+        case = next(word for word in listed.stdout.split() if word.count("-") == 4)
+        shown = _run(home, "case", "show", case, "--open")
+        assert "chain: ok" in shown.stdout
+        assert _run(home, "audit", "verify").returncode == 0
+        assert _left_behind(home) == []
