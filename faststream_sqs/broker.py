@@ -173,7 +173,8 @@ class SQSBroker(SQSRegistrator, BrokerUsecase[Any, Connection, SQSBrokerConfig])
         """Send one message and return its SQS message id. Messages sent at the same time share requests.
 
         Args:
-            message: the body. Text and bytes are sent verbatim, anything else as JSON; None is not sent.
+            message: the body. Text and bytes are sent verbatim, anything else as JSON; None is not sent. A consumer
+                reads text that looks like JSON as JSON, unless the attribute "content-type" says "text/plain".
             queue: the name of the queue, or its URL for a queue of another account.
             attributes: message attributes, at most ten.
             delay: seconds for which the message stays hidden, at most 900; a fraction is rounded up.

@@ -24,9 +24,11 @@ class SQSParser:
         return _wrap(message)
 
     async def decode_message(self, msg: StreamMessage[SQSDelivery]) -> Any:
-        """The `detail` of an EventBridge event; otherwise the body, as JSON if it is JSON and as text if not.
+        """The `detail` of an EventBridge event; otherwise the body, parsed if it is JSON and as text if not.
 
-        SQS bodies are text without a declared type; a `content-type` attribute overrides the guess.
+        SQS bodies are text without a declared type. Only what begins like a JSON object, array or string is taken for
+        JSON: a bare number or word stays text, and is cast to what the handler declares. A `content-type` attribute
+        overrides the guess.
         """
         return _decode(msg)
 
@@ -77,10 +79,17 @@ def _decode(msg: StreamMessage[SQSDelivery]) -> Any:
         return delivery.envelope.detail
     if msg.content_type:
         return decode_message(msg)
-    try:
-        return json.loads(delivery.body)
-    except ValueError:
-        return delivery.body
+    if looks_like_json(delivery.body):
+        try:
+            return json.loads(delivery.body)
+        except ValueError:
+            return delivery.body
+    return delivery.body
+
+
+def looks_like_json(body: str) -> bool:
+    """Whether a body without a declared type is read as JSON."""
+    return body.lstrip()[:1] in ("{", "[", '"')
 
 
 def headers_of(raw: Mapping[str, Any]) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any, TypeAlias
 
 from fast_depends.library.serializer import SerializerProto
+from faststream._internal.constants import ContentTypes
 from faststream._internal.parser import CodecProto, DefaultCodec
 from faststream._internal.producer import ProducerProto
 from faststream.exceptions import FeatureNotSupportedException
@@ -12,15 +13,12 @@ from faststream.exceptions import FeatureNotSupportedException
 from .batch_call import BatchCall, Results, sqs_results
 from .connection import Connection
 from .errors import PublishFailed
-from .parser import CONTENT_TYPE, CORRELATION_ID, REPLY_TO, SQSParser
+from .parser import CONTENT_TYPE, CORRELATION_ID, REPLY_TO, SQSParser, looks_like_json
 from .response import AttributeValue, SQSPublishCommand
 from .settlement import MAX_ATTRIBUTES
 
 MAX_BYTES = 1024 * 1024
 """Bytes of bodies and attributes, of one message and of one request (SQS, since August 2025)."""
-
-# What a reader of SQS assumes anyway; a custom codec's type is not among them.
-_IMPLIED_TYPES = frozenset({None, "text/plain", "application/json"})
 
 Entry: TypeAlias = tuple[dict[str, Any], int]
 
@@ -96,8 +94,8 @@ class SQSProducer(ProducerProto[SQSPublishCommand]):
         else:
             encoded, content_type = await self.codec.encode(body, self._serializer)
             text = encoded.decode()
-            if content_type not in _IMPLIED_TYPES:
-                attributes.setdefault(CONTENT_TYPE, _attribute(str(content_type)))
+            if content_type and not (content_type == ContentTypes.JSON.value and looks_like_json(text)):
+                attributes.setdefault(CONTENT_TYPE, _attribute(content_type))
         if cmd.correlation_id:
             attributes.setdefault(CORRELATION_ID, _attribute(cmd.correlation_id))
         if cmd.reply_to:

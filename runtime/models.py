@@ -113,7 +113,7 @@ async def spending(model: FailoverModel, *, total_ms: int) -> AsyncIterator[list
             ]
             message = f"no model answered: {'; '.join(causes) or 'no time was left to ask any'}"
             failed = Retryable("models_failed", message, remedy="see the vendors' status; the case was retried")
-            failed.model_call = model_call([*record.decisions, error.decision], prompt_version="")
+            failed.model_call = model_call(record.decisions, prompt_version="")
             raise failed from error
         except ModelAPIError as error:
             # The vendor's text may quote the prompt: only its class goes on.

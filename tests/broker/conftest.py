@@ -232,7 +232,7 @@ async def wire(endpoint: str) -> AsyncIterator[Wire]:
 
 
 @pytest.fixture
-def wired_broker(make_broker: Callable[..., SQSBroker], wire: Wire) -> SQSBroker:
+def wired_broker(wire: Wire, make_broker: Callable[..., SQSBroker]) -> SQSBroker:
     """A broker whose requests pass through `wire`."""
     return make_broker(endpoint_url=wire.url)
 

@@ -200,7 +200,7 @@ async def test_leases_are_renewed_in_tens(
 
     await queue.send(*map(str, range(12)))
     await wired_broker.start()
-    await asyncio.sleep(2); print(started, wire.calls, wire.requests["ReceiveMessage"][:5]); await eventually(lambda: len(started) == 12)
+    await eventually(lambda: len(started) == 12)
     await eventually(lambda: wire.calls["ChangeMessageVisibilityBatch"] >= 2)
     finish.set()
     sizes = [len(request["Entries"]) for request in wire.requests["ChangeMessageVisibilityBatch"][:2]]

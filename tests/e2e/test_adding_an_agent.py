@@ -1,4 +1,4 @@
-"""docs/adding-an-agent.md, taken at its word: its blocks go into a copy of the repository, whose stack is then asked."""
+"""docs/adding-an-agent.md at its word: its blocks go into a copy of the repository, whose stack is then asked."""
 
 from __future__ import annotations
 
@@ -45,8 +45,9 @@ NAMED = {
     "contracts/cards.py": (r"(for card in \([^)]*)\)", r"\1, UNIT_CONVERTER)"),
     "pyproject.toml": (r'(^local = \[\n  "switchyard\[[^\]]*)\]', r"\1,unit-converter]"),
 }
-GENERATED = {"contracts/schemas/asyncapi.json", "contracts/schemas/catalogue.json"}
-BY_THE_WAY = {".import_linter_cache", ".ruff_cache", ".switchyard", "__pycache__"}
+BASELINE = "evals/baseline/triage.simulator.json"
+GENERATED = {"contracts/schemas/asyncapi.json", "contracts/schemas/catalogue.json", BASELINE}
+IGNORED = {line.rstrip("/") for line in (ROOT / ".gitignore").read_text(encoding="utf-8").splitlines()}
 
 
 @dataclass(frozen=True)
@@ -93,11 +94,11 @@ def blocks() -> dict[str, str]:
 
 
 def digests(folder: Path) -> dict[str, str]:
-    """Every file but caches and runs, and what is in it."""
+    """Every file that git does not ignore, and what is in it."""
     return {
         str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
         for path in folder.rglob("*")
-        if path.is_file() and not BY_THE_WAY & set(path.relative_to(folder).parts)
+        if path.is_file() and not IGNORED & set(path.relative_to(folder).parts)
     }
 
 
@@ -124,6 +125,8 @@ def take_the_steps(copy: Copy) -> None:
     shutil.copy(Path(__file__).with_name("toy_agent") / "agent.py", copy.folder / FOLDER / "agent.py")
     # The tests' own environment stands in for the one that make would build from the lock, which has not changed.
     copy.run("make", "generate", f"VENV={VENV}", "--assume-old", f"{VENV}/.ready")
+    copy.python("-m", "evals", "triage", "--baseline", BASELINE, "--gate")
+    copy.python("-m", "evals", "triage", "--out", BASELINE)
 
 
 @pytest.fixture(scope="module")
@@ -142,7 +145,9 @@ def copy() -> Iterator[Copy]:
                 (folder / name).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy(ROOT / name, folder / name)
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("SWITCHYARD_")}
-        copied = Copy(folder, inherited | {"PYTHONPATH": str(folder)}, digests(folder))
+        # The last two: what the command line prints is compared, so no line of it may be folded or coloured.
+        ours = {"PYTHONPATH": str(folder), "COLUMNS": "200", "TERM": "dumb"}
+        copied = Copy(folder, inherited | ours, digests(folder))
         take_the_steps(copied)
         yield copied
 
@@ -200,18 +205,14 @@ def test_what_the_steps_write_passes_the_linters_and_the_catalogues_tests(copy: 
     copy.python("-m", "ruff", "format", "--check", *written)
     copy.run(str(VENV / "bin" / "lint-imports"))
     copy.python("-m", "contracts.generate", "--check")
-    copy.python("-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/unit/contracts/test_catalogue.py")
+    told = copy.python("-m", "pytest", "-v", "-p", "no:cacheprovider", "tests/unit/contracts/test_catalogue.py")
+    assert f"test_a_card_says_what_the_catalogue_says[{AGENT}] PASSED" in told
 
 
-def test_triage_passes_its_gate_with_the_new_questions(copy: Copy) -> None:
-    told = copy.python("-m", "evals", "triage", "--baseline", "evals/baseline/triage.simulator.json", "--gate")
-    judged = re.findall(r"^  (\w+)  (unit-[\w-]+)", told, re.MULTILINE)
-    assert sorted(judged) == [
-        ("pass", "unit-length"),
-        ("pass", "unit-near-miss"),
-        ("pass", "unit-pressure"),
-        ("pass", "unit-volume"),
-    ]
+def test_triage_answers_the_new_questions_rightly_and_the_baseline_holds_them(copy: Copy) -> None:
+    cases = json.loads((copy.folder / BASELINE).read_text(encoding="utf-8"))["cases"]
+    passes = {case["id"]: case["passes"] for case in cases if case["id"].startswith("unit-")}
+    assert passes == {"unit-volume": 1, "unit-pressure": 1, "unit-length": 1, "unit-near-miss": 1}
 
 
 async def test_queues_and_rule_follow_from_the_card(exports: dict[str, str]) -> None:
@@ -236,11 +237,14 @@ async def test_queues_and_rule_follow_from_the_card(exports: dict[str, str]) -> 
 
 
 async def test_schema_role_and_vault_grant_follow_from_the_card(exports: dict[str, str]) -> None:
-    may = """select has_schema_privilege($1, $1, 'usage'), has_schema_privilege($1, 'triage', 'usage'),
-               has_table_privilege($1, 'vault.subject_key', 'select'),
-               has_table_privilege($1, 'vault.subject_key', 'insert')"""
-    (own, others, keys, new_keys) = await work(exports, f"select unnest(array[{may.removeprefix('select ')}])", AGENT)
-    assert (own, others, keys, new_keys) == (True, False, True, False)
+    sql = """select unnest(array[
+        has_schema_privilege($1::text::name, $1::text, 'usage'),
+        has_table_privilege($1::text::name, 'vault.subject_key', 'select'),
+        has_schema_privilege($1::text::name, 'triage', 'usage'),
+        has_table_privilege($1::text::name, 'vault.subject_key', 'insert')])"""
+    own, keys, others, new_keys = await work(exports, sql, AGENT)
+    assert (own, keys) == (True, True)
+    assert (others, new_keys) == (False, False)
 
 
 def test_it_runs_as_a_process_of_its_own(copy: Copy, exports: dict[str, str]) -> None:
@@ -275,12 +279,10 @@ def test_a_question_that_names_nobody_reaches_it_through_triage(chosen: str) -> 
 async def test_its_process_and_its_inbox_alone_had_the_work(
     copy: Copy, exports: dict[str, str], named: str, chosen: str
 ) -> None:
-    sql = "select outputs::text from {}.inbox"
+    log = (copy.home / "logs" / f"{AGENT}.log").read_text(encoding="utf-8").splitlines()
     for told in (named, chosen):
-        done = [
-            line for line in (copy.home / "logs" / f"{AGENT}.log").read_text().splitlines() if case_of(told) in line
-        ]
-        assert any("task.done" in line for line in done)
+        assert any("task.done" in line and case_of(told) in line for line in log)
+    sql = "select outputs::text from {}.inbox"
     assert len(await work(exports, sql.format(AGENT))) == 2
-    assert await work(exports, sql.format("text_to_sql")) == []
     assert len(await work(exports, sql.format("triage"))) == 1
+    assert await work(exports, sql.format("text_to_sql")) == []

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack
+from typing import Any
 
 import asyncpg
 import pytest
+import structlog
 from aiobotocore.config import AioConfig
 from aiobotocore.session import AioSession, get_session
 
@@ -16,6 +20,7 @@ from tests.integration.infrastructure import Infrastructure, Owner, running_infr
 from tests.integration.manual_clock import ManualClock
 
 PoolFor = Callable[[str], Awaitable[Pool]]
+LogLines = Callable[[], list[dict[str, Any]]]
 
 
 @pytest.fixture(scope="session")
@@ -69,6 +74,28 @@ async def pool_for(infrastructure: Infrastructure) -> AsyncIterator[PoolFor]:
             return pool
 
         yield connect
+
+
+@pytest.fixture
+def borrowed_logs(capsys: pytest.CaptureFixture[str]) -> Iterator[None]:
+    """A process configures the logs of its interpreter; a test that runs one inside its own only lends them."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    structlog.reset_defaults()
+    structlog.contextvars.clear_contextvars()
+
+
+@pytest.fixture
+def log_lines(capsys: pytest.CaptureFixture[str]) -> LogLines:
+    """What processes inside the test's own have logged since the last call."""
+
+    def read() -> list[dict[str, Any]]:
+        return [json.loads(line) for line in capsys.readouterr().err.splitlines() if line.startswith("{")]
+
+    return read
 
 
 @pytest.fixture

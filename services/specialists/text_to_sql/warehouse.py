@@ -24,10 +24,10 @@ LOGIN_TIMEOUT_S = 15
 GRACE_S = 10
 """How much longer than the statement's own timeout we wait: Snowflake cancels first, and says so."""
 
-# Snowflake's error numbers: https://docs.snowflake.com/en/user-guide/oauth-snowflake-overview#error-codes and
-# https://docs.snowflake.com/en/developer-guide/python-connector; 390318 and 390303 are in snowflake.connector.network.
+# Snowflake's error numbers. Those for tokens are named in snowflake.connector.network. Those for roles are not: should
+# Snowflake answer another one, the task is tried again before it fails, and nothing worse.
 TOKEN_REFUSED = {390303, 390318, 390195, 390144}
-ROLE_REFUSED = {390186, 390189}
+ROLE_REFUSED = {390186, 390189, 390317}
 CANCELED = {604, 630}
 NOT_AUTHORIZED = {2003, 3001}
 

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import json
-import logging
-import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
 import aiohttp
 import pytest
-import structlog
 from pydantic import SecretStr
 
 from contracts.events.router import AnswerQuestion
@@ -26,6 +22,7 @@ from runtime.task import Handler, Task
 from tests.integration.cloud import Cloud, until
 from tests.integration.events import NODE, fresh_id
 from tests.integration.infrastructure import Infrastructure
+from tests.integration.serving import free_port, stop_serving
 
 QUEUE, DEAD_LETTERS = queue_name(NODE), dead_letter_queue_name(NODE)
 FOUND = FindingsReady(findings=(Artefact(name="findings", sha256="f" * 64, size=1, media_type="text/csv"),), rows=3)
@@ -60,35 +57,14 @@ class Worker:
 
 async def stop_workers(cloud: Cloud, *workers: Worker) -> None:
     """Drain and stop workers, and leave their queues empty."""
-    for worker in workers:
-        worker.serving.cancel()
-    await asyncio.sleep(0)
-    # They end when their long polls return, so let these return. Who is stopping takes on nothing that they bring.
-    await asyncio.gather(*(cloud.send(queue, "wake up") for queue in (QUEUE, DEAD_LETTERS) for _ in workers))
-    ends = await asyncio.gather(*(worker.serving for worker in workers), return_exceptions=True)
-    assert all(isinstance(end, asyncio.CancelledError) for end in ends), ends
-    await cloud.purge(QUEUE, DEAD_LETTERS)
+    await stop_serving(cloud, NODE, *(worker.serving for worker in workers))
 
 
 StartWorker = Callable[..., Awaitable[Worker]]
 
 
-@pytest.fixture(autouse=True)
-def _logs_as_they_were() -> Iterator[None]:
-    """A process configures the logs of its interpreter; a test only borrows one."""
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    yield
-    root.handlers[:] = handlers
-    root.setLevel(level)
-    structlog.reset_defaults()
-    structlog.contextvars.clear_contextvars()
-
-
 @pytest.fixture
-async def start_worker(
-    infrastructure: Infrastructure, cloud: Cloud, capsys: pytest.CaptureFixture[str]
-) -> AsyncIterator[StartWorker]:
+async def start_worker(infrastructure: Infrastructure, cloud: Cloud, borrowed_logs: None) -> AsyncIterator[StartWorker]:
     """Starts workers of the node under test; they share its queue, which is empty at first."""
     await cloud.purge(QUEUE, DEAD_LETTERS)
     workers: list[Worker] = []
@@ -102,7 +78,7 @@ async def start_worker(
                 "poll_wait_s": 1,
                 "retry_base_s": 0.05,
                 "drain_s": 5.0,
-                "health_port": _free_port(),
+                "health_port": free_port(),
             }
             | changes
         )
@@ -117,16 +93,6 @@ async def start_worker(
 
     yield start
     await stop_workers(cloud, *(worker for worker in workers if not worker.serving.done()))
-
-
-@pytest.fixture
-def log_lines(capsys: pytest.CaptureFixture[str]) -> Callable[[], list[dict[str, Any]]]:
-    """What the workers have logged since the last call."""
-
-    def read() -> list[dict[str, Any]]:
-        return [json.loads(line) for line in capsys.readouterr().err.splitlines() if line.startswith("{")]
-
-    return read
 
 
 class Counting:
@@ -172,10 +138,3 @@ class Blocking(Counting):
 def case_id() -> str:
     """The id of this test's case."""
     return fresh_id()
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
 import pytest
 
 from tests.integration.cloud import Cloud, Tap, until
+from tests.integration.conftest import LogLines
 from tests.integration.events import NODE, command, fresh_id
 from tests.integration.infrastructure import Infrastructure
 from tests.integration.runtime.conftest import QUEUE, Blocking, Counting, StartWorker
 
 pytestmark = pytest.mark.integration
-
-LogLines = Callable[[], list[dict[str, Any]]]
 
 
 async def test_polling_pauses_while_postgres_is_away_and_nothing_counts_as_an_attempt(

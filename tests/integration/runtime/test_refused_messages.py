@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable
-from typing import Any
 
 import pytest
 
 from tests.integration.cloud import Cloud, Tap
+from tests.integration.conftest import LogLines
 from tests.integration.events import MARKER, NODE, bus_body, command, fresh_id, rewritten
 from tests.integration.runtime.conftest import QUEUE, Counting, StartWorker
 
 pytestmark = pytest.mark.integration
-
-LogLines = Callable[[], list[dict[str, Any]]]
 
 
 ASKED = command(fresh_id())

@@ -56,9 +56,7 @@ def test_order_counts_only_if_the_gold_orders() -> None:
 
 
 cells = st.one_of(st.none(), st.integers(-5, 5), st.sampled_from(["a", "b", "1.5", "2026-06-01"]))
-tables = st.integers(1, 3).flatmap(
-    lambda width: st.lists(st.tuples(*[cells] * width), min_size=1, max_size=6)  # type: ignore[arg-type]
-)
+tables = st.integers(1, 3).flatmap(lambda width: st.lists(st.tuples(*[cells] * width), min_size=1, max_size=6))
 
 
 @given(tables, st.randoms())

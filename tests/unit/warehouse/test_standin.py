@@ -117,7 +117,9 @@ def test_connections_in_several_threads_keep_their_roles_apart(stand_in: StandIn
 def test_installed_it_takes_the_connectors_place_and_gives_it_back(stand_in: StandIn) -> None:
     real = snowflake.connector.connect
     with installed(stand_in), snowflake.connector.connect(role="FIELD_MIDCON") as connection:
-        found = connection.cursor().execute("SELECT COUNT(*) FROM wells").fetchall()
+        cursor = connection.cursor()
+        cursor.execute("SELECT COUNT(*) FROM wells")
+        found = cursor.fetchall()
     assert found == [(46,)]
     assert snowflake.connector.connect is real
 

@@ -1,0 +1,173 @@
+"""A desk: its parts over the real database, with a clock in the test's hands, and its process as it is deployed."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from contracts.derive import derive, stamp
+from contracts.events.router import CloseCase
+from contracts.fields import Artefact, Attachment, Contract, Json
+from contracts.received import Received, receive
+from contracts.topology import BUS, dead_letter_queue_name, queue_name
+from faststream_sqs import SQSBroker
+from local.provision import BUCKET
+from runtime.artefacts import Artefacts
+from runtime.objects import S3Objects
+from runtime.publisher import BusPublisher
+from runtime.sealing import LocalWrapper, Vault
+from services.orchestrator.desk.closing import Closing
+from services.orchestrator.desk.intake import Intake
+from services.orchestrator.desk.store import DeskStore
+from services.orchestrator.desk.timers import Timers
+from services.orchestrator.main import run_desk, run_router
+from tests.integration.cloud import Cloud
+from tests.integration.conftest import PoolFor
+from tests.integration.events import bus_body, envelope_of, fresh_id
+from tests.integration.infrastructure import Infrastructure, Owner
+from tests.integration.manual_clock import ManualClock
+from tests.integration.serving import stop_serving
+
+SOURCE = "upstream.portal"
+QUESTION = "Which wells did Zanzibar-4711 drill?"
+USER = "ada.lovelace@example.com"
+DEADLINE = timedelta(minutes=15)
+MAC_KEY = "11" * 32
+VAULT_KEY = "22" * 32
+STATE_KEYS = json.dumps({"tests": "33" * 32})
+TABLES = "desk.submission, desk.rejection, desk.closed, desk.timer, desk.control"
+
+
+@dataclass(frozen=True)
+class Desk:
+    """The parts of one desk."""
+
+    store: DeskStore
+    vault: Vault
+    artefacts: Artefacts
+    intake: Intake
+    closing: Closing
+    timers: Timers
+
+    async def submit(self, source: str = SOURCE, **changes: Any) -> Json:
+        """The one event that follows from a submission."""
+        [event] = await self.intake.open_case(source, submission(**changes))
+        return event
+
+
+StartDesk = Callable[[], Awaitable[Desk]]
+
+
+def submission(**changes: Any) -> Json:
+    """What an upstream sends; `None` leaves a field out."""
+    whole = {
+        "tenant": "acme",
+        "idempotency_key": fresh_id(),
+        "session_id": "session-1",
+        "playbook": "assist",
+        "user_id": USER,
+        "question": QUESTION,
+        "agent": "text_to_sql",
+    } | changes
+    return {name: value for name, value in whole.items() if value is not None}
+
+
+def close_case(opened: Json, outcome: str = "answered", *, answer: bool = False) -> Received[Contract]:
+    """The router's word that a case is over, as the desk receives it."""
+    return receive(bus_body(close_event(opened, outcome, answer=answer)), node="desk")
+
+
+def close_event(opened: Json, outcome: str = "answered", *, answer: bool = False) -> Json:
+    """The router's word that a case is over, as it stands on the bus."""
+    found = Artefact(name="answer", sha256="a" * 64, size=1, media_type="text/plain") if answer else None
+    payload = CloseCase.model_validate({"outcome": outcome, "code": outcome, "answer": found}, strict=False)
+    places = {"a" * 64: Attachment(inline="YQ=="), "b" * 64: Attachment(inline="Yg==")} if answer else {}
+    event = derive(envelope_of(opened), payload, node_from="router", attachments=places)
+    return stamp(event, occurred_at=opened["occurred_at"], trace={})
+
+
+@pytest.fixture(autouse=True)
+async def empty_tables(owner: Owner) -> None:
+    """Timers and parked cases of one test are nothing to the next."""
+    await owner.execute(f"truncate {TABLES}")
+
+
+@pytest.fixture
+async def publisher(aws: None) -> AsyncIterator[BusPublisher]:
+    """Puts events on the bus."""
+    broker = SQSBroker(logger=None)
+    publisher = BusPublisher(broker.event_publisher(bus=BUS))
+    await broker.connect()
+    yield publisher
+    await broker.stop()
+
+
+@pytest.fixture
+async def start_desk(
+    pool_for: PoolFor, cloud: Cloud, clock: ManualClock, publisher: BusPublisher
+) -> AsyncIterator[StartDesk]:
+    """Makes desks; each has connections and caches of its own, as in another process."""
+    desks: list[Desk] = []
+
+    async def start() -> Desk:
+        pool = await pool_for("desk")
+        store = DeskStore(pool)
+        vault = Vault(pool, LocalWrapper(bytes.fromhex(VAULT_KEY)), clock)
+        artefacts = Artefacts(S3Objects(cloud.s3, BUCKET), vault, opens=())
+        intake = Intake(store, vault, artefacts, clock, bytes.fromhex(MAC_KEY), DEADLINE)
+        closing = Closing(store, clock)
+        desk = Desk(store, vault, artefacts, intake, closing, Timers(store, closing, publisher, clock))
+        desks.append(desk)
+        return desk
+
+    yield start
+    for desk in desks:
+        await desk.store.close_store()
+
+
+@pytest.fixture
+async def desk(start_desk: StartDesk) -> Desk:
+    """The desk of most tests."""
+    return await start_desk()
+
+
+@pytest.fixture
+async def served_desk(
+    infrastructure: Infrastructure, cloud: Cloud, borrowed_logs: None, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[None]:
+    """The desk's process."""
+    for name, value in (
+        ("DATABASE_URL", infrastructure.role_url("desk")),
+        ("VAULT_KEY", VAULT_KEY),
+        ("MAC_KEY", MAC_KEY),
+    ):
+        monkeypatch.setenv(f"SWITCHYARD_{name}", value)
+    async with _serving(cloud, "desk", run_desk, monkeypatch):
+        yield
+
+
+@pytest.fixture
+async def served_router(cloud: Cloud, borrowed_logs: None, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[None]:
+    """The router's process."""
+    monkeypatch.setenv("SWITCHYARD_STATE_KEYS", STATE_KEYS)
+    async with _serving(cloud, "router", run_router, monkeypatch):
+        yield
+
+
+@asynccontextmanager
+async def _serving(
+    cloud: Cloud, node: str, run: Callable[[], Coroutine[Any, Any, None]], monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[None]:
+    for name, value in (("VISIBILITY_S", "2"), ("POLL_WAIT_S", "1"), ("RETRY_BASE_S", "0.05"), ("DRAIN_S", "5")):
+        monkeypatch.setenv(f"SWITCHYARD_{name}", value)
+    await cloud.purge(queue_name(node), dead_letter_queue_name(node))
+    serving = asyncio.create_task(run())
+    yield
+    await stop_serving(cloud, node, serving)

@@ -1,0 +1,140 @@
+"""The desk's process, from the bus and back to it."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from contracts.fields import Json
+from contracts.submission import case_id_for
+from contracts.topology import dead_letter_queue_name, queue_name
+from runtime.dead_letters import MAX_REDRIVES
+from tests.integration.cloud import Cloud, Tap, until
+from tests.integration.conftest import LogLines
+from tests.integration.desk.conftest import SOURCE, USER, Desk, close_event, submission
+from tests.integration.events import bus_body, fresh_id
+from tests.integration.infrastructure import Infrastructure
+
+pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("served_desk")]
+
+QUEUE, DEAD_LETTERS = queue_name("desk"), dead_letter_queue_name("desk")
+
+
+async def submit(cloud: Cloud, sent: Json) -> str:
+    """Put a submission on the bus; return the id of its case."""
+    await cloud.put(sent, source=SOURCE, detail_type="CaseSubmitted")
+    return case_id_for(sent["tenant"], SOURCE, sent["idempotency_key"])
+
+
+async def test_a_submission_becomes_a_case_and_the_same_again_the_identical_event(cloud: Cloud, tap: Tap) -> None:
+    sent = submission()
+    case_id = await submit(cloud, sent)
+    await tap.next("desk", case_id)
+    await submit(cloud, sent)
+    first, second = await tap.next("desk", case_id, 2)
+    assert (first["type"], first["node_to"]) == ("CaseOpened", "router")
+    assert first == second
+
+
+async def test_a_case_that_was_admitted_and_never_published_is_published_as_it_was_admitted(
+    cloud: Cloud, tap: Tap, desk: Desk
+) -> None:
+    sent = submission(deadline_ms=86_400_000)
+    [admitted] = await desk.intake.open_case(SOURCE, sent)  # a desk that died before it published
+    case_id = await submit(cloud, sent)
+    assert await tap.next("desk", case_id) == [admitted]
+
+
+async def test_a_rejection_goes_out_to_the_world_and_quotes_nothing(
+    cloud: Cloud, tap: Tap, capsys: pytest.CaptureFixture[str]
+) -> None:
+    await submit(cloud, submission(question="Zanzibar" * 600, tenant=fresh_id()))
+
+    async def rejected() -> bool:
+        return any(event["type"] == "SubmissionRejected" for event in await tap.seen("desk"))
+
+    await until(rejected, "a rejection on the bus")
+    assert all("Zanzibar" not in body for body in tap.bodies)
+    await cloud.settled(QUEUE)
+    assert "Zanzibar" not in capsys.readouterr().err
+
+
+async def test_a_case_closes_once_however_often_the_router_says_so(cloud: Cloud, tap: Tap) -> None:
+    sent = submission()
+    case_id = await submit(cloud, sent)
+    [opened] = await tap.next("desk", case_id)
+    await cloud.put(close_event(opened, "answered"))
+    await tap.next("desk", case_id, 2)
+    await cloud.put(close_event(opened, "failed"))
+    await cloud.put(close_event(opened, "answered"))
+    _, first, *others = await tap.next("desk", case_id, 4)
+    assert first["payload"]["outcome"] == "answered"
+    assert all(event == first for event in others)
+
+
+async def test_what_is_no_authentic_event_is_quarantined_and_the_desk_goes_on(
+    cloud: Cloud, tap: Tap, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sent = submission()
+    case_id = await submit(cloud, sent)
+    [opened] = await tap.next("desk", case_id)
+    closing = close_event(opened, "answered")
+    bodies = {
+        "no JSON": (f"not JSON: {USER} {fresh_id()}", "malformed"),
+        "not the router's": (bus_body(closing, source="switchyard.drafter"), "forged"),
+        "altered": (bus_body(closing | {"payload": {"outcome": "failed", "code": "failed"}}), "forged"),
+        "no upstream": (bus_body(submission(), source="aws.s3", detail_type="CaseSubmitted"), "forged"),
+    }
+    for raw, _ in bodies.values():
+        await cloud.send(QUEUE, raw)
+    await cloud.settled(QUEUE)
+    refusals = {name: (await cloud.quarantine_of("desk", raw))["refusal"] for name, (raw, _) in bodies.items()}
+    assert refusals == {name: refusal for name, (_, refusal) in bodies.items()}
+    assert await tap.seen("desk", case_id) == [opened], "the case stays open"
+    await cloud.put(closing)
+    await tap.next("desk", case_id, 2)
+    assert USER not in capsys.readouterr().err
+
+
+async def test_a_parked_case_is_released_by_the_running_desk_when_its_playbook_is_resumed(
+    cloud: Cloud, tap: Tap, desk: Desk
+) -> None:
+    await desk.store.set_control("halted_playbook", "assist", by="ada", why="a bad prompt")
+    case_id = await submit(cloud, submission())
+    await cloud.settled(QUEUE)
+    assert await tap.seen("desk", case_id) == []
+    await desk.store.clear_control("halted_playbook", "assist")
+    [opened] = await tap.next("desk", case_id)
+    assert opened["type"] == "CaseOpened"
+
+
+async def test_a_submission_that_arrives_while_postgres_is_away_is_taken_when_it_is_back(
+    infrastructure: Infrastructure, cloud: Cloud, tap: Tap, log_lines: LogLines
+) -> None:
+    logged = []
+
+    async def says(event: str) -> bool:
+        logged.extend(log_lines())
+        return any(line["event"] == event for line in logged)
+
+    await infrastructure.stop("postgres")
+    try:
+        case_id = await submit(cloud, submission())
+        await until(lambda: says("database.unreachable"), "the desk notices")
+    finally:
+        await infrastructure.start("postgres")
+    [opened] = await tap.next("desk", case_id)
+    assert opened["type"] == "CaseOpened"
+
+
+async def test_a_dead_letter_is_tried_again_and_in_the_end_kept_for_a_person(cloud: Cloud, tap: Tap) -> None:
+    sent = submission()
+    case_id = case_id_for(sent["tenant"], SOURCE, sent["idempotency_key"])
+    body = bus_body(sent, source=SOURCE, detail_type="CaseSubmitted")
+    await cloud.bury("desk", body)
+    await tap.next("desk", case_id)
+    last = json.dumps({"given": "up", "id": fresh_id()})
+    await cloud.bury("desk", last, switchyard_redrives=str(MAX_REDRIVES))
+    assert (await cloud.quarantine_of("desk", last))["refusal"] == "invalid"
+    await cloud.settled(QUEUE, DEAD_LETTERS)

@@ -1,0 +1,85 @@
+"""The router's process: pure decisions, published as often as they are asked for and always the same."""
+
+from __future__ import annotations
+
+import pytest
+
+from contracts.events.failures import TaskFailed
+from contracts.fields import Json
+from contracts.received import receive
+from contracts.topology import dead_letter_queue_name, queue_name
+from tests.integration.cloud import Cloud, Tap
+from tests.integration.events import bus_body, fresh_id, opened, rewritten
+
+pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("served_router")]
+
+QUEUE, DEAD_LETTERS = queue_name("router"), dead_letter_queue_name("router")
+
+
+async def closed_with(tap: Tap, case_id: str) -> TaskFailed:
+    """The failure that the router sends to the desk."""
+    [event] = await tap.next("router", case_id)
+    payload = receive(bus_body(event), node="desk").payload
+    assert isinstance(payload, TaskFailed)
+    return payload
+
+
+def chosen(command: Json) -> Json:
+    """A specialist's answer that hands back a state of its own making."""
+    return rewritten(
+        command,
+        event_id=fresh_id(),
+        type="FindingsReady",
+        node_from="text_to_sql",
+        node_to="router",
+        seq=command["seq"] + 1,
+        parents=[command["digest"]],
+        state=command["state"] | {"agent": "somebody_else"},
+        payload={"findings": [{"name": "findings", "sha256": "f" * 64, "size": 1, "media_type": "text/csv"}]},
+    )
+
+
+async def test_an_opened_case_is_routed_and_a_redelivery_repeats_the_command(cloud: Cloud, tap: Tap) -> None:
+    case = opened()
+    await cloud.put(case)
+    await tap.next("router", case["case_id"])
+    await cloud.put(case)
+    first, second = await tap.next("router", case["case_id"], 2)
+    assert (first["type"], first["node_to"]) == ("AnswerQuestion", "text_to_sql")
+    # `occurred_at` is this publication's; the rest, and so the digest, is the event's.
+    assert first | {"occurred_at": ""} == second | {"occurred_at": ""}
+
+
+async def test_a_case_on_a_graph_that_is_not_deployed_ends_and_says_so(cloud: Cloud, tap: Tap) -> None:
+    case = rewritten(opened(), graph_version="assist/99")
+    await cloud.put(case)
+    failed = await closed_with(tap, case["case_id"])
+    assert (failed.code, failed.field, failed.task) == ("unknown_event", "graph_version", case["event_id"])
+
+
+async def test_a_state_that_the_router_did_not_write_is_quarantined_and_the_case_goes_on(
+    cloud: Cloud, tap: Tap
+) -> None:
+    case = opened()
+    await cloud.put(case)
+    [command] = await tap.next("router", case["case_id"])
+    raw = bus_body(chosen(command))
+    await cloud.send(QUEUE, raw)
+    record = await cloud.quarantine_of("router", raw)
+    assert (record["refusal"], record["field"]) == ("forged", "state_seal")
+    await cloud.settled(QUEUE)
+    assert len(await tap.seen("router", case["case_id"])) == 1
+
+
+async def test_a_dead_letter_of_the_router_goes_to_close_and_never_back_to_the_router(cloud: Cloud, tap: Tap) -> None:
+    case = opened()
+    await cloud.bury("router", bus_body(case))
+    failed = await closed_with(tap, case["case_id"])
+    assert (failed.code, failed.task_type) == ("unknown_event", "CaseOpened")
+    await cloud.settled(QUEUE, DEAD_LETTERS)
+
+
+async def test_a_dead_letter_that_is_no_event_is_quarantined(cloud: Cloud) -> None:
+    raw = f"not JSON {fresh_id()}"
+    await cloud.bury("router", raw)
+    assert (await cloud.quarantine_of("router", raw))["refusal"] == "malformed"
