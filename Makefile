@@ -52,15 +52,21 @@ test-fast: $(READY) ## Unit and contract tests: no server, under 20 seconds
 
 .PHONY: test-integration
 test-integration: $(READY) ## Against the embedded PostgreSQL, ministack and the model simulator
-	$(BIN)/pytest tests/integration tests/broker $(SLOW) -q
+	$(BIN)/pytest tests/integration tests/broker -m "not slow" $(SLOW) -q
 
 .PHONY: test-e2e
 test-e2e: $(READY) ## Against the whole stack, every service as its own process
-	$(BIN)/pytest tests/e2e $(SLOW) -q
+	$(BIN)/pytest tests/e2e -m "not slow" $(SLOW) -q
 
 .PHONY: test
 test: $(READY) lint ## Everything that must pass before a change lands (under 8 minutes on 2 cores)
-	$(BIN)/pytest tests $(SLOW) -q
+	$(BIN)/pytest tests/unit tests/contract -n 2 -q
+	$(BIN)/pytest tests/integration tests/broker tests/e2e -m "not slow" $(SLOW) -q
+
+.PHONY: test-slow
+test-slow: $(READY) ## The tests that take longer, and the evals against the simulator
+	$(BIN)/pytest tests -m slow $(SLOW) -q
+	$(MAKE) --no-print-directory evals
 
 .PHONY: generate
 generate: $(READY) ## Write the JSON Schemas, the AsyncAPI document and the digest vectors again
@@ -68,8 +74,8 @@ generate: $(READY) ## Write the JSON Schemas, the AsyncAPI document and the dige
 
 .PHONY: evals
 evals: $(READY) ## Run the labelled sets against the configured model, gated by the baseline
-	$(BIN)/python -m evals triage --model simulator --baseline evals/baseline/triage.json --gate
-	$(BIN)/python -m evals text_to_sql --model simulator --baseline evals/baseline/text_to_sql.json --gate
+	$(BIN)/python -m evals triage --model simulator --baseline evals/baseline/triage.simulator.json --gate
+	$(BIN)/python -m evals text_to_sql --model simulator --baseline evals/baseline/text_to_sql.simulator.json --gate
 
 .PHONY: format
 format: $(READY) ## Format and fix what can be fixed

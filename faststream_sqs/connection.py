@@ -95,9 +95,10 @@ class Connection:
             return
         session = self._session or get_session()
         async with AsyncExitStack() as stack:
-            # A failed poll is repeated by the poll loop, which also reports it: botocore must not hide it.
+            # A failed poll is repeated by the poll loop, which also reports it: botocore must not hide it. Batches are
+            # resent here entry by entry; botocore's one retry is for what is asked once, such as the URL of a queue.
             polling = _config(_POLLING_CONNECTIONS, attempts=1, read_timeout=20 + self._read_timeout)
-            sending = _config(_SENDING_CONNECTIONS, attempts=3, read_timeout=self._read_timeout)
+            sending = _config(_SENDING_CONNECTIONS, attempts=2, read_timeout=self._read_timeout)
             for name, service, config in (
                 ("polling", "sqs", polling),
                 ("sending", "sqs", sending),

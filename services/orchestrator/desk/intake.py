@@ -57,8 +57,6 @@ class Intake:
                 field="source",
                 remedy=f"publish as {UPSTREAM_PREFIX}name, in visible ASCII",
             )
-        if _identifier(source) != source:
-            raise InvalidEvent(Refusal.MALFORMED, "a source with blanks, or longer than an identifier", field="source")
         try:
             submitted = _read(detail)
         except InvalidEvent as problem:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -63,6 +62,7 @@ class Desk:
 
 
 StartDesk = Callable[[], Awaitable[Desk]]
+Serve = Callable[[str], Awaitable[None]]
 
 
 def submission(**changes: Any) -> Json:
@@ -139,35 +139,29 @@ async def desk(start_desk: StartDesk) -> Desk:
 
 
 @pytest.fixture
-async def served_desk(
+async def serve(
     infrastructure: Infrastructure, cloud: Cloud, borrowed_logs: None, monkeypatch: pytest.MonkeyPatch
-) -> AsyncIterator[None]:
-    """The desk's process."""
-    for name, value in (
-        ("DATABASE_URL", infrastructure.role_url("desk")),
-        ("VAULT_KEY", VAULT_KEY),
-        ("MAC_KEY", MAC_KEY),
-    ):
+) -> AsyncIterator[Serve]:
+    """Starts the process of the desk or of the router, as it is deployed."""
+    processes = {"desk": run_desk, "router": run_router}
+    environment = {
+        "DATABASE_URL": infrastructure.role_url("desk"),
+        "VAULT_KEY": VAULT_KEY,
+        "MAC_KEY": MAC_KEY,
+        "STATE_KEYS": STATE_KEYS,
+        "VISIBILITY_S": "2",
+        "POLL_WAIT_S": "1",
+        "RETRY_BASE_S": "0.05",
+        "DRAIN_S": "5",
+    }
+    for name, value in environment.items():
         monkeypatch.setenv(f"SWITCHYARD_{name}", value)
-    async with _serving(cloud, "desk", run_desk, monkeypatch):
-        yield
+    serving: list[tuple[str, asyncio.Task[None]]] = []
 
+    async def start(node: str) -> None:
+        await cloud.purge(queue_name(node), dead_letter_queue_name(node))
+        serving.append((node, asyncio.create_task(processes[node]())))
 
-@pytest.fixture
-async def served_router(cloud: Cloud, borrowed_logs: None, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[None]:
-    """The router's process."""
-    monkeypatch.setenv("SWITCHYARD_STATE_KEYS", STATE_KEYS)
-    async with _serving(cloud, "router", run_router, monkeypatch):
-        yield
-
-
-@asynccontextmanager
-async def _serving(
-    cloud: Cloud, node: str, run: Callable[[], Coroutine[Any, Any, None]], monkeypatch: pytest.MonkeyPatch
-) -> AsyncIterator[None]:
-    for name, value in (("VISIBILITY_S", "2"), ("POLL_WAIT_S", "1"), ("RETRY_BASE_S", "0.05"), ("DRAIN_S", "5")):
-        monkeypatch.setenv(f"SWITCHYARD_{name}", value)
-    await cloud.purge(queue_name(node), dead_letter_queue_name(node))
-    serving = asyncio.create_task(run())
-    yield
-    await stop_serving(cloud, node, serving)
+    yield start
+    for node, process in serving:
+        await stop_serving(cloud, node, process)

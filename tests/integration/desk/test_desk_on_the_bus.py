@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 
 import pytest
 
@@ -12,13 +13,20 @@ from contracts.topology import dead_letter_queue_name, queue_name
 from runtime.dead_letters import MAX_REDRIVES
 from tests.integration.cloud import Cloud, Tap, until
 from tests.integration.conftest import LogLines
-from tests.integration.desk.conftest import SOURCE, USER, Desk, close_event, submission
+from tests.integration.desk.conftest import SOURCE, USER, Desk, Serve, close_event, submission
 from tests.integration.events import bus_body, fresh_id
 from tests.integration.infrastructure import Infrastructure
+from tests.integration.manual_clock import ManualClock
 
-pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("served_desk")]
+pytestmark = pytest.mark.integration
 
 QUEUE, DEAD_LETTERS = queue_name("desk"), dead_letter_queue_name("desk")
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    """That of the desk beside the process, which shares its tables and so must live in its time."""
+    return ManualClock(datetime.now(UTC))
 
 
 async def submit(cloud: Cloud, sent: Json) -> str:
@@ -27,7 +35,10 @@ async def submit(cloud: Cloud, sent: Json) -> str:
     return case_id_for(sent["tenant"], SOURCE, sent["idempotency_key"])
 
 
-async def test_a_submission_becomes_a_case_and_the_same_again_the_identical_event(cloud: Cloud, tap: Tap) -> None:
+async def test_a_submission_becomes_a_case_and_the_same_again_the_identical_event(
+    serve: Serve, cloud: Cloud, tap: Tap
+) -> None:
+    await serve("desk")
     sent = submission()
     case_id = await submit(cloud, sent)
     await tap.next("desk", case_id)
@@ -38,8 +49,9 @@ async def test_a_submission_becomes_a_case_and_the_same_again_the_identical_even
 
 
 async def test_a_case_that_was_admitted_and_never_published_is_published_as_it_was_admitted(
-    cloud: Cloud, tap: Tap, desk: Desk
+    serve: Serve, cloud: Cloud, tap: Tap, desk: Desk
 ) -> None:
+    await serve("desk")
     sent = submission(deadline_ms=86_400_000)
     [admitted] = await desk.intake.open_case(SOURCE, sent)  # a desk that died before it published
     case_id = await submit(cloud, sent)
@@ -47,8 +59,9 @@ async def test_a_case_that_was_admitted_and_never_published_is_published_as_it_w
 
 
 async def test_a_rejection_goes_out_to_the_world_and_quotes_nothing(
-    cloud: Cloud, tap: Tap, capsys: pytest.CaptureFixture[str]
+    serve: Serve, cloud: Cloud, tap: Tap, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    await serve("desk")
     await submit(cloud, submission(question="Zanzibar" * 600, tenant=fresh_id()))
 
     async def rejected() -> bool:
@@ -60,7 +73,8 @@ async def test_a_rejection_goes_out_to_the_world_and_quotes_nothing(
     assert "Zanzibar" not in capsys.readouterr().err
 
 
-async def test_a_case_closes_once_however_often_the_router_says_so(cloud: Cloud, tap: Tap) -> None:
+async def test_a_case_closes_once_however_often_the_router_says_so(serve: Serve, cloud: Cloud, tap: Tap) -> None:
+    await serve("desk")
     sent = submission()
     case_id = await submit(cloud, sent)
     [opened] = await tap.next("desk", case_id)
@@ -74,8 +88,9 @@ async def test_a_case_closes_once_however_often_the_router_says_so(cloud: Cloud,
 
 
 async def test_what_is_no_authentic_event_is_quarantined_and_the_desk_goes_on(
-    cloud: Cloud, tap: Tap, capsys: pytest.CaptureFixture[str]
+    serve: Serve, cloud: Cloud, tap: Tap, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    await serve("desk")
     sent = submission()
     case_id = await submit(cloud, sent)
     [opened] = await tap.next("desk", case_id)
@@ -98,8 +113,9 @@ async def test_what_is_no_authentic_event_is_quarantined_and_the_desk_goes_on(
 
 
 async def test_a_parked_case_is_released_by_the_running_desk_when_its_playbook_is_resumed(
-    cloud: Cloud, tap: Tap, desk: Desk
+    serve: Serve, cloud: Cloud, tap: Tap, desk: Desk
 ) -> None:
+    await serve("desk")
     await desk.store.set_control("halted_playbook", "assist", by="ada", why="a bad prompt")
     case_id = await submit(cloud, submission())
     await cloud.settled(QUEUE)
@@ -110,8 +126,9 @@ async def test_a_parked_case_is_released_by_the_running_desk_when_its_playbook_i
 
 
 async def test_a_submission_that_arrives_while_postgres_is_away_is_taken_when_it_is_back(
-    infrastructure: Infrastructure, cloud: Cloud, tap: Tap, log_lines: LogLines
+    serve: Serve, infrastructure: Infrastructure, cloud: Cloud, tap: Tap, log_lines: LogLines
 ) -> None:
+    await serve("desk")
     logged = []
 
     async def says(event: str) -> bool:
@@ -128,7 +145,10 @@ async def test_a_submission_that_arrives_while_postgres_is_away_is_taken_when_it
     assert opened["type"] == "CaseOpened"
 
 
-async def test_a_dead_letter_is_tried_again_and_in_the_end_kept_for_a_person(cloud: Cloud, tap: Tap) -> None:
+async def test_a_dead_letter_is_tried_again_and_in_the_end_kept_for_a_person(
+    serve: Serve, cloud: Cloud, tap: Tap
+) -> None:
+    await serve("desk")
     sent = submission()
     case_id = case_id_for(sent["tenant"], SOURCE, sent["idempotency_key"])
     body = bus_body(sent, source=SOURCE, detail_type="CaseSubmitted")

@@ -9,9 +9,10 @@ from contracts.fields import Json
 from contracts.received import receive
 from contracts.topology import dead_letter_queue_name, queue_name
 from tests.integration.cloud import Cloud, Tap
+from tests.integration.desk.conftest import Serve
 from tests.integration.events import bus_body, fresh_id, opened, rewritten
 
-pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("served_router")]
+pytestmark = pytest.mark.integration
 
 QUEUE, DEAD_LETTERS = queue_name("router"), dead_letter_queue_name("router")
 
@@ -39,7 +40,10 @@ def chosen(command: Json) -> Json:
     )
 
 
-async def test_an_opened_case_is_routed_and_a_redelivery_repeats_the_command(cloud: Cloud, tap: Tap) -> None:
+async def test_an_opened_case_is_routed_and_a_redelivery_repeats_the_command(
+    serve: Serve, cloud: Cloud, tap: Tap
+) -> None:
+    await serve("router")
     case = opened()
     await cloud.put(case)
     await tap.next("router", case["case_id"])
@@ -50,7 +54,8 @@ async def test_an_opened_case_is_routed_and_a_redelivery_repeats_the_command(clo
     assert first | {"occurred_at": ""} == second | {"occurred_at": ""}
 
 
-async def test_a_case_on_a_graph_that_is_not_deployed_ends_and_says_so(cloud: Cloud, tap: Tap) -> None:
+async def test_a_case_on_a_graph_that_is_not_deployed_ends_and_says_so(serve: Serve, cloud: Cloud, tap: Tap) -> None:
+    await serve("router")
     case = rewritten(opened(), graph_version="assist/99")
     await cloud.put(case)
     failed = await closed_with(tap, case["case_id"])
@@ -58,8 +63,9 @@ async def test_a_case_on_a_graph_that_is_not_deployed_ends_and_says_so(cloud: Cl
 
 
 async def test_a_state_that_the_router_did_not_write_is_quarantined_and_the_case_goes_on(
-    cloud: Cloud, tap: Tap
+    serve: Serve, cloud: Cloud, tap: Tap
 ) -> None:
+    await serve("router")
     case = opened()
     await cloud.put(case)
     [command] = await tap.next("router", case["case_id"])
@@ -71,7 +77,10 @@ async def test_a_state_that_the_router_did_not_write_is_quarantined_and_the_case
     assert len(await tap.seen("router", case["case_id"])) == 1
 
 
-async def test_a_dead_letter_of_the_router_goes_to_close_and_never_back_to_the_router(cloud: Cloud, tap: Tap) -> None:
+async def test_a_dead_letter_of_the_router_goes_to_close_and_never_back_to_the_router(
+    serve: Serve, cloud: Cloud, tap: Tap
+) -> None:
+    await serve("router")
     case = opened()
     await cloud.bury("router", bus_body(case))
     failed = await closed_with(tap, case["case_id"])
@@ -79,7 +88,8 @@ async def test_a_dead_letter_of_the_router_goes_to_close_and_never_back_to_the_r
     await cloud.settled(QUEUE, DEAD_LETTERS)
 
 
-async def test_a_dead_letter_that_is_no_event_is_quarantined(cloud: Cloud) -> None:
+async def test_a_dead_letter_that_is_no_event_is_quarantined(serve: Serve, cloud: Cloud) -> None:
+    await serve("router")
     raw = f"not JSON {fresh_id()}"
     await cloud.bury("router", raw)
     assert (await cloud.quarantine_of("router", raw))["refusal"] == "malformed"
