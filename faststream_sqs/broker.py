@@ -243,6 +243,6 @@ class SQSBroker(SQSRegistrator, BrokerUsecase[Any, Connection, SQSBrokerConfig])
         for subscriber in self.subscribers:
             if isinstance(subscriber, QueueSubscriber) and subscriber.config.wait_time >= self.config.drain_timeout:
                 raise SetupError(
-                    f"`{subscriber.queue}` polls for {subscriber.config.wait_time} s, longer than the drain_timeout of "
-                    f"{self.config.drain_timeout} s: messages would be stranded at every stop."
+                    f"`{subscriber.queue}` polls for {subscriber.config.wait_time} s, and the drain_timeout of "
+                    f"{self.config.drain_timeout} s is not longer: messages would be stranded at every stop."
                 )

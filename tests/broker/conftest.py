@@ -21,6 +21,7 @@ import aiohttp
 import pytest
 from aiobotocore.session import get_session
 from aiohttp import web
+
 from faststream_sqs import Credentials, SQSBroker
 
 REGION = "us-east-1"

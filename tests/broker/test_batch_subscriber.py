@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
 import pytest
+
 from faststream_sqs import BatchItemFailed, RetryPolicy, SQSBatchMessage, SQSBroker
 
 if TYPE_CHECKING:

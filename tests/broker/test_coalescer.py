@@ -4,9 +4,10 @@ import asyncio
 from collections.abc import Sequence
 
 import pytest
-from faststream_sqs import Coalescer, CoalescerClosed
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from faststream_sqs import Coalescer, CoalescerClosed
 
 
 class Sink:

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
+
 from faststream_sqs import LeaseLost, SQSBroker, SQSMessage
 
 if TYPE_CHECKING:

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from faststream import AckPolicy, Context, Depends
 from faststream.exceptions import NackMessage, RejectMessage, StopConsume
-from faststream_sqs import RetryPolicy, SQSBroker, SQSMessage
 from pydantic import BaseModel
+
+from faststream_sqs import RetryPolicy, SQSBroker, SQSMessage
 
 if TYPE_CHECKING:
     from tests.broker.conftest import Queue, Wire

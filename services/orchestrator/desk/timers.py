@@ -69,4 +69,5 @@ class Timers:
                 message="The case had no outcome by its deadline.",
                 remedy="see where it rested with `switchyard case show`, or allow more time with deadline_ms",
             ),
+            keep_timers=True,
         )

@@ -62,11 +62,8 @@ async def test_the_routers_own_failure_closes_the_case_with_its_reason(desk: Des
         task=opened["event_id"], task_type="CaseOpened", code="unknown_event", message="no edge", field="type",
         remedy="deploy it", attempts=1,
     )  # fmt: skip
-    event = stamp(
-        derive(envelope_of(opened), failed, node_from="router", node_to="desk"),
-        occurred_at="2026-07-01T12:00:00Z",
-        trace={},
-    )
+    event = derive(envelope_of(opened), failed, node_from="router", node_to="desk")
+    event = stamp(event, occurred_at=opened["occurred_at"], trace={})
     closed = await desk.closing.close_case(receive(bus_body(event), node="desk"))
     assert closed["payload"] == {
         "outcome": "failed", "code": "unknown_event", "message": "no edge", "field": "type", "remedy": "deploy it",

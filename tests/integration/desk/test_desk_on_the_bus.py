@@ -129,6 +129,7 @@ async def test_a_submission_that_arrives_while_postgres_is_away_is_taken_when_it
     serve: Serve, infrastructure: Infrastructure, cloud: Cloud, tap: Tap, log_lines: LogLines
 ) -> None:
     await serve("desk")
+    await tap.next("desk", await submit(cloud, submission()))
     logged = []
 
     async def says(event: str) -> bool:

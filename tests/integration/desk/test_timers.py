@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
 from contracts.fields import Json
+from contracts.topology import BUS
+from faststream_sqs import SQSBroker
 from runtime.clock import moment
+from runtime.errors import Unavailable
+from runtime.publisher import BusPublisher
 from tests.integration.cloud import Tap
 from tests.integration.desk.conftest import DEADLINE, SOURCE, Desk, StartDesk, close_case, submission
 from tests.integration.infrastructure import Owner
@@ -68,6 +73,20 @@ async def test_a_crash_between_closing_and_stopping_the_timer_repeats_the_first_
     assert await desk.timers.tick() == 1
     assert await tap.seen("desk", opened["case_id"]) == [closed]
     assert await desk.timers.tick() == 0
+
+
+async def test_an_expired_case_whose_event_did_not_reach_the_bus_is_published_at_the_next_tick(
+    desk: Desk, tap: Tap, clock: ManualClock
+) -> None:
+    opened = await desk.submit()
+    clock.advance(LATE)
+    unplugged = BusPublisher(SQSBroker(logger=None).event_publisher(bus=BUS))
+    with pytest.raises(Unavailable, match="publish_failed"):
+        await replace(desk.timers, publisher=unplugged).tick()
+    assert await tap.seen("desk", opened["case_id"]) == []
+    assert await desk.timers.tick() == 1
+    [closed] = await tap.seen("desk", opened["case_id"])
+    assert closed["payload"]["outcome"] == "expired"
 
 
 async def test_a_crash_after_an_expiry_was_published_repeats_the_identical_event(

@@ -1,0 +1,102 @@
+"""A log line says which exceptions were raised and where; what they say stays out, for it may quote a payload."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from runtime.logs import MAX_CHAIN, MAX_FRAMES, without_text
+
+MARKER = "Zanzibar-4711"
+
+
+def caught(raising: Callable[[], None]) -> Exception:
+    with pytest.raises((ValueError, KeyError)) as error:
+        raising()
+    return error.value
+
+
+def fail() -> None:
+    raise ValueError(f"cannot read {MARKER}")
+
+
+def fail_because() -> None:
+    try:
+        fail()
+    except ValueError as error:
+        raise KeyError(MARKER) from error
+
+
+def fail_while_handling() -> None:
+    try:
+        fail()
+    except ValueError:
+        raise KeyError(MARKER)  # noqa: B904 - the implicit chain is what is tested
+
+
+def fail_deeply(depth: int = 50) -> None:
+    if depth == 0:
+        fail()
+    fail_deeply(depth - 1)
+
+
+def fail_in_a_long_chain(length: int = 20) -> None:
+    try:
+        fail() if length == 0 else fail_in_a_long_chain(length - 1)
+    except (ValueError, KeyError) as error:
+        raise KeyError(length) from error
+
+
+def written(exc_info: object) -> list[dict[str, Any]]:
+    """What a line says of an exception; the whole line is checked for the marker on the way."""
+    line = dict(without_text(None, "error", {"event": "task.defect", "exc_info": exc_info}))
+    assert MARKER not in json.dumps(line)
+    exception: list[dict[str, Any]] = line["exception"]
+    return exception
+
+
+def test_type_and_place_are_said_and_the_text_is_not() -> None:
+    [said] = written(caught(fail))
+    assert said["type"] == "ValueError"
+    assert said["at"][-1].endswith(" fail")
+    assert "test_logs.py:" in said["at"][-1]
+
+
+def test_causes_are_said_nearest_first_whether_declared_or_not() -> None:
+    for raising in (fail_because, fail_while_handling):
+        assert [each["type"] for each in written(caught(raising))] == ["KeyError", "ValueError"]
+
+
+def test_a_cause_that_was_suppressed_is_not_said() -> None:
+    error = caught(fail_while_handling)
+    error.__suppress_context__ = True
+    assert [each["type"] for each in written(error)] == ["KeyError"]
+
+
+def test_a_deep_stack_is_cut_to_its_inner_end_and_a_long_chain_to_its_outer() -> None:
+    [deep] = written(caught(fail_deeply))
+    assert len(deep["at"]) == MAX_FRAMES
+    assert deep["at"][-1].endswith(" fail")
+    assert len(written(caught(fail_in_a_long_chain))) == MAX_CHAIN
+
+
+def test_a_triple_is_understood_like_the_exception_itself() -> None:
+    error = caught(fail)
+    assert written((type(error), error, error.__traceback__)) == written(error)
+
+
+def test_true_means_the_exception_that_is_being_handled() -> None:
+    said = []
+    try:
+        fail()
+    except ValueError:
+        said = written(True)
+    assert [each["type"] for each in said] == ["ValueError"]
+
+
+def test_a_line_without_an_exception_stays_as_it_is() -> None:
+    assert without_text(None, "info", {"event": "task.done"}) == {"event": "task.done"}
+    assert without_text(None, "info", {"event": "task.done", "exc_info": None}) == {"event": "task.done"}

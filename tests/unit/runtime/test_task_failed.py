@@ -1,0 +1,52 @@
+"""The event that ends a command without a result fits its contract, whatever the error says."""
+
+from __future__ import annotations
+
+import json
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from contracts.envelope import Envelope
+from contracts.events.failures import TaskFailed
+from contracts.received import receive
+from runtime.consumer import task_failed
+from runtime.errors import Rejected, Retryable, TaskError
+from tests.integration.events import NODE, bus_body, command
+
+ASKED = Envelope.model_validate_json(json.dumps(command("0b7bd1f8-0000-4000-8000-000000000001")))
+STAMP = {"occurred_at": "2026-07-01T12:00:00Z", "trace": {}}
+storable = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=3_000)
+
+
+def payload_of(error: TaskError, *causes: str | None) -> TaskFailed:
+    """The payload as the router receives it."""
+    event = task_failed(ASKED, NODE, error, 2, causes=causes) | STAMP
+    payload = receive(bus_body(event), node="router").payload
+    assert isinstance(payload, TaskFailed)
+    return payload
+
+
+def test_it_names_the_task_and_carries_no_state() -> None:
+    failed = payload_of(Rejected("too_broad", "every row", "question", "name a period"))
+    assert (failed.task, failed.task_type, failed.attempts) == (ASKED.event_id, ASKED.type, 2)
+    assert (failed.code, failed.field, failed.remedy) == ("too_broad", "question", "name a period")
+    assert "state" not in task_failed(ASKED, NODE, Retryable("busy", ""), 1)
+
+
+def test_causes_that_are_not_known_are_left_out() -> None:
+    assert payload_of(Retryable("busy", ""), None, "throttled: too many", None).causes == ("throttled: too many",)
+
+
+@given(storable, st.none() | storable, st.none() | storable, st.none() | storable)
+def test_any_text_is_cut_to_what_the_contract_allows(
+    message: str, field: str | None, remedy: str | None, cause: str | None
+) -> None:
+    failed = payload_of(Retryable("busy", message, field, remedy), cause)
+    assert failed.message == message[:2_000]
+    assert failed.causes == ((cause[:2_000],) if cause else ())
+
+
+def test_the_same_failure_is_the_same_event() -> None:
+    error = Rejected("too_broad", "every row")
+    assert task_failed(ASKED, NODE, error, 1) == task_failed(ASKED, NODE, error, 1)
