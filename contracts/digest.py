@@ -7,8 +7,11 @@ from typing import Any
 
 from contracts.canonical import canonical
 
-NOT_CONTENT = frozenset({"digest", "occurred_at", "trace", "attachments"})
-"""Envelope fields outside the digest: itself, clock and transport facts, and the places of artefacts."""
+NOT_CONTENT = frozenset({"digest", "occurred_at", "trace", "attachments", "state_seal"})
+"""Envelope fields outside the digest: itself, clock and transport facts, the places of artefacts, and the state's seal.
+
+The seal covers the digest and proves itself. Were it content, one cause would have two digests while keys are rotated.
+"""
 
 
 def digest_of(event: dict[str, Any]) -> str:

@@ -1,7 +1,5 @@
 """A FastStream broker for Amazon SQS and EventBridge."""
 
-from faststream._internal.testing.app import TestApp
-
 from .annotations import SQSBatchMessage, SQSMessage
 from .broker import SQSBroker
 from .coalescer import Coalescer, CoalescerClosed
@@ -47,5 +45,4 @@ __all__ = (
     "SQSRoutePublisher",
     "SQSRouter",
     "SettleFailed",
-    "TestApp",
 )

@@ -13,7 +13,6 @@ from .message import SQSMessage as _SQSMessage
 __all__ = ("ContextRepo", "Logger", "NoCast", "SQSBatchMessage", "SQSBroker", "SQSMessage")
 
 
-
 class _Direct(Context):
     """A context value that is read in the event loop: FastDepends takes a plain one to a worker thread and back."""
 

@@ -16,7 +16,6 @@ from .intake import Intake
 from .parser import SQSBatchParser
 from .specification import SQSSubscriberSpecification
 from .subscriber import QueueSubscriber
-from .verdict import RELEASE, carry_out
 
 
 class SQSBatchSubscriber(QueueSubscriber):
@@ -43,7 +42,7 @@ class SQSBatchSubscriber(QueueSubscriber):
             await self._gather(intake, batch)
         except asyncio.CancelledError:
             # The poll in flight sees to its own messages; those gathered before are ours.
-            self._stopping = asyncio.ensure_future(carry_out(RELEASE, batch, self._tell))
+            intake.release(batch)
             raise
         except (BotoCoreError, ClientError) as error:
             if not batch:

@@ -66,7 +66,7 @@ class Connection:
             }
         self._stack: AsyncExitStack | None = None
         self._clients: dict[str, Any] = {}
-        self._queue_urls: dict[str, str] = {}
+        self._queue_urls: dict[str, asyncio.Task[str]] = {}
         self._buses: set[str] = set()
 
     @property
@@ -99,19 +99,21 @@ class Connection:
             # resent here entry by entry; botocore's one retry is for what is asked once, such as the URL of a queue.
             polling = _config(_POLLING_CONNECTIONS, attempts=1, read_timeout=20 + self._read_timeout)
             sending = _config(_SENDING_CONNECTIONS, attempts=2, read_timeout=self._read_timeout)
+            clients: dict[str, Any] = {}
             for name, service, config in (
                 ("polling", "sqs", polling),
                 ("sending", "sqs", sending),
                 ("events", "events", sending),
             ):
                 client = session.create_client(service, config=config, **self._options)
-                self._clients[name] = await stack.enter_async_context(client)
+                clients[name] = await stack.enter_async_context(client)
+            self._clients = clients
             self._stack = stack.pop_all()
 
     async def close(self) -> None:
         """Close the clients."""
         stack, self._stack = self._stack, None
-        self._clients.clear()
+        self._clients = {}
         self._queue_urls.clear()
         self._buses.clear()
         if stack is not None:
@@ -126,17 +128,23 @@ class Connection:
         """
         if queue.endswith(".fifo"):
             raise FifoNotSupported(queue)
-        if queue not in self._queue_urls:
-            *_, account, name = queue.rsplit("/", 2) if "://" in queue else ("", queue)
-            owner = {"QueueOwnerAWSAccountId": account} if account else {}
-            try:
-                response = await self.sending.get_queue_url(QueueName=name, **owner)
-            except ClientError as error:
-                if error.response["Error"]["Code"] in _NO_QUEUE:
-                    raise QueueMissing([queue]) from error
-                raise
-            self._queue_urls[queue] = response["QueueUrl"]
-        return self._queue_urls[queue]
+        lookup = self._queue_urls.get(queue)
+        if lookup is None or (lookup.done() and (lookup.cancelled() or lookup.exception())):
+            # One lookup for all who ask meanwhile: a burst of publishes must stay one batch.
+            lookup = self._queue_urls[queue] = asyncio.ensure_future(self._look_up(queue))
+        return await asyncio.shield(lookup)
+
+    async def _look_up(self, queue: str) -> str:
+        *_, account, name = queue.rsplit("/", 2) if "://" in queue else ("", queue)
+        owner = {"QueueOwnerAWSAccountId": account} if account else {}
+        try:
+            response = await self.sending.get_queue_url(QueueName=name, **owner)
+        except ClientError as error:
+            if error.response["Error"]["Code"] in _NO_QUEUE:
+                raise QueueMissing([queue]) from error
+            raise
+        url: str = response["QueueUrl"]
+        return url
 
     async def require_queues(self, queues: Iterable[str], declare: Declare) -> None:
         """Make sure that all `queues` exist; with `declare="create"` create those that do not.
@@ -154,8 +162,8 @@ class Connection:
         if missing and declare == "verify":
             raise QueueMissing(missing)
         for queue in missing:
-            response = await self.sending.create_queue(QueueName=queue)
-            self._queue_urls[queue] = response["QueueUrl"]
+            await self.sending.create_queue(QueueName=queue)
+            await self.queue_url(queue)
 
     async def require_buses(self, buses: Iterable[str], declare: Declare) -> None:
         """Make sure that all event buses exist; with `declare="create"` create those that do not.

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 from typing import Any, Protocol
 
@@ -60,7 +60,7 @@ class Intake:
         self._detail_types = detail_types
         self._sources = sources
         self._log = log
-        self._refusals: set[asyncio.Task[None]] = set()
+        self._settling: set[asyncio.Task[None]] = set()
         self._settlement = Settlement(
             connection.sending,
             queue=queue,
@@ -73,7 +73,7 @@ class Intake:
             connection.polling,
             url=url,
             visibility=math.ceil(visibility_timeout),
-            release=self._release,
+            release=self._release_raw,
         )
 
     async def receive(self, limit: int, wait: int) -> list[SQSDelivery]:
@@ -88,7 +88,7 @@ class Intake:
             delivery = self._deliver(raw)
             self._keeper.hold(delivery)
             if complaint := self._complaint(delivery):
-                self._refuse(delivery, complaint)
+                self._settle([delivery], Verdict(AckStatus.REJECTED, reason=complaint))
             else:
                 accepted.append(delivery)
         return accepted
@@ -97,11 +97,15 @@ class Intake:
         """Hold the lease of this delivery no longer."""
         self._keeper.drop(delivery)
 
+    def release(self, deliveries: Sequence[SQSDelivery]) -> None:
+        """Make deliveries visible again, in the background."""
+        self._settle(deliveries, RELEASE)
+
     async def close(self) -> None:
         """Wait for what is under way: polls that were left alone, refusals, settlements."""
         await self._receiver.close()
-        if self._refusals:
-            await asyncio.wait(self._refusals)
+        if self._settling:
+            await asyncio.wait(self._settling)
         await self._keeper.close()
         await self._settlement.close()
 
@@ -114,14 +118,13 @@ class Intake:
             release_lease=self._keeper.drop,
         )
 
-    async def _release(self, messages: list[RawMessage]) -> None:
+    async def _release_raw(self, messages: list[RawMessage]) -> None:
         await carry_out(RELEASE, [self._deliver(raw) for raw in messages], self._log)
 
-    def _refuse(self, delivery: SQSDelivery, complaint: str) -> None:
-        verdict = Verdict(AckStatus.REJECTED, reason=complaint)
-        refusal = asyncio.ensure_future(carry_out(verdict, [delivery], self._log))
-        self._refusals.add(refusal)
-        refusal.add_done_callback(self._refusals.discard)
+    def _settle(self, deliveries: Sequence[SQSDelivery], verdict: Verdict) -> None:
+        task = asyncio.ensure_future(carry_out(verdict, deliveries, self._log))
+        self._settling.add(task)
+        task.add_done_callback(self._settling.discard)
 
     def _complaint(self, delivery: SQSDelivery) -> str | None:
         """Why this subscriber does not take the message; None if it does."""

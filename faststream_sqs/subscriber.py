@@ -167,7 +167,7 @@ class QueueSubscriber(TasksMixin):
 
     def _new_gate(self) -> Gate:
         # A wait time of nothing, for short polls, would call every slow answer unhealthy.
-        patience = 2.0 * max(self.config.wait_time, 1)
+        patience = 2.0 * max(self.config.wait_time, 1) + self.config.max_wait
         return Gate(self.config.concurrency, patience=patience, clock=time.monotonic)
 
     async def _poll(self) -> None:

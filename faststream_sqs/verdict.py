@@ -6,8 +6,10 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from botocore.exceptions import BotoCoreError, ClientError
 from faststream.exceptions import (
     AckMessage,
+    FastStreamException,
     HandlerException,
     NackMessage,
     RejectMessage,
@@ -18,7 +20,7 @@ from faststream.message import AckStatus
 from faststream.middlewares import AckPolicy
 
 from .delivery import SQSDelivery
-from .errors import BatchItemFailed, LeaseLost, RequestFailed
+from .errors import BatchItemFailed, LeaseLost
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,5 +133,5 @@ async def _carry_out(
             await delivery.ack()
         else:
             await delivery.reject(verdict.reason)
-    except (LeaseLost, RequestFailed) as error:
+    except (FastStreamException, BotoCoreError, ClientError) as error:
         log(logging.ERROR, f"message {delivery.message_id} could not be settled and will return: {error}", None)

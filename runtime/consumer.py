@@ -12,7 +12,7 @@ from contracts.envelope import Envelope, to_detail
 from contracts.errors import InvalidEvent, Refusal
 from contracts.events.failures import TaskFailed
 from contracts.fields import Contract, Json
-from contracts.received import Received, read_envelope, receive
+from contracts.received import Received, addressed, catalogued, read_envelope, receive
 from faststream_sqs import LeaseLost as MessageLost
 from faststream_sqs import SQSMessage
 from runtime import telemetry
@@ -77,6 +77,14 @@ class Consumer:
         """Keep the bytes for a person; the case, if there is one, goes on."""
         await self._quarantine.keep(message.raw_body, refusal)
 
+    def check(self, envelope: Envelope) -> None:
+        """Raise `InvalidEvent` (forged) for an event that nobody may send to this node."""
+        try:
+            addressed(envelope, catalogued(envelope), self.node)
+        except InvalidEvent as refusal:
+            if refusal.refusal is not Refusal.UNKNOWN:
+                raise
+
     async def give_up(self, command: Envelope) -> None:
         """End a dead letter: publish its stored outcome again or, if it has none, make `TaskFailed` its outcome.
 
@@ -127,6 +135,7 @@ class Consumer:
             await self._inbox.release(claim)
             raise
         if outcome is None:
+            working = False
             await message.nack()
             return
         stored = await self._complete(claim, outcome)
@@ -245,4 +254,6 @@ def task_failed(
         attempts=attempts,
         causes=beneath,
     )
-    return derive(command, payload, node_from=node, model_call=error.model_call)
+    # The seal goes back without the state: it proves that this node was asked this task.
+    seal = command.state_seal if command.node_to == node else None
+    return derive(command, payload, node_from=node, state_seal=seal, model_call=error.model_call)

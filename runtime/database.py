@@ -23,6 +23,10 @@ _OUT_OF_REACH = (
     asyncpg.TooManyConnectionsError,
 )
 
+# Connection, authorization, resources, operator intervention, read only after a failover, deadlock and serialization:
+# https://www.postgresql.org/docs/current/errcodes-appendix.html
+_NOT_THE_STATEMENTS_FAULT = ("08", "28", "53", "57P", "25006", "40")
+
 
 async def connect_pool(url: str, *, schema: str, size: int = 4, statement_timeout_s: float = 20.0) -> Pool:
     """A small pool whose sessions see only `schema`.
@@ -49,3 +53,7 @@ def reaching(what: str) -> Iterator[None]:
         yield
     except _OUT_OF_REACH as error:
         raise Unavailable("database_unreachable", f"{what} is unreachable ({type(error).__name__})") from error
+    except asyncpg.PostgresError as error:
+        if str(error.sqlstate).startswith(_NOT_THE_STATEMENTS_FAULT):
+            raise Unavailable("database_unreachable", f"{what} cannot serve ({type(error).__name__})") from error
+        raise

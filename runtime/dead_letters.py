@@ -36,7 +36,7 @@ class Wait:
 
 @dataclass(frozen=True)
 class Redrive:
-    """No worker ever started it: back to the queue."""
+    """It never failed: back to the queue. It is here because something was away for long."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ def decide(progress: Progress | None, redrives: int) -> Decision:
         return Republish()
     if progress is not None and progress.leased_for > 0:
         return Wait(progress.leased_for)
-    if progress is None and redrives < MAX_REDRIVES:
+    if (progress is None or progress.failures == 0) and redrives < MAX_REDRIVES:
         return Redrive()
     return Fail()
 
@@ -85,6 +85,7 @@ class DeadLetters:
     async def _take(self, message: SQSMessage) -> None:
         try:
             envelope, _ = read_envelope(message.raw_body)
+            self._consumer.check(envelope)
             with about(envelope):
                 await self._settle(message, envelope)
         except InvalidEvent as refusal:

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Protocol
 
+import asyncpg
 import structlog
 
 from faststream_sqs import SQSMessage
@@ -16,6 +17,8 @@ from runtime.errors import LeaseLost, Unavailable
 
 log = structlog.get_logger(__name__)
 PROBE_S = 0.5
+LONGEST_WAIT_S = 120.0
+"""With 100 receives before the dead-letter queue, an outage of three hours uses up no message."""
 
 
 class Pausable(Protocol):
@@ -68,13 +71,20 @@ class DatabaseGate:
                 with reaching("the database"):
                     await self._pool.fetchval("select 1", timeout=2)
                 break
-            except Unavailable:
+            except (Unavailable, asyncpg.PostgresError) as error:
+                # Whatever it answers but an answer, it is not back yet: a probe that gave up would pause us for ever.
+                log.debug("database.still_away", error=type(error).__name__)
                 # Jittered, so that a fleet does not knock at the same moment.
                 await asyncio.sleep(PROBE_S * (0.5 + random.random()))  # noqa: S311
         log.info("database.back")
         self._probe = None
         for subscriber in self._subscribers:
             subscriber.resume()
+
+
+def _patience(receives: int) -> float:
+    """Seconds to leave a message alone: an outage must not use up its receives, nor a fleet march in step."""
+    return min(LONGEST_WAIT_S, float(2 ** min(receives, 10))) * (0.5 + 0.5 * random.random())  # noqa: S311
 
 
 @asynccontextmanager
@@ -86,7 +96,7 @@ async def deferring(message: SQSMessage, gate: DatabaseGate | None) -> AsyncIter
         if gate is not None and error.code == "database_unreachable":
             gate.shut()
         log.warning("message.deferred", code=error.code, reason=error.message)
-        await message.nack(delay=1.0 + 2.0 * random.random())  # noqa: S311 - spreads a fleet's retries
+        await message.nack(delay=_patience(message.receive_count))
     except LeaseLost as error:
         log.warning("message.deferred", code=error.code, reason=error.message)
         await message.nack(delay=0)

@@ -157,16 +157,16 @@ class Inbox:
                 [claim.token for claim, _ in items],
                 [outputs for _, outputs in items],
             )
-        won = {str(row["event_id"]) for row in rows}
-        return [claim.event_id in won for claim, _ in items]
+        won = {(str(row["event_id"]), row["token"]) for row in rows}
+        return [(claim.event_id, claim.token) in won for claim, _ in items]
 
     async def _renew(self, claims: list[Granted]) -> list[bool | BaseException]:
         with reaching("the work database"):
             rows = await self._pool.fetch(
                 _SQL["renew"], [claim.event_id for claim in claims], [claim.token for claim in claims], self._lease_s
             )
-        held = {str(row["event_id"]) for row in rows}
-        return [claim.event_id in held for claim in claims]
+        held = {(str(row["event_id"]), row["token"]) for row in rows}
+        return [(claim.event_id, claim.token) in held for claim in claims]
 
 
 def _verdict(row: Any, command: Envelope) -> Claim:

@@ -41,7 +41,7 @@ update inbox i
 set outputs = held.outputs, completed_at = clock_timestamp()
 from held
 where i.event_id = held.event_id
-returning i.event_id
+returning i.event_id, i.token
 
 -- name: outputs_of
 select event_id, outputs from inbox where event_id = any($1::uuid[])
@@ -59,17 +59,18 @@ update inbox i
 set lease_until = clock_timestamp() + make_interval(secs => $3)
 from held
 where i.event_id = held.event_id
-returning i.event_id
+returning i.event_id, i.token
 
 -- name: fail
+-- The token goes up: a renewal that is still under way must not bring the lease back.
 update inbox
-set failures = failures + 1, last_error = $3, lease_until = clock_timestamp()
+set failures = failures + 1, last_error = $3, lease_until = clock_timestamp(), token = token + 1
 where event_id = $1 and token = $2 and outputs is null
 returning failures
 
 -- name: release
 update inbox
-set claims = claims - 1, lease_until = clock_timestamp()
+set claims = claims - 1, lease_until = clock_timestamp(), token = token + 1
 where event_id = $1 and token = $2 and outputs is null
 
 -- name: peek

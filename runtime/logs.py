@@ -68,7 +68,7 @@ def without_text(_logger: object, _method: str, line: EventDict) -> EventDict:
         error = sys.exc_info()
     if isinstance(error, tuple):
         error = error[1]
-    chain = []
+    chain: list[dict[str, object]] = []
     while isinstance(error, BaseException) and len(chain) < MAX_CHAIN:
         at = [
             f"{frame.f_code.co_filename}:{number} {frame.f_code.co_name}"

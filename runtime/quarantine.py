@@ -8,7 +8,9 @@ from typing import Protocol
 
 import structlog
 
+from contracts.catalogue import UPSTREAM_PREFIX
 from contracts.errors import InvalidEvent
+from contracts.received import read_bus_event
 from runtime.clock import Clock, timestamp
 from runtime.objects import ObjectStore
 
@@ -42,7 +44,7 @@ class ObjectQuarantine:
             "field": refusal.field,
             "remedy": refusal.remedy,
             "sha256": sha256,
-            "raw": raw,
+            "raw": None if _from_upstream(raw) else raw,
         }
         uri = await self._objects.put(
             f"quarantine/{self._node}/{sha256}.json", json.dumps(record).encode(), content_type="application/json"
@@ -56,3 +58,12 @@ class ObjectQuarantine:
             remedy=refusal.remedy,
             uri=uri,
         )
+
+
+def _from_upstream(raw: str) -> bool:
+    """Whether it may be an upstream's payload: that is personal data in the clear, and the upstream still has it."""
+    try:
+        source, _, _ = read_bus_event(raw)
+    except InvalidEvent:
+        return UPSTREAM_PREFIX in raw
+    return source.startswith(UPSTREAM_PREFIX)

@@ -25,7 +25,9 @@ class CaseSubmitted(Strict):
     user_id: Identifier = Field(description="Who asks. Personal: replaced by a pseudonym at intake.")
     question: Question = Field(description="Personal: sealed at intake under the key of the user.")
     agent: Name | None = Field(default=None, description="The specialist, if upstream knows; else triage chooses.")
-    role: Identifier | None = Field(default=None, description="Warehouse role to query with, as the asking user.")
+    role: Annotated[Identifier, Field(max_length=100)] | None = Field(
+        default=None, description="Warehouse role to query with, as the asking user."
+    )
     deadline_ms: Annotated[Milliseconds, Field(ge=1_000, le=86_400_000)] | None = Field(
         default=None, description="How long the case may take; the desk's default if absent."
     )

@@ -6,7 +6,6 @@ import structlog
 
 from contracts.catalogue import DESK, ROUTER
 from contracts.derive import stamp
-from contracts.envelope import Envelope
 from contracts.errors import InvalidEvent, Refusal
 from contracts.fields import Json
 from contracts.received import read_bus_event, read_envelope, receive
@@ -32,7 +31,10 @@ _ENDS_THE_CASE = frozenset({Refusal.UNKNOWN, Refusal.INVALID, Refusal.TOO_LARGE}
 async def route_event(
     message: SQSMessage, *, seal: StateSeal, publisher: Publisher, quarantine: Quarantine, clock: Clock
 ) -> None:
-    """Publish what follows from an event. A redelivery publishes the same events again, and downstream drops them."""
+    """Publish what follows from an event. A redelivery publishes the same events again, and downstream drops them.
+
+    The router's dead letters come here, too: routing again is all there is to try, and it says best why it fails.
+    """
     async with deferring(message, None):
         try:
             received = receive(message.raw_body, node=ROUTER)
@@ -41,24 +43,25 @@ async def route_event(
                 await publisher.publish(events)
                 log.info("event.routed", to=[event["node_to"] for event in events])
         except InvalidEvent as refusal:
-            if refusal.refusal in _ENDS_THE_CASE:
-                envelope, _ = read_envelope(message.raw_body)
-                await publisher.publish([_router_failed(envelope, refusal, clock)])
-            else:
+            ending = _ending(message, refusal, seal)
+            if ending is None:
                 await quarantine.keep(message.raw_body, refusal)
+            else:
+                await publisher.publish([_stamped(ending, clock)])
 
 
-async def end_unroutable(message: SQSMessage, *, publisher: Publisher, quarantine: Quarantine, clock: Clock) -> None:
-    """The router's dead letters: the case goes to close, never back to the router."""
-    async with deferring(message, None):
+def _ending(message: SQSMessage, refusal: InvalidEvent, seal: StateSeal) -> Json | None:
+    """`TaskFailed` to close, if the event is authentic and cannot be routed; None if it cannot be trusted."""
+    if refusal.refusal not in _ENDS_THE_CASE:
+        return None
+    envelope, _ = read_envelope(message.raw_body)
+    if envelope.node_from != DESK:
         try:
-            envelope, _ = read_envelope(message.raw_body)
-        except InvalidEvent as refusal:
-            await quarantine.keep(message.raw_body, refusal)
-            return
-        log.error("dead_letter.decided", decision="fail", alarm="dead_letter", case_id=envelope.case_id)
-        problem = InvalidEvent(Refusal.UNKNOWN, "the router could not handle the event", remedy="see the router's log")
-        await publisher.publish([_router_failed(envelope, problem, clock)])
+            seal.verify(envelope)
+        except InvalidEvent:
+            return None
+    error = Rejected(f"{refusal.refusal}_event", refusal.message, refusal.field, refusal.remedy)
+    return task_failed(envelope, ROUTER, error, 1)
 
 
 async def keep_desk(
@@ -84,26 +87,40 @@ async def keep_desk(
             with about(received.envelope), telemetry.handling(DESK, received.envelope):
                 closed = await closing.close_case(received)
                 await publisher.publish([closed])
+                await closing.forget(received.envelope.case_id)
                 log.info("case.closed", outcome=closed["payload"]["outcome"])
         except InvalidEvent as refusal:
             # Only the router speaks to close; what it says is either well formed or not the router's.
             await quarantine.keep(message.raw_body, refusal)
 
 
-async def redrive_desk(message: SQSMessage, *, redrive: Redriver, quarantine: Quarantine, gate: DatabaseGate) -> None:
-    """The desk's dead letters: tried again, and then kept for a person; the case's deadline still ends it."""
+async def redrive_desk(
+    message: SQSMessage,
+    *,
+    redrive: Redriver,
+    intake: Intake,
+    publisher: Publisher,
+    quarantine: Quarantine,
+    gate: DatabaseGate,
+) -> None:
+    """The desk's dead letters: tried again a few times; then a submission is rejected, an ending kept for a person.
+
+    A case whose ending could not be handled is ended by its deadline.
+    """
     async with deferring(message, gate):
         redrives = int(message.headers.get(REDRIVES, "0"))
         if redrives < MAX_REDRIVES:
             await redrive(message.raw_body, redrives=redrives + 1)
             return
         problem = InvalidEvent(Refusal.INVALID, "the desk could not handle it", remedy="see the desk's log")
+        try:
+            source, detail_type, detail = read_bus_event(message.raw_body)
+            if detail_type == "CaseSubmitted":
+                await publisher.publish([await intake.reject(source, detail, problem, code="not_handled")])
+                return
+        except InvalidEvent as unreadable:
+            problem = unreadable
         await quarantine.keep(message.raw_body, problem)
-
-
-def _router_failed(envelope: Envelope, refusal: InvalidEvent, clock: Clock) -> Json:
-    error = Rejected(f"{refusal.refusal}_event", refusal.message, refusal.field, refusal.remedy)
-    return _stamped(task_failed(envelope, ROUTER, error, 1), clock)
 
 
 def _stamped(event: Json, clock: Clock) -> Json:

@@ -15,7 +15,7 @@ from services.orchestrator.desk.closing import Closing
 from services.orchestrator.desk.intake import Intake
 from services.orchestrator.desk.store import DeskStore
 from services.orchestrator.desk.timers import Timers
-from services.orchestrator.handlers import end_unroutable, keep_desk, redrive_desk, route_event
+from services.orchestrator.handlers import keep_desk, redrive_desk, route_event
 from services.orchestrator.seal import StateSeal
 from services.orchestrator.settings import DeskSettings, RouterSettings
 
@@ -26,10 +26,8 @@ async def run_router() -> None:
     async with Process(ROUTER, settings) as process:
         quarantine = await process.quarantine(await process.objects(settings.objects_bucket))
         publisher, clock, seal = process.publisher, process.clock, StateSeal(settings.keys())
-        process.subscribe(
-            partial(route_event, seal=seal, publisher=publisher, quarantine=quarantine, clock=clock),
-            dead_letters=partial(end_unroutable, publisher=publisher, quarantine=quarantine, clock=clock),
-        )
+        routed = partial(route_event, seal=seal, publisher=publisher, quarantine=quarantine, clock=clock)
+        process.subscribe(routed, dead_letters=routed)
         await process.run()
 
 
@@ -66,7 +64,14 @@ async def run_desk() -> None:
                 gate=gate,
             ),
             gate=gate,
-            dead_letters=partial(redrive_desk, redrive=process.redrive, quarantine=quarantine, gate=gate),
+            dead_letters=partial(
+                redrive_desk,
+                redrive=process.redrive,
+                intake=intake,
+                publisher=process.publisher,
+                quarantine=quarantine,
+                gate=gate,
+            ),
         )
         timers = Timers(store, closing, process.publisher, process.clock)
         process.alongside(partial(timers.run, gate))

@@ -52,6 +52,8 @@ def route(event: Received[Contract], seal: StateSeal, playbooks: Mapping[str, Pl
     if edge is None:
         raise InvalidEvent(Refusal.UNKNOWN, f"{playbook.version} has no edge for {event.envelope.type}", field="type")
     if isinstance(event.payload, TaskFailed):
+        if event.payload.task != seal.verify(event.envelope):
+            raise InvalidEvent(Refusal.FORGED, "a failure of another task than the sealed one", field="payload.task")
         return [_close(event, edge.end or Ending("failed"), {})]
     state = _remember(event, _state_of(event, seal))
     if edge.end is not None:
@@ -63,7 +65,8 @@ def _state_of(event: Received[Contract], seal: StateSeal) -> CaseState | None:
     """The state the case is in; None when it has just opened."""
     if isinstance(event.payload, CaseOpened):
         return None
-    sealed = seal.verify(event.envelope, event.raw.get("state"))
+    seal.verify(event.envelope)
+    sealed = seal.state_of(event.envelope, event.raw.get("state"))
     try:
         state = CaseState.model_validate_json(json.dumps(sealed))
     except ValidationError as error:
@@ -105,17 +108,17 @@ def _command(event: Received[Contract], step: Step, state: CaseState, seal: Stat
     except ValidationError as error:
         field, message = first_problem(error)
         raise InvalidEvent(Refusal.INVALID, f"{step.name} cannot be asked: {message}", field=field) from None
-    return derive(
+    sent = derive(
         event.envelope,
         command,
         node_from=ROUTER,
         node_to=node,
         state=handed,
-        state_seal=seal.seal(event.envelope.case_id, event.envelope.seq + 1, handed),
         attachments=_places(event, state.artefacts),
         time_limit_ms=step.seconds * 1_000,
         budget=Budget(attempts=step.attempts, tokens=event.envelope.budget.tokens),
     )
+    return sent | {"state_seal": seal.seal(sent)}
 
 
 def _close(event: Received[Contract], ending: Ending, artefacts: Mapping[str, JsonValue]) -> Json:

@@ -1,24 +1,32 @@
-"""The seal on the case state: only the router writes state, and it knows its own hand."""
+"""The seal on what the router hands out: only the router writes state, and it knows its own hand.
+
+The seal travels with a command and comes back with the answer. It binds the answer to that one task: to its state, to
+the node that was asked, to the command's digest, and to the facts of the case that the next command will inherit. So an
+agent can neither alter the state or the facts (whose rows may be read, under whose key, in which playbook), nor answer
+another's task, nor answer its own twice.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import hmac
 from collections.abc import Mapping
+from typing import Any
 
 from contracts.canonical import canonical
-from contracts.envelope import Envelope
+from contracts.envelope import Envelope, event_id_for
 from contracts.errors import InvalidEvent, Refusal
 from contracts.fields import Json
 
 MIN_KEY_BYTES = 32
+_PARTS = 5
 
 
 class StateSeal:
-    """HMAC-SHA-256 over case, seq and state, as `key_id.seq.mac`.
+    """HMAC-SHA-256, as `key_id.seq.task.state_sha256.mac`.
 
     The first key signs, every key verifies: to rotate, put the new one first and drop the old one when the last case
-    on it has closed. Raises `ValueError` for a key under 32 bytes.
+    on it has closed. Raises `ValueError` without a key, or for one under 32 bytes.
     """
 
     def __init__(self, keys: Mapping[str, bytes]) -> None:
@@ -30,29 +38,71 @@ class StateSeal:
         self._keys = dict(keys)
         self._signing = next(iter(self._keys))
 
-    def seal(self, case_id: str, seq: int, state: Json) -> str:
-        """The seal of a state that is handed out in an event of this `seq`."""
-        return f"{self._signing}.{seq}.{self._mac(self._signing, case_id, seq, state)}"
+    def seal(self, command: Json) -> str:
+        """The seal of a command that is complete but for its seal."""
+        state = _sha256(command["state"])
+        content = {
+            "case_id": command["case_id"],
+            "seq": command["seq"],
+            "task": command["event_id"],
+            "node": command["node_to"],
+            "command": command["digest"],
+            "state": state,
+            "facts": {name: command.get(name) for name in _FACTS},
+        }
+        mac = self._mac(self._signing, content)
+        return f"{self._signing}.{command['seq']}.{command['event_id']}.{state}.{mac}"
 
-    def verify(self, envelope: Envelope, state: Json | None) -> Json:
-        """The state that an agent returned. Raises `InvalidEvent` (forged) if it is not the one handed to it."""
-        key_id, _, rest = (envelope.state_seal or "").partition(".")
-        seq_text, _, mac = rest.partition(".")
-        if state is None or key_id not in self._keys or not seq_text.isdecimal():
-            raise _refused("the event carries no state under a seal of this router")
-        seq = int(seq_text)
-        if not hmac.compare_digest(mac.encode(), self._mac(key_id, envelope.case_id, seq, state).encode()):
-            raise _refused("the state was altered, or belongs to another case")
-        if seq + 1 != envelope.seq:
-            raise _refused("the state belongs to another step of the case")
+    def verify(self, answer: Envelope) -> str:
+        """The id of the task that `answer` answers. Raises `InvalidEvent` (forged) unless it is the one that was asked.
+
+        Needs no state, so that a failure, which carries none, is verified alike.
+        """
+        parts = (answer.state_seal or "").split(".")
+        if len(parts) != _PARTS or parts[0] not in self._keys or not parts[1].isdecimal():
+            raise _refused("the event carries no seal of this router")
+        key_id, seq, task, state, mac = parts
+        content = {
+            "case_id": answer.case_id,
+            "seq": int(seq),
+            "task": task,
+            "node": answer.node_from,
+            "command": answer.parents[0] if len(answer.parents) == 1 else None,
+            "state": state,
+            "facts": {name: _plain(getattr(answer, name)) for name in _FACTS},
+        }
+        if not hmac.compare_digest(mac.encode(), self._mac(key_id, content).encode()):
+            raise _refused("the seal does not fit: the case's facts were altered, or it is another's task or case")
+        if answer.seq != int(seq) + 1 or (answer.ordinal, answer.siblings) != (0, 1):
+            raise _refused("the answer is not in the task's place", field="seq")
+        if answer.event_id != event_id_for(task, answer.node_from, answer.type):
+            raise _refused("the answer's id does not follow from the task", field="event_id")
+        return task
+
+    def state_of(self, answer: Envelope, state: Json | None) -> Json:
+        """The state that came back with a verified answer. Raises `InvalidEvent` (forged) if it was altered."""
+        sealed = (answer.state_seal or "").split(".")[3]
+        if state is None or not hmac.compare_digest(sealed.encode(), _sha256(state).encode()):
+            raise _refused("the state was altered", field="state")
         return state
 
-    def _mac(self, key_id: str, case_id: str, seq: int, state: Json) -> str:
-        content = canonical({"case_id": case_id, "seq": seq, "state": state})
-        return hmac.new(self._keys[key_id], content, hashlib.sha256).hexdigest()
+    def _mac(self, key_id: str, content: Json) -> str:
+        return hmac.new(self._keys[key_id], canonical(content), hashlib.sha256).hexdigest()
 
 
-def _refused(message: str) -> InvalidEvent:
+_FACTS = ("tenant", "session_id", "opened_on", "graph_version", "case_deadline", "principal", "budget", "replay")
+"""What the next command inherits from the answer."""
+
+
+def _plain(value: Any) -> Any:
+    return value.model_dump(mode="json", exclude_none=True) if hasattr(value, "model_dump") else value
+
+
+def _sha256(state: Json) -> str:
+    return hashlib.sha256(canonical(state)).hexdigest()
+
+
+def _refused(message: str, *, field: str = "state_seal") -> InvalidEvent:
     return InvalidEvent(
-        Refusal.FORGED, message, field="state_seal", remedy="return state and state_seal untouched, as received"
+        Refusal.FORGED, message, field=field, remedy="return what came with the command untouched, as received"
     )

@@ -26,6 +26,8 @@ from faststream_sqs import Credentials, SQSBroker
 
 REGION = "us-east-1"
 CREDENTIALS = Credentials("test", "test")
+# Shared, because loading the service models costs more than most tests.
+SESSION = get_session()
 PLAIN = {"region_name": REGION, "aws_access_key_id": "test", "aws_secret_access_key": "test"}
 
 
@@ -69,14 +71,14 @@ def endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 @pytest.fixture
 async def sqs(endpoint: str) -> AsyncIterator[Any]:
     """A plain SQS client, to look at what the broker did."""
-    async with get_session().create_client("sqs", endpoint_url=endpoint, **PLAIN) as client:
+    async with SESSION.create_client("sqs", endpoint_url=endpoint, **PLAIN) as client:
         yield client
 
 
 @pytest.fixture
 async def events(endpoint: str) -> AsyncIterator[Any]:
     """A plain EventBridge client."""
-    async with get_session().create_client("events", endpoint_url=endpoint, **PLAIN) as client:
+    async with SESSION.create_client("events", endpoint_url=endpoint, **PLAIN) as client:
         yield client
 
 
@@ -158,7 +160,8 @@ async def make_broker(endpoint: str) -> AsyncIterator[Callable[..., SQSBroker]]:
     async with AsyncExitStack() as stack:
 
         def make(**options: Any) -> SQSBroker:
-            settings = {"endpoint_url": endpoint, "credentials": CREDENTIALS, "logger": None, "drain_timeout": 5.0}
+            settings: dict[str, Any] = {"endpoint_url": endpoint, "credentials": CREDENTIALS, "session": SESSION}
+            settings |= {"logger": None, "drain_timeout": 5.0}
             broker = SQSBroker(REGION, **{**settings, **options})
             stack.push_async_callback(broker.stop)
             return broker

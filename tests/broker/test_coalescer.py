@@ -17,12 +17,14 @@ class Sink:
         batches: what was flushed, in order.
         in_flight: how many batches are under way.
         most_in_flight: the most that were under way at once.
+        second: set when the second batch has left.
     """
 
     def __init__(self, *, held: bool = False) -> None:
         self.batches: list[list[int]] = []
         self.in_flight = 0
         self.most_in_flight = 0
+        self.second = asyncio.Event()
         self._gates: list[asyncio.Event] = []
         self._held = held
 
@@ -32,6 +34,8 @@ class Sink:
         self.most_in_flight = max(self.most_in_flight, self.in_flight)
         gate = asyncio.Event()
         self._gates.append(gate)
+        if len(self._gates) == 2:
+            self.second.set()
         if not self._held:
             gate.set()
         try:
@@ -99,9 +103,7 @@ async def test_a_batch_that_hangs_holds_up_others_only_for_a_while() -> None:
     overdue = coalescer.put(1)
     await _turn()
     assert sink.batches == [[0]]
-    async with asyncio.timeout(2):
-        while len(sink.batches) < 2:
-            await asyncio.sleep(0.001)
+    await asyncio.wait_for(sink.second.wait(), 2)
     sink.land(1)
     assert await overdue == 10
     sink.land_all()

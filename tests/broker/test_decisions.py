@@ -16,12 +16,13 @@ from faststream.exceptions import (
     SubscriberNotFound,
 )
 from faststream.message import AckStatus
+from hypothesis import given
+from hypothesis import strategies as st
+
 from faststream_sqs import BatchItemFailed, LeaseLost, RetryPolicy
 from faststream_sqs.envelope import open_envelope
 from faststream_sqs.gate import Gate
 from faststream_sqs.verdict import ACK, LEAVE, Verdict, on_error, on_success
-from hypothesis import given
-from hypothesis import strategies as st
 
 NACK = Verdict(AckStatus.NACKED, reason="RuntimeError")
 

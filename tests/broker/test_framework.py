@@ -4,12 +4,13 @@ import importlib
 import inspect
 import json
 from collections.abc import Awaitable, Callable
+from importlib.metadata import version as version_of
 from typing import TYPE_CHECKING, Any
 
-import faststream
 import pytest
 from faststream import BaseMiddleware, FastStream
 from faststream.specification import AsyncAPI
+
 from faststream_sqs import SQSBroker, SQSMessage, SQSRoute, SQSRoutePublisher, SQSRouter
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ def test_faststream_still_has_the_hooks_that_this_package_relies_on(
     module: str, path: str, parameters: set[str] | None
 ) -> None:
     advice = (
-        f"FastStream {faststream.__version__} has moved or changed `{module}.{path}`, which faststream_sqs relies on. "
+        f"FastStream {version_of('faststream')} has moved or changed `{module}.{path}`, which faststream_sqs needs. "
         "Either pin FastStream below this version, or adapt faststream_sqs and this table."
     )
     try:

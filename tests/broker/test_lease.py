@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
@@ -124,6 +125,7 @@ async def test_a_lease_that_cannot_be_renewed_ends_by_the_clock(
     await queue.send("hello")
     await wired_broker.start()
     await asyncio.wait_for(cancelled.wait(), 5)
+    wire.intercept.clear()
 
 
 async def test_each_heartbeat_awaits_the_callback_of_the_handler(broker: SQSBroker, queue: "Queue") -> None:
@@ -143,7 +145,7 @@ async def test_each_heartbeat_awaits_the_callback_of_the_handler(broker: SQSBrok
     await queue.send("hello")
     await broker.start()
     await asyncio.wait_for(three.wait(), 5)
-    assert all(0.2 < later - earlier < 1 for earlier, later in zip(beats, beats[1:], strict=False))
+    assert all(0.2 < later - earlier < 1 for earlier, later in pairwise(beats))
 
 
 async def test_a_heartbeat_that_reports_the_loss_cancels_the_handler(

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from aiohttp import web
 from faststream.exceptions import FeatureNotSupportedException
-from faststream_sqs import PublishFailed, SQSBroker, SQSMessage, SQSResponse
 from pydantic import BaseModel
+
+from faststream_sqs import PublishFailed, SQSBroker, SQSMessage, SQSResponse
 
 if TYPE_CHECKING:
     from tests.broker.conftest import Queue, Wire
@@ -45,7 +46,7 @@ async def test_text_goes_out_verbatim_and_objects_as_json(
 
 async def test_attributes_delay_and_group_reach_sqs(wired_broker: SQSBroker, queue: "Queue", wire: "Wire") -> None:
     await wired_broker.connect()
-    attributes = {"text": "x", "number": 1.5, "binary": b"\x00"}
+    attributes: dict[str, str | int | float | bytes] = {"text": "x", "number": 1.5, "binary": b"\x00"}
     await wired_broker.publish("hello", queue.name, attributes=attributes, delay=0.2, group_id="tenant-1")
     [entry] = wire.requests["SendMessageBatch"][0]["Entries"]
     assert entry["DelaySeconds"] == 1

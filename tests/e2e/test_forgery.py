@@ -47,7 +47,7 @@ async def test_forged_events_are_refused_and_alarmed_and_the_case_stays_as_it_wa
     forgeries: list[tuple[str, str, str, dict[str, Any]]] = [
         ("router", "node_from", "switchyard.drafter", chosen),  # the wrong source
         ("router", "digest", "switchyard.triage", chosen | {"tenant": "evil"}),  # altered, digest left
-        ("router", "state_seal", "switchyard.triage", _signed(altered)),  # altered state
+        ("router", "state", "switchyard.triage", _signed(altered)),  # altered state
         ("router", "state_seal", "switchyard.triage", _signed(foreign)),  # another case's seal
         (
             "text_to_sql",

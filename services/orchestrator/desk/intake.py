@@ -24,6 +24,7 @@ from contracts.received import first_problem
 from contracts.submission import CASES, case_id_for
 from runtime.artefacts import Artefacts
 from runtime.clock import Clock, timestamp
+from runtime.errors import Rejected
 from runtime.sealing import Vault
 from services.orchestrator.desk.store import DeskStore
 from services.orchestrator.graph import CURRENT
@@ -60,11 +61,15 @@ class Intake:
         try:
             submitted = _read(detail)
         except InvalidEvent as problem:
-            return [await self._reject(source, detail, problem)]
+            return [await self.reject(source, detail, problem)]
         mac = self._mac(detail)
         known = await self.store.known(submitted.tenant, source, submitted.idempotency_key)
         if known is None:
-            opened = await self._opened(source, submitted)
+            try:
+                opened = await self._opened(source, submitted)
+            except Rejected as error:
+                refusal = InvalidEvent(Refusal.INVALID, error.message, field=error.field, remedy=error.remedy)
+                return [await self.reject(source, detail, refusal, code=error.code)]
             due = datetime.fromisoformat(opened["case_deadline"])
             parked = await self.store.admit(
                 submitted.tenant,
@@ -87,7 +92,7 @@ class Intake:
                 field="idempotency_key",
                 remedy="use a new key for a new submission; repeat the same payload to repeat one",
             )
-            return [await self._reject(source, detail, conflict, code="submission_conflict")]
+            return [await self.reject(source, detail, conflict, code="submission_conflict")]
         return [] if known.parked else [known.opened]
 
     async def _opened(self, source: str, submitted: CaseSubmitted) -> Json:
@@ -122,9 +127,10 @@ class Intake:
             attachments={question.sha256: place},
         )
 
-    async def _reject(
+    async def reject(
         self, source: str, detail: Json, problem: InvalidEvent, *, code: str = "invalid_submission"
     ) -> Json:
+        """The rejection of a submission, the same however often it is asked for."""
         now = self.clock.now()
         # Keyed by what was sent, so that a redelivery is the same rejection and another bad payload another.
         case_id = str(uuid.uuid5(CASES, f"rejected/{source}/{self._mac(detail).hex()}"))

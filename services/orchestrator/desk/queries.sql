@@ -37,7 +37,7 @@ delete from timer where case_id = any($1::uuid[])
 -- name: due_timers
 select t.case_id, t.kind, s.opened
 from timer t join submission s using (case_id)
-where t.due_at <= $1
+where t.due_at <= $1 and not s.parked
 order by t.due_at
 limit $2
 

@@ -41,7 +41,7 @@ class DeskStore:
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
-        self._closes = Coalescer[tuple[str, str, str, bool], str](self._close, max_items=BATCH)
+        self._closes = Coalescer[tuple[str, str, str], str](self._close, max_items=BATCH)
 
     async def known(self, tenant: str, source: str, idempotency_key: str) -> Submission | None:
         """The submission under this key, if there is one."""
@@ -74,12 +74,12 @@ class DeskStore:
         stored: Json = json.loads(row["event"])
         return stored
 
-    async def close(self, case_id: str, outcome: str, event: Json, *, keep_timers: bool = False) -> Json:
+    async def close(self, case_id: str, outcome: str, event: Json) -> Json:
         """Close a case; return the event that closed it, which is an earlier one if there was one.
 
-        Its timers go, too, unless `keep_timers`: for the caller whom nothing but the timer would call again.
+        The case's timers stay until `stop_timers`: whoever is killed before the event is on the bus needs them.
         """
-        stored: Json = json.loads(await self._closes.submit((case_id, outcome, _text(event), keep_timers)))
+        stored: Json = json.loads(await self._closes.submit((case_id, outcome, _text(event))))
         return stored
 
     async def stop_timers(self, case_ids: Sequence[str]) -> None:
@@ -111,8 +111,8 @@ class DeskStore:
         """Finish what is under way."""
         await self._closes.close()
 
-    async def _close(self, items: list[tuple[str, str, str, bool]]) -> list[str | BaseException]:
-        first = {item[0]: item[:3] for item in reversed(items)}
+    async def _close(self, items: list[tuple[str, str, str]]) -> list[str | BaseException]:
+        first = {item[0]: item for item in reversed(items)}
         wanted = sorted(first.values())
         events: dict[str, str] = {}
         with reaching("the work database"):
@@ -123,8 +123,7 @@ class DeskStore:
                 # Inserted by another worker after this statement's snapshot: visible to the next one.
                 for row in await self._pool.fetch(_SQL["close"], missing, *_columns(first, missing)):
                     events.setdefault(str(row["case_id"]), row["event"])
-            await self._pool.execute(_SQL["stop_timers"], sorted({item[0] for item in items if not item[3]}))
-        return [events[item[0]] for item in items]
+        return [events[case_id] for case_id, _, _ in items]
 
     async def _row(self, name: str, *arguments: Any) -> Any:
         with reaching("the work database"):

@@ -37,9 +37,9 @@ class Timers:
         """
         due = await self.store.due(self.clock.now())
         for timer in due:
-            await self.publisher.publish([await self._expire(timer)])
-        if due:
-            await self.store.stop_timers([timer.case_id for timer in due])
+            # With its opening, which may not have reached the bus before the time was up: a redelivery is dropped.
+            await self.publisher.publish([timer.opened, await self._expire(timer)])
+            await self.closing.forget(timer.case_id)
         resumed = await self.store.resumable()
         if resumed:
             await self.publisher.publish(resumed)
@@ -69,5 +69,4 @@ class Timers:
                 message="The case had no outcome by its deadline.",
                 remedy="see where it rested with `switchyard case show`, or allow more time with deadline_ms",
             ),
-            keep_timers=True,
         )

@@ -70,18 +70,16 @@ async def start_worker(infrastructure: Infrastructure, cloud: Cloud, borrowed_lo
     workers: list[Worker] = []
 
     async def start(handler: Handler, **changes: Any) -> Worker:
-        settings = WorkSettings(
-            **{
-                "database_url": SecretStr(infrastructure.role_url(NODE)),
-                "vault_key": SecretStr("00" * 32),
-                "visibility_s": 2.0,
-                "poll_wait_s": 1,
-                "retry_base_s": 0.05,
-                "drain_s": 5.0,
-                "health_port": free_port(),
-            }
-            | changes
-        )
+        options: dict[str, Any] = {
+            "database_url": SecretStr(infrastructure.role_url(NODE)),
+            "vault_key": SecretStr("00" * 32),
+            "visibility_s": 2.0,
+            "poll_wait_s": 1,
+            "retry_base_s": 0.05,
+            "drain_s": 5.0,
+            "health_port": free_port(),
+        }
+        settings = WorkSettings(**(options | changes))
 
         async def build(_process: Process, _artefacts: Artefacts) -> dict[type[Contract], Handler]:
             return {AnswerQuestion: handler}

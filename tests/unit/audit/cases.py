@@ -95,7 +95,7 @@ def answered(number: int = 0, **more: Any) -> list[Json]:
     for_triage, for_sql, for_drafter = ({"step": step} for step in ("triage", "specialist", "drafter"))
     then(ChooseAgent(question=QUESTION), "router", state=for_triage, time_limit_ms=30_000)
     then(AgentChosen(agent="text_to_sql"), "triage", state=for_triage, model_call=CALL)
-    then(AnswerQuestion(question=QUESTION), "router", state=for_sql, time_limit_ms=60_000)
+    then(AnswerQuestion(question=QUESTION), "router", node_to="text_to_sql", state=for_sql, time_limit_ms=60_000)
     then(FindingsReady(findings=(FINDINGS,), rows=3), "text_to_sql", state=for_sql)
     then(DraftAnswer(question=QUESTION, findings=(FINDINGS,)), "router", state=for_drafter, time_limit_ms=60_000)
     then(AnswerDrafted(answer=ANSWER, cites=("F1",)), "drafter", state=for_drafter, model_call=CALL, rubric_score=8_750)
@@ -108,7 +108,8 @@ def forked() -> list[Json]:
     """A case whose router asks two questions at once and gets no further."""
     opened = first()
     asks = [
-        follow(opened, AnswerQuestion(question=QUESTION), "router", ordinal=ordinal, siblings=2) for ordinal in (0, 1)
+        follow(opened, AnswerQuestion(question=QUESTION), "router", node_to="text_to_sql", ordinal=ordinal, siblings=2)
+        for ordinal in (0, 1)
     ]
     return [opened, *asks]
 

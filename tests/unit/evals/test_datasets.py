@@ -60,8 +60,7 @@ def test_there_are_enough_questions_of_every_kind() -> None:
     assert sum(case.expect is not None for case in sql_cases()) >= 5
     labels = Counter(case.agent for case in triage_cases())
     assert len(triage_cases()) >= 60
-    assert set(labels) == {"text_to_sql", "well_data", "field_routing", "none"}
-    assert min(labels.values()) >= 10
+    assert all(labels[agent] >= 10 for agent in ("text_to_sql", "well_data", "field_routing", "none"))
 
 
 @pytest.mark.filterwarnings("ignore:Arrow output on a DB-API result:UserWarning")

@@ -55,7 +55,7 @@ def reply(command: Json, payload: Contract, *, node: str | None = None, written:
             payload,
             node_from=node or command["node_to"],
             state=command["state"] if carries_state else None,
-            state_seal=command["state_seal"] if carries_state else None,
+            state_seal=command["state_seal"],
             attachments={**envelope.attachments, **dict(map(place, written))} if carries_state else None,
         )
     )

@@ -7,6 +7,7 @@ from pydantic import ValidationError
 
 from services.orchestrator.seal import StateSeal
 from services.orchestrator.settings import DeskSettings, RouterSettings
+from tests.unit.orchestrator.cases import OPENED, routed
 
 KEY = "0a" * 32
 
@@ -15,7 +16,7 @@ def test_keys_are_read_in_order_and_the_first_one_signs(monkeypatch: pytest.Monk
     monkeypatch.setenv("SWITCHYARD_STATE_KEYS", f'{{"k2": "{KEY}", "k1": "{"0b" * 32}"}}')
     keys = RouterSettings().keys()
     assert keys == {"k2": b"\x0a" * 32, "k1": b"\x0b" * 32}
-    assert StateSeal(keys).seal("case", 1, {}).startswith("k2.")
+    assert routed(OPENED, StateSeal(keys))["state_seal"].startswith("k2.")
 
 
 def test_a_router_without_keys_does_not_start(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -24,7 +25,11 @@ def test_a_router_without_keys_does_not_start(monkeypatch: pytest.MonkeyPatch) -
         RouterSettings()
 
 
-@pytest.mark.parametrize("text", ["", "k1", f'{{"k1": "{KEY}x"}}'], ids=["nothing", "no JSON", "no hex"])
+@pytest.mark.parametrize(
+    "text",
+    ["", "k1", "[]", '{"k1": 1}', f'{{"k1": "{KEY}x"}}'],
+    ids=["nothing", "no JSON", "a list", "a number", "no hex"],
+)
 def test_keys_that_cannot_be_read_are_refused(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
     monkeypatch.setenv("SWITCHYARD_STATE_KEYS", text)
     with pytest.raises(ValueError) as caught:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from contracts.canonical import canonical
-from contracts.cards import CARDS
+from contracts.cards import CARDS, specialists
 from contracts.catalogue import types_for
 from contracts.envelope import MAX_STATE_BYTES
 from contracts.errors import InvalidEvent, Refusal
@@ -42,7 +42,7 @@ from tests.unit.orchestrator.cases import (
 UNFIT = reply(CHOOSE, NoAgentFits(why="It asks for a route."))
 NAMED = opened(agent="text_to_sql")
 FAILED = failed(ANSWER_QUESTION)
-COMMANDS = {"triage": CHOOSE, "text_to_sql": ANSWER_QUESTION, "drafter": DRAFT}
+COMMANDS = {"triage": CHOOSE, "drafter": DRAFT} | {card.name: routed(opened(agent=card.name)) for card in specialists()}
 
 
 def payload(event: Json) -> Contract:

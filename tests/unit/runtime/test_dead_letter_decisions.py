@@ -30,8 +30,9 @@ def progress(
         pytest.param(None, MAX_REDRIVES - 1, Redrive(), id="the last redrive"),
         pytest.param(None, MAX_REDRIVES, Fail(), id="redriven and still never seen"),
         pytest.param(None, MAX_REDRIVES + 1, Fail(), id="redriven too often"),
-        pytest.param(progress(leased_for=0.0), 0, Fail(), id="its lease ends now"),
-        pytest.param(progress(leased_for=-5.0), 0, Fail(), id="its worker is gone"),
+        pytest.param(progress(leased_for=0.0), 0, Redrive(), id="its worker is gone and it never failed"),
+        pytest.param(progress(leased_for=-5.0), MAX_REDRIVES, Fail(), id="it never failed and was redriven too often"),
+        pytest.param(progress(leased_for=0.0, failures=1), 0, Fail(), id="it failed and ended here"),
         pytest.param(progress(claims=20, failures=2), 0, Fail(), id="it was tried and ended here"),
     ],
 )
