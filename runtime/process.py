@@ -14,7 +14,7 @@ from aiobotocore.config import AioConfig
 from aiobotocore.session import get_session
 
 from contracts.topology import dead_letter_queue_name, queue_name
-from faststream_sqs import RetryPolicy, SQSBroker, SQSMessage
+from faststream_sqs import LeaseLost, RetryPolicy, SQSBroker, SQSMessage
 from runtime import telemetry
 from runtime.artefacts import Artefacts
 from runtime.clock import Clock, SystemClock
@@ -160,8 +160,10 @@ class Process:
         async def handle(message: SQSMessage) -> None:
             try:
                 await handler(message)
+            except LeaseLost:
+                raise  # ordinary: the message is in other hands
             except Exception:
-                # The broker will deliver it again but, having no logger, says nothing.
+                # The broker delivers it again; here it is said with what is known of the message.
                 log.exception("message.failed", queue=queue, receives=message.receive_count)
                 raise
 

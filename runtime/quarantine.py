@@ -8,12 +8,12 @@ from typing import Protocol
 
 import structlog
 
-from contracts.catalogue import UPSTREAM_PREFIX
 from contracts.errors import InvalidEvent
 from contracts.received import read_bus_event
 from runtime.clock import Clock, timestamp
 from runtime.objects import ObjectStore
 
+SUBMISSION = "CaseSubmitted"
 log = structlog.get_logger(__name__)
 
 
@@ -44,7 +44,7 @@ class ObjectQuarantine:
             "field": refusal.field,
             "remedy": refusal.remedy,
             "sha256": sha256,
-            "raw": None if _from_upstream(raw) else raw,
+            "raw": None if _is_submission(raw) else raw,
         }
         uri = await self._objects.put(
             f"quarantine/{self._node}/{sha256}.json", json.dumps(record).encode(), content_type="application/json"
@@ -60,10 +60,10 @@ class ObjectQuarantine:
         )
 
 
-def _from_upstream(raw: str) -> bool:
-    """Whether it may be an upstream's payload: that is personal data in the clear, and the upstream still has it."""
+def _is_submission(raw: str) -> bool:
+    """Whether it is, or may be, an upstream's payload: personal data in the clear, which the upstream still has."""
     try:
-        source, _, _ = read_bus_event(raw)
+        _, detail_type, _ = read_bus_event(raw)
     except InvalidEvent:
-        return UPSTREAM_PREFIX in raw
-    return source.startswith(UPSTREAM_PREFIX)
+        return SUBMISSION in raw
+    return detail_type == SUBMISSION

@@ -1,6 +1,7 @@
 """A real SQS and EventBridge for the tests: ministack, in its own process, on a free port of the loopback."""
 
 import asyncio
+import inspect
 import json
 import os
 import shutil
@@ -176,6 +177,7 @@ def broker(make_broker: Callable[..., SQSBroker]) -> SQSBroker:
 
 
 Answer = dict[str, Any] | web.Response | None
+Interceptor = Callable[[dict[str, Any]], Answer | Awaitable[Answer]]
 
 
 class Wire:
@@ -184,6 +186,7 @@ class Wire:
     Attributes:
         url: where it listens.
         calls: how often each operation was called.
+        answered: how often each operation was answered, to whoever still listened.
         requests: the payloads of each operation.
         intercept: by operation, called with the payload; what it returns is the answer, None lets the request pass.
     """
@@ -191,8 +194,9 @@ class Wire:
     def __init__(self, endpoint: str) -> None:
         self.url = ""
         self.calls: Counter[str] = Counter()
+        self.answered: Counter[str] = Counter()
         self.requests: dict[str, list[dict[str, Any]]] = {}
-        self.intercept: dict[str, Callable[[dict[str, Any]], Answer]] = {}
+        self.intercept: dict[str, Interceptor] = {}
         self._endpoint = endpoint
 
     async def handle(self, request: web.Request) -> web.Response:
@@ -201,8 +205,16 @@ class Wire:
         payload = json.loads(body)
         self.calls[operation] += 1
         self.requests.setdefault(operation, []).append(payload)
+        try:
+            return await self._answer(operation, request, body, payload)
+        finally:
+            self.answered[operation] += 1
+
+    async def _answer(self, operation: str, request: web.Request, body: bytes, payload: dict[str, Any]) -> web.Response:
         if operation in self.intercept:
             answer = self.intercept[operation](payload)
+            if inspect.isawaitable(answer):
+                answer = await answer
             if isinstance(answer, web.Response):
                 return answer
             if answer is not None:

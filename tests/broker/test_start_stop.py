@@ -106,10 +106,12 @@ def test_options_out_of_range_are_refused(broker: SQSBroker, options: dict[str, 
 async def test_stopping_strands_nothing(broker: SQSBroker, queue: "Queue", eventually: Eventually) -> None:
     """Every message is handled and gone, or visible at once: none waits for a visibility timeout."""
     started = asyncio.Event()
+    begun: list[str] = []
     handled: list[str] = []
 
     @broker.subscriber(queue.name, wait_time=1, concurrency=3)
     async def handle(body: str) -> None:
+        begun.append(body)
         started.set()
         await asyncio.sleep(0.3)
         handled.append(body)
@@ -120,6 +122,7 @@ async def test_stopping_strands_nothing(broker: SQSBroker, queue: "Queue", event
     await broker.stop()
     visible, in_flight = await queue.counts()
     assert in_flight == 0
+    assert sorted(handled) == sorted(begun), "what had begun was finished"
     assert visible + len(handled) == 20
 
 
@@ -142,17 +145,20 @@ async def test_messages_that_arrive_while_stopping_are_released(
     assert await queue.counts() == (1, 0)
 
 
-async def test_a_cancelled_poll_loses_nothing(broker: SQSBroker, queue: "Queue") -> None:
+async def test_a_cancelled_poll_loses_nothing(
+    wired_broker: SQSBroker, queue: "Queue", wire: "Wire", eventually: Eventually
+) -> None:
     """Cutting the connection of a long poll would strand the message that SQS hands it at that moment."""
-    subscriber = broker.subscriber(queue.name, wait_time=2)
+    subscriber = wired_broker.subscriber(queue.name, wait_time=2)
     subscriber(_handle)
-    await broker.start()
-    await asyncio.sleep(0.2)  # the poll is under way
+    await wired_broker.start()
+    await eventually(lambda: wire.calls["ReceiveMessage"])
     [poller] = subscriber.tasks
     poller.cancel()
     await asyncio.wait([poller])
     await queue.send("hello")
-    await broker.stop()
+    await wired_broker.stop()
+    await eventually(lambda: wire.answered["ReceiveMessage"] == wire.calls["ReceiveMessage"])
     assert await queue.counts() == (1, 0)
 
 

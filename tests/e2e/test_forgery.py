@@ -49,12 +49,11 @@ async def test_forged_events_are_refused_and_alarmed_and_the_case_stays_as_it_wa
         ("router", "digest", "switchyard.triage", chosen | {"tenant": "evil"}),  # altered, digest left
         ("router", "state", "switchyard.triage", _signed(altered)),  # altered state
         ("router", "state_seal", "switchyard.triage", _signed(foreign)),  # another case's seal
-        (
-            "text_to_sql",
-            "event_id",
-            "switchyard.router",
-            _signed(asked | {"time_limit_ms": 1}),
-        ),  # same id, other digest
+        ("router", "state_seal", "switchyard.triage", _signed(chosen | {"session_id": "stolen"})),  # another session
+        # a playbook that does not exist: it would end the case if the seal did not tell
+        ("router", "graph_version", "switchyard.triage", _signed(chosen | {"graph_version": "assist/9"})),
+        # the right id with another digest
+        ("text_to_sql", "event_id", "switchyard.router", _signed(asked | {"time_limit_ms": 1})),
         ("drafter", "node_from", "switchyard.router", chosen | {"node_to": "drafter"}),  # a type it may not get
     ]
     for node, field, source, event in forgeries:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
@@ -163,8 +164,16 @@ class Tap:
         await until(enough, f"{count} events of {node}")
         return found[:count]
 
-    async def _receive(self) -> Sequence[Any]:
-        answer = await self._cloud.sqs.receive_message(QueueUrl=self._url, MaxNumberOfMessages=10)
+    async def silent(self, node: str, case_id: str, seconds: int) -> None:
+        """Watch the bus for some seconds, in which `node` may publish nothing of a case."""
+        watched_until = asyncio.get_running_loop().time() + seconds
+        while (left := watched_until - asyncio.get_running_loop().time()) > 0:
+            messages = await self._receive(wait=math.ceil(left))
+            self.bodies += [message["Body"] for message in messages]
+        assert await self.seen(node, case_id) == []
+
+    async def _receive(self, wait: int = 0) -> Sequence[Any]:
+        answer = await self._cloud.sqs.receive_message(QueueUrl=self._url, MaxNumberOfMessages=10, WaitTimeSeconds=wait)
         messages: Sequence[Any] = answer.get("Messages", ())
         if messages:
             entries = [{"Id": str(i), "ReceiptHandle": each["ReceiptHandle"]} for i, each in enumerate(messages)]

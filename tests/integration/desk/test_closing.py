@@ -71,9 +71,11 @@ async def test_the_routers_own_failure_closes_the_case_with_its_reason(desk: Des
     }  # fmt: skip
 
 
-async def test_closing_stops_the_cases_timers_and_no_others(desk: Desk, owner: Owner) -> None:
+async def test_a_cases_timers_stay_until_its_ending_is_on_the_bus_and_no_others_go(desk: Desk, owner: Owner) -> None:
     opened, other = await desk.submit(), await desk.submit()
     await desk.closing.close_case(close_case(opened))
+    assert len(await owner.fetch("select case_id from desk.timer")) == 2
+    await desk.closing.forget(opened["case_id"])
     assert [str(row["case_id"]) for row in await owner.fetch("select case_id from desk.timer")] == [other["case_id"]]
 
 

@@ -157,5 +157,5 @@ async def test_a_dead_letter_is_tried_again_and_in_the_end_kept_for_a_person(
     await tap.next("desk", case_id)
     last = json.dumps({"given": "up", "id": fresh_id()})
     await cloud.bury("desk", last, switchyard_redrives=str(MAX_REDRIVES))
-    assert (await cloud.quarantine_of("desk", last))["refusal"] == "invalid"
+    assert (await cloud.quarantine_of("desk", last))["refusal"] == "malformed"
     await cloud.settled(QUEUE, DEAD_LETTERS)

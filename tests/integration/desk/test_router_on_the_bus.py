@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from contracts.envelope import event_id_for
 from contracts.events.failures import TaskFailed
 from contracts.fields import Json
 from contracts.received import receive
@@ -29,7 +30,7 @@ def chosen(command: Json) -> Json:
     """A specialist's answer that hands back a state of its own making."""
     return rewritten(
         command,
-        event_id=fresh_id(),
+        event_id=event_id_for(command["event_id"], "text_to_sql", "FindingsReady"),
         type="FindingsReady",
         node_from="text_to_sql",
         node_to="router",
@@ -72,16 +73,25 @@ async def test_a_state_that_the_router_did_not_write_is_quarantined_and_the_case
     raw = bus_body(chosen(command))
     await cloud.send(QUEUE, raw)
     record = await cloud.quarantine_of("router", raw)
-    assert (record["refusal"], record["field"]) == ("forged", "state_seal")
+    assert (record["refusal"], record["field"]) == ("forged", "state")
     await cloud.settled(QUEUE)
     assert len(await tap.seen("router", case["case_id"])) == 1
 
 
-async def test_a_dead_letter_of_the_router_goes_to_close_and_never_back_to_the_router(
+async def test_a_dead_letter_of_the_router_is_routed_again(serve: Serve, cloud: Cloud, tap: Tap) -> None:
+    await serve("router")
+    case = opened()
+    await cloud.bury("router", bus_body(case))
+    [command] = await tap.next("router", case["case_id"])
+    assert command["type"] == "AnswerQuestion"
+    await cloud.settled(QUEUE, DEAD_LETTERS)
+
+
+async def test_a_dead_letter_that_cannot_be_routed_goes_to_close_and_never_back_to_the_router(
     serve: Serve, cloud: Cloud, tap: Tap
 ) -> None:
     await serve("router")
-    case = opened()
+    case = rewritten(opened(), graph_version="assist/99")
     await cloud.bury("router", bus_body(case))
     failed = await closed_with(tap, case["case_id"])
     assert (failed.code, failed.task_type) == ("unknown_event", "CaseOpened")

@@ -7,7 +7,7 @@ import pytest
 from runtime.dead_letters import MAX_REDRIVES
 from runtime.inbox import Granted, Inbox
 from tests.integration.cloud import Cloud, Tap, until
-from tests.integration.conftest import PoolFor
+from tests.integration.conftest import LogLines, PoolFor
 from tests.integration.events import NODE, bus_body, command, envelope_of, rewritten
 from tests.integration.infrastructure import Owner
 from tests.integration.runtime.conftest import DEAD_LETTERS, QUEUE, Blocking, Counting, StartWorker
@@ -53,7 +53,7 @@ async def test_a_dead_letter_whose_outcome_is_stored_is_published_again(
 
 
 async def test_a_dead_letter_in_a_workers_hands_waits_for_its_outcome(
-    start_worker: StartWorker, cloud: Cloud, tap: Tap, case_id: str
+    start_worker: StartWorker, cloud: Cloud, tap: Tap, log_lines: LogLines, case_id: str
 ) -> None:
     handler = Blocking()
     await start_worker(handler, visibility_s=1.0)
@@ -61,11 +61,14 @@ async def test_a_dead_letter_in_a_workers_hands_waits_for_its_outcome(
     await handler.started.wait()
     await cloud.bury(NODE, bus_body(command(case_id)))
 
+    decided: list[str] = []
+
     async def postponed() -> bool:
-        visible, hidden, _ = await cloud.counts(DEAD_LETTERS)
-        return (visible, hidden) == (0, 1)
+        decided.extend(line["decision"] for line in log_lines() if line["event"] == "dead_letter.decided")
+        return decided != [] and (await cloud.counts(DEAD_LETTERS))[1] == 1
 
     await until(postponed, "the dead letter waits")
+    assert decided == ["wait"]
     assert await tap.seen(NODE, case_id) == []
     handler.release.set()
     first, second = await tap.next(NODE, case_id, 2)

@@ -88,19 +88,19 @@ def test_a_file_that_is_no_numbered_migration_is_refused(toy: Owner) -> None:
 
 
 async def test_migrators_that_start_at_once_apply_everything_once_between_them(empty: str, toy: Owner) -> None:
-    async def one_of_them() -> list[str]:
-        connection = await asyncpg.connect(empty)
-        try:
-            async with migrating(connection):
-                await ensure_role(connection, "toy", password=password("toy"))
-                applied = await migrate(connection, [toy])
-                await grant_work(connection, toy)
-                return applied
-        finally:
-            await connection.close()
+    connections = [await asyncpg.connect(empty) for _ in range(6)]
 
-    applied = await asyncio.gather(*(one_of_them() for _ in range(4)))
-    assert sorted(applied) == [[], [], [], ["toy: toy/001_first.sql"]]
+    async def bring_up_to_date(connection: OwnerConnection) -> list[str]:
+        async with migrating(connection):
+            await ensure_role(connection, "toy", password=password("toy"))
+            applied = await migrate(connection, [toy])
+            await grant_work(connection, toy)
+            return applied
+
+    applied = await asyncio.gather(*(bring_up_to_date(connection) for connection in connections))
+    for connection in connections:
+        await connection.close()
+    assert sorted(applied) == [*([[]] * 5), ["toy: toy/001_first.sql"]]
 
 
 async def test_migrating_the_work_database_again_changes_nothing(empty: str, connection: OwnerConnection) -> None:
