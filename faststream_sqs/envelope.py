@@ -39,7 +39,7 @@ class EventBridgeEnvelope:
 
 def open_envelope(body: str) -> EventBridgeEnvelope | None:
     """The envelope in `body`, or None when `body` is not an EventBridge event."""
-    # Searching costs a hundredth of parsing, and most queues carry either only events or none.
+    # Searching is much cheaper than parsing, and most queues carry either only events or none.
     if '"detail-type"' not in body:
         return None
     try:

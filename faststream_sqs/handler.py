@@ -16,7 +16,7 @@ from faststream.message import StreamMessage
 
 
 class SQSHandlerCallWrapper(HandlerCallWrapper[P_HandlerParams, T_HandlerReturn]):
-    """Calls a handler directly if all it takes is a body and context values: the usual case, at a third of the cost."""
+    """Calls a handler directly if all it takes is a body and context values: the usual case, at half the cost."""
 
     def set_wrapped(
         self,

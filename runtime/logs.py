@@ -56,6 +56,7 @@ def configure_logs(node: str, level: str) -> None:
         "snowflake",
         "asyncio",
         "aiohttp.access",
+        "faststream_sqs",
     ):
         logging.getLogger(noisy).setLevel(max(logging.WARNING, logging.getLevelName(level)))
     structlog.contextvars.bind_contextvars(node=node)
@@ -78,6 +79,9 @@ def without_text(_logger: object, _method: str, line: EventDict) -> EventDict:
         error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
     if chain:
         line["exception"] = chain
+        if (record := line.get("_record")) is not None:
+            # A library's own line about an exception repeats what it says.
+            line["event"] = f"{record.name}: {chain[0]['type']}"
     return line
 
 

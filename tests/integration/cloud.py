@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 import math
 from collections.abc import Awaitable, Callable, Sequence
@@ -108,10 +109,11 @@ class Cloud:
 
     async def quarantine_of(self, node: str, body: str) -> Json:
         """The record that a consumer's quarantine keeps of a body, once it is there."""
+        sha256 = hashlib.sha256(body.encode()).hexdigest()
         kept: list[Json] = []
 
         async def there() -> bool:
-            kept[:] = [record for record in await self.quarantined(node) if record["raw"] == body]
+            kept[:] = [record for record in await self.quarantined(node) if record["sha256"] == sha256]
             return bool(kept)
 
         await until(there, f"a body in {node}'s quarantine")

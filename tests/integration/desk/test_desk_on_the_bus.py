@@ -104,8 +104,11 @@ async def test_what_is_no_authentic_event_is_quarantined_and_the_desk_goes_on(
     for raw, _ in bodies.values():
         await cloud.send(QUEUE, raw)
     await cloud.settled(QUEUE)
-    refusals = {name: (await cloud.quarantine_of("desk", raw))["refusal"] for name, (raw, _) in bodies.items()}
+    records = {name: await cloud.quarantine_of("desk", raw) for name, (raw, _) in bodies.items()}
+    refusals = {name: record["refusal"] for name, record in records.items()}
     assert refusals == {name: refusal for name, (_, refusal) in bodies.items()}
+    assert records["no upstream"]["raw"] is None, "who asked what is not kept in the clear"
+    assert records["altered"]["raw"] == bodies["altered"][0]
     assert await tap.seen("desk", case_id) == [opened], "the case stays open"
     await cloud.put(closing)
     await tap.next("desk", case_id, 2)
@@ -146,16 +149,25 @@ async def test_a_submission_that_arrives_while_postgres_is_away_is_taken_when_it
     assert opened["type"] == "CaseOpened"
 
 
-async def test_a_dead_letter_is_tried_again_and_in_the_end_kept_for_a_person(
+async def test_a_dead_letter_is_tried_again(serve: Serve, cloud: Cloud, tap: Tap) -> None:
+    await serve("desk")
+    sent = submission()
+    await cloud.bury("desk", bus_body(sent, source=SOURCE, detail_type="CaseSubmitted"))
+    [event] = await tap.next("desk", case_id_for(sent["tenant"], SOURCE, sent["idempotency_key"]))
+    assert event["type"] == "CaseOpened"
+    await cloud.settled(QUEUE, DEAD_LETTERS)
+
+
+async def test_a_submission_that_was_tried_too_often_is_rejected_and_what_is_none_kept_for_a_person(
     serve: Serve, cloud: Cloud, tap: Tap
 ) -> None:
     await serve("desk")
-    sent = submission()
-    case_id = case_id_for(sent["tenant"], SOURCE, sent["idempotency_key"])
-    body = bus_body(sent, source=SOURCE, detail_type="CaseSubmitted")
-    await cloud.bury("desk", body)
-    await tap.next("desk", case_id)
-    last = json.dumps({"given": "up", "id": fresh_id()})
-    await cloud.bury("desk", last, switchyard_redrives=str(MAX_REDRIVES))
-    assert (await cloud.quarantine_of("desk", last))["refusal"] == "malformed"
+    body = bus_body(submission(), source=SOURCE, detail_type="CaseSubmitted")
+    await cloud.bury("desk", body, switchyard_redrives=str(MAX_REDRIVES))
+    other = json.dumps({"given": "up", "id": fresh_id()})
+    await cloud.bury("desk", other, switchyard_redrives=str(MAX_REDRIVES))
+    assert (await cloud.quarantine_of("desk", other))["refusal"] == "malformed"
     await cloud.settled(QUEUE, DEAD_LETTERS)
+    [event] = await tap.seen("desk")
+    assert (event["type"], event["payload"]["code"]) == ("SubmissionRejected", "not_handled")
+    assert all(USER not in body for body in tap.bodies)
