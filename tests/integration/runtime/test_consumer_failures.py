@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import defaultdict
 
 import pytest
 
@@ -37,30 +38,39 @@ async def failure(tap: Tap, case_id: str) -> TaskFailed:
 async def test_a_task_that_fails_and_then_succeeds_ends_well(
     start_worker: StartWorker, cloud: Cloud, tap: Tap, case_id: str
 ) -> None:
-    handler = Counting(THROTTLED, THROTTLED)
+    handler = Counting(THROTTLED)
     await start_worker(handler)
     await cloud.put(command(case_id))
     [event] = await tap.next(NODE, case_id)
     assert event["type"] == "FindingsReady"
-    assert [task.attempt for task in handler.tasks] == [1, 2, 3]
+    assert [task.attempt for task in handler.tasks] == [1, 2]
 
 
-@pytest.mark.parametrize("attempts", [1, 3])
 async def test_a_retryable_failure_is_tried_as_often_as_the_budget_says_and_then_ends_the_task_with_its_causes(
-    start_worker: StartWorker, cloud: Cloud, tap: Tap, case_id: str, attempts: int
+    start_worker: StartWorker, cloud: Cloud, tap: Tap
 ) -> None:
-    before = [Retryable("overloaded", f"the model is busy ({number})") for number in range(attempts - 1)]
-    handler = Counting(*before, THROTTLED)
-    asked = command(case_id, attempts=attempts)
-    await start_worker(handler)
-    await cloud.put(asked)
-    failed = await failure(tap, case_id)
+    runs: dict[str, list[int]] = defaultdict(list)
+
+    async def fail(task: Task[AnswerQuestion]) -> FindingsReady:
+        runs[task.envelope.case_id].append(task.attempt)
+        if task.attempt < task.envelope.budget.attempts:
+            raise Retryable("overloaded", f"the model is busy ({task.attempt})")
+        raise THROTTLED
+
+    await start_worker(fail)
+    asked = {attempts: command(fresh_id(), attempts=attempts) for attempts in (1, 2, 3)}
+    await cloud.put(*asked.values())
+    failed = {attempts: await failure(tap, event["case_id"]) for attempts, event in asked.items()}
     await cloud.settled(QUEUE)
-    assert len(handler.tasks) == attempts
-    assert (failed.task, failed.task_type) == (asked["event_id"], "AnswerQuestion")
-    assert (failed.code, failed.message, failed.remedy) == (THROTTLED.code, THROTTLED.message, THROTTLED.remedy)
-    assert failed.attempts == attempts
-    assert failed.causes == tuple(f"{error.code}: {error.message}" for error in before[-1:])
+    for attempts, told in failed.items():
+        assert runs[asked[attempts]["case_id"]] == list(range(1, attempts + 1))
+        assert (told.task, told.task_type, told.attempts) == (asked[attempts]["event_id"], "AnswerQuestion", attempts)
+        assert (told.code, told.message, told.remedy) == (THROTTLED.code, THROTTLED.message, THROTTLED.remedy)
+    assert [told.causes for told in failed.values()] == [
+        (),
+        ("overloaded: the model is busy (1)",),
+        ("overloaded: the model is busy (2)",),
+    ]
 
 
 async def test_a_rejected_task_fails_at_once_and_names_the_field_and_the_remedy(
@@ -77,11 +87,11 @@ async def test_a_rejected_task_fails_at_once_and_names_the_field_and_the_remedy(
 async def test_a_defect_is_tried_again_and_then_fails_the_task_without_quoting_what_it_said(
     start_worker: StartWorker, cloud: Cloud, tap: Tap, case_id: str
 ) -> None:
-    handler = Counting(*(ValueError(f"cannot parse {MARKER}") for _ in range(3)))
+    handler = Counting(*(ValueError(f"cannot parse {MARKER}") for _ in range(2)))
     await start_worker(handler)
-    await cloud.put(command(case_id))
+    await cloud.put(command(case_id, attempts=2))
     failed = await failure(tap, case_id)
-    assert (failed.code, failed.attempts, len(handler.tasks)) == ("defect", 3, 3)
+    assert (failed.code, failed.attempts, len(handler.tasks)) == ("defect", 2, 2)
     assert failed.message == f"{NODE} raised ValueError"
     assert MARKER not in failed.model_dump_json()
 
@@ -111,27 +121,30 @@ async def test_a_timeout_of_the_handlers_own_is_not_mistaken_for_the_time_limit(
     assert (await failure(tap, case_id)).code == "defect"
 
 
-@pytest.mark.parametrize(
-    ("result", "code"),
-    [
-        pytest.param(WITH_NUL, "bad_result", id="a NUL"),
-        pytest.param(ChooseAgent(question=question()[0]), "bad_result", id="a type that it may not emit"),
-        pytest.param(Contract(), "defect", id="no event type at all"),
-    ],
-)
+UNFIT: dict[str, tuple[Contract, str, list[int]]] = {
+    "a NUL": (WITH_NUL, "bad_result", [1]),
+    "a type that it may not emit": (ChooseAgent(question=question()[0]), "bad_result", [1]),
+    "no event type at all": (Contract(), "defect", [1, 2]),
+}
+
+
 async def test_a_result_that_cannot_be_an_event_fails_the_task_instead_of_running_it_again_for_ever(
-    start_worker: StartWorker, cloud: Cloud, tap: Tap, case_id: str, result: Contract, code: str
+    start_worker: StartWorker, cloud: Cloud, tap: Tap
 ) -> None:
-    runs = []
+    asked = {name: command(fresh_id(), attempts=2) for name in UNFIT}
+    results = {asked[name]["case_id"]: result for name, (result, _, _) in UNFIT.items()}
+    runs: dict[str, list[int]] = defaultdict(list)
 
     async def answer(task: Task[AnswerQuestion]) -> Contract:
-        runs.append(task.attempt)
-        return result
+        runs[task.envelope.case_id].append(task.attempt)
+        return results[task.envelope.case_id]
 
     await start_worker(answer)
-    await cloud.put(command(case_id, attempts=2))
-    assert (await failure(tap, case_id)).code == code
-    assert len(runs) == (1 if code == "bad_result" else 2)
+    await cloud.put(*asked.values())
+    ends = {
+        name: ((await failure(tap, event["case_id"])).code, runs[event["case_id"]]) for name, event in asked.items()
+    }
+    assert ends == {name: (code, attempts) for name, (_, code, attempts) in UNFIT.items()}
 
 
 async def test_an_outcome_too_large_for_the_bus_fails_the_task_before_it_is_stored(

@@ -56,7 +56,7 @@ def toy() -> MakeToy:
 
 @pytest.fixture
 def descendants() -> Callable[[int], list[ProcessId]]:
-    """Lists all processes below a pid, whatever group or session they are in."""
+    """Lists all processes below a pid, whatever group or session they are in; not those of other suites."""
 
     def find(root: int) -> list[ProcessId]:
         table = subprocess.run(["ps", "-A", "-o", "pid=,ppid="], capture_output=True, text=True, check=True).stdout
@@ -68,8 +68,11 @@ def descendants() -> Callable[[int], list[ProcessId]]:
             below = children.get(pending.pop(), [])
             found += below
             pending += below
-        return [identity for pid in found if (identity := ProcessId.of(pid)) is not None]
+        identities = [identity for pid in found if (identity := ProcessId.of(pid)) is not None]
+        return [identity for identity in identities if identity not in others]
 
+    others: set[ProcessId] = set()
+    others.update(find(os.getpid()))
     return find
 
 
