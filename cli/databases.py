@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import asyncpg
 
 from contracts.cards import CARDS
 from contracts.catalogue import DESK
-from runtime.migrate import Owner, ensure_role, grant_work, migrate
+from runtime.migrate import Owner, ensure_role, grant_work, migrate, migrating
 from services.audit.owner import READER, WRITER, audit_owner, grant
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -31,32 +32,41 @@ async def migrate_work(url: str, *, password_for: Password, iam: bool = False) -
     """Bring the work database up to date; return what was applied. `url` is its owner's."""
     connection = await asyncpg.connect(url)
     try:
-        for node in (DESK, *CARDS):
-            await ensure_role(connection, node, password=password_for(node), iam=iam)
-        applied = await migrate(connection, work_owners())
-        for owner in work_owners():
-            if owner.schema != "vault":
-                await grant_work(connection, owner)
-        # Only the desk makes keys; only agents whose card opens something read them; nobody changes one.
-        await connection.execute("grant usage on schema vault to desk")
-        await connection.execute("grant select, insert, update (tenant) on vault.subject_key to desk")
-        for card in CARDS.values():
-            if card.opens:
-                await connection.execute(f'grant usage on schema vault to "{card.name}"')
-                await connection.execute(f'grant select on vault.subject_key to "{card.name}"')
-        return applied
+        async with migrating(connection):
+            for node in (DESK, *CARDS):
+                await ensure_role(connection, node, password=password_for(node), iam=iam)
+            applied = await migrate(connection, work_owners())
+            for owner in work_owners():
+                if owner.schema != "vault":
+                    await grant_work(connection, owner)
+            await _grant_vault(connection)
+            return applied
     finally:
         await connection.close()
+
+
+async def _grant_vault(connection: asyncpg.Connection[Any]) -> None:
+    """Only the desk makes keys; only agents whose card opens something read them; nobody changes one."""
+    await connection.execute("grant usage on schema vault to desk")
+    await connection.execute("grant select, insert, update (tenant) on vault.subject_key to desk")
+    for card in CARDS.values():
+        # A card that no longer opens anything loses the right with the next migration.
+        await connection.execute(f'revoke all on vault.subject_key from "{card.name}"')
+        await connection.execute(f'revoke all on schema vault from "{card.name}"')
+        if card.opens:
+            await connection.execute(f'grant usage on schema vault to "{card.name}"')
+            await connection.execute(f'grant select on vault.subject_key to "{card.name}"')
 
 
 async def migrate_audit(url: str, *, password_for: Password, iam: bool = False) -> list[str]:
     """Bring the audit database up to date; return what was applied. `url` is its owner's."""
     connection = await asyncpg.connect(url)
     try:
-        for role in (WRITER, READER):
-            await ensure_role(connection, role, password=password_for(role), iam=iam)
-        applied = await migrate(connection, (audit_owner(),))
-        await grant(connection)
-        return applied
+        async with migrating(connection):
+            for role in (WRITER, READER):
+                await ensure_role(connection, role, password=password_for(role), iam=iam)
+            applied = await migrate(connection, (audit_owner(),))
+            await grant(connection)
+            return applied
     finally:
         await connection.close()
