@@ -13,16 +13,22 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from contracts.fields import ModelCall
+from contracts.fields import Contract, ModelCall
 from failover import AllModelsFailed, Budget, Decision, FailoverModel, ModelPolicy
 from failover.errors import ModelNotPermitted
 from runtime.errors import Rejected, Retryable
+from runtime.task import Task
 
 if TYPE_CHECKING:
     from pydantic_ai.models import Model
 
 READ_TIMEOUT_S = 60
 """A backstop: how long a stream may stay silent is the failover policy's decision."""
+
+DEFAULT_LIMIT_MS = 60_000
+"""For a task whose playbook sets no time limit."""
+
+LEAST_MS = 1_000
 
 
 class ModelSettings(BaseSettings):
@@ -95,15 +101,17 @@ def _openai_key(settings: ModelSettings) -> str:
 
 
 @asynccontextmanager
-async def spending(model: FailoverModel, *, total_ms: int) -> AsyncIterator[list[Decision]]:
-    """Run an agent within `total_ms`; the list holds a decision for each model call once it is over.
+async def spending(model: FailoverModel, task: Task[Contract], *, margin_ms: int) -> AsyncIterator[list[Decision]]:
+    """Run an agent within the task's time limit less `margin_ms`, which is kept for storing the result.
 
+    The list holds a decision for each model call once it is over.
     Raises `Retryable` when no model answered, and `Rejected` when the model policy permits none or a vendor refused the
     request itself, which the other one would refuse alike.
     """
     from pydantic_ai.exceptions import ModelAPIError
 
-    with model.budget(Budget(total_ms=total_ms)) as record:
+    limit_ms = task.envelope.time_limit_ms or DEFAULT_LIMIT_MS
+    with model.budget(Budget(total_ms=max(limit_ms - margin_ms, LEAST_MS))) as record:
         try:
             yield record.decisions
         except AllModelsFailed as error:

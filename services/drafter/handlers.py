@@ -16,7 +16,6 @@ from services.drafter.agent import PROMPT_VERSION, draft
 if TYPE_CHECKING:
     from pydantic_ai import Agent
 
-DEFAULT_LIMIT_MS = 60_000
 MARGIN_MS = 1_000
 """Of the task's time limit, kept for sealing and storing the result."""
 
@@ -30,8 +29,7 @@ async def draft_answer(
     for number, artefact in enumerate(task.payload.findings, start=1):
         found = json.loads(await artefacts.read(task, artefact))
         findings.append({"id": f"F{number}"} | found)
-    limit_ms = task.envelope.time_limit_ms or DEFAULT_LIMIT_MS
-    async with spending(model, total_ms=max(limit_ms - MARGIN_MS, 1_000)) as decisions:
+    async with spending(model, task, margin_ms=MARGIN_MS) as decisions:
         written = await draft(agent, question, findings)
     sources = [finding for finding in findings if finding["id"] in written.cites]
     answer = await artefacts.write(

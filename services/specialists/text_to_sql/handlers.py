@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from pydantic_ai import Agent
 
 ROLE_SCOPE = "warehouse:role:"
-DEFAULT_LIMIT_MS = 60_000
 MARGIN_MS = 2_000
 
 
@@ -36,8 +35,7 @@ async def answer_question(
     """Find the rows that answer the question, in the asking user's role; the SQL goes with them as the citation."""
     role = role_of(task.envelope.principal.scopes)
     question = (await artefacts.read(task, task.payload.question)).decode()
-    limit_ms = task.envelope.time_limit_ms or DEFAULT_LIMIT_MS
-    async with spending(model, total_ms=max(limit_ms - MARGIN_MS, 1_000)) as decisions:
+    async with spending(model, task, margin_ms=MARGIN_MS) as decisions:
         findings = await answer(
             question,
             agent=agent,

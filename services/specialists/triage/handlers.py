@@ -15,7 +15,6 @@ from services.specialists.triage.agent import NONE, PROMPT_VERSION, Choice, choo
 if TYPE_CHECKING:
     from pydantic_ai import Agent
 
-DEFAULT_LIMIT_MS = 30_000
 MARGIN_MS = 1_000
 
 
@@ -27,8 +26,7 @@ async def choose_agent(
     The model's reason may repeat the question, which is personal, so it does not go into the event.
     """
     question = (await artefacts.read(task, task.payload.question)).decode()
-    limit_ms = task.envelope.time_limit_ms or DEFAULT_LIMIT_MS
-    async with spending(model, total_ms=max(limit_ms - MARGIN_MS, 1_000)) as decisions:
+    async with spending(model, task, margin_ms=MARGIN_MS) as decisions:
         choice = await choose(agent, question)
     payload = NoAgentFits() if choice.agent == NONE else AgentChosen(agent=choice.agent)
     return Reply(payload, model_call=model_call(decisions, prompt_version=PROMPT_VERSION))
