@@ -48,7 +48,7 @@ lint: $(READY) ## ruff, mypy strict, import rules, generated files
 
 .PHONY: test-fast
 test-fast: $(READY) ## Unit and contract tests: no server, under 20 seconds
-	$(BIN)/pytest tests/unit tests/contract -n 2 -q
+	HYPOTHESIS_PROFILE=fast $(BIN)/pytest tests/unit tests/contract -n 2 -q
 
 .PHONY: test-integration
 test-integration: $(READY) ## Against the embedded PostgreSQL, ministack and the model simulator

@@ -47,7 +47,7 @@ def list_(
             row.code or "",
         )
     console.print(table)
-    console.print(f"{len(rows)} cases")
+    console.print(f"{len(rows)} case{'' if len(rows) == 1 else 's'}")
 
 
 @app.command()
