@@ -51,6 +51,7 @@ async def run_desk() -> None:
             clock=process.clock,
             mac_key=bytes.fromhex(settings.mac_key.get_secret_value()),
             deadline=timedelta(seconds=settings.case_deadline_s),
+            upstreams=settings.upstreams,
         )
         quarantine = await process.quarantine(objects)
         process.check("database", lambda: gate.open)

@@ -7,6 +7,7 @@ from typing import Annotated
 from pydantic import Field, SecretStr, TypeAdapter
 
 from runtime.settings import ProcessSettings, WorkSettings
+from services.orchestrator.desk.intake import Upstream
 
 _KEYS: TypeAdapter[dict[str, str]] = TypeAdapter(dict[str, str], config={"hide_input_in_errors": True})
 
@@ -31,4 +32,9 @@ class DeskSettings(WorkSettings):
     """The desk: its tables, and the key under which it fingerprints what upstream sends."""
 
     mac_key: SecretStr = Field(description="32 bytes in hex.")
+    upstreams: dict[str, Upstream] | None = Field(
+        default=None,
+        description='What each upstream may ask for, as JSON {"upstream.name": {"tenants": [..], "roles": [..]}}, shell '
+        "patterns. Without it every source that IAM lets on the bus is trusted: set it in production.",
+    )
     case_deadline_s: Annotated[int, Field(ge=1)] = Field(default=900, description="For cases that name no deadline.")

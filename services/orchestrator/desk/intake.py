@@ -6,11 +6,13 @@ import hashlib
 import hmac
 import json
 import uuid
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from fnmatch import fnmatchcase
 from typing import Any
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from contracts.canonical import canonical
 from contracts.cards import specialists
@@ -38,6 +40,15 @@ ROLE_SCOPE = "warehouse:role:"
 _IDENTIFIER: TypeAdapter[str] = TypeAdapter(Identifier)
 
 
+class Upstream(BaseModel):
+    """What one upstream may ask for, as shell patterns; nothing unless it is named."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    tenants: tuple[str, ...] = ()
+    roles: tuple[str, ...] = ()
+
+
 @dataclass(frozen=True)
 class Intake:
     """What intake depends on. `mac_key` keys every hash of what upstream sent, so that none can be guessed back."""
@@ -48,6 +59,8 @@ class Intake:
     clock: Clock
     mac_key: bytes
     deadline: timedelta
+    upstreams: Mapping[str, Upstream] | None = None
+    """What each upstream may ask for; None trusts every source that IAM lets on the bus."""
 
     async def open_case(self, source: str, detail: Json) -> list[Json]:
         """The events to publish for a submission: `CaseOpened`, `SubmissionRejected`, or none while it is parked."""
@@ -62,6 +75,8 @@ class Intake:
             submitted = _read(detail)
         except InvalidEvent as problem:
             return [await self.reject(source, detail, problem)]
+        if (refusal := self._refusal(source, submitted)) is not None:
+            return [await self.reject(source, detail, refusal, code="not_authorised")]
         mac = self._mac(detail)
         known = await self.store.known(submitted.tenant, source, submitted.idempotency_key)
         if known is None:
@@ -126,6 +141,19 @@ class Intake:
             deadline=now + wait,
             attachments={question.sha256: place},
         )
+
+    def _refusal(self, source: str, submitted: CaseSubmitted) -> InvalidEvent | None:
+        """Why this upstream may not ask this, if it may not."""
+        if self.upstreams is None:
+            return None
+        allowed = self.upstreams.get(source, Upstream())
+        asked = {"tenant": (submitted.tenant, allowed.tenants), "role": (submitted.role, allowed.roles)}
+        for field, (value, patterns) in asked.items():
+            if value is not None and not any(fnmatchcase(value, pattern) for pattern in patterns):
+                remedy = f"allow it to {source} in SWITCHYARD_UPSTREAMS, or submit from the upstream that may"
+                message = f"this upstream may not submit for that {field}"
+                return InvalidEvent(Refusal.INVALID, message, field=field, remedy=remedy)
+        return None
 
     async def reject(
         self, source: str, detail: Json, problem: InvalidEvent, *, code: str = "invalid_submission"

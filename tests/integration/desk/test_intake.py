@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -17,6 +18,7 @@ from local.provision import BUCKET
 from runtime.artefacts import Artefacts
 from runtime.clock import moment
 from runtime.objects import S3Objects
+from services.orchestrator.desk.intake import Upstream
 from tests.integration.cloud import Cloud
 from tests.integration.desk.conftest import DEADLINE, QUESTION, SOURCE, USER, Desk, StartDesk, submission
 from tests.integration.events import NOW, bus_body, fresh_id
@@ -194,3 +196,29 @@ async def test_who_asked_and_what_is_nowhere_in_the_clear_in_the_work_database(d
     for secret in (USER, "Zanzibar"):
         assert secret not in dump
         assert secret.encode().hex() not in dump, "bytea prints as hex"
+
+
+@pytest.mark.parametrize(
+    ("given", "field"),
+    [
+        pytest.param({"tenant": "globex"}, "tenant", id="another tenant"),
+        pytest.param({"role": "ACCOUNTADMIN"}, "role", id="a role it may not name"),
+        pytest.param({"role": "FIELD_PERMIAN"}, None, id="what it may"),
+    ],
+)
+async def test_an_upstream_may_ask_for_what_it_is_allowed_and_no_more(
+    desk: Desk, given: dict[str, str], field: str | None
+) -> None:
+    intake = replace(desk.intake, upstreams={SOURCE: Upstream(tenants=("acme",), roles=("FIELD_*",))})
+    [event] = await intake.open_case(SOURCE, submission(**given))
+    if field is None:
+        assert event["type"] == "CaseOpened"
+    else:
+        assert (event["payload"]["code"], event["payload"]["field"]) == ("not_authorised", field)
+        assert given[field] not in json.dumps(event["payload"])
+
+
+async def test_an_upstream_that_nobody_has_named_may_ask_for_nothing(desk: Desk) -> None:
+    intake = replace(desk.intake, upstreams={"upstream.other": Upstream(tenants=("*",))})
+    [event] = await intake.open_case(SOURCE, submission())
+    assert event["payload"]["code"] == "not_authorised"
