@@ -34,7 +34,7 @@ class DeskSettings(WorkSettings):
     mac_key: SecretStr = Field(description="32 bytes in hex.")
     upstreams: dict[str, Upstream] | None = Field(
         default=None,
-        description='What each upstream may ask for, as JSON {"upstream.name": {"tenants": [..], "roles": [..]}}, shell '
-        "patterns. Without it every source that IAM lets on the bus is trusted: set it in production.",
+        description='What each upstream may ask for, as JSON {"upstream.name": {"tenants": [..], "roles": [..]}}, '
+        "shell patterns. Without it every source that IAM lets on the bus is trusted: set it in production.",
     )
     case_deadline_s: Annotated[int, Field(ge=1)] = Field(default=900, description="For cases that name no deadline.")
