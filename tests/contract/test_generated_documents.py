@@ -209,4 +209,4 @@ def test_a_digest_vector_holds(vector: Json) -> None:
 def test_a_text_that_must_be_refused_is(vector: Json) -> None:
     with pytest.raises(InvalidEvent) as caught:
         parse(vector["text"])
-    assert caught.value.message == vector["why"]
+    assert caught.value.message.partition(" at line ")[0] == vector["why"]
