@@ -105,6 +105,10 @@ class Budget(Contract):
     tokens: Count = Field(default=0, description="Tokens the models may read and write; 0 means that none is set.")
 
 
+WAREHOUSE_ROLE = "warehouse:role:"
+"""Prefix of the scope that names the warehouse role of the asking user."""
+
+
 class Principal(Contract):
     """On whose behalf a case runs: claims, never a bearer token."""
 

@@ -5,7 +5,6 @@ Every step may be repeated. Not for AWS: there terraform owns these.
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import Mapping
 from typing import Any
@@ -109,21 +108,3 @@ async def _unless_exists(call: Any, *codes: str) -> None:
     except ClientError as error:
         if error.response["Error"]["Code"] not in codes:
             raise
-
-
-async def purge(environment: Mapping[str, str]) -> None:
-    """Empty every queue. For tests that start from nothing."""
-    session = get_session()
-    async with session.create_client(
-        "sqs",
-        region_name=environment["AWS_REGION"],
-        endpoint_url=environment["AWS_ENDPOINT_URL"],
-        aws_access_key_id=environment["AWS_ACCESS_KEY_ID"],
-        aws_secret_access_key=environment["AWS_SECRET_ACCESS_KEY"],
-    ) as sqs:
-
-        async def empty(name: str) -> None:
-            await sqs.purge_queue(QueueUrl=(await sqs.get_queue_url(QueueName=name))["QueueUrl"])
-
-        names = [name for consumer in consumers() for name in (consumer.queue, consumer.dead_letter_queue)]
-        await asyncio.gather(*(empty(name) for name in names))

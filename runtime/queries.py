@@ -18,9 +18,6 @@ class Queries:
     def __getitem__(self, name: str) -> str:
         return self._statements[name]
 
-    def __iter__(self) -> object:
-        return iter(self._statements)
-
 
 def beside(module_file: str, name: str = "queries.sql") -> Queries:
     """The query file that lies beside a module: `beside(__file__)`."""

@@ -125,16 +125,20 @@ class Deployment:
             for source, detail_type, detail in events:
                 await bus.publish(detail, source=source, detail_type=detail_type)
 
-    async def quarantined(self, node: str) -> list[dict[str, Any]]:
-        """What a consumer has put into quarantine."""
+    def client(self, service: str) -> Any:
+        """An aiobotocore client of the stack's emulator, to be entered."""
         environment = self.stack.exports
-        async with get_session().create_client(
-            "s3",
+        return get_session().create_client(
+            service,
             region_name=environment["AWS_REGION"],
             endpoint_url=environment["AWS_ENDPOINT_URL"],
             aws_access_key_id=environment["AWS_ACCESS_KEY_ID"],
             aws_secret_access_key=environment["AWS_SECRET_ACCESS_KEY"],
-        ) as s3:
+        )
+
+    async def quarantined(self, node: str) -> list[dict[str, Any]]:
+        """What a consumer has put into quarantine."""
+        async with self.client("s3") as s3:
             listed = await s3.list_objects_v2(Bucket=BUCKET, Prefix=f"quarantine/{node}/")
             kept = []
             for found in listed.get("Contents", []):

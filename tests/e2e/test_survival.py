@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from contracts.topology import consumers
 from tests.e2e.conftest import Deployment
 
 pytestmark = pytest.mark.e2e
@@ -85,18 +86,7 @@ def _model_calls(deployment: Deployment) -> dict[str, Any]:
 
 async def _quiet(deployment: Deployment) -> None:
     """Wait until no queue holds anything."""
-    from aiobotocore.session import get_session
-
-    from contracts.topology import consumers
-
-    environment = deployment.stack.exports
-    async with get_session().create_client(
-        "sqs",
-        region_name=environment["AWS_REGION"],
-        endpoint_url=environment["AWS_ENDPOINT_URL"],
-        aws_access_key_id=environment["AWS_ACCESS_KEY_ID"],
-        aws_secret_access_key=environment["AWS_SECRET_ACCESS_KEY"],
-    ) as sqs:
+    async with deployment.client("sqs") as sqs:
 
         async def empty() -> bool | None:
             held = 0

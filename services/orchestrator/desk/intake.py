@@ -21,7 +21,7 @@ from contracts.envelope import finish
 from contracts.errors import InvalidEvent, Refusal
 from contracts.events.desk import CaseOpened, SubmissionRejected
 from contracts.events.upstream import CaseSubmitted
-from contracts.fields import Attachment, Contract, Identifier, Json, Principal
+from contracts.fields import WAREHOUSE_ROLE, Attachment, Contract, Identifier, Json, Principal
 from contracts.received import first_problem
 from contracts.submission import CASES, case_id_for
 from runtime.artefacts import Artefacts
@@ -33,9 +33,6 @@ from services.orchestrator.graph import CURRENT
 
 MAX_SOURCE = 150
 """Leaves room for the prefixes under which the source stands in claims."""
-
-ROLE_SCOPE = "warehouse:role:"
-"""Scope prefix that names the warehouse role of the asking user."""
 
 _IDENTIFIER: TypeAdapter[str] = TypeAdapter(Identifier)
 
@@ -123,7 +120,7 @@ class Intake:
             sub=f"service:{source}",
             tenant=submitted.tenant,
             subject=subject,
-            scopes=(ROLE_SCOPE + submitted.role,) if submitted.role else (),
+            scopes=(WAREHOUSE_ROLE + submitted.role,) if submitted.role else (),
             act=(f"user:{subject}",),
             exp=timestamp(now + wait),
         )

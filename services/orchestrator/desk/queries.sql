@@ -41,9 +41,6 @@ where t.due_at <= $1 and not s.parked
 order by t.due_at
 limit $2
 
--- name: next_due
-select min(due_at) from timer
-
 -- name: resumable
 select case_id, opened from submission
 where parked and not exists (select from control c where c.kind = 'halted_playbook' and c.key = playbook)
@@ -59,6 +56,3 @@ on conflict (kind, key) do nothing
 
 -- name: clear_control
 delete from control where kind = $1 and key = $2
-
--- name: list_control
-select kind, key, by, why, since from control order by since

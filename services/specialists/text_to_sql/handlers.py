@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from contracts.events.router import AnswerQuestion
 from contracts.events.specialists import FindingsReady
+from contracts.fields import WAREHOUSE_ROLE
 from failover import FailoverModel
 from runtime.artefacts import Artefacts
 from runtime.errors import Rejected
@@ -18,7 +19,6 @@ from services.specialists.text_to_sql.warehouse import Limits, Warehouse
 if TYPE_CHECKING:
     from pydantic_ai import Agent
 
-ROLE_SCOPE = "warehouse:role:"
 MARGIN_MS = 2_000
 
 
@@ -62,7 +62,7 @@ async def answer_question(
 
 def role_of(scopes: tuple[str, ...]) -> str:
     """The warehouse role of the asking user. Raises `Rejected` without one: there is no role to fall back to."""
-    roles = [scope.removeprefix(ROLE_SCOPE) for scope in scopes if scope.startswith(ROLE_SCOPE)]
+    roles = [scope.removeprefix(WAREHOUSE_ROLE) for scope in scopes if scope.startswith(WAREHOUSE_ROLE)]
     if len(roles) != 1:
         raise Rejected(
             "no_warehouse_role",
