@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from contracts.cards import CARDS, specialists
-from contracts.events import desk, drafter, failures, router, triage, upstream
+from contracts.events import compliance, courier, desk, drafter, failures, router, triage, upstream
 from contracts.events import specialists as found
 from contracts.fields import Contract
 
@@ -59,6 +59,14 @@ class EventType:
         return tuple(sorted({consumer for _, consumer in self.flows}))
 
 
+def _asked(node: str, command: type[Contract], *answers: type[Contract]) -> tuple[EventType, ...]:
+    """A command of the router's to one node, and what that node may answer."""
+    return (
+        EventType(command, ((ROUTER, node),), stateful=True),
+        *(EventType(answer, ((node, ROUTER),), stateful=True) for answer in answers),
+    )
+
+
 _FOUND_BY = tuple(card.name for card in specialists())
 _AGENTS = tuple(CARDS)
 
@@ -72,9 +80,44 @@ _TYPES = (
     EventType(found.FindingsReady, _flows(_FOUND_BY, ROUTER), stateful=True),
     EventType(router.DraftAnswer, ((ROUTER, "drafter"),), stateful=True),
     EventType(drafter.AnswerDrafted, (("drafter", ROUTER),), stateful=True),
+    EventType(upstream.EmailCaseSubmitted, ((UPSTREAM_PREFIX, DESK),)),
+    EventType(upstream.ContactRefused, ((UPSTREAM_PREFIX, DESK),)),
+    EventType(desk.EmailCaseOpened, ((DESK, ROUTER),)),
+    *_asked("compliance", router.CheckContact, compliance.ContactAllowed, compliance.ContactBlocked),
+    *_asked("drafter", router.DraftEmail, drafter.EmailDrafted),
+    *_asked(
+        "compliance",
+        router.ReviewEmail,
+        compliance.EmailPassed,
+        compliance.RevisionNeeded,
+        compliance.EmailBlocked,
+    ),
+    *_asked(DESK, router.AskApproval, desk.ApprovalGranted, desk.ApprovalDenied, desk.ApprovalExpired),
+    *_asked(
+        "compliance",
+        router.CheckSending,
+        compliance.SendingAllowed,
+        compliance.SendingDeferred,
+        compliance.ReviewOutdated,
+    ),
+    *_asked(DESK, router.Wait, desk.WaitOver),
+    *_asked(
+        "courier",
+        router.SendEmail,
+        courier.EmailSent,
+        courier.SendingHeld,
+        courier.SendingTooLate,
+        courier.SendingRefused,
+        courier.EmailUndeliverable,
+        courier.SendingUnknown,
+    ),
+    EventType(courier.SendingSettled, (("courier", WORLD),)),
+    EventType(desk.ContactStopped, ((DESK, WORLD),), terminal=True),
+    EventType(desk.PlaybookHalted, ((DESK, WORLD),)),
+    EventType(desk.PlaybookResumed, ((DESK, WORLD),), terminal=True),
     EventType(router.CloseCase, ((ROUTER, DESK),)),
     # An agent's failure goes to the router's failure edge; the router's own goes to close, never back to the router.
-    EventType(failures.TaskFailed, (*_flows(_AGENTS, ROUTER), (ROUTER, DESK))),
+    EventType(failures.TaskFailed, (*_flows((*_AGENTS, DESK), ROUTER), (ROUTER, DESK))),
     EventType(desk.CaseClosed, ((DESK, WORLD),), terminal=True),
     EventType(desk.SubmissionRejected, ((DESK, WORLD),), terminal=True),
 )

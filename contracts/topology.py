@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from contracts.catalogue import AUDIT, DESK, NODES, UPSTREAM_PREFIX, sources_for
+from contracts.catalogue import AUDIT, DESK, NODES, UPSTREAM_PREFIX, sources_for, types_from
 from contracts.envelope import SOURCE_PREFIX
 
 BUS = "switchyard"
@@ -63,7 +63,10 @@ def _rules(node: str) -> tuple[Rule, ...]:
     )
     if node != DESK:
         return (addressed,)
-    submitted = {"source": [{"prefix": UPSTREAM_PREFIX}], "detail-type": ["CaseSubmitted"]} | _LIVE
+    submitted = {
+        "source": [{"prefix": UPSTREAM_PREFIX}],
+        "detail-type": [type_.name for type_ in types_from(UPSTREAM_PREFIX)],
+    } | _LIVE
     return (addressed, Rule(f"{BUS}-submissions", submitted))
 
 
