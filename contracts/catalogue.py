@@ -32,12 +32,14 @@ def _flows(producers: tuple[str, ...], *consumers: str) -> tuple[Flow, ...]:
 class EventType:
     """One version of one event type, and the (producer, consumer) pairs between which it may travel.
 
-    `stateful`: it hands out, or returns, the router's sealed state. `terminal`: it ends its case.
+    `answers` are the commands to which it is an answer: no other task may be answered with it. `stateful`: it hands
+    out, or returns, the router's sealed state. `terminal`: it ends its case.
     """
 
     payload: type[Contract]
     flows: tuple[Flow, ...]
     version: int = 1
+    answers: tuple[type[Contract], ...] = ()
     called: str = ""
     """The type's name where the class cannot have it: a second version's class needs another name."""
     stateful: bool = False
@@ -63,7 +65,7 @@ def _asked(node: str, command: type[Contract], *answers: type[Contract]) -> tupl
     """A command of the router's to one node, and what that node may answer."""
     return (
         EventType(command, ((ROUTER, node),), stateful=True),
-        *(EventType(answer, ((node, ROUTER),), stateful=True) for answer in answers),
+        *(EventType(answer, ((node, ROUTER),), answers=(command,), stateful=True) for answer in answers),
     )
 
 
@@ -73,17 +75,20 @@ _AGENTS = tuple(CARDS)
 _TYPES = (
     EventType(upstream.CaseSubmitted, ((UPSTREAM_PREFIX, DESK),)),
     EventType(desk.CaseOpened, ((DESK, ROUTER),)),
-    EventType(router.ChooseAgent, ((ROUTER, "triage"),), stateful=True),
-    EventType(triage.AgentChosen, (("triage", ROUTER),), stateful=True),
-    EventType(triage.NoAgentFits, (("triage", ROUTER),), stateful=True),
+    *_asked("triage", router.ChooseAgent, triage.AgentChosen, triage.NoAgentFits),
     EventType(router.AnswerQuestion, _flows((ROUTER,), *_FOUND_BY), stateful=True),
-    EventType(found.FindingsReady, _flows(_FOUND_BY, ROUTER), stateful=True),
-    EventType(router.DraftAnswer, ((ROUTER, "drafter"),), stateful=True),
-    EventType(drafter.AnswerDrafted, (("drafter", ROUTER),), stateful=True),
+    EventType(found.FindingsReady, _flows(_FOUND_BY, ROUTER), answers=(router.AnswerQuestion,), stateful=True),
+    *_asked("drafter", router.DraftAnswer, drafter.AnswerDrafted),
     EventType(upstream.EmailCaseSubmitted, ((UPSTREAM_PREFIX, DESK),)),
     EventType(upstream.ContactRefused, ((UPSTREAM_PREFIX, DESK),)),
     EventType(desk.EmailCaseOpened, ((DESK, ROUTER),)),
-    *_asked("compliance", router.CheckContact, compliance.ContactAllowed, compliance.ContactBlocked),
+    *_asked("compliance", router.CheckContact, compliance.ContactAllowed),
+    EventType(
+        compliance.ContactBlocked,
+        (("compliance", ROUTER),),
+        answers=(router.CheckContact, router.CheckSending),
+        stateful=True,
+    ),
     *_asked("drafter", router.DraftEmail, drafter.EmailDrafted),
     *_asked(
         "compliance",

@@ -73,6 +73,7 @@ class SendingDeferred(_Judged):
     """Not now: quiet hours, or a time that the consumer called inconvenient."""
 
     until: Timestamp
+    halted: Literal[False] = False
     rules: tuple[RuleId, ...] = Field(min_length=1)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import Field
 
 from contracts.fields import Code, Contract, Identifier, Sentence, Sha256
@@ -18,7 +20,8 @@ class EmailSent(Contract):
 class SendingHeld(Contract):
     """The playbook is halted: nothing was sent. The checks run again when it resumes."""
 
-    halted: bool = True
+    until: None = None
+    halted: Literal[True] = True
 
 
 class SendingTooLate(Contract):

@@ -75,10 +75,10 @@ class CheckSending(Contract):
 
 
 class Wait(Contract):
-    """To the desk: say when the time has come, or the playbook runs again."""
+    """To the desk: say when the time has come, or, if the playbook is halted, when it runs again."""
 
     until: Timestamp | None = None
-    halted: bool | None = None
+    halted: bool = False
 
 
 class SendEmail(Contract):
