@@ -118,7 +118,7 @@ _TYPES = (
     ),
     EventType(courier.SendingSettled, (("courier", WORLD),)),
     EventType(desk.ContactStopped, ((DESK, WORLD),), terminal=True),
-    EventType(desk.PlaybookHalted, ((DESK, WORLD),)),
+    EventType(desk.PlaybookHalted, ((DESK, WORLD),), terminal=True),
     EventType(desk.PlaybookResumed, ((DESK, WORLD),), terminal=True),
     EventType(router.CloseCase, ((ROUTER, DESK),)),
     # An agent's failure goes to the router's failure edge; the router's own goes to close, never back to the router.

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
 from contracts.accounts import Purpose
 from contracts.events.compliance import RuleId
-from contracts.fields import Artefact, Code, Contract, Identifier, Name, Sentence, Sha256, TypeName, Uuid
+from contracts.fields import Artefact, Code, Contract, Identifier, Name, Sentence, Sha256, Timestamp, TypeName, Uuid
 
 Outcome = Literal[
     "answered", "no_agent", "failed", "expired", "cancelled", "rejected",
@@ -35,23 +35,36 @@ class EmailCaseOpened(Contract):
     submitted_by: Identifier = Field(description="The bus source that submitted it.")
 
 
+Signature = Annotated[
+    str,
+    Field(
+        pattern=r"^[0-9a-f]{128}$",
+        description="Ed25519 in hex, by the approver, over contracts.approvals.approval_statement.",
+    ),
+]
+
+
 class ApprovalGranted(Contract):
     """A named person agreed to exactly this content. Used once, by the courier."""
 
     approval_id: Uuid
     content_sha256: Sha256
     approver: Identifier
-    signature: Identifier = Field(description="The approver's, over the statement that docs/compliance.md gives.")
+    reason: Sentence = ""
+    signed_at: Timestamp
+    signature: Signature
 
 
 class ApprovalDenied(Contract):
     """A named person refused this content."""
 
     approval_id: Uuid
+    content_sha256: Sha256
     approver: Identifier
-    signature: Identifier
     code: Code = "denied"
-    message: Sentence = ""
+    message: Sentence = Field(default="", description="The approver's reason.")
+    signed_at: Timestamp
+    signature: Signature
 
 
 class ApprovalExpired(Contract):
@@ -85,7 +98,7 @@ class PlaybookHalted(Contract):
 
 
 class PlaybookResumed(Contract):
-    """An operator let a halted playbook run again. Follows its `PlaybookHalted`."""
+    """An operator let a halted playbook run again. A chain of its own."""
 
     playbook: Name
     operator: Identifier

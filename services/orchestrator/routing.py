@@ -147,7 +147,7 @@ def _close(event: Received[Contract], ending: Ending, artefacts: Mapping[str, Js
     answer = Artefact.model_validate_json(json.dumps(artefacts["answer"])) if "answer" in artefacts else None
     payload = CloseCase(
         outcome=ending.outcome,
-        code=ending.code or getattr(event.payload, "code", ending.outcome),
+        code=ending.code or str(getattr(event.payload, "code", ending.outcome)),
         message=_told(failure) if failure else ending.message or getattr(event.payload, "message", ""),
         field=failure.field if failure else None,
         remedy=failure.remedy if failure else None,

@@ -32,7 +32,13 @@ union all
 select case_id, event from closed where case_id = any($1::uuid[])
 
 -- name: stop_timers
-delete from timer where case_id = any($1::uuid[])
+with untimed as (
+  delete from timer where case_id = any($1::uuid[])
+),
+released as (
+  delete from held where case_id = any($1::uuid[]) and (answer is null or published)
+)
+update approval set state = 'void' where case_id = any($1::uuid[]) and state = 'asked'
 
 -- name: due_timers
 select t.case_id, t.kind, s.opened

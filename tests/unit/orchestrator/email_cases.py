@@ -93,7 +93,11 @@ DRAFTED = EmailDrafted(email=EMAIL, content_sha256=CONTENT)
 PASSED = EmailPassed(pack=PACK, results=RESULTS, review=REVIEW, content_sha256=CONTENT)
 TO_APPROVE = PASSED.model_copy(update={"approval": "settlement_offer"})
 GRANTED = ApprovalGranted(
-    approval_id=APPROVAL, content_sha256=CONTENT, approver="j.okafor", signature="ed25519:c2lnbmF0dXJl"
+    approval_id=APPROVAL,
+    content_sha256=CONTENT,
+    approver="j.okafor",
+    signed_at="2026-10-01T15:10:00Z",
+    signature="5" * 128,
 )
 SENDABLE = SendingAllowed(
     pack=PACK, results=RESULTS, review=REVIEW, content_sha256=CONTENT, valid_until="2026-10-01T15:30:00Z"
@@ -122,7 +126,10 @@ ANSWERS: Mapping[str, tuple[tuple[Contract, ...], Contract]] = {
     "ApprovalGranted": ((ALLOWED, DRAFTED, TO_APPROVE), GRANTED),
     "ApprovalDenied": (
         (ALLOWED, DRAFTED, TO_APPROVE),
-        ApprovalDenied(approval_id=APPROVAL, approver="j.okafor", signature="ed25519:c2lnbmF0dXJl", message="Too soon."),
+        ApprovalDenied(
+            approval_id=APPROVAL, content_sha256=CONTENT, approver="j.okafor", message="Too soon.",
+            signed_at="2026-10-01T15:10:00Z", signature="5" * 128,
+        ),
     ),
     "ApprovalExpired": ((ALLOWED, DRAFTED, TO_APPROVE), ApprovalExpired(approval_id=APPROVAL)),
     "ReviewOutdated": ((ALLOWED, DRAFTED, PASSED), ReviewOutdated(pack="2026-10-01.1", passed_under=PACK)),
