@@ -123,7 +123,7 @@ class Agency(Strict):
     address: Line = Field(description="Postal address, in one line.")
     phone: Phone
     from_address: Email
-    website: Annotated[str, Field(pattern=r"^https://[^\s<>\"]{1,180}$")]
+    website: Annotated[str, Field(pattern=r"^https://[\x21\x23-\x3b\x3d\x3f-\x7e]{1,180}$")]
 
 
 class History(Strict):

@@ -160,7 +160,7 @@ def test_an_answer_to_another_step_of_the_same_node_is_forged(before: tuple[Cont
 
 
 def test_another_node_cannot_say_that_it_was_sent() -> None:
-    with pytest.raises(InvalidEvent, match="may not send EmailSent"):
+    with pytest.raises(InvalidEvent, match="may not emit EmailSent"):
         reply(command_after(ALLOWED, DRAFTED), SENT, node="compliance")
 
 
