@@ -18,6 +18,9 @@ INBOX = ROOT / "runtime" / "migrations" / "inbox"
 VAULT = ROOT / "runtime" / "migrations" / "vault"
 DESK_TABLES = ROOT / "services" / "orchestrator" / "desk" / "migrations"
 
+OPERATOR = "operator"
+"""The role of the people who run the system."""
+
 Password = Callable[[str], str | None]
 """The password of a role; None where roles log in with IAM."""
 
@@ -33,13 +36,14 @@ async def migrate_work(url: str, *, password_for: Password, iam: bool = False) -
     connection = await asyncpg.connect(url)
     try:
         async with migrating(connection):
-            for node in (DESK, *CARDS):
+            for node in (DESK, *CARDS, OPERATOR):
                 await ensure_role(connection, node, password=password_for(node), iam=iam)
             applied = await migrate(connection, work_owners())
             for owner in work_owners():
                 if owner.schema != "vault":
                     await grant_work(connection, owner)
             await _grant_vault(connection)
+            await _grant_operator(connection)
             return applied
     finally:
         await connection.close()
@@ -56,6 +60,14 @@ async def _grant_vault(connection: asyncpg.Connection[Any]) -> None:
         if card.opens:
             await connection.execute(f'grant usage on schema vault to "{card.name}"')
             await connection.execute(f'grant select on vault.subject_key to "{card.name}"')
+
+
+async def _grant_operator(connection: asyncpg.Connection[Any]) -> None:
+    """A few functions and two views of the desk's: halting, cancelling and deciding, and nothing else."""
+    await connection.execute(f"grant usage on schema {DESK} to {OPERATOR}")
+    await connection.execute(f"grant select on {DESK}.approval_queue, {DESK}.halted to {OPERATOR}")
+    for function in ("halt", "resume", "cancel", "decide", "decided"):
+        await connection.execute(f"grant execute on function {DESK}.{function} to {OPERATOR}")
 
 
 async def migrate_audit(url: str, *, password_for: Password, iam: bool = False) -> list[str]:

@@ -7,7 +7,7 @@ import sys
 import typer
 from rich.console import Console
 
-from cli import asking, audit, cases, migrating, publishing, stack
+from cli import approvals, asking, audit, cases, migrating, operators, publishing, stack
 from cli.errors import CommandFailed
 
 app = typer.Typer(
@@ -17,7 +17,11 @@ app = typer.Typer(
     pretty_exceptions_show_locals=False,
 )
 app.add_typer(stack.app, name="stack", help="The laptop stack: every service as its own process.")
+cases.app.command("cancel")(operators.cancel)
 app.add_typer(cases.app, name="case", help="Cases, read from the audit log.")
+app.add_typer(approvals.app, name="approval", help="Decide on what waits for a person.")
+app.command("halt")(operators.halt)
+app.command("resume")(operators.resume)
 app.add_typer(audit.app, name="audit", help="Prove the audit log.")
 app.command("ask", help="Ask one question and wait for the answer.")(asking.ask)
 app.command("publish", help="Publish submissions from a JSON-lines file, as an upstream does.")(publishing.publish)
