@@ -8,7 +8,7 @@ from typing import Any
 
 import asyncpg
 
-from contracts.cards import CARDS
+from contracts.cards import CARDS, COMPLIANCE
 from contracts.catalogue import DESK
 from runtime.migrate import Owner, ensure_role, grant_work, migrate, migrating
 from services.audit.owner import READER, WRITER, audit_owner, grant
@@ -16,10 +16,14 @@ from services.audit.owner import READER, WRITER, audit_owner, grant
 ROOT = Path(__file__).resolve().parent.parent
 INBOX = ROOT / "runtime" / "migrations" / "inbox"
 VAULT = ROOT / "runtime" / "migrations" / "vault"
+COMPLIANCE_TABLES = ROOT / "services" / "specialists" / "compliance" / "migrations"
 DESK_TABLES = ROOT / "services" / "orchestrator" / "desk" / "migrations"
 
 OPERATOR = "operator"
 """The role of the people who run the system."""
+
+AGENT_TABLES = {COMPLIANCE.name: (COMPLIANCE_TABLES,)}
+"""Folders of the agents that keep tables beside their inbox."""
 
 Password = Callable[[str], str | None]
 """The password of a role; None where roles log in with IAM."""
@@ -27,7 +31,7 @@ Password = Callable[[str], str | None]
 
 def work_owners() -> tuple[Owner, ...]:
     """The schemas of the work database: the desk's, one for each agent, and the vault."""
-    agents = tuple(Owner(node, (INBOX,), node) for node in CARDS)
+    agents = tuple(Owner(node, (INBOX, *AGENT_TABLES.get(node, ())), node) for node in CARDS)
     return (Owner(DESK, (DESK_TABLES,), DESK), *agents, Owner("vault", (VAULT,), DESK))
 
 

@@ -9,6 +9,7 @@ from runtime.loop import run
 
 # Imported by name when started: an agent's image holds only its own dependencies.
 AGENTS = {
+    "compliance": "services.specialists.compliance.main",
     "text_to_sql": "services.specialists.text_to_sql.main",
     "triage": "services.specialists.triage.main",
 }

@@ -1,0 +1,106 @@
+"""What a rule is, what it reads, and what it says."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from typing import Literal
+
+from contracts.accounts import AccountFacts, Purpose
+from contracts.events.compliance import RuleId
+from contracts.events.compliance import Verdict as VerdictKind
+from contracts.reviews import Stage
+from services.specialists.compliance.pack import RulePack
+from services.specialists.compliance.reading.message import Message
+
+About = Literal["person", "moment", "draft", "record"]
+Severity = Literal["block", "warn", "reschedule"]
+
+
+@dataclass(frozen=True)
+class Situation:
+    """Everything that a rule may read. `message` is the draft, where there is one yet."""
+
+    facts: AccountFacts
+    purpose: Purpose
+    now: datetime
+    pack: RulePack
+    message: Message | None = None
+
+    @property
+    def today(self) -> date:
+        """The day in UTC: what dates of the books are compared with."""
+        return self.now.astimezone(UTC).date()
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What one rule says. `mend` is what to write instead: empty if writing cannot help. `until`: for `reschedule`."""
+
+    kind: VerdictKind
+    evidence: tuple[str, ...] = ()
+    mend: tuple[str, ...] = ()
+    until: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing that a draft does wrong, and how to write it right; without `mend` no rewriting helps."""
+
+    what: str
+    mend: str | None = None
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One rule of the pack. `reads` names all that it looks at: facts (dotted), `message`, `now`, `purpose`."""
+
+    id: RuleId
+    name: str
+    citation: str
+    about: About
+    severity: Severity
+    stages: tuple[Stage, ...]
+    reads: tuple[str, ...]
+    check: Callable[[Situation], Verdict]
+
+
+PASS = Verdict("pass")
+PERSON: tuple[Stage, ...] = ("contact", "email", "sending")
+"""About the person: checked before a word is written, with the draft, and again at the moment of sending."""
+
+DRAFT: tuple[Stage, ...] = ("email",)
+MOMENT: tuple[Stage, ...] = ("contact", "sending")
+"""About the moment: at first contact only whether any moment can be permitted at all."""
+
+
+def passed(evidence: str) -> Verdict:
+    """The rule is kept, and why."""
+    return Verdict("pass", (evidence,))
+
+
+def blocked(evidence: str) -> Verdict:
+    """The rule is broken and no rewriting helps."""
+    return Verdict("block", (evidence,))
+
+
+def unknown(*fields: str) -> Verdict:
+    """Facts that the rule needs are missing, and a missing fact blocks."""
+    return Verdict("unknown", (f"not known: {', '.join(fields)}",))
+
+
+def judged(problems: Sequence[Problem], fine: str) -> Verdict:
+    """Pass without problems; else block, with a remedy only if every problem has one."""
+    if not problems:
+        return passed(fine)
+    mends = tuple(dict.fromkeys(problem.mend for problem in problems if problem.mend is not None))
+    mendable = all(problem.mend is not None for problem in problems)
+    return Verdict("block", tuple(dict.fromkeys(each.what for each in problems)), mends if mendable else ())
+
+
+def flag(value: bool | None, field: str, *, broken: str, fine: str) -> Verdict:
+    """A fact that must be known to be false."""
+    if value is None:
+        return unknown(field)
+    return blocked(broken) if value else passed(fine)
