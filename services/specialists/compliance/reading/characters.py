@@ -46,5 +46,8 @@ def plain(text: str) -> str:
 
 def folded(text: str) -> str:
     """`plain`, in lower case and without accents, and nothing invisible: what word lists are looked up in."""
-    decomposed = unicodedata.normalize("NFKD", plain(text)).casefold()
+    text = plain(text)
+    if text.isascii():
+        return text.casefold()
+    decomposed = unicodedata.normalize("NFKD", text).casefold()
     return "".join(each for each in decomposed if unicodedata.category(each) not in {"Mn", "Me", "Cf", "Cc"})

@@ -20,7 +20,11 @@ _SPACERS = r"[ .\-_*/,]"
 
 def found_in(text: str, words: WordList) -> tuple[str, ...]:
     """The terms of a list that a text contains, each once, less those that stand in a harmless phrase."""
-    lowered = folded(text)
+    return terms_in(folded(text), words)
+
+
+def terms_in(lowered: str, words: WordList) -> tuple[str, ...]:
+    """The same for a text that is `folded` already."""
     for phrase in words.unless:
         lowered = lowered.replace(phrase, " ")
     return tuple(term for term in words.terms if any(_wordlike(each[0]) for each in _pattern(term).finditer(lowered)))

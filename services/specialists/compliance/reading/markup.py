@@ -24,9 +24,9 @@ _ATTRIBUTES = frozenset({
 _STYLES = frozenset({
     "background", "background-color", "border", "border-bottom", "border-collapse", "border-left", "border-radius",
     "border-right", "border-spacing", "border-top", "color", "display", "font", "font-family", "font-size",
-    "font-style", "font-weight", "line-height", "margin", "margin-bottom", "margin-left", "margin-right", "margin-top", "max-width",
-    "min-width", "overflow-wrap", "padding", "padding-bottom", "padding-left", "padding-right", "padding-top",
-    "text-align", "text-decoration", "vertical-align", "width", "word-break",
+    "font-style", "font-weight", "line-height", "margin", "margin-bottom", "margin-left", "margin-right",
+    "margin-top", "max-width", "min-width", "overflow-wrap", "padding", "padding-bottom", "padding-left",
+    "padding-right", "padding-top", "text-align", "text-decoration", "vertical-align", "width", "word-break",
 })  # fmt: skip
 _DISPLAYS = frozenset({"block", "inline", "inline-block", "table", "table-row", "table-cell"})
 _HEX = re.compile(r"^#([0-9a-f]{3}|[0-9a-f]{6})$")

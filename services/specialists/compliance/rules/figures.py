@@ -22,7 +22,7 @@ from services.specialists.compliance.rules.rule import (
     passed,
     unknown,
 )
-from services.specialists.compliance.rules.wording import draft, said, texts, without_known_numbers
+from services.specialists.compliance.rules.wording import draft, said
 
 _SENTENCE = re.compile(r"[^.!?\n]*(?:\.\d[^.!?\n]*)*[.!?\n]?")
 _BALANCE = re.compile(r"\b(?:balance|you\s+owe|amount\s+(?:due|owed)|total)\b", re.IGNORECASE)
@@ -54,7 +54,7 @@ def _problems(situation: Situation) -> Iterator[Problem]:
         yield Problem(f"the email may not be read as it is checked: {obstacle}", f"avoid {obstacle}")
     known = (ledger.original_creditor, ledger.current_creditor, agency.name)
     for where, part in message.parts.items():
-        yield from _figures(situation, where, read_figures(without_known_numbers(part, situation)))
+        yield from _figures(situation, where, situation.figures[where])
         for name in strangers(part, known):
             yield Problem(f"the {where} names {name!r}", f"name no organisation but {', '.join(sorted(set(known)))}")
         yield from _balance(situation, where, part)
@@ -105,7 +105,7 @@ def _days(situation: Situation) -> set[str]:
 
 def _balance(situation: Situation, where: str, part: str) -> Iterator[Problem]:
     """Whatever is called the balance is the balance. The required texts name other amounts and are left out."""
-    lowered = without(part, (text.text for text in texts(situation)))
+    lowered = without(part, (text.text for text in situation.required_texts))
     ledger = situation.facts.ledger
     for sentence in _SENTENCE.findall(lowered):
         values = [amount.value for amount in read_figures(sentence).amounts]
@@ -115,13 +115,12 @@ def _balance(situation: Situation, where: str, part: str) -> Iterator[Problem]:
 
 def _agreement(message: Message, situation: Situation) -> Iterator[Problem]:
     """The text and the HTML part say the same: the same figures, and nearly the same words."""
-    text, html = (without_known_numbers(part, situation) for part in (message.text, message.html))
-    ours, theirs = read_figures(text), read_figures(html)
+    ours, theirs = situation.figures["text part"], situation.figures["HTML part"]
     if Counter(each.value for each in ours.amounts) != Counter(each.value for each in theirs.amounts) or Counter(
         (each.month, each.day) for each in ours.dates
     ) != Counter((each.month, each.day) for each in theirs.dates):
         yield Problem("the text and the HTML part have different figures", "say the same in both parts")
-    words = [Counter(re.findall(r"[a-z']+", folded(plain(each)))) for each in (text, html)]
+    words = [Counter(re.findall(r"[a-z']+", folded(plain(each)))) for each in (message.text, message.html)]
     common, most = (words[0] & words[1]).total(), max(words[0].total(), words[1].total(), 1)
     if common * 100 < most * situation.pack.email.min_agreement_percent:
         yield Problem("the text and the HTML part say different things", "say the same in both parts")

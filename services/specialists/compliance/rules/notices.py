@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from datetime import date, timedelta
 
-from services.specialists.compliance.reading.figures import read_figures
 from services.specialists.compliance.rules.rule import (
     DRAFT,
     Problem,
@@ -17,7 +16,7 @@ from services.specialists.compliance.rules.rule import (
     passed,
     unknown,
 )
-from services.specialists.compliance.rules.wording import draft, missing, said, without_known_numbers
+from services.specialists.compliance.rules.wording import draft, missing, said
 
 _LIST_URL = re.compile(r"<(https://[^<>\s]+)>")
 
@@ -108,8 +107,8 @@ def dispute(situation: Situation) -> Verdict:
         )
         for term, _, where in said(situation, "overshadowing")
     ]
-    for where, part in draft(situation).parts.items():
-        for said_date in read_figures(without_known_numbers(part, situation)).dates:
+    for where, figures in situation.figures.items():
+        for said_date in figures.dates:
             for offer in situation.facts.ledger.offers:
                 early = history.validation_ends_on is None or offer.due_on < history.validation_ends_on
                 if said_date.is_day(offer.due_on) and early:

@@ -5,14 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
+from functools import cached_property
 from typing import Literal
 
 from contracts.accounts import AccountFacts, Purpose
+from contracts.disclosures import Disclosure, required
 from contracts.events.compliance import RuleId
 from contracts.events.compliance import Verdict as VerdictKind
 from contracts.reviews import Stage
 from services.specialists.compliance.pack import RulePack
+from services.specialists.compliance.reading.figures import Figures, read_figures
 from services.specialists.compliance.reading.message import Message
+from services.specialists.compliance.reading.wording import own_words, without_known_numbers
 
 About = Literal["person", "moment", "draft", "record"]
 Severity = Literal["block", "warn", "reschedule"]
@@ -32,6 +36,30 @@ class Situation:
     def today(self) -> date:
         """The day in UTC: what dates of the books are compared with."""
         return self.now.astimezone(UTC).date()
+
+    @cached_property
+    def required_texts(self) -> tuple[Disclosure, ...]:
+        """The required texts; without those of a validation notice whose end nobody knows (R11 says so)."""
+        today = self.today.isoformat()
+        try:
+            return required(self.facts, self.purpose, today)
+        except ValueError:
+            return required(self.facts, "payment_reminder", today)
+
+    @cached_property
+    def own_words(self) -> dict[str, str]:
+        """Each part of the draft in folded form, less the required texts, links and names."""
+        texts = [text.text for text in self.required_texts]
+        return {where: own_words(part, texts, self.facts) for where, part in self._parts.items()}
+
+    @cached_property
+    def figures(self) -> dict[str, Figures]:
+        """The figures of each part, less the numbers that everybody knows."""
+        return {where: read_figures(without_known_numbers(part, self.facts)) for where, part in self._parts.items()}
+
+    @property
+    def _parts(self) -> dict[str, str]:
+        return {} if self.message is None else self.message.parts
 
 
 @dataclass(frozen=True)
