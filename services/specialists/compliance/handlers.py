@@ -91,6 +91,7 @@ async def review_email(
     packs: Sequence[RulePack],
     model: FailoverModel,
     agent: Agent[None, Judgement],
+    opt_out_base: str | None,
 ) -> Reply:
     """Say whether exactly this content may be sent to this person: the rules first, and the judge if they pass it."""
     if (earlier := await verdicts.recorded(task)) is not None:
@@ -98,7 +99,7 @@ async def review_email(
     command, now = task.payload, clock.now()
     pack = in_force(packs, now)
     message = read_message(await _content(task, artefacts, command.email, command.content_sha256), pack.email)
-    situation = Situation(await _facts(task, artefacts), command.purpose, now, pack, message)
+    situation = Situation(await _facts(task, artefacts), command.purpose, now, pack, message, opt_out_base)
     results = evaluate(situation, "email")
     stopped = blocking(results)
     reply = (

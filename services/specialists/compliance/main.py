@@ -12,11 +12,11 @@ from runtime.artefacts import Artefacts
 from runtime.database import connect_pool
 from runtime.models import ModelSettings
 from runtime.process import Process, serve_agent
-from runtime.settings import WorkSettings
 from runtime.task import Handler
 from services.specialists.compliance.handlers import check_contact, check_sending, review_email
 from services.specialists.compliance.judge import build_agent
 from services.specialists.compliance.pack import released
+from services.specialists.compliance.settings import ComplianceSettings
 from services.specialists.compliance.store import Verdicts
 from services.specialists.models import build_model
 
@@ -26,7 +26,7 @@ POOL_SIZE = 2
 
 async def run() -> None:
     """Serve compliance. Raises `PackError` at once if a rule pack cannot be used."""
-    settings, packs = WorkSettings(), released()
+    settings, packs = ComplianceSettings(), released()
 
     async def build(process: Process, artefacts: Artefacts) -> dict[type[Contract], Handler]:
         pool = await connect_pool(settings.database_url.get_secret_value(), schema=COMPLIANCE.name, size=POOL_SIZE)
@@ -35,7 +35,9 @@ async def run() -> None:
         bound: dict[str, Any] = {"artefacts": artefacts, "verdicts": verdicts, "clock": process.clock, "packs": packs}
         return {
             CheckContact: partial(check_contact, **bound),
-            ReviewEmail: partial(review_email, **bound, model=model, agent=build_agent(model)),
+            ReviewEmail: partial(
+                review_email, **bound, model=model, agent=build_agent(model), opt_out_base=settings.optout_url
+            ),
             CheckSending: partial(check_sending, **bound),
         }
 

@@ -60,7 +60,7 @@ def true_headers(situation: Situation) -> Verdict:
     problems += [
         Problem(f"a link to {link[:80]}", f"link to {facts.agency.website}, the opt-out and {RIGHTS_URL} only")
         for link in message.links
-        if not _expected(link, message, situation)
+        if not _expected(link, situation)
     ]
     if problems:
         return judged(problems, "")
@@ -90,9 +90,9 @@ def _fields(message: Message, situation: Situation) -> list[Problem]:
     return problems + [Problem(f"the header {name} more than once") for name in twice]
 
 
-def _expected(link: str, message: Message, situation: Situation) -> bool:
+def _expected(link: str, situation: Situation) -> bool:
     agency = situation.facts.agency
-    if link in {opt_out_url(message.header("list-unsubscribe")), RIGHTS_URL}:
+    if link in {opt_out_url(situation), RIGHTS_URL}:
         return True
     parts = urlsplit(link)
     if parts.scheme == "mailto":

@@ -18,22 +18,26 @@ from services.specialists.compliance.rules.rule import (
 )
 from services.specialists.compliance.rules.wording import draft, missing, said
 
-_LIST_URL = re.compile(r"<(https://[^<>\s]+)>")
+_LIST_URL = re.compile(r"<(https?://[^<>\s]+)>")
 
 
-def opt_out_url(header: str | None) -> str | None:
-    """The one-click address of a List-Unsubscribe field (RFC 8058: https), if it has one."""
-    found = _LIST_URL.findall(header or "")
-    return found[0] if len(found) == 1 else None
+def opt_out_url(situation: Situation) -> str | None:
+    """The one-click address of List-Unsubscribe (RFC 8058), if there is exactly one and it leads where it must.
+
+    Plain http passes only if the deployment's own opt-out pages have it, as on a laptop.
+    """
+    found: list[str] = _LIST_URL.findall(draft(situation).header("list-unsubscribe") or "")
+    base = "https:/" if situation.opt_out_base is None else situation.opt_out_base.rstrip("/")
+    return found[0] if len(found) == 1 and found[0].startswith(f"{base}/") else None
 
 
 def opt_out(situation: Situation) -> Verdict:
     """12 CFR 1006.6(e): a clear and conspicuous way to opt out in every email; RFC 8058 for the one-click headers."""
     message = draft(situation)
     problems = missing(situation, "R06")
-    url = opt_out_url(message.header("list-unsubscribe"))
+    url = opt_out_url(situation)
     if url is None:
-        problems.append(Problem("List-Unsubscribe has no single https address"))
+        problems.append(Problem("List-Unsubscribe has no single https address of ours"))
     elif url not in message.text_links or url not in message.html_links:
         problems.append(Problem("a part lacks the opt-out link", "put the List-Unsubscribe address into both parts"))
     if message.header("list-unsubscribe-post") != "List-Unsubscribe=One-Click":

@@ -24,13 +24,15 @@ Severity = Literal["block", "warn", "reschedule"]
 
 @dataclass(frozen=True)
 class Situation:
-    """Everything that a rule may read. `message` is the draft, where there is one yet."""
+    """Everything that a rule may read. `message` is the draft, if there is one yet."""
 
     facts: AccountFacts
     purpose: Purpose
     now: datetime
     pack: RulePack
     message: Message | None = None
+    opt_out_base: str | None = None
+    """Where opt-out links must lead; None takes any https address."""
 
     @property
     def today(self) -> date:
