@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-from datetime import UTC, datetime
 from email import message_from_bytes
 from email.policy import default
 from typing import Annotated, Any
@@ -98,7 +97,7 @@ async def decide(target: Target, named: str, verdict: Decided, *, approver: str,
     """Sign a decision, hand it to the desk, and return what the desk made of it. Raises `CommandFailed`."""
     async with as_operator(target) as desk:
         row = await _one(desk, named)
-        now = datetime.now(UTC)
+        now = target.clock.now()
         statement = approval_statement(
             approval_id=str(row["approval_id"]),
             case_id=str(row["case_id"]),

@@ -166,9 +166,8 @@ def _short(model_id: str) -> str:
 
 
 def _coloured(outcome: str) -> str:
-    colour = {"answered": "green", "sent": "green", "open": "cyan", "no_agent": "yellow", "blocked": "yellow"}.get(
-        outcome, "red"
-    )
+    colours = {"answered": "green", "sent": "green", "open": "cyan", "no_agent": "yellow", "blocked": "yellow"}
+    colour = colours.get(outcome, "red")
     return f"[{colour}]{outcome}[/{colour}]"
 
 

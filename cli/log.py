@@ -13,7 +13,7 @@ from cli.target import Target
 from contracts.fields import Artefact, Attachment, Json
 from runtime.artefacts import Artefacts
 from runtime.clock import SystemClock
-from runtime.database import Pool
+from runtime.database import Pool, connect_pool
 from runtime.errors import Rejected, TaskError, Unavailable
 from runtime.objects import ObjectStore
 from runtime.sealing import LocalWrapper, Vault

@@ -34,6 +34,9 @@ LOCAL_OPERATOR = "oncall"
 VISIBILITY_VARIABLE = "SWITCHYARD_LAPTOP_VISIBILITY_S"
 """Visibility and lease in seconds: 30 as in AWS unless this says otherwise (the tests say 3)."""
 
+CLOCK_VARIABLE = "SWITCHYARD_LAPTOP_CLOCK"
+"""A file with the seconds by which the stack's clock is ahead, for whoever will not wait for the morning."""
+
 WAREHOUSE = Service(
     name="warehouse",
     argv=(sys.executable, "-m", "local.data.warehouse", "serve", "--host", LOOPBACK, "--port", "{port}"),
@@ -83,7 +86,7 @@ async def database_only(home: Path) -> AsyncIterator[dict[str, str]]:
 
 def reading(endpoints: Endpoints) -> dict[str, str]:
     """What the CLI needs to read the log and to open sealed answers."""
-    return {
+    return clock() | {
         "SWITCHYARD_AUDIT_DATABASE_URL": endpoints.dsn(AUDIT, "audit_reader", _secret(endpoints, "audit_reader")),
         "SWITCHYARD_VAULT_KEY": _secret(endpoints, "vault"),
         "SWITCHYARD_OPERATOR_DATABASE_URL": endpoints.dsn(WORK, OPERATOR, _secret(endpoints, OPERATOR)),
@@ -130,6 +133,12 @@ def visibility_s() -> float:
     return float(os.environ.get(VISIBILITY_VARIABLE, "30"))
 
 
+def clock() -> dict[str, str]:
+    """The stack's own clock, if it has one."""
+    file = os.environ.get(CLOCK_VARIABLE)
+    return {"SWITCHYARD_CLOCK_FILE": str(Path(file).absolute())} if file else {}
+
+
 def _agent(endpoints: Endpoints, node: str) -> Service:
     module = ("services.drafter",) if node == "drafter" else ("services.specialists", node)
     models = {
@@ -148,7 +157,7 @@ def _agent(endpoints: Endpoints, node: str) -> Service:
 
 
 def _common() -> dict[str, str]:
-    return {
+    return clock() | {
         "SWITCHYARD_VISIBILITY_S": str(visibility_s()),
         "SWITCHYARD_POLL_WAIT_S": "2",
         "SWITCHYARD_RETRY_BASE_S": "0.5",

@@ -17,7 +17,7 @@ from contracts.topology import dead_letter_queue_name, queue_name
 from faststream_sqs import LeaseLost, RetryPolicy, SQSBroker, SQSMessage
 from runtime import telemetry
 from runtime.artefacts import Artefacts
-from runtime.clock import Clock, SystemClock
+from runtime.clock import Clock
 from runtime.consumer import Consumer
 from runtime.database import connect_pool
 from runtime.dead_letters import REDRIVES, DeadLetters
@@ -47,7 +47,7 @@ class Process:
     def __init__(self, node: str, settings: ProcessSettings, *, clock: Clock | None = None) -> None:
         self.node = node
         self.settings = settings
-        self.clock = clock or SystemClock()
+        self.clock = clock or settings.clock()
         self._session = get_session()  # shared by all clients: reading a service's model costs more than the client
         self.broker = SQSBroker(
             region=settings.region,

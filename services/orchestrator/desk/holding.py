@@ -78,7 +78,6 @@ class Holding:
         """Note that these answers are on the bus."""
         with reaching("the work database"):
             await self.pool.execute(_SQL["answers_published"], list(task_ids))
-            await self.pool.execute(_SQL["forget_closed"], list(task_ids))
 
     def answered(self, command: Json, payload: Contract) -> Json:
         """The desk's answer to a held command: the sealed state goes back untouched."""

@@ -28,10 +28,6 @@ limit $1
 -- name: answers_published
 update held set published = true where task_id = any($1::uuid[])
 
--- name: forget_closed
-delete from held
-where task_id = any($1::uuid[]) and exists (select from closed where closed.case_id = held.case_id)
-
 -- name: answered_again
 update held set published = false where task_id = $1 and answer is not null
 

@@ -36,7 +36,7 @@ with untimed as (
   delete from timer where case_id = any($1::uuid[])
 ),
 released as (
-  delete from held where case_id = any($1::uuid[]) and (answer is null or published)
+  delete from held where case_id = any($1::uuid[]) and answer is null
 )
 update approval set state = 'void' where case_id = any($1::uuid[]) and state = 'asked'
 

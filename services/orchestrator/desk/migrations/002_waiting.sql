@@ -13,7 +13,8 @@ create table held (
 create index held_due on held (due_at) where answer is null;
 create index held_unpublished on held (held_at) where answer is not null and not published;
 create index held_case on held (case_id);
-comment on table held is 'Commands that the desk answers later: approvals, waits for an hour, waits for a resumption.';
+comment on table held is
+  'The desk''s inbox: commands that it answers later, and the answers. Unanswered ones go when their case closes.';
 comment on column held.command is 'The command as received: its answer hands the sealed state back untouched.';
 comment on column held.due_at is 'When an approval expires, or a wait is over; null while a playbook is halted.';
 comment on column held.answer is 'The event that answered it: the first wins, and is published until it is on the bus.';
