@@ -34,6 +34,12 @@ _NUMBER_WORDS = (
     "eighteen|nineteen|twenty|thirty|forty|fifty|sixty|seventy|eighty|ninety|hundred|thousand|million|dozen|half|couple|"
     "quarter|third|several|few"
 )
+_BIG = (
+    "eleven|twelve|thirteen|fourteen|fifteen|sixteen|seventeen|eighteen|nineteen|twenty|thirty|forty|fifty|sixty|"
+    "seventy|eighty|ninety|hundreds?|thousands?|millions?|grand"
+)
+"""Nobody needs these words for anything but an amount or a term."""
+
 _UNITS = (
     "dollars?|bucks?|usd|cents?|percent|per\\s+cent|grand|hours?|days?|weeks?|months?|years?|payments?|instal?lments?"
 )
@@ -43,6 +49,7 @@ _ORDINALS = (
 )
 _WORDS = re.compile(
     rf"\b(?:{_NUMBER_WORDS})(?:[\s-]+(?:and\s+)?(?:{_NUMBER_WORDS}))*\s+(?:[a-z]+\s+)?(?:{_UNITS})\b"
+    rf"|\b(?:{_BIG})\b"
     rf"|\b(?:{_MONTH})\s+(?:the\s+)?(?:twenty[\s-]|thirty[\s-])?(?:{_ORDINALS})\b"
     r"|\b(?:half|double|twice|triple|twofold)\s+(?:of\s+)?(?:the|your|what|this)\b",
     re.IGNORECASE,

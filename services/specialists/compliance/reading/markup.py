@@ -30,6 +30,9 @@ _STYLES = frozenset({
 })  # fmt: skip
 _DISPLAYS = frozenset({"block", "inline", "inline-block", "table", "table-row", "table-cell"})
 _HEX = re.compile(r"^#([0-9a-f]{3}|[0-9a-f]{6})$")
+MAX_DEPTH = 60
+"""Elements within each other; our own emails need five."""
+
 _NARROW = re.compile(r"^\d?(?:\.\d+)?(?:px|pt|em|rem|%)?$")
 _FLAT = re.compile(r"^(?:0?\.\d+|0(?:\.\d+)?|\d{1,2}%|\d(?:\.\d+)?(?:px|pt))(?:em|rem)?$")
 _NAMED = {"black": "#000000", "white": "#ffffff"}
@@ -55,16 +58,18 @@ def read_markup(source: str, *, min_font_px: int) -> Page:
     if root is None:
         page.obstacles.append("the HTML part is empty")
         return page
-    page.text = "".join(_visible(root, page, min_font_px, "#000000", "#ffffff"))
+    page.text = "".join(_visible(root, page, min_font_px, "#000000", "#ffffff", depth=0))
     return page
 
 
-def _visible(node: LexborNode, page: Page, min_font_px: int, colour: str, background: str) -> Iterator[str]:
+def _visible(
+    node: LexborNode, page: Page, min_font_px: int, colour: str, background: str, *, depth: int
+) -> Iterator[str]:
     if node.is_text_node:
         yield node.text_content or ""
         return
     tag = node.tag or ""
-    if tag not in _ELEMENTS:
+    if tag not in _ELEMENTS or depth > MAX_DEPTH:
         page.obstacles.append(f"the element <{tag[:20]}>")
         return
     for name, value in node.attributes.items():
@@ -79,7 +84,7 @@ def _visible(node: LexborNode, page: Page, min_font_px: int, colour: str, backgr
         if tag == "head" and child.is_element_node and child.tag not in {"title", "meta"}:
             page.obstacles.append(f"<{(child.tag or '')[:20]}> in the head")
         else:
-            yield from _visible(child, page, min_font_px, colour, background)
+            yield from _visible(child, page, min_font_px, colour, background, depth=depth + 1)
         child = child.next
     yield edge
 

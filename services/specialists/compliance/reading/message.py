@@ -14,6 +14,14 @@ from services.specialists.compliance.pack import EmailRules
 from services.specialists.compliance.reading.characters import illegible
 from services.specialists.compliance.reading.markup import read_markup
 
+_ADDRESS = re.compile(r"(?<![\w.:+%'-])[\w.+%'-]+@[\w-]+(?:\.[\w-]+)+")
+_DOMAIN = re.compile(
+    r"(?<![\w@/.:-])(?:[a-z0-9-]+\.)+(?:app|biz|bank|cc|club|co|com|edu|gov|info|io|link|ly|me|net|online|org|page|"
+    r"pay|ru|shop|site|to|top|tv|uk|us|xyz)(?![\w@.-]*@)(?:/[^\s<>\"']*)?(?![\w-])",
+    re.IGNORECASE,
+)
+"""What mail readers make a link of although nobody wrote one."""
+
 _URL = re.compile(r"\b(?:https?|ftp|javascript|data|file|tel|sms|mailto):[^\s<>\"']+|\bwww\.[^\s<>\"']+", re.IGNORECASE)
 
 
@@ -88,14 +96,19 @@ def read_message(raw: bytes, rules: EmailRules) -> Message:
         subject=subject,
         text=text,
         html=page.text,
-        text_links=_links(_URL.findall(text)),
-        html_links=_links([*page.links, *_URL.findall(page.text)]),
+        text_links=_links(text),
+        html_links=_links(page.text, *page.links),
         obstacles=tuple(dict.fromkeys(obstacles)),
     )
 
 
-def _links(found: list[str]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(link.rstrip(".,;:!?)") for link in found))
+def _links(shown: str, *hidden: str) -> tuple[str, ...]:
+    """The links of a part: written out, behind other text, and those that a reader's program makes by itself."""
+    found = [*hidden, *_URL.findall(shown)]
+    rest = _URL.sub(" ", shown)
+    found += [f"mailto:{address}" for address in _ADDRESS.findall(rest)]
+    found += [f"https://{each[0]}" for each in _DOMAIN.finditer(_ADDRESS.sub(" ", rest))]
+    return tuple(dict.fromkeys(link.rstrip(".,;:!?)'") for link in found))
 
 
 def _wire(raw: bytes) -> list[str]:

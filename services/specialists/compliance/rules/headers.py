@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from urllib.parse import urlsplit
 
 import phonenumbers
@@ -96,14 +97,16 @@ def _expected(link: str, situation: Situation) -> bool:
         return True
     parts = urlsplit(link)
     if parts.scheme == "mailto":
-        return parts.path.lower() == agency.from_address.lower() and not parts.query
+        domain = agency.from_address.lower().rsplit("@", 1)[1]
+        own = parts.path.lower() == situation.facts.email.address.lower()
+        return (own or parts.path.lower().endswith(f"@{domain}")) and not parts.query
     if parts.scheme == "tel":
         return parts.path == phonenumbers.format_number(phonenumbers.parse(agency.phone), 0)
-    return (
-        parts.scheme == "https"
-        and parts.netloc == parts.hostname
-        and parts.hostname == urlsplit(agency.website).hostname
-    )
+    ours = (urlsplit(agency.website).hostname or "").removeprefix("www.")
+    if parts.scheme != "https" or parts.netloc != parts.hostname or parts.hostname.removeprefix("www.") != ours:
+        return False
+    # A figure in a link would be one that nobody compares with the ledger.
+    return link == agency.website or not re.search(r"[\d$%]", f"{parts.path}{parts.query}{parts.fragment}")
 
 
 R16 = Rule(
@@ -126,6 +129,6 @@ R17 = Rule(
     about="draft",
     severity="warn",
     stages=DRAFT,
-    reads=("message", "purpose", "history", "ledger", "agency", "now"),
+    reads=("message", "purpose", "history", "ledger", "agency", "email.address", "now"),
     check=true_headers,
 )
