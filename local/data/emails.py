@@ -32,7 +32,7 @@ class DemoEmail:
 def submission(email: DemoEmail, number: int, now: datetime) -> Json:
     """What an upstream would send for it."""
     return {
-        "tenant": "harbor-recovery",
+        "tenant": "harbor-partners",
         "idempotency_key": f"demo-email-{email.key}",
         "session_id": "campaign-november",
         "playbook": "outbound_email",
@@ -111,11 +111,11 @@ def _good(number: int, now: datetime) -> Json:
             "limitation_ended": False,
         },
         "agency": {
-            "name": "Harbor Recovery",
+            "name": "Harbor Partners",
             "address": "100 Main Street, Raleigh, NC 27601",
             "phone": "+18005550100",
-            "from_address": "accounts@harbor-recovery.example",
-            "website": "https://harbor-recovery.example",
+            "from_address": "accounts@harbor-partners.example",
+            "website": "https://harbor-partners.example",
         },
         "notes": "",
         "consumer_reply": "",
