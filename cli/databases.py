@@ -8,7 +8,7 @@ from typing import Any
 
 import asyncpg
 
-from contracts.cards import CARDS, COMPLIANCE
+from contracts.cards import CARDS, COMPLIANCE, COURIER
 from contracts.catalogue import DESK
 from runtime.migrate import Owner, ensure_role, grant_work, migrate, migrating
 from services.audit.owner import READER, WRITER, audit_owner, grant
@@ -18,11 +18,12 @@ INBOX = ROOT / "runtime" / "migrations" / "inbox"
 VAULT = ROOT / "runtime" / "migrations" / "vault"
 COMPLIANCE_TABLES = ROOT / "services" / "specialists" / "compliance" / "migrations"
 DESK_TABLES = ROOT / "services" / "orchestrator" / "desk" / "migrations"
+COURIER_TABLES = ROOT / "services" / "specialists" / "courier" / "migrations"
 
 OPERATOR = "operator"
 """The role of the people who run the system."""
 
-AGENT_TABLES = {COMPLIANCE.name: (COMPLIANCE_TABLES,)}
+AGENT_TABLES = {COMPLIANCE.name: (COMPLIANCE_TABLES,), COURIER.name: (COURIER_TABLES,)}
 """Folders of the agents that keep tables beside their inbox."""
 
 Password = Callable[[str], str | None]
@@ -48,6 +49,7 @@ async def migrate_work(url: str, *, password_for: Password, iam: bool = False) -
                     await grant_work(connection, owner)
             await _grant_vault(connection)
             await _grant_operator(connection)
+            await _grant_sending(connection)
             return applied
     finally:
         await connection.close()
@@ -72,6 +74,13 @@ async def _grant_operator(connection: asyncpg.Connection[Any]) -> None:
     await connection.execute(f"grant select on {DESK}.approval_queue, {DESK}.halted to {OPERATOR}")
     for function in ("halt", "resume", "cancel", "decide", "decided"):
         await connection.execute(f"grant execute on function {DESK}.{function} to {OPERATOR}")
+
+
+async def _grant_sending(connection: asyncpg.Connection[Any]) -> None:
+    """The courier reads what stops a sending, and takes part in the desk's locks; it changes nothing of the desk's."""
+    await connection.execute(f'grant usage on schema desk to "{COURIER.name}"')
+    await connection.execute(f'grant select on desk.sendable, desk.sendable_approval to "{COURIER.name}"')
+    await connection.execute(f'grant execute on function desk.lock_sending to "{COURIER.name}"')
 
 
 async def migrate_audit(url: str, *, password_for: Password, iam: bool = False) -> list[str]:

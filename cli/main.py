@@ -7,7 +7,7 @@ import sys
 import typer
 from rich.console import Console
 
-from cli import approvals, asking, audit, cases, migrating, operators, publishing, rules, stack
+from cli import approvals, asking, audit, cases, courier, migrating, operators, publishing, rules, stack
 from cli.errors import CommandFailed
 
 app = typer.Typer(
@@ -24,6 +24,7 @@ app.command("halt")(operators.halt)
 app.command("resume")(operators.resume)
 app.add_typer(audit.app, name="audit", help="Prove the audit log.")
 app.add_typer(rules.app, name="rules", help="The rules of the compliance gate.")
+app.add_typer(courier.app, name="courier", help="Sendings whose outcome is unknown.")
 app.command("ask", help="Ask one question and wait for the answer.")(asking.ask)
 app.command("publish", help="Publish submissions from a JSON-lines file, as an upstream does.")(publishing.publish)
 app.command("migrate", help="Bring both databases up to date.")(migrating.migrate)

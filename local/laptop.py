@@ -12,9 +12,10 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from cli.databases import OPERATOR, migrate_audit, migrate_work
-from contracts.cards import CARDS
+from contracts.cards import CARDS, DRAFTER
 from contracts.catalogue import AUDIT as AUDIT_NODE
 from contracts.catalogue import DESK, ROUTER
+from contracts.topology import MAIL
 from local.endpoints import Endpoints
 from local.ports import LOOPBACK
 from local.postgres import AUDIT, WORK
@@ -51,6 +52,9 @@ WAREHOUSE_ENVIRONMENT = {
     "SWITCHYARD_SNOWFLAKE_PROTOCOL": "http",
     "SWITCHYARD_SNOWFLAKE_TOKEN": "local",
 }
+
+OPT_OUT_URL = f"http://{LOOPBACK}:{{port:optout}}"
+"""Where the opt-out links of this stack lead."""
 
 
 def simulator(*first: Path) -> Service:
@@ -119,6 +123,12 @@ def services(endpoints: Endpoints) -> list[Service]:
             env=_work(endpoints, DESK) | _approvers(endpoints) | {"SWITCHYARD_MAC_KEY": _secret(endpoints, "mac")},
         ),
         *agents,
+        mailbox(endpoints),
+        Service(
+            name=MAIL,
+            argv=(sys.executable, "-m", "services.specialists", MAIL),
+            env=_common() | _opt_out(endpoints) | {"SWITCHYARD_OPTOUT_PORT": "{port:optout}"},
+        ),
         Service(
             name=AUDIT_NODE,
             argv=(sys.executable, "-m", "services.audit"),
@@ -126,6 +136,16 @@ def services(endpoints: Endpoints) -> list[Service]:
             | {"SWITCHYARD_AUDIT_DATABASE_URL": endpoints.dsn(AUDIT, "audit", _secret(endpoints, "audit"))},
         ),
     ]
+
+
+def mailbox(endpoints: Endpoints) -> Service:
+    """The mail provider of the stack: the emulator's SES, and in front of it what keeps each email's bytes."""
+    return Service(
+        name="mailbox",
+        argv=(sys.executable, "-m", "local.mailbox", "--port", "{port}", "--upstream", endpoints.aws),
+        health="/outbox/health",
+        grace=5.0,
+    )
 
 
 def visibility_s() -> float:
@@ -147,7 +167,15 @@ def _agent(endpoints: Endpoints, node: str) -> Service:
         "SWITCHYARD_MODEL_OPENAI_API_KEY": "local",
         "SWITCHYARD_MODEL_TTFT_LIMIT_MS": "1500",
     }
-    reaches = WAREHOUSE_ENVIRONMENT if "snowflake" in CARDS[node].reaches else {}
+    reaches = {
+        **(WAREHOUSE_ENVIRONMENT if "snowflake" in CARDS[node].reaches else {}),
+        **(
+            {"SWITCHYARD_SES_ENDPOINT_URL": f"http://{LOOPBACK}:{{port:mailbox}}"}
+            if "mail" in CARDS[node].reaches
+            else {}
+        ),
+        **(_opt_out(endpoints) if node == DRAFTER.name else {}),
+    }
     return Service(
         name=node,
         argv=(sys.executable, "-m", *module),
@@ -163,6 +191,11 @@ def _common() -> dict[str, str]:
         "SWITCHYARD_RETRY_BASE_S": "0.5",
         "SWITCHYARD_DRAIN_S": "10",
     }
+
+
+def _opt_out(endpoints: Endpoints) -> dict[str, str]:
+    keys = json.dumps({"local": _secret(endpoints, "optout")})
+    return {"SWITCHYARD_OPTOUT_KEYS": keys, "SWITCHYARD_OPTOUT_URL": OPT_OUT_URL}
 
 
 def _work(endpoints: Endpoints, node: str) -> dict[str, str]:

@@ -74,12 +74,16 @@ class Process:
     ) -> None:
         await self._stack.aclose()
 
-    async def client(self, service: str) -> Any:
-        """An aiobotocore client of this process, closed with it."""
+    async def client(self, service: str, *, endpoint_url: str | None = None, config: AioConfig | None = None) -> Any:
+        """An aiobotocore client of this process, closed with it: at the usual endpoint, with the usual retries, unless
+        other ones are given."""
         # An emulator behind a host name has no DNS entry for each bucket.
-        config = _AWS.merge(AioConfig(s3={"addressing_style": "path"})) if self.settings.endpoint_url else _AWS
+        usual = _AWS.merge(AioConfig(s3={"addressing_style": "path"})) if self.settings.endpoint_url else _AWS
         made = self._session.create_client(
-            service, region_name=self.settings.region, endpoint_url=self.settings.endpoint_url, config=config
+            service,
+            region_name=self.settings.region,
+            endpoint_url=endpoint_url or self.settings.endpoint_url,
+            config=config or usual,
         )
         return await self._stack.enter_async_context(made)
 
