@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from cli.databases import OPERATOR, migrate_audit, migrate_work
-from contracts.cards import CARDS, DRAFTER
+from contracts.cards import CARDS, COMPLIANCE, DRAFTER
 from contracts.catalogue import AUDIT as AUDIT_NODE
 from contracts.catalogue import DESK, ROUTER
 from contracts.topology import MAIL
@@ -36,7 +36,7 @@ VISIBILITY_VARIABLE = "SWITCHYARD_LAPTOP_VISIBILITY_S"
 """Visibility and lease in seconds: 30 as in AWS unless this says otherwise (the tests say 3)."""
 
 CLOCK_VARIABLE = "SWITCHYARD_LAPTOP_CLOCK"
-"""A file with the seconds by which the stack's clock is ahead, for whoever will not wait for the morning."""
+"""A file with the seconds by which the stack's clock is moved, for whoever will not wait for the morning."""
 
 WAREHOUSE = Service(
     name="warehouse",
@@ -174,7 +174,7 @@ def _agent(endpoints: Endpoints, node: str) -> Service:
             if "mail" in CARDS[node].reaches
             else {}
         ),
-        **(_opt_out(endpoints) if node == DRAFTER.name else {}),
+        **(_opt_out(endpoints) if node in {DRAFTER.name, COMPLIANCE.name} else {}),
     }
     return Service(
         name=node,

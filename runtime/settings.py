@@ -31,7 +31,7 @@ class ProcessSettings(BaseSettings):
     otlp_endpoint: str | None = Field(default=None, description="OTLP over HTTP; tracing is off without it.")
     code_version: str = Field(default="dev", description="The deployed revision; recorded by audit.")
     clock_file: Path | None = Field(
-        default=None, description="Seconds by which the wall clock is ahead; against an emulator only."
+        default=None, description="A file with seconds by which the wall clock is moved; against an emulator only."
     )
 
     @model_validator(mode="after")
