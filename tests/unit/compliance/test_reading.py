@@ -30,10 +30,10 @@ def test_a_good_email_with_one_byte_changed_is_still_read(where: int, byte: int)
     read_message(GOOD[:where] + bytes([byte]) + GOOD[where + 1 :], pack().email)
 
 
-def test_thousands_of_spoilt_emails_are_read_without_an_error() -> None:
+def test_many_spoilt_emails_are_read_without_an_error() -> None:
     chance = random.Random(7)
     lines = GOOD.split(b"\r\n")
-    for _ in range(300):
+    for _ in range(60):
         spoilt = lines.copy()
         for _ in range(chance.randint(1, 4)):
             at = chance.randrange(len(spoilt))
@@ -201,7 +201,7 @@ def test_markup_that_may_show_something_else_is_an_obstacle(markup: str) -> None
 def test_usual_markup_is_read_as_it_is_shown() -> None:
     page = read_markup(
         '<!DOCTYPE html><html lang="en"><head><meta charset="utf-8"><title>A note</title></head>'
-        '<body style="font-family:Arial,sans-serif;color:#1a1a1a;background:#ffffff"><p>One&nbsp;<b>two</b>&#32;three</p>'
+        '<body style="font-family:Arial,sans-serif;color:#1a1a1a;background:#fff"><p>One&nbsp;<b>two</b>&#32;three</p>'
         '<a href="https://x.example/?a=1&amp;b=2" style="color:#0b5394">four</a></body></html>',
         min_font_px=10,
     )

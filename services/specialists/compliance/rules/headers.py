@@ -9,7 +9,7 @@ import phonenumbers
 
 from contracts.disclosures import RIGHTS_URL
 from services.specialists.compliance.reading.characters import folded, plain
-from services.specialists.compliance.reading.lexicon import found_in
+from services.specialists.compliance.reading.lexicon import found_in, terms_in, without
 from services.specialists.compliance.reading.message import Message
 from services.specialists.compliance.rules.notices import opt_out_url
 from services.specialists.compliance.rules.rule import DRAFT, Problem, Rule, Situation, Verdict, judged
@@ -30,9 +30,10 @@ def recipients(situation: Situation) -> Verdict:
         problems.append(Problem(f"further recipients: {', '.join(message.copies)}"))
     subject = message.subject
     ledger = facts.ledger
+    # The sender's name stands beside the subject in every mailbox: saying it again shows nothing more.
     problems += [
         Problem(f"the subject says {term!r}", f"leave {term!r} out of the subject: it may show that there is a debt")
-        for term in found_in(subject, situation.pack.lexicon["subject"])
+        for term in terms_in(without(subject, [facts.agency.name]), situation.pack.lexicon["subject"])
     ]
     lowered = folded(subject)
     problems += [
@@ -117,7 +118,8 @@ R16 = Rule(
     severity="block",
     stages=DRAFT,
     reads=(
-        "message", "email.address", "consumer.first_name", "consumer.last_name", "ledger.original_creditor",
+        "message",
+        "agency.name", "email.address", "consumer.first_name", "consumer.last_name", "ledger.original_creditor",
         "ledger.current_creditor",
     ),
     check=recipients,
