@@ -88,6 +88,7 @@ class Verdicts:
                 about.recorded_at,
                 about.retain_until,
             )
+        task.written.clear()  # the review that goes on is that of the verdict that counts
         counts = await self.recorded(task)
         if counts is None:
             raise LookupError("the verdict that was just recorded is gone")

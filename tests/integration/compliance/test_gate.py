@@ -109,7 +109,7 @@ async def test_a_score_below_comfort_goes_to_a_person(gate: Gate) -> None:
     assert reply.payload.approval == "rubric_low"
 
 
-@pytest.mark.parametrize("words", ["a missing criterion", "a score out of range", "a judgement in words"])
+@pytest.mark.parametrize("words", ["a missing criterion", "a score out of range", "an answer in prose"])
 async def test_a_judgement_that_cannot_be_parsed_is_never_a_pass(gate: Gate, pool_for: PoolFor, words: str) -> None:
     case = saying(f"We write about {words}.")
     with pytest.raises(Retryable) as raised:
@@ -157,7 +157,8 @@ async def test_two_attempts_at_once_come_to_one_verdict(gate: Gate, pool_for: Po
     attempts = [type(task)(task.received, attempt=number, deadline=None) for number in range(1, 5)]
     replies = await asyncio.gather(*(gate.review_again(each) for each in attempts))
     assert all(reply == replies[0] for reply in replies)
-    assert all(each.written == attempts[0].written for each in attempts if each.written)
+    assert all(each.written == attempts[0].written for each in attempts)
+    assert len(attempts[0].written) == 1
     pool = await pool_for(NODE)
     assert await pool.fetchval("select count(*) from verdict where case_id = $1", case.case_id) == 1
 
