@@ -174,7 +174,9 @@ def _agent(endpoints: Endpoints, node: str) -> Service:
             if "mail" in CARDS[node].reaches
             else {}
         ),
-        **(_opt_out(endpoints) if node in {DRAFTER.name, COMPLIANCE.name} else {}),
+        **(_opt_out(endpoints) if node == DRAFTER.name else {}),
+        # Compliance compares where a link leads; who may make one is the drafter's matter.
+        **({"SWITCHYARD_OPTOUT_URL": OPT_OUT_URL} if node == COMPLIANCE.name else {}),
     }
     return Service(
         name=node,
