@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Annotated
 
 import typer
@@ -13,16 +11,13 @@ from rich.table import Column, Table
 
 from cli.console import console
 from cli.errors import CommandFailed
+from cli.operators import EnvOption, as_operator
 from cli.target import Env, running
-from contracts.cards import COURIER
 from contracts.events.courier import SendingSettled
 from contracts.received import first_problem
-from runtime.database import Pool, connect_pool
-from runtime.errors import Unavailable
 from services.specialists.courier.settling import Unknown, settle, unknown_sendings
 
 app = typer.Typer(no_args_is_help=True)
-EnvOption = Annotated[Env, typer.Option(help="Which deployment.")]
 
 
 @app.command("unknown")
@@ -57,14 +52,14 @@ def settle_(  # noqa: PLR0917 - typer calls it with keywords
 
 
 async def _unknown(env: Env) -> list[Unknown]:
-    async with _ledger(env) as pool:
+    async with as_operator(running(env)) as pool:
         return await unknown_sendings(pool)
 
 
 async def _settle(
     env: Env, case_id: str, *, content: str | None, sent: str | None, operator: str, evidence: str
 ) -> SendingSettled:
-    async with _ledger(env) as pool:
+    async with as_operator(running(env)) as pool:
         waiting = [each for each in await unknown_sendings(pool, limit=10_000) if each.case_id == case_id]
         wanted = [each for each in waiting if each.content_sha256.startswith(content or "")]
         if len(wanted) != 1:
@@ -86,15 +81,3 @@ async def _settle(
         if not await settle(pool, case_id, found):
             raise CommandFailed("somebody settled it a moment ago", remedy=f"switchyard case show {case_id}")
         return found
-
-
-@asynccontextmanager
-async def _ledger(env: Env) -> AsyncIterator[Pool]:
-    try:
-        pool = await connect_pool(running(env).need("SWITCHYARD_WORK_DSN"), schema=COURIER.name, size=1)
-    except Unavailable as error:
-        raise CommandFailed(error.message, remedy="check SWITCHYARD_WORK_DSN") from error
-    try:
-        yield pool
-    finally:
-        await pool.close()

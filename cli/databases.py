@@ -69,11 +69,14 @@ async def _grant_vault(connection: asyncpg.Connection[Any]) -> None:
 
 
 async def _grant_operator(connection: asyncpg.Connection[Any]) -> None:
-    """A few functions and two views of the desk's: halting, cancelling and deciding, and nothing else."""
+    """A few functions and views: halting, cancelling, deciding, settling, and nothing else."""
     await connection.execute(f"grant usage on schema {DESK} to {OPERATOR}")
     await connection.execute(f"grant select on {DESK}.approval_queue, {DESK}.halted to {OPERATOR}")
     for function in ("halt", "resume", "cancel", "decide", "decided"):
         await connection.execute(f"grant execute on function {DESK}.{function} to {OPERATOR}")
+    await connection.execute(f"grant usage on schema {COURIER.name} to {OPERATOR}")
+    await connection.execute(f"grant select on {COURIER.name}.unsettled to {OPERATOR}")
+    await connection.execute(f"grant execute on function {COURIER.name}.settle to {OPERATOR}, {COURIER.name}")
 
 
 async def _grant_sending(connection: asyncpg.Connection[Any]) -> None:

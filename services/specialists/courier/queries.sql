@@ -74,27 +74,11 @@ insert into settlement (command_id, case_id, content_sha256, sent, provider_mess
 select command_id, case_id, content_sha256, $4::text is not null, $4, 'service:courier', $6 from known
 on conflict (command_id) do nothing
 
--- name: unknown
--- An intent whose command has ended without an answer is unknown, too.
-select s.case_id, s.content_sha256, s.command_id, s.intended_at, s.state, i.outputs
-from sending s
-join inbox i on i.event_id = s.command_id
-where s.state in ('intended', 'unknown') and i.outputs is not null
-order by s.intended_at
-limit $1
+-- name: unsettled
+select case_id, content_sha256, intended_at, ended_as from courier.unsettled order by intended_at limit $1
 
 -- name: settle
-with settled as (
-  update sending s
-  set state = case when $3::boolean then 'sent' else 'refused' end, provider_message_id = $4, answered_at = clock_timestamp()
-  from inbox i
-  where s.case_id = $1 and s.content_sha256 = $2 and s.state in ('intended', 'unknown')
-    and i.event_id = s.command_id and i.outputs is not null
-  returning s.command_id, s.case_id, s.content_sha256
-)
-insert into settlement (command_id, case_id, content_sha256, sent, provider_message_id, operator, evidence)
-select command_id, case_id, content_sha256, $3, $4, $5, $6 from settled
-returning command_id
+select courier.settle($1::uuid, $2, $3, $4, $5, $6)
 
 -- name: settlements
 select t.command_id, t.content_sha256, t.sent, t.provider_message_id, t.operator, t.evidence, i.outputs

@@ -40,19 +40,19 @@ class Unknown:
 
 
 async def unknown_sendings(pool: Pool, limit: int = 100) -> list[Unknown]:
-    """All that wait to be settled, oldest first: given up as unknown, or ended while the provider was being asked."""
+    """All that wait to be settled, oldest first: given up as unknown, or ended while the provider was being asked.
+
+    `pool` may be the courier's or an operator's.
+    """
     with reaching("the work database"):
-        rows = await pool.fetch(_SQL["unknown"], limit)
-    return [
-        Unknown(str(row["case_id"]), row["content_sha256"], row["intended_at"], json.loads(row["outputs"])[0]["type"])
-        for row in rows
-    ]
+        rows = await pool.fetch(_SQL["unsettled"], limit)
+    return [Unknown(str(row["case_id"]), row["content_sha256"], row["intended_at"], row["ended_as"]) for row in rows]
 
 
 async def settle(pool: Pool, case_id: str, found: SendingSettled) -> bool:
     """Record what a person found out. False if no such sending waits to be settled: somebody was faster."""
     with reaching("the work database"):
-        command = await pool.fetchval(
+        settled: bool = await pool.fetchval(
             _SQL["settle"],
             case_id,
             found.content_sha256,
@@ -61,7 +61,7 @@ async def settle(pool: Pool, case_id: str, found: SendingSettled) -> bool:
             found.operator,
             found.evidence,
         )
-    return command is not None
+    return settled
 
 
 @dataclass(frozen=True)

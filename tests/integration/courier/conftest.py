@@ -113,8 +113,8 @@ class Case:
         stored, subject = sealed or (self.raw, None)
         sha256 = hashlib.sha256(stored).hexdigest()
         email = Artefact(name="email", sha256=sha256, size=len(stored), media_type="message/rfc822", subject=subject)
-        payload = SendEmail(
-            **{
+        payload = SendEmail.model_validate(
+            {
                 "email": email,
                 "content_sha256": self.content_sha256,
                 "pack": PACK,

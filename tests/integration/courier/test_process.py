@@ -16,6 +16,7 @@ import pytest
 
 from contracts.fields import Json
 from contracts.topology import dead_letter_queue_name, queue_name
+from local.mailbox import Fault
 from services.specialists.courier.main import run
 from tests.integration.cloud import Cloud, Tap, until
 from tests.integration.courier.conftest import Case, OpenCase, Outbox
@@ -135,6 +136,7 @@ async def reaches(owner: Owner, case: Case, state: str) -> None:
     await until(so, f"the ledger says {state}", PATIENCE_S)
 
 
+@pytest.mark.slow
 async def test_killed_before_the_intent_it_is_sent_once_by_the_next(
     case: Case, start_worker: StartWorker, cloud: Cloud, tap: Tap, outbox: Outbox, owner: Owner, blocking: Owner
 ) -> None:
@@ -158,9 +160,9 @@ async def test_killed_before_the_intent_it_is_sent_once_by_the_next(
     assert len(outbox.of(case.case_id)) == 1
 
 
-@pytest.mark.parametrize(("fault", "taken"), [("hang", 0), ("hang_after", 1)])
+@pytest.mark.parametrize(("fault", "taken"), [pytest.param("hang", 0, marks=pytest.mark.slow), ("hang_after", 1)])
 async def test_killed_while_the_provider_is_asked_the_outcome_is_unknown(
-    fault: str,
+    fault: Fault,
     taken: int,
     case: Case,
     start_worker: StartWorker,
@@ -169,7 +171,7 @@ async def test_killed_while_the_provider_is_asked_the_outcome_is_unknown(
     outbox: Outbox,
     owner: Owner,
 ) -> None:
-    outbox.plan(fault)  # type: ignore[arg-type]
+    outbox.plan(fault)
     worker = await start_worker()
     await cloud.put(case.command(soon()))
     await reaches(owner, case, "intended")
@@ -183,6 +185,7 @@ async def test_killed_while_the_provider_is_asked_the_outcome_is_unknown(
     assert await state_of(owner, case) == "unknown"
 
 
+@pytest.mark.slow
 async def test_killed_after_the_answer_was_recorded_the_next_one_says_what_the_provider_said(
     case: Case, start_worker: StartWorker, cloud: Cloud, tap: Tap, outbox: Outbox, owner: Owner, blocking: Owner
 ) -> None:
@@ -229,7 +232,8 @@ async def test_a_provider_that_throttles_uses_up_no_attempt(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("services.specialists.courier.provider._SLOW_DOWN_S", 0.2)
-    outbox.plan(*["throttle"] * 7)
+    for _ in range(7):
+        outbox.plan("throttle")
     serve()
     await cloud.put(case.command(soon()))
 

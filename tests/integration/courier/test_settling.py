@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from typing import Any
 
+import asyncpg
 import pytest
 from typer.testing import CliRunner
 
 from cli.main import app
-from contracts.canonical import canonical
 from contracts.derive import derive, stamp
 from contracts.events.courier import SendingSettled, SendingUnknown
 from contracts.events.failures import TaskFailed
@@ -53,7 +54,7 @@ async def ended(owner: Owner, command: Json, payload: Contract) -> Json:
         command["event_id"],
         command["digest"],
         command["case_id"],
-        canonical([event]).decode(),
+        json.dumps([event]),
     )
     return event
 
@@ -81,7 +82,7 @@ def found(case: Case, **changes: Any) -> SendingSettled:
         "operator": "m.chen",
         "evidence": EVIDENCE,
     }
-    return SendingSettled(**(fields | changes))
+    return SendingSettled.model_validate(fields | changes)
 
 
 async def test_it_is_listed_until_it_is_settled(
@@ -201,7 +202,7 @@ async def test_the_command_line_lists_and_settles(
     infrastructure: Infrastructure,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setenv("SWITCHYARD_WORK_DSN", infrastructure.owner_url())
+    monkeypatch.setenv("SWITCHYARD_OPERATOR_DATABASE_URL", infrastructure.role_url("operator"))
     await left_unknown(case, courier, outbox, owner)
 
     async def switchyard(*arguments: str) -> Any:
@@ -225,3 +226,11 @@ async def test_the_command_line_lists_and_settles(
     row = await owner.fetchrow("select * from courier.settlement")
     assert row is not None
     assert (row["operator"], row["evidence"], row["provider_message_id"]) == ("m.chen", EVIDENCE, "m-1")
+
+
+async def test_an_operator_settles_and_does_nothing_else_to_the_ledger(pool_for: PoolFor) -> None:
+    pool = await pool_for("operator")
+    assert await unknown_sendings(pool) == []
+    for statement in ("select * from courier.sending", "delete from courier.unsettled", "select * from courier.inbox"):
+        with pytest.raises((asyncpg.InsufficientPrivilegeError, asyncpg.ObjectNotInPrerequisiteStateError)):
+            await pool.execute(statement)

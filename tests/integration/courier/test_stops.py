@@ -109,8 +109,8 @@ async def test_an_approved_email_is_sent_and_its_approval_is_on_record(
     case: Case, courier: Courier, owner: Owner
 ) -> None:
     approval_id = await case.approve(courier.soon)
-    fields = {"approval": "settlement_offer", "approval_id": approval_id}
-    assert isinstance(await courier.send(case.command(courier.soon, **fields)), EmailSent)
+    command = case.command(courier.soon, approval="settlement_offer", approval_id=approval_id)
+    assert isinstance(await courier.send(command), EmailSent)
     assert str(await owner.fetchval("select approval_id from courier.sending")) == approval_id
 
 
@@ -129,8 +129,8 @@ async def test_without_a_good_approval_nothing_is_sent(
     state: str, late: int, changes: dict[str, str], reason: str, case: Case, courier: Courier, outbox: Outbox
 ) -> None:
     approval_id = await case.approve(courier.soon - timedelta(seconds=late), state=state, **changes)
-    fields = {"approval": "settlement_offer", "approval_id": approval_id}
-    assert is_stopped(await courier.send(case.command(courier.soon, **fields)), reason)
+    command = case.command(courier.soon, approval="settlement_offer", approval_id=approval_id)
+    assert is_stopped(await courier.send(command), reason)
     assert outbox.of(case.case_id) == []
 
 
@@ -166,7 +166,7 @@ async def test_a_stop_waits_for_an_intent_that_is_being_written(
         intending = connection.transaction()
         await intending.start()
         await connection.execute("select desk.lock_sending($1, $2)", case.case_id, case.address_key)
-        stopping = asyncio.create_task(STOPS[reason](owner, case))
+        stopping = asyncio.ensure_future(STOPS[reason](owner, case))
         await asyncio.sleep(0.3)
         assert not stopping.done()
         gate = await connection.fetchrow("select * from desk.sendable where case_id = $1", case.case_id)
