@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 
 import aiohttp
@@ -17,7 +17,7 @@ from runtime.tokens import SignedTokens
 from services.specialists.mail.main import run
 from tests.integration.cloud import Cloud, until
 from tests.integration.events import fresh_id
-from tests.integration.serving import free_port, stop_serving
+from tests.integration.serving import free_port
 
 KEY = "6b" * 32
 TOKENS = SignedTokens(OptOut, purpose=PURPOSE, keys={"k1": bytes.fromhex(KEY)})
@@ -58,11 +58,14 @@ class MailProcess:
         return [json.loads(message["Body"]) for message in messages]
 
 
+StartMail = Callable[[], Awaitable[MailProcess]]
+
+
 @pytest.fixture
-async def mail(
+async def start_mail(
     aws: None, cloud: Cloud, borrowed_logs: None, monkeypatch: pytest.MonkeyPatch
-) -> AsyncIterator[MailProcess]:
-    """A running mail process."""
+) -> AsyncIterator[StartMail]:
+    """Starts the mail process. A test that reads the logs starts it itself: they are captured phase by phase."""
     await cloud.purge(queue_name("desk"), queue_name(MAIL))
     port = free_port()
     environment = {
@@ -75,22 +78,35 @@ async def mail(
     }
     for name, value in environment.items():
         monkeypatch.setenv(f"SWITCHYARD_{name}", value)
-    serving = asyncio.create_task(run())
-    process = MailProcess(f"http://127.0.0.1:{port}", cloud)
+    serving: list[asyncio.Task[None]] = []
 
-    async def answers() -> bool:
-        if serving.done():
-            serving.result()
-        async with aiohttp.ClientSession() as session:
-            try:
-                async with session.get(process.base) as answer:
-                    return answer.status == 404
-            except aiohttp.ClientConnectionError:
-                return False
+    async def start() -> MailProcess:
+        serving.append(asyncio.create_task(run()))
+        process = MailProcess(f"http://127.0.0.1:{port}", cloud)
 
-    await until(answers, "the opt-out endpoint listens")
-    yield process
-    await stop_serving(cloud, MAIL, serving)
+        async def answers() -> bool:
+            if serving[0].done():
+                serving[0].result()
+            async with aiohttp.ClientSession() as session:
+                try:
+                    async with session.get(process.base) as answer:
+                        return answer.status == 404
+                except aiohttp.ClientConnectionError:
+                    return False
+
+        await until(answers, "the opt-out endpoint listens")
+        return process
+
+    yield start
+    for each in serving:
+        each.cancel()
+    await asyncio.gather(*serving, return_exceptions=True)
+
+
+@pytest.fixture
+async def mail(start_mail: StartMail) -> MailProcess:
+    """A running mail process."""
+    return await start_mail()
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from contracts.events.upstream import ContactRefused
 from contracts.optout import OptOut
 from runtime.errors import Unavailable
 from tests.integration.conftest import LogLines
-from tests.integration.mail.conftest import MailProcess
+from tests.integration.mail.conftest import MailProcess, StartMail
 
 ONE_CLICK = {"List-Unsubscribe": "One-Click"}
 
@@ -146,8 +146,9 @@ async def test_every_page_can_be_read_by_everybody(
 
 
 async def test_neither_link_nor_address_key_stands_in_the_logs(
-    mail: MailProcess, wanted: OptOut, browser: aiohttp.ClientSession, log_lines: LogLines
+    start_mail: StartMail, wanted: OptOut, browser: aiohttp.ClientSession, log_lines: LogLines
 ) -> None:
+    mail = await start_mail()
     async with browser.post(mail.link(wanted), data=ONE_CLICK):
         pass
     async with browser.get(mail.link(wanted)[:-1]):

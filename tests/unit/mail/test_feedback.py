@@ -10,6 +10,7 @@ from contracts.errors import InvalidEvent
 from contracts.fields import Json
 from contracts.topology import feedback
 from services.specialists.mail.feedback import DETAIL_TYPES, refusals
+from tests.unit.contracts.event_patterns import matches
 
 TENANTS = {"harborline.example": "acme"}
 MAIL = {
@@ -105,4 +106,8 @@ def test_what_cannot_be_read_is_named_by_field_and_without_its_value(report: Jso
 def test_the_rule_lets_in_exactly_what_is_read() -> None:
     [rule] = feedback().rules
     assert rule.bus == "default"
-    assert rule.pattern["detail-type"] == list(DETAIL_TYPES)
+    reports = {
+        type_: {"source": "aws.ses", "detail-type": type_, "detail": {}} for type_ in (*DETAIL_TYPES, "Email Sent")
+    }
+    assert [type_ for type_, event in reports.items() if matches(rule.pattern, event)] == list(DETAIL_TYPES)
+    assert not matches(rule.pattern, reports["Email Bounced"] | {"source": "upstream.mail"})
