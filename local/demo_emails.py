@@ -28,6 +28,7 @@ from cli.log import opened, opener
 from cli.operators import as_operator
 from cli.submissions import submit
 from cli.target import Target
+from contracts.approvals import Decided
 from contracts.optout import PATH
 from local.data.emails import EMAILS, DemoEmail, demo_emails
 from local.laptop import LOCAL_OPERATOR
@@ -82,7 +83,7 @@ class Emails:
     async def _do(self, what: str, case: str, row: Any) -> None:
         match what:
             case "grant" | "deny":
-                verdict = "granted" if what == "grant" else "denied"
+                verdict: Decided = "granted" if what == "grant" else "denied"
                 reason = "Reads well." if what == "grant" else "Too early for an offer."
                 await decide(self.target, str(row["approval_id"]), verdict, approver=LOCAL_OPERATOR, reason=reason)
             case "cancel":

@@ -182,7 +182,6 @@ def _agent(endpoints: Endpoints, node: str) -> Service:
         name=node,
         argv=(sys.executable, "-m", *module),
         env=_work(endpoints, node) | models | reaches,
-        start_timeout=60.0,
     )
 
 
