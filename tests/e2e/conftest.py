@@ -21,9 +21,10 @@ from aiobotocore.session import get_session
 from cli.log import opened, opener, reader
 from cli.submissions import publisher, submit
 from cli.target import Target
+from local.demo_emails import start_clock
 from local.demo_figures import published
 from local.home import temporary_home
-from local.laptop import VISIBILITY_VARIABLE, prepare, services, simulator
+from local.laptop import CLOCK_VARIABLE, VISIBILITY_VARIABLE, prepare, services, simulator
 from local.provision import BUCKET
 from local.stack import EmbeddedStack
 from services.audit.findings import Finding
@@ -174,6 +175,10 @@ def deployment() -> Iterator[Deployment]:
     """The stack, started once."""
     with pytest.MonkeyPatch.context() as patch, temporary_home() as home:
         patch.setenv(VISIBILITY_VARIABLE, "3")
+        # Emails wait for the consumer's day; on this clock it is always the same hour.
+        clock = home / "clock"
+        start_clock(clock)
+        patch.setenv(CLOCK_VARIABLE, str(clock))
         stack = EmbeddedStack(home, services=services, prepare=prepare, simulator=simulator(SCRIPT))
         loop = asyncio.new_event_loop()
         thread = threading.Thread(target=loop.run_forever, name="supervisor")
