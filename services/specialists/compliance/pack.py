@@ -68,6 +68,7 @@ class Validation(_Part):
     """The validation notice's time."""
 
     days_after_first_contact: Annotated[int, Field(ge=0, le=5)]
+    min_days: Annotated[int, Field(ge=37)]
 
 
 class NewYorkCity(_Part):

@@ -9,6 +9,7 @@ from email import policy
 from email.headerregistry import Address
 from email.message import EmailMessage
 from email.parser import BytesParser
+from urllib.parse import unquote
 
 from services.specialists.compliance.pack import EmailRules
 from services.specialists.compliance.reading.characters import illegible
@@ -55,6 +56,12 @@ class Message:
     def links(self) -> tuple[str, ...]:
         """Every link, of both parts."""
         return tuple(dict.fromkeys((*self.text_links, *self.html_links)))
+
+    @property
+    def written_links(self) -> tuple[str, ...]:
+        """Every link that somebody wrote: all but the opt-out's, whose token is no text."""
+        ways = self.header("list-unsubscribe") or ""
+        return tuple(unquote(link) for link in self.links if link not in ways)
 
     @property
     def parts(self) -> dict[str, str]:
