@@ -24,7 +24,7 @@ from services.specialists.compliance.rules.rule import (
 )
 from services.specialists.compliance.rules.wording import draft, said
 
-_REST_OF_SENTENCE = re.compile(r"(?:[^.!?]|\.\d)*")
+_REST_OF_SENTENCE = re.compile(r"(?:[^.!?]|\.\d){0,200}")
 _OTHERWISE = re.compile(r"\b(?:principal|interest|fees?|paid|payments?|accept|offer|offers|settle|instead|take)\b")
 _BALANCE = re.compile(r"\b(?:balance|you\s+owe|amount\s+(?:due|owed)|total)\b", re.IGNORECASE)
 
