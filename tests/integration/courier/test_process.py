@@ -266,7 +266,7 @@ async def test_two_hundred_emails_under_random_kills_go_out_at_most_once_and_non
     async with asyncio.timeout(500):
         while len(answers := await answered()) < len(cases):
             await asyncio.sleep(0.5 + 2.0 * int.from_bytes(os.urandom(1)) / 256)
-            if kills < 40:
+            if kills < 25:
                 victim = kills % 2
                 await kill(workers[victim])
                 workers[victim] = await start_worker()
