@@ -53,6 +53,9 @@ WAREHOUSE_ENVIRONMENT = {
     "SWITCHYARD_SNOWFLAKE_TOKEN": "local",
 }
 
+SENDERS = {"harborline.example": "harbor-partners"}
+"""The tenant that sends from a domain, for the provider's reports."""
+
 OPT_OUT_URL = f"http://{LOOPBACK}:{{port:optout}}"
 """Where the opt-out links of this stack lead."""
 
@@ -127,7 +130,12 @@ def services(endpoints: Endpoints) -> list[Service]:
         Service(
             name=MAIL,
             argv=(sys.executable, "-m", "services.specialists", MAIL),
-            env=_common() | _opt_out(endpoints) | {"SWITCHYARD_OPTOUT_PORT": "{port:optout}"},
+            env=_common()
+            | _opt_out(endpoints)
+            | {
+                "SWITCHYARD_OPTOUT_PORT": "{port:optout}",
+                "SWITCHYARD_FEEDBACK_TENANTS": json.dumps(SENDERS),
+            },
         ),
         Service(
             name=AUDIT_NODE,
