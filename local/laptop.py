@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import hmac
 import json
@@ -20,8 +21,9 @@ from local.endpoints import Endpoints
 from local.ports import LOOPBACK
 from local.postgres import AUDIT, WORK
 from local.process import Service
-from local.provision import provision
+from local.provision import ANCHOR_BUCKET, provision
 from local.stack import EmbeddedStack, Plan
+from runtime.signing import LocalSigner
 from services.orchestrator.operators import public_key
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -92,10 +94,13 @@ async def database_only(home: Path) -> AsyncIterator[dict[str, str]]:
 
 
 def reading(endpoints: Endpoints) -> dict[str, str]:
-    """What the CLI needs to read the log and to open sealed answers."""
+    """What the CLI needs to read the log, to open sealed answers and to check anchors."""
+    anchor_key = LocalSigner(bytes.fromhex(_secret(endpoints, "anchor")))
     return clock() | {
         "SWITCHYARD_AUDIT_DATABASE_URL": endpoints.dsn(AUDIT, "audit_reader", _secret(endpoints, "audit_reader")),
         "SWITCHYARD_VAULT_KEY": _secret(endpoints, "vault"),
+        "SWITCHYARD_ANCHOR_BUCKET": ANCHOR_BUCKET,
+        "SWITCHYARD_ANCHOR_PUBLIC_KEYS": base64.b64encode(anchor_key.public).decode(),
         "SWITCHYARD_OPERATOR_DATABASE_URL": endpoints.dsn(WORK, OPERATOR, _secret(endpoints, OPERATOR)),
         "SWITCHYARD_OPERATOR_KEY": _secret(endpoints, "operator-key"),
     }
@@ -141,7 +146,13 @@ def services(endpoints: Endpoints) -> list[Service]:
             name=AUDIT_NODE,
             argv=(sys.executable, "-m", "services.audit"),
             env=_common()
-            | {"SWITCHYARD_AUDIT_DATABASE_URL": endpoints.dsn(AUDIT, "audit", _secret(endpoints, "audit"))},
+            | {
+                "SWITCHYARD_AUDIT_DATABASE_URL": endpoints.dsn(AUDIT, "audit", _secret(endpoints, "audit")),
+                "SWITCHYARD_ANCHOR_BUCKET": ANCHOR_BUCKET,
+                "SWITCHYARD_ANCHOR_KEY": _secret(endpoints, "anchor"),
+                "SWITCHYARD_ANCHOR_EVERY_S": "2",
+                "SWITCHYARD_ANCHOR_KEEP_DAYS": "1",
+            },
         ),
     ]
 

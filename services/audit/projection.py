@@ -14,7 +14,7 @@ from pydantic import JsonValue
 from contracts.catalogue import UPSTREAM_PREFIX, EventType
 from contracts.envelope import SOURCE_PREFIX, Envelope
 from contracts.errors import InvalidEvent, Refusal
-from contracts.fields import Contract
+from contracts.fields import Contract, Principal
 from contracts.received import catalogued, read_bus_event, read_envelope
 
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -99,6 +99,7 @@ class Examined:
 
     row: Transition | None
     alarm: Alarm | None
+    principal: Principal | None = None
 
 
 class _BusClaims(Contract):
@@ -120,7 +121,7 @@ def examine(body: str) -> Examined:
     except ValueError as error:
         # A boundary: what the contracts do not foresee must not stop the batch either.
         return Examined(None, alarm(AlarmKind.MALFORMED, body, f"unreadable ({type(error).__name__})"))
-    return Examined(row, None if doubt is None else alarm(doubt[0], body, doubt[1], doubt[2]))
+    return Examined(row, None if doubt is None else alarm(doubt[0], body, doubt[1], doubt[2]), envelope.principal)
 
 
 def alarm(kind: AlarmKind, body: str, reason: str, field: str | None = None) -> Alarm:

@@ -50,7 +50,7 @@ def check_row(stored: Stored) -> tuple[list[Finding], Fact]:
             findings.append(finding(row, FindingKind.RECORDED_EARLY, why, "recorded_at"))
             break
     # The case_id stays the column's: that is where the row was found.
-    return findings, Fact(believed._replace(case_id=row.case_id, body=""), stored.recorded_at)
+    return findings, Fact(believed._replace(case_id=row.case_id, body=""), stored.recorded_at, found.principal)
 
 
 class CaseCheck:
