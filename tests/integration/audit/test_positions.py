@@ -72,7 +72,8 @@ async def test_a_position_keeps_what_the_row_said_when_it_was_written(
 
     same = await owner.fetchval(
         "select count(*) from position p join transition t using (opened_on, event_id)"
-        " where p.digest = t.transcript_hash and p.recorded_at = t.recorded_at and p.body_sha256 = sha256(convert_to(t.body, 'UTF8'))"
+        " where p.digest = t.transcript_hash and p.recorded_at = t.recorded_at"
+        " and p.body_sha256 = sha256(convert_to(t.body, 'UTF8'))"
     )
 
     assert same == 9
