@@ -24,7 +24,8 @@ async def anchor_reader(target: Target) -> AsyncIterator[AnchorReader]:
     """Verification with anchors. Raises `CommandFailed` if something is not set or out of reach."""
     keys = TrustedKeys(_keys(target))
     async with _failing(), _store(target) as store, connected(target.need(_DATABASE), SCHEMA) as pool:
-        yield AnchorReader(pool, store, keys, log=_log(target))
+        locks = target.get("SWITCHYARD_ANCHOR_LOCKS") != "forgotten"
+        yield AnchorReader(pool, store, keys, log=_log(target), locks=locks)
 
 
 @asynccontextmanager

@@ -69,6 +69,8 @@ def _say_anchored(report: AnchorReport) -> None:
         console.print(f"and {report.finding_count - len(report.findings)} more")
     until = f", the last of {report.last_made_at}" if report.last_made_at else ""
     console.print(f"{report.anchored} rows under {report.anchors} anchors{until}")
+    if report.unlocked:
+        console.print(f"{report.unlocked} anchors are not under Object Lock (the laptop's emulator forgets it)")
     if report.moved_out:
         console.print(f"{report.moved_out} of them were moved out, with a receipt")
     if report.unanchored:

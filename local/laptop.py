@@ -100,6 +100,7 @@ def reading(endpoints: Endpoints) -> dict[str, str]:
         "SWITCHYARD_AUDIT_DATABASE_URL": endpoints.dsn(AUDIT, "audit_reader", _secret(endpoints, "audit_reader")),
         "SWITCHYARD_VAULT_KEY": _secret(endpoints, "vault"),
         "SWITCHYARD_ANCHOR_BUCKET": ANCHOR_BUCKET,
+        "SWITCHYARD_ANCHOR_LOCKS": "forgotten",  # by the emulator, whenever it stops
         "SWITCHYARD_ANCHOR_PUBLIC_KEYS": base64.b64encode(anchor_key.public).decode(),
         "SWITCHYARD_OPERATOR_DATABASE_URL": endpoints.dsn(WORK, OPERATOR, _secret(endpoints, OPERATOR)),
         "SWITCHYARD_OPERATOR_KEY": _secret(endpoints, "operator-key"),

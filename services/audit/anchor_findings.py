@@ -60,9 +60,6 @@ def read_anchor(
         found.append(about(FindingKind.ANCHOR_COVERED, why))
     if stored.data is None:
         return None, [*found, about(FindingKind.ANCHOR_MISSING, f"{name} has no version left")]
-    if stored.locked_until is None:
-        why = f"{name} is not under Object Lock: it could have been replaced"
-        found.append(about(FindingKind.ANCHOR_UNLOCKED, why))
     try:
         anchor = Anchor.from_bytes(stored.data)
     except UnreadableAnchor as error:
@@ -76,6 +73,12 @@ def read_anchor(
     if (why_not := follows(head, said)) is not None:
         found.append(about(FindingKind.ANCHOR_UNLINKED, f"{name}: {why_not}", "previous"))
     return anchor, found
+
+
+def check_lock(stored: StoredAnchor) -> Iterator[Finding]:
+    """An anchor that nothing protects could have been replaced, by whoever may sign and write to the bucket."""
+    if stored.data is not None and stored.locked_until is None:
+        yield about(FindingKind.ANCHOR_UNLOCKED, f"anchor {stored.number} is not under Object Lock")
 
 
 def check_copy(copy: tuple[str, bytes] | None, anchor: Anchor, *, now: datetime) -> Iterator[Finding]:

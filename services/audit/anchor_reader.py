@@ -18,6 +18,7 @@ from services.audit.anchor_findings import (
     about,
     check_copy,
     check_leaves,
+    check_lock,
     check_row,
     gaps,
     missing_anchors,
@@ -36,16 +37,25 @@ LONG_S = 3_600.0
 class AnchorReader:
     """The anchors of one log, against its rows.
 
+    Without `locks` an anchor may lack Object Lock: the laptop's emulator forgets locks when it stops.
     Raises `Unavailable` when the database or the store cannot be reached.
     """
 
     def __init__(
-        self, pool: Pool, objects: LockedObjects, keys: TrustedKeys, *, log: str = "main", clock: Clock | None = None
+        self,
+        pool: Pool,
+        objects: LockedObjects,
+        keys: TrustedKeys,
+        *,
+        log: str = "main",
+        locks: bool = True,
+        clock: Clock | None = None,
     ) -> None:
         self._pool = pool
         self._objects = objects
         self._keys = keys
         self._log = log
+        self._locks = locks
         self._clock = clock or SystemClock()
 
     async def verify(self, *, limit: int = 1_000) -> AnchorReport:
@@ -81,6 +91,8 @@ class AnchorReader:
                 stored = await self._stored(connection, number, kept)
                 anchor, found = read_anchor(stored, head, self._keys, log=self._log)
                 report.add(found)
+                report.unlocked += len(unlocked := list(check_lock(stored)))
+                report.add(unlocked if self._locks else ())
                 report.anchors += 1
                 if anchor is None:
                     # Nothing to compare its rows with; the next one says where it goes on.

@@ -97,6 +97,7 @@ class AnchorReport:
 
     limit: int = 1_000
     anchors: int = 0
+    unlocked: int = 0
     anchored: int = 0
     moved_out: int = 0
     unanchored: int = 0
