@@ -72,7 +72,7 @@ def _say_anchored(report: AnchorReport) -> None:
     if report.unlocked:
         console.print(f"{report.unlocked} anchors are not under Object Lock (the laptop's emulator forgets it)")
     if report.moved_out:
-        console.print(f"{report.moved_out} of them were moved out, with a receipt")
+        console.print(f"{report.moved_out} of them without their bodies, which retention has taken")
     if report.unanchored:
         since = f"{report.since:%Y-%m-%d %H:%M:%S}" if report.since else ""
         console.print(f"{report.unanchored} rows are not yet anchored, the first recorded at {since} UTC")

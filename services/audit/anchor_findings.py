@@ -17,21 +17,29 @@ IN_FLIGHT = timedelta(minutes=5)
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """What the log has where a position says that it has something. `body_sha256` is computed by the reader."""
+    """What the log has where a position says that it has something.
+
+    `body_sha256` is computed by the reader; None if the body has left the log. That there is a receipt for it is what the
+    verification of the chain looks at.
+    """
 
     case_id: str
     digest: str
     recorded_at: datetime
-    body_sha256: bytes
+    body_sha256: bytes | None
 
 
 @dataclass(frozen=True, slots=True)
 class Placed:
-    """A position and the row in it; `row` is None if the log does not have it, rightly if it was `moved_out`."""
+    """A position and the row in it; `row` is None if the log does not have it."""
 
     leaf: Leaf
     row: Row | None
-    moved_out: bool = False
+
+    @property
+    def moved_out(self) -> bool:
+        """Whether retention has taken the body."""
+        return self.row is not None and self.row.body_sha256 is None
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,14 +128,13 @@ def check_row(placed: Placed) -> Iterator[Finding]:
     """What differs between a position and the row in it."""
     leaf, row = placed.leaf, placed.row
     if row is None:
-        if not placed.moved_out:
-            why = f"the row in position {leaf.position}, recorded at {leaf.recorded_at.isoformat()}, is not in the log"
-            yield _about(placed, FindingKind.ROW_MISSING, why)
+        why = f"the row in position {leaf.position}, recorded at {leaf.recorded_at.isoformat()}, is not in the log"
+        yield _about(placed, FindingKind.ROW_MISSING, why)
         return
     for field, was, is_ in (
         ("transcript_hash", leaf.digest, row.digest),
         ("recorded_at", leaf.recorded_at, row.recorded_at),
-        ("body", leaf.body_sha256, row.body_sha256),
+        ("body", leaf.body_sha256, row.body_sha256 or leaf.body_sha256),
     ):
         if was != is_:
             why = f"the {field} in position {leaf.position} is not the one with which the row was written"

@@ -163,5 +163,5 @@ def _read(row: Any) -> Placed:
     if not row["present"]:
         return Placed(leaf, None)
     # Hashed here and not by the server: its owner is whom this is about.
-    body_sha256 = hashlib.sha256(row["body"].encode()).digest()
+    body_sha256 = None if row["body"] is None else hashlib.sha256(row["body"].encode()).digest()
     return Placed(leaf, Row(row["case_id"], row["transcript_hash"], row["row_recorded_at"], body_sha256))

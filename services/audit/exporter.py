@@ -26,12 +26,20 @@ class Exporter:
     async def export(self, case_id: str) -> tuple[Json, int]:
         """The bundle of a case, and how many of its events no anchor covers yet.
 
-        Raises `Unavailable`, and `Rejected` for a case that the log does not have or an anchor that the store has lost.
+        Raises `Unavailable`, and `Rejected` for a case that the log does not have, or only without its
+        bodies, and for an anchor that the store has lost.
         """
         with reaching("the audit database"):
             rows = await self._pool.fetch(SQL["positions_of"], uuid.UUID(case_id), self._log)
         if not rows:
             raise Rejected("no_such_case", "the log has nothing of this case", "case_id", "see `switchyard case list`")
+        if any(row["body"] is None for row in rows):
+            raise Rejected(
+                "case_retired",
+                "retention has taken bodies of this case, and a bundle proves texts",
+                "case_id",
+                "its positions stay under their anchors: switchyard audit verify --anchors",
+            )
         entries = [Entry(row["position"], row["recorded_at"], row["body"], row["number"]) for row in rows]
         numbers = [entry.anchor for entry in entries if entry.anchor is not None]
         anchors = (

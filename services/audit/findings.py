@@ -89,8 +89,9 @@ class CaseVerdict:
 
 @dataclass(slots=True)
 class AnchorReport:
-    """What the anchors prove. Lists are cut at `limit`; the counts are not. `moved_out` rows left a receipt behind.
+    """What the anchors prove. Lists are cut at `limit`; the counts are not.
 
+    Retention has taken the bodies of `moved_out` rows; `unlocked` anchors are not under Object Lock.
     `unanchored` counts the rows after the last anchor, `unplaced` those of them that have no position yet; `since` is
     when the first of them was recorded.
     """

@@ -21,6 +21,7 @@ from services.audit.sequencer import Sequencer
 from services.audit.settings import AuditSettings
 from services.audit.store import AuditStore
 from services.audit.upkeep import keep_partitions
+from services.audit.watch import Watch
 
 
 async def run_audit() -> None:
@@ -35,7 +36,12 @@ async def run_audit() -> None:
         process.check("database", lambda: gate.open)
         subscribe(process, settings, store, gate)
         process.alongside(partial(keep_partitions, store, gate))
-        sequencer = Sequencer(pool, await anchors_of(process, settings), every_s=settings.sequence_every_s)
+        sequencer = Sequencer(
+            pool,
+            await anchors_of(process, settings),
+            Watch(process.clock),
+            every_s=settings.sequence_every_s,
+        )
         await process.on_exit(sequencer.finish)
         process.alongside(sequencer.run)
         await process.run()

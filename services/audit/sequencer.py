@@ -10,20 +10,35 @@ import structlog
 from runtime.database import Pool, reaching
 from runtime.errors import Rejected, Unavailable
 from services.audit.anchoring import AnchorConflict, Anchors
-from services.audit.positions import Positions
+from services.audit.positions import Connection, Positions
+from services.audit.watch import Watch
 
 log = structlog.get_logger(__name__)
 BATCH = 10_000
+LOOK_EVERY_S = 30.0
 AGAIN_S = 30.0
 """How long to leave S3 and KMS alone after a failure."""
 
 
 class Sequencer:
-    """Runs until cancelled. Without `anchors` it gives positions only, which a database's owner can rewrite."""
+    """Runs until cancelled. Without `anchors` it gives positions only, which a database's owner can rewrite.
 
-    def __init__(self, pool: Pool, anchors: Anchors | None, *, every_s: float = 1.0, again_s: float = AGAIN_S) -> None:
+    The leader also keeps the watch, if it is given one: the alarms are raised once, and not by each process.
+    """
+
+    def __init__(
+        self,
+        pool: Pool,
+        anchors: Anchors | None,
+        watch: Watch | None = None,
+        *,
+        every_s: float = 1.0,
+        again_s: float = AGAIN_S,
+    ) -> None:
         self._pool = pool
         self._anchors = anchors
+        self._watch = watch
+        self._look_at = 0.0
         self._every_s = every_s
         self._again_s = again_s
         self._rest_until = 0.0
@@ -35,7 +50,7 @@ class Sequencer:
         while True:
             try:
                 async with self._pool.acquire() as connection:
-                    await self._lead(Positions(connection))
+                    await self._lead(connection)
             except Unavailable as error:
                 log.warning("sequence.deferred", code=error.code, reason=error.message)
             except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
@@ -54,7 +69,8 @@ class Sequencer:
         except (Unavailable, asyncpg.PostgresError) as error:
             log.warning("sequence.unfinished", error=type(error).__name__)
 
-    async def _lead(self, positions: Positions) -> None:
+    async def _lead(self, connection: Connection) -> None:
+        positions = Positions(connection)
         if not await positions.lead():
             return
         log.info("sequence.leading")
@@ -64,7 +80,14 @@ class Sequencer:
             await self._place(positions)
             await self._anchor(positions, takeover=takeover)
             takeover = False
+            await self._look(connection)
             await asyncio.sleep(self._every_s)
+
+    async def _look(self, connection: Connection) -> None:
+        loop = asyncio.get_running_loop()
+        if self._watch is not None and loop.time() >= self._look_at:
+            self._look_at = loop.time() + LOOK_EVERY_S
+            await self._watch.look(connection)
 
     async def _place(self, positions: Positions) -> None:
         while await positions.place(BATCH) == BATCH:

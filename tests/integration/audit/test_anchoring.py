@@ -18,6 +18,8 @@ from runtime.errors import Rejected
 from runtime.locked_objects import LockedObjects
 from runtime.signing import KmsSigner, LocalSigner
 from services.audit.anchoring import AnchorConflict
+from services.audit.anchors import key_of
+from services.audit.exporter import Exporter
 from services.audit.findings import FindingKind
 from services.audit.sequencer import Sequencer
 from services.audit.store import AuditStore
@@ -238,3 +240,43 @@ async def _forget_copies(owner: Owner, *, from_number: int) -> None:
     await owner.execute("alter table anchor disable trigger all")
     await owner.execute("delete from anchor where number >= $1", from_number)
     await owner.execute("alter table anchor enable always trigger append_only")
+
+
+async def test_a_row_whose_body_retention_has_taken_is_still_proved(
+    store: AuditStore, proof: Proof, owner: Owner, writer: Pool
+) -> None:
+    """What an anchor covers needs no body; that a receipt stands for it is the chain's to check."""
+    events = cases.answered()
+    await store.record(cases.bodies(events))
+    await proof.anchor()
+    await owner.execute("alter table transition disable trigger all")
+    await owner.execute("alter table transition alter column body drop not null")
+    await owner.execute("update transition set body = null where event_id = $1", events[3]["event_id"])
+
+    report = await proof.verify()
+
+    assert (report.ok, report.anchored, report.moved_out) == (True, 9, 1)
+    with pytest.raises(Rejected, match="retention"):
+        await Exporter(writer, proof.objects, [], log=proof.log).export(events[0]["case_id"])
+    await owner.execute(
+        "update transition set transcript_hash = repeat('0', 64) where event_id = $1", events[3]["event_id"]
+    )
+    assert [found.field for found in (await proof.verify()).findings] == ["transcript_hash"]
+
+
+async def test_an_anchor_without_object_lock_is_told_from_one_that_has_it(
+    store: AuditStore, proof: Proof, cloud: Cloud
+) -> None:
+    await store.record(cases.bodies(cases.answered()))
+    await proof.anchor()
+    key = key_of(proof.log, 1)
+    found = await proof.objects.get(key)
+    assert found is not None
+    other = Proof(proof.positions, proof.objects, proof._reading, f"{proof.log}-2")
+    moved = found.data.replace(proof.log.encode(), other.log.encode())
+    await cloud.s3.put_object(Bucket=ANCHOR_BUCKET, Key=key_of(other.log, 1), Body=moved)
+
+    report = await other.verify()
+
+    assert {each.kind for each in report.findings} == {FindingKind.ANCHOR_UNLOCKED, FindingKind.ANCHOR_FORGED}
+    assert ((await proof.verify()).unlocked, report.unlocked) == (0, 1)
