@@ -19,7 +19,7 @@ IN_FLIGHT = timedelta(minutes=5)
 class Row:
     """What the log has where a position says that it has something.
 
-    `body_sha256` is computed by the reader; None if the body has left the log. That there is a receipt for it is what the
+    `body_sha256` is computed by the reader; None if the body has left the log. That it has a receipt for it is what the
     verification of the chain looks at.
     """
 
