@@ -67,6 +67,8 @@ def _say_anchored(report: AnchorReport) -> None:
         _say(finding)
     if report.finding_count > len(report.findings):
         console.print(f"and {report.finding_count - len(report.findings)} more")
+    if not report.anchors and report.unanchored:
+        console.print("there is no anchor: is SWITCHYARD_ANCHOR_LOG the log's name, and has its service a bucket?")
     until = f", the last of {report.last_made_at}" if report.last_made_at else ""
     console.print(f"{report.anchored} rows under {report.anchors} anchors{until}")
     if report.unlocked:

@@ -47,10 +47,11 @@ class _Version:
 class LockedObjects:
     """One bucket with versions and Object Lock, through an aiobotocore S3 client that the composition root owns."""
 
-    def __init__(self, client: Any, bucket: str, *, mode: Mode = "COMPLIANCE") -> None:
+    def __init__(self, client: Any, bucket: str, *, mode: Mode = "COMPLIANCE", page: int = 1_000) -> None:
         self._client = client
         self._bucket = bucket
         self._mode = mode
+        self._page = page
 
     async def put_new(self, key: str, data: bytes, *, keep_until: datetime, content_type: str) -> bool:
         """Write an object that nobody may touch before `keep_until`; False if the key is taken.
@@ -118,7 +119,9 @@ class LockedObjects:
     async def _pages(self, prefix: str) -> AsyncGenerator[list[tuple[_Version, bool]], None]:
         paginator = self._client.get_paginator("list_object_versions")
         try:
-            async for page in paginator.paginate(Bucket=self._bucket, Prefix=prefix):
+            async for page in paginator.paginate(
+                Bucket=self._bucket, Prefix=prefix, PaginationConfig={"PageSize": self._page}
+            ):
                 yield [
                     (_Version(each["Key"], each["VersionId"], each["LastModified"]), marker)
                     for name, marker in (("Versions", False), ("DeleteMarkers", True))
@@ -129,7 +132,9 @@ class LockedObjects:
 
 
 def _grouped(versions: Iterable[tuple[_Version, bool]]) -> list[Kept]:
-    ordered = sorted(versions, key=lambda each: (each[0].key, each[0].modified))
+    # S3 lists a key's latest version first, and its times are in whole seconds.
+    earliest_first = list(versions)[::-1]
+    ordered = sorted(earliest_first, key=lambda each: (each[0].key, each[0].modified))
     found = []
     for key, group in groupby(ordered, key=lambda each: each[0].key):
         each = list(group)

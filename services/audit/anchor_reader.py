@@ -105,16 +105,23 @@ class AnchorReader:
                 report.add(check_copy(stored.copy, anchor, now=self._clock.now()))
                 report.add(each for placed in covered for each in check_row(placed))
                 report.add(check_leaves(anchor, covered))
-                report.anchored += len(covered)
-                report.moved_out += sum(placed.moved_out for placed in covered)
+                for placed in covered:
+                    self._count(placed, placed.leaf.position >= anchor.statement.first, report)
                 report.last_made_at = anchor.statement.made_at
                 head = head_of(anchor.statement)
         before = head.last
         while ahead is not None:
             report.add([*gaps(before, [ahead]), *check_row(ahead)])
-            report.unanchored += 1
-            report.since = min(report.since or ahead.leaf.recorded_at, ahead.leaf.recorded_at)
+            self._count(ahead, False, report)
             before, ahead = ahead.leaf.position, await anext(rows, None)
+
+    def _count(self, placed: Placed, anchored: bool, report: AnchorReport) -> None:
+        report.moved_out += placed.moved_out
+        if anchored:
+            report.anchored += 1
+        else:
+            report.unanchored += 1
+            report.since = min(report.since or placed.leaf.recorded_at, placed.leaf.recorded_at)
 
     async def _rest(self, connection: Connection, newest: int, report: AnchorReport) -> None:
         """What only the database can tell: rows that wait, rows past the queue, copies without an original."""

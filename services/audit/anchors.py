@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
 from dataclasses import asdict, dataclass
 from datetime import date, datetime
 from typing import Annotated
@@ -24,6 +25,7 @@ MAX_ROWS = 16_384
 
 LogName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,39}$")]
 _HASH_BYTES = 32
+_NUMBERED = re.compile(r"anchors/[a-z0-9-]+/([0-9]{12})\.json")
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,5 +162,5 @@ def key_of(log: str, number: int) -> str:
 
 def number_of(key: str) -> int | None:
     """The inverse of `key_of`; None for another object's name."""
-    stem = key.rpartition("/")[2].removesuffix(".json")
-    return int(stem) if stem.isascii() and stem.isdecimal() else None
+    found = _NUMBERED.fullmatch(key)
+    return int(found[1]) if found else None

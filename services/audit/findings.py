@@ -110,8 +110,8 @@ class AnchorReport:
 
     @property
     def ok(self) -> bool:
-        """Whether every row under an anchor is what it was when it was anchored."""
-        return self.finding_count == 0
+        """Whether there are anchors, if there are rows, and every row under one is what it was when it was anchored."""
+        return self.finding_count == 0 and (self.anchors > 0 or self.unanchored == 0)
 
     def add(self, found: Iterable[Finding]) -> None:
         """Count findings in."""

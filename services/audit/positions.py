@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import asyncpg
+from pydantic import ValidationError
 
 from runtime.database import reaching
 from runtime.queries import beside
-from services.audit.anchors import Anchor, Head, Leaf, Statement, head_of
+from services.audit.anchors import Anchor, Head, Leaf, Statement, UnreadableAnchor, head_of
 
 Connection: TypeAlias = "asyncpg.Connection[Any] | asyncpg.pool.PoolConnectionProxy[Any]"
 SQL = beside(__file__, "proof.sql")
@@ -42,10 +43,15 @@ class Positions:
         return int(await self._value("place", at_most))
 
     async def head(self, log: str) -> Head:
-        """The last anchor that the database knows."""
+        """The last anchor that the database knows. Raises `UnreadableAnchor` if somebody has altered its copy."""
         with reaching(_DATABASE):
             row = await self._connection.fetchrow(SQL["head"], log)
-        return Head() if row is None else head_of(Statement.model_validate_json(row["statement"]))
+        if row is None:
+            return Head()
+        try:
+            return head_of(Statement.model_validate_json(row["statement"]))
+        except ValidationError as error:
+            raise UnreadableAnchor(f"the database's copy of anchor {row['number']} cannot be read") from error
 
     async def unanchored(self, head: Head, at_most: int) -> Unanchored:
         """What waits for an anchor."""

@@ -10,12 +10,16 @@ import structlog
 from runtime.database import Pool, reaching
 from runtime.errors import Rejected, Unavailable
 from services.audit.anchoring import AnchorConflict, Anchors
+from services.audit.anchors import UnreadableAnchor
 from services.audit.positions import Connection, Positions
 from services.audit.watch import Watch
 
 log = structlog.get_logger(__name__)
 BATCH = 10_000
 LOOK_EVERY_S = 30.0
+FINISH_S = 10.0
+"""How long a stop may wait for its last anchor."""
+
 AGAIN_S = 30.0
 """How long to leave S3 and KMS alone after a failure."""
 
@@ -61,7 +65,7 @@ class Sequencer:
         """At a clean stop: place and anchor what is left, if nobody else leads."""
         try:
             with reaching("the audit database"):
-                async with self._pool.acquire(timeout=2) as connection:
+                async with asyncio.timeout(FINISH_S), self._pool.acquire() as connection:
                     positions = Positions(connection)
                     if await positions.lead():
                         await self._place(positions)
@@ -109,7 +113,7 @@ class Sequencer:
             log.error("anchor.deferred", alarm="anchor", code=error.code, reason=error.message)  # noqa: TRY400
         except Rejected as error:
             log.error("anchor.refused", alarm="anchor", code=error.code, reason=str(error))  # noqa: TRY400
-        except AnchorConflict as conflict:
+        except (AnchorConflict, UnreadableAnchor) as conflict:
             log.error("anchor.conflict", alarm="integrity", reason=str(conflict))  # noqa: TRY400
         else:
             return

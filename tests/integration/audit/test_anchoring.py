@@ -62,6 +62,21 @@ async def test_what_is_written_over_a_locked_object_hides_nothing(cloud: Cloud, 
     assert [(kept.key, kept.versions) for kept in listed] == [(key, 3)]
 
 
+async def test_the_versions_of_a_key_are_together_even_if_a_page_ends_between_them(cloud: Cloud) -> None:
+    folder = f"test/{datetime.now(UTC).timestamp()}"
+    keeper = LockedObjects(cloud.s3, ANCHOR_BUCKET, page=2)
+    for name in ("a", "b", "c"):
+        await keeper.put_new(f"{folder}/{name}", name.encode(), keep_until=TOMORROW, content_type="text/plain")
+        for _ in range(2 if name == "b" else 0):
+            await cloud.s3.put_object(Bucket=ANCHOR_BUCKET, Key=f"{folder}/{name}", Body=b"over it")
+
+    listed = [kept async for kept in keeper.kept(f"{folder}/")]
+    read = [await keeper.read(kept) for kept in listed]
+
+    assert [(kept.key[-1], kept.versions) for kept in listed] == [("a", 1), ("b", 3), ("c", 1)]
+    assert [found.data for found in read if found] == [b"a", b"b", b"c"]
+
+
 async def test_a_bucket_without_object_lock_is_refused(cloud: Cloud) -> None:
     with pytest.raises(Rejected, match="Object Lock"):
         await LockedObjects(cloud.s3, BUCKET).put_new("x", b"", keep_until=TOMORROW, content_type="text/plain")
@@ -176,6 +191,32 @@ async def test_a_database_that_contradicts_an_anchor_is_not_anchored_any_further
         await proof.anchors().adopt(proof.positions)
     with pytest.raises(AnchorConflict):
         await proof.anchors().step(proof.positions, now=True)
+
+
+async def test_an_altered_copy_in_the_database_stops_anchors_and_not_the_sequencer(
+    store: AuditStore, proof: Proof, owner: Owner, writer: Pool
+) -> None:
+    await store.record(cases.bodies(cases.answered()))
+    await proof.anchor()
+    await owner.execute("alter table anchor disable trigger all")
+    await owner.execute("update anchor set statement = '{}'")
+    await store.record([cases.body(cases.first(1))])
+
+    with structlog.testing.capture_logs() as logged:
+        await Sequencer(writer, proof.anchors()).finish()
+
+    assert [(line["event"], line["alarm"]) for line in logged] == [("anchor.conflict", "integrity")]
+    assert await owner.fetchval("select max(position) from position") == 10
+    assert [found.kind for found in (await proof.verify()).findings] == [FindingKind.ANCHOR_DIFFERS]
+
+
+async def test_without_any_anchor_nothing_is_proven(store: AuditStore, proof: Proof) -> None:
+    assert (await proof.verify()).ok, "an empty log"
+    await store.record(cases.bodies(cases.answered()))
+
+    report = await proof.verify()
+
+    assert (report.ok, report.findings, report.unanchored) == (False, [], 9)
 
 
 async def test_somebody_else_s_anchor_is_not_taken_over(store: AuditStore, proof: Proof, owner: Owner) -> None:

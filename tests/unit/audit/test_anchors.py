@@ -121,4 +121,5 @@ def test_names_of_objects_are_in_the_order_of_their_numbers() -> None:
 
     assert names == sorted(names)
     assert [number_of(name) for name in names] == [1, 9, 10, 123_456]
-    assert number_of("anchors/main/readme.txt") is None
+    for other in ("anchors/main/readme.txt", "anchors/main/1.json", "anchors/main/x000000000001.json"):
+        assert number_of(other) is None
