@@ -27,11 +27,10 @@ from services.audit.anchor_findings import (
 from services.audit.anchors import Head, Leaf, head_of, key_of, number_of
 from services.audit.findings import AnchorReport, Finding, FindingKind
 from services.audit.positions import SQL, Connection
+from services.audit.reader import LONG_S
 
 _DATABASE = "the audit database"
 _FETCH = 200
-LONG_S = 3_600.0
-"""How long one statement of a verification may take: it reads the whole log."""
 
 
 class AnchorReader:

@@ -18,6 +18,9 @@ from services.audit.verify import GRACE, verdicts
 
 _SQL = beside(__file__)
 _DATABASE = "the audit database"
+LONG_S = 3_600.0
+"""How long one statement of a verification may take: it reads, and sorts, the whole log."""
+
 _FETCH = 200
 """Rows in memory at once while streaming. A body is at most 256 KB, and usually 3."""
 
@@ -183,7 +186,7 @@ class AuditReader:
                 self._pool.acquire() as connection,
                 connection.transaction(isolation="repeatable_read", readonly=True),
             ):
-                async for record in connection.cursor(_SQL["stored"], case, day, prefetch=_FETCH):
+                async for record in connection.cursor(_SQL["stored"], case, day, prefetch=_FETCH, timeout=LONG_S):
                     *fields, recorded_at = record
                     row = Transition(*fields)
                     yield Stored(row._replace(parents=tuple(row.parents)), recorded_at)
