@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
+from cli import audit_retention
 from cli.console import console
 from cli.errors import CommandFailed
 from cli.log import reader, the_case
@@ -17,6 +18,7 @@ from services.audit.findings import VerifyReport
 from services.audit.reader import KeptAlarm
 
 app = typer.Typer(no_args_is_help=True)
+app.add_typer(audit_retention.app, name="retention", help="How long cases are kept, holds, and what leaves the log.")
 
 
 @app.command()

@@ -11,7 +11,7 @@ import asyncpg
 from contracts.cards import CARDS, COMPLIANCE, COURIER
 from contracts.catalogue import DESK
 from runtime.migrate import Owner, ensure_role, grant_work, migrate, migrating
-from services.audit.owner import READER, WRITER, audit_owner, grant
+from services.audit.owner import READER, RETENTION, WRITER, audit_owner, grant
 
 ROOT = Path(__file__).resolve().parent.parent
 INBOX = ROOT / "runtime" / "migrations" / "inbox"
@@ -91,7 +91,7 @@ async def migrate_audit(url: str, *, password_for: Password, iam: bool = False) 
     connection = await asyncpg.connect(url)
     try:
         async with migrating(connection):
-            for role in (WRITER, READER):
+            for role in (WRITER, READER, RETENTION):
                 await ensure_role(connection, role, password=password_for(role), iam=iam)
             applied = await migrate(connection, (audit_owner(),))
             await grant(connection)

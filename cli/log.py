@@ -9,6 +9,7 @@ from typing import Any
 import asyncpg
 
 from cli.errors import CommandFailed
+from cli.receipts import receipt_keys
 from cli.target import Target
 from contracts.fields import Artefact, Attachment, Json
 from runtime.artefacts import Artefacts
@@ -26,7 +27,7 @@ async def reader(target: Target) -> AsyncIterator[AuditReader]:
     """The log, as a reader. Raises `CommandFailed` if it cannot be reached."""
     async with connected(target.need("SWITCHYARD_AUDIT_DATABASE_URL"), SCHEMA) as pool:
         try:
-            yield AuditReader(pool)
+            yield AuditReader(pool, trusted=receipt_keys(target))
         except Unavailable as error:
             raise CommandFailed(str(error)) from error
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import hmac
 import json
@@ -23,6 +24,8 @@ from local.process import Service
 from local.provision import provision
 from local.stack import EmbeddedStack, Plan
 from services.orchestrator.operators import public_key
+from runtime.signing import LocalSigner
+from services.audit.owner import RETENTION
 
 ROOT = Path(__file__).resolve().parent.parent
 SCRIPTS = (ROOT / "local" / "data" / "simulator", ROOT / "local" / "simulator" / "script.yaml")
@@ -95,7 +98,20 @@ def reading(endpoints: Endpoints) -> dict[str, str]:
         "SWITCHYARD_VAULT_KEY": _secret(endpoints, "vault"),
         "SWITCHYARD_OPERATOR_DATABASE_URL": endpoints.dsn(WORK, OPERATOR, _secret(endpoints, OPERATOR)),
         "SWITCHYARD_OPERATOR_KEY": _secret(endpoints, "operator-key"),
+        "SWITCHYARD_RECEIPT_PUBLIC_KEYS": base64.b64encode(LocalSigner(_receipt_key(endpoints)).public).decode(),
     }
+
+
+def operating(endpoints: Endpoints) -> dict[str, str]:
+    """What the CLI needs besides to retire cases and to erase persons: an operator's rights, not a reviewer's."""
+    return {
+        "SWITCHYARD_AUDIT_RETENTION_URL": endpoints.dsn(AUDIT, RETENTION, _secret(endpoints, RETENTION)),
+        "SWITCHYARD_RECEIPT_KEY": _receipt_key(endpoints).hex(),
+    }
+
+
+def _receipt_key(endpoints: Endpoints) -> bytes:
+    return bytes.fromhex(_secret(endpoints, "receipts"))
 
 
 async def prepare(endpoints: Endpoints) -> Mapping[str, str]:
@@ -104,7 +120,7 @@ async def prepare(endpoints: Endpoints) -> Mapping[str, str]:
     await migrate_audit(endpoints.dsn(AUDIT), password_for=lambda role: _secret(endpoints, role))
     environment = endpoints.environment()
     await provision(environment, visibility_s=visibility_s())
-    return reading(endpoints)
+    return reading(endpoints) | operating(endpoints)
 
 
 def services(endpoints: Endpoints) -> list[Service]:
