@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from cli import audit_retention
+from cli import audit_erase, audit_retention
 from cli.console import console
 from cli.errors import CommandFailed
 from cli.log import reader, the_case
@@ -19,6 +19,8 @@ from services.audit.reader import KeptAlarm
 
 app = typer.Typer(no_args_is_help=True)
 app.add_typer(audit_retention.app, name="retention", help="How long cases are kept, holds, and what leaves the log.")
+
+app.command("erase")(audit_erase.erase)
 
 
 @app.command()

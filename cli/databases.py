@@ -10,6 +10,7 @@ import asyncpg
 
 from contracts.cards import CARDS, COMPLIANCE, COURIER
 from contracts.catalogue import DESK
+from runtime.erasing import ERASER
 from runtime.migrate import Owner, ensure_role, grant_work, migrate, migrating
 from services.audit.owner import READER, RETENTION, WRITER, audit_owner, grant
 
@@ -41,7 +42,7 @@ async def migrate_work(url: str, *, password_for: Password, iam: bool = False) -
     connection = await asyncpg.connect(url)
     try:
         async with migrating(connection):
-            for node in (DESK, *CARDS, OPERATOR):
+            for node in (DESK, *CARDS, OPERATOR, ERASER):
                 await ensure_role(connection, node, password=password_for(node), iam=iam)
             applied = await migrate(connection, work_owners())
             for owner in work_owners():
@@ -59,6 +60,11 @@ async def _grant_vault(connection: asyncpg.Connection[Any]) -> None:
     """Only the desk makes keys; only agents whose card opens something read them; nobody changes one."""
     await connection.execute("grant usage on schema vault to desk")
     await connection.execute("grant select, insert, update (tenant) on vault.subject_key to desk")
+    # Who may destroy a key can neither read nor make one.
+    await connection.execute(f"grant usage on schema vault to {ERASER}")
+    await connection.execute(f"grant select (subject, tenant), delete on vault.subject_key to {ERASER}")
+    await connection.execute(f"grant select on vault.erased_subject to {ERASER}")
+    await connection.execute(f"grant insert (subject, tenant, erased_by, reason) on vault.erased_subject to {ERASER}")
     for card in CARDS.values():
         # A card that no longer opens anything loses the right with the next migration.
         await connection.execute(f'revoke all on vault.subject_key from "{card.name}"')

@@ -24,6 +24,7 @@ from local.process import Service
 from local.provision import provision
 from local.stack import EmbeddedStack, Plan
 from services.orchestrator.operators import public_key
+from runtime.erasing import ERASER
 from runtime.signing import LocalSigner
 from services.audit.owner import RETENTION
 
@@ -106,6 +107,7 @@ def operating(endpoints: Endpoints) -> dict[str, str]:
     """What the CLI needs besides to retire cases and to erase persons: an operator's rights, not a reviewer's."""
     return {
         "SWITCHYARD_AUDIT_RETENTION_URL": endpoints.dsn(AUDIT, RETENTION, _secret(endpoints, RETENTION)),
+        "SWITCHYARD_VAULT_ERASER_URL": endpoints.dsn(WORK, ERASER, _secret(endpoints, ERASER)),
         "SWITCHYARD_RECEIPT_KEY": _receipt_key(endpoints).hex(),
     }
 

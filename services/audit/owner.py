@@ -34,3 +34,4 @@ async def grant(connection: asyncpg.Connection[Any]) -> None:
     async with connection.transaction():
         await connection.execute(beside(__file__)["grant"])
         await connection.execute(beside(__file__, "retention.sql")["grant"])
+        await connection.execute(beside(__file__, "erasure.sql")["grant"])
