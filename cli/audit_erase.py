@@ -79,8 +79,8 @@ async def erasures(target: Target) -> AsyncIterator[Erasures]:
     """What erases: the retention role of the log and the eraser's of the vault."""
     async with (
         receipt_signer(target) as signer,
-        connected(target.need("SWITCHYARD_AUDIT_RETENTION_URL"), SCHEMA) as log,
-        connected(target.need("SWITCHYARD_VAULT_ERASER_URL"), "vault") as vault,
+        connected(target, "SWITCHYARD_AUDIT_RETENTION_URL", SCHEMA) as log,
+        connected(target, "SWITCHYARD_VAULT_ERASER_URL", "vault") as vault,
     ):
         try:
             yield Erasures(log, KeyEraser(vault), signer, SystemClock())

@@ -101,7 +101,7 @@ async def retention(target: Target, archive_bucket: str | None = None) -> AsyncI
     async with (
         receipt_signer(target) as signer,
         client(target, "s3") as s3,
-        connected(target.need("SWITCHYARD_AUDIT_RETENTION_URL"), SCHEMA) as pool,
+        connected(target, "SWITCHYARD_AUDIT_RETENTION_URL", SCHEMA) as pool,
     ):
         try:
             yield RetentionStore(
@@ -159,7 +159,7 @@ async def _case(target: Target, case_id: str) -> str:
 async def _show(env: Env) -> None:
     async with (
         readable(env) as target,
-        connected(target.need("SWITCHYARD_AUDIT_DATABASE_URL"), SCHEMA) as pool,
+        connected(target, "SWITCHYARD_AUDIT_DATABASE_URL", SCHEMA) as pool,
     ):
         found = RetentionReader(pool, receipt_keys(target))
         policies = Table("playbook", "kept for", "legal duty", "counts from", "citation", title="policies in force")

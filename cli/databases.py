@@ -10,6 +10,7 @@ import asyncpg
 
 from contracts.cards import CARDS, COMPLIANCE, COURIER
 from contracts.catalogue import DESK
+from runtime.database_login import Login, PasswordLogin
 from runtime.erasing import ERASER
 from runtime.migrate import Owner, ensure_role, grant_work, migrate, migrating
 from services.audit.owner import READER, RETENTION, WRITER, audit_owner, grant
@@ -37,9 +38,9 @@ def work_owners() -> tuple[Owner, ...]:
     return (Owner(DESK, (DESK_TABLES,), DESK), *agents, Owner("vault", (VAULT,), DESK))
 
 
-async def migrate_work(url: str, *, password_for: Password, iam: bool = False) -> list[str]:
-    """Bring the work database up to date; return what was applied. `url` is its owner's."""
-    connection = await asyncpg.connect(url)
+async def migrate_work(url: str, *, password_for: Password, iam: bool = False, login: Login | None = None) -> list[str]:
+    """Bring the work database up to date; return what was applied. `url` is its owner's, who logs in by `login`."""
+    connection = await asyncpg.connect(**(login or PasswordLogin()).options(url))
     try:
         async with migrating(connection):
             for node in (DESK, *CARDS, OPERATOR, ERASER):
@@ -92,9 +93,11 @@ async def _grant_sending(connection: asyncpg.Connection[Any]) -> None:
     await connection.execute(f'grant execute on function desk.lock_sending to "{COURIER.name}"')
 
 
-async def migrate_audit(url: str, *, password_for: Password, iam: bool = False) -> list[str]:
-    """Bring the audit database up to date; return what was applied. `url` is its owner's."""
-    connection = await asyncpg.connect(url)
+async def migrate_audit(
+    url: str, *, password_for: Password, iam: bool = False, login: Login | None = None
+) -> list[str]:
+    """Bring the audit database up to date; return what was applied. `url` is its owner's, who logs in by `login`."""
+    connection = await asyncpg.connect(**(login or PasswordLogin()).options(url))
     try:
         async with migrating(connection):
             for role in (WRITER, READER, RETENTION):

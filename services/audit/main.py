@@ -8,7 +8,6 @@ from typing import Any
 from contracts.catalogue import AUDIT
 from contracts.topology import dead_letter_queue_name, queue_name
 from faststream_sqs import RetryPolicy, SQSBatchMessage, SQSMessage
-from runtime.database import connect_pool
 from runtime.gate import DatabaseGate
 from runtime.process import Process
 from services.audit.handlers import drain_dead_letter, record_batch
@@ -22,8 +21,7 @@ async def run_audit() -> None:
     """Serve audit."""
     settings = AuditSettings()
     async with Process(AUDIT, settings) as process:
-        pool = await connect_pool(settings.audit_database_url.get_secret_value(), schema=SCHEMA)
-        await process.on_exit(pool.close)
+        pool = await process.connect(settings.audit_database_url, schema=SCHEMA)
         gate = DatabaseGate(pool)
         await process.on_exit(gate.close)
         store = AuditStore(pool)

@@ -15,11 +15,6 @@ NOW = datetime(2026, 7, 1, 12, tzinfo=UTC)
 ERASED = Erased("acme", "ada", "asked to", NOW - timedelta(days=1))
 PRESENT, GONE = KeyState(True, None), KeyState(False, ERASED)
 BACK, NEVER = KeyState(True, ERASED), KeyState(False, None)
-    KeyState(True, None),
-    KeyState(False, ERASED),
-    KeyState(True, ERASED),
-    KeyState(False, None),
-)
 CASE = "11111111-1111-4111-8111-111111111111"
 
 
