@@ -192,11 +192,17 @@ class Process:
             wait_time=self.settings.poll_wait_s,
             visibility_timeout=self.settings.visibility_s,
             retry=RetryPolicy(base=self.settings.retry_base_s, cap=60.0),
+            decoder=undecoded,
         )
         subscriber(handle)
         self.check(queue, lambda: subscriber.healthy)
         if gate is not None:
             gate.guard(subscriber)
+
+
+async def undecoded(message: Any) -> None:
+    """A decoder for our subscribers: FastStream decodes every body before it calls, and ours are read strictly, once,
+    by the contracts."""
 
 
 async def serve_agent(

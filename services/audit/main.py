@@ -9,7 +9,7 @@ from contracts.catalogue import AUDIT
 from contracts.topology import dead_letter_queue_name, queue_name
 from faststream_sqs import RetryPolicy, SQSBatchMessage, SQSMessage
 from runtime.gate import DatabaseGate
-from runtime.process import Process
+from runtime.process import Process, undecoded
 from services.audit.handlers import drain_dead_letter, record_batch
 from services.audit.owner import SCHEMA
 from services.audit.settings import AuditSettings
@@ -44,6 +44,7 @@ def subscribe(process: Process, settings: AuditSettings, store: AuditStore, gate
         "wait_time": settings.poll_wait_s,
         "visibility_timeout": settings.visibility_s,
         "retry": RetryPolicy(base=settings.retry_base_s, cap=60.0),
+        "decoder": undecoded,
     }
     queue, dlq = queue_name(AUDIT), dead_letter_queue_name(AUDIT)
     batches = process.broker.subscriber(

@@ -33,5 +33,5 @@ async def grant(connection: asyncpg.Connection[Any]) -> None:
     """
     async with connection.transaction():
         await connection.execute(beside(__file__)["grant"])
-        await connection.execute(beside(__file__, "retention.sql")["grant"])
-        await connection.execute(beside(__file__, "erasure.sql")["grant"])
+        for more in ("retention.sql", "erasure.sql", "questions.sql"):
+            await connection.execute(beside(__file__, more)["grant"])

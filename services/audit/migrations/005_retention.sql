@@ -19,10 +19,14 @@ comment on column retention_policy.duty_counts_from is 'Transitions that start t
 comment on column retention_policy.citation is 'Where that is written, or who decided it.';
 comment on column retention_policy.set_by is 'Who set it.';
 
-insert into retention_policy (playbook, effective_from, keep_for, duty_for, citation, set_by) values
-  ('assist', '-infinity', '1 year', null, 'No statutory duty; kept for a year to answer for the assistant''s answers.', 'migration'),
-  ('none', '-infinity', '90 days', null, 'Submissions that were refused and never became a case.', 'migration'),
-  ('outbound_email', '-infinity', '3 years', '3 years', '12 CFR 1006.100(a): until three years after the last collection activity on the debt.', 'migration');
+-- What counts as collection activity is an email that went out, or may have. A case in which none did counts from its
+-- last event: what was drafted and blocked is evidence of compliance, too.
+insert into retention_policy (playbook, effective_from, keep_for, duty_for, duty_counts_from, citation, set_by) values
+  ('assist', '-infinity', '1 year', null, '{}',
+   'No statutory duty; kept for a year to answer for the assistant''s answers.', 'migration'),
+  ('none', '-infinity', '90 days', null, '{}', 'Submissions that were refused and never became a case.', 'migration'),
+  ('outbound_email', '-infinity', '3 years', '3 years', '{EmailSent,SendingUnknown,SendingSettled}',
+   '12 CFR 1006.100(a): until three years after the last collection activity on the debt.', 'migration');
 
 create table legal_hold (
   hold_id   uuid primary key default gen_random_uuid(),
