@@ -79,7 +79,7 @@ class Retired:
                 if not digests.issuperset(event.parents):
                     why = "its cause is in no receipt of the case"
                     findings.append(_about(retirement, event, FindingKind.MISSING_PARENT, why))
-        case_id = self.retirements[0].case_id if self.retirements else self.findings[0].case_id
+        case_id = self.retirements[0].case_id if self.retirements else self.findings[0].case_id or ""
         return CaseVerdict(case_id, CaseStatus.CLOSED, len(self.events), tuple(findings))
 
     def _believed(self, receipts: Iterable[RetentionReceipt], trusted: TrustedKeys) -> Iterator[Retirement]:
