@@ -25,7 +25,7 @@ from services.audit.retention_reader import DATABASE, SQL, RetentionReader
 from services.audit.verify import CaseCheck
 
 _LOG = beside(__file__)
-_PAGE = 200
+_PAGE = 1_000
 _BEFORE_ALL = (date.min, uuid.UUID(int=0))
 
 

@@ -29,10 +29,12 @@ values ($1, $2, $3, $4, $5, $6)
 with shortest as (select min(keep_for) as keep_for from retention_policy where effective_from <= clock_timestamp())
 select c.opened_on, c.case_id::text, r.playbook, r.policy_from, r.citation, r.last_recorded, r.duty_until
 from (
-  select distinct t.opened_on, t.case_id
+  select t.opened_on, t.case_id
   from transition t, shortest
-  where t.opened_on <= (clock_timestamp() at time zone 'UTC' - shortest.keep_for)::date and t.body is not null
+  where t.parents = '{}' and t.opened_on <= (clock_timestamp() at time zone 'UTC' - shortest.keep_for)::date
     and (t.opened_on, t.case_id) > ($1::date, $2::uuid)
+    and exists (
+      select from transition b where b.opened_on = t.opened_on and b.case_id = t.case_id and b.body is not null)
 ) c
 cross join lateral case_retention(c.opened_on, c.case_id) r
 where r.retire_after <= clock_timestamp()

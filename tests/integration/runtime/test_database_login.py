@@ -23,9 +23,22 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
 
+from cli.errors import CommandFailed
+from cli.logging_in import login_of
+from cli.target import Target
 from runtime.database import connect_pool
-from runtime.database_login import BadDatabaseAddress, IamLogin, Place, TokenFor, place_of, rds_tokens
+from runtime.database_login import (
+    BadDatabaseAddress,
+    IamLogin,
+    PasswordLogin,
+    Place,
+    TokenFor,
+    place_of,
+    rds_tokens,
+)
 from runtime.errors import Unavailable
+from runtime.process import Process
+from runtime.settings import ProcessSettings
 from tests.integration.infrastructure import Infrastructure, Owner
 
 pytestmark = pytest.mark.integration
@@ -202,3 +215,18 @@ def test_an_address_that_iam_cannot_log_in_to_is_told_with_its_remedy(url: str, 
     with pytest.raises(BadDatabaseAddress, match=remedy) as told:
         place_of(url)
     assert "secret" not in str(told.value)
+
+
+def test_commands_log_in_as_their_environment_says() -> None:
+    assert isinstance(login_of(Target({})), PasswordLogin)
+    assert isinstance(login_of(Target({"SWITCHYARD_DATABASE_AUTH": "password"})), PasswordLogin)
+    assert isinstance(login_of(Target({"SWITCHYARD_DATABASE_AUTH": "iam"})), IamLogin)
+    with pytest.raises(CommandFailed, match="SWITCHYARD_DATABASE_AUTH") as told:
+        login_of(Target({"SWITCHYARD_DATABASE_AUTH": "magic"}))
+    assert told.value.remedy == "set it to password or iam"
+
+
+def test_processes_log_in_as_their_settings_say(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert isinstance(Process("toy", ProcessSettings()).login(), PasswordLogin)
+    monkeypatch.setenv("SWITCHYARD_DATABASE_AUTH", "iam")
+    assert isinstance(Process("toy", ProcessSettings()).login(), IamLogin)
