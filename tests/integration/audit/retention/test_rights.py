@@ -14,7 +14,7 @@ from runtime.database import Pool, connect_pool
 from services.audit.owner import READER, RETENTION, SCHEMA, WRITER
 from services.audit.retention import RetentionStore
 from tests.integration.audit.conftest import Owner, UrlFor
-from tests.integration.audit.retention.retiring import MONTH
+from tests.integration.audit.retention.retiring import MONTH, retire_all
 from tests.unit.audit import cases
 
 pytestmark = pytest.mark.integration
