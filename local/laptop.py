@@ -23,10 +23,10 @@ from local.postgres import AUDIT, WORK
 from local.process import Service
 from local.provision import provision
 from local.stack import EmbeddedStack, Plan
-from services.orchestrator.operators import public_key
 from runtime.erasing import ERASER
 from runtime.signing import LocalSigner
 from services.audit.owner import RETENTION
+from services.orchestrator.operators import public_key
 
 ROOT = Path(__file__).resolve().parent.parent
 SCRIPTS = (ROOT / "local" / "data" / "simulator", ROOT / "local" / "simulator" / "script.yaml")

@@ -82,9 +82,9 @@ class Process:
             return PasswordLogin()
         return IamLogin(rds_tokens(self._session, region=self.settings.region), ca_file=self.settings.database_ca_file)
 
-    async def connect(self, url: SecretStr, *, schema: str) -> Pool:
+    async def connect(self, url: SecretStr, *, schema: str, size: int = 4) -> Pool:
         """A pool of this process's own, closed with it."""
-        pool = await connect_pool(url.get_secret_value(), schema=schema, login=self.login())
+        pool = await connect_pool(url.get_secret_value(), schema=schema, size=size, login=self.login())
         await self.on_exit(pool.close)
         return pool
 

@@ -130,7 +130,7 @@ def main() -> None:
     parser.add_argument("--repetitions", type=int, default=3)
     arguments = parser.parse_args()
     found = asyncio.run(run(arguments.rows, arguments.repetitions))
-    RESULTS.mkdir(exist_ok=True)
+    RESULTS.mkdir(parents=True, exist_ok=True)
     (RESULTS / "audit.json").write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
     text = markdown(found)
     (RESULTS / "audit.md").write_text(text, encoding="utf-8")
