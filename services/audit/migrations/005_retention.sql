@@ -24,7 +24,8 @@ comment on column retention_policy.set_by is 'Who set it.';
 insert into retention_policy (playbook, effective_from, keep_for, duty_for, duty_counts_from, citation, set_by) values
   ('assist', '-infinity', '1 year', null, '{}',
    'No statutory duty; kept for a year to answer for the assistant''s answers.', 'migration'),
-  ('none', '-infinity', '90 days', null, '{}', 'Submissions that were refused and never became a case.', 'migration'),
+  ('none', '-infinity', '3 years', null, '{}',
+   'Refused submissions, and what stopped an address or a playbook: kept as long as the emails that it stopped.', 'migration'),
   ('outbound_email', '-infinity', '3 years', '3 years', '{EmailSent,SendingUnknown,SendingSettled}',
    '12 CFR 1006.100(a): until three years after the last collection activity on the debt.', 'migration');
 
