@@ -78,6 +78,10 @@ evals: $(READY) ## Run the labelled sets against the configured model, gated by 
 	$(BIN)/python -m evals triage --model simulator --baseline evals/baseline/triage.simulator.json --gate
 	$(BIN)/python -m evals text_to_sql --model simulator --baseline evals/baseline/text_to_sql.simulator.json --gate
 
+.PHONY: bench-audit
+bench-audit: $(READY) ## What a row of the audit log costs, from the queue to the commit (bench/results/audit.md)
+	$(BIN)/python -m bench.audit
+
 .PHONY: format
 format: $(READY) ## Format and fix what can be fixed
 	$(BIN)/ruff check --fix .

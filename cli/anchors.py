@@ -23,7 +23,7 @@ from services.audit.owner import SCHEMA
 async def anchor_reader(target: Target) -> AsyncIterator[AnchorReader]:
     """Verification with anchors. Raises `CommandFailed` if something is not set or out of reach."""
     keys = TrustedKeys(_keys(target))
-    async with _failing(), _store(target) as store, connected(target.need(_DATABASE), SCHEMA) as pool:
+    async with _failing(), _store(target) as store, connected(target, _DATABASE, SCHEMA) as pool:
         locks = target.get("SWITCHYARD_ANCHOR_LOCKS") != "forgotten"
         yield AnchorReader(pool, store, keys, log=_log(target), locks=locks)
 
@@ -32,7 +32,7 @@ async def anchor_reader(target: Target) -> AsyncIterator[AnchorReader]:
 async def exporter(target: Target) -> AsyncIterator[Exporter]:
     """Writes bundles. Raises `CommandFailed` like `anchor_reader`."""
     keys = _keys(target)
-    async with _failing(), _store(target) as store, connected(target.need(_DATABASE), SCHEMA) as pool:
+    async with _failing(), _store(target) as store, connected(target, _DATABASE, SCHEMA) as pool:
         yield Exporter(pool, store, keys, log=_log(target))
 
 

@@ -10,6 +10,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
+from cli import audit_erase, audit_retention
 from cli.anchors import anchor_reader
 from cli.audit_export import export
 from cli.console import console
@@ -21,6 +22,9 @@ from services.audit.reader import KeptAlarm
 
 app = typer.Typer(no_args_is_help=True)
 app.command()(export)
+app.add_typer(audit_retention.app, name="retention", help="How long cases are kept, holds, and what leaves the log.")
+
+app.command("erase")(audit_erase.erase)
 
 
 @app.command()

@@ -31,7 +31,7 @@ Playbook = Annotated[str, typer.Option(help="Which playbook.")]
 @asynccontextmanager
 async def as_operator(target: Target) -> AsyncIterator[Pool]:
     """The desk's database with the operator's few rights. Raises `CommandFailed` if it is out of reach or forbidden."""
-    async with connected(target.need("SWITCHYARD_OPERATOR_DATABASE_URL"), DESK) as desk:
+    async with connected(target, "SWITCHYARD_OPERATOR_DATABASE_URL", DESK) as desk:
         try:
             yield desk
         except asyncpg.InsufficientPrivilegeError as error:

@@ -23,7 +23,9 @@ from local.postgres import AUDIT, WORK
 from local.process import Service
 from local.provision import ANCHOR_BUCKET, provision
 from local.stack import EmbeddedStack, Plan
+from runtime.erasing import ERASER
 from runtime.signing import LocalSigner
+from services.audit.owner import RETENTION
 from services.orchestrator.operators import public_key
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -104,7 +106,21 @@ def reading(endpoints: Endpoints) -> dict[str, str]:
         "SWITCHYARD_ANCHOR_PUBLIC_KEYS": base64.b64encode(anchor_key.public).decode(),
         "SWITCHYARD_OPERATOR_DATABASE_URL": endpoints.dsn(WORK, OPERATOR, _secret(endpoints, OPERATOR)),
         "SWITCHYARD_OPERATOR_KEY": _secret(endpoints, "operator-key"),
+        "SWITCHYARD_RECEIPT_PUBLIC_KEYS": base64.b64encode(LocalSigner(_receipt_key(endpoints)).public).decode(),
     }
+
+
+def operating(endpoints: Endpoints) -> dict[str, str]:
+    """What the CLI needs besides to retire cases and to erase persons: an operator's rights, not a reviewer's."""
+    return {
+        "SWITCHYARD_AUDIT_RETENTION_URL": endpoints.dsn(AUDIT, RETENTION, _secret(endpoints, RETENTION)),
+        "SWITCHYARD_VAULT_ERASER_URL": endpoints.dsn(WORK, ERASER, _secret(endpoints, ERASER)),
+        "SWITCHYARD_RECEIPT_KEY": _receipt_key(endpoints).hex(),
+    }
+
+
+def _receipt_key(endpoints: Endpoints) -> bytes:
+    return bytes.fromhex(_secret(endpoints, "receipts"))
 
 
 async def prepare(endpoints: Endpoints) -> Mapping[str, str]:
@@ -113,7 +129,7 @@ async def prepare(endpoints: Endpoints) -> Mapping[str, str]:
     await migrate_audit(endpoints.dsn(AUDIT), password_for=lambda role: _secret(endpoints, role))
     environment = endpoints.environment()
     await provision(environment, visibility_s=visibility_s())
-    return reading(endpoints)
+    return reading(endpoints) | operating(endpoints)
 
 
 def services(endpoints: Endpoints) -> list[Service]:

@@ -12,6 +12,7 @@ from typing import Any, Self
 import structlog
 from aiobotocore.config import AioConfig
 from aiobotocore.session import get_session
+from pydantic import SecretStr
 
 from contracts.topology import dead_letter_queue_name, queue_name
 from faststream_sqs import LeaseLost, RetryPolicy, SQSBroker, SQSMessage
@@ -19,7 +20,8 @@ from runtime import telemetry
 from runtime.artefacts import Artefacts
 from runtime.clock import Clock
 from runtime.consumer import Consumer
-from runtime.database import connect_pool
+from runtime.database import Pool, connect_pool
+from runtime.database_login import IamLogin, Login, PasswordLogin, rds_tokens
 from runtime.dead_letters import REDRIVES, DeadLetters
 from runtime.gate import DatabaseGate
 from runtime.health import Check, Health
@@ -73,6 +75,18 @@ class Process:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self._stack.aclose()
+
+    def login(self) -> Login:
+        """How this process logs in to its databases."""
+        if self.settings.database_auth == "password":
+            return PasswordLogin()
+        return IamLogin(rds_tokens(self._session, region=self.settings.region), ca_file=self.settings.database_ca_file)
+
+    async def connect(self, url: SecretStr, *, schema: str, size: int = 4) -> Pool:
+        """A pool of this process's own, closed with it."""
+        pool = await connect_pool(url.get_secret_value(), schema=schema, size=size, login=self.login())
+        await self.on_exit(pool.close)
+        return pool
 
     async def client(self, service: str, *, endpoint_url: str | None = None, config: AioConfig | None = None) -> Any:
         """An aiobotocore client of this process, closed with it: at the usual endpoint, with the usual retries, unless
@@ -178,11 +192,17 @@ class Process:
             wait_time=self.settings.poll_wait_s,
             visibility_timeout=self.settings.visibility_s,
             retry=RetryPolicy(base=self.settings.retry_base_s, cap=60.0),
+            decoder=undecoded,
         )
         subscriber(handle)
         self.check(queue, lambda: subscriber.healthy)
         if gate is not None:
             gate.guard(subscriber)
+
+
+async def undecoded(message: Any) -> None:
+    """A decoder for our subscribers: FastStream decodes every body before it calls, and ours are read strictly, once,
+    by the contracts."""
 
 
 async def serve_agent(
@@ -194,8 +214,7 @@ async def serve_agent(
 ) -> None:
     """Serve one agent: `build` makes its handlers, with their dependencies bound."""
     async with Process(node, settings) as process:
-        pool = await connect_pool(settings.database_url.get_secret_value(), schema=node)
-        await process.on_exit(pool.close)
+        pool = await process.connect(settings.database_url, schema=node)
         objects = await process.objects(settings.objects_bucket)
         vault = Vault(pool, await process.wrapper(settings), process.clock)
         inbox = Inbox(pool, lease_s=settings.visibility_s)

@@ -16,6 +16,8 @@ class Stored:
 
     row: Transition
     recorded_at: datetime
+    retired: bool = False
+    """Whether the body is gone: `row.body` is empty then."""
 
 
 class FindingKind(StrEnum):
@@ -38,6 +40,9 @@ class FindingKind(StrEnum):
     MISSING_SIBLING = "missing_sibling"  # its cause had more children than the log has
     SIBLINGS_DISAGREE = "siblings_disagree"  # two children of one cause in one place, or counting differently
     DUPLICATE = "duplicate"  # an event that the log has twice
+    BODY_MISSING = "body_missing"  # the body is gone, and no receipt says that it was retired
+    FORGED_RECEIPT = "forged_receipt"  # a receipt that no trusted key has signed, or about another case
+    RETIRED_ROW_MISSING = "retired_row_missing"  # a receipt names a row that is gone, and its partition is not
     CASE_FACT_DIFFERS = "case_fact_differs"  # what is one for the whole case is another here
     ROW_MISSING = "row_missing"  # the log had a row in this position, and has it no more
     ROW_DIFFERS = "row_differs"  # the row is not the one that was given this position

@@ -9,10 +9,9 @@ from typing import Any
 from contracts.catalogue import AUDIT
 from contracts.topology import dead_letter_queue_name, queue_name
 from faststream_sqs import RetryPolicy, SQSBatchMessage, SQSMessage
-from runtime.database import connect_pool
 from runtime.gate import DatabaseGate
 from runtime.locked_objects import LockedObjects
-from runtime.process import Process
+from runtime.process import Process, undecoded
 from runtime.signing import KmsSigner, LocalSigner, Signer, TrustedKeys, public_keys
 from services.audit.anchoring import Anchors, Schedule
 from services.audit.handlers import drain_dead_letter, record_batch
@@ -28,8 +27,7 @@ async def run_audit() -> None:
     """Serve audit."""
     settings = AuditSettings()
     async with Process(AUDIT, settings) as process:
-        pool = await connect_pool(settings.audit_database_url.get_secret_value(), schema=SCHEMA)
-        await process.on_exit(pool.close)
+        pool = await process.connect(settings.audit_database_url, schema=SCHEMA)
         gate = DatabaseGate(pool)
         await process.on_exit(gate.close)
         store = AuditStore(pool)
@@ -76,6 +74,7 @@ def subscribe(process: Process, settings: AuditSettings, store: AuditStore, gate
         "wait_time": settings.poll_wait_s,
         "visibility_timeout": settings.visibility_s,
         "retry": RetryPolicy(base=settings.retry_base_s, cap=60.0),
+        "decoder": undecoded,
     }
     queue, dlq = queue_name(AUDIT), dead_letter_queue_name(AUDIT)
     batches = process.broker.subscriber(

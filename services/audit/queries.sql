@@ -48,7 +48,7 @@ where ($1::uuid is null or t.case_id = $1) and ($2::date is null or t.opened_on 
 order by t.case_id, t.seq, t.ordinal, t.event_id
 
 -- name: bodies
-select body from transition where case_id = $1 order by seq, ordinal, recorded_at, event_id
+select body from transition where case_id = $1 and body is not null order by seq, ordinal, recorded_at, event_id
 
 -- name: pick_cases
 select f.opened_on, f.case_id

@@ -119,7 +119,7 @@ async def test_every_table_column_and_view_says_what_it_is(owner: Owner) -> None
         select c.relname, a.attname
         from pg_class c
         join pg_attribute a on a.attrelid = c.oid and (a.attnum > 0 and not a.attisdropped)
-        where c.relnamespace = 'audit'::regnamespace and c.relkind in ('r', 'p') and not c.relispartition
+        where c.relnamespace = 'audit'::regnamespace and c.relkind in ('r', 'p', 'v') and not c.relispartition
           and c.relname <> 'migration' and col_description(c.oid, a.attnum) is null
         union all
         select c.relname, null from pg_class c
