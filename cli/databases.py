@@ -15,8 +15,12 @@ from services.audit.owner import READER, WRITER, audit_owner, grant
 
 ROOT = Path(__file__).resolve().parent.parent
 INBOX = ROOT / "runtime" / "migrations" / "inbox"
+REPUBLISH = ROOT / "runtime" / "migrations" / "republish"
 VAULT = ROOT / "runtime" / "migrations" / "vault"
 DESK_TABLES = ROOT / "services" / "orchestrator" / "desk" / "migrations"
+
+RECONCILER, OPERATOR = "reconciler", "operator"
+"""Roles of the command line: one sees what was published and may ask for it again, one may ask for a retry."""
 
 Password = Callable[[str], str | None]
 """The password of a role; None where roles log in with IAM."""
@@ -24,8 +28,8 @@ Password = Callable[[str], str | None]
 
 def work_owners() -> tuple[Owner, ...]:
     """The schemas of the work database: the desk's, one for each agent, and the vault."""
-    agents = tuple(Owner(node, (INBOX,), node) for node in CARDS)
-    return (Owner(DESK, (DESK_TABLES,), DESK), *agents, Owner("vault", (VAULT,), DESK))
+    agents = tuple(Owner(node, (INBOX, REPUBLISH), node) for node in CARDS)
+    return (Owner(DESK, (DESK_TABLES, REPUBLISH), DESK), *agents, Owner("vault", (VAULT,), DESK))
 
 
 async def migrate_work(url: str, *, password_for: Password, iam: bool = False) -> list[str]:
@@ -33,13 +37,14 @@ async def migrate_work(url: str, *, password_for: Password, iam: bool = False) -
     connection = await asyncpg.connect(url)
     try:
         async with migrating(connection):
-            for node in (DESK, *CARDS):
-                await ensure_role(connection, node, password=password_for(node), iam=iam)
+            for role in (DESK, *CARDS, RECONCILER, OPERATOR):
+                await ensure_role(connection, role, password=password_for(role), iam=iam)
             applied = await migrate(connection, work_owners())
             for owner in work_owners():
                 if owner.schema != "vault":
                     await grant_work(connection, owner)
             await _grant_vault(connection)
+            await _grant_command_line(connection)
             return applied
     finally:
         await connection.close()
@@ -56,6 +61,20 @@ async def _grant_vault(connection: asyncpg.Connection[Any]) -> None:
         if card.opens:
             await connection.execute(f'grant usage on schema vault to "{card.name}"')
             await connection.execute(f'grant select on vault.subject_key to "{card.name}"')
+
+
+async def _grant_command_line(connection: asyncpg.Connection[Any]) -> None:
+    """Ids and digests of what was published, and the two tables in which somebody asks for something."""
+    for node in (DESK, *CARDS):
+        await connection.execute(f'grant usage on schema "{node}" to {RECONCILER}')
+        columns = "event_id, case_id, digest, opened_on, type, node_to, stored_at"
+        await connection.execute(f'grant select ({columns}) on "{node}".published to {RECONCILER}')
+        await connection.execute(f'grant select, insert (event_id, case_id) on "{node}".republish to {RECONCILER}')
+        asked_again = "requested_at, answered_at, found"
+        await connection.execute(f'grant update ({asked_again}) on "{node}".republish to {RECONCILER}')
+    await connection.execute(f"grant usage on schema {DESK} to {OPERATOR}")
+    asked = "request_id, case_id, request"
+    await connection.execute(f"grant select, insert ({asked}) on {DESK}.retry_request to {OPERATOR}")
 
 
 async def migrate_audit(url: str, *, password_for: Password, iam: bool = False) -> list[str]:

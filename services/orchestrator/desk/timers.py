@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from dataclasses import dataclass
 
@@ -11,8 +10,6 @@ import structlog
 from contracts.envelope import Envelope
 from contracts.events.desk import CaseClosed
 from runtime.clock import Clock
-from runtime.errors import Unavailable
-from runtime.gate import DatabaseGate
 from runtime.publisher import Publisher
 from services.orchestrator.desk.closing import Closing
 from services.orchestrator.desk.store import DeskStore, Due
@@ -45,18 +42,6 @@ class Timers:
             await self.publisher.publish(resumed)
             await self.store.unpark([event["case_id"] for event in resumed])
         return len(due) + len(resumed)
-
-    async def run(self, gate: DatabaseGate) -> None:
-        """Tick until cancelled, at rest while the database is away."""
-        while True:
-            if gate.open:
-                try:
-                    await self.tick()
-                except Unavailable as error:
-                    log.warning("timers.deferred", code=error.code)
-                    if error.code == "database_unreachable":
-                        gate.shut()
-            await asyncio.sleep(TICK_S)
 
     async def _expire(self, timer: Due) -> dict[str, object]:
         opened = Envelope.model_validate_json(json.dumps(timer.opened))
