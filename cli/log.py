@@ -24,7 +24,7 @@ from services.audit.reader import AuditReader
 @asynccontextmanager
 async def reader(target: Target) -> AsyncIterator[AuditReader]:
     """The log, as a reader. Raises `CommandFailed` if it cannot be reached."""
-    async with _pool(target.need("SWITCHYARD_AUDIT_DATABASE_URL"), SCHEMA) as pool:
+    async with connected(target.need("SWITCHYARD_AUDIT_DATABASE_URL"), SCHEMA) as pool:
         try:
             yield AuditReader(pool)
         except Unavailable as error:
@@ -44,7 +44,7 @@ async def the_case(log: AuditReader, named: str) -> str:
 async def opener(target: Target) -> AsyncIterator[Artefacts]:
     """What can open sealed artefacts: it needs the vault and the key that wraps people's keys."""
     key = target.need("SWITCHYARD_VAULT_KEY")
-    async with _pool(target.need("SWITCHYARD_WORK_DSN"), "vault") as pool:
+    async with connected(target.need("SWITCHYARD_WORK_DSN"), "vault") as pool:
         vault = Vault(pool, LocalWrapper(bytes.fromhex(key)), SystemClock())
         yield Artefacts(_NoObjects(), vault, opens=("question", "findings", "answer"))
 
@@ -59,7 +59,8 @@ async def opened(artefacts: Artefacts, event: Json, reference: Mapping[str, Any]
 
 
 @asynccontextmanager
-async def _pool(url: str, schema: str) -> AsyncIterator[Pool]:
+async def connected(url: str, schema: str) -> AsyncIterator[Pool]:
+    """A small pool. Raises `CommandFailed` if the database cannot be reached."""
     try:
         pool = await connect_pool(url, schema=schema, size=2)
     except (Unavailable, asyncpg.PostgresError) as error:

@@ -43,7 +43,8 @@ order by c.node_from
 select
   (select count(*) from desk.submission where not parked and ($1::uuid[] is null or case_id = any($1))) as opened,
   (select count(*) from desk.rejection where $1::uuid[] is null) as rejected,
-  (select count(*) from desk.closed where $1::uuid[] is null or case_id = any($1)) as closed
+  (select count(*) from desk.closed where $1::uuid[] is null or case_id = any($1)) as closed,
+  (select count(*) from desk.retry where $1::uuid[] is null or case_id = any($1)) as retried
 
 -- name: agent_events
 select coalesce(sum(json_array_length(outputs::json)), 0)::int as outputs

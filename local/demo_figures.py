@@ -64,8 +64,8 @@ async def progress(log: asyncpg.Connection[Any]) -> tuple[int, int, int]:
 async def published(work: asyncpg.Connection[Any], case_ids: list[str] | None = None) -> int:
     """How many events the producers say that they published, for some cases or in all, from their tables alone.
 
-    The router keeps none: it publishes one event for each that it is sent, which is each case opened and each outcome
-    of an agent.
+    The router keeps none: it publishes one event for each that it is sent, which is each case opened or tried again and
+    each outcome of an agent.
     """
     desk = await work.fetchrow(_SQL["desk_events"], case_ids)
     if desk is None:
@@ -74,8 +74,8 @@ async def published(work: asyncpg.Connection[Any], case_ids: list[str] | None = 
     for node in CARDS:
         await work.execute(f'set search_path to "{node}"')
         outputs += await work.fetchval(_SQL["agent_events"], case_ids)
-    to_router = desk["opened"] + outputs
-    return int(desk["opened"] + desk["rejected"] + desk["closed"] + outputs + to_router)
+    to_router = desk["opened"] + desk["retried"] + outputs
+    return int(desk["opened"] + desk["retried"] + desk["rejected"] + desk["closed"] + outputs + to_router)
 
 
 def percentile(values: list[int], share: float) -> int:

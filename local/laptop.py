@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from cli.databases import migrate_audit, migrate_work
+from cli.databases import OPERATOR, RECONCILER, migrate_audit, migrate_work
 from contracts.cards import CARDS
 from contracts.catalogue import AUDIT as AUDIT_NODE
 from contracts.catalogue import DESK, ROUTER
@@ -21,11 +21,15 @@ from local.postgres import AUDIT, WORK
 from local.process import Service
 from local.provision import provision
 from local.stack import EmbeddedStack, Plan
+from services.orchestrator.operators import public_key
 
 ROOT = Path(__file__).resolve().parent.parent
 SCRIPTS = (ROOT / "local" / "data" / "simulator", ROOT / "local" / "simulator" / "script.yaml")
 DEMO_HOME = "demo"
 """The demo's home, inside the default one: each run starts it afresh and leaves it readable."""
+
+LOCAL_OPERATOR = "oncall"
+"""Who may have a failed task done again on a laptop: `switchyard audit replay --live CASE --operator oncall`."""
 
 VISIBILITY_VARIABLE = "SWITCHYARD_LAPTOP_VISIBILITY_S"
 """Visibility and lease in seconds: 30 as in AWS unless this says otherwise (the tests say 3)."""
@@ -82,6 +86,9 @@ def reading(endpoints: Endpoints) -> dict[str, str]:
     return {
         "SWITCHYARD_AUDIT_DATABASE_URL": endpoints.dsn(AUDIT, "audit_reader", _secret(endpoints, "audit_reader")),
         "SWITCHYARD_VAULT_KEY": _secret(endpoints, "vault"),
+        "SWITCHYARD_RECONCILER_DATABASE_URL": endpoints.dsn(WORK, RECONCILER, _secret(endpoints, RECONCILER)),
+        "SWITCHYARD_OPERATOR_DATABASE_URL": endpoints.dsn(WORK, OPERATOR, _secret(endpoints, OPERATOR)),
+        "SWITCHYARD_OPERATOR_KEY": _secret(endpoints, "operator-key"),
     }
 
 
@@ -102,12 +109,14 @@ def services(endpoints: Endpoints) -> list[Service]:
         Service(
             name=ROUTER,
             argv=(sys.executable, "-m", "services.orchestrator", ROUTER),
-            env=_common() | {"SWITCHYARD_STATE_KEYS": json.dumps({"local": _secret(endpoints, "state")})},
+            env=_common()
+            | _operators(endpoints)
+            | {"SWITCHYARD_STATE_KEYS": json.dumps({"local": _secret(endpoints, "state")})},
         ),
         Service(
             name=DESK,
             argv=(sys.executable, "-m", "services.orchestrator", DESK),
-            env=_work(endpoints, DESK) | {"SWITCHYARD_MAC_KEY": _secret(endpoints, "mac")},
+            env=_work(endpoints, DESK) | _operators(endpoints) | {"SWITCHYARD_MAC_KEY": _secret(endpoints, "mac")},
         ),
         *agents,
         Service(
@@ -155,6 +164,12 @@ def _work(endpoints: Endpoints, node: str) -> dict[str, str]:
         "SWITCHYARD_DATABASE_URL": endpoints.dsn(WORK, node, _secret(endpoints, node)),
         "SWITCHYARD_VAULT_KEY": _secret(endpoints, "vault"),
     }
+
+
+def _operators(endpoints: Endpoints) -> dict[str, str]:
+    """The one operator of a laptop; its private key is among the exports."""
+    public = public_key(bytes.fromhex(_secret(endpoints, "operator-key")))
+    return {"SWITCHYARD_OPERATORS": json.dumps({LOCAL_OPERATOR: public})}
 
 
 def _secret(endpoints: Endpoints, purpose: str) -> str:

@@ -20,7 +20,7 @@ async def repeat(name: str, tick: Callable[[], Awaitable[object]], gate: Databas
             try:
                 await tick()
             except Unavailable as error:
-                log.warning(f"{name}.deferred", code=error.code)
+                log.warning("tick.deferred", of=name, code=error.code)
                 if error.code == "database_unreachable":
                     gate.shut()
         await asyncio.sleep(every_s)

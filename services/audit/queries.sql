@@ -57,7 +57,10 @@ left join lateral (
   select true as closed, t.outcome
   from transition t
   where t.opened_on = f.opened_on and t.case_id = f.case_id and t.terminal
-  order by t.recorded_at
+    and not exists (
+      select from transition r
+      where r.opened_on = t.opened_on and r.case_id = t.case_id and r.transition = 'TaskRetried' and r.seq > t.seq)
+  order by t.seq desc, t.recorded_at
   limit 1
 ) e on true
 where f.parents = '{}'

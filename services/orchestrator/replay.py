@@ -98,7 +98,7 @@ def _divergence(event: Json, recorded: Sequence[Json], decision: Decision) -> Di
     if decision.refusal is not None:
         today = f"{today} ({decision.refusal.refusal}: {decision.refusal.message})"
     differences: tuple[str, ...] = ()
-    if len(recorded) == len(decision.events) and then == _told(decision.events):
+    if [_way(event) for event in recorded] == [_way(event) for event in decision.events]:
         pairs = zip(recorded, decision.events, strict=True)
         differences = tuple(found for old, new in pairs for found in _differences(old, dict(new)))[:MAX_DIFFERENCES]
     label = f"{event['type']} from {event['node_from']}, seq {event['seq']}"
@@ -107,6 +107,10 @@ def _divergence(event: Json, recorded: Sequence[Json], decision: Decision) -> Di
 
 def _told(events: Sequence[Json]) -> str:
     return " and ".join(_one(event) for event in events) or "nothing"
+
+
+def _way(event: Json) -> tuple[str, str]:
+    return event["type"], event["node_to"]
 
 
 def _one(event: Json) -> str:

@@ -1,7 +1,7 @@
 """A failed task again: the router's own command, as it stood in the log, under a new id. Pure.
 
-`TaskFailed` carries no state, so the state comes from the command itself. The router believes it because it knows its own
-seal, and issues it in the place where the operator's retry stands in the chain.
+`TaskFailed` carries no state, so the state comes from the command itself. The router believes it because it knows its
+own seal, and issues it in the place where the operator's retry stands in the chain.
 """
 
 from __future__ import annotations
@@ -28,7 +28,8 @@ _SAME = ("case_id", "tenant", "session_id", "opened_on", "graph_version", "case_
 def issue_again(event: Received[Contract], seal: StateSeal) -> Json:
     """The command that a `TaskRetried` quotes, as the retry's child.
 
-    Raises `InvalidEvent`: forged, if the router never issued that command or the retry is not in the place of its failure.
+    Raises `InvalidEvent`: forged, if the router never issued that command, or the retry stands elsewhere than its
+    failure puts it.
     """
     quoted: Json = event.raw["payload"]["command"]
     command = _command(quoted)

@@ -45,7 +45,7 @@ class StateSeal:
         return f"{self._signing}.{command['seq']}.{command['event_id']}.{state}.{mac}"
 
     def issued(self, command: Json) -> None:
-        """Raise `InvalidEvent` (forged) unless the router sealed this very command, as an operator has it done again."""
+        """Raise `InvalidEvent` (forged) unless the router sealed this very command, which is to be done again."""
         parts = self._parts(command.get("state_seal"))
         state = _sha256(command.get("state") or {})
         if parts[1:4] != (str(command.get("seq")), command.get("event_id"), state):

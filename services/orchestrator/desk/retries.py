@@ -7,11 +7,11 @@ command, its failure and the router's word, and their digests must lead to the e
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated
 
-import structlog
 from pydantic import Field, JsonValue, ValidationError
 
 from contracts.catalogue import DESK, LATEST, ROUTER
@@ -28,7 +28,6 @@ from contracts.statements import retry_statement
 from runtime.errors import Rejected
 from services.orchestrator.operators import Operators
 
-log = structlog.get_logger(__name__)
 _FAILED, _CLOSE = LATEST[TaskFailed].name, LATEST[CloseCase].name
 _UNQUOTED = frozenset({"attachments", "trace"})
 """Of the command: its places travel beside the retry, where the chain does not depend on them."""
@@ -95,7 +94,9 @@ def reopening(evidence: Evidence, ending: Json | None, operators: Operators, now
     """
     request, failed = evidence.request, evidence.failed
     if ending is None or ending["parents"] != [evidence.close.digest]:
-        raise Rejected("not_ended_so", "the desk did not close the case on this failure", "close", "wait, or look again")
+        raise Rejected(
+            "not_ended_so", "the desk did not close the case on this failure", "close", "wait, or look again"
+        )
     try:
         operators.verify(request.operator, request.statement(ending["digest"]), request.signature)
     except InvalidEvent as error:
@@ -123,8 +124,13 @@ def reopening(evidence: Evidence, ending: Json | None, operators: Operators, now
 
 
 def next_try(replay: str | None) -> str:
-    """The name of the try after this one: retry-1, retry-2, …"""
-    return f"retry-{int((replay or 'retry-0').removeprefix('retry-')) + 1}"
+    """The name of the try after this one: retry-1, retry-2, … Raises `Rejected` for a replay that is no try."""
+    number = re.fullmatch(r"retry-([0-9]{1,6})", replay or "retry-0")
+    if number is None:
+        raise Rejected(
+            "not_a_try", "what failed was no try of the case itself", "replay", "retry the case, not its replay"
+        )
+    return f"retry-{int(number[1]) + 1}"
 
 
 def _event(raw: Json, name: str) -> Envelope:

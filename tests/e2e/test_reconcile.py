@@ -1,0 +1,124 @@
+"""The log against what was published: a lost event is found and filled by who published it; a late one is late."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from contracts.topology import queue_name
+from tests.e2e.conftest import Deployment
+
+pytestmark = pytest.mark.e2e
+SWITCHYARD = Path(sys.executable).with_name("switchyard")
+
+
+async def reconcile(deployment: Deployment, *options: str) -> subprocess.CompletedProcess[str]:
+    """`switchyard audit reconcile`, on what happened lately, with little grace."""
+    environment = {**deployment.target.environment, "SWITCHYARD_HOME": str(deployment.stack.home.folder)}
+    command = [SWITCHYARD, "audit", "reconcile", "--grace", "4", "--wait", "20", "--since", "1h", *options]
+    return await asyncio.to_thread(
+        subprocess.run, command, env=environment, capture_output=True, text=True, timeout=60, check=False
+    )
+
+
+async def desk_closed(deployment: Deployment, cases: list[str]) -> None:
+    """Wait until the desk has closed the cases: the log is not being written."""
+    sql = "select count(*) as closed from desk.closed where case_id = any($1::uuid[])"
+
+    async def all_of_them() -> bool | None:
+        (row,) = await deployment.rows(sql, cases, database="SWITCHYARD_WORK_DSN")
+        return row["closed"] == len(cases) or None
+
+    await deployment.until(all_of_them, seconds=40, what="cases closed by the desk")
+
+
+async def lose(deployment: Deployment, case: str, *types: str) -> set[str]:
+    """Take messages out of audit's queue as if they had never arrived; the ids of their events."""
+    lost: dict[str, str] = {}
+
+    async with deployment.client("sqs") as sqs:
+        url = (await sqs.get_queue_url(QueueName=queue_name("audit")))["QueueUrl"]
+        kept: list[Any] = []
+
+        async def found() -> bool | None:
+            answer = await sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10, VisibilityTimeout=60)
+            for message in answer.get("Messages", ()):
+                event = json.loads(message["Body"])["detail"]
+                if event["case_id"] == case and event["type"] in types:
+                    await sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
+                    lost[event["type"]] = event["event_id"]
+                else:
+                    kept.append(message["ReceiptHandle"])
+            return lost.keys() == set(types) or None
+
+        await deployment.until(found, seconds=30, what=f"{types} in audit's queue")
+        for receipt in kept:
+            await sqs.change_message_visibility(QueueUrl=url, ReceiptHandle=receipt, VisibilityTimeout=0)
+    return set(lost.values())
+
+
+def told(ran: subprocess.CompletedProcess[str], kind: str) -> set[str]:
+    """The ids of the events that a run tells as `kind`."""
+    lines = [line for line in ran.stdout.splitlines() if f"{kind}: case" in line]
+    return {line.split("event ")[1].split()[0] for line in lines}
+
+
+async def test_what_audit_has_not_read_yet_is_late_and_what_it_never_will_is_a_hole_that_its_producer_fills(
+    deployment: Deployment,
+) -> None:
+    await deployment.do(deployment.stack.stop("audit"))
+    try:
+        cases = await deployment.submit([deployment.question("e2e wells by basin") for _ in range(2)])
+        await desk_closed(deployment, cases)
+        await asyncio.sleep(5)
+        late = await reconcile(deployment)
+        # One of an agent, one of the router, one of the desk: each is filled on another way.
+        lost = await lose(deployment, cases[0], "FindingsReady", "DraftAnswer", "CaseClosed")
+    finally:
+        await deployment.do(deployment.stack.start("audit"))
+    assert told(late, "hole") == set(), "what waits on audit's queue is late, not lost"
+    assert late.returncode == 0, late.stdout + late.stderr
+    await deployment.settled([cases[1]])
+
+    async def only_the_lost_are_missing() -> bool | None:
+        (row,) = await deployment.rows("select count(*) as n from audit.transition where case_id = $1::uuid", cases[0])
+        return row["n"] == 6 or None
+
+    await deployment.until(only_the_lost_are_missing, seconds=20, what="six of nine events in the log")
+    await asyncio.sleep(4)
+    found = await reconcile(deployment)
+    assert told(found, "hole") == lost, found.stdout + found.stderr
+    assert found.returncode == 1
+    repaired = await reconcile(deployment, "--repair")
+    assert told(repaired, "filled") == lost, repaired.stdout + repaired.stderr
+    assert repaired.returncode == 0
+    assert await deployment.findings(cases) == []
+    again = await reconcile(deployment)
+    assert (told(again, "hole"), told(again, "filled"), again.returncode) == (set(), set(), 0)
+
+
+async def test_an_event_in_the_log_that_its_producer_never_stored_is_told(deployment: Deployment) -> None:
+    (case,) = await deployment.submit([deployment.question("e2e wells by basin", agent="text_to_sql")])
+    await deployment.closed([case])
+    await deployment.settled([case])
+    (row,) = await deployment.rows(
+        "delete from text_to_sql.inbox where case_id = $1::uuid returning outputs", case, database="SWITCHYARD_WORK_DSN"
+    )
+    ran = await reconcile(deployment)
+    assert told(ran, "unclaimed") == {event["event_id"] for event in json.loads(row["outputs"])}
+    assert ran.returncode == 1
+    # Put back what was taken: the next test reconciles, too.
+    event = json.loads(row["outputs"])[0]
+    await deployment.rows(
+        """insert into text_to_sql.inbox (event_id, digest, case_id, type, token, claims, lease_until, outputs, completed_at)
+           values (gen_random_uuid(), '', $1::uuid, 'AnswerQuestion', 1, 1, now(), $2, now())""",
+        case,
+        json.dumps([event]),
+        database="SWITCHYARD_WORK_DSN",
+    )
