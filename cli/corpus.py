@@ -67,5 +67,5 @@ def _opened(path: Path) -> IO[str]:
 def _compressed(path: Path, file: IO[bytes]) -> Iterator[IO[str]]:
     # No time and no name in the header: the same corpus is the same file.
     raw = gzip.GzipFile(filename="", mode="wb", fileobj=file, mtime=0) if path.suffix == ".gz" else file
-    with io.TextIOWrapper(raw, encoding="utf-8", newline="\n") as text:  # type: ignore[arg-type]
+    with io.TextIOWrapper(raw, encoding="utf-8", newline="\n") as text:
         yield text

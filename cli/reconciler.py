@@ -7,11 +7,11 @@ import time
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 
 from contracts.catalogue import AUDIT, ROUTER
 from runtime.clock import Clock
-from services.audit.completeness import Gap, GapKind, Held, Passage, Published, classify, compare
+from services.audit.completeness import Gap, GapKind, Passage, Published, classify, compare
 from services.audit.presence import Presence, Row
 from services.audit.producers import Producers
 from services.orchestrator.decisions import decide
@@ -67,14 +67,26 @@ class Reconciler:
         return found
 
     async def repair(self, found: Reconciled, *, wait_s: float) -> None:
-        """Have every hole published again by who can, and wait until the log has it."""
-        holes = found.of(GapKind.HOLE)
-        asked = {gap.ask: gap.case_id for gap in holes if gap.ask is not None}
-        for (node, event_id), case_id in asked.items():
-            await self.producers.ask(node, event_id, case_id)
-        wanted = {gap.event_id: gap for gap in holes}
-        missing = {event.event_id: event for event in await self._published([gap.case_id for gap in holes])}
+        """Have every hole published again by who can, and wait until the log has it.
+
+        What the router made of a lost event cannot be known before that is back, so the cases are compared again then.
+        """
         deadline = time.monotonic() + wait_s
+        while (holes := found.of(GapKind.HOLE)) and time.monotonic() < deadline:
+            for ask, case_id in {gap.ask: gap.case_id for gap in holes if gap.ask is not None}.items():
+                await self.producers.ask(*ask, case_id)
+            cases = sorted({uuid.UUID(gap.case_id) for gap in holes})
+            await self._filled(found, holes, cases, deadline)
+            known = {gap.event_id for gap in found.gaps}
+            again = Reconciled()
+            await self._compare(cases, again)
+            found.gaps += [gap for gap in again.of(GapKind.HOLE) if gap.event_id not in known]
+
+    async def _filled(
+        self, found: Reconciled, holes: Sequence[Gap], cases: Sequence[uuid.UUID], deadline: float
+    ) -> None:
+        wanted, rows = {gap.event_id: gap for gap in holes}, await self.presence.rows(cases)
+        missing = {event.event_id: event for event in (*await self.producers.published(cases), *_routed(rows))}
         while wanted and time.monotonic() < deadline:
             await asyncio.sleep(POLL_S)
             left = await self.presence.still_missing([missing[each] for each in wanted if each in missing])
@@ -82,14 +94,16 @@ class Reconciler:
                 found.filled.append(wanted.pop(event_id))
 
     async def _compare(self, cases: Sequence[uuid.UUID], found: Reconciled) -> None:
-        published = await self.producers.published(cases)
+        stored = await self.producers.published(cases)  # before the log: what comes in between is in both
         rows = await self.presence.rows(cases)
-        published += [event for row in rows for event in _decided(row)]
-        missing, gaps = compare(published, [row.held for row in rows])
+        published = [*stored, *_routed(rows)]
+        there = {row.held.digest for row in rows}
+        # What the router made of an event that is lost cannot be claimed for it before that is back.
+        held = [row.held for row in rows if row.held.producer != ROUTER or there.issuperset(row.parents)]
+        missing, gaps = compare(published, held)
         if any(gap.kind is GapKind.UNCLAIMED for gap in gaps):
             # What was stored, published and recorded since the first look is claimed at the second.
-            again = await self.producers.published(cases)
-            _, gaps = compare([*published, *again], [row.held for row in rows])
+            _, gaps = compare([*published, *await self.producers.published(cases)], held)
         if missing:
             # The queues first: what they held then, and what was in none, the log has or never will.
             now, queues = self.clock.now(), await self.waiting()
@@ -99,11 +113,6 @@ class Reconciler:
         found.gaps += gaps
         for event in published:
             found.published[event.producer] = found.published.get(event.producer, 0) + 1
-
-    async def _published(self, case_ids: Sequence[str]) -> list[Published]:
-        cases = [uuid.UUID(case_id) for case_id in dict.fromkeys(case_ids)]
-        rows = await self.presence.rows(cases)
-        return [*await self.producers.published(cases), *(event for row in rows for event in _decided(row))]
 
     async def _pages(self, since: datetime) -> AsyncIterator[list[uuid.UUID]]:
         """The cases to compare, in the order of their ids, from every source at once."""
@@ -120,22 +129,21 @@ class Reconciler:
             after = page[-1]
 
 
-def _decided(row: Row) -> list[Published]:
-    """What the router must have published because of an event of the log: it keeps nothing, but it decides the same."""
-    if row.node_to != ROUTER or row.body is None:
-        return []
-    cause: Held = row.held
+def _routed(rows: Sequence[Row]) -> list[Published]:
+    """What the router must have published because of events of the log: it keeps nothing, but it decides the same."""
     return [
         Published(
             ROUTER,
-            cause.case_id,
+            row.held.case_id,
             event["event_id"],
             event["digest"],
-            datetime.fromisoformat(event["opened_on"]).date(),
+            date.fromisoformat(event["opened_on"]),
             event["type"],
-            cause.recorded_at,
-            ask=(cause.producer, cause.event_id),
+            row.held.recorded_at,
+            ask=(row.held.producer, row.held.event_id),
         )
+        for row in rows
+        if row.node_to == ROUTER and row.body is not None
         for event in decide(row.body, RecordedSeal()).events
     ]
 

@@ -23,6 +23,7 @@ class Row:
     """An event of the log; with its text if it is for the router."""
 
     held: Held
+    parents: tuple[str, ...]
     node_to: str
     body: str | None
 
@@ -49,6 +50,7 @@ class Presence:
                     row["transition"],
                     row["recorded_at"],
                 ),
+                tuple(row["parents"]),
                 row["node_to"],
                 row["body"],
             )

@@ -21,9 +21,13 @@ SWITCHYARD = Path(sys.executable).with_name("switchyard")
 async def reconcile(deployment: Deployment, *options: str) -> subprocess.CompletedProcess[str]:
     """`switchyard audit reconcile`, on what happened lately, with little grace."""
     environment = {**deployment.target.environment, "SWITCHYARD_HOME": str(deployment.stack.home.folder)}
-    command = [SWITCHYARD, "audit", "reconcile", "--grace", "4", "--wait", "20", "--since", "1h", *options]
-    return await asyncio.to_thread(
-        subprocess.run, command, env=environment, capture_output=True, text=True, timeout=60, check=False
+    command: list[object] = [SWITCHYARD, "audit", "reconcile", "--grace", "4", "--wait", "20", "--since", "1h", *options]
+    return await asyncio.to_thread(_run, command, environment)
+
+
+def _run(command: list[object], environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [str(word) for word in command], env=environment, capture_output=True, text=True, timeout=60, check=False
     )
 
 
@@ -79,7 +83,7 @@ async def test_what_audit_has_not_read_yet_is_late_and_what_it_never_will_is_a_h
         await asyncio.sleep(5)
         late = await reconcile(deployment)
         # One of an agent, one of the router, one of the desk: each is filled on another way.
-        lost = await lose(deployment, cases[0], "FindingsReady", "DraftAnswer", "CaseClosed")
+        lost = await lose(deployment, cases[0], "AgentChosen", "DraftAnswer", "CaseClosed")
     finally:
         await deployment.do(deployment.stack.start("audit"))
     assert told(late, "hole") == set(), "what waits on audit's queue is late, not lost"
@@ -116,7 +120,8 @@ async def test_an_event_in_the_log_that_its_producer_never_stored_is_told(deploy
     # Put back what was taken: the next test reconciles, too.
     event = json.loads(row["outputs"])[0]
     await deployment.rows(
-        """insert into text_to_sql.inbox (event_id, digest, case_id, type, token, claims, lease_until, outputs, completed_at)
+        """insert into text_to_sql.inbox
+             (event_id, digest, case_id, type, token, claims, lease_until, outputs, completed_at)
            values (gen_random_uuid(), '', $1::uuid, 'AnswerQuestion', 1, 1, now(), $2, now())""",
         case,
         json.dumps([event]),

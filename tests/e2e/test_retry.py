@@ -51,9 +51,13 @@ async def retry(
 ) -> subprocess.CompletedProcess[str]:
     """`switchyard audit replay --live`."""
     whole = {**deployment.target.environment, "SWITCHYARD_HOME": str(deployment.stack.home.folder), **environment}
-    command = [SWITCHYARD, "audit", "replay", "--live", case, "--operator", operator, "--reason", "Vendors are back."]
-    return await asyncio.to_thread(
-        subprocess.run, command, env=whole, capture_output=True, text=True, timeout=100, check=False
+    command: list[object] = [SWITCHYARD, "audit", "replay", "--live", case, "--operator", operator, "--reason", "Vendors are back."]
+    return await asyncio.to_thread(_run, command, whole)
+
+
+def _run(command: list[object], environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [str(word) for word in command], env=environment, capture_output=True, text=True, timeout=100, check=False
     )
 
 
