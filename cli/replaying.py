@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from contextlib import aclosing
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Annotated
 
@@ -20,7 +21,7 @@ from cli.log import reader, the_case
 from cli.retrying import retry
 from cli.target import Env, Target, readable
 from services.audit.findings import Stored
-from services.audit.verify import check_case
+from services.audit.verify import GRACE, check_case
 from services.orchestrator.operators import Operators
 from services.orchestrator.replay import Divergence, replay_case
 from services.orchestrator.seal import RecordedSeal, StateSeal
@@ -84,7 +85,7 @@ def replay(  # noqa: PLR0917 - options, each by its name
         asyncio.run(retry(env, case_id, operator=operator, reason=reason, key_file=key, wait_s=wait))
         return
     started = time.monotonic()
-    found = asyncio.run(_replay(env, case_id, _day(day), corpus_file, save, check_seals=seals))
+    found = asyncio.run(replay_scope(env, case_id, _day(day), corpus_file, save, check_seals=seals))
     for divergence in found.divergences:
         console.print(f"diverged: {divergence}", style="red", markup=False)
     for doubt in found.doubts:
@@ -100,10 +101,13 @@ def replay(  # noqa: PLR0917 - options, each by its name
         raise typer.Exit(1)
 
 
-def fold(rows: list[Stored], keys: Keys, found: Replayed) -> None:
-    """Replay one case and count it in. A case whose chain does not hold is not replayed: its texts prove nothing."""
+def fold(rows: list[Stored], keys: Keys, found: Replayed, *, grace: timedelta = GRACE) -> None:
+    """Replay one case and count it in. A case whose chain does not hold is not replayed: its texts prove nothing.
+
+    `grace` is how long a cause may be on its way; in a file nothing is.
+    """
     found.cases += 1
-    verdict = check_case(rows, now=datetime.now(UTC))
+    verdict = check_case(rows, now=datetime.now(UTC), grace=grace)
     if verdict.findings:
         found.unproved += 1
         first = verdict.findings[0]
@@ -119,15 +123,16 @@ def fold(rows: list[Stored], keys: Keys, found: Replayed) -> None:
             found.divergences.append(replayed.divergence)
 
 
-async def _replay(
+async def replay_scope(
     env: Env, named: str | None, day: date | None, corpus_file: Path | None, save: Path | None, *, check_seals: bool
 ) -> Replayed:
+    """Replay a case, a day, everything, or a file. Raises `CommandFailed` for what cannot be read."""
     found = Replayed()
     with corpus.writing(save) as write:
         if corpus_file is not None:
-            keys = _keys(Target({}), check=False) if not check_seals else _keys(_shell(), check=True)
+            keys = _keys(Target(os.environ), check=check_seals)
             for rows in corpus.read(corpus_file):
-                fold(rows, keys, found)
+                fold(rows, keys, found, grace=timedelta(0))
             return found
         async with readable(env) as target, reader(target) as log:
             keys = _keys(target, check=check_seals)
@@ -137,12 +142,6 @@ async def _replay(
                     fold(rows, keys, found)
                     write(rows)
     return found
-
-
-def _shell() -> Target:
-    import os
-
-    return Target(os.environ)
 
 
 def _keys(target: Target, *, check: bool) -> Keys:

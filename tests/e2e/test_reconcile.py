@@ -21,7 +21,18 @@ SWITCHYARD = Path(sys.executable).with_name("switchyard")
 async def reconcile(deployment: Deployment, *options: str) -> subprocess.CompletedProcess[str]:
     """`switchyard audit reconcile`, on what happened lately, with little grace."""
     environment = {**deployment.target.environment, "SWITCHYARD_HOME": str(deployment.stack.home.folder)}
-    command: list[object] = [SWITCHYARD, "audit", "reconcile", "--grace", "4", "--wait", "20", "--since", "1h", *options]
+    command: list[object] = [
+        SWITCHYARD,
+        "audit",
+        "reconcile",
+        "--grace",
+        "4",
+        "--wait",
+        "20",
+        "--since",
+        "1h",
+        *options,
+    ]
     return await asyncio.to_thread(_run, command, environment)
 
 

@@ -20,6 +20,7 @@ from tests.e2e.conftest import Deployment
 pytestmark = pytest.mark.e2e
 SWITCHYARD = Path(sys.executable).with_name("switchyard")
 RULE = "e2e-draft-fixed"
+REASON = ("--reason", "The vendors are back.")
 
 
 @contextmanager
@@ -51,7 +52,17 @@ async def retry(
 ) -> subprocess.CompletedProcess[str]:
     """`switchyard audit replay --live`."""
     whole = {**deployment.target.environment, "SWITCHYARD_HOME": str(deployment.stack.home.folder), **environment}
-    command: list[object] = [SWITCHYARD, "audit", "replay", "--live", case, "--operator", operator, "--reason", "Vendors are back."]
+    command: list[object] = [
+        SWITCHYARD,
+        "audit",
+        "replay",
+        "--live",
+        case,
+        "--operator",
+        operator,
+        "--reason",
+        "Vendors are back.",
+    ]
     return await asyncio.to_thread(_run, command, whole)
 
 
