@@ -7,7 +7,7 @@ import sys
 import typer
 from rich.console import Console
 
-from cli import asking, audit, cases, migrating, publishing, reconciling, replaying, stack
+from cli import asking, audit, cases, migrating, publishing, reconciling, replaying, retrying, stack
 from cli.errors import CommandFailed
 
 app = typer.Typer(
@@ -19,6 +19,7 @@ app = typer.Typer(
 app.add_typer(stack.app, name="stack", help="The laptop stack: every service as its own process.")
 app.add_typer(cases.app, name="case", help="Cases, read from the audit log.")
 audit.app.command("replay")(replaying.replay)
+audit.app.command("operator-key")(retrying.operator_key)
 audit.app.command("reconcile")(reconciling.reconcile)
 app.add_typer(audit.app, name="audit", help="Prove the audit log, complete it, replay it.")
 app.command("ask", help="Ask one question and wait for the answer.")(asking.ask)

@@ -10,7 +10,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+import typer
 
 from cli.console import console
 from cli.errors import CommandFailed
@@ -21,7 +23,7 @@ from contracts.fields import Json
 from contracts.statements import retry_statement
 from runtime.clock import timestamp
 from services.audit.reader import AuditReader
-from services.orchestrator.operators import sign
+from services.orchestrator.operators import public_key, sign
 
 POLL_S = 0.2
 REQUESTS = uuid.UUID("4f1f9a53-7f2f-5d07-8a2b-0f7cf1f0a7d2")
@@ -153,6 +155,11 @@ def _cause(by_digest: dict[str, Json], event: Json) -> Json:
             f"the log has no cause of {event['type']}", remedy="wait for it, or run `switchyard audit reconcile`"
         )
     return cause
+
+
+def operator_key(key: Annotated[Path, typer.Option(help="The file of the private key.")]) -> None:
+    """Print the public half of an operator's key, as SWITCHYARD_OPERATORS has it."""
+    typer.echo(public_key(_key(Target({}), key)))
 
 
 def _key(target: Target, file: Path | None) -> bytes:

@@ -16,14 +16,14 @@ _KEYS: TypeAdapter[dict[str, str]] = TypeAdapter(dict[str, str], config={"hide_i
 class Retrying(BaseModel):
     """Who may have a failed task done again; read by both processes."""
 
-    operators: dict[str, str] = Field(
+    operators: dict[str, Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]] = Field(
         default={},
         description='Ed25519 public keys of those who may have a failed task done again, as JSON {"name": "hex of 32 '
         'bytes"}. Without any, nobody may.',
     )
 
     def signers(self) -> Operators:
-        """The operators. Raises `ValueError` for a key that is not 32 bytes in hex."""
+        """The operators."""
         return Operators({name: bytes.fromhex(key) for name, key in self.operators.items()})
 
 

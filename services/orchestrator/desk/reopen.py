@@ -48,7 +48,9 @@ class Reopening:
         for row in rows:
             request_id, case_id = row["request_id"], str(row["case_id"])
             try:
-                event = await self._reopened(request_id, case_id, read_request(row["request"], case_id))
+                event = await self._begun(request_id)
+                if event is None:
+                    event = await self._reopened(request_id, case_id, read_request(row["request"], case_id))
             except Rejected as refusal:
                 log.warning("retry.refused", case_id=case_id, code=refusal.code, reason=refusal.message)
                 await self._execute("decide", request_id, refusal.code, str(refusal))
@@ -57,6 +59,13 @@ class Reopening:
             await self._execute("decide", request_id, "retried", None)
             log.warning("case.reopened", case_id=case_id, replay=event["replay"], operator=event["payload"]["operator"])
         return len(rows)
+
+    async def _begun(self, request_id: object) -> Json | None:
+        """The event of a request that reopened its case already: whatever changed since, it must reach the bus."""
+        with reaching("the work database"):
+            text = await self.pool.fetchval(_SQL["begun"], request_id)
+        stored: Json | None = None if text is None else json.loads(text)
+        return stored
 
     async def _reopened(self, request_id: object, case_id: str, evidence: Evidence) -> Json:
         """The event that reopens the case, recorded with its timer. Raises `Rejected`."""

@@ -4,6 +4,9 @@ select request_id, case_id, request from retry_request where decided_at is null 
 -- name: decide
 update retry_request set decided_at = clock_timestamp(), code = $2, why = $3 where request_id = $1
 
+-- name: begun
+select event from retry where request_id = $1
+
 -- name: ending
 select event from closed where case_id = $1 and replay = $2
 

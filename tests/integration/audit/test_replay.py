@@ -113,7 +113,7 @@ async def test_ten_thousand_cases_are_replayed_in_bounded_memory(
     store: AuditStore, capsys: pytest.CaptureFixture[str]
 ) -> None:
     await record(store, range(CASES))
-    command = [Path(sys.executable).with_name("switchyard"), "audit", "replay", "--env", "aws"]
+    command = [str(Path(sys.executable).with_name("switchyard")), "audit", "replay", "--env", "aws"]
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     ran = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: ASYNC221 - nothing else runs
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
