@@ -89,8 +89,9 @@ class Reconciler:
         missing = {event.event_id: event for event in (*await self.producers.published(cases), *_routed(rows))}
         while wanted and time.monotonic() < deadline:
             await asyncio.sleep(POLL_S)
-            left = await self.presence.still_missing([missing[each] for each in wanted if each in missing])
-            for event_id in wanted.keys() - {event.event_id for event in left}:
+            asked = [missing[each] for each in wanted if each in missing]
+            left = {event.event_id for event in await self.presence.still_missing(asked)}
+            for event_id in {event.event_id for event in asked} - left:
                 found.filled.append(wanted.pop(event_id))
 
     async def _compare(self, cases: Sequence[uuid.UUID], found: Reconciled) -> None:
@@ -141,6 +142,7 @@ def _routed(rows: Sequence[Row]) -> list[Published]:
             event["type"],
             row.held.recorded_at,
             ask=(row.held.producer, row.held.event_id),
+            cause=row.held.digest,
         )
         for row in rows
         if row.node_to == ROUTER and row.body is not None

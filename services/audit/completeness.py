@@ -21,7 +21,7 @@ class GapKind(StrEnum):
 
     LAG = "lag"  # on its way
     HOLE = "hole"  # published, and not in the log: it will not come by itself
-    DIFFERS = "differs"  # the log has another event under this id
+    DIFFERS = "differs"  # the log has another event under this id, or another decision on the same cause
     UNCLAIMED = "unclaimed"  # in the log, and no outcome of the producer that it names
 
 
@@ -40,11 +40,12 @@ class Published:
     type: str
     since: datetime
     ask: tuple[str, str]
+    cause: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """An event of the log."""
+    """An event of the log. `cause` is the digest of the event that led to it, where the producer stores nothing."""
 
     producer: str
     case_id: str
@@ -52,6 +53,7 @@ class Held:
     digest: str
     type: str
     recorded_at: datetime
+    cause: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,20 +94,22 @@ class Gap:
 def compare(published: Iterable[Published], held: Iterable[Held]) -> tuple[list[Published], list[Gap]]:
     """What is missing from the log, and what is in it otherwise than its producer says."""
     log = {event.event_id: event for event in held}
-    claimed: set[str] = set()
+    said = {event.event_id: event for event in published}
+    unclaimed = [event for event_id, event in log.items() if event_id not in said]
+    # Where the log has another decision on the same cause, today's is none that was lost: publishing it now would be a
+    # second one.
+    otherwise = {event.cause for event in unclaimed if event.cause is not None}
     missing: list[Published] = []
     gaps: list[Gap] = []
-    for event in published:
-        claimed.add(event.event_id)
+    for event in said.values():
         found = log.get(event.event_id)
-        if found is None:
-            missing.append(event)
-        elif found.digest != event.digest:
+        if (found is None and event.cause in otherwise) or (found is not None and found.digest != event.digest):
             gaps.append(_gap(GapKind.DIFFERS, event))
+        elif found is None:
+            missing.append(event)
     gaps += [
         Gap(GapKind.UNCLAIMED, event.producer, event.case_id, event.event_id, event.type, event.recorded_at)
-        for event in log.values()
-        if event.event_id not in claimed
+        for event in unclaimed
     ]
     return missing, gaps
 

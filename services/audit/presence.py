@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from contracts.catalogue import ROUTER
 from runtime.database import Pool, reaching
 from runtime.queries import beside
 from services.audit.completeness import Held, Published
@@ -49,6 +50,8 @@ class Presence:
                     row["transcript_hash"],
                     row["transition"],
                     row["recorded_at"],
+                    # The router stores nothing: what it decided is known by what it decided on.
+                    row["parents"][0] if row["node_from"] == ROUTER and row["parents"] else None,
                 ),
                 tuple(row["parents"]),
                 row["node_to"],

@@ -136,7 +136,7 @@ async def test_cases_are_listed_page_by_page_in_the_order_of_their_ids(pool: Poo
         f"select outputs from {NODE}.inbox",
         f"insert into {NODE}.inbox (event_id) values (gen_random_uuid())",
         f"delete from {NODE}.republish",
-        f"insert into {NODE}.republish (event_id, case_id, requested_by) select gen_random_uuid(), gen_random_uuid(), ''",
+        f"insert into {NODE}.republish (event_id, case_id, requested_by) select gen_random_uuid(), null, ''",
         "select * from vault.subject_key",
         "select * from desk.retry_request",
     ],

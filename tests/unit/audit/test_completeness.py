@@ -44,6 +44,16 @@ def test_an_event_of_the_log_that_its_producer_does_not_know_is_claimed_by_nobod
     assert gap == Gap(GapKind.UNCLAIMED, "drafter", "c1", "e1", "AnswerDrafted", NOW)
 
 
+def test_another_decision_on_the_same_cause_is_no_hole_to_be_filled_with_a_second_one() -> None:
+    today = replace(EVENT, producer="router", event_id="e2", cause="d0")
+    recorded = replace(ROW, producer="router", cause="d0")
+    missing, gaps = compare([today], [recorded])
+    assert missing == []
+    assert {(gap.kind, gap.event_id) for gap in gaps} == {(GapKind.DIFFERS, "e2"), (GapKind.UNCLAIMED, "e1")}
+    assert all(gap.ask is None for gap in gaps)
+    assert compare([replace(today, cause="d9")], [recorded])[0] == [replace(today, cause="d9")]
+
+
 def test_what_is_young_is_late_whatever_the_queues_say() -> None:
     young = replace(EVENT, since=NOW - timedelta(seconds=59))
     assert kind(young, passage(passed=timedelta(0))) is GapKind.LAG
