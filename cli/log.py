@@ -24,7 +24,7 @@ from services.audit.reader import AuditReader
 @asynccontextmanager
 async def reader(target: Target) -> AsyncIterator[AuditReader]:
     """The log, as a reader. Raises `CommandFailed` if it cannot be reached."""
-    async with connected(target.need("SWITCHYARD_AUDIT_DATABASE_URL"), SCHEMA) as pool:
+    async with connected(target, "SWITCHYARD_AUDIT_DATABASE_URL", SCHEMA) as pool:
         try:
             yield AuditReader(pool)
         except Unavailable as error:
@@ -44,7 +44,7 @@ async def the_case(log: AuditReader, named: str) -> str:
 async def opener(target: Target) -> AsyncIterator[Artefacts]:
     """What can open sealed artefacts: it needs the vault and the key that wraps people's keys."""
     key = target.need("SWITCHYARD_VAULT_KEY")
-    async with connected(target.need("SWITCHYARD_WORK_DSN"), "vault") as pool:
+    async with connected(target, "SWITCHYARD_WORK_DSN", "vault") as pool:
         vault = Vault(pool, LocalWrapper(bytes.fromhex(key)), SystemClock())
         yield Artefacts(_NoObjects(), vault, opens=("question", "findings", "answer"))
 
@@ -59,8 +59,9 @@ async def opened(artefacts: Artefacts, event: Json, reference: Mapping[str, Any]
 
 
 @asynccontextmanager
-async def connected(url: str, schema: str) -> AsyncIterator[Pool]:
-    """A small pool. Raises `CommandFailed` if the database cannot be reached."""
+async def connected(target: Target, variable: str, schema: str) -> AsyncIterator[Pool]:
+    """A small pool to the address in a variable. Raises `CommandFailed` if the database cannot be reached."""
+    url = target.need(variable)
     try:
         pool = await connect_pool(url, schema=schema, size=2)
     except (Unavailable, asyncpg.PostgresError) as error:

@@ -98,9 +98,9 @@ class Reconciler:
         stored = await self.producers.published(cases)  # before the log: what comes in between is in both
         rows = await self.presence.rows(cases)
         published = [*stored, *_routed(rows)]
-        there = {row.held.digest for row in rows}
-        # What the router made of an event that is lost cannot be claimed for it before that is back.
-        held = [row.held for row in rows if row.held.producer != ROUTER or there.issuperset(row.parents)]
+        # What the router made of an event that is lost, or whose body was retired, cannot be known.
+        known = {row.held.digest for row in rows if row.node_to != ROUTER or row.body is not None}
+        held = [row.held for row in rows if row.held.producer != ROUTER or known.issuperset(row.parents)]
         missing, gaps = compare(published, held)
         if any(gap.kind is GapKind.UNCLAIMED for gap in gaps):
             # What was stored, published and recorded since the first look is claimed at the second.

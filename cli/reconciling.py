@@ -21,7 +21,7 @@ from cli.reconciler import Reconciled, Reconciler
 from cli.target import Env, Target, running
 from contracts.cards import CARDS
 from contracts.catalogue import DESK
-from contracts.topology import consumers
+from contracts.topology import DEAD_LETTER_RETENTION_SECONDS, consumers
 from runtime.clock import SystemClock
 from runtime.errors import Unavailable
 from services.audit.completeness import GRACE, GapKind
@@ -29,13 +29,15 @@ from services.audit.owner import SCHEMA
 from services.audit.presence import Presence
 from services.audit.producers import Producers
 
-_AGO = re.compile(r"([1-9][0-9]{0,5})([smhd])")
+_AGO = re.compile(r"([1-9][0-9]{0,4})([smhd])")
 _SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 SHOWN = 20
+FARTHEST = timedelta(seconds=DEAD_LETTER_RETENTION_SECONDS)
+"""Beyond it no queue holds anything that could still come."""
 
 
 def reconcile(  # noqa: PLR0917 - options, each by its name
-    since: Annotated[str, typer.Option(help="How far back: 30m, 24h, 7d, or a day, YYYY-MM-DD.")] = "24h",
+    since: Annotated[str, typer.Option(help="How far back: 30m, 24h, 7d, or a day; 14 days at most.")] = "24h",
     repair: Annotated[bool, typer.Option("--repair", help="Have what is lost published again.")] = False,
     grace: Annotated[float, typer.Option(help="Seconds that an event may take.")] = GRACE.total_seconds(),
     wait: Annotated[float, typer.Option(help="With --repair: seconds to wait for the log to be complete.")] = 60,
@@ -54,11 +56,11 @@ def reconcile(  # noqa: PLR0917 - options, each by its name
 async def _reconcile(
     target: Target, since: str, grace: timedelta, repair_wait_s: float | None, every_s: float | None
 ) -> bool:
-    beginning(since)  # refused before anything is opened
+    beginning(since, datetime.now(UTC))  # refused before anything is opened
     async with composed(target, grace) as reconciler:
         while True:
             try:
-                found = await reconciler.run(beginning(since))
+                found = await reconciler.run(beginning(since, datetime.now(UTC)))
                 if repair_wait_s is not None and found.of(GapKind.HOLE):
                     await reconciler.repair(found, wait_s=repair_wait_s)
                 _show(found)
@@ -75,15 +77,21 @@ async def _reconcile(
 _REMEDY = "see that both databases are up, and migrated by this version: switchyard migrate"
 
 
-def beginning(since: str) -> datetime:
-    """The moment that `--since` names. Raises `CommandFailed` for what is none."""
+def beginning(since: str, now: datetime) -> datetime:
+    """The moment that `--since` names. Raises `CommandFailed` for what is none, or is longer ago than queues keep."""
     ago = _AGO.fullmatch(since)
-    if ago is not None:
-        return datetime.now(UTC) - timedelta(seconds=int(ago[1]) * _SECONDS[ago[2]])
     try:
-        return datetime.fromisoformat(since).replace(tzinfo=UTC)
+        if ago is not None:
+            moment = now - timedelta(seconds=int(ago[1]) * _SECONDS[ago[2]])
+        else:
+            moment = datetime.fromisoformat(since).replace(tzinfo=UTC)
     except ValueError as error:
         raise CommandFailed(f"{since} is no time", remedy="write 30m, 24h, 7d, or a day as 2026-11-21") from error
+    if now - moment > FARTHEST:
+        # Retention lets bodies go from then on, and what it let go must not be published into the log again.
+        days = FARTHEST // timedelta(days=1)
+        raise CommandFailed(f"--since {since} is more than {days} days ago", remedy=f"compare at most {days} days")
+    return moment
 
 
 @asynccontextmanager
@@ -99,8 +107,8 @@ async def composed(target: Target, grace: timedelta) -> AsyncIterator[Reconciler
         aws_session_token=target.get("AWS_SESSION_TOKEN"),
     )
     async with (
-        connected(target.need("SWITCHYARD_RECONCILER_DATABASE_URL"), DESK) as work,
-        connected(target.need("SWITCHYARD_AUDIT_DATABASE_URL"), SCHEMA) as log,
+        connected(target, "SWITCHYARD_RECONCILER_DATABASE_URL", DESK) as work,
+        connected(target, "SWITCHYARD_AUDIT_DATABASE_URL", SCHEMA) as log,
         client as sqs,
     ):
 

@@ -19,7 +19,7 @@ from cli.console import console
 from cli.errors import CommandFailed
 from cli.log import reader, the_case
 from cli.retrying import retry
-from cli.target import Env, Target, readable
+from cli.target import Env, Target, readable, running
 from services.audit.findings import Stored
 from services.audit.verify import GRACE, check_case
 from services.orchestrator.operators import Operators
@@ -39,6 +39,7 @@ class Replayed:
     undecided: int = 0
     diverged: int = 0
     unproved: int = 0
+    retired: int = 0
     divergences: list[Divergence] = field(default_factory=list)
     doubts: list[str] = field(default_factory=list)
 
@@ -82,7 +83,7 @@ def replay(  # noqa: PLR0917 - options, each by its name
             raise CommandFailed(
                 "a live replay is of one case and has a name to it", remedy="--live CASE --operator NAME"
             )
-        asyncio.run(retry(env, case_id, operator=operator, reason=reason, key_file=key, wait_s=wait))
+        asyncio.run(retry(running(env), case_id, operator=operator, reason=reason, key_file=key, wait_s=wait))
         return
     started = time.monotonic()
     found = asyncio.run(replay_scope(env, case_id, _day(day), corpus_file, save, check_seals=seals))
@@ -92,6 +93,8 @@ def replay(  # noqa: PLR0917 - options, each by its name
         console.print(f"not replayed: {doubt}", style="red", markup=False)
     if found.undecided:
         console.print(f"{found.undecided} events have no decision in the log yet")
+    if found.retired:
+        console.print(f"{found.retired} cases were not replayed: retention has let their bodies go")
     took = time.monotonic() - started
     console.print(f"{found.cases} cases, {found.decisions} decisions replayed in {took:.1f} s")
     if found.unproved:
@@ -107,6 +110,9 @@ def fold(rows: list[Stored], keys: Keys, found: Replayed, *, grace: timedelta = 
     `grace` is how long a cause may be on its way; in a file nothing is.
     """
     found.cases += 1
+    if not all(each.row.body for each in rows):
+        found.retired += 1  # their receipt proves that they were, not what was decided
+        return
     verdict = check_case(rows, now=datetime.now(UTC), grace=grace)
     if verdict.findings:
         found.unproved += 1

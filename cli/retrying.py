@@ -17,7 +17,7 @@ import typer
 from cli.console import console
 from cli.errors import CommandFailed
 from cli.log import connected, reader, the_case
-from cli.target import Env, Target, running
+from cli.target import Target
 from contracts.catalogue import CATALOGUE, DESK, ROUTER
 from contracts.fields import Json
 from contracts.statements import retry_statement
@@ -48,8 +48,8 @@ def failure_of(events: Sequence[Json]) -> Failure:
     endings = [event for event in events if event["type"] in _ENDS]
     if not endings:
         raise CommandFailed("the case has not ended", remedy="wait for its ending: only a failure can be tried again")
-    ending = max(endings, key=lambda event: int(event["seq"]))
-    if any(event["type"] == "TaskRetried" and event["seq"] > ending["seq"] for event in events):
+    ending = max(endings, key=_try)
+    if any(event["type"] == "TaskRetried" and _try(event) > _try(ending) for event in events):
         raise CommandFailed("the case is being tried again already", remedy="wait for its ending")
     if ending["payload"]["outcome"] != "failed":
         raise CommandFailed(
@@ -65,9 +65,15 @@ def failure_of(events: Sequence[Json]) -> Failure:
     return Failure(_cause(by_digest, failed), failed, close, ending)
 
 
-async def retry(env: Env, named: str, *, operator: str, reason: str, key_file: Path | None, wait_s: float) -> None:
+def _try(event: Json) -> int:
+    """Which try of the case an event belongs to, from 0. Its `seq` does not tell: a retry forks off before the ending."""
+    return int(str(event.get("replay") or "retry-0").removeprefix("retry-"))
+
+
+async def retry(
+    target: Target, named: str, *, operator: str, reason: str, key_file: Path | None, wait_s: float
+) -> None:
     """Sign a request, hand it to the desk, and follow the case to its new ending. Raises `CommandFailed`."""
-    target = running(env)
     key = _key(target, key_file)
     async with reader(target) as log:
         case_id = await the_case(log, named)
@@ -108,7 +114,7 @@ async def retry(env: Env, named: str, *, operator: str, reason: str, key_file: P
 
 async def _ask(target: Target, case_id: str, request: dict[str, Any], wait_s: float) -> tuple[str, str | None]:
     request_id = uuid.uuid5(REQUESTS, request["signature"])
-    async with connected(target.need("SWITCHYARD_OPERATOR_DATABASE_URL"), DESK) as desk:
+    async with connected(target, "SWITCHYARD_OPERATOR_DATABASE_URL", DESK) as desk:
         await desk.execute(
             "insert into retry_request (request_id, case_id, request) values ($1, $2, $3)",
             request_id,

@@ -6,40 +6,40 @@ import asyncio
 import json
 import subprocess
 import sys
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from cli.reconciler import Reconciled
+from cli.reconciling import composed
 from contracts.topology import queue_name
+from services.audit.completeness import GapKind
 from tests.e2e.conftest import Deployment
 
 pytestmark = pytest.mark.e2e
 SWITCHYARD = Path(sys.executable).with_name("switchyard")
 
 
-async def reconcile(deployment: Deployment, *options: str) -> subprocess.CompletedProcess[str]:
-    """`switchyard audit reconcile`, on what happened lately, with little grace."""
+GRACE = timedelta(seconds=4)
+
+
+async def reconciled(deployment: Deployment) -> Reconciled:
+    """What `switchyard audit reconcile` finds."""
+    async with composed(deployment.target, GRACE) as reconciler:
+        return await reconciler.run(datetime.now(UTC) - timedelta(hours=1))
+
+
+def ids(found: Reconciled, kind: GapKind) -> set[str]:
+    """The events of one kind."""
+    return {gap.event_id for gap in found.of(kind)}
+
+
+def _run(deployment: Deployment, *options: str) -> subprocess.CompletedProcess[str]:
     environment = {**deployment.target.environment, "SWITCHYARD_HOME": str(deployment.stack.home.folder)}
-    command: list[object] = [
-        SWITCHYARD,
-        "audit",
-        "reconcile",
-        "--grace",
-        "4",
-        "--wait",
-        "20",
-        "--since",
-        "1h",
-        *options,
-    ]
-    return await asyncio.to_thread(_run, command, environment)
-
-
-def _run(command: list[object], environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [str(word) for word in command], env=environment, capture_output=True, text=True, timeout=60, check=False
-    )
+    command = [str(SWITCHYARD), "audit", "reconcile", "--since", "1h", "--grace", "4", "--wait", "30", *options]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
 
 
 async def desk_closed(deployment: Deployment, cases: list[str]) -> None:
@@ -92,13 +92,13 @@ async def test_what_audit_has_not_read_yet_is_late_and_what_it_never_will_is_a_h
         cases = await deployment.submit([deployment.question("e2e wells by basin") for _ in range(2)])
         await desk_closed(deployment, cases)
         await asyncio.sleep(5)
-        late = await reconcile(deployment)
+        late = await reconciled(deployment)
         # One of an agent, one of the router, one of the desk: each is filled on another way.
         lost = await lose(deployment, cases[0], "AgentChosen", "DraftAnswer", "CaseClosed")
     finally:
         await deployment.do(deployment.stack.start("audit"))
-    assert told(late, "hole") == set(), "what waits on audit's queue is late, not lost"
-    assert late.returncode == 0, late.stdout + late.stderr
+    assert late.ok, [gap for gap in late.gaps if gap.kind is not GapKind.LAG]
+    assert late.lag("desk", datetime.now(UTC)) > GRACE, "what waits on audit's queue is late, not lost"
     await deployment.settled([cases[1]])
 
     async def only_the_lost_are_missing() -> bool | None:
@@ -107,15 +107,14 @@ async def test_what_audit_has_not_read_yet_is_late_and_what_it_never_will_is_a_h
 
     await deployment.until(only_the_lost_are_missing, seconds=20, what="six of nine events in the log")
     await asyncio.sleep(4)
-    found = await reconcile(deployment)
-    assert told(found, "hole") == lost, found.stdout + found.stderr
-    assert found.returncode == 1
-    repaired = await reconcile(deployment, "--repair")
+    assert ids(await reconciled(deployment), GapKind.HOLE) == lost
+    repaired = await asyncio.to_thread(_run, deployment, "--repair")
     assert told(repaired, "filled") == lost, repaired.stdout + repaired.stderr
     assert repaired.returncode == 0
     assert await deployment.findings(cases) == []
-    again = await reconcile(deployment)
-    assert (told(again, "hole"), told(again, "filled"), again.returncode) == (set(), set(), 0)
+    again = await reconciled(deployment)
+    assert again.ok
+    assert ids(again, GapKind.HOLE) == set()
 
 
 async def test_an_event_in_the_log_that_its_producer_never_stored_is_told(deployment: Deployment) -> None:
@@ -125,9 +124,9 @@ async def test_an_event_in_the_log_that_its_producer_never_stored_is_told(deploy
     (row,) = await deployment.rows(
         "delete from text_to_sql.inbox where case_id = $1::uuid returning outputs", case, database="SWITCHYARD_WORK_DSN"
     )
-    ran = await reconcile(deployment)
-    assert told(ran, "unclaimed") == {event["event_id"] for event in json.loads(row["outputs"])}
-    assert ran.returncode == 1
+    found = await reconciled(deployment)
+    assert ids(found, GapKind.UNCLAIMED) == {event["event_id"] for event in json.loads(row["outputs"])}
+    assert not found.ok
     # Put back what was taken: the next test reconciles, too.
     event = json.loads(row["outputs"])[0]
     await deployment.rows(

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from cli.retrying import retry
 from contracts.digest import digest_of
 from tests.e2e.conftest import Deployment
 
@@ -47,29 +48,9 @@ async def failed(deployment: Deployment, count: int = 1, **fields: Any) -> list[
     return cases
 
 
-async def retry(
-    deployment: Deployment, case: str, operator: str = "oncall", **environment: str
-) -> subprocess.CompletedProcess[str]:
-    """`switchyard audit replay --live`."""
-    whole = {**deployment.target.environment, "SWITCHYARD_HOME": str(deployment.stack.home.folder), **environment}
-    command: list[object] = [
-        SWITCHYARD,
-        "audit",
-        "replay",
-        "--live",
-        case,
-        "--operator",
-        operator,
-        "--reason",
-        "Vendors are back.",
-    ]
-    return await asyncio.to_thread(_run, command, whole)
-
-
-def _run(command: list[object], environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [str(word) for word in command], env=environment, capture_output=True, text=True, timeout=100, check=False
-    )
+def _run(deployment: Deployment, command: list[str]) -> subprocess.CompletedProcess[str]:
+    environment = {**deployment.target.environment, "SWITCHYARD_HOME": str(deployment.stack.home.folder)}
+    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=100, check=False)
 
 
 def endings(events: list[dict[str, Any]]) -> list[str]:
@@ -81,7 +62,8 @@ async def test_a_case_that_failed_is_answered_after_the_fix_and_its_log_proves_b
     deployment: Deployment,
 ) -> None:
     (case,) = await failed(deployment)
-    ran = await retry(deployment, case)
+    command = [str(SWITCHYARD), "audit", "replay", "--live", case, "--operator", "oncall", *REASON]
+    ran = await asyncio.to_thread(_run, deployment, command)
     assert ran.returncode == 0, ran.stdout + ran.stderr
     assert "DraftAnswer goes to drafter once more" in ran.stdout
     assert "ended: answered" in ran.stdout
@@ -102,27 +84,17 @@ async def test_a_case_that_failed_is_answered_after_the_fix_and_its_log_proves_b
     await deployment.until(refused, seconds=15, what="the forged retry in the router's quarantine")
 
 
-async def test_of_two_operators_at_once_one_wins_and_the_case_is_tried_once(deployment: Deployment) -> None:
-    (case,) = await failed(deployment)
-    ran = await asyncio.gather(*(retry(deployment, case) for _ in range(2)))
-    assert sorted(each.returncode for each in ran) == [0, 1], [each.stdout + each.stderr for each in ran]
-    loser = next(each for each in ran if each.returncode)
-    assert "already" in loser.stderr
-    await deployment.settled([case])
-    assert endings(await deployment.events(case)) == ["failed", "answered"]
-    assert await deployment.findings([case]) == []
-
-
 async def test_kill_9_of_desk_router_and_drafter_while_cases_are_retried_loses_none_and_repeats_none(
     deployment: Deployment,
 ) -> None:
     cases = await failed(deployment, 3)
-    running = asyncio.gather(*(retry(deployment, case) for case in cases))
+    running = asyncio.gather(
+        *(retry(deployment.target, case, operator="oncall", reason="fixed", key_file=None, wait_s=90) for case in cases)
+    )
     for name in ("desk", "router", "desk", "drafter"):
-        await asyncio.sleep(1.5)
+        await asyncio.sleep(0.7)
         await deployment.do(deployment.stack.kill(name))
-    ran = await running
-    assert [each.returncode for each in ran] == [0] * len(cases), [each.stdout + each.stderr for each in ran]
+    await running
     await deployment.settled(cases, seconds=40)
     for case in cases:
         events = await deployment.events(case)

@@ -20,9 +20,9 @@ select
     when min(case_deadline) < clock_timestamp() then 'unended'
     else 'open'
   end as status,
-  case when ended then (array_agg(outcome order by seq desc, recorded_at) filter (where terminal))[1] end as outcome,
+  case when ended then (array_agg(outcome order by seq desc, event_ts desc, recorded_at desc) filter (where terminal))[1] end as outcome,
   case when ended then (array_agg(case when terminal and body is json object then body::jsonb #>> '{detail,payload,code}' end
-    order by seq desc, recorded_at) filter (where terminal))[1] end as code
+    order by seq desc, event_ts desc, recorded_at desc) filter (where terminal))[1] end as code
 from (
   select *,
     count(*) filter (where terminal) over of_case > count(*) filter (where transition = 'TaskRetried') over of_case as ended
