@@ -66,7 +66,7 @@ def failure_of(events: Sequence[Json]) -> Failure:
 
 
 def _try(event: Json) -> int:
-    """Which try of the case an event belongs to, from 0. Its `seq` does not tell: a retry forks off before the ending."""
+    """Which try of the case an event belongs to, from 0. `seq` does not tell: a retry forks off before the ending."""
     return int(str(event.get("replay") or "retry-0").removeprefix("retry-"))
 
 
