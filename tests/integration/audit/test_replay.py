@@ -98,7 +98,7 @@ async def test_with_the_routers_keys_seals_are_checked_too(store: AuditStore, mo
 
 async def test_a_case_that_was_tampered_with_is_named_and_not_replayed(store: AuditStore, owner: Owner) -> None:
     await record(store, range(3))
-    await owner.execute("alter table transition disable trigger append_only")
+    await owner.execute("alter table transition disable trigger all")
     sql = 'update transition set body = replace(body, \'"agent": "text_to_sql"\', \'"agent": "wizard"\')'
     await owner.execute(f"{sql} where transition = 'AgentChosen' and case_id = $1::text::uuid", case(1)[0]["case_id"])
     found = await replay_scope(Env.AWS, None, None, None, None, check_seals=False)
