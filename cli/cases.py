@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 from datetime import datetime
+from email import message_from_bytes
+from email.policy import default
 from typing import Annotated, Any
 
 import typer
@@ -19,6 +21,9 @@ from cli.target import Env, readable
 from services.audit.reader import CaseSummary, Step
 
 app = typer.Typer(no_args_is_help=True)
+_OPENED = {"CaseOpened": ("question",), "CaseClosed": ("answer",), "EmailDrafted": ("email",)}
+"""Which artefacts of an event `--open` shows."""
+
 EnvOption = Annotated[Env, typer.Option(help="Which deployment.")]
 
 
@@ -54,7 +59,7 @@ def list_(
 def show(
     case_id: Annotated[str, typer.Argument(help="The case.")],
     env: EnvOption = Env.LOCAL,
-    reveal: Annotated[bool, typer.Option("--open", help="Open the sealed question and answer.")] = False,
+    reveal: Annotated[bool, typer.Option("--open", help="Open what is sealed: question and answer, or email.")] = False,
 ) -> None:
     """Show one case's transitions, why each model answered, and how it ended."""
     asyncio.run(_show(env, case_id, reveal=reveal))
@@ -82,9 +87,9 @@ async def _show(env: Env, case_id: str, *, reveal: bool) -> None:
         if reveal:
             async with opener(target) as artefacts:
                 for event in events.values():
-                    for name in ("question", "answer"):
+                    for name in _OPENED.get(event["type"], ()):
                         reference = event["payload"].get(name)
-                        if reference and event["type"] in {"CaseOpened", "CaseClosed"}:
+                        if reference:
                             _print_opened(name, await opened(artefacts, event, reference))
         console.print(f"chain: {'ok' if report.ok else 'BROKEN'} ({len(steps)} events verified)")
 
@@ -141,12 +146,18 @@ def _print_ending(events: list[dict[str, Any]]) -> None:
             ending = event["payload"]
             field = f" (field {ending['field']})" if ending.get("field") else ""
             console.print(f"ended: {ending['code']} {ending.get('message', '')}{field}".rstrip(), markup=False)
+            if ending.get("rules"):
+                console.print(f"rules: {', '.join(ending['rules'])}", markup=False)
             if ending.get("remedy"):
                 console.print(f"remedy: {ending['remedy']}", markup=False)
 
 
 def _print_opened(name: str, data: bytes) -> None:
     text = json.loads(data)["text"] if name == "answer" else data.decode()
+    if name == "email":
+        parsed = message_from_bytes(data, policy=default)
+        part = parsed.get_body(("plain",))
+        text = f"To: {parsed['To']}\nSubject: {parsed['Subject']}\n\n{part.get_content() if part else ''}"
     console.print(f"{name}: {text}", markup=False)
 
 
@@ -159,7 +170,8 @@ def _short(model_id: str) -> str:
 
 
 def _coloured(outcome: str) -> str:
-    colour = {"answered": "green", "open": "cyan", "no_agent": "yellow"}.get(outcome, "red")
+    colours = {"answered": "green", "sent": "green", "open": "cyan", "no_agent": "yellow", "blocked": "yellow"}
+    colour = colours.get(outcome, "red")
     return f"[{colour}]{outcome}[/{colour}]"
 
 

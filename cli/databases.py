@@ -8,7 +8,7 @@ from typing import Any
 
 import asyncpg
 
-from contracts.cards import CARDS
+from contracts.cards import CARDS, COMPLIANCE, COURIER
 from contracts.catalogue import DESK
 from runtime.migrate import Owner, ensure_role, grant_work, migrate, migrating
 from services.audit.owner import READER, WRITER, audit_owner, grant
@@ -17,10 +17,18 @@ ROOT = Path(__file__).resolve().parent.parent
 INBOX = ROOT / "runtime" / "migrations" / "inbox"
 REPUBLISH = ROOT / "runtime" / "migrations" / "republish"
 VAULT = ROOT / "runtime" / "migrations" / "vault"
+COMPLIANCE_TABLES = ROOT / "services" / "specialists" / "compliance" / "migrations"
 DESK_TABLES = ROOT / "services" / "orchestrator" / "desk" / "migrations"
+COURIER_TABLES = ROOT / "services" / "specialists" / "courier" / "migrations"
 
-RECONCILER, OPERATOR = "reconciler", "operator"
-"""Roles of the command line: one sees what was published and may ask for it again, one may ask for a retry."""
+OPERATOR = "operator"
+"""The role of the people who run the system."""
+
+AGENT_TABLES = {COMPLIANCE.name: (COMPLIANCE_TABLES,), COURIER.name: (COURIER_TABLES,)}
+"""Folders of the agents that keep tables beside their inbox."""
+
+RECONCILER = "reconciler"
+"""The role that sees what was published, not the events, and may ask for it again."""
 
 Password = Callable[[str], str | None]
 """The password of a role; None where roles log in with IAM."""
@@ -28,7 +36,7 @@ Password = Callable[[str], str | None]
 
 def work_owners() -> tuple[Owner, ...]:
     """The schemas of the work database: the desk's, one for each agent, and the vault."""
-    agents = tuple(Owner(node, (INBOX, REPUBLISH), node) for node in CARDS)
+    agents = tuple(Owner(node, (INBOX, REPUBLISH, *AGENT_TABLES.get(node, ())), node) for node in CARDS)
     return (Owner(DESK, (DESK_TABLES, REPUBLISH), DESK), *agents, Owner("vault", (VAULT,), DESK))
 
 
@@ -37,14 +45,16 @@ async def migrate_work(url: str, *, password_for: Password, iam: bool = False) -
     connection = await asyncpg.connect(url)
     try:
         async with migrating(connection):
-            for role in (DESK, *CARDS, RECONCILER, OPERATOR):
-                await ensure_role(connection, role, password=password_for(role), iam=iam)
+            for node in (DESK, *CARDS, OPERATOR, RECONCILER):
+                await ensure_role(connection, node, password=password_for(node), iam=iam)
             applied = await migrate(connection, work_owners())
             for owner in work_owners():
                 if owner.schema != "vault":
                     await grant_work(connection, owner)
             await _grant_vault(connection)
-            await _grant_command_line(connection)
+            await _grant_operator(connection)
+            await _grant_sending(connection)
+            await _grant_reconciler(connection)
             return applied
     finally:
         await connection.close()
@@ -63,8 +73,8 @@ async def _grant_vault(connection: asyncpg.Connection[Any]) -> None:
             await connection.execute(f'grant select on vault.subject_key to "{card.name}"')
 
 
-async def _grant_command_line(connection: asyncpg.Connection[Any]) -> None:
-    """Ids and digests of what was published, and the two tables in which somebody asks for something."""
+async def _grant_reconciler(connection: asyncpg.Connection[Any]) -> None:
+    """Ids and digests of what was published, and the table in which it is asked for again."""
     for node in (DESK, *CARDS):
         await connection.execute(f'grant usage on schema "{node}" to {RECONCILER}')
         columns = "event_id, case_id, digest, opened_on, type, node_to, stored_at"
@@ -72,9 +82,26 @@ async def _grant_command_line(connection: asyncpg.Connection[Any]) -> None:
         await connection.execute(f'grant select, insert (event_id, case_id) on "{node}".republish to {RECONCILER}')
         asked_again = "requested_at, answered_at, found"
         await connection.execute(f'grant update ({asked_again}) on "{node}".republish to {RECONCILER}')
+
+
+async def _grant_operator(connection: asyncpg.Connection[Any]) -> None:
+    """A few functions and views: halting, cancelling, deciding, settling, and nothing else."""
     await connection.execute(f"grant usage on schema {DESK} to {OPERATOR}")
+    await connection.execute(f"grant select on {DESK}.approval_queue, {DESK}.halted to {OPERATOR}")
+    for function in ("halt", "resume", "cancel", "decide", "decided"):
+        await connection.execute(f"grant execute on function {DESK}.{function} to {OPERATOR}")
     asked = "request_id, case_id, request"
     await connection.execute(f"grant select, insert ({asked}) on {DESK}.retry_request to {OPERATOR}")
+    await connection.execute(f"grant usage on schema {COURIER.name} to {OPERATOR}")
+    await connection.execute(f"grant select on {COURIER.name}.unsettled to {OPERATOR}")
+    await connection.execute(f"grant execute on function {COURIER.name}.settle to {OPERATOR}, {COURIER.name}")
+
+
+async def _grant_sending(connection: asyncpg.Connection[Any]) -> None:
+    """The courier reads what stops a sending, and takes part in the desk's locks; it changes nothing of the desk's."""
+    await connection.execute(f'grant usage on schema desk to "{COURIER.name}"')
+    await connection.execute(f'grant select on desk.sendable, desk.sendable_approval to "{COURIER.name}"')
+    await connection.execute(f'grant execute on function desk.lock_sending to "{COURIER.name}"')
 
 
 async def migrate_audit(url: str, *, password_for: Password, iam: bool = False) -> list[str]:

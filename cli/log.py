@@ -46,7 +46,7 @@ async def opener(target: Target) -> AsyncIterator[Artefacts]:
     key = target.need("SWITCHYARD_VAULT_KEY")
     async with connected(target, "SWITCHYARD_WORK_DSN", "vault") as pool:
         vault = Vault(pool, LocalWrapper(bytes.fromhex(key)), SystemClock())
-        yield Artefacts(_NoObjects(), vault, opens=("question", "findings", "answer"))
+        yield Artefacts(_NoObjects(), vault, opens=("question", "findings", "answer", "account", "email", "review"))
 
 
 async def opened(artefacts: Artefacts, event: Json, reference: Mapping[str, Any]) -> bytes:

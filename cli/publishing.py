@@ -14,7 +14,7 @@ from cli.target import Env, running
 
 
 def publish(
-    file: Annotated[Path, typer.Argument(help="JSON lines, one CaseSubmitted each; - reads standard input.")],
+    file: Annotated[Path, typer.Argument(help="JSON lines, a submission each; - reads standard input.")],
     source: Annotated[str, typer.Option(help="Bus source of the upstream.")] = DEFAULT_SOURCE,
     env: Annotated[Env, typer.Option(help="Which deployment.")] = Env.LOCAL,
 ) -> None:

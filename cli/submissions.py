@@ -1,4 +1,4 @@
-"""Publish submissions as an upstream system does: a CaseSubmitted on the bus, nothing else."""
+"""Publish submissions as an upstream system does: one event on the bus, nothing else."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from cli.target import Target
 from contracts.canonical import parse
 from contracts.catalogue import UPSTREAM_PREFIX
 from contracts.errors import InvalidEvent
-from contracts.events.upstream import CaseSubmitted
+from contracts.events.upstream import CaseSubmitted, EmailCaseSubmitted
 from contracts.fields import Json
 from contracts.received import first_problem
 from contracts.submission import case_id_for
@@ -23,6 +23,7 @@ from contracts.topology import BUS
 from faststream_sqs import Credentials, EventBridgePublisher, SQSBroker
 
 DEFAULT_SOURCE = f"{UPSTREAM_PREFIX}cli"
+_KINDS: dict[str, type[CaseSubmitted | EmailCaseSubmitted]] = {"outbound_email": EmailCaseSubmitted}
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ def read_lines(lines: Iterable[str]) -> list[Line]:
 def _read(number: int, text: str) -> Line:
     try:
         detail = parse(text)
-        CaseSubmitted.model_validate_json(json.dumps(detail))
+        _KINDS.get(str(detail.get("playbook")), CaseSubmitted).model_validate_json(json.dumps(detail))
     except InvalidEvent as error:
         return Line(number, None, str(error))
     except ValidationError as error:
@@ -72,6 +73,11 @@ def _credentials(target: Target) -> Credentials | None:
     return Credentials(key, secret, target.get("AWS_SESSION_TOKEN"))
 
 
+def kind_of(detail: Json) -> str:
+    """The detail-type of a submission: its playbook says which."""
+    return _KINDS.get(str(detail.get("playbook")), CaseSubmitted).__name__
+
+
 async def submit(target: Target, details: Sequence[Json], *, source: str = DEFAULT_SOURCE) -> list[str]:
     """Publish submissions and return the ids of the cases that they open. Raises `CommandFailed` for a bad source."""
     if not source.startswith(UPSTREAM_PREFIX):
@@ -79,7 +85,7 @@ async def submit(target: Target, details: Sequence[Json], *, source: str = DEFAU
     async with publisher(target) as events:
         await asyncio.gather(
             *(
-                events.publish(json.dumps(detail, ensure_ascii=False), source=source, detail_type="CaseSubmitted")
+                events.publish(json.dumps(detail, ensure_ascii=False), source=source, detail_type=kind_of(detail))
                 for detail in details
             )
         )

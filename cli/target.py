@@ -7,8 +7,10 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
 
 from cli.errors import CommandFailed
+from runtime.clock import Clock, ShiftedClock, SystemClock
 
 
 class Env(StrEnum):
@@ -34,6 +36,12 @@ class Target:
     def get(self, name: str) -> str | None:
         """A variable that may be absent."""
         return self.environment.get(name) or None
+
+    @property
+    def clock(self) -> Clock:
+        """The clock that the deployment lives by: a laptop's may be set forward."""
+        file = self.get("SWITCHYARD_CLOCK_FILE")
+        return SystemClock() if file is None else ShiftedClock(Path(file))
 
 
 def running(env: Env) -> Target:

@@ -28,7 +28,9 @@ class AgentCard(Contract):
     tools: tuple[Name, ...] = ()
     vendors: tuple[Vendor, ...] = Field(default=(), description="Model vendors it may call, primary first.")
     opens: tuple[Name, ...] = Field(default=(), description="Names of the sealed artefacts that it may open.")
-    reaches: tuple[Literal["snowflake"], ...] = Field(default=(), description="Systems outside AWS that it calls.")
+    reaches: tuple[Literal["snowflake", "mail"], ...] = Field(
+        default=(), description="Systems that it calls beside the bus, the database and the models."
+    )
 
 
 TRIAGE = AgentCard(
@@ -69,14 +71,40 @@ TEXT_TO_SQL = AgentCard(
 DRAFTER = AgentCard(
     name="drafter",
     kind="internal",
-    purpose="Writes the answer from the specialists' findings and cites each one that it uses.",
-    consumes=("DraftAnswer",),
-    emits=("AnswerDrafted", "TaskFailed"),
+    purpose="Writes the answer from the specialists' findings, and the email to a consumer from the account's facts.",
+    consumes=("DraftAnswer", "DraftEmail"),
+    emits=("AnswerDrafted", "EmailDrafted", "TaskFailed"),
     vendors=("bedrock", "openai"),
-    opens=("question", "findings", "answer"),
+    opens=("question", "findings", "answer", "account", "email", "review"),
 )
 
-CARDS: dict[str, AgentCard] = {card.name: card for card in (TRIAGE, TEXT_TO_SQL, DRAFTER)}
+COMPLIANCE = AgentCard(
+    name="compliance",
+    kind="internal",
+    purpose="Says whether a person may be contacted, whether a draft keeps every rule, and whether now is the moment.",
+    consumes=("CheckContact", "ReviewEmail", "CheckSending"),
+    emits=(
+        "ContactAllowed", "ContactBlocked", "EmailPassed", "RevisionNeeded", "EmailBlocked",
+        "SendingAllowed", "SendingDeferred", "ReviewOutdated", "TaskFailed",
+    ),
+    vendors=("bedrock", "openai"),
+    opens=("account", "email", "review"),
+)  # fmt: skip
+
+COURIER = AgentCard(
+    name="courier",
+    kind="internal",
+    purpose="Sends an email that has passed, once, and says what became of it.",
+    consumes=("SendEmail",),
+    emits=(
+        "EmailSent", "SendingHeld", "SendingTooLate", "SendingRefused", "EmailUndeliverable", "SendingUnknown",
+        "SendingSettled", "TaskFailed",
+    ),
+    opens=("email",),
+    reaches=("mail",),
+)  # fmt: skip
+
+CARDS: dict[str, AgentCard] = {card.name: card for card in (TRIAGE, TEXT_TO_SQL, DRAFTER, COMPLIANCE, COURIER)}
 
 
 def specialists() -> tuple[AgentCard, ...]:

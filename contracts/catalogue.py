@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from contracts.cards import CARDS, specialists
-from contracts.events import desk, drafter, failures, router, triage, upstream
+from contracts.events import compliance, courier, desk, drafter, failures, router, triage, upstream
 from contracts.events import specialists as found
 from contracts.fields import Contract
 
@@ -32,12 +32,14 @@ def _flows(producers: tuple[str, ...], *consumers: str) -> tuple[Flow, ...]:
 class EventType:
     """One version of one event type, and the (producer, consumer) pairs between which it may travel.
 
-    `stateful`: it hands out, or returns, the router's sealed state. `terminal`: it ends its case.
+    `answers` are the commands to which it is an answer: no other task may be answered with it. `stateful`: it hands
+    out, or returns, the router's sealed state. `terminal`: it ends its case.
     """
 
     payload: type[Contract]
     flows: tuple[Flow, ...]
     version: int = 1
+    answers: tuple[type[Contract], ...] = ()
     called: str = ""
     """The type's name where the class cannot have it: a second version's class needs another name."""
     stateful: bool = False
@@ -59,22 +61,68 @@ class EventType:
         return tuple(sorted({consumer for _, consumer in self.flows}))
 
 
+def _asked(node: str, command: type[Contract], *answers: type[Contract]) -> tuple[EventType, ...]:
+    """A command of the router's to one node, and what that node may answer."""
+    return (
+        EventType(command, ((ROUTER, node),), stateful=True),
+        *(EventType(answer, ((node, ROUTER),), answers=(command,), stateful=True) for answer in answers),
+    )
+
+
 _FOUND_BY = tuple(card.name for card in specialists())
 _AGENTS = tuple(CARDS)
 
 _TYPES = (
     EventType(upstream.CaseSubmitted, ((UPSTREAM_PREFIX, DESK),)),
     EventType(desk.CaseOpened, ((DESK, ROUTER),)),
-    EventType(router.ChooseAgent, ((ROUTER, "triage"),), stateful=True),
-    EventType(triage.AgentChosen, (("triage", ROUTER),), stateful=True),
-    EventType(triage.NoAgentFits, (("triage", ROUTER),), stateful=True),
+    *_asked("triage", router.ChooseAgent, triage.AgentChosen, triage.NoAgentFits),
     EventType(router.AnswerQuestion, _flows((ROUTER,), *_FOUND_BY), stateful=True),
-    EventType(found.FindingsReady, _flows(_FOUND_BY, ROUTER), stateful=True),
-    EventType(router.DraftAnswer, ((ROUTER, "drafter"),), stateful=True),
-    EventType(drafter.AnswerDrafted, (("drafter", ROUTER),), stateful=True),
+    EventType(found.FindingsReady, _flows(_FOUND_BY, ROUTER), answers=(router.AnswerQuestion,), stateful=True),
+    *_asked("drafter", router.DraftAnswer, drafter.AnswerDrafted),
+    EventType(upstream.EmailCaseSubmitted, ((UPSTREAM_PREFIX, DESK),)),
+    EventType(upstream.ContactRefused, ((UPSTREAM_PREFIX, DESK),)),
+    EventType(desk.EmailCaseOpened, ((DESK, ROUTER),)),
+    *_asked("compliance", router.CheckContact, compliance.ContactAllowed),
+    EventType(
+        compliance.ContactBlocked,
+        (("compliance", ROUTER),),
+        answers=(router.CheckContact, router.CheckSending),
+        stateful=True,
+    ),
+    *_asked("drafter", router.DraftEmail, drafter.EmailDrafted),
+    *_asked(
+        "compliance",
+        router.ReviewEmail,
+        compliance.EmailPassed,
+        compliance.RevisionNeeded,
+        compliance.EmailBlocked,
+    ),
+    *_asked(DESK, router.AskApproval, desk.ApprovalGranted, desk.ApprovalDenied, desk.ApprovalExpired),
+    *_asked(
+        "compliance",
+        router.CheckSending,
+        compliance.SendingAllowed,
+        compliance.SendingDeferred,
+        compliance.ReviewOutdated,
+    ),
+    *_asked(DESK, router.Wait, desk.WaitOver),
+    *_asked(
+        "courier",
+        router.SendEmail,
+        courier.EmailSent,
+        courier.SendingHeld,
+        courier.SendingTooLate,
+        courier.SendingRefused,
+        courier.EmailUndeliverable,
+        courier.SendingUnknown,
+    ),
+    EventType(courier.SendingSettled, (("courier", WORLD),)),
+    EventType(desk.ContactStopped, ((DESK, WORLD),), terminal=True),
+    EventType(desk.PlaybookHalted, ((DESK, WORLD),), terminal=True),
+    EventType(desk.PlaybookResumed, ((DESK, WORLD),), terminal=True),
     EventType(router.CloseCase, ((ROUTER, DESK),)),
     # An agent's failure goes to the router's failure edge; the router's own goes to close, never back to the router.
-    EventType(failures.TaskFailed, (*_flows(_AGENTS, ROUTER), (ROUTER, DESK))),
+    EventType(failures.TaskFailed, (*_flows((*_AGENTS, DESK), ROUTER), (ROUTER, DESK))),
     EventType(desk.CaseClosed, ((DESK, WORLD),), terminal=True),
     EventType(desk.TaskRetried, ((DESK, ROUTER),)),
     EventType(desk.SubmissionRejected, ((DESK, WORLD),), terminal=True),

@@ -6,10 +6,16 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from contracts.catalogue import AUDIT, DESK, NODES, UPSTREAM_PREFIX, sources_for
+from contracts.catalogue import AUDIT, DESK, NODES, UPSTREAM_PREFIX, sources_for, types_from
 from contracts.envelope import SOURCE_PREFIX
 
 BUS = "switchyard"
+MAIL = "mail"
+"""The process that takes what the mail provider reports. No node: it knows no case and handles no event of ours."""
+
+DEFAULT_BUS = "default"
+"""AWS services put their own events here, and nowhere else."""
+
 DAY = 86_400
 RETENTION_SECONDS = 7 * DAY
 DEAD_LETTER_RETENTION_SECONDS = 14 * DAY
@@ -27,6 +33,7 @@ class Rule:
 
     name: str
     pattern: dict[str, Any]
+    bus: str = BUS
 
     @property
     def pattern_json(self) -> str:
@@ -63,10 +70,20 @@ def _rules(node: str) -> tuple[Rule, ...]:
     )
     if node != DESK:
         return (addressed,)
-    submitted = {"source": [{"prefix": UPSTREAM_PREFIX}], "detail-type": ["CaseSubmitted"]} | _LIVE
+    submitted = {
+        "source": [{"prefix": UPSTREAM_PREFIX}],
+        "detail-type": [type_.name for type_ in types_from(UPSTREAM_PREFIX)],
+    } | _LIVE
     return (addressed, Rule(f"{BUS}-submissions", submitted))
 
 
 def consumers() -> tuple[Consumer, ...]:
     """Every consumer, in the catalogue's order."""
     return tuple(Consumer(node, queue_name(node), dead_letter_queue_name(node), _rules(node)) for node in NODES)
+
+
+def feedback() -> Consumer:
+    """The queue of SES's bounces and complaints, under the detail-types that SES gives them."""
+    reported = {"source": ["aws.ses"], "detail-type": ["Email Bounced", "Email Complaint Received"]} | _LIVE
+    rule = Rule(f"{queue_name(MAIL)}-feedback", reported, bus=DEFAULT_BUS)
+    return Consumer(MAIL, queue_name(MAIL), dead_letter_queue_name(MAIL), (rule,))

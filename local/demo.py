@@ -1,9 +1,10 @@
-"""The demo: a stack of its own, questions from a file as an upstream would send them, a table, the log."""
+"""The demo: a stack of its own, questions and emails as upstream systems would send them, tables, the log."""
 
 from __future__ import annotations
 
 import asyncio
 import json
+import os
 import shutil
 import time
 from collections.abc import Mapping, Sequence, Set
@@ -20,10 +21,11 @@ from cli.console import console
 from cli.failovers import told
 from cli.submissions import submit
 from cli.target import Target
+from local.demo_emails import begin, start_clock
 from local.demo_figures import CaseRow, cases, figures, progress, published
 from local.errors import AlreadyRunning
 from local.home import Home, default_home
-from local.laptop import DEMO_HOME, prepare, services, simulator
+from local.laptop import CLOCK_VARIABLE, DEMO_HOME, prepare, services, simulator
 from local.stack import EmbeddedStack
 from runtime.database import connect_pool
 from services.audit.owner import SCHEMA
@@ -56,7 +58,9 @@ def run_demo(json_file: Path | None) -> bool:
     if json_file is not None:
         json_file.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
     agree = found["audit_rows"] == found["distinct_events"] == found["transitions"]
-    return agree and found["chain"] == "ok" and "open" not in found["closed"]
+    mail = found["email"]
+    ended = "open" not in found["closed"] and "open" not in mail["closed"]
+    return agree and found["chain"] == "ok" and ended and mail["once_and_identical"] and not mail["unexpected"]
 
 
 def _forget_last_run(home: Path) -> None:
@@ -75,6 +79,10 @@ async def _demo(home: Path) -> dict[str, Any]:
     faults = yaml.safe_load((DATA / "planned_faults.yaml").read_text(encoding="utf-8"))["planned"]
     planned = {fault["idempotency_key"] for fault in faults}
     started = time.monotonic()
+    clock = Home(home).folder / "clock"
+    Home(home).prepare()
+    start_clock(clock)
+    os.environ[CLOCK_VARIABLE] = str(clock)
     console.print(
         "Starting PostgreSQL, the AWS emulator, the model simulator and every service, each its own process …"
     )
@@ -84,16 +92,23 @@ async def _demo(home: Path) -> dict[str, Any]:
         work = await asyncpg.connect(stack.exports["SWITCHYARD_WORK_DSN"])
         try:
             asked = time.monotonic()
-            keys = await submit(Target(stack.exports), questions, source=SOURCE)
+            target = Target(stack.exports)
+            keys = await submit(target, questions, source=SOURCE)
             await _follow(log, len(questions))
             wall_s = time.monotonic() - asked
+            emails = await begin(target, work, log, clock=clock, ports=stack.ports())
+            console.print(f"\n{len(emails.cases)} emails, on a clock that says {target.clock.now():%A %H:%M} UTC")
+            await emails.drive(PATIENCE_S)
             await _settle(log, work)
-            rows = await cases(log)
+            rows = await cases(log, keys)
             chain = await _verify(stack.exports["SWITCHYARD_AUDIT_DATABASE_URL"])
             found = await figures(log, work, rows, chain=chain, wall_s=wall_s)
             asked_for = zip(keys, questions, strict=True)
             injected = {case for case, question in asked_for if question["idempotency_key"] in planned}
             _show(rows, injected, found)
+            found["email"] = await emails.figures()
+            emails.show(found["email"])
+            _agreement(found)
             await _review(log, rows)
         finally:
             await log.close()
@@ -160,6 +175,9 @@ def _show(rows: Sequence[CaseRow], injected: Set[str], found: Mapping[str, Any])
         f"{found['cases']} cases: {closed}. {found['failovers']} failovers. "
         f"p50 {found['latency_ms']['p50']} ms, p95 {found['latency_ms']['p95']} ms, {found['wall_s']} s in all."
     )
+
+
+def _agreement(found: Mapping[str, Any]) -> None:
     console.print(
         f"Published, by the producers' own tables: {found['transitions']} events. "
         f"In the audit log: {found['audit_rows']} rows, {found['distinct_events']} distinct. Chain: {found['chain']}."

@@ -16,6 +16,7 @@ left join lateral (
   from audit.transition_detail d
   where d.opened_on = s.opened_on and d.case_id = s.case_id and d.model_call ->> 'vendor' is not null
 ) calls on true
+where s.case_id = any($1::uuid[])
 order by s.opened_at
 
 -- name: progress
@@ -44,8 +45,39 @@ select
   (select count(*) from desk.submission where not parked and ($1::uuid[] is null or case_id = any($1))) as opened,
   (select count(*) from desk.rejection where $1::uuid[] is null) as rejected,
   (select count(*) from desk.closed where $1::uuid[] is null or case_id = any($1)) as closed,
-  (select count(*) from desk.retry where $1::uuid[] is null or case_id = any($1)) as retried
+  (select count(*) from desk.retry where $1::uuid[] is null or case_id = any($1)) as retried,
+  (select count(*) from desk.held where answer is not null and ($1::uuid[] is null or case_id = any($1))) as answered,
+  (select count(*) from desk.notice where $1::uuid[] is null) as notices
 
 -- name: agent_events
 select coalesce(sum(json_array_length(outputs::json)), 0)::int as outputs
 from inbox where outputs is not null and ($1::uuid[] is null or case_id = any($1))
+
+-- name: closed_emails
+select case_id from desk.closed where case_id = any($1::uuid[])
+
+-- name: asked_emails
+select approval_id, case_id, command from desk.approval_queue where state = 'asked' and case_id = any($1::uuid[])
+
+-- name: resting_emails
+select count(*) from desk.held where kind = 'time' and answer is null and case_id = any($1::uuid[])
+
+-- name: stopped_addresses
+select count(*) from desk.control where kind = 'opted_out'
+
+-- name: email_cases
+select
+  d.case_id::text as case_id,
+  max(d.payload ->> 'outcome') filter (where d.transition = 'CaseClosed') as outcome,
+  max(d.payload ->> 'message') filter (where d.transition = 'CaseClosed') as message,
+  max(d.payload ->> 'approver') filter (where d.transition in ('ApprovalGranted', 'ApprovalDenied')) as approver,
+  count(*) filter (where d.transition = 'EmailDrafted') as drafts,
+  max(d.payload ->> 'content_sha256') filter (where d.transition = 'EmailSent') as sent_sha256,
+  array_agg(d.payload ->> 'content_sha256') filter (where d.transition = 'EmailPassed') as passed_sha256,
+  array_agg(d.payload ->> 'content_sha256') filter (where d.transition = 'ApprovalGranted') as approved_sha256,
+  (array_agg(d.payload -> 'rules') filter (where d.transition = 'CaseClosed'))[1]::text as rules,
+  (array_agg(d.payload -> 'rules') filter (where d.transition = 'SendingDeferred'))[1]::text as deferred
+from audit.transition_detail d
+where d.case_id = any($1::uuid[])
+group by d.case_id
+order by min(d.event_ts), d.case_id

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,9 +34,9 @@ class CaseRow:
     failovers: int
 
 
-async def cases(log: asyncpg.Connection[Any]) -> list[CaseRow]:
-    """Every case of the log, in the order in which they were opened."""
-    rows = await log.fetch(_SQL["cases"])
+async def cases(log: asyncpg.Connection[Any], case_ids: Sequence[str]) -> list[CaseRow]:
+    """These cases, in the order in which they were opened."""
+    rows = await log.fetch(_SQL["cases"], list(case_ids))
     return [
         CaseRow(
             case_id=row["case_id"],
@@ -64,8 +65,8 @@ async def progress(log: asyncpg.Connection[Any]) -> tuple[int, int, int]:
 async def published(work: asyncpg.Connection[Any], case_ids: list[str] | None = None) -> int:
     """How many events the producers say that they published, for some cases or in all, from their tables alone.
 
-    The router keeps none: it publishes one event for each that it is sent, which is each case opened or tried again and
-    each outcome of an agent.
+    The router keeps none: it publishes one event for each that it is sent, which is each case opened or tried again,
+    each outcome of an agent, and each answer of the desk.
     """
     desk = await work.fetchrow(_SQL["desk_events"], case_ids)
     if desk is None:
@@ -74,8 +75,8 @@ async def published(work: asyncpg.Connection[Any], case_ids: list[str] | None = 
     for node in CARDS:
         await work.execute(f'set search_path to "{node}"')
         outputs += await work.fetchval(_SQL["agent_events"], case_ids)
-    to_router = desk["opened"] + desk["retried"] + outputs
-    return int(desk["opened"] + desk["retried"] + desk["rejected"] + desk["closed"] + outputs + to_router)
+    to_router = desk["opened"] + desk["retried"] + desk["answered"] + outputs
+    return int(to_router + desk["rejected"] + desk["closed"] + desk["notices"] + to_router)
 
 
 def percentile(values: list[int], share: float) -> int:

@@ -12,9 +12,10 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from cli.databases import OPERATOR, RECONCILER, migrate_audit, migrate_work
-from contracts.cards import CARDS
+from contracts.cards import CARDS, COMPLIANCE, DRAFTER
 from contracts.catalogue import AUDIT as AUDIT_NODE
 from contracts.catalogue import DESK, ROUTER
+from contracts.topology import MAIL
 from local.endpoints import Endpoints
 from local.ports import LOOPBACK
 from local.postgres import AUDIT, WORK
@@ -29,10 +30,13 @@ DEMO_HOME = "demo"
 """The demo's home, inside the default one: each run starts it afresh and leaves it readable."""
 
 LOCAL_OPERATOR = "oncall"
-"""Who may have a failed task done again on a laptop: `switchyard audit replay --live CASE --operator oncall`."""
+"""Who may decide on a laptop, and have a failed task done again: `switchyard approval grant ID --as oncall`."""
 
 VISIBILITY_VARIABLE = "SWITCHYARD_LAPTOP_VISIBILITY_S"
 """Visibility and lease in seconds: 30 as in AWS unless this says otherwise (the tests say 3)."""
+
+CLOCK_VARIABLE = "SWITCHYARD_LAPTOP_CLOCK"
+"""A file with the seconds by which the stack's clock is moved, for whoever will not wait for the morning."""
 
 WAREHOUSE = Service(
     name="warehouse",
@@ -48,6 +52,9 @@ WAREHOUSE_ENVIRONMENT = {
     "SWITCHYARD_SNOWFLAKE_PROTOCOL": "http",
     "SWITCHYARD_SNOWFLAKE_TOKEN": "local",
 }
+
+OPT_OUT_URL = f"http://{LOOPBACK}:{{port:optout}}"
+"""Where the opt-out links of this stack lead."""
 
 
 def simulator(*first: Path) -> Service:
@@ -83,7 +90,7 @@ async def database_only(home: Path) -> AsyncIterator[dict[str, str]]:
 
 def reading(endpoints: Endpoints) -> dict[str, str]:
     """What the CLI needs to read the log and to open sealed answers."""
-    return {
+    return clock() | {
         "SWITCHYARD_AUDIT_DATABASE_URL": endpoints.dsn(AUDIT, "audit_reader", _secret(endpoints, "audit_reader")),
         "SWITCHYARD_VAULT_KEY": _secret(endpoints, "vault"),
         "SWITCHYARD_RECONCILER_DATABASE_URL": endpoints.dsn(WORK, RECONCILER, _secret(endpoints, RECONCILER)),
@@ -116,9 +123,18 @@ def services(endpoints: Endpoints) -> list[Service]:
         Service(
             name=DESK,
             argv=(sys.executable, "-m", "services.orchestrator", DESK),
-            env=_work(endpoints, DESK) | _operators(endpoints) | {"SWITCHYARD_MAC_KEY": _secret(endpoints, "mac")},
+            env=_work(endpoints, DESK)
+            | _approvers(endpoints)
+            | _operators(endpoints)
+            | {"SWITCHYARD_MAC_KEY": _secret(endpoints, "mac")},
         ),
         *agents,
+        mailbox(endpoints),
+        Service(
+            name=MAIL,
+            argv=(sys.executable, "-m", "services.specialists", MAIL),
+            env=_common() | _opt_out(endpoints) | {"SWITCHYARD_OPTOUT_PORT": "{port:optout}"},
+        ),
         Service(
             name=AUDIT_NODE,
             argv=(sys.executable, "-m", "services.audit"),
@@ -128,9 +144,25 @@ def services(endpoints: Endpoints) -> list[Service]:
     ]
 
 
+def mailbox(endpoints: Endpoints) -> Service:
+    """The mail provider of the stack: the emulator's SES, and in front of it what keeps each email's bytes."""
+    return Service(
+        name="mailbox",
+        argv=(sys.executable, "-m", "local.mailbox", "--port", "{port}", "--upstream", endpoints.aws),
+        health="/outbox/health",
+        grace=5.0,
+    )
+
+
 def visibility_s() -> float:
     """How long a message stays with a worker that says nothing more."""
     return float(os.environ.get(VISIBILITY_VARIABLE, "30"))
+
+
+def clock() -> dict[str, str]:
+    """The stack's own clock, if it has one."""
+    file = os.environ.get(CLOCK_VARIABLE)
+    return {"SWITCHYARD_CLOCK_FILE": str(Path(file).absolute())} if file else {}
 
 
 def _agent(endpoints: Endpoints, node: str) -> Service:
@@ -141,22 +173,36 @@ def _agent(endpoints: Endpoints, node: str) -> Service:
         "SWITCHYARD_MODEL_OPENAI_API_KEY": "local",
         "SWITCHYARD_MODEL_TTFT_LIMIT_MS": "1500",
     }
-    reaches = WAREHOUSE_ENVIRONMENT if "snowflake" in CARDS[node].reaches else {}
+    reaches = {
+        **(WAREHOUSE_ENVIRONMENT if "snowflake" in CARDS[node].reaches else {}),
+        **(
+            {"SWITCHYARD_SES_ENDPOINT_URL": f"http://{LOOPBACK}:{{port:mailbox}}"}
+            if "mail" in CARDS[node].reaches
+            else {}
+        ),
+        **(_opt_out(endpoints) if node == DRAFTER.name else {}),
+        # Compliance compares where a link leads; who may make one is the drafter's matter.
+        **({"SWITCHYARD_OPTOUT_URL": OPT_OUT_URL} if node == COMPLIANCE.name else {}),
+    }
     return Service(
         name=node,
         argv=(sys.executable, "-m", *module),
         env=_work(endpoints, node) | models | reaches,
-        start_timeout=60.0,
     )
 
 
 def _common() -> dict[str, str]:
-    return {
+    return clock() | {
         "SWITCHYARD_VISIBILITY_S": str(visibility_s()),
         "SWITCHYARD_POLL_WAIT_S": "2",
         "SWITCHYARD_RETRY_BASE_S": "0.5",
         "SWITCHYARD_DRAIN_S": "10",
     }
+
+
+def _opt_out(endpoints: Endpoints) -> dict[str, str]:
+    keys = json.dumps({"local": _secret(endpoints, "optout")})
+    return {"SWITCHYARD_OPTOUT_KEYS": keys, "SWITCHYARD_OPTOUT_URL": OPT_OUT_URL}
 
 
 def _work(endpoints: Endpoints, node: str) -> dict[str, str]:
@@ -167,9 +213,15 @@ def _work(endpoints: Endpoints, node: str) -> dict[str, str]:
 
 
 def _operators(endpoints: Endpoints) -> dict[str, str]:
-    """The one operator of a laptop; its private key is among the exports."""
+    """The one operator of a laptop may have a failed task done again."""
     public = public_key(bytes.fromhex(_secret(endpoints, "operator-key")))
     return {"SWITCHYARD_OPERATORS": json.dumps({LOCAL_OPERATOR: public})}
+
+
+def _approvers(endpoints: Endpoints) -> dict[str, str]:
+    """The one operator of a laptop may approve; the private key is among the exports."""
+    public = public_key(bytes.fromhex(_secret(endpoints, "operator-key")))
+    return {"SWITCHYARD_APPROVERS": json.dumps({LOCAL_OPERATOR: public})}
 
 
 def _secret(endpoints: Endpoints, purpose: str) -> str:

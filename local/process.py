@@ -42,7 +42,7 @@ class Service:
     argv: tuple[str, ...]
     env: Mapping[str, str] = field(default_factory=dict)
     health: str = "/health/ready"
-    start_timeout: float = 30.0
+    start_timeout: float = 120.0
     grace: float = 15.0
 
 
@@ -59,7 +59,7 @@ class Process:
     env: Mapping[str, str]
     probe: Probe
     port: int
-    start_timeout: float = 30.0
+    start_timeout: float = 120.0
     grace: float = 15.0
     stop_signal: signal.Signals = signal.SIGTERM
     account: tuple[int, int] | None = None

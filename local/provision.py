@@ -1,4 +1,4 @@
-"""What terraform makes in AWS, made in an emulator from the catalogue: bus, queues, rules, policies, bucket.
+"""What terraform makes in AWS, made in an emulator from the catalogue: bus, queues, rules, bucket, sending domains.
 
 Every step may be repeated. Not for AWS: there terraform owns these.
 """
@@ -19,9 +19,12 @@ from contracts.topology import (
     RETENTION_SECONDS,
     Consumer,
     consumers,
+    feedback,
 )
 
 BUCKET = "switchyard-objects"
+SENDING_DOMAINS = ("harborline.example",)
+"""Domains that the emulator's SES may send from, as an account's verified identities. Reserved ones (RFC 2606)."""
 
 
 async def provision(environment: Mapping[str, str], *, visibility_s: float) -> None:
@@ -37,10 +40,13 @@ async def provision(environment: Mapping[str, str], *, visibility_s: float) -> N
         session.create_client("events", **options) as events,
         session.create_client("sqs", **options) as sqs,
         session.create_client("s3", **options) as s3,
+        session.create_client("sesv2", **options) as ses,
     ):
         await _unless_exists(events.create_event_bus(Name=BUS), "ResourceAlreadyExistsException")
         await _unless_exists(s3.create_bucket(Bucket=BUCKET), "BucketAlreadyOwnedByYou", "BucketAlreadyExists")
-        for consumer in consumers():
+        for domain in SENDING_DOMAINS:
+            await _unless_exists(ses.create_email_identity(EmailIdentity=domain), "AlreadyExistsException")
+        for consumer in (*consumers(), feedback()):
             await _consumer(events, sqs, consumer, visibility_s)
 
 
@@ -53,7 +59,7 @@ async def _consumer(events: Any, sqs: Any, consumer: Consumer, visibility_s: flo
     )
     arns = {}
     for rule in consumer.rules:
-        answer = await events.put_rule(Name=rule.name, EventBusName=BUS, EventPattern=rule.pattern_json)
+        answer = await events.put_rule(Name=rule.name, EventBusName=rule.bus, EventPattern=rule.pattern_json)
         arns[rule.name] = answer["RuleArn"]
     queue = await _queue(
         sqs,
@@ -65,10 +71,11 @@ async def _consumer(events: Any, sqs: Any, consumer: Consumer, visibility_s: flo
         },
         policy_for=list(arns.values()),
     )
-    for name in arns:
-        answer = await events.put_targets(Rule=name, EventBusName=BUS, Targets=[{"Id": "queue", "Arn": queue}])
+    for rule in consumer.rules:
+        target = {"Id": "queue", "Arn": queue}
+        answer = await events.put_targets(Rule=rule.name, EventBusName=rule.bus, Targets=[target])
         if answer["FailedEntryCount"]:
-            raise RuntimeError(f"rule {name} did not take its target: {answer['FailedEntries']}")
+            raise RuntimeError(f"rule {rule.name} did not take its target: {answer['FailedEntries']}")
 
 
 async def _queue(sqs: Any, name: str, attributes: dict[str, str], *, policy_for: list[str] | None = None) -> str:

@@ -156,6 +156,10 @@ class EmbeddedStack:
         """Wait until a process is ready and has been restarted at least `restarts` times since the stack started."""
         await self._running()[name].ready(restarts)
 
+    def ports(self) -> dict[str, int]:
+        """Every port of the stack, by the name that the plan gives it."""
+        return self._ports.taken()
+
     def status(self) -> list[ProcessStatus]:
         """All processes as they are now."""
         return self._running().status()

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Protocol
 
 
@@ -29,6 +30,24 @@ class SystemClock:
     def monotonic(self) -> float:
         """Seconds since some fixed moment; never goes back."""
         return time.monotonic()
+
+
+class ShiftedClock(SystemClock):
+    """The machine's clocks, with the wall clock moved by the seconds that a file holds: for demos and drills.
+
+    The file may change while the process runs; without it, or with anything but a number in it, nothing is shifted.
+    """
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+
+    def now(self) -> datetime:
+        """The wall clock, in UTC, as the file shifts it."""
+        try:
+            shift = float(self._file.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            shift = 0.0
+        return super().now() + timedelta(seconds=shift)
 
 
 def timestamp(moment: datetime) -> str:

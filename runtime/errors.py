@@ -43,4 +43,19 @@ class LeaseLost(TaskError):
 
 
 class Unavailable(TaskError):
-    """A part that the consumer itself needs (its database) is unreachable: no attempt is counted, polling pauses."""
+    """A part that the consumer itself needs (its database) is unreachable: no attempt is counted, polling pauses.
+
+    `after_s` says in how many seconds it is worth another look, where that is known.
+    """
+
+    def __init__(
+        self,
+        code: str,
+        message: str,
+        field: str | None = None,
+        remedy: str | None = None,
+        *,
+        after_s: float | None = None,
+    ) -> None:
+        super().__init__(code, message, field, remedy)
+        self.after_s = after_s

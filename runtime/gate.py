@@ -20,6 +20,9 @@ PROBE_S = 0.5
 LONGEST_WAIT_S = 120.0
 """With 100 receives before the dead-letter queue, an outage of three hours uses up no message."""
 
+LONGEST_DELAY_S = 900.0
+"""Whoever knows when to look again is believed, but looks at least every quarter of an hour."""
+
 
 class Pausable(Protocol):
     """A subscriber that can stop and resume polling."""
@@ -96,7 +99,8 @@ async def deferring(message: SQSMessage, gate: DatabaseGate | None) -> AsyncIter
         if gate is not None and error.code == "database_unreachable":
             gate.shut()
         log.warning("message.deferred", code=error.code, reason=error.message)
-        await message.nack(delay=_patience(message.receive_count))
+        patience = _patience(message.receive_count) if error.after_s is None else min(error.after_s, LONGEST_DELAY_S)
+        await message.nack(delay=patience)
     except LeaseLost as error:
         log.warning("message.deferred", code=error.code, reason=error.message)
         await message.nack(delay=0)

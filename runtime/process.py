@@ -18,7 +18,7 @@ from contracts.topology import dead_letter_queue_name, queue_name
 from faststream_sqs import LeaseLost, RetryPolicy, SQSBroker, SQSMessage
 from runtime import telemetry
 from runtime.artefacts import Artefacts
-from runtime.clock import Clock, SystemClock
+from runtime.clock import Clock
 from runtime.consumer import Consumer
 from runtime.database import Pool, connect_pool
 from runtime.dead_letters import REDRIVES, DeadLetters
@@ -50,7 +50,7 @@ class Process:
     def __init__(self, node: str, settings: ProcessSettings, *, clock: Clock | None = None) -> None:
         self.node = node
         self.settings = settings
-        self.clock = clock or SystemClock()
+        self.clock = clock or settings.clock()
         self._session = get_session()  # shared by all clients: reading a service's model costs more than the client
         self.broker = SQSBroker(
             region=settings.region,
@@ -77,12 +77,16 @@ class Process:
     ) -> None:
         await self._stack.aclose()
 
-    async def client(self, service: str) -> Any:
-        """An aiobotocore client of this process, closed with it."""
+    async def client(self, service: str, *, endpoint_url: str | None = None, config: AioConfig | None = None) -> Any:
+        """An aiobotocore client of this process, closed with it: at the usual endpoint, with the usual retries, unless
+        other ones are given."""
         # An emulator behind a host name has no DNS entry for each bucket.
-        config = _AWS.merge(AioConfig(s3={"addressing_style": "path"})) if self.settings.endpoint_url else _AWS
+        usual = _AWS.merge(AioConfig(s3={"addressing_style": "path"})) if self.settings.endpoint_url else _AWS
         made = self._session.create_client(
-            service, region_name=self.settings.region, endpoint_url=self.settings.endpoint_url, config=config
+            service,
+            region_name=self.settings.region,
+            endpoint_url=endpoint_url or self.settings.endpoint_url,
+            config=config or usual,
         )
         return await self._stack.enter_async_context(made)
 

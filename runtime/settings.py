@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from pathlib import Path
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from contracts.topology import BUS, VISIBILITY_SECONDS
+from runtime.clock import Clock, ShiftedClock, SystemClock
 
 
 class ProcessSettings(BaseSettings):
@@ -28,6 +30,19 @@ class ProcessSettings(BaseSettings):
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     otlp_endpoint: str | None = Field(default=None, description="OTLP over HTTP; tracing is off without it.")
     code_version: str = Field(default="dev", description="The deployed revision; recorded by audit.")
+    clock_file: Path | None = Field(
+        default=None, description="A file with seconds by which the wall clock is moved; against an emulator only."
+    )
+
+    @model_validator(mode="after")
+    def _true_time_in_aws(self) -> Self:
+        if self.clock_file is not None and self.endpoint_url is None:
+            raise ValueError("SWITCHYARD_CLOCK_FILE is for emulators: unset it, or set AWS_ENDPOINT_URL")
+        return self
+
+    def clock(self) -> Clock:
+        """The clock that this process lives by."""
+        return SystemClock() if self.clock_file is None else ShiftedClock(self.clock_file)
 
 
 class WorkSettings(ProcessSettings):

@@ -6,20 +6,14 @@ from typing import Annotated, Literal
 
 from pydantic import Field, JsonValue
 
-from contracts.fields import (
-    Artefact,
-    Code,
-    Contract,
-    Identifier,
-    Name,
-    Sentence,
-    Sha256,
-    Timestamp,
-    TypeName,
-    Uuid,
-)
+from contracts.accounts import Purpose
+from contracts.events.compliance import RuleId
+from contracts.fields import Artefact, Code, Contract, Identifier, Name, Sentence, Sha256, Timestamp, TypeName, Uuid
 
-Outcome = Literal["answered", "no_agent", "failed", "expired", "cancelled", "rejected"]
+Outcome = Literal[
+    "answered", "no_agent", "failed", "expired", "cancelled", "rejected",
+    "sent", "blocked", "denied", "stopped", "undeliverable", "unknown",
+]  # fmt: skip
 
 
 class CaseOpened(Contract):
@@ -29,6 +23,86 @@ class CaseOpened(Contract):
     question: Artefact
     agent: Name | None = None
     submitted_by: Identifier = Field(description="The bus source that submitted it.")
+
+
+class EmailCaseOpened(Contract):
+    """A submission for an email became a case. The first event of its chain."""
+
+    playbook: Name
+    account: Artefact
+    purpose: Purpose
+    address_key: Sha256 = Field(description="Keyed hash of tenant and address: names it in the control table.")
+    submitted_by: Identifier = Field(description="The bus source that submitted it.")
+
+
+Signature = Annotated[
+    str,
+    Field(
+        pattern=r"^[0-9a-f]{128}$",
+        description="Ed25519 in hex, by the approver, over contracts.approvals.approval_statement.",
+    ),
+]
+
+
+class ApprovalGranted(Contract):
+    """A named person agreed to exactly this content. Used once, by the courier."""
+
+    approval_id: Uuid
+    content_sha256: Sha256
+    approver: Identifier
+    reason: Sentence = ""
+    signed_at: Timestamp
+    signature: Signature
+
+
+class ApprovalDenied(Contract):
+    """A named person refused this content."""
+
+    approval_id: Uuid
+    content_sha256: Sha256
+    approver: Identifier
+    code: Code = "denied"
+    message: Sentence = Field(default="", description="The approver's reason.")
+    signed_at: Timestamp
+    signature: Signature
+
+
+class ApprovalExpired(Contract):
+    """Nobody decided in time."""
+
+    approval_id: Uuid
+    code: Code = "approval_expired"
+    message: Sentence = "Nobody decided on the approval in time."
+
+
+class WaitOver(Contract):
+    """The time has come, or the playbook runs again."""
+
+    waited_for: Literal["time", "resume"]
+
+
+class ContactStopped(Contract):
+    """An address may no longer be written to: opted out, bounced or complained. A chain of its own."""
+
+    address_key: Sha256
+    reason: Literal["opted_out", "bounced", "complained"]
+    reported_by: Identifier
+
+
+class PlaybookHalted(Contract):
+    """An operator halted a playbook: nothing of it has an effect until it is resumed. A chain of its own."""
+
+    playbook: Name
+    operator: Identifier
+    why: Sentence
+
+
+class PlaybookResumed(Contract):
+    """An operator let a halted playbook run again. A chain of its own."""
+
+    playbook: Name
+    operator: Identifier
+    why: Sentence
 
 
 class CaseClosed(Contract):
@@ -41,6 +115,7 @@ class CaseClosed(Contract):
     remedy: Sentence | None = None
     node: Name | None = Field(default=None, description="Where it failed.")
     answer: Artefact | None = None
+    rules: tuple[RuleId, ...] | None = Field(default=None, description="The rules that blocked it.")
 
 
 class TaskRetried(Contract):

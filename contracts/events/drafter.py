@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from contracts.fields import Artefact, Contract
+from contracts.fields import Artefact, Contract, Sha256
 
 
 class AnswerDrafted(Contract):
@@ -14,3 +14,10 @@ class AnswerDrafted(Contract):
 
     answer: Artefact
     cites: tuple[Annotated[str, Field(pattern=r"^F[0-9]+$")], ...] = Field(description="The findings used: F1, F2, …")
+
+
+class EmailDrafted(Contract):
+    """An email, whole: the RFC 5322 bytes that will be sent, if they pass. Nothing is added to them later."""
+
+    email: Artefact
+    content_sha256: Sha256 = Field(description="Of the plain bytes: what is reviewed, approved and sent.")

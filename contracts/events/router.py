@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from pydantic import Field
 
+from contracts.accounts import Purpose
+from contracts.events.compliance import PackVersion, RuleId
 from contracts.events.desk import Outcome
-from contracts.fields import Artefact, Code, Contract, Name, Sentence
+from contracts.fields import Artefact, Code, Contract, Name, Sentence, Sha256, Timestamp, Uuid
 
 
 class ChooseAgent(Contract):
@@ -27,6 +29,70 @@ class DraftAnswer(Contract):
     findings: tuple[Artefact, ...]
 
 
+class CheckContact(Contract):
+    """To compliance: may this person be contacted by email, about this, at all?"""
+
+    account: Artefact
+    purpose: Purpose
+
+
+class DraftEmail(Contract):
+    """To the drafter: write the email; with a review, mend the one that it found wanting."""
+
+    account: Artefact
+    purpose: Purpose
+    address_key: Sha256
+    email: Artefact | None = None
+    review: Artefact | None = None
+
+
+class ReviewEmail(Contract):
+    """To compliance: does this email keep every rule, and how good is it?"""
+
+    account: Artefact
+    purpose: Purpose
+    email: Artefact
+    content_sha256: Sha256
+
+
+class AskApproval(Contract):
+    """To the desk: let a person decide on exactly this content."""
+
+    email: Artefact
+    content_sha256: Sha256
+    pack: PackVersion
+    approval: Code = Field(description="Why a person must decide.")
+
+
+class CheckSending(Contract):
+    """To compliance: the rules about person and moment again, now, and that this content passed the current pack."""
+
+    account: Artefact
+    purpose: Purpose
+    email: Artefact
+    content_sha256: Sha256
+    pack: PackVersion
+
+
+class Wait(Contract):
+    """To the desk: say when the time has come, or, if the playbook is halted, when it runs again."""
+
+    until: Timestamp | None = None
+    halted: bool = False
+
+
+class SendEmail(Contract):
+    """To the courier: send these bytes, once."""
+
+    email: Artefact
+    content_sha256: Sha256
+    pack: PackVersion
+    valid_until: Timestamp
+    address_key: Sha256
+    approval: Code | None = None
+    approval_id: Uuid | None = None
+
+
 class CloseCase(Contract):
     """To the desk: the case is over, with this outcome."""
 
@@ -37,3 +103,4 @@ class CloseCase(Contract):
     remedy: Sentence | None = None
     node: Name | None = None
     answer: Artefact | None = None
+    rules: tuple[RuleId, ...] | None = Field(default=None, description="The rules that blocked it.")

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
+from pydantic_core import PydanticCustomError
 
-from contracts.fields import Identifier, Milliseconds, Name, Strict
+from contracts.accounts import PERSONAL, AccountFacts, Email, Purpose
+from contracts.fields import Identifier, Milliseconds, Name, Sha256, Strict
 
 Question = Annotated[str, Field(min_length=1, max_length=4_000)]
 
@@ -31,3 +33,42 @@ class CaseSubmitted(Strict):
     deadline_ms: Annotated[Milliseconds, Field(ge=1_000, le=86_400_000)] | None = Field(
         default=None, description="How long the case may take; the desk's default if absent."
     )
+
+
+class EmailCaseSubmitted(Strict):
+    """An email that a creditor's system wants written, checked and sent.
+
+    Named as `CaseSubmitted` is, by `(tenant, source, idempotency_key)`.
+    """
+
+    tenant: Identifier
+    idempotency_key: Identifier = Field(description="Unique for each submission of a tenant and source.")
+    session_id: Identifier = Field(description="The batch or campaign that the email belongs to.")
+    playbook: Literal["outbound_email"] = "outbound_email"
+    consumer_id: Identifier = Field(
+        description="Personal: replaced by a pseudonym at intake.", json_schema_extra=PERSONAL
+    )
+    submitted_for: Identifier = Field(description="Who asked for the email: this person may not approve it.")
+    purpose: Purpose
+    facts: AccountFacts = Field(description="Sealed at intake, whole, under the key of the consumer.")
+    deadline_ms: Annotated[Milliseconds, Field(ge=1_000, le=30 * 86_400_000)] | None = Field(
+        default=None, description="How long the case may take; seven days if absent."
+    )
+
+
+class ContactRefused(Strict):
+    """An address that must not be written to any more: from the opt-out endpoint, or from the mail provider."""
+
+    tenant: Identifier
+    address: Email | None = Field(
+        default=None, description="Personal: only its keyed hash is kept.", json_schema_extra=PERSONAL
+    )
+    address_key: Sha256 | None = Field(default=None, description="Or its keyed hash, as an opt-out link carries it.")
+    reason: Literal["opted_out", "bounced", "complained"]
+    report_id: Identifier = Field(description="The report's own id, so that a repeat is the same report.")
+
+    @model_validator(mode="after")
+    def _one_name(self) -> Self:
+        if (self.address is None) == (self.address_key is None):
+            raise PydanticCustomError("one_name", "should have either address or address_key, and not both")
+        return self

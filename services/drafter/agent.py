@@ -74,9 +74,10 @@ def prompt(question: str, findings: list[dict[str, Any]]) -> str:
     """The user message. Angle brackets in data are escaped, so that no text can close the element it stands in."""
     shown = [finding | {"rows": finding.get("rows", [])[:MAX_ROWS]} for finding in findings]
     return (
-        f"<question>{_inert(question)}</question>\n<findings>{_inert(json.dumps(shown, ensure_ascii=False))}</findings>"
+        f"<question>{inert(question)}</question>\n<findings>{inert(json.dumps(shown, ensure_ascii=False))}</findings>"
     )
 
 
-def _inert(text: str) -> str:
+def inert(text: str) -> str:
+    """Text that can close no element of a prompt."""
     return text.replace("<", "\\u003c").replace(">", "\\u003e")

@@ -5,14 +5,17 @@ from __future__ import annotations
 from functools import partial
 
 from contracts.cards import DRAFTER
-from contracts.events.router import DraftAnswer
+from contracts.events.router import DraftAnswer, DraftEmail
 from contracts.fields import Contract
+from contracts.optout import PURPOSE, OptOut
 from runtime.artefacts import Artefacts
 from runtime.models import ModelSettings
 from runtime.process import Process, serve_agent
 from runtime.task import Handler
+from runtime.tokens import SignedTokens, read_keys
 from services.drafter.agent import build_agent
-from services.drafter.handlers import draft_answer
+from services.drafter.email import build_email_agent
+from services.drafter.handlers import OptOutLinks, draft_answer, draft_email
 from services.drafter.models import build_model
 from services.drafter.settings import DrafterSettings
 
@@ -20,8 +23,21 @@ from services.drafter.settings import DrafterSettings
 async def run_drafter() -> None:
     """Serve the drafter."""
 
-    async def build(_: Process, artefacts: Artefacts) -> dict[type[Contract], Handler]:
-        model = build_model(ModelSettings())
-        return {DraftAnswer: partial(draft_answer, artefacts=artefacts, model=model, agent=build_agent(model))}
+    settings = DrafterSettings()
 
-    await serve_agent(DRAFTER.name, DrafterSettings(), build, opens=DRAFTER.opens)
+    async def build(process: Process, artefacts: Artefacts) -> dict[type[Contract], Handler]:
+        model = build_model(ModelSettings())
+        tokens = SignedTokens(OptOut, purpose=PURPOSE, keys=read_keys(settings.optout_keys))
+        return {
+            DraftAnswer: partial(draft_answer, artefacts=artefacts, model=model, agent=build_agent(model)),
+            DraftEmail: partial(
+                draft_email,
+                artefacts=artefacts,
+                model=model,
+                agent=build_email_agent(model),
+                links=OptOutLinks(tokens, settings.optout_url),
+                clock=process.clock,
+            ),
+        }
+
+    await serve_agent(DRAFTER.name, settings, build, opens=DRAFTER.opens)

@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+from pydantic import Field, SecretStr
+
 from runtime.settings import WorkSettings
 
 
 class DrafterSettings(WorkSettings):
-    """The work database, the vault and the transport."""
+    """The work database, the vault and the transport, and what opt-out links are made of."""
+
+    optout_keys: SecretStr = Field(
+        description='Keys that sign opt-out links, as JSON {"id": "hex of 32 bytes or more"}; the first one signs.'
+    )
+    optout_url: str = Field(description="Public address of the mail service, where opt-out links lead.")

@@ -1,26 +1,59 @@
 """Every playbook, one line an edge. A released version is never edited: the next one goes beside it."""
 
-from contracts.events.desk import CaseOpened
-from contracts.events.drafter import AnswerDrafted
-from contracts.events.failures import TaskFailed
-from contracts.events.router import AnswerQuestion, ChooseAgent, DraftAnswer
-from contracts.events.specialists import FindingsReady
-from contracts.events.triage import AgentChosen, NoAgentFits
+from contracts.events import compliance, courier, desk, drafter, failures, router, specialists, triage
 from services.orchestrator.playbook import Playbook, ask, close, on
 
 ASSIST_1 = Playbook(
     "assist/1",
-    ask("triage", ChooseAgent, attempts=3, seconds=30),
-    ask("specialist", AnswerQuestion, attempts=3, seconds=60),
-    ask("drafter", DraftAnswer, attempts=3, seconds=60),
-    on(CaseOpened, go="specialist", having="agent"),
-    on(CaseOpened, go="triage"),
-    on(AgentChosen, go="specialist"),
-    on(NoAgentFits, close("no_agent", "no_agent_fits", "No specialist's card fits the question.")),
-    on(FindingsReady, go="drafter"),
-    on(AnswerDrafted, close("answered", "answered")),
-    on(TaskFailed, close("failed")),
+    ask("triage", router.ChooseAgent, attempts=3, seconds=30),
+    ask("specialist", router.AnswerQuestion, attempts=3, seconds=60),
+    ask("drafter", router.DraftAnswer, attempts=3, seconds=60),
+    on(desk.CaseOpened, go="specialist", having="agent"),
+    on(desk.CaseOpened, go="triage"),
+    on(triage.AgentChosen, go="specialist"),
+    on(triage.NoAgentFits, close("no_agent", "no_agent_fits", "No specialist's card fits the question.")),
+    on(specialists.FindingsReady, go="drafter"),
+    on(drafter.AnswerDrafted, close("answered", "answered")),
+    on(failures.TaskFailed, close("failed")),
 )
 
-PLAYBOOKS = {playbook.version: playbook for playbook in (ASSIST_1,)}
-CURRENT = {"assist": ASSIST_1.version}  # what a new case gets; open cases keep theirs
+OUTBOUND_EMAIL_1 = Playbook(
+    "outbound_email/1",
+    ask("precheck", router.CheckContact, node="compliance", attempts=3, seconds=30),
+    ask("draft", router.DraftEmail, node="drafter", attempts=3, seconds=60),
+    ask("review", router.ReviewEmail, node="compliance", attempts=3, seconds=60),
+    ask("approval", router.AskApproval, node="desk", attempts=1, seconds=3 * 86_400),
+    ask("check", router.CheckSending, node="compliance", attempts=3, seconds=30),
+    ask("wait", router.Wait, node="desk", attempts=1, seconds=30 * 86_400),
+    ask("send", router.SendEmail, node="courier", attempts=5, seconds=60),
+    on(desk.EmailCaseOpened, go="precheck"),
+    on(compliance.ContactAllowed, go="draft"),
+    on(compliance.ContactBlocked, close("blocked")),
+    on(drafter.EmailDrafted, go="review"),
+    on(compliance.RevisionNeeded, go="draft", at_most=2),
+    on(compliance.RevisionNeeded, close("blocked")),
+    on(compliance.EmailBlocked, close("blocked")),
+    on(compliance.EmailPassed, go="approval", having="approval"),
+    on(compliance.EmailPassed, go="check"),
+    on(desk.ApprovalGranted, go="check"),
+    on(desk.ApprovalDenied, close("denied")),
+    on(desk.ApprovalExpired, close("expired")),
+    on(compliance.ReviewOutdated, go="review"),
+    on(compliance.SendingDeferred, go="wait"),
+    on(desk.WaitOver, go="check"),
+    on(compliance.SendingAllowed, go="send"),
+    on(courier.SendingHeld, go="wait"),
+    on(courier.SendingTooLate, go="check"),
+    on(courier.SendingRefused, close("stopped")),
+    on(courier.EmailUndeliverable, close("undeliverable")),
+    on(courier.SendingUnknown, close("unknown")),
+    on(courier.EmailSent, close("sent", "sent")),
+    on(failures.TaskFailed, close("failed")),
+)
+
+PLAYBOOKS = {playbook.version: playbook for playbook in (ASSIST_1, OUTBOUND_EMAIL_1)}
+# What a new case gets; open cases keep theirs.
+CURRENT = {
+    "assist": ASSIST_1.version,
+    "outbound_email": OUTBOUND_EMAIL_1.version,
+}

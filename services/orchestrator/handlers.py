@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import structlog
 
 from contracts.catalogue import DESK, ROUTER
 from contracts.derive import stamp
 from contracts.errors import InvalidEvent, Refusal
+from contracts.events.router import AskApproval, Wait
+from contracts.events.upstream import ContactRefused
 from contracts.fields import Json
-from contracts.received import read_bus_event, receive
+from contracts.received import Received, read_bus_event, receive
 from faststream_sqs import SQSMessage
 from runtime import telemetry
 from runtime.clock import Clock, timestamp
@@ -18,8 +22,11 @@ from runtime.logs import about
 from runtime.publisher import Publisher
 from runtime.quarantine import Quarantine
 from services.orchestrator.decisions import ending_for, follow
+from services.orchestrator.desk.approvals import Approvals
 from services.orchestrator.desk.closing import Closing
-from services.orchestrator.desk.intake import Intake
+from services.orchestrator.desk.control import Control
+from services.orchestrator.desk.holding import Holding
+from services.orchestrator.desk.intake import SUBMISSIONS, Intake
 from services.orchestrator.operators import Operators
 from services.orchestrator.seal import StateSeal
 
@@ -59,22 +66,39 @@ async def keep_desk(
     *,
     intake: Intake,
     closing: Closing,
+    holding: Holding,
+    approvals: Approvals,
+    control: Control,
     publisher: Publisher,
     quarantine: Quarantine,
     gate: DatabaseGate,
 ) -> None:
-    """Open a case for a submission, or close one."""
+    """Open a case for a submission, let one wait, or close it."""
     async with deferring(message, gate):
         try:
             source, detail_type, detail = read_bus_event(message.raw_body)
-            if detail_type == "CaseSubmitted":
-                events = await intake.open_case(source, detail)
+            if detail_type in SUBMISSIONS:
+                events = await intake.open_case(source, detail, detail_type)
                 await publisher.publish(events)
                 for event in events:
                     log.info("submission.taken", type=event["type"], case_id=event["case_id"])
                 return
+            if detail_type == ContactRefused.__name__:
+                stopped = await control.stop_contact(source, detail)
+                await publisher.publish([stopped])
+                await control.noticed([stopped["event_id"]])
+                log.info("contact.stopped", reason=stopped["payload"]["reason"])
+                return
             received = receive(message.raw_body, node=DESK)
             with about(received.envelope), telemetry.handling(DESK, received.envelope):
+                if isinstance(received.payload, AskApproval):
+                    await approvals.ask(cast("Received[AskApproval]", received))
+                    log.info("approval.asked", reason=received.payload.approval)
+                    return
+                if isinstance(received.payload, Wait):
+                    await holding.wait(cast("Received[Wait]", received))
+                    log.info("case.waits", until=received.payload.until, halted=received.payload.halted)
+                    return
                 closed = await closing.close_case(received)
                 await publisher.publish([closed])
                 await closing.forget(received.envelope.case_id)
@@ -105,8 +129,8 @@ async def redrive_desk(
         problem = InvalidEvent(Refusal.INVALID, "the desk could not handle it", remedy="see the desk's log")
         try:
             source, detail_type, detail = read_bus_event(message.raw_body)
-            if detail_type == "CaseSubmitted":
-                await publisher.publish([await intake.reject(source, detail, problem, code="not_handled")])
+            if detail_type in SUBMISSIONS:
+                await publisher.publish([await intake.reject(source, detail_type, detail, problem, code="not_handled")])
                 return
         except InvalidEvent as unreadable:
             problem = unreadable

@@ -13,8 +13,13 @@ from runtime.process import Process
 from runtime.sealing import Vault
 from runtime.ticking import repeat
 from services.orchestrator.desk import reopen
+from services.orchestrator.desk.approvals import Approvals
 from services.orchestrator.desk.closing import Closing
+from services.orchestrator.desk.control import Control
+from services.orchestrator.desk.holding import Holding
 from services.orchestrator.desk.intake import Intake
+from services.orchestrator.desk.mac import Mac
+from services.orchestrator.desk.openings import Openings
 from services.orchestrator.desk.reopen import Reopening
 from services.orchestrator.desk.store import DeskStore
 from services.orchestrator.desk.timers import TICK_S, Timers
@@ -54,15 +59,19 @@ async def run_desk() -> None:
         gate = DatabaseGate(pool)
         await process.on_exit(gate.close)
         closing = Closing(store, process.clock)
-        intake = Intake(
-            store=store,
+        mac = Mac(bytes.fromhex(settings.mac_key.get_secret_value()))
+        openings = Openings(
             vault=vault,
             artefacts=Artefacts(objects, vault, opens=()),
             clock=process.clock,
-            mac_key=bytes.fromhex(settings.mac_key.get_secret_value()),
+            mac=mac,
             deadline=timedelta(seconds=settings.case_deadline_s),
-            upstreams=settings.upstreams,
+            email_deadline=timedelta(seconds=settings.email_deadline_s),
         )
+        intake = Intake(store=store, openings=openings, clock=process.clock, mac=mac, upstreams=settings.upstreams)
+        holding = Holding(pool, process.clock)
+        approvals = Approvals(holding, settings.known_approvers(), timedelta(seconds=settings.approval_valid_s))
+        control = Control(pool, closing, process.clock, mac)
         quarantine = await process.quarantine(objects)
         process.check("database", lambda: gate.open)
         process.subscribe(
@@ -70,6 +79,9 @@ async def run_desk() -> None:
                 keep_desk,
                 intake=intake,
                 closing=closing,
+                holding=holding,
+                approvals=approvals,
+                control=control,
                 publisher=process.publisher,
                 quarantine=quarantine,
                 gate=gate,
@@ -84,7 +96,7 @@ async def run_desk() -> None:
                 gate=gate,
             ),
         )
-        timers = Timers(store, closing, process.publisher, process.clock)
+        timers = Timers(store, closing, holding, approvals, control, process.publisher, process.clock)
         reopening = Reopening(pool, vault, settings.signers(), process.publisher, process.clock)
         process.alongside(partial(repeat, "timers", timers.tick, gate, every_s=TICK_S))
         process.alongside(partial(repeat, "retries", reopening.tick, gate, every_s=reopen.EVERY_S))

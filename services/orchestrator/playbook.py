@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from contracts.catalogue import LATEST
 from contracts.events.desk import Outcome
 from contracts.events.failures import TaskFailed
-from contracts.events.specialists import FindingsReady
 from contracts.fields import Contract
 
 SPECIALIST = "specialist"
@@ -18,10 +18,11 @@ SPECIALIST = "specialist"
 class Step:
     """A task for a node: its command, how often it may fail, how long one attempt may take.
 
-    The command's fields are what the step is granted: artefacts of these names and nothing else of the case.
+    The command's fields are what the step is granted: artefacts and facts of these names and nothing else of the case.
     """
 
     name: str
+    node: str
     command: type[Contract]
     attempts: int
     seconds: int
@@ -29,7 +30,7 @@ class Step:
 
 @dataclass(frozen=True)
 class Ending:
-    """How a case ends. Without a `code`, the failure says it."""
+    """How a case ends. Without a `code`, the event says it."""
 
     outcome: Outcome
     code: str | None = None
@@ -38,21 +39,32 @@ class Ending:
 
 @dataclass(frozen=True)
 class Edge:
-    """On an event of this type (and, if `having` is set, with that field in it), go to a step or end the case."""
+    """On an event of this type (and, if `having` is set, with that field in it), go to a step or end the case.
+
+    `at_most`: how often one case may take it; after that it does not match.
+    """
 
     event: type[Contract]
     go: str | None
     end: Ending | None
     having: str | None
+    at_most: int | None
 
-    def matches(self, payload: Contract) -> bool:
+    @property
+    def name(self) -> str:
+        """Under which the times that a case took it are counted."""
+        return f"{self.event.__name__}/{self.go}"
+
+    def matches(self, payload: Contract, taken: Mapping[str, int]) -> bool:
         """Whether the event takes this edge."""
-        return type(payload) is self.event and (self.having is None or getattr(payload, self.having) is not None)
+        if type(payload) is not self.event or (self.having is not None and getattr(payload, self.having) is None):
+            return False
+        return self.at_most is None or taken.get(self.name, 0) < self.at_most
 
 
-def ask(name: str, command: type[Contract], *, attempts: int, seconds: int) -> Step:
-    """Declare a step."""
-    return Step(name, command, attempts, seconds)
+def ask(name: str, command: type[Contract], *, attempts: int, seconds: int, node: str | None = None) -> Step:
+    """Declare a step; its node has its name unless another is given."""
+    return Step(name, node or name, command, attempts, seconds)
 
 
 def close(outcome: Outcome, code: str | None = None, message: str = "") -> Ending:
@@ -60,9 +72,16 @@ def close(outcome: Outcome, code: str | None = None, message: str = "") -> Endin
     return Ending(outcome, code, message)
 
 
-def on(event: type[Contract], end: Ending | None = None, *, go: str | None = None, having: str | None = None) -> Edge:
+def on(
+    event: type[Contract],
+    end: Ending | None = None,
+    *,
+    go: str | None = None,
+    having: str | None = None,
+    at_most: int | None = None,
+) -> Edge:
     """Declare an edge; the first that matches is taken."""
-    return Edge(event, go, end, having)
+    return Edge(event, go, end, having, at_most)
 
 
 class Playbook:
@@ -82,27 +101,31 @@ class Playbook:
         if any((edge.go is None) == (edge.end is None) for edge in self.edges):
             raise ValueError(f"{version}: an edge either goes to a step or ends the case")
 
-    def edge_for(self, payload: Contract) -> Edge | None:
-        """The first edge that the event takes."""
-        return next((edge for edge in self.edges if edge.matches(payload)), None)
+        self.grants = frozenset(name for step in self.steps.values() for name in step.command.model_fields)
+
+    def edge_for(self, payload: Contract, taken: Mapping[str, int]) -> Edge | None:
+        """The first edge that the event takes, in a case that took edges as often as `taken` says."""
+        return next((edge for edge in self.edges if edge.matches(payload, taken)), None)
 
     def mermaid(self) -> str:
         """The graph as a Mermaid flowchart."""
         lines = ["flowchart LR"]
         waiting_for = {step.name: step.command.__name__ for step in self.steps.values()}
         for edge in self.edges:
-            label = edge.event.__name__ + (f" with {edge.having}" if edge.having else "")
+            label = edge.event.__name__
+            label += f" with {edge.having}" if edge.having else ""
+            label += f", at most {edge.at_most} times" if edge.at_most else ""
             target = f"{edge.go}[{edge.go}: {waiting_for[edge.go]}]" if edge.go else f"{_end(edge)}([{_end(edge)}])"
-            lines.append(f"  {_answered_by(edge)} -->|{label}| {target}")
+            lines += [f"  {origin} -->|{label}| {target}" for origin in self._origins(edge)]
         return "\n".join(lines)
+
+    def _origins(self, edge: Edge) -> list[str]:
+        """The steps that the event answers."""
+        type_ = LATEST[edge.event]
+        if not type_.answers:
+            return [type_.producers[0] if len(type_.producers) == 1 else "any"]
+        return [step.name for step in self.steps.values() if step.command in type_.answers]
 
 
 def _end(edge: Edge) -> str:
     return edge.end.outcome if edge.end else ""
-
-
-def _answered_by(edge: Edge) -> str:
-    producers = LATEST[edge.event].producers
-    if producers == LATEST[FindingsReady].producers:
-        return SPECIALIST
-    return producers[0] if len(producers) == 1 else "any"

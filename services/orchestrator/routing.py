@@ -13,13 +13,13 @@ from pydantic import Field, JsonValue, ValidationError
 from contracts.catalogue import LATEST
 from contracts.derive import derive
 from contracts.errors import InvalidEvent, Refusal
-from contracts.events.desk import CaseOpened, TaskRetried
+from contracts.events.desk import TaskRetried
 from contracts.events.failures import TaskFailed
 from contracts.events.router import CloseCase
 from contracts.fields import Artefact, Attachment, Budget, Contract, Json, Name
 from contracts.received import Received, first_problem
 from services.orchestrator.graph import PLAYBOOKS
-from services.orchestrator.playbook import SPECIALIST, Ending, Playbook, Step
+from services.orchestrator.playbook import SPECIALIST, Edge, Ending, Playbook, Step
 from services.orchestrator.retry import issue_again
 from services.orchestrator.seal import StateSeal
 
@@ -33,6 +33,8 @@ class CaseState(Contract):
     node: Name = Field(description="Who must answer it.")
     agent: Name | None = None
     artefacts: dict[str, JsonValue] = Field(default_factory=dict, description="References, by their field.")
+    facts: dict[str, JsonValue] | None = Field(default=None, description="What a step is granted, by its field.")
+    taken: dict[str, int] | None = Field(default=None, description="How often it took each counted edge.")
 
 
 def route(event: Received[Contract], seal: StateSeal, playbooks: Mapping[str, Playbook] = PLAYBOOKS) -> list[Json]:
@@ -51,22 +53,25 @@ def route(event: Received[Contract], seal: StateSeal, playbooks: Mapping[str, Pl
         )
     if isinstance(event.payload, TaskRetried):
         return [issue_again(event, seal)]
-    edge = playbook.edge_for(event.payload)
-    if edge is None:
-        raise InvalidEvent(Refusal.UNKNOWN, f"{playbook.version} has no edge for {event.envelope.type}", field="type")
     if isinstance(event.payload, TaskFailed):
         if event.payload.task != seal.verify(event.envelope):
             raise InvalidEvent(Refusal.FORGED, "a failure of another task than the sealed one", field="payload.task")
-        return [_close(event, edge.end or Ending("failed"), {})]
-    state = _remember(event, _state_of(event, seal))
+        failed = playbook.edge_for(event.payload, {})
+        return [_close(event, failed.end if failed and failed.end else Ending("failed"), {})]
+    before = _state_of(event, seal, playbook)
+    edge = playbook.edge_for(event.payload, (before.taken if before else None) or {})
+    if edge is None:
+        raise InvalidEvent(Refusal.UNKNOWN, f"{playbook.version} has no edge for {event.envelope.type}", field="type")
+    state = _remember(event, before, edge, playbook.grants)
     if edge.end is not None:
         return [_close(event, edge.end, state.artefacts)]
     return [_command(event, playbook.steps[str(edge.go)], state, seal)]
 
 
-def _state_of(event: Received[Contract], seal: StateSeal) -> CaseState | None:
+def _state_of(event: Received[Contract], seal: StateSeal, playbook: Playbook) -> CaseState | None:
     """The state the case is in; None when it has just opened."""
-    if isinstance(event.payload, CaseOpened):
+    answers = LATEST[type(event.payload)].answers
+    if not answers:  # the desk opens a case; everything else that is routed answers a command
         return None
     seal.verify(event.envelope)
     sealed = seal.state_of(event.envelope, event.raw.get("state"))
@@ -83,28 +88,45 @@ def _state_of(event: Received[Contract], seal: StateSeal) -> CaseState | None:
             f"{event.envelope.node_from} answered a task that was given to {state.node}",
             field="node_from",
         )
+    step = playbook.steps.get(state.step)
+    if step is None or step.command not in answers:
+        # One node may have several steps: an answer to one must not pass for an answer to another.
+        raise InvalidEvent(Refusal.FORGED, f"{event.envelope.type} is no answer to the step {state.step}", field="type")
     return state
 
 
-def _remember(event: Received[Contract], state: CaseState | None) -> CaseState:
-    """The state with what the event adds: artefacts under the names of their fields, and the chosen agent."""
+def _remember(event: Received[Contract], state: CaseState | None, edge: Edge, grants: frozenset[str]) -> CaseState:
+    """The state with what the event adds: artefacts and granted facts under the names of their fields, the agent.
+
+    A fact that the event has a field for and leaves out is forgotten: the newest word on it is that there is none.
+    """
     fields = event.payload.model_dump(mode="json", exclude_none=True)
     artefacts = dict(state.artefacts) if state else {}
+    facts = dict(state.facts or {}) if state else {}
     for name in type(event.payload).model_fields:
         value = getattr(event.payload, name)
         if isinstance(value, Artefact) or (isinstance(value, tuple) and value and isinstance(value[0], Artefact)):
             artefacts[name] = fields[name]
+        elif name in grants:
+            facts.pop(name, None)
+            facts |= {name: fields[name]} if name in fields else {}
+    taken = dict(state.taken or {}) if state else {}
+    if edge.at_most is not None:
+        taken[edge.name] = taken.get(edge.name, 0) + 1
     agent = fields.get("agent") or (state.agent if state else None)
-    return CaseState(step="intake", node=ROUTER, agent=agent, artefacts=artefacts)
+    return CaseState(
+        step="intake", node=ROUTER, agent=agent, artefacts=artefacts, facts=facts or None, taken=taken or None
+    )
 
 
 def _command(event: Received[Contract], step: Step, state: CaseState, seal: StateSeal) -> Json:
-    node = step.name
-    if step.name == SPECIALIST:
+    node = step.node
+    if step.node == SPECIALIST:
         if state.agent not in LATEST[step.command].consumers:
             return _close(event, Ending("no_agent", "unknown_agent", "The chosen agent is not deployed."), {})
         node = str(state.agent)
-    granted = {name: state.artefacts[name] for name in step.command.model_fields if name in state.artefacts}
+    known = (state.facts or {}) | state.artefacts
+    granted = {name: known[name] for name in step.command.model_fields if name in known}
     handed = state.model_copy(update={"step": step.name, "node": node}).model_dump(mode="json", exclude_none=True)
     try:
         command = step.command.model_validate_json(json.dumps(granted))
@@ -129,12 +151,13 @@ def _close(event: Received[Contract], ending: Ending, artefacts: Mapping[str, Js
     answer = Artefact.model_validate_json(json.dumps(artefacts["answer"])) if "answer" in artefacts else None
     payload = CloseCase(
         outcome=ending.outcome,
-        code=ending.code or (failure.code if failure else ending.outcome),
-        message=_told(failure) if failure else ending.message,
+        code=ending.code or str(getattr(event.payload, "code", ending.outcome)),
+        message=_told(failure) if failure else ending.message or getattr(event.payload, "message", ""),
         field=failure.field if failure else None,
         remedy=failure.remedy if failure else None,
         node=event.envelope.node_from if failure else None,
         answer=answer,
+        rules=getattr(event.payload, "rules", None) or None,
     )
     kept = {"answer": artefacts["answer"]} if answer else {}
     return derive(event.envelope, payload, node_from=ROUTER, attachments=_places(event, kept))

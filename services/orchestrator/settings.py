@@ -53,3 +53,14 @@ class DeskSettings(Retrying, WorkSettings):
         "shell patterns. Without it every source that IAM lets on the bus is trusted: set it in production.",
     )
     case_deadline_s: Annotated[int, Field(ge=1)] = Field(default=900, description="For cases that name no deadline.")
+    email_deadline_s: Annotated[int, Field(ge=1)] = Field(default=604_800, description="For emails that name none.")
+    approval_valid_s: Annotated[int, Field(ge=1)] = Field(
+        default=86_400, description="How long a granted approval lasts if the email is not sent at once."
+    )
+    approvers: dict[str, str] = Field(
+        default_factory=dict, description='Who may approve, as JSON {"name": "Ed25519 public key in hex"}.'
+    )
+
+    def known_approvers(self) -> Operators:
+        """The approvers with their keys. Raises `ValueError` for a key that is not 32 bytes in hex."""
+        return Operators({name: bytes.fromhex(key) for name, key in self.approvers.items()})

@@ -9,6 +9,9 @@ from runtime.loop import run
 
 # Imported by name when started: an agent's image holds only its own dependencies.
 AGENTS = {
+    "compliance": "services.specialists.compliance.main",
+    "courier": "services.specialists.courier.main",
+    "mail": "services.specialists.mail.main",
     "text_to_sql": "services.specialists.text_to_sql.main",
     "triage": "services.specialists.triage.main",
 }

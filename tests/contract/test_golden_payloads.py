@@ -11,7 +11,7 @@ import pytest
 from pydantic import ValidationError
 
 from contracts.canonical import parse
-from contracts.catalogue import CATALOGUE
+from contracts.catalogue import CATALOGUE, UPSTREAM_PREFIX, types_from
 from contracts.digest import digest_of
 from contracts.envelope import SOURCE_PREFIX, event_id_for, to_detail
 from contracts.events.upstream import CaseSubmitted
@@ -22,8 +22,12 @@ GOLDEN = Path(__file__).parent / "golden"
 MANIFEST = GOLDEN / "SHA256SUMS"
 FILES = sorted(GOLDEN.glob("*.json"))
 SUBMISSION = GOLDEN / "CaseSubmitted.v1.json"
+UPSTREAM = {f"{type_.name}.v{type_.version}": type_.payload for type_ in types_from(UPSTREAM_PREFIX)}
+"""What upstream sends has no envelope."""
 
-each_event = pytest.mark.parametrize("path", [pytest.param(path, id=path.stem) for path in FILES if path != SUBMISSION])
+each_event = pytest.mark.parametrize(
+    "path", [pytest.param(path, id=path.stem) for path in FILES if path.stem not in UPSTREAM]
+)
 
 
 def read(path: Path) -> Json:
@@ -77,8 +81,14 @@ def test_it_fits_the_bus(path: Path) -> None:
     assert json.loads(to_detail(read(path))) == read(path)
 
 
-def test_a_submission_is_read_by_its_contract_and_a_misspelt_field_is_not() -> None:
-    assert CaseSubmitted.model_validate_json(SUBMISSION.read_bytes()).question
+@pytest.mark.parametrize("name", sorted(UPSTREAM))
+def test_what_upstream_sends_is_read_by_its_contract(name: str) -> None:
+    text = (GOLDEN / f"{name}.json").read_bytes()
+    read = UPSTREAM[name].model_validate_json(text)
+    assert read.model_dump(mode="json", exclude_unset=True) == json.loads(text)
+
+
+def test_a_misspelt_field_of_a_submission_is_refused() -> None:
     with pytest.raises(ValidationError, match="Extra inputs"):
         CaseSubmitted.model_validate(read(SUBMISSION) | {"quesion": "?"})
 

@@ -22,6 +22,13 @@ SEAL = StateSeal({"golden": b"a published key, for tests alone"})
         ("AgentChosen", "AnswerQuestion"),
         ("FindingsReady", "DraftAnswer"),
         ("AnswerDrafted", "CloseCase"),
+        ("EmailCaseOpened", "CheckContact"),
+        ("ContactAllowed", "DraftEmail"),
+        ("EmailDrafted", "ReviewEmail"),
+        ("EmailPassed", "AskApproval"),
+        ("ApprovalGranted", "CheckSending"),
+        ("SendingAllowed", "SendEmail"),
+        ("SendingDeferred", "Wait"),
     ],
 )
 def test_the_golden_case_is_routed_as_ever(event: str, next_event: str) -> None:

@@ -2,34 +2,34 @@
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 import json
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from fnmatch import fnmatchcase
-from typing import Any
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
-from contracts.canonical import canonical
 from contracts.cards import specialists
-from contracts.catalogue import DESK, LATEST, ROUTER, UPSTREAM_PREFIX, WORLD
-from contracts.envelope import finish
+from contracts.catalogue import UPSTREAM_PREFIX, WORLD
 from contracts.errors import InvalidEvent, Refusal
-from contracts.events.desk import CaseOpened, SubmissionRejected
-from contracts.events.upstream import CaseSubmitted
-from contracts.fields import WAREHOUSE_ROLE, Attachment, Contract, Identifier, Json, Principal
+from contracts.events.desk import SubmissionRejected
+from contracts.events.upstream import CaseSubmitted, EmailCaseSubmitted
+from contracts.fields import Identifier, Json, Principal
 from contracts.received import first_problem
 from contracts.submission import CASES, case_id_for
-from runtime.artefacts import Artefacts
-from runtime.clock import Clock, timestamp
+from runtime.clock import Clock
 from runtime.errors import Rejected
-from runtime.sealing import Vault
+from services.orchestrator.desk.first_events import first_event
+from services.orchestrator.desk.mac import Mac
+from services.orchestrator.desk.openings import Openings
 from services.orchestrator.desk.store import DeskStore
-from services.orchestrator.graph import CURRENT
+
+Submitted = CaseSubmitted | EmailCaseSubmitted
+SUBMISSIONS: dict[str, type[Submitted]] = {model.__name__: model for model in (CaseSubmitted, EmailCaseSubmitted)}
+QUESTION = CaseSubmitted.__name__
 
 MAX_SOURCE = 150
 """Leaves room for the prefixes under which the source stands in claims."""
@@ -48,19 +48,17 @@ class Upstream(BaseModel):
 
 @dataclass(frozen=True)
 class Intake:
-    """What intake depends on. `mac_key` keys every hash of what upstream sent, so that none can be guessed back."""
+    """What intake depends on. `mac` hashes what upstream sent, keyed, so that none of it can be guessed back."""
 
     store: DeskStore
-    vault: Vault
-    artefacts: Artefacts
+    openings: Openings
     clock: Clock
-    mac_key: bytes
-    deadline: timedelta
+    mac: Mac
     upstreams: Mapping[str, Upstream] | None = None
     """What each upstream may ask for; None trusts every source that IAM lets on the bus."""
 
-    async def open_case(self, source: str, detail: Json) -> list[Json]:
-        """The events to publish for a submission: `CaseOpened`, `SubmissionRejected`, or none while it is parked."""
+    async def open_case(self, source: str, detail: Json, detail_type: str = QUESTION) -> list[Json]:
+        """The events to publish for a submission: its opening, `SubmissionRejected`, or none while it is parked."""
         if not source.startswith(UPSTREAM_PREFIX) or len(source) > MAX_SOURCE or _identifier(source) != source:
             raise InvalidEvent(
                 Refusal.FORGED,
@@ -69,19 +67,19 @@ class Intake:
                 remedy=f"publish as {UPSTREAM_PREFIX}name, in visible ASCII",
             )
         try:
-            submitted = _read(detail)
+            submitted = _read(detail_type, detail)
         except InvalidEvent as problem:
-            return [await self.reject(source, detail, problem)]
+            return [await self.reject(source, detail_type, detail, problem)]
         if (refusal := self._refusal(source, submitted)) is not None:
-            return [await self.reject(source, detail, refusal, code="not_authorised")]
-        mac = self._mac(detail)
+            return [await self.reject(source, detail_type, detail, refusal, code="not_authorised")]
+        mac = self.mac(detail)
         known = await self.store.known(submitted.tenant, source, submitted.idempotency_key)
         if known is None:
             try:
                 opened = await self._opened(source, submitted)
             except Rejected as error:
                 refusal = InvalidEvent(Refusal.INVALID, error.message, field=error.field, remedy=error.remedy)
-                return [await self.reject(source, detail, refusal, code=error.code)]
+                return [await self.reject(source, detail_type, detail, refusal, code=error.code)]
             due = datetime.fromisoformat(opened["case_deadline"])
             parked = await self.store.admit(
                 submitted.tenant,
@@ -104,47 +102,22 @@ class Intake:
                 field="idempotency_key",
                 remedy="use a new key for a new submission; repeat the same payload to repeat one",
             )
-            return [await self.reject(source, detail, conflict, code="submission_conflict")]
+            return [await self.reject(source, detail_type, detail, conflict, code="submission_conflict")]
         return [] if known.parked else [known.opened]
 
-    async def _opened(self, source: str, submitted: CaseSubmitted) -> Json:
-        now = self.clock.now()
+    async def _opened(self, source: str, submitted: Submitted) -> Json:
         case_id = case_id_for(submitted.tenant, source, submitted.idempotency_key)
-        fingerprint = self._mac({"tenant": submitted.tenant, "user": submitted.user_id})
-        subject = await self.vault.subject_for(submitted.tenant, submitted.user_id, fingerprint)
-        question, place = await self.artefacts.store(
-            case_id, "question", submitted.question.encode(), media_type="text/plain", subject=subject
-        )
-        wait = self.deadline if submitted.deadline_ms is None else timedelta(milliseconds=submitted.deadline_ms)
-        principal = Principal(
-            sub=f"service:{source}",
-            tenant=submitted.tenant,
-            subject=subject,
-            scopes=(WAREHOUSE_ROLE + submitted.role,) if submitted.role else (),
-            act=(f"user:{subject}",),
-            exp=timestamp(now + wait),
-        )
-        payload = CaseOpened(playbook=submitted.playbook, question=question, agent=submitted.agent, submitted_by=source)
-        return _first_event(
-            payload,
-            event_id=str(uuid.uuid5(uuid.UUID(case_id), "CaseOpened")),
-            case_id=case_id,
-            tenant=submitted.tenant,
-            session_id=submitted.session_id,
-            graph_version=CURRENT[submitted.playbook],
-            principal=principal,
-            node_to=ROUTER,
-            now=now,
-            deadline=now + wait,
-            attachments={question.sha256: place},
-        )
+        if isinstance(submitted, EmailCaseSubmitted):
+            return await self.openings.email(case_id, source, submitted)
+        return await self.openings.question(case_id, source, submitted)
 
-    def _refusal(self, source: str, submitted: CaseSubmitted) -> InvalidEvent | None:
+    def _refusal(self, source: str, submitted: Submitted) -> InvalidEvent | None:
         """Why this upstream may not ask this, if it may not."""
         if self.upstreams is None:
             return None
         allowed = self.upstreams.get(source, Upstream())
-        asked = {"tenant": (submitted.tenant, allowed.tenants), "role": (submitted.role, allowed.roles)}
+        role = submitted.role if isinstance(submitted, CaseSubmitted) else None
+        asked = {"tenant": (submitted.tenant, allowed.tenants), "role": (role, allowed.roles)}
         for field, (value, patterns) in asked.items():
             if value is not None and not any(fnmatchcase(value, pattern) for pattern in patterns):
                 remedy = f"allow it to {source} in SWITCHYARD_UPSTREAMS, or submit from the upstream that may"
@@ -153,21 +126,22 @@ class Intake:
         return None
 
     async def reject(
-        self, source: str, detail: Json, problem: InvalidEvent, *, code: str = "invalid_submission"
+        self, source: str, detail_type: str, detail: Json, problem: InvalidEvent, *, code: str = "invalid_submission"
     ) -> Json:
         """The rejection of a submission, the same however often it is asked for."""
         now = self.clock.now()
         # Keyed by what was sent, so that a redelivery is the same rejection and another bad payload another.
-        case_id = str(uuid.uuid5(CASES, f"rejected/{source}/{self._mac(detail).hex()}"))
+        case_id = str(uuid.uuid5(CASES, f"rejected/{source}/{self.mac(detail).hex()}"))
         tenant = _identifier(detail.get("tenant"))
         payload = SubmissionRejected(
             code=code,
             message=problem.message,
             field=problem.field,
             remedy=problem.remedy,
+            type=detail_type,
             submitted_by=source,
         )
-        event = _first_event(
+        event = first_event(
             payload,
             event_id=str(uuid.uuid5(uuid.UUID(case_id), "SubmissionRejected")),
             case_id=case_id,
@@ -182,19 +156,17 @@ class Intake:
         )
         return await self.store.reject(event)
 
-    def _mac(self, value: Json) -> bytes:
-        return hmac.new(self.mac_key, canonical(value), hashlib.sha256).digest()
 
-
-def _read(detail: Json) -> CaseSubmitted:
+def _read(detail_type: str, detail: Json) -> Submitted:
+    model = SUBMISSIONS[detail_type]
     try:
-        submitted = CaseSubmitted.model_validate_json(json.dumps(detail))
+        submitted = model.model_validate_json(json.dumps(detail))
     except ValidationError as error:
         field, message = first_problem(error)
-        remedy = "send CaseSubmitted as contracts/schemas/CaseSubmitted.v1.json has it"
+        remedy = f"send {detail_type} as contracts/schemas/{detail_type}.v1.json has it"
         raise InvalidEvent(Refusal.INVALID, message, field=field, remedy=remedy) from None
     deployed = [card.name for card in specialists()]
-    if submitted.agent is not None and submitted.agent not in deployed:
+    if isinstance(submitted, CaseSubmitted) and submitted.agent is not None and submitted.agent not in deployed:
         raise InvalidEvent(
             Refusal.INVALID,
             "no specialist of that name is deployed",
@@ -202,47 +174,6 @@ def _read(detail: Json) -> CaseSubmitted:
             remedy=f"name one of {', '.join(deployed)}, or leave it out and triage chooses",
         )
     return submitted
-
-
-def _first_event(
-    payload: Contract,
-    *,
-    event_id: str,
-    case_id: str,
-    tenant: str,
-    session_id: str,
-    graph_version: str,
-    principal: Principal,
-    node_to: str,
-    now: datetime,
-    deadline: datetime,
-    attachments: dict[str, Attachment],
-) -> Json:
-    type_ = LATEST[type(payload)]
-    fields: dict[str, Any] = {
-        "event_id": event_id,
-        "type": type_.name,
-        "version": type_.version,
-        "tenant": tenant,
-        "case_id": case_id,
-        "session_id": session_id,
-        "opened_on": now.astimezone(UTC).date().isoformat(),
-        "graph_version": graph_version,
-        "seq": 0,
-        "ordinal": 0,
-        "siblings": 1,
-        "node_from": DESK,
-        "node_to": node_to,
-        "parents": [],
-        "occurred_at": timestamp(now),
-        "trace": {},
-        "case_deadline": timestamp(deadline),
-        "budget": {"attempts": 3, "tokens": 0},
-        "principal": principal.model_dump(mode="json", exclude_none=True),
-        "payload": payload.model_dump(mode="json", exclude_none=True),
-        "attachments": {sha256: place.model_dump(exclude_none=True) for sha256, place in attachments.items()},
-    }
-    return finish(fields)
 
 
 def _identifier(value: object) -> str:

@@ -35,14 +35,22 @@ union all
 select case_id, replay, c.event from closed c join wanted using (case_id, replay)
 
 -- name: stop_timers
-delete from timer t
-where case_id = any($1::uuid[])
-  -- A late word about an earlier try must not stop the clock of the one that is under way.
-  and not exists (
+-- A late word about an earlier try must not stop what the one that is under way waits for.
+with over as (
+  select case_id from unnest($1::uuid[]) as t (case_id)
+  where not exists (
     select from retry r
     where r.case_id = t.case_id
       and not exists (select from closed c where c.case_id = r.case_id and c.replay = r.replay)
   )
+),
+untimed as (
+  delete from timer using over where timer.case_id = over.case_id
+),
+released as (
+  delete from held using over where held.case_id = over.case_id and answer is null
+)
+update approval set state = 'void' from over where approval.case_id = over.case_id and state = 'asked'
 
 -- name: due_timers
 select t.case_id, t.kind, coalesce(r.event, s.opened) as opened

@@ -66,13 +66,13 @@ class DeskStore:
         """Record a new case and its deadline. True if it was parked, None if another worker was first."""
         case_id = opened["case_id"]
         row = await self._row(
-            "admit", tenant, source, idempotency_key, payload_mac, case_id, playbook, _text(opened), due
+            "admit", tenant, source, idempotency_key, payload_mac, case_id, playbook, text(opened), due
         )
         return None if row is None else bool(row["parked"])
 
     async def reject(self, event: Json) -> Json:
         """Record a rejection; return the one that was recorded first."""
-        row = await self._row("reject", event["event_id"], _text(event))
+        row = await self._row("reject", event["event_id"], text(event))
         stored: Json = json.loads(row["event"])
         return stored
 
@@ -82,7 +82,7 @@ class DeskStore:
         It is an earlier one if there was one. The case's timers stay until `stop_timers`: whoever is killed before the
         event is on the bus needs them.
         """
-        stored: Json = json.loads(await self._closes.submit((case_id, replay, outcome, _text(event))))
+        stored: Json = json.loads(await self._closes.submit((case_id, replay, outcome, text(event))))
         return stored
 
     async def stop_timers(self, case_ids: Sequence[str]) -> None:
@@ -142,5 +142,6 @@ class DeskStore:
             await self._pool.execute(_SQL[name], *arguments)
 
 
-def _text(event: Json) -> str:
+def text(event: Json) -> str:
+    """An event as the tables keep it."""
     return json.dumps(event, ensure_ascii=False, separators=(",", ":"))

@@ -1,4 +1,4 @@
-"""Timers: deadlines that survive restarts, and cases that wait for a halted playbook to resume."""
+"""Timers: deadlines, waits and expiries that survive restarts, and what operators said since the last tick."""
 
 from __future__ import annotations
 
@@ -8,10 +8,13 @@ from dataclasses import dataclass
 import structlog
 
 from contracts.envelope import Envelope
-from contracts.events.desk import CaseClosed
+from contracts.events.desk import CaseClosed, WaitOver
 from runtime.clock import Clock
 from runtime.publisher import Publisher
+from services.orchestrator.desk.approvals import Approvals
 from services.orchestrator.desk.closing import Closing
+from services.orchestrator.desk.control import Control
+from services.orchestrator.desk.holding import Holding
 from services.orchestrator.desk.store import DeskStore, Due
 
 log = structlog.get_logger(__name__)
@@ -24,6 +27,9 @@ class Timers:
 
     store: DeskStore
     closing: Closing
+    holding: Holding
+    approvals: Approvals
+    control: Control
     publisher: Publisher
     clock: Clock
 
@@ -41,7 +47,35 @@ class Timers:
         if resumed:
             await self.publisher.publish(resumed)
             await self.store.unpark([event["case_id"] for event in resumed])
-        return len(due) + len(resumed)
+        return len(due) + len(resumed) + await self._hold() + await self._control()
+
+    async def _hold(self) -> int:
+        """Decide what approvers said, end what has waited long enough, publish what was answered."""
+        decided = await self.approvals.decide()
+        due = await self.holding.due()
+        for held in due:
+            if held.kind == "approval":
+                await self.approvals.expire(held)
+            else:
+                over = WaitOver(waited_for="time" if held.kind == "time" else "resume")
+                await self.holding.answer(held.task_id, self.holding.answered(held.command, over))
+        answers = await self.holding.unpublished()
+        if answers:
+            await self.publisher.publish([event for _, event in answers])
+            await self.holding.published([task_id for task_id, _ in answers])
+        return decided + len(due) + len(answers)
+
+    async def _control(self) -> int:
+        """Close what an operator cancelled, and tell the log what was stopped."""
+        cancelled = await self.control.cancelled()
+        for opened, closed in cancelled:
+            await self.publisher.publish([opened, closed])
+            await self.closing.forget(opened["case_id"])
+        notices = await self.control.notices()
+        if notices:
+            await self.publisher.publish([event for _, event in notices])
+            await self.control.noticed([notice_id for notice_id, _ in notices])
+        return len(cancelled) + len(notices)
 
     async def _expire(self, timer: Due) -> dict[str, object]:
         opened = Envelope.model_validate_json(json.dumps(timer.opened))

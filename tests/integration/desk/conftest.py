@@ -22,11 +22,17 @@ from runtime.artefacts import Artefacts
 from runtime.objects import S3Objects
 from runtime.publisher import BusPublisher
 from runtime.sealing import LocalWrapper, Vault
+from services.orchestrator.desk.approvals import Approvals
 from services.orchestrator.desk.closing import Closing
+from services.orchestrator.desk.control import Control
+from services.orchestrator.desk.holding import Holding
 from services.orchestrator.desk.intake import Intake
+from services.orchestrator.desk.mac import Mac
+from services.orchestrator.desk.openings import Openings
 from services.orchestrator.desk.store import DeskStore
 from services.orchestrator.desk.timers import Timers
 from services.orchestrator.main import run_desk, run_router
+from services.orchestrator.operators import Operators, public_key
 from tests.integration.cloud import Cloud
 from tests.integration.conftest import PoolFor
 from tests.integration.events import bus_body, envelope_of, fresh_id
@@ -41,7 +47,12 @@ DEADLINE = timedelta(minutes=15)
 MAC_KEY = "11" * 32
 VAULT_KEY = "22" * 32
 STATE_KEYS = json.dumps({"tests": "33" * 32})
-TABLES = "desk.submission, desk.rejection, desk.closed, desk.timer, desk.control"
+TABLES = (
+    "desk.submission, desk.rejection, desk.closed, desk.timer, desk.control, "
+    "desk.held, desk.approval, desk.decision, desk.notice"
+)
+SIGNING_KEYS = {"j.okafor": b"\x01" * 32, "c.ruiz": b"\x02" * 32}
+APPROVERS = {name: bytes.fromhex(public_key(key)) for name, key in SIGNING_KEYS.items()}
 
 
 @dataclass(frozen=True)
@@ -53,6 +64,9 @@ class Desk:
     artefacts: Artefacts
     intake: Intake
     closing: Closing
+    holding: Holding
+    approvals: Approvals
+    control: Control
     timers: Timers
 
     async def submit(self, source: str = SOURCE, **changes: Any) -> Json:
@@ -121,9 +135,14 @@ async def start_desk(
         store = DeskStore(pool)
         vault = Vault(pool, LocalWrapper(bytes.fromhex(VAULT_KEY)), clock)
         artefacts = Artefacts(S3Objects(cloud.s3, BUCKET), vault, opens=())
-        intake = Intake(store, vault, artefacts, clock, bytes.fromhex(MAC_KEY), DEADLINE)
+        mac = Mac(bytes.fromhex(MAC_KEY))
+        intake = Intake(store, Openings(vault, artefacts, clock, mac, DEADLINE), clock, mac)
         closing = Closing(store, clock)
-        desk = Desk(store, vault, artefacts, intake, closing, Timers(store, closing, publisher, clock))
+        holding = Holding(pool, clock)
+        approvals = Approvals(holding, Operators(APPROVERS), timedelta(hours=24))
+        control = Control(pool, closing, clock, mac)
+        timers = Timers(store, closing, holding, approvals, control, publisher, clock)
+        desk = Desk(store, vault, artefacts, intake, closing, holding, approvals, control, timers)
         desks.append(desk)
         return desk
 

@@ -24,9 +24,11 @@ from contracts.catalogue import (
 )
 from contracts.fields import Artefact, Name, TypeName
 
-COMMAND_VERBS = ("Answer", "Choose", "Close", "Draft")
-FACT = re.compile(r"(ed|Chosen|Fits|Ready)$")
-"""What happened, or what is so: past participles, and the three that English forms otherwise."""
+COMMAND_VERBS = ("Answer", "Ask", "Check", "Choose", "Close", "Draft", "Review", "Send", "Wait")
+FACT = re.compile(r"(ed|Chosen|Fits|Held|Over|Ready|Sent|TooLate|Undeliverable|Unknown)$")
+"""What happened, or what is so: past participles, and those that English forms otherwise."""
+
+COMMANDS = {command for type_ in CATALOGUE.values() for command in type_.answers}
 
 each_type = pytest.mark.parametrize("type_", [pytest.param(found, id=found.name) for found in CATALOGUE.values()])
 each_card = pytest.mark.parametrize("card", [pytest.param(found, id=found.name) for found in CARDS.values()])
@@ -70,19 +72,28 @@ def test_failures_are_called_failed() -> None:
 
 def test_an_agents_failure_goes_to_the_router_and_the_routers_own_to_the_desk() -> None:
     failed = CATALOGUE["TaskFailed", 1]
-    assert set(failed.flows) == {(agent, ROUTER) for agent in CARDS} | {(ROUTER, DESK)}
+    assert set(failed.flows) == {(agent, ROUTER) for agent in (*CARDS, DESK)} | {(ROUTER, DESK)}
     assert not failed.stateful
 
 
 @each_type
-def test_state_travels_between_the_router_and_agents_only(type_: EventType) -> None:
-    between = all({source, target} & {ROUTER} and {source, target} & set(CARDS) for source, target in type_.flows)
-    assert type_.stateful is (between and type_.name != "TaskFailed")
+def test_state_travels_with_commands_and_comes_back_with_their_answers(type_: EventType) -> None:
+    assert type_.stateful is (bool(type_.answers) or type_.payload in COMMANDS)
+    if type_.stateful:
+        assert all(ROUTER in flow and set(flow) & {*CARDS, DESK} for flow in type_.flows)
+
+
+@each_type
+def test_a_command_can_be_answered_by_whoever_gets_it(type_: EventType) -> None:
+    if type_.payload in COMMANDS:
+        answers = [answer for answer in CATALOGUE.values() if type_.payload in answer.answers]
+        assert {producer for answer in answers for producer in answer.producers} == set(type_.consumers)
 
 
 @each_type
 def test_a_terminal_event_leaves_the_system_and_nothing_else_does(type_: EventType) -> None:
-    assert type_.terminal is (type_.consumers == (WORLD,))
+    follows_the_end = type_.name == "SendingSettled"
+    assert type_.terminal is (type_.consumers == (WORLD,) and not follows_the_end)
 
 
 def test_only_the_desk_ends_cases() -> None:

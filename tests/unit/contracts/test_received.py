@@ -9,10 +9,9 @@ from typing import Any
 import pytest
 
 from contracts.canonical import MAX_DEPTH
-from contracts.catalogue import CATALOGUE, WORLD, EventType
+from contracts.catalogue import CATALOGUE, UPSTREAM_PREFIX, WORLD, EventType
 from contracts.errors import InvalidEvent, Refusal
 from contracts.events.drafter import AnswerDrafted
-from contracts.events.upstream import CaseSubmitted
 from contracts.received import read_envelope, receive
 from tests.unit.contracts.bus_events import changed, delivered, golden, with_digest, without
 
@@ -155,7 +154,7 @@ def test_the_table_has_every_kind_that_receiving_can_refuse() -> None:
 
 
 ENVELOPED = [
-    type_ for type_ in CATALOGUE.values() if type_.payload is not CaseSubmitted and type_.consumers != (WORLD,)
+    type_ for type_ in CATALOGUE.values() if type_.producers != (UPSTREAM_PREFIX,) and type_.consumers != (WORLD,)
 ]
 
 

@@ -32,3 +32,44 @@ create table retry (
 comment on table retry is 'Cases that were opened again. One try follows another: of two requests for the same one, the first wins.';
 comment on column retry.replay is 'The name of the try: every event of it carries it.';
 comment on column retry.event is 'The TaskRetried event as published.';
+
+create view ended_case as
+select c.case_id, c.outcome, c.replay, c.event
+from closed c
+where c.replay = coalesce(
+  (select r.replay from retry r where r.case_id = c.case_id order by r.retried_at desc limit 1), '');
+comment on view ended_case is 'Cases that have ended: the ending of the latest try. A case that is tried again is not in it.';
+
+-- What asked whether a case is closed asks whether its latest try is.
+create or replace view approval_queue as
+select a.*, h.command
+from approval a join held h on h.task_id = a.approval_id
+where not exists (select from ended_case c where c.case_id = a.case_id);
+
+create or replace view sendable as
+select
+  s.case_id,
+  s.tenant,
+  s.playbook,
+  o.address_key,
+  c.outcome as closed_as,
+  exists (select from control where kind = 'cancelled_case' and key = s.case_id::text) as cancelled,
+  exists (select from control where kind = 'halted_playbook' and key = s.playbook) as halted,
+  exists (select from control where kind = 'opted_out' and key = o.address_key) as opted_out
+from submission s
+cross join lateral (select s.opened::json #>> '{payload,address_key}' as address_key) o
+left join ended_case c using (case_id);
+
+create or replace function cancel(the_case uuid, operator text, reason text) returns text
+language plpgsql security definer set search_path = desk as $$
+begin
+  if not exists (select from submission where case_id = the_case) then
+    return 'unknown';
+  end if;
+  if exists (select from ended_case where case_id = the_case) then
+    return 'closed';
+  end if;
+  insert into control (kind, key, by, why) values ('cancelled_case', the_case::text, operator, reason)
+  on conflict do nothing;
+  return 'cancelled';
+end $$;

@@ -1,0 +1,84 @@
+"""What the compliance specialist emits: verdicts on a contact, on a draft, and on the moment of sending."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from contracts.fields import Artefact, Code, Contract, Sentence, Sha256, Timestamp
+
+RuleId = Annotated[str, Field(pattern=r"^R[0-9]{2}$")]
+PackVersion = Annotated[str, Field(pattern=r"^[0-9a-z][0-9a-z.-]{0,40}$", description="Version of the rule pack.")]
+Verdict = Literal["pass", "block", "warn", "unknown", "reschedule"]
+
+
+class RuleResult(Contract):
+    """One rule's verdict. The evidence may quote the person or the draft, so it stands in the sealed `review`."""
+
+    rule: RuleId
+    verdict: Verdict
+    input_hash: Sha256 = Field(description="Of everything that the rule read.")
+
+
+class _Judged(Contract):
+    pack: PackVersion
+    results: tuple[RuleResult, ...]
+    review: Artefact = Field(description="The results with their evidence, and the rubric's scores. Sealed.")
+
+
+class ContactAllowed(_Judged):
+    """This person may be contacted by email about this debt. The moment of sending is checked again later."""
+
+
+class ContactBlocked(_Judged):
+    """This person may not be contacted, or not for this purpose."""
+
+    code: Code = "contact_blocked"
+    message: Sentence = Field(description="The rules that block, by id and name.")
+    rules: tuple[RuleId, ...] = Field(min_length=1)
+
+
+class EmailPassed(_Judged):
+    """Exactly this content passed this pack. `approval` is set if the policy wants a person to agree."""
+
+    content_sha256: Sha256
+    approval: Code | None = Field(default=None, description="Why a person must approve it; absent if nobody must.")
+
+
+class RevisionNeeded(_Judged):
+    """The draft can be mended: the drafter gets the findings."""
+
+    code: Code = "draft_blocked"
+    message: Sentence = Field(description="The rules and criteria that it fails.")
+    rules: tuple[RuleId, ...] = ()
+
+
+class EmailBlocked(_Judged):
+    """The draft cannot be mended by writing it again."""
+
+    code: Code = "email_blocked"
+    message: Sentence
+    rules: tuple[RuleId, ...] = ()
+
+
+class SendingAllowed(_Judged):
+    """This content passed the current pack, and person and moment are right now."""
+
+    content_sha256: Sha256
+    valid_until: Timestamp = Field(description="The moment was checked for sending before this time.")
+
+
+class SendingDeferred(_Judged):
+    """Not now: quiet hours, or a time that the consumer called inconvenient."""
+
+    until: Timestamp
+    halted: Literal[False] = False
+    rules: tuple[RuleId, ...] = Field(min_length=1)
+
+
+class ReviewOutdated(Contract):
+    """The rule pack changed since the draft passed: it is reviewed again, and approved again if it must be."""
+
+    pack: PackVersion
+    passed_under: PackVersion

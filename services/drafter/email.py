@@ -1,0 +1,76 @@
+"""The email agent: prompt, output model, factory. It writes the words; `mime.py` makes the message."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, Field
+from pydantic_ai import Agent, UnexpectedModelBehavior
+from pydantic_ai.models import Model
+
+from contracts.accounts import AccountFacts, Purpose
+from contracts.disclosures import dollars, long_date
+from contracts.reviews import Review
+from runtime.errors import Retryable
+from services.drafter.agent import inert
+
+PROMPT = (Path(__file__).parent / "prompts" / "email.md").read_text(encoding="utf-8")
+PROMPT_VERSION = f"email/{hashlib.sha256(PROMPT.encode()).hexdigest()[:12]}"
+
+
+class EmailText(BaseModel):
+    """The words of an email."""
+
+    subject: str = Field(description="One line that reveals no debt.", min_length=1, max_length=150)
+    paragraphs: list[str] = Field(description="The text, a paragraph each.", min_length=1, max_length=20)
+
+
+def build_email_agent(model: Model[Any]) -> Agent[None, EmailText]:
+    """The agent over a model."""
+    return Agent(model, output_type=EmailText, instructions=PROMPT, retries={"output": 2})
+
+
+async def write_email(agent: Agent[None, EmailText], prompt: str) -> EmailText:
+    """Write the words. Raises `Retryable` if the model gives nothing that has the shape of an email."""
+    try:
+        result = await agent.run(prompt)
+    except UnexpectedModelBehavior as error:
+        raise Retryable(
+            "bad_draft", "the model wrote no subject and paragraphs", remedy="see the prompt and the model's evals"
+        ) from error
+    return result.output
+
+
+def email_prompt(facts: AccountFacts, purpose: Purpose, *, review: Review | None, previous: str | None) -> str:
+    """The user message: what may be said, what others wrote, and what a review found wanting."""
+    parts = [
+        ("purpose", purpose),
+        ("facts", json.dumps(sayable(facts), ensure_ascii=False)),
+        ("notes", facts.notes),
+        ("consumer_reply", facts.consumer_reply),
+    ]
+    if review is not None and previous is not None:
+        parts += [("previous", previous), ("review", json.dumps(review.to_mend(), ensure_ascii=False))]
+    return "\n".join(f"<{name}>{inert(text)}</{name}>" for name, text in parts if text)
+
+
+def sayable(facts: AccountFacts) -> dict[str, Any]:
+    """What an email may say, as it must be written. The model sees no address, no phone and no flag of the consumer."""
+    ledger, agency = facts.ledger, facts.agency
+    said: dict[str, Any] = {
+        "consumer": f"{facts.consumer.first_name} {facts.consumer.last_name}",
+        "agency": agency.name,
+        "agency_phone": agency.phone,
+        "agency_website": agency.website,
+        "original_creditor": ledger.original_creditor,
+        "current_creditor": ledger.current_creditor,
+        "account": ledger.reference,
+        "balance": dollars(ledger.balance),
+        "offers": [{"amount": dollars(offer.amount), "due_on": long_date(offer.due_on)} for offer in ledger.offers],
+    }
+    if ledger.last_payment is not None and ledger.last_payment_on is not None:
+        said["last_payment"] = {"amount": dollars(ledger.last_payment), "on": long_date(ledger.last_payment_on)}
+    return said

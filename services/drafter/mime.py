@@ -1,0 +1,174 @@
+"""The email as it will be sent, byte for byte: RFC 5322 headers, a text part and an HTML part that say the same. Pure.
+
+Only SES changes it later: on delivery it puts its own Date and Message-ID in place of ours and signs with DKIM ("Amazon
+SES header fields" in its developer guide). So no Date is written here, and the Message-ID only names the content.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass
+from email.headerregistry import Address
+from email.message import EmailMessage
+from email.policy import SMTP, EmailPolicy
+from html import escape
+from typing import Any
+
+from contracts.accounts import AccountFacts, Email, Purpose
+from contracts.disclosures import required
+
+MAX_SUBJECT = 150
+MAX_PARAGRAPHS = 60
+MAX_PARAGRAPH = 4_000
+_JOINERS = frozenset("\u200c\u200d")
+"""Invisible, but part of how some names are written."""
+
+_STYLE = "font-family:Arial,Helvetica,sans-serif;font-size:16px;line-height:1.5;color:#1a1a1a"
+_SMALL = "font-size:14px;color:#444444;overflow-wrap:anywhere"
+
+
+class Unwritable(ValueError):
+    """Subject or text that cannot stand in an email. The message names the field and the remedy."""
+
+    def __init__(self, field: str, why: str) -> None:
+        super().__init__(f"{field}: {why}")
+        self.field = field
+
+
+@dataclass(frozen=True)
+class OptOutWays:
+    """How the consumer stops the emails: the signed link and, if somebody reads it, a mailbox."""
+
+    url: str
+    mailbox: Email | None = None
+
+
+class _Wire(EmailPolicy):
+    """SMTP line ends; and a URL in a header is never folded, which would turn it into an encoded word."""
+
+    def fold(self, name: str, value: Any) -> str:
+        if name.lower() in {"list-unsubscribe", "message-id"}:
+            return f"{name}: {value}\r\n"
+        folded: str = super().fold(name, value)
+        return folded
+
+    def fold_binary(self, name: str, value: Any) -> bytes:
+        return self.fold(name, value).encode("ascii")
+
+
+_WIRE = _Wire(linesep=SMTP.linesep, max_line_length=SMTP.max_line_length)
+
+
+def compose(
+    facts: AccountFacts,
+    *,
+    purpose: Purpose,
+    today: str,
+    subject: str,
+    paragraphs: Sequence[str],
+    case_id: str,
+    opt_out: OptOutWays,
+) -> bytes:
+    """The whole message. The same arguments give the same bytes.
+
+    `paragraphs` are the drafter's. What the law asks for, the postal address and the way to opt out are added here,
+    word for word as compliance will look for them; `today` is the day as text. Raises `Unwritable`.
+    """
+    body = [_text("paragraphs", paragraph) for paragraph in paragraphs]
+    if not 1 <= len(body) <= MAX_PARAGRAPHS:
+        raise Unwritable("paragraphs", f"between 1 and {MAX_PARAGRAPHS} of them")
+    footer = _footer(facts, purpose, today, opt_out.url)
+    message = EmailMessage(policy=_WIRE)
+    message["From"] = _mailbox(facts.agency.name, facts.agency.from_address)
+    message["To"] = _mailbox("", facts.email.address)
+    message["Subject"] = _subject(subject)
+    message["Message-ID"] = _message_id("content", case_id, facts)
+    message["List-Unsubscribe"] = ", ".join(f"<{way}>" for way in _ways(opt_out))
+    message["List-Unsubscribe-Post"] = "List-Unsubscribe=One-Click"
+    message["Auto-Submitted"] = "auto-generated"
+    message.set_content(_plain(body, footer), cte="quoted-printable")
+    message.add_alternative(_html(body, footer, opt_out.url), subtype="html", cte="quoted-printable")
+    # Boundary and Message-ID follow from the content: nothing random, and no two contents alike.
+    message.set_boundary("=_content")
+    content = hashlib.sha256(message.as_bytes(policy=_WIRE)).hexdigest()[:32]
+    message.set_boundary(f"=_{content}")
+    message.replace_header("Message-ID", _message_id(content, case_id, facts))
+    return message.as_bytes(policy=_WIRE)
+
+
+def _message_id(content: str, case_id: str, facts: AccountFacts) -> str:
+    return f"<{content}.{case_id}@{facts.agency.from_address.rpartition('@')[2]}>"
+
+
+def _footer(facts: AccountFacts, purpose: Purpose, today: str, link: str) -> list[str]:
+    try:
+        disclosures = required(facts, purpose, today)
+    except ValueError as error:
+        raise Unwritable("history.validation_ends_on", str(error)) from error
+    ending = {"R06": f" {link}", "R17": f"\n{facts.agency.phone}\n{facts.agency.website}"}
+    return [_text(each.name, each.text + ending.get(each.rule, "")) for each in disclosures]
+
+
+def _ways(opt_out: OptOutWays) -> list[str]:
+    # RFC 8058 needs the https one; a mailbox is named only if there is one, for a way out that nobody reads is none.
+    token = opt_out.url.rpartition("/")[2]
+    return [opt_out.url, *([f"mailto:{opt_out.mailbox}?subject={token}"] if opt_out.mailbox else [])]
+
+
+def _plain(body: Sequence[str], footer: Sequence[str]) -> str:
+    return "\n\n".join([*body, *footer]) + "\n"
+
+
+def _html(body: Sequence[str], footer: Sequence[str], link: str) -> str:
+    small = [_paragraph(text, f' style="{_SMALL}"', link) for text in footer]
+    return "\n".join(
+        [
+            '<!DOCTYPE html>\n<html lang="en">\n<head><meta charset="utf-8">',
+            '<meta name="viewport" content="width=device-width, initial-scale=1">',
+            f'</head>\n<body style="{_STYLE}">',
+            *(_paragraph(text, "", link) for text in body),
+            *small,
+            "</body>\n</html>\n",
+        ]
+    )
+
+
+def _paragraph(text: str, style: str, link: str) -> str:
+    shown, address = escape(text), escape(link)
+    linked = shown.replace(address, f'<a href="{address}">{address}</a>')
+    return f"<p{style}>{linked}</p>".replace("\n", "<br>\n")
+
+
+def _mailbox(name: str, address: str) -> Address:
+    try:
+        return Address(_line("name", name), addr_spec=address)
+    except (ValueError, IndexError) as error:
+        raise Unwritable("address", "is not one that can stand in a header") from error
+
+
+def _subject(text: str) -> str:
+    subject = _line("subject", text).strip()
+    if not 1 <= len(subject) <= MAX_SUBJECT:
+        raise Unwritable("subject", f"between 1 and {MAX_SUBJECT} characters")
+    return subject
+
+
+def _line(field: str, text: str) -> str:
+    if any(_unprintable(character) for character in text):
+        raise Unwritable(field, "one line of printable characters")
+    return text
+
+
+def _text(field: str, text: str) -> str:
+    lines = text.strip().replace("\r\n", "\n").split("\n")
+    if not 1 <= len(text.strip()) <= MAX_PARAGRAPH:
+        raise Unwritable(field, f"between 1 and {MAX_PARAGRAPH} characters each")
+    return "\n".join(_line(field, line.strip()) for line in lines)
+
+
+def _unprintable(character: str) -> bool:
+    # Control, surrogate, line and paragraph separators; and format characters, which hide text or turn it around.
+    category = unicodedata.category(character)
+    return category in {"Cc", "Cs", "Zl", "Zp"} or (category == "Cf" and character not in _JOINERS)

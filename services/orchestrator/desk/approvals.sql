@@ -1,0 +1,28 @@
+-- name: ask
+insert into approval (
+  approval_id, case_id, tenant, playbook, content_sha256, pack, reason, asked_for, asked_at, decide_by
+)
+values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+on conflict (approval_id) do nothing
+
+-- name: open_decisions
+select d.decision_id, d.approval_id, d.verdict, d.content_sha256, d.approver, d.why, d.signed_at, d.signature,
+  a.case_id, a.tenant, a.playbook, a.content_sha256 as asked_content, a.pack, a.state, a.asked_for, a.decide_by,
+  h.command,
+  exists (select from ended_case c where c.case_id = a.case_id) as closed
+from decision d
+left join approval a using (approval_id)
+left join held h on h.task_id = d.approval_id
+where d.result is null
+order by d.asked_at
+limit $1
+
+-- name: settle_decision
+update decision set result = $2 where decision_id = $1 and result is null
+
+-- name: decide
+update approval set state = $2, approver = $3, why = $4, signature = $5, decided_at = $6, valid_until = $7
+where approval_id = $1 and state = 'asked'
+
+-- name: expire
+update approval set state = 'expired', decided_at = $2 where approval_id = $1 and state = 'asked'

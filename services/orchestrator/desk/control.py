@@ -1,0 +1,111 @@
+"""The control table: what stops work, and the events that tell the log who stopped what."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import ValidationError
+
+from contracts.catalogue import WORLD
+from contracts.envelope import Envelope
+from contracts.errors import InvalidEvent, Refusal
+from contracts.events.desk import CaseClosed, ContactStopped, PlaybookHalted, PlaybookResumed
+from contracts.events.upstream import ContactRefused
+from contracts.fields import Contract, Json, Principal
+from contracts.received import first_problem
+from contracts.submission import CASES
+from runtime.clock import Clock
+from runtime.database import Pool, reaching
+from runtime.queries import beside
+from services.orchestrator.desk.closing import Closing
+from services.orchestrator.desk.first_events import first_event
+from services.orchestrator.desk.holding import BATCH
+from services.orchestrator.desk.mac import Mac
+from services.orchestrator.desk.store import text
+
+_SQL = beside(__file__, "holding.sql")
+EVERY_TENANT = "every-tenant"
+"""`tenant` of an event about a playbook, which is no tenant's."""
+
+
+@dataclass(frozen=True)
+class Control:
+    """What control depends on."""
+
+    pool: Pool
+    closing: Closing
+    clock: Clock
+    mac: Mac
+
+    async def stop_contact(self, source: str, detail: Json) -> Json:
+        """Record that an address may not be written to, and return the event that says so; a repeat is the same one.
+
+        Raises `InvalidEvent` for a report that is not well formed.
+        """
+        try:
+            refused = ContactRefused.model_validate_json(json.dumps(detail))
+        except ValidationError as error:
+            field, message = first_problem(error)
+            remedy = "send ContactRefused as contracts/schemas/ContactRefused.v1.json has it"
+            raise InvalidEvent(Refusal.INVALID, message, field=field, remedy=remedy) from None
+        key = refused.address_key or self.mac.address(refused.tenant, str(refused.address))
+        payload = ContactStopped(address_key=key, reason=refused.reason, reported_by=source)
+        chain = f"contact/{refused.tenant}/{source}/{refused.report_id}/{key}"
+        event = self._event(chain, refused.tenant, source, payload)
+        with reaching("the work database"):
+            await self.pool.execute(_SQL["stop_contact"], event["event_id"], key, source, refused.reason, text(event))
+        return event
+
+    async def notices(self) -> list[tuple[str, Json]]:
+        """Events about the control table that may not be on the bus yet, with the ids of their rows."""
+        with reaching("the work database"):
+            rows = await self.pool.fetch(_SQL["unpublished_notices"], BATCH)
+            notices = [(str(row["notice_id"]), self._notice(row)) for row in rows]
+            # Stored before it is published: what audit misses is found by what the desk keeps.
+            await self.pool.executemany(_SQL["keep_notice"], [(notice_id, text(event)) for notice_id, event in notices])
+        return notices
+
+    async def noticed(self, notice_ids: list[str]) -> None:
+        """Note that these are on the bus."""
+        with reaching("the work database"):
+            await self.pool.execute(_SQL["notices_published"], notice_ids)
+
+    async def cancelled(self) -> list[tuple[Json, Json]]:
+        """Close the cases that an operator cancelled; their openings and endings, to publish."""
+        with reaching("the work database"):
+            rows = await self.pool.fetch(_SQL["cancelled_open"], BATCH)
+        ended = []
+        for row in rows:
+            opened: Json = json.loads(row["opened"])
+            payload = CaseClosed(outcome="cancelled", code="cancelled", message=f"By {row['by']}: {row['why']}"[:2_000])
+            cause = Envelope.model_validate_json(row["opened"])
+            ended.append((opened, await self.closing.end(cause, payload)))
+        return ended
+
+    def _notice(self, row: Any) -> Json:
+        if row["event"] is not None:
+            stored: Json = json.loads(row["event"])
+            return stored
+        model = {"halted": PlaybookHalted, "resumed": PlaybookResumed}[row["kind"]]
+        payload = model(playbook=row["key"], operator=row["by"], why=row["why"])
+        return self._event(f"notice/{row['notice_id']}", EVERY_TENANT, f"operator:{row['by']}", payload, at=row["at"])
+
+    def _event(self, chain: str, tenant: str, by: str, payload: Contract, *, at: Any = None) -> Json:
+        case_id = str(uuid.uuid5(CASES, chain))
+        now = at or self.clock.now()
+        return first_event(
+            payload,
+            event_id=str(uuid.uuid5(uuid.UUID(case_id), type(payload).__name__)),
+            case_id=case_id,
+            tenant=tenant,
+            session_id="control",
+            graph_version="none/0",
+            principal=Principal(sub=by if by.startswith("operator:") else f"service:{by}", tenant=tenant),
+            node_to=WORLD,
+            now=now,
+            deadline=now,
+            attachments={},
+        )

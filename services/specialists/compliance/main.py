@@ -1,0 +1,44 @@
+"""Composition root of compliance."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+from contracts.cards import COMPLIANCE
+from contracts.events.router import CheckContact, CheckSending, ReviewEmail
+from contracts.fields import Contract
+from runtime.artefacts import Artefacts
+from runtime.database import connect_pool
+from runtime.models import ModelSettings
+from runtime.process import Process, serve_agent
+from runtime.task import Handler
+from services.specialists.compliance.handlers import check_contact, check_sending, review_email
+from services.specialists.compliance.judge import build_agent
+from services.specialists.compliance.pack import released
+from services.specialists.compliance.settings import ComplianceSettings
+from services.specialists.compliance.store import Verdicts
+from services.specialists.models import build_model
+
+POOL_SIZE = 2
+"""Beside the inbox's own: a verdict is read or written in single statements."""
+
+
+async def run() -> None:
+    """Serve compliance. Raises `PackError` at once if a rule pack cannot be used."""
+    settings, packs = ComplianceSettings(), released()
+
+    async def build(process: Process, artefacts: Artefacts) -> dict[type[Contract], Handler]:
+        pool = await connect_pool(settings.database_url.get_secret_value(), schema=COMPLIANCE.name, size=POOL_SIZE)
+        await process.on_exit(pool.close)
+        verdicts, model = Verdicts(pool), build_model(ModelSettings(), policy_version="compliance/1")
+        bound: dict[str, Any] = {"artefacts": artefacts, "verdicts": verdicts, "clock": process.clock, "packs": packs}
+        return {
+            CheckContact: partial(check_contact, **bound),
+            ReviewEmail: partial(
+                review_email, **bound, model=model, agent=build_agent(model), opt_out_base=settings.optout_url
+            ),
+            CheckSending: partial(check_sending, **bound),
+        }
+
+    await serve_agent(COMPLIANCE.name, settings, build, opens=COMPLIANCE.opens)

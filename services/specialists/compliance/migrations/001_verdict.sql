@@ -1,0 +1,37 @@
+-- Every verdict, once a command: the first attempt that gets here decides, whatever a second one would say.
+create table verdict (
+    task_id uuid primary key,            -- the command's event_id
+    case_id uuid not null,
+    tenant text not null,
+    stage text not null check (stage in ('contact', 'email', 'sending')),
+    outcome text not null,               -- the type of the event
+    pack text not null,
+    purpose text not null,
+    account_sha256 text not null,
+    content_sha256 text,                 -- of the email's plain bytes
+    rules text[] not null,               -- those that blocked, could not be checked, or asked to wait
+    rubric_score integer check (rubric_score between 0 and 10000),
+    approval text,
+    payload jsonb not null,              -- the event's payload: no personal data
+    places jsonb not null,               -- where its artefacts are: ciphertext
+    model_call jsonb,
+    recorded_at timestamptz not null,
+    retain_until date not null           -- 12 CFR 1006.100: at least; a later activity prolongs it
+);
+
+create index verdict_case on verdict (case_id, content_sha256);
+
+-- Kept as written. Only the schema's owner may delete, and only what need not be kept any more.
+create function verdict_is_kept() returns trigger language plpgsql as $$
+begin
+    if tg_op = 'DELETE' and old.retain_until < current_date then
+        return old;
+    end if;
+    raise exception 'a verdict is kept until %', old.retain_until using errcode = 'restrict_violation';
+end $$;
+
+create trigger verdict_is_kept before update or delete on verdict
+    for each row execute function verdict_is_kept();
+
+create trigger verdict_is_not_truncated before truncate on verdict
+    for each statement execute function verdict_is_kept();

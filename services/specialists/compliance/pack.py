@@ -1,0 +1,193 @@
+"""The rule pack: what counsel decides, as dated data."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Sequence
+from datetime import UTC, date, datetime, time
+from functools import cache
+from pathlib import Path
+from typing import Annotated, Any, Self
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from contracts import disclosures
+from contracts.accounts import Money, Purpose
+from contracts.events.compliance import PackVersion, RuleId
+from contracts.fields import BasisPoints
+from contracts.reviews import Score
+
+FOLDER = Path(__file__).parent / "packs"
+PACKS = ("2026-01-01.toml",)
+"""Every pack that was released, oldest first."""
+
+CRITERIA = ("accuracy", "not_misleading", "respectful", "clear_options", "fits_history", "readable")
+"""The rubric's criteria, in the order in which the judge gives them."""
+
+
+class PackError(Exception):
+    """A rule pack cannot be used. Remedy: the message names the file and the field; a released pack is not edited."""
+
+
+def _clock(text: Any) -> Any:
+    return time.fromisoformat(text) if isinstance(text, str) else text
+
+
+TimeOfDay = Annotated[time, BeforeValidator(_clock)]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class FactsLimits(_Part):
+    """How old facts may be."""
+
+    max_age_hours: Annotated[int, Field(ge=1)]
+    clock_skew_minutes: Annotated[int, Field(ge=0)]
+
+
+class Timing(_Part):
+    """When an email may be sent, in the consumer's time, and for how long a checked moment stays checked."""
+
+    earliest: TimeOfDay
+    latest: TimeOfDay
+    horizon_days: Annotated[int, Field(ge=8, le=60, description="Longer than a week, or a weekly pattern is missed.")]
+    valid_minutes: Annotated[int, Field(ge=1, le=240)]
+
+
+class AddressRules(_Part):
+    """What makes an address usable."""
+
+    min_notice_days: Annotated[int, Field(ge=35)]
+    prior_collector_days: Annotated[int, Field(ge=1)]
+    free_mail: frozenset[str]
+
+
+class Validation(_Part):
+    """The validation notice's time."""
+
+    days_after_first_contact: Annotated[int, Field(ge=0, le=5)]
+
+
+class NewYorkCity(_Part):
+    """R18's own terms."""
+
+    effective_from: date
+    max_contacts: Annotated[int, Field(ge=1)]
+    days: Annotated[int, Field(ge=1)]
+    prefixes: tuple[str, ...]
+    postal_codes: frozenset[str]
+
+
+class RecordRules(_Part):
+    """How long a verdict is kept."""
+
+    years: Annotated[int, Field(ge=3)]
+
+
+class EmailRules(_Part):
+    """How an email must be built, so that what is checked is what is read."""
+
+    headers: frozenset[str]
+    min_agreement_percent: Annotated[int, Field(ge=50, le=100)]
+    min_font_px: Annotated[int, Field(ge=8)]
+
+
+class WordList(_Part):
+    """Words and phrases; `unless` are phrases in which they are harmless."""
+
+    terms: Annotated[tuple[str, ...], Field(min_length=1)]
+    unless: tuple[str, ...] = ()
+
+
+class Conduct(_Part):
+    """Which word lists no email may touch, and which ones concern a suit."""
+
+    forbidden: tuple[str, ...]
+    suit: tuple[str, ...]
+
+
+class CriterionRule(_Part):
+    """A criterion's weight (of 100) and floor."""
+
+    name: str
+    weight: Score
+    floor: Score
+
+
+class ApprovalPolicy(_Part):
+    """When a person must agree to an email that passed."""
+
+    purposes: frozenset[Purpose]
+    first_contact: bool
+    work_address: bool
+    warnings: bool
+    comfort_basis_points: BasisPoints
+    amount_over: Money
+
+
+class RulePack(_Part):
+    """All of it."""
+
+    version: PackVersion
+    effective_from: date
+    disclosures: str
+    facts: FactsLimits
+    timing: Timing
+    address: AddressRules
+    validation: Validation
+    new_york_city: NewYorkCity
+    record: RecordRules
+    email: EmailRules
+    lexicon: dict[str, WordList]
+    conduct: Conduct
+    rubric: tuple[CriterionRule, ...]
+    approval: ApprovalPolicy
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        if tuple(criterion.name for criterion in self.rubric) != CRITERIA:
+            raise ValueError(f"rubric: should have exactly {', '.join(CRITERIA)}, in this order")
+        if sum(criterion.weight for criterion in self.rubric) != 100:
+            raise ValueError("rubric: the weights should add up to 100")
+        if self.rubric[0].floor < 80:
+            raise ValueError("rubric: the floor of accuracy should be 80 or more")
+        used = {*self.conduct.forbidden, *self.conduct.suit, *_USED_BY_RULES}
+        if missing := used - set(self.lexicon):
+            raise ValueError(f"lexicon: {', '.join(sorted(missing))} should be there, the rules use it")
+        if self.disclosures != disclosures.VERSION:
+            raise ValueError(
+                "disclosures: contracts/disclosures.py has another version; release a pack that goes with it"
+            )
+        return self
+
+    def effective_from_of(self, rule: RuleId) -> date:
+        """From when a rule of this pack is in force."""
+        return max(self.effective_from, self.new_york_city.effective_from) if rule == "R18" else self.effective_from
+
+
+_USED_BY_RULES = ("subject", "false_subject", "fee", "relative_date", "overshadowing")
+
+
+def load(path: Path) -> RulePack:
+    """Read one pack. Raises `PackError`."""
+    try:
+        return RulePack.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError) as error:
+        raise PackError(f"{path.name}: {error}") from error
+
+
+@cache
+def released() -> tuple[RulePack, ...]:
+    """The packs of this version of the code. Raises `PackError`."""
+    return tuple(load(FOLDER / name) for name in PACKS)
+
+
+def in_force(packs: Sequence[RulePack], now: datetime) -> RulePack:
+    """The latest pack whose day has come, in UTC. Raises `PackError` if none has."""
+    today = now.astimezone(UTC).date()
+    begun = [pack for pack in packs if pack.effective_from <= today]
+    if not begun:
+        raise PackError(f"no rule pack is in force on {today}: the first begins on {packs[0].effective_from}")
+    return max(begun, key=lambda pack: pack.effective_from)

@@ -1,0 +1,53 @@
+"""Characters: which ones a reader sees for what they are, and one spelling for comparisons."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+_PUNCTUATION = frozenset(
+    "\t\n !\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~"
+    "\u00a0\u00a7\u00a9\u00ae\u00b7\u2010\u2011\u2013\u2014\u2018\u2019\u201c\u201d\u2022\u2026\u2122"
+)
+_LOOKALIKES = frozenset("\u0131\u0138\u0149\u017f\u01c0\u01c1\u01c2\u01c3")
+_PLAIN = str.maketrans({
+    "\u00a0": " ", "\t": " ", "\u2010": "-", "\u2011": "-", "\u2013": "-", "\u2014": "-", "\u2018": "'",
+    "\u2019": "'", "\u201c": '"', "\u201d": '"', "\u2022": " ", "\u00b7": " ", "\u2026": "...",
+})  # fmt: skip
+
+
+def legible(character: str) -> bool:
+    """Whether a reader sees this character for what it is.
+
+    An allow-list: ASCII, letters of the Latin blocks that European and Vietnamese names use, and usual punctuation.
+    Everything else is out: zero-width and bidirectional controls, other scripts' lookalikes, full-width and
+    mathematical letters, superscript digits, tags.
+    """
+    if character in _PUNCTUATION:
+        return True
+    point = ord(character)
+    if point < 0x80:
+        return character.isalnum()
+    if character in _LOOKALIKES or not character.isalpha():
+        return False
+    return 0xC0 <= point < 0x180 or 0x218 <= point <= 0x21B or 0x1EA0 <= point <= 0x1EF9
+
+
+def illegible(text: str) -> tuple[str, ...]:
+    """The characters of a text that are not legible, as `U+200B ZERO WIDTH SPACE`, each once."""
+    found = dict.fromkeys(character for character in text if not legible(character))
+    return tuple(f"U+{ord(each):04X} {unicodedata.name(each, 'without a name')}" for each in found)
+
+
+def plain(text: str) -> str:
+    """One spelling for quotes, dashes and blanks, composed letters, no run of blanks: what texts are compared in."""
+    return re.sub(r"\s+", " ", unicodedata.normalize("NFC", text).translate(_PLAIN)).strip()
+
+
+def folded(text: str) -> str:
+    """`plain`, in lower case and without accents, and nothing invisible: what word lists are looked up in."""
+    text = plain(text)
+    if text.isascii():
+        return text.casefold()
+    decomposed = unicodedata.normalize("NFKD", text).casefold()
+    return "".join(each for each in decomposed if unicodedata.category(each) not in {"Mn", "Me", "Cf", "Cc"})

@@ -1,0 +1,149 @@
+"""From rules to a verdict: pure functions that the handlers call."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from contracts.canonical import canonical
+from contracts.events.compliance import RuleResult
+from contracts.fields import Code
+from contracts.reviews import Criterion, Finding, Review, Stage
+from runtime.clock import timestamp
+from services.specialists.compliance.rules import RULES
+from services.specialists.compliance.rules.rule import Rule, Situation, Verdict, passed
+
+MAX_ITEMS = 20
+"""Pieces of evidence and remedies that a finding keeps."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """One rule's verdict on one situation, and the hash of all that it read."""
+
+    rule: Rule
+    verdict: Verdict
+    input_hash: str
+
+    @property
+    def blocks(self) -> bool:
+        """A broken rule, or one that could not be checked."""
+        return self.verdict.kind in {"block", "unknown"}
+
+
+def evaluate(situation: Situation, stage: Stage) -> tuple[Result, ...]:
+    """Every rule that runs at this stage, in order of its id."""
+    facts = situation.facts.model_dump(mode="json")
+    return tuple(
+        Result(rule, _verdict(rule, situation), _input_hash(rule, situation, facts))
+        for rule in RULES.values()
+        if stage in rule.stages
+    )
+
+
+def _verdict(rule: Rule, situation: Situation) -> Verdict:
+    begins = situation.pack.effective_from_of(rule.id)
+    if situation.today < begins:
+        return passed(f"in force from {begins}")
+    age = situation.now - datetime.fromisoformat(situation.facts.as_of)
+    limits = situation.pack.facts
+    if age > timedelta(hours=limits.max_age_hours):
+        return Verdict("unknown", (f"the facts are older than {limits.max_age_hours} hours: submit fresh ones",))
+    if age < -timedelta(minutes=limits.clock_skew_minutes):
+        return Verdict("unknown", ("the facts are dated in the future",))
+    return rule.check(situation)
+
+
+def _input_hash(rule: Rule, situation: Situation, facts: dict[str, Any]) -> str:
+    """SHA-256 over the canonical JSON of what the rule reads: the facts that it names, their age, and the pack."""
+    inputs: dict[str, Any] = {"as_of": facts["as_of"], "day": situation.today.isoformat()}
+    for path in rule.reads:
+        match path:
+            case "message":
+                inputs[path] = None if situation.message is None else situation.message.sha256
+            case "purpose":
+                inputs[path] = situation.purpose
+            case "now":
+                inputs[path] = timestamp(situation.now)
+            case _:
+                inputs[path] = _at(facts, path)
+    read = {"rule": rule.id, "pack": situation.pack.version, "inputs": inputs}
+    return hashlib.sha256(canonical(read)).hexdigest()
+
+
+def _at(facts: dict[str, Any], path: str) -> Any:
+    value: Any = facts
+    for name in path.split("."):
+        value = value[name]
+    return value
+
+
+def blocking(results: Sequence[Result]) -> tuple[Result, ...]:
+    """Those that stop the email."""
+    return tuple(result for result in results if result.blocks)
+
+
+def mendable(stopped: Sequence[Result]) -> bool:
+    """Whether writing it again can help: every rule that stops it is broken by words, and says which to change."""
+    return all(result.verdict.kind == "block" and result.verdict.mend for result in stopped)
+
+
+def deferred_until(results: Sequence[Result]) -> datetime | None:
+    """The next permitted moment, if any rule asks to wait."""
+    moments = [result.verdict.until for result in results if result.verdict.until is not None]
+    return max(moments, default=None)
+
+
+def rule_ids(results: Sequence[Result]) -> tuple[str, ...]:
+    """Their rules' ids."""
+    return tuple(result.rule.id for result in results)
+
+
+def told(results: Sequence[Result]) -> str:
+    """The rules by id and name, without evidence: it stands in the open."""
+    return "; ".join(f"{result.rule.id} {result.rule.name} ({result.verdict.kind})" for result in results)
+
+
+def in_the_open(results: Sequence[Result]) -> tuple[RuleResult, ...]:
+    """The results without their evidence."""
+    return tuple(
+        RuleResult(rule=result.rule.id, verdict=result.verdict.kind, input_hash=result.input_hash) for result in results
+    )
+
+
+def sealed(
+    situation: Situation,
+    stage: Stage,
+    results: Sequence[Result],
+    *,
+    rubric: tuple[Criterion, ...] = (),
+    rubric_score: int | None = None,
+    approval: tuple[Code, ...] = (),
+) -> bytes:
+    """The review with its evidence, as JSON."""
+    findings = tuple(
+        Finding(
+            rule=result.rule.id,
+            name=result.rule.name,
+            citation=result.rule.citation,
+            verdict=result.verdict.kind,
+            evidence=tuple(each[:600] for each in result.verdict.evidence[:MAX_ITEMS]),
+            mend=tuple(each[:2_000] for each in result.verdict.mend[:MAX_ITEMS]),
+            input_hash=result.input_hash,
+        )
+        for result in results
+    )
+    review = Review(
+        stage=stage,
+        pack=situation.pack.version,
+        reviewed_at=timestamp(situation.now),
+        content_sha256=situation.message.sha256 if situation.message is not None else None,
+        findings=findings,
+        rubric=rubric,
+        rubric_score=rubric_score,
+        approval=approval,
+    )
+    return review.model_dump_json(exclude_none=True).encode()

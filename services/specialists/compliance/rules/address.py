@@ -1,0 +1,132 @@
+"""Rules about the address: where it came from, and whether it is safe to use."""
+
+from __future__ import annotations
+
+from datetime import date
+
+from services.specialists.compliance.rules.rule import (
+    PERSON,
+    Rule,
+    Situation,
+    Verdict,
+    blocked,
+    flag,
+    passed,
+    unknown,
+)
+
+
+def obtained(situation: Situation) -> Verdict:
+    """12 CFR 1006.6(d)(4): the consumer used or named the address, or the creditor's or a prior collector's way in."""
+    email = situation.facts.email
+    match email.obtained:
+        case None:
+            return unknown("email.obtained")
+        case "consumer":
+            return _by_consumer(situation)
+        case "creditor_notice":
+            return _by_notice(situation)
+        case "prior_collector":
+            return _by_prior_collector(situation)
+        case _:
+            return blocked("the address was obtained in none of the ways that the rule knows")
+
+
+def _by_consumer(situation: Situation) -> Verdict:
+    """(i): the consumer used it to communicate with the collector, or consented directly."""
+    email = situation.facts.email
+    if email.consumer_used_on is None and email.consented is None:
+        return unknown("email.consumer_used_on", "email.consented")
+    if email.consumer_used_on is None and not email.consented:
+        return blocked("the consumer neither used the address nor consented to it")
+    return passed("the consumer used the address or consented to it")
+
+
+def _by_notice(situation: Situation) -> Verdict:
+    """(ii): the creditor's notice gave the consumer at least 35 days to opt out, and they are over."""
+    email = situation.facts.email
+    if email.creditor_notice_on is None or email.notice_opt_out_until is None:
+        return unknown("email.creditor_notice_on", "email.notice_opt_out_until")
+    sent, until = date.fromisoformat(email.creditor_notice_on), date.fromisoformat(email.notice_opt_out_until)
+    if sent > situation.today:
+        return blocked("the creditor's notice is dated in the future")
+    if (until - sent).days < situation.pack.address.min_notice_days:
+        return blocked(f"the creditor's notice gave {(until - sent).days} days to opt out")
+    if until >= situation.today:
+        return blocked("the creditor's notice still lets the consumer opt out")
+    return passed("the creditor's notice was sent and its time is over")
+
+
+def _by_prior_collector(situation: Situation) -> Verdict:
+    """(iii): the consumer used the address with the prior collector and did not opt out."""
+    used = situation.facts.email.consumer_used_on
+    if used is None:
+        return unknown("email.consumer_used_on")
+    days = (situation.today - date.fromisoformat(used)).days
+    if days < 0:
+        return blocked("the address was used at a date in the future")
+    if days > situation.pack.address.prior_collector_days:
+        return blocked(f"the address was last used {days} days ago with a prior collector")
+    return passed("the consumer used the address with the prior collector")
+
+
+def disclosed(situation: Situation) -> Verdict:
+    """12 CFR 1006.6(d)(3) and (5): an address known to have led to a third party's reading is not used."""
+    return flag(
+        situation.facts.email.disclosed_to_third_party,
+        "email.disclosed_to_third_party",
+        broken="the address is known to have disclosed the debt to a third party",
+        fine="no such disclosure is known",
+    )
+
+
+def work_address(situation: Situation) -> Verdict:
+    """12 CFR 1006.22(f)(3): no address that the employer provides; a domain nobody knows goes to a person (warn)."""
+    email = situation.facts.email
+    if email.work_address:
+        return blocked("the address is known to be provided by the employer")
+    domain = email.address.rsplit("@", 1)[1].lower()
+    if domain in situation.pack.address.free_mail:
+        return passed("the domain is open to the public")
+    if email.work_address is False:
+        return passed("the address is known not to be the employer's")
+    return Verdict("warn", (f"nobody knows whether {domain} is an employer's domain",))
+
+
+R07 = Rule(
+    id="R07",
+    name="Origin of the address",
+    citation="12 CFR 1006.6(d)(4)",
+    about="person",
+    severity="block",
+    stages=PERSON,
+    reads=(
+        "email.obtained",
+        "email.consumer_used_on",
+        "email.consented",
+        "email.creditor_notice_on",
+        "email.notice_opt_out_until",
+        "now",
+    ),
+    check=obtained,
+)
+R08 = Rule(
+    id="R08",
+    name="No known third-party disclosure",
+    citation="12 CFR 1006.6(d)(3)",
+    about="person",
+    severity="block",
+    stages=PERSON,
+    reads=("email.disclosed_to_third_party",),
+    check=disclosed,
+)
+R09 = Rule(
+    id="R09",
+    name="Not a work address",
+    citation="12 CFR 1006.22(f)(3)",
+    about="person",
+    severity="block",
+    stages=PERSON,
+    reads=("email.work_address", "email.address"),
+    check=work_address,
+)

@@ -1,0 +1,138 @@
+"""The rule about figures: an email says of money, dates and creditors what the books say, and nothing else."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator
+from decimal import Decimal
+
+from services.specialists.compliance.reading.characters import folded, plain
+from services.specialists.compliance.reading.figures import Figures, read_figures
+from services.specialists.compliance.reading.lexicon import without
+from services.specialists.compliance.reading.message import Message
+from services.specialists.compliance.reading.names import strangers
+from services.specialists.compliance.rules.rule import (
+    Problem,
+    Rule,
+    Situation,
+    Verdict,
+    blocked,
+    judged,
+    passed,
+    unknown,
+)
+from services.specialists.compliance.rules.wording import draft, said
+
+_SENTENCE = re.compile(r"[^.!?\n]*(?:\.\d[^.!?\n]*)*[.!?\n]?")
+_BALANCE = re.compile(r"\b(?:balance|you\s+owe|amount\s+(?:due|owed)|total)\b", re.IGNORECASE)
+
+
+def books(situation: Situation) -> Verdict:
+    """12 CFR 1006.18(b)-(c), 1006.22(b): amounts, dates and creditors equal the ledger; no unauthorised fee.
+
+    An allow-list: whatever has digits and is neither in the ledger nor the agency's own blocks, and so do an amount in
+    words, a form that two readers could read differently, hidden text, characters that look like others, and parts that
+    do not say the same. What an amount is *called* is checked for the balance; the rest is the judge's.
+    """
+    ledger = situation.facts.ledger
+    if Decimal(ledger.fees) > 0 and ledger.fees_authorised is not True:
+        if ledger.fees_authorised is None:
+            return unknown("ledger.fees_authorised")
+        return blocked("the ledger has fees that neither the agreement nor the law authorises")
+    total = Decimal(ledger.principal) + Decimal(ledger.interest) + Decimal(ledger.fees) - Decimal(ledger.payments)
+    if total != Decimal(ledger.balance):
+        return blocked("the ledger does not add up: principal + interest + fees - payments is not the balance")
+    if situation.message is None:
+        return passed("the ledger adds up")
+    return judged(list(_problems(situation)), "every figure and name is the ledger's, in both parts")
+
+
+def _problems(situation: Situation) -> Iterator[Problem]:
+    message, ledger, agency = draft(situation), situation.facts.ledger, situation.facts.agency
+    for obstacle in message.obstacles:
+        yield Problem(f"the email may not be read as it is checked: {obstacle}", f"avoid {obstacle}")
+    known = (ledger.original_creditor, ledger.current_creditor, agency.name)
+    for where, part in message.parts.items():
+        yield from _figures(situation, where, situation.figures[where])
+        for name in strangers(part, known):
+            yield Problem(f"the {where} names {name!r}", f"name no organisation but {', '.join(sorted(set(known)))}")
+        yield from _balance(situation, where, part)
+    for term, name, where in said(situation, "fee", "relative_date"):
+        kind = "a charge" if name == "fee" else "a date"
+        yield Problem(f"{term!r} in the {where} is {kind} that the ledger does not have", f"leave out {term!r}")
+    yield from _agreement(message, situation)
+
+
+def _figures(situation: Situation, where: str, figures: Figures) -> Iterator[Problem]:
+    amounts, days = _amounts(situation), _days(situation)
+    for amount in figures.amounts:
+        if amount.value is None:
+            yield Problem(f"{amount.text!r} in the {where}", "write amounts as the ledger does, like $1,234.50")
+        elif amount.value not in amounts:
+            yield Problem(f"{amount.text!r} in the {where} is not in the ledger", "use the ledger's amounts only")
+    for date in figures.dates:
+        if not any(date.is_day(day) for day in days):
+            yield Problem(f"{date.text!r} in the {where} is not in the ledger", "use the ledger's dates only")
+    for words in figures.in_words:
+        yield Problem(f"{words!r} in the {where}", "write no amount, number of days or share in words")
+    for other in figures.others:
+        yield Problem(f"{other[:40]!r} in the {where} is no figure of the ledger", "leave out every other number")
+    if situation.purpose == "settlement_offer":
+        for offer in situation.facts.ledger.offers:
+            offered = any(amount.value == offer.amount for amount in figures.amounts)
+            if offered and not any(date.is_day(offer.due_on) for date in figures.dates):
+                yield Problem(f"the {where} makes an offer without its date", f"say that it is due on {offer.due_on}")
+
+
+def _amounts(situation: Situation) -> set[str]:
+    ledger = situation.facts.ledger
+    amounts = {ledger.balance, ledger.principal, ledger.interest, ledger.fees, ledger.payments}
+    if ledger.last_payment is not None:
+        amounts.add(ledger.last_payment)
+    if situation.purpose == "settlement_offer":
+        amounts |= {offer.amount for offer in ledger.offers}
+    return amounts
+
+
+def _days(situation: Situation) -> set[str]:
+    ledger, history = situation.facts.ledger, situation.facts.history
+    days = {ledger.itemization_on, ledger.last_payment_on, history.validation_notice_on, history.validation_ends_on}
+    if situation.purpose == "settlement_offer":
+        days |= {offer.due_on for offer in ledger.offers}
+    return {day for day in days if day is not None}
+
+
+def _balance(situation: Situation, where: str, part: str) -> Iterator[Problem]:
+    """Whatever is called the balance is the balance. The required texts name other amounts and are left out."""
+    lowered = without(part, (text.text for text in situation.required_texts))
+    ledger = situation.facts.ledger
+    for sentence in _SENTENCE.findall(lowered):
+        values = [amount.value for amount in read_figures(sentence).amounts]
+        if values and _BALANCE.search(sentence) and ledger.balance not in values:
+            yield Problem(f"the {where} calls an amount the balance that is not", f"the balance is {ledger.balance}")
+
+
+def _agreement(message: Message, situation: Situation) -> Iterator[Problem]:
+    """The text and the HTML part say the same: the same figures, and nearly the same words."""
+    ours, theirs = situation.figures["text part"], situation.figures["HTML part"]
+    if Counter(each.value for each in ours.amounts) != Counter(each.value for each in theirs.amounts) or Counter(
+        (each.month, each.day) for each in ours.dates
+    ) != Counter((each.month, each.day) for each in theirs.dates):
+        yield Problem("the text and the HTML part have different figures", "say the same in both parts")
+    words = [Counter(re.findall(r"[a-z']+", folded(plain(each)))) for each in (message.text, message.html)]
+    common, most = (words[0] & words[1]).total(), max(words[0].total(), words[1].total(), 1)
+    if common * 100 < most * situation.pack.email.min_agreement_percent:
+        yield Problem("the text and the HTML part say different things", "say the same in both parts")
+
+
+R14 = Rule(
+    id="R14",
+    name="Figures and names equal the ledger",
+    citation="12 CFR 1006.18(b)-(c), 1006.22(b)",
+    about="draft",
+    severity="block",
+    stages=("contact", "email"),
+    reads=("message", "purpose", "history", "ledger", "agency", "consumer.first_name", "consumer.last_name", "now"),
+    check=books,
+)

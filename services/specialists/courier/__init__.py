@@ -1,0 +1,1 @@
+"""The courier: sends an email that has passed, once, and says what became of it."""

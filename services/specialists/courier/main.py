@@ -1,0 +1,43 @@
+"""Composition root of the courier."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from contracts.cards import COURIER
+from contracts.events.router import SendEmail
+from contracts.fields import Contract
+from runtime.artefacts import Artefacts
+from runtime.database import connect_pool
+from runtime.process import Process, serve_agent
+from runtime.task import Handler
+from services.specialists.courier.handlers import Limits, send_email
+from services.specialists.courier.ledger import Ledger
+from services.specialists.courier.provider import SesProvider, client_config
+from services.specialists.courier.settings import CourierSettings
+from services.specialists.courier.settling import Settlements
+
+
+async def run() -> None:
+    """Serve the courier."""
+    settings = CourierSettings()
+
+    async def build(process: Process, artefacts: Artefacts) -> dict[type[Contract], Handler]:
+        # A pool of its own: a transaction that waits for the desk's locks must not keep the inbox from its leases.
+        pool = await connect_pool(settings.database_url.get_secret_value(), schema=COURIER.name)
+        await process.on_exit(pool.close)
+        ses = await process.client(
+            "sesv2", endpoint_url=settings.ses_endpoint_url, config=client_config(settings.ses_timeout_s)
+        )
+        handler = partial(
+            send_email,
+            artefacts=artefacts,
+            ledger=Ledger(pool),
+            provider=SesProvider(ses, configuration_set=settings.ses_configuration_set),
+            clock=process.clock,
+            limits=Limits(timeout_s=settings.ses_timeout_s, pace=settings.pace),
+        )
+        process.alongside(Settlements(pool, process.publisher, process.clock).run)
+        return {SendEmail: handler}
+
+    await serve_agent(COURIER.name, settings, build, opens=COURIER.opens)

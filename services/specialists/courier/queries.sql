@@ -1,0 +1,92 @@
+-- name: lock
+-- First our own, against another command for the same content; then the desk's.
+select pg_advisory_xact_lock(hashtextextended($1 || '/' || $3, 1)), desk.lock_sending($1::uuid, $2)
+
+-- name: entry
+select command_id, attempt, approval_id, state, provider_message_id, code, intended_at
+from sending where case_id = $1 and content_sha256 = $2
+for update
+
+-- name: gate
+select tenant, playbook, address_key, closed_as, cancelled, halted, opted_out
+from desk.sendable where case_id = $1
+
+-- name: approval
+select case_id, content_sha256, pack, state, valid_until from desk.sendable_approval where approval_id = $1
+
+-- name: take_turn
+-- $3 domain, $4 now, $5 seconds between two emails, $6 how many may go at once.
+with known as (
+  select due_at from turn where case_id = $1 and content_sha256 = $2
+),
+bucket as (
+  insert into domain_rate as b (domain_key, next_at)
+  select $3, $4::timestamptz + make_interval(secs => $5) where not exists (select from known)
+  on conflict (domain_key) do update
+    set next_at = greatest(b.next_at, $4::timestamptz) + make_interval(secs => $5)
+  returning next_at - make_interval(secs => $5 * $6) as due_at
+),
+taken as (
+  insert into turn (case_id, content_sha256, due_at)
+  select $1, $2, greatest(due_at, $4::timestamptz) from bucket
+  returning due_at
+)
+select due_at from known union all select due_at from taken
+
+-- name: give_back_turn
+delete from turn where case_id = $1 and content_sha256 = $2
+
+-- name: intend
+insert into sending as s (case_id, content_sha256, command_id, pack, approval_id, state, intended_at)
+values ($1, $2, $3, $4, $5, 'intended', $6)
+on conflict (case_id, content_sha256) do update
+  set command_id = excluded.command_id,
+      attempt = s.attempt + 1,
+      pack = excluded.pack,
+      approval_id = excluded.approval_id,
+      state = 'intended',
+      code = null,
+      intended_at = excluded.intended_at,
+      answered_at = null
+  where s.state in ('released', 'refused')
+returning attempt
+
+-- name: record
+update sending
+set state = $4, provider_message_id = $5, code = $6, answered_at = $7
+where case_id = $1 and content_sha256 = $2 and attempt = $3 and state = 'intended'
+returning true
+
+-- name: give_up
+update sending
+set state = 'unknown', command_id = $3
+where case_id = $1 and content_sha256 = $2 and state = 'intended'
+
+-- name: settle_late
+-- The provider's answer came after the outcome was given up as unknown: known now, and nobody need look for it.
+with known as (
+  update sending
+  set state = case when $4::text is null then 'refused' else 'sent' end, provider_message_id = $4, answered_at = $5
+  where case_id = $1 and content_sha256 = $2 and attempt = $3 and state = 'unknown'
+  returning command_id, case_id, content_sha256
+)
+insert into settlement (command_id, case_id, content_sha256, sent, provider_message_id, operator, evidence)
+select command_id, case_id, content_sha256, $4::text is not null, $4, 'service:courier', $6 from known
+on conflict (command_id) do nothing
+
+-- name: unsettled
+select case_id, content_sha256, intended_at, ended_as from courier.unsettled order by intended_at limit $1
+
+-- name: settle
+select courier.settle($1::uuid, $2, $3, $4, $5, $6)
+
+-- name: settlements
+select t.command_id, t.content_sha256, t.sent, t.provider_message_id, t.operator, t.evidence, i.outputs
+from settlement t
+join inbox i on i.event_id = t.command_id
+where t.published_at is null and i.outputs is not null
+order by t.settled_at
+limit $1
+
+-- name: published
+update settlement set published_at = clock_timestamp() where command_id = any($1::uuid[])

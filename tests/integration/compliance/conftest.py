@@ -1,0 +1,192 @@
+"""The gate's three handlers over PostgreSQL, the emulator and the model simulator, with time in the test's hands."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import SecretStr
+
+from contracts.accounts import AccountFacts, Purpose
+from contracts.events.router import CheckContact, CheckSending, ReviewEmail
+from contracts.fields import Artefact, Attachment, Contract
+from contracts.received import Received, receive
+from contracts.reviews import Review
+from failover import FailoverModel
+from local.provision import BUCKET
+from runtime.artefacts import Artefacts
+from runtime.models import ModelSettings
+from runtime.objects import S3Objects
+from runtime.sealing import LocalWrapper, Vault
+from runtime.task import Reply, Task
+from services.specialists.compliance.handlers import check_contact, check_sending, review_email
+from services.specialists.compliance.judge import build_agent
+from services.specialists.compliance.pack import RulePack, released
+from services.specialists.compliance.store import Verdicts
+from services.specialists.models import build_model
+from tests.integration.cloud import Cloud
+from tests.integration.conftest import PoolFor
+from tests.integration.events import bus_body, command, fresh_id, rewritten
+from tests.integration.manual_clock import ManualClock
+from tests.integration.simulator.running import Running, start
+from tests.unit.compliance.emails import NOW, Email, facts
+
+NODE = "compliance"
+SCRIPTS = Path(__file__).parents[3] / "local" / "data" / "simulator" / "compliance.yaml"
+
+
+@pytest.fixture(scope="module")
+def judges() -> Iterator[Running]:
+    """The simulator with the judgements of the demo, and with some that must not count."""
+    own = Path(__file__).with_name("judge.yaml")
+    started, url = start("--script", str(own), "--script", str(SCRIPTS))
+    with started:
+        yield Running(url)
+        started.terminate()
+
+
+@dataclass
+class Gate:
+    """The handlers of one process; `clock` and `packs` may be changed between calls."""
+
+    artefacts: Artefacts
+    verdicts: Verdicts
+    clock: ManualClock
+    model: FailoverModel
+    subject: str
+    judges: Running
+    packs: tuple[RulePack, ...] = field(default_factory=released)
+
+    async def contact(self, case: Case) -> Reply:
+        """Check the contact."""
+        account = await self._sealed(case, "account", case.facts.model_dump_json(exclude_none=True).encode())
+        task = self.task(case, CheckContact(account=account, purpose=case.purpose))
+        return await check_contact(task, **self._parts)
+
+    async def review(self, case: Case) -> Reply:
+        """Review the case's email."""
+        return await review_email(await self.review_task(case), **self._parts, **self._judge)
+
+    async def review_again(self, task: Task[ReviewEmail]) -> Reply:
+        """Another attempt at the same command."""
+        return await review_email(task, **self._parts, **self._judge)
+
+    async def review_task(self, case: Case, *, content_sha256: str | None = None) -> Task[ReviewEmail]:
+        """The command to review."""
+        account, email = await self.sealed(case)
+        payload = ReviewEmail(
+            account=account, purpose=case.purpose, email=email, content_sha256=content_sha256 or case.content_sha256
+        )
+        return self.task(case, payload)
+
+    async def sending(self, case: Case, **changes: Any) -> Reply:
+        """Check the sending."""
+        account, email = await self.sealed(case)
+        payload: dict[str, Any] = {
+            "account": account, "purpose": case.purpose, "email": email, "content_sha256": case.content_sha256,
+            "pack": self.packs[-1].version,
+        }  # fmt: skip
+        task: Task[CheckSending] = self.task(case, CheckSending(**(payload | changes)))
+        return await check_sending(task, **self._parts)
+
+    async def sealed(self, case: Case) -> tuple[Artefact, Artefact]:
+        """The case's account and email, sealed once."""
+        account = await self._sealed(case, "account", case.facts.model_dump_json(exclude_none=True).encode())
+        return account, await self._sealed(case, "email", case.raw)
+
+    async def opened(self, reply: Reply, case: Case, task: Task[Any] | None = None) -> Review:
+        """The sealed review of a reply."""
+        artefact: Artefact = reply.payload.review  # type: ignore[attr-defined]
+        written = case.last.written if task is None else task.written
+        return Review.model_validate_json(await self.artefacts.read_from(written, case.case_id, artefact))
+
+    def task(self, case: Case, payload: Contract) -> Task[Any]:
+        """A command of the case's, as the consumer hands it over."""
+        asked = command(case.case_id, payload=payload, node=NODE, note=fresh_id(), time_limit_ms=30_000)
+        event_id = case.event_id or fresh_id()
+        places = {sha256: place.model_dump(exclude_none=True) for sha256, place in case.places.items()}
+        asked = rewritten(
+            asked, event_id=event_id, attachments=places, principal=asked["principal"] | {"subject": self.subject}
+        )
+        received = receive(bus_body(asked), node=NODE)
+        case.last = Task(Received(received.envelope, received.payload, received.raw), attempt=1, deadline=None)
+        return case.last
+
+    async def _sealed(self, case: Case, name: str, data: bytes) -> Artefact:
+        if name not in case.artefacts:
+            artefact, place = await self.artefacts.store(
+                case.case_id, name, data, media_type="application/octet-stream", subject=self.subject
+            )
+            case.artefacts[name], case.places[artefact.sha256] = artefact, place
+        return case.artefacts[name]
+
+    @property
+    def _parts(self) -> dict[str, Any]:
+        return {
+            "artefacts": self.artefacts, "verdicts": self.verdicts, "clock": self.clock, "packs": self.packs
+        }  # fmt: skip
+
+    @property
+    def _judge(self) -> dict[str, Any]:
+        return {"model": self.model, "agent": build_agent(self.model), "opt_out_base": None}
+
+
+@dataclass
+class Case:
+    """One case's account and email."""
+
+    facts: AccountFacts = field(default_factory=facts)
+    purpose: Purpose = "payment_reminder"
+    email: Email | None = None
+    case_id: str = field(default_factory=fresh_id)
+    event_id: str | None = None
+    """Of the next command; a fresh one if None."""
+    artefacts: dict[str, Artefact] = field(default_factory=dict)
+    places: dict[str, Attachment] = field(default_factory=dict)
+    last: Task[Any] = None  # type: ignore[assignment]
+
+    @property
+    def raw(self) -> bytes:
+        """The email's bytes: the same each time."""
+        raw = (self.email or Email(self.facts, self.purpose)).build()
+        boundary = raw.split(b'boundary="', 1)[1].split(b'"', 1)[0]
+        return raw.replace(boundary, b"=_boundary")
+
+    @property
+    def content_sha256(self) -> str:
+        """Their hash."""
+        return hashlib.sha256(self.raw).hexdigest()
+
+
+@pytest.fixture
+async def gate(pool_for: PoolFor, cloud: Cloud, judges: Running) -> Gate:
+    """A gate at noon in Ohio."""
+    judges.send("POST", "/sim/reset")
+    clock = ManualClock(NOW.astimezone(UTC))
+    desk, own = await pool_for("desk"), await pool_for(NODE)
+    name = fresh_id()
+    subject = await Vault(desk, LocalWrapper(bytes(32)), clock).subject_for(
+        "acme", name, hashlib.sha256(name.encode()).digest()
+    )
+    vault = Vault(own, LocalWrapper(bytes(32)), clock)
+    settings = ModelSettings(
+        bedrock_endpoint_url=judges.url, openai_base_url=f"{judges.url}/v1", openai_api_key=SecretStr("local")
+    )
+    return Gate(
+        artefacts=Artefacts(S3Objects(cloud.s3, BUCKET), vault, opens=("account", "email", "review")),
+        verdicts=Verdicts(own),
+        clock=clock,
+        model=build_model(settings, policy_version="compliance/1"),
+        subject=subject,
+        judges=judges,
+    )
+
+
+def at(text: str) -> ManualClock:
+    """A clock that stands at a moment."""
+    return ManualClock(datetime.fromisoformat(text))

@@ -1,0 +1,74 @@
+"""What the drafter composes is what compliance looks for: the two share the wording and nothing else."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import pytest
+
+from contracts.accounts import AccountFacts, Purpose
+from contracts.optout import opt_out_url
+from local.data.emails import EMAILS, DemoEmail, submission
+from services.drafter.mime import OptOutWays, compose
+from services.specialists.compliance.review import blocking, evaluate, rule_ids
+from tests.unit.compliance.emails import CASE_ID, NOW, PARAGRAPHS, SUBJECT, facts, first_contact, situation
+from tests.unit.compliance.table import stopping
+
+LAPTOP = "http://127.0.0.1:8999"
+DEMO_NOW = datetime(2026, 11, 20, 17, 30, tzinfo=UTC)
+
+
+def composed(account: AccountFacts, purpose: Purpose, paragraphs: list[str], now: datetime, base: str) -> bytes:
+    """An email as the drafter's `compose` makes it."""
+    return compose(
+        account,
+        purpose=purpose,
+        today=now.date().isoformat(),
+        subject=SUBJECT,
+        paragraphs=paragraphs,
+        case_id=CASE_ID,
+        opt_out=OptOutWays(url=opt_out_url(base, "eyJhbGciOi.8kQx"), mailbox="stop@harborline.example"),
+    )
+
+
+@pytest.mark.parametrize(
+    ("purpose", "account"),
+    [
+        ("payment_reminder", facts()),
+        ("payment_reminder", facts(ledger__limitation_ended=True)),
+        ("settlement_offer", facts()),
+        ("payment_confirmation", facts()),
+        ("dispute_response", facts(history__dispute_open=True)),
+        ("initial_notice", first_contact()),
+        ("payment_reminder", facts(consumer__first_name="José", consumer__last_name="Núñez-Łukasik")),
+    ],
+)
+def test_a_good_draft_that_the_drafter_composed_keeps_every_rule(purpose: Purpose, account: AccountFacts) -> None:
+    raw = composed(account, purpose, PARAGRAPHS[purpose], NOW, "https://mail.harborline.example")
+    results = evaluate(situation(account, purpose=purpose, email=raw), "email")
+    assert [(each.rule.id, each.verdict) for each in blocking(results)] == []
+
+
+def test_a_link_of_the_laptops_own_opt_out_pages_passes_there_and_nowhere_else() -> None:
+    given = situation(email=composed(facts(), "payment_reminder", PARAGRAPHS["payment_reminder"], NOW, LAPTOP))
+    assert blocking(evaluate(replace(given, opt_out_base=LAPTOP), "email")) == ()
+    assert "R06" in rule_ids(blocking(evaluate(given, "email")))
+    assert "R06" in rule_ids(
+        blocking(evaluate(replace(given, opt_out_base="https://mail.harborline.example"), "email"))
+    )
+
+
+@pytest.mark.parametrize("email", EMAILS, ids=lambda email: email.key)
+def test_an_account_of_the_demo_is_stopped_by_the_rules_that_the_demo_tells(email: DemoEmail) -> None:
+    account = AccountFacts.model_validate(submission(email, EMAILS.index(email), DEMO_NOW)["facts"], strict=False)
+    before = situation(account, purpose=email.purpose, now=DEMO_NOW)
+    paragraphs = ["We are writing about your account.", "Call us or write to us if you have a question."]
+    draft = situation(
+        account, purpose=email.purpose, now=DEMO_NOW,
+        email=composed(account, email.purpose, paragraphs, DEMO_NOW, "https://mail.harborline.example"),
+    )  # fmt: skip
+    found = stopping(evaluate(draft, "email")) | stopping(evaluate(before, "contact"))
+    # The demo's drafts break R13 to R17 on purpose; this one is good.
+    told = {rule for rule in email.rules if email.facts.get("ledger.reference") is None}
+    assert found == told

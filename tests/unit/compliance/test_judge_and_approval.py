@@ -1,0 +1,99 @@
+"""The judge's marks, and when a person must agree."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from services.specialists.compliance.approval import REASONS, reasons
+from services.specialists.compliance.judge import Judgement, below_floor, criteria, prompt, rubric_score
+from services.specialists.compliance.pack import CRITERIA
+from services.specialists.compliance.review import evaluate
+from tests.unit.compliance.emails import Email, drafted, facts, first_contact, pack, situation
+
+GOOD = {name: {"score": 90, "reason": "Good."} for name in CRITERIA}
+
+
+def judged(**scores: int) -> Judgement:
+    """A judgement with some other scores."""
+    marks = {name: {"score": scores.get(name, 90), "reason": "So."} for name in CRITERIA}
+    return Judgement.model_validate_json(json.dumps(marks))
+
+
+@pytest.mark.parametrize(
+    "spoilt",
+    [
+        {"accuracy": {"score": "90", "reason": "x"}},
+        {"accuracy": {"score": 90.0, "reason": "x"}},
+        {"accuracy": {"score": 101, "reason": "x"}},
+        {"accuracy": {"score": -1, "reason": "x"}},
+        {"accuracy": {"score": True, "reason": "x"}},
+        {"accuracy": {"score": None, "reason": "x"}},
+        {"accuracy": {"score": 90}},
+        {"accuracy": {"score": 90, "reason": ""}},
+        {"accuracy": {"score": 90, "reason": "two\nlines"}},
+        {"accuracy": {"score": 90, "reason": "x" * 301}},
+        {"accuracy": {"score": 90, "reason": "x", "verdict": "pass"}},
+        {"accuracy": 90},
+        {"overall": {"score": 100, "reason": "x"}},
+        {"accuracy": None},
+    ],
+)
+def test_a_judgement_that_is_not_exactly_six_marks_is_none(spoilt: dict[str, Any]) -> None:
+    Judgement.model_validate_json(json.dumps(GOOD))
+    with pytest.raises(ValidationError):
+        Judgement.model_validate_json(json.dumps(GOOD | spoilt))
+
+
+@pytest.mark.parametrize("name", CRITERIA)
+def test_a_criterion_that_is_missing_is_no_judgement(name: str) -> None:
+    with pytest.raises(ValidationError):
+        Judgement.model_validate_json(json.dumps({other: mark for other, mark in GOOD.items() if other != name}))
+
+
+def test_the_score_is_the_weighted_mean_in_basis_points() -> None:
+    assert rubric_score(criteria(judged(), pack())) == 9_000
+    assert rubric_score(criteria(judged(accuracy=100, readable=0), pack())) == 9_000 + 30 * 10 - 10 * 90
+    assert rubric_score(criteria(judged(**dict.fromkeys(CRITERIA, 100)), pack())) == 10_000
+
+
+@pytest.mark.parametrize("name", CRITERIA)
+def test_one_criterion_below_its_floor_fails_whatever_the_others_are(name: str) -> None:
+    floor = next(rule.floor for rule in pack().rubric if rule.name == name)
+    others = dict.fromkeys(CRITERIA, 100)
+    assert below_floor(criteria(judged(**others | {name: floor}), pack())) == ()
+    assert [mark.name for mark in below_floor(criteria(judged(**others | {name: floor - 1}), pack()))] == [name]
+
+
+@pytest.mark.parametrize(
+    ("given", "score", "why"),
+    [
+        (drafted(), 9_000, ()),
+        (drafted(), 8_499, ("rubric_low",)),
+        (drafted(purpose="settlement_offer"), 9_000, ("settlement_offer",)),
+        (drafted(facts(email__work_address=None, email__address="d@bigcorp.com")), 9_000, ("work_address",)),
+        (drafted(drop="R17"), 9_000, ("warning",)),
+        (drafted(first_contact(), "initial_notice"), 9_000, ("first_contact",)),
+        (situation(facts(ledger__balance="10000.01")), 9_000, ("large_amount",)),
+        (situation(facts(ledger__balance="10000.00")), 9_000, ()),
+        (
+            drafted(facts(email__work_address=None, email__address="d@bigcorp.com"), "settlement_offer"),
+            8_000,
+            ("work_address", "settlement_offer", "rubric_low"),
+        ),
+    ],
+)
+def test_a_person_is_asked_for_the_policys_reasons_only(given: Any, score: int, why: tuple[str, ...]) -> None:
+    found = reasons(given, evaluate(given, "email" if given.message else "sending"), score)
+    assert found == why
+    assert set(found) <= set(REASONS)
+
+
+def test_the_judge_gets_no_telephone_address_or_name_that_it_does_not_need() -> None:
+    given = situation(email=Email(facts()))
+    assert given.message is not None
+    account = prompt(given, given.message).split("</account>")[0]
+    assert not [each for each in ("Whitfield", "gmail.com", "+1614555", "43215") if each in account]

@@ -1,0 +1,161 @@
+"""From rules to a verdict: what was read, what can be mended, when it waits, how long it is kept."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from datetime import date, datetime, timedelta
+from typing import Any
+
+import pytest
+from pydantic import BaseModel
+
+from contracts.reviews import Review, Stage
+from services.specialists.compliance.review import (
+    MAX_ITEMS,
+    blocking,
+    deferred_until,
+    evaluate,
+    in_the_open,
+    mendable,
+    rule_ids,
+    sealed,
+    told,
+)
+from services.specialists.compliance.rules import RULES
+from services.specialists.compliance.rules.record import retain_at_least, retain_until
+from tests.unit.compliance.emails import NOW, PARAGRAPHS, drafted, facts, first_contact, situation
+from tests.unit.compliance.table import cases
+
+STAGES: tuple[Stage, ...] = ("contact", "email", "sending")
+
+
+class Watched:
+    """A model that remembers which of its fields are read, by dotted path."""
+
+    def __init__(self, inner: BaseModel, path: str, seen: set[str]) -> None:
+        self.__dict__.update(_inner=inner, _path=path, _seen=seen)
+
+    def __getattr__(self, name: str) -> Any:
+        value = getattr(self._inner, name)
+        path = f"{self._path}.{name}" if self._path else name
+        if isinstance(value, BaseModel) and self._path == "":
+            return Watched(value, path, self._seen)
+        self._seen.add(path)
+        return value
+
+
+def test_a_rule_reads_nothing_but_what_it_says_that_it_reads() -> None:
+    for case in (*cases("good"), *cases("bad")[::6]):
+        given = case.situation()
+        for rule in RULES.values():
+            if (case.stage or "email") not in rule.stages:
+                continue
+            seen: set[str] = set()
+            watched = Watched(given.facts, "", seen)
+            rule.check(replace(given, facts=watched))  # type: ignore[arg-type]
+            undeclared = {path for path in seen if not path.startswith(rule.reads)}
+            assert not undeclared, f"{rule.id} reads {undeclared}"
+
+
+def test_the_input_hash_follows_what_a_rule_reads_and_nothing_else() -> None:
+    def hashes(**changes: Any) -> dict[str, str]:
+        return {result.rule.id: result.input_hash for result in evaluate(situation(facts(**changes)), "sending")}
+
+    first, again = hashes(), hashes()
+    assert first == again
+    changed = hashes(consumer__attorney=True)
+    assert [rule for rule in first if first[rule] != changed[rule]] == ["R03"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "can"),
+    [
+        ({"paragraphs": [*PARAGRAPHS["payment_reminder"], "You deadbeat, send $5.00."]}, True),
+        ({"subject": "Your debt"}, True),
+        ({"drop": "R10"}, True),
+        ({"headers": {"To": "other@gmail.com"}}, False),
+        ({"headers": {"From": "other@gmail.com"}}, False),
+        ({"subject": "Your debt", "headers": {"To": "other@gmail.com"}}, False),
+    ],
+)
+def test_only_what_words_broke_can_be_mended_with_words(changes: dict[str, Any], can: bool) -> None:
+    stopped = blocking(evaluate(drafted(**changes), "email"))
+    assert stopped
+    assert mendable(stopped) is can
+
+
+def test_a_fact_that_is_missing_cannot_be_mended_by_the_drafter() -> None:
+    given = drafted(facts(history__last_activity_on=None), subject="Your debt")
+    stopped = blocking(evaluate(given, "email"))
+    assert rule_ids(stopped) == ("R16", "R20")
+    assert not mendable(stopped)
+
+
+def test_an_email_at_night_waits_until_eight_and_is_not_blocked() -> None:
+    night = situation(now=datetime.fromisoformat("2026-09-16T04:00:00+00:00"))
+    results = evaluate(night, "sending")
+    assert blocking(results) == ()
+    assert deferred_until(results) == datetime.fromisoformat("2026-09-16T12:00:00+00:00")
+
+
+def test_the_wait_ends_when_hours_and_own_wishes_both_allow_it() -> None:
+    periods = [{"days": ["wed"], "start": "07:00", "end": "10:30"}]
+    night = situation(
+        facts(consumer__inconvenient_times=periods), now=datetime.fromisoformat("2026-09-16T04:00:00+00:00")
+    )
+    assert deferred_until(evaluate(night, "sending")) == datetime.fromisoformat("2026-09-16T14:30:00+00:00")
+
+
+def test_new_yorks_rule_begins_in_september() -> None:
+    account = facts(
+        consumer__residences=[{"state": "NY", "postal_code": "10027"}], email__consented=False,
+        as_of="2026-08-31T12:00:00Z", history__last_activity_on="2026-08-01",
+    )  # fmt: skip
+    before = datetime.fromisoformat("2026-08-31T23:59:59+00:00")
+    for moment, kind in ((before, "pass"), (before + timedelta(seconds=1), "block")):
+        found = {result.rule.id: result.verdict for result in evaluate(situation(account, now=moment), "contact")}
+        assert found["R18"].kind == kind
+
+
+def test_what_stands_in_the_open_has_no_evidence_and_the_sealed_review_has_all_of_it() -> None:
+    given = drafted(paragraphs=["You deadbeat, Dana.", "Send $5.00."])
+    results = evaluate(given, "email")
+    shown = json.dumps([result.model_dump(mode="json") for result in in_the_open(results)]) + told(blocking(results))
+    assert "Dana" not in shown
+    assert "deadbeat" not in shown
+    review = Review.model_validate_json(sealed(given, "email", results, rubric_score=0))
+    assert [finding.rule for finding in review.findings] == list(RULES)[2:]
+    (conduct,) = (finding for finding in review.findings if finding.rule == "R15")
+    assert any("deadbeat" in each for each in conduct.evidence)
+    assert any(each.startswith("R15 ") for each in review.to_mend())
+
+
+def test_a_review_of_a_draft_that_is_wrong_everywhere_stays_small() -> None:
+    given = drafted(paragraphs=[f"Send ${number}.00 now." for number in range(1, 200)])
+    review = sealed(given, "email", evaluate(given, "email"))
+    assert len(review) < 200_000
+    assert all(len(finding.evidence) <= MAX_ITEMS for finding in Review.model_validate_json(review).findings)
+
+
+@pytest.mark.parametrize(
+    ("last", "until"),
+    [("2026-09-01", date(2029, 9, 15)), ("2026-09-15", date(2029, 9, 15)), (None, None)],
+)
+def test_a_verdict_is_kept_for_three_years_after_the_last_activity(last: str | None, until: date | None) -> None:
+    assert retain_until(situation(facts(history__last_activity_on=last))) == until
+
+
+def test_a_verdict_of_a_leap_day_is_kept_until_march() -> None:
+    leap = datetime.fromisoformat("2028-02-29T16:00:00+00:00")
+    assert retain_at_least(situation(first_contact(), now=leap)) == date(2031, 3, 1)
+
+
+def test_every_rule_cites_its_source_and_says_it_in_its_docstring() -> None:
+    assert list(RULES) == [f"R{number:02}" for number in range(1, 21)]
+    for rule in RULES.values():
+        assert rule.check.__doc__
+        assert rule.citation.split()[0] in rule.check.__doc__, rule.id
+        assert rule.stages
+        assert set(rule.stages) <= set(STAGES)
+        assert rule.check(situation(now=NOW)).kind if "email" not in rule.stages else True

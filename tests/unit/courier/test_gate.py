@@ -1,0 +1,172 @@
+"""May it be sent now? Every stop, and what was done before it."""
+
+from __future__ import annotations
+
+import itertools
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from contracts.events.courier import EmailSent, EmailUndeliverable, SendingHeld, SendingRefused, SendingTooLate
+from contracts.events.router import SendEmail
+from contracts.fields import Artefact
+from runtime.clock import timestamp
+from services.specialists.courier.gate import (
+    Answer,
+    Approval,
+    Entry,
+    Gate,
+    GiveUp,
+    InFlight,
+    Question,
+    Send,
+    Verdict,
+    decide,
+)
+
+NOW = datetime(2026, 10, 1, 15, tzinfo=UTC)
+CASE, COMMAND, APPROVAL = (f"00000000-0000-4000-8000-00000000000{n}" for n in range(3))
+OTHER = "00000000-0000-4000-8000-000000000009"
+CONTENT, ADDRESS = "c" * 64, "a" * 64
+
+
+def question(**changes: Any) -> Question:
+    command: dict[str, Any] = {
+        "email": Artefact(name="email", sha256="e" * 64, size=1, media_type="message/rfc822"),
+        "content_sha256": CONTENT,
+        "pack": "2026-09-01.1",
+        "valid_until": timestamp(NOW + timedelta(minutes=5)),
+        "address_key": ADDRESS,
+    } | changes
+    return Question(COMMAND, CASE, "acme", SendEmail(**command), NOW, timedelta(seconds=12))
+
+
+def gate(**changes: Any) -> Gate:
+    fields: dict[str, Any] = {
+        "tenant": "acme",
+        "playbook": "outbound_email",
+        "address_key": ADDRESS,
+        "closed_as": None,
+        "cancelled": False,
+        "halted": False,
+        "opted_out": False,
+    }
+    return Gate(**(fields | changes))
+
+
+def entry(state: str, **changes: Any) -> Entry:
+    fields: dict[str, Any] = {
+        "command_id": COMMAND,
+        "attempt": 1,
+        "approval_id": None,
+        "state": state,
+        "provider_message_id": "m-1" if state == "sent" else None,
+        "code": "message_rejected" if state == "refused" else None,
+        "intended_at": NOW - timedelta(hours=1),
+    }
+    return Entry(**(fields | changes))
+
+
+def approval(**changes: Any) -> Approval:
+    fields: dict[str, Any] = {
+        "case_id": CASE,
+        "content_sha256": CONTENT,
+        "pack": "2026-09-01.1",
+        "state": "granted",
+        "valid_until": NOW + timedelta(days=1),
+    }
+    return Approval(**(fields | changes))
+
+
+TO_APPROVE = {"approval": "settlement_offer", "approval_id": APPROVAL}
+
+
+def code(verdict: Verdict) -> str | None:
+    assert isinstance(verdict, Answer)
+    return getattr(verdict.payload, "code", None)
+
+
+def test_nothing_in_the_way_it_is_sent() -> None:
+    assert decide(question(), None, gate(), None) == Send()
+    assert decide(question(**TO_APPROVE), None, gate(), approval()) == Send()
+
+
+@pytest.mark.parametrize(
+    ("stopped", "reason"),
+    [
+        (None, "no_such_case"),
+        (gate(tenant="rival"), "not_the_cases"),
+        (gate(address_key="b" * 64), "not_the_cases"),
+        (gate(address_key=None), "not_the_cases"),
+        (gate(closed_as="expired"), "case_closed"),
+        (gate(cancelled=True), "case_cancelled"),
+        (gate(opted_out=True), "opted_out"),
+    ],
+)
+def test_a_stop_refuses_for_good(stopped: Gate | None, reason: str) -> None:
+    verdict = decide(question(), None, stopped, None)
+    assert isinstance(verdict, Answer)
+    assert isinstance(verdict.payload, SendingRefused)
+    assert verdict.payload.code == reason
+
+
+def test_a_halted_playbook_holds_it_even_when_its_moment_has_passed() -> None:
+    late = question(valid_until=timestamp(NOW - timedelta(hours=1)))
+    assert decide(late, None, gate(halted=True), None) == Answer(SendingHeld())
+
+
+@pytest.mark.parametrize("late_by", [timedelta(0), timedelta(seconds=1)])
+def test_a_moment_that_has_passed_is_checked_again(late_by: timedelta) -> None:
+    late = question(valid_until=timestamp(NOW - late_by))
+    assert decide(late, None, gate(), None) == Answer(SendingTooLate(content_sha256=CONTENT))
+
+
+@pytest.mark.parametrize(
+    ("given", "reason"),
+    [
+        (None, "approval_missing"),
+        (approval(case_id=OTHER), "approval_differs"),
+        (approval(content_sha256="d" * 64), "approval_differs"),
+        (approval(pack="2025-01-01.1"), "approval_differs"),
+        (approval(state="asked"), "approval_not_granted"),
+        (approval(state="denied"), "approval_not_granted"),
+        (approval(state="expired"), "approval_not_granted"),
+        (approval(state="void"), "approval_not_granted"),
+        (approval(valid_until=NOW), "approval_expired"),
+        (approval(valid_until=None), "approval_expired"),
+    ],
+)
+def test_an_approval_must_be_for_exactly_this(given: Approval | None, reason: str) -> None:
+    assert code(decide(question(**TO_APPROVE), None, gate(), given)) == reason
+
+
+def test_an_approval_is_used_once() -> None:
+    refused = entry("refused", command_id=OTHER, approval_id=APPROVAL)
+    assert code(decide(question(**TO_APPROVE), refused, gate(), approval())) == "approval_used"
+    released = entry("released", approval_id=APPROVAL)
+    assert decide(question(**TO_APPROVE), released, gate(), approval()) == Send()
+
+
+def test_what_was_sent_stays_sent_whatever_is_stopped_since() -> None:
+    for stopped in (None, gate(), gate(closed_as="sent"), gate(cancelled=True), gate(halted=True)):
+        for command_id in (COMMAND, OTHER):
+            verdict = decide(question(), entry("sent", command_id=command_id), stopped, None)
+            assert verdict == Answer(EmailSent(content_sha256=CONTENT, provider="ses", provider_message_id="m-1"))
+
+
+def test_an_intent_without_an_answer_is_left_alone_and_then_given_up_but_never_repeated() -> None:
+    fresh = entry("intended", intended_at=NOW - timedelta(seconds=2))
+    assert decide(question(), fresh, gate(), None) == InFlight(10.0)
+    for state, command_id in itertools.product(("intended", "unknown"), (COMMAND, OTHER)):
+        verdict = decide(question(), entry(state, command_id=command_id), gate(), None)
+        assert isinstance(verdict, GiveUp)
+        assert verdict.payload.code == "outcome_unknown"
+
+
+def test_a_refusal_of_the_provider_ends_its_command_and_binds_no_other() -> None:
+    verdict = decide(question(), entry("refused"), gate(), None)
+    assert isinstance(verdict, Answer)
+    assert isinstance(verdict.payload, EmailUndeliverable)
+    assert decide(question(), entry("refused", command_id=OTHER), gate(), None) == Send()
+    assert code(decide(question(), entry("refused", command_id=OTHER), gate(cancelled=True), None)) == "case_cancelled"
