@@ -138,6 +138,10 @@ def _print_told(step: Step, event: dict[str, Any]) -> None:
         console.print(Text(f"{step.node_from}: {failure['code']} after {failure['attempts']} attempts", style="red"))
         for cause in failure.get("causes", ()):
             console.print(f"  caused by {cause}", markup=False)
+    if step.transition == "TaskRetried":
+        retried = event["payload"]
+        told_why = f"{retried['operator']} had {retried['task_type']} done again: {retried['reason']}"
+        console.print(Text(told_why, style="yellow"))
 
 
 def _print_ending(events: list[dict[str, Any]]) -> None:

@@ -17,6 +17,7 @@ from services.audit.owner import READER, RETENTION, WRITER, audit_owner, grant
 
 ROOT = Path(__file__).resolve().parent.parent
 INBOX = ROOT / "runtime" / "migrations" / "inbox"
+REPUBLISH = ROOT / "runtime" / "migrations" / "republish"
 VAULT = ROOT / "runtime" / "migrations" / "vault"
 COMPLIANCE_TABLES = ROOT / "services" / "specialists" / "compliance" / "migrations"
 DESK_TABLES = ROOT / "services" / "orchestrator" / "desk" / "migrations"
@@ -28,14 +29,17 @@ OPERATOR = "operator"
 AGENT_TABLES = {COMPLIANCE.name: (COMPLIANCE_TABLES,), COURIER.name: (COURIER_TABLES,)}
 """Folders of the agents that keep tables beside their inbox."""
 
+RECONCILER = "reconciler"
+"""The role that sees what was published, not the events, and may ask for it again."""
+
 Password = Callable[[str], str | None]
 """The password of a role; None where roles log in with IAM."""
 
 
 def work_owners() -> tuple[Owner, ...]:
     """The schemas of the work database: the desk's, one for each agent, and the vault."""
-    agents = tuple(Owner(node, (INBOX, *AGENT_TABLES.get(node, ())), node) for node in CARDS)
-    return (Owner(DESK, (DESK_TABLES,), DESK), *agents, Owner("vault", (VAULT,), DESK))
+    agents = tuple(Owner(node, (INBOX, REPUBLISH, *AGENT_TABLES.get(node, ())), node) for node in CARDS)
+    return (Owner(DESK, (DESK_TABLES, REPUBLISH), DESK), *agents, Owner("vault", (VAULT,), DESK))
 
 
 async def migrate_work(url: str, *, password_for: Password, iam: bool = False, login: Login | None = None) -> list[str]:
@@ -43,7 +47,7 @@ async def migrate_work(url: str, *, password_for: Password, iam: bool = False, l
     connection = await asyncpg.connect(**(login or PasswordLogin()).options(url))
     try:
         async with migrating(connection):
-            for node in (DESK, *CARDS, OPERATOR, ERASER):
+            for node in (DESK, *CARDS, OPERATOR, ERASER, RECONCILER):
                 await ensure_role(connection, node, password=password_for(node), iam=iam)
             applied = await migrate(connection, work_owners())
             for owner in work_owners():
@@ -52,6 +56,7 @@ async def migrate_work(url: str, *, password_for: Password, iam: bool = False, l
             await _grant_vault(connection)
             await _grant_operator(connection)
             await _grant_sending(connection)
+            await _grant_reconciler(connection)
             return applied
     finally:
         await connection.close()
@@ -75,12 +80,25 @@ async def _grant_vault(connection: asyncpg.Connection[Any]) -> None:
             await connection.execute(f'grant select on vault.subject_key to "{card.name}"')
 
 
+async def _grant_reconciler(connection: asyncpg.Connection[Any]) -> None:
+    """Ids and digests of what was published, and the table in which it is asked for again."""
+    for node in (DESK, *CARDS):
+        await connection.execute(f'grant usage on schema "{node}" to {RECONCILER}')
+        columns = "event_id, case_id, digest, opened_on, type, node_to, stored_at"
+        await connection.execute(f'grant select ({columns}) on "{node}".published to {RECONCILER}')
+        await connection.execute(f'grant select, insert (event_id, case_id) on "{node}".republish to {RECONCILER}')
+        asked_again = "requested_at, answered_at, found"
+        await connection.execute(f'grant update ({asked_again}) on "{node}".republish to {RECONCILER}')
+
+
 async def _grant_operator(connection: asyncpg.Connection[Any]) -> None:
     """A few functions and views: halting, cancelling, deciding, settling, and nothing else."""
     await connection.execute(f"grant usage on schema {DESK} to {OPERATOR}")
     await connection.execute(f"grant select on {DESK}.approval_queue, {DESK}.halted to {OPERATOR}")
     for function in ("halt", "resume", "cancel", "decide", "decided"):
         await connection.execute(f"grant execute on function {DESK}.{function} to {OPERATOR}")
+    asked = "request_id, case_id, request"
+    await connection.execute(f"grant select, insert ({asked}) on {DESK}.retry_request to {OPERATOR}")
     await connection.execute(f"grant usage on schema {COURIER.name} to {OPERATOR}")
     await connection.execute(f"grant select on {COURIER.name}.unsettled to {OPERATOR}")
     await connection.execute(f"grant execute on function {COURIER.name}.settle to {OPERATOR}, {COURIER.name}")

@@ -7,7 +7,21 @@ import sys
 import typer
 from rich.console import Console
 
-from cli import approvals, asking, audit, cases, courier, migrating, operators, publishing, rules, stack
+from cli import (
+    approvals,
+    asking,
+    audit,
+    cases,
+    courier,
+    migrating,
+    operators,
+    publishing,
+    reconciling,
+    replaying,
+    retrying,
+    rules,
+    stack,
+)
 from cli.errors import CommandFailed
 
 app = typer.Typer(
@@ -19,10 +33,13 @@ app = typer.Typer(
 app.add_typer(stack.app, name="stack", help="The laptop stack: every service as its own process.")
 cases.app.command("cancel")(operators.cancel)
 app.add_typer(cases.app, name="case", help="Cases, read from the audit log.")
+audit.app.command("replay")(replaying.replay)
+audit.app.command("operator-key")(retrying.operator_key)
+audit.app.command("reconcile")(reconciling.reconcile)
 app.add_typer(approvals.app, name="approval", help="Decide on what waits for a person.")
 app.command("halt")(operators.halt)
 app.command("resume")(operators.resume)
-app.add_typer(audit.app, name="audit", help="Prove the audit log.")
+app.add_typer(audit.app, name="audit", help="Prove the audit log, complete it, replay it.")
 app.add_typer(rules.app, name="rules", help="The rules of the compliance gate.")
 app.add_typer(courier.app, name="courier", help="Sendings whose outcome is unknown.")
 app.command("ask", help="Ask one question and wait for the answer.")(asking.ask)

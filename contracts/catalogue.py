@@ -124,6 +124,7 @@ _TYPES = (
     # An agent's failure goes to the router's failure edge; the router's own goes to close, never back to the router.
     EventType(failures.TaskFailed, (*_flows((*_AGENTS, DESK), ROUTER), (ROUTER, DESK))),
     EventType(desk.CaseClosed, ((DESK, WORLD),), terminal=True),
+    EventType(desk.TaskRetried, ((DESK, ROUTER),)),
     EventType(desk.SubmissionRejected, ((DESK, WORLD),), terminal=True),
 )
 

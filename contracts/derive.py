@@ -39,8 +39,11 @@ def derive(
     budget: Budget | None = None,
     model_call: ModelCall | None = None,
     rubric_score: int | None = None,
+    replay: str | None = None,
 ) -> Json:
     """The event that `node_from` emits because of `cause`, complete but for `occurred_at` and `trace`.
+
+    `replay` names the retry that begins here; everything that follows from the event inherits it.
 
     Its id and digest depend on nothing but the arguments. Raises `InvalidEvent` for a flow that the catalogue
     does not have, for what has no canonical form (a float, a NUL), and for a state over its limit.
@@ -75,7 +78,7 @@ def derive(
         "state_seal": state_seal,
         "model_call": model_call.model_dump(mode="json") if model_call else None,
         "rubric_score": rubric_score,
-        "replay": cause.replay,
+        "replay": replay or cause.replay,
     }
     fields |= {name: value for name, value in optional.items() if value is not None}
     refuse_unstorable(fields)

@@ -45,6 +45,7 @@ select
   (select count(*) from desk.submission where not parked and ($1::uuid[] is null or case_id = any($1))) as opened,
   (select count(*) from desk.rejection where $1::uuid[] is null) as rejected,
   (select count(*) from desk.closed where $1::uuid[] is null or case_id = any($1)) as closed,
+  (select count(*) from desk.retry where $1::uuid[] is null or case_id = any($1)) as retried,
   (select count(*) from desk.held where answer is not null and ($1::uuid[] is null or case_id = any($1))) as answered,
   (select count(*) from desk.notice where $1::uuid[] is null) as notices
 

@@ -65,8 +65,8 @@ async def progress(log: asyncpg.Connection[Any]) -> tuple[int, int, int]:
 async def published(work: asyncpg.Connection[Any], case_ids: list[str] | None = None) -> int:
     """How many events the producers say that they published, for some cases or in all, from their tables alone.
 
-    The router keeps none: it publishes one event for each that it is sent, which is each case opened, each outcome of
-    an agent, and each answer of the desk.
+    The router keeps none: it publishes one event for each that it is sent, which is each case opened or tried again,
+    each outcome of an agent, and each answer of the desk.
     """
     desk = await work.fetchrow(_SQL["desk_events"], case_ids)
     if desk is None:
@@ -75,7 +75,7 @@ async def published(work: asyncpg.Connection[Any], case_ids: list[str] | None = 
     for node in CARDS:
         await work.execute(f'set search_path to "{node}"')
         outputs += await work.fetchval(_SQL["agent_events"], case_ids)
-    to_router = desk["opened"] + desk["answered"] + outputs
+    to_router = desk["opened"] + desk["retried"] + desk["answered"] + outputs
     return int(to_router + desk["rejected"] + desk["closed"] + desk["notices"] + to_router)
 
 

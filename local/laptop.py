@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from cli.databases import OPERATOR, migrate_audit, migrate_work
+from cli.databases import OPERATOR, RECONCILER, migrate_audit, migrate_work
 from contracts.cards import CARDS, COMPLIANCE, DRAFTER
 from contracts.catalogue import AUDIT as AUDIT_NODE
 from contracts.catalogue import DESK, ROUTER
@@ -34,7 +34,7 @@ DEMO_HOME = "demo"
 """The demo's home, inside the default one: each run starts it afresh and leaves it readable."""
 
 LOCAL_OPERATOR = "oncall"
-"""Who may decide on a laptop: `switchyard approval grant ID --as oncall`."""
+"""Who may decide on a laptop, and have a failed task done again: `switchyard approval grant ID --as oncall`."""
 
 VISIBILITY_VARIABLE = "SWITCHYARD_LAPTOP_VISIBILITY_S"
 """Visibility and lease in seconds: 30 as in AWS unless this says otherwise (the tests say 3)."""
@@ -104,6 +104,7 @@ def reading(endpoints: Endpoints) -> dict[str, str]:
         "SWITCHYARD_ANCHOR_BUCKET": ANCHOR_BUCKET,
         "SWITCHYARD_ANCHOR_LOCKS": "forgotten",  # by the emulator, whenever it stops
         "SWITCHYARD_ANCHOR_PUBLIC_KEYS": base64.b64encode(anchor_key.public).decode(),
+        "SWITCHYARD_RECONCILER_DATABASE_URL": endpoints.dsn(WORK, RECONCILER, _secret(endpoints, RECONCILER)),
         "SWITCHYARD_OPERATOR_DATABASE_URL": endpoints.dsn(WORK, OPERATOR, _secret(endpoints, OPERATOR)),
         "SWITCHYARD_OPERATOR_KEY": _secret(endpoints, "operator-key"),
         "SWITCHYARD_RECEIPT_PUBLIC_KEYS": base64.b64encode(LocalSigner(_receipt_key(endpoints)).public).decode(),
@@ -140,12 +141,17 @@ def services(endpoints: Endpoints) -> list[Service]:
         Service(
             name=ROUTER,
             argv=(sys.executable, "-m", "services.orchestrator", ROUTER),
-            env=_common() | {"SWITCHYARD_STATE_KEYS": json.dumps({"local": _secret(endpoints, "state")})},
+            env=_common()
+            | _operators(endpoints)
+            | {"SWITCHYARD_STATE_KEYS": json.dumps({"local": _secret(endpoints, "state")})},
         ),
         Service(
             name=DESK,
             argv=(sys.executable, "-m", "services.orchestrator", DESK),
-            env=_work(endpoints, DESK) | _approvers(endpoints) | {"SWITCHYARD_MAC_KEY": _secret(endpoints, "mac")},
+            env=_work(endpoints, DESK)
+            | _approvers(endpoints)
+            | _operators(endpoints)
+            | {"SWITCHYARD_MAC_KEY": _secret(endpoints, "mac")},
         ),
         *agents,
         mailbox(endpoints),
@@ -240,6 +246,12 @@ def _work(endpoints: Endpoints, node: str) -> dict[str, str]:
         "SWITCHYARD_DATABASE_URL": endpoints.dsn(WORK, node, _secret(endpoints, node)),
         "SWITCHYARD_VAULT_KEY": _secret(endpoints, "vault"),
     }
+
+
+def _operators(endpoints: Endpoints) -> dict[str, str]:
+    """The one operator of a laptop may have a failed task done again."""
+    public = public_key(bytes.fromhex(_secret(endpoints, "operator-key")))
+    return {"SWITCHYARD_OPERATORS": json.dumps({LOCAL_OPERATOR: public})}
 
 
 def _approvers(endpoints: Endpoints) -> dict[str, str]:

@@ -6,6 +6,7 @@ import asyncio
 import signal
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
+from functools import partial
 from types import TracebackType
 from typing import Any, Self
 
@@ -30,8 +31,10 @@ from runtime.logs import configure_logs
 from runtime.objects import ObjectStore, S3Objects
 from runtime.publisher import BusPublisher
 from runtime.quarantine import ObjectQuarantine
+from runtime.republish import EVERY_S, Republisher
 from runtime.sealing import KeyWrapper, KmsWrapper, LocalWrapper, Vault
 from runtime.settings import ProcessSettings, WorkSettings
+from runtime.ticking import repeat
 
 log = structlog.get_logger(__name__)
 MessageHandler = Callable[[SQSMessage], Awaitable[None]]
@@ -138,6 +141,11 @@ class Process:
         if dead_letters is not None:
             self._subscribe(dlq, dead_letters, gate, dead_letter_queue=None, concurrency=1)
 
+    def republish(self, pool: Pool, gate: DatabaseGate) -> None:
+        """Publish again what this producer is asked for in its schema's table `republish`."""
+        tick = Republisher(pool, self.publisher).tick
+        self.alongside(partial(repeat, "republish", tick, gate, every_s=EVERY_S))
+
     async def redrive(self, body: str, *, redrives: int) -> None:
         """Put a dead letter back on this node's queue."""
         await self.broker.publish(body, queue=queue_name(self.node), attributes={REDRIVES: str(redrives)})
@@ -232,4 +240,5 @@ async def serve_agent(
         )
         process.check("database", lambda: gate.open)
         process.subscribe(consumer, gate=gate, dead_letters=DeadLetters(consumer, inbox, process.redrive))
+        process.republish(pool, gate)
         await process.run()

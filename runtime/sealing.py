@@ -134,6 +134,11 @@ class Vault:
         """Decrypt. Raises `Rejected` if the key was erased, or if bytes or context were altered."""
         return _decrypt(await self._key(subject), sealed, context)
 
+    async def holds(self, subject: str) -> bool:
+        """Whether the person's key is there now, whatever this process remembers of it."""
+        with reaching("the vault"):
+            return await self._pool.fetchval(_SQL["key_of"], subject) is not None
+
     async def _key(self, subject: str) -> AESGCM:
         now = self._clock.monotonic()
         cached = self._cache.get(subject)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, JsonValue
 
 from contracts.accounts import Purpose
 from contracts.events.compliance import RuleId
@@ -116,6 +116,24 @@ class CaseClosed(Contract):
     node: Name | None = Field(default=None, description="Where it failed.")
     answer: Artefact | None = None
     rules: tuple[RuleId, ...] | None = Field(default=None, description="The rules that blocked it.")
+
+
+class TaskRetried(Contract):
+    """An operator had a failed task done again: the case is open once more. A child of the failure.
+
+    What the operator signed is `contracts.statements.retry_statement` of these fields and the envelope's.
+    """
+
+    task: Uuid = Field(description="The event_id of the command that failed.")
+    task_type: TypeName
+    command: dict[str, JsonValue] = Field(
+        description="The command as it stood in the log, its seal included, without the places of its artefacts."
+    )
+    closed: Sha256 = Field(description="Digest of the ending that this undoes.")
+    operator: Identifier
+    reason: Annotated[Sentence, Field(min_length=1)] = Field(description="What was fixed. Never payload text.")
+    requested_at: Timestamp
+    signature: Annotated[str, Field(pattern=r"^[0-9a-f]{128}$")] = Field(description="Ed25519, in hex.")
 
 
 class SubmissionRejected(Contract):

@@ -11,6 +11,7 @@ from contracts.catalogue import LATEST, ROUTER
 from contracts.envelope import event_id_for
 from contracts.events.failures import TaskFailed
 from contracts.fields import Principal
+from services.audit import tries
 from services.audit.findings import Finding, FindingKind
 from services.audit.projection import Transition
 
@@ -21,7 +22,14 @@ _CASE_FACTS = ("opened_on", "tenant", "session_id", "principal_sub", "subject", 
 _CLAIMS = tuple(name for name in Principal.model_fields if name not in {"sub", "subject"})
 """Claims of the principal that no column has."""
 
-NOT_YET = frozenset({FindingKind.MISSING_PARENT, FindingKind.MISSING_SIBLING, FindingKind.NO_FIRST_EVENT})
+NOT_YET = frozenset(
+    {
+        FindingKind.MISSING_PARENT,
+        FindingKind.MISSING_SIBLING,
+        FindingKind.NO_FIRST_EVENT,
+        FindingKind.RETRY_UNFOUNDED,
+    }
+)
 """What delivery in no order makes look wrong for a moment."""
 
 
@@ -73,10 +81,13 @@ def _beginning(facts: Sequence[Fact]) -> Iterator[Finding]:
 
 
 def _endings(facts: Iterable[Fact]) -> Iterator[Finding]:
-    endings = [event for event in _as_recorded(facts) if event.terminal]
-    for event in endings[1:]:
-        why = f"the case was ended already, by {endings[0].transition} {endings[0].event_id}"
-        yield finding(event, FindingKind.SECOND_ENDING, why, "terminal")
+    for fault in tries.faults(_as_recorded(facts)):
+        match fault:
+            case tries.SecondEnding(event, before):
+                why = f"the case was ended already, by {before.transition} {before.event_id}"
+                yield finding(event, FindingKind.SECOND_ENDING, why, "terminal")
+            case tries.UnfoundedRetry(event, why):
+                yield finding(event, FindingKind.RETRY_UNFOUNDED, why, "parents")
 
 
 def _facts_agree(facts: Sequence[Fact]) -> Iterator[Finding]:

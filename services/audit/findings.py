@@ -36,7 +36,8 @@ class FindingKind(StrEnum):
     WRONG_SEQ = "wrong_seq"  # not the parents' greatest plus one
     NO_FIRST_EVENT = "no_first_event"
     SECOND_FIRST_EVENT = "second_first_event"
-    SECOND_ENDING = "second_ending"  # a case ends once
+    SECOND_ENDING = "second_ending"  # a case ends once for each time that it is tried
+    RETRY_UNFOUNDED = "retry_unfounded"  # it undoes no ending, or another one than it says
     MISSING_SIBLING = "missing_sibling"  # its cause had more children than the log has
     SIBLINGS_DISAGREE = "siblings_disagree"  # two children of one cause in one place, or counting differently
     DUPLICATE = "duplicate"  # an event that the log has twice

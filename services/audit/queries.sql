@@ -54,17 +54,18 @@ select body from transition where case_id = $1 and body is not null order by seq
 select f.opened_on, f.case_id
 from transition f
 left join lateral (
-  select true as closed, t.outcome
+  -- As in case_summary: closed while it has more endings than retries, and the latest ending says how.
+  select
+    count(*) filter (where t.terminal) > count(*) filter (where t.transition = 'TaskRetried') as closed,
+    (array_agg(t.outcome order by t.seq desc, t.event_ts desc, t.recorded_at desc) filter (where t.terminal))[1] as outcome
   from transition t
-  where t.opened_on = f.opened_on and t.case_id = f.case_id and t.terminal
-  order by t.recorded_at
-  limit 1
+  where t.opened_on = f.opened_on and t.case_id = f.case_id and (t.terminal or t.transition = 'TaskRetried')
 ) e on true
 where f.parents = '{}'
   and ($1::text is null or f.tenant = $1)
   and ($2::text is null or f.session_id = $2)
   and ($3::date is null or f.opened_on = $3)
-  and ($4::text is null or e.outcome = $4)
+  and ($4::text is null or (e.closed and e.outcome = $4))
   and ($5::text is null or $5 = case
     when e.closed then 'closed' when f.case_deadline < clock_timestamp() then 'unended' else 'open' end)
 order by f.opened_on desc, f.event_ts desc

@@ -189,6 +189,18 @@ class AuditReader:
             async for verdict in gone:
                 yield verdict
 
+    async def cases(self, *, case_id: str | None = None, day: date | None = None) -> AsyncGenerator[list[Stored], None]:
+        """The rows of one case after another, in causal order: what a replay reads. One case in memory at a time."""
+        rows: list[Stored] = []
+        async with aclosing(self._stored(None if case_id is None else uuid.UUID(case_id), day)) as stored:
+            async for each in stored:
+                if rows and rows[0].row.case_id != each.row.case_id:
+                    yield rows
+                    rows = []
+                rows.append(each)
+        if rows:
+            yield rows
+
     async def _stored(self, case: uuid.UUID | None, day: date | None) -> AsyncGenerator[Stored, None]:
         with reaching(_DATABASE):
             async with (

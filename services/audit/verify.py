@@ -13,6 +13,7 @@ from services.audit.chain import NOT_YET, Fact, case_findings, finding
 from services.audit.findings import CaseStatus, CaseVerdict, Finding, FindingKind, Stored
 from services.audit.projection import AlarmKind, Transition, examine
 from services.audit.retired import Retired
+from services.audit.tries import ended
 
 GRACE = timedelta(minutes=5)
 """How long a delivery may be late before it counts as missing."""
@@ -98,7 +99,7 @@ class CaseCheck:
         yield from retired.missing(fact.event.event_id for fact in self._facts)
 
     def _status(self, now: datetime, grace: timedelta) -> CaseStatus:
-        if any(fact.event.terminal for fact in self._facts):
+        if ended([fact.event for fact in self._facts]):
             return CaseStatus.CLOSED
         deadline = max(fact.event.case_deadline for fact in self._facts)
         return CaseStatus.UNENDED if now > deadline + grace else CaseStatus.OPEN

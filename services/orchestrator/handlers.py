@@ -12,31 +12,35 @@ from contracts.errors import InvalidEvent, Refusal
 from contracts.events.router import AskApproval, Wait
 from contracts.events.upstream import ContactRefused
 from contracts.fields import Json
-from contracts.received import Received, read_bus_event, read_envelope, receive
+from contracts.received import Received, read_bus_event, receive
 from faststream_sqs import SQSMessage
 from runtime import telemetry
 from runtime.clock import Clock, timestamp
-from runtime.consumer import task_failed
 from runtime.dead_letters import MAX_REDRIVES, REDRIVES, Redriver
-from runtime.errors import Rejected
 from runtime.gate import DatabaseGate, deferring
 from runtime.logs import about
 from runtime.publisher import Publisher
 from runtime.quarantine import Quarantine
+from services.orchestrator.decisions import ending_for, follow
 from services.orchestrator.desk.approvals import Approvals
 from services.orchestrator.desk.closing import Closing
 from services.orchestrator.desk.control import Control
 from services.orchestrator.desk.holding import Holding
 from services.orchestrator.desk.intake import SUBMISSIONS, Intake
-from services.orchestrator.routing import route
+from services.orchestrator.operators import Operators
 from services.orchestrator.seal import StateSeal
 
 log = structlog.get_logger(__name__)
-_ENDS_THE_CASE = frozenset({Refusal.UNKNOWN, Refusal.INVALID, Refusal.TOO_LARGE})
 
 
 async def route_event(
-    message: SQSMessage, *, seal: StateSeal, publisher: Publisher, quarantine: Quarantine, clock: Clock
+    message: SQSMessage,
+    *,
+    seal: StateSeal,
+    operators: Operators,
+    publisher: Publisher,
+    quarantine: Quarantine,
+    clock: Clock,
 ) -> None:
     """Publish what follows from an event. A redelivery publishes the same events again, and downstream drops them.
 
@@ -46,29 +50,15 @@ async def route_event(
         try:
             received = receive(message.raw_body, node=ROUTER)
             with about(received.envelope), telemetry.handling(ROUTER, received.envelope):
-                events = [_stamped(event, clock) for event in route(received, seal)]
+                events = [_stamped(event, clock) for event in follow(received, seal, operators=operators)]
                 await publisher.publish(events)
                 log.info("event.routed", to=[event["node_to"] for event in events])
         except InvalidEvent as refusal:
-            ending = _ending(message, refusal, seal)
+            ending = ending_for(message.raw_body, refusal, seal)
             if ending is None:
                 await quarantine.keep(message.raw_body, refusal)
             else:
                 await publisher.publish([_stamped(ending, clock)])
-
-
-def _ending(message: SQSMessage, refusal: InvalidEvent, seal: StateSeal) -> Json | None:
-    """`TaskFailed` to close, if the event is authentic and cannot be routed; None if it cannot be trusted."""
-    if refusal.refusal not in _ENDS_THE_CASE:
-        return None
-    envelope, _ = read_envelope(message.raw_body)
-    if envelope.node_from != DESK:
-        try:
-            seal.verify(envelope)
-        except InvalidEvent:
-            return None
-    error = Rejected(f"{refusal.refusal}_event", refusal.message, refusal.field, refusal.remedy)
-    return task_failed(envelope, ROUTER, error, 1)
 
 
 async def keep_desk(

@@ -10,6 +10,8 @@ from runtime.artefacts import Artefacts
 from runtime.gate import DatabaseGate
 from runtime.process import Process
 from runtime.sealing import Vault
+from runtime.ticking import repeat
+from services.orchestrator.desk import reopen
 from services.orchestrator.desk.approvals import Approvals
 from services.orchestrator.desk.closing import Closing
 from services.orchestrator.desk.control import Control
@@ -17,8 +19,9 @@ from services.orchestrator.desk.holding import Holding
 from services.orchestrator.desk.intake import Intake
 from services.orchestrator.desk.mac import Mac
 from services.orchestrator.desk.openings import Openings
+from services.orchestrator.desk.reopen import Reopening
 from services.orchestrator.desk.store import DeskStore
-from services.orchestrator.desk.timers import Timers
+from services.orchestrator.desk.timers import TICK_S, Timers
 from services.orchestrator.handlers import keep_desk, redrive_desk, route_event
 from services.orchestrator.seal import StateSeal
 from services.orchestrator.settings import DeskSettings, RouterSettings
@@ -30,7 +33,14 @@ async def run_router() -> None:
     async with Process(ROUTER, settings) as process:
         quarantine = await process.quarantine(await process.objects(settings.objects_bucket))
         publisher, clock, seal = process.publisher, process.clock, StateSeal(settings.keys())
-        routed = partial(route_event, seal=seal, publisher=publisher, quarantine=quarantine, clock=clock)
+        routed = partial(
+            route_event,
+            seal=seal,
+            operators=settings.signers(),
+            publisher=publisher,
+            quarantine=quarantine,
+            clock=clock,
+        )
         process.subscribe(routed, dead_letters=routed)
         await process.run()
 
@@ -85,5 +95,8 @@ async def run_desk() -> None:
             ),
         )
         timers = Timers(store, closing, holding, approvals, control, process.publisher, process.clock)
-        process.alongside(partial(timers.run, gate))
+        reopening = Reopening(pool, vault, settings.signers(), process.publisher, process.clock)
+        process.alongside(partial(repeat, "timers", timers.tick, gate, every_s=TICK_S))
+        process.alongside(partial(repeat, "retries", reopening.tick, gate, every_s=reopen.EVERY_S))
+        process.republish(pool, gate)
         await process.run()

@@ -7,7 +7,10 @@ from collections.abc import Mapping
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
+from contracts.envelope import Envelope
 from contracts.errors import InvalidEvent, Refusal
+from contracts.events.desk import TaskRetried
+from contracts.statements import retry_statement
 
 
 class Operators:
@@ -35,6 +38,19 @@ class Operators:
                 field="signature",
                 remedy="sign with the key whose public half SWITCHYARD_OPERATORS names",
             ) from None
+
+    def authorise(self, event: Envelope, retried: TaskRetried) -> None:
+        """Raise `InvalidEvent` (forged) unless an operator signed this very retry."""
+        statement = retry_statement(
+            case_id=event.case_id,
+            failed=event.parents[0] if len(event.parents) == 1 else "",
+            command=str(retried.command.get("digest")),
+            closed=retried.closed,
+            operator=retried.operator,
+            reason=retried.reason,
+            requested_at=retried.requested_at,
+        )
+        self.verify(retried.operator, statement, retried.signature)
 
 
 def sign(private_key: bytes, statement: bytes) -> str:

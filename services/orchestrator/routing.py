@@ -13,12 +13,14 @@ from pydantic import Field, JsonValue, ValidationError
 from contracts.catalogue import LATEST
 from contracts.derive import derive
 from contracts.errors import InvalidEvent, Refusal
+from contracts.events.desk import TaskRetried
 from contracts.events.failures import TaskFailed
 from contracts.events.router import CloseCase
 from contracts.fields import Artefact, Attachment, Budget, Contract, Json, Name
 from contracts.received import Received, first_problem
 from services.orchestrator.graph import PLAYBOOKS
 from services.orchestrator.playbook import SPECIALIST, Edge, Ending, Playbook, Step
+from services.orchestrator.retry import issue_again
 from services.orchestrator.seal import StateSeal
 
 ROUTER = "router"
@@ -39,7 +41,7 @@ def route(event: Received[Contract], seal: StateSeal, playbooks: Mapping[str, Pl
     """The events that follow from `event`.
 
     Raises `InvalidEvent`: forged, if the state is not ours or the wrong node answered; unknown, if the case's graph
-    version is not among `playbooks`.
+    version is not among `playbooks`. Whether an operator may ask for a retry is decided before, in `decisions.py`.
     """
     playbook = playbooks.get(event.envelope.graph_version)
     if playbook is None:
@@ -49,6 +51,8 @@ def route(event: Received[Contract], seal: StateSeal, playbooks: Mapping[str, Pl
             field="graph_version",
             remedy="keep a released version in graph.py while cases on it are open",
         )
+    if isinstance(event.payload, TaskRetried):
+        return [issue_again(event, seal)]
     if isinstance(event.payload, TaskFailed):
         if event.payload.task != seal.verify(event.envelope):
             raise InvalidEvent(Refusal.FORGED, "a failure of another task than the sealed one", field="payload.task")

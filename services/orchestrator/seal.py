@@ -41,27 +41,24 @@ class StateSeal:
     def seal(self, command: Json) -> str:
         """The seal of a command that is complete but for its seal."""
         state = _sha256(command["state"])
-        content = {
-            "case_id": command["case_id"],
-            "seq": command["seq"],
-            "task": command["event_id"],
-            "node": command["node_to"],
-            "command": command["digest"],
-            "state": state,
-            "facts": {name: command.get(name) for name in _FACTS},
-        }
-        mac = self._mac(self._signing, content)
+        mac = self._mac(self._signing, _sealed(command, state))
         return f"{self._signing}.{command['seq']}.{command['event_id']}.{state}.{mac}"
+
+    def issued(self, command: Json) -> None:
+        """Raise `InvalidEvent` (forged) unless the router sealed this very command, which is to be done again."""
+        parts = self._parts(command.get("state_seal"))
+        state = _sha256(command.get("state") or {})
+        if parts[1:4] != (str(command.get("seq")), command.get("event_id"), state):
+            raise _refused("the command is under the seal of another one")
+        if not self._authentic(parts[0], _sealed(command, state), parts[4]):
+            raise _refused("the command was never issued by this router, or was altered since")
 
     def verify(self, answer: Envelope) -> str:
         """The id of the task that `answer` answers. Raises `InvalidEvent` (forged) unless it is the one that was asked.
 
         Needs no state, so that a failure, which carries none, is verified alike.
         """
-        parts = (answer.state_seal or "").split(".")
-        if len(parts) != _PARTS or parts[0] not in self._keys or not parts[1].isdecimal():
-            raise _refused("the event carries no seal of this router")
-        key_id, seq, task, state, mac = parts
+        key_id, seq, task, state, mac = self._parts(answer.state_seal)
         content = {
             "case_id": answer.case_id,
             "seq": int(seq),
@@ -71,7 +68,7 @@ class StateSeal:
             "state": state,
             "facts": {name: _plain(getattr(answer, name)) for name in _FACTS},
         }
-        if not hmac.compare_digest(mac.encode(), self._mac(key_id, content).encode()):
+        if not self._authentic(key_id, content, mac):
             raise _refused("the seal does not fit: the case's facts were altered, or it is another's task or case")
         if answer.seq != int(seq) + 1 or (answer.ordinal, answer.siblings) != (0, 1):
             raise _refused("the answer is not in the task's place", field="seq")
@@ -86,12 +83,57 @@ class StateSeal:
             raise _refused("the state was altered", field="state")
         return state
 
+    def _parts(self, seal: object) -> tuple[str, str, str, str, str]:
+        parts = seal.split(".") if isinstance(seal, str) else []
+        if len(parts) != _PARTS or not self._knows(parts[0]) or not parts[1].isdecimal():
+            raise _refused("the event carries no seal of this router")
+        key_id, seq, task, state, mac = parts
+        return key_id, seq, task, state, mac
+
+    def _knows(self, key_id: str) -> bool:
+        return key_id in self._keys
+
+    def _authentic(self, key_id: str, content: Json, mac: str) -> bool:
+        return hmac.compare_digest(mac.encode(), self._mac(key_id, content).encode())
+
     def _mac(self, key_id: str, content: Json) -> str:
         return hmac.new(self._keys[key_id], canonical(content), hashlib.sha256).hexdigest()
 
 
+class RecordedSeal(StateSeal):
+    """For replaying a log whose chain was proved, without the router's keys: a seal in it is believed.
+
+    What needs no key is checked as ever: that the answer is in its task's place, and that the state is the sealed one.
+    A seal that it makes itself says so, and no router believes it. Seals are no content, so no digest shows them.
+    """
+
+    def __init__(self) -> None:
+        super().__init__({"recorded": bytes(MIN_KEY_BYTES)})
+
+    def _knows(self, key_id: str) -> bool:
+        return True
+
+    def _authentic(self, key_id: str, content: Json, mac: str) -> bool:
+        return True
+
+    def _mac(self, key_id: str, content: Json) -> str:
+        return "unsealed"
+
+
 _FACTS = ("tenant", "session_id", "opened_on", "graph_version", "case_deadline", "principal", "budget", "replay")
 """What the next command inherits from the answer."""
+
+
+def _sealed(command: Json, state: str) -> Json:
+    return {
+        "case_id": command["case_id"],
+        "seq": command["seq"],
+        "task": command["event_id"],
+        "node": command["node_to"],
+        "command": command["digest"],
+        "state": state,
+        "facts": {name: command.get(name) for name in _FACTS},
+    }
 
 
 def _plain(value: Any) -> Any:

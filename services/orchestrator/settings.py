@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import Field, SecretStr, TypeAdapter
+from pydantic import BaseModel, Field, SecretStr, TypeAdapter
 
 from runtime.settings import ProcessSettings, WorkSettings
 from services.orchestrator.desk.intake import Upstream
@@ -13,8 +13,22 @@ from services.orchestrator.operators import Operators
 _KEYS: TypeAdapter[dict[str, str]] = TypeAdapter(dict[str, str], config={"hide_input_in_errors": True})
 
 
-class RouterSettings(ProcessSettings):
-    """The router: no database, no model, one key."""
+class Retrying(BaseModel):
+    """Who may have a failed task done again; read by both processes."""
+
+    operators: dict[str, Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]] = Field(
+        default={},
+        description='Ed25519 public keys of those who may have a failed task done again, as JSON {"name": "hex of 32 '
+        'bytes"}. Without any, nobody may.',
+    )
+
+    def signers(self) -> Operators:
+        """The operators."""
+        return Operators({name: bytes.fromhex(key) for name, key in self.operators.items()})
+
+
+class RouterSettings(Retrying, ProcessSettings):
+    """The router: no database, no model, one key that seals, and the keys of those who may ask for a retry."""
 
     state_keys: SecretStr = Field(
         description='Keys that seal the state, as JSON {"id": "hex of 32 bytes or more"}; the first one signs.'
@@ -29,7 +43,7 @@ class RouterSettings(ProcessSettings):
         }
 
 
-class DeskSettings(WorkSettings):
+class DeskSettings(Retrying, WorkSettings):
     """The desk: its tables, and the key under which it fingerprints what upstream sends."""
 
     mac_key: SecretStr = Field(description="32 bytes in hex.")

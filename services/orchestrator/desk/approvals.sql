@@ -9,7 +9,7 @@ on conflict (approval_id) do nothing
 select d.decision_id, d.approval_id, d.verdict, d.content_sha256, d.approver, d.why, d.signed_at, d.signature,
   a.case_id, a.tenant, a.playbook, a.content_sha256 as asked_content, a.pack, a.state, a.asked_for, a.decide_by,
   h.command,
-  exists (select from closed c where c.case_id = a.case_id) as closed
+  exists (select from ended_case c where c.case_id = a.case_id) as closed
 from decision d
 left join approval a using (approval_id)
 left join held h on h.task_id = d.approval_id

@@ -44,12 +44,15 @@ class Closing:
         return await self.end(event.envelope, payload)
 
     async def end(self, cause: Envelope, payload: CaseClosed) -> Json:
-        """Close the case of `cause` with this outcome unless it has one. Publish the result, then call `forget`."""
+        """Close the case of `cause`, in the try that `cause` belongs to, with this outcome unless it has one.
+
+        Publish the result, then call `forget`.
+        """
         kept = {payload.answer.sha256} if payload.answer else set()
         places = {sha256: place for sha256, place in cause.attachments.items() if sha256 in kept}
         event = derive(cause, payload, node_from=DESK, attachments=places)
         stamped = stamp(event, occurred_at=timestamp(self.clock.now()), trace=telemetry.carrier())
-        return await self.store.close(cause.case_id, payload.outcome, stamped)
+        return await self.store.close(cause.case_id, cause.replay or "", payload.outcome, stamped)
 
     async def forget(self, case_id: str) -> None:
         """Drop the timers of a case whose ending is on the bus."""

@@ -63,7 +63,10 @@ class Control:
         """Events about the control table that may not be on the bus yet, with the ids of their rows."""
         with reaching("the work database"):
             rows = await self.pool.fetch(_SQL["unpublished_notices"], BATCH)
-        return [(str(row["notice_id"]), self._notice(row)) for row in rows]
+            notices = [(str(row["notice_id"]), self._notice(row)) for row in rows]
+            # Stored before it is published: what audit misses is found by what the desk keeps.
+            await self.pool.executemany(_SQL["keep_notice"], [(notice_id, text(event)) for notice_id, event in notices])
+        return notices
 
     async def noticed(self, notice_ids: list[str]) -> None:
         """Note that these are on the bus."""

@@ -1,7 +1,7 @@
 -- name: hold
 insert into held (task_id, case_id, kind, playbook, command, due_at)
 select $1, $2, $3, $4, $5, $6
-where not exists (select from closed where case_id = $2)
+where not exists (select from ended_case closed where case_id = $2)
 on conflict (task_id) do nothing
 
 -- name: due_held
@@ -11,13 +11,13 @@ where answer is null
     then not exists (select from control c where c.kind = 'halted_playbook' and c.key = held.playbook)
     else due_at <= $1
   end
-  and not exists (select from closed where closed.case_id = held.case_id)
+  and not exists (select from ended_case closed where closed.case_id = held.case_id)
 order by due_at nulls last, held_at
 limit $2
 
 -- name: answer
-update held set answer = $2
-where task_id = $1 and answer is null and not exists (select from closed where closed.case_id = held.case_id)
+update held set answer = $2, answered_at = clock_timestamp()
+where task_id = $1 and answer is null and not exists (select from ended_case closed where closed.case_id = held.case_id)
 
 -- name: unpublished_answers
 select task_id, answer from held
@@ -34,6 +34,9 @@ update held set published = false where task_id = $1 and answer is not null
 -- name: unpublished_notices
 select notice_id, kind, key, by, why, at, event from notice where not published order by at limit $1
 
+-- name: keep_notice
+update notice set event = coalesce(event, $2) where notice_id = $1
+
 -- name: notices_published
 update notice set published = true where notice_id = any($1::uuid[])
 
@@ -45,8 +48,12 @@ insert into notice (notice_id, kind, key, by, why, event) values ($1, 'contact_s
 on conflict (notice_id) do update set published = false
 
 -- name: cancelled_open
-select s.case_id, s.opened, c.by, c.why
-from control c join submission s on s.case_id::text = c.key
+select s.case_id, coalesce(r.event, s.opened) as opened, c.by, c.why
+from control c
+join submission s on s.case_id::text = c.key
+left join lateral (
+  select event from retry where case_id = s.case_id order by retried_at desc limit 1
+) r on true
 where c.kind = 'cancelled_case' and not s.parked
-  and not exists (select from closed where closed.case_id = s.case_id)
+  and not exists (select from ended_case closed where closed.case_id = s.case_id)
 limit $1

@@ -21,28 +21,44 @@ on conflict (event_id) do update set event_id = excluded.event_id
 returning event
 
 -- name: close
-with won as (
-  insert into closed (case_id, outcome, event)
-  select * from unnest($1::uuid[], $2::text[], $3::text[])
-  on conflict (case_id) do nothing
-  returning case_id, event
+with wanted as (
+  select * from unnest($1::uuid[], $2::text[], $3::text[], $4::text[]) as t (case_id, replay, outcome, event)
+),
+won as (
+  insert into closed (case_id, replay, outcome, event)
+  select case_id, replay, outcome, event from wanted
+  on conflict (case_id, replay) do nothing
+  returning case_id, replay, event
 )
-select case_id, event from won
+select case_id, replay, event from won
 union all
-select case_id, event from closed where case_id = any($1::uuid[])
+select case_id, replay, c.event from closed c join wanted using (case_id, replay)
 
 -- name: stop_timers
-with untimed as (
-  delete from timer where case_id = any($1::uuid[])
+-- A late word about an earlier try must not stop what the one that is under way waits for.
+with over as (
+  select case_id from unnest($1::uuid[]) as t (case_id)
+  where not exists (
+    select from retry r
+    where r.case_id = t.case_id
+      and not exists (select from closed c where c.case_id = r.case_id and c.replay = r.replay)
+  )
+),
+untimed as (
+  delete from timer using over where timer.case_id = over.case_id
 ),
 released as (
-  delete from held where case_id = any($1::uuid[]) and answer is null
+  delete from held using over where held.case_id = over.case_id and answer is null
 )
-update approval set state = 'void' where case_id = any($1::uuid[]) and state = 'asked'
+update approval set state = 'void' from over where approval.case_id = over.case_id and state = 'asked'
 
 -- name: due_timers
-select t.case_id, t.kind, s.opened
-from timer t join submission s using (case_id)
+select t.case_id, t.kind, coalesce(r.event, s.opened) as opened
+from timer t
+join submission s using (case_id)
+left join lateral (
+  select event from retry where case_id = t.case_id order by retried_at desc limit 1
+) r on true
 where t.due_at <= $1 and not s.parked
 order by t.due_at
 limit $2

@@ -15,6 +15,8 @@ from runtime.queries import beside
 
 _SQL = beside(__file__)
 BATCH = 50
+_Close = tuple[str, str, str, str]
+"""Case, try, outcome, event."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +31,7 @@ class Submission:
 
 @dataclass(frozen=True)
 class Due:
-    """A timer whose time has come, with the event that opened its case."""
+    """A timer whose time has come, with the event that opened its case, or opened it again."""
 
     case_id: str
     kind: str
@@ -41,7 +43,7 @@ class DeskStore:
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
-        self._closes = Coalescer[tuple[str, str, str], str](self._close, max_items=BATCH)
+        self._closes = Coalescer[_Close, str](self._close, max_items=BATCH)
 
     async def known(self, tenant: str, source: str, idempotency_key: str) -> Submission | None:
         """The submission under this key, if there is one."""
@@ -74,16 +76,17 @@ class DeskStore:
         stored: Json = json.loads(row["event"])
         return stored
 
-    async def close(self, case_id: str, outcome: str, event: Json) -> Json:
-        """Close a case; return the event that closed it, which is an earlier one if there was one.
+    async def close(self, case_id: str, replay: str, outcome: str, event: Json) -> Json:
+        """Close a case in one try (`replay`; empty for the first); return the event that closed that try.
 
-        The case's timers stay until `stop_timers`: whoever is killed before the event is on the bus needs them.
+        It is an earlier one if there was one. The case's timers stay until `stop_timers`: whoever is killed before the
+        event is on the bus needs them.
         """
-        stored: Json = json.loads(await self._closes.submit((case_id, outcome, text(event))))
+        stored: Json = json.loads(await self._closes.submit((case_id, replay, outcome, text(event))))
         return stored
 
     async def stop_timers(self, case_ids: Sequence[str]) -> None:
-        """Forget the timers of cases that are closed."""
+        """Forget the timers of cases that are closed; a case that was opened again keeps its own."""
         await self._execute("stop_timers", list(case_ids))
 
     async def due(self, now: datetime, limit: int = 100) -> list[Due]:
@@ -111,19 +114,19 @@ class DeskStore:
         """Finish what is under way."""
         await self._closes.close()
 
-    async def _close(self, items: list[tuple[str, str, str]]) -> list[str | BaseException]:
-        first = {item[0]: item for item in reversed(items)}
-        wanted = sorted(first.values())
-        events: dict[str, str] = {}
-        with reaching("the work database"):
-            for row in await self._pool.fetch(_SQL["close"], *(list(column) for column in zip(*wanted, strict=True))):
-                events.setdefault(str(row["case_id"]), row["event"])
-            missing = [case_id for case_id in first if case_id not in events]
-            if missing:
-                # Inserted by another worker after this statement's snapshot: visible to the next one.
-                for row in await self._pool.fetch(_SQL["close"], missing, *_columns(first, missing)):
-                    events.setdefault(str(row["case_id"]), row["event"])
-        return [events[case_id] for case_id, _, _ in items]
+    async def _close(self, items: list[_Close]) -> list[str | BaseException]:
+        first = {item[:2]: item for item in reversed(items)}
+        events: dict[tuple[str, str], str] = {}
+        # A row that another worker inserted after the first statement's snapshot is visible to the second.
+        for _ in range(2):
+            wanted = sorted(item for key, item in first.items() if key not in events)
+            if not wanted:
+                break
+            with reaching("the work database"):
+                rows = await self._pool.fetch(_SQL["close"], *(list(column) for column in zip(*wanted, strict=True)))
+            for row in rows:
+                events.setdefault((str(row["case_id"]), row["replay"]), row["event"])
+        return [events[item[:2]] for item in items]
 
     async def _row(self, name: str, *arguments: Any) -> Any:
         with reaching("the work database"):
@@ -137,10 +140,6 @@ class DeskStore:
     async def _execute(self, name: str, *arguments: Any) -> None:
         with reaching("the work database"):
             await self._pool.execute(_SQL[name], *arguments)
-
-
-def _columns(items: dict[str, tuple[str, str, str]], keys: list[str]) -> tuple[list[str], list[str]]:
-    return [items[key][1] for key in keys], [items[key][2] for key in keys]
 
 
 def text(event: Json) -> str:

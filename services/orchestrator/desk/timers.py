@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from dataclasses import dataclass
 
@@ -11,8 +10,6 @@ import structlog
 from contracts.envelope import Envelope
 from contracts.events.desk import CaseClosed, WaitOver
 from runtime.clock import Clock
-from runtime.errors import Unavailable
-from runtime.gate import DatabaseGate
 from runtime.publisher import Publisher
 from services.orchestrator.desk.approvals import Approvals
 from services.orchestrator.desk.closing import Closing
@@ -79,18 +76,6 @@ class Timers:
             await self.publisher.publish([event for _, event in notices])
             await self.control.noticed([notice_id for notice_id, _ in notices])
         return len(cancelled) + len(notices)
-
-    async def run(self, gate: DatabaseGate) -> None:
-        """Tick until cancelled, at rest while the database is away."""
-        while True:
-            if gate.open:
-                try:
-                    await self.tick()
-                except Unavailable as error:
-                    log.warning("timers.deferred", code=error.code)
-                    if error.code == "database_unreachable":
-                        gate.shut()
-            await asyncio.sleep(TICK_S)
 
     async def _expire(self, timer: Due) -> dict[str, object]:
         opened = Envelope.model_validate_json(json.dumps(timer.opened))

@@ -1,0 +1,42 @@
+-- name: cases_recorded
+select distinct case_id from transition
+where recorded_at >= $1 and case_id > $2
+order by case_id limit $3
+
+-- name: events_of
+select
+  case_id::text, event_id::text, opened_on, node_from, node_to, transition, transcript_hash, parents,
+  recorded_at,
+  case when node_to = 'router' then body end as body
+from transition where case_id = any($1::uuid[])
+order by case_id, seq, ordinal, event_id
+
+-- name: which_are_there
+select t.event_id::text
+from transition t
+join unnest($1::date[], $2::uuid[]) as k (opened_on, event_id) using (opened_on, event_id)
+
+-- name: passed
+select node_from, min(event_ts) as since
+from (
+  select node_from, event_ts, row_number() over (partition by node_from order by recorded_at desc) as latest
+  from transition where recorded_at >= $1
+) t
+where latest <= $2
+group by node_from
+
+-- name: cases_published
+select distinct case_id from published
+where stored_at >= $1 and case_id > $2
+order by case_id limit $3
+
+-- name: published_of
+select event_id::text, case_id::text, digest, opened_on, type, stored_at from published where case_id = any($1::uuid[])
+
+-- name: ask
+insert into republish as r (event_id, case_id) values ($1, $2)
+on conflict (event_id) do update set requested_at = clock_timestamp(), answered_at = null, found = null
+where r.answered_at is not null
+
+-- name: answered
+select found from republish where event_id = $1 and answered_at is not null

@@ -1,0 +1,124 @@
+"""Every decision of the committed corpora is decided again: a change of the router that alters one is seen here.
+
+A corpus is what real runs left in the log, written by `switchyard audit replay --save`. Files are added, never altered.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from cli import corpus, replaying
+from cli.errors import CommandFailed
+from cli.main import app
+from contracts.events.drafter import AnswerDrafted
+from services.audit.findings import Stored
+from services.orchestrator import graph
+from services.orchestrator.graph import PLAYBOOKS
+from services.orchestrator.operators import Operators
+from services.orchestrator.playbook import Playbook, close, on
+from services.orchestrator.replay import replay_case
+from services.orchestrator.seal import RecordedSeal
+
+FOLDER = Path(__file__).parent / "corpus"
+FILES = sorted(FOLDER.glob("*.jsonl.gz"))
+ASSIST = FOLDER / "assist-1.jsonl.gz"
+each_corpus = pytest.mark.parametrize("path", [pytest.param(path, id=path.name) for path in FILES])
+
+
+def cases(path: Path) -> list[list[Stored]]:
+    return list(corpus.read(path))
+
+
+@each_corpus
+def test_every_recorded_decision_is_the_same_today(path: Path) -> None:
+    found = replaying.Replayed()
+    for rows in corpus.read(path):
+        replaying.fold(rows, replaying.Keys(RecordedSeal(), None), found, grace=timedelta(0))
+    assert [str(each) for each in found.divergences] == []
+    assert found.doubts == []
+    assert found.decisions > 0
+    assert found.undecided == 0
+
+
+@each_corpus
+def test_no_corpus_holds_an_artefact_and_none_has_a_case_twice(path: Path) -> None:
+    seen = Counter(rows[0].row.case_id for rows in corpus.read(path))
+    assert set(seen.values()) == {1}
+    assert all(json.loads(each.row.body)["detail"]["attachments"] == {} for rows in corpus.read(path) for each in rows)
+
+
+def test_the_corpus_of_assist_1_has_every_kind_of_case() -> None:
+    rows = [row.row for case in cases(ASSIST) for row in case]
+    assert {row.outcome for row in rows if row.terminal} == {"answered", "no_agent", "failed", "expired", "rejected"}
+    assert {row.transition for row in rows} >= {"TaskFailed", "TaskRetried", "NoAgentFits", "AnswerDrafted"}
+    routed = {row.transition for row in rows if row.node_to == "router"}
+    assert routed >= {edge.event.__name__ for edge in PLAYBOOKS["assist/1"].edges}, "an edge that no case takes"
+
+
+def _altered(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The next release of the router, in which somebody edits a released playbook: drafts end as failures."""
+    parts = [*graph.ASSIST_1.steps.values()]
+    edges = [edge if edge.event is not AnswerDrafted else on(AnswerDrafted, close("failed", "late")) for edge in
+             graph.ASSIST_1.edges]  # fmt: skip
+    monkeypatch.setitem(PLAYBOOKS, "assist/1", Playbook("assist/1", *parts, *edges))
+
+
+def test_an_edited_edge_is_told_with_the_case_the_event_and_both_outcomes(monkeypatch: pytest.MonkeyPatch) -> None:
+    _altered(monkeypatch)
+    ran = CliRunner().invoke(app, ["audit", "replay", "--corpus", str(ASSIST)])
+    assert ran.exit_code == 1
+    answered = next(case for case in cases(ASSIST) if case[-1].row.outcome == "answered")
+    drafted = next(each.row for each in answered if each.row.transition == "AnswerDrafted")
+    told = " ".join(ran.output.split())
+    assert (
+        f"diverged: case {drafted.case_id} event {drafted.event_id} (AnswerDrafted from drafter, seq {drafted.seq}): "
+        "recorded CloseCase to desk as answered; today CloseCase to desk as failed" in told
+    )
+    assert "cases would go another way today" in told
+
+
+def test_an_unedited_router_replays_the_corpus_on_the_command_line() -> None:
+    ran = CliRunner().invoke(app, ["audit", "replay", "--corpus", str(ASSIST)])
+    assert ran.exit_code == 0, ran.output
+    assert "replay: no divergence" in ran.output
+
+
+def test_a_retry_in_the_corpus_was_signed_by_the_operator_that_it_names() -> None:
+    case = next(case for case in cases(ASSIST) if any(each.row.transition == "TaskRetried" for each in case))
+    bodies = [each.row.body for each in case]
+    stranger = replay_case(bodies, operators=Operators({"oncall": bytes(31) + b"\x09"}))
+    assert stranger.divergence is not None
+    assert "signature is not this operator's" in str(stranger.divergence)
+
+
+def test_a_case_of_which_an_event_is_missing_is_not_replayed_but_named(tmp_path: Path) -> None:
+    case = cases(ASSIST)[0]
+    path = tmp_path / "cut.jsonl"
+    path.write_text("".join(each.row.body + "\n" for each in case[:2] + case[3:]))
+    ran = CliRunner().invoke(app, ["audit", "replay", "--corpus", str(path)])
+    assert ran.exit_code == 1
+    assert f"not replayed: case {case[0].row.case_id}" in " ".join(ran.output.split())
+    assert "missing_parent" in ran.output
+
+
+def test_a_line_that_was_altered_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "altered.jsonl"
+    text = "".join(each.row.body + "\n" for each in cases(ASSIST)[0])
+    path.write_text(text.replace('"seq":1', '"seq":2', 1))
+    with pytest.raises(CommandFailed, match="line 2: the digest does not match"):
+        cases(path)
+
+
+def test_what_is_saved_is_what_was_read_and_the_same_again(tmp_path: Path) -> None:
+    for name in ("one.jsonl.gz", "two.jsonl.gz"):
+        with corpus.writing(tmp_path / name) as write:
+            for case in cases(ASSIST):
+                write(case)
+    assert (tmp_path / "one.jsonl.gz").read_bytes() == (tmp_path / "two.jsonl.gz").read_bytes()
+    assert cases(tmp_path / "one.jsonl.gz") == cases(ASSIST)

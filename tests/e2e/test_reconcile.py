@@ -1,0 +1,139 @@
+"""The log against what was published: a lost event is found and filled by who published it; a late one is late."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cli.reconciler import Reconciled
+from cli.reconciling import composed
+from contracts.topology import queue_name
+from services.audit.completeness import GapKind
+from tests.e2e.conftest import Deployment
+
+pytestmark = pytest.mark.e2e
+SWITCHYARD = Path(sys.executable).with_name("switchyard")
+
+
+GRACE = timedelta(seconds=4)
+
+
+async def reconciled(deployment: Deployment) -> Reconciled:
+    """What `switchyard audit reconcile` finds."""
+    async with composed(deployment.target, GRACE) as reconciler:
+        return await reconciler.run(datetime.now(UTC) - timedelta(hours=1))
+
+
+def ids(found: Reconciled, kind: GapKind) -> set[str]:
+    """The events of one kind."""
+    return {gap.event_id for gap in found.of(kind)}
+
+
+def _run(deployment: Deployment, *options: str) -> subprocess.CompletedProcess[str]:
+    environment = {**deployment.target.environment, "SWITCHYARD_HOME": str(deployment.stack.home.folder)}
+    command = [str(SWITCHYARD), "audit", "reconcile", "--since", "1h", "--grace", "4", "--wait", "30", *options]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+
+
+async def desk_closed(deployment: Deployment, cases: list[str]) -> None:
+    """Wait until the desk has closed the cases: the log is not being written."""
+    sql = "select count(*) as closed from desk.closed where case_id = any($1::uuid[])"
+
+    async def all_of_them() -> bool | None:
+        (row,) = await deployment.rows(sql, cases, database="SWITCHYARD_WORK_DSN")
+        return row["closed"] == len(cases) or None
+
+    await deployment.until(all_of_them, seconds=40, what="cases closed by the desk")
+
+
+async def lose(deployment: Deployment, case: str, *types: str) -> set[str]:
+    """Take messages out of audit's queue as if they had never arrived; the ids of their events."""
+    lost: dict[str, str] = {}
+
+    async with deployment.client("sqs") as sqs:
+        url = (await sqs.get_queue_url(QueueName=queue_name("audit")))["QueueUrl"]
+        kept: list[Any] = []
+
+        async def found() -> bool | None:
+            answer = await sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10, VisibilityTimeout=60)
+            for message in answer.get("Messages", ()):
+                event = json.loads(message["Body"])["detail"]
+                if event["case_id"] == case and event["type"] in types:
+                    await sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
+                    lost[event["type"]] = event["event_id"]
+                else:
+                    kept.append(message["ReceiptHandle"])
+            return lost.keys() == set(types) or None
+
+        await deployment.until(found, seconds=30, what=f"{types} in audit's queue")
+        for receipt in kept:
+            await sqs.change_message_visibility(QueueUrl=url, ReceiptHandle=receipt, VisibilityTimeout=0)
+    return set(lost.values())
+
+
+def told(ran: subprocess.CompletedProcess[str], kind: str) -> set[str]:
+    """The ids of the events that a run tells as `kind`."""
+    lines = [line for line in ran.stdout.splitlines() if f"{kind}: case" in line]
+    return {line.split("event ")[1].split()[0] for line in lines}
+
+
+async def test_what_audit_has_not_read_yet_is_late_and_what_it_never_will_is_a_hole_that_its_producer_fills(
+    deployment: Deployment,
+) -> None:
+    await deployment.do(deployment.stack.stop("audit"))
+    try:
+        cases = await deployment.submit([deployment.question("e2e wells by basin") for _ in range(2)])
+        await desk_closed(deployment, cases)
+        await asyncio.sleep(5)
+        late = await reconciled(deployment)
+        # One of an agent, one of the router, one of the desk: each is filled on another way.
+        lost = await lose(deployment, cases[0], "AgentChosen", "DraftAnswer", "CaseClosed")
+    finally:
+        await deployment.do(deployment.stack.start("audit"))
+    assert late.ok, [gap for gap in late.gaps if gap.kind is not GapKind.LAG]
+    assert late.lag("desk", datetime.now(UTC)) > GRACE, "what waits on audit's queue is late, not lost"
+    await deployment.settled([cases[1]])
+
+    async def only_the_lost_are_missing() -> bool | None:
+        (row,) = await deployment.rows("select count(*) as n from audit.transition where case_id = $1::uuid", cases[0])
+        return row["n"] == 6 or None
+
+    await deployment.until(only_the_lost_are_missing, seconds=20, what="six of nine events in the log")
+    await asyncio.sleep(4)
+    assert ids(await reconciled(deployment), GapKind.HOLE) == lost
+    repaired = await asyncio.to_thread(_run, deployment, "--repair")
+    assert told(repaired, "filled") == lost, repaired.stdout + repaired.stderr
+    assert repaired.returncode == 0
+    assert await deployment.findings(cases) == []
+    again = await reconciled(deployment)
+    assert again.ok
+    assert ids(again, GapKind.HOLE) == set()
+
+
+async def test_an_event_in_the_log_that_its_producer_never_stored_is_told(deployment: Deployment) -> None:
+    (case,) = await deployment.submit([deployment.question("e2e wells by basin", agent="text_to_sql")])
+    await deployment.closed([case])
+    await deployment.settled([case])
+    (row,) = await deployment.rows(
+        "delete from text_to_sql.inbox where case_id = $1::uuid returning outputs", case, database="SWITCHYARD_WORK_DSN"
+    )
+    found = await reconciled(deployment)
+    assert ids(found, GapKind.UNCLAIMED) == {event["event_id"] for event in json.loads(row["outputs"])}
+    assert not found.ok
+    # Put back what was taken: the next test reconciles, too.
+    event = json.loads(row["outputs"])[0]
+    await deployment.rows(
+        """insert into text_to_sql.inbox
+             (event_id, digest, case_id, type, token, claims, lease_until, outputs, completed_at)
+           values (gen_random_uuid(), '', $1::uuid, 'AnswerQuestion', 1, 1, now(), $2, now())""",
+        case,
+        json.dumps([event]),
+        database="SWITCHYARD_WORK_DSN",
+    )

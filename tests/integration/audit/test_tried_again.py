@@ -1,0 +1,48 @@
+"""A case that was tried again, as a reviewer's views and the command line show it."""
+
+from __future__ import annotations
+
+import pytest
+
+from contracts.events.desk import CaseClosed
+from contracts.fields import Json
+from services.audit.findings import CaseStatus
+from services.audit.reader import AuditReader
+from services.audit.store import AuditStore
+from tests.unit.audit.cases import bodies, follow
+from tests.unit.audit.test_tries import AGAIN, ONCE, RETRY, TWICE
+
+pytestmark = pytest.mark.integration
+CASE = ONCE[0]["case_id"]
+EXPIRED = follow(RETRY, CaseClosed(outcome="expired", code="case_deadline"), "desk", after_ms=5_000)
+
+
+async def shown(
+    store: AuditStore, reader: AuditReader, events: list[Json]
+) -> tuple[CaseStatus, str | None, str | None]:
+    """Status, outcome and code of the case, which the list must agree with."""
+    await store.record(bodies(events))
+    summary = await reader.summary(CASE)
+    assert summary is not None
+    assert [row.outcome for row in await reader.list_cases(status=summary.status)] == [summary.outcome]
+    assert len(await reader.list_cases(outcome=summary.outcome or "failed")) == (summary.outcome is not None)
+    return summary.status, summary.outcome, summary.code
+
+
+async def test_a_case_that_is_tried_again_is_open_and_has_no_outcome(store: AuditStore, reader: AuditReader) -> None:
+    assert await shown(store, reader, ONCE) == (CaseStatus.CLOSED, "failed", "failed")
+    assert await shown(store, reader, [RETRY, AGAIN]) == (CaseStatus.OPEN, None, None)
+
+
+async def test_its_outcome_is_that_of_the_last_try(store: AuditStore, reader: AuditReader) -> None:
+    assert await shown(store, reader, [*ONCE, RETRY, AGAIN, EXPIRED]) == (CaseStatus.CLOSED, "expired", "case_deadline")
+    assert (await reader.verify(case_id=CASE)).ok
+
+
+async def test_a_reviewer_sees_both_tries_in_causal_order(store: AuditStore, reader: AuditReader) -> None:
+    await store.record(bodies(reversed(TWICE)))
+    steps = await reader.timeline(CASE)
+    endings = [event["event_id"] for event in TWICE if event["type"] == "CaseClosed"]
+    assert [step.event_id for step in steps if step.terminal] == endings
+    assert {step.event_id for step in steps} == {event["event_id"] for event in TWICE}
+    assert (await reader.verify(case_id=CASE)).ok

@@ -1,0 +1,126 @@
+"""A case ends once for each time that it was tried, and is tried again only after the failure that ended it."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from contracts.events.desk import CaseClosed, TaskRetried
+from contracts.events.router import AnswerQuestion, CloseCase
+from contracts.fields import Json
+from services.audit.findings import CaseStatus, CaseVerdict, FindingKind
+from services.audit.verify import check_case
+from tests.unit.audit import cases
+from tests.unit.audit.cases import NOW, QUESTION, failed, first, follow, stored
+
+LATER = NOW + timedelta(minutes=10)
+
+
+def retry_of(failure: Json, closed: Json, number: int = 1) -> Json:
+    """The desk's event that has a failed task done again."""
+    payload = TaskRetried(
+        task=failure["payload"]["task"],
+        task_type=failure["payload"]["task_type"],
+        command={},
+        closed=closed["digest"],
+        operator="ana",
+        reason="fixed",
+        requested_at="2026-07-01T08:00:00Z",
+        signature="0" * 128,
+    )
+    return follow(failure, payload, "desk", replay=f"retry-{number}")
+
+
+def close(cause: Json, outcome: str = "failed") -> list[Json]:
+    """The router's word and the desk's, after `cause`."""
+    asked = follow(cause, CloseCase(outcome=outcome, code=outcome), "router")  # type: ignore[arg-type]
+    return [asked, follow(asked, CaseClosed(outcome=outcome, code=outcome), "desk")]  # type: ignore[arg-type]
+
+
+OPENED = first()
+COMMAND = follow(OPENED, AnswerQuestion(question=QUESTION), "router", node_to="text_to_sql")
+FAILURE = failed(COMMAND, "text_to_sql")
+CLOSED = close(FAILURE)
+ONCE = [OPENED, COMMAND, FAILURE, *CLOSED]
+RETRY = retry_of(FAILURE, CLOSED[1])
+AGAIN = follow(RETRY, AnswerQuestion(question=QUESTION), "router", node_to="text_to_sql")
+FAILURE_2 = failed(AGAIN, "text_to_sql")
+CLOSED_2 = close(FAILURE_2)
+TWICE = [*ONCE, RETRY, AGAIN, FAILURE_2, *CLOSED_2]
+RETRY_2 = retry_of(FAILURE_2, CLOSED_2[1], 2)
+
+
+def verdict(*events: Json, without: Json | None = None) -> CaseVerdict:
+    return check_case(stored(event for event in events if event is not without), now=LATER)
+
+
+def kinds(found: CaseVerdict) -> set[FindingKind]:
+    return {each.kind for each in found.findings}
+
+
+def test_a_case_with_a_close_a_retry_and_a_second_close_holds() -> None:
+    found = verdict(*TWICE)
+    assert (found.findings, found.pending, found.status) == ((), (), CaseStatus.CLOSED)
+
+
+def test_a_case_may_be_tried_more_than_twice() -> None:
+    again = follow(RETRY_2, AnswerQuestion(question=QUESTION), "router", node_to="text_to_sql")
+    failure = failed(again, "text_to_sql")
+    found = verdict(*TWICE, RETRY_2, again, failure, *close(failure))
+    assert (found.findings, found.status) == ((), CaseStatus.CLOSED)
+
+
+def test_a_case_that_was_opened_again_is_open_until_its_deadline_and_unended_after_it() -> None:
+    rows = stored([*ONCE, RETRY, AGAIN])
+    assert check_case(rows, now=NOW).status is CaseStatus.OPEN
+    assert check_case(rows, now=NOW + timedelta(hours=1)).status is CaseStatus.UNENDED
+
+
+def test_a_second_try_that_expired_is_ended() -> None:
+    expired = follow(RETRY, CaseClosed(outcome="expired", code="case_deadline"), "desk")
+    found = verdict(*ONCE, RETRY, AGAIN, expired)
+    assert (found.findings, found.status) == ((), CaseStatus.CLOSED)
+
+
+def test_two_endings_of_one_try_do_not_hold() -> None:
+    another = follow(CLOSED_2[0], CaseClosed(outcome="failed", code="other"), "desk", ordinal=1, siblings=2)
+    assert FindingKind.SECOND_ENDING in kinds(verdict(*TWICE, another))
+    expired = follow(OPENED, CaseClosed(outcome="expired", code="case_deadline"), "desk")
+    assert kinds(verdict(*ONCE, expired)) == {FindingKind.SECOND_ENDING}
+    assert FindingKind.SECOND_ENDING in kinds(verdict(*TWICE, expired))
+
+
+@pytest.mark.parametrize("gone", [CLOSED[0], CLOSED[1]], ids=["the router's word", "the ending"])
+def test_a_retry_of_a_case_that_was_not_ended_by_its_failure_does_not_hold(gone: Json) -> None:
+    assert FindingKind.RETRY_UNFOUNDED in kinds(verdict(*TWICE, without=gone))
+
+
+def test_a_retry_of_another_failure_than_the_one_that_ended_the_case_does_not_hold() -> None:
+    asks = [
+        follow(OPENED, AnswerQuestion(question=QUESTION), "router", node_to="text_to_sql", ordinal=n, siblings=2)
+        for n in (0, 1)
+    ]
+    failures = [failed(command, "text_to_sql") for command in asks]
+    ended = close(failures[0])
+    held = verdict(OPENED, *asks, *failures, *ended, retry_of(failures[0], ended[1]))
+    assert held.findings == ()
+    wrong = verdict(OPENED, *asks, *failures, *ended, retry_of(failures[1], ended[1]))
+    assert kinds(wrong) == {FindingKind.RETRY_UNFOUNDED}
+
+
+def test_a_retry_of_what_did_not_fail_does_not_hold() -> None:
+    answered = cases.answered()
+    retry = retry_of({**answered[-2], "payload": FAILURE["payload"]}, answered[-1])
+    assert FindingKind.RETRY_UNFOUNDED in kinds(verdict(*answered, retry))
+
+
+def test_a_removed_retry_shows_as_a_missing_cause() -> None:
+    assert kinds(verdict(*TWICE, without=RETRY)) == {FindingKind.MISSING_PARENT}
+
+
+def test_a_retry_that_arrives_before_the_ending_may_wait_for_it() -> None:
+    rows = stored([OPENED, COMMAND, FAILURE, CLOSED[0], RETRY])
+    found = check_case(rows, now=NOW - timedelta(minutes=8))
+    assert found.findings == ()
+    assert {each.kind for each in found.pending} == {FindingKind.RETRY_UNFOUNDED}

@@ -1,0 +1,40 @@
+"""How far back a comparison reaches, and what is no time."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+
+from cli.errors import CommandFailed
+from cli.reconciling import beginning
+
+NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("since", "moment"),
+    [
+        ("90s", datetime(2026, 11, 21, 11, 58, 30, tzinfo=UTC)),
+        ("30m", datetime(2026, 11, 21, 11, 30, tzinfo=UTC)),
+        ("24h", datetime(2026, 11, 20, 12, 0, tzinfo=UTC)),
+        ("14d", datetime(2026, 11, 7, 12, 0, tzinfo=UTC)),
+        ("2026-11-20", datetime(2026, 11, 20, tzinfo=UTC)),
+    ],
+)
+def test_a_time_is_said_as_a_span_or_as_a_day(since: str, moment: datetime) -> None:
+    assert beginning(since, NOW) == moment
+
+
+@pytest.mark.parametrize("since", ["", "yesterday", "0h", "24", "h", "-1h", "2026-13-01"])
+def test_what_is_no_time_is_refused_with_an_example(since: str) -> None:
+    with pytest.raises(CommandFailed, match="is no time") as refused:
+        beginning(since, NOW)
+    assert refused.value.remedy is not None
+    assert "24h" in refused.value.remedy
+
+
+@pytest.mark.parametrize("since", ["15d", "2026-11-01", "99999d"])
+def test_what_retention_may_have_let_go_is_not_compared(since: str) -> None:
+    with pytest.raises(CommandFailed, match="more than 14 days ago"):
+        beginning(since, NOW)

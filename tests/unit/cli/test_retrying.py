@@ -1,0 +1,44 @@
+"""Which failure ended a case, and why a case has none that could be tried again."""
+
+from __future__ import annotations
+
+import pytest
+
+from cli.errors import CommandFailed
+from cli.retrying import failure_of
+from contracts.events.desk import CaseClosed
+from contracts.fields import Json
+from tests.unit.audit.cases import answered, failed, first, follow
+from tests.unit.audit.test_tries import CLOSED, CLOSED_2, COMMAND, FAILURE, FAILURE_2, ONCE, OPENED, RETRY, TWICE
+
+
+def told(events: list[Json]) -> str:
+    with pytest.raises(CommandFailed) as refused:
+        failure_of(events)
+    assert refused.value.remedy
+    return refused.value.message
+
+
+def test_the_failure_that_ended_the_case_is_found_with_its_command() -> None:
+    found = failure_of(ONCE)
+    assert (found.command, found.failed, found.close, found.ending) == (COMMAND, FAILURE, *CLOSED)
+
+
+def test_of_a_case_that_was_tried_twice_it_is_the_second_failure() -> None:
+    assert (failure_of(TWICE).failed, failure_of(TWICE).ending) == (FAILURE_2, CLOSED_2[1])
+
+
+def test_a_case_without_a_failure_says_how_it_ended_or_that_it_has_not() -> None:
+    assert "has not ended" in told([first()])
+    assert "ended as answered" in told(answered())
+    assert "is being tried again already" in told([*ONCE, RETRY])
+
+
+def test_what_the_router_could_not_route_has_no_failed_task() -> None:
+    own = failed(OPENED, "router")
+    closed = follow(own, CaseClosed(outcome="failed", code="unknown_event"), "desk")
+    assert "the router could not route" in told([OPENED, own, closed])
+
+
+def test_a_log_with_a_hole_in_the_failure_is_not_enough() -> None:
+    assert "no cause of" in told([event for event in ONCE if event is not CLOSED[0]])
