@@ -15,6 +15,7 @@ from services.audit.owner import READER, WRITER, audit_owner, grant
 
 ROOT = Path(__file__).resolve().parent.parent
 INBOX = ROOT / "runtime" / "migrations" / "inbox"
+MODELS = ROOT / "runtime" / "migrations" / "models"
 VAULT = ROOT / "runtime" / "migrations" / "vault"
 COMPLIANCE_TABLES = ROOT / "services" / "specialists" / "compliance" / "migrations"
 DESK_TABLES = ROOT / "services" / "orchestrator" / "desk" / "migrations"
@@ -32,7 +33,10 @@ Password = Callable[[str], str | None]
 
 def work_owners() -> tuple[Owner, ...]:
     """The schemas of the work database: the desk's, one for each agent, and the vault."""
-    agents = tuple(Owner(node, (INBOX, *AGENT_TABLES.get(node, ())), node) for node in CARDS)
+    agents = tuple(
+        Owner(node, (INBOX, *((MODELS,) if card.vendors else ()), *AGENT_TABLES.get(node, ())), node)
+        for node, card in CARDS.items()
+    )
     return (Owner(DESK, (DESK_TABLES,), DESK), *agents, Owner("vault", (VAULT,), DESK))
 
 

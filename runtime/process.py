@@ -7,7 +7,7 @@ import signal
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import structlog
 from aiobotocore.config import AioConfig
@@ -19,7 +19,7 @@ from runtime import telemetry
 from runtime.artefacts import Artefacts
 from runtime.clock import Clock
 from runtime.consumer import Consumer
-from runtime.database import connect_pool
+from runtime.database import Pool, connect_pool
 from runtime.dead_letters import REDRIVES, DeadLetters
 from runtime.gate import DatabaseGate
 from runtime.health import Check, Health
@@ -30,6 +30,9 @@ from runtime.publisher import BusPublisher
 from runtime.quarantine import ObjectQuarantine
 from runtime.sealing import KeyWrapper, KmsWrapper, LocalWrapper, Vault
 from runtime.settings import ProcessSettings, WorkSettings
+
+if TYPE_CHECKING:
+    from failover import FailoverModel
 
 log = structlog.get_logger(__name__)
 MessageHandler = Callable[[SQSMessage], Awaitable[None]]
@@ -60,6 +63,7 @@ class Process:
         self._checks: dict[str, Check] = {}
         self._stack = AsyncExitStack()
         self._background: list[Callable[[], Awaitable[None]]] = []
+        self.pool: Pool | None = None
 
     async def __aenter__(self) -> Self:
         configure_logs(self.node, self.settings.log_level)
@@ -102,6 +106,17 @@ class Process:
         if settings.vault_key is None:
             raise ValueError("set SWITCHYARD_KMS_KEY_ID, or SWITCHYARD_VAULT_KEY on a laptop")
         return LocalWrapper(bytes.fromhex(settings.vault_key.get_secret_value()))
+
+    async def keep_warm(self, model: FailoverModel) -> None:
+        """Let this agent's model begin with what earlier processes learned, and keep what this one learns."""
+        from runtime.warm_start import WarmStart  # a router has no model, and no pydantic-ai installed
+
+        if self.pool is None:
+            raise RuntimeError("keep_warm() is for agents: serve_agent() gives the process its database")
+        warm = WarmStart(self.pool, model, self.clock)
+        await warm.load()
+        self.alongside(warm.run)
+        await self.on_exit(warm.save)
 
     async def on_exit(self, close: Callable[[], Awaitable[None]]) -> None:
         """Close something with the process."""
@@ -196,6 +211,7 @@ async def serve_agent(
     async with Process(node, settings) as process:
         pool = await connect_pool(settings.database_url.get_secret_value(), schema=node)
         await process.on_exit(pool.close)
+        process.pool = pool
         objects = await process.objects(settings.objects_bucket)
         vault = Vault(pool, await process.wrapper(settings), process.clock)
         inbox = Inbox(pool, lease_s=settings.visibility_s)
