@@ -15,7 +15,6 @@ from pydantic_ai.usage import RequestUsage
 from bench.failover.trace import PROMPT_TOKENS, Call
 from local.simulator.plan import Plan, timeline
 
-PROMPT = "call {number}"
 FILLER = " word" * PROMPT_TOKENS
 
 
@@ -38,8 +37,8 @@ class Books:
 
 
 def prompt_of(call: Call) -> str:
-    """The prompt that names the call, so that whoever is asked knows which it is, in whatever order they come."""
-    return PROMPT.format(number=call.number) + FILLER
+    """The prompt that names the call, so that whoever is asked knows which it is, and how long the answer is to be."""
+    return f"call {call.number} <say>{' word' * call.tokens}</say>{FILLER}"
 
 
 def number_in(messages: list[ModelMessage]) -> int:

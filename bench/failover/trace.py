@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from random import Random
 
@@ -32,6 +31,8 @@ class Scenario:
     detection_ms: int
     faulty: bool = True
     restart_every: int = 0
+    sample_from: int = 0
+    """Where the sample for real sockets begins: shortly before the trouble does."""
 
 
 @dataclass(frozen=True)
@@ -78,12 +79,15 @@ def scenarios() -> tuple[Scenario, ...]:
             mid_stream + round(1_000 * stall.tokens / stall.tokens_per_second),
         ),
         Scenario("throttling_storm", weather.ThrottlingStorm(seed=seed), "20 calls of every 60: 90 % refused", 0),
-        Scenario("outage", weather.Outage(seed=seed, starts_at=300, lasts=200), "200 calls get a 503", 0),
+        Scenario(
+            "outage", weather.Outage(seed=seed, starts_at=300, lasts=200), "200 calls get a 503", 0, sample_from=270
+        ),
         Scenario(
             "recovery",
             weather.Recovery(seed=seed, down=100, climbing=200),
             "100 calls fail, then 200 get faster from 8 s to 0.4 s",
             slow_start,
+            sample_from=60,
         ),
         Scenario(
             "cold_start",
@@ -118,8 +122,3 @@ def duration_ms(plan: Plan, tokens: int) -> float:
     """How long a call would take, if nobody cut it; `LOST_MS` if it gets no answer."""
     last = list(timeline(plan, tokens))[-1]
     return last.at_ms if last.end == "done" else LOST_MS
-
-
-def calls_lost(calls: Sequence[Call]) -> int:
-    """How many calls not even the oracle gets answered in time."""
-    return sum(call.best_ms > call.budget_ms for call in calls)

@@ -70,13 +70,13 @@ async def _replay(scenario: Scenario, calls: Sequence[Call], build: Build) -> Fi
     for call in calls:
         await asyncio.sleep(started + call.at_ms / 1_000 - loop.time())
         if scenario.restart_every and call.number and call.number % scenario.restart_every == 0:
-            contender = _successor(contender, build(make), round(1_000 * loop.time()))
+            contender = successor(contender, build(make), round(1_000 * loop.time()))
         tasks.append(asyncio.create_task(one(contender, call)))
     found = await asyncio.gather(*tasks)
     return with_books(found, calls, books.served, reasons)
 
 
-def _successor(before: Contender, after: Contender, wall_ms: int) -> Contender:
+def successor(before: Contender, after: Contender, wall_ms: int) -> Contender:
     """A new process, which reads what its predecessor wrote, if it writes anything."""
     if isinstance(before, Ours) and isinstance(after, Ours) and after.keeps:
         after.snapshots = [*before.snapshots, before.model.snapshot(wall_ms=wall_ms)]
