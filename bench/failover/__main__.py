@@ -34,8 +34,8 @@ def main() -> int:
         run.sockets = _over_sockets(chosen)
         run.conditions = (
             f"The sample over real sockets: {sockets.SAMPLE} calls a scenario, time {sockets.SPEED:g} times as fast, "
-            f"all contenders at once, each a process of its own, on {os.cpu_count()} cores; the machine's load was {before:.1f} when it began and "
-            f"{os.getloadavg()[0]:.1f} when it ended."
+            f"all contenders at once, each a process of its own, on {os.cpu_count()} cores; the machine's load average "
+            f"was {before:.1f} when it began and {os.getloadavg()[0]:.1f} when it ended."
         )
     if not options.scenario:
         _write(run)

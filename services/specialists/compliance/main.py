@@ -31,7 +31,8 @@ async def run() -> None:
     async def build(process: Process, artefacts: Artefacts) -> dict[type[Contract], Handler]:
         pool = await connect_pool(settings.database_url.get_secret_value(), schema=COMPLIANCE.name, size=POOL_SIZE)
         await process.on_exit(pool.close)
-        verdicts, model = Verdicts(pool), build_model(ModelSettings(), policy_version="compliance/1")
+        verdicts, model = Verdicts(pool), build_model(ModelSettings(), policy_version="compliance/2")
+        await process.keep_warm(model)
         bound: dict[str, Any] = {"artefacts": artefacts, "verdicts": verdicts, "clock": process.clock, "packs": packs}
         return {
             CheckContact: partial(check_contact, **bound),
