@@ -17,6 +17,7 @@ from services.audit.owner import READER, RETENTION, WRITER, audit_owner, grant
 
 ROOT = Path(__file__).resolve().parent.parent
 INBOX = ROOT / "runtime" / "migrations" / "inbox"
+MODELS = ROOT / "runtime" / "migrations" / "models"
 REPUBLISH = ROOT / "runtime" / "migrations" / "republish"
 VAULT = ROOT / "runtime" / "migrations" / "vault"
 COMPLIANCE_TABLES = ROOT / "services" / "specialists" / "compliance" / "migrations"
@@ -38,7 +39,10 @@ Password = Callable[[str], str | None]
 
 def work_owners() -> tuple[Owner, ...]:
     """The schemas of the work database: the desk's, one for each agent, and the vault."""
-    agents = tuple(Owner(node, (INBOX, REPUBLISH, *AGENT_TABLES.get(node, ())), node) for node in CARDS)
+    agents = tuple(
+        Owner(node, (INBOX, REPUBLISH, *((MODELS,) if card.vendors else ()), *AGENT_TABLES.get(node, ())), node)
+        for node, card in CARDS.items()
+    )
     return (Owner(DESK, (DESK_TABLES, REPUBLISH), DESK), *agents, Owner("vault", (VAULT,), DESK))
 
 

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from functools import partial
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import structlog
 from aiobotocore.config import AioConfig
@@ -35,6 +35,9 @@ from runtime.republish import EVERY_S, Republisher
 from runtime.sealing import KeyWrapper, KmsWrapper, LocalWrapper, Vault
 from runtime.settings import ProcessSettings, WorkSettings
 from runtime.ticking import repeat
+
+if TYPE_CHECKING:
+    from failover import FailoverModel
 
 log = structlog.get_logger(__name__)
 MessageHandler = Callable[[SQSMessage], Awaitable[None]]
@@ -65,6 +68,7 @@ class Process:
         self._checks: dict[str, Check] = {}
         self._stack = AsyncExitStack()
         self._background: list[Callable[[], Awaitable[None]]] = []
+        self.pool: Pool | None = None
 
     async def __aenter__(self) -> Self:
         configure_logs(self.node, self.settings.log_level)
@@ -119,6 +123,17 @@ class Process:
         if settings.vault_key is None:
             raise ValueError("set SWITCHYARD_KMS_KEY_ID, or SWITCHYARD_VAULT_KEY on a laptop")
         return LocalWrapper(bytes.fromhex(settings.vault_key.get_secret_value()))
+
+    async def keep_warm(self, model: FailoverModel) -> None:
+        """Let this agent's model begin with what earlier processes learned, and keep what this one learns."""
+        from runtime.warm_start import WarmStart  # a router has no model, and no pydantic-ai installed
+
+        if self.pool is None:
+            raise RuntimeError("keep_warm() is for agents: serve_agent() gives the process its database")
+        warm = WarmStart(self.pool, model, self.clock)
+        await warm.load()
+        self.alongside(warm.run)
+        await self.on_exit(warm.save)
 
     async def on_exit(self, close: Callable[[], Awaitable[None]]) -> None:
         """Close something with the process."""
@@ -223,6 +238,7 @@ async def serve_agent(
     """Serve one agent: `build` makes its handlers, with their dependencies bound."""
     async with Process(node, settings) as process:
         pool = await process.connect(settings.database_url, schema=node)
+        process.pool = pool
         objects = await process.objects(settings.objects_bucket)
         vault = Vault(pool, await process.wrapper(settings), process.clock)
         inbox = Inbox(pool, lease_s=settings.visibility_s)

@@ -29,7 +29,8 @@ async def run() -> None:
 
     async def build(process: Process, artefacts: Artefacts) -> dict[type[Contract], Handler]:
         pool = await process.connect(settings.database_url, schema=COMPLIANCE.name, size=POOL_SIZE)
-        verdicts, model = Verdicts(pool), build_model(ModelSettings(), policy_version="compliance/1")
+        verdicts, model = Verdicts(pool), build_model(ModelSettings(), policy_version="compliance/2")
+        await process.keep_warm(model)
         bound: dict[str, Any] = {"artefacts": artefacts, "verdicts": verdicts, "clock": process.clock, "packs": packs}
         return {
             CheckContact: partial(check_contact, **bound),
