@@ -69,9 +69,15 @@ class MemoryQueues:
             await self._deliver(subscriber, raw)
         return message_id
 
-    async def put(self, event: str, bus: str) -> None:
-        """Deliver an event, given as EventBridge wraps it, to each queue it is for. Raises what a handler does."""
-        raw = _receive(str(uuid.uuid4()), {"MessageBody": event})
+    async def put(self, event: str, bus: str, trace_header: str | None = None) -> None:
+        """Deliver an event, given as EventBridge wraps it, to each queue it is for. Raises what a handler does.
+
+        EventBridge hands the X-Ray header on to the queue (user guide, "integration with AWS X-Ray"), and so does this.
+        """
+        entry: dict[str, Any] = {"MessageBody": event}
+        if trace_header:
+            entry["MessageSystemAttributes"] = {"AWSTraceHeader": {"DataType": "String", "StringValue": trace_header}}
+        raw = _receive(str(uuid.uuid4()), entry)
         served: set[str] = set()
         deliveries: list[Awaitable[None]] = []
         for subscriber in self._subscribers():

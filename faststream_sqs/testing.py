@@ -171,7 +171,7 @@ class _MemoryEventProducer(EventBridgeProducer):
         entry, _ = await self.encode(cmd, cmd.destination)
         event = wrap_event(entry, region=_REGION)
         event_id = await _record(self._broker, cmd, event)
-        await self._memory.put(event, cmd.destination)
+        await self._memory.put(event, cmd.destination, cmd.trace_header)
         return event_id
 
 

@@ -46,6 +46,23 @@ HOOKS = [
     ("faststream._internal.logger", "make_logger_state", {"logger", "log_level", "default_storage_cls"}),
     ("faststream._internal.logger.logging", "get_broker_logger", {"name", "fmt", "context", "log_level"}),
     ("fast_depends.core", "CallModel.asolve", {"args", "kwargs"}),
+    ("faststream._internal.testing.broker", "TestBroker.__init__", {"brokers", "with_real", "connect_only"}),
+    ("faststream._internal.testing.broker", "TestBroker._create_ctx", set()),
+    ("faststream._internal.testing.broker", "TestBroker._fake_start", {"broker"}),
+    ("faststream._internal.testing.broker", "TestBroker._patch_producer", {"broker"}),
+    ("faststream._internal.testing.broker", "TestBroker._fake_connect", {"broker"}),
+    ("faststream._internal.testing.broker", "TestBroker.create_publisher_fake_subscriber", {"broker", "publisher"}),
+    ("faststream._internal.testing.broker", "change_producer", {"config", "producer"}),
+    ("faststream._internal.testing.calls", "CallRecorder.record", {"message"}),
+    ("faststream._internal.endpoint.publisher", "PublisherUsecase.set_test", {"with_fake"}),
+    ("faststream.opentelemetry.middleware", "TelemetryMiddleware.__init__", {"settings_provider_factory"}),
+    ("faststream.opentelemetry.middleware", "TelemetryMiddleware.__call__", {"msg", "context"}),
+    ("faststream.opentelemetry.middleware", "BaseTelemetryMiddleware.__init__", {"msg", "metrics_container"}),
+    ("faststream.opentelemetry.middleware", "BaseTelemetryMiddleware.publish_scope", {"call_next", "msg"}),
+    ("faststream.opentelemetry.middleware", "BaseTelemetryMiddleware.consume_scope", {"call_next", "msg"}),
+    ("faststream.prometheus.middleware", "PrometheusMiddleware.__init__", {"settings_provider_factory", "registry"}),
+    ("faststream.specification.schema.bindings.sqs", "ChannelBinding.__init__", {"queue", "bindingVersion"}),
+    ("faststream.specification.asyncapi.utils", "resolve_payloads", {"payloads", "extra"}),
 ]
 
 
