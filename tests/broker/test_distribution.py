@@ -56,7 +56,9 @@ def test_the_metadata_says_what_a_stranger_needs(wheel: Path) -> None:
     assert metadata["License-Expression"] == "Apache-2.0"
     assert metadata["Requires-Python"] == ">=3.11"
     assert metadata["Description-Content-Type"] == "text/markdown"
-    assert str(metadata.get_payload()).strip() == (SOURCE / "README.md").read_text().strip()
+    description = metadata.get_payload(decode=True)
+    assert isinstance(description, bytes)
+    assert description.decode().strip() == (SOURCE / "README.md").read_text().strip()
     assert set(metadata.get_all("Provides-Extra") or ()) == {"otel", "prometheus"}
     required = {Requirement(each).name for each in metadata.get_all("Requires-Dist") or () if "extra" not in each}
     assert required == {"aiobotocore", "faststream"}

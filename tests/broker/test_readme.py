@@ -20,6 +20,13 @@ def test_the_quick_start_is_the_example_that_runs() -> None:
     assert first.strip() in (FOLDER / "examples" / "minimal.py").read_text()
 
 
+def test_its_other_code_runs() -> None:
+    [_, *others] = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    assert others
+    for code in others:
+        exec(compile(code, "README.md", "exec"), {})
+
+
 def test_the_tests_it_names_exist() -> None:
     tests = "\n".join(path.read_text() for path in Path(__file__).parent.glob("test_*.py"))
     named = set(re.findall(r"`(test_\w+)`", README))
@@ -44,7 +51,7 @@ def test_the_tests_it_names_exist() -> None:
 )
 def test_it_names_every_setting(function: Callable[..., Any]) -> None:
     settings = set(inspect.signature(function).parameters) - {"self", "message", "messages", "options"}
-    assert {name for name in settings if not re.search(rf"[`(, ]{name}\b", README)} == set()
+    assert {name for name in settings if not re.search(rf"[`(,\s]{name}\b", README)} == set()
 
 
 def test_its_links_lead_somewhere() -> None:
