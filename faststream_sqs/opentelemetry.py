@@ -1,18 +1,19 @@
 """Traces and metrics with OpenTelemetry. Needs the extra `otel`."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from copy import copy
 from typing import Any
 
 from faststream._internal.context.repository import ContextRepo
 from faststream.message import StreamMessage
 from faststream.opentelemetry import TelemetryMiddleware, TelemetrySettingsProvider
-from faststream.opentelemetry.consts import MESSAGING_DESTINATION_PUBLISH_NAME
+from faststream.opentelemetry.consts import ERROR_TYPE, MESSAGING_DESTINATION_PUBLISH_NAME
 from faststream.opentelemetry.middleware import BaseTelemetryMiddleware
 from faststream.response import PublishCommand
 from opentelemetry.metrics import Meter, MeterProvider
 from opentelemetry.semconv.trace import SpanAttributes
-from opentelemetry.trace import TracerProvider
+from opentelemetry.trace import Span, Status, StatusCode, Tracer, TracerProvider
 
 from .delivery import SQSDelivery
 from .response import EventPublishCommand, SQSPublishCommand
@@ -34,8 +35,6 @@ class SQSTelemetryMiddleware(TelemetryMiddleware[PublishCommand]):
     these carry the X-Ray header instead. Consumers look at the attributes, then where `extract` says, then at the X-Ray
     header. The span of a batch has links to the traces of its messages.
 
-    An error's text becomes part of the handler's span, as in every FastStream broker.
-
     Args:
         tracer_provider: where spans go; the global provider if None.
         meter_provider: where metrics go; the global provider if None.
@@ -43,6 +42,8 @@ class SQSTelemetryMiddleware(TelemetryMiddleware[PublishCommand]):
         include_messages_counters: count messages, beside measuring durations.
         extract: finds the trace context in the content of a message, for producers that put it there; by default in
             the object `trace` of an event's detail.
+        error_text: record an error with its text and its traceback, as every FastStream broker does. False records
+            its type alone, for messages that are confidential: the text of an error may quote them.
     """
 
     def __init__(
@@ -53,6 +54,7 @@ class SQSTelemetryMiddleware(TelemetryMiddleware[PublishCommand]):
         meter: Meter | None = None,
         include_messages_counters: bool = True,
         extract: TraceExtractor = trace_in_detail,
+        error_text: bool = True,
     ) -> None:
         super().__init__(
             settings_provider_factory=_settings_for,
@@ -62,6 +64,8 @@ class SQSTelemetryMiddleware(TelemetryMiddleware[PublishCommand]):
             include_messages_counters=include_messages_counters,
         )
         self._extract = extract
+        if not error_text:
+            self._tracer = _DiscreetTracer(self._tracer)
 
     def __call__(self, msg: Any | None, /, *, context: ContextRepo) -> BaseTelemetryMiddleware[PublishCommand]:
         """The middleware of one message or one publish."""
@@ -96,6 +100,27 @@ class _SQSTelemetry(BaseTelemetryMiddleware[PublishCommand]):
             return await call_next(msg)
 
         return await super().consume_scope(handle, _with_trace(msg, self._extract))
+
+
+class _DiscreetTracer(Tracer):
+    """A tracer whose spans name the type of an error, and say no more of it."""
+
+    def __init__(self, tracer: Tracer) -> None:
+        self._tracer = tracer
+
+    def start_span(self, *args: Any, **options: Any) -> Span:
+        return self._tracer.start_span(*args, **options)
+
+    @contextmanager
+    def start_as_current_span(self, *args: Any, **options: Any) -> Iterator[Span]:  # type: ignore[override] # no decorator
+        options |= {"record_exception": False, "set_status_on_exception": False}
+        with self._tracer.start_as_current_span(*args, **options) as span:
+            try:
+                yield span
+            except Exception as error:
+                span.set_attribute(ERROR_TYPE, type(error).__name__)
+                span.set_status(Status(StatusCode.ERROR, type(error).__name__))
+                raise
 
 
 class _SingleSettings(TelemetrySettingsProvider[SQSDelivery, PublishCommand]):

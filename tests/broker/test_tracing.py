@@ -257,6 +257,26 @@ async def test_the_span_of_a_failing_handler_says_so(
     assert spans.named(f"{queue.name} process")[0].status.status_code is StatusCode.ERROR
 
 
+async def test_the_text_of_an_error_can_be_kept_out_of_the_span(
+    make_broker: Callable[..., SQSBroker], spans: Spans
+) -> None:
+    middleware = SQSTelemetryMiddleware(tracer_provider=spans.provider, error_text=False)
+    broker = make_broker(endpoint_url="http://127.0.0.1:9", middlewares=[middleware])
+
+    @broker.subscriber("orders")
+    async def handle(body: str) -> None:
+        raise ConnectionError(f"cannot handle {body}")
+
+    async with TestSQSBroker(broker):
+        with pytest.raises(ConnectionError):
+            await broker.publish("a secret", "orders")
+    span = spans.one("orders process")
+    assert (span.status.status_code, span.status.description) == (StatusCode.ERROR, "ConnectionError")
+    assert attributes_of(span)["error.type"] == "ConnectionError"
+    for each in spans.exporter.get_finished_spans():
+        assert "secret" not in each.to_json()
+
+
 async def test_messages_are_counted_and_measured(
     make_broker: Callable[..., SQSBroker], queue: "Queue", eventually: Eventually
 ) -> None:
