@@ -47,7 +47,7 @@ class MemoryQueues:
     """Hands what is published to the handlers at once, and notes what became of each message.
 
     Args:
-        subscribers: gives the subscribers there are, the one in front first.
+        subscribers: gives the subscribers there are. Of several on one queue, one gets each message.
         rules: by event bus, the queues that get all its events. Apart from these, an event goes to each queue whose
             subscriber names `detail_type` or `source` and takes it.
     """

@@ -36,7 +36,7 @@ class TestSQSBroker(TestBroker[SQSBroker, EnterType], broker=SQSBroker):
     queue whose subscriber names `detail_type` or `source` and takes it, and to the queues in `rules`.
 
     What does not happen in memory: nothing is retried by itself (see `redeliver`), delays are noted and not waited
-    for, heartbeats do not beat, and a queue or bus that is mistyped is not noticed.
+    for, heartbeats do not beat, a pause holds nothing back, and a queue or bus that is mistyped is not noticed.
 
     Args:
         brokers: the brokers to run. They share their queues.

@@ -333,6 +333,10 @@ async def test_an_event_goes_to_every_queue_it_is_for_even_if_one_handler_fails(
     async def ship(body: Any) -> None:
         seen.append("shipping")
 
+    @memory.subscriber("shipping", source="shop")
+    async def ship_elsewhere(body: Any) -> None:
+        seen.append("shipping")
+
     @memory.subscriber("archive")
     async def archive(body: Any) -> None:
         seen.append("archive")
