@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, cast
+from typing import Any
 
 from opentelemetry.sdk.trace import TracerProvider
 
@@ -34,14 +34,17 @@ async def test_a_repeated_submission_publishes_the_same_event_under_its_own_trac
 
     @broker.subscriber("switchyard-desk", source=SOURCE)
     async def keep(message: SQSMessage) -> None:
-        # Neither a gate nor a quarantine has a part in a submission that is in order.
+        nobody: Any = None  # what has no part in a submission that is in order
         await keep_desk(
             message,
             intake=desk.intake,
             closing=desk.closing,
+            holding=nobody,
+            approvals=nobody,
+            control=nobody,
             publisher=recorded,
-            quarantine=cast("Any", None),
-            gate=cast("Any", None),
+            quarantine=nobody,
+            gate=nobody,
         )
 
     detail = submission()
