@@ -62,6 +62,7 @@ class Process:
             endpoint_url=settings.endpoint_url,
             session=self._session,
             drain_timeout=settings.drain_s,
+            middlewares=telemetry.broker_middlewares(otlp_endpoint=settings.otlp_endpoint),
             logger=None,
         )
         self.publisher = BusPublisher(self.broker.event_publisher(bus=settings.bus))
