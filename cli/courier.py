@@ -35,7 +35,7 @@ def unknown_(env: EnvOption = Env.LOCAL) -> None:
 @app.command("settle")
 def settle_(  # noqa: PLR0917 - typer calls it with keywords
     case_id: Annotated[str, typer.Argument(metavar="CASE", help="The case.")],
-    operator: Annotated[str, typer.Option(help="Who found out.")],
+    operator: Annotated[str, typer.Option("--operator", "--as", help="Who found out.")],
     evidence: Annotated[str, typer.Option(help="How: where in the provider's records. No personal data.")],
     sent: Annotated[
         str | None, typer.Option("--sent", metavar="MESSAGE_ID", help="It was sent, under this id.")

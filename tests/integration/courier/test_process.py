@@ -102,7 +102,8 @@ async def kill(worker: Worker) -> None:
 
 
 def soon() -> datetime:
-    return datetime.now(UTC) + timedelta(minutes=10)
+    """Later than any of these tests takes, however busy the machine."""
+    return datetime.now(UTC) + timedelta(hours=1)
 
 
 PATIENCE_S = 60.0
@@ -243,6 +244,10 @@ async def test_a_provider_that_throttles_uses_up_no_attempt(
     assert len(outbox.of(case.case_id)) == 1
 
 
+KILLS = 15
+"""Each costs the start of a process: seconds, or a quarter of a minute on a busy machine."""
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 async def test_two_hundred_emails_under_random_kills_go_out_at_most_once_and_none_is_lost(
@@ -280,7 +285,7 @@ async def test_two_hundred_emails_under_random_kills_go_out_at_most_once_and_non
         while len(answers) < len(cases):
             await until(in_flight, "an email is on its way, or all are answered", 120)
             await asyncio.sleep(0.5 * int.from_bytes(os.urandom(1)) / 256)
-            if kills < 30:
+            if kills < KILLS:
                 await kill(workers[kills % 2])
                 workers[kills % 2] = await start_worker()
                 kills += 1
@@ -289,6 +294,7 @@ async def test_two_hundred_emails_under_random_kills_go_out_at_most_once_and_non
     types = {case_id: json.loads(next(iter(each)))[0] for case_id, each in answers.items()}
     sent = {case_id for case_id, type_ in types.items() if type_ == "EmailSent"}
     unknown = {case_id for case_id, type_ in types.items() if type_ == "SendingUnknown"}
+    assert set(types.values()) == {"EmailSent", "SendingUnknown"}
     assert sent | unknown == {case.case_id for case in cases}
     for case in cases:
         taken = len(outbox.of(case.case_id))
