@@ -101,6 +101,7 @@ class AnchorReader:
                 while ahead is not None and ahead.leaf.position <= anchor.statement.last:
                     covered.append(ahead)
                     ahead = await anext(rows, None)
+                covered = await _with_receipts(connection, covered)
                 report.add(check_copy(stored.copy, anchor, now=self._clock.now()))
                 report.add(each for placed in covered for each in check_row(placed))
                 report.add(check_leaves(anchor, covered))
@@ -110,6 +111,7 @@ class AnchorReader:
                 head = head_of(anchor.statement)
         before = head.last
         while ahead is not None:
+            (ahead,) = await _with_receipts(connection, [ahead])
             report.add([*gaps(before, [ahead]), *check_row(ahead)])
             self._count(ahead, False, report)
             before, ahead = ahead.leaf.position, await anext(rows, None)
@@ -160,6 +162,20 @@ class AnchorReader:
 async def _placed(connection: Connection) -> AsyncGenerator[Placed, None]:
     async for row in connection.cursor(SQL["placed"], prefetch=_FETCH, timeout=LONG_S):
         yield _read(row)
+
+
+async def _with_receipts(connection: Connection, rows: list[Placed]) -> list[Placed]:
+    """The same, with what a receipt says of rows whose partition was dropped. Its signature is the chain's to check."""
+    missing = {placed.leaf.event_id: placed.leaf for placed in rows if placed.row is None}
+    if not missing:
+        return rows
+    days = list({leaf.opened_on for leaf in missing.values()})
+    found = {
+        row["event_id"]: Row(row["case_id"], row["transcript_hash"], missing[row["event_id"]].recorded_at, None)
+        for row in await connection.fetch(SQL["retired"], days, list(missing), timeout=LONG_S)
+        if row["body_sha256"] == missing[row["event_id"]].body_sha256.hex()
+    }
+    return [Placed(placed.leaf, placed.row or found.get(placed.leaf.event_id)) for placed in rows]
 
 
 def _read(row: Any) -> Placed:

@@ -38,6 +38,11 @@ from position p
 left join transition t using (opened_on, event_id)
 order by p.position
 
+-- name: retired
+select event_id::text, case_id::text, transcript_hash, body_sha256
+from retired_event
+where opened_on = any($1::date[]) and event_id = any($2::uuid[])
+
 -- name: count_waiting
 select count(*) as rows, min(recorded_at) as oldest from unplaced
 

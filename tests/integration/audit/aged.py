@@ -14,8 +14,12 @@ async def age(owner: Owner) -> None:
     """Let every row have been recorded a second after it happened, as it would have been then."""
     await owner.execute("alter table transition disable trigger all")
     await owner.execute("update transition set recorded_at = event_ts + $1::interval", timedelta(seconds=1))
+    await owner.execute(
+        "update unplaced u set recorded_at = t.recorded_at from transition t"
+        " where t.opened_on = u.opened_on and t.event_id = u.event_id"
+    )
     await owner.execute("alter table transition enable trigger all")
-    for trigger in ("append_only", "append_only_update", "append_only_truncate"):
+    for trigger in ("append_only", "append_only_update", "append_only_truncate", "queued"):
         await owner.execute(f"alter table transition enable always trigger {trigger}")
 
 

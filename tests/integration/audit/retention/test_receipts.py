@@ -22,6 +22,7 @@ from services.audit.retention import RetentionStore
 from services.audit.store import AuditStore
 from tests.integration.audit.aged import age
 from tests.integration.audit.conftest import Owner, UrlFor
+from tests.integration.audit.proof import Proof
 from tests.integration.audit.retention.retiring import LONG_AGO, MONTH, retire_all, tampering
 from tests.integration.cloud import Cloud
 from tests.unit.audit import cases
@@ -155,3 +156,20 @@ async def test_kms_signs_receipts_as_well(
         await retire_all(store)
         assert (await AuditReader(pool, trusted=TrustedKeys([signer.public])).verify()).ok
         await pool.close()
+
+
+async def test_anchors_still_prove_what_was_retired_and_dropped(
+    events: list[Json], retention: RetentionStore, prover: AuditReader, proof: Proof, owner: Owner
+) -> None:
+    await proof.anchor()
+    await retire_all(retention)
+    retired = await proof.verify()
+    assert [fate for _, fate in await retention.drop_partitions()] == ["dropped"]
+    dropped = await proof.verify()
+
+    assert (retired.ok, retired.anchored, retired.moved_out) == (True, 18, 9)
+    assert (dropped.ok, dropped.anchored, dropped.moved_out) == (True, 18, 9)
+    assert (await prover.verify()).ok
+    await owner.execute("alter table retention_receipt disable trigger all")
+    await owner.execute("delete from retention_receipt")
+    assert {found.kind for found in (await proof.verify()).findings} == {FindingKind.ROW_MISSING}
