@@ -11,7 +11,8 @@ def markdown(found: dict[str, Any]) -> str:
     lines = [
         "# What a row of the audit log costs",
         "",
-        f"`make bench-audit`: {found['rows']} events of {found['bytes_a_row']} bytes in batches of {found['batch']}, "
+        f"`python -m bench.audit --rows {found['rows']}` (`make bench-audit` takes more): events of "
+        f"{found['bytes_a_row']} bytes in batches of {found['batch']}, "
         f"median of {found['repetitions']} turns. {machine['cores']} cores, Python {machine['python']}, "
         f"load {machine['load_1m']:.1f} (a load above 1 is other work: compare within this page, not with another).",
         "",
