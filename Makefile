@@ -74,8 +74,30 @@ generate: $(READY) ## Write the JSON Schemas, the AsyncAPI document and the dige
 
 .PHONY: evals
 evals: $(READY) ## Run the labelled sets against the configured model, gated by the baseline
+	$(BIN)/python -m evals compliance --model simulator --baseline evals/baseline/compliance.simulator.json --gate
 	$(BIN)/python -m evals triage --model simulator --baseline evals/baseline/triage.simulator.json --gate
 	$(BIN)/python -m evals text_to_sql --model simulator --baseline evals/baseline/text_to_sql.simulator.json --gate
+
+.PHONY: bench-audit
+bench-audit: $(READY) ## What a row of the audit log costs, from the queue to the commit (bench/results/audit.md)
+	$(BIN)/python -m bench.audit
+
+BENCH_FAILOVER := .venv-bench-failover
+
+.PHONY: lock-bench-failover
+lock-bench-failover: $(READY) ## Resolve bench/failover.in into bench/failover.requirements.txt again
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --extra agent --generate-hashes \
+	  --no-emit-index-url pyproject.toml bench/failover.in --output-file bench/failover.requirements.txt
+
+$(BENCH_FAILOVER)/.ready: bench/failover.requirements.txt $(READY)
+	@test -x $(BENCH_FAILOVER)/bin/python || $(PYTHON) -m venv $(BENCH_FAILOVER)
+	$(BIN)/uv pip sync --quiet --python $(BENCH_FAILOVER)/bin/python bench/failover.requirements.txt
+	@touch $@
+
+.PHONY: bench-failover
+bench-failover: $(BENCH_FAILOVER)/.ready ## Latency failover against LiteLLM, FallbackModel and others (20 minutes; PART=virtual: 3)
+	AWS_EC2_METADATA_DISABLED=true LITELLM_LOCAL_MODEL_COST_MAP=True \
+	  $(BENCH_FAILOVER)/bin/python -m bench.failover $(PART)
 
 .PHONY: format
 format: $(READY) ## Format and fix what can be fixed

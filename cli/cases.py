@@ -18,6 +18,7 @@ from cli.errors import CommandFailed
 from cli.failovers import told
 from cli.log import opened, opener, reader, the_case
 from cli.target import Env, readable
+from runtime.artefacts import Artefacts
 from services.audit.reader import CaseSummary, Step
 
 app = typer.Typer(no_args_is_help=True)
@@ -82,15 +83,18 @@ async def _show(env: Env, case_id: str, *, reveal: bool) -> None:
         _print_summary(summary)
         console.print(_timeline(steps, events))
         for step in steps:
-            _print_told(step, events[step.event_id])
-        _print_ending([events[step.event_id] for step in steps])
+            if step.event_id in events:
+                _print_told(step, events[step.event_id])
+        _print_ending([events[step.event_id] for step in steps if step.event_id in events])
+        if retired := len(steps) - len(events):
+            console.print(f"retired: the bodies of {retired} events are gone, their receipt is in the log")
         if reveal:
             async with opener(target) as artefacts:
                 for event in events.values():
                     for name in _OPENED.get(event["type"], ()):
                         reference = event["payload"].get(name)
                         if reference:
-                            _print_opened(name, await opened(artefacts, event, reference))
+                            await _print_opened(artefacts, name, event, reference)
         console.print(f"chain: {'ok' if report.ok else 'BROKEN'} ({len(steps)} events verified)")
 
 
@@ -109,7 +113,7 @@ def _print_summary(summary: CaseSummary) -> None:
 def _timeline(steps: list[Step], events: dict[str, dict[str, Any]]) -> Table:
     table = Table("seq", "+ms", "from", "to", "transition", "model", "why", "ms", "digest")
     for step in steps:
-        call = events[step.event_id].get("model_call")
+        call = events.get(step.event_id, {}).get("model_call")
         table.add_row(
             str(step.seq),
             str(step.since_opened_ms),
@@ -152,7 +156,13 @@ def _print_ending(events: list[dict[str, Any]]) -> None:
                 console.print(f"remedy: {ending['remedy']}", markup=False)
 
 
-def _print_opened(name: str, data: bytes) -> None:
+async def _print_opened(artefacts: Artefacts, name: str, event: dict[str, Any], reference: dict[str, Any]) -> None:
+    try:
+        data = await opened(artefacts, event, reference)
+    except CommandFailed as error:
+        # One that was erased, or lies in S3, keeps nobody from the rest.
+        console.print(f"{name}: cannot be opened: {error.message}", markup=False)
+        return
     text = json.loads(data)["text"] if name == "answer" else data.decode()
     if name == "email":
         parsed = message_from_bytes(data, policy=default)

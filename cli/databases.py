@@ -10,11 +10,14 @@ import asyncpg
 
 from contracts.cards import CARDS, COMPLIANCE, COURIER
 from contracts.catalogue import DESK
+from runtime.database_login import Login, PasswordLogin
+from runtime.erasing import ERASER
 from runtime.migrate import Owner, ensure_role, grant_work, migrate, migrating
-from services.audit.owner import READER, WRITER, audit_owner, grant
+from services.audit.owner import READER, RETENTION, WRITER, audit_owner, grant
 
 ROOT = Path(__file__).resolve().parent.parent
 INBOX = ROOT / "runtime" / "migrations" / "inbox"
+MODELS = ROOT / "runtime" / "migrations" / "models"
 REPUBLISH = ROOT / "runtime" / "migrations" / "republish"
 VAULT = ROOT / "runtime" / "migrations" / "vault"
 COMPLIANCE_TABLES = ROOT / "services" / "specialists" / "compliance" / "migrations"
@@ -36,16 +39,19 @@ Password = Callable[[str], str | None]
 
 def work_owners() -> tuple[Owner, ...]:
     """The schemas of the work database: the desk's, one for each agent, and the vault."""
-    agents = tuple(Owner(node, (INBOX, REPUBLISH, *AGENT_TABLES.get(node, ())), node) for node in CARDS)
+    agents = tuple(
+        Owner(node, (INBOX, REPUBLISH, *((MODELS,) if card.vendors else ()), *AGENT_TABLES.get(node, ())), node)
+        for node, card in CARDS.items()
+    )
     return (Owner(DESK, (DESK_TABLES, REPUBLISH), DESK), *agents, Owner("vault", (VAULT,), DESK))
 
 
-async def migrate_work(url: str, *, password_for: Password, iam: bool = False) -> list[str]:
-    """Bring the work database up to date; return what was applied. `url` is its owner's."""
-    connection = await asyncpg.connect(url)
+async def migrate_work(url: str, *, password_for: Password, iam: bool = False, login: Login | None = None) -> list[str]:
+    """Bring the work database up to date; return what was applied. `url` is its owner's, who logs in by `login`."""
+    connection = await asyncpg.connect(**(login or PasswordLogin()).options(url))
     try:
         async with migrating(connection):
-            for node in (DESK, *CARDS, OPERATOR, RECONCILER):
+            for node in (DESK, *CARDS, OPERATOR, ERASER, RECONCILER):
                 await ensure_role(connection, node, password=password_for(node), iam=iam)
             applied = await migrate(connection, work_owners())
             for owner in work_owners():
@@ -64,6 +70,11 @@ async def _grant_vault(connection: asyncpg.Connection[Any]) -> None:
     """Only the desk makes keys; only agents whose card opens something read them; nobody changes one."""
     await connection.execute("grant usage on schema vault to desk")
     await connection.execute("grant select, insert, update (tenant) on vault.subject_key to desk")
+    # Who may destroy a key can neither read nor make one.
+    await connection.execute(f"grant usage on schema vault to {ERASER}")
+    await connection.execute(f"grant select (subject, tenant), delete on vault.subject_key to {ERASER}")
+    await connection.execute(f"grant select on vault.erased_subject to {ERASER}")
+    await connection.execute(f"grant insert (subject, tenant, erased_by, reason) on vault.erased_subject to {ERASER}")
     for card in CARDS.values():
         # A card that no longer opens anything loses the right with the next migration.
         await connection.execute(f'revoke all on vault.subject_key from "{card.name}"')
@@ -104,12 +115,14 @@ async def _grant_sending(connection: asyncpg.Connection[Any]) -> None:
     await connection.execute(f'grant execute on function desk.lock_sending to "{COURIER.name}"')
 
 
-async def migrate_audit(url: str, *, password_for: Password, iam: bool = False) -> list[str]:
-    """Bring the audit database up to date; return what was applied. `url` is its owner's."""
-    connection = await asyncpg.connect(url)
+async def migrate_audit(
+    url: str, *, password_for: Password, iam: bool = False, login: Login | None = None
+) -> list[str]:
+    """Bring the audit database up to date; return what was applied. `url` is its owner's, who logs in by `login`."""
+    connection = await asyncpg.connect(**(login or PasswordLogin()).options(url))
     try:
         async with migrating(connection):
-            for role in (WRITER, READER):
+            for role in (WRITER, READER, RETENTION):
                 await ensure_role(connection, role, password=password_for(role), iam=iam)
             applied = await migrate(connection, (audit_owner(),))
             await grant(connection)

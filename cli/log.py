@@ -9,11 +9,14 @@ from typing import Any
 import asyncpg
 
 from cli.errors import CommandFailed
+from cli.logging_in import login_of
+from cli.receipts import receipt_keys
 from cli.target import Target
 from contracts.fields import Artefact, Attachment, Json
 from runtime.artefacts import Artefacts
 from runtime.clock import SystemClock
 from runtime.database import Pool, connect_pool
+from runtime.database_login import BadDatabaseAddress
 from runtime.errors import Rejected, TaskError, Unavailable
 from runtime.objects import ObjectStore
 from runtime.sealing import LocalWrapper, Vault
@@ -26,7 +29,7 @@ async def reader(target: Target) -> AsyncIterator[AuditReader]:
     """The log, as a reader. Raises `CommandFailed` if it cannot be reached."""
     async with connected(target, "SWITCHYARD_AUDIT_DATABASE_URL", SCHEMA) as pool:
         try:
-            yield AuditReader(pool)
+            yield AuditReader(pool, trusted=receipt_keys(target))
         except Unavailable as error:
             raise CommandFailed(str(error)) from error
 
@@ -61,9 +64,11 @@ async def opened(artefacts: Artefacts, event: Json, reference: Mapping[str, Any]
 @asynccontextmanager
 async def connected(target: Target, variable: str, schema: str) -> AsyncIterator[Pool]:
     """A small pool to the address in a variable. Raises `CommandFailed` if the database cannot be reached."""
-    url = target.need(variable)
+    url, login = target.need(variable), login_of(target)
     try:
-        pool = await connect_pool(url, schema=schema, size=2)
+        pool = await connect_pool(url, schema=schema, size=2, login=login)
+    except BadDatabaseAddress as error:
+        raise CommandFailed(f"{variable}: {error}") from error
     except (Unavailable, asyncpg.PostgresError) as error:
         raise CommandFailed(f"the database is out of reach ({type(error).__name__})") from error
     try:

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from cli.databases import migrate_audit, migrate_work
+from cli.logging_in import login_of
 from cli.target import Env, Target, running
 
 
 def migrate(env: Annotated[Env, typer.Option(help="Which deployment.")] = Env.LOCAL) -> None:
     """Apply what is missing to the work and the audit database, under a lock; safe to repeat.
 
-    Needs the owners' addresses in SWITCHYARD_WORK_DSN and SWITCHYARD_AUDIT_DSN. In AWS the roles log in with IAM.
+    Needs the owners' addresses in SWITCHYARD_WORK_DSN and SWITCHYARD_AUDIT_DSN. In AWS the roles log in with IAM;
+    so does the owner where SWITCHYARD_DATABASE_AUTH is `iam`.
     """
     target = running(env)
     applied = asyncio.run(_migrate(target, iam=env is Env.AWS))
@@ -24,5 +26,6 @@ def migrate(env: Annotated[Env, typer.Option(help="Which deployment.")] = Env.LO
 
 
 async def _migrate(target: Target, *, iam: bool) -> list[str]:
-    work = await migrate_work(target.need("SWITCHYARD_WORK_DSN"), password_for=lambda _: None, iam=iam)
-    return work + await migrate_audit(target.need("SWITCHYARD_AUDIT_DSN"), password_for=lambda _: None, iam=iam)
+    how: dict[str, Any] = {"password_for": lambda _: None, "iam": iam, "login": login_of(target)}
+    work = await migrate_work(target.need("SWITCHYARD_WORK_DSN"), **how)
+    return work + await migrate_audit(target.need("SWITCHYARD_AUDIT_DSN"), **how)

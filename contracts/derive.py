@@ -36,6 +36,7 @@ def derive(
     state_seal: str | None = None,
     attachments: Mapping[str, Attachment] | None = None,
     time_limit_ms: int | None = None,
+    later_p95_ms: int | None = None,
     budget: Budget | None = None,
     model_call: ModelCall | None = None,
     rubric_score: int | None = None,
@@ -74,6 +75,7 @@ def derive(
     }
     optional: dict[str, Any] = {
         "time_limit_ms": time_limit_ms,
+        "later_p95_ms": later_p95_ms,
         "state": state,
         "state_seal": state_seal,
         "model_call": model_call.model_dump(mode="json") if model_call else None,

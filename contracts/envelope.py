@@ -66,6 +66,9 @@ class Envelope(Contract):
     trace: dict[str, str] = Field(default_factory=dict, description="W3C trace context; a transport fact.")
     case_deadline: Timestamp
     time_limit_ms: Milliseconds | None = None
+    later_p95_ms: Milliseconds | None = Field(
+        default=None, description="What the steps after this one usually need, at their P95, as the graph states it."
+    )
     budget: Budget = Budget()
     principal: Principal
     state: dict[str, JsonValue] | None = None

@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from pydantic import Field, ValidationError
+from pydantic import Field, JsonValue, ValidationError
 
 from contracts.canonical import parse
 from contracts.catalogue import CATALOGUE, EventType
@@ -28,10 +28,22 @@ class Received(Generic[P]):
     """The object as received: what the digest covers, unknown fields included."""
 
 
+@dataclass(frozen=True)
+class Delivery:
+    """An event whose envelope holds, and what the bus claims about it. Nothing may depend on these claims."""
+
+    envelope: Envelope
+    raw: Json
+    bus_id: JsonValue
+    bus_time: JsonValue
+
+
 class _BusEvent(Contract):
     source: str
     detail_type: str = Field(alias="detail-type")
     detail: Envelope
+    id: JsonValue = None
+    time: JsonValue = None
 
 
 def read_bus_event(body: str) -> tuple[str, str, Json]:
@@ -57,13 +69,21 @@ def _no_bus_event(field: str) -> InvalidEvent:
 
 
 def read_envelope(body: str) -> tuple[Envelope, Json]:
+    """The envelope and the object as received; see `read_delivery`."""
+    delivery = read_delivery(body)
+    return delivery.envelope, delivery.raw
+
+
+def read_delivery(body: str) -> Delivery:
     """Check everything about an event, as EventBridge delivered it, but its place in the catalogue and its payload.
 
     Raises `InvalidEvent`: malformed (not an envelope) or forged (source, type or digest do not agree with it).
+    The text is read twice, on purpose: by a parser that refuses what two readers could take differently, for the
+    digest, and by the contract's, which takes JSON's types for what they are.
     """
     source, detail_type, raw = read_bus_event(body)
     try:
-        envelope = _BusEvent.model_validate_json(body).detail
+        read = _BusEvent.model_validate_json(body)
     except ValidationError as error:
         field, message = first_problem(error)
         raise InvalidEvent(
@@ -72,6 +92,7 @@ def read_envelope(body: str) -> tuple[Envelope, Json]:
             field=field.removeprefix("detail."),
             remedy="send an envelope as contracts/schemas/envelope.json has it",
         ) from None
+    envelope = read.detail
     if source != SOURCE_PREFIX + envelope.node_from:
         raise InvalidEvent(
             Refusal.FORGED,
@@ -88,7 +109,7 @@ def read_envelope(body: str) -> tuple[Envelope, Json]:
             field="digest",
             remedy="publish it as produced, or produce it again",
         )
-    return envelope, raw
+    return Delivery(envelope, raw, read.id, read.time)
 
 
 def catalogued(envelope: Envelope) -> EventType:

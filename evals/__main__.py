@@ -1,25 +1,27 @@
-"""`python -m evals text_to_sql|triage --model simulator|MODEL [--base-url URL] [--baseline FILE --gate]`."""
+"""`python -m evals compliance|text_to_sql|triage --model simulator|MODEL [--base-url URL] [--baseline FILE --gate]`."""
 
 from __future__ import annotations
 
 import argparse
 import asyncio
 import sys
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
-from evals.cases import sql_cases, triage_cases
+from evals.cases import judge_cases, sql_cases, triage_cases
 from evals.gate import judge
 from evals.models import SIMULATOR, model_for
 from evals.results import SuiteResult
 
+Suite = Callable[[Any, argparse.Namespace], Coroutine[Any, Any, SuiteResult]]
 OUT = Path(".switchyard") / "evals"
 
 
 def main() -> int:
     """Run a suite; returns the exit status."""
     parser = argparse.ArgumentParser(prog="python -m evals", description="Evals of the agents. See evals/README.md.")
-    parser.add_argument("suite", choices=("text_to_sql", "triage"))
+    parser.add_argument("suite", choices=tuple(_suites()))
     parser.add_argument("--model", default=SIMULATOR, help="simulator, or a pydantic-ai model id (bedrock:…, openai:…)")
     parser.add_argument("--base-url", help="an OpenAI-compatible server that has the model")
     parser.add_argument("--runs", type=int, default=1, help="times each case is run; three or more give pass^k")
@@ -31,8 +33,7 @@ def main() -> int:
     if given.gate and given.baseline is None:
         parser.error("--gate compares with a baseline: give --baseline FILE")
     with model_for(given.model, given.base_url) as model:
-        suite = _text_to_sql if given.suite == "text_to_sql" else _triage
-        result = asyncio.run(suite(model, given))
+        result = asyncio.run(_suites()[given.suite](model, given))
     out = given.out or OUT / f"{given.suite}.json"
     result.write(out)
     _print(result, out)
@@ -81,6 +82,28 @@ async def _triage(model: Any, given: argparse.Namespace) -> SuiteResult:
         runs=given.runs,
         concurrency=given.concurrency,
     )
+
+
+async def _compliance(model: Any, given: argparse.Namespace) -> SuiteResult:
+    from evals.judge_suite import run_judge
+    from services.specialists.compliance.judge import build_agent
+    from services.specialists.compliance.pack import released
+
+    account, cases = judge_cases()
+    return await run_judge(
+        build_agent(model),
+        account,
+        cases,
+        released()[-1],
+        model=given.model,
+        deterministic=given.model == SIMULATOR,
+        runs=given.runs,
+        concurrency=given.concurrency,
+    )
+
+
+def _suites() -> dict[str, Suite]:
+    return {"compliance": _compliance, "text_to_sql": _text_to_sql, "triage": _triage}
 
 
 def _print(result: SuiteResult, out: Path) -> None:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from pathlib import Path
-from typing import Annotated, Literal, Self, TypeVar
+from typing import Annotated, Any, Literal, Self, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from contracts.accounts import AccountFacts, Purpose
 
 DATASETS = Path(__file__).parent / "datasets"
 
@@ -49,7 +52,29 @@ class TriageCase(_Part):
         return frozenset({self.agent, *self.also} & (deployed | {"none"})) or frozenset({"none"})
 
 
-Case = TypeVar("Case", SqlCase, TriageCase)
+class JudgeCase(_Part):
+    """A draft for the judge of the compliance gate. It keeps every rule: only a reader can tell whether it is good."""
+
+    id: str
+    purpose: Purpose = "payment_reminder"
+    subject: str = "Information about your account"
+    paragraphs: Annotated[tuple[str, ...], Field(min_length=1)]
+    low: tuple[
+        Literal["accuracy", "not_misleading", "respectful", "clear_options", "fits_history", "readable"], ...
+    ] = ()
+    """Of which at least one must score below its floor; none for a good draft."""
+
+    never: bool = False
+    """Whether letting it pass is what must never happen."""
+
+    @model_validator(mode="after")
+    def _bad_only(self) -> Self:
+        if self.never and not self.low:
+            raise ValueError("never is about drafts that must not pass: give low, too")
+        return self
+
+
+Case = TypeVar("Case", SqlCase, TriageCase, JudgeCase)
 
 
 class SqlDataset(_Part):
@@ -64,6 +89,13 @@ class TriageDataset(_Part):
     cases: Annotated[tuple[TriageCase, ...], Field(min_length=1)]
 
 
+class JudgeDataset(_Part):
+    """The judge's drafts, and the one account that they are about."""
+
+    account: dict[str, Any]
+    cases: Annotated[tuple[JudgeCase, ...], Field(min_length=1)]
+
+
 def sql_cases(path: Path = DATASETS / "text_to_sql.yaml") -> tuple[SqlCase, ...]:
     """The Text-to-SQL questions. Raises `DatasetError`."""
     return _unique(_read(path, SqlDataset).cases, path)
@@ -74,12 +106,23 @@ def triage_cases(path: Path = DATASETS / "triage.yaml") -> tuple[TriageCase, ...
     return _unique(_read(path, TriageDataset).cases, path)
 
 
+def judge_cases(path: Path = DATASETS / "compliance.yaml") -> tuple[AccountFacts, tuple[JudgeCase, ...]]:
+    """The judge's drafts and their account. Raises `DatasetError`."""
+    read = _read(path, JudgeDataset)
+    try:
+        account = AccountFacts.model_validate_json(json.dumps(read.account))
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise DatasetError(f"{path}: account.{'.'.join(map(str, first['loc']))}: {first['msg']}") from error
+    return account, _unique(read.cases, path)
+
+
 def version(name: str) -> str:
     """Short SHA-256 of a dataset's file: scores on different questions are not compared."""
     return hashlib.sha256((DATASETS / f"{name}.yaml").read_bytes()).hexdigest()[:12]
 
 
-Dataset = TypeVar("Dataset", SqlDataset, TriageDataset)
+Dataset = TypeVar("Dataset", SqlDataset, TriageDataset, JudgeDataset)
 
 
 def _read(path: Path, kind: type[Dataset]) -> Dataset:

@@ -16,7 +16,7 @@ from pydantic_ai.providers.openai import OpenAIProvider
 
 SIMULATOR = "simulator"
 SCRIPTS = Path(__file__).parents[1] / "local" / "data" / "simulator"
-SUITE_SCRIPTS = ("text_to_sql.yaml", "triage.yaml")
+SUITE_SCRIPTS = ("compliance.yaml", "text_to_sql.yaml", "triage.yaml")
 
 
 @contextmanager

@@ -4,10 +4,11 @@ from failover.classify import Failure, classify
 from failover.clock import Clock, SystemClock
 from failover.errors import AllModelsFailed, FailoverError, ModelNotPermitted, RetryOwnerConflict
 from failover.model import FailoverModel
-from failover.policy import BreakerPolicy, Budget, FailoverPolicy, ModelPolicy
+from failover.policy import BreakerPolicy, Budget, FailoverPolicy, ModelPolicies, ModelPolicy, PolicyRule
 from failover.records import Attempt, Decision
 from failover.replay import contradictions
 from failover.scope import BudgetRecord
+from failover.snapshot import Snapshot
 from failover.statistics import LatencyStats
 
 __all__ = [
@@ -24,8 +25,11 @@ __all__ = [
     "Failure",
     "LatencyStats",
     "ModelNotPermitted",
+    "ModelPolicies",
     "ModelPolicy",
+    "PolicyRule",
     "RetryOwnerConflict",
+    "Snapshot",
     "SystemClock",
     "classify",
     "contradictions",

@@ -59,6 +59,7 @@ class RunningAttempt:
         self.first_token_ms: int | None = None
         self.last_token_ms: int | None = None
         self.ended_ms: int | None = None
+        self.longest_gap_ms: int | None = None
         self._request = request
         self._clock = clock
         self._changed = changed
@@ -155,7 +156,10 @@ class RunningAttempt:
         if not characters:
             return
         self._characters += characters
-        self.last_token_ms = self._now_ms()
+        now = self._now_ms()
+        if self.last_token_ms is not None:
+            self.longest_gap_ms = max(self.longest_gap_ms or 0, now - self.last_token_ms)
+        self.last_token_ms = now
         self._recent.append((self.last_token_ms, tokens_of(self._characters)))
         if self.first_token_ms is None:
             self.first_token_ms = self.last_token_ms

@@ -37,8 +37,10 @@ class AttemptAbandoned(FailoverError):
 class ModelNotPermitted(FailoverError):
     """The model policy lets neither model see this data. Allow a vendor and region, or do not ask."""
 
-    def __init__(self, refused: tuple[str, ...]) -> None:
-        super().__init__(f"the model policy permits none of: {', '.join(refused)}")
+    def __init__(self, policy: str, refused: tuple[str, ...]) -> None:
+        named = f"model policy {policy}" if policy else "model policy"
+        super().__init__(f"the {named} permits none of: {', '.join(refused)}")
+        self.policy = policy
         self.refused = refused
 
 

@@ -1,7 +1,7 @@
 """`FailoverModel`: a pydantic-ai model over two others that answers within a budget."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from types import TracebackType
@@ -22,11 +22,12 @@ from failover.classify import Classify, classify
 from failover.clock import Clock, SystemClock
 from failover.errors import AllModelsFailed, ModelNotPermitted
 from failover.planning import Side, plan_call
-from failover.policy import Budget, FailoverPolicy, ModelPolicy
+from failover.policy import Budget, FailoverPolicy, ModelPolicies, ModelPolicy
 from failover.race import NoAnswer, Race, committed_attempt
 from failover.records import Decision, Result, Role
 from failover.scope import BudgetRecord, current_scope, enter_scope
-from failover.statistics import Expectation, LatencyStats
+from failover.snapshot import Snapshot, merged, taken
+from failover.statistics import VERDICTS, Expectation, LatencyStats
 from failover.stream import RacedStream
 from failover.tokens import prompt_tokens
 from failover.verdict import Basis, decision_of, judge, learn
@@ -55,7 +56,7 @@ class FailoverModel(FallbackModel):
         fallback: Model[Any] | None,
         *,
         policy: FailoverPolicy | None = None,
-        models: ModelPolicy | None = None,
+        models: ModelPolicies | None = None,
         stats: LatencyStats | None = None,
         clock: Clock | None = None,
         classify: Classify = classify,
@@ -65,7 +66,7 @@ class FailoverModel(FallbackModel):
         """Combine two models. Both are asked by streaming, with their SDKs' own retries off.
 
         Args:
-            models: The model policy outside a budget scope, or in one that sets none.
+            models: The model policies, chosen among by the labels of the budget scope.
             stats: Share one between the models of a process.
             primary_region: Where the primary runs, if a model policy asks and its client cannot tell.
             fallback_region: The same for the fallback.
@@ -81,7 +82,7 @@ class FailoverModel(FallbackModel):
             "fallback": Breaker(self.policy.breaker),
         }
         self.hedges = HedgeBucket(self.policy.hedge_share_bp, self.policy.hedge_burst)
-        self._models = models or ModelPolicy()
+        self._models = models or ModelPolicies()
         self._clock = clock or SystemClock()
         self._classify = classify
         self._candidates: dict[Role, Candidate] = {"primary": candidate(primary, "primary", region=primary_region)}
@@ -91,13 +92,28 @@ class FailoverModel(FallbackModel):
         self._closing: set[asyncio.Task[None]] = set()
 
     @contextmanager
-    def budget(self, budget: Budget, *, models: ModelPolicy | None = None) -> Iterator[BudgetRecord]:
+    def budget(self, budget: Budget, *, labels: Mapping[str, str] | None = None) -> Iterator[BudgetRecord]:
         """Everything this model is asked inside the scope shares the budget, and leaves its decision in the record.
+
+        `labels` say what the data is, so that the model policy for such data holds.
 
         Scopes follow the context: concurrent tasks have their own, and a scope inside another replaces it.
         """
-        with enter_scope(self, budget, models or self._models, self._clock.monotonic()) as record:
+        with enter_scope(self, budget, self._models.applying(labels or {}), self._clock.monotonic()) as record:
             yield record
+
+    def snapshot(self, *, wall_ms: int) -> Snapshot:
+        """What this process has seen itself, for those that start after it. `wall_ms`: the time, in Unix ms."""
+        return taken(self.stats, wall_ms=wall_ms, now_ms=self._now_ms())
+
+    def recall(self, snapshots: Sequence[Snapshot], *, wall_ms: int) -> None:
+        """Begin with what other processes saw, the less the older it is. Call before the first request."""
+        points = merged(snapshots, wall_ms=wall_ms)
+        now_ms = self._now_ms()
+        self.stats.recall(points, now_ms=now_ms)
+        for role, known in self._candidates.items():
+            verdicts = points.get((known.name, None, VERDICTS), ())
+            self.breakers[role].recall(now_ms, [value == 1 for value in verdicts])
 
     async def request(
         self,
@@ -162,7 +178,8 @@ class FailoverModel(FallbackModel):
         scope = current_scope(self)
         started = self._clock.monotonic()
         budget = scope.budget if scope else Budget(total_ms=self.policy.default_total_ms)
-        allowed = self._allowed(scope.models if scope else self._models)
+        models = scope.models if scope else self._models.applying({})
+        allowed, refused = self._allowed(models)
         tokens, now_ms = prompt_tokens(messages, parameters), round(started * 1000)
         expected = {role: self._expect(role, tokens, now_ms) for role in _ROLES}
         sides = {role: self._side(role, expected[role], now_ms) if role in allowed else None for role in _ROLES}
@@ -188,15 +205,17 @@ class FailoverModel(FallbackModel):
             clock=self._clock,
             commit_early=commit_early,
         )
-        basis = Basis(plan, expected, tokens, self.breakers["primary"].state(now_ms))
+        breaker = self.breakers["primary"].state(now_ms)
+        basis = Basis(plan, expected, tokens, breaker, budget, models.name, refused)
         return _Call(race, basis, request, scope.record if scope else None)
 
-    def _allowed(self, models: ModelPolicy) -> dict[Role, Candidate]:
-        asked = [c for c in self._candidates.values() if c.role == "primary" or not models.never_fail_over]
-        allowed: dict[Role, Candidate] = {c.role: c for c in asked if c.permitted_by(models)}
+    def _allowed(self, models: ModelPolicy) -> tuple[dict[Role, Candidate], tuple[str, ...]]:
+        refusals = {role: known.refusal(models) for role, known in self._candidates.items()}
+        allowed = {role: known for role, known in self._candidates.items() if refusals[role] is None}
+        refused = tuple(refusal for refusal in refusals.values() if refusal is not None)
         if not allowed:
-            raise ModelNotPermitted(tuple(c.name for c in asked))
-        return allowed
+            raise ModelNotPermitted(models.name, refused)
+        return allowed, refused
 
     def _expect(self, role: Role, tokens: int, now_ms: int) -> Expectation:
         known = self._candidates.get(role)
@@ -237,7 +256,7 @@ class FailoverModel(FallbackModel):
         now_ms = self._now_ms()
         latency_ms = round((self._clock.monotonic() - call.request.started) * 1000)
         learn(call.race, self.stats, call.request.prompt_tokens, now_ms=now_ms)
-        judge(call.race, self.breakers, call.basis.plan, now_ms=now_ms)
+        judge(call.race, self.breakers, self.stats, call.basis, now_ms=now_ms)
         decision = decision_of(call.race, call.basis, self.policy, result=result, latency_ms=latency_ms)
         if call.record is not None:
             call.record.decisions.append(decision)

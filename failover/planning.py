@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from failover.breaker import State
+from failover.patience import hedge_after, ttft_limit
 from failover.policy import Budget, FailoverPolicy
 from failover.records import Attempt, Reason, Role
 from failover.statistics import Expectation
@@ -24,8 +25,9 @@ class Side:
 class Plan:
     """The limits of one call, in milliseconds after its start.
 
-    `hard_ms` ends everything, `budget_ms` is the primary's share, `due_ms` is when the model asked first should be
-    done, `second` is the one that may be turned to. Without a `ttft_limit_ms` the first is left only when it fails.
+    `hard_ms` ends everything, `usable_ms` leaves later steps their time, `budget_ms` is the primary's share. `due_ms`
+    is when the model asked first should be done, so that the other, `second`, can still be turned to. Without a
+    `ttft_limit_ms` the first is left only when it fails; with a hedge beside it, it has until `patience_ms`.
     """
 
     first: Role
@@ -37,6 +39,8 @@ class Plan:
     reserve_ms: int
     ttft_limit_ms: int | None
     hedge_after_ms: int | None
+    patience_ms: int | None = None
+    usable_ms: int | None = None
 
 
 def plan_call(
@@ -53,20 +57,22 @@ def plan_call(
         if primary is None and fallback is None:
             raise ValueError("a call needs a model")
         only: Role = "fallback" if primary is None else "primary"
-        return Plan(only, None, "policy" if primary is None else "primary", hard, usable, usable, 0, None, None)
+        why: Reason = "policy" if primary is None else "primary"
+        return Plan(only, None, why, hard, usable, usable, 0, None, None, usable_ms=usable)
 
     reserve = _reserve(policy, budget.reserve_ms, usable, fallback.expected)
     share = usable - reserve
-    reason = _why_not_primary(policy, budget, share, primary, fallback)
+    reason = _why_not_primary(policy, budget, primary, fallback, share=share, usable=usable)
+    tokens = budget.expected_output_tokens
     if reason is not None:
         # The primary was passed over for a reason; slowness alone does not send the call back to an open breaker.
         due = usable - _reserve(policy, None, usable, primary.expected)
-        limit = _ttft_limit(policy, due, fallback.expected, budget.expected_output_tokens)
-        patience = None if primary.breaker == "open" else limit
-        return Plan("fallback", "primary", reason, hard, share, due, reserve, patience, None)
-    limit = _ttft_limit(policy, share, primary.expected, budget.expected_output_tokens)
-    hedge = _hedge_after(policy, limit, primary)
-    return Plan("primary", "fallback", "primary", hard, share, share, reserve, limit, hedge)
+        limit, patience = ttft_limit(policy, fallback.expected, primary.expected, due=due, usable=usable, tokens=tokens)
+        held = None if primary.breaker == "open" else limit
+        return Plan("fallback", "primary", reason, hard, share, due, reserve, held, None, patience, usable)
+    limit, patience = ttft_limit(policy, primary.expected, fallback.expected, due=share, usable=usable, tokens=tokens)
+    hedge = hedge_after(policy, limit, primary.expected, fallback.expected)
+    return Plan("primary", "fallback", "primary", hard, share, share, reserve, limit, hedge, patience, usable)
 
 
 def _reserve(policy: FailoverPolicy, wanted: int | None, usable: int, second: Expectation) -> int:
@@ -76,7 +82,7 @@ def _reserve(policy: FailoverPolicy, wanted: int | None, usable: int, second: Ex
 
 
 def _why_not_primary(
-    policy: FailoverPolicy, budget: Budget, share: int, primary: Side, fallback: Side
+    policy: FailoverPolicy, budget: Budget, primary: Side, fallback: Side, *, share: int, usable: int
 ) -> Reason | None:
     failed = _failed_earlier(budget.earlier, "primary")
     if failed is not None and _failed_earlier(budget.earlier, "fallback") is None:
@@ -86,17 +92,17 @@ def _why_not_primary(
         return None
     if primary.breaker == "open":
         return "breaker"
-    return None if _fits(policy, share, primary, fallback) else "budget"
+    return None if _fits(policy, primary, fallback, share=share, usable=usable) else "budget"
 
 
-def _fits(policy: FailoverPolicy, share: int, primary: Side, fallback: Side) -> bool:
+def _fits(policy: FailoverPolicy, primary: Side, fallback: Side, *, share: int, usable: int) -> bool:
     p95, other = primary.expected.total_p95_ms, fallback.expected.total_p95_ms
     if p95 is None:
         return share > 0 or other is None
-    if p95 <= share:
+    # A fallback that nobody has seen yet is no reason to leave a primary that fits without a reserve for it; and where
+    # neither fits well, one that is no faster is none either.
+    if p95 <= (usable if other is None else share) or (other is not None and other >= p95):
         return True
-    if other is not None and other >= p95:
-        return True  # neither fits well; the fallback is no faster
     # Numbers that keep a model from being asked are never renewed, so one call in a while goes to look.
     return share > 0 and (primary.idle_ms is None or primary.idle_ms >= policy.probe_every_ms)
 
@@ -104,29 +110,3 @@ def _fits(policy: FailoverPolicy, share: int, primary: Side, fallback: Side) -> 
 def _failed_earlier(earlier: Sequence[Attempt], role: Role) -> Reason | None:
     last = next((attempt for attempt in reversed(earlier) if attempt.role == role), None)
     return None if last is None else _FAILED.get(last.outcome)
-
-
-def _ttft_limit(policy: FailoverPolicy, due: int, expected: Expectation, tokens: int | None) -> int:
-    """How long a silent model is waited for: until it is plainly unwell, or until its answer would come too late.
-
-    A model that is asked although even a prompt first token would be late is only held to the former.
-    """
-    if expected.ttft_p95_ms is None or expected.ttft_p50_ms is None:
-        limit = policy.cold_ttft_ms
-    else:
-        # Abandoned calls enter the statistics with the limit they were abandoned at, and soon are the P95. The median
-        # holds it: otherwise every abandoned call would raise the limit of the next.
-        usual = min(expected.ttft_p95_ms, 2 * expected.ttft_p50_ms)
-        limit = max(policy.ttft_floor_ms, policy.ttft_patience * usual)
-    if policy.ttft_limit_ms is not None:
-        limit = min(limit, policy.ttft_limit_ms)
-    latest = due - (expected.generation_ms(tokens) or 0)
-    return min(limit, latest) if latest > (expected.ttft_p50_ms or 0) else limit
-
-
-def _hedge_after(policy: FailoverPolicy, limit: int, primary: Side) -> int | None:
-    p95 = primary.expected.ttft_p95_ms
-    if not policy.hedge or p95 is None:
-        return None
-    after = max(p95, policy.hedge_min_ms)
-    return after if after < limit else None

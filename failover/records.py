@@ -88,4 +88,8 @@ class Decision(_Record):
     ttft_limit_ms: Count | None = Field(default=None, description="When the silent primary would be abandoned.")
     hedge_after_ms: Count | None = Field(default=None, description="When a second call was to be started.")
     primary_breaker: Literal["closed", "half_open", "open"] = "closed"
+    later_ms: Count = Field(default=0, description="What the steps after this one want of the total.")
+    earlier: tuple[Attempt, ...] = Field(default=(), description="Attempts of earlier deliveries of the same work.")
+    model_policy: str = Field(default="", description="The name of the model policy that held.")
+    not_permitted: tuple[str, ...] = Field(default=(), description="Models that it keeps the data from.")
     policy_version: str

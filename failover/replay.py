@@ -16,10 +16,16 @@ def contradictions(decision: Decision) -> tuple[str, ...]:
     return (*found, *(told for told, holds in _ALWAYS.items() if not holds(decision)))
 
 
+def _of_an_older_release(decision: Decision) -> bool:
+    """Whether it was recorded before earlier attempts and model policies were."""
+    return not decision.model_policy
+
+
 def _left_as(decision: Decision, outcome: str) -> bool:
     """Whether the model asked first ended so, or was not asked because it had ended so in an earlier delivery."""
     if not decision.attempts or (decision.attempts[0].role == "fallback" and decision.role == "fallback"):
-        return True
+        earlier = [attempt.outcome for attempt in decision.earlier if attempt.role == "primary"]
+        return earlier[-1:] == [outcome] or _of_an_older_release(decision)
     return decision.attempts[0].outcome == outcome
 
 
@@ -55,7 +61,9 @@ _BASIS: Mapping[Reason, Check] = {
     "breaker": lambda d: d.primary_breaker == "open",
     "hedge_win": _the_second_was_a_hedge,
     "budget": _did_not_fit,
-    "policy": lambda d: all(attempt.role == "fallback" for attempt in d.attempts),
+    "policy": lambda d: (
+        all(attempt.role == "fallback" for attempt in d.attempts) and (bool(d.not_permitted) or _of_an_older_release(d))
+    ),
 }
 
 

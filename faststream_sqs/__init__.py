@@ -20,6 +20,7 @@ from .publisher import EventBridgePublisher, SQSPublisher
 from .response import SQSResponse
 from .retry import RetryPolicy
 from .router import SQSRoute, SQSRoutePublisher, SQSRouter
+from .testing import TestSQSBroker
 
 __all__ = (
     "BatchItemFailed",
@@ -45,4 +46,5 @@ __all__ = (
     "SQSRoutePublisher",
     "SQSRouter",
     "SettleFailed",
+    "TestSQSBroker",
 )

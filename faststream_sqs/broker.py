@@ -29,7 +29,7 @@ from .config import SQSBrokerConfig
 from .connection import Connection, Credentials, Declare
 from .errors import BusMissing, QueueMissing
 from .event_producer import EventBridgeProducer
-from .logging import make_sqs_logger_state
+from .log import make_sqs_logger_state
 from .producer import SQSProducer
 from .publisher import EventBridgePublisher, SQSPublisher
 from .registrator import SQSRegistrator

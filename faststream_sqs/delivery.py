@@ -71,7 +71,7 @@ class SQSDelivery:
         self.received_at = self.expires_at = self.next_beat = 0.0
         self.heartbeats: list[Callable[[], Awaitable[None]]] = []
         self.beating: asyncio.Task[None] | None = None
-        self.worker: asyncio.Task[None] | None = None
+        self.worker: asyncio.Task[Any] | None = None
 
     @property
     def body(self) -> str:

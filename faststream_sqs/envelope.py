@@ -1,11 +1,18 @@
 """The envelope that EventBridge puts around an event on its way to an SQS target."""
 
 import json
+import uuid
+from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
+
+from .errors import PublishFailed
 
 # The fields that every event carries (EventBridge user guide, "AWS service event metadata").
 _REQUIRED = ("id", "source", "detail-type", "detail", "time")
+
+_NO_ACCOUNT = "000000000000"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,3 +65,30 @@ def open_envelope(body: str) -> EventBridgeEnvelope | None:
         account=event.get("account", ""),
         region=event.get("region", ""),
     )
+
+
+def wrap_event(entry: Mapping[str, Any], *, region: str) -> str:
+    """An entry of PutEvents in the envelope that EventBridge would put around it; for tests without AWS.
+
+    Raises:
+        PublishFailed: the detail is no JSON object, which EventBridge refuses.
+    """
+    try:
+        detail = json.loads(entry["Detail"])
+    except ValueError:
+        detail = None
+    if not isinstance(detail, dict):
+        raise PublishFailed("MalformedDetail", "Detail is malformed.", permanent=True)
+    time_of_event: datetime = entry.get("Time") or datetime.now(UTC)
+    envelope = {
+        "version": "0",
+        "id": str(uuid.uuid4()),
+        "detail-type": entry["DetailType"],
+        "source": entry["Source"],
+        "account": _NO_ACCOUNT,
+        "time": time_of_event.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "region": region,
+        "resources": entry.get("Resources", []),
+        "detail": detail,
+    }
+    return json.dumps(envelope, ensure_ascii=False, separators=(",", ":"))

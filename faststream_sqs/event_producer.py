@@ -70,9 +70,17 @@ class EventBridgeProducer(ProducerProto[EventPublishCommand]):
         """
         if self._events is None:
             raise PublishFailed("NotConnected", "connect the broker before publishing")
+        return await self._events.send(await self.encode(cmd, await self._connection.bus(cmd.destination)))
+
+    async def encode(self, cmd: EventPublishCommand, bus: str) -> Entry:
+        """The entry of PutEvents for one event, and its weight in bytes.
+
+        Raises:
+            PublishFailed: the event is too long.
+        """
         detail = cmd.body if isinstance(cmd.body, str) else await self._encode(cmd.body)
         entry: dict[str, Any] = {
-            "EventBusName": await self._connection.bus(cmd.destination),
+            "EventBusName": bus,
             "Source": cmd.source,
             "DetailType": cmd.detail_type,
             "Detail": detail,
@@ -87,7 +95,7 @@ class EventBridgeProducer(ProducerProto[EventPublishCommand]):
         # Refused here, because EventBridge would refuse the whole request, neighbours included.
         if weight > MAX_BYTES:
             raise PublishFailed("EventTooLong", f"{weight} bytes exceed {MAX_BYTES}", permanent=True)
-        return await self._events.send((entry, weight))
+        return entry, weight
 
     async def publish_batch(self, cmd: EventPublishCommand) -> Any:
         """Not used: every publish is batched."""

@@ -87,8 +87,8 @@ class Intake:
         for raw in await self._receiver.receive(limit, wait):
             delivery = self._deliver(raw)
             self._keeper.hold(delivery)
-            if complaint := self._complaint(delivery):
-                self._settle([delivery], Verdict(AckStatus.REJECTED, reason=complaint))
+            if reason := complaint(delivery, self._detail_types, self._sources):
+                self._settle([delivery], Verdict(AckStatus.REJECTED, reason=reason))
             else:
                 accepted.append(delivery)
         return accepted
@@ -126,21 +126,24 @@ class Intake:
         self._settling.add(task)
         task.add_done_callback(self._settling.discard)
 
-    def _complaint(self, delivery: SQSDelivery) -> str | None:
-        """Why this subscriber does not take the message; None if it does."""
-        if self._detail_types is None and self._sources is None:
-            return None
-        if (envelope := delivery.envelope) is None:
-            return "not an EventBridge event"
-        if self._detail_types is not None and envelope.detail_type not in self._detail_types:
-            return f"unexpected detail-type {envelope.detail_type}"
-        if self._sources is not None and envelope.source not in self._sources:
-            return f"unexpected source {envelope.source}"
-        return None
-
     def _tell_unburied(self, raw: Mapping[str, Any], reason: str) -> None:
         self._log(
             logging.ERROR,
             f"message {raw['MessageId']} is rejected ({reason}) and `{self._queue}` has no dead-letter queue here: "
             "it is left to the queue's redrive policy",
         )
+
+
+def complaint(
+    delivery: SQSDelivery, detail_types: Collection[str] | None, sources: Collection[str] | None
+) -> str | None:
+    """Why a subscriber that takes these event types and sources does not take the message; None if it does."""
+    if detail_types is None and sources is None:
+        return None
+    if (envelope := delivery.envelope) is None:
+        return "not an EventBridge event"
+    if detail_types is not None and envelope.detail_type not in detail_types:
+        return f"unexpected detail-type {envelope.detail_type}"
+    if sources is not None and envelope.source not in sources:
+        return f"unexpected source {envelope.source}"
+    return None

@@ -13,20 +13,21 @@ from .envelope import EventBridgeEnvelope
 class SQSMessage(StreamMessage[SQSDelivery]):
     """One message. `body` is what the decoder reads: the event's `detail` if EventBridge sent it, else the SQS body."""
 
-    _body: Any
+    replaced_body: Any
+    """What a custom parser or a test put in the place of the body; None while nobody did."""
 
     @property
     def body(self) -> Any:
         """The bytes that a decoder reads."""
-        if self._body is None:
-            envelope = self.raw_message.envelope
-            text = self.raw_message.body if envelope is None else envelope.detail_text()
-            self._body = text.encode()
-        return self._body
+        if self.replaced_body is not None:
+            return self.replaced_body
+        envelope = self.raw_message.envelope
+        text = self.raw_message.body if envelope is None else envelope.detail_text()
+        return text.encode()
 
     @body.setter
     def body(self, value: Any) -> None:
-        self._body = value
+        self.replaced_body = value
 
     @property
     def raw_body(self) -> str:

@@ -30,7 +30,8 @@ class SQSParser:
         JSON: a bare number or word stays text, and is cast to what the handler declares. A `content-type` attribute
         overrides the guess.
         """
-        return _decode(msg)
+        replaced = getattr(msg, "replaced_body", None)
+        return _decode(msg) if replaced is None else _decode_replaced(msg, replaced)
 
 
 class SQSBatchParser:
@@ -79,12 +80,24 @@ def _decode(msg: StreamMessage[SQSDelivery]) -> Any:
         return delivery.envelope.detail
     if msg.content_type:
         return decode_message(msg)
-    if looks_like_json(delivery.body):
+    return _guess(delivery.body)
+
+
+def _decode_replaced(msg: StreamMessage[SQSDelivery], body: Any) -> Any:
+    if msg.content_type:
+        return decode_message(msg)
+    if isinstance(body, bytes):
+        body = body.decode()
+    return _guess(body) if isinstance(body, str) else body
+
+
+def _guess(text: str) -> Any:
+    if looks_like_json(text):
         try:
-            return json.loads(delivery.body)
+            return json.loads(text)
         except ValueError:
-            return delivery.body
-    return delivery.body
+            return text
+    return text
 
 
 def looks_like_json(body: str) -> bool:

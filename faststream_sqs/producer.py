@@ -55,7 +55,7 @@ class SQSProducer(ProducerProto[SQSPublishCommand]):
         """
         if cmd.body is None:
             return None
-        entry = await self._encode(cmd, cmd.body)
+        entry = await self.encode(cmd)
         return await self._queue(await self._connection.queue_url(cmd.destination)).send(entry)
 
     async def publish_batch(self, cmd: SQSPublishCommand) -> Any:
@@ -87,7 +87,13 @@ class SQSProducer(ProducerProto[SQSPublishCommand]):
             )
         return self._queues[url]
 
-    async def _encode(self, cmd: SQSPublishCommand, body: Any) -> Entry:
+    async def encode(self, cmd: SQSPublishCommand) -> Entry:
+        """The entry of SendMessageBatch for one message, and its weight in bytes.
+
+        Raises:
+            PublishFailed: the message is too long, or has too many attributes.
+        """
+        body = cmd.body
         attributes = {name: _attribute(value) for name, value in cmd.headers.items() if value is not None}
         if isinstance(body, str):
             text = body
@@ -107,6 +113,9 @@ class SQSProducer(ProducerProto[SQSPublishCommand]):
             entry["DelaySeconds"] = math.ceil(cmd.delay)
         if cmd.group_id:
             entry["MessageGroupId"] = cmd.group_id
+        if cmd.trace_header:
+            # A system attribute: it counts neither among the ten nor in the size (SQS API reference, SendMessage).
+            entry["MessageSystemAttributes"] = {"AWSTraceHeader": _attribute(cmd.trace_header)}
         weight = _weigh(entry)
         # Refused here, because SQS would refuse the whole request, neighbours included.
         if weight > MAX_BYTES:

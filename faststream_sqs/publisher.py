@@ -89,6 +89,14 @@ class EventBridgePublisher(PublisherUsecase):
         """The name or ARN of the event bus."""
         return self._config.bus
 
+    def publishes(self, cmd: EventPublishCommand) -> bool:
+        """Whether an event is of the bus of this publisher, and of its own source and type if it has them."""
+        return (
+            cmd.destination == self.bus
+            and self._config.source in (None, cmd.source)
+            and self._config.detail_type in (None, cmd.detail_type)
+        )
+
     async def publish(  # type: ignore[override] # an event has no correlation id of its own
         self,
         detail: str | Mapping[str, Any] | Any,

@@ -2,9 +2,15 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import nullcontext
 from typing import Any, TypeAlias
 
 from botocore.exceptions import BotoCoreError, ClientError
+
+try:
+    from opentelemetry.instrumentation.utils import suppress_instrumentation
+except ImportError:  # without it there is no instrumentation to suppress
+    suppress_instrumentation = nullcontext  # type: ignore[assignment]
 
 RawMessage: TypeAlias = dict[str, Any]
 
@@ -44,16 +50,18 @@ class Receiver:
             ClientError: SQS refused the poll.
             BotoCoreError: SQS could not be reached.
         """
-        poll = asyncio.ensure_future(
-            self._client.receive_message(
-                QueueUrl=self._url,
-                MaxNumberOfMessages=limit,
-                WaitTimeSeconds=wait,
-                VisibilityTimeout=self._visibility,
-                MessageSystemAttributeNames=_SYSTEM_ATTRIBUTES,
-                MessageAttributeNames=["All"],
+        # A span for each poll, most of them empty, would bury those of the messages. The task keeps this context.
+        with suppress_instrumentation():
+            poll = asyncio.ensure_future(
+                self._client.receive_message(
+                    QueueUrl=self._url,
+                    MaxNumberOfMessages=limit,
+                    WaitTimeSeconds=wait,
+                    VisibilityTimeout=self._visibility,
+                    MessageSystemAttributeNames=_SYSTEM_ATTRIBUTES,
+                    MessageAttributeNames=["All"],
+                )
             )
-        )
         try:
             response = await asyncio.shield(poll)
         except asyncio.CancelledError:

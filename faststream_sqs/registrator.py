@@ -22,6 +22,7 @@ from .config import (
     SQSSubscriberConfig,
     SQSSubscriberSpecificationConfig,
 )
+from .delivery import MAX_VISIBILITY
 from .publisher import EventBridgePublisher, SQSPublisher
 from .response import AttributeValue
 from .retry import RetryPolicy
@@ -98,7 +99,7 @@ class SQSRegistrator(Registrator[Any, SQSBrokerConfig]):
         _check(
             (concurrency >= 1 and pollers >= 1 and max_batch >= 1, "concurrency, pollers and max_batch start at 1"),
             (0 <= wait_time <= _MAX_WAIT_TIME, f"wait_time goes from 0 to {_MAX_WAIT_TIME} seconds"),
-            (visibility_timeout >= 1, "visibility_timeout starts at 1 second"),
+            (1 <= visibility_timeout <= MAX_VISIBILITY, f"visibility_timeout goes from 1 to {MAX_VISIBILITY} seconds"),
             (max_wait >= 0, "max_wait starts at 0 seconds"),
         )
         config = SQSSubscriberConfig(
@@ -121,7 +122,7 @@ class SQSRegistrator(Registrator[Any, SQSBrokerConfig]):
             title_=title, description_=description, include_in_schema=include_in_schema
         )
         calls = CallsCollection[Any]()
-        specification = SQSSubscriberSpecification(self.config, documentation, calls, queue)  # type: ignore[arg-type]
+        specification = SQSSubscriberSpecification(self.config, documentation, calls, config)  # type: ignore[arg-type]
         kind = SQSBatchSubscriber if batch else SQSSubscriber
         subscriber = kind(config, specification, calls)
         super().subscriber(subscriber, persistent=persistent)
@@ -201,7 +202,7 @@ class SQSRegistrator(Registrator[Any, SQSBrokerConfig]):
         documentation = SQSPublisherSpecificationConfig(
             title_=title, description_=description, schema_=schema, include_in_schema=include_in_schema
         )
-        specification = EventBridgePublisherSpecification(self.config, documentation, bus, detail_type)  # type: ignore[arg-type]
+        specification = EventBridgePublisherSpecification(self.config, documentation, config)  # type: ignore[arg-type]
         publisher = EventBridgePublisher(config, specification)
         super().publisher(publisher, persistent=persistent)
         return publisher

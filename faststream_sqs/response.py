@@ -47,7 +47,19 @@ class SQSResponse(Response):
 
 
 class SQSPublishCommand(BatchPublishCommand):
-    """Messages for one queue, its `destination`."""
+    """Messages for one queue, its `destination`.
+
+    Args:
+        body: the message.
+        bodies: more messages; not used, because single messages are batched already.
+        destination: the name of the queue, or its URL.
+        headers: message attributes, at most ten.
+        correlation_id: ties messages of one conversation together.
+        reply_to: the queue that the consumer's result is to be sent to.
+        delay: seconds during which the message stays hidden, at most 900.
+        group_id: the message group, on a standard queue for fair queuing.
+        trace_header: an X-Ray trace header.
+    """
 
     def __init__(
         self,
@@ -61,6 +73,7 @@ class SQSPublishCommand(BatchPublishCommand):
         reply_to: str = "",
         delay: float = 0,
         group_id: str | None = None,
+        trace_header: str | None = None,
     ) -> None:
         super().__init__(
             body,
@@ -73,6 +86,7 @@ class SQSPublishCommand(BatchPublishCommand):
         )
         self.delay = delay
         self.group_id = group_id
+        self.trace_header = trace_header
 
     @classmethod
     def from_cmd(cls, cmd: PublishCommand, *, batch: bool = False) -> "SQSPublishCommand":

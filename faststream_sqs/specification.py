@@ -1,5 +1,13 @@
-"""What AsyncAPI documents say about the endpoints."""
+"""What AsyncAPI documents say about the endpoints.
 
+Queues have the SQS channel binding. It is declared in version 0.2.0, the newest that the JSON Schema of AsyncAPI 3.0.0
+knows; 0.3.0 differs only in access policies, of which nothing is said here. Operations and messages have no binding:
+the one of an operation is for SNS, and the one of a message must be empty (SQS Bindings, AsyncAPI). EventBridge has
+none at all.
+"""
+
+import math
+from collections.abc import Collection
 from typing import Any
 
 from faststream._internal.endpoint.publisher import PublisherSpecification
@@ -9,7 +17,15 @@ from faststream.specification.asyncapi.utils import resolve_payloads
 from faststream.specification.schema import Message, Operation, PublisherSpec, SubscriberSpec
 from faststream.specification.schema.bindings import ChannelBinding, sqs
 
-from .config import SQSBrokerConfig, SQSPublisherSpecificationConfig, SQSSubscriberSpecificationConfig
+from .config import (
+    EventBridgePublisherConfig,
+    SQSBrokerConfig,
+    SQSPublisherSpecificationConfig,
+    SQSSubscriberConfig,
+    SQSSubscriberSpecificationConfig,
+)
+
+BINDING_VERSION = "0.2.0"
 
 
 class SQSSubscriberSpecification(SubscriberSpecification[SQSBrokerConfig, SQSSubscriberSpecificationConfig]):
@@ -20,15 +36,15 @@ class SQSSubscriberSpecification(SubscriberSpecification[SQSBrokerConfig, SQSSub
         _outer_config: SQSBrokerConfig,
         specification_config: SQSSubscriberSpecificationConfig,
         calls: CallsCollection[Any],
-        queue: str,
+        settings: SQSSubscriberConfig,
     ) -> None:
         super().__init__(_outer_config, specification_config, calls)
-        self.queue = queue
+        self.settings = settings
 
     @property
     def address(self) -> str:
         """The name of the queue."""
-        return f"{self._outer_config.prefix}{self.queue}"
+        return f"{self._outer_config.prefix}{self.settings.queue}"
 
     @property
     def channel_labels(self) -> list[str]:
@@ -40,14 +56,27 @@ class SQSSubscriberSpecification(SubscriberSpecification[SQSBrokerConfig, SQSSub
         return {
             self.name: SubscriberSpec(
                 address=self.address,
-                description=self.description,
+                description=_paragraphs(self.description, _taken(self.settings)),
                 operation=Operation(
                     message=Message(title=f"{self.name}:Message", payload=resolve_payloads(self.get_payloads())),
                     bindings=None,
                 ),
-                bindings=_queue_binding(self.address),
+                bindings=self._binding(),
             )
         }
+
+    def _binding(self) -> ChannelBinding:
+        """The queue as this subscriber uses it: its lease and its long poll are set with each request."""
+        queue: dict[str, Any] = {
+            **_queue(self.address),
+            "visibilityTimeout": math.ceil(self.settings.visibility_timeout),
+            "receiveMessageWaitTime": self.settings.wait_time,
+        }
+        if (dead_letter_queue := self.settings.dead_letter_queue) is not None:
+            # FastStream's binding has no `deadLetterQueue` beside the queue: here is the other place for its name.
+            name = _name(f"{self._outer_config.prefix}{dead_letter_queue}")
+            queue["redrivePolicy"] = {"deadLetterQueue": {"name": name}}
+        return _binding(queue)
 
 
 class SQSPublisherSpecification(PublisherSpecification[SQSBrokerConfig, SQSPublisherSpecificationConfig]):
@@ -74,7 +103,8 @@ class SQSPublisherSpecification(PublisherSpecification[SQSBrokerConfig, SQSPubli
 
     def get_schema(self) -> dict[str, PublisherSpec]:
         """The channel of this publisher."""
-        return {self.name: _publisher_spec(self, self.address, _queue_binding(self.address))}
+        binding = _binding(_queue(self.address))
+        return {self.name: _publisher_spec(self, self.address, self.config.description_, binding)}
 
 
 class EventBridgePublisherSpecification(PublisherSpecification[SQSBrokerConfig, SQSPublisherSpecificationConfig]):
@@ -84,34 +114,36 @@ class EventBridgePublisherSpecification(PublisherSpecification[SQSBrokerConfig, 
         self,
         _outer_config: SQSBrokerConfig,
         specification_config: SQSPublisherSpecificationConfig,
-        bus: str,
-        detail_type: str | None,
+        settings: EventBridgePublisherConfig,
     ) -> None:
         super().__init__(_outer_config, specification_config)
-        self.bus = bus
-        self.detail_type = detail_type
+        self.settings = settings
 
     @property
     def name(self) -> str:
         """The key of the channel."""
-        subject = f"{self.bus}:{self.detail_type}" if self.detail_type else self.bus
+        bus, detail_type = self.settings.bus, self.settings.detail_type
+        subject = f"{bus}:{detail_type}" if detail_type else bus
         return self.config.title_ or f"{subject}:Publisher"
 
     def get_schema(self) -> dict[str, PublisherSpec]:
         """The channel of this publisher."""
-        # AsyncAPI has no EventBridge binding.
-        return {self.name: _publisher_spec(self, self.bus, None)}
+        published = _events(self.settings.detail_type, self.settings.source)
+        place = f"Publishes {published} on the EventBridge bus {self.settings.bus}."
+        description = _paragraphs(self.config.description_, place)
+        return {self.name: _publisher_spec(self, self.settings.bus, description, None)}
 
 
 def _publisher_spec(
     specification: SQSPublisherSpecification | EventBridgePublisherSpecification,
     address: str,
+    description: str | None,
     bindings: ChannelBinding | None,
 ) -> PublisherSpec:
     payload = resolve_payloads(specification.get_payloads(), "Publisher")
     return PublisherSpec(
         address=address,
-        description=specification.config.description_,
+        description=description,
         operation=Operation(
             message=Message(title=f"{specification.name}:Message", payload=payload),
             bindings=None,
@@ -120,5 +152,37 @@ def _publisher_spec(
     )
 
 
-def _queue_binding(queue: str) -> ChannelBinding:
-    return ChannelBinding(sqs=sqs.ChannelBinding(queue={"name": queue, "fifoQueue": False}))
+def _binding(queue: dict[str, Any]) -> ChannelBinding:
+    return ChannelBinding(sqs=sqs.ChannelBinding(queue=queue, bindingVersion=BINDING_VERSION))
+
+
+def _queue(queue: str) -> dict[str, Any]:
+    return {"name": _name(queue), "fifoQueue": False}
+
+
+def _name(queue: str) -> str:
+    return queue.rpartition("/")[2]  # it may be given as a URL
+
+
+def _taken(settings: SQSSubscriberConfig) -> str | None:
+    """What a subscriber with filters says about them: its payload is the detail of these events."""
+    if settings.detail_types is None and settings.sources is None:
+        return None
+    return f"Takes {_events(settings.detail_types, settings.sources)}."
+
+
+def _events(detail_types: Collection[str] | str | None, sources: Collection[str] | str | None) -> str:
+    text = "events"
+    if detail_types:
+        text += f" of type {_either(detail_types)}"
+    if sources:
+        text += f" from {_either(sources)}"
+    return text
+
+
+def _either(names: Collection[str] | str) -> str:
+    return names if isinstance(names, str) else " or ".join(sorted(names))
+
+
+def _paragraphs(*texts: str | None) -> str | None:
+    return "\n\n".join(filter(None, texts)) or None

@@ -52,7 +52,7 @@ class QueueSubscriber(TasksMixin):
         self.config = config
         self._intake: Intake | None = None
         self._gate = self._new_gate()
-        self._workers: set[asyncio.Task[None]] = set()
+        self._workers: set[asyncio.Task[Any]] = set()
         self._stop_lock = asyncio.Lock()
         self._stopping: asyncio.Future[None] | None = None
         self._overtime = False
@@ -108,14 +108,17 @@ class QueueSubscriber(TasksMixin):
                 self._intake = None
             await super().stop()
 
-    async def consume(self, msg: Any) -> None:
-        """Run the handler on one unit, then settle it. The handler's place is free before that has settled."""
+    async def consume(self, msg: Any) -> BaseException | None:
+        """Run the handler on one unit, then settle it. The handler's place is free before that has settled.
+
+        What the handler raised is returned, for those who test it: it has become the verdict on its messages.
+        """
         deliveries = self._members(msg)
         try:
             try:
                 if self.ack_policy is AckPolicy.ACK_FIRST:
                     await carry_out(ACK, deliveries, self._tell)
-                verdict = await self._handle(msg, deliveries)
+                verdict, error = await self._handle(msg, deliveries)
             finally:
                 self._gate.leave()
             await carry_out(verdict, deliveries, self._tell)
@@ -128,6 +131,7 @@ class QueueSubscriber(TasksMixin):
             self._stopping = asyncio.ensure_future(self.stop())
         if verdict.stop_application and (app := self._outer_config.context.get("app")):
             app.exit()
+        return error
 
     @property
     @abstractmethod
@@ -199,7 +203,7 @@ class QueueSubscriber(TasksMixin):
         self._workers.add(worker)
         worker.add_done_callback(self._workers.discard)
 
-    async def _handle(self, unit: Any, deliveries: Sequence[SQSDelivery]) -> Verdict:
+    async def _handle(self, unit: Any, deliveries: Sequence[SQSDelivery]) -> tuple[Verdict, BaseException | None]:
         try:
             response = await self.process_message(unit)
         except asyncio.CancelledError as error:
@@ -207,15 +211,15 @@ class QueueSubscriber(TasksMixin):
             if self._overtime or any(delivery.lost for delivery in deliveries):
                 if me is not None:
                     me.uncancel()
-                return RELEASE
+                return RELEASE, None
             if me is not None and me.cancelling():
                 raise
-            return on_error(self.ack_policy, error, None)
+            return on_error(self.ack_policy, error, None), error
         except (Exception, SystemExit) as error:  # noqa: BLE001 - FastStream has logged it; the verdict answers it
-            return on_error(self.ack_policy, error, self._claimable(unit))
+            return on_error(self.ack_policy, error, self._claimable(unit)), error
         publishes = any(call.handler._publishers for call in self.calls)
         returned = None if publishes else response.body
-        return on_success(self.ack_policy, returned, self._claimable(unit))
+        return on_success(self.ack_policy, returned, self._claimable(unit)), None
 
     async def _drain(self, intake: Intake, seconds: float) -> None:
         self._gate.stop()

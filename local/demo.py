@@ -207,7 +207,8 @@ def _next_commands(rows: Sequence[CaseRow]) -> None:
     for command in (
         f".venv/bin/switchyard case show {case.case_id} --open",
         ".venv/bin/switchyard case list --outcome failed",
-        ".venv/bin/switchyard audit verify",
+        ".venv/bin/switchyard audit verify --anchors",
+        f".venv/bin/switchyard audit export {case.case_id}",
         ".venv/bin/switchyard audit replay",
         ".venv/bin/switchyard stack up --detach",
         '.venv/bin/switchyard ask "Which ten wells produced the most oil in June 2026?"',

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import hmac
 import json
@@ -20,8 +21,11 @@ from local.endpoints import Endpoints
 from local.ports import LOOPBACK
 from local.postgres import AUDIT, WORK
 from local.process import Service
-from local.provision import provision
+from local.provision import ANCHOR_BUCKET, provision
 from local.stack import EmbeddedStack, Plan
+from runtime.erasing import ERASER
+from runtime.signing import LocalSigner
+from services.audit.owner import RETENTION
 from services.orchestrator.operators import public_key
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -52,6 +56,9 @@ WAREHOUSE_ENVIRONMENT = {
     "SWITCHYARD_SNOWFLAKE_PROTOCOL": "http",
     "SWITCHYARD_SNOWFLAKE_TOKEN": "local",
 }
+
+SENDERS = {"harborline.example": "harbor-partners"}
+"""The tenant that sends from a domain, for the provider's reports."""
 
 OPT_OUT_URL = f"http://{LOOPBACK}:{{port:optout}}"
 """Where the opt-out links of this stack lead."""
@@ -89,14 +96,32 @@ async def database_only(home: Path) -> AsyncIterator[dict[str, str]]:
 
 
 def reading(endpoints: Endpoints) -> dict[str, str]:
-    """What the CLI needs to read the log and to open sealed answers."""
+    """What the CLI needs to read the log, to open sealed answers and to check anchors."""
+    anchor_key = LocalSigner(bytes.fromhex(_secret(endpoints, "anchor")))
     return clock() | {
         "SWITCHYARD_AUDIT_DATABASE_URL": endpoints.dsn(AUDIT, "audit_reader", _secret(endpoints, "audit_reader")),
         "SWITCHYARD_VAULT_KEY": _secret(endpoints, "vault"),
+        "SWITCHYARD_ANCHOR_BUCKET": ANCHOR_BUCKET,
+        "SWITCHYARD_ANCHOR_LOCKS": "forgotten",  # by the emulator, whenever it stops
+        "SWITCHYARD_ANCHOR_PUBLIC_KEYS": base64.b64encode(anchor_key.public).decode(),
         "SWITCHYARD_RECONCILER_DATABASE_URL": endpoints.dsn(WORK, RECONCILER, _secret(endpoints, RECONCILER)),
         "SWITCHYARD_OPERATOR_DATABASE_URL": endpoints.dsn(WORK, OPERATOR, _secret(endpoints, OPERATOR)),
         "SWITCHYARD_OPERATOR_KEY": _secret(endpoints, "operator-key"),
+        "SWITCHYARD_RECEIPT_PUBLIC_KEYS": base64.b64encode(LocalSigner(_receipt_key(endpoints)).public).decode(),
     }
+
+
+def operating(endpoints: Endpoints) -> dict[str, str]:
+    """What the CLI needs besides to retire cases and to erase persons: an operator's rights, not a reviewer's."""
+    return {
+        "SWITCHYARD_AUDIT_RETENTION_URL": endpoints.dsn(AUDIT, RETENTION, _secret(endpoints, RETENTION)),
+        "SWITCHYARD_VAULT_ERASER_URL": endpoints.dsn(WORK, ERASER, _secret(endpoints, ERASER)),
+        "SWITCHYARD_RECEIPT_KEY": _receipt_key(endpoints).hex(),
+    }
+
+
+def _receipt_key(endpoints: Endpoints) -> bytes:
+    return bytes.fromhex(_secret(endpoints, "receipts"))
 
 
 async def prepare(endpoints: Endpoints) -> Mapping[str, str]:
@@ -105,7 +130,7 @@ async def prepare(endpoints: Endpoints) -> Mapping[str, str]:
     await migrate_audit(endpoints.dsn(AUDIT), password_for=lambda role: _secret(endpoints, role))
     environment = endpoints.environment()
     await provision(environment, visibility_s=visibility_s())
-    return reading(endpoints)
+    return reading(endpoints) | operating(endpoints)
 
 
 def services(endpoints: Endpoints) -> list[Service]:
@@ -133,13 +158,24 @@ def services(endpoints: Endpoints) -> list[Service]:
         Service(
             name=MAIL,
             argv=(sys.executable, "-m", "services.specialists", MAIL),
-            env=_common() | _opt_out(endpoints) | {"SWITCHYARD_OPTOUT_PORT": "{port:optout}"},
+            env=_common()
+            | _opt_out(endpoints)
+            | {
+                "SWITCHYARD_OPTOUT_PORT": "{port:optout}",
+                "SWITCHYARD_FEEDBACK_TENANTS": json.dumps(SENDERS),
+            },
         ),
         Service(
             name=AUDIT_NODE,
             argv=(sys.executable, "-m", "services.audit"),
             env=_common()
-            | {"SWITCHYARD_AUDIT_DATABASE_URL": endpoints.dsn(AUDIT, "audit", _secret(endpoints, "audit"))},
+            | {
+                "SWITCHYARD_AUDIT_DATABASE_URL": endpoints.dsn(AUDIT, "audit", _secret(endpoints, "audit")),
+                "SWITCHYARD_ANCHOR_BUCKET": ANCHOR_BUCKET,
+                "SWITCHYARD_ANCHOR_KEY": _secret(endpoints, "anchor"),
+                "SWITCHYARD_ANCHOR_EVERY_S": "2",
+                "SWITCHYARD_ANCHOR_KEEP_DAYS": "1",
+            },
         ),
     ]
 

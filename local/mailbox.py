@@ -13,6 +13,7 @@ import asyncio
 import base64
 import hashlib
 import json
+import random
 import sys
 import uuid
 from collections import deque
@@ -68,9 +69,13 @@ class Taken:
 
 @dataclass
 class Mailbox:
-    """What was taken, what will go wrong, and where requests go on to."""
+    """What was taken, what will go wrong, and where requests go on to.
+
+    A request takes up to `latency_s` seconds on the way in, and again on the way back.
+    """
 
     upstream: str | None = None
+    latency_s: float = 0.0
     taken: list[Taken] = field(default_factory=list)
     faults: deque[Fault] = field(default_factory=deque)
 
@@ -86,7 +91,9 @@ class Mailbox:
             await asyncio.sleep(SLOW_S)
         if fault in _SAID and not fault.endswith("_after"):
             return _error(*_SAID[fault])
+        await self._travel()
         refused = await self._take(request, body)
+        await self._travel()
         if refused is not None:
             return refused
         match fault:
@@ -114,6 +121,9 @@ class Mailbox:
     async def health(self, _: web.Request) -> web.Response:
         """It serves."""
         return web.json_response({"status": "ready"})
+
+    async def _travel(self) -> None:
+        await asyncio.sleep(self.latency_s * random.random())  # noqa: S311
 
     async def _take(self, request: web.Request, body: bytes) -> web.Response | None:
         asked = json.loads(body)

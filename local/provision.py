@@ -1,4 +1,4 @@
-"""What terraform makes in AWS, made in an emulator from the catalogue: bus, queues, rules, bucket, sending domains.
+"""What terraform makes in AWS, made in an emulator from the catalogue: bus, queues, rules, buckets, sending domains.
 
 Every step may be repeated. Not for AWS: there terraform owns these.
 """
@@ -25,6 +25,7 @@ from contracts.topology import (
 BUCKET = "switchyard-objects"
 SENDING_DOMAINS = ("harborline.example",)
 """Domains that the emulator's SES may send from, as an account's verified identities. Reserved ones (RFC 2606)."""
+ANCHOR_BUCKET = "switchyard-anchors"
 
 
 async def provision(environment: Mapping[str, str], *, visibility_s: float) -> None:
@@ -44,6 +45,12 @@ async def provision(environment: Mapping[str, str], *, visibility_s: float) -> N
     ):
         await _unless_exists(events.create_event_bus(Name=BUS), "ResourceAlreadyExistsException")
         await _unless_exists(s3.create_bucket(Bucket=BUCKET), "BucketAlreadyOwnedByYou", "BucketAlreadyExists")
+        await _unless_exists(
+            # Object Lock can be had from the beginning only; versions come with it.
+            s3.create_bucket(Bucket=ANCHOR_BUCKET, ObjectLockEnabledForBucket=True),
+            "BucketAlreadyOwnedByYou",
+            "BucketAlreadyExists",
+        )
         for domain in SENDING_DOMAINS:
             await _unless_exists(ses.create_email_identity(EmailIdentity=domain), "AlreadyExistsException")
         for consumer in (*consumers(), feedback()):

@@ -16,7 +16,7 @@ from contracts.received import Received, addressed, catalogued, read_envelope, r
 from faststream_sqs import LeaseLost as MessageLost
 from faststream_sqs import SQSMessage
 from runtime import telemetry
-from runtime.clock import Clock, timestamp
+from runtime.clock import Clock, moment, timestamp
 from runtime.errors import LeaseLost, Rejected, Retryable, TaskError, Unavailable
 from runtime.gate import DatabaseGate, deferring
 from runtime.inbox import Busy, Conflict, Done, Granted, Inbox
@@ -151,11 +151,14 @@ class Consumer:
         if claim.claims > MAX_CLAIMS:
             error = Rejected("worker_lost", f"{claim.claims - 1} workers took this task and none came back")
             return [self._failed(envelope, error, claim.failures, causes=(claim.last_error,))]
-        limit = envelope.time_limit_ms
+        limit, now = envelope.time_limit_ms, self._clock.monotonic()
         task = Task(
             work,
             attempt=claim.failures + 1,
-            deadline=None if limit is None else self._clock.monotonic() + limit / 1_000,
+            deadline=None if limit is None else now + limit / 1_000,
+            case_ends=now + (moment(envelope.case_deadline) - self._clock.now()).total_seconds(),
+            model_attempts=claim.model_attempts,
+            clock=self._clock,
         )
         result = await self._attempt(task)
         if not isinstance(result, TaskError):
@@ -165,7 +168,7 @@ class Consumer:
         allowed = envelope.budget.attempts
         log.warning("task.failed", code=result.code, reason=result.message, attempt=task.attempt, allowed=allowed)
         if isinstance(result, Retryable) and task.attempt < allowed:
-            await self._inbox.fail(claim, f"{result.code}: {result.message}")
+            await self._inbox.fail(claim, f"{result.code}: {result.message}", model_attempts=result.model_attempts)
             return None
         return [self._failed(envelope, result, task.attempt, causes=(claim.last_error,))]
 

@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 
 import asyncpg
 
+from runtime.database_login import Login, PasswordLogin
 from runtime.errors import Unavailable
 
 Pool: TypeAlias = "asyncpg.Pool[Any]"
@@ -28,15 +29,18 @@ _OUT_OF_REACH = (
 _NOT_THE_STATEMENTS_FAULT = ("08", "28", "53", "57P", "25006", "40")
 
 
-async def connect_pool(url: str, *, schema: str, size: int = 4, statement_timeout_s: float = 20.0) -> Pool:
-    """A small pool whose sessions see only `schema`.
+async def connect_pool(
+    url: str, *, schema: str, size: int = 4, statement_timeout_s: float = 20.0, login: Login | None = None
+) -> Pool:
+    """A small pool whose sessions see only `schema`. They log in by `login`, by default with the address's password.
 
     `size` is 4 by default: the connection budget of the database is shared by every process. Raises `Unavailable` if
-    the server cannot be reached.
+    the server cannot be reached, and `BadDatabaseAddress` if `url` does not fit `login`.
     """
+    options = (login or PasswordLogin()).options(url)
     with reaching(f"the database of {schema}"):
         pool: Pool = await asyncpg.create_pool(
-            url,
+            **options,
             min_size=1,
             max_size=size,
             timeout=5,

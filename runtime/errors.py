@@ -6,7 +6,7 @@ Anything else that escapes a handler is a defect: it is retried like `Retryable`
 
 from __future__ import annotations
 
-from contracts.fields import ModelCall
+from contracts.fields import Json, ModelCall
 
 
 class TaskError(Exception):
@@ -23,6 +23,13 @@ class TaskError(Exception):
         self.remedy = remedy
         self.model_call: ModelCall | None = None
         """What models cost that did not answer: it goes with the failure into the log."""
+
+    @property
+    def model_attempts(self) -> tuple[Json, ...]:
+        """What the models did, for the next attempt at the task: one that failed now is not asked first then."""
+        decision = self.model_call.decision if self.model_call else {}
+        attempts = decision.get("attempts")
+        return tuple(attempt for attempt in attempts if isinstance(attempt, dict)) if isinstance(attempts, list) else ()
 
     def __str__(self) -> str:
         where = f" (field {self.field})" if self.field else ""

@@ -21,6 +21,9 @@ from runtime.queries import beside
 
 _SQL = beside(__file__, "inbox.sql")
 BATCH = 50
+KEPT_MODEL_ATTEMPTS = 6
+"""The latest; two models are asked up to three times a delivery at most, and what matters is how each ended last."""
+
 _BUSY_AGAIN_S = 1.0
 
 
@@ -33,6 +36,8 @@ class Granted:
     claims: int
     failures: int
     last_error: str | None
+    model_attempts: tuple[Json, ...] = ()
+    """What models did in earlier attempts, oldest first."""
 
 
 @dataclass(frozen=True)
@@ -101,11 +106,12 @@ class Inbox:
         if not await self._renewals.submit(claim):
             raise LeaseLost("lease_lost", "another worker took the task over")
 
-    async def fail(self, claim: Granted, error: str) -> int:
-        """Count a failed attempt and free the lease; return how many there were. `error` holds no payload text."""
+    async def fail(self, claim: Granted, error: str, *, model_attempts: Sequence[Json] = ()) -> int:
+        """Count a failed attempt and free the lease; return how many there were. Neither text holds payload text."""
+        kept = [*claim.model_attempts, *model_attempts][-KEPT_MODEL_ATTEMPTS:]
         with reaching("the work database"):
             failures: int | None = await self._pool.fetchval(
-                _SQL["fail"], claim.event_id, claim.token, error.replace("\x00", "")[:2_000]
+                _SQL["fail"], claim.event_id, claim.token, error.replace("\x00", "")[:2_000], json.dumps(kept)
             )
         if failures is None:
             raise LeaseLost("lease_lost", "another worker took the task over")
@@ -171,7 +177,8 @@ class Inbox:
 
 def _verdict(row: Any, command: Envelope) -> Claim:
     if row["token"] is not None:
-        return Granted(command.event_id, row["token"], row["claims"], row["failures"] or 0, row["last_error"])
+        attempts = tuple(json.loads(row["model_attempts"] or "[]"))
+        return Granted(command.event_id, row["token"], row["claims"], row["failures"] or 0, row["last_error"], attempts)
     if row["known_digest"] is None:
         return Busy(_BUSY_AGAIN_S)  # inserted by another worker after this statement's snapshot
     if row["known_digest"] != command.digest:

@@ -14,9 +14,10 @@ from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from contracts.fields import Contract, ModelCall
-from failover import AllModelsFailed, Budget, Decision, FailoverModel, ModelPolicy
+from failover import AllModelsFailed, Decision, FailoverModel, FailoverPolicy, ModelPolicies
 from failover.errors import ModelNotPermitted
-from runtime.errors import Rejected, Retryable
+from runtime.errors import Rejected, Retryable, TaskError
+from runtime.spending import budget_of, labels_of
 from runtime.task import Task
 
 if TYPE_CHECKING:
@@ -24,11 +25,6 @@ if TYPE_CHECKING:
 
 READ_TIMEOUT_S = 60
 """A backstop: how long a stream may stay silent is the failover policy's decision."""
-
-DEFAULT_LIMIT_MS = 60_000
-"""For a task whose playbook sets no time limit."""
-
-LEAST_MS = 1_000
 
 
 class ModelSettings(BaseSettings):
@@ -47,7 +43,21 @@ class ModelSettings(BaseSettings):
     openai_api_key: SecretStr | None = None
     openai_secret_arn: str | None = Field(default=None, description="Secrets Manager; instead of the key, in AWS.")
     ttft_limit_ms: Annotated[int, Field(gt=0)] | None = Field(default=None, description="A cap on the first token.")
-    policy: ModelPolicy = ModelPolicy()
+    primary_region: str | None = Field(default=None, description="Where it runs, if its client cannot tell.")
+    fallback_region: str | None = Field(default=None, description="The same for the fallback: OpenAI's cannot tell.")
+    policies: ModelPolicies = Field(default=ModelPolicies(), description="Who may see which data, as JSON.")
+
+
+def failing_over(primary: Model[Any], fallback: Model[Any], settings: ModelSettings, *, version: str) -> FailoverModel:
+    """Two models under the failover policy, whose `version` every decision records."""
+    return FailoverModel(
+        primary,
+        fallback,
+        policy=FailoverPolicy(version=version, ttft_limit_ms=settings.ttft_limit_ms),
+        models=settings.policies,
+        primary_region=settings.primary_region,
+        fallback_region=settings.fallback_region,
+    )
 
 
 def bedrock_model(settings: ModelSettings) -> Model[Any]:
@@ -95,14 +105,17 @@ def _openai_key(settings: ModelSettings) -> str:
         raise ValueError("set SWITCHYARD_MODEL_OPENAI_SECRET_ARN, or SWITCHYARD_MODEL_OPENAI_API_KEY on a laptop")
     import boto3
 
-    answer = boto3.client("secretsmanager").get_secret_value(SecretId=settings.openai_secret_arn)
+    arn = settings.openai_secret_arn.split(":")
+    if len(arn) < 7 or arn[2] != "secretsmanager":
+        raise ValueError("SWITCHYARD_MODEL_OPENAI_SECRET_ARN must be the ARN of a secret, with its region")
+    answer = boto3.client("secretsmanager", region_name=arn[3]).get_secret_value(SecretId=settings.openai_secret_arn)
     key: str = answer["SecretString"]
     return key
 
 
 @asynccontextmanager
 async def spending(model: FailoverModel, task: Task[Contract], *, margin_ms: int) -> AsyncIterator[list[Decision]]:
-    """Run an agent within the task's time limit less `margin_ms`, which is kept for storing the result.
+    """Run an agent within the task's time (`runtime.spending`) less `margin_ms`, which is kept for storing the result.
 
     The list holds a decision for each model call once it is over.
     Raises `Retryable` when no model answered, and `Rejected` when the model policy permits none or a vendor refused the
@@ -110,8 +123,7 @@ async def spending(model: FailoverModel, task: Task[Contract], *, margin_ms: int
     """
     from pydantic_ai.exceptions import ModelAPIError
 
-    limit_ms = task.envelope.time_limit_ms or DEFAULT_LIMIT_MS
-    with model.budget(Budget(total_ms=max(limit_ms - margin_ms, LEAST_MS))) as record:
+    with model.budget(budget_of(task, margin_ms=margin_ms), labels=labels_of(task)) as record:
         try:
             yield record.decisions
         except AllModelsFailed as error:
@@ -121,14 +133,25 @@ async def spending(model: FailoverModel, task: Task[Contract], *, margin_ms: int
             ]
             message = f"no model answered: {'; '.join(causes) or 'no time was left to ask any'}"
             failed = Retryable("models_failed", message, remedy="see the vendors' status; the case was retried")
-            failed.model_call = model_call(record.decisions, prompt_version="")
-            raise failed from error
+            raise _costing(failed, record.decisions) from error
         except ModelAPIError as error:
             # The vendor's text may quote the prompt: only its class goes on.
             message = f"the vendor refused the request ({type(error).__name__})"
-            raise Rejected("model_refused_request", message, remedy="see the agent's log") from error
+            refused = Rejected("model_refused_request", message, remedy="see the agent's log")
+            raise _costing(refused, record.decisions) from error
         except ModelNotPermitted as error:
-            raise Rejected("model_not_permitted", str(error), "policy", "allow a vendor for this data") from error
+            remedy = "allow a vendor, model and region for this data in SWITCHYARD_MODEL_POLICIES"
+            raise Rejected("model_not_permitted", str(error), "model_policy", remedy) from error
+        except TaskError as error:
+            # A draft that does not pass its check was paid for all the same.
+            _costing(error, record.decisions)
+            raise
+
+
+def _costing(error: TaskError, decisions: Sequence[Decision]) -> TaskError:
+    if error.model_call is None:
+        error.model_call = model_call(decisions, prompt_version="")
+    return error
 
 
 def model_call(decisions: Sequence[Decision], *, prompt_version: str) -> ModelCall | None:

@@ -8,11 +8,12 @@ from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from functools import partial
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import structlog
 from aiobotocore.config import AioConfig
 from aiobotocore.session import get_session
+from pydantic import SecretStr
 
 from contracts.topology import dead_letter_queue_name, queue_name
 from faststream_sqs import LeaseLost, RetryPolicy, SQSBroker, SQSMessage
@@ -21,6 +22,7 @@ from runtime.artefacts import Artefacts
 from runtime.clock import Clock
 from runtime.consumer import Consumer
 from runtime.database import Pool, connect_pool
+from runtime.database_login import IamLogin, Login, PasswordLogin, rds_tokens
 from runtime.dead_letters import REDRIVES, DeadLetters
 from runtime.gate import DatabaseGate
 from runtime.health import Check, Health
@@ -33,6 +35,9 @@ from runtime.republish import EVERY_S, Republisher
 from runtime.sealing import KeyWrapper, KmsWrapper, LocalWrapper, Vault
 from runtime.settings import ProcessSettings, WorkSettings
 from runtime.ticking import repeat
+
+if TYPE_CHECKING:
+    from failover import FailoverModel
 
 log = structlog.get_logger(__name__)
 MessageHandler = Callable[[SQSMessage], Awaitable[None]]
@@ -57,12 +62,14 @@ class Process:
             endpoint_url=settings.endpoint_url,
             session=self._session,
             drain_timeout=settings.drain_s,
+            middlewares=telemetry.broker_middlewares(otlp_endpoint=settings.otlp_endpoint),
             logger=None,
         )
         self.publisher = BusPublisher(self.broker.event_publisher(bus=settings.bus))
         self._checks: dict[str, Check] = {}
         self._stack = AsyncExitStack()
         self._background: list[Callable[[], Awaitable[None]]] = []
+        self.pool: Pool | None = None
 
     async def __aenter__(self) -> Self:
         configure_logs(self.node, self.settings.log_level)
@@ -76,6 +83,18 @@ class Process:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self._stack.aclose()
+
+    def login(self) -> Login:
+        """How this process logs in to its databases."""
+        if self.settings.database_auth == "password":
+            return PasswordLogin()
+        return IamLogin(rds_tokens(self._session, region=self.settings.region), ca_file=self.settings.database_ca_file)
+
+    async def connect(self, url: SecretStr, *, schema: str, size: int = 4) -> Pool:
+        """A pool of this process's own, closed with it."""
+        pool = await connect_pool(url.get_secret_value(), schema=schema, size=size, login=self.login())
+        await self.on_exit(pool.close)
+        return pool
 
     async def client(self, service: str, *, endpoint_url: str | None = None, config: AioConfig | None = None) -> Any:
         """An aiobotocore client of this process, closed with it: at the usual endpoint, with the usual retries, unless
@@ -105,6 +124,17 @@ class Process:
         if settings.vault_key is None:
             raise ValueError("set SWITCHYARD_KMS_KEY_ID, or SWITCHYARD_VAULT_KEY on a laptop")
         return LocalWrapper(bytes.fromhex(settings.vault_key.get_secret_value()))
+
+    async def keep_warm(self, model: FailoverModel) -> None:
+        """Let this agent's model begin with what earlier processes learned, and keep what this one learns."""
+        from runtime.warm_start import WarmStart  # a router has no model, and no pydantic-ai installed
+
+        if self.pool is None:
+            raise RuntimeError("keep_warm() is for agents: serve_agent() gives the process its database")
+        warm = WarmStart(self.pool, model, self.clock)
+        await warm.load()
+        self.alongside(warm.run)
+        await self.on_exit(warm.save)
 
     async def on_exit(self, close: Callable[[], Awaitable[None]]) -> None:
         """Close something with the process."""
@@ -186,11 +216,17 @@ class Process:
             wait_time=self.settings.poll_wait_s,
             visibility_timeout=self.settings.visibility_s,
             retry=RetryPolicy(base=self.settings.retry_base_s, cap=60.0),
+            decoder=undecoded,
         )
         subscriber(handle)
         self.check(queue, lambda: subscriber.healthy)
         if gate is not None:
             gate.guard(subscriber)
+
+
+async def undecoded(message: Any) -> None:
+    """A decoder for our subscribers: FastStream decodes every body before it calls, and ours are read strictly, once,
+    by the contracts."""
 
 
 async def serve_agent(
@@ -202,8 +238,8 @@ async def serve_agent(
 ) -> None:
     """Serve one agent: `build` makes its handlers, with their dependencies bound."""
     async with Process(node, settings) as process:
-        pool = await connect_pool(settings.database_url.get_secret_value(), schema=node)
-        await process.on_exit(pool.close)
+        pool = await process.connect(settings.database_url, schema=node)
+        process.pool = pool
         objects = await process.objects(settings.objects_bucket)
         vault = Vault(pool, await process.wrapper(settings), process.clock)
         inbox = Inbox(pool, lease_s=settings.visibility_s)

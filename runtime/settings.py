@@ -27,6 +27,13 @@ class ProcessSettings(BaseSettings):
     drain_s: Annotated[float, Field(ge=1)] = Field(default=20.0, description="How long a stop may take.")
     health_host: str = "127.0.0.1"
     health_port: Annotated[int, Field(ge=0, le=65_535)] = Field(default=0, description="0 picks a free port.")
+    database_auth: Literal["password", "iam"] = Field(
+        default="password",
+        description="`iam`: addresses hold no password, each connection logs in with the process's AWS role.",
+    )
+    database_ca_file: Path | None = Field(
+        default=None, description="What the database's certificate is verified against: in AWS, RDS's bundle."
+    )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     otlp_endpoint: str | None = Field(default=None, description="OTLP over HTTP; tracing is off without it.")
     code_version: str = Field(default="dev", description="The deployed revision; recorded by audit.")

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 from contracts.envelope import Envelope
-from contracts.fields import Attachment, Contract, ModelCall
+from contracts.fields import Attachment, Contract, Json, ModelCall
 from contracts.received import Received
+from runtime.clock import Clock, SystemClock
 
 P = TypeVar("P", bound=Contract, covariant=True)
 
@@ -18,7 +19,7 @@ class Task(Generic[P]):
     """A command in the hands of a handler.
 
     `deadline` is on the consumer's monotonic clock, in seconds: the graph's relative `time_limit_ms` became absolute
-    when the command was received. `attempt` is 1 for the first.
+    when the command was received. So is `case_ends`, the case's own deadline. `attempt` is 1 for the first.
     """
 
     received: Received[P]
@@ -26,6 +27,10 @@ class Task(Generic[P]):
     deadline: float | None
     written: dict[str, Attachment] = field(default_factory=dict)
     """Places of the artefacts that the handler wrote, by SHA-256."""
+    case_ends: float | None = None
+    model_attempts: tuple[Json, ...] = ()
+    """What models did in earlier attempts at this task, oldest first, as they were recorded."""
+    clock: Clock = field(default_factory=SystemClock)
 
     @property
     def payload(self) -> P:
@@ -36,6 +41,10 @@ class Task(Generic[P]):
     def envelope(self) -> Envelope:
         """Who asks, for which case, until when."""
         return self.received.envelope
+
+    def left_ms(self, until: float | None) -> int | None:
+        """Milliseconds from now to a moment of this task, `deadline` or `case_ends`; None if it has none."""
+        return None if until is None else int((until - self.clock.monotonic()) * 1_000)
 
     @property
     def attachments(self) -> Mapping[str, Attachment]:

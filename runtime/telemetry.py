@@ -1,19 +1,18 @@
 """OpenTelemetry: one trace per case across every hop. Off unless an OTLP endpoint is set.
 
-The trace context travels in the envelope, because EventBridge does not carry it to SQS.
+The trace context travels in the envelope, because message attributes do not survive EventBridge.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
-from opentelemetry import propagate, trace
-from opentelemetry.trace import SpanKind, Status, StatusCode
+from opentelemetry import context, propagate, trace
+from opentelemetry.trace import Status, StatusCode, TracerProvider
 
 from contracts.envelope import Envelope
-
-_tracer = trace.get_tracer("switchyard")
 
 
 def configure_telemetry(node: str, *, otlp_endpoint: str | None, code_version: str) -> None:
@@ -23,11 +22,11 @@ def configure_telemetry(node: str, *, otlp_endpoint: str | None, code_version: s
     from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
     from opentelemetry.instrumentation.botocore import AiobotocoreInstrumentor, BotocoreInstrumentor
     from opentelemetry.sdk.resources import Resource
-    from opentelemetry.sdk.trace import TracerProvider
+    from opentelemetry.sdk.trace import TracerProvider as SdkTracerProvider
     from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
     resource = Resource.create({"service.name": f"switchyard-{node}", "service.version": code_version})
-    provider = TracerProvider(resource=resource)
+    provider = SdkTracerProvider(resource=resource)
     provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(endpoint=f"{otlp_endpoint.rstrip('/')}/v1/traces")))
     trace.set_tracer_provider(provider)
     AiobotocoreInstrumentor().instrument()
@@ -42,25 +41,45 @@ def shutdown_telemetry() -> None:
         shutdown()
 
 
+def broker_middlewares(*, otlp_endpoint: str | None, tracer_provider: TracerProvider | None = None) -> tuple[Any, ...]:
+    """What makes a span of every message and every publish: a child of the one that published it, or linked to it.
+
+    Nothing without an endpoint. The spans go to the global provider, unless another is given.
+    """
+    if otlp_endpoint is None:
+        return ()
+    from faststream_sqs.opentelemetry import SQSTelemetryMiddleware
+
+    # The broker looks for the context in the `trace` of a detail, which is the envelope's.
+    # An error's text may quote a payload.
+    return (SQSTelemetryMiddleware(tracer_provider=tracer_provider, error_text=False),)
+
+
 @contextmanager
 def handling(node: str, envelope: Envelope) -> Iterator[None]:
-    """A consumer span for one event, as a child of the span that published it."""
-    parent = propagate.extract(envelope.trace)
-    with _tracer.start_as_current_span(
-        f"process {envelope.type}",
-        context=parent,
-        kind=SpanKind.CONSUMER,
-        record_exception=False,  # an exception's text may quote a payload
-        attributes={
-            "messaging.system": "aws_sqs",
-            "messaging.operation.type": "process",
-            "messaging.destination.name": node,
-            "messaging.message.id": envelope.event_id,
+    """Say on the span of this message which case it is about.
+
+    A process that is not traced has no such span: it hands on the context that came with the event, so that the trace
+    of the case goes on behind it.
+    """
+    span = trace.get_current_span()
+    span.set_attributes(
+        {
+            "switchyard.node": node,
+            "switchyard.event_id": envelope.event_id,
+            "switchyard.event_type": envelope.type,
             "switchyard.case_id": envelope.case_id,
             "session.id": envelope.session_id,
-        },
-    ):
+        }
+    )
+    if span.get_span_context().is_valid:
         yield
+        return
+    token = context.attach(propagate.extract(envelope.trace))
+    try:
+        yield
+    finally:
+        context.detach(token)
 
 
 def failed(code: str) -> None:

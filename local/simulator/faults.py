@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -120,6 +121,26 @@ class InjectedFault(Fault):
     """A glob over model ids, as the shell matches file names."""
     wire: WireName | None = None
     rule: str | None = None
+    numbered_by: str | None = None
+    """A regular expression whose first group, found in the last user message, is the call's number. Without it calls
+    are counted, so that a caller who skips some meets other trouble than one who does not."""
+
+    @field_validator("numbered_by")
+    @classmethod
+    def _finds_a_number(cls, value: str | None) -> str | None:
+        if value is not None:
+            try:
+                groups = re.compile(value).groups
+            except re.error as error:
+                raise ValueError(f"is no regular expression: {error}") from None
+            if groups < 1:
+                raise ValueError("needs a group for the number, such as call (\\d+)")
+        return value
+
+    def number_in(self, prompt: Prompt) -> int | None:
+        """The number that the prompt itself names, if it does."""
+        found = re.search(self.numbered_by, prompt.user) if self.numbered_by else None
+        return int(found[1]) if found and found[1].isdecimal() else None
 
     def concerns(self, prompt: Prompt, rule: str | None) -> bool:
         """Whether this call is one of those meant."""
@@ -175,15 +196,17 @@ class FaultBoard:
     def decide(self, prompt: Prompt, rule: str | None, own: Fault | None) -> Course:
         """How this call goes: by the newest injected fault that concerns it, else by its rule's own fault."""
         for fault_id, fault in reversed(self._injected.items()):
-            if fault.concerns(prompt, rule) and (course := self._meet(fault_id, fault)) is not None:
-                return course
+            if fault.concerns(prompt, rule):
+                course = self._meet(fault_id, fault, fault.number_in(prompt))
+                if course is not None:
+                    return course
         if own is not None and rule is not None and (course := self._meet(rule, own)) is not None:
             return course
         return _UNDISTURBED
 
-    def _meet(self, key: int | str, fault: Fault) -> Course | None:
+    def _meet(self, key: int | str, fault: Fault, number: int | None = None) -> Course | None:
         call = self._met[key]
         if fault.times is not None and call >= fault.times:
             return None
         self._met[key] += 1
-        return Course(fault.plan(call), fault.planned or "unlabelled")
+        return Course(fault.plan(call if number is None else number), fault.planned or "unlabelled")

@@ -10,6 +10,7 @@ from datetime import datetime
 from contracts.catalogue import LATEST, ROUTER
 from contracts.envelope import event_id_for
 from contracts.events.failures import TaskFailed
+from contracts.fields import Principal
 from services.audit import tries
 from services.audit.findings import Finding, FindingKind
 from services.audit.projection import Transition
@@ -17,6 +18,9 @@ from services.audit.projection import Transition
 _FAILED = LATEST[TaskFailed].name
 _CASE_FACTS = ("opened_on", "tenant", "session_id", "principal_sub", "subject", "graph_version", "case_deadline")
 """Columns that are one for a whole case: derived events copy them from their cause."""
+
+_CLAIMS = tuple(name for name in Principal.model_fields if name not in {"sub", "subject"})
+"""Claims of the principal that no column has."""
 
 NOT_YET = frozenset(
     {
@@ -35,6 +39,7 @@ class Fact:
 
     event: Transition
     recorded_at: datetime
+    principal: Principal | None = None
 
 
 def case_findings(facts: Sequence[Fact]) -> Iterator[Finding]:
@@ -86,12 +91,23 @@ def _endings(facts: Iterable[Fact]) -> Iterator[Finding]:
 
 
 def _facts_agree(facts: Sequence[Fact]) -> Iterator[Finding]:
-    reference = min((fact.event for fact in facts), key=lambda event: (bool(event.parents), event.seq, event.event_id))
+    first = min(facts, key=lambda fact: (bool(fact.event.parents), fact.event.seq, fact.event.event_id))
+    reference = first.event
     for fact in facts:
+        for name in _claims_that_differ(first.principal, fact.principal):
+            why = f"it acts for another principal than {reference.transition} {reference.event_id}"
+            yield finding(fact.event, FindingKind.CASE_FACT_DIFFERS, why, f"principal.{name}")
         for name in _CASE_FACTS:
             if getattr(fact.event, name) != getattr(reference, name):
                 why = f"{name} is not that of the case, which {reference.transition} {reference.event_id} set"
                 yield finding(fact.event, FindingKind.CASE_FACT_DIFFERS, why, name)
+
+
+def _claims_that_differ(opened_for: Principal | None, acts_for: Principal | None) -> list[str]:
+    """Derived events keep the whole principal: another actor or more scopes would be more than was granted."""
+    if opened_for is None or acts_for is None:
+        return []  # the body cannot be read, which is a finding of its own
+    return [name for name in _CLAIMS if getattr(opened_for, name) != getattr(acts_for, name)]
 
 
 def _cause(event: Transition, by_digest: Mapping[str, Transition]) -> Iterator[Finding]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from enum import StrEnum
@@ -15,6 +16,8 @@ class Stored:
 
     row: Transition
     recorded_at: datetime
+    retired: bool = False
+    """Whether the body is gone: `row.body` is empty then."""
 
 
 class FindingKind(StrEnum):
@@ -38,15 +41,33 @@ class FindingKind(StrEnum):
     MISSING_SIBLING = "missing_sibling"  # its cause had more children than the log has
     SIBLINGS_DISAGREE = "siblings_disagree"  # two children of one cause in one place, or counting differently
     DUPLICATE = "duplicate"  # an event that the log has twice
+    BODY_MISSING = "body_missing"  # the body is gone, and no receipt says that it was retired
+    FORGED_RECEIPT = "forged_receipt"  # a receipt that no trusted key has signed, or about another case
+    RETIRED_ROW_MISSING = "retired_row_missing"  # a receipt names a row that is gone, and its partition is not
     CASE_FACT_DIFFERS = "case_fact_differs"  # what is one for the whole case is another here
+    ROW_MISSING = "row_missing"  # the log had a row in this position, and has it no more
+    ROW_DIFFERS = "row_differs"  # the row is not the one that was given this position
+    ROW_UNPLACED = "row_unplaced"  # put in past the door: it has no position and waits for none
+    POSITION_MISSING = "position_missing"  # positions have no gaps: one was removed
+    POSITION_DIFFERS = "position_differs"  # an anchor covers something else in this position
+    ANCHOR_MISSING = "anchor_missing"  # anchors are numbered without gaps: one was removed
+    ANCHOR_UNREADABLE = "anchor_unreadable"
+    ANCHOR_FORGED = "anchor_forged"  # not signed by a trusted key
+    ANCHOR_UNLINKED = "anchor_unlinked"  # it does not continue the one before
+    ANCHOR_COVERED = "anchor_covered"  # somebody has written over it, or marked it as deleted
+    ANCHOR_UNLOCKED = "anchor_unlocked"  # Object Lock does not protect it
+    ANCHOR_DIFFERS = "anchor_differs"  # the database's copy says something else, or is missing
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that does not hold. `event_id` and `opened_on` name the row; None if it is about the whole case."""
+    """One thing that does not hold. `event_id` and `opened_on` name the row; None if it is about the whole case.
+
+    `case_id` is None where no row is left to tell it, and for what is about an anchor.
+    """
 
     kind: FindingKind
-    case_id: str
+    case_id: str | None
     event_id: str | None
     opened_on: date | None
     why: str
@@ -70,6 +91,40 @@ class CaseVerdict:
     rows: int
     findings: tuple[Finding, ...] = ()
     pending: tuple[Finding, ...] = ()
+
+
+@dataclass(slots=True)
+class AnchorReport:
+    """What the anchors prove. Lists are cut at `limit`; the counts are not.
+
+    Retention has taken the bodies of `moved_out` rows; `unlocked` anchors are not under Object Lock.
+    `unanchored` counts the rows after the last anchor, `unplaced` those of them that have no position yet; `since` is
+    when the first of them was recorded.
+    """
+
+    limit: int = 1_000
+    anchors: int = 0
+    unlocked: int = 0
+    anchored: int = 0
+    moved_out: int = 0
+    unanchored: int = 0
+    unplaced: int = 0
+    since: datetime | None = None
+    last_made_at: str | None = None
+    finding_count: int = 0
+    findings: list[Finding] = field(default_factory=list)
+
+    @property
+    def ok(self) -> bool:
+        """Whether there are anchors, if there are rows, and every row under one is what it was when it was anchored."""
+        return self.finding_count == 0 and (self.anchors > 0 or self.unanchored == 0)
+
+    def add(self, found: Iterable[Finding]) -> None:
+        """Count findings in."""
+        for each in found:
+            self.finding_count += 1
+            if len(self.findings) < self.limit:
+                self.findings.append(each)
 
 
 @dataclass(slots=True)

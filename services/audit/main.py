@@ -2,35 +2,63 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from functools import partial
 from typing import Any
 
 from contracts.catalogue import AUDIT
 from contracts.topology import dead_letter_queue_name, queue_name
 from faststream_sqs import RetryPolicy, SQSBatchMessage, SQSMessage
-from runtime.database import connect_pool
 from runtime.gate import DatabaseGate
-from runtime.process import Process
+from runtime.locked_objects import LockedObjects
+from runtime.process import Process, undecoded
+from runtime.signing import KmsSigner, LocalSigner, Signer, TrustedKeys, public_keys
+from services.audit.anchoring import Anchors, Schedule
 from services.audit.handlers import drain_dead_letter, record_batch
 from services.audit.owner import SCHEMA
+from services.audit.sequencer import Sequencer
 from services.audit.settings import AuditSettings
 from services.audit.store import AuditStore
 from services.audit.upkeep import keep_partitions
+from services.audit.watch import Watch
 
 
 async def run_audit() -> None:
     """Serve audit."""
     settings = AuditSettings()
     async with Process(AUDIT, settings) as process:
-        pool = await connect_pool(settings.audit_database_url.get_secret_value(), schema=SCHEMA)
-        await process.on_exit(pool.close)
+        pool = await process.connect(settings.audit_database_url, schema=SCHEMA)
         gate = DatabaseGate(pool)
         await process.on_exit(gate.close)
         store = AuditStore(pool)
         process.check("database", lambda: gate.open)
         subscribe(process, settings, store, gate)
         process.alongside(partial(keep_partitions, store, gate))
+        sequencer = Sequencer(
+            pool,
+            await anchors_of(process, settings),
+            Watch(process.clock),
+            every_s=settings.sequence_every_s,
+        )
+        await process.on_exit(sequencer.finish)
+        process.alongside(sequencer.run)
         await process.run()
+
+
+async def anchors_of(process: Process, settings: AuditSettings) -> Anchors | None:
+    """What anchors the log; None without a bucket. Raises `ValueError` if the bucket has no key beside it."""
+    if settings.anchor_bucket is None:
+        return None
+    if settings.anchor_kms_key_id is not None:
+        signer: Signer = await KmsSigner.open(await process.client("kms"), settings.anchor_kms_key_id)
+    elif settings.anchor_key is not None:
+        signer = LocalSigner(bytes.fromhex(settings.anchor_key.get_secret_value()))
+    else:
+        raise ValueError("set SWITCHYARD_ANCHOR_KMS_KEY_ID, or SWITCHYARD_ANCHOR_KEY on a laptop")
+    schedule = Schedule(settings.anchor_rows, settings.anchor_every_s, timedelta(days=settings.anchor_keep_days))
+    objects = LockedObjects(await process.client("s3"), settings.anchor_bucket, mode=settings.anchor_lock)
+    keys = TrustedKeys([signer.public, *public_keys(settings.anchor_public_keys)])
+    return Anchors(objects, signer, keys, process.clock, schedule, name=settings.anchor_log)
 
 
 def subscribe(process: Process, settings: AuditSettings, store: AuditStore, gate: DatabaseGate) -> None:
@@ -46,6 +74,7 @@ def subscribe(process: Process, settings: AuditSettings, store: AuditStore, gate
         "wait_time": settings.poll_wait_s,
         "visibility_timeout": settings.visibility_s,
         "retry": RetryPolicy(base=settings.retry_base_s, cap=60.0),
+        "decoder": undecoded,
     }
     queue, dlq = queue_name(AUDIT), dead_letter_queue_name(AUDIT)
     batches = process.broker.subscriber(

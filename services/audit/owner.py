@@ -17,6 +17,9 @@ WRITER = "audit"
 READER = "audit_reader"
 """The reviewer's and the command line's role: it selects."""
 
+RETENTION = "audit_retention"
+"""The operators' role for retention and erasure: it holds cases and takes bodies out against receipts."""
+
 
 def audit_owner() -> Owner:
     """The schema, its migrations and the service's role. The schema's name is fixed: grants and functions name it."""
@@ -24,9 +27,11 @@ def audit_owner() -> Owner:
 
 
 async def grant(connection: asyncpg.Connection[Any]) -> None:
-    """Give `audit` and `audit_reader`, which exist, their rights and no others. Safe to repeat.
+    """Give `audit`, `audit_reader` and `audit_retention`, which exist, their rights and no others. Safe to repeat.
 
     `connection` belongs to the owner, after the migrations.
     """
     async with connection.transaction():
         await connection.execute(beside(__file__)["grant"])
+        for more in ("retention.sql", "erasure.sql", "questions.sql"):
+            await connection.execute(beside(__file__, more)["grant"])

@@ -7,15 +7,13 @@ import re
 from dataclasses import dataclass
 from datetime import date, datetime
 from enum import StrEnum
-from typing import Any, NamedTuple
-
-from pydantic import JsonValue
+from typing import NamedTuple
 
 from contracts.catalogue import UPSTREAM_PREFIX, EventType
 from contracts.envelope import SOURCE_PREFIX, Envelope
 from contracts.errors import InvalidEvent, Refusal
-from contracts.fields import Contract
-from contracts.received import catalogued, read_bus_event, read_envelope
+from contracts.fields import Principal
+from contracts.received import Delivery, catalogued, read_bus_event, read_delivery
 
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _OUTCOME = re.compile(r"[a-z][a-z0-9_]{0,39}")
@@ -99,28 +97,23 @@ class Examined:
 
     row: Transition | None
     alarm: Alarm | None
-
-
-class _BusClaims(Contract):
-    """What EventBridge says about the event; nothing depends on it."""
-
-    id: JsonValue = None
-    time: JsonValue = None
+    principal: Principal | None = None
 
 
 def examine(body: str) -> Examined:
     """Read an SQS message body. Never raises: whatever cannot be a row is an alarm."""
     try:
-        envelope, raw = read_envelope(body)
-        doubt, type_ = _doubt(envelope)
-        row = _row(body, envelope, raw, type_)
+        delivery = read_delivery(body)
+        doubt, type_ = _doubt(delivery.envelope)
+        row = _row(body, delivery, type_)
     except InvalidEvent as refusal:
         kind = _FORGED.get(refusal.field or "") if refusal.refusal is Refusal.FORGED else None
         return Examined(None, alarm(kind or AlarmKind.MALFORMED, body, refusal.message, refusal.field))
     except ValueError as error:
         # A boundary: what the contracts do not foresee must not stop the batch either.
         return Examined(None, alarm(AlarmKind.MALFORMED, body, f"unreadable ({type(error).__name__})"))
-    return Examined(row, None if doubt is None else alarm(doubt[0], body, doubt[1], doubt[2]))
+    found = None if doubt is None else alarm(doubt[0], body, doubt[1], doubt[2])
+    return Examined(row, found, delivery.envelope.principal)
 
 
 def alarm(kind: AlarmKind, body: str, reason: str, field: str | None = None) -> Alarm:
@@ -144,8 +137,8 @@ def _doubt(envelope: Envelope) -> tuple[tuple[AlarmKind, str, str] | None, Event
     return None, type_
 
 
-def _row(body: str, envelope: Envelope, raw: dict[str, Any], type_: EventType | None) -> Transition:
-    claims = _BusClaims.model_validate_json(body)
+def _row(body: str, delivery: Delivery, type_: EventType | None) -> Transition:
+    envelope = delivery.envelope
     call = envelope.model_call
     terminal = type_ is not None and type_.terminal
     return Transition(
@@ -166,7 +159,7 @@ def _row(body: str, envelope: Envelope, raw: dict[str, Any], type_: EventType | 
         parents=envelope.parents,
         transcript_hash=envelope.digest,
         graph_version=envelope.graph_version,
-        code_version=_short(raw.get("code_version")),
+        code_version=_short(delivery.raw.get("code_version")),
         prompt_version=call.prompt_version if call else None,
         model_id=call.model_id if call else None,
         latency_ms=call.latency_ms if call else None,
@@ -178,8 +171,8 @@ def _row(body: str, envelope: Envelope, raw: dict[str, Any], type_: EventType | 
         catalogued=type_ is not None,
         event_ts=datetime.fromisoformat(envelope.occurred_at),
         source=SOURCE_PREFIX + envelope.node_from,
-        bus_id=_short(claims.id),
-        bus_ts=_claimed_moment(claims.time),
+        bus_id=_short(delivery.bus_id),
+        bus_ts=_claimed_moment(delivery.bus_time),
         body=body,
     )
 

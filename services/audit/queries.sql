@@ -48,7 +48,7 @@ where ($1::uuid is null or t.case_id = $1) and ($2::date is null or t.opened_on 
 order by t.case_id, t.seq, t.ordinal, t.event_id
 
 -- name: bodies
-select body from transition where case_id = $1 order by seq, ordinal, recorded_at, event_id
+select body from transition where case_id = $1 and body is not null order by seq, ordinal, recorded_at, event_id
 
 -- name: pick_cases
 select f.opened_on, f.case_id
@@ -115,7 +115,7 @@ select kind as name, count(*) as count from integrity_alarm group by 1 order by 
 revoke all on all tables in schema audit from audit, audit_reader;
 grant usage on schema audit to audit, audit_reader;
 grant select on
-  audit.transition, audit.integrity_alarm,
+  audit.transition, audit.integrity_alarm, audit.unplaced, audit.position, audit.anchor,
   audit.transition_detail, audit.transition_states, audit.case_timeline, audit.case_summary
 to audit, audit_reader;
 -- Column by column: recorded_at is the database's to say.
@@ -125,7 +125,8 @@ grant insert (
   rubric_score, time_limit_ms, case_deadline, terminal, outcome, catalogued, event_ts, source, bus_id, bus_ts, body
 ) on audit.transition to audit;
 grant insert (kind, event_id, case_id, reason, field, body, body_sha256) on audit.integrity_alarm to audit;
-grant execute on function audit.ensure_partitions(integer) to audit;
+grant insert (log, number, first_position, last_position, statement, signature) on audit.anchor to audit;
+grant execute on function audit.ensure_partitions(integer), audit.place_rows(integer) to audit;
 
 -- name: cases_like
 select distinct case_id from audit.transition where starts_with(case_id::text, $1) and parents = '{}' limit 3

@@ -12,12 +12,18 @@ from typing import Any
 from runtime.clock import Clock, SystemClock
 from runtime.database import Pool, reaching
 from runtime.queries import beside
+from runtime.signing import TrustedKeys
 from services.audit.findings import CaseStatus, CaseVerdict, Stored, VerifyReport
 from services.audit.projection import Transition
+from services.audit.retention_reader import RetentionReader
+from services.audit.retired import NO_KEYS
 from services.audit.verify import GRACE, verdicts
 
 _SQL = beside(__file__)
 _DATABASE = "the audit database"
+LONG_S = 3_600.0
+"""How long one statement of a verification may take: it reads, and sorts, the whole log."""
+
 _FETCH = 200
 """Rows in memory at once while streaming. A body is at most 256 KB, and usually 3."""
 
@@ -97,9 +103,11 @@ class AuditReader:
     UUID.
     """
 
-    def __init__(self, pool: Pool, *, clock: Clock | None = None) -> None:
+    def __init__(self, pool: Pool, *, clock: Clock | None = None, trusted: TrustedKeys = NO_KEYS) -> None:
+        """`trusted` are the keys that may have signed a retention receipt."""
         self._pool = pool
         self._clock = clock or SystemClock()
+        self._retention = RetentionReader(pool, trusted)
 
     async def list_cases(
         self,
@@ -131,7 +139,7 @@ class AuditReader:
         return [Step(**row) for row in await self._fetch("timeline", uuid.UUID(case_id))]
 
     async def bodies(self, case_id: str) -> list[str]:
-        """The received texts of one case in causal order: what a replay reads."""
+        """The received texts of one case in causal order, those that were not retired: what a replay reads."""
         return [row["body"] for row in await self._fetch("bodies", uuid.UUID(case_id))]
 
     async def alarms(self, *, case_id: str | None = None, limit: int = 100) -> list[KeptAlarm]:
@@ -173,8 +181,12 @@ class AuditReader:
     ) -> AsyncGenerator[CaseVerdict, None]:
         """Case after case, from one snapshot and in bounded memory, however large the log is."""
         case = None if case_id is None else uuid.UUID(case_id)
+        retired = await self._retention.receipts()
         async with aclosing(self._stored(case, day)) as rows:
-            async for verdict in verdicts(rows, now=now or self._clock.now(), grace=grace):
+            async for verdict in verdicts(rows, now=now or self._clock.now(), grace=grace, retired=retired.of_case):
+                yield verdict
+        async with aclosing(retired.without_rows(case, day)) as gone:
+            async for verdict in gone:
                 yield verdict
 
     async def cases(self, *, case_id: str | None = None, day: date | None = None) -> AsyncGenerator[list[Stored], None]:
@@ -195,10 +207,10 @@ class AuditReader:
                 self._pool.acquire() as connection,
                 connection.transaction(isolation="repeatable_read", readonly=True),
             ):
-                async for record in connection.cursor(_SQL["stored"], case, day, prefetch=_FETCH):
-                    *fields, recorded_at = record
-                    row = Transition(*fields)
-                    yield Stored(row._replace(parents=tuple(row.parents)), recorded_at)
+                async for record in connection.cursor(_SQL["stored"], case, day, prefetch=_FETCH, timeout=LONG_S):
+                    *fields, body, recorded_at = record
+                    row = Transition(*[*fields, body or ""])
+                    yield Stored(row._replace(parents=tuple(row.parents)), recorded_at, retired=body is None)
 
     async def _summaries(self, cases: list[tuple[date, uuid.UUID]]) -> list[CaseSummary]:
         rows = await self._fetch("summaries", [day for day, _ in cases], [case for _, case in cases])

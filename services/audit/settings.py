@@ -6,7 +6,9 @@ from typing import Annotated
 
 from pydantic import Field, SecretStr
 
+from runtime.locked_objects import Mode
 from runtime.settings import ProcessSettings
+from services.audit.anchors import MAX_ROWS, LogName
 
 
 class AuditSettings(ProcessSettings):
@@ -18,3 +20,30 @@ class AuditSettings(ProcessSettings):
         default=0.2, description="How long a batch that is not full waits for more."
     )
     batches: Annotated[int, Field(ge=1, le=4)] = Field(default=2, description="Batches in hand at once.")
+    sequence_every_s: Annotated[float, Field(ge=0.05, le=60)] = Field(
+        default=1.0, description="How long the sequencer waits between two looks at the queue of rows."
+    )
+    anchor_bucket: str | None = Field(
+        default=None,
+        description="A bucket with Object Lock for anchors; without it there are none.",
+    )
+    anchor_log: LogName = Field(default="main", description="Names the log in its anchors; one for each database.")
+    anchor_kms_key_id: str | None = Field(default=None, description="The asymmetric KMS key that signs anchors.")
+    anchor_key: SecretStr | None = Field(
+        default=None, description="An Ed25519 private key, 32 bytes in hex, that signs them; laptop only."
+    )
+    anchor_public_keys: str = Field(
+        default="", description="Older keys whose anchors are still ours: base64 of the DER, commas between."
+    )
+    anchor_rows: Annotated[int, Field(ge=1, le=MAX_ROWS)] = Field(
+        default=1_000, description="Anchor after so many rows,"
+    )
+    anchor_every_s: Annotated[float, Field(ge=0.1, le=86_400)] = Field(
+        default=60.0, description="or once the first of them has waited so long."
+    )
+    anchor_keep_days: Annotated[int, Field(ge=1, le=36_500)] = Field(
+        default=3_653, description="How long Object Lock keeps an anchor: at least as long as the log itself."
+    )
+    anchor_lock: Mode = Field(
+        default="COMPLIANCE", description="GOVERNANCE lets an account's administrator remove anchors; for trials."
+    )

@@ -41,7 +41,8 @@ class AuditStore:
     async def record(self, bodies: Sequence[str]) -> Recorded:
         """Write the messages to the log, committed on return. Repeating it changes nothing.
 
-        One statement for all; if the database refuses a row, one for each, so that it stops no other.
+        One statement for all; if the database refuses a row, one for each, so that it stops no other. What cannot be
+        a row is kept as an alarm, with its bytes and the reason.
         """
         examined = [examine(body) for body in bodies]
         alarms = [found.alarm for found in examined if found.alarm is not None]
@@ -57,15 +58,15 @@ class AuditStore:
                 except _THE_ROWS_FAULT as error:
                     log.error("row.refused", alarm="audit", error=type(error).__name__, event_id=row.event_id)  # noqa: TRY400 - the text may quote the row
                     refused.append(index)
+                    # Set aside at once, before the queue forgets it; the message comes back all the same, because the
+                    # database may be at fault and not the row.
+                    reason = f"the database refused the row ({type(error).__name__}, SQLSTATE {error.sqlstate})"
+                    alarms.append(alarm(AlarmKind.UNSTORABLE, row.body, reason))
                     continue
                 inserted += one
                 differing += differs
         raised = await self._keep([*alarms, *differing])
         return Recorded(inserted, len(rows) - inserted - len(refused), raised, tuple(refused))
-
-    async def keep_unstorable(self, body: str) -> None:
-        """Keep a message that the database refuses as a row."""
-        await self._keep([alarm(AlarmKind.UNSTORABLE, body, "the database refuses the row; see the log line")])
 
     async def ensure_partitions(self, months_ahead: int = 3) -> list[tuple[str, str]]:
         """Make the partitions that are missing; return the name and `created`, `busy` or `blocked` of each."""

@@ -6,12 +6,13 @@ database's owner. A removed ending shows as a case that never ended; the rest ne
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from datetime import datetime, timedelta
 
 from services.audit.chain import NOT_YET, Fact, case_findings, finding
 from services.audit.findings import CaseStatus, CaseVerdict, Finding, FindingKind, Stored
 from services.audit.projection import AlarmKind, Transition, examine
+from services.audit.retired import Retired
 from services.audit.tries import ended
 
 GRACE = timedelta(minutes=5)
@@ -34,7 +35,10 @@ _BY_THE_CATALOGUE = frozenset({"terminal", "outcome", "catalogued"})
 
 def check_row(stored: Stored) -> tuple[list[Finding], Fact]:
     """What does not hold in one row, and what it contributes to its case."""
-    row, found = stored.row, examine(stored.row.body)
+    row = stored.row
+    if stored.retired:
+        return [], Fact(row, stored.recorded_at)  # the receipt stands for the body: see `Retired`
+    found = examine(row.body)
     findings = []
     if found.alarm is not None:
         findings.append(finding(row, _ALARMS[found.alarm.kind], found.alarm.reason, found.alarm.field))
@@ -51,7 +55,7 @@ def check_row(stored: Stored) -> tuple[list[Finding], Fact]:
             findings.append(finding(row, FindingKind.RECORDED_EARLY, why, "recorded_at"))
             break
     # The case_id stays the column's: that is where the row was found.
-    return findings, Fact(believed._replace(case_id=row.case_id, body=""), stored.recorded_at)
+    return findings, Fact(believed._replace(case_id=row.case_id, body=""), stored.recorded_at, found.principal)
 
 
 class CaseCheck:
@@ -61,24 +65,38 @@ class CaseCheck:
         self.case_id = case_id
         self._facts: list[Fact] = []
         self._findings: list[Finding] = []
+        self._retired: list[Stored] = []
+
+    @property
+    def any_retired(self) -> bool:
+        """Whether a row's body is gone, so that the verdict needs the case's receipts."""
+        return bool(self._retired)
 
     def add(self, stored: Stored) -> None:
         """Check one row."""
         findings, fact = check_row(stored)
+        if stored.retired:
+            self._retired.append(stored)
         self._findings += findings
         self._facts.append(fact)
 
-    def verdict(self, *, now: datetime, grace: timedelta = GRACE) -> CaseVerdict:
-        """What the whole case comes to at `now`."""
+    def verdict(self, *, now: datetime, grace: timedelta = GRACE, retired: Retired | None = None) -> CaseVerdict:
+        """What the whole case comes to at `now`. `retired` are its receipts, if it has any."""
         recorded = {fact.event.event_id: fact.recorded_at for fact in self._facts}
         latest = max(recorded.values())
-        findings = list(self._findings)
+        findings = [*self._findings, *self._retired_findings(retired or Retired(()))]
         pending: list[Finding] = []
         for found in case_findings(self._facts):
             since = recorded.get(found.event_id or "", latest)
             late = found.kind not in NOT_YET or now - since > grace
             (findings if late else pending).append(found)
         return CaseVerdict(self.case_id, self._status(now, grace), len(self._facts), tuple(findings), tuple(pending))
+
+    def _retired_findings(self, retired: Retired) -> Iterator[Finding]:
+        yield from retired.findings
+        for stored in self._retired:
+            yield from retired.row_findings(stored)
+        yield from retired.missing(fact.event.event_id for fact in self._facts)
 
     def _status(self, now: datetime, grace: timedelta) -> CaseStatus:
         if ended([fact.event for fact in self._facts]):
@@ -99,15 +117,27 @@ def check_case(rows: Iterable[Stored], *, now: datetime, grace: timedelta = GRAC
 
 
 async def verdicts(
-    rows: AsyncIterator[Stored], *, now: datetime, grace: timedelta = GRACE
+    rows: AsyncIterator[Stored],
+    *,
+    now: datetime,
+    grace: timedelta = GRACE,
+    retired: Callable[[str], Awaitable[Retired]] | None = None,
 ) -> AsyncGenerator[CaseVerdict, None]:
-    """The verdict of each case, from rows that come case by case. Keeps one case at a time."""
+    """The verdict of each case, from rows that come case by case. Keeps one case at a time.
+
+    `retired` finds the receipts of a case; without it a row without a body is a finding.
+    """
+
+    async def verdict_of(check: CaseCheck) -> CaseVerdict:
+        found = await retired(check.case_id) if retired is not None and check.any_retired else None
+        return check.verdict(now=now, grace=grace, retired=found)
+
     check: CaseCheck | None = None
     async for stored in rows:
         if check is not None and check.case_id != stored.row.case_id:
-            yield check.verdict(now=now, grace=grace)
+            yield await verdict_of(check)
             check = None
         check = check or CaseCheck(stored.row.case_id)
         check.add(stored)
     if check is not None:
-        yield check.verdict(now=now, grace=grace)
+        yield await verdict_of(check)

@@ -27,6 +27,7 @@ async def run_drafter() -> None:
 
     async def build(process: Process, artefacts: Artefacts) -> dict[type[Contract], Handler]:
         model = build_model(ModelSettings())
+        await process.keep_warm(model)
         tokens = SignedTokens(OptOut, purpose=PURPOSE, keys=read_keys(settings.optout_keys))
         return {
             DraftAnswer: partial(draft_answer, artefacts=artefacts, model=model, agent=build_agent(model)),

@@ -78,7 +78,9 @@ async def keep_desk(
         try:
             source, detail_type, detail = read_bus_event(message.raw_body)
             if detail_type in SUBMISSIONS:
-                events = await intake.open_case(source, detail, detail_type)
+                taken = await intake.open_case(source, detail, detail_type)
+                # The stored event has no trace: a repeated submission publishes it again under its own.
+                events = [event | {"trace": telemetry.carrier()} for event in taken]
                 await publisher.publish(events)
                 for event in events:
                     log.info("submission.taken", type=event["type"], case_id=event["case_id"])

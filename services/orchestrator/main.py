@@ -7,7 +7,6 @@ from functools import partial
 
 from contracts.catalogue import DESK, ROUTER
 from runtime.artefacts import Artefacts
-from runtime.database import connect_pool
 from runtime.gate import DatabaseGate
 from runtime.process import Process
 from runtime.sealing import Vault
@@ -50,8 +49,7 @@ async def run_desk() -> None:
     """Serve the desk."""
     settings = DeskSettings()
     async with Process(DESK, settings) as process:
-        pool = await connect_pool(settings.database_url.get_secret_value(), schema=DESK)
-        await process.on_exit(pool.close)
+        pool = await process.connect(settings.database_url, schema=DESK)
         objects = await process.objects(settings.objects_bucket)
         vault = Vault(pool, await process.wrapper(settings), process.clock)
         store = DeskStore(pool)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from contracts.catalogue import LATEST
 from contracts.events.desk import Outcome
@@ -26,6 +26,8 @@ class Step:
     command: type[Contract]
     attempts: int
     seconds: int
+    p95: int | None = None
+    """Seconds that 95 of 100 such tasks take from command to answer; None where the playbook does not say."""
 
 
 @dataclass(frozen=True)
@@ -102,6 +104,39 @@ class Playbook:
             raise ValueError(f"{version}: an edge either goes to a step or ends the case")
 
         self.grants = frozenset(name for step in self.steps.values() for name in step.command.model_fields)
+
+    def timed(self, version: str, **p95: int) -> Playbook:
+        """The same graph under a new version that says how many seconds its steps usually take (P95), by name.
+
+        Raises `ValueError` unless every step has its figure.
+        """
+        if set(p95) != set(self.steps):
+            raise ValueError(f"{version}: figures and steps differ: {sorted(set(p95) ^ set(self.steps))}")
+        steps = [replace(step, p95=p95[name]) for name, step in self.steps.items()]
+        return Playbook(version, *steps, *self.edges)
+
+    def later_p95_ms(self, step: str) -> int | None:
+        """What the steps after this one need along the longest way, or None where the playbook does not say.
+
+        A sum of P95s is more than the P95 of the sum: it errs towards leaving the later steps enough.
+        """
+        if any(known.p95 is None for known in self.steps.values()):
+            return None
+        return 1_000 * self._longest_after(step, frozenset({step}))
+
+    def _longest_after(self, step: str, passed: frozenset[str]) -> int:
+        # A way back, such as one more draft, is not counted twice: it is the exception, and has its own deadline.
+        ways = [
+            (self.steps[later].p95 or 0) + self._longest_after(later, passed | {later})
+            for later in self._after(step)
+            if later not in passed
+        ]
+        return max(ways, default=0)
+
+    def _after(self, step: str) -> set[str]:
+        """The steps that the answers to a step lead to."""
+        command = self.steps[step].command
+        return {edge.go for edge in self.edges if edge.go and command in LATEST[edge.event].answers}
 
     def edge_for(self, payload: Contract, taken: Mapping[str, int]) -> Edge | None:
         """The first edge that the event takes, in a case that took edges as often as `taken` says."""

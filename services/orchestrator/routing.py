@@ -65,7 +65,7 @@ def route(event: Received[Contract], seal: StateSeal, playbooks: Mapping[str, Pl
     state = _remember(event, before, edge, playbook.grants)
     if edge.end is not None:
         return [_close(event, edge.end, state.artefacts)]
-    return [_command(event, playbook.steps[str(edge.go)], state, seal)]
+    return [_command(event, playbook, playbook.steps[str(edge.go)], state, seal)]
 
 
 def _state_of(event: Received[Contract], seal: StateSeal, playbook: Playbook) -> CaseState | None:
@@ -119,7 +119,7 @@ def _remember(event: Received[Contract], state: CaseState | None, edge: Edge, gr
     )
 
 
-def _command(event: Received[Contract], step: Step, state: CaseState, seal: StateSeal) -> Json:
+def _command(event: Received[Contract], playbook: Playbook, step: Step, state: CaseState, seal: StateSeal) -> Json:
     node = step.node
     if step.node == SPECIALIST:
         if state.agent not in LATEST[step.command].consumers:
@@ -141,6 +141,7 @@ def _command(event: Received[Contract], step: Step, state: CaseState, seal: Stat
         state=handed,
         attachments=_places(event, state.artefacts),
         time_limit_ms=step.seconds * 1_000,
+        later_p95_ms=playbook.later_p95_ms(step.name),
         budget=Budget(attempts=step.attempts, tokens=event.envelope.budget.tokens),
     )
     return sent | {"state_seal": seal.seal(sent)}

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from failover import FailoverModel, FailoverPolicy
-from runtime.models import ModelSettings, bedrock_model, openai_model
+from failover import FailoverModel
+from runtime.models import ModelSettings, bedrock_model, failing_over, openai_model
 
 if TYPE_CHECKING:
     from pydantic_ai.models import Model
@@ -23,9 +23,4 @@ def pick_fallback(settings: ModelSettings) -> Model[Any]:
 
 def build_model(settings: ModelSettings, *, policy_version: str) -> FailoverModel:
     """Both, under the failover policy."""
-    return FailoverModel(
-        pick_primary(settings),
-        pick_fallback(settings),
-        policy=FailoverPolicy(version=policy_version, ttft_limit_ms=settings.ttft_limit_ms),
-        models=settings.policy,
-    )
+    return failing_over(pick_primary(settings), pick_fallback(settings), settings, version=policy_version)

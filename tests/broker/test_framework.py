@@ -1,10 +1,7 @@
-"""What the package takes from FastStream: its hooks, its documents, its routers and its middlewares."""
+"""What the package takes from FastStream: its call models, its documents, its routers and its middlewares."""
 
-import importlib
-import inspect
 import json
 from collections.abc import Awaitable, Callable
-from importlib.metadata import version as version_of
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -17,55 +14,6 @@ if TYPE_CHECKING:
     from tests.broker.conftest import Queue
 
 Eventually = Callable[..., Awaitable[None]]
-
-# Everything private that the package relies on, with the parameters it passes or overrides.
-HOOKS = [
-    ("faststream._internal.broker", "BrokerUsecase.__init__", {"config", "specification", "routers"}),
-    ("faststream._internal.broker", "BrokerUsecase.start", set()),
-    ("faststream._internal.broker", "BrokerUsecase.stop", {"exc_type", "exc_val", "exc_tb"}),
-    ("faststream._internal.broker", "BrokerUsecase._connect", set()),
-    ("faststream._internal.broker", "BrokerUsecase._basic_publish", {"cmd", "producer"}),
-    ("faststream._internal.broker.registrator", "Registrator.subscriber", {"subscriber", "persistent"}),
-    ("faststream._internal.broker.registrator", "Registrator.publisher", {"publisher", "persistent"}),
-    ("faststream._internal.broker.router", "BrokerRouter.__init__", {"config", "handlers", "routers"}),
-    ("faststream._internal.broker.router", "SubscriberRoute.__init__", {"call", "publishers"}),
-    ("faststream._internal.configs", "SubscriberUsecaseConfig.auto_ack_disabled", None),
-    ("faststream._internal.configs", "SubscriberUsecaseConfig.ack_policy", None),
-    ("faststream._internal.context.context_type", "Context.use", {"kwargs"}),
-    ("faststream._internal.di", "FastDependsConfig._serializer", None),
-    ("faststream._internal.endpoint.call_wrapper", "HandlerCallWrapper.set_wrapped", {"dependencies", "config"}),
-    ("faststream._internal.endpoint.publisher", "PublisherUsecase._basic_publish", {"cmd", "producer"}),
-    ("faststream._internal.endpoint.publisher.fake", "FakePublisher.patch_command", {"cmd"}),
-    ("faststream._internal.endpoint.subscriber", "SubscriberUsecase.consume", {"msg"}),
-    ("faststream._internal.endpoint.subscriber", "SubscriberUsecase.process_message", {"msg"}),
-    ("faststream._internal.endpoint.subscriber", "SubscriberUsecase._post_start", set()),
-    ("faststream._internal.endpoint.subscriber", "SubscriberUsecase._make_response_publisher", {"message"}),
-    ("faststream._internal.endpoint.subscriber", "SubscriberUsecase.add_call", {"parser_", "decoder_", "codec_"}),
-    ("faststream._internal.endpoint.subscriber.mixins", "TasksMixin.add_task", {"func"}),
-    ("faststream._internal.endpoint.usecase", "Endpoint._call_wrapper_class", None),
-    ("faststream._internal.logger", "make_logger_state", {"logger", "log_level", "default_storage_cls"}),
-    ("faststream._internal.logger.logging", "get_broker_logger", {"name", "fmt", "context", "log_level"}),
-    ("fast_depends.core", "CallModel.asolve", {"args", "kwargs"}),
-]
-
-
-@pytest.mark.parametrize(("module", "path", "parameters"), HOOKS, ids=[path for _, path, _ in HOOKS])
-def test_faststream_still_has_the_hooks_that_this_package_relies_on(
-    module: str, path: str, parameters: set[str] | None
-) -> None:
-    advice = (
-        f"FastStream {version_of('faststream')} has moved or changed `{module}.{path}`, which faststream_sqs needs. "
-        "Either pin FastStream below this version, or adapt faststream_sqs and this table."
-    )
-    try:
-        found: Any = importlib.import_module(module)
-        for name in path.split("."):
-            found = getattr(found, name)
-    except (ImportError, AttributeError) as error:
-        pytest.fail(f"{advice} ({error})")
-    if parameters is not None:
-        missing = parameters - set(inspect.signature(found).parameters)
-        assert not missing, f"{advice} It no longer takes {sorted(missing)}."
 
 
 def test_a_handler_model_still_has_the_fields_that_direct_calls_read() -> None:

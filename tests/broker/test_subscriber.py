@@ -95,9 +95,10 @@ async def test_bodies_are_cast_to_what_the_handler_declares(
     assert seen == [Order(number=7), "no JSON at all", (1, "one"), (3, 6, "?"), "{broken"]
 
 
-async def test_no_more_is_received_than_can_be_handled_so_waiting_raises_no_receive_count(
+async def test_over_prefetch_does_not_eat_the_receive_count(
     wired_broker: SQSBroker, queue: "Queue", wire: "Wire", eventually: Eventually
 ) -> None:
+    """A message that waits in memory for a handler has used up a receive, and after some of these is dead."""
     release = asyncio.Event()
     counts: list[int] = []
 

@@ -10,7 +10,7 @@ import time
 import uuid
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -21,15 +21,31 @@ from aiobotocore.session import get_session
 from cli.log import opened, opener, reader
 from cli.submissions import publisher, submit
 from cli.target import Target
+from local.demo_emails import start_clock
 from local.demo_figures import published
+from local.endpoints import Endpoints
 from local.home import temporary_home
-from local.laptop import VISIBILITY_VARIABLE, prepare, services, simulator
+from local.laptop import CLOCK_VARIABLE, VISIBILITY_VARIABLE, prepare, services, simulator
+from local.process import Service
 from local.provision import BUCKET
 from local.stack import EmbeddedStack
 from services.audit.findings import Finding
 
 T = TypeVar("T")
 SCRIPT = Path(__file__).with_name("simulator.yaml")
+
+WALLED, NOBODY = "walled", "nobody"
+"""Tenants whose data may not leave the primary, and may not be shown to any model."""
+
+POLICIES = {
+    "rules": [
+        {"when": {"tenant": WALLED}, "policy": {"name": WALLED, "never_fail_over": True}},
+        {
+            "when": {"tenant": NOBODY, "data": "personal"},
+            "policy": {"name": "nobody-personal", "vendors": ["none-of-these"]},
+        },
+    ]
+}
 
 
 @dataclass
@@ -169,12 +185,26 @@ class Deployment:
         return [json.loads(row["body"])["detail"] for row in rows]
 
 
+def services_with_policies(endpoints: Endpoints) -> list[Service]:
+    """The laptop's services; those that call models have policies for two tenants."""
+    policies = {"SWITCHYARD_MODEL_POLICIES": json.dumps(POLICIES)}
+    calls_models = "SWITCHYARD_MODEL_BEDROCK_ENDPOINT_URL"
+    return [
+        replace(service, env={**service.env, **policies}) if calls_models in service.env else service
+        for service in services(endpoints)
+    ]
+
+
 @pytest.fixture(scope="session")
 def deployment() -> Iterator[Deployment]:
     """The stack, started once."""
     with pytest.MonkeyPatch.context() as patch, temporary_home() as home:
         patch.setenv(VISIBILITY_VARIABLE, "3")
-        stack = EmbeddedStack(home, services=services, prepare=prepare, simulator=simulator(SCRIPT))
+        # Emails wait for the consumer's day; on this clock it is always the same hour.
+        clock = home / "clock"
+        start_clock(clock)
+        patch.setenv(CLOCK_VARIABLE, str(clock))
+        stack = EmbeddedStack(home, services=services_with_policies, prepare=prepare, simulator=simulator(SCRIPT))
         loop = asyncio.new_event_loop()
         thread = threading.Thread(target=loop.run_forever, name="supervisor")
         thread.start()

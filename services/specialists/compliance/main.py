@@ -9,7 +9,6 @@ from contracts.cards import COMPLIANCE
 from contracts.events.router import CheckContact, CheckSending, ReviewEmail
 from contracts.fields import Contract
 from runtime.artefacts import Artefacts
-from runtime.database import connect_pool
 from runtime.models import ModelSettings
 from runtime.process import Process, serve_agent
 from runtime.task import Handler
@@ -29,9 +28,9 @@ async def run() -> None:
     settings, packs = ComplianceSettings(), released()
 
     async def build(process: Process, artefacts: Artefacts) -> dict[type[Contract], Handler]:
-        pool = await connect_pool(settings.database_url.get_secret_value(), schema=COMPLIANCE.name, size=POOL_SIZE)
-        await process.on_exit(pool.close)
-        verdicts, model = Verdicts(pool), build_model(ModelSettings(), policy_version="compliance/1")
+        pool = await process.connect(settings.database_url, schema=COMPLIANCE.name, size=POOL_SIZE)
+        verdicts, model = Verdicts(pool), build_model(ModelSettings(), policy_version="compliance/2")
+        await process.keep_warm(model)
         bound: dict[str, Any] = {"artefacts": artefacts, "verdicts": verdicts, "clock": process.clock, "packs": packs}
         return {
             CheckContact: partial(check_contact, **bound),

@@ -68,6 +68,7 @@ class Validation(_Part):
     """The validation notice's time."""
 
     days_after_first_contact: Annotated[int, Field(ge=0, le=5)]
+    min_days: Annotated[int, Field(ge=37)]
 
 
 class NewYorkCity(_Part):
@@ -91,6 +92,9 @@ class EmailRules(_Part):
 
     headers: frozenset[str]
     min_agreement_percent: Annotated[int, Field(ge=50, le=100)]
+    max_bytes: Annotated[int, Field(ge=10_000)]
+    max_characters: Annotated[int, Field(ge=5_000, le=50_000, description="Of a part.")]
+    max_word: Annotated[int, Field(ge=300, le=1_000, description="Characters without a blank: an opt-out link is one.")]
     min_font_px: Annotated[int, Field(ge=8)]
 
 

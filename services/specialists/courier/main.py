@@ -8,7 +8,6 @@ from contracts.cards import COURIER
 from contracts.events.router import SendEmail
 from contracts.fields import Contract
 from runtime.artefacts import Artefacts
-from runtime.database import connect_pool
 from runtime.process import Process, serve_agent
 from runtime.task import Handler
 from services.specialists.courier.handlers import Limits, send_email
@@ -24,8 +23,7 @@ async def run() -> None:
 
     async def build(process: Process, artefacts: Artefacts) -> dict[type[Contract], Handler]:
         # A pool of its own: a transaction that waits for the desk's locks must not keep the inbox from its leases.
-        pool = await connect_pool(settings.database_url.get_secret_value(), schema=COURIER.name)
-        await process.on_exit(pool.close)
+        pool = await process.connect(settings.database_url, schema=COURIER.name)
         ses = await process.client(
             "sesv2", endpoint_url=settings.ses_endpoint_url, config=client_config(settings.ses_timeout_s)
         )

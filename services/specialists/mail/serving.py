@@ -31,6 +31,7 @@ async def serve(app: Starlette, host: str, port: int) -> None:
         ws="none",
         http="h11",
         log_config=None,
+        log_level="warning",
         access_log=False,
         server_header=False,
         timeout_graceful_shutdown=STOP_WITHIN_S,

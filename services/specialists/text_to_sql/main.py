@@ -39,8 +39,9 @@ async def run() -> None:
         settings.snowflake_token,
     )
 
-    async def build(_: Process, artefacts: Artefacts) -> dict[type[Contract], Handler]:
-        model = build_model(ModelSettings(), policy_version="text_to_sql/1")
+    async def build(process: Process, artefacts: Artefacts) -> dict[type[Contract], Handler]:
+        model = build_model(ModelSettings(), policy_version="text_to_sql/2")
+        await process.keep_warm(model)
         handler = partial(
             answer_question,
             artefacts=artefacts,

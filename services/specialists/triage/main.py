@@ -20,8 +20,9 @@ from services.specialists.triage.handlers import choose_agent
 async def run() -> None:
     """Serve triage."""
 
-    async def build(_: Process, artefacts: Artefacts) -> dict[type[Contract], Handler]:
-        model = build_model(ModelSettings(), policy_version="triage/1")
+    async def build(process: Process, artefacts: Artefacts) -> dict[type[Contract], Handler]:
+        model = build_model(ModelSettings(), policy_version="triage/2")
+        await process.keep_warm(model)
         agent = build_agent(model, specialists())
         return {ChooseAgent: partial(choose_agent, artefacts=artefacts, model=model, agent=agent)}
 

@@ -12,10 +12,15 @@ import asyncpg
 import pytest
 
 from cli.databases import migrate_audit
+from local.provision import ANCHOR_BUCKET
 from runtime.database import Pool, connect_pool
+from runtime.locked_objects import LockedObjects
 from services.audit.owner import READER, SCHEMA, WRITER
+from services.audit.positions import Positions
 from services.audit.reader import AuditReader
 from services.audit.store import AuditStore
+from tests.integration.audit.proof import Proof
+from tests.integration.cloud import Cloud
 from tests.integration.infrastructure import Infrastructure, password
 
 Owner: TypeAlias = "asyncpg.Connection[Any]"
@@ -81,6 +86,21 @@ async def writer(url_for: UrlFor) -> AsyncIterator[Pool]:
 async def store(writer: Pool) -> AuditStore:
     """The log, as the service writes it."""
     return AuditStore(writer)
+
+
+@pytest.fixture
+def keeper(cloud: Cloud) -> LockedObjects:
+    """The store outside the database, as the service writes to it."""
+    return LockedObjects(cloud.s3, ANCHOR_BUCKET)
+
+
+@pytest.fixture
+async def proof(url_for: UrlFor, keeper: LockedObjects, writer: Pool, database: str) -> AsyncIterator[Proof]:
+    """The log's anchors, in the test's hands."""
+    pool = await connect_pool(url_for(READER), schema=SCHEMA)
+    async with writer.acquire() as connection:
+        yield Proof(Positions(connection), keeper, pool, database.replace("_", "-"))
+    await pool.close()
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ from runtime.database import Pool
 from services.audit.owner import READER, SCHEMA, WRITER, audit_owner, grant
 from services.audit.projection import Transition
 from services.audit.store import AuditStore
+from tests.integration.audit.proof import Proof
 from tests.unit.audit import cases
 
 pytestmark = pytest.mark.integration
@@ -28,13 +29,20 @@ CHANGES = [
     "update integrity_alarm set reason = ''",
     "delete from integrity_alarm",
     "truncate integrity_alarm",
+    "update position set digest = ''",
+    "delete from position",
+    "truncate position",
+    "update anchor set statement = ''",
+    "delete from anchor",
+    "truncate anchor",
 ]
 
 
 @pytest.fixture
-async def partition(store: AuditStore, owner: Owner) -> str:
-    """The partition that holds a recorded row; there is an alarm as well."""
+async def partition(store: AuditStore, owner: Owner, proof: Proof) -> str:
+    """The partition that holds a recorded row; there are an alarm, a position and an anchor as well."""
     await store.record([cases.body(cases.first()), "not json"])
+    await proof.anchor()
     return str(await owner.fetchval("select tableoid::regclass from transition"))
 
 
@@ -67,6 +75,20 @@ async def test_the_writer_cannot_say_when_a_row_was_recorded(writer: Pool) -> No
         )
 
 
+async def test_the_service_cannot_choose_a_position_or_touch_the_queue(writer: Pool) -> None:
+    for statement in (
+        "insert into position (position, opened_on, event_id, digest, recorded_at, body_sha256)"
+        " values (1, now(), gen_random_uuid(), '', now(), '')",
+        "insert into unplaced (opened_on, event_id, digest, recorded_at, body_sha256)"
+        " values (now(), gen_random_uuid(), '', now(), '')",
+        "delete from unplaced",
+        "alter table transition disable trigger queued",
+        "insert into anchor (log, number, recorded_at) values ('main', 1, now())",
+    ):
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+            await writer.execute(statement)
+
+
 async def test_the_reviewer_cannot_write(owner: Owner) -> None:
     await owner.execute(f"set role {READER}")
 
@@ -74,6 +96,8 @@ async def test_the_reviewer_cannot_write(owner: Owner) -> None:
         "insert into transition (opened_on, event_id) values (now(), gen_random_uuid())",
         "insert into integrity_alarm (kind, reason, body_sha256) values ('malformed', '', '')",
         "select ensure_partitions(1)",
+        "select place_rows(1)",
+        "insert into anchor (log, number) values ('main', 1)",
     ):
         with pytest.raises(asyncpg.InsufficientPrivilegeError):
             await owner.execute(statement)
@@ -95,7 +119,7 @@ async def test_every_table_column_and_view_says_what_it_is(owner: Owner) -> None
         select c.relname, a.attname
         from pg_class c
         join pg_attribute a on a.attrelid = c.oid and (a.attnum > 0 and not a.attisdropped)
-        where c.relnamespace = 'audit'::regnamespace and c.relkind in ('r', 'p') and not c.relispartition
+        where c.relnamespace = 'audit'::regnamespace and c.relkind in ('r', 'p', 'v') and not c.relispartition
           and c.relname <> 'migration' and col_description(c.oid, a.attnum) is null
         union all
         select c.relname, null from pg_class c

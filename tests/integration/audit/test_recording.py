@@ -143,5 +143,60 @@ async def test_a_row_that_the_database_refuses_stops_no_other(
 
     result = await store.record(texts)
 
-    assert (result.inserted, result.duplicates, result.refused) == (2, 0, (1,))
+    assert (result.inserted, result.duplicates, result.refused, result.alarms) == (2, 0, (1,), 1)
     assert (await reader.counts()).transitions == 2
+    (alarm,) = await reader.alarms()
+    assert (alarm.kind, alarm.body) == ("unstorable", texts[1])
+    assert "CheckViolationError, SQLSTATE 23514" in alarm.reason
+
+
+def _poisoned(number: int) -> dict[str, tuple[str, str, bool]]:
+    """What poisons a batch: a body, the alarm that it raises, and whether it is in the log all the same."""
+    event = cases.first(number)
+    return {
+        "bad JSON": ('{"source": ', "malformed", False),
+        "NUL": (cases.body(event).replace('"s-1"', '"s-\\u0000"'), "malformed", False),
+        "an over-long field": (cases.body(cases.rewritten(event, session_id="s" * 201)), "malformed", False),
+        "a day that is none": (cases.body(cases.rewritten(event, opened_on="2026-02-30")), "malformed", False),
+        "altered": (cases.body(event | {"seq": 7}), "digest_mismatch", False),
+        "another source": (cases.body(event, source="switchyard.drafter"), "forged_source", False),
+        "of an unknown type": (
+            cases.body(cases.rewritten(event, type="QuestionPondered")),
+            "unknown_type",
+            True,
+        ),
+        "a known id with another content": (
+            cases.body(cases.rewritten(cases.first(0), tenant="zeta")),
+            "duplicate_differs",
+            False,
+        ),
+    }
+
+
+async def test_one_poison_row_of_ten_is_set_aside_with_its_bytes_and_stops_none_of_the_nine(
+    store: AuditStore, reader: AuditReader
+) -> None:
+    await store.record([cases.body(cases.first(0))])
+    for batch, (what, (poison, kind, logged)) in enumerate(_poisoned(999).items()):
+        texts = cases.bodies([cases.first(10 + 10 * batch + number) for number in range(9)])
+        texts.insert(4, poison)
+
+        result = await store.record(texts)
+
+        assert (result.inserted, result.refused, result.alarms) == (9 + logged, (), 1), what
+        kept = (await reader.alarms(limit=1))[0]
+        assert (kept.kind, kept.body) == (kind, poison), what
+        assert kept.reason, what
+
+
+async def test_a_row_of_a_month_without_a_partition_is_kept_apart_and_stops_none_of_the_nine(
+    store: AuditStore, reader: AuditReader
+) -> None:
+    texts = cases.bodies([cases.first(number) for number in range(9)])
+    far = cases.body(cases.first(9, opened=cases.OPENED.replace(year=2099)))
+
+    with structlog.testing.capture_logs() as logged:
+        result = await store.record([*texts[:4], far, *texts[4:]])
+
+    assert (result.inserted, (await reader.counts()).unplanned) == (10, 1)
+    assert [line["alarm"] for line in logged] == ["partition"]

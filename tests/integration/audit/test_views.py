@@ -55,7 +55,7 @@ async def test_the_summary_says_which_way_a_case_went_and_how_it_ended(store: Au
 async def test_a_case_without_an_ending_is_open_until_its_deadline_and_unended_after(
     store: AuditStore, reader: AuditReader
 ) -> None:
-    alive = cases.answered(1)[:4]
+    alive = cases.answered(1, deadline=timedelta(days=1))[:4]
     lost = cases.answered(2, deadline=timedelta(minutes=1))[:4]
     await store.record(cases.bodies([*alive, *lost]))
 

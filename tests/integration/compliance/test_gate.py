@@ -265,5 +265,7 @@ async def test_a_verdict_is_on_record_with_hash_pack_and_date_and_cannot_be_chan
             await pool.execute(statement)
     with pytest.raises(asyncpg.PostgresError, match="is kept until"):
         await owner.execute("delete from compliance.verdict where case_id = $1", case.case_id)
+    with pytest.raises(asyncpg.PostgresError, match="is kept until"):
+        await owner.execute("truncate compliance.verdict")
     stored = str(dict(row))
     assert not [each for each in ("Whitfield", "gmail.com", "Northfork") if each in stored]

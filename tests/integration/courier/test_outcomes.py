@@ -7,6 +7,7 @@ import base64
 import email
 from email import policy
 from email.message import EmailMessage
+from typing import Any
 
 import pytest
 
@@ -14,7 +15,8 @@ from contracts.events.courier import EmailSent, EmailUndeliverable, SendingUnkno
 from local.mailbox import Fault
 from runtime.errors import Rejected, Retryable, Unavailable
 from runtime.sealing import LocalWrapper, Vault
-from services.specialists.courier.handlers import MARGIN_S
+from services.specialists.courier.handlers import MARGIN_S, STALE_S
+from services.specialists.courier.ledger import Ledger
 from tests.integration.conftest import PoolFor
 from tests.integration.courier.conftest import TIMEOUT_S, Case, Courier, OpenCase, Outbox, StartCourier
 from tests.integration.infrastructure import Owner
@@ -152,6 +154,44 @@ async def test_a_task_without_time_for_the_providers_answer_asks_nobody(
     assert waiting.value.code == "too_little_time"
     assert await owner.fetchval("select count(*) from courier.sending") == 0
     assert outbox.of(case.case_id) == []
+
+
+async def test_an_intent_that_took_too_long_is_taken_back_and_the_gate_is_read_again(
+    case: Case, courier: Courier, outbox: Outbox, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begin = Ledger.begin
+
+    async def slowly(*arguments: Any) -> object:
+        begun = await begin(*arguments)
+        clock.advance(STALE_S + 1)
+        return begun
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Ledger, "begin", slowly)
+        with pytest.raises(Unavailable) as waiting:
+            await courier.send(case.command(courier.soon))
+    assert waiting.value.code == "stale_intent"
+    assert outbox.of(case.case_id) == []
+    assert isinstance(await courier.send(case.command(courier.soon)), EmailSent)
+    assert len(outbox.of(case.case_id)) == 1
+
+
+async def test_an_answer_is_kept_until_a_database_that_is_away_can_take_it(
+    case: Case, courier: Courier, outbox: Outbox, owner: Owner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record, away = Ledger.record, ["once", "twice"]
+
+    async def recorded(*arguments: Any, **fields: Any) -> None:
+        if away:
+            away.pop()
+            raise Unavailable("database_unreachable", "the work database is unreachable")
+        await record(*arguments, **fields)
+
+    monkeypatch.setattr(Ledger, "record", recorded)
+    assert isinstance(await courier.send(case.command(courier.soon)), EmailSent)
+    assert away == []
+    assert await owner.fetchval("select state from courier.sending") == "sent"
+    assert len(outbox.of(case.case_id)) == 1
 
 
 async def test_no_address_and_no_word_of_the_email_stands_in_an_answer_or_in_the_ledger(

@@ -10,7 +10,7 @@ import pytest
 from contracts.events.failures import TaskFailed
 from contracts.events.router import AnswerQuestion, ChooseAgent
 from contracts.events.specialists import FindingsReady
-from contracts.fields import Attachment, Contract, Json
+from contracts.fields import Attachment, Contract, Json, ModelCall
 from contracts.received import receive
 from runtime.errors import Rejected, Retryable, Unavailable
 from runtime.task import Task
@@ -44,6 +44,21 @@ async def test_a_task_that_fails_and_then_succeeds_ends_well(
     [event] = await tap.next(NODE, case_id)
     assert event["type"] == "FindingsReady"
     assert [task.attempt for task in handler.tasks] == [1, 2]
+
+
+async def test_a_redelivered_task_knows_what_the_models_did_before(
+    start_worker: StartWorker, cloud: Cloud, tap: Tap, case_id: str
+) -> None:
+    left: Json = {"vendor": "bedrock", "model_id": "m", "role": "primary", "outcome": "throttled", "started_ms": 0}
+    failed = Retryable("models_failed", "no model answered")
+    failed.model_call = ModelCall(
+        vendor="openai", model_id="n", role="fallback", reason="throttled", latency_ms=9, decision={"attempts": [left]}
+    )
+    handler = Counting(failed)
+    await start_worker(handler)
+    await cloud.put(command(case_id))
+    await tap.next(NODE, case_id)
+    assert [task.model_attempts for task in handler.tasks] == [(), (left,)]
 
 
 async def test_a_retryable_failure_is_tried_as_often_as_the_budget_says_and_then_ends_the_task_with_its_causes(

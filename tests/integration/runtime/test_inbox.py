@@ -14,7 +14,7 @@ from contracts.envelope import Envelope
 from contracts.fields import Json
 from runtime.database import Pool
 from runtime.errors import LeaseLost
-from runtime.inbox import Busy, Conflict, Done, Granted, Inbox
+from runtime.inbox import KEPT_MODEL_ATTEMPTS, Busy, Conflict, Done, Granted, Inbox
 from tests.integration.conftest import PoolFor
 from tests.integration.events import NODE, command, envelope_of, fresh_id
 from tests.integration.infrastructure import Infrastructure, Owner
@@ -193,6 +193,18 @@ async def test_a_failure_is_counted_and_frees_the_task_at_once(inbox: Inbox, ano
     again = await granted(another, task)
     assert (again.failures, again.last_error) == (1, "throttled: too many requests")
     assert await another.fail(again, "throttled: still") == 2
+
+
+async def test_what_models_did_in_a_failed_attempt_is_known_to_whoever_claims_the_task_next(
+    inbox: Inbox, another: Inbox, task: Envelope
+) -> None:
+    first: Json = {"role": "primary", "outcome": "throttled"}
+    await inbox.fail(await granted(inbox, task), "models_failed: both", model_attempts=[first])
+    again = await granted(another, task)
+    assert again.model_attempts == (first,)
+    await another.fail(again, "bad_draft: no citation", model_attempts=[{"number": n} for n in range(9)])
+    kept = (await granted(inbox, task)).model_attempts
+    assert [attempt["number"] for attempt in kept] == list(range(9 - KEPT_MODEL_ATTEMPTS, 9)), "the latest"
 
 
 async def test_a_late_worker_cannot_count_a_failure(inbox: Inbox, another: Inbox, task: Envelope, owner: Owner) -> None:

@@ -38,6 +38,30 @@ def test_a_fault_with_a_number_of_times_is_over_after_them(bedrock: Any, simulat
     assert bedrock.converse(**STORY)["stopReason"] == "end_turn"
 
 
+def test_a_call_that_names_its_number_meets_that_numbers_trouble_in_whatever_order(
+    bedrock: Any, simulator: Running
+) -> None:
+    outage = {"name": "outage", "starts_at": 2, "lasts": 1, "first_token_ms": 1, "tokens_per_second": 100_000}
+    simulator.inject(distribution=outage, numbered_by=r"story (\d+)")
+    went = {}
+    for number in (3, 2, 2, 1):
+        text = f"tell me a story {number}"
+        try:
+            bedrock.converse(modelId=BEDROCK_MODEL, messages=[{"role": "user", "content": [{"text": text}]}])
+            went[number] = "well"
+        except bedrock.exceptions.ServiceUnavailableException:
+            went[number] = "down"
+    assert went == {1: "well", 2: "down", 3: "well"}
+
+
+@pytest.mark.parametrize("pattern", ["story (", "story"])
+def test_a_numbering_that_finds_no_number_is_refused(simulator: Running, pattern: str) -> None:
+    with pytest.raises(HTTPError) as refused:
+        simulator.inject(error=503, numbered_by=pattern)
+    assert refused.value.code == 422
+    assert "numbered_by" in refused.value.read().decode()
+
+
 def test_the_newest_fault_comes_first_and_can_be_taken_back_alone(bedrock: Any, simulator: Running) -> None:
     simulator.inject(error=503)
     newest = simulator.inject(error=400)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 import uuid
@@ -24,7 +25,7 @@ from services.audit.projection import examine
 NOW = datetime.now(UTC).replace(microsecond=0)
 OPENED = NOW - timedelta(minutes=10)
 QUESTION, FINDINGS, ANSWER = (
-    Artefact(name=name, sha256=hashlib.sha256(name.encode()).hexdigest(), size=40, media_type="text/plain")
+    Artefact(name=name, sha256=hashlib.sha256(name.encode()).hexdigest(), size=len(name), media_type="text/plain")
     for name in ("question", "findings", "answer")
 )
 CALL = ModelCall(
@@ -50,7 +51,7 @@ def first(
     """The first event of case `number`. `text` makes it larger, outside what is digested."""
     case_id = str(uuid.uuid5(uuid.NAMESPACE_URL, f"case/{number}"))
     payload = CaseOpened(playbook="assist", question=QUESTION, submitted_by="upstream.test")
-    place = Attachment(inline=text or "AAAA").model_dump(exclude_none=True)
+    place = Attachment(inline=text or base64.b64encode(b"question").decode()).model_dump(exclude_none=True)
     return finish(
         {
             "event_id": str(uuid.uuid5(uuid.UUID(case_id), "CaseOpened")),

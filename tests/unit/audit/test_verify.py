@@ -278,6 +278,26 @@ def test_a_producer_outside_the_catalogue_is_found() -> None:
     assert found(events) == [(FindingKind.NOT_IN_CATALOGUE, events[2]["event_id"])]
 
 
+@pytest.mark.parametrize(
+    ("claim", "value"),
+    [
+        ("scopes", ["warehouse:role:FIELD_ALL"]),
+        ("act", ["service:other"]),
+        ("tenant", "other"),
+        ("exp", "2030-01-01T00:00:00Z"),
+        ("grant_ref", "00000000-0000-4000-8000-000000000000"),
+    ],
+)
+def test_an_event_that_acts_for_another_principal_than_its_case_is_found(claim: str, value: object) -> None:
+    events = cases.answered()[:3]
+    events[2] = cases.rewritten(events[2], principal={**events[2]["principal"], claim: value})
+
+    (finding,) = check_case(cases.stored(events), now=cases.OPENED).findings
+
+    assert (finding.kind, finding.event_id) == (FindingKind.CASE_FACT_DIFFERS, events[2]["event_id"])
+    assert finding.field == f"principal.{claim}"
+
+
 def _last_rewritten() -> list[Json]:
     events = cases.answered()
     return [*events[:-1], cases.rewritten(events[-1], payload={**events[-1]["payload"], "outcome": "failed"})]

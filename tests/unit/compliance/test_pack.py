@@ -47,6 +47,7 @@ def test_before_the_first_pack_nothing_can_be_checked() -> None:
         ('name = "readable"', 'name = "readability"', "should have exactly accuracy"),
         ("[lexicon.fee]", "[lexicon.fees]", "lexicon: fee should be there"),
         (f'disclosures = "{disclosures.VERSION}"', 'disclosures = "1999-1"', "contracts/disclosures.py"),
+        ("min_days = 38", "min_days = 30", "validation.min_days"),
         ("years = 3", "years = 2", "record.years"),
         ("min_notice_days = 35", "min_notice_days = 34", "address.min_notice_days"),
         ("max_contacts = 3", "max_contacts = 3\nmax_calls = 7", "new_york_city.max_calls"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import time
 
 import pytest
 from hypothesis import given
@@ -15,7 +16,8 @@ from services.specialists.compliance.reading.lexicon import found_in
 from services.specialists.compliance.reading.markup import read_markup
 from services.specialists.compliance.reading.message import read_message
 from services.specialists.compliance.reading.names import strangers
-from tests.unit.compliance.emails import Email, facts, pack
+from services.specialists.compliance.review import evaluate
+from tests.unit.compliance.emails import Email, facts, pack, situation
 
 GOOD = Email(facts()).build()
 
@@ -28,6 +30,26 @@ def test_any_bytes_can_be_read_and_are_never_taken_for_a_good_email(raw: bytes) 
 @given(st.integers(0, len(GOOD) - 1), st.integers(0, 255))
 def test_a_good_email_with_one_byte_changed_is_still_read(where: int, byte: int) -> None:
     read_message(GOOD[:where] + bytes([byte]) + GOOD[where + 1 :], pack().email)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "one ", "$1,", "1 111 ", "Aa ", "balance ", "614 555 0100 ", "a r ", "one and ", "owed to ", "a. ",
+        "1" * 500 + " ", "a@" * 200 + " ", "a." * 200 + " ",
+    ],
+)  # fmt: skip
+def test_no_text_takes_the_checks_long(text: str) -> None:
+    raw = Email(facts(), extra_text=text * (8_000 // len(text))).build()
+    started = time.process_time()
+    given = situation(email=raw)
+    assert {result.rule.id for result in evaluate(given, "email") if result.blocks} & {"R14", "R17"}
+    assert time.process_time() - started < 10
+
+
+def test_what_a_mail_reader_would_cut_off_is_an_obstacle() -> None:
+    long = Email(facts(), extra_text="We are here for you. " * 5_000).build()
+    assert "more than 100000 bytes, which mail readers cut off" in read_message(long, pack().email).obstacles
 
 
 def test_many_spoilt_emails_are_read_without_an_error() -> None:

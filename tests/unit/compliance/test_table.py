@@ -54,7 +54,8 @@ def test_the_table_is_large_enough_and_its_false_blocks_are_counted() -> None:
 
 def test_every_rule_passes_blocks_and_is_unknown_somewhere() -> None:
     said: dict[str, Counter[str]] = {rule: Counter() for rule in RULES}
-    for case in (*GOOD, *BAD):
+    with_draft = [[case for case in BAD if case.expect == rule and case.stage is None][:2] for rule in RULES]
+    for case in (GOOD[0], *(case for case in BAD if case.stage), *(case for two in with_draft for case in two)):
         for result in RESULTS(case.id):
             said[result.rule.id][result.verdict.kind] += 1
     stages: tuple[Stage, ...] = ("contact", "email", "sending")

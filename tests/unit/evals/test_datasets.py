@@ -11,13 +11,16 @@ import pytest
 import yaml
 
 from contracts.events.upstream import CaseSubmitted
-from evals.cases import DATASETS, DatasetError, sql_cases, triage_cases
+from evals.cases import DATASETS, DatasetError, judge_cases, sql_cases, triage_cases
+from evals.judge_suite import situation
 from evals.models import SCRIPTS, SUITE_SCRIPTS
 from local.data.warehouse.roles import ROLES
 from local.simulator.exchange import Prompt
 from local.simulator.loading import load
 from local.simulator.match import select
 from local.simulator.script import Rule
+from services.specialists.compliance.pack import released
+from services.specialists.compliance.review import evaluate
 from services.specialists.text_to_sql.guard import guard
 from services.specialists.text_to_sql.schema import load_schema
 
@@ -53,6 +56,14 @@ def sql_rule(question: str) -> Rule | None:
 def triage_rule(question: str, *cards: str) -> Rule | None:
     named = "".join(f'{{"name": "{card}"}}' for card in cards)
     return first_rule(question, tools=("final_result",), system=f"You choose the specialist that can. {named}")
+
+
+def test_no_rule_stops_a_draft_that_the_judge_shall_judge() -> None:
+    account, drafts = judge_cases()
+    assert sum(bool(draft.low) for draft in drafts) * 2 == len(drafts) >= 28
+    for draft in drafts:
+        given, _ = situation(account, draft, released()[-1])
+        assert [result.rule.id for result in evaluate(given, "email") if result.blocks] == [], draft.id
 
 
 def test_there_are_enough_questions_of_every_kind() -> None:
@@ -157,4 +168,8 @@ def test_an_unusable_dataset_is_explained(text: str, named: str, tmp_path: Path)
 
 
 def test_the_datasets_are_where_the_runner_looks() -> None:
-    assert sorted(path.name for path in DATASETS.glob("*.yaml")) == ["text_to_sql.yaml", "triage.yaml"]
+    assert sorted(path.name for path in DATASETS.glob("*.yaml")) == [
+        "compliance.yaml",
+        "text_to_sql.yaml",
+        "triage.yaml",
+    ]

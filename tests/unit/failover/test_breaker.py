@@ -6,7 +6,13 @@ from failover import BreakerPolicy
 from failover.breaker import Breaker, HedgeBucket
 
 POLICY = BreakerPolicy(
-    window_ms=10_000, min_calls=4, bad_share_bp=5_000, cool_ms=1_000, cool_max_ms=3_000, probes_to_close=2
+    slow_window_ms=0,
+    window_ms=10_000,
+    min_calls=4,
+    bad_share_bp=5_000,
+    cool_ms=1_000,
+    cool_max_ms=3_000,
+    probes_to_close=2,
 )
 
 
@@ -102,6 +108,69 @@ def test_a_vendors_retry_after_holds_it_open_up_to_the_maximum() -> None:
     assert breaker.state(2_000) == "half_open"
     breaker.hold(2_000, 60_000)
     assert breaker.state(5_000) == "half_open"
+
+
+SLOW = BreakerPolicy(
+    window_ms=10_000,
+    min_calls=4,
+    bad_share_bp=5_000,
+    slow_window_ms=100_000,
+    slow_min_calls=30,
+    slow_bad_share_bp=1_000,
+    cool_ms=1_000,
+    slow_cool_ms=6_000,
+    probes_to_close=1,
+    slow_probes_to_close=3,
+)
+
+
+def lasting(breaker: Breaker, *, seconds: int, bad_every: int) -> None:
+    """One call a second, of which every so-manieth is bad."""
+    for second in range(1, seconds + 1):
+        breaker.record(second * 1_000, good=second % bad_every != 0)
+
+
+def test_one_bad_call_in_eight_for_half_a_minute_burns_the_slow_window_only() -> None:
+    early = Breaker(SLOW)
+    lasting(early, seconds=29, bad_every=8)
+    assert early.state(29_000) == "closed"
+    breaker = Breaker(SLOW)
+    lasting(breaker, seconds=32, bad_every=8)
+    assert breaker.state(32_000) == "open"
+    without = Breaker(SLOW.model_copy(update={"slow_window_ms": 0}))
+    lasting(without, seconds=32, bad_every=8)
+    assert without.state(32_000) == "closed"
+
+
+def test_bad_calls_that_are_over_do_not_open_it_however_many_the_slow_window_holds() -> None:
+    breaker = Breaker(SLOW)
+    for second in range(40):
+        breaker.record(second * 1_000, good=second % 4 != 0 or second > 16)
+    assert breaker.state(39_000) == "closed"
+
+
+def test_what_the_slow_window_opened_is_paused_longer_and_wants_more_good_probes() -> None:
+    breaker = Breaker(SLOW)
+    lasting(breaker, seconds=32, bad_every=8)
+    assert breaker.state(32_000 + 5_999) == "open"
+    now = 32_000 + 6_000
+    for _ in range(3):
+        assert breaker.state(now) == "half_open"
+        probe(breaker, now, good=True)
+    assert breaker.state(now) == "closed"
+
+
+def test_verdicts_of_other_processes_open_nothing_until_one_of_its_own_agrees() -> None:
+    breaker = Breaker(SLOW)
+    breaker.recall(200_000, [True] * 50 + [False] * 10)
+    assert breaker.state(200_000) == "closed"
+    breaker.record(200_001, good=True)
+    assert breaker.state(200_001) == "closed"
+    breaker.record(200_002, good=False)
+    assert breaker.state(200_002) == "open"
+    alone = Breaker(SLOW)
+    alone.record(200_002, good=False)
+    assert alone.state(200_002) == "closed"
 
 
 @given(st.lists(st.booleans(), max_size=400), st.integers(0, 2_000), st.integers(1, 20))

@@ -19,6 +19,8 @@ TOKENS = 25
 EVERY_S = 0.08
 BUDGET_MS = 15_000
 HEALTHY_FALLBACK = (0.9, 0.15)
+DIFFERENCE_MS = 400
+"""By how much a healthy fallback is slower than a healthy primary."""
 
 Weather = Callable[[random.Random, int], Script]
 
@@ -110,7 +112,9 @@ async def test_a_steady_primary_is_left_alone() -> None:
 @virtual_time
 async def test_a_primary_that_is_often_slow_to_start_is_left_when_the_fallback_is_faster() -> None:
     report = await weather(bimodal)
-    assert (report.added_p50, report.wrong_abandons) == (0, 0)
+    assert report.reasons("breaker") > CALLS / 2, "one call in eight is more than the objective allows"
+    assert report.added_p50 < DIFFERENCE_MS
+    assert report.wrong_abandons == 0
     assert max(decision.latency_ms for decision in report.decisions) < 7_500, "the slow mode alone takes 8,000"
 
 
@@ -120,7 +124,8 @@ async def test_streams_that_stop_cost_the_stall_limit_and_no_more() -> None:
     limit = 1_000 * EVERY_S * TOKENS + FailoverPolicy().stall_ms
     assert 0 < report.added_p95 < limit
     assert report.reasons("projected") > 0
-    assert (report.added_p50, report.wrong_abandons) == (0, 0)
+    assert report.added_p50 < DIFFERENCE_MS
+    assert report.wrong_abandons == 0
 
 
 @virtual_time

@@ -21,7 +21,7 @@ POLICY = FailoverPolicy(hedge_share_bp=10_000, hedge_min_ms=100, ttft_floor_ms=1
 
 
 def pair(primary: Script, fallback: Script, policy: FailoverPolicy = POLICY) -> tuple[FailoverModel, ScriptedModel]:
-    """A primary whose P95 to the first token is 200 ms, so the hedge is due then, and its limit is 1,500."""
+    """A primary that has always spoken after 200 ms. The hedge is due half as much later; the limit is 1,500."""
     second = ScriptedModel("b", fallback)
     model = FailoverModel(
         ScriptedModel("a", primary), second, policy=policy, stats=LatencyStats(min_samples=4), clock=VirtualClock()
@@ -41,18 +41,18 @@ async def ask(model: FailoverModel, parameters: ModelRequestParameters = NO_TOOL
 
 
 @virtual_time
-async def test_the_hedge_is_started_at_the_learned_p95_and_wins_if_it_speaks_first() -> None:
+async def test_the_hedge_is_started_beyond_what_was_ever_seen_and_wins_if_it_speaks_first() -> None:
     model, _ = pair(answers(first_after=1.0), answers(first_after=0.1))
     decision = await ask(model)
-    assert (decision.reason, decision.role, decision.hedge_after_ms) == ("hedge_win", "fallback", 200)
+    assert (decision.reason, decision.role, decision.hedge_after_ms) == ("hedge_win", "fallback", 300)
     lost, won = decision.attempts
-    assert (won.started_ms, lost.outcome, lost.ended_ms) == (200, "lost", 300)
+    assert (won.started_ms, lost.outcome, lost.ended_ms) == (300, "lost", 400)
     assert decision.loser_tokens == lost.input_tokens > 0
 
 
 @virtual_time
 async def test_a_primary_that_speaks_after_all_wins_and_the_hedge_is_cut() -> None:
-    model, second = pair(answers(first_after=0.25), answers(first_after=0.5))
+    model, second = pair(answers(first_after=0.35), answers(first_after=0.5))
     decision = await ask(model)
     assert (decision.reason, decision.role) == ("primary", "primary")
     assert [a.outcome for a in decision.attempts] == ["won", "lost"]
@@ -107,7 +107,7 @@ async def test_a_hedge_that_fails_does_not_disturb_the_primary() -> None:
 
 @virtual_time
 async def test_a_fallback_that_lost_as_a_hedge_is_still_there_when_the_primary_stalls() -> None:
-    model, second = pair(stalls(first_after=0.25, tokens=3), answers(first_after=0.5))
+    model, second = pair(stalls(first_after=0.35, tokens=3), answers(first_after=0.5))
     decision = await ask(model)
     assert (decision.reason, decision.role) == ("projected", "fallback")
     assert [a.outcome for a in decision.attempts] == ["abandoned", "lost", "won"]
@@ -119,5 +119,5 @@ async def test_when_both_stay_silent_the_primary_is_given_up_at_its_limit_and_th
     model, _ = pair(silent(), answers(first_after=3.0))
     decision = await ask(model)
     assert (decision.reason, decision.role) == ("ttft", "fallback")
-    assert [(a.outcome, a.started_ms) for a in decision.attempts] == [("abandoned", 0), ("won", 200)]
+    assert [(a.outcome, a.started_ms) for a in decision.attempts] == [("abandoned", 0), ("won", 300)]
     assert decision.attempts[0].ended_ms == 1_500

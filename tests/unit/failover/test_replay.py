@@ -57,6 +57,10 @@ SILENT = attempt(outcome="abandoned", ttft_ms=None)
         decision(attempt("fallback"), reason="breaker", primary_breaker="open", **FALLBACK),
         decision(attempt("fallback"), reason="budget", primary_p95_ms=7_001, **FALLBACK),
         decision(attempt("fallback"), reason="policy", **FALLBACK),
+        decision(attempt("fallback"), reason="policy", model_policy="p", not_permitted=("v:primary",), **FALLBACK),
+        decision(
+            attempt("fallback"), reason="error", model_policy="p", earlier=(attempt(outcome="error"),), **FALLBACK
+        ),
         decision(attempt(outcome="lost"), attempt("fallback", started_ms=300), reason="hedge_win", **FALLBACK),
         decision(SILENT, attempt("fallback", "error", started_ms=900), reason="ttft", result="failed", **FALLBACK),
         decision(result="failed"),
@@ -77,6 +81,8 @@ def test_a_decision_that_follows_from_its_record_stands(told: Decision) -> None:
         (decision(attempt("fallback"), reason="breaker", **FALLBACK), "reason breaker"),
         (decision(attempt("fallback"), reason="budget", **FALLBACK), "reason budget"),
         (decision(attempt(), reason="policy"), "reason policy"),
+        (decision(attempt("fallback"), reason="policy", model_policy="p", **FALLBACK), "reason policy"),
+        (decision(attempt("fallback"), reason="error", model_policy="p", **FALLBACK), "reason error"),
         (decision(attempt(), model_id="another"), "not the attempt that won"),
         (decision(attempt(outcome="lost")), "not the attempt that won"),
         (decision(attempt(), loser_tokens=1), "loser_tokens"),

@@ -71,7 +71,7 @@ def test_a_stream_that_is_on_time_is_looked_at_again_soon() -> None:
 
 
 def test_a_stream_too_slow_to_be_done_in_time_is_abandoned_for_a_faster_model() -> None:
-    # 90 tokens to go at 100 ms each: done at 10,000, and the primary should be done by 7,000.
+    # 90 tokens to go at 100 ms each: done at 10,000, and the answer is wanted by 7,000.
     assert next_step(POLICY, PLAN, view(1_000, streaming(1_000, 10, 100_000))) == Abandon("primary", "projected")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
+from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
 
@@ -11,7 +12,8 @@ import pytest
 
 from contracts.events.desk import CaseOpened
 from contracts.events.drafter import AnswerDrafted
-from contracts.events.router import ChooseAgent, DraftAnswer
+from contracts.events.router import AnswerQuestion, ChooseAgent, DraftAnswer
+from contracts.events.specialists import FindingsReady
 from services.orchestrator import graph
 from services.orchestrator.graph import PLAYBOOKS
 from services.orchestrator.playbook import Edge, Playbook, Step, ask, close, on
@@ -29,7 +31,7 @@ def test_the_graph_can_be_read_at_two_in_the_morning() -> None:
     text = Path(inspect.getfile(graph)).read_text()
     for declared in re.findall(r"^[A-Z_0-9]+ = Playbook\($.*?^\)$", text, re.MULTILINE | re.DOTALL):
         assert len(declared.splitlines()) <= 40
-    assert text.count("= Playbook(") == len(PLAYBOOKS)
+    assert text.count("= Playbook(") + text.count(".timed(") == len(PLAYBOOKS)
 
 
 @each_playbook
@@ -87,3 +89,30 @@ def test_the_first_edge_that_matches_is_taken() -> None:
     first, second = on(CaseOpened, close("rejected", "first")), on(CaseOpened, close("rejected", "second"))
     opened = received(OPENED).payload
     assert Playbook("order/1", first, second).edge_for(opened, {}) is first
+
+
+def test_assist_2_is_assist_1_and_says_what_the_later_steps_need() -> None:
+    first, second = PLAYBOOKS["assist/1"], PLAYBOOKS["assist/2"]
+    assert second.edges == first.edges
+    assert [replace(step, p95=None) for step in second.steps.values()] == list(first.steps.values())
+    later = {name: second.later_p95_ms(name) for name in second.steps}
+    p95 = {name: 1_000 * (step.p95 or 0) for name, step in second.steps.items()}
+    assert later == {"triage": p95["specialist"] + p95["drafter"], "specialist": p95["drafter"], "drafter": 0}
+    assert {name: first.later_p95_ms(name) for name in first.steps} == dict.fromkeys(first.steps)
+
+
+def test_a_way_back_in_the_graph_is_counted_once() -> None:
+    book = Playbook(
+        "loop/1",
+        ask("specialist", AnswerQuestion, attempts=1, seconds=9),
+        ask("drafter", DraftAnswer, attempts=1, seconds=9),
+        on(CaseOpened, go="specialist"),
+        on(FindingsReady, go="drafter"),
+        on(AnswerDrafted, go="specialist"),
+    ).timed("loop/2", specialist=5, drafter=3)
+    assert (book.later_p95_ms("specialist"), book.later_p95_ms("drafter")) == (3_000, 5_000)
+
+
+def test_figures_for_other_steps_than_the_graphs_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"assist/9.*drafter.*triage"):
+        PLAYBOOKS["assist/1"].timed("assist/9", specialist=1)

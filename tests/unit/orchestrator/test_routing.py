@@ -239,3 +239,8 @@ def test_an_event_that_a_version_has_no_edge_for_is_named() -> None:
 def test_new_cases_get_a_version_that_exists() -> None:
     assert set(CURRENT.values()) <= PLAYBOOKS.keys()
     assert {name: version.partition("/")[0] for name, version in CURRENT.items()} == {name: name for name in CURRENT}
+
+
+def test_a_command_of_a_graph_with_figures_says_what_the_later_steps_need_and_others_do_not() -> None:
+    for version, expected in (("assist/1", None), ("assist/2", PLAYBOOKS["assist/2"].later_p95_ms("triage"))):
+        assert routed(opened(graph_version=version)).get("later_p95_ms") == expected

@@ -4,8 +4,15 @@ from __future__ import annotations
 
 import json
 
+import pytest
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.trace import SpanKind, StatusCode
+
 from contracts.envelope import Envelope
-from runtime.telemetry import carrier, handling
+from faststream_sqs import SQSBroker, SQSMessage, TestSQSBroker
+from runtime.telemetry import broker_middlewares, carrier, failed, handling
 from tests.unit.contracts.bus_events import golden
 
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
@@ -29,3 +36,45 @@ def test_outside_of_any_trace_nothing_is_carried() -> None:
 def test_a_trace_that_is_none_does_no_harm() -> None:
     with handling("drafter", envelope({"traceparent": "not a trace"})):
         assert carrier() == {}
+
+
+async def test_a_message_is_one_span_of_its_case_and_what_it_publishes_belongs_to_the_same_trace() -> None:
+    spans = InMemorySpanExporter()
+    provider = TracerProvider()
+    provider.add_span_processor(SimpleSpanProcessor(spans))
+    middlewares = broker_middlewares(otlp_endpoint="http://collector", tracer_provider=provider)
+    broker = SQSBroker("us-east-1", middlewares=middlewares, logger=None)
+    bus = broker.event_publisher("switchyard", source="switchyard.router", detail_type="DraftAnswer")
+    carried: list[dict[str, str]] = []
+
+    @broker.subscriber("switchyard-drafter", source="switchyard.router")
+    async def draft(message: SQSMessage) -> None:
+        assert message.envelope is not None
+        with handling("drafter", Envelope.model_validate(message.envelope.detail, strict=False)):
+            carried.append(carrier())
+            failed("model_refused")
+
+    @broker.subscriber("switchyard-audit", source="switchyard.router", batch=True)
+    async def record(events: list[object]) -> None:
+        raise RuntimeError("a secret of the case")
+
+    event = golden("DraftAnswer") | {"trace": {"traceparent": f"00-{TRACE}-00f067aa0ba902b7-01"}}
+    async with TestSQSBroker(broker):
+        with pytest.raises(RuntimeError):
+            await bus.publish(json.dumps(event))
+    named = {span.name: span for span in spans.get_finished_spans() if span.kind is SpanKind.CONSUMER}
+    drafted, recorded = named["switchyard-drafter process"], named["switchyard-audit process"]
+    assert drafted.context is not None
+    assert f"{drafted.context.trace_id:032x}" == TRACE
+    assert drafted.attributes is not None
+    assert drafted.attributes["switchyard.case_id"] == event["case_id"]
+    assert drafted.attributes["session.id"] == event["session_id"]
+    assert (drafted.status.status_code, drafted.status.description) == (StatusCode.ERROR, "model_refused")
+    assert carried[0]["traceparent"] == f"00-{TRACE}-{drafted.context.span_id:016x}-01"
+    assert [f"{link.context.trace_id:032x}" for link in named["switchyard-audit create"].links] == [TRACE]
+    assert recorded.status.description == "RuntimeError"
+    assert not any("secret" in span.to_json() for span in spans.get_finished_spans())
+
+
+def test_without_an_endpoint_nothing_is_traced() -> None:
+    assert broker_middlewares(otlp_endpoint=None) == ()

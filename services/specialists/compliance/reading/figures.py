@@ -48,7 +48,7 @@ _ORDINALS = (
     "sixteenth|seventeenth|eighteenth|nineteenth|twentieth|thirtieth"
 )
 _WORDS = re.compile(
-    rf"\b(?:{_NUMBER_WORDS})(?:[\s-]+(?:and\s+)?(?:{_NUMBER_WORDS}))*\s+(?:[a-z]+\s+)?(?:{_UNITS})\b"
+    rf"\b(?:{_NUMBER_WORDS})(?:[\s-]+(?:and\s+)?(?:{_NUMBER_WORDS})){{0,8}}\s+(?:[a-z]+\s+)?(?:{_UNITS})\b"
     rf"|\b(?:{_BIG})\b"
     rf"|\b(?:{_MONTH})\s+(?:the\s+)?(?:twenty[\s-]|thirty[\s-])?(?:{_ORDINALS})\b"
     r"|\b(?:half|double|twice|triple|twofold)\s+(?:of\s+)?(?:the|your|what|this)\b",

@@ -34,6 +34,8 @@ MAX_DEPTH = 60
 """Elements within each other; our own emails need five."""
 
 _NARROW = re.compile(r"^\d?(?:\.\d+)?(?:px|pt|em|rem|%)?$")
+_MISLEADS = re.compile(r"wingdings|webdings|dingbats|symbol|line-through")
+_FAR = re.compile(r"\d{4,}|\d{2,}(?:\.\d+)?(?:em|rem)")
 _FLAT = re.compile(r"^(?:0?\.\d+|0(?:\.\d+)?|\d{1,2}%|\d(?:\.\d+)?(?:px|pt))(?:em|rem)?$")
 _NAMED = {"black": "#000000", "white": "#ffffff"}
 _MIN_CONTRAST = 4.5
@@ -94,6 +96,8 @@ def _attribute(tag: str, name: str, value: str, page: Page) -> None:
         page.obstacles.append(f"the attribute {name[:20]} of <{tag}>")
     elif name == "href":
         page.links.append(value.strip())
+    elif name == "width" and _NARROW.match(value):
+        page.obstacles.append("a width that leaves no room")
     elif name == "dir" and value != "ltr":
         page.obstacles.append("text that does not run from left to right")
     elif name == "http-equiv" and value.lower() != "content-type":
@@ -106,6 +110,8 @@ def _styled(style: str, page: Page, min_font_px: int, colour: str, background: s
         value = value.removesuffix("!important").strip()
         if name not in _STYLES or re.search(r"url|expression|calc|var\(|\\|-\d", value):
             page.obstacles.append(f"the style {name[:30]}")
+        elif _MISLEADS.search(value) or (name.startswith(("margin", "padding", "border")) and _FAR.search(value)):
+            page.obstacles.append(f"a {name} that shows other text than there is, or moves it away")
         elif name == "display" and value not in _DISPLAYS:
             page.obstacles.append("an element that is not displayed")
         elif name in {"width", "max-width"} and _NARROW.match(value):

@@ -9,6 +9,7 @@ from email import policy
 from email.headerregistry import Address
 from email.message import EmailMessage
 from email.parser import BytesParser
+from urllib.parse import unquote
 
 from services.specialists.compliance.pack import EmailRules
 from services.specialists.compliance.reading.characters import illegible
@@ -57,6 +58,12 @@ class Message:
         return tuple(dict.fromkeys((*self.text_links, *self.html_links)))
 
     @property
+    def written_links(self) -> tuple[str, ...]:
+        """Every link that somebody wrote: all but the opt-out's, whose token is no text."""
+        ways = self.header("list-unsubscribe") or ""
+        return tuple(unquote(link) for link in self.links if link not in ways)
+
+    @property
     def parts(self) -> dict[str, str]:
         """What a reader may be shown, by the place where it is."""
         return {"subject": self.subject, "text part": self.text, "HTML part": self.html}
@@ -71,16 +78,19 @@ def read_message(raw: bytes, rules: EmailRules) -> Message:
     """Read the bytes. Never raises for what they say: whatever is not understood is an obstacle."""
     obstacles: list[str] = []
     parsed = BytesParser(_class=EmailMessage, policy=policy.SMTP).parsebytes(raw)
-    obstacles += _wire(raw)
+    obstacles += _wire(raw, rules.max_bytes)
     headers = tuple((name.lower(), str(value)) for name, value in parsed.items())
     for name, value in parsed.items():
         if defects := getattr(value, "defects", ()):
             obstacles.append(f"the header {name[:30]} is malformed ({type(defects[0]).__name__})")
-    text, html, part_obstacles = _bodies(parsed)
+    text, html, part_obstacles = _bodies(parsed) if len(raw) <= rules.max_bytes else ("", "", [])
     obstacles += part_obstacles
     page = read_markup(html, min_font_px=rules.min_font_px)
     obstacles += page.obstacles
-    subject = _one(headers, "subject")
+    text, text_obstacles = _bounded("text", text, rules)
+    page.text, html_obstacles = _bounded("HTML", page.text, rules)
+    subject, subject_obstacles = _bounded("subject", _one(headers, "subject"), rules)
+    obstacles += [*text_obstacles, *html_obstacles, *subject_obstacles]
     shown = {"the subject": subject, "the text part": text, "the HTML part": page.text}
     shown["the sender's name"] = _one(headers, "from")
     obstacles += [f"{each} in {where}" for where, what in shown.items() for each in illegible(what)]
@@ -102,6 +112,15 @@ def read_message(raw: bytes, rules: EmailRules) -> Message:
     )
 
 
+def _bounded(where: str, text: str, rules: EmailRules) -> tuple[str, list[str]]:
+    """The text, or nothing if it is too long to be read: that blocks it, and reading it would only cost time."""
+    if len(text) > rules.max_characters:
+        return "", [f"a {where} part of more than {rules.max_characters} characters"]
+    if any(len(word) > rules.max_word for word in text.split()):
+        return "", [f"a word of more than {rules.max_word} characters in the {where} part"]
+    return text, []
+
+
 def _links(shown: str, *hidden: str) -> tuple[str, ...]:
     """The links of a part: written out, behind other text, and those that a reader's program makes by itself."""
     found = [*hidden, *_URL.findall(shown)]
@@ -111,9 +130,11 @@ def _links(shown: str, *hidden: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(link.rstrip(".,;:!?)'") for link in found))
 
 
-def _wire(raw: bytes) -> list[str]:
+def _wire(raw: bytes, max_bytes: int) -> list[str]:
     """What two mail systems could read differently."""
     found = []
+    if len(raw) > max_bytes:
+        found.append(f"more than {max_bytes} bytes, which mail readers cut off")
     if b"\x00" in raw:
         found.append("a NUL byte")
     if re.search(rb"\r(?!\n)|(?<!\r)\n", raw):

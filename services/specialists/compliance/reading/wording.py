@@ -29,8 +29,11 @@ def without_known_numbers(part: str, facts: AccountFacts) -> str:
     known = {facts.agency.address, facts.agency.name, facts.ledger.original_creditor, facts.ledger.current_creditor}
     for phrase in sorted(map(plain, known), key=len, reverse=True):
         text = re.sub(rf"(?<![\w$]){re.escape(phrase)}(?!\w)", " ", text, flags=re.IGNORECASE)
-    # Only where it is called a number: "1200" alone could be an amount.
-    number = rf"{re.escape(facts.ledger.reference)}(?![\w.,]*\d)"
+    reference = facts.ledger.reference
+    if not reference.replace("-", "").isdigit():
+        text = re.sub(rf"(?<![\w$]){re.escape(reference)}(?!\w)", " ", text)
+    # All digits: only where it is called a number, for "1200" alone could be an amount.
+    number = rf"{re.escape(reference)}(?![\w.,]*\d)"
     text = re.sub(
         rf"(?i)\b(account|acct|reference|ref|file|number|no)\b((?:\W|\bnumber\b|\bno\b)*?){number}", " ", text
     )

@@ -24,7 +24,8 @@ from services.specialists.compliance.rules.rule import (
 )
 from services.specialists.compliance.rules.wording import draft, said
 
-_SENTENCE = re.compile(r"[^.!?\n]*(?:\.\d[^.!?\n]*)*[.!?\n]?")
+_REST_OF_SENTENCE = re.compile(r"(?:[^.!?]|\.\d){0,200}")
+_OTHERWISE = re.compile(r"\b(?:principal|interest|fees?|paid|payments?|accept|offer|offers|settle|instead|take)\b")
 _BALANCE = re.compile(r"\b(?:balance|you\s+owe|amount\s+(?:due|owed)|total)\b", re.IGNORECASE)
 
 
@@ -104,13 +105,16 @@ def _days(situation: Situation) -> set[str]:
 
 
 def _balance(situation: Situation, where: str, part: str) -> Iterator[Problem]:
-    """Whatever is called the balance is the balance. The required texts name other amounts and are left out."""
+    """What is called the balance is the balance. The required texts name other amounts and are left out."""
     lowered = without(part, (text.text for text in situation.required_texts))
-    ledger = situation.facts.ledger
-    for sentence in _SENTENCE.findall(lowered):
-        values = [amount.value for amount in read_figures(sentence).amounts]
-        if values and _BALANCE.search(sentence) and ledger.balance not in values:
-            yield Problem(f"the {where} calls an amount the balance that is not", f"the balance is {ledger.balance}")
+    balance = situation.facts.ledger.balance
+    for label in _BALANCE.finditer(lowered):
+        sentence = _REST_OF_SENTENCE.match(lowered, label.end())
+        rest = sentence[0] if sentence else ""
+        amounts = read_figures(rest).amounts
+        # "The balance is made of: principal …" speaks of something else.
+        if amounts and amounts[0].value != balance and not _OTHERWISE.search(rest[: amounts[0].start]):
+            yield Problem(f"the {where} calls an amount the balance that is not", f"the balance is {balance}")
 
 
 def _agreement(message: Message, situation: Situation) -> Iterator[Problem]:

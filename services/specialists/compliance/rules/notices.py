@@ -65,8 +65,9 @@ def _this_notice(situation: Situation) -> Verdict:
     ends = situation.facts.history.validation_ends_on
     if ends is None:
         return unknown("history.validation_ends_on")
-    if date.fromisoformat(ends) < situation.today + timedelta(days=30):
-        return blocked("the validation period would end less than 30 days after the notice")
+    least = situation.pack.validation.min_days
+    if date.fromisoformat(ends) < situation.today + timedelta(days=least):
+        return blocked(f"the validation period would end less than {least} days after this notice")
     if situation.message is None:
         return passed("this email is the notice")
     return judged(missing(situation, "R11"), "every item of the notice is in both parts")

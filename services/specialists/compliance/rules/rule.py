@@ -14,6 +14,7 @@ from contracts.events.compliance import RuleId
 from contracts.events.compliance import Verdict as VerdictKind
 from contracts.reviews import Stage
 from services.specialists.compliance.pack import RulePack
+from services.specialists.compliance.reading.characters import folded
 from services.specialists.compliance.reading.figures import Figures, read_figures
 from services.specialists.compliance.reading.message import Message
 from services.specialists.compliance.reading.wording import own_words, without_known_numbers
@@ -52,7 +53,11 @@ class Situation:
     def own_words(self) -> dict[str, str]:
         """Each part of the draft in folded form, less the required texts, links and names."""
         texts = [text.text for text in self.required_texts]
-        return {where: own_words(part, texts, self.facts) for where, part in self._parts.items()}
+        words = {where: own_words(part, texts, self.facts) for where, part in self._parts.items()}
+        if self.message is not None:
+            # What a link says beyond its host is read, too.
+            words["link"] = folded(" ".join(link.split("/", 3)[-1] for link in self.message.written_links))
+        return words
 
     @cached_property
     def figures(self) -> dict[str, Figures]:

@@ -1,0 +1,1 @@
+"""Measurements, each in a locked environment of its own."""

@@ -1,0 +1,141 @@
+"""`python -m bench.audit`: measure, and write bench/results/audit.json and audit.md.
+
+Every figure is a median over repetitions that take turns, so that what else the machine does falls on all alike.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import platform
+import statistics
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import asdict
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+
+from bench.audit.queue import Drained, drained_by_audit, drained_by_hand, fill, queue
+from bench.audit.report import markdown
+from bench.audit.writers import BARE, BATCH, WAYS, Cost, measure
+from cli.databases import migrate_audit
+from local.endpoints import Endpoints
+from local.home import temporary_home
+from local.provision import provision
+from local.stack import EmbeddedStack
+from runtime.database import Pool, connect_pool
+from services.audit.owner import SCHEMA, WRITER
+from tests.unit.audit import cases
+
+RESULTS = Path(__file__).resolve().parents[1] / "results"
+TEMPLATE = "bench_template"
+PASSWORD = "bench"  # noqa: S105 - of a database that lives for a minute
+
+
+def texts(rows: int) -> list[str]:
+    """The texts of whole cases of nine transitions, as EventBridge delivers them."""
+    made = (cases.bodies(cases.answered(number, text="A" * 1_500)) for number in range(-(-rows // 9)))
+    return list(chain.from_iterable(made))[:rows]
+
+
+class Bench:
+    """A stack without services, and a fresh audit database whenever one is needed."""
+
+    def __init__(self, endpoints: Endpoints) -> None:
+        self._endpoints = endpoints
+
+    async def prepare(self) -> None:
+        """Migrate the template that every measurement copies."""
+        await self._as_owner("postgres", f"create database {TEMPLATE}")
+        await migrate_audit(self._endpoints.dsn(TEMPLATE), password_for=lambda _: PASSWORD)
+        await self._as_owner(TEMPLATE, "set search_path to audit", *BARE)
+        await provision(self._endpoints.environment(), visibility_s=60)
+
+    @asynccontextmanager
+    async def database(self) -> AsyncIterator[tuple[str, asyncpg.Connection[Any]]]:
+        """A copy's address for the service's role, and a connection of its owner."""
+        await self._as_owner("postgres", f"create database bench_run template {TEMPLATE}")
+        owner = await asyncpg.connect(self._endpoints.dsn("bench_run"), server_settings={"search_path": SCHEMA})
+        try:
+            yield self._endpoints.dsn("bench_run", WRITER, PASSWORD), owner
+        finally:
+            await owner.close()
+            await self._as_owner("postgres", "drop database bench_run with (force)")
+
+    @asynccontextmanager
+    async def pool(self) -> AsyncIterator[Pool]:
+        """One connection of the service's role to a copy."""
+        async with self.database() as (url, _):
+            pool = await connect_pool(url, schema=SCHEMA, size=1)
+            try:
+                yield pool
+            finally:
+                await pool.close()
+
+    async def _as_owner(self, database: str, *statements: str) -> None:
+        connection = await asyncpg.connect(self._endpoints.dsn(database))
+        try:
+            for statement in statements:
+                await connection.execute(statement)
+        finally:
+            await connection.close()
+
+
+async def run(rows: int, repetitions: int) -> dict[str, Any]:
+    """Measure everything."""
+    written: dict[str, list[Cost]] = {name: [] for name in WAYS}
+    drained: dict[str, list[Drained]] = {"audit": [], "receive and delete alone": []}
+    given = texts(rows)
+    with temporary_home() as home:
+        async with EmbeddedStack(home, simulator=None) as stack:
+            bench, environment = Bench(stack.endpoints), stack.endpoints.environment()
+            await bench.prepare()
+            for repetition in range(repetitions):
+                for name, write in WAYS.items():
+                    async with bench.pool() as pool:
+                        written[name].append(await measure(write, pool, given))
+                async with queue(environment) as (sqs, url):
+                    await fill(sqs, url, given)
+                    drained["receive and delete alone"].append(await drained_by_hand(sqs, url, rows))
+                    await fill(sqs, url, given)
+                    async with bench.database() as (database_url, owner):
+                        log = home / f"audit-{repetition}.log"
+                        found = await drained_by_audit(environment, database_url, owner, rows, log)
+                        drained["audit"].append(found)
+    return {
+        "machine": {"cores": os.cpu_count(), "python": platform.python_version(), "load_1m": os.getloadavg()[0]},
+        "rows": rows,
+        "bytes_a_row": round(statistics.fmean(map(len, given))),
+        "batch": BATCH,
+        "repetitions": repetitions,
+        "writing": {name: _median(costs) for name, costs in written.items()},
+        "queue_to_commit": {name: _median(costs) for name, costs in drained.items()},
+    }
+
+
+def _median(measured: Sequence[Cost | Drained]) -> dict[str, float]:
+    records = [asdict(each) for each in measured]
+    return {name: round(statistics.median(record[name] for record in records), 1) for name in records[0]}
+
+
+def main() -> None:
+    """Run and write the results."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rows", type=int, default=9_000)
+    parser.add_argument("--repetitions", type=int, default=3)
+    arguments = parser.parse_args()
+    found = asyncio.run(run(arguments.rows, arguments.repetitions))
+    RESULTS.mkdir(parents=True, exist_ok=True)
+    (RESULTS / "audit.json").write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+    text = markdown(found)
+    (RESULTS / "audit.md").write_text(text, encoding="utf-8")
+    print(text)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Latency failover against its alternatives: `make bench-failover`."""

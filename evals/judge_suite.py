@@ -1,0 +1,104 @@
+"""Runs the compliance gate's judge over labelled drafts, against whatever judges."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from contracts.accounts import AccountFacts
+from evals.cases import JudgeCase, version
+from evals.results import CaseResult, SuiteResult
+from runtime.errors import TaskError
+from services.drafter.mime import OptOutWays, compose
+from services.specialists.compliance.judge import PROMPT_VERSION, Judgement, below_floor, criteria, judge
+from services.specialists.compliance.pack import RulePack
+from services.specialists.compliance.reading.message import Message, read_message
+from services.specialists.compliance.rules.rule import Situation
+
+if TYPE_CHECKING:
+    from pydantic_ai import Agent
+
+NOW = datetime(2026, 9, 15, 16, tzinfo=UTC)
+OPT_OUT = OptOutWays(url="https://mail.harborline.example/o/dataset")
+
+
+def situation(account: AccountFacts, case: JudgeCase, pack: RulePack) -> tuple[Situation, Message]:
+    """The draft as the drafter would compose it and the gate would read it."""
+    raw = compose(
+        account,
+        purpose=case.purpose,
+        today=NOW.date().isoformat(),
+        subject=case.subject,
+        paragraphs=case.paragraphs,
+        case_id="00000000-0000-4000-8000-000000000000",
+        opt_out=OPT_OUT,
+    )
+    message = read_message(raw, pack.email)
+    return Situation(account, case.purpose, NOW, pack, message), message
+
+
+async def run_judge(
+    agent: Agent[None, Judgement],
+    account: AccountFacts,
+    cases: Sequence[JudgeCase],
+    pack: RulePack,
+    *,
+    model: str,
+    deterministic: bool,
+    runs: int = 1,
+    concurrency: int = 4,
+) -> SuiteResult:
+    """Every draft, so many times."""
+    slots = asyncio.Semaphore(concurrency)
+    seen: Counter[tuple[bool, bool]] = Counter()
+    violations: set[str] = set()
+
+    async def one(case: JudgeCase) -> CaseResult:
+        given, message = situation(account, case, pack)
+        passes, note = 0, ""
+        for _ in range(runs):
+            async with slots:
+                low = await _low(agent, given, message)
+            if low is None:
+                note = "no judgement"
+                continue
+            seen[bool(case.low), bool(low)] += 1
+            if bool(low) == bool(case.low) and (not case.low or low & set(case.low)):
+                passes += 1
+            else:
+                right = " or ".join(case.low) or "nothing"
+                note = f"below the floor: {', '.join(sorted(low)) or 'nothing'}; right is {right}"
+            if case.never and not low:
+                violations.add(f"{case.id} passed")
+        return CaseResult(id=case.id, passes=passes, runs=runs, note=note)
+
+    results = await asyncio.gather(*map(one, cases))
+    return SuiteResult(
+        suite="compliance",
+        model=model,
+        deterministic=deterministic,
+        prompt_version=PROMPT_VERSION,
+        dataset_version=version("compliance"),
+        rates={
+            "wrongly_passed": _share(seen[True, False], seen[True, False] + seen[True, True]),
+            "wrongly_stopped": _share(seen[False, True], seen[False, True] + seen[False, False]),
+        },
+        violations=tuple(sorted(violations)),
+        cases=tuple(results),
+    )
+
+
+async def _low(agent: Agent[None, Judgement], given: Situation, message: Message) -> set[str] | None:
+    """The criteria below their floor; None if there is no judgement."""
+    try:
+        judgement = await judge(agent, given, message)
+    except TaskError:
+        return None
+    return {mark.name for mark in below_floor(criteria(judgement, given.pack))}
+
+
+def _share(part: float, whole: float) -> float:
+    return round(part / whole, 6) if whole else 0.0

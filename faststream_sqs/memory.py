@@ -1,0 +1,229 @@
+"""Queues and event buses in memory: what a test broker puts in the place of AWS."""
+
+import asyncio
+import time
+import uuid
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from faststream.exceptions import IgnoredException
+from faststream.message import AckStatus
+
+from .batch_subscriber import SQSBatchSubscriber
+from .coalescer import Coalescer
+from .delivery import SQSDelivery
+from .intake import complaint
+from .receiver import RawMessage
+from .settlement import Settlement
+from .subscriber import QueueSubscriber
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """How one delivery of a message ended.
+
+    Attributes:
+        queue: the queue it came from.
+        message_id: its SQS message id, the same in every delivery.
+        body: its body, verbatim.
+        receive_count: which delivery this was, 1 for the first.
+        status: acknowledged, to be retried, or rejected.
+        delay: seconds until the retry; None unless it is to be retried.
+        reason: why it was rejected; empty unless it was.
+    """
+
+    queue: str
+    message_id: str
+    body: str
+    receive_count: int
+    status: AckStatus
+    delay: int | None = None
+    reason: str = ""
+
+
+class MemoryQueues:
+    """Hands what is published to the handlers at once, and notes what became of each message.
+
+    Args:
+        subscribers: gives the subscribers there are. Of several on one queue, one gets each message.
+        rules: by event bus, the queues that get all its events. Apart from these, an event goes to each queue whose
+            subscriber names `detail_type` or `source` and takes it.
+    """
+
+    def __init__(
+        self, subscribers: Callable[[], Iterable[QueueSubscriber]], rules: Mapping[str, Iterable[str]]
+    ) -> None:
+        self._subscribers = subscribers
+        self._rules = {bus: frozenset(queues) for bus, queues in rules.items()}
+        self._batches: dict[QueueSubscriber, Coalescer[RawMessage, None]] = {}
+        self._retries: list[tuple[QueueSubscriber, RawMessage]] = []
+        self.settled: list[Settled] = []
+
+    async def send(self, queue: str, entry: Mapping[str, Any]) -> str:
+        """Deliver a message, given as an entry of SendMessageBatch, and return its id. Raises what the handler does."""
+        message_id = str(uuid.uuid4())
+        raw = _receive(message_id, entry)
+        if subscriber := next((each for each in self._subscribers() if same_queue(each.queue, queue)), None):
+            await self._deliver(subscriber, raw)
+        return message_id
+
+    async def put(self, event: str, bus: str, trace_header: str | None = None) -> None:
+        """Deliver an event, given as EventBridge wraps it, to each queue it is for. Raises what a handler does.
+
+        EventBridge hands the X-Ray header on to the queue (user guide, "integration with AWS X-Ray"), and so does this.
+        """
+        entry: dict[str, Any] = {"MessageBody": event}
+        if trace_header:
+            entry["MessageSystemAttributes"] = {"AWSTraceHeader": {"DataType": "String", "StringValue": trace_header}}
+        raw = _receive(str(uuid.uuid4()), entry)
+        served: set[str] = set()
+        deliveries: list[Awaitable[None]] = []
+        for subscriber in self._subscribers():
+            if subscriber.queue not in served and self._gets(subscriber, raw, bus):
+                served.add(subscriber.queue)
+                deliveries.append(self._deliver(subscriber, {**raw, "MessageId": str(uuid.uuid4())}))
+        await _all(deliveries)
+
+    async def redeliver(self) -> int:
+        """Deliver each message that waits for its retry, and return how many. Raises what a handler does."""
+        waiting, self._retries = self._retries, []
+        await _all([self._deliver(subscriber, _again(raw)) for subscriber, raw in waiting])
+        return len(waiting)
+
+    def _gets(self, subscriber: QueueSubscriber, raw: RawMessage, bus: str) -> bool:
+        if any(same_queue(subscriber.queue, queue) for queue in self._rules.get(bus, ())):
+            return True
+        types, sources = subscriber.config.detail_types, subscriber.config.sources
+        if types is None and sources is None:
+            return False
+        return complaint(self._delivery(subscriber, raw), types, sources) is None
+
+    async def _deliver(self, subscriber: QueueSubscriber, raw: RawMessage) -> None:
+        delivery = self._delivery(subscriber, raw)
+        if reason := complaint(delivery, subscriber.config.detail_types, subscriber.config.sources):
+            await delivery.reject(reason)
+        elif isinstance(subscriber, SQSBatchSubscriber):
+            # What is published together arrives together, as it does when a batch is gathered from a queue.
+            await self._batch(subscriber).put(raw)
+        else:
+            _raise(await subscriber.consume(delivery))
+
+    def _batch(self, subscriber: QueueSubscriber) -> Coalescer[RawMessage, None]:
+        if subscriber not in self._batches:
+
+            async def handle(raws: list[RawMessage]) -> Sequence[None]:
+                _raise(await subscriber.consume(tuple(self._delivery(subscriber, raw) for raw in raws)))
+                return [None] * len(raws)
+
+            # No waiting behind a batch in flight: its handler may be the one that publishes.
+            self._batches[subscriber] = Coalescer(
+                handle, max_items=subscriber.config.max_batch, max_in_flight=1024, max_wait=0
+            )
+        return self._batches[subscriber]
+
+    def _delivery(self, subscriber: QueueSubscriber, raw: RawMessage) -> SQSDelivery:
+        dead_letter_queue = subscriber.dead_letter_queue
+        return SQSDelivery(
+            raw,
+            queue=subscriber.queue,
+            settlement=_MemorySettlement(
+                raw,
+                queue=subscriber.queue,
+                copy=None if dead_letter_queue is None else partial(self.copy, dead_letter_queue),
+                note=self.settled.append,
+                retry=lambda: self._retries.append((subscriber, raw)),
+            ),
+            retry=subscriber.config.retry,
+            release_lease=lambda _: None,
+        )
+
+    async def copy(self, queue: str, body: str, attributes: Mapping[str, Any]) -> None:
+        """Deliver the copy of a rejected message to the dead-letter queue."""
+        await self.send(queue, {"MessageBody": body, "MessageAttributes": attributes})
+
+
+class _MemorySettlement(Settlement):
+    """Settles one delivery by noting it."""
+
+    def __init__(
+        self,
+        raw: RawMessage,
+        *,
+        queue: str,
+        copy: Callable[[str, Mapping[str, Any]], Awaitable[None]] | None,
+        note: Callable[[Settled], None],
+        retry: Callable[[], None],
+    ) -> None:
+        super().__init__(None, queue=queue, url=queue, copy=copy, on_unburied=lambda _raw, _reason: None)
+        self._raw = raw
+        self._note = note
+        self._retry = retry
+
+    async def delete(self, receipt: str) -> None:
+        self._settle(AckStatus.ACKED)
+
+    async def postpone(self, receipt: str, seconds: int) -> None:
+        self._settle(AckStatus.NACKED, delay=seconds)
+        self._retry()
+
+    async def bury(self, raw: Mapping[str, Any], reason: str) -> None:
+        self._settle(AckStatus.REJECTED, reason=reason)
+        if self._copy is not None:
+            await self._copy(raw["Body"], self._epitaph(raw, reason))
+
+    def _settle(self, status: AckStatus, *, delay: int | None = None, reason: str = "") -> None:
+        self._note(
+            Settled(
+                queue=self._queue,
+                message_id=self._raw["MessageId"],
+                body=self._raw["Body"],
+                receive_count=int(self._raw["Attributes"]["ApproximateReceiveCount"]),
+                status=status,
+                delay=delay,
+                reason=reason,
+            )
+        )
+
+
+def same_queue(one: str, other: str) -> bool:
+    """Whether two names mean the same queue, where either may be its URL."""
+    return one.rpartition("/")[2] == other.rpartition("/")[2]
+
+
+def _receive(message_id: str, entry: Mapping[str, Any]) -> RawMessage:
+    """A sent entry as ReceiveMessage returns it."""
+    attributes = {"ApproximateReceiveCount": "1", "SentTimestamp": str(int(time.time() * 1000))}
+    if group := entry.get("MessageGroupId"):
+        attributes["MessageGroupId"] = group
+    if trace := entry.get("MessageSystemAttributes", {}).get("AWSTraceHeader"):
+        attributes["AWSTraceHeader"] = trace["StringValue"]
+    raw: RawMessage = {
+        "MessageId": message_id,
+        "ReceiptHandle": message_id,
+        "Body": entry["MessageBody"],
+        "Attributes": attributes,
+    }
+    if "MessageAttributes" in entry:
+        raw["MessageAttributes"] = entry["MessageAttributes"]
+    return raw
+
+
+def _again(raw: RawMessage) -> RawMessage:
+    attributes = raw["Attributes"]
+    count = int(attributes["ApproximateReceiveCount"]) + 1
+    return {**raw, "Attributes": {**attributes, "ApproximateReceiveCount": str(count)}}
+
+
+def _raise(error: BaseException | None) -> None:
+    # What asks for a verdict, such as `NackMessage` or `BatchItemFailed`, is no failure of the handler.
+    if isinstance(error, Exception) and not isinstance(error, IgnoredException):
+        raise error
+
+
+async def _all(deliveries: Iterable[Awaitable[None]]) -> None:
+    """Wait for all, so that one handler's error keeps no other from its message, and then raise the first."""
+    for outcome in await asyncio.gather(*deliveries, return_exceptions=True):
+        if isinstance(outcome, BaseException):
+            raise outcome

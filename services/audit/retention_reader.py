@@ -1,0 +1,107 @@
+"""Reading receipts, holds and policies. Needs no more than the role `audit_reader`."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from typing import Any
+
+from runtime.database import Pool, reaching
+from runtime.queries import beside
+from runtime.signing import TrustedKeys
+from services.audit.findings import CaseVerdict
+from services.audit.receipts import Receipt, RetentionReceipt
+from services.audit.retired import Retired
+
+SQL = beside(__file__, "retention.sql")
+DATABASE = "the audit database"
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """A row of `retention_policy` that is in force; see the comments there."""
+
+    playbook: str
+    effective_from: datetime
+    keep_for: timedelta
+    duty_for: timedelta | None
+    duty_counts_from: tuple[str, ...]
+    citation: str
+    set_by: str
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """A legal hold that stands."""
+
+    hold_id: str
+    case_id: str
+    reason: str
+    placed_by: str
+    placed_at: datetime
+
+
+class Receipts:
+    """The receipts of the log, with the partitions that were dropped when it was opened."""
+
+    def __init__(self, pool: Pool, trusted: TrustedKeys, dropped: frozenset[str]) -> None:
+        self._pool = pool
+        self._trusted = trusted
+        self._dropped = dropped
+
+    async def of_case(self, case_id: str) -> Retired:
+        """One case's."""
+        with reaching(DATABASE):
+            rows = await self._pool.fetch(SQL["receipts"], uuid.UUID(case_id))
+        return self._retired(rows)
+
+    async def without_rows(self, case: uuid.UUID | None, day: date | None) -> AsyncGenerator[CaseVerdict, None]:
+        """The verdict of each case of which only receipts are left."""
+        with reaching(DATABASE):
+            async with self._pool.acquire() as connection, connection.transaction(readonly=True):
+                same: list[Any] = []
+                async for row in connection.cursor(SQL["receipts_without_rows"], case, day):
+                    if same and same[0]["case_id"] != row["case_id"]:
+                        yield self._retired(same).verdict()
+                        same = []
+                    same.append(row)
+                if same:
+                    yield self._retired(same).verdict()
+
+    def _retired(self, rows: list[Any]) -> Retired:
+        receipts = [
+            RetentionReceipt(
+                row["opened_on"], row["case_id"], row["part"], Receipt(row["statement"], row["key"], row["signature"])
+            )
+            for row in rows
+        ]
+        return Retired(receipts, self._trusted, dropped=self._dropped)
+
+
+class RetentionReader:
+    """What is kept how long, what is held, and what was retired. Every method raises `Unavailable` when the database
+    cannot be reached."""
+
+    def __init__(self, pool: Pool, trusted: TrustedKeys) -> None:
+        self._pool = pool
+        self._trusted = trusted
+
+    async def receipts(self) -> Receipts:
+        """The receipts, for a verification."""
+        with reaching(DATABASE):
+            dropped = await self._pool.fetch(SQL["dropped"])
+        return Receipts(self._pool, self._trusted, frozenset(row["partition_name"] for row in dropped))
+
+    async def policies(self) -> list[Policy]:
+        """The policies in force, by playbook."""
+        with reaching(DATABASE):
+            rows = await self._pool.fetch(SQL["policies"])
+        return [Policy(**{**row, "duty_counts_from": tuple(row["duty_counts_from"])}) for row in rows]
+
+    async def holds(self, case_id: str | None = None) -> list[Hold]:
+        """The holds that stand, of one case or of all."""
+        case = None if case_id is None else uuid.UUID(case_id)
+        with reaching(DATABASE):
+            return [Hold(**row) for row in await self._pool.fetch(SQL["holds"], case)]

@@ -1,0 +1,1 @@
+"""For the auditor: programs that import nothing of this project."""

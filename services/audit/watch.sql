@@ -1,0 +1,29 @@
+-- name: last_position
+select coalesce(max(position), 0) from position
+
+-- name: ripe
+select coalesce(max(position), $1) from position where position > $1 and position <= $1 + $3 and recorded_at <= $2
+
+-- name: orphans
+select t.case_id::text, t.event_id::text, t.transition, t.node_from
+from position p
+join transition t on t.opened_on = p.opened_on and t.event_id = p.event_id
+where p.position > $1 and p.position <= $2
+  and exists (
+    select from unnest(t.parents) as cause (digest)
+    where not exists (
+      select from transition c where c.case_id = t.case_id and c.transcript_hash = cause.digest
+    )
+  )
+order by p.position
+
+-- name: unended
+select f.case_id::text, f.tenant, f.case_deadline
+from transition f
+where f.parents = '{}'
+  and f.opened_on >= ($1::timestamptz at time zone 'UTC')::date - 31
+  and f.case_deadline > $1 and f.case_deadline <= $2
+  and not exists (
+    select from transition e where e.opened_on = f.opened_on and e.case_id = f.case_id and e.terminal
+  )
+order by f.case_deadline

@@ -1,0 +1,156 @@
+"""Outbound emails on the whole stack: sent once, as they passed, whoever is killed; and not at all once stopped."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import hashlib
+import json
+import random
+import urllib.request
+from collections import Counter
+from typing import Any
+
+import pytest
+
+from cli.operators import as_operator
+from contracts.fields import Json
+from local.data.emails import EMAILS, submission
+from services.specialists.compliance.pack import in_force, released
+from tests.e2e.conftest import Deployment
+
+pytestmark = pytest.mark.e2e
+REMINDER = EMAILS[0]
+WORKERS = ("courier", "compliance", "drafter")
+
+
+def _emails(deployment: Deployment, count: int) -> list[Json]:
+    now = deployment.target.clock.now()
+    mark = f"{deployment.prefix}-{random.SystemRandom().randrange(10**9):09}"
+    made = []
+    for number in range(count):
+        email = submission(REMINDER, number, now)
+        email["idempotency_key"] = f"{mark}-{number}"
+        email["consumer_id"] = f"{mark}-{number}"
+        email["facts"]["email"]["address"] = f"{mark}.{number}@gmail.com"
+        made.append(email)
+    return made
+
+
+def _outbox(deployment: Deployment) -> list[dict[str, Any]]:
+    port = deployment.stack.ports()["mailbox"]
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/outbox", timeout=10) as answer:
+        found: list[dict[str, Any]] = json.load(answer)["emails"]
+    for email in found:
+        assert hashlib.sha256(base64.b64decode(email["raw"])).hexdigest() == email["sha256"]
+    return found
+
+
+async def _contents(deployment: Deployment, cases: list[str], transition: str) -> dict[str, set[str]]:
+    rows = await deployment.rows(
+        "select case_id::text, payload ->> 'content_sha256' as content from audit.transition_detail"
+        " where transition = $2 and case_id = any($1::uuid[])",
+        cases,
+        transition,
+    )
+    found: dict[str, set[str]] = {case: set() for case in cases}
+    for row in rows:
+        found[row["case_id"]].add(row["content"])
+    return found
+
+
+async def _sent_once_as_passed(deployment: Deployment, cases: list[str], closed: dict[str, dict[str, Any]]) -> None:
+    """Every case that says so has its email in the outbox once, under a pass of the pack in force; no other has two."""
+    taken = Counter((email["tags"]["case_id"], email["sha256"]) for email in _outbox(deployment))
+    ours = {key: count for key, count in taken.items() if key[0] in set(cases)}
+    assert set(ours.values()) <= {1}, "an email was sent twice"
+    sent = await _contents(deployment, cases, "EmailSent")
+    pack = in_force(released(), deployment.target.clock.now()).version
+    rows = await deployment.rows(
+        "select case_id::text, content_sha256 from compliance.verdict"
+        " where stage = 'email' and outcome = 'EmailPassed' and pack = $2 and case_id = any($1::uuid[])",
+        cases,
+        pack,
+        database="SWITCHYARD_WORK_DSN",
+    )
+    passed = {(row["case_id"], row["content_sha256"]) for row in rows}
+    for case in cases:
+        contents = {content for found, content in ours if found == case}
+        match closed[case]["outcome"]:
+            case "sent":
+                assert sent[case] == contents != set()
+                assert {(case, content) for content in contents} <= passed
+            case "unknown":
+                assert len(contents) <= 1
+            case other:
+                pytest.fail(f"a good email ended as {other}: {closed[case]['message']}")
+
+
+async def test_a_halt_stops_every_email_and_a_resumption_sends_each_once(deployment: Deployment) -> None:
+    async with as_operator(deployment.target) as desk:
+        cases = await deployment.submit(_emails(deployment, 6), source="upstream.collections")
+        assert await desk.fetchval("select halt('outbound_email', 'oncall', 'a drill')")
+        before = len(_outbox(deployment))
+        late = await deployment.submit(_emails(deployment, 2), source="upstream.collections")
+
+        async def all_rest() -> bool | None:
+            (row,) = await deployment.rows(
+                "select (select count(*) from desk.held where kind = 'resume' and answer is null"
+                "   and case_id = any($1::uuid[]))"
+                " + (select count(*) from desk.closed where case_id = any($1::uuid[]))"
+                " + (select count(*) from desk.submission where parked and case_id = any($1::uuid[])) as resting",
+                [*cases, *late],
+                database="SWITCHYARD_WORK_DSN",
+            )
+            return True if row["resting"] == len(cases) + len(late) else None
+
+        await deployment.until(all_rest, seconds=60, what="cases that rest")
+        halted_at = len(_outbox(deployment))
+        assert halted_at - before <= len(cases)
+        await asyncio.sleep(2)
+        assert len(_outbox(deployment)) == halted_at, "an email was sent while the playbook was halted"
+        assert await desk.fetchval("select resume('outbound_email', 'oncall', 'the drill is over')")
+    closed = await deployment.closed([*cases, *late], seconds=90)
+    assert {payload["outcome"] for payload in closed.values()} == {"sent"}
+    await _sent_once_as_passed(deployment, [*cases, *late], closed)
+    assert await deployment.findings([*cases, *late]) == []
+
+
+async def test_every_event_of_a_sent_email_again_sends_nothing(deployment: Deployment) -> None:
+    cases = await deployment.submit(_emails(deployment, 2), source="upstream.collections")
+    closed = await deployment.closed(cases)
+    await deployment.settled(cases)
+    events = [event for case in cases for event in await deployment.events(case)]
+    again = [(f"switchyard.{event['node_from']}", event["type"], json.dumps(event)) for event in events * 2]
+    random.Random(11).shuffle(again)
+    before = len(_outbox(deployment))
+    await deployment.put(*again)
+    await asyncio.sleep(4)
+    assert len(_outbox(deployment)) == before
+    await _sent_once_as_passed(deployment, cases, closed)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+async def test_kill_9_at_random_moments_over_200_emails(deployment: Deployment) -> None:
+    chance = random.Random(2026)
+    cases = await deployment.submit(_emails(deployment, 200), source="upstream.collections")
+
+    async def kill() -> int:
+        kills = 0
+        while True:
+            await asyncio.sleep(chance.uniform(0.5, 4.0))
+            await deployment.do(deployment.stack.kill(chance.choice(WORKERS)))
+            kills += 1
+            if kills == 15:
+                return kills
+
+    killing = asyncio.create_task(kill())
+    closed = await deployment.closed(cases, seconds=600)
+    kills = await killing
+    outcomes = Counter(payload["outcome"] for payload in closed.values())
+    assert set(outcomes) <= {"sent", "unknown"}
+    assert outcomes["unknown"] <= kills * 8, "more unknown outcomes than the courier can have had in hand"
+    await _sent_once_as_passed(deployment, cases, closed)
+    await deployment.settled(cases, seconds=60)
+    assert await deployment.findings(cases) == []

@@ -1,0 +1,107 @@
+"""A person is erased on the running stack, by the command that an operator types."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+
+import pytest
+from typer.testing import CliRunner
+
+from cli.errors import CommandFailed
+from cli.main import app
+from tests.e2e.conftest import Deployment
+
+pytestmark = pytest.mark.e2e
+WHO = ("--operator", "ada", "--reason", "request 4711")
+
+
+async def _run(deployment: Deployment, *arguments: str) -> tuple[int, str]:
+    """The exit code and all that was said, in one line. In this process: importing everything takes seconds."""
+    environment = {"SWITCHYARD_HOME": str(deployment.stack.home.folder)}
+    ran = await asyncio.to_thread(CliRunner().invoke, app, arguments, env=environment)
+    said = ran.output
+    if isinstance(ran.exception, CommandFailed):
+        said += f" {ran.exception.message} {ran.exception.remedy}"
+    elif ran.exception is not None and not isinstance(ran.exception, SystemExit):
+        raise ran.exception
+    return ran.exit_code, " ".join(said.split())
+
+
+async def test_a_person_is_erased_although_the_log_keeps_every_row(deployment: Deployment) -> None:
+    name = f"{uuid.uuid4().hex}@example.com"
+    cases = await deployment.submit(
+        [deployment.question("e2e wells by basin", user_id=user) for user in (name, "bystander@example.com")]
+    )
+    await deployment.closed(cases)
+    await deployment.settled(cases)
+    mine, theirs = cases
+    subject = (await deployment.events(mine))[0]["principal"]["subject"]
+    before = len(await deployment.events(mine))
+    assert "question: e2e wells by basin" in (await _run(deployment, "case", "show", mine, "--open"))[1]
+
+    assert (await _run(deployment, "audit", "retention", "hold", mine, *WHO))[0] == 0
+    code, refused = await _run(deployment, "audit", "erase", subject, *WHO)
+    assert code == 1
+    assert "legal hold" in refused
+    assert (await _run(deployment, "audit", "retention", "release", mine, *WHO))[0] == 0
+
+    code, erased = await _run(deployment, "audit", "erase", subject, *WHO)
+    assert code == 0, erased
+    for part in ("is erased", "by ada: request 4711", "switchyard-desk-dlq", "signature ok"):
+        assert part in erased
+
+    code, shown = await _run(deployment, "case", "show", mine, "--open")
+    assert code == 0, shown
+    assert "question: cannot be opened" in shown
+    assert "answer: cannot be opened" in shown
+    assert "e2e wells by basin" not in shown
+    assert "chain: ok" in shown
+    assert len(await deployment.events(mine)) == before
+    assert "question: e2e wells by basin" in (await _run(deployment, "case", "show", theirs, "--open"))[1]
+    assert await deployment.findings(cases) == []
+
+    code, again = await _run(deployment, "audit", "erase", subject, *WHO)
+    assert (code, "was erased before" in again) == (0, True)
+    code, unknown = await _run(deployment, "audit", "erase", str(uuid.uuid4()), *WHO)
+    assert (code, "nobody is known" in unknown) == (1, True)
+
+
+async def test_who_comes_back_after_an_erasure_is_somebody_new(deployment: Deployment) -> None:
+    name = f"{uuid.uuid4().hex}@example.com"
+    (first,) = await deployment.submit([deployment.question("e2e wells by basin", user_id=name)])
+    await deployment.closed([first])
+    old = (await deployment.events(first))[0]["principal"]["subject"]
+    assert (await _run(deployment, "audit", "erase", old, *WHO))[0] == 0
+
+    (again,) = await deployment.submit([deployment.question("e2e wells by basin", user_id=name)])
+    closed = await deployment.closed([again])
+
+    assert closed[again]["outcome"] == "answered"
+    assert (await deployment.events(again))[0]["principal"]["subject"] != old
+
+
+async def test_what_is_kept_how_long_is_shown_and_nothing_is_retired_before_its_time(deployment: Deployment) -> None:
+    code, shown = await _run(deployment, "audit", "retention", "show")
+    assert code == 0, shown
+    assert "outbound_email" in shown
+    assert "1006.100" in shown
+    code, ran = await _run(deployment, "audit", "retention", "run", "--operator", "ada")
+    assert code == 0, ran
+    assert "0 cases retired" in ran
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("audit", "erase", "00000000-0000-4000-8000-000000000000"), "see --help"),
+        (("audit", "erase", "alex@example.com", *WHO), "is no UUID"),
+        (("audit", "retention", "release", "ffffffff", *WHO), "no case whose id begins"),
+    ],
+)
+async def test_what_an_operator_gets_wrong_is_said_with_its_remedy(
+    deployment: Deployment, arguments: tuple[str, ...], told: str
+) -> None:
+    code, said = await _run(deployment, *arguments)
+    assert code == 1
+    assert told in said

@@ -1,0 +1,53 @@
+"""The log under anchors, on the whole stack: proven although its service was killed again and again."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from cli.anchors import anchor_reader, exporter
+from services.audit.findings import AnchorReport
+from services.audit.standalone import verify_bundle
+from tests.e2e.conftest import Deployment
+
+pytestmark = pytest.mark.e2e
+
+
+async def test_kill_9_of_audit_leaves_every_row_under_an_anchor_and_a_case_that_an_auditor_can_check(
+    deployment: Deployment, tmp_path: Path
+) -> None:
+    cases = await deployment.submit([deployment.question(f"e2e slow proof {number}") for number in range(12)])
+    for _ in range(4):
+        await asyncio.sleep(0.7)
+        await deployment.do(deployment.stack.kill("audit"))
+    await deployment.closed(cases, seconds=90)
+    await deployment.settled(cases, seconds=40)
+
+    async def anchored() -> AnchorReport | None:
+        async with anchor_reader(deployment.target) as log:
+            report = await log.verify()
+        return None if report.unanchored else report
+
+    report = await deployment.until(anchored, seconds=30, what="every row under an anchor")
+    (gaps,) = await deployment.rows(
+        "select count(*) as positions, max(position) as last, (select count(*) from audit.transition) as rows"
+        " from audit.position"
+    )
+    async with exporter(deployment.target) as exporting:
+        bundle, unanchored = await exporting.export(cases[0])
+    file = tmp_path / "case.json"
+    file.write_text(json.dumps(bundle), encoding="utf-8")
+    key = deployment.target.need("SWITCHYARD_ANCHOR_PUBLIC_KEYS")
+    verifier = await asyncio.create_subprocess_exec(
+        sys.executable, "-I", verify_bundle.__file__, file, "--key", key, stdout=asyncio.subprocess.PIPE
+    )
+    said, _ = await verifier.communicate()
+
+    assert (report.findings, report.unlocked) == ([], 0)
+    assert gaps["positions"] == gaps["last"] == gaps["rows"] == report.anchored
+    assert unanchored == 0
+    assert (verifier.returncode, b"PROVEN" in said) == (0, True), said.decode()

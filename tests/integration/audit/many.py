@@ -1,0 +1,30 @@
+"""Very many events, quickly: the events of one case again and again under other ids, with the digests that follow."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Iterator
+
+from contracts.digest import digest_of
+from contracts.envelope import event_id_for
+from contracts.fields import Json
+from tests.unit.audit import cases
+
+
+def many_bodies(count: int) -> Iterator[str]:
+    """The texts of `count` answered cases, nine events each, every one a valid chain."""
+    template = [cases.bus_event(event) for event in cases.answered()]
+    for number in range(count):
+        case_id = str(uuid.UUID(int=number + 1, version=4))
+        cause: Json = {}
+        for bus in template:
+            detail = bus["detail"]
+            event_id = (
+                event_id_for(cause["event_id"], detail["node_from"], detail["type"], detail["ordinal"])
+                if cause
+                else str(uuid.uuid5(uuid.UUID(case_id), "CaseOpened"))
+            )
+            event = {**detail, "case_id": case_id, "event_id": event_id, "parents": [cause["digest"]] if cause else []}
+            cause = {**event, "digest": digest_of(event)}
+            yield json.dumps({**bus, "detail": cause}, ensure_ascii=False)

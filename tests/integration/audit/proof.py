@@ -1,0 +1,47 @@
+"""Positions and anchors in a test's hands, with a clock and a key of its own."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from runtime.clock import SystemClock
+from runtime.database import Pool
+from runtime.locked_objects import LockedObjects
+from runtime.signing import LocalSigner, Signer, TrustedKeys
+from services.audit.anchor_reader import AnchorReader
+from services.audit.anchoring import Anchors, Schedule
+from services.audit.findings import AnchorReport
+from services.audit.positions import Positions
+
+SEED = bytes(range(32))
+SIGNER = LocalSigner(SEED)
+BATCH = 10_000
+
+
+class Proof:
+    """One log's anchors: made by the parts that the service is composed of, read by those of the command line."""
+
+    def __init__(self, positions: Positions, objects: LockedObjects, reading: Pool, log: str) -> None:
+        self.positions = positions
+        self.objects = objects
+        self.log = log
+        self._reading = reading
+
+    def anchors(self, signer: Signer = SIGNER, *, rows: int = 1_000, seconds: float = 60.0) -> Anchors:
+        """What makes anchors."""
+        schedule = Schedule(rows, seconds, timedelta(days=1))
+        return Anchors(self.objects, signer, TrustedKeys([signer.public]), SystemClock(), schedule, name=self.log)
+
+    async def place(self) -> int:
+        """Give every waiting row its position."""
+        return await self.positions.place(BATCH)
+
+    async def anchor(self) -> None:
+        """Place and anchor everything now."""
+        await self.place()
+        assert await self.anchors().step(self.positions, now=True)
+
+    async def verify(self, *trusted: bytes) -> AnchorReport:
+        """What the anchors prove to somebody who trusts these keys; the test's own without any."""
+        keys = TrustedKeys(trusted or [SIGNER.public])
+        return await AnchorReader(self._reading, self.objects, keys, log=self.log).verify()

@@ -1,0 +1,50 @@
+"""The retention role, a reviewer who trusts its key, and a case whose time is over."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from contracts.fields import Json
+from local.provision import BUCKET
+from runtime.clock import SystemClock
+from runtime.database import connect_pool
+from runtime.signing import TrustedKeys
+from services.audit.case_objects import CaseObjects
+from services.audit.owner import READER, RETENTION, SCHEMA
+from services.audit.reader import AuditReader
+from services.audit.retention import RetentionStore
+from services.audit.store import AuditStore
+from tests.integration.audit.aged import age, make_month
+from tests.integration.audit.conftest import Owner, UrlFor
+from tests.integration.audit.retention.retiring import LONG_AGO, MONTH, SIGNER
+from tests.integration.cloud import Cloud
+from tests.unit.audit import cases
+
+
+@pytest.fixture
+async def retention(url_for: UrlFor, cloud: Cloud) -> AsyncIterator[RetentionStore]:
+    """The log, as its retention role."""
+    pool = await connect_pool(url_for(RETENTION), schema=SCHEMA)
+    yield RetentionStore(pool, SIGNER, SystemClock(), objects=CaseObjects(cloud.s3, BUCKET))
+    await pool.close()
+
+
+@pytest.fixture
+async def prover(url_for: UrlFor) -> AsyncIterator[AuditReader]:
+    """A reviewer who trusts the key of the receipts."""
+    pool = await connect_pool(url_for(READER), schema=SCHEMA)
+    yield AuditReader(pool, trusted=TrustedKeys([SIGNER.public]))
+    await pool.close()
+
+
+@pytest.fixture
+async def events(store: AuditStore, owner: Owner) -> list[Json]:
+    """A case of long ago, beside a recent one."""
+    await make_month(owner, MONTH)
+    old = cases.answered(1, opened=LONG_AGO)
+    await store.record(cases.bodies(old))
+    await age(owner)
+    await store.record(cases.bodies(cases.answered(2)))
+    return old

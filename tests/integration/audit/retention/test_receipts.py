@@ -1,0 +1,157 @@
+"""What a receipt proves, and what is dropped against it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Awaitable, Callable
+
+import pytest
+from aiobotocore.session import AioSession
+
+from contracts.canonical import canonical
+from contracts.fields import Json
+from local.provision import BUCKET
+from runtime.clock import SystemClock
+from runtime.database import connect_pool
+from runtime.signing import LocalSigner, TrustedKeys
+from services.audit.case_objects import CaseObjects
+from services.audit.findings import FindingKind
+from services.audit.owner import RETENTION, SCHEMA
+from services.audit.reader import AuditReader
+from services.audit.retention import RetentionStore
+from services.audit.store import AuditStore
+from tests.integration.audit.aged import age
+from tests.integration.audit.conftest import Owner, UrlFor
+from tests.integration.audit.retention.retiring import LONG_AGO, MONTH, retire_all, tampering
+from tests.integration.cloud import Cloud
+from tests.unit.audit import cases
+
+pytestmark = pytest.mark.integration
+
+Tamper = Callable[[Owner, Json], Awaitable[None]]
+
+
+async def _drop_receipt(owner: Owner, event: Json) -> None:
+    await tampering(owner, "delete from retention_receipt")
+
+
+async def _edit_receipt(owner: Owner, event: Json) -> None:
+    await tampering(owner, "update retention_receipt set statement = replace(statement, 'ada', 'eve')")
+
+
+async def _sign_with_another_key(owner: Owner, event: Json) -> None:
+    other = LocalSigner(b"\x01" * 32)
+    statement = await owner.fetchval("select statement from retention_receipt")
+    sha256 = hashlib.sha256(statement.encode()).hexdigest()
+    signature = await other.sign(canonical({"format": "switchyard-receipt/1", "sha256": sha256}))
+    key = hashlib.sha256(other.public).hexdigest()
+    await tampering(owner, "update retention_receipt set key = $1, signature = $2", key, signature)
+
+
+async def _edit_column(owner: Owner, event: Json) -> None:
+    await tampering(owner, "update transition set latency_ms = 1 where event_id = $1", event["event_id"])
+
+
+async def _edit_digest(owner: Owner, event: Json) -> None:
+    await tampering(
+        owner, "update transition set transcript_hash = repeat('0', 64) where event_id = $1", event["event_id"]
+    )
+
+
+async def _remove_row(owner: Owner, event: Json) -> None:
+    await tampering(owner, "delete from transition where event_id = $1", event["event_id"])
+
+
+async def _put_another_body(owner: Owner, event: Json) -> None:
+    forged = cases.body(cases.rewritten(event, rubric_score=1))
+    await tampering(owner, "update transition set body = $2 where event_id = $1", event["event_id"], forged)
+
+
+TAMPERINGS: list[tuple[Tamper, FindingKind]] = [
+    (_drop_receipt, FindingKind.BODY_MISSING),
+    (_edit_receipt, FindingKind.FORGED_RECEIPT),
+    (_sign_with_another_key, FindingKind.FORGED_RECEIPT),
+    (_edit_column, FindingKind.COLUMN_DIFFERS),
+    (_edit_digest, FindingKind.COLUMN_DIFFERS),
+    (_remove_row, FindingKind.RETIRED_ROW_MISSING),
+    (_put_another_body, FindingKind.COLUMN_DIFFERS),
+]
+
+
+async def test_what_is_changed_after_retirement_is_found(
+    retention: RetentionStore, prover: AuditReader, owner: Owner, events: list[Json]
+) -> None:
+    await retire_all(retention)
+    tables = ("transition", "retention_receipt")
+    for table in tables:
+        await owner.execute(f"create temporary table saved_{table} as table {table}")
+
+    for tamper, kind in TAMPERINGS:
+        assert (await prover.verify()).ok
+        await tamper(owner, events[6])
+
+        report = await prover.verify()
+
+        assert not report.ok, tamper.__name__
+        assert kind in {finding.kind for finding in report.findings}, tamper.__name__
+        assert {finding.case_id for finding in report.findings} == {events[0]["case_id"]}
+        for table in tables:
+            await tampering(owner, f"delete from {table}")
+            await owner.execute(f"insert into {table} select * from saved_{table}")
+
+
+async def test_without_a_trusted_key_no_receipt_counts(
+    retention: RetentionStore, reader: AuditReader, events: list[Json]
+) -> None:
+    await retire_all(retention)
+    kinds = {finding.kind for finding in (await reader.verify()).findings}
+    assert kinds == {FindingKind.FORGED_RECEIPT, FindingKind.BODY_MISSING}
+
+
+async def test_a_month_is_dropped_only_when_every_case_in_it_has_its_receipt(
+    retention: RetentionStore, store: AuditStore, prover: AuditReader, owner: Owner, events: list[Json]
+) -> None:
+    name = f"transition_{MONTH[:7].replace('-', '_')}"
+    await store.record(cases.bodies(cases.answered(3, opened=LONG_AGO)))  # recorded today: kept for a year
+    await retire_all(retention)
+    assert await retention.drop_partitions() == [(name, "kept")]
+
+    await age(owner)
+    await retire_all(retention)
+    async with owner.transaction():
+        await owner.fetchval(f"select count(*) from {name}")
+        assert await retention.drop_partitions() == [(name, "busy")]
+    assert await retention.drop_partitions() == [(name, "dropped")]
+
+    assert await owner.fetchval("select to_regclass($1)", name) is None
+    report = await prover.verify()
+    assert (report.ok, report.rows, report.cases) == (True, 27, 3)
+    one = await prover.verify(case_id=events[0]["case_id"])
+    assert (one.ok, one.rows) == (True, 9)
+    assert await owner.fetchval("select cases from partition_drop") == 2
+
+    await _edit_receipt(owner, events[0])
+    assert {finding.kind for finding in (await prover.verify()).findings} == {FindingKind.FORGED_RECEIPT}
+
+
+async def test_a_month_with_a_held_case_is_not_dropped(
+    retention: RetentionStore, owner: Owner, events: list[Json]
+) -> None:
+    await retire_all(retention)
+    await retention.hold(events[0]["case_id"], reason="a complaint", operator="ada")
+    assert [state for _, state in await retention.drop_partitions()] == ["kept"]
+
+
+async def test_kms_signs_receipts_as_well(
+    aws: None, aws_session: AioSession, url_for: UrlFor, cloud: Cloud, events: list[Json]
+) -> None:
+    from runtime.signing import KmsSigner
+
+    async with aws_session.create_client("kms") as kms:
+        made = await kms.create_key(KeySpec="ECC_NIST_P256", KeyUsage="SIGN_VERIFY")
+        signer = await KmsSigner.open(kms, made["KeyMetadata"]["KeyId"])
+        pool = await connect_pool(url_for(RETENTION), schema=SCHEMA)
+        store = RetentionStore(pool, signer, SystemClock(), objects=CaseObjects(cloud.s3, BUCKET))
+        await retire_all(store)
+        assert (await AuditReader(pool, trusted=TrustedKeys([signer.public])).verify()).ok
+        await pool.close()

@@ -1,0 +1,176 @@
+"""Bodies leave the log when their time is over: not before, not under a hold, never without a receipt."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import hashlib
+import json
+import uuid
+from datetime import UTC, datetime, timedelta
+
+import asyncpg
+import pytest
+
+from contracts.fields import Json
+from local.provision import BUCKET
+from runtime.clock import SystemClock
+from runtime.database import connect_pool
+from runtime.objects import S3Objects
+from services.audit.case_objects import CaseObjects
+from services.audit.findings import FindingKind
+from services.audit.owner import RETENTION, SCHEMA
+from services.audit.reader import AuditReader
+from services.audit.retention import Fate, RetentionStore
+from services.audit.store import AuditStore
+from tests.integration.audit.aged import age
+from tests.integration.audit.conftest import Owner, UrlFor
+from tests.integration.audit.retention.retiring import LONG_AGO, SIGNER, due_now, retire_all, tampering
+from tests.integration.cloud import Cloud
+from tests.unit.audit import cases
+
+pytestmark = pytest.mark.integration
+
+
+async def test_only_what_is_over_is_retired_and_the_chain_still_verifies(
+    retention: RetentionStore, prover: AuditReader, owner: Owner, events: list[Json]
+) -> None:
+    assert [due.case_id for due in await due_now(retention)] == [events[0]["case_id"]]
+
+    assert await retire_all(retention) == [Fate.RETIRED]
+
+    bodies = await owner.fetch("select case_id::text, count(body) from transition group by 1")
+    assert dict(bodies) == {events[0]["case_id"]: 0, cases.first(2)["case_id"]: 9}
+    report = await prover.verify()
+    assert (report.ok, report.rows, report.cases) == (True, 18, 2)
+    kept = await owner.fetch("select event_id::text, transcript_hash, parents from retired_event")
+    assert {(row["event_id"], row["transcript_hash"], tuple(row["parents"])) for row in kept} == {
+        (event["event_id"], event["digest"], tuple(event["parents"])) for event in events
+    }
+    assert await due_now(retention) == []
+
+
+async def test_the_receipt_says_what_went_when_by_whom_and_why(
+    retention: RetentionStore, owner: Owner, events: list[Json]
+) -> None:
+    await retire_all(retention)
+
+    said = json.loads(await owner.fetchval("select statement from retention_receipt"))
+
+    assert (said["case_id"], said["retired_by"], said["playbook"]) == (events[0]["case_id"], "ada", "assist")
+    assert said["archive"] is None
+    assert "year" in said["citation"]
+    texts = {hashlib.sha256(text.encode()).hexdigest() for text in cases.bodies(events)}
+    assert {event["body_sha256"] for event in said["events"]} == texts
+    assert "body" not in said["events"][0]
+
+
+async def test_bodies_can_go_to_an_archive_first_and_artefacts_go_with_them(
+    url_for: UrlFor, cloud: Cloud, owner: Owner, events: list[Json]
+) -> None:
+    case_id = events[0]["case_id"]
+    for name in ("findings", "answer"):
+        await cloud.s3.put_object(Bucket=BUCKET, Key=f"artefacts/{case_id}/{name}", Body=b"ciphertext")
+    other = f"artefacts/{cases.first(2)['case_id']}/answer"
+    await cloud.s3.put_object(Bucket=BUCKET, Key=other, Body=b"ciphertext")
+    objects = S3Objects(cloud.s3, BUCKET)
+    pool = await connect_pool(url_for(RETENTION), schema=SCHEMA)
+    store = RetentionStore(pool, SIGNER, SystemClock(), objects=CaseObjects(cloud.s3, BUCKET), archive=objects)
+
+    await retire_all(store)
+    await pool.close()
+
+    said = json.loads(await owner.fetchval("select statement from retention_receipt"))
+    archived = await objects.get(said["archive"]["uri"])
+    assert hashlib.sha256(archived).hexdigest() == said["archive"]["sha256"]
+    lines = [json.loads(line) for line in gzip.decompress(archived).splitlines()]
+    assert {line["body"] for line in lines} == set(cases.bodies(events))
+    left = await cloud.s3.list_objects_v2(Bucket=BUCKET, Prefix="artefacts/")
+    keys = {item["Key"] for item in left["Contents"]}
+    assert said["objects"] == 2
+    assert not {key for key in keys if case_id in key}
+    assert other in keys
+
+
+async def test_a_hold_keeps_a_case_until_it_is_released(
+    retention: RetentionStore, owner: Owner, events: list[Json]
+) -> None:
+    (due,) = await due_now(retention)
+    await retention.hold(due.case_id, reason="a complaint", operator="ada")
+    assert await due_now(retention) == []
+    with pytest.raises(asyncpg.RaiseError, match="may not be retired"):
+        await retention.retire(due, operator="ada")
+    assert await owner.fetchval("select count(*) from transition where body is null") == 0
+
+    assert len(await retention.release(due.case_id, reason="settled", operator="ben")) == 1
+    assert await retention.release(due.case_id, reason="settled", operator="ben") == []
+    assert await retire_all(retention) == [Fate.RETIRED]
+
+
+async def test_a_hold_waits_for_a_retirement_that_is_under_way(
+    retention: RetentionStore, url_for: UrlFor, events: list[Json]
+) -> None:
+    (due,) = await due_now(retention)
+    connection = await asyncpg.connect(url_for(RETENTION), server_settings={"search_path": SCHEMA})
+    async with connection.transaction():
+        await connection.execute("select one_at_a_time()")
+        placing = asyncio.create_task(retention.hold(due.case_id, reason="a complaint", operator="ada"))
+        done, _ = await asyncio.wait([placing], timeout=0.3)
+        assert not done
+    await placing
+    await connection.close()
+
+
+async def test_a_legal_duty_counts_from_the_last_activity_about_the_same_person(
+    retention: RetentionStore, store: AuditStore, owner: Owner
+) -> None:
+    person = {"sub": "service:upstream.test", "tenant": "acme", "subject": str(uuid.UUID(int=7))}
+    earlier, later = (
+        [
+            cases.rewritten(event, graph_version="outbound_email/1", principal=person)
+            for event in _two(number, datetime.now(UTC) - timedelta(days=days))
+        ]
+        for number, days in ((1, 1_150), (2, 1_000))
+    )
+    later[-1] = cases.rewritten(later[-1], type="EmailSent", node_from="courier", node_to="router")
+    await store.record(cases.bodies([*earlier, *later]))
+    await age(owner)
+
+    assert await due_now(retention) == []
+    row = await owner.fetchrow(
+        "select * from case_retention($1, $2)",
+        datetime.fromisoformat(earlier[0]["opened_on"]).date(),
+        uuid.UUID(earlier[0]["case_id"]),
+    )
+    assert row is not None
+    assert row["keep_until"] < datetime.now(UTC) < row["duty_until"] == row["retire_after"]
+
+
+def _two(number: int, opened: datetime) -> list[Json]:
+    """A first event and its ending, unchained on purpose: only what retention reads of them counts here."""
+    opening, *_, ending = cases.answered(number, opened=opened)
+    return [opening, ending]
+
+
+async def test_a_case_that_is_open_or_has_no_policy_is_never_due(
+    retention: RetentionStore, store: AuditStore, owner: Owner
+) -> None:
+    unended = cases.answered(1, opened=LONG_AGO)[:4]
+    nameless = [cases.rewritten(event, graph_version="unheard_of/1") for event in _two(2, LONG_AGO)]
+    await store.record(cases.bodies([*unended, *nameless]))
+    await age(owner)
+
+    assert await due_now(retention) == []
+
+
+async def test_a_case_whose_chain_does_not_hold_is_kept_as_evidence(
+    retention: RetentionStore, owner: Owner, events: list[Json]
+) -> None:
+    await tampering(owner, "update transition set rubric_score = 1 where event_id = $1", events[6]["event_id"])
+    await owner.execute("alter table transition enable trigger all")
+
+    (due,) = await due_now(retention)
+    outcome = await retention.retire(due, operator="ada")
+
+    assert (outcome.fate, outcome.findings[0].kind) == (Fate.KEPT, FindingKind.COLUMN_DIFFERS)
+    assert await owner.fetchval("select count(*) from transition where body is null") == 0

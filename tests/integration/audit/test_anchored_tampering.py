@@ -1,0 +1,382 @@
+"""The database's owner, triggers disabled, rewrites positions and anchors along with the rows; the store knows better.
+
+Each way is done as thoroughly as somebody who knows the format can: verification without anchors finds nothing in those
+that are marked so.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, TypeAlias
+
+import asyncpg
+import pytest
+
+from contracts.events.desk import CaseClosed
+from contracts.fields import Json
+from local.provision import ANCHOR_BUCKET
+from runtime.signing import LocalSigner, key_name
+from services.audit.anchors import Anchor, Head, Statement, head_of, key_of, next_statement
+from services.audit.findings import AnchorReport, FindingKind
+from services.audit.projection import Transition, examine
+from services.audit.reader import AuditReader
+from services.audit.store import AuditStore
+from tests.integration.audit.proof import SIGNER, Proof
+from tests.integration.cloud import Cloud
+from tests.unit.audit import cases
+
+pytestmark = pytest.mark.integration
+Owner: TypeAlias = "asyncpg.Connection[Any]"
+LATER = cases.NOW + timedelta(hours=1)
+VICTIM, OPEN, LAST = 1, 7, 2
+"""Numbers of cases: an ended one, one that is still open, and the one that the log ends with."""
+
+TABLES = ("transition", "position", "anchor", "unplaced")
+
+
+@dataclass
+class Log:
+    """Three ended cases and an open one, in two anchors of 18 and 12 rows, with the triggers out of the way."""
+
+    owner: Owner
+    store: AuditStore
+    proof: Proof
+    cloud: Cloud
+
+    @property
+    def events(self) -> list[Json]:
+        """The victim's events; their positions are 10 to 18."""
+        return cases.answered(VICTIM)
+
+    async def rewrite(self, event: Json, forged: Json) -> None:
+        """Replace a row and all that its position says, keeping `recorded_at`."""
+        row = examine(cases.body(forged)).row
+        assert row is not None
+        names = [name for name in Transition._fields if name not in {"opened_on", "event_id"}]
+        columns = ", ".join(f"{name} = ${index}" for index, name in enumerate(names, start=2))
+        values = [
+            list(value) if isinstance(value, tuple) else value for value in (getattr(row, name) for name in names)
+        ]
+        await self.owner.execute(f"update transition set {columns} where event_id = $1", event["event_id"], *values)
+        await self.follow()
+
+    async def follow(self) -> None:
+        """Make the positions say what the rows say."""
+        await self.owner.execute(
+            "update position p set digest = t.transcript_hash, recorded_at = t.recorded_at,"
+            " body_sha256 = sha256(convert_to(t.body, 'UTF8')) from transition t where t.event_id = p.event_id"
+        )
+
+    async def remove(self, condition: str, *arguments: Any) -> None:
+        """Remove rows with their positions, and close the gap."""
+        await self.owner.execute(f"delete from transition where {condition}", *arguments)
+        await self.owner.execute(
+            "delete from position p where not exists (select from transition t where t.event_id = p.event_id)"
+        )
+        await self.owner.execute(
+            "update position p set position = -n.number from"
+            " (select event_id, row_number() over (order by position) as number from position) n"
+            " where n.event_id = p.event_id"
+        )
+        await self.owner.execute("update position set position = -position")
+
+    async def number(self, event: Json) -> int:
+        """An event's position."""
+        return int(await self.owner.fetchval("select position from position where event_id = $1", event["event_id"]))
+
+
+@pytest.fixture
+async def log(store: AuditStore, owner: Owner, proof: Proof, cloud: Cloud, reader: AuditReader) -> Log:
+    """The log before anybody touches it: everything holds."""
+    for number in (0, VICTIM):
+        for text in cases.bodies(cases.answered(number)):
+            await store.record([text])
+    await proof.anchor()
+    for text in cases.bodies([*cases.answered(OPEN)[:3], *cases.answered(LAST)]):
+        await store.record([text])
+    await proof.anchor()
+    assert (await proof.verify()).ok
+    assert (await reader.verify(now=cases.NOW)).ok
+    for table in TABLES[:3]:
+        await owner.execute(f"alter table {table} disable trigger all")
+    await owner.execute("alter table position drop constraint position_position_check")
+    await owner.execute("alter table transition enable always trigger queued")
+    return Log(owner, store, proof, cloud)
+
+
+def kinds(report: AnchorReport) -> set[FindingKind]:
+    return {found.kind for found in report.findings}
+
+
+def at(report: AnchorReport, event: Json) -> set[tuple[FindingKind, str | None]]:
+    return {(found.kind, found.field) for found in report.findings if found.event_id == event["event_id"]}
+
+
+async def test_an_edited_field_is_named_with_its_row(log: Log) -> None:
+    event = log.events[6]
+    await log.owner.execute(
+        "update transition set body = replace(body, '8750', '9999'), rubric_score = 9999 where event_id = $1",
+        event["event_id"],
+    )
+
+    report = await log.proof.verify()
+
+    assert at(report, event) == {(FindingKind.ROW_DIFFERS, "body")}
+    assert report.findings[0].case_id == event["case_id"]
+    assert report.finding_count == 1
+
+
+async def test_an_edited_digest_is_named_with_its_row(log: Log) -> None:
+    event = log.events[6]
+    await log.owner.execute(
+        "update transition set transcript_hash = repeat('0', 64) where event_id = $1", event["event_id"]
+    )
+    assert at(await log.proof.verify(), event) == {(FindingKind.ROW_DIFFERS, "transcript_hash")}
+
+    await log.follow()
+    assert at(await log.proof.verify(), event) == {(FindingKind.POSITION_DIFFERS, None)}
+
+
+async def test_what_no_digest_covers_is_covered_by_its_position(log: Log, reader: AuditReader) -> None:
+    """The producer's clock and an artefact's place are outside the digest; the received text is evidence, too."""
+    event = log.events[6]
+    await log.owner.execute(
+        'update transition set body = replace(body, \'"trace": {}\', \'"trace": {"a": "b"}\') where event_id = $1',
+        event["event_id"],
+    )
+
+    assert (await reader.verify(now=cases.NOW)).ok, "invisible without positions"
+    assert at(await log.proof.verify(), event) == {(FindingKind.ROW_DIFFERS, "body")}
+
+
+async def test_a_suffix_with_recomputed_digests_and_positions_is_found(log: Log, reader: AuditReader) -> None:
+    events = log.events
+    forged = [cases.rewritten(events[6], rubric_score=9_999)]
+    for event in events[7:]:
+        forged.append(cases.rewritten(event, parents=[forged[-1]["digest"]]))
+    for event, other in zip(events[6:], forged, strict=True):
+        await log.rewrite(event, other)
+
+    report = await log.proof.verify()
+
+    assert (await reader.verify(now=cases.NOW)).ok, "invisible without anchors"
+    assert {(found.kind, found.event_id) for found in report.findings} == {
+        (FindingKind.POSITION_DIFFERS, event["event_id"]) for event in events[6:]
+    }
+
+
+async def test_a_dropped_leaf_is_found(log: Log, reader: AuditReader) -> None:
+    """The last event of the open case: nothing follows it, and the case may still go on."""
+    leaf = cases.answered(OPEN)[2]
+    gone = await log.number(leaf)
+    await log.owner.execute("delete from transition where event_id = $1", leaf["event_id"])
+
+    with_position = await log.proof.verify()
+    await log.remove("false")
+    without = await log.proof.verify()
+
+    assert (await reader.verify(now=cases.NOW)).ok, "invisible without anchors"
+    assert [(found.kind, found.event_id) for found in with_position.findings] == [
+        (FindingKind.ROW_MISSING, leaf["event_id"])
+    ]
+    assert kinds(without) == {FindingKind.POSITION_DIFFERS, FindingKind.POSITION_MISSING}
+    assert f"position {gone} is not what anchor 2" in without.findings[0].why
+
+
+async def test_a_dropped_open_case_is_found(log: Log, reader: AuditReader) -> None:
+    await log.remove("case_id = $1", cases.first(OPEN)["case_id"])
+
+    report = await log.proof.verify()
+
+    assert (await reader.verify(now=LATER)).ok, "invisible without anchors"
+    assert kinds(report) == {FindingKind.POSITION_DIFFERS, FindingKind.POSITION_MISSING}
+    assert "positions 28 to 30: 3 rows that anchor 2" in report.findings[-1].why
+
+
+async def test_a_dropped_tail_is_found(log: Log, reader: AuditReader) -> None:
+    await log.remove("case_id = $1", cases.first(LAST)["case_id"])
+    await log.owner.execute("delete from anchor where number = 2")
+
+    report = await log.proof.verify()
+
+    assert (await reader.verify(now=cases.NOW)).ok, "invisible without anchors"
+    assert [found.why.partition(" of ")[0] for found in report.findings] == ["positions 22 to 30: 9 rows that anchor 2"]
+
+
+async def test_two_rows_that_swapped_places_are_found(log: Log, reader: AuditReader) -> None:
+    one, other = log.events[3], cases.answered(0)[3]
+    pair = [one["event_id"], other["event_id"]]
+    for change in (
+        "update transition t set recorded_at = o.recorded_at from position o",
+        "update position t set position = -o.position from position o",
+    ):
+        await log.owner.execute(
+            f"{change} where t.event_id = any($1::uuid[]) and o.event_id = any($1::uuid[])"
+            " and o.event_id <> t.event_id",
+            pair,
+        )
+    await log.owner.execute("update position set position = abs(position)")
+    await log.follow()
+
+    report = await log.proof.verify()
+
+    assert (await reader.verify(now=cases.NOW)).ok, "invisible without anchors"
+    assert {(found.kind, found.event_id) for found in report.findings} == {
+        (FindingKind.POSITION_DIFFERS, one["event_id"]),
+        (FindingKind.POSITION_DIFFERS, other["event_id"]),
+    }
+
+
+async def test_a_row_inserted_past_the_service_is_found(log: Log, reader: AuditReader) -> None:
+    """A second ending of the open case's kind, where the chain alone has no objection: a late failure."""
+    late = cases.failed(cases.answered(OPEN)[1], "triage")
+    victim = cases.answered(OPEN)[2]
+    await log.remove("event_id = $1", victim["event_id"])
+    await log.owner.execute("alter table transition disable trigger queued")
+    await log.store.record([cases.body(late)])
+
+    unplaced = await log.proof.verify()
+    await log.owner.execute(
+        "insert into position select 1 + (select max(position) from position), opened_on, event_id, transcript_hash,"
+        " recorded_at, sha256(convert_to(body, 'UTF8')) from transition where event_id = $1",
+        late["event_id"],
+    )
+    placed = await log.proof.verify()
+
+    assert (await reader.verify(now=cases.NOW)).ok, "invisible without anchors"
+    assert at(unplaced, late) == {(FindingKind.ROW_UNPLACED, None)}
+    assert at(placed, late) == {(FindingKind.POSITION_DIFFERS, None)}
+
+
+async def test_a_backdated_row_is_found(log: Log, reader: AuditReader) -> None:
+    event = log.events[8]
+    await log.owner.execute(
+        "update transition set recorded_at = recorded_at - interval '2 minutes' where event_id = $1", event["event_id"]
+    )
+    plain = await log.proof.verify()
+    await log.follow()
+    followed = await log.proof.verify()
+
+    assert (await reader.verify(now=cases.NOW)).ok, "invisible without anchors"
+    assert at(plain, event) == {(FindingKind.ROW_DIFFERS, "recorded_at")}
+    assert at(followed, event) == {(FindingKind.POSITION_DIFFERS, None)}
+
+
+async def test_a_dropped_partition_is_found(log: Log, reader: AuditReader) -> None:
+    partition = await log.owner.fetchval("select tableoid::regclass::text from transition limit 1")
+    await log.owner.execute(f"drop table {partition}")
+
+    report = await log.proof.verify()
+
+    assert (await reader.verify(now=LATER)).ok, "an empty log has nothing wrong in it"
+    assert (report.finding_count, kinds(report)) == (30, {FindingKind.ROW_MISSING})
+
+
+async def test_a_restored_backup_is_found(log: Log, reader: AuditReader) -> None:
+    """The database as it was after the first anchor: consistent, and shorter than what the store knows."""
+    await log.remove("event_id in (select event_id from position where position > 18)")
+    await log.owner.execute("delete from anchor where number > 1")
+
+    report = await log.proof.verify()
+
+    assert (await reader.verify(now=LATER)).ok, "invisible without anchors"
+    assert report.anchors == 2
+    assert [found.why.partition(" of ")[0] for found in report.findings] == [
+        "positions 19 to 30: 12 rows that anchor 2"
+    ]
+
+
+async def test_rows_written_after_a_restored_backup_do_not_hide_it(log: Log) -> None:
+    await log.remove("event_id in (select event_id from position where position > 18)")
+    await log.owner.execute("delete from anchor where number > 1")
+    await log.store.record(cases.bodies(cases.answered(9)))
+    await log.proof.place()
+
+    report = await log.proof.verify()
+
+    assert kinds(report) == {FindingKind.POSITION_DIFFERS, FindingKind.POSITION_MISSING}
+    assert report.finding_count == 10
+
+
+async def test_an_ending_rewritten_in_every_place_is_found(log: Log, reader: AuditReader) -> None:
+    event = log.events[8]
+    await log.rewrite(event, cases.rewritten(event, payload={**event["payload"], "outcome": "cancelled"}))
+
+    report = await log.proof.verify()
+
+    assert (await reader.verify(now=cases.NOW)).ok, "invisible without anchors"
+    assert at(report, event) == {(FindingKind.POSITION_DIFFERS, None)}
+
+
+async def test_an_ending_exchanged_for_another_is_found(log: Log, reader: AuditReader) -> None:
+    events = log.events
+    other = cases.follow(events[7], CaseClosed(outcome="cancelled", code="cancelled"), "desk")
+    await log.rewrite(events[8], other)
+
+    assert (await reader.verify(now=cases.NOW)).ok, "invisible without anchors"
+    assert at(await log.proof.verify(), other) == {(FindingKind.POSITION_DIFFERS, None)}
+
+
+async def test_the_database_s_own_copies_of_anchors_convince_nobody(log: Log) -> None:
+    """The owner rewrites the last row and makes an anchor for it with a key of their own, in the database."""
+    event = cases.answered(LAST)[8]
+    await log.rewrite(event, cases.rewritten(event, payload={**event["payload"], "outcome": "cancelled"}))
+    statement, signature = await _resigned(log, LocalSigner(b"\1" * 32))
+    await log.owner.execute("update anchor set statement = $1, signature = $2 where number = 2", statement, signature)
+
+    assert kinds(await log.proof.verify()) == {FindingKind.ANCHOR_DIFFERS, FindingKind.POSITION_DIFFERS}
+
+
+async def test_an_anchor_put_over_another_is_found_even_with_the_right_signature(log: Log) -> None:
+    """Whoever may sign and write to the bucket still cannot replace what Object Lock keeps."""
+    event = cases.answered(LAST)[8]
+    await log.rewrite(event, cases.rewritten(event, payload={**event["payload"], "outcome": "cancelled"}))
+    statement, signature = await _resigned(log, SIGNER)
+    leaves = tuple(await log.proof.positions.leaves(19, 30))
+    forged = Anchor(Statement.model_validate_json(statement), signature, leaves)
+    await log.owner.execute("update anchor set statement = $1, signature = $2 where number = 2", statement, signature)
+    await log.cloud.s3.put_object(Bucket=ANCHOR_BUCKET, Key=key_of(log.proof.log, 2), Body=forged.to_bytes())
+
+    report = await log.proof.verify()
+
+    assert kinds(report) == {
+        FindingKind.ANCHOR_COVERED,
+        FindingKind.ANCHOR_DIFFERS,
+        FindingKind.POSITION_DIFFERS,
+    }
+    assert at(report, event) == {(FindingKind.POSITION_DIFFERS, None)}
+
+
+async def test_a_missing_or_hidden_anchor_is_found(log: Log) -> None:
+    await log.cloud.s3.delete_object(Bucket=ANCHOR_BUCKET, Key=key_of(log.proof.log, 1))
+
+    hidden = await log.proof.verify()
+
+    assert kinds(hidden) == {FindingKind.ANCHOR_COVERED}
+    assert hidden.anchored == 30
+
+
+async def test_an_anchor_that_only_the_database_has_is_found(log: Log) -> None:
+    await log.owner.execute(
+        "insert into anchor (log, number, first_position, last_position, statement, signature)"
+        " select log, 3, 31, 40, statement, signature from anchor where number = 2"
+    )
+
+    report = await log.proof.verify()
+
+    assert [found.why for found in report.findings] == ["the database has anchor 3, and the store does not"]
+
+
+async def _head(log: Log) -> Head:
+    statement = await log.owner.fetchval("select statement from anchor where number = 1")
+    return head_of(Statement.model_validate_json(statement))
+
+
+async def _resigned(log: Log, signer: LocalSigner) -> tuple[str, bytes]:
+    """An anchor 2 over what the database says now."""
+    leaves = await log.proof.positions.leaves(19, 30)
+    statement = next_statement(
+        await _head(log), leaves, log=log.proof.log, made_at=cases.NOW, key=key_name(signer.public)
+    )
+    return statement.signed_bytes().decode(), await signer.sign(statement.signed_bytes())

@@ -1,0 +1,323 @@
+"""Anchors are made outside the database first, under Object Lock, and no crash between the two loses one."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+from typing import Any, TypeAlias
+
+import asyncpg
+import pytest
+import structlog
+from aiobotocore.session import AioSession
+from botocore.exceptions import ClientError
+
+from local.provision import ANCHOR_BUCKET, BUCKET
+from runtime.database import Pool
+from runtime.errors import Rejected
+from runtime.locked_objects import LockedObjects
+from runtime.signing import KmsSigner, LocalSigner
+from services.audit.anchoring import AnchorConflict
+from services.audit.anchors import key_of
+from services.audit.exporter import Exporter
+from services.audit.findings import FindingKind
+from services.audit.sequencer import Sequencer
+from services.audit.store import AuditStore
+from tests.integration.audit.proof import SIGNER, Proof
+from tests.integration.cloud import Cloud, until
+from tests.unit.audit import cases
+
+pytestmark = pytest.mark.integration
+Owner: TypeAlias = "asyncpg.Connection[Any]"
+TOMORROW = datetime.now(UTC).replace(microsecond=0) + timedelta(days=1)
+
+
+async def test_a_locked_object_is_written_once_and_cannot_be_removed(cloud: Cloud, keeper: LockedObjects) -> None:
+    key = f"test/{datetime.now(UTC).timestamp()}"
+    assert await keeper.put_new(key, b"first", keep_until=TOMORROW, content_type="text/plain")
+    assert not await keeper.put_new(key, b"second", keep_until=TOMORROW, content_type="text/plain")
+    (version,) = (await cloud.s3.list_object_versions(Bucket=ANCHOR_BUCKET, Prefix=key))["Versions"]
+
+    with pytest.raises(ClientError, match="AccessDenied"):
+        await cloud.s3.delete_object(
+            Bucket=ANCHOR_BUCKET, Key=key, VersionId=version["VersionId"], BypassGovernanceRetention=True
+        )
+
+    found = await keeper.get(key)
+    assert found is not None
+    assert (found.data, found.locked_until) == (b"first", TOMORROW)
+
+
+async def test_what_is_written_over_a_locked_object_hides_nothing(cloud: Cloud, keeper: LockedObjects) -> None:
+    key = f"test/{datetime.now(UTC).timestamp()}"
+    await keeper.put_new(key, b"first", keep_until=TOMORROW, content_type="text/plain")
+    await cloud.s3.put_object(Bucket=ANCHOR_BUCKET, Key=key, Body=b"second")
+    await cloud.s3.delete_object(Bucket=ANCHOR_BUCKET, Key=key)
+
+    found = await keeper.get(key)
+    listed = [kept async for kept in keeper.kept(key)]
+
+    assert found is not None
+    assert found.data == b"first"
+    assert [(kept.key, kept.versions) for kept in listed] == [(key, 3)]
+
+
+async def test_the_versions_of_a_key_are_together_even_if_a_page_ends_between_them(cloud: Cloud) -> None:
+    folder = f"test/{datetime.now(UTC).timestamp()}"
+    keeper = LockedObjects(cloud.s3, ANCHOR_BUCKET, page=2)
+    for name in ("a", "b", "c"):
+        await keeper.put_new(f"{folder}/{name}", name.encode(), keep_until=TOMORROW, content_type="text/plain")
+        for _ in range(2 if name == "b" else 0):
+            await cloud.s3.put_object(Bucket=ANCHOR_BUCKET, Key=f"{folder}/{name}", Body=b"over it")
+
+    listed = [kept async for kept in keeper.kept(f"{folder}/")]
+    read = [await keeper.read(kept) for kept in listed]
+
+    assert [(kept.key[-1], kept.versions) for kept in listed] == [("a", 1), ("b", 3), ("c", 1)]
+    assert [found.data for found in read if found] == [b"a", b"b", b"c"]
+
+
+async def test_a_bucket_without_object_lock_is_refused(cloud: Cloud) -> None:
+    with pytest.raises(Rejected, match="Object Lock"):
+        await LockedObjects(cloud.s3, BUCKET).put_new("x", b"", keep_until=TOMORROW, content_type="text/plain")
+
+
+async def test_an_anchor_is_due_after_so_many_rows_or_so_long(store: AuditStore, proof: Proof) -> None:
+    await store.record(cases.bodies(cases.answered()))
+    await proof.place()
+
+    assert not await proof.anchors(rows=10, seconds=60).step(proof.positions)
+    assert await proof.anchors(rows=9, seconds=60).step(proof.positions)
+    assert not await proof.anchors(rows=1, seconds=0).step(proof.positions)
+    await store.record([cases.body(cases.first(1))])
+    await proof.place()
+    assert await proof.anchors(rows=9, seconds=0).step(proof.positions)
+
+    report = await proof.verify()
+    assert report.ok
+    assert (report.anchors, report.anchored, report.unanchored) == (2, 10, 0)
+
+
+async def test_rows_after_the_last_anchor_are_counted_and_so_are_those_without_a_position(
+    store: AuditStore, proof: Proof
+) -> None:
+    await store.record(cases.bodies(cases.answered()))
+    await proof.anchor()
+    await store.record([cases.body(cases.first(1))])
+    await proof.place()
+    await store.record([cases.body(cases.first(2))])
+
+    report = await proof.verify()
+
+    assert report.ok
+    assert (report.anchored, report.unanchored, report.unplaced) == (9, 2, 1)
+    assert report.since is not None
+
+
+async def test_an_open_case_is_anchored_like_any(store: AuditStore, proof: Proof) -> None:
+    await store.record(cases.bodies(cases.answered()[:3]))
+    await proof.anchor()
+
+    assert (await proof.verify()).anchored == 3
+
+
+@pytest.mark.parametrize("spec", ["ECC_NIST_P256", "ECC_NIST_EDWARDS25519"])
+async def test_a_kms_key_signs_and_only_who_trusts_it_is_convinced(
+    store: AuditStore, proof: Proof, aws_session: AioSession, spec: str
+) -> None:
+    await store.record(cases.bodies(cases.answered()))
+    await proof.place()
+    async with aws_session.create_client("kms") as kms:
+        made = await kms.create_key(KeySpec=spec, KeyUsage="SIGN_VERIFY")
+        signer = await KmsSigner.open(kms, made["KeyMetadata"]["KeyId"])
+        assert await proof.anchors(signer).step(proof.positions, now=True)
+
+    assert (await proof.verify(SIGNER.public, signer.public)).ok
+    distrusted = await proof.verify(SIGNER.public)
+    assert [found.kind for found in distrusted.findings] == [FindingKind.ANCHOR_FORGED]
+    assert (distrusted.anchored, distrusted.unanchored) == (0, 9)
+
+
+async def test_a_symmetric_kms_key_is_refused(aws_session: AioSession, aws: None) -> None:
+    async with aws_session.create_client("kms") as kms:
+        made = await kms.create_key(KeySpec="RSA_2048", KeyUsage="SIGN_VERIFY")
+        with pytest.raises(Rejected, match="ECC_NIST_P256"):
+            await KmsSigner.open(kms, made["KeyMetadata"]["KeyId"])
+
+
+async def test_an_anchor_whose_maker_died_before_the_database_had_it_is_taken_over(
+    store: AuditStore, proof: Proof, owner: Owner
+) -> None:
+    await store.record(cases.bodies(cases.answered()))
+    await proof.anchor()
+    await _forget_copies(owner, from_number=1)
+    await store.record([cases.body(cases.first(1))])
+    await proof.place()
+
+    assert (await proof.verify()).ok, "the copy may lag"
+    assert await proof.anchors().adopt(proof.positions)
+    assert await proof.anchors().step(proof.positions, now=True)
+
+    report = await proof.verify()
+    assert report.ok
+    assert (report.anchors, report.anchored) == (2, 10)
+    assert await owner.fetchval("select count(*) from anchor") == 2
+
+
+async def test_making_the_same_anchor_again_takes_over_the_one_there_is(
+    store: AuditStore, proof: Proof, owner: Owner
+) -> None:
+    await store.record(cases.bodies(cases.answered()))
+    await proof.anchor()
+    await _forget_copies(owner, from_number=1)
+
+    assert await proof.anchors().step(proof.positions, now=True)
+
+    assert (await proof.verify()).ok
+    assert await owner.fetchval("select count(*) from anchor") == 1
+
+
+async def test_a_database_that_contradicts_an_anchor_is_not_anchored_any_further(
+    store: AuditStore, proof: Proof, owner: Owner
+) -> None:
+    """A restored backup: it knows neither the last rows nor their anchor, and new rows have taken their positions."""
+    await store.record(cases.bodies(cases.answered()))
+    await proof.anchor()
+    await _forget_copies(owner, from_number=1)
+    await owner.execute("alter table position disable trigger all")
+    await owner.execute("update position set digest = repeat('0', 64) where position = 9")
+
+    with pytest.raises(AnchorConflict, match="positions 1 to 9"):
+        await proof.anchors().adopt(proof.positions)
+    with pytest.raises(AnchorConflict):
+        await proof.anchors().step(proof.positions, now=True)
+
+
+async def test_an_altered_copy_in_the_database_stops_anchors_and_not_the_sequencer(
+    store: AuditStore, proof: Proof, owner: Owner, writer: Pool
+) -> None:
+    await store.record(cases.bodies(cases.answered()))
+    await proof.anchor()
+    await owner.execute("alter table anchor disable trigger all")
+    await owner.execute("update anchor set statement = '{}'")
+    await store.record([cases.body(cases.first(1))])
+
+    with structlog.testing.capture_logs() as logged:
+        await Sequencer(writer, proof.anchors()).finish()
+
+    assert [(line["event"], line["alarm"]) for line in logged] == [("anchor.conflict", "integrity")]
+    assert await owner.fetchval("select max(position) from position") == 10
+    assert [found.kind for found in (await proof.verify()).findings] == [FindingKind.ANCHOR_DIFFERS]
+
+
+async def test_without_any_anchor_nothing_is_proven(store: AuditStore, proof: Proof) -> None:
+    assert (await proof.verify()).ok, "an empty log"
+    await store.record(cases.bodies(cases.answered()))
+
+    report = await proof.verify()
+
+    assert (report.ok, report.findings, report.unanchored) == (False, [], 9)
+
+
+async def test_somebody_else_s_anchor_is_not_taken_over(store: AuditStore, proof: Proof, owner: Owner) -> None:
+    await store.record(cases.bodies(cases.answered()))
+    await proof.place()
+    await proof.anchors(LocalSigner(b"\1" * 32)).step(proof.positions, now=True)
+    await _forget_copies(owner, from_number=1)
+
+    with pytest.raises(AnchorConflict, match="not trusted"):
+        await proof.anchors().adopt(proof.positions)
+
+
+async def test_a_store_out_of_reach_delays_anchors_and_no_position(
+    store: AuditStore, proof: Proof, owner: Owner, writer: Pool, aws_session: AioSession
+) -> None:
+    gone = aws_session.create_client("s3", endpoint_url="http://127.0.0.1:9")
+    async with gone as nowhere:
+        objects, proof.objects = proof.objects, LockedObjects(nowhere, ANCHOR_BUCKET)
+        anchors = proof.anchors(rows=1)
+        with structlog.testing.capture_logs() as logged:
+            running = asyncio.create_task(Sequencer(writer, anchors, every_s=0.02, again_s=0.1).run())
+            await store.record(cases.bodies(cases.answered()))
+
+            async def deferred() -> bool:
+                return any(line.get("alarm") == "anchor" for line in logged)
+
+            async def placed() -> bool:
+                return bool(await owner.fetchval("select count(*) = 9 from position"))
+
+            await until(deferred, "an alarm")
+            await until(placed, "nine positions")
+            running.cancel()
+            await asyncio.gather(running, return_exceptions=True)
+        proof.objects = objects
+
+    assert await proof.anchors().step(proof.positions, now=True)
+    assert (await proof.verify()).ok
+
+
+async def test_the_sequencer_places_and_anchors_and_a_clean_stop_leaves_nothing_open(
+    store: AuditStore, proof: Proof, writer: Pool
+) -> None:
+    sequencer = Sequencer(writer, proof.anchors(rows=9), every_s=0.02)
+    running = asyncio.create_task(sequencer.run())
+    await store.record(cases.bodies(cases.answered()))
+
+    async def anchored() -> bool:
+        return (await proof.verify()).anchored == 9
+
+    await until(anchored, "nine rows anchored")
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    await store.record([cases.body(cases.first(1))])
+    await sequencer.finish()
+
+    report = await proof.verify()
+    assert report.ok
+    assert (report.anchored, report.unanchored) == (10, 0)
+
+
+async def _forget_copies(owner: Owner, *, from_number: int) -> None:
+    await owner.execute("alter table anchor disable trigger all")
+    await owner.execute("delete from anchor where number >= $1", from_number)
+    await owner.execute("alter table anchor enable always trigger append_only")
+
+
+async def test_a_row_whose_body_retention_has_taken_is_still_proved(
+    store: AuditStore, proof: Proof, owner: Owner, writer: Pool
+) -> None:
+    """What an anchor covers needs no body; that a receipt stands for it is the chain's to check."""
+    events = cases.answered()
+    await store.record(cases.bodies(events))
+    await proof.anchor()
+    await owner.execute("alter table transition disable trigger all")
+    await owner.execute("alter table transition alter column body drop not null")
+    await owner.execute("update transition set body = null where event_id = $1", events[3]["event_id"])
+
+    report = await proof.verify()
+
+    assert (report.ok, report.anchored, report.moved_out) == (True, 9, 1)
+    with pytest.raises(Rejected, match="retention"):
+        await Exporter(writer, proof.objects, [], log=proof.log).export(events[0]["case_id"])
+    await owner.execute(
+        "update transition set transcript_hash = repeat('0', 64) where event_id = $1", events[3]["event_id"]
+    )
+    assert [found.field for found in (await proof.verify()).findings] == ["transcript_hash"]
+
+
+async def test_an_anchor_without_object_lock_is_told_from_one_that_has_it(
+    store: AuditStore, proof: Proof, cloud: Cloud
+) -> None:
+    await store.record(cases.bodies(cases.answered()))
+    await proof.anchor()
+    key = key_of(proof.log, 1)
+    found = await proof.objects.get(key)
+    assert found is not None
+    other = Proof(proof.positions, proof.objects, proof._reading, f"{proof.log}-2")
+    moved = found.data.replace(proof.log.encode(), other.log.encode())
+    await cloud.s3.put_object(Bucket=ANCHOR_BUCKET, Key=key_of(other.log, 1), Body=moved)
+
+    report = await other.verify()
+
+    assert {each.kind for each in report.findings} == {FindingKind.ANCHOR_UNLOCKED, FindingKind.ANCHOR_FORGED}
+    assert ((await proof.verify()).unlocked, report.unlocked) == (0, 1)

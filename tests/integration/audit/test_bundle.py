@@ -1,0 +1,247 @@
+"""An exported case, verified by an interpreter that can import nothing of ours, after every tampering with it."""
+
+from __future__ import annotations
+
+import base64
+import copy
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import asyncpg
+import pytest
+
+from contracts.fields import Json
+from runtime.database import Pool
+from runtime.errors import Rejected
+from runtime.signing import LocalSigner
+from services.audit.exporter import Exporter
+from services.audit.standalone import verify_bundle
+from services.audit.store import AuditStore
+from tests.integration.audit.proof import SIGNER, Proof
+from tests.unit.audit import cases
+
+pytestmark = pytest.mark.integration
+Owner: TypeAlias = "asyncpg.Connection[Any]"
+KEY = base64.b64encode(SIGNER.public).decode()
+SCRIPT = Path(verify_bundle.__file__)
+
+GUARD = """
+import runpy, sys
+ALLOWED = set(sys.stdlib_module_names) | {"cryptography", "_cffi_backend"}
+
+class Guard:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] not in ALLOWED:
+            raise ImportError(f"the verifier imports {name}")
+
+sys.meta_path.insert(0, Guard())
+sys.argv = sys.argv[1:]
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+"""Runs a script that may import the standard library and `cryptography`, and nothing else."""
+
+
+@pytest.fixture
+def exporter(writer: Pool, proof: Proof) -> Exporter:
+    return Exporter(writer, proof.objects, [SIGNER.public], log=proof.log)
+
+
+@pytest.fixture
+async def bundle(store: AuditStore, proof: Proof, exporter: Exporter) -> Json:
+    """A case whose events lie under three anchors, among other cases."""
+    events = cases.answered(1)
+    for part in (events[:4], events[4:5], events[5:]):
+        await store.record([*cases.bodies(cases.answered(len(part) + 10)), *cases.bodies(part)])
+        await proof.anchor()
+    made, unanchored = await exporter.export(events[0]["case_id"])
+    assert unanchored == 0
+    assert (len(made["events"]), len(made["anchors"])) == (9, 3)
+    return made
+
+
+def checked(bundle: Json, *keys: str) -> tuple[int, list[str]]:
+    """The exit code and what does not hold, in this process."""
+    trusted = verify_bundle.Keys()
+    for key in keys or (KEY,):
+        trusted.add(key)
+    try:
+        findings = list(verify_bundle.verify(json.loads(json.dumps(bundle)), trusted))
+    except (verify_bundle.Broken, KeyError, TypeError, ValueError, AttributeError) as error:
+        findings = [str(error)]
+    return bool(findings), findings
+
+
+def run(bundle: Json, folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """The verifier as the auditor runs it."""
+    file = folder / "case.json"
+    file.write_text(json.dumps(bundle), encoding="utf-8")
+    command = [sys.executable, "-I", "-c", GUARD, str(SCRIPT), str(file), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60, cwd=folder)
+
+
+async def test_an_untouched_bundle_is_proven_without_anything_of_ours(bundle: Json, tmp_path: Path) -> None:
+    ran = run(bundle, tmp_path, "--key", KEY)
+
+    assert (ran.returncode, ran.stderr) == (0, "")
+    assert "PROVEN" in ran.stdout
+    assert "9 events" in ran.stdout
+
+
+async def test_the_key_may_be_a_file_and_without_one_nothing_is_proven(bundle: Json, tmp_path: Path) -> None:
+    pem = "-----BEGIN PUBLIC KEY-----\n" + KEY + "\n-----END PUBLIC KEY-----\n"
+    (tmp_path / "key.pem").write_text(pem)
+    other = base64.b64encode(LocalSigner(b"\1" * 32).public).decode()
+
+    assert run(bundle, tmp_path, "--key", str(tmp_path / "key.pem")).returncode == 0
+    unnamed = run(bundle, tmp_path)
+    assert (unnamed.returncode, "NOT PROVEN" in unnamed.stdout) == (3, True)
+    distrusted = run(bundle, tmp_path, "--key", other)
+    assert (distrusted.returncode, "not among those to believe" in distrusted.stdout) == (1, True)
+    assert run(bundle, tmp_path, "--key", "nonsense").returncode == 2
+
+
+def _body(change: Callable[[Json], None]) -> Callable[[Json], None]:
+    """Alter the event in an entry's body and give it the digest that belongs to it."""
+
+    def tamper(bundle: Json) -> None:
+        bus = json.loads(bundle["events"][6]["body"])
+        change(bus["detail"])
+        bus["detail"]["digest"] = verify_bundle.digest_of(bus["detail"])
+        bundle["events"][6]["body"] = json.dumps(bus)
+
+    return tamper
+
+
+def _swap(bundle: Json) -> None:
+    events = bundle["events"]
+    events[2]["body"], events[3]["body"] = events[3]["body"], events[2]["body"]
+
+
+def _forge_anchor(bundle: Json) -> None:
+    """Another root, signed by the forger."""
+    anchor = bundle["anchors"][1]
+    anchor["statement"]["root"] = "0" * 64
+    message = verify_bundle.canonical(anchor["statement"]).encode()
+    anchor["signature"] = base64.b64encode(LocalSigner(b"\1" * 32)._key.sign(message)).decode()
+
+
+TAMPERINGS: dict[str, Callable[[Json], None]] = {
+    "a field": lambda b: b["events"][6].update(body=b["events"][6]["body"].replace("8750", "9999")),
+    "a field and its digest": _body(lambda event: event.update(rubric_score=9_999)),
+    "a field outside the digest": _body(lambda event: event.update(occurred_at="2020-01-01T00:00:00Z")),
+    "a blank in a body": lambda b: b["events"][0].update(body=b["events"][0]["body"] + " "),
+    "the bus source": lambda b: b["events"][0].update(body=b["events"][0]["body"].replace("switchyard.desk", "x")),
+    "an attached artefact": lambda b: b["events"][0].update(
+        body=b["events"][0]["body"].replace("cXVlc3Rpb24=", "cXVlc3Rpb25=")
+    ),
+    "the time of recording": lambda b: b["events"][3].update(recorded_at="2026-01-01T00:00:00.000000Z"),
+    "a position": lambda b: b["events"][3].update(position=b["events"][3]["position"] + 1),
+    "a position outside": lambda b: b["events"][3].update(position=10_000),
+    "an anchor's number": lambda b: b["events"][3].update(anchor=2),
+    "no anchor": lambda b: b["events"][3].update(anchor=None, path=[]),
+    "a proof": lambda b: b["events"][3]["path"].__setitem__(0, "00" * 32),
+    "a proof too long": lambda b: b["events"][3]["path"].append("00" * 32),
+    "a proof too short": lambda b: b["events"][3]["path"].pop(),
+    "two rows swapped": _swap,
+    "the first event dropped": lambda b: b["events"].pop(0),
+    "a middle event dropped": lambda b: b["events"].pop(4),
+    "the ending dropped": lambda b: b["events"].pop(),
+    "every event dropped": lambda b: b["events"].clear(),
+    "an event twice": lambda b: b["events"].append(b["events"][3]),
+    "a root": lambda b: b["anchors"][0]["statement"].update(root="0" * 64),
+    "an anchor's time": lambda b: b["anchors"][0]["statement"].update(made_at="2020-01-01T00:00:00Z"),
+    "a signature": lambda b: b["anchors"][0].update(signature=b["anchors"][1]["signature"]),
+    "a forged anchor": _forge_anchor,
+    "an anchor dropped": lambda b: b["anchors"].pop(1),
+    "anchors in another order": lambda b: b["anchors"].reverse(),
+    "no anchors": lambda b: b["anchors"].clear(),
+    "the case's id": lambda b: b.update(case_id=cases.first(5)["case_id"]),
+    "an artefact's reference": lambda b: b["artefacts"][0].update(sha256="0" * 64),
+    "an artefact dropped": lambda b: b["artefacts"].pop(),
+    "something to come along": lambda b: b.update(remark="all is well"),
+    "something in an event": lambda b: b["events"][0].update(remark="all is well"),
+    "something in a statement": lambda b: b["anchors"][0]["statement"].update(remark="all is well"),
+    "another format": lambda b: b.update(format="switchyard-bundle/2"),
+}
+
+
+async def test_every_tampering_with_the_bundle_is_caught(bundle: Json) -> None:
+    assert checked(bundle) == (False, [])
+    for name, tamper in TAMPERINGS.items():
+        tampered = copy.deepcopy(bundle)
+        tamper(tampered)
+        assert tampered != bundle, name
+
+        broken, findings = checked(tampered)
+
+        assert broken, name
+        assert all(findings), name
+
+
+async def test_every_single_value_of_the_bundle_matters(bundle: Json) -> None:
+    """Whatever leaf of the JSON is changed, something does not hold; public_keys are for information only."""
+    for path, value in list(_leaves({name: part for name, part in bundle.items() if name != "public_keys"})):
+        tampered = copy.deepcopy(bundle)
+        *way, last = path
+        place: Any = tampered
+        for step in way:
+            place = place[step]
+        place[last] = value + 1 if isinstance(value, int) else f"{value[:-1]}{'0' if value[-1] != '0' else '1'}"
+
+        assert checked(tampered)[0], path
+
+
+def _leaves(value: Any, path: tuple[Any, ...] = ()) -> Any:
+    if isinstance(value, dict):
+        for name, item in value.items():
+            yield from _leaves(item, (*path, name))
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            yield from _leaves(item, (*path, index))
+    else:
+        yield path, value
+
+
+async def test_a_tampered_bundle_ends_with_exit_code_one_and_says_where(bundle: Json, tmp_path: Path) -> None:
+    TAMPERINGS["a field and its digest"](bundle)
+
+    ran = run(bundle, tmp_path, "--key", KEY)
+
+    assert (ran.returncode, ran.stderr) == (1, "")
+    assert "BROKEN  event 7 (position" in ran.stdout
+    assert "PROVEN" not in ran.stdout
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[]", "{", '{"a": 1, "a": 2}', '{"a": 1.5}', "{}", '{"format": "switchyard-bundle/1"}']
+)
+def test_what_is_no_bundle_is_refused_without_a_traceback(text: str, tmp_path: Path) -> None:
+    file = tmp_path / "case.json"
+    file.write_text(text)
+
+    assert verify_bundle.main([str(file), "--key", KEY]) in {1, 2}
+
+
+async def test_an_event_that_is_not_anchored_yet_is_told_and_not_proven(
+    store: AuditStore, proof: Proof, exporter: Exporter
+) -> None:
+    events = cases.answered(1)
+    await store.record(cases.bodies(events[:8]))
+    await proof.anchor()
+    await store.record(cases.bodies(events[8:]))
+
+    bundle, unanchored = await exporter.export(events[0]["case_id"])
+
+    assert unanchored == 1
+    assert checked(bundle)[1] == [
+        "event 9 (position None): no anchor of the bundle covers it: it was not anchored yet when it was exported"
+    ]
+
+
+async def test_a_case_that_the_log_does_not_have_cannot_be_exported(exporter: Exporter) -> None:
+    with pytest.raises(Rejected, match="nothing of this case"):
+        await exporter.export(cases.first(99)["case_id"])

@@ -1,0 +1,226 @@
+"""A person's key is destroyed: nothing about them can be read, the log still verifies, and a receipt says so."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import uuid
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+
+import asyncpg
+import pytest
+
+from contracts.fields import Json
+from runtime.clock import SystemClock
+from runtime.database import connect_pool
+from runtime.erasing import ERASER, Erased, KeyEraser, KeyState
+from runtime.errors import Rejected
+from runtime.sealing import CACHE_S, LocalWrapper, Vault
+from runtime.signing import LocalSigner, Signer, TrustedKeys
+from services.audit.erasure import Already, Go, Refusal, Unknown
+from services.audit.erasures import Erasures, read_erasure
+from services.audit.owner import RETENTION, SCHEMA
+from services.audit.reader import AuditReader
+from services.audit.store import AuditStore
+from tests.integration.audit.conftest import Owner, UrlFor
+from tests.integration.conftest import PoolFor
+from tests.integration.infrastructure import Infrastructure
+from tests.integration.manual_clock import ManualClock
+from tests.unit.audit import cases
+
+pytestmark = pytest.mark.integration
+SIGNER = LocalSigner(bytes(32))
+WRAPPER = LocalWrapper(bytes(32))
+CONTEXT = b"switchyard/artefact/case/question"
+
+
+@pytest.fixture
+async def keys(infrastructure: Infrastructure) -> AsyncIterator[KeyEraser]:
+    pool = await connect_pool(infrastructure.role_url(ERASER), schema="vault")
+    yield KeyEraser(pool)
+    await pool.close()
+
+
+@pytest.fixture
+async def erasures(url_for: UrlFor, keys: KeyEraser) -> AsyncIterator[Erasures]:
+    pool = await connect_pool(url_for(RETENTION), schema=SCHEMA)
+    yield Erasures(pool, keys, SIGNER, SystemClock())
+    await pool.close()
+
+
+@pytest.fixture
+async def vault(pool_for: PoolFor, clock: ManualClock) -> Vault:
+    return Vault(await pool_for("desk"), WRAPPER, clock)
+
+
+@pytest.fixture
+async def subject(vault: Vault) -> str:
+    """Somebody with a key."""
+    name = uuid.uuid4().hex
+    return await vault.subject_for("acme", name, hashlib.sha256(name.encode()).digest())
+
+
+def about(subject: str, number: int = 1, **changes: str) -> list[Json]:
+    """The beginning of a case about a person."""
+    opened = cases.first(number)
+    principal = opened["principal"] | {"subject": subject}
+    return [cases.rewritten(opened, principal=principal, **changes)]
+
+
+async def test_an_erased_person_can_be_read_nowhere_and_the_log_still_verifies(
+    erasures: Erasures, vault: Vault, subject: str, store: AuditStore, reader: AuditReader, clock: ManualClock
+) -> None:
+    await store.record(cases.bodies(about(subject)))
+    sealed = await vault.seal(subject, b"How deep is it?", context=CONTEXT)
+
+    asked = await erasures.erase(subject, operator="ada", reason="asked to")
+
+    assert asked.decision == Go(None)
+    clock.advance(CACHE_S)  # what the receipt promises: by then every process has forgotten the key
+    with pytest.raises(Rejected, match="key_erased"):
+        await vault.open(subject, sealed, context=CONTEXT)
+    report = await reader.verify()
+    assert (report.finding_count, report.rows) == (0, 1)
+
+
+async def test_the_receipt_is_signed_and_names_cases_operator_and_copies(
+    erasures: Erasures, subject: str, store: AuditStore
+) -> None:
+    events = about(subject)
+    await store.record(cases.bodies(events))
+
+    asked = await erasures.erase(subject, operator="ada", reason="asked to")
+
+    assert asked.receipt is not None
+    said, refusal = read_erasure(asked.receipt, TrustedKeys([SIGNER.public]))
+    assert refusal is None
+    assert (said.subject, said.erased_by, said.reason) == (subject, "ada", "asked to")
+    assert (said.case_ids, said.events) == ((events[0]["case_id"],), 1)
+    assert len(said.queues) == 2 * len({copies.queue.removesuffix("-dlq") for copies in said.queues})
+    _, forged = read_erasure(asked.receipt, TrustedKeys([LocalSigner(b"\x01" * 32).public]))
+    assert forged is not None
+
+
+async def test_asking_again_gives_the_same_receipt(erasures: Erasures, subject: str) -> None:
+    first = await erasures.erase(subject, operator="ada", reason="asked to")
+    again = await erasures.erase(subject, operator="ben", reason="asked twice")
+    assert again.decision == Already()
+    assert again.receipt == first.receipt
+
+
+async def test_asked_at_once_by_many_it_happens_once(erasures: Erasures, subject: str, owner: Owner) -> None:
+    asked = await asyncio.gather(*(erasures.erase(subject, operator=f"o{n}", reason="asked to") for n in range(4)))
+    assert sorted(type(one.decision).__name__ for one in asked) == ["Already", "Already", "Already", "Go"]
+    assert await owner.fetchval("select count(*) from erasure_receipt") == 1
+
+
+async def test_nobody_is_erased_whom_nobody_knows(erasures: Erasures, owner: Owner) -> None:
+    asked = await erasures.erase(str(uuid.uuid4()), operator="ada", reason="asked to")
+    assert (asked.decision, asked.receipt) == (Unknown(), None)
+    assert await owner.fetchval("select count(*) from erasure_receipt") == 0
+
+
+async def test_a_legal_duty_refuses_and_says_until_when_and_the_key_stays(
+    erasures: Erasures, keys: KeyEraser, subject: str, store: AuditStore
+) -> None:
+    await store.record(cases.bodies(about(subject, graph_version="outbound_email/1")))
+    asked = await erasures.erase(subject, operator="ada", reason="asked to")
+    assert isinstance(asked.decision, Refusal)
+    assert asked.decision.until is not None
+    assert timedelta(days=1_090) < asked.decision.until - datetime.now(UTC) < timedelta(days=1_100)
+    assert "12 CFR 1006.100" in asked.decision.why
+    assert await keys.state(subject) == KeyState(True, None)
+
+
+async def test_a_hold_refuses_until_it_is_released(
+    erasures: Erasures, subject: str, store: AuditStore, owner: Owner
+) -> None:
+    events = about(subject)
+    await store.record(cases.bodies(events))
+    hold = await owner.fetchval(
+        "insert into legal_hold (case_id, reason, placed_by) values ($1, 'a complaint', 'ada') returning hold_id",
+        uuid.UUID(events[0]["case_id"]),
+    )
+    refused = await erasures.erase(subject, operator="ada", reason="asked to")
+    assert isinstance(refused.decision, Refusal)
+    assert "legal hold" in refused.decision.why
+    await owner.execute("insert into legal_hold_release (hold_id, reason, released_by) values ($1, 'r', 'ada')", hold)
+    assert (await erasures.erase(subject, operator="ada", reason="asked to")).decision == Go(None)
+
+
+class _Killed(Exception):
+    pass
+
+
+class _DyingSigner:
+    """The process dies here: the key is destroyed and no receipt is written."""
+
+    public = SIGNER.public
+
+    async def sign(self, message: bytes) -> bytes:
+        raise _Killed
+
+
+async def test_killed_between_the_key_and_the_receipt_it_is_finished_by_asking_again(
+    erasures: Erasures, keys: KeyEraser, url_for: UrlFor, subject: str
+) -> None:
+    dying: Signer = _DyingSigner()
+    pool = await connect_pool(url_for(RETENTION), schema=SCHEMA)
+    with pytest.raises(_Killed):
+        await Erasures(pool, keys, dying, SystemClock()).erase(subject, operator="ada", reason="asked to")
+    await pool.close()
+    state = await keys.state(subject)
+    assert state.erased is not None
+    assert not state.present
+
+    asked = await erasures.erase(subject, operator="ben", reason="finishing")
+
+    assert asked.decision == Go(state.erased)
+    assert asked.receipt is not None
+    said, _ = read_erasure(asked.receipt, TrustedKeys([SIGNER.public]))
+    assert (said.erased_by, said.reason) == ("ada", "asked to")
+
+
+async def test_a_key_that_a_restored_backup_brings_back_is_destroyed_again(
+    erasures: Erasures, keys: KeyEraser, subject: str, infrastructure: Infrastructure
+) -> None:
+    work = await asyncpg.connect(infrastructure.owner_url())
+    saved = await work.fetchrow("select * from vault.subject_key where subject = $1", uuid.UUID(subject))
+    assert saved is not None
+    await erasures.erase(subject, operator="ada", reason="asked to")
+    await work.execute("insert into vault.subject_key values ($1, $2, $3, $4, $5, $6)", *saved.values())
+    assert (await keys.state(subject)).present
+
+    assert await erasures.again() == [subject]
+
+    state = await keys.state(subject)
+    assert not state.present
+    assert isinstance(state.erased, Erased)
+    assert await erasures.again() == []
+    await work.close()
+
+
+async def test_the_eraser_destroys_keys_and_can_neither_read_nor_make_one(infrastructure: Infrastructure) -> None:
+    connection = await asyncpg.connect(infrastructure.role_url(ERASER))
+    for statement in (
+        "select wrapped_key from vault.subject_key",
+        "insert into vault.subject_key (subject) values (gen_random_uuid())",
+        "update vault.subject_key set tenant = ''",
+        "delete from vault.erased_subject",
+        "update vault.erased_subject set reason = ''",
+        "select * from desk.submission",
+    ):
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+            await connection.execute(statement)
+    await connection.close()
+
+
+async def test_receipts_cannot_be_changed_by_their_owner_either(erasures: Erasures, subject: str, owner: Owner) -> None:
+    await erasures.erase(subject, operator="ada", reason="asked to")
+    for change in ("delete from erasure_receipt", "update erasure_receipt set key = ''", "truncate erasure_receipt"):
+        with pytest.raises(asyncpg.RaiseError, match="append-only"):
+            await owner.execute(change)
+    said = json.loads(await owner.fetchval("select statement from erasure_receipt"))
+    assert said["subject"] == subject

@@ -1,0 +1,227 @@
+"""Every committed row gets one position, and positions have no gap, whoever writes, waits or dies."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from datetime import timedelta
+from typing import Any, TypeAlias
+
+import asyncpg
+import pytest
+
+from runtime.database import Pool
+from services.audit.owner import SCHEMA, WRITER
+from services.audit.positions import Positions
+from services.audit.sequencer import Sequencer
+from services.audit.store import AuditStore
+from tests.integration.audit.conftest import UrlFor
+from tests.integration.audit.proof import Proof
+from tests.integration.cloud import until
+from tests.unit.audit import cases
+
+pytestmark = pytest.mark.integration
+Owner: TypeAlias = "asyncpg.Connection[Any]"
+
+SEQUENCE = """
+import asyncio, os
+from runtime.database import connect_pool
+from services.audit.sequencer import Sequencer
+
+async def main():
+    pool = await connect_pool(os.environ["URL"], schema="audit")
+    await Sequencer(pool, None, every_s=0.01).run()
+
+asyncio.run(main())
+"""
+
+
+async def positions(owner: Owner) -> list[tuple[int, str]]:
+    rows = await owner.fetch("select position, event_id::text from position order by position")
+    return [(row["position"], row["event_id"]) for row in rows]
+
+
+async def gapless(owner: Owner) -> bool:
+    """Whether every row has a position, and the positions are 1, 2, 3 …"""
+    placed = await positions(owner)
+    rows = {row[0] for row in await owner.fetch("select event_id::text from transition")}
+    return [position for position, _ in placed] == list(range(1, len(rows) + 1)) and {id_ for _, id_ in placed} == rows
+
+
+async def test_rows_get_positions_from_one_in_the_order_of_recording(
+    store: AuditStore, proof: Proof, owner: Owner
+) -> None:
+    events = cases.answered()
+    for text in cases.bodies(events):
+        await store.record([text])
+
+    assert await proof.place() == 9
+    assert await proof.place() == 0
+
+    assert await positions(owner) == [(number, event["event_id"]) for number, event in enumerate(events, start=1)]
+    assert await owner.fetchval("select count(*) from unplaced") == 0
+
+
+async def test_a_position_keeps_what_the_row_said_when_it_was_written(
+    store: AuditStore, proof: Proof, owner: Owner
+) -> None:
+    await store.record(cases.bodies(cases.answered()))
+    await proof.place()
+
+    same = await owner.fetchval(
+        "select count(*) from position p join transition t using (opened_on, event_id)"
+        " where p.digest = t.transcript_hash and p.recorded_at = t.recorded_at"
+        " and p.body_sha256 = sha256(convert_to(t.body, 'UTF8'))"
+    )
+
+    assert same == 9
+
+
+async def test_a_row_whose_transaction_commits_late_is_not_skipped(
+    store: AuditStore, proof: Proof, owner: Owner, writer: Pool
+) -> None:
+    early, late = cases.first(1), cases.first(2)
+    async with writer.acquire() as connection:
+        late_store = AuditStore(_OneConnection(connection))  # type: ignore[arg-type]
+        open_ = connection.transaction()
+        await open_.start()
+        await late_store.record([cases.body(late)])
+        await store.record([cases.body(early)])
+
+        assert await proof.place() == 1
+        await open_.commit()
+
+    assert await proof.place() == 1
+    assert await positions(owner) == [(1, early["event_id"]), (2, late["event_id"])]
+
+
+class _OneConnection:
+    """Stands where the store expects a pool, so that a test owns the transaction."""
+
+    def __init__(self, connection: Any) -> None:
+        self.fetch = connection.fetch
+
+
+async def test_a_rolled_back_row_leaves_no_gap(proof: Proof, owner: Owner, writer: Pool, store: AuditStore) -> None:
+    async with writer.acquire() as connection:
+        open_ = connection.transaction()
+        await open_.start()
+        await AuditStore(_OneConnection(connection)).record([cases.body(cases.first(1))])  # type: ignore[arg-type]
+        await open_.rollback()
+    await store.record([cases.body(cases.first(2))])
+
+    await proof.place()
+
+    assert await positions(owner) == [(1, cases.first(2)["event_id"])]
+
+
+async def test_duplicates_are_placed_once(store: AuditStore, proof: Proof, owner: Owner) -> None:
+    texts = cases.bodies(cases.answered())
+    await store.record(texts)
+    await proof.place()
+    await store.record(texts * 2)
+
+    assert await proof.place() == 0
+    assert await gapless(owner)
+
+
+async def test_an_event_sent_again_after_the_month_has_ended_is_one_row_with_one_position(
+    store: AuditStore, proof: Proof, owner: Owner
+) -> None:
+    today = cases.NOW.replace(day=1, hour=0, minute=0, second=0)
+    before_midnight = cases.first(opened=today - timedelta(milliseconds=1))
+    (text,) = cases.bodies([before_midnight])
+    after = cases.body(before_midnight, time=cases.moment(today + timedelta(hours=1))[:19] + "Z", id="another delivery")
+
+    first, second = await store.record([text]), await store.record([after])
+    await proof.place()
+
+    assert (first.inserted, second.inserted, second.duplicates, second.alarms) == (1, 0, 1, 0)
+    assert await owner.fetchval("select count(*) from transition") == 1
+    assert await positions(owner) == [(1, before_midnight["event_id"])]
+
+
+async def test_writers_and_sequencers_at_once_leave_no_gap(
+    store: AuditStore, owner: Owner, writer: Pool, url_for: UrlFor
+) -> None:
+    second = await asyncpg.create_pool(url_for(WRITER), min_size=2, max_size=2, server_settings={"search_path": SCHEMA})
+    done = asyncio.Event()
+
+    async def place() -> None:
+        # Past the lock of the leader: even two that believe to lead cannot make a gap or a double.
+        async with second.acquire() as connection:
+            while not done.is_set():
+                await Positions(connection).place(7)
+
+    placing = [asyncio.create_task(place()) for _ in range(2)]
+    batches = [cases.bodies(cases.answered(number)) for number in range(24)]
+    await asyncio.gather(*(store.record(batch) for batch in batches))
+    await until(lambda: gapless(owner), "every row placed")
+    done.set()
+    await asyncio.gather(*placing)
+    await second.close()
+
+    assert len(await positions(owner)) == 24 * 9
+
+
+async def test_one_leads_and_another_takes_over_from_the_dead(store: AuditStore, owner: Owner, url_for: UrlFor) -> None:
+    """Killed at any moment, again and again, while rows come in: no gap, no double, and nothing is left."""
+    environment = {**os.environ, "URL": url_for(WRITER)}
+
+    async def start() -> asyncio.subprocess.Process:
+        return await asyncio.create_subprocess_exec(
+            sys.executable, "-c", SEQUENCE, env=environment, stdout=asyncio.subprocess.DEVNULL
+        )
+
+    running = [await start(), await start()]
+    written = 0
+    for turn in range(3):
+        for _ in range(20):
+            await store.record(cases.bodies(cases.answered(written)))
+            written += 1
+        running[turn % 2].send_signal(signal.SIGKILL)
+        await running[turn % 2].wait()
+        running[turn % 2] = await start()
+    await until(lambda: gapless(owner), "every row placed", within_s=60)
+    for process in running:
+        process.kill()
+        await process.wait()
+
+    assert len(await positions(owner)) == written * 9
+
+
+async def test_a_second_sequencer_waits_for_the_first(writer: Pool) -> None:
+    async with writer.acquire() as one, writer.acquire() as other:
+        assert await Positions(one).lead()
+        assert not await Positions(other).lead()
+
+
+async def test_a_row_that_was_removed_and_delivered_again_keeps_its_position(
+    store: AuditStore, proof: Proof, owner: Owner
+) -> None:
+    events = cases.answered()
+    await store.record(cases.bodies(events))
+    await proof.place()
+    before = await positions(owner)
+    await owner.execute("alter table transition disable trigger append_only")
+    await owner.execute("delete from transition where event_id = $1", events[3]["event_id"])
+    await store.record([cases.body(events[3]), cases.body(cases.first(7))])
+
+    assert await proof.place() == 2
+
+    assert await positions(owner) == [*before, (10, cases.first(7)["event_id"])]
+
+
+async def test_the_sequencer_outlives_a_database_that_refuses(store: AuditStore, owner: Owner, writer: Pool) -> None:
+    await owner.execute("alter table position add constraint full_disk check (position < 0) not valid")
+    running = asyncio.create_task(Sequencer(writer, None, every_s=0.02).run())
+    await store.record(cases.bodies(cases.answered()))
+    await asyncio.sleep(0.2)
+    assert not running.done()
+    await owner.execute("alter table position drop constraint full_disk")
+
+    await until(lambda: gapless(owner), "every row placed")
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)

@@ -1,0 +1,150 @@
+"""What docs/audit-queries.md says is what the log answers; and a question about one case never reads the others."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import asyncpg
+import pytest
+
+from runtime.database import connect_pool
+from services.audit.owner import READER, SCHEMA
+from services.audit.store import AuditStore
+from tests.integration.audit import recorded
+from tests.integration.audit.conftest import Owner, UrlFor
+from tests.integration.audit.queries_doc import DOC, questions, rewrite, table
+from tests.unit.audit import cases
+
+pytestmark = pytest.mark.integration
+QUESTIONS = questions(DOC.read_text(encoding="utf-8"))
+VIEWS = {
+    "case_timeline",
+    "model_usage",
+    "failovers",
+    "gate_decisions",
+    "tokens_by_agent_and_session",
+    "latency_by_agent",
+    "goal_success",
+}
+
+
+async def answers(url: str, texts: list[str]) -> dict[str, str]:
+    """What a reviewer sees."""
+    pool = await connect_pool(url, schema=SCHEMA, size=1)
+    found = {}
+    async with pool.acquire() as connection:
+        for sql in texts:
+            statement = await connection.prepare(sql)
+            columns = [attribute.name for attribute in statement.get_attributes()]
+            found[sql] = table(columns, await statement.fetch())
+    await pool.close()
+    return found
+
+
+async def test_every_query_of_the_page_answers_what_the_page_shows(store: AuditStore, url_for: UrlFor) -> None:
+    """SWITCHYARD_WRITE_DOCS=1 writes the answers into the page, for a person to read before it is committed."""
+    for text in recorded.log():
+        await store.record([text])
+
+    found = await answers(url_for(READER), [question.sql for question in QUESTIONS])
+
+    if os.environ.get("SWITCHYARD_WRITE_DOCS"):
+        DOC.write_text(rewrite(DOC.read_text(encoding="utf-8"), found.__getitem__), encoding="utf-8")
+        return
+    for question in QUESTIONS:
+        assert found[question.sql] == question.output, question.sql
+
+
+def test_the_page_asks_ten_questions_and_every_view_answers_one() -> None:
+    text = DOC.read_text(encoding="utf-8")
+    assert [line.split(".")[0] for line in text.splitlines() if line.startswith("## ")] == [
+        f"## {number}" for number in range(1, 11)
+    ]
+    assert len(QUESTIONS) == text.count("```sql") == 12
+    assert {view for view in VIEWS if any(view in question.sql for question in QUESTIONS)} == VIEWS
+
+
+CASES = 12_000
+FILL = """
+insert into transition (
+  opened_on, event_id, case_id, tenant, session_id, principal_sub, subject, node_from, node_to, transition,
+  type_version, seq, ordinal, siblings, parents, transcript_hash, graph_version, model_id, latency_ms, case_deadline,
+  terminal, outcome, catalogued, event_ts, source, body
+)
+select
+  current_date - (c % 90), gen_random_uuid(), md5('case' || c)::uuid, 'acme', 's-' || c / 5, 'service:t',
+  md5('p' || c / 3)::uuid,
+  case when e % 2 = 0 then 'desk' else 'router' end, 'router', 'Step' || e, 1, e, 0, 1,
+  case when e = 0 then '{}'::text[] else array[md5(c || '/' || e - 1)] end, md5(c || '/' || e), 'assist/1',
+  case when e % 4 = 2 then 'model' end, case when e % 4 = 2 then 100 end, now() + interval '1 day', e = 8,
+  case when e = 8 then 'answered' end, true, now() - interval '1 hour', 'switchyard.desk', '{"detail": {}}'
+from generate_series(1, $1) c, generate_series(0, 8) e
+"""
+
+
+async def test_an_email_that_went_out_unchecked_is_the_answer_to_question_five(
+    store: AuditStore, url_for: UrlFor
+) -> None:
+    unchecked = recorded.emailed(106, recorded.ANA, 30, without=("CheckSending", "SendingAllowed"))
+    await store.record([*recorded.log(), *cases.bodies(unchecked)])
+    (sql,) = (question.sql for question in QUESTIONS if "is distinct from ('moment', 'passed')" in question.sql)
+
+    found = (await answers(url_for(READER), [sql]))[sql]
+
+    assert unchecked[0]["case_id"] in found
+    assert "approval | granted" in found
+    assert "(1 row)" in found
+
+
+async def test_a_question_about_one_case_reads_that_case_by_index_in_a_hundred_thousand_rows(
+    owner: Owner, url_for: UrlFor
+) -> None:
+    for months in (1, 2, 3):
+        await owner.execute(
+            f"""
+            do $$
+            declare first date := date_trunc('month', current_date) - interval '{months} months';
+            begin
+              execute format('create table transition_%s partition of transition for values from (%L) to (%L)',
+                to_char(first, 'YYYY_MM'), first, (first + interval '1 month')::date);
+            end $$
+            """
+        )
+    await owner.execute(FILL, CASES)
+    await owner.execute("analyze transition")
+    assert await owner.fetchval("select count(*) from transition") == CASES * 9 > 100_000
+    known = str(await owner.fetchval("select case_id from transition limit 1"))
+
+    asked = [question.sql for question in QUESTIONS if question.of_one_case]
+    assert len(asked) == 3
+    # An empty partition is read as it stands, which is nothing.
+    filled = {row[0] for row in await owner.fetch("select distinct tableoid::regclass::text from transition")}
+    assert len(filled) > 3
+    reader = await asyncpg.connect(url_for(READER), server_settings={"search_path": SCHEMA})
+    a_recorded_case = re.compile("|".join(recorded.CASES.values()))
+    for sql in [a_recorded_case.sub(known, each) for each in (*asked, *ALSO_OF_ONE_CASE)]:
+        plan = json.loads(await reader.fetchval(f"explain (format json) {sql}"))[0]["Plan"]
+        scans = [node for node in nodes(plan) if node.get("Relation Name") in filled]
+        assert scans, sql
+        assert {node["Node Type"] for node in scans} <= {"Index Scan", "Index Only Scan", "Bitmap Heap Scan"}, sql
+    await reader.close()
+
+
+ANY = "e674274c-ef6a-50c7-9d5b-93e485bb96ac"
+ALSO_OF_ONE_CASE = (
+    f"select * from case_summary where case_id = '{ANY}'",
+    f"select * from transition_states where case_id = '{ANY}'",
+    f"select * from failovers where case_id = '{ANY}'",
+    "select * from transition where subject = '00000000-0000-0000-0000-00000000000a' and parents = '{}'",
+)
+
+
+def nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """A plan and all below it."""
+    yield plan
+    for below in plan.get("Plans", ()):
+        yield from nodes(below)

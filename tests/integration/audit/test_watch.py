@@ -1,0 +1,76 @@
+"""A cause that never came and an ending that is overdue are alarms, each once, and not before their time."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+import structlog
+
+from runtime.database import Pool
+from services.audit.store import AuditStore
+from services.audit.watch import Watch
+from tests.integration.audit.proof import Proof
+from tests.integration.manual_clock import ManualClock
+from tests.unit.audit import cases
+
+pytestmark = pytest.mark.integration
+GRACE = timedelta(minutes=5)
+
+
+async def alarms(watch: Watch, writer: Pool) -> list[tuple[str, str]]:
+    """What the watch says when it looks: the kind of alarm and the event or case."""
+    with structlog.testing.capture_logs() as logged:
+        async with writer.acquire() as connection:
+            await watch.look(connection)
+    lines: list[dict[str, Any]] = [dict(line) for line in logged]
+    return [(line["event"], line.get("event_id") or line["case_id"]) for line in lines]
+
+
+async def test_a_cause_that_is_still_missing_after_the_grace_is_an_alarm_once(
+    store: AuditStore, proof: Proof, writer: Pool
+) -> None:
+    events = cases.answered(deadline=timedelta(hours=2))
+    await store.record(cases.bodies([events[0], events[2]]))
+    await proof.place()
+    clock = ManualClock(cases.NOW)
+    watch = Watch(clock, grace=GRACE)
+
+    early = await alarms(watch, writer)
+    clock.advance(GRACE.total_seconds() + 120)
+    late = await alarms(watch, writer)
+    again = await alarms(watch, writer)
+
+    assert (early, again) == ([], [])
+    assert late == [("integrity.orphan", events[2]["event_id"])]
+
+
+async def test_a_cause_that_comes_within_the_grace_is_no_alarm(store: AuditStore, proof: Proof, writer: Pool) -> None:
+    events = cases.answered(deadline=timedelta(hours=2))
+    await store.record(cases.bodies([events[0], events[2]]))
+    await proof.place()
+    await store.record(cases.bodies([events[1]]))
+    await proof.place()
+    clock = ManualClock(cases.NOW)
+    clock.advance(GRACE.total_seconds() + 120)
+
+    assert await alarms(Watch(clock, grace=GRACE), writer) == []
+
+
+async def test_a_case_past_its_deadline_without_an_ending_is_an_alarm_once(
+    store: AuditStore, proof: Proof, writer: Pool
+) -> None:
+    lost, ended = cases.answered(1)[:-1], cases.answered(2)
+    await store.record(cases.bodies([*lost, *ended]))
+    await proof.place()
+    clock = ManualClock(cases.NOW)
+    watch = Watch(clock, grace=GRACE)
+
+    before = await alarms(watch, writer)
+    clock.advance(600 + GRACE.total_seconds())
+    after = await alarms(watch, writer)
+    again = await alarms(watch, writer)
+
+    assert (before, again) == ([], [])
+    assert after == [("case.unended", lost[0]["case_id"])]

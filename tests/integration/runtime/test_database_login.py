@@ -1,0 +1,232 @@
+"""With IAM every new connection brings a token of its own, and only over TLS that was verified.
+
+RDS is not here: the token is checked by a PostgreSQL whose role gets it as its password just before it is sent, behind
+a TLS endpoint as RDS has one (the embedded server is built without TLS).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ssl
+from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
+from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from aiobotocore.session import AioSession
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
+
+from cli.errors import CommandFailed
+from cli.logging_in import login_of
+from cli.target import Target
+from runtime.database import connect_pool
+from runtime.database_login import (
+    BadDatabaseAddress,
+    IamLogin,
+    PasswordLogin,
+    Place,
+    TokenFor,
+    place_of,
+    rds_tokens,
+)
+from runtime.errors import Unavailable
+from runtime.process import Process
+from runtime.settings import ProcessSettings
+from tests.integration.infrastructure import Infrastructure, Owner
+
+pytestmark = pytest.mark.integration
+ROLE = "iam_role"
+SSL_REQUEST = b"\x00\x00\x00\x08\x04\xd2\x16\x2f"
+"""https://www.postgresql.org/docs/current/protocol-message-formats.html, SSLRequest."""
+
+PLACE = Place("audit.abc.eu-central-1.rds.example", 5432, "audit")
+
+
+@pytest.fixture
+def tokens(aws: None, aws_session: AioSession) -> TokenFor:
+    """As the processes sign them, with the environment's credentials."""
+    return rds_tokens(aws_session, region="eu-central-1")
+
+
+@pytest.fixture
+def certificate(tmp_path: Path) -> tuple[Path, Path]:
+    """A certificate for 127.0.0.1 that vouches for itself, and its key."""
+    key, name = ec.generate_private_key(ec.SECP256R1()), x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "rds")])
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(datetime.now(UTC) - timedelta(days=1))
+        .not_valid_after(datetime.now(UTC) + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    crt, pem = tmp_path / "ca.pem", tmp_path / "key.pem"
+    crt.write_bytes(made.public_bytes(Encoding.PEM))
+    pem.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    return crt, pem
+
+
+@pytest.fixture
+async def tls_port(infrastructure: Infrastructure, certificate: tuple[Path, Path]) -> AsyncIterator[int]:
+    """The embedded PostgreSQL behind TLS."""
+    upstream = urlsplit(infrastructure.owner_url())
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(*certificate)
+
+    async def pump(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(OSError, ssl.SSLError):
+            while data := await source.read(65_536):
+                sink.write(data)
+                await sink.drain()
+        sink.close()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(OSError, ssl.SSLError, asyncio.IncompleteReadError):
+            if await reader.readexactly(8) != SSL_REQUEST:
+                writer.close()  # as rds.force_ssl does
+                return
+            writer.write(b"S")
+            await writer.start_tls(context)
+            server_reader, server_writer = await asyncio.open_connection(upstream.hostname, upstream.port)
+            await asyncio.gather(pump(reader, server_writer), pump(server_reader, writer))
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    yield int(server.sockets[0].getsockname()[1])
+    server.close()
+
+
+@pytest.fixture
+async def rds(tokens: TokenFor, owner: Owner) -> AsyncIterator[tuple[Callable[[Place], Awaitable[str]], list[str]]]:
+    """Hands out real tokens and makes PostgreSQL accept the last one, and none before it; the tokens so far."""
+    given: list[str] = []
+    await owner.execute(f"drop role if exists {ROLE}")
+    await owner.execute(f"create role {ROLE} login")
+
+    async def token_for(place: Place) -> str:
+        token = await tokens(place)
+        given.append(f"{token}&n={len(given)}")  # two within a second would be the same
+        await owner.execute(f"alter role {ROLE} password '{given[-1]}'")
+        return given[-1]
+
+    yield token_for, given
+    await owner.execute(f"drop role {ROLE}")
+
+
+async def test_a_token_is_a_presigned_request_for_this_user_at_this_place_and_for_15_minutes(tokens: TokenFor) -> None:
+    token = await tokens(PLACE)
+
+    parts = urlsplit(f"https://{token}")
+    said = {name: value for name, (value,) in parse_qs(parts.query).items()}
+    assert (parts.hostname, parts.port) == (PLACE.host, PLACE.port)
+    assert (said["Action"], said["DBUser"], said["X-Amz-Expires"]) == ("connect", "audit", "900")
+    assert said["X-Amz-Credential"].endswith("/eu-central-1/rds-db/aws4_request")
+    assert len(said["X-Amz-Signature"]) == 64
+
+
+async def test_it_is_the_token_that_botocore_makes_for_rds(tokens: TokenFor, aws_session: AioSession) -> None:
+    async with aws_session.create_client("rds", region_name="eu-central-1") as rds:
+        for _ in range(3):  # the two are signed in the same second, or we look again
+            ours = await tokens(PLACE)
+            theirs = await rds.generate_db_auth_token(PLACE.host, PLACE.port, PLACE.user)
+            if _date(ours) == _date(theirs):
+                break
+    assert parse_qs(urlsplit(f"https://{ours}").query) == parse_qs(urlsplit(f"https://{theirs}").query)
+
+
+def _date(token: str) -> list[str]:
+    return parse_qs(urlsplit(f"https://{token}").query)["X-Amz-Date"]
+
+
+async def test_every_new_connection_brings_a_new_token_and_open_ones_live_on(
+    tls_port: int, certificate: tuple[Path, Path], rds: tuple[TokenFor, list[str]]
+) -> None:
+    token_for, given = rds
+    login = IamLogin(token_for, ca_file=certificate[0])
+    pool = await connect_pool(f"postgresql://{ROLE}@127.0.0.1:{tls_port}/postgres", schema="public", login=login)
+
+    async with pool.acquire() as first, pool.acquire() as second:
+        assert [await each.fetchval("select current_user") for each in (first, second)] == [ROLE, ROLE]
+    assert len(set(given)) == len(given) == 2
+    await pool.expire_connections()
+    assert await pool.fetchval("select current_user") == ROLE
+    assert len(given) == 3
+    await pool.close()
+
+
+async def test_an_old_token_does_not_log_in(
+    tls_port: int, certificate: tuple[Path, Path], rds: tuple[TokenFor, list[str]]
+) -> None:
+    token_for, given = rds
+    await token_for(PLACE)
+    await token_for(PLACE)
+
+    async def old(place: Place) -> str:
+        return given[0]
+
+    with pytest.raises(Unavailable, match="InvalidPasswordError"):
+        await connect_pool(
+            f"postgresql://{ROLE}@127.0.0.1:{tls_port}/postgres",
+            schema="public",
+            login=IamLogin(old, ca_file=certificate[0]),
+        )
+
+
+async def test_no_token_is_sent_without_tls(infrastructure: Infrastructure) -> None:
+    parts = urlsplit(infrastructure.owner_url())
+
+    async def token_for(place: Place) -> str:
+        return "secret"
+
+    with pytest.raises(Unavailable, match="unreachable"):
+        await connect_pool(
+            f"postgresql://{ROLE}@{parts.hostname}:{parts.port}/postgres", schema="public", login=IamLogin(token_for)
+        )
+
+
+async def test_no_token_is_sent_to_a_server_that_nobody_vouches_for(
+    tls_port: int, rds: tuple[TokenFor, list[str]]
+) -> None:
+    with pytest.raises((Unavailable, ssl.SSLCertVerificationError)):
+        await connect_pool(
+            f"postgresql://{ROLE}@127.0.0.1:{tls_port}/postgres", schema="public", login=IamLogin(rds[0])
+        )
+
+
+@pytest.mark.parametrize(
+    ("url", "remedy"),
+    [
+        ("postgresql://audit:secret@db.example/audit", "take it out"),
+        ("postgresql://db.example/audit", "name both"),
+        ("postgresql:///audit", "name both"),
+    ],
+)
+def test_an_address_that_iam_cannot_log_in_to_is_told_with_its_remedy(url: str, remedy: str) -> None:
+    with pytest.raises(BadDatabaseAddress, match=remedy) as told:
+        place_of(url)
+    assert "secret" not in str(told.value)
+
+
+def test_commands_log_in_as_their_environment_says() -> None:
+    assert isinstance(login_of(Target({})), PasswordLogin)
+    assert isinstance(login_of(Target({"SWITCHYARD_DATABASE_AUTH": "password"})), PasswordLogin)
+    assert isinstance(login_of(Target({"SWITCHYARD_DATABASE_AUTH": "iam"})), IamLogin)
+    with pytest.raises(CommandFailed, match="SWITCHYARD_DATABASE_AUTH") as told:
+        login_of(Target({"SWITCHYARD_DATABASE_AUTH": "magic"}))
+    assert told.value.remedy == "set it to password or iam"
+
+
+def test_processes_log_in_as_their_settings_say(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert isinstance(Process("toy", ProcessSettings()).login(), PasswordLogin)
+    monkeypatch.setenv("SWITCHYARD_DATABASE_AUTH", "iam")
+    assert isinstance(Process("toy", ProcessSettings()).login(), IamLogin)

@@ -1,0 +1,109 @@
+"""A new process expects what the last one learned, however that one ended."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import time
+from datetime import timedelta
+
+import pytest
+
+from failover import FailoverModel
+from failover.snapshot import HALF_LIFE_MS, HORIZON_MS
+from failover.statistics import Expectation, Sample
+from runtime.clock import SystemClock
+from runtime.database import Pool
+from runtime.warm_start import WarmStart
+from tests.integration.conftest import PoolFor
+from tests.integration.events import NODE
+from tests.integration.infrastructure import Infrastructure, Owner
+from tests.integration.manual_clock import ManualClock
+from tests.integration.runtime.paired_models import pair
+
+pytestmark = pytest.mark.integration
+
+
+@pytest.fixture
+async def pool(pool_for: PoolFor, owner: Owner) -> Pool:
+    await owner.execute("truncate text_to_sql.latency_snapshot")
+    return await pool_for(NODE)
+
+
+def learned(wait_ms: int, *, times: int = 40) -> FailoverModel:
+    """A model whose primary was always waited for so long."""
+    model = pair()
+    for _ in range(times):
+        sample = Sample(ttft_ms=wait_ms, total_ms=wait_ms + 1_000, output_tokens=100, us_per_token=10_000)
+        model.stats.observe("test:primary", 100, sample, now_ms=round(time.monotonic() * 1_000))
+    return model
+
+
+def expected(model: FailoverModel) -> Expectation:
+    return model.stats.expect("test:primary", 100, now_ms=round(time.monotonic() * 1_000))
+
+
+async def test_what_a_process_learned_outlives_its_kill_9(pool: Pool, infrastructure: Infrastructure) -> None:
+    arguments = ["-m", "tests.integration.runtime.latency_writer", infrastructure.role_url(NODE), NODE]
+    writer = await asyncio.create_subprocess_exec(sys.executable, *arguments, stdout=asyncio.subprocess.PIPE)
+    assert writer.stdout is not None
+    try:
+        assert await asyncio.wait_for(writer.stdout.readline(), 60) == b"saved\n"
+    finally:
+        writer.kill()
+        await writer.wait()
+    heir = pair()
+    assert expected(heir).ttft_p50_ms is None
+    assert await WarmStart(pool, heir, SystemClock()).load() == 1
+    assert (expected(heir).ttft_p50_ms, expected(heir).us_per_token_p50) == (432, 10_000)
+
+
+async def test_replicas_keep_a_row_each_and_a_new_one_reads_them_all(pool: Pool) -> None:
+    clock = SystemClock()
+    for wait_ms in (200, 600):
+        replica = WarmStart(pool, learned(wait_ms), clock)
+        await replica.save()
+        await replica.save()
+    heir = pair()
+    assert await WarmStart(pool, heir, clock).load() == 2
+    seen = expected(heir).ttft_seen
+    assert (min(seen), max(seen)) == (200, 600)
+    assert seen.count(200) == seen.count(600)
+
+
+async def test_what_is_old_counts_less_and_is_swept_in_the_end(pool: Pool, clock: ManualClock) -> None:
+    await WarmStart(pool, learned(200), clock).save()
+    clock.advance(timedelta(milliseconds=2 * HALF_LIFE_MS).total_seconds())
+    await WarmStart(pool, learned(600), clock).save()
+    heir = pair()
+    assert await WarmStart(pool, heir, clock).load() == 2
+    seen = expected(heir).ttft_seen
+    assert seen.count(200) < seen.count(600)
+    clock.advance(timedelta(milliseconds=HORIZON_MS - HALF_LIFE_MS).total_seconds())
+    await WarmStart(pool, learned(600), clock).save()
+    assert await pool.fetchval("select count(*) from latency_snapshot") == 2
+
+
+async def test_a_process_that_saw_nothing_writes_nothing_and_reads_what_it_cannot_understand_as_nothing(
+    pool: Pool,
+) -> None:
+    warm = WarmStart(pool, pair(), SystemClock())
+    await warm.save()
+    assert await pool.fetchval("select count(*) from latency_snapshot") == 0
+    await WarmStart(pool, learned(200), SystemClock()).save()
+    await pool.execute('update latency_snapshot set snapshot = \'{"another": "form"}\'')
+    assert await warm.load() == 0
+
+
+async def test_a_database_that_is_away_costs_the_snapshot_and_nothing_else(
+    pool: Pool, infrastructure: Infrastructure
+) -> None:
+    warm = WarmStart(pool, learned(200), SystemClock())
+    await infrastructure.stop("postgres")
+    try:
+        await warm.save()
+        assert await warm.load() == 0
+    finally:
+        await infrastructure.start("postgres")
+    await warm.save()
+    assert await warm.load() == 1

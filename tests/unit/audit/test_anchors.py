@@ -1,0 +1,125 @@
+"""Anchors: what is signed, how it reads back, and when it does not continue what was before."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from runtime.signing import LocalSigner, TrustedKeys, key_name, public_keys
+from services.audit.anchoring import Schedule, due
+from services.audit.anchors import (
+    NOTHING,
+    Anchor,
+    Head,
+    Leaf,
+    UnreadableAnchor,
+    follows,
+    head_of,
+    key_of,
+    next_statement,
+    number_of,
+)
+from services.audit.positions import Unanchored
+
+SIGNER = LocalSigner(b"\7" * 32)
+AT = datetime(2026, 11, 21, 9, 30, tzinfo=UTC)
+LEAF = Leaf(1, date(2026, 11, 21), "00000000-0000-4000-8000-000000000001", "ab" * 32, AT, b"\1" * 32)
+
+
+def leaves(count: int) -> list[bytes]:
+    return [replace(LEAF, position=position).hash() for position in range(1, count + 1)]
+
+
+async def anchor(head: Head | None = None, count: int = 3) -> Anchor:
+    statement = next_statement(head or Head(), leaves(count), log="main", made_at=AT, key=key_name(SIGNER.public))
+    return Anchor(statement, await SIGNER.sign(statement.signed_bytes()), tuple(leaves(count)))
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("position", 2),
+        ("opened_on", date(2026, 11, 22)),
+        ("event_id", "00000000-0000-4000-8000-000000000002"),
+        ("digest", "ac" * 32),
+        ("recorded_at", AT + timedelta(microseconds=1)),
+        ("body_sha256", b"\2" * 32),
+    ],
+)
+def test_a_leaf_covers_everything_that_it_has(name: str, value: Any) -> None:
+    assert replace(LEAF, **{name: value}).hash() != LEAF.hash()
+
+
+async def test_an_anchor_reads_back_as_it_was_written() -> None:
+    made = await anchor()
+
+    assert Anchor.from_bytes(made.to_bytes()) == made
+    assert (
+        TrustedKeys([SIGNER.public]).refusal(made.statement.key, made.statement.signed_bytes(), made.signature) is None
+    )
+
+
+async def test_anchors_continue_each_other() -> None:
+    one = await anchor()
+    two = await anchor(head_of(one.statement), 2)
+
+    assert (one.statement.first, one.statement.last, one.statement.previous) == (1, 3, NOTHING)
+    assert (two.statement.number, two.statement.first, two.statement.last) == (2, 4, 5)
+    assert two.statement.previous == one.statement.hash()
+    assert follows(head_of(one.statement), two.statement) is None
+
+
+async def test_what_does_not_continue_the_head_says_in_what() -> None:
+    one = await anchor()
+    two = (await anchor(head_of(one.statement), 2)).statement
+
+    assert follows(Head(), two) == "it does not continue anchor 0 (in its number, last, hash)"
+    assert "hash" in (follows(replace(head_of(one.statement), hash="0" * 64), two) or "")
+    backwards = two.model_copy(update={"last": 3})
+    assert "last" in (follows(head_of(one.statement), backwards) or "")
+
+
+async def test_bytes_that_are_no_anchor_are_refused() -> None:
+    data = (await anchor()).to_bytes()
+
+    for broken in (b"", b"{}", b"[]", b"\xff", data[:-1], data.replace(b'"last":3', b'"last":2')):
+        with pytest.raises(UnreadableAnchor):
+            Anchor.from_bytes(broken)
+    made = await anchor()
+    with pytest.raises(UnreadableAnchor, match="leaves"):
+        Anchor.from_bytes(replace(made, leaves=made.leaves[::-1]).to_bytes())
+
+
+async def test_a_signature_counts_by_a_trusted_key_over_the_very_bytes() -> None:
+    made, keys = await anchor(), TrustedKeys([SIGNER.public])
+    key, message = made.statement.key, made.statement.signed_bytes()
+
+    assert keys.refusal(key, message + b" ", made.signature) == "its signature does not match"
+    assert keys.refusal(key, message, made.signature[::-1]) == "its signature does not match"
+    assert keys.refusal("0" * 64, message, made.signature) == "it is signed by a key that is not trusted"
+
+
+@pytest.mark.parametrize("text", ["AAAA", "no base64"])
+def test_what_is_no_public_key_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="a public key is"):
+        TrustedKeys(public_keys(text))
+
+
+@pytest.mark.parametrize(
+    ("waiting", "expected"),
+    [(Unanchored(0, 0), False), (Unanchored(9, 59), False), (Unanchored(10, 0), True), (Unanchored(1, 60), True)],
+)
+def test_an_anchor_is_due_after_rows_or_seconds_and_never_for_nothing(waiting: Unanchored, expected: bool) -> None:
+    assert due(waiting, Schedule(10, 60, timedelta(days=1))) is expected
+
+
+def test_names_of_objects_are_in_the_order_of_their_numbers() -> None:
+    names = [key_of("main", number) for number in (1, 9, 10, 123_456)]
+
+    assert names == sorted(names)
+    assert [number_of(name) for name in names] == [1, 9, 10, 123_456]
+    for other in ("anchors/main/readme.txt", "anchors/main/1.json", "anchors/main/x000000000001.json"):
+        assert number_of(other) is None

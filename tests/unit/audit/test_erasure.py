@@ -1,0 +1,87 @@
+"""Whether a person may be erased is decided from facts alone."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from contracts.topology import dead_letter_queue_name, queue_name
+from runtime.erasing import Erased, KeyState
+from services.audit.erasure import Already, Decision, Footprint, Go, Refusal, Unknown, decide, statement
+
+NOW = datetime(2026, 7, 1, 12, tzinfo=UTC)
+ERASED = Erased("acme", "ada", "asked to", NOW - timedelta(days=1))
+PRESENT, GONE = KeyState(True, None), KeyState(False, ERASED)
+BACK, NEVER = KeyState(True, ERASED), KeyState(False, None)
+CASE = "11111111-1111-4111-8111-111111111111"
+
+
+def footprint(**fields: Any) -> Footprint:
+    known: dict[str, Any] = {
+        "playbook": "assist",
+        "case_ids": (CASE,),
+        "events": 9,
+        "has_policy": True,
+        "duty_until": None,
+        "citation": "12 CFR 1006.100(a)",
+        "held": (),
+    }
+    return Footprint(**(known | fields))
+
+
+@pytest.mark.parametrize(
+    ("key", "receipted", "decision"),
+    [
+        (PRESENT, False, Go(None)),
+        (NEVER, False, Unknown()),
+        (GONE, False, Go(ERASED)),
+        (GONE, True, Already()),
+        (BACK, True, Go(ERASED)),
+        (PRESENT, True, Go(None)),
+    ],
+)
+def test_what_is_done_follows_from_the_key_and_the_receipt(key: KeyState, receipted: bool, decision: Decision) -> None:
+    assert decide(key, [footprint()], receipted=receipted, now=NOW) == decision
+
+
+def test_the_longest_duty_refuses_and_says_until_when() -> None:
+    duties = [
+        footprint(),
+        footprint(playbook="outbound_email", duty_until=NOW + timedelta(days=400)),
+        footprint(playbook="letters", duty_until=NOW + timedelta(days=40)),
+    ]
+    decision = decide(PRESENT, duties, receipted=False, now=NOW)
+    assert isinstance(decision, Refusal)
+    assert decision.until == NOW + timedelta(days=400)
+    assert "outbound_email" in decision.why
+    assert "12 CFR 1006.100(a)" in decision.why
+
+
+def test_a_duty_that_is_over_refuses_nothing() -> None:
+    assert decide(PRESENT, [footprint(duty_until=NOW)], receipted=False, now=NOW) == Go(None)
+
+
+@pytest.mark.parametrize(("fields", "why"), [({"held": (CASE,)}, "legal hold"), ({"has_policy": False}, "no policy")])
+def test_a_hold_and_a_playbook_without_a_policy_refuse_until_somebody_acts(fields: dict[str, Any], why: str) -> None:
+    decision = decide(PRESENT, [footprint(), footprint(**fields)], receipted=False, now=NOW)
+    assert isinstance(decision, Refusal)
+    assert decision.until is None
+    assert why in decision.why
+    assert "switchyard audit retention" in decision.remedy
+
+
+def test_what_was_begun_is_finished_whatever_was_placed_since() -> None:
+    assert decide(GONE, [footprint(held=(CASE,))], receipted=False, now=NOW) == Go(ERASED)
+
+
+def test_the_receipt_says_which_copies_are_gone_when() -> None:
+    said = statement(CASE, [footprint()], at=NOW, operator="ada", reason="asked to")
+    gone = {copies.queue: (copies.holds, copies.gone_by) for copies in said.queues}
+    assert gone[queue_name("audit")] == ("sealed events", "2026-07-08T12:00:00.000000Z")
+    assert gone[dead_letter_queue_name("audit")] == ("sealed events", "2026-07-15T12:00:00.000000Z")
+    assert "in the clear" in gone[queue_name("desk")][0]
+    assert "in the clear" in gone[dead_letter_queue_name("desk")][0]
+    assert (said.case_ids, said.events) == ((CASE,), 9)
+    assert said.unreadable_by == "2026-07-01T12:00:30.000000Z"

@@ -1,0 +1,53 @@
+"""The standalone verifier, held to the contracts that it does not import."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+
+from contracts.canonical import canonical
+from contracts.digest import NOT_CONTENT
+from contracts.fields import Json
+from services.audit.standalone import verify_bundle
+from tests.unit.audit import cases
+from tests.unit.contracts.json_values import objects
+
+
+@given(objects)
+def test_its_canonical_form_is_ours(value: dict[str, Any]) -> None:
+    assert verify_bundle.canonical(value).encode() == canonical(value)
+
+
+def test_it_leaves_out_of_the_digest_what_we_leave_out() -> None:
+    assert verify_bundle.NOT_CONTENT == NOT_CONTENT
+
+
+def why(events: list[Json]) -> list[str]:
+    return list(verify_bundle.check_case(events[0]["case_id"], events))
+
+
+def retried() -> list[Json]:
+    """A case that ended, was tried again from its seventh event, and ended once more."""
+    events = cases.answered()
+    again = cases.renamed(
+        events[8], events[6], type="TaskRetried", seq=events[6]["seq"] + 1, parents=[events[6]["digest"]]
+    )
+    closed = cases.renamed(events[8], again, seq=again["seq"] + 1, parents=[again["digest"]])
+    return [*events, again, closed]
+
+
+def test_a_case_ends_once_for_each_time_that_it_was_tried() -> None:
+    assert why(cases.answered()) == why(retried()) == []
+    assert len(why(retried()[:-1])) == 1
+    assert len(why([*retried()[:-2], retried()[-1]])) == 2, "an ending without its retry, and without its cause"
+
+
+@pytest.mark.parametrize("dropped", range(9))
+def test_no_event_of_a_case_can_be_left_out(dropped: int) -> None:
+    events = cases.answered()
+    case_id = events[0]["case_id"]
+    del events[dropped]
+
+    assert list(verify_bundle.check_case(case_id, events))

@@ -1,0 +1,39 @@
+"""`switchyard rules list` says what the code checks."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from typer.testing import CliRunner
+
+from cli import rules
+from cli.errors import CommandFailed
+from cli.main import app
+from services.specialists.compliance.pack import released
+from services.specialists.compliance.rules import RULES
+
+
+def test_every_rule_is_listed_with_its_source_and_its_first_day() -> None:
+    shown = CliRunner().invoke(app, ["rules", "list"])
+    assert shown.exit_code == 0
+    for rule in RULES.values():
+        assert rule.id in shown.output
+    assert f"rule pack {released()[-1].version}" in shown.output
+    assert "2026-09-01" in shown.output
+
+
+def test_a_program_gets_the_same_as_json() -> None:
+    told = json.loads(CliRunner().invoke(app, ["rules", "list", "--json"]).output)
+    assert told["pack"] == released()[-1].version
+    assert [rule["id"] for rule in told["rules"]] == list(RULES)
+    assert told["rules"][17]["from"] == "2026-09-01"
+    assert told["rules"][0]["stages"] == ["contact", "sending"]
+
+
+def test_without_a_pack_in_force_it_says_so_and_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    late = released()[-1].model_copy(update={"effective_from": released()[-1].effective_from.replace(year=2999)})
+    monkeypatch.setattr(rules, "released", lambda: (late,))
+    outcome = CliRunner().invoke(app, ["rules", "list"])
+    assert isinstance(outcome.exception, CommandFailed)
+    assert outcome.exception.remedy

@@ -1,0 +1,45 @@
+"""How long a message is left alone when something is away."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+import pytest
+
+from runtime.errors import LeaseLost, Unavailable
+from runtime.gate import LONGEST_DELAY_S, deferring
+
+
+@dataclass
+class Message:
+    """Remembers its delays."""
+
+    receive_count: int = 1
+    delays: list[float] = field(default_factory=list)
+
+    async def nack(self, delay: float) -> None:
+        """As SQS's."""
+        self.delays.append(delay)
+
+
+async def left_alone(error: Exception, receives: int = 1) -> float:
+    message = Message(receives)
+    async with deferring(cast("Any", message), None):
+        raise error
+    [delay] = message.delays
+    return delay
+
+
+@pytest.mark.parametrize(("after_s", "delay"), [(0.0, 0.0), (7.5, 7.5), (1e6, LONGEST_DELAY_S)])
+async def test_whoever_knows_when_to_look_again_is_believed(after_s: float, delay: float) -> None:
+    assert await left_alone(Unavailable("away", "away", after_s=after_s), receives=9) == delay
+
+
+async def test_otherwise_patience_grows_with_the_receives() -> None:
+    assert 1.0 <= await left_alone(Unavailable("away", "away"), receives=1) <= 2.0
+    assert 60.0 <= await left_alone(Unavailable("away", "away"), receives=12) <= 120.0
+
+
+async def test_a_lost_lease_is_looked_at_at_once() -> None:
+    assert await left_alone(LeaseLost("lease_lost", "taken over")) == 0
