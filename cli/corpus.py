@@ -34,7 +34,9 @@ def _rows(path: Path, lines: IO[str]) -> Iterator[Stored]:
             if found.row is None:
                 why = found.alarm.reason if found.alarm else "no event"
                 raise CommandFailed(f"{path} line {number}: {why}", remedy="take the file as it was saved")
-            yield Stored(found.row, found.row.event_ts)
+            # When it was recorded is not in the text; not before it happened, by whichever clock.
+            claims = (found.row.event_ts, found.row.bus_ts)
+            yield Stored(found.row, max(claim for claim in claims if claim is not None))
 
 
 @contextmanager

@@ -23,7 +23,9 @@ from transition f
 where f.parents = '{}'
   and f.opened_on >= ($1::timestamptz at time zone 'UTC')::date - 31
   and f.case_deadline > $1 and f.case_deadline <= $2
-  and not exists (
-    select from transition e where e.opened_on = f.opened_on and e.case_id = f.case_id and e.terminal
+  -- A case that was tried again has not ended before it ended once more.
+  and (
+    select count(*) filter (where e.terminal) <= count(*) filter (where e.transition = 'TaskRetried')
+    from transition e where e.opened_on = f.opened_on and e.case_id = f.case_id
   )
 order by f.case_deadline

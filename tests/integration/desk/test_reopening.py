@@ -28,7 +28,7 @@ from services.orchestrator.operators import Operators, public_key, sign
 from services.orchestrator.seal import StateSeal
 from tests.integration.cloud import Tap
 from tests.integration.conftest import PoolFor
-from tests.integration.desk.conftest import Desk, close_event
+from tests.integration.desk.conftest import SOURCE, Desk, close_event, submission
 from tests.integration.events import bus_body, envelope_of
 from tests.integration.infrastructure import Owner
 from tests.integration.manual_clock import ManualClock
@@ -355,3 +355,34 @@ async def test_the_operators_role_may_ask_and_nothing_else(pool_for: PoolFor) ->
         arguments = [uuid.uuid4()] if "$1" in sql else []
         with pytest.raises(Exception, match="permission denied"):
             await operator.execute(sql, *arguments)
+
+
+async def test_a_case_that_is_tried_again_is_open_to_whoever_asks_and_can_be_cancelled(
+    fail: Fail, ask: Ask, reopening: Reopening, tap: Tap, desk: Desk, owner: Owner
+) -> None:
+    failure = await fail()
+    case = uuid.UUID(failure.case_id)
+    assert await owner.fetchval("select closed_as from desk.sendable where case_id = $1", case) == "failed"
+    assert await owner.fetchval("select desk.cancel($1, 'ana', 'too late')", case) == "closed"
+    await ask(failure, failure.request())
+    await reopening.tick()
+    (event,) = await tap.next("desk", failure.case_id)
+    assert await owner.fetchval("select closed_as from desk.sendable where case_id = $1", case) is None
+    assert await owner.fetchval("select desk.cancel($1, 'ana', 'after all')", case) == "cancelled"
+    await desk.timers.tick()
+    *_, cancelled = await tap.next("desk", failure.case_id, 3)
+    assert (cancelled["payload"]["outcome"], cancelled["replay"]) == ("cancelled", "retry-1")
+    assert cancelled["parents"] == [event["digest"]]
+    assert await owner.fetchval("select closed_as from desk.sendable where case_id = $1", case) == "cancelled"
+
+
+async def test_what_the_desk_published_is_what_its_view_says(desk: Desk, owner: Owner, tap: Tap) -> None:
+    await owner.fetchval("select desk.halt('assist', 'ana', 'incident')")
+    await desk.timers.tick()
+    assert await desk.intake.open_case(SOURCE, submission()) == [], "parked while the playbook is halted"
+    await owner.fetchval("select desk.resume('assist', 'ana', 'over')")
+    await desk.timers.tick()
+    rows = await owner.fetch("select event_id::text, digest, type from desk.published")
+    assert {row["type"] for row in rows} == {"PlaybookHalted", "PlaybookResumed", "CaseOpened"}
+    published = {event["event_id"]: event["digest"] for event in await tap.seen("desk")}
+    assert {row["event_id"]: row["digest"] for row in rows}.items() <= published.items()
