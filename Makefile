@@ -35,7 +35,7 @@ lock: ## Resolve pyproject.toml into requirements.lock again
 SLOW := --timeout=300
 
 .PHONY: demo
-demo: $(READY) ## Run the demo: a stack of its own, 26 questions, the log (no Docker, no account, no key)
+demo: $(READY) ## Run the demo: a stack of its own, 31 questions, 35 emails, the log (no Docker, no account, no key)
 	@$(BIN)/switchyard demo $(if $(JSON),--json $(JSON))
 
 .PHONY: lint

@@ -50,7 +50,7 @@ def test_the_demo_twice_in_a_row_agrees_with_its_log_and_leaves_no_process() -> 
         found = json.loads(figures.read_text())
         assert set(found) == {
             "cases", "closed", "transitions", "audit_rows", "distinct_events", "chain", "failovers", "latency_ms",
-            "hop_ms", "wall_s",
+            "hop_ms", "wall_s", "email",
         }  # fmt: skip
         assert found["cases"] == sum(found["closed"].values()) >= 24
         assert found["audit_rows"] == found["distinct_events"] == found["transitions"]
@@ -59,6 +59,13 @@ def test_the_demo_twice_in_a_row_agrees_with_its_log_and_leaves_no_process() -> 
         assert found["closed"]["failed"] >= 2
         assert "open" not in found["closed"]
         assert "injected" in ran.stdout
+        email = found["email"]
+        assert email["emails"] >= 30
+        assert email["once_and_identical"]
+        assert email["outbox"] == email["closed"]["sent"]
+        assert email["unexpected"] == []
+        # Every rule decides a case but R06: the composer leaves no opt-out out.
+        assert set(email["rules"]) == {f"R{number:02}" for number in range(1, 21)} - {"R06"}
 
         listed = _run(home, "case", "list", "--outcome", "failed")
         assert "query_refused" in listed.stdout, "the last run is not readable"
