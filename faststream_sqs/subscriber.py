@@ -17,7 +17,7 @@ from faststream.middlewares import AckPolicy
 from .batch_call import MAX_ENTRIES
 from .config import SQSBrokerConfig, SQSSubscriberConfig
 from .delivery import SQSDelivery
-from .direct import DirectPath
+from .direct import DirectPath, process_whole
 from .gate import Gate
 from .handler import SQSHandlerCallWrapper
 from .intake import Intake
@@ -57,6 +57,7 @@ class QueueSubscriber(TasksMixin):
         self._stop_lock = asyncio.Lock()
         self._stopping: asyncio.Future[None] | None = None
         self._overtime = False
+        self._direct: DirectPath | None = None
 
     @property
     def queue(self) -> str:
@@ -157,9 +158,7 @@ class QueueSubscriber(TasksMixin):
         self._gate = self._new_gate()
         self._gate.paused = paused
         self._overtime = False
-        self._direct = DirectPath(
-            self, self.calls, self._outer_config, log_context=self.get_log_context, whole=self.process_message
-        )
+        self._direct = DirectPath(self, self._outer_config)
         self._intake = Intake(
             self._outer_config.connection,
             self._outer_config.producer,
@@ -209,7 +208,7 @@ class QueueSubscriber(TasksMixin):
 
     async def _handle(self, unit: Any, deliveries: Sequence[SQSDelivery]) -> tuple[Verdict, BaseException | None]:
         try:
-            returned = await self._direct.process(unit)
+            returned = await self._process(unit, deliveries)
         except asyncio.CancelledError as error:
             me = asyncio.current_task()
             if self._overtime or any(delivery.lost for delivery in deliveries):
@@ -222,6 +221,12 @@ class QueueSubscriber(TasksMixin):
         except (Exception, SystemExit) as error:  # noqa: BLE001 - FastStream has logged it; the verdict answers it
             return on_error(self.ack_policy, error, self._claimable(unit)), error
         return on_success(self.ack_policy, returned, self._claimable(unit)), None
+
+    async def _process(self, unit: Any, deliveries: Sequence[SQSDelivery]) -> Any:
+        # The short way leaves the message in the context, so it is for tasks that end with their message.
+        if self._direct is not None and deliveries[0].worker is asyncio.current_task():
+            return await self._direct.process(unit)
+        return await process_whole(self, unit)
 
     async def _drain(self, intake: Intake, seconds: float) -> None:
         self._gate.stop()

@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 import time
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -78,8 +79,8 @@ class Child:
 @contextmanager
 def working(name: str, loop: str, outsider: Outsider) -> Iterator[Child]:
     """A contender at work, in a process of its own."""
-    slug = "".join(letter if letter.isalnum() else "-" for letter in f"{name}-{loop}")
-    site = outsider.site(slug)
+    slug = "".join(letter if letter.isalnum() else "-" for letter in name)
+    site = outsider.site(f"{slug}-{uuid.uuid4().hex[:8]}")
     given = json.dumps({"contender": name, "loop": loop, "site": asdict(site)})
     process = subprocess.Popen(
         [sys.executable, "-m", "bench.broker.worker", given],

@@ -33,9 +33,7 @@ class FastStreamSQS:
         session = get_session()
         requests.watch(session)
         credentials = Credentials("bench", "bench")
-        self._broker = SQSBroker(
-            REGION, endpoint_url=site.endpoint, credentials=credentials, session=session, logger=None
-        )
+        self._broker = SQSBroker(REGION, endpoint_url=site.endpoint, credentials=credentials, session=session)
         self._events = self._broker.event_publisher(
             site.bus, source="switchyard.text_to_sql", detail_type="FindingsReady"
         )

@@ -1,4 +1,4 @@
-"""The process of one contender. It obeys lines of JSON and answers each with one, and nothing but its own CPU counts."""
+"""The process of one contender. It obeys lines of JSON and answers each with one; only its own CPU counts."""
 
 import asyncio
 import gc
@@ -99,7 +99,7 @@ class Worker:
     async def do_memory(self) -> dict[str, Any]:
         """The resident memory, in bytes, and what has been handled."""
         gc.collect()
-        pages = int(Path("/proc/self/statm").read_text().split()[1])
+        pages = int(Path("/proc/self/statm").read_text().split()[1])  # noqa: ASYNC240 - nothing else is under way
         return {"rss": pages * resource.getpagesize(), "seen": self._work.seen}
 
     async def stop(self) -> None:

@@ -1,4 +1,4 @@
-"""A real SQS and EventBridge for the tests: whatever AWS_ENDPOINT_URL names, else a ministack of our own on the loopback.
+"""A real SQS and EventBridge for the tests: whatever AWS_ENDPOINT_URL names, else a ministack of our own.
 
 Credentials come from the usual variables when AWS_ENDPOINT_URL is set, and are "test" otherwise.
 """

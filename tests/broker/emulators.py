@@ -107,9 +107,9 @@ LOCALSTACK = Emulator(
 )
 
 NOT_SHOWN = (
-    "order: 100 events put one after the other arrive in order on ministack, on LocalStack usually not, on AWS never for "
-    "sure. No test may rely on it, and none asserts it",
-    "throttling, FailedEntryCount, failed entries of a batch, 503: no emulator does these. The tests answer in its place "
+    "order: 100 events put one after the other arrive in order on ministack, on LocalStack usually not, on AWS never "
+    "for sure. No test may rely on it, and none asserts it",
+    "throttling, failed entries for reasons of AWS's own, 503: no emulator does these. The tests answer in its place "
     "(fixture `wire`), on every emulator alike",
     "queue policies, KMS grants, IAM: neither emulator enforces them",
     "rules take effect at once on both; AWS takes seconds",

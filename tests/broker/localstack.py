@@ -1,4 +1,6 @@
-"""LocalStack 4.14.0, the last release that needs no token, as long as a command runs: `python -m tests.broker.localstack COMMAND`.
+"""LocalStack 4.14.0, the last release that needs no token, for as long as a command runs.
+
+`python -m tests.broker.localstack COMMAND` gives the command its address as AWS_ENDPOINT_URL.
 
 It lives in an environment of its own (.venv-localstack, made by `make test-localstack`), because it needs Python 3.13
 and dependencies of its time. It is stopped by its process id, also when the command fails or is interrupted.
