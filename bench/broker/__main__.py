@@ -5,6 +5,7 @@ import asyncio
 import json
 import os
 import platform
+import signal
 import sys
 import tempfile
 from datetime import UTC, datetime
@@ -34,6 +35,8 @@ _PACKAGES = (
 
 def main() -> int:
     """Run the phases that were asked for."""
+    # As an interrupt does, so that the emulator is stopped when this is.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     options = argparse.ArgumentParser(prog="python -m bench.broker", description=__doc__)
     options.add_argument("--quick", action="store_true", help="few repeats, for trying it out; writes no results")
     options.add_argument("--only", choices=PHASES, action="append", help="this phase; the others keep their results")

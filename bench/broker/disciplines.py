@@ -32,10 +32,10 @@ class Extent:
     """
 
     rounds: int = 21
-    messages: int = 1_000
+    messages: int = 400
     other_rounds: int = 4
-    other_messages: int = 200
-    pairs: int = 200
+    other_messages: int = 100
+    pairs: int = 120
     memory_messages: int = 200_000
 
 

@@ -98,11 +98,11 @@ async def _broker(stack: AsyncExitStack, *, wrapper: Any = None, **options: Any)
     if wrapper is not None:
         subscriber._call_wrapper_class = wrapper
 
-    @subscriber
     async def handle(body: dict[str, Any]) -> None:
         if body["seq"] != 4:
             raise RuntimeError("not the decoded detail")
 
+    subscriber(handle)
     await broker.start()
     stack.push_async_callback(broker.stop)
     return subscriber, client

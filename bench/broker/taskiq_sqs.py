@@ -40,9 +40,10 @@ class Taskiq:
             await work.do(detail)
 
         self._here = broker.register_task(task, task_name="task")
+        self._sink_name = site.sink
         self._there = self._sink.register_task(task, task_name="task")
         message = TaskiqMessage(task_id="1", task_name="task", labels={}, labels_types={}, args=[DETAIL], kwargs={})
-        self._stored = broker.formatter.dumps(message).message.decode()
+        self._stored: str = broker.formatter.dumps(message).message.decode()
         await broker.startup()
         await self._sink.startup()
         for each in (broker, self._sink):
@@ -61,7 +62,7 @@ class Taskiq:
 
     async def publish(self, details: Sequence[Any], queue: str) -> None:
         """Send to a queue."""
-        task = self._here if queue == self._here.broker._sqs_queue_name else self._there  # type: ignore[attr-defined]
+        task = self._there if queue == self._sink_name else self._here
         await asyncio.gather(*(task.kiq(detail) for detail in details))
 
     async def publish_events(self, details: Sequence[Any]) -> None:
