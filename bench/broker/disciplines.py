@@ -13,7 +13,7 @@ from .figures import compare, delay, growth
 
 YARDSTICK = "bare"
 OURS = "faststream_sqs"
-OTHERS = ("bare one by one", "taskiq-aio-sqs", "taskiq-aio-sqs batching", "dramatiq-sqs")
+OTHERS = ("bare one by one", "taskiq-aio-sqs", "dramatiq-sqs")
 
 _TICK = 0.1  # seconds between two looks of ministack's long poll
 

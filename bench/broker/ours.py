@@ -13,16 +13,7 @@ from .payload import EVENT_TEXT
 
 
 class FastStreamSQS:
-    """A handler that takes the decoded body, and two publishers.
-
-    Args:
-        typed: whether the handler declares the type of its body, which pydantic then checks.
-        options: settings of the subscriber other than the defaults.
-    """
-
-    def __init__(self, *, typed: bool = True, **options: Any) -> None:
-        self._typed = typed
-        self._options = options
+    """A handler that declares the type of its body, which pydantic then checks, and two publishers."""
 
     def stored(self) -> str:
         """An event as EventBridge delivers it."""
@@ -37,15 +28,11 @@ class FastStreamSQS:
         self._events = self._broker.event_publisher(
             site.bus, source="switchyard.text_to_sql", detail_type="FindingsReady"
         )
-        subscriber = self._broker.subscriber(site.queue, **self._options)
 
+        @self._broker.subscriber(site.queue)
         async def handle(body: dict[str, Any]) -> None:
             await work.do(body)
 
-        async def handle_anything(body: Any) -> None:
-            await work.do(body)
-
-        subscriber(handle if self._typed else handle_anything)
         await self._broker.start()
 
     async def stop(self) -> None:

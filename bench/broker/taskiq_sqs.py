@@ -18,12 +18,8 @@ _CONCURRENCY = 10
 class Taskiq:
     """A task that takes the detail, run by taskiq's own receiver.
 
-    Args:
-        batching: send in batches, which linger for up to a second by default and here for a tenth, the least allowed.
+    It can send in batches, too, but then says nothing about what was accepted and when: that is not the same work.
     """
-
-    def __init__(self, *, batching: bool = False) -> None:
-        self._batching = batching
 
     def stored(self) -> str:
         """A call of the task as taskiq writes it."""
@@ -34,7 +30,7 @@ class Taskiq:
         logging.getLogger("taskiq").setLevel(logging.WARNING)
         options = {**PLAIN, "endpoint_url": site.endpoint, "max_number_of_messages": 10}
         self._broker = broker = SQSBroker(site.queue, **options)
-        self._sink = SQSBroker(site.sink, **options, enable_batching=self._batching, batch_timeout=0.1)
+        self._sink = SQSBroker(site.sink, **options)
 
         async def task(detail: dict[str, Any]) -> None:
             await work.do(detail)

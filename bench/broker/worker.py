@@ -31,10 +31,7 @@ CONTENDERS: dict[str, Callable[[], Contender]] = {
     "bare": lambda: Bare(10),
     "bare one by one": lambda: Bare(1),
     "faststream_sqs": _lazily("ours", "FastStreamSQS"),
-    "faststream_sqs untyped": _lazily("ours", "FastStreamSQS", typed=False),
-    "faststream_sqs concurrency=100": _lazily("ours", "FastStreamSQS", concurrency=100),
     "taskiq-aio-sqs": _lazily("taskiq_sqs", "Taskiq"),
-    "taskiq-aio-sqs batching": _lazily("taskiq_sqs", "Taskiq", batching=True),
     "dramatiq-sqs": _lazily("dramatiq_sqs_", "Dramatiq"),
 }
 
