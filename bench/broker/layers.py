@@ -71,7 +71,7 @@ async def measure() -> dict[str, float]:
     async with AsyncExitStack() as stack:
         quiet, client = await _broker(stack, logger=None)
         solved, _ = await _broker(stack, wrapper=HandlerCallWrapper, logger=None)
-        chatty, chatty_client = await _broker(stack, logger=_logger_to_nowhere(stack))
+        chatty, chatty_client = await _broker(stack, logger=_logger_to_nowhere(stack), log_level=logging.INFO)
         layers: dict[str, Callable[[], Awaitable[None]]] = {
             "json.loads of the body": _decode,
             "our short way to the handler": lambda: _each(quiet._direct.process),
