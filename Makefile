@@ -89,22 +89,22 @@ lock-localstack: $(READY) ## Resolve tests/broker/localstack.in again, as of Loc
 	  --no-emit-index-url tests/broker/localstack.in --output-file tests/broker/localstack.txt
 
 # What the broker is compared with: never in the environment of the product.
-BENCH := .venv-bench
+BENCH_BROKER := .venv-bench-broker
 
-$(BENCH)/.ready: bench/requirements.txt pyproject.toml | $(READY)
-	@test -x $(BENCH)/bin/python || $(PYTHON) -m venv $(BENCH)
-	$(BIN)/uv pip sync --quiet --python $(BENCH)/bin/python $<
-	$(BIN)/uv pip install --quiet --python $(BENCH)/bin/python --no-deps --editable .
+$(BENCH_BROKER)/.ready: bench/broker.requirements.txt pyproject.toml | $(READY)
+	@test -x $(BENCH_BROKER)/bin/python || $(PYTHON) -m venv $(BENCH_BROKER)
+	$(BIN)/uv pip sync --quiet --python $(BENCH_BROKER)/bin/python $<
+	$(BIN)/uv pip install --quiet --python $(BENCH_BROKER)/bin/python --no-deps --editable .
 	@touch $@
 
 .PHONY: bench-broker
-bench-broker: $(BENCH)/.ready ## Measure the broker beside bare aiobotocore, taskiq-aio-sqs and dramatiq-sqs (quarter of an hour)
-	$(BENCH)/bin/python -m bench.broker $(if $(QUICK),--quick)
+bench-broker: $(BENCH_BROKER)/.ready ## Measure the broker beside bare aiobotocore, taskiq-aio-sqs and dramatiq-sqs (quarter of an hour)
+	$(BENCH_BROKER)/bin/python -m bench.broker $(if $(QUICK),--quick)
 
-.PHONY: lock-bench
-lock-bench: $(READY) ## Resolve bench/requirements.in again, at the product's own versions
-	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --override bench/overrides.txt --generate-hashes \
-	  --no-emit-index-url bench/requirements.in --output-file bench/requirements.txt
+.PHONY: lock-bench-broker
+lock-bench-broker: $(READY) ## Resolve bench/broker.in again, at the product's own versions
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --override bench/broker.overrides.txt --generate-hashes \
+	  --no-emit-index-url bench/broker.in --output-file bench/broker.requirements.txt
 
 .PHONY: generate
 generate: $(READY) ## Write the JSON Schemas, the AsyncAPI document and the digest vectors again
@@ -144,4 +144,4 @@ format: $(READY) ## Format and fix what can be fixed
 
 .PHONY: clean
 clean: ## Remove the environment and every run
-	rm -rf $(VENV) $(LOCALSTACK) $(BENCH) .switchyard .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) .venv-* .switchyard .mypy_cache .ruff_cache .pytest_cache .hypothesis
