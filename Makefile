@@ -68,6 +68,44 @@ test-slow: $(READY) ## The tests that take longer, and the evals against the sim
 	$(BIN)/pytest tests -m slow $(SLOW) -q
 	$(MAKE) --no-print-directory evals
 
+# LocalStack needs Python 3.13 and the dependencies of its time, so it gets an environment of its own.
+LOCALSTACK := .venv-localstack
+PYTHON313 ?= $(firstword $(wildcard $(HOME)/.pyenv/versions/3.13*/bin/python) python3.13)
+
+$(LOCALSTACK)/.ready: tests/broker/localstack.txt | $(READY)
+	@$(PYTHON313) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 13))' 2>/dev/null \
+	  || { echo "LocalStack 4.14.0 needs Python 3.13, and $(PYTHON313) is not one. Try: make PYTHON313=/path/to/python3.13 test-localstack"; exit 1; }
+	@test -x $(LOCALSTACK)/bin/python || $(PYTHON313) -m venv $(LOCALSTACK)
+	$(BIN)/uv pip sync --quiet --python $(LOCALSTACK)/bin/python $<
+	@touch $@
+
+.PHONY: test-localstack
+test-localstack: $(LOCALSTACK)/.ready ## The broker's tests on LocalStack 4.14.0 instead of ministack (needs Python 3.13)
+	$(BIN)/python -m tests.broker.localstack $(BIN)/pytest tests/broker -m "not slow" $(SLOW) -q
+
+.PHONY: lock-localstack
+lock-localstack: $(READY) ## Resolve tests/broker/localstack.in again, as of LocalStack's release
+	$(BIN)/uv pip compile --quiet --python-version 3.13 --exclude-newer 2026-03-05 --generate-hashes \
+	  --no-emit-index-url tests/broker/localstack.in --output-file tests/broker/localstack.txt
+
+# What the broker is compared with: never in the environment of the product.
+BENCH_BROKER := .venv-bench-broker
+
+$(BENCH_BROKER)/.ready: bench/broker.requirements.txt pyproject.toml | $(READY)
+	@test -x $(BENCH_BROKER)/bin/python || $(PYTHON) -m venv $(BENCH_BROKER)
+	$(BIN)/uv pip sync --quiet --python $(BENCH_BROKER)/bin/python $<
+	$(BIN)/uv pip install --quiet --python $(BENCH_BROKER)/bin/python --no-deps --editable .
+	@touch $@
+
+.PHONY: bench-broker
+bench-broker: $(BENCH_BROKER)/.ready ## Measure the broker beside bare aiobotocore, taskiq-aio-sqs and dramatiq-sqs (quarter of an hour)
+	$(BENCH_BROKER)/bin/python -m bench.broker $(if $(QUICK),--quick)
+
+.PHONY: lock-bench-broker
+lock-bench-broker: $(READY) ## Resolve bench/broker.in again, at the product's own versions
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --override bench/broker.overrides.txt --generate-hashes \
+	  --no-emit-index-url bench/broker.in --output-file bench/broker.requirements.txt
+
 .PHONY: generate
 generate: $(READY) ## Write the JSON Schemas, the AsyncAPI document and the digest vectors again
 	$(BIN)/python -m contracts.generate
@@ -106,4 +144,4 @@ format: $(READY) ## Format and fix what can be fixed
 
 .PHONY: clean
 clean: ## Remove the environment and every run
-	rm -rf $(VENV) .switchyard .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) .venv-* .switchyard .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -35,6 +35,18 @@ _THROTTLED = frozenset(
     }
 )
 
+# Refusals of one entry that no resend changes. `SenderFault` says so on AWS; LocalStack never sets it.
+_REFUSED = frozenset(
+    {
+        "AWS.SimpleQueueService.MessageNotInflight",
+        "InvalidMessageContents",
+        "InvalidParameterValue",
+        "InvalidParameterValueException",
+        "MessageNotInflight",
+        "ReceiptHandleIsInvalid",
+    }
+)
+
 
 class BatchCall(Generic[T, R]):
     """Sends single entries in batch requests and resends what failed, each with its own jittered back-off.
@@ -134,6 +146,6 @@ def sqs_results(response: Mapping[str, Any], count: int, value: Callable[[Mappin
         results[int(accepted["Id"])] = value(accepted)
     for failed in response.get("Failed", ()):
         code = failed.get("Code", "Unknown")
-        permanent = bool(failed.get("SenderFault")) and code not in _THROTTLED
+        permanent = code in _REFUSED or (bool(failed.get("SenderFault")) and code not in _THROTTLED)
         results[int(failed["Id"])] = RequestFailed(code, failed.get("Message", ""), permanent=permanent)
     return results

@@ -56,7 +56,8 @@ class SQSBroker(SQSRegistrator, BrokerUsecase[Any, Connection, SQSBrokerConfig])
             success and retried after an error.
         routers: routers to include.
         logger: where to log; None logs nothing.
-        log_level: the level of the two lines about every message.
+        log_level: the level of the two lines about every message, and of the one about each start. FastStream's other
+            brokers use INFO; written out, the two cost as much as all else here, so the default is DEBUG.
         apply_types: cast arguments of handlers to their annotated types.
         serializer: encodes and casts instead of pydantic.
         provider: overrides dependencies in tests.
@@ -83,7 +84,7 @@ class SQSBroker(SQSRegistrator, BrokerUsecase[Any, Connection, SQSBrokerConfig])
         ack_policy: AckPolicy = EMPTY,
         routers: Iterable[Registrator[Any, Any]] = (),
         logger: LoggerProto | None = EMPTY,
-        log_level: int = logging.INFO,
+        log_level: int = logging.DEBUG,
         apply_types: bool = True,
         serializer: SerializerProto | None = EMPTY,
         provider: Provider | None = None,

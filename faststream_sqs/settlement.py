@@ -22,6 +22,7 @@ _LEASE_LOST = frozenset(
     {
         "AWS.SimpleQueueService.MessageNotInflight",
         "InvalidParameterValue",
+        "InvalidParameterValueException",
         "MessageNotInflight",
         "ReceiptHandleIsInvalid",
     }

@@ -17,6 +17,7 @@ from faststream.middlewares import AckPolicy
 from .batch_call import MAX_ENTRIES
 from .config import SQSBrokerConfig, SQSSubscriberConfig
 from .delivery import SQSDelivery
+from .direct import DirectPath, process_whole
 from .gate import Gate
 from .handler import SQSHandlerCallWrapper
 from .intake import Intake
@@ -56,6 +57,7 @@ class QueueSubscriber(TasksMixin):
         self._stop_lock = asyncio.Lock()
         self._stopping: asyncio.Future[None] | None = None
         self._overtime = False
+        self._direct: DirectPath | None = None
 
     @property
     def queue(self) -> str:
@@ -156,6 +158,7 @@ class QueueSubscriber(TasksMixin):
         self._gate = self._new_gate()
         self._gate.paused = paused
         self._overtime = False
+        self._direct = DirectPath(self, self._outer_config)
         self._intake = Intake(
             self._outer_config.connection,
             self._outer_config.producer,
@@ -205,7 +208,7 @@ class QueueSubscriber(TasksMixin):
 
     async def _handle(self, unit: Any, deliveries: Sequence[SQSDelivery]) -> tuple[Verdict, BaseException | None]:
         try:
-            response = await self.process_message(unit)
+            returned = await self._process(unit, deliveries)
         except asyncio.CancelledError as error:
             me = asyncio.current_task()
             if self._overtime or any(delivery.lost for delivery in deliveries):
@@ -217,9 +220,13 @@ class QueueSubscriber(TasksMixin):
             return on_error(self.ack_policy, error, None), error
         except (Exception, SystemExit) as error:  # noqa: BLE001 - FastStream has logged it; the verdict answers it
             return on_error(self.ack_policy, error, self._claimable(unit)), error
-        publishes = any(call.handler._publishers for call in self.calls)
-        returned = None if publishes else response.body
         return on_success(self.ack_policy, returned, self._claimable(unit)), None
+
+    async def _process(self, unit: Any, deliveries: Sequence[SQSDelivery]) -> Any:
+        # The short way leaves the message in the context, so it is for tasks that end with their message.
+        if self._direct is not None and deliveries[0].worker is asyncio.current_task():
+            return await self._direct.process(unit)
+        return await process_whole(self, unit)
 
     async def _drain(self, intake: Intake, seconds: float) -> None:
         self._gate.stop()

@@ -1,4 +1,7 @@
-"""A real SQS and EventBridge for the tests: ministack, in its own process, on a free port of the loopback."""
+"""A real SQS and EventBridge for the tests: whatever AWS_ENDPOINT_URL names, else a ministack of our own.
+
+Credentials come from the usual variables when AWS_ENDPOINT_URL is set, and are "test" otherwise.
+"""
 
 import asyncio
 import inspect
@@ -24,12 +27,23 @@ from aiobotocore.session import get_session
 from aiohttp import web
 
 from faststream_sqs import Credentials, SQSBroker
+from tests.broker.emulators import NOT_SHOWN, Emulator, identify
 
+GIVEN = os.environ.get("AWS_ENDPOINT_URL")
 REGION = "us-east-1"
-CREDENTIALS = Credentials("test", "test")
+CREDENTIALS = Credentials(
+    os.environ.get("AWS_ACCESS_KEY_ID", "test") if GIVEN else "test",
+    os.environ.get("AWS_SECRET_ACCESS_KEY", "test") if GIVEN else "test",
+)
 # Shared, because loading the service models costs more than most tests.
 SESSION = get_session()
-PLAIN = {"region_name": REGION, "aws_access_key_id": "test", "aws_secret_access_key": "test"}
+PLAIN = {
+    "region_name": REGION,
+    "aws_access_key_id": CREDENTIALS.access_key_id,
+    "aws_secret_access_key": CREDENTIALS.secret_access_key,
+}
+
+_ran_on: dict[str, Emulator] = {}  # by address; for the summary
 
 
 def _free_port() -> int:
@@ -54,6 +68,9 @@ def _wait_until_it_answers(endpoint: str, process: "subprocess.Popen[bytes]") ->
 @pytest.fixture(scope="session")
 def endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Where the emulator listens."""
+    if GIVEN:
+        yield GIVEN.rstrip("/")
+        return
     port = _free_port()
     program = shutil.which("ministack", path=str(Path(sys.executable).parent))
     assert program, "ministack is not installed: pip install 'switchyard[local]'"
@@ -67,6 +84,24 @@ def endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         finally:
             process.terminate()
             process.wait(10)
+
+
+@pytest.fixture(scope="session")
+def emulator(endpoint: str) -> Emulator:
+    """What listens there, and where it differs from AWS."""
+    return _ran_on.setdefault(endpoint, identify(endpoint))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say what the broker was tested on, and what that cannot show."""
+    for address, emulator in _ran_on.items():
+        terminalreporter.section(f"broker on {emulator.name} {emulator.version} at {address}")
+        if not GIVEN:
+            continue
+        for line in emulator.oddities():
+            terminalreporter.write_line(f"differs from AWS, shown by test_emulators.py: {line}")
+        for line in NOT_SHOWN:
+            terminalreporter.write_line(f"not shown: {line}")
 
 
 @pytest.fixture

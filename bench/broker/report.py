@@ -1,0 +1,62 @@
+"""The results as Markdown."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from .figures import MAX_DELAY_MS, MAX_GROWTH, MAX_RATIO, verdict
+
+
+def as_markdown(results: Mapping[str, Any], ours: str) -> str:
+    """One table for each phase that was run."""
+    lines = ["# The broker, measured", "", "Written by `make bench-broker`; what it means is in ../README.md.", ""]
+    if cpu := results.get("cpu"):
+        lines += _cpu(cpu, results["batches"])
+    if latency := results.get("latency"):
+        lines += [
+            "## One-way latency at idle",
+            "",
+            "| loop | bare, median | ours, median | paired difference, median |",
+        ]
+        lines += ["|---|---|---|---|"]
+        lines += [
+            f"| {loop} | {each['bare_median_ms']} ms | {each['ours_median_ms']} ms | "
+            f"{each['median_difference_ms']} ms (mean {each['mean_difference_ms']} ± {each['standard_error_ms']}) |"
+            for loop, each in latency.items()
+        ]
+        lines += [""]
+    if memory := results.get("memory"):
+        series = ", ".join(map(str, memory["resident_mib"]))
+        lines += [
+            f"## Memory over {memory['messages']:,} messages",
+            "",
+            f"{memory['growth_bytes'] / 1024:.0f} KiB more in the last quarter than in the second. MiB: {series}.",
+            "",
+        ]
+    if layers := results.get("layers"):
+        lines += ["## Layers above the AWS client, without network", "", "| | CPU, us a message |", "|---|---|"]
+        lines += [f"| {name} | {cost} |" for name, cost in layers.items()]
+        lines += [""]
+    marks = f"at most {MAX_RATIO} times the bare loop, {MAX_DELAY_MS:.0f} ms, {MAX_GROWTH // 2**20} MiB"
+    lines += [f"## Marks ({marks})", "", *(verdict(results, ours) or ["All that were measured are reached."]), ""]
+    lines += ["## Conditions", ""]
+    for phase, each in results.get("conditions", {}).items():
+        packages = ", ".join(f"{name} {version}" for name, version in each["packages"].items())
+        lines += [
+            f"- {phase}: {each['at']}, Python {each['python']}, {each['cpus']} CPUs, "
+            f"load {each['load'][0]} before and {each['load'][1]} after; {packages}"
+        ]
+    return "\n".join(lines) + "\n"
+
+
+def _cpu(cpu: Mapping[str, Any], batches: Mapping[str, Any]) -> list[str]:
+    lines = ["## CPU of the client process, microseconds a message", ""]
+    for discipline, contenders in cpu.items():
+        lines += [f"### {discipline}", "", "| | median | quartiles | times bare (quartiles) | messages a request |"]
+        lines += ["|---|---|---|---|---|"]
+        for name, each in contenders.items():
+            seen = ", ".join(f"{operation} {size}" for operation, size in batches[discipline][name].items())
+            ratio = f"{each['ratio']:.2f} ({each['ratio_low']:.2f} to {each['ratio_high']:.2f})"
+            spread = f"{each['low']:.0f} to {each['high']:.0f}"
+            lines += [f"| {name} | {each['median']:.0f} | {spread} | {ratio} | {seen} |"]
+        lines += [""]
+    return lines

@@ -1,0 +1,138 @@
+"""Where the emulators differ from AWS, and so from each other: every known difference is a field here, with its reason.
+
+A test that must know asks the fixture `emulator`; tests/broker/test_emulators.py shows each difference on the emulator
+that is running, so that this list cannot rot. What is not listed has to be the same everywhere.
+"""
+
+import json
+import urllib.error
+import urllib.request
+from dataclasses import dataclass, field, fields, replace
+from typing import Any
+
+
+def _trait(why: str, *, aws: Any) -> Any:
+    return field(default=aws, metadata={"why": why})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Emulator:
+    """What answers at the endpoint. The defaults are what AWS does, and so what is expected of an unknown endpoint.
+
+    Attributes:
+        name: what to call it.
+        version: what it says about itself.
+        health: the path at which it tells that it is this emulator.
+    """
+
+    name: str = "AWS"
+    version: str = ""
+    health: str = ""
+
+    event_bytes: int | None = _trait(
+        "bytes of one event. LocalStack keeps the 256 KB that AWS raised in January 2026, and counts each event by "
+        "itself and not the request; ministack has no limit",
+        aws=1_000_000,
+    )
+    refuses_malformed_detail: bool = _trait(
+        "an event whose detail is no JSON object fails. ministack delivers it, so the broker's handling of such a "
+        "failure is shown there by an answer in its place",
+        aws=True,
+    )
+    refuses_malformed_pattern: bool = _trait(
+        "PutRule refuses a pattern it does not understand. LocalStack accepts it, and then the later rules of that bus "
+        "receive nothing: check patterns elsewhere",
+        aws=True,
+    )
+    stale_receipt_deletes: bool = _trait(
+        "a message that is in other hands again can be deleted with the receipt of its earlier delivery. On LocalStack "
+        "it is gone for both; AWS says that the request succeeds and the message may not be deleted",
+        aws=False,
+    )
+    blames_the_sender: bool = _trait(
+        "a refused entry of an SQS batch carries SenderFault. LocalStack never sets it: whether a refusal is final "
+        "must be told from its code as well",
+        aws=True,
+    )
+    deletes_the_deleted: bool = _trait(
+        "deleting a message a second time succeeds. ministack calls the receipt invalid",
+        aws=True,
+    )
+    counts_attributes: bool = _trait(
+        "a message with more than ten attributes is refused. Neither emulator counts: the broker does, before sending",
+        aws=True,
+    )
+    target_sets_group: bool = _trait(
+        "the MessageGroupId of a rule's target reaches a standard queue. ministack drops it",
+        aws=True,
+    )
+    target_sets_trace_header: bool = _trait(
+        "the TraceHeader of an event reaches the queue as AWSTraceHeader. Neither emulator passes it on: carry the "
+        "trace in the detail",
+        aws=True,
+    )
+
+    def oddities(self) -> list[str]:
+        """What this emulator does otherwise than AWS, a line each."""
+        aws = Emulator()
+        return [
+            f"{each.name} is {getattr(self, each.name)!r}: {each.metadata['why']}"
+            for each in fields(self)
+            if "why" in each.metadata and getattr(self, each.name) != getattr(aws, each.name)
+        ]
+
+
+AWS = Emulator()
+
+MINISTACK = Emulator(
+    name="ministack",
+    health="/_ministack/health",
+    event_bytes=None,
+    refuses_malformed_detail=False,
+    deletes_the_deleted=False,
+    counts_attributes=False,
+    target_sets_group=False,
+    target_sets_trace_header=False,
+)
+
+LOCALSTACK = Emulator(
+    name="LocalStack",
+    health="/_localstack/health",
+    event_bytes=256 * 1024,
+    refuses_malformed_pattern=False,
+    stale_receipt_deletes=True,
+    blames_the_sender=False,
+    counts_attributes=False,
+    target_sets_trace_header=False,
+)
+
+NOT_SHOWN = (
+    "order: 100 events put one after the other arrive in order on ministack, on LocalStack usually not, on AWS never "
+    "for sure. No test may rely on it, and none asserts it",
+    "throttling, failed entries for reasons of AWS's own, 503: no emulator does these. The tests answer in its place "
+    "(fixture `wire`), on every emulator alike",
+    "queue policies, KMS grants, IAM: neither emulator enforces them",
+    "rules take effect at once on both; AWS takes seconds",
+)
+"""What no test here can show, whatever the endpoint."""
+
+
+def identify(endpoint: str) -> Emulator:
+    """Which emulator listens there; AWS if it is none of those known.
+
+    Raises:
+        ConnectionError: nothing answers at all.
+    """
+    for known in (MINISTACK, LOCALSTACK):
+        try:
+            with urllib.request.urlopen(f"{endpoint}{known.health}", timeout=5) as answer:
+                said = json.loads(answer.read())
+        except urllib.error.HTTPError:
+            continue
+        except (urllib.error.URLError, TimeoutError) as error:
+            raise ConnectionError(f"AWS_ENDPOINT_URL is {endpoint}, and nothing answers there: {error}") from error
+        except ValueError:
+            continue
+        if isinstance(said, dict) and "services" in said:
+            return replace(known, version=str(said.get("version", "")))
+    return AWS

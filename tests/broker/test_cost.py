@@ -1,0 +1,17 @@
+"""What the broker adds to a message stays in proportion. CPU of one process, least of several repeats, no network."""
+
+import pytest
+
+from bench.broker.layers import measure
+
+# Measured 1.0 to 1.2. The least of seven interleaved repeats does not depend on what else the machine does.
+_MOST = 1.6
+
+
+@pytest.mark.slow
+async def test_all_that_happens_to_a_message_costs_little_more_than_faststreams_own_part_alone() -> None:
+    cost = await measure()
+    ours = cost["all of it: poll, lease, handler, delete"]
+    theirs = cost["FastStream's process_message, direct call"]
+    assert ours <= _MOST * theirs, cost
+    assert cost["our short way to the handler"] < theirs, cost
