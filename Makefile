@@ -52,7 +52,7 @@ test-fast: $(READY) ## Unit and contract tests: no server, under 20 seconds
 
 .PHONY: test-integration
 test-integration: $(READY) ## Against the embedded PostgreSQL, ministack and the model simulator
-	$(BIN)/pytest tests/integration tests/broker -m "not slow" $(SLOW) -q
+	$(BIN)/pytest tests/integration tests/broker -m "not slow" $(SLOW) -n 2 --dist loadfile -q
 
 .PHONY: test-e2e
 test-e2e: $(READY) ## Against the whole stack, every service as its own process
@@ -61,7 +61,8 @@ test-e2e: $(READY) ## Against the whole stack, every service as its own process
 .PHONY: test
 test: $(READY) lint ## Everything that must pass before a change lands (under 8 minutes on 2 cores)
 	$(BIN)/pytest tests/unit tests/contract -n 2 -q
-	$(BIN)/pytest tests/integration tests/broker tests/e2e -m "not slow" $(SLOW) -q
+	$(BIN)/pytest tests/integration tests/broker -m "not slow" $(SLOW) -n 2 --dist loadfile -q
+	$(BIN)/pytest tests/e2e -m "not slow" $(SLOW) -q
 
 .PHONY: test-slow
 test-slow: $(READY) ## The tests that take longer, and the evals against the simulator

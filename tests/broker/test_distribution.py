@@ -78,6 +78,7 @@ def test_the_source_distribution_builds_the_same_wheel(built: Path, wheel: Path,
     assert names_in(again) == names_in(wheel)
 
 
+@pytest.mark.slow
 def test_the_wheel_works_where_nothing_else_of_this_project_is(wheel: Path, tmp_path: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         archive.extractall(tmp_path)

@@ -336,6 +336,7 @@ async def test_polls_make_no_spans_and_sends_do(
     assert "SQS.ReceiveMessage" not in names
 
 
+@pytest.mark.slow
 async def test_the_broker_works_without_opentelemetry() -> None:
     program = """
 import sys

@@ -229,6 +229,7 @@ async def test_somebody_else_s_anchor_is_not_taken_over(store: AuditStore, proof
         await proof.anchors().adopt(proof.positions)
 
 
+@pytest.mark.slow
 async def test_a_store_out_of_reach_delays_anchors_and_no_position(
     store: AuditStore, proof: Proof, owner: Owner, writer: Pool, aws_session: AioSession
 ) -> None:

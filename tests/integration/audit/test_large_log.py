@@ -24,6 +24,7 @@ def texts() -> Iterator[str]:
     return chain.from_iterable(cases.bodies(cases.answered(number, text="A" * 20_000)) for number in range(CASES))
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(240)
 async def test_twenty_thousand_rows_are_proved_in_bounded_memory(store: AuditStore, reader: AuditReader) -> None:
     written, spent, size = texts(), 0.0, 0

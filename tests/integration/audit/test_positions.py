@@ -166,6 +166,7 @@ async def test_writers_and_sequencers_at_once_leave_no_gap(
     assert len(await positions(owner)) == 24 * 9
 
 
+@pytest.mark.slow
 async def test_one_leads_and_another_takes_over_from_the_dead(store: AuditStore, owner: Owner, url_for: UrlFor) -> None:
     """Killed at any moment, again and again, while rows come in: no gap, no double, and nothing is left."""
     environment = {**os.environ, "URL": url_for(WRITER)}

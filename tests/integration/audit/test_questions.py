@@ -100,6 +100,7 @@ async def test_an_email_that_went_out_unchecked_is_the_answer_to_question_five(
     assert "(1 row)" in found
 
 
+@pytest.mark.slow
 async def test_a_question_about_one_case_reads_that_case_by_index_in_a_hundred_thousand_rows(
     owner: Owner, url_for: UrlFor
 ) -> None:

@@ -2,19 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+
 import pytest
 
 from contracts.events.desk import CaseClosed
 from contracts.fields import Json
+from runtime.database import connect_pool
 from services.audit.findings import CaseStatus
+from services.audit.owner import READER, SCHEMA
 from services.audit.reader import AuditReader
 from services.audit.store import AuditStore
-from tests.unit.audit.cases import bodies, follow
+from tests.integration.audit.conftest import UrlFor
+from tests.integration.manual_clock import ManualClock
+from tests.unit.audit.cases import NOW, bodies, follow
 from tests.unit.audit.test_tries import AGAIN, ONCE, RETRY, TWICE
 
 pytestmark = pytest.mark.integration
 CASE = ONCE[0]["case_id"]
 EXPIRED = follow(RETRY, CaseClosed(outcome="expired", code="case_deadline"), "desk", after_ms=5_000)
+
+
+@pytest.fixture
+async def reader(url_for: UrlFor) -> AsyncIterator[AuditReader]:
+    """The log as it is read at the moment of the cases, however long the session has been running."""
+    pool = await connect_pool(url_for(READER), schema=SCHEMA)
+    yield AuditReader(pool, clock=ManualClock(NOW))
+    await pool.close()
 
 
 async def shown(

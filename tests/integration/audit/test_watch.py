@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -34,7 +34,7 @@ async def test_a_cause_that_is_still_missing_after_the_grace_is_an_alarm_once(
     events = cases.answered(deadline=timedelta(hours=2))
     await store.record(cases.bodies([events[0], events[2]]))
     await proof.place()
-    clock = ManualClock(cases.NOW)
+    clock = ManualClock(datetime.now(UTC))
     watch = Watch(clock, grace=GRACE)
 
     early = await alarms(watch, writer)
@@ -52,7 +52,7 @@ async def test_a_cause_that_comes_within_the_grace_is_no_alarm(store: AuditStore
     await proof.place()
     await store.record(cases.bodies([events[1]]))
     await proof.place()
-    clock = ManualClock(cases.NOW)
+    clock = ManualClock(datetime.now(UTC))
     clock.advance(GRACE.total_seconds() + 120)
 
     assert await alarms(Watch(clock, grace=GRACE), writer) == []

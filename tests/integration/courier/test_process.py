@@ -209,6 +209,7 @@ async def test_killed_after_the_answer_was_recorded_the_next_one_says_what_the_p
     assert answer["payload"]["provider_message_id"] == taken.message_id
 
 
+@pytest.mark.slow
 async def test_two_workers_with_one_message_many_times_send_it_once(
     case: Case, serve: Callable[[], None], cloud: Cloud, tap: Tap, outbox: Outbox
 ) -> None:
@@ -223,6 +224,7 @@ async def test_two_workers_with_one_message_many_times_send_it_once(
     assert len(outbox.of(case.case_id)) == 1
 
 
+@pytest.mark.slow
 async def test_a_provider_that_throttles_uses_up_no_attempt(
     case: Case,
     serve: Callable[[], None],

@@ -16,6 +16,7 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, "-m", "evals", *arguments], capture_output=True, text=True, check=False)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suite", ["text_to_sql", "triage"])
 def test_the_committed_baseline_still_holds_on_the_simulator(suite: str, tmp_path: Path) -> None:
     baseline = BASELINES / f"{suite}.simulator.json"

@@ -76,7 +76,7 @@ async def test_events_delivered_twice_in_any_order_have_one_outcome_each(
     assert sorted(task.envelope.case_id for task in handler.tasks) == sorted(cases)
     for case_id in cases:
         first, *others = await tap.seen(NODE, case_id)
-        assert others == [first]
+        assert others == [first] * len(others) != []  # more than two where a delivery outlived its lease
 
 
 async def test_the_outcome_is_stored_before_it_is_published(
