@@ -104,7 +104,16 @@ COURIER = AgentCard(
     reaches=("mail",),
 )  # fmt: skip
 
-CARDS: dict[str, AgentCard] = {card.name: card for card in (TRIAGE, TEXT_TO_SQL, DRAFTER, COMPLIANCE, COURIER)}
+CARDS: dict[str, AgentCard] = {
+    card.name: card
+    for card in (
+        TRIAGE,
+        TEXT_TO_SQL,
+        DRAFTER,
+        COMPLIANCE,
+        COURIER,
+    )
+}
 
 
 def specialists() -> tuple[AgentCard, ...]:

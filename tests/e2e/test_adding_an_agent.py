@@ -42,7 +42,7 @@ PLACES = {
 }
 # What the document's words ask for besides: a name in a list.
 NAMED = {
-    "contracts/cards.py": (r"(for card in \([^)]*)\)", r"\1, UNIT_CONVERTER)"),
+    "contracts/cards.py": (r"(for card in \([^)]*)\)", r"\1    UNIT_CONVERTER,\n    )"),
     "pyproject.toml": (r'(^local = \[\n  "switchyard\[[^\]]*)\]', r"\1,unit-converter]"),
 }
 BASELINE = "evals/baseline/triage.simulator.json"

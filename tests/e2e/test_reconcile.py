@@ -31,9 +31,9 @@ async def reconciled(deployment: Deployment) -> Reconciled:
         return await reconciler.run(datetime.now(UTC) - timedelta(hours=1))
 
 
-def ids(found: Reconciled, kind: GapKind) -> set[str]:
-    """The events of one kind."""
-    return {gap.event_id for gap in found.of(kind)}
+def ids(found: Reconciled, kind: GapKind, cases: list[str]) -> set[str]:
+    """The events of one kind in these cases."""
+    return {gap.event_id for gap in found.of(kind) if gap.case_id in cases}
 
 
 def _run(deployment: Deployment, *options: str) -> subprocess.CompletedProcess[str]:
@@ -97,7 +97,8 @@ async def test_what_audit_has_not_read_yet_is_late_and_what_it_never_will_is_a_h
         lost = await lose(deployment, cases[0], "AgentChosen", "DraftAnswer", "CaseClosed")
     finally:
         await deployment.do(deployment.stack.start("audit"))
-    assert late.ok, [gap for gap in late.gaps if gap.kind is not GapKind.LAG]
+    # Other tests put forged events on this bus; what they left in the log is theirs.
+    assert {gap.kind for gap in late.gaps if gap.case_id in cases} == {GapKind.LAG}
     assert late.lag("desk", datetime.now(UTC)) > GRACE, "what waits on audit's queue is late, not lost"
     await deployment.settled([cases[1]])
 
@@ -107,14 +108,13 @@ async def test_what_audit_has_not_read_yet_is_late_and_what_it_never_will_is_a_h
 
     await deployment.until(only_the_lost_are_missing, seconds=20, what="six of nine events in the log")
     await asyncio.sleep(4)
-    assert ids(await reconciled(deployment), GapKind.HOLE) == lost
+    assert ids(await reconciled(deployment), GapKind.HOLE, cases) == lost
     repaired = await asyncio.to_thread(_run, deployment, "--repair")
     assert told(repaired, "filled") == lost, repaired.stdout + repaired.stderr
-    assert repaired.returncode == 0
+    assert not told(repaired, "hole") & lost
     assert await deployment.findings(cases) == []
     again = await reconciled(deployment)
-    assert again.ok
-    assert ids(again, GapKind.HOLE) == set()
+    assert [gap for gap in again.gaps if gap.case_id in cases] == []
 
 
 async def test_an_event_in_the_log_that_its_producer_never_stored_is_told(deployment: Deployment) -> None:
@@ -125,7 +125,7 @@ async def test_an_event_in_the_log_that_its_producer_never_stored_is_told(deploy
         "delete from text_to_sql.inbox where case_id = $1::uuid returning outputs", case, database="SWITCHYARD_WORK_DSN"
     )
     found = await reconciled(deployment)
-    assert ids(found, GapKind.UNCLAIMED) == {event["event_id"] for event in json.loads(row["outputs"])}
+    assert ids(found, GapKind.UNCLAIMED, [case]) == {event["event_id"] for event in json.loads(row["outputs"])}
     assert not found.ok
     # Put back what was taken: the next test reconciles, too.
     event = json.loads(row["outputs"])[0]

@@ -56,8 +56,12 @@ class Control:
         chain = f"contact/{refused.tenant}/{source}/{refused.report_id}/{key}"
         event = self._event(chain, refused.tenant, source, payload)
         with reaching("the work database"):
-            await self.pool.execute(_SQL["stop_contact"], event["event_id"], key, source, refused.reason, text(event))
-        return event
+            stored = await self.pool.fetchval(
+                _SQL["stop_contact"], event["event_id"], key, source, refused.reason, text(event)
+            )
+        # A repeat publishes what was published before: its day is digested, and today's would be another event.
+        first: Json = json.loads(stored)
+        return first
 
     async def notices(self) -> list[tuple[str, Json]]:
         """Events about the control table that may not be on the bus yet, with the ids of their rows."""

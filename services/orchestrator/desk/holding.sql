@@ -46,6 +46,7 @@ with stopped as (
 )
 insert into notice (notice_id, kind, key, by, why, event) values ($1, 'contact_stopped', $2, $3, $4, $5)
 on conflict (notice_id) do update set published = false
+returning event
 
 -- name: cancelled_open
 select s.case_id, coalesce(r.event, s.opened) as opened, c.by, c.why

@@ -81,12 +81,15 @@ select case_id, content_sha256, intended_at, ended_as from courier.unsettled ord
 select courier.settle($1::uuid, $2, $3, $4, $5, $6)
 
 -- name: settlements
-select t.command_id, t.content_sha256, t.sent, t.provider_message_id, t.operator, t.evidence, i.outputs
+select t.command_id, t.content_sha256, t.sent, t.provider_message_id, t.operator, t.evidence, t.event, i.outputs
 from settlement t
 join inbox i on i.event_id = t.command_id
 where t.published_at is null and i.outputs is not null
 order by t.settled_at
 limit $1
+
+-- name: keep_event
+update settlement set event = coalesce(event, $2) where command_id = $1 returning event
 
 -- name: published
 update settlement set published_at = clock_timestamp() where command_id = any($1::uuid[])

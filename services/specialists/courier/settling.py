@@ -77,7 +77,7 @@ class Settlements:
         with reaching("the work database"):
             rows = await self.pool.fetch(_SQL["settlements"], BATCH)
         if rows:
-            await self.publisher.publish([self._event(row) for row in rows])
+            await self.publisher.publish([await self._kept(row) for row in rows])
             await self._mark([row["command_id"] for row in rows])
         return len(rows)
 
@@ -93,6 +93,13 @@ class Settlements:
     async def _mark(self, command_ids: Sequence[Any]) -> None:
         with reaching("the work database"):
             await self.pool.execute(_SQL["published"], command_ids)
+
+    async def _kept(self, row: Any) -> Json:
+        """The event as it was stored first, so that a repeat is the same one, and audit can ask for it again."""
+        with reaching("the work database"):
+            text = await self.pool.fetchval(_SQL["keep_event"], row["command_id"], json.dumps(self._event(row)))
+        kept: Json = json.loads(text)
+        return kept
 
     def _event(self, row: Any) -> Json:
         cause = Envelope.model_validate_json(json.dumps(json.loads(row["outputs"])[0]))

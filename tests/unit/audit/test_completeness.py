@@ -54,6 +54,16 @@ def test_another_decision_on_the_same_cause_is_no_hole_to_be_filled_with_a_secon
     assert compare([replace(today, cause="d9")], [recorded])[0] == [replace(today, cause="d9")]
 
 
+def test_a_failure_of_the_router_beside_what_it_routed_when_the_event_came_again_is_no_gap() -> None:
+    routed = replace(EVENT, producer="router", event_id="e2", type="DraftAnswer", cause="d0")
+    held = [
+        Held("router", "c1", "e2", EVENT.digest, "DraftAnswer", NOW, cause="d0"),
+        Held("router", "c1", "e3", "d3", "TaskFailed", NOW, cause="d0"),
+    ]
+    assert compare([routed], held) == ([], [])
+    assert compare([routed], held[1:])[1] != [], "a failure alone, where the log lacks what was routed"
+
+
 def test_what_is_young_is_late_whatever_the_queues_say() -> None:
     young = replace(EVENT, since=NOW - timedelta(seconds=59))
     assert kind(young, passage(passed=timedelta(0))) is GapKind.LAG

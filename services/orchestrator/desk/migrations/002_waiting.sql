@@ -79,7 +79,7 @@ comment on column closed.cancelled_by is 'Who cancelled the case, if an operator
 -- The operator's hand: a role with these functions and two views, and nothing else of the desk.
 
 create function halt(playbook text, operator text, reason text) returns boolean
-language plpgsql security definer set search_path = desk as $$
+language plpgsql security definer set search_path = desk, pg_temp as $$
 begin
   insert into control (kind, key, by, why) values ('halted_playbook', playbook, operator, reason)
   on conflict do nothing;
@@ -90,7 +90,7 @@ begin
 end $$;
 
 create function resume(playbook text, operator text, reason text) returns boolean
-language plpgsql security definer set search_path = desk as $$
+language plpgsql security definer set search_path = desk, pg_temp as $$
 begin
   delete from control where kind = 'halted_playbook' and key = playbook;
   if found then
@@ -100,7 +100,7 @@ begin
 end $$;
 
 create function cancel(the_case uuid, operator text, reason text) returns text
-language plpgsql security definer set search_path = desk as $$
+language plpgsql security definer set search_path = desk, pg_temp as $$
 begin
   if not exists (select from submission where case_id = the_case) then
     return 'unknown';
@@ -116,14 +116,14 @@ end $$;
 create function decide(
   approval uuid, verdict text, content text, approver text, reason text, signed timestamptz, signature text
 ) returns uuid
-language sql security definer set search_path = desk as $$
+language sql security definer set search_path = desk, pg_temp as $$
   insert into decision (approval_id, verdict, content_sha256, approver, why, signed_at, signature)
   values (approval, verdict, content, approver, reason, signed, signature)
   returning decision_id
 $$;
 
 create function decided(the_decision uuid) returns text
-language sql stable security definer set search_path = desk as $$
+language sql stable security definer set search_path = desk, pg_temp as $$
   select result from decision where decision_id = the_decision
 $$;
 

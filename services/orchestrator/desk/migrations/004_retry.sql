@@ -61,7 +61,7 @@ cross join lateral (select s.opened::json #>> '{payload,address_key}' as address
 left join ended_case c using (case_id);
 
 create or replace function cancel(the_case uuid, operator text, reason text) returns text
-language plpgsql security definer set search_path = desk as $$
+language plpgsql security definer set search_path = desk, pg_temp as $$
 begin
   if not exists (select from submission where case_id = the_case) then
     return 'unknown';

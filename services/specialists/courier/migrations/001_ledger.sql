@@ -29,11 +29,13 @@ create table settlement (
   operator            text not null,
   evidence            text not null,
   settled_at          timestamptz not null default clock_timestamp(),
+  event               text,
   published_at        timestamptz,
   check (sent = (provider_message_id is not null))
 );
 create index settlement_unpublished on settlement (settled_at) where published_at is null;
 comment on table settlement is 'What a person found out about an unknown outcome; the courier publishes it as SendingSettled.';
+comment on column settlement.event is 'SendingSettled as it is published: stored before, so that a repeat is the same.';
 comment on column settlement.command_id is 'The SendEmail whose outcome it follows in the case''s chain.';
 
 create table domain_rate (

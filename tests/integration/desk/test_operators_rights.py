@@ -1,0 +1,42 @@
+"""What the operator's role may do in the work database, and no more."""
+
+from __future__ import annotations
+
+import asyncpg
+import pytest
+
+from tests.integration.conftest import PoolFor
+from tests.integration.infrastructure import Owner
+
+pytestmark = pytest.mark.integration
+
+
+async def test_every_function_that_runs_with_its_owners_rights_looks_into_pg_temp_last(owner: Owner) -> None:
+    # Without this a caller's temporary table of the same name is what the function reads and writes.
+    rows = await owner.fetch(
+        """select n.nspname || '.' || p.proname as name, coalesce(array_to_string(p.proconfig, ';'), '') as config
+           from pg_proc p join pg_namespace n on n.oid = p.pronamespace
+           where p.prosecdef and n.nspname not in ('pg_catalog', 'information_schema')"""
+    )
+    assert {row["name"] for row in rows} >= {"desk.halt", "desk.resume", "desk.cancel", "desk.decide"}
+    assert [row["name"] for row in rows if not row["config"].endswith("pg_temp")] == []
+
+
+async def test_a_temporary_table_does_not_make_an_operator_the_owner(pool_for: PoolFor, owner: Owner) -> None:
+    pool = await pool_for("operator")
+    async with pool.acquire() as connection:
+        await connection.execute(
+            """create temp table control (kind text, key text, by text, why text);
+               grant all on control to public"""
+        )
+        assert await connection.fetchval("select desk.halt('assist', 'm.allory', 'a trial')")
+        assert await connection.fetchval("select count(*) from pg_temp.control") == 0
+    assert await owner.fetchval("select by from desk.control where key = 'assist'") == "m.allory"
+
+
+@pytest.mark.parametrize("table", ["submission", "closed", "control", "approval", "decision", "held", "notice"])
+async def test_an_operator_reads_and_writes_no_table_of_the_desk(pool_for: PoolFor, table: str) -> None:
+    pool = await pool_for("operator")
+    for statement in (f"select * from desk.{table}", f"delete from desk.{table}"):
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+            await pool.execute(statement)
