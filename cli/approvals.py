@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 from email import message_from_bytes
 from email.policy import default
@@ -86,6 +87,7 @@ async def _opened(env: Env, named: str) -> tuple[bytes, Any]:
     async with as_operator(target) as desk, opener(target) as artefacts:
         row = await _one(desk, named)
         command = json.loads(row["command"])
+        await _same_content(target, row)
         return await opened(artefacts, command, command["payload"]["email"]), row
 
 
@@ -97,6 +99,8 @@ async def decide(target: Target, named: str, verdict: Decided, *, approver: str,
     """Sign a decision, hand it to the desk, and return what the desk made of it. Raises `CommandFailed`."""
     async with as_operator(target) as desk:
         row = await _one(desk, named)
+        if verdict == "granted":
+            await _same_content(target, row)
         now = target.clock.now()
         statement = approval_statement(
             approval_id=str(row["approval_id"]),
@@ -121,6 +125,16 @@ async def decide(target: Target, named: str, verdict: Decided, *, approver: str,
     raise CommandFailed(
         "the desk has not looked at the decision yet", remedy="see `switchyard stack status`; it is kept and will count"
     )
+
+
+async def _same_content(target: Target, row: Any) -> None:
+    """Raise `CommandFailed` unless the email that waits is the one whose hash would be signed."""
+    command = json.loads(row["command"])
+    async with opener(target) as artefacts:
+        message = await opened(artefacts, command, command["payload"]["email"])
+    if hashlib.sha256(message).hexdigest() != row["content_sha256"]:
+        remedy = "treat it as an incident: the desk's table names another content than the command"
+        raise CommandFailed("the email that waits is not the one that the approval names", remedy=remedy)
 
 
 async def _one(desk: Any, named: str) -> Any:

@@ -34,6 +34,9 @@ async def as_operator(target: Target) -> AsyncIterator[Pool]:
     async with connected(target, "SWITCHYARD_OPERATOR_DATABASE_URL", DESK) as desk:
         try:
             yield desk
+        except asyncpg.CheckViolationError as error:
+            remedy = "a name is visible ASCII without blanks, 150 characters at most; a reason 2000"
+            raise CommandFailed("the name or the reason cannot stand in an event", remedy=remedy) from error
         except asyncpg.InsufficientPrivilegeError as error:
             raise CommandFailed(
                 "this database role may not do that", remedy="use the operator's role: `switchyard migrate` makes it"

@@ -8,12 +8,14 @@ from typing import Protocol
 
 import structlog
 
+from contracts.catalogue import UPSTREAM_PREFIX, types_from
+from contracts.envelope import SOURCE_PREFIX
 from contracts.errors import InvalidEvent
 from contracts.received import read_bus_event
 from runtime.clock import Clock, timestamp
 from runtime.objects import ObjectStore
 
-SUBMISSION = "CaseSubmitted"
+_FROM_UPSTREAM = tuple(type_.name for type_ in types_from(UPSTREAM_PREFIX))
 log = structlog.get_logger(__name__)
 
 
@@ -44,7 +46,7 @@ class ObjectQuarantine:
             "field": refusal.field,
             "remedy": refusal.remedy,
             "sha256": sha256,
-            "raw": None if _is_submission(raw) else raw,
+            "raw": raw if _is_ours(raw) else None,
         }
         uri = await self._objects.put(
             f"quarantine/{self._node}/{sha256}.json", json.dumps(record).encode(), content_type="application/json"
@@ -60,10 +62,13 @@ class ObjectQuarantine:
         )
 
 
-def _is_submission(raw: str) -> bool:
-    """Whether it is, or may be, an upstream's payload: personal data in the clear, which the upstream still has."""
+def _is_ours(raw: str) -> bool:
+    """Whether its bytes may be kept: what comes from elsewhere may hold personal data in the clear, and is not kept.
+
+    Upstream systems and the mail provider still have what they sent; quarantine is beyond the reach of an erasure.
+    """
     try:
-        _, detail_type, _ = read_bus_event(raw)
+        source, _, _ = read_bus_event(raw)
     except InvalidEvent:
-        return SUBMISSION in raw
-    return detail_type == SUBMISSION
+        return not any(name in raw for name in ("aws.ses", *_FROM_UPSTREAM))
+    return source.startswith(SOURCE_PREFIX)

@@ -69,7 +69,7 @@ async def run_desk() -> None:
         intake = Intake(store=store, openings=openings, clock=process.clock, mac=mac, upstreams=settings.upstreams)
         holding = Holding(pool, process.clock)
         approvals = Approvals(holding, settings.known_approvers(), timedelta(seconds=settings.approval_valid_s))
-        control = Control(pool, closing, process.clock, mac)
+        control = Control(pool, closing, process.clock, mac, settings.upstreams)
         quarantine = await process.quarantine(objects)
         process.check("database", lambda: gate.open)
         process.subscribe(

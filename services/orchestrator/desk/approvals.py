@@ -117,6 +117,8 @@ class Approvals:
         if row["state"] is not None:
             asked = Asked(row["state"], row["asked_content"], row["asked_for"], row["decide_by"], row["closed"])
         result = refusal(asked, Said(row["content_sha256"], row["approver"], row["signed_at"]), now)
+        if result is None and row["command"] is None:
+            result = "refused: nothing waits for this approval any more"
         result = result or self._signed(row)
         with reaching("the work database"):
             async with self.holding.pool.acquire() as connection, connection.transaction():

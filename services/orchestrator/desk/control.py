@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import uuid
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from pydantic import ValidationError
 
-from contracts.catalogue import WORLD
+from contracts.catalogue import UPSTREAM_PREFIX, WORLD
 from contracts.envelope import Envelope
 from contracts.errors import InvalidEvent, Refusal
 from contracts.events.desk import CaseClosed, ContactStopped, PlaybookHalted, PlaybookResumed
@@ -23,10 +24,14 @@ from runtime.queries import beside
 from services.orchestrator.desk.closing import Closing
 from services.orchestrator.desk.first_events import first_event
 from services.orchestrator.desk.holding import BATCH
+from services.orchestrator.desk.intake import Upstream, check_source, may_ask
 from services.orchestrator.desk.mac import Mac
 from services.orchestrator.desk.store import text
 
 _SQL = beside(__file__, "holding.sql")
+MAIL_SOURCE = f"{UPSTREAM_PREFIX}mail"
+"""The process behind the opt-out links."""
+
 EVERY_TENANT = "every-tenant"
 """`tenant` of an event about a playbook, which is no tenant's."""
 
@@ -39,6 +44,7 @@ class Control:
     closing: Closing
     clock: Clock
     mac: Mac
+    upstreams: Mapping[str, Upstream] | None = None
 
     async def stop_contact(self, source: str, detail: Json) -> Json:
         """Record that an address may not be written to, and return the event that says so; a repeat is the same one.
@@ -51,9 +57,10 @@ class Control:
             field, message = first_problem(error)
             remedy = "send ContactRefused as contracts/schemas/ContactRefused.v1.json has it"
             raise InvalidEvent(Refusal.INVALID, message, field=field, remedy=remedy) from None
+        self._authorise(source, refused)
         key = refused.address_key or self.mac.address(refused.tenant, str(refused.address))
         payload = ContactStopped(address_key=key, reason=refused.reason, reported_by=source)
-        chain = f"contact/{refused.tenant}/{source}/{refused.report_id}/{key}"
+        chain = json.dumps(["contact", refused.tenant, source, refused.report_id, key])
         event = self._event(chain, refused.tenant, source, payload)
         with reaching("the work database"):
             stored = await self.pool.fetchval(
@@ -62,6 +69,23 @@ class Control:
         # A repeat publishes what was published before: its day is digested, and today's would be another event.
         first: Json = json.loads(stored)
         return first
+
+    def _authorise(self, source: str, refused: ContactRefused) -> None:
+        """Raise `InvalidEvent` (forged) unless the reporter may stop addresses of that tenant.
+
+        A keyed hash does not say whose address it is, so it counts only from the process whose links carry it.
+        """
+        check_source(source)
+        if not may_ask(self.upstreams, source, refused.tenant):
+            remedy = f"allow the tenant to {source} in SWITCHYARD_UPSTREAMS"
+            raise InvalidEvent(
+                Refusal.FORGED, "this upstream may not report for that tenant", field="tenant", remedy=remedy
+            )
+        if refused.address_key is not None and source != MAIL_SOURCE:
+            raise InvalidEvent(
+                Refusal.FORGED, f"an address by its key from another source than {MAIL_SOURCE}",
+                field="address_key", remedy="report the address itself",
+            )  # fmt: skip
 
     async def notices(self) -> list[tuple[str, Json]]:
         """Events about the control table that may not be on the bus yet, with the ids of their rows."""

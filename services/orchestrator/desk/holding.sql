@@ -49,12 +49,15 @@ on conflict (notice_id) do update set published = false
 returning event
 
 -- name: cancelled_open
+with cancelled as materialized (
+  select key::uuid as case_id, by, why from control where kind = 'cancelled_case'
+)
 select s.case_id, coalesce(r.event, s.opened) as opened, c.by, c.why
-from control c
-join submission s on s.case_id::text = c.key
+from cancelled c
+join submission s on s.case_id = c.case_id
 left join lateral (
   select event from retry where case_id = s.case_id order by retried_at desc limit 1
 ) r on true
-where c.kind = 'cancelled_case' and not s.parked
+where not s.parked
   and not exists (select from ended_case closed where closed.case_id = s.case_id)
 limit $1

@@ -59,13 +59,7 @@ class Intake:
 
     async def open_case(self, source: str, detail: Json, detail_type: str = QUESTION) -> list[Json]:
         """The events to publish for a submission: its opening, `SubmissionRejected`, or none while it is parked."""
-        if not source.startswith(UPSTREAM_PREFIX) or len(source) > MAX_SOURCE or _identifier(source) != source:
-            raise InvalidEvent(
-                Refusal.FORGED,
-                "a submission from a source that is no upstream",
-                field="source",
-                remedy=f"publish as {UPSTREAM_PREFIX}name, in visible ASCII",
-            )
+        check_source(source)
         try:
             submitted = _read(detail_type, detail)
         except InvalidEvent as problem:
@@ -155,6 +149,24 @@ class Intake:
             attachments={},
         )
         return await self.store.reject(event)
+
+
+def check_source(source: str) -> None:
+    """Raise `InvalidEvent` (forged) unless the source is an upstream's and can stand in claims."""
+    if not source.startswith(UPSTREAM_PREFIX) or len(source) > MAX_SOURCE or _identifier(source) != source:
+        raise InvalidEvent(
+            Refusal.FORGED,
+            "a submission from a source that is no upstream",
+            field="source",
+            remedy=f"publish as {UPSTREAM_PREFIX}name, in visible ASCII",
+        )
+
+
+def may_ask(upstreams: Mapping[str, Upstream] | None, source: str, tenant: str) -> bool:
+    """Whether this upstream may speak for this tenant."""
+    return upstreams is None or any(
+        fnmatchcase(tenant, pattern) for pattern in upstreams.get(source, Upstream()).tenants
+    )
 
 
 def _read(detail_type: str, detail: Json) -> Submitted:

@@ -40,3 +40,19 @@ async def test_an_operator_reads_and_writes_no_table_of_the_desk(pool_for: PoolF
     for statement in (f"select * from desk.{table}", f"delete from desk.{table}"):
         with pytest.raises(asyncpg.InsufficientPrivilegeError):
             await pool.execute(statement)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        "select desk.halt('assist', 'Jane Doe', 'a blank')",
+        "select desk.halt('Not A Name', 'ana', 'a playbook that cannot be one')",
+        "select desk.halt('assist', 'ana', repeat('x', 2001))",
+        "select desk.decide(gen_random_uuid(), 'granted', 'c', 'Jane Doe', '', now(), 's')",
+        "select desk.decide(gen_random_uuid(), 'granted', 'c', 'ana', repeat('x', 2001), now(), 's')",
+    ],
+)
+async def test_what_could_not_stand_in_an_event_is_refused_where_it_is_written(pool_for: PoolFor, call: str) -> None:
+    pool = await pool_for("operator")
+    with pytest.raises(asyncpg.CheckViolationError):
+        await pool.fetchval(call)

@@ -10,10 +10,12 @@ from typing import Any
 import pytest
 
 from contracts.approvals import approval_statement
+from contracts.errors import InvalidEvent
 from contracts.events.courier import SendingHeld
 from contracts.fields import Contract, Json
 from contracts.received import Received
 from runtime.clock import timestamp
+from services.orchestrator.desk.intake import Upstream
 from services.orchestrator.operators import sign
 from services.orchestrator.routing import route
 from tests.integration.cloud import Tap
@@ -278,3 +280,25 @@ async def test_a_refused_contact_is_recorded_once_and_told(
     )
     await desk.timers.tick()
     assert [event["type"] for event in await tap.seen("desk", first["case_id"])] == ["ContactStopped"]
+
+
+@pytest.mark.parametrize(
+    ("source", "changes", "field"),
+    [
+        pytest.param("upstream.collections", {"address": None, "address_key": "a" * 64}, "address_key", id="by a key"),
+        pytest.param("upstream.a b", {}, "source", id="under a name that no event can carry"),
+        pytest.param("switchyard.courier", {}, "source", id="as one of ours"),
+        pytest.param("upstream.mail", {"tenant": "other"}, "tenant", id="for another tenant"),
+    ],
+)
+async def test_a_contact_cannot_be_stopped(
+    desk: Desk, owner: Owner, source: str, changes: dict[str, Any], field: str
+) -> None:
+    control = replace(desk.control, upstreams={"upstream.mail": Upstream(tenants=("acme-*",))})
+    if field in {"address_key", "source"}:
+        control = desk.control
+    report = {name: value for name, value in (golden("ContactRefused") | changes).items() if value is not None}
+    with pytest.raises(InvalidEvent) as caught:
+        await control.stop_contact(source, report)
+    assert caught.value.field == field
+    assert await owner.fetchval("select count(*) from desk.control") == 0

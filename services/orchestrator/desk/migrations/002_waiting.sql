@@ -54,7 +54,9 @@ create table decision (
   signed_at   timestamptz not null,
   signature   text not null,
   asked_at    timestamptz not null default clock_timestamp(),
-  result      text
+  result      text,
+  -- What stands in an event must fit its contract: a name that does not is refused here, and not found by every desk.
+  check (approver ~ '^[!-~]{1,150}$' and length(why) <= 2000)
 );
 create index decision_open on decision (asked_at) where result is null;
 comment on table decision is 'What approvers said, signed, as the command line wrote it; the desk checks and decides.';
@@ -68,7 +70,9 @@ create table notice (
   why       text not null,
   at        timestamptz not null default clock_timestamp(),
   event     text,
-  published boolean not null default false
+  published boolean not null default false,
+  check (by ~ '^[!-~]{1,150}$' and length(why) <= 2000),
+  check (kind = 'contact_stopped' or key ~ '^[a-z][a-z0-9_]{0,39}$')
 );
 create index notice_unpublished on notice (at) where not published;
 comment on table notice is 'Changes of the control table, until the event that tells the audit log is on the bus.';

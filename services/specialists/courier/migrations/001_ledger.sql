@@ -31,7 +31,9 @@ create table settlement (
   settled_at          timestamptz not null default clock_timestamp(),
   event               text,
   published_at        timestamptz,
-  check (sent = (provider_message_id is not null))
+  check (sent = (provider_message_id is not null)),
+  -- What stands in an event must fit its contract.
+  check (operator ~ '^[!-~]{1,150}$' and length(evidence) <= 2000 and provider_message_id ~ '^[!-~]{1,200}$')
 );
 create index settlement_unpublished on settlement (settled_at) where published_at is null;
 comment on table settlement is 'What a person found out about an unknown outcome; the courier publishes it as SendingSettled.';
