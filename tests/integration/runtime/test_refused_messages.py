@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections import Counter
 
@@ -43,8 +44,11 @@ async def test_what_is_no_authentic_event_is_quarantined_with_the_reason_and_the
     await cloud.settled(QUEUE)
     assert [task.envelope.case_id for task in handler.tasks] == [case_id]
     assert await tap.seen(NODE, ASKED["case_id"]) == [], "a refused message is no failure of its case"
-    records = {record["raw"]: record for record in await cloud.quarantined(NODE)}
-    kept = {name: records[raw] for name, (raw, _, _) in REFUSED.items()}
+    records = {record["sha256"]: record for record in await cloud.quarantined(NODE)}
+    kept = {name: records[hashlib.sha256(raw.encode()).hexdigest()] for name, (raw, _, _) in REFUSED.items()}
+    for name, (raw, _, _) in REFUSED.items():
+        from_outside = '"source": "upstream.' in raw  # may hold personal data in the clear
+        assert kept[name]["raw"] == (None if from_outside else raw), name
     reasons = {name: (record["refusal"], record["field"]) for name, record in kept.items()}
     assert reasons == {name: (refusal, field) for name, (_, refusal, field) in REFUSED.items()}
     assert all(record["consumer"] == NODE and MARKER not in record["message"] for record in kept.values())
