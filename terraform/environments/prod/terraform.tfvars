@@ -44,7 +44,7 @@ mail = {
 }
 
 ingress = {
-  package     = "../../build/ingress.zip"
+  package     = "../../../dist/ingress.zip"
   rate        = 200
   concurrency = 100
   identity = {

@@ -70,7 +70,7 @@ resource "aws_ecs_service" "this" {
   task_definition                    = aws_ecs_task_definition.this.arn
   desired_count                      = var.size.fewest
   launch_type                        = "FARGATE"
-  platform_version                   = "1.4.0"
+  platform_version                   = "LATEST"
   propagate_tags                     = "SERVICE"
   enable_execute_command             = false
   deployment_minimum_healthy_percent = 100

@@ -176,7 +176,7 @@ resource "aws_ecs_service" "collector" {
   task_definition  = aws_ecs_task_definition.collector.arn
   desired_count    = var.collectors
   launch_type      = "FARGATE"
-  platform_version = "1.4.0"
+  platform_version = "LATEST"
 
   network_configuration {
     subnets          = var.network.subnet_ids
