@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
-
 from bench.capacity.__main__ import idle, per_million, quotas, report
 from bench.capacity.cases import ways
 from services.orchestrator.graph import CURRENT
@@ -31,6 +29,5 @@ def test_every_playbook_has_a_way_to_its_goal_that_quotas_and_prices_apply_to() 
     assert sum(idle("prod").values()) > sum(idle("dev").values()) > 0
 
 
-@pytest.mark.skipif(not DOCS.exists(), reason="the docs are not part of an installed package")
 def test_the_docs_have_the_tables_that_the_script_prints() -> None:
     assert report() in DOCS.read_text()
