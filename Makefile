@@ -45,6 +45,7 @@ lint: $(READY) ## ruff, mypy strict, import rules, generated files
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m contracts.generate --check
+	$(BIN)/python -m terraform.generate --check
 
 .PHONY: test-fast
 test-fast: $(READY) ## Unit and contract tests: no server, under 20 seconds
@@ -108,8 +109,9 @@ lock-bench-broker: $(READY) ## Resolve bench/broker.in again, at the product's o
 	  --no-emit-index-url bench/broker.in --output-file bench/broker.requirements.txt
 
 .PHONY: generate
-generate: $(READY) ## Write the JSON Schemas, the AsyncAPI document and the digest vectors again
+generate: $(READY) ## Write the JSON Schemas, the AsyncAPI document, the digest vectors and terraform's data again
 	$(BIN)/python -m contracts.generate
+	$(BIN)/python -m terraform.generate
 
 .PHONY: evals
 evals: $(READY) ## Run the labelled sets against the configured model, gated by the baseline
@@ -137,6 +139,39 @@ $(BENCH_FAILOVER)/.ready: bench/failover.requirements.txt $(READY)
 bench-failover: $(BENCH_FAILOVER)/.ready ## Latency failover against LiteLLM, FallbackModel and others (20 minutes; PART=virtual: 3)
 	AWS_EC2_METADATA_DISABLED=true LITELLM_LOCAL_MODEL_COST_MAP=True \
 	  $(BENCH_FAILOVER)/bin/python -m bench.failover $(PART)
+
+TERRAFORM_CHECKS := .venv-terraform
+
+.PHONY: lock-terraform
+lock-terraform: $(READY) ## Resolve terraform/checks.in into terraform/checks.requirements.txt again
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	  --no-emit-index-url terraform/checks.in --output-file terraform/checks.requirements.txt
+
+$(TERRAFORM_CHECKS)/.ready: terraform/checks.requirements.txt $(READY)
+	@test -x $(TERRAFORM_CHECKS)/bin/python || $(PYTHON) -m venv $(TERRAFORM_CHECKS)
+	$(BIN)/uv pip sync --quiet --python $(TERRAFORM_CHECKS)/bin/python terraform/checks.requirements.txt
+	@touch $@
+
+.PHONY: terraform-check
+terraform-check: $(TERRAFORM_CHECKS)/.ready ## Terraform without an account: format, invariants, policies, checkov
+	@command -v terraform >/dev/null || { echo "terraform is not installed. Remedy: install 1.11 or newer"; exit 1; }
+	terraform fmt -check -recursive terraform
+	$(BIN)/python -m terraform.generate --check
+	$(BIN)/pytest tests/unit/terraform -q
+	cd terraform && ../$(TERRAFORM_CHECKS)/bin/checkov --config-file .checkov.yaml --directory .
+
+.PHONY: ingress-package
+ingress-package: $(READY) ## Build the ingress function's zip for AWS Lambda (Python 3.13, arm64)
+	rm -rf dist/ingress dist/ingress.zip && mkdir -p dist/ingress
+	$(BIN)/uv pip install --quiet --target dist/ingress --python-version 3.13 \
+	  --python-platform aarch64-manylinux2014 --only-binary :all: --constraint <(sed 's/ \\$$//; /^ *--hash/d' requirements.lock) \
+	  'joserfc' 'pydantic' 'rfc8785'
+	cp -r contracts dist/ingress/
+	mkdir dist/ingress/terraform && cp terraform/__init__.py dist/ingress/terraform/
+	cp -r terraform/ingress dist/ingress/terraform/
+	find dist/ingress -name __pycache__ -prune -exec rm -rf {} +
+	cd dist/ingress && find . -type f -exec touch -t 202601010000 {} + && zip -qrX ../ingress.zip .
+	@ls -l dist/ingress.zip
 
 .PHONY: format
 format: $(READY) ## Format and fix what can be fixed

@@ -1,0 +1,134 @@
+"""`python -m bench.capacity`: print docs/capacity.md's tables, from the catalogue and prices.toml."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import hcl2
+
+from bench.capacity.cases import Way, ways
+from terraform.generate import FOLDER, topology
+
+DATA = tomllib.loads(Path(__file__).with_name("prices.toml").read_text())
+PRICE: dict[str, float] = {name: entry["usd"] for name, entry in DATA["price"].items()}
+QUOTA: dict[str, float] = {name: entry["value"] for name, entry in DATA["quota"].items()}
+ASSUMED: dict[str, float] = DATA["assumed"]
+HOURS: float = DATA["month"]["hours"]
+SENT_RECEIVED_DELETED = 3
+"""Requests for a message, one by one. In batches of ten the last two are a tenth."""
+
+
+def per_million(way: Way) -> dict[str, float]:
+    """What a million cases cost, in dollars, by what is paid for."""
+    calls = way.model_calls
+    return {
+        "EventBridge": way.events * PRICE["event_million"],
+        "SQS": way.messages * SENT_RECEIVED_DELETED * PRICE["sqs_million"],
+        # A key of a person is unwrapped once a process and half a minute: at most once a task.
+        "KMS": (len(way.steps) + 1) * PRICE["kms_million"],
+        "figures' log": calls * ASSUMED["event_bytes"] / 1e9 * 1e6 * PRICE["log_gb"],
+        "SES": PRICE["email_million"] if any(step.node == "courier" for step in way.steps) else 0.0,
+        "models": calls
+        * (
+            ASSUMED["input_tokens_per_call"] * PRICE["input_million"]
+            + ASSUMED["output_tokens_per_call"] * PRICE["output_million"]
+        ),
+    }
+
+
+def idle(environment: str) -> dict[str, float]:
+    """What a month without a case costs, in dollars, from the environment's own values."""
+    text = (FOLDER.parent / "environments" / environment / "terraform.tfvars").read_text()
+    values: dict[str, Any] = hcl2.loads(text)
+    consumers = topology()["consumers"]
+    sizes = {node: values["sizes"].get(node, values["default_size"]) for node in consumers}
+    zones, modules = values["zones"], FOLDER.parent / "modules"
+    databases = 2 if values["multi_az"] else 1
+    keys = len(re.findall(r'resource "aws_kms_key"', "".join(_sources(modules)))) + 1  # the database's is used twice
+    rules = sum(len(consumer["rules"]) for consumer in consumers.values())
+
+    def task(cpu: float, memory: float) -> float:
+        return HOURS * (cpu / 1024 * PRICE["fargate_vcpu_hour"] + memory / 1024 * PRICE["fargate_gb_hour"])
+
+    return {
+        "Fargate": sum(size["fewest"] * task(size["cpu"], size["memory"]) for size in sizes.values())
+        + values["collectors"] * task(256, 512),
+        "RDS": sum(
+            databases
+            * (
+                HOURS * PRICE[values[name]["instance_class"].strip('"')]
+                + values[name]["storage_gb"] * PRICE["storage_gb_month"]
+            )
+            for name in ("work_db", "audit_db")
+        ),
+        "endpoints": _interfaces(modules) * zones * HOURS * PRICE["endpoint_hour"],
+        "firewall and NAT": zones * HOURS * (PRICE["firewall_hour"] + PRICE["nat_hour"]),
+        "load balancer and WAF": HOURS * PRICE["load_balancer_hour"] + 2 * PRICE["web_acl_month"],
+        "keys, secrets, alarms, dashboards": keys * PRICE["key_month"]
+        + len(topology()["secrets"]) * PRICE["secret_month"]
+        + (4 * len(consumers) + rules + 4) * PRICE["alarm_month"]
+        + PRICE["dashboard_month"],
+    }
+
+
+def quotas(way: Way) -> list[tuple[float, str]]:
+    """Cases a second at which each quota binds, the first one first."""
+    delivered = way.messages + way.model_calls + 1  # the figures' two rules deliver, too
+    found = [
+        (QUOTA["put_events_per_s"] / way.events, "PutEvents"),
+        (QUOTA["invocations_per_s"] / delivered, "EventBridge deliveries"),
+    ]
+    if way.model_calls:
+        tokens = way.model_calls * (ASSUMED["input_tokens_per_call"] + ASSUMED["output_tokens_per_call"])
+        found.append((QUOTA["model_tokens_per_min"] / 60 / tokens, "Bedrock tokens"))
+    if any(step.node == "courier" for step in way.steps):
+        found.append((float(QUOTA["ses_per_s"]), "SES sending rate"))
+    return sorted(found)
+
+
+def _sources(modules: Path) -> Iterator[str]:
+    return (path.read_text() for path in sorted(modules.rglob("*.tf")))
+
+
+def _interfaces(modules: Path) -> int:
+    text = (modules / "network" / "endpoints.tf").read_text()
+    return len(re.findall(r'"[a-z][a-z.-]+"', text[text.index("toset([") : text.index("])")]))
+
+
+def report() -> str:
+    """The tables."""
+    lines = [f"Prices and quotas as of {DATA['as_of']}, us-east-1.", ""]
+    lines += ["| way | steps | events | messages | model calls |", "|---|---|---|---|---|"]
+    lines += [
+        f"| {way.playbook} | {', '.join(step.name for step in way.steps)} | {way.events} | {way.messages} | "
+        f"{way.model_calls} |"
+        for way in ways()
+    ]
+    lines += ["", "A million cases, in dollars:", ""]
+    names = list(per_million(ways()[0]))
+    lines += [f"| way | {' | '.join(names)} | without models |", "|---" * (len(names) + 2) + "|"]
+    for way in ways():
+        costs = per_million(way)
+        figures = " | ".join(f"{cost:,.0f}" for cost in costs.values())
+        without = sum(costs.values()) - costs["models"]
+        lines.append(f"| {way.playbook}, {len(way.steps)} steps | {figures} | {without:,.0f} |")
+    lines += ["", "A month without a case, in dollars:", "", "| | dev | prod |", "|---|---|---|"]
+    dev, prod = idle("dev"), idle("prod")
+    lines += [f"| {name} | {dev[name]:,.0f} | {prod[name]:,.0f} |" for name in dev]
+    lines += [f"| **all** | **{sum(dev.values()):,.0f}** | **{sum(prod.values()):,.0f}** |"]
+    lines += ["", "Cases a second at which a quota binds, the first one first:", "", "| way | |", "|---|---|"]
+    lines += [
+        f"| {way.playbook}, {len(way.steps)} steps | "
+        + ", ".join(f"{name} {rate:,.1f}" for rate, name in quotas(way))
+        + " |"
+        for way in ways()
+    ]
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    print(report(), end="")

@@ -1,0 +1,86 @@
+"""How many events, messages and model calls a case takes, from the playbooks and the catalogue. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from contracts.cards import CARDS, specialists
+from contracts.catalogue import AUDIT, DESK, LATEST, ROUTER, WORLD
+from services.orchestrator.graph import CURRENT, PLAYBOOKS
+from services.orchestrator.playbook import SPECIALIST, Playbook, Step
+
+GOALS = frozenset({"answered", "sent"})
+
+
+@dataclass(frozen=True)
+class Way:
+    """One way through a playbook to its goal, without failures and repetitions."""
+
+    playbook: str
+    steps: tuple[Step, ...]
+    queues: dict[str, int]
+    """Messages that each queue gets for one case."""
+
+    @property
+    def events(self) -> int:
+        """Events on the bus: the submission, the opening, two for each step, and two to close."""
+        return 4 + 2 * len(self.steps)
+
+    @property
+    def messages(self) -> int:
+        """Messages on all queues, audit's copy of each event of ours included."""
+        return sum(self.queues.values())
+
+    @property
+    def model_calls(self) -> int:
+        """Steps whose agent calls a model. An agent with tools may call it more than once a step."""
+        return sum(_calls_model(step) for step in self.steps)
+
+
+def ways() -> tuple[Way, ...]:
+    """The shortest and the longest way to the goal of each current playbook."""
+    found = []
+    for version in CURRENT.values():
+        playbook = PLAYBOOKS[version]
+        all_ways = sorted(_ways(playbook), key=len)
+        for steps in dict.fromkeys((all_ways[0], all_ways[-1])):
+            found.append(_way(playbook, steps))  # noqa: PERF401 - two loops in one line read worse
+    return tuple(found)
+
+
+def _ways(playbook: Playbook) -> list[tuple[Step, ...]]:
+    """Every way from an opening to the goal that takes no step twice."""
+    found: list[tuple[Step, ...]] = []
+    openings = [edge.go for edge in playbook.edges if edge.go and not LATEST[edge.event].answers]
+    waiting: list[tuple[Step, ...]] = [(playbook.steps[name],) for name in openings if name]
+    while waiting:
+        passed = waiting.pop()
+        for edge in playbook.edges:
+            if passed[-1].command not in LATEST[edge.event].answers:
+                continue
+            if edge.end is not None and edge.end.outcome in GOALS:
+                found.append(passed)
+            elif edge.go is not None and playbook.steps[edge.go] not in passed:
+                waiting.append((*passed, playbook.steps[edge.go]))
+    return found
+
+
+def _way(playbook: Playbook, steps: tuple[Step, ...]) -> Way:
+    queues = {DESK: 2, ROUTER: 1}  # the submission and the closing; the opening
+    for step in steps:
+        node = specialists()[0].name if step.node == SPECIALIST else step.node
+        queues[node] = queues.get(node, 0) + 1
+        queues[ROUTER] += 1
+    # Everything but upstream's submission goes to audit as well; what goes to the world has no queue of ours.
+    queues[AUDIT] = 3 + 2 * len(steps)
+    assert WORLD not in queues
+    return Way(playbook.version, steps, queues)
+
+
+def _calls_model(step: Step) -> bool:
+    if step.node == SPECIALIST:
+        return bool(specialists()[0].vendors)
+    # Compliance asks its judge about a draft; whether a person may be contacted, and when, are rules.
+    if step.node == "compliance":
+        return step.name == "review"
+    return step.node in CARDS and bool(CARDS[step.node].vendors)

@@ -1,0 +1,139 @@
+variable "environment" {
+  type = string
+}
+
+variable "account" {
+  description = "One environment an account: names of queues and roles are fixed."
+  type        = string
+}
+
+variable "region" {
+  type = string
+}
+
+variable "code_version" {
+  description = "The commit that the images were built from."
+  type        = string
+}
+
+variable "images" {
+  description = "By name (router, desk, text-to-sql, …, cli, collector), each by its digest."
+  type        = map(string)
+}
+
+variable "repository" {
+  type = string
+}
+
+variable "create_github_provider" {
+  type = bool
+}
+
+variable "cidr" {
+  type = string
+}
+
+variable "zones" {
+  type = number
+}
+
+variable "hosts" {
+  description = "What may be reached of each vendor."
+  type        = map(list(string))
+}
+
+variable "postgres_version" {
+  type = string
+}
+
+variable "work_db" {
+  type = object({ instance_class = string, storage_gb = number, max_connections = number })
+}
+
+variable "audit_db" {
+  type = object({ instance_class = string, storage_gb = number, max_connections = number })
+}
+
+variable "database_ca_file" {
+  description = "Where the image has RDS's certificate bundle."
+  type        = string
+}
+
+variable "multi_az" {
+  type = bool
+}
+
+variable "backup_days" {
+  type = number
+}
+
+variable "deletion_protection" {
+  type = bool
+}
+
+variable "objects_bucket" {
+  type = string
+}
+
+variable "quarantine_days" {
+  type = number
+}
+
+variable "anchors" {
+  type = object({ bucket = string, lock_mode = string, keep_days = number })
+}
+
+variable "models" {
+  description = "The inference profile, its foundation model, and the three regions that the profile may choose from."
+  type = object({
+    bedrock            = string
+    bedrock_foundation = string
+    bedrock_regions    = list(string)
+    openai             = string
+  })
+}
+
+variable "snowflake" {
+  type = object({ account = string, warehouse = string })
+}
+
+variable "mail" {
+  type = object({ domain = string, certificate_arn = string, optout_url = string, sending_enabled = bool })
+}
+
+variable "ingress" {
+  type = object({
+    package     = string
+    rate        = number
+    concurrency = number
+    identity = object({
+      issuer       = string
+      audience     = string
+      jwks_url     = string
+      tenant_claim = string
+      role_claim   = string
+    })
+  })
+}
+
+variable "settings" {
+  description = "Variables of single processes that differ by customer, SWITCHYARD_UPSTREAMS of the desk first of all."
+  type        = map(map(string))
+}
+
+variable "default_size" {
+  type = object({ cpu = number, memory = number, fewest = number, most = number, backlog_per_task = number })
+}
+
+variable "sizes" {
+  description = "For processes that need another size."
+  type        = map(object({ cpu = number, memory = number, fewest = number, most = number, backlog_per_task = number }))
+}
+
+variable "collectors" {
+  type = number
+}
+
+variable "log_days" {
+  type = number
+}

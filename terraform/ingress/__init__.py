@@ -1,0 +1,1 @@
+"""The function behind the API: it checks who asks, and submits the question under that name."""

@@ -1,0 +1,95 @@
+"""The function's entry: `terraform.ingress.handler.handle`, behind API Gateway."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Mapping
+from functools import cache, partial
+from typing import Any
+from urllib.request import urlopen
+
+from contracts.events.upstream import CaseSubmitted
+from contracts.submission import case_id_for
+from terraform.ingress.submission import RequestRefused, read_call, submission
+from terraform.ingress.tokens import KeysUnavailable, TokenRefused, Tokens
+
+TIMEOUT_S = 5
+
+
+class NotAccepted(Exception):
+    """The bus did not take the event. Remedy: send the request again; the idempotency key makes it the same case."""
+
+
+Put = Callable[[CaseSubmitted], None]
+
+
+def handle(event: Mapping[str, Any], _context: object) -> dict[str, Any]:
+    """What Lambda calls."""
+    tokens, put, source = _composed()
+    return answer(event, tokens=tokens, put=put, source=source)
+
+
+def answer(event: Mapping[str, Any], *, tokens: Tokens, put: Put, source: str) -> dict[str, Any]:
+    """The response to one request: 202 once the bus has the event, else what to do."""
+    try:
+        call = read_call(event)
+        submitted = submission(call, tokens.asker(call.headers.get("authorization")))
+        put(submitted)
+    except TokenRefused as refused:
+        return _response(401, {"error": str(refused)}) | {"headers": _HEADERS | {"WWW-Authenticate": "Bearer"}}
+    except RequestRefused as refused:
+        return _response(400, {"error": str(refused)})
+    except (KeysUnavailable, NotAccepted) as unavailable:
+        return _response(503, {"error": str(unavailable)})
+    case_id = case_id_for(submitted.tenant, source, submitted.idempotency_key)
+    return _response(202, {"case_id": str(case_id), "session_id": submitted.session_id})
+
+
+def put_event(client: Any, bus: str, source: str, submitted: CaseSubmitted) -> None:
+    """Put the submission on the bus. Raises `NotAccepted` unless the bus says that it has it."""
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    entry = {
+        "EventBusName": bus,
+        "Source": source,
+        "DetailType": CaseSubmitted.__name__,
+        "Detail": submitted.model_dump_json(exclude_none=True),
+    }
+    try:
+        result = client.put_events(Entries=[entry])
+    except (BotoCoreError, ClientError) as error:
+        raise NotAccepted(f"the bus is out of reach ({type(error).__name__}); send it again") from error
+    if result["FailedEntryCount"]:
+        raise NotAccepted(f"the bus refused it ({result['Entries'][0].get('ErrorCode')}); send it again")
+
+
+_HEADERS = {"Content-Type": "application/json", "Cache-Control": "no-store"}
+
+
+def _response(status: int, body: Mapping[str, Any]) -> dict[str, Any]:
+    return {"statusCode": status, "headers": _HEADERS, "body": json.dumps(body)}
+
+
+@cache
+def _composed() -> tuple[Tokens, Put, str]:
+    """The function's parts, made at its first request from the environment that terraform gives it."""
+    import boto3
+
+    url, source = os.environ["JWKS_URL"], os.environ["SOURCE"]
+    if not url.startswith("https://"):
+        raise ValueError("JWKS_URL must be https: whoever alters the keys decides who everybody is")
+    tokens = Tokens(
+        issuer=os.environ["ISSUER"],
+        audience=os.environ["AUDIENCE"],
+        tenant_claim=os.environ["TENANT_CLAIM"],
+        role_claim=os.environ["ROLE_CLAIM"],
+        fetch=partial(_read, url),
+    )
+    return tokens, partial(put_event, boto3.client("events"), os.environ["BUS"], source), source
+
+
+def _read(url: str) -> bytes:
+    with urlopen(url, timeout=TIMEOUT_S) as found:  # noqa: S310 - https only, see above
+        data: bytes = found.read()
+    return data

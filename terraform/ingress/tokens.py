@@ -1,0 +1,97 @@
+"""The asking user's token: a signed JWT of the company's identity provider (RFC 7519, RFC 8725)."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from joserfc import jwt
+from joserfc.errors import JoseError
+from joserfc.jwk import KeySet
+
+ALGORITHMS = ["RS256", "ES256"]
+"""Asymmetric only: with a shared key, whoever can verify could also sign (RFC 8725, 3.1)."""
+
+KEYS_FOR_S = 300.0
+LEEWAY_S = 30
+
+
+class TokenRefused(Exception):
+    """The token is not one that we act for. The message says why, and never quotes it."""
+
+
+class KeysUnavailable(Exception):
+    """The identity provider does not give its keys. Remedy: try again; see the firewall's list of hosts."""
+
+
+@dataclass(frozen=True)
+class Asker:
+    """Who asks, as the identity provider says."""
+
+    user_id: str
+    tenant: str
+    role: str | None
+
+
+class Tokens:
+    """Verifies tokens of one issuer for one audience. `fetch` gives the issuer's JWKS document."""
+
+    def __init__(
+        self,
+        *,
+        issuer: str,
+        audience: str,
+        tenant_claim: str,
+        role_claim: str,
+        fetch: Callable[[], bytes],
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        self._issuer = issuer
+        self._audience = audience
+        self._tenant_claim = tenant_claim
+        self._role_claim = role_claim
+        self._fetch = fetch
+        self._now = now
+        self._keys: KeySet | None = None
+        self._fetched = 0.0
+
+    def asker(self, authorization: str | None) -> Asker:
+        """Who an Authorization header is about. Raises `TokenRefused`, or `KeysUnavailable`."""
+        scheme, _, text = (authorization or "").partition(" ")
+        if scheme.lower() != "bearer" or not text:
+            raise TokenRefused("send the header Authorization: Bearer TOKEN")
+        claims = self._claims(text.strip())
+        tenant, role = claims.get(self._tenant_claim), claims.get(self._role_claim)
+        if not isinstance(tenant, str) or not tenant:
+            raise TokenRefused(f"the token has no claim {self._tenant_claim}")
+        if role is not None and not isinstance(role, str):
+            raise TokenRefused(f"the claim {self._role_claim} is no text")
+        return Asker(user_id=claims["sub"], tenant=tenant, role=role)
+
+    def _claims(self, text: str) -> Mapping[str, Any]:
+        registry = jwt.JWTClaimsRegistry(
+            now=int(self._now()),
+            leeway=LEEWAY_S,
+            iss={"essential": True, "value": self._issuer},
+            aud={"essential": True, "value": self._audience},
+            exp={"essential": True},
+            sub={"essential": True},
+        )
+        try:
+            token = jwt.decode(text, self._key_set(), algorithms=ALGORITHMS)
+            registry.validate(token.claims)
+        except (JoseError, ValueError) as error:
+            raise TokenRefused(f"the token is refused ({type(error).__name__})") from error
+        return token.claims
+
+    def _key_set(self) -> KeySet:
+        if self._keys is None or self._now() - self._fetched > KEYS_FOR_S:
+            try:
+                self._keys = KeySet.import_key_set(json.loads(self._fetch()))
+            except (OSError, ValueError, JoseError) as error:
+                raise KeysUnavailable(f"the identity provider gives no keys ({type(error).__name__})") from error
+            self._fetched = self._now()
+        return self._keys

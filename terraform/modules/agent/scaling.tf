@@ -1,0 +1,65 @@
+resource "aws_appautoscaling_target" "this" {
+  service_namespace  = "ecs"
+  scalable_dimension = "ecs:service:DesiredCount"
+  resource_id        = "service/${var.cluster.name}/${aws_ecs_service.this.name}"
+  min_capacity       = var.size.fewest
+  max_capacity       = var.size.most
+}
+
+# Backlog per task, by metric math: no custom metric to publish, and none to go missing.
+resource "aws_appautoscaling_policy" "backlog" {
+  name               = "backlog-per-task"
+  policy_type        = "TargetTrackingScaling"
+  service_namespace  = aws_appautoscaling_target.this.service_namespace
+  scalable_dimension = aws_appautoscaling_target.this.scalable_dimension
+  resource_id        = aws_appautoscaling_target.this.resource_id
+
+  target_tracking_scaling_policy_configuration {
+    target_value       = var.size.backlog_per_task
+    scale_out_cooldown = 60
+    scale_in_cooldown  = 300
+
+    customized_metric_specification {
+      metrics {
+        id          = "visible"
+        return_data = false
+        metric_stat {
+          stat = "Sum"
+          metric {
+            namespace   = "AWS/SQS"
+            metric_name = "ApproximateNumberOfMessagesVisible"
+            dimensions {
+              name  = "QueueName"
+              value = aws_sqs_queue.this.name
+            }
+          }
+        }
+      }
+      metrics {
+        id          = "running"
+        return_data = false
+        metric_stat {
+          stat = "Average"
+          metric {
+            namespace   = "ECS/ContainerInsights"
+            metric_name = "RunningTaskCount"
+            dimensions {
+              name  = "ClusterName"
+              value = var.cluster.name
+            }
+            dimensions {
+              name  = "ServiceName"
+              value = aws_ecs_service.this.name
+            }
+          }
+        }
+      }
+      metrics {
+        id          = "backlog"
+        label       = "Messages waiting per running task"
+        expression  = "visible / IF(running > 0, running, 1)"
+        return_data = true
+      }
+    }
+  }
+}

@@ -1,0 +1,7 @@
+output "bucket" {
+  value = aws_s3_bucket.this.bucket
+}
+
+output "key_arn" {
+  value = aws_kms_key.this.arn
+}

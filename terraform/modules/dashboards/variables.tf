@@ -1,0 +1,20 @@
+variable "bus" {
+  type = string
+}
+
+variable "region" {
+  type = string
+}
+
+variable "consumers" {
+  description = "Every consumer's queues, from generated/topology.json."
+  type        = map(object({ queue = string, dead_letter_queue = string }))
+}
+
+variable "logs_key_arn" {
+  type = string
+}
+
+variable "log_days" {
+  type = number
+}

@@ -1,0 +1,147 @@
+# A PostgreSQL of its own, reached with IAM only. Used twice: work and audit never share one.
+
+data "aws_iam_policy_document" "monitoring_assumes" {
+  statement {
+    actions = ["sts:AssumeRole"]
+    principals {
+      type        = "Service"
+      identifiers = ["monitoring.rds.amazonaws.com"]
+    }
+  }
+}
+
+data "aws_partition" "current" {}
+
+resource "aws_iam_role" "monitoring" {
+  name               = "switchyard-${var.name}-db-monitoring"
+  path               = "/switchyard/"
+  assume_role_policy = data.aws_iam_policy_document.monitoring_assumes.json
+}
+
+resource "aws_iam_role_policy_attachment" "monitoring" {
+  role       = aws_iam_role.monitoring.name
+  policy_arn = "arn:${data.aws_partition.current.partition}:iam::aws:policy/service-role/AmazonRDSEnhancedMonitoringRole"
+}
+
+resource "aws_kms_key" "this" {
+  description             = "Switchyard's ${var.name} database"
+  enable_key_rotation     = true
+  deletion_window_in_days = 30
+}
+
+resource "aws_db_subnet_group" "this" {
+  name       = "switchyard-${var.name}"
+  subnet_ids = var.subnet_ids
+}
+
+# Each consumer's module adds a rule for itself; there is none for anybody else.
+resource "aws_security_group" "this" {
+  name        = "switchyard-${var.name}-db"
+  description = "Who reaches the ${var.name} database"
+  vpc_id      = var.vpc_id
+}
+
+resource "aws_db_parameter_group" "this" {
+  name   = "switchyard-${var.name}"
+  family = "postgres${split(".", var.engine_version)[0]}"
+
+  dynamic "parameter" {
+    for_each = {
+      "rds.force_ssl"                       = "1"
+      "log_connections"                     = "1"
+      "log_disconnections"                  = "1"
+      "log_min_duration_statement"          = "1000"
+      "log_parameter_max_length"            = "0" # a statement's parameters may be personal
+      "idle_in_transaction_session_timeout" = "60000"
+    }
+    content {
+      name  = parameter.key
+      value = parameter.value
+    }
+  }
+
+  parameter {
+    name         = "max_connections"
+    value        = var.max_connections
+    apply_method = "pending-reboot"
+  }
+}
+
+resource "aws_db_instance" "this" {
+  identifier     = "switchyard-${var.name}"
+  engine         = "postgres"
+  engine_version = var.engine_version
+  instance_class = var.instance_class
+  db_name        = var.name
+
+  # RDS makes the owner's first password and keeps it; after `grant rds_iam` it no longer logs in with it.
+  username                            = "switchyard_owner"
+  manage_master_user_password         = true
+  master_user_secret_kms_key_id       = aws_kms_key.this.arn
+  iam_database_authentication_enabled = true
+
+  allocated_storage     = var.storage_gb
+  max_allocated_storage = var.storage_gb * 10
+  storage_type          = "gp3"
+  storage_encrypted     = true
+  kms_key_id            = aws_kms_key.this.arn
+
+  multi_az               = var.multi_az
+  publicly_accessible    = false
+  db_subnet_group_name   = aws_db_subnet_group.this.name
+  vpc_security_group_ids = [aws_security_group.this.id]
+  parameter_group_name   = aws_db_parameter_group.this.name
+  ca_cert_identifier     = "rds-ca-rsa2048-g1"
+
+  # Point-in-time recovery reaches back this far.
+  backup_retention_period   = var.backup_days
+  backup_window             = "02:00-03:00"
+  maintenance_window        = "sun:03:30-sun:04:30"
+  copy_tags_to_snapshot     = true
+  delete_automated_backups  = false
+  deletion_protection       = var.deletion_protection
+  skip_final_snapshot       = false
+  final_snapshot_identifier = "switchyard-${var.name}-final"
+
+  auto_minor_version_upgrade      = true
+  enabled_cloudwatch_logs_exports = ["postgresql", "upgrade"]
+  performance_insights_enabled    = true
+  performance_insights_kms_key_id = aws_kms_key.this.arn
+  monitoring_interval             = 60
+  monitoring_role_arn             = aws_iam_role.monitoring.arn
+
+  lifecycle {
+    precondition {
+      condition     = var.wanted_connections + 10 <= var.max_connections
+      error_message = "All tasks at their most want ${var.wanted_connections} connections, and ten are for people: raise max_connections and the instance class, or lower the number of tasks."
+    }
+  }
+}
+
+resource "aws_cloudwatch_metric_alarm" "connections" {
+  alarm_name          = "switchyard-${var.name}-db-connections"
+  alarm_description   = "The ${var.name} database has used 80 % of its connections."
+  namespace           = "AWS/RDS"
+  metric_name         = "DatabaseConnections"
+  dimensions          = { DBInstanceIdentifier = aws_db_instance.this.identifier }
+  statistic           = "Maximum"
+  period              = 60
+  evaluation_periods  = 5
+  threshold           = floor(var.max_connections * 0.8)
+  comparison_operator = "GreaterThanThreshold"
+  alarm_actions       = [var.alerts_topic_arn]
+}
+
+resource "aws_cloudwatch_metric_alarm" "storage" {
+  alarm_name          = "switchyard-${var.name}-db-storage"
+  alarm_description   = "The ${var.name} database has less than 5 GB left."
+  namespace           = "AWS/RDS"
+  metric_name         = "FreeStorageSpace"
+  dimensions          = { DBInstanceIdentifier = aws_db_instance.this.identifier }
+  statistic           = "Minimum"
+  period              = 300
+  evaluation_periods  = 2
+  threshold           = 5368709120
+  comparison_operator = "LessThanThreshold"
+  alarm_actions       = [var.alerts_topic_arn]
+}

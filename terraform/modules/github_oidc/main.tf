@@ -1,0 +1,85 @@
+# Where images lie, and the role by which the repository's workflow pushes them: no key of AWS is kept at GitHub.
+
+data "aws_iam_openid_connect_provider" "github" {
+  count = var.create_provider ? 0 : 1
+  url   = "https://token.actions.githubusercontent.com"
+}
+
+resource "aws_iam_openid_connect_provider" "github" {
+  count          = var.create_provider ? 1 : 0
+  url            = "https://token.actions.githubusercontent.com"
+  client_id_list = ["sts.amazonaws.com"]
+}
+
+locals {
+  provider_arn = var.create_provider ? aws_iam_openid_connect_provider.github[0].arn : data.aws_iam_openid_connect_provider.github[0].arn
+}
+
+resource "aws_kms_key" "images" {
+  description             = "Switchyard's images"
+  enable_key_rotation     = true
+  deletion_window_in_days = 30
+}
+
+resource "aws_ecr_repository" "this" {
+  for_each             = var.images
+  name                 = "switchyard/${each.key}"
+  image_tag_mutability = "IMMUTABLE"
+
+  image_scanning_configuration {
+    scan_on_push = true
+  }
+  encryption_configuration {
+    encryption_type = "KMS"
+    kms_key         = aws_kms_key.images.arn
+  }
+}
+
+data "aws_iam_policy_document" "assume" {
+  statement {
+    actions = ["sts:AssumeRoleWithWebIdentity"]
+    principals {
+      type        = "Federated"
+      identifiers = [local.provider_arn]
+    }
+    condition {
+      test     = "StringEquals"
+      variable = "token.actions.githubusercontent.com:aud"
+      values   = ["sts.amazonaws.com"]
+    }
+    # One repository and one protected environment: a pull request's workflow gets nothing.
+    condition {
+      test     = "StringEquals"
+      variable = "token.actions.githubusercontent.com:sub"
+      values   = ["repo:${var.repository}:environment:${var.environment}"]
+    }
+  }
+}
+
+resource "aws_iam_role" "push" {
+  name                 = "switchyard-push"
+  path                 = "/switchyard/operations/"
+  assume_role_policy   = data.aws_iam_policy_document.assume.json
+  max_session_duration = 3600
+}
+
+data "aws_iam_policy_document" "push" {
+  statement {
+    sid       = "LogInToRegistry"
+    actions   = ["ecr:GetAuthorizationToken"]
+    resources = ["*"] # the action knows no resources
+  }
+  statement {
+    sid = "PushImages"
+    actions = [
+      "ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:CompleteLayerUpload", "ecr:DescribeImages",
+      "ecr:InitiateLayerUpload", "ecr:PutImage", "ecr:UploadLayerPart",
+    ]
+    resources = [for repository in aws_ecr_repository.this : repository.arn]
+  }
+}
+
+resource "aws_iam_role_policy" "push" {
+  role   = aws_iam_role.push.id
+  policy = data.aws_iam_policy_document.push.json
+}

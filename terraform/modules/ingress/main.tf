@@ -1,0 +1,252 @@
+# API Gateway -> WAF -> a function that checks the token and submits the question. It alone is `upstream.ingress`.
+
+data "aws_region" "current" {}
+data "aws_partition" "current" {}
+data "aws_caller_identity" "current" {}
+
+resource "aws_security_group" "this" {
+  name        = "switchyard-ingress"
+  description = "The function behind the API"
+  vpc_id      = var.network.vpc_id
+}
+
+resource "aws_vpc_security_group_egress_rule" "endpoints" {
+  security_group_id            = aws_security_group.this.id
+  description                  = "AWS, through its endpoints"
+  referenced_security_group_id = var.network.endpoints_group_id
+  ip_protocol                  = "tcp"
+  from_port                    = 443
+  to_port                      = 443
+}
+
+resource "aws_vpc_security_group_egress_rule" "identity" {
+  security_group_id = aws_security_group.this.id
+  description       = "The identity provider's keys; the firewall knows its host"
+  cidr_ipv4         = "0.0.0.0/0"
+  ip_protocol       = "tcp"
+  from_port         = 443
+  to_port           = 443
+}
+
+data "aws_iam_policy_document" "lambda_assumes" {
+  statement {
+    actions = ["sts:AssumeRole"]
+    principals {
+      type        = "Service"
+      identifiers = ["lambda.amazonaws.com"]
+    }
+  }
+}
+
+resource "aws_iam_role" "this" {
+  name               = "switchyard-ingress"
+  path               = "/switchyard/ingress/"
+  assume_role_policy = data.aws_iam_policy_document.lambda_assumes.json
+}
+
+resource "aws_iam_role_policy" "generated" {
+  name   = "generated"
+  role   = aws_iam_role.this.id
+  policy = templatefile("${var.generated}/iam/ingress.task.json", var.facts)
+}
+
+resource "aws_iam_role_policy_attachment" "vpc" {
+  role       = aws_iam_role.this.name
+  policy_arn = "arn:${data.aws_partition.current.partition}:iam::aws:policy/service-role/AWSLambdaVPCAccessExecutionRole"
+}
+
+resource "aws_cloudwatch_log_group" "function" {
+  name              = "/switchyard/ingress"
+  retention_in_days = var.log_days
+  kms_key_id        = var.logs_key_arn
+}
+
+resource "aws_lambda_function" "this" {
+  function_name                  = "switchyard-ingress"
+  role                           = aws_iam_role.this.arn
+  runtime                        = "python3.13"
+  architectures                  = ["arm64"]
+  handler                        = "terraform.ingress.handler.handle"
+  filename                       = var.package
+  source_code_hash               = filebase64sha256(var.package)
+  timeout                        = 15
+  memory_size                    = 512
+  reserved_concurrent_executions = var.concurrency
+
+  environment {
+    variables = {
+      BUS          = var.bus
+      SOURCE       = var.event_source
+      ISSUER       = var.identity.issuer
+      AUDIENCE     = var.identity.audience
+      JWKS_URL     = var.identity.jwks_url
+      TENANT_CLAIM = var.identity.tenant_claim
+      ROLE_CLAIM   = var.identity.role_claim
+    }
+  }
+
+  vpc_config {
+    subnet_ids         = var.network.subnet_ids
+    security_group_ids = [aws_security_group.this.id]
+  }
+
+  logging_config {
+    log_format = "JSON"
+    log_group  = aws_cloudwatch_log_group.function.name
+  }
+}
+
+resource "aws_lambda_permission" "this" {
+  statement_id  = "ApiCalls"
+  action        = "lambda:InvokeFunction"
+  function_name = aws_lambda_function.this.function_name
+  principal     = "apigateway.amazonaws.com"
+  source_arn    = "${aws_api_gateway_rest_api.this.execution_arn}/${var.stage}/POST/cases"
+}
+
+resource "aws_api_gateway_rest_api" "this" {
+  name = "switchyard"
+  endpoint_configuration {
+    types = ["REGIONAL"]
+  }
+
+  lifecycle {
+    create_before_destroy = true
+  }
+}
+
+resource "aws_api_gateway_resource" "cases" {
+  rest_api_id = aws_api_gateway_rest_api.this.id
+  parent_id   = aws_api_gateway_rest_api.this.root_resource_id
+  path_part   = "cases"
+}
+
+# The function checks the token itself, because tenant, user and role come from it.
+resource "aws_api_gateway_method" "post" {
+  rest_api_id          = aws_api_gateway_rest_api.this.id
+  resource_id          = aws_api_gateway_resource.cases.id
+  http_method          = "POST"
+  authorization        = "NONE"
+  request_validator_id = aws_api_gateway_request_validator.headers.id
+  request_parameters = {
+    "method.request.header.Authorization" = true
+    "method.request.header.X-Session-Id"  = true
+  }
+}
+
+resource "aws_api_gateway_request_validator" "headers" {
+  name                        = "headers"
+  rest_api_id                 = aws_api_gateway_rest_api.this.id
+  validate_request_parameters = true
+}
+
+resource "aws_api_gateway_integration" "function" {
+  rest_api_id             = aws_api_gateway_rest_api.this.id
+  resource_id             = aws_api_gateway_resource.cases.id
+  http_method             = aws_api_gateway_method.post.http_method
+  type                    = "AWS_PROXY"
+  integration_http_method = "POST"
+  uri                     = aws_lambda_function.this.invoke_arn
+}
+
+resource "aws_api_gateway_deployment" "this" {
+  rest_api_id = aws_api_gateway_rest_api.this.id
+  triggers    = { method = sha256(jsonencode([aws_api_gateway_method.post, aws_api_gateway_integration.function])) }
+
+  lifecycle {
+    create_before_destroy = true
+  }
+}
+
+resource "aws_cloudwatch_log_group" "access" {
+  name              = "/switchyard/api"
+  retention_in_days = var.log_days
+  kms_key_id        = var.logs_key_arn
+}
+
+resource "aws_api_gateway_stage" "this" {
+  rest_api_id          = aws_api_gateway_rest_api.this.id
+  deployment_id        = aws_api_gateway_deployment.this.id
+  stage_name           = var.stage
+  xray_tracing_enabled = true
+
+  access_log_settings {
+    destination_arn = aws_cloudwatch_log_group.access.arn
+    format          = jsonencode({ request = "$context.requestId", status = "$context.status", ms = "$context.responseLatency", waf = "$context.wafResponseCode" })
+  }
+}
+
+resource "aws_api_gateway_method_settings" "this" {
+  rest_api_id = aws_api_gateway_rest_api.this.id
+  stage_name  = aws_api_gateway_stage.this.stage_name
+  method_path = "*/*"
+
+  settings {
+    metrics_enabled        = true
+    logging_level          = "ERROR"
+    data_trace_enabled     = false # a body is a question
+    throttling_rate_limit  = var.rate
+    throttling_burst_limit = var.rate * 2
+  }
+}
+
+resource "aws_wafv2_web_acl" "this" {
+  name  = "switchyard-ingress"
+  scope = "REGIONAL"
+
+  default_action {
+    allow {}
+  }
+
+  rule {
+    name     = "flood"
+    priority = 1
+    action {
+      block {}
+    }
+    statement {
+      rate_based_statement {
+        limit              = 2000
+        aggregate_key_type = "IP"
+      }
+    }
+    visibility_config {
+      cloudwatch_metrics_enabled = true
+      metric_name                = "ingress-flood"
+      sampled_requests_enabled   = false
+    }
+  }
+
+  dynamic "rule" {
+    for_each = { AWSManagedRulesKnownBadInputsRuleSet = 2, AWSManagedRulesAmazonIpReputationList = 3 }
+    content {
+      name     = rule.key
+      priority = rule.value
+      override_action {
+        none {}
+      }
+      statement {
+        managed_rule_group_statement {
+          vendor_name = "AWS"
+          name        = rule.key
+        }
+      }
+      visibility_config {
+        cloudwatch_metrics_enabled = true
+        metric_name                = rule.key
+        sampled_requests_enabled   = false
+      }
+    }
+  }
+
+  visibility_config {
+    cloudwatch_metrics_enabled = true
+    metric_name                = "ingress"
+    sampled_requests_enabled   = false
+  }
+}
+
+resource "aws_wafv2_web_acl_association" "this" {
+  resource_arn = aws_api_gateway_stage.this.arn
+  web_acl_arn  = aws_wafv2_web_acl.this.arn
+}

@@ -1,0 +1,3 @@
+output "url" {
+  value = "${aws_api_gateway_stage.this.invoke_url}/cases"
+}

@@ -1,0 +1,57 @@
+variable "bus" {
+  type = string
+}
+
+variable "event_source" {
+  description = "The function's EventBridge source, from generated/topology.json."
+  type        = string
+}
+
+variable "generated" {
+  type = string
+}
+
+variable "facts" {
+  type = map(string)
+}
+
+variable "package" {
+  description = "The zip that `make ingress-package` builds."
+  type        = string
+}
+
+variable "identity" {
+  description = "Whose tokens count, and the claims that tenant and warehouse role stand in."
+  type = object({
+    issuer       = string
+    audience     = string
+    jwks_url     = string
+    tenant_claim = string
+    role_claim   = string
+  })
+}
+
+variable "stage" {
+  type = string
+}
+
+variable "rate" {
+  description = "Requests a second."
+  type        = number
+}
+
+variable "concurrency" {
+  type = number
+}
+
+variable "network" {
+  type = object({ vpc_id = string, subnet_ids = list(string), endpoints_group_id = string })
+}
+
+variable "logs_key_arn" {
+  type = string
+}
+
+variable "log_days" {
+  type = number
+}

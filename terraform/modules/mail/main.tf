@@ -1,0 +1,90 @@
+# The identity that emails come from, what becomes of them, and the page behind the opt-out link.
+
+data "aws_region" "current" {}
+data "aws_caller_identity" "current" {}
+data "aws_partition" "current" {}
+
+resource "aws_sesv2_email_identity" "this" {
+  email_identity         = var.domain
+  configuration_set_name = aws_sesv2_configuration_set.this.configuration_set_name
+
+  dkim_signing_attributes {
+    next_signing_key_length = "RSA_2048_BIT"
+  }
+}
+
+resource "aws_sesv2_email_identity_mail_from_attributes" "this" {
+  email_identity         = aws_sesv2_email_identity.this.email_identity
+  mail_from_domain       = "bounce.${var.domain}"
+  behavior_on_mx_failure = "REJECT_MESSAGE"
+}
+
+resource "aws_sesv2_configuration_set" "this" {
+  configuration_set_name = "switchyard"
+
+  delivery_options {
+    tls_policy = "REQUIRE"
+  }
+  reputation_options {
+    reputation_metrics_enabled = true
+  }
+  sending_options {
+    sending_enabled = var.sending_enabled
+  }
+  suppression_options {
+    suppressed_reasons = ["BOUNCE", "COMPLAINT"]
+  }
+}
+
+# SES reports to the account's default bus and to no other; the consumer `mail` has its rule there.
+resource "aws_sesv2_configuration_set_event_destination" "this" {
+  configuration_set_name = aws_sesv2_configuration_set.this.configuration_set_name
+  event_destination_name = "default-bus"
+
+  event_destination {
+    enabled              = true
+    matching_event_types = ["SEND", "DELIVERY", "DELIVERY_DELAY", "BOUNCE", "COMPLAINT", "REJECT"]
+    event_bridge_destination {
+      event_bus_arn = "arn:${data.aws_partition.current.partition}:events:${data.aws_region.current.region}:${data.aws_caller_identity.current.account_id}:event-bus/default"
+    }
+  }
+}
+
+# What a person looks in to settle an outcome that is unknown: SES tags its events with case_id and content_sha256.
+resource "aws_cloudwatch_log_group" "events" {
+  name              = "/aws/events/switchyard-mail"
+  retention_in_days = var.log_days
+  kms_key_id        = var.logs_key_arn
+}
+
+resource "aws_cloudwatch_event_rule" "events" {
+  name          = "switchyard-mail-evidence"
+  event_pattern = jsonencode({ source = ["aws.ses"], detail = { mail = { tags = { case_id = [{ exists = true }] } } } })
+}
+
+resource "aws_cloudwatch_event_target" "events" {
+  rule      = aws_cloudwatch_event_rule.events.name
+  target_id = "log"
+  arn       = aws_cloudwatch_log_group.events.arn
+}
+
+data "aws_iam_policy_document" "events" {
+  statement {
+    actions   = ["logs:CreateLogStream", "logs:PutLogEvents"]
+    resources = ["${aws_cloudwatch_log_group.events.arn}:*"]
+    principals {
+      type        = "Service"
+      identifiers = ["events.amazonaws.com", "delivery.logs.amazonaws.com"]
+    }
+    condition {
+      test     = "ArnEquals"
+      variable = "aws:SourceArn"
+      values   = [aws_cloudwatch_event_rule.events.arn]
+    }
+  }
+}
+
+resource "aws_cloudwatch_log_resource_policy" "events" {
+  policy_name     = "switchyard-mail-events"
+  policy_document = data.aws_iam_policy_document.events.json
+}

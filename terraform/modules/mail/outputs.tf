@@ -1,0 +1,18 @@
+output "configuration_set" {
+  value = aws_sesv2_configuration_set.this.configuration_set_name
+}
+
+output "load_balancer" {
+  value = { target_group_arn = aws_lb_target_group.this.arn, security_group_id = aws_security_group.this.id }
+}
+
+output "records" {
+  description = "What the domain's DNS must say: DKIM, the bounce domain, DMARC, and the opt-out page's name."
+  value = {
+    dkim    = [for token in aws_sesv2_email_identity.this.dkim_signing_attributes[0].tokens : "${token}._domainkey.${var.domain} CNAME ${token}.dkim.amazonses.com"]
+    mx      = "bounce.${var.domain} MX 10 feedback-smtp.${data.aws_region.current.region}.amazonses.com"
+    spf     = "bounce.${var.domain} TXT \"v=spf1 include:amazonses.com -all\""
+    dmarc   = "_dmarc.${var.domain} TXT \"v=DMARC1; p=reject; adkim=s\""
+    opt_out = aws_lb.this.dns_name
+  }
+}

@@ -1,0 +1,125 @@
+# egress subnet -> firewall endpoint -> NAT -> internet, zone by zone; the way back is the same.
+
+locals {
+  of_class = { for key, subnet in local.subnets : key => subnet if contains(local.classes, subnet.kind) }
+  firewall = { for status in aws_networkfirewall_firewall.this.firewall_status[0].sync_states : status.availability_zone => status.attachment[0].endpoint_id }
+
+  allowed = flatten([
+    for class in local.classes : [
+      for name in split("-", class) : [
+        for host in lookup(var.hosts, name, []) : { class = class, host = host }
+      ]
+    ]
+  ])
+}
+
+resource "aws_internet_gateway" "this" {
+  vpc_id = aws_vpc.this.id
+}
+
+resource "aws_eip" "nat" {
+  for_each = toset(local.zones)
+  domain   = "vpc"
+}
+
+resource "aws_nat_gateway" "this" {
+  for_each      = { for position, zone in local.zones : zone => position }
+  allocation_id = aws_eip.nat[each.key].id
+  subnet_id     = aws_subnet.this["public/${each.value}"].id
+  depends_on    = [aws_internet_gateway.this]
+}
+
+resource "aws_route" "internet" {
+  for_each               = { for key, subnet in local.subnets : key => subnet if subnet.kind == "public" }
+  route_table_id         = aws_route_table.this[each.key].id
+  destination_cidr_block = "0.0.0.0/0"
+  gateway_id             = aws_internet_gateway.this.id
+}
+
+resource "aws_route" "nat" {
+  for_each               = { for key, subnet in local.subnets : key => subnet if subnet.kind == "firewall" }
+  route_table_id         = aws_route_table.this[each.key].id
+  destination_cidr_block = "0.0.0.0/0"
+  nat_gateway_id         = aws_nat_gateway.this[each.value.zone].id
+}
+
+resource "aws_route" "out" {
+  for_each               = local.of_class
+  route_table_id         = aws_route_table.this[each.key].id
+  destination_cidr_block = "0.0.0.0/0"
+  vpc_endpoint_id        = local.firewall[each.value.zone]
+}
+
+resource "aws_route" "back" {
+  for_each               = local.of_class
+  route_table_id         = aws_route_table.this["public/${index(local.zones, each.value.zone)}"].id
+  destination_cidr_block = each.value.cidr
+  vpc_endpoint_id        = local.firewall[each.value.zone]
+}
+
+resource "aws_networkfirewall_rule_group" "hosts" {
+  name     = "switchyard-hosts"
+  type     = "STATEFUL"
+  capacity = 100
+
+  rule_group {
+    stateful_rule_options {
+      rule_order = "STRICT_ORDER"
+    }
+    rules_source {
+      # A host that begins with a dot stands for every name below it.
+      rules_string = join("\n", [
+        for position, each in local.allowed : join("", [
+          "pass tls [${join(",", [for subnet in local.subnets : subnet.cidr if subnet.kind == each.class])}] any -> $EXTERNAL_NET 443 ",
+          "(ssl_state:client_hello; tls.sni; content:\"${each.host}\"; ${startswith(each.host, ".") ? "" : "startswith; "}endswith; nocase; ",
+          "flow:to_server, established; sid:${1000 + position};)",
+        ])
+      ])
+    }
+  }
+}
+
+resource "aws_networkfirewall_firewall_policy" "this" {
+  name = "switchyard"
+
+  firewall_policy {
+    stateless_default_actions          = ["aws:forward_to_sfe"]
+    stateless_fragment_default_actions = ["aws:drop"]
+    # Whatever no rule passes is dropped and logged.
+    stateful_default_actions = ["aws:drop_established", "aws:alert_established"]
+    stateful_engine_options {
+      rule_order              = "STRICT_ORDER"
+      stream_exception_policy = "DROP"
+    }
+    stateful_rule_group_reference {
+      priority     = 1
+      resource_arn = aws_networkfirewall_rule_group.hosts.arn
+    }
+  }
+}
+
+resource "aws_networkfirewall_firewall" "this" {
+  name                = "switchyard"
+  vpc_id              = aws_vpc.this.id
+  firewall_policy_arn = aws_networkfirewall_firewall_policy.this.arn
+  delete_protection   = var.delete_protection
+
+  dynamic "subnet_mapping" {
+    for_each = [for key, subnet in local.subnets : aws_subnet.this[key].id if subnet.kind == "firewall"]
+    content {
+      subnet_id = subnet_mapping.value
+    }
+  }
+}
+
+resource "aws_networkfirewall_logging_configuration" "this" {
+  firewall_arn = aws_networkfirewall_firewall.this.arn
+
+  logging_configuration {
+    log_destination_config {
+      log_destination      = { logGroup = aws_cloudwatch_log_group.flow_logs.name }
+      log_destination_type = "CloudWatchLogs"
+      log_type             = "ALERT"
+    }
+  }
+}

@@ -1,0 +1,58 @@
+locals {
+  interfaces = toset([
+    "bedrock-runtime", "sqs", "events", "secretsmanager", "kms", "sts", "ecr.api", "ecr.dkr", "email", "logs", "xray",
+  ])
+}
+
+resource "aws_security_group" "endpoints" {
+  name        = "switchyard-endpoints"
+  description = "AWS endpoints inside the VPC"
+  vpc_id      = aws_vpc.this.id
+}
+
+resource "aws_vpc_security_group_ingress_rule" "endpoints" {
+  security_group_id = aws_security_group.endpoints.id
+  description       = "HTTPS from inside"
+  cidr_ipv4         = var.cidr
+  ip_protocol       = "tcp"
+  from_port         = 443
+  to_port           = 443
+}
+
+# Credentials of another account, smuggled in, get nothing out through our endpoints.
+data "aws_iam_policy_document" "endpoints" {
+  statement {
+    actions   = ["*"]
+    resources = ["*"]
+    principals {
+      type        = "AWS"
+      identifiers = ["*"]
+    }
+    condition {
+      test     = "StringEquals"
+      variable = "aws:PrincipalAccount"
+      values   = [data.aws_caller_identity.current.account_id]
+    }
+  }
+}
+
+resource "aws_vpc_endpoint" "interface" {
+  for_each            = local.interfaces
+  vpc_id              = aws_vpc.this.id
+  service_name        = "com.amazonaws.${data.aws_region.current.region}.${each.key}"
+  vpc_endpoint_type   = "Interface"
+  private_dns_enabled = true
+  subnet_ids          = [for key, subnet in local.subnets : aws_subnet.this[key].id if subnet.kind == "private"]
+  security_group_ids  = [aws_security_group.endpoints.id]
+  policy              = data.aws_iam_policy_document.endpoints.json
+  tags                = { Name = "switchyard-${each.key}" }
+}
+
+# No policy of ours on S3's: image layers come from buckets of AWS's own account, by presigned requests.
+resource "aws_vpc_endpoint" "s3" {
+  vpc_id            = aws_vpc.this.id
+  service_name      = "com.amazonaws.${data.aws_region.current.region}.s3"
+  vpc_endpoint_type = "Gateway"
+  route_table_ids   = [for key, subnet in local.subnets : aws_route_table.this[key].id if !contains(["database", "public", "firewall"], subnet.kind)]
+  tags              = { Name = "switchyard-s3" }
+}

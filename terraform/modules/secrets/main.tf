@@ -1,0 +1,15 @@
+# Places for secrets. A person puts each value (docs/deploying.md), so that none is ever in terraform's state.
+
+resource "aws_kms_key" "this" {
+  description             = "Switchyard's secrets"
+  enable_key_rotation     = true
+  deletion_window_in_days = 30
+}
+
+resource "aws_secretsmanager_secret" "this" {
+  for_each                = var.secrets
+  name                    = "switchyard/${each.key}"
+  description             = each.value
+  kms_key_id              = aws_kms_key.this.arn
+  recovery_window_in_days = 30
+}

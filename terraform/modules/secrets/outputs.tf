@@ -1,0 +1,8 @@
+output "key_arn" {
+  value = aws_kms_key.this.arn
+}
+
+output "facts" {
+  description = "The ARN of each secret, as the generated files name it."
+  value       = { for name, secret in aws_secretsmanager_secret.this : "secret_${name}" => secret.arn }
+}

@@ -1,0 +1,4 @@
+variable "secrets" {
+  description = "Name and meaning of each, from generated/topology.json."
+  type        = map(string)
+}

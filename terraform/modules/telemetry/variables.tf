@@ -1,0 +1,22 @@
+variable "network" {
+  type = object({
+    vpc_id             = string
+    cidr               = string
+    subnet_ids         = list(string)
+    endpoints_group_id = string
+    s3_prefix_list_id  = string
+  })
+}
+
+variable "collector_image" {
+  description = "The OpenTelemetry collector with the extension sigv4auth, by digest, from the account's own registry."
+  type        = string
+}
+
+variable "collectors" {
+  type = number
+}
+
+variable "log_days" {
+  type = number
+}

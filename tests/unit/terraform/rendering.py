@@ -1,0 +1,51 @@
+"""Generated files with their facts filled in, as terraform's `templatefile` does it."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+from terraform.generate import FOLDER
+
+REGION, ACCOUNT = "us-east-1", "111122223333"
+SECRET = f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:switchyard/"
+KEY = f"arn:aws:kms:{REGION}:{ACCOUNT}:key/"
+
+FACTS = {
+    "partition": "aws",
+    "region": REGION,
+    "account": ACCOUNT,
+    "code_version": "0123abc",
+    "otlp_endpoint": "http://collector.switchyard.internal:4318",
+    "objects_bucket": "acme-objects",
+    "anchors_bucket": "acme-anchors",
+    "anchors_key_arn": KEY + "anchors",
+    "vault_key_arn": KEY + "vault",
+    "queues_key_arn": KEY + "queues",
+    "objects_key_arn": KEY + "objects",
+    "secrets_key_arn": KEY + "secrets",
+    "work_db_host": "work.abc.rds.example",
+    "work_db_resource_id": "db-WORK",
+    "audit_db_host": "audit.abc.rds.example",
+    "audit_db_resource_id": "db-AUDIT",
+    "database_ca_file": "/etc/ssl/rds.pem",
+    "bedrock_model": "us.anthropic.claude-sonnet-4-5-20250929-v1:0",
+    "bedrock_foundation_model": "anthropic.claude-sonnet-4-5-20250929-v1:0",
+    "bedrock_region_a": "us-east-1",
+    "bedrock_region_b": "us-east-2",
+    "bedrock_region_c": "us-west-2",
+    "openai_model": "gpt-5.2",
+    "snowflake_account": "acme-prod",
+    "snowflake_warehouse": "AGENTS",
+    "mail_domain": "harborline.example",
+    "configuration_set": "switchyard",
+    "optout_url": "https://mail.harborline.example",
+    **{f"secret_{name}": SECRET + name for name in json.loads((FOLDER / "topology.json").read_text())["secrets"]},
+}
+"""What a deployment knows of itself; terraform's `facts` in modules/switchyard."""
+
+
+def rendered(name: str) -> Any:
+    """A generated file, with the facts; `KeyError` for a fact that terraform does not have."""
+    return json.loads(re.sub(r"\$\{(\w+)\}", lambda found: FACTS[found[1]], (FOLDER / name).read_text()))

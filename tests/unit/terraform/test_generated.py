@@ -1,0 +1,87 @@
+"""What terraform reads is what the catalogue and the cards generate, and enough for every process to start."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from pydantic_settings import BaseSettings
+
+from contracts.topology import consumers, feedback
+from runtime.models import ModelSettings
+from runtime.settings import WorkSettings
+from services.audit.settings import AuditSettings
+from services.drafter.settings import DrafterSettings
+from services.orchestrator.settings import DeskSettings, RouterSettings
+from services.specialists.compliance.settings import ComplianceSettings
+from services.specialists.courier.settings import CourierSettings
+from services.specialists.mail.settings import MailSettings
+from services.specialists.text_to_sql.settings import TextToSqlSettings
+from terraform.generate import FOLDER, differing, main, topology, write
+from terraform.nodes import needs
+from tests.unit.terraform.rendering import rendered
+
+SETTINGS: dict[str, type[BaseSettings]] = {
+    "router": RouterSettings,
+    "desk": DeskSettings,
+    "audit": AuditSettings,
+    "drafter": DrafterSettings,
+    "compliance": ComplianceSettings,
+    "courier": CourierSettings,
+    "mail": MailSettings,
+    "text_to_sql": TextToSqlSettings,
+}
+VALUES = {"state_keys": '{"k": "00"}', "optout_keys": '{"k": "00"}'}
+
+
+def test_the_committed_files_are_what_is_generated(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--check"]) == 0, capsys.readouterr().out
+
+
+def test_a_changed_a_missing_and_a_left_over_file_are_found(tmp_path: Path) -> None:
+    write(tmp_path)
+    assert differing(tmp_path) == []
+    (tmp_path / "topology.json").write_text("{}")
+    (tmp_path / "iam" / "router.task.json").unlink()
+    (tmp_path / "iam" / "gone.task.json").write_text("{}")
+    assert differing(tmp_path) == ["iam/gone.task.json", "iam/router.task.json", "topology.json"]
+    assert main(["--check"], tmp_path) == 1
+
+
+def test_queues_and_rules_are_those_that_the_laptop_has() -> None:
+    found = topology()["consumers"]
+    for consumer in (*consumers(), feedback()):
+        made = found[consumer.node]
+        assert (made["queue"], made["dead_letter_queue"]) == (consumer.queue, consumer.dead_letter_queue)
+        assert made["rules"] == {rule.name: {"bus": rule.bus, "pattern": rule.pattern_json} for rule in consumer.rules}
+    assert set(found) == {consumer.node for consumer in (*consumers(), feedback())}
+
+
+def test_no_pattern_is_longer_than_eventbridge_takes() -> None:
+    for consumer in topology()["consumers"].values():
+        for rule in consumer["rules"].values():
+            assert len(rule["pattern"]) <= 2_048
+
+
+@pytest.mark.parametrize("node", list(needs()))
+def test_a_container_has_all_settings_that_its_process_wants(node: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    container = rendered(f"containers/{node}.json")
+    for variable in container["environment"]:
+        monkeypatch.setenv(variable["name"], variable["value"])
+    for secret in container["secrets"]:
+        monkeypatch.setenv(secret["name"], VALUES.get(needs()[node].secrets[secret["name"]], "00"))
+    settings = SETTINGS.get(node, WorkSettings)()  # a ValidationError names what is missing
+    models = ModelSettings()
+    assert (models.openai_secret_arn is not None) == ("openai" in needs()[node].egress)
+    known = {f"SWITCHYARD_{name}".upper() for name in type(settings).model_fields}
+    known |= {f"SWITCHYARD_MODEL_{name}".upper() for name in ModelSettings.model_fields} | {"AWS_REGION"}
+    assert {each["name"] for part in container.values() for each in part} <= known
+
+
+def test_no_secret_stands_in_a_plain_variable() -> None:
+    for path in (FOLDER / "containers").glob("*.json"):
+        for variable in json.loads(path.read_text())["environment"]:
+            assert "KEYS" not in variable["name"]
+            assert "TOKEN" not in variable["name"]
+            assert "@" not in variable["value"] or ":" not in variable["value"].split("//")[1].split("@")[0]

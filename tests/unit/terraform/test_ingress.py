@@ -1,0 +1,205 @@
+"""The function behind the API: whose token counts, what a caller may say, and what the bus is given."""
+
+from __future__ import annotations
+
+import base64
+import json
+from typing import Any
+
+import pytest
+from botocore.exceptions import EndpointConnectionError
+from joserfc import jwt
+from joserfc.jwk import ECKey, KeySet, OctKey
+
+from contracts.events.upstream import CaseSubmitted
+from contracts.submission import case_id_for
+from terraform.ingress.handler import NotAccepted, answer, put_event
+from terraform.ingress.tokens import KEYS_FOR_S, Tokens
+
+NOW = 1_800_000_000
+KEY = ECKey.generate_key("P-256", parameters={"kid": "a"})
+OTHER = ECKey.generate_key("P-256", parameters={"kid": "a"})
+CLAIMS: dict[str, Any] = {
+    "iss": "https://login.acme.example/",
+    "aud": "switchyard",
+    "sub": "ana@acme.example",
+    "exp": NOW + 60,
+    "tenant": "acme",
+    "warehouse_role": "FIELD_PERMIAN",
+}
+BODY = {"question": "Which wells are shut in?", "idempotency_key": "portal-17"}
+
+
+class Provider:
+    """The identity provider, which counts how often its keys are asked for."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+        self.down = False
+
+    def __call__(self) -> bytes:
+        self.asked += 1
+        if self.down:
+            raise OSError("no route")
+        return json.dumps(KeySet([KEY]).as_dict(private=False)).encode()
+
+
+class Bus:
+    """What EventBridge's client does, as far as the function uses it."""
+
+    def __init__(self, failed: int = 0, error: Exception | None = None) -> None:
+        self.entries: list[dict[str, Any]] = []
+        self._failed, self._error = failed, error
+
+    def put_events(self, *, Entries: list[dict[str, Any]]) -> dict[str, Any]:  # noqa: N803 - boto3's name
+        if self._error is not None:
+            raise self._error
+        self.entries += Entries
+        return {"FailedEntryCount": self._failed, "Entries": [{"ErrorCode": "ThrottlingException"}]}
+
+
+def token(key: Any = KEY, algorithm: str = "ES256", **changed: Any) -> str:
+    claims = {name: value for name, value in (CLAIMS | changed).items() if value is not None}
+    return jwt.encode({"alg": algorithm, "kid": "a"}, claims, key)
+
+
+def tokens(provider: Provider | None = None, now: Any = lambda: NOW) -> Tokens:
+    return Tokens(
+        issuer=CLAIMS["iss"],
+        audience="switchyard",
+        tenant_claim="tenant",
+        role_claim="warehouse_role",
+        fetch=provider or Provider(),
+        now=now,
+    )
+
+
+def ask(
+    authorization: str | None = None,
+    body: Any = BODY,
+    session: str | None = "s-1",
+    bus: Bus | None = None,
+    **parts: Any,
+) -> tuple[int, dict[str, Any], list[dict[str, Any]]]:
+    bus = bus or Bus()
+    headers = {"Authorization": authorization or f"Bearer {token()}"} | ({"X-Session-Id": session} if session else {})
+    event = {"headers": headers, "body": body if isinstance(body, str) else json.dumps(body)} | parts
+
+    def put(submitted: CaseSubmitted) -> None:
+        put_event(bus, "switchyard", "upstream.ingress", submitted)
+
+    response = answer(event, tokens=tokens(), put=put, source="upstream.ingress")
+    return response["statusCode"], json.loads(response["body"]), bus.entries
+
+
+def test_a_question_is_submitted_as_the_user_of_the_token_in_the_session_of_the_header() -> None:
+    status, said, [entry] = ask()
+    assert status == 202
+    assert said == {"case_id": case_id_for("acme", "upstream.ingress", "portal-17"), "session_id": "s-1"}
+    assert (entry["EventBusName"], entry["Source"], entry["DetailType"]) == (
+        "switchyard",
+        "upstream.ingress",
+        "CaseSubmitted",
+    )
+    submitted = CaseSubmitted.model_validate_json(entry["Detail"])
+    assert (submitted.tenant, submitted.user_id, submitted.role) == ("acme", "ana@acme.example", "FIELD_PERMIAN")
+    assert (submitted.session_id, submitted.question) == ("s-1", BODY["question"])
+
+
+@pytest.mark.parametrize("field", ["tenant", "user_id", "role", "session_id", "playbook"])
+def test_a_caller_cannot_say_who_they_are(field: str) -> None:
+    status, said, entries = ask(body=BODY | {field: "mallory"})
+    assert (status, entries) == (400, [])
+    assert field in said["error"]
+    assert "mallory" not in said["error"]
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"exp": NOW - 60},
+        {"exp": None},
+        {"iss": "https://login.evil.example/"},
+        {"aud": "another"},
+        {"aud": None},
+        {"sub": None},
+        {"tenant": None},
+        {"tenant": ["acme"]},
+        {"nbf": NOW + 3_600},
+        {"warehouse_role": 7},
+    ],
+)
+def test_a_token_that_is_not_for_us_is_refused(changed: dict[str, Any]) -> None:
+    status, _, entries = ask(f"Bearer {token(**changed)}")
+    assert (status, entries) == (401, [])
+
+
+def test_a_token_signed_by_another_key_or_by_none_is_refused() -> None:
+    unsigned = ".".join(
+        base64.urlsafe_b64encode(json.dumps(part).encode()).rstrip(b"=").decode()
+        for part in ({"alg": "none", "kid": "a"}, CLAIMS)
+    )
+    shared = OctKey.import_key("0" * 64, {"kid": "a"})
+    for text in (token(OTHER), unsigned + ".", token(shared, "HS256"), "x.y.z", ""):
+        assert ask(f"Bearer {text}")[0] == 401
+    assert ask(f"Basic {token()}")[0] == 401
+    assert ask(f"Bearer {token()}")[0] == 202
+
+
+@pytest.mark.parametrize(
+    ("parts", "named"),
+    [
+        ({"session": None}, "x-session-id"),
+        ({"body": "{"}, "JSON"),
+        ({"body": "[]"}, "object"),
+        ({"body": {"question": "x"}}, "idempotency_key"),
+        ({"body": BODY | {"deadline_ms": 1}}, "deadline_ms"),
+        ({"body": BODY | {"question": "x" * 40_000}}, "32768"),
+        ({"body": "%", "isBase64Encoded": True}, "encoding"),
+    ],
+)
+def test_what_is_no_submission_is_told_what_to_mend(parts: dict[str, Any], named: str) -> None:
+    status, said, entries = ask(**parts)
+    assert (status, entries) == (400, [])
+    assert named in said["error"]
+
+
+def test_a_body_in_base64_is_read() -> None:
+    assert ask(body=base64.b64encode(json.dumps(BODY).encode()).decode(), isBase64Encoded=True)[0] == 202
+
+
+@pytest.mark.parametrize("bus", [Bus(failed=1), Bus(error=EndpointConnectionError(endpoint_url="x"))])
+def test_nothing_is_accepted_that_the_bus_did_not_take(bus: Bus) -> None:
+    with pytest.raises(NotAccepted):
+        put_event(
+            bus,
+            "switchyard",
+            "upstream.ingress",
+            CaseSubmitted(tenant="a", idempotency_key="k", session_id="s", user_id="u", question="q"),
+        )
+    status, said, _ = ask(bus=bus)
+    assert status == 503
+    assert "again" in said["error"]
+
+
+def test_keys_are_kept_for_a_while_and_then_asked_for_again() -> None:
+    provider, clock = Provider(), [float(NOW)]
+    kept = tokens(provider, now=lambda: clock[0])
+    for _ in range(3):
+        kept.asker(f"Bearer {token(exp=NOW + 3_600)}")
+    assert provider.asked == 1
+    clock[0] += KEYS_FOR_S + 1
+    kept.asker(f"Bearer {token(exp=NOW + 3_600)}")
+    assert provider.asked == 2
+
+
+def test_without_the_providers_keys_nobody_is_let_in_and_the_caller_may_try_again() -> None:
+    provider = Provider()
+    provider.down = True
+    response = answer(
+        {"headers": {"Authorization": f"Bearer {token()}", "X-Session-Id": "s"}, "body": json.dumps(BODY)},
+        tokens=tokens(provider),
+        put=lambda _: pytest.fail("submitted without a checked token"),
+        source="upstream.ingress",
+    )
+    assert response["statusCode"] == 503

@@ -1,0 +1,240 @@
+"""What must hold of the HCL itself, read without a provider."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import hcl2
+import pytest
+
+from terraform.generate import FOLDER, topology
+from tests.unit.terraform.rendering import FACTS
+
+ROOT = FOLDER.parent
+MODULES = sorted(path for path in (ROOT / "modules").iterdir() if path.is_dir())
+ENVIRONMENTS = [ROOT / "environments" / name for name in ("dev", "prod")]
+
+_MARKS = {"__is_block__", "__comments__", "__inline_comments__"}
+
+
+def plain(value: Any) -> Any:
+    """What the parser gives, without its quotes and marks."""
+    if isinstance(value, dict):
+        return {plain(key): plain(each) for key, each in value.items() if key not in _MARKS}
+    if isinstance(value, list):
+        return [plain(each) for each in value]
+    if isinstance(value, str) and len(value) > 1 and value[0] == value[-1] == '"':
+        return value[1:-1]
+    return value
+
+
+@cache
+def parsed(path: Path) -> dict[str, Any]:
+    """A file's blocks; reading HCL takes a while."""
+    found: dict[str, Any] = plain(hcl2.loads(path.read_text()))
+    return found
+
+
+def blocks(folder: Path, kind: str) -> list[Any]:
+    """All blocks of a kind in a folder's files."""
+    found: list[Any] = []
+    for path in sorted(folder.glob("*.tf")):
+        found += parsed(path).get(kind, [])
+    return found
+
+
+def resources(folder: Path) -> dict[tuple[str, str], dict[str, Any]]:
+    """Resources by type and name."""
+    return {
+        (type_, name): body
+        for block in blocks(folder, "resource")
+        for type_, named in block.items()
+        for name, body in named.items()
+    }
+
+
+ALL = {(module.name, *key): body for module in MODULES for key, body in resources(module).items()}
+
+
+def of(type_: str) -> dict[str, dict[str, Any]]:
+    """Every resource of a type, by module and name."""
+    found = {f"{module}.{name}": body for (module, each, name), body in ALL.items() if each == type_}
+    assert found, f"there is no {type_}"
+    return found
+
+
+def test_every_queue_is_encrypted_keeps_its_days_and_is_visible_again_in_time() -> None:
+    queues = of("aws_sqs_queue")
+    assert set(queues) == {"agent.this", "agent.dead_letters"}
+    assert queues["agent.this"]["message_retention_seconds"] == "${var.queues.retention_seconds}"
+    assert queues["agent.dead_letters"]["message_retention_seconds"] == "${var.queues.dead_letter_retention_seconds}"
+    for queue in queues.values():
+        assert queue["kms_master_key_id"] == "${var.queues_key_arn}"
+        assert queue["visibility_timeout_seconds"] == "${var.queues.visibility_seconds}"
+    day = 86_400
+    assert topology()["queues"] == {
+        "visibility_seconds": 30,
+        "retention_seconds": 7 * day,
+        "dead_letter_retention_seconds": 14 * day,
+        "max_receives": 100,
+    }
+
+
+def test_every_queue_has_a_policy_and_dead_letters_and_so_has_every_rule() -> None:
+    assert {policy["queue_url"] for policy in of("aws_sqs_queue_policy").values()} == {
+        "${aws_sqs_queue.this.id}",
+        "${aws_sqs_queue.dead_letters.id}",
+    }
+    assert "aws_sqs_queue.dead_letters.arn" in str(of("aws_sqs_queue")["agent.this"]["redrive_policy"])
+    target = of("aws_cloudwatch_event_target")["agent.this"]
+    assert target["dead_letter_config"] == [{"arn": "${aws_sqs_queue.dead_letters.arn}"}]
+
+
+def test_a_queue_takes_messages_from_its_own_rules_only_and_never_in_the_clear() -> None:
+    text = (ROOT / "modules" / "agent" / "queue.tf").read_text()
+    policy = text[text.index('data "aws_iam_policy_document" "queue"') :]
+    assert "for rule in aws_cloudwatch_event_rule.this : rule.arn" in policy
+    assert policy.index('"aws:SourceArn"') < policy.index('"NothingInTheClear"') < policy.index('"aws:SecureTransport"')
+
+
+def test_names_are_the_catalogues_and_stand_nowhere_else() -> None:
+    queue = of("aws_sqs_queue")["agent.this"]
+    assert (queue["name"], queue.get("fifo_queue")) == ("${var.consumer.queue}", None)
+    assert of("aws_sqs_queue")["agent.dead_letters"]["name"] == "${var.consumer.dead_letter_queue}"
+    rule = of("aws_cloudwatch_event_rule")["agent.this"]
+    assert (rule["for_each"], rule["event_pattern"]) == ("${var.consumer.rules}", "${each.value.pattern}")
+    for environment in ENVIRONMENTS:
+        [agent] = [block["agent"] for block in blocks(environment, "module") if "agent" in block]
+        assert agent["for_each"] == "${local.topology.consumers}"
+    for name in {consumer["queue"] for consumer in topology()["consumers"].values()}:
+        for path in ROOT.rglob("*.tf"):
+            assert f'"{name}"' not in path.read_text(), f"{path} names the queue {name} itself"
+
+
+def test_databases_are_private_encrypted_recoverable_and_reached_with_iam() -> None:
+    [database] = of("aws_db_instance").values()
+    assert database["publicly_accessible"] is False
+    assert database["storage_encrypted"] is True
+    assert database["iam_database_authentication_enabled"] is True
+    assert database["backup_retention_period"] == "${var.backup_days}"
+    assert "rds.force_ssl" in (ROOT / "modules" / "database" / "main.tf").read_text()
+    for environment in ENVIRONMENTS:
+        used = [name for block in blocks(environment, "module") for name in block if name.endswith("_db")]
+        assert sorted(used) == ["audit_db", "work_db"]
+
+
+def test_anchors_lie_under_object_lock_and_their_key_signs() -> None:
+    assert of("aws_s3_bucket")["anchors.this"]["object_lock_enabled"] is True
+    key = of("aws_kms_key")["anchors.this"]
+    assert (key["customer_master_key_spec"], key["key_usage"]) == ("ECC_NIST_P256", "SIGN_VERIFY")
+
+
+def test_every_bucket_is_closed_and_encrypted() -> None:
+    for name in of("aws_s3_bucket"):
+        assert set(of("aws_s3_bucket_public_access_block")[name].values()) >= {True}
+        assert name in of("aws_s3_bucket_server_side_encryption_configuration")
+        assert "aws:SecureTransport" in (ROOT / "modules" / name.split(".")[0] / "main.tf").read_text()
+
+
+def test_every_log_group_is_encrypted_and_ends() -> None:
+    for name, group in of("aws_cloudwatch_log_group").items():
+        assert "logs" in group["kms_key_id"], name
+        assert group["retention_in_days"] == "${var.log_days}", name
+
+
+def test_only_an_agents_card_opens_a_way_out() -> None:
+    open_to_the_world = {
+        name for name, rule in of("aws_vpc_security_group_egress_rule").items() if rule.get("cidr_ipv4") == "0.0.0.0/0"
+    }
+    assert open_to_the_world == {"agent.vendors", "ingress.identity"}
+    assert of("aws_vpc_security_group_egress_rule")["agent.vendors"]["count"] == (
+        "${length(var.consumer.egress) > 0 ? 1 : 0}"
+    )
+
+
+def test_the_environments_differ_in_values_only() -> None:
+    dev, prod = ENVIRONMENTS
+    files = sorted(path.name for path in dev.iterdir() if path.is_file() and not path.name.startswith("."))
+    assert files == sorted(path.name for path in prod.iterdir() if path.is_file() and not path.name.startswith("."))
+    for name in files:
+        if name.endswith(".tf"):
+            assert (dev / name).read_bytes() == (prod / name).read_bytes(), name
+
+
+@pytest.mark.parametrize("environment", ENVIRONMENTS, ids=lambda path: path.name)
+def test_an_environment_gives_every_variable_a_value_and_no_other(environment: Path) -> None:
+    declared = {name for block in blocks(environment, "variable") for name in block}
+    given = parsed(environment / "terraform.tfvars")
+    assert declared == set(given)
+    wanted = {consumer["name"] for consumer in topology()["consumers"].values()} | {"cli", "collector"}
+    assert set(given["images"]) == wanted
+
+
+def test_every_fact_of_a_generated_file_is_one_that_terraform_has() -> None:
+    wanted = {name for path in FOLDER.rglob("*.json") for name in re.findall(r"\$\{(\w+)\}", path.read_text())}
+    [found] = [block["facts"] for block in blocks(ENVIRONMENTS[0], "locals")]
+    given = set(re.findall(r"(\w+)\s*=(?![=>])", str(found))) | set(re.findall(r"'?(\w+)'?\s*:", str(found)))
+    secrets = {f"secret_{name}" for name in topology()["secrets"]}
+    assert wanted - secrets <= given
+    assert wanted <= set(FACTS)
+
+
+@pytest.mark.parametrize("module", MODULES, ids=lambda path: path.name)
+def test_a_module_is_given_exactly_the_variables_that_it_wants(module: Path) -> None:
+    declared = {name: body for block in blocks(module, "variable") for name, body in block.items()}
+    required = {name for name, body in declared.items() if "default" not in body}
+    uses = [
+        body
+        for block in blocks(ENVIRONMENTS[0], "module")
+        for body in block.values()
+        if body["source"] == f"../../modules/{module.name}"
+    ]
+    assert uses, "no environment uses it"
+    for body in uses:
+        given = set(body) - {"source", "for_each"}
+        assert required <= given <= set(declared)
+    text = "".join(path.read_text() for path in module.glob("*.tf"))
+    assert {name for name in declared if f"var.{name}" not in text} == set(), "declared and not used"
+    assert set(re.findall(r"\bvar\.(\w+)", text)) <= set(declared)
+
+
+@pytest.mark.parametrize("folder", [*MODULES, *ENVIRONMENTS], ids=lambda path: path.name)
+def test_what_a_file_refers_to_exists(folder: Path) -> None:
+    text = "".join(path.read_text() for path in folder.glob("*.tf"))
+    made = {f"{type_}.{name}" for type_, name in resources(folder)}
+    made |= {
+        f"data.{type_}.{name}" for block in blocks(folder, "data") for type_, named in block.items() for name in named
+    }
+    for reference in re.findall(r"(?<![\w.\"])((?:data\.)?aws_\w+\.\w+)", text):
+        assert reference in made, reference
+    outputs = {
+        name: {each for block in blocks(ROOT / "modules" / body["source"].split("/")[-1], "output") for each in block}
+        for block in blocks(folder, "module")
+        for name, body in block.items()
+    }
+    for module, output in re.findall(r"\bmodule\.(\w+)\.(\w+)", text):
+        assert output in outputs[module], f"module.{module}.{output}"
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "modules" / "dashboards").glob("*.json")), ids=lambda path: path.stem)
+def test_a_dashboard_is_json_once_its_places_are_filled(path: Path) -> None:
+    lists = {"depths": "[]", "dead": "[]", "ages": "[]"}
+    text = re.sub(r"\$\{(\w+)\}", lambda found: lists.get(found[1], found[1]), path.read_text())
+    for widget in json.loads(text)["widgets"]:
+        assert widget["properties"]["region"] == "region"
+        assert widget["properties"]["title"]
+
+
+def test_terraform_finds_the_files_well_formed() -> None:
+    terraform = shutil.which("terraform")
+    if terraform is None:
+        pytest.skip("terraform is not installed; make terraform-check refuses to go on without it")
+    command = [terraform, f"-chdir={ROOT}", "fmt", "-check", "-recursive"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
