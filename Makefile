@@ -140,7 +140,6 @@ bench-failover: $(BENCH_FAILOVER)/.ready ## Latency failover against LiteLLM, Fa
 	AWS_EC2_METADATA_DISABLED=true LITELLM_LOCAL_MODEL_COST_MAP=True \
 	  $(BENCH_FAILOVER)/bin/python -m bench.failover $(PART)
 
-<<<<<<< HEAD
 TERRAFORM_CHECKS := .venv-terraform
 
 .PHONY: lock-terraform
@@ -173,11 +172,10 @@ ingress-package: $(READY) ## Build the ingress function's zip for AWS Lambda (Py
 	find dist/ingress -name __pycache__ -prune -exec rm -rf {} +
 	cd dist/ingress && find . -type f -exec touch -t 202601010000 {} + && zip -qrX ../ingress.zip .
 	@ls -l dist/ingress.zip
-=======
+
 .PHONY: exit-cost
 exit-cost: $(READY) ## Count what would be rewritten to leave AWS (docs/runtime-decision.md)
 	$(BIN)/python -m bench.exit_cost
->>>>>>> 9aafbe26e5e4d01ff2bc435c966f9db00bf44f8f
 
 .PHONY: format
 format: $(READY) ## Format and fix what can be fixed
