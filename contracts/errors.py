@@ -40,6 +40,16 @@ class InvalidEvent(ValueError):
         return f"{self.refusal}: {self.message}{where}.{fix}"
 
 
+class NotDeployed(InvalidEvent):
+    """A type, a version or a graph that this process's release does not know, and that a newer one may know.
+
+    That release may be on its way: the event is left on its queue for a while first (`runtime/rollout.py`).
+    """
+
+    def __init__(self, message: str, *, field: str | None = None, remedy: str | None = None) -> None:
+        super().__init__(Refusal.UNKNOWN, message, field=field, remedy=remedy)
+
+
 def plain(name: object) -> str:
     """One part of a field's path, as it may stand in a message.
 

@@ -12,7 +12,7 @@ from contracts.canonical import parse
 from contracts.catalogue import CATALOGUE, EventType
 from contracts.digest import digest_of
 from contracts.envelope import SOURCE_PREFIX, Envelope
-from contracts.errors import InvalidEvent, Refusal, plain
+from contracts.errors import InvalidEvent, NotDeployed, Refusal, plain
 from contracts.fields import Contract, Json
 
 P = TypeVar("P", bound=Contract, covariant=True)
@@ -118,8 +118,7 @@ def catalogued(envelope: Envelope) -> EventType:
     if type_ is None:
         known = sorted(version for name, version in CATALOGUE if name == envelope.type)
         what = f"version {envelope.version}" if known else "type"
-        raise InvalidEvent(
-            Refusal.UNKNOWN,
+        raise NotDeployed(
             f"{envelope.type} version {envelope.version} is not in this consumer's catalogue",
             field="version" if known else "type",
             remedy=f"deploy the consumer that knows this {what} before the producer that sends it",

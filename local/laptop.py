@@ -233,6 +233,7 @@ def _common() -> dict[str, str]:
         "SWITCHYARD_POLL_WAIT_S": "2",
         "SWITCHYARD_RETRY_BASE_S": "0.5",
         "SWITCHYARD_DRAIN_S": "10",
+        "SWITCHYARD_DEPLOY_GRACE_S": "2",  # every process here is of one release
     }
 
 

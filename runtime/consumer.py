@@ -23,6 +23,7 @@ from runtime.inbox import Busy, Conflict, Done, Granted, Inbox
 from runtime.logs import about
 from runtime.publisher import Publisher
 from runtime.quarantine import Quarantine
+from runtime.rollout import Rollout
 from runtime.task import Handler, Reply, Task
 
 log = structlog.get_logger(__name__)
@@ -45,6 +46,7 @@ class Consumer:
         publisher: Publisher,
         quarantine: Quarantine,
         gate: DatabaseGate,
+        rollout: Rollout,
         clock: Clock,
     ) -> None:
         self.node = node
@@ -53,6 +55,7 @@ class Consumer:
         self._publisher = publisher
         self._quarantine = quarantine
         self._gate = gate
+        self._rollout = rollout
         self._clock = clock
 
     async def __call__(self, message: SQSMessage) -> None:
@@ -66,6 +69,8 @@ class Consumer:
         except InvalidEvent as refusal:
             if refusal.refusal not in {Refusal.UNKNOWN, Refusal.INVALID}:
                 await self.refuse(message, refusal)
+                return
+            if await self._rollout.postponed(message, refusal):
                 return
             # Authentic, but beyond this consumer: the case must end, and say why.
             envelope, _ = read_envelope(message.raw_body)

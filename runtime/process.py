@@ -32,6 +32,7 @@ from runtime.objects import ObjectStore, S3Objects
 from runtime.publisher import BusPublisher
 from runtime.quarantine import ObjectQuarantine
 from runtime.republish import EVERY_S, Republisher
+from runtime.rollout import Rollout
 from runtime.sealing import KeyWrapper, KmsWrapper, LocalWrapper, Vault
 from runtime.settings import ProcessSettings, WorkSettings
 from runtime.ticking import repeat
@@ -65,6 +66,7 @@ class Process:
             middlewares=telemetry.broker_middlewares(otlp_endpoint=settings.otlp_endpoint),
             logger=None,
         )
+        self.rollout = Rollout(self.clock, grace_s=settings.deploy_grace_s)
         self.publisher = BusPublisher(self.broker.event_publisher(bus=settings.bus))
         self._checks: dict[str, Check] = {}
         self._stack = AsyncExitStack()
@@ -253,6 +255,7 @@ async def serve_agent(
             publisher=process.publisher,
             quarantine=await process.quarantine(objects),
             gate=gate,
+            rollout=process.rollout,
             clock=process.clock,
         )
         process.check("database", lambda: gate.open)

@@ -25,6 +25,9 @@ class ProcessSettings(BaseSettings):
     poll_wait_s: Annotated[int, Field(ge=0, le=20)] = Field(default=10, description="Long poll, in seconds.")
     retry_base_s: Annotated[float, Field(gt=0)] = Field(default=1.0, description="First back-off after a failure.")
     drain_s: Annotated[float, Field(ge=1)] = Field(default=20.0, description="How long a stop may take.")
+    deploy_grace_s: Annotated[float, Field(ge=0, le=1_800)] = Field(
+        default=600.0, description="How long an event of a newer release waits for it; longer than a deploy takes."
+    )
     health_host: str = "127.0.0.1"
     health_port: Annotated[int, Field(ge=0, le=65_535)] = Field(default=0, description="0 picks a free port.")
     database_auth: Literal["password", "iam"] = Field(

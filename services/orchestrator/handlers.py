@@ -21,6 +21,7 @@ from runtime.gate import DatabaseGate, deferring
 from runtime.logs import about
 from runtime.publisher import Publisher
 from runtime.quarantine import Quarantine
+from runtime.rollout import Rollout
 from services.orchestrator.decisions import ending_for, follow
 from services.orchestrator.desk.approvals import Approvals
 from services.orchestrator.desk.closing import Closing
@@ -41,10 +42,12 @@ async def route_event(
     publisher: Publisher,
     quarantine: Quarantine,
     clock: Clock,
+    rollout: Rollout | None = None,
 ) -> None:
     """Publish what follows from an event. A redelivery publishes the same events again, and downstream drops them.
 
     The router's dead letters come here, too: routing again is all there is to try, and it says best why it fails.
+    They wait for no release, so they have no `rollout`.
     """
     async with deferring(message, None):
         try:
@@ -54,6 +57,8 @@ async def route_event(
                 await publisher.publish(events)
                 log.info("event.routed", to=[event["node_to"] for event in events])
         except InvalidEvent as refusal:
+            if rollout is not None and await rollout.postponed(message, refusal):
+                return
             ending = ending_for(message.raw_body, refusal, seal)
             if ending is None:
                 await quarantine.keep(message.raw_body, refusal)
@@ -72,6 +77,7 @@ async def keep_desk(
     publisher: Publisher,
     quarantine: Quarantine,
     gate: DatabaseGate,
+    rollout: Rollout | None = None,
 ) -> None:
     """Open a case for a submission, let one wait, or close it."""
     async with deferring(message, gate):
@@ -106,6 +112,8 @@ async def keep_desk(
                 await closing.forget(received.envelope.case_id)
                 log.info("case.closed", outcome=closed["payload"]["outcome"])
         except InvalidEvent as refusal:
+            if rollout is not None and await rollout.postponed(message, refusal):
+                return
             # Only the router speaks to close; what it says is either well formed or not the router's.
             await quarantine.keep(message.raw_body, refusal)
 

@@ -41,7 +41,7 @@ async def run_router() -> None:
             quarantine=quarantine,
             clock=clock,
         )
-        process.subscribe(routed, dead_letters=routed)
+        process.subscribe(partial(routed, rollout=process.rollout), dead_letters=routed)
         await process.run()
 
 
@@ -83,6 +83,7 @@ async def run_desk() -> None:
                 publisher=process.publisher,
                 quarantine=quarantine,
                 gate=gate,
+                rollout=process.rollout,
             ),
             gate=gate,
             dead_letters=partial(

@@ -12,7 +12,7 @@ from pydantic import Field, JsonValue, ValidationError
 
 from contracts.catalogue import LATEST
 from contracts.derive import derive
-from contracts.errors import InvalidEvent, Refusal
+from contracts.errors import InvalidEvent, NotDeployed, Refusal
 from contracts.events.desk import TaskRetried
 from contracts.events.failures import TaskFailed
 from contracts.events.router import CloseCase
@@ -45,8 +45,7 @@ def route(event: Received[Contract], seal: StateSeal, playbooks: Mapping[str, Pl
     """
     playbook = playbooks.get(event.envelope.graph_version)
     if playbook is None:
-        raise InvalidEvent(
-            Refusal.UNKNOWN,
+        raise NotDeployed(
             f"graph version {event.envelope.graph_version} is not deployed",
             field="graph_version",
             remedy="keep a released version in graph.py while cases on it are open",

@@ -172,6 +172,7 @@ async def serve(
         "POLL_WAIT_S": "1",
         "RETRY_BASE_S": "0.05",
         "DRAIN_S": "5",
+        "DEPLOY_GRACE_S": "0",
     }
     for name, value in environment.items():
         monkeypatch.setenv(f"SWITCHYARD_{name}", value)

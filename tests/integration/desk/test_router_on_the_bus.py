@@ -9,12 +9,15 @@ from contracts.events.failures import TaskFailed
 from contracts.fields import Json
 from contracts.received import receive
 from contracts.topology import dead_letter_queue_name, queue_name
+from services.orchestrator.graph import CURRENT, PLAYBOOKS
+from services.orchestrator.playbook import Playbook
 from tests.integration.cloud import Cloud, Tap
 from tests.integration.desk.conftest import Serve
 from tests.integration.events import bus_body, fresh_id, opened, rewritten
 
 pytestmark = pytest.mark.integration
 
+ASSIST = PLAYBOOKS[CURRENT["assist"]]
 QUEUE, DEAD_LETTERS = queue_name("router"), dead_letter_queue_name("router")
 
 
@@ -61,6 +64,21 @@ async def test_a_case_on_a_graph_that_is_not_deployed_ends_and_says_so(serve: Se
     await cloud.put(case)
     failed = await closed_with(tap, case["case_id"])
     assert (failed.code, failed.field, failed.task) == ("unknown_event", "graph_version", case["event_id"])
+
+
+async def test_a_case_on_a_graph_that_is_being_deployed_waits_for_it_and_goes_on(
+    serve: Serve, cloud: Cloud, tap: Tap, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SWITCHYARD_DEPLOY_GRACE_S", "60")
+    await serve("router")
+    case = rewritten(opened(), graph_version="assist/99", case_deadline="2099-01-01T00:00:00.000000Z")
+    await cloud.put(case)
+    await tap.silent("router", case["case_id"], 3)
+
+    monkeypatch.setitem(PLAYBOOKS, "assist/99", Playbook("assist/99", *ASSIST.steps.values(), *ASSIST.edges))
+
+    [command] = await tap.next("router", case["case_id"])
+    assert (command["type"], command["graph_version"]) == ("AnswerQuestion", "assist/99")
 
 
 async def test_a_state_that_the_router_did_not_write_is_quarantined_and_the_case_goes_on(

@@ -77,6 +77,7 @@ async def start_worker(infrastructure: Infrastructure, cloud: Cloud, borrowed_lo
             "poll_wait_s": 1,
             "retry_base_s": 0.05,
             "drain_s": 5.0,
+            "deploy_grace_s": 0.0,
             "health_port": free_port(),
         }
         settings = WorkSettings(**(options | changes))

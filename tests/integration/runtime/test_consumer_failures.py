@@ -199,6 +199,18 @@ async def test_an_authentic_command_beyond_this_consumer_ends_its_task_and_names
     assert handler.tasks == []
 
 
+async def test_a_command_of_a_newer_release_waits_unclaimed_until_its_grace_is_over(
+    start_worker: StartWorker, cloud: Cloud, tap: Tap, owner: Owner, case_id: str
+) -> None:
+    await start_worker(Counting(), deploy_grace_s=5.0)
+    await cloud.put(rewritten(command(case_id), version=9, case_deadline="2099-01-01T00:00:00.000000Z"))
+    await tap.silent(NODE, case_id, 2)
+    claimed = "select count(*) from text_to_sql.inbox where case_id = $1"
+    assert await owner.fetchval(claimed, case_id) == 0
+    failed = await failure(tap, case_id)
+    assert (failed.code, failed.field) == ("unknown_event", "version")
+
+
 async def test_a_part_that_is_away_is_no_attempt_and_no_claim(
     start_worker: StartWorker, cloud: Cloud, tap: Tap, owner: Owner, case_id: str
 ) -> None:

@@ -1,0 +1,55 @@
+"""How long an event of a newer release is left alone."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+from contracts.topology import MAX_RECEIVES
+from runtime.rollout import LONGEST_LOOK_S, MARGIN, patience
+from runtime.settings import ProcessSettings
+
+SENT = datetime(2026, 6, 17, 9, tzinfo=UTC)
+GRACE = timedelta(minutes=10)
+DEADLINE = SENT + timedelta(days=7)
+
+
+def look(seconds: float, receives: int, *, grace: timedelta = GRACE, deadline: datetime = DEADLINE) -> float | None:
+    """When to look again at a message that was received so often, so many seconds after it was sent."""
+    now = SENT + timedelta(seconds=seconds)
+    return patience(sent_at=SENT, receives=receives, now=now, grace=grace, case_deadline=deadline)
+
+
+def test_it_is_looked_at_soon_and_then_less_often() -> None:
+    assert [look(1, receives) for receives in (1, 2, 3, 6, 60)] == [1.0, 2.0, 4.0, LONGEST_LOOK_S, LONGEST_LOOK_S]
+
+
+def test_it_is_refused_when_its_grace_is_over() -> None:
+    assert look(599.5, 30) == 1.0
+    assert look(600, 30) is None
+
+
+def test_the_last_look_comes_at_the_end_of_the_grace() -> None:
+    assert look(588, 30) == 12.0
+
+
+def test_a_case_near_its_deadline_is_refused_while_it_can_still_be_ended_by_name() -> None:
+    deadline = SENT + timedelta(minutes=2)
+    assert look(89, 1, deadline=deadline) == 1.0
+    assert look((deadline - MARGIN - SENT).total_seconds(), 1, deadline=deadline) is None
+
+
+def test_without_a_grace_it_is_refused_at_once() -> None:
+    assert look(0, 1, grace=timedelta(0)) is None
+
+
+def test_a_message_that_does_not_say_when_it_was_sent_is_refused_at_once() -> None:
+    never = datetime.fromtimestamp(0, UTC)
+    assert patience(sent_at=never, receives=1, now=SENT, grace=GRACE, case_deadline=DEADLINE) is None
+
+
+def test_the_longest_grace_that_may_be_set_never_makes_a_dead_letter() -> None:
+    [most] = [rule.le for rule in ProcessSettings.model_fields["deploy_grace_s"].metadata if hasattr(rule, "le")]
+    grace, at, receives = timedelta(seconds=most), 0.0, 1
+    while (seconds := look(at, receives, grace=grace)) is not None:
+        at, receives = at + seconds, receives + 1
+    assert receives < MAX_RECEIVES
