@@ -145,7 +145,7 @@ def emailed(number: int, subject: str, minute: int, *, without: tuple[str, ...] 
         ("ApprovalGranted", "desk", "router", ok | {"approver": "carla@acme.example", "reason": "ok"}, {}),
         ("CheckSending", "router", "compliance", ok, {"time_limit_ms": 30_000}),
         ("SendingAllowed", "compliance", "router", judged | ok, {}),
-        ("SendEmail", "router", "courier", ok, {"time_limit_ms": 60_000}),
+        ("SendEmail", "router", "courier", ok | {"pack": "2026.05"}, {"time_limit_ms": 60_000}),
         ("EmailSent", "courier", "router", ok | {"provider": "ses", "provider_message_id": "m-1"}, {}),
     ]
     for type_, node_from, node_to, said, fields in told:

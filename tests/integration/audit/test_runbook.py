@@ -1,0 +1,136 @@
+"""The queries of docs/runbook.md run, and what a restored work database has forgotten comes back from the log."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import asyncpg
+import pytest
+
+from contracts.events.desk import ContactStopped
+from contracts.fields import Json
+from runtime.database import connect_pool
+from services.audit.owner import READER, SCHEMA
+from services.audit.store import AuditStore
+from tests.integration.audit import recorded
+from tests.integration.audit.conftest import UrlFor
+from tests.integration.infrastructure import Infrastructure
+from tests.integration.infrastructure import Owner as WorkOwner
+from tests.unit.audit import cases
+
+pytestmark = pytest.mark.integration
+TEXT = (Path(__file__).resolve().parents[3] / "docs" / "runbook.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"```sql\n(-- (audit|work): ([^\n]*)\n.*?)```", TEXT, re.DOTALL)
+EMAIL = recorded.emailed(105, recorded.ANA, 20)
+CASE = EMAIL[0]["case_id"]
+ROLES = {"the desk's": "desk", "that agent (here courier)": "courier"}
+ADDRESS = "5" * 64
+
+
+def filled(sql: str) -> str:
+    """The query with psql's variables put in."""
+    restored_to = datetime(2026, 6, 1, tzinfo=UTC).isoformat()
+    return sql.strip().removesuffix(";").replace(":'case'", f"'{CASE}'").replace(":'restored_to'", f"'{restored_to}'")
+
+
+def of(database: str) -> list[tuple[str, str]]:
+    """The queries for one database, each with what its first line says."""
+    return [(filled(sql), said) for sql, where, said in BLOCKS if where == database]
+
+
+def stopped() -> Json:
+    """An address that opted out."""
+    event = cases.first(190, opened=recorded.DAY, session_id="s-stop")
+    payload = ContactStopped(address_key=ADDRESS, reason="opted_out", reported_by="upstream.mail")
+    return cases.rewritten(event, type="ContactStopped", node_to="world", payload=payload.model_dump(mode="json"))
+
+
+async def recovered(store: AuditStore, url_for: UrlFor, *bodies: str) -> list[str]:
+    """The statements that the restore's queries print for a log of these events."""
+    for body in bodies:
+        await store.record([body])
+    printing = [sql for sql, said in of("audit") if said.startswith("prints")]
+    assert len(printing) == 4
+    pool = await connect_pool(url_for(READER), schema=SCHEMA, size=1)
+    statements = [row["statement"] for sql in printing for row in await pool.fetch(sql)]
+    await pool.close()
+    return statements
+
+
+@pytest.fixture
+async def work(infrastructure: Infrastructure) -> AsyncIterator[WorkOwner]:
+    """The work database as its owner."""
+    connection = await asyncpg.connect(infrastructure.owner_url())
+    yield connection
+    await connection.close()
+
+
+def test_every_query_of_the_page_says_where_it_runs() -> None:
+    assert len(BLOCKS) == TEXT.count("```sql") >= 15
+
+
+async def test_every_query_on_the_log_runs_with_the_readers_rights(store: AuditStore, url_for: UrlFor) -> None:
+    for body in recorded.log():
+        await store.record([body])
+    pool = await connect_pool(url_for(READER), schema=SCHEMA, size=1)
+    answers = {said: await pool.fetch(sql) for sql, said in of("audit")}
+    await pool.close()
+    assert len(answers["one case, step by step"]) == len(EMAIL)
+    assert {row["kind"] for row in answers["what audit refused or found wrong"]} == {
+        "duplicate_differs",
+        "digest_mismatch",
+    }
+
+
+async def test_every_query_on_the_work_database_runs_with_the_named_role(infrastructure: Infrastructure) -> None:
+    for sql, said in of("work"):
+        [role] = [
+            role for name, role in ROLES.items() if said.startswith(("as the role of " + name, f"as {name} role"))
+        ]
+        connection = await asyncpg.connect(infrastructure.role_url(role))
+        await connection.fetch(sql)
+        await connection.close()
+
+
+async def test_after_a_restore_the_log_gives_back_what_was_sent_answered_closed_and_stopped(
+    store: AuditStore, url_for: UrlFor, work: WorkOwner
+) -> None:
+    statements = await recovered(store, url_for, *cases.bodies([*EMAIL, stopped()]))
+    for _ in range(2):  # safe to repeat
+        for statement in statements:
+            await work.execute(statement)
+
+    sent = next(event for event in EMAIL if event["type"] == "EmailSent")
+    command = next(event for event in EMAIL if event["type"] == "SendEmail")
+    row = await work.fetchrow("select * from courier.sending where case_id = $1", CASE)
+    assert row is not None
+    assert (row["state"], row["provider_message_id"], str(row["command_id"]), row["attempt"]) == (
+        "sent",
+        "m-1",
+        command["event_id"],
+        1,
+    )
+    answered = await work.fetchrow("select * from courier.inbox where event_id = $1", command["event_id"])
+    assert answered is not None
+    [output] = json.loads(answered["outputs"])
+    assert (answered["digest"], output["digest"], output) == (command["digest"], sent["digest"], sent)
+    assert await work.fetchval("select outcome from desk.closed where case_id = $1", CASE) == "sent"
+    assert await work.fetchval("select why from desk.control where kind = 'opted_out' and key = $1", ADDRESS)
+    assert await work.fetchval("select count(*) from compliance.inbox where case_id = $1", CASE) == 4
+
+
+async def test_after_a_restore_an_email_of_which_the_log_has_no_answer_is_unknown_and_not_sent_again(
+    store: AuditStore, url_for: UrlFor, work: WorkOwner
+) -> None:
+    unanswered = recorded.emailed(106, recorded.ANA, 20)
+    asked = next(place for place, event in enumerate(unanswered) if event["type"] == "SendEmail")
+    for statement in await recovered(store, url_for, *cases.bodies(unanswered[: asked + 1])):
+        await work.execute(statement)
+    row = await work.fetchrow("select * from courier.sending where case_id = $1", unanswered[0]["case_id"])
+    assert row is not None
+    assert (row["state"], row["answered_at"]) == ("unknown", None)
+    assert await work.fetchval("select count(*) from courier.inbox where case_id = $1", unanswered[0]["case_id"]) == 0

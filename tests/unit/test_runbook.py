@@ -1,0 +1,39 @@
+"""docs/runbook.md has a section for every alarm that the code can raise, and for none that it cannot."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+RUNBOOK = ROOT / "docs" / "runbook.md"
+SOURCES = ("cli", "failover", "faststream_sqs", "local", "runtime", "services")
+_FIELD = re.compile(r"\balarm=(?P<value>\"[a-z_]+\"[^,\n)]*|[a-z_]+)")
+_NAME = re.compile(r"\"([a-z_]+)\"")
+_HEADING = re.compile(r"^### `alarm=([a-z_]+)`$", re.MULTILINE)
+_COMPARED = re.compile(r"==\s*\"[a-z_]+\"")
+
+
+def raised(source: str) -> set[str]:
+    """The alarms that a module's text raises: `alarm="name"` of a log line, `alarm=name` of a printed one."""
+    found = set()
+    for field in _FIELD.finditer(source):
+        value = _COMPARED.sub("", field["value"])
+        found |= set(_NAME.findall(value)) or ({value} if value.islower() and '"' not in value else set())
+    return found
+
+
+def alarms() -> set[str]:
+    """Every alarm of the product."""
+    texts = [path.read_text(encoding="utf-8") for part in SOURCES for path in (ROOT / part).rglob("*.py")]
+    return set().union(*map(raised, texts))
+
+
+def test_both_ways_of_writing_an_alarm_are_seen() -> None:
+    assert raised('log.error("x", alarm="a" if kind == "b" else "c", n=1)') == {"a", "c"}
+    assert raised('print(f"alarm=hole {gap}")') == {"hole"}
+    assert raised("Examined(alarm=None); f(alarm=found)") <= {"found"}
+
+
+def test_every_alarm_has_its_section_and_every_section_its_alarm() -> None:
+    assert sorted(_HEADING.findall(RUNBOOK.read_text(encoding="utf-8"))) == sorted(alarms())
