@@ -1,0 +1,111 @@
+"""What would be rewritten to leave AWS: counted, not estimated. `python -m bench.exit_cost`.
+
+A module counts as *of AWS* if it imports one of AWS's SDKs or calls an operation of one of the AWS services that we use
+on a client that was handed to it. The names of the operations are botocore's own. Its whole length is counted, which is
+more than would be rewritten; the *places* are the imports and calls themselves.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from botocore import xform_name
+from botocore.session import get_session
+
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGES = ("contracts", "failover", "faststream_sqs", "runtime", "services", "cli", "local")
+SDKS = (
+    "aiobotocore",
+    "boto3",
+    "botocore",
+    "types_aiobotocore",
+    "pydantic_ai.models.bedrock",
+    "pydantic_ai.providers.bedrock",
+)
+SERVICES = ("bedrock-runtime", "events", "kms", "s3", "secretsmanager", "sesv2", "sqs", "sts")
+TRANSPORT = "faststream_sqs"
+
+
+@dataclass(frozen=True)
+class Module:
+    """One module: its lines, and the lines on which it imports or calls something of AWS, or the transport."""
+
+    path: str
+    lines: int
+    places: tuple[int, ...]
+    transport: tuple[int, ...]
+
+
+def operations() -> frozenset[str]:
+    """Every operation of the services we use, as a Python client spells it; one-word names are too common to tell."""
+    session = get_session()
+    names = {xform_name(name) for service in SERVICES for name in session.get_service_model(service).operation_names}
+    return frozenset(name for name in names if "_" in name) | {"encrypt", "decrypt", "sign", "verify"}
+
+
+def measure(path: str, source: str, known: frozenset[str]) -> Module:
+    """Read one module."""
+    places: set[int] = set()
+    transport: set[int] = set()
+    for node in ast.walk(ast.parse(source)):
+        for name in _imported(node):
+            if any(name == sdk or name.startswith(sdk + ".") for sdk in SDKS):
+                places.add(node.lineno)  # type: ignore[attr-defined]
+            if name.split(".")[0] == TRANSPORT:
+                transport.add(node.lineno)  # type: ignore[attr-defined]
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in known:
+            holder = ast.unparse(node.func.value).lower()
+            if "_" in node.func.attr and not holder.endswith(("_sql", "session")) or "kms" in holder:
+                places.add(node.lineno)
+    return Module(path, source.count("\n"), tuple(sorted(places)), tuple(sorted(transport)))
+
+
+def measured(packages: Iterable[str] = PACKAGES) -> list[Module]:
+    """Every module of the packages."""
+    known = operations()
+    return [
+        measure(path.relative_to(ROOT).as_posix(), path.read_text(encoding="utf-8"), known)
+        for package in packages
+        for path in sorted((ROOT / package).rglob("*.py"))
+    ]
+
+
+def report(modules: list[Module]) -> str:
+    """A table by package, and the modules of AWS outside the transport."""
+    lines = [
+        "| package | modules | of AWS | lines | of AWS | places | imports of the transport |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for package in PACKAGES:
+        here = [module for module in modules if module.path.startswith(package + "/")]
+        of_aws = [module for module in here if module.places]
+        own = package == TRANSPORT
+        figures = (
+            len(here), len(of_aws), sum(m.lines for m in here), sum(m.lines for m in of_aws),
+            sum(len(m.places) for m in of_aws), "" if own else sum(len(m.transport) for m in here),
+        )  # fmt: skip
+        lines.append(f"| `{package}` | " + " | ".join(map(str, figures)) + " |")
+    lines += ["", "| module of AWS, outside the transport and the laptop's stack | lines | places |", "|---|---|---|"]
+    lines += [
+        f"| `{module.path}` | {module.lines} | {len(module.places)} |"
+        for module in modules
+        if module.places and not module.path.startswith((TRANSPORT, "local"))
+    ]
+    return "\n".join(lines)
+
+
+def _imported(node: ast.AST) -> list[str]:
+    match node:
+        case ast.Import():
+            return [alias.name for alias in node.names]
+        case ast.ImportFrom(module=str(module), level=0):
+            return [module]
+        case _:
+            return []
+
+
+if __name__ == "__main__":
+    print(report(measured()))  # noqa: T201

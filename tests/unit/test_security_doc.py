@@ -1,0 +1,26 @@
+"""docs/security.md names tests that exist, and shows every threat by one."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+TESTS = Path(__file__).resolve().parents[1]
+TEXT = (TESTS.parent / "docs" / "security.md").read_text(encoding="utf-8")
+NAMED = re.findall(r"`([\w/]+\.py)::(\w+)`", TEXT)
+
+
+def test_every_test_that_the_page_names_exists() -> None:
+    assert len(NAMED) >= 25
+    missing = [
+        f"{path}::{name}"
+        for path, name in NAMED
+        if f"def {name}(" not in ((TESTS / path).read_text(encoding="utf-8") if (TESTS / path).exists() else "")
+    ]
+    assert missing == []
+
+
+def test_every_threat_of_a_table_is_shown_by_a_test() -> None:
+    rows = [line for line in TEXT.splitlines() if line.startswith("| ") and "| threat |" not in line]
+    assert len(rows) >= 20
+    assert [row for row in rows if "::test_" not in row.rsplit("|", 2)[1]] == []

@@ -1,0 +1,85 @@
+"""The workflows: least rights, pinned actions, no secret where a stranger's code runs, and targets that exist."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parents[2]
+FILES = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
+TARGETS = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+each = pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
+
+
+def workflow(path: Path) -> dict[str, Any]:
+    """The workflow; YAML 1.1 reads the key `on` as true."""
+    read: dict[Any, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
+    return {("on" if key is True else key): value for key, value in read.items()}
+
+
+def steps(path: Path) -> list[dict[str, Any]]:
+    """Every step of every job."""
+    return [step for job in workflow(path)["jobs"].values() for step in job["steps"]]
+
+
+def test_there_are_two() -> None:
+    assert [path.name for path in FILES] == ["ci.yml", "nightly.yml"]
+
+
+@each
+def test_it_may_read_and_nothing_else(path: Path) -> None:
+    assert workflow(path)["permissions"] == {"contents": "read"}
+    assert all("permissions" not in job for job in workflow(path)["jobs"].values())
+    checkouts = [step for step in steps(path) if step.get("uses", "").startswith("actions/checkout@")]
+    assert checkouts
+    assert all(step["with"]["persist-credentials"] is False for step in checkouts)
+
+
+@each
+def test_every_action_is_pinned_by_its_full_hash_and_says_its_version(path: Path) -> None:
+    uses = re.findall(r"uses: (.*)", path.read_text(encoding="utf-8"))
+    assert uses
+    assert [use for use in uses if not re.fullmatch(r"[\w-]+/[\w-]+@[0-9a-f]{40} # v[\d.]+", use)] == []
+
+
+@each
+def test_no_job_sees_a_secret_or_runs_a_strangers_code_with_our_rights(path: Path) -> None:
+    assert "secrets." not in path.read_text(encoding="utf-8")
+    assert "pull_request_target" not in workflow(path)["on"]
+
+
+@each
+def test_a_newer_run_replaces_an_older_one_and_no_job_runs_for_ever(path: Path) -> None:
+    assert workflow(path)["concurrency"]["group"]
+    assert all(job["timeout-minutes"] <= 60 for job in workflow(path)["jobs"].values())
+
+
+@each
+def test_no_failure_is_passed_over(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    assert "continue-on-error" not in text
+    assert "|| true" not in text
+
+
+@each
+def test_every_target_that_it_makes_exists(path: Path) -> None:
+    commands = "\n".join(step.get("run", "") for step in steps(path))
+    made = {word for line in re.findall(r"make ([^\n]*)", commands) for word in line.split() if "=" not in word}
+    made |= {str(value) for job in workflow(path)["jobs"].values() for value in _parts(job)}
+    assert made - {"${{", "matrix.part", "}}"} <= TARGETS
+
+
+def test_every_change_is_linted_tested_on_both_pythons_on_a_second_emulator_and_evaluated() -> None:
+    jobs = workflow(ROOT / ".github" / "workflows" / "ci.yml")["jobs"]
+    assert set(jobs) == {"lint", "tests", "localstack", "evals"}
+    assert jobs["tests"]["strategy"]["matrix"]["python"] == ["3.11", "3.13"]
+    assert set(_parts(jobs["tests"])) == {"test-fast", "test-integration", "test-e2e"}
+
+
+def _parts(job: dict[str, Any]) -> list[str]:
+    parts: list[str] = job.get("strategy", {}).get("matrix", {}).get("part", [])
+    return parts
