@@ -11,6 +11,7 @@ import ast
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeGuard
 
 from botocore import xform_name
 from botocore.session import get_session
@@ -40,10 +41,11 @@ class Module:
 
 
 def operations() -> frozenset[str]:
-    """Every operation of the services we use, as a Python client spells it; one-word names are too common to tell."""
+    """Every operation of the services we use, as a Python client spells it."""
     session = get_session()
-    names = {xform_name(name) for service in SERVICES for name in session.get_service_model(service).operation_names}
-    return frozenset(name for name in names if "_" in name) | {"encrypt", "decrypt", "sign", "verify"}
+    return frozenset(
+        xform_name(name) for service in SERVICES for name in session.get_service_model(service).operation_names
+    )
 
 
 def measure(path: str, source: str, known: frozenset[str]) -> Module:
@@ -56,10 +58,8 @@ def measure(path: str, source: str, known: frozenset[str]) -> Module:
                 places.add(node.lineno)  # type: ignore[attr-defined]
             if name.split(".")[0] == TRANSPORT:
                 transport.add(node.lineno)  # type: ignore[attr-defined]
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in known:
-            holder = ast.unparse(node.func.value).lower()
-            if "_" in node.func.attr and not holder.endswith(("_sql", "session")) or "kms" in holder:
-                places.add(node.lineno)
+        if _asks_aws(node, known):
+            places.add(node.lineno)
     return Module(path, source.count("\n"), tuple(sorted(places)), tuple(sorted(transport)))
 
 
@@ -97,6 +97,13 @@ def report(modules: list[Module]) -> str:
     return "\n".join(lines)
 
 
+def _asks_aws(node: ast.AST, known: frozenset[str]) -> TypeGuard[ast.Call]:
+    # AWS takes named arguments only, and names them with capitals: nobody else's `decrypt` or `sign` does.
+    if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute) or node.func.attr not in known:
+        return False
+    return bool(node.keywords) and not node.args and all((word.arg or "A")[0].isupper() for word in node.keywords)
+
+
 def _imported(node: ast.AST) -> list[str]:
     match node:
         case ast.Import():
@@ -108,4 +115,4 @@ def _imported(node: ast.AST) -> list[str]:
 
 
 if __name__ == "__main__":
-    print(report(measured()))  # noqa: T201
+    print(report(measured()))

@@ -16,6 +16,7 @@ KNOWN = operations()
         ("from aiobotocore.config import AioConfig\n", (1,)),
         ("async def f(s3):\n    await s3.put_object(Bucket='b')\n", (2,)),
         ("async def f(kms):\n    await kms.decrypt(KeyId='k')\n", (2,)),
+        ("def f(setting):\n    return setting.get_secret_value()\n", ()),
         ("def f(box):\n    return box.decrypt(b'')\n", ()),
         ("import asyncpg\n", ()),
     ],
