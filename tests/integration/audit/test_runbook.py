@@ -1,4 +1,4 @@
-"""The queries of docs/runbook.md run, and what a restored work database has forgotten comes back from the log."""
+"""The queries of docs/runbook.md and docs/upgrade.md run, and what a restored work database has forgotten comes back from the log."""
 
 from __future__ import annotations
 
@@ -23,7 +23,8 @@ from tests.integration.infrastructure import Owner as WorkOwner
 from tests.unit.audit import cases
 
 pytestmark = pytest.mark.integration
-TEXT = (Path(__file__).resolve().parents[3] / "docs" / "runbook.md").read_text(encoding="utf-8")
+DOCS = Path(__file__).resolve().parents[3] / "docs"
+TEXT = "\n".join((DOCS / name).read_text(encoding="utf-8") for name in ("runbook.md", "upgrade.md"))
 BLOCKS = re.findall(r"```sql\n(-- (audit|work): ([^\n]*)\n.*?)```", TEXT, re.DOTALL)
 EMAIL = recorded.emailed(105, recorded.ANA, 20)
 CASE = EMAIL[0]["case_id"]
