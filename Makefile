@@ -138,6 +138,10 @@ bench-failover: $(BENCH_FAILOVER)/.ready ## Latency failover against LiteLLM, Fa
 	AWS_EC2_METADATA_DISABLED=true LITELLM_LOCAL_MODEL_COST_MAP=True \
 	  $(BENCH_FAILOVER)/bin/python -m bench.failover $(PART)
 
+.PHONY: exit-cost
+exit-cost: $(READY) ## Count what would be rewritten to leave AWS (docs/runtime-decision.md)
+	$(BIN)/python -m bench.exit_cost
+
 .PHONY: format
 format: $(READY) ## Format and fix what can be fixed
 	$(BIN)/ruff check --fix .

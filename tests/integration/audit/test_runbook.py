@@ -1,4 +1,4 @@
-"""The queries of docs/runbook.md and docs/upgrade.md run, and what a restored work database has forgotten comes back from the log."""
+"""The queries of runbook and upgrade run, and what a restored work database has forgotten comes back from the log."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ from pathlib import Path
 import asyncpg
 import pytest
 
+from contracts.events.courier import EmailUndeliverable, SendingHeld, SendingSettled, SendingUnknown
 from contracts.events.desk import ContactStopped
-from contracts.fields import Json
+from contracts.fields import Contract, Json
 from runtime.database import connect_pool
 from services.audit.owner import READER, SCHEMA
 from services.audit.store import AuditStore
@@ -135,3 +136,46 @@ async def test_after_a_restore_an_email_of_which_the_log_has_no_answer_is_unknow
     assert row is not None
     assert (row["state"], row["answered_at"]) == ("unknown", None)
     assert await work.fetchval("select count(*) from courier.inbox where case_id = $1", unanswered[0]["case_id"]) == 0
+
+
+UNKNOWN = SendingUnknown(message="no answer was recorded", content_sha256=recorded.CONTENT)
+
+
+def settled(message_id: str | None) -> SendingSettled:
+    """What a person found out."""
+    return SendingSettled(
+        content_sha256=recorded.CONTENT,
+        sent=message_id is not None,
+        provider_message_id=message_id,
+        operator="ada",
+        evidence="the provider's event log",
+    )
+
+
+@pytest.mark.parametrize(
+    ("number", "answers", "state"),
+    [
+        (107, (UNKNOWN,), ("unknown", None)),
+        (108, (UNKNOWN, settled("m-9")), ("sent", "m-9")),
+        (109, (UNKNOWN, settled(None)), ("refused", None)),
+        (110, (EmailUndeliverable(code="bad_address", message="refused"),), ("refused", None)),
+        (111, (SendingHeld(),), None),
+    ],
+)
+async def test_after_a_restore_the_ledger_says_what_the_log_knows_of_each_sending(
+    number: int,
+    answers: tuple[Contract, ...],
+    state: tuple[str, str | None] | None,
+    store: AuditStore,
+    url_for: UrlFor,
+    work: WorkOwner,
+) -> None:
+    whole = recorded.emailed(number, recorded.ANA, 20)
+    events = whole[: 1 + next(place for place, event in enumerate(whole) if event["type"] == "SendEmail")]
+    for answer in answers:
+        events.append(cases.follow(events[-1], answer, "courier"))
+    for statement in await recovered(store, url_for, *cases.bodies(events)):
+        await work.execute(statement)
+    known = "select state, provider_message_id from courier.sending where case_id = $1"
+    row = await work.fetchrow(known, whole[0]["case_id"])
+    assert (None if row is None else tuple(row)) == state

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from datetime import UTC, datetime
 
@@ -14,7 +15,7 @@ from runtime.dead_letters import MAX_REDRIVES
 from tests.integration.cloud import Cloud, Tap, until
 from tests.integration.conftest import LogLines
 from tests.integration.desk.conftest import SOURCE, USER, Desk, Serve, close_event, submission
-from tests.integration.events import bus_body, fresh_id
+from tests.integration.events import bus_body, fresh_id, opened, rewritten
 from tests.integration.infrastructure import Infrastructure
 from tests.integration.manual_clock import ManualClock
 
@@ -171,3 +172,17 @@ async def test_a_submission_that_was_tried_too_often_is_rejected_and_what_is_non
     [event] = await tap.seen("desk")
     assert (event["type"], event["payload"]["code"]) == ("SubmissionRejected", "not_handled")
     assert all(USER not in body for body in tap.bodies)
+
+
+async def test_an_ending_of_a_newer_release_waits_for_it_before_it_is_kept_for_a_person(
+    serve: Serve, cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SWITCHYARD_DEPLOY_GRACE_S", "5")
+    await serve("desk")
+    newer = rewritten(close_event(opened()), version=9, case_deadline="2099-01-01T00:00:00.000000Z")
+    raw = bus_body(newer)
+    await cloud.send(QUEUE, raw)
+    await asyncio.sleep(2.5)
+    assert raw not in [record["raw"] for record in await cloud.quarantined("desk")]
+    record = await cloud.quarantine_of("desk", raw)
+    assert (record["refusal"], record["field"]) == ("unknown", "version")
