@@ -12,7 +12,7 @@ import structlog
 from contracts.errors import InvalidEvent, NotDeployed
 from contracts.received import read_envelope
 from faststream_sqs import SQSMessage
-from runtime.clock import Clock, moment
+from runtime.clock import Clock, SystemClock, moment
 from runtime.logs import about
 
 log = structlog.get_logger(__name__)
@@ -24,14 +24,13 @@ MARGIN = timedelta(seconds=30)
 """So long before its deadline a case is ended by name: after it, it would end as `expired`, which explains nothing."""
 
 
-def patience(
-    *, sent_at: datetime, receives: int, now: datetime, grace: timedelta, case_deadline: datetime
-) -> float | None:
+def patience(*, age: timedelta, receives: int, grace: timedelta, case_left: timedelta) -> float | None:
     """Seconds after which to look again; None if the event has had its time and is to be refused.
 
-    `sent_at` is when the queue took the message, by the queue's clock; `receives` counts this time, too.
+    `age` is how long the message has been on its queue, `case_left` what the case has until its deadline; `receives`
+    counts this time, too.
     """
-    left = (min(sent_at + grace, case_deadline - MARGIN) - now).total_seconds()
+    left = min(grace - age, case_left - MARGIN).total_seconds()
     if left <= 0:
         return None
     # SQS knows whole seconds; less than one would be none, and the message would spin.
@@ -43,6 +42,8 @@ class Rollout:
 
     def __init__(self, clock: Clock, *, grace_s: float) -> None:
         self._clock = clock
+        # SQS says when a message was sent by its own clock, which is true also where a laptop's is set forward.
+        self._queue_clock = SystemClock()
         self._grace = timedelta(seconds=grace_s)
 
     async def postponed(self, message: SQSMessage, refusal: InvalidEvent) -> bool:
@@ -51,11 +52,10 @@ class Rollout:
             return False
         envelope, _ = read_envelope(message.raw_body)
         seconds = patience(
-            sent_at=datetime.fromtimestamp(message.sent_at / 1_000, UTC),
+            age=self._queue_clock.now() - datetime.fromtimestamp(message.sent_at / 1_000, UTC),
             receives=message.receive_count,
-            now=self._clock.now(),
             grace=self._grace,
-            case_deadline=moment(envelope.case_deadline),
+            case_left=moment(envelope.case_deadline) - self._clock.now(),
         )
         if seconds is None:
             return False

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 from contracts.topology import MAX_RECEIVES
 from runtime.rollout import LONGEST_LOOK_S, MARGIN, patience
 from runtime.settings import ProcessSettings
 
-SENT = datetime(2026, 6, 17, 9, tzinfo=UTC)
 GRACE = timedelta(minutes=10)
-DEADLINE = SENT + timedelta(days=7)
+WEEK = timedelta(days=7)
 
 
-def look(seconds: float, receives: int, *, grace: timedelta = GRACE, deadline: datetime = DEADLINE) -> float | None:
-    """When to look again at a message that was received so often, so many seconds after it was sent."""
-    now = SENT + timedelta(seconds=seconds)
-    return patience(sent_at=SENT, receives=receives, now=now, grace=grace, case_deadline=deadline)
+def look(seconds: float, receives: int, *, grace: timedelta = GRACE, case: timedelta = WEEK) -> float | None:
+    """When to look again at a message that was received so often, so many seconds after it and its case began."""
+    age = timedelta(seconds=seconds)
+    return patience(age=age, receives=receives, grace=grace, case_left=case - age)
 
 
 def test_it_is_looked_at_soon_and_then_less_often() -> None:
@@ -33,9 +32,9 @@ def test_the_last_look_comes_at_the_end_of_the_grace() -> None:
 
 
 def test_a_case_near_its_deadline_is_refused_while_it_can_still_be_ended_by_name() -> None:
-    deadline = SENT + timedelta(minutes=2)
-    assert look(89, 1, deadline=deadline) == 1.0
-    assert look((deadline - MARGIN - SENT).total_seconds(), 1, deadline=deadline) is None
+    case = timedelta(minutes=2)
+    assert look(89, 1, case=case) == 1.0
+    assert look((case - MARGIN).total_seconds(), 1, case=case) is None
 
 
 def test_without_a_grace_it_is_refused_at_once() -> None:
@@ -43,8 +42,7 @@ def test_without_a_grace_it_is_refused_at_once() -> None:
 
 
 def test_a_message_that_does_not_say_when_it_was_sent_is_refused_at_once() -> None:
-    never = datetime.fromtimestamp(0, UTC)
-    assert patience(sent_at=never, receives=1, now=SENT, grace=GRACE, case_deadline=DEADLINE) is None
+    assert patience(age=timedelta(days=20_000), receives=1, grace=GRACE, case_left=WEEK) is None
 
 
 def test_the_longest_grace_that_may_be_set_never_makes_a_dead_letter() -> None:
