@@ -131,8 +131,8 @@ async def test_a_month_with_a_case_of_thousands_of_events_is_counted_in_seconds(
         f"""
         insert into {PARTITION} (
           opened_on, event_id, case_id, tenant, session_id, principal_sub, node_from, node_to, transition,
-          type_version, seq, ordinal, siblings, parents, transcript_hash, graph_version, case_deadline, terminal, catalogued,
-          event_ts, source, body
+          type_version, seq, ordinal, siblings, parents, transcript_hash, graph_version, case_deadline, terminal,
+          catalogued, event_ts, source, body
         )
         select '2024-03-05', md5('e' || n)::uuid, $1, 'acme', 's', 'service:t', 'desk', 'router', 'Step', 1,
           n, 0, 1, array[md5('p')], md5(n::text), 'assist/1', now(), false, true, now(), 'switchyard.desk', null
