@@ -44,9 +44,8 @@ def run(
     env: EnvOption = Env.LOCAL,
 ) -> None:
     """Retire every case whose retention is over, then drop the months that are empty. Exit code 1 if a case was kept
-    because its chain does not hold."""
-    kept = asyncio.run(_run(running(env), operator, limit, archive_bucket))
-    if kept:
+    because its chain does not hold, or because the database refused it: it was put on hold meanwhile."""
+    if asyncio.run(_run(running(env), operator, limit, archive_bucket)):
         raise typer.Exit(1)
 
 
@@ -121,23 +120,36 @@ async def retention(target: Target, archive_bucket: str | None = None) -> AsyncI
 
 
 async def _run(target: Target, operator: str, limit: int, archive_bucket: str | None) -> int:
-    retired = events = kept = 0
     async with retention(target, archive_bucket) as store:
-        async for due in store.due(limit=limit):
-            outcome = await store.retire(due, operator=operator)
-            if outcome.fate is Fate.REOPENED:
-                console.print(f"case {due.case_id} is open again", highlight=False)
-            elif outcome.fate is Fate.KEPT:
-                kept += 1
-                found = outcome.findings[0]
-                console.print(f"[red]kept[/red] case {due.case_id}: {found.kind}: {found.why}", highlight=False)
-            else:
-                retired += 1
-                events += outcome.events
-        console.print(f"{retired} cases retired ({events} bodies), {kept} kept", highlight=False)
+        if swept := await store.sweep():
+            console.print(f"{swept} retired cases had artefacts left: deleted", highlight=False)
+        kept = await retire_due(store, operator, limit)
         for name, state in await store.drop_partitions():
             if state != "kept":
                 console.print(f"{name}: {state}", highlight=False)
+    return kept
+
+
+async def retire_due(store: RetentionStore, operator: str, limit: int) -> int:
+    """Retire what is due, case by case; how many were not. What the database refuses does not keep the others."""
+    retired = events = kept = 0
+    async for due in store.due(limit=limit):
+        try:
+            outcome = await store.retire(due, operator=operator)
+        except asyncpg.RaiseError as error:
+            kept += 1
+            console.print(f"[red]kept[/red] case {due.case_id}: {error}", highlight=False)
+            continue
+        if outcome.fate is Fate.REOPENED:
+            console.print(f"case {due.case_id} is open again", highlight=False)
+        elif outcome.fate is Fate.KEPT:
+            kept += 1
+            found = outcome.findings[0]
+            console.print(f"[red]kept[/red] case {due.case_id}: {found.kind}: {found.why}", highlight=False)
+        else:
+            retired += 1
+            events += outcome.events
+    console.print(f"{retired} cases retired ({events} bodies), {kept} kept", highlight=False)
     return kept
 
 

@@ -56,7 +56,7 @@ class Retirement(Contract):
     retired_at: Timestamp
     retired_by: Text
     archive: Archive | None
-    objects: int = Field(ge=0, description="Artefacts in S3 that were deleted with the bodies.")
+    objects: int = Field(ge=0, description="Artefacts in S3 that go once the bodies are gone.")
     events: tuple[Event, ...]
 
 

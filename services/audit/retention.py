@@ -19,7 +19,7 @@ from runtime.signing import Signer, TrustedKeys
 from services.audit.case_objects import CaseObjects
 from services.audit.findings import CaseStatus, Finding, Stored
 from services.audit.receipts import Archive, Retirement, event_of, signed
-from services.audit.retention_reader import DATABASE, SQL, RetentionReader
+from services.audit.retention_reader import DATABASE, LONG_S, SQL, RetentionReader
 from services.audit.stored import stored_from
 from services.audit.verify import CaseCheck
 
@@ -87,7 +87,7 @@ class RetentionStore:
         after, left = _BEFORE_ALL, limit
         while left > 0:
             with reaching(DATABASE):
-                rows = await self._pool.fetch(SQL["due"], *after, min(left, _PAGE))
+                rows = await self._pool.fetch(SQL["due"], *after, min(left, _PAGE), timeout=LONG_S)
             for row in rows:
                 yield Due(**{**row, "policy_from": str(row["policy_from"])})
             if len(rows) < min(left, _PAGE):
@@ -136,15 +136,23 @@ class RetentionStore:
                     SQL["keep_receipt"], due.opened_on, case, part, receipt.statement, receipt.key, receipt.signature
                 )
                 await connection.execute(SQL["retire"], due.opened_on, case)
-                # Before the commit: after it nothing would come back to them. Killed in between, it is all done again.
-                await self._objects.remove(due.case_id)
+        # After the commit: a body that is still there has its artefacts. Killed in between, the next run sweeps.
+        await self._remove_artefacts(due.opened_on, case)
         return Outcome(due.case_id, Fate.RETIRED, len(there))
+
+    async def sweep(self) -> int:
+        """Delete the artefacts that runs which were killed have left of retired cases; of how many cases."""
+        with reaching(DATABASE):
+            left = await self._pool.fetch(SQL["artefacts_left"], None, timeout=LONG_S)
+        return sum([await self._remove_artefacts(row["opened_on"], uuid.UUID(row["case_id"])) for row in left])
 
     async def drop_partitions(self) -> list[tuple[str, str]]:
         """Drop past months of which nothing is left: the name and `dropped`, `kept` or `busy` of each."""
         with reaching(DATABASE):
             names = [row["relname"] for row in await self._pool.fetch(SQL["droppable"])]
-            return [(name, str(await self._pool.fetchval(SQL["drop_partition"], name))) for name in names]
+            return [
+                (name, str(await self._pool.fetchval(SQL["drop_partition"], name, timeout=LONG_S))) for name in names
+            ]
 
     async def hold(self, case_id: str, *, reason: str, operator: str) -> str:
         """Put a case on hold; the hold's id. It waits for a retirement that is under way."""
@@ -172,6 +180,18 @@ class RetentionStore:
             await self._pool.execute(
                 SQL["set_policy"], playbook, keep_for, duty_for, list(duty_counts_from), citation, operator
             )
+
+    async def _remove_artefacts(self, opened_on: date, case: uuid.UUID) -> bool:
+        """Whether there was something to remove, and nothing (a hold, a late event) that forbids it by now."""
+        with reaching(DATABASE):
+            async with self._pool.acquire() as connection, connection.transaction():
+                await connection.execute(SQL["one_at_a_time"])
+                left = await connection.fetch(SQL["artefacts_left"], case)
+                if opened_on not in {row["opened_on"] for row in left}:
+                    return False
+                await self._objects.remove(str(case))
+                await connection.execute(SQL["artefacts_removed"], opened_on, case)
+        return True
 
     async def _archived(self, due: Due, part: int, rows: list[Stored]) -> Archive | None:
         if self._archive is None:

@@ -18,6 +18,8 @@ from services.audit.retired import Retired
 
 SQL = beside(__file__, "retention.sql")
 DATABASE = "the audit database"
+LONG_S = 3_600.0
+"""How long one statement may take that looks at every case, in seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +69,7 @@ class Receipts:
             ):
                 dropped = await dropped_partitions(connection)
                 same: list[Any] = []
-                async for row in connection.cursor(SQL["receipts_without_rows"], case, day):
+                async for row in connection.cursor(SQL["receipts_without_rows"], case, day, timeout=LONG_S):
                     if same and same[0]["case_id"] != row["case_id"]:
                         yield self._retired(same, dropped).verdict()
                         same = []

@@ -93,6 +93,20 @@ from retention_receipt r
 cross join lateral jsonb_array_elements(r.statement::jsonb -> 'events') e;
 comment on view retired_event is 'The events whose bodies are gone, as their receipts name them. They stay here when their partition is dropped.';
 
+create table artefact_removal (
+  opened_on  date not null,
+  case_id    uuid not null,
+  part       integer not null,
+  removed_at timestamptz not null default clock_timestamp(),
+  primary key (opened_on, case_id, part),
+  foreign key (opened_on, case_id, part) references retention_receipt
+);
+comment on table artefact_removal is 'Receipts whose case''s artefacts were deleted from S3, after its bodies were gone. A receipt without a row here is swept by the next run. Append-only.';
+comment on column artefact_removal.opened_on is 'Of the receipt.';
+comment on column artefact_removal.case_id is 'Of the receipt.';
+comment on column artefact_removal.part is 'Of the receipt.';
+comment on column artefact_removal.removed_at is 'By this database''s clock.';
+
 create table partition_drop (
   partition_name text primary key,
   cases          bigint not null,
@@ -110,7 +124,7 @@ comment on column partition_drop.dropped_at is 'By this database''s clock.';
 do $$
 declare name text;
 begin
-  foreach name in array array['retention_policy', 'legal_hold', 'legal_hold_release', 'retention_receipt', 'partition_drop'] loop
+  foreach name in array array['retention_policy', 'legal_hold', 'legal_hold_release', 'retention_receipt', 'artefact_removal', 'partition_drop'] loop
     execute format('create trigger append_only before update or delete on %I for each row execute function refuse_change()', name);
     execute format('create trigger append_only_truncate before truncate on %I for each statement execute function refuse_change()', name);
     execute format('alter table %I enable always trigger append_only', name);
@@ -258,25 +272,39 @@ declare
   left_over bigint;
   events    bigint;
   cases     bigint;
+  found     bigint;
+  month     date := to_date(right(name, 7), 'YYYY_MM');
 begin
   if name !~ '^transition_\d{4}_\d{2}$' or not exists (
     select from pg_inherits where inhparent = 'audit.transition'::regclass and inhrelid = to_regclass('audit.' || name))
   then
     raise exception '% is no partition of audit.transition', name;
   end if;
-  perform one_at_a_time();
+  -- The long look is without a lock: nothing takes back a receipt, or gives a retired row its body again. Each receipt is
+  -- opened once.
+  execute format(
+    'with receipt as materialized (
+       select distinct e.opened_on, e.case_id, e.event_id, e.transcript_hash
+       from retired_event e where e.opened_on >= $1 and e.opened_on < $1 + interval ''1 month'')
+     select count(*) filter (where t.body is not null or e.event_id is null
+       or exists (select from active_hold h where h.case_id = t.case_id)),
+       count(*), count(distinct t.case_id)
+     from %I t left join receipt e using (opened_on, case_id, event_id, transcript_hash)', name)
+    into left_over, events, cases using month;
+  if left_over > 0 then
+    return 'kept';
+  end if;
   begin
+    perform one_at_a_time();
     execute format('lock table transition, %I in access exclusive mode', name);
   exception when lock_not_available then
     return 'busy';
   end;
+  -- What came in since: rows, or a hold.
   execute format(
-    'select count(*) filter (where body is not null or not exists (
-       select from retired_event e where e.opened_on = t.opened_on and e.case_id = t.case_id and e.event_id = t.event_id
-         and e.transcript_hash = t.transcript_hash)
-       or exists (select from active_hold h where h.case_id = t.case_id)),
-       count(*), count(distinct case_id) from %I t', name) into left_over, events, cases;
-  if left_over > 0 then
+    'select count(*), count(*) filter (where t.body is not null or exists (select from active_hold h where h.case_id = t.case_id))
+     from %I t', name) into found, left_over;
+  if left_over > 0 or found <> events then
     return 'kept';
   end if;
   insert into partition_drop (partition_name, cases, events) values (name, cases, events);

@@ -69,8 +69,13 @@ comment on column failovers.decision is 'Everything that the decision was made o
 
 create view gate_decisions as
 select
-  t.opened_on, t.case_id, t.tenant, t.seq, t.event_id, t.event_ts, g.gate, g.decision, t.node_from as decided_by,
-  coalesce(p.payload ->> 'approver', t.node_from) as decider,
+  t.opened_on, t.case_id, t.tenant, t.seq, t.event_id, t.event_ts, g.gate,
+  case
+    when t.transition <> 'SendingSettled' then g.decision
+    when p.payload ->> 'sent' = 'true' then 'settled_sent'
+    when p.payload ->> 'sent' = 'false' then 'settled_not_sent'
+  end as decision,
+  t.node_from as decided_by, coalesce(p.payload ->> 'approver', p.payload ->> 'operator', t.node_from) as decider,
   p.payload ->> 'pack' as pack,
   case when jsonb_typeof(p.payload -> 'rules') = 'array' then array(select jsonb_array_elements_text(p.payload -> 'rules')) end
     as rules,
@@ -87,7 +92,9 @@ join (values
   ('ApprovalExpired', 'approval', 'expired'),
   ('SendingAllowed', 'moment', 'passed'), ('SendingDeferred', 'moment', 'deferred'), ('ReviewOutdated', 'moment', 'outdated'),
   ('SendingHeld', 'send', 'held'), ('SendingTooLate', 'send', 'too_late'), ('SendingRefused', 'send', 'refused'),
-  ('EmailSent', 'send', 'sent'), ('EmailUndeliverable', 'send', 'undeliverable'), ('SendingUnknown', 'send', 'unknown')
+  ('EmailSent', 'send', 'sent'), ('EmailUndeliverable', 'send', 'undeliverable'), ('SendingUnknown', 'send', 'unknown'),
+  -- By its payload: settled_sent or settled_not_sent.
+  ('SendingSettled', 'send', null)
 ) as g (transition, gate, decision) using (transition)
 cross join lateral (
   select case when t.body is json object then t.body::jsonb #> '{detail,payload}' end as payload offset 0
@@ -101,7 +108,7 @@ comment on column gate_decisions.seq is 'For reading in order.';
 comment on column gate_decisions.event_id is 'The event that carries the decision.';
 comment on column gate_decisions.event_ts is 'When the producer says that it decided.';
 comment on column gate_decisions.gate is 'contact, content, approval, moment or send.';
-comment on column gate_decisions.decision is 'passed, blocked, revise, granted, denied, expired, deferred, outdated, held, too_late, refused, sent, undeliverable or unknown.';
+comment on column gate_decisions.decision is 'passed, blocked, revise, granted, denied, expired, deferred, outdated, held, too_late, refused, sent, undeliverable, unknown, settled_sent or settled_not_sent; null for a settlement whose body is retired.';
 comment on column gate_decisions.decided_by is 'The service that decided, or that carries a person''s decision.';
 comment on column gate_decisions.decider is 'The person who decided, where one did; else the service.';
 comment on column gate_decisions.pack is 'Version of the rule pack; null where none is involved, or once the body is retired.';
@@ -180,22 +187,30 @@ select
     (10000 * count(*) filter (where c.outcome in ('answered', 'sent')) / count(*) filter (where c.closed or c.late)) end
     as success_bp
 from (
-  select
-    opened_on, case_id, min(tenant) as tenant, split_part(min(graph_version), '/', 1) as playbook,
-    bool_or(terminal) as closed, min(case_deadline) < clock_timestamp() as late,
-    (array_agg(outcome order by recorded_at) filter (where terminal))[1] as outcome
-  from transition
-  group by opened_on, case_id
+  select opened_on, case_id, tenant, playbook, closed, late, case when closed then last_outcome end as outcome
+  from (
+    select
+      opened_on, case_id, min(tenant) as tenant, split_part(min(graph_version), '/', 1) as playbook,
+      -- A case that an operator has tried again reaches its goal, or misses it, with its latest ending.
+      count(*) filter (where terminal) > count(*) filter (where transition = 'TaskRetried') as closed,
+      min(case_deadline) < clock_timestamp() as late,
+      (array_agg(outcome order by seq desc, event_ts desc, recorded_at desc) filter (where terminal))[1] as last_outcome
+    from transition
+    group by opened_on, case_id
+    -- A chain without a graph is no case: an address that was stopped, a playbook that was halted or resumed. A refused
+    -- submission has no graph either; it has an outcome, and counts as stopped.
+    having min(graph_version) <> 'none/0' or bool_or(outcome is not null)
+  ) t
 ) c
 group by 1, 2, 3;
-comment on view goal_success is 'Did the agents finish what they were asked to do? By day, tenant and playbook. Narrow it by opened_on.';
+comment on view goal_success is 'Did the agents finish what they were asked to do? By day, tenant and playbook, with the outcome at the case''s end: one that ended unknown stays failed, whatever a SendingSettled says later (gate_decisions has it). Stopped addresses and halted or resumed playbooks are no cases. Narrow it by opened_on.';
 comment on column goal_success.opened_on is 'UTC day on which the cases were opened.';
 comment on column goal_success.tenant is 'Whose cases they are.';
 comment on column goal_success.playbook is 'The playbook, without its version.';
-comment on column goal_success.cases is 'Cases opened.';
+comment on column goal_success.cases is 'Cases opened, and submissions that were refused (playbook none).';
 comment on column goal_success.reached is 'Ended as asked: answered, or sent.';
-comment on column goal_success.stopped is 'Ended on purpose without it: by a rule, a person, or because no agent fits.';
-comment on column goal_success.failed is 'Ended otherwise: failed, expired, undeliverable, unknown.';
+comment on column goal_success.stopped is 'Ended on purpose without it: by a rule, a person, or because no agent fits; refused submissions.';
+comment on column goal_success.failed is 'Ended otherwise: failed, expired, undeliverable, unknown (also where a person settled it later).';
 comment on column goal_success.open is 'Under way, within their deadline.';
 comment on column goal_success.unended is 'Past their deadline without an ending: must not happen.';
 comment on column goal_success.success_bp is 'Reached, of all that ended or should have, in basis points (10000 is all); null if none did.';

@@ -108,8 +108,13 @@ def unfit(number: int, subject: str, minute: int) -> list[Json]:
     return case.close("no_agent", "no_agent_fits")
 
 
-def emailed(number: int, subject: str, minute: int, *, without: tuple[str, ...] = ()) -> list[Json]:
-    """An email on its way through the gates: sent back once, approved by a person, sent."""
+def emailed(
+    number: int, subject: str, minute: int, *, without: tuple[str, ...] = (), settled: bool | None = None
+) -> list[Json]:
+    """An email on its way through the gates: sent back once, approved by a person, sent.
+
+    With `settled`, what became of the sending was unknown, and a person found out that it was sent, or was not.
+    """
     opened = cases.first(number, opened=DAY + timedelta(minutes=minute), session_id="account-4711")
     payload = {"playbook": "outbound_email", "purpose": "reminder", "submitted_by": "upstream.test"}
     events = [
@@ -148,6 +153,8 @@ def emailed(number: int, subject: str, minute: int, *, without: tuple[str, ...] 
         ("SendEmail", "router", "courier", ok | {"pack": "2026.05"}, {"time_limit_ms": 60_000}),
         ("EmailSent", "courier", "router", ok | {"provider": "ses", "provider_message_id": "m-1"}, {}),
     ]
+    if settled is not None:
+        told[-1] = ("SendingUnknown", "courier", "router", ok | {"code": "outcome_unknown", "message": "no answer"}, {})
     for type_, node_from, node_to, said, fields in told:
         if type_ in without:
             continue
@@ -158,7 +165,11 @@ def emailed(number: int, subject: str, minute: int, *, without: tuple[str, ...] 
     case.then(CloseCase(outcome="answered", code="sent"), "router", 20)
     case.then(CaseClosed(outcome="answered", code="sent"), "desk", 30)
     ending = case.events[-1]
-    case.events[-1] = cases.rewritten(ending, payload=ending["payload"] | {"outcome": "sent"})
+    outcome = "sent" if settled is None else "unknown"
+    case.events[-1] = cases.rewritten(ending, payload=ending["payload"] | {"outcome": outcome})
+    if settled is not None:
+        found: Json = ok | {"sent": settled, "operator": "dora", "evidence": "the provider's console"}
+        case.events.append(_next(case.events[-3], "SendingSettled", "courier", "world", found, {}))
     return case.events
 
 

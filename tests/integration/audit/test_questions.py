@@ -100,6 +100,56 @@ async def test_an_email_that_went_out_unchecked_is_the_answer_to_question_five(
     assert "(1 row)" in found
 
 
+async def test_an_email_that_may_have_gone_out_unchecked_is_the_answer_too(store: AuditStore, url_for: UrlFor) -> None:
+    checked = recorded.emailed(107, recorded.ANA, 30, settled=True)
+    unchecked = recorded.emailed(108, recorded.ANA, 31, without=("CheckSending", "SendingAllowed"), settled=True)
+    never_sent = recorded.emailed(109, recorded.ANA, 32, without=("CheckSending", "SendingAllowed"), settled=False)
+    await store.record(cases.bodies([*checked, *unchecked, *never_sent]))
+    (sql,) = (question.sql for question in QUESTIONS if "is distinct from ('moment', 'passed')" in question.sql)
+
+    found = (await answers(url_for(READER), [sql]))[sql]
+
+    assert found.count(unchecked[0]["case_id"]) == 2  # that it is unknown, and that it was sent
+    assert found.count(never_sent[0]["case_id"]) == 1  # what was unknown then
+    assert "(3 rows)" in found
+
+
+async def test_a_settlement_is_a_decision_and_the_case_stays_unknown(store: AuditStore, owner: Owner) -> None:
+    sent, not_sent = (recorded.emailed(110 + number, recorded.ANA, 30, settled=not number) for number in (0, 1))
+    await store.record(cases.bodies([*sent, *not_sent]))
+
+    rows = await owner.fetch("select case_id::text, decision, decider from gate_decisions where gate = 'send'")
+    said = {(row["case_id"], row["decision"], row["decider"]) for row in rows}
+    assert said == {
+        (sent[0]["case_id"], "unknown", "courier"),
+        (sent[0]["case_id"], "settled_sent", "dora"),
+        (not_sent[0]["case_id"], "unknown", "courier"),
+        (not_sent[0]["case_id"], "settled_not_sent", "dora"),
+    }
+    goals = await owner.fetchrow("select cases, reached, failed, success_bp from goal_success")
+    assert tuple(goals or ()) == (2, 0, 2, 0)
+
+
+async def test_what_stopped_an_address_or_a_playbook_is_no_case_and_a_refused_submission_was_stopped(
+    store: AuditStore, owner: Owner
+) -> None:
+    chains = {
+        "ContactStopped": {"address_key": "0" * 64, "reason": "opted_out", "reported_by": "upstream.mail"},
+        "PlaybookHalted": {"playbook": "outbound_email", "operator": "ada", "why": "a complaint"},
+        "PlaybookResumed": {"playbook": "outbound_email", "operator": "ada", "why": "settled"},
+        "SubmissionRejected": {"outcome": "rejected", "code": "bad", "message": "no", "submitted_by": "upstream.test"},
+    }
+    for number, (type_, payload) in enumerate(chains.items()):
+        opened = cases.first(number)
+        fields = {"type": type_, "graph_version": "none/0", "node_to": "world", "payload": payload, "attachments": {}}
+        await store.record([cases.body(cases.rewritten(opened, **fields))])
+    assert await owner.fetchval("select count(*) from transition where terminal") == 4
+
+    rows = await owner.fetch("select playbook, cases, reached, stopped, failed, success_bp from goal_success")
+
+    assert [tuple(row) for row in rows] == [("none", 1, 0, 1, 0, 0)]
+
+
 @pytest.mark.slow
 async def test_a_question_about_one_case_reads_that_case_by_index_in_a_hundred_thousand_rows(
     owner: Owner, url_for: UrlFor

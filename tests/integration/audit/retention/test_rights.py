@@ -26,6 +26,7 @@ REFUSED = [
     "update retention_receipt set statement = '{}'",
     "delete from legal_hold",
     "delete from partition_drop",
+    "delete from artefact_removal",
     "update retention_policy set keep_for = '15 days'",
 ]
 

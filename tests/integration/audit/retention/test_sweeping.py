@@ -1,0 +1,131 @@
+"""Artefacts go after the bodies, whatever happens in between: a kill, a hold, or an event that comes in late."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import AsyncIterator
+
+import pytest
+
+from cli.audit_retention import retire_due
+from contracts.fields import Json
+from local.provision import BUCKET
+from runtime.clock import SystemClock
+from runtime.database import Pool, connect_pool
+from services.audit.case_objects import CaseObjects
+from services.audit.owner import RETENTION, SCHEMA
+from services.audit.retention import Due, Outcome, RetentionStore
+from services.audit.store import AuditStore
+from tests.integration.audit.aged import age
+from tests.integration.audit.conftest import Owner, UrlFor
+from tests.integration.audit.retention.retiring import LONG_AGO, SIGNER, due_now
+from tests.integration.cloud import Cloud
+from tests.unit.audit import cases
+
+pytestmark = pytest.mark.integration
+
+
+class Killed(Exception):
+    """The process ends here."""
+
+
+class Deadly(CaseObjects):
+    """S3 at the moment of a kill: before it has deleted anything, or after."""
+
+    after = False
+
+    async def remove(self, case_id: str) -> None:
+        if self.after:
+            await super().remove(case_id)
+        raise Killed
+
+
+@pytest.fixture
+async def pool(url_for: UrlFor) -> AsyncIterator[Pool]:
+    """The retention role's connections."""
+    pool = await connect_pool(url_for(RETENTION), schema=SCHEMA)
+    yield pool
+    await pool.close()
+
+
+async def artefacts(cloud: Cloud, case_id: str) -> int:
+    return await CaseObjects(cloud.s3, BUCKET).count(case_id)
+
+
+async def killed_retiring(pool: Pool, cloud: Cloud, case_id: str, *, after: bool = False) -> None:
+    """Retire what is due, and be killed when the artefacts' turn comes."""
+    await cloud.s3.put_object(Bucket=BUCKET, Key=f"artefacts/{case_id}/answer", Body=b"ciphertext")
+    objects = Deadly(cloud.s3, BUCKET)
+    objects.after = after
+    dying = RetentionStore(pool, SIGNER, SystemClock(), objects=objects)
+    (due,) = await due_now(dying)
+    with pytest.raises(Killed):
+        await dying.retire(due, operator="ada")
+
+
+@pytest.mark.parametrize("after", [False, True])
+async def test_killed_before_or_after_the_deletion_the_bodies_are_gone_and_the_next_run_ends_it(
+    pool: Pool, cloud: Cloud, owner: Owner, retention: RetentionStore, events: list[Json], after: bool
+) -> None:
+    case_id = events[0]["case_id"]
+    await killed_retiring(pool, cloud, case_id, after=after)
+    bodies = await owner.fetchval("select count(body) from transition where case_id = $1", uuid.UUID(case_id))
+    assert (bodies, await artefacts(cloud, case_id)) == (0, 0 if after else 1)
+
+    assert await retention.sweep() == 1
+    assert await artefacts(cloud, case_id) == 0
+    assert await retention.sweep() == 0
+
+
+async def test_a_hold_after_a_kill_keeps_the_artefacts_until_its_release(
+    pool: Pool, cloud: Cloud, retention: RetentionStore, events: list[Json]
+) -> None:
+    case_id = events[0]["case_id"]
+    await killed_retiring(pool, cloud, case_id)
+    await retention.hold(case_id, reason="a complaint", operator="ada")
+    assert (await retention.sweep(), await artefacts(cloud, case_id)) == (0, 1)
+
+    await retention.release(case_id, reason="settled", operator="ada")
+    assert (await retention.sweep(), await artefacts(cloud, case_id)) == (1, 0)
+
+
+async def test_an_event_that_came_in_late_keeps_its_artefacts(
+    pool: Pool, cloud: Cloud, retention: RetentionStore, store: AuditStore, events: list[Json]
+) -> None:
+    case_id = events[0]["case_id"]
+    await killed_retiring(pool, cloud, case_id)
+    await store.record([cases.body(cases.failed(events[1], "triage"))])
+
+    assert (await retention.sweep(), await artefacts(cloud, case_id)) == (0, 1)
+
+
+class HoldsComeIn(RetentionStore):
+    """The first case that is tried is put on hold at that moment."""
+
+    held: str | None = None
+
+    async def retire(self, due: Due, *, operator: str) -> Outcome:
+        if self.held is None:
+            self.held = due.case_id
+            await self.hold(due.case_id, reason="a complaint", operator="ben")
+        return await super().retire(due, operator=operator)
+
+
+async def test_a_hold_during_a_run_keeps_its_case_and_no_other(
+    pool: Pool, cloud: Cloud, store: AuditStore, owner: Owner, events: list[Json], capsys: pytest.CaptureFixture[str]
+) -> None:
+    await store.record(cases.bodies(cases.answered(3, opened=LONG_AGO)))
+    await age(owner)
+    retention = HoldsComeIn(pool, SIGNER, SystemClock(), objects=CaseObjects(cloud.s3, BUCKET))
+
+    assert await retire_due(retention, "ada", 10) == 1
+
+    rows = await owner.fetch(
+        "select case_id::text, count(body) from transition where opened_on < '2025-01-01' group by 1"
+    )
+    assert {row[0]: row[1] for row in rows} == {
+        case["case_id"]: 9 if case["case_id"] == retention.held else 0 for case in (events[0], cases.first(3))
+    }
+    said = " ".join(capsys.readouterr().out.split())
+    assert f"kept case {retention.held}: retention_receipt: case {retention.held} may not be retired" in said
+    assert "1 cases retired (9 bodies), 1 kept" in said
