@@ -14,7 +14,7 @@ from services.specialists.compliance.moments import Hours
 from services.specialists.compliance.review import evaluate
 from services.specialists.compliance.rules.timing import valid_until
 from services.specialists.compliance.zones import by_state, plausible
-from tests.unit.compliance.emails import facts, situation
+from tests.unit.compliance.emails import SALT, facts, situation
 
 HORIZON = timedelta(days=15)
 ZONES = sorted({name for names in by_state().values() for name in names})
@@ -91,7 +91,7 @@ def test_guam_puerto_rico_and_london_share_no_moment_and_so_the_rule_blocks() ->
         consumer__residences=[{"state": "GU"}, {"state": "PR"}], consumer__phones=["+442071838750"],
         consumer__time_zone=None,
     )  # fmt: skip
-    verdicts = {result.rule.id: result.verdict for result in evaluate(situation(account), "sending")}
+    verdicts = {result.rule.id: result.verdict for result in evaluate(situation(account), "sending", SALT)}
     assert verdicts["R01"].kind == "block"
     assert "no moment of the next 15 days" in verdicts["R01"].evidence[0]
 
