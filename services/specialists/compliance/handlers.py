@@ -151,7 +151,7 @@ async def check_sending(
             results=shown,
             review=review,
             content_sha256=content,
-            valid_until=timestamp(valid_until(situation)),
+            valid_until=timestamp(valid_until(situation, packs)),
         )
     about = _about(command.account, situation, "sending", (*stopped, *waiting), content)
     return await verdicts.record(task, Reply(payload), about)
