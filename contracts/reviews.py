@@ -12,6 +12,9 @@ from contracts.fields import BasisPoints, Code, Contract, Sentence, Sha256, Time
 Evidence = Annotated[str, Field(max_length=600)]
 """What was found and where. May quote the person or the draft: that is why the review is sealed."""
 
+Salt = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
+"""16 random bytes, in hexadecimal."""
+
 Stage = Literal["contact", "email", "sending"]
 Score = Annotated[int, Field(ge=0, le=100)]
 
@@ -49,6 +52,10 @@ class Review(Contract):
     findings: tuple[Finding, ...]
     rubric: tuple[Criterion, ...] = Field(default=(), description="Empty if a rule blocked: then nothing was judged.")
     rubric_score: BasisPoints | None = None
+    salt: Salt | None = Field(
+        default=None,
+        description="Fresh for each review and nowhere else: who may open this can check the findings' `input_hash`.",
+    )
     approval: tuple[Code, ...] = Field(default=(), description="Every reason why a person must approve it.")
 
     def to_mend(self) -> tuple[str, ...]:

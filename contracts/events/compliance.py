@@ -14,11 +14,17 @@ Verdict = Literal["pass", "block", "warn", "unknown", "reschedule"]
 
 
 class RuleResult(Contract):
-    """One rule's verdict. The evidence may quote the person or the draft, so it stands in the sealed `review`."""
+    """One rule's verdict. The evidence may quote the person or the draft, so it stands in the sealed `review`.
+
+    `input_hash` is SHA-256(salt || canonical JSON of the rule, the pack and all that the rule read). What a rule reads
+    is often a flag or a date, which could be guessed from a plain hash; the salt, 16 random bytes for each review,
+    stands only in the sealed `review`. Who may open that can check the hash. To everybody else, and to everybody once
+    the person's key is erased, it says nothing, not even whether two reviews read the same.
+    """
 
     rule: RuleId
     verdict: Verdict
-    input_hash: Sha256 = Field(description="Of everything that the rule read.")
+    input_hash: Sha256 = Field(description="Of everything that the rule read, salted: see the class.")
 
 
 class _Judged(Contract):

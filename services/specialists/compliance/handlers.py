@@ -44,6 +44,7 @@ from services.specialists.compliance.review import (
     blocking,
     deferred_until,
     evaluate,
+    fresh_salt,
     in_the_open,
     mendable,
     rule_ids,
@@ -70,7 +71,7 @@ async def check_contact(
         return earlier
     command, now = task.payload, clock.now()
     situation = Situation(await _facts(task, artefacts), command.purpose, now, in_force(packs, now))
-    results = evaluate(situation, "contact")
+    results = evaluate(situation, "contact", fresh_salt())
     review = await _keep(task, artefacts, sealed(situation, "contact", results))
     stopped = blocking(results)
     pack, shown = situation.pack.version, in_the_open(results)
@@ -100,7 +101,7 @@ async def review_email(
     pack = in_force(packs, now)
     message = read_message(await _content(task, artefacts, command.email, command.content_sha256), pack.email)
     situation = Situation(await _facts(task, artefacts), command.purpose, now, pack, message, opt_out_base)
-    results = evaluate(situation, "email")
+    results = evaluate(situation, "email", fresh_salt())
     stopped = blocking(results)
     reply = (
         await _stopped(task, artefacts, situation, results, stopped)
@@ -131,7 +132,7 @@ async def check_sending(
             )
         outdated = Reply(ReviewOutdated(pack=pack, passed_under=max(passes)))
         return await verdicts.record(task, outdated, _about(command.account, situation, "sending", (), content))
-    results = evaluate(situation, "sending")
+    results = evaluate(situation, "sending", fresh_salt())
     review = await _keep(task, artefacts, sealed(situation, "sending", results))
     stopped, until, shown = blocking(results), deferred_until(results), in_the_open(results)
     waiting = tuple(result for result in results if result.verdict.until is not None)
@@ -150,7 +151,7 @@ async def check_sending(
             results=shown,
             review=review,
             content_sha256=content,
-            valid_until=timestamp(valid_until(situation)),
+            valid_until=timestamp(valid_until(situation, packs)),
         )
     about = _about(command.account, situation, "sending", (*stopped, *waiting), content)
     return await verdicts.record(task, Reply(payload), about)

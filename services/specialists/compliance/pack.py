@@ -170,6 +170,11 @@ class RulePack(_Part):
         """From when a rule of this pack is in force."""
         return max(self.effective_from, self.new_york_city.effective_from) if rule == "R18" else self.effective_from
 
+    @property
+    def begins(self) -> frozenset[date]:
+        """The days on which this pack, or a rule of it with a day of its own, comes into force."""
+        return frozenset({self.effective_from, self.effective_from_of("R18")})
+
 
 _USED_BY_RULES = ("subject", "false_subject", "fee", "relative_date", "overshadowing")
 
@@ -195,3 +200,14 @@ def in_force(packs: Sequence[RulePack], now: datetime) -> RulePack:
     if not begun:
         raise PackError(f"no rule pack is in force on {today}: the first begins on {packs[0].effective_from}")
     return max(begun, key=lambda pack: pack.effective_from)
+
+
+def changes_at(packs: Sequence[RulePack], now: datetime) -> datetime | None:
+    """The next midnight in UTC at which other rules are in force than now; None if none is known.
+
+    That is the day of a later pack, or of a rule of the pack in force. Raises `PackError` if no pack is in force.
+    """
+    today = now.astimezone(UTC).date()
+    days = in_force(packs, now).begins | {pack.effective_from for pack in packs}
+    day = min((day for day in days if day > today), default=None)
+    return None if day is None else datetime.combine(day, time(0), tzinfo=UTC)

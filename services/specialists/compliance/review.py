@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import secrets
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -19,14 +20,18 @@ from services.specialists.compliance.rules.rule import Rule, Situation, Verdict,
 MAX_ITEMS = 20
 """Pieces of evidence and remedies that a finding keeps."""
 
+SALT_BYTES = 16
+
 
 @dataclass(frozen=True)
 class Result:
-    """One rule's verdict on one situation, and the hash of all that it read."""
+    """One rule's verdict on one situation, and the salted hash of all that it read."""
 
     rule: Rule
     verdict: Verdict
     input_hash: str
+    salt: bytes = field(repr=False)
+    """The review's. It leaves this process in the sealed review only."""
 
     @property
     def blocks(self) -> bool:
@@ -34,11 +39,18 @@ class Result:
         return self.verdict.kind in {"block", "unknown"}
 
 
-def evaluate(situation: Situation, stage: Stage) -> tuple[Result, ...]:
-    """Every rule that runs at this stage, in order of its id."""
+def fresh_salt() -> bytes:
+    """A salt for one review. A second attempt at a command may draw another: the first verdict on record stays."""
+    return secrets.token_bytes(SALT_BYTES)
+
+
+def evaluate(situation: Situation, stage: Stage, salt: bytes) -> tuple[Result, ...]:
+    """Every rule that runs at this stage, in order of its id. Raises `ValueError` for a salt of another length."""
+    if len(salt) != SALT_BYTES:
+        raise ValueError(f"salt: should be {SALT_BYTES} bytes, use fresh_salt()")
     facts = situation.facts.model_dump(mode="json")
     return tuple(
-        Result(rule, _verdict(rule, situation), _input_hash(rule, situation, facts))
+        Result(rule, _verdict(rule, situation), _input_hash(rule, situation, facts, salt), salt)
         for rule in RULES.values()
         if stage in rule.stages
     )
@@ -57,8 +69,8 @@ def _verdict(rule: Rule, situation: Situation) -> Verdict:
     return rule.check(situation)
 
 
-def _input_hash(rule: Rule, situation: Situation, facts: dict[str, Any]) -> str:
-    """SHA-256 over the canonical JSON of what the rule reads: the facts that it names, their age, and the pack."""
+def _input_hash(rule: Rule, situation: Situation, facts: dict[str, Any], salt: bytes) -> str:
+    """SHA-256 over the salt and the canonical JSON of what the rule reads: the facts that it names, age, and pack."""
     inputs: dict[str, Any] = {"as_of": facts["as_of"], "day": situation.today.isoformat()}
     for path in rule.reads:
         match path:
@@ -71,7 +83,7 @@ def _input_hash(rule: Rule, situation: Situation, facts: dict[str, Any]) -> str:
             case _:
                 inputs[path] = _at(facts, path)
     read = {"rule": rule.id, "pack": situation.pack.version, "inputs": inputs}
-    return hashlib.sha256(canonical(read)).hexdigest()
+    return hashlib.sha256(salt + canonical(read)).hexdigest()
 
 
 def _at(facts: dict[str, Any], path: str) -> Any:
@@ -144,6 +156,7 @@ def sealed(
         findings=findings,
         rubric=rubric,
         rubric_score=rubric_score,
+        salt=results[0].salt.hex(),
         approval=approval,
     )
     return review.model_dump_json(exclude_none=True).encode()

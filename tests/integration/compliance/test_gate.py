@@ -21,7 +21,9 @@ from contracts.events.compliance import (
 )
 from runtime.errors import Rejected, Retryable
 from services.specialists.compliance.pack import released
+from services.specialists.compliance.review import evaluate, in_the_open
 from services.specialists.compliance.rules import RULES
+from services.specialists.compliance.rules.rule import Situation
 from tests.integration.compliance.conftest import NODE, Case, Gate, at
 from tests.integration.conftest import PoolFor
 from tests.integration.events import fresh_id
@@ -170,6 +172,33 @@ async def test_what_passed_may_be_sent_within_hours_and_for_a_quarter_of_an_hour
     assert isinstance(reply.payload, SendingAllowed)
     assert reply.payload.content_sha256 == case.content_sha256
     assert reply.payload.valid_until == "2026-09-15T16:15:00.000000Z"
+
+
+async def test_what_passed_may_not_be_sent_past_the_midnight_of_the_next_pack(gate: Gate) -> None:
+    case = Case()
+    await gate.review(case)
+    old = released()[-1]
+    new = old.model_copy(update={"version": "2026-09-16", "effective_from": date(2026, 9, 16)})
+    gate.packs, gate.clock = (old, new), at("2026-09-15T23:55:00+00:00")
+    reply = await gate.sending(case, pack=old.version)
+    assert isinstance(reply.payload, SendingAllowed)
+    assert reply.payload.valid_until == "2026-09-16T00:00:00.000000Z"
+
+
+async def test_two_reviews_of_the_same_case_show_no_hash_in_common_and_each_seals_its_salt(gate: Gate) -> None:
+    case = Case()
+    first = await gate.contact(case)
+    opened = await gate.opened(first, case)
+    second = await gate.contact(case)
+    assert isinstance(first.payload, ContactAllowed)
+    assert isinstance(second.payload, ContactAllowed)
+    assert not {each.input_hash for each in first.payload.results} & {
+        each.input_hash for each in second.payload.results
+    }
+    assert opened.salt is not None
+    situation = Situation(case.facts, case.purpose, gate.clock.now(), gate.packs[-1])
+    again = evaluate(situation, "contact", bytes.fromhex(opened.salt))
+    assert in_the_open(again) == first.payload.results
 
 
 async def test_what_passed_waits_for_the_morning(gate: Gate) -> None:

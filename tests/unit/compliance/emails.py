@@ -21,6 +21,9 @@ NOW = datetime(2026, 9, 15, 16, 0, tzinfo=UTC)
 """Noon in New York, nine in Los Angeles: within hours everywhere but in Hawaii and the Pacific."""
 
 OPT_OUT_URL = "https://mail.harborline.example/opt-out/eyJhbGciOi.8kQx"
+SALT = bytes(range(0xA0, 0xB0))
+"""A review's salt, so that a test can tell which hash to expect."""
+
 CASE_ID = "5f3a8c1e-0000-4000-8000-00000000c0de"
 
 GOOD: dict[str, Any] = {

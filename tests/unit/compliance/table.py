@@ -13,7 +13,7 @@ from contracts.accounts import Purpose
 from contracts.reviews import Stage
 from services.specialists.compliance.review import Result, evaluate
 from services.specialists.compliance.rules.rule import Situation
-from tests.unit.compliance.emails import NOW, PARAGRAPHS, SUBJECT, Email, facts, first_contact, situation
+from tests.unit.compliance.emails import NOW, PARAGRAPHS, SALT, SUBJECT, Email, facts, first_contact, situation
 
 
 class Case(BaseModel):
@@ -62,7 +62,7 @@ class Case(BaseModel):
 
     def results(self) -> tuple[Result, ...]:
         """What the rules of its stage say."""
-        return evaluate(self.situation(), self.stage or "email")
+        return evaluate(self.situation(), self.stage or "email", SALT)
 
 
 def cases(kind: Literal["good", "bad"]) -> list[Case]:

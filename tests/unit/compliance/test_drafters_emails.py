@@ -12,7 +12,7 @@ from contracts.optout import opt_out_url
 from local.data.emails import EMAILS, DemoEmail, submission
 from services.drafter.mime import OptOutWays, compose
 from services.specialists.compliance.review import blocking, evaluate, rule_ids
-from tests.unit.compliance.emails import CASE_ID, NOW, PARAGRAPHS, SUBJECT, facts, first_contact, situation
+from tests.unit.compliance.emails import CASE_ID, NOW, PARAGRAPHS, SALT, SUBJECT, facts, first_contact, situation
 from tests.unit.compliance.table import stopping
 
 LAPTOP = "http://127.0.0.1:8999"
@@ -46,16 +46,16 @@ def composed(account: AccountFacts, purpose: Purpose, paragraphs: list[str], now
 )
 def test_a_good_draft_that_the_drafter_composed_keeps_every_rule(purpose: Purpose, account: AccountFacts) -> None:
     raw = composed(account, purpose, PARAGRAPHS[purpose], NOW, "https://mail.harborline.example")
-    results = evaluate(situation(account, purpose=purpose, email=raw), "email")
+    results = evaluate(situation(account, purpose=purpose, email=raw), "email", SALT)
     assert [(each.rule.id, each.verdict) for each in blocking(results)] == []
 
 
 def test_a_link_of_the_laptops_own_opt_out_pages_passes_there_and_nowhere_else() -> None:
     given = situation(email=composed(facts(), "payment_reminder", PARAGRAPHS["payment_reminder"], NOW, LAPTOP))
-    assert blocking(evaluate(replace(given, opt_out_base=LAPTOP), "email")) == ()
-    assert "R06" in rule_ids(blocking(evaluate(given, "email")))
+    assert blocking(evaluate(replace(given, opt_out_base=LAPTOP), "email", SALT)) == ()
+    assert "R06" in rule_ids(blocking(evaluate(given, "email", SALT)))
     assert "R06" in rule_ids(
-        blocking(evaluate(replace(given, opt_out_base="https://mail.harborline.example"), "email"))
+        blocking(evaluate(replace(given, opt_out_base="https://mail.harborline.example"), "email", SALT))
     )
 
 
@@ -68,7 +68,7 @@ def test_an_account_of_the_demo_is_stopped_by_the_rules_that_the_demo_tells(emai
         account, purpose=email.purpose, now=DEMO_NOW,
         email=composed(account, email.purpose, paragraphs, DEMO_NOW, "https://mail.harborline.example"),
     )  # fmt: skip
-    found = stopping(evaluate(draft, "email")) | stopping(evaluate(before, "contact"))
+    found = stopping(evaluate(draft, "email", SALT)) | stopping(evaluate(before, "contact", SALT))
     # The demo's drafts break R13 to R17 on purpose; this one is good.
     told = {rule for rule in email.rules if email.facts.get("ledger.reference") is None}
     assert found == told

@@ -12,7 +12,7 @@ from services.specialists.compliance.approval import REASONS, reasons
 from services.specialists.compliance.judge import Judgement, below_floor, criteria, prompt, rubric_score
 from services.specialists.compliance.pack import CRITERIA
 from services.specialists.compliance.review import evaluate
-from tests.unit.compliance.emails import Email, drafted, facts, first_contact, pack, situation
+from tests.unit.compliance.emails import SALT, Email, drafted, facts, first_contact, pack, situation
 
 GOOD = {name: {"score": 90, "reason": "Good."} for name in CRITERIA}
 
@@ -87,7 +87,7 @@ def test_one_criterion_below_its_floor_fails_whatever_the_others_are(name: str) 
     ],
 )
 def test_a_person_is_asked_for_the_policys_reasons_only(given: Any, score: int, why: tuple[str, ...]) -> None:
-    found = reasons(given, evaluate(given, "email" if given.message else "sending"), score)
+    found = reasons(given, evaluate(given, "email" if given.message else "sending", SALT), score)
     assert found == why
     assert set(found) <= set(REASONS)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 
 from contracts.accounts import Consumer, Inconvenient, Residence
 from services.specialists.compliance.moments import Hours
+from services.specialists.compliance.pack import released
 from services.specialists.compliance.review import evaluate
 from services.specialists.compliance.rules.timing import valid_until
 from services.specialists.compliance.zones import by_state, plausible
-from tests.unit.compliance.emails import facts, situation
+from tests.unit.compliance.emails import SALT, facts, situation
 
 HORIZON = timedelta(days=15)
 ZONES = sorted({name for names in by_state().values() for name in names})
@@ -91,7 +92,7 @@ def test_guam_puerto_rico_and_london_share_no_moment_and_so_the_rule_blocks() ->
         consumer__residences=[{"state": "GU"}, {"state": "PR"}], consumer__phones=["+442071838750"],
         consumer__time_zone=None,
     )  # fmt: skip
-    verdicts = {result.rule.id: result.verdict for result in evaluate(situation(account), "sending")}
+    verdicts = {result.rule.id: result.verdict for result in evaluate(situation(account), "sending", SALT)}
     assert verdicts["R01"].kind == "block"
     assert "no moment of the next 15 days" in verdicts["R01"].evidence[0]
 
@@ -132,9 +133,33 @@ def test_an_inconvenient_hour_that_summer_time_repeats_is_inconvenient_twice() -
 
 def test_a_checked_moment_is_valid_for_a_quarter_of_an_hour_and_never_past_the_window() -> None:
     noon = situation()
-    assert valid_until(noon) == noon.now + timedelta(minutes=15)
+    assert valid_until(noon, released()) == noon.now + timedelta(minutes=15)
     late = situation(now=datetime(2026, 9, 16, 0, 55, tzinfo=UTC))
-    assert valid_until(late) == datetime(2026, 9, 16, 1, tzinfo=UTC)
+    assert valid_until(late, released()) == datetime(2026, 9, 16, 1, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("day", "until"),
+    [
+        ("2026-09-15", datetime(2026, 9, 16, 0, 10, tzinfo=UTC)),  # in force already, and superseded by none
+        ("2026-09-16", datetime(2026, 9, 16, tzinfo=UTC)),
+        ("2026-09-17", datetime(2026, 9, 16, 0, 10, tzinfo=UTC)),
+    ],
+)
+def test_a_checked_moment_is_not_valid_past_the_midnight_of_the_next_pack(day: str, until: datetime) -> None:
+    old = released()[-1]
+    new = old.model_copy(update={"version": day, "effective_from": date.fromisoformat(day)})
+    evening = situation(now=datetime(2026, 9, 15, 23, 55, tzinfo=UTC))
+    for packs in ((old, new), (new, old)):
+        assert valid_until(evening, packs) == until
+    assert valid_until(evening, (old,)) == evening.now + timedelta(minutes=15)
+
+
+def test_a_checked_moment_is_not_valid_past_the_day_of_a_rule_with_a_day_of_its_own() -> None:
+    september = datetime(2026, 9, 1, tzinfo=UTC)
+    eve = situation(now=september - timedelta(minutes=5))
+    assert valid_until(eve, released()) == september
+    assert valid_until(situation(now=september), released()) == september + timedelta(minutes=15)
 
 
 def test_every_state_and_territory_has_zones_that_exist_and_nobody_guesses_for_the_forces() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import replace
 from datetime import date, datetime, timedelta
@@ -10,12 +11,14 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
+from contracts.canonical import canonical
 from contracts.reviews import Review, Stage
 from services.specialists.compliance.review import (
     MAX_ITEMS,
     blocking,
     deferred_until,
     evaluate,
+    fresh_salt,
     in_the_open,
     mendable,
     rule_ids,
@@ -24,7 +27,7 @@ from services.specialists.compliance.review import (
 )
 from services.specialists.compliance.rules import RULES
 from services.specialists.compliance.rules.record import retain_at_least, retain_until
-from tests.unit.compliance.emails import NOW, PARAGRAPHS, drafted, facts, first_contact, situation
+from tests.unit.compliance.emails import NOW, PARAGRAPHS, SALT, drafted, facts, first_contact, situation
 from tests.unit.compliance.table import cases
 
 STAGES: tuple[Stage, ...] = ("contact", "email", "sending")
@@ -60,12 +63,46 @@ def test_a_rule_reads_nothing_but_what_it_says_that_it_reads() -> None:
 
 def test_the_input_hash_follows_what_a_rule_reads_and_nothing_else() -> None:
     def hashes(**changes: Any) -> dict[str, str]:
-        return {result.rule.id: result.input_hash for result in evaluate(situation(facts(**changes)), "sending")}
+        return {result.rule.id: result.input_hash for result in evaluate(situation(facts(**changes)), "sending", SALT)}
 
     first, again = hashes(), hashes()
     assert first == again
     changed = hashes(consumer__attorney=True)
     assert [rule for rule in first if first[rule] != changed[rule]] == ["R03"]
+
+
+def test_an_input_hash_cannot_be_guessed_without_the_salt_and_can_be_checked_with_it() -> None:
+    given = situation()
+    results = evaluate(given, "sending", fresh_salt())
+    shown = [result.input_hash for result in results]
+    guesses = {each.input_hash for each in evaluate(given, "sending", fresh_salt())}
+    assert not guesses & set(shown)
+    unsalted = canonical(
+        {
+            "rule": "R03",
+            "pack": given.pack.version,
+            "inputs": {
+                "as_of": given.facts.as_of, "day": given.today.isoformat(), "consumer.attorney": False
+            },
+        }
+    )  # fmt: skip
+    (attorney,) = (result.input_hash for result in results if result.rule.id == "R03")
+    assert attorney != hashlib.sha256(unsalted).hexdigest()
+
+    review = Review.model_validate_json(sealed(given, "sending", results))
+    assert review.salt is not None
+    salt = bytes.fromhex(review.salt)
+    assert attorney == hashlib.sha256(salt + unsalted).hexdigest()
+    assert [each.input_hash for each in evaluate(given, "sending", salt)] == shown
+
+
+def test_the_salt_stands_in_the_sealed_review_only() -> None:
+    results = evaluate(situation(), "sending", SALT)
+    shown = json.dumps([result.model_dump(mode="json") for result in in_the_open(results)]) + repr(results)
+    assert SALT.hex() not in shown
+    assert repr(SALT) not in shown
+    with pytest.raises(ValueError, match="salt: should be 16 bytes"):
+        evaluate(situation(), "sending", b"")
 
 
 @pytest.mark.parametrize(
@@ -80,21 +117,21 @@ def test_the_input_hash_follows_what_a_rule_reads_and_nothing_else() -> None:
     ],
 )
 def test_only_what_words_broke_can_be_mended_with_words(changes: dict[str, Any], can: bool) -> None:
-    stopped = blocking(evaluate(drafted(**changes), "email"))
+    stopped = blocking(evaluate(drafted(**changes), "email", SALT))
     assert stopped
     assert mendable(stopped) is can
 
 
 def test_a_fact_that_is_missing_cannot_be_mended_by_the_drafter() -> None:
     given = drafted(facts(history__last_activity_on=None), subject="Your debt")
-    stopped = blocking(evaluate(given, "email"))
+    stopped = blocking(evaluate(given, "email", SALT))
     assert rule_ids(stopped) == ("R16", "R20")
     assert not mendable(stopped)
 
 
 def test_an_email_at_night_waits_until_eight_and_is_not_blocked() -> None:
     night = situation(now=datetime.fromisoformat("2026-09-16T04:00:00+00:00"))
-    results = evaluate(night, "sending")
+    results = evaluate(night, "sending", SALT)
     assert blocking(results) == ()
     assert deferred_until(results) == datetime.fromisoformat("2026-09-16T12:00:00+00:00")
 
@@ -104,7 +141,7 @@ def test_the_wait_ends_when_hours_and_own_wishes_both_allow_it() -> None:
     night = situation(
         facts(consumer__inconvenient_times=periods), now=datetime.fromisoformat("2026-09-16T04:00:00+00:00")
     )
-    assert deferred_until(evaluate(night, "sending")) == datetime.fromisoformat("2026-09-16T14:30:00+00:00")
+    assert deferred_until(evaluate(night, "sending", SALT)) == datetime.fromisoformat("2026-09-16T14:30:00+00:00")
 
 
 def test_new_yorks_rule_begins_in_september() -> None:
@@ -114,13 +151,13 @@ def test_new_yorks_rule_begins_in_september() -> None:
     )  # fmt: skip
     before = datetime.fromisoformat("2026-08-31T23:59:59+00:00")
     for moment, kind in ((before, "pass"), (before + timedelta(seconds=1), "block")):
-        found = {result.rule.id: result.verdict for result in evaluate(situation(account, now=moment), "contact")}
+        found = {result.rule.id: result.verdict for result in evaluate(situation(account, now=moment), "contact", SALT)}
         assert found["R18"].kind == kind
 
 
 def test_what_stands_in_the_open_has_no_evidence_and_the_sealed_review_has_all_of_it() -> None:
     given = drafted(paragraphs=["You deadbeat, Dana.", "Send $5.00."])
-    results = evaluate(given, "email")
+    results = evaluate(given, "email", SALT)
     shown = json.dumps([result.model_dump(mode="json") for result in in_the_open(results)]) + told(blocking(results))
     assert "Dana" not in shown
     assert "deadbeat" not in shown
@@ -133,7 +170,7 @@ def test_what_stands_in_the_open_has_no_evidence_and_the_sealed_review_has_all_o
 
 def test_a_review_of_a_draft_that_is_wrong_everywhere_stays_small() -> None:
     given = drafted(paragraphs=[f"Send ${number}.00 now." for number in range(1, 200)])
-    review = sealed(given, "email", evaluate(given, "email"))
+    review = sealed(given, "email", evaluate(given, "email", SALT))
     assert len(review) < 200_000
     assert all(len(finding.evidence) <= MAX_ITEMS for finding in Review.model_validate_json(review).findings)
 

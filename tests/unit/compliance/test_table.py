@@ -12,7 +12,7 @@ from contracts.reviews import Stage
 from services.specialists.compliance.review import evaluate
 from services.specialists.compliance.rules import RULES
 from services.specialists.compliance.rules.rule import Situation
-from tests.unit.compliance.emails import situation
+from tests.unit.compliance.emails import SALT, situation
 from tests.unit.compliance.table import Case, cases, stopping
 
 GOOD, BAD = cases("good"), cases("bad")
@@ -34,9 +34,9 @@ def test_what_is_bad_in_one_way_is_stopped_by_the_rule_for_it(case: Case) -> Non
 @pytest.mark.parametrize("case", [case for case in GOOD if case.falsely is None], ids=by_id)
 def test_what_is_good_passes_before_the_draft_with_it_and_at_the_sending(case: Case) -> None:
     given = case.situation()
-    assert stopping(evaluate(given, "email")) == set()
-    assert stopping(evaluate(replace(given, message=None), "contact")) == set()
-    assert stopping(evaluate(replace(given, message=None), "sending")) == set()
+    assert stopping(evaluate(given, "email", SALT)) == set()
+    assert stopping(evaluate(replace(given, message=None), "contact", SALT)) == set()
+    assert stopping(evaluate(replace(given, message=None), "sending", SALT)) == set()
 
 
 @pytest.mark.parametrize("case", [case for case in GOOD if case.falsely is not None], ids=by_id)
@@ -62,7 +62,7 @@ def test_every_rule_passes_blocks_and_is_unknown_somewhere() -> None:
     for stage in stages:
         draft = cases("good")[0].situation() if stage == "email" else situation()
         stale = situation_with_old_facts(draft)
-        for result in evaluate(stale, stage):
+        for result in evaluate(stale, stage, SALT):
             said[result.rule.id][result.verdict.kind] += 1
     blocking = {"R01": "reschedule", "R02": "reschedule"}
     for rule, kinds in said.items():

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from services.specialists.compliance.moments import Hours
+from services.specialists.compliance.pack import RulePack, changes_at
 from services.specialists.compliance.rules.rule import MOMENT, Rule, Situation, Verdict, blocked, passed, unknown
 from services.specialists.compliance.zones import plausible
 
@@ -19,8 +21,11 @@ def hours(situation: Situation) -> Hours | None:
     return Hours(zones, timing.earliest, timing.latest, inconvenient)
 
 
-def valid_until(situation: Situation) -> datetime:
-    """Until when a moment that is permitted now stays so: the window's end, or the pack's limit, whichever is first.
+def valid_until(situation: Situation, packs: Sequence[RulePack]) -> datetime:
+    """Until when a moment that is permitted now stays so: whichever is first of three.
+
+    They are the window's end, the pack's limit, and the midnight at which another of the packs, or a rule with a day of
+    its own, comes into force: nothing is sent under rules that it was not checked by.
 
     Raises `ValueError` if the hours are not known, which the rules say first.
     """
@@ -29,7 +34,8 @@ def valid_until(situation: Situation) -> datetime:
         raise ValueError("no permitted hours without a time zone")
     limit = timedelta(minutes=situation.pack.timing.valid_minutes)
     ends = permitted.next_change(situation.now, limit, to=False)
-    return ends if ends is not None else situation.now + limit
+    changes = changes_at(packs, situation.now)
+    return min(moment for moment in (ends, changes, situation.now + limit) if moment is not None)
 
 
 def usual_hours(situation: Situation) -> Verdict:
