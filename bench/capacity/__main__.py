@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import hcl2
+from hcl2.api import loads
 
 from bench.capacity.cases import Way, ways
 from terraform.generate import FOLDER, topology
@@ -43,7 +43,7 @@ def per_million(way: Way) -> dict[str, float]:
 def idle(environment: str) -> dict[str, float]:
     """What a month without a case costs, in dollars, from the environment's own values."""
     text = (FOLDER.parent / "environments" / environment / "terraform.tfvars").read_text()
-    values: dict[str, Any] = hcl2.loads(text)
+    values: dict[str, Any] = loads(text)
     consumers = topology()["consumers"]
     sizes = {node: values["sizes"].get(node, values["default_size"]) for node in consumers}
     zones, modules = values["zones"], FOLDER.parent / "modules"

@@ -10,8 +10,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import hcl2
 import pytest
+from hcl2.api import loads
 
 from terraform.generate import FOLDER, topology
 from tests.unit.terraform.rendering import FACTS
@@ -37,7 +37,7 @@ def plain(value: Any) -> Any:
 @cache
 def parsed(path: Path) -> dict[str, Any]:
     """A file's blocks; reading HCL takes a while."""
-    found: dict[str, Any] = plain(hcl2.loads(path.read_text()))
+    found: dict[str, Any] = plain(loads(path.read_text()))
     return found
 
 
