@@ -29,7 +29,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 
 NOT_CONTENT = {"digest", "occurred_at", "trace", "attachments", "state_seal"}
-ENDINGS = {"CaseClosed", "SubmissionRejected"}
+ENDINGS = {"CaseClosed", "ContactStopped", "PlaybookHalted", "PlaybookResumed", "SubmissionRejected"}
 CASE_FACTS = ("case_id", "opened_on", "tenant", "session_id", "graph_version", "case_deadline")
 Object = dict[str, Any]
 

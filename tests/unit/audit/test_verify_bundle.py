@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 
 from contracts.canonical import canonical
+from contracts.catalogue import CATALOGUE
 from contracts.digest import NOT_CONTENT
 from contracts.fields import Json
 from services.audit.standalone import verify_bundle
@@ -22,6 +23,10 @@ def test_its_canonical_form_is_ours(value: dict[str, Any]) -> None:
 
 def test_it_leaves_out_of_the_digest_what_we_leave_out() -> None:
     assert verify_bundle.NOT_CONTENT == NOT_CONTENT
+
+
+def test_what_ends_a_case_is_what_ends_it_in_the_catalogue() -> None:
+    assert {kind.name for kind in CATALOGUE.values() if kind.terminal} == verify_bundle.ENDINGS
 
 
 def why(events: list[Json]) -> list[str]:
