@@ -125,7 +125,9 @@ async def _run(target: Target, operator: str, limit: int, archive_bucket: str | 
     async with retention(target, archive_bucket) as store:
         async for due in store.due(limit=limit):
             outcome = await store.retire(due, operator=operator)
-            if outcome.fate is Fate.KEPT:
+            if outcome.fate is Fate.REOPENED:
+                console.print(f"case {due.case_id} is open again", highlight=False)
+            elif outcome.fate is Fate.KEPT:
                 kept += 1
                 found = outcome.findings[0]
                 console.print(f"[red]kept[/red] case {due.case_id}: {found.kind}: {found.why}", highlight=False)

@@ -147,6 +147,8 @@ async def replay_scope(
                 async for rows in cases:
                     fold(rows, keys, found)
                     write(rows)
+            if case_id is not None and not found.cases:
+                found.cases, found.retired = 1, 1  # of its rows only receipts are left: its month was dropped
     return found
 
 

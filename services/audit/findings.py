@@ -18,6 +18,8 @@ class Stored:
     recorded_at: datetime
     retired: bool = False
     """Whether the body is gone: `row.body` is empty then."""
+    receipted: bool = False
+    """Whether the log has a receipt of the case, believed or not."""
 
 
 class FindingKind(StrEnum):

@@ -42,7 +42,8 @@ select
   opened_on, event_id::text, case_id::text, tenant, session_id, principal_sub, subject::text, node_from, node_to,
   transition, type_version, seq, ordinal, siblings, parents, transcript_hash, graph_version, code_version,
   prompt_version, model_id, latency_ms, rubric_score, time_limit_ms, case_deadline, terminal, outcome, catalogued,
-  event_ts, source, bus_id, bus_ts, body, recorded_at
+  event_ts, source, bus_id, bus_ts, body, recorded_at,
+  exists (select from retention_receipt r where r.case_id = t.case_id) as receipted
 from transition t
 where ($1::uuid is null or t.case_id = $1) and ($2::date is null or t.opened_on = $2)
 order by t.case_id, t.seq, t.ordinal, t.event_id
@@ -129,4 +130,8 @@ grant insert (log, number, first_position, last_position, statement, signature) 
 grant execute on function audit.ensure_partitions(integer), audit.place_rows(integer) to audit;
 
 -- name: cases_like
-select distinct case_id from audit.transition where starts_with(case_id::text, $1) and parents = '{}' limit 3
+select case_id from audit.transition where starts_with(case_id::text, $1) and parents = '{}'
+union
+-- The month of a case may have been dropped: its receipts still prove it.
+select case_id from audit.retention_receipt where starts_with(case_id::text, $1)
+limit 3

@@ -14,9 +14,9 @@ from runtime.database import Pool, reaching
 from runtime.queries import beside
 from runtime.signing import TrustedKeys
 from services.audit.findings import CaseStatus, CaseVerdict, Stored, VerifyReport
-from services.audit.projection import Transition
 from services.audit.retention_reader import RetentionReader
 from services.audit.retired import NO_KEYS
+from services.audit.stored import stored_from
 from services.audit.verify import GRACE, verdicts
 
 _SQL = beside(__file__)
@@ -131,7 +131,7 @@ class AuditReader:
         return found[0] if found else None
 
     async def resolve(self, prefix: str) -> list[str]:
-        """The case ids that begin like this, at most three: enough to say that it is not one."""
+        """The case ids that begin like this, at most three: enough to say that it is not one. Receipts count, too."""
         return [str(row["case_id"]) for row in await self._fetch("cases_like", prefix.lower())]
 
     async def timeline(self, case_id: str) -> list[Step]:
@@ -208,9 +208,7 @@ class AuditReader:
                 connection.transaction(isolation="repeatable_read", readonly=True),
             ):
                 async for record in connection.cursor(_SQL["stored"], case, day, prefetch=_FETCH, timeout=LONG_S):
-                    *fields, body, recorded_at = record
-                    row = Transition(*[*fields, body or ""])
-                    yield Stored(row._replace(parents=tuple(row.parents)), recorded_at, retired=body is None)
+                    yield stored_from(record)
 
     async def _summaries(self, cases: list[tuple[date, uuid.UUID]]) -> list[CaseSummary]:
         rows = await self._fetch("summaries", [day for day, _ in cases], [case for _, case in cases])

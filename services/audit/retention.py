@@ -10,7 +10,6 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from enum import StrEnum
-from typing import Any
 
 from runtime.clock import Clock, timestamp
 from runtime.database import Pool, reaching
@@ -18,10 +17,10 @@ from runtime.objects import ObjectStore
 from runtime.queries import beside
 from runtime.signing import Signer, TrustedKeys
 from services.audit.case_objects import CaseObjects
-from services.audit.findings import Finding, Stored
-from services.audit.projection import Transition
+from services.audit.findings import CaseStatus, Finding, Stored
 from services.audit.receipts import Archive, Retirement, event_of, signed
 from services.audit.retention_reader import DATABASE, SQL, RetentionReader
+from services.audit.stored import stored_from
 from services.audit.verify import CaseCheck
 
 _LOG = beside(__file__)
@@ -46,6 +45,7 @@ class Fate(StrEnum):
     """What became of a case that was due."""
 
     RETIRED = "retired"
+    REOPENED = "reopened"  # tried again since it was listed: its retention has not begun
     KEPT = "kept"  # its chain does not hold: evidence is not thrown away
 
 
@@ -105,12 +105,14 @@ class RetentionStore:
         with reaching(DATABASE):
             async with self._pool.acquire() as connection, connection.transaction():
                 await connection.execute(SQL["one_at_a_time"])
-                stored = [_stored(record) for record in await connection.fetch(_LOG["stored"], case, due.opened_on)]
+                stored = [stored_from(record) for record in await connection.fetch(_LOG["stored"], case, due.opened_on)]
                 there = [row for row in stored if not row.retired]
                 check = CaseCheck(due.case_id)
                 for row in stored:
                     check.add(row)
                 verdict = check.verdict(now=self._clock.now(), grace=timedelta(), retired=retired)
+                if verdict.status is not CaseStatus.CLOSED:
+                    return Outcome(due.case_id, Fate.REOPENED, len(there))
                 if verdict.findings:
                     return Outcome(due.case_id, Fate.KEPT, len(there), verdict.findings)
                 part = await connection.fetchval(SQL["next_part"], due.opened_on, case)
@@ -179,9 +181,3 @@ class RetentionStore:
         key = f"retired/{due.opened_on}/{due.case_id}-{part}.jsonl.gz"
         uri = await self._archive.put(key, data, content_type="application/gzip")
         return Archive(uri=uri, sha256=hashlib.sha256(data).hexdigest())
-
-
-def _stored(record: Any) -> Stored:
-    *fields, body, recorded_at = record
-    row = Transition(*[*fields, body or ""])
-    return Stored(row._replace(parents=tuple(row.parents)), recorded_at, retired=body is None)

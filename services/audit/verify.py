@@ -66,15 +66,17 @@ class CaseCheck:
         self._facts: list[Fact] = []
         self._findings: list[Finding] = []
         self._retired: list[Stored] = []
+        self._receipted = False
 
     @property
-    def any_retired(self) -> bool:
-        """Whether a row's body is gone, so that the verdict needs the case's receipts."""
-        return bool(self._retired)
+    def needs_receipts(self) -> bool:
+        """Whether there are any, or should be. A forged one is a finding even if every row has its body."""
+        return self._receipted or bool(self._retired)
 
     def add(self, stored: Stored) -> None:
         """Check one row."""
         findings, fact = check_row(stored)
+        self._receipted |= stored.receipted
         if stored.retired:
             self._retired.append(stored)
         self._findings += findings
@@ -129,7 +131,7 @@ async def verdicts(
     """
 
     async def verdict_of(check: CaseCheck) -> CaseVerdict:
-        found = await retired(check.case_id) if retired is not None and check.any_retired else None
+        found = await retired(check.case_id) if retired is not None and check.needs_receipts else None
         return check.verdict(now=now, grace=grace, retired=found)
 
     check: CaseCheck | None = None

@@ -154,7 +154,9 @@ as $$
       else 'infinity' end
   from (
     select split_part(min(t.graph_version), '/', 1) as playbook, min(t.tenant) as tenant,
-      (array_agg(t.subject))[1] as subject, bool_or(t.terminal) as closed, max(t.recorded_at) as last_recorded,
+      (array_agg(t.subject))[1] as subject, max(t.recorded_at) as last_recorded,
+      -- A retry undoes an ending: see tries.py.
+      count(*) filter (where t.terminal) > count(*) filter (where t.transition = 'TaskRetried') as closed,
       max(greatest(t.event_ts, t.recorded_at)) as last_at
     from transition t where t.opened_on = on_day and t.case_id = the_case
     having count(*) > 0

@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 import asyncpg
 import pytest
 
+from contracts.events.router import AnswerQuestion
 from contracts.fields import Json
 from local.provision import BUCKET
 from runtime.clock import SystemClock
@@ -28,6 +29,7 @@ from tests.integration.audit.conftest import Owner, UrlFor
 from tests.integration.audit.retention.retiring import LONG_AGO, SIGNER, due_now, retire_all, tampering
 from tests.integration.cloud import Cloud
 from tests.unit.audit import cases
+from tests.unit.audit.test_tries import close, retry_of
 
 pytestmark = pytest.mark.integration
 
@@ -161,6 +163,31 @@ async def test_a_case_that_is_open_or_has_no_policy_is_never_due(
     await age(owner)
 
     assert await due_now(retention) == []
+
+
+async def test_a_case_that_is_tried_again_is_not_retired_before_its_new_ending(
+    retention: RetentionStore, store: AuditStore, owner: Owner
+) -> None:
+    opened = cases.first(1, opened=LONG_AGO)
+    command = cases.follow(opened, AnswerQuestion(question=cases.QUESTION), "router", node_to="text_to_sql")
+    failure = cases.failed(command, "text_to_sql")
+    asked, closed = close(failure)
+    again = retry_of(failure, closed)
+    await store.record(cases.bodies([opened, command, failure, asked, closed]))
+    await age(owner)
+    (due,) = await due_now(retention)
+
+    await store.record(cases.bodies([again]))
+    await age(owner)
+
+    assert await due_now(retention) == []
+    assert (await retention.retire(due, operator="ada")).fate is Fate.REOPENED
+    assert await owner.fetchval("select count(*) from transition where body is null") == 0
+    command = cases.follow(again, AnswerQuestion(question=cases.QUESTION), "router", node_to="text_to_sql")
+    failure = cases.failed(command, "text_to_sql")
+    await store.record(cases.bodies([command, failure, *close(failure)]))
+    await age(owner)
+    assert await retire_all(retention) == [Fate.RETIRED]
 
 
 async def test_a_case_whose_chain_does_not_hold_is_kept_as_evidence(
