@@ -10,9 +10,10 @@ from aiobotocore.session import get_session
 
 from cli.errors import CommandFailed
 from cli.log import connected
+from cli.receipts import receipt_keys
 from cli.target import Target
 from runtime.errors import Rejected, Unavailable
-from runtime.locked_objects import LockedObjects
+from runtime.locked_objects import LockedObjects, Mode
 from runtime.signing import TrustedKeys, public_keys
 from services.audit.anchor_reader import AnchorReader
 from services.audit.exporter import Exporter
@@ -25,7 +26,9 @@ async def anchor_reader(target: Target) -> AsyncIterator[AnchorReader]:
     keys = TrustedKeys(_keys(target))
     async with _failing(), _store(target) as store, connected(target, _DATABASE, SCHEMA) as pool:
         locks = target.get("SWITCHYARD_ANCHOR_LOCKS") != "forgotten"
-        yield AnchorReader(pool, store, keys, log=_log(target), locks=locks)
+        yield AnchorReader(
+            pool, store, keys, log=_log(target), locks=locks, mode=_mode(target), receipts=receipt_keys(target)
+        )
 
 
 @asynccontextmanager
@@ -41,6 +44,14 @@ _DATABASE = "SWITCHYARD_AUDIT_DATABASE_URL"
 
 def _log(target: Target) -> str:
     return target.get("SWITCHYARD_ANCHOR_LOG") or "main"
+
+
+def _mode(target: Target) -> Mode:
+    match target.get("SWITCHYARD_ANCHOR_LOCK") or "COMPLIANCE":
+        case "COMPLIANCE" | "GOVERNANCE" as mode:
+            return mode
+        case other:
+            raise CommandFailed(f"SWITCHYARD_ANCHOR_LOCK: {other} is no mode", remedy="COMPLIANCE, as audit has it")
 
 
 def _keys(target: Target) -> list[bytes]:

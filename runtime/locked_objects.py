@@ -30,11 +30,19 @@ class Kept:
 
 
 @dataclass(frozen=True, slots=True)
+class Lock:
+    """What keeps an object from being removed. In GOVERNANCE, an account's administrator may remove it all the same."""
+
+    mode: str
+    until: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class LockedObject:
-    """An object's first version. `locked_until` is None if nothing kept it from being removed."""
+    """An object's first version. `lock` is None if nothing keeps it from being removed."""
 
     data: bytes
-    locked_until: datetime | None
+    lock: Lock | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +106,8 @@ class LockedObjects:
         try:
             answer = await self._client.get_object(Bucket=self._bucket, Key=kept.key, VersionId=kept.oldest)
             async with answer["Body"] as body:
-                return LockedObject(await body.read(), answer.get("ObjectLockRetainUntilDate"))
+                mode, until = answer.get("ObjectLockMode"), answer.get("ObjectLockRetainUntilDate")
+                return LockedObject(await body.read(), Lock(mode or "", until) if until else None)
         except (ClientError, BotoCoreError) as error:
             raise Unavailable("object_store", f"S3 refused a read ({type(error).__name__})") from error
 

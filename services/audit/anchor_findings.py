@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from runtime.clock import moment
+from runtime.locked_objects import Lock, Mode
 from runtime.signing import TrustedKeys
 from services.audit.anchors import Anchor, Head, Leaf, UnreadableAnchor, follows
 from services.audit.findings import Finding, FindingKind
@@ -19,8 +20,7 @@ IN_FLIGHT = timedelta(minutes=5)
 class Row:
     """What the log has where a position says that it has something.
 
-    `body_sha256` is computed by the reader; None if the body has left the log. That it has a receipt for it is what the
-    verification of the chain looks at.
+    `body_sha256` is computed by the reader; None if the body has left the log.
     """
 
     case_id: str
@@ -31,10 +31,14 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Placed:
-    """A position and the row in it; `row` is None if the log does not have it."""
+    """A position and the row in it; `row` is None if the log does not have it.
+
+    `retired` is whether a receipt that counts stands for the body, or for a row whose partition was dropped.
+    """
 
     leaf: Leaf
     row: Row | None
+    retired: bool = False
 
     @property
     def moved_out(self) -> bool:
@@ -49,7 +53,7 @@ class StoredAnchor:
     number: int
     data: bytes | None
     versions: int
-    locked_until: datetime | None
+    lock: Lock | None
     copy: tuple[str, bytes] | None
 
 
@@ -83,10 +87,20 @@ def read_anchor(
     return anchor, found
 
 
-def check_lock(stored: StoredAnchor) -> Iterator[Finding]:
-    """An anchor that nothing protects could have been replaced, by whoever may sign and write to the bucket."""
-    if stored.data is not None and stored.locked_until is None:
-        yield about(FindingKind.ANCHOR_UNLOCKED, f"anchor {stored.number} is not under Object Lock")
+def check_lock(stored: StoredAnchor, *, mode: Mode, now: datetime) -> Iterator[Finding]:
+    """An anchor that nothing protects could have been replaced, by whoever may sign and write to the bucket.
+
+    `mode` is the least that counts: a lock in governance mode can be lifted by the account's administrator.
+    """
+    if stored.data is None:
+        return
+    name, lock = f"anchor {stored.number}", stored.lock
+    if lock is None:
+        yield about(FindingKind.ANCHOR_UNLOCKED, f"{name} is not under Object Lock")
+    elif lock.mode not in {"COMPLIANCE", mode}:
+        yield about(FindingKind.ANCHOR_UNLOCKED, f"{name} is locked in the mode {lock.mode}, and not {mode}", "mode")
+    elif lock.until <= now:
+        yield about(FindingKind.ANCHOR_UNLOCKED, f"the lock of {name} ended on {lock.until.isoformat()}", "until")
 
 
 def check_copy(copy: tuple[str, bytes] | None, anchor: Anchor, *, now: datetime) -> Iterator[Finding]:
@@ -131,6 +145,9 @@ def check_row(placed: Placed) -> Iterator[Finding]:
         why = f"the row in position {leaf.position}, recorded at {leaf.recorded_at.isoformat()}, is not in the log"
         yield _about(placed, FindingKind.ROW_MISSING, why)
         return
+    if placed.moved_out and not placed.retired:
+        why = f"the body in position {leaf.position} is gone, and no receipt that counts names it"
+        yield _about(placed, FindingKind.BODY_MISSING, why, "body")
     for field, was, is_ in (
         ("transcript_hash", leaf.digest, row.digest),
         ("recorded_at", leaf.recorded_at, row.recorded_at),

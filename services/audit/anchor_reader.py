@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from itertools import groupby
 from typing import Any
 
 from runtime.clock import Clock, SystemClock
 from runtime.database import Pool, reaching
-from runtime.locked_objects import Kept, LockedObjects
+from runtime.locked_objects import Kept, LockedObjects, Mode
 from runtime.signing import TrustedKeys
 from services.audit.anchor_findings import (
     Placed,
@@ -28,6 +29,8 @@ from services.audit.anchors import Head, Leaf, head_of, key_of, number_of
 from services.audit.findings import AnchorReport, Finding, FindingKind
 from services.audit.positions import SQL, Connection
 from services.audit.reader import LONG_S
+from services.audit.retention_reader import dropped_partitions, receipt_from
+from services.audit.retired import NO_KEYS, Retired
 
 _DATABASE = "the audit database"
 _FETCH = 200
@@ -36,7 +39,9 @@ _FETCH = 200
 class AnchorReader:
     """The anchors of one log, against its rows.
 
-    Without `locks` an anchor may lack Object Lock: the laptop's emulator forgets locks when it stops.
+    Without `locks` an anchor may lack Object Lock: the laptop's emulator forgets locks when it stops. `mode` is the
+    least that counts as a lock. `receipts` are the keys that may have signed a retention receipt: without them every
+    retired row is a finding.
     Raises `Unavailable` when the database or the store cannot be reached.
     """
 
@@ -48,6 +53,8 @@ class AnchorReader:
         *,
         log: str = "main",
         locks: bool = True,
+        mode: Mode = "COMPLIANCE",
+        receipts: TrustedKeys = NO_KEYS,
         clock: Clock | None = None,
     ) -> None:
         self._pool = pool
@@ -55,6 +62,9 @@ class AnchorReader:
         self._keys = keys
         self._log = log
         self._locks = locks
+        self._mode: Mode = mode
+        self._receipts = receipts
+        self._dropped: frozenset[str] = frozenset()
         self._clock = clock or SystemClock()
 
     async def verify(self, *, limit: int = 1_000) -> AnchorReport:
@@ -74,6 +84,7 @@ class AnchorReader:
                 connection.transaction(isolation="repeatable_read", readonly=True),
                 aclosing(_placed(connection)) as rows,
             ):
+                self._dropped = await dropped_partitions(connection)
                 await self._compare(connection, rows, newest, report)
                 await self._rest(connection, newest, report)
         return report
@@ -90,7 +101,7 @@ class AnchorReader:
                 stored = await self._stored(connection, number, kept)
                 anchor, found = read_anchor(stored, head, self._keys, log=self._log)
                 report.add(found)
-                report.unlocked += len(unlocked := list(check_lock(stored)))
+                report.unlocked += len(unlocked := list(check_lock(stored, mode=self._mode, now=self._clock.now())))
                 report.add(unlocked if self._locks else ())
                 report.anchors += 1
                 if anchor is None:
@@ -101,7 +112,7 @@ class AnchorReader:
                 while ahead is not None and ahead.leaf.position <= anchor.statement.last:
                     covered.append(ahead)
                     ahead = await anext(rows, None)
-                covered = await _with_receipts(connection, covered)
+                covered = await self._with_receipts(connection, covered)
                 report.add(check_copy(stored.copy, anchor, now=self._clock.now()))
                 report.add(each for placed in covered for each in check_row(placed))
                 report.add(check_leaves(anchor, covered))
@@ -111,10 +122,26 @@ class AnchorReader:
                 head = head_of(anchor.statement)
         before = head.last
         while ahead is not None:
-            (ahead,) = await _with_receipts(connection, [ahead])
+            (ahead,) = await self._with_receipts(connection, [ahead])
             report.add([*gaps(before, [ahead]), *check_row(ahead)])
             self._count(ahead, False, report)
             before, ahead = ahead.leaf.position, await anext(rows, None)
+
+    async def _with_receipts(self, connection: Connection, rows: list[Placed]) -> list[Placed]:
+        """The same, with what a receipt that counts says of rows without a body, or of a dropped month."""
+        gone = {placed.leaf.event_id: placed for placed in rows if placed.row is None or placed.moved_out}
+        if not gone:
+            return rows
+        days = list({placed.leaf.opened_on for placed in gone.values()})
+        found = await connection.fetch(SQL["receipts_naming"], days, list(gone), timeout=LONG_S)
+        for case_id, receipts in groupby(map(receipt_from, found), key=lambda receipt: receipt.case_id):
+            retired = Retired(receipts, self._receipts, dropped=self._dropped)
+            for event in retired.events:
+                placed = gone.get(event.event_id)
+                if placed is not None and retired.stands_for(placed.leaf, present=placed.row is not None):
+                    row = placed.row or Row(case_id, placed.leaf.digest, placed.leaf.recorded_at, None)
+                    gone[event.event_id] = Placed(placed.leaf, row, retired=True)
+        return [gone.get(placed.leaf.event_id, placed) for placed in rows]
 
     def _count(self, placed: Placed, anchored: bool, report: AnchorReport) -> None:
         report.moved_out += placed.moved_out
@@ -146,7 +173,7 @@ class AnchorReader:
             number,
             found.data if found else None,
             kept.versions,
-            found.locked_until if found else None,
+            found.lock if found else None,
             (copy["statement"], copy["signature"]) if copy else None,
         )
 
@@ -162,20 +189,6 @@ class AnchorReader:
 async def _placed(connection: Connection) -> AsyncGenerator[Placed, None]:
     async for row in connection.cursor(SQL["placed"], prefetch=_FETCH, timeout=LONG_S):
         yield _read(row)
-
-
-async def _with_receipts(connection: Connection, rows: list[Placed]) -> list[Placed]:
-    """The same, with what a receipt says of rows whose partition was dropped. Its signature is the chain's to check."""
-    missing = {placed.leaf.event_id: placed.leaf for placed in rows if placed.row is None}
-    if not missing:
-        return rows
-    days = list({leaf.opened_on for leaf in missing.values()})
-    found = {
-        row["event_id"]: Row(row["case_id"], row["transcript_hash"], missing[row["event_id"]].recorded_at, None)
-        for row in await connection.fetch(SQL["retired"], days, list(missing), timeout=LONG_S)
-        if row["body_sha256"] == missing[row["event_id"]].body_sha256.hex()
-    }
-    return [Placed(placed.leaf, placed.row or found.get(placed.leaf.event_id)) for placed in rows]
 
 
 def _read(row: Any) -> Placed:

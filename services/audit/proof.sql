@@ -38,10 +38,15 @@ from position p
 left join transition t using (opened_on, event_id)
 order by p.position
 
--- name: retired
-select event_id::text, case_id::text, transcript_hash, body_sha256
-from retired_event
-where opened_on = any($1::date[]) and event_id = any($2::uuid[])
+-- name: receipts_naming
+-- Whoever has forged one may have put anything into it: nothing is cast that need not be as it should.
+select r.opened_on, r.case_id::text, r.part, r.statement, r.key, r.signature
+from retention_receipt r
+cross join lateral (select r.statement::jsonb -> 'events' as events) s
+where r.opened_on = any($1::date[]) and exists (
+  select from jsonb_array_elements(case when jsonb_typeof(s.events) = 'array' then s.events else '[]' end) e
+  where e.value ->> 'event_id' = any($2::text[]))
+order by r.opened_on, r.case_id, r.part
 
 -- name: count_waiting
 select count(*) as rows, min(recorded_at) as oldest from unplaced

@@ -97,5 +97,8 @@ where ($1::uuid is null or r.case_id = $1) and ($2::date is null or r.opened_on 
   and not exists (select from transition t where t.opened_on = r.opened_on and t.case_id = r.case_id)
 order by r.case_id, r.opened_on, r.part
 
+-- name: keep_partitions
+lock table transition in access share mode
+
 -- name: dropped
 select partition_name from partition_drop

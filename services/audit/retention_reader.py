@@ -12,6 +12,7 @@ from runtime.database import Pool, reaching
 from runtime.queries import beside
 from runtime.signing import TrustedKeys
 from services.audit.findings import CaseVerdict
+from services.audit.positions import Connection
 from services.audit.receipts import Receipt, RetentionReceipt
 from services.audit.retired import Retired
 
@@ -44,7 +45,7 @@ class Hold:
 
 
 class Receipts:
-    """The receipts of the log, with the partitions that were dropped when it was opened."""
+    """The receipts of the log. `dropped` are the partitions that were dropped when it was opened."""
 
     def __init__(self, pool: Pool, trusted: TrustedKeys, dropped: frozenset[str]) -> None:
         self._pool = pool
@@ -55,29 +56,43 @@ class Receipts:
         """One case's."""
         with reaching(DATABASE):
             rows = await self._pool.fetch(SQL["receipts"], uuid.UUID(case_id))
-        return self._retired(rows)
+        return self._retired(rows, self._dropped)
 
     async def without_rows(self, case: uuid.UUID | None, day: date | None) -> AsyncGenerator[CaseVerdict, None]:
-        """The verdict of each case of which only receipts are left."""
+        """The verdict of each case of which only receipts are left, by a snapshot of its own."""
         with reaching(DATABASE):
-            async with self._pool.acquire() as connection, connection.transaction(readonly=True):
+            async with (
+                self._pool.acquire() as connection,
+                connection.transaction(isolation="repeatable_read", readonly=True),
+            ):
+                dropped = await dropped_partitions(connection)
                 same: list[Any] = []
                 async for row in connection.cursor(SQL["receipts_without_rows"], case, day):
                     if same and same[0]["case_id"] != row["case_id"]:
-                        yield self._retired(same).verdict()
+                        yield self._retired(same, dropped).verdict()
                         same = []
                     same.append(row)
                 if same:
-                    yield self._retired(same).verdict()
+                    yield self._retired(same, dropped).verdict()
 
-    def _retired(self, rows: list[Any]) -> Retired:
-        receipts = [
-            RetentionReceipt(
-                row["opened_on"], row["case_id"], row["part"], Receipt(row["statement"], row["key"], row["signature"])
-            )
-            for row in rows
-        ]
-        return Retired(receipts, self._trusted, dropped=self._dropped)
+    def _retired(self, rows: list[Any], dropped: frozenset[str]) -> Retired:
+        return Retired([receipt_from(row) for row in rows], self._trusted, dropped=dropped)
+
+
+def receipt_from(row: Any) -> RetentionReceipt:
+    """A row of `retention_receipt`."""
+    receipt = Receipt(row["statement"], row["key"], row["signature"])
+    return RetentionReceipt(row["opened_on"], row["case_id"], row["part"], receipt)
+
+
+async def dropped_partitions(connection: Connection) -> frozenset[str]:
+    """The names of the partitions that were dropped. Call it first in a transaction that is a repeatable read.
+
+    None is dropped after it until the transaction ends: a partition is gone for every snapshot, also for one that
+    does not know yet that it was dropped.
+    """
+    await connection.execute(SQL["keep_partitions"])
+    return frozenset(row["partition_name"] for row in await connection.fetch(SQL["dropped"]))
 
 
 class RetentionReader:

@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from datetime import date
 
 from runtime.signing import TrustedKeys
+from services.audit.anchors import Leaf
 from services.audit.findings import CaseStatus, CaseVerdict, Finding, FindingKind, Stored
 from services.audit.receipts import (
     Event,
@@ -40,6 +41,16 @@ class Retired:
     def events(self) -> tuple[Event, ...]:
         """Every event that a believed receipt names."""
         return tuple(self._events.values())
+
+    def stands_for(self, leaf: Leaf, *, present: bool) -> bool:
+        """Whether a believed receipt proves that what was in a position was retired, body or whole row."""
+        event, opened_on = self._events.get(leaf.event_id), leaf.opened_on.isoformat()
+        return (
+            event is not None
+            and (event.digest, event.body_sha256) == (leaf.digest, leaf.body_sha256.hex())
+            and opened_on in {retirement.opened_on for retirement in self.retirements}
+            and (present or partition_of(opened_on) in self._dropped)
+        )
 
     def row_findings(self, stored: Stored) -> Iterator[Finding]:
         """What does not hold about a row without a body."""

@@ -15,6 +15,9 @@ from services.audit.positions import Positions
 
 SEED = bytes(range(32))
 SIGNER = LocalSigner(SEED)
+RECEIPTS = LocalSigner(bytes(32))
+"""Signs what the tests of retention retire."""
+
 BATCH = 10_000
 
 
@@ -44,4 +47,5 @@ class Proof:
     async def verify(self, *trusted: bytes) -> AnchorReport:
         """What the anchors prove to somebody who trusts these keys; the test's own without any."""
         keys = TrustedKeys(trusted or [SIGNER.public])
-        return await AnchorReader(self._reading, self.objects, keys, log=self.log).verify()
+        receipts = TrustedKeys([RECEIPTS.public])
+        return await AnchorReader(self._reading, self.objects, keys, log=self.log, receipts=receipts).verify()

@@ -15,7 +15,7 @@ from botocore.exceptions import ClientError
 from local.provision import ANCHOR_BUCKET, BUCKET
 from runtime.database import Pool
 from runtime.errors import Rejected
-from runtime.locked_objects import LockedObjects
+from runtime.locked_objects import Lock, LockedObjects
 from runtime.signing import KmsSigner, LocalSigner
 from services.audit.anchoring import AnchorConflict
 from services.audit.anchors import key_of
@@ -45,7 +45,7 @@ async def test_a_locked_object_is_written_once_and_cannot_be_removed(cloud: Clou
 
     found = await keeper.get(key)
     assert found is not None
-    assert (found.data, found.locked_until) == (b"first", TOMORROW)
+    assert (found.data, found.lock) == (b"first", Lock("COMPLIANCE", TOMORROW))
 
 
 async def test_what_is_written_over_a_locked_object_hides_nothing(cloud: Cloud, keeper: LockedObjects) -> None:
@@ -284,10 +284,10 @@ async def _forget_copies(owner: Owner, *, from_number: int) -> None:
     await owner.execute("alter table anchor enable always trigger append_only")
 
 
-async def test_a_row_whose_body_retention_has_taken_is_still_proved(
+async def test_a_row_without_its_body_is_still_held_to_its_position_and_cannot_be_exported(
     store: AuditStore, proof: Proof, owner: Owner, writer: Pool
 ) -> None:
-    """What an anchor covers needs no body; that a receipt stands for it is the chain's to check."""
+    """No receipt stands for the body here: that is found, and what else is altered in the row, too."""
     events = cases.answered()
     await store.record(cases.bodies(events))
     await proof.anchor()
@@ -297,13 +297,14 @@ async def test_a_row_whose_body_retention_has_taken_is_still_proved(
 
     report = await proof.verify()
 
-    assert (report.ok, report.anchored, report.moved_out) == (True, 9, 1)
+    assert (report.anchored, report.moved_out) == (9, 1)
+    assert [found.kind for found in report.findings] == [FindingKind.BODY_MISSING]
     with pytest.raises(Rejected, match="retention"):
         await Exporter(writer, proof.objects, [], log=proof.log).export(events[0]["case_id"])
     await owner.execute(
         "update transition set transcript_hash = repeat('0', 64) where event_id = $1", events[3]["event_id"]
     )
-    assert [found.field for found in (await proof.verify()).findings] == ["transcript_hash"]
+    assert [found.field for found in (await proof.verify()).findings] == ["body", "transcript_hash"]
 
 
 async def test_an_anchor_without_object_lock_is_told_from_one_that_has_it(

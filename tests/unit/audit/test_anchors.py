@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
+from runtime.locked_objects import Lock, Mode
 from runtime.signing import LocalSigner, TrustedKeys, key_name, public_keys
+from services.audit.anchor_findings import StoredAnchor, check_lock
 from services.audit.anchoring import Schedule, due
 from services.audit.anchors import (
     NOTHING,
@@ -22,6 +24,7 @@ from services.audit.anchors import (
     next_statement,
     number_of,
 )
+from services.audit.findings import FindingKind
 from services.audit.positions import Unanchored
 
 SIGNER = LocalSigner(b"\7" * 32)
@@ -123,3 +126,26 @@ def test_names_of_objects_are_in_the_order_of_their_numbers() -> None:
     assert [number_of(name) for name in names] == [1, 9, 10, 123_456]
     for other in ("anchors/main/readme.txt", "anchors/main/1.json", "anchors/main/x000000000001.json"):
         assert number_of(other) is None
+
+
+@pytest.mark.parametrize(
+    ("lock", "field"),
+    [
+        (None, None),
+        (Lock("GOVERNANCE", AT + timedelta(days=1)), "mode"),
+        (Lock("", AT + timedelta(days=1)), "mode"),
+        (Lock("COMPLIANCE", AT), "until"),
+    ],
+)
+def test_a_lock_that_somebody_can_lift_or_that_has_ended_is_none(lock: Lock | None, field: str | None) -> None:
+    stored = StoredAnchor(1, b"{}", 1, lock, None)
+    (found,) = check_lock(stored, mode="COMPLIANCE", now=AT)
+    assert (found.kind, found.field) == (FindingKind.ANCHOR_UNLOCKED, field)
+
+
+@pytest.mark.parametrize(
+    ("mode", "wanted"), [("COMPLIANCE", "COMPLIANCE"), ("COMPLIANCE", "GOVERNANCE"), ("GOVERNANCE",) * 2]
+)
+def test_a_lock_of_the_mode_that_is_set_or_a_stricter_one_counts(mode: str, wanted: Mode) -> None:
+    stored = StoredAnchor(1, b"{}", 1, Lock(mode, AT + timedelta(seconds=1)), None)
+    assert list(check_lock(stored, mode=wanted, now=AT)) == []

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from runtime.signing import LocalSigner
 from services.audit.retention import Due, Fate, RetentionStore
 from tests.integration.audit.conftest import Owner
+from tests.integration.audit.proof import RECEIPTS
 
-SIGNER = LocalSigner(bytes(32))
+SIGNER = RECEIPTS
 
 
 LONG_AGO = datetime(2024, 3, 5, 9, tzinfo=UTC)

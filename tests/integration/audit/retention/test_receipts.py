@@ -8,6 +8,8 @@ from collections.abc import Awaitable, Callable
 import pytest
 from aiobotocore.session import AioSession
 
+from cli.replaying import replay_scope
+from cli.target import Env
 from contracts.canonical import canonical
 from contracts.fields import Json
 from local.provision import BUCKET
@@ -16,14 +18,15 @@ from runtime.database import connect_pool
 from runtime.signing import LocalSigner, TrustedKeys
 from services.audit.case_objects import CaseObjects
 from services.audit.findings import FindingKind
-from services.audit.owner import RETENTION, SCHEMA
+from services.audit.owner import READER, RETENTION, SCHEMA
 from services.audit.reader import AuditReader
 from services.audit.retention import RetentionStore
+from services.audit.retention_reader import RetentionReader, dropped_partitions
 from services.audit.store import AuditStore
 from tests.integration.audit.aged import age
 from tests.integration.audit.conftest import Owner, UrlFor
 from tests.integration.audit.proof import Proof
-from tests.integration.audit.retention.retiring import LONG_AGO, MONTH, retire_all, tampering
+from tests.integration.audit.retention.retiring import LONG_AGO, MONTH, SIGNER, retire_all, tampering
 from tests.integration.cloud import Cloud
 from tests.unit.audit import cases
 
@@ -110,7 +113,13 @@ async def test_without_a_trusted_key_no_receipt_counts(
 
 
 async def test_a_month_is_dropped_only_when_every_case_in_it_has_its_receipt(
-    retention: RetentionStore, store: AuditStore, prover: AuditReader, owner: Owner, events: list[Json]
+    retention: RetentionStore,
+    store: AuditStore,
+    prover: AuditReader,
+    owner: Owner,
+    events: list[Json],
+    url_for: UrlFor,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     name = f"transition_{MONTH[:7].replace('-', '_')}"
     await store.record(cases.bodies(cases.answered(3, opened=LONG_AGO)))  # recorded today: kept for a year
@@ -127,12 +136,44 @@ async def test_a_month_is_dropped_only_when_every_case_in_it_has_its_receipt(
     assert await owner.fetchval("select to_regclass($1)", name) is None
     report = await prover.verify()
     assert (report.ok, report.rows, report.cases) == (True, 27, 3)
+    assert await prover.resolve(events[0]["case_id"][:13]) == [events[0]["case_id"]]
+    monkeypatch.setenv("SWITCHYARD_AUDIT_DATABASE_URL", url_for(READER))
+    replayed = await replay_scope(Env.AWS, events[0]["case_id"], None, None, None, check_seals=False)
+    assert (replayed.cases, replayed.retired) == (1, 1)
     one = await prover.verify(case_id=events[0]["case_id"])
     assert (one.ok, one.rows) == (True, 9)
     assert await owner.fetchval("select cases from partition_drop") == 2
 
     await _edit_receipt(owner, events[0])
     assert {finding.kind for finding in (await prover.verify()).findings} == {FindingKind.FORGED_RECEIPT}
+
+
+async def test_a_month_that_is_dropped_while_a_verification_runs_is_no_finding(
+    retention: RetentionStore, url_for: UrlFor, events: list[Json]
+) -> None:
+    await retire_all(retention)
+    pool = await connect_pool(url_for(READER), schema=SCHEMA)
+    receipts = await RetentionReader(pool, TrustedKeys([SIGNER.public])).receipts()
+
+    assert [state for _, state in await retention.drop_partitions()] == ["dropped"]
+
+    found = [(verdict.case_id, verdict.findings) async for verdict in receipts.without_rows(None, None)]
+    assert found == [(events[0]["case_id"], ())]
+    await pool.close()
+
+
+async def test_no_month_is_dropped_once_a_verification_has_read_which_were(
+    retention: RetentionStore, url_for: UrlFor, events: list[Json]
+) -> None:
+    await retire_all(retention)
+    pool = await connect_pool(url_for(READER), schema=SCHEMA)
+    async with (
+        pool.acquire() as connection,
+        connection.transaction(isolation="repeatable_read", readonly=True),
+    ):
+        assert await dropped_partitions(connection) == frozenset()
+        assert [state for _, state in await retention.drop_partitions()] == ["busy"]
+    await pool.close()
 
 
 async def test_a_month_with_a_held_case_is_not_dropped(
