@@ -19,8 +19,8 @@ from cli.operators import as_operator, signing_key
 from cli.target import Env, Target, running
 from contracts.approvals import Decided, approval_statement
 from runtime.clock import timestamp
+from runtime.operators import sign
 from runtime.queries import beside
-from services.orchestrator.operators import sign
 
 app = typer.Typer(no_args_is_help=True)
 _SQL = beside(__file__, "operators.sql")

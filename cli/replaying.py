@@ -20,9 +20,9 @@ from cli.errors import CommandFailed
 from cli.log import reader, the_case
 from cli.retrying import retry
 from cli.target import Env, Target, readable, running
+from runtime.operators import Operators
 from services.audit.findings import Stored
 from services.audit.verify import GRACE, check_case
-from services.orchestrator.operators import Operators
 from services.orchestrator.replay import Divergence, replay_case
 from services.orchestrator.seal import RecordedSeal, StateSeal
 

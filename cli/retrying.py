@@ -22,8 +22,8 @@ from contracts.catalogue import CATALOGUE, DESK, ROUTER
 from contracts.fields import Json
 from contracts.statements import retry_statement
 from runtime.clock import timestamp
+from runtime.operators import public_key, sign
 from services.audit.reader import AuditReader
-from services.orchestrator.operators import public_key, sign
 
 POLL_S = 0.2
 REQUESTS = uuid.UUID("4f1f9a53-7f2f-5d07-8a2b-0f7cf1f0a7d2")

@@ -13,7 +13,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from cli.databases import OPERATOR, RECONCILER, migrate_audit, migrate_work
-from contracts.cards import CARDS, COMPLIANCE, DRAFTER
+from contracts.cards import CARDS, COMPLIANCE, COURIER, DRAFTER
 from contracts.catalogue import AUDIT as AUDIT_NODE
 from contracts.catalogue import DESK, ROUTER
 from contracts.topology import MAIL
@@ -24,9 +24,9 @@ from local.process import Service
 from local.provision import ANCHOR_BUCKET, provision
 from local.stack import EmbeddedStack, Plan
 from runtime.erasing import ERASER
+from runtime.operators import public_key
 from runtime.signing import LocalSigner
 from services.audit.owner import RETENTION
-from services.orchestrator.operators import public_key
 
 ROOT = Path(__file__).resolve().parent.parent
 SCRIPTS = (ROOT / "local" / "data" / "simulator", ROOT / "local" / "simulator" / "script.yaml")
@@ -217,6 +217,7 @@ def _agent(endpoints: Endpoints, node: str) -> Service:
             else {}
         ),
         **(_opt_out(endpoints) if node == DRAFTER.name else {}),
+        **(_approvers(endpoints) if node == COURIER.name else {}),
         # Compliance compares where a link leads; who may make one is the drafter's matter.
         **({"SWITCHYARD_OPTOUT_URL": OPT_OUT_URL} if node == COMPLIANCE.name else {}),
     }

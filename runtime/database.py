@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, TypeAlias
 
@@ -18,23 +18,33 @@ _OUT_OF_REACH = (
     TimeoutError,
     asyncpg.PostgresConnectionError,
     asyncpg.InterfaceError,
+    # What asyncpg makes of a statement on a session that the server has just ended.
+    asyncpg.InternalClientError,
     asyncpg.CannotConnectNowError,
     asyncpg.AdminShutdownError,
     asyncpg.CrashShutdownError,
     asyncpg.TooManyConnectionsError,
 )
 
-# Connection, authorization, resources, operator intervention, read only after a failover, deadlock and serialization:
+# Connection, authorization, resources, operator intervention, the server's own time limits, read only after a failover,
+# deadlock and serialization:
 # https://www.postgresql.org/docs/current/errcodes-appendix.html
-_NOT_THE_STATEMENTS_FAULT = ("08", "28", "53", "57P", "25006", "40")
+_NOT_THE_STATEMENTS_FAULT = ("08", "28", "53", "57014", "57P", "25006", "25P03", "40")
 
 
 async def connect_pool(
-    url: str, *, schema: str, size: int = 4, statement_timeout_s: float = 20.0, login: Login | None = None
+    url: str,
+    *,
+    schema: str,
+    size: int = 4,
+    statement_timeout_s: float = 20.0,
+    login: Login | None = None,
+    server_settings: Mapping[str, str] | None = None,
 ) -> Pool:
     """A small pool whose sessions see only `schema`. They log in by `login`, by default with the address's password.
 
-    `size` is 4 by default: the connection budget of the database is shared by every process. Raises `Unavailable` if
+    `size` is 4 by default: the connection budget of the database is shared by every process. `server_settings` are
+    PostgreSQL's own, for each session. Raises `Unavailable` if
     the server cannot be reached, and `BadDatabaseAddress` if `url` does not fit `login`.
     """
     options = (login or PasswordLogin()).options(url)
@@ -45,7 +55,8 @@ async def connect_pool(
             max_size=size,
             timeout=5,
             command_timeout=statement_timeout_s,
-            server_settings={"search_path": schema, "application_name": f"switchyard-{schema}"},
+            server_settings={"search_path": schema, "application_name": f"switchyard-{schema}"}
+            | dict(server_settings or {}),
         )
         return pool
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 from functools import partial
 from types import TracebackType
@@ -92,9 +92,13 @@ class Process:
             return PasswordLogin()
         return IamLogin(rds_tokens(self._session, region=self.settings.region), ca_file=self.settings.database_ca_file)
 
-    async def connect(self, url: SecretStr, *, schema: str, size: int = 4) -> Pool:
+    async def connect(
+        self, url: SecretStr, *, schema: str, size: int = 4, server_settings: Mapping[str, str] | None = None
+    ) -> Pool:
         """A pool of this process's own, closed with it."""
-        pool = await connect_pool(url.get_secret_value(), schema=schema, size=size, login=self.login())
+        pool = await connect_pool(
+            url.get_secret_value(), schema=schema, size=size, login=self.login(), server_settings=server_settings
+        )
         await self.on_exit(pool.close)
         return pool
 

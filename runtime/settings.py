@@ -5,11 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, SecretStr, model_validator
+from pydantic import BaseModel, Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from contracts.topology import BUS, VISIBILITY_SECONDS
 from runtime.clock import Clock, ShiftedClock, SystemClock
+from runtime.operators import Operators
 
 
 class ProcessSettings(BaseSettings):
@@ -53,6 +54,20 @@ class ProcessSettings(BaseSettings):
     def clock(self) -> Clock:
         """The clock that this process lives by."""
         return SystemClock() if self.clock_file is None else ShiftedClock(self.clock_file)
+
+
+class Approving(BaseModel):
+    """Who may approve; read by the desk, which decides, and by the courier, which checks once more before it sends."""
+
+    approvers: dict[str, str] = Field(
+        default_factory=dict,
+        description='Who may approve, as JSON {"name": "Ed25519 public key in hex"}: the same for desk and courier. '
+        "Without any, nothing that needs an approval is sent.",
+    )
+
+    def known_approvers(self) -> Operators:
+        """The approvers with their keys. Raises `ValueError` for a key that is not 32 bytes in hex."""
+        return Operators({name: bytes.fromhex(key) for name, key in self.approvers.items()})
 
 
 class WorkSettings(ProcessSettings):

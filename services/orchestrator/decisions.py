@@ -12,8 +12,9 @@ from contracts.fields import Contract, Json
 from contracts.received import Received, read_envelope, receive
 from runtime.consumer import task_failed
 from runtime.errors import Rejected
+from runtime.operators import Operators
 from services.orchestrator.graph import PLAYBOOKS
-from services.orchestrator.operators import Operators
+from services.orchestrator.operators import authorise
 from services.orchestrator.playbook import Playbook
 from services.orchestrator.routing import route
 from services.orchestrator.seal import StateSeal
@@ -41,7 +42,7 @@ def follow(
     Raises `InvalidEvent` as `route` does, and (forged) for a retry that no operator signed.
     """
     if operators is not None and isinstance(event.payload, TaskRetried):
-        operators.authorise(event.envelope, event.payload)
+        authorise(operators, event.envelope, event.payload)
     return route(event, seal, playbooks)
 
 

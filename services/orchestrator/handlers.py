@@ -19,6 +19,7 @@ from runtime.clock import Clock, timestamp
 from runtime.dead_letters import MAX_REDRIVES, REDRIVES, Redriver
 from runtime.gate import DatabaseGate, deferring
 from runtime.logs import about
+from runtime.operators import Operators
 from runtime.publisher import Publisher
 from runtime.quarantine import Quarantine
 from runtime.rollout import Rollout
@@ -28,7 +29,6 @@ from services.orchestrator.desk.closing import Closing
 from services.orchestrator.desk.control import Control
 from services.orchestrator.desk.holding import Holding
 from services.orchestrator.desk.intake import SUBMISSIONS, Intake
-from services.orchestrator.operators import Operators
 from services.orchestrator.seal import StateSeal
 
 log = structlog.get_logger(__name__)

@@ -1,63 +1,22 @@
-"""Operators: people who may have a failed task done again. The services hold public keys only (Ed25519)."""
+"""Who may have a failed task done again: an operator who signed this very retry."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
-
 from contracts.envelope import Envelope
-from contracts.errors import InvalidEvent, Refusal
 from contracts.events.desk import TaskRetried
 from contracts.statements import retry_statement
+from runtime.operators import Operators
 
 
-class Operators:
-    """Who may sign, by name. Raises `ValueError` for a key that is not 32 bytes."""
-
-    def __init__(self, keys: Mapping[str, bytes]) -> None:
-        self._keys = {name: Ed25519PublicKey.from_public_bytes(key) for name, key in keys.items()}
-
-    def verify(self, operator: str, statement: bytes, signature: str) -> None:
-        """Raise `InvalidEvent` (forged) unless this operator signed the statement. `signature` is in hex."""
-        key = self._keys.get(operator)
-        if key is None:
-            raise InvalidEvent(
-                Refusal.FORGED,
-                "no operator of that name may sign",
-                field="operator",
-                remedy="name one of SWITCHYARD_OPERATORS, or have the public key added there",
-            )
-        try:
-            key.verify(bytes.fromhex(signature), statement)
-        except (InvalidSignature, ValueError):
-            raise InvalidEvent(
-                Refusal.FORGED,
-                "the signature is not this operator's, or was given for something else",
-                field="signature",
-                remedy="sign with the key whose public half SWITCHYARD_OPERATORS names",
-            ) from None
-
-    def authorise(self, event: Envelope, retried: TaskRetried) -> None:
-        """Raise `InvalidEvent` (forged) unless an operator signed this very retry."""
-        statement = retry_statement(
-            case_id=event.case_id,
-            failed=event.parents[0] if len(event.parents) == 1 else "",
-            command=str(retried.command.get("digest")),
-            closed=retried.closed,
-            operator=retried.operator,
-            reason=retried.reason,
-            requested_at=retried.requested_at,
-        )
-        self.verify(retried.operator, statement, retried.signature)
-
-
-def sign(private_key: bytes, statement: bytes) -> str:
-    """The signature, in hex. Raises `ValueError` for a private key that is not 32 bytes."""
-    return Ed25519PrivateKey.from_private_bytes(private_key).sign(statement).hex()
-
-
-def public_key(private_key: bytes) -> str:
-    """The public half, in hex, as SWITCHYARD_OPERATORS has it."""
-    return Ed25519PrivateKey.from_private_bytes(private_key).public_key().public_bytes_raw().hex()
+def authorise(operators: Operators, event: Envelope, retried: TaskRetried) -> None:
+    """Raise `InvalidEvent` (forged) unless an operator signed this very retry."""
+    statement = retry_statement(
+        case_id=event.case_id,
+        failed=event.parents[0] if len(event.parents) == 1 else "",
+        command=str(retried.command.get("digest")),
+        closed=retried.closed,
+        operator=retried.operator,
+        reason=retried.reason,
+        requested_at=retried.requested_at,
+    )
+    operators.verify(retried.operator, statement, retried.signature)

@@ -11,9 +11,9 @@ from typing import Any
 from contracts.catalogue import LATEST, ROUTER
 from contracts.events.failures import TaskFailed
 from contracts.fields import Json
+from runtime.operators import Operators
 from services.orchestrator.decisions import Decision, decide
 from services.orchestrator.graph import PLAYBOOKS
-from services.orchestrator.operators import Operators
 from services.orchestrator.playbook import Playbook
 from services.orchestrator.seal import RecordedSeal, StateSeal
 

@@ -6,9 +6,9 @@ from typing import Annotated
 
 from pydantic import BaseModel, Field, SecretStr, TypeAdapter
 
-from runtime.settings import ProcessSettings, WorkSettings
+from runtime.operators import Operators
+from runtime.settings import Approving, ProcessSettings, WorkSettings
 from services.orchestrator.desk.intake import Upstream
-from services.orchestrator.operators import Operators
 
 _KEYS: TypeAdapter[dict[str, str]] = TypeAdapter(dict[str, str], config={"hide_input_in_errors": True})
 
@@ -43,7 +43,7 @@ class RouterSettings(Retrying, ProcessSettings):
         }
 
 
-class DeskSettings(Retrying, WorkSettings):
+class DeskSettings(Retrying, Approving, WorkSettings):
     """The desk: its tables, and the key under which it fingerprints what upstream sends."""
 
     mac_key: SecretStr = Field(description="32 bytes in hex.")
@@ -57,10 +57,3 @@ class DeskSettings(Retrying, WorkSettings):
     approval_valid_s: Annotated[int, Field(ge=1)] = Field(
         default=86_400, description="How long a granted approval lasts if the email is not sent at once."
     )
-    approvers: dict[str, str] = Field(
-        default_factory=dict, description='Who may approve, as JSON {"name": "Ed25519 public key in hex"}.'
-    )
-
-    def known_approvers(self) -> Operators:
-        """The approvers with their keys. Raises `ValueError` for a key that is not 32 bytes in hex."""
-        return Operators({name: bytes.fromhex(key) for name, key in self.approvers.items()})

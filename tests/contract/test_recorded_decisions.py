@@ -17,10 +17,10 @@ from cli import corpus, replaying
 from cli.errors import CommandFailed
 from cli.main import app
 from contracts.events.drafter import AnswerDrafted
+from runtime.operators import Operators
 from services.audit.findings import Stored
 from services.orchestrator import graph
 from services.orchestrator.graph import PLAYBOOKS
-from services.orchestrator.operators import Operators
 from services.orchestrator.playbook import Playbook, close, on
 from services.orchestrator.replay import replay_case
 from services.orchestrator.seal import RecordedSeal

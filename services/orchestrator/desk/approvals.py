@@ -21,9 +21,9 @@ from contracts.fields import Contract
 from contracts.received import Received
 from runtime.clock import timestamp
 from runtime.database import reaching
+from runtime.operators import Operators
 from runtime.queries import beside
 from services.orchestrator.desk.holding import BATCH, Held, Holding, decide_by
-from services.orchestrator.operators import Operators
 
 log = structlog.get_logger(__name__)
 _SQL = beside(__file__, "approvals.sql")
@@ -127,8 +127,8 @@ class Approvals:
                     if await self.holding.answer(str(row["approval_id"]), event, connection):
                         result = row["verdict"]
                         await connection.execute(
-                            _SQL["decide"], row["approval_id"], result, row["approver"], row["why"], row["signature"],
-                            now, now + self.valid_for,
+                            _SQL["decide"], row["approval_id"], result, row["approver"], row["why"],
+                            row["signed_at"], row["signature"], now, now + self.valid_for,
                         )  # fmt: skip
                     else:
                         result = "refused: the approval was decided already, or its case is closed"

@@ -21,7 +21,8 @@ limit $1
 update decision set result = $2 where decision_id = $1 and result is null
 
 -- name: decide
-update approval set state = $2, approver = $3, why = $4, signature = $5, decided_at = $6, valid_until = $7
+update approval set state = $2, approver = $3, why = $4, signed_at = $5, signature = $6,
+  decided_at = $7, valid_until = $8
 where approval_id = $1 and state = 'asked'
 
 -- name: expire

@@ -15,11 +15,11 @@ from runtime import telemetry
 from runtime.clock import Clock, timestamp
 from runtime.database import Pool, reaching
 from runtime.errors import Rejected
+from runtime.operators import Operators
 from runtime.publisher import Publisher
 from runtime.queries import beside
 from runtime.sealing import Vault
 from services.orchestrator.desk.retries import Evidence, read_request, reopening
-from services.orchestrator.operators import Operators
 
 log = structlog.get_logger(__name__)
 EVERY_S = 1.0

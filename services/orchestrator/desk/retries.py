@@ -26,7 +26,7 @@ from contracts.fields import Contract, Identifier, Json, Sentence, Timestamp
 from contracts.received import first_problem
 from contracts.statements import retry_statement
 from runtime.errors import Rejected
-from services.orchestrator.operators import Operators
+from runtime.operators import Operators
 
 _FAILED, _CLOSE = LATEST[TaskFailed].name, LATEST[CloseCase].name
 _UNQUOTED = frozenset({"attachments", "trace"})

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from contracts.approvals import approval_statement
+from contracts.errors import InvalidEvent
 from contracts.events.courier import (
     EmailSent,
     EmailUndeliverable,
@@ -15,7 +17,8 @@ from contracts.events.courier import (
 )
 from contracts.events.router import SendEmail
 from contracts.fields import Contract
-from runtime.clock import moment
+from runtime.clock import moment, timestamp
+from runtime.operators import Operators
 
 PROVIDER = "ses"
 
@@ -50,11 +53,36 @@ class Gate:
 class Approval:
     """A person's decision, as the desk recorded it."""
 
+    approval_id: str
     case_id: str
     content_sha256: str
     pack: str
     state: str
     valid_until: datetime | None
+    approver: str | None
+    why: str | None
+    signed_at: datetime | None
+    signature: str | None
+
+    def signed(self, approvers: Operators) -> bool:
+        """Whether one of the approvers granted exactly this. The desk's row alone is nobody's word."""
+        if self.approver is None or self.signed_at is None or self.signature is None:
+            return False
+        statement = approval_statement(
+            approval_id=self.approval_id,
+            case_id=self.case_id,
+            content_sha256=self.content_sha256,
+            pack=self.pack,
+            verdict="granted",
+            approver=self.approver,
+            reason=self.why or "",
+            signed_at=timestamp(self.signed_at),
+        )
+        try:
+            approvers.verify(self.approver, statement, self.signature)
+        except InvalidEvent:
+            return False
+        return True
 
 
 @dataclass(frozen=True)
@@ -98,7 +126,9 @@ class Question:
     in_flight: timedelta
 
 
-def decide(question: Question, entry: Entry | None, gate: Gate | None, approval: Approval | None) -> Verdict:
+def decide(
+    question: Question, entry: Entry | None, gate: Gate | None, approval: Approval | None, approvers: Operators
+) -> Verdict:
     """What was done stands, whatever has been stopped since; what was not done may be stopped."""
     if entry is not None and (known := _known(question, entry)) is not None:
         return known
@@ -108,7 +138,7 @@ def decide(question: Question, entry: Entry | None, gate: Gate | None, approval:
         return Answer(SendingHeld())
     if moment(question.command.valid_until) <= question.now:
         return Answer(SendingTooLate(content_sha256=question.command.content_sha256))
-    if (refusal := _not_approved(question, entry, approval)) is not None:
+    if (refusal := _not_approved(question, approval, approvers)) is not None:
         return Answer(refusal)
     return Send()
 
@@ -163,21 +193,22 @@ def _stopped(question: Question, gate: Gate | None) -> SendingRefused | None:
     return None
 
 
-def _not_approved(question: Question, entry: Entry | None, approval: Approval | None) -> SendingRefused | None:
+def _not_approved(question: Question, approval: Approval | None, approvers: Operators) -> SendingRefused | None:
+    # Single use needs no check of its own: an approval is for one case and content, whose one ledger row says what was
+    # or may have been sent. What certainly was not (released, refused) used up nothing, whichever command asks again.
     command = question.command
     if command.approval is None:
         return None
     if approval is None:
         return SendingRefused(code="approval_missing", message="The email needs an approval and has none.")
     this = question.case_id, command.content_sha256, command.pack
-    used = entry is not None and entry.approval_id == command.approval_id and entry.command_id != question.command_id
     checks = (
         ((approval.case_id, approval.content_sha256, approval.pack) != this, "approval_differs",
          "The approval is for another case, content or rule pack."),
         (approval.state != "granted", "approval_not_granted", f"The approval is {approval.state}."),
         (approval.valid_until is None or approval.valid_until <= question.now, "approval_expired",
          "The approval has expired."),
-        (used, "approval_used", "The approval was used before: ask for a new one."),
+        (not approval.signed(approvers), "approval_not_signed", "No approver signed what the approval says."),
     )  # fmt: skip
     refusals = (SendingRefused(code=code, message=message) for fails, code, message in checks if fails)
     return next(refusals, None)

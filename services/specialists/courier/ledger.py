@@ -7,11 +7,25 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from runtime.database import Pool, reaching
+from runtime.operators import Operators
 from runtime.queries import beside
 from services.specialists.courier.gate import Approval, Entry, Gate, GiveUp, Question, Send, Verdict, decide
 
 _SQL = beside(__file__)
 _WHAT = "the work database"
+
+SESSION = {
+    "idle_in_transaction_session_timeout": "5s",
+    "statement_timeout": "15s",
+    "tcp_keepalives_idle": "5",
+    "tcp_keepalives_interval": "2",
+    "tcp_keepalives_count": "3",
+    "tcp_user_timeout": "10s",
+}
+"""How long the server lets a courier that stands still keep the desk's locks: whoever stops a sending waits for them.
+
+https://www.postgresql.org/docs/current/runtime-config-client.html and runtime-config-connection.html.
+"""
 
 
 @dataclass(frozen=True)
@@ -42,8 +56,9 @@ Begun = Intended | NotYet | Verdict
 class Ledger:
     """Every method raises `Unavailable` when the database cannot be reached."""
 
-    def __init__(self, pool: Pool) -> None:
+    def __init__(self, pool: Pool, approvers: Operators) -> None:
         self._pool = pool
+        self._approvers = approvers
 
     async def begin(self, question: Question, domain_key: str, pace: Pace) -> Begun:
         """Decide and, if it is to be sent, write the intent: in one transaction, under the desk's locks.
@@ -53,7 +68,7 @@ class Ledger:
         """
         with reaching(_WHAT):
             async with self._pool.acquire() as connection, connection.transaction():
-                return await _begin(connection, question, domain_key, pace)
+                return await _begin(connection, question, domain_key, pace, self._approvers)
 
     async def record(
         self,
@@ -75,16 +90,15 @@ class Ledger:
                 await self._pool.execute(_SQL["settle_late"], *key, message_id, at, evidence)
 
 
-async def _begin(connection: Any, question: Question, domain_key: str, pace: Pace) -> Begun:
+async def _begin(connection: Any, question: Question, domain_key: str, pace: Pace, approvers: Operators) -> Begun:
     command, case_id = question.command, question.case_id
     key = case_id, command.content_sha256
     # A statement of its own: the next one's snapshot must be younger than the locks.
     await connection.execute(_SQL["lock"], case_id, command.address_key, command.content_sha256)
     entry = await _entry(connection, *key)
     gate = await connection.fetchrow(_SQL["gate"], case_id)
-    verdict = decide(
-        question, entry, None if gate is None else Gate(**dict(gate)), await _approval(connection, command.approval_id)
-    )
+    approval = await _approval(connection, command.approval_id)
+    verdict = decide(question, entry, None if gate is None else Gate(**dict(gate)), approval, approvers)
     match verdict:
         case GiveUp():
             await connection.execute(_SQL["give_up"], *key, question.command_id)
@@ -118,4 +132,6 @@ async def _approval(connection: Any, approval_id: str | None) -> Approval | None
     if approval_id is None:
         return None
     row = await connection.fetchrow(_SQL["approval"], approval_id)
-    return None if row is None else Approval(**(dict(row) | {"case_id": str(row["case_id"])}))
+    return (
+        None if row is None else Approval(**(dict(row) | {name: str(row[name]) for name in ("approval_id", "case_id")}))
+    )

@@ -11,7 +11,7 @@ from runtime.artefacts import Artefacts
 from runtime.process import Process, serve_agent
 from runtime.task import Handler
 from services.specialists.courier.handlers import Limits, send_email
-from services.specialists.courier.ledger import Ledger
+from services.specialists.courier.ledger import SESSION, Ledger
 from services.specialists.courier.provider import SesProvider, client_config
 from services.specialists.courier.settings import CourierSettings
 from services.specialists.courier.settling import Settlements
@@ -20,17 +20,18 @@ from services.specialists.courier.settling import Settlements
 async def run() -> None:
     """Serve the courier."""
     settings = CourierSettings()
+    approvers = settings.known_approvers()
 
     async def build(process: Process, artefacts: Artefacts) -> dict[type[Contract], Handler]:
         # A pool of its own: a transaction that waits for the desk's locks must not keep the inbox from its leases.
-        pool = await process.connect(settings.database_url, schema=COURIER.name)
+        pool = await process.connect(settings.database_url, schema=COURIER.name, server_settings=SESSION)
         ses = await process.client(
             "sesv2", endpoint_url=settings.ses_endpoint_url, config=client_config(settings.ses_timeout_s)
         )
         handler = partial(
             send_email,
             artefacts=artefacts,
-            ledger=Ledger(pool),
+            ledger=Ledger(pool, approvers),
             provider=SesProvider(ses, configuration_set=settings.ses_configuration_set),
             clock=process.clock,
             limits=Limits(timeout_s=settings.ses_timeout_s, pace=settings.pace),

@@ -12,7 +12,8 @@ select tenant, playbook, address_key, closed_as, cancelled, halted, opted_out
 from desk.sendable where case_id = $1
 
 -- name: approval
-select case_id, content_sha256, pack, state, valid_until from desk.sendable_approval where approval_id = $1
+select approval_id, case_id, content_sha256, pack, state, valid_until, approver, why, signed_at, signature
+from desk.sendable_approval where approval_id = $1
 
 -- name: take_turn
 -- $3 domain, $4 now, $5 seconds between two emails, $6 how many may go at once.

@@ -6,14 +6,14 @@ from typing import Annotated
 
 from pydantic import Field
 
-from runtime.settings import WorkSettings
+from runtime.settings import Approving, WorkSettings
 from services.specialists.courier.ledger import Pace
 
 Rate = Annotated[int, Field(ge=1, le=1_000_000)]
 
 
-class CourierSettings(WorkSettings):
-    """The mail provider and how fast each recipient's domain may be written to."""
+class CourierSettings(Approving, WorkSettings):
+    """The mail provider, who may approve, and how fast each recipient's domain may be written to."""
 
     ses_endpoint_url: str | None = Field(default=None, description="For an emulator; SES's own without it.")
     ses_configuration_set: str | None = Field(default=None, description="Whose event destinations report bounces.")

@@ -17,6 +17,7 @@ import pytest
 from aiobotocore.session import AioSession
 from aiohttp import web
 
+from contracts.approvals import approval_statement
 from contracts.events.router import SendEmail
 from contracts.fields import Artefact, Attachment, Contract, Json
 from contracts.received import receive
@@ -24,6 +25,7 @@ from local.mailbox import Fault, Mailbox, Taken, build
 from runtime.artefacts import Artefacts
 from runtime.clock import timestamp
 from runtime.database import Pool
+from runtime.operators import Operators, public_key, sign
 from runtime.sealing import LocalWrapper, Vault
 from runtime.task import Task
 from services.drafter.mime import OptOutWays, compose
@@ -40,6 +42,8 @@ from tests.integration.serving import free_port
 PACK = "2026-09-01.1"
 PLAYBOOK = "outbound_email"
 TIMEOUT_S = 0.6
+APPROVER, APPROVERS_KEY = "m.okafor", b"a" * 32
+APPROVERS = Operators({APPROVER: bytes.fromhex(public_key(APPROVERS_KEY))})
 DESK_TABLES = "desk.submission, desk.closed, desk.control, desk.approval"
 TABLES = "courier.sending, courier.settlement, courier.domain_rate, courier.turn, courier.inbox"
 
@@ -88,14 +92,26 @@ class Case:
         )
         return self
 
-    async def approve(self, until: datetime, *, state: str = "granted", **changes: Any) -> str:
-        """An approval of this email, as the desk records it."""
+    async def approve(
+        self, until: datetime, *, state: str = "granted", key: bytes | None = APPROVERS_KEY, **changes: Any
+    ) -> str:
+        """An approval of this email, as the desk records it: signed with `key`, or not at all."""
         approval_id = fresh_id()
         fields = {"content_sha256": self.content_sha256, "pack": PACK} | changes
+        signed_at = until - timedelta(hours=1)
+        statement = approval_statement(
+            approval_id=approval_id,
+            case_id=self.case_id,
+            verdict="granted",
+            approver=APPROVER,
+            reason="agreed",
+            signed_at=timestamp(signed_at),
+            **fields,
+        )
         await self.owner.execute(
             "insert into desk.approval (approval_id, case_id, tenant, playbook, content_sha256, pack, reason,"
-            " asked_for, state, asked_at, decide_by, valid_until)"
-            " values ($1, $2, 'acme', $3, $4, $5, 'settlement_offer', 'c.ruiz', $6, $7, $7, $7)",
+            " asked_for, state, asked_at, decide_by, valid_until, approver, why, signed_at, signature)"
+            " values ($1, $2, 'acme', $3, $4, $5, 'settlement_offer', 'c.ruiz', $6, $7, $7, $7, $8, 'agreed', $9, $10)",
             approval_id,
             self.case_id,
             PLAYBOOK,
@@ -103,6 +119,9 @@ class Case:
             fields["pack"],
             state,
             until,
+            APPROVER,
+            signed_at,
+            None if key is None else sign(key, statement),
         )
         return approval_id
 
@@ -227,7 +246,7 @@ async def start_courier(
         handler = partial(
             send_email,
             artefacts=Artefacts(None, Vault(pool, LocalWrapper(b"v" * 32), clock), opens=("email",)),  # type: ignore[arg-type]
-            ledger=Ledger(pool),
+            ledger=Ledger(pool, APPROVERS),
             provider=SesProvider(client, configuration_set="outbound"),
             clock=clock,
             limits=Limits(timeout_s=TIMEOUT_S, pace=lambda _: pace or Pace(0.001, 1_000)),

@@ -5,11 +5,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
+from typing import Any
 
 import asyncpg
 import pytest
 
 from contracts.events.courier import EmailSent, SendingHeld, SendingRefused, SendingTooLate
+from runtime.database import connect_pool, reaching
+from runtime.errors import Unavailable
+from services.specialists.courier.ledger import SESSION
 from tests.integration.conftest import PoolFor
 from tests.integration.courier.conftest import PLAYBOOK, Case, Courier, OpenCase, Outbox
 from tests.integration.infrastructure import Infrastructure, Owner
@@ -126,12 +130,50 @@ async def test_an_approved_email_is_sent_and_its_approval_is_on_record(
     ],
 )
 async def test_without_a_good_approval_nothing_is_sent(
-    state: str, late: int, changes: dict[str, str], reason: str, case: Case, courier: Courier, outbox: Outbox
+    state: str, late: int, changes: dict[str, Any], reason: str, case: Case, courier: Courier, outbox: Outbox
 ) -> None:
     approval_id = await case.approve(courier.soon - timedelta(seconds=late), state=state, **changes)
     command = case.command(courier.soon, approval="settlement_offer", approval_id=approval_id)
     assert is_stopped(await courier.send(command), reason)
     assert outbox.of(case.case_id) == []
+
+
+@pytest.mark.parametrize("key", [None, b"f" * 32])
+async def test_a_row_that_says_granted_without_an_approvers_signature_sends_nothing(
+    key: bytes | None, case: Case, courier: Courier, outbox: Outbox, owner: Owner
+) -> None:
+    forged = await case.approve(courier.soon, key=key)
+    command = case.command(courier.soon, approval="settlement_offer", approval_id=forged)
+    assert is_stopped(await courier.send(command), "approval_not_signed")
+    assert outbox.of(case.case_id) == []
+    assert await owner.fetchval("select count(*) from courier.sending") == 0
+
+
+async def test_a_signature_for_another_approval_sends_nothing(
+    case: Case, open_case: OpenCase, courier: Courier, outbox: Outbox, owner: Owner
+) -> None:
+    other = await (await open_case()).approve(courier.soon)
+    forged = await case.approve(courier.soon, key=None)
+    taken = await owner.fetchval("select signature from desk.approval where approval_id = $1", other)
+    await owner.execute("update desk.approval set signature = $2 where approval_id = $1", forged, taken)
+    command = case.command(courier.soon, approval="settlement_offer", approval_id=forged)
+    assert is_stopped(await courier.send(command), "approval_not_signed")
+    assert outbox.of(case.case_id) == []
+
+
+async def test_an_approved_email_that_was_throttled_is_sent_by_a_later_command(
+    case: Case, courier: Courier, outbox: Outbox, owner: Owner
+) -> None:
+    approval: dict[str, Any] = {"approval": "settlement_offer", "approval_id": await case.approve(courier.soon)}
+    outbox.plan("throttle")
+    with pytest.raises(Unavailable):
+        await courier.send(case.command(courier.soon, **approval))
+    late = await courier.send(case.command(courier.clock.now(), **approval))
+    assert late == SendingTooLate(content_sha256=case.content_sha256)
+    again = await courier.send(case.command(courier.soon, note="checked again", **approval))
+    assert isinstance(again, EmailSent)
+    assert await courier.send(case.command(courier.soon, note="once more", **approval)) == again
+    assert len(outbox.of(case.case_id)) == 1
 
 
 async def test_an_approval_that_was_asked_for_and_never_given_sends_nothing(case: Case, courier: Courier) -> None:
@@ -174,6 +216,19 @@ async def test_a_stop_waits_for_an_intent_that_is_being_written(
         assert not any((gate["closed_as"], gate["cancelled"], gate["halted"], gate["opted_out"]))
         await intending.commit()
         await stopping
+
+
+async def test_a_courier_that_stands_still_holds_up_no_stop(
+    case: Case, owner: Owner, infrastructure: Infrastructure
+) -> None:
+    pool = await connect_pool(infrastructure.role_url("courier"), schema="courier", server_settings=SESSION)
+    async with pool.acquire() as connection:
+        await connection.execute("begin")
+        await connection.execute("select desk.lock_sending($1, $2)", case.case_id, case.address_key)
+        assert await asyncio.wait_for(halt(owner, case), 9)
+        with pytest.raises(Unavailable), reaching("the work database"):
+            await connection.execute("select 1")
+    await pool.close()
 
 
 async def test_two_intents_do_not_wait_for_each_other(case: Case, open_case: OpenCase, pool_for: PoolFor) -> None:

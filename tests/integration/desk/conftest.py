@@ -20,6 +20,7 @@ from faststream_sqs import SQSBroker
 from local.provision import BUCKET
 from runtime.artefacts import Artefacts
 from runtime.objects import S3Objects
+from runtime.operators import Operators, public_key
 from runtime.publisher import BusPublisher
 from runtime.sealing import LocalWrapper, Vault
 from services.orchestrator.desk.approvals import Approvals
@@ -32,7 +33,6 @@ from services.orchestrator.desk.openings import Openings
 from services.orchestrator.desk.store import DeskStore
 from services.orchestrator.desk.timers import Timers
 from services.orchestrator.main import run_desk, run_router
-from services.orchestrator.operators import Operators, public_key
 from tests.integration.cloud import Cloud
 from tests.integration.conftest import PoolFor
 from tests.integration.events import bus_body, envelope_of, fresh_id

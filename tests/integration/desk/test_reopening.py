@@ -20,11 +20,11 @@ from runtime.clock import timestamp
 from runtime.consumer import task_failed
 from runtime.database import Pool
 from runtime.errors import Rejected, Unavailable
+from runtime.operators import Operators, public_key, sign
 from runtime.publisher import BusPublisher
 from services.orchestrator.decisions import decide
 from services.orchestrator.desk.reopen import Reopening
 from services.orchestrator.desk.retries import RetryRequest
-from services.orchestrator.operators import Operators, public_key, sign
 from services.orchestrator.seal import StateSeal
 from tests.integration.cloud import Tap
 from tests.integration.conftest import PoolFor

@@ -15,8 +15,8 @@ from contracts.events.courier import SendingHeld
 from contracts.fields import Contract, Json
 from contracts.received import Received
 from runtime.clock import timestamp
+from runtime.operators import sign
 from services.orchestrator.desk.intake import Upstream
-from services.orchestrator.operators import sign
 from services.orchestrator.routing import route
 from tests.integration.cloud import Tap
 from tests.integration.desk.conftest import SIGNING_KEYS, Desk, StartDesk

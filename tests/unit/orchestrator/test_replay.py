@@ -13,7 +13,7 @@ from contracts.events.router import AnswerQuestion, ChooseAgent, DraftAnswer
 from contracts.events.specialists import FindingsReady
 from contracts.events.triage import AgentChosen, NoAgentFits
 from contracts.fields import Json
-from services.orchestrator.operators import Operators
+from runtime.operators import Operators
 from services.orchestrator.playbook import Edge, Playbook, Step, ask, close, on
 from services.orchestrator.replay import CaseReplay, replay_case
 from services.orchestrator.seal import RecordedSeal, StateSeal

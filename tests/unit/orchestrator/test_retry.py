@@ -12,9 +12,9 @@ from contracts.derive import derive
 from contracts.errors import InvalidEvent, Refusal
 from contracts.events.desk import CaseClosed
 from contracts.fields import Json
+from runtime.operators import Operators, public_key, sign
 from services.orchestrator.decisions import decide
 from services.orchestrator.desk.retries import RetryRequest, next_try, read_request, reopening
-from services.orchestrator.operators import Operators, public_key, sign
 from services.orchestrator.retry import issue_again
 from services.orchestrator.routing import route
 from services.orchestrator.seal import StateSeal

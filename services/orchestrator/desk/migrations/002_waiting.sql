@@ -34,6 +34,7 @@ create table approval (
   valid_until    timestamptz,
   approver       text,
   why            text,
+  signed_at      timestamptz,
   signature      text,
   decided_at     timestamptz
 );
@@ -42,6 +43,7 @@ create index approval_asked on approval (asked_at) where state = 'asked';
 comment on table approval is 'One row per content that a person must decide on; the courier reads it before it sends.';
 comment on column approval.content_sha256 is 'Of the bytes that would be sent: a changed email is another approval.';
 comment on column approval.asked_for is 'Who asked for the email, who may therefore not approve it.';
+comment on column approval.signed_at is 'When the approver signed: it is part of what was signed.';
 comment on column approval.valid_until is 'A grant that was not used by then is none.';
 
 create table decision (

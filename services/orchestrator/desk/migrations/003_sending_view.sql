@@ -59,5 +59,6 @@ left join closed c using (case_id);
 comment on view sendable is 'One row a case: what the courier checks in the transaction that writes its intent.';
 comment on column sendable.closed_as is 'The outcome of a closed case; null while it is open.';
 
-create view sendable_approval as select approval_id, case_id, content_sha256, pack, state, valid_until from approval;
-comment on view sendable_approval is 'Approvals as the courier reads them; whether one was used stands in the courier''s ledger.';
+create view sendable_approval as
+select approval_id, case_id, content_sha256, pack, state, valid_until, approver, why, signed_at, signature from approval;
+comment on view sendable_approval is 'Approvals as the courier reads them, with what it needs to check the signature again; whether one was used stands in the courier''s ledger.';
