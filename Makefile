@@ -48,7 +48,7 @@ lint: $(READY) ## ruff, mypy strict, import rules, generated files
 	$(BIN)/python -m terraform.generate --check
 
 .PHONY: test-fast
-test-fast: $(READY) ## Unit and contract tests: no server, under 20 seconds
+test-fast: $(READY) ## Unit and contract tests: no server, about two minutes
 	HYPOTHESIS_PROFILE=fast $(BIN)/pytest tests/unit tests/contract -n 2 -q
 
 .PHONY: test-integration
@@ -60,7 +60,7 @@ test-e2e: $(READY) ## Against the whole stack, every service as its own process
 	$(BIN)/pytest tests/e2e -m "not slow" $(SLOW) -q
 
 .PHONY: test
-test: $(READY) lint ## Everything that must pass before a change lands (under 8 minutes on 2 cores)
+test: $(READY) lint ## Everything that must pass before a change lands (about 12 minutes on 2 cores)
 	$(BIN)/pytest tests/unit tests/contract -n 2 -q
 	$(BIN)/pytest tests/integration tests/broker -m "not slow" $(SLOW) -n 2 --dist loadfile -q
 	$(BIN)/pytest tests/e2e -m "not slow" $(SLOW) -q
