@@ -46,7 +46,15 @@ NAMED = {
     "pyproject.toml": (r'(^local = \[\n  "switchyard\[[^\]]*)\]', r"\1,unit-converter]"),
 }
 BASELINE = "evals/baseline/triage.simulator.json"
-GENERATED = {"contracts/schemas/asyncapi.json", "contracts/schemas/catalogue.json", BASELINE}
+GENERATED = {
+    "contracts/schemas/asyncapi.json",
+    "contracts/schemas/catalogue.json",
+    BASELINE,
+    "terraform/generated/topology.json",
+    "terraform/generated/containers/unit_converter.json",
+    "terraform/generated/iam/unit_converter.task.json",
+    "terraform/generated/iam/unit_converter.execution.json",
+}
 IGNORED = {line.rstrip("/") for line in (ROOT / ".gitignore").read_text(encoding="utf-8").splitlines()}
 
 
