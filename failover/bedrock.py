@@ -27,6 +27,9 @@ class _CuttableConnection:
     def connect(self) -> None:
         self._limit()
         super().connect()  # type: ignore[misc]
+        wire = current_wire.get()
+        if wire is not None:
+            wire.check()  # cut while there was no socket yet to shut down
 
     def request(self, *args: Any, **kwargs: Any) -> Any:
         self._wire = wire = current_wire.get()

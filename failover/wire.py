@@ -36,9 +36,13 @@ class Wire:
             WireCut: the attempt was abandoned already; do not send.
         """
         with self._lock:
-            if self._cut:
-                raise WireCut("the attempt was abandoned before its request was sent")
+            self._refuse_if_cut()
             self._cutters.append(cut)
+
+    def check(self) -> None:
+        """Raise `WireCut` if the attempt was abandoned: what comes next is for nobody."""
+        with self._lock:
+            self._refuse_if_cut()
 
     def cut(self) -> None:
         """End every registered connection, and refuse new ones. Safe to repeat."""
@@ -52,6 +56,10 @@ class Wire:
         """Forget the connections: the attempt is over and they belong to the pool again."""
         with self._lock:
             self._cutters.clear()
+
+    def _refuse_if_cut(self) -> None:
+        if self._cut:
+            raise WireCut("the attempt was abandoned before its request was sent")
 
 
 current_wire: ContextVar[Wire | None] = ContextVar("failover_wire", default=None)

@@ -28,7 +28,10 @@ from tests.integration.simulator.running import BEDROCK_MODEL, OPENAI_MODEL, RUL
 
 pytestmark = pytest.mark.integration
 
-POLICY = FailoverPolicy(cold_ttft_ms=400, cold_reserve_ms=5_000, stall_ms=500, hedge=False)
+TTFT_MS = 1_200
+"""Long enough for a busy machine to have sent its request before the attempt is abandoned."""
+
+POLICY = FailoverPolicy(cold_ttft_ms=TTFT_MS, cold_reserve_ms=5_000, stall_ms=500, hedge=False)
 READ_TIMEOUT_S = 60
 PROMPTLY_S = 3
 
@@ -109,7 +112,7 @@ async def test_a_bedrock_that_sends_no_headers_is_left_for_openai_and_its_thread
     text, decision = await story(model)
     assert text.startswith("Once there was a pump")
     assert (decision.reason, decision.vendor) == ("ttft", "openai")
-    assert decision.latency_ms < 400 + PROMPTLY_S * 1_000
+    assert decision.latency_ms < TTFT_MS + PROMPTLY_S * 1_000
     await promptly(lambda: threads_in_botocore() == 0)
     await promptly(lambda: simulator.streams()["aborted"] == 1)
 
@@ -178,4 +181,8 @@ async def test_many_concurrent_calls_into_a_silent_bedrock_leave_no_threads(
     told = await asyncio.gather(*(story(model) for _ in range(8)))
     assert {decision.reason for _, decision in told} == {"ttft"}
     await promptly(lambda: threads_in_botocore() == 0)
-    await promptly(lambda: simulator.streams()["aborted"] == 8)
+    await promptly(lambda: simulator.streams()["active"] == 0)
+    # On a busy machine a call may be abandoned before it was sent; the simulator never hears of that one.
+    heard = [call["outcome"] for call in simulator.get("/sim/calls")["recent"] if call["wire"] == "bedrock"]
+    assert heard
+    assert set(heard) == {"aborted"}

@@ -195,6 +195,36 @@ def test_a_call_that_was_abandoned_before_it_was_sent_is_not_sent(
     assert not server.asked.is_set()
 
 
+class CutWhileConnecting(Wire):
+    """Cut at the only moment at which there is nothing to shut down: registered, and no socket yet."""
+
+    def attach(self, cut: Callable[[], None]) -> None:
+        super().attach(cut)
+        self.cut()
+
+
+def test_a_call_that_was_abandoned_while_it_connected_is_not_sent(threads: ThreadPoolExecutor) -> None:
+    wire = CutWhileConnecting(limit_s=60)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.settimeout(PROMPTLY_S)
+        client = boto3.client(
+            "bedrock-runtime",
+            endpoint_url=f"http://127.0.0.1:{listener.getsockname()[1]}",
+            region_name="us-east-1",
+            aws_access_key_id="test",
+            aws_secret_access_key="test",
+            config=Config(retries={"total_max_attempts": 1}, read_timeout=60, connect_timeout=60),
+        )
+        own_client(client)
+        call = running_for(wire, threads, lambda: client.converse(**CALL))
+        accepted, _ = listener.accept()
+        with accepted:
+            assert isinstance(call.exception(PROMPTLY_S), HTTPClientError)
+            client.close()
+            accepted.settimeout(PROMPTLY_S)
+            assert accepted.recv(1) == b""
+
+
 @pytest.mark.parametrize("handshake", [True, False], ids=["headers", "handshake"])
 def test_a_call_ends_at_its_attempts_limit_though_nobody_cuts_it(
     serve: Callable[..., Server], connect: Callable[[Server], Any], threads: ThreadPoolExecutor, handshake: bool
