@@ -27,10 +27,16 @@ $(READY): requirements.lock pyproject.toml
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable .
 	@touch $@
 
+# One image a process; the names are the catalogue's, with dashes.
+IMAGES := router desk triage text-to-sql compliance drafter courier mail audit cli simulators
+
 .PHONY: lock
-lock: ## Resolve pyproject.toml into requirements.lock again
+lock: ## Resolve pyproject.toml into requirements.lock again, and the images' shares of it
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --all-extras --generate-hashes \
 	  --no-emit-index-url pyproject.toml --output-file requirements.lock
+	for image in $(IMAGES); do $(BIN)/uv pip compile --quiet --universal --python-version 3.13 --extra $$image \
+	  --constraint requirements.lock --no-emit-index-url --no-annotate --no-header pyproject.toml \
+	  --output-file docker/requirements/$$image.txt || exit 1; done
 
 SLOW := --timeout=300
 
