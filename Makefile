@@ -183,6 +183,16 @@ ingress-package: $(READY) ## Build the ingress function's zip for AWS Lambda (Py
 exit-cost: $(READY) ## Count what would be rewritten to leave AWS (docs/runtime-decision.md)
 	$(BIN)/python -m bench.exit_cost
 
+REVISION ?= dev
+
+.PHONY: images
+images: ## Build an image per process; print the size and the packages of each (needs Docker)
+	@docker version --format 'Docker {{.Server.Version}}' \
+	  || { echo "No Docker engine answers. Remedy: install Docker 25 or newer and start it"; exit 1; }
+	@for image in $(IMAGES); do echo "building switchyard/$$image:$(REVISION)"; \
+	  docker build --quiet --target $$image --build-arg REVISION=$(REVISION) --tag switchyard/$$image:$(REVISION) . >/dev/null || exit 1; done
+	@docker/report.sh $(REVISION) $(IMAGES)
+
 .PHONY: format
 format: $(READY) ## Format and fix what can be fixed
 	$(BIN)/ruff check --fix .
