@@ -55,7 +55,7 @@ lint: $(READY) ## ruff, mypy strict, import rules, generated files
 
 .PHONY: test-fast
 test-fast: $(READY) ## Unit and contract tests: no server, about two minutes
-	HYPOTHESIS_PROFILE=fast $(BIN)/pytest tests/unit tests/contract -n 2 -q
+	HYPOTHESIS_PROFILE=fast $(BIN)/pytest tests/unit tests/contract -m "not slow" -n 2 -q
 
 .PHONY: test-integration
 test-integration: $(READY) ## Against the embedded PostgreSQL, ministack and the model simulator
@@ -67,7 +67,7 @@ test-e2e: $(READY) ## Against the whole stack, every service as its own process
 
 .PHONY: test
 test: $(READY) lint ## Everything that must pass before a change lands (about 12 minutes on 2 cores)
-	$(BIN)/pytest tests/unit tests/contract -n 2 -q
+	$(BIN)/pytest tests/unit tests/contract -m "not slow" -n 2 -q
 	$(BIN)/pytest tests/integration tests/broker -m "not slow" $(SLOW) -n 2 --dist loadfile -q
 	$(BIN)/pytest tests/e2e -m "not slow" $(SLOW) -q
 
