@@ -75,7 +75,7 @@ class Deployment:
 
     async def kill(self, name: str) -> None:
         """SIGKILL for a process, whatever it is doing; one that is about to be restarted is waited for."""
-        while self.stack.process(name).state is State.RESTARTING:
+        while self.stack.process(name).state is State.RESTARTING:  # noqa: ASYNC110 - the supervisor lives on another loop
             await asyncio.sleep(0.05)
         await self.do(self.stack.kill(name))
 
