@@ -26,7 +26,7 @@ from local.demo_figures import published
 from local.endpoints import Endpoints
 from local.home import temporary_home
 from local.laptop import CLOCK_VARIABLE, VISIBILITY_VARIABLE, prepare, services, simulator
-from local.process import Service
+from local.process import Service, State
 from local.provision import BUCKET
 from local.stack import EmbeddedStack
 from services.audit.findings import Finding
@@ -72,6 +72,12 @@ class Deployment:
     async def do(self, action: Awaitable[T]) -> T:
         """Run something on the supervisor's loop and wait for it."""
         return await asyncio.wrap_future(self.control(action))
+
+    async def kill(self, name: str) -> None:
+        """SIGKILL for a process, whatever it is doing; one that is about to be restarted is waited for."""
+        while self.stack.process(name).state is State.RESTARTING:  # noqa: ASYNC110 - the supervisor lives on another loop
+            await asyncio.sleep(0.05)
+        await self.do(self.stack.kill(name))
 
     def question(self, text: str, **fields: Any) -> dict[str, Any]:
         """A submission with ids of its own."""

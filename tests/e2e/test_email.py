@@ -140,7 +140,7 @@ async def test_kill_9_at_random_moments_over_200_emails(deployment: Deployment) 
         kills = 0
         while True:
             await asyncio.sleep(chance.uniform(0.5, 4.0))
-            await deployment.do(deployment.stack.kill(chance.choice(WORKERS)))
+            await deployment.kill(chance.choice(WORKERS))
             kills += 1
             if kills == 15:
                 return kills

@@ -23,7 +23,7 @@ async def test_kill_9_of_audit_leaves_every_row_under_an_anchor_and_a_case_that_
     cases = await deployment.submit([deployment.question(f"e2e slow proof {number}") for number in range(12)])
     for _ in range(4):
         await asyncio.sleep(0.7)
-        await deployment.do(deployment.stack.kill("audit"))
+        await deployment.kill("audit")
     await deployment.closed(cases, seconds=90)
     await deployment.settled(cases, seconds=40)
 

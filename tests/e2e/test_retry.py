@@ -93,7 +93,7 @@ async def test_kill_9_of_desk_router_and_drafter_while_cases_are_retried_loses_n
     )
     for name in ("desk", "router", "desk", "drafter"):
         await asyncio.sleep(0.7)
-        await deployment.do(deployment.stack.kill(name))
+        await deployment.kill(name)
     await running
     await deployment.settled(cases, seconds=40)
     for case in cases:

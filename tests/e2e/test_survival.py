@@ -34,7 +34,7 @@ async def test_kill_9_of_each_service_in_turn_loses_nothing_and_answers_nothing_
     cases = await deployment.submit([deployment.question(f"e2e slow {number}") for number in range(40)])
     for name in SERVICES:
         await asyncio.sleep(0.4)
-        await deployment.do(deployment.stack.kill(name))
+        await deployment.kill(name)
     closed = await deployment.closed(cases, seconds=120)
     assert {payload["outcome"] for payload in closed.values()} == {"answered"}
     await deployment.settled(cases, seconds=40)
