@@ -68,6 +68,10 @@ settings = {
   desk = {
     SWITCHYARD_OPERATORS = "{}"
     SWITCHYARD_APPROVERS = "{}"
+    # The public half of what the ingress signs with: until it is put in, nothing that the API takes becomes a case.
+    SWITCHYARD_PRINCIPAL_KEYS = <<-JSON
+      {"upstream.ingress": {}}
+    JSON
     # Without it every source that IAM lets on the bus is trusted.
     SWITCHYARD_UPSTREAMS = <<-JSON
       {"upstream.ingress": {"tenants": ["*"], "roles": ["FIELD_*"]}, "upstream.mail": {"tenants": ["*"]}}

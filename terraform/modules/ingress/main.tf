@@ -1,4 +1,5 @@
-# API Gateway -> WAF -> a function that checks the token and submits the question. It alone is `upstream.ingress`.
+# API Gateway -> WAF -> a function that checks the token, signs who asks and submits the question. It alone is
+# `upstream.ingress`.
 
 data "aws_region" "current" {}
 data "aws_partition" "current" {}
@@ -75,13 +76,14 @@ resource "aws_lambda_function" "this" {
 
   environment {
     variables = {
-      BUS          = var.bus
-      SOURCE       = var.event_source
-      ISSUER       = var.identity.issuer
-      AUDIENCE     = var.identity.audience
-      JWKS_URL     = var.identity.jwks_url
-      TENANT_CLAIM = var.identity.tenant_claim
-      ROLE_CLAIM   = var.identity.role_claim
+      BUS                      = var.bus
+      SOURCE                   = var.event_source
+      ISSUER                   = var.identity.issuer
+      AUDIENCE                 = var.identity.audience
+      JWKS_URL                 = var.identity.jwks_url
+      TENANT_CLAIM             = var.identity.tenant_claim
+      ROLE_CLAIM               = var.identity.role_claim
+      PRINCIPAL_KEY_SECRET_ARN = var.facts.secret_principal_key
     }
   }
 

@@ -6,58 +6,14 @@ import json
 import re
 import shutil
 import subprocess
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hcl2.api import loads
 
 from terraform.generate import FOLDER, topology
+from tests.unit.terraform.reading import ENVIRONMENTS, MODULES, ROOT, blocks, parsed, resources
 from tests.unit.terraform.rendering import FACTS
-
-ROOT = FOLDER.parent
-MODULES = sorted(path for path in (ROOT / "modules").iterdir() if path.is_dir())
-ENVIRONMENTS = [ROOT / "environments" / name for name in ("dev", "prod")]
-
-_MARKS = {"__is_block__", "__comments__", "__inline_comments__"}
-
-
-def plain(value: Any) -> Any:
-    """What the parser gives, without its quotes and marks."""
-    if isinstance(value, dict):
-        return {plain(key): plain(each) for key, each in value.items() if key not in _MARKS}
-    if isinstance(value, list):
-        return [plain(each) for each in value]
-    if isinstance(value, str) and len(value) > 1 and value[0] == value[-1] == '"':
-        return value[1:-1]
-    return value
-
-
-@cache
-def parsed(path: Path) -> dict[str, Any]:
-    """A file's blocks; reading HCL takes a while."""
-    found: dict[str, Any] = plain(loads(path.read_text()))
-    return found
-
-
-def blocks(folder: Path, kind: str) -> list[Any]:
-    """All blocks of a kind in a folder's files."""
-    found: list[Any] = []
-    for path in sorted(folder.glob("*.tf")):
-        found += parsed(path).get(kind, [])
-    return found
-
-
-def resources(folder: Path) -> dict[tuple[str, str], dict[str, Any]]:
-    """Resources by type and name."""
-    return {
-        (type_, name): body
-        for block in blocks(folder, "resource")
-        for type_, named in block.items()
-        for name, body in named.items()
-    }
-
 
 ALL = {(module.name, *key): body for module in MODULES for key, body in resources(module).items()}
 
