@@ -47,14 +47,28 @@ def _blocks(body: Body, name: str, attributes: dict[str, Any], nested: dict[str,
 
 def unknown_output(path: list[str], schema: dict[str, Any]) -> str | None:
     """The first name of a reference's path (`firewall_status`, `sync_states`) that the provider does not give."""
+    known: Any = schema
     for place, name in enumerate(path):
-        attributes, nested = schema["attributes"], schema.get("block_types", {})
-        if name in nested and "block" in nested[name]:
-            schema = nested[name]["block"]
-        elif name in attributes and "nested_type" in attributes[name]:
-            schema = attributes[name]["nested_type"]
-        elif name in attributes:
-            return None  # a plain value; what follows is a key of a map or an index
-        else:
+        if known is None:
+            return None  # a plain value; what follows is a key of a map
+        if name not in (members := _members(known)):
             return ".".join(path[: place + 1])
+        known = members[name]
     return None
+
+
+def _members(known: Any) -> dict[str, Any]:
+    """What stands in a block or in a value's type; None for a member that has no names in it."""
+    if isinstance(known, dict):
+        nested = {name: each.get("block") for name, each in known.get("block_types", {}).items()}
+        return nested | {
+            name: each.get("nested_type", _object(each.get("type"))) for name, each in known["attributes"].items()
+        }
+    return {name: _object(type_) for name, type_ in known[1].items()}
+
+
+def _object(type_: Any) -> Any:
+    """`["object", members]` of a value's type, or of its elements'; None for another."""
+    while isinstance(type_, list) and type_[0] in {"list", "set", "map"}:
+        type_ = type_[1]
+    return type_ if isinstance(type_, list) else None

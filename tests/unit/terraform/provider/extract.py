@@ -3,7 +3,7 @@
 Terraform's own `providers schema -json` needs the provider. The bindings of the CDK for Terraform are generated from
 that schema for every release, and their JavaScript says of each argument whether it is required, a block, and of what
 type. What is written has the form of `terraform providers schema -json`, cut down to the types that our files name and
-to the blocks that they use or must use. `opaque` marks a block whose inside the bindings do not describe.
+to the blocks that they use or must use.
 """
 
 from __future__ import annotations
@@ -41,12 +41,42 @@ _SIMPLE = {
     "getBooleanMapAttribute": ["map", "bool"],
 }
 _MODES = {"struct": "single"}
+_STATEMENT: dict[str, Any] = {
+    "attributes": {},
+    "block_types": {
+        "rate_based_statement": {
+            "nesting_mode": "list",
+            "max_items": 1,
+            "block": {
+                "attributes": {
+                    "aggregate_key_type": {"optional": True, "type": "string"},
+                    "evaluation_window_sec": {"optional": True, "type": "number"},
+                    "limit": {"required": True, "type": "number"},
+                }
+            },
+        },
+        "managed_rule_group_statement": {
+            "nesting_mode": "list",
+            "max_items": 1,
+            "block": {
+                "attributes": {
+                    "name": {"required": True, "type": "string"},
+                    "vendor_name": {"required": True, "type": "string"},
+                    "version": {"optional": True, "type": "string"},
+                }
+            },
+        },
+    },
+}
+_BY_HAND = {"wafv2_web_acl#statement": {"nesting_mode": "list", "min_items": 1, "max_items": 1, "block": _STATEMENT}}
+"""What the bindings leave out because it contains itself: from the provider's page of the resource."""
 
 
 class Bindings:
     """One type's JavaScript and its declarations."""
 
-    def __init__(self, script: str, declarations: str) -> None:
+    def __init__(self, page: str, script: str, declarations: str) -> None:
+        self._page = page
         script = script.partition("//# sourceMappingURL")[0]
         self._script = script
         self._classes = {name: (base, body) for name, base, body in _CLASS.findall(script)}
@@ -71,7 +101,7 @@ class Bindings:
             is_block = name in self._blocks.get(interface, ())
             found = _NESTED.search(text)
             if is_block and (name in uses or flags["required"]):
-                nested[name] = self._nested_block(found, described.get(name), flags, uses.get(name, {}))
+                nested[name] = self._nested_block(name, found, described.get(name), flags, uses.get(name, {}))
             elif not is_block:
                 attributes[name] = self._attribute(found, text, described.get(name), flags)
         return {"attributes": attributes} | ({"block_types": nested} if nested else {})
@@ -84,11 +114,16 @@ class Bindings:
         ]
 
     def _nested_block(
-        self, found: re.Match[str] | None, described: tuple[str, str] | None, flags: dict[str, bool], uses: Uses
+        self,
+        member: str,
+        found: re.Match[str] | None,
+        described: tuple[str, str] | None,
+        flags: dict[str, bool],
+        uses: Uses,
     ) -> dict[str, Any]:
         limits = {"min_items": 1} if flags["required"] else {}
         if found is None or described is None:
-            return {"nesting_mode": "set", "opaque": True} | limits
+            return _BY_HAND[f"{self._page}#{member}"]
         name, kind, _ = found.groups()
         if kind == "OutputReference" and described[0] != "struct":
             limits |= {"max_items": 1}
@@ -109,7 +144,15 @@ class Bindings:
         name, kind, wraps_set = found.groups()
         mode = {"OutputReference": "single", "Map": "map"}.get(kind, "set" if wraps_set == "true" else "list")
         inside = self._struct(name, {})["attributes"]
+        if not flags["optional"] and not flags["required"]:
+            # What only the provider says is a plain value to terraform, and not a place to write in.
+            return {"type": _value(inside, mode)} | said
         return {"nested_type": {"attributes": inside, "nesting_mode": mode}} | said
+
+
+def _value(inside: dict[str, Any], mode: str) -> Any:
+    members = {name: each["type"] for name, each in inside.items()}
+    return ["object", members] if mode == "single" else [mode, ["object", members]]
 
 
 def _simple(text: str, described: tuple[str, str] | None) -> Any:
@@ -141,7 +184,7 @@ def extract(wheel: Path) -> dict[str, Any]:
         raise ValueError(f"{wheel.name} does not say which provider it was generated from")
     schemas: dict[str, dict[str, Any]] = {"resource_schemas": {}, "data_source_schemas": {}}
     for stem, (kind, type_) in sorted(names.items()):
-        bindings = Bindings(texts[f"{stem}.js"], texts[f"{stem}.d.ts"])
+        bindings = Bindings(type_.removeprefix("aws_"), texts[f"{stem}.js"], texts[f"{stem}.d.ts"])
         part = "resource_schemas" if kind == "resource" else "data_source_schemas"
         schemas[part][type_] = {"block": bindings.schema(wanted[kind, type_])}
     return {"provider": "hashicorp/aws", "version": version[1], "taken_from": wheel.name} | schemas
