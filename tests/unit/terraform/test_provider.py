@@ -38,8 +38,8 @@ def test_the_extract_has_every_type_that_our_files_use_and_no_other() -> None:
 def test_the_extract_is_of_a_version_that_the_environments_accept() -> None:
     for environment in ENVIRONMENTS:
         [terraform] = parsed(environment / "main.tf")["terraform"]
-        assert terraform["required_providers"][0]["aws"] == {"source": "hashicorp/aws", "version": "~> 6.0"}
-    assert SCHEMA["version"].startswith("6.")
+        assert terraform["required_providers"][0]["aws"] == {"source": "hashicorp/aws", "version": "~> 6.69"}
+    assert SCHEMA["version"].startswith("6.69.")
 
 
 @pytest.mark.parametrize("kind", PART)

@@ -14,6 +14,9 @@ mock_provider "aws" {
   mock_data "aws_region" {
     defaults = { region = "us-east-1" }
   }
+  mock_data "aws_vpc_endpoint_service" {
+    defaults = { availability_zones = ["us-east-1a", "us-east-1b"] }
+  }
   mock_resource "aws_networkfirewall_firewall" {
     defaults = {
       firewall_status = [{
