@@ -66,39 +66,38 @@ def members(each: Inside) -> bytes:
     return inner + number(3, _NESTING[each["nesting_mode"]])
 
 
-def provider_schema(schema: Inside) -> bytes:
-    """tfplugin6 `GetProviderSchema.Response`."""
-    region = {
-        "attributes": {
-            "region": {"type": "string", "optional": True},
-            "allowed_account_ids": {"type": ["set", "string"], "optional": True},
-        }
-    }
-    region["block_types"] = {
+_SETTINGS: Inside = {
+    "attributes": {
+        "allowed_account_ids": {"type": ["set", "string"], "optional": True},
+        "region": {"type": "string", "optional": True},
+    },
+    "block_types": {
         "default_tags": {
             "nesting_mode": "list",
             "max_items": 1,
             "block": {"attributes": {"tags": {"type": ["map", "string"], "optional": True}}},
         }
-    }
-    parts = chunk(1, chunk(2, block(region)))
+    },
+}
+"""What our files set of the provider itself, from its documentation."""
+
+
+def provider_schema(schema: Inside) -> bytes:
+    """tfplugin6 `GetProviderSchema.Response`."""
+    parts = chunk(1, chunk(2, block(_SETTINGS)))
     for field, part in ((2, "resource_schemas"), (3, "data_source_schemas")):
         for name, each in schema[part].items():
             parts += chunk(field, chunk(1, name) + chunk(2, chunk(2, block(each["block"]))))
     return parts
 
 
-class _Service(grpc.GenericRpcHandler):
-    def __init__(self, schema: bytes) -> None:
-        self._answers = {f"/tfplugin6.Provider/{name}": b"" for name in _EMPTY}
-        self._answers["/tfplugin6.Provider/GetProviderSchema"] = schema
-
-    def service(self, handler_call_details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler | None:
-        """The method's handler, of bytes; None for what a provider without resources is never asked."""
-        answer = self._answers.get(handler_call_details.method)
-        if answer is None:
-            return None
-        return grpc.unary_unary_rpc_method_handler(lambda _request, _context: answer)
+def _handlers(schema: bytes) -> dict[str, grpc.RpcMethodHandler]:
+    """An answer for each method, in bytes. A provider whose resources are never made is asked no others."""
+    answers = dict.fromkeys(_EMPTY, b"") | {"GetProviderSchema": schema}
+    return {
+        name: grpc.unary_unary_rpc_method_handler(lambda _request, _context, answer=answer: answer)
+        for name, answer in answers.items()
+    }
 
 
 @contextmanager
@@ -106,7 +105,8 @@ def attached() -> Iterator[dict[str, str]]:
     """The environment in which terraform finds the provider."""
     schema = json.loads((Path(__file__).parent / "schema.json").read_text())
     server = grpc.server(ThreadPoolExecutor(4), options=[("grpc.max_send_message_length", -1)])
-    server.add_generic_rpc_handlers((_Service(provider_schema(schema)),))
+    handlers = _handlers(provider_schema(schema))
+    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("tfplugin6.Provider", handlers),))
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
     address = {"Network": "tcp", "String": f"127.0.0.1:{port}"}
