@@ -143,9 +143,7 @@ class Intake:
                 message = f"this upstream may not submit for that {name}"
                 raise SubmissionRefused("not_authorised", message, field=name, remedy=remedy)
 
-    async def reject(
-        self, source: str, detail_type: str, detail: Json, problem: InvalidEvent, *, code: str
-    ) -> Json:
+    async def reject(self, source: str, detail_type: str, detail: Json, problem: InvalidEvent, *, code: str) -> Json:
         """The rejection of a submission, the same however often it is asked for."""
         now = self.clock.now()
         # Keyed by what was sent, so that a redelivery is the same rejection and another bad payload another.
