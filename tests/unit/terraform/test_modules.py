@@ -50,6 +50,25 @@ def test_every_queue_has_a_policy_and_dead_letters_and_so_has_every_rule() -> No
     assert "aws_sqs_queue.dead_letters.arn" in str(of("aws_sqs_queue")["agent.this"]["redrive_policy"])
     target = of("aws_cloudwatch_event_target")["agent.this"]
     assert target["dead_letter_config"] == [{"arn": "${aws_sqs_queue.dead_letters.arn}"}]
+    assert target["retry_policy"] == [{"maximum_event_age_in_seconds": 86_400, "maximum_retry_attempts": 185}]
+
+
+def test_eventbridge_may_use_the_queues_key_on_no_condition_that_it_cannot_meet() -> None:
+    # AWS: aws:SourceAccount and aws:SourceArn in a key's policy are not supported for EventBridge's deliveries.
+    [document] = [
+        block["aws_iam_policy_document"]["queues_key"]
+        for block in blocks(ROOT / "modules" / "bus", "data")
+        if "queues_key" in block.get("aws_iam_policy_document", {})
+    ]
+    [delivers] = [each for each in document["statement"] if each["sid"] == "EventBridgeDelivers"]
+    assert delivers["actions"] == ["kms:Decrypt", "kms:GenerateDataKey"]
+    assert "condition" not in delivers
+
+
+def test_the_function_is_given_the_variables_that_it_reads() -> None:
+    [function] = of("aws_lambda_function").values()
+    read = re.findall(r"os\.environ\[\"(\w+)\"\]", (ROOT / "ingress" / "handler.py").read_text())
+    assert sorted(function["environment"][0]["variables"]) == sorted(read)
 
 
 def test_a_queue_takes_messages_from_its_own_rules_only_and_never_in_the_clear() -> None:
