@@ -48,7 +48,8 @@ variable "hosts" {
 }
 
 variable "postgres_version" {
-  type = string
+  description = "The major version: RDS chooses the minor one and raises it in the maintenance window."
+  type        = string
 }
 
 variable "work_db" {

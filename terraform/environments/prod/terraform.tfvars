@@ -15,7 +15,7 @@ hosts = {
   identity  = ["login.acme.example"]
 }
 
-postgres_version    = "18.1"
+postgres_version    = "18"
 database_ca_file    = "/etc/ssl/certs/rds-global-bundle.pem"
 multi_az            = true
 backup_days         = 35
