@@ -13,6 +13,7 @@ from rich.table import Table
 from cli import audit_erase, audit_retention
 from cli.anchors import anchor_reader
 from cli.audit_export import export
+from cli.audit_principal import principal
 from cli.console import console
 from cli.errors import CommandFailed
 from cli.log import reader, the_case
@@ -22,6 +23,7 @@ from services.audit.reader import KeptAlarm
 
 app = typer.Typer(no_args_is_help=True)
 app.command()(export)
+app.command()(principal)
 app.add_typer(audit_retention.app, name="retention", help="How long cases are kept, holds, and what leaves the log.")
 
 app.command("erase")(audit_erase.erase)

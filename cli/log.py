@@ -8,6 +8,7 @@ from typing import Any
 
 import asyncpg
 
+from cli.aws import client
 from cli.errors import CommandFailed
 from cli.logging_in import login_of
 from cli.receipts import receipt_keys
@@ -19,9 +20,11 @@ from runtime.database import Pool, connect_pool
 from runtime.database_login import BadDatabaseAddress
 from runtime.errors import Rejected, TaskError, Unavailable
 from runtime.objects import ObjectStore
-from runtime.sealing import LocalWrapper, Vault
+from runtime.sealing import KeyWrapper, KmsWrapper, LocalWrapper, Vault
 from services.audit.owner import SCHEMA
 from services.audit.reader import AuditReader
+
+_OPENS = ("question", "findings", "answer", "account", "email", "review", "principal")
 
 
 @asynccontextmanager
@@ -45,11 +48,19 @@ async def the_case(log: AuditReader, named: str) -> str:
 
 @asynccontextmanager
 async def opener(target: Target) -> AsyncIterator[Artefacts]:
-    """What can open sealed artefacts: it needs the vault and the key that wraps people's keys."""
-    key = target.need("SWITCHYARD_VAULT_KEY")
-    async with connected(target, "SWITCHYARD_WORK_DSN", "vault") as pool:
-        vault = Vault(pool, LocalWrapper(bytes.fromhex(key)), SystemClock())
-        yield Artefacts(_NoObjects(), vault, opens=("question", "findings", "answer", "account", "email", "review"))
+    """What can open sealed artefacts: it needs the vault and what wraps people's keys, in AWS the right to ask KMS."""
+    async with connected(target, "SWITCHYARD_WORK_DSN", "vault") as pool, _wrapper(target) as wrapper:
+        yield Artefacts(_NoObjects(), Vault(pool, wrapper, SystemClock()), opens=_OPENS)
+
+
+@asynccontextmanager
+async def _wrapper(target: Target) -> AsyncIterator[KeyWrapper]:
+    key_id = target.get("SWITCHYARD_KMS_KEY_ID")
+    if key_id is None:
+        yield LocalWrapper(bytes.fromhex(target.need("SWITCHYARD_VAULT_KEY")))
+        return
+    async with client(target, "kms") as kms:
+        yield KmsWrapper(kms, key_id)
 
 
 async def opened(artefacts: Artefacts, event: Json, reference: Mapping[str, Any]) -> bytes:

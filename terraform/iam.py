@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from contracts.topology import BUS
-from terraform.nodes import Needs, ingress_emits
+from terraform.nodes import INGRESS_KEY, Needs, ingress_emits
 
 Statement = dict[str, Any]
 
@@ -66,7 +66,7 @@ def execution_policy(needed: Needs) -> dict[str, Any]:
 def ingress_policy() -> dict[str, Any]:
     """What the function behind the API may do. Its VPC access and log come from managed policies' actions in HCL."""
     source, emits = ingress_emits()
-    return _policy(_publish(source, emits))
+    return _policy(_publish(source, emits), *_secrets((INGRESS_KEY,)))
 
 
 def _policy(*statements: Statement) -> dict[str, Any]:

@@ -17,6 +17,9 @@ Egress = Literal["openai", "snowflake"]
 INGRESS = "ingress"
 """The function behind the API: no consumer, so it has no queue."""
 
+INGRESS_KEY = "principal_key"
+"""The secret that the function signs with; no other role reads it."""
+
 HEALTH_PORT = 8080
 OPT_OUT_PORT = 8081
 
@@ -25,6 +28,7 @@ SECRETS = {
     "mac_key": "The key under which the desk fingerprints submissions, 32 bytes in hex.",
     "optout_keys": "Keys that sign opt-out links, as JSON.",
     "openai_api_key": "The key for OpenAI's API, as plain text.",
+    INGRESS_KEY: 'The Ed25519 key that the ingress signs who asks with, as JSON {"kid": "hex of 32 bytes"}.',
     "snowflake_token": "The OAuth token that text_to_sql logs in to Snowflake with.",
 }
 """Every secret and what it holds. Terraform makes the place, a person puts the value."""

@@ -16,6 +16,14 @@ Outcome = Literal[
 ]  # fmt: skip
 
 
+class Attested(Contract):
+    """The signed statement that the case was opened on, kept so that its signature can be checked again."""
+
+    kid: Identifier = Field(description="The key of the ingress that signed it.")
+    statement: Artefact = Field(description="The compact JWS; sealed, because it names the user.")
+    statement_sha256: Sha256 = Field(description="Of the JWS itself.")
+
+
 class CaseOpened(Contract):
     """A submission became a case. The first event of every chain."""
 
@@ -23,6 +31,7 @@ class CaseOpened(Contract):
     question: Artefact
     agent: Name | None = None
     submitted_by: Identifier = Field(description="The bus source that submitted it.")
+    attested: Attested | None = Field(default=None, description="Absent if the source does not sign who asks.")
 
 
 class EmailCaseOpened(Contract):

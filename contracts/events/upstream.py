@@ -9,6 +9,7 @@ from pydantic_core import PydanticCustomError
 
 from contracts.accounts import PERSONAL, AccountFacts, Email, Purpose
 from contracts.fields import Identifier, Milliseconds, Name, Sha256, Strict
+from contracts.principals import Statement
 
 Question = Annotated[str, Field(min_length=1, max_length=4_000)]
 
@@ -32,6 +33,11 @@ class CaseSubmitted(Strict):
     )
     deadline_ms: Annotated[Milliseconds, Field(ge=1_000, le=86_400_000)] | None = Field(
         default=None, description="How long the case may take; the desk's default if absent."
+    )
+    principal: Statement | None = Field(
+        default=None,
+        description="The claims of contracts.principals about this very submission, signed by its ingress (compact "
+        "JWS, Ed25519). The desk wants it from the sources that it has keys of.",
     )
 
 

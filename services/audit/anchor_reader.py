@@ -28,8 +28,7 @@ from services.audit.anchor_findings import (
 from services.audit.anchors import Head, Leaf, head_of, key_of, number_of
 from services.audit.findings import AnchorReport, Finding, FindingKind
 from services.audit.positions import SQL, Connection
-from services.audit.reader import LONG_S
-from services.audit.retention_reader import dropped_partitions, receipt_from
+from services.audit.retention_reader import LONG_S, dropped_partitions, receipt_from
 from services.audit.retired import NO_KEYS, Retired
 
 _DATABASE = "the audit database"

@@ -14,16 +14,13 @@ from runtime.database import Pool, reaching
 from runtime.queries import beside
 from runtime.signing import TrustedKeys
 from services.audit.findings import CaseStatus, CaseVerdict, Stored, VerifyReport
-from services.audit.retention_reader import RetentionReader
+from services.audit.retention_reader import LONG_S, RetentionReader
 from services.audit.retired import NO_KEYS
 from services.audit.stored import stored_from
 from services.audit.verify import GRACE, verdicts
 
 _SQL = beside(__file__)
 _DATABASE = "the audit database"
-LONG_S = 3_600.0
-"""How long one statement of a verification may take: it reads, and sorts, the whole log."""
-
 _FETCH = 200
 """Rows in memory at once while streaming. A body is at most 256 KB, and usually 3."""
 

@@ -66,7 +66,14 @@ async def run_desk() -> None:
             deadline=timedelta(seconds=settings.case_deadline_s),
             email_deadline=timedelta(seconds=settings.email_deadline_s),
         )
-        intake = Intake(store=store, openings=openings, clock=process.clock, mac=mac, upstreams=settings.upstreams)
+        intake = Intake(
+            store=store,
+            openings=openings,
+            clock=process.clock,
+            mac=mac,
+            upstreams=settings.upstreams,
+            principals=settings.principals(),
+        )
         holding = Holding(pool, process.clock)
         approvals = Approvals(holding, settings.known_approvers(), timedelta(seconds=settings.approval_valid_s))
         control = Control(pool, closing, process.clock, mac, settings.upstreams)

@@ -9,6 +9,9 @@ from pydantic import BaseModel, Field, SecretStr, TypeAdapter
 from runtime.operators import Operators
 from runtime.settings import Approving, ProcessSettings, WorkSettings
 from services.orchestrator.desk.intake import Upstream
+from services.orchestrator.desk.principals import Principals
+
+PublicKey = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 _KEYS: TypeAdapter[dict[str, str]] = TypeAdapter(dict[str, str], config={"hide_input_in_errors": True})
 
@@ -16,7 +19,7 @@ _KEYS: TypeAdapter[dict[str, str]] = TypeAdapter(dict[str, str], config={"hide_i
 class Retrying(BaseModel):
     """Who may have a failed task done again; read by both processes."""
 
-    operators: dict[str, Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]] = Field(
+    operators: dict[str, PublicKey] = Field(
         default={},
         description='Ed25519 public keys of those who may have a failed task done again, as JSON {"name": "hex of 32 '
         'bytes"}. Without any, nobody may.',
@@ -52,8 +55,23 @@ class DeskSettings(Retrying, Approving, WorkSettings):
         description='What each upstream may ask for, as JSON {"upstream.name": {"tenants": [..], "roles": [..]}}, '
         "shell patterns. Without it every source that IAM lets on the bus is trusted: set it in production.",
     )
+    principal_keys: dict[str, dict[str, PublicKey]] = Field(
+        default={},
+        description='Ed25519 public keys of the sources that must sign who asks, as JSON {"upstream.name": {"kid": '
+        '"hex of 32 bytes"}}. A source that is named and has no key may submit nothing; one that is not named is '
+        "believed.",
+    )
     case_deadline_s: Annotated[int, Field(ge=1)] = Field(default=900, description="For cases that name no deadline.")
     email_deadline_s: Annotated[int, Field(ge=1)] = Field(default=604_800, description="For emails that name none.")
     approval_valid_s: Annotated[int, Field(ge=1)] = Field(
         default=86_400, description="How long a granted approval lasts if the email is not sent at once."
     )
+
+    def principals(self) -> Principals:
+        """Whose word is taken only signed. Raises `ValueError` for what is no key."""
+        return Principals(
+            {
+                source: {kid: bytes.fromhex(key) for kid, key in keys.items()}
+                for source, keys in self.principal_keys.items()
+            }
+        )

@@ -11,6 +11,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from contracts.canonical import refuse_unstorable
+from contracts.errors import InvalidEvent
 from contracts.events.upstream import CaseSubmitted
 from terraform.ingress.tokens import Asker
 
@@ -59,6 +61,7 @@ def submission(call: Call, asker: Asker) -> CaseSubmitted:
     if foreign := sorted(said.keys() - OURS):
         raise RequestRefused(f"{foreign[0][:60]}: not for a caller to say; leave it out")
     try:
+        refuse_unstorable(said)
         return CaseSubmitted.model_validate(
             {
                 **said,
@@ -68,6 +71,8 @@ def submission(call: Call, asker: Asker) -> CaseSubmitted:
                 "session_id": session,
             }
         )
+    except InvalidEvent as error:
+        raise RequestRefused(f"{error.field or 'the body'}: {error.message}") from error
     except ValidationError as error:
         problem = error.errors(include_input=False, include_url=False)[0]
         where = ".".join(str(part) for part in problem["loc"])

@@ -22,7 +22,7 @@ from local import daemon
 from local.home import temporary_home
 from local.process import State
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.slow]  # a stack of its own, with one process more
 
 ROOT = Path(__file__).resolve().parents[2]
 VENV = Path(sys.prefix)

@@ -1,9 +1,11 @@
-"""docs/runbook.md has a section for every alarm that the code can raise, and for none that it cannot."""
+"""docs/runbook.md has a section for every alarm that code or CloudWatch can raise, and for none that they cannot."""
 
 from __future__ import annotations
 
 import re
 from pathlib import Path
+
+from tests.unit.terraform.reading import MODULES, resources
 
 ROOT = Path(__file__).resolve().parents[2]
 RUNBOOK = ROOT / "docs" / "runbook.md"
@@ -37,3 +39,27 @@ def test_both_ways_of_writing_an_alarm_are_seen() -> None:
 
 def test_every_alarm_has_its_section_and_every_section_its_alarm() -> None:
     assert sorted(_HEADING.findall(RUNBOOK.read_text(encoding="utf-8"))) == sorted(alarms())
+
+
+_PLACES = {"${var.consumer.name}": "NODE", "${each.key}": "RULE", "${var.name}": "DATABASE"}
+
+
+def made_by_terraform() -> list[str]:
+    """The names of CloudWatch's alarms, with words for what differs from one to the next."""
+    named = []
+    for module in MODULES:
+        for (type_, _), body in resources(module).items():
+            if type_.endswith("_alarm"):
+                name = body["alarm_name"]
+                for place, word in _PLACES.items():
+                    name = name.replace(place, word)
+                named.append(name)
+    return named
+
+
+def test_every_alarm_that_terraform_makes_has_its_section_under_its_own_name() -> None:
+    names = made_by_terraform()
+    assert len(names) >= 9
+    assert not [name for name in names if "$" in name]
+    headings = re.findall(r"^### `(switchyard-[\w-]+)`$", RUNBOOK.read_text(encoding="utf-8"), re.MULTILINE)
+    assert sorted(headings) == sorted(names)

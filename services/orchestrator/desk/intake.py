@@ -6,10 +6,11 @@ import hmac
 import json
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from fnmatch import fnmatchcase
 
+import structlog
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from contracts.cards import specialists
@@ -18,6 +19,7 @@ from contracts.errors import InvalidEvent, Refusal
 from contracts.events.desk import SubmissionRejected
 from contracts.events.upstream import CaseSubmitted, EmailCaseSubmitted
 from contracts.fields import Identifier, Json, Principal
+from contracts.principals import unsigned
 from contracts.received import first_problem
 from contracts.submission import CASES, case_id_for
 from runtime.clock import Clock
@@ -25,7 +27,11 @@ from runtime.errors import Rejected
 from services.orchestrator.desk.first_events import first_event
 from services.orchestrator.desk.mac import Mac
 from services.orchestrator.desk.openings import Openings
+from services.orchestrator.desk.principals import Principals, Vouched, check_submission
+from services.orchestrator.desk.refusals import PrincipalRefused, PrincipalTooLate, SubmissionRefused
 from services.orchestrator.desk.store import DeskStore
+
+log = structlog.get_logger(__name__)
 
 Submitted = CaseSubmitted | EmailCaseSubmitted
 SUBMISSIONS: dict[str, type[Submitted]] = {model.__name__: model for model in (CaseSubmitted, EmailCaseSubmitted)}
@@ -56,24 +62,31 @@ class Intake:
     mac: Mac
     upstreams: Mapping[str, Upstream] | None = None
     """What each upstream may ask for; None trusts every source that IAM lets on the bus."""
+    principals: Principals = field(default_factory=lambda: Principals({}))
+    """The keys of sources that must sign who asks; every other source is believed."""
 
     async def open_case(self, source: str, detail: Json, detail_type: str = QUESTION) -> list[Json]:
         """The events to publish for a submission: its opening, `SubmissionRejected`, or none while it is parked."""
         check_source(source)
         try:
             submitted = _read(detail_type, detail)
-        except InvalidEvent as problem:
-            return [await self.reject(source, detail_type, detail, problem)]
-        if (refusal := self._refusal(source, submitted)) is not None:
-            return [await self.reject(source, detail_type, detail, refusal, code="not_authorised")]
-        mac = self.mac(detail)
+            self._check_allowed(source, submitted)
+            vouched = self._vouched(source, submitted, detail)
+            return await self._taken(source, detail, submitted, vouched)
+        except SubmissionRefused as refused:
+            if isinstance(refused, PrincipalRefused) and not isinstance(refused, PrincipalTooLate):
+                log.error("submission.not_vouched_for", alarm="integrity", code=refused.code, submitted_by=source)  # noqa: TRY400 - the code is the whole of it
+            return [await self.reject(source, detail_type, detail, refused, code=refused.code)]
+
+    async def _taken(self, source: str, detail: Json, submitted: Submitted, vouched: Vouched | None) -> list[Json]:
+        # Sent again it is signed again, and still the same submission.
+        mac = self.mac(unsigned(detail))
         known = await self.store.known(submitted.tenant, source, submitted.idempotency_key)
         if known is None:
-            try:
-                opened = await self._opened(source, submitted)
-            except Rejected as error:
-                refusal = InvalidEvent(Refusal.INVALID, error.message, field=error.field, remedy=error.remedy)
-                return [await self.reject(source, detail_type, detail, refusal, code=error.code)]
+            # Only now: a case that is open already stays so, however late its submission is delivered again.
+            if vouched is not None:
+                vouched.check_time(self.clock.now())
+            opened = await self._opened(source, submitted, vouched)
             due = datetime.fromisoformat(opened["case_deadline"])
             parked = await self.store.admit(
                 submitted.tenant,
@@ -90,38 +103,47 @@ class Intake:
             if known is None:
                 raise LookupError("a submission vanished between two reads")
         if not hmac.compare_digest(known.payload_mac, mac):
-            conflict = InvalidEvent(
-                Refusal.INVALID,
+            raise SubmissionRefused(
+                "submission_conflict",
                 "another payload was submitted under the same idempotency key",
                 field="idempotency_key",
                 remedy="use a new key for a new submission; repeat the same payload to repeat one",
             )
-            return [await self.reject(source, detail_type, detail, conflict, code="submission_conflict")]
         return [] if known.parked else [known.opened]
 
-    async def _opened(self, source: str, submitted: Submitted) -> Json:
-        case_id = case_id_for(submitted.tenant, source, submitted.idempotency_key)
-        if isinstance(submitted, EmailCaseSubmitted):
-            return await self.openings.email(case_id, source, submitted)
-        return await self.openings.question(case_id, source, submitted)
-
-    def _refusal(self, source: str, submitted: Submitted) -> InvalidEvent | None:
-        """Why this upstream may not ask this, if it may not."""
-        if self.upstreams is None:
+    def _vouched(self, source: str, submitted: Submitted, detail: Json) -> Vouched | None:
+        """The statement that a source which must sign made about this submission; None for the others."""
+        if not self.principals.must_sign(source):
             return None
+        if isinstance(submitted, EmailCaseSubmitted):
+            return self.principals.vouched(source, None)
+        vouched = self.principals.vouched(source, submitted.principal)
+        check_submission(vouched, source, submitted, detail)
+        return vouched
+
+    async def _opened(self, source: str, submitted: Submitted, vouched: Vouched | None) -> Json:
+        case_id = case_id_for(submitted.tenant, source, submitted.idempotency_key)
+        try:
+            if isinstance(submitted, EmailCaseSubmitted):
+                return await self.openings.email(case_id, source, submitted)
+            return await self.openings.question(case_id, source, submitted, vouched)
+        except Rejected as error:
+            raise SubmissionRefused(error.code, error.message, field=error.field, remedy=error.remedy) from error
+
+    def _check_allowed(self, source: str, submitted: Submitted) -> None:
+        """Raise `SubmissionRefused` if this upstream may not ask this."""
+        if self.upstreams is None:
+            return
         allowed = self.upstreams.get(source, Upstream())
         role = submitted.role if isinstance(submitted, CaseSubmitted) else None
         asked = {"tenant": (submitted.tenant, allowed.tenants), "role": (role, allowed.roles)}
-        for field, (value, patterns) in asked.items():
+        for name, (value, patterns) in asked.items():
             if value is not None and not any(fnmatchcase(value, pattern) for pattern in patterns):
                 remedy = f"allow it to {source} in SWITCHYARD_UPSTREAMS, or submit from the upstream that may"
-                message = f"this upstream may not submit for that {field}"
-                return InvalidEvent(Refusal.INVALID, message, field=field, remedy=remedy)
-        return None
+                message = f"this upstream may not submit for that {name}"
+                raise SubmissionRefused("not_authorised", message, field=name, remedy=remedy)
 
-    async def reject(
-        self, source: str, detail_type: str, detail: Json, problem: InvalidEvent, *, code: str = "invalid_submission"
-    ) -> Json:
+    async def reject(self, source: str, detail_type: str, detail: Json, problem: InvalidEvent, *, code: str) -> Json:
         """The rejection of a submission, the same however often it is asked for."""
         now = self.clock.now()
         # Keyed by what was sent, so that a redelivery is the same rejection and another bad payload another.
@@ -174,13 +196,13 @@ def _read(detail_type: str, detail: Json) -> Submitted:
     try:
         submitted = model.model_validate_json(json.dumps(detail))
     except ValidationError as error:
-        field, message = first_problem(error)
+        where, message = first_problem(error)
         remedy = f"send {detail_type} as contracts/schemas/{detail_type}.v1.json has it"
-        raise InvalidEvent(Refusal.INVALID, message, field=field, remedy=remedy) from None
+        raise SubmissionRefused("invalid_submission", message, field=where, remedy=remedy) from None
     deployed = [card.name for card in specialists()]
     if isinstance(submitted, CaseSubmitted) and submitted.agent is not None and submitted.agent not in deployed:
-        raise InvalidEvent(
-            Refusal.INVALID,
+        raise SubmissionRefused(
+            "invalid_submission",
             "no specialist of that name is deployed",
             field="agent",
             remedy=f"name one of {', '.join(deployed)}, or leave it out and triage chooses",

@@ -7,15 +7,19 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from contracts.catalogue import ROUTER
-from contracts.events.desk import CaseOpened, EmailCaseOpened
+from contracts.events.desk import Attested, CaseOpened, EmailCaseOpened
 from contracts.events.upstream import CaseSubmitted, EmailCaseSubmitted
-from contracts.fields import WAREHOUSE_ROLE, Artefact, Attachment, Contract, Json, Principal
+from contracts.fields import WAREHOUSE_ROLE, Attachment, Contract, Json, Principal
 from runtime.artefacts import Artefacts
 from runtime.clock import Clock, timestamp
 from runtime.sealing import Vault
 from services.orchestrator.desk.first_events import first_event
 from services.orchestrator.desk.mac import Mac
+from services.orchestrator.desk.principals import Vouched
 from services.orchestrator.graph import CURRENT
+
+STATEMENT = "principal"
+"""The artefact that holds the signed statement of who asks. No card opens it: it is for auditors."""
 
 
 @dataclass(frozen=True)
@@ -29,13 +33,29 @@ class Openings:
     deadline: timedelta
     email_deadline: timedelta = timedelta(days=7)
 
-    async def question(self, case_id: str, source: str, submitted: CaseSubmitted) -> Json:
-        """The first event of a question to the operator's assistant."""
+    async def question(
+        self, case_id: str, source: str, submitted: CaseSubmitted, vouched: Vouched | None = None
+    ) -> Json:
+        """The first event of a question to the operator's assistant, with the statement of who asks if there is one."""
         subject = await self._subject(submitted.tenant, submitted.user_id)
         question, place = await self.artefacts.store(
             case_id, "question", submitted.question.encode(), media_type="text/plain", subject=subject
         )
-        payload = CaseOpened(playbook=submitted.playbook, question=question, agent=submitted.agent, submitted_by=source)
+        sealed = {question.sha256: place}
+        attested = None
+        if vouched is not None:
+            statement, kept = await self.artefacts.store(
+                case_id, STATEMENT, vouched.statement.encode(), media_type="application/jose", subject=subject
+            )
+            sealed[statement.sha256] = kept
+            attested = Attested(kid=vouched.kid, statement=statement, statement_sha256=vouched.sha256)
+        payload = CaseOpened(
+            playbook=submitted.playbook,
+            question=question,
+            agent=submitted.agent,
+            submitted_by=source,
+            attested=attested,
+        )
         scopes = (WAREHOUSE_ROLE + submitted.role,) if submitted.role else ()
         wait = self.deadline if submitted.deadline_ms is None else timedelta(milliseconds=submitted.deadline_ms)
         return self._first(
@@ -43,7 +63,7 @@ class Openings:
             source,
             submitted,
             payload,
-            sealed=(question, place),
+            sealed=sealed,
             subject=subject,
             actor=f"user:{subject}",
             wait=wait,
@@ -67,7 +87,7 @@ class Openings:
         wait = self.email_deadline if submitted.deadline_ms is None else timedelta(milliseconds=submitted.deadline_ms)
         actor = f"staff:{submitted.submitted_for}"
         return self._first(
-            case_id, source, submitted, payload, sealed=(account, place), subject=subject, actor=actor, wait=wait
+            case_id, source, submitted, payload, sealed={account.sha256: place}, subject=subject, actor=actor, wait=wait
         )
 
     async def _subject(self, tenant: str, person: str) -> str:
@@ -80,7 +100,7 @@ class Openings:
         submitted: CaseSubmitted | EmailCaseSubmitted,
         payload: Contract,
         *,
-        sealed: tuple[Artefact, Attachment],
+        sealed: dict[str, Attachment],
         subject: str,
         actor: str,
         wait: timedelta,
@@ -105,5 +125,5 @@ class Openings:
             node_to=ROUTER,
             now=now,
             deadline=now + wait,
-            attachments={sealed[0].sha256: sealed[1]},
+            attachments=sealed,
         )

@@ -36,6 +36,9 @@ locals {
     optout_url               = var.mail.optout_url
   })
 
+  # Out of our own registry: a task has no way to another.
+  images = { for name, digest in var.images : name => "${module.github_oidc.repositories[name]}@${digest}" }
+
   # A process keeps at most two pools of four, and a deployment runs the old and the new tasks side by side.
   wanted_connections = {
     for database in ["work", "audit"] : database => sum([

@@ -17,8 +17,13 @@ variable "code_version" {
 }
 
 variable "images" {
-  description = "By name (router, desk, text-to-sql, …, cli, collector), each by its digest."
+  description = "The digest of each image in its own repository (router, desk, text-to-sql, …, cli, collector)."
   type        = map(string)
+
+  validation {
+    condition     = alltrue([for digest in values(var.images) : can(regex("^sha256:[0-9a-f]{64}$", digest))])
+    error_message = "Give digests (sha256:…) and nothing else: the repository is this account's own, and a tag may move."
+  }
 }
 
 variable "repository" {
@@ -43,7 +48,8 @@ variable "hosts" {
 }
 
 variable "postgres_version" {
-  type = string
+  description = "The major version: RDS chooses the minor one and raises it in the maintenance window."
+  type        = string
 }
 
 variable "work_db" {

@@ -6,7 +6,7 @@ terraform {
   required_providers {
     aws = {
       source  = "hashicorp/aws"
-      version = "~> 6.0"
+      version = "~> 6.69"
     }
   }
 
@@ -67,7 +67,7 @@ module "network" {
 
 module "telemetry" {
   source          = "../../modules/telemetry"
-  collector_image = var.images.collector
+  collector_image = local.images.collector
   collectors      = var.collectors
   log_days        = var.log_days
   network = {
@@ -90,6 +90,8 @@ module "work_db" {
   storage_gb          = var.work_db.storage_gb
   max_connections     = var.work_db.max_connections
   wanted_connections  = local.wanted_connections.work
+  logs_key_arn        = module.telemetry.logs_key_arn
+  log_days            = var.log_days
   multi_az            = var.multi_az
   backup_days         = var.backup_days
   deletion_protection = var.deletion_protection
@@ -106,6 +108,8 @@ module "audit_db" {
   storage_gb          = var.audit_db.storage_gb
   max_connections     = var.audit_db.max_connections
   wanted_connections  = local.wanted_connections.audit
+  logs_key_arn        = module.telemetry.logs_key_arn
+  log_days            = var.log_days
   multi_az            = var.multi_az
   backup_days         = var.backup_days
   deletion_protection = var.deletion_protection
@@ -120,6 +124,7 @@ module "mail" {
   vpc_cidr            = module.network.cidr
   public_subnet_ids   = module.network.subnet_ids["public"]
   port                = local.topology.consumers.mail.port
+  alerts_topic_arn    = module.telemetry.alerts_topic_arn
   deletion_protection = var.deletion_protection
   logs_key_arn        = module.telemetry.logs_key_arn
   log_days            = var.log_days
@@ -136,7 +141,7 @@ module "agent" {
   generated         = local.generated
   facts             = local.facts
   extra_environment = lookup(var.settings, each.key, {})
-  image             = var.images[each.value.name]
+  image             = local.images[each.value.name]
   size              = lookup(var.sizes, each.key, var.default_size)
   queues_key_arn    = module.bus.queues_key_arn
   logs_key_arn      = module.telemetry.logs_key_arn
@@ -157,7 +162,7 @@ module "agent" {
 module "migrate" {
   source             = "../../modules/migrate"
   facts              = local.facts
-  image              = var.images.cli
+  image              = local.images.cli
   database_group_ids = { work = module.work_db.security_group_id, audit = module.audit_db.security_group_id }
   logs_key_arn       = module.telemetry.logs_key_arn
   log_days           = var.log_days

@@ -79,14 +79,23 @@ resource "aws_cloudwatch_metric_alarm" "tasks" {
   ok_actions          = [var.alerts_topic_arn]
 }
 
-# The rule matched and the queue did not take it: a policy or a key. The emulators cannot show this.
+locals {
+  # Metrics of the default bus have no bus among their dimensions.
+  rule_dimensions = {
+    for name, rule in aws_cloudwatch_event_rule.this :
+    name => merge({ RuleName = name }, rule.event_bus_name == "default" ? {} : { EventBusName = rule.event_bus_name })
+  }
+}
+
+# The rule matched and the queue did not take it: a policy or a key, at once, or a day of retries that are over. The
+# emulators cannot show this. The event is in the dead letters, and the consumer takes it from there.
 resource "aws_cloudwatch_metric_alarm" "undelivered" {
   for_each            = aws_cloudwatch_event_rule.this
   alarm_name          = "switchyard-${var.consumer.name}-undelivered-${each.key}"
   alarm_description   = "EventBridge could not deliver to ${var.consumer.queue}: see the queue's policy and the key's."
   namespace           = "AWS/Events"
   metric_name         = "FailedInvocations"
-  dimensions          = each.value.event_bus_name == "default" ? { RuleName = each.key } : { EventBusName = each.value.event_bus_name, RuleName = each.key }
+  dimensions          = local.rule_dimensions[each.key]
   statistic           = "Sum"
   period              = 60
   evaluation_periods  = 1
@@ -94,4 +103,23 @@ resource "aws_cloudwatch_metric_alarm" "undelivered" {
   comparison_operator = "GreaterThanThreshold"
   treat_missing_data  = "notBreaching"
   alarm_actions       = [var.alerts_topic_arn]
+  ok_actions          = [var.alerts_topic_arn]
+}
+
+# Neither the queue nor its dead letters took it.
+resource "aws_cloudwatch_metric_alarm" "lost" {
+  for_each            = aws_cloudwatch_event_rule.this
+  alarm_name          = "switchyard-${var.consumer.name}-lost-${each.key}"
+  alarm_description   = "EventBridge has dropped an event for ${var.consumer.queue}: have its producer publish it again."
+  namespace           = "AWS/Events"
+  metric_name         = "InvocationsFailedToBeSentToDlq"
+  dimensions          = local.rule_dimensions[each.key]
+  statistic           = "Sum"
+  period              = 60
+  evaluation_periods  = 1
+  threshold           = 0
+  comparison_operator = "GreaterThanThreshold"
+  treat_missing_data  = "notBreaching"
+  alarm_actions       = [var.alerts_topic_arn]
+  ok_actions          = [var.alerts_topic_arn]
 }

@@ -58,7 +58,8 @@ data "aws_iam_policy_document" "queues_key" {
       identifiers = ["arn:${data.aws_partition.current.partition}:iam::${data.aws_caller_identity.current.account_id}:root"]
     }
   }
-  # Without it EventBridge delivers nothing to an encrypted queue, and says so only in FailedInvocations.
+  # Without it EventBridge delivers nothing to an encrypted queue, and says so only in FailedInvocations. No condition on
+  # aws:SourceAccount: EventBridge names none to KMS. Which rule may send at all, the queue's policy says.
   statement {
     sid       = "EventBridgeDelivers"
     actions   = ["kms:Decrypt", "kms:GenerateDataKey"]
@@ -66,11 +67,6 @@ data "aws_iam_policy_document" "queues_key" {
     principals {
       type        = "Service"
       identifiers = ["events.amazonaws.com"]
-    }
-    condition {
-      test     = "StringEquals"
-      variable = "aws:SourceAccount"
-      values   = [data.aws_caller_identity.current.account_id]
     }
   }
 }

@@ -30,8 +30,17 @@ resource "aws_cloudwatch_event_target" "figures" {
 }
 
 data "aws_iam_policy_document" "events" {
+  # As AWS documents it: no rule is named when a stream is opened, only when it is written to.
   statement {
-    actions   = ["logs:CreateLogStream", "logs:PutLogEvents"]
+    actions   = ["logs:CreateLogStream"]
+    resources = ["${aws_cloudwatch_log_group.events.arn}:*"]
+    principals {
+      type        = "Service"
+      identifiers = ["events.amazonaws.com", "delivery.logs.amazonaws.com"]
+    }
+  }
+  statement {
+    actions   = ["logs:PutLogEvents"]
     resources = ["${aws_cloudwatch_log_group.events.arn}:*"]
     principals {
       type        = "Service"

@@ -67,6 +67,14 @@ resource "aws_db_parameter_group" "this" {
   }
 }
 
+# Made before RDS would make them without a key and for ever.
+resource "aws_cloudwatch_log_group" "exports" {
+  for_each          = toset(["postgresql", "upgrade"])
+  name              = "/aws/rds/instance/switchyard-${var.name}/${each.key}"
+  retention_in_days = var.log_days
+  kms_key_id        = var.logs_key_arn
+}
+
 resource "aws_db_instance" "this" {
   identifier     = "switchyard-${var.name}"
   engine         = "postgres"
@@ -104,7 +112,7 @@ resource "aws_db_instance" "this" {
   final_snapshot_identifier = "switchyard-${var.name}-final"
 
   auto_minor_version_upgrade      = true
-  enabled_cloudwatch_logs_exports = ["postgresql", "upgrade"]
+  enabled_cloudwatch_logs_exports = keys(aws_cloudwatch_log_group.exports)
   performance_insights_enabled    = true
   performance_insights_kms_key_id = aws_kms_key.this.arn
   monitoring_interval             = 60

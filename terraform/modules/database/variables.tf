@@ -58,3 +58,11 @@ variable "wanted_connections" {
   description = "What all tasks together may open at their most."
   type        = number
 }
+
+variable "logs_key_arn" {
+  type = string
+}
+
+variable "log_days" {
+  type = number
+}

@@ -1,4 +1,5 @@
-# API Gateway -> WAF -> a function that checks the token and submits the question. It alone is `upstream.ingress`.
+# API Gateway -> WAF -> a function that checks the token, signs who asks and submits the question. It alone is
+# `upstream.ingress`.
 
 data "aws_region" "current" {}
 data "aws_partition" "current" {}
@@ -75,13 +76,14 @@ resource "aws_lambda_function" "this" {
 
   environment {
     variables = {
-      BUS          = var.bus
-      SOURCE       = var.event_source
-      ISSUER       = var.identity.issuer
-      AUDIENCE     = var.identity.audience
-      JWKS_URL     = var.identity.jwks_url
-      TENANT_CLAIM = var.identity.tenant_claim
-      ROLE_CLAIM   = var.identity.role_claim
+      BUS                      = var.bus
+      SOURCE                   = var.event_source
+      ISSUER                   = var.identity.issuer
+      AUDIENCE                 = var.identity.audience
+      JWKS_URL                 = var.identity.jwks_url
+      TENANT_CLAIM             = var.identity.tenant_claim
+      ROLE_CLAIM               = var.identity.role_claim
+      PRINCIPAL_KEY_SECRET_ARN = var.facts.secret_principal_key
     }
   }
 
@@ -158,6 +160,33 @@ resource "aws_api_gateway_deployment" "this" {
   }
 }
 
+# A setting of the account in its region: without it the stage below is refused, because it writes logs.
+data "aws_iam_policy_document" "api_assumes" {
+  statement {
+    actions = ["sts:AssumeRole"]
+    principals {
+      type        = "Service"
+      identifiers = ["apigateway.amazonaws.com"]
+    }
+  }
+}
+
+resource "aws_iam_role" "api_logs" {
+  name               = "switchyard-api-logs"
+  path               = "/switchyard/"
+  assume_role_policy = data.aws_iam_policy_document.api_assumes.json
+}
+
+resource "aws_iam_role_policy_attachment" "api_logs" {
+  role       = aws_iam_role.api_logs.name
+  policy_arn = "arn:${data.aws_partition.current.partition}:iam::aws:policy/service-role/AmazonAPIGatewayPushToCloudWatchLogs"
+}
+
+resource "aws_api_gateway_account" "this" {
+  cloudwatch_role_arn = aws_iam_role.api_logs.arn
+  depends_on          = [aws_iam_role_policy_attachment.api_logs]
+}
+
 resource "aws_cloudwatch_log_group" "access" {
   name              = "/switchyard/api"
   retention_in_days = var.log_days
@@ -169,6 +198,7 @@ resource "aws_api_gateway_stage" "this" {
   deployment_id        = aws_api_gateway_deployment.this.id
   stage_name           = var.stage
   xray_tracing_enabled = true
+  depends_on           = [aws_api_gateway_account.this]
 
   access_log_settings {
     destination_arn = aws_cloudwatch_log_group.access.arn

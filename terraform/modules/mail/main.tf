@@ -68,9 +68,35 @@ resource "aws_cloudwatch_event_target" "events" {
   arn       = aws_cloudwatch_log_group.events.arn
 }
 
+# Without this record nobody can settle an outcome that is unknown.
+resource "aws_cloudwatch_metric_alarm" "evidence" {
+  alarm_name          = "switchyard-mail-evidence-undelivered"
+  alarm_description   = "EventBridge could not write what SES reported to ${aws_cloudwatch_log_group.events.name}: see the log's policy."
+  namespace           = "AWS/Events"
+  metric_name         = "FailedInvocations"
+  dimensions          = { RuleName = aws_cloudwatch_event_rule.events.name }
+  statistic           = "Sum"
+  period              = 60
+  evaluation_periods  = 1
+  threshold           = 0
+  comparison_operator = "GreaterThanThreshold"
+  treat_missing_data  = "notBreaching"
+  alarm_actions       = [var.alerts_topic_arn]
+  ok_actions          = [var.alerts_topic_arn]
+}
+
 data "aws_iam_policy_document" "events" {
+  # As AWS documents it: no rule is named when a stream is opened, only when it is written to.
   statement {
-    actions   = ["logs:CreateLogStream", "logs:PutLogEvents"]
+    actions   = ["logs:CreateLogStream"]
+    resources = ["${aws_cloudwatch_log_group.events.arn}:*"]
+    principals {
+      type        = "Service"
+      identifiers = ["events.amazonaws.com", "delivery.logs.amazonaws.com"]
+    }
+  }
+  statement {
+    actions   = ["logs:PutLogEvents"]
     resources = ["${aws_cloudwatch_log_group.events.arn}:*"]
     principals {
       type        = "Service"

@@ -3,7 +3,9 @@ output "configuration_set" {
 }
 
 output "load_balancer" {
-  value = { target_group_arn = aws_lb_target_group.this.arn, security_group_id = aws_security_group.this.id }
+  # ECS refuses a service whose target group hangs on no load balancer yet.
+  depends_on = [aws_lb_listener.this]
+  value      = { target_group_arn = aws_lb_target_group.this.arn, security_group_id = aws_security_group.this.id }
 }
 
 output "records" {

@@ -133,6 +133,10 @@ resource "aws_ecs_task_definition" "this" {
     cpu_architecture        = "ARM64"
   }
 
+  volume {
+    name = "tmp"
+  }
+
   container_definitions = jsonencode([{
     name                   = "migrate"
     image                  = var.image
@@ -140,6 +144,8 @@ resource "aws_ecs_task_definition" "this" {
     command                = ["switchyard", "migrate", "--env", "aws"]
     readonlyRootFilesystem = true
     user                   = "10001"
+    linuxParameters        = { initProcessEnabled = true, capabilities = { drop = ["ALL"], add = [] } }
+    mountPoints            = [{ sourceVolume = "tmp", containerPath = "/tmp", readOnly = false }]
     environment = [
       { name = "AWS_REGION", value = data.aws_region.current.region },
       { name = "SWITCHYARD_DATABASE_AUTH", value = "iam" },

@@ -85,8 +85,9 @@ resource "aws_networkfirewall_firewall_policy" "this" {
   firewall_policy {
     stateless_default_actions          = ["aws:forward_to_sfe"]
     stateless_fragment_default_actions = ["aws:drop"]
-    # Whatever no rule passes is dropped and logged.
-    stateful_default_actions = ["aws:drop_established", "aws:alert_established"]
+    # Whatever no rule passes is dropped and logged, once its ClientHello is whole: with post-quantum key shares it is
+    # longer than a packet, and the plain "established" actions drop its first half before there is a name in it.
+    stateful_default_actions = ["aws:drop_established_app_layer", "aws:alert_established_app_layer"]
     stateful_engine_options {
       rule_order              = "STRICT_ORDER"
       stream_exception_policy = "DROP"

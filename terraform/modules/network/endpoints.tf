@@ -36,16 +36,26 @@ data "aws_iam_policy_document" "endpoints" {
   }
 }
 
+# Not every service has an endpoint in every zone.
+data "aws_vpc_endpoint_service" "interface" {
+  for_each     = local.interfaces
+  service_name = "com.amazonaws.${data.aws_region.current.region}.${each.key}"
+  service_type = "Interface"
+}
+
 resource "aws_vpc_endpoint" "interface" {
   for_each            = local.interfaces
   vpc_id              = aws_vpc.this.id
-  service_name        = "com.amazonaws.${data.aws_region.current.region}.${each.key}"
+  service_name        = data.aws_vpc_endpoint_service.interface[each.key].service_name
   vpc_endpoint_type   = "Interface"
   private_dns_enabled = true
-  subnet_ids          = [for key, subnet in local.subnets : aws_subnet.this[key].id if subnet.kind == "private"]
-  security_group_ids  = [aws_security_group.endpoints.id]
-  policy              = data.aws_iam_policy_document.endpoints.json
-  tags                = { Name = "switchyard-${each.key}" }
+  subnet_ids = [
+    for key, subnet in local.subnets : aws_subnet.this[key].id
+    if subnet.kind == "private" && contains(data.aws_vpc_endpoint_service.interface[each.key].availability_zones, subnet.zone)
+  ]
+  security_group_ids = [aws_security_group.endpoints.id]
+  policy             = data.aws_iam_policy_document.endpoints.json
+  tags               = { Name = "switchyard-${each.key}" }
 }
 
 # No policy of ours on S3's: image layers come from buckets of AWS's own account, by presigned requests.

@@ -26,6 +26,7 @@ def test_the_committed_baseline_still_holds_on_the_simulator(suite: str, tmp_pat
     assert SuiteResult.read(tmp_path / "out.json").accuracy == SuiteResult.read(baseline).accuracy
 
 
+@pytest.mark.slow
 def test_the_gate_fails_and_lists_what_newly_fails(tmp_path: Path) -> None:
     better = json.loads((BASELINES / "triage.simulator.json").read_text(encoding="utf-8"))
     failing = [case["id"] for case in better["cases"] if not case["passes"]]

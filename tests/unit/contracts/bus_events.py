@@ -14,9 +14,9 @@ from contracts.fields import Json
 GOLDEN = Path(__file__).parents[2] / "contract" / "golden"
 
 
-def golden(name: str, version: int = 1) -> Json:
-    """The golden event of a type."""
-    event: Json = json.loads((GOLDEN / f"{name}.v{version}.json").read_text())
+def golden(name: str, version: int = 1, variant: str = "") -> Json:
+    """The golden event of a type, or the one that shows an optional part of it."""
+    event: Json = json.loads((GOLDEN / f"{name}.v{version}{'.' + variant if variant else ''}.json").read_text())
     return event
 
 

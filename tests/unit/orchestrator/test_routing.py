@@ -17,7 +17,7 @@ from contracts.fields import Contract, Json
 from services.orchestrator.graph import CURRENT, PLAYBOOKS
 from services.orchestrator.playbook import Playbook, ask, close, on
 from services.orchestrator.routing import route
-from tests.unit.contracts.bus_events import changed, with_digest
+from tests.unit.contracts.bus_events import changed, golden, with_digest
 from tests.unit.orchestrator.cases import (
     ANSWER,
     ANSWER_QUESTION,
@@ -149,6 +149,15 @@ def test_any_agents_failure_closes_the_case_and_says_what_lay_beneath(node: str)
         node=node,
     )
     assert closed["attachments"] == {}
+
+
+def test_the_signed_statement_of_who_asks_is_handed_to_nobody() -> None:
+    event = golden("CaseOpened", variant="attested")
+    attested = event["payload"]["attested"]["statement"]["sha256"]
+    command = routed(event)
+    assert attested in event["attachments"]
+    assert attested not in str(command)
+    assert event["payload"]["question"]["sha256"] in command["attachments"]
 
 
 def test_a_long_failure_is_cut_to_what_its_contract_allows() -> None:

@@ -20,6 +20,7 @@ from services.specialists.mail.settings import MailSettings
 from services.specialists.text_to_sql.settings import TextToSqlSettings
 from terraform.generate import FOLDER, differing, main, topology, write
 from terraform.nodes import needs
+from tests.unit.terraform.reading import ENVIRONMENTS, parsed
 from tests.unit.terraform.rendering import rendered
 
 SETTINGS: dict[str, type[BaseSettings]] = {
@@ -77,6 +78,34 @@ def test_a_container_has_all_settings_that_its_process_wants(node: str, monkeypa
     known = {f"SWITCHYARD_{name}".upper() for name in type(settings).model_fields}
     known |= {f"SWITCHYARD_MODEL_{name}".upper() for name in ModelSettings.model_fields} | {"AWS_REGION"}
     assert {each["name"] for part in container.values() for each in part} <= known
+
+
+@pytest.mark.parametrize("environment", ENVIRONMENTS, ids=lambda path: path.name)
+def test_what_an_environment_sets_itself_its_processes_understand(
+    environment: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for node, own in parsed(environment / "terraform.tfvars")["settings"].items():
+        for variable in rendered(f"containers/{node}.json")["environment"]:
+            monkeypatch.setenv(variable["name"], variable["value"])
+        for secret in needs()[node].secrets:
+            monkeypatch.setenv(secret, VALUES.get(needs()[node].secrets[secret], "00"))
+        assert set(own) <= {f"SWITCHYARD_{name}".upper() for name in SETTINGS[node].model_fields}
+        for name, value in own.items():
+            monkeypatch.setenv(name, value)
+        SETTINGS[node]()  # a ValidationError names what it does not understand
+
+
+@pytest.mark.parametrize("environment", ENVIRONMENTS, ids=lambda path: path.name)
+def test_the_desk_believes_the_ingress_only_signed_until_it_is_told_otherwise(
+    environment: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keys = parsed(environment / "terraform.tfvars")["settings"]["desk"]["SWITCHYARD_PRINCIPAL_KEYS"]
+    monkeypatch.setenv("SWITCHYARD_PRINCIPAL_KEYS", keys)
+    monkeypatch.setenv("SWITCHYARD_MAC_KEY", "00")
+    monkeypatch.setenv("SWITCHYARD_DATABASE_URL", "postgresql://desk@localhost/work")
+    principals = DeskSettings().principals()
+    assert principals.must_sign(topology()["ingress_source"])
+    assert not principals.must_sign("upstream.mail")
 
 
 def test_no_secret_stands_in_a_plain_variable() -> None:

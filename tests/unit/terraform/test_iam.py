@@ -210,6 +210,22 @@ def test_the_ingress_submits_questions_under_its_own_name_and_nothing_else() -> 
     assert not puts("ingress", "switchyard.desk", "CaseOpened")
 
 
+def test_only_the_ingress_reads_the_key_that_it_signs_with_and_it_reads_no_other() -> None:
+    key = SECRET + "principal_key"
+    for node in EVERYONE:
+        for kind in ("task", "execution"):
+            assert not allows(rendered(f"iam/{node}.{kind}.json"), Request("secretsmanager:GetSecretValue", key))
+    for name in SECRETS:
+        opens: dict[str, Values] = {
+            "kms:ViaService": f"secretsmanager.{REGION}.amazonaws.com",
+            "kms:EncryptionContext:SecretARN": SECRET + name,
+        }
+        mine = name == "principal_key"
+        assert may("ingress", "secretsmanager:GetSecretValue", SECRET + name) == mine
+        assert kms("ingress", "kms:Decrypt", "secrets_key_arn", opens) == mine
+        assert not may("ingress", "secretsmanager:PutSecretValue", SECRET + name)
+
+
 @pytest.mark.parametrize("node", EVERYONE)
 def test_ecs_pulls_the_image_of_the_process_and_writes_its_log_and_no_other(node: str) -> None:
     policy = rendered(f"iam/{node}.execution.json")

@@ -14,6 +14,7 @@ from joserfc.jwk import ECKey, KeySet, OctKey
 from contracts.events.upstream import CaseSubmitted
 from contracts.submission import case_id_for
 from terraform.ingress.handler import NotAccepted, answer, put_event
+from terraform.ingress.principal import Signer
 from terraform.ingress.tokens import KEYS_FOR_S, Tokens
 
 NOW = 1_800_000_000
@@ -27,6 +28,7 @@ CLAIMS: dict[str, Any] = {
     "tenant": "acme",
     "warehouse_role": "FIELD_PERMIAN",
 }
+SIGNING_KEY = json.dumps({"2026-11": "01" * 32})
 BODY = {"question": "Which wells are shut in?", "idempotency_key": "portal-17"}
 
 
@@ -74,6 +76,10 @@ def tokens(provider: Provider | None = None, now: Any = lambda: NOW) -> Tokens:
     )
 
 
+def signer() -> Signer:
+    return Signer(source="upstream.ingress", fetch=lambda: SIGNING_KEY, now=lambda: NOW)
+
+
 def ask(
     authorization: str | None = None,
     body: Any = BODY,
@@ -88,7 +94,7 @@ def ask(
     def put(submitted: CaseSubmitted) -> None:
         put_event(bus, "switchyard", "upstream.ingress", submitted)
 
-    response = answer(event, tokens=tokens(), put=put, source="upstream.ingress")
+    response = answer(event, tokens=tokens(), signer=signer(), put=put, source="upstream.ingress")
     return response["statusCode"], json.loads(response["body"]), bus.entries
 
 
@@ -106,7 +112,7 @@ def test_a_question_is_submitted_as_the_user_of_the_token_in_the_session_of_the_
     assert (submitted.session_id, submitted.question) == ("s-1", BODY["question"])
 
 
-@pytest.mark.parametrize("field", ["tenant", "user_id", "role", "session_id", "playbook"])
+@pytest.mark.parametrize("field", ["tenant", "user_id", "role", "session_id", "playbook", "principal"])
 def test_a_caller_cannot_say_who_they_are(field: str) -> None:
     status, said, entries = ask(body=BODY | {field: "mallory"})
     assert (status, entries) == (400, [])
@@ -156,6 +162,8 @@ def test_a_token_signed_by_another_key_or_by_none_is_refused() -> None:
         ({"body": BODY | {"deadline_ms": 1}}, "deadline_ms"),
         ({"body": BODY | {"question": "x" * 40_000}}, "32768"),
         ({"body": "%", "isBase64Encoded": True}, "encoding"),
+        ({"body": BODY | {"question": "a\x00b"}}, "NUL"),
+        ({"body": BODY | {"question": "\ud800"}}, "UTF-8"),
     ],
 )
 def test_what_is_no_submission_is_told_what_to_mend(parts: dict[str, Any], named: str) -> None:
@@ -199,6 +207,7 @@ def test_without_the_providers_keys_nobody_is_let_in_and_the_caller_may_try_agai
     response = answer(
         {"headers": {"Authorization": f"Bearer {token()}", "X-Session-Id": "s"}, "body": json.dumps(BODY)},
         tokens=tokens(provider),
+        signer=signer(),
         put=lambda _: pytest.fail("submitted without a checked token"),
         source="upstream.ingress",
     )

@@ -6,58 +6,14 @@ import json
 import re
 import shutil
 import subprocess
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hcl2.api import loads
 
 from terraform.generate import FOLDER, topology
+from tests.unit.terraform.reading import ENVIRONMENTS, MODULES, ROOT, blocks, parsed, resources
 from tests.unit.terraform.rendering import FACTS
-
-ROOT = FOLDER.parent
-MODULES = sorted(path for path in (ROOT / "modules").iterdir() if path.is_dir())
-ENVIRONMENTS = [ROOT / "environments" / name for name in ("dev", "prod")]
-
-_MARKS = {"__is_block__", "__comments__", "__inline_comments__"}
-
-
-def plain(value: Any) -> Any:
-    """What the parser gives, without its quotes and marks."""
-    if isinstance(value, dict):
-        return {plain(key): plain(each) for key, each in value.items() if key not in _MARKS}
-    if isinstance(value, list):
-        return [plain(each) for each in value]
-    if isinstance(value, str) and len(value) > 1 and value[0] == value[-1] == '"':
-        return value[1:-1]
-    return value
-
-
-@cache
-def parsed(path: Path) -> dict[str, Any]:
-    """A file's blocks; reading HCL takes a while."""
-    found: dict[str, Any] = plain(loads(path.read_text()))
-    return found
-
-
-def blocks(folder: Path, kind: str) -> list[Any]:
-    """All blocks of a kind in a folder's files."""
-    found: list[Any] = []
-    for path in sorted(folder.glob("*.tf")):
-        found += parsed(path).get(kind, [])
-    return found
-
-
-def resources(folder: Path) -> dict[tuple[str, str], dict[str, Any]]:
-    """Resources by type and name."""
-    return {
-        (type_, name): body
-        for block in blocks(folder, "resource")
-        for type_, named in block.items()
-        for name, body in named.items()
-    }
-
 
 ALL = {(module.name, *key): body for module in MODULES for key, body in resources(module).items()}
 
@@ -94,6 +50,25 @@ def test_every_queue_has_a_policy_and_dead_letters_and_so_has_every_rule() -> No
     assert "aws_sqs_queue.dead_letters.arn" in str(of("aws_sqs_queue")["agent.this"]["redrive_policy"])
     target = of("aws_cloudwatch_event_target")["agent.this"]
     assert target["dead_letter_config"] == [{"arn": "${aws_sqs_queue.dead_letters.arn}"}]
+    assert target["retry_policy"] == [{"maximum_event_age_in_seconds": 86_400, "maximum_retry_attempts": 185}]
+
+
+def test_eventbridge_may_use_the_queues_key_on_no_condition_that_it_cannot_meet() -> None:
+    # AWS: aws:SourceAccount and aws:SourceArn in a key's policy are not supported for EventBridge's deliveries.
+    [document] = [
+        block["aws_iam_policy_document"]["queues_key"]
+        for block in blocks(ROOT / "modules" / "bus", "data")
+        if "queues_key" in block.get("aws_iam_policy_document", {})
+    ]
+    [delivers] = [each for each in document["statement"] if each["sid"] == "EventBridgeDelivers"]
+    assert delivers["actions"] == ["kms:Decrypt", "kms:GenerateDataKey"]
+    assert "condition" not in delivers
+
+
+def test_the_function_is_given_the_variables_that_it_reads() -> None:
+    [function] = of("aws_lambda_function").values()
+    read = re.findall(r"os\.environ\[\"(\w+)\"\]", (ROOT / "ingress" / "handler.py").read_text())
+    assert sorted(function["environment"][0]["variables"]) == sorted(read)
 
 
 def test_a_queue_takes_messages_from_its_own_rules_only_and_never_in_the_clear() -> None:

@@ -1,0 +1,44 @@
+# Both environments, planned and applied by terraform itself on a provider that makes every value up. What is asserted is
+# what only an evaluated configuration shows; the rest is that nothing fails.
+
+mock_provider "aws" {
+  mock_data "aws_availability_zones" {
+    defaults = { names = ["us-east-1a", "us-east-1b", "us-east-1c", "us-east-1d"] }
+  }
+  mock_data "aws_caller_identity" {
+    defaults = { account_id = "111122223333" }
+  }
+  mock_data "aws_partition" {
+    defaults = { partition = "aws" }
+  }
+  mock_data "aws_region" {
+    defaults = { region = "us-east-1" }
+  }
+  mock_data "aws_vpc_endpoint_service" {
+    defaults = { availability_zones = ["us-east-1a", "us-east-1b"] }
+  }
+  mock_resource "aws_networkfirewall_firewall" {
+    defaults = {
+      firewall_status = [{
+        sync_states = [for zone in ["us-east-1a", "us-east-1b", "us-east-1c", "us-east-1d"] : {
+          availability_zone = zone
+          attachment        = [{ endpoint_id = "vpce-${zone}", subnet_id = "subnet-${zone}" }]
+        }]
+        transit_gateway_attachment_sync_states = []
+      }]
+    }
+  }
+}
+
+run "plan" {
+  command = plan
+}
+
+run "apply" {
+  command = apply
+
+  assert {
+    condition     = length(module.agent) == length(jsondecode(file("../../generated/topology.json")).consumers)
+    error_message = "There must be an agent for each consumer of the catalogue."
+  }
+}

@@ -1,0 +1,312 @@
+"""The statement that the ingress signs, read by the desk's own code: what counts, and what is refused by name."""
+
+from __future__ import annotations
+
+import base64
+import json
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError, EndpointConnectionError
+from joserfc import jws
+from joserfc.jwk import OctKey, OKPKey
+
+from contracts.canonical import parse
+from contracts.events.upstream import CaseSubmitted
+from contracts.fields import Json
+from contracts.principals import TYPE, VALID_S
+from contracts.submission import case_id_for
+from runtime.operators import public_key
+from services.orchestrator.desk.principals import LEEWAY_S, Principals, Vouched, check_submission
+from services.orchestrator.desk.refusals import PrincipalRefused, PrincipalTooLate
+from terraform.ingress.handler import answer, read_secret
+from terraform.ingress.principal import KEY_FOR_S, Signer, SigningKeyUnavailable, as_sent
+from tests.unit.terraform.test_ingress import BODY, CLAIMS, NOW, token, tokens
+
+SOURCE, OTHER_SOURCE = "upstream.ingress", "upstream.portal"
+SEED, OTHER_SEED = b"\x01" * 32, b"\x02" * 32
+KEYS = Principals(
+    {
+        SOURCE: {"2026-11": bytes.fromhex(public_key(SEED))},
+        OTHER_SOURCE: {"2026-11": bytes.fromhex(public_key(OTHER_SEED))},
+    }
+)
+ASKED = CaseSubmitted(
+    tenant="acme",
+    idempotency_key="portal-17",
+    session_id="s-1",
+    user_id="ana@acme.example",
+    question="Which wells are shut in?",
+    role="FIELD_PERMIAN",
+)
+
+
+SECRET = json.dumps({"2026-11": SEED.hex()})
+
+
+def signer(source: str = SOURCE, secret: str = SECRET) -> Signer:
+    return Signer(source=source, fetch=lambda: secret, now=lambda: NOW)
+
+
+def sent(submitted: CaseSubmitted = ASKED, by: Signer | None = None) -> Json:
+    """What is on the bus once the ingress has signed, as the desk reads it."""
+    return parse(json.dumps(as_sent((by or signer()).signed(submitted))))
+
+
+def believed(detail: Json, source: str = SOURCE) -> Vouched:
+    """What the desk makes of a submission of a source."""
+    submitted = CaseSubmitted.model_validate_json(json.dumps(detail))
+    vouched = KEYS.vouched(source, submitted.principal)
+    check_submission(vouched, source, submitted, detail)
+    return vouched
+
+
+def refusal(detail: Json, source: str = SOURCE) -> str:
+    with pytest.raises(PrincipalRefused) as refused:
+        believed(detail, source)
+    assert refused.value.field == "principal"
+    assert refused.value.remedy
+    return refused.value.code
+
+
+def resigned(head: Json | None = None, seed: bytes = SEED, **claims: Any) -> Json:
+    """The submission with a statement that differs in some parts; None leaves a part out."""
+    whole = sent()
+    first, second, _ = whole["principal"].split(".")
+    header, payload = (json.loads(base64.urlsafe_b64decode(part + "==")) for part in (first, second))
+    header = {name: value for name, value in (header | (head or {})).items() if value is not None}
+    payload = {name: value for name, value in (payload | claims).items() if value is not None}
+    text = jws.serialize_compact(
+        {"alg": "Ed25519"} | header,
+        json.dumps(payload),
+        OKPKey.import_key({"kty": "OKP", "crv": "Ed25519", **raw(seed)}),
+        algorithms=["Ed25519"],
+        registry=LAX,
+    )
+    return whole | {"principal": text}
+
+
+LAX = jws.JWSRegistry(algorithms=["Ed25519"], strict_check_header=False)
+
+
+def raw(seed: bytes) -> Json:
+    parts = {"d": seed, "x": bytes.fromhex(public_key(seed))}
+    return {name: base64.urlsafe_b64encode(value).rstrip(b"=").decode() for name, value in parts.items()}
+
+
+def test_the_desk_believes_what_the_ingress_signed() -> None:
+    vouched = believed(sent())
+    assert vouched.kid == "2026-11"
+    assert vouched.claims.model_dump() == {
+        "iss": SOURCE,
+        "sub": "ana@acme.example",
+        "tenant": "acme",
+        "session_id": "s-1",
+        "role": "FIELD_PERMIAN",
+        "case_id": case_id_for("acme", SOURCE, "portal-17"),
+        "question_sha256": "d327e3da9bc97210ee53c5a9269656af52ec7fa3694bb8a465e9a3eb4341f153",
+        "submission": vouched.claims.submission,
+        "iat": NOW,
+        "exp": NOW + VALID_S,
+    }
+    vouched.check_time(datetime.fromtimestamp(NOW, UTC))
+
+
+def test_the_statement_is_a_jws_that_any_library_verifies() -> None:
+    key = OKPKey.import_key({"kty": "OKP", "crv": "Ed25519", "x": raw(SEED)["x"]})
+    token = jws.deserialize_compact(sent()["principal"], key, algorithms=["Ed25519"])
+    assert token.headers() == {"alg": "Ed25519", "kid": "2026-11", "typ": TYPE}
+
+
+def test_the_order_of_fields_does_not_matter() -> None:
+    assert believed(dict(reversed(sent().items()))) == believed(sent())
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"question": "Which wells are shut in."},
+        {"user_id": "mallory@acme.example"},
+        {"tenant": "globex"},
+        {"role": "FIELD_WILLISTON"},
+        {"session_id": "s-2"},
+        {"idempotency_key": "portal-18"},
+        {"agent": "text_to_sql"},
+        {"deadline_ms": 60_000},
+    ],
+    ids=lambda changes: next(iter(changes)),
+)
+def test_a_statement_counts_for_no_other_submission(changes: Json) -> None:
+    assert refusal(sent() | changes) == "principal_mismatch"
+    assert believed(sent(ASKED.model_copy(update=changes)))
+
+
+@pytest.mark.parametrize("claim", ["sub", "tenant", "session_id", "role", "case_id", "question_sha256", "submission"])
+def test_every_claim_must_be_the_submissions(claim: str) -> None:
+    differing = {"tenant": "t", "user_id": "u", "role": "r", "session_id": "s", "question": "q"}
+    other = sent(ASKED.model_copy(update=differing))
+    claims = json.loads(base64.urlsafe_b64decode(other["principal"].split(".")[1] + "=="))
+    assert refusal(resigned(**{claim: claims[claim]})) == "principal_mismatch"
+    assert believed(resigned())
+
+
+def test_without_a_statement_nobody_is_believed() -> None:
+    assert refusal({name: value for name, value in sent().items() if name != "principal"}) == "principal_missing"
+
+
+def test_a_signature_of_another_key_does_not_hold() -> None:
+    assert refusal(resigned(seed=OTHER_SEED)) == "principal_forged"
+
+
+@pytest.mark.parametrize("part", [0, 1, 2], ids=["header", "claims", "signature"])
+def test_one_altered_bit_is_found(part: int) -> None:
+    whole = sent()
+    parts = [bytearray(base64.urlsafe_b64decode(each + "==")) for each in whole["principal"].split(".")]
+    parts[part][-3] ^= 1
+    text = ".".join(base64.urlsafe_b64encode(each).rstrip(b"=").decode() for each in parts)
+    assert refusal(whole | {"principal": text}) in {"principal_forged", "principal_unreadable", "principal_foreign"}
+
+
+def test_a_key_counts_for_its_own_source_only() -> None:
+    foreign = sent(by=signer(OTHER_SOURCE, json.dumps({"2026-11": OTHER_SEED.hex()})))
+    assert refusal(foreign) == "principal_forged"
+    assert believed(foreign, OTHER_SOURCE)
+    assert refusal(sent(by=signer(OTHER_SOURCE))) == "principal_foreign"
+
+
+def test_a_key_that_the_desk_has_not_is_named_as_such() -> None:
+    assert refusal(resigned({"kid": "2026-12"})) == "principal_unknown_key"
+
+
+def test_a_token_for_another_purpose_is_foreign() -> None:
+    assert refusal(resigned({"typ": "JWT"})) == "principal_foreign"
+
+
+@pytest.mark.parametrize(
+    "head", [{"typ": None}, {"kid": None}, {"crit": ["b64"], "b64": True}, {"jwk": {"kty": "OKP"}}], ids=str
+)
+def test_a_header_is_alg_kid_and_typ_and_nothing_else(head: Json) -> None:
+    assert refusal(resigned(head)) == "principal_unreadable"
+
+
+def test_neither_none_nor_a_shared_key_is_an_algorithm() -> None:
+    whole = sent()
+    body = whole["principal"].split(".")[1]
+    for name in ("none", "EdDSA", "HS256"):
+        head = base64.urlsafe_b64encode(json.dumps({"alg": name, "kid": "2026-11", "typ": TYPE}).encode()).decode()
+        assert refusal(whole | {"principal": f"{head.rstrip('=')}.{body}.AA"}) == "principal_unreadable"
+    shared = OctKey.import_key(bytes.fromhex(public_key(SEED)))
+    text = jws.serialize_compact({"alg": "HS256", "kid": "2026-11", "typ": TYPE}, b"{}", shared)
+    assert refusal(whole | {"principal": text}) == "principal_unreadable"
+
+
+@pytest.mark.parametrize("claims", [{"exp": None}, {"iat": None}, {"exp": str(NOW)}, {"admin": True}], ids=str)
+def test_the_claims_are_those_of_the_contract(claims: Json) -> None:
+    assert refusal(resigned(**claims)) == "principal_unreadable"
+
+
+@pytest.mark.parametrize("text", ["a.b.c", "e30.e30.AA", "e30.e31.AA", "bnVsbA.e30.AA"])
+def test_what_is_no_statement_is_unreadable(text: str) -> None:
+    assert refusal(sent() | {"principal": text}) == "principal_unreadable"
+
+
+def at(seconds: float) -> datetime:
+    return datetime.fromtimestamp(NOW, UTC) + timedelta(seconds=seconds)
+
+
+@pytest.mark.parametrize(
+    ("claims", "last"),
+    [({}, VALID_S), ({"exp": NOW + 60}, 60), ({"exp": NOW + 10 * VALID_S}, VALID_S)],
+    ids=["as signed", "shorter", "for ever"],
+)
+def test_a_statement_ends_when_it_says_and_never_later_than_the_contract(claims: Json, last: int) -> None:
+    vouched = believed(resigned(**claims))
+    vouched.check_time(at(last + LEEWAY_S))
+    with pytest.raises(PrincipalTooLate) as late:
+        vouched.check_time(at(last + LEEWAY_S + 1))
+    assert late.value.code == "principal_expired"
+
+
+def test_a_statement_of_tomorrow_is_refused() -> None:
+    vouched = believed(sent())
+    vouched.check_time(at(-LEEWAY_S))
+    with pytest.raises(PrincipalTooLate) as early:
+        vouched.check_time(at(-LEEWAY_S - 1))
+    assert early.value.code == "principal_not_yet_valid"
+
+
+def test_only_sources_with_keys_must_sign_and_one_that_is_named_without_a_key_is_never_believed() -> None:
+    named = Principals({SOURCE: {}})
+    assert (named.must_sign(SOURCE), named.must_sign(OTHER_SOURCE)) == (True, False)
+    with pytest.raises(PrincipalRefused) as refused:
+        named.vouched(SOURCE, sent()["principal"])
+    assert refused.value.code == "principal_unknown_key"
+
+
+class Vault:
+    """Secrets Manager, as far as the function uses it."""
+
+    def __init__(self, text: str = "", error: Exception | None = None) -> None:
+        self.asked: list[str] = []
+        self.text, self.error = text, error
+
+    def get_secret_value(self, *, SecretId: str) -> Json:  # noqa: N803 - boto3's name
+        self.asked.append(SecretId)
+        if self.error is not None:
+            raise self.error
+        return {"SecretString": self.text}
+
+
+def test_the_key_is_kept_for_a_while_and_the_first_of_a_new_secret_signs_from_then_on() -> None:
+    vault, clock = Vault(json.dumps({"old": SEED.hex()})), [float(NOW)]
+    kept = Signer(source=SOURCE, fetch=lambda: read_secret(vault, "arn"), now=lambda: clock[0])
+    kids = [header(kept)["kid"]]
+    vault.text = json.dumps({"new": OTHER_SEED.hex(), "old": SEED.hex()})
+    kids.append(header(kept)["kid"])
+    clock[0] += KEY_FOR_S + 1
+    kids.append(header(kept)["kid"])
+    assert (kids, vault.asked) == (["old", "old", "new"], ["arn", "arn"])
+
+
+def header(by: Signer) -> Json:
+    return parse(base64.urlsafe_b64decode(sent(by=by)["principal"].split(".")[0] + "=="))
+
+
+@pytest.mark.parametrize(
+    "vault",
+    [
+        Vault(error=EndpointConnectionError(endpoint_url="x")),
+        Vault(error=ClientError({"Error": {"Code": "AccessDeniedException"}}, "GetSecretValue")),
+        *(Vault(text) for text in ("", "{}", "[]", '"x"', '{"k": "00"}', '{"k": 7}', '{"k": "' + "zz" * 32 + '"}')),
+    ],
+    ids=lambda vault: type(vault.error).__name__ if vault.error else f"<{vault.text[:12]}>",
+)
+def test_without_its_key_the_function_submits_nothing_and_says_nothing_of_the_secret(vault: Vault) -> None:
+    response = answer(
+        {"headers": {"Authorization": f"Bearer {token()}", "X-Session-Id": "s"}, "body": json.dumps(BODY)},
+        tokens=tokens(),
+        signer=Signer(source=SOURCE, fetch=lambda: read_secret(vault, "arn"), now=lambda: NOW),
+        put=lambda _: pytest.fail("submitted without a signature"),
+        source=SOURCE,
+    )
+    assert response["statusCode"] == 503
+    assert "zz" not in response["body"]
+    with pytest.raises(SigningKeyUnavailable) as failed:
+        Signer(source=SOURCE, fetch=lambda: read_secret(vault, "arn"), now=lambda: NOW).signed(ASKED)
+    if vault.error is None:
+        assert failed.value.__cause__ is None
+
+
+def test_what_the_function_puts_on_the_bus_is_believed_about_the_user_of_the_token() -> None:
+    put: list[CaseSubmitted] = []
+    response = answer(
+        {"headers": {"Authorization": f"Bearer {token()}", "X-Session-Id": "s-1"}, "body": json.dumps(BODY)},
+        tokens=tokens(),
+        signer=signer(),
+        put=put.append,
+        source=SOURCE,
+    )
+    assert response["statusCode"] == 202
+    claims = believed(parse(json.dumps(as_sent(put[0])))).claims
+    assert (claims.sub, claims.tenant, claims.role) == (CLAIMS["sub"], CLAIMS["tenant"], CLAIMS["warehouse_role"])
