@@ -58,6 +58,8 @@ LABEL org.opencontainers.image.vendor="The Switchyard authors" \
       org.opencontainers.image.licenses="Apache-2.0" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${REVISION}"
+# Declared here, so that a volume that ECS mounts there keeps its mode: anybody may write to it.
+VOLUME /tmp
 USER 10001:10001
 
 
