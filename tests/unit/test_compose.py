@@ -90,7 +90,7 @@ def test_a_container_of_ours_can_change_nothing_but_its_temporary_folder(name: s
     assert found["read_only"] is True
     assert found["cap_drop"] == ["ALL"]
     assert found["security_opt"] == ["no-new-privileges:true"]
-    assert found["pids_limit"] <= 128
+    assert found["pids_limit"] <= 256
     assert found["mem_limit"].endswith("m")
     assert all(folder.startswith("/tmp:size=") for folder in found["tmpfs"])
     assert all(volume.endswith(":ro") for volume in found.get("volumes", ()))
