@@ -201,6 +201,8 @@ LABEL org.opencontainers.image.title="switchyard/cli" \
 COPY --from=cli-build /opt/venv /opt/venv
 COPY --from=cli-build /app .
 COPY docker/switchyard /usr/local/bin/switchyard
+# It holds no stack of its own: the shell's environment says where everything is.
+ENV SWITCHYARD_ENV=aws
 HEALTHCHECK NONE
 CMD ["switchyard", "--help"]
 

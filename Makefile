@@ -44,6 +44,19 @@ SLOW := --timeout=300
 demo: $(READY) ## Run the demo: a stack of its own, 31 questions, 35 emails, the log (no Docker, no account, no key)
 	@$(BIN)/switchyard demo $(if $(JSON),--json $(JSON))
 
+.PHONY: compose-up
+compose-up: ## The whole stack in docker compose: LocalStack, PostgreSQL, simulators, a container a service
+	docker compose up --build --wait
+
+.PHONY: compose-demo
+compose-demo: $(READY) compose-up ## The demo against docker compose, from outside; wants a stack without cases
+	@$(BIN)/switchyard demo --env compose $(if $(JSON),--json $(JSON))
+
+.PHONY: compose-down
+compose-down: ## Stop the docker compose stack and delete its data
+	docker compose --profile observability down --volumes
+	rm -f docker/clock/shift
+
 .PHONY: lint
 lint: $(READY) ## ruff, mypy strict, import rules, generated files
 	$(BIN)/ruff check .

@@ -16,7 +16,7 @@ from cli.console import console
 from cli.errors import CommandFailed
 from cli.log import opened, opener
 from cli.operators import as_operator, signing_key
-from cli.target import Env, Target, running
+from cli.target import Env, EnvOption, Target, running
 from contracts.approvals import Decided, approval_statement
 from runtime.clock import timestamp
 from runtime.operators import sign
@@ -27,7 +27,6 @@ _SQL = beside(__file__, "operators.sql")
 PATIENCE_S = 15.0
 """How long a decision may be with the desk before the command says that it has not heard."""
 
-EnvOption = Annotated[Env, typer.Option(help="Which deployment.")]
 Approval = Annotated[str, typer.Argument(help="The approval's id, or the beginning of it.")]
 Approver = Annotated[str, typer.Option("--as", help="Who decides, as SWITCHYARD_APPROVERS names them.")]
 Reason = Annotated[str, typer.Option(help="Why; it stands in the audit log.")]

@@ -15,7 +15,7 @@ from cli.console import console
 from cli.errors import CommandFailed
 from cli.log import opened, opener, reader
 from cli.submissions import submit
-from cli.target import Env, Target, running
+from cli.target import Env, EnvOption, Target, running
 
 POLL_S = 0.2
 
@@ -27,7 +27,7 @@ def ask(  # noqa: PLR0917 - options, each by its name
     session: Annotated[str, typer.Option(help="The conversation.")] = "cli",
     tenant: Annotated[str, typer.Option(help="The tenant.")] = "acme",
     wait: Annotated[float, typer.Option(help="Seconds to wait for the answer.")] = 60,
-    env: Annotated[Env, typer.Option(help="Which deployment.")] = Env.LOCAL,
+    env: EnvOption = Env.LOCAL,
 ) -> None:
     """Submit a question as an upstream does, follow its case in the audit log, and open the answer."""
     detail: dict[str, Any] = {

@@ -17,7 +17,7 @@ from cli.audit_principal import principal
 from cli.console import console
 from cli.errors import CommandFailed
 from cli.log import reader, the_case
-from cli.target import Env, readable
+from cli.target import Env, EnvOption, readable
 from services.audit.findings import AnchorReport, Finding, VerifyReport
 from services.audit.reader import KeptAlarm
 
@@ -34,7 +34,7 @@ def verify(
     case_id: Annotated[str | None, typer.Argument(help="One case; all without it.")] = None,
     day: Annotated[str | None, typer.Option(help="Cases opened on this day, YYYY-MM-DD.")] = None,
     anchors: Annotated[bool, typer.Option("--anchors", help="Compare the whole log with its anchors in S3.")] = False,
-    env: Annotated[Env, typer.Option(help="Which deployment.")] = Env.LOCAL,
+    env: EnvOption = Env.LOCAL,
 ) -> None:
     """Prove the chain: nothing altered, missing, forged or unended. Exit code 1 names every row that fails and why."""
     try:

@@ -14,7 +14,7 @@ from cli.console import console
 from cli.errors import CommandFailed
 from cli.log import connected
 from cli.receipts import receipt_keys, receipt_signer
-from cli.target import Env, Target, running
+from cli.target import Env, EnvOption, Target, running
 from runtime.clock import SystemClock
 from runtime.erasing import KeyEraser
 from runtime.errors import TaskError
@@ -31,7 +31,7 @@ def erase(
     again: Annotated[
         bool, typer.Option("--again", help="After a restore of the work database: destroy what receipts name.")
     ] = False,
-    env: Annotated[Env, typer.Option(help="Which deployment.")] = Env.LOCAL,
+    env: EnvOption = Env.LOCAL,
 ) -> None:
     """Erase a person: destroy their key, so that what is sealed under it is unreadable everywhere. Prints the receipt.
 

@@ -12,7 +12,7 @@ import typer
 from cli.anchors import exporter
 from cli.console import console
 from cli.log import reader, the_case
-from cli.target import Env, readable
+from cli.target import Env, EnvOption, readable
 from contracts.fields import Json
 from services.audit.standalone import verify_bundle
 
@@ -20,7 +20,7 @@ from services.audit.standalone import verify_bundle
 def export(
     case_id: Annotated[str, typer.Argument(help="The case, or the beginning of its id.")],
     out: Annotated[Path | None, typer.Option(help="The file to write; case-ID.json without it.")] = None,
-    env: Annotated[Env, typer.Option(help="Which deployment.")] = Env.LOCAL,
+    env: EnvOption = Env.LOCAL,
 ) -> None:
     """Write a case with everything that proves it, for an auditor. Exit code 1 if an event is not anchored yet."""
     bundle, unanchored, keys = asyncio.run(_export(env, case_id))

@@ -17,7 +17,7 @@ from cli.console import console
 from cli.errors import CommandFailed
 from cli.log import connected, reader, the_case
 from cli.receipts import receipt_keys, receipt_signer
-from cli.target import Env, Target, readable, running
+from cli.target import Env, EnvOption, Target, readable, running
 from runtime.clock import SystemClock
 from runtime.errors import TaskError
 from runtime.objects import S3Objects
@@ -27,7 +27,6 @@ from services.audit.retention import Fate, RetentionStore
 from services.audit.retention_reader import RetentionReader
 
 app = typer.Typer(no_args_is_help=True)
-EnvOption = Annotated[Env, typer.Option(help="Which deployment.")]
 Operator = Annotated[str, typer.Option(help="Who you are; it stands in the record.")]
 Reason = Annotated[str, typer.Option(help="Why, without personal data: it stands in the record.")]
 CaseId = Annotated[str, typer.Argument(help="The case, or the beginning of its id.")]

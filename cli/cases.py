@@ -17,15 +17,13 @@ from cli.console import console
 from cli.errors import CommandFailed
 from cli.failovers import told
 from cli.log import opened, opener, reader, the_case
-from cli.target import Env, readable
+from cli.target import Env, EnvOption, readable
 from runtime.artefacts import Artefacts
 from services.audit.reader import CaseSummary, Step
 
 app = typer.Typer(no_args_is_help=True)
 _OPENED = {"CaseOpened": ("question",), "CaseClosed": ("answer",), "EmailDrafted": ("email",)}
 """Which artefacts of an event `--open` shows."""
-
-EnvOption = Annotated[Env, typer.Option(help="Which deployment.")]
 
 
 @app.command("list")

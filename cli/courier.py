@@ -11,8 +11,8 @@ from rich.table import Column, Table
 
 from cli.console import console
 from cli.errors import CommandFailed
-from cli.operators import EnvOption, as_operator
-from cli.target import Env, running
+from cli.operators import as_operator
+from cli.target import Env, EnvOption, running
 from contracts.events.courier import SendingSettled
 from contracts.received import first_problem
 from services.specialists.courier.settling import Unknown, settle, unknown_sendings

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Annotated, Any
+from typing import Any
 
 import typer
 
 from cli.databases import migrate_audit, migrate_work
 from cli.logging_in import login_of
-from cli.target import Env, Target, running
+from cli.target import Env, EnvOption, Target, running
 
 
-def migrate(env: Annotated[Env, typer.Option(help="Which deployment.")] = Env.LOCAL) -> None:
+def migrate(env: EnvOption = Env.LOCAL) -> None:
     """Apply what is missing to the work and the audit database, under a lock; safe to repeat.
 
     Needs the owners' addresses in SWITCHYARD_WORK_DSN and SWITCHYARD_AUDIT_DSN. In AWS the roles log in with IAM;

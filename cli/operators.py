@@ -14,7 +14,7 @@ import typer
 from cli.console import console
 from cli.errors import CommandFailed
 from cli.log import connected
-from cli.target import Env, Target, running
+from cli.target import Env, EnvOption, Target, running
 from contracts.catalogue import DESK
 from runtime.database import Pool
 from runtime.queries import beside
@@ -22,7 +22,6 @@ from services.orchestrator.graph import CURRENT
 
 _SQL = beside(__file__, "operators.sql")
 
-EnvOption = Annotated[Env, typer.Option(help="Which deployment.")]
 Operator = Annotated[str, typer.Option("--as", help="Who does it; stands in the audit log.")]
 Reason = Annotated[str, typer.Option(help="Why; stands in the audit log.")]
 Playbook = Annotated[str, typer.Option(help="Which playbook.")]

@@ -10,13 +10,13 @@ from typing import Annotated
 import typer
 
 from cli.submissions import DEFAULT_SOURCE, read_lines, submit
-from cli.target import Env, running
+from cli.target import Env, EnvOption, running
 
 
 def publish(
     file: Annotated[Path, typer.Argument(help="JSON lines, a submission each; - reads standard input.")],
     source: Annotated[str, typer.Option(help="Bus source of the upstream.")] = DEFAULT_SOURCE,
-    env: Annotated[Env, typer.Option(help="Which deployment.")] = Env.LOCAL,
+    env: EnvOption = Env.LOCAL,
 ) -> None:
     """Publish every good line; report every bad one by number. Exit code 1 if there was a bad one."""
     text = sys.stdin.read() if str(file) == "-" else file.read_text(encoding="utf-8")

@@ -18,7 +18,7 @@ from cli.console import console
 from cli.errors import CommandFailed
 from cli.log import connected
 from cli.reconciler import Reconciled, Reconciler
-from cli.target import Env, Target, running
+from cli.target import Env, EnvOption, Target, running
 from contracts.cards import CARDS
 from contracts.catalogue import DESK
 from contracts.topology import DEAD_LETTER_RETENTION_SECONDS, consumers
@@ -42,7 +42,7 @@ def reconcile(  # noqa: PLR0917 - options, each by its name
     grace: Annotated[float, typer.Option(help="Seconds that an event may take.")] = GRACE.total_seconds(),
     wait: Annotated[float, typer.Option(help="With --repair: seconds to wait for the log to be complete.")] = 60,
     every: Annotated[float | None, typer.Option(help="Do it again every so many seconds, until stopped.")] = None,
-    env: Annotated[Env, typer.Option(help="Which deployment.")] = Env.LOCAL,
+    env: EnvOption = Env.LOCAL,
 ) -> None:
     """Compare what the producers published with what the log holds: late, lost, different, or claimed by nobody.
 

@@ -19,7 +19,7 @@ from cli.console import console
 from cli.errors import CommandFailed
 from cli.log import reader, the_case
 from cli.retrying import retry
-from cli.target import Env, Target, readable, running
+from cli.target import Env, EnvOption, Target, readable, running
 from runtime.operators import Operators
 from services.audit.findings import Stored
 from services.audit.verify import GRACE, check_case
@@ -72,7 +72,7 @@ def replay(  # noqa: PLR0917 - options, each by its name
     ] = None,
     reason: Annotated[str, typer.Option(help="With --live: what was fixed.")] = "The cause was fixed.",
     wait: Annotated[float, typer.Option(help="With --live: seconds to wait for the new ending.")] = 120,
-    env: Annotated[Env, typer.Option(help="Which deployment.")] = Env.LOCAL,
+    env: EnvOption = Env.LOCAL,
 ) -> None:
     """Decide again what the router decided, from the log alone, and name the first decision that differs in each case.
 

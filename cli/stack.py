@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.table import Table
 
 from cli.console import console
 from cli.errors import CommandFailed
-from local import daemon
-from local.endpoints import Endpoints
-from local.errors import StackError
+from cli.target import Env, EnvOption, needing_local
+
+if TYPE_CHECKING:
+    from local.endpoints import Endpoints
 
 app = typer.Typer(no_args_is_help=True)
 PLAN = "local.laptop:plan"
@@ -22,6 +25,8 @@ PLAN = "local.laptop:plan"
 @app.command()
 def up(detach: Annotated[bool, typer.Option("--detach", "-d", help="Run in the background.")] = False) -> None:
     """Start PostgreSQL, the AWS emulator, the model simulator and every service."""
+    with needing_local():
+        from local import daemon
 
     def ready(endpoints: Endpoints) -> None:
         console.print(f"ready: AWS at {endpoints.aws}, models at {endpoints.simulator}", highlight=False)
@@ -29,25 +34,25 @@ def up(detach: Annotated[bool, typer.Option("--detach", "-d", help="Run in the b
         if not detach:
             console.print("Ctrl-C stops it.")
 
-    try:
+    with _told():
         daemon.up(PLAN, detach=detach, on_ready=ready)
-    except StackError as error:
-        raise CommandFailed(str(error)) from error
 
 
 @app.command()
 def down(force: Annotated[bool, typer.Option(help="Do not wait for the drain.")] = False) -> None:
     """Stop the running stack."""
-    try:
+    with needing_local():
+        from local import daemon
+    with _told():
         stopped = daemon.down(force=force)
-    except StackError as error:
-        raise CommandFailed(str(error)) from error
     console.print("stopped" if stopped else "no stack was running")
 
 
 @app.command()
 def status() -> None:
     """Show every process."""
+    with needing_local():
+        from local import daemon
     rows = daemon.status()
     if not rows:
         raise CommandFailed("no stack is running", remedy="switchyard stack up --detach")
@@ -67,13 +72,23 @@ def status() -> None:
 
 def demo(
     json_file: Annotated[Path | None, typer.Option("--json", help="Also write the figures to this file.")] = None,
+    env: EnvOption = Env.LOCAL,
 ) -> None:
-    """Run the demo on a stack of its own and leave its log readable."""
-    from local.demo import run_demo
-
-    try:
-        ended_well = run_demo(json_file)
-    except StackError as error:
-        raise CommandFailed(str(error)) from error
+    """Run the demo and leave its log readable: on a stack of its own, or on docker compose's, which must be new."""
+    with needing_local():
+        from local.demo import run_demo
+    with _told():
+        ended_well = run_demo(env, json_file)
     if not ended_well:
         raise typer.Exit(1)
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """What goes wrong with a stack, as a command says it."""
+    from local.errors import StackError
+
+    try:
+        yield
+    except StackError as error:
+        raise CommandFailed(str(error)) from error

@@ -1,13 +1,16 @@
-"""Which deployment a command talks to: `--env local` (the laptop stack) or `--env aws` (this shell's environment)."""
+"""Which deployment a command talks to: `local` (the laptop stack), `compose`, or `aws` (this shell's environment)."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
+from typing import Annotated
+
+import typer
 
 from cli.errors import CommandFailed
 from runtime.clock import Clock, ShiftedClock, SystemClock
@@ -17,7 +20,12 @@ class Env(StrEnum):
     """The targets."""
 
     LOCAL = "local"
+    COMPOSE = "compose"
     AWS = "aws"
+
+
+EnvOption = Annotated[Env, typer.Option(envvar="SWITCHYARD_ENV", help="Which deployment.")]
+"""Every command's `--env`."""
 
 
 @dataclass(frozen=True)
@@ -45,28 +53,61 @@ class Target:
 
 
 def running(env: Env) -> Target:
-    """A target that can take events. Raises `CommandFailed` if it is the laptop's and no stack runs."""
-    if env is Env.AWS:
-        return Target(os.environ)
-    from local.daemon import exports
-    from local.errors import StackError
+    """A target that can take events. Raises `CommandFailed` if it is this machine's and does not run."""
+    match env:
+        case Env.AWS:
+            return Target(os.environ)
+        case Env.COMPOSE:
+            return Target({**os.environ, **_compose_exports()})
+        case Env.LOCAL:
+            return Target({**os.environ, **_laptop_exports()})
 
+
+def _laptop_exports() -> dict[str, str]:
+    with needing_local():
+        from local.daemon import exports
+        from local.errors import StackError
     try:
-        return Target({**os.environ, **exports()})
+        return exports()
     except StackError as error:
         raise CommandFailed(str(error), remedy="switchyard stack up --detach") from error
 
 
+def _compose_exports() -> dict[str, str]:
+    with needing_local():
+        from local.compose import exports
+        from local.errors import StackError
+    try:
+        return exports()
+    except StackError as error:
+        raise CommandFailed(str(error), remedy="docker compose up --build --wait") from error
+
+
+@contextmanager
+def needing_local() -> Iterator[None]:
+    """Imports from the package `local`, which an image of the command line does not hold. Raises `CommandFailed`."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        if (error.name or "").split(".")[0] != "local":
+            raise
+        raise CommandFailed(
+            "there is no stack to talk to in here: this installation has no stacks of its own",
+            remedy="--env aws (or SWITCHYARD_ENV=aws), or run the command from a checkout",
+        ) from error
+
+
 @asynccontextmanager
 async def readable(env: Env) -> AsyncIterator[Target]:
-    """A target whose log can be read: AWS, the running stack, or the last run, whose database is started for that."""
-    if env is Env.AWS:
-        yield Target(os.environ)
+    """A target whose log can be read: as `running`, or the laptop's last run, whose database is started for that."""
+    if env is not Env.LOCAL:
+        yield running(env)
         return
-    from local.daemon import exports
-    from local.errors import StackError
-    from local.home import default_home
-    from local.laptop import DEMO_HOME, database_only
+    with needing_local():
+        from local.daemon import exports
+        from local.errors import StackError
+        from local.home import default_home
+        from local.laptop import DEMO_HOME, database_only
 
     homes = (default_home(), default_home() / DEMO_HOME)
     for home in homes:

@@ -1,11 +1,9 @@
-"""The demo: a stack of its own, questions and emails as upstream systems would send them, tables, the log."""
+"""The demo: questions and emails as upstream systems would send them, tables, the log. Where is `local.demo_places`."""
 
 from __future__ import annotations
 
 import asyncio
 import json
-import os
-import shutil
 import time
 from collections.abc import Mapping, Sequence, Set
 from pathlib import Path
@@ -20,13 +18,10 @@ from rich.table import Table
 from cli.console import console
 from cli.failovers import told
 from cli.submissions import submit
-from cli.target import Target
-from local.demo_emails import begin, start_clock
+from cli.target import Env
+from local.demo_emails import begin
 from local.demo_figures import CaseRow, cases, figures, progress, published
-from local.errors import AlreadyRunning
-from local.home import Home, default_home
-from local.laptop import CLOCK_VARIABLE, DEMO_HOME, prepare, services, simulator
-from local.stack import EmbeddedStack
+from local.demo_places import demo_place
 from runtime.database import connect_pool
 from services.audit.owner import SCHEMA
 from services.audit.reader import AuditReader
@@ -50,11 +45,12 @@ REVIEW = (
 )
 
 
-def run_demo(json_file: Path | None) -> bool:
-    """Run it; True if every case ended and the log agrees with what the producers published."""
-    home = default_home() / DEMO_HOME
-    _forget_last_run(home)
-    found = asyncio.run(_demo(home))
+def run_demo(env: Env, json_file: Path | None) -> bool:
+    """Run it; True if every case ended and the log agrees with what the producers published.
+
+    Raises StackError and `CommandFailed` if there is no stack to run it on.
+    """
+    found = asyncio.run(_demo(env))
     if json_file is not None:
         json_file.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
     agree = found["audit_rows"] == found["distinct_events"] == found["transitions"]
@@ -63,45 +59,27 @@ def run_demo(json_file: Path | None) -> bool:
     return agree and found["chain"] == "ok" and ended and mail["once_and_identical"] and not mail["unexpected"]
 
 
-def _forget_last_run(home: Path) -> None:
-    place = Home(home)
-    if place.in_use():
-        holder = place.supervisor()
-        raise AlreadyRunning(home, holder.pid if holder else 0)
-    if home.exists():
-        shutil.rmtree(home)
-
-
-async def _demo(home: Path) -> dict[str, Any]:
+async def _demo(env: Env) -> dict[str, Any]:
     questions = [
         json.loads(line) for line in (DATA / "questions.jsonl").read_text(encoding="utf-8").splitlines() if line
     ]
     faults = yaml.safe_load((DATA / "planned_faults.yaml").read_text(encoding="utf-8"))["planned"]
     planned = {fault["idempotency_key"] for fault in faults}
-    started = time.monotonic()
-    clock = Home(home).folder / "clock"
-    Home(home).prepare()
-    start_clock(clock)
-    os.environ[CLOCK_VARIABLE] = str(clock)
-    console.print(
-        "Starting PostgreSQL, the AWS emulator, the model simulator and every service, each its own process …"
-    )
-    async with EmbeddedStack(home, services=services, prepare=prepare, simulator=simulator()) as stack:
-        console.print(f"{len(stack.status())} processes ready after {time.monotonic() - started:.1f} s")
-        log = await asyncpg.connect(stack.exports["SWITCHYARD_AUDIT_DSN"])
-        work = await asyncpg.connect(stack.exports["SWITCHYARD_WORK_DSN"])
+    async with demo_place(env) as place:
+        target = place.target
+        log = await asyncpg.connect(target.need("SWITCHYARD_AUDIT_DSN"))
+        work = await asyncpg.connect(target.need("SWITCHYARD_WORK_DSN"))
         try:
             asked = time.monotonic()
-            target = Target(stack.exports)
             keys = await submit(target, questions, source=SOURCE)
             await _follow(log, len(questions))
             wall_s = time.monotonic() - asked
-            emails = await begin(target, work, log, clock=clock, ports=stack.ports())
+            emails = await begin(place, work, log)
             console.print(f"\n{len(emails.cases)} emails, on a clock that says {target.clock.now():%A %H:%M} UTC")
             await emails.drive(PATIENCE_S)
             await _settle(log, work)
             rows = await cases(log, keys)
-            chain = await _verify(stack.exports["SWITCHYARD_AUDIT_DATABASE_URL"])
+            chain = await _verify(target.need("SWITCHYARD_AUDIT_DATABASE_URL"))
             found = await figures(log, work, rows, chain=chain, wall_s=wall_s)
             asked_for = zip(keys, questions, strict=True)
             injected = {case for case, question in asked_for if question["idempotency_key"] in planned}
@@ -113,7 +91,7 @@ async def _demo(home: Path) -> dict[str, Any]:
         finally:
             await log.close()
             await work.close()
-    _next_commands(rows)
+    _next_commands(rows, place.next_commands)
     return found
 
 
@@ -201,16 +179,8 @@ async def _review(log: asyncpg.Connection[Any], rows: Sequence[CaseRow]) -> None
     console.print(table)
 
 
-def _next_commands(rows: Sequence[CaseRow]) -> None:
+def _next_commands(rows: Sequence[CaseRow], commands: Sequence[str]) -> None:
     case = next((row for row in rows if row.failovers and row.outcome == "answered"), rows[0])
     console.print("\n[bold]Next[/bold] (the log of this run stays readable):")
-    for command in (
-        f".venv/bin/switchyard case show {case.case_id} --open",
-        ".venv/bin/switchyard case list --outcome failed",
-        ".venv/bin/switchyard audit verify --anchors",
-        f".venv/bin/switchyard audit export {case.case_id}",
-        ".venv/bin/switchyard audit replay",
-        ".venv/bin/switchyard stack up --detach",
-        '.venv/bin/switchyard ask "Which ten wells produced the most oil in June 2026?"',
-    ):
-        console.print(f"  {command}", style="green")
+    for command in commands:
+        console.print(f"  {command.format(case=case.case_id)}", style="green", markup=False)

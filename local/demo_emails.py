@@ -11,10 +11,8 @@ import time
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from email import message_from_bytes
 from email.policy import default
-from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -27,35 +25,26 @@ from cli.console import console
 from cli.log import opened, opener
 from cli.operators import as_operator
 from cli.submissions import submit
-from cli.target import Target
 from contracts.approvals import Decided
 from contracts.optout import PATH
 from local.data.emails import EMAILS, DemoEmail, demo_emails
+from local.demo_clock import NIGHT, set_forward
+from local.demo_places import Place
 from local.laptop import LOCAL_OPERATOR
-from local.ports import LOOPBACK
 from runtime.queries import beside
 
 _SQL = beside(__file__, "demo.sql")
 SOURCE = "upstream.collections"
-HOUR = 17
-"""UTC, at which the demo's clock starts: the working day on the American mainland, and too early in Hawaii."""
-
-NIGHT = timedelta(hours=4)
-"""By how much the demo sets its clock forward when everything that is left waits for the morning."""
-
 _LINK = re.compile(rf"{re.escape(PATH)}/([A-Za-z0-9_.-]+)")
 
 
 @dataclass
 class Emails:
-    """One run's emails. `clock` is the file by which the whole stack's clock is set forward."""
+    """One run's emails."""
 
-    target: Target
+    place: Place
     work: asyncpg.Connection[Any]
     log: asyncpg.Connection[Any]
-    clock: Path
-    opt_out_address: str
-    outbox_address: str
     cases: dict[str, DemoEmail]
     """By case id."""
 
@@ -74,7 +63,7 @@ class Emails:
             left = [case for case in self.cases if case not in closed]
             resting = await self.work.fetchval(_SQL["resting_emails"], left)
             if left and resting == len(left) and all(todo[case] == ["morning"] for case in left):
-                set_forward(self.clock, NIGHT)
+                set_forward(self.place.clock, NIGHT)
                 for case in left:
                     todo[case].clear()
                 console.print(f"{len(left)} emails wait for a better hour: the stack's clock is set forward by {NIGHT}")
@@ -85,23 +74,25 @@ class Emails:
             case "grant" | "deny":
                 verdict: Decided = "granted" if what == "grant" else "denied"
                 reason = "Reads well." if what == "grant" else "Too early for an offer."
-                await decide(self.target, str(row["approval_id"]), verdict, approver=LOCAL_OPERATOR, reason=reason)
+                await decide(
+                    self.place.target, str(row["approval_id"]), verdict, approver=LOCAL_OPERATOR, reason=reason
+                )
             case "cancel":
-                async with as_operator(self.target) as desk:
+                async with as_operator(self.place.target) as desk:
                     await desk.fetchval("select cancel($1, $2, $3)", case, LOCAL_OPERATOR, "Submitted by mistake.")
             case "opt_out":
                 await self._opt_out(json.loads(row["command"]))
 
     async def _opt_out(self, command: Mapping[str, Any]) -> None:
         """Click the link as a mail client does, and wait until the desk knows."""
-        async with opener(self.target) as artefacts:
+        async with opener(self.place.target) as artefacts:
             message = message_from_bytes(
                 await opened(artefacts, dict(command), command["payload"]["email"]), policy=default
             )
         found = _LINK.search(message["List-Unsubscribe"])
         if found is None:
             raise LookupError("the email has no opt-out link")
-        address = f"{self.opt_out_address}{PATH}/{found[1]}"
+        address = f"{self.place.opt_out_address}{PATH}/{found[1]}"
         async with (
             aiohttp.ClientSession() as session,
             session.post(address, data={"List-Unsubscribe": "One-Click"}) as answer,
@@ -116,7 +107,7 @@ class Emails:
     async def figures(self) -> dict[str, Any]:
         """How every case ended, beside how it must, and what the mail provider got."""
         rows = await self.log.fetch(_SQL["email_cases"], list(self.cases))
-        async with aiohttp.ClientSession() as session, session.get(f"{self.outbox_address}/outbox") as answer:
+        async with aiohttp.ClientSession() as session, session.get(f"{self.place.outbox_address}/outbox") as answer:
             outbox = (await answer.json())["emails"]
         taken = Counter(email["sha256"] for email in outbox)
         same = all(_sha256(email["raw"]) == email["sha256"] for email in outbox)
@@ -162,46 +153,11 @@ class Emails:
         console.print(f"{found['emails']} emails: {closed}. In the provider's outbox: {found['outbox']}, {once}.")
 
 
-async def begin(
-    target: Target,
-    work: asyncpg.Connection[Any],
-    log: asyncpg.Connection[Any],
-    *,
-    clock: Path,
-    ports: Mapping[str, int],
-) -> Emails:
+async def begin(place: Place, work: asyncpg.Connection[Any], log: asyncpg.Connection[Any]) -> Emails:
     """Publish the submissions as the creditor's system would."""
-    details = demo_emails(target.clock.now())
-    cases = await submit(target, details, source=SOURCE)
-    by_case = dict(zip(cases, EMAILS, strict=True))
-    return Emails(
-        target,
-        work,
-        log,
-        clock,
-        f"http://{LOOPBACK}:{ports['optout']}",
-        f"http://{LOOPBACK}:{ports['mailbox']}",
-        by_case,
-    )
-
-
-def start_clock(file: Path) -> None:
-    """Set the stack's clock back to the demo's hour, so far that the night still fits in before the true time.
-
-    Back and not forward: an event that is dated after its row was recorded is a finding of `audit verify`.
-    """
-    now = datetime.now(UTC)
-    start = now.replace(hour=HOUR, minute=5, second=0, microsecond=0)
-    start -= timedelta(days=1) if start > now - NIGHT - timedelta(hours=1) else timedelta(0)
-    file.write_text(f"{(start - now).total_seconds():.0f}\n", encoding="utf-8")
-
-
-def set_forward(file: Path, by: timedelta) -> None:
-    """Let time pass."""
-    shift = float(file.read_text(encoding="utf-8")) + by.total_seconds()
-    draft = file.with_suffix(".new")
-    draft.write_text(f"{shift:.0f}\n", encoding="utf-8")
-    draft.replace(file)
+    details = demo_emails(place.target.clock.now())
+    cases = await submit(place.target, details, source=SOURCE)
+    return Emails(place, work, log, dict(zip(cases, EMAILS, strict=True)))
 
 
 def _as_expected(email: DemoEmail, row: Any) -> bool:

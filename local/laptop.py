@@ -42,6 +42,9 @@ VISIBILITY_VARIABLE = "SWITCHYARD_LAPTOP_VISIBILITY_S"
 CLOCK_VARIABLE = "SWITCHYARD_LAPTOP_CLOCK"
 """A file with the seconds by which the stack's clock is moved, for whoever will not wait for the morning."""
 
+OTLP_VARIABLE = "SWITCHYARD_OTLP_ENDPOINT"
+"""Where the stack's processes send their spans, over HTTP: nowhere unless it is set."""
+
 WAREHOUSE = Service(
     name="warehouse",
     argv=(sys.executable, "-m", "local.data.warehouse", "serve", "--host", LOOPBACK, "--port", "{port}"),
@@ -230,6 +233,7 @@ def _agent(endpoints: Endpoints, node: str) -> Service:
 
 def _common() -> dict[str, str]:
     return clock() | {
+        OTLP_VARIABLE: os.environ.get(OTLP_VARIABLE, ""),
         "SWITCHYARD_VISIBILITY_S": str(visibility_s()),
         "SWITCHYARD_POLL_WAIT_S": "2",
         "SWITCHYARD_RETRY_BASE_S": "0.5",

@@ -28,15 +28,13 @@ SENDING_DOMAINS = ("harborline.example",)
 ANCHOR_BUCKET = "switchyard-anchors"
 
 
-async def provision(environment: Mapping[str, str], *, visibility_s: float) -> None:
-    """Create what is missing at the endpoint and with the credentials in `environment` (`AWS_*`)."""
+async def provision(environment: Mapping[str, str], *, visibility_s: float, mail: bool = True) -> None:
+    """Create what is missing at the endpoint and with the credentials in `environment` (`AWS_*`).
+
+    `mail` is whether it has SES v2, which LocalStack's free edition has not.
+    """
     session = get_session()
-    options: dict[str, Any] = {
-        "region_name": environment["AWS_REGION"],
-        "endpoint_url": environment["AWS_ENDPOINT_URL"],
-        "aws_access_key_id": environment["AWS_ACCESS_KEY_ID"],
-        "aws_secret_access_key": environment["AWS_SECRET_ACCESS_KEY"],
-    }
+    options = credentials(environment)
     async with (
         session.create_client("events", **options) as events,
         session.create_client("sqs", **options) as sqs,
@@ -51,10 +49,20 @@ async def provision(environment: Mapping[str, str], *, visibility_s: float) -> N
             "BucketAlreadyOwnedByYou",
             "BucketAlreadyExists",
         )
-        for domain in SENDING_DOMAINS:
+        for domain in SENDING_DOMAINS if mail else ():
             await _unless_exists(ses.create_email_identity(EmailIdentity=domain), "AlreadyExistsException")
         for consumer in (*consumers(), feedback()):
             await _consumer(events, sqs, consumer, visibility_s)
+
+
+def credentials(environment: Mapping[str, str]) -> dict[str, Any]:
+    """A client's options for the endpoint in `environment`."""
+    return {
+        "region_name": environment["AWS_REGION"],
+        "endpoint_url": environment["AWS_ENDPOINT_URL"],
+        "aws_access_key_id": environment["AWS_ACCESS_KEY_ID"],
+        "aws_secret_access_key": environment["AWS_SECRET_ACCESS_KEY"],
+    }
 
 
 async def _consumer(events: Any, sqs: Any, consumer: Consumer, visibility_s: float) -> None:

@@ -14,9 +14,14 @@ from runtime.operators import Operators
 
 
 class ProcessSettings(BaseSettings):
-    """Read from `SWITCHYARD_*`. AWS region, endpoint and credentials come from the usual `AWS_*` variables."""
+    """Read from `SWITCHYARD_*`. AWS region, endpoint and credentials come from the usual `AWS_*` variables.
 
-    model_config = SettingsConfigDict(env_prefix="SWITCHYARD_", extra="ignore", hide_input_in_errors=True)
+    An empty variable counts as none: compose files and task definitions can name one without giving it a value.
+    """
+
+    model_config = SettingsConfigDict(
+        env_prefix="SWITCHYARD_", env_ignore_empty=True, extra="ignore", hide_input_in_errors=True
+    )
 
     bus: str = BUS
     region: str = Field(default="us-east-1", validation_alias="AWS_REGION")

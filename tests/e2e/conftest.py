@@ -21,7 +21,7 @@ from aiobotocore.session import get_session
 from cli.log import opened, opener, reader
 from cli.submissions import publisher, submit
 from cli.target import Target
-from local.demo_emails import start_clock
+from local.demo_clock import start_clock
 from local.demo_figures import published
 from local.endpoints import Endpoints
 from local.home import temporary_home

@@ -79,3 +79,14 @@ def test_secrets_are_not_in_what_is_printed_nor_in_errors(monkeypatch: pytest.Mo
 def test_variables_of_other_processes_do_no_harm(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SWITCHYARD_STATE_KEYS", "{}")
     assert ProcessSettings().bus == BUS
+
+
+def test_an_empty_variable_counts_as_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SWITCHYARD_OTLP_ENDPOINT", "")
+    monkeypatch.setenv("SWITCHYARD_CONCURRENCY", "")
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "")
+    settings = ProcessSettings()
+    assert (settings.otlp_endpoint, settings.concurrency, settings.endpoint_url) == (None, 8, None)
+    monkeypatch.setenv("SWITCHYARD_DATABASE_URL", "")
+    with pytest.raises(ValidationError, match="database_url"):
+        WorkSettings()

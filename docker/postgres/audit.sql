@@ -1,0 +1,2 @@
+-- The image makes one database, `work`; audit has one of its own.
+create database audit;

@@ -1,0 +1,113 @@
+"""The caretaker of docker compose, on a stack that nobody has migrated or provisioned."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+
+import aiohttp
+import asyncpg
+import pytest
+from aiobotocore.session import get_session
+
+import local.caretaker
+from contracts.topology import consumers, queue_name
+from local.caretaker import Caretaker, CaretakerSettings
+from local.postgres import AUDIT, WORK
+from local.provision import credentials
+from local.stack import EmbeddedStack
+from tests.integration.serving import free_port
+
+pytestmark = pytest.mark.integration
+LOOK_EVERY_S = 0.1
+
+
+@pytest.fixture
+async def stack(used_home: Path) -> AsyncIterator[EmbeddedStack]:
+    """PostgreSQL and the emulator, empty."""
+    async with EmbeddedStack(used_home, simulator=None) as running:
+        yield running
+
+
+def settings_for(stack: EmbeddedStack, monkeypatch: pytest.MonkeyPatch, **more: str) -> CaretakerSettings:
+    """As docker compose gives them: in the environment."""
+    given = {
+        **stack.endpoints.environment(),
+        "SWITCHYARD_WORK_DSN": stack.endpoints.dsn(WORK),
+        "SWITCHYARD_AUDIT_DSN": stack.endpoints.dsn(AUDIT),
+        "SWITCHYARD_ROLE_PASSWORD": "development",
+        **more,
+    }
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+    return CaretakerSettings()
+
+
+async def queues(stack: EmbeddedStack) -> set[str]:
+    async with get_session().create_client("sqs", **credentials(stack.endpoints.environment())) as sqs:
+        answer = await sqs.list_queues(QueueNamePrefix="switchyard-")
+        return {url.rsplit("/", 1)[1] for url in answer.get("QueueUrls", ())}
+
+
+async def until(holds: Callable[[], Awaitable[bool]]) -> None:
+    async with asyncio.timeout(60):
+        while not await holds():  # noqa: ASYNC110 - another process changes it
+            await asyncio.sleep(0.05)
+
+
+async def test_it_provisions_an_emulator_again_that_has_forgotten_everything(
+    stack: EmbeddedStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    caretaker = Caretaker(settings_for(stack, monkeypatch), stack.endpoints.environment())
+    tending = asyncio.create_task(caretaker.run(look_every_s=LOOK_EVERY_S))
+    wanted = {consumer.queue for consumer in consumers()}
+
+    async def provisioned() -> bool:
+        return wanted <= await queues(stack)
+
+    try:
+        await until(provisioned)
+        desk = await asyncpg.connect(stack.endpoints.dsn(WORK, "desk", "development"))
+        assert await desk.fetchval("select count(*) from desk.submission") == 0
+        await desk.close()
+
+        await stack.kill("emulator")  # it saves its state on a clean stop only
+        await stack.ready("emulator", restarts=1)
+        await until(provisioned)
+    finally:
+        tending.cancel()
+        await asyncio.gather(tending, return_exceptions=True)
+
+
+async def test_it_is_unready_while_a_server_is_away_and_goes_on_when_it_is_back(
+    stack: EmbeddedStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    port = free_port()
+    settings_for(stack, monkeypatch, SWITCHYARD_HEALTH_PORT=str(port))
+    monkeypatch.setattr(local.caretaker, "RETRY_AFTER_S", LOOK_EVERY_S)
+    await stack.stop("emulator")
+    serving = asyncio.create_task(local.caretaker.serve())
+
+    async def answer() -> tuple[int, list[str]]:
+        async with aiohttp.ClientSession() as session:
+            try:
+                async with session.get(f"http://127.0.0.1:{port}/health/ready") as response:
+                    return response.status, (await response.json())["failing"]
+            except aiohttp.ClientConnectionError:
+                return 0, []
+
+    async def migrated_only() -> bool:
+        return await answer() == (503, ["bus"])
+
+    async def ready() -> bool:
+        return await answer() == (200, [])
+
+    try:
+        await until(migrated_only)
+        await stack.start("emulator")
+        await until(ready)
+        assert queue_name("router") in await queues(stack)
+    finally:
+        serving.cancel()
+        await asyncio.gather(serving, return_exceptions=True)

@@ -1,0 +1,77 @@
+"""What `provision` makes in an emulator is what terraform makes in AWS from the same generated file."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from contracts.topology import BUS
+from terraform.generate import FOLDER
+from tests.integration.cloud import Cloud
+
+pytestmark = pytest.mark.integration
+
+
+@pytest.fixture(scope="module")
+def topology() -> dict[str, Any]:
+    """As terraform reads it."""
+    loaded: dict[str, Any] = json.loads((FOLDER / "topology.json").read_text(encoding="utf-8"))
+    return loaded
+
+
+async def attributes(cloud: Cloud, queue: str) -> dict[str, str]:
+    answer = await cloud.sqs.get_queue_attributes(QueueUrl=await cloud.url(queue), AttributeNames=["All"])
+    found: dict[str, str] = answer["Attributes"]
+    return found
+
+
+async def test_every_queue_of_terraform_is_there_and_no_other_of_ours(cloud: Cloud, topology: dict[str, Any]) -> None:
+    answer = await cloud.sqs.list_queues(QueueNamePrefix=f"{BUS}-")
+    consumers = topology["consumers"].values()
+    expected = {each[kind] for each in consumers for kind in ("queue", "dead_letter_queue")}
+    assert {url.rsplit("/", 1)[1] for url in answer["QueueUrls"]} == expected
+
+
+async def test_queues_keep_and_redrive_their_messages_as_terraforms_do(cloud: Cloud, topology: dict[str, Any]) -> None:
+    told = topology["queues"]
+    for consumer in topology["consumers"].values():
+        queue = await attributes(cloud, consumer["queue"])
+        dead = await attributes(cloud, consumer["dead_letter_queue"])
+        assert int(queue["MessageRetentionPeriod"]) == told["retention_seconds"]
+        assert int(dead["MessageRetentionPeriod"]) == told["dead_letter_retention_seconds"]
+        redrive = json.loads(queue["RedrivePolicy"])
+        assert int(redrive["maxReceiveCount"]) == told["max_receives"]
+        assert redrive["deadLetterTargetArn"] == dead["QueueArn"]
+        assert queue["VisibilityTimeout"] == dead["VisibilityTimeout"], "a deployment has one visibility"
+
+
+async def test_rules_their_patterns_and_their_one_target_are_terraforms(cloud: Cloud, topology: dict[str, Any]) -> None:
+    assert topology["bus"] == BUS
+    expected = {
+        (rule["bus"], name): (rule["pattern"], consumer["queue"])
+        for consumer in topology["consumers"].values()
+        for name, rule in consumer["rules"].items()
+    }
+    found = {}
+    for bus in {bus for bus, _ in expected}:
+        for rule in (await cloud.events.list_rules(EventBusName=bus, NamePrefix=f"{BUS}-"))["Rules"]:
+            targets = (await cloud.events.list_targets_by_rule(Rule=rule["Name"], EventBusName=bus))["Targets"]
+            assert [target["Arn"].rsplit(":", 1)[1] for target in targets] == [expected[bus, rule["Name"]][1]]
+            assert rule["State"] == "ENABLED"
+            found[bus, rule["Name"]] = rule["EventPattern"]
+    assert found == {key: pattern for key, (pattern, _) in expected.items()}
+
+
+async def test_a_queue_takes_messages_from_its_own_rules_alone(cloud: Cloud, topology: dict[str, Any]) -> None:
+    for consumer in topology["consumers"].values():
+        queue = await attributes(cloud, consumer["queue"])
+        (statement,) = json.loads(queue["Policy"])["Statement"]
+        assert (statement["Effect"], statement["Action"]) == ("Allow", "sqs:SendMessage")
+        assert statement["Principal"] == {"Service": "events.amazonaws.com"}
+        assert statement["Resource"] == queue["QueueArn"]
+        sources = statement["Condition"]["ArnEquals"]["aws:SourceArn"]
+        assert {arn.rsplit("/", 1)[1] for arn in sources} == set(consumer["rules"])
+        dead = await attributes(cloud, consumer["dead_letter_queue"])
+        assert "Policy" not in dead, "nobody but SQS itself puts a dead letter there"

@@ -1,0 +1,139 @@
+"""Which deployment a command talks to, and what it says when there is none."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from cli.errors import CommandFailed
+from cli.main import app
+from cli.target import Env, running
+from local.compose import from_outside, published
+
+COMPOSE_UP = "docker compose up --build --wait"
+
+
+def container(service: str, *ports: tuple[int, int], health: str = "healthy") -> dict[str, Any]:
+    """A line of `docker compose ps --format json`, as Compose 2.40 writes it."""
+    publishers = [
+        {"URL": "127.0.0.1", "TargetPort": inner, "PublishedPort": outer, "Protocol": "tcp"} for inner, outer in ports
+    ]
+    return {"Service": service, "State": "running", "Health": health, "Publishers": publishers}
+
+
+RUNNING = [
+    container("caretaker"),
+    container("postgres", (5432, 25432)),
+    container("localstack", (4566, 14566), (4510, 0)),
+    container("text-to-sql"),
+    container("text-to-sql"),
+]
+CARETAKER = {
+    "environment": {
+        "AWS_ENDPOINT_URL": "http://localstack:4566",
+        "SWITCHYARD_WORK_DSN": "postgresql://owner:development@postgres:5432/work",
+        "SWITCHYARD_CLOCK_FILE": "/clock/shift",
+        "SWITCHYARD_VAULT_KEY": "64657665",
+    },
+    "volumes": [{"type": "bind", "source": "/home/ana/switchyard/docker/clock", "target": "/clock"}],
+}
+
+
+@pytest.fixture
+def docker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder that is the whole PATH, for a `docker` of the test."""
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.delenv("COMPOSE_FILE", raising=False)
+    return tmp_path
+
+
+def answering(folder: Path, containers: list[dict[str, Any]], *, as_list: bool = False) -> None:
+    """Put a `docker` there that says what runs."""
+    lines = json.dumps(containers) if as_list else "\n".join(json.dumps(each) for each in containers)
+    (folder / "ps").write_text(lines)
+    (folder / "config").write_text(json.dumps({"services": {"caretaker": CARETAKER}}))
+    script = f"""#!{sys.executable}
+import pathlib, sys
+assert sys.argv[1:3] == ["compose", "--file"] and sys.argv[3].endswith("docker-compose.yml"), sys.argv
+sys.stdout.write(pathlib.Path({str(folder)!r}, sys.argv[4]).read_text())
+"""
+    (folder / "docker").write_text(script)
+    (folder / "docker").chmod(0o755)
+
+
+@pytest.mark.parametrize("as_list", [False, True])
+def test_compose_is_reached_by_the_ports_that_docker_says_it_publishes(docker: Path, as_list: bool) -> None:
+    answering(docker, RUNNING, as_list=as_list)
+    target = running(Env.COMPOSE)
+    assert target.need("AWS_ENDPOINT_URL") == "http://127.0.0.1:14566"
+    assert target.need("SWITCHYARD_WORK_DSN") == "postgresql://owner:development@127.0.0.1:25432/work"
+    assert target.need("SWITCHYARD_CLOCK_FILE") == "/home/ana/switchyard/docker/clock/shift"
+    assert target.need("SWITCHYARD_VAULT_KEY") == "64657665"
+
+
+def test_what_is_not_published_keeps_its_name() -> None:
+    assert from_outside("http://warehouse:8080", {"mailbox:8080": "127.0.0.1:1"}, {}) == "http://warehouse:8080"
+    assert published(RUNNING) == {"postgres:5432": "127.0.0.1:25432", "localstack:4566": "127.0.0.1:14566"}
+
+
+@pytest.mark.parametrize("containers", [[], [container("postgres", (5432, 1))], [container("caretaker", health="")]])
+def test_a_compose_stack_that_is_not_up_is_told_with_the_command_that_brings_it_up(
+    docker: Path, containers: list[dict[str, Any]]
+) -> None:
+    answering(docker, containers)
+    with pytest.raises(CommandFailed, match="the docker compose stack is not up") as caught:
+        running(Env.COMPOSE)
+    assert caught.value.remedy == COMPOSE_UP
+
+
+def test_a_machine_without_docker_is_told_so(docker: Path) -> None:
+    with pytest.raises(CommandFailed, match="there is no `docker` command"):
+        running(Env.COMPOSE)
+
+
+def test_what_docker_says_when_it_fails_is_passed_on(docker: Path) -> None:
+    (docker / "docker").write_text(f"#!{sys.executable}\nimport sys\nsys.exit('Cannot connect to the Docker daemon')\n")
+    (docker / "docker").chmod(0o755)
+    with pytest.raises(CommandFailed, match=r"`docker compose ps` failed: Cannot connect to the Docker daemon"):
+        running(Env.COMPOSE)
+
+
+def test_a_variable_names_the_deployment_of_every_command(docker: Path) -> None:
+    result = CliRunner().invoke(app, ["approval", "list"], env={"SWITCHYARD_ENV": "compose"})
+    assert isinstance(result.exception, CommandFailed)
+    assert result.exception.remedy == COMPOSE_UP
+    result = CliRunner().invoke(app, ["demo"], env={"SWITCHYARD_ENV": "aws"})
+    assert str(result.exception) == "the demo runs on emulators only"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "said"),
+    [
+        (["--help"], 0, "Run a team of AI agents"),
+        (["case", "list"], 1, "this installation has no stacks of its own"),
+        (["case", "list", "--env", "compose"], 1, "this installation has no stacks of its own"),
+        (["stack", "up"], 1, "this installation has no stacks of its own"),
+        (["demo"], 1, "this installation has no stacks of its own"),
+        (["case", "list", "--env", "aws"], 1, "SWITCHYARD_AUDIT_DATABASE_URL is not set"),
+    ],
+)
+def test_an_installation_without_the_package_local_says_what_it_cannot_do(
+    arguments: list[str], status: int, said: str
+) -> None:
+    code = f"import sys; sys.modules['local'] = None; sys.argv[1:] = {arguments!r}; from cli.main import run; run()"
+    ran = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+        env={"PATH": "/usr/bin:/bin", "COLUMNS": "200"},
+    )
+    assert (ran.returncode, said in ran.stdout + ran.stderr) == (status, True), ran.stdout + ran.stderr
+    assert "Traceback" not in ran.stderr

@@ -1,0 +1,244 @@
+"""docker-compose.yml as it is written: who runs, with what settings and rights. `make compose-demo` runs it."""
+
+from __future__ import annotations
+
+import base64
+import re
+from functools import cache
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from pydantic import ValidationError
+from pydantic_settings import BaseSettings
+
+from contracts.topology import VISIBILITY_SECONDS
+from local.caretaker import CaretakerSettings
+from local.endpoints import Endpoints
+from local.laptop import LOCAL_OPERATOR, SCRIPTS, operating, reading, services
+from runtime.models import ModelSettings
+from runtime.operators import public_key
+from runtime.settings import WorkSettings
+from runtime.signing import LocalSigner
+from terraform.nodes import Needs, needs
+from tests.unit.terraform.test_generated import SETTINGS
+
+ROOT = Path(__file__).resolve().parents[2]
+INFRASTRUCTURE = {"localstack", "postgres"}
+STAND_INS = {"caretaker", "simulator", "mailbox", "warehouse"}
+OBSERVABILITY = {"collector", "traces"}
+PUBLISHED = {"localstack": 4566, "postgres": 5432, "simulator": 8080, "mailbox": 8080, "mail": 8081, "traces": 16686}
+VARIABLE = re.compile(r"\$\{(\w+):-([^}]*)\}")
+
+
+@cache
+def compose() -> dict[str, Any]:
+    """The file, with every variable at its default: filled in after YAML is read, as Compose does it."""
+    filled: dict[str, Any] = _filled(yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8")))
+    return filled
+
+
+def _filled(part: Any) -> Any:
+    match part:
+        case str():
+            return VARIABLE.sub(lambda found: found[2], part)
+        case list():
+            return [_filled(each) for each in part]
+        case dict():
+            return {name: _filled(value) for name, value in part.items()}
+    return part
+
+
+def service(name: str) -> dict[str, Any]:
+    found: dict[str, Any] = compose()["services"][name]
+    return found
+
+
+def environment(name: str) -> dict[str, str]:
+    found: dict[str, str] = service(name)["environment"]
+    return found
+
+
+def processes() -> dict[str, Needs]:
+    """Each process of the catalogue by its compose service."""
+    return {node.replace("_", "-"): needed for node, needed in needs().items()}
+
+
+OURS = sorted({*processes(), *STAND_INS})
+each_process = pytest.mark.parametrize("name", sorted(processes()))
+each_of_ours = pytest.mark.parametrize("name", OURS)
+
+
+def test_every_consumer_of_the_catalogue_is_a_service_and_nothing_else_is_but_what_it_needs() -> None:
+    assert set(compose()["services"]) == {*processes(), *INFRASTRUCTURE, *STAND_INS, *OBSERVABILITY}
+
+
+@each_of_ours
+def test_a_container_of_ours_is_built_from_the_dockerfiles_target_of_its_name(name: str) -> None:
+    target = "simulators" if name in STAND_INS else name
+    built = service(name)
+    assert built["build"]["target"] == target
+    assert built["image"] == f"switchyard/{target}:dev"
+    assert re.search(rf"^FROM \S+ AS {target}$", (ROOT / "Dockerfile").read_text(encoding="utf-8"), re.MULTILINE)
+
+
+@each_of_ours
+def test_a_container_of_ours_can_change_nothing_but_its_temporary_folder(name: str) -> None:
+    found = service(name)
+    assert found["read_only"] is True
+    assert found["cap_drop"] == ["ALL"]
+    assert found["security_opt"] == ["no-new-privileges:true"]
+    assert found["pids_limit"] <= 256
+    assert found["mem_limit"].endswith("m")
+    assert all(folder.startswith("/tmp:size=") for folder in found["tmpfs"])
+    assert all(volume.endswith(":ro") for volume in found.get("volumes", ()))
+    assert not {"privileged", "cap_add", "devices", "user", "pid", "network_mode"} & set(found)
+
+
+@pytest.mark.parametrize("name", [*sorted(compose()["services"])])
+def test_what_is_published_is_published_on_loopback_alone_and_by_few(name: str) -> None:
+    found = service(name)
+    ports = [re.fullmatch(r"127\.0\.0\.1:(\d+):(\d+)", port) for port in found.get("ports", ())]
+    assert [int(port[2]) for port in ports if port] == ([PUBLISHED[name]] if name in PUBLISHED else [])
+    assert all(ports)
+    # Docker publishes no port of a container that is on internal networks alone.
+    assert found["networks"] == (["inside", "outside"] if name in PUBLISHED else ["inside"])
+    assert "container_name" not in found, "a fixed name keeps a service from being scaled"
+
+
+def test_no_two_defaults_of_ports_are_the_same_and_each_has_a_variable() -> None:
+    text = (ROOT / "docker-compose.yml").read_text(encoding="utf-8")
+    ports = [VARIABLE.search(line) for line in re.findall(r'ports: \["(.*)"\]', text)]
+    assert len({port[2] for port in ports if port}) == len(ports) == len(PUBLISHED)
+    assert "5432" not in {port[2] for port in ports if port}, "a developer's own PostgreSQL listens there"
+
+
+def test_only_who_publishes_can_reach_the_internet() -> None:
+    assert compose()["networks"] == {"inside": {"internal": True}, "outside": {}}
+
+
+@each_process
+def test_a_process_waits_for_the_caretaker_and_has_time_to_drain(name: str) -> None:
+    found = service(name)
+    assert found["depends_on"]["caretaker"] == {"condition": "service_healthy"}
+    assert {each["condition"] for each in found["depends_on"].values()} == {"service_healthy"}
+    assert found["restart"] == "unless-stopped"
+    assert float(found["stop_grace_period"].removesuffix("s")) >= float(environment(name)["SWITCHYARD_DRAIN_S"]) + 5
+
+
+@each_process
+def test_a_process_starts_with_exactly_what_compose_gives_it(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings: type[BaseSettings] = SETTINGS.get(needs_of(name).node, WorkSettings)
+    aliases = {str(field.validation_alias) for field in settings.model_fields.values() if field.validation_alias}
+    known = {f"SWITCHYARD_{field}".upper() for field in settings.model_fields} | aliases
+    known |= {f"SWITCHYARD_MODEL_{field}".upper() for field in ModelSettings.model_fields}
+    known |= set(compose()["x-aws"])  # the SDK's own
+    assert set(environment(name)) <= known
+    for variable in known:
+        monkeypatch.delenv(variable, raising=False)
+    for variable, value in environment(name).items():
+        assert isinstance(value, str), f"{variable} is no string: YAML reads it as {type(value).__name__}"
+        monkeypatch.setenv(variable, value)
+    loaded = settings()  # a ValidationError names what is missing
+    assert loaded.model_dump()["otlp_endpoint"] is None, "tracing is off unless it is wanted"
+    assert ModelSettings().bedrock_endpoint_url == ("http://simulator:8080" if needs_of(name).bedrock else None)
+
+
+@each_process
+def test_a_process_has_the_settings_that_it_has_in_the_laptop_stack(name: str) -> None:
+    endpoints = Endpoints(postgres_port=1, emulator_port=2, simulator_port=3, password="p")
+    (there,) = (each for each in services(endpoints) if each.name == needs_of(name).node)
+    elsewhere = {*compose()["x-aws"], "SWITCHYARD_CLOCK_FILE"}
+    # The mail process listens on the container's own address, and reads no address of its own page.
+    beside, unread = ({"SWITCHYARD_OPTOUT_HOST"}, {"SWITCHYARD_OPTOUT_URL"}) if name == "mail" else (set(), set())
+    if not (needs_of(name).bedrock or "openai" in needs_of(name).egress):
+        unread |= {variable for variable in there.env if variable.startswith("SWITCHYARD_MODEL_")}
+    assert set(environment(name)) - elsewhere - beside == set(there.env) - elsewhere - unread
+
+
+@each_process
+def test_a_process_logs_in_as_itself_to_its_own_database(name: str) -> None:
+    urls = {variable: value for variable, value in environment(name).items() if value.startswith("postgresql://")}
+    needed = needs_of(name)
+    expected = {
+        None: {},
+        "work": {"SWITCHYARD_DATABASE_URL": "work"},
+        "audit": {"SWITCHYARD_AUDIT_DATABASE_URL": "audit"},
+    }[needed.database]
+    password = compose()["x-development"]["role-password"]
+    assert urls == {
+        variable: f"postgresql://{needed.node}:{password}@postgres:5432/{database}"
+        for variable, database in expected.items()
+    }
+
+
+@each_process
+def test_a_process_holds_no_secret_of_another(name: str) -> None:
+    held = {variable for variable in environment(name) if re.fullmatch(r"SWITCHYARD_\w+_(KEYS?|TOKEN)", variable)}
+    needed = needs_of(name)
+    allowed = set(needed.secrets)
+    allowed |= {"SWITCHYARD_VAULT_KEY"} if needed.database == "work" else set()
+    allowed |= {"SWITCHYARD_ANCHOR_KEY"} if needed.anchors else set()
+    allowed |= {"SWITCHYARD_MODEL_OPENAI_API_KEY"} if "openai" in needed.egress else set()
+    assert held == allowed
+
+
+def needs_of(name: str) -> Needs:
+    return processes()[name]
+
+
+def test_the_caretaker_can_start_and_is_told_all_that_an_operator_needs(monkeypatch: pytest.MonkeyPatch) -> None:
+    endpoints = Endpoints(postgres_port=1, emulator_port=2, simulator_port=3, password="p")
+    wanted = {*reading(endpoints), *operating(endpoints), "SWITCHYARD_WORK_DSN", "SWITCHYARD_AUDIT_DSN"}
+    given = environment("caretaker")
+    assert wanted <= set(given)
+    for variable, value in given.items():
+        monkeypatch.setenv(variable, value)
+    settings = CaretakerSettings()
+    assert settings.role_password.get_secret_value() == compose()["x-development"]["role-password"]
+    assert settings.visibility_s == float(environment("desk")["SWITCHYARD_VISIBILITY_S"]) == VISIBILITY_SECONDS
+    roles = {reading_url: url.split("//")[1].split(":")[0] for reading_url, url in given.items() if "//" in url}
+    for variable, url in (reading(endpoints) | operating(endpoints)).items():
+        if url.startswith("postgresql://"):
+            assert roles[variable] == url.split("//")[1].split(":")[0]
+    monkeypatch.delenv("SWITCHYARD_ROLE_PASSWORD")
+    with pytest.raises(ValidationError, match="role_password"):
+        CaretakerSettings()
+
+
+def test_every_key_says_that_it_is_for_development_and_belongs_to_its_public_half() -> None:
+    given = environment("caretaker")
+    values = [*compose()["x-development"].values(), given["SWITCHYARD_OPERATOR_KEY"], given["SWITCHYARD_RECEIPT_KEY"]]
+    private = [key for value in values for key in re.findall(r"\b[0-9a-f]{64}\b", value)]
+    operators = yaml.safe_load(compose()["x-development"]["operators"])
+    said = [bytes.fromhex(key) for key in private if key not in operators.values()]
+    assert len({*said}) == len(said) == 7
+    assert all(key.startswith(b"development only: ") and len(key) == 32 for key in said)
+    assert operators == {LOCAL_OPERATOR: public_key(bytes.fromhex(given["SWITCHYARD_OPERATOR_KEY"]))}
+    for name, key in (
+        ("ANCHOR", compose()["x-development"]["anchor-key"]),
+        ("RECEIPT", given["SWITCHYARD_RECEIPT_KEY"]),
+    ):
+        public = base64.b64encode(LocalSigner(bytes.fromhex(key)).public).decode()
+        assert given[f"SWITCHYARD_{name}_PUBLIC_KEYS"] == public
+
+
+def test_the_simulator_plays_the_demos_scripts() -> None:
+    words = service("simulator")["command"].split()
+    given = tuple(ROOT / word for before, word in pairwise(words) if before == "--script")
+    assert given == SCRIPTS
+
+
+def test_the_collector_takes_what_the_services_send_and_hands_it_to_the_viewer() -> None:
+    config = yaml.safe_load((ROOT / "docker" / "observability" / "collector.yaml").read_text(encoding="utf-8"))
+    pipeline = config["service"]["pipelines"]["traces"]
+    for kind in ("receivers", "processors", "exporters"):
+        assert set(pipeline[kind]) == set(config[kind]), "a part that no pipeline uses does nothing"
+    assert config["receivers"]["otlp"]["protocols"]["http"]["endpoint"].endswith(":4318")
+    assert config["exporters"]["otlp/traces"]["endpoint"].split(":")[0] == "traces"
+    assert all(service(name)["profiles"] == ["observability"] for name in OBSERVABILITY)
+    assert not [
+        image for name in (*OBSERVABILITY, *INFRASTRUCTURE) if (image := service(name)["image"]).endswith("latest")
+    ]
