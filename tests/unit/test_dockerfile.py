@@ -73,8 +73,8 @@ def code_of(stage: str) -> set[Path]:
     """The folders and files of this repository that a stage has under /app."""
     found: set[Path] = set()
     for origin, sources, target in stages()[stage].copies:
-        if origin is None and target != "/build/":
-            found |= {ROOT / source for source in sources}
+        if origin is None:
+            found |= {ROOT / source for source in sources if target != "/build/"}
         elif sources == ["/app"]:
             found |= code_of(origin)
     base = stages()[stage].base
