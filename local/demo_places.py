@@ -88,7 +88,7 @@ def _forget_last_run(home: Home) -> None:
 @asynccontextmanager
 async def _composed() -> AsyncIterator[Place]:
     target = running(Env.COMPOSE)
-    await _refuse_cases(target)
+    await refuse_cases(target)
     clock = Path(target.need("SWITCHYARD_CLOCK_FILE"))
     start_clock(clock)
     try:
@@ -104,7 +104,7 @@ async def _composed() -> AsyncIterator[Place]:
         true_time(clock)
 
 
-async def _refuse_cases(target: Target) -> None:
+async def refuse_cases(target: Target) -> None:
     """Raise `CommandFailed` unless the stack is new: the demo counts everything that there is."""
     log = await asyncpg.connect(target.need("SWITCHYARD_AUDIT_DSN"))
     work = await asyncpg.connect(target.need("SWITCHYARD_WORK_DSN"))

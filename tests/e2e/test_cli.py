@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from cli.errors import CommandFailed
+from local.demo_places import refuse_cases
 from tests.e2e.conftest import Deployment
 
 pytestmark = pytest.mark.e2e
@@ -83,3 +85,11 @@ async def test_migrating_again_changes_nothing(deployment: Deployment) -> None:
     ran = _run(deployment, "migrate")
     assert ran.returncode == 0, ran.stderr
     assert "0 applied" in ran.stdout
+
+
+async def test_the_demo_refuses_a_stack_that_has_cases(deployment: Deployment) -> None:
+    (case,) = await deployment.submit([deployment.question("e2e wells by basin")])
+    await deployment.closed([case])
+    with pytest.raises(CommandFailed, match="has cases already") as caught:
+        await refuse_cases(deployment.target)
+    assert caught.value.remedy == "make compose-down compose-demo"
