@@ -72,6 +72,11 @@ class Emulator:
         aws=True,
     )
 
+    sends_email: bool = _trait(
+        "SES v2 answers. LocalStack has none in its free edition: local/mailbox.py stands in for it there",
+        aws=True,
+    )
+
     def oddities(self) -> list[str]:
         """What this emulator does otherwise than AWS, a line each."""
         aws = Emulator()
@@ -104,6 +109,7 @@ LOCALSTACK = Emulator(
     blames_the_sender=False,
     counts_attributes=False,
     target_sets_trace_header=False,
+    sends_email=False,
 )
 
 NOT_SHOWN = (
