@@ -56,9 +56,9 @@ async def cloud(aws: None, aws_session: AioSession) -> AsyncIterator[Cloud]:
 
 
 @pytest.fixture
-async def tap(cloud: Cloud) -> AsyncIterator[Tap]:
+async def tap(cloud: Cloud, emulator: Emulator) -> AsyncIterator[Tap]:
     """All that is published while the test runs."""
-    opened = await Tap.open(cloud)
+    opened = await Tap.open(cloud, late=not emulator.delivers_at_once)
     yield opened
     await opened.close()
 

@@ -19,7 +19,7 @@ from local.ports import LOOPBACK
 from local.postgres import WORK
 from tests.integration.infrastructure import password, prepare
 
-SERVICES = frozenset({"events", "s3", "sqs"})
+SERVICES = frozenset({"events", "kms", "s3", "secretsmanager", "sqs"})
 """What the tests need of LocalStack."""
 
 _STOP_S = 20
