@@ -40,24 +40,18 @@ def pytest_configure(config: pytest.Config) -> None:
         raise pytest.UsageError(str(error)) from None
     if where is Where.EMBEDDED or _is_worker(config):
         return
-    from tests.integration.infrastructure.containers import session_id
+    from tests.integration.infrastructure.containers import remove_leftovers, session_id
     from tests.integration.infrastructure.in_docker import DockerMissing, engine
 
     try:
         engine().close()
     except DockerMissing as error:
         raise pytest.UsageError(str(error)) from None
-    session_id()
+    if where is Where.CONTAINERS:
+        session_id()
+        config.add_cleanup(remove_leftovers)  # of workers that were killed before they could
     # As an interrupt does, so that the containers end with the session when it is asked to end.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-
-
-def pytest_unconfigure(config: pytest.Config) -> None:
-    """Containers of workers that were killed end here."""
-    if chosen() is Where.CONTAINERS and not _is_worker(config):
-        from tests.integration.infrastructure.containers import remove_leftovers
-
-        remove_leftovers()
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
