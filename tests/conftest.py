@@ -56,10 +56,14 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Elsewhere than embedded only what uses the infrastructure runs: the rest would run twice for nothing."""
-    if chosen() is Where.EMBEDDED:
-        return
+    where = chosen()
     uses = {"infrastructure", "endpoint"}
-    kept = [item for item in items if uses.intersection(getattr(item, "fixturenames", ()))]
+    kept = [
+        item
+        for item in items
+        if (where is Where.EMBEDDED or uses.intersection(getattr(item, "fixturenames", ())))
+        and (where is Where.CONTAINERS or item.get_closest_marker("containers") is None)
+    ]
     config.hook.pytest_deselected(items=[item for item in items if item not in kept])
     items[:] = kept
 

@@ -16,10 +16,10 @@ from typing import Any
 import pytest
 from docker import DockerClient
 from docker.models.containers import Container
-from testcontainers.compose import DockerCompose
 
 from local.compose import exports
 from tests.deployed import Deployed
+from tests.integration.infrastructure.compose import SERVICE, containers_of, project
 from tests.integration.infrastructure.in_docker import engine
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -38,8 +38,8 @@ class ComposeStack(Deployed):
 
     def containers(self, service: str | None = None) -> list[Container]:
         """Those of one service, or all, stopped ones included."""
-        found = DockerCompose(ROOT).get_containers(include_all=True)
-        return [self._client.containers.get(each.ID) for each in found if service in {None, each.Service}]
+        found = containers_of(self._client, project())
+        return [each for each in found if service in {None, each.labels[SERVICE]}]
 
     def container(self, service: str) -> Container:
         """The only one of a service."""

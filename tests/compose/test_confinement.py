@@ -8,6 +8,7 @@ import pytest
 
 from contracts.cards import CARDS
 from tests.compose.conftest import ComposeStack
+from tests.integration.infrastructure.compose import SERVICE
 
 pytestmark = pytest.mark.compose
 
@@ -33,7 +34,7 @@ READ_ONLY = "OSError 30"
 
 
 def test_every_process_of_ours_runs(stack: ComposeStack) -> None:
-    services = {container.labels["com.docker.compose.service"] for container in stack.containers()}
+    services = {container.labels[SERVICE] for container in stack.containers()}
     assert services >= {"router", "desk", "audit", "mail", *(node.replace("_", "-") for node in CARDS)}
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.infrastructure.compose import NotUp, check
+from tests.integration.infrastructure.compose import NotUp, check, project
 from tests.where import UnknownInfrastructure, Where, chosen
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -60,6 +60,12 @@ def test_a_compose_project_that_lacks_something_or_would_disturb_is_refused(runn
 def test_a_compose_project_with_its_infrastructure_alone_will_do() -> None:
     check({"postgres", "localstack"})
     check({"postgres", "localstack", "simulator", "mailbox", "warehouse"})
+
+
+def test_each_worker_has_a_compose_project_of_its_own() -> None:
+    assert project({}) == "switchyard"
+    assert project({"COMPOSE_PROJECT_NAME": "mine"}) == "mine"
+    assert project({"COMPOSE_PROJECT_NAME": "mine", "PYTEST_XDIST_WORKER": "gw1"}) == "mine-gw1"
 
 
 SKIPPING = """

@@ -1,22 +1,26 @@
-"""The infrastructure of the docker compose project that is up, found through its published ports.
+"""The infrastructure of a docker compose project that is up, found through its published ports.
 
-Only LocalStack, PostgreSQL and the simulators may run: a service would take the tests' messages.
+Only LocalStack, PostgreSQL and the simulators may run: a service would take the tests' messages. The workers of
+pytest-xdist share nothing, so each has a project of its own, whose name ends in the worker's: `switchyard-gw0`.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+import os
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
-from pathlib import Path
 from typing import Any
 
+from docker import DockerClient
 from docker.models.containers import Container
-from testcontainers.compose import DockerCompose
 
 from tests.integration.infrastructure.in_docker import InDocker, engine
 
-ROOT = Path(__file__).resolve().parents[3]
+NAME = "switchyard"
+"""The project's, unless COMPOSE_PROJECT_NAME says otherwise; it stands in docker-compose.yml."""
+
+SERVICE = "com.docker.compose.service"
 NEEDED = {"postgres": 5432, "localstack": 4566}
 """The compose services and the ports that they publish."""
 
@@ -30,11 +34,11 @@ class NotUp(RuntimeError):
 
 @contextmanager
 def compose_project() -> Iterator[InDocker]:
-    """The project that `docker compose` finds from the repository's root. Raises DockerMissing and NotUp."""
+    """The project of this worker. Raises DockerMissing and NotUp."""
     with closing(engine()) as client:
-        running = {str(each.Service): str(each.ID) for each in DockerCompose(ROOT).get_containers()}
+        running = {each.labels[SERVICE]: each for each in containers_of(client, project()) if each.status == "running"}
         check(set(running))
-        postgres, emulator = (client.containers.get(running[name]) for name in NEEDED)
+        postgres, emulator = (running[name] for name in NEEDED)
         settings = dict(line.partition("=")[::2] for line in postgres.attrs["Config"]["Env"])
         infrastructure = InDocker(
             containers={"postgres": postgres, "emulator": emulator},
@@ -45,6 +49,19 @@ def compose_project() -> Iterator[InDocker]:
         )
         asyncio.run(infrastructure.prepare())
         yield infrastructure
+
+
+def project(environ: Mapping[str, str] = os.environ) -> str:
+    """The name of this worker's project."""
+    name = environ.get("COMPOSE_PROJECT_NAME") or NAME
+    worker = environ.get("PYTEST_XDIST_WORKER")
+    return f"{name}-{worker}" if worker else name
+
+
+def containers_of(client: DockerClient, name: str) -> list[Container]:
+    """Every container of a project, stopped ones included."""
+    found: list[Container] = client.containers.list(all=True, filters={"label": f"com.docker.compose.project={name}"})
+    return found
 
 
 def check(running: set[str]) -> None:

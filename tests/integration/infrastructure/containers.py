@@ -29,12 +29,12 @@ POSTGRES = "pgvector/pgvector:pg18"
 LABEL = "switchyard.test-session"
 """On each container; its value is the session's id, the same in all its workers."""
 
-_SESSION = "SWITCHYARD_TEST_SESSION"
+SESSION = "SWITCHYARD_TEST_SESSION"
 
 
 def session_id() -> str:
     """This session's; whoever asks first makes it, and hands it down to the workers."""
-    return os.environ.setdefault(_SESSION, secrets.token_hex(8))
+    return os.environ.setdefault(SESSION, secrets.token_hex(8))
 
 
 @contextmanager
