@@ -74,6 +74,18 @@ test-fast: $(READY) ## Unit and contract tests: no server, about two minutes
 test-integration: $(READY) ## Against the embedded PostgreSQL, ministack and the model simulator
 	$(BIN)/pytest tests/integration tests/broker -m "not slow" $(SLOW) -n 2 --dist loadfile -q
 
+# Where a skip would go unseen it is a failure.
+NO_SKIPS := -p tests.no_skips
+
+.PHONY: test-containers
+test-containers: $(READY) ## The integration and the broker's tests on LocalStack and PostgreSQL in containers (Docker)
+	SWITCHYARD_TEST_INFRASTRUCTURE=containers $(BIN)/pytest $(NO_SKIPS) tests/integration tests/broker -m "not slow" \
+	  $(SLOW) -n 2 --dist loadfile -q
+
+.PHONY: compose-test
+compose-test: $(READY) ## The same on docker-compose.yml's, then tests on the whole compose stack (Docker)
+	tests/compose/run $(BIN)/pytest $(NO_SKIPS) $(SLOW) -q
+
 .PHONY: test-e2e
 test-e2e: $(READY) ## Against the whole stack, every service as its own process
 	$(BIN)/pytest tests/e2e -m "not slow" $(SLOW) -q
@@ -102,7 +114,7 @@ $(LOCALSTACK)/.ready: tests/broker/localstack.txt | $(READY)
 
 .PHONY: test-localstack
 test-localstack: $(LOCALSTACK)/.ready ## The broker's tests on LocalStack 4.14.0 instead of ministack (needs Python 3.13)
-	$(BIN)/python -m tests.broker.localstack $(BIN)/pytest tests/broker -m "not slow" $(SLOW) -q
+	$(BIN)/python -m tests.broker.localstack $(BIN)/pytest $(NO_SKIPS) tests/broker -m "not slow" $(SLOW) -q
 
 .PHONY: lock-localstack
 lock-localstack: $(READY) ## Resolve tests/broker/localstack.in again, as of LocalStack's release

@@ -1,4 +1,5 @@
-"""A real SQS and EventBridge for the tests: whatever AWS_ENDPOINT_URL names, else a ministack of our own.
+"""A real SQS and EventBridge for the tests: whatever AWS_ENDPOINT_URL names, else a ministack of our own, or the
+LocalStack of the session's infrastructure where that is not the embedded one.
 
 Credentials come from the usual variables when AWS_ENDPOINT_URL is set, and are "test" otherwise.
 """
@@ -27,7 +28,8 @@ from aiobotocore.session import get_session
 from aiohttp import web
 
 from faststream_sqs import Credentials, SQSBroker
-from tests.broker.emulators import NOT_SHOWN, Emulator, identify
+from tests.emulators import NOT_SHOWN, Emulator, identify
+from tests.where import Where, chosen
 
 GIVEN = os.environ.get("AWS_ENDPOINT_URL")
 REGION = "us-east-1"
@@ -66,10 +68,13 @@ def _wait_until_it_answers(endpoint: str, process: "subprocess.Popen[bytes]") ->
 
 
 @pytest.fixture(scope="session")
-def endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def endpoint(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[str]:
     """Where the emulator listens."""
     if GIVEN:
         yield GIVEN.rstrip("/")
+        return
+    if chosen() is not Where.EMBEDDED:
+        yield request.getfixturevalue("infrastructure").environment["AWS_ENDPOINT_URL"]
         return
     port = _free_port()
     program = shutil.which("ministack", path=str(Path(sys.executable).parent))
@@ -96,7 +101,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Say what the broker was tested on, and what that cannot show."""
     for address, emulator in _ran_on.items():
         terminalreporter.section(f"broker on {emulator.name} {emulator.version} at {address}")
-        if not GIVEN:
+        if not GIVEN and chosen() is Where.EMBEDDED:
             continue
         for line in emulator.oddities():
             terminalreporter.write_line(f"differs from AWS, shown by test_emulators.py: {line}")

@@ -13,7 +13,7 @@ from faststream_sqs import LeaseLost, PublishFailed, SQSBroker, SQSMessage
 
 if TYPE_CHECKING:
     from tests.broker.conftest import Queue
-    from tests.broker.emulators import Emulator
+    from tests.emulators import Emulator
 
 Eventually = Callable[..., Awaitable[None]]
 MakeQueue = Callable[..., Awaitable["Queue"]]

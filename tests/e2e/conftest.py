@@ -4,32 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import threading
-import time
-import uuid
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Iterator
 from concurrent.futures import Future
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
-import asyncpg
 import pytest
-from aiobotocore.session import get_session
 
-from cli.log import opened, opener, reader
-from cli.submissions import publisher, submit
-from cli.target import Target
 from local.demo_clock import start_clock
-from local.demo_figures import published
 from local.endpoints import Endpoints
 from local.home import temporary_home
 from local.laptop import CLOCK_VARIABLE, VISIBILITY_VARIABLE, prepare, services, simulator
 from local.process import Service, State
-from local.provision import BUCKET
 from local.stack import EmbeddedStack
-from services.audit.findings import Finding
+from tests.deployed import Deployed
 
 T = TypeVar("T")
 SCRIPT = Path(__file__).with_name("simulator.yaml")
@@ -48,18 +38,13 @@ POLICIES = {
 }
 
 
-@dataclass
-class Deployment:
-    """A running stack and how tests talk to it: submissions go in, the audit log comes out."""
+class Deployment(Deployed):
+    """The laptop's stack, and the handles to kill and stop its processes."""
 
-    stack: EmbeddedStack
-    loop: asyncio.AbstractEventLoop
-    prefix: str = field(default_factory=lambda: uuid.uuid4().hex[:8])
-
-    @property
-    def target(self) -> Target:
-        """As the CLI sees it."""
-        return Target({**os.environ, **self.stack.exports})
+    def __init__(self, stack: EmbeddedStack, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__(stack.exports)
+        self.stack = stack
+        self.loop = loop
 
     def control(self, action: Awaitable[T]) -> Future[T]:
         """Run something on the supervisor's loop."""
@@ -78,117 +63,6 @@ class Deployment:
         while self.stack.process(name).state is State.RESTARTING:  # noqa: ASYNC110 - the supervisor lives on another loop
             await asyncio.sleep(0.05)
         await self.do(self.stack.kill(name))
-
-    def question(self, text: str, **fields: Any) -> dict[str, Any]:
-        """A submission with ids of its own."""
-        return {
-            "tenant": "acme",
-            "idempotency_key": f"{self.prefix}-{uuid.uuid4().hex[:12]}",
-            "session_id": f"session-{self.prefix}",
-            "user_id": "alex@example.com",
-            "question": text,
-            "role": "FIELD_ALL",
-        } | fields
-
-    async def submit(self, details: Sequence[dict[str, Any]], source: str = "upstream.test") -> list[str]:
-        """Publish submissions; the ids of their cases."""
-        return await submit(self.target, details, source=source)
-
-    async def rows(self, sql: str, *arguments: Any, database: str = "SWITCHYARD_AUDIT_DSN") -> list[dict[str, Any]]:
-        """Query the audit log, or the work database, as its owner."""
-        connection = await asyncpg.connect(self.stack.exports[database])
-        try:
-            return [dict(row) for row in await connection.fetch(sql, *arguments)]
-        finally:
-            await connection.close()
-
-    async def until(self, found: Callable[[], Awaitable[T | None]], *, seconds: float, what: str) -> T:
-        """Poll until there is something. Fails the test, saying what was missing."""
-        deadline = time.monotonic() + seconds
-        while time.monotonic() < deadline:
-            try:
-                result = await found()
-            except (OSError, asyncpg.PostgresError):
-                result = None  # the database is being restarted under us
-            if result is not None:
-                return result
-            await asyncio.sleep(0.2)
-        pytest.fail(f"not within {seconds} s: {what}")
-
-    async def closed(self, case_ids: Sequence[str], *, seconds: float = 60) -> dict[str, dict[str, Any]]:
-        """Wait until every case has its terminal event; the payloads by case."""
-
-        async def ended() -> dict[str, dict[str, Any]] | None:
-            rows = await self.rows(
-                "select case_id::text, body from audit.transition where terminal and case_id = any($1::uuid[])",
-                case_ids,
-            )
-            if len({row["case_id"] for row in rows}) < len(set(case_ids)):
-                return None
-            return {row["case_id"]: json.loads(row["body"])["detail"]["payload"] for row in rows}
-
-        return await self.until(ended, seconds=seconds, what=f"{len(case_ids)} closed cases")
-
-    async def answer(self, case_id: str) -> dict[str, Any]:
-        """The case's answer, opened."""
-        closing = next(event for event in await self.events(case_id) if event["type"] == "CaseClosed")
-        async with opener(self.target) as artefacts:
-            answer: dict[str, Any] = json.loads(await opened(artefacts, closing, closing["payload"]["answer"]))
-        return answer
-
-    async def findings(self, case_ids: Sequence[str]) -> list[Finding]:
-        """What does not hold in the chains of these cases."""
-        async with reader(self.target) as log:
-            return [finding for case in case_ids for finding in (await log.verify(case_id=case)).findings]
-
-    async def put(self, *events: tuple[str, str, str]) -> None:
-        """Put raw (source, detail-type, detail) on the bus, as somebody with the right to PutEvents could."""
-        async with publisher(self.target) as bus:
-            for source, detail_type, detail in events:
-                await bus.publish(detail, source=source, detail_type=detail_type)
-
-    def client(self, service: str) -> Any:
-        """An aiobotocore client of the stack's emulator, to be entered."""
-        environment = self.stack.exports
-        return get_session().create_client(
-            service,
-            region_name=environment["AWS_REGION"],
-            endpoint_url=environment["AWS_ENDPOINT_URL"],
-            aws_access_key_id=environment["AWS_ACCESS_KEY_ID"],
-            aws_secret_access_key=environment["AWS_SECRET_ACCESS_KEY"],
-        )
-
-    async def quarantined(self, node: str) -> list[dict[str, Any]]:
-        """What a consumer has put into quarantine."""
-        async with self.client("s3") as s3:
-            listed = await s3.list_objects_v2(Bucket=BUCKET, Prefix=f"quarantine/{node}/")
-            kept = []
-            for found in listed.get("Contents", []):
-                body = (await s3.get_object(Bucket=BUCKET, Key=found["Key"]))["Body"]
-                kept.append(json.loads(await body.read()))
-        return kept
-
-    async def settled(self, case_ids: list[str], *, seconds: float = 20) -> int:
-        """Wait until the log holds what the producers' own tables say was published; how many events that is."""
-
-        async def same() -> int | None:
-            sql = "select count(*) as rows from audit.transition where case_id = any($1::uuid[])"
-            (row,) = await self.rows(sql, case_ids)
-            connection = await asyncpg.connect(self.stack.exports["SWITCHYARD_WORK_DSN"])
-            try:
-                wanted = await published(connection, case_ids)
-            finally:
-                await connection.close()
-            return wanted if row["rows"] == wanted else None
-
-        return await self.until(same, seconds=seconds, what="a log that holds what was published")
-
-    async def events(self, case_id: str) -> list[dict[str, Any]]:
-        """The case's events, in order."""
-        rows = await self.rows(
-            "select body from audit.transition where case_id = $1::uuid order by seq, ordinal", case_id
-        )
-        return [json.loads(row["body"])["detail"] for row in rows]
 
 
 def services_with_policies(endpoints: Endpoints) -> list[Service]:

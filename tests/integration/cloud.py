@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 import json
 import math
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from contracts.envelope import SOURCE_PREFIX
@@ -122,45 +122,50 @@ class Cloud:
 
 
 class Tap:
-    """A queue of its own behind a rule for every event of ours: all that is published while a test runs."""
+    """A queue of its own behind a rule for every event of ours: all that is published while a test runs.
 
-    def __init__(self, cloud: Cloud, url: str) -> None:
+    `late` is whether the bus delivers after it has answered, as LocalStack and AWS do.
+    """
+
+    def __init__(self, cloud: Cloud, url: str, *, late: bool) -> None:
         self._cloud = cloud
         self._url = url
+        self._late = late
+        self._markers = 0
         self.bodies: list[str] = []
 
     @classmethod
-    async def open(cls, cloud: Cloud) -> Tap:
+    async def open(cls, cloud: Cloud, *, late: bool) -> Tap:
         """Make queue and rule."""
         name = f"tap-{fresh_id()}"
         url = (await cloud.sqs.create_queue(QueueName=name))["QueueUrl"]
         answer = await cloud.sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])
-        pattern = json.dumps({"source": [{"prefix": SOURCE_PREFIX}]})
+        pattern = json.dumps({"source": [{"prefix": SOURCE_PREFIX}, name]})
         await cloud.events.put_rule(Name=name, EventBusName=BUS, EventPattern=pattern)
         target = {"Id": "tap", "Arn": answer["Attributes"]["QueueArn"]}
         await cloud.events.put_targets(Rule=name, EventBusName=BUS, Targets=[target])
-        return cls(cloud, url)
+        return cls(cloud, url, late=late)
 
     async def close(self) -> None:
         """Remove both."""
-        name = self._url.rsplit("/", 1)[1]
-        await self._cloud.events.remove_targets(Rule=name, EventBusName=BUS, Ids=["tap"])
-        await self._cloud.events.delete_rule(Name=name, EventBusName=BUS)
+        await self._cloud.events.remove_targets(Rule=self._name, EventBusName=BUS, Ids=["tap"])
+        await self._cloud.events.delete_rule(Name=self._name, EventBusName=BUS)
         await self._cloud.sqs.delete_queue(QueueUrl=self._url)
 
     async def seen(self, node: str, case_id: str | None = None) -> list[Json]:
-        """The events that `node` has published so far, of one case or of all, in the order of their arrival."""
-        while messages := (await self._receive()):
-            self.bodies += [message["Body"] for message in messages]
-        events = [json.loads(body)["detail"] for body in self.bodies]
-        return [event for event in events if event["node_from"] == node and case_id in {None, event["case_id"]}]
+        """The events that `node` has published so far, of one case or of all, in the order of their `seq`."""
+        if self._late:
+            await self._catch_up()
+        await self._drain()
+        return self._arrived(node, case_id)
 
     async def next(self, node: str, case_id: str, count: int = 1) -> list[Json]:
         """The first `count` events that `node` publishes of a case, once they are there."""
         found: list[Json] = []
 
         async def enough() -> bool:
-            found[:] = await self.seen(node, case_id)
+            await self._drain()
+            found[:] = self._arrived(node, case_id)
             return len(found) >= count
 
         await until(enough, f"{count} events of {node}")
@@ -170,14 +175,54 @@ class Tap:
         """Watch the bus for some seconds, in which `node` may publish nothing of a case."""
         watched_until = asyncio.get_running_loop().time() + seconds
         while (left := watched_until - asyncio.get_running_loop().time()) > 0:
-            messages = await self._receive(wait=math.ceil(left))
-            self.bodies += [message["Body"] for message in messages]
+            await self._receive(wait=math.ceil(left))
         assert await self.seen(node, case_id) == []
 
-    async def _receive(self, wait: int = 0) -> Sequence[Any]:
+    @property
+    def _name(self) -> str:
+        return self._url.rsplit("/", 1)[1]
+
+    def _arrived(self, node: str, case_id: str | None) -> list[Json]:
+        events: list[Json] = [json.loads(body)["detail"] for body in self.bodies]
+        ours = [event for event in events if event["node_from"] == node and case_id in {None, event["case_id"]}]
+        # No bus keeps the order in which events were put.
+        return sorted(ours, key=lambda event: int(event["seq"]))
+
+    async def _catch_up(self) -> None:
+        """Wait for an event put just now, and for a second in which nothing more comes."""
+        self._markers += 1
+        marker = {"Source": self._name, "DetailType": "marker", "Detail": json.dumps({"number": self._markers})}
+        await self._cloud.events.put_events(Entries=[{"EventBusName": BUS, **marker}])
+        came = 0
+
+        async def arrived() -> bool:
+            nonlocal came
+            came = max(came, *await self._receive(wait=1), 0)
+            return came == self._markers
+
+        await until(arrived, "an event of the test's own on its queue")
+        await self._drain(wait=1)
+
+    async def _drain(self, wait: int = 0) -> None:
+        before = -1
+        while before < len(self.bodies):
+            before = len(self.bodies)
+            await self._receive(wait=wait)
+
+    async def _receive(self, wait: int = 0) -> list[int]:
+        """Take what is on the queue; the numbers of the markers among it."""
         answer = await self._cloud.sqs.receive_message(QueueUrl=self._url, MaxNumberOfMessages=10, WaitTimeSeconds=wait)
-        messages: Sequence[Any] = answer.get("Messages", ())
+        messages: list[dict[str, Any]] = answer.get("Messages", [])
         if messages:
-            entries = [{"Id": str(i), "ReceiptHandle": each["ReceiptHandle"]} for i, each in enumerate(messages)]
+            entries = [
+                {"Id": str(number), "ReceiptHandle": each["ReceiptHandle"]} for number, each in enumerate(messages)
+            ]
             await self._cloud.sqs.delete_message_batch(QueueUrl=self._url, Entries=entries)
-        return messages
+        markers = []
+        for message in messages:
+            event = json.loads(message["Body"])
+            if event["source"] == self._name:
+                markers.append(int(event["detail"]["number"]))
+            else:
+                self.bodies.append(message["Body"])
+        return markers

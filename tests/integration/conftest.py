@@ -15,8 +15,9 @@ from aiobotocore.config import AioConfig
 from aiobotocore.session import AioSession, get_session
 
 from runtime.database import Pool, connect_pool
+from tests.emulators import Emulator, identify
 from tests.integration.cloud import Cloud, Tap
-from tests.integration.infrastructure import Infrastructure, Owner, running_infrastructure
+from tests.integration.infrastructure import Infrastructure, Owner
 from tests.integration.manual_clock import ManualClock
 
 PoolFor = Callable[[str], Awaitable[Pool]]
@@ -24,10 +25,9 @@ LogLines = Callable[[], list[dict[str, Any]]]
 
 
 @pytest.fixture(scope="session")
-def infrastructure() -> Iterator[Infrastructure]:
-    """PostgreSQL and the AWS emulator."""
-    with running_infrastructure() as running:
-        yield running
+def emulator(infrastructure: Infrastructure) -> Emulator:
+    """What answers as AWS, and where it differs from AWS."""
+    return identify(infrastructure.environment["AWS_ENDPOINT_URL"])
 
 
 @pytest.fixture(scope="session")
@@ -56,9 +56,9 @@ async def cloud(aws: None, aws_session: AioSession) -> AsyncIterator[Cloud]:
 
 
 @pytest.fixture
-async def tap(cloud: Cloud) -> AsyncIterator[Tap]:
+async def tap(cloud: Cloud, emulator: Emulator) -> AsyncIterator[Tap]:
     """All that is published while the test runs."""
-    opened = await Tap.open(cloud)
+    opened = await Tap.open(cloud, late=not emulator.delivers_at_once)
     yield opened
     await opened.close()
 

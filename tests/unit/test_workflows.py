@@ -73,11 +73,20 @@ def test_every_target_that_it_makes_exists(path: Path) -> None:
     assert made - {"${{", "matrix.part", "}}"} <= TARGETS
 
 
-def test_every_change_is_linted_tested_on_both_pythons_on_a_second_emulator_and_evaluated() -> None:
+def test_every_change_is_linted_tested_on_both_pythons_on_a_second_emulator_in_containers_and_evaluated() -> None:
     jobs = workflow(ROOT / ".github" / "workflows" / "ci.yml")["jobs"]
-    assert set(jobs) == {"lint", "tests", "localstack", "evals"}
+    assert set(jobs) == {"lint", "tests", "localstack", "containers", "images", "compose", "terraform", "evals"}
     assert jobs["tests"]["strategy"]["matrix"]["python"] == ["3.11", "3.13"]
     assert set(_parts(jobs["tests"])) == {"test-fast", "test-integration", "test-e2e"}
+
+
+@pytest.mark.parametrize("target", ["test-localstack", "test-containers", "compose-test"])
+def test_where_a_missing_server_could_pass_for_a_skipped_test_a_skip_is_a_failure(target: str) -> None:
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    assert "NO_SKIPS := -p tests.no_skips\n" in makefile
+    recipe = re.search(rf"^{target}:.*\n((?:\t.*\n)+)", makefile, re.MULTILINE)
+    assert recipe
+    assert "pytest $(NO_SKIPS)" in recipe[1]
 
 
 def _parts(job: dict[str, Any]) -> list[str]:

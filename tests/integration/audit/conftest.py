@@ -38,6 +38,8 @@ async def _connected(url: str) -> AsyncIterator[Owner]:
 
 async def _make_template(infrastructure: Infrastructure, name: str) -> None:
     async with _connected(infrastructure.owner_url("postgres")) as admin:
+        # A server that outlives the session has it from the last one.
+        await admin.execute(f"drop database if exists {name} with (force)")
         await admin.execute(f"create database {name}")
     await migrate_audit(infrastructure.owner_url(name), password_for=password)
 

@@ -33,6 +33,7 @@ from services.specialists.courier.handlers import Limits, send_email
 from services.specialists.courier.ledger import Ledger, Pace
 from services.specialists.courier.provider import SesProvider, client_config
 from tests.accounts import facts
+from tests.emulators import Emulator
 from tests.integration.conftest import PoolFor
 from tests.integration.events import bus_body, command, fresh_id, rewritten
 from tests.integration.infrastructure import Infrastructure, Owner
@@ -220,14 +221,14 @@ async def case(open_case: OpenCase) -> Case:
 
 
 @pytest.fixture
-async def outbox(infrastructure: Infrastructure) -> AsyncIterator[Outbox]:
-    """The provider on the wire, in front of the emulator's SES."""
-    emulator = infrastructure.environment["AWS_ENDPOINT_URL"]
-    mailbox, port = Mailbox(upstream=emulator), free_port()
+async def outbox(infrastructure: Infrastructure, emulator: Emulator) -> AsyncIterator[Outbox]:
+    """The provider on the wire: in front of the emulator's SES, or in its place where it has none."""
+    address = infrastructure.environment["AWS_ENDPOINT_URL"]
+    mailbox, port = Mailbox(upstream=address if emulator.sends_email else None), free_port()
     runner = web.AppRunner(build(mailbox), access_log=None, shutdown_timeout=0.1)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", port).start()
-    yield Outbox(mailbox, f"http://127.0.0.1:{port}", emulator)
+    yield Outbox(mailbox, f"http://127.0.0.1:{port}", address)
     await runner.cleanup()
 
 

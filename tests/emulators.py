@@ -1,7 +1,8 @@
 """Where the emulators differ from AWS, and so from each other: every known difference is a field here, with its reason.
 
-A test that must know asks the fixture `emulator`; tests/broker/test_emulators.py shows each difference on the emulator
-that is running, so that this list cannot rot. What is not listed has to be the same everywhere.
+A test that must know asks the fixture `emulator`. The tests in tests/broker/test_emulators.py and
+tests/integration/test_emulators.py show each difference on the emulator that is running, so that this list cannot rot.
+What is not listed has to be the same everywhere.
 """
 
 import json
@@ -72,6 +73,25 @@ class Emulator:
         aws=True,
     )
 
+    delivers_at_once: bool = _trait(
+        "an event is on the queues of its rules when PutEvents has answered, as on ministack. LocalStack hands it to a "
+        "thread of its own, so a test waits for what it expects, and a while for what must not come",
+        aws=False,
+    )
+    refuses_locks_without_object_lock: bool = _trait(
+        "a bucket without Object Lock refuses an object that is to be locked. LocalStack takes it and locks nothing: "
+        "make the anchors' bucket with Object Lock, as local/provision.py and terraform do",
+        aws=True,
+    )
+    signing_keys: tuple[str, ...] = _trait(
+        "the specs of KMS keys that an anchor may be signed with. LocalStack 4.14.0 knows no Ed25519",
+        aws=("ECC_NIST_P256", "ECC_NIST_EDWARDS25519"),
+    )
+    sends_email: bool = _trait(
+        "SES v2 answers. LocalStack has none in its free edition: local/mailbox.py stands in for it there",
+        aws=True,
+    )
+
     def oddities(self) -> list[str]:
         """What this emulator does otherwise than AWS, a line each."""
         aws = Emulator()
@@ -93,6 +113,7 @@ MINISTACK = Emulator(
     counts_attributes=False,
     target_sets_group=False,
     target_sets_trace_header=False,
+    delivers_at_once=True,
 )
 
 LOCALSTACK = Emulator(
@@ -104,6 +125,9 @@ LOCALSTACK = Emulator(
     blames_the_sender=False,
     counts_attributes=False,
     target_sets_trace_header=False,
+    refuses_locks_without_object_lock=False,
+    signing_keys=("ECC_NIST_P256",),
+    sends_email=False,
 )
 
 NOT_SHOWN = (
@@ -113,6 +137,7 @@ NOT_SHOWN = (
     "(fixture `wire`), on every emulator alike",
     "queue policies, KMS grants, IAM: neither emulator enforces them",
     "rules take effect at once on both; AWS takes seconds",
+    "a restart: LocalStack's free edition comes back empty, ministack with what it saved when it was stopped",
 )
 """What no test here can show, whatever the endpoint."""
 

@@ -1,0 +1,96 @@
+"""Containers that are killed, stopped and multiplied while cases run: nothing is lost, nothing is done twice."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from tests.compose.conftest import QUESTION, ComposeStack
+
+pytestmark = [pytest.mark.compose, pytest.mark.timeout(300)]
+DIRECT = {"agent": "text_to_sql"}
+
+
+async def _ended_once_each(stack: ComposeStack, cases: list[str]) -> None:
+    """Every case is answered, and published = audited = distinct."""
+    closed = await stack.closed(cases, seconds=180)
+    assert {payload["outcome"] for payload in closed.values()} == {"answered"}
+    published = await stack.settled(cases, seconds=60)
+    [log] = await stack.rows(
+        """select count(*) as audited, count(distinct event_id) as distinct_events,
+             count(*) filter (where terminal) as endings,
+             count(*) filter (where transition = 'AnswerDrafted') as drafts,
+             count(*) filter (where transition = 'FindingsReady') as findings
+           from audit.transition where case_id = any($1::uuid[])""",
+        cases,
+    )
+    assert published == log["audited"] == log["distinct_events"]
+    assert (log["endings"], log["drafts"], log["findings"]) == (len(cases),) * 3
+    assert await stack.findings(cases) == []
+
+
+async def _at_work(stack: ComposeStack, cases: list[str]) -> None:
+    """Wait until text_to_sql has some of the cases in hand."""
+
+    async def busy() -> bool | None:
+        [row] = await stack.rows(
+            "select count(*) as held from text_to_sql.inbox where completed_at is null and case_id = any($1::uuid[])",
+            cases,
+            database="SWITCHYARD_WORK_DSN",
+        )
+        return True if row["held"] else None
+
+    await stack.until(busy, seconds=60, what="a task in the hands of text_to_sql")
+
+
+async def test_killed_containers_lose_nothing_and_double_nothing(stack: ComposeStack) -> None:
+    cases = await stack.submit([stack.question(QUESTION) for _ in range(40)])
+    await _at_work(stack, cases)
+    for service in ("desk", "text-to-sql", "router"):
+        await stack.kill_and_replace(service)
+        await asyncio.sleep(1.0)
+    await _ended_once_each(stack, cases)
+    for service in ("desk", "text-to-sql", "router"):
+        await stack.healthy(service)
+
+
+async def test_a_stopped_container_drains_within_its_grace_and_nothing_is_delivered_again(stack: ComposeStack) -> None:
+    cases = await stack.submit([stack.question(QUESTION, **DIRECT) for _ in range(30)])
+    await _at_work(stack, cases)
+    container = stack.container("text-to-sql")
+    # Its own grace, not ours: Docker kills after that, and then the status is 137.
+    await asyncio.to_thread(container.stop)
+    container.reload()
+    state = container.attrs["State"]
+    await asyncio.to_thread(container.start)
+    assert (state["Status"], state["ExitCode"], state["OOMKilled"]) == ("exited", 0, False)
+    await _ended_once_each(stack, cases)
+    claims = await stack.rows(
+        "select claims, failures, count(*) as tasks from text_to_sql.inbox where case_id = any($1::uuid[])"
+        " group by claims, failures",
+        cases,
+        database="SWITCHYARD_WORK_DSN",
+    )
+    assert [tuple(row.values()) for row in claims] == [(1, 0, len(cases))]
+    await stack.healthy("text-to-sql")
+
+
+async def test_three_containers_of_a_specialist_share_the_work(stack: ComposeStack) -> None:
+    stack.scale("text-to-sql", 3)
+    try:
+        cases = await stack.submit([stack.question(QUESTION, **DIRECT) for _ in range(60)])
+        await _ended_once_each(stack, cases)
+        done = {
+            container.name: {
+                line["case_id"]
+                for line in stack.lines(container)
+                if line["event"] == "task.done" and line["case_id"] in cases
+            }
+            for container in stack.containers("text-to-sql")
+        }
+    finally:
+        stack.scale("text-to-sql", 1)
+    assert len(done) == 3
+    assert all(done.values()), f"one of the three did nothing: { {name: len(each) for name, each in done.items()} }"
+    assert sum(len(each) for each in done.values()) == len(cases), "a task was done by two"

@@ -1,0 +1,111 @@
+"""Where the tests' infrastructure runs, and what a run does about tests that do not run."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.integration.infrastructure.compose import NotUp, check, project
+from tests.where import UnknownInfrastructure, Where, chosen
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.mark.parametrize("environ", [{}, {"SWITCHYARD_TEST_INFRASTRUCTURE": ""}])
+def test_it_is_embedded_unless_the_variable_says_otherwise(environ: dict[str, str]) -> None:
+    assert chosen(environ) is Where.EMBEDDED
+
+
+@pytest.mark.parametrize("where", list(Where))
+def test_each_place_has_its_name(where: Where) -> None:
+    assert chosen({"SWITCHYARD_TEST_INFRASTRUCTURE": where.value}) is where
+
+
+def test_a_place_that_is_none_is_refused_with_those_that_are() -> None:
+    with pytest.raises(UnknownInfrastructure, match="'docker'; it may be embedded, containers, compose"):
+        chosen({"SWITCHYARD_TEST_INFRASTRUCTURE": "docker"})
+
+
+def test_a_session_with_an_unknown_place_or_without_docker_ends_before_its_first_test(tmp_path: Path) -> None:
+    for environ, said in (
+        ({"SWITCHYARD_TEST_INFRASTRUCTURE": "docker"}, "it may be embedded, containers, compose"),
+        (
+            {"SWITCHYARD_TEST_INFRASTRUCTURE": "containers", "DOCKER_HOST": f"unix://{tmp_path}/none"},
+            "no Docker engine answers",
+        ),
+    ):
+        ran = _pytest("tests/integration/desk/test_intake.py", environ=environ)
+        assert ran.returncode == pytest.ExitCode.USAGE_ERROR
+        assert said in ran.stderr
+        assert "passed" not in ran.stdout
+
+
+@pytest.mark.parametrize(
+    ("running", "remedy"),
+    [
+        ({"postgres"}, "runs no localstack. Remedy: docker compose up --wait"),
+        (set(), "runs no localstack and no postgres"),
+        ({"postgres", "localstack", "desk", "audit"}, "audit, desk would take .* docker compose stop audit desk"),
+    ],
+)
+def test_a_compose_project_that_lacks_something_or_would_disturb_is_refused(running: set[str], remedy: str) -> None:
+    with pytest.raises(NotUp, match=remedy):
+        check(running)
+
+
+def test_a_compose_project_with_its_infrastructure_alone_will_do() -> None:
+    check({"postgres", "localstack"})
+    check({"postgres", "localstack", "simulator", "mailbox", "warehouse"})
+
+
+def test_each_worker_has_a_compose_project_of_its_own() -> None:
+    assert project({}) == "switchyard"
+    assert project({"COMPOSE_PROJECT_NAME": "mine"}) == "mine"
+    assert project({"COMPOSE_PROJECT_NAME": "mine", "PYTEST_XDIST_WORKER": "gw1"}) == "mine-gw1"
+
+
+SKIPPING = """
+import pytest
+
+def test_runs(): pass
+
+def test_skips_itself(): pytest.skip("no server")
+
+@pytest.mark.skipif(True, reason="no time")
+def test_is_skipped(): pass
+
+@pytest.mark.xfail(reason="known", strict=True)
+def test_fails_as_expected(): assert False
+"""
+
+
+def test_a_skip_is_a_failure_where_it_would_go_unseen(tmp_path: Path) -> None:
+    file = tmp_path / "test_skipping.py"
+    file.write_text(SKIPPING, encoding="utf-8")
+    whole = tmp_path / "test_whole.py"
+    whole.write_text('import pytest\npytest.skip("no engine", allow_module_level=True)\n', encoding="utf-8")
+    lenient = _pytest("--rootdir", tmp_path, file, whole)
+    assert (lenient.returncode, "1 passed, 3 skipped, 1 xfailed" in lenient.stdout) == (0, True), lenient.stdout
+    strict = _pytest("-p", "tests.no_skips", "--rootdir", tmp_path, file, whole)
+    assert strict.returncode != 0
+    assert "no engine" in strict.stdout
+    strict = _pytest("-p", "tests.no_skips", "--rootdir", tmp_path, file)
+    assert (strict.returncode, "1 failed, 1 passed, 1 xfailed, 1 error" in strict.stdout) == (1, True), strict.stdout
+    assert "no server" in strict.stdout
+    assert "no time" in strict.stdout
+
+
+def _pytest(*arguments: str | Path, environ: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "pytest", *arguments],
+        cwd=ROOT,
+        env={"PATH": os.defpath, **(environ or {})},
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
