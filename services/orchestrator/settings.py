@@ -6,12 +6,15 @@ from typing import Annotated
 
 from pydantic import BaseModel, Field, SecretStr, TypeAdapter
 
+from contracts.fields import Identifier
 from runtime.operators import Operators
 from runtime.settings import Approving, ProcessSettings, WorkSettings
-from services.orchestrator.desk.intake import Upstream
+from services.orchestrator.desk.intake import MAX_SOURCE, Upstream
 from services.orchestrator.desk.principals import Principals
 
 PublicKey = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+UpstreamName = Annotated[str, Field(pattern=r"^upstream\.[\x21-\x7e]+$", max_length=MAX_SOURCE)]
+"""A misspelt one would be no upstream's, and then the one that was meant is believed unsigned."""
 
 _KEYS: TypeAdapter[dict[str, str]] = TypeAdapter(dict[str, str], config={"hide_input_in_errors": True})
 
@@ -55,7 +58,7 @@ class DeskSettings(Retrying, Approving, WorkSettings):
         description='What each upstream may ask for, as JSON {"upstream.name": {"tenants": [..], "roles": [..]}}, '
         "shell patterns. Without it every source that IAM lets on the bus is trusted: set it in production.",
     )
-    principal_keys: dict[str, dict[str, PublicKey]] = Field(
+    principal_keys: dict[UpstreamName, dict[Identifier, PublicKey]] = Field(
         default={},
         description='Ed25519 public keys of the sources that must sign who asks, as JSON {"upstream.name": {"kid": '
         '"hex of 32 bytes"}}. A source that is named and has no key may submit nothing; one that is not named is '

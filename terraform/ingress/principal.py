@@ -11,10 +11,14 @@ from botocore.exceptions import BotoCoreError, ClientError
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from joserfc import jws
 from joserfc.jwk import OKPKey
+from pydantic import TypeAdapter
 
 from contracts.events.upstream import CaseSubmitted
+from contracts.fields import Identifier
 from contracts.principals import ALGORITHM, TYPE, VALID_S, PrincipalClaims, question_digest, submission_digest
 from contracts.submission import case_id_for
+
+_KID: TypeAdapter[str] = TypeAdapter(Identifier)
 
 KEY_FOR_S = 300.0
 """How long a key is kept in memory: a replaced one is in use everywhere after this long."""
@@ -74,6 +78,7 @@ def as_sent(submitted: CaseSubmitted) -> dict[str, Any]:
 def _first(secret: str) -> tuple[str, OKPKey]:
     try:
         kid, seed = next(iter(json.loads(secret).items()))
+        _KID.validate_python(kid)
         return kid, OKPKey.import_key(Ed25519PrivateKey.from_private_bytes(bytes.fromhex(seed)))
     except (ValueError, AttributeError, StopIteration, TypeError):
         # Without its cause: a parser's error keeps the text that it could not read.

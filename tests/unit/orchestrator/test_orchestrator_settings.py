@@ -42,3 +42,24 @@ def test_a_desk_needs_its_mac_key(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("SWITCHYARD_MAC_KEY", raising=False)
     with pytest.raises(ValidationError, match="mac_key"):
         DeskSettings()
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [
+        pytest.param(f'{{"ingress": {{"k1": "{KEY}"}}}}', id="a name that no upstream has"),
+        pytest.param(f'{{"upstream.in gress": {{"k1": "{KEY}"}}}}', id="a name that no event can carry"),
+        pytest.param(f'{{"upstream.ingress": {{"of 2026": "{KEY}"}}}}', id="a key's name that no event can carry"),
+        pytest.param('{"upstream.ingress": {"k1": "0a"}}', id="no key"),
+    ],
+)
+def test_a_desk_does_not_start_on_keys_that_it_would_never_look_at_or_could_not_name(
+    monkeypatch: pytest.MonkeyPatch, keys: str
+) -> None:
+    monkeypatch.setenv("SWITCHYARD_DATABASE_URL", "postgresql://desk@db/work")
+    monkeypatch.setenv("SWITCHYARD_MAC_KEY", "00")
+    monkeypatch.setenv("SWITCHYARD_PRINCIPAL_KEYS", f'{{"upstream.ingress": {{"k1": "{KEY}"}}}}')
+    assert DeskSettings().principals().must_sign("upstream.ingress")
+    monkeypatch.setenv("SWITCHYARD_PRINCIPAL_KEYS", keys)
+    with pytest.raises(ValidationError, match="principal_keys"):
+        DeskSettings()

@@ -279,6 +279,7 @@ def header(by: Signer) -> Json:
         Vault(error=EndpointConnectionError(endpoint_url="x")),
         Vault(error=ClientError({"Error": {"Code": "AccessDeniedException"}}, "GetSecretValue")),
         *(Vault(text) for text in ("", "{}", "[]", '"x"', '{"k": "00"}', '{"k": 7}', '{"k": "' + "zz" * 32 + '"}')),
+        Vault(json.dumps({"of 2026": SEED.hex()})),
     ],
     ids=lambda vault: type(vault.error).__name__ if vault.error else f"<{vault.text[:12]}>",
 )
