@@ -88,6 +88,8 @@ async def checked(first: Json, artefacts: Artefacts, keys: Principals) -> tuple[
         "role": scopes == event.principal.scopes,
         "question_sha256": claims.question_sha256 == question_digest(question),
         "kid": vouched.kid == payload.attested.kid,
+        # The pseudonym stands for `sub` only as the one under whose key the statement was sealed.
+        "subject": payload.attested.statement.subject == event.principal.subject,
     }
     if wrong := [name for name, holds in same.items() if not holds]:
         raise CommandFailed(f"{', '.join(wrong)}: the statement says otherwise than the log", remedy="an incident")

@@ -22,7 +22,7 @@ from contracts.fields import Identifier, Json, Principal
 from contracts.principals import unsigned
 from contracts.received import first_problem
 from contracts.submission import CASES, case_id_for
-from runtime.clock import Clock
+from runtime.clock import Clock, moment
 from runtime.errors import Rejected
 from services.orchestrator.desk.first_events import first_event
 from services.orchestrator.desk.mac import Mac
@@ -71,22 +71,27 @@ class Intake:
         try:
             submitted = _read(detail_type, detail)
             self._check_allowed(source, submitted)
-            vouched = self._vouched(source, submitted, detail)
-            return await self._taken(source, detail, submitted, vouched)
+            return await self._taken(source, detail, submitted)
         except SubmissionRefused as refused:
             if isinstance(refused, PrincipalRefused) and not isinstance(refused, PrincipalTooLate):
                 log.error("submission.not_vouched_for", alarm="integrity", code=refused.code, submitted_by=source)  # noqa: TRY400 - the code is the whole of it
             return [await self.reject(source, detail_type, detail, refused, code=refused.code)]
 
-    async def _taken(self, source: str, detail: Json, submitted: Submitted, vouched: Vouched | None) -> list[Json]:
+    async def _taken(self, source: str, detail: Json, submitted: Submitted) -> list[Json]:
         # Sent again it is signed again, and still the same submission.
         mac = self.mac(unsigned(detail))
         known = await self.store.known(submitted.tenant, source, submitted.idempotency_key)
+        if known is not None and hmac.compare_digest(known.payload_mac, mac):
+            # What became a case stays one, whatever has become of hours and keys since: only its own event follows.
+            return [] if known.parked else [known.opened]
+        vouched = self._vouched(source, submitted, detail)
         if known is None:
-            # Only now: a case that is open already stays so, however late its submission is delivered again.
             if vouched is not None:
                 vouched.check_time(self.clock.now())
             opened = await self._opened(source, submitted, vouched)
+            if vouched is not None:
+                # Sealing takes a while. An auditor has this time to go by and no other.
+                vouched.check_time(moment(opened["occurred_at"]))
             due = datetime.fromisoformat(opened["case_deadline"])
             parked = await self.store.admit(
                 submitted.tenant,

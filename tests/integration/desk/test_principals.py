@@ -9,6 +9,7 @@ from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import pytest
 import structlog
@@ -26,7 +27,7 @@ from runtime.artefacts import Artefacts
 from runtime.objects import S3Objects
 from runtime.operators import public_key
 from services.orchestrator.desk.intake import Intake
-from services.orchestrator.desk.principals import Principals
+from services.orchestrator.desk.principals import LEEWAY_S, Principals
 from terraform.ingress.principal import Signer, as_sent
 from tests.integration.cloud import Cloud, Tap, until
 from tests.integration.desk.conftest import SOURCE, USER, Desk, Serve, StartDesk, submission
@@ -151,6 +152,24 @@ async def test_a_case_that_was_admitted_in_time_is_published_however_late_it_is_
     assert await opens(another, detail) == first
 
 
+async def test_a_case_that_was_admitted_is_published_though_its_key_was_withdrawn_before_it_was(intake: Intake) -> None:
+    detail = signed(submission())
+    first = await opens(intake, detail)
+    without = replace(intake, principals=Principals({INGRESS: {}}))
+    assert await opens(without, detail) == first
+    assert await refused(without, detail | {"question": "Another?"}) == ("principal_unknown_key", ["integrity"])
+
+
+async def test_a_statement_that_ends_while_the_case_is_sealed_opens_none_that_an_auditor_would_doubt(
+    intake: Intake, clock: ManualClock, owner: Owner
+) -> None:
+    detail = signed(submission())
+    clock.advance(VALID_S + LEEWAY_S + 1)
+    slow = replace(intake, clock=ManualClock(clock.now() - timedelta(seconds=2)))
+    assert await refused(slow, detail) == ("principal_expired", [])
+    assert await owner.fetchval("select count(*) from desk.submission") == 0
+
+
 async def test_the_same_submission_signed_again_is_the_same_case_and_another_payload_a_conflict(
     intake: Intake, clock: ManualClock
 ) -> None:
@@ -193,6 +212,7 @@ async def test_an_auditor_checks_later_who_asked(intake: Intake, opener: Artefac
     [
         (("session_id",), "session-2", "session_id"),
         (("tenant",), "globex", "tenant"),
+        (("principal", "subject"), str(UUID(int=7)), "subject"),
         (("principal", "scopes"), ["warehouse:role:ACCOUNTADMIN"], "role"),
         (("payload", "attested", "kid"), "another", "kid"),
         (("payload", "attested", "statement_sha256"), "0" * 64, "the statement is not the one"),
