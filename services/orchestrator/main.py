@@ -66,17 +66,18 @@ async def run_desk() -> None:
             deadline=timedelta(seconds=settings.case_deadline_s),
             email_deadline=timedelta(seconds=settings.email_deadline_s),
         )
+        principals = settings.principals()
         intake = Intake(
             store=store,
             openings=openings,
             clock=process.clock,
             mac=mac,
             upstreams=settings.upstreams,
-            principals=settings.principals(),
+            principals=principals,
         )
         holding = Holding(pool, process.clock)
         approvals = Approvals(holding, settings.known_approvers(), timedelta(seconds=settings.approval_valid_s))
-        control = Control(pool, closing, process.clock, mac, settings.upstreams)
+        control = Control(pool, closing, process.clock, mac, settings.upstreams, principals)
         quarantine = await process.quarantine(objects)
         process.check("database", lambda: gate.open)
         process.subscribe(

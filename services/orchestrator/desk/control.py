@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from pydantic import ValidationError
@@ -26,6 +26,7 @@ from services.orchestrator.desk.first_events import first_event
 from services.orchestrator.desk.holding import BATCH
 from services.orchestrator.desk.intake import Upstream, check_source, may_ask
 from services.orchestrator.desk.mac import Mac
+from services.orchestrator.desk.principals import Principals
 from services.orchestrator.desk.store import text
 
 _SQL = beside(__file__, "holding.sql")
@@ -45,6 +46,8 @@ class Control:
     clock: Clock
     mac: Mac
     upstreams: Mapping[str, Upstream] | None = None
+    principals: Principals = field(default_factory=lambda: Principals({}))
+    """The keys of sources that must sign: a report has no place for a signature, so they may make none."""
 
     async def stop_contact(self, source: str, detail: Json) -> Json:
         """Record that an address may not be written to, and return the event that says so; a repeat is the same one.
@@ -54,9 +57,9 @@ class Control:
         try:
             refused = ContactRefused.model_validate_json(json.dumps(detail))
         except ValidationError as error:
-            field, message = first_problem(error)
+            where, message = first_problem(error)
             remedy = "send ContactRefused as contracts/schemas/ContactRefused.v1.json has it"
-            raise InvalidEvent(Refusal.INVALID, message, field=field, remedy=remedy) from None
+            raise InvalidEvent(Refusal.INVALID, message, field=where, remedy=remedy) from None
         self._authorise(source, refused)
         key = refused.address_key or self.mac.address(refused.tenant, str(refused.address))
         payload = ContactStopped(address_key=key, reason=refused.reason, reported_by=source)
@@ -76,6 +79,11 @@ class Control:
         A keyed hash does not say whose address it is, so it counts only from the process whose links carry it.
         """
         check_source(source)
+        if self.principals.must_sign(source):
+            remedy = "report under a source that SWITCHYARD_PRINCIPAL_KEYS does not name"
+            raise InvalidEvent(
+                Refusal.FORGED, "a report of a source that must sign what it says", field="source", remedy=remedy
+            )
         if not may_ask(self.upstreams, source, refused.tenant):
             remedy = f"allow the tenant to {source} in SWITCHYARD_UPSTREAMS"
             raise InvalidEvent(

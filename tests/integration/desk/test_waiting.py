@@ -17,6 +17,7 @@ from contracts.received import Received
 from runtime.clock import timestamp
 from runtime.operators import sign
 from services.orchestrator.desk.intake import Upstream
+from services.orchestrator.desk.principals import Principals
 from services.orchestrator.routing import route
 from tests.integration.cloud import Tap
 from tests.integration.desk.conftest import SIGNING_KEYS, Desk, StartDesk
@@ -288,6 +289,7 @@ async def test_a_refused_contact_is_recorded_once_and_told(
         pytest.param("upstream.collections", {"address": None, "address_key": "a" * 64}, "address_key", id="by a key"),
         pytest.param("upstream.a b", {}, "source", id="under a name that no event can carry"),
         pytest.param("switchyard.courier", {}, "source", id="as one of ours"),
+        pytest.param("upstream.ingress", {}, "source", id="as one who must sign"),
         pytest.param("upstream.mail", {"tenant": "other"}, "tenant", id="for another tenant"),
     ],
 )
@@ -296,7 +298,7 @@ async def test_a_contact_cannot_be_stopped(
 ) -> None:
     control = replace(desk.control, upstreams={"upstream.mail": Upstream(tenants=("acme-*",))})
     if field in {"address_key", "source"}:
-        control = desk.control
+        control = replace(desk.control, principals=Principals({"upstream.ingress": {}}))
     report = {name: value for name, value in (golden("ContactRefused") | changes).items() if value is not None}
     with pytest.raises(InvalidEvent) as caught:
         await control.stop_contact(source, report)
