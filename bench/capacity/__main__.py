@@ -70,7 +70,7 @@ def idle(environment: str) -> dict[str, float]:
         "load balancer and WAF": HOURS * PRICE["load_balancer_hour"] + 2 * PRICE["web_acl_month"],
         "keys, secrets, alarms, dashboards": keys * PRICE["key_month"]
         + len(topology()["secrets"]) * PRICE["secret_month"]
-        + (4 * len(consumers) + 2 * rules + 5) * PRICE["alarm_month"]
+        + (4 * len(consumers) + 2 * rules + 6) * PRICE["alarm_month"]
         + PRICE["dashboard_month"],
     }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -15,6 +16,8 @@ from contracts.submission import case_id_for
 from terraform.ingress.principal import Signer, SigningKeyUnavailable, as_sent
 from terraform.ingress.submission import RequestRefused, read_call, submission
 from terraform.ingress.tokens import KeysUnavailable, TokenRefused, Tokens
+
+log = logging.getLogger(__name__)
 
 TIMEOUT_S = 4
 """For each call, of the function's 15 s: whoever waits gets the 503 that says what to do."""
@@ -44,6 +47,7 @@ def answer(event: Mapping[str, Any], *, tokens: Tokens, signer: Signer, put: Put
     except RequestRefused as refused:
         return _response(400, {"error": str(refused)})
     except (KeysUnavailable, SigningKeyUnavailable, NotAccepted) as unavailable:
+        log.error("%s: %s", type(unavailable).__name__, unavailable)  # noqa: TRY400 - a cause may quote a secret
         return _response(503, {"error": str(unavailable)})
     case_id = case_id_for(submitted.tenant, source, submitted.idempotency_key)
     return _response(202, {"case_id": str(case_id), "session_id": submitted.session_id})

@@ -174,18 +174,19 @@ module "migrate" {
 }
 
 module "ingress" {
-  source       = "../../modules/ingress"
-  bus          = module.bus.name
-  event_source = local.topology.ingress_source
-  generated    = local.generated
-  facts        = local.facts
-  package      = var.ingress.package
-  identity     = var.ingress.identity
-  stage        = var.environment
-  rate         = var.ingress.rate
-  concurrency  = var.ingress.concurrency
-  logs_key_arn = module.telemetry.logs_key_arn
-  log_days     = var.log_days
+  source           = "../../modules/ingress"
+  bus              = module.bus.name
+  event_source     = local.topology.ingress_source
+  generated        = local.generated
+  facts            = local.facts
+  package          = var.ingress.package
+  identity         = var.ingress.identity
+  stage            = var.environment
+  rate             = var.ingress.rate
+  concurrency      = var.ingress.concurrency
+  alerts_topic_arn = module.telemetry.alerts_topic_arn
+  logs_key_arn     = module.telemetry.logs_key_arn
+  log_days         = var.log_days
   network = {
     vpc_id             = module.network.vpc_id
     subnet_ids         = module.network.subnet_ids["identity"]

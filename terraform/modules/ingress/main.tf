@@ -96,6 +96,9 @@ resource "aws_lambda_function" "this" {
     log_format = "JSON"
     log_group  = aws_cloudwatch_log_group.function.name
   }
+
+  # Lambda refuses a function for a VPC whose role may not make interfaces yet, and takes them down with the same role.
+  depends_on = [aws_iam_role_policy_attachment.vpc, aws_iam_role_policy.generated]
 }
 
 resource "aws_lambda_permission" "this" {
@@ -193,12 +196,19 @@ resource "aws_cloudwatch_log_group" "access" {
   kms_key_id        = var.logs_key_arn
 }
 
+# Made before API Gateway would make it without a key and for ever.
+resource "aws_cloudwatch_log_group" "execution" {
+  name              = "API-Gateway-Execution-Logs_${aws_api_gateway_rest_api.this.id}/${var.stage}"
+  retention_in_days = var.log_days
+  kms_key_id        = var.logs_key_arn
+}
+
 resource "aws_api_gateway_stage" "this" {
   rest_api_id          = aws_api_gateway_rest_api.this.id
   deployment_id        = aws_api_gateway_deployment.this.id
   stage_name           = var.stage
   xray_tracing_enabled = true
-  depends_on           = [aws_api_gateway_account.this]
+  depends_on           = [aws_api_gateway_account.this, aws_cloudwatch_log_group.execution]
 
   access_log_settings {
     destination_arn = aws_cloudwatch_log_group.access.arn

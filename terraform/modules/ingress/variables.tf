@@ -55,3 +55,7 @@ variable "logs_key_arn" {
 variable "log_days" {
   type = number
 }
+
+variable "alerts_topic_arn" {
+  type = string
+}

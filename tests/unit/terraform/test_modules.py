@@ -71,6 +71,16 @@ def test_the_function_is_given_the_variables_that_it_reads() -> None:
     assert sorted(function["environment"][0]["variables"]) == sorted(read)
 
 
+def test_the_function_is_made_when_its_role_may_stand_in_a_vpc_and_no_log_of_the_api_is_left_to_aws() -> None:
+    [function] = of("aws_lambda_function").values()
+    assert "${aws_iam_role_policy_attachment.vpc}" in function["depends_on"]
+    [stage] = of("aws_api_gateway_stage").values()
+    assert "${aws_cloudwatch_log_group.execution}" in stage["depends_on"]
+    execution = of("aws_cloudwatch_log_group")["ingress.execution"]
+    # The name that API Gateway writes to, whether it is there or not.
+    assert execution["name"] == "API-Gateway-Execution-Logs_${aws_api_gateway_rest_api.this.id}/${var.stage}"
+
+
 def test_a_queue_takes_messages_from_its_own_rules_only_and_never_in_the_clear() -> None:
     text = (ROOT / "modules" / "agent" / "queue.tf").read_text()
     policy = text[text.index('data "aws_iam_policy_document" "queue"') :]

@@ -283,7 +283,9 @@ def header(by: Signer) -> Json:
     ],
     ids=lambda vault: type(vault.error).__name__ if vault.error else f"<{vault.text[:12]}>",
 )
-def test_without_its_key_the_function_submits_nothing_and_says_nothing_of_the_secret(vault: Vault) -> None:
+def test_without_its_key_the_function_submits_nothing_and_says_nothing_of_the_secret(
+    vault: Vault, caplog: pytest.LogCaptureFixture
+) -> None:
     response = answer(
         {"headers": {"Authorization": f"Bearer {token()}", "X-Session-Id": "s"}, "body": json.dumps(BODY)},
         tokens=tokens(),
@@ -293,6 +295,9 @@ def test_without_its_key_the_function_submits_nothing_and_says_nothing_of_the_se
     )
     assert response["statusCode"] == 503
     assert "zz" not in response["body"]
+    [line] = caplog.messages
+    assert line.startswith("SigningKeyUnavailable: the s")
+    assert "zz" not in caplog.text
     with pytest.raises(SigningKeyUnavailable) as failed:
         Signer(source=SOURCE, fetch=lambda: read_secret(vault, "arn"), now=lambda: NOW).signed(ASKED)
     if vault.error is None:

@@ -1,0 +1,17 @@
+# The callers see a 503, and nobody here would: the function's own answers are no errors of Lambda's.
+resource "aws_cloudwatch_metric_alarm" "unavailable" {
+  alarm_name          = "switchyard-ingress-unavailable"
+  alarm_description   = "The API answers with 5xx: see ${aws_cloudwatch_log_group.function.name} for what is out of reach."
+  namespace           = "AWS/ApiGateway"
+  metric_name         = "5XXError"
+  dimensions          = { ApiName = aws_api_gateway_rest_api.this.name, Stage = aws_api_gateway_stage.this.stage_name }
+  statistic           = "Sum"
+  period              = 60
+  evaluation_periods  = 5
+  datapoints_to_alarm = 3
+  threshold           = 0
+  comparison_operator = "GreaterThanThreshold"
+  treat_missing_data  = "notBreaching"
+  alarm_actions       = [var.alerts_topic_arn]
+  ok_actions          = [var.alerts_topic_arn]
+}
