@@ -15,6 +15,7 @@ from cli.console import console
 from cli.errors import CommandFailed
 from cli.log import opened, opener, reader, the_case
 from cli.target import Env, Target, readable
+from contracts.digest import digest_of
 from contracts.envelope import Envelope
 from contracts.events.desk import CaseOpened
 from contracts.fields import WAREHOUSE_ROLE, Json
@@ -90,6 +91,8 @@ async def checked(first: Json, artefacts: Artefacts, keys: Principals) -> tuple[
         "kid": vouched.kid == payload.attested.kid,
         # The pseudonym stands for `sub` only as the one under whose key the statement was sealed.
         "subject": payload.attested.statement.subject == event.principal.subject,
+        # What nobody signed (the agent, the deadline) is held by the chain alone.
+        "digest": digest_of(first) == event.digest,
     }
     if wrong := [name for name, holds in same.items() if not holds]:
         raise CommandFailed(f"{', '.join(wrong)}: the statement says otherwise than the log", remedy="an incident")

@@ -215,6 +215,7 @@ async def test_an_auditor_checks_later_who_asked(intake: Intake, opener: Artefac
         (("principal", "subject"), str(UUID(int=7)), "subject"),
         (("principal", "scopes"), ["warehouse:role:ACCOUNTADMIN"], "role"),
         (("payload", "attested", "kid"), "another", "kid"),
+        (("payload", "agent"), "another", "digest"),
         (("payload", "attested", "statement_sha256"), "0" * 64, "the statement is not the one"),
         (("payload", "submitted_by"), SOURCE, "principal_unknown_key"),
     ],
