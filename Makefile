@@ -188,7 +188,7 @@ terraform-check: $(TERRAFORM_CHECKS)/.ready ## Terraform without an account: for
 	@command -v terraform >/dev/null || { echo "terraform is not installed. Remedy: install 1.11 or newer"; exit 1; }
 	terraform fmt -check -recursive terraform
 	$(BIN)/python -m terraform.generate --check
-	$(BIN)/pytest tests/unit/terraform tests/unit/test_runbook.py -q
+	$(BIN)/pytest $(NO_SKIPS) tests/unit/terraform tests/unit/test_runbook.py -q
 	$(TERRAFORM_CHECKS)/bin/python -m tests.unit.terraform.provider.rehearse
 	cd terraform && ../$(TERRAFORM_CHECKS)/bin/checkov --config-file .checkov.yaml --directory .
 

@@ -80,8 +80,8 @@ def test_every_change_is_linted_tested_on_both_pythons_on_a_second_emulator_in_c
     assert set(_parts(jobs["tests"])) == {"test-fast", "test-integration", "test-e2e"}
 
 
-@pytest.mark.parametrize("target", ["test-localstack", "test-containers", "compose-test"])
-def test_where_a_missing_server_could_pass_for_a_skipped_test_a_skip_is_a_failure(target: str) -> None:
+@pytest.mark.parametrize("target", ["test-localstack", "test-containers", "compose-test", "terraform-check"])
+def test_where_something_missing_could_pass_for_a_skipped_test_a_skip_is_a_failure(target: str) -> None:
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     assert "NO_SKIPS := -p tests.no_skips\n" in makefile
     recipe = re.search(rf"^{target}:.*\n((?:\t.*\n)+)", makefile, re.MULTILINE)
