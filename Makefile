@@ -91,7 +91,7 @@ test-e2e: $(READY) ## Against the whole stack, every service as its own process
 	$(BIN)/pytest tests/e2e -m "not slow" $(SLOW) -q
 
 .PHONY: test
-test: $(READY) lint ## Everything that must pass before a change lands (about 8 minutes on 2 cores)
+test: $(READY) lint ## Everything that must pass before a change lands (about 10 minutes on 2 cores)
 	$(BIN)/pytest tests/unit tests/contract -m "not slow" -n 2 -q
 	@# They wait more than they compute: side by side they take little longer than the longer one.
 	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target test-integration test-e2e
