@@ -20,13 +20,13 @@ COPY docker/requirements /build/
 # Every process: the contracts, the broker, the mechanism.
 FROM build AS code
 COPY contracts contracts
-COPY faststream_sqs faststream_sqs
-COPY runtime runtime
+COPY packages/faststream-sqs/faststream_sqs faststream_sqs
+COPY switchyard switchyard
 COPY services/__init__.py services/
 
 # Agents that call models: failover between two of them, too.
 FROM code AS agent-code
-COPY failover failover
+COPY packages/latency-failover/latency_failover latency_failover
 
 # What specialists have in common is how they are started.
 FROM code AS specialist-code
@@ -147,7 +147,7 @@ CMD ["python", "-m", "services.drafter"]
 FROM build AS courier-build
 RUN uv pip install --require-hashes --no-deps -r /build/courier.txt -c /build/requirements.lock
 COPY --from=specialist-code /app .
-COPY services/specialists/courier services/specialists/courier
+COPY services/specialists/email_sender services/specialists/email_sender
 RUN python -m compileall -q .
 
 FROM runtime AS courier
@@ -160,7 +160,7 @@ CMD ["python", "-m", "services.specialists", "courier"]
 FROM build AS mail-build
 RUN uv pip install --require-hashes --no-deps -r /build/mail.txt -c /build/requirements.lock
 COPY --from=specialist-code /app .
-COPY services/specialists/mail services/specialists/mail
+COPY services/specialists/email_feedback services/specialists/email_feedback
 RUN python -m compileall -q .
 
 FROM runtime AS mail
@@ -191,7 +191,6 @@ CMD ["python", "-m", "services.audit"]
 FROM build AS cli-build
 RUN uv pip install --require-hashes --no-deps -r /build/cli.txt -c /build/requirements.lock
 COPY --from=code /app .
-COPY cli cli
 COPY services services
 RUN python -m compileall -q .
 
@@ -210,8 +209,7 @@ CMD ["switchyard", "--help"]
 FROM build AS simulators-build
 RUN uv pip install --require-hashes --no-deps -r /build/simulators.txt -c /build/requirements.lock
 COPY --from=code /app .
-COPY cli cli
-COPY local local
+COPY demo demo
 COPY services services
 RUN python -m compileall -q .
 
@@ -220,4 +218,4 @@ LABEL org.opencontainers.image.title="switchyard/simulators" \
       org.opencontainers.image.description="For development only: scripted models, a mailbox, a warehouse; provisioning"
 COPY --from=simulators-build /opt/venv /opt/venv
 COPY --from=simulators-build /app .
-CMD ["python", "-m", "local.simulator", "--host", "0.0.0.0", "--port", "8080"]
+CMD ["python", "-m", "switchyard.devstack.simulators.models", "--host", "0.0.0.0", "--port", "8080"]

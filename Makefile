@@ -5,6 +5,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 UV_VERSION := 0.13.8
+# The engine and its two libraries. The reference application runs from this folder.
+OURS := --editable packages/faststream-sqs --editable packages/latency-failover --editable .
+NOT_OURS := --no-emit-package faststream-sqs --no-emit-package latency-failover --no-emit-package switchyard-engine
 # platformdirs warns when the session bus directory is unset, and our tests treat warnings as errors.
 export XDG_RUNTIME_DIR ?= $(CURDIR)/.switchyard/run
 export PYTHONDONTWRITEBYTECODE :=
@@ -24,7 +27,7 @@ $(READY): requirements.lock pyproject.toml
 	@$(BIN)/python -m pip install --quiet uv==$(UV_VERSION)
 	$(BIN)/uv pip sync --quiet --python $(BIN)/python requirements.lock
 	$(BIN)/uv pip install --quiet --python $(BIN)/python uv==$(UV_VERSION)
-	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable .
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps $(OURS)
 	@touch $@
 
 # One image a process; the names are the catalogue's, with dashes.
@@ -32,10 +35,10 @@ IMAGES := router desk triage text-to-sql compliance drafter courier mail audit c
 
 .PHONY: lock
 lock: ## Resolve pyproject.toml into requirements.lock again, and the images' shares of it
-	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --all-extras --generate-hashes \
-	  --no-emit-index-url pyproject.toml --output-file requirements.lock
-	for image in $(IMAGES); do $(BIN)/uv pip compile --quiet --universal --python-version 3.13 --extra $$image \
-	  --constraint requirements.lock --no-emit-index-url --no-annotate --no-header pyproject.toml \
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --all-extras --group dev --generate-hashes \
+	  --no-emit-index-url $(NOT_OURS) pyproject.toml --output-file requirements.lock
+	for image in $(IMAGES); do $(BIN)/uv pip compile --quiet --universal --python-version 3.13 --group $$image \
+	  --constraint requirements.lock --no-emit-index-url --no-annotate --no-header $(NOT_OURS) \
 	  --output-file docker/requirements/$$image.txt || exit 1; done
 
 SLOW := --timeout=300
@@ -63,8 +66,8 @@ lint: $(READY) ## ruff, mypy strict, import rules, generated files
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/python -m contracts.generate --check
-	$(BIN)/python -m terraform.generate --check
+	$(BIN)/python -m switchyard.app.generate --check
+	$(BIN)/python -m switchyard.infra.generate --check
 
 .PHONY: test-fast
 test-fast: $(READY) ## Unit and contract tests: no server, about two minutes
@@ -72,14 +75,14 @@ test-fast: $(READY) ## Unit and contract tests: no server, about two minutes
 
 .PHONY: test-integration
 test-integration: $(READY) ## Against the embedded PostgreSQL, ministack and the model simulator
-	$(BIN)/pytest tests/integration tests/broker -m "not slow" $(SLOW) -n 2 --dist loadfile -q
+	$(BIN)/pytest tests/integration tests/faststream_sqs -m "not slow" $(SLOW) -n 2 --dist loadfile -q
 
 # Where a skip would go unseen it is a failure.
 NO_SKIPS := -p tests.no_skips
 
 .PHONY: test-containers
 test-containers: $(READY) ## The integration and the broker's tests on LocalStack and PostgreSQL in containers (Docker)
-	SWITCHYARD_TEST_INFRASTRUCTURE=containers $(BIN)/pytest $(NO_SKIPS) tests/integration tests/broker -m "not slow" \
+	SWITCHYARD_TEST_INFRASTRUCTURE=containers $(BIN)/pytest $(NO_SKIPS) tests/integration tests/faststream_sqs -m "not slow" \
 	  $(SLOW) -n 2 --dist loadfile -q
 
 .PHONY: compose-test
@@ -105,7 +108,7 @@ test-slow: $(READY) ## The tests that take longer, and the evals against the sim
 LOCALSTACK := .venv-localstack
 PYTHON313 ?= $(firstword $(wildcard $(HOME)/.pyenv/versions/3.13*/bin/python) python3.13)
 
-$(LOCALSTACK)/.ready: tests/broker/localstack.txt | $(READY)
+$(LOCALSTACK)/.ready: tests/faststream_sqs/localstack.txt | $(READY)
 	@$(PYTHON313) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 13))' 2>/dev/null \
 	  || { echo "LocalStack 4.14.0 needs Python 3.13, and $(PYTHON313) is not one. Try: make PYTHON313=/path/to/python3.13 test-localstack"; exit 1; }
 	@test -x $(LOCALSTACK)/bin/python || $(PYTHON313) -m venv $(LOCALSTACK)
@@ -114,12 +117,12 @@ $(LOCALSTACK)/.ready: tests/broker/localstack.txt | $(READY)
 
 .PHONY: test-localstack
 test-localstack: $(LOCALSTACK)/.ready ## The broker's tests on LocalStack 4.14.0 instead of ministack (needs Python 3.13)
-	$(BIN)/python -m tests.broker.localstack $(BIN)/pytest $(NO_SKIPS) tests/broker -m "not slow" $(SLOW) -q
+	$(BIN)/python -m tests.faststream_sqs.localstack $(BIN)/pytest $(NO_SKIPS) tests/faststream_sqs -m "not slow" $(SLOW) -q
 
 .PHONY: lock-localstack
-lock-localstack: $(READY) ## Resolve tests/broker/localstack.in again, as of LocalStack's release
+lock-localstack: $(READY) ## Resolve tests/faststream_sqs/localstack.in again, as of LocalStack's release
 	$(BIN)/uv pip compile --quiet --python-version 3.13 --exclude-newer 2026-03-05 --generate-hashes \
-	  --no-emit-index-url tests/broker/localstack.in --output-file tests/broker/localstack.txt
+	  --no-emit-index-url tests/faststream_sqs/localstack.in --output-file tests/faststream_sqs/localstack.txt
 
 # What the broker is compared with: never in the environment of the product.
 BENCH_BROKER := .venv-bench-broker
@@ -127,7 +130,7 @@ BENCH_BROKER := .venv-bench-broker
 $(BENCH_BROKER)/.ready: bench/broker.requirements.txt pyproject.toml | $(READY)
 	@test -x $(BENCH_BROKER)/bin/python || $(PYTHON) -m venv $(BENCH_BROKER)
 	$(BIN)/uv pip sync --quiet --python $(BENCH_BROKER)/bin/python $<
-	$(BIN)/uv pip install --quiet --python $(BENCH_BROKER)/bin/python --no-deps --editable .
+	$(BIN)/uv pip install --quiet --python $(BENCH_BROKER)/bin/python --no-deps $(OURS)
 	@touch $@
 
 .PHONY: bench-broker
@@ -141,8 +144,8 @@ lock-bench-broker: $(READY) ## Resolve bench/broker.in again, at the product's o
 
 .PHONY: generate
 generate: $(READY) ## Write the JSON Schemas, the AsyncAPI document, the digest vectors and terraform's data again
-	$(BIN)/python -m contracts.generate
-	$(BIN)/python -m terraform.generate
+	$(BIN)/python -m switchyard.app.generate
+	$(BIN)/python -m switchyard.infra.generate
 
 .PHONY: evals
 evals: $(READY) ## Run the labelled sets against the configured model, gated by the baseline
@@ -159,11 +162,12 @@ BENCH_FAILOVER := .venv-bench-failover
 .PHONY: lock-bench-failover
 lock-bench-failover: $(READY) ## Resolve bench/failover.in into bench/failover.requirements.txt again
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --extra agent --generate-hashes \
-	  --no-emit-index-url pyproject.toml bench/failover.in --output-file bench/failover.requirements.txt
+	  --no-emit-index-url $(NOT_OURS) pyproject.toml bench/failover.in --output-file bench/failover.requirements.txt
 
 $(BENCH_FAILOVER)/.ready: bench/failover.requirements.txt $(READY)
 	@test -x $(BENCH_FAILOVER)/bin/python || $(PYTHON) -m venv $(BENCH_FAILOVER)
 	$(BIN)/uv pip sync --quiet --python $(BENCH_FAILOVER)/bin/python bench/failover.requirements.txt
+	$(BIN)/uv pip install --quiet --python $(BENCH_FAILOVER)/bin/python --no-deps $(OURS)
 	@touch $@
 
 .PHONY: bench-failover
@@ -187,7 +191,7 @@ $(TERRAFORM_CHECKS)/.ready: terraform/checks.requirements.txt $(READY)
 terraform-check: $(TERRAFORM_CHECKS)/.ready ## Terraform without an account: format, schema, rehearsal, policies, checkov
 	@command -v terraform >/dev/null || { echo "terraform is not installed. Remedy: install 1.11 or newer"; exit 1; }
 	terraform fmt -check -recursive terraform
-	$(BIN)/python -m terraform.generate --check
+	$(BIN)/python -m switchyard.infra.generate --check
 	$(BIN)/pytest $(NO_SKIPS) tests/unit/terraform tests/unit/test_runbook.py -q
 	$(TERRAFORM_CHECKS)/bin/python -m tests.unit.terraform.provider.rehearse
 	cd terraform && ../$(TERRAFORM_CHECKS)/bin/checkov --config-file .checkov.yaml --directory .
@@ -212,9 +216,10 @@ ingress-package: $(READY) ## Build the ingress function's zip for AWS Lambda (Py
 	$(BIN)/uv pip install --quiet --target dist/ingress --python-version 3.13 \
 	  --python-platform aarch64-manylinux2014 --only-binary :all: --constraint <(sed 's/ \\$$//; /^ *--hash/d' requirements.lock) \
 	  'joserfc' 'pydantic' 'rfc8785'
+	mkdir -p dist/ingress/services dist/ingress/switchyard
 	cp -r contracts dist/ingress/
-	mkdir dist/ingress/terraform && cp terraform/__init__.py dist/ingress/terraform/
-	cp -r terraform/ingress dist/ingress/terraform/
+	cp -r services/__init__.py services/ingress dist/ingress/services/
+	cp -r switchyard/__init__.py switchyard/app switchyard/protocol dist/ingress/switchyard/
 	find dist/ingress -name __pycache__ -prune -exec rm -rf {} +
 	cd dist/ingress && find . -type f -exec touch -t 202601010000 {} + && zip -qrX ../ingress.zip .
 	@ls -l dist/ingress.zip

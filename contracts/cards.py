@@ -10,7 +10,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from contracts.fields import Contract, Name, Sentence, TypeName
+from switchyard.protocol.fields import Contract, Name, Sentence, TypeName
 
 Vendor = Literal["bedrock", "openai"]
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from contracts.cards import CARDS, specialists
-from contracts.events import compliance, courier, desk, drafter, failures, router, triage, upstream
+from contracts.events import case_manager, compliance, drafter, email_sender, failures, router, triage, upstream
 from contracts.events import specialists as found
-from contracts.fields import Contract
+from switchyard.protocol.fields import Contract
 
 DESK, ROUTER, AUDIT = "desk", "router", "audit"
 WORLD = "world"
@@ -74,14 +74,14 @@ _AGENTS = tuple(CARDS)
 
 _TYPES = (
     EventType(upstream.CaseSubmitted, ((UPSTREAM_PREFIX, DESK),)),
-    EventType(desk.CaseOpened, ((DESK, ROUTER),)),
+    EventType(case_manager.CaseOpened, ((DESK, ROUTER),)),
     *_asked("triage", router.ChooseAgent, triage.AgentChosen, triage.NoAgentFits),
     EventType(router.AnswerQuestion, _flows((ROUTER,), *_FOUND_BY), stateful=True),
     EventType(found.FindingsReady, _flows(_FOUND_BY, ROUTER), answers=(router.AnswerQuestion,), stateful=True),
     *_asked("drafter", router.DraftAnswer, drafter.AnswerDrafted),
     EventType(upstream.EmailCaseSubmitted, ((UPSTREAM_PREFIX, DESK),)),
     EventType(upstream.ContactRefused, ((UPSTREAM_PREFIX, DESK),)),
-    EventType(desk.EmailCaseOpened, ((DESK, ROUTER),)),
+    EventType(case_manager.EmailCaseOpened, ((DESK, ROUTER),)),
     *_asked("compliance", router.CheckContact, compliance.ContactAllowed),
     EventType(
         compliance.ContactBlocked,
@@ -97,7 +97,13 @@ _TYPES = (
         compliance.RevisionNeeded,
         compliance.EmailBlocked,
     ),
-    *_asked(DESK, router.AskApproval, desk.ApprovalGranted, desk.ApprovalDenied, desk.ApprovalExpired),
+    *_asked(
+        DESK,
+        router.AskApproval,
+        case_manager.ApprovalGranted,
+        case_manager.ApprovalDenied,
+        case_manager.ApprovalExpired,
+    ),
     *_asked(
         "compliance",
         router.CheckSending,
@@ -105,27 +111,27 @@ _TYPES = (
         compliance.SendingDeferred,
         compliance.ReviewOutdated,
     ),
-    *_asked(DESK, router.Wait, desk.WaitOver),
+    *_asked(DESK, router.Wait, case_manager.WaitOver),
     *_asked(
         "courier",
         router.SendEmail,
-        courier.EmailSent,
-        courier.SendingHeld,
-        courier.SendingTooLate,
-        courier.SendingRefused,
-        courier.EmailUndeliverable,
-        courier.SendingUnknown,
+        email_sender.EmailSent,
+        email_sender.SendingHeld,
+        email_sender.SendingTooLate,
+        email_sender.SendingRefused,
+        email_sender.EmailUndeliverable,
+        email_sender.SendingUnknown,
     ),
-    EventType(courier.SendingSettled, (("courier", WORLD),)),
-    EventType(desk.ContactStopped, ((DESK, WORLD),), terminal=True),
-    EventType(desk.PlaybookHalted, ((DESK, WORLD),), terminal=True),
-    EventType(desk.PlaybookResumed, ((DESK, WORLD),), terminal=True),
+    EventType(email_sender.SendingSettled, (("courier", WORLD),)),
+    EventType(case_manager.ContactStopped, ((DESK, WORLD),), terminal=True),
+    EventType(case_manager.PlaybookHalted, ((DESK, WORLD),), terminal=True),
+    EventType(case_manager.PlaybookResumed, ((DESK, WORLD),), terminal=True),
     EventType(router.CloseCase, ((ROUTER, DESK),)),
     # An agent's failure goes to the router's failure edge; the router's own goes to close, never back to the router.
     EventType(failures.TaskFailed, (*_flows((*_AGENTS, DESK), ROUTER), (ROUTER, DESK))),
-    EventType(desk.CaseClosed, ((DESK, WORLD),), terminal=True),
-    EventType(desk.TaskRetried, ((DESK, ROUTER),)),
-    EventType(desk.SubmissionRejected, ((DESK, WORLD),), terminal=True),
+    EventType(case_manager.CaseClosed, ((DESK, WORLD),), terminal=True),
+    EventType(case_manager.TaskRetried, ((DESK, ROUTER),)),
+    EventType(case_manager.SubmissionRejected, ((DESK, WORLD),), terminal=True),
 )
 
 CATALOGUE: dict[tuple[str, int], EventType] = {(type_.name, type_.version): type_ for type_ in _TYPES}

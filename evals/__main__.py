@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from evals.cases import judge_cases, sql_cases, triage_cases
-from evals.gate import judge
-from evals.models import SIMULATOR, model_for
-from evals.results import SuiteResult
+from switchyard.evals.models import SIMULATOR, model_for
+from switchyard.evals.regression_gate import judge
+from switchyard.evals.results import SuiteResult
 
 Suite = Callable[[Any, argparse.Namespace], Coroutine[Any, Any, SuiteResult]]
 OUT = Path(".switchyard") / "evals"
@@ -43,12 +43,12 @@ def main() -> int:
 async def _text_to_sql(model: Any, given: argparse.Namespace) -> SuiteResult:
     from pydantic import SecretStr
 
+    from demo.oil_field.generate import generate
     from evals.authority import Authority
     from evals.sql_suite import SqlSuite
-    from local.data.warehouse.generate import generate
-    from local.data.warehouse.standin import StandIn
     from services.specialists.text_to_sql.agent import build_agent
     from services.specialists.text_to_sql.warehouse import Address, SnowflakeWarehouse
+    from switchyard.devstack.simulators.snowflake.simulator import StandIn
 
     stand_in = StandIn()
     schema = stand_in.schema

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from local.data.warehouse.generate import OilField
-from local.data.warehouse.roles import ROLES
+from demo.oil_field.generate import OilField
+from demo.oil_field.roles import ROLES
 
 Value = str | int | bool | None
 

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, Self, TypeVar
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from contracts.accounts import AccountFacts, Purpose
+from contracts.documents.accounts import AccountFacts, Purpose
 
 DATASETS = Path(__file__).parent / "datasets"
 

@@ -8,15 +8,15 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from contracts.accounts import AccountFacts
+from contracts.documents.accounts import AccountFacts
 from evals.cases import JudgeCase, version
-from evals.results import CaseResult, SuiteResult
-from runtime.errors import TaskError
 from services.drafter.mime import OptOutWays, compose
+from services.specialists.compliance.email_text.message import Message, read_message
 from services.specialists.compliance.judge import PROMPT_VERSION, Judgement, below_floor, criteria, judge
 from services.specialists.compliance.pack import RulePack
-from services.specialists.compliance.reading.message import Message, read_message
 from services.specialists.compliance.rules.rule import Situation
+from switchyard.evals.results import CaseResult, SuiteResult
+from switchyard.runtime.core.errors import TaskError
 
 if TYPE_CHECKING:
     from pydantic_ai import Agent

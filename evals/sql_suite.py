@@ -10,8 +10,6 @@ from typing import TYPE_CHECKING, Any
 from evals.authority import Authority
 from evals.cases import SqlCase, version
 from evals.compare import same_result
-from evals.results import CaseResult, SuiteResult
-from runtime.errors import Rejected, TaskError
 from services.specialists.text_to_sql.agent import (
     PROMPT_VERSION,
     Attempt,
@@ -22,6 +20,8 @@ from services.specialists.text_to_sql.agent import (
 from services.specialists.text_to_sql.guard import guard
 from services.specialists.text_to_sql.schema import Schema
 from services.specialists.text_to_sql.warehouse import Limits, Warehouse
+from switchyard.evals.results import CaseResult, SuiteResult
+from switchyard.runtime.core.errors import Rejected, TaskError
 
 if TYPE_CHECKING:
     from pydantic_ai import Agent

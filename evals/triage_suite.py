@@ -7,8 +7,8 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 
 from evals.cases import TriageCase, version
-from evals.results import CaseResult, SuiteResult
-from runtime.errors import TaskError
+from switchyard.evals.results import CaseResult, SuiteResult
+from switchyard.runtime.core.errors import TaskError
 
 Choose = Callable[[str], Awaitable[str]]
 """A question in, the name of an agent or `none` out."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from contracts.accounts import AccountFacts
+from contracts.documents.accounts import AccountFacts
 
 _FACTS: dict[str, Any] = {
     "as_of": "2026-10-01T12:00:00Z",

@@ -14,12 +14,12 @@ import asyncpg
 import pytest
 from aiobotocore.session import get_session
 
-from cli.log import opened, opener, reader
-from cli.submissions import publisher, submit
-from cli.target import Target
-from local.demo_figures import published
-from local.provision import BUCKET
-from services.audit.findings import Finding
+from demo.figures import published
+from switchyard.audit.verification.findings import Finding
+from switchyard.cli.app.audit_log import opened, opener, reader
+from switchyard.cli.app.submissions import publisher, submit
+from switchyard.cli.app.target import Target
+from switchyard.devstack.stack.provision import BUCKET
 
 T = TypeVar("T")
 

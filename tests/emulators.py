@@ -1,6 +1,6 @@
 """Where the emulators differ from AWS, and so from each other: every known difference is a field here, with its reason.
 
-A test that must know asks the fixture `emulator`. The tests in tests/broker/test_emulators.py and
+A test that must know asks the fixture `emulator`. The tests in tests/faststream_sqs/test_emulators.py and
 tests/integration/test_emulators.py show each difference on the emulator that is running, so that this list cannot rot.
 What is not listed has to be the same everywhere.
 """
@@ -80,7 +80,7 @@ class Emulator:
     )
     refuses_locks_without_object_lock: bool = _trait(
         "a bucket without Object Lock refuses an object that is to be locked. LocalStack takes it and locks nothing: "
-        "make the anchors' bucket with Object Lock, as local/provision.py and terraform do",
+        "make the anchors' bucket with Object Lock, as switchyard/devstack/stack/provision.py and terraform do",
         aws=True,
     )
     signing_keys: tuple[str, ...] = _trait(
@@ -88,7 +88,7 @@ class Emulator:
         aws=("ECC_NIST_P256", "ECC_NIST_EDWARDS25519"),
     )
     sends_email: bool = _trait(
-        "SES v2 answers. LocalStack has none in its free edition: local/mailbox.py stands in for it there",
+        "SES v2 answers. LocalStack's free edition has none: switchyard/devstack/simulators/ses.py answers there",
         aws=True,
     )
 

@@ -23,13 +23,13 @@ import asyncpg
 from bench.audit.queue import Drained, drained_by_audit, drained_by_hand, fill, queue
 from bench.audit.report import markdown
 from bench.audit.writers import BARE, BATCH, WAYS, Cost, measure
-from cli.databases import migrate_audit
-from local.endpoints import Endpoints
-from local.home import temporary_home
-from local.provision import provision
-from local.stack import EmbeddedStack
-from runtime.database import Pool, connect_pool
-from services.audit.owner import SCHEMA, WRITER
+from switchyard.audit.records.roles import SCHEMA, WRITER
+from switchyard.cli.app.databases import migrate_audit
+from switchyard.devstack.stack.endpoints import Endpoints
+from switchyard.devstack.stack.home import temporary_home
+from switchyard.devstack.stack.provision import provision
+from switchyard.devstack.stack.stack import EmbeddedStack
+from switchyard.runtime.database.connections import Pool, connect_pool
 from tests.unit.audit import cases
 
 RESULTS = Path(__file__).resolve().parents[1] / "results"

@@ -17,7 +17,7 @@ from aiobotocore.session import get_session
 
 from bench.audit.cpu import cpu_s
 from contracts.catalogue import AUDIT
-from contracts.topology import queue_name
+from switchyard.app.topology import queue_name
 
 PATIENCE_S = 300.0
 _POLLERS = 2

@@ -12,9 +12,9 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from bench.audit.cpu import cpu_s
-from runtime.database import Pool
-from services.audit.projection import Transition, examine
-from services.audit.store import AuditStore
+from switchyard.audit.records.projection import Transition, examine
+from switchyard.audit.records.store import AuditStore
+from switchyard.runtime.database.connections import Pool
 
 BATCH = 100
 _COLUMNS = ", ".join(Transition._fields)

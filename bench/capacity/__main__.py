@@ -11,7 +11,7 @@ from typing import Any
 from hcl2.api import loads
 
 from bench.capacity.cases import Way, ways
-from terraform.generate import FOLDER, topology
+from switchyard.infra.generate import FOLDER, topology
 
 DATA = tomllib.loads(Path(__file__).with_name("prices.toml").read_text())
 PRICE: dict[str, float] = {name: entry["usd"] for name, entry in DATA["price"].items()}

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from contracts.cards import CARDS, specialists
 from contracts.catalogue import AUDIT, DESK, LATEST, ROUTER, WORLD
 from services.orchestrator.graph import CURRENT, PLAYBOOKS
-from services.orchestrator.playbook import SPECIALIST, Playbook, Step
+from switchyard.router.playbook import SPECIALIST, Playbook, Step
 
 GOALS = frozenset({"answered", "sent"})
 

@@ -13,7 +13,7 @@ from pydantic_ai.models.fallback import FallbackModel
 
 from bench.failover.playing import prompt_of
 from bench.failover.trace import Call
-from failover import AllModelsFailed, Budget, Clock, Decision, FailoverModel, FailoverPolicy, Snapshot
+from latency_failover import AllModelsFailed, Budget, Clock, Decision, FailoverModel, FailoverPolicy, Snapshot
 
 FIXED_S = 2.0
 """The classic constant. It is the healthy primary's P99 here: a well-chosen one."""

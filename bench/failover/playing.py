@@ -13,7 +13,7 @@ from pydantic_ai.settings import ModelSettings
 from pydantic_ai.usage import RequestUsage
 
 from bench.failover.trace import PROMPT_TOKENS, Call
-from local.simulator.plan import Plan, timeline
+from switchyard.devstack.simulators.models.plan import Plan, timeline
 
 FILLER = " word" * PROMPT_TOKENS
 

@@ -31,8 +31,8 @@ from bench.failover.litellm_router import LiteLLMRouter
 from bench.failover.score import Figures, latencies
 from bench.failover.trace import FALLBACK, LOST_MS, Call, Scenario, scenarios, trace
 from bench.failover.virtual import OURS, successor
-from failover import SystemClock
-from local.simulator.distributions import Behaviour
+from latency_failover import SystemClock
+from switchyard.devstack.simulators.models.distributions import Behaviour
 
 SAMPLE = 120
 SPEED = 1.0
@@ -76,7 +76,7 @@ class Simulator:
     """A simulator process with the scenario's weather."""
 
     def __init__(self, scenario: Scenario, speed: float) -> None:
-        command = [sys.executable, "-m", "local.simulator", "--script", str(SCRIPT)]
+        command = [sys.executable, "-m", "switchyard.devstack.simulators.models", "--script", str(SCRIPT)]
         self._process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         line = self._process.stdout.readline() if self._process.stdout else ""
         self.url = line.split(" on ")[1].split()[0]

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from random import Random
 
-from local.simulator import distributions as weather
-from local.simulator.plan import Plan, timeline
+from switchyard.devstack.simulators.models import distributions as weather
+from switchyard.devstack.simulators.models.plan import Plan, timeline
 
 SEED = 20_261_121
 CALLS = 1_000

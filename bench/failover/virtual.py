@@ -13,7 +13,7 @@ from bench.failover.contenders import FIXED_S, Contender, FixedTimeout, NoAnswer
 from bench.failover.playing import Books, playing
 from bench.failover.score import Figures, with_books
 from bench.failover.trace import LOST_MS, Call, Scenario, trace
-from failover.virtual_time import VirtualClock, VirtualTimeLoop
+from latency_failover.virtual_time import VirtualClock, VirtualTimeLoop
 
 OURS = "ours"
 BLIND = "ours, no snapshot"

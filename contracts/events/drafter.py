@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from contracts.fields import Artefact, Contract, Sha256
+from switchyard.protocol.fields import Artefact, Contract, Sha256
 
 
 class AnswerDrafted(Contract):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from contracts.fields import Code, Contract, Count, Sentence, TypeName, Uuid
+from switchyard.protocol.fields import Code, Contract, Count, Sentence, TypeName, Uuid
 
 
 class TaskFailed(Contract):

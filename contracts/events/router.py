@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from contracts.accounts import Purpose
+from contracts.documents.accounts import Purpose
+from contracts.events.case_manager import Outcome
 from contracts.events.compliance import PackVersion, RuleId
-from contracts.events.desk import Outcome
-from contracts.fields import Artefact, Code, Contract, Name, Sentence, Sha256, Timestamp, Uuid
+from switchyard.protocol.fields import Artefact, Code, Contract, Name, Sentence, Sha256, Timestamp, Uuid
 
 
 class ChooseAgent(Contract):

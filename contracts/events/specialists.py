@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from contracts.fields import Artefact, Contract, Count
+from switchyard.protocol.fields import Artefact, Contract, Count
 
 
 class FindingsReady(Contract):

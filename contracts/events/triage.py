@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contracts.fields import Contract, Name, Sentence
+from switchyard.protocol.fields import Contract, Name, Sentence
 
 
 class AgentChosen(Contract):

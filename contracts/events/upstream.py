@@ -7,9 +7,9 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from contracts.accounts import PERSONAL, AccountFacts, Email, Purpose
-from contracts.fields import Identifier, Milliseconds, Name, Sha256, Strict
-from contracts.principals import Statement
+from contracts.documents.accounts import PERSONAL, AccountFacts, Email, Purpose
+from switchyard.protocol.fields import Identifier, Milliseconds, Name, Sha256, Strict
+from switchyard.protocol.principals import Statement
 
 Question = Annotated[str, Field(min_length=1, max_length=4_000)]
 
@@ -36,8 +36,8 @@ class CaseSubmitted(Strict):
     )
     principal: Statement | None = Field(
         default=None,
-        description="The claims of contracts.principals about this very submission, signed by its ingress (compact "
-        "JWS, Ed25519). The desk wants it from the sources that it has keys of.",
+        description="The claims of switchyard.protocol.principals about this very submission, signed by its ingress "
+        "(compact JWS, Ed25519). The desk wants it from the sources that it has keys of.",
     )
 
 

@@ -1,1 +1,1 @@
-"""Audit: every transition written once, kept as received, and provable afterwards."""
+"""The audit process, and what a reviewer asks the log."""

@@ -1,9 +1,9 @@
-"""`python -m services.audit`."""
+"""`python -m switchyard.audit`."""
 
 from __future__ import annotations
 
-from runtime.loop import run
 from services.audit.main import run_audit
+from switchyard.runtime.core.loop import run
 
 if __name__ == "__main__":
     run(run_audit)

@@ -7,20 +7,20 @@ from functools import partial
 from typing import Any
 
 from contracts.catalogue import AUDIT
-from contracts.topology import dead_letter_queue_name, queue_name
 from faststream_sqs import RetryPolicy, SQSBatchMessage, SQSMessage
-from runtime.gate import DatabaseGate
-from runtime.locked_objects import LockedObjects
-from runtime.process import Process, undecoded
-from runtime.signing import KmsSigner, LocalSigner, Signer, TrustedKeys, public_keys
-from services.audit.anchoring import Anchors, Schedule
-from services.audit.handlers import drain_dead_letter, record_batch
-from services.audit.owner import SCHEMA
-from services.audit.sequencer import Sequencer
 from services.audit.settings import AuditSettings
-from services.audit.store import AuditStore
-from services.audit.upkeep import keep_partitions
-from services.audit.watch import Watch
+from switchyard.app.topology import dead_letter_queue_name, queue_name
+from switchyard.audit.records.partitions import keep_partitions
+from switchyard.audit.records.roles import SCHEMA
+from switchyard.audit.records.store import AuditStore
+from switchyard.audit.service.handlers import drain_dead_letter, record_batch
+from switchyard.audit.service.missing_events import Watch
+from switchyard.audit.transparency.checkpointer import Anchors, Schedule
+from switchyard.audit.transparency.sequencer import Sequencer
+from switchyard.runtime.crypto.signing import KmsSigner, LocalSigner, Signer, TrustedKeys, public_keys
+from switchyard.runtime.database.circuit_breaker import DatabaseGate
+from switchyard.runtime.process.process import Process, undecoded
+from switchyard.runtime.storage.locked_objects import LockedObjects
 
 
 async def run_audit() -> None:

@@ -6,9 +6,9 @@ from typing import Annotated
 
 from pydantic import Field, SecretStr
 
-from runtime.locked_objects import Mode
-from runtime.settings import ProcessSettings
-from services.audit.anchors import MAX_ROWS, LogName
+from switchyard.audit.transparency.checkpoints import MAX_ROWS, LogName
+from switchyard.runtime.core.settings import ProcessSettings
+from switchyard.runtime.storage.locked_objects import Mode
 
 
 class AuditSettings(ProcessSettings):

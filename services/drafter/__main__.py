@@ -1,7 +1,7 @@
 """`python -m services.drafter`."""
 
-from runtime.loop import run
 from services.drafter.main import run_drafter
+from switchyard.runtime.core.loop import run
 
 if __name__ == "__main__":
     run(run_drafter)

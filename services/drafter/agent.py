@@ -12,7 +12,7 @@ from typing import Any
 from pydantic_ai import Agent, ModelRetry, RunContext, UnexpectedModelBehavior
 from pydantic_ai.models import Model
 
-from runtime.errors import Retryable
+from switchyard.runtime.core.errors import Retryable
 
 PROMPT = (Path(__file__).parent / "prompts" / "answer.md").read_text(encoding="utf-8")
 PROMPT_VERSION = f"answer/{hashlib.sha256(PROMPT.encode()).hexdigest()[:12]}"

@@ -11,11 +11,11 @@ from pydantic import BaseModel, Field
 from pydantic_ai import Agent, UnexpectedModelBehavior
 from pydantic_ai.models import Model
 
-from contracts.accounts import AccountFacts, Purpose
-from contracts.disclosures import dollars, long_date
-from contracts.reviews import Review
-from runtime.errors import Retryable
+from contracts.documents.accounts import AccountFacts, Purpose
+from contracts.documents.disclosures import dollars, long_date
+from contracts.documents.reviews import Review
 from services.drafter.agent import inert
+from switchyard.runtime.core.errors import Retryable
 
 PROMPT = (Path(__file__).parent / "prompts" / "email.md").read_text(encoding="utf-8")
 PROMPT_VERSION = f"email/{hashlib.sha256(PROMPT.encode()).hexdigest()[:12]}"

@@ -7,23 +7,23 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from contracts.accounts import AccountFacts
-from contracts.disclosures import required
+from contracts.documents.accounts import AccountFacts
+from contracts.documents.disclosures import required
+from contracts.documents.opt_out import OptOut, opt_out_url
+from contracts.documents.reviews import Review
 from contracts.events.drafter import AnswerDrafted, EmailDrafted
 from contracts.events.router import DraftAnswer, DraftEmail
-from contracts.optout import OptOut, opt_out_url
-from contracts.reviews import Review
-from failover import FailoverModel
-from runtime.artefacts import Artefacts
-from runtime.clock import Clock
-from runtime.errors import Rejected, Retryable
-from runtime.models import model_call, spending
-from runtime.task import Reply, Task
-from runtime.tokens import SignedTokens
+from latency_failover import FailoverModel
 from services.drafter import email
 from services.drafter.agent import PROMPT_VERSION, draft
+from services.drafter.email_text import words_of
 from services.drafter.mime import OptOutWays, Unwritable, compose
-from services.drafter.reading import words_of
+from switchyard.runtime.core.clock import Clock
+from switchyard.runtime.core.errors import Rejected, Retryable
+from switchyard.runtime.core.task import Reply, Task
+from switchyard.runtime.crypto.tokens import SignedTokens
+from switchyard.runtime.models.clients import model_call, spending
+from switchyard.runtime.storage.artefacts import Artefacts
 
 if TYPE_CHECKING:
     from pydantic_ai import Agent

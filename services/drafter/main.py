@@ -5,19 +5,19 @@ from __future__ import annotations
 from functools import partial
 
 from contracts.cards import DRAFTER
+from contracts.documents.opt_out import PURPOSE, OptOut
 from contracts.events.router import DraftAnswer, DraftEmail
-from contracts.fields import Contract
-from contracts.optout import PURPOSE, OptOut
-from runtime.artefacts import Artefacts
-from runtime.models import ModelSettings
-from runtime.process import Process, serve_agent
-from runtime.task import Handler
-from runtime.tokens import SignedTokens, read_keys
 from services.drafter.agent import build_agent
 from services.drafter.email import build_email_agent
 from services.drafter.handlers import OptOutLinks, draft_answer, draft_email
 from services.drafter.models import build_model
 from services.drafter.settings import DrafterSettings
+from switchyard.protocol.fields import Contract
+from switchyard.runtime.core.task import Handler
+from switchyard.runtime.crypto.tokens import SignedTokens, read_keys
+from switchyard.runtime.models.clients import ModelSettings
+from switchyard.runtime.process.process import Process, serve_agent
+from switchyard.runtime.storage.artefacts import Artefacts
 
 
 async def run_drafter() -> None:

@@ -16,8 +16,8 @@ from email.policy import SMTP, EmailPolicy
 from html import escape
 from typing import Any
 
-from contracts.accounts import AccountFacts, Email, Purpose
-from contracts.disclosures import required
+from contracts.documents.accounts import AccountFacts, Email, Purpose
+from contracts.documents.disclosures import required
 
 MAX_SUBJECT = 150
 MAX_PARAGRAPHS = 60

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from failover import FailoverModel
-from runtime.models import ModelSettings, bedrock_model, failing_over, openai_model
+from latency_failover import FailoverModel
+from switchyard.runtime.models.clients import ModelSettings, bedrock_model, failing_over, openai_model
 
 if TYPE_CHECKING:
     from pydantic_ai.models import Model

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field, SecretStr
 
-from runtime.settings import WorkSettings
+from switchyard.runtime.core.settings import WorkSettings
 
 
 class DrafterSettings(WorkSettings):

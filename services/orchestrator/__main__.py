@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import sys
 
-from runtime.loop import run
 from services.orchestrator.main import run_desk, run_router
+from switchyard.runtime.core.loop import run
 
 PROCESSES = {"router": run_router, "desk": run_desk}
 

@@ -1,15 +1,15 @@
 """Every playbook, one line an edge. A released version is never edited: the next one goes beside it."""
 
-from contracts.events import compliance, courier, desk, drafter, failures, router, specialists, triage
-from services.orchestrator.playbook import Playbook, ask, close, on
+from contracts.events import case_manager, compliance, drafter, email_sender, failures, router, specialists, triage
+from switchyard.router.playbook import Playbook, ask, close, on
 
 ASSIST_1 = Playbook(
     "assist/1",
     ask("triage", router.ChooseAgent, attempts=3, seconds=30),
     ask("specialist", router.AnswerQuestion, attempts=3, seconds=60),
     ask("drafter", router.DraftAnswer, attempts=3, seconds=60),
-    on(desk.CaseOpened, go="specialist", having="agent"),
-    on(desk.CaseOpened, go="triage"),
+    on(case_manager.CaseOpened, go="specialist", having="agent"),
+    on(case_manager.CaseOpened, go="triage"),
     on(triage.AgentChosen, go="specialist"),
     on(triage.NoAgentFits, close("no_agent", "no_agent_fits", "No specialist's card fits the question.")),
     on(specialists.FindingsReady, go="drafter"),
@@ -28,7 +28,7 @@ OUTBOUND_EMAIL_1 = Playbook(
     ask("check", router.CheckSending, node="compliance", attempts=3, seconds=30),
     ask("wait", router.Wait, node="desk", attempts=1, seconds=30 * 86_400),
     ask("send", router.SendEmail, node="courier", attempts=5, seconds=60),
-    on(desk.EmailCaseOpened, go="precheck"),
+    on(case_manager.EmailCaseOpened, go="precheck"),
     on(compliance.ContactAllowed, go="draft"),
     on(compliance.ContactBlocked, close("blocked")),
     on(drafter.EmailDrafted, go="review"),
@@ -37,19 +37,19 @@ OUTBOUND_EMAIL_1 = Playbook(
     on(compliance.EmailBlocked, close("blocked")),
     on(compliance.EmailPassed, go="approval", having="approval"),
     on(compliance.EmailPassed, go="check"),
-    on(desk.ApprovalGranted, go="check"),
-    on(desk.ApprovalDenied, close("denied")),
-    on(desk.ApprovalExpired, close("expired")),
+    on(case_manager.ApprovalGranted, go="check"),
+    on(case_manager.ApprovalDenied, close("denied")),
+    on(case_manager.ApprovalExpired, close("expired")),
     on(compliance.ReviewOutdated, go="review"),
     on(compliance.SendingDeferred, go="wait"),
-    on(desk.WaitOver, go="check"),
+    on(case_manager.WaitOver, go="check"),
     on(compliance.SendingAllowed, go="send"),
-    on(courier.SendingHeld, go="wait"),
-    on(courier.SendingTooLate, go="check"),
-    on(courier.SendingRefused, close("stopped")),
-    on(courier.EmailUndeliverable, close("undeliverable")),
-    on(courier.SendingUnknown, close("unknown")),
-    on(courier.EmailSent, close("sent", "sent")),
+    on(email_sender.SendingHeld, go="wait"),
+    on(email_sender.SendingTooLate, go="check"),
+    on(email_sender.SendingRefused, close("stopped")),
+    on(email_sender.EmailUndeliverable, close("undeliverable")),
+    on(email_sender.SendingUnknown, close("unknown")),
+    on(email_sender.EmailSent, close("sent", "sent")),
     on(failures.TaskFailed, close("failed")),
 )
 

@@ -7,29 +7,29 @@ from typing import cast
 import structlog
 
 from contracts.catalogue import DESK, ROUTER
-from contracts.derive import stamp
-from contracts.errors import InvalidEvent, Refusal
 from contracts.events.router import AskApproval, Wait
 from contracts.events.upstream import ContactRefused
-from contracts.fields import Json
-from contracts.received import Received, read_bus_event, receive
 from faststream_sqs import SQSMessage
-from runtime import telemetry
-from runtime.clock import Clock, timestamp
-from runtime.dead_letters import MAX_REDRIVES, REDRIVES, Redriver
-from runtime.gate import DatabaseGate, deferring
-from runtime.logs import about
-from runtime.operators import Operators
-from runtime.publisher import Publisher
-from runtime.quarantine import Quarantine
-from runtime.rollout import Rollout
-from services.orchestrator.decisions import ending_for, follow
-from services.orchestrator.desk.approvals import Approvals
-from services.orchestrator.desk.closing import Closing
-from services.orchestrator.desk.control import Control
-from services.orchestrator.desk.holding import Holding
-from services.orchestrator.desk.intake import SUBMISSIONS, Intake
-from services.orchestrator.seal import StateSeal
+from switchyard.case_manager.approvals import Approvals
+from switchyard.case_manager.control import Control
+from switchyard.case_manager.intake import SUBMISSIONS, Intake
+from switchyard.case_manager.lifecycle import Closing
+from switchyard.case_manager.pending_commands import Holding
+from switchyard.protocol.derive import stamp
+from switchyard.protocol.errors import InvalidEvent, Refusal
+from switchyard.protocol.fields import Json
+from switchyard.protocol.received import Received, read_bus_event, receive
+from switchyard.protocol.signing import Operators
+from switchyard.router.decisions import ending_for, follow
+from switchyard.router.state_seal import StateSeal
+from switchyard.runtime.core import telemetry
+from switchyard.runtime.core.clock import Clock, timestamp
+from switchyard.runtime.core.logs import about
+from switchyard.runtime.database.circuit_breaker import DatabaseGate, deferring
+from switchyard.runtime.messaging.dead_letters import MAX_REDRIVES, REDRIVES, Redriver
+from switchyard.runtime.messaging.publisher import Publisher
+from switchyard.runtime.messaging.quarantine import Quarantine
+from switchyard.runtime.messaging.rollout import Rollout
 
 log = structlog.get_logger(__name__)
 

@@ -6,25 +6,25 @@ from datetime import timedelta
 from functools import partial
 
 from contracts.catalogue import DESK, ROUTER
-from runtime.artefacts import Artefacts
-from runtime.gate import DatabaseGate
-from runtime.process import Process
-from runtime.sealing import Vault
-from runtime.ticking import repeat
-from services.orchestrator.desk import reopen
-from services.orchestrator.desk.approvals import Approvals
-from services.orchestrator.desk.closing import Closing
-from services.orchestrator.desk.control import Control
-from services.orchestrator.desk.holding import Holding
-from services.orchestrator.desk.intake import Intake
-from services.orchestrator.desk.mac import Mac
-from services.orchestrator.desk.openings import Openings
-from services.orchestrator.desk.reopen import Reopening
-from services.orchestrator.desk.store import DeskStore
-from services.orchestrator.desk.timers import TICK_S, Timers
 from services.orchestrator.handlers import keep_desk, redrive_desk, route_event
-from services.orchestrator.seal import StateSeal
 from services.orchestrator.settings import DeskSettings, RouterSettings
+from switchyard.case_manager import retry
+from switchyard.case_manager.approvals import Approvals
+from switchyard.case_manager.control import Control
+from switchyard.case_manager.intake import Intake
+from switchyard.case_manager.keyed_hash import Mac
+from switchyard.case_manager.lifecycle import Closing
+from switchyard.case_manager.openings import Openings
+from switchyard.case_manager.pending_commands import Holding
+from switchyard.case_manager.retry import Reopening
+from switchyard.case_manager.store import DeskStore
+from switchyard.case_manager.timers import TICK_S, Timers
+from switchyard.router.state_seal import StateSeal
+from switchyard.runtime.core.repeat import repeat
+from switchyard.runtime.crypto.vault import Vault
+from switchyard.runtime.database.circuit_breaker import DatabaseGate
+from switchyard.runtime.process.process import Process
+from switchyard.runtime.storage.artefacts import Artefacts
 
 
 async def run_router() -> None:
@@ -106,6 +106,6 @@ async def run_desk() -> None:
         timers = Timers(store, closing, holding, approvals, control, process.publisher, process.clock)
         reopening = Reopening(pool, vault, settings.signers(), process.publisher, process.clock)
         process.alongside(partial(repeat, "timers", timers.tick, gate, every_s=TICK_S))
-        process.alongside(partial(repeat, "retries", reopening.tick, gate, every_s=reopen.EVERY_S))
+        process.alongside(partial(repeat, "retries", reopening.tick, gate, every_s=retry.EVERY_S))
         process.republish(pool, gate)
         await process.run()

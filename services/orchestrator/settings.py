@@ -6,11 +6,11 @@ from typing import Annotated
 
 from pydantic import BaseModel, Field, SecretStr, TypeAdapter
 
-from contracts.fields import Identifier
-from runtime.operators import Operators
-from runtime.settings import Approving, ProcessSettings, WorkSettings
-from services.orchestrator.desk.intake import MAX_SOURCE, Upstream
-from services.orchestrator.desk.principals import Principals
+from switchyard.case_manager.intake import MAX_SOURCE, Upstream
+from switchyard.case_manager.principals import Principals
+from switchyard.protocol.fields import Identifier
+from switchyard.protocol.signing import Operators
+from switchyard.runtime.core.settings import Approving, ProcessSettings, WorkSettings
 
 PublicKey = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 UpstreamName = Annotated[str, Field(pattern=r"^upstream\.[\x21-\x7e]+$", max_length=MAX_SOURCE)]

@@ -5,13 +5,13 @@ from __future__ import annotations
 import sys
 from importlib import import_module
 
-from runtime.loop import run
+from switchyard.runtime.core.loop import run
 
 # Imported by name when started: an agent's image holds only its own dependencies.
 AGENTS = {
     "compliance": "services.specialists.compliance.main",
-    "courier": "services.specialists.courier.main",
-    "mail": "services.specialists.mail.main",
+    "courier": "services.specialists.email_sender.main",
+    "mail": "services.specialists.email_feedback.main",
     "text_to_sql": "services.specialists.text_to_sql.main",
     "triage": "services.specialists.triage.main",
 }

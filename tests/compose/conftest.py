@@ -17,7 +17,7 @@ import pytest
 from docker import DockerClient
 from docker.models.containers import Container
 
-from local.compose import exports
+from switchyard.devstack.stack.compose import exports
 from tests.deployed import Deployed
 from tests.integration.infrastructure.compose import SERVICE, containers_of, project
 from tests.integration.infrastructure.in_docker import engine

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-PACKAGE = Path(__file__).parents[2] / "faststream_sqs"
+PACKAGE = Path(__file__).parents[2] / "packages" / "faststream-sqs" / "faststream_sqs"
 
 # Everything private that the package relies on, with the parameters it passes or overrides.
 HOOKS = [

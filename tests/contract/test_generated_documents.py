@@ -12,14 +12,14 @@ from typing import Any
 import pytest
 from faststream.specification.asyncapi.v3_0_0.schema import ApplicationSchema
 
-from contracts.asyncapi import asyncapi
-from contracts.canonical import canonical, parse
 from contracts.catalogue import CATALOGUE, NODES
-from contracts.digest import NOT_CONTENT, digest_of
-from contracts.errors import InvalidEvent
-from contracts.fields import Json
-from contracts.generate import FOLDER, differing, documents, main, write
-from contracts.topology import consumers
+from switchyard.app.asyncapi import asyncapi
+from switchyard.app.generate import FOLDER, differing, documents, main, write
+from switchyard.app.topology import consumers
+from switchyard.protocol.canonical import canonical, parse
+from switchyard.protocol.digest import NOT_CONTENT, digest_of
+from switchyard.protocol.errors import InvalidEvent
+from switchyard.protocol.fields import Json
 
 VECTORS: Json = json.loads((FOLDER / "digest-vectors.json").read_text())
 SCHEMAS = sorted(set(documents()) - {"asyncapi.json", "catalogue.json", "digest-vectors.json"})
@@ -65,7 +65,7 @@ def references(value: Any) -> Iterator[str]:
 
 
 def test_the_committed_files_are_what_the_contracts_generate() -> None:
-    assert differing(FOLDER) == [], "run `python -m contracts.generate` and commit the result"
+    assert differing(FOLDER) == [], "run `python -m switchyard.app.generate` and commit the result"
 
 
 def test_generating_twice_writes_the_same() -> None:
@@ -85,7 +85,7 @@ def test_check_passes_after_writing_and_names_what_differs(tmp_path: Path, capsy
         "AgentDismissed.v1.json",
         "envelope.json",
     ]
-    assert "python -m contracts.generate" in told
+    assert "python -m switchyard.app.generate" in told
 
 
 def test_writing_removes_what_no_contract_generates(tmp_path: Path) -> None:

@@ -11,14 +11,14 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from contracts.canonical import parse
 from contracts.catalogue import CATALOGUE, UPSTREAM_PREFIX, types_from
-from contracts.digest import digest_of
-from contracts.envelope import SOURCE_PREFIX, event_id_for, to_detail
 from contracts.events.upstream import CaseSubmitted
-from contracts.fields import Json
-from contracts.principals import ALGORITHM, TYPE, submission_digest
-from contracts.received import addressed, catalogued, payload_of, read_envelope
+from switchyard.protocol.canonical import parse
+from switchyard.protocol.digest import digest_of
+from switchyard.protocol.envelope import SOURCE_PREFIX, event_id_for, to_detail
+from switchyard.protocol.fields import Json
+from switchyard.protocol.principals import ALGORITHM, TYPE, submission_digest
+from switchyard.protocol.received import addressed, catalogued, payload_of, read_envelope
 
 GOLDEN = Path(__file__).parent / "golden"
 MANIFEST = GOLDEN / "SHA256SUMS"

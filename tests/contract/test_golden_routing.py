@@ -6,11 +6,11 @@ import json
 
 import pytest
 
-from contracts.digest import digest_of
-from contracts.received import receive
-from services.orchestrator.routing import route
-from services.orchestrator.seal import StateSeal
-from tests.unit.contracts.bus_events import delivered, golden
+from switchyard.protocol.digest import digest_of
+from switchyard.protocol.received import receive
+from switchyard.router.routing import route
+from switchyard.router.state_seal import StateSeal
+from tests.unit.protocol.bus_events import delivered, golden
 
 SEAL = StateSeal({"golden": b"a published key, for tests alone"})
 

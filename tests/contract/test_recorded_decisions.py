@@ -13,17 +13,18 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from cli import corpus, replaying
-from cli.errors import CommandFailed
-from cli.main import app
 from contracts.events.drafter import AnswerDrafted
-from runtime.operators import Operators
-from services.audit.findings import Stored
 from services.orchestrator import graph
 from services.orchestrator.graph import PLAYBOOKS
-from services.orchestrator.playbook import Playbook, close, on
-from services.orchestrator.replay import replay_case
-from services.orchestrator.seal import RecordedSeal
+from switchyard.audit.export import corpus
+from switchyard.audit.verification.findings import Stored
+from switchyard.cli.app.errors import CommandFailed
+from switchyard.cli.app.main import app
+from switchyard.cli.commands import audit_replay
+from switchyard.protocol.signing import Operators
+from switchyard.router.playbook import Playbook, close, on
+from switchyard.router.replay import replay_case
+from switchyard.router.state_seal import RecordedSeal
 
 FOLDER = Path(__file__).parent / "corpus"
 FILES = sorted(FOLDER.glob("*.jsonl.gz"))
@@ -37,9 +38,9 @@ def cases(path: Path) -> list[list[Stored]]:
 
 @each_corpus
 def test_every_recorded_decision_is_the_same_today(path: Path) -> None:
-    found = replaying.Replayed()
+    found = audit_replay.Replayed()
     for rows in corpus.read(path):
-        replaying.fold(rows, replaying.Keys(RecordedSeal(), None), found, grace=timedelta(0))
+        audit_replay.fold(rows, audit_replay.Keys(RecordedSeal(), None), found, grace=timedelta(0))
     assert [str(each) for each in found.divergences] == []
     assert found.doubts == []
     assert found.decisions > 0

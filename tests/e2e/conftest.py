@@ -13,12 +13,12 @@ from typing import TypeVar
 
 import pytest
 
-from local.demo_clock import start_clock
-from local.endpoints import Endpoints
-from local.home import temporary_home
-from local.laptop import CLOCK_VARIABLE, VISIBILITY_VARIABLE, prepare, services, simulator
-from local.process import Service, State
-from local.stack import EmbeddedStack
+from demo.clock import start_clock
+from switchyard.devstack.stack.endpoints import Endpoints
+from switchyard.devstack.stack.home import temporary_home
+from switchyard.devstack.stack.local_stack import CLOCK_VARIABLE, VISIBILITY_VARIABLE, prepare, services, simulator
+from switchyard.devstack.stack.stack import EmbeddedStack
+from switchyard.devstack.supervisor.process import Service, State
 from tests.deployed import Deployed
 
 T = TypeVar("T")

@@ -18,9 +18,9 @@ import asyncpg
 import pytest
 from aiobotocore.session import get_session
 
-from local import daemon
-from local.home import temporary_home
-from local.process import State
+from switchyard.devstack.stack import daemon
+from switchyard.devstack.stack.home import temporary_home
+from switchyard.devstack.supervisor.process import State
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]  # a stack of its own, with one process more
 
@@ -38,7 +38,7 @@ PLACES = {
     "pyproject.toml": r'^triage = \["switchyard\[agent\]"\]\n',
     ".importlinter": r"^\[importlinter:contract:specialists\]\n(?:.+\n)*",
     "evals/datasets/triage.yaml": r"\Z",
-    "local/data/simulator/triage.yaml": r"\Z",
+    "demo/data/simulator/triage.yaml": r"\Z",
 }
 # What the document's words ask for besides: a name in a list.
 NAMED = {
@@ -212,8 +212,8 @@ def test_what_the_steps_write_passes_the_linters_and_the_catalogues_tests(copy: 
     copy.python("-m", "ruff", "check", *written)
     copy.python("-m", "ruff", "format", "--check", *written)
     copy.run(str(VENV / "bin" / "lint-imports"))
-    copy.python("-m", "contracts.generate", "--check")
-    told = copy.python("-m", "pytest", "-v", "-p", "no:cacheprovider", "tests/unit/contracts/test_catalogue.py")
+    copy.python("-m", "switchyard.app.generate", "--check")
+    told = copy.python("-m", "pytest", "-v", "-p", "no:cacheprovider", "tests/unit/protocol/test_catalogue.py")
     assert f"test_a_card_says_what_the_catalogue_says[{AGENT}] PASSED" in told
 
 

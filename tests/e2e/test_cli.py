@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from cli.errors import CommandFailed
-from local.demo_places import refuse_cases
+from demo.stacks import refuse_cases
+from switchyard.cli.app.errors import CommandFailed
 from tests.e2e.conftest import Deployment
 
 pytestmark = pytest.mark.e2e

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from local.home import temporary_home
+from switchyard.devstack.stack.home import temporary_home
 
 pytestmark = pytest.mark.e2e
 SWITCHYARD = Path(sys.executable).with_name("switchyard")

@@ -13,10 +13,10 @@ from typing import Any
 
 import pytest
 
-from cli.operators import as_operator
-from contracts.fields import Json
-from local.data.emails import EMAILS, submission
+from demo.emails import EMAILS, submission
 from services.specialists.compliance.pack import in_force, released
+from switchyard.cli.commands.playbook import as_operator
+from switchyard.protocol.fields import Json
 from tests.e2e.conftest import Deployment
 
 pytestmark = pytest.mark.e2e

@@ -8,8 +8,8 @@ import uuid
 import pytest
 from typer.testing import CliRunner
 
-from cli.errors import CommandFailed
-from cli.main import app
+from switchyard.cli.app.errors import CommandFailed
+from switchyard.cli.app.main import app
 from tests.e2e.conftest import Deployment
 
 pytestmark = pytest.mark.e2e

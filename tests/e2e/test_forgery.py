@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from contracts.digest import digest_of
+from switchyard.protocol.digest import digest_of
 from tests.e2e.conftest import Deployment
 
 pytestmark = pytest.mark.e2e

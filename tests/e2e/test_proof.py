@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from cli.anchors import anchor_reader, exporter
-from services.audit.findings import AnchorReport
-from services.audit.standalone import verify_bundle
+from switchyard.audit.export.standalone import verify_bundle
+from switchyard.audit.verification.findings import AnchorReport
+from switchyard.cli.app.checkpoint_store import anchor_reader, exporter
 from tests.e2e.conftest import Deployment
 
 pytestmark = pytest.mark.e2e

@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
-from cli.reconciler import Reconciled
-from cli.reconciling import composed
-from contracts.topology import queue_name
-from services.audit.completeness import GapKind
+from switchyard.app.topology import queue_name
+from switchyard.audit.reconciliation.completeness import GapKind
+from switchyard.audit.reconciliation.reconciler import Reconciled
+from switchyard.cli.commands.audit_reconcile import composed
 from tests.e2e.conftest import Deployment
 
 pytestmark = pytest.mark.e2e

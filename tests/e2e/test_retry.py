@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
-from cli.retrying import retry
-from contracts.digest import digest_of
+from switchyard.cli.commands.case_retry import retry
+from switchyard.protocol.digest import digest_of
 from tests.e2e.conftest import Deployment
 
 pytestmark = pytest.mark.e2e

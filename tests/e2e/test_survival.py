@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from contracts.topology import consumers
+from switchyard.app.topology import consumers
 from tests.e2e.conftest import Deployment
 
 pytestmark = pytest.mark.e2e

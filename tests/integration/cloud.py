@@ -9,10 +9,10 @@ import math
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from contracts.envelope import SOURCE_PREFIX
-from contracts.fields import Json
-from contracts.topology import BUS, dead_letter_queue_name, queue_name
-from local.provision import BUCKET
+from switchyard.app.topology import BUS, dead_letter_queue_name, queue_name
+from switchyard.devstack.stack.provision import BUCKET
+from switchyard.protocol.envelope import SOURCE_PREFIX
+from switchyard.protocol.fields import Json
 from tests.integration.events import bus_body, fresh_id
 
 PATIENCE_S = 20.0

@@ -14,7 +14,7 @@ import structlog
 from aiobotocore.config import AioConfig
 from aiobotocore.session import AioSession, get_session
 
-from runtime.database import Pool, connect_pool
+from switchyard.runtime.database.connections import Pool, connect_pool
 from tests.emulators import Emulator, identify
 from tests.integration.cloud import Cloud, Tap
 from tests.integration.infrastructure import Infrastructure, Owner

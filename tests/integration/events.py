@@ -9,13 +9,13 @@ import uuid
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from contracts.derive import derive, stamp
-from contracts.digest import digest_of
-from contracts.envelope import SOURCE_PREFIX, Envelope, finish
-from contracts.events.desk import CaseOpened
+from contracts.events.case_manager import CaseOpened
 from contracts.events.router import AnswerQuestion
-from contracts.fields import Artefact, Attachment, Budget, Contract, Json
-from runtime.clock import timestamp
+from switchyard.protocol.derive import derive, stamp
+from switchyard.protocol.digest import digest_of
+from switchyard.protocol.envelope import SOURCE_PREFIX, Envelope, finish
+from switchyard.protocol.fields import Artefact, Attachment, Budget, Contract, Json
+from switchyard.runtime.core.clock import timestamp
 
 NODE = "text_to_sql"
 NOW = datetime(2026, 7, 1, 12, tzinfo=UTC)

@@ -8,7 +8,7 @@ from tests.integration.events import NOW
 
 
 class ManualClock:
-    """Satisfies `runtime.clock.Clock`."""
+    """Satisfies `switchyard.runtime.core.clock.Clock`."""
 
     def __init__(self, now: datetime = NOW) -> None:
         self._now = now

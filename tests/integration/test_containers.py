@@ -44,7 +44,7 @@ async def test_a_session_that_is_interrupted_leaves_no_container(
         return await asyncio.to_thread(labelled) == 2
 
     session = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "pytest", "tests/integration/desk/test_intake.py", "-q",
+        sys.executable, "-m", "pytest", "tests/integration/case_manager/test_intake.py", "-q",
         cwd=ROOT, env={**os.environ, SESSION: name}, stdout=asyncio.subprocess.DEVNULL,
     )  # fmt: skip
     await until(both_there, "the two containers of the session", within_s=60)

@@ -8,7 +8,7 @@ from aiobotocore.session import AioSession
 from botocore.config import Config
 from botocore.exceptions import EndpointConnectionError
 
-from contracts.topology import BUS, consumers
+from switchyard.app.topology import BUS, consumers
 from tests.integration.infrastructure import Infrastructure
 
 pytestmark = pytest.mark.integration

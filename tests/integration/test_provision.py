@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from contracts.topology import BUS
-from terraform.generate import FOLDER
+from switchyard.app.topology import BUS
+from switchyard.infra.generate import FOLDER
 from tests.integration.cloud import Cloud
 
 pytestmark = pytest.mark.integration

@@ -14,15 +14,15 @@ import yaml
 from pydantic import ValidationError
 from pydantic_settings import BaseSettings
 
-from contracts.topology import VISIBILITY_SECONDS
-from local.caretaker import CaretakerSettings
-from local.endpoints import Endpoints
-from local.laptop import LOCAL_OPERATOR, SCRIPTS, operating, reading, services
-from runtime.models import ModelSettings
-from runtime.operators import public_key
-from runtime.settings import WorkSettings
-from runtime.signing import LocalSigner
-from terraform.nodes import Needs, needs
+from switchyard.app.topology import VISIBILITY_SECONDS
+from switchyard.devstack.stack.endpoints import Endpoints
+from switchyard.devstack.stack.local_stack import LOCAL_OPERATOR, SCRIPTS, operating, reading, services
+from switchyard.devstack.stack.provisioner import CaretakerSettings
+from switchyard.infra.nodes import Needs, needs
+from switchyard.protocol.signing import public_key
+from switchyard.runtime.core.settings import WorkSettings
+from switchyard.runtime.crypto.signing import LocalSigner
+from switchyard.runtime.models.clients import ModelSettings
 from tests.unit.terraform.test_generated import SETTINGS
 
 ROOT = Path(__file__).resolve().parents[2]

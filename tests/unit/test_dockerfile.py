@@ -18,14 +18,20 @@ import pytest
 from cryptography import x509
 
 from services.specialists.__main__ import AGENTS
-from terraform.nodes import needs
+from switchyard.infra.nodes import needs
 
 ROOT = Path(__file__).resolve().parents[2]
 TOOLS = {"cli", "simulators"}
-OURS = {"cli", "contracts", "evals", "failover", "faststream_sqs", "local", "runtime", "services"}
+OURS = {"contracts", "demo", "evals", "faststream_sqs", "latency_failover", "services", "switchyard"}
+LIBRARIES = {"faststream_sqs": "packages/faststream-sqs", "latency_failover": "packages/latency-failover"}
 ENTRIES = {
-    "cli": {"cli.main"},
-    "simulators": {"local.simulator.__main__", "local.mailbox", "local.data.warehouse.__main__", "local.caretaker"},
+    "cli": {"switchyard.cli.app.main"},
+    "simulators": {
+        "switchyard.devstack.simulators.models.__main__",
+        "switchyard.devstack.simulators.ses",
+        "demo.oil_field.__main__",
+        "switchyard.devstack.stack.provisioner",
+    },
 }
 
 
@@ -95,7 +101,8 @@ def imports(file: Path, *, lazy: bool) -> Iterator[str]:
         if isinstance(node, ast.Import):
             yield from (name.name for name in node.names)
         elif isinstance(node, ast.ImportFrom):
-            package = file.relative_to(ROOT).parts[: -node.level] if node.level else ()
+            inside = file.relative_to(ROOT).parts
+            package = inside[2 if inside[0] == "packages" else 0 : -node.level] if node.level else ()
             module = ".".join([*package, *([node.module] if node.module else [])])
             yield from (f"{module}.{name.name}" for name in node.names)
         elif not (isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test)) and (
@@ -106,7 +113,8 @@ def imports(file: Path, *, lazy: bool) -> Iterator[str]:
 
 def file_of(module: str) -> Path | None:
     """The file of a module of ours, or of the module that holds the name."""
-    path = ROOT.joinpath(*module.split("."))
+    parts = module.split(".")
+    path = ROOT.joinpath(LIBRARIES.get(parts[0], ""), *parts)
     for candidate in (path / "__init__.py", path.with_suffix(".py"), path.parent / "__init__.py"):
         if candidate.is_file():
             return candidate
@@ -179,7 +187,7 @@ def test_an_image_has_no_code_that_it_can_never_import(image: str) -> None:
 def test_what_lies_beside_the_code_is_in_the_image_but_for_what_people_read() -> None:
     lines = (ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines()
     left_out = [line for line in lines if line and not line.startswith(("#", "!"))]
-    assert left_out == ["*", "**/__pycache__/", "**/README.md", "faststream_sqs/examples/"]
+    assert left_out == ["*", "**/__pycache__/", "**/README.md", "packages/faststream-sqs/examples/"]
 
 
 @each

@@ -9,7 +9,7 @@ from tests.unit.terraform.reading import MODULES, resources
 
 ROOT = Path(__file__).resolve().parents[2]
 RUNBOOK = ROOT / "docs" / "runbook.md"
-SOURCES = ("cli", "failover", "faststream_sqs", "local", "runtime", "services")
+SOURCES = ("demo", "packages", "services", "switchyard")
 _FIELD = re.compile(r"\balarm=(?P<value>\"[a-z_]+\"[^,\n)]*|[a-z_]+)")
 _NAME = re.compile(r"\"([a-z_]+)\"")
 _HEADING = re.compile(r"^### `alarm=([a-z_]+)`$", re.MULTILINE)

@@ -38,7 +38,7 @@ def test_a_session_with_an_unknown_place_or_without_docker_ends_before_its_first
             "no Docker engine answers",
         ),
     ):
-        ran = _pytest("tests/integration/desk/test_intake.py", environ=environ)
+        ran = _pytest("tests/integration/case_manager/test_intake.py", environ=environ)
         assert ran.returncode == pytest.ExitCode.USAGE_ERROR
         assert said in ran.stderr
         assert "passed" not in ran.stdout

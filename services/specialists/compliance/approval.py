@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from decimal import Decimal
 
-from contracts.fields import Code
 from services.specialists.compliance.review import Result
 from services.specialists.compliance.rules.rule import Situation
+from switchyard.protocol.fields import Code
 
 REASONS: dict[Code, str] = {
     "work_address": "Nobody knows whether the address is an employer's (R09).",

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
-from contracts.accounts import AccountFacts, Purpose
+from contracts.documents.accounts import AccountFacts, Purpose
+from contracts.documents.reviews import Stage
 from contracts.events.compliance import (
     ContactAllowed,
     ContactBlocked,
@@ -20,15 +21,9 @@ from contracts.events.compliance import (
     SendingDeferred,
 )
 from contracts.events.router import CheckContact, CheckSending, ReviewEmail
-from contracts.fields import Artefact, Contract
-from contracts.reviews import Stage
-from failover import FailoverModel
-from runtime.artefacts import Artefacts
-from runtime.clock import Clock, timestamp
-from runtime.errors import Rejected
-from runtime.models import model_call, spending
-from runtime.task import Reply, Task
+from latency_failover import FailoverModel
 from services.specialists.compliance.approval import reasons
+from services.specialists.compliance.email_text.message import Message, read_message
 from services.specialists.compliance.judge import (
     PROMPT_VERSION,
     Judgement,
@@ -38,7 +33,6 @@ from services.specialists.compliance.judge import (
     rubric_score,
 )
 from services.specialists.compliance.pack import RulePack, in_force
-from services.specialists.compliance.reading.message import Message, read_message
 from services.specialists.compliance.review import (
     Result,
     blocking,
@@ -55,6 +49,12 @@ from services.specialists.compliance.rules.record import retain_at_least
 from services.specialists.compliance.rules.rule import Situation
 from services.specialists.compliance.rules.timing import valid_until
 from services.specialists.compliance.store import Subject, Verdicts
+from switchyard.protocol.fields import Artefact, Contract
+from switchyard.runtime.core.clock import Clock, timestamp
+from switchyard.runtime.core.errors import Rejected
+from switchyard.runtime.core.task import Reply, Task
+from switchyard.runtime.models.clients import model_call, spending
+from switchyard.runtime.storage.artefacts import Artefacts
 
 if TYPE_CHECKING:
     from pydantic_ai import Agent

@@ -11,11 +11,11 @@ from pydantic import BaseModel, ConfigDict, Field
 from pydantic_ai import Agent, UnexpectedModelBehavior
 from pydantic_ai.models import Model
 
-from contracts.reviews import Criterion
-from runtime.errors import Retryable
+from contracts.documents.reviews import Criterion
+from services.specialists.compliance.email_text.message import Message
 from services.specialists.compliance.pack import CRITERIA, RulePack
-from services.specialists.compliance.reading.message import Message
 from services.specialists.compliance.rules.rule import Situation
+from switchyard.runtime.core.errors import Retryable
 
 PROMPT = (Path(__file__).parent / "prompts" / "judge.md").read_text(encoding="utf-8")
 PROMPT_VERSION = f"judge/{hashlib.sha256(PROMPT.encode()).hexdigest()[:12]}"

@@ -7,17 +7,17 @@ from typing import Any
 
 from contracts.cards import COMPLIANCE
 from contracts.events.router import CheckContact, CheckSending, ReviewEmail
-from contracts.fields import Contract
-from runtime.artefacts import Artefacts
-from runtime.models import ModelSettings
-from runtime.process import Process, serve_agent
-from runtime.task import Handler
 from services.specialists.compliance.handlers import check_contact, check_sending, review_email
 from services.specialists.compliance.judge import build_agent
 from services.specialists.compliance.pack import released
 from services.specialists.compliance.settings import ComplianceSettings
 from services.specialists.compliance.store import Verdicts
 from services.specialists.models import build_model
+from switchyard.protocol.fields import Contract
+from switchyard.runtime.core.task import Handler
+from switchyard.runtime.models.clients import ModelSettings
+from switchyard.runtime.process.process import Process, serve_agent
+from switchyard.runtime.storage.artefacts import Artefacts
 
 POOL_SIZE = 2
 """Beside the inbox's own: a verdict is read or written in single statements."""

@@ -11,11 +11,11 @@ from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from contracts import disclosures
-from contracts.accounts import Money, Purpose
+from contracts.documents import disclosures
+from contracts.documents.accounts import Money, Purpose
+from contracts.documents.reviews import Score
 from contracts.events.compliance import PackVersion, RuleId
-from contracts.fields import BasisPoints
-from contracts.reviews import Score
+from switchyard.protocol.fields import BasisPoints
 
 FOLDER = Path(__file__).parent / "packs"
 PACKS = ("2026-01-01.toml",)
@@ -162,7 +162,7 @@ class RulePack(_Part):
             raise ValueError(f"lexicon: {', '.join(sorted(missing))} should be there, the rules use it")
         if self.disclosures != disclosures.VERSION:
             raise ValueError(
-                "disclosures: contracts/disclosures.py has another version; release a pack that goes with it"
+                "disclosures: contracts/documents/disclosures.py has another version; release a pack that goes with it"
             )
         return self
 

@@ -9,13 +9,13 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from contracts.canonical import canonical
+from contracts.documents.reviews import Criterion, Finding, Review, Stage
 from contracts.events.compliance import RuleResult
-from contracts.fields import Code
-from contracts.reviews import Criterion, Finding, Review, Stage
-from runtime.clock import timestamp
 from services.specialists.compliance.rules import RULES
 from services.specialists.compliance.rules.rule import Rule, Situation, Verdict, passed
+from switchyard.protocol.canonical import canonical
+from switchyard.protocol.fields import Code
+from switchyard.runtime.core.clock import timestamp
 
 MAX_ITEMS = 20
 """Pieces of evidence and remedies that a finding keeps."""

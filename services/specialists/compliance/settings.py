@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from runtime.settings import WorkSettings
+from switchyard.runtime.core.settings import WorkSettings
 
 
 class ComplianceSettings(WorkSettings):

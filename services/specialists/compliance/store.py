@@ -6,14 +6,14 @@ import json
 from dataclasses import dataclass
 from datetime import date, datetime
 
+from contracts.documents.reviews import Stage
 from contracts.events import compliance as verdicts
-from contracts.fields import Attachment, Contract, ModelCall
-from contracts.reviews import Stage
-from runtime.database import Pool, reaching
-from runtime.queries import beside
-from runtime.task import Reply, Task
+from switchyard.protocol.fields import Attachment, Contract, ModelCall
+from switchyard.runtime.core.task import Reply, Task
+from switchyard.runtime.database.connections import Pool, reaching
+from switchyard.runtime.database.queries import load_queries
 
-_SQL = beside(__file__)
+_SQL = load_queries(__file__)
 _OUTCOMES: dict[str, type[Contract]] = {
     outcome.__name__: outcome
     for outcome in (

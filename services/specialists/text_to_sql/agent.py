@@ -11,11 +11,11 @@ from pydantic import BaseModel, Field
 from pydantic_ai import Agent, ModelRetry, RunContext, UnexpectedModelBehavior, UsageLimitExceeded, UsageLimits
 from pydantic_ai.models import Model
 
-from runtime.errors import Rejected, Retryable
 from services.specialists.text_to_sql.findings import Findings, cannot_answer, found
 from services.specialists.text_to_sql.guard import GuardedQuery, Refused, guard
 from services.specialists.text_to_sql.schema import Schema
 from services.specialists.text_to_sql.warehouse import Limits, Warehouse
+from switchyard.runtime.core.errors import Rejected, Retryable
 
 PROMPT = (Path(__file__).parent / "prompts" / "answer.md").read_text(encoding="utf-8")
 PROMPT_VERSION = f"answer/{hashlib.sha256(PROMPT.encode()).hexdigest()[:12]}"

@@ -15,10 +15,10 @@ from sqlglot.optimizer.qualify import qualify
 from sqlglot.optimizer.scope import Scope, traverse_scope
 from sqlglot.tokenizer_core import TokenType
 
-from runtime.errors import Rejected
 from services.specialists.text_to_sql.grammar import ALLOWED, PARTS, TYPES, WORDS
 from services.specialists.text_to_sql.schema import Schema
 from services.specialists.text_to_sql.units import unit_of
+from switchyard.runtime.core.errors import Rejected
 
 DIALECT = "snowflake"
 MAX_CHARACTERS = 8_000

@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING
 
 from contracts.events.router import AnswerQuestion
 from contracts.events.specialists import FindingsReady
-from contracts.fields import WAREHOUSE_ROLE
-from failover import FailoverModel
-from runtime.artefacts import Artefacts
-from runtime.errors import Rejected
-from runtime.models import model_call, spending
-from runtime.task import Reply, Task
+from latency_failover import FailoverModel
 from services.specialists.text_to_sql.agent import PROMPT_VERSION, Attempt, CannotAnswer, SqlAnswer, answer
 from services.specialists.text_to_sql.schema import Schema
 from services.specialists.text_to_sql.warehouse import Limits, Warehouse
+from switchyard.protocol.fields import WAREHOUSE_ROLE
+from switchyard.runtime.core.errors import Rejected
+from switchyard.runtime.core.task import Reply, Task
+from switchyard.runtime.models.clients import model_call, spending
+from switchyard.runtime.storage.artefacts import Artefacts
 
 if TYPE_CHECKING:
     from pydantic_ai import Agent

@@ -7,17 +7,17 @@ from importlib import import_module
 
 from contracts.cards import TEXT_TO_SQL
 from contracts.events.router import AnswerQuestion
-from contracts.fields import Contract
-from runtime.artefacts import Artefacts
-from runtime.models import ModelSettings
-from runtime.process import Process, serve_agent
-from runtime.task import Handler
 from services.specialists.models import build_model
 from services.specialists.text_to_sql.agent import build_agent
 from services.specialists.text_to_sql.handlers import answer_question
 from services.specialists.text_to_sql.schema import load_schema
 from services.specialists.text_to_sql.settings import TextToSqlSettings
 from services.specialists.text_to_sql.warehouse import Address, Limits, SnowflakeWarehouse
+from switchyard.protocol.fields import Contract
+from switchyard.runtime.core.task import Handler
+from switchyard.runtime.models.clients import ModelSettings
+from switchyard.runtime.process.process import Process, serve_agent
+from switchyard.runtime.storage.artefacts import Artefacts
 
 
 async def run() -> None:

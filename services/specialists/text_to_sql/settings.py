@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, SecretStr
 
-from runtime.settings import WorkSettings
+from switchyard.runtime.core.settings import WorkSettings
 
 
 class TextToSqlSettings(WorkSettings):

@@ -15,10 +15,10 @@ from typing import Any, Protocol
 
 from pydantic import SecretStr
 
-from runtime.clock import Clock, SystemClock
-from runtime.errors import Rejected, Retryable
 from services.specialists.text_to_sql.guard import GuardedQuery, OutputColumn
 from services.specialists.text_to_sql.rows import TYPE_NAMES, ResultColumn, Rows, safe_row
+from switchyard.runtime.core.clock import Clock, SystemClock
+from switchyard.runtime.core.errors import Rejected, Retryable
 
 LOGIN_TIMEOUT_S = 15
 GRACE_S = 10

@@ -13,7 +13,7 @@ from pydantic_ai import Agent, ModelRetry, UnexpectedModelBehavior
 from pydantic_ai.models import Model
 
 from contracts.cards import AgentCard
-from runtime.errors import Rejected, Retryable
+from switchyard.runtime.core.errors import Rejected, Retryable
 
 PROMPT = (Path(__file__).parent / "prompts" / "choose.md").read_text(encoding="utf-8")
 PROMPT_VERSION = f"choose/{hashlib.sha256(PROMPT.encode()).hexdigest()[:12]}"

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 
 from contracts.events.router import ChooseAgent
 from contracts.events.triage import AgentChosen, NoAgentFits
-from failover import FailoverModel
-from runtime.artefacts import Artefacts
-from runtime.models import model_call, spending
-from runtime.task import Reply, Task
+from latency_failover import FailoverModel
 from services.specialists.triage.agent import NONE, PROMPT_VERSION, Choice, choose
+from switchyard.runtime.core.task import Reply, Task
+from switchyard.runtime.models.clients import model_call, spending
+from switchyard.runtime.storage.artefacts import Artefacts
 
 if TYPE_CHECKING:
     from pydantic_ai import Agent

@@ -6,15 +6,15 @@ from functools import partial
 
 from contracts.cards import TRIAGE, specialists
 from contracts.events.router import ChooseAgent
-from contracts.fields import Contract
-from runtime.artefacts import Artefacts
-from runtime.models import ModelSettings
-from runtime.process import Process, serve_agent
-from runtime.settings import WorkSettings
-from runtime.task import Handler
 from services.specialists.models import build_model
 from services.specialists.triage.agent import build_agent
 from services.specialists.triage.handlers import choose_agent
+from switchyard.protocol.fields import Contract
+from switchyard.runtime.core.settings import WorkSettings
+from switchyard.runtime.core.task import Handler
+from switchyard.runtime.models.clients import ModelSettings
+from switchyard.runtime.process.process import Process, serve_agent
+from switchyard.runtime.storage.artefacts import Artefacts
 
 
 async def run() -> None:

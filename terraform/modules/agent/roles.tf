@@ -1,4 +1,4 @@
-# What the roles may do is generated from the catalogue and the cards, and tested there: terraform/iam.py.
+# What the roles may do is generated from the catalogue and the cards, and tested there: switchyard/infra/iam.py.
 
 data "aws_caller_identity" "current" {}
 

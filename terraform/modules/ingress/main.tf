@@ -67,7 +67,7 @@ resource "aws_lambda_function" "this" {
   role                           = aws_iam_role.this.arn
   runtime                        = "python3.13"
   architectures                  = ["arm64"]
-  handler                        = "terraform.ingress.handler.handle"
+  handler                        = "services.ingress.handler.handle"
   filename                       = var.package
   source_code_hash               = filebase64sha256(var.package)
   timeout                        = 15

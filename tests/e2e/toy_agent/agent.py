@@ -11,7 +11,7 @@ from pydantic import BaseModel, Field
 from pydantic_ai import Agent, ModelRetry, RunContext, UnexpectedModelBehavior
 from pydantic_ai.models import Model
 
-from runtime.errors import Rejected, Retryable
+from switchyard.runtime.core.errors import Rejected, Retryable
 
 PROMPT = """\
 You read requests to convert units. Say which amount is to be converted, from which unit, to which unit.

@@ -11,14 +11,14 @@ from typing import Any, TypeAlias
 import asyncpg
 import pytest
 
-from cli.databases import migrate_audit
-from local.provision import ANCHOR_BUCKET
-from runtime.database import Pool, connect_pool
-from runtime.locked_objects import LockedObjects
-from services.audit.owner import READER, SCHEMA, WRITER
-from services.audit.positions import Positions
-from services.audit.reader import AuditReader
-from services.audit.store import AuditStore
+from switchyard.audit.records.reader import AuditReader
+from switchyard.audit.records.roles import READER, SCHEMA, WRITER
+from switchyard.audit.records.store import AuditStore
+from switchyard.audit.transparency.log_index import Positions
+from switchyard.cli.app.databases import migrate_audit
+from switchyard.devstack.stack.provision import ANCHOR_BUCKET
+from switchyard.runtime.database.connections import Pool, connect_pool
+from switchyard.runtime.storage.locked_objects import LockedObjects
 from tests.integration.audit.proof import Proof
 from tests.integration.cloud import Cloud
 from tests.integration.infrastructure import Infrastructure, password

@@ -6,9 +6,9 @@ import json
 import uuid
 from collections.abc import Iterator
 
-from contracts.digest import digest_of
-from contracts.envelope import event_id_for
-from contracts.fields import Json
+from switchyard.protocol.digest import digest_of
+from switchyard.protocol.envelope import event_id_for
+from switchyard.protocol.fields import Json
 from tests.unit.audit import cases
 
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from runtime.clock import SystemClock
-from runtime.database import Pool
-from runtime.locked_objects import LockedObjects
-from runtime.signing import LocalSigner, Signer, TrustedKeys
-from services.audit.anchor_reader import AnchorReader
-from services.audit.anchoring import Anchors, Schedule
-from services.audit.findings import AnchorReport
-from services.audit.positions import Positions
+from switchyard.audit.transparency.checkpointer import Anchors, Schedule
+from switchyard.audit.transparency.log_index import Positions
+from switchyard.audit.verification.checkpoint_reader import AnchorReader
+from switchyard.audit.verification.findings import AnchorReport
+from switchyard.runtime.core.clock import SystemClock
+from switchyard.runtime.crypto.signing import LocalSigner, Signer, TrustedKeys
+from switchyard.runtime.database.connections import Pool
+from switchyard.runtime.storage.locked_objects import LockedObjects
 
 SEED = bytes(range(32))
 SIGNER = LocalSigner(SEED)

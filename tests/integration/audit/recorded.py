@@ -8,14 +8,14 @@ import uuid
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from contracts.envelope import Envelope, event_id_for, finish
-from contracts.events.desk import CaseClosed
+from contracts.events.case_manager import CaseClosed
 from contracts.events.drafter import AnswerDrafted
 from contracts.events.failures import TaskFailed
 from contracts.events.router import AnswerQuestion, ChooseAgent, CloseCase, DraftAnswer
 from contracts.events.specialists import FindingsReady
 from contracts.events.triage import AgentChosen, NoAgentFits
-from contracts.fields import Contract, Json, ModelCall
+from switchyard.protocol.envelope import Envelope, event_id_for, finish
+from switchyard.protocol.fields import Contract, Json, ModelCall
 from tests.unit.audit import cases
 
 DAY = datetime(2026, 6, 17, 9, tzinfo=UTC)

@@ -13,15 +13,15 @@ from typing import Any, TypeAlias
 import asyncpg
 import pytest
 
-from contracts.events.desk import CaseClosed
-from contracts.fields import Json
-from local.provision import ANCHOR_BUCKET
-from runtime.signing import LocalSigner, key_name
-from services.audit.anchors import Anchor, Head, Statement, head_of, key_of, next_statement
-from services.audit.findings import AnchorReport, FindingKind
-from services.audit.projection import Transition, examine
-from services.audit.reader import AuditReader
-from services.audit.store import AuditStore
+from contracts.events.case_manager import CaseClosed
+from switchyard.audit.records.projection import Transition, examine
+from switchyard.audit.records.reader import AuditReader
+from switchyard.audit.records.store import AuditStore
+from switchyard.audit.transparency.checkpoints import Anchor, Head, Statement, head_of, key_of, next_statement
+from switchyard.audit.verification.findings import AnchorReport, FindingKind
+from switchyard.devstack.stack.provision import ANCHOR_BUCKET
+from switchyard.protocol.fields import Json
+from switchyard.runtime.crypto.signing import LocalSigner, key_name
 from tests.integration.audit.proof import SIGNER, Proof
 from tests.integration.cloud import Cloud
 from tests.unit.audit import cases

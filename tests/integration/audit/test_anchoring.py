@@ -12,17 +12,17 @@ import structlog
 from aiobotocore.session import AioSession
 from botocore.exceptions import ClientError
 
-from local.provision import ANCHOR_BUCKET, BUCKET
-from runtime.database import Pool
-from runtime.errors import Rejected
-from runtime.locked_objects import Lock, LockedObjects
-from runtime.signing import KmsSigner, LocalSigner
-from services.audit.anchoring import AnchorConflict
-from services.audit.anchors import key_of
-from services.audit.exporter import Exporter
-from services.audit.findings import FindingKind
-from services.audit.sequencer import Sequencer
-from services.audit.store import AuditStore
+from switchyard.audit.export.exporter import Exporter
+from switchyard.audit.records.store import AuditStore
+from switchyard.audit.transparency.checkpointer import AnchorConflict
+from switchyard.audit.transparency.checkpoints import key_of
+from switchyard.audit.transparency.sequencer import Sequencer
+from switchyard.audit.verification.findings import FindingKind
+from switchyard.devstack.stack.provision import ANCHOR_BUCKET, BUCKET
+from switchyard.runtime.core.errors import Rejected
+from switchyard.runtime.crypto.signing import KmsSigner, LocalSigner
+from switchyard.runtime.database.connections import Pool
+from switchyard.runtime.storage.locked_objects import Lock, LockedObjects
 from tests.emulators import Emulator
 from tests.integration.audit.proof import SIGNER, Proof
 from tests.integration.cloud import Cloud, until

@@ -7,10 +7,10 @@ from typing import Any, TypeAlias
 import asyncpg
 import pytest
 
-from runtime.database import Pool
-from services.audit.owner import READER, SCHEMA, WRITER, audit_owner, grant
-from services.audit.projection import Transition
-from services.audit.store import AuditStore
+from switchyard.audit.records.projection import Transition
+from switchyard.audit.records.roles import READER, SCHEMA, WRITER, audit_owner, grant
+from switchyard.audit.records.store import AuditStore
+from switchyard.runtime.database.connections import Pool
 from tests.integration.audit.proof import Proof
 from tests.unit.audit import cases
 

@@ -14,13 +14,13 @@ from typing import Any, TypeAlias
 import asyncpg
 import pytest
 
-from contracts.fields import Json
-from runtime.database import Pool
-from runtime.errors import Rejected
-from runtime.signing import LocalSigner
-from services.audit.exporter import Exporter
-from services.audit.standalone import verify_bundle
-from services.audit.store import AuditStore
+from switchyard.audit.export.exporter import Exporter
+from switchyard.audit.export.standalone import verify_bundle
+from switchyard.audit.records.store import AuditStore
+from switchyard.protocol.fields import Json
+from switchyard.runtime.core.errors import Rejected
+from switchyard.runtime.crypto.signing import LocalSigner
+from switchyard.runtime.database.connections import Pool
 from tests.integration.audit.proof import SIGNER, Proof
 from tests.unit.audit import cases
 

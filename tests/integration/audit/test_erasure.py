@@ -12,18 +12,18 @@ from datetime import UTC, datetime, timedelta
 import asyncpg
 import pytest
 
-from contracts.fields import Json
-from runtime.clock import SystemClock
-from runtime.database import connect_pool
-from runtime.erasing import ERASER, Erased, KeyEraser, KeyState
-from runtime.errors import Rejected
-from runtime.sealing import CACHE_S, LocalWrapper, Vault
-from runtime.signing import LocalSigner, Signer, TrustedKeys
-from services.audit.erasure import Already, Go, Refusal, Unknown
-from services.audit.erasures import Erasures, read_erasure
-from services.audit.owner import RETENTION, SCHEMA
-from services.audit.reader import AuditReader
-from services.audit.store import AuditStore
+from switchyard.audit.erasure.decision import Already, Go, Refusal, Unknown
+from switchyard.audit.erasure.erasure import Erasures, read_erasure
+from switchyard.audit.records.reader import AuditReader
+from switchyard.audit.records.roles import RETENTION, SCHEMA
+from switchyard.audit.records.store import AuditStore
+from switchyard.protocol.fields import Json
+from switchyard.runtime.core.clock import SystemClock
+from switchyard.runtime.core.errors import Rejected
+from switchyard.runtime.crypto.erasure import ERASER, Erased, KeyEraser, KeyState
+from switchyard.runtime.crypto.signing import LocalSigner, Signer, TrustedKeys
+from switchyard.runtime.crypto.vault import CACHE_S, LocalWrapper, Vault
+from switchyard.runtime.database.connections import connect_pool
 from tests.integration.audit.conftest import Owner, UrlFor
 from tests.integration.conftest import PoolFor
 from tests.integration.infrastructure import Infrastructure

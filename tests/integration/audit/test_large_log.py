@@ -9,8 +9,8 @@ from itertools import chain, islice
 
 import pytest
 
-from services.audit.reader import AuditReader
-from services.audit.store import AuditStore
+from switchyard.audit.records.reader import AuditReader
+from switchyard.audit.records.store import AuditStore
 from tests.unit.audit import cases
 
 pytestmark = pytest.mark.integration

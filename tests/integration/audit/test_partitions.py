@@ -9,9 +9,9 @@ import asyncpg
 import pytest
 import structlog
 
-from services.audit.reader import AuditReader
-from services.audit.store import AuditStore
-from services.audit.upkeep import make_partitions
+from switchyard.audit.records.partitions import make_partitions
+from switchyard.audit.records.reader import AuditReader
+from switchyard.audit.records.store import AuditStore
 from tests.unit.audit import cases
 
 pytestmark = pytest.mark.integration

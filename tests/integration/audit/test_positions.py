@@ -12,11 +12,11 @@ from typing import Any, TypeAlias
 import asyncpg
 import pytest
 
-from runtime.database import Pool
-from services.audit.owner import SCHEMA, WRITER
-from services.audit.positions import Positions
-from services.audit.sequencer import Sequencer
-from services.audit.store import AuditStore
+from switchyard.audit.records.roles import SCHEMA, WRITER
+from switchyard.audit.records.store import AuditStore
+from switchyard.audit.transparency.log_index import Positions
+from switchyard.audit.transparency.sequencer import Sequencer
+from switchyard.runtime.database.connections import Pool
 from tests.integration.audit.conftest import UrlFor
 from tests.integration.audit.proof import Proof
 from tests.integration.cloud import until
@@ -27,8 +27,8 @@ Owner: TypeAlias = "asyncpg.Connection[Any]"
 
 SEQUENCE = """
 import asyncio, os
-from runtime.database import connect_pool
-from services.audit.sequencer import Sequencer
+from switchyard.runtime.database.connections import connect_pool
+from switchyard.audit.transparency.sequencer import Sequencer
 
 async def main():
     pool = await connect_pool(os.environ["URL"], schema="audit")

@@ -11,9 +11,9 @@ from typing import Any
 import asyncpg
 import pytest
 
-from runtime.database import connect_pool
-from services.audit.owner import READER, SCHEMA
-from services.audit.store import AuditStore
+from switchyard.audit.records.roles import READER, SCHEMA
+from switchyard.audit.records.store import AuditStore
+from switchyard.runtime.database.connections import connect_pool
 from tests.integration.audit import recorded
 from tests.integration.audit.conftest import Owner, UrlFor
 from tests.integration.audit.queries_doc import DOC, questions, rewrite, table

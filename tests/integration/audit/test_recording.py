@@ -10,8 +10,8 @@ import asyncpg
 import pytest
 import structlog
 
-from services.audit.reader import AuditReader
-from services.audit.store import AuditStore, Recorded
+from switchyard.audit.records.reader import AuditReader
+from switchyard.audit.records.store import AuditStore, Recorded
 from tests.unit.audit import cases
 
 pytestmark = pytest.mark.integration

@@ -11,18 +11,18 @@ from pathlib import Path
 
 import pytest
 
-from cli.replaying import replay_scope
-from cli.target import Env
-from contracts.events.desk import CaseClosed
+from contracts.events.case_manager import CaseClosed
 from contracts.events.drafter import AnswerDrafted
 from contracts.events.specialists import FindingsReady
 from contracts.events.triage import AgentChosen
-from contracts.fields import Json
-from services.audit.owner import READER
-from services.audit.store import AuditStore
+from switchyard.audit.records.roles import READER
+from switchyard.audit.records.store import AuditStore
+from switchyard.cli.app.target import Env
+from switchyard.cli.commands.audit_replay import replay_scope
+from switchyard.protocol.fields import Json
 from tests.integration.audit.conftest import Owner, UrlFor
-from tests.unit.contracts.bus_events import changed, delivered, with_digest
-from tests.unit.orchestrator.cases import ANSWER, FINDINGS, OPENED, reply, routed, stamped
+from tests.unit.protocol.bus_events import changed, delivered, with_digest
+from tests.unit.router.cases import ANSWER, FINDINGS, OPENED, reply, routed, stamped
 
 pytestmark = pytest.mark.integration
 CASES = 10_000
@@ -35,8 +35,8 @@ def case(number: int) -> list[Json]:
     """A case from its opening to its end, decided by the real router under its seal."""
     import uuid
 
-    from contracts.derive import derive
-    from tests.unit.orchestrator.cases import received
+    from switchyard.protocol.derive import derive
+    from tests.unit.router.cases import received
 
     case_id = str(uuid.uuid5(uuid.NAMESPACE_URL, f"replay/{number}"))
     opened = changed(OPENED, "case_id", case_id) | {"event_id": str(uuid.uuid5(uuid.UUID(case_id), "CaseOpened"))}

@@ -11,12 +11,12 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from contracts.events.courier import EmailUndeliverable, SendingHeld, SendingSettled, SendingUnknown
-from contracts.events.desk import ContactStopped
-from contracts.fields import Contract, Json
-from runtime.database import connect_pool
-from services.audit.owner import READER, SCHEMA
-from services.audit.store import AuditStore
+from contracts.events.case_manager import ContactStopped
+from contracts.events.email_sender import EmailUndeliverable, SendingHeld, SendingSettled, SendingUnknown
+from switchyard.audit.records.roles import READER, SCHEMA
+from switchyard.audit.records.store import AuditStore
+from switchyard.protocol.fields import Contract, Json
+from switchyard.runtime.database.connections import connect_pool
 from tests.integration.audit import recorded
 from tests.integration.audit.conftest import UrlFor
 from tests.integration.infrastructure import Infrastructure

@@ -15,10 +15,10 @@ import aiohttp
 import pytest
 
 from contracts.catalogue import AUDIT
-from contracts.fields import Json
-from contracts.topology import dead_letter_queue_name, queue_name
-from services.audit.owner import WRITER
-from services.audit.reader import AuditReader
+from switchyard.app.topology import dead_letter_queue_name, queue_name
+from switchyard.audit.records.reader import AuditReader
+from switchyard.audit.records.roles import WRITER
+from switchyard.protocol.fields import Json
 from tests.integration.audit.conftest import Owner, UrlFor
 from tests.integration.cloud import Cloud, until
 from tests.integration.infrastructure import Infrastructure
@@ -30,7 +30,7 @@ QUEUES = (queue_name(AUDIT), dead_letter_queue_name(AUDIT))
 
 
 class Service:
-    """`python -m services.audit`, with its log in a file."""
+    """`python -m switchyard.audit`, with its log in a file."""
 
     def __init__(self, environment: dict[str, str], log: Path) -> None:
         self._environment = environment

@@ -8,10 +8,10 @@ from typing import Any, TypeAlias
 import asyncpg
 import pytest
 
-from contracts.fields import Json
-from services.audit.findings import FindingKind, VerifyReport
-from services.audit.reader import AuditReader
-from services.audit.store import AuditStore
+from switchyard.audit.records.reader import AuditReader
+from switchyard.audit.records.store import AuditStore
+from switchyard.audit.verification.findings import FindingKind, VerifyReport
+from switchyard.protocol.fields import Json
 from tests.unit.audit import cases
 
 pytestmark = pytest.mark.integration

@@ -6,13 +6,13 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from contracts.events.desk import CaseClosed
-from contracts.fields import Json
-from runtime.database import connect_pool
-from services.audit.findings import CaseStatus
-from services.audit.owner import READER, SCHEMA
-from services.audit.reader import AuditReader
-from services.audit.store import AuditStore
+from contracts.events.case_manager import CaseClosed
+from switchyard.audit.records.reader import AuditReader
+from switchyard.audit.records.roles import READER, SCHEMA
+from switchyard.audit.records.store import AuditStore
+from switchyard.audit.verification.findings import CaseStatus
+from switchyard.protocol.fields import Json
+from switchyard.runtime.database.connections import connect_pool
 from tests.integration.audit.conftest import UrlFor
 from tests.integration.manual_clock import ManualClock
 from tests.unit.audit.cases import NOW, bodies, follow

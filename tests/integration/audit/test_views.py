@@ -10,10 +10,10 @@ from typing import Any, TypeAlias
 import asyncpg
 import pytest
 
-from contracts.events.desk import CaseClosed
-from services.audit.findings import CaseStatus
-from services.audit.reader import AuditReader
-from services.audit.store import AuditStore
+from contracts.events.case_manager import CaseClosed
+from switchyard.audit.records.reader import AuditReader
+from switchyard.audit.records.store import AuditStore
+from switchyard.audit.verification.findings import CaseStatus
 from tests.unit.audit import cases
 
 pytestmark = pytest.mark.integration

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 import structlog
 
-from runtime.database import Pool
-from services.audit.store import AuditStore
-from services.audit.watch import Watch
+from switchyard.audit.records.store import AuditStore
+from switchyard.audit.service.missing_events import Watch
+from switchyard.runtime.database.connections import Pool
 from tests.integration.audit.proof import Proof
 from tests.integration.manual_clock import ManualClock
 from tests.unit.audit import cases

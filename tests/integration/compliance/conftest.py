@@ -12,23 +12,23 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from contracts.accounts import AccountFacts, Purpose
+from contracts.documents.accounts import AccountFacts, Purpose
+from contracts.documents.reviews import Review
 from contracts.events.router import CheckContact, CheckSending, ReviewEmail
-from contracts.fields import Artefact, Attachment, Contract
-from contracts.received import Received, receive
-from contracts.reviews import Review
-from failover import FailoverModel
-from local.provision import BUCKET
-from runtime.artefacts import Artefacts
-from runtime.models import ModelSettings
-from runtime.objects import S3Objects
-from runtime.sealing import LocalWrapper, Vault
-from runtime.task import Reply, Task
+from latency_failover import FailoverModel
 from services.specialists.compliance.handlers import check_contact, check_sending, review_email
 from services.specialists.compliance.judge import build_agent
 from services.specialists.compliance.pack import RulePack, released
 from services.specialists.compliance.store import Verdicts
 from services.specialists.models import build_model
+from switchyard.devstack.stack.provision import BUCKET
+from switchyard.protocol.fields import Artefact, Attachment, Contract
+from switchyard.protocol.received import Received, receive
+from switchyard.runtime.core.task import Reply, Task
+from switchyard.runtime.crypto.vault import LocalWrapper, Vault
+from switchyard.runtime.models.clients import ModelSettings
+from switchyard.runtime.storage.artefacts import Artefacts
+from switchyard.runtime.storage.objects import S3Objects
 from tests.integration.cloud import Cloud
 from tests.integration.conftest import PoolFor
 from tests.integration.events import bus_body, command, fresh_id, rewritten
@@ -37,7 +37,7 @@ from tests.integration.simulator.running import Running, start
 from tests.unit.compliance.emails import NOW, Email, facts
 
 NODE = "compliance"
-SCRIPTS = Path(__file__).parents[3] / "local" / "data" / "simulator" / "compliance.yaml"
+SCRIPTS = Path(__file__).parents[3] / "demo" / "data" / "simulator" / "compliance.yaml"
 
 
 @pytest.fixture(scope="module")

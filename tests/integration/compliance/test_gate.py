@@ -19,11 +19,11 @@ from contracts.events.compliance import (
     SendingAllowed,
     SendingDeferred,
 )
-from runtime.errors import Rejected, Retryable
 from services.specialists.compliance.pack import released
 from services.specialists.compliance.review import evaluate, in_the_open
 from services.specialists.compliance.rules import RULES
 from services.specialists.compliance.rules.rule import Situation
+from switchyard.runtime.core.errors import Rejected, Retryable
 from tests.integration.compliance.conftest import NODE, Case, Gate, at
 from tests.integration.conftest import PoolFor
 from tests.integration.events import fresh_id

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from evals.results import SuiteResult
+from switchyard.evals.results import SuiteResult
 
 BASELINES = Path(__file__).parents[3] / "evals" / "baseline"
 

@@ -12,9 +12,9 @@ from typing import Protocol, TypeAlias
 
 import asyncpg
 
-from cli.databases import migrate_work
-from local.postgres import WORK
-from local.provision import provision
+from switchyard.cli.app.databases import migrate_work
+from switchyard.devstack.stack.postgres import WORK
+from switchyard.devstack.stack.provision import provision
 from tests.emulators import identify
 from tests.where import Where
 

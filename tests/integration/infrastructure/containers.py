@@ -17,9 +17,9 @@ from testcontainers.community.localstack import LocalStackContainer
 from testcontainers.community.postgres import PostgresContainer
 from testcontainers.core.container import DockerContainer
 
-from local.emulator import REGION
-from local.ports import LOOPBACK, Ports
-from local.postgres import OWNER, WORK
+from switchyard.devstack.stack.emulator import REGION
+from switchyard.devstack.stack.postgres import OWNER, WORK
+from switchyard.devstack.supervisor.ports import LOOPBACK, Ports
 from tests.integration.infrastructure.in_docker import SERVICES, InDocker, engine
 
 LOCALSTACK = "localstack/localstack:4.14.0"

@@ -8,10 +8,10 @@ from collections.abc import Coroutine, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
-from local.endpoints import Endpoints
-from local.home import temporary_home
-from local.postgres import WORK
-from local.stack import EmbeddedStack
+from switchyard.devstack.stack.endpoints import Endpoints
+from switchyard.devstack.stack.home import temporary_home
+from switchyard.devstack.stack.postgres import WORK
+from switchyard.devstack.stack.stack import EmbeddedStack
 from tests.integration.infrastructure import password, prepare
 
 T = TypeVar("T")

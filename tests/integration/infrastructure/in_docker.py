@@ -14,9 +14,9 @@ from docker import DockerClient
 from docker.errors import DockerException
 from docker.models.containers import Container
 
-from local.emulator import sdk_environment
-from local.ports import LOOPBACK
-from local.postgres import WORK
+from switchyard.devstack.stack.emulator import sdk_environment
+from switchyard.devstack.stack.postgres import WORK
+from switchyard.devstack.supervisor.ports import LOOPBACK
 from tests.integration.infrastructure import password, prepare
 
 SERVICES = frozenset({"events", "kms", "s3", "secretsmanager", "sqs"})

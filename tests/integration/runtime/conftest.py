@@ -13,12 +13,12 @@ from pydantic import SecretStr
 
 from contracts.events.router import AnswerQuestion
 from contracts.events.specialists import FindingsReady
-from contracts.fields import Artefact, Contract
-from contracts.topology import dead_letter_queue_name, queue_name
-from runtime.artefacts import Artefacts
-from runtime.process import Process, serve_agent
-from runtime.settings import WorkSettings
-from runtime.task import Handler, Task
+from switchyard.app.topology import dead_letter_queue_name, queue_name
+from switchyard.protocol.fields import Artefact, Contract
+from switchyard.runtime.core.settings import WorkSettings
+from switchyard.runtime.core.task import Handler, Task
+from switchyard.runtime.process.process import Process, serve_agent
+from switchyard.runtime.storage.artefacts import Artefacts
 from tests.integration.cloud import Cloud, until
 from tests.integration.events import NODE, fresh_id
 from tests.integration.infrastructure import Infrastructure

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import sys
 
-from failover.statistics import Sample
-from runtime.clock import SystemClock
-from runtime.database import connect_pool
-from runtime.warm_start import WarmStart
+from latency_failover.statistics import Sample
+from switchyard.runtime.core.clock import SystemClock
+from switchyard.runtime.database.connections import connect_pool
+from switchyard.runtime.models.latency_snapshots import WarmStart
 from tests.integration.runtime.paired_models import pair
 
 

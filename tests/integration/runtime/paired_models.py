@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic_ai.models.test import TestModel
 
-from failover import FailoverModel
+from latency_failover import FailoverModel
 
 
 def pair() -> FailoverModel:

@@ -9,14 +9,14 @@ import json
 import pytest
 
 from contracts.events.router import AnswerQuestion
-from contracts.fields import Artefact, Attachment
-from contracts.received import Received, receive
-from local.provision import BUCKET
-from runtime.artefacts import MAX_INLINE_BYTES, Artefacts
-from runtime.errors import Rejected, Unavailable
-from runtime.objects import S3Objects
-from runtime.sealing import LocalWrapper, Vault
-from runtime.task import Task
+from switchyard.devstack.stack.provision import BUCKET
+from switchyard.protocol.fields import Artefact, Attachment
+from switchyard.protocol.received import Received, receive
+from switchyard.runtime.core.errors import Rejected, Unavailable
+from switchyard.runtime.core.task import Task
+from switchyard.runtime.crypto.vault import LocalWrapper, Vault
+from switchyard.runtime.storage.artefacts import MAX_INLINE_BYTES, Artefacts
+from switchyard.runtime.storage.objects import S3Objects
 from tests.integration.cloud import Cloud
 from tests.integration.conftest import PoolFor
 from tests.integration.events import NODE, bus_body, command, fresh_id, rewritten

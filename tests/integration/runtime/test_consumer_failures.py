@@ -10,10 +10,10 @@ import pytest
 from contracts.events.failures import TaskFailed
 from contracts.events.router import AnswerQuestion, ChooseAgent
 from contracts.events.specialists import FindingsReady
-from contracts.fields import Attachment, Contract, Json, ModelCall
-from contracts.received import receive
-from runtime.errors import Rejected, Retryable, Unavailable
-from runtime.task import Task
+from switchyard.protocol.fields import Attachment, Contract, Json, ModelCall
+from switchyard.protocol.received import receive
+from switchyard.runtime.core.errors import Rejected, Retryable, Unavailable
+from switchyard.runtime.core.task import Task
 from tests.integration.cloud import Cloud, Tap
 from tests.integration.events import MARKER, NODE, bus_body, command, fresh_id, question, rewritten
 from tests.integration.infrastructure import Owner

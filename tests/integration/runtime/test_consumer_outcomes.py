@@ -8,9 +8,9 @@ import pytest
 
 from contracts.events.router import AnswerQuestion
 from contracts.events.specialists import FindingsReady
-from contracts.fields import Attachment
-from contracts.received import receive
-from runtime.task import Task
+from switchyard.protocol.fields import Attachment
+from switchyard.protocol.received import receive
+from switchyard.runtime.core.task import Task
 from tests.integration.cloud import Cloud, Tap
 from tests.integration.events import NODE, bus_body, command, fresh_id
 from tests.integration.infrastructure import Owner

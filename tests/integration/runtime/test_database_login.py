@@ -23,11 +23,13 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
 
-from cli.errors import CommandFailed
-from cli.logging_in import login_of
-from cli.target import Target
-from runtime.database import connect_pool
-from runtime.database_login import (
+from switchyard.cli.app.database_login import login_of
+from switchyard.cli.app.errors import CommandFailed
+from switchyard.cli.app.target import Target
+from switchyard.runtime.core.errors import Unavailable
+from switchyard.runtime.core.settings import ProcessSettings
+from switchyard.runtime.database.connections import connect_pool
+from switchyard.runtime.database.login import (
     BadDatabaseAddress,
     IamLogin,
     PasswordLogin,
@@ -36,9 +38,7 @@ from runtime.database_login import (
     place_of,
     rds_tokens,
 )
-from runtime.errors import Unavailable
-from runtime.process import Process
-from runtime.settings import ProcessSettings
+from switchyard.runtime.process.process import Process
 from tests.integration.infrastructure import Infrastructure, Owner
 
 pytestmark = pytest.mark.integration

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from runtime.dead_letters import MAX_REDRIVES
-from runtime.inbox import Granted, Inbox
+from switchyard.runtime.messaging.dead_letters import MAX_REDRIVES
+from switchyard.runtime.messaging.inbox import Granted, Inbox
 from tests.integration.cloud import Cloud, Tap, until
 from tests.integration.conftest import LogLines, PoolFor
 from tests.integration.events import NODE, bus_body, command, envelope_of, rewritten

@@ -10,11 +10,11 @@ from functools import partial
 import asyncpg
 import pytest
 
-from contracts.envelope import Envelope
-from contracts.fields import Json
-from runtime.database import Pool
-from runtime.errors import LeaseLost
-from runtime.inbox import KEPT_MODEL_ATTEMPTS, Busy, Conflict, Done, Granted, Inbox
+from switchyard.protocol.envelope import Envelope
+from switchyard.protocol.fields import Json
+from switchyard.runtime.core.errors import LeaseLost
+from switchyard.runtime.database.connections import Pool
+from switchyard.runtime.messaging.inbox import KEPT_MODEL_ATTEMPTS, Busy, Conflict, Done, Granted, Inbox
 from tests.integration.conftest import PoolFor
 from tests.integration.events import NODE, command, envelope_of, fresh_id
 from tests.integration.infrastructure import Infrastructure, Owner

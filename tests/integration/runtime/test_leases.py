@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from contracts.events.failures import TaskFailed
-from contracts.fields import Json
-from runtime.consumer import task_failed
-from runtime.errors import Rejected
-from runtime.inbox import Granted, Inbox
+from switchyard.protocol.fields import Json
+from switchyard.runtime.core.errors import Rejected
+from switchyard.runtime.messaging.consumer import task_failed
+from switchyard.runtime.messaging.inbox import Granted, Inbox
 from tests.integration.cloud import Cloud, Tap, until
 from tests.integration.conftest import PoolFor
 from tests.integration.events import NODE, command, envelope_of

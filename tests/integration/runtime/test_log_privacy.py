@@ -8,8 +8,8 @@ import pytest
 
 from contracts.events.router import AnswerQuestion
 from contracts.events.specialists import FindingsReady
-from runtime.errors import Retryable
-from runtime.task import Task
+from switchyard.runtime.core.errors import Retryable
+from switchyard.runtime.core.task import Task
 from tests.integration.cloud import Cloud, Tap
 from tests.integration.events import MARKER, NODE, bus_body, command, fresh_id, question, rewritten
 from tests.integration.runtime.conftest import FOUND, QUEUE, StartWorker

@@ -9,9 +9,17 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from cli.databases import migrate_work
 from contracts.cards import CARDS
-from runtime.migrate import MigrationEdited, Owner, ensure_role, grant_work, load, migrate, migrating
+from switchyard.cli.app.databases import migrate_work
+from switchyard.runtime.database.migrate import (
+    MigrationEdited,
+    Owner,
+    ensure_role,
+    grant_work,
+    load,
+    migrate,
+    migrating,
+)
 from tests.integration.events import fresh_id
 from tests.integration.infrastructure import Infrastructure, password
 from tests.integration.infrastructure import Owner as OwnerConnection

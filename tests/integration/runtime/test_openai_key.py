@@ -11,9 +11,9 @@ import boto3
 import pytest
 from pydantic_ai import Agent
 
-from failover import AllModelsFailed, Budget, FailoverModel
-from runtime.logs import configure_logs
-from runtime.models import ModelSettings, model_call, openai_model
+from latency_failover import AllModelsFailed, Budget, FailoverModel
+from switchyard.runtime.core.logs import configure_logs
+from switchyard.runtime.models.clients import ModelSettings, model_call, openai_model
 from tests.integration.conftest import LogLines
 from tests.integration.infrastructure import Infrastructure
 from tests.integration.simulator.running import RULES, Running, start

@@ -10,16 +10,16 @@ from dataclasses import replace
 import asyncpg
 import pytest
 
-from contracts.fields import Json
-from contracts.topology import BUS
 from faststream_sqs import SQSBroker
-from runtime.consumer import task_failed
-from runtime.database import Pool
-from runtime.errors import Rejected, Unavailable
-from runtime.inbox import Granted, Inbox
-from runtime.publisher import BusPublisher
-from runtime.republish import Republisher
-from services.audit.producers import Producers
+from switchyard.app.topology import BUS
+from switchyard.audit.reconciliation.producers import Producers
+from switchyard.protocol.fields import Json
+from switchyard.runtime.core.errors import Rejected, Unavailable
+from switchyard.runtime.database.connections import Pool
+from switchyard.runtime.messaging.consumer import task_failed
+from switchyard.runtime.messaging.inbox import Granted, Inbox
+from switchyard.runtime.messaging.publisher import BusPublisher
+from switchyard.runtime.messaging.republish import Republisher
 from tests.integration.cloud import Tap
 from tests.integration.conftest import PoolFor
 from tests.integration.events import NODE, NOW, command, envelope_of

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from aiobotocore.session import AioSession
 
-from runtime.errors import Rejected, Unavailable
-from runtime.sealing import CACHE_S, KeyWrapper, KmsWrapper, LocalWrapper, Vault
+from switchyard.runtime.core.errors import Rejected, Unavailable
+from switchyard.runtime.crypto.vault import CACHE_S, KeyWrapper, KmsWrapper, LocalWrapper, Vault
 from tests.integration.conftest import PoolFor
 from tests.integration.events import fresh_id
 from tests.integration.infrastructure import Owner

@@ -9,12 +9,12 @@ from datetime import timedelta
 
 import pytest
 
-from failover import FailoverModel
-from failover.snapshot import HALF_LIFE_MS, HORIZON_MS
-from failover.statistics import Expectation, Sample
-from runtime.clock import SystemClock
-from runtime.database import Pool
-from runtime.warm_start import WarmStart
+from latency_failover import FailoverModel
+from latency_failover.snapshot import HALF_LIFE_MS, HORIZON_MS
+from latency_failover.statistics import Expectation, Sample
+from switchyard.runtime.core.clock import SystemClock
+from switchyard.runtime.database.connections import Pool
+from switchyard.runtime.models.latency_snapshots import WarmStart
 from tests.integration.conftest import PoolFor
 from tests.integration.events import NODE
 from tests.integration.infrastructure import Infrastructure, Owner

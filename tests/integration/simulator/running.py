@@ -53,7 +53,10 @@ class Running:
 def start(*arguments: str) -> tuple[subprocess.Popen[str], str]:
     """Start a simulator and wait for its line."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "local.simulator", *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [sys.executable, "-m", "switchyard.devstack.simulators.models", *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     )
     assert process.stdout is not None
     line = process.stdout.readline()

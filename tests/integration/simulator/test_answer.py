@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from local.simulator.answer import NO_RULE, Answer, answer
-from local.simulator.exchange import BadRequest, Prompt, Text, ToolCall, Transcript
-from local.simulator.script import Rule
+from switchyard.devstack.simulators.models.answer import NO_RULE, Answer, answer
+from switchyard.devstack.simulators.models.exchange import BadRequest, Prompt, Text, ToolCall, Transcript
+from switchyard.devstack.simulators.models.script import Rule
 
 
 def rules(*given: dict[str, Any]) -> list[Rule]:

@@ -7,7 +7,7 @@ from botocore.eventstream import ChecksumMismatch, EventStreamBuffer
 from hypothesis import given
 from hypothesis import strategies as st
 
-from local.simulator import eventstream
+from switchyard.devstack.simulators.models import eventstream
 
 
 @given(st.binary(max_size=2000))

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
-from local.simulator.distributions import (
+from switchyard.devstack.simulators.models.distributions import (
     Bimodal,
     Distribution,
     Outage,
@@ -19,7 +19,7 @@ from local.simulator.distributions import (
     Steady,
     ThrottlingStorm,
 )
-from local.simulator.plan import Failure, Plan, timeline
+from switchyard.devstack.simulators.models.plan import Failure, Plan, timeline
 
 EVERY_NAME = ["steady", "bimodal", "slow_drip", "stall_after_tokens", "throttling_storm", "outage", "recovery"]
 

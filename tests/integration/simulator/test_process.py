@@ -49,7 +49,7 @@ def test_a_bad_script_is_explained_and_nothing_is_served(tmp_path: Path) -> None
     script = tmp_path / "bad.yaml"
     script.write_text("rules: [{name: a, when: {}, reply: {}}]")
     done = subprocess.run(
-        [sys.executable, "-m", "local.simulator", "--script", str(script)],
+        [sys.executable, "-m", "switchyard.devstack.simulators.models", "--script", str(script)],
         check=False,
         capture_output=True,
         text=True,
@@ -66,7 +66,7 @@ def test_a_port_in_use_is_reported(tmp_path: Path) -> None:
     with process:
         port = url.rsplit(":", 1)[1]
         done = subprocess.run(
-            [sys.executable, "-m", "local.simulator", "--port", port],
+            [sys.executable, "-m", "switchyard.devstack.simulators.models", "--port", port],
             check=False,
             capture_output=True,
             text=True,

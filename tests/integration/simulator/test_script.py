@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from local.simulator.loading import DEFAULT_SCRIPT, ScriptError, load
+from switchyard.devstack.simulators.models.loading import DEFAULT_SCRIPT, ScriptError, load
 
 
 def written(folder: Path, text: str, name: str = "script.yaml") -> Path:
@@ -35,7 +35,10 @@ def test_the_scripts_of_a_folder_are_read_by_name_and_the_rules_tried_in_that_or
     [
         (rule("when: {}\n    reply: {}"), "rule 'greet', reply: answers nothing: give one of text, tools, output"),
         (rule("when: {}\n    answer: hi"), "rule 'greet', reply: is missing; add it"),
-        (rule("when: {usr: hi}\n    reply: {text: x}"), "rule 'greet', when.usr: there is no such field; local/sim"),
+        (
+            rule("when: {usr: hi}\n    reply: {text: x}"),
+            "rule 'greet', when.usr: there is no such field; switchyard/",
+        ),
         (rule("when: {user: {regex: '('}}\n    reply: {text: x}"), "when.user: is not a regular expression"),
         (rule("when: {}\n    reply: {text: 'Pay $250'}"), "uses $250, which no group in `when`"),
         (rule("when: {}\n    reply: {text: 'Dear $name'}"), "known are model, user; write $$ for a dollar sign"),

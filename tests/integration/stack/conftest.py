@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from local.home import Home, temporary_home
-from local.pids import ProcessId
-from local.process import Service
-from local.supervisor import Supervisor
+from switchyard.devstack.stack.home import Home, temporary_home
+from switchyard.devstack.supervisor.pids import ProcessId
+from switchyard.devstack.supervisor.process import Service
+from switchyard.devstack.supervisor.supervisor import Supervisor
 
 TOY = Path(__file__).with_name("toy_service.py")
 MakeToy = Callable[..., Service]

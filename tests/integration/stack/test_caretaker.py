@@ -11,12 +11,12 @@ import asyncpg
 import pytest
 from aiobotocore.session import get_session
 
-import local.caretaker
-from contracts.topology import consumers, queue_name
-from local.caretaker import Caretaker, CaretakerSettings
-from local.postgres import AUDIT, WORK
-from local.provision import credentials
-from local.stack import EmbeddedStack
+import switchyard.devstack.stack.provisioner
+from switchyard.app.topology import consumers, queue_name
+from switchyard.devstack.stack.postgres import AUDIT, WORK
+from switchyard.devstack.stack.provision import credentials
+from switchyard.devstack.stack.provisioner import Caretaker, CaretakerSettings
+from switchyard.devstack.stack.stack import EmbeddedStack
 from tests.integration.serving import free_port
 
 pytestmark = pytest.mark.integration
@@ -85,9 +85,9 @@ async def test_it_is_unready_while_a_server_is_away_and_goes_on_when_it_is_back(
 ) -> None:
     port = free_port()
     settings_for(stack, monkeypatch, SWITCHYARD_HEALTH_PORT=str(port))
-    monkeypatch.setattr(local.caretaker, "RETRY_AFTER_S", LOOK_EVERY_S)
+    monkeypatch.setattr(switchyard.devstack.stack.provisioner, "RETRY_AFTER_S", LOOK_EVERY_S)
     await stack.stop("emulator")
-    serving = asyncio.create_task(local.caretaker.serve())
+    serving = asyncio.create_task(switchyard.devstack.stack.provisioner.serve())
 
     async def answer() -> tuple[int, list[str]]:
         async with aiohttp.ClientSession() as session:

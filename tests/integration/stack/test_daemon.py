@@ -16,12 +16,12 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from local.daemon import down, endpoints, exports, status, up
-from local.errors import AlreadyRunning, StackError
-from local.home import Home
-from local.pids import ProcessId, command_line
-from local.postgres import WORK
-from local.process import State
+from switchyard.devstack.errors import AlreadyRunning, StackError
+from switchyard.devstack.stack.daemon import down, endpoints, exports, status, up
+from switchyard.devstack.stack.home import Home
+from switchyard.devstack.stack.postgres import WORK
+from switchyard.devstack.supervisor.pids import ProcessId, command_line
+from switchyard.devstack.supervisor.process import State
 
 pytestmark = pytest.mark.integration
 

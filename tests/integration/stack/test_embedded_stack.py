@@ -15,14 +15,14 @@ import asyncpg
 import pytest
 from aiobotocore.session import get_session
 
-from local.endpoints import Endpoints
-from local.errors import AlreadyRunning, StartFailed
-from local.home import Home
-from local.pids import ProcessId
-from local.ports import LOOPBACK
-from local.postgres import AUDIT, WORK
-from local.process import Service, State
-from local.stack import EmbeddedStack
+from switchyard.devstack.errors import AlreadyRunning, StartFailed
+from switchyard.devstack.stack.endpoints import Endpoints
+from switchyard.devstack.stack.home import Home
+from switchyard.devstack.stack.postgres import AUDIT, WORK
+from switchyard.devstack.stack.stack import EmbeddedStack
+from switchyard.devstack.supervisor.pids import ProcessId
+from switchyard.devstack.supervisor.ports import LOOPBACK
+from switchyard.devstack.supervisor.process import Service, State
 
 pytestmark = pytest.mark.integration
 

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from local import guard
-from local.pids import ProcessId
+from switchyard.devstack.supervisor import watchdog
+from switchyard.devstack.supervisor.pids import ProcessId
 
 pytestmark = pytest.mark.integration
 linux_only = pytest.mark.skipif(sys.platform != "linux", reason="needs prctl, which is Linux's")
@@ -28,7 +28,7 @@ def guarded(*command: str, log: Path, grace: float = 10) -> Iterator[subprocess.
     with log.open("wb") as output, (log.parent / "lock").open("wb") as lock:
         options = [str(int(signal.SIGTERM)), str(grace), "-", str(lock.fileno()), "-"]
         process = subprocess.Popen(
-            [sys.executable, "-I", "-S", guard.__file__, *options, *command],
+            [sys.executable, "-I", "-S", watchdog.__file__, *options, *command],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=output, pass_fds=(lock.fileno(),), bufsize=0,
         )  # fmt: skip
         with process:

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from local.account import Account, reachable_data, reachable_install, unprivileged
-from local.errors import AlreadyRunning, tail
-from local.home import Home, default_home, temporary_home
-from local.pids import ProcessId, command_line
-from local.ports import LOOPBACK, RANGE, Ports
-from local.process import Service, from_service
+from switchyard.devstack.errors import AlreadyRunning, tail
+from switchyard.devstack.stack.account import Account, reachable_data, reachable_install, unprivileged
+from switchyard.devstack.stack.home import Home, default_home, temporary_home
+from switchyard.devstack.supervisor.pids import ProcessId, command_line
+from switchyard.devstack.supervisor.ports import LOOPBACK, RANGE, Ports
+from switchyard.devstack.supervisor.process import Service, from_service
 
 pytestmark = pytest.mark.integration
 NOBODY = Account("nobody", 65534, 65534)

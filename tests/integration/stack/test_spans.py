@@ -10,12 +10,12 @@ import pytest
 from aiohttp import web
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-from cli.submissions import submit
-from cli.target import Target
 from contracts.catalogue import DESK, ROUTER
-from local.laptop import OTLP_VARIABLE, prepare, services
-from local.ports import LOOPBACK
-from local.stack import EmbeddedStack
+from switchyard.cli.app.submissions import submit
+from switchyard.cli.app.target import Target
+from switchyard.devstack.stack.local_stack import OTLP_VARIABLE, prepare, services
+from switchyard.devstack.stack.stack import EmbeddedStack
+from switchyard.devstack.supervisor.ports import LOOPBACK
 from tests.integration.serving import free_port
 
 pytestmark = pytest.mark.integration

@@ -11,12 +11,18 @@ from pathlib import Path
 
 import pytest
 
-from local.errors import StackError, StartFailed
-from local.keeper import FIRST_DELAY, HEALTHY_AFTER, LAST_DELAY, Backoff, restart_delay
-from local.pids import ProcessId
-from local.ports import Ports
-from local.process import Process, Service, State, from_service
-from local.supervisor import Supervisor
+from switchyard.devstack.errors import StackError, StartFailed
+from switchyard.devstack.supervisor.managed_process import (
+    FIRST_DELAY,
+    HEALTHY_AFTER,
+    LAST_DELAY,
+    Backoff,
+    restart_delay,
+)
+from switchyard.devstack.supervisor.pids import ProcessId
+from switchyard.devstack.supervisor.ports import Ports
+from switchyard.devstack.supervisor.process import Process, Service, State, from_service
+from switchyard.devstack.supervisor.supervisor import Supervisor
 
 pytestmark = pytest.mark.integration
 

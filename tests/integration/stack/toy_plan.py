@@ -1,10 +1,10 @@
-"""Plans that the tests run through `local.daemon.up`."""
+"""Plans that the tests run through `switchyard.devstack.stack.daemon.up`."""
 
 import sys
 from pathlib import Path
 
-from local.process import Service
-from local.stack import Plan
+from switchyard.devstack.stack.stack import Plan
+from switchyard.devstack.supervisor.process import Service
 
 TOY = (sys.executable, "-I", "-S", str(Path(__file__).with_name("toy_service.py")))
 

@@ -8,10 +8,10 @@ from collections.abc import Iterator
 import pytest
 from pydantic import SecretStr
 
-from runtime.errors import Rejected, Retryable
 from services.specialists.text_to_sql.guard import guard
 from services.specialists.text_to_sql.schema import load_schema
 from services.specialists.text_to_sql.warehouse import Address, Limits, SnowflakeWarehouse
+from switchyard.runtime.core.errors import Rejected, Retryable
 
 SCHEMA = load_schema()
 
@@ -19,7 +19,7 @@ SCHEMA = load_schema()
 @pytest.fixture(scope="module")
 def warehouse() -> Iterator[SnowflakeWarehouse]:
     """The real connector, against the stand-in in a process of its own."""
-    command = [sys.executable, "-m", "local.data.warehouse", "serve"]
+    command = [sys.executable, "-m", "demo.oil_field", "serve"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         port = int(process.stdout.readline().rsplit(":", 1)[1])

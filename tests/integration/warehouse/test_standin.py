@@ -9,11 +9,11 @@ import pytest
 import snowflake.connector
 from snowflake.connector.errors import DatabaseError, ProgrammingError
 
-from local.data.warehouse.generate import generate, write_csv
-from local.data.warehouse.load import WarehouseDataMissing, column_names
-from local.data.warehouse.roles import ROLES
-from local.data.warehouse.standin import StandIn, installed
+from demo.oil_field.generate import generate, write_csv
+from demo.oil_field.roles import ROLES
 from services.specialists.text_to_sql.schema import load_schema
+from switchyard.devstack.simulators.snowflake.load import WarehouseDataMissing, column_names
+from switchyard.devstack.simulators.snowflake.simulator import StandIn, installed
 
 pytestmark = pytest.mark.filterwarnings("ignore:Arrow output on a DB-API result:UserWarning")
 
@@ -135,5 +135,5 @@ def test_a_folder_of_files_can_be_served(tmp_path: Path) -> None:
 
 
 def test_a_missing_file_is_named_with_the_remedy(tmp_path: Path) -> None:
-    with pytest.raises(WarehouseDataMissing, match=r"wells\.csv is missing.*python -m local\.data\.warehouse generate"):
+    with pytest.raises(WarehouseDataMissing, match=r"wells\.csv is missing.*python -m demo\.oil_field generate"):
         StandIn(folder=tmp_path)

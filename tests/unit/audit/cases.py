@@ -10,17 +10,17 @@ from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from contracts.derive import derive, stamp
-from contracts.envelope import SOURCE_PREFIX, Envelope, event_id_for, finish
-from contracts.events.desk import CaseClosed, CaseOpened
+from contracts.events.case_manager import CaseClosed, CaseOpened
 from contracts.events.drafter import AnswerDrafted
 from contracts.events.failures import TaskFailed
 from contracts.events.router import AnswerQuestion, ChooseAgent, CloseCase, DraftAnswer
 from contracts.events.specialists import FindingsReady
 from contracts.events.triage import AgentChosen
-from contracts.fields import Artefact, Attachment, Contract, Json, ModelCall
-from services.audit.findings import Stored
-from services.audit.projection import examine
+from switchyard.audit.records.projection import examine
+from switchyard.audit.verification.findings import Stored
+from switchyard.protocol.derive import derive, stamp
+from switchyard.protocol.envelope import SOURCE_PREFIX, Envelope, event_id_for, finish
+from switchyard.protocol.fields import Artefact, Attachment, Contract, Json, ModelCall
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 OPENED = NOW - timedelta(minutes=10)

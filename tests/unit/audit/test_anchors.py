@@ -8,11 +8,8 @@ from typing import Any
 
 import pytest
 
-from runtime.locked_objects import Lock, Mode
-from runtime.signing import LocalSigner, TrustedKeys, key_name, public_keys
-from services.audit.anchor_findings import StoredAnchor, check_lock
-from services.audit.anchoring import Schedule, due
-from services.audit.anchors import (
+from switchyard.audit.transparency.checkpointer import Schedule, due
+from switchyard.audit.transparency.checkpoints import (
     NOTHING,
     Anchor,
     Head,
@@ -24,8 +21,11 @@ from services.audit.anchors import (
     next_statement,
     number_of,
 )
-from services.audit.findings import FindingKind
-from services.audit.positions import Unanchored
+from switchyard.audit.transparency.log_index import Unanchored
+from switchyard.audit.verification.checkpoint_findings import StoredAnchor, check_lock
+from switchyard.audit.verification.findings import FindingKind
+from switchyard.runtime.crypto.signing import LocalSigner, TrustedKeys, key_name, public_keys
+from switchyard.runtime.storage.locked_objects import Lock, Mode
 
 SIGNER = LocalSigner(b"\7" * 32)
 AT = datetime(2026, 11, 21, 9, 30, tzinfo=UTC)

@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
-from services.audit.completeness import Gap, GapKind, Held, Passage, Published, classify, compare
+from switchyard.audit.reconciliation.completeness import Gap, GapKind, Held, Passage, Published, classify, compare
 
 NOW = datetime(2026, 7, 1, 12, 0, tzinfo=UTC)
 EVENT = Published(

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from contracts.topology import dead_letter_queue_name, queue_name
-from runtime.erasing import Erased, KeyState
-from services.audit.erasure import Already, Decision, Footprint, Go, Refusal, Unknown, decide, statement
+from switchyard.app.topology import dead_letter_queue_name, queue_name
+from switchyard.audit.erasure.decision import Already, Decision, Footprint, Go, Refusal, Unknown, decide, statement
+from switchyard.runtime.crypto.erasure import Erased, KeyState
 
 NOW = datetime(2026, 7, 1, 12, tzinfo=UTC)
 ERASED = Erased("acme", "ada", "asked to", NOW - timedelta(days=1))

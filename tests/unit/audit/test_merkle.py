@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.audit.merkle import leaf_hash, path_to, root_of
-from services.audit.standalone.verify_bundle import Broken, root_from
+from switchyard.audit.export.standalone.verify_bundle import Broken, root_from
+from switchyard.audit.transparency.merkle import leaf_hash, path_to, root_of
 
 LEAVES = [bytes.fromhex(text) for text in (
     "", "00", "10", "2021", "3031", "40414243", "5051525354555657", "606162636465666768696a6b6c6d6e6f",

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from services.audit.projection import AlarmKind, examine
+from switchyard.audit.records.projection import AlarmKind, examine
 from tests.unit.audit import cases
 
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from contracts.events.courier import SendingSettled, SendingUnknown
-from contracts.events.desk import CaseClosed
+from contracts.events.case_manager import CaseClosed
+from contracts.events.email_sender import SendingSettled, SendingUnknown
 from contracts.events.router import CloseCase, SendEmail
-from contracts.fields import Artefact, Json
-from services.audit.findings import CaseStatus, CaseVerdict, FindingKind
-from services.audit.verify import check_case
+from switchyard.audit.verification.findings import CaseStatus, CaseVerdict, FindingKind
+from switchyard.audit.verification.verify import check_case
+from switchyard.protocol.fields import Artefact, Json
 from tests.unit.audit.cases import NOW, first, follow, moment, rewritten, stored
 
 CONTENT = "c" * 64

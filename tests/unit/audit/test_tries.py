@@ -6,11 +6,11 @@ from datetime import timedelta
 
 import pytest
 
-from contracts.events.desk import CaseClosed, TaskRetried
+from contracts.events.case_manager import CaseClosed, TaskRetried
 from contracts.events.router import AnswerQuestion, CloseCase
-from contracts.fields import Json
-from services.audit.findings import CaseStatus, CaseVerdict, FindingKind
-from services.audit.verify import check_case
+from switchyard.audit.verification.findings import CaseStatus, CaseVerdict, FindingKind
+from switchyard.audit.verification.verify import check_case
+from switchyard.protocol.fields import Json
 from tests.unit.audit import cases
 from tests.unit.audit.cases import NOW, QUESTION, failed, first, follow, stored
 

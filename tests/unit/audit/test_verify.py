@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from contracts.events.desk import CaseClosed
+from contracts.events.case_manager import CaseClosed
 from contracts.events.triage import AgentChosen
-from contracts.fields import Json
-from services.audit.findings import CaseStatus, CaseVerdict, FindingKind, Stored, VerifyReport
-from services.audit.verify import check_case, verdicts
+from switchyard.audit.verification.findings import CaseStatus, CaseVerdict, FindingKind, Stored, VerifyReport
+from switchyard.audit.verification.verify import check_case, verdicts
+from switchyard.protocol.fields import Json
 from tests.unit.audit import cases
 
 

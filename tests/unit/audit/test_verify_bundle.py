@@ -7,13 +7,13 @@ from typing import Any
 import pytest
 from hypothesis import given
 
-from contracts.canonical import canonical
 from contracts.catalogue import CATALOGUE
-from contracts.digest import NOT_CONTENT
-from contracts.fields import Json
-from services.audit.standalone import verify_bundle
+from switchyard.audit.export.standalone import verify_bundle
+from switchyard.protocol.canonical import canonical
+from switchyard.protocol.digest import NOT_CONTENT
+from switchyard.protocol.fields import Json
 from tests.unit.audit import cases
-from tests.unit.contracts.json_values import objects
+from tests.unit.protocol.json_values import objects
 
 
 @given(objects)

@@ -10,7 +10,7 @@ from bench.failover.report import Run as BenchRun
 from bench.failover.score import Figures, allowed_p99_ms, oracle, with_books
 from bench.failover.trace import LOST_MS, PROMPT_TOKENS, Call, Scenario, duration_ms, scenarios, trace
 from bench.failover.virtual import OURS, builders, replay
-from local.simulator.plan import Failure, Plan
+from switchyard.devstack.simulators.models.plan import Failure, Plan
 
 QUICK, SLOW = Plan(100, 100), Plan(5_000, 100)
 

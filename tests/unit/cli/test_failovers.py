@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from cli.failovers import told
+from switchyard.cli.app.failover_text import told
 
 PRIMARY = {"role": "primary", "vendor": "bedrock", "model_id": "claude"}
 FALLBACK = {"role": "fallback", "vendor": "openai", "model_id": "gpt-5.2"}

@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from cli.errors import CommandFailed
-from cli.reconciling import beginning
+from switchyard.cli.app.errors import CommandFailed
+from switchyard.cli.commands.audit_reconcile import beginning
 
 NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from cli.errors import CommandFailed
-from cli.retrying import failure_of
-from contracts.events.desk import CaseClosed
-from contracts.fields import Json
+from contracts.events.case_manager import CaseClosed
+from switchyard.cli.app.errors import CommandFailed
+from switchyard.cli.commands.case_retry import failure_of
+from switchyard.protocol.fields import Json
 from tests.unit.audit.cases import answered, failed, first, follow
 from tests.unit.audit.test_tries import CLOSED, CLOSED_2, COMMAND, FAILURE, FAILURE_2, ONCE, OPENED, RETRY, TWICE
 

@@ -7,11 +7,11 @@ import json
 import pytest
 from typer.testing import CliRunner
 
-from cli import rules
-from cli.errors import CommandFailed
-from cli.main import app
+from services.specialists.compliance import commands
 from services.specialists.compliance.pack import released
 from services.specialists.compliance.rules import RULES
+from switchyard.cli.app.errors import CommandFailed
+from switchyard.cli.app.main import app
 
 
 def test_every_rule_is_listed_with_its_source_and_its_first_day() -> None:
@@ -33,7 +33,7 @@ def test_a_program_gets_the_same_as_json() -> None:
 
 def test_without_a_pack_in_force_it_says_so_and_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
     late = released()[-1].model_copy(update={"effective_from": released()[-1].effective_from.replace(year=2999)})
-    monkeypatch.setattr(rules, "released", lambda: (late,))
+    monkeypatch.setattr(commands, "released", lambda: (late,))
     outcome = CliRunner().invoke(app, ["rules", "list"])
     assert isinstance(outcome.exception, CommandFailed)
     assert outcome.exception.remedy

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from cli.errors import CommandFailed
-from cli.main import app
-from cli.target import Env, running
-from local.compose import from_outside, published
+from switchyard.cli.app.errors import CommandFailed
+from switchyard.cli.app.main import app
+from switchyard.cli.app.target import Env, running
+from switchyard.devstack.stack.compose import from_outside, published
 
 COMPOSE_UP = "docker compose up --build --wait"
 
@@ -126,7 +126,8 @@ def test_a_variable_names_the_deployment_of_every_command(docker: Path) -> None:
 def test_an_installation_without_the_package_local_says_what_it_cannot_do(
     arguments: list[str], status: int, said: str
 ) -> None:
-    code = f"import sys; sys.modules['local'] = None; sys.argv[1:] = {arguments!r}; from cli.main import run; run()"
+    code = f"import sys; sys.modules['switchyard.devstack'] = None; sys.argv[1:] = {arguments!r}; "
+    code += "from switchyard.cli.app.main import run; run()"
     ran = subprocess.run(
         [sys.executable, "-c", code],
         capture_output=True,

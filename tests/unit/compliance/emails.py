@@ -11,10 +11,10 @@ from email.message import EmailMessage
 from email.policy import SMTP
 from typing import Any
 
-from contracts.accounts import AccountFacts, Purpose
-from contracts.disclosures import required
+from contracts.documents.accounts import AccountFacts, Purpose
+from contracts.documents.disclosures import required
+from services.specialists.compliance.email_text.message import read_message
 from services.specialists.compliance.pack import RulePack, released
-from services.specialists.compliance.reading.message import read_message
 from services.specialists.compliance.rules.rule import Situation
 
 NOW = datetime(2026, 9, 15, 16, 0, tzinfo=UTC)

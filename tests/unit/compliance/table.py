@@ -9,8 +9,8 @@ from typing import Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict
 
-from contracts.accounts import Purpose
-from contracts.reviews import Stage
+from contracts.documents.accounts import Purpose
+from contracts.documents.reviews import Stage
 from services.specialists.compliance.review import Result, evaluate
 from services.specialists.compliance.rules.rule import Situation
 from tests.unit.compliance.emails import NOW, PARAGRAPHS, SALT, SUBJECT, Email, facts, first_contact, situation

@@ -7,9 +7,9 @@ from datetime import UTC, datetime
 
 import pytest
 
-from contracts.accounts import AccountFacts, Purpose
-from contracts.optout import opt_out_url
-from local.data.emails import EMAILS, DemoEmail, submission
+from contracts.documents.accounts import AccountFacts, Purpose
+from contracts.documents.opt_out import opt_out_url
+from demo.emails import EMAILS, DemoEmail, submission
 from services.drafter.mime import OptOutWays, compose
 from services.specialists.compliance.review import blocking, evaluate, rule_ids
 from tests.unit.compliance.emails import CASE_ID, NOW, PARAGRAPHS, SALT, SUBJECT, facts, first_contact, situation

@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contracts.accounts import Consumer, Inconvenient, Residence
-from services.specialists.compliance.moments import Hours
+from contracts.documents.accounts import Consumer, Inconvenient, Residence
 from services.specialists.compliance.pack import released
+from services.specialists.compliance.permitted_times import Hours
 from services.specialists.compliance.review import evaluate
 from services.specialists.compliance.rules.timing import valid_until
-from services.specialists.compliance.zones import by_state, plausible
+from services.specialists.compliance.time_zones import by_state, plausible
 from tests.unit.compliance.emails import SALT, facts, situation
 
 HORIZON = timedelta(days=15)

@@ -9,13 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from services.specialists.compliance.email_text.characters import folded, illegible, legible
+from services.specialists.compliance.email_text.figures import read_figures
+from services.specialists.compliance.email_text.lexicon import found_in
+from services.specialists.compliance.email_text.markup import read_markup
+from services.specialists.compliance.email_text.message import read_message
+from services.specialists.compliance.email_text.names import strangers
 from services.specialists.compliance.pack import WordList
-from services.specialists.compliance.reading.characters import folded, illegible, legible
-from services.specialists.compliance.reading.figures import read_figures
-from services.specialists.compliance.reading.lexicon import found_in
-from services.specialists.compliance.reading.markup import read_markup
-from services.specialists.compliance.reading.message import read_message
-from services.specialists.compliance.reading.names import strangers
 from services.specialists.compliance.review import evaluate
 from tests.unit.compliance.emails import SALT, Email, facts, pack, situation
 

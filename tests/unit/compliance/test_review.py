@@ -11,8 +11,7 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from contracts.canonical import canonical
-from contracts.reviews import Review, Stage
+from contracts.documents.reviews import Review, Stage
 from services.specialists.compliance.review import (
     MAX_ITEMS,
     blocking,
@@ -27,6 +26,7 @@ from services.specialists.compliance.review import (
 )
 from services.specialists.compliance.rules import RULES
 from services.specialists.compliance.rules.record import retain_at_least, retain_until
+from switchyard.protocol.canonical import canonical
 from tests.unit.compliance.emails import NOW, PARAGRAPHS, SALT, drafted, facts, first_contact, situation
 from tests.unit.compliance.table import cases
 

@@ -8,7 +8,7 @@ from functools import cache
 
 import pytest
 
-from contracts.reviews import Stage
+from contracts.documents.reviews import Stage
 from services.specialists.compliance.review import evaluate
 from services.specialists.compliance.rules import RULES
 from services.specialists.compliance.rules.rule import Situation

@@ -6,14 +6,14 @@ import json
 
 import pytest
 
-from contracts.accounts import AccountFacts
-from contracts.disclosures import required
-from contracts.fields import Json
-from contracts.reviews import Criterion, Finding, Review
+from contracts.documents.accounts import AccountFacts
+from contracts.documents.disclosures import required
+from contracts.documents.reviews import Criterion, Finding, Review
 from services.drafter.email import email_prompt, sayable
+from services.drafter.email_text import words_of
 from services.drafter.mime import OptOutWays, compose
-from services.drafter.reading import words_of
-from tests.unit.contracts.bus_events import golden
+from switchyard.protocol.fields import Json
+from tests.unit.protocol.bus_events import golden
 
 GOOD: Json = golden("EmailCaseSubmitted")["facts"]
 FACTS = AccountFacts.model_validate_json(json.dumps(GOOD))

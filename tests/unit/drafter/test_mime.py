@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contracts.disclosures import required
+from contracts.documents.disclosures import required
 from services.drafter.mime import OptOutWays, Unwritable, compose
 from tests.accounts import facts
 

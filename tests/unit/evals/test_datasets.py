@@ -11,21 +11,21 @@ import pytest
 import yaml
 
 from contracts.events.upstream import CaseSubmitted
+from demo.oil_field.roles import ROLES
 from evals.cases import DATASETS, DatasetError, judge_cases, sql_cases, triage_cases
 from evals.judge_suite import situation
-from evals.models import SCRIPTS, SUITE_SCRIPTS
-from local.data.warehouse.roles import ROLES
-from local.simulator.exchange import Prompt
-from local.simulator.loading import load
-from local.simulator.match import select
-from local.simulator.script import Rule
 from services.specialists.compliance.pack import released
 from services.specialists.compliance.review import evaluate
 from services.specialists.text_to_sql.guard import guard
 from services.specialists.text_to_sql.schema import load_schema
+from switchyard.devstack.simulators.models.exchange import Prompt
+from switchyard.devstack.simulators.models.loading import load
+from switchyard.devstack.simulators.models.match import select
+from switchyard.devstack.simulators.models.script import Rule
+from switchyard.evals.models import SCRIPTS, SUITE_SCRIPTS
 
 if TYPE_CHECKING:
-    from local.data.warehouse.standin import StandIn
+    from switchyard.devstack.simulators.snowflake.simulator import StandIn
 
 DATA = SCRIPTS.parent
 SCHEMA = load_schema()
@@ -36,7 +36,7 @@ RULES = load([SCRIPTS / name for name in SUITE_SCRIPTS]).rules
 
 @pytest.fixture(scope="module")
 def stand_in() -> Iterator[StandIn]:
-    from local.data.warehouse.standin import StandIn
+    from switchyard.devstack.simulators.snowflake.simulator import StandIn
 
     made = StandIn()
     yield made

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from evals.gate import judge, upper_bound
-from evals.results import CaseResult, SuiteResult
+from switchyard.evals.regression_gate import judge, upper_bound
+from switchyard.evals.results import CaseResult, SuiteResult
 
 
 def result(

@@ -8,18 +8,18 @@ from pydantic import SecretStr
 from pydantic_ai.messages import ModelMessage, ModelResponse, ToolCallPart
 from pydantic_ai.models.function import AgentInfo, FunctionModel
 
+from demo.oil_field.generate import generate
 from evals.authority import Authority
 from evals.cases import SqlCase, TriageCase
-from evals.results import SuiteResult
 from evals.sql_suite import SqlSuite
 from evals.triage_suite import run_triage
-from local.data.warehouse.generate import generate
-from runtime.errors import Retryable
 from services.specialists.text_to_sql.agent import build_agent
 from services.specialists.text_to_sql.warehouse import Address, SnowflakeWarehouse
+from switchyard.evals.results import SuiteResult
+from switchyard.runtime.core.errors import Retryable
 
 if TYPE_CHECKING:
-    from local.data.warehouse.standin import StandIn
+    from switchyard.devstack.simulators.snowflake.simulator import StandIn
 
 pytestmark = pytest.mark.filterwarnings("ignore:Arrow output on a DB-API result:UserWarning")
 
@@ -30,7 +30,7 @@ FORBIDDEN = SqlCase(id="a", question="Delete them.", expect="cannot_answer")
 
 @pytest.fixture(scope="module")
 def stand_in() -> Iterator[StandIn]:
-    from local.data.warehouse.standin import StandIn
+    from switchyard.devstack.simulators.snowflake.simulator import StandIn
 
     made = StandIn()
     yield made

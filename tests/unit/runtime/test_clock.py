@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from runtime.clock import ShiftedClock, moment, timestamp
-from runtime.settings import ProcessSettings
+from switchyard.runtime.core.clock import ShiftedClock, moment, timestamp
+from switchyard.runtime.core.settings import ProcessSettings
 
 
 def test_a_timestamp_is_read_back() -> None:

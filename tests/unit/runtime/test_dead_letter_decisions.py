@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from contracts.fields import Json
-from runtime.dead_letters import MAX_REDRIVES, Decision, Fail, Redrive, Republish, Wait, decide
-from runtime.inbox import Progress
+from switchyard.protocol.fields import Json
+from switchyard.runtime.messaging.dead_letters import MAX_REDRIVES, Decision, Fail, Redrive, Republish, Wait, decide
+from switchyard.runtime.messaging.inbox import Progress
 
 OUTCOME: list[Json] = [{"type": "FindingsReady"}]
 

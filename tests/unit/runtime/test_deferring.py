@@ -7,8 +7,8 @@ from typing import Any, cast
 
 import pytest
 
-from runtime.errors import LeaseLost, Unavailable
-from runtime.gate import LONGEST_DELAY_S, deferring
+from switchyard.runtime.core.errors import LeaseLost, Unavailable
+from switchyard.runtime.database.circuit_breaker import LONGEST_DELAY_S, deferring
 
 
 @dataclass

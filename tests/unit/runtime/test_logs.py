@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from runtime.logs import MAX_CHAIN, MAX_FRAMES, without_text
+from switchyard.runtime.core.logs import MAX_CHAIN, MAX_FRAMES, without_text
 
 MARKER = "Zanzibar-4711"
 

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from contracts.topology import BUS, VISIBILITY_SECONDS
-from runtime.settings import ProcessSettings, WorkSettings
+from switchyard.app.topology import BUS, VISIBILITY_SECONDS
+from switchyard.runtime.core.settings import ProcessSettings, WorkSettings
 
 SECRET = "postgresql://triage:hunter2@db/work"
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from runtime.queries import Queries
+from switchyard.runtime.database.queries import Queries
 
 
 def test_each_statement_is_found_by_its_name_with_its_comments(tmp_path: Path) -> None:

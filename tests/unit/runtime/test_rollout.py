@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from contracts.topology import MAX_RECEIVES
-from runtime.rollout import LONGEST_LOOK_S, MARGIN, patience
-from runtime.settings import ProcessSettings
+from switchyard.app.topology import MAX_RECEIVES
+from switchyard.runtime.core.settings import ProcessSettings
+from switchyard.runtime.messaging.rollout import LONGEST_LOOK_S, MARGIN, patience
 
 GRACE = timedelta(minutes=10)
 WEEK = timedelta(days=7)

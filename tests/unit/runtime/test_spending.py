@@ -8,14 +8,14 @@ from typing import Any
 
 import pytest
 
-from contracts.fields import Contract
-from contracts.received import Received
-from failover import Budget
-from runtime.errors import Rejected
-from runtime.spending import budget_of, labels_of
-from runtime.task import Task
-from tests.unit.contracts.bus_events import changed, golden, with_digest
-from tests.unit.orchestrator.cases import received
+from latency_failover import Budget
+from switchyard.protocol.fields import Contract
+from switchyard.protocol.received import Received
+from switchyard.runtime.core.errors import Rejected
+from switchyard.runtime.core.task import Task
+from switchyard.runtime.models.budget import budget_of, labels_of
+from tests.unit.protocol.bus_events import changed, golden, with_digest
+from tests.unit.router.cases import received
 
 ATTEMPT = {
     "vendor": "bedrock", "model_id": "m", "role": "primary", "started_ms": 0, "ended_ms": 9, "outcome": "throttled",

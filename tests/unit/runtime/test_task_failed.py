@@ -7,11 +7,11 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contracts.envelope import Envelope
 from contracts.events.failures import TaskFailed
-from contracts.received import receive
-from runtime.consumer import task_failed
-from runtime.errors import Rejected, Retryable, TaskError
+from switchyard.protocol.envelope import Envelope
+from switchyard.protocol.received import receive
+from switchyard.runtime.core.errors import Rejected, Retryable, TaskError
+from switchyard.runtime.messaging.consumer import task_failed
 from tests.integration.events import NODE, bus_body, command
 
 ASKED = Envelope.model_validate_json(json.dumps(command("0b7bd1f8-0000-4000-8000-000000000001")))

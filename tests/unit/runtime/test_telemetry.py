@@ -10,10 +10,10 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import SpanKind, StatusCode
 
-from contracts.envelope import Envelope
 from faststream_sqs import SQSBroker, SQSMessage, TestSQSBroker
-from runtime.telemetry import broker_middlewares, carrier, failed, handling
-from tests.unit.contracts.bus_events import golden
+from switchyard.protocol.envelope import Envelope
+from switchyard.runtime.core.telemetry import broker_middlewares, carrier, failed, handling
+from tests.unit.protocol.bus_events import golden
 
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
-from contracts.optout import PURPOSE, OptOut, opt_out_url
-from runtime.tokens import InvalidToken, SignedTokens, read_keys
+from contracts.documents.opt_out import PURPOSE, OptOut, opt_out_url
+from switchyard.runtime.crypto.tokens import InvalidToken, SignedTokens, read_keys
 
 OLD, NEW = b"o" * 32, b"n" * 32
 WANTED = OptOut(tenant="acme", address_key="a" * 64, case_id="6f1f6b0a-7c22-4c55-8d5e-9a0f2f0c5d0e")

@@ -8,7 +8,7 @@ from typing import Any
 
 from hcl2.api import loads
 
-from terraform.generate import FOLDER
+from switchyard.infra.generate import FOLDER
 
 ROOT = FOLDER.parent
 MODULES = sorted(path for path in (ROOT / "modules").iterdir() if path.is_dir())

@@ -6,7 +6,7 @@ import json
 import re
 from typing import Any
 
-from terraform.generate import FOLDER
+from switchyard.infra.generate import FOLDER
 
 REGION, ACCOUNT = "us-east-1", "111122223333"
 SECRET = f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:switchyard/"

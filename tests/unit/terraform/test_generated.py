@@ -8,18 +8,18 @@ from pathlib import Path
 import pytest
 from pydantic_settings import BaseSettings
 
-from contracts.topology import consumers, feedback
-from runtime.models import ModelSettings
-from runtime.settings import WorkSettings
 from services.audit.settings import AuditSettings
 from services.drafter.settings import DrafterSettings
 from services.orchestrator.settings import DeskSettings, RouterSettings
 from services.specialists.compliance.settings import ComplianceSettings
-from services.specialists.courier.settings import CourierSettings
-from services.specialists.mail.settings import MailSettings
+from services.specialists.email_feedback.settings import MailSettings
+from services.specialists.email_sender.settings import CourierSettings
 from services.specialists.text_to_sql.settings import TextToSqlSettings
-from terraform.generate import FOLDER, differing, main, topology, write
-from terraform.nodes import needs
+from switchyard.app.topology import consumers, feedback
+from switchyard.infra.generate import FOLDER, differing, main, topology, write
+from switchyard.infra.nodes import needs
+from switchyard.runtime.core.settings import WorkSettings
+from switchyard.runtime.models.clients import ModelSettings
 from tests.unit.terraform.reading import ENVIRONMENTS, parsed
 from tests.unit.terraform.rendering import rendered
 

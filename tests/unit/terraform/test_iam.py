@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from contracts.catalogue import CATALOGUE, NODES, types_from
-from contracts.topology import MAIL, dead_letter_queue_name, queue_name
-from terraform.nodes import SECRETS, needs
+from switchyard.app.topology import MAIL, dead_letter_queue_name, queue_name
+from switchyard.infra.nodes import SECRETS, needs
 from tests.unit.terraform.evaluator import Request, Values, allows
 from tests.unit.terraform.rendering import ACCOUNT, FACTS, REGION, SECRET, rendered
 

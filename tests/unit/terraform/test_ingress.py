@@ -12,10 +12,10 @@ from joserfc import jwt
 from joserfc.jwk import ECKey, KeySet, OctKey
 
 from contracts.events.upstream import CaseSubmitted
-from contracts.submission import case_id_for
-from terraform.ingress.handler import NotAccepted, answer, put_event
-from terraform.ingress.principal import Signer
-from terraform.ingress.tokens import KEYS_FOR_S, Tokens
+from services.ingress.handler import NotAccepted, answer, put_event
+from services.ingress.principal import Signer
+from services.ingress.tokens import KEYS_FOR_S, Tokens
+from switchyard.protocol.submissions import case_id_for
 
 NOW = 1_800_000_000
 KEY = ECKey.generate_key("P-256", parameters={"kid": "a"})

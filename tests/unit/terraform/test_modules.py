@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from terraform.generate import FOLDER, topology
+from switchyard.infra.generate import FOLDER, topology
 from tests.unit.terraform.reading import ENVIRONMENTS, MODULES, ROOT, blocks, parsed, resources
 from tests.unit.terraform.rendering import FACTS
 
@@ -67,7 +67,7 @@ def test_eventbridge_may_use_the_queues_key_on_no_condition_that_it_cannot_meet(
 
 def test_the_function_is_given_the_variables_that_it_reads() -> None:
     [function] = of("aws_lambda_function").values()
-    read = re.findall(r"os\.environ\[\"(\w+)\"\]", (ROOT / "ingress" / "handler.py").read_text())
+    read = re.findall(r"os\.environ\[\"(\w+)\"\]", (ROOT.parent / "services" / "ingress" / "handler.py").read_text())
     assert sorted(function["environment"][0]["variables"]) == sorted(read)
 
 

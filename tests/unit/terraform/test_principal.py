@@ -12,16 +12,16 @@ from botocore.exceptions import ClientError, EndpointConnectionError
 from joserfc import jws
 from joserfc.jwk import OctKey, OKPKey
 
-from contracts.canonical import parse
 from contracts.events.upstream import CaseSubmitted
-from contracts.fields import Json
-from contracts.principals import TYPE, VALID_S
-from contracts.submission import case_id_for
-from runtime.operators import public_key
-from services.orchestrator.desk.principals import LEEWAY_S, Principals, Vouched, check_submission
-from services.orchestrator.desk.refusals import PrincipalRefused, PrincipalTooLate
-from terraform.ingress.handler import answer, read_secret
-from terraform.ingress.principal import KEY_FOR_S, Signer, SigningKeyUnavailable, as_sent
+from services.ingress.handler import answer, read_secret
+from services.ingress.principal import KEY_FOR_S, Signer, SigningKeyUnavailable, as_sent
+from switchyard.case_manager.principals import LEEWAY_S, Principals, Vouched, check_submission
+from switchyard.case_manager.rejections import PrincipalRefused, PrincipalTooLate
+from switchyard.protocol.canonical import parse
+from switchyard.protocol.fields import Json
+from switchyard.protocol.principals import TYPE, VALID_S
+from switchyard.protocol.signing import public_key
+from switchyard.protocol.submissions import case_id_for
 from tests.unit.terraform.test_ingress import BODY, CLAIMS, NOW, token, tokens
 
 SOURCE, OTHER_SOURCE = "upstream.ingress", "upstream.portal"

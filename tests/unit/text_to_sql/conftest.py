@@ -8,7 +8,7 @@ import pytest
 from services.specialists.text_to_sql.schema import Schema, load_schema
 
 if TYPE_CHECKING:
-    from local.data.warehouse.standin import StandIn
+    from switchyard.devstack.simulators.snowflake.simulator import StandIn
 
 
 @pytest.fixture(scope="session")
@@ -18,7 +18,7 @@ def schema() -> Schema:
 
 @pytest.fixture(scope="session")
 def stand_in() -> Iterator[StandIn]:
-    from local.data.warehouse.standin import StandIn
+    from switchyard.devstack.simulators.snowflake.simulator import StandIn
 
     made = StandIn()
     yield made

@@ -9,14 +9,14 @@ from pydantic import SecretStr
 from pydantic_ai.messages import ModelMessage, ModelResponse, TextPart, ToolCallPart
 from pydantic_ai.models.function import AgentInfo, FunctionModel
 
-from runtime.errors import Rejected, Retryable
 from services.specialists.text_to_sql.agent import PROMPT, PROMPT_VERSION, answer, build_agent
 from services.specialists.text_to_sql.findings import Findings
 from services.specialists.text_to_sql.schema import Schema
 from services.specialists.text_to_sql.warehouse import Address, SnowflakeWarehouse
+from switchyard.runtime.core.errors import Rejected, Retryable
 
 if TYPE_CHECKING:
-    from local.data.warehouse.standin import StandIn
+    from switchyard.devstack.simulators.snowflake.simulator import StandIn
 
 pytestmark = pytest.mark.filterwarnings("ignore:Arrow output on a DB-API result:UserWarning")
 

@@ -7,14 +7,14 @@ import pytest
 from pydantic import SecretStr
 from snowflake.connector import errors
 
-from runtime.errors import Rejected, Retryable, TaskError
 from services.specialists.text_to_sql.guard import guard
 from services.specialists.text_to_sql.rows import Rows
 from services.specialists.text_to_sql.schema import Schema
 from services.specialists.text_to_sql.warehouse import Address, Limits, SnowflakeWarehouse
+from switchyard.runtime.core.errors import Rejected, Retryable, TaskError
 
 if TYPE_CHECKING:
-    from local.data.warehouse.standin import StandIn
+    from switchyard.devstack.simulators.snowflake.simulator import StandIn
 
 pytestmark = pytest.mark.filterwarnings("ignore:Arrow output on a DB-API result:UserWarning")
 ADDRESS = Address(account="local", database="OILFIELD", namespace="PROD")

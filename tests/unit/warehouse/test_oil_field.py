@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from local.data.warehouse.areas import BASES
-from local.data.warehouse.crews import SKILL
-from local.data.warehouse.decline import Decline
-from local.data.warehouse.downtime import Downtime
-from local.data.warehouse.generate import OilField, generate, write_csv
-from local.data.warehouse.load import column_names
-from local.data.warehouse.period import END, LAST_DAY, between, months
+from demo.oil_field.areas import BASES
+from demo.oil_field.crews import SKILL
+from demo.oil_field.decline import Decline
+from demo.oil_field.downtime import Downtime
+from demo.oil_field.generate import OilField, generate, write_csv
+from demo.oil_field.period import END, LAST_DAY, between, months
 from services.specialists.text_to_sql.schema import load_schema
+from switchyard.devstack.simulators.snowflake.load import column_names
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contracts.disclosures import time_barred
+from contracts.documents.disclosures import time_barred
 from services.specialists.compliance.rules.rule import DRAFT, Problem, Rule, Situation, Verdict, judged, passed, unknown
 from services.specialists.compliance.rules.wording import missing, said
 

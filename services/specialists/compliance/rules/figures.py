@@ -7,11 +7,11 @@ from collections import Counter
 from collections.abc import Iterator
 from decimal import Decimal
 
-from services.specialists.compliance.reading.characters import folded, plain
-from services.specialists.compliance.reading.figures import Figures, read_figures
-from services.specialists.compliance.reading.lexicon import without
-from services.specialists.compliance.reading.message import Message
-from services.specialists.compliance.reading.names import strangers
+from services.specialists.compliance.email_text.characters import folded, plain
+from services.specialists.compliance.email_text.figures import Figures, read_figures
+from services.specialists.compliance.email_text.lexicon import without
+from services.specialists.compliance.email_text.message import Message
+from services.specialists.compliance.email_text.names import strangers
 from services.specialists.compliance.rules.rule import (
     Problem,
     Rule,

@@ -7,10 +7,10 @@ from urllib.parse import urlsplit
 
 import phonenumbers
 
-from contracts.disclosures import RIGHTS_URL
-from services.specialists.compliance.reading.characters import folded, plain
-from services.specialists.compliance.reading.lexicon import found_in, terms_in, without
-from services.specialists.compliance.reading.message import Message
+from contracts.documents.disclosures import RIGHTS_URL
+from services.specialists.compliance.email_text.characters import folded, plain
+from services.specialists.compliance.email_text.lexicon import found_in, terms_in, without
+from services.specialists.compliance.email_text.message import Message
 from services.specialists.compliance.rules.notices import opt_out_url
 from services.specialists.compliance.rules.rule import DRAFT, Problem, Rule, Situation, Verdict, judged
 from services.specialists.compliance.rules.wording import draft, missing

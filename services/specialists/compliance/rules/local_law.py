@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from contracts.accounts import Residence
+from contracts.documents.accounts import Residence
 from services.specialists.compliance.rules.rule import PERSON, Rule, Situation, Verdict, blocked, passed, unknown
 
 

@@ -8,16 +8,16 @@ from datetime import UTC, date, datetime
 from functools import cached_property
 from typing import Literal
 
-from contracts.accounts import AccountFacts, Purpose
-from contracts.disclosures import Disclosure, required
+from contracts.documents.accounts import AccountFacts, Purpose
+from contracts.documents.disclosures import Disclosure, required
+from contracts.documents.reviews import Stage
 from contracts.events.compliance import RuleId
 from contracts.events.compliance import Verdict as VerdictKind
-from contracts.reviews import Stage
+from services.specialists.compliance.email_text.characters import folded
+from services.specialists.compliance.email_text.figures import Figures, read_figures
+from services.specialists.compliance.email_text.message import Message
+from services.specialists.compliance.email_text.wording import own_words, without_known_numbers
 from services.specialists.compliance.pack import RulePack
-from services.specialists.compliance.reading.characters import folded
-from services.specialists.compliance.reading.figures import Figures, read_figures
-from services.specialists.compliance.reading.message import Message
-from services.specialists.compliance.reading.wording import own_words, without_known_numbers
 
 About = Literal["person", "moment", "draft", "record"]
 Severity = Literal["block", "warn", "reschedule"]

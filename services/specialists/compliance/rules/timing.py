@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from services.specialists.compliance.moments import Hours
 from services.specialists.compliance.pack import RulePack, changes_at
+from services.specialists.compliance.permitted_times import Hours
 from services.specialists.compliance.rules.rule import MOMENT, Rule, Situation, Verdict, blocked, passed, unknown
-from services.specialists.compliance.zones import plausible
+from services.specialists.compliance.time_zones import plausible
 
 
 def hours(situation: Situation) -> Hours | None:

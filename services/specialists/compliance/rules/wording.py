@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from services.specialists.compliance.reading.characters import plain
-from services.specialists.compliance.reading.lexicon import terms_in
-from services.specialists.compliance.reading.message import Message
+from services.specialists.compliance.email_text.characters import plain
+from services.specialists.compliance.email_text.lexicon import terms_in
+from services.specialists.compliance.email_text.message import Message
 from services.specialists.compliance.rules.rule import Problem, Situation
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from services.audit.retention import Due, Fate, RetentionStore
+from switchyard.audit.retention.retention import Due, Fate, RetentionStore
 from tests.integration.audit.conftest import Owner
 from tests.integration.audit.proof import RECEIPTS
 

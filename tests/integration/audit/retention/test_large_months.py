@@ -12,16 +12,16 @@ from typing import Any
 import asyncpg
 import pytest
 
-from contracts.fields import Json
-from local.provision import BUCKET
-from runtime.clock import SystemClock
-from runtime.database import connect_pool
-from runtime.signing import TrustedKeys
-from services.audit.case_objects import CaseObjects
-from services.audit.owner import RETENTION, SCHEMA
-from services.audit.retention import RetentionStore
-from services.audit.retention_reader import SQL, RetentionReader
-from services.audit.store import AuditStore
+from switchyard.audit.records.case_objects import CaseObjects
+from switchyard.audit.records.roles import RETENTION, SCHEMA
+from switchyard.audit.records.store import AuditStore
+from switchyard.audit.retention.reader import SQL, RetentionReader
+from switchyard.audit.retention.retention import RetentionStore
+from switchyard.devstack.stack.provision import BUCKET
+from switchyard.protocol.fields import Json
+from switchyard.runtime.core.clock import SystemClock
+from switchyard.runtime.crypto.signing import TrustedKeys
+from switchyard.runtime.database.connections import connect_pool
 from tests.integration.audit.aged import age, make_month
 from tests.integration.audit.conftest import Owner, UrlFor
 from tests.integration.audit.retention.retiring import MONTH, SIGNER, due_now, retire_all

@@ -8,21 +8,21 @@ from collections.abc import Awaitable, Callable
 import pytest
 from aiobotocore.session import AioSession
 
-from cli.replaying import replay_scope
-from cli.target import Env
-from contracts.canonical import canonical
-from contracts.fields import Json
-from local.provision import BUCKET
-from runtime.clock import SystemClock
-from runtime.database import connect_pool
-from runtime.signing import LocalSigner, TrustedKeys
-from services.audit.case_objects import CaseObjects
-from services.audit.findings import FindingKind
-from services.audit.owner import READER, RETENTION, SCHEMA
-from services.audit.reader import AuditReader
-from services.audit.retention import RetentionStore
-from services.audit.retention_reader import RetentionReader, dropped_partitions
-from services.audit.store import AuditStore
+from switchyard.audit.records.case_objects import CaseObjects
+from switchyard.audit.records.reader import AuditReader
+from switchyard.audit.records.roles import READER, RETENTION, SCHEMA
+from switchyard.audit.records.store import AuditStore
+from switchyard.audit.retention.reader import RetentionReader, dropped_partitions
+from switchyard.audit.retention.retention import RetentionStore
+from switchyard.audit.verification.findings import FindingKind
+from switchyard.cli.app.target import Env
+from switchyard.cli.commands.audit_replay import replay_scope
+from switchyard.devstack.stack.provision import BUCKET
+from switchyard.protocol.canonical import canonical
+from switchyard.protocol.fields import Json
+from switchyard.runtime.core.clock import SystemClock
+from switchyard.runtime.crypto.signing import LocalSigner, TrustedKeys
+from switchyard.runtime.database.connections import connect_pool
 from tests.integration.audit.aged import age
 from tests.integration.audit.conftest import Owner, UrlFor
 from tests.integration.audit.proof import Proof
@@ -187,7 +187,7 @@ async def test_a_month_with_a_held_case_is_not_dropped(
 async def test_kms_signs_receipts_as_well(
     aws: None, aws_session: AioSession, url_for: UrlFor, cloud: Cloud, events: list[Json]
 ) -> None:
-    from runtime.signing import KmsSigner
+    from switchyard.runtime.crypto.signing import KmsSigner
 
     async with aws_session.create_client("kms") as kms:
         made = await kms.create_key(KeySpec="ECC_NIST_P256", KeyUsage="SIGN_VERIFY")

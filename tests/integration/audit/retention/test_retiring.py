@@ -13,17 +13,17 @@ import asyncpg
 import pytest
 
 from contracts.events.router import AnswerQuestion
-from contracts.fields import Json
-from local.provision import BUCKET
-from runtime.clock import SystemClock
-from runtime.database import connect_pool
-from runtime.objects import S3Objects
-from services.audit.case_objects import CaseObjects
-from services.audit.findings import FindingKind
-from services.audit.owner import RETENTION, SCHEMA
-from services.audit.reader import AuditReader
-from services.audit.retention import Fate, RetentionStore
-from services.audit.store import AuditStore
+from switchyard.audit.records.case_objects import CaseObjects
+from switchyard.audit.records.reader import AuditReader
+from switchyard.audit.records.roles import RETENTION, SCHEMA
+from switchyard.audit.records.store import AuditStore
+from switchyard.audit.retention.retention import Fate, RetentionStore
+from switchyard.audit.verification.findings import FindingKind
+from switchyard.devstack.stack.provision import BUCKET
+from switchyard.protocol.fields import Json
+from switchyard.runtime.core.clock import SystemClock
+from switchyard.runtime.database.connections import connect_pool
+from switchyard.runtime.storage.objects import S3Objects
 from tests.integration.audit.aged import age
 from tests.integration.audit.conftest import Owner, UrlFor
 from tests.integration.audit.retention.retiring import LONG_AGO, SIGNER, due_now, retire_all, tampering

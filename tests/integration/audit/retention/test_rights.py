@@ -8,11 +8,11 @@ from datetime import datetime, timedelta
 import asyncpg
 import pytest
 
-from contracts.canonical import canonical
-from contracts.fields import Json
-from runtime.database import Pool, connect_pool
-from services.audit.owner import READER, RETENTION, SCHEMA, WRITER
-from services.audit.retention import RetentionStore
+from switchyard.audit.records.roles import READER, RETENTION, SCHEMA, WRITER
+from switchyard.audit.retention.retention import RetentionStore
+from switchyard.protocol.canonical import canonical
+from switchyard.protocol.fields import Json
+from switchyard.runtime.database.connections import Pool, connect_pool
 from tests.integration.audit.conftest import Owner, UrlFor
 from tests.integration.audit.retention.retiring import MONTH, retire_all
 from tests.unit.audit import cases

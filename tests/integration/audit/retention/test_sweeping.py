@@ -7,15 +7,15 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from cli.audit_retention import retire_due
-from contracts.fields import Json
-from local.provision import BUCKET
-from runtime.clock import SystemClock
-from runtime.database import Pool, connect_pool
-from services.audit.case_objects import CaseObjects
-from services.audit.owner import RETENTION, SCHEMA
-from services.audit.retention import Due, Outcome, RetentionStore
-from services.audit.store import AuditStore
+from switchyard.audit.records.case_objects import CaseObjects
+from switchyard.audit.records.roles import RETENTION, SCHEMA
+from switchyard.audit.records.store import AuditStore
+from switchyard.audit.retention.retention import Due, Outcome, RetentionStore
+from switchyard.cli.commands.audit_retention import retire_due
+from switchyard.devstack.stack.provision import BUCKET
+from switchyard.protocol.fields import Json
+from switchyard.runtime.core.clock import SystemClock
+from switchyard.runtime.database.connections import Pool, connect_pool
 from tests.integration.audit.aged import age
 from tests.integration.audit.conftest import Owner, UrlFor
 from tests.integration.audit.retention.retiring import LONG_AGO, SIGNER, due_now

@@ -8,10 +8,10 @@ from datetime import date
 
 import pytest
 
-from contracts.fields import Json
-from services.audit.findings import FindingKind
-from services.audit.reader import AuditReader
-from services.audit.retention import RetentionStore
+from switchyard.audit.records.reader import AuditReader
+from switchyard.audit.retention.retention import RetentionStore
+from switchyard.audit.verification.findings import FindingKind
+from switchyard.protocol.fields import Json
 from tests.integration.audit.conftest import Owner
 from tests.integration.audit.proof import Proof
 from tests.integration.audit.retention.retiring import retire_all, tampering

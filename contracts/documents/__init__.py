@@ -1,0 +1,1 @@
+"""Documents that the services exchange: account facts, disclosures, reviews, opt-out links."""

@@ -1,0 +1,65 @@
+"""What the courier emits. Each says what happened to exactly one content of one case."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from switchyard.protocol.fields import Code, Contract, Identifier, Sentence, Sha256
+
+
+class EmailSent(Contract):
+    """The provider accepted the email."""
+
+    content_sha256: Sha256
+    provider: Identifier = Field(description="ses")
+    provider_message_id: Identifier
+
+
+class SendingHeld(Contract):
+    """The playbook is halted: nothing was sent. The checks run again when it resumes."""
+
+    until: None = None
+    halted: Literal[True] = True
+
+
+class SendingTooLate(Contract):
+    """The checked moment had passed before the courier could send: nothing was sent, the moment is checked again."""
+
+    content_sha256: Sha256
+
+
+class SendingRefused(Contract):
+    """Nothing was sent, and nothing will be: cancelled, closed, opted out, or without a valid approval."""
+
+    code: Code
+    message: Sentence
+
+
+class EmailUndeliverable(Contract):
+    """The provider refused the email for good. Nothing was sent."""
+
+    code: Code
+    message: Sentence
+
+
+class SendingUnknown(Contract):
+    """The provider was asked and its answer was never recorded: the email may or may not have been sent.
+
+    Nobody guesses: a person settles it with `switchyard courier settle`.
+    """
+
+    code: Code = "outcome_unknown"
+    message: Sentence
+    content_sha256: Sha256
+
+
+class SendingSettled(Contract):
+    """A person found out what became of a sending whose outcome was unknown. Follows the case's end."""
+
+    content_sha256: Sha256
+    sent: bool
+    provider_message_id: Identifier | None = None
+    operator: Identifier
+    evidence: Sentence

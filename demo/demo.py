@@ -1,0 +1,186 @@
+"""The demo: questions and emails as upstream systems would send them, tables, the log. Where is `demo.stacks`."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import Mapping, Sequence, Set
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import yaml
+from rich.live import Live
+from rich.markup import escape
+from rich.table import Table
+
+from demo.email_half import begin
+from demo.figures import CaseRow, cases, figures, progress, published
+from demo.stacks import demo_place
+from switchyard.audit.records.reader import AuditReader
+from switchyard.audit.records.roles import SCHEMA
+from switchyard.cli.app.console import console
+from switchyard.cli.app.failover_text import told
+from switchyard.cli.app.submissions import submit
+from switchyard.cli.app.target import Env
+from switchyard.runtime.database.connections import connect_pool
+
+DATA = Path(__file__).parent / "data"
+SOURCE = "upstream.demo"
+PATIENCE_S = 120.0
+"""How long the demo waits for its cases before it says which are open."""
+
+PIPE_EVERY_S = 2.0
+"""How often progress is told where no terminal can redraw it."""
+
+SETTLE_S = 15.0
+"""How long audit may trail the last closed case."""
+
+REVIEW = (
+    "select t.node_from, t.node_to, t.transition, t.model_id, d.model_call->>'reason' as reason, t.latency_ms,\n"
+    "       left(t.transcript_hash, 12) as hash\n"
+    "from audit.case_timeline t join audit.transition_detail d using (case_id, event_id)\n"
+    "where t.case_id = '{case_id}' order by t.step"
+)
+
+
+def run_demo(env: Env, json_file: Path | None) -> bool:
+    """Run it; True if every case ended and the log agrees with what the producers published.
+
+    Raises StackError and `CommandFailed` if there is no stack to run it on.
+    """
+    found = asyncio.run(_demo(env))
+    if json_file is not None:
+        json_file.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+    agree = found["audit_rows"] == found["distinct_events"] == found["transitions"]
+    mail = found["email"]
+    ended = "open" not in found["closed"] and "open" not in mail["closed"]
+    return agree and found["chain"] == "ok" and ended and mail["once_and_identical"] and not mail["unexpected"]
+
+
+async def _demo(env: Env) -> dict[str, Any]:
+    questions = [
+        json.loads(line) for line in (DATA / "questions.jsonl").read_text(encoding="utf-8").splitlines() if line
+    ]
+    faults = yaml.safe_load((DATA / "planned_faults.yaml").read_text(encoding="utf-8"))["planned"]
+    planned = {fault["idempotency_key"] for fault in faults}
+    async with demo_place(env) as place:
+        target = place.target
+        log = await asyncpg.connect(target.need("SWITCHYARD_AUDIT_DSN"))
+        work = await asyncpg.connect(target.need("SWITCHYARD_WORK_DSN"))
+        try:
+            asked = time.monotonic()
+            keys = await submit(target, questions, source=SOURCE)
+            await _follow(log, len(questions))
+            wall_s = time.monotonic() - asked
+            emails = await begin(place, work, log)
+            console.print(f"\n{len(emails.cases)} emails, on a clock that says {target.clock.now():%A %H:%M} UTC")
+            await emails.drive(PATIENCE_S)
+            await _settle(log, work)
+            rows = await cases(log, keys)
+            chain = await _verify(target.need("SWITCHYARD_AUDIT_DATABASE_URL"))
+            found = await figures(log, work, rows, chain=chain, wall_s=wall_s)
+            asked_for = zip(keys, questions, strict=True)
+            injected = {case for case, question in asked_for if question["idempotency_key"] in planned}
+            _show(rows, injected, found)
+            found["email"] = await emails.figures()
+            emails.show(found["email"])
+            _agreement(found)
+            await _review(log, rows)
+        finally:
+            await log.close()
+            await work.close()
+    _next_commands(rows, place.next_commands)
+    return found
+
+
+async def _follow(log: asyncpg.Connection[Any], wanted: int) -> None:
+    """Show progress until every case is closed or patience ends."""
+    deadline, told_at = time.monotonic() + PATIENCE_S, 0.0
+    with Live(console=console, refresh_per_second=5, transient=True) as live:
+        while time.monotonic() < deadline:
+            opened, closed, transitions = await progress(log)
+            line = f"{closed} of {wanted} cases closed, {opened - closed} under way, {transitions} transitions audited"
+            live.update(line)
+            if not console.is_terminal and time.monotonic() - told_at > PIPE_EVERY_S:
+                told_at = time.monotonic()
+                console.print(line)
+            if closed >= wanted:
+                return
+            await asyncio.sleep(0.1)
+
+
+async def _settle(log: asyncpg.Connection[Any], work: asyncpg.Connection[Any]) -> None:
+    """Wait until audit has written what the producers published."""
+    deadline = time.monotonic() + SETTLE_S
+    while time.monotonic() < deadline:
+        if (await progress(log))[2] >= await published(work):
+            return
+        await asyncio.sleep(0.1)
+
+
+async def _verify(url: str) -> str:
+    pool = await connect_pool(url, schema=SCHEMA, size=1)
+    try:
+        report = await AuditReader(pool).verify()
+    finally:
+        await pool.close()
+    for finding in report.findings:
+        console.print(f"{finding.kind}: case {finding.case_id}: {finding.why}", style="red", markup=False)
+    return "ok" if report.ok else "broken"
+
+
+def _show(rows: Sequence[CaseRow], injected: Set[str], found: Mapping[str, Any]) -> None:
+    table = Table("case", "session", "agent", "answered by", "hops", "ms", "outcome", "why")
+    for row in rows:
+        why = told(row.call) if row.outcome == "answered" and row.failovers else row.message or ""
+        if row.outcome != "answered":
+            why = f"{row.code}: {why}".rstrip(": ")
+        table.add_row(
+            row.case_id[:8],
+            row.session_id,
+            row.agent or "",
+            _model(row),
+            str(row.hops),
+            str(row.duration_ms),
+            row.outcome,
+            f"[magenta]injected:[/magenta] {escape(why)}" if row.case_id in injected else escape(why),
+        )
+    console.print(table)
+    closed = ", ".join(f"{count} {outcome}" for outcome, count in found["closed"].items())
+    console.print(
+        f"{found['cases']} cases: {closed}. {found['failovers']} failovers. "
+        f"p50 {found['latency_ms']['p50']} ms, p95 {found['latency_ms']['p95']} ms, {found['wall_s']} s in all."
+    )
+
+
+def _agreement(found: Mapping[str, Any]) -> None:
+    console.print(
+        f"Published, by the producers' own tables: {found['transitions']} events. "
+        f"In the audit log: {found['audit_rows']} rows, {found['distinct_events']} distinct. Chain: {found['chain']}."
+    )
+
+
+def _model(row: CaseRow) -> str:
+    return f"{row.call['vendor']} ({row.call['role']})" if row.call and row.outcome == "answered" else ""
+
+
+async def _review(log: asyncpg.Connection[Any], rows: Sequence[CaseRow]) -> None:
+    """Show what a reviewer would ask of the log, and what it returns."""
+    case = next((row for row in rows if row.failovers and row.outcome == "answered"), rows[0])
+    sql = REVIEW.format(case_id=case.case_id)
+    console.print("\n[bold]What a reviewer asks[/bold], with plain SQL on the audit database:\n")
+    console.print(sql, style="cyan", markup=False)
+    answer = await log.fetch(sql)
+    table = Table(*answer[0].keys())
+    for record in answer:
+        table.add_row(*("" if value is None else str(value) for value in record.values()))
+    console.print(table)
+
+
+def _next_commands(rows: Sequence[CaseRow], commands: Sequence[str]) -> None:
+    case = next((row for row in rows if row.failovers and row.outcome == "answered"), rows[0])
+    console.print("\n[bold]Next[/bold] (the log of this run stays readable):")
+    for command in commands:
+        console.print(f"  {command.format(case=case.case_id)}", style="green", markup=False)

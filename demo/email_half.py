@@ -1,0 +1,173 @@
+"""The demo's second half: emails, and the people and hours that they wait for."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import hashlib
+import json
+import re
+import time
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from email import message_from_bytes
+from email.policy import default
+from typing import Any
+
+import aiohttp
+import asyncpg
+from rich.markup import escape
+from rich.table import Table
+
+from contracts.documents.opt_out import PATH
+from demo.clock import NIGHT, set_forward
+from demo.emails import EMAILS, DemoEmail, demo_emails
+from demo.stacks import Place
+from switchyard.cli.app.audit_log import opened, opener
+from switchyard.cli.app.console import console
+from switchyard.cli.app.submissions import submit
+from switchyard.cli.commands.approval import decide
+from switchyard.cli.commands.playbook import as_operator
+from switchyard.devstack.stack.local_stack import LOCAL_OPERATOR
+from switchyard.protocol.approvals import Decided
+from switchyard.runtime.database.queries import load_queries
+
+_SQL = load_queries(__file__, "figures.sql")
+SOURCE = "upstream.collections"
+_LINK = re.compile(rf"{re.escape(PATH)}/([A-Za-z0-9_.-]+)")
+
+
+@dataclass
+class Emails:
+    """One run's emails."""
+
+    place: Place
+    work: asyncpg.Connection[Any]
+    log: asyncpg.Connection[Any]
+    cases: dict[str, DemoEmail]
+    """By case id."""
+
+    async def drive(self, patience_s: float) -> None:
+        """Do what people do while the cases run: decide, opt out, cancel; and let the night pass."""
+        todo = {case: list(email.then) for case, email in self.cases.items()}
+        deadline = time.monotonic() + patience_s
+        while time.monotonic() < deadline:
+            closed = {str(row["case_id"]) for row in await self.work.fetch(_SQL["closed_emails"], list(self.cases))}
+            if len(closed) == len(self.cases):
+                return
+            for row in await self.work.fetch(_SQL["asked_emails"], list(self.cases)):
+                case = str(row["case_id"])
+                while todo[case] and todo[case][0] != "morning":
+                    await self._do(todo[case].pop(0), case, row)
+            left = [case for case in self.cases if case not in closed]
+            resting = await self.work.fetchval(_SQL["resting_emails"], left)
+            if left and resting == len(left) and all(todo[case] == ["morning"] for case in left):
+                set_forward(self.place.clock, NIGHT)
+                for case in left:
+                    todo[case].clear()
+                console.print(f"{len(left)} emails wait for a better hour: the stack's clock is set forward by {NIGHT}")
+            await asyncio.sleep(0.2)
+
+    async def _do(self, what: str, case: str, row: Any) -> None:
+        match what:
+            case "grant" | "deny":
+                verdict: Decided = "granted" if what == "grant" else "denied"
+                reason = "Reads well." if what == "grant" else "Too early for an offer."
+                await decide(
+                    self.place.target, str(row["approval_id"]), verdict, approver=LOCAL_OPERATOR, reason=reason
+                )
+            case "cancel":
+                async with as_operator(self.place.target) as desk:
+                    await desk.fetchval("select cancel($1, $2, $3)", case, LOCAL_OPERATOR, "Submitted by mistake.")
+            case "opt_out":
+                await self._opt_out(json.loads(row["command"]))
+
+    async def _opt_out(self, command: Mapping[str, Any]) -> None:
+        """Click the link as a mail client does, and wait until the desk knows."""
+        async with opener(self.place.target) as artefacts:
+            message = message_from_bytes(
+                await opened(artefacts, dict(command), command["payload"]["email"]), policy=default
+            )
+        found = _LINK.search(message["List-Unsubscribe"])
+        if found is None:
+            raise LookupError("the email has no opt-out link")
+        address = f"{self.place.opt_out_address}{PATH}/{found[1]}"
+        async with (
+            aiohttp.ClientSession() as session,
+            session.post(address, data={"List-Unsubscribe": "One-Click"}) as answer,
+        ):
+            answer.raise_for_status()
+        for _ in range(150):
+            if await self.work.fetchval(_SQL["stopped_addresses"]):
+                return
+            await asyncio.sleep(0.1)
+        raise TimeoutError("the desk has not heard of the opt-out")
+
+    async def figures(self) -> dict[str, Any]:
+        """How every case ended, beside how it must, and what the mail provider got."""
+        rows = await self.log.fetch(_SQL["email_cases"], list(self.cases))
+        async with aiohttp.ClientSession() as session, session.get(f"{self.place.outbox_address}/outbox") as answer:
+            outbox = (await answer.json())["emails"]
+        taken = Counter(email["sha256"] for email in outbox)
+        same = all(_sha256(email["raw"]) == email["sha256"] for email in outbox)
+        sent = {row["case_id"]: row["sent_sha256"] for row in rows if row["outcome"] == "sent"}
+        passed = {row["case_id"]: set(row["passed_sha256"] or ()) for row in rows}
+        approved = {row["case_id"]: set(row["approved_sha256"] or ()) for row in rows if row["approved_sha256"]}
+        as_approved = all(
+            content in passed[case] and (case not in approved or content in approved[case])
+            for case, content in sent.items()
+        )
+        expected = [(self.cases[row["case_id"]], row) for row in rows]
+        unexpected = [email.key for email, row in expected if not _as_expected(email, row)]
+        return {
+            "emails": len(rows),
+            "closed": dict(sorted(Counter(row["outcome"] or "open" for row in rows).items())),
+            "rules": sorted({rule for row in rows for rule in (*_rules(row, "rules"), *_rules(row, "deferred"))}),
+            "outbox": len(outbox),
+            "once_and_identical": same and as_approved and taken == Counter(sent.values()),
+            "unexpected": unexpected,
+            "rows": [dict(row) for row in rows],
+        }
+
+    def show(self, found: Mapping[str, Any]) -> None:
+        """A line for each case, and the sum."""
+        table = Table("email", "what it shows", "drafts", "approved by", "outcome", "rules", "why")
+        for row in found["rows"]:
+            email = self.cases[row["case_id"]]
+            rules = [*_rules(row, "rules"), *(f"{rule} later" for rule in _rules(row, "deferred"))]
+            mark = "" if email.key not in found["unexpected"] else "[red]unexpected[/red] "
+            table.add_row(
+                row["case_id"][:8],
+                email.shows,
+                str(row["drafts"]),
+                row["approver"] or "",
+                row["outcome"] or "open",
+                ", ".join(rules),
+                mark + escape((row["message"] or "")[:60]),
+            )
+        console.print(table)
+        closed = ", ".join(f"{count} {outcome}" for outcome, count in found["closed"].items())
+        once = "each once, and byte for byte as it passed and was approved"
+        once = once if found["once_and_identical"] else "[red]not what was approved[/red]"
+        console.print(f"{found['emails']} emails: {closed}. In the provider's outbox: {found['outbox']}, {once}.")
+
+
+async def begin(place: Place, work: asyncpg.Connection[Any], log: asyncpg.Connection[Any]) -> Emails:
+    """Publish the submissions as the creditor's system would."""
+    details = demo_emails(place.target.clock.now())
+    cases = await submit(place.target, details, source=SOURCE)
+    return Emails(place, work, log, dict(zip(cases, EMAILS, strict=True)))
+
+
+def _as_expected(email: DemoEmail, row: Any) -> bool:
+    rules = {*_rules(row, "rules"), *_rules(row, "deferred")}
+    return row["outcome"] == email.outcome and set(email.rules) <= rules
+
+
+def _rules(row: Mapping[str, Any], column: str) -> list[str]:
+    return json.loads(row[column] or "null") or []
+
+
+def _sha256(raw: str) -> str:
+    return hashlib.sha256(base64.b64decode(raw)).hexdigest()

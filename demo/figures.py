@@ -1,0 +1,114 @@
+"""What a demo run did, counted from the audit log and, independently, from the producers' own tables."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import asyncpg
+
+from contracts.cards import CARDS
+from switchyard.runtime.database.queries import load_queries
+
+_SQL = load_queries(__file__)
+
+
+@dataclass(frozen=True)
+class CaseRow:
+    """One case as the table shows it. `call` is the latest model call that the log has."""
+
+    case_id: str
+    session_id: str
+    agent: str | None
+    outcome: str
+    code: str
+    message: str | None
+    field: str | None
+    remedy: str | None
+    hops: int
+    duration_ms: int
+    call: dict[str, Any] | None
+    failovers: int
+
+
+async def cases(log: asyncpg.Connection[Any], case_ids: Sequence[str]) -> list[CaseRow]:
+    """These cases, in the order in which they were opened."""
+    rows = await log.fetch(_SQL["cases"], list(case_ids))
+    return [
+        CaseRow(
+            case_id=row["case_id"],
+            session_id=row["session_id"],
+            agent=row["agent"],
+            outcome=row["outcome"] or "open",
+            code=row["code"] or "",
+            message=row["message"],
+            field=row["field"],
+            remedy=row["remedy"],
+            hops=row["hops"],
+            duration_ms=row["duration_ms"] or 0,
+            call=json.loads(row["last_call"]) if row["last_call"] else None,
+            failovers=row["failovers"],
+        )
+        for row in rows
+    ]
+
+
+async def progress(log: asyncpg.Connection[Any]) -> tuple[int, int, int]:
+    """Cases, closed cases and transitions so far."""
+    row = await log.fetchrow(_SQL["progress"])
+    return (row["cases"], row["closed"], row["transitions"]) if row else (0, 0, 0)
+
+
+async def published(work: asyncpg.Connection[Any], case_ids: list[str] | None = None) -> int:
+    """How many events the producers say that they published, for some cases or in all, from their tables alone.
+
+    The router keeps none: it publishes one event for each that it is sent, which is each case opened or tried again,
+    each outcome of an agent, and each answer of the desk.
+    """
+    desk = await work.fetchrow(_SQL["desk_events"], case_ids)
+    if desk is None:
+        return 0
+    outputs = 0
+    for node in CARDS:
+        await work.execute(f'set search_path to "{node}"')
+        outputs += await work.fetchval(_SQL["agent_events"], case_ids)
+    to_router = desk["opened"] + desk["retried"] + desk["answered"] + outputs
+    return int(to_router + desk["rejected"] + desk["closed"] + desk["notices"] + to_router)
+
+
+def percentile(values: list[int], share: float) -> int:
+    """The smallest value that at least `share` of them do not exceed; 0 of none."""
+    if not values:
+        return 0
+    ordered = sorted(values)
+    return ordered[max(0, -(-len(ordered) * int(share * 100) // 100) - 1)]
+
+
+async def figures(
+    log: asyncpg.Connection[Any], work: asyncpg.Connection[Any], rows: list[CaseRow], *, chain: str, wall_s: float
+) -> dict[str, Any]:
+    """The run in numbers, as `--json` writes them."""
+    counted = await log.fetchrow(_SQL["figures"])
+    hops = await log.fetch(_SQL["hops"])
+    times = [row.duration_ms for row in rows if row.outcome == "answered"]
+    return {
+        "cases": len(rows),
+        "closed": dict(sorted(Counter(row.outcome for row in rows).items())),
+        "transitions": await published(work),
+        "audit_rows": counted["audit_rows"] if counted else 0,
+        "distinct_events": counted["distinct_events"] if counted else 0,
+        "chain": chain,
+        "failovers": sum(row.failovers for row in rows),
+        "latency_ms": {f"p{share}": percentile(times, share / 100) for share in (50, 95, 99)},
+        "hop_ms": {
+            row["node"]: {
+                "p50": round(row["p50"].total_seconds() * 1_000),
+                "p95": round(row["p95"].total_seconds() * 1_000),
+            }
+            for row in hops
+        },
+        "wall_s": round(wall_s, 1),
+    }

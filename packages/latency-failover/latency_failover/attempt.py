@@ -1,0 +1,175 @@
+"""One call to one model: consume its stream in a task of its own, and be able to cut it."""
+
+import asyncio
+from collections import deque
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic_ai import RunContext
+from pydantic_ai.messages import ModelMessage, ModelResponse, ModelResponseStreamEvent
+from pydantic_ai.models import ModelRequestParameters, StreamedResponse
+from pydantic_ai.settings import ModelSettings
+
+from latency_failover.candidate import Candidate
+from latency_failover.clock import Clock
+from latency_failover.records import Attempt, Outcome, TokensSource
+from latency_failover.steering import Progress
+from latency_failover.tokens import streamed_characters, tokens_of
+from latency_failover.wire import Wire, current_wire
+
+TOKENS_FOR_PACE = 4
+"""Fewer say nothing about the pace of a stream: they arrive in one packet, or around one pause."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """What every attempt of a call is asked, and when the call started (clock seconds)."""
+
+    messages: list[ModelMessage]
+    settings: ModelSettings | None
+    parameters: ModelRequestParameters
+    run_context: RunContext[Any] | None
+    prompt_tokens: int
+    started: float
+
+
+class RunningAttempt:
+    """A call in progress. `changed` is set on its first token and at its end; `pulse` on every event too."""
+
+    def __init__(
+        self,
+        candidate: Candidate,
+        request: Request,
+        clock: Clock,
+        changed: asyncio.Event,
+        *,
+        limit_s: float,
+        probe: bool,
+    ) -> None:
+        """Start the call. `limit_s`: how long it may take; `probe`: its verdict decides about an open breaker."""
+        self.candidate = candidate
+        self.probe = probe
+        self.events: list[ModelResponseStreamEvent] = []
+        self.pulse = asyncio.Event()
+        self.stream: StreamedResponse | None = None
+        self.response: ModelResponse | None = None
+        self.error: Exception | None = None
+        self.error_code: str | None = None
+        self.outcome: Outcome | None = None
+        self.first_token_ms: int | None = None
+        self.last_token_ms: int | None = None
+        self.ended_ms: int | None = None
+        self.longest_gap_ms: int | None = None
+        self._request = request
+        self._clock = clock
+        self._changed = changed
+        self._characters = 0
+        self._recent: deque[tuple[int, int]] = deque()
+        self._wire = Wire(limit_s)
+        self.started_ms = self._now_ms()
+        self.task = asyncio.create_task(self._consume(), name=f"failover {candidate.role} {candidate.name}")
+
+    def cut(self, outcome: Outcome) -> None:
+        """End the call now: the task at its next await, a blocked thread by its socket. Returns at once."""
+        self.outcome = outcome
+        self._end()
+        self.task.cancel()
+        self._wire.cut()
+
+    def progress(self, rate_window_ms: int, min_stream_ms: int) -> Progress:
+        """What the steering needs to know. The pace is over the recent window, so that a slowdown shows soon.
+
+        The window reaches back further where it holds few tokens: a pause between two of them is no pace.
+        """
+        now, tokens = self._now_ms(), tokens_of(self._characters)
+        while len(self._recent) > 1:
+            since, before = self._recent[1]
+            if since > now - rate_window_ms or tokens - before < TOKENS_FOR_PACE:
+                break
+            self._recent.popleft()
+        pace = None
+        if self._recent:
+            since, before = self._recent[0]
+            if now - since >= min_stream_ms and tokens - before >= TOKENS_FOR_PACE:
+                pace = (now - since) * 1000 // (tokens - before)
+        return Progress(
+            role=self.candidate.role,
+            started_ms=self.started_ms,
+            first_token_ms=self.first_token_ms,
+            last_token_ms=self.last_token_ms,
+            tokens=tokens,
+            us_per_token=pace,
+        )
+
+    def usage(self) -> tuple[int, int, TokensSource]:
+        """Input and output tokens, and where the numbers are from. A cut stream has no final count, so it is estimated.
+
+        A model that was cut while silent has most likely read the prompt, and its vendor may bill that.
+        """
+        if self.outcome in ("throttled", "rejected") or (self.outcome == "error" and not self._characters):
+            return 0, 0, "none"
+        if self.response is not None and self.response.usage.has_values():
+            return self.response.usage.input_tokens, self.response.usage.output_tokens, "reported"
+        return self._request.prompt_tokens, tokens_of(self._characters), "estimated"
+
+    def record(self) -> Attempt:
+        """The attempt as it goes into the decision; call when it has ended."""
+        input_tokens, output_tokens, source = self.usage()
+        return Attempt(
+            vendor=self.candidate.vendor,
+            model_id=self.candidate.model_id,
+            role=self.candidate.role,
+            started_ms=self.started_ms,
+            ttft_ms=None if self.first_token_ms is None else self.first_token_ms - self.started_ms,
+            ended_ms=self._now_ms() if self.ended_ms is None else self.ended_ms,
+            outcome=self.outcome or "cancelled",
+            error_code=self.error_code,
+            input_tokens=input_tokens,
+            output_tokens=output_tokens,
+            tokens_source=source,
+        )
+
+    async def _consume(self) -> None:
+        current_wire.set(self._wire)
+        model = self.candidate.model
+        try:
+            # Each model has its own profile: what one needs translated, the other takes as it is.
+            messages = model.prepare_messages(self._request.messages, self._request.parameters)
+            settings = self.candidate.settings(self._request.settings)
+            async with model.request_stream(
+                messages, settings, self._request.parameters, self._request.run_context
+            ) as stream:
+                self.stream = stream
+                async for event in stream:
+                    self._observe(event)
+            self.response = stream.get()
+        except Exception as error:  # noqa: BLE001 (the boundary: the race classifies what any SDK may raise)
+            self.error = error
+        finally:
+            self._wire.release()
+            self._end()
+
+    def _observe(self, event: ModelResponseStreamEvent) -> None:
+        self.events.append(event)
+        self.pulse.set()
+        characters = streamed_characters(event)
+        if not characters:
+            return
+        self._characters += characters
+        now = self._now_ms()
+        if self.last_token_ms is not None:
+            self.longest_gap_ms = max(self.longest_gap_ms or 0, now - self.last_token_ms)
+        self.last_token_ms = now
+        self._recent.append((self.last_token_ms, tokens_of(self._characters)))
+        if self.first_token_ms is None:
+            self.first_token_ms = self.last_token_ms
+            self._changed.set()
+
+    def _end(self) -> None:
+        if self.ended_ms is None:
+            self.ended_ms = self._now_ms()
+        self.pulse.set()
+        self._changed.set()
+
+    def _now_ms(self) -> int:
+        return round((self._clock.monotonic() - self._request.started) * 1000)

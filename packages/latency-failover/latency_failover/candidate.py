@@ -1,0 +1,81 @@
+"""A model as a candidate for the call: its names, where it runs, and its SDK kept from retrying."""
+
+import sys
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic_ai.models import Model
+from pydantic_ai.models.wrapper import WrapperModel
+from pydantic_ai.settings import ModelSettings
+
+from latency_failover.policy import ModelPolicy
+from latency_failover.records import Role
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One of the two models. `region` is "" when it cannot be known."""
+
+    model: Model[Any]
+    role: Role
+    vendor: str
+    model_id: str
+    region: str
+    sdk_retries: bool
+
+    @property
+    def name(self) -> str:
+        """The key of the statistics: the same model at two vendors is two models."""
+        return f"{self.vendor}:{self.model_id}"
+
+    def refusal(self, policy: ModelPolicy) -> str | None:
+        """In words, why this model may not see the data; `None` if it may."""
+        if self.role == "fallback" and policy.never_fail_over:
+            return f"{self.name} (never fail over)"
+        if self.permitted_by(policy):
+            return None
+        return f"{self.name} ({self.region or 'region unknown'})"
+
+    def permitted_by(self, policy: ModelPolicy) -> bool:
+        """Whether this model may see the data."""
+        return policy.permits(vendor=self.vendor, model_id=self.model_id, region=self.region)
+
+    def settings(self, given: ModelSettings | None) -> ModelSettings | None:
+        """The request's settings, with the SDK's own retries off where it has any."""
+        if not self.sdk_retries:
+            return given
+        settings = ModelSettings(**given) if given else ModelSettings()
+        settings["max_retries"] = 0
+        return settings
+
+
+def candidate(model: Model[Any], role: Role, *, region: str | None) -> Candidate:
+    """Describe a model, and make its connections cuttable if it is Bedrock's.
+
+    Raises:
+        RetryOwnerConflict: a boto3 client that retries by itself.
+    """
+    innermost = model
+    while isinstance(innermost, WrapperModel):
+        innermost = innermost.wrapped
+    client = getattr(innermost, "client", None)
+    found = ""
+    if "botocore" in sys.modules and _is_boto(client):
+        from latency_failover.bedrock import own_client, region_of
+
+        own_client(client)
+        found = region_of(client, innermost.model_name)
+    return Candidate(
+        model=model,
+        role=role,
+        vendor=innermost.system,
+        model_id=innermost.model_name,
+        region=found if region is None else region,
+        sdk_retries=getattr(client, "max_retries", 0) > 0,
+    )
+
+
+def _is_boto(client: object) -> bool:
+    from botocore.client import BaseClient
+
+    return isinstance(client, BaseClient)

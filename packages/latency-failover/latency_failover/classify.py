@@ -1,0 +1,82 @@
+"""What a failure means for the call: try the other model, or let the caller see it.
+
+Failed over: throttling and exhausted quotas, server errors, lost connections, unusable answers, and also refused
+credentials and unknown models (wrong with one vendor's set-up, not with the request; the decision names them).
+Not failed over: a request the vendor calls invalid or too long. The other would refuse it alike, and hiding the first
+refusal behind the second would hide our own mistake.
+"""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from pydantic_ai.exceptions import (
+    ConcurrencyLimitExceeded,
+    FallbackExceptionGroup,
+    ModelAPIError,
+    ModelAuthenticationError,
+    ModelHTTPError,
+    ModelNotFoundError,
+    ModelQuotaExceededError,
+    ModelRateLimitError,
+    ModelRequestRejectedError,
+    UnexpectedModelBehavior,
+)
+
+from latency_failover.errors import AllModelsFailed
+
+Kind = Literal["throttled", "error", "rejected"]
+
+_TRANSPORTS = frozenset({"botocore", "h11", "h2", "httpcore", "httpx", "httpx2", "openai", "urllib3"})
+"""Top-level modules whose exceptions are transport failures where an adapter let them through unmapped."""
+
+_CODE = re.compile(r"[A-Za-z0-9_.\-]{1,64}")
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A classified error. `code` is safe to store; `retry_after_ms` is what the vendor asked for."""
+
+    kind: Kind
+    code: str
+    retry_after_ms: int | None = None
+
+
+Classify = Callable[[Exception], Failure]
+
+
+def classify(error: Exception) -> Failure:
+    """The default classification. What is not a vendor's or a transport's failure is `rejected`: our own defect."""
+    return Failure(_kind(error), error_code(error), _retry_after_ms(error))
+
+
+def error_code(error: Exception) -> str:
+    """Class, HTTP status and vendor code, joined by slashes. Never the message: it may quote the prompt."""
+    parts = [type(error).__name__]
+    if isinstance(error, ModelHTTPError):
+        parts.append(str(error.status_code))
+    if isinstance(error, ModelAPIError) and error.provider_error_code and _CODE.fullmatch(error.provider_error_code):
+        parts.append(error.provider_error_code)
+    return "/".join(parts)
+
+
+def _kind(error: Exception) -> Kind:
+    match error:
+        case ModelRateLimitError() | ModelQuotaExceededError() | ConcurrencyLimitExceeded():
+            return "throttled"
+        case ModelHTTPError(status_code=429):
+            return "throttled"
+        case ModelAuthenticationError() | ModelNotFoundError():
+            return "error"
+        case ModelRequestRejectedError() | ModelHTTPError(status_code=400 | 413 | 422):
+            return "rejected"
+        case ModelAPIError() | UnexpectedModelBehavior() | FallbackExceptionGroup() | AllModelsFailed() | OSError():
+            return "error"
+        case _:
+            return "error" if type(error).__module__.partition(".")[0] in _TRANSPORTS else "rejected"
+
+
+def _retry_after_ms(error: Exception) -> int | None:
+    seconds = error.retry_after if isinstance(error, ModelAPIError) else None
+    return None if seconds is None else max(0, int(seconds * 1000))

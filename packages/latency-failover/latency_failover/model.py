@@ -1,0 +1,290 @@
+"""`FailoverModel`: a pydantic-ai model over two others that answers within a budget."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any
+
+from opentelemetry import trace
+from pydantic_ai import RunContext
+from pydantic_ai.exceptions import UserError
+from pydantic_ai.messages import ModelMessage, ModelResponse
+from pydantic_ai.models import Model, ModelRequestParameters, StreamedResponse
+from pydantic_ai.models.fallback import FallbackModel
+from pydantic_ai.settings import ModelSettings
+
+from latency_failover.attempt import Request, RunningAttempt
+from latency_failover.breaker import Breaker, HedgeBucket
+from latency_failover.candidate import Candidate, candidate
+from latency_failover.classify import Classify, classify
+from latency_failover.clock import Clock, SystemClock
+from latency_failover.errors import AllModelsFailed, ModelNotPermitted
+from latency_failover.planning import Side, plan_call
+from latency_failover.policy import Budget, FailoverPolicy, ModelPolicies, ModelPolicy
+from latency_failover.race import NoAnswer, Race, committed_attempt
+from latency_failover.records import Decision, Result, Role
+from latency_failover.scope import BudgetRecord, current_scope, enter_scope
+from latency_failover.snapshot import Snapshot, merged, taken
+from latency_failover.statistics import VERDICTS, Expectation, LatencyStats
+from latency_failover.stream import RacedStream
+from latency_failover.tokens import prompt_tokens
+from latency_failover.verdict import Basis, decision_of, judge, learn
+
+
+@dataclass(frozen=True)
+class _Call:
+    """One model call: its race, what it was planned on, and where its decision goes."""
+
+    race: Race
+    basis: Basis
+    request: Request
+    record: BudgetRecord | None
+
+
+class FailoverModel(FallbackModel):
+    """Asks the primary, and turns to the fallback when the primary is, or is about to be, too late.
+
+    A pydantic-ai `FallbackModel` whose switch is decided by time. `request` may leave a slow stream up to its last
+    token; `request_stream` hands the first model to speak over to the caller, and then only the budget's end stops it.
+    """
+
+    def __init__(
+        self,
+        primary: Model[Any],
+        fallback: Model[Any] | None,
+        *,
+        policy: FailoverPolicy | None = None,
+        models: ModelPolicies | None = None,
+        stats: LatencyStats | None = None,
+        clock: Clock | None = None,
+        classify: Classify = classify,
+        primary_region: str | None = None,
+        fallback_region: str | None = None,
+    ) -> None:
+        """Combine two models. Both are asked by streaming, with their SDKs' own retries off.
+
+        Args:
+            models: The model policies, chosen among by the labels of the budget scope.
+            stats: Share one between the models of a process.
+            primary_region: Where the primary runs, if a model policy asks and its client cannot tell.
+            fallback_region: The same for the fallback.
+
+        Raises:
+            RetryOwnerConflict: a Bedrock client that retries by itself.
+        """
+        super().__init__(primary, *([] if fallback is None else [fallback]))
+        self.policy = policy or FailoverPolicy()
+        self.stats = stats or LatencyStats()
+        self.breakers: dict[Role, Breaker] = {
+            "primary": Breaker(self.policy.breaker),
+            "fallback": Breaker(self.policy.breaker),
+        }
+        self.hedges = HedgeBucket(self.policy.hedge_share_bp, self.policy.hedge_burst)
+        self._models = models or ModelPolicies()
+        self._clock = clock or SystemClock()
+        self._classify = classify
+        self._candidates: dict[Role, Candidate] = {"primary": candidate(primary, "primary", region=primary_region)}
+        if fallback is not None:
+            self._candidates["fallback"] = candidate(fallback, "fallback", region=fallback_region)
+        self._asked_ms: dict[Role, int] = {}
+        self._closing: set[asyncio.Task[None]] = set()
+
+    @contextmanager
+    def budget(self, budget: Budget, *, labels: Mapping[str, str] | None = None) -> Iterator[BudgetRecord]:
+        """Everything this model is asked inside the scope shares the budget, and leaves its decision in the record.
+
+        `labels` say what the data is, so that the model policy for such data holds.
+
+        Scopes follow the context: concurrent tasks have their own, and a scope inside another replaces it.
+        """
+        with enter_scope(self, budget, self._models.applying(labels or {}), self._clock.monotonic()) as record:
+            yield record
+
+    def snapshot(self, *, wall_ms: int) -> Snapshot:
+        """What this process has seen itself, for those that start after it. `wall_ms`: the time, in Unix ms."""
+        return taken(self.stats, wall_ms=wall_ms, now_ms=self._now_ms())
+
+    def recall(self, snapshots: Sequence[Snapshot], *, wall_ms: int) -> None:
+        """Begin with what other processes saw, the less the older it is. Call before the first request."""
+        points = merged(snapshots, wall_ms=wall_ms)
+        now_ms = self._now_ms()
+        self.stats.recall(points, now_ms=now_ms)
+        for role, known in self._candidates.items():
+            verdicts = points.get((known.name, None, VERDICTS), ())
+            self.breakers[role].recall(now_ms, [value == 1 for value in verdicts])
+
+    async def request(
+        self,
+        messages: list[ModelMessage],
+        model_settings: ModelSettings | None,
+        model_request_parameters: ModelRequestParameters,
+    ) -> ModelResponse:
+        """Answer within the budget.
+
+        Raises:
+            AllModelsFailed: nobody answered in time.
+            ModelNotPermitted: no model may see the data.
+            ModelAPIError: the vendor refused the request itself.
+        """
+        call = self._call(messages, model_settings, model_request_parameters, None, commit_early=False)
+        winner = await self._drive(call)
+        assert winner.response is not None  # noqa: S101 (a winner has answered)
+        self._set_span_attributes(winner.candidate.model, model_request_parameters)
+        return winner.response
+
+    @asynccontextmanager
+    async def request_stream(
+        self,
+        messages: list[ModelMessage],
+        model_settings: ModelSettings | None,
+        model_request_parameters: ModelRequestParameters,
+        run_context: RunContext[Any] | None = None,
+    ) -> AsyncGenerator[StreamedResponse]:
+        """Hand over the stream of the first model to speak; see `request` for what it raises, here also mid-stream."""
+        call = self._call(messages, model_settings, model_request_parameters, run_context, commit_early=True)
+        supervisor = asyncio.create_task(self._drive(call), name="failover supervisor")
+        try:
+            attempt = await committed_attempt(call.race, supervisor)
+            assert attempt.stream is not None  # noqa: S101 (it has spoken)
+            self._set_span_attributes(attempt.candidate.model, model_request_parameters)
+            yield RacedStream(model_request_parameters, attempt, attempt.stream, supervisor)
+        finally:
+            supervisor.cancel()
+            await asyncio.wait({supervisor})
+            if not supervisor.cancelled():
+                supervisor.exception()  # the caller has had it from the stream, or has left before it came
+
+    async def __aexit__(
+        self, exc_type: type[BaseException] | None, exc_val: BaseException | None, exc_tb: TracebackType | None
+    ) -> bool | None:
+        """Leave both models once every connection that was cut is closed."""
+        if self._closing:
+            await asyncio.wait(self._closing, timeout=self.policy.close_grace_ms / 1000)
+        return await super().__aexit__(exc_type, exc_val, exc_tb)
+
+    def _call(
+        self,
+        messages: list[ModelMessage],
+        settings: ModelSettings | None,
+        parameters: ModelRequestParameters,
+        run_context: RunContext[Any] | None,
+        *,
+        commit_early: bool,
+    ) -> _Call:
+        if messages and isinstance(messages[-1], ModelResponse) and messages[-1].state == "suspended":
+            raise UserError("a background response cannot be continued here: it has no latency to decide on")
+        scope = current_scope(self)
+        started = self._clock.monotonic()
+        budget = scope.budget if scope else Budget(total_ms=self.policy.default_total_ms)
+        models = scope.models if scope else self._models.applying({})
+        allowed, refused = self._allowed(models)
+        tokens, now_ms = prompt_tokens(messages, parameters), round(started * 1000)
+        expected = {role: self._expect(role, tokens, now_ms) for role in _ROLES}
+        sides = {role: self._side(role, expected[role], now_ms) if role in allowed else None for role in _ROLES}
+        plan = plan_call(
+            self.policy,
+            budget,
+            spent_ms=round((started - scope.started) * 1000) if scope else 0,
+            primary=sides["primary"],
+            fallback=sides["fallback"],
+        )
+        self.hedges.earn()
+        request = Request(messages, settings, parameters, run_context, tokens, started)
+        race = Race(
+            allowed,
+            request,
+            plan,
+            self.policy,
+            expected=expected,
+            expected_tokens=budget.expected_output_tokens,
+            hedges=self.hedges if self._may_hedge(parameters, now_ms) else None,
+            admit=self._admit,
+            classify=self._classify,
+            clock=self._clock,
+            commit_early=commit_early,
+        )
+        breaker = self.breakers["primary"].state(now_ms)
+        basis = Basis(plan, expected, tokens, breaker, budget, models.name, refused)
+        return _Call(race, basis, request, scope.record if scope else None)
+
+    def _allowed(self, models: ModelPolicy) -> tuple[dict[Role, Candidate], tuple[str, ...]]:
+        refusals = {role: known.refusal(models) for role, known in self._candidates.items()}
+        allowed = {role: known for role, known in self._candidates.items() if refusals[role] is None}
+        refused = tuple(refusal for refusal in refusals.values() if refusal is not None)
+        if not allowed:
+            raise ModelNotPermitted(models.name, refused)
+        return allowed, refused
+
+    def _expect(self, role: Role, tokens: int, now_ms: int) -> Expectation:
+        known = self._candidates.get(role)
+        return Expectation() if known is None else self.stats.expect(known.name, tokens, now_ms=now_ms)
+
+    def _side(self, role: Role, expected: Expectation, now_ms: int) -> Side:
+        asked = self._asked_ms.get(role)
+        return Side(expected, self.breakers[role].state(now_ms), None if asked is None else now_ms - asked)
+
+    def _may_hedge(self, parameters: ModelRequestParameters, now_ms: int) -> bool:
+        # A vendor's own tools (search, code) may act; everything else a model does is words.
+        return not parameters.native_tools and self.breakers["fallback"].state(now_ms) == "closed"
+
+    def _admit(self, role: Role) -> bool:
+        now_ms = self._now_ms()
+        self._asked_ms[role] = now_ms
+        return self.breakers[role].admit(now_ms)
+
+    async def _drive(self, call: _Call) -> RunningAttempt:
+        race = call.race
+        try:
+            winner = await race.run()
+        except NoAnswer as error:
+            decision = self._conclude(call, "failed")
+            raise AllModelsFailed(decision, race.causes, retryable=race.retryable) from error.__cause__
+        except asyncio.CancelledError:
+            await race.closed(self.policy.close_grace_ms)
+            self._conclude(call, "cancelled")
+            raise
+        except Exception:
+            self._conclude(call, "failed")
+            raise
+        interrupted = winner.response is not None and winner.response.state == "interrupted"
+        self._conclude(call, "cancelled" if interrupted else "answered")
+        return winner
+
+    def _conclude(self, call: _Call, result: Result) -> Decision:
+        now_ms = self._now_ms()
+        latency_ms = round((self._clock.monotonic() - call.request.started) * 1000)
+        learn(call.race, self.stats, call.request.prompt_tokens, now_ms=now_ms)
+        judge(call.race, self.breakers, self.stats, call.basis, now_ms=now_ms)
+        decision = decision_of(call.race, call.basis, self.policy, result=result, latency_ms=latency_ms)
+        if call.record is not None:
+            call.record.decisions.append(decision)
+        for attempt in call.race.attempts:
+            if not attempt.task.done():  # held until its connection is closed: the loop holds tasks only weakly
+                self._closing.add(attempt.task)
+                attempt.task.add_done_callback(self._closing.discard)
+        _annotate(decision)
+        return decision
+
+    def _now_ms(self) -> int:
+        return round(self._clock.monotonic() * 1000)
+
+
+_ROLES: tuple[Role, ...] = ("primary", "fallback")
+
+
+def _annotate(decision: Decision) -> None:
+    """Put the decision on the span of the request, where the model call is looked for first."""
+    span = trace.get_current_span()
+    if span.is_recording():
+        span.set_attributes(
+            {
+                "failover.reason": decision.reason,
+                "failover.role": decision.role,
+                "failover.result": decision.result,
+                "failover.budget_ms": decision.budget_ms,
+                "failover.attempts": len(decision.attempts),
+                "failover.loser_tokens": decision.loser_tokens,
+            }
+        )

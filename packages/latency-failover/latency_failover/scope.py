@@ -1,0 +1,46 @@
+"""Budget scopes: how a call knows whose time it is spending, however many run at once."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+
+from latency_failover.policy import Budget, ModelPolicy
+from latency_failover.records import Decision
+
+
+@dataclass
+class BudgetRecord:
+    """What happened inside one budget scope: a decision per model call, in the order they ended."""
+
+    decisions: list[Decision] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Scope:
+    """A budget being spent by one model (`owner`) since `started` (clock seconds)."""
+
+    owner: object
+    budget: Budget
+    models: ModelPolicy
+    started: float
+    record: BudgetRecord
+
+
+_scopes: ContextVar[tuple[Scope, ...]] = ContextVar("failover_scopes", default=())
+
+
+@contextmanager
+def enter_scope(owner: object, budget: Budget, models: ModelPolicy, started: float) -> Iterator[BudgetRecord]:
+    """Open a scope for everything `owner` is asked in this context and in tasks started from it."""
+    scope = Scope(owner, budget, models, started, BudgetRecord())
+    token = _scopes.set((*_scopes.get(), scope))
+    try:
+        yield scope.record
+    finally:
+        _scopes.reset(token)
+
+
+def current_scope(owner: object) -> Scope | None:
+    """The innermost scope of `owner` here, if any."""
+    return next((scope for scope in reversed(_scopes.get()) if scope.owner is owner), None)

@@ -1,0 +1,75 @@
+"""What a process has learned, in a form that outlives it. Pure; where it is kept is the caller's business.
+
+A snapshot holds only what its own process measured. What that process was told at its start is left out, so that old
+observations do not look new for having been handed on, however often processes restart.
+"""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+
+from pydantic import BaseModel, ConfigDict
+
+from latency_failover.statistics import PRIOR_ATTEMPTS, VERDICTS, Key, LatencyStats, thin
+
+HALF_LIFE_MS = 30 * 60_000
+"""A snapshot counts half for each half-hour of its age: a vendor's latency this morning is no guide to tonight's."""
+
+HORIZON_MS = 6 * HALF_LIFE_MS
+"""Older ones are not read at all."""
+
+_ATTEMPTS = "total_ms"  # every attempt that says anything about latency has a total
+
+
+class Series(BaseModel):
+    """The values of one series, sorted. Integers: milliseconds, microseconds a token, tokens, or 0 and 1."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    model: str
+    bucket: int | None
+    name: str
+    values: tuple[int, ...]
+
+
+class Snapshot(BaseModel):
+    """What one process had seen within its window at a moment, in Unix milliseconds."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    taken_at_ms: int
+    series: tuple[Series, ...] = ()
+
+
+def taken(stats: LatencyStats, *, wall_ms: int, now_ms: int) -> Snapshot:
+    """A snapshot of statistics: at most `PRIOR_ATTEMPTS` attempts of each model and prompt size."""
+    recorded = stats.recorded(now_ms=now_ms)
+    series = [
+        Series(model=model, bucket=bucket, name=name, values=_share(recorded, (model, bucket, name)))
+        for model, bucket, name in sorted(recorded, key=repr)
+    ]
+    return Snapshot(taken_at_ms=wall_ms, series=tuple(series))
+
+
+def merged(snapshots: Sequence[Snapshot], *, wall_ms: int) -> dict[Key, tuple[int, ...]]:
+    """All snapshots as one, each thinned by its age, the whole thinned to what a new process may be told."""
+    found: defaultdict[Key, list[int]] = defaultdict(list)
+    for snapshot in snapshots:
+        # A clock that is a little ahead makes a snapshot from the future: it is simply fresh.
+        age = max(0, wall_ms - snapshot.taken_at_ms)
+        if age > HORIZON_MS:
+            continue
+        weight = 0.5 ** (age / HALF_LIFE_MS)
+        for series in snapshot.series:
+            kept = thin(sorted(series.values), round(len(series.values) * weight))
+            found[series.model, series.bucket, series.name].extend(kept)
+    every = {key: tuple(sorted(values)) for key, values in found.items() if values}
+    return {key: _share(every, key) for key in every}
+
+
+def _share(every: Mapping[Key, tuple[int, ...]], key: Key) -> tuple[int, ...]:
+    """A series thinned in step with the others of its model and size, so that their proportions stay."""
+    model, bucket, name = key
+    values = every[key]
+    attempts = len(values) if name == VERDICTS else len(every.get((model, bucket, _ATTEMPTS), values))
+    keep = min(1.0, PRIOR_ATTEMPTS / max(1, attempts))
+    return thin(values, round(len(values) * keep))

@@ -1,0 +1,126 @@
+"""Every figure in a text: amounts, dates, and whatever else has digits or number words.
+
+Strict on purpose: a figure in a form that two readers could read differently is not an amount but a problem.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from services.specialists.compliance.email_text.characters import plain
+
+_MONTHS = (
+    "january", "february", "march", "april", "may", "june", "july", "august", "september", "october", "november",
+    "december",
+)  # fmt: skip
+_MONTH = "|".join([*_MONTHS, *(month[:3] for month in _MONTHS), "sept"])
+_DATE = re.compile(
+    rf"\b(?P<month>{_MONTH})\b\.?\s+(?P<day>\d{{1,2}})(?:st|nd|rd|th)?(?:,?\s+(?P<year>\d{{4}}))?(?![\d.,]*\d)"
+    rf"|\b(?P<day2>\d{{1,2}})(?:st|nd|rd|th)?\s+(?:of\s+)?(?P<month2>{_MONTH})\b\.?(?:,?\s+(?P<year2>\d{{4}}))?"
+    r"|\b(?P<year3>\d{4})-(?P<month3>\d{2})-(?P<day3>\d{2})\b"
+    r"|\b(?P<month4>\d{1,2})/(?P<day4>\d{1,2})(?:/(?P<year4>\d{4}|\d{2}))?\b",
+    re.IGNORECASE,
+)
+_NUMBER = r"\d+(?:[.,']\d+|\s\d{3}(?!\d))*"
+_MONEY = re.compile(
+    rf"(?P<sign>(?:US\s?)?\$|\bUSD)\s?(?P<after>{_NUMBER})(?P<times>\s?(?:k|m|grand|hundred|thousand|million)\b)?"
+    rf"|(?P<before>{_NUMBER})\s?(?P<unit>k\b|grand|(?:hundred|thousand|million)\b|(?:US\s)?dollars?\b|USD\b|bucks?\b|cents?\b|\$)",
+    re.IGNORECASE,
+)
+_US_FORM = re.compile(r"^(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d{2})?$")
+_NUMBER_WORDS = (
+    "zero|one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|thirteen|fourteen|fifteen|sixteen|seventeen|"
+    "eighteen|nineteen|twenty|thirty|forty|fifty|sixty|seventy|eighty|ninety|hundred|thousand|million|dozen|half|couple|"
+    "quarter|third|several|few"
+)
+_BIG = (
+    "eleven|twelve|thirteen|fourteen|fifteen|sixteen|seventeen|eighteen|nineteen|twenty|thirty|forty|fifty|sixty|"
+    "seventy|eighty|ninety|hundreds?|thousands?|millions?|grand"
+)
+"""Nobody needs these words for anything but an amount or a term."""
+
+_UNITS = (
+    "dollars?|bucks?|usd|cents?|percent|per\\s+cent|grand|hours?|days?|weeks?|months?|years?|payments?|instal?lments?"
+)
+_ORDINALS = (
+    "first|second|third|fourth|fifth|sixth|seventh|eighth|ninth|tenth|eleventh|twelfth|thirteenth|fourteenth|fifteenth|"
+    "sixteenth|seventeenth|eighteenth|nineteenth|twentieth|thirtieth"
+)
+_WORDS = re.compile(
+    rf"\b(?:{_NUMBER_WORDS})(?:[\s-]+(?:and\s+)?(?:{_NUMBER_WORDS})){{0,8}}\s+(?:[a-z]+\s+)?(?:{_UNITS})\b"
+    rf"|\b(?:{_BIG})\b"
+    rf"|\b(?:{_MONTH})\s+(?:the\s+)?(?:twenty[\s-]|thirty[\s-])?(?:{_ORDINALS})\b"
+    r"|\b(?:half|double|twice|triple|twofold)\s+(?:of\s+)?(?:the|your|what|this)\b",
+    re.IGNORECASE,
+)
+
+
+@dataclass(frozen=True)
+class Amount:
+    """An amount as it is written; `value` in the ledger's form, None if the form is not clear."""
+
+    text: str
+    value: str | None
+    start: int
+
+
+@dataclass(frozen=True)
+class SaidDate:
+    """A date as it is written. `year` may be left out; month and day are None if there is no such day."""
+
+    text: str
+    year: int | None
+    month: int | None
+    day: int | None
+
+    def is_day(self, day: str) -> bool:
+        """Whether it can only mean this day."""
+        year, month, number = map(int, day.split("-"))
+        return (self.month, self.day) == (month, number) and self.year in {None, year}
+
+
+@dataclass(frozen=True)
+class Figures:
+    """What was found, in the order of the text."""
+
+    amounts: tuple[Amount, ...]
+    dates: tuple[SaidDate, ...]
+    in_words: tuple[str, ...]
+    others: tuple[str, ...]
+
+
+def read_figures(text: str) -> Figures:
+    """Every figure of a text. What has no place in it (links, the agency's number) was taken out before."""
+    text = plain(text)
+    in_words = tuple(found[0] for found in _WORDS.finditer(text))
+    dates = tuple(_date(found) for found in _DATE.finditer(text))
+    text = _DATE.sub(lambda found: " " * len(found[0]), text)
+    amounts = tuple(_amount(found) for found in _MONEY.finditer(text))
+    rest = _MONEY.sub(lambda found: " " * len(found[0]), text)
+    return Figures(amounts, dates, in_words, tuple(re.findall(r"\S*\d\S*", rest)))
+
+
+def _amount(found: re.Match[str]) -> Amount:
+    number = found["after"] or found["before"]
+    clear = _US_FORM.match(number) is not None and not found["times"]
+    if found["before"] is not None:
+        # "50 cents" and "2k" are ways to hide an amount: only dollars after a number are clear.
+        clear = clear and re.match(r"(?:US\s)?dollars?$|USD$", found["unit"], re.IGNORECASE) is not None
+    if not clear:
+        return Amount(found[0], None, found.start())
+    whole, _, cents = number.replace(",", "").partition(".")
+    return Amount(found[0], f"{int(whole)}.{cents or '00'}", found.start())
+
+
+def _date(found: re.Match[str]) -> SaidDate:
+    given = {name.rstrip("234"): value for name, value in found.groupdict().items() if value is not None}
+    year = int(given["year"]) if "year" in given else None
+    if year is not None and year < 100:
+        year += 2000
+    month_text = given["month"].lower()
+    month = int(month_text) if month_text.isdigit() else [each[:3] for each in _MONTHS].index(month_text[:3]) + 1
+    day = int(given["day"])
+    if not (1 <= month <= 12 and 1 <= day <= 31):
+        return SaidDate(found[0], None, None, None)
+    return SaidDate(found[0], year, month, day)

@@ -1,0 +1,61 @@
+"""Looking for words: whole ones, in any case, with the disguises that people use."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from functools import cache
+
+from services.specialists.compliance.email_text.characters import folded
+from services.specialists.compliance.pack import WordList
+
+_DISGUISES = {
+    "a": "a4@", "b": "b8", "e": "e3", "g": "g9", "i": "i1!|", "l": "l1|", "o": "o0", "s": "s5$", "t": "t7+", "z": "z2",
+}  # fmt: skip
+_GAP = "qxq"
+"""Stands where a phrase was taken out, so that what is left of it and right of it does not become one phrase."""
+
+_SPACERS = r"[ .\-_*/,]"
+
+
+def found_in(text: str, words: WordList) -> tuple[str, ...]:
+    """The terms of a list that a text contains, each once, less those that stand in a harmless phrase."""
+    return terms_in(folded(text), words)
+
+
+def terms_in(lowered: str, words: WordList) -> tuple[str, ...]:
+    """The same for a text that is `folded` already."""
+    for phrase in words.unless:
+        lowered = lowered.replace(phrase, " ")
+    return tuple(term for term in words.terms if any(_wordlike(each[0]) for each in _pattern(term).finditer(lowered)))
+
+
+def without(text: str, phrases: Iterable[str]) -> str:
+    """The text less some phrases, both `folded`: so that what is required or a name is not held against it."""
+    lowered = folded(text)
+    for phrase in sorted({folded(each) for each in phrases} - {""}, key=len, reverse=True):
+        lowered = re.sub(rf"(?<![a-z0-9]){re.escape(phrase)}(?![a-z0-9])", f" {_GAP} ", lowered)
+    return lowered
+
+
+def _wordlike(text: str) -> bool:
+    # "a55" is a disguise, "455" is a number.
+    return any(each.isalpha() for each in text)
+
+
+@cache
+def _pattern(term: str) -> re.Pattern[str]:
+    words = [word for word in re.split(r"[^a-z0-9']+", folded(term)) if word]
+    together = r"[\W_]+".join("".join(_letter(each) for each in word) for word in words)
+    forms = [together]
+    letters = "".join(words).replace("'", "")
+    if len(letters) >= 3:
+        # Spaced out, like "p.a.y" or "j a i l": every gap has its spacer, so that "cash it" is two innocent words.
+        forms.append((_SPACERS + "{1,3}").join(_letter(each, more="") for each in letters))
+    return re.compile(rf"(?<![a-z0-9])(?:{'|'.join(forms)})(?![a-z0-9])")
+
+
+def _letter(character: str, *, more: str = "{1,3}") -> str:
+    shapes = _DISGUISES.get(character)
+    shape = f"[{re.escape(shapes)}]" if shapes else re.escape(character)
+    return shape + (more if character.isalpha() else "")

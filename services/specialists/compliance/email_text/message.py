@@ -1,0 +1,184 @@
+"""An RFC 5322 message, read: who it goes to, what it says, and what stands in the way of reading it."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass
+from email import policy
+from email.headerregistry import Address
+from email.message import EmailMessage
+from email.parser import BytesParser
+from urllib.parse import unquote
+
+from services.specialists.compliance.email_text.characters import illegible
+from services.specialists.compliance.email_text.markup import read_markup
+from services.specialists.compliance.pack import EmailRules
+
+_ADDRESS = re.compile(r"(?<![\w.:+%'-])[\w.+%'-]+@[\w-]+(?:\.[\w-]+)+")
+_DOMAIN = re.compile(
+    r"(?<![\w@/.:-])(?:[a-z0-9-]+\.)+(?:app|biz|bank|cc|club|co|com|edu|gov|info|io|link|ly|me|net|online|org|page|"
+    r"pay|ru|shop|site|to|top|tv|uk|us|xyz)(?![\w@.-]*@)(?:/[^\s<>\"']*)?(?![\w-])",
+    re.IGNORECASE,
+)
+"""What mail readers make a link of although nobody wrote one."""
+
+_URL = re.compile(r"\b(?:https?|ftp|javascript|data|file|tel|sms|mailto):[^\s<>\"']+|\bwww\.[^\s<>\"']+", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Mailbox:
+    """A name and an address."""
+
+    name: str
+    address: str
+
+
+@dataclass(frozen=True)
+class Message:
+    """A message as its recipient gets it. `obstacles` say why it may not be read as it is checked."""
+
+    sha256: str
+    headers: tuple[tuple[str, str], ...]
+    sender: tuple[Mailbox, ...]
+    to: tuple[Mailbox, ...]
+    copies: tuple[str, ...]
+    """Header fields that name further recipients."""
+    reply_to: tuple[Mailbox, ...]
+    subject: str
+    text: str
+    html: str
+    text_links: tuple[str, ...]
+    html_links: tuple[str, ...]
+    obstacles: tuple[str, ...]
+
+    @property
+    def links(self) -> tuple[str, ...]:
+        """Every link, of both parts."""
+        return tuple(dict.fromkeys((*self.text_links, *self.html_links)))
+
+    @property
+    def written_links(self) -> tuple[str, ...]:
+        """Every link that somebody wrote: all but the opt-out's, whose token is no text."""
+        ways = self.header("list-unsubscribe") or ""
+        return tuple(unquote(link) for link in self.links if link not in ways)
+
+    @property
+    def parts(self) -> dict[str, str]:
+        """What a reader may be shown, by the place where it is."""
+        return {"subject": self.subject, "text part": self.text, "HTML part": self.html}
+
+    def header(self, name: str) -> str | None:
+        """The value of a header field, if there is exactly one."""
+        found = [value for key, value in self.headers if key == name]
+        return found[0] if len(found) == 1 else None
+
+
+def read_message(raw: bytes, rules: EmailRules) -> Message:
+    """Read the bytes. Never raises for what they say: whatever is not understood is an obstacle."""
+    obstacles: list[str] = []
+    parsed = BytesParser(_class=EmailMessage, policy=policy.SMTP).parsebytes(raw)
+    obstacles += _wire(raw, rules.max_bytes)
+    headers = tuple((name.lower(), str(value)) for name, value in parsed.items())
+    for name, value in parsed.items():
+        if defects := getattr(value, "defects", ()):
+            obstacles.append(f"the header {name[:30]} is malformed ({type(defects[0]).__name__})")
+    text, html, part_obstacles = _bodies(parsed) if len(raw) <= rules.max_bytes else ("", "", [])
+    obstacles += part_obstacles
+    page = read_markup(html, min_font_px=rules.min_font_px)
+    obstacles += page.obstacles
+    text, text_obstacles = _bounded("text", text, rules)
+    page.text, html_obstacles = _bounded("HTML", page.text, rules)
+    subject, subject_obstacles = _bounded("subject", _one(headers, "subject"), rules)
+    obstacles += [*text_obstacles, *html_obstacles, *subject_obstacles]
+    shown = {"the subject": subject, "the text part": text, "the HTML part": page.text}
+    shown["the sender's name"] = _one(headers, "from")
+    obstacles += [f"{each} in {where}" for where, what in shown.items() for each in illegible(what)]
+    if re.search(r"[\r\n]", subject):
+        obstacles.append("a line break in the subject")
+    return Message(
+        sha256=hashlib.sha256(raw).hexdigest(),
+        headers=headers,
+        sender=_mailboxes(parsed, "from"),
+        to=_mailboxes(parsed, "to"),
+        copies=tuple(sorted({name for name, _ in headers if name in {"cc", "bcc"} or name.startswith("resent-")})),
+        reply_to=_mailboxes(parsed, "reply-to"),
+        subject=subject,
+        text=text,
+        html=page.text,
+        text_links=_links(text),
+        html_links=_links(page.text, *page.links),
+        obstacles=tuple(dict.fromkeys(obstacles)),
+    )
+
+
+def _bounded(where: str, text: str, rules: EmailRules) -> tuple[str, list[str]]:
+    """The text, or nothing if it is too long to be read: that blocks it, and reading it would only cost time."""
+    if len(text) > rules.max_characters:
+        return "", [f"a {where} part of more than {rules.max_characters} characters"]
+    if any(len(word) > rules.max_word for word in text.split()):
+        return "", [f"a word of more than {rules.max_word} characters in the {where} part"]
+    return text, []
+
+
+def _links(shown: str, *hidden: str) -> tuple[str, ...]:
+    """The links of a part: written out, behind other text, and those that a reader's program makes by itself."""
+    found = [*hidden, *_URL.findall(shown)]
+    rest = _URL.sub(" ", shown)
+    found += [f"mailto:{address}" for address in _ADDRESS.findall(rest)]
+    found += [f"https://{each[0]}" for each in _DOMAIN.finditer(_ADDRESS.sub(" ", rest))]
+    return tuple(dict.fromkeys(link.rstrip(".,;:!?)'") for link in found))
+
+
+def _wire(raw: bytes, max_bytes: int) -> list[str]:
+    """What two mail systems could read differently."""
+    found = []
+    if len(raw) > max_bytes:
+        found.append(f"more than {max_bytes} bytes, which mail readers cut off")
+    if b"\x00" in raw:
+        found.append("a NUL byte")
+    if re.search(rb"\r(?!\n)|(?<!\r)\n", raw):
+        found.append("a line that does not end in CRLF")
+    if any(len(line) > 998 for line in raw.split(b"\r\n")):
+        found.append("a line over 998 bytes")
+    return found
+
+
+def _bodies(parsed: EmailMessage) -> tuple[str, str, list[str]]:
+    """The text and the HTML of a multipart/alternative with exactly these two, and what is wrong otherwise."""
+    obstacles = [f"a malformed message ({type(defect).__name__})" for defect in parsed.defects]
+    if parsed.get_content_type() != "multipart/alternative":
+        return "", "", [*obstacles, f"not multipart/alternative but {parsed.get_content_type()[:40]}"]
+    if (parsed.preamble or "").strip() or (parsed.epilogue or "").strip():
+        obstacles.append("text outside the parts, which no reader sees")
+    parts = [part for part in parsed.iter_parts() if isinstance(part, EmailMessage)]
+    kinds = [part.get_content_type() for part in parts]
+    if kinds != ["text/plain", "text/html"]:
+        return "", "", [*obstacles, f"parts other than one text/plain and one text/html: {', '.join(kinds)[:80]}"]
+    contents = []
+    for part, kind in zip(parts, kinds, strict=True):
+        obstacles += [f"a malformed {kind} ({type(defect).__name__})" for defect in part.defects]
+        if part.get_content_disposition() == "attachment":
+            obstacles.append(f"the {kind} is an attachment")
+        charset = (part.get_content_charset() or "us-ascii").lower()
+        if charset not in {"utf-8", "us-ascii", "ascii"}:
+            obstacles.append(f"the {kind} in the charset {charset[:20]}")
+        data = part.get_payload(decode=True)
+        try:
+            contents.append(data.decode("utf-8").replace("\r\n", "\n") if isinstance(data, bytes) else "")
+        except UnicodeDecodeError:
+            obstacles.append(f"the {kind} is not UTF-8")
+            contents.append("")
+    return contents[0], contents[1], obstacles
+
+
+def _mailboxes(parsed: EmailMessage, name: str) -> tuple[Mailbox, ...]:
+    found = []
+    for value in parsed.get_all(name, ()):
+        addresses: tuple[Address, ...] = getattr(value, "addresses", ())
+        found += [Mailbox(each.display_name, each.addr_spec.lower()) for each in addresses]
+    return tuple(found)
+
+
+def _one(headers: tuple[tuple[str, str], ...], name: str) -> str:
+    return next((value for key, value in headers if key == name), "")

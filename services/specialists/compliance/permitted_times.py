@@ -1,0 +1,89 @@
+"""Permitted moments: pure arithmetic on local clocks, summer time included."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from zoneinfo import ZoneInfo
+
+from contracts.documents.accounts import Inconvenient
+
+_DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+_SECOND = timedelta(seconds=1)
+
+
+@dataclass(frozen=True)
+class Hours:
+    """When a consumer may be written to: hours of the local day, less the times that they called inconvenient."""
+
+    zones: tuple[ZoneInfo, ...]
+    earliest: time
+    latest: time
+    inconvenient: tuple[Inconvenient, ...] = ()
+
+    def permitted(self, moment: datetime) -> bool:
+        """Whether `moment` is permitted on the clock of every zone: from `earliest`, and before `latest`."""
+        return self.usual(moment) and self.convenient(moment)
+
+    def usual(self, moment: datetime) -> bool:
+        """Whether it is between `earliest` and `latest` in every zone."""
+        return all(self.earliest <= moment.astimezone(zone).time() < self.latest for zone in self.zones)
+
+    def convenient(self, moment: datetime) -> bool:
+        """Whether the consumer named it inconvenient in no zone."""
+        return not any(_covers(period, moment.astimezone(zone)) for zone in self.zones for period in self.inconvenient)
+
+    def next_change(self, moment: datetime, horizon: timedelta, *, to: bool) -> datetime | None:
+        """The first moment from `moment` on, within `horizon`, at which `permitted` is `to`; None if there is none.
+
+        Between two changes of a local clock's reading past a limit nothing changes, so only those moments are tried.
+        """
+        if self.permitted(moment) is to:
+            return moment
+        for candidate in sorted(set(self._changes(moment, horizon))):
+            if moment < candidate <= moment + horizon and self.permitted(candidate) is to:
+                return candidate
+        return None
+
+    def _changes(self, moment: datetime, horizon: timedelta) -> Iterator[datetime]:
+        limits = {time(0), self.earliest, self.latest}
+        for period in self.inconvenient:
+            limits |= {time.fromisoformat(period.start), time.fromisoformat(period.end)}
+        for zone in self.zones:
+            first = moment.astimezone(zone).date() - timedelta(days=1)
+            days = [first + timedelta(days=number) for number in range(horizon.days + 4)]
+            yield from _readings(zone, days, limits)
+            yield from _transitions(zone, days)
+
+
+def _covers(period: Inconvenient, local: datetime) -> bool:
+    start, end = time.fromisoformat(period.start), time.fromisoformat(period.end)
+    now, today, yesterday = local.time(), _DAYS[local.weekday()], _DAYS[(local.weekday() - 1) % 7]
+    if start < end:
+        return today in period.days and start <= now < end
+    return (today in period.days and now >= start) or (yesterday in period.days and now < end)
+
+
+def _readings(zone: ZoneInfo, days: Sequence[date], limits: Iterable[time]) -> Iterator[datetime]:
+    """When the zone's clock shows each of the limits: twice, in the hour that summer time repeats."""
+    for day in days:
+        for limit in limits:
+            for fold in (0, 1):
+                yield datetime.combine(day, limit, tzinfo=zone).replace(fold=fold).astimezone(UTC)
+
+
+def _transitions(zone: ZoneInfo, days: Sequence[date]) -> Iterator[datetime]:
+    """When the zone's clock jumps, to the second."""
+    for day in days:
+        low = datetime.combine(day, time(0), tzinfo=UTC)
+        high = low + timedelta(days=1)
+        if low.astimezone(zone).utcoffset() == high.astimezone(zone).utcoffset():
+            continue
+        while high - low > _SECOND:
+            middle = low + ((high - low) // _SECOND // 2) * _SECOND
+            if low.astimezone(zone).utcoffset() == middle.astimezone(zone).utcoffset():
+                low = middle
+            else:
+                high = middle
+        yield high

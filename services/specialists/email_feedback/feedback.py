@@ -1,0 +1,95 @@
+"""Bounces and complaints of SES, as refusals. Pure.
+
+SES sends its events to EventBridge's default bus (source `aws.ses`) or, without that, as JSON through SNS; both carry
+the same object (SES developer guide, "Contents of event data"). Only what is final becomes a refusal: a permanent
+bounce, and a complaint that is not a "not spam" report. Addresses go on in the event and nowhere else.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from email.utils import parseaddr
+from typing import Any, Literal
+
+from pydantic import TypeAdapter, ValidationError
+
+from contracts.documents.accounts import Email
+from contracts.events.upstream import ContactRefused
+from switchyard.protocol.errors import InvalidEvent, Refusal
+from switchyard.protocol.fields import Json
+
+Reason = Literal["bounced", "complained"]
+DETAIL_TYPES = ("Email Bounced", "Email Complaint Received")
+_ADDRESS: TypeAdapter[str] = TypeAdapter(Email)
+
+
+def refusals(report: Json, tenants: Mapping[str, str]) -> list[ContactRefused]:
+    """What a report of SES refuses; nothing for a soft bounce or any other report.
+
+    `tenants` maps sending domains to tenants. Raises `InvalidEvent` for a report that cannot be read, or about a domain
+    that is nobody's.
+    """
+    kind = report.get("eventType") or report.get("notificationType")
+    mail = report.get("mail")
+    if not isinstance(kind, str) or not isinstance(mail, dict):
+        raise _unreadable("eventType", "not an event of SES")
+    found = list(_refused(kind, report))
+    if not found:
+        return []
+    tenant, message_id = _tenant(mail, tenants), mail.get("messageId")
+    if not isinstance(message_id, str):
+        raise _unreadable("mail.messageId", "is missing")
+    return [
+        ContactRefused(tenant=tenant, address=address, reason=reason, report_id=_report_id(kind, message_id, address))
+        for reason, address in found
+    ]
+
+
+def _refused(kind: str, report: Json) -> Iterator[tuple[Reason, str]]:
+    detail = report.get(kind.lower())
+    if not isinstance(detail, dict):
+        if kind in {"Bounce", "Complaint"}:
+            raise _unreadable(kind.lower(), "is missing")
+        return
+    if kind == "Bounce" and detail.get("bounceType") == "Permanent":
+        for recipient in _recipients(detail, "bouncedRecipients"):
+            yield "bounced", recipient
+    if kind == "Complaint" and detail.get("complaintFeedbackType") != "not-spam":
+        for recipient in _recipients(detail, "complainedRecipients"):
+            yield "complained", recipient
+
+
+def _recipients(detail: Json, field: str) -> list[str]:
+    rows = detail.get(field)
+    if not isinstance(rows, list) or not rows:
+        raise _unreadable(field, "names nobody")
+    return [_address(row.get("emailAddress") if isinstance(row, dict) else None, field) for row in rows]
+
+
+def _address(text: Any, field: str) -> str:
+    # SES gives it bare or with a display name.
+    address = parseaddr(text)[1] if isinstance(text, str) else ""
+    try:
+        return _ADDRESS.validate_python(address)
+    except ValidationError:
+        raise _unreadable(field, "holds what is no address") from None
+
+
+def _tenant(mail: Json, tenants: Mapping[str, str]) -> str:
+    source = mail.get("source")
+    domain = parseaddr(source)[1].rpartition("@")[2].lower() if isinstance(source, str) else ""
+    tenant = tenants.get(domain)
+    if tenant is None:
+        raise _unreadable("mail.source", "is of a domain that SWITCHYARD_FEEDBACK_TENANTS gives to no tenant")
+    return tenant
+
+
+def _report_id(kind: str, message_id: str, address: str) -> str:
+    """The same report of the same message and person is the same, however often SES sends it."""
+    person = hashlib.sha256(f"{message_id}/{address.lower()}".encode()).hexdigest()[:32]
+    return f"ses.{kind.lower()}.{person}"
+
+
+def _unreadable(field: str, why: str) -> InvalidEvent:
+    return InvalidEvent(Refusal.INVALID, why, field=field, remedy="compare with SES's documented event data")

@@ -1,0 +1,24 @@
+"""The mail process's environment."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field, SecretStr
+
+from switchyard.runtime.core.settings import ProcessSettings
+
+
+class MailSettings(ProcessSettings):
+    """No database and no model: two ways in, and the bus."""
+
+    objects_bucket: str = "switchyard-objects"
+    optout_keys: SecretStr = Field(
+        description='Keys that sign opt-out links, as JSON {"id": "hex of 32 bytes or more"}; the first one signs.'
+    )
+    optout_host: str = "127.0.0.1"
+    optout_port: Annotated[int, Field(ge=0, le=65_535)] = Field(default=0, description="0 picks a free port.")
+    feedback_tenants: dict[str, str] = Field(
+        default_factory=dict,
+        description='The tenant of each sending domain, as JSON {"agency.example": "tenant"}: reports name no tenant.',
+    )

@@ -1,0 +1,54 @@
+"""What the courier must know of the bytes that it sends. It reads them and never changes them."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from email import policy
+from email.headerregistry import AddressHeader
+from email.message import EmailMessage
+from email.parser import BytesHeaderParser
+
+from switchyard.runtime.core.errors import Rejected
+
+_PARSER = BytesHeaderParser(EmailMessage, policy=policy.SMTP)
+
+
+@dataclass(frozen=True)
+class Letter:
+    """An email as it was approved, and the two addresses on it."""
+
+    raw: bytes
+    sender: str
+    recipient: str
+
+    @property
+    def domain_key(self) -> str:
+        """SHA-256 of the recipient's domain: enough to count by, and no address."""
+        return hashlib.sha256(self.domain.encode()).hexdigest()
+
+    @property
+    def domain(self) -> str:
+        """The recipient's domain, in lower case."""
+        return self.recipient.rpartition("@")[2].lower()
+
+
+def read_letter(raw: bytes, content_sha256: str) -> Letter:
+    """Read an email. Raises `Rejected` for bytes that are not those that passed, or not for exactly one person."""
+    if hashlib.sha256(raw).hexdigest() != content_sha256:
+        raise Rejected(
+            "content_altered", "the email's bytes are not those that passed", "content_sha256", "review it again"
+        )
+    headers = _PARSER.parsebytes(raw)
+    for name in ("Cc", "Bcc", "Resent-To", "Resent-Cc", "Resent-Bcc"):
+        if name in headers:
+            raise Rejected("more_recipients", f"the email has a {name} header", name, "address it to one person only")
+    return Letter(raw, sender=_one(headers, "From"), recipient=_one(headers, "To"))
+
+
+def _one(headers: EmailMessage, name: str) -> str:
+    found = headers.get_all(name, [])
+    addresses = [address for header in found if isinstance(header, AddressHeader) for address in header.addresses]
+    if len(found) != 1 or len(addresses) != 1 or found[0].defects or not addresses[0].domain:
+        raise Rejected("bad_address", f"the email's {name} header does not hold exactly one address", name)
+    return addresses[0].addr_spec

@@ -1,0 +1,138 @@
+"""The mail provider: SES v2. What it said, and whether that proves that nothing was accepted."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import aiohttp
+from aiobotocore.config import AioConfig
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    ConnectTimeoutError,
+    CredentialRetrievalError,
+    EndpointConnectionError,
+    NoCredentialsError,
+    ParamValidationError,
+    PartialCredentialsError,
+    SSLError,
+)
+
+from services.specialists.email_sender.outbound_email import Letter
+
+
+@dataclass(frozen=True)
+class Accepted:
+    """The provider took the email."""
+
+    message_id: str
+
+
+@dataclass(frozen=True)
+class Refused:
+    """The provider will never take this email. Nothing was sent."""
+
+    code: str
+
+
+@dataclass(frozen=True)
+class NotAccepted:
+    """Certainly not accepted, for a reason that is not the email's: the same may be sent in `seconds`."""
+
+    code: str
+    seconds: float
+
+
+@dataclass(frozen=True)
+class NoAnswer:
+    """Asked, and no answer that proves anything."""
+
+    code: str
+
+
+Said = Accepted | Refused | NotAccepted | NoAnswer
+
+
+class Provider(Protocol):
+    """Where emails go."""
+
+    async def send(self, letter: Letter, tags: Mapping[str, str]) -> Said:
+        """Hand the email over once; never raises for what the provider says."""
+        ...
+
+
+_SLOW_DOWN_S, _OPERATOR_S = 5.0, 60.0
+
+# What a 4xx means (SES v2 API reference, SendEmail). All of them say that the message was not accepted.
+_REFUSED = {"MessageRejected": "message_rejected", "BadRequestException": "bad_request"}
+_THROTTLED = frozenset({"TooManyRequestsException", "ThrottlingException", "Throttling", "RequestThrottled"})
+
+# Raised before a byte of the request is on its way.
+_BEFORE_SENDING = (
+    ConnectTimeoutError,
+    CredentialRetrievalError,
+    NoCredentialsError,
+    ParamValidationError,
+    PartialCredentialsError,
+    SSLError,
+)
+
+
+def client_config(timeout_s: float) -> AioConfig:
+    """One try per call: a second one could be a second email.
+
+    No kept-alive connections: one that the server has just closed fails like a lost answer, and would leave an
+    outcome unknown for no reason.
+    """
+    return AioConfig(
+        retries={"total_max_attempts": 1, "mode": "standard"},
+        connect_timeout=min(5.0, timeout_s),
+        read_timeout=timeout_s,
+        connector_args={"force_close": True, "keepalive_timeout": None},
+    )
+
+
+class SesProvider:
+    """SES v2 over an aiobotocore client that was made with `client_config`."""
+
+    def __init__(self, client: Any, *, configuration_set: str | None) -> None:
+        self._client = client
+        self._options = {} if configuration_set is None else {"ConfigurationSetName": configuration_set}
+
+    async def send(self, letter: Letter, tags: Mapping[str, str]) -> Said:
+        """See `Provider.send`. The bytes go as they are; SES puts its own Date and Message-ID on what it delivers."""
+        try:
+            answer = await self._client.send_email(
+                FromEmailAddress=letter.sender,
+                Destination={"ToAddresses": [letter.recipient]},
+                Content={"Raw": {"Data": letter.raw}},
+                EmailTags=[{"Name": name, "Value": value} for name, value in tags.items()],
+                **self._options,
+            )
+        except ClientError as error:
+            return said(error.response["ResponseMetadata"]["HTTPStatusCode"], error.response["Error"]["Code"])
+        except _BEFORE_SENDING as error:
+            return NotAccepted(f"not_asked_{type(error).__name__.lower()}", _SLOW_DOWN_S)
+        except EndpointConnectionError as error:
+            # aiobotocore gives this name to a connection that was reset after the request, too.
+            if isinstance(error.kwargs.get("error"), aiohttp.ClientConnectorError):
+                return NotAccepted("not_reachable", _SLOW_DOWN_S)
+            return NoAnswer("connection_lost")
+        except BotoCoreError as error:
+            return NoAnswer(type(error).__name__.lower())
+        message_id = answer.get("MessageId")
+        return Accepted(message_id) if message_id else NoAnswer("no_message_id")
+
+
+def said(status: int, code: str) -> Said:
+    """What an error of SES means. Pure."""
+    if not 400 <= status < 500:
+        return NoAnswer(f"status_{status}")
+    if code in _REFUSED:
+        return Refused(_REFUSED[code])
+    if code in _THROTTLED or status == 429:
+        return NotAccepted("throttled", _SLOW_DOWN_S)
+    # The account, its quota, its identities or our rights: no case is at fault, and an operator must see to it.
+    return NotAccepted("provider_account", _OPERATOR_S)

@@ -1,0 +1,31 @@
+"""The courier's environment."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from services.specialists.email_sender.ledger import Pace
+from switchyard.runtime.core.settings import Approving, WorkSettings
+
+Rate = Annotated[int, Field(ge=1, le=1_000_000)]
+
+
+class CourierSettings(Approving, WorkSettings):
+    """The mail provider, who may approve, and how fast each recipient's domain may be written to."""
+
+    ses_endpoint_url: str | None = Field(default=None, description="For an emulator; SES's own without it.")
+    ses_configuration_set: str | None = Field(default=None, description="Whose event destinations report bounces.")
+    ses_timeout_s: Annotated[float, Field(gt=0, le=60)] = Field(
+        default=10.0, description="Without an answer by then the outcome is unknown."
+    )
+    domain_per_minute: Rate = Field(default=600, description="Emails a minute to one recipient domain, on average.")
+    domain_burst: Rate = Field(default=20, description="Emails at once to one recipient domain.")
+    domain_limits: dict[str, Rate] = Field(
+        default_factory=dict, description='Other averages for some domains, as JSON {"example.com": 60}.'
+    )
+
+    def pace(self, domain: str) -> Pace:
+        """How fast a domain may be written to."""
+        return Pace(60.0 / self.domain_limits.get(domain, self.domain_per_minute), self.domain_burst)

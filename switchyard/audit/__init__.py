@@ -1,0 +1,1 @@
+"""Audit: every transition written once, kept as received, and provable afterwards."""

@@ -1,0 +1,1 @@
+"""A case with its proof, for an auditor."""

@@ -1,0 +1,84 @@
+"""A case with everything that proves it, for an auditor. `standalone/verify_bundle.py` reads it. Pure."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from switchyard.audit.transparency.checkpoints import Anchor
+from switchyard.audit.transparency.merkle import path_to
+from switchyard.protocol.canonical import canonical
+from switchyard.protocol.fields import Json
+from switchyard.runtime.core.clock import timestamp
+
+FORMAT = "switchyard-bundle/1"
+_REFERENCE = frozenset({"name", "sha256", "size", "media_type"})
+"""What makes an object in a payload a reference to an artefact: the contract `Artefact`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One event of the case. `position` and `anchor` are None as long as it has none."""
+
+    position: int | None
+    recorded_at: datetime
+    body: str
+    anchor: int | None
+
+
+def bundle_of(
+    case_id: str, entries: Sequence[Entry], anchors: Mapping[int, Anchor], public_keys: Sequence[bytes]
+) -> Json:
+    """The bundle. `anchors` are those from the first to the last that covers an event, without a gap."""
+    return {
+        "format": FORMAT,
+        "case_id": case_id,
+        "public_keys": [base64.b64encode(key).decode() for key in public_keys],
+        "anchors": [
+            {
+                "statement": anchor.statement.model_dump(mode="json"),
+                "signature": base64.b64encode(anchor.signature).decode(),
+            }
+            for _, anchor in sorted(anchors.items())
+        ],
+        "events": [_event(entry, anchors) for entry in entries],
+        "artefacts": _artefacts(entries),
+    }
+
+
+def _event(entry: Entry, anchors: Mapping[int, Anchor]) -> Json:
+    anchor = anchors.get(entry.anchor or 0)
+    path: list[str] = []
+    if anchor is not None and entry.position is not None:
+        path = [node.hex() for node in path_to(anchor.leaves, entry.position - anchor.statement.first)]
+    return {
+        "position": entry.position,
+        "recorded_at": timestamp(entry.recorded_at),
+        "body": entry.body,
+        "anchor": entry.anchor,
+        "path": path,
+    }
+
+
+def _artefacts(entries: Sequence[Entry]) -> list[Json]:
+    """Each artefact that the events name, once: where its bytes are, the attachments of the events say."""
+    found: dict[bytes, Json] = {}
+    for entry in entries:
+        payload = json.loads(entry.body)["detail"]["payload"]
+        found |= {canonical(reference): reference for reference in _references(payload)}
+    return [found[key] for key in sorted(found)]
+
+
+def _references(value: Any) -> Iterator[Json]:
+    if isinstance(value, dict):
+        if set(value) >= _REFERENCE:
+            yield value
+        for item in value.values():
+            yield from _references(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from _references(item)

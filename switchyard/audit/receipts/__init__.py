@@ -1,0 +1,1 @@
+"""Signed receipts for retired bodies and erased persons."""

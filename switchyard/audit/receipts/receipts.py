@@ -1,0 +1,150 @@
+"""Receipts: what is signed when bodies leave the log or a person is erased. Pure.
+
+A receipt keeps no content. It names each event with its digest and its parents, so that the chain still verifies, and
+the SHA-256 of the body and of the other columns, so that an archived body and a remaining row can be told from others.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Annotated, Any
+
+from pydantic import Field, ValidationError
+
+from switchyard.audit.records.projection import Transition
+from switchyard.protocol.canonical import canonical, parse
+from switchyard.protocol.errors import InvalidEvent
+from switchyard.protocol.fields import Contract, Day, Sha256, Timestamp, Uuid
+from switchyard.runtime.core.clock import timestamp
+from switchyard.runtime.crypto.signing import Signer, TrustedKeys, key_name
+
+Text = Annotated[str, Field(min_length=1, max_length=2_000)]
+
+
+class Event(Contract):
+    """One event of a retired case: what the chain needs of it, and hashes of the rest."""
+
+    event_id: Uuid
+    digest: Sha256
+    parents: tuple[Sha256, ...]
+    body_sha256: Sha256
+    columns_sha256: Sha256
+
+
+class Archive(Contract):
+    """Where the bodies went, if they were not simply deleted."""
+
+    uri: Annotated[str, Field(max_length=1_000)]
+    sha256: Sha256
+
+
+class Retirement(Contract):
+    """The statement of a retention receipt. `part` counts from 1; without `archive` the bodies were deleted."""
+
+    format: Annotated[str, Field(pattern=r"^switchyard-retirement/1$")] = "switchyard-retirement/1"
+    case_id: Uuid
+    opened_on: Day
+    part: Annotated[int, Field(ge=1, le=1_000)]
+    playbook: str
+    policy_from: str = Field(description="effective_from of the policy's row.")
+    citation: Text
+    last_recorded: Timestamp
+    duty_until: Timestamp | None = Field(description="The end of the legal duty to keep it; null if there was none.")
+    retired_at: Timestamp
+    retired_by: Text
+    archive: Archive | None
+    objects: int = Field(ge=0, description="Artefacts in S3 that go once the bodies are gone.")
+    events: tuple[Event, ...]
+
+
+class UnreadableReceipt(ValueError):
+    """A receipt's statement is none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """A signed statement as it is stored. `key` is the SHA-256 of the public half."""
+
+    statement: str
+    key: str
+    signature: bytes
+
+    def refusal(self, trusted: TrustedKeys) -> str | None:
+        """Why the signature does not count; None if it does."""
+        return trusted.refusal(self.key, _signed_bytes(self.statement), self.signature)
+
+
+@dataclass(frozen=True, slots=True)
+class RetentionReceipt:
+    """A row of `retention_receipt`."""
+
+    opened_on: date
+    case_id: str
+    part: int
+    receipt: Receipt
+
+
+def read_retirement(row: RetentionReceipt) -> Retirement:
+    """The statement. Raises `UnreadableReceipt` if it is none, or is about another case than its row."""
+    try:
+        said = Retirement.model_validate_json(canonical(parse(row.receipt.statement)))
+    except (InvalidEvent, ValidationError) as error:
+        raise UnreadableReceipt("its statement cannot be read") from error
+    if (said.case_id, said.opened_on, said.part) != (row.case_id, row.opened_on.isoformat(), row.part):
+        raise UnreadableReceipt("its statement is about another case than its row")
+    return said
+
+
+async def signed(statement: Contract, signer: Signer) -> Receipt:
+    """Sign a statement. Raises `Unavailable` if the key is out of reach."""
+    text = canonical(statement.model_dump(mode="json")).decode()
+    return Receipt(text, key_name(signer.public), await signer.sign(_signed_bytes(text)))
+
+
+def event_of(row: Transition, recorded_at: datetime) -> Event:
+    """What a receipt keeps of a row that still has its body. Raises `ValueError` if it has none."""
+    if not row.body:
+        raise ValueError("the row has no body any more")
+    return Event(
+        event_id=row.event_id,
+        digest=row.transcript_hash,
+        parents=row.parents,
+        body_sha256=hashlib.sha256(row.body.encode()).hexdigest(),
+        columns_sha256=columns_sha256(row, recorded_at),
+    )
+
+
+def columns_sha256(row: Transition, recorded_at: datetime) -> str:
+    """SHA-256, in hex, over the RFC 8785 form of every column but the body."""
+    columns = {name: _plain(value) for name, value in row._asdict().items() if name != "body"}
+    return hashlib.sha256(canonical(columns | {"recorded_at": timestamp(recorded_at)})).hexdigest()
+
+
+def by_event(retirements: Iterable[Retirement]) -> Mapping[str, Event]:
+    """The events of several receipts of one case, by id. Of two entries the earlier counts."""
+    found: dict[str, Event] = {}
+    for retirement in retirements:
+        for event in retirement.events:
+            found.setdefault(event.event_id, event)
+    return found
+
+
+def _signed_bytes(statement: str) -> bytes:
+    # The hash, because KMS signs 4,096 bytes at most; in an object of a form of its own, because the same key signs
+    # anchors, and a signature of one must not pass as the other's.
+    return canonical({"format": "switchyard-receipt/1", "sha256": hashlib.sha256(statement.encode()).hexdigest()})
+
+
+def _plain(value: Any) -> Any:
+    match value:
+        case datetime():
+            return timestamp(value)
+        case date():
+            return value.isoformat()
+        case tuple():
+            return list(value)
+        case _:
+            return value

@@ -1,0 +1,1 @@
+"""The producers' outboxes compared with the log."""

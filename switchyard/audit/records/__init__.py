@@ -1,0 +1,1 @@
+"""The log's rows: projection, store, reader, partitions, database roles."""

@@ -1,0 +1,38 @@
+"""Partitions, made ahead of time."""
+
+from __future__ import annotations
+
+import asyncio
+
+import structlog
+
+from switchyard.audit.records.store import AuditStore
+from switchyard.runtime.core.errors import Unavailable
+from switchyard.runtime.database.circuit_breaker import DatabaseGate
+
+log = structlog.get_logger(__name__)
+EVERY_S = 3_600.0
+AGAIN_S = 30.0
+
+
+async def make_partitions(store: AuditStore, months_ahead: int = 3) -> bool:
+    """Make what is missing; return whether another attempt soon may make more. What is not made is an alarm."""
+    made = await store.ensure_partitions(months_ahead)
+    for name, state in made:
+        if state == "created":
+            log.info("partition.created", partition=name)
+        else:
+            log.error("partition.not_created", alarm="partition", partition=name, state=state)
+    return any(state == "busy" for _, state in made)
+
+
+async def keep_partitions(store: AuditStore, gate: DatabaseGate) -> None:
+    """Make partitions until cancelled: every hour, and sooner when something was in the way."""
+    while True:
+        again = True
+        try:
+            again = await make_partitions(store)
+        except Unavailable as error:
+            log.warning("partition.deferred", code=error.code)
+            gate.shut()
+        await asyncio.sleep(AGAIN_S if again else EVERY_S)

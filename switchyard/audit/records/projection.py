@@ -1,0 +1,216 @@
+"""From the text of a message to a row of the log, or to an alarm. Pure; writing and verifying both use it."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass
+from datetime import date, datetime
+from enum import StrEnum
+from typing import NamedTuple
+
+from contracts.catalogue import UPSTREAM_PREFIX, EventType
+from switchyard.protocol.envelope import SOURCE_PREFIX, Envelope
+from switchyard.protocol.errors import InvalidEvent, Refusal
+from switchyard.protocol.fields import Principal
+from switchyard.protocol.received import Delivery, catalogued, read_bus_event, read_delivery
+
+_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_OUTCOME = re.compile(r"[a-z][a-z0-9_]{0,39}")
+_MAX_VERSION = 64
+_MAX_REASON = 2_000
+
+
+class AlarmKind(StrEnum):
+    """What is wrong with a message."""
+
+    MALFORMED = "malformed"  # no envelope: nothing in it can be trusted
+    FORGED_SOURCE = "forged_source"  # the bus source is not that of the producer it names
+    FORGED_TYPE = "forged_type"  # the bus detail-type is not the type it names
+    DIGEST_MISMATCH = "digest_mismatch"  # altered after it was written
+    UNKNOWN_TYPE = "unknown_type"  # audit's catalogue has no such type or version
+    NOT_IN_CATALOGUE = "not_in_catalogue"  # this producer may not send this type to this consumer
+    DUPLICATE_DIFFERS = "duplicate_differs"  # the log has another event under the same id
+    UNSTORABLE = "unstorable"  # the database refuses the row
+
+
+_FORGED = {
+    "node_from": AlarmKind.FORGED_SOURCE,
+    "type": AlarmKind.FORGED_TYPE,
+    "digest": AlarmKind.DIGEST_MISMATCH,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Alarm:
+    """A row of `integrity_alarm`. `body` is None where it must not be kept."""
+
+    kind: AlarmKind
+    event_id: str | None
+    case_id: str | None
+    reason: str
+    field: str | None
+    body: str | None
+    body_sha256: bytes
+
+
+class Transition(NamedTuple):
+    """A row of `transition` without `recorded_at`, in the order of the insert's columns."""
+
+    opened_on: date
+    event_id: str
+    case_id: str
+    tenant: str
+    session_id: str
+    principal_sub: str
+    subject: str | None
+    node_from: str
+    node_to: str
+    transition: str
+    type_version: int
+    seq: int
+    ordinal: int
+    siblings: int
+    parents: tuple[str, ...]
+    transcript_hash: str
+    graph_version: str
+    code_version: str | None
+    prompt_version: str | None
+    model_id: str | None
+    latency_ms: int | None
+    rubric_score: int | None
+    time_limit_ms: int | None
+    case_deadline: datetime
+    terminal: bool
+    outcome: str | None
+    catalogued: bool
+    event_ts: datetime
+    source: str
+    bus_id: str | None
+    bus_ts: datetime | None
+    body: str
+
+
+@dataclass(frozen=True, slots=True)
+class Examined:
+    """What a message comes to: a row, an alarm, or (a valid event that the catalogue does not know) both."""
+
+    row: Transition | None
+    alarm: Alarm | None
+    principal: Principal | None = None
+
+
+def examine(body: str) -> Examined:
+    """Read an SQS message body. Never raises: whatever cannot be a row is an alarm."""
+    try:
+        delivery = read_delivery(body)
+        doubt, type_ = _doubt(delivery.envelope)
+        row = _row(body, delivery, type_)
+    except InvalidEvent as refusal:
+        kind = _FORGED.get(refusal.field or "") if refusal.refusal is Refusal.FORGED else None
+        return Examined(None, alarm(kind or AlarmKind.MALFORMED, body, refusal.message, refusal.field))
+    except ValueError as error:
+        # A boundary: what the contracts do not foresee must not stop the batch either.
+        return Examined(None, alarm(AlarmKind.MALFORMED, body, f"unreadable ({type(error).__name__})"))
+    found = None if doubt is None else alarm(doubt[0], body, doubt[1], doubt[2])
+    return Examined(row, found, delivery.envelope.principal)
+
+
+def alarm(kind: AlarmKind, body: str, reason: str, field: str | None = None) -> Alarm:
+    """An alarm about a message, with the ids that the message claims. `reason` holds no payload text."""
+    source, event_id, case_id = _claims(body)
+    kept = None if source is not None and source.startswith(UPSTREAM_PREFIX) else _storable(body)
+    sha256 = hashlib.sha256(body.encode("utf-8", "surrogatepass")).digest()
+    return Alarm(kind, event_id, case_id, _storable(reason)[:_MAX_REASON], field and _storable(field), kept, sha256)
+
+
+def _doubt(envelope: Envelope) -> tuple[tuple[AlarmKind, str, str] | None, EventType | None]:
+    """Why the event is not in the catalogue, and its type if it is."""
+    try:
+        type_ = catalogued(envelope)
+    except InvalidEvent as refusal:
+        kind = AlarmKind.UNKNOWN_TYPE if refusal.refusal is Refusal.UNKNOWN else AlarmKind.NOT_IN_CATALOGUE
+        return (kind, refusal.message, refusal.field or "type"), None
+    if (envelope.node_from, envelope.node_to) not in type_.flows:
+        reason = f"{envelope.node_from} may not send {envelope.type} to {envelope.node_to}"
+        return (AlarmKind.NOT_IN_CATALOGUE, reason, "node_to"), None
+    return None, type_
+
+
+def _row(body: str, delivery: Delivery, type_: EventType | None) -> Transition:
+    envelope = delivery.envelope
+    call = envelope.model_call
+    terminal = type_ is not None and type_.terminal
+    return Transition(
+        opened_on=date.fromisoformat(envelope.opened_on),
+        event_id=envelope.event_id,
+        case_id=envelope.case_id,
+        tenant=envelope.tenant,
+        session_id=envelope.session_id,
+        principal_sub=envelope.principal.sub,
+        subject=envelope.principal.subject,
+        node_from=envelope.node_from,
+        node_to=envelope.node_to,
+        transition=envelope.type,
+        type_version=envelope.version,
+        seq=envelope.seq,
+        ordinal=envelope.ordinal,
+        siblings=envelope.siblings,
+        parents=envelope.parents,
+        transcript_hash=envelope.digest,
+        graph_version=envelope.graph_version,
+        code_version=_short(delivery.raw.get("code_version")),
+        prompt_version=call.prompt_version if call else None,
+        model_id=call.model_id if call else None,
+        latency_ms=call.latency_ms if call else None,
+        rubric_score=envelope.rubric_score,
+        time_limit_ms=envelope.time_limit_ms,
+        case_deadline=datetime.fromisoformat(envelope.case_deadline),
+        terminal=terminal,
+        outcome=_outcome(envelope.payload.get("outcome")) if terminal else None,
+        catalogued=type_ is not None,
+        event_ts=datetime.fromisoformat(envelope.occurred_at),
+        source=SOURCE_PREFIX + envelope.node_from,
+        bus_id=_short(delivery.bus_id),
+        bus_ts=_claimed_moment(delivery.bus_time),
+        body=body,
+    )
+
+
+def _claimed_moment(value: object) -> datetime | None:
+    """The bus's time, None if it says none that can be read: it is a claim, and no reason to lose the event."""
+    if not isinstance(value, str):
+        return None
+    try:
+        read = datetime.fromisoformat(value)
+    except ValueError:
+        return None
+    return read if read.tzinfo is not None else None
+
+
+def _short(value: object) -> str | None:
+    return value if isinstance(value, str) and len(value) <= _MAX_VERSION else None
+
+
+def _outcome(value: object) -> str | None:
+    # Indexed, and the payload has not been checked against its contract: nothing long may get through.
+    return value if isinstance(value, str) and _OUTCOME.fullmatch(value) else None
+
+
+def _claims(body: str) -> tuple[str | None, str | None, str | None]:
+    """The source, the event id and the case id that a message claims, as far as it can be read."""
+    try:
+        source, _, detail = read_bus_event(body)
+    except ValueError:
+        return None, None, None
+    event_id, case_id = detail.get("event_id"), detail.get("case_id")
+    return source, _uuid(event_id), _uuid(case_id)
+
+
+def _uuid(value: object) -> str | None:
+    return value if isinstance(value, str) and _UUID.fullmatch(value) else None
+
+
+def _storable(text: str) -> str:
+    """The text as PostgreSQL can hold it: NUL and lone surrogates, which SQS does not carry either, are escaped."""
+    return text.encode("utf-8", "backslashreplace").decode().replace("\x00", "\\x00")

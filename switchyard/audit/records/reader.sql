@@ -1,0 +1,70 @@
+-- name: bodies
+select body from transition where case_id = $1 and body is not null order by seq, ordinal, recorded_at, event_id
+
+-- name: pick_cases
+select f.opened_on, f.case_id
+from transition f
+left join lateral (
+  -- As in case_summary: closed while it has more endings than retries, and the latest ending says how.
+  select
+    count(*) filter (where t.terminal) > count(*) filter (where t.transition = 'TaskRetried') as closed,
+    (array_agg(t.outcome order by t.seq desc, t.event_ts desc, t.recorded_at desc) filter (where t.terminal))[1] as outcome
+  from transition t
+  where t.opened_on = f.opened_on and t.case_id = f.case_id and (t.terminal or t.transition = 'TaskRetried')
+) e on true
+where f.parents = '{}'
+  and ($1::text is null or f.tenant = $1)
+  and ($2::text is null or f.session_id = $2)
+  and ($3::date is null or f.opened_on = $3)
+  and ($4::text is null or (e.closed and e.outcome = $4))
+  and ($5::text is null or $5 = case
+    when e.closed then 'closed' when f.case_deadline < clock_timestamp() then 'unended' else 'open' end)
+order by f.opened_on desc, f.event_ts desc
+limit $6
+
+-- name: summaries
+select
+  opened_on, case_id::text, tenant, session_id, graph_version, route, agent, model_ids, hops, opened_at, closed_at,
+  duration_ms, status, outcome, code
+from case_summary
+where opened_on = any($1::date[]) and case_id = any($2::uuid[])
+order by opened_on desc, opened_at desc nulls last, case_id
+
+-- name: days_of
+select distinct opened_on from transition where case_id = $1
+
+-- name: timeline
+select
+  step, seq, ordinal, event_id::text, event_ts, recorded_at, node_from, node_to, transition, model_id, latency_ms,
+  rubric_score, since_opened_ms, terminal, outcome, transcript_hash
+from case_timeline
+where case_id = $1
+order by opened_on, step
+
+-- name: alarms
+select kind, event_id::text, case_id::text, reason, field, body, recorded_at
+from integrity_alarm
+where $1::uuid is null or case_id = $1
+order by alarm_id desc
+limit $2
+
+-- name: count_transitions
+select
+  count(*) as transitions,
+  count(distinct event_id) as events,
+  count(distinct case_id) as cases,
+  count(*) filter (where tableoid = 'transition_default'::regclass) as unplanned
+from transition
+
+-- name: count_outcomes
+select coalesce(outcome, 'unnamed') as name, count(*) as count from transition where terminal group by 1 order by 1
+
+-- name: count_alarms
+select kind as name, count(*) as count from integrity_alarm group by 1 order by 1
+
+-- name: cases_like
+select case_id from audit.transition where starts_with(case_id::text, $1) and parents = '{}'
+union
+-- The month of a case may have been dropped: its receipts still prove it.
+select case_id from audit.retention_receipt where starts_with(case_id::text, $1)
+limit 3

@@ -1,0 +1,1 @@
+"""Retention: bodies that leave the log when their time is over."""

@@ -1,0 +1,1 @@
+"""What the audit process does with messages, and its alarms."""

@@ -1,0 +1,47 @@
+"""What audit does with messages. Returning deletes them, so each returns only after the commit."""
+
+from __future__ import annotations
+
+import random
+
+import asyncpg
+import structlog
+
+from faststream_sqs import SQSBatchMessage, SQSMessage
+from switchyard.audit.records.store import AuditStore
+from switchyard.runtime.core.errors import Unavailable
+from switchyard.runtime.database.circuit_breaker import DatabaseGate, deferring
+
+log = structlog.get_logger(__name__)
+
+
+async def record_batch(message: SQSBatchMessage, *, store: AuditStore, gate: DatabaseGate) -> None:
+    """Write a batch to the log. While the database is away everything stays on the queue and polling pauses."""
+    try:
+        recorded = await store.record([each.raw_body for each in message.messages])
+    except Unavailable as error:
+        gate.shut()
+        log.warning("batch.deferred", code=error.code, messages=len(message.messages))
+        await message.nack(delay=1.0 + 2.0 * random.random())  # noqa: S311 - spreads a fleet's retries
+        return
+    except asyncpg.PostgresError as error:
+        # No space, no right, no table: not the messages' fault. They come back, more and more slowly.
+        log.error("batch.failed", alarm="audit", error=type(error).__name__, reason=str(error))  # noqa: TRY400 - the reason is the whole of it
+        raise
+    for index in recorded.refused:
+        await message.messages[index].nack()
+    log.info(
+        "batch.recorded",
+        inserted=recorded.inserted,
+        duplicates=recorded.duplicates,
+        alarms=recorded.alarms,
+        refused=len(recorded.refused),
+    )
+
+
+async def drain_dead_letter(message: SQSMessage, *, store: AuditStore, gate: DatabaseGate) -> None:
+    """Audit's dead letters: tried again one by one, and what the database still refuses is kept as an alarm."""
+    async with deferring(message, gate):
+        recorded = await store.record([message.raw_body])
+        decision = "kept" if recorded.refused else "recorded"
+        log.warning("dead_letter.decided", alarm="dead_letter", decision=decision)

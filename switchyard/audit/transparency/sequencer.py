@@ -1,0 +1,120 @@
+"""The sequencer: gives committed rows their positions and anchors them. One process does, the others stand by."""
+
+from __future__ import annotations
+
+import asyncio
+
+import asyncpg
+import structlog
+
+from switchyard.audit.service.missing_events import Watch
+from switchyard.audit.transparency.checkpointer import AnchorConflict, Anchors
+from switchyard.audit.transparency.checkpoints import UnreadableAnchor
+from switchyard.audit.transparency.log_index import Connection, Positions
+from switchyard.runtime.core.errors import Rejected, Unavailable
+from switchyard.runtime.database.connections import Pool, reaching
+
+log = structlog.get_logger(__name__)
+BATCH = 10_000
+LOOK_EVERY_S = 30.0
+FINISH_S = 10.0
+"""How long a stop may wait for its last anchor."""
+
+AGAIN_S = 30.0
+"""How long to leave S3 and KMS alone after a failure."""
+
+
+class Sequencer:
+    """Runs until cancelled. Without `anchors` it gives positions only, which a database's owner can rewrite.
+
+    The leader also keeps the watch, if it is given one: the alarms are raised once, and not by each process.
+    """
+
+    def __init__(
+        self,
+        pool: Pool,
+        anchors: Anchors | None,
+        watch: Watch | None = None,
+        *,
+        every_s: float = 1.0,
+        again_s: float = AGAIN_S,
+    ) -> None:
+        self._pool = pool
+        self._anchors = anchors
+        self._watch = watch
+        self._look_at = 0.0
+        self._every_s = every_s
+        self._again_s = again_s
+        self._rest_until = 0.0
+
+    async def run(self) -> None:
+        """Sequence whenever the lock is free, until cancelled. What goes wrong is said and tried again."""
+        if self._anchors is None:
+            log.warning("anchor.off", reason="SWITCHYARD_ANCHOR_BUCKET is not set")
+        while True:
+            try:
+                async with self._pool.acquire() as connection:
+                    await self._lead(connection)
+            except Unavailable as error:
+                log.warning("sequence.deferred", code=error.code, reason=error.message)
+            except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+                log.error("sequence.failed", alarm="audit", error=type(error).__name__, reason=str(error))  # noqa: TRY400 - the reason is the whole of it
+            await asyncio.sleep(self._every_s)
+
+    async def finish(self) -> None:
+        """At a clean stop: place and anchor what is left, if nobody else leads."""
+        try:
+            with reaching("the audit database"):
+                async with asyncio.timeout(FINISH_S), self._pool.acquire() as connection:
+                    positions = Positions(connection)
+                    if await positions.lead():
+                        await self._place(positions)
+                        await self._anchor(positions, now=True)
+        except (Unavailable, asyncpg.PostgresError) as error:
+            log.warning("sequence.unfinished", error=type(error).__name__)
+
+    async def _lead(self, connection: Connection) -> None:
+        positions = Positions(connection)
+        if not await positions.lead():
+            return
+        log.info("sequence.leading")
+        self._rest_until = 0.0
+        takeover = True
+        while True:
+            await self._place(positions)
+            await self._anchor(positions, takeover=takeover)
+            takeover = False
+            await self._look(connection)
+            await asyncio.sleep(self._every_s)
+
+    async def _look(self, connection: Connection) -> None:
+        loop = asyncio.get_running_loop()
+        if self._watch is not None and loop.time() >= self._look_at:
+            self._look_at = loop.time() + LOOK_EVERY_S
+            await self._watch.look(connection)
+
+    async def _place(self, positions: Positions) -> None:
+        while await positions.place(BATCH) == BATCH:
+            pass
+
+    async def _anchor(self, positions: Positions, *, takeover: bool = False, now: bool = False) -> None:
+        """Anchor what is due. S3 and KMS out of reach delay anchors and nothing else."""
+        loop = asyncio.get_running_loop()
+        if self._anchors is None or loop.time() < self._rest_until:
+            return
+        try:
+            if takeover:
+                await self._anchors.adopt(positions)
+            while await self._anchors.step(positions, now=now):
+                pass
+        except Unavailable as error:
+            if error.code == "database_unreachable":
+                raise
+            log.error("anchor.deferred", alarm="anchor", code=error.code, reason=error.message)  # noqa: TRY400
+        except Rejected as error:
+            log.error("anchor.refused", alarm="anchor", code=error.code, reason=str(error))  # noqa: TRY400
+        except (AnchorConflict, UnreadableAnchor) as conflict:
+            log.error("anchor.conflict", alarm="integrity", reason=str(conflict))  # noqa: TRY400
+        else:
+            return
+        self._rest_until = loop.time() + self._again_s

@@ -1,0 +1,53 @@
+"""The first event of a chain: the only ones that have no cause."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from contracts.catalogue import DESK, LATEST
+from switchyard.protocol.envelope import finish
+from switchyard.protocol.fields import Attachment, Contract, Json, Principal
+from switchyard.runtime.core.clock import timestamp
+
+
+def first_event(
+    payload: Contract,
+    *,
+    event_id: str,
+    case_id: str,
+    tenant: str,
+    session_id: str,
+    graph_version: str,
+    principal: Principal,
+    node_to: str,
+    now: datetime,
+    deadline: datetime,
+    attachments: dict[str, Attachment],
+) -> Json:
+    """An event without a cause: it begins a chain."""
+    type_ = LATEST[type(payload)]
+    fields: dict[str, Any] = {
+        "event_id": event_id,
+        "type": type_.name,
+        "version": type_.version,
+        "tenant": tenant,
+        "case_id": case_id,
+        "session_id": session_id,
+        "opened_on": now.astimezone(UTC).date().isoformat(),
+        "graph_version": graph_version,
+        "seq": 0,
+        "ordinal": 0,
+        "siblings": 1,
+        "node_from": DESK,
+        "node_to": node_to,
+        "parents": [],
+        "occurred_at": timestamp(now),
+        "trace": {},
+        "case_deadline": timestamp(deadline),
+        "budget": {"attempts": 3, "tokens": 0},
+        "principal": principal.model_dump(mode="json", exclude_none=True),
+        "payload": payload.model_dump(mode="json", exclude_none=True),
+        "attachments": {sha256: place.model_dump(exclude_none=True) for sha256, place in attachments.items()},
+    }
+    return finish(fields)

@@ -1,0 +1,223 @@
+"""Intake: an upstream's payload becomes the case's first event."""
+
+from __future__ import annotations
+
+import hmac
+import json
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from fnmatch import fnmatchcase
+
+import structlog
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+
+from contracts.cards import specialists
+from contracts.catalogue import UPSTREAM_PREFIX, WORLD
+from contracts.events.case_manager import SubmissionRejected
+from contracts.events.upstream import CaseSubmitted, EmailCaseSubmitted
+from switchyard.case_manager.first_event import first_event
+from switchyard.case_manager.keyed_hash import Mac
+from switchyard.case_manager.openings import Openings
+from switchyard.case_manager.principals import Principals, Vouched, check_submission
+from switchyard.case_manager.rejections import PrincipalRefused, PrincipalTooLate, SubmissionRefused
+from switchyard.case_manager.store import DeskStore
+from switchyard.protocol.errors import InvalidEvent, Refusal
+from switchyard.protocol.fields import Identifier, Json, Principal
+from switchyard.protocol.principals import unsigned
+from switchyard.protocol.received import first_problem
+from switchyard.protocol.submissions import CASES, case_id_for
+from switchyard.runtime.core.clock import Clock, moment
+from switchyard.runtime.core.errors import Rejected
+
+log = structlog.get_logger(__name__)
+
+Submitted = CaseSubmitted | EmailCaseSubmitted
+SUBMISSIONS: dict[str, type[Submitted]] = {model.__name__: model for model in (CaseSubmitted, EmailCaseSubmitted)}
+QUESTION = CaseSubmitted.__name__
+
+MAX_SOURCE = 150
+"""Leaves room for the prefixes under which the source stands in claims."""
+
+_IDENTIFIER: TypeAdapter[str] = TypeAdapter(Identifier)
+
+
+class Upstream(BaseModel):
+    """What one upstream may ask for, as shell patterns; nothing unless it is named."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    tenants: tuple[str, ...] = ()
+    roles: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Intake:
+    """What intake depends on. `mac` hashes what upstream sent, keyed, so that none of it can be guessed back."""
+
+    store: DeskStore
+    openings: Openings
+    clock: Clock
+    mac: Mac
+    upstreams: Mapping[str, Upstream] | None = None
+    """What each upstream may ask for; None trusts every source that IAM lets on the bus."""
+    principals: Principals = field(default_factory=lambda: Principals({}))
+    """The keys of sources that must sign who asks; every other source is believed."""
+
+    async def open_case(self, source: str, detail: Json, detail_type: str = QUESTION) -> list[Json]:
+        """The events to publish for a submission: its opening, `SubmissionRejected`, or none while it is parked."""
+        check_source(source)
+        try:
+            submitted = _read(detail_type, detail)
+            self._check_allowed(source, submitted)
+            return await self._taken(source, detail, submitted)
+        except SubmissionRefused as refused:
+            if isinstance(refused, PrincipalRefused) and not isinstance(refused, PrincipalTooLate):
+                log.error("submission.not_vouched_for", alarm="integrity", code=refused.code, submitted_by=source)  # noqa: TRY400 - the code is the whole of it
+            return [await self.reject(source, detail_type, detail, refused, code=refused.code)]
+
+    async def _taken(self, source: str, detail: Json, submitted: Submitted) -> list[Json]:
+        # Sent again it is signed again, and still the same submission.
+        mac = self.mac(unsigned(detail))
+        known = await self.store.known(submitted.tenant, source, submitted.idempotency_key)
+        if known is not None and hmac.compare_digest(known.payload_mac, mac):
+            # What became a case stays one, whatever has become of hours and keys since: only its own event follows.
+            return [] if known.parked else [known.opened]
+        vouched = self._vouched(source, submitted, detail)
+        if known is None:
+            if vouched is not None:
+                vouched.check_time(self.clock.now())
+            opened = await self._opened(source, submitted, vouched)
+            if vouched is not None:
+                # Sealing takes a while. An auditor has this time to go by and no other.
+                vouched.check_time(moment(opened["occurred_at"]))
+            due = datetime.fromisoformat(opened["case_deadline"])
+            parked = await self.store.admit(
+                submitted.tenant,
+                source,
+                submitted.idempotency_key,
+                payload_mac=mac,
+                playbook=submitted.playbook,
+                opened=opened,
+                due=due,
+            )
+            if parked is not None:
+                return [] if parked else [opened]
+            known = await self.store.known(submitted.tenant, source, submitted.idempotency_key)
+            if known is None:
+                raise LookupError("a submission vanished between two reads")
+        if not hmac.compare_digest(known.payload_mac, mac):
+            raise SubmissionRefused(
+                "submission_conflict",
+                "another payload was submitted under the same idempotency key",
+                field="idempotency_key",
+                remedy="use a new key for a new submission; repeat the same payload to repeat one",
+            )
+        return [] if known.parked else [known.opened]
+
+    def _vouched(self, source: str, submitted: Submitted, detail: Json) -> Vouched | None:
+        """The statement that a source which must sign made about this submission; None for the others."""
+        if not self.principals.must_sign(source):
+            return None
+        if isinstance(submitted, EmailCaseSubmitted):
+            return self.principals.vouched(source, None)
+        vouched = self.principals.vouched(source, submitted.principal)
+        check_submission(vouched, source, submitted, detail)
+        return vouched
+
+    async def _opened(self, source: str, submitted: Submitted, vouched: Vouched | None) -> Json:
+        case_id = case_id_for(submitted.tenant, source, submitted.idempotency_key)
+        try:
+            if isinstance(submitted, EmailCaseSubmitted):
+                return await self.openings.email(case_id, source, submitted)
+            return await self.openings.question(case_id, source, submitted, vouched)
+        except Rejected as error:
+            raise SubmissionRefused(error.code, error.message, field=error.field, remedy=error.remedy) from error
+
+    def _check_allowed(self, source: str, submitted: Submitted) -> None:
+        """Raise `SubmissionRefused` if this upstream may not ask this."""
+        if self.upstreams is None:
+            return
+        allowed = self.upstreams.get(source, Upstream())
+        role = submitted.role if isinstance(submitted, CaseSubmitted) else None
+        asked = {"tenant": (submitted.tenant, allowed.tenants), "role": (role, allowed.roles)}
+        for name, (value, patterns) in asked.items():
+            if value is not None and not any(fnmatchcase(value, pattern) for pattern in patterns):
+                remedy = f"allow it to {source} in SWITCHYARD_UPSTREAMS, or submit from the upstream that may"
+                message = f"this upstream may not submit for that {name}"
+                raise SubmissionRefused("not_authorised", message, field=name, remedy=remedy)
+
+    async def reject(self, source: str, detail_type: str, detail: Json, problem: InvalidEvent, *, code: str) -> Json:
+        """The rejection of a submission, the same however often it is asked for."""
+        now = self.clock.now()
+        # Keyed by what was sent, so that a redelivery is the same rejection and another bad payload another.
+        case_id = str(uuid.uuid5(CASES, f"rejected/{source}/{self.mac(detail).hex()}"))
+        tenant = _identifier(detail.get("tenant"))
+        payload = SubmissionRejected(
+            code=code,
+            message=problem.message,
+            field=problem.field,
+            remedy=problem.remedy,
+            type=detail_type,
+            submitted_by=source,
+        )
+        event = first_event(
+            payload,
+            event_id=str(uuid.uuid5(uuid.UUID(case_id), "SubmissionRejected")),
+            case_id=case_id,
+            tenant=tenant,
+            session_id=_identifier(detail.get("session_id")),
+            graph_version="none/0",
+            principal=Principal(sub=f"service:{source}", tenant=tenant),
+            node_to=WORLD,
+            now=now,
+            deadline=now,
+            attachments={},
+        )
+        return await self.store.reject(event)
+
+
+def check_source(source: str) -> None:
+    """Raise `InvalidEvent` (forged) unless the source is an upstream's and can stand in claims."""
+    if not source.startswith(UPSTREAM_PREFIX) or len(source) > MAX_SOURCE or _identifier(source) != source:
+        raise InvalidEvent(
+            Refusal.FORGED,
+            "a submission from a source that is no upstream",
+            field="source",
+            remedy=f"publish as {UPSTREAM_PREFIX}name, in visible ASCII",
+        )
+
+
+def may_ask(upstreams: Mapping[str, Upstream] | None, source: str, tenant: str) -> bool:
+    """Whether this upstream may speak for this tenant."""
+    return upstreams is None or any(
+        fnmatchcase(tenant, pattern) for pattern in upstreams.get(source, Upstream()).tenants
+    )
+
+
+def _read(detail_type: str, detail: Json) -> Submitted:
+    model = SUBMISSIONS[detail_type]
+    try:
+        submitted = model.model_validate_json(json.dumps(detail))
+    except ValidationError as error:
+        where, message = first_problem(error)
+        remedy = f"send {detail_type} as contracts/schemas/{detail_type}.v1.json has it"
+        raise SubmissionRefused("invalid_submission", message, field=where, remedy=remedy) from None
+    deployed = [card.name for card in specialists()]
+    if isinstance(submitted, CaseSubmitted) and submitted.agent is not None and submitted.agent not in deployed:
+        raise SubmissionRefused(
+            "invalid_submission",
+            "no specialist of that name is deployed",
+            field="agent",
+            remedy=f"name one of {', '.join(deployed)}, or leave it out and triage chooses",
+        )
+    return submitted
+
+
+def _identifier(value: object) -> str:
+    """What upstream called it if that is an identifier, else a word that says that it was not."""
+    try:
+        return _IDENTIFIER.validate_python(value)
+    except ValidationError:
+        return "unreadable"

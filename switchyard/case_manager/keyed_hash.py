@@ -1,0 +1,24 @@
+"""Keyed hashes of what upstream sent: they tell a repeat from a conflict, and nobody can guess the content back."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+
+from switchyard.protocol.canonical import canonical
+from switchyard.protocol.fields import Json
+
+
+class Mac:
+    """HMAC-SHA-256 over canonical JSON, under the desk's own key."""
+
+    def __init__(self, key: bytes) -> None:
+        self._key = key
+
+    def __call__(self, value: Json) -> bytes:
+        """The hash of a JSON object."""
+        return hmac.new(self._key, canonical(value), hashlib.sha256).digest()
+
+    def address(self, tenant: str, address: str) -> str:
+        """The name of an email address in the control table, in hex. Case does not matter."""
+        return self({"address": address.lower(), "tenant": tenant}).hex()

@@ -1,0 +1,59 @@
+"""Close: the first outcome of a case wins, and nothing else emits `CaseClosed`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from contracts.catalogue import DESK
+from contracts.events.case_manager import CaseClosed
+from contracts.events.failures import TaskFailed
+from contracts.events.router import CloseCase
+from switchyard.case_manager.store import DeskStore
+from switchyard.protocol.derive import derive, stamp
+from switchyard.protocol.envelope import Envelope
+from switchyard.protocol.errors import InvalidEvent, Refusal
+from switchyard.protocol.fields import Contract, Json
+from switchyard.protocol.received import Received
+from switchyard.runtime.core import telemetry
+from switchyard.runtime.core.clock import Clock, timestamp
+
+
+@dataclass(frozen=True)
+class Closing:
+    """What closing depends on."""
+
+    store: DeskStore
+    clock: Clock
+
+    async def close_case(self, event: Received[Contract]) -> Json:
+        """The one `CaseClosed` of the event's case: this one, or the one that came first."""
+        match event.payload:
+            case CloseCase() as asked:
+                payload = CaseClosed.model_validate_json(asked.model_dump_json())
+            case TaskFailed() as failed:
+                payload = CaseClosed(
+                    outcome="failed",
+                    code=failed.code,
+                    message=failed.message,
+                    field=failed.field,
+                    remedy=failed.remedy,
+                    node=event.envelope.node_from,
+                )
+            case other:
+                raise InvalidEvent(Refusal.UNKNOWN, f"the desk does not close on {type(other).__name__}", field="type")
+        return await self.end(event.envelope, payload)
+
+    async def end(self, cause: Envelope, payload: CaseClosed) -> Json:
+        """Close the case of `cause`, in the try that `cause` belongs to, with this outcome unless it has one.
+
+        Publish the result, then call `forget`.
+        """
+        kept = {payload.answer.sha256} if payload.answer else set()
+        places = {sha256: place for sha256, place in cause.attachments.items() if sha256 in kept}
+        event = derive(cause, payload, node_from=DESK, attachments=places)
+        stamped = stamp(event, occurred_at=timestamp(self.clock.now()), trace=telemetry.carrier())
+        return await self.store.close(cause.case_id, cause.replay or "", payload.outcome, stamped)
+
+    async def forget(self, case_id: str) -> None:
+        """Drop the timers of a case whose ending is on the bus."""
+        await self.store.stop_timers([case_id])

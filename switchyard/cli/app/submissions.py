@@ -1,0 +1,92 @@
+"""Publish submissions as an upstream system does: one event on the bus, nothing else."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from pydantic import ValidationError
+
+from contracts.catalogue import UPSTREAM_PREFIX
+from contracts.events.upstream import CaseSubmitted, EmailCaseSubmitted
+from faststream_sqs import Credentials, EventBridgePublisher, SQSBroker
+from switchyard.app.topology import BUS
+from switchyard.cli.app.errors import CommandFailed
+from switchyard.cli.app.target import Target
+from switchyard.protocol.canonical import parse
+from switchyard.protocol.errors import InvalidEvent
+from switchyard.protocol.fields import Json
+from switchyard.protocol.received import first_problem
+from switchyard.protocol.submissions import case_id_for
+
+DEFAULT_SOURCE = f"{UPSTREAM_PREFIX}cli"
+_KINDS: dict[str, type[CaseSubmitted | EmailCaseSubmitted]] = {"outbound_email": EmailCaseSubmitted}
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line of a file: what it says, or what is wrong with it."""
+
+    number: int
+    detail: Json | None
+    problem: str | None = None
+
+
+def read_lines(lines: Iterable[str]) -> list[Line]:
+    """Read JSON lines; blank ones are skipped, bad ones are told by number, field and remedy."""
+    return [_read(number, text) for number, text in enumerate(lines, start=1) if text.strip()]
+
+
+def _read(number: int, text: str) -> Line:
+    try:
+        detail = parse(text)
+        _KINDS.get(str(detail.get("playbook")), CaseSubmitted).model_validate_json(json.dumps(detail))
+    except InvalidEvent as error:
+        return Line(number, None, str(error))
+    except ValidationError as error:
+        field, message = first_problem(error)
+        return Line(number, None, f"{field}: {message}")
+    return Line(number, detail)
+
+
+@asynccontextmanager
+async def publisher(target: Target) -> AsyncIterator[EventBridgePublisher]:
+    """The target's bus, verified to exist."""
+    region, endpoint = target.get("AWS_REGION") or "us-east-1", target.get("AWS_ENDPOINT_URL")
+    broker = SQSBroker(region=region, endpoint_url=endpoint, credentials=_credentials(target), logger=None)
+    events = broker.event_publisher(bus=target.get("SWITCHYARD_BUS") or BUS)
+    await broker.start()
+    try:
+        yield events
+    finally:
+        await broker.stop()
+
+
+def _credentials(target: Target) -> Credentials | None:
+    """The target's own, where it names them: the laptop's must win over whatever this shell has."""
+    key, secret = target.get("AWS_ACCESS_KEY_ID"), target.get("AWS_SECRET_ACCESS_KEY")
+    if key is None or secret is None:
+        return None
+    return Credentials(key, secret, target.get("AWS_SESSION_TOKEN"))
+
+
+def kind_of(detail: Json) -> str:
+    """The detail-type of a submission: its playbook says which."""
+    return _KINDS.get(str(detail.get("playbook")), CaseSubmitted).__name__
+
+
+async def submit(target: Target, details: Sequence[Json], *, source: str = DEFAULT_SOURCE) -> list[str]:
+    """Publish submissions and return the ids of the cases that they open. Raises `CommandFailed` for a bad source."""
+    if not source.startswith(UPSTREAM_PREFIX):
+        raise CommandFailed(f"the source {source} is no upstream's", remedy=f"name it {UPSTREAM_PREFIX}something")
+    async with publisher(target) as events:
+        await asyncio.gather(
+            *(
+                events.publish(json.dumps(detail, ensure_ascii=False), source=source, detail_type=kind_of(detail))
+                for detail in details
+            )
+        )
+    return [case_id_for(detail["tenant"], source, detail["idempotency_key"]) for detail in details]

@@ -1,0 +1,150 @@
+"""`switchyard approval`: a named person decides on exactly what would be sent."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+from email import message_from_bytes
+from email.policy import default
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+
+from switchyard.cli.app.audit_log import opened, opener
+from switchyard.cli.app.console import console
+from switchyard.cli.app.errors import CommandFailed
+from switchyard.cli.app.target import Env, EnvOption, Target, running
+from switchyard.cli.commands.playbook import as_operator, signing_key
+from switchyard.protocol.approvals import Decided, approval_statement
+from switchyard.protocol.signing import sign
+from switchyard.runtime.core.clock import timestamp
+from switchyard.runtime.database.queries import load_queries
+
+app = typer.Typer(no_args_is_help=True)
+_SQL = load_queries(__file__, "playbook.sql")
+PATIENCE_S = 15.0
+"""How long a decision may be with the desk before the command says that it has not heard."""
+
+Approval = Annotated[str, typer.Argument(help="The approval's id, or the beginning of it.")]
+Approver = Annotated[str, typer.Option("--as", help="Who decides, as SWITCHYARD_APPROVERS names them.")]
+Reason = Annotated[str, typer.Option(help="Why; it stands in the audit log.")]
+
+
+@app.command("list")
+def list_(env: EnvOption = Env.LOCAL) -> None:
+    """What waits for a decision, the most urgent first."""
+    rows = asyncio.run(_asked(env))
+    table = Table("approval", "case", "why", "asked for by", "content", "pack", "decide by")
+    for row in rows:
+        table.add_row(
+            str(row["approval_id"]),
+            str(row["case_id"])[:8],
+            row["reason"],
+            row["asked_for"],
+            row["content_sha256"][:12],
+            row["pack"],
+            row["decide_by"].strftime("%Y-%m-%d %H:%M UTC"),
+        )
+    console.print(table)
+    console.print(f"{len(rows)} waiting")
+
+
+@app.command()
+def show(approval: Approval, env: EnvOption = Env.LOCAL) -> None:
+    """Show the email that would be sent, as it would be sent."""
+    message, row = asyncio.run(_opened(env, approval))
+    parsed = message_from_bytes(message, policy=default)
+    for name in ("From", "To", "Subject"):
+        console.print(f"{name}: {parsed[name]}", markup=False)
+    part = parsed.get_body(("plain",))
+    console.print(f"\n{part.get_content() if part is not None else ''}", markup=False)
+    console.print(f"content {row['content_sha256']}, rule pack {row['pack']}, wanted because: {row['reason']}")
+
+
+@app.command()
+def grant(approval: Approval, approver: Approver, reason: Reason = "", env: EnvOption = Env.LOCAL) -> None:
+    """Agree to exactly this content, once."""
+    _tell(asyncio.run(_decide(env, approval, "granted", approver, reason)))
+
+
+@app.command()
+def deny(approval: Approval, approver: Approver, reason: Reason, env: EnvOption = Env.LOCAL) -> None:
+    """Refuse this content: the case ends as denied."""
+    _tell(asyncio.run(_decide(env, approval, "denied", approver, reason)))
+
+
+async def _asked(env: Env) -> list[Any]:
+    async with as_operator(running(env)) as desk:
+        rows: list[Any] = await desk.fetch(_SQL["asked"])
+        return rows
+
+
+async def _opened(env: Env, named: str) -> tuple[bytes, Any]:
+    target = running(env)
+    async with as_operator(target) as desk, opener(target) as artefacts:
+        row = await _one(desk, named)
+        command = json.loads(row["command"])
+        await _same_content(target, row)
+        return await opened(artefacts, command, command["payload"]["email"]), row
+
+
+async def _decide(env: Env, named: str, verdict: Decided, approver: str, reason: str) -> str:
+    return await decide(running(env), named, verdict, approver=approver, reason=reason)
+
+
+async def decide(target: Target, named: str, verdict: Decided, *, approver: str, reason: str) -> str:
+    """Sign a decision, hand it to the desk, and return what the desk made of it. Raises `CommandFailed`."""
+    async with as_operator(target) as desk:
+        row = await _one(desk, named)
+        if verdict == "granted":
+            await _same_content(target, row)
+        now = target.clock.now()
+        statement = approval_statement(
+            approval_id=str(row["approval_id"]),
+            case_id=str(row["case_id"]),
+            content_sha256=row["content_sha256"],
+            pack=row["pack"],
+            verdict=verdict,
+            approver=approver,
+            reason=reason,
+            signed_at=timestamp(now),
+        )
+        signature = sign(signing_key(target), statement)
+        decision = await desk.fetchval(
+            _SQL["decide"], row["approval_id"], verdict, row["content_sha256"], approver, reason, now, signature
+        )
+        deadline = asyncio.get_running_loop().time() + PATIENCE_S
+        while asyncio.get_running_loop().time() < deadline:
+            result: str | None = await desk.fetchval(_SQL["decided"], decision)
+            if result is not None:
+                return result
+            await asyncio.sleep(0.1)
+    raise CommandFailed(
+        "the desk has not looked at the decision yet", remedy="see `switchyard stack status`; it is kept and will count"
+    )
+
+
+async def _same_content(target: Target, row: Any) -> None:
+    """Raise `CommandFailed` unless the email that waits is the one whose hash would be signed."""
+    command = json.loads(row["command"])
+    async with opener(target) as artefacts:
+        message = await opened(artefacts, command, command["payload"]["email"])
+    if hashlib.sha256(message).hexdigest() != row["content_sha256"]:
+        remedy = "treat it as an incident: the desk's table names another content than the command"
+        raise CommandFailed("the email that waits is not the one that the approval names", remedy=remedy)
+
+
+async def _one(desk: Any, named: str) -> Any:
+    rows = [row for row in await desk.fetch(_SQL["asked"]) if str(row["approval_id"]).startswith(named)]
+    if len(rows) != 1:
+        what = "no approval waits" if not rows else "several approvals wait"
+        raise CommandFailed(f"{what} whose id begins with {named}", remedy="see `switchyard approval list`")
+    return rows[0]
+
+
+def _tell(result: str) -> None:
+    if result.startswith("refused"):
+        raise CommandFailed(result, remedy="see docs/compliance.md for who may approve what")
+    console.print(result)

@@ -1,0 +1,100 @@
+"""`switchyard audit`."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import date
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from switchyard.audit.records.reader import KeptAlarm
+from switchyard.audit.verification.findings import AnchorReport, Finding, VerifyReport
+from switchyard.cli.app.audit_log import reader, the_case
+from switchyard.cli.app.checkpoint_store import anchor_reader
+from switchyard.cli.app.console import console
+from switchyard.cli.app.errors import CommandFailed
+from switchyard.cli.app.target import Env, EnvOption, readable
+from switchyard.cli.commands import audit_erase, audit_retention
+from switchyard.cli.commands.audit_export import export
+from switchyard.cli.commands.audit_principal import principal
+
+app = typer.Typer(no_args_is_help=True)
+app.command()(export)
+app.command()(principal)
+app.add_typer(audit_retention.app, name="retention", help="How long cases are kept, holds, and what leaves the log.")
+
+app.command("erase")(audit_erase.erase)
+
+
+@app.command()
+def verify(
+    case_id: Annotated[str | None, typer.Argument(help="One case; all without it.")] = None,
+    day: Annotated[str | None, typer.Option(help="Cases opened on this day, YYYY-MM-DD.")] = None,
+    anchors: Annotated[bool, typer.Option("--anchors", help="Compare the whole log with its anchors in S3.")] = False,
+    env: EnvOption = Env.LOCAL,
+) -> None:
+    """Prove the chain: nothing altered, missing, forged or unended. Exit code 1 names every row that fails and why."""
+    try:
+        wanted = date.fromisoformat(day) if day else None
+    except ValueError as error:
+        raise CommandFailed(f"{day} is no day", remedy="write it as 2026-11-21") from error
+    report, alarms, anchored = asyncio.run(_verify(env, case_id, wanted, anchors=anchors))
+    console.print(f"{report.scope}: {report.cases} cases, {report.rows} events")
+    for finding in report.findings:
+        _say(finding)
+    for case in report.unended_cases:
+        console.print(f"[red]unended[/red] case {case}: its deadline has passed and it has no ending")
+    if report.pending_count:
+        console.print(f"{report.pending_count} events of open cases may still be on their way")
+    if alarms:
+        table = Table("alarm", "case", "reason", "recorded", title="integrity alarms: refused by audit, kept apart")
+        for alarm in alarms:
+            recorded = alarm.recorded_at.strftime("%Y-%m-%d %H:%M:%S")
+            table.add_row(alarm.kind, alarm.case_id or "", alarm.reason, recorded)
+        console.print(table)
+    console.print("chain: [green]ok[/green]" if report.ok else "chain: [red]BROKEN[/red]")
+    if anchored is not None:
+        _say_anchored(anchored)
+    if not report.ok or (anchored is not None and not anchored.ok):
+        raise typer.Exit(1)
+
+
+def _say(finding: Finding) -> None:
+    where = [f"case {finding.case_id}"] if finding.case_id else []
+    where += [f"event {finding.event_id}"] if finding.event_id else []
+    console.print(f"[red]{finding.kind}[/red] {' '.join(where)}{': ' if where else ''}{escape(finding.why)}")
+
+
+def _say_anchored(report: AnchorReport) -> None:
+    for finding in report.findings:
+        _say(finding)
+    if report.finding_count > len(report.findings):
+        console.print(f"and {report.finding_count - len(report.findings)} more")
+    if not report.anchors and report.unanchored:
+        console.print("there is no anchor: is SWITCHYARD_ANCHOR_LOG the log's name, and has its service a bucket?")
+    until = f", the last of {report.last_made_at}" if report.last_made_at else ""
+    console.print(f"{report.anchored} rows under {report.anchors} anchors{until}")
+    if report.unlocked:
+        console.print(f"{report.unlocked} anchors are not under Object Lock (the laptop's emulator forgets it)")
+    if report.moved_out:
+        console.print(f"{report.moved_out} of them without their bodies, which retention has taken")
+    if report.unanchored:
+        since = f"{report.since:%Y-%m-%d %H:%M:%S}" if report.since else ""
+        console.print(f"{report.unanchored} rows are not yet anchored, the first recorded at {since} UTC")
+    console.print("anchors: [green]ok[/green]" if report.ok else "anchors: [red]BROKEN[/red]")
+
+
+async def _verify(
+    env: Env, case_id: str | None, day: date | None, *, anchors: bool
+) -> tuple[VerifyReport, list[KeptAlarm], AnchorReport | None]:
+    async with readable(env) as target:
+        async with reader(target) as log:
+            case = await the_case(log, case_id) if case_id else None
+            report, alarms = await log.verify(case_id=case, day=day), await log.alarms(case_id=case)
+        if not anchors:
+            return report, alarms, None
+        async with anchor_reader(target) as store:
+            return report, alarms, await store.verify()

@@ -1,0 +1,45 @@
+"""`switchyard audit export`."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from switchyard.audit.export.standalone import verify_bundle
+from switchyard.cli.app.audit_log import reader, the_case
+from switchyard.cli.app.checkpoint_store import exporter
+from switchyard.cli.app.console import console
+from switchyard.cli.app.target import Env, EnvOption, readable
+from switchyard.protocol.fields import Json
+
+
+def export(
+    case_id: Annotated[str, typer.Argument(help="The case, or the beginning of its id.")],
+    out: Annotated[Path | None, typer.Option(help="The file to write; case-ID.json without it.")] = None,
+    env: EnvOption = Env.LOCAL,
+) -> None:
+    """Write a case with everything that proves it, for an auditor. Exit code 1 if an event is not anchored yet."""
+    bundle, unanchored, keys = asyncio.run(_export(env, case_id))
+    file = out or Path(f"case-{bundle['case_id']}.json")
+    file.write_text(json.dumps(bundle, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+    console.print(f"{file}: {len(bundle['events'])} events under {len(bundle['anchors'])} anchors", soft_wrap=True)
+    verifier = Path(verify_bundle.__file__)
+    shown = verifier.relative_to(Path.cwd()) if verifier.is_relative_to(Path.cwd()) else verifier
+    named = " ".join(f"--key {key}" for key in keys.replace(" ", "").split(","))
+    console.print(f"verify it with: python3 -I {shown} {file} {named}", soft_wrap=True)
+    console.print("The auditor must have the key from its owner (KMS), and not from here.")
+    if unanchored:
+        console.print(f"[red]{unanchored} of its events are not anchored yet[/red]: export it again in a minute")
+        raise typer.Exit(1)
+
+
+async def _export(env: Env, named: str) -> tuple[Json, int, str]:
+    async with readable(env) as target:
+        async with reader(target) as log:
+            case_id = await the_case(log, named)
+        async with exporter(target) as exporting:
+            return *await exporting.export(case_id), target.need("SWITCHYARD_ANCHOR_PUBLIC_KEYS")

@@ -1,0 +1,101 @@
+"""The operator's hand on the desk: its own database role, which may call a few functions and read what waits."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Annotated
+
+import asyncpg
+import typer
+
+from contracts.catalogue import DESK
+from services.orchestrator.graph import CURRENT
+from switchyard.cli.app.audit_log import connected
+from switchyard.cli.app.console import console
+from switchyard.cli.app.errors import CommandFailed
+from switchyard.cli.app.target import Env, EnvOption, Target, running
+from switchyard.runtime.database.connections import Pool
+from switchyard.runtime.database.queries import load_queries
+
+_SQL = load_queries(__file__)
+
+Operator = Annotated[str, typer.Option("--as", help="Who does it; stands in the audit log.")]
+Reason = Annotated[str, typer.Option(help="Why; stands in the audit log.")]
+Playbook = Annotated[str, typer.Option(help="Which playbook.")]
+
+
+@asynccontextmanager
+async def as_operator(target: Target) -> AsyncIterator[Pool]:
+    """The desk's database with the operator's few rights. Raises `CommandFailed` if it is out of reach or forbidden."""
+    async with connected(target, "SWITCHYARD_OPERATOR_DATABASE_URL", DESK) as desk:
+        try:
+            yield desk
+        except asyncpg.CheckViolationError as error:
+            remedy = "a name is visible ASCII without blanks, 150 characters at most; a reason 2000"
+            raise CommandFailed("the name or the reason cannot stand in an event", remedy=remedy) from error
+        except asyncpg.InsufficientPrivilegeError as error:
+            raise CommandFailed(
+                "this database role may not do that", remedy="use the operator's role: `switchyard migrate` makes it"
+            ) from error
+
+
+def signing_key(target: Target) -> bytes:
+    """The operator's private key. Raises `CommandFailed` for one that is not 32 bytes in hex."""
+    named = target.need("SWITCHYARD_OPERATOR_KEY")
+    path = Path(named)
+    text = path.read_text(encoding="utf-8").strip() if len(named) < 256 and path.is_file() else named
+    try:
+        key = bytes.fromhex(text)
+    except ValueError:
+        key = b""
+    if len(key) != 32:
+        remedy = "an Ed25519 private key, 32 bytes in hex, or the path of a file with one"
+        raise CommandFailed("SWITCHYARD_OPERATOR_KEY is no signing key", remedy=remedy)
+    return key
+
+
+def cancel(
+    case_id: Annotated[str, typer.Argument(help="The case.")],
+    operator: Operator,
+    reason: Reason,
+    env: EnvOption = Env.LOCAL,
+) -> None:
+    """Cancel an open case: nothing of it is sent any more, and it ends as cancelled."""
+    result = asyncio.run(_call(env, "cancel", case_id, operator, reason))
+    if result == "unknown":
+        raise CommandFailed("the desk has no such case", remedy="see `switchyard case list`; give the whole id")
+    if result == "closed":
+        raise CommandFailed("the case is closed already", remedy="see how it ended with `switchyard case show`")
+    console.print(f"{case_id}: cancelled; what was handed to the provider before cannot be called back")
+
+
+def halt(playbook: Playbook, operator: Operator, reason: Reason, env: EnvOption = Env.LOCAL) -> None:
+    """Halt a playbook: from now on nothing of it is sent, and new cases wait. Takes hold at once."""
+    _known(playbook)
+    done = asyncio.run(_call(env, "halt", playbook, operator, reason))
+    console.print(f"{playbook}: halted" if done else f"{playbook}: was halted already")
+
+
+def resume(playbook: Playbook, operator: Operator, reason: Reason, env: EnvOption = Env.LOCAL) -> None:
+    """Let a halted playbook run again: what waited is checked again before it is sent."""
+    _known(playbook)
+    done = asyncio.run(_call(env, "resume", playbook, operator, reason))
+    console.print(f"{playbook}: runs again" if done else f"{playbook}: was not halted")
+
+
+def _known(playbook: str) -> None:
+    if playbook not in CURRENT:
+        raise CommandFailed(f"there is no playbook {playbook}", remedy=f"name one of {', '.join(CURRENT)}")
+
+
+async def _call(env: Env, name: str, *arguments: str) -> object:
+    async with as_operator(running(env)) as desk:
+        try:
+            return await desk.fetchval(_SQL[name], *arguments)
+        except asyncpg.DataError as error:
+            raise CommandFailed(
+                "that is no case id", remedy="give the whole id, as `switchyard case list` shows it"
+            ) from error

@@ -1,0 +1,1 @@
+"""Simulators of model vendors, SES and Snowflake."""

@@ -1,0 +1,1 @@
+"""A Snowflake simulator over DuckDB (fakesnow)."""

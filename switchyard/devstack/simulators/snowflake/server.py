@@ -1,0 +1,79 @@
+"""The stand-in behind Snowflake's own protocol: the real connector reaches it with `host`, `port` and `protocol`.
+
+fakesnow's server does the protocol. Added here: a login names its role and its statement timeout, and can be refused.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import logging
+import signal
+import socket
+import sys
+from contextvars import ContextVar
+from importlib import import_module
+from typing import Any
+
+import uvicorn
+from fakesnow.conn import FakeSnowflakeConnection
+from snowflake.connector.errors import DatabaseError
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from starlette.routing import Route
+
+from switchyard.devstack.simulators.snowflake.simulator import StandIn
+
+# By name, because the package has a function of the same name, which type checkers take it for.
+_wire: Any = import_module("fakesnow.server")
+_login: ContextVar[dict[str, Any]] = ContextVar("login")
+
+
+class _Sessions:
+    """What fakesnow's server opens connections on: the stand-in, with what the login said."""
+
+    def __init__(self, stand_in: StandIn) -> None:
+        self._stand_in = stand_in
+
+    def connect(self, *_: Any, **__: Any) -> FakeSnowflakeConnection:
+        return self._stand_in.connect(**_login.get())
+
+
+def build_app(stand_in: StandIn) -> Starlette:
+    """The HTTP application. One a process: fakesnow keeps its sessions in a module."""
+    logging.getLogger("fakesnow.server").setLevel(logging.WARNING)
+    _wire.shared_fs = _Sessions(stand_in)
+    others = [route for route in _wire.routes if getattr(route, "path", "") != "/session/v1/login-request"]
+    ours = [Route("/session/v1/login-request", login, methods=["POST"]), Route("/health/ready", ready)]
+    return Starlette(routes=[*ours, *others])
+
+
+async def ready(_: Request) -> JSONResponse:
+    """The data was loaded before the server began to listen."""
+    return JSONResponse({"status": "ready"})
+
+
+async def login(request: Request) -> JSONResponse:
+    """Open a session in a role, or refuse as Snowflake does."""
+    body = await request.body()
+    if request.headers.get("Content-Encoding") == "gzip":
+        body = gzip.decompress(body)
+    parameters = json.loads(body)["data"].get("SESSION_PARAMETERS") or {}
+    _login.set({"role": request.query_params.get("roleName"), "session_parameters": parameters})
+    try:
+        opened: JSONResponse = await _wire.login_request(request)
+    except DatabaseError as error:
+        code = str(error.errno)
+        return JSONResponse({"data": {"nextAction": None}, "code": code, "message": error.raw_msg, "success": False})
+    return opened
+
+
+def run(stand_in: StandIn, *, host: str, port: int) -> None:
+    """Serve until SIGTERM or SIGINT. Prints one line when ready, with the port."""
+    with socket.create_server((host, port)) as listener:
+        server = uvicorn.Server(uvicorn.Config(build_app(stand_in), log_level="warning", timeout_graceful_shutdown=1))
+        sys.stdout.write(f"warehouse ready on {host}:{listener.getsockname()[1]}\n")
+        sys.stdout.flush()
+        signal.signal(signal.SIGTERM, server.handle_exit)
+        server.run(sockets=[listener])

@@ -1,0 +1,1 @@
+"""The local stack: PostgreSQL, the AWS emulator, the simulators and the services."""

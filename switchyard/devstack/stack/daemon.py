@@ -1,0 +1,176 @@
+"""`switchyard stack up`, `down` and `status`: the embedded stack in the foreground of a terminal or in the background.
+
+What to run is a *plan*, named as `module:function`; a detached stack imports it in a process of its own.
+Run as a module (`python -m switchyard.devstack.stack.daemon HOME PLAN PIPE`) this is that process.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from switchyard.devstack.errors import AlreadyRunning, StackError
+from switchyard.devstack.stack.endpoints import Endpoints
+from switchyard.devstack.stack.home import Home
+from switchyard.devstack.stack.stack import EmbeddedStack, Plan
+from switchyard.devstack.supervisor.process import ProcessStatus
+
+READY = "ready"
+STOP_TIMEOUT = 45.0  # seconds: the services' drain, PostgreSQL's shutdown and some air
+
+
+def load_plan(reference: str) -> Plan:
+    """Call the function named `module:function`. Raises StackError when it does not return a Plan."""
+    module, _, function = reference.partition(":")
+    plan = getattr(importlib.import_module(module), function)()
+    if not isinstance(plan, Plan):
+        raise StackError(f"{reference} returned {type(plan).__name__}, not a switchyard.devstack.stack.stack.Plan")
+    return plan
+
+
+def up(
+    plan: str, home: Path | None = None, *, detach: bool = False, on_ready: Callable[[Endpoints], None] | None = None
+) -> None:
+    """Start a stack. In the foreground this returns after Ctrl-C or SIGTERM, when everything has stopped (a second
+    Ctrl-C kills); detached, as soon as all is ready. Raises StackError."""
+    if not detach:
+        asyncio.run(_serve(load_plan(plan), home, on_ready or (lambda _: None)))
+        return
+    _up_detached(plan, Home(home))
+    if on_ready is not None:
+        on_ready(endpoints(home))
+
+
+def down(home: Path | None = None, *, force: bool = False, timeout: float = STOP_TIMEOUT) -> bool:
+    """Stop the stack of this home, foreground or not, and wait until all has ended; `force` does without the drain.
+
+    Returns False when none was running. Raises StackError when it has not stopped after `timeout` seconds.
+    """
+    place = Home(home)
+    if not place.in_use():
+        return False
+    holder = place.supervisor()
+    if holder is not None:
+        os.kill(holder.pid, signal.SIGQUIT if force else signal.SIGTERM)
+    deadline = time.monotonic() + timeout
+    while place.in_use():
+        if time.monotonic() > deadline:
+            who = "its guards" if holder is None else f"supervisor pid {holder.pid}"
+            raise StackError(f"the stack in {place.folder} ({who}) is still running after {timeout:g} s; use force")
+        time.sleep(0.05)
+    return True
+
+
+def status(home: Path | None = None) -> list[ProcessStatus]:
+    """The processes of the stack that runs on this home; none when none runs."""
+    state = _state(Home(home))
+    return [] if state is None else [ProcessStatus.from_json(row) for row in state["processes"]]
+
+
+def endpoints(home: Path | None = None) -> Endpoints:
+    """Where the running stack's parts answer. Raises StackError when none runs."""
+    return Endpoints(**_running_state(home)["endpoints"])
+
+
+def exports(home: Path | None = None) -> dict[str, str]:
+    """The variables to export to reach the running stack. Raises StackError when none runs."""
+    found: dict[str, str] = _running_state(home)["exports"]
+    return found
+
+
+def _running_state(home: Path | None) -> dict[str, Any]:
+    place = Home(home)
+    if (state := _state(place)) is None:
+        raise StackError(f"no stack is running in {place.folder}; start one with `switchyard stack up`")
+    return state
+
+
+def _state(place: Home) -> dict[str, Any] | None:
+    """The state file, if the supervisor that runs now has written it: a dead one's is stale."""
+    holder, state = place.supervisor(), place.read_state()
+    return state if holder is not None and state is not None and state["supervisor"] == holder.pid else None
+
+
+async def _serve(plan: Plan, home: Path | None, on_ready: Callable[[Endpoints], None]) -> None:
+    """Run the stack until Ctrl-C or SIGTERM. A second one, or SIGQUIT (Ctrl-backslash), kills what still drains."""
+    stack = EmbeddedStack(home, services=plan.services, prepare=plan.prepare, simulator=plan.simulator)
+    serving = asyncio.create_task(_until_cancelled(stack, on_ready))
+    asked: list[signal.Signals] = []
+
+    def stop(number: signal.Signals) -> None:
+        if not asked:
+            serving.cancel()
+        if asked or number is signal.SIGQUIT:
+            stack.force()
+        asked.append(number)
+
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGQUIT):
+        loop.add_signal_handler(number, stop, number)
+    await asyncio.wait({serving})
+    if not serving.cancelled():
+        serving.result()
+
+
+async def _until_cancelled(stack: EmbeddedStack, on_ready: Callable[[Endpoints], None]) -> None:
+    async with stack:
+        on_ready(stack.endpoints)
+        await asyncio.Event().wait()
+
+
+def _up_detached(plan: str, home: Home) -> None:
+    """Start the daemon and wait for its word: nothing when all is ready, else the error, else the end of the pipe."""
+    if (holder := home.supervisor()) is not None:
+        raise AlreadyRunning(home.folder, holder.pid)
+    home.prepare()
+    word_read, word_write = os.pipe()
+    with home.log("stack").open("ab") as output:
+        subprocess.run(
+            [sys.executable, "-m", "switchyard.devstack.stack.daemon", str(home.folder), plan, str(word_write)],
+            stdin=subprocess.DEVNULL, stdout=output, stderr=output, pass_fds=(word_write,), start_new_session=True,
+            check=True,
+        )  # fmt: skip
+    os.close(word_write)
+    with os.fdopen(word_read, encoding="utf-8") as words:
+        try:
+            word = words.read()
+        except KeyboardInterrupt:
+            if (started := home.supervisor()) is not None:
+                os.kill(started.pid, signal.SIGTERM)
+            raise
+    if word != READY:
+        reason = word or f"its supervisor ended; see {home.log('stack')}"
+        raise StackError(f"the stack did not start: {reason}")
+
+
+def _main(home: str, plan: str, pipe: str) -> int:
+    """The detached process: its parent reads `READY` or the reason why not from the pipe."""
+    if os.fork() != 0:
+        return 0  # init becomes the daemon's parent, whoever called `up`
+    words = os.fdopen(int(pipe), "w", encoding="utf-8")
+
+    def ready(_: Endpoints) -> None:
+        words.write(READY)
+        words.close()
+
+    try:
+        up(plan, Path(home), on_ready=ready)
+    except StackError as error:
+        if words.closed:
+            raise
+        words.write(str(error))
+        words.close()
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(_main(*sys.argv[1:]))

@@ -1,0 +1,65 @@
+"""Where the parts of a running stack answer, and the environment by which services find them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from switchyard.devstack.stack.emulator import sdk_environment
+from switchyard.devstack.stack.postgres import AUDIT, OWNER, WORK
+from switchyard.devstack.supervisor.ports import LOOPBACK
+
+# Not handed down to services: a real account's credentials or another database must not leak into a local stack.
+PRIVATE_PREFIXES = ("AWS_", "OPENAI_", "PG", "SWITCHYARD_")
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoints:
+    """The ports of a stack and its database owner's password. `simulator_port` is None in a stack without one."""
+
+    postgres_port: int
+    emulator_port: int
+    simulator_port: int | None
+    password: str
+
+    def dsn(self, database: str, user: str = OWNER, password: str | None = None) -> str:
+        """A PostgreSQL address for `user`; both must be safe in a URL, as generated names and passwords are."""
+        secret = self.password if password is None else password
+        return f"postgresql://{user}:{secret}@{LOOPBACK}:{self.postgres_port}/{database}"
+
+    @property
+    def aws(self) -> str:
+        """The emulator's base URL."""
+        return f"http://{LOOPBACK}:{self.emulator_port}"
+
+    @property
+    def simulator(self) -> str | None:
+        """The model simulator's base URL, or None."""
+        return None if self.simulator_port is None else f"http://{LOOPBACK}:{self.simulator_port}"
+
+    def environment(self) -> dict[str, str]:
+        """The variables to export to reach this stack from a service, a shell or a test."""
+        exports = {
+            **sdk_environment(self.aws),
+            "SWITCHYARD_WORK_DSN": self.dsn(WORK),
+            "SWITCHYARD_AUDIT_DSN": self.dsn(AUDIT),
+        }
+        if self.simulator is not None:
+            exports |= {
+                "SWITCHYARD_SIMULATOR_URL": self.simulator,
+                "AWS_ENDPOINT_URL_BEDROCK_RUNTIME": self.simulator,
+                "OPENAI_BASE_URL": f"{self.simulator}/v1",
+                "OPENAI_API_KEY": "local",
+            }
+        return exports
+
+    def to_json(self) -> dict[str, Any]:
+        """As in the state file."""
+        return asdict(self)
+
+
+def inherited_environment(environ: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """Our own environment without what could lead a service to another account or database."""
+    return {name: value for name, value in environ.items() if not name.startswith(PRIVATE_PREFIXES)}

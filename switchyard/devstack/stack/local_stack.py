@@ -1,0 +1,280 @@
+"""The laptop's plan: which services run, with which settings, and what must exist before they start."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import json
+import os
+import sys
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from contracts.cards import CARDS, COMPLIANCE, COURIER, DRAFTER
+from contracts.catalogue import AUDIT as AUDIT_NODE
+from contracts.catalogue import DESK, ROUTER
+from switchyard.app.topology import MAIL
+from switchyard.audit.records.roles import RETENTION
+from switchyard.cli.app.databases import OPERATOR, RECONCILER, migrate_audit, migrate_work
+from switchyard.devstack.simulators.models.loading import DEFAULT_SCRIPT
+from switchyard.devstack.stack.endpoints import Endpoints
+from switchyard.devstack.stack.postgres import AUDIT, WORK
+from switchyard.devstack.stack.provision import ANCHOR_BUCKET, provision
+from switchyard.devstack.stack.stack import EmbeddedStack, Plan
+from switchyard.devstack.supervisor.ports import LOOPBACK
+from switchyard.devstack.supervisor.process import Service
+from switchyard.protocol.signing import public_key
+from switchyard.runtime.crypto.erasure import ERASER
+from switchyard.runtime.crypto.signing import LocalSigner
+
+ROOT = Path(__file__).resolve().parents[3]
+SCRIPTS = (ROOT / "demo" / "data" / "simulator", DEFAULT_SCRIPT)
+DEMO_HOME = "demo"
+"""The demo's home, inside the default one: each run starts it afresh and leaves it readable."""
+
+LOCAL_OPERATOR = "oncall"
+"""Who may decide on a laptop, and have a failed task done again: `switchyard approval grant ID --as oncall`."""
+
+VISIBILITY_VARIABLE = "SWITCHYARD_LAPTOP_VISIBILITY_S"
+"""Visibility and lease in seconds: 30 as in AWS unless this says otherwise (the tests say 3)."""
+
+CLOCK_VARIABLE = "SWITCHYARD_LAPTOP_CLOCK"
+"""A file with the seconds by which the stack's clock is moved, for whoever will not wait for the morning."""
+
+OTLP_VARIABLE = "SWITCHYARD_OTLP_ENDPOINT"
+"""Where the stack's processes send their spans, over HTTP: nowhere unless it is set."""
+
+WAREHOUSE = Service(
+    name="warehouse",
+    argv=(sys.executable, "-m", "demo.oil_field", "serve", "--host", LOOPBACK, "--port", "{port}"),
+    grace=5.0,
+)
+"""Stands in for Snowflake, over Snowflake's own protocol."""
+
+WAREHOUSE_ENVIRONMENT = {
+    "SWITCHYARD_SNOWFLAKE_ACCOUNT": "local",
+    "SWITCHYARD_SNOWFLAKE_HOST": LOOPBACK,
+    "SWITCHYARD_SNOWFLAKE_PORT": "{port:warehouse}",
+    "SWITCHYARD_SNOWFLAKE_PROTOCOL": "http",
+    "SWITCHYARD_SNOWFLAKE_TOKEN": "local",
+}
+
+SENDERS = {"harborline.example": "harbor-partners"}
+"""The tenant that sends from a domain, for the provider's reports."""
+
+OPT_OUT_URL = f"http://{LOOPBACK}:{{port:optout}}"
+"""Where the opt-out links of this stack lead."""
+
+
+def simulator(*first: Path) -> Service:
+    """The model simulator with the demo's scripts, and before them, so that they win, any others."""
+    scripts = (*first, *SCRIPTS)
+    return Service(
+        name="simulator",
+        argv=(
+            sys.executable, "-m", "switchyard.devstack.simulators.models", "--host", LOOPBACK, "--port", "{port}",
+            *(part for script in scripts for part in ("--script", str(script))),
+        ),
+        health="/sim/health",
+        grace=5.0,
+    )  # fmt: skip
+
+
+def plan() -> Plan:
+    """Everything: `switchyard stack up` and the demo."""
+    return Plan(services=services, prepare=prepare, simulator=simulator())
+
+
+def infrastructure() -> Plan:
+    """PostgreSQL, the emulator and the simulator, migrated and provisioned, without a service: for tests."""
+    return Plan(services=(), prepare=prepare, simulator=simulator())
+
+
+@asynccontextmanager
+async def database_only(home: Path) -> AsyncIterator[dict[str, str]]:
+    """The databases of a stack that is not running, and how to read them."""
+    async with EmbeddedStack(home, simulator=None) as stack:
+        yield stack.endpoints.environment() | reading(stack.endpoints)
+
+
+def reading(endpoints: Endpoints) -> dict[str, str]:
+    """What the CLI needs to read the log, to open sealed answers and to check anchors."""
+    anchor_key = LocalSigner(bytes.fromhex(_secret(endpoints, "anchor")))
+    return clock() | {
+        "SWITCHYARD_AUDIT_DATABASE_URL": endpoints.dsn(AUDIT, "audit_reader", _secret(endpoints, "audit_reader")),
+        "SWITCHYARD_VAULT_KEY": _secret(endpoints, "vault"),
+        "SWITCHYARD_ANCHOR_BUCKET": ANCHOR_BUCKET,
+        "SWITCHYARD_ANCHOR_LOCKS": "forgotten",  # by the emulator, whenever it stops
+        "SWITCHYARD_ANCHOR_PUBLIC_KEYS": base64.b64encode(anchor_key.public).decode(),
+        "SWITCHYARD_RECONCILER_DATABASE_URL": endpoints.dsn(WORK, RECONCILER, _secret(endpoints, RECONCILER)),
+        "SWITCHYARD_OPERATOR_DATABASE_URL": endpoints.dsn(WORK, OPERATOR, _secret(endpoints, OPERATOR)),
+        "SWITCHYARD_OPERATOR_KEY": _secret(endpoints, "operator-key"),
+        "SWITCHYARD_RECEIPT_PUBLIC_KEYS": base64.b64encode(LocalSigner(_receipt_key(endpoints)).public).decode(),
+    }
+
+
+def operating(endpoints: Endpoints) -> dict[str, str]:
+    """What the CLI needs besides to retire cases and to erase persons: an operator's rights, not a reviewer's."""
+    return {
+        "SWITCHYARD_AUDIT_RETENTION_URL": endpoints.dsn(AUDIT, RETENTION, _secret(endpoints, RETENTION)),
+        "SWITCHYARD_VAULT_ERASER_URL": endpoints.dsn(WORK, ERASER, _secret(endpoints, ERASER)),
+        "SWITCHYARD_RECEIPT_KEY": _receipt_key(endpoints).hex(),
+    }
+
+
+def _receipt_key(endpoints: Endpoints) -> bytes:
+    return bytes.fromhex(_secret(endpoints, "receipts"))
+
+
+async def prepare(endpoints: Endpoints) -> Mapping[str, str]:
+    """Migrate both databases and provision the emulator; return what the CLI needs to reach them."""
+    await migrate_work(endpoints.dsn(WORK), password_for=lambda role: _secret(endpoints, role))
+    await migrate_audit(endpoints.dsn(AUDIT), password_for=lambda role: _secret(endpoints, role))
+    environment = endpoints.environment()
+    await provision(environment, visibility_s=visibility_s())
+    return reading(endpoints) | operating(endpoints)
+
+
+def services(endpoints: Endpoints) -> list[Service]:
+    """One row a process."""
+    agents = [_agent(endpoints, node) for node in CARDS]
+    return [
+        WAREHOUSE,
+        Service(
+            name=ROUTER,
+            argv=(sys.executable, "-m", "services.orchestrator", ROUTER),
+            env=_common()
+            | _operators(endpoints)
+            | {"SWITCHYARD_STATE_KEYS": json.dumps({"local": _secret(endpoints, "state")})},
+        ),
+        Service(
+            name=DESK,
+            argv=(sys.executable, "-m", "services.orchestrator", DESK),
+            env=_work(endpoints, DESK)
+            | _approvers(endpoints)
+            | _operators(endpoints)
+            | {"SWITCHYARD_MAC_KEY": _secret(endpoints, "mac")},
+        ),
+        *agents,
+        mailbox(endpoints),
+        Service(
+            name=MAIL,
+            argv=(sys.executable, "-m", "services.specialists", MAIL),
+            env=_common()
+            | _opt_out(endpoints)
+            | {
+                "SWITCHYARD_OPTOUT_PORT": "{port:optout}",
+                "SWITCHYARD_FEEDBACK_TENANTS": json.dumps(SENDERS),
+            },
+        ),
+        Service(
+            name=AUDIT_NODE,
+            argv=(sys.executable, "-m", "services.audit"),
+            env=_common()
+            | {
+                "SWITCHYARD_AUDIT_DATABASE_URL": endpoints.dsn(AUDIT, "audit", _secret(endpoints, "audit")),
+                "SWITCHYARD_ANCHOR_BUCKET": ANCHOR_BUCKET,
+                "SWITCHYARD_ANCHOR_KEY": _secret(endpoints, "anchor"),
+                "SWITCHYARD_ANCHOR_EVERY_S": "2",
+                "SWITCHYARD_ANCHOR_KEEP_DAYS": "1",
+            },
+        ),
+    ]
+
+
+def mailbox(endpoints: Endpoints) -> Service:
+    """The mail provider of the stack: the emulator's SES, and in front of it what keeps each email's bytes."""
+    return Service(
+        name="mailbox",
+        argv=(
+            sys.executable,
+            "-m",
+            "switchyard.devstack.simulators.ses",
+            "--port",
+            "{port}",
+            "--upstream",
+            endpoints.aws,
+        ),
+        health="/outbox/health",
+        grace=5.0,
+    )
+
+
+def visibility_s() -> float:
+    """How long a message stays with a worker that says nothing more."""
+    return float(os.environ.get(VISIBILITY_VARIABLE, "30"))
+
+
+def clock() -> dict[str, str]:
+    """The stack's own clock, if it has one."""
+    file = os.environ.get(CLOCK_VARIABLE)
+    return {"SWITCHYARD_CLOCK_FILE": str(Path(file).absolute())} if file else {}
+
+
+def _agent(endpoints: Endpoints, node: str) -> Service:
+    module = ("services.drafter",) if node == "drafter" else ("services.specialists", node)
+    models = {
+        "SWITCHYARD_MODEL_BEDROCK_ENDPOINT_URL": endpoints.simulator or "",
+        "SWITCHYARD_MODEL_OPENAI_BASE_URL": f"{endpoints.simulator}/v1",
+        "SWITCHYARD_MODEL_OPENAI_API_KEY": "local",
+        "SWITCHYARD_MODEL_TTFT_LIMIT_MS": "1500",
+    }
+    reaches = {
+        **(WAREHOUSE_ENVIRONMENT if "snowflake" in CARDS[node].reaches else {}),
+        **(
+            {"SWITCHYARD_SES_ENDPOINT_URL": f"http://{LOOPBACK}:{{port:mailbox}}"}
+            if "mail" in CARDS[node].reaches
+            else {}
+        ),
+        **(_opt_out(endpoints) if node == DRAFTER.name else {}),
+        **(_approvers(endpoints) if node == COURIER.name else {}),
+        # Compliance compares where a link leads; who may make one is the drafter's matter.
+        **({"SWITCHYARD_OPTOUT_URL": OPT_OUT_URL} if node == COMPLIANCE.name else {}),
+    }
+    return Service(
+        name=node,
+        argv=(sys.executable, "-m", *module),
+        env=_work(endpoints, node) | models | reaches,
+    )
+
+
+def _common() -> dict[str, str]:
+    return clock() | {
+        OTLP_VARIABLE: os.environ.get(OTLP_VARIABLE, ""),
+        "SWITCHYARD_VISIBILITY_S": str(visibility_s()),
+        "SWITCHYARD_POLL_WAIT_S": "2",
+        "SWITCHYARD_RETRY_BASE_S": "0.5",
+        "SWITCHYARD_DRAIN_S": "10",
+        "SWITCHYARD_DEPLOY_GRACE_S": "2",  # every process here is of one release
+    }
+
+
+def _opt_out(endpoints: Endpoints) -> dict[str, str]:
+    keys = json.dumps({"local": _secret(endpoints, "optout")})
+    return {"SWITCHYARD_OPTOUT_KEYS": keys, "SWITCHYARD_OPTOUT_URL": OPT_OUT_URL}
+
+
+def _work(endpoints: Endpoints, node: str) -> dict[str, str]:
+    return _common() | {
+        "SWITCHYARD_DATABASE_URL": endpoints.dsn(WORK, node, _secret(endpoints, node)),
+        "SWITCHYARD_VAULT_KEY": _secret(endpoints, "vault"),
+    }
+
+
+def _operators(endpoints: Endpoints) -> dict[str, str]:
+    """The one operator of a laptop may have a failed task done again."""
+    public = public_key(bytes.fromhex(_secret(endpoints, "operator-key")))
+    return {"SWITCHYARD_OPERATORS": json.dumps({LOCAL_OPERATOR: public})}
+
+
+def _approvers(endpoints: Endpoints) -> dict[str, str]:
+    """The one operator of a laptop may approve; the private key is among the exports."""
+    public = public_key(bytes.fromhex(_secret(endpoints, "operator-key")))
+    return {"SWITCHYARD_APPROVERS": json.dumps({LOCAL_OPERATOR: public})}
+
+
+def _secret(endpoints: Endpoints, purpose: str) -> str:
+    """A key or password for one purpose, from the stack's one generated secret, so that a restart finds the same."""
+    return hmac.new(endpoints.password.encode(), purpose.encode(), hashlib.sha256).hexdigest()

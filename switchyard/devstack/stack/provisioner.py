@@ -1,0 +1,125 @@
+"""`python -m switchyard.devstack.stack.provisioner`.
+
+Keeps a stack's databases migrated and its bus provisioned, for docker compose.
+
+A container of its own that stays: the others wait until it is healthy, and an emulator that has forgotten everything
+(LocalStack's free edition keeps nothing over a restart) is provisioned again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+import asyncpg
+import structlog
+from aiobotocore.session import get_session
+from botocore.exceptions import BotoCoreError, ClientError
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from switchyard.app.topology import BUS, VISIBILITY_SECONDS
+from switchyard.cli.app.databases import migrate_audit, migrate_work
+from switchyard.devstack.stack.provision import credentials, provision
+from switchyard.runtime.core.logs import configure_logs
+from switchyard.runtime.process.health import Health
+
+log = structlog.get_logger(__name__)
+LOOK_EVERY_S = 5.0
+RETRY_AFTER_S = 1.0
+
+AWAY = (OSError, asyncpg.PostgresConnectionError, asyncpg.CannotConnectNowError, BotoCoreError, ClientError)
+"""A server that is not up yet, or not any more; TimeoutError is an OSError."""
+
+
+class CaretakerSettings(BaseSettings):
+    """Read from `SWITCHYARD_*`; the emulator's address and credentials stand in `AWS_*`."""
+
+    model_config = SettingsConfigDict(env_prefix="SWITCHYARD_", extra="ignore", hide_input_in_errors=True)
+
+    work_dsn: SecretStr = Field(description="The work database, as its owner.")
+    audit_dsn: SecretStr = Field(description="The audit database, as its owner.")
+    role_password: SecretStr = Field(description="The password that every role of both databases gets.")
+    visibility_s: float = Field(default=VISIBILITY_SECONDS, ge=1, description="Visibility of the queues.")
+    health_host: str = "127.0.0.1"
+    health_port: int = Field(default=0, ge=0, le=65_535, description="0 picks a free port.")
+
+
+class Caretaker:
+    """`provisioned` is whether the emulator has the bus, as far as is known."""
+
+    def __init__(self, settings: CaretakerSettings, environment: Mapping[str, str]) -> None:
+        self._settings = settings
+        self._environment = environment
+        self.migrated = False
+        self.provisioned = False
+
+    async def run(self, *, look_every_s: float = LOOK_EVERY_S) -> None:
+        """Migrate, provision, and then look every few seconds whether the bus is still there; until cancelled."""
+        async with get_session().create_client("events", **credentials(self._environment)) as events:
+            while True:
+                try:
+                    await self._tend(events)
+                except AWAY as error:
+                    # Without its text, which may name an address with a password.
+                    log.warning("caretaker.waiting", error=type(error).__name__)
+                await asyncio.sleep(look_every_s if self.provisioned else RETRY_AFTER_S)
+
+    async def _tend(self, events: Any) -> None:
+        if not self.migrated:
+            await self._migrate()
+            self.migrated = True
+        if self.provisioned and not await _has_bus(events):
+            log.warning("caretaker.bus_gone", why="the emulator was restarted: what was in its queues is lost")
+            self.provisioned = False
+        if not self.provisioned:
+            await provision(self._environment, visibility_s=self._settings.visibility_s, mail=False)
+            self.provisioned = True
+            log.info("caretaker.provisioned")
+
+    async def _migrate(self) -> None:
+        password = self._settings.role_password.get_secret_value()
+        for migrate, url in ((migrate_work, self._settings.work_dsn), (migrate_audit, self._settings.audit_dsn)):
+            applied = await migrate(url.get_secret_value(), password_for=lambda _: password)
+            log.info("caretaker.migrated", applied=len(applied))
+
+
+async def _has_bus(events: Any) -> bool:
+    try:
+        await events.describe_event_bus(Name=BUS)
+    except events.exceptions.ResourceNotFoundException:
+        return False
+    return True
+
+
+async def serve() -> None:
+    """Tend until SIGTERM or SIGINT. Ready means migrated and provisioned."""
+    settings = CaretakerSettings()
+    configure_logs("caretaker", "INFO")
+    caretaker = Caretaker(settings, os.environ)
+    health = Health({"databases": lambda: caretaker.migrated, "bus": lambda: caretaker.provisioned})
+    await health.start(settings.health_host, settings.health_port)
+    tending = asyncio.ensure_future(caretaker.run())
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, tending.cancel)
+    try:
+        await asyncio.wait({tending})
+    finally:
+        await health.stop()
+    if not tending.cancelled():
+        tending.result()
+
+
+def main() -> int:
+    """Serve; returns the exit status."""
+    asyncio.run(serve())
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

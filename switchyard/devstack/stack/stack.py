@@ -1,0 +1,258 @@
+"""The laptop stack: PostgreSQL, the AWS emulator, the model simulator and the services, each its own OS process.
+
+async with EmbeddedStack(home, services=[...], prepare=migrate_and_provision) as stack:
+    await stack.kill("drafter")         # kill -9; it is restarted
+    await stack.ready("drafter", restarts=1)
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import re
+import sys
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from switchyard.devstack.errors import AlreadyRunning
+from switchyard.devstack.stack.emulator import emulator
+from switchyard.devstack.stack.endpoints import Endpoints, inherited_environment
+from switchyard.devstack.stack.home import Home
+from switchyard.devstack.stack.postgres import Postgres
+from switchyard.devstack.supervisor.ports import LOOPBACK, Ports
+from switchyard.devstack.supervisor.process import Process, ProcessStatus, Service, from_service
+from switchyard.devstack.supervisor.supervisor import Supervisor, together
+
+log = logging.getLogger(__name__)
+_PORT_OF = re.compile(r"\{port:([a-z0-9_.-]+)\}")
+
+SIMULATOR = Service(
+    name="simulator",
+    argv=(sys.executable, "-m", "switchyard.devstack.simulators.models", "--host", LOOPBACK, "--port", "{port}"),
+    health="/sim/health",
+    grace=5.0,
+)
+INFRASTRUCTURE = ("simulator", "emulator", "postgres")
+LEFTOVER_GRACE = 20.0  # seconds to wait for a dead supervisor's guards to stop their processes
+
+Services = Sequence[Service] | Callable[[Endpoints], Sequence[Service]]
+# Migrations and provisioning. It runs before the services start, and again when the emulator had to be restarted, so it
+# must be safe to repeat. What it returns is added to every service's environment.
+Prepare = Callable[[Endpoints], Awaitable[Mapping[str, str] | None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a stack runs besides PostgreSQL and the emulator; see `EmbeddedStack`."""
+
+    services: Services = ()
+    prepare: Prepare | None = None
+    simulator: Service | None = SIMULATOR
+
+
+class EmbeddedStack:
+    """One stack on one home folder (default: SWITCHYARD_HOME or `.switchyard`).
+
+    `services` may be a function of the endpoints, called after `prepare`. Entering raises AlreadyRunning when the home
+    is in use and StartFailed when a process does not become ready; everything is stopped then.
+    """
+
+    def __init__(
+        self,
+        home: Path | None = None,
+        *,
+        services: Services = (),
+        prepare: Prepare | None = None,
+        simulator: Service | None = SIMULATOR,
+    ) -> None:
+        self.home = Home(home)
+        self._services = services
+        self._prepare = prepare
+        self._simulator = simulator
+        self._lock: int | None = None
+        self._started_at = time.time()
+        self._log_handler: logging.Handler | None = None
+        self._supervisor: Supervisor | None = None
+        self._endpoints: Endpoints | None = None
+        self._exports: dict[str, str] = {}
+        self._ports = Ports()
+
+    async def __aenter__(self) -> Self:
+        self.home.prepare()
+        self._lock = await self._take_lock()
+        try:
+            self._open_log()
+            await self._start(self._lock)
+        except BaseException:
+            await self.close()
+            raise
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Stop everything in reverse order: the services first, with time to drain. Interrupted, it leaves the rest to
+        the guards, which stop it within seconds."""
+        try:
+            if self._supervisor is not None:
+                names = self._supervisor.names()
+                log.info("stack.stopping home=%s", self.home.folder)
+                await self._supervisor.stop(name for name in names if name not in INFRASTRUCTURE)
+                await self._supervisor.stop(name for name in names if name in INFRASTRUCTURE)
+        finally:
+            if self._supervisor is not None:
+                self._supervisor.abandon()
+            self._close_log()
+            if self._lock is not None:
+                os.close(self._lock)
+                self._lock = None
+
+    def force(self) -> None:
+        """SIGKILL for every process, also while `close` waits for them to drain."""
+        if self._supervisor is not None:
+            self._supervisor.force()
+
+    @property
+    def endpoints(self) -> Endpoints:
+        """Where the parts answer."""
+        if self._endpoints is None:
+            raise RuntimeError("the stack has not been started")
+        return self._endpoints
+
+    @property
+    def exports(self) -> dict[str, str]:
+        """The variables to export to reach this stack: the endpoints and what `prepare` returned."""
+        return dict(self._exports)
+
+    async def kill(self, name: str) -> None:
+        """SIGKILL for one process and all it has started; returns when it is dead. It is restarted as after a crash."""
+        await self._running()[name].kill()
+
+    async def stop(self, name: str) -> None:
+        """Stop one process the way it wants to be stopped, and leave it stopped."""
+        await self._running()[name].stop()
+
+    async def start(self, name: str) -> None:
+        """Start a stopped process again, on the same port and data; returns when it is ready."""
+        await self._running()[name].start()
+
+    async def pause(self, name: str) -> None:
+        """SIGSTOP for one process: to the others it hangs."""
+        await self._running()[name].pause()
+
+    async def resume(self, name: str) -> None:
+        """Undo `pause`."""
+        await self._running()[name].resume()
+
+    async def ready(self, name: str, *, restarts: int = 0) -> None:
+        """Wait until a process is ready and has been restarted at least `restarts` times since the stack started."""
+        await self._running()[name].ready(restarts)
+
+    def ports(self) -> dict[str, int]:
+        """Every port of the stack, by the name that the plan gives it."""
+        return self._ports.taken()
+
+    def status(self) -> list[ProcessStatus]:
+        """All processes as they are now."""
+        return self._running().status()
+
+    def process(self, name: str) -> ProcessStatus:
+        """One process as it is now. Its pid is the service's own, not the guard's: kill -9 it as you like."""
+        return self._running()[name].status()
+
+    async def _start(self, lock: int) -> None:
+        remembered = (self.home.read_state() or {}).get("ports", {})
+        self._ports = Ports(remembered)
+        postgres = Postgres(self.home, self._ports.take("postgres"))
+        self._endpoints = Endpoints(
+            postgres_port=postgres.port,
+            emulator_port=self._ports.take("emulator"),
+            simulator_port=None if self._simulator is None else self._ports.take("simulator"),
+            password=postgres.password,
+        )
+        self._exports = self._endpoints.environment()
+        self._supervisor = Supervisor(self.home, lock, self._write_state)
+        await together(self._start_postgres(postgres, lock), self._supervisor.start(self._stand_ins()))
+        await self._run_prepare()
+        services = self._services(self._endpoints) if callable(self._services) else self._services
+        await self._supervisor.start([self._process(service) for service in services])
+        log.info("stack.ready home=%s processes=%d", self.home.folder, len(self._supervisor.names()))
+
+    async def _start_postgres(self, postgres: Postgres, lock: int) -> None:
+        await postgres.prepare(lock)
+        await self._running().start([postgres.process()])
+        await postgres.create_databases()
+
+    def _stand_ins(self) -> list[Process]:
+        """What stands in for AWS and for the models."""
+        base = inherited_environment()
+        parts = [emulator(self.home, self._ports.take("emulator"), base, self._provision_again)]
+        if self._simulator is not None:
+            parts.append(from_service(self._simulator, self._ports.take("simulator"), base))
+        return parts
+
+    def _process(self, service: Service) -> Process:
+        env = {name: self._with_ports(value) for name, value in service.env.items()}
+        base = {**inherited_environment(), **self._exports}
+        return from_service(replace(service, env=env), self._ports.take(service.name), base)
+
+    def _with_ports(self, value: str) -> str:
+        """`{port:NAME}` in a variable is the port of that process."""
+        return _PORT_OF.sub(lambda found: str(self._ports.take(found[1])), value)
+
+    async def _run_prepare(self) -> None:
+        if self._prepare is not None:
+            self._exports |= await self._prepare(self.endpoints) or {}
+
+    async def _provision_again(self) -> None:
+        log.warning("stack.emulator.restarted: messages in its queues since the last clean stop are lost")
+        await self._run_prepare()
+
+    async def _take_lock(self) -> int:
+        """The home's lock; waits for the processes of a dead supervisor to be stopped by their guards."""
+        deadline = time.monotonic() + LEFTOVER_GRACE
+        while True:
+            try:
+                return self.home.lock()
+            except AlreadyRunning:
+                if self.home.supervisor() is not None or time.monotonic() > deadline:
+                    raise
+            await asyncio.sleep(0.05)
+
+    def _running(self) -> Supervisor:
+        if self._supervisor is None:
+            raise RuntimeError("the stack has not been started")
+        return self._supervisor
+
+    def _write_state(self) -> None:
+        self.home.write_state(
+            {
+                "supervisor": os.getpid(),
+                "started_at": self._started_at,
+                "ports": self._ports.taken(),
+                "endpoints": self.endpoints.to_json(),
+                "exports": self._exports,
+                "processes": self._running().to_json(),
+            }
+        )
+
+    def _open_log(self) -> None:
+        self._log_handler = logging.FileHandler(self.home.log("stack"), encoding="utf-8")
+        self._log_handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+        logger = logging.getLogger("switchyard.devstack")
+        logger.addHandler(self._log_handler)
+        logger.setLevel(logging.INFO)
+
+    def _close_log(self) -> None:
+        if self._log_handler is not None:
+            logging.getLogger("switchyard.devstack").removeHandler(self._log_handler)
+            self._log_handler.close()
+            self._log_handler = None

@@ -1,0 +1,1 @@
+"""Runs local processes and restarts them."""

@@ -1,0 +1,125 @@
+"""What the supervisor runs: a process, declared as data."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import signal
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from switchyard.devstack.supervisor.ports import LOOPBACK
+
+_NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,62}")
+_PROBE_TIMEOUT = 2.0  # seconds
+
+Probe = Callable[[], Awaitable[bool]]
+
+
+class State(StrEnum):
+    """Where a process is in its life."""
+
+    STARTING = "starting"  # it runs, and has not said yet that it is ready
+    READY = "ready"
+    PAUSED = "paused"
+    RESTARTING = "restarting"  # it ended by itself; the next start waits for the back-off
+    STOPPED = "stopped"  # on request
+    FAILED = "failed"  # it could not be started; it is not tried again
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Service:
+    """One row of the table of services: a command that answers on a health port of its own.
+
+    The port arrives as SWITCHYARD_HEALTH_PORT; `{port}` in an argument is replaced by it. `env` is added to what every
+    service gets (the endpoints). GET `health` answers 200 when the service is ready. Times are in seconds.
+    """
+
+    name: str
+    argv: tuple[str, ...]
+    env: Mapping[str, str] = field(default_factory=dict)
+    health: str = "/health/ready"
+    start_timeout: float = 120.0
+    grace: float = 15.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Process:
+    """A command with everything it takes to run it. `env` is its whole environment.
+
+    `account` is the (uid, gid) to run under, None for one's own. `stop_signal` asks it to end, SIGKILL follows after
+    `grace` seconds. `on_restart` runs each time it is ready again after it ended unasked.
+    """
+
+    name: str
+    argv: tuple[str, ...]
+    env: Mapping[str, str]
+    probe: Probe
+    port: int
+    start_timeout: float = 120.0
+    grace: float = 15.0
+    stop_signal: signal.Signals = signal.SIGTERM
+    account: tuple[int, int] | None = None
+    cwd: Path | None = None
+    on_restart: Callable[[], Awaitable[None]] | None = None
+
+    def __post_init__(self) -> None:
+        if not _NAME.fullmatch(self.name):
+            raise ValueError(f"the process name {self.name!r} must be lower-case letters, digits, '.', '_' and '-'")
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessStatus:
+    """One process as it is now. `since` is Unix time in seconds: when it entered this state."""
+
+    name: str
+    pid: int | None
+    state: State
+    restarts: int
+    port: int
+    since: float
+
+    def uptime(self, now: float) -> float | None:
+        """Seconds it has been ready at the Unix time `now`; None unless it is ready."""
+        return max(0.0, now - self.since) if self.state is State.READY else None
+
+    @classmethod
+    def from_json(cls, row: dict[str, Any]) -> ProcessStatus:
+        """The status in a row of the state file."""
+        return cls(row["name"], row["pid"], State(row["state"]), row["restarts"], row["port"], row["since"])
+
+
+def from_service(service: Service, port: int, env: Mapping[str, str]) -> Process:
+    """The process for a row of the table, on the port allotted to it."""
+    return Process(
+        name=service.name,
+        argv=tuple(argument.replace("{port}", str(port)) for argument in service.argv),
+        env={**env, **service.env, "SWITCHYARD_HEALTH_PORT": str(port)},
+        probe=http_probe(port, service.health),
+        port=port,
+        start_timeout=service.start_timeout,
+        grace=service.grace,
+    )
+
+
+def http_probe(port: int, path: str) -> Probe:
+    """A probe that is true once GET `path` on the loopback port answers 200."""
+    request = f"GET {path} HTTP/1.1\r\nHost: {LOOPBACK}:{port}\r\nConnection: close\r\n\r\n".encode()
+
+    async def probe() -> bool:
+        try:
+            async with asyncio.timeout(_PROBE_TIMEOUT):
+                reader, writer = await asyncio.open_connection(LOOPBACK, port)
+                try:
+                    writer.write(request)
+                    status = await reader.readline()
+                finally:
+                    writer.close()
+        except (OSError, TimeoutError):
+            return False
+        return status.split(b" ")[1:2] == [b"200"]
+
+    return probe

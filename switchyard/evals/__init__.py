@@ -1,0 +1,1 @@
+"""Evaluation results, the regression gate and model selection."""

@@ -1,0 +1,64 @@
+"""Which model a run uses: the scripted simulator, an OpenAI-compatible server, or any model that pydantic-ai knows."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from pydantic_ai.models import Model, infer_model
+from pydantic_ai.models.openai import OpenAIChatModel
+from pydantic_ai.providers.openai import OpenAIProvider
+
+SIMULATOR = "simulator"
+SCRIPTS = Path(__file__).parents[2] / "demo" / "data" / "simulator"
+SUITE_SCRIPTS = ("compliance.yaml", "text_to_sql.yaml", "triage.yaml")
+
+
+@contextmanager
+def model_for(name: str, base_url: str | None) -> Iterator[Model[Any]]:
+    """The model, for as long as the block runs. The simulator is started, and stopped afterwards."""
+    if name == SIMULATOR:
+        with _simulator() as url:
+            yield _openai("gpt-5.2", f"{url}/v1")
+    elif base_url is not None:
+        yield _openai(name.removeprefix("openai:"), base_url)
+    else:
+        yield infer_model(name)
+
+
+def _openai(name: str, base_url: str) -> OpenAIChatModel:
+    # Local servers want no key, but the client insists on one.
+    key = os.environ.get("OPENAI_API_KEY") or "none"
+    return OpenAIChatModel(name, provider=OpenAIProvider(base_url=base_url, api_key=key))
+
+
+@contextmanager
+def _simulator() -> Iterator[str]:
+    scripts = [part for name in SUITE_SCRIPTS for part in ("--script", str(SCRIPTS / name))]
+    command = [
+        sys.executable,
+        "-m",
+        "switchyard.devstack.simulators.models",
+        "--host",
+        "127.0.0.1",
+        "--port",
+        "0",
+        *scripts,
+    ]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)  # noqa: S603 - our own module
+    try:
+        line = process.stdout.readline() if process.stdout else ""
+        url = next((word for word in line.split() if word.startswith("http://")), None)
+        if url is None:
+            raise RuntimeError(f"the simulator did not start: it said {line!r}; see its message above")
+        yield url
+    finally:
+        process.terminate()
+        process.wait(timeout=10)
+        if process.stdout:
+            process.stdout.close()

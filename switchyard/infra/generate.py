@@ -1,0 +1,113 @@
+"""Write what terraform reads: `python -m switchyard.infra.generate [--check]`.
+
+`generated/topology.json` says which consumers there are; each one has a file with its container's variables and
+two with its policies. With `--check` nothing is written: it lists the files that differ and exits 1 if there are any.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from switchyard.app.topology import (
+    BUS,
+    DEAD_LETTER_RETENTION_SECONDS,
+    MAX_RECEIVES,
+    RETENTION_SECONDS,
+    VISIBILITY_SECONDS,
+)
+from switchyard.infra.iam import execution_policy, ingress_policy, task_policy
+from switchyard.infra.nodes import HEALTH_PORT, INGRESS, SECRETS, Needs, environment, ingress_emits, needs
+
+FOLDER = Path("terraform/generated")
+
+
+def documents() -> dict[str, str]:
+    """Every generated file: its name and its text."""
+    made: dict[str, Any] = {"topology.json": topology(), f"iam/{INGRESS}.task.json": ingress_policy()}
+    for node, needed in needs().items():
+        made[f"containers/{node}.json"] = container(needed)
+        made[f"iam/{node}.task.json"] = task_policy(needed)
+        made[f"iam/{node}.execution.json"] = execution_policy(needed)
+    return {name: json.dumps(made[name], indent=2) + "\n" for name in sorted(made)}
+
+
+def topology() -> dict[str, Any]:
+    """What `for_each` runs over: everything in it is known before anything exists."""
+    return {
+        "bus": BUS,
+        "health_port": HEALTH_PORT,
+        "queues": {
+            "visibility_seconds": VISIBILITY_SECONDS,
+            "retention_seconds": RETENTION_SECONDS,
+            "dead_letter_retention_seconds": DEAD_LETTER_RETENTION_SECONDS,
+            "max_receives": MAX_RECEIVES,
+        },
+        "ingress_source": ingress_emits()[0],
+        "secrets": SECRETS,
+        "consumers": {
+            node: {
+                "name": node.replace("_", "-"),
+                "queue": needed.consumer.queue,
+                "dead_letter_queue": needed.consumer.dead_letter_queue,
+                "rules": {rule.name: {"bus": rule.bus, "pattern": rule.pattern_json} for rule in needed.consumer.rules},
+                "database": needed.database,
+                "calls_models": needed.bedrock,
+                "egress": list(needed.egress),
+                "port": needed.port,
+            }
+            for node, needed in needs().items()
+        },
+    }
+
+
+def container(needed: Needs) -> dict[str, Any]:
+    """Variables and secrets, in the form that ECS takes them."""
+    return {
+        "environment": [{"name": name, "value": value} for name, value in sorted(environment(needed).items())],
+        "secrets": [
+            {"name": variable, "valueFrom": f"${{secret_{secret}}}"} for variable, secret in needed.secrets.items()
+        ],
+    }
+
+
+def differing(folder: Path) -> list[str]:
+    """The names of files in `folder` that are not what `documents` makes: changed, missing or left over."""
+    made = documents()
+    there = {str(path.relative_to(folder)): path.read_text() for path in folder.rglob("*.json")}
+    return sorted(name for name in made.keys() | there.keys() if made.get(name) != there.get(name))
+
+
+def write(folder: Path) -> None:
+    """Make `folder` hold exactly what `documents` makes."""
+    made = documents()
+    for path in folder.rglob("*.json"):
+        if str(path.relative_to(folder)) not in made:
+            path.unlink()
+    for name, text in made.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text)
+
+
+def main(arguments: Sequence[str] | None = None, folder: Path = FOLDER) -> int:
+    """The command line; returns the exit status."""
+    parser = argparse.ArgumentParser(
+        prog="python -m switchyard.infra.generate", description="Generate terraform/generated/."
+    )
+    parser.add_argument("--check", action="store_true", help="write nothing; exit 1 if a file would change")
+    if parser.parse_args(arguments).check:
+        stale = differing(folder)
+        sys.stdout.writelines(f"terraform/generated/{name} is not what the catalogue generates\n" for name in stale)
+        if stale:
+            sys.stdout.write("Remedy: run `python -m switchyard.infra.generate` and commit the result.\n")
+        return 1 if stale else 0
+    write(folder)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""The wire protocol: envelope, digest, derivation and signed statements. Pure."""

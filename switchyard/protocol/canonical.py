@@ -1,0 +1,177 @@
+"""Strict JSON in, canonical JSON out.
+
+Canonical means RFC 8785 (JSON Canonicalization Scheme) over the I-JSON subset that the contracts allow: no floats, no
+NUL, no duplicate names, integers within ±(2**53 - 1).
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any, NoReturn
+
+import rfc8785
+
+from switchyard.protocol.errors import InvalidEvent, Refusal, plain
+
+MAX_SAFE_INTEGER = 2**53 - 1
+"""Largest integer that every JSON implementation reads alike (RFC 7493, section 2.2)."""
+
+MAX_DEPTH = 64
+"""Objects and arrays within each other. Every parser stops somewhere (Python's near 1,000, pydantic's at 200)."""
+
+MAX_EVENT_DEPTH = 60
+"""For what we write: the bus wraps it, and the whole must still be within `MAX_DEPTH`."""
+
+_MAX_INTEGER_CHARS = 17
+_ESCAPED = re.compile(r"\\u(?:0000|[dD][89a-fA-F])")
+"""Escapes of NUL and of surrogates, which may be lone: the only ways in for text that cannot be stored."""
+
+_TYPE_NAMES = {bool: "boolean", int: "integer", str: "string", list: "array", dict: "object", type(None): "null"}
+
+
+def _refuse_number(text: str) -> NoReturn:
+    raise InvalidEvent(
+        Refusal.MALFORMED,
+        "a number with a fraction, an exponent, or no finite value",
+        remedy="send decimals as strings and scores in basis points",
+    )
+
+
+def _integer(text: str) -> int:
+    if text == "-0":
+        raise InvalidEvent(Refusal.MALFORMED, "minus zero, which some readers keep apart from zero", remedy="send 0")
+    # The length first: Python refuses to read thousands of digits, with an error of another kind.
+    if len(text) > _MAX_INTEGER_CHARS or abs(int(text)) > MAX_SAFE_INTEGER:
+        raise InvalidEvent(Refusal.MALFORMED, "an integer beyond 2**53 - 1", remedy="send it as a string")
+    return int(text)
+
+
+def _unique_names(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    read = dict(pairs)
+    if len(read) != len(pairs):
+        seen: set[str] = set()
+        twice = next(name for name, _ in pairs if name in seen or seen.add(name))  # type: ignore[func-returns-value]
+        raise InvalidEvent(
+            Refusal.MALFORMED, "the same name twice in one object", field=plain(twice), remedy="send it once"
+        )
+    return read
+
+
+_decoder = json.JSONDecoder(
+    parse_float=_refuse_number, parse_constant=_refuse_number, parse_int=_integer, object_pairs_hook=_unique_names
+)
+
+
+def parse(text: str | bytes) -> dict[str, Any]:
+    """Read one JSON object strictly.
+
+    Raises `InvalidEvent` (malformed) for anything that two implementations could read differently, so that a digest
+    computed here is the digest computed anywhere.
+    """
+    try:
+        if isinstance(text, bytes):
+            text = text.decode("utf-8")
+        else:
+            text.encode()
+        read = _decoder.decode(text)
+    except UnicodeDecodeError as error:
+        raise InvalidEvent(Refusal.MALFORMED, "not UTF-8", remedy="send UTF-8 without a byte order mark") from error
+    except UnicodeEncodeError as error:
+        raise _no_utf8() from error
+    except json.JSONDecodeError as error:
+        where = f"line {error.lineno} column {error.colno}"
+        raise InvalidEvent(Refusal.MALFORMED, f"not JSON at {where}", remedy="send one JSON object") from error
+    except RecursionError as error:
+        raise _too_deep() from error
+    if not isinstance(read, dict):
+        found = _TYPE_NAMES.get(type(read), "value")
+        raise InvalidEvent(Refusal.MALFORMED, f"expected a JSON object, got {found}", remedy="send one JSON object")
+    if text.count("{") + text.count("[") > MAX_DEPTH:
+        _refuse_deep(read)
+    if _ESCAPED.search(text):
+        refuse_unstorable(read, room=MAX_DEPTH)
+    return read
+
+
+def refuse_unstorable(value: object, field: str = "", *, room: int = MAX_EVENT_DEPTH) -> None:
+    """Raise `InvalidEvent` for anything below `value` that has no one form everywhere.
+
+    That is a float, an unsafe integer, a NUL (PostgreSQL text cannot hold it), a lone surrogate, or nesting beyond
+    `room` levels.
+    """
+    match value:
+        case bool() | None:
+            return
+        case str():
+            _refuse_text(value, field)
+        case int():
+            if abs(value) > MAX_SAFE_INTEGER:
+                raise InvalidEvent(
+                    Refusal.MALFORMED, "an integer beyond 2**53 - 1", field=field, remedy="send it as a string"
+                )
+        case dict():
+            if room == 0:
+                raise _too_deep()
+            for name, item in value.items():
+                if not isinstance(name, str):
+                    raise InvalidEvent(Refusal.MALFORMED, "a name that is not a string", field=field)
+                _refuse_text(name, field)
+                refuse_unstorable(item, f"{field}.{plain(name)}" if field else plain(name), room=room - 1)
+        case list() | tuple():
+            if room == 0:
+                raise _too_deep()
+            for index, item in enumerate(value):
+                refuse_unstorable(item, f"{field}[{index}]", room=room - 1)
+        case _:
+            raise InvalidEvent(
+                Refusal.MALFORMED,
+                f"a {type(value).__name__}, which has no canonical form here",
+                field=field,
+                remedy="send decimals as strings and scores in basis points",
+            )
+
+
+def _refuse_text(text: str, field: str) -> None:
+    if "\x00" in text:
+        raise InvalidEvent(Refusal.MALFORMED, "a NUL character", field=field, remedy="remove it")
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise _no_utf8(field) from error
+
+
+def _refuse_deep(read: dict[str, Any]) -> None:
+    level: list[Any] = [read]
+    for _ in range(MAX_DEPTH):
+        items = (item for node in level for item in (node.values() if isinstance(node, dict) else node))
+        level = [item for item in items if isinstance(item, dict | list)]
+        if not level:
+            return
+    raise _too_deep()
+
+
+def _too_deep() -> InvalidEvent:
+    return InvalidEvent(Refusal.MALFORMED, "nested too deeply", remedy="flatten the object")
+
+
+def _no_utf8(field: str = "") -> InvalidEvent:
+    return InvalidEvent(
+        Refusal.MALFORMED, "text that has no UTF-8 form", field=field, remedy="send well-formed Unicode"
+    )
+
+
+def canonical(value: dict[str, Any]) -> bytes:
+    """The RFC 8785 bytes of `value`, which `parse` or `refuse_unstorable` has accepted.
+
+    Raises `InvalidEvent` for a lone surrogate, which has no UTF-8 form.
+    """
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
+    if text.isascii():
+        # The C encoder is RFC 8785 here: the schemes differ only in how they sort names beyond ASCII (by UTF-16 code
+        # unit, by code point) and in how they print floats, and there are none. A property test holds it to that.
+        return text.encode()
+    try:
+        return rfc8785.dumps(value)
+    except (rfc8785.CanonicalizationError, UnicodeEncodeError) as error:
+        raise _no_utf8() from error

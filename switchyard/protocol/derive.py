@@ -1,0 +1,93 @@
+"""Make the next event of a case from its cause. Pure: the clock's and the transport's facts are stamped on later."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from contracts.catalogue import LATEST
+from switchyard.protocol.canonical import refuse_unstorable
+from switchyard.protocol.envelope import Envelope, event_id_for, finish
+from switchyard.protocol.errors import InvalidEvent, Refusal
+from switchyard.protocol.fields import Attachment, Budget, Contract, Json, ModelCall
+
+
+def destination(node_from: str, payload: type[Contract]) -> str:
+    """Where `node_from` sends a `payload`, if the catalogue leaves no choice.
+
+    Raises `InvalidEvent` if it may not emit it or must say to whom.
+    """
+    targets = [target for source, target in LATEST[payload].flows if source == node_from]
+    if len(targets) != 1:
+        what = "may not emit" if not targets else "must name the consumer of"
+        raise InvalidEvent(Refusal.UNKNOWN, f"{node_from} {what} {payload.__name__}", field="node_to")
+    return targets[0]
+
+
+def derive(
+    cause: Envelope,
+    payload: Contract,
+    *,
+    node_from: str,
+    node_to: str | None = None,
+    ordinal: int = 0,
+    siblings: int = 1,
+    state: Json | None = None,
+    state_seal: str | None = None,
+    attachments: Mapping[str, Attachment] | None = None,
+    time_limit_ms: int | None = None,
+    later_p95_ms: int | None = None,
+    budget: Budget | None = None,
+    model_call: ModelCall | None = None,
+    rubric_score: int | None = None,
+    replay: str | None = None,
+) -> Json:
+    """The event that `node_from` emits because of `cause`, complete but for `occurred_at` and `trace`.
+
+    `replay` names the retry that begins here; everything that follows from the event inherits it.
+
+    Its id and digest depend on nothing but the arguments. Raises `InvalidEvent` for a flow that the catalogue
+    does not have, for what has no canonical form (a float, a NUL), and for a state over its limit.
+    """
+    type_ = LATEST[type(payload)]
+    target = node_to or destination(node_from, type(payload))
+    if (node_from, target) not in type_.flows:
+        raise InvalidEvent(Refusal.UNKNOWN, f"{node_from} may not send {type_.name} to {target}", field="node_to")
+    fields: dict[str, Any] = {
+        "event_id": event_id_for(cause.event_id, node_from, type_.name, ordinal),
+        "type": type_.name,
+        "version": type_.version,
+        "tenant": cause.tenant,
+        "case_id": cause.case_id,
+        "session_id": cause.session_id,
+        "opened_on": cause.opened_on,
+        "graph_version": cause.graph_version,
+        "seq": cause.seq + 1,
+        "ordinal": ordinal,
+        "siblings": siblings,
+        "node_from": node_from,
+        "node_to": target,
+        "parents": [cause.digest],
+        "case_deadline": cause.case_deadline,
+        "budget": (budget or cause.budget).model_dump(mode="json"),
+        "principal": cause.principal.model_dump(mode="json", exclude_none=True),
+        "payload": payload.model_dump(mode="json", exclude_none=True),
+    }
+    optional: dict[str, Any] = {
+        "time_limit_ms": time_limit_ms,
+        "later_p95_ms": later_p95_ms,
+        "state": state,
+        "state_seal": state_seal,
+        "model_call": model_call.model_dump(mode="json") if model_call else None,
+        "rubric_score": rubric_score,
+        "replay": replay or cause.replay,
+    }
+    fields |= {name: value for name, value in optional.items() if value is not None}
+    refuse_unstorable(fields)
+    places = {sha256: place.model_dump(mode="json", exclude_none=True) for sha256, place in (attachments or {}).items()}
+    return finish(fields | {"attachments": places})
+
+
+def stamp(event: Json, *, occurred_at: str, trace: Mapping[str, str]) -> Json:
+    """Add the producer's clock and trace to an event; neither is digested."""
+    return event | {"occurred_at": occurred_at, "trace": dict(trace)}

@@ -1,0 +1,60 @@
+"""Why an event or a submission is refused."""
+
+from __future__ import annotations
+
+import re
+from enum import StrEnum
+
+MAX_FIELD_CHARS = 200
+"""`field` travels in failures, whose contract allows this much."""
+
+_PLAIN = re.compile(r"[A-Za-z0-9_\[\]-]{1,64}")
+
+
+class Refusal(StrEnum):
+    """What kind of refusal it is; the kind decides what happens to the message."""
+
+    MALFORMED = "malformed"  # not JSON, or not an envelope: nothing in it can be trusted, so quarantine
+    FORGED = "forged"  # source, digest or seal does not hold: integrity alarm and quarantine, the case goes on
+    UNKNOWN = "unknown"  # a type or version this consumer does not know: the case ends, naming it
+    INVALID = "invalid"  # an authentic event whose payload does not fit its contract: the case ends, naming the field
+    TOO_LARGE = "too_large"  # over a size limit
+
+
+class InvalidEvent(ValueError):
+    """The event cannot be accepted. `field` names the culprit as a dotted path, `remedy` says what to do.
+
+    The message never quotes the offending value: it may be personal data.
+    """
+
+    def __init__(self, refusal: Refusal, message: str, *, field: str | None = None, remedy: str | None = None) -> None:
+        super().__init__(message)
+        self.refusal = refusal
+        self.message = message
+        self.field = field[:MAX_FIELD_CHARS] if field else None
+        self.remedy = remedy
+
+    def __str__(self) -> str:
+        where = f" (field {self.field})" if self.field else ""
+        fix = f" Remedy: {self.remedy}" if self.remedy else ""
+        return f"{self.refusal}: {self.message}{where}.{fix}"
+
+
+class NotDeployed(InvalidEvent):
+    """A type, a version or a graph that this process's release does not know, and that a newer one may know.
+
+    That release may be on its way: the event is left on its queue for a while first
+    (`switchyard/runtime/messaging/rollout.py`).
+    """
+
+    def __init__(self, message: str, *, field: str | None = None, remedy: str | None = None) -> None:
+        super().__init__(Refusal.UNKNOWN, message, field=field, remedy=remedy)
+
+
+def plain(name: object) -> str:
+    """One part of a field's path, as it may stand in a message.
+
+    A name that is not plain is the sender's own text, and may be personal data like any value: it becomes `(name)`.
+    """
+    text = str(name)
+    return text if _PLAIN.fullmatch(text) else "(name)"

@@ -1,0 +1,171 @@
+"""Read an event off the bus: shape, addressing, catalogue, digest, payload. Pure, and the same for every consumer."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from pydantic import Field, JsonValue, ValidationError
+
+from contracts.catalogue import CATALOGUE, EventType
+from switchyard.protocol.canonical import parse
+from switchyard.protocol.digest import digest_of
+from switchyard.protocol.envelope import SOURCE_PREFIX, Envelope
+from switchyard.protocol.errors import InvalidEvent, NotDeployed, Refusal, plain
+from switchyard.protocol.fields import Contract, Json
+
+P = TypeVar("P", bound=Contract, covariant=True)
+
+
+@dataclass(frozen=True)
+class Received(Generic[P]):
+    """An event that has passed every check that needs no key and no table."""
+
+    envelope: Envelope
+    payload: P
+    raw: Json
+    """The object as received: what the digest covers, unknown fields included."""
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """An event whose envelope holds, and what the bus claims about it. Nothing may depend on these claims."""
+
+    envelope: Envelope
+    raw: Json
+    bus_id: JsonValue
+    bus_time: JsonValue
+
+
+class _BusEvent(Contract):
+    source: str
+    detail_type: str = Field(alias="detail-type")
+    detail: Envelope
+    id: JsonValue = None
+    time: JsonValue = None
+
+
+def read_bus_event(body: str) -> tuple[str, str, Json]:
+    """The source, the detail-type and the detail of an EventBridge event. Raises `InvalidEvent` (malformed)."""
+    event = parse(body)
+    source, detail_type, detail = event.get("source"), event.get("detail-type"), event.get("detail")
+    if not isinstance(source, str):
+        raise _no_bus_event("source")
+    if not isinstance(detail_type, str):
+        raise _no_bus_event("detail-type")
+    if not isinstance(detail, dict):
+        raise _no_bus_event("detail")
+    return source, detail_type, detail
+
+
+def _no_bus_event(field: str) -> InvalidEvent:
+    return InvalidEvent(
+        Refusal.MALFORMED,
+        "not an EventBridge event",
+        field=field,
+        remedy="put events on the bus; do not send to a consumer's queue",
+    )
+
+
+def read_envelope(body: str) -> tuple[Envelope, Json]:
+    """The envelope and the object as received; see `read_delivery`."""
+    delivery = read_delivery(body)
+    return delivery.envelope, delivery.raw
+
+
+def read_delivery(body: str) -> Delivery:
+    """Check everything about an event, as EventBridge delivered it, but its place in the catalogue and its payload.
+
+    Raises `InvalidEvent`: malformed (not an envelope) or forged (source, type or digest do not agree with it).
+    The text is read twice, on purpose: by a parser that refuses what two readers could take differently, for the
+    digest, and by the contract's, which takes JSON's types for what they are.
+    """
+    source, detail_type, raw = read_bus_event(body)
+    try:
+        read = _BusEvent.model_validate_json(body)
+    except ValidationError as error:
+        field, message = first_problem(error)
+        raise InvalidEvent(
+            Refusal.MALFORMED,
+            message,
+            field=field.removeprefix("detail."),
+            remedy="send an envelope as contracts/schemas/envelope.json has it",
+        ) from None
+    envelope = read.detail
+    if source != SOURCE_PREFIX + envelope.node_from:
+        raise InvalidEvent(
+            Refusal.FORGED,
+            "the bus source is not that of the producer that the event names",
+            field="node_from",
+            remedy=f"publish as {SOURCE_PREFIX}{envelope.node_from}, with that service's role",
+        )
+    if detail_type != envelope.type:
+        raise InvalidEvent(Refusal.FORGED, "the bus detail-type is not the event's type", field="type")
+    if digest_of(raw) != envelope.digest:
+        raise InvalidEvent(
+            Refusal.FORGED,
+            "the digest does not match the event: it was altered after it was written",
+            field="digest",
+            remedy="publish it as produced, or produce it again",
+        )
+    return Delivery(envelope, raw, read.id, read.time)
+
+
+def catalogued(envelope: Envelope) -> EventType:
+    """The catalogue's entry. Raises `InvalidEvent` for an unknown type or version, or a producer without the right."""
+    type_ = CATALOGUE.get((envelope.type, envelope.version))
+    if type_ is None:
+        known = sorted(version for name, version in CATALOGUE if name == envelope.type)
+        what = f"version {envelope.version}" if known else "type"
+        raise NotDeployed(
+            f"{envelope.type} version {envelope.version} is not in this consumer's catalogue",
+            field="version" if known else "type",
+            remedy=f"deploy the consumer that knows this {what} before the producer that sends it",
+        )
+    if envelope.node_from not in type_.producers:
+        raise InvalidEvent(
+            Refusal.FORGED,
+            f"{envelope.node_from} may not emit {envelope.type}",
+            field="node_from",
+            remedy=f"allowed: {', '.join(type_.producers)}",
+        )
+    return type_
+
+
+def addressed(envelope: Envelope, type_: EventType, node: str) -> None:
+    """Raise `InvalidEvent` unless the event travels to `node` on one of its type's flows."""
+    if envelope.node_to != node or (envelope.node_from, node) not in type_.flows:
+        raise InvalidEvent(
+            Refusal.FORGED,
+            f"{envelope.type} from {envelope.node_from} for {envelope.node_to} reached {node}",
+            field="node_to",
+            remedy="compare the bus rule with the catalogue",
+        )
+
+
+def payload_of(type_: EventType, raw: dict[str, Any]) -> Contract:
+    """The payload under its contract. Raises `InvalidEvent` naming the field."""
+    try:
+        return type_.payload.model_validate_json(json.dumps(raw["payload"]))
+    except ValidationError as error:
+        field, message = first_problem(error)
+        raise InvalidEvent(
+            Refusal.INVALID, message, field=f"payload.{field}", remedy=f"send {type_.name} as its JSON Schema has it"
+        ) from None
+
+
+def receive(body: str, *, node: str) -> Received[Contract]:
+    """Accept an event addressed to `node`, or raise `InvalidEvent` with the kind, the field and the remedy."""
+    envelope, raw = read_envelope(body)
+    type_ = catalogued(envelope)
+    addressed(envelope, type_, node)
+    return Received(envelope, payload_of(type_, raw), raw)
+
+
+def first_problem(error: ValidationError) -> tuple[str, str]:
+    """The dotted field and the message of a validation error's first problem, without the offending value."""
+    problem = error.errors(include_input=False, include_url=False, include_context=False)[0]
+    field = ".".join(plain(part) for part in problem["loc"]) or "(whole)"
+    message = problem["msg"][0].lower() + problem["msg"][1:]
+    return field, message

@@ -1,0 +1,1 @@
+"""The router: playbooks, routing, decisions, state seal and replay. Pure."""

@@ -1,0 +1,166 @@
+"""The words in which `graph.py` is written: steps, edges, endings."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from contracts.catalogue import LATEST
+from contracts.events.case_manager import Outcome
+from contracts.events.failures import TaskFailed
+from switchyard.protocol.fields import Contract
+
+SPECIALIST = "specialist"
+"""The step whose node is the agent that triage, or upstream, chose."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """A task for a node: its command, how often it may fail, how long one attempt may take.
+
+    The command's fields are what the step is granted: artefacts and facts of these names and nothing else of the case.
+    """
+
+    name: str
+    node: str
+    command: type[Contract]
+    attempts: int
+    seconds: int
+    p95: int | None = None
+    """Seconds that 95 of 100 such tasks take from command to answer; None where the playbook does not say."""
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How a case ends. Without a `code`, the event says it."""
+
+    outcome: Outcome
+    code: str | None = None
+    message: str = ""
+
+
+@dataclass(frozen=True)
+class Edge:
+    """On an event of this type (and, if `having` is set, with that field in it), go to a step or end the case.
+
+    `at_most`: how often one case may take it; after that it does not match.
+    """
+
+    event: type[Contract]
+    go: str | None
+    end: Ending | None
+    having: str | None
+    at_most: int | None
+
+    @property
+    def name(self) -> str:
+        """Under which the times that a case took it are counted."""
+        return f"{self.event.__name__}/{self.go}"
+
+    def matches(self, payload: Contract, taken: Mapping[str, int]) -> bool:
+        """Whether the event takes this edge."""
+        if type(payload) is not self.event or (self.having is not None and getattr(payload, self.having) is None):
+            return False
+        return self.at_most is None or taken.get(self.name, 0) < self.at_most
+
+
+def ask(name: str, command: type[Contract], *, attempts: int, seconds: int, node: str | None = None) -> Step:
+    """Declare a step; its node has its name unless another is given."""
+    return Step(name, node or name, command, attempts, seconds)
+
+
+def close(outcome: Outcome, code: str | None = None, message: str = "") -> Ending:
+    """Declare an ending."""
+    return Ending(outcome, code, message)
+
+
+def on(
+    event: type[Contract],
+    end: Ending | None = None,
+    *,
+    go: str | None = None,
+    having: str | None = None,
+    at_most: int | None = None,
+) -> Edge:
+    """Declare an edge; the first that matches is taken."""
+    return Edge(event, go, end, having, at_most)
+
+
+class Playbook:
+    """A graph under a version, `name/number`. Raises `ValueError` for an edge to nowhere or a step nobody goes to."""
+
+    def __init__(self, version: str, *parts: Step | Edge) -> None:
+        self.version = version
+        self.name = version.partition("/")[0]
+        self.steps = {part.name: part for part in parts if isinstance(part, Step)}
+        self.edges = tuple(part for part in parts if isinstance(part, Edge))
+        targets = {edge.go for edge in self.edges if edge.go is not None}
+        if targets != set(self.steps):
+            raise ValueError(f"{version}: steps and targets differ: {sorted(targets ^ set(self.steps))}")
+        if any(edge.event is TaskFailed and edge.end is None for edge in self.edges):
+            # A failure carries no state, so there is nothing to go on with.
+            raise ValueError(f"{version}: a failed task ends the case")
+        if any((edge.go is None) == (edge.end is None) for edge in self.edges):
+            raise ValueError(f"{version}: an edge either goes to a step or ends the case")
+
+        self.grants = frozenset(name for step in self.steps.values() for name in step.command.model_fields)
+
+    def timed(self, version: str, **p95: int) -> Playbook:
+        """The same graph under a new version that says how many seconds its steps usually take (P95), by name.
+
+        Raises `ValueError` unless every step has its figure.
+        """
+        if set(p95) != set(self.steps):
+            raise ValueError(f"{version}: figures and steps differ: {sorted(set(p95) ^ set(self.steps))}")
+        steps = [replace(step, p95=p95[name]) for name, step in self.steps.items()]
+        return Playbook(version, *steps, *self.edges)
+
+    def later_p95_ms(self, step: str) -> int | None:
+        """What the steps after this one need along the longest way, or None where the playbook does not say.
+
+        A sum of P95s is more than the P95 of the sum: it errs towards leaving the later steps enough.
+        """
+        if any(known.p95 is None for known in self.steps.values()):
+            return None
+        return 1_000 * self._longest_after(step, frozenset({step}))
+
+    def _longest_after(self, step: str, passed: frozenset[str]) -> int:
+        # A way back, such as one more draft, is not counted twice: it is the exception, and has its own deadline.
+        ways = [
+            (self.steps[later].p95 or 0) + self._longest_after(later, passed | {later})
+            for later in self._after(step)
+            if later not in passed
+        ]
+        return max(ways, default=0)
+
+    def _after(self, step: str) -> set[str]:
+        """The steps that the answers to a step lead to."""
+        command = self.steps[step].command
+        return {edge.go for edge in self.edges if edge.go and command in LATEST[edge.event].answers}
+
+    def edge_for(self, payload: Contract, taken: Mapping[str, int]) -> Edge | None:
+        """The first edge that the event takes, in a case that took edges as often as `taken` says."""
+        return next((edge for edge in self.edges if edge.matches(payload, taken)), None)
+
+    def mermaid(self) -> str:
+        """The graph as a Mermaid flowchart."""
+        lines = ["flowchart LR"]
+        waiting_for = {step.name: step.command.__name__ for step in self.steps.values()}
+        for edge in self.edges:
+            label = edge.event.__name__
+            label += f" with {edge.having}" if edge.having else ""
+            label += f", at most {edge.at_most} times" if edge.at_most else ""
+            target = f"{edge.go}[{edge.go}: {waiting_for[edge.go]}]" if edge.go else f"{_end(edge)}([{_end(edge)}])"
+            lines += [f"  {origin} -->|{label}| {target}" for origin in self._origins(edge)]
+        return "\n".join(lines)
+
+    def _origins(self, edge: Edge) -> list[str]:
+        """The steps that the event answers."""
+        type_ = LATEST[edge.event]
+        if not type_.answers:
+            return [type_.producers[0] if len(type_.producers) == 1 else "any"]
+        return [step.name for step in self.steps.values() if step.command in type_.answers]
+
+
+def _end(edge: Edge) -> str:
+    return edge.end.outcome if edge.end else ""

@@ -1,0 +1,132 @@
+"""Recorded replay: decide again what the router decided, from the log alone, and compare. No model, no effect."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from contracts.catalogue import LATEST, ROUTER
+from contracts.events.failures import TaskFailed
+from services.orchestrator.graph import PLAYBOOKS
+from switchyard.protocol.fields import Json
+from switchyard.protocol.signing import Operators
+from switchyard.router.decisions import Decision, decide
+from switchyard.router.playbook import Playbook
+from switchyard.router.state_seal import RecordedSeal, StateSeal
+
+MAX_DIFFERENCES = 12
+_MAX_VALUE_CHARS = 60
+_NOT_CONTENT = frozenset({"digest", "occurred_at", "trace", "attachments", "state_seal"})
+_FAILED = LATEST[TaskFailed].name
+
+
+@dataclass(frozen=True)
+class Divergence:
+    """A decision that would be another one today. `differences` name the fields where both go the same way."""
+
+    case_id: str
+    event_id: str
+    event: str
+    recorded: str
+    today: str
+    differences: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        told = f"case {self.case_id} event {self.event_id} ({self.event}): recorded {self.recorded}; today {self.today}"
+        return told + (f" ({'; '.join(self.differences)})" if self.differences else "")
+
+
+@dataclass(frozen=True)
+class CaseReplay:
+    """One case. `undecided` events are for the router and nothing follows from them: they may be on their way."""
+
+    decisions: int
+    undecided: int
+    divergence: Divergence | None
+
+
+def replay_case(
+    bodies: Sequence[str],
+    seal: StateSeal | None = None,
+    *,
+    operators: Operators | None = None,
+    playbooks: Mapping[str, Playbook] = PLAYBOOKS,
+) -> CaseReplay:
+    """Decide a whole case again and compare with what is recorded, up to the first divergence.
+
+    `bodies` are the received texts in causal order, of a case whose chain holds. Without a seal and operators, the log
+    vouches for both: their keys are production's.
+    """
+    trusted = seal or RecordedSeal()
+    texts = [(json.loads(body)["detail"], body) for body in bodies]
+    followed: dict[str, list[Json]] = defaultdict(list)
+    for event, _ in texts:
+        if event["node_from"] == ROUTER:
+            followed[event["parents"][0] if event["parents"] else ""].append(event)
+    decisions = undecided = 0
+    for event, body in texts:
+        recorded = followed.get(event["digest"], [])
+        if event["node_to"] != ROUTER:
+            if recorded:
+                return CaseReplay(decisions, undecided, _divergence(event, recorded, Decision(())))
+            continue
+        decision = decide(body, trusted, operators=operators, playbooks=playbooks)
+        if not recorded and decision.events:
+            undecided += 1
+            continue
+        decisions += 1
+        if not _same(recorded, decision.events):
+            return CaseReplay(decisions, undecided, _divergence(event, recorded, decision))
+    return CaseReplay(decisions, undecided, None)
+
+
+def _same(recorded: Sequence[Json], decided: Sequence[Json]) -> bool:
+    wanted = {event["event_id"]: event["digest"] for event in decided}
+    # The router keeps no outcome: an event that it could not route for a while became its failure as well as, later,
+    # what follows from it. Verification accepts both, and either is what was decided.
+    found = {event["event_id"]: event["digest"] for event in recorded}
+    return found == wanted or wanted == {
+        event["event_id"]: event["digest"] for event in recorded if event["type"] != _FAILED
+    }
+
+
+def _divergence(event: Json, recorded: Sequence[Json], decision: Decision) -> Divergence:
+    then, today = _told(recorded), _told(decision.events)
+    if decision.refusal is not None:
+        today = f"{today} ({decision.refusal.refusal}: {decision.refusal.message})"
+    differences: tuple[str, ...] = ()
+    if [_way(event) for event in recorded] == [_way(event) for event in decision.events]:
+        pairs = zip(recorded, decision.events, strict=True)
+        differences = tuple(found for old, new in pairs for found in _differences(old, dict(new)))[:MAX_DIFFERENCES]
+    label = f"{event['type']} from {event['node_from']}, seq {event['seq']}"
+    return Divergence(event["case_id"], event["event_id"], label, then, today, differences)
+
+
+def _told(events: Sequence[Json]) -> str:
+    return " and ".join(_one(event) for event in events) or "nothing"
+
+
+def _way(event: Json) -> tuple[str, str]:
+    return event["type"], event["node_to"]
+
+
+def _one(event: Json) -> str:
+    outcome = event["payload"].get("outcome") or event["payload"].get("code")
+    return f"{event['type']} to {event['node_to']}" + (f" as {outcome}" if outcome else "")
+
+
+def _differences(old: Any, new: Any, path: str = "") -> Iterator[str]:
+    if isinstance(old, dict) and isinstance(new, dict):
+        for name in sorted(old.keys() | new.keys()):
+            if path or name not in _NOT_CONTENT:
+                yield from _differences(old.get(name), new.get(name), f"{path}.{name}" if path else name)
+    elif old != new:
+        yield f"{path}: recorded {_short(old)}, today {_short(new)}"
+
+
+def _short(value: Any) -> str:
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= _MAX_VALUE_CHARS else f"{text[:_MAX_VALUE_CHARS]}…"

@@ -1,0 +1,174 @@
+"""`route(event) -> events`: what happens next. No clock, no network, no database, no model.
+
+Whatever a decision rests on travels in the event, so any decision ever made can be made again from the log.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+
+from pydantic import Field, JsonValue, ValidationError
+
+from contracts.catalogue import LATEST
+from contracts.events.case_manager import TaskRetried
+from contracts.events.failures import TaskFailed
+from contracts.events.router import CloseCase
+from services.orchestrator.graph import PLAYBOOKS
+from switchyard.protocol.derive import derive
+from switchyard.protocol.errors import InvalidEvent, NotDeployed, Refusal
+from switchyard.protocol.fields import Artefact, Attachment, Budget, Contract, Json, Name
+from switchyard.protocol.received import Received, first_problem
+from switchyard.router.playbook import SPECIALIST, Edge, Ending, Playbook, Step
+from switchyard.router.retry import issue_again
+from switchyard.router.state_seal import StateSeal
+
+ROUTER = "router"
+
+
+class CaseState(Contract):
+    """What the router must remember of a case. Control facts only: results are artefacts."""
+
+    step: Name = Field(description="The step that is under way.")
+    node: Name = Field(description="Who must answer it.")
+    agent: Name | None = None
+    artefacts: dict[str, JsonValue] = Field(default_factory=dict, description="References, by their field.")
+    facts: dict[str, JsonValue] | None = Field(default=None, description="What a step is granted, by its field.")
+    taken: dict[str, int] | None = Field(default=None, description="How often it took each counted edge.")
+
+
+def route(event: Received[Contract], seal: StateSeal, playbooks: Mapping[str, Playbook] = PLAYBOOKS) -> list[Json]:
+    """The events that follow from `event`.
+
+    Raises `InvalidEvent`: forged, if the state is not ours or the wrong node answered; unknown, if the case's graph
+    version is not among `playbooks`. Whether an operator may ask for a retry is decided before, in `decisions.py`.
+    """
+    playbook = playbooks.get(event.envelope.graph_version)
+    if playbook is None:
+        raise NotDeployed(
+            f"graph version {event.envelope.graph_version} is not deployed",
+            field="graph_version",
+            remedy="keep a released version in graph.py while cases on it are open",
+        )
+    if isinstance(event.payload, TaskRetried):
+        return [issue_again(event, seal)]
+    if isinstance(event.payload, TaskFailed):
+        if event.payload.task != seal.verify(event.envelope):
+            raise InvalidEvent(Refusal.FORGED, "a failure of another task than the sealed one", field="payload.task")
+        failed = playbook.edge_for(event.payload, {})
+        return [_close(event, failed.end if failed and failed.end else Ending("failed"), {})]
+    before = _state_of(event, seal, playbook)
+    edge = playbook.edge_for(event.payload, (before.taken if before else None) or {})
+    if edge is None:
+        raise InvalidEvent(Refusal.UNKNOWN, f"{playbook.version} has no edge for {event.envelope.type}", field="type")
+    state = _remember(event, before, edge, playbook.grants)
+    if edge.end is not None:
+        return [_close(event, edge.end, state.artefacts)]
+    return [_command(event, playbook, playbook.steps[str(edge.go)], state, seal)]
+
+
+def _state_of(event: Received[Contract], seal: StateSeal, playbook: Playbook) -> CaseState | None:
+    """The state the case is in; None when it has just opened."""
+    answers = LATEST[type(event.payload)].answers
+    if not answers:  # the desk opens a case; everything else that is routed answers a command
+        return None
+    seal.verify(event.envelope)
+    sealed = seal.state_of(event.envelope, event.raw.get("state"))
+    try:
+        state = CaseState.model_validate_json(json.dumps(sealed))
+    except ValidationError as error:
+        field, message = first_problem(error)
+        raise InvalidEvent(
+            Refusal.INVALID, message, field=f"state.{field}", remedy="deploy the router that knows this state"
+        ) from None
+    if state.node != event.envelope.node_from:
+        raise InvalidEvent(
+            Refusal.FORGED,
+            f"{event.envelope.node_from} answered a task that was given to {state.node}",
+            field="node_from",
+        )
+    step = playbook.steps.get(state.step)
+    if step is None or step.command not in answers:
+        # One node may have several steps: an answer to one must not pass for an answer to another.
+        raise InvalidEvent(Refusal.FORGED, f"{event.envelope.type} is no answer to the step {state.step}", field="type")
+    return state
+
+
+def _remember(event: Received[Contract], state: CaseState | None, edge: Edge, grants: frozenset[str]) -> CaseState:
+    """The state with what the event adds: artefacts and granted facts under the names of their fields, the agent.
+
+    A fact that the event has a field for and leaves out is forgotten: the newest word on it is that there is none.
+    """
+    fields = event.payload.model_dump(mode="json", exclude_none=True)
+    artefacts = dict(state.artefacts) if state else {}
+    facts = dict(state.facts or {}) if state else {}
+    for name in type(event.payload).model_fields:
+        value = getattr(event.payload, name)
+        if isinstance(value, Artefact) or (isinstance(value, tuple) and value and isinstance(value[0], Artefact)):
+            artefacts[name] = fields[name]
+        elif name in grants:
+            facts.pop(name, None)
+            facts |= {name: fields[name]} if name in fields else {}
+    taken = dict(state.taken or {}) if state else {}
+    if edge.at_most is not None:
+        taken[edge.name] = taken.get(edge.name, 0) + 1
+    agent = fields.get("agent") or (state.agent if state else None)
+    return CaseState(
+        step="intake", node=ROUTER, agent=agent, artefacts=artefacts, facts=facts or None, taken=taken or None
+    )
+
+
+def _command(event: Received[Contract], playbook: Playbook, step: Step, state: CaseState, seal: StateSeal) -> Json:
+    node = step.node
+    if step.node == SPECIALIST:
+        if state.agent not in LATEST[step.command].consumers:
+            return _close(event, Ending("no_agent", "unknown_agent", "The chosen agent is not deployed."), {})
+        node = str(state.agent)
+    known = (state.facts or {}) | state.artefacts
+    granted = {name: known[name] for name in step.command.model_fields if name in known}
+    handed = state.model_copy(update={"step": step.name, "node": node}).model_dump(mode="json", exclude_none=True)
+    try:
+        command = step.command.model_validate_json(json.dumps(granted))
+    except ValidationError as error:
+        field, message = first_problem(error)
+        raise InvalidEvent(Refusal.INVALID, f"{step.name} cannot be asked: {message}", field=field) from None
+    sent = derive(
+        event.envelope,
+        command,
+        node_from=ROUTER,
+        node_to=node,
+        state=handed,
+        attachments=_places(event, state.artefacts),
+        time_limit_ms=step.seconds * 1_000,
+        later_p95_ms=playbook.later_p95_ms(step.name),
+        budget=Budget(attempts=step.attempts, tokens=event.envelope.budget.tokens),
+    )
+    return sent | {"state_seal": seal.seal(sent)}
+
+
+def _close(event: Received[Contract], ending: Ending, artefacts: Mapping[str, JsonValue]) -> Json:
+    failure = event.payload if isinstance(event.payload, TaskFailed) else None
+    answer = Artefact.model_validate_json(json.dumps(artefacts["answer"])) if "answer" in artefacts else None
+    payload = CloseCase(
+        outcome=ending.outcome,
+        code=ending.code or str(getattr(event.payload, "code", ending.outcome)),
+        message=_told(failure) if failure else ending.message or getattr(event.payload, "message", ""),
+        field=failure.field if failure else None,
+        remedy=failure.remedy if failure else None,
+        node=event.envelope.node_from if failure else None,
+        answer=answer,
+        rules=getattr(event.payload, "rules", None) or None,
+    )
+    kept = {"answer": artefacts["answer"]} if answer else {}
+    return derive(event.envelope, payload, node_from=ROUTER, attachments=_places(event, kept))
+
+
+def _told(failure: TaskFailed) -> str:
+    """The failure's message with what lay beneath it."""
+    return "; caused by ".join((failure.message, *failure.causes))[:2_000]
+
+
+def _places(event: Received[Contract], artefacts: Mapping[str, JsonValue]) -> dict[str, Attachment]:
+    """The places of the artefacts that are still needed; the others are dropped here."""
+    wanted = json.dumps(artefacts)
+    return {sha256: place for sha256, place in event.envelope.attachments.items() if sha256 in wanted}

@@ -1,0 +1,1 @@
+"""Clock, errors, logs, settings and the event loop that every process shares."""

@@ -1,0 +1,65 @@
+"""What a handler gets and what it gives back."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
+
+from switchyard.protocol.envelope import Envelope
+from switchyard.protocol.fields import Attachment, Contract, Json, ModelCall
+from switchyard.protocol.received import Received
+from switchyard.runtime.core.clock import Clock, SystemClock
+
+P = TypeVar("P", bound=Contract, covariant=True)
+
+
+@dataclass(frozen=True)
+class Task(Generic[P]):
+    """A command in the hands of a handler.
+
+    `deadline` is on the consumer's monotonic clock, in seconds: the graph's relative `time_limit_ms` became absolute
+    when the command was received. So is `case_ends`, the case's own deadline. `attempt` is 1 for the first.
+    """
+
+    received: Received[P]
+    attempt: int
+    deadline: float | None
+    written: dict[str, Attachment] = field(default_factory=dict)
+    """Places of the artefacts that the handler wrote, by SHA-256."""
+    case_ends: float | None = None
+    model_attempts: tuple[Json, ...] = ()
+    """What models did in earlier attempts at this task, oldest first, as they were recorded."""
+    clock: Clock = field(default_factory=SystemClock)
+
+    @property
+    def payload(self) -> P:
+        """The command's own fields."""
+        return self.received.payload
+
+    @property
+    def envelope(self) -> Envelope:
+        """Who asks, for which case, until when."""
+        return self.received.envelope
+
+    def left_ms(self, until: float | None) -> int | None:
+        """Milliseconds from now to a moment of this task, `deadline` or `case_ends`; None if it has none."""
+        return None if until is None else int((until - self.clock.monotonic()) * 1_000)
+
+    @property
+    def attachments(self) -> Mapping[str, Attachment]:
+        """Places of the artefacts that came with the command."""
+        return self.envelope.attachments
+
+
+@dataclass(frozen=True)
+class Reply:
+    """A handler's result, where it is more than a payload."""
+
+    payload: Contract
+    model_call: ModelCall | None = None
+    rubric_score: int | None = None
+
+
+Handler = Callable[[Task[Any]], Awaitable[Contract | Reply]]
+"""A handler with its dependencies bound: `functools.partial(answer_question, warehouse=…)`."""

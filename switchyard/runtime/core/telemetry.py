@@ -1,0 +1,94 @@
+"""OpenTelemetry: one trace per case across every hop. Off unless an OTLP endpoint is set.
+
+The trace context travels in the envelope, because message attributes do not survive EventBridge.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from opentelemetry import context, propagate, trace
+from opentelemetry.trace import Status, StatusCode, TracerProvider
+
+from switchyard.protocol.envelope import Envelope
+
+
+def configure_telemetry(node: str, *, otlp_endpoint: str | None, code_version: str) -> None:
+    """Export spans over OTLP and trace AWS calls; do nothing without an endpoint."""
+    if otlp_endpoint is None:
+        return
+    from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+    from opentelemetry.instrumentation.botocore import AiobotocoreInstrumentor, BotocoreInstrumentor
+    from opentelemetry.sdk.resources import Resource
+    from opentelemetry.sdk.trace import TracerProvider as SdkTracerProvider
+    from opentelemetry.sdk.trace.export import BatchSpanProcessor
+
+    resource = Resource.create({"service.name": f"switchyard-{node}", "service.version": code_version})
+    provider = SdkTracerProvider(resource=resource)
+    provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(endpoint=f"{otlp_endpoint.rstrip('/')}/v1/traces")))
+    trace.set_tracer_provider(provider)
+    AiobotocoreInstrumentor().instrument()
+    BotocoreInstrumentor().instrument()  # Bedrock goes through boto3: this adds the gen_ai attributes
+
+
+def shutdown_telemetry() -> None:
+    """Flush what has not been exported."""
+    provider = trace.get_tracer_provider()
+    shutdown = getattr(provider, "shutdown", None)
+    if shutdown is not None:
+        shutdown()
+
+
+def broker_middlewares(*, otlp_endpoint: str | None, tracer_provider: TracerProvider | None = None) -> tuple[Any, ...]:
+    """What makes a span of every message and every publish: a child of the one that published it, or linked to it.
+
+    Nothing without an endpoint. The spans go to the global provider, unless another is given.
+    """
+    if otlp_endpoint is None:
+        return ()
+    from faststream_sqs.opentelemetry import SQSTelemetryMiddleware
+
+    # The broker looks for the context in the `trace` of a detail, which is the envelope's.
+    # An error's text may quote a payload.
+    return (SQSTelemetryMiddleware(tracer_provider=tracer_provider, error_text=False),)
+
+
+@contextmanager
+def handling(node: str, envelope: Envelope) -> Iterator[None]:
+    """Say on the span of this message which case it is about.
+
+    A process that is not traced has no such span: it hands on the context that came with the event, so that the trace
+    of the case goes on behind it.
+    """
+    span = trace.get_current_span()
+    span.set_attributes(
+        {
+            "switchyard.node": node,
+            "switchyard.event_id": envelope.event_id,
+            "switchyard.event_type": envelope.type,
+            "switchyard.case_id": envelope.case_id,
+            "session.id": envelope.session_id,
+        }
+    )
+    if span.get_span_context().is_valid:
+        yield
+        return
+    token = context.attach(propagate.extract(envelope.trace))
+    try:
+        yield
+    finally:
+        context.detach(token)
+
+
+def failed(code: str) -> None:
+    """Mark the current span as failed, by code only."""
+    trace.get_current_span().set_status(Status(StatusCode.ERROR, code))
+
+
+def carrier() -> dict[str, str]:
+    """The current trace context, for the envelope; empty when tracing is off."""
+    headers: dict[str, str] = {}
+    propagate.inject(headers)
+    return headers

@@ -1,0 +1,1 @@
+"""The vault of subject keys, erasure, signatures and tokens."""

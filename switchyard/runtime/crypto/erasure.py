@@ -1,0 +1,68 @@
+"""Destroying a person's key: what is sealed under it is noise from then on, wherever it lies.
+
+Processes that hold the key in memory use it for `switchyard.runtime.crypto.vault.CACHE_S` at most. A backup of the work
+database holds the wrapped key until the backup expires: after a restore, destroy again whatever the erasure receipts
+name.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from switchyard.runtime.database.connections import Pool, reaching
+from switchyard.runtime.database.queries import load_queries
+
+_SQL = load_queries(__file__)
+_VAULT = "the vault"
+ERASER = "vault_eraser"
+"""The database role that may delete keys. It cannot read one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Erased:
+    """An erasure as the vault recorded it."""
+
+    tenant: str
+    operator: str
+    reason: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class KeyState:
+    """Whether a person has a key, and whether one was destroyed. Both, after a backup was restored."""
+
+    present: bool
+    erased: Erased | None
+
+
+class KeyEraser:
+    """The vault, as the role that erases. Every method raises `Unavailable` when the database cannot be reached."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+
+    async def state(self, subject: str) -> KeyState:
+        """What the vault knows of a person."""
+        with reaching(_VAULT):
+            row = await self._pool.fetchrow(_SQL["state"], uuid.UUID(subject))
+        if row is None:
+            raise LookupError("one row always answers")
+        erased = None
+        if row["erased_at"] is not None:
+            erased = Erased(row["erased_tenant"], row["erased_by"], row["reason"], row["erased_at"])
+        return KeyState(row["tenant"] is not None, erased)
+
+    async def destroy(self, subject: str, *, operator: str, reason: str) -> None:
+        """Delete the key and record who did it, in one transaction. Repeating it changes nothing."""
+        with reaching(_VAULT):
+            await self._pool.execute(_SQL["destroy"], uuid.UUID(subject), operator, reason)
+
+    async def destroy_again(self, subjects: Sequence[str]) -> list[str]:
+        """Delete the keys that a restored backup has brought back; whose there were."""
+        with reaching(_VAULT):
+            rows = await self._pool.fetch(_SQL["destroy_again"], [uuid.UUID(subject) for subject in subjects])
+        return [row["subject"] for row in rows]

@@ -1,0 +1,168 @@
+"""The vault: a key per person, under which whatever is about that person is sealed.
+
+Erasing the person's key erases every sealed copy at once, wherever it lies; digests cover ciphertext, so the chain
+still verifies. Keys are wrapped by KMS in AWS and by a local key on a laptop.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import OrderedDict
+from collections.abc import Awaitable
+from dataclasses import dataclass
+from typing import Any, Protocol
+from uuid import UUID
+
+from botocore.exceptions import BotoCoreError, ClientError
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from switchyard.runtime.core.clock import Clock
+from switchyard.runtime.core.errors import Rejected, Unavailable
+from switchyard.runtime.database.connections import Pool, reaching
+from switchyard.runtime.database.queries import load_queries
+
+_SQL = load_queries(__file__)
+KEY_BYTES = 32
+NONCE_BYTES = 12
+CACHE_S = 30.0
+"""How long a process may go on using a key after it was erased."""
+
+CACHE_KEYS = 10_000
+_ALTERED = frozenset({"InvalidCiphertextException", "IncorrectKeyException"})
+
+
+class KeyWrapper(Protocol):
+    """Wraps a person's key for storage. `subject` is authenticated with it."""
+
+    async def wrap(self, key: bytes, *, subject: str) -> bytes:
+        """Encrypt a key. Raises `Unavailable` if the wrapping key is out of reach."""
+        ...
+
+    async def unwrap(self, wrapped: bytes, *, subject: str) -> bytes:
+        """Decrypt a key. Raises `Rejected` if it was altered or belongs to somebody else, `Unavailable` like `wrap`."""
+        ...
+
+
+class LocalWrapper:
+    """Wraps with a key from the environment. For a laptop and for tests."""
+
+    def __init__(self, master_key: bytes) -> None:
+        self._aead = AESGCM(master_key)
+
+    async def wrap(self, key: bytes, *, subject: str) -> bytes:
+        """See `KeyWrapper.wrap`."""
+        return _encrypt(self._aead, key, subject.encode())
+
+    async def unwrap(self, wrapped: bytes, *, subject: str) -> bytes:
+        """See `KeyWrapper.unwrap`."""
+        return _decrypt(self._aead, wrapped, subject.encode())
+
+
+class KmsWrapper:
+    """Wraps with a KMS key, through an aiobotocore client that the composition root owns."""
+
+    def __init__(self, client: Any, key_id: str) -> None:
+        self._client = client
+        self._key_id = key_id
+
+    async def wrap(self, key: bytes, *, subject: str) -> bytes:
+        """See `KeyWrapper.wrap`."""
+        context = {"subject": subject}
+        answer = await self._call(self._client.encrypt(KeyId=self._key_id, Plaintext=key, EncryptionContext=context))
+        wrapped: bytes = answer["CiphertextBlob"]
+        return wrapped
+
+    async def unwrap(self, wrapped: bytes, *, subject: str) -> bytes:
+        """See `KeyWrapper.unwrap`."""
+        context = {"subject": subject}
+        answer = await self._call(
+            self._client.decrypt(KeyId=self._key_id, CiphertextBlob=wrapped, EncryptionContext=context)
+        )
+        key: bytes = answer["Plaintext"]
+        return key
+
+    async def _call(self, request: Awaitable[Any]) -> Any:
+        try:
+            return await request
+        except ClientError as error:
+            if error.response["Error"]["Code"] in _ALTERED:
+                raise Rejected("seal_broken", "a person's key was altered, or is another person's") from error
+            raise Unavailable("key_management", f"KMS refused a request ({type(error).__name__})") from error
+        except BotoCoreError as error:
+            raise Unavailable("key_management", f"KMS is unreachable ({type(error).__name__})") from error
+
+
+@dataclass(frozen=True)
+class _Cached:
+    aead: AESGCM
+    until: float
+
+
+class Vault:
+    """Seals and opens under people's keys. Only roles that the database grants the vault's table to get any key."""
+
+    def __init__(self, pool: Pool, wrapper: KeyWrapper, clock: Clock) -> None:
+        self._pool = pool
+        self._wrapper = wrapper
+        self._clock = clock
+        self._cache: OrderedDict[str, _Cached] = OrderedDict()
+
+    async def subject_for(self, tenant: str, external_id: str, fingerprint: bytes) -> str:
+        """The pseudonym of a person, made with a key of their own at first sight.
+
+        `fingerprint` is the keyed hash by which the vault finds them again; the external id itself is stored only
+        encrypted under the person's own key, so that erasing the key erases the name, too.
+        """
+        with reaching("the vault"):
+            known = await self._pool.fetchval(_SQL["find_subject"], tenant, fingerprint)
+        if known is not None:
+            return str(known)
+        subject = str(UUID(bytes=os.urandom(16), version=4))
+        key = AESGCM.generate_key(bit_length=8 * KEY_BYTES)
+        named = _encrypt(AESGCM(key), external_id.encode(), subject.encode())
+        wrapped = await self._wrapper.wrap(key, subject=subject)
+        with reaching("the vault"):
+            # Two processes may meet the same person at once: the first row wins and both use it.
+            return str(await self._pool.fetchval(_SQL["add_subject"], subject, tenant, fingerprint, wrapped, named))
+
+    async def seal(self, subject: str, plain: bytes, *, context: bytes) -> bytes:
+        """Encrypt with AES-256-GCM under the subject's key; `context` is authenticated. Raises `Rejected` if erased."""
+        return _encrypt(await self._key(subject), plain, context)
+
+    async def open(self, subject: str, sealed: bytes, *, context: bytes) -> bytes:
+        """Decrypt. Raises `Rejected` if the key was erased, or if bytes or context were altered."""
+        return _decrypt(await self._key(subject), sealed, context)
+
+    async def holds(self, subject: str) -> bool:
+        """Whether the person's key is there now, whatever this process remembers of it."""
+        with reaching("the vault"):
+            return await self._pool.fetchval(_SQL["key_of"], subject) is not None
+
+    async def _key(self, subject: str) -> AESGCM:
+        now = self._clock.monotonic()
+        cached = self._cache.get(subject)
+        if cached is not None and cached.until > now:
+            return cached.aead
+        with reaching("the vault"):
+            wrapped = await self._pool.fetchval(_SQL["key_of"], subject)
+        if wrapped is None:
+            self._cache.pop(subject, None)
+            raise Rejected("key_erased", "the key of the person that this is about was erased", "subject")
+        aead = AESGCM(await self._wrapper.unwrap(wrapped, subject=subject))
+        self._cache[subject] = _Cached(aead, now + CACHE_S)
+        if len(self._cache) > CACHE_KEYS:
+            self._cache.popitem(last=False)
+        return aead
+
+
+def _encrypt(aead: AESGCM, plain: bytes, context: bytes) -> bytes:
+    nonce = os.urandom(NONCE_BYTES)
+    return nonce + aead.encrypt(nonce, plain, context)
+
+
+def _decrypt(aead: AESGCM, sealed: bytes, context: bytes) -> bytes:
+    try:
+        return aead.decrypt(sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], context)
+    except (InvalidTag, ValueError) as error:  # ValueError: too short to hold a nonce
+        raise Rejected("seal_broken", "sealed bytes were altered, or belong to another case or person") from error

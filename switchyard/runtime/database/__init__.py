@@ -1,0 +1,1 @@
+"""PostgreSQL: connections, login, migrations and the circuit breaker."""

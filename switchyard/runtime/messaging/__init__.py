@@ -1,0 +1,1 @@
+"""From a message to its one outcome: consumer, inbox, publisher, dead letters, quarantine."""

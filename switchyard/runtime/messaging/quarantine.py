@@ -1,0 +1,74 @@
+"""Where refused bytes go: kept, with the reason, for a person to look at; and an alarm."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Protocol
+
+import structlog
+
+from contracts.catalogue import UPSTREAM_PREFIX, types_from
+from switchyard.protocol.envelope import SOURCE_PREFIX
+from switchyard.protocol.errors import InvalidEvent
+from switchyard.protocol.received import read_bus_event
+from switchyard.runtime.core.clock import Clock, timestamp
+from switchyard.runtime.storage.objects import ObjectStore
+
+_FROM_UPSTREAM = tuple(type_.name for type_ in types_from(UPSTREAM_PREFIX))
+log = structlog.get_logger(__name__)
+
+
+class Quarantine(Protocol):
+    """Keeps what was refused."""
+
+    async def keep(self, raw: str, refusal: InvalidEvent) -> None:
+        """Return when the bytes are safe. Raises `Unavailable` if they are not; then the message must stay."""
+        ...
+
+
+class ObjectQuarantine:
+    """Quarantine in S3, under the consumer and the hash of the bytes: a redelivery overwrites itself."""
+
+    def __init__(self, objects: ObjectStore, *, node: str, clock: Clock) -> None:
+        self._objects = objects
+        self._node = node
+        self._clock = clock
+
+    async def keep(self, raw: str, refusal: InvalidEvent) -> None:
+        """See `Quarantine.keep`. The alarm names the refusal and the field, never the bytes."""
+        sha256 = hashlib.sha256(raw.encode("utf-8", "surrogatepass")).hexdigest()
+        record = {
+            "consumer": self._node,
+            "quarantined_at": timestamp(self._clock.now()),
+            "refusal": refusal.refusal,
+            "message": refusal.message,
+            "field": refusal.field,
+            "remedy": refusal.remedy,
+            "sha256": sha256,
+            "raw": raw if _is_ours(raw) else None,
+        }
+        uri = await self._objects.put(
+            f"quarantine/{self._node}/{sha256}.json", json.dumps(record).encode(), content_type="application/json"
+        )
+        log.error(
+            "message.quarantined",
+            alarm="integrity" if refusal.refusal == "forged" else "quarantine",
+            refusal=str(refusal.refusal),
+            reason=refusal.message,
+            field=refusal.field,
+            remedy=refusal.remedy,
+            uri=uri,
+        )
+
+
+def _is_ours(raw: str) -> bool:
+    """Whether its bytes may be kept: what comes from elsewhere may hold personal data in the clear, and is not kept.
+
+    Upstream systems and the mail provider still have what they sent; quarantine is beyond the reach of an erasure.
+    """
+    try:
+        source, _, _ = read_bus_event(raw)
+    except InvalidEvent:
+        return not any(name in raw for name in ("aws.ses", *_FROM_UPSTREAM))
+    return source.startswith(SOURCE_PREFIX)

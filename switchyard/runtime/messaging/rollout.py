@@ -1,0 +1,67 @@
+"""A rolling deploy: an event of the new release may reach a process of the old one.
+
+It is left on its queue for a while, so that a process of the new release takes it, and refused only then.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import structlog
+
+from faststream_sqs import SQSMessage
+from switchyard.protocol.errors import InvalidEvent, NotDeployed
+from switchyard.protocol.received import read_envelope
+from switchyard.runtime.core.clock import Clock, SystemClock, moment
+from switchyard.runtime.core.logs import about
+
+log = structlog.get_logger(__name__)
+
+LONGEST_LOOK_S = 30.0
+"""Ten minutes in looks of at most this are 24 receives, far from the 100 after which a message is a dead letter."""
+
+MARGIN = timedelta(seconds=30)
+"""So long before its deadline a case is ended by name: after it, it would end as `expired`, which explains nothing."""
+
+
+def patience(*, age: timedelta, receives: int, grace: timedelta, case_left: timedelta) -> float | None:
+    """Seconds after which to look again; None if the event has had its time and is to be refused.
+
+    `age` is how long the message has been on its queue, `case_left` what the case has until its deadline; `receives`
+    counts this time, too.
+    """
+    left = min(grace - age, case_left - MARGIN).total_seconds()
+    if left <= 0:
+        return None
+    # SQS knows whole seconds; less than one would be none, and the message would spin.
+    return max(1.0, min(float(2 ** min(max(receives, 1) - 1, 10)), LONGEST_LOOK_S, left))
+
+
+class Rollout:
+    """Knows how long this process leaves alone what it does not know."""
+
+    def __init__(self, clock: Clock, *, grace_s: float) -> None:
+        self._clock = clock
+        # SQS says when a message was sent by its own clock, which is true also where a laptop's is set forward.
+        self._queue_clock = SystemClock()
+        self._grace = timedelta(seconds=grace_s)
+
+    async def postponed(self, message: SQSMessage, refusal: InvalidEvent) -> bool:
+        """Whether the message now waits on its queue for another release; if not, it is to be refused."""
+        if not isinstance(refusal, NotDeployed):
+            return False
+        envelope, _ = read_envelope(message.raw_body)
+        seconds = patience(
+            age=self._queue_clock.now() - datetime.fromtimestamp(message.sent_at / 1_000, UTC),
+            receives=message.receive_count,
+            grace=self._grace,
+            case_left=moment(envelope.case_deadline) - self._clock.now(),
+        )
+        if seconds is None:
+            return False
+        with about(envelope):
+            log.warning(
+                "message.early", alarm="not_deployed", reason=refusal.message, field=refusal.field, again_in_s=seconds
+            )
+        await message.nack(delay=seconds)
+        return True

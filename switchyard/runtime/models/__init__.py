@@ -1,0 +1,1 @@
+"""Model clients, token and time budgets, latency snapshots."""

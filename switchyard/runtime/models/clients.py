@@ -1,0 +1,179 @@
+"""Model clients for every agent: Bedrock Converse and OpenAI, and the record that a call leaves behind.
+
+Which of them an agent uses is decided in its service's `models.py`, in `pick_primary()` and `pick_fallback()`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Annotated, Any
+
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from latency_failover import AllModelsFailed, Decision, FailoverModel, FailoverPolicy, ModelPolicies
+from latency_failover.errors import ModelNotPermitted
+from switchyard.protocol.fields import Contract, ModelCall
+from switchyard.runtime.core.errors import Rejected, Retryable, TaskError
+from switchyard.runtime.core.task import Task
+from switchyard.runtime.models.budget import budget_of, labels_of
+
+if TYPE_CHECKING:
+    from pydantic_ai.models import Model
+
+READ_TIMEOUT_S = 60
+"""A backstop: how long a stream may stay silent is the failover policy's decision."""
+
+
+class ModelSettings(BaseSettings):
+    """Read from `SWITCHYARD_MODEL_*`. The defaults are what the demo is scripted for; set them for your account."""
+
+    model_config = SettingsConfigDict(env_prefix="SWITCHYARD_MODEL_", extra="ignore", hide_input_in_errors=True)
+
+    bedrock_id: str = "us.anthropic.claude-sonnet-4-5-20250929-v1:0"
+    bedrock_region: str = "us-east-1"
+    bedrock_endpoint_url: str | None = None
+    bedrock_guardrail_id: str | None = None
+    bedrock_guardrail_version: str = "DRAFT"
+    bedrock_service_tier: str | None = None
+    openai_id: str = "gpt-5.2"
+    openai_base_url: str | None = None
+    openai_api_key: SecretStr | None = None
+    openai_secret_arn: str | None = Field(default=None, description="Secrets Manager; instead of the key, in AWS.")
+    ttft_limit_ms: Annotated[int, Field(gt=0)] | None = Field(default=None, description="A cap on the first token.")
+    primary_region: str | None = Field(default=None, description="Where it runs, if its client cannot tell.")
+    fallback_region: str | None = Field(default=None, description="The same for the fallback: OpenAI's cannot tell.")
+    policies: ModelPolicies = Field(default=ModelPolicies(), description="Who may see which data, as JSON.")
+
+
+def failing_over(primary: Model[Any], fallback: Model[Any], settings: ModelSettings, *, version: str) -> FailoverModel:
+    """Two models under the failover policy, whose `version` every decision records."""
+    return FailoverModel(
+        primary,
+        fallback,
+        policy=FailoverPolicy(version=version, ttft_limit_ms=settings.ttft_limit_ms),
+        models=settings.policies,
+        primary_region=settings.primary_region,
+        fallback_region=settings.fallback_region,
+    )
+
+
+def bedrock_model(settings: ModelSettings) -> Model[Any]:
+    """Bedrock's Converse API through boto3. Retries are off: the failover policy owns them."""
+    import boto3
+    from botocore.config import Config
+    from pydantic_ai.models.bedrock import BedrockConverseModel, BedrockModelSettings
+    from pydantic_ai.providers.bedrock import BedrockProvider
+
+    client = boto3.client(
+        "bedrock-runtime",
+        region_name=settings.bedrock_region,
+        endpoint_url=settings.bedrock_endpoint_url,
+        config=Config(
+            retries={"total_max_attempts": 1}, connect_timeout=5, read_timeout=READ_TIMEOUT_S, max_pool_connections=64
+        ),
+    )
+    wanted = BedrockModelSettings()
+    if settings.bedrock_guardrail_id is not None:
+        wanted["bedrock_guardrail_config"] = {
+            "guardrailIdentifier": settings.bedrock_guardrail_id,
+            "guardrailVersion": settings.bedrock_guardrail_version,
+        }
+    if settings.bedrock_service_tier is not None:
+        wanted["bedrock_service_tier"] = {"type": settings.bedrock_service_tier}
+    return BedrockConverseModel(settings.bedrock_id, provider=BedrockProvider(bedrock_client=client), settings=wanted)
+
+
+def openai_model(settings: ModelSettings) -> Model[Any]:
+    """OpenAI's chat completions, or any server that speaks them. Raises `ValueError` without a key."""
+    from openai import AsyncOpenAI
+    from pydantic_ai.models.openai import OpenAIChatModel
+    from pydantic_ai.providers.openai import OpenAIProvider
+
+    client = AsyncOpenAI(
+        api_key=_openai_key(settings), base_url=settings.openai_base_url, max_retries=0, timeout=READ_TIMEOUT_S
+    )
+    return OpenAIChatModel(settings.openai_id, provider=OpenAIProvider(openai_client=client))
+
+
+def _openai_key(settings: ModelSettings) -> str:
+    if settings.openai_api_key is not None:
+        return settings.openai_api_key.get_secret_value()
+    if settings.openai_secret_arn is None:
+        raise ValueError("set SWITCHYARD_MODEL_OPENAI_SECRET_ARN, or SWITCHYARD_MODEL_OPENAI_API_KEY on a laptop")
+    import boto3
+
+    arn = settings.openai_secret_arn.split(":")
+    if len(arn) < 7 or arn[2] != "secretsmanager":
+        raise ValueError("SWITCHYARD_MODEL_OPENAI_SECRET_ARN must be the ARN of a secret, with its region")
+    answer = boto3.client("secretsmanager", region_name=arn[3]).get_secret_value(SecretId=settings.openai_secret_arn)
+    key: str = answer["SecretString"]
+    return key
+
+
+@asynccontextmanager
+async def spending(model: FailoverModel, task: Task[Contract], *, margin_ms: int) -> AsyncIterator[list[Decision]]:
+    """Run an agent within the task's time less `margin_ms`, which is kept for storing the result.
+
+    The list holds a decision for each model call once it is over.
+    Raises `Retryable` when no model answered, and `Rejected` when the model policy permits none or a vendor refused the
+    request itself, which the other one would refuse alike.
+    """
+    from pydantic_ai.exceptions import ModelAPIError
+
+    with model.budget(budget_of(task, margin_ms=margin_ms), labels=labels_of(task)) as record:
+        try:
+            yield record.decisions
+        except AllModelsFailed as error:
+            causes = [
+                f"{attempt.role} {attempt.model_id}: {attempt.error_code or attempt.outcome}"
+                for attempt in error.decision.attempts
+            ]
+            message = f"no model answered: {'; '.join(causes) or 'no time was left to ask any'}"
+            failed = Retryable("models_failed", message, remedy="see the vendors' status; the case was retried")
+            raise _costing(failed, record.decisions) from error
+        except ModelAPIError as error:
+            # The vendor's text may quote the prompt: only its class goes on.
+            message = f"the vendor refused the request ({type(error).__name__})"
+            refused = Rejected("model_refused_request", message, remedy="see the agent's log")
+            raise _costing(refused, record.decisions) from error
+        except ModelNotPermitted as error:
+            remedy = "allow a vendor, model and region for this data in SWITCHYARD_MODEL_POLICIES"
+            raise Rejected("model_not_permitted", str(error), "model_policy", remedy) from error
+        except TaskError as error:
+            # A draft that does not pass its check was paid for all the same.
+            _costing(error, record.decisions)
+            raise
+
+
+def _costing(error: TaskError, decisions: Sequence[Decision]) -> TaskError:
+    if error.model_call is None:
+        error.model_call = model_call(decisions, prompt_version="")
+    return error
+
+
+def model_call(decisions: Sequence[Decision], *, prompt_version: str) -> ModelCall | None:
+    """The record for the audit row: sums over an agent run's calls, and the decision of the one that says most.
+
+    That is the first that left the primary, else the last.
+    """
+    if not decisions:
+        return None
+    told = next((decision for decision in decisions if decision.reason != "primary"), decisions[-1])
+    return ModelCall(
+        vendor=told.vendor,
+        model_id=told.model_id,
+        role=told.role,
+        reason=told.reason,
+        latency_ms=sum(decision.latency_ms for decision in decisions),
+        ttft_ms=told.ttft_ms,
+        calls=len(decisions),
+        input_tokens=sum(decision.input_tokens for decision in decisions),
+        output_tokens=sum(decision.output_tokens for decision in decisions),
+        loser_tokens=sum(decision.loser_tokens for decision in decisions),
+        prompt_version=prompt_version,
+        policy_version=told.policy_version,
+        decision=json.loads(told.model_dump_json(exclude_none=True)),
+    )

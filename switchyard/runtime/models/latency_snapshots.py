@@ -1,0 +1,80 @@
+"""A new process is not blind: what earlier ones learned of the models' latency is kept in the work database.
+
+Each process writes a row of its own, every half-minute and when it drains; a new one reads every row that is not too
+old. Losing a row costs accuracy, never correctness, so a database that is away is logged and waited for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from datetime import UTC, datetime, timedelta
+
+import structlog
+from pydantic import ValidationError
+
+from latency_failover import FailoverModel, Snapshot
+from latency_failover.snapshot import HORIZON_MS
+from switchyard.runtime.core.clock import Clock
+from switchyard.runtime.core.errors import Unavailable
+from switchyard.runtime.database.connections import Pool, reaching
+from switchyard.runtime.database.queries import load_queries
+
+log = structlog.get_logger(__name__)
+_SQL = load_queries(__file__)
+
+EVERY_S = 30.0
+MAX_SNAPSHOTS = 32
+"""The latest; more replicas than this say nothing new."""
+
+
+class WarmStart:
+    """The latency snapshots of one model pair, in the schema of the consumer that uses it."""
+
+    def __init__(self, pool: Pool, model: FailoverModel, clock: Clock, *, every_s: float = EVERY_S) -> None:
+        self._pool = pool
+        self._model = model
+        self._clock = clock
+        self._every_s = every_s
+        self._replica = uuid.uuid4()
+
+    async def load(self) -> int:
+        """Tell the model what other processes saw; how many snapshots there were."""
+        wall_ms = self._wall_ms()
+        try:
+            with reaching("the work database"):
+                rows = await self._pool.fetch(_SQL["latest"], _moment(wall_ms - HORIZON_MS), MAX_SNAPSHOTS)
+            snapshots = [Snapshot.model_validate_json(row["snapshot"]) for row in rows]
+        except (Unavailable, ValidationError) as error:
+            # A release may have changed the form of a snapshot: starting blind is what it is for a first process.
+            log.warning("latency.not_recalled", reason=type(error).__name__)
+            return 0
+        self._model.recall(snapshots, wall_ms=wall_ms)
+        log.info("latency.recalled", snapshots=len(snapshots))
+        return len(snapshots)
+
+    async def save(self) -> None:
+        """Write what this process has seen, if it has seen anything."""
+        wall_ms = self._wall_ms()
+        snapshot = self._model.snapshot(wall_ms=wall_ms)
+        if not snapshot.series:
+            return
+        try:
+            with reaching("the work database"):
+                await self._pool.execute(_SQL["save"], self._replica, _moment(wall_ms), snapshot.model_dump_json())
+                await self._pool.execute(_SQL["prune"], _moment(wall_ms - HORIZON_MS))
+        except Unavailable as error:
+            log.warning("latency.not_kept", code=error.code)
+
+    async def run(self) -> None:
+        """Save again and again, until cancelled."""
+        while True:
+            await asyncio.sleep(self._every_s)
+            await self.save()
+
+    def _wall_ms(self) -> int:
+        return int(self._clock.now().timestamp() * 1_000)
+
+
+def _moment(wall_ms: int) -> datetime:
+    return datetime.fromtimestamp(0, UTC) + timedelta(milliseconds=wall_ms)

@@ -1,0 +1,1 @@
+"""One process: composition, health endpoint, web server."""

@@ -1,0 +1,270 @@
+"""One process, from its settings to a clean stop. Every service's `main.py` is written with this."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack
+from functools import partial
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+import structlog
+from aiobotocore.config import AioConfig
+from aiobotocore.session import get_session
+from pydantic import SecretStr
+
+from faststream_sqs import LeaseLost, RetryPolicy, SQSBroker, SQSMessage
+from switchyard.app.topology import dead_letter_queue_name, queue_name
+from switchyard.runtime.core import telemetry
+from switchyard.runtime.core.clock import Clock
+from switchyard.runtime.core.logs import configure_logs
+from switchyard.runtime.core.repeat import repeat
+from switchyard.runtime.core.settings import ProcessSettings, WorkSettings
+from switchyard.runtime.crypto.vault import KeyWrapper, KmsWrapper, LocalWrapper, Vault
+from switchyard.runtime.database.circuit_breaker import DatabaseGate
+from switchyard.runtime.database.connections import Pool, connect_pool
+from switchyard.runtime.database.login import IamLogin, Login, PasswordLogin, rds_tokens
+from switchyard.runtime.messaging.consumer import Consumer
+from switchyard.runtime.messaging.dead_letters import REDRIVES, DeadLetters
+from switchyard.runtime.messaging.inbox import Inbox
+from switchyard.runtime.messaging.publisher import BusPublisher
+from switchyard.runtime.messaging.quarantine import ObjectQuarantine
+from switchyard.runtime.messaging.republish import EVERY_S, Republisher
+from switchyard.runtime.messaging.rollout import Rollout
+from switchyard.runtime.process.health import Check, Health
+from switchyard.runtime.storage.artefacts import Artefacts
+from switchyard.runtime.storage.objects import ObjectStore, S3Objects
+
+if TYPE_CHECKING:
+    from latency_failover import FailoverModel
+
+log = structlog.get_logger(__name__)
+MessageHandler = Callable[[SQSMessage], Awaitable[None]]
+
+_AWS = AioConfig(retries={"mode": "standard", "max_attempts": 3}, connect_timeout=5, read_timeout=30)
+
+
+class Process:
+    """The parts that a process is composed of; leaving it closes them in reverse order.
+
+    `async with Process("drafter", settings) as process:` gives clients, broker and health; `run()` serves until
+    SIGTERM or SIGINT and then drains.
+    """
+
+    def __init__(self, node: str, settings: ProcessSettings, *, clock: Clock | None = None) -> None:
+        self.node = node
+        self.settings = settings
+        self.clock = clock or settings.clock()
+        self._session = get_session()  # shared by all clients: reading a service's model costs more than the client
+        self.broker = SQSBroker(
+            region=settings.region,
+            endpoint_url=settings.endpoint_url,
+            session=self._session,
+            drain_timeout=settings.drain_s,
+            middlewares=telemetry.broker_middlewares(otlp_endpoint=settings.otlp_endpoint),
+            logger=None,
+        )
+        self.rollout = Rollout(self.clock, grace_s=settings.deploy_grace_s)
+        self.publisher = BusPublisher(self.broker.event_publisher(bus=settings.bus))
+        self._checks: dict[str, Check] = {}
+        self._stack = AsyncExitStack()
+        self._background: list[Callable[[], Awaitable[None]]] = []
+        self.pool: Pool | None = None
+
+    async def __aenter__(self) -> Self:
+        configure_logs(self.node, self.settings.log_level)
+        telemetry.configure_telemetry(
+            self.node, otlp_endpoint=self.settings.otlp_endpoint, code_version=self.settings.code_version
+        )
+        self._stack.callback(telemetry.shutdown_telemetry)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._stack.aclose()
+
+    def login(self) -> Login:
+        """How this process logs in to its databases."""
+        if self.settings.database_auth == "password":
+            return PasswordLogin()
+        return IamLogin(rds_tokens(self._session, region=self.settings.region), ca_file=self.settings.database_ca_file)
+
+    async def connect(
+        self, url: SecretStr, *, schema: str, size: int = 4, server_settings: Mapping[str, str] | None = None
+    ) -> Pool:
+        """A pool of this process's own, closed with it."""
+        pool = await connect_pool(
+            url.get_secret_value(), schema=schema, size=size, login=self.login(), server_settings=server_settings
+        )
+        await self.on_exit(pool.close)
+        return pool
+
+    async def client(self, service: str, *, endpoint_url: str | None = None, config: AioConfig | None = None) -> Any:
+        """An aiobotocore client of this process, closed with it: at the usual endpoint, with the usual retries, unless
+        other ones are given."""
+        # An emulator behind a host name has no DNS entry for each bucket.
+        usual = _AWS.merge(AioConfig(s3={"addressing_style": "path"})) if self.settings.endpoint_url else _AWS
+        made = self._session.create_client(
+            service,
+            region_name=self.settings.region,
+            endpoint_url=endpoint_url or self.settings.endpoint_url,
+            config=config or usual,
+        )
+        return await self._stack.enter_async_context(made)
+
+    async def objects(self, bucket: str) -> ObjectStore:
+        """The bucket for large artefacts and quarantine."""
+        return S3Objects(await self.client("s3"), bucket)
+
+    async def quarantine(self, objects: ObjectStore) -> ObjectQuarantine:
+        """This node's quarantine."""
+        return ObjectQuarantine(objects, node=self.node, clock=self.clock)
+
+    async def wrapper(self, settings: WorkSettings) -> KeyWrapper:
+        """What wraps people's keys: KMS if a key is named, else the local key. Raises `ValueError` if neither is."""
+        if settings.kms_key_id is not None:
+            return KmsWrapper(await self.client("kms"), settings.kms_key_id)
+        if settings.vault_key is None:
+            raise ValueError("set SWITCHYARD_KMS_KEY_ID, or SWITCHYARD_VAULT_KEY on a laptop")
+        return LocalWrapper(bytes.fromhex(settings.vault_key.get_secret_value()))
+
+    async def keep_warm(self, model: FailoverModel) -> None:
+        """Let this agent's model begin with what earlier processes learned, and keep what this one learns."""
+        from switchyard.runtime.models.latency_snapshots import (
+            WarmStart,  # a router has no model, and no pydantic-ai installed
+        )
+
+        if self.pool is None:
+            raise RuntimeError("keep_warm() is for agents: serve_agent() gives the process its database")
+        warm = WarmStart(self.pool, model, self.clock)
+        await warm.load()
+        self.alongside(warm.run)
+        await self.on_exit(warm.save)
+
+    async def on_exit(self, close: Callable[[], Awaitable[None]]) -> None:
+        """Close something with the process."""
+        self._stack.push_async_callback(close)
+
+    def check(self, name: str, check: Check) -> None:
+        """Add a readiness check."""
+        self._checks[name] = check
+
+    def alongside(self, run: Callable[[], Awaitable[None]]) -> None:
+        """Run this beside the consumers until the process stops; its failure stops the process."""
+        self._background.append(run)
+
+    def subscribe(
+        self, handler: MessageHandler, *, gate: DatabaseGate | None = None, dead_letters: MessageHandler | None = None
+    ) -> None:
+        """Consume this node's queue, and its dead-letter queue with a slower hand."""
+        queue, dlq = queue_name(self.node), dead_letter_queue_name(self.node)
+        self._subscribe(queue, handler, gate, dead_letter_queue=dlq, concurrency=self.settings.concurrency)
+        if dead_letters is not None:
+            self._subscribe(dlq, dead_letters, gate, dead_letter_queue=None, concurrency=1)
+
+    def republish(self, pool: Pool, gate: DatabaseGate) -> None:
+        """Publish again what this producer is asked for in its schema's table `republish`."""
+        tick = Republisher(pool, self.publisher).tick
+        self.alongside(partial(repeat, "republish", tick, gate, every_s=EVERY_S))
+
+    async def redrive(self, body: str, *, redrives: int) -> None:
+        """Put a dead letter back on this node's queue."""
+        await self.broker.publish(body, queue=queue_name(self.node), attributes={REDRIVES: str(redrives)})
+
+    async def run(self) -> None:
+        """Serve until SIGTERM or SIGINT, then drain: what is in hand is finished, what is not started is released."""
+        stop = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for signum in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(signum, stop.set)
+        health = Health(self._checks)
+        await health.start(self.settings.health_host, self.settings.health_port)
+        self._stack.push_async_callback(health.stop)
+        await self.broker.start()
+        log.info("process.ready", health_port=health.port)
+        tasks = [asyncio.ensure_future(run()) for run in self._background]
+        stopping = asyncio.create_task(stop.wait())
+        try:
+            done, _ = await asyncio.wait([*tasks, stopping], return_when=asyncio.FIRST_COMPLETED)
+            log.info("process.stopping")
+        finally:
+            for task in (*tasks, stopping):
+                task.cancel()
+            await asyncio.gather(*tasks, stopping, return_exceptions=True)
+            await self.broker.stop()
+        for task in done - {stopping}:
+            task.result()
+
+    def _subscribe(
+        self,
+        queue: str,
+        handler: MessageHandler,
+        gate: DatabaseGate | None,
+        *,
+        dead_letter_queue: str | None,
+        concurrency: int,
+    ) -> None:
+        async def handle(message: SQSMessage) -> None:
+            try:
+                await handler(message)
+            except LeaseLost:
+                raise  # ordinary: the message is in other hands
+            except Exception:
+                # The broker delivers it again; here it is said with what is known of the message.
+                log.exception("message.failed", queue=queue, receives=message.receive_count)
+                raise
+
+        subscriber = self.broker.subscriber(
+            queue,
+            dead_letter_queue=dead_letter_queue,
+            concurrency=concurrency,
+            wait_time=self.settings.poll_wait_s,
+            visibility_timeout=self.settings.visibility_s,
+            retry=RetryPolicy(base=self.settings.retry_base_s, cap=60.0),
+            decoder=undecoded,
+        )
+        subscriber(handle)
+        self.check(queue, lambda: subscriber.healthy)
+        if gate is not None:
+            gate.guard(subscriber)
+
+
+async def undecoded(message: Any) -> None:
+    """A decoder for our subscribers: FastStream decodes every body before it calls, and ours are read strictly, once,
+    by the contracts."""
+
+
+async def serve_agent(
+    node: str,
+    settings: WorkSettings,
+    build: Callable[[Process, Artefacts], Awaitable[dict[type[Any], Any]]],
+    *,
+    opens: tuple[str, ...],
+) -> None:
+    """Serve one agent: `build` makes its handlers, with their dependencies bound."""
+    async with Process(node, settings) as process:
+        pool = await process.connect(settings.database_url, schema=node)
+        process.pool = pool
+        objects = await process.objects(settings.objects_bucket)
+        vault = Vault(pool, await process.wrapper(settings), process.clock)
+        inbox = Inbox(pool, lease_s=settings.visibility_s)
+        await process.on_exit(inbox.close)
+        gate = DatabaseGate(pool)
+        await process.on_exit(gate.close)
+        consumer = Consumer(
+            node,
+            await build(process, Artefacts(objects, vault, opens=opens)),
+            inbox=inbox,
+            publisher=process.publisher,
+            quarantine=await process.quarantine(objects),
+            gate=gate,
+            rollout=process.rollout,
+            clock=process.clock,
+        )
+        process.check("database", lambda: gate.open)
+        process.subscribe(consumer, gate=gate, dead_letters=DeadLetters(consumer, inbox, process.redrive))
+        process.republish(pool, gate)
+        await process.run()

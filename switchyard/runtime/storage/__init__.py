@@ -1,0 +1,1 @@
+"""Artefacts and objects in S3."""

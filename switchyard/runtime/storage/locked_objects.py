@@ -1,0 +1,152 @@
+"""Objects that nobody can change or remove for a time: S3 Object Lock, written once each.
+
+A later version over the same key, or a delete marker, hides an object but does not remove it: readers get the oldest
+version, and are told that there are others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Iterable
+from contextlib import aclosing
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import groupby
+from typing import Any, Literal
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from switchyard.runtime.core.errors import Rejected, Unavailable
+
+Mode = Literal["COMPLIANCE", "GOVERNANCE"]
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A key of the bucket. `versions` counts what was written over it, delete markers included."""
+
+    key: str
+    oldest: str
+    versions: int
+
+
+@dataclass(frozen=True, slots=True)
+class Lock:
+    """What keeps an object from being removed. In GOVERNANCE, an account's administrator may remove it all the same."""
+
+    mode: str
+    until: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class LockedObject:
+    """An object's first version. `lock` is None if nothing keeps it from being removed."""
+
+    data: bytes
+    lock: Lock | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Version:
+    key: str
+    version: str
+    modified: datetime
+
+
+class LockedObjects:
+    """One bucket with versions and Object Lock, through an aiobotocore S3 client that the composition root owns."""
+
+    def __init__(self, client: Any, bucket: str, *, mode: Mode = "COMPLIANCE", page: int = 1_000) -> None:
+        self._client = client
+        self._bucket = bucket
+        self._mode = mode
+        self._page = page
+
+    async def put_new(self, key: str, data: bytes, *, keep_until: datetime, content_type: str) -> bool:
+        """Write an object that nobody may touch before `keep_until`; False if the key is taken.
+
+        Raises `Rejected` if the bucket has no Object Lock, `Unavailable` if it cannot be reached.
+        """
+        try:
+            await self._client.put_object(
+                Bucket=self._bucket,
+                Key=key,
+                Body=data,
+                ContentType=content_type,
+                IfNoneMatch="*",
+                ObjectLockMode=self._mode,
+                ObjectLockRetainUntilDate=keep_until,
+            )
+        except ClientError as error:
+            code = error.response["Error"]["Code"]
+            if code in {"PreconditionFailed", "ConditionalRequestConflict"}:
+                return False
+            if code == "InvalidRequest":
+                raise Rejected(
+                    "bucket_not_locked",
+                    f"the bucket {self._bucket} takes no locked objects",
+                    remedy="create it with Object Lock enabled",
+                ) from error
+            raise Unavailable("object_store", f"S3 refused an object ({code})") from error
+        except BotoCoreError as error:
+            raise Unavailable("object_store", f"S3 is unreachable ({type(error).__name__})") from error
+        return True
+
+    async def get(self, key: str) -> LockedObject | None:
+        """The oldest version under a key; None if there is none. Raises `Unavailable`."""
+        async with aclosing(self.kept(key)) as listed:
+            async for found in listed:
+                if found.key == key:
+                    return await self.read(found)
+        return None
+
+    async def read(self, kept: Kept) -> LockedObject | None:
+        """The oldest version of a listed key; None if only delete markers are left. Raises `Unavailable`."""
+        if not kept.oldest:
+            return None
+        try:
+            answer = await self._client.get_object(Bucket=self._bucket, Key=kept.key, VersionId=kept.oldest)
+            async with answer["Body"] as body:
+                mode, until = answer.get("ObjectLockMode"), answer.get("ObjectLockRetainUntilDate")
+                return LockedObject(await body.read(), Lock(mode or "", until) if until else None)
+        except (ClientError, BotoCoreError) as error:
+            raise Unavailable("object_store", f"S3 refused a read ({type(error).__name__})") from error
+
+    async def kept(self, prefix: str) -> AsyncGenerator[Kept, None]:
+        """Every key under a prefix, in order. Raises `Unavailable`."""
+        held: list[tuple[_Version, bool]] = []
+        async with aclosing(self._pages(prefix)) as pages:
+            async for page in pages:
+                held += page
+                # A page may end in the middle of a key's versions: the last key waits for the next one.
+                last = max((version.key for version, _ in held), default="")
+                for found in _grouped(each for each in held if each[0].key != last):
+                    yield found
+                held = [each for each in held if each[0].key == last]
+        for found in _grouped(held):
+            yield found
+
+    async def _pages(self, prefix: str) -> AsyncGenerator[list[tuple[_Version, bool]], None]:
+        paginator = self._client.get_paginator("list_object_versions")
+        try:
+            async for page in paginator.paginate(
+                Bucket=self._bucket, Prefix=prefix, PaginationConfig={"PageSize": self._page}
+            ):
+                yield [
+                    (_Version(each["Key"], each["VersionId"], each["LastModified"]), marker)
+                    for name, marker in (("Versions", False), ("DeleteMarkers", True))
+                    for each in page.get(name, ())
+                ]
+        except (ClientError, BotoCoreError) as error:
+            raise Unavailable("object_store", f"S3 refused a listing ({type(error).__name__})") from error
+
+
+def _grouped(versions: Iterable[tuple[_Version, bool]]) -> list[Kept]:
+    # S3 lists a key's latest version first, and its times are in whole seconds.
+    earliest_first = list(versions)[::-1]
+    ordered = sorted(earliest_first, key=lambda each: (each[0].key, each[0].modified))
+    found = []
+    for key, group in groupby(ordered, key=lambda each: each[0].key):
+        each = list(group)
+        real = [version.version for version, marker in each if not marker]
+        found.append(Kept(key, real[0] if real else "", len(each)))
+    return found

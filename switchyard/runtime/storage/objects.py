@@ -1,0 +1,59 @@
+"""Objects in S3: large artefacts and quarantined bytes."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from switchyard.runtime.core.errors import Rejected, Unavailable
+
+
+class ObjectStore(Protocol):
+    """Bytes under a key."""
+
+    async def put(self, key: str, data: bytes, *, content_type: str) -> str:
+        """Store `data` and return its URI. Raises `Unavailable` if the store cannot be reached."""
+        ...
+
+    async def get(self, uri: str) -> bytes:
+        """Fetch the bytes behind a URI. Raises `Rejected` if there are none, `Unavailable` if out of reach."""
+        ...
+
+
+class S3Objects:
+    """One bucket, through an aiobotocore S3 client that the composition root owns."""
+
+    def __init__(self, client: Any, bucket: str) -> None:
+        self._client = client
+        self._bucket = bucket
+
+    async def put(self, key: str, data: bytes, *, content_type: str) -> str:
+        """See `ObjectStore.put`. Writing the same key again with the same bytes changes nothing."""
+        try:
+            await self._client.put_object(Bucket=self._bucket, Key=key, Body=data, ContentType=content_type)
+        except (ClientError, BotoCoreError) as error:
+            raise Unavailable("object_store", f"S3 refused an object ({type(error).__name__})") from error
+        return f"s3://{self._bucket}/{key}"
+
+    async def get(self, uri: str) -> bytes:
+        """See `ObjectStore.get`."""
+        prefix = f"s3://{self._bucket}/"
+        if not uri.startswith(prefix):
+            raise Rejected(
+                "foreign_artefact",
+                "an artefact outside this deployment's bucket",
+                "attachments",
+                "write it to the bucket",
+            )
+        try:
+            answer = await self._client.get_object(Bucket=self._bucket, Key=uri.removeprefix(prefix))
+            async with answer["Body"] as body:
+                data: bytes = await body.read()
+        except ClientError as error:
+            if error.response["Error"]["Code"] in {"NoSuchKey", "404"}:
+                raise Rejected("artefact_missing", "the artefact's bytes are gone from S3", "attachments") from error
+            raise Unavailable("object_store", f"S3 refused a read ({type(error).__name__})") from error
+        except BotoCoreError as error:
+            raise Unavailable("object_store", f"S3 is unreachable ({type(error).__name__})") from error
+        return data

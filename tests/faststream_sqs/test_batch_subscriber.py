@@ -1,0 +1,162 @@
+"""Consuming in batches."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from faststream_sqs import BatchItemFailed, RetryPolicy, SQSBatchMessage, SQSBroker
+
+if TYPE_CHECKING:
+    from tests.faststream_sqs.conftest import Queue, Wire
+
+Eventually = Callable[..., Awaitable[None]]
+AT_ONCE = RetryPolicy(base=0.001, cap=0.001, uniform=lambda low, high: low)
+
+
+async def test_a_batch_is_gathered_over_several_polls(
+    broker: SQSBroker, queue: "Queue", eventually: Eventually
+) -> None:
+    batches: list[list[dict[str, int]]] = []
+
+    @broker.subscriber(queue.name, wait_time=0, batch=True, max_batch=25)
+    async def handle(bodies: list[dict[str, int]]) -> None:
+        batches.append(bodies)
+
+    await queue.send(*(f'{{"n": {i}}}' for i in range(25)))
+    await broker.start()
+    await eventually(lambda: sum(map(len, batches)) == 25)
+    assert len(batches) == 1
+    assert sorted(body["n"] for body in batches[0]) == list(range(25))
+    await broker.stop()
+    assert await queue.counts() == (0, 0)
+
+
+async def test_a_batch_that_does_not_fill_is_handed_over_without_waiting_for_more(
+    broker: SQSBroker, queue: "Queue", eventually: Eventually
+) -> None:
+    batches: list[list[str]] = []
+
+    @broker.subscriber(queue.name, wait_time=1, batch=True, max_batch=100, max_wait=0.5)
+    async def handle(bodies: list[str]) -> None:
+        batches.append(bodies)
+
+    await queue.send("a", "b", "c")
+    await broker.start()
+    await eventually(lambda: batches, within=2)
+    assert sorted(batches[0]) == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize("how", ["raise", "return"])
+async def test_a_batch_handler_retries_only_what_failed(
+    broker: SQSBroker, queue: "Queue", eventually: Eventually, how: str
+) -> None:
+    seen: list[tuple[str, int]] = []
+
+    @broker.subscriber(queue.name, wait_time=0, batch=True, retry=AT_ONCE)
+    async def handle(bodies: list[str], batch: SQSBatchMessage) -> list[str]:
+        failed = []
+        for body, message in zip(bodies, batch.messages, strict=True):
+            seen.append((body, message.receive_count))
+            if body == "b" and message.receive_count < 3:
+                failed.append(message.message_id)
+        if how == "raise" and failed:
+            raise BatchItemFailed(*failed)
+        return failed
+
+    await queue.send("a", "b", "c")
+    await broker.start()
+
+    async def is_empty() -> bool:
+        return await queue.counts() == (0, 0)
+
+    await eventually(is_empty)
+    assert sorted(seen) == [("a", 1), ("b", 1), ("b", 2), ("b", 3), ("c", 1)]
+
+
+async def test_naming_a_message_that_is_not_in_the_batch_retries_all_of_it(
+    broker: SQSBroker, queue: "Queue", eventually: Eventually
+) -> None:
+    rounds: list[int] = []
+
+    @broker.subscriber(queue.name, wait_time=0, batch=True, retry=AT_ONCE)
+    async def handle(bodies: list[str]) -> list[str]:
+        rounds.append(len(bodies))
+        return ["who?"] if len(rounds) == 1 else []
+
+    await queue.send("a", "b")
+    await broker.start()
+    await eventually(lambda: sum(rounds) >= 4)
+
+
+async def test_messages_of_a_batch_can_be_settled_one_by_one(
+    broker: SQSBroker, queue: "Queue", make_queue: Callable[..., Awaitable["Queue"]]
+) -> None:
+    dead = await make_queue()
+
+    @broker.subscriber(queue.name, wait_time=0, batch=True, dead_letter_queue=dead.name)
+    async def handle(bodies: list[str], batch: SQSBatchMessage) -> None:
+        for message in batch.messages:
+            if message.raw_body == "poison":
+                await message.reject("poison")
+
+    await queue.send("a", "poison", "c")
+    await broker.start()
+    [copy] = await dead.receive(wait=5)
+    await broker.stop()
+    assert copy["Body"] == "poison"
+    assert await queue.counts() == (0, 0)
+
+
+async def test_a_failing_batch_handler_keeps_all_messages(
+    broker: SQSBroker, queue: "Queue", eventually: Eventually
+) -> None:
+    counts: list[list[int]] = []
+
+    @broker.subscriber(queue.name, wait_time=0, batch=True, retry=AT_ONCE)
+    async def handle(bodies: list[str], batch: SQSBatchMessage) -> None:
+        counts.append([message.receive_count for message in batch.messages])
+        if len(counts) == 1:
+            raise RuntimeError("no")
+
+    await queue.send("a", "b", "c")
+    await broker.start()
+    await eventually(lambda: sum(map(len, counts)) >= 6)
+    assert counts[0] == [1, 1, 1]
+    assert {count for batch in counts[1:] for count in batch} == {2}
+
+
+async def test_what_was_gathered_is_released_when_the_broker_stops(
+    wired_broker: SQSBroker, queue: "Queue", wire: "Wire", eventually: Eventually
+) -> None:
+    calls: list[Any] = []
+
+    @wired_broker.subscriber(queue.name, wait_time=1, batch=True, max_batch=100, max_wait=4)
+    async def handle(bodies: list[str]) -> None:
+        calls.append(bodies)
+
+    await queue.send("a", "b", "c")
+    await wired_broker.start()
+    await eventually(lambda: wire.calls["ReceiveMessage"] >= 2)
+    await wired_broker.stop()
+    assert not calls
+    assert await queue.counts() == (3, 0)
+
+
+async def test_a_cancelled_poller_releases_what_it_had_gathered(
+    wired_broker: SQSBroker, queue: "Queue", wire: "Wire", eventually: Eventually
+) -> None:
+    subscriber = wired_broker.subscriber(queue.name, wait_time=1, batch=True, max_batch=100, max_wait=10)
+
+    @subscriber
+    async def handle(bodies: list[str]) -> None: ...
+
+    await queue.send("a", "b", "c")
+    await wired_broker.start()
+    await eventually(lambda: wire.calls["ReceiveMessage"] >= 2)
+    [poller] = subscriber.tasks
+    poller.cancel()
+    await asyncio.wait([poller])
+    await wired_broker.stop()
+    assert await queue.counts() == (3, 0)

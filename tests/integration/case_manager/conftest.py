@@ -1,0 +1,187 @@
+"""A desk: its parts over the real database, with a clock in the test's hands, and its process as it is deployed."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from contracts.events.router import CloseCase
+from faststream_sqs import SQSBroker
+from services.orchestrator.main import run_desk, run_router
+from switchyard.app.topology import BUS, dead_letter_queue_name, queue_name
+from switchyard.case_manager.approvals import Approvals
+from switchyard.case_manager.control import Control
+from switchyard.case_manager.intake import Intake
+from switchyard.case_manager.keyed_hash import Mac
+from switchyard.case_manager.lifecycle import Closing
+from switchyard.case_manager.openings import Openings
+from switchyard.case_manager.pending_commands import Holding
+from switchyard.case_manager.store import DeskStore
+from switchyard.case_manager.timers import Timers
+from switchyard.devstack.stack.provision import BUCKET
+from switchyard.protocol.derive import derive, stamp
+from switchyard.protocol.fields import Artefact, Attachment, Contract, Json
+from switchyard.protocol.received import Received, receive
+from switchyard.protocol.signing import Operators, public_key
+from switchyard.runtime.crypto.vault import LocalWrapper, Vault
+from switchyard.runtime.messaging.publisher import BusPublisher
+from switchyard.runtime.storage.artefacts import Artefacts
+from switchyard.runtime.storage.objects import S3Objects
+from tests.integration.cloud import Cloud
+from tests.integration.conftest import PoolFor
+from tests.integration.events import bus_body, envelope_of, fresh_id
+from tests.integration.infrastructure import Infrastructure, Owner
+from tests.integration.manual_clock import ManualClock
+from tests.integration.serving import stop_serving
+
+SOURCE = "upstream.portal"
+QUESTION = "Which wells did Zanzibar-4711 drill?"
+USER = "ada.lovelace@example.com"
+DEADLINE = timedelta(minutes=15)
+MAC_KEY = "11" * 32
+VAULT_KEY = "22" * 32
+STATE_KEYS = json.dumps({"tests": "33" * 32})
+TABLES = (
+    "desk.submission, desk.rejection, desk.closed, desk.timer, desk.control, "
+    "desk.held, desk.approval, desk.decision, desk.notice"
+)
+SIGNING_KEYS = {"j.okafor": b"\x01" * 32, "c.ruiz": b"\x02" * 32}
+APPROVERS = {name: bytes.fromhex(public_key(key)) for name, key in SIGNING_KEYS.items()}
+
+
+@dataclass(frozen=True)
+class Desk:
+    """The parts of one desk."""
+
+    store: DeskStore
+    vault: Vault
+    artefacts: Artefacts
+    intake: Intake
+    closing: Closing
+    holding: Holding
+    approvals: Approvals
+    control: Control
+    timers: Timers
+
+    async def submit(self, source: str = SOURCE, **changes: Any) -> Json:
+        """The one event that follows from a submission."""
+        [event] = await self.intake.open_case(source, submission(**changes))
+        return event
+
+
+StartDesk = Callable[[], Awaitable[Desk]]
+Serve = Callable[[str], Awaitable[None]]
+
+
+def submission(**changes: Any) -> Json:
+    """What an upstream sends; `None` leaves a field out."""
+    whole = {
+        "tenant": "acme",
+        "idempotency_key": fresh_id(),
+        "session_id": "session-1",
+        "playbook": "assist",
+        "user_id": USER,
+        "question": QUESTION,
+        "agent": "text_to_sql",
+    } | changes
+    return {name: value for name, value in whole.items() if value is not None}
+
+
+def close_case(opened: Json, outcome: str = "answered", *, answer: bool = False) -> Received[Contract]:
+    """The router's word that a case is over, as the desk receives it."""
+    return receive(bus_body(close_event(opened, outcome, answer=answer)), node="desk")
+
+
+def close_event(opened: Json, outcome: str = "answered", *, answer: bool = False) -> Json:
+    """The router's word that a case is over, as it stands on the bus."""
+    found = Artefact(name="answer", sha256="a" * 64, size=1, media_type="text/plain") if answer else None
+    payload = CloseCase.model_validate({"outcome": outcome, "code": outcome, "answer": found}, strict=False)
+    places = {"a" * 64: Attachment(inline="YQ=="), "b" * 64: Attachment(inline="Yg==")} if answer else {}
+    event = derive(envelope_of(opened), payload, node_from="router", attachments=places)
+    return stamp(event, occurred_at=opened["occurred_at"], trace={})
+
+
+@pytest.fixture(autouse=True)
+async def empty_tables(owner: Owner) -> None:
+    """Timers and parked cases of one test are nothing to the next."""
+    await owner.execute(f"truncate {TABLES}")
+
+
+@pytest.fixture
+async def publisher(aws: None) -> AsyncIterator[BusPublisher]:
+    """Puts events on the bus."""
+    broker = SQSBroker(logger=None)
+    publisher = BusPublisher(broker.event_publisher(bus=BUS))
+    await broker.connect()
+    yield publisher
+    await broker.stop()
+
+
+@pytest.fixture
+async def start_desk(
+    pool_for: PoolFor, cloud: Cloud, clock: ManualClock, publisher: BusPublisher
+) -> AsyncIterator[StartDesk]:
+    """Makes desks; each has connections and caches of its own, as in another process."""
+    desks: list[Desk] = []
+
+    async def start() -> Desk:
+        pool = await pool_for("desk")
+        store = DeskStore(pool)
+        vault = Vault(pool, LocalWrapper(bytes.fromhex(VAULT_KEY)), clock)
+        artefacts = Artefacts(S3Objects(cloud.s3, BUCKET), vault, opens=())
+        mac = Mac(bytes.fromhex(MAC_KEY))
+        intake = Intake(store, Openings(vault, artefacts, clock, mac, DEADLINE), clock, mac)
+        closing = Closing(store, clock)
+        holding = Holding(pool, clock)
+        approvals = Approvals(holding, Operators(APPROVERS), timedelta(hours=24))
+        control = Control(pool, closing, clock, mac)
+        timers = Timers(store, closing, holding, approvals, control, publisher, clock)
+        desk = Desk(store, vault, artefacts, intake, closing, holding, approvals, control, timers)
+        desks.append(desk)
+        return desk
+
+    yield start
+    for desk in desks:
+        await desk.store.close_store()
+
+
+@pytest.fixture
+async def desk(start_desk: StartDesk) -> Desk:
+    """The desk of most tests."""
+    return await start_desk()
+
+
+@pytest.fixture
+async def serve(
+    infrastructure: Infrastructure, cloud: Cloud, borrowed_logs: None, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[Serve]:
+    """Starts the process of the desk or of the router, as it is deployed."""
+    processes = {"desk": run_desk, "router": run_router}
+    environment = {
+        "DATABASE_URL": infrastructure.role_url("desk"),
+        "VAULT_KEY": VAULT_KEY,
+        "MAC_KEY": MAC_KEY,
+        "STATE_KEYS": STATE_KEYS,
+        "VISIBILITY_S": "2",
+        "POLL_WAIT_S": "1",
+        "RETRY_BASE_S": "0.05",
+        "DRAIN_S": "5",
+        "DEPLOY_GRACE_S": "0",
+    }
+    for name, value in environment.items():
+        monkeypatch.setenv(f"SWITCHYARD_{name}", value)
+    serving: list[tuple[str, asyncio.Task[None]]] = []
+
+    async def start(node: str) -> None:
+        await cloud.purge(queue_name(node), dead_letter_queue_name(node))
+        serving.append((node, asyncio.create_task(processes[node]())))
+
+    yield start
+    for node, process in serving:
+        await stop_serving(cloud, node, process)

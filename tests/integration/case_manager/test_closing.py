@@ -1,0 +1,85 @@
+"""A case closes once: the first outcome wins, and whoever comes later repeats it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+
+import pytest
+
+from contracts.events.case_manager import CaseClosed
+from contracts.events.failures import TaskFailed
+from switchyard.protocol.derive import derive, stamp
+from switchyard.protocol.errors import InvalidEvent
+from switchyard.protocol.received import Received, receive
+from tests.integration.case_manager.conftest import Desk, StartDesk, close_case
+from tests.integration.events import bus_body, envelope_of
+from tests.integration.infrastructure import Owner
+from tests.integration.manual_clock import ManualClock
+
+pytestmark = pytest.mark.integration
+
+
+async def test_a_case_closes_with_the_outcome_that_the_router_names(desk: Desk) -> None:
+    opened = await desk.submit()
+    closed = await desk.closing.close_case(close_case(opened, answer=True))
+    assert (closed["type"], closed["node_to"], closed["case_id"]) == ("CaseClosed", "world", opened["case_id"])
+    payload = CaseClosed.model_validate_json(json.dumps(closed["payload"]))
+    assert payload.outcome == "answered"
+    assert payload.answer is not None
+    assert list(closed["attachments"]) == [payload.answer.sha256], "only the answer leaves with the case"
+
+
+async def test_the_first_outcome_wins_and_a_second_closer_repeats_it(
+    desk: Desk, start_desk: StartDesk, clock: ManualClock
+) -> None:
+    opened = await desk.submit()
+    first = await desk.closing.close_case(close_case(opened, "answered"))
+    clock.advance(5)
+    another = await start_desk()
+    assert await another.closing.close_case(close_case(opened, "failed")) == first
+    assert await desk.closing.close_case(close_case(opened, "answered")) == first
+
+
+async def test_closers_of_many_cases_at_once_agree_on_one_event_each(desk: Desk, start_desk: StartDesk) -> None:
+    desks = [desk, await start_desk()]
+    cases = [await desk.submit() for _ in range(10)]
+    asked = [(index, opened) for index in range(6) for opened in cases]
+    closed = await asyncio.gather(
+        *(
+            desks[index % 2].closing.close_case(close_case(opened, ("answered", "failed", "no_agent")[index % 3]))
+            for index, opened in asked
+        )
+    )
+    outcomes = {(opened["case_id"], event["digest"]) for (_, opened), event in zip(asked, closed, strict=True)}
+    assert len(outcomes) == len(cases)
+    assert {case_id for case_id, _ in outcomes} == {opened["case_id"] for opened in cases}
+
+
+async def test_the_routers_own_failure_closes_the_case_with_its_reason(desk: Desk) -> None:
+    opened = await desk.submit()
+    failed = TaskFailed(
+        task=opened["event_id"], task_type="CaseOpened", code="unknown_event", message="no edge", field="type",
+        remedy="deploy it", attempts=1,
+    )  # fmt: skip
+    event = derive(envelope_of(opened), failed, node_from="router", node_to="desk")
+    event = stamp(event, occurred_at=opened["occurred_at"], trace={})
+    closed = await desk.closing.close_case(receive(bus_body(event), node="desk"))
+    assert closed["payload"] == {
+        "outcome": "failed", "code": "unknown_event", "message": "no edge", "field": "type", "remedy": "deploy it",
+        "node": "router",
+    }  # fmt: skip
+
+
+async def test_a_cases_timers_stay_until_its_ending_is_on_the_bus_and_no_others_go(desk: Desk, owner: Owner) -> None:
+    opened, other = await desk.submit(), await desk.submit()
+    await desk.closing.close_case(close_case(opened))
+    assert len(await owner.fetch("select case_id from desk.timer")) == 2
+    await desk.closing.forget(opened["case_id"])
+    assert [str(row["case_id"]) for row in await owner.fetch("select case_id from desk.timer")] == [other["case_id"]]
+
+
+async def test_an_event_that_closes_nothing_is_refused(desk: Desk) -> None:
+    opened = receive(bus_body(await desk.submit()), node="router")
+    with pytest.raises(InvalidEvent, match="does not close on CaseOpened"):
+        await desk.closing.close_case(Received(opened.envelope, opened.payload, opened.raw))

@@ -1,0 +1,388 @@
+"""A case that failed is opened again when an operator signs for it, once, and only for what really happened."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import uuid
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+
+from switchyard.case_manager.retry import Reopening
+from switchyard.case_manager.retry_request import RetryRequest
+from switchyard.protocol.derive import stamp
+from switchyard.protocol.digest import digest_of
+from switchyard.protocol.fields import Json
+from switchyard.protocol.received import receive
+from switchyard.protocol.signing import Operators, public_key, sign
+from switchyard.router.decisions import decide
+from switchyard.router.state_seal import StateSeal
+from switchyard.runtime.core.clock import timestamp
+from switchyard.runtime.core.errors import Rejected, Unavailable
+from switchyard.runtime.database.connections import Pool
+from switchyard.runtime.messaging.consumer import task_failed
+from switchyard.runtime.messaging.publisher import BusPublisher
+from tests.integration.case_manager.conftest import SOURCE, Desk, close_event, submission
+from tests.integration.cloud import Tap
+from tests.integration.conftest import PoolFor
+from tests.integration.events import bus_body, envelope_of
+from tests.integration.infrastructure import Owner
+from tests.integration.manual_clock import ManualClock
+
+pytestmark = pytest.mark.integration
+SEAL = StateSeal({"tests": b"3" * 32})
+KEY, OTHER_KEY = b"k" * 32, b"o" * 32
+OPERATORS = Operators({"ana": bytes.fromhex(public_key(KEY))})
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A case that failed: the events of the log that an operator sends, and the desk's ending."""
+
+    opened: Json
+    command: Json
+    failed: Json
+    close: Json
+    ending: Json
+
+    @property
+    def case_id(self) -> str:
+        """The case."""
+        return str(self.opened["case_id"])
+
+    def request(self, *, key: bytes = KEY, signed: Json | None = None, **changes: Any) -> Json:
+        """What an operator writes; `signed` are fields that differ from what was signed."""
+        request = {
+            "operator": "ana",
+            "reason": "The vendor is back.",
+            "requested_at": "2026-07-01T08:00:00.000000Z",
+            "signature": "0" * 128,
+            "command": self.command,
+            "failed": self.failed,
+            "close": self.close,
+        } | changes
+        statement = RetryRequest.model_validate_json(json.dumps(request)).statement(self.ending["digest"])
+        return request | {"signature": sign(key, statement)} | (signed or {})
+
+
+Ask = Callable[[Failure, Json], Awaitable[uuid.UUID]]
+Answer = Callable[[uuid.UUID], Awaitable[tuple[str | None, str | None]]]
+
+
+def routed(event: Json) -> Json:
+    """What the router publishes because of an event."""
+    (decided,) = decide(bus_body(event), SEAL, operators=OPERATORS).events
+    return stamp(dict(decided), occurred_at=event["occurred_at"], trace={})
+
+
+def failing(command: Json) -> Json:
+    """The agent's failure."""
+    failed = task_failed(envelope_of(command), command["node_to"], Rejected("models_failed", "No model answered."), 3)
+    return stamp(failed, occurred_at=command["occurred_at"], trace={})
+
+
+@pytest.fixture
+async def fail(desk: Desk) -> Callable[..., Awaitable[Failure]]:
+    """Makes a case that failed, closed by the desk."""
+
+    async def make(event: Json | None = None, **changes: Any) -> Failure:
+        opened = event or await desk.submit(**changes)
+        command = routed(opened)
+        failed = failing(command)
+        close = routed(failed)
+        return Failure(
+            opened, command, failed, close, await desk.closing.close_case(receive(bus_body(close), node="desk"))
+        )
+
+    return make
+
+
+@pytest.fixture
+async def pool(pool_for: PoolFor) -> Pool:
+    return await pool_for("desk")
+
+
+@pytest.fixture
+def reopening(pool: Pool, desk: Desk, publisher: BusPublisher, clock: ManualClock) -> Reopening:
+    return Reopening(pool, desk.vault, OPERATORS, publisher, clock)
+
+
+@pytest.fixture
+async def ask(pool_for: PoolFor) -> Ask:
+    """Writes a request as the role `operator`, which may do nothing else."""
+    operator = await pool_for("operator")
+
+    async def write(failure: Failure, request: Json) -> uuid.UUID:
+        request_id = uuid.uuid4()
+        sql = "insert into desk.retry_request (request_id, case_id, request) values ($1, $2::text::uuid, $3)"
+        await operator.execute(sql, request_id, failure.case_id, json.dumps(request))
+        return request_id
+
+    return write
+
+
+@pytest.fixture
+def answer(owner: Owner) -> Answer:
+    async def read(request_id: uuid.UUID) -> tuple[str | None, str | None]:
+        row = await owner.fetchrow("select code, why from desk.retry_request where request_id = $1", request_id)
+        assert row is not None
+        return row["code"], row["why"]
+
+    return read
+
+
+@pytest.fixture(autouse=True)
+async def no_requests(owner: Owner) -> None:
+    await owner.execute("truncate desk.retry_request, desk.retry")
+
+
+Fail = Callable[..., Awaitable[Failure]]
+
+
+async def test_a_signed_request_opens_the_case_again_as_a_child_of_its_failure(
+    fail: Fail, ask: Ask, answer: Answer, reopening: Reopening, tap: Tap, desk: Desk, owner: Owner
+) -> None:
+    failure = await fail()
+    await desk.closing.forget(failure.case_id)
+    asked = await ask(failure, failure.request())
+    assert await reopening.tick() == 1
+    assert await answer(asked) == ("retried", None)
+    (event,) = await tap.next("desk", failure.case_id)
+    assert (event["type"], event["node_to"], event["replay"]) == ("TaskRetried", "router", "retry-1")
+    assert event["parents"] == [failure.failed["digest"]]
+    again = routed(event)
+    assert (again["type"], again["node_to"], again["replay"]) == ("AnswerQuestion", "text_to_sql", "retry-1")
+    assert again["state"] == failure.command["state"]
+    assert again["event_id"] != failure.command["event_id"]
+    timer = await owner.fetchrow("select due_at from desk.timer where case_id = $1::text::uuid", failure.case_id)
+    assert timer is not None, "a case that is open has a deadline"
+
+
+async def test_the_second_try_ends_on_its_own_and_a_late_word_about_the_first_repeats_the_first(
+    fail: Fail, ask: Ask, reopening: Reopening, tap: Tap, desk: Desk, owner: Owner
+) -> None:
+    failure = await fail()
+    await ask(failure, failure.request())
+    await reopening.tick()
+    (event,) = await tap.next("desk", failure.case_id)
+    late = receive(bus_body(failure.close), node="desk")
+    assert await desk.closing.close_case(late) == failure.ending
+    await desk.closing.forget(failure.case_id)
+    timers = "select count(*) from desk.timer where case_id = $1::text::uuid"
+    assert await owner.fetchval(timers, failure.case_id) == 1, "the first try's end stopped the second's clock"
+    answered = receive(bus_body(close_event(event, "answered")), node="desk")
+    second = await desk.closing.close_case(answered)
+    assert (second["payload"]["outcome"], second["replay"]) == ("answered", "retry-1")
+    await desk.closing.forget(failure.case_id)
+    assert await owner.fetchval(timers, failure.case_id) == 0
+
+
+async def test_a_second_try_that_rests_too_long_expires(
+    fail: Fail, ask: Ask, reopening: Reopening, tap: Tap, desk: Desk, clock: ManualClock
+) -> None:
+    failure = await fail()
+    await ask(failure, failure.request())
+    await reopening.tick()
+    (event,) = await tap.next("desk", failure.case_id)
+    clock.advance(3_600)
+    await desk.timers.tick()
+    *_, expired = await tap.next("desk", failure.case_id, 3)
+    assert (expired["payload"]["outcome"], expired["replay"]) == ("expired", "retry-1")
+    assert expired["parents"] == [event["digest"]]
+
+
+async def test_of_two_requests_at_once_one_wins_and_the_other_is_told_whose(
+    fail: Fail, ask: Ask, answer: Answer, reopening: Reopening, tap: Tap, owner: Owner
+) -> None:
+    failure = await fail()
+    asked = [await ask(failure, failure.request(reason=f"reason {number}")) for number in range(2)]
+    await asyncio.gather(reopening.tick(), reopening.tick())
+    codes = sorted([(await answer(each))[0] or "" for each in asked])
+    assert codes == ["already_retried", "retried"]
+    events = await tap.seen("desk", failure.case_id)
+    assert len({event["digest"] for event in events}) == 1
+    assert await owner.fetchval("select count(*) from desk.retry") == 1
+
+
+async def test_a_desk_that_dies_before_it_publishes_publishes_the_same_event_when_it_is_back(
+    fail: Fail, ask: Ask, answer: Answer, reopening: Reopening, tap: Tap, owner: Owner, clock: ManualClock
+) -> None:
+    class Dying:
+        async def publish(self, events: object) -> None:
+            raise Unavailable("publish_failed", "killed")
+
+    failure = await fail()
+    asked = await ask(failure, failure.request())
+    with pytest.raises(Unavailable):
+        await replace(reopening, publisher=Dying()).tick()
+    assert await answer(asked) == (None, None)
+    stored = json.loads(await owner.fetchval("select event from desk.retry"))
+    clock.advance(100_000)  # past the deadline: the case is open, and what opened it must be in the log
+    await reopening.tick()
+    assert await answer(asked) == ("retried", None)
+    assert await tap.next("desk", failure.case_id) == [stored]
+
+
+async def test_a_failure_of_the_second_try_can_be_tried_again(
+    fail: Fail, ask: Ask, answer: Answer, reopening: Reopening, tap: Tap, desk: Desk
+) -> None:
+    first = await fail()
+    await ask(first, first.request())
+    await reopening.tick()
+    (event,) = await tap.next("desk", first.case_id)
+    second = await fail(event)
+    asked = await ask(second, second.request())
+    await reopening.tick()
+    assert await answer(asked) == ("retried", None)
+    assert (await tap.next("desk", first.case_id, 2))[1]["replay"] == "retry-2"
+
+
+def _altered(event: Json, **fields: object) -> Json:
+    changed = event | fields
+    return changed | {"digest": digest_of(changed)}
+
+
+async def _told(failure: Failure, request: Json, ask: Ask, answer: Answer, reopening: Reopening) -> str:
+    asked = await ask(failure, request)
+    await reopening.tick()
+    code, why = await answer(asked)
+    assert why, "a refusal says why"
+    assert code
+    return code
+
+
+async def test_what_nobody_signed_is_refused(fail: Fail, ask: Ask, answer: Answer, reopening: Reopening) -> None:
+    failure = await fail()
+    forged = {
+        "another key": failure.request(key=OTHER_KEY),
+        "another reason": failure.request(signed={"reason": "another"}),
+        "nobody's name": failure.request(operator="mallory"),
+    }
+    told = {name: await _told(failure, each, ask, answer, reopening) for name, each in forged.items()}
+    assert told == dict.fromkeys(forged, "not_authorised")
+
+
+async def test_what_did_not_happen_is_refused_whoever_signs_it(
+    fail: Fail, ask: Ask, answer: Answer, reopening: Reopening, desk: Desk
+) -> None:
+    failure, other = await fail(), await fail()
+    payload = failure.failed["payload"]
+    requests = {
+        "another state": failure.request(command=_altered(failure.command, state={"step": "x", "node": "triage"})),
+        "a state under the old digest": failure.request(command=failure.command | {"state": {"step": "x"}}),
+        "another failure": failure.request(failed=_altered(failure.failed, payload=payload | {"code": "other"})),
+        "another case's ending": failure.request(close=other.close),
+        "another case's failure": other.request(),
+        "no failure": failure.request(failed=failure.command),
+    }
+    told = {name: await _told(failure, each, ask, answer, reopening) for name, each in requests.items()}
+    assert told == {
+        "another state": "evidence_differs",
+        "a state under the old digest": "evidence_differs",
+        "another failure": "evidence_differs",
+        "another case's ending": "evidence_differs",
+        "another case's failure": "not_failed",
+        "no failure": "not_failed",
+    }
+
+
+async def test_what_is_no_request_is_refused_and_does_not_stop_the_next(
+    fail: Fail, ask: Ask, answer: Answer, reopening: Reopening
+) -> None:
+    failure = await fail()
+    assert await _told(failure, {"operator": "ana"}, ask, answer, reopening) == "bad_request"
+    asked = await ask(failure, failure.request())
+    await reopening.tick()
+    assert (await answer(asked))[0] == "retried"
+
+
+async def test_a_case_whose_time_is_over_is_refused(
+    fail: Fail, ask: Ask, answer: Answer, reopening: Reopening, clock: ManualClock
+) -> None:
+    failure = await fail()
+    late = datetime.fromisoformat(failure.opened["case_deadline"]) + timedelta(seconds=1)
+    clock.advance((late - clock.now()).total_seconds())
+    assert timestamp(clock.now()) > failure.opened["case_deadline"]
+    assert await _told(failure, failure.request(), ask, answer, reopening) == "expired"
+
+
+async def test_a_case_whose_persons_key_is_erased_is_refused(
+    fail: Fail, ask: Ask, answer: Answer, reopening: Reopening, owner: Owner
+) -> None:
+    failure = await fail(user_id="erased@example.com")
+    subject = failure.opened["principal"]["subject"]
+    await owner.execute("delete from vault.subject_key where subject = $1::text::uuid", subject)
+    assert await _told(failure, failure.request(), ask, answer, reopening) == "key_erased"
+
+
+async def test_a_halted_playbook_and_a_cancelled_case_are_refused_until_they_are_lifted(
+    fail: Fail, ask: Ask, answer: Answer, reopening: Reopening, desk: Desk
+) -> None:
+    failure = await fail()
+    for kind, key in (("halted_playbook", "assist"), ("cancelled_case", failure.case_id)):
+        await desk.store.set_control(kind, key, by="ana", why="incident")
+        assert await _told(failure, failure.request(), ask, answer, reopening) == "stopped"
+        await desk.store.clear_control(kind, key)
+    asked = await ask(failure, failure.request())
+    await reopening.tick()
+    assert (await answer(asked))[0] == "retried"
+
+
+async def test_a_case_that_is_open_and_one_that_was_answered_are_refused(
+    ask: Ask, answer: Answer, reopening: Reopening, desk: Desk
+) -> None:
+    opened = await desk.submit()
+    command = routed(opened)
+    failed = failing(command)
+    close = routed(failed)
+    ending = await desk.closing.close_case(receive(bus_body(close_event(opened, "answered")), node="desk"))
+    failure = Failure(opened, command, failed, close, ending)
+    assert await _told(failure, failure.request(), ask, answer, reopening) == "not_ended_so"
+
+
+async def test_the_operators_role_may_ask_and_nothing_else(pool_for: PoolFor) -> None:
+    operator = await pool_for("operator")
+    for sql in (
+        "select * from desk.submission",
+        "update desk.retry_request set code = 'retried'",
+        "insert into desk.retry_request (request_id, case_id, request, code) values ($1, $1, '', 'retried')",
+        "delete from desk.retry_request",
+    ):
+        arguments = [uuid.uuid4()] if "$1" in sql else []
+        with pytest.raises(Exception, match="permission denied"):
+            await operator.execute(sql, *arguments)
+
+
+async def test_a_case_that_is_tried_again_is_open_to_whoever_asks_and_can_be_cancelled(
+    fail: Fail, ask: Ask, reopening: Reopening, tap: Tap, desk: Desk, owner: Owner
+) -> None:
+    failure = await fail()
+    case = uuid.UUID(failure.case_id)
+    assert await owner.fetchval("select closed_as from desk.sendable where case_id = $1", case) == "failed"
+    assert await owner.fetchval("select desk.cancel($1, 'ana', 'too late')", case) == "closed"
+    await ask(failure, failure.request())
+    await reopening.tick()
+    (event,) = await tap.next("desk", failure.case_id)
+    assert await owner.fetchval("select closed_as from desk.sendable where case_id = $1", case) is None
+    assert await owner.fetchval("select desk.cancel($1, 'ana', 'after all')", case) == "cancelled"
+    await desk.timers.tick()
+    *_, cancelled = await tap.next("desk", failure.case_id, 3)
+    assert (cancelled["payload"]["outcome"], cancelled["replay"]) == ("cancelled", "retry-1")
+    assert cancelled["parents"] == [event["digest"]]
+    assert await owner.fetchval("select closed_as from desk.sendable where case_id = $1", case) == "cancelled"
+
+
+async def test_what_the_desk_published_is_what_its_view_says(desk: Desk, owner: Owner, tap: Tap) -> None:
+    await owner.fetchval("select desk.halt('assist', 'ana', 'incident')")
+    await desk.timers.tick()
+    assert await desk.intake.open_case(SOURCE, submission()) == [], "parked while the playbook is halted"
+    await owner.fetchval("select desk.resume('assist', 'ana', 'over')")
+    await desk.timers.tick()
+    rows = await owner.fetch("select event_id::text, digest, type from desk.published")
+    assert {row["type"] for row in rows} == {"PlaybookHalted", "PlaybookResumed", "CaseOpened"}
+    published = {event["event_id"]: event["digest"] for event in await tap.seen("desk")}
+    assert {row["event_id"]: row["digest"] for row in rows}.items() <= published.items()

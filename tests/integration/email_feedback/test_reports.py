@@ -1,0 +1,82 @@
+"""Bounces and complaints of SES, from its event bus or through SNS, reach the desk as refusals."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from switchyard.app.topology import MAIL, queue_name
+from switchyard.protocol.fields import Json
+from tests.integration.cloud import Cloud
+from tests.integration.conftest import LogLines
+from tests.integration.email_feedback.conftest import MailProcess, StartMail
+from tests.integration.events import fresh_id
+
+ADDRESS = "zanzibar.4711@example.org"
+REPORT: Json = {
+    "eventType": "Bounce",
+    "bounce": {"bounceType": "Permanent", "bouncedRecipients": [{"emailAddress": ADDRESS}]},
+    "mail": {"messageId": "0100018f-aa", "source": "accounts@harborline.example"},
+}
+
+
+async def report(cloud: Cloud, detail: Json) -> str:
+    """Put a report on the queue as EventBridge delivers it.
+
+    Nobody but AWS may publish as `aws.ses`, and the emulator refuses it, too: the rule has a unit test of its own.
+    """
+    body = json.dumps({"source": "aws.ses", "detail-type": "Email Bounced", "id": fresh_id(), "detail": detail})
+    await cloud.send(queue_name(MAIL), body)
+    return body
+
+
+async def test_a_bounce_reaches_the_desk(mail: MailProcess, cloud: Cloud) -> None:
+    await report(cloud, REPORT)
+    [event] = await mail.refusals(1)
+    assert (event["source"], event["detail-type"]) == ("upstream.mail", "ContactRefused")
+    assert (event["detail"]["tenant"], event["detail"]["address"]) == ("acme", ADDRESS)
+    assert event["detail"]["reason"] == "bounced"
+
+
+async def test_a_soft_bounce_reaches_nobody(mail: MailProcess, cloud: Cloud) -> None:
+    await report(cloud, REPORT | {"bounce": {"bounceType": "Transient", "bouncedRecipients": []}})
+    await cloud.settled(queue_name(MAIL))
+    await mail.no_refusal()
+
+
+@pytest.mark.parametrize("wrapped", [True, False])
+async def test_a_report_through_sns_is_read_with_and_without_its_wrapping(
+    wrapped: bool, mail: MailProcess, cloud: Cloud
+) -> None:
+    body = json.dumps({"Type": "Notification", "Message": json.dumps(REPORT)} if wrapped else REPORT)
+    await cloud.send(queue_name(MAIL), body)
+    [event] = await mail.refusals(1)
+    assert event["detail"]["address"] == ADDRESS
+
+
+async def test_a_report_that_comes_twice_is_the_same_refusal(mail: MailProcess, cloud: Cloud) -> None:
+    for _ in range(2):
+        await report(cloud, REPORT)
+    first, second = await mail.refusals(2)
+    assert first["detail"] == second["detail"]
+
+
+async def test_a_report_that_cannot_be_read_is_kept_for_a_person_and_blocks_nothing(
+    mail: MailProcess, cloud: Cloud
+) -> None:
+    bad = json.dumps(REPORT | {"mail": {"messageId": "m", "source": "x@nobodys.example"}})
+    await cloud.send(queue_name(MAIL), bad)
+    record = await cloud.quarantine_of(MAIL, bad)
+    assert record["field"] == "mail.source"
+    await report(cloud, REPORT)
+    await mail.refusals(1)
+
+
+async def test_the_address_stands_in_no_log_line(start_mail: StartMail, cloud: Cloud, log_lines: LogLines) -> None:
+    mail = await start_mail()
+    await report(cloud, REPORT)
+    await mail.refusals(1)
+    lines = log_lines()
+    assert "report.taken" in {line["event"] for line in lines}
+    assert "zanzibar" not in str(lines)

@@ -1,0 +1,265 @@
+"""A courier with the real ledger and a provider on the wire, and cases of the desk's to send for."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Any
+
+import aiohttp
+import pytest
+from aiobotocore.session import AioSession
+from aiohttp import web
+
+from contracts.events.router import SendEmail
+from services.drafter.mime import OptOutWays, compose
+from services.specialists.email_sender.handlers import Limits, send_email
+from services.specialists.email_sender.ledger import Ledger, Pace
+from services.specialists.email_sender.provider import SesProvider, client_config
+from switchyard.devstack.simulators.ses import Fault, Mailbox, Taken, build
+from switchyard.protocol.approvals import approval_statement
+from switchyard.protocol.fields import Artefact, Attachment, Contract, Json
+from switchyard.protocol.received import receive
+from switchyard.protocol.signing import Operators, public_key, sign
+from switchyard.runtime.core.clock import timestamp
+from switchyard.runtime.core.task import Task
+from switchyard.runtime.crypto.vault import LocalWrapper, Vault
+from switchyard.runtime.database.connections import Pool
+from switchyard.runtime.storage.artefacts import Artefacts
+from tests.accounts import facts
+from tests.emulators import Emulator
+from tests.integration.conftest import PoolFor
+from tests.integration.events import bus_body, command, fresh_id, rewritten
+from tests.integration.infrastructure import Infrastructure, Owner
+from tests.integration.manual_clock import ManualClock
+from tests.integration.serving import free_port
+
+PACK = "2026-09-01.1"
+PLAYBOOK = "outbound_email"
+TIMEOUT_S = 0.6
+APPROVER, APPROVERS_KEY = "m.okafor", b"a" * 32
+APPROVERS = Operators({APPROVER: bytes.fromhex(public_key(APPROVERS_KEY))})
+DESK_TABLES = "desk.submission, desk.closed, desk.control, desk.approval"
+TABLES = "courier.sending, courier.settlement, courier.domain_rate, courier.turn, courier.inbox"
+
+
+def letter(case_id: str, *, to: str = "ada.lovelace@example.com", subject: str = "A message for you") -> bytes:
+    """An email as the drafter composes it."""
+    return compose(
+        facts(email={"address": to}),
+        purpose="payment_reminder",
+        today="2026-10-01",
+        subject=subject,
+        paragraphs=["Dear Ada Lovelace,", "Your balance is $1,250.00 — please call us."],
+        case_id=case_id,
+        opt_out=OptOutWays("https://mail.harborline.example/o/k1.claims.mac"),
+    )
+
+
+@dataclass
+class Case:
+    """A case that the desk opened, and its email."""
+
+    owner: Owner
+    case_id: str = field(default_factory=fresh_id)
+    address_key: str = field(default_factory=lambda: hashlib.sha256(uuid.uuid4().bytes).hexdigest())
+    to: str = "ada.lovelace@example.com"
+
+    @property
+    def raw(self) -> bytes:
+        """The email's bytes."""
+        return letter(self.case_id, to=self.to)
+
+    @property
+    def content_sha256(self) -> str:
+        """Their hash."""
+        return hashlib.sha256(self.raw).hexdigest()
+
+    async def open(self) -> Case:
+        """Put it into the desk's table, as intake does."""
+        opened = {"case_id": self.case_id, "payload": {"playbook": PLAYBOOK, "address_key": self.address_key}}
+        await self.owner.execute(
+            "insert into desk.submission (tenant, source, idempotency_key, payload_mac, case_id, playbook, opened)"
+            " values ('acme', 'upstream.tests', $1, '', $1::text::uuid, $2, $3)",
+            self.case_id,
+            PLAYBOOK,
+            json.dumps(opened),
+        )
+        return self
+
+    async def approve(
+        self, until: datetime, *, state: str = "granted", key: bytes | None = APPROVERS_KEY, **changes: Any
+    ) -> str:
+        """An approval of this email, as the desk records it: signed with `key`, or not at all."""
+        approval_id = fresh_id()
+        fields = {"content_sha256": self.content_sha256, "pack": PACK} | changes
+        signed_at = until - timedelta(hours=1)
+        statement = approval_statement(
+            approval_id=approval_id,
+            case_id=self.case_id,
+            verdict="granted",
+            approver=APPROVER,
+            reason="agreed",
+            signed_at=timestamp(signed_at),
+            **fields,
+        )
+        await self.owner.execute(
+            "insert into desk.approval (approval_id, case_id, tenant, playbook, content_sha256, pack, reason,"
+            " asked_for, state, asked_at, decide_by, valid_until, approver, why, signed_at, signature)"
+            " values ($1, $2, 'acme', $3, $4, $5, 'settlement_offer', 'c.ruiz', $6, $7, $7, $7, $8, 'agreed', $9, $10)",
+            approval_id,
+            self.case_id,
+            PLAYBOOK,
+            fields["content_sha256"],
+            fields["pack"],
+            state,
+            until,
+            APPROVER,
+            signed_at,
+            None if key is None else sign(key, statement),
+        )
+        return approval_id
+
+    def command(
+        self, until: datetime, *, note: str = "", sealed: tuple[bytes, str] | None = None, **fields: Any
+    ) -> Json:
+        """The router's SendEmail. Another `note` is another command for the same email."""
+        stored, subject = sealed or (self.raw, None)
+        sha256 = hashlib.sha256(stored).hexdigest()
+        email = Artefact(name="email", sha256=sha256, size=len(stored), media_type="message/rfc822", subject=subject)
+        payload = SendEmail.model_validate(
+            {
+                "email": email,
+                "content_sha256": self.content_sha256,
+                "pack": PACK,
+                "valid_until": timestamp(until),
+                "address_key": self.address_key,
+            }
+            | fields
+        )
+        event = command(self.case_id, payload=payload, node="courier", attempts=5, time_limit_ms=60_000, note=note)
+        if note:
+            event["event_id"] = str(uuid.uuid5(uuid.UUID(self.case_id), note))
+        place = Attachment(inline=base64.b64encode(stored).decode()).model_dump(exclude_none=True)
+        return rewritten(event | {"attachments": {sha256: place}})
+
+
+@dataclass
+class Outbox:
+    """The provider: what it took, with its bytes, and what the emulator behind it lists."""
+
+    mailbox: Mailbox
+    url: str
+    emulator_url: str
+
+    def plan(self, *faults: Fault) -> None:
+        """What happens to the next requests."""
+        self.mailbox.faults.extend(faults)
+
+    def of(self, case_id: str) -> list[Taken]:
+        """What was taken for a case."""
+        return [each for each in self.mailbox.taken if each.tags["case_id"] == case_id]
+
+    async def listed(self, message_id: str) -> list[Json]:
+        """What the emulator's outbox has under an id."""
+        async with (
+            aiohttp.ClientSession() as session,
+            session.get(f"{self.emulator_url}/_ministack/ses/messages") as answer,
+        ):
+            accounts: dict[str, list[Json]] = (await answer.json())["messages"]
+        return [each for messages in accounts.values() for each in messages if each["MessageId"] == message_id]
+
+
+@dataclass
+class Courier:
+    """One courier's handler, called as its consumer calls it."""
+
+    handler: Callable[[Task[SendEmail]], Awaitable[Contract]]
+    clock: ManualClock
+
+    async def send(self, event: Json, *, within_s: float = 60.0) -> Contract:
+        """What the courier answers to a command, given so much time."""
+        received: Any = receive(bus_body(event), node="courier")
+        return await self.handler(Task(received, attempt=1, deadline=self.clock.monotonic() + within_s))
+
+    @property
+    def soon(self) -> datetime:
+        """A moment until which sending is allowed."""
+        return self.clock.now() + timedelta(minutes=5)
+
+
+StartCourier = Callable[..., Awaitable[Courier]]
+OpenCase = Callable[..., Awaitable[Case]]
+
+
+@pytest.fixture(autouse=True)
+async def empty_tables(owner: Owner) -> None:
+    """Stops and reservations of one test are nothing to the next."""
+    await owner.execute(f"truncate {DESK_TABLES}, {TABLES}")
+
+
+@pytest.fixture
+def open_case(owner: Owner) -> OpenCase:
+    """Opens cases at the desk."""
+
+    async def make(**fields: Any) -> Case:
+        return await Case(owner, **fields).open()
+
+    return make
+
+
+@pytest.fixture
+async def case(open_case: OpenCase) -> Case:
+    """The case of most tests."""
+    return await open_case()
+
+
+@pytest.fixture
+async def outbox(infrastructure: Infrastructure, emulator: Emulator) -> AsyncIterator[Outbox]:
+    """The provider on the wire: in front of the emulator's SES, or in its place where it has none."""
+    address = infrastructure.environment["AWS_ENDPOINT_URL"]
+    mailbox, port = Mailbox(upstream=address if emulator.sends_email else None), free_port()
+    runner = web.AppRunner(build(mailbox), access_log=None, shutdown_timeout=0.1)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", port).start()
+    yield Outbox(mailbox, f"http://127.0.0.1:{port}", address)
+    await runner.cleanup()
+
+
+@pytest.fixture
+async def start_courier(
+    pool_for: PoolFor, outbox: Outbox, aws: None, aws_session: AioSession, clock: ManualClock
+) -> AsyncIterator[StartCourier]:
+    """Makes couriers; `url` for another provider."""
+    clients = []
+
+    async def start(*, url: str | None = None, pace: Pace | None = None, pool: Pool | None = None) -> Courier:
+        pool = pool or await pool_for("courier")
+        made = aws_session.create_client("sesv2", endpoint_url=url or outbox.url, config=client_config(TIMEOUT_S))
+        client = await made.__aenter__()
+        clients.append(made)
+        handler = partial(
+            send_email,
+            artefacts=Artefacts(None, Vault(pool, LocalWrapper(b"v" * 32), clock), opens=("email",)),  # type: ignore[arg-type]
+            ledger=Ledger(pool, APPROVERS),
+            provider=SesProvider(client, configuration_set="outbound"),
+            clock=clock,
+            limits=Limits(timeout_s=TIMEOUT_S, pace=lambda _: pace or Pace(0.001, 1_000)),
+        )
+        return Courier(handler, clock)
+
+    yield start
+    for made in clients:
+        await made.__aexit__(None, None, None)
+
+
+@pytest.fixture
+async def courier(start_courier: StartCourier) -> Courier:
+    """The courier of most tests."""
+    return await start_courier()

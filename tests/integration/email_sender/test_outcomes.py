@@ -1,0 +1,214 @@
+"""What became of an email, told by what the provider said or did not say."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import email
+from email import policy
+from email.message import EmailMessage
+from typing import Any
+
+import pytest
+
+from contracts.events.email_sender import EmailSent, EmailUndeliverable, SendingUnknown
+from services.specialists.email_sender.handlers import MARGIN_S, STALE_S
+from services.specialists.email_sender.ledger import Ledger
+from switchyard.devstack.simulators.ses import Fault
+from switchyard.runtime.core.errors import Rejected, Retryable, Unavailable
+from switchyard.runtime.crypto.vault import LocalWrapper, Vault
+from tests.emulators import Emulator
+from tests.integration.conftest import PoolFor
+from tests.integration.email_sender.conftest import TIMEOUT_S, Case, Courier, OpenCase, Outbox, StartCourier
+from tests.integration.infrastructure import Owner
+from tests.integration.manual_clock import ManualClock
+from tests.integration.serving import free_port
+
+
+async def test_the_bytes_that_passed_are_the_bytes_that_are_sent(case: Case, courier: Courier, outbox: Outbox) -> None:
+    answer = await courier.send(case.command(courier.soon))
+
+    [taken] = outbox.of(case.case_id)
+    assert answer == EmailSent(content_sha256=case.content_sha256, provider="ses", provider_message_id=taken.message_id)
+    assert base64.b64decode(taken.raw) == case.raw
+    assert taken.sha256 == case.content_sha256
+    assert (taken.sender, taken.recipients) == ("accounts@harborline.example", (case.to,))
+    assert taken.configuration_set == "outbound"
+    assert taken.tags == {"case_id": case.case_id, "content_sha256": case.content_sha256}
+
+
+async def test_the_emulators_own_outbox_has_it_once_and_unchanged(
+    case: Case, courier: Courier, outbox: Outbox, emulator: Emulator
+) -> None:
+    await courier.send(case.command(courier.soon))
+
+    [taken] = outbox.of(case.case_id)
+    if not emulator.sends_email:
+        assert base64.b64decode(taken.raw) == case.raw, "the mailbox is the only outbox"
+        return
+    [listed] = await outbox.listed(taken.message_id)
+    message = email.message_from_bytes(case.raw, _class=EmailMessage, policy=policy.default)
+    text, html = (message.get_body((kind,)) for kind in ("plain", "html"))
+    assert isinstance(text, EmailMessage)
+    assert isinstance(html, EmailMessage)
+    assert (listed["Source"], listed["To"], listed["CC"], listed["BCC"]) == (taken.sender, [case.to], [], [])
+    assert listed["Subject"] == message["Subject"]
+    assert (listed["BodyText"], listed["BodyHtml"]) == (text.get_content(), html.get_content())
+
+
+async def test_a_sealed_email_is_opened_under_the_persons_key(
+    case: Case, courier: Courier, outbox: Outbox, pool_for: PoolFor, clock: ManualClock
+) -> None:
+    vault = Vault(await pool_for("desk"), LocalWrapper(b"v" * 32), clock)
+    person = await vault.subject_for("acme", "consumer-1", case.case_id.encode())
+    sealed = await vault.seal(person, case.raw, context=f"switchyard/artefact/{case.case_id}/email".encode())
+
+    assert isinstance(await courier.send(case.command(courier.soon, sealed=(sealed, person))), EmailSent)
+    assert base64.b64decode(outbox.of(case.case_id)[0].raw) == case.raw
+
+
+async def test_a_command_that_comes_again_sends_nothing_and_answers_the_same(
+    case: Case, courier: Courier, outbox: Outbox
+) -> None:
+    first = await courier.send(case.command(courier.soon))
+    assert await courier.send(case.command(courier.soon)) == first
+    assert await courier.send(case.command(courier.soon, note="another command")) == first
+    assert len(outbox.of(case.case_id)) == 1
+
+
+async def test_ten_couriers_with_commands_for_one_email_send_it_once(
+    case: Case, start_courier: StartCourier, outbox: Outbox
+) -> None:
+    couriers = [await start_courier() for _ in range(2)]
+    commands = [case.command(couriers[0].soon, note=f"{number}") for number in range(10)]
+
+    answers = await asyncio.gather(
+        *(couriers[number % 2].send(each) for number, each in enumerate(commands)), return_exceptions=True
+    )
+
+    assert len(outbox.of(case.case_id)) == 1
+    waiting = [each for each in answers if isinstance(each, Unavailable)]
+    assert {each.code for each in waiting} <= {"in_flight"}
+    assert all(isinstance(each, EmailSent | Unavailable) for each in answers)
+    assert await couriers[0].send(commands[-1]) in answers
+
+
+@pytest.mark.parametrize("fault", ["error", "error_after", "drop", "drop_after", "reset_after", "hang", "hang_after"])
+async def test_without_an_answer_the_outcome_is_unknown_and_it_is_never_sent_again(
+    fault: Fault, case: Case, courier: Courier, outbox: Outbox, clock: ManualClock
+) -> None:
+    outbox.plan(fault)
+    answer = await courier.send(case.command(courier.soon))
+
+    assert isinstance(answer, SendingUnknown)
+    assert answer.code == "outcome_unknown"
+    taken = 1 if fault.endswith("_after") else 0
+    for wait_s, note in ((0, ""), (3_600, ""), (0, "another command")):
+        clock.advance(wait_s)
+        assert isinstance(await courier.send(case.command(courier.soon, note=note)), SendingUnknown)
+    assert len(outbox.of(case.case_id)) == taken
+
+
+async def test_the_provider_refuses_the_email(case: Case, courier: Courier, outbox: Outbox) -> None:
+    outbox.plan("reject")
+    answer = await courier.send(case.command(courier.soon))
+
+    assert isinstance(answer, EmailUndeliverable)
+    assert answer.code == "message_rejected"
+    assert await courier.send(case.command(courier.soon)) == answer
+    assert outbox.of(case.case_id) == []
+
+
+@pytest.mark.parametrize(("fault", "code"), [("throttle", "throttled"), ("pause", "provider_account")])
+async def test_what_is_certainly_not_accepted_is_sent_later_and_once(
+    fault: Fault, code: str, case: Case, courier: Courier, outbox: Outbox
+) -> None:
+    outbox.plan(fault, fault)
+    for _ in range(2):
+        with pytest.raises(Unavailable) as waiting:
+            await courier.send(case.command(courier.soon))
+        assert waiting.value.code == code
+        assert waiting.value.after_s is not None
+        assert waiting.value.after_s >= 5
+    assert isinstance(await courier.send(case.command(courier.soon)), EmailSent)
+    assert len(outbox.of(case.case_id)) == 1
+
+
+async def test_a_provider_that_cannot_be_reached_was_not_asked(
+    case: Case, courier: Courier, start_courier: StartCourier, outbox: Outbox
+) -> None:
+    cut_off = await start_courier(url=f"http://127.0.0.1:{free_port()}")
+    with pytest.raises(Unavailable) as waiting:
+        await cut_off.send(case.command(courier.soon))
+    assert waiting.value.code == "not_reachable"
+    assert isinstance(await courier.send(case.command(courier.soon)), EmailSent)
+    assert len(outbox.of(case.case_id)) == 1
+
+
+async def test_bytes_that_did_not_pass_are_not_sent(case: Case, courier: Courier, outbox: Outbox) -> None:
+    with pytest.raises(Rejected) as refused:
+        await courier.send(case.command(courier.soon, content_sha256="d" * 64))
+    assert refused.value.code == "content_altered"
+    assert outbox.of(case.case_id) == []
+
+
+async def test_a_task_without_time_for_the_providers_answer_asks_nobody(
+    case: Case, courier: Courier, outbox: Outbox, owner: Owner
+) -> None:
+    with pytest.raises(Retryable) as waiting:
+        await courier.send(case.command(courier.soon), within_s=TIMEOUT_S + MARGIN_S - 0.1)
+    assert waiting.value.code == "too_little_time"
+    assert await owner.fetchval("select count(*) from courier.sending") == 0
+    assert outbox.of(case.case_id) == []
+
+
+async def test_an_intent_that_took_too_long_is_taken_back_and_the_gate_is_read_again(
+    case: Case, courier: Courier, outbox: Outbox, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begin = Ledger.begin
+
+    async def slowly(*arguments: Any) -> object:
+        begun = await begin(*arguments)
+        clock.advance(STALE_S + 1)
+        return begun
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Ledger, "begin", slowly)
+        with pytest.raises(Unavailable) as waiting:
+            await courier.send(case.command(courier.soon))
+    assert waiting.value.code == "stale_intent"
+    assert outbox.of(case.case_id) == []
+    assert isinstance(await courier.send(case.command(courier.soon)), EmailSent)
+    assert len(outbox.of(case.case_id)) == 1
+
+
+async def test_an_answer_is_kept_until_a_database_that_is_away_can_take_it(
+    case: Case, courier: Courier, outbox: Outbox, owner: Owner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record, away = Ledger.record, ["once", "twice"]
+
+    async def recorded(*arguments: Any, **fields: Any) -> None:
+        if away:
+            away.pop()
+            raise Unavailable("database_unreachable", "the work database is unreachable")
+        await record(*arguments, **fields)
+
+    monkeypatch.setattr(Ledger, "record", recorded)
+    assert isinstance(await courier.send(case.command(courier.soon)), EmailSent)
+    assert away == []
+    assert await owner.fetchval("select state from courier.sending") == "sent"
+    assert len(outbox.of(case.case_id)) == 1
+
+
+async def test_no_address_and_no_word_of_the_email_stands_in_an_answer_or_in_the_ledger(
+    open_case: OpenCase, courier: Courier, outbox: Outbox, owner: Owner
+) -> None:
+    for fault in ("none", "reject", "error"):
+        case = await open_case(to="zanzibar.4711@example.org")
+        outbox.plan(fault)
+        answer = await courier.send(case.command(courier.soon))
+        assert "zanzibar" not in answer.model_dump_json().lower()
+    rows = await owner.fetch("select * from courier.sending")
+    assert len(rows) == 3
+    assert "zanzibar" not in str(rows).lower()
+    assert "example.org" not in str(await owner.fetch("select * from courier.domain_rate"))

@@ -1,0 +1,236 @@
+"""An unknown outcome is listed, settled once by a named person, and published as a child of what it settles."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any
+
+import asyncpg
+import pytest
+from typer.testing import CliRunner
+
+from contracts.events.email_sender import SendingSettled, SendingUnknown
+from contracts.events.failures import TaskFailed
+from services.specialists.email_sender.unresolved_sends import Settlements, settle, unknown_sendings
+from switchyard.cli.app.main import app
+from switchyard.protocol.derive import derive, stamp
+from switchyard.protocol.fields import Contract, Json
+from switchyard.protocol.received import catalogued
+from switchyard.runtime.database.connections import Pool
+from tests.integration.conftest import PoolFor
+from tests.integration.email_sender.conftest import Case, Courier, OpenCase, Outbox
+from tests.integration.events import envelope_of
+from tests.integration.infrastructure import Infrastructure, Owner
+from tests.integration.manual_clock import ManualClock
+
+EVIDENCE = "SES event log, Send event of this message"
+
+
+class Recorded:
+    """A bus that remembers, and that can fail after it accepted."""
+
+    def __init__(self) -> None:
+        self.events: list[Json] = []
+        self.dies = False
+
+    async def publish(self, events: Any) -> None:
+        """Accept."""
+        self.events += events
+        if self.dies:
+            raise ConnectionResetError("killed here")
+
+
+async def ended(owner: Owner, command: Json, payload: Contract) -> Json:
+    """The command's outcome, stored in the inbox as the consumer stores it."""
+    event = stamp(
+        derive(envelope_of(command), payload, node_from="courier", state_seal=command["state_seal"]),
+        occurred_at=command["occurred_at"],
+        trace={},
+    )
+    await owner.execute(
+        "insert into courier.inbox (event_id, digest, case_id, type, token, claims, lease_until, outputs)"
+        " values ($1, $2, $3, 'SendEmail', 1, 1, now(), $4)",
+        command["event_id"],
+        command["digest"],
+        command["case_id"],
+        json.dumps([event]),
+    )
+    return event
+
+
+async def left_unknown(case: Case, courier: Courier, outbox: Outbox, owner: Owner) -> Json:
+    """A case whose email may or may not have been sent; its SendingUnknown."""
+    outbox.plan("drop_after")
+    command = case.command(courier.soon)
+    answer = await courier.send(command)
+    assert isinstance(answer, SendingUnknown)
+    return await ended(owner, command, answer)
+
+
+@pytest.fixture
+async def pool(pool_for: PoolFor) -> Pool:
+    """The courier's own."""
+    return await pool_for("courier")
+
+
+def found(case: Case, **changes: Any) -> SendingSettled:
+    fields = {
+        "content_sha256": case.content_sha256,
+        "sent": True,
+        "provider_message_id": "0100018f-aa",
+        "operator": "m.chen",
+        "evidence": EVIDENCE,
+    }
+    return SendingSettled.model_validate(fields | changes)
+
+
+async def test_it_is_listed_until_it_is_settled(
+    case: Case, courier: Courier, outbox: Outbox, owner: Owner, pool: Pool
+) -> None:
+    await left_unknown(case, courier, outbox, owner)
+    [waiting] = await unknown_sendings(pool)
+    assert (waiting.case_id, waiting.content_sha256) == (case.case_id, case.content_sha256)
+    assert waiting.ended_as == "SendingUnknown"
+    assert await settle(pool, case.case_id, found(case))
+    assert await unknown_sendings(pool) == []
+
+
+async def test_it_is_settled_once(case: Case, courier: Courier, outbox: Outbox, owner: Owner, pool: Pool) -> None:
+    await left_unknown(case, courier, outbox, owner)
+    results = await asyncio.gather(*(settle(pool, case.case_id, found(case, operator=f"o.{n}")) for n in range(4)))
+    assert sorted(results) == [False, False, False, True]
+    assert await owner.fetchval("select count(*) from courier.settlement") == 1
+
+
+async def test_what_was_sent_or_never_tried_cannot_be_settled(
+    case: Case, open_case: OpenCase, courier: Courier, owner: Owner, pool: Pool
+) -> None:
+    command = case.command(courier.soon)
+    await ended(owner, command, await courier.send(command))
+    assert not await settle(pool, case.case_id, found(case, sent=False, provider_message_id=None))
+    untried = await open_case()
+    assert not await settle(pool, untried.case_id, found(untried))
+
+
+async def test_the_settlement_is_published_as_a_child_of_what_it_settles_and_no_more_than_once(
+    case: Case, courier: Courier, outbox: Outbox, owner: Owner, pool: Pool, clock: ManualClock
+) -> None:
+    unknown = await left_unknown(case, courier, outbox, owner)
+    await settle(pool, case.case_id, found(case))
+    bus = Recorded()
+    settlements = Settlements(pool, bus, clock)
+    assert [await settlements.tick(), await settlements.tick()] == [1, 0]
+
+    [event] = bus.events
+    assert event["type"] == "SendingSettled"
+    assert event["parents"] == [unknown["digest"]]
+    assert (event["node_from"], event["node_to"], event["seq"]) == ("courier", "world", unknown["seq"] + 1)
+    assert event["payload"] == found(case).model_dump(mode="json")
+    assert not catalogued(envelope_of(event)).terminal
+
+
+async def test_killed_between_publishing_and_noting_it_the_same_event_comes_again(
+    case: Case, courier: Courier, outbox: Outbox, owner: Owner, pool: Pool, clock: ManualClock
+) -> None:
+    await left_unknown(case, courier, outbox, owner)
+    await settle(pool, case.case_id, found(case, sent=False, provider_message_id=None))
+    bus = Recorded()
+    bus.dies = True
+    with pytest.raises(ConnectionResetError):
+        await Settlements(pool, bus, clock).tick()
+    bus.dies = False
+    clock.advance(60)
+    await Settlements(pool, bus, clock).tick()
+    first, second = bus.events
+    assert (first["event_id"], first["digest"]) == (second["event_id"], second["digest"])
+
+
+async def test_a_case_that_failed_while_the_provider_was_asked_is_settled_too(
+    case: Case, courier: Courier, outbox: Outbox, owner: Owner, pool: Pool, clock: ManualClock
+) -> None:
+    """As when a worker dies so often that its message ends in the dead-letter queue."""
+    command = case.command(courier.soon)
+    await courier.send(command)
+    await owner.execute("update courier.sending set state = 'intended', provider_message_id = null")
+    assert await unknown_sendings(pool) == []
+    failed = await ended(
+        owner,
+        command,
+        TaskFailed(task=command["event_id"], task_type="SendEmail", code="worker_lost", message="", attempts=0),
+    )
+    [waiting] = await unknown_sendings(pool)
+    assert waiting.ended_as == "TaskFailed"
+    assert await settle(pool, case.case_id, found(case))
+    bus = Recorded()
+    await Settlements(pool, bus, clock).tick()
+    assert bus.events[0]["parents"] == [failed["digest"]]
+
+
+async def test_an_answer_that_comes_after_all_settles_what_was_given_up(
+    case: Case, courier: Courier, outbox: Outbox, owner: Owner, pool: Pool, clock: ManualClock
+) -> None:
+    """A worker that was away for long comes back with the provider's answer, after another one had given up."""
+    command = case.command(courier.soon)
+    sending = courier.handler.keywords["ledger"]  # type: ignore[attr-defined]
+    record = sending.record
+
+    async def late(*arguments: Any, **fields: Any) -> None:
+        clock.advance(3_600)
+        given_up = await courier.send(case.command(courier.soon))
+        assert isinstance(given_up, SendingUnknown)
+        await ended(owner, command, given_up)
+        sending.record = record
+        await record(*arguments, **fields)
+
+    sending.record = late
+    await courier.send(command)
+    [taken] = outbox.of(case.case_id)
+    assert await unknown_sendings(pool) == []
+    bus = Recorded()
+    await Settlements(pool, bus, clock).tick()
+    payload = bus.events[0]["payload"]
+    assert (payload["sent"], payload["provider_message_id"]) == (True, taken.message_id)
+    assert payload["operator"] == "service:courier"
+
+
+async def test_the_command_line_lists_and_settles(
+    case: Case,
+    courier: Courier,
+    outbox: Outbox,
+    owner: Owner,
+    infrastructure: Infrastructure,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("SWITCHYARD_OPERATOR_DATABASE_URL", infrastructure.role_url("operator"))
+    await left_unknown(case, courier, outbox, owner)
+
+    async def switchyard(*arguments: str) -> Any:
+        return await asyncio.to_thread(CliRunner().invoke, app, ["courier", *arguments, "--env", "aws"])
+
+    listed = await switchyard("unknown")
+    assert case.case_id in listed.output
+    assert "1 to settle" in listed.output
+    who = ("--operator", "m.chen", "--evidence", EVIDENCE)
+    assert "say what became of it" in str((await switchyard("settle", case.case_id, *who)).exception)
+    both = await switchyard("settle", case.case_id, "--sent", "m-1", "--not-sent", *who)
+    assert "say what became of it" in str(both.exception)
+    other = await switchyard("settle", "6f1f6b0a-7c22-4c55-8d5e-9a0f2f0c5d0e", "--not-sent", *who)
+    assert "0 sendings" in str(other.exception)
+    blank = await switchyard("settle", case.case_id, "--sent", "two words", *who)
+    assert "provider_message_id" in str(blank.exception)
+    settled = await switchyard("settle", case.case_id, "--sent", "m-1", *who)
+    assert settled.exit_code == 0, settled.output
+    assert "was sent" in settled.output
+    assert "0 to settle" in (await switchyard("unknown")).output
+    row = await owner.fetchrow("select * from courier.settlement")
+    assert row is not None
+    assert (row["operator"], row["evidence"], row["provider_message_id"]) == ("m.chen", EVIDENCE, "m-1")
+
+
+async def test_an_operator_settles_and_does_nothing_else_to_the_ledger(pool_for: PoolFor) -> None:
+    pool = await pool_for("operator")
+    assert await unknown_sendings(pool) == []
+    for statement in ("select * from courier.sending", "delete from courier.unsettled", "select * from courier.inbox"):
+        with pytest.raises((asyncpg.InsufficientPrivilegeError, asyncpg.ObjectNotInPrerequisiteStateError)):
+            await pool.execute(statement)

@@ -1,0 +1,77 @@
+"""The courier reads two addresses off an email and refuses what is not for exactly one person."""
+
+from __future__ import annotations
+
+import hashlib
+
+import pytest
+
+from services.drafter.mime import OptOutWays, compose
+from services.specialists.email_sender.outbound_email import read_letter
+from switchyard.runtime.core.errors import Rejected
+from tests.accounts import facts
+
+RAW = compose(
+    facts(),
+    purpose="payment_reminder",
+    today="2026-10-01",
+    subject="A message about your account",
+    paragraphs=["Dear Ada Lovelace,"],
+    case_id="6f1f6b0a-7c22-4c55-8d5e-9a0f2f0c5d0e",
+    opt_out=OptOutWays("https://mail.harborline.example/o/token"),
+)
+TO = b"To: ada.lovelace@example.com\r\n"
+
+
+def read(raw: bytes) -> tuple[str, str]:
+    letter = read_letter(raw, hashlib.sha256(raw).hexdigest())
+    assert letter.raw == raw
+    return letter.sender, letter.recipient
+
+
+def test_it_finds_sender_and_recipient_of_what_the_drafter_composed() -> None:
+    assert read(RAW) == ("accounts@harborline.example", "ada.lovelace@example.com")
+
+
+def test_the_domain_is_counted_by_a_hash_that_does_not_depend_on_case() -> None:
+    keys = {
+        read_letter(raw, hashlib.sha256(raw).hexdigest()).domain_key
+        for raw in (RAW, RAW.replace(b"@example.com", b"@EXAMPLE.com"))
+    }
+    assert keys == {hashlib.sha256(b"example.com").hexdigest()}
+
+
+def test_bytes_that_are_not_those_that_passed_are_refused() -> None:
+    with pytest.raises(Rejected) as refused:
+        read_letter(RAW + b" ", hashlib.sha256(RAW).hexdigest())
+    assert refused.value.code == "content_altered"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "code"),
+    [
+        (TO, b"", "bad_address"),
+        (TO, TO + b"To: eve@example.com\r\n", "bad_address"),
+        (TO, b"To: ada.lovelace@example.com, eve@example.com\r\n", "bad_address"),
+        (TO, b"To: Friends: ada@example.com, eve@example.com;\r\n", "bad_address"),
+        (TO, b"To: undisclosed-recipients:;\r\n", "bad_address"),
+        (TO, b"To: ada.lovelace\r\n", "bad_address"),
+        (TO, b"To: <ada.lovelace@example.com> eve@example.com\r\n", "bad_address"),
+        (TO, TO + b"Cc: eve@example.com\r\n", "more_recipients"),
+        (TO, TO + b"BCC: eve@example.com\r\n", "more_recipients"),
+        (TO, TO + b"Resent-To: eve@example.com\r\n", "more_recipients"),
+        (b"From: ", b"X-From: ", "bad_address"),
+    ],
+)
+def test_what_is_not_from_one_to_one_is_refused(old: bytes, new: bytes, code: str) -> None:
+    assert old in RAW
+    with pytest.raises(Rejected) as refused:
+        read(RAW.replace(old, new))
+    assert refused.value.code == code
+    assert "ada" not in str(refused.value)
+    assert "eve" not in str(refused.value)
+
+
+def test_a_header_like_line_in_the_body_is_no_header() -> None:
+    raw = RAW + b"\r\nBcc: eve@example.com\r\n"
+    assert read(raw)[1] == "ada.lovelace@example.com"

@@ -1,0 +1,50 @@
+"""What an error of SES proves."""
+
+from __future__ import annotations
+
+import pytest
+from botocore.session import get_session
+
+from services.specialists.email_sender.provider import NoAnswer, NotAccepted, Refused, client_config, said
+
+
+@pytest.mark.parametrize("code", ["MessageRejected", "BadRequestException"])
+def test_the_email_is_refused_for_good(code: str) -> None:
+    assert isinstance(said(400, code), Refused)
+
+
+@pytest.mark.parametrize(
+    ("status", "code"),
+    [
+        (429, "TooManyRequestsException"),
+        (400, "LimitExceededException"),
+        (400, "AccountSuspendedException"),
+        (400, "SendingPausedException"),
+        (400, "MailFromDomainNotVerifiedException"),
+        (404, "NotFoundException"),
+        (403, "AccessDeniedException"),
+        (403, "ExpiredTokenException"),
+        (400, "ThrottlingException"),
+    ],
+)
+def test_the_account_is_at_fault_and_the_email_waits(status: int, code: str) -> None:
+    assert isinstance(said(status, code), NotAccepted)
+
+
+@pytest.mark.parametrize("status", [500, 502, 503, 504, 302, 200])
+def test_anything_else_proves_nothing(status: int) -> None:
+    # Even a throttling code: behind a 5xx it is a proxy's word, not the provider's.
+    assert isinstance(said(status, "TooManyRequestsException"), NoAnswer)
+
+
+def test_every_error_that_ses_documents_is_understood() -> None:
+    operation = get_session().get_service_model("sesv2").operation_model("SendEmail")
+    for shape in operation.error_shapes:
+        status = shape.metadata["error"]["httpStatusCode"]
+        assert isinstance(said(status, shape.name), Refused | NotAccepted), shape.name
+
+
+def test_the_sdk_asks_once() -> None:
+    config = client_config(10.0)
+    assert config.retries["total_max_attempts"] == 1
+    assert config.connector_args["force_close"] is True

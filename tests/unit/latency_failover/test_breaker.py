@@ -1,0 +1,196 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from latency_failover import BreakerPolicy
+from latency_failover.breaker import Breaker, HedgeBucket
+
+POLICY = BreakerPolicy(
+    slow_window_ms=0,
+    window_ms=10_000,
+    min_calls=4,
+    bad_share_bp=5_000,
+    cool_ms=1_000,
+    cool_max_ms=3_000,
+    probes_to_close=2,
+)
+
+
+def opened(at: int = 0) -> Breaker:
+    breaker = Breaker(POLICY)
+    for _ in range(4):
+        breaker.record(at, good=False)
+    assert breaker.state(at) == "open"
+    return breaker
+
+
+def probe(breaker: Breaker, at: int, *, good: bool) -> None:
+    assert breaker.admit(at)
+    breaker.record(at, good=good, probe=True)
+
+
+def test_it_stays_closed_below_the_minimum_of_calls() -> None:
+    breaker = Breaker(POLICY)
+    for _ in range(3):
+        breaker.record(0, good=False)
+    assert breaker.state(0) == "closed"
+
+
+def test_it_opens_when_the_bad_share_is_reached_and_not_before() -> None:
+    breaker = Breaker(POLICY)
+    for good in (True, True, True, False, False):
+        breaker.record(0, good=good)
+    assert breaker.state(0) == "closed"
+    breaker.record(0, good=False)
+    assert breaker.state(0) == "open"
+
+
+def test_bad_calls_outside_the_window_are_forgotten() -> None:
+    breaker = Breaker(POLICY)
+    for _ in range(3):
+        breaker.record(0, good=False)
+    for _ in range(4):
+        breaker.record(10_001, good=True)
+    breaker.record(10_001, good=False)
+    assert breaker.state(10_001) == "closed"
+
+
+def test_after_the_pause_one_probe_may_go_and_only_one() -> None:
+    breaker = opened()
+    assert breaker.state(999) == "open"
+    assert breaker.state(1_000) == "half_open"
+    assert breaker.admit(1_000)
+    assert breaker.state(1_000) == "open"
+    assert not breaker.admit(1_000)
+
+
+def test_enough_good_probes_close_it_with_a_clean_slate() -> None:
+    breaker = opened()
+    probe(breaker, 1_000, good=True)
+    assert breaker.state(1_000) == "half_open"
+    probe(breaker, 1_001, good=True)
+    assert breaker.state(1_001) == "closed"
+    breaker.record(1_001, good=False)
+    assert breaker.state(1_001) == "closed"
+
+
+def test_each_failed_probe_doubles_the_pause_up_to_the_maximum() -> None:
+    breaker = opened()
+    now = 1_000
+    for pause in (2_000, 3_000, 3_000):
+        probe(breaker, now, good=False)
+        assert breaker.state(now + pause - 1) == "open"
+        now += pause
+        assert breaker.state(now) == "half_open"
+
+
+def test_a_probe_without_a_verdict_gives_its_place_back() -> None:
+    breaker = opened()
+    assert breaker.admit(1_000)
+    breaker.release(probe=True)
+    assert breaker.state(1_000) == "half_open"
+
+
+def test_calls_that_were_under_way_when_it_opened_neither_close_it_nor_lengthen_the_pause() -> None:
+    breaker = opened()
+    breaker.record(500, good=False)
+    breaker.record(500, good=True)
+    assert breaker.state(1_000) == "half_open"
+    assert breaker.admit(1_000)
+    breaker.record(1_000, good=True)
+    assert breaker.state(1_000) == "open", "the probe is still out"
+
+
+def test_a_vendors_retry_after_holds_it_open_up_to_the_maximum() -> None:
+    breaker = Breaker(POLICY)
+    breaker.hold(0, 2_000)
+    assert breaker.state(1_999) == "open"
+    assert breaker.state(2_000) == "half_open"
+    breaker.hold(2_000, 60_000)
+    assert breaker.state(5_000) == "half_open"
+
+
+SLOW = BreakerPolicy(
+    window_ms=10_000,
+    min_calls=4,
+    bad_share_bp=5_000,
+    slow_window_ms=100_000,
+    slow_min_calls=30,
+    slow_bad_share_bp=1_000,
+    cool_ms=1_000,
+    slow_cool_ms=6_000,
+    probes_to_close=1,
+    slow_probes_to_close=3,
+)
+
+
+def lasting(breaker: Breaker, *, seconds: int, bad_every: int) -> None:
+    """One call a second, of which every so-manieth is bad."""
+    for second in range(1, seconds + 1):
+        breaker.record(second * 1_000, good=second % bad_every != 0)
+
+
+def test_one_bad_call_in_eight_for_half_a_minute_burns_the_slow_window_only() -> None:
+    early = Breaker(SLOW)
+    lasting(early, seconds=29, bad_every=8)
+    assert early.state(29_000) == "closed"
+    breaker = Breaker(SLOW)
+    lasting(breaker, seconds=32, bad_every=8)
+    assert breaker.state(32_000) == "open"
+    without = Breaker(SLOW.model_copy(update={"slow_window_ms": 0}))
+    lasting(without, seconds=32, bad_every=8)
+    assert without.state(32_000) == "closed"
+
+
+def test_bad_calls_that_are_over_do_not_open_it_however_many_the_slow_window_holds() -> None:
+    breaker = Breaker(SLOW)
+    for second in range(40):
+        breaker.record(second * 1_000, good=second % 4 != 0 or second > 16)
+    assert breaker.state(39_000) == "closed"
+
+
+def test_what_the_slow_window_opened_is_paused_longer_and_wants_more_good_probes() -> None:
+    breaker = Breaker(SLOW)
+    lasting(breaker, seconds=32, bad_every=8)
+    assert breaker.state(32_000 + 5_999) == "open"
+    now = 32_000 + 6_000
+    for _ in range(3):
+        assert breaker.state(now) == "half_open"
+        probe(breaker, now, good=True)
+    assert breaker.state(now) == "closed"
+
+
+def test_verdicts_of_other_processes_open_nothing_until_one_of_its_own_agrees() -> None:
+    breaker = Breaker(SLOW)
+    breaker.recall(200_000, [True] * 50 + [False] * 10)
+    assert breaker.state(200_000) == "closed"
+    breaker.record(200_001, good=True)
+    assert breaker.state(200_001) == "closed"
+    breaker.record(200_002, good=False)
+    assert breaker.state(200_002) == "open"
+    alone = Breaker(SLOW)
+    alone.record(200_002, good=False)
+    assert alone.state(200_002) == "closed"
+
+
+@given(st.lists(st.booleans(), max_size=400), st.integers(0, 2_000), st.integers(1, 20))
+def test_hedges_never_exceed_their_share_of_the_calls(wishes: list[bool], share_bp: int, burst: int) -> None:
+    bucket = HedgeBucket(share_bp, burst)
+    hedges = 0
+    for calls, wish in enumerate(wishes, start=1):
+        bucket.earn()
+        if wish and bucket.available:
+            bucket.spend()
+            hedges += 1
+        assert hedges * 10_000 <= calls * share_bp
+
+
+def test_unused_hedges_are_saved_only_up_to_the_burst() -> None:
+    bucket = HedgeBucket(10_000, burst=2)
+    for _ in range(50):
+        bucket.earn()
+    bucket.spend()
+    bucket.spend()
+    assert not bucket.available
+    with pytest.raises(ValueError, match="no hedge"):
+        bucket.spend()

@@ -1,0 +1,132 @@
+"""Invariants of the catalogue: whoever adds a type to it breaks one of these or is done."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from pydantic import TypeAdapter
+
+from contracts.cards import CARDS, AgentCard, specialists
+from contracts.catalogue import (
+    AUDIT,
+    CATALOGUE,
+    DESK,
+    LATEST,
+    NODES,
+    ROUTER,
+    UPSTREAM_PREFIX,
+    WORLD,
+    EventType,
+    sources_for,
+    types_for,
+    types_from,
+)
+from switchyard.protocol.fields import Artefact, Name, TypeName
+
+COMMAND_VERBS = ("Answer", "Ask", "Check", "Choose", "Close", "Draft", "Review", "Send", "Wait")
+FACT = re.compile(r"(ed|Chosen|Fits|Held|Over|Ready|Sent|TooLate|Undeliverable|Unknown)$")
+"""What happened, or what is so: past participles, and those that English forms otherwise."""
+
+COMMANDS = {command for type_ in CATALOGUE.values() for command in type_.answers}
+
+each_type = pytest.mark.parametrize("type_", [pytest.param(found, id=found.name) for found in CATALOGUE.values()])
+each_card = pytest.mark.parametrize("card", [pytest.param(found, id=found.name) for found in CARDS.values()])
+
+
+@each_type
+def test_a_type_travels_from_a_producer_to_a_consumer(type_: EventType) -> None:
+    assert type_.flows
+    assert len(set(type_.flows)) == len(type_.flows)
+    assert set(type_.producers) <= {*NODES, UPSTREAM_PREFIX}
+    assert set(type_.consumers) <= {*NODES, WORLD}
+
+
+@each_type
+def test_a_type_is_found_by_name_and_version_and_by_its_payload(type_: EventType) -> None:
+    assert CATALOGUE[type_.name, type_.version] is type_
+    assert LATEST[type_.payload] is type_
+    TypeAdapter(TypeName).validate_python(type_.name)
+
+
+def test_every_node_but_audit_consumes_and_produces() -> None:
+    for node in set(NODES) - {AUDIT}:
+        assert types_for(node), node
+        assert types_from(node), node
+        TypeAdapter(Name).validate_python(node)
+    assert types_for(AUDIT) == types_from(AUDIT) == ()
+
+
+@each_type
+def test_names_say_what_an_event_is(type_: EventType) -> None:
+    if type_.producers == (ROUTER,):
+        assert type_.name.startswith(COMMAND_VERBS)
+        assert not FACT.search(type_.name)
+    else:
+        assert FACT.search(type_.name)
+
+
+def test_failures_are_called_failed() -> None:
+    assert [type_.name for type_ in CATALOGUE.values() if "Fail" in type_.name] == ["TaskFailed"]
+
+
+def test_an_agents_failure_goes_to_the_router_and_the_routers_own_to_the_desk() -> None:
+    failed = CATALOGUE["TaskFailed", 1]
+    assert set(failed.flows) == {(agent, ROUTER) for agent in (*CARDS, DESK)} | {(ROUTER, DESK)}
+    assert not failed.stateful
+
+
+@each_type
+def test_state_travels_with_commands_and_comes_back_with_their_answers(type_: EventType) -> None:
+    assert type_.stateful is (bool(type_.answers) or type_.payload in COMMANDS)
+    if type_.stateful:
+        assert all(ROUTER in flow and set(flow) & {*CARDS, DESK} for flow in type_.flows)
+
+
+@each_type
+def test_a_command_can_be_answered_by_whoever_gets_it(type_: EventType) -> None:
+    if type_.payload in COMMANDS:
+        answers = [answer for answer in CATALOGUE.values() if type_.payload in answer.answers]
+        assert {producer for answer in answers for producer in answer.producers} == set(type_.consumers)
+
+
+@each_type
+def test_a_terminal_event_leaves_the_system_and_nothing_else_does(type_: EventType) -> None:
+    follows_the_end = type_.name == "SendingSettled"
+    assert type_.terminal is (type_.consumers == (WORLD,) and not follows_the_end)
+
+
+def test_only_the_desk_ends_cases() -> None:
+    assert {producer for type_ in CATALOGUE.values() if type_.terminal for producer in type_.producers} == {DESK}
+
+
+def test_no_agent_hears_from_anyone_but_the_router() -> None:
+    assert {agent: sources_for(agent) for agent in CARDS} == dict.fromkeys(CARDS, (ROUTER,))
+    assert sources_for(DESK) == (ROUTER,)
+    assert sources_for(ROUTER) == tuple(sorted((DESK, *CARDS)))
+
+
+@each_card
+def test_a_card_says_what_the_catalogue_says(card: AgentCard) -> None:
+    assert CARDS[card.name] is card
+    assert set(card.consumes) == {type_.name for type_ in types_for(card.name)}
+    assert set(card.emits) == {type_.name for type_ in types_from(card.name)}
+
+
+@each_card
+def test_a_card_opens_no_more_than_its_commands_and_results_name(card: AgentCard) -> None:
+    handled = [*types_for(card.name), *types_from(card.name)]
+    artefacts = {
+        name
+        for type_ in handled
+        for name, field in type_.payload.model_fields.items()
+        if Artefact.__name__ in str(field.annotation)
+    }
+    assert set(card.opens) <= artefacts
+
+
+def test_triage_can_tell_specialists_apart() -> None:
+    for card in specialists():
+        assert len(card.examples) >= 3
+        assert card.not_for
+    assert [card.name for card in specialists()] == sorted(card.name for card in specialists())

@@ -1,0 +1,100 @@
+"""The digest is of the content, and of nothing else."""
+
+from __future__ import annotations
+
+import copy
+import json
+import random
+from typing import Any
+
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from switchyard.protocol.canonical import parse
+from switchyard.protocol.digest import NOT_CONTENT, digest_of
+from switchyard.protocol.envelope import Envelope
+from switchyard.protocol.fields import Json
+from tests.unit.protocol.bus_events import golden, with_digest
+from tests.unit.protocol.json_values import objects, reordered, texts, values
+
+EVENT = golden("AnswerDrafted")
+CONTENT = sorted(EVENT.keys() - NOT_CONTENT)
+
+
+@given(objects, st.randoms(use_true_random=False))
+def test_it_does_not_depend_on_the_order_of_names(event: Json, chance: random.Random) -> None:
+    assert digest_of(reordered(event, chance)) == digest_of(event)
+
+
+@given(objects, st.booleans(), st.sampled_from([None, 0, 1, "\t"]))
+def test_it_survives_another_writer_of_json(event: Json, escaped: bool, indent: Any) -> None:
+    rewritten = json.dumps(event, ensure_ascii=escaped, indent=indent)
+    assert digest_of(parse(rewritten)) == digest_of(event)
+
+
+@given(texts, values)
+def test_it_covers_fields_that_no_contract_knows(name: str, value: Any) -> None:
+    assume(name not in EVENT and name not in NOT_CONTENT)
+    assert digest_of(EVENT | {name: value}) != EVENT["digest"]
+
+
+@given(texts, values)
+def test_it_covers_unknown_fields_of_the_payload(name: str, value: Any) -> None:
+    assume(name not in EVENT["payload"])
+    assert digest_of(EVENT | {"payload": EVENT["payload"] | {name: value}}) != EVENT["digest"]
+
+
+def test_it_is_of_the_object_as_received_and_not_of_a_model_of_it() -> None:
+    extended = with_digest(EVENT | {"added_in_a_later_version": {"kept": True}})
+    dumped = Envelope.model_validate_json(json.dumps(extended)).model_dump(mode="json", exclude_none=True)
+    assert digest_of(extended) == extended["digest"]
+    assert digest_of(dumped) != extended["digest"]
+
+
+@pytest.mark.parametrize("field", CONTENT)
+@settings(max_examples=20)
+@given(value=values)
+def test_it_changes_with(field: str, value: Any) -> None:
+    assume(json.dumps(value, sort_keys=True) != json.dumps(EVENT[field], sort_keys=True))
+    assert digest_of(EVENT | {field: value}) != EVENT["digest"]
+
+
+@pytest.mark.parametrize("field", CONTENT)
+def test_it_changes_without(field: str) -> None:
+    assert digest_of({name: value for name, value in EVENT.items() if name != field}) != EVENT["digest"]
+
+
+def leaves(value: Any, path: tuple[str | int, ...] = ()) -> list[tuple[str | int, ...]]:
+    """The path of every scalar below `value`."""
+    if isinstance(value, dict):
+        return [leaf for name, item in value.items() for leaf in leaves(item, (*path, name))]
+    if isinstance(value, list):
+        return [leaf for index, item in enumerate(value) for leaf in leaves(item, (*path, index))]
+    return [path]
+
+
+def test_it_changes_with_every_scalar_at_any_depth() -> None:
+    content = {name: EVENT[name] for name in CONTENT}
+    for path in leaves(content):
+        spoilt = copy.deepcopy(content)
+        place: Any = spoilt
+        for step in path[:-1]:
+            place = place[step]
+        place[path[-1]] = "another"
+        assert digest_of(spoilt) != EVENT["digest"], path
+
+
+@pytest.mark.parametrize("field", sorted(NOT_CONTENT))
+@given(value=values)
+def test_it_does_not_change_with(field: str, value: Any) -> None:
+    assert digest_of(EVENT | {field: value}) == EVENT["digest"]
+
+
+@pytest.mark.parametrize("field", sorted(NOT_CONTENT))
+def test_it_covers_the_same_name_inside_the_payload(field: str) -> None:
+    assert digest_of(EVENT | {"payload": EVENT["payload"] | {field: "x"}}) != EVENT["digest"]
+
+
+def test_what_is_not_content_is_decided_once_and_for_all() -> None:
+    assert sorted(NOT_CONTENT) == ["attachments", "digest", "occurred_at", "state_seal", "trace"]

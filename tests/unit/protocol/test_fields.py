@@ -1,0 +1,100 @@
+"""Shapes that more than one event has."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from pydantic import TypeAdapter, ValidationError
+
+from switchyard.protocol.errors import MAX_FIELD_CHARS, InvalidEvent, Refusal, plain
+from switchyard.protocol.fields import Attachment, Contract, Day, Identifier, Sha256, Timestamp, Uuid
+
+
+@pytest.mark.parametrize(
+    ("shape", "text"),
+    [
+        (Day, "2026-07-01"),
+        (Day, "2028-02-29"),
+        (Timestamp, "2026-07-01T08:00:00Z"),
+        (Timestamp, "2026-07-01T23:59:59.123456Z"),
+        (Timestamp, "2026-07-01T23:59:59.1Z"),
+        (Identifier, "user:9a0f/x"),
+    ],
+)
+def test_accepts(shape: Any, text: str) -> None:
+    assert TypeAdapter(shape).validate_python(text) == text
+
+
+@pytest.mark.parametrize(
+    ("shape", "text"),
+    [
+        (Day, "2026-02-30"),
+        (Day, "2026-13-01"),
+        (Day, "0000-01-01"),
+        (Day, "2026-7-1"),
+        (Day, "2026-07-01\n"),
+        (Day, "\u0662\u0660\u0662\u0666-\u0660\u0661-\u0660\u0661"),
+        (Timestamp, "2026-07-01T24:00:00Z"),
+        (Timestamp, "2026-07-01T08:60:00Z"),
+        (Timestamp, "2026-07-01T08:00:60Z"),
+        (Timestamp, "2026-07-01T08:00:00"),
+        (Timestamp, "2026-07-01T08:00:00+00:00"),
+        (Timestamp, "2026-07-01T08:00:00.1234567Z"),
+        (Timestamp, "2026-07-01 08:00:00Z"),
+        (Identifier, ""),
+        (Identifier, "two words"),
+        (Identifier, "caf\u00e9"),
+        (Identifier, "x" * 201),
+        (Uuid, "9A0F2F0C-5D0E-4C55-8D5E-6F1F6B0A7C21"),
+        (Uuid, "{9a0f2f0c-5d0e-4c55-8d5e-6f1f6b0a7c21}"),
+        (Sha256, "0" * 63),
+        (Sha256, "A" * 64),
+    ],
+)
+def test_refuses_and_does_not_quote(shape: Any, text: str) -> None:
+    with pytest.raises(ValidationError) as caught:
+        TypeAdapter(shape).validate_python(text)
+    assert not text or text not in caught.value.errors(include_input=False)[0]["msg"]
+
+
+@pytest.mark.parametrize("places", [{}, {"inline": "AA==", "uri": "s3://b/k"}, {"inline": "A" * 21_849}])
+def test_an_attachment_is_in_exactly_one_place_and_small_if_inline(places: dict[str, str]) -> None:
+    with pytest.raises(ValidationError):
+        Attachment(**places)
+
+
+@pytest.mark.parametrize("places", [{"inline": ""}, {"inline": "A" * 21_848}, {"uri": "s3://b/k"}])
+def test_an_attachment_may_be_inline_or_stored(places: dict[str, str]) -> None:
+    assert Attachment(**places).model_dump(exclude_none=True) == places
+
+
+def test_a_contract_is_frozen_strict_and_ignores_what_it_does_not_know() -> None:
+    class Example(Contract):
+        count: int
+
+    example = Example.model_validate({"count": 1, "added_later": 2})
+    assert example.model_dump() == {"count": 1}
+    with pytest.raises(ValidationError, match="frozen"):
+        example.count = 2  # type: ignore[misc]
+    with pytest.raises(ValidationError, match="valid integer"):
+        Example.model_validate({"count": "1"})
+
+
+def test_a_refusal_says_kind_field_and_remedy() -> None:
+    refusal = InvalidEvent(Refusal.INVALID, "field required", field="payload.question", remedy="send it")
+    assert str(refusal) == "invalid: field required (field payload.question). Remedy: send it"
+
+
+def test_a_refusal_cuts_a_path_to_what_a_failure_may_carry() -> None:
+    assert len(InvalidEvent(Refusal.INVALID, "extra", field="x" * 500).field or "") == MAX_FIELD_CHARS
+
+
+@pytest.mark.parametrize("name", ["user_id", "detail-type", "0", "[key]", "a" * 64])
+def test_plain_names_are_told(name: str) -> None:
+    assert plain(name) == name
+
+
+@pytest.mark.parametrize("name", ["", "dana@acme.example", "two words", "a.b", "x\n", "\u00e9", "a" * 65])
+def test_names_that_may_be_personal_are_not_told(name: str) -> None:
+    assert plain(name) == "(name)"

@@ -1,0 +1,180 @@
+"""What `receive` accepts, and how it refuses the rest."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from contracts.catalogue import CATALOGUE, UPSTREAM_PREFIX, WORLD, EventType
+from contracts.events.drafter import AnswerDrafted
+from switchyard.protocol.canonical import MAX_DEPTH
+from switchyard.protocol.errors import InvalidEvent, Refusal
+from switchyard.protocol.received import read_envelope, receive
+from tests.unit.protocol.bus_events import changed, delivered, golden, with_digest, without
+
+CANARY = "dana.field@acme.example"
+"""Stands for personal data in the place of whatever is wrong; no refusal may repeat it."""
+
+DRAFTED = golden("AnswerDrafted")
+DEEP = json.loads("[" * MAX_DEPTH + "]" * MAX_DEPTH)
+SHA256 = next(iter(DRAFTED["attachments"]))
+
+
+@dataclass(frozen=True)
+class Refused:
+    """A body, and how it is refused."""
+
+    body: str
+    refusal: Refusal
+    field: str | None
+    remedy: str | None
+    node: str = "router"
+
+
+def redigested(path: str, value: Any, **bus: Any) -> str:
+    return delivered(with_digest(changed(DRAFTED, path, value)), **bus)
+
+
+def malformed(body: str, field: str | None, remedy: str) -> Refused:
+    return Refused(body, Refusal.MALFORMED, field, remedy)
+
+
+ENVELOPE = "contracts/schemas/envelope.json"
+
+REFUSED = {
+    "text that is not JSON": malformed(CANARY, None, "one JSON object"),
+    "an array": malformed(json.dumps([CANARY]), None, "one JSON object"),
+    "a submission sent to the queue": malformed(json.dumps(golden("CaseSubmitted")), "source", "put events on the bus"),
+    "a source that is no text": malformed(delivered(DRAFTED, source=1), "source", "put events on the bus"),
+    "no detail-type": malformed(delivered(DRAFTED, detail_type=None), "detail-type", "put events on the bus"),
+    "a detail in quotes": malformed(delivered(DRAFTED, detail=json.dumps(DRAFTED)), "detail", "put events on the bus"),
+    "a fraction": malformed(
+        redigested("rubric_score", 0).replace('"rubric_score": 0', '"rubric_score": 0.5'), None, "basis points"
+    ),
+    "a name twice": malformed(
+        delivered(DRAFTED).replace('"tenant":', f'"tenant": "{CANARY}", "tenant":', 1), "tenant", "once"
+    ),
+    "NUL in the payload": malformed(
+        delivered(changed(DRAFTED, "payload.note", CANARY + "\0")), "detail.payload.note", "remove"
+    ),
+    "a lone surrogate": malformed(
+        delivered(changed(DRAFTED, "payload.note", CANARY + "\ud800")), "detail.payload.note", "Unicode"
+    ),
+    "nesting without end": malformed(delivered(changed(DRAFTED, "payload.note", DEEP)), None, "flatten"),
+    "no tenant": malformed(delivered(without(DRAFTED, "tenant")), "tenant", ENVELOPE),
+    "a tenant with a blank": malformed(redigested("tenant", f"{CANARY} x"), "tenant", ENVELOPE),
+    "an event id that is no UUID": malformed(redigested("event_id", CANARY), "event_id", ENVELOPE),
+    "a version in quotes": malformed(redigested("version", "1"), "version", ENVELOPE),
+    "a day that does not exist": malformed(redigested("opened_on", "2026-02-30"), "opened_on", ENVELOPE),
+    "a deadline that does not exist": malformed(
+        redigested("case_deadline", "2026-02-30T00:00:00Z"), "case_deadline", ENVELOPE
+    ),
+    "a graph version without a number": malformed(redigested("graph_version", CANARY), "graph_version", ENVELOPE),
+    "a parent that is no digest": malformed(redigested("parents", [CANARY]), "parents.0", ENVELOPE),
+    "no digest": malformed(delivered(without(DRAFTED, "digest")), "digest", ENVELOPE),
+    "a seal beyond ASCII": malformed(redigested("state_seal", "k.1.\u00e9"), "state_seal", ENVELOPE),
+    "a principal without a subject": malformed(delivered(without(DRAFTED, "principal.sub")), "principal.sub", ENVELOPE),
+    "too many attempts": malformed(redigested("budget.attempts", 21), "budget.attempts", ENVELOPE),
+    "a score above one": malformed(redigested("rubric_score", 10_001), "rubric_score", ENVELOPE),
+    "an artefact in two places": malformed(
+        redigested(f"attachments.{SHA256}.uri", CANARY), f"attachments.{SHA256}", ENVELOPE
+    ),
+    "an artefact under another name": malformed(
+        redigested("attachments", {CANARY: {"inline": ""}}), "attachments.(name).[key]", ENVELOPE
+    ),
+    "a payload that is a list": malformed(redigested("payload", [CANARY]), "payload", ENVELOPE),
+    "another service's source": Refused(
+        delivered(DRAFTED, source="switchyard.triage"), Refusal.FORGED, "node_from", "switchyard.drafter"
+    ),
+    "an upstream's source": Refused(
+        delivered(DRAFTED, source="upstream.portal"), Refusal.FORGED, "node_from", "switchyard.drafter"
+    ),
+    "a source that only ends alike": Refused(
+        delivered(DRAFTED, source="x.switchyard.drafter"), Refusal.FORGED, "node_from", "switchyard.drafter"
+    ),
+    "another detail-type": Refused(delivered(DRAFTED, detail_type=CANARY), Refusal.FORGED, "type", None),
+    "an altered payload": Refused(
+        delivered(changed(DRAFTED, "payload.cites", [CANARY])), Refusal.FORGED, "digest", "produce it again"
+    ),
+    "an added field": Refused(
+        delivered(changed(DRAFTED, "note", CANARY)), Refusal.FORGED, "digest", "produce it again"
+    ),
+    "an altered state": Refused(
+        delivered(changed(DRAFTED, "state.agent", CANARY)), Refusal.FORGED, "digest", "produce it again"
+    ),
+    "another digest": Refused(delivered(changed(DRAFTED, "digest", "0" * 64)), Refusal.FORGED, "digest", "as produced"),
+    "a producer without the right": Refused(
+        redigested("node_from", "triage", source="switchyard.triage"), Refusal.FORGED, "node_from", "allowed: drafter"
+    ),
+    "a submission inside an envelope": Refused(
+        redigested("type", "CaseSubmitted", detail_type="CaseSubmitted"), Refusal.FORGED, "node_from", "upstream."
+    ),
+    "an event for somebody else": Refused(delivered(DRAFTED), Refusal.FORGED, "node_to", "rule", node="desk"),
+    "an event addressed off its flow": Refused(
+        redigested("node_to", "desk"), Refusal.FORGED, "node_to", "rule", node="desk"
+    ),
+    "a type from the future": Refused(
+        redigested("type", "CaseReopened", detail_type="CaseReopened"), Refusal.UNKNOWN, "type", "deploy the consumer"
+    ),
+    "a version from the future": Refused(redigested("version", 2), Refusal.UNKNOWN, "version", "deploy the consumer"),
+    "a payload without its answer": Refused(
+        delivered(with_digest(without(DRAFTED, "payload.answer"))), Refusal.INVALID, "payload.answer", "AnswerDrafted"
+    ),
+    "an answer that is text": Refused(
+        redigested("payload.answer", CANARY), Refusal.INVALID, "payload.answer", "AnswerDrafted"
+    ),
+    "an answer whose hash is none": Refused(
+        redigested("payload.answer.sha256", CANARY), Refusal.INVALID, "payload.answer.sha256", "AnswerDrafted"
+    ),
+    "a size in quotes": Refused(
+        redigested("payload.answer.size", "64"), Refusal.INVALID, "payload.answer.size", "AnswerDrafted"
+    ),
+    "a citation of nothing": Refused(
+        redigested("payload.cites", ["F1", CANARY]), Refusal.INVALID, "payload.cites.1", "AnswerDrafted"
+    ),
+}
+
+
+@pytest.mark.parametrize("case", [pytest.param(case, id=name) for name, case in REFUSED.items()])
+def test_refuses(case: Refused) -> None:
+    with pytest.raises(InvalidEvent) as caught:
+        receive(case.body, node=case.node)
+    refusal = caught.value
+    assert (refusal.refusal, refusal.field) == (case.refusal, case.field)
+    assert refusal.remedy is None if case.remedy is None else case.remedy in (refusal.remedy or "")
+    assert CANARY not in str(refusal)
+    assert "dana" not in str(refusal)
+
+
+def test_the_table_has_every_kind_that_receiving_can_refuse() -> None:
+    assert {case.refusal for case in REFUSED.values()} == set(Refusal) - {Refusal.TOO_LARGE}
+
+
+ENVELOPED = [
+    type_ for type_ in CATALOGUE.values() if type_.producers != (UPSTREAM_PREFIX,) and type_.consumers != (WORLD,)
+]
+
+
+@pytest.mark.parametrize("type_", [pytest.param(type_, id=type_.name) for type_ in ENVELOPED])
+def test_accepts_every_golden_event_at_its_consumer(type_: EventType) -> None:
+    event = golden(type_.name)
+    received = receive(delivered(event), node=event["node_to"])
+    assert type(received.payload) is type_.payload
+    assert received.raw == event
+    assert received.envelope.digest == event["digest"]
+
+
+def test_unknown_fields_are_accepted_digested_and_kept() -> None:
+    newer = with_digest(changed(changed(DRAFTED, "added", {"x": "\u00fc"}), "payload.tone", "calm"))
+    received = receive(delivered(newer), node="router")
+    assert received.raw["added"] == {"x": "\u00fc"}
+    assert received.raw["payload"]["tone"] == "calm"
+    assert isinstance(received.payload, AnswerDrafted)
+
+
+def test_an_authentic_event_beyond_this_consumer_can_still_be_read_for_its_case() -> None:
+    envelope, raw = read_envelope(redigested("version", 2))
+    assert (envelope.case_id, raw["version"]) == (DRAFTED["case_id"], 2)

@@ -1,0 +1,115 @@
+"""Every queue gets exactly the events that the catalogue says, by the rules that EventBridge evaluates."""
+
+from __future__ import annotations
+
+import json
+import re
+from itertools import product
+from typing import Any
+
+import pytest
+
+from contracts.catalogue import AUDIT, CATALOGUE, DESK, NODES, UPSTREAM_PREFIX, WORLD
+from switchyard.app.topology import (
+    DEAD_LETTER_RETENTION_SECONDS,
+    MAX_RECEIVES,
+    RETENTION_SECONDS,
+    VISIBILITY_SECONDS,
+    Consumer,
+    consumers,
+)
+from tests.unit.protocol.event_patterns import matches
+
+QUEUE_NAME = re.compile(r"[A-Za-z0-9_-]{1,80}")
+RULE_NAME = re.compile(r"[.\-_A-Za-z0-9]{1,64}")
+FLOWS = {flow for type_ in CATALOGUE.values() for flow in type_.flows if flow[0] != UPSTREAM_PREFIX}
+
+each_consumer = pytest.mark.parametrize("consumer", [pytest.param(found, id=found.node) for found in consumers()])
+
+
+def receivers(event: dict[str, Any]) -> set[str]:
+    """The nodes to whose queues the bus delivers an event."""
+    return {consumer.node for consumer in consumers() if any(matches(rule.pattern, event) for rule in consumer.rules)}
+
+
+def on_the_bus(source: str, type_: str, node_to: str) -> dict[str, Any]:
+    return {"source": source, "detail-type": type_, "detail": {"node_to": node_to, "type": type_}}
+
+
+def test_every_node_is_a_consumer_once() -> None:
+    assert tuple(consumer.node for consumer in consumers()) == NODES
+    assert len(set(NODES)) == len(NODES)
+
+
+@each_consumer
+def test_a_consumer_has_a_queue_a_dead_letter_queue_and_a_rule(consumer: Consumer) -> None:
+    assert QUEUE_NAME.fullmatch(consumer.queue)
+    assert QUEUE_NAME.fullmatch(consumer.dead_letter_queue)
+    assert consumer.dead_letter_queue != consumer.queue
+    assert consumer.rules
+
+
+def test_no_two_consumers_share_a_name() -> None:
+    queues = [name for consumer in consumers() for name in (consumer.queue, consumer.dead_letter_queue)]
+    rules = [rule.name for consumer in consumers() for rule in consumer.rules]
+    assert len(set(queues)) == len(queues)
+    assert len(set(rules)) == len(rules)
+
+
+@each_consumer
+def test_a_rule_is_within_the_limits_of_eventbridge(consumer: Consumer) -> None:
+    for rule in consumer.rules:
+        assert RULE_NAME.fullmatch(rule.name)
+        assert len(rule.pattern_json) <= 2_048
+        assert json.loads(rule.pattern_json) == rule.pattern
+
+
+@pytest.mark.parametrize(
+    ("type_", "source", "target"),
+    [
+        (type_.name, source, target)
+        for type_ in CATALOGUE.values()
+        for source, target in type_.flows
+        if source != UPSTREAM_PREFIX
+    ],
+)
+def test_an_event_reaches_its_consumer_and_audit_and_nobody_else(type_: str, source: str, target: str) -> None:
+    assert receivers(on_the_bus(f"switchyard.{source}", type_, target)) == ({target} - {WORLD}) | {AUDIT}
+
+
+@pytest.mark.parametrize(("source", "target"), [pair for pair in product(NODES, NODES) if pair not in FLOWS])
+def test_between_nodes_without_a_flow_nothing_is_delivered(source: str, target: str) -> None:
+    assert receivers(on_the_bus(f"switchyard.{source}", "Anything", target)) == {AUDIT}
+
+
+def test_a_submission_reaches_the_desk_alone_and_never_audit() -> None:
+    submitted = {"source": "upstream.portal", "detail-type": "CaseSubmitted", "detail": {"question": "plain text"}}
+    assert receivers(submitted) == {DESK}
+
+
+@pytest.mark.parametrize("node", NODES)
+def test_an_upstream_cannot_address_a_node(node: str) -> None:
+    assert receivers(on_the_bus("upstream.portal", "CloseCase", node)) == set()
+
+
+@pytest.mark.parametrize("source", ["switchyard", "switchyardx.router", "Switchyard.router", "aws.s3", "xupstream.a"])
+@pytest.mark.parametrize("node", NODES)
+def test_a_foreign_source_reaches_nobody(source: str, node: str) -> None:
+    assert receivers(on_the_bus(source, "CaseSubmitted", node)) == set()
+
+
+@pytest.mark.parametrize("flow", sorted(FLOWS))
+def test_events_that_eventbridge_replays_reach_nobody(flow: tuple[str, str]) -> None:
+    event = on_the_bus(f"switchyard.{flow[0]}", "Anything", flow[1])
+    assert receivers(event | {"replay-name": "yesterday"}) == set()
+
+
+def test_replayed_submissions_reach_nobody() -> None:
+    event = on_the_bus("upstream.portal", "CaseSubmitted", "")
+    assert receivers(event | {"replay-name": "yesterday"}) == set()
+
+
+def test_dead_letters_outlive_the_queue_within_the_limits_of_sqs() -> None:
+    assert 60 <= RETENTION_SECONDS < DEAD_LETTER_RETENTION_SECONDS <= 14 * 86_400
+    assert 0 < VISIBILITY_SECONDS <= 43_200
+    assert 1 <= MAX_RECEIVES <= 1_000

@@ -1,0 +1,65 @@
+"""The keys of the router come from its environment."""
+
+from __future__ import annotations
+
+import pytest
+from pydantic import ValidationError
+
+from services.orchestrator.settings import DeskSettings, RouterSettings
+from switchyard.router.state_seal import StateSeal
+from tests.unit.router.cases import OPENED, routed
+
+KEY = "0a" * 32
+
+
+def test_keys_are_read_in_order_and_the_first_one_signs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SWITCHYARD_STATE_KEYS", f'{{"k2": "{KEY}", "k1": "{"0b" * 32}"}}')
+    keys = RouterSettings().keys()
+    assert keys == {"k2": b"\x0a" * 32, "k1": b"\x0b" * 32}
+    assert routed(OPENED, StateSeal(keys))["state_seal"].startswith("k2.")
+
+
+def test_a_router_without_keys_does_not_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SWITCHYARD_STATE_KEYS", raising=False)
+    with pytest.raises(ValidationError, match="state_keys"):
+        RouterSettings()
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "k1", "[]", '{"k1": 1}', f'{{"k1": "{KEY}x"}}'],
+    ids=["nothing", "no JSON", "a list", "a number", "no hex"],
+)
+def test_keys_that_cannot_be_read_are_refused(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    monkeypatch.setenv("SWITCHYARD_STATE_KEYS", text)
+    with pytest.raises(ValueError) as caught:
+        RouterSettings().keys()
+    assert KEY not in str(caught.value)
+
+
+def test_a_desk_needs_its_mac_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SWITCHYARD_DATABASE_URL", "postgresql://desk@db/work")
+    monkeypatch.delenv("SWITCHYARD_MAC_KEY", raising=False)
+    with pytest.raises(ValidationError, match="mac_key"):
+        DeskSettings()
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [
+        pytest.param(f'{{"ingress": {{"k1": "{KEY}"}}}}', id="a name that no upstream has"),
+        pytest.param(f'{{"upstream.in gress": {{"k1": "{KEY}"}}}}', id="a name that no event can carry"),
+        pytest.param(f'{{"upstream.ingress": {{"of 2026": "{KEY}"}}}}', id="a key's name that no event can carry"),
+        pytest.param('{"upstream.ingress": {"k1": "0a"}}', id="no key"),
+    ],
+)
+def test_a_desk_does_not_start_on_keys_that_it_would_never_look_at_or_could_not_name(
+    monkeypatch: pytest.MonkeyPatch, keys: str
+) -> None:
+    monkeypatch.setenv("SWITCHYARD_DATABASE_URL", "postgresql://desk@db/work")
+    monkeypatch.setenv("SWITCHYARD_MAC_KEY", "00")
+    monkeypatch.setenv("SWITCHYARD_PRINCIPAL_KEYS", f'{{"upstream.ingress": {{"k1": "{KEY}"}}}}')
+    assert DeskSettings().principals().must_sign("upstream.ingress")
+    monkeypatch.setenv("SWITCHYARD_PRINCIPAL_KEYS", keys)
+    with pytest.raises(ValidationError, match="principal_keys"):
+        DeskSettings()

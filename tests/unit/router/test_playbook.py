@@ -1,0 +1,118 @@
+"""The graph is short, whole, and draws itself."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from dataclasses import replace
+from itertools import groupby
+from pathlib import Path
+
+import pytest
+
+from contracts.events.case_manager import CaseOpened
+from contracts.events.drafter import AnswerDrafted
+from contracts.events.router import AnswerQuestion, ChooseAgent, DraftAnswer
+from contracts.events.specialists import FindingsReady
+from services.orchestrator import graph
+from services.orchestrator.graph import PLAYBOOKS
+from switchyard.router.playbook import Edge, Playbook, Step, ask, close, on
+from tests.unit.router.cases import OPENED, received
+
+ARROW = re.compile(r"  (\w+) -->\|([A-Za-z0-9, ]+)\| (\w+)(\[[\w: ]+\]|\(\[\w+\]\))")
+RESERVED = {"end", "graph", "flowchart", "subgraph", "style", "class", "click"}
+
+each_playbook = pytest.mark.parametrize(
+    "playbook", [pytest.param(book, id=book.version) for book in PLAYBOOKS.values()]
+)
+
+
+def test_the_graph_can_be_read_at_two_in_the_morning() -> None:
+    text = Path(inspect.getfile(graph)).read_text()
+    for declared in re.findall(r"^[A-Z_0-9]+ = Playbook\($.*?^\)$", text, re.MULTILINE | re.DOTALL):
+        assert len(declared.splitlines()) <= 40
+    assert text.count("= Playbook(") + text.count(".timed(") == len(PLAYBOOKS)
+
+
+@each_playbook
+def test_a_playbook_is_listed_under_its_version(playbook: Playbook) -> None:
+    assert PLAYBOOKS[playbook.version] is playbook
+    assert re.fullmatch(r"[a-z][a-z0-9_]*/[0-9]+", playbook.version)
+    assert playbook.name == playbook.version.split("/")[0]
+
+
+@each_playbook
+def test_it_draws_every_edge_as_mermaid(playbook: Playbook) -> None:
+    head, *arrows = playbook.mermaid().splitlines()
+    assert head == "flowchart LR"
+    drawn = [ARROW.fullmatch(arrow) for arrow in arrows]
+    assert all(drawn), arrows
+    targets = [arrow.group(3) for arrow in drawn if arrow]
+    assert [target for target, _ in groupby(targets)] == [
+        target for target, _ in groupby(edge.go or (edge.end and edge.end.outcome) for edge in playbook.edges)
+    ]
+    assert not RESERVED & {name for arrow in drawn if arrow for name in (arrow.group(1), arrow.group(3))}
+
+
+def test_assist_1_looks_like_this() -> None:
+    assert PLAYBOOKS["assist/1"].mermaid().splitlines() == [
+        "flowchart LR",
+        "  desk -->|CaseOpened with agent| specialist[specialist: AnswerQuestion]",
+        "  desk -->|CaseOpened| triage[triage: ChooseAgent]",
+        "  triage -->|AgentChosen| specialist[specialist: AnswerQuestion]",
+        "  triage -->|NoAgentFits| no_agent([no_agent])",
+        "  specialist -->|FindingsReady| drafter[drafter: DraftAnswer]",
+        "  drafter -->|AnswerDrafted| answered([answered])",
+        "  any -->|TaskFailed| failed([failed])",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("parts", "message"),
+    [
+        pytest.param((on(CaseOpened, go="nowhere"),), "nowhere", id="an edge to nowhere"),
+        pytest.param((ask("triage", ChooseAgent, attempts=1, seconds=1),), "triage", id="a step nobody goes to"),
+        pytest.param((on(CaseOpened),), "either", id="an edge that leads to nothing"),
+        pytest.param(
+            (ask("drafter", DraftAnswer, attempts=1, seconds=1), on(AnswerDrafted, close("answered"), go="drafter")),
+            "either",
+            id="an edge that leads to two things",
+        ),
+    ],
+)
+def test_a_broken_graph_does_not_load(parts: tuple[Step | Edge, ...], message: str) -> None:
+    with pytest.raises(ValueError, match=f"broken/1.*{message}"):
+        Playbook("broken/1", *parts)
+
+
+def test_the_first_edge_that_matches_is_taken() -> None:
+    first, second = on(CaseOpened, close("rejected", "first")), on(CaseOpened, close("rejected", "second"))
+    opened = received(OPENED).payload
+    assert Playbook("order/1", first, second).edge_for(opened, {}) is first
+
+
+def test_assist_2_is_assist_1_and_says_what_the_later_steps_need() -> None:
+    first, second = PLAYBOOKS["assist/1"], PLAYBOOKS["assist/2"]
+    assert second.edges == first.edges
+    assert [replace(step, p95=None) for step in second.steps.values()] == list(first.steps.values())
+    later = {name: second.later_p95_ms(name) for name in second.steps}
+    p95 = {name: 1_000 * (step.p95 or 0) for name, step in second.steps.items()}
+    assert later == {"triage": p95["specialist"] + p95["drafter"], "specialist": p95["drafter"], "drafter": 0}
+    assert {name: first.later_p95_ms(name) for name in first.steps} == dict.fromkeys(first.steps)
+
+
+def test_a_way_back_in_the_graph_is_counted_once() -> None:
+    book = Playbook(
+        "loop/1",
+        ask("specialist", AnswerQuestion, attempts=1, seconds=9),
+        ask("drafter", DraftAnswer, attempts=1, seconds=9),
+        on(CaseOpened, go="specialist"),
+        on(FindingsReady, go="drafter"),
+        on(AnswerDrafted, go="specialist"),
+    ).timed("loop/2", specialist=5, drafter=3)
+    assert (book.later_p95_ms("specialist"), book.later_p95_ms("drafter")) == (3_000, 5_000)
+
+
+def test_figures_for_other_steps_than_the_graphs_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"assist/9.*drafter.*triage"):
+        PLAYBOOKS["assist/1"].timed("assist/9", specialist=1)

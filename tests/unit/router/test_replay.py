@@ -1,0 +1,152 @@
+"""Recorded replay: the same decisions from the log alone, and a sentence for the first that is another one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+
+from contracts.events.case_manager import CaseOpened
+from contracts.events.drafter import AnswerDrafted
+from contracts.events.failures import TaskFailed
+from contracts.events.router import AnswerQuestion, ChooseAgent, DraftAnswer
+from contracts.events.specialists import FindingsReady
+from contracts.events.triage import AgentChosen, NoAgentFits
+from switchyard.protocol.fields import Json
+from switchyard.protocol.signing import Operators
+from switchyard.router.playbook import Edge, Playbook, Step, ask, close, on
+from switchyard.router.replay import CaseReplay, replay_case
+from switchyard.router.state_seal import RecordedSeal, StateSeal
+from tests.unit.protocol.bus_events import changed, delivered, with_digest
+from tests.unit.router.cases import (
+    ANSWER_QUESTION,
+    CHOOSE,
+    CHOSEN,
+    CLOSE,
+    DRAFT,
+    DRAFTED,
+    FOUND,
+    OPENED,
+    SEAL,
+    failed,
+    routed,
+)
+from tests.unit.router.test_retry import OPERATORS, RETRIED
+
+CASE = [OPENED, CHOOSE, CHOSEN, ANSWER_QUESTION, FOUND, DRAFT, DRAFTED, CLOSE]
+FAILURE = failed(ANSWER_QUESTION)
+RETRIED_CASE = [*CASE[:4], FAILURE, routed(FAILURE), RETRIED, routed(RETRIED)]
+PARTS: dict[str, Step | Edge] = {
+    "triage": ask("triage", ChooseAgent, attempts=3, seconds=30),
+    "specialist": ask("specialist", AnswerQuestion, attempts=3, seconds=60),
+    "drafter": ask("drafter", DraftAnswer, attempts=3, seconds=60),
+    "named": on(CaseOpened, go="specialist", having="agent"),
+    "opened": on(CaseOpened, go="triage"),
+    "chosen": on(AgentChosen, go="specialist"),
+    "none": on(NoAgentFits, close("no_agent", "no_agent_fits", "No specialist's card fits the question.")),
+    "found": on(FindingsReady, go="drafter"),
+    "drafted": on(AnswerDrafted, close("answered", "answered")),
+    "failed": on(TaskFailed, close("failed")),
+}
+
+
+def replayed(events: Sequence[Json], seal: StateSeal | None = None, **parts: Step | Edge) -> CaseReplay:
+    """Replay with assist/1 as it is, but for some parts."""
+    playbook = Playbook("assist/1", *(PARTS | parts).values())
+    return replay_case([delivered(event) for event in events], seal, playbooks={"assist/1": playbook})
+
+
+def told(found: CaseReplay) -> str:
+    assert found.divergence is not None
+    return str(found.divergence)
+
+
+@pytest.mark.parametrize(("case", "decisions"), [(CASE, 4), (RETRIED_CASE, 4), ([OPENED, CHOOSE], 1)])
+def test_an_unchanged_router_decides_the_same(case: list[Json], decisions: int) -> None:
+    assert replay_case([delivered(event) for event in case]) == CaseReplay(decisions, 0, None)
+    assert replayed(case, SEAL) == CaseReplay(decisions, 0, None)
+
+
+def test_an_event_whose_decision_is_not_recorded_yet_is_counted_and_is_no_divergence() -> None:
+    assert replayed(CASE[:-1]) == CaseReplay(3, 1, None)
+
+
+def test_an_altered_edge_is_told_with_the_case_the_event_and_both_outcomes() -> None:
+    found = replayed(CASE, found=on(FindingsReady, close("answered", "answered")), drafter=ask_again())
+    assert told(found) == (
+        f"case {FOUND['case_id']} event {FOUND['event_id']} (FindingsReady from text_to_sql, seq 4): "
+        "recorded DraftAnswer to drafter; today CloseCase to desk as answered"
+    )
+
+
+def ask_again() -> Edge:
+    """An edge that keeps the drafter's step reachable."""
+    return on(NoAgentFits, close("no_agent"))
+
+
+def test_the_first_divergence_ends_the_case() -> None:
+    later = replayed(CASE, drafted=on(AnswerDrafted, close("failed", "late")))
+    assert later.decisions == 4
+    assert "recorded CloseCase to desk as answered; today CloseCase to desk as failed" in told(later)
+    assert 'payload.outcome: recorded "answered", today "failed"' in told(later)
+
+
+def test_a_decision_with_other_limits_is_told_field_by_field() -> None:
+    found = replayed(CASE, triage=ask("triage", ChooseAgent, attempts=5, seconds=90))
+    assert found.divergence is not None
+    assert found.divergence.differences == (
+        "budget.attempts: recorded 3, today 5",
+        "time_limit_ms: recorded 30000, today 90000",
+    )
+
+
+def test_a_playbook_that_is_gone_is_told_as_what_the_router_would_make_of_it() -> None:
+    found = replay_case([delivered(event) for event in CASE], playbooks={})
+    assert "recorded ChooseAgent to triage; today TaskFailed to desk as unknown_event" in told(found)
+    assert "graph version assist/1 is not deployed" in told(found)
+
+
+def test_a_router_event_that_no_decision_made_is_told() -> None:
+    invented = with_digest(changed(CLOSE, "parents", [CHOOSE["digest"]]))
+    found = replayed([OPENED, CHOOSE, invented])
+    assert "(ChooseAgent from router, seq 1): recorded CloseCase to desk as answered; today nothing" in told(found)
+
+
+def test_a_second_decision_on_one_event_is_told() -> None:
+    second = with_digest(changed(CHOOSE, "event_id", CLOSE["event_id"]))
+    assert "recorded ChooseAgent to triage and ChooseAgent to triage" in told(replayed([OPENED, CHOOSE, second]))
+
+
+def test_an_event_that_was_refused_and_led_to_nothing_is_the_same_today() -> None:
+    forged = with_digest(changed(CHOSEN, "state.agent", "wizard"))
+    assert replayed([OPENED, CHOOSE, forged]) == CaseReplay(2, 0, None)
+
+
+def test_an_event_that_failed_for_a_while_and_was_then_routed_may_have_both() -> None:
+    ended = replay_case([delivered(OPENED)], playbooks={})
+    assert ended.undecided == 1
+    from switchyard.router.decisions import decide
+    from tests.unit.router.cases import stamped
+
+    (own_failure,) = decide(delivered(OPENED), SEAL, playbooks={}).events
+    assert replayed([OPENED, stamped(dict(own_failure)), CHOOSE]).divergence is None
+
+
+def test_with_the_keys_a_seal_that_does_not_fit_diverges() -> None:
+    assert "forged: " in told(replayed(CASE, StateSeal({"k1": b"9" * 32})))
+
+
+def test_with_the_operators_a_retry_that_nobody_signed_diverges() -> None:
+    bodies = [delivered(event) for event in RETRIED_CASE]
+    assert replay_case(bodies, SEAL, operators=OPERATORS).divergence is None
+    assert "no operator of that name" in told(replay_case(bodies, SEAL, operators=Operators({})))
+
+
+def test_a_seal_made_without_keys_is_believed_by_no_router() -> None:
+    from switchyard.router.routing import route
+    from tests.unit.router.cases import received
+
+    (command,) = route(received(OPENED), RecordedSeal())
+    assert command["state_seal"].startswith("recorded.")
+    with pytest.raises(ValueError, match="no seal of this router"):
+        SEAL.issued(command)

@@ -1,0 +1,147 @@
+"""A retry repeats the router's own command, and nothing that only looks like one."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from contracts.events.case_manager import CaseClosed
+from switchyard.case_manager.retry_request import RetryRequest, next_try, read_request, reopening
+from switchyard.protocol.derive import derive
+from switchyard.protocol.errors import InvalidEvent, Refusal
+from switchyard.protocol.fields import Json
+from switchyard.protocol.signing import Operators, public_key, sign
+from switchyard.router.decisions import decide
+from switchyard.router.retry import issue_again
+from switchyard.router.routing import route
+from switchyard.router.state_seal import StateSeal
+from tests.unit.protocol.bus_events import changed, delivered, with_digest, without
+from tests.unit.router.cases import (
+    ANSWER_QUESTION,
+    CHOOSE,
+    FINDINGS,
+    OPENED,
+    SEAL,
+    failed,
+    received,
+    reply,
+    routed,
+    stamped,
+)
+
+KEY = b"k" * 32
+OPERATORS = Operators({"ana": bytes.fromhex(public_key(KEY))})
+NOW = datetime(2026, 7, 1, 8, 5, tzinfo=UTC)
+
+
+def retried(command: Json) -> Json:
+    """The desk's event that has a command of a failed case done again."""
+    failure = failed(command)
+    close = routed(failure)
+    ending = derive(received(close).envelope, CaseClosed(outcome="failed", code="time_limit"), node_from="desk")
+    request = {
+        "operator": "ana",
+        "reason": "The vendor is back.",
+        "requested_at": "2026-07-01T08:05:00Z",
+        "signature": "0" * 128,
+        "command": command,
+        "failed": failure,
+        "close": close,
+    }
+    statement = RetryRequest.model_validate_json(json.dumps(request)).statement(ending["digest"])
+    signed = json.dumps(request | {"signature": sign(KEY, statement)})
+    return stamped(reopening(read_request(signed, command["case_id"]), ending, OPERATORS, NOW))
+
+
+RETRIED = retried(ANSWER_QUESTION)
+
+
+def test_the_command_goes_out_again_under_a_new_id_with_the_same_state() -> None:
+    again = routed(RETRIED)
+    for name in ("type", "node_to", "state", "payload", "budget", "time_limit_ms", "principal", "case_deadline"):
+        assert again[name] == ANSWER_QUESTION[name], name
+    assert again["event_id"] != ANSWER_QUESTION["event_id"]
+    assert again["parents"] == [RETRIED["digest"]]
+    assert again["seq"] == ANSWER_QUESTION["seq"] + 3
+    assert again["attachments"] == ANSWER_QUESTION["attachments"]
+
+
+def test_what_follows_a_retry_carries_its_name_to_the_end() -> None:
+    from contracts.events.drafter import AnswerDrafted
+    from contracts.events.specialists import FindingsReady
+    from tests.unit.router.cases import ANSWER
+
+    found = reply(routed(RETRIED), FindingsReady(findings=(FINDINGS,)), written=(FINDINGS,))
+    drafted = reply(routed(found), AnswerDrafted(answer=ANSWER, cites=("F1",)), written=(ANSWER,))
+    close = routed(drafted)
+    assert {each["replay"] for each in (RETRIED, found, drafted, close)} == {"retry-1"}
+    assert close["payload"]["outcome"] == "answered"
+
+
+def test_the_same_retry_makes_the_same_command() -> None:
+    assert routed(RETRIED)["digest"] == routed(retried(ANSWER_QUESTION))["digest"]
+
+
+def _with(**fields: Any) -> Json:
+    event = RETRIED
+    for path, value in fields.items():
+        event = changed(event, path.replace("__", "."), value)
+    return with_digest(event)
+
+
+def _requoted(**fields: Any) -> Json:
+    """The retry with another command in it, whose digest fits."""
+    return _with(payload__command=with_digest(RETRIED["payload"]["command"] | fields))
+
+
+@pytest.mark.parametrize(
+    ("event", "field"),
+    [
+        pytest.param(_requoted(state=CHOOSE["state"]), "state_seal", id="another state"),
+        pytest.param(_requoted(node_to="triage"), "state_seal", id="another node"),
+        pytest.param(_requoted(case_id=OPENED["event_id"]), "state_seal", id="another case"),
+        pytest.param(_requoted(principal=OPENED["principal"] | {"sub": "root"}), "state_seal", id="other claims"),
+        pytest.param(_with(payload__command__state={}), "payload.command.digest", id="an altered command"),
+        pytest.param(_with(payload__command={}), "payload.command.event_id", id="no command"),
+        pytest.param(retried(CHOOSE) | {"event_id": RETRIED["event_id"]}, "event_id", id="another task's retry"),
+        pytest.param(_with(seq=RETRIED["seq"] + 1), "event_id", id="another place"),
+        pytest.param(_with(tenant="other"), "payload.command.tenant", id="another tenant"),
+        pytest.param(_with(case_deadline="2027-07-01T08:15:00Z"), "payload.command.case_deadline", id="more time"),
+        pytest.param(with_digest(without(RETRIED, "payload.command.state_seal")), "state_seal", id="no seal"),
+    ],
+)
+def test_a_retry_of_what_the_router_never_asked_is_forged(event: Json, field: str) -> None:
+    with pytest.raises(InvalidEvent) as refused:
+        route(received(with_digest(event)), SEAL)
+    assert (refused.value.refusal, refused.value.field) == (Refusal.FORGED, field)
+
+
+def test_a_router_with_other_keys_did_not_issue_it() -> None:
+    with pytest.raises(InvalidEvent, match="no seal of this router"):
+        issue_again(received(RETRIED), StateSeal({"k2": b"2" * 32}))
+    with pytest.raises(InvalidEvent, match="never issued"):
+        issue_again(received(RETRIED), StateSeal({"k1": b"2" * 32}))
+
+
+@pytest.mark.parametrize("path", ["reason", "requested_at", "closed", "operator", "signature"])
+def test_the_router_follows_only_what_an_operator_signed(path: str) -> None:
+    others = {"requested_at": "2026-07-01T08:06:00Z", "closed": "0" * 64, "signature": "0" * 128}
+    forged = _with(**{f"payload__{path}": others.get(path, "mallory")})
+    decision = decide(delivered(forged), SEAL, operators=OPERATORS)
+    assert decision.events == ()
+    assert decision.refusal is not None
+    assert decision.refusal.refusal is Refusal.FORGED
+    assert decide(delivered(RETRIED), SEAL, operators=OPERATORS).refusal is None
+
+
+def test_without_operators_nobody_may_retry() -> None:
+    assert decide(delivered(RETRIED), SEAL, operators=Operators({})).events == ()
+
+
+def test_tries_are_counted() -> None:
+    assert [next_try(name) for name in (None, "retry-1", "retry-9")] == ["retry-1", "retry-2", "retry-10"]
+    with pytest.raises(Exception, match="no try of the case"):
+        next_try("what-if-1")

@@ -1,0 +1,255 @@
+"""Where every event of a case leads."""
+
+from __future__ import annotations
+
+import pytest
+
+from contracts.cards import specialists
+from contracts.catalogue import types_for
+from contracts.events.case_manager import CaseOpened, TaskRetried
+from contracts.events.router import AnswerQuestion, ChooseAgent, CloseCase, DraftAnswer
+from contracts.events.specialists import FindingsReady
+from contracts.events.triage import AgentChosen, NoAgentFits
+from services.orchestrator.graph import CURRENT, PLAYBOOKS
+from switchyard.protocol.canonical import canonical
+from switchyard.protocol.envelope import MAX_STATE_BYTES
+from switchyard.protocol.errors import InvalidEvent, Refusal
+from switchyard.protocol.fields import Contract, Json
+from switchyard.router.playbook import Playbook, ask, close, on
+from switchyard.router.routing import route
+from tests.unit.protocol.bus_events import changed, golden, with_digest
+from tests.unit.router.cases import (
+    ANSWER,
+    ANSWER_QUESTION,
+    CHOOSE,
+    CHOSEN,
+    CLOSE,
+    DRAFT,
+    DRAFTED,
+    FINDINGS,
+    FOUND,
+    OPENED,
+    SEAL,
+    artefact,
+    failed,
+    opened,
+    question,
+    received,
+    reply,
+    routed,
+)
+
+UNFIT = reply(CHOOSE, NoAgentFits(why="It asks for a route."))
+NAMED = opened(agent="text_to_sql")
+FAILED = failed(ANSWER_QUESTION)
+COMMANDS = {"triage": CHOOSE, "drafter": DRAFT} | {card.name: routed(opened(agent=card.name)) for card in specialists()}
+
+
+def payload(event: Json) -> Contract:
+    return received(event).payload
+
+
+@pytest.mark.parametrize(
+    ("event", "command", "node", "seconds"),
+    [
+        pytest.param(OPENED, ChooseAgent, "triage", 30, id="a new case goes to triage"),
+        pytest.param(NAMED, AnswerQuestion, "text_to_sql", 60, id="a named agent skips triage"),
+        pytest.param(CHOSEN, AnswerQuestion, "text_to_sql", 60, id="the chosen agent gets the question"),
+        pytest.param(FOUND, DraftAnswer, "drafter", 60, id="findings go to the drafter"),
+    ],
+)
+def test_asks(event: Json, command: type[Contract], node: str, seconds: int) -> None:
+    asked = routed(event)
+    assert type(payload(asked)) is command
+    assert asked["node_to"] == asked["state"]["node"] == node
+    assert (asked["time_limit_ms"], asked["budget"]["attempts"]) == (seconds * 1_000, 3)
+    assert asked["parents"] == [event["digest"]]
+    assert asked["seq"] == event["seq"] + 1
+
+
+@pytest.mark.parametrize(
+    ("event", "outcome", "code"),
+    [
+        pytest.param(DRAFTED, "answered", "answered", id="an answer ends it"),
+        pytest.param(UNFIT, "no_agent", "no_agent_fits", id="a question for nobody ends it"),
+        pytest.param(FAILED, "failed", "time_limit", id="a failure ends it"),
+        pytest.param(opened(agent="palmist"), "no_agent", "unknown_agent", id="an unknown agent from upstream ends it"),
+        pytest.param(
+            reply(CHOOSE, AgentChosen(agent="palmist")),
+            "no_agent",
+            "unknown_agent",
+            id="one that triage made up ends it",
+        ),
+        pytest.param(
+            reply(CHOOSE, AgentChosen(agent="drafter")), "no_agent", "unknown_agent", id="no specialist, no question"
+        ),
+    ],
+)
+def test_closes(event: Json, outcome: str, code: str) -> None:
+    closed = routed(event)
+    told = payload(closed)
+    assert isinstance(told, CloseCase)
+    assert (told.outcome, told.code, closed["node_to"]) == (outcome, code, "desk")
+    assert "state" not in closed
+
+
+def test_every_edge_of_every_playbook_is_tested_above() -> None:
+    taken = [
+        PLAYBOOKS["assist/1"].edge_for(payload(event), {})
+        for event in (OPENED, NAMED, CHOSEN, UNFIT, FOUND, DRAFTED, FAILED)
+    ]
+    assert taken == [*(edge for edge in taken if edge is not None)]
+    assert {id(edge) for edge in taken} == {id(edge) for edge in PLAYBOOKS["assist/1"].edges}
+
+
+def test_the_router_has_an_edge_for_all_that_it_is_sent() -> None:
+    edges = [edge for book in PLAYBOOKS.values() for edge in book.edges]
+    # A retry is no edge: it repeats whichever command failed.
+    assert {type_.payload for type_ in types_for("router")} - {TaskRetried} == {edge.event for edge in edges}
+
+
+def test_a_step_is_granted_the_artefacts_of_its_command_and_nothing_else() -> None:
+    asked = question(OPENED)
+    assert payload(CHOOSE) == ChooseAgent(question=asked)
+    assert payload(ANSWER_QUESTION) == AnswerQuestion(question=asked)
+    assert payload(DRAFT) == DraftAnswer(question=asked, findings=(FINDINGS,))
+
+
+def test_the_answer_travels_to_close() -> None:
+    told = payload(CLOSE)
+    assert isinstance(told, CloseCase)
+    assert told.answer == ANSWER
+
+
+def test_attachments_travel_as_long_as_the_case_needs_them() -> None:
+    asked = question(OPENED).sha256
+    assert set(CHOOSE["attachments"]) == {asked}
+    assert set(ANSWER_QUESTION["attachments"]) == {asked}
+    assert set(DRAFT["attachments"]) == {asked, FINDINGS.sha256}
+    assert set(DRAFTED["attachments"]) == {asked, FINDINGS.sha256, ANSWER.sha256}
+    assert set(CLOSE["attachments"]) == {ANSWER.sha256}
+
+
+def test_an_attachment_that_nobody_names_is_dropped() -> None:
+    stray = artefact("findings", "stray")
+    found = reply(ANSWER_QUESTION, FindingsReady(findings=(FINDINGS,)), written=(FINDINGS, stray))
+    assert stray.sha256 in found["attachments"]
+    assert stray.sha256 not in routed(found)["attachments"]
+
+
+@pytest.mark.parametrize("node", sorted(COMMANDS))
+def test_any_agents_failure_closes_the_case_and_says_what_lay_beneath(node: str) -> None:
+    closed = routed(failed(COMMANDS[node], causes=("throttled", "no connection")))
+    assert payload(closed) == CloseCase(
+        outcome="failed",
+        code="time_limit",
+        message="no result within 60000 ms; caused by throttled; caused by no connection",
+        field="payload.question",
+        remedy="ask for less",
+        node=node,
+    )
+    assert closed["attachments"] == {}
+
+
+def test_the_signed_statement_of_who_asks_is_handed_to_nobody() -> None:
+    event = golden("CaseOpened", variant="attested")
+    attested = event["payload"]["attested"]["statement"]["sha256"]
+    command = routed(event)
+    assert attested in event["attachments"]
+    assert attested not in str(command)
+    assert event["payload"]["question"]["sha256"] in command["attachments"]
+
+
+def test_a_long_failure_is_cut_to_what_its_contract_allows() -> None:
+    told = payload(routed(failed(CHOOSE, causes=("x" * 2_000, "y" * 2_000))))
+    assert isinstance(told, CloseCase)
+    assert len(told.message) == 2_000
+
+
+def test_a_token_budget_is_handed_on() -> None:
+    event = with_digest(changed(OPENED, "budget", {"attempts": 7, "tokens": 9_000}))
+    assert routed(event)["budget"] == {"attempts": 3, "tokens": 9_000}
+
+
+@pytest.mark.parametrize(
+    "event", [OPENED, NAMED, CHOSEN, UNFIT, FOUND, DRAFTED, FAILED], ids=lambda event: event["type"]
+)
+def test_a_redelivery_makes_the_same_events(event: Json) -> None:
+    once, again = (route(received(event), SEAL) for _ in range(2))
+    assert once == again
+    assert [(made["event_id"], made["digest"]) for made in once] == [
+        (made["event_id"], made["digest"]) for made in again
+    ]
+
+
+def test_a_redelivery_with_another_clock_trace_and_place_makes_the_same_events() -> None:
+    moved = FOUND | {"occurred_at": "2026-07-02T00:00:00Z", "trace": {}}
+    moved["attachments"] = {sha256: {"uri": "s3://bucket/key"} for sha256 in FOUND["attachments"]}
+    once, again = route(received(FOUND), SEAL), route(received(moved), SEAL)
+    assert [(event["event_id"], event["digest"]) for event in once] == [(e["event_id"], e["digest"]) for e in again]
+
+
+def test_state_stays_small_in_a_whole_case() -> None:
+    for command in COMMANDS.values():
+        assert len(canonical(command["state"])) < MAX_STATE_BYTES // 8
+
+
+def test_more_findings_than_the_state_can_name_are_refused() -> None:
+    many = tuple(artefact("findings", str(number)) for number in range(200))
+    with pytest.raises(InvalidEvent, match="16 KB") as caught:
+        routed(reply(ANSWER_QUESTION, FindingsReady(findings=many)))
+    assert (caught.value.refusal, caught.value.field) == (Refusal.TOO_LARGE, "state")
+
+
+ASSIST_2 = Playbook(
+    "assist/2",
+    ask("drafter", DraftAnswer, attempts=1, seconds=5),
+    on(FindingsReady, go="drafter"),
+    on(CaseOpened, close("rejected", "retired", "Not in this version.")),
+)
+
+
+@pytest.mark.parametrize(
+    "event", [OPENED, NAMED, CHOSEN, UNFIT, FOUND, DRAFTED, FAILED], ids=lambda event: event["type"]
+)
+def test_a_newer_version_does_not_change_an_open_case(event: Json) -> None:
+    both = PLAYBOOKS | {"assist/2": ASSIST_2}
+    assert route(received(event), SEAL, both) == route(received(event), SEAL)
+
+
+def test_a_case_runs_on_the_version_that_it_was_opened_with() -> None:
+    both = PLAYBOOKS | {"assist/2": ASSIST_2}
+    told = payload(routed(opened(graph_version="assist/2"), playbooks=both))
+    assert isinstance(told, CloseCase)
+    assert told.code == "retired"
+
+
+def test_a_version_that_was_withdrawn_too_early_is_named() -> None:
+    with pytest.raises(InvalidEvent, match="assist/1 is not deployed") as caught:
+        route(received(CHOSEN), SEAL, {"assist/2": ASSIST_2})
+    assert (caught.value.refusal, caught.value.field) == (Refusal.UNKNOWN, "graph_version")
+    assert "while cases on it are open" in (caught.value.remedy or "")
+
+
+WITHOUT_NO_AGENT = Playbook(
+    "assist/1",
+    ask("triage", ChooseAgent, attempts=1, seconds=5),
+    on(CaseOpened, go="triage"),
+    on(AgentChosen, close("no_agent")),
+)
+
+
+def test_an_event_that_a_version_has_no_edge_for_is_named() -> None:
+    with pytest.raises(InvalidEvent, match="no edge for NoAgentFits") as caught:
+        route(received(UNFIT), SEAL, {"assist/1": WITHOUT_NO_AGENT})
+    assert (caught.value.refusal, caught.value.field) == (Refusal.UNKNOWN, "type")
+
+
+def test_new_cases_get_a_version_that_exists() -> None:
+    assert set(CURRENT.values()) <= PLAYBOOKS.keys()
+    assert {name: version.partition("/")[0] for name, version in CURRENT.items()} == {name: name for name in CURRENT}
+
+
+def test_a_command_of_a_graph_with_figures_says_what_the_later_steps_need_and_others_do_not() -> None:
+    for version, expected in (("assist/1", None), ("assist/2", PLAYBOOKS["assist/2"].later_p95_ms("triage"))):
+        assert routed(opened(graph_version=version)).get("later_p95_ms") == expected

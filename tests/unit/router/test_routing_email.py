@@ -1,0 +1,185 @@
+"""Where every event of an outbound email leads."""
+
+from __future__ import annotations
+
+import pytest
+
+from contracts.catalogue import LATEST
+from contracts.events.case_manager import WaitOver
+from contracts.events.compliance import EmailPassed
+from contracts.events.email_sender import EmailSent, SendingHeld
+from contracts.events.router import CheckSending, CloseCase, DraftEmail, ReviewEmail, SendEmail, Wait
+from services.orchestrator.graph import PLAYBOOKS
+from switchyard.protocol.errors import InvalidEvent, Refusal
+from switchyard.protocol.fields import Contract
+from switchyard.router.routing import route
+from tests.unit.router.cases import SEAL, failed, received, reply, routed
+from tests.unit.router.email_cases import (
+    ADDRESS_KEY,
+    ALLOWED,
+    ANSWERS,
+    APPROVAL,
+    CONTENT,
+    DEFERRED,
+    DRAFTED,
+    EMAIL,
+    GRANTED,
+    PASSED,
+    REVIEW,
+    REVISION,
+    SENDABLE,
+    SENT,
+    TO_APPROVE,
+    answered,
+    command_after,
+    event,
+)
+
+PLAYBOOK = PLAYBOOKS["outbound_email/1"]
+
+
+def payload(of: object) -> Contract:
+    assert isinstance(of, dict)
+    return received(of).payload
+
+
+@pytest.mark.parametrize(
+    ("name", "command", "node"),
+    [
+        ("EmailCaseOpened", "CheckContact", "compliance"),
+        ("ContactAllowed", "DraftEmail", "drafter"),
+        ("EmailDrafted", "ReviewEmail", "compliance"),
+        ("RevisionNeeded", "DraftEmail", "drafter"),
+        ("EmailPassed", "AskApproval", "desk"),
+        ("ApprovalGranted", "CheckSending", "compliance"),
+        ("ReviewOutdated", "ReviewEmail", "compliance"),
+        ("SendingDeferred", "Wait", "desk"),
+        ("WaitOver", "CheckSending", "compliance"),
+        ("SendingAllowed", "SendEmail", "courier"),
+        ("SendingHeld", "Wait", "desk"),
+        ("SendingTooLate", "CheckSending", "compliance"),
+    ],
+)
+def test_asks(name: str, command: str, node: str) -> None:
+    asked = routed(event(name))
+    assert (asked["type"], asked["node_to"]) == (command, node)
+
+
+@pytest.mark.parametrize(
+    ("name", "outcome", "code"),
+    [
+        ("ContactBlocked", "blocked", "contact_blocked"),
+        ("EmailBlocked", "blocked", "email_blocked"),
+        ("ApprovalDenied", "denied", "denied"),
+        ("ApprovalExpired", "expired", "approval_expired"),
+        ("SendingRefused", "stopped", "opted_out"),
+        ("EmailUndeliverable", "undeliverable", "address_rejected"),
+        ("SendingUnknown", "unknown", "outcome_unknown"),
+        ("EmailSent", "sent", "sent"),
+    ],
+)
+def test_closes(name: str, outcome: str, code: str) -> None:
+    told = payload(routed(event(name)))
+    assert isinstance(told, CloseCase)
+    assert (told.outcome, told.code) == (outcome, code)
+
+
+def test_every_edge_is_tested_above() -> None:
+    named = {edge.event.__name__ for edge in PLAYBOOK.edges} - {"TaskFailed", "EmailCaseOpened"}
+    assert named == ANSWERS.keys()
+
+
+def test_a_blocked_case_names_its_rules_and_says_why() -> None:
+    told = payload(routed(event("ContactBlocked")))
+    assert isinstance(told, CloseCase)
+    assert told.rules == ("R04",)
+    assert "cease" in told.message
+
+
+def test_a_draft_is_mended_twice_and_then_blocked() -> None:
+    command = command_after(ALLOWED, DRAFTED)
+    for _ in range(2):
+        mend = routed(answered(command, REVISION))
+        assert payload(mend) == DraftEmail(
+            account=DRAFT.account, purpose="settlement_offer", address_key=ADDRESS_KEY, email=EMAIL, review=REVIEW
+        )
+        command = routed(answered(mend, DRAFTED))
+        assert isinstance(payload(command), ReviewEmail)
+    told = payload(routed(answered(command, REVISION)))
+    assert isinstance(told, CloseCase)
+    assert (told.outcome, told.code, told.rules) == ("blocked", "draft_blocked", ("R14",))
+
+
+def test_an_email_that_needs_nobody_goes_on_to_the_check() -> None:
+    assert isinstance(payload(command_after(ALLOWED, DRAFTED, PASSED)), CheckSending)
+
+
+def test_the_courier_is_told_what_was_checked_and_who_approved() -> None:
+    told = payload(command_after(ALLOWED, DRAFTED, TO_APPROVE, GRANTED, SENDABLE))
+    assert told == SendEmail(
+        email=EMAIL,
+        content_sha256=CONTENT,
+        pack=SENDABLE.pack,
+        valid_until=SENDABLE.valid_until,
+        address_key=ADDRESS_KEY,
+        approval="settlement_offer",
+        approval_id=APPROVAL,
+    )
+
+
+def test_a_second_review_that_wants_no_approval_leaves_none_over() -> None:
+    reviewed = command_after(ALLOWED, DRAFTED, TO_APPROVE, GRANTED, ANSWERS["ReviewOutdated"][1])
+    told = payload(routed(answered(routed(answered(reviewed, PASSED)), SENDABLE)))
+    assert isinstance(told, SendEmail)
+    assert told.approval is None
+
+
+def test_a_wait_for_the_hour_and_a_wait_for_the_resumption_are_told_apart() -> None:
+    first = command_after(ALLOWED, DRAFTED, PASSED, DEFERRED)
+    assert payload(first) == Wait(until=DEFERRED.until)
+    again = routed(answered(routed(answered(first, WaitOver(waited_for="time"))), SENDABLE))
+    assert payload(routed(answered(again, SendingHeld()))) == Wait(halted=True)
+
+
+@pytest.mark.parametrize(
+    ("before", "smuggled"),
+    [
+        pytest.param((), PASSED, id="a precheck is no review"),
+        pytest.param((), SENDABLE, id="a precheck is no final check"),
+        pytest.param((ALLOWED, DRAFTED), SENDABLE, id="a review is no final check"),
+        pytest.param((ALLOWED, DRAFTED, PASSED), PASSED, id="a final check is no review"),
+        pytest.param((ALLOWED, DRAFTED, TO_APPROVE), WaitOver(waited_for="time"), id="waiting is not agreeing"),
+        pytest.param((ALLOWED, DRAFTED, PASSED, DEFERRED), GRANTED, id="agreeing is not waiting"),
+    ],
+)
+def test_an_answer_to_another_step_of_the_same_node_is_forged(before: tuple[Contract, ...], smuggled: Contract) -> None:
+    forged = answered(command_after(*before), smuggled)
+    with pytest.raises(InvalidEvent, match="no answer to the step") as caught:
+        route(received(forged), SEAL)
+    assert (caught.value.refusal, caught.value.field) == (Refusal.FORGED, "type")
+
+
+def test_another_node_cannot_say_that_it_was_sent() -> None:
+    with pytest.raises(InvalidEvent, match="may not emit EmailSent"):
+        reply(command_after(ALLOWED, DRAFTED), SENT, node="compliance")
+
+
+@pytest.mark.parametrize(
+    "before", [(), (ALLOWED,), (ALLOWED, DRAFTED, TO_APPROVE), (ALLOWED, DRAFTED, PASSED, SENDABLE)]
+)
+def test_any_failure_closes_the_case(before: tuple[Contract, ...]) -> None:
+    told = payload(routed(failed(command_after(*before))))
+    assert isinstance(told, CloseCase)
+    assert (told.outcome, told.code) == ("failed", "time_limit")
+
+
+def test_every_answer_of_the_playbook_belongs_to_a_command() -> None:
+    for edge in PLAYBOOK.edges[1:-1]:
+        assert LATEST[edge.event].answers, edge.event
+    assert LATEST[EmailPassed].answers == (ReviewEmail,)
+    assert LATEST[EmailSent].answers == (SendEmail,)
+
+
+FIRST = payload(command_after(ALLOWED))
+assert isinstance(FIRST, DraftEmail)
+DRAFT = FIRST
