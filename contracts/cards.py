@@ -33,7 +33,7 @@ class AgentCard(Contract):
     )
 
 
-TRIAGE = AgentCard(
+TRIAGE_CARD = AgentCard(
     name="triage",
     kind="internal",
     purpose="Chooses the specialist whose card fits a question, or says that none does.",
@@ -43,7 +43,7 @@ TRIAGE = AgentCard(
     opens=("question",),
 )
 
-TEXT_TO_SQL = AgentCard(
+TEXT_TO_SQL_CARD = AgentCard(
     name="text_to_sql",
     kind="specialist",
     purpose=(
@@ -68,7 +68,7 @@ TEXT_TO_SQL = AgentCard(
     reaches=("snowflake",),
 )
 
-DRAFTER = AgentCard(
+DRAFTER_CARD = AgentCard(
     name="drafter",
     kind="internal",
     purpose="Writes the answer from the specialists' findings, and the email to a consumer from the account's facts.",
@@ -78,7 +78,7 @@ DRAFTER = AgentCard(
     opens=("question", "findings", "answer", "account", "email", "review"),
 )
 
-COMPLIANCE = AgentCard(
+COMPLIANCE_CARD = AgentCard(
     name="compliance",
     kind="internal",
     purpose="Says whether a person may be contacted, whether a draft keeps every rule, and whether now is the moment.",
@@ -91,7 +91,7 @@ COMPLIANCE = AgentCard(
     opens=("account", "email", "review"),
 )  # fmt: skip
 
-COURIER = AgentCard(
+EMAIL_SENDER_CARD = AgentCard(
     name="courier",
     kind="internal",
     purpose="Sends an email that has passed, once, and says what became of it.",
@@ -104,18 +104,20 @@ COURIER = AgentCard(
     reaches=("mail",),
 )  # fmt: skip
 
-CARDS: dict[str, AgentCard] = {
+AGENT_CARDS: dict[str, AgentCard] = {
     card.name: card
     for card in (
-        TRIAGE,
-        TEXT_TO_SQL,
-        DRAFTER,
-        COMPLIANCE,
-        COURIER,
+        TRIAGE_CARD,
+        TEXT_TO_SQL_CARD,
+        DRAFTER_CARD,
+        COMPLIANCE_CARD,
+        EMAIL_SENDER_CARD,
     )
 }
 
 
-def specialists() -> tuple[AgentCard, ...]:
+def specialist_cards() -> tuple[AgentCard, ...]:
     """The cards that triage may choose from, by name."""
-    return tuple(sorted((card for card in CARDS.values() if card.kind == "specialist"), key=lambda card: card.name))
+    return tuple(
+        sorted((card for card in AGENT_CARDS.values() if card.kind == "specialist"), key=lambda card: card.name)
+    )

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from contracts.cards import CARDS, specialists
+from contracts.cards import AGENT_CARDS, specialist_cards
 from contracts.events import case_manager, compliance, drafter, email_sender, failures, router, triage, upstream
 from contracts.events import specialists as found
 from switchyard.protocol.fields import Contract
 
-DESK, ROUTER, AUDIT = "desk", "router", "audit"
-WORLD = "world"
+CASE_MANAGER, ROUTER, AUDIT = "desk", "router", "audit"
+EXTERNAL = "world"
 """`node_to` of an event that no service of ours consumes: upstream systems subscribe to it with a rule of their own."""
 
 UPSTREAM_PREFIX = "upstream."
@@ -61,7 +61,7 @@ class EventType:
         return tuple(sorted({consumer for _, consumer in self.flows}))
 
 
-def _asked(node: str, command: type[Contract], *answers: type[Contract]) -> tuple[EventType, ...]:
+def _command_types(node: str, command: type[Contract], *answers: type[Contract]) -> tuple[EventType, ...]:
     """A command of the router's to one node, and what that node may answer."""
     return (
         EventType(command, ((ROUTER, node),), stateful=True),
@@ -69,88 +69,88 @@ def _asked(node: str, command: type[Contract], *answers: type[Contract]) -> tupl
     )
 
 
-_FOUND_BY = tuple(card.name for card in specialists())
-_AGENTS = tuple(CARDS)
+_FOUND_BY = tuple(card.name for card in specialist_cards())
+_AGENTS = tuple(AGENT_CARDS)
 
 _TYPES = (
-    EventType(upstream.CaseSubmitted, ((UPSTREAM_PREFIX, DESK),)),
-    EventType(case_manager.CaseOpened, ((DESK, ROUTER),)),
-    *_asked("triage", router.ChooseAgent, triage.AgentChosen, triage.NoAgentFits),
+    EventType(upstream.CaseSubmitted, ((UPSTREAM_PREFIX, CASE_MANAGER),)),
+    EventType(case_manager.CaseOpened, ((CASE_MANAGER, ROUTER),)),
+    *_command_types("triage", router.ChooseAgent, triage.AgentChosen, triage.NoAgentFits),
     EventType(router.AnswerQuestion, _flows((ROUTER,), *_FOUND_BY), stateful=True),
     EventType(found.FindingsReady, _flows(_FOUND_BY, ROUTER), answers=(router.AnswerQuestion,), stateful=True),
-    *_asked("drafter", router.DraftAnswer, drafter.AnswerDrafted),
-    EventType(upstream.EmailCaseSubmitted, ((UPSTREAM_PREFIX, DESK),)),
-    EventType(upstream.ContactRefused, ((UPSTREAM_PREFIX, DESK),)),
-    EventType(case_manager.EmailCaseOpened, ((DESK, ROUTER),)),
-    *_asked("compliance", router.CheckContact, compliance.ContactAllowed),
+    *_command_types("drafter", router.DraftAnswer, drafter.AnswerDrafted),
+    EventType(upstream.EmailCaseSubmitted, ((UPSTREAM_PREFIX, CASE_MANAGER),)),
+    EventType(upstream.SuppressContact, ((UPSTREAM_PREFIX, CASE_MANAGER),)),
+    EventType(case_manager.EmailCaseOpened, ((CASE_MANAGER, ROUTER),)),
+    *_command_types("compliance", router.CheckContact, compliance.ContactAllowed),
     EventType(
         compliance.ContactBlocked,
         (("compliance", ROUTER),),
         answers=(router.CheckContact, router.CheckSending),
         stateful=True,
     ),
-    *_asked("drafter", router.DraftEmail, drafter.EmailDrafted),
-    *_asked(
+    *_command_types("drafter", router.DraftEmail, drafter.EmailDrafted),
+    *_command_types(
         "compliance",
         router.ReviewEmail,
         compliance.EmailPassed,
         compliance.RevisionNeeded,
         compliance.EmailBlocked,
     ),
-    *_asked(
-        DESK,
+    *_command_types(
+        CASE_MANAGER,
         router.AskApproval,
         case_manager.ApprovalGranted,
         case_manager.ApprovalDenied,
         case_manager.ApprovalExpired,
     ),
-    *_asked(
+    *_command_types(
         "compliance",
         router.CheckSending,
         compliance.SendingAllowed,
         compliance.SendingDeferred,
         compliance.ReviewOutdated,
     ),
-    *_asked(DESK, router.Wait, case_manager.WaitOver),
-    *_asked(
+    *_command_types(CASE_MANAGER, router.Wait, case_manager.WaitOver),
+    *_command_types(
         "courier",
         router.SendEmail,
         email_sender.EmailSent,
-        email_sender.SendingHeld,
+        email_sender.SendingHalted,
         email_sender.SendingTooLate,
-        email_sender.SendingRefused,
+        email_sender.SendingStopped,
         email_sender.EmailUndeliverable,
         email_sender.SendingUnknown,
     ),
-    EventType(email_sender.SendingSettled, (("courier", WORLD),)),
-    EventType(case_manager.ContactStopped, ((DESK, WORLD),), terminal=True),
-    EventType(case_manager.PlaybookHalted, ((DESK, WORLD),), terminal=True),
-    EventType(case_manager.PlaybookResumed, ((DESK, WORLD),), terminal=True),
-    EventType(router.CloseCase, ((ROUTER, DESK),)),
+    EventType(email_sender.SendingResolved, (("courier", EXTERNAL),)),
+    EventType(case_manager.ContactSuppressed, ((CASE_MANAGER, EXTERNAL),), terminal=True),
+    EventType(case_manager.PlaybookHalted, ((CASE_MANAGER, EXTERNAL),), terminal=True),
+    EventType(case_manager.PlaybookResumed, ((CASE_MANAGER, EXTERNAL),), terminal=True),
+    EventType(router.CloseCase, ((ROUTER, CASE_MANAGER),)),
     # An agent's failure goes to the router's failure edge; the router's own goes to close, never back to the router.
-    EventType(failures.TaskFailed, (*_flows((*_AGENTS, DESK), ROUTER), (ROUTER, DESK))),
-    EventType(case_manager.CaseClosed, ((DESK, WORLD),), terminal=True),
-    EventType(case_manager.TaskRetried, ((DESK, ROUTER),)),
-    EventType(case_manager.SubmissionRejected, ((DESK, WORLD),), terminal=True),
+    EventType(failures.TaskFailed, (*_flows((*_AGENTS, CASE_MANAGER), ROUTER), (ROUTER, CASE_MANAGER))),
+    EventType(case_manager.CaseClosed, ((CASE_MANAGER, EXTERNAL),), terminal=True),
+    EventType(case_manager.TaskRetried, ((CASE_MANAGER, ROUTER),)),
+    EventType(case_manager.SubmissionRejected, ((CASE_MANAGER, EXTERNAL),), terminal=True),
 )
 
 CATALOGUE: dict[tuple[str, int], EventType] = {(type_.name, type_.version): type_ for type_ in _TYPES}
-LATEST: dict[type[Contract], EventType] = {type_.payload: type_ for type_ in _TYPES}
-NODES: tuple[str, ...] = (ROUTER, DESK, *_AGENTS, AUDIT)
+LATEST_TYPES: dict[type[Contract], EventType] = {type_.payload: type_ for type_ in _TYPES}
+NODES: tuple[str, ...] = (ROUTER, CASE_MANAGER, *_AGENTS, AUDIT)
 """Every consumer: each has its own queue, dead-letter queue, process and role."""
 
 
-def sources_for(consumer: str) -> tuple[str, ...]:
+def allowed_sources(consumer: str) -> tuple[str, ...]:
     """The nodes whose events `consumer` may receive, sorted."""
     flows = (flow for type_ in _TYPES for flow in type_.flows)
     return tuple(sorted({source for source, target in flows if target == consumer} - {UPSTREAM_PREFIX}))
 
 
-def types_for(consumer: str) -> tuple[EventType, ...]:
+def types_consumed_by(consumer: str) -> tuple[EventType, ...]:
     """The event types that `consumer` handles."""
     return tuple(type_ for type_ in _TYPES if consumer in type_.consumers)
 
 
-def types_from(producer: str) -> tuple[EventType, ...]:
+def types_emitted_by(producer: str) -> tuple[EventType, ...]:
     """The event types that `producer` may emit."""
     return tuple(type_ for type_ in _TYPES if producer in type_.producers)

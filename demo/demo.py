@@ -81,8 +81,8 @@ async def _demo(env: Env) -> dict[str, Any]:
             rows = await cases(log, keys)
             chain = await _verify(target.need("SWITCHYARD_AUDIT_DATABASE_URL"))
             found = await figures(log, work, rows, chain=chain, wall_s=wall_s)
-            asked_for = zip(keys, questions, strict=True)
-            injected = {case for case, question in asked_for if question["idempotency_key"] in planned}
+            requested_by = zip(keys, questions, strict=True)
+            injected = {case for case, question in requested_by if question["idempotency_key"] in planned}
             _show(rows, injected, found)
             found["email"] = await emails.figures()
             emails.show(found["email"])

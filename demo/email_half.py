@@ -20,7 +20,7 @@ import asyncpg
 from rich.markup import escape
 from rich.table import Table
 
-from contracts.documents.opt_out import PATH
+from contracts.documents.opt_out import OPT_OUT_PATH
 from demo.clock import NIGHT, set_forward
 from demo.emails import EMAILS, DemoEmail, demo_emails
 from demo.stacks import Place
@@ -30,12 +30,12 @@ from switchyard.cli.app.submissions import submit
 from switchyard.cli.commands.approval import decide
 from switchyard.cli.commands.playbook import as_operator
 from switchyard.devstack.stack.local_stack import LOCAL_OPERATOR
-from switchyard.protocol.approvals import Decided
+from switchyard.protocol.approvals import ApprovalAnswer
 from switchyard.runtime.database.queries import load_queries
 
 _SQL = load_queries(__file__, "figures.sql")
 SOURCE = "upstream.collections"
-_LINK = re.compile(rf"{re.escape(PATH)}/([A-Za-z0-9_.-]+)")
+_LINK = re.compile(rf"{re.escape(OPT_OUT_PATH)}/([A-Za-z0-9_.-]+)")
 
 
 @dataclass
@@ -72,7 +72,7 @@ class Emails:
     async def _do(self, what: str, case: str, row: Any) -> None:
         match what:
             case "grant" | "deny":
-                verdict: Decided = "granted" if what == "grant" else "denied"
+                verdict: ApprovalAnswer = "granted" if what == "grant" else "denied"
                 reason = "Reads well." if what == "grant" else "Too early for an offer."
                 await decide(
                     self.place.target, str(row["approval_id"]), verdict, approver=LOCAL_OPERATOR, reason=reason
@@ -92,7 +92,7 @@ class Emails:
         found = _LINK.search(message["List-Unsubscribe"])
         if found is None:
             raise LookupError("the email has no opt-out link")
-        address = f"{self.place.opt_out_address}{PATH}/{found[1]}"
+        address = f"{self.place.opt_out_address}{OPT_OUT_PATH}/{found[1]}"
         async with (
             aiohttp.ClientSession() as session,
             session.post(address, data={"List-Unsubscribe": "One-Click"}) as answer,

@@ -10,7 +10,7 @@ from typing import Any
 
 import asyncpg
 
-from contracts.cards import CARDS
+from contracts.cards import AGENT_CARDS
 from switchyard.runtime.database.queries import load_queries
 
 _SQL = load_queries(__file__)
@@ -72,7 +72,7 @@ async def published(work: asyncpg.Connection[Any], case_ids: list[str] | None = 
     if desk is None:
         return 0
     outputs = 0
-    for node in CARDS:
+    for node in AGENT_CARDS:
         await work.execute(f'set search_path to "{node}"')
         outputs += await work.fetchval(_SQL["agent_events"], case_ids)
     to_router = desk["opened"] + desk["retried"] + desk["answered"] + outputs

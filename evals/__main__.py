@@ -46,15 +46,15 @@ async def _text_to_sql(model: Any, given: argparse.Namespace) -> SuiteResult:
     from demo.oil_field.generate import generate
     from evals.authority import Authority
     from evals.sql_suite import SqlSuite
-    from services.specialists.text_to_sql.agent import build_agent
-    from services.specialists.text_to_sql.warehouse import Address, SnowflakeWarehouse
+    from services.specialists.text_to_sql.agent import build_sql_agent
+    from services.specialists.text_to_sql.warehouse import SnowflakeWarehouse, WarehouseEndpoint
     from switchyard.devstack.simulators.snowflake.simulator import StandIn
 
     stand_in = StandIn()
     schema = stand_in.schema
-    address = Address(account="local", database=schema.database, namespace=schema.namespace)
+    address = WarehouseEndpoint(account="local", database=schema.database, namespace=schema.namespace)
     warehouse = SnowflakeWarehouse(address, SecretStr("none"), connect=stand_in.connect)
-    suite = SqlSuite(build_agent(model, schema), warehouse, schema, Authority(generate()), given.concurrency)
+    suite = SqlSuite(build_sql_agent(model, schema), warehouse, schema, Authority(generate()), given.concurrency)
     try:
         return await suite.run(sql_cases(), model=given.model, deterministic=given.model == SIMULATOR, runs=given.runs)
     finally:
@@ -62,15 +62,15 @@ async def _text_to_sql(model: Any, given: argparse.Namespace) -> SuiteResult:
 
 
 async def _triage(model: Any, given: argparse.Namespace) -> SuiteResult:
-    from contracts.cards import specialists
+    from contracts.cards import specialist_cards
     from evals.triage_suite import run_triage
-    from services.specialists.triage.agent import PROMPT_VERSION, build_agent, choose
+    from services.specialists.triage.agent import TRIAGE_PROMPT_VERSION, build_triage_agent, choose_specialist
 
-    cards = specialists()
-    agent = build_agent(model, cards)
+    cards = specialist_cards()
+    agent = build_triage_agent(model, cards)
 
     async def chosen(question: str) -> str:
-        return (await choose(agent, question)).agent
+        return (await choose_specialist(agent, question)).agent
 
     return await run_triage(
         chosen,
@@ -78,7 +78,7 @@ async def _triage(model: Any, given: argparse.Namespace) -> SuiteResult:
         deployed=frozenset(card.name for card in cards),
         model=given.model,
         deterministic=given.model == SIMULATOR,
-        prompt_version=PROMPT_VERSION,
+        prompt_version=TRIAGE_PROMPT_VERSION,
         runs=given.runs,
         concurrency=given.concurrency,
     )
@@ -86,15 +86,15 @@ async def _triage(model: Any, given: argparse.Namespace) -> SuiteResult:
 
 async def _compliance(model: Any, given: argparse.Namespace) -> SuiteResult:
     from evals.judge_suite import run_judge
-    from services.specialists.compliance.judge import build_agent
-    from services.specialists.compliance.pack import released
+    from services.specialists.compliance.judge import build_judge_agent
+    from services.specialists.compliance.pack import released_packs
 
     account, cases = judge_cases()
     return await run_judge(
-        build_agent(model),
+        build_judge_agent(model),
         account,
         cases,
-        released()[-1],
+        released_packs()[-1],
         model=given.model,
         deterministic=given.model == SIMULATOR,
         runs=given.runs,

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 
 from contracts.documents.accounts import AccountFacts
 from evals.cases import JudgeCase, version
-from services.drafter.mime import OptOutWays, compose
-from services.specialists.compliance.email_text.message import Message, read_message
-from services.specialists.compliance.judge import PROMPT_VERSION, Judgement, below_floor, criteria, judge
+from services.drafter.mime import OptOutChannels, compose
+from services.specialists.compliance.email_text.message import ParsedEmail, read_message
+from services.specialists.compliance.judge import JUDGE_PROMPT_VERSION, Judgement, below_floor, criteria, judge_email
 from services.specialists.compliance.pack import RulePack
-from services.specialists.compliance.rules.rule import Situation
+from services.specialists.compliance.rules.rule import RuleInput
 from switchyard.evals.results import CaseResult, SuiteResult
 from switchyard.runtime.core.errors import TaskError
 
@@ -22,10 +22,10 @@ if TYPE_CHECKING:
     from pydantic_ai import Agent
 
 NOW = datetime(2026, 9, 15, 16, tzinfo=UTC)
-OPT_OUT = OptOutWays(url="https://mail.harborline.example/o/dataset")
+OPT_OUT = OptOutChannels(url="https://mail.harborline.example/o/dataset")
 
 
-def situation(account: AccountFacts, case: JudgeCase, pack: RulePack) -> tuple[Situation, Message]:
+def situation(account: AccountFacts, case: JudgeCase, pack: RulePack) -> tuple[RuleInput, ParsedEmail]:
     """The draft as the drafter would compose it and the gate would read it."""
     raw = compose(
         account,
@@ -37,7 +37,7 @@ def situation(account: AccountFacts, case: JudgeCase, pack: RulePack) -> tuple[S
         opt_out=OPT_OUT,
     )
     message = read_message(raw, pack.email)
-    return Situation(account, case.purpose, NOW, pack, message), message
+    return RuleInput(account, case.purpose, NOW, pack, message), message
 
 
 async def run_judge(
@@ -80,7 +80,7 @@ async def run_judge(
         suite="compliance",
         model=model,
         deterministic=deterministic,
-        prompt_version=PROMPT_VERSION,
+        prompt_version=JUDGE_PROMPT_VERSION,
         dataset_version=version("compliance"),
         rates={
             "wrongly_passed": _share(seen[True, False], seen[True, False] + seen[True, True]),
@@ -91,10 +91,10 @@ async def run_judge(
     )
 
 
-async def _low(agent: Agent[None, Judgement], given: Situation, message: Message) -> set[str] | None:
+async def _low(agent: Agent[None, Judgement], given: RuleInput, message: ParsedEmail) -> set[str] | None:
     """The criteria below their floor; None if there is no judgement."""
     try:
-        judgement = await judge(agent, given, message)
+        judgement = await judge_email(agent, given, message)
     except TaskError:
         return None
     return {mark.name for mark in below_floor(criteria(judgement, given.pack))}

@@ -11,22 +11,22 @@ from evals.authority import Authority
 from evals.cases import SqlCase, version
 from evals.compare import same_result
 from services.specialists.text_to_sql.agent import (
-    PROMPT_VERSION,
-    Attempt,
+    SQL_PROMPT_VERSION,
+    AgentRun,
     CannotAnswer,
     SqlAnswer,
-    propose,
+    propose_query,
 )
-from services.specialists.text_to_sql.guard import guard
+from services.specialists.text_to_sql.guard import guard_query
 from services.specialists.text_to_sql.schema import Schema
-from services.specialists.text_to_sql.warehouse import Limits, Warehouse
+from services.specialists.text_to_sql.warehouse import QueryLimits, Warehouse
 from switchyard.evals.results import CaseResult, SuiteResult
-from switchyard.runtime.core.errors import Rejected, TaskError
+from switchyard.runtime.core.errors import PermanentTaskError, TaskError
 
 if TYPE_CHECKING:
     from pydantic_ai import Agent
 
-LIMITS = Limits(max_rows=1_000, timeout_s=30)
+LIMITS = QueryLimits(max_rows=1_000, timeout_s=30)
 
 
 @dataclass(slots=True)
@@ -56,7 +56,7 @@ class Tally:
 class SqlSuite:
     """The agent and what it works on."""
 
-    agent: Agent[Attempt, SqlAnswer | CannotAnswer]
+    agent: Agent[AgentRun, SqlAnswer | CannotAnswer]
     warehouse: Warehouse
     schema: Schema
     authority: Authority
@@ -81,7 +81,7 @@ class SqlSuite:
             suite="text_to_sql",
             model=model,
             deterministic=deterministic,
-            prompt_version=PROMPT_VERSION,
+            prompt_version=SQL_PROMPT_VERSION,
             dataset_version=version("text_to_sql"),
             rates={"execution_accuracy": _share(sum(accuracy), len(accuracy)), **tally.rates()},
             violations=tuple(tally.violations),
@@ -93,12 +93,12 @@ class SqlSuite:
         tally.runs += 1
         tally.queries_wanted += case.gold is not None
         try:
-            proposal = await propose(case.question, agent=self.agent, schema=self.schema, limits=LIMITS)
+            proposal = await propose_query(case.question, agent=self.agent, schema=self.schema, limits=LIMITS)
             tally.refused_once += proposal.refused > 0
             if proposal.query is None:
                 return "said that it cannot answer" if case.gold else ""
             rows = await self.warehouse.run(proposal.query, case_id=case.id, role=case.role, limits=LIMITS)
-        except Rejected as error:
+        except PermanentTaskError as error:
             if error.code == "query_refused":
                 tally.blocked += 1
                 tally.refused_once += 1
@@ -117,7 +117,7 @@ class SqlSuite:
         return await self._difference(case, rows.rows)
 
     async def _difference(self, case: SqlCase, found: Sequence[Sequence[Any]]) -> str:
-        gold = guard(case.gold or "", self.schema, max_rows=LIMITS.max_rows)
+        gold = guard_query(case.gold or "", self.schema, max_rows=LIMITS.max_rows)
         wanted = await self.warehouse.run(gold, case_id=case.id, role=case.role, limits=LIMITS)
         if same_result(wanted.rows, found, ordered=gold.ordered):
             return ""

@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from bench.audit.cpu import cpu_s
-from switchyard.audit.records.projection import Transition, examine
+from switchyard.audit.records.projection import Transition, examine_message
 from switchyard.audit.records.store import AuditStore
 from switchyard.runtime.database.connections import Pool
 
@@ -77,7 +77,7 @@ async def _row_by_row(pool: Pool, texts: Sequence[str]) -> None:
 
 
 def _rows(texts: Sequence[str]) -> list[Transition]:
-    return [row for text in texts if (row := examine(text).row) is not None]
+    return [row for text in texts if (row := examine_message(text).row) is not None]
 
 
 WAYS: dict[str, Write] = {

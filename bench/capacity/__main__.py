@@ -11,7 +11,7 @@ from typing import Any
 from hcl2.api import loads
 
 from bench.capacity.cases import Way, ways
-from switchyard.infra.generate import FOLDER, topology
+from switchyard.infra.generate import GENERATED_FOLDER, topology
 
 DATA = tomllib.loads(Path(__file__).with_name("prices.toml").read_text())
 PRICE: dict[str, float] = {name: entry["usd"] for name, entry in DATA["price"].items()}
@@ -42,11 +42,11 @@ def per_million(way: Way) -> dict[str, float]:
 
 def idle(environment: str) -> dict[str, float]:
     """What a month without a case costs, in dollars, from the environment's own values."""
-    text = (FOLDER.parent / "environments" / environment / "terraform.tfvars").read_text()
+    text = (GENERATED_FOLDER.parent / "environments" / environment / "terraform.tfvars").read_text()
     values: dict[str, Any] = loads(text)
     consumers = topology()["consumers"]
     sizes = {node: values["sizes"].get(node, values["default_size"]) for node in consumers}
-    zones, modules = values["zones"], FOLDER.parent / "modules"
+    zones, modules = values["zones"], GENERATED_FOLDER.parent / "modules"
     databases = 2 if values["multi_az"] else 1
     keys = len(re.findall(r'resource "aws_kms_key"', "".join(_sources(modules)))) + 1  # the database's is used twice
     rules = sum(len(consumer["rules"]) for consumer in consumers.values())

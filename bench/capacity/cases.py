@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from contracts.cards import CARDS, specialists
-from contracts.catalogue import AUDIT, DESK, LATEST, ROUTER, WORLD
+from contracts.cards import AGENT_CARDS, specialist_cards
+from contracts.catalogue import AUDIT, CASE_MANAGER, EXTERNAL, LATEST_TYPES, ROUTER
 from services.orchestrator.graph import CURRENT, PLAYBOOKS
-from switchyard.router.playbook import SPECIALIST, Playbook, Step
+from switchyard.router.playbook import SPECIALIST, Playbook, PlaybookStep
 
 GOALS = frozenset({"answered", "sent"})
 
@@ -17,7 +17,7 @@ class Way:
     """One way through a playbook to its goal, without failures and repetitions."""
 
     playbook: str
-    steps: tuple[Step, ...]
+    steps: tuple[PlaybookStep, ...]
     queues: dict[str, int]
     """Messages that each queue gets for one case."""
 
@@ -48,15 +48,15 @@ def ways() -> tuple[Way, ...]:
     return tuple(found)
 
 
-def _ways(playbook: Playbook) -> list[tuple[Step, ...]]:
+def _ways(playbook: Playbook) -> list[tuple[PlaybookStep, ...]]:
     """Every way from an opening to the goal that takes no step twice."""
-    found: list[tuple[Step, ...]] = []
-    openings = [edge.go for edge in playbook.edges if edge.go and not LATEST[edge.event].answers]
-    waiting: list[tuple[Step, ...]] = [(playbook.steps[name],) for name in openings if name]
+    found: list[tuple[PlaybookStep, ...]] = []
+    openings = [edge.go for edge in playbook.edges if edge.go and not LATEST_TYPES[edge.event].answers]
+    waiting: list[tuple[PlaybookStep, ...]] = [(playbook.steps[name],) for name in openings if name]
     while waiting:
         passed = waiting.pop()
         for edge in playbook.edges:
-            if passed[-1].command not in LATEST[edge.event].answers:
+            if passed[-1].command not in LATEST_TYPES[edge.event].answers:
                 continue
             if edge.end is not None and edge.end.outcome in GOALS:
                 found.append(passed)
@@ -65,22 +65,22 @@ def _ways(playbook: Playbook) -> list[tuple[Step, ...]]:
     return found
 
 
-def _way(playbook: Playbook, steps: tuple[Step, ...]) -> Way:
-    queues = {DESK: 2, ROUTER: 1}  # the submission and the closing; the opening
+def _way(playbook: Playbook, steps: tuple[PlaybookStep, ...]) -> Way:
+    queues = {CASE_MANAGER: 2, ROUTER: 1}  # the submission and the closing; the opening
     for step in steps:
-        node = specialists()[0].name if step.node == SPECIALIST else step.node
+        node = specialist_cards()[0].name if step.node == SPECIALIST else step.node
         queues[node] = queues.get(node, 0) + 1
         queues[ROUTER] += 1
     # Everything but upstream's submission goes to audit as well; what goes to the world has no queue of ours.
     queues[AUDIT] = 3 + 2 * len(steps)
-    assert WORLD not in queues
+    assert EXTERNAL not in queues
     return Way(playbook.version, steps, queues)
 
 
-def _calls_model(step: Step) -> bool:
+def _calls_model(step: PlaybookStep) -> bool:
     if step.node == SPECIALIST:
-        return bool(specialists()[0].vendors)
+        return bool(specialist_cards()[0].vendors)
     # Compliance asks its judge about a draft; whether a person may be contacted, and when, are rules.
     if step.node == "compliance":
         return step.name == "review"
-    return step.node in CARDS and bool(CARDS[step.node].vendors)
+    return step.node in AGENT_CARDS and bool(AGENT_CARDS[step.node].vendors)

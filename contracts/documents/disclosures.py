@@ -1,7 +1,7 @@
 """The wording that the law requires in an email, shared by who writes it and who checks it.
 
 The drafter puts these texts in; compliance looks for exactly them. A text that was released is never edited in place:
-change it together with `VERSION` and a new rule pack, and have counsel read both. The validation notice follows the
+change it together with `DISCLOSURES_VERSION` and a new rule pack, and have counsel read both. The validation notice follows the
 model form B-1 of 12 CFR part 1006, appendix B, in words; see docs/compliance.md for what it leaves out.
 """
 
@@ -13,9 +13,9 @@ from typing import Literal
 from contracts.documents.accounts import AccountFacts, Purpose
 from switchyard.protocol.fields import Contract
 
-VERSION = "2026-1"
+DISCLOSURES_VERSION = "2026-1"
 
-FIRST_CONTACT = (
+FIRST_CONTACT_DISCLOSURE = (
     "This is an attempt to collect a debt by a debt collector. Any information obtained will be used for that purpose."
 )
 """12 CFR 1006.18(e)(1): in the first communication."""
@@ -23,10 +23,10 @@ FIRST_CONTACT = (
 LATER_CONTACT = "This communication is from a debt collector."
 """12 CFR 1006.18(e)(2): in every later one."""
 
-OPT_OUT = "If you do not want to receive emails about this account at this address, you can opt out here:"
+OPT_OUT_NOTICE = "If you do not want to receive emails about this account at this address, you can opt out here:"
 """12 CFR 1006.6(e): followed by the link of the List-Unsubscribe header, in the text and in the HTML part."""
 
-TIME_BARRED = (
+TIME_BARRED_NOTICE = (
     "The law limits how long you can be sued on a debt. Because of the age of this debt, we will not sue you for it."
 )
 """12 CFR 1006.26(b) forbids the suit; this says so to a consumer whose debt is time-barred."""
@@ -70,19 +70,19 @@ class Disclosure(Contract):
     text: str
 
 
-def dollars(amount: str) -> str:
+def format_dollars(amount: str) -> str:
     """How an amount of the ledger is written: `1234.50` as `$1,234.50`."""
     whole, cents = amount.split(".")
     return f"${int(whole):,}.{cents}"
 
 
-def long_date(day: str) -> str:
+def format_long_date(day: str) -> str:
     """How a date is written: `2026-07-01` as `July 1, 2026`."""
     date = datetime.date.fromisoformat(day)
     return f"{date:%B} {date.day}, {date.year}"
 
 
-def time_barred(facts: AccountFacts, today: str) -> bool | None:
+def is_time_barred(facts: AccountFacts, today: str) -> bool | None:
     """Whether no suit may be brought any more; None if nothing on file says. The stricter of two facts counts."""
     ledger = facts.ledger
     if ledger.limitation_ended or (ledger.limitation_ends_on is not None and ledger.limitation_ends_on < today):
@@ -106,9 +106,12 @@ def validation_notice(facts: AccountFacts) -> tuple[Disclosure, ...]:
         "original_creditor": ledger.original_creditor,
         "current_creditor": ledger.current_creditor,
         "reference": ledger.reference,
-        "itemization_on": long_date(ledger.itemization_on),
-        "validation_ends_on": long_date(facts.history.validation_ends_on),
-        **{name: dollars(getattr(ledger, name)) for name in ("principal", "interest", "fees", "payments", "balance")},
+        "itemization_on": format_long_date(ledger.itemization_on),
+        "validation_ends_on": format_long_date(facts.history.validation_ends_on),
+        **{
+            name: format_dollars(getattr(ledger, name))
+            for name in ("principal", "interest", "fees", "payments", "balance")
+        },
     }
     return tuple(
         Disclosure(rule="R11", name=f"validation notice: {name}", text=text.format(**filled))
@@ -116,7 +119,7 @@ def validation_notice(facts: AccountFacts) -> tuple[Disclosure, ...]:
     )
 
 
-def required(facts: AccountFacts, purpose: Purpose, today: str) -> tuple[Disclosure, ...]:
+def required_disclosures(facts: AccountFacts, purpose: Purpose, today: str) -> tuple[Disclosure, ...]:
     """Every text that an email for this purpose must carry word for word, in the order in which it is usually set.
 
     `today` is a day of the calendar as text. Raises `ValueError` as `validation_notice` does, for an initial notice.
@@ -125,11 +128,11 @@ def required(facts: AccountFacts, purpose: Purpose, today: str) -> tuple[Disclos
     if purpose == "initial_notice":
         texts += validation_notice(facts)
     if facts.history.contacted_before is False:
-        texts.append(Disclosure(rule="R10", name="first disclosure", text=FIRST_CONTACT))
+        texts.append(Disclosure(rule="R10", name="first disclosure", text=FIRST_CONTACT_DISCLOSURE))
     else:
         texts.append(Disclosure(rule="R10", name="later disclosure", text=LATER_CONTACT))
-    if time_barred(facts, today):
-        texts.append(Disclosure(rule="R13", name="time-barred debt", text=TIME_BARRED))
-    texts.append(Disclosure(rule="R06", name="opt-out", text=OPT_OUT))
+    if is_time_barred(facts, today):
+        texts.append(Disclosure(rule="R13", name="time-barred debt", text=TIME_BARRED_NOTICE))
+    texts.append(Disclosure(rule="R06", name="opt-out", text=OPT_OUT_NOTICE))
     texts.append(Disclosure(rule="R17", name="postal address", text=f"{facts.agency.name}, {facts.agency.address}"))
     return tuple(texts)

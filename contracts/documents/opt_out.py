@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from switchyard.protocol.fields import Contract, Identifier, Sha256, Uuid
 
-PURPOSE = "opt-out"
+OPT_OUT_PURPOSE = "opt-out"
 """Bound into the link's signature: a token for anything else is no opt-out."""
 
-PATH = "/o"
+OPT_OUT_PATH = "/o"
 
 
-class OptOut(Contract):
+class OptOutClaims(Contract):
     """Whose emails shall stop. No name and no address: the key is a keyed hash that only the desk can make."""
 
     tenant: Identifier
@@ -20,4 +20,4 @@ class OptOut(Contract):
 
 def opt_out_url(base: str, token: str) -> str:
     """The link under which a signed token is taken back; `base` is the public address of the mail service."""
-    return f"{base.rstrip('/')}{PATH}/{token}"
+    return f"{base.rstrip('/')}{OPT_OUT_PATH}/{token}"

@@ -21,13 +21,13 @@ from switchyard.protocol.fields import (
     Uuid,
 )
 
-Outcome = Literal[
+CaseOutcome = Literal[
     "answered", "no_agent", "failed", "expired", "cancelled", "rejected",
     "sent", "blocked", "denied", "stopped", "undeliverable", "unknown",
 ]  # fmt: skip
 
 
-class Attested(Contract):
+class Attestation(Contract):
     """The signed statement that the case was opened on, kept so that its signature can be checked again."""
 
     kid: Identifier = Field(description="The key of the ingress that signed it.")
@@ -42,7 +42,7 @@ class CaseOpened(Contract):
     question: Artefact
     agent: Name | None = None
     submitted_by: Identifier = Field(description="The bus source that submitted it.")
-    attested: Attested | None = Field(default=None, description="Absent if the source does not sign who asks.")
+    attested: Attestation | None = Field(default=None, description="Absent if the source does not sign who asks.")
 
 
 class EmailCaseOpened(Contract):
@@ -55,7 +55,7 @@ class EmailCaseOpened(Contract):
     submitted_by: Identifier = Field(description="The bus source that submitted it.")
 
 
-Signature = Annotated[
+ApprovalSignature = Annotated[
     str,
     Field(
         pattern=r"^[0-9a-f]{128}$",
@@ -72,7 +72,7 @@ class ApprovalGranted(Contract):
     approver: Identifier
     reason: Sentence = ""
     signed_at: Timestamp
-    signature: Signature
+    signature: ApprovalSignature
 
 
 class ApprovalDenied(Contract):
@@ -84,7 +84,7 @@ class ApprovalDenied(Contract):
     code: Code = "denied"
     message: Sentence = Field(default="", description="The approver's reason.")
     signed_at: Timestamp
-    signature: Signature
+    signature: ApprovalSignature
 
 
 class ApprovalExpired(Contract):
@@ -101,7 +101,7 @@ class WaitOver(Contract):
     waited_for: Literal["time", "resume"]
 
 
-class ContactStopped(Contract):
+class ContactSuppressed(Contract):
     """An address may no longer be written to: opted out, bounced or complained. A chain of its own."""
 
     address_key: Sha256
@@ -128,7 +128,7 @@ class PlaybookResumed(Contract):
 class CaseClosed(Contract):
     """The case's one terminal event: the first outcome wins."""
 
-    outcome: Outcome
+    outcome: CaseOutcome
     code: Code
     message: Sentence = ""
     field: str | None = Field(default=None, max_length=200)

@@ -10,7 +10,7 @@ from switchyard.protocol.fields import Artefact, Code, Contract, Sentence, Sha25
 
 RuleId = Annotated[str, Field(pattern=r"^R[0-9]{2}$")]
 PackVersion = Annotated[str, Field(pattern=r"^[0-9a-z][0-9a-z.-]{0,40}$", description="Version of the rule pack.")]
-Verdict = Literal["pass", "block", "warn", "unknown", "reschedule"]
+VerdictKind = Literal["pass", "block", "warn", "unknown", "reschedule"]
 
 
 class RuleResult(Contract):
@@ -23,21 +23,21 @@ class RuleResult(Contract):
     """
 
     rule: RuleId
-    verdict: Verdict
+    verdict: VerdictKind
     input_hash: Sha256 = Field(description="Of everything that the rule read, salted: see the class.")
 
 
-class _Judged(Contract):
+class _ReviewResult(Contract):
     pack: PackVersion
     results: tuple[RuleResult, ...]
     review: Artefact = Field(description="The results with their evidence, and the rubric's scores. Sealed.")
 
 
-class ContactAllowed(_Judged):
+class ContactAllowed(_ReviewResult):
     """This person may be contacted by email about this debt. The moment of sending is checked again later."""
 
 
-class ContactBlocked(_Judged):
+class ContactBlocked(_ReviewResult):
     """This person may not be contacted, or not for this purpose."""
 
     code: Code = "contact_blocked"
@@ -45,14 +45,14 @@ class ContactBlocked(_Judged):
     rules: tuple[RuleId, ...] = Field(min_length=1)
 
 
-class EmailPassed(_Judged):
+class EmailPassed(_ReviewResult):
     """Exactly this content passed this pack. `approval` is set if the policy wants a person to agree."""
 
     content_sha256: Sha256
     approval: Code | None = Field(default=None, description="Why a person must approve it; absent if nobody must.")
 
 
-class RevisionNeeded(_Judged):
+class RevisionNeeded(_ReviewResult):
     """The draft can be mended: the drafter gets the findings."""
 
     code: Code = "draft_blocked"
@@ -60,7 +60,7 @@ class RevisionNeeded(_Judged):
     rules: tuple[RuleId, ...] = ()
 
 
-class EmailBlocked(_Judged):
+class EmailBlocked(_ReviewResult):
     """The draft cannot be mended by writing it again."""
 
     code: Code = "email_blocked"
@@ -68,14 +68,14 @@ class EmailBlocked(_Judged):
     rules: tuple[RuleId, ...] = ()
 
 
-class SendingAllowed(_Judged):
+class SendingAllowed(_ReviewResult):
     """This content passed the current pack, and person and moment are right now."""
 
     content_sha256: Sha256
     valid_until: Timestamp = Field(description="The moment was checked for sending before this time.")
 
 
-class SendingDeferred(_Judged):
+class SendingDeferred(_ReviewResult):
     """Not now: quiet hours, or a time that the consumer called inconvenient."""
 
     until: Timestamp

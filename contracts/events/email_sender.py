@@ -17,7 +17,7 @@ class EmailSent(Contract):
     provider_message_id: Identifier
 
 
-class SendingHeld(Contract):
+class SendingHalted(Contract):
     """The playbook is halted: nothing was sent. The checks run again when it resumes."""
 
     until: None = None
@@ -30,7 +30,7 @@ class SendingTooLate(Contract):
     content_sha256: Sha256
 
 
-class SendingRefused(Contract):
+class SendingStopped(Contract):
     """Nothing was sent, and nothing will be: cancelled, closed, opted out, or without a valid approval."""
 
     code: Code
@@ -55,7 +55,7 @@ class SendingUnknown(Contract):
     content_sha256: Sha256
 
 
-class SendingSettled(Contract):
+class SendingResolved(Contract):
     """A person found out what became of a sending whose outcome was unknown. Follows the case's end."""
 
     content_sha256: Sha256

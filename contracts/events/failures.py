@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from switchyard.protocol.fields import Code, Contract, Count, Sentence, TypeName, Uuid
+from switchyard.protocol.fields import Code, Contract, NonNegativeInt, Sentence, TypeName, Uuid
 
 
 class TaskFailed(Contract):
@@ -16,5 +16,5 @@ class TaskFailed(Contract):
     message: Sentence
     field: str | None = Field(default=None, max_length=200)
     remedy: Sentence | None = None
-    attempts: Count = Field(description="How often a handler was started.")
+    attempts: NonNegativeInt = Field(description="How often a handler was started.")
     causes: tuple[Sentence, ...] = Field(default=(), description="What lay beneath, nearest first.")

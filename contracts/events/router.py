@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import Field
 
 from contracts.documents.accounts import Purpose
-from contracts.events.case_manager import Outcome
+from contracts.events.case_manager import CaseOutcome
 from contracts.events.compliance import PackVersion, RuleId
 from switchyard.protocol.fields import Artefact, Code, Contract, Name, Sentence, Sha256, Timestamp, Uuid
 
@@ -96,7 +96,7 @@ class SendEmail(Contract):
 class CloseCase(Contract):
     """To the desk: the case is over, with this outcome."""
 
-    outcome: Outcome
+    outcome: CaseOutcome
     code: Code
     message: Sentence = ""
     field: str | None = Field(default=None, max_length=200)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from switchyard.protocol.fields import Artefact, Contract, Count
+from switchyard.protocol.fields import Artefact, Contract, NonNegativeInt
 
 
 class FindingsReady(Contract):
     """What the specialist found, as artefacts; the counts may be shown without opening them."""
 
     findings: tuple[Artefact, ...] = Field(min_length=1)
-    rows: Count = Field(default=0, description="How many rows the findings hold together.")
+    rows: NonNegativeInt = Field(default=0, description="How many rows the findings hold together.")
     truncated: bool = Field(default=False, description="Whether a limit cut them short.")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from services.audit.main import run_audit
-from switchyard.runtime.core.loop import run
+from switchyard.runtime.core.loop import run_event_loop
 
 if __name__ == "__main__":
-    run(run_audit)
+    run_event_loop(run_audit)

@@ -10,42 +10,42 @@ from contracts.catalogue import AUDIT
 from faststream_sqs import RetryPolicy, SQSBatchMessage, SQSMessage
 from services.audit.settings import AuditSettings
 from switchyard.app.topology import dead_letter_queue_name, queue_name
-from switchyard.audit.records.partitions import keep_partitions
+from switchyard.audit.records.partitions import maintain_partitions
 from switchyard.audit.records.roles import SCHEMA
 from switchyard.audit.records.store import AuditStore
 from switchyard.audit.service.handlers import drain_dead_letter, record_batch
-from switchyard.audit.service.missing_events import Watch
-from switchyard.audit.transparency.checkpointer import Anchors, Schedule
+from switchyard.audit.service.missing_events import LogWatch
+from switchyard.audit.transparency.checkpointer import Checkpointer, CheckpointSchedule
 from switchyard.audit.transparency.sequencer import Sequencer
 from switchyard.runtime.crypto.signing import KmsSigner, LocalSigner, Signer, TrustedKeys, public_keys
-from switchyard.runtime.database.circuit_breaker import DatabaseGate
-from switchyard.runtime.process.process import Process, undecoded
+from switchyard.runtime.database.circuit_breaker import DatabaseCircuitBreaker
+from switchyard.runtime.process.process import ServiceProcess, skip_decoding
 from switchyard.runtime.storage.locked_objects import LockedObjects
 
 
 async def run_audit() -> None:
     """Serve audit."""
     settings = AuditSettings()
-    async with Process(AUDIT, settings) as process:
+    async with ServiceProcess(AUDIT, settings) as process:
         pool = await process.connect(settings.audit_database_url, schema=SCHEMA)
-        gate = DatabaseGate(pool)
+        gate = DatabaseCircuitBreaker(pool)
         await process.on_exit(gate.close)
         store = AuditStore(pool)
         process.check("database", lambda: gate.open)
-        subscribe(process, settings, store, gate)
-        process.alongside(partial(keep_partitions, store, gate))
+        subscribe_audit(process, settings, store, gate)
+        process.run_in_background(partial(maintain_partitions, store, gate))
         sequencer = Sequencer(
             pool,
-            await anchors_of(process, settings),
-            Watch(process.clock),
+            await build_checkpointer(process, settings),
+            LogWatch(process.clock),
             every_s=settings.sequence_every_s,
         )
         await process.on_exit(sequencer.finish)
-        process.alongside(sequencer.run)
+        process.run_in_background(sequencer.run)
         await process.run()
 
 
-async def anchors_of(process: Process, settings: AuditSettings) -> Anchors | None:
+async def build_checkpointer(process: ServiceProcess, settings: AuditSettings) -> Checkpointer | None:
     """What anchors the log; None without a bucket. Raises `ValueError` if the bucket has no key beside it."""
     if settings.anchor_bucket is None:
         return None
@@ -55,13 +55,17 @@ async def anchors_of(process: Process, settings: AuditSettings) -> Anchors | Non
         signer = LocalSigner(bytes.fromhex(settings.anchor_key.get_secret_value()))
     else:
         raise ValueError("set SWITCHYARD_ANCHOR_KMS_KEY_ID, or SWITCHYARD_ANCHOR_KEY on a laptop")
-    schedule = Schedule(settings.anchor_rows, settings.anchor_every_s, timedelta(days=settings.anchor_keep_days))
+    schedule = CheckpointSchedule(
+        settings.anchor_rows, settings.anchor_every_s, timedelta(days=settings.anchor_keep_days)
+    )
     objects = LockedObjects(await process.client("s3"), settings.anchor_bucket, mode=settings.anchor_lock)
     keys = TrustedKeys([signer.public, *public_keys(settings.anchor_public_keys)])
-    return Anchors(objects, signer, keys, process.clock, schedule, name=settings.anchor_log)
+    return Checkpointer(objects, signer, keys, process.clock, schedule, name=settings.anchor_log)
 
 
-def subscribe(process: Process, settings: AuditSettings, store: AuditStore, gate: DatabaseGate) -> None:
+def subscribe_audit(
+    process: ServiceProcess, settings: AuditSettings, store: AuditStore, gate: DatabaseCircuitBreaker
+) -> None:
     """Consume audit's queue in batches, and its dead-letter queue one by one."""
 
     async def batch(message: SQSBatchMessage) -> None:
@@ -74,7 +78,7 @@ def subscribe(process: Process, settings: AuditSettings, store: AuditStore, gate
         "wait_time": settings.poll_wait_s,
         "visibility_timeout": settings.visibility_s,
         "retry": RetryPolicy(base=settings.retry_base_s, cap=60.0),
-        "decoder": undecoded,
+        "decoder": skip_decoding,
     }
     queue, dlq = queue_name(AUDIT), dead_letter_queue_name(AUDIT)
     batches = process.broker.subscriber(
@@ -91,4 +95,4 @@ def subscribe(process: Process, settings: AuditSettings, store: AuditStore, gate
     dead_letters(dead_letter)
     for name, subscriber in ((queue, batches), (dlq, dead_letters)):
         process.check(name, partial(getattr, subscriber, "healthy"))
-        gate.guard(subscriber)
+        gate.watch_subscriber(subscriber)

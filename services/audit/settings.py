@@ -6,9 +6,9 @@ from typing import Annotated
 
 from pydantic import Field, SecretStr
 
-from switchyard.audit.transparency.checkpoints import MAX_ROWS, LogName
+from switchyard.audit.transparency.checkpoints import MAX_CHECKPOINT_ROWS, LogName
 from switchyard.runtime.core.settings import ProcessSettings
-from switchyard.runtime.storage.locked_objects import Mode
+from switchyard.runtime.storage.locked_objects import LockMode
 
 
 class AuditSettings(ProcessSettings):
@@ -35,7 +35,7 @@ class AuditSettings(ProcessSettings):
     anchor_public_keys: str = Field(
         default="", description="Older keys whose anchors are still ours: base64 of the DER, commas between."
     )
-    anchor_rows: Annotated[int, Field(ge=1, le=MAX_ROWS)] = Field(
+    anchor_rows: Annotated[int, Field(ge=1, le=MAX_CHECKPOINT_ROWS)] = Field(
         default=1_000, description="Anchor after so many rows,"
     )
     anchor_every_s: Annotated[float, Field(ge=0.1, le=86_400)] = Field(
@@ -44,6 +44,6 @@ class AuditSettings(ProcessSettings):
     anchor_keep_days: Annotated[int, Field(ge=1, le=36_500)] = Field(
         default=3_653, description="How long Object Lock keeps an anchor: at least as long as the log itself."
     )
-    anchor_lock: Mode = Field(
+    anchor_lock: LockMode = Field(
         default="COMPLIANCE", description="GOVERNANCE lets an account's administrator remove anchors; for trials."
     )

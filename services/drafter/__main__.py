@@ -1,7 +1,7 @@
 """`python -m services.drafter`."""
 
 from services.drafter.main import run_drafter
-from switchyard.runtime.core.loop import run
+from switchyard.runtime.core.loop import run_event_loop
 
 if __name__ == "__main__":
-    run(run_drafter)
+    run_event_loop(run_drafter)

@@ -12,25 +12,25 @@ from typing import Any
 from pydantic_ai import Agent, ModelRetry, RunContext, UnexpectedModelBehavior
 from pydantic_ai.models import Model
 
-from switchyard.runtime.core.errors import Retryable
+from switchyard.runtime.core.errors import RetryableTaskError
 
-PROMPT = (Path(__file__).parent / "prompts" / "answer.md").read_text(encoding="utf-8")
-PROMPT_VERSION = f"answer/{hashlib.sha256(PROMPT.encode()).hexdigest()[:12]}"
-MAX_ROWS = 40
+ANSWER_PROMPT = (Path(__file__).parent / "prompts" / "answer.md").read_text(encoding="utf-8")
+ANSWER_PROMPT_VERSION = f"answer/{hashlib.sha256(ANSWER_PROMPT.encode()).hexdigest()[:12]}"
+MAX_PROMPT_ROWS = 40
 """Rows of a finding that the model sees; the finding says that there are more."""
 
 _CITE = re.compile(r"\[(F\d+)\]")
 
 
 @dataclass(frozen=True)
-class Draft:
+class AnswerDraft:
     """A checked answer and the findings that it cites, in order of their first mention."""
 
     text: str
     cites: tuple[str, ...]
 
 
-def check(text: str, known: frozenset[str]) -> Draft:
+def check_draft(text: str, known: frozenset[str]) -> AnswerDraft:
     """Accept a draft. Raises `ValueError`, in words for the model, unless it is text that cites known findings only."""
     cites = tuple(dict.fromkeys(_CITE.findall(text)))
     if not text.strip():
@@ -39,45 +39,43 @@ def check(text: str, known: frozenset[str]) -> Draft:
         raise ValueError(f"Cite the findings that you use, by id: {', '.join(sorted(known))}.")
     if unknown := set(cites) - known:
         raise ValueError(f"There is no finding {', '.join(sorted(unknown))}; cite {', '.join(sorted(known))} only.")
-    return Draft(text.strip(), cites)
+    return AnswerDraft(text.strip(), cites)
 
 
-def build_agent(model: Model[Any]) -> Agent[frozenset[str], str]:
+def build_answer_agent(model: Model[Any]) -> Agent[frozenset[str], str]:
     """The agent over a model. Its dependency is the set of ids that may be cited."""
     agent: Agent[frozenset[str], str] = Agent(
-        model, deps_type=frozenset, output_type=str, instructions=PROMPT, retries={"output": 2}
+        model, deps_type=frozenset, output_type=str, instructions=ANSWER_PROMPT, retries={"output": 2}
     )
 
     @agent.output_validator
     def cited(context: RunContext[frozenset[str]], text: str) -> str:
         try:
-            return check(text, context.deps).text
+            return check_draft(text, context.deps).text
         except ValueError as problem:
             raise ModelRetry(str(problem)) from None
 
     return agent
 
 
-async def draft(agent: Agent[frozenset[str], str], question: str, findings: list[dict[str, Any]]) -> Draft:
-    """Write the answer. Raises `Retryable` if the model's drafts do not pass the check."""
+async def write_answer(agent: Agent[frozenset[str], str], question: str, findings: list[dict[str, Any]]) -> AnswerDraft:
+    """Write the answer. Raises `RetryableTaskError` if the model's drafts do not pass the check."""
     known = frozenset(finding["id"] for finding in findings)
     try:
-        result = await agent.run(prompt(question, findings), deps=known)
+        result = await agent.run(build_answer_prompt(question, findings), deps=known)
     except UnexpectedModelBehavior as error:
-        raise Retryable(
+        raise RetryableTaskError(
             "bad_draft", "the model's drafts do not cite the findings", remedy="see the prompt and the model's evals"
         ) from error
-    return check(result.output, known)
+    return check_draft(result.output, known)
 
 
-def prompt(question: str, findings: list[dict[str, Any]]) -> str:
+def build_answer_prompt(question: str, findings: list[dict[str, Any]]) -> str:
     """The user message. Angle brackets in data are escaped, so that no text can close the element it stands in."""
-    shown = [finding | {"rows": finding.get("rows", [])[:MAX_ROWS]} for finding in findings]
-    return (
-        f"<question>{inert(question)}</question>\n<findings>{inert(json.dumps(shown, ensure_ascii=False))}</findings>"
-    )
+    shown = [finding | {"rows": finding.get("rows", [])[:MAX_PROMPT_ROWS]} for finding in findings]
+    return f"<question>{escape_markup(question)}</question>\n<findings>{escape_markup(json.dumps(shown, ensure_ascii=False))}</findings>"
 
 
-def inert(text: str) -> str:
+def escape_markup(text: str) -> str:
     """Text that can close no element of a prompt."""
     return text.replace("<", "\\u003c").replace(">", "\\u003e")

@@ -12,13 +12,13 @@ from pydantic_ai import Agent, UnexpectedModelBehavior
 from pydantic_ai.models import Model
 
 from contracts.documents.accounts import AccountFacts, Purpose
-from contracts.documents.disclosures import dollars, long_date
+from contracts.documents.disclosures import format_dollars, format_long_date
 from contracts.documents.reviews import Review
-from services.drafter.agent import inert
-from switchyard.runtime.core.errors import Retryable
+from services.drafter.agent import escape_markup
+from switchyard.runtime.core.errors import RetryableTaskError
 
-PROMPT = (Path(__file__).parent / "prompts" / "email.md").read_text(encoding="utf-8")
-PROMPT_VERSION = f"email/{hashlib.sha256(PROMPT.encode()).hexdigest()[:12]}"
+EMAIL_PROMPT = (Path(__file__).parent / "prompts" / "email.md").read_text(encoding="utf-8")
+EMAIL_PROMPT_VERSION = f"email/{hashlib.sha256(EMAIL_PROMPT.encode()).hexdigest()[:12]}"
 
 
 class EmailText(BaseModel):
@@ -30,15 +30,15 @@ class EmailText(BaseModel):
 
 def build_email_agent(model: Model[Any]) -> Agent[None, EmailText]:
     """The agent over a model."""
-    return Agent(model, output_type=EmailText, instructions=PROMPT, retries={"output": 2})
+    return Agent(model, output_type=EmailText, instructions=EMAIL_PROMPT, retries={"output": 2})
 
 
 async def write_email(agent: Agent[None, EmailText], prompt: str) -> EmailText:
-    """Write the words. Raises `Retryable` if the model gives nothing that has the shape of an email."""
+    """Write the words. Raises `RetryableTaskError` if the model gives nothing that has the shape of an email."""
     try:
         result = await agent.run(prompt)
     except UnexpectedModelBehavior as error:
-        raise Retryable(
+        raise RetryableTaskError(
             "bad_draft", "the model wrote no subject and paragraphs", remedy="see the prompt and the model's evals"
         ) from error
     return result.output
@@ -48,16 +48,16 @@ def email_prompt(facts: AccountFacts, purpose: Purpose, *, review: Review | None
     """The user message: what may be said, what others wrote, and what a review found wanting."""
     parts = [
         ("purpose", purpose),
-        ("facts", json.dumps(sayable(facts), ensure_ascii=False)),
+        ("facts", json.dumps(disclosable_facts(facts), ensure_ascii=False)),
         ("notes", facts.notes),
         ("consumer_reply", facts.consumer_reply),
     ]
     if review is not None and previous is not None:
-        parts += [("previous", previous), ("review", json.dumps(review.to_mend(), ensure_ascii=False))]
-    return "\n".join(f"<{name}>{inert(text)}</{name}>" for name, text in parts if text)
+        parts += [("previous", previous), ("review", json.dumps(review.required_changes(), ensure_ascii=False))]
+    return "\n".join(f"<{name}>{escape_markup(text)}</{name}>" for name, text in parts if text)
 
 
-def sayable(facts: AccountFacts) -> dict[str, Any]:
+def disclosable_facts(facts: AccountFacts) -> dict[str, Any]:
     """What an email may say, as it must be written. The model sees no address, no phone and no flag of the consumer."""
     ledger, agency = facts.ledger, facts.agency
     said: dict[str, Any] = {
@@ -68,9 +68,15 @@ def sayable(facts: AccountFacts) -> dict[str, Any]:
         "original_creditor": ledger.original_creditor,
         "current_creditor": ledger.current_creditor,
         "account": ledger.reference,
-        "balance": dollars(ledger.balance),
-        "offers": [{"amount": dollars(offer.amount), "due_on": long_date(offer.due_on)} for offer in ledger.offers],
+        "balance": format_dollars(ledger.balance),
+        "offers": [
+            {"amount": format_dollars(offer.amount), "due_on": format_long_date(offer.due_on)}
+            for offer in ledger.offers
+        ],
     }
     if ledger.last_payment is not None and ledger.last_payment_on is not None:
-        said["last_payment"] = {"amount": dollars(ledger.last_payment), "on": long_date(ledger.last_payment_on)}
+        said["last_payment"] = {
+            "amount": format_dollars(ledger.last_payment),
+            "on": format_long_date(ledger.last_payment_on),
+        }
     return said

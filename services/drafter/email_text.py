@@ -6,7 +6,7 @@ from email import message_from_bytes
 from email.policy import default
 
 
-def words_of(message: bytes, *, until: str) -> str:
+def extract_words(message: bytes, *, until: str) -> str:
     """Subject and text of a message, up to the first disclosure, as they are shown to the model that mends them."""
     parsed = message_from_bytes(message, policy=default)
     part = parsed.get_body(("plain",))

@@ -8,41 +8,41 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from contracts.documents.accounts import AccountFacts
-from contracts.documents.disclosures import required
-from contracts.documents.opt_out import OptOut, opt_out_url
+from contracts.documents.disclosures import required_disclosures
+from contracts.documents.opt_out import OptOutClaims, opt_out_url
 from contracts.documents.reviews import Review
 from contracts.events.drafter import AnswerDrafted, EmailDrafted
 from contracts.events.router import DraftAnswer, DraftEmail
 from latency_failover import FailoverModel
 from services.drafter import email
-from services.drafter.agent import PROMPT_VERSION, draft
-from services.drafter.email_text import words_of
-from services.drafter.mime import OptOutWays, Unwritable, compose
+from services.drafter.agent import ANSWER_PROMPT_VERSION, write_answer
+from services.drafter.email_text import extract_words
+from services.drafter.mime import InvalidEmailText, OptOutChannels, compose
 from switchyard.runtime.core.clock import Clock
-from switchyard.runtime.core.errors import Rejected, Retryable
-from switchyard.runtime.core.task import Reply, Task
+from switchyard.runtime.core.errors import PermanentTaskError, RetryableTaskError
+from switchyard.runtime.core.task import Task, TaskResult
 from switchyard.runtime.crypto.tokens import SignedTokens
-from switchyard.runtime.models.clients import model_call, spending
+from switchyard.runtime.models.clients import model_budget, model_call
 from switchyard.runtime.storage.artefacts import Artefacts
 
 if TYPE_CHECKING:
     from pydantic_ai import Agent
 
-MARGIN_MS = 1_000
+DRAFTER_MARGIN_MS = 1_000
 """Of the task's time limit, kept for sealing and storing the result."""
 
 
 async def draft_answer(
     task: Task[DraftAnswer], *, artefacts: Artefacts, model: FailoverModel, agent: Agent[frozenset[str], str]
-) -> Reply:
+) -> TaskResult:
     """Write the answer from the granted findings, and cite each one that it uses."""
     question = (await artefacts.read(task, task.payload.question)).decode()
     findings = []
     for number, artefact in enumerate(task.payload.findings, start=1):
         found = json.loads(await artefacts.read(task, artefact))
         findings.append({"id": f"F{number}"} | found)
-    async with spending(model, task, margin_ms=MARGIN_MS) as decisions:
-        written = await draft(agent, question, findings)
+    async with model_budget(model, task, margin_ms=DRAFTER_MARGIN_MS) as decisions:
+        written = await write_answer(agent, question, findings)
     sources = [finding for finding in findings if finding["id"] in written.cites]
     answer = await artefacts.write(
         task,
@@ -50,9 +50,9 @@ async def draft_answer(
         json.dumps({"text": written.text, "citations": [_citation(source) for source in sources]}).encode(),
         media_type="application/json",
     )
-    return Reply(
+    return TaskResult(
         AnswerDrafted(answer=answer, cites=written.cites),
-        model_call=model_call(decisions, prompt_version=PROMPT_VERSION),
+        model_call=model_call(decisions, prompt_version=ANSWER_PROMPT_VERSION),
     )
 
 
@@ -65,10 +65,10 @@ def _citation(finding: dict[str, object]) -> dict[str, object]:
 class OptOutLinks:
     """Makes the link by which a consumer stops the emails; `base` is the public address of the mail service."""
 
-    tokens: SignedTokens[OptOut]
+    tokens: SignedTokens[OptOutClaims]
     base: str
 
-    def link(self, claims: OptOut) -> str:
+    def link(self, claims: OptOutClaims) -> str:
         """The link for one address of one tenant."""
         return opt_out_url(self.base, self.tokens.sign(claims))
 
@@ -81,7 +81,7 @@ async def draft_email(
     agent: Agent[None, email.EmailText],
     links: OptOutLinks,
     clock: Clock,
-) -> Reply:
+) -> TaskResult:
     """Write the email, or mend it, and make the message that will be sent, byte for byte.
 
     The model writes subject and paragraphs. Recipient, sender, disclosures and links come from the facts: no text, the
@@ -89,13 +89,13 @@ async def draft_email(
     """
     facts = AccountFacts.model_validate_json(await artefacts.read(task, task.payload.account))
     today = clock.now().date().isoformat()
-    review, previous = await _to_mend(task, artefacts, facts, today)
+    review, previous = await _load_revision(task, artefacts, facts, today)
     prompt = email.email_prompt(facts, task.payload.purpose, review=review, previous=previous)
-    async with spending(model, task, margin_ms=MARGIN_MS) as decisions:
+    async with model_budget(model, task, margin_ms=DRAFTER_MARGIN_MS) as decisions:
         written = await email.write_email(agent, prompt)
-    call = model_call(decisions, prompt_version=email.PROMPT_VERSION)
+    call = model_call(decisions, prompt_version=email.EMAIL_PROMPT_VERSION)
     envelope = task.envelope
-    claims = OptOut(tenant=envelope.tenant, address_key=task.payload.address_key, case_id=envelope.case_id)
+    claims = OptOutClaims(tenant=envelope.tenant, address_key=task.payload.address_key, case_id=envelope.case_id)
     try:
         message = compose(
             facts,
@@ -104,22 +104,24 @@ async def draft_email(
             subject=written.subject,
             paragraphs=written.paragraphs,
             case_id=envelope.case_id,
-            opt_out=OptOutWays(url=links.link(claims)),
+            opt_out=OptOutChannels(url=links.link(claims)),
         )
-    except Unwritable as problem:
+    except InvalidEmailText as problem:
         if problem.field in {"subject", "paragraphs"}:  # the model's words: another attempt may be better
-            raise Retryable("bad_draft", str(problem), remedy="see the model's evals") from problem
-        raise Rejected("unwritable_facts", str(problem), problem.field, "correct the account's facts") from problem
+            raise RetryableTaskError("bad_draft", str(problem), remedy="see the model's evals") from problem
+        raise PermanentTaskError(
+            "unwritable_facts", str(problem), problem.field, "correct the account's facts"
+        ) from problem
     stored = await artefacts.write(task, "email", message, media_type="message/rfc822")
-    return Reply(EmailDrafted(email=stored, content_sha256=hashlib.sha256(message).hexdigest()), model_call=call)
+    return TaskResult(EmailDrafted(email=stored, content_sha256=hashlib.sha256(message).hexdigest()), model_call=call)
 
 
-async def _to_mend(
+async def _load_revision(
     task: Task[DraftEmail], artefacts: Artefacts, facts: AccountFacts, today: str
 ) -> tuple[Review | None, str | None]:
     """The review and the words that it found wanting; nothing for a first draft."""
     if task.payload.email is None or task.payload.review is None:
         return None, None
     review = Review.model_validate_json(await artefacts.read(task, task.payload.review))
-    added = required(facts, task.payload.purpose, today)[0].text
-    return review, words_of(await artefacts.read(task, task.payload.email), until=added)
+    added = required_disclosures(facts, task.payload.purpose, today)[0].text
+    return review, extract_words(await artefacts.read(task, task.payload.email), until=added)

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from functools import partial
 
-from contracts.cards import DRAFTER
-from contracts.documents.opt_out import PURPOSE, OptOut
+from contracts.cards import DRAFTER_CARD
+from contracts.documents.opt_out import OPT_OUT_PURPOSE, OptOutClaims
 from contracts.events.router import DraftAnswer, DraftEmail
-from services.drafter.agent import build_agent
+from services.drafter.agent import build_answer_agent
 from services.drafter.email import build_email_agent
 from services.drafter.handlers import OptOutLinks, draft_answer, draft_email
-from services.drafter.models import build_model
+from services.drafter.models import build_drafter_model
 from services.drafter.settings import DrafterSettings
 from switchyard.protocol.fields import Contract
-from switchyard.runtime.core.task import Handler
-from switchyard.runtime.crypto.tokens import SignedTokens, read_keys
+from switchyard.runtime.core.task import TaskHandler
+from switchyard.runtime.crypto.tokens import SignedTokens, parse_hmac_keys
 from switchyard.runtime.models.clients import ModelSettings
-from switchyard.runtime.process.process import Process, serve_agent
+from switchyard.runtime.process.process import ServiceProcess, serve_agent
 from switchyard.runtime.storage.artefacts import Artefacts
 
 
@@ -25,12 +25,12 @@ async def run_drafter() -> None:
 
     settings = DrafterSettings()
 
-    async def build(process: Process, artefacts: Artefacts) -> dict[type[Contract], Handler]:
-        model = build_model(ModelSettings())
-        await process.keep_warm(model)
-        tokens = SignedTokens(OptOut, purpose=PURPOSE, keys=read_keys(settings.optout_keys))
+    async def build(process: ServiceProcess, artefacts: Artefacts) -> dict[type[Contract], TaskHandler]:
+        model = build_drafter_model(ModelSettings())
+        await process.warm_start_model(model)
+        tokens = SignedTokens(OptOutClaims, purpose=OPT_OUT_PURPOSE, keys=parse_hmac_keys(settings.optout_keys))
         return {
-            DraftAnswer: partial(draft_answer, artefacts=artefacts, model=model, agent=build_agent(model)),
+            DraftAnswer: partial(draft_answer, artefacts=artefacts, model=model, agent=build_answer_agent(model)),
             DraftEmail: partial(
                 draft_email,
                 artefacts=artefacts,
@@ -41,4 +41,4 @@ async def run_drafter() -> None:
             ),
         }
 
-    await serve_agent(DRAFTER.name, settings, build, opens=DRAFTER.opens)
+    await serve_agent(DRAFTER_CARD.name, settings, build, opens=DRAFTER_CARD.opens)

@@ -17,7 +17,7 @@ from html import escape
 from typing import Any
 
 from contracts.documents.accounts import AccountFacts, Email, Purpose
-from contracts.documents.disclosures import required
+from contracts.documents.disclosures import required_disclosures
 
 MAX_SUBJECT = 150
 MAX_PARAGRAPHS = 60
@@ -29,7 +29,7 @@ _STYLE = "font-family:Arial,Helvetica,sans-serif;font-size:16px;line-height:1.5;
 _SMALL = "font-size:14px;color:#444444;overflow-wrap:anywhere"
 
 
-class Unwritable(ValueError):
+class InvalidEmailText(ValueError):
     """Subject or text that cannot stand in an email. The message names the field and the remedy."""
 
     def __init__(self, field: str, why: str) -> None:
@@ -38,7 +38,7 @@ class Unwritable(ValueError):
 
 
 @dataclass(frozen=True)
-class OptOutWays:
+class OptOutChannels:
     """How the consumer stops the emails: the signed link and, if somebody reads it, a mailbox."""
 
     url: str
@@ -69,23 +69,23 @@ def compose(
     subject: str,
     paragraphs: Sequence[str],
     case_id: str,
-    opt_out: OptOutWays,
+    opt_out: OptOutChannels,
 ) -> bytes:
     """The whole message. The same arguments give the same bytes.
 
     `paragraphs` are the drafter's. What the law asks for, the postal address and the way to opt out are added here,
-    word for word as compliance will look for them; `today` is the day as text. Raises `Unwritable`.
+    word for word as compliance will look for them; `today` is the day as text. Raises `InvalidEmailText`.
     """
     body = [_text("paragraphs", paragraph) for paragraph in paragraphs]
     if not 1 <= len(body) <= MAX_PARAGRAPHS:
-        raise Unwritable("paragraphs", f"between 1 and {MAX_PARAGRAPHS} of them")
+        raise InvalidEmailText("paragraphs", f"between 1 and {MAX_PARAGRAPHS} of them")
     footer = _footer(facts, purpose, today, opt_out.url)
     message = EmailMessage(policy=_WIRE)
     message["From"] = _mailbox(facts.agency.name, facts.agency.from_address)
     message["To"] = _mailbox("", facts.email.address)
     message["Subject"] = _subject(subject)
     message["Message-ID"] = _message_id("content", case_id, facts)
-    message["List-Unsubscribe"] = ", ".join(f"<{way}>" for way in _ways(opt_out))
+    message["List-Unsubscribe"] = ", ".join(f"<{way}>" for way in _opt_out_headers(opt_out))
     message["List-Unsubscribe-Post"] = "List-Unsubscribe=One-Click"
     message["Auto-Submitted"] = "auto-generated"
     message.set_content(_plain(body, footer), cte="quoted-printable")
@@ -104,14 +104,14 @@ def _message_id(content: str, case_id: str, facts: AccountFacts) -> str:
 
 def _footer(facts: AccountFacts, purpose: Purpose, today: str, link: str) -> list[str]:
     try:
-        disclosures = required(facts, purpose, today)
+        disclosures = required_disclosures(facts, purpose, today)
     except ValueError as error:
-        raise Unwritable("history.validation_ends_on", str(error)) from error
+        raise InvalidEmailText("history.validation_ends_on", str(error)) from error
     ending = {"R06": f" {link}", "R17": f"\n{facts.agency.phone}\n{facts.agency.website}"}
     return [_text(each.name, each.text + ending.get(each.rule, "")) for each in disclosures]
 
 
-def _ways(opt_out: OptOutWays) -> list[str]:
+def _opt_out_headers(opt_out: OptOutChannels) -> list[str]:
     # RFC 8058 needs the https one; a mailbox is named only if there is one, for a way out that nobody reads is none.
     token = opt_out.url.rpartition("/")[2]
     return [opt_out.url, *([f"mailto:{opt_out.mailbox}?subject={token}"] if opt_out.mailbox else [])]
@@ -145,26 +145,26 @@ def _mailbox(name: str, address: str) -> Address:
     try:
         return Address(_line("name", name), addr_spec=address)
     except (ValueError, IndexError) as error:
-        raise Unwritable("address", "is not one that can stand in a header") from error
+        raise InvalidEmailText("address", "is not one that can stand in a header") from error
 
 
 def _subject(text: str) -> str:
     subject = _line("subject", text).strip()
     if not 1 <= len(subject) <= MAX_SUBJECT:
-        raise Unwritable("subject", f"between 1 and {MAX_SUBJECT} characters")
+        raise InvalidEmailText("subject", f"between 1 and {MAX_SUBJECT} characters")
     return subject
 
 
 def _line(field: str, text: str) -> str:
     if any(_unprintable(character) for character in text):
-        raise Unwritable(field, "one line of printable characters")
+        raise InvalidEmailText(field, "one line of printable characters")
     return text
 
 
 def _text(field: str, text: str) -> str:
     lines = text.strip().replace("\r\n", "\n").split("\n")
     if not 1 <= len(text.strip()) <= MAX_PARAGRAPH:
-        raise Unwritable(field, f"between 1 and {MAX_PARAGRAPH} characters each")
+        raise InvalidEmailText(field, f"between 1 and {MAX_PARAGRAPH} characters each")
     return "\n".join(_line(field, line.strip()) for line in lines)
 
 

@@ -5,22 +5,24 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from latency_failover import FailoverModel
-from switchyard.runtime.models.clients import ModelSettings, bedrock_model, failing_over, openai_model
+from switchyard.runtime.models.clients import ModelSettings, bedrock_model, build_failover_model, openai_model
 
 if TYPE_CHECKING:
     from pydantic_ai.models import Model
 
 
-def pick_primary(settings: ModelSettings) -> Model[Any]:
+def pick_drafter_primary(settings: ModelSettings) -> Model[Any]:
     """The model that is asked first."""
     return bedrock_model(settings)
 
 
-def pick_fallback(settings: ModelSettings) -> Model[Any]:
+def pick_drafter_fallback(settings: ModelSettings) -> Model[Any]:
     """The model that answers when the first breaches its latency objective or fails."""
     return openai_model(settings)
 
 
-def build_model(settings: ModelSettings) -> FailoverModel:
+def build_drafter_model(settings: ModelSettings) -> FailoverModel:
     """Both, under the failover policy."""
-    return failing_over(pick_primary(settings), pick_fallback(settings), settings, version="drafter/2")
+    return build_failover_model(
+        pick_drafter_primary(settings), pick_drafter_fallback(settings), settings, version="drafter/2"
+    )

@@ -15,12 +15,19 @@ from pydantic import TypeAdapter
 
 from contracts.events.upstream import CaseSubmitted
 from switchyard.protocol.fields import Identifier
-from switchyard.protocol.principals import ALGORITHM, TYPE, VALID_S, PrincipalClaims, question_digest, submission_digest
+from switchyard.protocol.principals import (
+    PRINCIPAL_ALGORITHM,
+    PRINCIPAL_TOKEN_TYPE,
+    PRINCIPAL_VALID_S,
+    PrincipalClaims,
+    question_digest,
+    submission_digest,
+)
 from switchyard.protocol.submissions import case_id_for
 
 _KID: TypeAdapter[str] = TypeAdapter(Identifier)
 
-KEY_FOR_S = 300.0
+SIGNING_KEY_CACHE_S = 300.0
 """How long a key is kept in memory: a replaced one is in use everywhere after this long."""
 
 
@@ -28,7 +35,7 @@ class SigningKeyUnavailable(Exception):
     """The key cannot be had. Remedy: try again; see the secret `switchyard/principal_key` and who may read it."""
 
 
-class Signer:
+class PrincipalSigner:
     """Signs submissions as `source`. `fetch` gives keys, as JSON {"kid": "hex of 32 bytes"}: the first one signs."""
 
     def __init__(self, *, source: str, fetch: Callable[[], str], now: Callable[[], float] = time.time) -> None:
@@ -50,32 +57,32 @@ class Signer:
             role=submitted.role,
             case_id=case_id_for(submitted.tenant, self._source, submitted.idempotency_key),
             question_sha256=question_digest(submitted.question),
-            submission=submission_digest(as_sent(submitted)),
+            submission=submission_digest(bus_payload(submitted)),
             iat=now,
-            exp=now + VALID_S,
+            exp=now + PRINCIPAL_VALID_S,
         )
-        head = {"alg": ALGORITHM, "kid": kid, "typ": TYPE}
+        head = {"alg": PRINCIPAL_ALGORITHM, "kid": kid, "typ": PRINCIPAL_TOKEN_TYPE}
         payload = claims.model_dump_json(exclude_none=True)
         return submitted.model_copy(
-            update={"principal": jws.serialize_compact(head, payload, key, algorithms=[ALGORITHM])}
+            update={"principal": jws.serialize_compact(head, payload, key, algorithms=[PRINCIPAL_ALGORITHM])}
         )
 
     def _current(self) -> tuple[str, OKPKey]:
-        if self._key is None or self._now() - self._fetched > KEY_FOR_S:
+        if self._key is None or self._now() - self._fetched > SIGNING_KEY_CACHE_S:
             try:
-                self._key = _first(self._fetch())
+                self._key = _parse_signing_key(self._fetch())
             except (BotoCoreError, ClientError, OSError) as error:
                 raise SigningKeyUnavailable(f"the signing key is out of reach ({type(error).__name__})") from error
             self._fetched = self._now()
         return self._key
 
 
-def as_sent(submitted: CaseSubmitted) -> dict[str, Any]:
+def bus_payload(submitted: CaseSubmitted) -> dict[str, Any]:
     """A submission as it goes on the bus: what is not said is left out."""
     return submitted.model_dump(mode="json", exclude_none=True)
 
 
-def _first(secret: str) -> tuple[str, OKPKey]:
+def _parse_signing_key(secret: str) -> tuple[str, OKPKey]:
     try:
         kid, seed = next(iter(json.loads(secret).items()))
         _KID.validate_python(kid)

@@ -12,68 +12,68 @@ from typing import Any
 from pydantic import ValidationError
 
 from contracts.events.upstream import CaseSubmitted
-from services.ingress.tokens import Asker
-from switchyard.protocol.canonical import refuse_unstorable
+from services.ingress.tokens import AuthenticatedUser
+from switchyard.protocol.canonical import check_storable
 from switchyard.protocol.errors import InvalidEvent
 
 SESSION_HEADER = "x-session-id"
-OURS = frozenset({"question", "idempotency_key", "agent", "deadline_ms"})
+ACCEPTED_FIELDS = frozenset({"question", "idempotency_key", "agent", "deadline_ms"})
 """What a caller may say. Tenant, user and role come from the token, the session from its header."""
 
 MAX_BODY_BYTES = 32_768
 
 
-class RequestRefused(Exception):
+class InvalidRequest(Exception):
     """The request is no submission. The message names the field and the remedy."""
 
 
 @dataclass(frozen=True)
-class Call:
+class ApiRequest:
     """What the function reads of an API Gateway proxy request."""
 
     headers: Mapping[str, str]
     body: bytes
 
 
-def read_call(event: Mapping[str, Any]) -> Call:
-    """The request; names of headers in lower case. Raises `RequestRefused` for a body that cannot be read."""
+def read_api_request(event: Mapping[str, Any]) -> ApiRequest:
+    """The request; names of headers in lower case. Raises `InvalidRequest` for a body that cannot be read."""
     body = event.get("body") or ""
     try:
         data = base64.b64decode(body, validate=True) if event.get("isBase64Encoded") else str(body).encode()
     except binascii.Error as error:
-        raise RequestRefused("the body is not what its encoding says") from error
-    return Call({str(name).lower(): str(value) for name, value in (event.get("headers") or {}).items()}, data)
+        raise InvalidRequest("the body is not what its encoding says") from error
+    return ApiRequest({str(name).lower(): str(value) for name, value in (event.get("headers") or {}).items()}, data)
 
 
-def submission(call: Call, asker: Asker) -> CaseSubmitted:
-    """The submission that a request makes for a user. Raises `RequestRefused`."""
+def build_submission(call: ApiRequest, authenticated_user: AuthenticatedUser) -> CaseSubmitted:
+    """The submission that a request makes for a user. Raises `InvalidRequest`."""
     session = call.headers.get(SESSION_HEADER)
     if not session:
-        raise RequestRefused(f"header {SESSION_HEADER} is missing: name the conversation")
+        raise InvalidRequest(f"header {SESSION_HEADER} is missing: name the conversation")
     if len(call.body) > MAX_BODY_BYTES:
-        raise RequestRefused(f"the body is over {MAX_BODY_BYTES} bytes")
+        raise InvalidRequest(f"the body is over {MAX_BODY_BYTES} bytes")
     try:
         said = json.loads(call.body)
     except ValueError as error:
-        raise RequestRefused("the body is not JSON") from error
+        raise InvalidRequest("the body is not JSON") from error
     if not isinstance(said, dict):
-        raise RequestRefused("the body is not a JSON object")
-    if foreign := sorted(said.keys() - OURS):
-        raise RequestRefused(f"{foreign[0][:60]}: not for a caller to say; leave it out")
+        raise InvalidRequest("the body is not a JSON object")
+    if foreign := sorted(said.keys() - ACCEPTED_FIELDS):
+        raise InvalidRequest(f"{foreign[0][:60]}: not for a caller to say; leave it out")
     try:
-        refuse_unstorable(said)
+        check_storable(said)
         return CaseSubmitted.model_validate(
             {
                 **said,
-                "tenant": asker.tenant,
-                "user_id": asker.user_id,
-                "role": asker.role,
+                "tenant": authenticated_user.tenant,
+                "user_id": authenticated_user.user_id,
+                "role": authenticated_user.role,
                 "session_id": session,
             }
         )
     except InvalidEvent as error:
-        raise RequestRefused(f"{error.field or 'the body'}: {error.message}") from error
+        raise InvalidRequest(f"{error.field or 'the body'}: {error.message}") from error
     except ValidationError as error:
         problem = error.errors(include_input=False, include_url=False)[0]
         where = ".".join(str(part) for part in problem["loc"])
-        raise RequestRefused(f"{where}: {problem['msg']}") from error
+        raise InvalidRequest(f"{where}: {problem['msg']}") from error

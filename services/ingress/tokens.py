@@ -15,20 +15,20 @@ from joserfc.jwk import KeySet
 ALGORITHMS = ["RS256", "ES256"]
 """Asymmetric only: with a shared key, whoever can verify could also sign (RFC 8725, 3.1)."""
 
-KEYS_FOR_S = 300.0
-LEEWAY_S = 30
+JWKS_CACHE_S = 300.0
+TOKEN_LEEWAY_S = 30
 
 
-class TokenRefused(Exception):
+class InvalidUserToken(Exception):
     """The token is not one that we act for. The message says why, and never quotes it."""
 
 
-class KeysUnavailable(Exception):
+class JwksUnavailable(Exception):
     """The identity provider does not give its keys. Remedy: try again; see the firewall's list of hosts."""
 
 
 @dataclass(frozen=True)
-class Asker:
+class AuthenticatedUser:
     """Who asks, as the identity provider says."""
 
     user_id: str
@@ -36,7 +36,7 @@ class Asker:
     role: str | None
 
 
-class Tokens:
+class TokenVerifier:
     """Verifies tokens of one issuer for one audience. `fetch` gives the issuer's JWKS document."""
 
     def __init__(
@@ -58,23 +58,23 @@ class Tokens:
         self._keys: KeySet | None = None
         self._fetched = 0.0
 
-    def asker(self, authorization: str | None) -> Asker:
-        """Who an Authorization header is about. Raises `TokenRefused`, or `KeysUnavailable`."""
+    def authenticated_user(self, authorization: str | None) -> AuthenticatedUser:
+        """Who an Authorization header is about. Raises `InvalidUserToken`, or `JwksUnavailable`."""
         scheme, _, text = (authorization or "").partition(" ")
         if scheme.lower() != "bearer" or not text:
-            raise TokenRefused("send the header Authorization: Bearer TOKEN")
+            raise InvalidUserToken("send the header Authorization: Bearer TOKEN")
         claims = self._claims(text.strip())
         tenant, role = claims.get(self._tenant_claim), claims.get(self._role_claim)
         if not isinstance(tenant, str) or not tenant:
-            raise TokenRefused(f"the token has no claim {self._tenant_claim}")
+            raise InvalidUserToken(f"the token has no claim {self._tenant_claim}")
         if role is not None and not isinstance(role, str):
-            raise TokenRefused(f"the claim {self._role_claim} is no text")
-        return Asker(user_id=claims["sub"], tenant=tenant, role=role)
+            raise InvalidUserToken(f"the claim {self._role_claim} is no text")
+        return AuthenticatedUser(user_id=claims["sub"], tenant=tenant, role=role)
 
     def _claims(self, text: str) -> Mapping[str, Any]:
         registry = jwt.JWTClaimsRegistry(
             now=int(self._now()),
-            leeway=LEEWAY_S,
+            leeway=TOKEN_LEEWAY_S,
             iss={"essential": True, "value": self._issuer},
             aud={"essential": True, "value": self._audience},
             exp={"essential": True},
@@ -84,14 +84,14 @@ class Tokens:
             token = jwt.decode(text, self._key_set(), algorithms=ALGORITHMS)
             registry.validate(token.claims)
         except (JoseError, ValueError) as error:
-            raise TokenRefused(f"the token is refused ({type(error).__name__})") from error
+            raise InvalidUserToken(f"the token is refused ({type(error).__name__})") from error
         return token.claims
 
     def _key_set(self) -> KeySet:
-        if self._keys is None or self._now() - self._fetched > KEYS_FOR_S:
+        if self._keys is None or self._now() - self._fetched > JWKS_CACHE_S:
             try:
                 self._keys = KeySet.import_key_set(json.loads(self._fetch()))
             except (OSError, ValueError, JoseError) as error:
-                raise KeysUnavailable(f"the identity provider gives no keys ({type(error).__name__})") from error
+                raise JwksUnavailable(f"the identity provider gives no keys ({type(error).__name__})") from error
             self._fetched = self._now()
         return self._keys

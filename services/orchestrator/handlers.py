@@ -6,27 +6,27 @@ from typing import cast
 
 import structlog
 
-from contracts.catalogue import DESK, ROUTER
+from contracts.catalogue import CASE_MANAGER, ROUTER
 from contracts.events.router import AskApproval, Wait
-from contracts.events.upstream import ContactRefused
+from contracts.events.upstream import SuppressContact
 from faststream_sqs import SQSMessage
-from switchyard.case_manager.approvals import Approvals
-from switchyard.case_manager.control import Control
-from switchyard.case_manager.intake import SUBMISSIONS, Intake
-from switchyard.case_manager.lifecycle import Closing
-from switchyard.case_manager.pending_commands import Holding
-from switchyard.protocol.derive import stamp
-from switchyard.protocol.errors import InvalidEvent, Refusal
+from switchyard.case_manager.approvals import ApprovalService
+from switchyard.case_manager.control import OperatorControl
+from switchyard.case_manager.intake import SUBMISSIONS, CaseIntake
+from switchyard.case_manager.lifecycle import CaseCloser
+from switchyard.case_manager.pending_commands import PendingCommands
+from switchyard.protocol.derive import stamp_event
+from switchyard.protocol.errors import InvalidEvent, RejectionReason
 from switchyard.protocol.fields import Json
-from switchyard.protocol.received import Received, read_bus_event, receive
-from switchyard.protocol.signing import Operators
-from switchyard.router.decisions import ending_for, follow
+from switchyard.protocol.received import ReceivedEvent, read_bus_event, read_event
+from switchyard.protocol.signing import OperatorKeys
+from switchyard.router.decisions import failure_for, follow_event
 from switchyard.router.state_seal import StateSeal
 from switchyard.runtime.core import telemetry
 from switchyard.runtime.core.clock import Clock, timestamp
-from switchyard.runtime.core.logs import about
-from switchyard.runtime.database.circuit_breaker import DatabaseGate, deferring
-from switchyard.runtime.messaging.dead_letters import MAX_REDRIVES, REDRIVES, Redriver
+from switchyard.runtime.core.logs import log_context
+from switchyard.runtime.database.circuit_breaker import DatabaseCircuitBreaker, nack_when_unavailable
+from switchyard.runtime.messaging.dead_letters import MAX_REDRIVES, REDRIVES_ATTRIBUTE, Redriver
 from switchyard.runtime.messaging.publisher import Publisher
 from switchyard.runtime.messaging.quarantine import Quarantine
 from switchyard.runtime.messaging.rollout import Rollout
@@ -38,7 +38,7 @@ async def route_event(
     message: SQSMessage,
     *,
     seal: StateSeal,
-    operators: Operators,
+    operators: OperatorKeys,
     publisher: Publisher,
     quarantine: Quarantine,
     clock: Clock,
@@ -49,94 +49,94 @@ async def route_event(
     The router's dead letters come here, too: routing again is all there is to try, and it says best why it fails.
     They wait for no release, so they have no `rollout`.
     """
-    async with deferring(message, None):
+    async with nack_when_unavailable(message, None):
         try:
-            received = receive(message.raw_body, node=ROUTER)
-            with about(received.envelope), telemetry.handling(ROUTER, received.envelope):
-                events = [_stamped(event, clock) for event in follow(received, seal, operators=operators)]
+            received = read_event(message.raw_body, node=ROUTER)
+            with log_context(received.envelope), telemetry.tag_span(ROUTER, received.envelope):
+                events = [_stamped(event, clock) for event in follow_event(received, seal, operators=operators)]
                 await publisher.publish(events)
                 log.info("event.routed", to=[event["node_to"] for event in events])
         except InvalidEvent as refusal:
-            if rollout is not None and await rollout.postponed(message, refusal):
+            if rollout is not None and await rollout.postpone(message, refusal):
                 return
-            ending = ending_for(message.raw_body, refusal, seal)
+            ending = failure_for(message.raw_body, refusal, seal)
             if ending is None:
                 await quarantine.keep(message.raw_body, refusal)
             else:
                 await publisher.publish([_stamped(ending, clock)])
 
 
-async def keep_desk(
+async def handle_case_manager_event(
     message: SQSMessage,
     *,
-    intake: Intake,
-    closing: Closing,
-    holding: Holding,
-    approvals: Approvals,
-    control: Control,
+    intake: CaseIntake,
+    closing: CaseCloser,
+    holding: PendingCommands,
+    approvals: ApprovalService,
+    control: OperatorControl,
     publisher: Publisher,
     quarantine: Quarantine,
-    gate: DatabaseGate,
+    gate: DatabaseCircuitBreaker,
     rollout: Rollout | None = None,
 ) -> None:
     """Open a case for a submission, let one wait, or close it."""
-    async with deferring(message, gate):
+    async with nack_when_unavailable(message, gate):
         try:
             source, detail_type, detail = read_bus_event(message.raw_body)
             if detail_type in SUBMISSIONS:
                 taken = await intake.open_case(source, detail, detail_type)
                 # The stored event has no trace: a repeated submission publishes it again under its own.
-                events = [event | {"trace": telemetry.carrier()} for event in taken]
+                events = [event | {"trace": telemetry.trace_context()} for event in taken]
                 await publisher.publish(events)
                 for event in events:
                     log.info("submission.taken", type=event["type"], case_id=event["case_id"])
                 return
-            if detail_type == ContactRefused.__name__:
-                stopped = await control.stop_contact(source, detail)
+            if detail_type == SuppressContact.__name__:
+                stopped = await control.suppress_contact(source, detail)
                 await publisher.publish([stopped])
-                await control.noticed([stopped["event_id"]])
+                await control.mark_published([stopped["event_id"]])
                 log.info("contact.stopped", reason=stopped["payload"]["reason"])
                 return
-            received = receive(message.raw_body, node=DESK)
-            with about(received.envelope), telemetry.handling(DESK, received.envelope):
+            received = read_event(message.raw_body, node=CASE_MANAGER)
+            with log_context(received.envelope), telemetry.tag_span(CASE_MANAGER, received.envelope):
                 if isinstance(received.payload, AskApproval):
-                    await approvals.ask(cast("Received[AskApproval]", received))
+                    await approvals.request_approval(cast("ReceivedEvent[AskApproval]", received))
                     log.info("approval.asked", reason=received.payload.approval)
                     return
                 if isinstance(received.payload, Wait):
-                    await holding.wait(cast("Received[Wait]", received))
+                    await holding.add_wait(cast("ReceivedEvent[Wait]", received))
                     log.info("case.waits", until=received.payload.until, halted=received.payload.halted)
                     return
                 closed = await closing.close_case(received)
                 await publisher.publish([closed])
-                await closing.forget(received.envelope.case_id)
+                await closing.drop_timers(received.envelope.case_id)
                 log.info("case.closed", outcome=closed["payload"]["outcome"])
         except InvalidEvent as refusal:
-            if rollout is not None and await rollout.postponed(message, refusal):
+            if rollout is not None and await rollout.postpone(message, refusal):
                 return
             # Only the router speaks to close; what it says is either well formed or not the router's.
             await quarantine.keep(message.raw_body, refusal)
 
 
-async def redrive_desk(
+async def handle_case_manager_dead_letter(
     message: SQSMessage,
     *,
     redrive: Redriver,
-    intake: Intake,
+    intake: CaseIntake,
     publisher: Publisher,
     quarantine: Quarantine,
-    gate: DatabaseGate,
+    gate: DatabaseCircuitBreaker,
 ) -> None:
     """The desk's dead letters: tried again a few times; then a submission is rejected, an ending kept for a person.
 
     A case whose ending could not be handled is ended by its deadline.
     """
-    async with deferring(message, gate):
-        redrives = int(message.headers.get(REDRIVES, "0"))
+    async with nack_when_unavailable(message, gate):
+        redrives = int(message.headers.get(REDRIVES_ATTRIBUTE, "0"))
         if redrives < MAX_REDRIVES:
             await redrive(message.raw_body, redrives=redrives + 1)
             return
-        problem = InvalidEvent(Refusal.INVALID, "the desk could not handle it", remedy="see the desk's log")
+        problem = InvalidEvent(RejectionReason.INVALID, "the desk could not handle it", remedy="see the desk's log")
         try:
             source, detail_type, detail = read_bus_event(message.raw_body)
             if detail_type in SUBMISSIONS:
@@ -148,4 +148,4 @@ async def redrive_desk(
 
 
 def _stamped(event: Json, clock: Clock) -> Json:
-    return stamp(event, occurred_at=timestamp(clock.now()), trace=telemetry.carrier())
+    return stamp_event(event, occurred_at=timestamp(clock.now()), trace=telemetry.trace_context())

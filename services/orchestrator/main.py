@@ -5,38 +5,38 @@ from __future__ import annotations
 from datetime import timedelta
 from functools import partial
 
-from contracts.catalogue import DESK, ROUTER
-from services.orchestrator.handlers import keep_desk, redrive_desk, route_event
-from services.orchestrator.settings import DeskSettings, RouterSettings
+from contracts.catalogue import CASE_MANAGER, ROUTER
+from services.orchestrator.handlers import handle_case_manager_dead_letter, handle_case_manager_event, route_event
+from services.orchestrator.settings import CaseManagerSettings, RouterSettings
 from switchyard.case_manager import retry
-from switchyard.case_manager.approvals import Approvals
-from switchyard.case_manager.control import Control
-from switchyard.case_manager.intake import Intake
-from switchyard.case_manager.keyed_hash import Mac
-from switchyard.case_manager.lifecycle import Closing
-from switchyard.case_manager.openings import Openings
-from switchyard.case_manager.pending_commands import Holding
-from switchyard.case_manager.retry import Reopening
-from switchyard.case_manager.store import DeskStore
-from switchyard.case_manager.timers import TICK_S, Timers
+from switchyard.case_manager.approvals import ApprovalService
+from switchyard.case_manager.control import OperatorControl
+from switchyard.case_manager.intake import CaseIntake
+from switchyard.case_manager.keyed_hash import KeyedHash
+from switchyard.case_manager.lifecycle import CaseCloser
+from switchyard.case_manager.openings import CaseOpener
+from switchyard.case_manager.pending_commands import PendingCommands
+from switchyard.case_manager.retry import CaseRetrier
+from switchyard.case_manager.store import CaseStore
+from switchyard.case_manager.timers import TIMER_INTERVAL_S, Timers
 from switchyard.router.state_seal import StateSeal
-from switchyard.runtime.core.repeat import repeat
+from switchyard.runtime.core.repeat import run_periodically
 from switchyard.runtime.crypto.vault import Vault
-from switchyard.runtime.database.circuit_breaker import DatabaseGate
-from switchyard.runtime.process.process import Process
+from switchyard.runtime.database.circuit_breaker import DatabaseCircuitBreaker
+from switchyard.runtime.process.process import ServiceProcess
 from switchyard.runtime.storage.artefacts import Artefacts
 
 
 async def run_router() -> None:
     """Serve the router."""
     settings = RouterSettings()
-    async with Process(ROUTER, settings) as process:
+    async with ServiceProcess(ROUTER, settings) as process:
         quarantine = await process.quarantine(await process.objects(settings.objects_bucket))
         publisher, clock, seal = process.publisher, process.clock, StateSeal(settings.keys())
         routed = partial(
             route_event,
             seal=seal,
-            operators=settings.signers(),
+            operators=settings.operator_keys(),
             publisher=publisher,
             quarantine=quarantine,
             clock=clock,
@@ -45,20 +45,20 @@ async def run_router() -> None:
         await process.run()
 
 
-async def run_desk() -> None:
+async def run_case_manager() -> None:
     """Serve the desk."""
-    settings = DeskSettings()
-    async with Process(DESK, settings) as process:
-        pool = await process.connect(settings.database_url, schema=DESK)
+    settings = CaseManagerSettings()
+    async with ServiceProcess(CASE_MANAGER, settings) as process:
+        pool = await process.connect(settings.database_url, schema=CASE_MANAGER)
         objects = await process.objects(settings.objects_bucket)
-        vault = Vault(pool, await process.wrapper(settings), process.clock)
-        store = DeskStore(pool)
+        vault = Vault(pool, await process.key_wrapper(settings), process.clock)
+        store = CaseStore(pool)
         await process.on_exit(store.close_store)
-        gate = DatabaseGate(pool)
+        gate = DatabaseCircuitBreaker(pool)
         await process.on_exit(gate.close)
-        closing = Closing(store, process.clock)
-        mac = Mac(bytes.fromhex(settings.mac_key.get_secret_value()))
-        openings = Openings(
+        closing = CaseCloser(store, process.clock)
+        mac = KeyedHash(bytes.fromhex(settings.mac_key.get_secret_value()))
+        openings = CaseOpener(
             vault=vault,
             artefacts=Artefacts(objects, vault, opens=()),
             clock=process.clock,
@@ -67,7 +67,7 @@ async def run_desk() -> None:
             email_deadline=timedelta(seconds=settings.email_deadline_s),
         )
         principals = settings.principals()
-        intake = Intake(
+        intake = CaseIntake(
             store=store,
             openings=openings,
             clock=process.clock,
@@ -75,14 +75,14 @@ async def run_desk() -> None:
             upstreams=settings.upstreams,
             principals=principals,
         )
-        holding = Holding(pool, process.clock)
-        approvals = Approvals(holding, settings.known_approvers(), timedelta(seconds=settings.approval_valid_s))
-        control = Control(pool, closing, process.clock, mac, settings.upstreams, principals)
+        holding = PendingCommands(pool, process.clock)
+        approvals = ApprovalService(holding, settings.approver_keys(), timedelta(seconds=settings.approval_valid_s))
+        control = OperatorControl(pool, closing, process.clock, mac, settings.upstreams, principals)
         quarantine = await process.quarantine(objects)
         process.check("database", lambda: gate.open)
         process.subscribe(
             partial(
-                keep_desk,
+                handle_case_manager_event,
                 intake=intake,
                 closing=closing,
                 holding=holding,
@@ -95,7 +95,7 @@ async def run_desk() -> None:
             ),
             gate=gate,
             dead_letters=partial(
-                redrive_desk,
+                handle_case_manager_dead_letter,
                 redrive=process.redrive,
                 intake=intake,
                 publisher=process.publisher,
@@ -104,8 +104,10 @@ async def run_desk() -> None:
             ),
         )
         timers = Timers(store, closing, holding, approvals, control, process.publisher, process.clock)
-        reopening = Reopening(pool, vault, settings.signers(), process.publisher, process.clock)
-        process.alongside(partial(repeat, "timers", timers.tick, gate, every_s=TICK_S))
-        process.alongside(partial(repeat, "retries", reopening.tick, gate, every_s=retry.EVERY_S))
+        reopening = CaseRetrier(pool, vault, settings.operator_keys(), process.publisher, process.clock)
+        process.run_in_background(partial(run_periodically, "timers", timers.tick, gate, every_s=TIMER_INTERVAL_S))
+        process.run_in_background(
+            partial(run_periodically, "retries", reopening.tick, gate, every_s=retry.RETRY_POLL_S)
+        )
         process.republish(pool, gate)
         await process.run()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from importlib import import_module
 
-from switchyard.runtime.core.loop import run
+from switchyard.runtime.core.loop import run_event_loop
 
 # Imported by name when started: an agent's image holds only its own dependencies.
 AGENTS = {
@@ -19,4 +19,4 @@ AGENTS = {
 if __name__ == "__main__":
     if len(sys.argv) != 2 or sys.argv[1] not in AGENTS:
         sys.exit(f"usage: python -m services.specialists {'|'.join(AGENTS)}")
-    run(import_module(AGENTS[sys.argv[1]]).run)
+    run_event_loop(import_module(AGENTS[sys.argv[1]]).run)

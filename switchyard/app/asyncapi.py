@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contracts.catalogue import AUDIT, CATALOGUE, NODES, UPSTREAM_PREFIX, EventType, types_for, types_from
+from contracts.catalogue import AUDIT, CATALOGUE, NODES, UPSTREAM_PREFIX, EventType, types_consumed_by, types_emitted_by
 from contracts.events.upstream import CaseSubmitted
 from switchyard.app.schemas import definitions
 from switchyard.app.topology import (
@@ -11,7 +11,7 @@ from switchyard.app.topology import (
     MAX_RECEIVES,
     RETENTION_SECONDS,
     VISIBILITY_SECONDS,
-    Consumer,
+    ConsumerQueues,
     consumers,
 )
 from switchyard.protocol.envelope import SOURCE_PREFIX
@@ -22,7 +22,7 @@ CONTRACTS_VERSION = "1.0.0"
 _SCHEMAS = "#/components/schemas/"
 
 
-def asyncapi() -> Json:
+def build_asyncapi() -> Json:
     """The document, complete in itself."""
     return {
         "asyncapi": ASYNCAPI_VERSION,
@@ -46,11 +46,11 @@ def asyncapi() -> Json:
     }
 
 
-def delivered_to(node: str) -> tuple[EventType, ...]:
+def types_delivered_to(node: str) -> tuple[EventType, ...]:
     """What arrives in the node's queue: what it handles, and for audit everything with an envelope."""
     if node == AUDIT:
         return tuple(type_ for type_ in CATALOGUE.values() if type_.payload is not CaseSubmitted)
-    return types_for(node)
+    return types_consumed_by(node)
 
 
 def _key(type_: EventType) -> str:
@@ -66,7 +66,7 @@ def _bus() -> Json:
     }
 
 
-def _queue(consumer: Consumer) -> Json:
+def _queue(consumer: ConsumerQueues) -> Json:
     queue = {
         "name": consumer.queue,
         "fifoQueue": False,
@@ -82,7 +82,7 @@ def _queue(consumer: Consumer) -> Json:
         "fifoQueue": False,
         "messageRetentionPeriod": DEAD_LETTER_RETENTION_SECONDS,
     }
-    types = delivered_to(consumer.node)
+    types = types_delivered_to(consumer.node)
     return {
         "address": consumer.queue,
         "title": f"The queue of {consumer.node}",
@@ -96,8 +96,8 @@ def _operations() -> list[tuple[str, Json]]:
     operations = []
     for node in NODES:
         for name, action, channel, types in (
-            (f"{node}_receives", "receive", node, delivered_to(node)),
-            (f"{node}_publishes", "send", "bus", types_from(node)),
+            (f"{node}_receives", "receive", node, types_delivered_to(node)),
+            (f"{node}_publishes", "send", "bus", types_emitted_by(node)),
         ):
             if types:
                 messages = [{"$ref": f"#/channels/{channel}/messages/{_key(type_)}"} for type_ in types]

@@ -15,8 +15,8 @@ from pathlib import Path
 
 import rfc8785
 
-from contracts.catalogue import CATALOGUE, types_for, types_from
-from switchyard.app.asyncapi import asyncapi
+from contracts.catalogue import CATALOGUE, types_consumed_by, types_emitted_by
+from switchyard.app.asyncapi import build_asyncapi
 from switchyard.app.schemas import document, schema_file
 from switchyard.app.topology import (
     BUS,
@@ -26,22 +26,22 @@ from switchyard.app.topology import (
     VISIBILITY_SECONDS,
     consumers,
 )
-from switchyard.protocol.canonical import parse
-from switchyard.protocol.digest import NOT_CONTENT
+from switchyard.protocol.canonical import parse_json
+from switchyard.protocol.digest import UNDIGESTED_FIELDS
 from switchyard.protocol.envelope import SOURCE_PREFIX, Envelope
 from switchyard.protocol.errors import InvalidEvent
 from switchyard.protocol.fields import Json
-from switchyard.protocol.vectors import ACCEPTED, REFUSED
+from switchyard.protocol.vectors import ACCEPTED_INPUTS, REJECTED_INPUTS
 
-FOLDER = Path("contracts/schemas")
+SCHEMAS_FOLDER = Path("contracts/schemas")
 
 
-def documents() -> dict[str, str]:
+def schema_files() -> dict[str, str]:
     """Every generated file: its name and its text."""
     made: dict[str, Json] = {
-        "asyncapi.json": asyncapi(),
-        "catalogue.json": catalogue(),
-        "digest-vectors.json": vectors(),
+        "asyncapi.json": build_asyncapi(),
+        "catalogue.json": build_catalogue(),
+        "digest-vectors.json": build_vectors(),
         "envelope.json": document(Envelope, "envelope"),
     }
     for type_ in CATALOGUE.values():
@@ -49,7 +49,7 @@ def documents() -> dict[str, str]:
     return {name: json.dumps(made[name], indent=2, ensure_ascii=True) + "\n" for name in sorted(made)}
 
 
-def catalogue() -> Json:
+def build_catalogue() -> Json:
     """Types, flows, queues and rules, for what cannot import Python: terraform, dashboards, other languages."""
     return {
         "bus": BUS,
@@ -70,10 +70,10 @@ def catalogue() -> Json:
                 "queue": consumer.queue,
                 "dead_letter_queue": consumer.dead_letter_queue,
                 "rules": [{"name": rule.name, "pattern": rule.pattern} for rule in consumer.rules],
-                "handles": [type_.name for type_ in types_for(consumer.node)],
+                "handles": [type_.name for type_ in types_consumed_by(consumer.node)],
                 "publishes": {
                     "source": SOURCE_PREFIX + consumer.node,
-                    "types": [type_.name for type_ in types_from(consumer.node)],
+                    "types": [type_.name for type_ in types_emitted_by(consumer.node)],
                 },
             }
             for consumer in consumers()
@@ -87,11 +87,11 @@ def catalogue() -> Json:
     }
 
 
-def vectors() -> Json:
+def build_vectors() -> Json:
     """Digest vectors. Their canonical form comes from the reference library alone, not from our faster path."""
     accepted = []
-    for name, text in ACCEPTED:
-        content = {key: value for key, value in parse(text).items() if key not in NOT_CONTENT}
+    for name, text in ACCEPTED_INPUTS:
+        content = {key: value for key, value in parse_json(text).items() if key not in UNDIGESTED_FIELDS}
         canonical = rfc8785.dumps(content)
         sha256 = hashlib.sha256(canonical).hexdigest()
         accepted.append({"name": name, "text": text, "canonical": canonical.decode(), "sha256": sha256})
@@ -100,32 +100,32 @@ def vectors() -> Json:
             "Read `text` as JSON, drop the top-level members named in `not_content`, write the rest as RFC 8785 has "
             "it, and take SHA-256 of the UTF-8 bytes. Every text under `refused` must be refused."
         ),
-        "not_content": sorted(NOT_CONTENT),
+        "not_content": sorted(UNDIGESTED_FIELDS),
         "accepted": accepted,
-        "refused": [{"name": name, "text": text, "why": _refusal(text)} for name, text in REFUSED],
+        "refused": [{"name": name, "text": text, "why": _rejection_of(text)} for name, text in REJECTED_INPUTS],
     }
 
 
-def _refusal(text: str) -> str:
+def _rejection_of(text: str) -> str:
     try:
-        parse(text)
+        parse_json(text)
     except InvalidEvent as refusal:
         # Where a parser stops differs from one to the next; that it stops does not.
         return refusal.message.partition(" at line ")[0]
     raise AssertionError("a vector that should be refused was read")
 
 
-def differing(folder: Path) -> list[str]:
+def stale_schema_files(folder: Path) -> list[str]:
     """The names of files in `folder` that are not what `documents` makes: changed, missing or left over."""
-    made = documents()
+    made = schema_files()
     there = {path.name: path.read_text() for path in folder.glob("*.json")}
     return sorted(name for name in made.keys() | there.keys() if made.get(name) != there.get(name))
 
 
-def write(folder: Path) -> None:
+def write_schema_files(folder: Path) -> None:
     """Make `folder` hold exactly what `documents` makes."""
     folder.mkdir(exist_ok=True)
-    made = documents()
+    made = schema_files()
     for path in folder.glob("*.json"):
         if path.name not in made:
             path.unlink()
@@ -133,19 +133,19 @@ def write(folder: Path) -> None:
         (folder / name).write_text(text)
 
 
-def main(arguments: Sequence[str], folder: Path = FOLDER) -> int:
+def main(arguments: Sequence[str], folder: Path = SCHEMAS_FOLDER) -> int:
     """The command line; returns the exit status."""
     parser = argparse.ArgumentParser(
         prog="python -m switchyard.app.generate", description="Generate contracts/schemas/."
     )
     parser.add_argument("--check", action="store_true", help="write nothing; exit 1 if a file would change")
     if parser.parse_args(arguments).check:
-        stale = differing(folder)
+        stale = stale_schema_files(folder)
         sys.stdout.writelines(f"{folder.name}/{name} is not what the contracts generate\n" for name in stale)
         if stale:
             sys.stdout.write("Remedy: run `python -m switchyard.app.generate` and commit the result.\n")
         return 1 if stale else 0
-    write(folder)
+    write_schema_files(folder)
     return 0
 
 

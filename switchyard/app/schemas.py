@@ -11,7 +11,7 @@ from switchyard.protocol.canonical import MAX_SAFE_INTEGER
 from switchyard.protocol.envelope import Envelope
 from switchyard.protocol.fields import Contract, Json
 
-DIALECT = "https://json-schema.org/draft/2020-12/schema"
+JSON_SCHEMA_DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _MODE: JsonSchemaMode = "validation"
 
 
@@ -34,7 +34,7 @@ def document(model: type[Contract], id_: str) -> Json:
     schema = model.model_json_schema(ref_template=template, schema_generator=_Untitled, mode=_MODE)
     if "JsonValue" in schema.get("$defs", {}):
         schema["$defs"]["JsonValue"] = _any_json(template)
-    return {"$schema": DIALECT, "$id": f"urn:switchyard:{id_}"} | schema
+    return {"$schema": JSON_SCHEMA_DIALECT, "$id": f"urn:switchyard:{id_}"} | schema
 
 
 def definitions(template: str) -> Json:

@@ -6,19 +6,19 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from contracts.catalogue import AUDIT, DESK, NODES, UPSTREAM_PREFIX, sources_for, types_from
+from contracts.catalogue import AUDIT, CASE_MANAGER, NODES, UPSTREAM_PREFIX, allowed_sources, types_emitted_by
 from switchyard.protocol.envelope import SOURCE_PREFIX
 
 BUS = "switchyard"
-MAIL = "mail"
+EMAIL_FEEDBACK = "mail"
 """The process that takes what the mail provider reports. No node: it knows no case and handles no event of ours."""
 
 DEFAULT_BUS = "default"
 """AWS services put their own events here, and nowhere else."""
 
-DAY = 86_400
-RETENTION_SECONDS = 7 * DAY
-DEAD_LETTER_RETENTION_SECONDS = 14 * DAY
+DAY_SECONDS = 86_400
+RETENTION_SECONDS = 7 * DAY_SECONDS
+DEAD_LETTER_RETENTION_SECONDS = 14 * DAY_SECONDS
 VISIBILITY_SECONDS = 30
 MAX_RECEIVES = 100
 """A high backstop: attempts are counted in the inbox, a receive is not an attempt."""
@@ -28,7 +28,7 @@ _LIVE: dict[str, Any] = {"replay-name": [{"exists": False}]}
 
 
 @dataclass(frozen=True)
-class Rule:
+class BusRule:
     """An EventBridge rule that delivers to one queue."""
 
     name: str
@@ -42,13 +42,13 @@ class Rule:
 
 
 @dataclass(frozen=True)
-class Consumer:
+class ConsumerQueues:
     """One consumer's queue, its dead-letter queue and its rules."""
 
     node: str
     queue: str
     dead_letter_queue: str
-    rules: tuple[Rule, ...]
+    rules: tuple[BusRule, ...]
 
 
 def queue_name(node: str) -> str:
@@ -61,29 +61,29 @@ def dead_letter_queue_name(node: str) -> str:
     return f"{queue_name(node)}-dlq"
 
 
-def _rules(node: str) -> tuple[Rule, ...]:
+def _rules(node: str) -> tuple[BusRule, ...]:
     if node == AUDIT:
-        return (Rule(f"{BUS}-audit", {"source": [{"prefix": SOURCE_PREFIX}]} | _LIVE),)
-    addressed = Rule(
+        return (BusRule(f"{BUS}-audit", {"source": [{"prefix": SOURCE_PREFIX}]} | _LIVE),)
+    addressed = BusRule(
         queue_name(node),
-        {"source": [SOURCE_PREFIX + source for source in sources_for(node)], "detail": {"node_to": [node]}} | _LIVE,
+        {"source": [SOURCE_PREFIX + source for source in allowed_sources(node)], "detail": {"node_to": [node]}} | _LIVE,
     )
-    if node != DESK:
+    if node != CASE_MANAGER:
         return (addressed,)
     submitted = {
         "source": [{"prefix": UPSTREAM_PREFIX}],
-        "detail-type": [type_.name for type_ in types_from(UPSTREAM_PREFIX)],
+        "detail-type": [type_.name for type_ in types_emitted_by(UPSTREAM_PREFIX)],
     } | _LIVE
-    return (addressed, Rule(f"{BUS}-submissions", submitted))
+    return (addressed, BusRule(f"{BUS}-submissions", submitted))
 
 
-def consumers() -> tuple[Consumer, ...]:
+def consumers() -> tuple[ConsumerQueues, ...]:
     """Every consumer, in the catalogue's order."""
-    return tuple(Consumer(node, queue_name(node), dead_letter_queue_name(node), _rules(node)) for node in NODES)
+    return tuple(ConsumerQueues(node, queue_name(node), dead_letter_queue_name(node), _rules(node)) for node in NODES)
 
 
-def feedback() -> Consumer:
+def feedback_consumer() -> ConsumerQueues:
     """The queue of SES's bounces and complaints, under the detail-types that SES gives them."""
     reported = {"source": ["aws.ses"], "detail-type": ["Email Bounced", "Email Complaint Received"]} | _LIVE
-    rule = Rule(f"{queue_name(MAIL)}-feedback", reported, bus=DEFAULT_BUS)
-    return Consumer(MAIL, queue_name(MAIL), dead_letter_queue_name(MAIL), (rule,))
+    rule = BusRule(f"{queue_name(EMAIL_FEEDBACK)}-feedback", reported, bus=DEFAULT_BUS)
+    return ConsumerQueues(EMAIL_FEEDBACK, queue_name(EMAIL_FEEDBACK), dead_letter_queue_name(EMAIL_FEEDBACK), (rule,))

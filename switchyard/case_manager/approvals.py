@@ -15,35 +15,40 @@ import structlog
 
 from contracts.events.case_manager import ApprovalDenied, ApprovalExpired, ApprovalGranted
 from contracts.events.router import AskApproval
-from switchyard.case_manager.pending_commands import BATCH, Held, Holding, decide_by
+from switchyard.case_manager.pending_commands import (
+    PENDING_BATCH_SIZE,
+    PendingCommand,
+    PendingCommands,
+    decision_deadline,
+)
 from switchyard.protocol.approvals import approval_statement
 from switchyard.protocol.errors import InvalidEvent
 from switchyard.protocol.fields import Contract
-from switchyard.protocol.received import Received
-from switchyard.protocol.signing import Operators
+from switchyard.protocol.received import ReceivedEvent
+from switchyard.protocol.signing import OperatorKeys
 from switchyard.runtime.core.clock import timestamp
-from switchyard.runtime.database.connections import reaching
+from switchyard.runtime.database.connections import translate_errors
 from switchyard.runtime.database.queries import load_queries
 
 log = structlog.get_logger(__name__)
 _SQL = load_queries(__file__)
-FRESH = timedelta(minutes=15)
+MAX_SIGNATURE_AGE = timedelta(minutes=15)
 """A signature older than this, or as far in the future, is refused: it may have been kept for another day."""
 
 
 @dataclass(frozen=True)
-class Asked:
+class ApprovalRequest:
     """What a decision is compared with."""
 
     state: str
     content_sha256: str
-    asked_for: str
+    requested_by: str
     decide_by: datetime
     closed: bool
 
 
 @dataclass(frozen=True)
-class Said:
+class ApproverDecision:
     """What an approver said."""
 
     content_sha256: str
@@ -51,7 +56,7 @@ class Said:
     signed_at: datetime
 
 
-def refusal(asked: Asked | None, said: Said, now: datetime) -> str | None:
+def explain_invalid_decision(asked: ApprovalRequest | None, said: ApproverDecision, now: datetime) -> str | None:
     """Why a decision does not count, as the approver is told; None if it does. Its signature is checked apart."""
     if asked is None:
         return "refused: there is no approval of that id"
@@ -60,26 +65,26 @@ def refusal(asked: Asked | None, said: Said, now: datetime) -> str | None:
         (asked.state != "asked", f"the approval was decided already: {asked.state}"),
         (now >= asked.decide_by, "the approval has expired"),
         (said.content_sha256 != asked.content_sha256, "the decision is about another content than the one that waits"),
-        (said.approver == asked.asked_for, "who asked for the email may not approve it"),
-        (abs(now - said.signed_at) > FRESH, "the signature is not fresh; sign again"),
+        (said.approver == asked.requested_by, "who asked for the email may not approve it"),
+        (abs(now - said.signed_at) > MAX_SIGNATURE_AGE, "the signature is not fresh; sign again"),
     )
     return next((f"refused: {why}" for fails, why in checks if fails), None)
 
 
 @dataclass(frozen=True)
-class Approvals:
+class ApprovalService:
     """What approvals depend on. `valid_for` is how long a grant lasts if it is not used."""
 
-    holding: Holding
-    approvers: Operators
+    holding: PendingCommands
+    approvers: OperatorKeys
     valid_for: timedelta
 
-    async def ask(self, event: Received[AskApproval]) -> None:
+    async def request_approval(self, event: ReceivedEvent[AskApproval]) -> None:
         """Wait for a person to decide. A repeat is the same approval."""
         envelope, asked, now = event.envelope, event.payload, self.holding.clock.now()
-        until = decide_by(event, now)
+        until = decision_deadline(event, now)
         staff = [actor.removeprefix("staff:") for actor in envelope.principal.act if actor.startswith("staff:")]
-        with reaching("the work database"):
+        with translate_errors("the work database"):
             await self.holding.pool.execute(
                 _SQL["ask"],
                 envelope.event_id,
@@ -93,20 +98,20 @@ class Approvals:
                 now,
                 until,
             )
-        await self.holding.hold(event, "approval", until)
+        await self.holding.add_command(event, "approval", until)
 
-    async def expire(self, held: Held) -> None:
+    async def expire(self, held: PendingCommand) -> None:
         """Nobody decided in time."""
-        event = self.holding.answered(held.command, ApprovalExpired(approval_id=held.task_id))
-        with reaching("the work database"):
+        event = self.holding.build_answer(held.command, ApprovalExpired(approval_id=held.task_id))
+        with translate_errors("the work database"):
             async with self.holding.pool.acquire() as connection, connection.transaction():
                 if await self.holding.answer(held.task_id, event, connection):
                     await connection.execute(_SQL["expire"], held.task_id, self.holding.clock.now())
 
-    async def decide(self) -> int:
+    async def apply_decisions(self) -> int:
         """Check what approvers said since the last time; return how many decisions there were."""
-        with reaching("the work database"):
-            rows = await self.holding.pool.fetch(_SQL["open_decisions"], BATCH)
+        with translate_errors("the work database"):
+            rows = await self.holding.pool.fetch(_SQL["open_decisions"], PENDING_BATCH_SIZE)
         for row in rows:
             await self._decide(row)
         return len(rows)
@@ -115,15 +120,19 @@ class Approvals:
         now = self.holding.clock.now()
         asked = None
         if row["state"] is not None:
-            asked = Asked(row["state"], row["asked_content"], row["asked_for"], row["decide_by"], row["closed"])
-        result = refusal(asked, Said(row["content_sha256"], row["approver"], row["signed_at"]), now)
+            asked = ApprovalRequest(
+                row["state"], row["asked_content"], row["requested_by"], row["decide_by"], row["closed"]
+            )
+        result = explain_invalid_decision(
+            asked, ApproverDecision(row["content_sha256"], row["approver"], row["signed_at"]), now
+        )
         if result is None and row["command"] is None:
             result = "refused: nothing waits for this approval any more"
         result = result or self._signed(row)
-        with reaching("the work database"):
+        with translate_errors("the work database"):
             async with self.holding.pool.acquire() as connection, connection.transaction():
                 if result is None:
-                    event = self.holding.answered(json.loads(row["command"]), _answer(row))
+                    event = self.holding.build_answer(json.loads(row["command"]), _approval_event(row))
                     if await self.holding.answer(str(row["approval_id"]), event, connection):
                         result = row["verdict"]
                         await connection.execute(
@@ -153,7 +162,7 @@ class Approvals:
         return None
 
 
-def _answer(row: Any) -> Contract:
+def _approval_event(row: Any) -> Contract:
     said = {name: row[name] for name in ("content_sha256", "approver", "signature")} | {
         "approval_id": str(row["approval_id"]),
         "signed_at": timestamp(row["signed_at"]),

@@ -1,13 +1,13 @@
 -- name: ask
 insert into approval (
-  approval_id, case_id, tenant, playbook, content_sha256, pack, reason, asked_for, asked_at, decide_by
+  approval_id, case_id, tenant, playbook, content_sha256, pack, reason, requested_by, asked_at, decide_by
 )
 values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
 on conflict (approval_id) do nothing
 
 -- name: open_decisions
 select d.decision_id, d.approval_id, d.verdict, d.content_sha256, d.approver, d.why, d.signed_at, d.signature,
-  a.case_id, a.tenant, a.playbook, a.content_sha256 as asked_content, a.pack, a.state, a.asked_for, a.decide_by,
+  a.case_id, a.tenant, a.playbook, a.content_sha256 as asked_content, a.pack, a.state, a.requested_by, a.decide_by,
   h.command,
   exists (select from ended_case c where c.case_id = a.case_id) as closed
 from decision d

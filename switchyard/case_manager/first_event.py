@@ -5,13 +5,13 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from contracts.catalogue import DESK, LATEST
-from switchyard.protocol.envelope import finish
-from switchyard.protocol.fields import Attachment, Contract, Json, Principal
+from contracts.catalogue import CASE_MANAGER, LATEST_TYPES
+from switchyard.protocol.envelope import add_digest
+from switchyard.protocol.fields import Contract, Json, Principal, StorageRef
 from switchyard.runtime.core.clock import timestamp
 
 
-def first_event(
+def build_first_event(
     payload: Contract,
     *,
     event_id: str,
@@ -23,10 +23,10 @@ def first_event(
     node_to: str,
     now: datetime,
     deadline: datetime,
-    attachments: dict[str, Attachment],
+    attachments: dict[str, StorageRef],
 ) -> Json:
     """An event without a cause: it begins a chain."""
-    type_ = LATEST[type(payload)]
+    type_ = LATEST_TYPES[type(payload)]
     fields: dict[str, Any] = {
         "event_id": event_id,
         "type": type_.name,
@@ -39,7 +39,7 @@ def first_event(
         "seq": 0,
         "ordinal": 0,
         "siblings": 1,
-        "node_from": DESK,
+        "node_from": CASE_MANAGER,
         "node_to": node_to,
         "parents": [],
         "occurred_at": timestamp(now),
@@ -50,4 +50,4 @@ def first_event(
         "payload": payload.model_dump(mode="json", exclude_none=True),
         "attachments": {sha256: place.model_dump(exclude_none=True) for sha256, place in attachments.items()},
     }
-    return finish(fields)
+    return add_digest(fields)

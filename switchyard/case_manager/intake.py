@@ -13,29 +13,31 @@ from fnmatch import fnmatchcase
 import structlog
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
-from contracts.cards import specialists
-from contracts.catalogue import UPSTREAM_PREFIX, WORLD
+from contracts.cards import specialist_cards
+from contracts.catalogue import EXTERNAL, UPSTREAM_PREFIX
 from contracts.events.case_manager import SubmissionRejected
 from contracts.events.upstream import CaseSubmitted, EmailCaseSubmitted
-from switchyard.case_manager.first_event import first_event
-from switchyard.case_manager.keyed_hash import Mac
-from switchyard.case_manager.openings import Openings
-from switchyard.case_manager.principals import Principals, Vouched, check_submission
-from switchyard.case_manager.rejections import PrincipalRefused, PrincipalTooLate, SubmissionRefused
-from switchyard.case_manager.store import DeskStore
-from switchyard.protocol.errors import InvalidEvent, Refusal
+from switchyard.case_manager.first_event import build_first_event
+from switchyard.case_manager.keyed_hash import KeyedHash
+from switchyard.case_manager.openings import CaseOpener
+from switchyard.case_manager.principals import PrincipalKeys, VerifiedPrincipal, check_principal
+from switchyard.case_manager.rejections import PrincipalExpired, PrincipalInvalid, SubmissionInvalid
+from switchyard.case_manager.store import CaseStore
+from switchyard.protocol.errors import InvalidEvent, RejectionReason
 from switchyard.protocol.fields import Identifier, Json, Principal
-from switchyard.protocol.principals import unsigned
-from switchyard.protocol.received import first_problem
-from switchyard.protocol.submissions import CASES, case_id_for
+from switchyard.protocol.principals import without_statement
+from switchyard.protocol.received import first_validation_error
+from switchyard.protocol.submissions import CASE_ID_NAMESPACE, case_id_for
 from switchyard.runtime.core.clock import Clock, moment
-from switchyard.runtime.core.errors import Rejected
+from switchyard.runtime.core.errors import PermanentTaskError
 
 log = structlog.get_logger(__name__)
 
-Submitted = CaseSubmitted | EmailCaseSubmitted
-SUBMISSIONS: dict[str, type[Submitted]] = {model.__name__: model for model in (CaseSubmitted, EmailCaseSubmitted)}
-QUESTION = CaseSubmitted.__name__
+SubmissionPayload = CaseSubmitted | EmailCaseSubmitted
+SUBMISSIONS: dict[str, type[SubmissionPayload]] = {
+    model.__name__: model for model in (CaseSubmitted, EmailCaseSubmitted)
+}
+QUESTION_SUBMISSION = CaseSubmitted.__name__
 
 MAX_SOURCE = 150
 """Leaves room for the prefixes under which the source stands in claims."""
@@ -43,7 +45,7 @@ MAX_SOURCE = 150
 _IDENTIFIER: TypeAdapter[str] = TypeAdapter(Identifier)
 
 
-class Upstream(BaseModel):
+class UpstreamPolicy(BaseModel):
     """What one upstream may ask for, as shell patterns; nothing unless it is named."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -53,47 +55,47 @@ class Upstream(BaseModel):
 
 
 @dataclass(frozen=True)
-class Intake:
+class CaseIntake:
     """What intake depends on. `mac` hashes what upstream sent, keyed, so that none of it can be guessed back."""
 
-    store: DeskStore
-    openings: Openings
+    store: CaseStore
+    openings: CaseOpener
     clock: Clock
-    mac: Mac
-    upstreams: Mapping[str, Upstream] | None = None
+    mac: KeyedHash
+    upstreams: Mapping[str, UpstreamPolicy] | None = None
     """What each upstream may ask for; None trusts every source that IAM lets on the bus."""
-    principals: Principals = field(default_factory=lambda: Principals({}))
+    principals: PrincipalKeys = field(default_factory=lambda: PrincipalKeys({}))
     """The keys of sources that must sign who asks; every other source is believed."""
 
-    async def open_case(self, source: str, detail: Json, detail_type: str = QUESTION) -> list[Json]:
+    async def open_case(self, source: str, detail: Json, detail_type: str = QUESTION_SUBMISSION) -> list[Json]:
         """The events to publish for a submission: its opening, `SubmissionRejected`, or none while it is parked."""
         check_source(source)
         try:
-            submitted = _read(detail_type, detail)
+            submitted = _read_submission(detail_type, detail)
             self._check_allowed(source, submitted)
             return await self._taken(source, detail, submitted)
-        except SubmissionRefused as refused:
-            if isinstance(refused, PrincipalRefused) and not isinstance(refused, PrincipalTooLate):
+        except SubmissionInvalid as refused:
+            if isinstance(refused, PrincipalInvalid) and not isinstance(refused, PrincipalExpired):
                 log.error("submission.not_vouched_for", alarm="integrity", code=refused.code, submitted_by=source)  # noqa: TRY400 - the code is the whole of it
             return [await self.reject(source, detail_type, detail, refused, code=refused.code)]
 
-    async def _taken(self, source: str, detail: Json, submitted: Submitted) -> list[Json]:
+    async def _taken(self, source: str, detail: Json, submitted: SubmissionPayload) -> list[Json]:
         # Sent again it is signed again, and still the same submission.
-        mac = self.mac(unsigned(detail))
-        known = await self.store.known(submitted.tenant, source, submitted.idempotency_key)
-        if known is not None and hmac.compare_digest(known.payload_mac, mac):
+        mac = self.mac(without_statement(detail))
+        known_submission = await self.store.known_submission(submitted.tenant, source, submitted.idempotency_key)
+        if known_submission is not None and hmac.compare_digest(known_submission.payload_mac, mac):
             # What became a case stays one, whatever has become of hours and keys since: only its own event follows.
-            return [] if known.parked else [known.opened]
-        vouched = self._vouched(source, submitted, detail)
-        if known is None:
-            if vouched is not None:
-                vouched.check_time(self.clock.now())
-            opened = await self._opened(source, submitted, vouched)
-            if vouched is not None:
+            return [] if known_submission.parked else [known_submission.opened]
+        verified_principal = self._vouched(source, submitted, detail)
+        if known_submission is None:
+            if verified_principal is not None:
+                verified_principal.check_time(self.clock.now())
+            opened = await self._opened(source, submitted, verified_principal)
+            if verified_principal is not None:
                 # Sealing takes a while. An auditor has this time to go by and no other.
-                vouched.check_time(moment(opened["occurred_at"]))
+                verified_principal.check_time(moment(opened["occurred_at"]))
             due = datetime.fromisoformat(opened["case_deadline"])
-            parked = await self.store.admit(
+            parked = await self.store.record_case(
                 submitted.tenant,
                 source,
                 submitted.idempotency_key,
@@ -104,55 +106,57 @@ class Intake:
             )
             if parked is not None:
                 return [] if parked else [opened]
-            known = await self.store.known(submitted.tenant, source, submitted.idempotency_key)
-            if known is None:
+            known_submission = await self.store.known_submission(submitted.tenant, source, submitted.idempotency_key)
+            if known_submission is None:
                 raise LookupError("a submission vanished between two reads")
-        if not hmac.compare_digest(known.payload_mac, mac):
-            raise SubmissionRefused(
+        if not hmac.compare_digest(known_submission.payload_mac, mac):
+            raise SubmissionInvalid(
                 "submission_conflict",
                 "another payload was submitted under the same idempotency key",
                 field="idempotency_key",
                 remedy="use a new key for a new submission; repeat the same payload to repeat one",
             )
-        return [] if known.parked else [known.opened]
+        return [] if known_submission.parked else [known_submission.opened]
 
-    def _vouched(self, source: str, submitted: Submitted, detail: Json) -> Vouched | None:
+    def _vouched(self, source: str, submitted: SubmissionPayload, detail: Json) -> VerifiedPrincipal | None:
         """The statement that a source which must sign made about this submission; None for the others."""
         if not self.principals.must_sign(source):
             return None
         if isinstance(submitted, EmailCaseSubmitted):
-            return self.principals.vouched(source, None)
-        vouched = self.principals.vouched(source, submitted.principal)
-        check_submission(vouched, source, submitted, detail)
-        return vouched
+            return self.principals.verified_principal(source, None)
+        verified_principal = self.principals.verified_principal(source, submitted.principal)
+        check_principal(verified_principal, source, submitted, detail)
+        return verified_principal
 
-    async def _opened(self, source: str, submitted: Submitted, vouched: Vouched | None) -> Json:
+    async def _opened(
+        self, source: str, submitted: SubmissionPayload, verified_principal: VerifiedPrincipal | None
+    ) -> Json:
         case_id = case_id_for(submitted.tenant, source, submitted.idempotency_key)
         try:
             if isinstance(submitted, EmailCaseSubmitted):
                 return await self.openings.email(case_id, source, submitted)
-            return await self.openings.question(case_id, source, submitted, vouched)
-        except Rejected as error:
-            raise SubmissionRefused(error.code, error.message, field=error.field, remedy=error.remedy) from error
+            return await self.openings.question(case_id, source, submitted, verified_principal)
+        except PermanentTaskError as error:
+            raise SubmissionInvalid(error.code, error.message, field=error.field, remedy=error.remedy) from error
 
-    def _check_allowed(self, source: str, submitted: Submitted) -> None:
-        """Raise `SubmissionRefused` if this upstream may not ask this."""
+    def _check_allowed(self, source: str, submitted: SubmissionPayload) -> None:
+        """Raise `SubmissionInvalid` if this upstream may not ask this."""
         if self.upstreams is None:
             return
-        allowed = self.upstreams.get(source, Upstream())
+        allowed = self.upstreams.get(source, UpstreamPolicy())
         role = submitted.role if isinstance(submitted, CaseSubmitted) else None
         asked = {"tenant": (submitted.tenant, allowed.tenants), "role": (role, allowed.roles)}
         for name, (value, patterns) in asked.items():
             if value is not None and not any(fnmatchcase(value, pattern) for pattern in patterns):
                 remedy = f"allow it to {source} in SWITCHYARD_UPSTREAMS, or submit from the upstream that may"
                 message = f"this upstream may not submit for that {name}"
-                raise SubmissionRefused("not_authorised", message, field=name, remedy=remedy)
+                raise SubmissionInvalid("not_authorised", message, field=name, remedy=remedy)
 
     async def reject(self, source: str, detail_type: str, detail: Json, problem: InvalidEvent, *, code: str) -> Json:
         """The rejection of a submission, the same however often it is asked for."""
         now = self.clock.now()
         # Keyed by what was sent, so that a redelivery is the same rejection and another bad payload another.
-        case_id = str(uuid.uuid5(CASES, f"rejected/{source}/{self.mac(detail).hex()}"))
+        case_id = str(uuid.uuid5(CASE_ID_NAMESPACE, f"rejected/{source}/{self.mac(detail).hex()}"))
         tenant = _identifier(detail.get("tenant"))
         payload = SubmissionRejected(
             code=code,
@@ -162,7 +166,7 @@ class Intake:
             type=detail_type,
             submitted_by=source,
         )
-        event = first_event(
+        event = build_first_event(
             payload,
             event_id=str(uuid.uuid5(uuid.UUID(case_id), "SubmissionRejected")),
             case_id=case_id,
@@ -170,7 +174,7 @@ class Intake:
             session_id=_identifier(detail.get("session_id")),
             graph_version="none/0",
             principal=Principal(sub=f"service:{source}", tenant=tenant),
-            node_to=WORLD,
+            node_to=EXTERNAL,
             now=now,
             deadline=now,
             attachments={},
@@ -182,31 +186,31 @@ def check_source(source: str) -> None:
     """Raise `InvalidEvent` (forged) unless the source is an upstream's and can stand in claims."""
     if not source.startswith(UPSTREAM_PREFIX) or len(source) > MAX_SOURCE or _identifier(source) != source:
         raise InvalidEvent(
-            Refusal.FORGED,
+            RejectionReason.FORGED,
             "a submission from a source that is no upstream",
             field="source",
             remedy=f"publish as {UPSTREAM_PREFIX}name, in visible ASCII",
         )
 
 
-def may_ask(upstreams: Mapping[str, Upstream] | None, source: str, tenant: str) -> bool:
+def may_submit_for(upstreams: Mapping[str, UpstreamPolicy] | None, source: str, tenant: str) -> bool:
     """Whether this upstream may speak for this tenant."""
     return upstreams is None or any(
-        fnmatchcase(tenant, pattern) for pattern in upstreams.get(source, Upstream()).tenants
+        fnmatchcase(tenant, pattern) for pattern in upstreams.get(source, UpstreamPolicy()).tenants
     )
 
 
-def _read(detail_type: str, detail: Json) -> Submitted:
+def _read_submission(detail_type: str, detail: Json) -> SubmissionPayload:
     model = SUBMISSIONS[detail_type]
     try:
         submitted = model.model_validate_json(json.dumps(detail))
     except ValidationError as error:
-        where, message = first_problem(error)
+        where, message = first_validation_error(error)
         remedy = f"send {detail_type} as contracts/schemas/{detail_type}.v1.json has it"
-        raise SubmissionRefused("invalid_submission", message, field=where, remedy=remedy) from None
-    deployed = [card.name for card in specialists()]
+        raise SubmissionInvalid("invalid_submission", message, field=where, remedy=remedy) from None
+    deployed = [card.name for card in specialist_cards()]
     if isinstance(submitted, CaseSubmitted) and submitted.agent is not None and submitted.agent not in deployed:
-        raise SubmissionRefused(
+        raise SubmissionInvalid(
             "invalid_submission",
             "no specialist of that name is deployed",
             field="agent",

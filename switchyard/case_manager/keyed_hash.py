@@ -5,11 +5,11 @@ from __future__ import annotations
 import hashlib
 import hmac
 
-from switchyard.protocol.canonical import canonical
+from switchyard.protocol.canonical import canonical_json
 from switchyard.protocol.fields import Json
 
 
-class Mac:
+class KeyedHash:
     """HMAC-SHA-256 over canonical JSON, under the desk's own key."""
 
     def __init__(self, key: bytes) -> None:
@@ -17,7 +17,7 @@ class Mac:
 
     def __call__(self, value: Json) -> bytes:
         """The hash of a JSON object."""
-        return hmac.new(self._key, canonical(value), hashlib.sha256).digest()
+        return hmac.new(self._key, canonical_json(value), hashlib.sha256).digest()
 
     def address(self, tenant: str, address: str) -> str:
         """The name of an email address in the control table, in hex. Case does not matter."""

@@ -4,28 +4,28 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from contracts.catalogue import DESK
+from contracts.catalogue import CASE_MANAGER
 from contracts.events.case_manager import CaseClosed
 from contracts.events.failures import TaskFailed
 from contracts.events.router import CloseCase
-from switchyard.case_manager.store import DeskStore
-from switchyard.protocol.derive import derive, stamp
+from switchyard.case_manager.store import CaseStore
+from switchyard.protocol.derive import derive_event, stamp_event
 from switchyard.protocol.envelope import Envelope
-from switchyard.protocol.errors import InvalidEvent, Refusal
+from switchyard.protocol.errors import InvalidEvent, RejectionReason
 from switchyard.protocol.fields import Contract, Json
-from switchyard.protocol.received import Received
+from switchyard.protocol.received import ReceivedEvent
 from switchyard.runtime.core import telemetry
 from switchyard.runtime.core.clock import Clock, timestamp
 
 
 @dataclass(frozen=True)
-class Closing:
+class CaseCloser:
     """What closing depends on."""
 
-    store: DeskStore
+    store: CaseStore
     clock: Clock
 
-    async def close_case(self, event: Received[Contract]) -> Json:
+    async def close_case(self, event: ReceivedEvent[Contract]) -> Json:
         """The one `CaseClosed` of the event's case: this one, or the one that came first."""
         match event.payload:
             case CloseCase() as asked:
@@ -40,20 +40,22 @@ class Closing:
                     node=event.envelope.node_from,
                 )
             case other:
-                raise InvalidEvent(Refusal.UNKNOWN, f"the desk does not close on {type(other).__name__}", field="type")
-        return await self.end(event.envelope, payload)
+                raise InvalidEvent(
+                    RejectionReason.UNKNOWN, f"the desk does not close on {type(other).__name__}", field="type"
+                )
+        return await self.close_with(event.envelope, payload)
 
-    async def end(self, cause: Envelope, payload: CaseClosed) -> Json:
+    async def close_with(self, cause: Envelope, payload: CaseClosed) -> Json:
         """Close the case of `cause`, in the try that `cause` belongs to, with this outcome unless it has one.
 
         Publish the result, then call `forget`.
         """
         kept = {payload.answer.sha256} if payload.answer else set()
         places = {sha256: place for sha256, place in cause.attachments.items() if sha256 in kept}
-        event = derive(cause, payload, node_from=DESK, attachments=places)
-        stamped = stamp(event, occurred_at=timestamp(self.clock.now()), trace=telemetry.carrier())
+        event = derive_event(cause, payload, node_from=CASE_MANAGER, attachments=places)
+        stamped = stamp_event(event, occurred_at=timestamp(self.clock.now()), trace=telemetry.trace_context())
         return await self.store.close(cause.case_id, cause.replay or "", payload.outcome, stamped)
 
-    async def forget(self, case_id: str) -> None:
+    async def drop_timers(self, case_id: str) -> None:
         """Drop the timers of a case whose ending is on the bus."""
         await self.store.stop_timers([case_id])

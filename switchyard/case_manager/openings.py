@@ -7,34 +7,34 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from contracts.catalogue import ROUTER
-from contracts.events.case_manager import Attested, CaseOpened, EmailCaseOpened
+from contracts.events.case_manager import Attestation, CaseOpened, EmailCaseOpened
 from contracts.events.upstream import CaseSubmitted, EmailCaseSubmitted
 from services.orchestrator.graph import CURRENT
-from switchyard.case_manager.first_event import first_event
-from switchyard.case_manager.keyed_hash import Mac
-from switchyard.case_manager.principals import Vouched
-from switchyard.protocol.fields import WAREHOUSE_ROLE, Attachment, Contract, Json, Principal
+from switchyard.case_manager.first_event import build_first_event
+from switchyard.case_manager.keyed_hash import KeyedHash
+from switchyard.case_manager.principals import VerifiedPrincipal
+from switchyard.protocol.fields import WAREHOUSE_ROLE_SCOPE, Contract, Json, Principal, StorageRef
 from switchyard.runtime.core.clock import Clock, timestamp
 from switchyard.runtime.crypto.vault import Vault
 from switchyard.runtime.storage.artefacts import Artefacts
 
-STATEMENT = "principal"
+STATEMENT_ARTEFACT = "principal"
 """The artefact that holds the signed statement of who asks. No card opens it: it is for auditors."""
 
 
 @dataclass(frozen=True)
-class Openings:
+class CaseOpener:
     """What opening a case depends on. The deadlines are for submissions that name none."""
 
     vault: Vault
     artefacts: Artefacts
     clock: Clock
-    mac: Mac
+    mac: KeyedHash
     deadline: timedelta
     email_deadline: timedelta = timedelta(days=7)
 
     async def question(
-        self, case_id: str, source: str, submitted: CaseSubmitted, vouched: Vouched | None = None
+        self, case_id: str, source: str, submitted: CaseSubmitted, verified_principal: VerifiedPrincipal | None = None
     ) -> Json:
         """The first event of a question to the operator's assistant, with the statement of who asks if there is one."""
         subject = await self._subject(submitted.tenant, submitted.user_id)
@@ -43,12 +43,18 @@ class Openings:
         )
         sealed = {question.sha256: place}
         attested = None
-        if vouched is not None:
+        if verified_principal is not None:
             statement, kept = await self.artefacts.store(
-                case_id, STATEMENT, vouched.statement.encode(), media_type="application/jose", subject=subject
+                case_id,
+                STATEMENT_ARTEFACT,
+                verified_principal.statement.encode(),
+                media_type="application/jose",
+                subject=subject,
             )
             sealed[statement.sha256] = kept
-            attested = Attested(kid=vouched.kid, statement=statement, statement_sha256=vouched.sha256)
+            attested = Attestation(
+                kid=verified_principal.kid, statement=statement, statement_sha256=verified_principal.sha256
+            )
         payload = CaseOpened(
             playbook=submitted.playbook,
             question=question,
@@ -56,7 +62,7 @@ class Openings:
             submitted_by=source,
             attested=attested,
         )
-        scopes = (WAREHOUSE_ROLE + submitted.role,) if submitted.role else ()
+        scopes = (WAREHOUSE_ROLE_SCOPE + submitted.role,) if submitted.role else ()
         wait = self.deadline if submitted.deadline_ms is None else timedelta(milliseconds=submitted.deadline_ms)
         return self._first(
             case_id,
@@ -100,14 +106,14 @@ class Openings:
         submitted: CaseSubmitted | EmailCaseSubmitted,
         payload: Contract,
         *,
-        sealed: dict[str, Attachment],
+        sealed: dict[str, StorageRef],
         subject: str,
         actor: str,
         wait: timedelta,
         scopes: tuple[str, ...] = (),
     ) -> Json:
         now = self.clock.now()
-        return first_event(
+        return build_first_event(
             payload,
             event_id=str(uuid.uuid5(uuid.UUID(case_id), type(payload).__name__)),
             case_id=case_id,

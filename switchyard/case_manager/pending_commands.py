@@ -8,24 +8,24 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from contracts.catalogue import DESK
+from contracts.catalogue import CASE_MANAGER
 from contracts.events.router import Wait
-from switchyard.case_manager.store import text
-from switchyard.protocol.derive import derive, stamp
+from switchyard.case_manager.store import event_text
+from switchyard.protocol.derive import derive_event, stamp_event
 from switchyard.protocol.envelope import Envelope
 from switchyard.protocol.fields import Contract, Json
-from switchyard.protocol.received import Received
+from switchyard.protocol.received import ReceivedEvent
 from switchyard.runtime.core import telemetry
 from switchyard.runtime.core.clock import Clock, moment, timestamp
-from switchyard.runtime.database.connections import Pool, reaching
+from switchyard.runtime.database.connections import Pool, translate_errors
 from switchyard.runtime.database.queries import load_queries
 
 _SQL = load_queries(__file__)
-BATCH = 100
+PENDING_BATCH_SIZE = 100
 
 
 @dataclass(frozen=True)
-class Held:
+class PendingCommand:
     """A command whose time has come."""
 
     task_id: str
@@ -34,66 +34,66 @@ class Held:
 
 
 @dataclass(frozen=True)
-class Holding:
+class PendingCommands:
     """What holding depends on. Nothing waits in memory: a case may rest for days, and any desk may wake it."""
 
     pool: Pool
     clock: Clock
 
-    async def wait(self, event: Received[Wait]) -> None:
+    async def add_wait(self, event: ReceivedEvent[Wait]) -> None:
         """Hold a case until its hour, or until its playbook is resumed. A repeat is the same wait."""
-        wait = event.payload
-        due = None if wait.halted or wait.until is None else moment(wait.until)
-        await self.hold(event, "resume" if due is None else "time", due)
+        add_wait = event.payload
+        due = None if add_wait.halted or add_wait.until is None else moment(add_wait.until)
+        await self.add_command(event, "resume" if due is None else "time", due)
 
-    async def hold(self, event: Received[Contract], kind: str, due: datetime | None) -> None:
+    async def add_command(self, event: ReceivedEvent[Contract], kind: str, due: datetime | None) -> None:
         """Keep a command. One that was answered before is answered again, in case the answer was lost."""
         playbook = event.envelope.graph_version.partition("/")[0]
         envelope = event.envelope
-        with reaching("the work database"):
+        with translate_errors("the work database"):
             await self.pool.execute(
-                _SQL["hold"], envelope.event_id, envelope.case_id, kind, playbook, text(event.raw), due
+                _SQL["hold"], envelope.event_id, envelope.case_id, kind, playbook, event_text(event.raw), due
             )
             await self.pool.execute(_SQL["answered_again"], envelope.event_id)
 
-    async def due(self) -> list[Held]:
+    async def due(self) -> list[PendingCommand]:
         """Commands of open cases whose time has come, oldest first."""
-        with reaching("the work database"):
-            rows = await self.pool.fetch(_SQL["due_held"], self.clock.now(), BATCH)
-        return [Held(str(row["task_id"]), row["kind"], json.loads(row["command"])) for row in rows]
+        with translate_errors("the work database"):
+            rows = await self.pool.fetch(_SQL["due_held"], self.clock.now(), PENDING_BATCH_SIZE)
+        return [PendingCommand(str(row["task_id"]), row["kind"], json.loads(row["command"])) for row in rows]
 
     async def answer(self, task_id: str, event: Json, connection: Any = None) -> bool:
         """Store the answer to a held command unless it has one or its case is closed; whether this one was stored."""
-        with reaching("the work database"):
-            done: str = await (connection or self.pool).execute(_SQL["answer"], task_id, text(event))
+        with translate_errors("the work database"):
+            done: str = await (connection or self.pool).execute(_SQL["answer"], task_id, event_text(event))
         return done.endswith(" 1")
 
-    async def unpublished(self) -> list[tuple[str, Json]]:
+    async def unpublished_answers(self) -> list[tuple[str, Json]]:
         """Answers that may not be on the bus yet."""
-        with reaching("the work database"):
-            rows = await self.pool.fetch(_SQL["unpublished_answers"], BATCH)
+        with translate_errors("the work database"):
+            rows = await self.pool.fetch(_SQL["unpublished_answers"], PENDING_BATCH_SIZE)
         return [(str(row["task_id"]), json.loads(row["answer"])) for row in rows]
 
-    async def published(self, task_ids: Sequence[str]) -> None:
+    async def mark_published(self, task_ids: Sequence[str]) -> None:
         """Note that these answers are on the bus."""
-        with reaching("the work database"):
+        with translate_errors("the work database"):
             await self.pool.execute(_SQL["answers_published"], list(task_ids))
 
-    def answered(self, command: Json, payload: Contract) -> Json:
+    def build_answer(self, command: Json, payload: Contract) -> Json:
         """The desk's answer to a held command: the sealed state goes back untouched."""
         cause = Envelope.model_validate_json(json.dumps(command))
-        event = derive(
+        event = derive_event(
             cause,
             payload,
-            node_from=DESK,
+            node_from=CASE_MANAGER,
             state=command.get("state"),
             state_seal=cause.state_seal,
             attachments=cause.attachments,
         )
-        return stamp(event, occurred_at=timestamp(self.clock.now()), trace=telemetry.carrier())
+        return stamp_event(event, occurred_at=timestamp(self.clock.now()), trace=telemetry.trace_context())
 
 
-def decide_by(event: Received[Contract], now: datetime) -> datetime:
+def decision_deadline(event: ReceivedEvent[Contract], now: datetime) -> datetime:
     """Until when a decision is awaited: as long as the graph allows, and never past the case's deadline."""
     limit = event.envelope.time_limit_ms
     deadline = moment(event.envelope.case_deadline)

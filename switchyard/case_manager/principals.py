@@ -14,22 +14,22 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from pydantic import ValidationError
 
 from contracts.events.upstream import CaseSubmitted
-from switchyard.case_manager.rejections import PrincipalRefused, PrincipalTooLate
-from switchyard.protocol.canonical import parse
+from switchyard.case_manager.rejections import PrincipalExpired, PrincipalInvalid
+from switchyard.protocol.canonical import parse_json
 from switchyard.protocol.errors import InvalidEvent
 from switchyard.protocol.fields import Json
 from switchyard.protocol.principals import (
-    ALGORITHM,
-    FIELD,
-    TYPE,
-    VALID_S,
+    PRINCIPAL_ALGORITHM,
+    PRINCIPAL_FIELD,
+    PRINCIPAL_TOKEN_TYPE,
+    PRINCIPAL_VALID_S,
     PrincipalClaims,
     question_digest,
     submission_digest,
 )
 from switchyard.protocol.submissions import case_id_for
 
-LEEWAY_S = 30
+PRINCIPAL_LEEWAY_S = 30
 """How far the ingress's clock may be from the desk's."""
 
 _SIGN_AGAIN = "let the ingress sign this very submission, under the source that puts it on the bus"
@@ -37,7 +37,7 @@ _SEE_KEYS = "see SWITCHYARD_PRINCIPAL_KEYS: the ingress signs only with a key th
 
 
 @dataclass(frozen=True)
-class Vouched:
+class VerifiedPrincipal:
     """A statement whose signature holds."""
 
     kid: str
@@ -50,16 +50,18 @@ class Vouched:
         return hashlib.sha256(self.statement.encode()).hexdigest()
 
     def check_time(self, now: datetime) -> None:
-        """Raise `PrincipalTooLate` before the statement's time, or after it."""
+        """Raise `PrincipalExpired` before the statement's time, or after it."""
         seconds = now.timestamp()
-        if seconds < self.claims.iat - LEEWAY_S:
-            raise _refused("principal_not_yet_valid", "it was signed in the future", "set the clocks right", late=True)
-        if seconds > min(self.claims.exp, self.claims.iat + VALID_S) + LEEWAY_S:
+        if seconds < self.claims.iat - PRINCIPAL_LEEWAY_S:
+            raise _principal_error(
+                "principal_not_yet_valid", "it was signed in the future", "set the clocks right", late=True
+            )
+        if seconds > min(self.claims.exp, self.claims.iat + PRINCIPAL_VALID_S) + PRINCIPAL_LEEWAY_S:
             remedy = "send it again, under the same idempotency key if you like: no case was opened"
-            raise _refused("principal_expired", "it lay too long before intake", remedy, late=True)
+            raise _principal_error("principal_expired", "it lay too long before intake", remedy, late=True)
 
 
-class Principals:
+class PrincipalKeys:
     """The keys of the sources that must sign, by source and kid. Raises `ValueError` for a key that is not 32 bytes."""
 
     def __init__(self, keys: Mapping[str, Mapping[str, bytes]]) -> None:
@@ -72,33 +74,33 @@ class Principals:
         """Whether nothing is believed of this source that it has not signed."""
         return source in self._keys
 
-    def vouched(self, source: str, statement: str | None) -> Vouched:
-        """A statement that this source signed. Raises `PrincipalRefused`."""
+    def verified_principal(self, source: str, statement: str | None) -> VerifiedPrincipal:
+        """A statement that this source signed. Raises `PrincipalInvalid`."""
         if statement is None:
-            raise _refused("principal_missing", "this source must sign who asks, and did not")
+            raise _principal_error("principal_missing", "this source must sign who asks, and did not")
         head, body, signature = _parts(statement)
-        if head.get("typ") != TYPE:
-            raise _refused("principal_foreign", "the token was signed for something else")
+        if head.get("typ") != PRINCIPAL_TOKEN_TYPE:
+            raise _principal_error("principal_foreign", "the token was signed for something else")
         kid = str(head.get("kid"))
         key = self._keys.get(source, {}).get(kid)
         if key is None:
-            raise _refused("principal_unknown_key", "the key is none of this source's", _SEE_KEYS)
+            raise _principal_error("principal_unknown_key", "the key is none of this source's", _SEE_KEYS)
         try:
             key.verify(signature, statement.rpartition(".")[0].encode())
         except InvalidSignature:
-            raise _refused("principal_forged", "the signature does not hold", _SEE_KEYS) from None
+            raise _principal_error("principal_forged", "the signature does not hold", _SEE_KEYS) from None
         try:
             claims = PrincipalClaims.model_validate_json(json.dumps(body))
         except ValidationError:
-            raise _refused("principal_unreadable", "the claims are not those of the contract") from None
+            raise _principal_error("principal_unreadable", "the claims are not those of the contract") from None
         if claims.iss != source:
-            raise _refused("principal_foreign", "it was signed for another source")
-        return Vouched(kid, claims, statement)
+            raise _principal_error("principal_foreign", "it was signed for another source")
+        return VerifiedPrincipal(kid, claims, statement)
 
 
-def check_submission(vouched: Vouched, source: str, submitted: CaseSubmitted, detail: Json) -> None:
-    """Raise `PrincipalRefused` unless the statement is about exactly this submission."""
-    claims = vouched.claims
+def check_principal(verified_principal: VerifiedPrincipal, source: str, submitted: CaseSubmitted, detail: Json) -> None:
+    """Raise `PrincipalInvalid` unless the statement is about exactly this submission."""
+    claims = verified_principal.claims
     same = {
         "submission": claims.submission == submission_digest(detail),
         "case_id": claims.case_id == case_id_for(submitted.tenant, source, submitted.idempotency_key),
@@ -110,23 +112,23 @@ def check_submission(vouched: Vouched, source: str, submitted: CaseSubmitted, de
     }
     for claim, holds in same.items():
         if not holds:
-            raise _refused("principal_mismatch", f"its claim {claim} is another submission's")
+            raise _principal_error("principal_mismatch", f"its claim {claim} is another submission's")
 
 
-def _refused(code: str, message: str, remedy: str = _SIGN_AGAIN, *, late: bool = False) -> PrincipalRefused:
-    return (PrincipalTooLate if late else PrincipalRefused)(code, message, field=FIELD, remedy=remedy)
+def _principal_error(code: str, message: str, remedy: str = _SIGN_AGAIN, *, late: bool = False) -> PrincipalInvalid:
+    return (PrincipalExpired if late else PrincipalInvalid)(code, message, field=PRINCIPAL_FIELD, remedy=remedy)
 
 
 def _parts(statement: str) -> tuple[Json, Json, bytes]:
     """Header, payload and signature of a compact JWS. Only the form that we sign is read."""
     try:
         head, body, signature = (_decoded(part) for part in statement.split("."))
-        header, payload = parse(head), parse(body)
+        header, payload = parse_json(head), parse_json(body)
     except (ValueError, InvalidEvent):
-        raise _refused("principal_unreadable", "it is no JWS in compact form") from None
-    if header.keys() != {"alg", "kid", "typ"} or header["alg"] != ALGORITHM:
+        raise _principal_error("principal_unreadable", "it is no JWS in compact form") from None
+    if header.keys() != {"alg", "kid", "typ"} or header["alg"] != PRINCIPAL_ALGORITHM:
         # "none", another algorithm, or an extension that would have to be understood (RFC 7515, 4.1.11).
-        raise _refused("principal_unreadable", f"its header is not alg {ALGORITHM}, kid and typ")
+        raise _principal_error("principal_unreadable", f"its header is not alg {PRINCIPAL_ALGORITHM}, kid and typ")
     return header, payload, signature
 
 

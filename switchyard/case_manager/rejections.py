@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from switchyard.protocol.errors import InvalidEvent, Refusal
+from switchyard.protocol.errors import InvalidEvent, RejectionReason
 
 
-class SubmissionRefused(InvalidEvent):
+class SubmissionInvalid(InvalidEvent):
     """The submission becomes a `SubmissionRejected` with this code, and no case."""
 
     def __init__(self, code: str, message: str, *, field: str | None = None, remedy: str | None = None) -> None:
-        super().__init__(Refusal.INVALID, message, field=field, remedy=remedy)
+        super().__init__(RejectionReason.INVALID, message, field=field, remedy=remedy)
         self.code = code
 
 
-class PrincipalRefused(SubmissionRefused):
+class PrincipalInvalid(SubmissionInvalid):
     """The submission does not prove who asks. The remedy says what to mend."""
 
 
-class PrincipalTooLate(PrincipalRefused):
+class PrincipalExpired(PrincipalInvalid):
     """It proves who asked, and that was too long ago, or by a clock that is wrong: nobody is suspected."""

@@ -14,21 +14,21 @@ from typing import Annotated
 
 from pydantic import Field, JsonValue, ValidationError
 
-from contracts.catalogue import DESK, LATEST, ROUTER
+from contracts.catalogue import CASE_MANAGER, LATEST_TYPES, ROUTER
 from contracts.events.case_manager import TaskRetried
 from contracts.events.failures import TaskFailed
 from contracts.events.router import CloseCase
-from switchyard.protocol.derive import derive
-from switchyard.protocol.digest import digest_of
+from switchyard.protocol.derive import derive_event
+from switchyard.protocol.digest import event_digest
 from switchyard.protocol.envelope import Envelope
-from switchyard.protocol.errors import InvalidEvent, Refusal
+from switchyard.protocol.errors import InvalidEvent, RejectionReason
 from switchyard.protocol.fields import Contract, Identifier, Json, Sentence, Timestamp
-from switchyard.protocol.received import first_problem
-from switchyard.protocol.signing import Operators
+from switchyard.protocol.received import first_validation_error
+from switchyard.protocol.signing import OperatorKeys
 from switchyard.protocol.statements import retry_statement
-from switchyard.runtime.core.errors import Rejected
+from switchyard.runtime.core.errors import PermanentTaskError
 
-_FAILED, _CLOSE = LATEST[TaskFailed].name, LATEST[CloseCase].name
+_FAILED, _CLOSE = LATEST_TYPES[TaskFailed].name, LATEST_TYPES[CloseCase].name
 _UNQUOTED = frozenset({"attachments", "trace"})
 """Of the command: its places travel beside the retry, where the chain does not depend on them."""
 
@@ -58,7 +58,7 @@ class RetryRequest(Contract):
 
 
 @dataclass(frozen=True)
-class Evidence:
+class RetryEvidence:
     """A request whose three events were read and found to be what they say."""
 
     request: RetryRequest
@@ -67,46 +67,58 @@ class Evidence:
     close: Envelope
 
 
-def read_request(text: str, case_id: str) -> Evidence:
-    """Read a request. Raises `Rejected` for one that is none, or whose events are not a failure of this case."""
+def read_request(text: str, case_id: str) -> RetryEvidence:
+    """Read a request. Raises `PermanentTaskError` for one that is none, or whose events are not a failure of this case."""
     try:
         request = RetryRequest.model_validate_json(text)
-        read = Evidence(request, *(_event(getattr(request, name), name) for name in ("command", "failed", "close")))
+        read = RetryEvidence(
+            request, *(_event(getattr(request, name), name) for name in ("command", "failed", "close"))
+        )
     except ValidationError as error:
-        field, message = first_problem(error)
-        raise Rejected("bad_request", message, field, "ask with `switchyard audit replay --live`") from None
+        field, message = first_validation_error(error)
+        raise PermanentTaskError("bad_request", message, field, "ask with `switchyard audit replay --live`") from None
     except InvalidEvent as error:
-        raise Rejected("evidence_differs", error.message, error.field, "send the events as the log has them") from error
+        raise PermanentTaskError(
+            "evidence_differs", error.message, error.field, "send the events as the log has them"
+        ) from error
     command, failed, close = read.command, read.failed, read.close
     if (failed.type, close.type) != (_FAILED, _CLOSE) or {case_id} != {event.case_id for event in (failed, command)}:
-        raise Rejected("not_failed", "what is sent is no failure of this case", "failed", "name a case that failed")
+        raise PermanentTaskError(
+            "not_failed", "what is sent is no failure of this case", "failed", "name a case that failed"
+        )
     if failed.node_from == ROUTER:
-        raise Rejected("router_failed", "no task failed: the router could not route", "failed", "submit it again")
+        raise PermanentTaskError(
+            "router_failed", "no task failed: the router could not route", "failed", "submit it again"
+        )
     if failed.parents != (command.digest,) or command.node_from != ROUTER or close.parents != (failed.digest,):
-        raise Rejected("evidence_differs", "the three events are not cause and effect", "failed")
+        raise PermanentTaskError("evidence_differs", "the three events are not cause and effect", "failed")
     return read
 
 
-def reopening(evidence: Evidence, ending: Json | None, operators: Operators, now: datetime) -> Json:
+def build_task_retried(evidence: RetryEvidence, ending: Json | None, operators: OperatorKeys, now: datetime) -> Json:
     """The `TaskRetried` that opens the case again, but for clock and trace.
 
-    `ending` is the desk's own record of how that try ended. Raises `Rejected` with the reason why it may not be.
+    `ending` is the desk's own record of how that try ended. Raises `PermanentTaskError` with the reason why it may not be.
     """
     request, failed = evidence.request, evidence.failed
     if ending is None or ending["parents"] != [evidence.close.digest]:
-        raise Rejected(
+        raise PermanentTaskError(
             "not_ended_so", "the desk did not close the case on this failure", "close", "wait, or look again"
         )
     try:
         operators.verify(request.operator, request.statement(ending["digest"]), request.signature)
     except InvalidEvent as error:
-        raise Rejected("not_authorised", error.message, error.field, error.remedy) from error
+        raise PermanentTaskError("not_authorised", error.message, error.field, error.remedy) from error
     if ending["payload"]["outcome"] != "failed":
-        raise Rejected("not_failed", "the case did not end as failed", "close", "only a failure can be tried again")
+        raise PermanentTaskError(
+            "not_failed", "the case did not end as failed", "close", "only a failure can be tried again"
+        )
     for name, until in (("case_deadline", failed.case_deadline), ("principal.exp", failed.principal.exp)):
         if until is not None and datetime.fromisoformat(until) <= now:
             # An operator may repeat what the user asked for, not prolong what the user allowed.
-            raise Rejected("expired", f"what was asked for was allowed until {until}", name, "have it submitted again")
+            raise PermanentTaskError(
+                "expired", f"what was asked for was allowed until {until}", name, "have it submitted again"
+            )
     quoted = {name: value for name, value in request.command.items() if name not in _UNQUOTED}
     payload = TaskRetried(
         task=evidence.command.event_id,
@@ -118,16 +130,20 @@ def reopening(evidence: Evidence, ending: Json | None, operators: Operators, now
         requested_at=request.requested_at,
         signature=request.signature,
     )
-    return derive(
-        failed, payload, node_from=DESK, attachments=evidence.command.attachments, replay=next_try(failed.replay)
+    return derive_event(
+        failed,
+        payload,
+        node_from=CASE_MANAGER,
+        attachments=evidence.command.attachments,
+        replay=next_attempt(failed.replay),
     )
 
 
-def next_try(replay: str | None) -> str:
-    """The name of the try after this one: retry-1, retry-2, … Raises `Rejected` for a replay that is no try."""
+def next_attempt(replay: str | None) -> str:
+    """The name of the try after this one: retry-1, retry-2, … Raises `PermanentTaskError` for a replay that is no try."""
     number = re.fullmatch(r"retry-([0-9]{1,6})", replay or "retry-0")
     if number is None:
-        raise Rejected(
+        raise PermanentTaskError(
             "not_a_try", "what failed was no try of the case itself", "replay", "retry the case, not its replay"
         )
     return f"retry-{int(number[1]) + 1}"
@@ -137,8 +153,8 @@ def _event(raw: Json, name: str) -> Envelope:
     try:
         envelope = Envelope.model_validate_json(json.dumps(raw))
     except ValidationError as error:
-        field, message = first_problem(error)
-        raise InvalidEvent(Refusal.MALFORMED, message, field=f"{name}.{field}") from None
-    if digest_of(raw) != envelope.digest:
-        raise InvalidEvent(Refusal.FORGED, f"the {name} was altered", field=f"{name}.digest")
+        field, message = first_validation_error(error)
+        raise InvalidEvent(RejectionReason.MALFORMED, message, field=f"{name}.{field}") from None
+    if event_digest(raw) != envelope.digest:
+        raise InvalidEvent(RejectionReason.FORGED, f"the {name} was altered", field=f"{name}.digest")
     return envelope

@@ -10,17 +10,17 @@ from typing import Any
 
 from faststream_sqs import Coalescer
 from switchyard.protocol.fields import Json
-from switchyard.runtime.database.connections import Pool, reaching
+from switchyard.runtime.database.connections import Pool, translate_errors
 from switchyard.runtime.database.queries import load_queries
 
 _SQL = load_queries(__file__)
-BATCH = 50
+CLOSE_BATCH_SIZE = 50
 _Close = tuple[str, str, str, str]
 """Case, try, outcome, event."""
 
 
 @dataclass(frozen=True)
-class Submission:
+class KnownSubmission:
     """A submission that was seen before."""
 
     case_id: str
@@ -30,7 +30,7 @@ class Submission:
 
 
 @dataclass(frozen=True)
-class Due:
+class DueTimer:
     """A timer whose time has come, with the event that opened its case, or opened it again."""
 
     case_id: str
@@ -38,21 +38,21 @@ class Due:
     opened: Json
 
 
-class DeskStore:
+class CaseStore:
     """Every method raises `Unavailable` when the database cannot be reached."""
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
-        self._closes = Coalescer[_Close, str](self._close, max_items=BATCH)
+        self._closes = Coalescer[_Close, str](self._close, max_items=CLOSE_BATCH_SIZE)
 
-    async def known(self, tenant: str, source: str, idempotency_key: str) -> Submission | None:
+    async def known_submission(self, tenant: str, source: str, idempotency_key: str) -> KnownSubmission | None:
         """The submission under this key, if there is one."""
         row = await self._row("known_submission", tenant, source, idempotency_key)
         if row is None:
             return None
-        return Submission(str(row["case_id"]), row["payload_mac"], json.loads(row["opened"]), row["parked"])
+        return KnownSubmission(str(row["case_id"]), row["payload_mac"], json.loads(row["opened"]), row["parked"])
 
-    async def admit(
+    async def record_case(
         self,
         tenant: str,
         source: str,
@@ -66,13 +66,13 @@ class DeskStore:
         """Record a new case and its deadline. True if it was parked, None if another worker was first."""
         case_id = opened["case_id"]
         row = await self._row(
-            "admit", tenant, source, idempotency_key, payload_mac, case_id, playbook, text(opened), due
+            "admit", tenant, source, idempotency_key, payload_mac, case_id, playbook, event_text(opened), due
         )
         return None if row is None else bool(row["parked"])
 
     async def reject(self, event: Json) -> Json:
         """Record a rejection; return the one that was recorded first."""
-        row = await self._row("reject", event["event_id"], text(event))
+        row = await self._row("reject", event["event_id"], event_text(event))
         stored: Json = json.loads(row["event"])
         return stored
 
@@ -82,23 +82,23 @@ class DeskStore:
         It is an earlier one if there was one. The case's timers stay until `stop_timers`: whoever is killed before the
         event is on the bus needs them.
         """
-        stored: Json = json.loads(await self._closes.submit((case_id, replay, outcome, text(event))))
+        stored: Json = json.loads(await self._closes.submit((case_id, replay, outcome, event_text(event))))
         return stored
 
     async def stop_timers(self, case_ids: Sequence[str]) -> None:
         """Forget the timers of cases that are closed; a case that was opened again keeps its own."""
         await self._execute("stop_timers", list(case_ids))
 
-    async def due(self, now: datetime, limit: int = 100) -> list[Due]:
+    async def due(self, now: datetime, limit: int = 100) -> list[DueTimer]:
         """Timers whose time has come by `now`, oldest first."""
         rows = await self._rows("due_timers", now, limit)
-        return [Due(str(row["case_id"]), row["kind"], json.loads(row["opened"])) for row in rows]
+        return [DueTimer(str(row["case_id"]), row["kind"], json.loads(row["opened"])) for row in rows]
 
     async def resumable(self, limit: int = 100) -> list[Json]:
         """The opening events of cases that were parked and whose playbook runs again."""
         return [json.loads(row["opened"]) for row in await self._rows("resumable", limit)]
 
-    async def unpark(self, case_ids: Sequence[str]) -> None:
+    async def mark_resumed(self, case_ids: Sequence[str]) -> None:
         """Note that parked cases are on the bus."""
         await self._execute("unpark", list(case_ids))
 
@@ -122,26 +122,26 @@ class DeskStore:
             wanted = sorted(item for key, item in first.items() if key not in events)
             if not wanted:
                 break
-            with reaching("the work database"):
+            with translate_errors("the work database"):
                 rows = await self._pool.fetch(_SQL["close"], *(list(column) for column in zip(*wanted, strict=True)))
             for row in rows:
                 events.setdefault((str(row["case_id"]), row["replay"]), row["event"])
         return [events[item[:2]] for item in items]
 
     async def _row(self, name: str, *arguments: Any) -> Any:
-        with reaching("the work database"):
+        with translate_errors("the work database"):
             return await self._pool.fetchrow(_SQL[name], *arguments)
 
     async def _rows(self, name: str, *arguments: Any) -> list[Any]:
-        with reaching("the work database"):
+        with translate_errors("the work database"):
             rows: list[Any] = await self._pool.fetch(_SQL[name], *arguments)
             return rows
 
     async def _execute(self, name: str, *arguments: Any) -> None:
-        with reaching("the work database"):
+        with translate_errors("the work database"):
             await self._pool.execute(_SQL[name], *arguments)
 
 
-def text(event: Json) -> str:
+def event_text(event: Json) -> str:
     """An event as the tables keep it."""
     return json.dumps(event, ensure_ascii=False, separators=(",", ":"))

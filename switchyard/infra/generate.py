@@ -21,12 +21,12 @@ from switchyard.app.topology import (
     VISIBILITY_SECONDS,
 )
 from switchyard.infra.iam import execution_policy, ingress_policy, task_policy
-from switchyard.infra.nodes import HEALTH_PORT, INGRESS, SECRETS, Needs, environment, ingress_emits, needs
+from switchyard.infra.nodes import HEALTH_PORT, INGRESS, SECRETS, NodeNeeds, environment, ingress_permissions, needs
 
-FOLDER = Path("terraform/generated")
+GENERATED_FOLDER = Path("terraform/generated")
 
 
-def documents() -> dict[str, str]:
+def terraform_files() -> dict[str, str]:
     """Every generated file: its name and its text."""
     made: dict[str, Any] = {"topology.json": topology(), f"iam/{INGRESS}.task.json": ingress_policy()}
     for node, needed in needs().items():
@@ -47,7 +47,7 @@ def topology() -> dict[str, Any]:
             "dead_letter_retention_seconds": DEAD_LETTER_RETENTION_SECONDS,
             "max_receives": MAX_RECEIVES,
         },
-        "ingress_source": ingress_emits()[0],
+        "ingress_source": ingress_permissions()[0],
         "secrets": SECRETS,
         "consumers": {
             node: {
@@ -65,7 +65,7 @@ def topology() -> dict[str, Any]:
     }
 
 
-def container(needed: Needs) -> dict[str, Any]:
+def container(needed: NodeNeeds) -> dict[str, Any]:
     """Variables and secrets, in the form that ECS takes them."""
     return {
         "environment": [{"name": name, "value": value} for name, value in sorted(environment(needed).items())],
@@ -75,16 +75,16 @@ def container(needed: Needs) -> dict[str, Any]:
     }
 
 
-def differing(folder: Path) -> list[str]:
+def stale_terraform_files(folder: Path) -> list[str]:
     """The names of files in `folder` that are not what `documents` makes: changed, missing or left over."""
-    made = documents()
+    made = terraform_files()
     there = {str(path.relative_to(folder)): path.read_text() for path in folder.rglob("*.json")}
     return sorted(name for name in made.keys() | there.keys() if made.get(name) != there.get(name))
 
 
-def write(folder: Path) -> None:
+def write_terraform_files(folder: Path) -> None:
     """Make `folder` hold exactly what `documents` makes."""
-    made = documents()
+    made = terraform_files()
     for path in folder.rglob("*.json"):
         if str(path.relative_to(folder)) not in made:
             path.unlink()
@@ -93,19 +93,19 @@ def write(folder: Path) -> None:
         (folder / name).write_text(text)
 
 
-def main(arguments: Sequence[str] | None = None, folder: Path = FOLDER) -> int:
+def main(arguments: Sequence[str] | None = None, folder: Path = GENERATED_FOLDER) -> int:
     """The command line; returns the exit status."""
     parser = argparse.ArgumentParser(
         prog="python -m switchyard.infra.generate", description="Generate terraform/generated/."
     )
     parser.add_argument("--check", action="store_true", help="write nothing; exit 1 if a file would change")
     if parser.parse_args(arguments).check:
-        stale = differing(folder)
+        stale = stale_terraform_files(folder)
         sys.stdout.writelines(f"terraform/generated/{name} is not what the catalogue generates\n" for name in stale)
         if stale:
             sys.stdout.write("Remedy: run `python -m switchyard.infra.generate` and commit the result.\n")
         return 1 if stale else 0
-    write(folder)
+    write_terraform_files(folder)
     return 0
 
 

@@ -10,22 +10,22 @@ from collections.abc import Iterable
 from typing import Any
 
 from switchyard.app.topology import BUS
-from switchyard.infra.nodes import INGRESS_KEY, Needs, ingress_emits
+from switchyard.infra.nodes import INGRESS_KEY, NodeNeeds, ingress_permissions
 
-Statement = dict[str, Any]
+IamStatement = dict[str, Any]
 
 _HERE = "${region}:${account}"
 _PARTITION = "arn:${partition}"
 BUS_ARN = f"{_PARTITION}:events:{_HERE}:event-bus/{BUS}"
 
 
-def task_policy(needed: Needs) -> dict[str, Any]:
+def task_policy(needed: NodeNeeds) -> dict[str, Any]:
     """What the process itself may do."""
     return _policy(
         _queue(needed),
         *([_redrive(needed)] if needed.redrives else []),
         _queue_key(needed),
-        _see_bus(),
+        _describe_bus_statement(),
         *([_publish(needed.source, needed.emits)] if needed.emits else []),
         *_database(needed),
         *_objects(needed),
@@ -33,11 +33,11 @@ def task_policy(needed: Needs) -> dict[str, Any]:
         *_models(needed),
         *_secrets(needed.fetches),
         *_mail(needed),
-        *_anchors(needed),
+        *_checkpoint_statements(needed),
     )
 
 
-def execution_policy(needed: Needs) -> dict[str, Any]:
+def execution_policy(needed: NodeNeeds) -> dict[str, Any]:
     """What ECS may do to start the process: pull its image, open its log, read the secrets of its environment."""
     name = needed.node.replace("_", "-")
     return _policy(
@@ -65,20 +65,20 @@ def execution_policy(needed: Needs) -> dict[str, Any]:
 
 def ingress_policy() -> dict[str, Any]:
     """What the function behind the API may do. Its VPC access and log come from managed policies' actions in HCL."""
-    source, emits = ingress_emits()
+    source, emits = ingress_permissions()
     return _policy(_publish(source, emits), *_secrets((INGRESS_KEY,)))
 
 
-def _policy(*statements: Statement) -> dict[str, Any]:
+def _policy(*statements: IamStatement) -> dict[str, Any]:
     return {"Version": "2012-10-17", "Statement": list(statements)}
 
 
-def _arns(needed: Needs) -> tuple[str, str]:
+def _arns(needed: NodeNeeds) -> tuple[str, str]:
     base = f"{_PARTITION}:sqs:{_HERE}:"
     return base + needed.consumer.queue, base + needed.consumer.dead_letter_queue
 
 
-def _queue(needed: Needs) -> Statement:
+def _queue(needed: NodeNeeds) -> IamStatement:
     return {
         "Sid": "ConsumeOwnQueue",
         "Effect": "Allow",
@@ -93,7 +93,7 @@ def _queue(needed: Needs) -> Statement:
     }
 
 
-def _redrive(needed: Needs) -> Statement:
+def _redrive(needed: NodeNeeds) -> IamStatement:
     return {
         "Sid": "RedriveToOwnQueue",
         "Effect": "Allow",
@@ -102,9 +102,9 @@ def _redrive(needed: Needs) -> Statement:
     }
 
 
-def _queue_key(needed: Needs) -> Statement:
+def _queue_key(needed: NodeNeeds) -> IamStatement:
     queue, dead_letters = _arns(needed)
-    return _with_key(
+    return _key_statement(
         "OpenOwnMessages",
         ["kms:Decrypt", *(["kms:GenerateDataKey"] if needed.redrives else [])],
         "${queues_key_arn}",
@@ -113,9 +113,9 @@ def _queue_key(needed: Needs) -> Statement:
     )
 
 
-def _with_key(
+def _key_statement(
     sid: str, actions: list[str], key: str, *, service: str, context: dict[str, str | list[str]]
-) -> Statement:
+) -> IamStatement:
     """A key that only a service may use for us, and only under the context that names what it is for."""
     return {
         "Sid": sid,
@@ -130,12 +130,12 @@ def _with_key(
     }
 
 
-def _see_bus() -> Statement:
+def _describe_bus_statement() -> IamStatement:
     # A put to a bus that does not exist "succeeds": each process looks for it when it starts.
     return {"Sid": "SeeBus", "Effect": "Allow", "Action": "events:DescribeEventBus", "Resource": BUS_ARN}
 
 
-def _publish(source: str, types: Iterable[str]) -> Statement:
+def _publish(source: str, types: Iterable[str]) -> IamStatement:
     return {
         "Sid": "PublishAsItself",
         "Effect": "Allow",
@@ -148,7 +148,7 @@ def _publish(source: str, types: Iterable[str]) -> Statement:
     }
 
 
-def _database(needed: Needs) -> list[Statement]:
+def _database(needed: NodeNeeds) -> list[IamStatement]:
     if needed.database is None:
         return []
     resource = f"${{{needed.database}_db_resource_id}}"
@@ -162,14 +162,14 @@ def _database(needed: Needs) -> list[Statement]:
     ]
 
 
-def _objects(needed: Needs) -> list[Statement]:
+def _objects(needed: NodeNeeds) -> list[IamStatement]:
     bucket = f"{_PARTITION}:s3:::${{objects_bucket}}"
     artefacts = f"{bucket}/artefacts/*"
     written = [
         *([artefacts] if needed.writes_artefacts else []),
         *([f"{bucket}/quarantine/{needed.node}/*"] if needed.quarantines else []),
     ]
-    found: list[Statement] = []
+    found: list[IamStatement] = []
     if written:
         found.append({"Sid": "WriteObjects", "Effect": "Allow", "Action": "s3:PutObject", "Resource": written})
     if needed.reads_artefacts:
@@ -181,19 +181,19 @@ def _objects(needed: Needs) -> list[Statement]:
     actions = [*(["kms:Decrypt"] if needed.reads_artefacts else []), *(["kms:GenerateDataKey"] if written else [])]
     if actions:
         # The bucket has a bucket key, so the context names the bucket and not the object.
-        key = _with_key("SealObjects", actions, "${objects_key_arn}", service="s3", context={"aws:s3:arn": bucket})
+        key = _key_statement("SealObjects", actions, "${objects_key_arn}", service="s3", context={"aws:s3:arn": bucket})
         found.append(key)
     return found
 
 
-def _vault(needed: Needs) -> list[Statement]:
-    if not needed.opens_sealed:
+def _vault(needed: NodeNeeds) -> list[IamStatement]:
+    if not needed.decrypts_artefacts:
         return []
     return [
         {
             "Sid": "UnwrapPersonsKeys",
             "Effect": "Allow",
-            "Action": ["kms:Decrypt", *(["kms:Encrypt"] if needed.makes_keys else [])],
+            "Action": ["kms:Decrypt", *(["kms:Encrypt"] if needed.creates_subject_keys else [])],
             "Resource": "${vault_key_arn}",
             "Condition": {
                 "ForAllValues:StringEquals": {"kms:EncryptionContextKeys": ["subject"]},
@@ -203,7 +203,7 @@ def _vault(needed: Needs) -> list[Statement]:
     ]
 
 
-def _models(needed: Needs) -> list[Statement]:
+def _models(needed: NodeNeeds) -> list[IamStatement]:
     if not needed.bedrock:
         return []
     profile = f"{_PARTITION}:bedrock:{_HERE}:inference-profile/${{bedrock_model}}"
@@ -225,13 +225,13 @@ def _models(needed: Needs) -> list[Statement]:
     ]
 
 
-def _secrets(names: tuple[str, ...]) -> list[Statement]:
+def _secrets(names: tuple[str, ...]) -> list[IamStatement]:
     if not names:
         return []
     arns = [f"${{secret_{name}}}" for name in names]
     return [
         {"Sid": "ReadSecrets", "Effect": "Allow", "Action": "secretsmanager:GetSecretValue", "Resource": arns},
-        _with_key(
+        _key_statement(
             "OpenSecrets",
             ["kms:Decrypt"],
             "${secrets_key_arn}",
@@ -241,8 +241,8 @@ def _secrets(names: tuple[str, ...]) -> list[Statement]:
     ]
 
 
-def _mail(needed: Needs) -> list[Statement]:
-    if not needed.sends_mail:
+def _mail(needed: NodeNeeds) -> list[IamStatement]:
+    if not needed.sends_email:
         return []
     base = f"{_PARTITION}:ses:{_HERE}"
     return [
@@ -256,8 +256,8 @@ def _mail(needed: Needs) -> list[Statement]:
     ]
 
 
-def _anchors(needed: Needs) -> list[Statement]:
-    if not needed.anchors:
+def _checkpoint_statements(needed: NodeNeeds) -> list[IamStatement]:
+    if not needed.writes_checkpoints:
         return []
     bucket = f"{_PARTITION}:s3:::${{anchors_bucket}}"
     return [

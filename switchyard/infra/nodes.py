@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from contracts.cards import CARDS, COMPLIANCE, DRAFTER
-from contracts.catalogue import AUDIT, DESK, ROUTER, UPSTREAM_PREFIX, types_from
-from contracts.events.upstream import CaseSubmitted, ContactRefused
-from switchyard.app.topology import MAIL, Consumer, consumers, feedback
+from contracts.cards import AGENT_CARDS, COMPLIANCE_CARD, DRAFTER_CARD
+from contracts.catalogue import AUDIT, CASE_MANAGER, ROUTER, UPSTREAM_PREFIX, types_emitted_by
+from contracts.events.upstream import CaseSubmitted, SuppressContact
+from switchyard.app.topology import EMAIL_FEEDBACK, ConsumerQueues, consumers, feedback_consumer
 from switchyard.protocol.envelope import SOURCE_PREFIX
 
 Database = Literal["work", "audit"]
@@ -35,10 +35,10 @@ SECRETS = {
 
 
 @dataclass(frozen=True)
-class Needs:
+class NodeNeeds:
     """One consumer's share of AWS. `secrets` maps variables of its container to names in `SECRETS`."""
 
-    consumer: Consumer
+    consumer: ConsumerQueues
     source: str
     emits: tuple[str, ...]
     database: Database | None
@@ -46,11 +46,11 @@ class Needs:
     writes_artefacts: bool
     reads_artefacts: bool
     quarantines: bool
-    makes_keys: bool
-    opens_sealed: bool
+    creates_subject_keys: bool
+    decrypts_artefacts: bool
     bedrock: bool
-    sends_mail: bool
-    anchors: bool
+    sends_email: bool
+    writes_checkpoints: bool
     egress: tuple[Egress, ...]
     secrets: dict[str, str]
     fetches: tuple[str, ...]
@@ -64,51 +64,51 @@ class Needs:
         return self.consumer.node
 
 
-def needs() -> dict[str, Needs]:
+def needs() -> dict[str, NodeNeeds]:
     """What every consumer needs, by node, in the catalogue's order."""
-    return {consumer.node: _needs(consumer) for consumer in (*consumers(), feedback())}
+    return {consumer.node: _needs(consumer) for consumer in (*consumers(), feedback_consumer())}
 
 
-def _needs(consumer: Consumer) -> Needs:
+def _needs(consumer: ConsumerQueues) -> NodeNeeds:
     node = consumer.node
-    card = CARDS.get(node)
+    card = AGENT_CARDS.get(node)
     vendors, reaches, opens = (card.vendors, card.reaches, card.opens) if card else ((), (), ())
-    has_inbox = card is not None or node == DESK
-    emits = tuple(type_.name for type_ in types_from(node))
-    return Needs(
+    has_inbox = card is not None or node == CASE_MANAGER
+    emits = tuple(type_.name for type_ in types_emitted_by(node))
+    return NodeNeeds(
         consumer=consumer,
         # What the mail process passes on comes from people and providers, as any upstream's.
-        source=UPSTREAM_PREFIX + MAIL if node == MAIL else SOURCE_PREFIX + node,
-        emits=(ContactRefused.__name__,) if node == MAIL else emits,
+        source=UPSTREAM_PREFIX + EMAIL_FEEDBACK if node == EMAIL_FEEDBACK else SOURCE_PREFIX + node,
+        emits=(SuppressContact.__name__,) if node == EMAIL_FEEDBACK else emits,
         database="audit" if node == AUDIT else "work" if has_inbox else None,
         redrives=has_inbox,
         writes_artefacts=has_inbox,
         reads_artefacts=bool(opens),
         quarantines=node != AUDIT,
-        makes_keys=node == DESK,
-        opens_sealed=bool(opens) or node == DESK,
+        creates_subject_keys=node == CASE_MANAGER,
+        decrypts_artefacts=bool(opens) or node == CASE_MANAGER,
         bedrock="bedrock" in vendors,
-        sends_mail="mail" in reaches,
-        anchors=node == AUDIT,
+        sends_email="mail" in reaches,
+        writes_checkpoints=node == AUDIT,
         egress=(*(("openai",) if "openai" in vendors else ()), *(("snowflake",) if "snowflake" in reaches else ())),
         secrets=_secrets(node, reaches),
         fetches=("openai_api_key",) if "openai" in vendors else (),
-        port=OPT_OUT_PORT if node == MAIL else None,
+        port=OPT_OUT_PORT if node == EMAIL_FEEDBACK else None,
     )
 
 
 def _secrets(node: str, reaches: tuple[str, ...]) -> dict[str, str]:
     by_node = {
         ROUTER: {"SWITCHYARD_STATE_KEYS": "state_keys"},
-        DESK: {"SWITCHYARD_MAC_KEY": "mac_key"},
-        DRAFTER.name: {"SWITCHYARD_OPTOUT_KEYS": "optout_keys"},
-        MAIL: {"SWITCHYARD_OPTOUT_KEYS": "optout_keys"},
+        CASE_MANAGER: {"SWITCHYARD_MAC_KEY": "mac_key"},
+        DRAFTER_CARD.name: {"SWITCHYARD_OPTOUT_KEYS": "optout_keys"},
+        EMAIL_FEEDBACK: {"SWITCHYARD_OPTOUT_KEYS": "optout_keys"},
     }
     snowflake = {"SWITCHYARD_SNOWFLAKE_TOKEN": "snowflake_token"} if "snowflake" in reaches else {}
     return by_node.get(node, {}) | snowflake
 
 
-def environment(needed: Needs) -> dict[str, str]:
+def environment(needed: NodeNeeds) -> dict[str, str]:
     """The container's variables. `${...}` are the facts that terraform fills in; a deployment's own are added there."""
     parts = (
         (True, _COMMON),
@@ -121,15 +121,15 @@ def environment(needed: Needs) -> dict[str, str]:
         (needed.bedrock, _BEDROCK),
         ("openai" in needed.egress, _OPENAI),
         ("snowflake" in needed.egress, _SNOWFLAKE),
-        (needed.anchors, _ANCHORS),
-        (needed.sends_mail, {"SWITCHYARD_SES_CONFIGURATION_SET": "${configuration_set}"}),
-        (needed.node in {DRAFTER.name, COMPLIANCE.name}, {"SWITCHYARD_OPTOUT_URL": "${optout_url}"}),
+        (needed.writes_checkpoints, _CHECKPOINTS),
+        (needed.sends_email, {"SWITCHYARD_SES_CONFIGURATION_SET": "${configuration_set}"}),
+        (needed.node in {DRAFTER_CARD.name, COMPLIANCE_CARD.name}, {"SWITCHYARD_OPTOUT_URL": "${optout_url}"}),
         (needed.port is not None, {"SWITCHYARD_OPTOUT_HOST": _ANY, "SWITCHYARD_OPTOUT_PORT": str(needed.port)}),
     )
     return {name: value for applies, part in parts if applies for name, value in part.items()}
 
 
-def _address(needed: Needs) -> str:
+def _address(needed: NodeNeeds) -> str:
     return f"postgresql://{needed.node}@${{{needed.database}_db_host}}:5432/{needed.database}"
 
 
@@ -150,9 +150,9 @@ _SNOWFLAKE = {
     "SWITCHYARD_SNOWFLAKE_ACCOUNT": "${snowflake_account}",
     "SWITCHYARD_SNOWFLAKE_WAREHOUSE": "${snowflake_warehouse}",
 }
-_ANCHORS = {"SWITCHYARD_ANCHOR_BUCKET": "${anchors_bucket}", "SWITCHYARD_ANCHOR_KMS_KEY_ID": "${anchors_key_arn}"}
+_CHECKPOINTS = {"SWITCHYARD_ANCHOR_BUCKET": "${anchors_bucket}", "SWITCHYARD_ANCHOR_KMS_KEY_ID": "${anchors_key_arn}"}
 
 
-def ingress_emits() -> tuple[str, tuple[str, ...]]:
+def ingress_permissions() -> tuple[str, tuple[str, ...]]:
     """What the function behind the API may put on the bus: its source, and the types."""
     return UPSTREAM_PREFIX + INGRESS, (CaseSubmitted.__name__,)

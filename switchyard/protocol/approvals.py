@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Literal
 
-from switchyard.protocol.canonical import canonical
+from switchyard.protocol.canonical import canonical_json
 
-APPROVAL = "switchyard/approval/1"
+APPROVAL_STATEMENT_TYPE = "switchyard/approval/1"
 """Stands in the statement, so that a signature for one purpose is none for another."""
 
-Decided = Literal["granted", "denied"]
+ApprovalAnswer = Literal["granted", "denied"]
 
 
 def approval_statement(
@@ -18,15 +18,15 @@ def approval_statement(
     case_id: str,
     content_sha256: str,
     pack: str,
-    verdict: Decided,
+    verdict: ApprovalAnswer,
     approver: str,
     reason: str,
     signed_at: str,
 ) -> bytes:
     """A decision on exactly one content of one case, under one rule pack."""
-    return canonical(
+    return canonical_json(
         {
-            "purpose": APPROVAL,
+            "purpose": APPROVAL_STATEMENT_TYPE,
             "approval_id": approval_id,
             "case_id": case_id,
             "content_sha256": content_sha256,

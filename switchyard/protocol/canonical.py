@@ -12,16 +12,16 @@ from typing import Any, NoReturn
 
 import rfc8785
 
-from switchyard.protocol.errors import InvalidEvent, Refusal, plain
+from switchyard.protocol.errors import InvalidEvent, RejectionReason, safe_field_name
 
 MAX_SAFE_INTEGER = 2**53 - 1
 """Largest integer that every JSON implementation reads alike (RFC 7493, section 2.2)."""
 
-MAX_DEPTH = 64
+MAX_JSON_DEPTH = 64
 """Objects and arrays within each other. Every parser stops somewhere (Python's near 1,000, pydantic's at 200)."""
 
 MAX_EVENT_DEPTH = 60
-"""For what we write: the bus wraps it, and the whole must still be within `MAX_DEPTH`."""
+"""For what we write: the bus wraps it, and the whole must still be within `MAX_JSON_DEPTH`."""
 
 _MAX_INTEGER_CHARS = 17
 _ESCAPED = re.compile(r"\\u(?:0000|[dD][89a-fA-F])")
@@ -32,7 +32,7 @@ _TYPE_NAMES = {bool: "boolean", int: "integer", str: "string", list: "array", di
 
 def _refuse_number(text: str) -> NoReturn:
     raise InvalidEvent(
-        Refusal.MALFORMED,
+        RejectionReason.MALFORMED,
         "a number with a fraction, an exponent, or no finite value",
         remedy="send decimals as strings and scores in basis points",
     )
@@ -40,10 +40,12 @@ def _refuse_number(text: str) -> NoReturn:
 
 def _integer(text: str) -> int:
     if text == "-0":
-        raise InvalidEvent(Refusal.MALFORMED, "minus zero, which some readers keep apart from zero", remedy="send 0")
+        raise InvalidEvent(
+            RejectionReason.MALFORMED, "minus zero, which some readers keep apart from zero", remedy="send 0"
+        )
     # The length first: Python refuses to read thousands of digits, with an error of another kind.
     if len(text) > _MAX_INTEGER_CHARS or abs(int(text)) > MAX_SAFE_INTEGER:
-        raise InvalidEvent(Refusal.MALFORMED, "an integer beyond 2**53 - 1", remedy="send it as a string")
+        raise InvalidEvent(RejectionReason.MALFORMED, "an integer beyond 2**53 - 1", remedy="send it as a string")
     return int(text)
 
 
@@ -53,7 +55,10 @@ def _unique_names(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         seen: set[str] = set()
         twice = next(name for name, _ in pairs if name in seen or seen.add(name))  # type: ignore[func-returns-value]
         raise InvalidEvent(
-            Refusal.MALFORMED, "the same name twice in one object", field=plain(twice), remedy="send it once"
+            RejectionReason.MALFORMED,
+            "the same name twice in one object",
+            field=safe_field_name(twice),
+            remedy="send it once",
         )
     return read
 
@@ -63,7 +68,7 @@ _decoder = json.JSONDecoder(
 )
 
 
-def parse(text: str | bytes) -> dict[str, Any]:
+def parse_json(text: str | bytes) -> dict[str, Any]:
     """Read one JSON object strictly.
 
     Raises `InvalidEvent` (malformed) for anything that two implementations could read differently, so that a digest
@@ -76,25 +81,29 @@ def parse(text: str | bytes) -> dict[str, Any]:
             text.encode()
         read = _decoder.decode(text)
     except UnicodeDecodeError as error:
-        raise InvalidEvent(Refusal.MALFORMED, "not UTF-8", remedy="send UTF-8 without a byte order mark") from error
+        raise InvalidEvent(
+            RejectionReason.MALFORMED, "not UTF-8", remedy="send UTF-8 without a byte order mark"
+        ) from error
     except UnicodeEncodeError as error:
-        raise _no_utf8() from error
+        raise _not_utf8_error() from error
     except json.JSONDecodeError as error:
         where = f"line {error.lineno} column {error.colno}"
-        raise InvalidEvent(Refusal.MALFORMED, f"not JSON at {where}", remedy="send one JSON object") from error
+        raise InvalidEvent(RejectionReason.MALFORMED, f"not JSON at {where}", remedy="send one JSON object") from error
     except RecursionError as error:
         raise _too_deep() from error
     if not isinstance(read, dict):
         found = _TYPE_NAMES.get(type(read), "value")
-        raise InvalidEvent(Refusal.MALFORMED, f"expected a JSON object, got {found}", remedy="send one JSON object")
-    if text.count("{") + text.count("[") > MAX_DEPTH:
+        raise InvalidEvent(
+            RejectionReason.MALFORMED, f"expected a JSON object, got {found}", remedy="send one JSON object"
+        )
+    if text.count("{") + text.count("[") > MAX_JSON_DEPTH:
         _refuse_deep(read)
     if _ESCAPED.search(text):
-        refuse_unstorable(read, room=MAX_DEPTH)
+        check_storable(read, room=MAX_JSON_DEPTH)
     return read
 
 
-def refuse_unstorable(value: object, field: str = "", *, room: int = MAX_EVENT_DEPTH) -> None:
+def check_storable(value: object, field: str = "", *, room: int = MAX_EVENT_DEPTH) -> None:
     """Raise `InvalidEvent` for anything below `value` that has no one form everywhere.
 
     That is a float, an unsafe integer, a NUL (PostgreSQL text cannot hold it), a lone surrogate, or nesting beyond
@@ -108,24 +117,26 @@ def refuse_unstorable(value: object, field: str = "", *, room: int = MAX_EVENT_D
         case int():
             if abs(value) > MAX_SAFE_INTEGER:
                 raise InvalidEvent(
-                    Refusal.MALFORMED, "an integer beyond 2**53 - 1", field=field, remedy="send it as a string"
+                    RejectionReason.MALFORMED, "an integer beyond 2**53 - 1", field=field, remedy="send it as a string"
                 )
         case dict():
             if room == 0:
                 raise _too_deep()
             for name, item in value.items():
                 if not isinstance(name, str):
-                    raise InvalidEvent(Refusal.MALFORMED, "a name that is not a string", field=field)
+                    raise InvalidEvent(RejectionReason.MALFORMED, "a name that is not a string", field=field)
                 _refuse_text(name, field)
-                refuse_unstorable(item, f"{field}.{plain(name)}" if field else plain(name), room=room - 1)
+                check_storable(
+                    item, f"{field}.{safe_field_name(name)}" if field else safe_field_name(name), room=room - 1
+                )
         case list() | tuple():
             if room == 0:
                 raise _too_deep()
             for index, item in enumerate(value):
-                refuse_unstorable(item, f"{field}[{index}]", room=room - 1)
+                check_storable(item, f"{field}[{index}]", room=room - 1)
         case _:
             raise InvalidEvent(
-                Refusal.MALFORMED,
+                RejectionReason.MALFORMED,
                 f"a {type(value).__name__}, which has no canonical form here",
                 field=field,
                 remedy="send decimals as strings and scores in basis points",
@@ -134,16 +145,16 @@ def refuse_unstorable(value: object, field: str = "", *, room: int = MAX_EVENT_D
 
 def _refuse_text(text: str, field: str) -> None:
     if "\x00" in text:
-        raise InvalidEvent(Refusal.MALFORMED, "a NUL character", field=field, remedy="remove it")
+        raise InvalidEvent(RejectionReason.MALFORMED, "a NUL character", field=field, remedy="remove it")
     try:
         text.encode()
     except UnicodeEncodeError as error:
-        raise _no_utf8(field) from error
+        raise _not_utf8_error(field) from error
 
 
 def _refuse_deep(read: dict[str, Any]) -> None:
     level: list[Any] = [read]
-    for _ in range(MAX_DEPTH):
+    for _ in range(MAX_JSON_DEPTH):
         items = (item for node in level for item in (node.values() if isinstance(node, dict) else node))
         level = [item for item in items if isinstance(item, dict | list)]
         if not level:
@@ -152,17 +163,17 @@ def _refuse_deep(read: dict[str, Any]) -> None:
 
 
 def _too_deep() -> InvalidEvent:
-    return InvalidEvent(Refusal.MALFORMED, "nested too deeply", remedy="flatten the object")
+    return InvalidEvent(RejectionReason.MALFORMED, "nested too deeply", remedy="flatten the object")
 
 
-def _no_utf8(field: str = "") -> InvalidEvent:
+def _not_utf8_error(field: str = "") -> InvalidEvent:
     return InvalidEvent(
-        Refusal.MALFORMED, "text that has no UTF-8 form", field=field, remedy="send well-formed Unicode"
+        RejectionReason.MALFORMED, "text that has no UTF-8 form", field=field, remedy="send well-formed Unicode"
     )
 
 
-def canonical(value: dict[str, Any]) -> bytes:
-    """The RFC 8785 bytes of `value`, which `parse` or `refuse_unstorable` has accepted.
+def canonical_json(value: dict[str, Any]) -> bytes:
+    """The RFC 8785 bytes of `value`, which `parse` or `check_storable` has accepted.
 
     Raises `InvalidEvent` for a lone surrogate, which has no UTF-8 form.
     """
@@ -174,4 +185,4 @@ def canonical(value: dict[str, Any]) -> bytes:
     try:
         return rfc8785.dumps(value)
     except (rfc8785.CanonicalizationError, UnicodeEncodeError) as error:
-        raise _no_utf8() from error
+        raise _not_utf8_error() from error

@@ -5,26 +5,26 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from contracts.catalogue import LATEST
-from switchyard.protocol.canonical import refuse_unstorable
-from switchyard.protocol.envelope import Envelope, event_id_for, finish
-from switchyard.protocol.errors import InvalidEvent, Refusal
-from switchyard.protocol.fields import Attachment, Budget, Contract, Json, ModelCall
+from contracts.catalogue import LATEST_TYPES
+from switchyard.protocol.canonical import check_storable
+from switchyard.protocol.envelope import Envelope, add_digest, event_id_for
+from switchyard.protocol.errors import InvalidEvent, RejectionReason
+from switchyard.protocol.fields import Contract, Json, ModelCall, StorageRef, TaskBudget
 
 
-def destination(node_from: str, payload: type[Contract]) -> str:
+def sole_destination(node_from: str, payload: type[Contract]) -> str:
     """Where `node_from` sends a `payload`, if the catalogue leaves no choice.
 
     Raises `InvalidEvent` if it may not emit it or must say to whom.
     """
-    targets = [target for source, target in LATEST[payload].flows if source == node_from]
+    targets = [target for source, target in LATEST_TYPES[payload].flows if source == node_from]
     if len(targets) != 1:
         what = "may not emit" if not targets else "must name the consumer of"
-        raise InvalidEvent(Refusal.UNKNOWN, f"{node_from} {what} {payload.__name__}", field="node_to")
+        raise InvalidEvent(RejectionReason.UNKNOWN, f"{node_from} {what} {payload.__name__}", field="node_to")
     return targets[0]
 
 
-def derive(
+def derive_event(
     cause: Envelope,
     payload: Contract,
     *,
@@ -34,10 +34,10 @@ def derive(
     siblings: int = 1,
     state: Json | None = None,
     state_seal: str | None = None,
-    attachments: Mapping[str, Attachment] | None = None,
+    attachments: Mapping[str, StorageRef] | None = None,
     time_limit_ms: int | None = None,
     later_p95_ms: int | None = None,
-    budget: Budget | None = None,
+    budget: TaskBudget | None = None,
     model_call: ModelCall | None = None,
     rubric_score: int | None = None,
     replay: str | None = None,
@@ -49,10 +49,12 @@ def derive(
     Its id and digest depend on nothing but the arguments. Raises `InvalidEvent` for a flow that the catalogue
     does not have, for what has no canonical form (a float, a NUL), and for a state over its limit.
     """
-    type_ = LATEST[type(payload)]
-    target = node_to or destination(node_from, type(payload))
+    type_ = LATEST_TYPES[type(payload)]
+    target = node_to or sole_destination(node_from, type(payload))
     if (node_from, target) not in type_.flows:
-        raise InvalidEvent(Refusal.UNKNOWN, f"{node_from} may not send {type_.name} to {target}", field="node_to")
+        raise InvalidEvent(
+            RejectionReason.UNKNOWN, f"{node_from} may not send {type_.name} to {target}", field="node_to"
+        )
     fields: dict[str, Any] = {
         "event_id": event_id_for(cause.event_id, node_from, type_.name, ordinal),
         "type": type_.name,
@@ -83,11 +85,11 @@ def derive(
         "replay": replay or cause.replay,
     }
     fields |= {name: value for name, value in optional.items() if value is not None}
-    refuse_unstorable(fields)
+    check_storable(fields)
     places = {sha256: place.model_dump(mode="json", exclude_none=True) for sha256, place in (attachments or {}).items()}
-    return finish(fields | {"attachments": places})
+    return add_digest(fields | {"attachments": places})
 
 
-def stamp(event: Json, *, occurred_at: str, trace: Mapping[str, str]) -> Json:
+def stamp_event(event: Json, *, occurred_at: str, trace: Mapping[str, str]) -> Json:
     """Add the producer's clock and trace to an event; neither is digested."""
     return event | {"occurred_at": occurred_at, "trace": dict(trace)}

@@ -8,23 +8,23 @@ from typing import Annotated, Any
 
 from pydantic import Field, JsonValue
 
-from switchyard.protocol.canonical import canonical
-from switchyard.protocol.digest import digest_of
-from switchyard.protocol.errors import InvalidEvent, Refusal
+from switchyard.protocol.canonical import canonical_json
+from switchyard.protocol.digest import event_digest
+from switchyard.protocol.errors import InvalidEvent, RejectionReason
 from switchyard.protocol.fields import (
-    Attachment,
     BasisPoints,
-    Budget,
     Contract,
-    Count,
     Day,
     Identifier,
     Json,
     Milliseconds,
     ModelCall,
     Name,
+    NonNegativeInt,
     Principal,
     Sha256,
+    StorageRef,
+    TaskBudget,
     Timestamp,
     TypeName,
     Uuid,
@@ -55,8 +55,8 @@ class Envelope(Contract):
     session_id: Identifier
     opened_on: Day
     graph_version: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*/[0-9]+$", max_length=60)]
-    seq: Count
-    ordinal: Count = 0
+    seq: NonNegativeInt
+    ordinal: NonNegativeInt = 0
     siblings: Annotated[int, Field(ge=1, le=1_000)] = 1
     node_from: Name
     node_to: Name
@@ -69,12 +69,12 @@ class Envelope(Contract):
     later_p95_ms: Milliseconds | None = Field(
         default=None, description="What the steps after this one usually need, at their P95, as the graph states it."
     )
-    budget: Budget = Budget()
+    budget: TaskBudget = TaskBudget()
     principal: Principal
     state: dict[str, JsonValue] | None = None
     state_seal: Identifier | None = None
     payload: dict[str, JsonValue]
-    attachments: dict[Sha256, Attachment] = Field(default_factory=dict, description="Places of artefacts; not content.")
+    attachments: dict[Sha256, StorageRef] = Field(default_factory=dict, description="Places of artefacts; not content.")
     model_call: ModelCall | None = None
     rubric_score: BasisPoints | None = None
     replay: Identifier | None = None
@@ -85,22 +85,25 @@ def event_id_for(parent: str, node_from: str, type_: str, ordinal: int = 0) -> s
     return str(uuid.uuid5(uuid.UUID(parent), f"{node_from}/{type_}/{ordinal}"))
 
 
-def finish(fields: Json) -> Json:
+def add_digest(fields: Json) -> Json:
     """Give an event that is complete but for its digest that digest. Raises `InvalidEvent` over the size limits."""
     state = fields.get("state")
-    if state is not None and len(canonical(state)) > MAX_STATE_BYTES:
+    if state is not None and len(canonical_json(state)) > MAX_STATE_BYTES:
         raise InvalidEvent(
-            Refusal.TOO_LARGE, "state over 16 KB", field="state", remedy="keep results in artefacts, facts in state"
+            RejectionReason.TOO_LARGE,
+            "state over 16 KB",
+            field="state",
+            remedy="keep results in artefacts, facts in state",
         )
-    return fields | {"digest": digest_of(fields)}
+    return fields | {"digest": event_digest(fields)}
 
 
-def to_detail(event: Mapping[str, Any]) -> str:
+def serialize_detail(event: Mapping[str, Any]) -> str:
     """The event as the text that goes on the bus. Raises `InvalidEvent` over `MAX_DETAIL_BYTES`."""
-    detail = canonical(dict(event))
+    detail = canonical_json(dict(event))
     if len(detail) > MAX_DETAIL_BYTES:
         raise InvalidEvent(
-            Refusal.TOO_LARGE,
+            RejectionReason.TOO_LARGE,
             f"a detail of {len(detail)} bytes, over the limit of {MAX_DETAIL_BYTES}",
             field="payload",
             remedy="put the large part in an artefact",

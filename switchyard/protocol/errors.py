@@ -11,7 +11,7 @@ MAX_FIELD_CHARS = 200
 _PLAIN = re.compile(r"[A-Za-z0-9_\[\]-]{1,64}")
 
 
-class Refusal(StrEnum):
+class RejectionReason(StrEnum):
     """What kind of refusal it is; the kind decides what happens to the message."""
 
     MALFORMED = "malformed"  # not JSON, or not an envelope: nothing in it can be trusted, so quarantine
@@ -27,7 +27,9 @@ class InvalidEvent(ValueError):
     The message never quotes the offending value: it may be personal data.
     """
 
-    def __init__(self, refusal: Refusal, message: str, *, field: str | None = None, remedy: str | None = None) -> None:
+    def __init__(
+        self, refusal: RejectionReason, message: str, *, field: str | None = None, remedy: str | None = None
+    ) -> None:
         super().__init__(message)
         self.refusal = refusal
         self.message = message
@@ -48,10 +50,10 @@ class NotDeployed(InvalidEvent):
     """
 
     def __init__(self, message: str, *, field: str | None = None, remedy: str | None = None) -> None:
-        super().__init__(Refusal.UNKNOWN, message, field=field, remedy=remedy)
+        super().__init__(RejectionReason.UNKNOWN, message, field=field, remedy=remedy)
 
 
-def plain(name: object) -> str:
+def safe_field_name(name: object) -> str:
     """One part of a field's path, as it may stand in a message.
 
     A name that is not plain is the sender's own text, and may be personal data like any value: it becomes `(name)`.

@@ -9,7 +9,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, mo
 from pydantic_core import PydanticCustomError
 
 
-def _on_the_calendar(text: str) -> str:
+def _check_date(text: str) -> str:
     # A pattern lets the 30th of February pass, and then the first consumer that computes with it fails.
     try:
         datetime.datetime.fromisoformat(text)
@@ -28,14 +28,14 @@ Timestamp = Annotated[
         pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?Z$",
         json_schema_extra={"format": "date-time"},
     ),
-    AfterValidator(_on_the_calendar),
+    AfterValidator(_check_date),
 ]
 """UTC, RFC 3339, up to microseconds, no leap second."""
 
 Day = Annotated[
     str,
     Field(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$", json_schema_extra={"format": "date"}),
-    AfterValidator(_on_the_calendar),
+    AfterValidator(_check_date),
 ]
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
 """A node, an agent or a playbook: lower case, digits and underscores."""
@@ -53,8 +53,8 @@ Identifier = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[\x21
 BasisPoints = Annotated[int, Field(ge=0, le=10_000)]
 """A share of one in hundredths of a percent: contracts contain no floats."""
 
-Count = Annotated[int, Field(ge=0, le=2**53 - 1)]
-Milliseconds = Count
+NonNegativeInt = Annotated[int, Field(ge=0, le=2**53 - 1)]
+Milliseconds = NonNegativeInt
 
 
 class Contract(BaseModel):
@@ -63,7 +63,7 @@ class Contract(BaseModel):
     model_config = ConfigDict(frozen=True, strict=True, extra="ignore", hide_input_in_errors=True)
 
 
-class Strict(Contract):
+class StrictContract(Contract):
     """For what upstream sends: an unknown field is an error, because a misspelt optional field must not pass unseen."""
 
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid", hide_input_in_errors=True)
@@ -78,12 +78,12 @@ class Artefact(Contract):
 
     name: Name = Field(description="What it is to its reader: question, findings, answer.")
     sha256: Sha256 = Field(description="Of the stored bytes, which are ciphertext if sealed.")
-    size: Count = Field(description="Of the stored bytes.")
+    size: NonNegativeInt = Field(description="Of the stored bytes.")
     media_type: str = Field(max_length=100)
     subject: Uuid | None = Field(default=None, description="Whose key seals it; absent if it is about nobody.")
 
 
-class Attachment(Contract):
+class StorageRef(Contract):
     """Where an artefact's bytes are: exactly one of the two. Not part of the digest."""
 
     inline: str | None = Field(
@@ -98,14 +98,16 @@ class Attachment(Contract):
         return self
 
 
-class Budget(Contract):
+class TaskBudget(Contract):
     """What a task may spend. Relative time stands beside it in `time_limit_ms`."""
 
     attempts: Annotated[int, Field(ge=1, le=20)] = Field(default=3, description="How often the task may fail.")
-    tokens: Count = Field(default=0, description="Tokens the models may read and write; 0 means that none is set.")
+    tokens: NonNegativeInt = Field(
+        default=0, description="Tokens the models may read and write; 0 means that none is set."
+    )
 
 
-WAREHOUSE_ROLE = "warehouse:role:"
+WAREHOUSE_ROLE_SCOPE = "warehouse:role:"
 """Prefix of the scope that names the warehouse role of the asking user."""
 
 
@@ -130,10 +132,10 @@ class ModelCall(Contract):
     reason: Identifier = Field(description="Why this model answered, for example primary, ttft, throttled.")
     latency_ms: Milliseconds
     ttft_ms: Milliseconds | None = None
-    calls: Count = 1
-    input_tokens: Count = 0
-    output_tokens: Count = 0
-    loser_tokens: Count = 0
+    calls: NonNegativeInt = 1
+    input_tokens: NonNegativeInt = 0
+    output_tokens: NonNegativeInt = 0
+    loser_tokens: NonNegativeInt = 0
     prompt_version: str = Field(default="", max_length=64)
     policy_version: str = Field(default="", max_length=64)
     decision: dict[str, JsonValue] = Field(

@@ -10,19 +10,19 @@ from typing import Annotated
 
 from pydantic import Field
 
-from switchyard.protocol.canonical import canonical
-from switchyard.protocol.fields import Count, Identifier, Json, Sha256, Strict, Uuid
+from switchyard.protocol.canonical import canonical_json
+from switchyard.protocol.fields import Identifier, Json, NonNegativeInt, Sha256, StrictContract, Uuid
 
-ALGORITHM = "Ed25519"
+PRINCIPAL_ALGORITHM = "Ed25519"
 """RFC 9864, which names the curve; RFC 8037's `EdDSA` left it open."""
 
-TYPE = "switchyard-principal+jwt"
+PRINCIPAL_TOKEN_TYPE = "switchyard-principal+jwt"
 """The header's `typ`: a token that was signed for anything else is no statement (RFC 8725, 3.11)."""
 
-FIELD = "principal"
+PRINCIPAL_FIELD = "principal"
 """The submission's field that carries the statement. It cannot be part of what it signs."""
 
-VALID_S = 3_600
+PRINCIPAL_VALID_S = 3_600
 """How long a statement may lie before intake, in seconds.
 
 Without a bound a submission could be opened three weeks after its user's rights were checked: a queue keeps it for 7
@@ -30,11 +30,13 @@ days, dead letters for 14. An hour is what access tokens commonly live, and four
 a backlog has reached a person. A submission that lay longer is refused by name and may be sent again under its key.
 """
 
-Statement = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+$", max_length=4_000)]
+PrincipalStatement = Annotated[
+    str, Field(pattern=r"^[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+$", max_length=4_000)
+]
 """A JWS in compact form."""
 
 
-class PrincipalClaims(Strict):
+class PrincipalClaims(StrictContract):
     """Who asks, for whom, what, and until when that holds."""
 
     iss: Identifier = Field(description="The bus source that signs: a statement counts under no other.")
@@ -45,18 +47,18 @@ class PrincipalClaims(Strict):
     case_id: Uuid = Field(description="The case that the submission opens: named by tenant, source and key.")
     question_sha256: Sha256 = Field(description="Of the question in UTF-8, so that an auditor can compare it.")
     submission: Sha256 = Field(description="`submission_digest` of the whole submission.")
-    iat: Count = Field(description="Seconds since 1970.")
-    exp: Count
+    iat: NonNegativeInt = Field(description="Seconds since 1970.")
+    exp: NonNegativeInt
 
 
-def unsigned(submission: Json) -> Json:
+def without_statement(submission: Json) -> Json:
     """The submission as it was before the statement was put in."""
-    return {name: value for name, value in submission.items() if name != FIELD}
+    return {name: value for name, value in submission.items() if name != PRINCIPAL_FIELD}
 
 
 def submission_digest(submission: Json) -> str:
     """SHA-256, in hex, over the canonical JSON of a submission as it is sent, without its statement."""
-    return hashlib.sha256(canonical(unsigned(submission))).hexdigest()
+    return hashlib.sha256(canonical_json(without_statement(submission))).hexdigest()
 
 
 def question_digest(question: str) -> str:

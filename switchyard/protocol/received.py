@@ -9,17 +9,17 @@ from typing import Any, Generic, TypeVar
 from pydantic import Field, JsonValue, ValidationError
 
 from contracts.catalogue import CATALOGUE, EventType
-from switchyard.protocol.canonical import parse
-from switchyard.protocol.digest import digest_of
+from switchyard.protocol.canonical import parse_json
+from switchyard.protocol.digest import event_digest
 from switchyard.protocol.envelope import SOURCE_PREFIX, Envelope
-from switchyard.protocol.errors import InvalidEvent, NotDeployed, Refusal, plain
+from switchyard.protocol.errors import InvalidEvent, NotDeployed, RejectionReason, safe_field_name
 from switchyard.protocol.fields import Contract, Json
 
 P = TypeVar("P", bound=Contract, covariant=True)
 
 
 @dataclass(frozen=True)
-class Received(Generic[P]):
+class ReceivedEvent(Generic[P]):
     """An event that has passed every check that needs no key and no table."""
 
     envelope: Envelope
@@ -29,7 +29,7 @@ class Received(Generic[P]):
 
 
 @dataclass(frozen=True)
-class Delivery:
+class BusDelivery:
     """An event whose envelope holds, and what the bus claims about it. Nothing may depend on these claims."""
 
     envelope: Envelope
@@ -48,20 +48,20 @@ class _BusEvent(Contract):
 
 def read_bus_event(body: str) -> tuple[str, str, Json]:
     """The source, the detail-type and the detail of an EventBridge event. Raises `InvalidEvent` (malformed)."""
-    event = parse(body)
+    event = parse_json(body)
     source, detail_type, detail = event.get("source"), event.get("detail-type"), event.get("detail")
     if not isinstance(source, str):
-        raise _no_bus_event("source")
+        raise _not_a_bus_event("source")
     if not isinstance(detail_type, str):
-        raise _no_bus_event("detail-type")
+        raise _not_a_bus_event("detail-type")
     if not isinstance(detail, dict):
-        raise _no_bus_event("detail")
+        raise _not_a_bus_event("detail")
     return source, detail_type, detail
 
 
-def _no_bus_event(field: str) -> InvalidEvent:
+def _not_a_bus_event(field: str) -> InvalidEvent:
     return InvalidEvent(
-        Refusal.MALFORMED,
+        RejectionReason.MALFORMED,
         "not an EventBridge event",
         field=field,
         remedy="put events on the bus; do not send to a consumer's queue",
@@ -74,7 +74,7 @@ def read_envelope(body: str) -> tuple[Envelope, Json]:
     return delivery.envelope, delivery.raw
 
 
-def read_delivery(body: str) -> Delivery:
+def read_delivery(body: str) -> BusDelivery:
     """Check everything about an event, as EventBridge delivered it, but its place in the catalogue and its payload.
 
     Raises `InvalidEvent`: malformed (not an envelope) or forged (source, type or digest do not agree with it).
@@ -85,9 +85,9 @@ def read_delivery(body: str) -> Delivery:
     try:
         read = _BusEvent.model_validate_json(body)
     except ValidationError as error:
-        field, message = first_problem(error)
+        field, message = first_validation_error(error)
         raise InvalidEvent(
-            Refusal.MALFORMED,
+            RejectionReason.MALFORMED,
             message,
             field=field.removeprefix("detail."),
             remedy="send an envelope as contracts/schemas/envelope.json has it",
@@ -95,24 +95,24 @@ def read_delivery(body: str) -> Delivery:
     envelope = read.detail
     if source != SOURCE_PREFIX + envelope.node_from:
         raise InvalidEvent(
-            Refusal.FORGED,
+            RejectionReason.FORGED,
             "the bus source is not that of the producer that the event names",
             field="node_from",
             remedy=f"publish as {SOURCE_PREFIX}{envelope.node_from}, with that service's role",
         )
     if detail_type != envelope.type:
-        raise InvalidEvent(Refusal.FORGED, "the bus detail-type is not the event's type", field="type")
-    if digest_of(raw) != envelope.digest:
+        raise InvalidEvent(RejectionReason.FORGED, "the bus detail-type is not the event's type", field="type")
+    if event_digest(raw) != envelope.digest:
         raise InvalidEvent(
-            Refusal.FORGED,
+            RejectionReason.FORGED,
             "the digest does not match the event: it was altered after it was written",
             field="digest",
             remedy="publish it as produced, or produce it again",
         )
-    return Delivery(envelope, raw, read.id, read.time)
+    return BusDelivery(envelope, raw, read.id, read.time)
 
 
-def catalogued(envelope: Envelope) -> EventType:
+def find_event_type(envelope: Envelope) -> EventType:
     """The catalogue's entry. Raises `InvalidEvent` for an unknown type or version, or a producer without the right."""
     type_ = CATALOGUE.get((envelope.type, envelope.version))
     if type_ is None:
@@ -125,7 +125,7 @@ def catalogued(envelope: Envelope) -> EventType:
         )
     if envelope.node_from not in type_.producers:
         raise InvalidEvent(
-            Refusal.FORGED,
+            RejectionReason.FORGED,
             f"{envelope.node_from} may not emit {envelope.type}",
             field="node_from",
             remedy=f"allowed: {', '.join(type_.producers)}",
@@ -133,39 +133,42 @@ def catalogued(envelope: Envelope) -> EventType:
     return type_
 
 
-def addressed(envelope: Envelope, type_: EventType, node: str) -> None:
+def check_addressed(envelope: Envelope, type_: EventType, node: str) -> None:
     """Raise `InvalidEvent` unless the event travels to `node` on one of its type's flows."""
     if envelope.node_to != node or (envelope.node_from, node) not in type_.flows:
         raise InvalidEvent(
-            Refusal.FORGED,
+            RejectionReason.FORGED,
             f"{envelope.type} from {envelope.node_from} for {envelope.node_to} reached {node}",
             field="node_to",
             remedy="compare the bus rule with the catalogue",
         )
 
 
-def payload_of(type_: EventType, raw: dict[str, Any]) -> Contract:
+def read_payload(type_: EventType, raw: dict[str, Any]) -> Contract:
     """The payload under its contract. Raises `InvalidEvent` naming the field."""
     try:
         return type_.payload.model_validate_json(json.dumps(raw["payload"]))
     except ValidationError as error:
-        field, message = first_problem(error)
+        field, message = first_validation_error(error)
         raise InvalidEvent(
-            Refusal.INVALID, message, field=f"payload.{field}", remedy=f"send {type_.name} as its JSON Schema has it"
+            RejectionReason.INVALID,
+            message,
+            field=f"payload.{field}",
+            remedy=f"send {type_.name} as its JSON Schema has it",
         ) from None
 
 
-def receive(body: str, *, node: str) -> Received[Contract]:
+def read_event(body: str, *, node: str) -> ReceivedEvent[Contract]:
     """Accept an event addressed to `node`, or raise `InvalidEvent` with the kind, the field and the remedy."""
     envelope, raw = read_envelope(body)
-    type_ = catalogued(envelope)
-    addressed(envelope, type_, node)
-    return Received(envelope, payload_of(type_, raw), raw)
+    type_ = find_event_type(envelope)
+    check_addressed(envelope, type_, node)
+    return ReceivedEvent(envelope, read_payload(type_, raw), raw)
 
 
-def first_problem(error: ValidationError) -> tuple[str, str]:
+def first_validation_error(error: ValidationError) -> tuple[str, str]:
     """The dotted field and the message of a validation error's first problem, without the offending value."""
     problem = error.errors(include_input=False, include_url=False, include_context=False)[0]
-    field = ".".join(plain(part) for part in problem["loc"]) or "(whole)"
+    field = ".".join(safe_field_name(part) for part in problem["loc"]) or "(whole)"
     message = problem["msg"][0].lower() + problem["msg"][1:]
     return field, message

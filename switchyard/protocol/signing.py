@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
-from switchyard.protocol.errors import InvalidEvent, Refusal
+from switchyard.protocol.errors import InvalidEvent, RejectionReason
 
 
-class Operators:
+class OperatorKeys:
     """Who may sign, by name. Raises `ValueError` for a key that is not 32 bytes."""
 
     def __init__(self, keys: Mapping[str, bytes]) -> None:
@@ -21,7 +21,7 @@ class Operators:
         key = self._keys.get(operator)
         if key is None:
             raise InvalidEvent(
-                Refusal.FORGED,
+                RejectionReason.FORGED,
                 "no operator of that name may sign",
                 field="operator",
                 remedy="name one of SWITCHYARD_OPERATORS, or have the public key added there",
@@ -30,18 +30,18 @@ class Operators:
             key.verify(bytes.fromhex(signature), statement)
         except (InvalidSignature, ValueError):
             raise InvalidEvent(
-                Refusal.FORGED,
+                RejectionReason.FORGED,
                 "the signature is not this operator's, or was given for something else",
                 field="signature",
                 remedy="sign with the key whose public half SWITCHYARD_OPERATORS names",
             ) from None
 
 
-def sign(private_key: bytes, statement: bytes) -> str:
+def sign_statement(private_key: bytes, statement: bytes) -> str:
     """The signature, in hex. Raises `ValueError` for a private key that is not 32 bytes."""
     return Ed25519PrivateKey.from_private_bytes(private_key).sign(statement).hex()
 
 
-def public_key(private_key: bytes) -> str:
+def derive_public_key(private_key: bytes) -> str:
     """The public half, in hex, as SWITCHYARD_OPERATORS has it."""
     return Ed25519PrivateKey.from_private_bytes(private_key).public_key().public_bytes_raw().hex()

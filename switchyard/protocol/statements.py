@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from switchyard.protocol.canonical import canonical
+from switchyard.protocol.canonical import canonical_json
 
-RETRY = "switchyard/retry/1"
+RETRY_STATEMENT_TYPE = "switchyard/retry/1"
 """Stands in the statement, so that a signature for one purpose is none for another."""
 
 
@@ -12,9 +12,9 @@ def retry_statement(
     *, case_id: str, failed: str, command: str, closed: str, operator: str, reason: str, requested_at: str
 ) -> bytes:
     """A request to have a failed task done again. `failed`, `command` and `closed` are digests of events of the log."""
-    return canonical(
+    return canonical_json(
         {
-            "purpose": RETRY,
+            "purpose": RETRY_STATEMENT_TYPE,
             "case_id": case_id,
             "failed": failed,
             "command": command,

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from switchyard.protocol.canonical import MAX_DEPTH
+from switchyard.protocol.canonical import MAX_JSON_DEPTH
 
-_DEEPEST = '{"a":' * (MAX_DEPTH - 1) + "{}" + "}" * (MAX_DEPTH - 1)
+_DEEPEST = '{"a":' * (MAX_JSON_DEPTH - 1) + "{}" + "}" * (MAX_JSON_DEPTH - 1)
 
 _EVENT = """{
   "event_id": "0b9c6c7e-7d0a-5c3e-8b59-0f5a0f3a1c11", "type": "NoAgentFits", "version": 1, "tenant": "acme",
@@ -17,7 +17,7 @@ _EVENT = """{
   "payload": {"why": "Das f\\u00e4llt unter keine Karte."}, "attachments": {}
 }"""
 
-ACCEPTED: tuple[tuple[str, str], ...] = (
+ACCEPTED_INPUTS: tuple[tuple[str, str], ...] = (
     ("an empty object", "{}"),
     ("one member", '{"type":"CaseOpened"}'),
     ("names are sorted", '{"b":2,"a":1,"C":3}'),
@@ -65,7 +65,7 @@ ACCEPTED: tuple[tuple[str, str], ...] = (
     ("a whole event", _EVENT),
 )
 
-REFUSED: tuple[tuple[str, str], ...] = (
+REJECTED_INPUTS: tuple[tuple[str, str], ...] = (
     ("a fraction", '{"n":1.5}'),
     ("a fraction of zero", '{"n":1.0}'),
     ("an exponent", '{"n":1e3}'),
@@ -99,6 +99,6 @@ REFUSED: tuple[tuple[str, str], ...] = (
     ("single quotes", "{'a':1}"),
     ("a byte order mark", "\ufeff{}"),
     ("nesting one too deep", '{"a":' + _DEEPEST + "}"),
-    ("arrays one too deep", '{"a":' + "[" * MAX_DEPTH + "]" * MAX_DEPTH + "}"),
+    ("arrays one too deep", '{"a":' + "[" * MAX_JSON_DEPTH + "]" * MAX_JSON_DEPTH + "}"),
     ("arrays beyond any parser", '{"a":' + "[" * 2_000 + "]" * 2_000 + "}"),
 )

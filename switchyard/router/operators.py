@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from contracts.events.case_manager import TaskRetried
 from switchyard.protocol.envelope import Envelope
-from switchyard.protocol.signing import Operators
+from switchyard.protocol.signing import OperatorKeys
 from switchyard.protocol.statements import retry_statement
 
 
-def authorise(operators: Operators, event: Envelope, retried: TaskRetried) -> None:
+def authorise_retry(operators: OperatorKeys, event: Envelope, retried: TaskRetried) -> None:
     """Raise `InvalidEvent` (forged) unless an operator signed this very retry."""
     statement = retry_statement(
         case_id=event.case_id,

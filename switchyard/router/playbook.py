@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from contracts.catalogue import LATEST
-from contracts.events.case_manager import Outcome
+from contracts.catalogue import LATEST_TYPES
+from contracts.events.case_manager import CaseOutcome
 from contracts.events.failures import TaskFailed
 from switchyard.protocol.fields import Contract
 
@@ -15,7 +15,7 @@ SPECIALIST = "specialist"
 
 
 @dataclass(frozen=True)
-class Step:
+class PlaybookStep:
     """A task for a node: its command, how often it may fail, how long one attempt may take.
 
     The command's fields are what the step is granted: artefacts and facts of these names and nothing else of the case.
@@ -31,16 +31,16 @@ class Step:
 
 
 @dataclass(frozen=True)
-class Ending:
+class PlaybookEnding:
     """How a case ends. Without a `code`, the event says it."""
 
-    outcome: Outcome
+    outcome: CaseOutcome
     code: str | None = None
     message: str = ""
 
 
 @dataclass(frozen=True)
-class Edge:
+class PlaybookEdge:
     """On an event of this type (and, if `having` is set, with that field in it), go to a step or end the case.
 
     `at_most`: how often one case may take it; after that it does not match.
@@ -48,7 +48,7 @@ class Edge:
 
     event: type[Contract]
     go: str | None
-    end: Ending | None
+    end: PlaybookEnding | None
     having: str | None
     at_most: int | None
 
@@ -64,36 +64,38 @@ class Edge:
         return self.at_most is None or taken.get(self.name, 0) < self.at_most
 
 
-def ask(name: str, command: type[Contract], *, attempts: int, seconds: int, node: str | None = None) -> Step:
+def task_step(
+    name: str, command: type[Contract], *, attempts: int, seconds: int, node: str | None = None
+) -> PlaybookStep:
     """Declare a step; its node has its name unless another is given."""
-    return Step(name, node or name, command, attempts, seconds)
+    return PlaybookStep(name, node or name, command, attempts, seconds)
 
 
-def close(outcome: Outcome, code: str | None = None, message: str = "") -> Ending:
+def end_case(outcome: CaseOutcome, code: str | None = None, message: str = "") -> PlaybookEnding:
     """Declare an ending."""
-    return Ending(outcome, code, message)
+    return PlaybookEnding(outcome, code, message)
 
 
 def on(
     event: type[Contract],
-    end: Ending | None = None,
+    end: PlaybookEnding | None = None,
     *,
     go: str | None = None,
     having: str | None = None,
     at_most: int | None = None,
-) -> Edge:
+) -> PlaybookEdge:
     """Declare an edge; the first that matches is taken."""
-    return Edge(event, go, end, having, at_most)
+    return PlaybookEdge(event, go, end, having, at_most)
 
 
 class Playbook:
     """A graph under a version, `name/number`. Raises `ValueError` for an edge to nowhere or a step nobody goes to."""
 
-    def __init__(self, version: str, *parts: Step | Edge) -> None:
+    def __init__(self, version: str, *parts: PlaybookStep | PlaybookEdge) -> None:
         self.version = version
         self.name = version.partition("/")[0]
-        self.steps = {part.name: part for part in parts if isinstance(part, Step)}
-        self.edges = tuple(part for part in parts if isinstance(part, Edge))
+        self.steps = {part.name: part for part in parts if isinstance(part, PlaybookStep)}
+        self.edges = tuple(part for part in parts if isinstance(part, PlaybookEdge))
         targets = {edge.go for edge in self.edges if edge.go is not None}
         if targets != set(self.steps):
             raise ValueError(f"{version}: steps and targets differ: {sorted(targets ^ set(self.steps))}")
@@ -105,7 +107,7 @@ class Playbook:
 
         self.grants = frozenset(name for step in self.steps.values() for name in step.command.model_fields)
 
-    def timed(self, version: str, **p95: int) -> Playbook:
+    def with_p95(self, version: str, **p95: int) -> Playbook:
         """The same graph under a new version that says how many seconds its steps usually take (P95), by name.
 
         Raises `ValueError` unless every step has its figure.
@@ -136,9 +138,9 @@ class Playbook:
     def _after(self, step: str) -> set[str]:
         """The steps that the answers to a step lead to."""
         command = self.steps[step].command
-        return {edge.go for edge in self.edges if edge.go and command in LATEST[edge.event].answers}
+        return {edge.go for edge in self.edges if edge.go and command in LATEST_TYPES[edge.event].answers}
 
-    def edge_for(self, payload: Contract, taken: Mapping[str, int]) -> Edge | None:
+    def edge_for(self, payload: Contract, taken: Mapping[str, int]) -> PlaybookEdge | None:
         """The first edge that the event takes, in a case that took edges as often as `taken` says."""
         return next((edge for edge in self.edges if edge.matches(payload, taken)), None)
 
@@ -154,13 +156,13 @@ class Playbook:
             lines += [f"  {origin} -->|{label}| {target}" for origin in self._origins(edge)]
         return "\n".join(lines)
 
-    def _origins(self, edge: Edge) -> list[str]:
+    def _origins(self, edge: PlaybookEdge) -> list[str]:
         """The steps that the event answers."""
-        type_ = LATEST[edge.event]
+        type_ = LATEST_TYPES[edge.event]
         if not type_.answers:
             return [type_.producers[0] if len(type_.producers) == 1 else "any"]
         return [step.name for step in self.steps.values() if step.command in type_.answers]
 
 
-def _end(edge: Edge) -> str:
+def _end(edge: PlaybookEdge) -> str:
     return edge.end.outcome if edge.end else ""

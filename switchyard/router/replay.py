@@ -8,19 +8,19 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from contracts.catalogue import LATEST, ROUTER
+from contracts.catalogue import LATEST_TYPES, ROUTER
 from contracts.events.failures import TaskFailed
 from services.orchestrator.graph import PLAYBOOKS
 from switchyard.protocol.fields import Json
-from switchyard.protocol.signing import Operators
-from switchyard.router.decisions import Decision, decide
+from switchyard.protocol.signing import OperatorKeys
+from switchyard.router.decisions import RoutingDecision, decide_routing
 from switchyard.router.playbook import Playbook
 from switchyard.router.state_seal import RecordedSeal, StateSeal
 
 MAX_DIFFERENCES = 12
 _MAX_VALUE_CHARS = 60
-_NOT_CONTENT = frozenset({"digest", "occurred_at", "trace", "attachments", "state_seal"})
-_FAILED = LATEST[TaskFailed].name
+_UNDIGESTED_FIELDS = frozenset({"digest", "occurred_at", "trace", "attachments", "state_seal"})
+_FAILED = LATEST_TYPES[TaskFailed].name
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ def replay_case(
     bodies: Sequence[str],
     seal: StateSeal | None = None,
     *,
-    operators: Operators | None = None,
+    operators: OperatorKeys | None = None,
     playbooks: Mapping[str, Playbook] = PLAYBOOKS,
 ) -> CaseReplay:
     """Decide a whole case again and compare with what is recorded, up to the first divergence.
@@ -71,19 +71,19 @@ def replay_case(
         recorded = followed.get(event["digest"], [])
         if event["node_to"] != ROUTER:
             if recorded:
-                return CaseReplay(decisions, undecided, _divergence(event, recorded, Decision(())))
+                return CaseReplay(decisions, undecided, _divergence(event, recorded, RoutingDecision(())))
             continue
-        decision = decide(body, trusted, operators=operators, playbooks=playbooks)
+        decision = decide_routing(body, trusted, operators=operators, playbooks=playbooks)
         if not recorded and decision.events:
             undecided += 1
             continue
         decisions += 1
-        if not _same(recorded, decision.events):
+        if not _same_events(recorded, decision.events):
             return CaseReplay(decisions, undecided, _divergence(event, recorded, decision))
     return CaseReplay(decisions, undecided, None)
 
 
-def _same(recorded: Sequence[Json], decided: Sequence[Json]) -> bool:
+def _same_events(recorded: Sequence[Json], decided: Sequence[Json]) -> bool:
     wanted = {event["event_id"]: event["digest"] for event in decided}
     # The router keeps no outcome: an event that it could not route for a while became its failure as well as, later,
     # what follows from it. Verification accepts both, and either is what was decided.
@@ -93,27 +93,27 @@ def _same(recorded: Sequence[Json], decided: Sequence[Json]) -> bool:
     }
 
 
-def _divergence(event: Json, recorded: Sequence[Json], decision: Decision) -> Divergence:
-    then, today = _told(recorded), _told(decision.events)
+def _divergence(event: Json, recorded: Sequence[Json], decision: RoutingDecision) -> Divergence:
+    then, today = _describe_events(recorded), _describe_events(decision.events)
     if decision.refusal is not None:
         today = f"{today} ({decision.refusal.refusal}: {decision.refusal.message})"
     differences: tuple[str, ...] = ()
-    if [_way(event) for event in recorded] == [_way(event) for event in decision.events]:
+    if [_flow_of(event) for event in recorded] == [_flow_of(event) for event in decision.events]:
         pairs = zip(recorded, decision.events, strict=True)
         differences = tuple(found for old, new in pairs for found in _differences(old, dict(new)))[:MAX_DIFFERENCES]
     label = f"{event['type']} from {event['node_from']}, seq {event['seq']}"
     return Divergence(event["case_id"], event["event_id"], label, then, today, differences)
 
 
-def _told(events: Sequence[Json]) -> str:
-    return " and ".join(_one(event) for event in events) or "nothing"
+def _describe_events(events: Sequence[Json]) -> str:
+    return " and ".join(_describe_event(event) for event in events) or "nothing"
 
 
-def _way(event: Json) -> tuple[str, str]:
+def _flow_of(event: Json) -> tuple[str, str]:
     return event["type"], event["node_to"]
 
 
-def _one(event: Json) -> str:
+def _describe_event(event: Json) -> str:
     outcome = event["payload"].get("outcome") or event["payload"].get("code")
     return f"{event['type']} to {event['node_to']}" + (f" as {outcome}" if outcome else "")
 
@@ -121,12 +121,12 @@ def _one(event: Json) -> str:
 def _differences(old: Any, new: Any, path: str = "") -> Iterator[str]:
     if isinstance(old, dict) and isinstance(new, dict):
         for name in sorted(old.keys() | new.keys()):
-            if path or name not in _NOT_CONTENT:
+            if path or name not in _UNDIGESTED_FIELDS:
                 yield from _differences(old.get(name), new.get(name), f"{path}.{name}" if path else name)
     elif old != new:
-        yield f"{path}: recorded {_short(old)}, today {_short(new)}"
+        yield f"{path}: recorded {_abbreviate(old)}, today {_abbreviate(new)}"
 
 
-def _short(value: Any) -> str:
+def _abbreviate(value: Any) -> str:
     text = json.dumps(value, ensure_ascii=False)
     return text if len(text) <= _MAX_VALUE_CHARS else f"{text[:_MAX_VALUE_CHARS]}…"

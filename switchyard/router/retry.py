@@ -10,22 +10,22 @@ import json
 
 from pydantic import ValidationError
 
-from contracts.catalogue import DESK, LATEST, ROUTER
+from contracts.catalogue import CASE_MANAGER, LATEST_TYPES, ROUTER
 from contracts.events.case_manager import TaskRetried
 from contracts.events.failures import TaskFailed
-from switchyard.protocol.derive import derive
-from switchyard.protocol.digest import digest_of
+from switchyard.protocol.derive import derive_event
+from switchyard.protocol.digest import event_digest
 from switchyard.protocol.envelope import Envelope, event_id_for
-from switchyard.protocol.errors import InvalidEvent, Refusal
+from switchyard.protocol.errors import InvalidEvent, RejectionReason
 from switchyard.protocol.fields import Contract, Json
-from switchyard.protocol.received import Received, catalogued, first_problem, payload_of
+from switchyard.protocol.received import ReceivedEvent, find_event_type, first_validation_error, read_payload
 from switchyard.router.state_seal import StateSeal
 
-_SAME = ("case_id", "tenant", "session_id", "opened_on", "graph_version", "case_deadline", "principal")
+_COPIED_FIELDS = ("case_id", "tenant", "session_id", "opened_on", "graph_version", "case_deadline", "principal")
 """Facts of the case: a command of another case, or of other facts, is not what failed."""
 
 
-def issue_again(event: Received[Contract], seal: StateSeal) -> Json:
+def reissue_command(event: ReceivedEvent[Contract], seal: StateSeal) -> Json:
     """The command that a `TaskRetried` quotes, as the retry's child.
 
     Raises `InvalidEvent`: forged, if the router never issued that command, or the retry stands elsewhere than its
@@ -33,17 +33,17 @@ def issue_again(event: Received[Contract], seal: StateSeal) -> Json:
     """
     quoted: Json = event.raw["payload"]["command"]
     command = _command(quoted)
-    seal.issued(quoted)
-    for name in _SAME:
+    seal.check_issued(quoted)
+    for name in _COPIED_FIELDS:
         if getattr(command, name) != getattr(event.envelope, name):
             raise _forged(f"the command's {name} is not that of the case", f"payload.command.{name}")
-    failed = event_id_for(command.event_id, command.node_to, LATEST[TaskFailed].name)
-    here = event_id_for(failed, DESK, LATEST[TaskRetried].name)
+    failed = event_id_for(command.event_id, command.node_to, LATEST_TYPES[TaskFailed].name)
+    here = event_id_for(failed, CASE_MANAGER, LATEST_TYPES[TaskRetried].name)
     if (event.envelope.event_id, event.envelope.seq) != (here, command.seq + 2):
         raise _forged("the retry does not follow from a failure of the command that it quotes", "event_id")
-    sent = derive(
+    sent = derive_event(
         event.envelope,
-        payload_of(catalogued(command), quoted),
+        read_payload(find_event_type(command), quoted),
         node_from=ROUTER,
         node_to=command.node_to,
         state=quoted["state"],
@@ -58,14 +58,17 @@ def _command(quoted: Json) -> Envelope:
     try:
         command = Envelope.model_validate_json(json.dumps(quoted))
     except ValidationError as error:
-        field, message = first_problem(error)
+        field, message = first_validation_error(error)
         raise _forged(f"the quoted command is no event: {message}", f"payload.command.{field}") from None
-    if digest_of(quoted) != command.digest or command.node_from != ROUTER:
+    if event_digest(quoted) != command.digest or command.node_from != ROUTER:
         raise _forged("the quoted command is none of the router's, or was altered", "payload.command.digest")
     return command
 
 
 def _forged(message: str, field: str) -> InvalidEvent:
     return InvalidEvent(
-        Refusal.FORGED, message, field=field, remedy="ask with `switchyard audit replay --live`, which quotes the log"
+        RejectionReason.FORGED,
+        message,
+        field=field,
+        remedy="ask with `switchyard audit replay --live`, which quotes the log",
     )

@@ -10,17 +10,17 @@ from collections.abc import Mapping
 
 from pydantic import Field, JsonValue, ValidationError
 
-from contracts.catalogue import LATEST
+from contracts.catalogue import LATEST_TYPES
 from contracts.events.case_manager import TaskRetried
 from contracts.events.failures import TaskFailed
 from contracts.events.router import CloseCase
 from services.orchestrator.graph import PLAYBOOKS
-from switchyard.protocol.derive import derive
-from switchyard.protocol.errors import InvalidEvent, NotDeployed, Refusal
-from switchyard.protocol.fields import Artefact, Attachment, Budget, Contract, Json, Name
-from switchyard.protocol.received import Received, first_problem
-from switchyard.router.playbook import SPECIALIST, Edge, Ending, Playbook, Step
-from switchyard.router.retry import issue_again
+from switchyard.protocol.derive import derive_event
+from switchyard.protocol.errors import InvalidEvent, NotDeployed, RejectionReason
+from switchyard.protocol.fields import Artefact, Contract, Json, Name, StorageRef, TaskBudget
+from switchyard.protocol.received import ReceivedEvent, first_validation_error
+from switchyard.router.playbook import SPECIALIST, Playbook, PlaybookEdge, PlaybookEnding, PlaybookStep
+from switchyard.router.retry import reissue_command
 from switchyard.router.state_seal import StateSeal
 
 ROUTER = "router"
@@ -37,7 +37,7 @@ class CaseState(Contract):
     taken: dict[str, int] | None = Field(default=None, description="How often it took each counted edge.")
 
 
-def route(event: Received[Contract], seal: StateSeal, playbooks: Mapping[str, Playbook] = PLAYBOOKS) -> list[Json]:
+def route(event: ReceivedEvent[Contract], seal: StateSeal, playbooks: Mapping[str, Playbook] = PLAYBOOKS) -> list[Json]:
     """The events that follow from `event`.
 
     Raises `InvalidEvent`: forged, if the state is not ours or the wrong node answered; unknown, if the case's graph
@@ -51,25 +51,29 @@ def route(event: Received[Contract], seal: StateSeal, playbooks: Mapping[str, Pl
             remedy="keep a released version in graph.py while cases on it are open",
         )
     if isinstance(event.payload, TaskRetried):
-        return [issue_again(event, seal)]
+        return [reissue_command(event, seal)]
     if isinstance(event.payload, TaskFailed):
         if event.payload.task != seal.verify(event.envelope):
-            raise InvalidEvent(Refusal.FORGED, "a failure of another task than the sealed one", field="payload.task")
+            raise InvalidEvent(
+                RejectionReason.FORGED, "a failure of another task than the sealed one", field="payload.task"
+            )
         failed = playbook.edge_for(event.payload, {})
-        return [_close(event, failed.end if failed and failed.end else Ending("failed"), {})]
+        return [_close(event, failed.end if failed and failed.end else PlaybookEnding("failed"), {})]
     before = _state_of(event, seal, playbook)
     edge = playbook.edge_for(event.payload, (before.taken if before else None) or {})
     if edge is None:
-        raise InvalidEvent(Refusal.UNKNOWN, f"{playbook.version} has no edge for {event.envelope.type}", field="type")
+        raise InvalidEvent(
+            RejectionReason.UNKNOWN, f"{playbook.version} has no edge for {event.envelope.type}", field="type"
+        )
     state = _remember(event, before, edge, playbook.grants)
     if edge.end is not None:
         return [_close(event, edge.end, state.artefacts)]
     return [_command(event, playbook, playbook.steps[str(edge.go)], state, seal)]
 
 
-def _state_of(event: Received[Contract], seal: StateSeal, playbook: Playbook) -> CaseState | None:
+def _state_of(event: ReceivedEvent[Contract], seal: StateSeal, playbook: Playbook) -> CaseState | None:
     """The state the case is in; None when it has just opened."""
-    answers = LATEST[type(event.payload)].answers
+    answers = LATEST_TYPES[type(event.payload)].answers
     if not answers:  # the desk opens a case; everything else that is routed answers a command
         return None
     seal.verify(event.envelope)
@@ -77,24 +81,28 @@ def _state_of(event: Received[Contract], seal: StateSeal, playbook: Playbook) ->
     try:
         state = CaseState.model_validate_json(json.dumps(sealed))
     except ValidationError as error:
-        field, message = first_problem(error)
+        field, message = first_validation_error(error)
         raise InvalidEvent(
-            Refusal.INVALID, message, field=f"state.{field}", remedy="deploy the router that knows this state"
+            RejectionReason.INVALID, message, field=f"state.{field}", remedy="deploy the router that knows this state"
         ) from None
     if state.node != event.envelope.node_from:
         raise InvalidEvent(
-            Refusal.FORGED,
+            RejectionReason.FORGED,
             f"{event.envelope.node_from} answered a task that was given to {state.node}",
             field="node_from",
         )
     step = playbook.steps.get(state.step)
     if step is None or step.command not in answers:
         # One node may have several steps: an answer to one must not pass for an answer to another.
-        raise InvalidEvent(Refusal.FORGED, f"{event.envelope.type} is no answer to the step {state.step}", field="type")
+        raise InvalidEvent(
+            RejectionReason.FORGED, f"{event.envelope.type} is no answer to the step {state.step}", field="type"
+        )
     return state
 
 
-def _remember(event: Received[Contract], state: CaseState | None, edge: Edge, grants: frozenset[str]) -> CaseState:
+def _remember(
+    event: ReceivedEvent[Contract], state: CaseState | None, edge: PlaybookEdge, grants: frozenset[str]
+) -> CaseState:
     """The state with what the event adds: artefacts and granted facts under the names of their fields, the agent.
 
     A fact that the event has a field for and leaves out is forgotten: the newest word on it is that there is none.
@@ -118,11 +126,13 @@ def _remember(event: Received[Contract], state: CaseState | None, edge: Edge, gr
     )
 
 
-def _command(event: Received[Contract], playbook: Playbook, step: Step, state: CaseState, seal: StateSeal) -> Json:
+def _command(
+    event: ReceivedEvent[Contract], playbook: Playbook, step: PlaybookStep, state: CaseState, seal: StateSeal
+) -> Json:
     node = step.node
     if step.node == SPECIALIST:
-        if state.agent not in LATEST[step.command].consumers:
-            return _close(event, Ending("no_agent", "unknown_agent", "The chosen agent is not deployed."), {})
+        if state.agent not in LATEST_TYPES[step.command].consumers:
+            return _close(event, PlaybookEnding("no_agent", "unknown_agent", "The chosen agent is not deployed."), {})
         node = str(state.agent)
     known = (state.facts or {}) | state.artefacts
     granted = {name: known[name] for name in step.command.model_fields if name in known}
@@ -130,29 +140,29 @@ def _command(event: Received[Contract], playbook: Playbook, step: Step, state: C
     try:
         command = step.command.model_validate_json(json.dumps(granted))
     except ValidationError as error:
-        field, message = first_problem(error)
-        raise InvalidEvent(Refusal.INVALID, f"{step.name} cannot be asked: {message}", field=field) from None
-    sent = derive(
+        field, message = first_validation_error(error)
+        raise InvalidEvent(RejectionReason.INVALID, f"{step.name} cannot be asked: {message}", field=field) from None
+    sent = derive_event(
         event.envelope,
         command,
         node_from=ROUTER,
         node_to=node,
         state=handed,
-        attachments=_places(event, state.artefacts),
+        attachments=_needed_storage_refs(event, state.artefacts),
         time_limit_ms=step.seconds * 1_000,
         later_p95_ms=playbook.later_p95_ms(step.name),
-        budget=Budget(attempts=step.attempts, tokens=event.envelope.budget.tokens),
+        budget=TaskBudget(attempts=step.attempts, tokens=event.envelope.budget.tokens),
     )
     return sent | {"state_seal": seal.seal(sent)}
 
 
-def _close(event: Received[Contract], ending: Ending, artefacts: Mapping[str, JsonValue]) -> Json:
+def _close(event: ReceivedEvent[Contract], ending: PlaybookEnding, artefacts: Mapping[str, JsonValue]) -> Json:
     failure = event.payload if isinstance(event.payload, TaskFailed) else None
     answer = Artefact.model_validate_json(json.dumps(artefacts["answer"])) if "answer" in artefacts else None
     payload = CloseCase(
         outcome=ending.outcome,
         code=ending.code or str(getattr(event.payload, "code", ending.outcome)),
-        message=_told(failure) if failure else ending.message or getattr(event.payload, "message", ""),
+        message=_describe_failure(failure) if failure else ending.message or getattr(event.payload, "message", ""),
         field=failure.field if failure else None,
         remedy=failure.remedy if failure else None,
         node=event.envelope.node_from if failure else None,
@@ -160,15 +170,15 @@ def _close(event: Received[Contract], ending: Ending, artefacts: Mapping[str, Js
         rules=getattr(event.payload, "rules", None) or None,
     )
     kept = {"answer": artefacts["answer"]} if answer else {}
-    return derive(event.envelope, payload, node_from=ROUTER, attachments=_places(event, kept))
+    return derive_event(event.envelope, payload, node_from=ROUTER, attachments=_needed_storage_refs(event, kept))
 
 
-def _told(failure: TaskFailed) -> str:
+def _describe_failure(failure: TaskFailed) -> str:
     """The failure's message with what lay beneath it."""
     return "; caused by ".join((failure.message, *failure.causes))[:2_000]
 
 
-def _places(event: Received[Contract], artefacts: Mapping[str, JsonValue]) -> dict[str, Attachment]:
+def _needed_storage_refs(event: ReceivedEvent[Contract], artefacts: Mapping[str, JsonValue]) -> dict[str, StorageRef]:
     """The places of the artefacts that are still needed; the others are dropped here."""
     wanted = json.dumps(artefacts)
     return {sha256: place for sha256, place in event.envelope.attachments.items() if sha256 in wanted}

@@ -13,12 +13,12 @@ import hmac
 from collections.abc import Mapping
 from typing import Any
 
-from switchyard.protocol.canonical import canonical
+from switchyard.protocol.canonical import canonical_json
 from switchyard.protocol.envelope import Envelope, event_id_for
-from switchyard.protocol.errors import InvalidEvent, Refusal
+from switchyard.protocol.errors import InvalidEvent, RejectionReason
 from switchyard.protocol.fields import Json
 
-MIN_KEY_BYTES = 32
+MIN_STATE_KEY_BYTES = 32
 _PARTS = 5
 
 
@@ -31,8 +31,8 @@ class StateSeal:
 
     def __init__(self, keys: Mapping[str, bytes]) -> None:
         for key_id, key in keys.items():
-            if len(key) < MIN_KEY_BYTES or "." in key_id:
-                raise ValueError(f"state key {key_id}: at least {MIN_KEY_BYTES} bytes, and no dot in its id")
+            if len(key) < MIN_STATE_KEY_BYTES or "." in key_id:
+                raise ValueError(f"state key {key_id}: at least {MIN_STATE_KEY_BYTES} bytes, and no dot in its id")
         if not keys:
             raise ValueError("no state key: the router cannot seal")
         self._keys = dict(keys)
@@ -44,14 +44,14 @@ class StateSeal:
         mac = self._mac(self._signing, _sealed(command, state))
         return f"{self._signing}.{command['seq']}.{command['event_id']}.{state}.{mac}"
 
-    def issued(self, command: Json) -> None:
+    def check_issued(self, command: Json) -> None:
         """Raise `InvalidEvent` (forged) unless the router sealed this very command, which is to be done again."""
         parts = self._parts(command.get("state_seal"))
         state = _sha256(command.get("state") or {})
         if parts[1:4] != (str(command.get("seq")), command.get("event_id"), state):
-            raise _refused("the command is under the seal of another one")
+            raise _seal_error("the command is under the seal of another one")
         if not self._authentic(parts[0], _sealed(command, state), parts[4]):
-            raise _refused("the command was never issued by this router, or was altered since")
+            raise _seal_error("the command was never issued by this router, or was altered since")
 
     def verify(self, answer: Envelope) -> str:
         """The id of the task that `answer` answers. Raises `InvalidEvent` (forged) unless it is the one that was asked.
@@ -66,27 +66,27 @@ class StateSeal:
             "node": answer.node_from,
             "command": answer.parents[0] if len(answer.parents) == 1 else None,
             "state": state,
-            "facts": {name: _plain(getattr(answer, name)) for name in _FACTS},
+            "facts": {name: _plain(getattr(answer, name)) for name in _SEALED_FIELDS},
         }
         if not self._authentic(key_id, content, mac):
-            raise _refused("the seal does not fit: the case's facts were altered, or it is another's task or case")
+            raise _seal_error("the seal does not fit: the case's facts were altered, or it is another's task or case")
         if answer.seq != int(seq) + 1 or (answer.ordinal, answer.siblings) != (0, 1):
-            raise _refused("the answer is not in the task's place", field="seq")
+            raise _seal_error("the answer is not in the task's place", field="seq")
         if answer.event_id != event_id_for(task, answer.node_from, answer.type):
-            raise _refused("the answer's id does not follow from the task", field="event_id")
+            raise _seal_error("the answer's id does not follow from the task", field="event_id")
         return task
 
     def state_of(self, answer: Envelope, state: Json | None) -> Json:
         """The state that came back with a verified answer. Raises `InvalidEvent` (forged) if it was altered."""
         sealed = (answer.state_seal or "").split(".")[3]
         if state is None or not hmac.compare_digest(sealed.encode(), _sha256(state).encode()):
-            raise _refused("the state was altered", field="state")
+            raise _seal_error("the state was altered", field="state")
         return state
 
     def _parts(self, seal: object) -> tuple[str, str, str, str, str]:
         parts = seal.split(".") if isinstance(seal, str) else []
         if len(parts) != _PARTS or not self._knows(parts[0]) or not parts[1].isdecimal():
-            raise _refused("the event carries no seal of this router")
+            raise _seal_error("the event carries no seal of this router")
         key_id, seq, task, state, mac = parts
         return key_id, seq, task, state, mac
 
@@ -97,7 +97,7 @@ class StateSeal:
         return hmac.compare_digest(mac.encode(), self._mac(key_id, content).encode())
 
     def _mac(self, key_id: str, content: Json) -> str:
-        return hmac.new(self._keys[key_id], canonical(content), hashlib.sha256).hexdigest()
+        return hmac.new(self._keys[key_id], canonical_json(content), hashlib.sha256).hexdigest()
 
 
 class RecordedSeal(StateSeal):
@@ -108,7 +108,7 @@ class RecordedSeal(StateSeal):
     """
 
     def __init__(self) -> None:
-        super().__init__({"recorded": bytes(MIN_KEY_BYTES)})
+        super().__init__({"recorded": bytes(MIN_STATE_KEY_BYTES)})
 
     def _knows(self, key_id: str) -> bool:
         return True
@@ -120,7 +120,16 @@ class RecordedSeal(StateSeal):
         return "unsealed"
 
 
-_FACTS = ("tenant", "session_id", "opened_on", "graph_version", "case_deadline", "principal", "budget", "replay")
+_SEALED_FIELDS = (
+    "tenant",
+    "session_id",
+    "opened_on",
+    "graph_version",
+    "case_deadline",
+    "principal",
+    "budget",
+    "replay",
+)
 """What the next command inherits from the answer."""
 
 
@@ -132,7 +141,7 @@ def _sealed(command: Json, state: str) -> Json:
         "node": command["node_to"],
         "command": command["digest"],
         "state": state,
-        "facts": {name: command.get(name) for name in _FACTS},
+        "facts": {name: command.get(name) for name in _SEALED_FIELDS},
     }
 
 
@@ -141,10 +150,10 @@ def _plain(value: Any) -> Any:
 
 
 def _sha256(state: Json) -> str:
-    return hashlib.sha256(canonical(state)).hexdigest()
+    return hashlib.sha256(canonical_json(state)).hexdigest()
 
 
-def _refused(message: str, *, field: str = "state_seal") -> InvalidEvent:
+def _seal_error(message: str, *, field: str = "state_seal") -> InvalidEvent:
     return InvalidEvent(
-        Refusal.FORGED, message, field=field, remedy="return what came with the command untouched, as received"
+        RejectionReason.FORGED, message, field=field, remedy="return what came with the command untouched, as received"
     )

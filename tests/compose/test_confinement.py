@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from contracts.cards import CARDS
+from contracts.cards import AGENT_CARDS
 from tests.compose.conftest import ComposeStack
 from tests.integration.infrastructure.compose import SERVICE
 
@@ -35,7 +35,7 @@ READ_ONLY = "OSError 30"
 
 def test_every_process_of_ours_runs(stack: ComposeStack) -> None:
     services = {container.labels[SERVICE] for container in stack.containers()}
-    assert services >= {"router", "desk", "audit", "mail", *(node.replace("_", "-") for node in CARDS)}
+    assert services >= {"router", "desk", "audit", "mail", *(node.replace("_", "-") for node in AGENT_CARDS)}
 
 
 def test_each_is_nobody_has_no_capability_and_writes_nowhere_but_tmp(stack: ComposeStack) -> None:

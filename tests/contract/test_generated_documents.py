@@ -13,21 +13,21 @@ import pytest
 from faststream.specification.asyncapi.v3_0_0.schema import ApplicationSchema
 
 from contracts.catalogue import CATALOGUE, NODES
-from switchyard.app.asyncapi import asyncapi
-from switchyard.app.generate import FOLDER, differing, documents, main, write
+from switchyard.app.asyncapi import build_asyncapi
+from switchyard.app.generate import SCHEMAS_FOLDER, main, schema_files, stale_schema_files, write_schema_files
 from switchyard.app.topology import consumers
-from switchyard.protocol.canonical import canonical, parse
-from switchyard.protocol.digest import NOT_CONTENT, digest_of
+from switchyard.protocol.canonical import canonical_json, parse_json
+from switchyard.protocol.digest import UNDIGESTED_FIELDS, event_digest
 from switchyard.protocol.errors import InvalidEvent
 from switchyard.protocol.fields import Json
 
-VECTORS: Json = json.loads((FOLDER / "digest-vectors.json").read_text())
-SCHEMAS = sorted(set(documents()) - {"asyncapi.json", "catalogue.json", "digest-vectors.json"})
+VECTORS: Json = json.loads((SCHEMAS_FOLDER / "digest-vectors.json").read_text())
+SCHEMAS = sorted(set(schema_files()) - {"asyncapi.json", "catalogue.json", "digest-vectors.json"})
 ASSERTIONS = {"$ref", "allOf", "anyOf", "const", "enum", "type"}
 
 
 def generated(name: str) -> Json:
-    document: Json = json.loads((FOLDER / name).read_text())
+    document: Json = json.loads((SCHEMAS_FOLDER / name).read_text())
     return document
 
 
@@ -65,11 +65,11 @@ def references(value: Any) -> Iterator[str]:
 
 
 def test_the_committed_files_are_what_the_contracts_generate() -> None:
-    assert differing(FOLDER) == [], "run `python -m switchyard.app.generate` and commit the result"
+    assert stale_schema_files(SCHEMAS_FOLDER) == [], "run `python -m switchyard.app.generate` and commit the result"
 
 
 def test_generating_twice_writes_the_same() -> None:
-    assert documents() == documents()
+    assert schema_files() == schema_files()
 
 
 def test_check_passes_after_writing_and_names_what_differs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -89,10 +89,10 @@ def test_check_passes_after_writing_and_names_what_differs(tmp_path: Path, capsy
 
 
 def test_writing_removes_what_no_contract_generates(tmp_path: Path) -> None:
-    write(tmp_path)
+    write_schema_files(tmp_path)
     (tmp_path / "AgentDismissed.v1.json").write_text("{}")
-    write(tmp_path)
-    assert differing(tmp_path) == []
+    write_schema_files(tmp_path)
+    assert stale_schema_files(tmp_path) == []
 
 
 def test_there_is_a_schema_for_the_envelope_and_for_every_type_and_version() -> None:
@@ -143,7 +143,7 @@ def test_the_asyncapi_document_is_one_to_an_independent_reader() -> None:
 
 
 def test_every_reference_of_the_asyncapi_document_resolves() -> None:
-    document = asyncapi()
+    document = build_asyncapi()
     found = list(references(document))
     assert len(found) > 100
     for reference in found:
@@ -151,7 +151,7 @@ def test_every_reference_of_the_asyncapi_document_resolves() -> None:
 
 
 def test_an_operation_names_only_messages_of_its_channel() -> None:
-    document = asyncapi()
+    document = build_asyncapi()
     for operation in document["operations"].values():
         channel = operation["channel"]["$ref"]
         assert all(message["$ref"].startswith(f"{channel}/messages/") for message in operation["messages"])
@@ -181,7 +181,7 @@ def test_the_catalogue_for_others_is_the_catalogue() -> None:
         type_ = CATALOGUE[said["type"], said["version"]]
         assert [(flow["from"], flow["to"]) for flow in said["flows"]] == list(type_.flows)
         assert (said["stateful"], said["terminal"]) == (type_.stateful, type_.terminal)
-        assert (FOLDER / said["schema"]).exists()
+        assert (SCHEMAS_FOLDER / said["schema"]).exists()
     assert len(document["types"]) == len(CATALOGUE)
     for said, consumer in zip(document["consumers"], consumers(), strict=True):
         assert [(rule["name"], rule["pattern"]) for rule in said["rules"]] == [
@@ -192,21 +192,21 @@ def test_the_catalogue_for_others_is_the_catalogue() -> None:
 def test_there_are_enough_digest_vectors() -> None:
     assert len(VECTORS["accepted"]) >= 25
     assert len(VECTORS["refused"]) >= 25
-    assert VECTORS["not_content"] == sorted(NOT_CONTENT)
+    assert VECTORS["not_content"] == sorted(UNDIGESTED_FIELDS)
     names = [vector["name"] for vector in VECTORS["accepted"] + VECTORS["refused"]]
     assert len(set(names)) == len(names)
 
 
 @pytest.mark.parametrize("vector", [pytest.param(vector, id=vector["name"]) for vector in VECTORS["accepted"]])
 def test_a_digest_vector_holds(vector: Json) -> None:
-    read = parse(vector["text"])
-    content = {name: value for name, value in read.items() if name not in NOT_CONTENT}
-    assert canonical(content).decode() == vector["canonical"]
-    assert hashlib.sha256(vector["canonical"].encode()).hexdigest() == vector["sha256"] == digest_of(read)
+    read = parse_json(vector["text"])
+    content = {name: value for name, value in read.items() if name not in UNDIGESTED_FIELDS}
+    assert canonical_json(content).decode() == vector["canonical"]
+    assert hashlib.sha256(vector["canonical"].encode()).hexdigest() == vector["sha256"] == event_digest(read)
 
 
 @pytest.mark.parametrize("vector", [pytest.param(vector, id=vector["name"]) for vector in VECTORS["refused"]])
 def test_a_text_that_must_be_refused_is(vector: Json) -> None:
     with pytest.raises(InvalidEvent) as caught:
-        parse(vector["text"])
+        parse_json(vector["text"])
     assert caught.value.message.partition(" at line ")[0] == vector["why"]

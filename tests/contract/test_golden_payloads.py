@@ -11,20 +11,20 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from contracts.catalogue import CATALOGUE, UPSTREAM_PREFIX, types_from
+from contracts.catalogue import CATALOGUE, UPSTREAM_PREFIX, types_emitted_by
 from contracts.events.upstream import CaseSubmitted
-from switchyard.protocol.canonical import parse
-from switchyard.protocol.digest import digest_of
-from switchyard.protocol.envelope import SOURCE_PREFIX, event_id_for, to_detail
+from switchyard.protocol.canonical import parse_json
+from switchyard.protocol.digest import event_digest
+from switchyard.protocol.envelope import SOURCE_PREFIX, event_id_for, serialize_detail
 from switchyard.protocol.fields import Json
-from switchyard.protocol.principals import ALGORITHM, TYPE, submission_digest
-from switchyard.protocol.received import addressed, catalogued, payload_of, read_envelope
+from switchyard.protocol.principals import PRINCIPAL_ALGORITHM, PRINCIPAL_TOKEN_TYPE, submission_digest
+from switchyard.protocol.received import check_addressed, find_event_type, read_envelope, read_payload
 
 GOLDEN = Path(__file__).parent / "golden"
 MANIFEST = GOLDEN / "SHA256SUMS"
 FILES = sorted(GOLDEN.glob("*.json"))
 SUBMISSION = GOLDEN / "CaseSubmitted.v1.json"
-UPSTREAM = {f"{type_.name}.v{type_.version}": type_.payload for type_ in types_from(UPSTREAM_PREFIX)}
+UPSTREAM = {f"{type_.name}.v{type_.version}": type_.payload for type_ in types_emitted_by(UPSTREAM_PREFIX)}
 """What upstream sends has no envelope."""
 
 
@@ -39,7 +39,7 @@ each_event = pytest.mark.parametrize(
 
 
 def read(path: Path) -> Json:
-    return parse(path.read_bytes())
+    return parse_json(path.read_bytes())
 
 
 def test_every_type_and_version_has_a_golden_event_and_the_other_way_round() -> None:
@@ -56,7 +56,7 @@ def test_no_golden_event_was_changed_since_it_was_committed() -> None:
 @each_event
 def test_its_digest_holds(path: Path) -> None:
     event = read(path)
-    assert event["digest"] == digest_of(event)
+    assert event["digest"] == event_digest(event)
 
 
 @each_event
@@ -64,9 +64,9 @@ def test_it_passes_every_check_of_its_consumer(path: Path) -> None:
     event = read(path)
     body = {"source": SOURCE_PREFIX + event["node_from"], "detail-type": event["type"], "detail": event}
     envelope, raw = read_envelope(json.dumps(body))
-    type_ = catalogued(envelope)
-    addressed(envelope, type_, envelope.node_to)
-    assert type(payload_of(type_, raw)) is type_.payload
+    type_ = find_event_type(envelope)
+    check_addressed(envelope, type_, envelope.node_to)
+    assert type(read_payload(type_, raw)) is type_.payload
 
 
 @each_event
@@ -86,7 +86,7 @@ def test_its_artefacts_are_the_bytes_that_it_carries(path: Path) -> None:
 
 @each_event
 def test_it_fits_the_bus(path: Path) -> None:
-    assert json.loads(to_detail(read(path))) == read(path)
+    assert json.loads(serialize_detail(read(path))) == read(path)
 
 
 @pytest.mark.parametrize("path", [pytest.param(path, id=path.stem) for path in FILES if shows(path) in UPSTREAM])
@@ -127,6 +127,6 @@ def test_the_golden_statement_is_about_the_golden_submission_and_of_the_key_that
     )
     statement, attested = submission["principal"], opened["payload"]["attested"]
     head, body, _ = (base64.urlsafe_b64decode(part + "==") for part in statement.split("."))
-    assert parse(head) == {"alg": ALGORITHM, "kid": attested["kid"], "typ": TYPE}
-    assert parse(body)["submission"] == submission_digest(submission)
+    assert parse_json(head) == {"alg": PRINCIPAL_ALGORITHM, "kid": attested["kid"], "typ": PRINCIPAL_TOKEN_TYPE}
+    assert parse_json(body)["submission"] == submission_digest(submission)
     assert hashlib.sha256(statement.encode()).hexdigest() == attested["statement_sha256"]

@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from switchyard.protocol.digest import digest_of
-from switchyard.protocol.received import receive
+from switchyard.protocol.digest import event_digest
+from switchyard.protocol.received import read_event
 from switchyard.router.routing import route
 from switchyard.router.state_seal import StateSeal
 from tests.unit.protocol.bus_events import delivered, golden
@@ -32,8 +32,8 @@ SEAL = StateSeal({"golden": b"a published key, for tests alone"})
     ],
 )
 def test_the_golden_case_is_routed_as_ever(event: str, next_event: str) -> None:
-    (routed,) = route(receive(delivered(golden(event)), node="router"), SEAL)
+    (routed,) = route(read_event(delivered(golden(event)), node="router"), SEAL)
     expected = golden(next_event)
     del expected["occurred_at"], expected["trace"]
     assert json.loads(json.dumps(routed)) == expected
-    assert digest_of(routed) == expected["digest"]
+    assert event_digest(routed) == expected["digest"]

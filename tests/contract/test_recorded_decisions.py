@@ -17,12 +17,12 @@ from contracts.events.drafter import AnswerDrafted
 from services.orchestrator import graph
 from services.orchestrator.graph import PLAYBOOKS
 from switchyard.audit.export import corpus
-from switchyard.audit.verification.findings import Stored
+from switchyard.audit.verification.findings import StoredRow
 from switchyard.cli.app.errors import CommandFailed
 from switchyard.cli.app.main import app
 from switchyard.cli.commands import audit_replay
-from switchyard.protocol.signing import Operators
-from switchyard.router.playbook import Playbook, close, on
+from switchyard.protocol.signing import OperatorKeys
+from switchyard.router.playbook import Playbook, end_case, on
 from switchyard.router.replay import replay_case
 from switchyard.router.state_seal import RecordedSeal
 
@@ -32,7 +32,7 @@ ASSIST = FOLDER / "assist-1.jsonl.gz"
 each_corpus = pytest.mark.parametrize("path", [pytest.param(path, id=path.name) for path in FILES])
 
 
-def cases(path: Path) -> list[list[Stored]]:
+def cases(path: Path) -> list[list[StoredRow]]:
     return list(corpus.read(path))
 
 
@@ -65,7 +65,7 @@ def test_the_corpus_of_assist_1_has_every_kind_of_case() -> None:
 def _altered(monkeypatch: pytest.MonkeyPatch) -> None:
     """The next release of the router, in which somebody edits a released playbook: drafts end as failures."""
     parts = [*graph.ASSIST_1.steps.values()]
-    edges = [edge if edge.event is not AnswerDrafted else on(AnswerDrafted, close("failed", "late")) for edge in
+    edges = [edge if edge.event is not AnswerDrafted else on(AnswerDrafted, end_case("failed", "late")) for edge in
              graph.ASSIST_1.edges]  # fmt: skip
     monkeypatch.setitem(PLAYBOOKS, "assist/1", Playbook("assist/1", *parts, *edges))
 
@@ -93,7 +93,7 @@ def test_an_unedited_router_replays_the_corpus_on_the_command_line() -> None:
 def test_a_retry_in_the_corpus_was_signed_by_the_operator_that_it_names() -> None:
     case = next(case for case in cases(ASSIST) if any(each.row.transition == "TaskRetried" for each in case))
     bodies = [each.row.body for each in case]
-    stranger = replay_case(bodies, operators=Operators({"oncall": bytes(31) + b"\x09"}))
+    stranger = replay_case(bodies, operators=OperatorKeys({"oncall": bytes(31) + b"\x09"}))
     assert stranger.divergence is not None
     assert "signature is not this operator's" in str(stranger.divergence)
 

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from demo.emails import EMAILS, submission
-from services.specialists.compliance.pack import in_force, released
+from services.specialists.compliance.pack import pack_in_force, released_packs
 from switchyard.cli.commands.playbook import as_operator
 from switchyard.protocol.fields import Json
 from tests.e2e.conftest import Deployment
@@ -65,7 +65,7 @@ async def _sent_once_as_passed(deployment: Deployment, cases: list[str], closed:
     ours = {key: count for key, count in taken.items() if key[0] in set(cases)}
     assert set(ours.values()) <= {1}, "an email was sent twice"
     sent = await _contents(deployment, cases, "EmailSent")
-    pack = in_force(released(), deployment.target.clock.now()).version
+    pack = pack_in_force(released_packs(), deployment.target.clock.now()).version
     rows = await deployment.rows(
         "select case_id::text, content_sha256 from compliance.verdict"
         " where stage = 'email' and outcome = 'EmailPassed' and pack = $2 and case_id = any($1::uuid[])",

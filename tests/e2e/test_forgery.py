@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from switchyard.protocol.digest import digest_of
+from switchyard.protocol.digest import event_digest
 from tests.e2e.conftest import Deployment
 
 pytestmark = pytest.mark.e2e
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.e2e
 
 def _signed(event: dict[str, Any]) -> dict[str, Any]:
     """As a careful forger does: the digest recomputed."""
-    return event | {"digest": digest_of(event)}
+    return event | {"digest": event_digest(event)}
 
 
 async def _refused(deployment: Deployment, node: str, field: str, before: int) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from switchyard.audit.export.standalone import verify_bundle
-from switchyard.audit.verification.findings import AnchorReport
+from switchyard.audit.verification.findings import CheckpointReport
 from switchyard.cli.app.checkpoint_store import anchor_reader, exporter
 from tests.e2e.conftest import Deployment
 
@@ -27,10 +27,10 @@ async def test_kill_9_of_audit_leaves_every_row_under_an_anchor_and_a_case_that_
     await deployment.closed(cases, seconds=90)
     await deployment.settled(cases, seconds=40)
 
-    async def anchored() -> AnchorReport | None:
+    async def anchored() -> CheckpointReport | None:
         async with anchor_reader(deployment.target) as log:
             report = await log.verify()
-        return None if report.unanchored else report
+        return None if report.uncovered_rows else report
 
     report = await deployment.until(anchored, seconds=30, what="every row under an anchor")
     (gaps,) = await deployment.rows(
@@ -38,7 +38,7 @@ async def test_kill_9_of_audit_leaves_every_row_under_an_anchor_and_a_case_that_
         " from audit.position"
     )
     async with exporter(deployment.target) as exporting:
-        bundle, unanchored = await exporting.export(cases[0])
+        bundle, uncovered_rows = await exporting.export(cases[0])
     file = tmp_path / "case.json"
     file.write_text(json.dumps(bundle), encoding="utf-8")
     key = deployment.target.need("SWITCHYARD_ANCHOR_PUBLIC_KEYS")
@@ -48,6 +48,6 @@ async def test_kill_9_of_audit_leaves_every_row_under_an_anchor_and_a_case_that_
     said, _ = await verifier.communicate()
 
     assert (report.findings, report.unlocked) == ([], 0)
-    assert gaps["positions"] == gaps["last"] == gaps["rows"] == report.anchored
-    assert unanchored == 0
+    assert gaps["positions"] == gaps["last"] == gaps["rows"] == report.covered_rows
+    assert uncovered_rows == 0
     assert (verifier.returncode, b"PROVEN" in said) == (0, True), said.decode()

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from switchyard.cli.commands.case_retry import retry
-from switchyard.protocol.digest import digest_of
+from switchyard.protocol.digest import event_digest
 from tests.e2e.conftest import Deployment
 
 pytestmark = pytest.mark.e2e
@@ -75,7 +75,7 @@ async def test_a_case_that_failed_is_answered_after_the_fix_and_its_log_proves_b
     assert [event["type"] for event in events].count("AnswerQuestion") == 1, "only what failed is done again"
     assert await deployment.findings([case]) == []
     forged = retried | {"payload": retried["payload"] | {"reason": "because I say so"}}
-    forged |= {"digest": digest_of(forged)}
+    forged |= {"digest": event_digest(forged)}
     await deployment.put(("switchyard.desk", "TaskRetried", json.dumps(forged)))
 
     async def refused() -> bool | None:

@@ -11,10 +11,10 @@ from typing import Any
 
 from contracts.events.case_manager import CaseOpened
 from contracts.events.router import AnswerQuestion
-from switchyard.protocol.derive import derive, stamp
-from switchyard.protocol.digest import digest_of
-from switchyard.protocol.envelope import SOURCE_PREFIX, Envelope, finish
-from switchyard.protocol.fields import Artefact, Attachment, Budget, Contract, Json
+from switchyard.protocol.derive import derive_event, stamp_event
+from switchyard.protocol.digest import event_digest
+from switchyard.protocol.envelope import SOURCE_PREFIX, Envelope, add_digest
+from switchyard.protocol.fields import Artefact, Contract, Json, StorageRef, TaskBudget
 from switchyard.runtime.core.clock import timestamp
 
 NODE = "text_to_sql"
@@ -33,19 +33,19 @@ def envelope_of(event: Json) -> Envelope:
     return Envelope.model_validate_json(json.dumps(event))
 
 
-def question(text: str = f"How deep is {MARKER}?") -> tuple[Artefact, Attachment]:
+def question(text: str = f"How deep is {MARKER}?") -> tuple[Artefact, StorageRef]:
     """An artefact about nobody, inline."""
     data = text.encode()
     sha256 = hashlib.sha256(data).hexdigest()
     artefact = Artefact(name="question", sha256=sha256, size=len(data), media_type="text/plain")
-    return artefact, Attachment(inline=base64.b64encode(data).decode())
+    return artefact, StorageRef(inline=base64.b64encode(data).decode())
 
 
 def opened(case_id: str | None = None) -> Json:
     """The first event of a case of its own."""
     case_id = case_id or fresh_id()
     asked, place = question()
-    return finish(
+    return add_digest(
         {
             "event_id": str(uuid.uuid5(uuid.UUID(case_id), "CaseOpened")),
             "type": "CaseOpened",
@@ -85,7 +85,7 @@ def command(
 ) -> Json:
     """A command that the router gives to `node`. `note` is part of its state, and so of its digest."""
     asked, place = question()
-    event = derive(
+    event = derive_event(
         envelope_of(opened(case_id)),
         payload or AnswerQuestion(question=asked),
         node_from="router",
@@ -94,15 +94,15 @@ def command(
         state_seal="local.1.0123456789abcdef",
         attachments={asked.sha256: place},
         time_limit_ms=time_limit_ms,
-        budget=Budget(attempts=attempts),
+        budget=TaskBudget(attempts=attempts),
     )
-    return stamp(event, occurred_at=timestamp(NOW), trace={})
+    return stamp_event(event, occurred_at=timestamp(NOW), trace={})
 
 
 def rewritten(event: Json, **changes: Any) -> Json:
     """The event with other fields and the digest that belongs to them: authentic, whatever it says."""
     changed = {name: value for name, value in (event | changes).items() if name != "digest"}
-    return changed | {"digest": digest_of(changed)}
+    return changed | {"digest": event_digest(changed)}
 
 
 def bus_body(event: Json, *, source: str | None = None, detail_type: str | None = None) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from switchyard.app.topology import BUS
-from switchyard.infra.generate import FOLDER
+from switchyard.infra.generate import GENERATED_FOLDER
 from tests.integration.cloud import Cloud
 
 pytestmark = pytest.mark.integration
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.integration
 @pytest.fixture(scope="module")
 def topology() -> dict[str, Any]:
     """As terraform reads it."""
-    loaded: dict[str, Any] = json.loads((FOLDER / "topology.json").read_text(encoding="utf-8"))
+    loaded: dict[str, Any] = json.loads((GENERATED_FOLDER / "topology.json").read_text(encoding="utf-8"))
     return loaded
 
 

@@ -18,8 +18,8 @@ from switchyard.app.topology import VISIBILITY_SECONDS
 from switchyard.devstack.stack.endpoints import Endpoints
 from switchyard.devstack.stack.local_stack import LOCAL_OPERATOR, SCRIPTS, operating, reading, services
 from switchyard.devstack.stack.provisioner import CaretakerSettings
-from switchyard.infra.nodes import Needs, needs
-from switchyard.protocol.signing import public_key
+from switchyard.infra.nodes import NodeNeeds, needs
+from switchyard.protocol.signing import derive_public_key
 from switchyard.runtime.core.settings import WorkSettings
 from switchyard.runtime.crypto.signing import LocalSigner
 from switchyard.runtime.models.clients import ModelSettings
@@ -61,7 +61,7 @@ def environment(name: str) -> dict[str, str]:
     return found
 
 
-def processes() -> dict[str, Needs]:
+def processes() -> dict[str, NodeNeeds]:
     """Each process of the catalogue by its compose service."""
     return {node.replace("_", "-"): needed for node, needed in needs().items()}
 
@@ -180,12 +180,12 @@ def test_a_process_holds_no_secret_of_another(name: str) -> None:
     needed = needs_of(name)
     allowed = set(needed.secrets)
     allowed |= {"SWITCHYARD_VAULT_KEY"} if needed.database == "work" else set()
-    allowed |= {"SWITCHYARD_ANCHOR_KEY"} if needed.anchors else set()
+    allowed |= {"SWITCHYARD_ANCHOR_KEY"} if needed.writes_checkpoints else set()
     allowed |= {"SWITCHYARD_MODEL_OPENAI_API_KEY"} if "openai" in needed.egress else set()
     assert held == allowed
 
 
-def needs_of(name: str) -> Needs:
+def needs_of(name: str) -> NodeNeeds:
     return processes()[name]
 
 
@@ -216,7 +216,7 @@ def test_every_key_says_that_it_is_for_development_and_belongs_to_its_public_hal
     said = [bytes.fromhex(key) for key in private if key not in operators.values()]
     assert len({*said}) == len(said) == 7
     assert all(key.startswith(b"development only: ") and len(key) == 32 for key in said)
-    assert operators == {LOCAL_OPERATOR: public_key(bytes.fromhex(given["SWITCHYARD_OPERATOR_KEY"]))}
+    assert operators == {LOCAL_OPERATOR: derive_public_key(bytes.fromhex(given["SWITCHYARD_OPERATOR_KEY"]))}
     for name, key in (
         ("ANCHOR", compose()["x-development"]["anchor-key"]),
         ("RECEIPT", given["SWITCHYARD_RECEIPT_KEY"]),

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from decimal import Decimal
 
-from services.specialists.compliance.review import Result
-from services.specialists.compliance.rules.rule import Situation
+from services.specialists.compliance.review import RuleEvaluation
+from services.specialists.compliance.rules.rule import RuleInput
 from switchyard.protocol.fields import Code
 
-REASONS: dict[Code, str] = {
+APPROVAL_REASONS: dict[Code, str] = {
     "work_address": "Nobody knows whether the address is an employer's (R09).",
     "warning": "A rule warns.",
     "settlement_offer": "It offers a settlement.",
@@ -20,12 +20,12 @@ REASONS: dict[Code, str] = {
 }
 
 
-def reasons(situation: Situation, results: Sequence[Result], rubric_score: int) -> tuple[Code, ...]:
+def approval_reasons(situation: RuleInput, results: Sequence[RuleEvaluation], rubric_score: int) -> tuple[Code, ...]:
     """Every reason why a person must agree, weightiest first; none if nobody must."""
     return tuple(_reasons(situation, results, rubric_score))
 
 
-def _reasons(situation: Situation, results: Sequence[Result], rubric_score: int) -> Iterator[Code]:
+def _reasons(situation: RuleInput, results: Sequence[RuleEvaluation], rubric_score: int) -> Iterator[Code]:
     policy = situation.pack.approval
     warned = {result.rule.id for result in results if result.verdict.kind == "warn"}
     if policy.work_address and "R09" in warned:

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 from rich.table import Column, Table
 
-from services.specialists.compliance.pack import PackError, RulePack, in_force, released
+from services.specialists.compliance.pack import PackError, RulePack, pack_in_force, released_packs
 from services.specialists.compliance.rules import RULES
 from switchyard.cli.app.console import console
 from switchyard.cli.app.errors import CommandFailed
@@ -26,7 +26,7 @@ def rules() -> None:
 def list_(as_json: Annotated[bool, typer.Option("--json", help="For a program.")] = False) -> None:
     """List every rule: its source, what it is about, when it runs, and from when it is in force."""
     try:
-        pack = in_force(released(), datetime.now(UTC))
+        pack = pack_in_force(released_packs(), datetime.now(UTC))
     except PackError as error:
         raise CommandFailed(str(error), remedy="see services/specialists/compliance/packs/README.md") from error
     rows = _rows(pack)
@@ -52,7 +52,7 @@ def _rows(pack: RulePack) -> list[dict[str, Any]]:
             "name": rule.name,
             "citation": rule.citation,
             "severity": rule.severity,
-            "about": rule.about,
+            "about": rule.topic,
             "stages": list(rule.stages),
             "from": pack.effective_from_of(rule.id).isoformat(),
         }

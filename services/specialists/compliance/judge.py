@@ -11,19 +11,19 @@ from pydantic import BaseModel, ConfigDict, Field
 from pydantic_ai import Agent, UnexpectedModelBehavior
 from pydantic_ai.models import Model
 
-from contracts.documents.reviews import Criterion
-from services.specialists.compliance.email_text.message import Message
+from contracts.documents.reviews import RubricCriterion
+from services.specialists.compliance.email_text.message import ParsedEmail
 from services.specialists.compliance.pack import CRITERIA, RulePack
-from services.specialists.compliance.rules.rule import Situation
-from switchyard.runtime.core.errors import Retryable
+from services.specialists.compliance.rules.rule import RuleInput
+from switchyard.runtime.core.errors import RetryableTaskError
 
-PROMPT = (Path(__file__).parent / "prompts" / "judge.md").read_text(encoding="utf-8")
-PROMPT_VERSION = f"judge/{hashlib.sha256(PROMPT.encode()).hexdigest()[:12]}"
+JUDGE_PROMPT = (Path(__file__).parent / "prompts" / "judge.md").read_text(encoding="utf-8")
+JUDGE_PROMPT_VERSION = f"judge/{hashlib.sha256(JUDGE_PROMPT.encode()).hexdigest()[:12]}"
 RETRIES = 2
 """How often a judgement that cannot be parsed goes back to the model."""
 
 
-class Mark(BaseModel):
+class CriterionMark(BaseModel):
     """A score and why."""
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
@@ -37,27 +37,27 @@ class Judgement(BaseModel):
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
 
-    accuracy: Mark
-    not_misleading: Mark
-    respectful: Mark
-    clear_options: Mark
-    fits_history: Mark
-    readable: Mark
+    accuracy: CriterionMark
+    not_misleading: CriterionMark
+    respectful: CriterionMark
+    clear_options: CriterionMark
+    fits_history: CriterionMark
+    readable: CriterionMark
 
 
-def build_agent(model: Model[Any]) -> Agent[None, Judgement]:
+def build_judge_agent(model: Model[Any]) -> Agent[None, Judgement]:
     """The judge over a model."""
     return Agent(
-        model, output_type=Judgement, name="compliance_judge", instructions=PROMPT, retries={"output": RETRIES}
+        model, output_type=Judgement, name="compliance_judge", instructions=JUDGE_PROMPT, retries={"output": RETRIES}
     )
 
 
-async def judge(agent: Agent[None, Judgement], situation: Situation, message: Message) -> Judgement:
-    """Judge a draft. Raises `Retryable` for a judgement that cannot be parsed: it is never a pass."""
+async def judge_email(agent: Agent[None, Judgement], situation: RuleInput, message: ParsedEmail) -> Judgement:
+    """Judge a draft. Raises `RetryableTaskError` for a judgement that cannot be parsed: it is never a pass."""
     try:
-        result = await agent.run(prompt(situation, message))
+        result = await agent.run(build_judge_prompt(situation, message))
     except UnexpectedModelBehavior as error:
-        raise Retryable(
+        raise RetryableTaskError(
             "bad_judgement",
             "the judge gave no complete judgement",
             remedy="see the judge's prompt and the compliance evals",
@@ -65,7 +65,7 @@ async def judge(agent: Agent[None, Judgement], situation: Situation, message: Me
     return result.output
 
 
-def prompt(situation: Situation, message: Message) -> str:
+def build_judge_prompt(situation: RuleInput, message: ParsedEmail) -> str:
     """The user message. Angle brackets in data are escaped, so that no text can close the element it stands in."""
     facts = situation.facts
     account = {
@@ -78,20 +78,20 @@ def prompt(situation: Situation, message: Message) -> str:
     }
     email = {"subject": message.subject, "body": message.text}
     return (
-        f"<account>{_inert(account)}</account>\n<purpose>{_inert(situation.purpose)}</purpose>\n"
-        f"<email>{_inert(email)}</email>"
+        f"<account>{_escape_markup(account)}</account>\n<purpose>{_escape_markup(situation.purpose)}</purpose>\n"
+        f"<email>{_escape_markup(email)}</email>"
     )
 
 
-def _inert(value: object) -> str:
+def _escape_markup(value: object) -> str:
     return json.dumps(value, ensure_ascii=False).replace("<", "\\u003c").replace(">", "\\u003e")
 
 
-def criteria(judgement: Judgement, pack: RulePack) -> tuple[Criterion, ...]:
+def criteria(judgement: Judgement, pack: RulePack) -> tuple[RubricCriterion, ...]:
     """The marks beside the pack's weights and floors."""
-    marks: dict[str, Mark] = {name: getattr(judgement, name) for name in CRITERIA}
+    marks: dict[str, CriterionMark] = {name: getattr(judgement, name) for name in CRITERIA}
     return tuple(
-        Criterion(
+        RubricCriterion(
             name=rule.name,
             score=marks[rule.name].score,
             floor=rule.floor,
@@ -102,11 +102,11 @@ def criteria(judgement: Judgement, pack: RulePack) -> tuple[Criterion, ...]:
     )
 
 
-def rubric_score(marks: tuple[Criterion, ...]) -> int:
+def rubric_score(marks: tuple[RubricCriterion, ...]) -> int:
     """The weighted mean in basis points: weights add up to 100, scores go to 100."""
     return sum(mark.weight * mark.score for mark in marks)
 
 
-def below_floor(marks: tuple[Criterion, ...]) -> tuple[Criterion, ...]:
+def below_floor(marks: tuple[RubricCriterion, ...]) -> tuple[RubricCriterion, ...]:
     """The criteria that fail, because an average hides failures."""
     return tuple(mark for mark in marks if mark.score < mark.floor)

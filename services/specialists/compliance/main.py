@@ -5,18 +5,18 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-from contracts.cards import COMPLIANCE
+from contracts.cards import COMPLIANCE_CARD
 from contracts.events.router import CheckContact, CheckSending, ReviewEmail
 from services.specialists.compliance.handlers import check_contact, check_sending, review_email
-from services.specialists.compliance.judge import build_agent
-from services.specialists.compliance.pack import released
+from services.specialists.compliance.judge import build_judge_agent
+from services.specialists.compliance.pack import released_packs
 from services.specialists.compliance.settings import ComplianceSettings
-from services.specialists.compliance.store import Verdicts
-from services.specialists.models import build_model
+from services.specialists.compliance.store import VerdictStore
+from services.specialists.models import build_specialist_model
 from switchyard.protocol.fields import Contract
-from switchyard.runtime.core.task import Handler
+from switchyard.runtime.core.task import TaskHandler
 from switchyard.runtime.models.clients import ModelSettings
-from switchyard.runtime.process.process import Process, serve_agent
+from switchyard.runtime.process.process import ServiceProcess, serve_agent
 from switchyard.runtime.storage.artefacts import Artefacts
 
 POOL_SIZE = 2
@@ -25,19 +25,19 @@ POOL_SIZE = 2
 
 async def run() -> None:
     """Serve compliance. Raises `PackError` at once if a rule pack cannot be used."""
-    settings, packs = ComplianceSettings(), released()
+    settings, packs = ComplianceSettings(), released_packs()
 
-    async def build(process: Process, artefacts: Artefacts) -> dict[type[Contract], Handler]:
-        pool = await process.connect(settings.database_url, schema=COMPLIANCE.name, size=POOL_SIZE)
-        verdicts, model = Verdicts(pool), build_model(ModelSettings(), policy_version="compliance/2")
-        await process.keep_warm(model)
+    async def build(process: ServiceProcess, artefacts: Artefacts) -> dict[type[Contract], TaskHandler]:
+        pool = await process.connect(settings.database_url, schema=COMPLIANCE_CARD.name, size=POOL_SIZE)
+        verdicts, model = VerdictStore(pool), build_specialist_model(ModelSettings(), policy_version="compliance/2")
+        await process.warm_start_model(model)
         bound: dict[str, Any] = {"artefacts": artefacts, "verdicts": verdicts, "clock": process.clock, "packs": packs}
         return {
             CheckContact: partial(check_contact, **bound),
             ReviewEmail: partial(
-                review_email, **bound, model=model, agent=build_agent(model), opt_out_base=settings.optout_url
+                review_email, **bound, model=model, agent=build_judge_agent(model), opt_out_base=settings.optout_url
             ),
             CheckSending: partial(check_sending, **bound),
         }
 
-    await serve_agent(COMPLIANCE.name, settings, build, opens=COMPLIANCE.opens)
+    await serve_agent(COMPLIANCE_CARD.name, settings, build, opens=COMPLIANCE_CARD.opens)

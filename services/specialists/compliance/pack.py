@@ -17,7 +17,7 @@ from contracts.documents.reviews import Score
 from contracts.events.compliance import PackVersion, RuleId
 from switchyard.protocol.fields import BasisPoints
 
-FOLDER = Path(__file__).parent / "packs"
+PACKS_FOLDER = Path(__file__).parent / "packs"
 PACKS = ("2026-01-01.toml",)
 """Every pack that was released, oldest first."""
 
@@ -33,7 +33,7 @@ def _clock(text: Any) -> Any:
     return time.fromisoformat(text) if isinstance(text, str) else text
 
 
-TimeOfDay = Annotated[time, BeforeValidator(_clock)]
+LocalTime = Annotated[time, BeforeValidator(_clock)]
 
 
 class _Part(BaseModel):
@@ -50,8 +50,8 @@ class FactsLimits(_Part):
 class Timing(_Part):
     """When an email may be sent, in the consumer's time, and for how long a checked moment stays checked."""
 
-    earliest: TimeOfDay
-    latest: TimeOfDay
+    earliest: LocalTime
+    latest: LocalTime
     horizon_days: Annotated[int, Field(ge=8, le=60, description="Longer than a week, or a weekly pattern is missed.")]
     valid_minutes: Annotated[int, Field(ge=1, le=240)]
 
@@ -160,7 +160,7 @@ class RulePack(_Part):
         used = {*self.conduct.forbidden, *self.conduct.suit, *_USED_BY_RULES}
         if missing := used - set(self.lexicon):
             raise ValueError(f"lexicon: {', '.join(sorted(missing))} should be there, the rules use it")
-        if self.disclosures != disclosures.VERSION:
+        if self.disclosures != disclosures.DISCLOSURES_VERSION:
             raise ValueError(
                 "disclosures: contracts/documents/disclosures.py has another version; release a pack that goes with it"
             )
@@ -171,7 +171,7 @@ class RulePack(_Part):
         return max(self.effective_from, self.new_york_city.effective_from) if rule == "R18" else self.effective_from
 
     @property
-    def begins(self) -> frozenset[date]:
+    def effective_dates(self) -> frozenset[date]:
         """The days on which this pack, or a rule of it with a day of its own, comes into force."""
         return frozenset({self.effective_from, self.effective_from_of("R18")})
 
@@ -179,7 +179,7 @@ class RulePack(_Part):
 _USED_BY_RULES = ("subject", "false_subject", "fee", "relative_date", "overshadowing")
 
 
-def load(path: Path) -> RulePack:
+def load_pack(path: Path) -> RulePack:
     """Read one pack. Raises `PackError`."""
     try:
         return RulePack.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
@@ -188,12 +188,12 @@ def load(path: Path) -> RulePack:
 
 
 @cache
-def released() -> tuple[RulePack, ...]:
+def released_packs() -> tuple[RulePack, ...]:
     """The packs of this version of the code. Raises `PackError`."""
-    return tuple(load(FOLDER / name) for name in PACKS)
+    return tuple(load_pack(PACKS_FOLDER / name) for name in PACKS)
 
 
-def in_force(packs: Sequence[RulePack], now: datetime) -> RulePack:
+def pack_in_force(packs: Sequence[RulePack], now: datetime) -> RulePack:
     """The latest pack whose day has come, in UTC. Raises `PackError` if none has."""
     today = now.astimezone(UTC).date()
     begun = [pack for pack in packs if pack.effective_from <= today]
@@ -202,12 +202,12 @@ def in_force(packs: Sequence[RulePack], now: datetime) -> RulePack:
     return max(begun, key=lambda pack: pack.effective_from)
 
 
-def changes_at(packs: Sequence[RulePack], now: datetime) -> datetime | None:
+def next_change_at(packs: Sequence[RulePack], now: datetime) -> datetime | None:
     """The next midnight in UTC at which other rules are in force than now; None if none is known.
 
     That is the day of a later pack, or of a rule of the pack in force. Raises `PackError` if no pack is in force.
     """
     today = now.astimezone(UTC).date()
-    days = in_force(packs, now).begins | {pack.effective_from for pack in packs}
+    days = pack_in_force(packs, now).effective_dates | {pack.effective_from for pack in packs}
     day = min((day for day in days if day > today), default=None)
     return None if day is None else datetime.combine(day, time(0), tzinfo=UTC)

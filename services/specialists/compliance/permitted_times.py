@@ -7,30 +7,30 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
-from contracts.documents.accounts import Inconvenient
+from contracts.documents.accounts import InconvenientPeriod
 
 _DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _SECOND = timedelta(seconds=1)
 
 
 @dataclass(frozen=True)
-class Hours:
+class PermittedHours:
     """When a consumer may be written to: hours of the local day, less the times that they called inconvenient."""
 
     zones: tuple[ZoneInfo, ...]
     earliest: time
     latest: time
-    inconvenient: tuple[Inconvenient, ...] = ()
+    inconvenient: tuple[InconvenientPeriod, ...] = ()
 
     def permitted(self, moment: datetime) -> bool:
         """Whether `moment` is permitted on the clock of every zone: from `earliest`, and before `latest`."""
-        return self.usual(moment) and self.convenient(moment)
+        return self.is_usual(moment) and self.is_convenient(moment)
 
-    def usual(self, moment: datetime) -> bool:
+    def is_usual(self, moment: datetime) -> bool:
         """Whether it is between `earliest` and `latest` in every zone."""
         return all(self.earliest <= moment.astimezone(zone).time() < self.latest for zone in self.zones)
 
-    def convenient(self, moment: datetime) -> bool:
+    def is_convenient(self, moment: datetime) -> bool:
         """Whether the consumer named it inconvenient in no zone."""
         return not any(_covers(period, moment.astimezone(zone)) for zone in self.zones for period in self.inconvenient)
 
@@ -53,11 +53,11 @@ class Hours:
         for zone in self.zones:
             first = moment.astimezone(zone).date() - timedelta(days=1)
             days = [first + timedelta(days=number) for number in range(horizon.days + 4)]
-            yield from _readings(zone, days, limits)
+            yield from _clock_times(zone, days, limits)
             yield from _transitions(zone, days)
 
 
-def _covers(period: Inconvenient, local: datetime) -> bool:
+def _covers(period: InconvenientPeriod, local: datetime) -> bool:
     start, end = time.fromisoformat(period.start), time.fromisoformat(period.end)
     now, today, yesterday = local.time(), _DAYS[local.weekday()], _DAYS[(local.weekday() - 1) % 7]
     if start < end:
@@ -65,7 +65,7 @@ def _covers(period: Inconvenient, local: datetime) -> bool:
     return (today in period.days and now >= start) or (yesterday in period.days and now < end)
 
 
-def _readings(zone: ZoneInfo, days: Sequence[date], limits: Iterable[time]) -> Iterator[datetime]:
+def _clock_times(zone: ZoneInfo, days: Sequence[date], limits: Iterable[time]) -> Iterator[datetime]:
     """When the zone's clock shows each of the limits: twice, in the hour that summer time repeats."""
     for day in days:
         for limit in limits:

@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from contracts.documents.reviews import Criterion, Finding, Review, Stage
+from contracts.documents.reviews import Review, ReviewStage, RubricCriterion, RuleFinding
 from contracts.events.compliance import RuleResult
 from services.specialists.compliance.rules import RULES
-from services.specialists.compliance.rules.rule import Rule, Situation, Verdict, passed
-from switchyard.protocol.canonical import canonical
+from services.specialists.compliance.rules.rule import ComplianceRule, RuleInput, RuleVerdict, pass_with
+from switchyard.protocol.canonical import canonical_json
 from switchyard.protocol.fields import Code
 from switchyard.runtime.core.clock import timestamp
 
@@ -24,11 +24,11 @@ SALT_BYTES = 16
 
 
 @dataclass(frozen=True)
-class Result:
+class RuleEvaluation:
     """One rule's verdict on one situation, and the salted hash of all that it read."""
 
-    rule: Rule
-    verdict: Verdict
+    rule: ComplianceRule
+    verdict: RuleVerdict
     input_hash: str
     salt: bytes = field(repr=False)
     """The review's. It leaves this process in the sealed review only."""
@@ -44,32 +44,32 @@ def fresh_salt() -> bytes:
     return secrets.token_bytes(SALT_BYTES)
 
 
-def evaluate(situation: Situation, stage: Stage, salt: bytes) -> tuple[Result, ...]:
+def evaluate_rules(situation: RuleInput, stage: ReviewStage, salt: bytes) -> tuple[RuleEvaluation, ...]:
     """Every rule that runs at this stage, in order of its id. Raises `ValueError` for a salt of another length."""
     if len(salt) != SALT_BYTES:
         raise ValueError(f"salt: should be {SALT_BYTES} bytes, use fresh_salt()")
     facts = situation.facts.model_dump(mode="json")
     return tuple(
-        Result(rule, _verdict(rule, situation), _input_hash(rule, situation, facts, salt), salt)
+        RuleEvaluation(rule, _check_rule(rule, situation), _input_hash(rule, situation, facts, salt), salt)
         for rule in RULES.values()
         if stage in rule.stages
     )
 
 
-def _verdict(rule: Rule, situation: Situation) -> Verdict:
-    begins = situation.pack.effective_from_of(rule.id)
-    if situation.today < begins:
-        return passed(f"in force from {begins}")
+def _check_rule(rule: ComplianceRule, situation: RuleInput) -> RuleVerdict:
+    effective_dates = situation.pack.effective_from_of(rule.id)
+    if situation.today < effective_dates:
+        return pass_with(f"in force from {effective_dates}")
     age = situation.now - datetime.fromisoformat(situation.facts.as_of)
     limits = situation.pack.facts
     if age > timedelta(hours=limits.max_age_hours):
-        return Verdict("unknown", (f"the facts are older than {limits.max_age_hours} hours: submit fresh ones",))
+        return RuleVerdict("unknown", (f"the facts are older than {limits.max_age_hours} hours: submit fresh ones",))
     if age < -timedelta(minutes=limits.clock_skew_minutes):
-        return Verdict("unknown", ("the facts are dated in the future",))
+        return RuleVerdict("unknown", ("the facts are dated in the future",))
     return rule.check(situation)
 
 
-def _input_hash(rule: Rule, situation: Situation, facts: dict[str, Any], salt: bytes) -> str:
+def _input_hash(rule: ComplianceRule, situation: RuleInput, facts: dict[str, Any], salt: bytes) -> str:
     """SHA-256 over the salt and the canonical JSON of what the rule reads: the facts that it names, age, and pack."""
     inputs: dict[str, Any] = {"as_of": facts["as_of"], "day": situation.today.isoformat()}
     for path in rule.reads:
@@ -81,69 +81,69 @@ def _input_hash(rule: Rule, situation: Situation, facts: dict[str, Any], salt: b
             case "now":
                 inputs[path] = timestamp(situation.now)
             case _:
-                inputs[path] = _at(facts, path)
+                inputs[path] = _lookup_fact(facts, path)
     read = {"rule": rule.id, "pack": situation.pack.version, "inputs": inputs}
-    return hashlib.sha256(salt + canonical(read)).hexdigest()
+    return hashlib.sha256(salt + canonical_json(read)).hexdigest()
 
 
-def _at(facts: dict[str, Any], path: str) -> Any:
+def _lookup_fact(facts: dict[str, Any], path: str) -> Any:
     value: Any = facts
     for name in path.split("."):
         value = value[name]
     return value
 
 
-def blocking(results: Sequence[Result]) -> tuple[Result, ...]:
+def blocking_results(results: Sequence[RuleEvaluation]) -> tuple[RuleEvaluation, ...]:
     """Those that stop the email."""
     return tuple(result for result in results if result.blocks)
 
 
-def mendable(stopped: Sequence[Result]) -> bool:
+def is_revisable(stopped: Sequence[RuleEvaluation]) -> bool:
     """Whether writing it again can help: every rule that stops it is broken by words, and says which to change."""
-    return all(result.verdict.kind == "block" and result.verdict.mend for result in stopped)
+    return all(result.verdict.kind == "block" and result.verdict.revision_instructions for result in stopped)
 
 
-def deferred_until(results: Sequence[Result]) -> datetime | None:
+def deferred_until(results: Sequence[RuleEvaluation]) -> datetime | None:
     """The next permitted moment, if any rule asks to wait."""
     moments = [result.verdict.until for result in results if result.verdict.until is not None]
     return max(moments, default=None)
 
 
-def rule_ids(results: Sequence[Result]) -> tuple[str, ...]:
+def rule_ids(results: Sequence[RuleEvaluation]) -> tuple[str, ...]:
     """Their rules' ids."""
     return tuple(result.rule.id for result in results)
 
 
-def told(results: Sequence[Result]) -> str:
+def describe_rules(results: Sequence[RuleEvaluation]) -> str:
     """The rules by id and name, without evidence: it stands in the open."""
     return "; ".join(f"{result.rule.id} {result.rule.name} ({result.verdict.kind})" for result in results)
 
 
-def in_the_open(results: Sequence[Result]) -> tuple[RuleResult, ...]:
+def without_evidence(results: Sequence[RuleEvaluation]) -> tuple[RuleResult, ...]:
     """The results without their evidence."""
     return tuple(
         RuleResult(rule=result.rule.id, verdict=result.verdict.kind, input_hash=result.input_hash) for result in results
     )
 
 
-def sealed(
-    situation: Situation,
-    stage: Stage,
-    results: Sequence[Result],
+def build_review(
+    situation: RuleInput,
+    stage: ReviewStage,
+    results: Sequence[RuleEvaluation],
     *,
-    rubric: tuple[Criterion, ...] = (),
+    rubric: tuple[RubricCriterion, ...] = (),
     rubric_score: int | None = None,
     approval: tuple[Code, ...] = (),
 ) -> bytes:
     """The review with its evidence, as JSON."""
     findings = tuple(
-        Finding(
+        RuleFinding(
             rule=result.rule.id,
             name=result.rule.name,
             citation=result.rule.citation,
             verdict=result.verdict.kind,
             evidence=tuple(each[:600] for each in result.verdict.evidence[:MAX_ITEMS]),
-            mend=tuple(each[:2_000] for each in result.verdict.mend[:MAX_ITEMS]),
+            revision_instructions=tuple(each[:2_000] for each in result.verdict.revision_instructions[:MAX_ITEMS]),
             input_hash=result.input_hash,
         )
         for result in results

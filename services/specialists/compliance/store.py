@@ -6,11 +6,11 @@ import json
 from dataclasses import dataclass
 from datetime import date, datetime
 
-from contracts.documents.reviews import Stage
+from contracts.documents.reviews import ReviewStage
 from contracts.events import compliance as verdicts
-from switchyard.protocol.fields import Attachment, Contract, ModelCall
-from switchyard.runtime.core.task import Reply, Task
-from switchyard.runtime.database.connections import Pool, reaching
+from switchyard.protocol.fields import Contract, ModelCall, StorageRef
+from switchyard.runtime.core.task import Task, TaskResult
+from switchyard.runtime.database.connections import Pool, translate_errors
 from switchyard.runtime.database.queries import load_queries
 
 _SQL = load_queries(__file__)
@@ -30,10 +30,10 @@ _OUTCOMES: dict[str, type[Contract]] = {
 
 
 @dataclass(frozen=True)
-class Subject:
+class VerdictSubject:
     """What a verdict is about."""
 
-    stage: Stage
+    stage: ReviewStage
     pack: str
     purpose: str
     account_sha256: str
@@ -43,31 +43,31 @@ class Subject:
     retain_until: date
 
 
-class Verdicts:
+class VerdictStore:
     """Records verdicts and finds them again."""
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
 
-    async def recorded(self, task: Task[Contract]) -> Reply | None:
+    async def find_recorded(self, task: Task[Contract]) -> TaskResult | None:
         """The verdict that an earlier attempt at this command recorded. Its artefacts' places go on with the task."""
-        with reaching("the verdict table"):
+        with translate_errors("the verdict table"):
             row = await self._pool.fetchrow(_SQL["recorded"], task.envelope.event_id)
         if row is None:
             return None
         for sha256, place in json.loads(row["places"]).items():
-            task.written[sha256] = Attachment.model_validate(place)
-        return Reply(
+            task.written_refs[sha256] = StorageRef.model_validate(place)
+        return TaskResult(
             _OUTCOMES[row["outcome"]].model_validate_json(row["payload"]),
             model_call=None if row["model_call"] is None else ModelCall.model_validate_json(row["model_call"]),
             rubric_score=row["rubric_score"],
         )
 
-    async def record(self, task: Task[Contract], reply: Reply, about: Subject) -> Reply:
+    async def record(self, task: Task[Contract], reply: TaskResult, about: VerdictSubject) -> TaskResult:
         """Record a verdict and return the one that counts: another attempt's, if that was faster."""
-        places = {sha256: place.model_dump(exclude_none=True) for sha256, place in task.written.items()}
+        places = {sha256: place.model_dump(exclude_none=True) for sha256, place in task.written_refs.items()}
         approval: str | None = getattr(reply.payload, "approval", None)
-        with reaching("the verdict table"):
+        with translate_errors("the verdict table"):
             await self._pool.execute(
                 _SQL["record"],
                 task.envelope.event_id,
@@ -88,14 +88,16 @@ class Verdicts:
                 about.recorded_at,
                 about.retain_until,
             )
-        task.written.clear()  # the review that goes on is that of the verdict that counts
-        counts = await self.recorded(task)
+        task.written_refs.clear()  # the review that goes on is that of the verdict that counts
+        counts = await self.find_recorded(task)
         if counts is None:
             raise LookupError("the verdict that was just recorded is gone")
         return counts
 
-    async def passes(self, case_id: str, content_sha256: str, account_sha256: str, purpose: str) -> frozenset[str]:
+    async def packs_passed(
+        self, case_id: str, content_sha256: str, account_sha256: str, purpose: str
+    ) -> frozenset[str]:
         """The packs under which the last review of exactly this content, for this account and purpose, passed."""
-        with reaching("the verdict table"):
+        with translate_errors("the verdict table"):
             rows = await self._pool.fetch(_SQL["passes"], case_id, content_sha256, account_sha256, purpose)
         return frozenset(row["pack"] for row in rows if row["outcome"] == verdicts.EmailPassed.__name__)

@@ -10,18 +10,18 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import phonenumbers
 from phonenumbers import timezone
 
-from contracts.documents.accounts import Consumer
+from contracts.documents.accounts import ConsumerFacts
 
 _FILE = Path(__file__).with_name("states.toml")
 
 
 @cache
-def by_state() -> dict[str, tuple[str, ...]]:
+def zones_by_state() -> dict[str, tuple[str, ...]]:
     """IANA names by USPS code."""
     return {code: tuple(names) for code, names in tomllib.loads(_FILE.read_text(encoding="utf-8"))["zones"].items()}
 
 
-def plausible(consumer: Consumer) -> tuple[tuple[ZoneInfo, ...], tuple[str, ...]]:
+def plausible_zones(consumer: ConsumerFacts) -> tuple[tuple[ZoneInfo, ...], tuple[str, ...]]:
     """The zones of every residence, every telephone number and the stated one; and which facts gave none.
 
     Comment 6(b)(1)(i)-2 to 12 CFR 1006.6: where an address and an area code disagree, both count. A toll-free
@@ -30,7 +30,7 @@ def plausible(consumer: Consumer) -> tuple[tuple[ZoneInfo, ...], tuple[str, ...]
     names: set[str] = set()
     silent: list[str] = []
     for residence in consumer.residences:
-        there = by_state().get(residence.state, ())
+        there = zones_by_state().get(residence.state, ())
         names.update(there)
         if not there:
             silent.append(f"residence in {residence.state}")

@@ -15,16 +15,16 @@ from typing import Any, Literal
 from pydantic import TypeAdapter, ValidationError
 
 from contracts.documents.accounts import Email
-from contracts.events.upstream import ContactRefused
-from switchyard.protocol.errors import InvalidEvent, Refusal
+from contracts.events.upstream import SuppressContact
+from switchyard.protocol.errors import InvalidEvent, RejectionReason
 from switchyard.protocol.fields import Json
 
-Reason = Literal["bounced", "complained"]
-DETAIL_TYPES = ("Email Bounced", "Email Complaint Received")
+FeedbackReason = Literal["bounced", "complained"]
+SES_DETAIL_TYPES = ("Email Bounced", "Email Complaint Received")
 _ADDRESS: TypeAdapter[str] = TypeAdapter(Email)
 
 
-def refusals(report: Json, tenants: Mapping[str, str]) -> list[ContactRefused]:
+def read_suppressions(report: Json, tenants: Mapping[str, str]) -> list[SuppressContact]:
     """What a report of SES refuses; nothing for a soft bounce or any other report.
 
     `tenants` maps sending domains to tenants. Raises `InvalidEvent` for a report that cannot be read, or about a domain
@@ -34,19 +34,19 @@ def refusals(report: Json, tenants: Mapping[str, str]) -> list[ContactRefused]:
     mail = report.get("mail")
     if not isinstance(kind, str) or not isinstance(mail, dict):
         raise _unreadable("eventType", "not an event of SES")
-    found = list(_refused(kind, report))
+    found = list(_suppressed_addresses(kind, report))
     if not found:
         return []
     tenant, message_id = _tenant(mail, tenants), mail.get("messageId")
     if not isinstance(message_id, str):
         raise _unreadable("mail.messageId", "is missing")
     return [
-        ContactRefused(tenant=tenant, address=address, reason=reason, report_id=_report_id(kind, message_id, address))
+        SuppressContact(tenant=tenant, address=address, reason=reason, report_id=_report_id(kind, message_id, address))
         for reason, address in found
     ]
 
 
-def _refused(kind: str, report: Json) -> Iterator[tuple[Reason, str]]:
+def _suppressed_addresses(kind: str, report: Json) -> Iterator[tuple[FeedbackReason, str]]:
     detail = report.get(kind.lower())
     if not isinstance(detail, dict):
         if kind in {"Bounce", "Complaint"}:
@@ -92,4 +92,4 @@ def _report_id(kind: str, message_id: str, address: str) -> str:
 
 
 def _unreadable(field: str, why: str) -> InvalidEvent:
-    return InvalidEvent(Refusal.INVALID, why, field=field, remedy="compare with SES's documented event data")
+    return InvalidEvent(RejectionReason.INVALID, why, field=field, remedy="compare with SES's documented event data")

@@ -8,24 +8,24 @@ from typing import Any
 import structlog
 
 from faststream_sqs import SQSMessage
-from services.specialists.email_feedback.feedback import refusals
-from services.specialists.email_feedback.suppression import Refusals
-from switchyard.protocol.canonical import parse
-from switchyard.protocol.errors import InvalidEvent, Refusal
+from services.specialists.email_feedback.feedback import read_suppressions
+from services.specialists.email_feedback.suppression import SuppressionPublisher
+from switchyard.protocol.canonical import parse_json
+from switchyard.protocol.errors import InvalidEvent, RejectionReason
 from switchyard.protocol.fields import Json
-from switchyard.runtime.database.circuit_breaker import deferring
+from switchyard.runtime.database.circuit_breaker import nack_when_unavailable
 from switchyard.runtime.messaging.quarantine import Quarantine
 
 log = structlog.get_logger(__name__)
 
 
-async def take_report(
-    message: SQSMessage, *, refused: Refusals, quarantine: Quarantine, tenants: Mapping[str, str]
+async def handle_feedback_report(
+    message: SQSMessage, *, refused: SuppressionPublisher, quarantine: Quarantine, tenants: Mapping[str, str]
 ) -> None:
     """Pass a bounce or complaint on. Safe to repeat: a report keeps its id."""
-    async with deferring(message, None):
+    async with nack_when_unavailable(message, None):
         try:
-            found = refusals(_report(message.raw_body), tenants)
+            found = read_suppressions(_report(message.raw_body), tenants)
         except InvalidEvent as refusal:
             await quarantine.keep(message.raw_body, refusal)
             return
@@ -36,15 +36,15 @@ async def take_report(
 
 def _report(body: str) -> Json:
     """The event of SES in an SQS body: EventBridge's detail, SNS's message, or the bare object."""
-    outer = parse(body)
+    outer = parse_json(body)
     if outer.get("source") == "aws.ses":
         return _object(outer.get("detail"), "detail")
     if outer.get("Type") == "Notification" and isinstance(outer.get("Message"), str):
-        return parse(outer["Message"])
+        return parse_json(outer["Message"])
     return outer
 
 
 def _object(value: Any, field: str) -> Json:
     if not isinstance(value, dict):
-        raise InvalidEvent(Refusal.MALFORMED, "not an event of SES", field=field)
+        raise InvalidEvent(RejectionReason.MALFORMED, "not an event of SES", field=field)
     return value

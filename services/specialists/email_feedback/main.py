@@ -4,27 +4,29 @@ from __future__ import annotations
 
 from functools import partial
 
-from contracts.documents.opt_out import PURPOSE, OptOut
-from services.specialists.email_feedback.handlers import take_report
-from services.specialists.email_feedback.settings import MailSettings
-from services.specialists.email_feedback.suppression import Refusals
-from services.specialists.email_feedback.web import build_app
-from switchyard.app.topology import MAIL
-from switchyard.runtime.crypto.tokens import SignedTokens, read_keys
-from switchyard.runtime.process.process import Process
-from switchyard.runtime.process.web import serve
+from contracts.documents.opt_out import OPT_OUT_PURPOSE, OptOutClaims
+from services.specialists.email_feedback.handlers import handle_feedback_report
+from services.specialists.email_feedback.settings import EmailFeedbackSettings
+from services.specialists.email_feedback.suppression import SuppressionPublisher
+from services.specialists.email_feedback.web import build_opt_out_app
+from switchyard.app.topology import EMAIL_FEEDBACK
+from switchyard.runtime.crypto.tokens import SignedTokens, parse_hmac_keys
+from switchyard.runtime.process.process import ServiceProcess
+from switchyard.runtime.process.web import serve_web_app
 
 
 async def run() -> None:
     """Serve the opt-out endpoint, and take the provider's reports from their queue."""
-    settings = MailSettings()
-    tokens = SignedTokens(OptOut, purpose=PURPOSE, keys=read_keys(settings.optout_keys))
-    async with Process(MAIL, settings) as process:
-        refused = Refusals(process.broker.event_publisher(bus=settings.bus))
+    settings = EmailFeedbackSettings()
+    tokens = SignedTokens(OptOutClaims, purpose=OPT_OUT_PURPOSE, keys=parse_hmac_keys(settings.optout_keys))
+    async with ServiceProcess(EMAIL_FEEDBACK, settings) as process:
+        refused = SuppressionPublisher(process.broker.event_publisher(bus=settings.bus))
         quarantine = await process.quarantine(await process.objects(settings.objects_bucket))
-        report = partial(take_report, refused=refused, quarantine=quarantine, tenants=settings.feedback_tenants)
+        report = partial(
+            handle_feedback_report, refused=refused, quarantine=quarantine, tenants=settings.feedback_tenants
+        )
         # A report that could not be passed on for a hundred receives is tried again: repeating it costs nothing.
         process.subscribe(report, dead_letters=report)
-        app = build_app(tokens, refused, process.clock)
-        process.alongside(partial(serve, app, settings.optout_host, settings.optout_port))
+        app = build_opt_out_app(tokens, refused, process.clock)
+        process.run_in_background(partial(serve_web_app, app, settings.optout_host, settings.optout_port))
         await process.run()

@@ -18,7 +18,7 @@ button:focus-visible { outline: .2rem solid #f1a208; outline-offset: .15rem }
 """
 _STYLE_HASH = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
 
-HEADERS: Mapping[str, str] = {
+PAGE_HEADERS: Mapping[str, str] = {
     "Content-Security-Policy": (
         f"default-src 'none'; style-src 'sha256-{_STYLE_HASH}'; form-action 'self'; "
         "frame-ancestors 'none'; base-uri 'none'"
@@ -43,7 +43,7 @@ def _page(title: str, body: str) -> str:
 
 
 # The form goes back to the page's own address, so the token stands nowhere in the page. Its one field is RFC 8058's.
-ASK = _page(
+CONFIRM_PAGE = _page(
     "Stop these emails?",
     "<p>We will not email this address about your account any more. Other ways in which we may contact you do not "
     "change.</p>\n"
@@ -51,18 +51,18 @@ ASK = _page(
     '<button type="submit">Yes, stop these emails</button>\n</form>\n'
     "<p>If you opened this page by mistake, close it. Nothing has changed.</p>",
 )
-DONE = _page(
+DONE_PAGE = _page(
     "You will get no more emails",
     '<p role="status">Your request is recorded. An email that is on its way at this moment may still reach you.</p>\n'
     "<p>You may close this page.</p>",
 )
-BAD_LINK = _page(
+BAD_LINK_PAGE = _page(
     "This link does not work",
     '<p role="alert">It is not complete, or it is not one of ours. Nothing has changed.</p>\n'
     "<p>Open the link in the email again or copy all of it. You can also write to the postal address or call the "
     "number at the end of the email.</p>",
 )
-TRY_AGAIN = _page(
+TRY_AGAIN_PAGE = _page(
     "Please try again in a minute",
     '<p role="alert">Your request could not be recorded. Nothing has changed yet.</p>\n'
     '<form method="post">\n<input type="hidden" name="List-Unsubscribe" value="One-Click">\n'

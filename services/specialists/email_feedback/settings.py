@@ -9,7 +9,7 @@ from pydantic import Field, SecretStr
 from switchyard.runtime.core.settings import ProcessSettings
 
 
-class MailSettings(ProcessSettings):
+class EmailFeedbackSettings(ProcessSettings):
     """No database and no model: two ways in, and the bus."""
 
     objects_bucket: str = "switchyard-objects"

@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import json
 
-from contracts.events.upstream import ContactRefused
+from contracts.events.upstream import SuppressContact
 from faststream_sqs import EventBridgePublisher, PublishFailed
 from switchyard.runtime.core.errors import Unavailable
 
-SOURCE = "upstream.mail"
+EMAIL_FEEDBACK_SOURCE = "upstream.mail"
 
 
-class Refusals:
+class SuppressionPublisher:
     """Puts refusals on the bus as an upstream does."""
 
     def __init__(self, bus: EventBridgePublisher) -> None:
         self._bus = bus
 
-    async def publish(self, refused: ContactRefused) -> None:
+    async def publish(self, refused: SuppressContact) -> None:
         """Return when the bus has accepted it. Raises `Unavailable` if it did not."""
         detail = json.dumps(refused.model_dump(mode="json", exclude_none=True))
         try:
-            await self._bus.publish(detail, source=SOURCE, detail_type=ContactRefused.__name__)
+            await self._bus.publish(detail, source=EMAIL_FEEDBACK_SOURCE, detail_type=SuppressContact.__name__)
         except PublishFailed as error:
             raise Unavailable("publish_failed", f"the bus refused an event: {error}") from error

@@ -10,19 +10,19 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse
 from starlette.routing import Route
 
-from contracts.documents.opt_out import PATH, OptOut
-from contracts.events.upstream import ContactRefused
+from contracts.documents.opt_out import OPT_OUT_PATH, OptOutClaims
+from contracts.events.upstream import SuppressContact
 from services.specialists.email_feedback import page
-from services.specialists.email_feedback.suppression import Refusals
+from services.specialists.email_feedback.suppression import SuppressionPublisher
 from switchyard.runtime.core.clock import Clock
 from switchyard.runtime.core.errors import Unavailable
 from switchyard.runtime.crypto.tokens import InvalidToken, SignedTokens
 
 log = structlog.get_logger(__name__)
-RETRY_AFTER_S = "60"
+OPT_OUT_RETRY_AFTER_S = "60"
 
 
-def build_app(tokens: SignedTokens[OptOut], refused: Refusals, clock: Clock) -> Starlette:
+def build_opt_out_app(tokens: SignedTokens[OptOutClaims], refused: SuppressionPublisher, clock: Clock) -> Starlette:
     """The application. Its answers hold nothing about anybody."""
 
     async def opt_out(request: Request) -> HTMLResponse:
@@ -30,40 +30,40 @@ def build_app(tokens: SignedTokens[OptOut], refused: Refusals, clock: Clock) -> 
             wanted = tokens.verify(request.path_params["token"])
         except InvalidToken:
             log.info("opt_out.bad_link", method=request.method)
-            return _answer(page.BAD_LINK, 400)
+            return _answer(page.BAD_LINK_PAGE, 400)
         if request.method != "POST":
-            return _answer(page.ASK, 200)
+            return _answer(page.CONFIRM_PAGE, 200)
         # Whatever the body says: who holds the link and posts wants out, and must not fail on a mail client's form.
-        report = refusal(wanted, day=clock.now().date().isoformat())
+        report = build_suppression(wanted, day=clock.now().date().isoformat())
         try:
             await refused.publish(report)
         except Unavailable as error:
             log.warning("opt_out.not_recorded", code=error.code, alarm="opt_out")
-            return _answer(page.TRY_AGAIN, 503, retry_after=RETRY_AFTER_S)
+            return _answer(page.TRY_AGAIN_PAGE, 503, retry_after=OPT_OUT_RETRY_AFTER_S)
         log.info("opt_out.taken", tenant=wanted.tenant, case_id=wanted.case_id, report_id=report.report_id)
-        return _answer(page.DONE, 200)
+        return _answer(page.DONE_PAGE, 200)
 
     async def not_found(request: Request, _: Exception) -> HTMLResponse:
-        return _answer(page.BAD_LINK, 404)
+        return _answer(page.BAD_LINK_PAGE, 404)
 
     async def no_such_method(request: Request, _: Exception) -> HTMLResponse:
-        return _answer(page.BAD_LINK, 405)
+        return _answer(page.BAD_LINK_PAGE, 405)
 
     return Starlette(
-        routes=[Route(f"{PATH}/{{token}}", opt_out, methods=["GET", "POST"])],
+        routes=[Route(f"{OPT_OUT_PATH}/{{token}}", opt_out, methods=["GET", "POST"])],
         exception_handlers={404: not_found, 405: no_such_method},
     )
 
 
-def refusal(wanted: OptOut, *, day: str) -> ContactRefused:
+def build_suppression(wanted: OptOutClaims, *, day: str) -> SuppressContact:
     """The event for an opt-out. One a day for a link: a second click is the same report, and one after the person
     agreed to emails again is another."""
     once = hashlib.sha256(f"{wanted.tenant}/{wanted.address_key}/{wanted.case_id}/{day}".encode()).hexdigest()[:32]
-    return ContactRefused(
+    return SuppressContact(
         tenant=wanted.tenant, address_key=wanted.address_key, reason="opted_out", report_id=f"optout.{once}"
     )
 
 
 def _answer(html: str, status: int, *, retry_after: str | None = None) -> HTMLResponse:
-    headers = dict(page.HEADERS) | ({"Retry-After": retry_after} if retry_after else {})
+    headers = dict(page.PAGE_HEADERS) | ({"Retry-After": retry_after} if retry_after else {})
     return HTMLResponse(html, status_code=status, headers=headers)

@@ -9,13 +9,13 @@ import typer
 from pydantic import ValidationError
 from rich.table import Column, Table
 
-from contracts.events.email_sender import SendingSettled
-from services.specialists.email_sender.unresolved_sends import Unknown, settle, unknown_sendings
+from contracts.events.email_sender import SendingResolved
+from services.specialists.email_sender.unresolved_sends import UnresolvedSend, list_unresolved_sends, resolve_send
 from switchyard.cli.app.console import console
 from switchyard.cli.app.errors import CommandFailed
 from switchyard.cli.app.target import Env, EnvOption, running
 from switchyard.cli.commands.playbook import as_operator
-from switchyard.protocol.received import first_problem
+from switchyard.protocol.received import first_validation_error
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -51,16 +51,16 @@ def settle_(  # noqa: PLR0917 - typer calls it with keywords
     console.print(f"settled: {found.content_sha256[:16]} of case {case_id} was {'sent' if found.sent else 'not sent'}")
 
 
-async def _unknown(env: Env) -> list[Unknown]:
+async def _unknown(env: Env) -> list[UnresolvedSend]:
     async with as_operator(running(env)) as pool:
-        return await unknown_sendings(pool)
+        return await list_unresolved_sends(pool)
 
 
 async def _settle(
     env: Env, case_id: str, *, content: str | None, sent: str | None, operator: str, evidence: str
-) -> SendingSettled:
+) -> SendingResolved:
     async with as_operator(running(env)) as pool:
-        waiting = [each for each in await unknown_sendings(pool, limit=10_000) if each.case_id == case_id]
+        waiting = [each for each in await list_unresolved_sends(pool, limit=10_000) if each.case_id == case_id]
         wanted = [each for each in waiting if each.content_sha256.startswith(content or "")]
         if len(wanted) != 1:
             raise CommandFailed(
@@ -68,7 +68,7 @@ async def _settle(
                 remedy="see `switchyard courier unknown`" + ("; name one with --content" if wanted else ""),
             )
         try:
-            found = SendingSettled(
+            found = SendingResolved(
                 content_sha256=wanted[0].content_sha256,
                 sent=sent is not None,
                 provider_message_id=sent,
@@ -76,8 +76,8 @@ async def _settle(
                 evidence=evidence,
             )
         except ValidationError as error:
-            field, message = first_problem(error)
+            field, message = first_validation_error(error)
             raise CommandFailed(f"{field}: {message}") from error
-        if not await settle(pool, case_id, found):
+        if not await resolve_send(pool, case_id, found):
             raise CommandFailed("somebody settled it a moment ago", remedy=f"switchyard case show {case_id}")
         return found

@@ -10,101 +10,119 @@ from datetime import timedelta
 import structlog
 
 from contracts.events.router import SendEmail
-from services.specialists.email_sender.ledger import Intended, Ledger, NotYet, Pace
-from services.specialists.email_sender.outbound_email import Letter, read_letter
-from services.specialists.email_sender.provider import Accepted, NoAnswer, NotAccepted, Provider, Refused
+from services.specialists.email_sender.ledger import RateLimited, SendIntended, SendLedger, SendRate
+from services.specialists.email_sender.outbound_email import OutboundEmail, read_outbound_email
+from services.specialists.email_sender.provider import (
+    EmailProvider,
+    PermanentSendError,
+    SendAccepted,
+    SendUnanswered,
+    TransientSendError,
+)
 from services.specialists.email_sender.send_preconditions import (
-    Answer,
-    GiveUp,
-    InFlight,
-    Question,
-    sent,
-    undeliverable,
-    unknown,
+    AnswerWithoutSending,
+    OutcomeUnknown,
+    SendInFlight,
+    SendRequest,
+    build_email_sent,
+    build_email_undeliverable,
+    build_sending_unknown,
 )
 from switchyard.protocol.fields import Contract
 from switchyard.runtime.core.clock import Clock
-from switchyard.runtime.core.errors import Retryable, Unavailable
+from switchyard.runtime.core.errors import RetryableTaskError, Unavailable
 from switchyard.runtime.core.task import Task
 from switchyard.runtime.storage.artefacts import Artefacts
 
 log = structlog.get_logger(__name__)
 
-MARGIN_S = 2.0
+SEND_MARGIN_S = 2.0
 """Beyond the provider's time limit: what it takes to write down the answer."""
 
-STALE_S = 5.0
+MAX_PRECONDITION_AGE_S = 5.0
 """An intent that is older when the provider would be asked is taken back: what was checked then may not hold now."""
 
-RECORD_AGAIN_S = 0.5
+RECORD_RETRY_S = 0.5
 
 
 @dataclass(frozen=True)
-class Limits:
+class SendLimits:
     """How long the provider may take, and how fast a recipient's domain may be written to."""
 
     timeout_s: float
-    pace: Callable[[str], Pace]
+    send_rate: Callable[[str], SendRate]
 
 
 async def send_email(
-    task: Task[SendEmail], *, artefacts: Artefacts, ledger: Ledger, provider: Provider, clock: Clock, limits: Limits
+    task: Task[SendEmail],
+    *,
+    artefacts: Artefacts,
+    ledger: SendLedger,
+    provider: EmailProvider,
+    clock: Clock,
+    limits: SendLimits,
 ) -> Contract:
     """Send the email unless something stops it; say what became of it. Never sends twice, and never guesses."""
     command = task.payload
-    letter = read_letter(await artefacts.read(task, command.email), command.content_sha256)
+    letter = read_outbound_email(await artefacts.read(task, command.email), command.content_sha256)
     _enough_time(task, clock, limits)
-    question = Question(
+    question = SendRequest(
         command_id=task.envelope.event_id,
         case_id=task.envelope.case_id,
         tenant=task.envelope.tenant,
         command=command,
         now=clock.now(),
-        in_flight=timedelta(seconds=limits.timeout_s + MARGIN_S),
+        in_flight=timedelta(seconds=limits.timeout_s + SEND_MARGIN_S),
     )
     began = clock.monotonic()
-    begun = await ledger.begin(question, letter.domain_key, limits.pace(letter.domain))
+    begun = await ledger.begin(question, letter.domain_key, limits.send_rate(letter.domain))
     match begun:
-        case Intended(attempt):
-            if clock.monotonic() - began > STALE_S:
-                await _recorded(ledger, question, attempt, clock, state="released", code="stale")
+        case SendIntended(attempt):
+            if clock.monotonic() - began > MAX_PRECONDITION_AGE_S:
+                await _record_answer(ledger, question, attempt, clock, state="released", code="stale")
                 raise Unavailable("stale_intent", "the checks before the sending took too long", after_s=0.0)
-            return await _ask(letter, question, attempt, ledger=ledger, provider=provider, clock=clock)
-        case Answer(payload) | GiveUp(payload):
+            return await _send_once(letter, question, attempt, ledger=ledger, provider=provider, clock=clock)
+        case AnswerWithoutSending(payload) | OutcomeUnknown(payload):
             return payload
-        case NotYet(seconds):
+        case RateLimited(seconds):
             raise Unavailable("domain_rate", "the recipient's domain has had its share for now", after_s=seconds)
-        case InFlight(seconds):
+        case SendInFlight(seconds):
             raise Unavailable("in_flight", "another worker may be sending this email now", after_s=seconds)
         case _:
             raise TypeError(f"the ledger began with {type(begun).__name__}")
 
 
-async def _ask(
-    letter: Letter, question: Question, attempt: int, *, ledger: Ledger, provider: Provider, clock: Clock
+async def _send_once(
+    letter: OutboundEmail,
+    question: SendRequest,
+    attempt: int,
+    *,
+    ledger: SendLedger,
+    provider: EmailProvider,
+    clock: Clock,
 ) -> Contract:
     content = question.command.content_sha256
     said = await provider.send(letter, {"case_id": question.case_id, "content_sha256": content})
     match said:
-        case Accepted(message_id):
-            await _recorded(ledger, question, attempt, clock, state="sent", message_id=message_id)
-            return sent(content, message_id)
-        case Refused(code):
-            await _recorded(ledger, question, attempt, clock, state="refused", code=code)
-            return undeliverable(code)
-        case NotAccepted(code, seconds):
+        case SendAccepted(message_id):
+            await _record_answer(ledger, question, attempt, clock, state="sent", message_id=message_id)
+            return build_email_sent(content, message_id)
+        case PermanentSendError(code):
+            await _record_answer(ledger, question, attempt, clock, state="refused", code=code)
+            return build_email_undeliverable(code)
+        case TransientSendError(code, seconds):
             log.warning("provider.not_accepted", code=code, alarm="provider")
-            await _recorded(ledger, question, attempt, clock, state="released", code=code)
+            await _record_answer(ledger, question, attempt, clock, state="released", code=code)
             raise Unavailable(code, "the mail provider did not take the email", after_s=seconds)
-        case NoAnswer(code):
+        case SendUnanswered(code):
             log.error("provider.no_answer", code=code, alarm="outcome_unknown")
-            await _recorded(ledger, question, attempt, clock, state="unknown", code=code)
-            return unknown(content, "The provider was asked and gave no answer.")
+            await _record_answer(ledger, question, attempt, clock, state="unknown", code=code)
+            return build_sending_unknown(content, "The provider was asked and gave no answer.")
 
 
-async def _recorded(
-    ledger: Ledger,
-    question: Question,
+async def _record_answer(
+    ledger: SendLedger,
+    question: SendRequest,
     attempt: int,
     clock: Clock,
     *,
@@ -118,17 +136,17 @@ async def _recorded(
             await ledger.record(question, attempt, state=state, at=clock.now(), message_id=message_id, code=code)
         except Unavailable:
             log.warning("answer.not_recorded", code="database_unreachable")
-            await asyncio.sleep(RECORD_AGAIN_S)
+            await asyncio.sleep(RECORD_RETRY_S)
         else:
             return
 
 
-def _enough_time(task: Task[SendEmail], clock: Clock, limits: Limits) -> None:
+def _enough_time(task: Task[SendEmail], clock: Clock, limits: SendLimits) -> None:
     # Cut off in the middle of asking, the outcome would be unknown for no better reason than a short limit.
-    if task.deadline is not None and task.deadline - clock.monotonic() < limits.timeout_s + MARGIN_S:
-        raise Retryable(
+    if task.deadline is not None and task.deadline - clock.monotonic() < limits.timeout_s + SEND_MARGIN_S:
+        raise RetryableTaskError(
             "too_little_time",
             "the task's time limit leaves no room for the provider's answer",
             "time_limit_ms",
-            f"allow more than {limits.timeout_s + MARGIN_S:g} s in the graph, or lower SWITCHYARD_SES_TIMEOUT_S",
+            f"allow more than {limits.timeout_s + SEND_MARGIN_S:g} s in the graph, or lower SWITCHYARD_SES_TIMEOUT_S",
         )

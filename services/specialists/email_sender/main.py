@@ -4,39 +4,41 @@ from __future__ import annotations
 
 from functools import partial
 
-from contracts.cards import COURIER
+from contracts.cards import EMAIL_SENDER_CARD
 from contracts.events.router import SendEmail
-from services.specialists.email_sender.handlers import Limits, send_email
-from services.specialists.email_sender.ledger import SESSION, Ledger
+from services.specialists.email_sender.handlers import SendLimits, send_email
+from services.specialists.email_sender.ledger import SESSION_SETTINGS, SendLedger
 from services.specialists.email_sender.provider import SesProvider, client_config
-from services.specialists.email_sender.settings import CourierSettings
-from services.specialists.email_sender.unresolved_sends import Settlements
+from services.specialists.email_sender.settings import EmailSenderSettings
+from services.specialists.email_sender.unresolved_sends import ResolutionPublisher
 from switchyard.protocol.fields import Contract
-from switchyard.runtime.core.task import Handler
-from switchyard.runtime.process.process import Process, serve_agent
+from switchyard.runtime.core.task import TaskHandler
+from switchyard.runtime.process.process import ServiceProcess, serve_agent
 from switchyard.runtime.storage.artefacts import Artefacts
 
 
 async def run() -> None:
     """Serve the courier."""
-    settings = CourierSettings()
-    approvers = settings.known_approvers()
+    settings = EmailSenderSettings()
+    approvers = settings.approver_keys()
 
-    async def build(process: Process, artefacts: Artefacts) -> dict[type[Contract], Handler]:
+    async def build(process: ServiceProcess, artefacts: Artefacts) -> dict[type[Contract], TaskHandler]:
         # A pool of its own: a transaction that waits for the desk's locks must not keep the inbox from its leases.
-        pool = await process.connect(settings.database_url, schema=COURIER.name, server_settings=SESSION)
+        pool = await process.connect(
+            settings.database_url, schema=EMAIL_SENDER_CARD.name, server_settings=SESSION_SETTINGS
+        )
         ses = await process.client(
             "sesv2", endpoint_url=settings.ses_endpoint_url, config=client_config(settings.ses_timeout_s)
         )
         handler = partial(
             send_email,
             artefacts=artefacts,
-            ledger=Ledger(pool, approvers),
+            ledger=SendLedger(pool, approvers),
             provider=SesProvider(ses, configuration_set=settings.ses_configuration_set),
             clock=process.clock,
-            limits=Limits(timeout_s=settings.ses_timeout_s, pace=settings.pace),
+            limits=SendLimits(timeout_s=settings.ses_timeout_s, send_rate=settings.send_rate),
         )
-        process.alongside(Settlements(pool, process.publisher, process.clock).run)
+        process.run_in_background(ResolutionPublisher(pool, process.publisher, process.clock).run)
         return {SendEmail: handler}
 
-    await serve_agent(COURIER.name, settings, build, opens=COURIER.opens)
+    await serve_agent(EMAIL_SENDER_CARD.name, settings, build, opens=EMAIL_SENDER_CARD.opens)

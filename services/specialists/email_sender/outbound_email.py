@@ -9,13 +9,13 @@ from email.headerregistry import AddressHeader
 from email.message import EmailMessage
 from email.parser import BytesHeaderParser
 
-from switchyard.runtime.core.errors import Rejected
+from switchyard.runtime.core.errors import PermanentTaskError
 
 _PARSER = BytesHeaderParser(EmailMessage, policy=policy.SMTP)
 
 
 @dataclass(frozen=True)
-class Letter:
+class OutboundEmail:
     """An email as it was approved, and the two addresses on it."""
 
     raw: bytes
@@ -33,22 +33,24 @@ class Letter:
         return self.recipient.rpartition("@")[2].lower()
 
 
-def read_letter(raw: bytes, content_sha256: str) -> Letter:
-    """Read an email. Raises `Rejected` for bytes that are not those that passed, or not for exactly one person."""
+def read_outbound_email(raw: bytes, content_sha256: str) -> OutboundEmail:
+    """Read an email. Raises `PermanentTaskError` for bytes that are not those that passed, or not for exactly one person."""
     if hashlib.sha256(raw).hexdigest() != content_sha256:
-        raise Rejected(
+        raise PermanentTaskError(
             "content_altered", "the email's bytes are not those that passed", "content_sha256", "review it again"
         )
     headers = _PARSER.parsebytes(raw)
     for name in ("Cc", "Bcc", "Resent-To", "Resent-Cc", "Resent-Bcc"):
         if name in headers:
-            raise Rejected("more_recipients", f"the email has a {name} header", name, "address it to one person only")
-    return Letter(raw, sender=_one(headers, "From"), recipient=_one(headers, "To"))
+            raise PermanentTaskError(
+                "more_recipients", f"the email has a {name} header", name, "address it to one person only"
+            )
+    return OutboundEmail(raw, sender=_single_address(headers, "From"), recipient=_single_address(headers, "To"))
 
 
-def _one(headers: EmailMessage, name: str) -> str:
+def _single_address(headers: EmailMessage, name: str) -> str:
     found = headers.get_all(name, [])
     addresses = [address for header in found if isinstance(header, AddressHeader) for address in header.addresses]
     if len(found) != 1 or len(addresses) != 1 or found[0].defects or not addresses[0].domain:
-        raise Rejected("bad_address", f"the email's {name} header does not hold exactly one address", name)
+        raise PermanentTaskError("bad_address", f"the email's {name} header does not hold exactly one address", name)
     return addresses[0].addr_spec

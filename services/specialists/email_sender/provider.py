@@ -20,25 +20,25 @@ from botocore.exceptions import (
     SSLError,
 )
 
-from services.specialists.email_sender.outbound_email import Letter
+from services.specialists.email_sender.outbound_email import OutboundEmail
 
 
 @dataclass(frozen=True)
-class Accepted:
+class SendAccepted:
     """The provider took the email."""
 
     message_id: str
 
 
 @dataclass(frozen=True)
-class Refused:
+class PermanentSendError:
     """The provider will never take this email. Nothing was sent."""
 
     code: str
 
 
 @dataclass(frozen=True)
-class NotAccepted:
+class TransientSendError:
     """Certainly not accepted, for a reason that is not the email's: the same may be sent in `seconds`."""
 
     code: str
@@ -46,19 +46,19 @@ class NotAccepted:
 
 
 @dataclass(frozen=True)
-class NoAnswer:
+class SendUnanswered:
     """Asked, and no answer that proves anything."""
 
     code: str
 
 
-Said = Accepted | Refused | NotAccepted | NoAnswer
+SendResult = SendAccepted | PermanentSendError | TransientSendError | SendUnanswered
 
 
-class Provider(Protocol):
+class EmailProvider(Protocol):
     """Where emails go."""
 
-    async def send(self, letter: Letter, tags: Mapping[str, str]) -> Said:
+    async def send(self, letter: OutboundEmail, tags: Mapping[str, str]) -> SendResult:
         """Hand the email over once; never raises for what the provider says."""
         ...
 
@@ -101,7 +101,7 @@ class SesProvider:
         self._client = client
         self._options = {} if configuration_set is None else {"ConfigurationSetName": configuration_set}
 
-    async def send(self, letter: Letter, tags: Mapping[str, str]) -> Said:
+    async def send(self, letter: OutboundEmail, tags: Mapping[str, str]) -> SendResult:
         """See `Provider.send`. The bytes go as they are; SES puts its own Date and Message-ID on what it delivers."""
         try:
             answer = await self._client.send_email(
@@ -112,27 +112,29 @@ class SesProvider:
                 **self._options,
             )
         except ClientError as error:
-            return said(error.response["ResponseMetadata"]["HTTPStatusCode"], error.response["Error"]["Code"])
+            return classify_ses_error(
+                error.response["ResponseMetadata"]["HTTPStatusCode"], error.response["Error"]["Code"]
+            )
         except _BEFORE_SENDING as error:
-            return NotAccepted(f"not_asked_{type(error).__name__.lower()}", _SLOW_DOWN_S)
+            return TransientSendError(f"not_asked_{type(error).__name__.lower()}", _SLOW_DOWN_S)
         except EndpointConnectionError as error:
             # aiobotocore gives this name to a connection that was reset after the request, too.
             if isinstance(error.kwargs.get("error"), aiohttp.ClientConnectorError):
-                return NotAccepted("not_reachable", _SLOW_DOWN_S)
-            return NoAnswer("connection_lost")
+                return TransientSendError("not_reachable", _SLOW_DOWN_S)
+            return SendUnanswered("connection_lost")
         except BotoCoreError as error:
-            return NoAnswer(type(error).__name__.lower())
+            return SendUnanswered(type(error).__name__.lower())
         message_id = answer.get("MessageId")
-        return Accepted(message_id) if message_id else NoAnswer("no_message_id")
+        return SendAccepted(message_id) if message_id else SendUnanswered("no_message_id")
 
 
-def said(status: int, code: str) -> Said:
+def classify_ses_error(status: int, code: str) -> SendResult:
     """What an error of SES means. Pure."""
     if not 400 <= status < 500:
-        return NoAnswer(f"status_{status}")
+        return SendUnanswered(f"status_{status}")
     if code in _REFUSED:
-        return Refused(_REFUSED[code])
+        return PermanentSendError(_REFUSED[code])
     if code in _THROTTLED or status == 429:
-        return NotAccepted("throttled", _SLOW_DOWN_S)
+        return TransientSendError("throttled", _SLOW_DOWN_S)
     # The account, its quota, its identities or our rights: no case is at fault, and an operator must see to it.
-    return NotAccepted("provider_account", _OPERATOR_S)
+    return TransientSendError("provider_account", _OPERATOR_S)

@@ -6,13 +6,13 @@ from typing import Annotated
 
 from pydantic import Field
 
-from services.specialists.email_sender.ledger import Pace
-from switchyard.runtime.core.settings import Approving, WorkSettings
+from services.specialists.email_sender.ledger import SendRate
+from switchyard.runtime.core.settings import ApproverSettings, WorkSettings
 
 Rate = Annotated[int, Field(ge=1, le=1_000_000)]
 
 
-class CourierSettings(Approving, WorkSettings):
+class EmailSenderSettings(ApproverSettings, WorkSettings):
     """The mail provider, who may approve, and how fast each recipient's domain may be written to."""
 
     ses_endpoint_url: str | None = Field(default=None, description="For an emulator; SES's own without it.")
@@ -26,6 +26,6 @@ class CourierSettings(Approving, WorkSettings):
         default_factory=dict, description='Other averages for some domains, as JSON {"example.com": 60}.'
     )
 
-    def pace(self, domain: str) -> Pace:
+    def send_rate(self, domain: str) -> SendRate:
         """How fast a domain may be written to."""
-        return Pace(60.0 / self.domain_limits.get(domain, self.domain_per_minute), self.domain_burst)
+        return SendRate(60.0 / self.domain_limits.get(domain, self.domain_per_minute), self.domain_burst)

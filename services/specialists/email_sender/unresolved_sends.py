@@ -11,26 +11,26 @@ from typing import Any
 
 import structlog
 
-from contracts.cards import COURIER
-from contracts.events.email_sender import SendingSettled
-from switchyard.protocol.derive import derive, stamp
+from contracts.cards import EMAIL_SENDER_CARD
+from contracts.events.email_sender import SendingResolved
+from switchyard.protocol.derive import derive_event, stamp_event
 from switchyard.protocol.envelope import Envelope
 from switchyard.protocol.fields import Json
 from switchyard.runtime.core import telemetry
 from switchyard.runtime.core.clock import Clock, timestamp
 from switchyard.runtime.core.errors import Unavailable
-from switchyard.runtime.database.connections import Pool, reaching
+from switchyard.runtime.database.connections import Pool, translate_errors
 from switchyard.runtime.database.queries import load_queries
 from switchyard.runtime.messaging.publisher import Publisher
 
 log = structlog.get_logger(__name__)
 _SQL = load_queries(__file__, "ledger.sql")
-TICK_S = 1.0
-BATCH = 50
+RESOLUTION_INTERVAL_S = 1.0
+RESOLUTION_BATCH_SIZE = 50
 
 
 @dataclass(frozen=True)
-class Unknown:
+class UnresolvedSend:
     """A sending of which nobody knows what became. `ended_as` is the outcome that its case got."""
 
     case_id: str
@@ -39,19 +39,21 @@ class Unknown:
     ended_as: str
 
 
-async def unknown_sendings(pool: Pool, limit: int = 100) -> list[Unknown]:
+async def list_unresolved_sends(pool: Pool, limit: int = 100) -> list[UnresolvedSend]:
     """All that wait to be settled, oldest first: given up as unknown, or ended while the provider was being asked.
 
     `pool` may be the courier's or an operator's.
     """
-    with reaching("the work database"):
+    with translate_errors("the work database"):
         rows = await pool.fetch(_SQL["unsettled"], limit)
-    return [Unknown(str(row["case_id"]), row["content_sha256"], row["intended_at"], row["ended_as"]) for row in rows]
+    return [
+        UnresolvedSend(str(row["case_id"]), row["content_sha256"], row["intended_at"], row["ended_as"]) for row in rows
+    ]
 
 
-async def settle(pool: Pool, case_id: str, found: SendingSettled) -> bool:
+async def resolve_send(pool: Pool, case_id: str, found: SendingResolved) -> bool:
     """Record what a person found out. False if no such sending waits to be settled: somebody was faster."""
-    with reaching("the work database"):
+    with translate_errors("the work database"):
         settled: bool = await pool.fetchval(
             _SQL["settle"],
             case_id,
@@ -65,7 +67,7 @@ async def settle(pool: Pool, case_id: str, found: SendingSettled) -> bool:
 
 
 @dataclass(frozen=True)
-class Settlements:
+class ResolutionPublisher:
     """Publishes what was settled. Any number of couriers may run it: the event's id follows from its cause."""
 
     pool: Pool
@@ -74,8 +76,8 @@ class Settlements:
 
     async def tick(self) -> int:
         """Publish what waits; return how much it was. Killed before it is marked, it is published again, the same."""
-        with reaching("the work database"):
-            rows = await self.pool.fetch(_SQL["settlements"], BATCH)
+        with translate_errors("the work database"):
+            rows = await self.pool.fetch(_SQL["settlements"], RESOLUTION_BATCH_SIZE)
         if rows:
             await self.publisher.publish([await self._kept(row) for row in rows])
             await self._mark([row["command_id"] for row in rows])
@@ -88,27 +90,27 @@ class Settlements:
                 await self.tick()
             except Unavailable as error:
                 log.warning("settlements.deferred", code=error.code)
-            await asyncio.sleep(TICK_S)
+            await asyncio.sleep(RESOLUTION_INTERVAL_S)
 
     async def _mark(self, command_ids: Sequence[Any]) -> None:
-        with reaching("the work database"):
+        with translate_errors("the work database"):
             await self.pool.execute(_SQL["published"], command_ids)
 
     async def _kept(self, row: Any) -> Json:
         """The event as it was stored first, so that a repeat is the same one, and audit can ask for it again."""
-        with reaching("the work database"):
+        with translate_errors("the work database"):
             text = await self.pool.fetchval(_SQL["keep_event"], row["command_id"], json.dumps(self._event(row)))
         kept: Json = json.loads(text)
         return kept
 
     def _event(self, row: Any) -> Json:
         cause = Envelope.model_validate_json(json.dumps(json.loads(row["outputs"])[0]))
-        payload = SendingSettled(
+        payload = SendingResolved(
             content_sha256=row["content_sha256"],
             sent=row["sent"],
             provider_message_id=row["provider_message_id"],
             operator=row["operator"],
             evidence=row["evidence"],
         )
-        event = derive(cause, payload, node_from=COURIER.name)
-        return stamp(event, occurred_at=timestamp(self.clock.now()), trace=telemetry.carrier())
+        event = derive_event(cause, payload, node_from=EMAIL_SENDER_CARD.name)
+        return stamp_event(event, occurred_at=timestamp(self.clock.now()), trace=telemetry.trace_context())

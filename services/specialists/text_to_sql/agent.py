@@ -11,15 +11,15 @@ from pydantic import BaseModel, Field
 from pydantic_ai import Agent, ModelRetry, RunContext, UnexpectedModelBehavior, UsageLimitExceeded, UsageLimits
 from pydantic_ai.models import Model
 
-from services.specialists.text_to_sql.findings import Findings, cannot_answer, found
-from services.specialists.text_to_sql.guard import GuardedQuery, Refused, guard
+from services.specialists.text_to_sql.findings import Findings, build_findings, build_unanswerable
+from services.specialists.text_to_sql.guard import GuardedQuery, UnsafeQuery, guard_query
 from services.specialists.text_to_sql.schema import Schema
-from services.specialists.text_to_sql.warehouse import Limits, Warehouse
-from switchyard.runtime.core.errors import Rejected, Retryable
+from services.specialists.text_to_sql.warehouse import QueryLimits, Warehouse
+from switchyard.runtime.core.errors import PermanentTaskError, RetryableTaskError
 
-PROMPT = (Path(__file__).parent / "prompts" / "answer.md").read_text(encoding="utf-8")
-PROMPT_VERSION = f"answer/{hashlib.sha256(PROMPT.encode()).hexdigest()[:12]}"
-CORRECTIONS = 2
+SQL_PROMPT = (Path(__file__).parent / "prompts" / "answer.md").read_text(encoding="utf-8")
+SQL_PROMPT_VERSION = f"answer/{hashlib.sha256(SQL_PROMPT.encode()).hexdigest()[:12]}"
+MAX_CORRECTIONS = 2
 """How often a refused query goes back to the model."""
 MAX_REQUESTS = 14
 """Model requests for one question: describing five tables, some checks, the answer and two corrections."""
@@ -39,23 +39,23 @@ class CannotAnswer(BaseModel):
 
 
 @dataclass(slots=True)
-class Attempt:
+class AgentRun:
     """What happened in one run of the agent."""
 
-    limits: Limits = field(default_factory=Limits)
-    refusals: list[Refused] = field(default_factory=list)
+    limits: QueryLimits = field(default_factory=QueryLimits)
+    refusals: list[UnsafeQuery] = field(default_factory=list)
     """Refused answers. Refusals by `check_sql` are not among them: trying there is free."""
 
 
-def build_agent(model: Model[Any], schema: Schema) -> Agent[Attempt, SqlAnswer | CannotAnswer]:
+def build_sql_agent(model: Model[Any], schema: Schema) -> Agent[AgentRun, SqlAnswer | CannotAnswer]:
     """The agent over a model, for one schema."""
-    agent: Agent[Attempt, SqlAnswer | CannotAnswer] = Agent(
+    agent: Agent[AgentRun, SqlAnswer | CannotAnswer] = Agent(
         model,
-        deps_type=Attempt,
+        deps_type=AgentRun,
         output_type=[SqlAnswer, CannotAnswer],
         name="text_to_sql",
         instructions=_instructions(schema),
-        retries={"tools": CORRECTIONS, "output": CORRECTIONS},
+        retries={"tools": MAX_CORRECTIONS, "output": MAX_CORRECTIONS},
     )
 
     @agent.tool_plain
@@ -72,29 +72,29 @@ def build_agent(model: Model[Any], schema: Schema) -> Agent[Attempt, SqlAnswer |
         return table.described(name.upper())
 
     @agent.tool
-    def check_sql(context: RunContext[Attempt], sql: str) -> str:
+    def check_sql(context: RunContext[AgentRun], sql: str) -> str:
         """Whether a query may run, and how it will; if it may not, what is refused and what to do instead."""
         try:
-            accepted = guard(sql, schema, max_rows=context.deps.limits.max_rows)
-        except Refused as refusal:
-            return _told(refusal)
+            accepted = guard_query(sql, schema, max_rows=context.deps.limits.max_rows)
+        except UnsafeQuery as refusal:
+            return _format_unsafe_query(refusal)
         return f"Accepted. This will run:\n<sql>{accepted.sql}</sql>"
 
     @agent.output_validator
-    def may_run(context: RunContext[Attempt], output: SqlAnswer | CannotAnswer) -> SqlAnswer | CannotAnswer:
+    def may_run(context: RunContext[AgentRun], output: SqlAnswer | CannotAnswer) -> SqlAnswer | CannotAnswer:
         if isinstance(output, SqlAnswer):
             try:
-                guard(output.sql, schema, max_rows=context.deps.limits.max_rows)
-            except Refused as refusal:
+                guard_query(output.sql, schema, max_rows=context.deps.limits.max_rows)
+            except UnsafeQuery as refusal:
                 context.deps.refusals.append(refusal)
-                raise ModelRetry(_told(refusal)) from refusal
+                raise ModelRetry(_format_unsafe_query(refusal)) from refusal
         return output
 
     return agent
 
 
 @dataclass(frozen=True, slots=True)
-class Proposal:
+class QueryProposal:
     """What the agent came to: a query that may run, or a reason why there is none."""
 
     query: GuardedQuery | None
@@ -103,13 +103,13 @@ class Proposal:
     """How many answers the guard refused on the way."""
 
 
-async def propose(
-    question: str, *, agent: Agent[Attempt, SqlAnswer | CannotAnswer], schema: Schema, limits: Limits
-) -> Proposal:
-    """Ask the agent for a query. Raises `Rejected` if its queries are refused to the end, `Retryable` for nonsense."""
+async def propose_query(
+    question: str, *, agent: Agent[AgentRun, SqlAnswer | CannotAnswer], schema: Schema, limits: QueryLimits
+) -> QueryProposal:
+    """Ask the agent for a query. Raises `PermanentTaskError` if its queries are refused to the end, `RetryableTaskError` for nonsense."""
     if not question.strip():
-        raise Rejected("empty_question", "the question is empty", "question", "ask something")
-    attempt = Attempt(limits)
+        raise PermanentTaskError("empty_question", "the question is empty", "question", "ask something")
+    attempt = AgentRun(limits)
     try:
         result = await agent.run(
             f"<question>{question.replace('<', '&lt;')}</question>",
@@ -117,52 +117,54 @@ async def propose(
             usage_limits=UsageLimits(request_limit=MAX_REQUESTS),
         )
     except UsageLimitExceeded as error:
-        raise Rejected(
+        raise PermanentTaskError(
             "too_many_steps", f"the model found no query in {MAX_REQUESTS} requests", remedy="ask a simpler question"
         ) from error
     except UnexpectedModelBehavior as error:
         raise _failed(attempt) from error
     if isinstance(result.output, CannotAnswer):
-        return Proposal(None, result.output.reason, len(attempt.refusals))
-    query = guard(result.output.sql, schema, max_rows=limits.max_rows)
-    return Proposal(query, result.output.explanation, len(attempt.refusals))
+        return QueryProposal(None, result.output.reason, len(attempt.refusals))
+    query = guard_query(result.output.sql, schema, max_rows=limits.max_rows)
+    return QueryProposal(query, result.output.explanation, len(attempt.refusals))
 
 
-async def answer(
+async def query_answer(
     question: str,
     *,
-    agent: Agent[Attempt, SqlAnswer | CannotAnswer],
+    agent: Agent[AgentRun, SqlAnswer | CannotAnswer],
     warehouse: Warehouse,
     schema: Schema,
     case_id: str,
     role: str,
-    limits: Limits | None = None,
+    limits: QueryLimits | None = None,
 ) -> Findings:
-    """Answer a question from the warehouse in a role. Raises `Rejected` and `Retryable`."""
-    limits = limits or Limits()
-    proposal = await propose(question, agent=agent, schema=schema, limits=limits)
+    """Answer a question from the warehouse in a role. Raises `PermanentTaskError` and `RetryableTaskError`."""
+    limits = limits or QueryLimits()
+    proposal = await propose_query(question, agent=agent, schema=schema, limits=limits)
     if proposal.query is None:
-        return cannot_answer(proposal.explanation, schema=schema, role=role)
+        return build_unanswerable(proposal.explanation, schema=schema, role=role)
     rows = await warehouse.run(proposal.query, case_id=case_id, role=role, limits=limits)
-    return found(proposal.query, rows, schema=schema, explanation=proposal.explanation, role=role)
+    return build_findings(proposal.query, rows, schema=schema, explanation=proposal.explanation, role=role)
 
 
 def _instructions(schema: Schema) -> str:
     label = f"The data is {schema.data_label}. " if schema.data_label else ""
     through = f"It ends on {schema.data_through}. " if schema.data_through else ""
-    return f"{PROMPT}\n{label}{through}\n<tables>\n{schema.described()}\n</tables>"
+    return f"{SQL_PROMPT}\n{label}{through}\n<tables>\n{schema.described()}\n</tables>"
 
 
-def _told(refusal: Refused) -> str:
+def _format_unsafe_query(refusal: UnsafeQuery) -> str:
     return f"Refused ({refusal.code}): {refusal.what}. Remedy: {refusal.remedy}."
 
 
-def _failed(attempt: Attempt) -> Rejected | Retryable:
-    if len(attempt.refusals) > CORRECTIONS:
+def _failed(attempt: AgentRun) -> PermanentTaskError | RetryableTaskError:
+    if len(attempt.refusals) > MAX_CORRECTIONS:
         # Only the code: what was refused may repeat words of the question, and this goes into an event.
-        return Rejected(
+        return PermanentTaskError(
             "query_refused",
             f"every query that the model wrote was refused, the last as {attempt.refusals[-1].code}",
             remedy="ask for something that can be read from the warehouse",
         )
-    return Retryable("bad_answer", "the model gave no usable answer", remedy="see the prompt and the text_to_sql evals")
+    return RetryableTaskError(
+        "bad_answer", "the model gave no usable answer", remedy="see the prompt and the text_to_sql evals"
+    )

@@ -8,7 +8,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 
 from services.specialists.text_to_sql.guard import GuardedQuery
-from services.specialists.text_to_sql.rows import ResultColumn, Rows, Value
+from services.specialists.text_to_sql.rows import CellValue, ResultColumn, Rows
 from services.specialists.text_to_sql.schema import Schema
 
 SHOWN_ROWS = 5
@@ -24,7 +24,7 @@ class Findings(BaseModel):
     summary: str
     """One paragraph, the same for the same rows."""
     columns: tuple[ResultColumn, ...] = ()
-    rows: tuple[tuple[Value, ...], ...] = ()
+    rows: tuple[tuple[CellValue, ...], ...] = ()
     row_count: int = 0
     truncated: bool = False
     sql: str | None = None
@@ -39,11 +39,11 @@ class Findings(BaseModel):
     elapsed_ms: int = 0
 
 
-def found(query: GuardedQuery, rows: Rows, *, schema: Schema, explanation: str, role: str) -> Findings:
+def build_findings(query: GuardedQuery, rows: Rows, *, schema: Schema, explanation: str, role: str) -> Findings:
     """Findings from a result, empty ones included."""
     if not query.ordered:
         # The warehouse returns rows in any order: the same rows shall make the same findings.
-        rows = rows.model_copy(update={"rows": tuple(sorted(rows.rows, key=_by_value))})
+        rows = rows.model_copy(update={"rows": tuple(sorted(rows.rows, key=_sort_key))})
     return Findings(
         outcome="rows" if rows.row_count else "no_rows",
         summary=_summary(query, rows),
@@ -62,7 +62,7 @@ def found(query: GuardedQuery, rows: Rows, *, schema: Schema, explanation: str, 
     )
 
 
-def cannot_answer(reason: str, *, schema: Schema, role: str) -> Findings:
+def build_unanswerable(reason: str, *, schema: Schema, role: str) -> Findings:
     """Findings that say that the warehouse does not hold the answer."""
     return Findings(
         outcome="cannot_answer",
@@ -75,11 +75,11 @@ def cannot_answer(reason: str, *, schema: Schema, role: str) -> Findings:
     )
 
 
-def _by_value(row: tuple[Value, ...]) -> list[tuple[bool, Decimal, str]]:
+def _sort_key(row: tuple[CellValue, ...]) -> list[tuple[bool, Decimal, str]]:
     return [(value is None, _number(value), str(value)) for value in row]
 
 
-def _number(value: Value) -> Decimal:
+def _number(value: CellValue) -> Decimal:
     try:
         number = Decimal(str(value))
     except InvalidOperation:
@@ -99,13 +99,13 @@ def _summary(query: GuardedQuery, rows: Rows) -> str:
     return f"{count} rows{which}: {'; '.join(_row(rows.columns, row) for row in shown)}."
 
 
-def _row(columns: tuple[ResultColumn, ...], row: tuple[Value, ...]) -> str:
+def _row(columns: tuple[ResultColumn, ...], row: tuple[CellValue, ...]) -> str:
     pairs = list(zip(columns, row, strict=True))
     said = ", ".join(f"{column.name} {_value(column, value)}" for column, value in pairs[:SHOWN_COLUMNS])
     return said if len(pairs) <= SHOWN_COLUMNS else f"{said} and {len(pairs) - SHOWN_COLUMNS} more columns"
 
 
-def _value(column: ResultColumn, value: Value) -> str:
+def _value(column: ResultColumn, value: CellValue) -> str:
     if value is None:
         return "(none)"
     if isinstance(value, bool):

@@ -18,9 +18,9 @@ from sqlglot.tokenizer_core import TokenType
 from services.specialists.text_to_sql.grammar import ALLOWED, PARTS, TYPES, WORDS
 from services.specialists.text_to_sql.schema import Schema
 from services.specialists.text_to_sql.units import unit_of
-from switchyard.runtime.core.errors import Rejected
+from switchyard.runtime.core.errors import PermanentTaskError
 
-DIALECT = "snowflake"
+SQL_DIALECT = "snowflake"
 MAX_CHARACTERS = 8_000
 MAX_TOKENS = 2_000
 MAX_NESTING = 12
@@ -29,7 +29,7 @@ _OPENING = {TokenType.L_PAREN, TokenType.L_BRACKET, TokenType.L_BRACE}
 _CLOSING = {TokenType.R_PAREN, TokenType.R_BRACKET, TokenType.R_BRACE}
 
 
-class Refused(Rejected):
+class UnsafeQuery(PermanentTaskError):
     """The query may not run. `what` names the thing refused, `remedy` says what to write instead.
 
     `what` may repeat words of the query, so it goes back to the model and never into an event or a log.
@@ -62,10 +62,10 @@ class GuardedQuery:
     ordered: bool
 
 
-def guard(sql: str, schema: Schema, *, max_rows: int = 200) -> GuardedQuery:
+def guard_query(sql: str, schema: Schema, *, max_rows: int = 200) -> GuardedQuery:
     """Check a query and write it anew, to return at most `max_rows + 1` rows: one more shows that there are more.
 
-    Raises `Refused`.
+    Raises `UnsafeQuery`.
     """
     tree = _parse(sql)
     try:
@@ -77,7 +77,7 @@ def guard(sql: str, schema: Schema, *, max_rows: int = 200) -> GuardedQuery:
         tables, columns = _read(tree, schema)
         _limit(tree, max_rows)
         return GuardedQuery(
-            sql=tree.sql(dialect=DIALECT, comments=False),
+            sql=tree.sql(dialect=SQL_DIALECT, comments=False),
             tables=tables,
             columns=columns,
             output=_output(tree, schema),
@@ -90,40 +90,40 @@ def guard(sql: str, schema: Schema, *, max_rows: int = 200) -> GuardedQuery:
 
 def _parse(sql: str) -> exp.Select:
     if len(sql) > MAX_CHARACTERS:
-        raise Refused("sql_too_long", f"a query of {len(sql)} characters", f"use at most {MAX_CHARACTERS}")
+        raise UnsafeQuery("sql_too_long", f"a query of {len(sql)} characters", f"use at most {MAX_CHARACTERS}")
     if any(ord(character) < 32 and character not in "\t\r\n" for character in sql):
-        raise Refused("sql_unreadable", "a control character", "write plain text")
+        raise UnsafeQuery("sql_unreadable", "a control character", "write plain text")
     _check_tokens(sql)
     try:
-        statements = [statement for statement in sqlglot.parse(sql, read=DIALECT) if statement is not None]
+        statements = [statement for statement in sqlglot.parse(sql, read=SQL_DIALECT) if statement is not None]
     except RecursionError as error:
         raise _too_deep() from error
     except SqlglotError as error:
-        raise Refused(
+        raise UnsafeQuery(
             "sql_unreadable", "SQL that cannot be parsed", "check the syntax; the dialect is Snowflake"
         ) from error
     statement = statements[0] if len(statements) == 1 else None
     if not isinstance(statement, exp.Select):
         name = statement.key.upper() if statement is not None else f"{len(statements)} statements"
-        raise Refused("sql_not_a_select", name, "write one SELECT; use CTEs or OR instead of UNION")
+        raise UnsafeQuery("sql_not_a_select", name, "write one SELECT; use CTEs or OR instead of UNION")
     return statement
 
 
 def _check_tokens(sql: str) -> None:
     # Before parsing, because sqlglot logs statements that it cannot parse, and logs must not hold queries.
     try:
-        tokens = sqlglot.tokenize(sql, read=DIALECT)
+        tokens = sqlglot.tokenize(sql, read=SQL_DIALECT)
     except SqlglotError as error:
-        raise Refused("sql_unreadable", "text that is not SQL", "close every quotation mark and comment") from error
+        raise UnsafeQuery("sql_unreadable", "text that is not SQL", "close every quotation mark and comment") from error
     while tokens and tokens[-1].token_type == TokenType.SEMICOLON:
         tokens.pop()
     if not tokens or tokens[0].token_type not in {TokenType.SELECT, TokenType.WITH}:
         first = tokens[0].text.upper()[:40] if tokens else "an empty query"
-        raise Refused("sql_not_a_select", first, "start with SELECT or WITH; this agent only reads")
+        raise UnsafeQuery("sql_not_a_select", first, "start with SELECT or WITH; this agent only reads")
     if any(token.token_type == TokenType.SEMICOLON for token in tokens):
-        raise Refused("sql_not_a_select", "more than one statement", "write one SELECT")
+        raise UnsafeQuery("sql_not_a_select", "more than one statement", "write one SELECT")
     if len(tokens) > MAX_TOKENS:
-        raise Refused("sql_too_long", f"a query of {len(tokens)} words", f"use at most {MAX_TOKENS}")
+        raise UnsafeQuery("sql_too_long", f"a query of {len(tokens)} words", f"use at most {MAX_TOKENS}")
     depth = 0
     for token in tokens:
         depth += (token.token_type in _OPENING) - (token.token_type in _CLOSING)
@@ -134,35 +134,41 @@ def _check_tokens(sql: str) -> None:
 def _check_nodes(tree: exp.Expr) -> None:
     for count, node in enumerate(tree.walk()):
         if count > MAX_NODES:
-            raise Refused("sql_too_long", f"a query of more than {MAX_NODES} parts", "ask for less at once")
+            raise UnsafeQuery("sql_too_long", f"a query of more than {MAX_NODES} parts", "ask for less at once")
         if type(node) not in ALLOWED:
             raise _not_allowed(node)
         extra = {name for name, value in node.args.items() if value} - PARTS.get(type(node), set(node.args))
         if extra:
-            raise Refused(
+            raise UnsafeQuery(
                 "sql_construct_not_allowed",
                 f"{node.key.upper()} with {', '.join(sorted(extra)).upper().replace('_', '')}",
                 "use plain SELECT, JOIN, WHERE, GROUP BY, HAVING, QUALIFY, ORDER BY, LIMIT",
             )
         if isinstance(node, exp.DataType) and node.this not in TYPES:
-            raise Refused("sql_type_not_allowed", f"a cast to {node.this}", "cast to a number, text, date or timestamp")
+            raise UnsafeQuery(
+                "sql_type_not_allowed", f"a cast to {node.this}", "cast to a number, text, date or timestamp"
+            )
         if isinstance(node, exp.Var) and node.name.upper() not in WORDS:
-            raise Refused(
+            raise UnsafeQuery(
                 "sql_construct_not_allowed", f"the word {node.name}", "use names of columns and units of time"
             )
         if isinstance(node, exp.Limit | exp.Offset) and not _is_count(node.expression):
-            raise Refused("sql_construct_not_allowed", f"a computed {node.key.upper()}", "write it as a whole number")
+            raise UnsafeQuery(
+                "sql_construct_not_allowed", f"a computed {node.key.upper()}", "write it as a whole number"
+            )
 
 
-def _not_allowed(node: exp.Expr) -> Refused:
+def _not_allowed(node: exp.Expr) -> UnsafeQuery:
     if isinstance(node, exp.SetOperation):
-        return Refused("sql_not_a_select", node.key.upper(), "write one SELECT; use CTEs or OR instead")
+        return UnsafeQuery("sql_not_a_select", node.key.upper(), "write one SELECT; use CTEs or OR instead")
     if isinstance(node, exp.Func):
         name = node.name if isinstance(node, exp.Anonymous) else node.sql_name()
-        return Refused(
+        return UnsafeQuery(
             "sql_function_not_allowed", f"the function {name.upper()}", "use a plain aggregate or date function"
         )
-    return Refused("sql_construct_not_allowed", node.key.upper(), "use plain SELECT, JOIN, WHERE, GROUP BY, ORDER BY")
+    return UnsafeQuery(
+        "sql_construct_not_allowed", node.key.upper(), "use plain SELECT, JOIN, WHERE, GROUP BY, ORDER BY"
+    )
 
 
 def _check_tables(tree: exp.Select, schema: Schema) -> None:
@@ -170,12 +176,12 @@ def _check_tables(tree: exp.Select, schema: Schema) -> None:
     for table in tree.find_all(exp.Table):
         name = table.this
         if not isinstance(name, exp.Identifier):
-            raise Refused("sql_construct_not_allowed", "a table that is not a plain name", _tables_remedy(schema))
+            raise UnsafeQuery("sql_construct_not_allowed", "a table that is not a plain name", _tables_remedy(schema))
         own = {"", schema.database}, {"", schema.namespace}
         if _folded(table.args.get("catalog")) not in own[0] or _folded(table.args.get("db")) not in own[1]:
-            raise Refused("sql_unknown_table", f"the table {table.sql(DIALECT)}", _tables_remedy(schema))
+            raise UnsafeQuery("sql_unknown_table", f"the table {table.sql(SQL_DIALECT)}", _tables_remedy(schema))
         if _folded(name) not in schema.tables and _folded(name) not in defined:
-            raise Refused("sql_unknown_table", f"the table {name.sql(DIALECT)}", _tables_remedy(schema))
+            raise UnsafeQuery("sql_unknown_table", f"the table {name.sql(SQL_DIALECT)}", _tables_remedy(schema))
         # The connection already stands in the one namespace that is allowed.
         table.set("catalog", None)
         table.set("db", None)
@@ -186,21 +192,21 @@ def _qualified(tree: exp.Select, schema: Schema) -> exp.Select:
         name: {key: spec.type for key, spec in table.columns.items()} for name, table in schema.tables.items()
     }
     try:
-        qualified = qualify(tree, dialect=DIALECT, schema=known, quote_identifiers=True, identify=True)
+        qualified = qualify(tree, dialect=SQL_DIALECT, schema=known, quote_identifiers=True, identify=True)
     except OptimizeError as error:
         said = str(error).replace("\n", " ")[:200]
-        raise Refused(
+        raise UnsafeQuery(
             "sql_unknown_column", said, "use the columns that describe_table lists; alias every table"
         ) from error
     except SqlglotError as error:
-        raise Refused("sql_unreadable", "names that cannot be resolved", "alias every table and column") from error
+        raise UnsafeQuery("sql_unreadable", "names that cannot be resolved", "alias every table and column") from error
     if not isinstance(qualified, exp.Select):
-        raise Refused("sql_not_a_select", qualified.key.upper(), "write one SELECT")
+        raise UnsafeQuery("sql_not_a_select", qualified.key.upper(), "write one SELECT")
     return qualified
 
 
 def _read(tree: exp.Select, schema: Schema) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The tables and columns read. Raises `Refused` for any that the schema does not have."""
+    """The tables and columns read. Raises `UnsafeQuery` for any that the schema does not have."""
     tables: set[str] = set()
     columns: set[str] = set()
     seen: set[int] = set()
@@ -209,7 +215,7 @@ def _read(tree: exp.Select, schema: Schema) -> tuple[tuple[str, ...], tuple[str,
             seen.add(id(node))
             if isinstance(source, exp.Table):
                 if source.name not in schema.tables:
-                    raise Refused("sql_unknown_table", f"the table {source.name}", _tables_remedy(schema))
+                    raise UnsafeQuery("sql_unknown_table", f"the table {source.name}", _tables_remedy(schema))
                 tables.add(source.name)
         for column in scope.columns:
             if isinstance(found := _source(scope, column.table), exp.Table):
@@ -217,11 +223,11 @@ def _read(tree: exp.Select, schema: Schema) -> tuple[tuple[str, ...], tuple[str,
                     raise _unknown_column(f"{found.name}.{column.name}")
                 columns.add(f"{found.name}.{column.name}")
             elif found is None:
-                raise _unknown_column(column.sql(DIALECT))
+                raise _unknown_column(column.sql(SQL_DIALECT))
     if any(id(table) not in seen for table in tree.find_all(exp.Table)):
-        raise Refused("sql_construct_not_allowed", "a table outside FROM and JOIN", "name tables in FROM and JOIN")
+        raise UnsafeQuery("sql_construct_not_allowed", "a table outside FROM and JOIN", "name tables in FROM and JOIN")
     if not tables:
-        raise Refused("sql_unknown_table", "a query that reads no table", _tables_remedy(schema))
+        raise UnsafeQuery("sql_unknown_table", "a query that reads no table", _tables_remedy(schema))
     return tuple(sorted(tables)), tuple(sorted(columns))
 
 
@@ -250,20 +256,20 @@ def _filters(tree: exp.Select) -> tuple[str, ...]:
     conditions = [
         part for clause in clauses for part in (clause.flatten() if isinstance(clause, exp.And) else [clause])
     ]
-    return tuple(_plain(condition) for condition in conditions)
+    return tuple(_is_plain_condition(condition) for condition in conditions)
 
 
-def _plain(condition: exp.Expr) -> str:
+def _is_plain_condition(condition: exp.Expr) -> str:
     if condition.find(exp.Select):
         # Two tables may have columns of one name: here the qualifiers matter.
-        return condition.sql(dialect=DIALECT, comments=False)
+        return condition.sql(dialect=SQL_DIALECT, comments=False)
 
     def bare(node: exp.Expr) -> exp.Expr:
         if isinstance(node, exp.Column):
             return exp.column(node.name)
         return node
 
-    return condition.copy().transform(bare).sql(dialect=DIALECT, comments=False)
+    return condition.copy().transform(bare).sql(dialect=SQL_DIALECT, comments=False)
 
 
 def _is_count(node: exp.Expr | None) -> bool:
@@ -281,9 +287,9 @@ def _tables_remedy(schema: Schema) -> str:
     return f"use only the tables {', '.join(schema.tables)}"
 
 
-def _unknown_column(name: str) -> Refused:
-    return Refused("sql_unknown_column", f"the column {name}", "use the columns that describe_table lists")
+def _unknown_column(name: str) -> UnsafeQuery:
+    return UnsafeQuery("sql_unknown_column", f"the column {name}", "use the columns that describe_table lists")
 
 
-def _too_deep() -> Refused:
-    return Refused("sql_too_deep", f"nesting deeper than {MAX_NESTING}", "use CTEs instead of nested queries")
+def _too_deep() -> UnsafeQuery:
+    return UnsafeQuery("sql_too_deep", f"nesting deeper than {MAX_NESTING}", "use CTEs instead of nested queries")

@@ -7,19 +7,19 @@ from typing import TYPE_CHECKING
 from contracts.events.router import AnswerQuestion
 from contracts.events.specialists import FindingsReady
 from latency_failover import FailoverModel
-from services.specialists.text_to_sql.agent import PROMPT_VERSION, Attempt, CannotAnswer, SqlAnswer, answer
+from services.specialists.text_to_sql.agent import SQL_PROMPT_VERSION, AgentRun, CannotAnswer, SqlAnswer, query_answer
 from services.specialists.text_to_sql.schema import Schema
-from services.specialists.text_to_sql.warehouse import Limits, Warehouse
-from switchyard.protocol.fields import WAREHOUSE_ROLE
-from switchyard.runtime.core.errors import Rejected
-from switchyard.runtime.core.task import Reply, Task
-from switchyard.runtime.models.clients import model_call, spending
+from services.specialists.text_to_sql.warehouse import QueryLimits, Warehouse
+from switchyard.protocol.fields import WAREHOUSE_ROLE_SCOPE
+from switchyard.runtime.core.errors import PermanentTaskError
+from switchyard.runtime.core.task import Task, TaskResult
+from switchyard.runtime.models.clients import model_budget, model_call
 from switchyard.runtime.storage.artefacts import Artefacts
 
 if TYPE_CHECKING:
     from pydantic_ai import Agent
 
-MARGIN_MS = 2_000
+TEXT_TO_SQL_MARGIN_MS = 2_000
 
 
 async def answer_question(
@@ -27,16 +27,16 @@ async def answer_question(
     *,
     artefacts: Artefacts,
     model: FailoverModel,
-    agent: Agent[Attempt, SqlAnswer | CannotAnswer],
+    agent: Agent[AgentRun, SqlAnswer | CannotAnswer],
     warehouse: Warehouse,
     schema: Schema,
-    limits: Limits,
-) -> Reply:
+    limits: QueryLimits,
+) -> TaskResult:
     """Find the rows that answer the question, in the asking user's role; the SQL goes with them as the citation."""
     role = role_of(task.envelope.principal.scopes)
     question = (await artefacts.read(task, task.payload.question)).decode()
-    async with spending(model, task, margin_ms=MARGIN_MS) as decisions:
-        findings = await answer(
+    async with model_budget(model, task, margin_ms=TEXT_TO_SQL_MARGIN_MS) as decisions:
+        findings = await query_answer(
             question,
             agent=agent,
             warehouse=warehouse,
@@ -47,24 +47,24 @@ async def answer_question(
         )
     if findings.outcome == "cannot_answer":
         # The model's reason may repeat the question, so it does not go into an event.
-        raise Rejected(
+        raise PermanentTaskError(
             "cannot_answer",
             "the warehouse does not hold what the question asks for",
             "question",
             "ask about wells, production, downtime, work orders or technicians",
         )
     found = await artefacts.write(task, "findings", findings.model_dump_json().encode(), media_type="application/json")
-    return Reply(
+    return TaskResult(
         FindingsReady(findings=(found,), rows=findings.row_count, truncated=findings.truncated),
-        model_call=model_call(decisions, prompt_version=PROMPT_VERSION),
+        model_call=model_call(decisions, prompt_version=SQL_PROMPT_VERSION),
     )
 
 
 def role_of(scopes: tuple[str, ...]) -> str:
-    """The warehouse role of the asking user. Raises `Rejected` without one: there is no role to fall back to."""
-    roles = [scope.removeprefix(WAREHOUSE_ROLE) for scope in scopes if scope.startswith(WAREHOUSE_ROLE)]
+    """The warehouse role of the asking user. Raises `PermanentTaskError` without one: there is no role to fall back to."""
+    roles = [scope.removeprefix(WAREHOUSE_ROLE_SCOPE) for scope in scopes if scope.startswith(WAREHOUSE_ROLE_SCOPE)]
     if len(roles) != 1:
-        raise Rejected(
+        raise PermanentTaskError(
             "no_warehouse_role",
             "the submission names no warehouse role to query with",
             "role",

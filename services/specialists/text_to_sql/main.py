@@ -5,18 +5,18 @@ from __future__ import annotations
 from functools import partial
 from importlib import import_module
 
-from contracts.cards import TEXT_TO_SQL
+from contracts.cards import TEXT_TO_SQL_CARD
 from contracts.events.router import AnswerQuestion
-from services.specialists.models import build_model
-from services.specialists.text_to_sql.agent import build_agent
+from services.specialists.models import build_specialist_model
+from services.specialists.text_to_sql.agent import build_sql_agent
 from services.specialists.text_to_sql.handlers import answer_question
 from services.specialists.text_to_sql.schema import load_schema
 from services.specialists.text_to_sql.settings import TextToSqlSettings
-from services.specialists.text_to_sql.warehouse import Address, Limits, SnowflakeWarehouse
+from services.specialists.text_to_sql.warehouse import QueryLimits, SnowflakeWarehouse, WarehouseEndpoint
 from switchyard.protocol.fields import Contract
-from switchyard.runtime.core.task import Handler
+from switchyard.runtime.core.task import TaskHandler
 from switchyard.runtime.models.clients import ModelSettings
-from switchyard.runtime.process.process import Process, serve_agent
+from switchyard.runtime.process.process import ServiceProcess, serve_agent
 from switchyard.runtime.storage.artefacts import Artefacts
 
 
@@ -27,7 +27,7 @@ async def run() -> None:
     settings = TextToSqlSettings()
     schema = load_schema()
     warehouse = SnowflakeWarehouse(
-        Address(
+        WarehouseEndpoint(
             account=settings.snowflake_account,
             database=schema.database,
             namespace=schema.namespace,
@@ -39,18 +39,18 @@ async def run() -> None:
         settings.snowflake_token,
     )
 
-    async def build(process: Process, artefacts: Artefacts) -> dict[type[Contract], Handler]:
-        model = build_model(ModelSettings(), policy_version="text_to_sql/2")
-        await process.keep_warm(model)
+    async def build(process: ServiceProcess, artefacts: Artefacts) -> dict[type[Contract], TaskHandler]:
+        model = build_specialist_model(ModelSettings(), policy_version="text_to_sql/2")
+        await process.warm_start_model(model)
         handler = partial(
             answer_question,
             artefacts=artefacts,
             model=model,
-            agent=build_agent(model, schema),
+            agent=build_sql_agent(model, schema),
             warehouse=warehouse,
             schema=schema,
-            limits=Limits(max_rows=settings.max_rows, timeout_s=settings.query_timeout_s),
+            limits=QueryLimits(max_rows=settings.max_rows, timeout_s=settings.query_timeout_s),
         )
         return {AnswerQuestion: handler}
 
-    await serve_agent(TEXT_TO_SQL.name, settings, build, opens=TEXT_TO_SQL.opens)
+    await serve_agent(TEXT_TO_SQL_CARD.name, settings, build, opens=TEXT_TO_SQL_CARD.opens)

@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-Value = str | int | bool | None
+CellValue = str | int | bool | None
 SIGNIFICANT_DIGITS = 14
 MAX_SAFE_INTEGER = 2**53 - 1
 MAX_TEXT = 500
@@ -46,7 +46,7 @@ class Rows(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     columns: tuple[ResultColumn, ...]
-    rows: tuple[tuple[Value, ...], ...]
+    rows: tuple[tuple[CellValue, ...], ...]
     row_count: int
     truncated: bool
     """Whether there are more rows than these."""
@@ -55,12 +55,12 @@ class Rows(BaseModel):
     elapsed_ms: int
 
 
-def safe_row(row: Sequence[Any]) -> tuple[Value, ...]:
+def safe_row(row: Sequence[Any]) -> tuple[CellValue, ...]:
     """A row as JSON can carry it exactly."""
-    return tuple(safe(value) for value in row)
+    return tuple(safe_value(value) for value in row)
 
 
-def safe(value: Any) -> Value:
+def safe_value(value: Any) -> CellValue:
     """One value as JSON can carry it exactly; text longer than 500 characters is cut, and shows it."""
     match value:
         case None | bool():

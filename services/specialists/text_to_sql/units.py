@@ -7,14 +7,14 @@ from sqlglot.optimizer.scope import Scope
 
 from services.specialists.text_to_sql.schema import Schema
 
-KEEP = (
+UNIT_PRESERVING = (
     exp.Sum, exp.Avg, exp.Min, exp.Max, exp.Median, exp.Mode, exp.Stddev, exp.StddevSamp, exp.StddevPop, exp.AnyValue,
     exp.Abs, exp.Round, exp.Floor, exp.Ceil, exp.Paren, exp.Neg, exp.Alias, exp.Cast, exp.TryCast, exp.Lag, exp.Lead,
     exp.FirstValue, exp.LastValue, exp.Window, exp.Nullif,
 )  # fmt: skip
 """What leaves the unit of its first operand as it is."""
 
-SAME = (exp.Add, exp.Sub, exp.Coalesce, exp.Greatest, exp.Least)
+UNIT_MATCHING = (exp.Add, exp.Sub, exp.Coalesce, exp.Greatest, exp.Least)
 """What keeps a unit that all operands share. A number without a unit does not disturb it."""
 
 
@@ -22,9 +22,9 @@ def unit_of(node: exp.Expr, scope: Scope, schema: Schema) -> str | None:
     """The unit of an expression in a qualified query; `None` where it has none or it does not follow plainly."""
     if isinstance(node, exp.Column):
         return _of_column(node, scope, schema)
-    if isinstance(node, KEEP):
+    if isinstance(node, UNIT_PRESERVING):
         return unit_of(node.this, scope, schema)
-    if isinstance(node, SAME):
+    if isinstance(node, UNIT_MATCHING):
         return _shared([unit_of(part, scope, schema) for part in node.iter_expressions() if not part.is_number])
     if isinstance(node, exp.Case):
         results = [branch.args["true"] for branch in node.args["ifs"]] + [node.args.get("default")]
@@ -34,7 +34,7 @@ def unit_of(node: exp.Expr, scope: Scope, schema: Schema) -> str | None:
         return _of_product(node, scope, schema)
     else:
         return None
-    return _shared([unit_of(part, scope, schema) for part in results if part is not None and not _plain(part)])
+    return _shared([unit_of(part, scope, schema) for part in results if part is not None and not _is_unitless(part)])
 
 
 def _of_column(column: exp.Column, scope: Scope, schema: Schema) -> str | None:
@@ -64,5 +64,5 @@ def _shared(units: list[str | None]) -> str | None:
     return units[0] if units and len(set(units)) == 1 else None
 
 
-def _plain(node: exp.Expr) -> bool:
+def _is_unitless(node: exp.Expr) -> bool:
     return bool(node.is_number) or isinstance(node, exp.Null)

@@ -18,10 +18,10 @@ from pydantic import SecretStr
 from services.specialists.text_to_sql.guard import GuardedQuery, OutputColumn
 from services.specialists.text_to_sql.rows import TYPE_NAMES, ResultColumn, Rows, safe_row
 from switchyard.runtime.core.clock import Clock, SystemClock
-from switchyard.runtime.core.errors import Rejected, Retryable
+from switchyard.runtime.core.errors import PermanentTaskError, RetryableTaskError
 
 LOGIN_TIMEOUT_S = 15
-GRACE_S = 10
+CANCEL_GRACE_S = 10
 """How much longer than the statement's own timeout we wait: Snowflake cancels first, and says so."""
 
 # Snowflake's error numbers. Those for tokens are named in snowflake.connector.network. Those for roles are not: should
@@ -33,7 +33,7 @@ NOT_AUTHORIZED = {2003, 3001}
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class QueryLimits:
     """What one query may cost."""
 
     max_rows: int = 200
@@ -42,7 +42,7 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
-class Address:
+class WarehouseEndpoint:
     """Which Snowflake. Host, port and protocol are for a stand-in; Snowflake itself follows from the account."""
 
     account: str
@@ -63,8 +63,8 @@ class Address:
 class Warehouse(Protocol):
     """Where guarded queries run."""
 
-    async def run(self, query: GuardedQuery, *, case_id: str, role: str, limits: Limits) -> Rows:
-        """The result, in a role. Raises `Rejected` for a query or user that cannot succeed, else `Retryable`."""
+    async def run(self, query: GuardedQuery, *, case_id: str, role: str, limits: QueryLimits) -> Rows:
+        """The result, in a role. Raises `PermanentTaskError` for a query or user that cannot succeed, else `RetryableTaskError`."""
         ...
 
 
@@ -72,7 +72,7 @@ class Warehouse(Protocol):
 class SnowflakeWarehouse:
     """Snowflake, as one user. Cheap to make: make one for each question with the user's token."""
 
-    address: Address
+    address: WarehouseEndpoint
     token: SecretStr
     executor: Executor | None = None
     """Threads to wait in; asyncio's own if none is given."""
@@ -80,17 +80,17 @@ class SnowflakeWarehouse:
     connect: Callable[..., Any] | None = None
     """What opens a connection; the connector if nothing is given."""
 
-    async def run(self, query: GuardedQuery, *, case_id: str, role: str, limits: Limits) -> Rows:
+    async def run(self, query: GuardedQuery, *, case_id: str, role: str, limits: QueryLimits) -> Rows:
         """Run the query. See `Warehouse`."""
         work = partial(self._run, query, case_id=case_id, role=role, limits=limits)
         try:
-            async with asyncio.timeout(limits.timeout_s + LOGIN_TIMEOUT_S + GRACE_S):
+            async with asyncio.timeout(limits.timeout_s + LOGIN_TIMEOUT_S + CANCEL_GRACE_S):
                 return await asyncio.get_running_loop().run_in_executor(self.executor, work)
         except TimeoutError as error:
             # The thread goes on until Snowflake ends the statement, which its own timeout makes sure of.
             raise _unreachable() from error
 
-    def _run(self, query: GuardedQuery, *, case_id: str, role: str, limits: Limits) -> Rows:
+    def _run(self, query: GuardedQuery, *, case_id: str, role: str, limits: QueryLimits) -> Rows:
         # The connector takes 0.4 s of CPU to import: only who asks pays.
         import snowflake.connector
         from snowflake.connector import errors
@@ -106,7 +106,7 @@ class SnowflakeWarehouse:
                 elapsed = self.clock.monotonic() - started
                 columns = _columns(cursor.description, query.output)
         except errors.Error as error:
-            raise _meaning(error, errors) from error
+            raise _translate_error(error, errors) from error
         rows = tuple(safe_row(row) for row in found[: limits.max_rows])
         return Rows(
             columns=columns,
@@ -117,7 +117,7 @@ class SnowflakeWarehouse:
             elapsed_ms=round(elapsed * 1000),
         )
 
-    def _arguments(self, case_id: str, role: str, limits: Limits) -> dict[str, Any]:
+    def _arguments(self, case_id: str, role: str, limits: QueryLimits) -> dict[str, Any]:
         return self.address.arguments() | {
             "authenticator": "oauth",
             "token": self.token.get_secret_value(),
@@ -130,7 +130,7 @@ class SnowflakeWarehouse:
             },
             "application": "switchyard",
             "login_timeout": LOGIN_TIMEOUT_S,
-            "network_timeout": limits.timeout_s + GRACE_S,
+            "network_timeout": limits.timeout_s + CANCEL_GRACE_S,
             "client_store_temporary_credential": False,
             # Otherwise the connector asks the metadata services of three clouds where it runs.
             "platform_detection_timeout_seconds": 0,
@@ -146,31 +146,37 @@ def _columns(description: Any, output: tuple[OutputColumn, ...]) -> tuple[Result
     )
 
 
-def _meaning(error: Any, errors: Any) -> Rejected | Retryable:
+def _translate_error(error: Any, errors: Any) -> PermanentTaskError | RetryableTaskError:
     """What an error of the connector means for the task. Its text stays out: it may quote the query."""
     number = int(error.errno) if str(error.errno).lstrip("-").isdigit() else -1
     if number in TOKEN_REFUSED:
-        return Rejected("needs_reauth", "the user's warehouse token was not accepted", "grant_ref", "sign in again")
+        return PermanentTaskError(
+            "needs_reauth", "the user's warehouse token was not accepted", "grant_ref", "sign in again"
+        )
     if number in ROLE_REFUSED:
-        return Rejected(
+        return PermanentTaskError(
             "role_not_granted",
             "the warehouse role does not exist or is not granted to the user",
             "role",
             "name another",
         )
     if number in CANCELED:
-        return Rejected("query_timeout", "the query took too long and was cancelled", remedy="ask for a shorter period")
+        return PermanentTaskError(
+            "query_timeout", "the query took too long and was cancelled", remedy="ask for a shorter period"
+        )
     if number in NOT_AUTHORIZED:
-        return Rejected(
+        return PermanentTaskError(
             "not_authorized", f"the role may not read what the query needs (Snowflake error {number})", "role",
             "ask the warehouse's owner for access",
         )  # fmt: skip
     if isinstance(error, errors.ProgrammingError):
-        return Rejected("query_failed", f"Snowflake could not run the query (error {number})", remedy="ask differently")
+        return PermanentTaskError(
+            "query_failed", f"Snowflake could not run the query (error {number})", remedy="ask differently"
+        )
     return _unreachable()
 
 
-def _unreachable() -> Retryable:
-    return Retryable(
+def _unreachable() -> RetryableTaskError:
+    return RetryableTaskError(
         "warehouse_unreachable", "Snowflake did not answer", remedy="check its status page and the network"
     )

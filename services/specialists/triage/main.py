@@ -4,26 +4,26 @@ from __future__ import annotations
 
 from functools import partial
 
-from contracts.cards import TRIAGE, specialists
+from contracts.cards import TRIAGE_CARD, specialist_cards
 from contracts.events.router import ChooseAgent
-from services.specialists.models import build_model
-from services.specialists.triage.agent import build_agent
+from services.specialists.models import build_specialist_model
+from services.specialists.triage.agent import build_triage_agent
 from services.specialists.triage.handlers import choose_agent
 from switchyard.protocol.fields import Contract
 from switchyard.runtime.core.settings import WorkSettings
-from switchyard.runtime.core.task import Handler
+from switchyard.runtime.core.task import TaskHandler
 from switchyard.runtime.models.clients import ModelSettings
-from switchyard.runtime.process.process import Process, serve_agent
+from switchyard.runtime.process.process import ServiceProcess, serve_agent
 from switchyard.runtime.storage.artefacts import Artefacts
 
 
 async def run() -> None:
     """Serve triage."""
 
-    async def build(process: Process, artefacts: Artefacts) -> dict[type[Contract], Handler]:
-        model = build_model(ModelSettings(), policy_version="triage/2")
-        await process.keep_warm(model)
-        agent = build_agent(model, specialists())
+    async def build(process: ServiceProcess, artefacts: Artefacts) -> dict[type[Contract], TaskHandler]:
+        model = build_specialist_model(ModelSettings(), policy_version="triage/2")
+        await process.warm_start_model(model)
+        agent = build_triage_agent(model, specialist_cards())
         return {ChooseAgent: partial(choose_agent, artefacts=artefacts, model=model, agent=agent)}
 
-    await serve_agent(TRIAGE.name, WorkSettings(), build, opens=TRIAGE.opens)
+    await serve_agent(TRIAGE_CARD.name, WorkSettings(), build, opens=TRIAGE_CARD.opens)

@@ -9,12 +9,12 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from contracts.catalogue import DESK
+from contracts.catalogue import CASE_MANAGER
 from switchyard.app.topology import DEAD_LETTER_RETENTION_SECONDS, RETENTION_SECONDS, consumers
-from switchyard.audit.receipts.receipts import Text
+from switchyard.audit.receipts.receipts import ReceiptText
 from switchyard.protocol.fields import Contract, Timestamp, Uuid
 from switchyard.runtime.core.clock import timestamp
-from switchyard.runtime.crypto.erasure import Erased, KeyState
+from switchyard.runtime.crypto.erasure import KeyErasure, KeyState
 from switchyard.runtime.crypto.vault import CACHE_S
 
 
@@ -28,11 +28,11 @@ class Footprint:
     has_policy: bool
     duty_until: datetime | None
     citation: str | None
-    held: tuple[str, ...]
+    legal_holds: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Refusal:
+class ErasureDenied:
     """Why a person may not be erased now. `until` is None where only an operator's act ends it."""
 
     why: str
@@ -41,53 +41,55 @@ class Refusal:
 
 
 @dataclass(frozen=True, slots=True)
-class Unknown:
+class PersonUnknown:
     """Neither the vault nor the log has heard of the person."""
 
 
 @dataclass(frozen=True, slots=True)
-class Already:
+class AlreadyErased:
     """The person was erased, and the receipt is there."""
 
 
 @dataclass(frozen=True, slots=True)
-class Go:
+class ErasureAllowed:
     """Destroy the key if it is there, then write the receipt. `begun` is an erasure that was interrupted between."""
 
-    begun: Erased | None
+    begun: KeyErasure | None
 
 
-Decision = Refusal | Unknown | Already | Go
+ErasureDecision = ErasureDenied | PersonUnknown | AlreadyErased | ErasureAllowed
 
 
-def decide(key: KeyState, footprints: Sequence[Footprint], *, receipted: bool, now: datetime) -> Decision:
+def decide_erasure(
+    key: KeyState, footprints: Sequence[Footprint], *, receipted: bool, now: datetime
+) -> ErasureDecision:
     """What to do about a request for erasure.
 
     A key that is gone is never a reason to refuse: what was begun is finished, whatever has been placed since.
     """
     if not key.present:
         if receipted:
-            return Already()
-        return Go(key.erased) if key.erased is not None else Unknown()
+            return AlreadyErased()
+        return ErasureAllowed(key.erased) if key.erased is not None else PersonUnknown()
     if receipted or key.erased is not None:
-        return Go(key.erased)  # a restored backup has brought the key back
-    return _refusal(footprints, now) or Go(None)
+        return ErasureAllowed(key.erased)  # a restored backup has brought the key back
+    return _denial(footprints, now) or ErasureAllowed(None)
 
 
-def _refusal(footprints: Sequence[Footprint], now: datetime) -> Refusal | None:
+def _denial(footprints: Sequence[Footprint], now: datetime) -> ErasureDenied | None:
     for each in footprints:
-        if each.held:
-            why = f"case {each.held[0]} is on a legal hold"
-            return Refusal(why, None, "release it with `switchyard audit retention release`")
+        if each.legal_holds:
+            why = f"case {each.legal_holds[0]} is on a legal hold"
+            return ErasureDenied(why, None, "release it with `switchyard audit retention release`")
         if not each.has_policy:
             why = f"no policy says how long the cases of playbook {each.playbook} must be kept"
-            return Refusal(why, None, "set one with `switchyard audit retention policy`")
+            return ErasureDenied(why, None, "set one with `switchyard audit retention policy`")
     owed = [(each.duty_until, each) for each in footprints if each.duty_until is not None and each.duty_until > now]
     if not owed:
         return None
     until, longest = max(owed, key=lambda pair: pair[0])
     why = f"{len(longest.case_ids)} cases of playbook {longest.playbook} must be kept: {longest.citation}"
-    return Refusal(why, until, "ask again after that day")
+    return ErasureDenied(why, until, "ask again after that day")
 
 
 class QueueCopies(Contract):
@@ -104,15 +106,17 @@ class Erasure(Contract):
     format: Annotated[str, Field(pattern=r"^switchyard-erasure/1$")] = "switchyard-erasure/1"
     subject: Uuid
     erased_at: Timestamp
-    erased_by: Text
-    reason: Text
+    erased_by: ReceiptText
+    reason: ReceiptText
     case_ids: tuple[Uuid, ...] = Field(description="Cases about the person that the log has rows of.")
     events: int = Field(ge=0, description="Rows of these cases. They stay; what is sealed in them is unreadable.")
     unreadable_by: Timestamp = Field(description="When the last running process has forgotten the key.")
     queues: tuple[QueueCopies, ...]
 
 
-def statement(subject: str, footprints: Sequence[Footprint], *, at: datetime, operator: str, reason: str) -> Erasure:
+def build_erasure(
+    subject: str, footprints: Sequence[Footprint], *, at: datetime, operator: str, reason: str
+) -> Erasure:
     """What the receipt says, given when the key was destroyed, by whom and why."""
     return Erasure(
         subject=subject,
@@ -137,7 +141,7 @@ def _queues(at: datetime) -> list[QueueCopies]:
                 QueueCopies(
                     queue=queue,
                     holds="sealed events and what upstream submitted in the clear"
-                    if consumer.node == DESK
+                    if consumer.node == CASE_MANAGER
                     else "sealed events",
                     gone_by=timestamp(at + timedelta(seconds=seconds)),
                 )

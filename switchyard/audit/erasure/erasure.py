@@ -5,12 +5,19 @@ from __future__ import annotations
 import uuid
 from dataclasses import dataclass
 
-from switchyard.audit.erasure.decision import Decision, Erasure, Footprint, Go, decide, statement
-from switchyard.audit.receipts.receipts import Receipt, signed
+from switchyard.audit.erasure.decision import (
+    Erasure,
+    ErasureAllowed,
+    ErasureDecision,
+    Footprint,
+    build_erasure,
+    decide_erasure,
+)
+from switchyard.audit.receipts.receipts import Receipt, sign_receipt
 from switchyard.runtime.core.clock import Clock
 from switchyard.runtime.crypto.erasure import KeyEraser
 from switchyard.runtime.crypto.signing import Signer, TrustedKeys
-from switchyard.runtime.database.connections import Pool, reaching
+from switchyard.runtime.database.connections import Pool, translate_errors
 from switchyard.runtime.database.queries import load_queries
 
 _SQL = load_queries(__file__)
@@ -19,14 +26,14 @@ _RECEIPTS = uuid.UUID("5f6d2c0e-6a7b-5f0e-9f0d-2b6c1a4e7d31")
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class ErasureResult:
     """What became of a request, and the receipt if there is one now."""
 
-    decision: Decision
+    decision: ErasureDecision
     receipt: Receipt | None = None
 
 
-class Erasures:
+class ErasureService:
     """Erasures, as the roles `audit_retention` and `vault_eraser`. Every method raises `Unavailable` when something is
     out of reach; then ask again: what was begun is finished."""
 
@@ -36,10 +43,10 @@ class Erasures:
         self._signer = signer
         self._clock = clock
 
-    async def erase(self, subject: str, *, operator: str, reason: str) -> Asked:
+    async def erase(self, subject: str, *, operator: str, reason: str) -> ErasureResult:
         """Erase a person, or say why not. Raises `ValueError` for a subject that is no UUID."""
         person = uuid.UUID(subject)
-        with reaching(_DATABASE):
+        with translate_errors(_DATABASE):
             async with self._pool.acquire() as connection, connection.transaction():
                 # No hold is placed between the decision and the key's end.
                 await connection.execute(_SQL["one_at_a_time"])
@@ -49,9 +56,9 @@ class Erasures:
                     Footprint(**{**row, "case_ids": tuple(row["case_ids"]), "held": tuple(row["held"])}) for row in rows
                 ]
                 key = await self._keys.state(subject)
-                decision = decide(key, footprints, receipted=stored is not None, now=self._clock.now())
+                decision = decide_erasure(key, footprints, receipted=stored is not None, now=self._clock.now())
                 receipt = None if stored is None else Receipt(**stored)
-                if isinstance(decision, Go):
+                if isinstance(decision, ErasureAllowed):
                     await self._keys.destroy(subject, operator=operator, reason=reason)
                     receipt = receipt or await self._receipt(subject, footprints, operator, reason)
                     await connection.execute(
@@ -62,18 +69,18 @@ class Erasures:
                         receipt.key,
                         receipt.signature,
                     )
-        return Asked(decision, receipt)
+        return ErasureResult(decision, receipt)
 
     async def again(self) -> list[str]:
         """After a restore of the work database: destroy every key that a receipt names; whose there were."""
         found: list[str] = []
         after = uuid.UUID(int=0)
         while True:
-            with reaching(_DATABASE):
+            with translate_errors(_DATABASE):
                 page = [row["subject"] for row in await self._pool.fetch(_SQL["subjects"], after)]
             if not page:
                 return found
-            found += await self._keys.destroy_again(page)
+            found += await self._keys.destroy_restored_keys(page)
             after = uuid.UUID(page[-1])
 
     async def _receipt(self, subject: str, footprints: list[Footprint], operator: str, reason: str) -> Receipt:
@@ -81,10 +88,10 @@ class Erasures:
         erased = (await self._keys.state(subject)).erased
         if erased is None:
             raise LookupError("the vault has no record of the key that it has just deleted")
-        said = statement(subject, footprints, at=erased.at, operator=erased.operator, reason=erased.reason)
-        return await signed(said, self._signer)
+        said = build_erasure(subject, footprints, at=erased.at, operator=erased.operator, reason=erased.reason)
+        return await sign_receipt(said, self._signer)
 
 
 def read_erasure(receipt: Receipt, trusted: TrustedKeys) -> tuple[Erasure, str | None]:
     """What a receipt says, and why it does not count if it does not. Raises `ValueError` for what cannot be read."""
-    return Erasure.model_validate_json(receipt.statement), receipt.refusal(trusted)
+    return Erasure.model_validate_json(receipt.statement), receipt.invalid_reason(trusted)

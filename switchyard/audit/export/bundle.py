@@ -9,33 +9,33 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from switchyard.audit.transparency.checkpoints import Anchor
-from switchyard.audit.transparency.merkle import path_to
-from switchyard.protocol.canonical import canonical
+from switchyard.audit.transparency.checkpoints import Checkpoint
+from switchyard.audit.transparency.merkle import inclusion_proof
+from switchyard.protocol.canonical import canonical_json
 from switchyard.protocol.fields import Json
 from switchyard.runtime.core.clock import timestamp
 
-FORMAT = "switchyard-bundle/1"
+BUNDLE_FORMAT = "switchyard-bundle/1"
 _REFERENCE = frozenset({"name", "sha256", "size", "media_type"})
 """What makes an object in a payload a reference to an artefact: the contract `Artefact`."""
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class BundleEntry:
     """One event of the case. `position` and `anchor` are None as long as it has none."""
 
-    position: int | None
+    log_index: int | None
     recorded_at: datetime
     body: str
     anchor: int | None
 
 
-def bundle_of(
-    case_id: str, entries: Sequence[Entry], anchors: Mapping[int, Anchor], public_keys: Sequence[bytes]
+def build_bundle(
+    case_id: str, entries: Sequence[BundleEntry], anchors: Mapping[int, Checkpoint], public_keys: Sequence[bytes]
 ) -> Json:
     """The bundle. `anchors` are those from the first to the last that covers an event, without a gap."""
     return {
-        "format": FORMAT,
+        "format": BUNDLE_FORMAT,
         "case_id": case_id,
         "public_keys": [base64.b64encode(key).decode() for key in public_keys],
         "anchors": [
@@ -50,13 +50,13 @@ def bundle_of(
     }
 
 
-def _event(entry: Entry, anchors: Mapping[int, Anchor]) -> Json:
+def _event(entry: BundleEntry, anchors: Mapping[int, Checkpoint]) -> Json:
     anchor = anchors.get(entry.anchor or 0)
     path: list[str] = []
-    if anchor is not None and entry.position is not None:
-        path = [node.hex() for node in path_to(anchor.leaves, entry.position - anchor.statement.first)]
+    if anchor is not None and entry.log_index is not None:
+        path = [node.hex() for node in inclusion_proof(anchor.leaves, entry.log_index - anchor.statement.first)]
     return {
-        "position": entry.position,
+        "position": entry.log_index,
         "recorded_at": timestamp(entry.recorded_at),
         "body": entry.body,
         "anchor": entry.anchor,
@@ -64,12 +64,12 @@ def _event(entry: Entry, anchors: Mapping[int, Anchor]) -> Json:
     }
 
 
-def _artefacts(entries: Sequence[Entry]) -> list[Json]:
+def _artefacts(entries: Sequence[BundleEntry]) -> list[Json]:
     """Each artefact that the events name, once: where its bytes are, the attachments of the events say."""
     found: dict[bytes, Json] = {}
     for entry in entries:
         payload = json.loads(entry.body)["detail"]["payload"]
-        found |= {canonical(reference): reference for reference in _references(payload)}
+        found |= {canonical_json(reference): reference for reference in _references(payload)}
     return [found[key] for key in sorted(found)]
 
 

@@ -11,14 +11,14 @@ from itertools import groupby
 from pathlib import Path
 from typing import IO
 
-from switchyard.audit.records.projection import examine
-from switchyard.audit.verification.findings import Stored
+from switchyard.audit.records.projection import examine_message
+from switchyard.audit.verification.findings import StoredRow
 from switchyard.cli.app.errors import CommandFailed
 
-Write = Callable[[Sequence[Stored]], None]
+Write = Callable[[Sequence[StoredRow]], None]
 
 
-def read(path: Path) -> Iterator[list[Stored]]:
+def read(path: Path) -> Iterator[list[StoredRow]]:
     """The rows of one case after another. Raises `CommandFailed` naming the line that is no event."""
     if not path.exists():
         raise CommandFailed(f"there is no file {path}", remedy="write one with `switchyard audit replay --save FILE`")
@@ -27,16 +27,16 @@ def read(path: Path) -> Iterator[list[Stored]]:
             yield list(rows)
 
 
-def _rows(path: Path, lines: IO[str]) -> Iterator[Stored]:
+def _rows(path: Path, lines: IO[str]) -> Iterator[StoredRow]:
     for number, line in enumerate(lines, start=1):
         if line.strip():
-            found = examine(line.rstrip("\n"))
+            found = examine_message(line.rstrip("\n"))
             if found.row is None:
                 why = found.alarm.reason if found.alarm else "no event"
                 raise CommandFailed(f"{path} line {number}: {why}", remedy="take the file as it was saved")
             # When it was recorded is not in the text; not before it happened, by whichever clock.
             claims = (found.row.event_ts, found.row.bus_ts)
-            yield Stored(found.row, max(claim for claim in claims if claim is not None))
+            yield StoredRow(found.row, max(claim for claim in claims if claim is not None))
 
 
 @contextmanager
@@ -47,7 +47,7 @@ def writing(path: Path | None) -> Iterator[Write]:
         return
     with path.open("wb") as file, _compressed(path, file) as text:
 
-        def write(rows: Sequence[Stored]) -> None:
+        def write(rows: Sequence[StoredRow]) -> None:
             for each in rows:
                 text.write(_line(each.row.body) + "\n")
 

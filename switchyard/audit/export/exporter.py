@@ -5,12 +5,12 @@ from __future__ import annotations
 import uuid
 from collections.abc import Sequence
 
-from switchyard.audit.export.bundle import Entry, bundle_of
-from switchyard.audit.transparency.checkpoints import Anchor, UnreadableAnchor, key_of
-from switchyard.audit.transparency.log_index import SQL
+from switchyard.audit.export.bundle import BundleEntry, build_bundle
+from switchyard.audit.transparency.checkpoints import Checkpoint, UnreadableCheckpoint, checkpoint_key
+from switchyard.audit.transparency.log_index import TRANSPARENCY_SQL
 from switchyard.protocol.fields import Json
-from switchyard.runtime.core.errors import Rejected
-from switchyard.runtime.database.connections import Pool, reaching
+from switchyard.runtime.core.errors import PermanentTaskError
+from switchyard.runtime.database.connections import Pool, translate_errors
 from switchyard.runtime.storage.locked_objects import LockedObjects
 
 
@@ -26,34 +26,38 @@ class Exporter:
     async def export(self, case_id: str) -> tuple[Json, int]:
         """The bundle of a case, and how many of its events no anchor covers yet.
 
-        Raises `Unavailable`, and `Rejected` for a case that the log does not have, or only without its
+        Raises `Unavailable`, and `PermanentTaskError` for a case that the log does not have, or only without its
         bodies, and for an anchor that the store has lost.
         """
-        with reaching("the audit database"):
-            rows = await self._pool.fetch(SQL["positions_of"], uuid.UUID(case_id), self._log)
+        with translate_errors("the audit database"):
+            rows = await self._pool.fetch(TRANSPARENCY_SQL["positions_of"], uuid.UUID(case_id), self._log)
         if not rows:
-            raise Rejected("no_such_case", "the log has nothing of this case", "case_id", "see `switchyard case list`")
+            raise PermanentTaskError(
+                "no_such_case", "the log has nothing of this case", "case_id", "see `switchyard case list`"
+            )
         if any(row["body"] is None for row in rows):
-            raise Rejected(
+            raise PermanentTaskError(
                 "case_retired",
                 "retention has taken bodies of this case, and a bundle proves texts",
                 "case_id",
                 "its positions stay under their anchors: switchyard audit verify --anchors",
             )
-        entries = [Entry(row["position"], row["recorded_at"], row["body"], row["number"]) for row in rows]
+        entries = [BundleEntry(row["position"], row["recorded_at"], row["body"], row["number"]) for row in rows]
         numbers = [entry.anchor for entry in entries if entry.anchor is not None]
         anchors = (
             {number: await self._anchor(number) for number in range(min(numbers), max(numbers) + 1)} if numbers else {}
         )
-        return bundle_of(case_id, entries, anchors, self._public_keys), len(entries) - len(numbers)
+        return build_bundle(case_id, entries, anchors, self._public_keys), len(entries) - len(numbers)
 
-    async def _anchor(self, number: int) -> Anchor:
-        found = await self._objects.get(key_of(self._log, number))
+    async def _anchor(self, number: int) -> Checkpoint:
+        found = await self._objects.get(checkpoint_key(self._log, number))
         try:
             if found is not None:
-                return Anchor.from_bytes(found.data)
-        except UnreadableAnchor as error:
-            raise Rejected("anchor_unreadable", f"anchor {number} in the store cannot be read: {error}") from error
-        raise Rejected(
-            "anchor_missing", f"the store has no anchor {number}", remedy="see `switchyard audit verify --anchors`"
+                return Checkpoint.from_bytes(found.data)
+        except UnreadableCheckpoint as error:
+            raise PermanentTaskError(
+                "checkpoint_unreadable", f"anchor {number} in the store cannot be read: {error}"
+            ) from error
+        raise PermanentTaskError(
+            "checkpoint_missing", f"the store has no anchor {number}", remedy="see `switchyard audit verify --anchors`"
         )

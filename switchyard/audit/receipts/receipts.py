@@ -15,16 +15,16 @@ from typing import Annotated, Any
 from pydantic import Field, ValidationError
 
 from switchyard.audit.records.projection import Transition
-from switchyard.protocol.canonical import canonical, parse
+from switchyard.protocol.canonical import canonical_json, parse_json
 from switchyard.protocol.errors import InvalidEvent
 from switchyard.protocol.fields import Contract, Day, Sha256, Timestamp, Uuid
 from switchyard.runtime.core.clock import timestamp
 from switchyard.runtime.crypto.signing import Signer, TrustedKeys, key_name
 
-Text = Annotated[str, Field(min_length=1, max_length=2_000)]
+ReceiptText = Annotated[str, Field(min_length=1, max_length=2_000)]
 
 
-class Event(Contract):
+class RetiredEvent(Contract):
     """One event of a retired case: what the chain needs of it, and hashes of the rest."""
 
     event_id: Uuid
@@ -50,14 +50,14 @@ class Retirement(Contract):
     part: Annotated[int, Field(ge=1, le=1_000)]
     playbook: str
     policy_from: str = Field(description="effective_from of the policy's row.")
-    citation: Text
+    citation: ReceiptText
     last_recorded: Timestamp
     duty_until: Timestamp | None = Field(description="The end of the legal duty to keep it; null if there was none.")
     retired_at: Timestamp
-    retired_by: Text
+    retired_by: ReceiptText
     archive: Archive | None
     objects: int = Field(ge=0, description="Artefacts in S3 that go once the bodies are gone.")
-    events: tuple[Event, ...]
+    events: tuple[RetiredEvent, ...]
 
 
 class UnreadableReceipt(ValueError):
@@ -72,9 +72,9 @@ class Receipt:
     key: str
     signature: bytes
 
-    def refusal(self, trusted: TrustedKeys) -> str | None:
+    def invalid_reason(self, trusted: TrustedKeys) -> str | None:
         """Why the signature does not count; None if it does."""
-        return trusted.refusal(self.key, _signed_bytes(self.statement), self.signature)
+        return trusted.invalid_reason(self.key, _signed_bytes(self.statement), self.signature)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +90,7 @@ class RetentionReceipt:
 def read_retirement(row: RetentionReceipt) -> Retirement:
     """The statement. Raises `UnreadableReceipt` if it is none, or is about another case than its row."""
     try:
-        said = Retirement.model_validate_json(canonical(parse(row.receipt.statement)))
+        said = Retirement.model_validate_json(canonical_json(parse_json(row.receipt.statement)))
     except (InvalidEvent, ValidationError) as error:
         raise UnreadableReceipt("its statement cannot be read") from error
     if (said.case_id, said.opened_on, said.part) != (row.case_id, row.opened_on.isoformat(), row.part):
@@ -98,17 +98,17 @@ def read_retirement(row: RetentionReceipt) -> Retirement:
     return said
 
 
-async def signed(statement: Contract, signer: Signer) -> Receipt:
+async def sign_receipt(statement: Contract, signer: Signer) -> Receipt:
     """Sign a statement. Raises `Unavailable` if the key is out of reach."""
-    text = canonical(statement.model_dump(mode="json")).decode()
+    text = canonical_json(statement.model_dump(mode="json")).decode()
     return Receipt(text, key_name(signer.public), await signer.sign(_signed_bytes(text)))
 
 
-def event_of(row: Transition, recorded_at: datetime) -> Event:
+def retired_event_of(row: Transition, recorded_at: datetime) -> RetiredEvent:
     """What a receipt keeps of a row that still has its body. Raises `ValueError` if it has none."""
     if not row.body:
         raise ValueError("the row has no body any more")
-    return Event(
+    return RetiredEvent(
         event_id=row.event_id,
         digest=row.transcript_hash,
         parents=row.parents,
@@ -120,12 +120,12 @@ def event_of(row: Transition, recorded_at: datetime) -> Event:
 def columns_sha256(row: Transition, recorded_at: datetime) -> str:
     """SHA-256, in hex, over the RFC 8785 form of every column but the body."""
     columns = {name: _plain(value) for name, value in row._asdict().items() if name != "body"}
-    return hashlib.sha256(canonical(columns | {"recorded_at": timestamp(recorded_at)})).hexdigest()
+    return hashlib.sha256(canonical_json(columns | {"recorded_at": timestamp(recorded_at)})).hexdigest()
 
 
-def by_event(retirements: Iterable[Retirement]) -> Mapping[str, Event]:
+def by_event(retirements: Iterable[Retirement]) -> Mapping[str, RetiredEvent]:
     """The events of several receipts of one case, by id. Of two entries the earlier counts."""
-    found: dict[str, Event] = {}
+    found: dict[str, RetiredEvent] = {}
     for retirement in retirements:
         for event in retirement.events:
             found.setdefault(event.event_id, event)
@@ -135,7 +135,7 @@ def by_event(retirements: Iterable[Retirement]) -> Mapping[str, Event]:
 def _signed_bytes(statement: str) -> bytes:
     # The hash, because KMS signs 4,096 bytes at most; in an object of a form of its own, because the same key signs
     # anchors, and a signature of one must not pass as the other's.
-    return canonical({"format": "switchyard-receipt/1", "sha256": hashlib.sha256(statement.encode()).hexdigest()})
+    return canonical_json({"format": "switchyard-receipt/1", "sha256": hashlib.sha256(statement.encode()).hexdigest()})
 
 
 def _plain(value: Any) -> Any:

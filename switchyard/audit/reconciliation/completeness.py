@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from enum import StrEnum
 
-from contracts.catalogue import LATEST, ROUTER
+from contracts.catalogue import LATEST_TYPES, ROUTER
 from contracts.events.failures import TaskFailed
 
-_FAILED = LATEST[TaskFailed].name
+_FAILED = LATEST_TYPES[TaskFailed].name
 
-GRACE = timedelta(seconds=60)
+DELIVERY_GRACE = timedelta(seconds=60)
 """Audit's objective: what the bus accepted is in the log within this time. A redelivery takes half of it."""
 
 
@@ -31,7 +31,7 @@ class GapKind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Published:
+class PublishedEvent:
     """An event that a producer stored before it published it. `ask` names who can publish it again, and which event.
 
     For the router, which stores nothing, it is the event that caused this one: routed again, it comes to the same.
@@ -49,7 +49,7 @@ class Published:
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class RecordedEvent:
     """An event of the log. `cause` is the digest of the event that led to it, where the producer stores nothing."""
 
     producer: str
@@ -62,23 +62,23 @@ class Held:
 
 
 @dataclass(frozen=True, slots=True)
-class Passage:
+class DeliveryProgress:
     """Where delivery stands at `now`. `passed`: all that audit recorded lately of a producer happened after this.
 
     `waiting` counts the messages in the queues on the way of a producer's events.
     """
 
     now: datetime
-    passed: Mapping[str, datetime]
+    delivered_until: Mapping[str, datetime]
     waiting: Mapping[str, int]
-    grace: timedelta = GRACE
+    grace: timedelta = DELIVERY_GRACE
 
-    def lost(self, event: Published) -> bool:
+    def is_lost(self, event: PublishedEvent) -> bool:
         """Whether an event that is not in the log will not come by itself."""
         if self.now - event.since <= self.grace:
             return False
-        passed = self.passed.get(event.producer)
-        if passed is not None and event.since <= passed - self.grace:
+        delivered_until = self.delivered_until.get(event.producer)
+        if delivered_until is not None and event.since <= delivered_until - self.grace:
             return True
         return self.waiting.get(event.producer, 0) == 0
 
@@ -96,9 +96,11 @@ class Gap:
     ask: tuple[str, str] | None = None
 
 
-def compare(published: Iterable[Published], held: Iterable[Held]) -> tuple[list[Published], list[Gap]]:
+def find_missing_events(
+    published: Iterable[PublishedEvent], recorded_event: Iterable[RecordedEvent]
+) -> tuple[list[PublishedEvent], list[Gap]]:
     """What is missing from the log, and what is in it otherwise than its producer says."""
-    log = {event.event_id: event for event in held}
+    log = {event.event_id: event for event in recorded_event}
     said = {event.event_id: event for event in published}
     kept = {event.cause for event in said.values()} - {None}
     kept -= {event.cause for event in said.values() if event.event_id not in log}
@@ -112,7 +114,7 @@ def compare(published: Iterable[Published], held: Iterable[Held]) -> tuple[list[
     # Where the log has another decision on the same cause, today's is none that was lost: publishing it now would be a
     # second one.
     otherwise = {event.cause for event in unclaimed if event.cause is not None}
-    missing: list[Published] = []
+    missing: list[PublishedEvent] = []
     gaps: list[Gap] = []
     for event in said.values():
         found = log.get(event.event_id)
@@ -127,11 +129,11 @@ def compare(published: Iterable[Published], held: Iterable[Held]) -> tuple[list[
     return missing, gaps
 
 
-def classify(missing: Iterable[Published], passage: Passage) -> list[Gap]:
+def classify_missing(missing: Iterable[PublishedEvent], passage: DeliveryProgress) -> list[Gap]:
     """Late or lost, for each event that the log misses."""
-    return [_gap(GapKind.HOLE if passage.lost(event) else GapKind.LAG, event) for event in missing]
+    return [_gap(GapKind.HOLE if passage.is_lost(event) else GapKind.LAG, event) for event in missing]
 
 
-def _gap(kind: GapKind, event: Published) -> Gap:
+def _gap(kind: GapKind, event: PublishedEvent) -> Gap:
     ask = event.ask if kind is GapKind.HOLE else None
     return Gap(kind, event.producer, event.case_id, event.event_id, event.type, event.since, ask)

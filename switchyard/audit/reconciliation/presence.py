@@ -9,27 +9,27 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from contracts.catalogue import ROUTER
-from switchyard.audit.reconciliation.completeness import Held, Published
-from switchyard.runtime.database.connections import Pool, reaching
+from switchyard.audit.reconciliation.completeness import PublishedEvent, RecordedEvent
+from switchyard.runtime.database.connections import Pool, translate_errors
 from switchyard.runtime.database.queries import load_queries
 
 _SQL = load_queries(__file__, "completeness.sql")
-LATELY = timedelta(minutes=10)
-LATEST = 100
+RECENT_WINDOW = timedelta(minutes=10)
+RECENT_ROWS = 100
 """Rows of each producer that say how far it has come: the oldest of that many, because queues keep no order."""
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class PresenceRow:
     """An event of the log; with its text if it is for the router."""
 
-    held: Held
+    recorded_event: RecordedEvent
     parents: tuple[str, ...]
     node_to: str
     body: str | None
 
 
-class Presence:
+class LogPresence:
     """The log, as the reconciler reads it. Every method raises `Unavailable` when the database cannot be reached."""
 
     def __init__(self, pool: Pool) -> None:
@@ -39,11 +39,11 @@ class Presence:
         """The next cases, in the order of their ids, of which something was recorded since."""
         return [row["case_id"] for row in await self._fetch("cases_recorded", since, after, limit)]
 
-    async def rows(self, cases: Sequence[uuid.UUID]) -> list[Row]:
+    async def rows(self, cases: Sequence[uuid.UUID]) -> list[PresenceRow]:
         """Everything that the log has of some cases."""
         return [
-            Row(
-                Held(
+            PresenceRow(
+                RecordedEvent(
                     row["node_from"],
                     row["case_id"],
                     row["event_id"],
@@ -60,17 +60,17 @@ class Presence:
             for row in await self._fetch("events_of", list(cases))
         ]
 
-    async def still_missing(self, events: Sequence[Published]) -> list[Published]:
+    async def still_missing(self, events: Sequence[PublishedEvent]) -> list[PublishedEvent]:
         """Those of some events that the log does not have now."""
         days, ids = [event.opened_on for event in events], [uuid.UUID(event.event_id) for event in events]
         there = {row["event_id"] for row in await self._fetch("which_are_there", days, ids)}
         return [event for event in events if event.event_id not in there]
 
-    async def passed(self, now: datetime) -> dict[str, datetime]:
+    async def delivered_until(self, now: datetime) -> dict[str, datetime]:
         """For each producer, the moment after which all of its latest recorded events happened."""
-        return {row["node_from"]: row["since"] for row in await self._fetch("passed", now - LATELY, LATEST)}
+        return {row["node_from"]: row["since"] for row in await self._fetch("passed", now - RECENT_WINDOW, RECENT_ROWS)}
 
     async def _fetch(self, name: str, *arguments: Any) -> list[Any]:
-        with reaching("the audit database"):
+        with translate_errors("the audit database"):
             rows: list[Any] = await self._pool.fetch(_SQL[name], *arguments)
             return rows

@@ -12,8 +12,8 @@ from typing import Any
 
 import asyncpg
 
-from switchyard.audit.reconciliation.completeness import Published
-from switchyard.runtime.database.connections import Pool, reaching
+from switchyard.audit.reconciliation.completeness import PublishedEvent
+from switchyard.runtime.database.connections import Pool, translate_errors
 from switchyard.runtime.database.queries import load_queries
 
 _SQL = load_queries(__file__, "completeness.sql")
@@ -30,14 +30,14 @@ class Producers:
         """The next cases, in the order of their ids, of which a producer has published something since."""
         return [row["case_id"] for row in await self._fetch(node, "cases_published", since, after, limit)]
 
-    async def published(self, cases: Sequence[uuid.UUID]) -> list[Published]:
+    async def published(self, cases: Sequence[uuid.UUID]) -> list[PublishedEvent]:
         """All that the producers have published of some cases."""
         found = []
         for node in self.nodes:
             for row in await self._fetch(node, "published_of", list(cases)):
                 event_id, since = row["event_id"], row["stored_at"]
                 told = (row["case_id"], event_id, row["digest"], row["opened_on"], row["type"], since)
-                found.append(Published(node, *told, ask=(node, event_id)))
+                found.append(PublishedEvent(node, *told, ask=(node, event_id)))
         return found
 
     async def ask(self, node: str, event_id: str, case_id: str) -> None:
@@ -50,12 +50,12 @@ class Producers:
         return bool(rows[0]["found"]) if rows else None
 
     async def _fetch(self, node: str, name: str, *arguments: Any) -> list[Any]:
-        with reaching("the work database"):
+        with translate_errors("the work database"):
             async with self._pool.acquire() as connection, connection.transaction():
-                await _within(connection, node)
+                await _set_search_path(connection, node)
                 rows: list[Any] = await connection.fetch(_SQL[name], *arguments)
                 return rows
 
 
-async def _within(connection: asyncpg.pool.PoolConnectionProxy[Any], schema: str) -> None:
+async def _set_search_path(connection: asyncpg.pool.PoolConnectionProxy[Any], schema: str) -> None:
     await connection.execute("select set_config('search_path', $1, true)", schema)

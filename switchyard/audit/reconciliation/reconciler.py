@@ -10,10 +10,17 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 
 from contracts.catalogue import AUDIT, ROUTER
-from switchyard.audit.reconciliation.completeness import Gap, GapKind, Passage, Published, classify, compare
-from switchyard.audit.reconciliation.presence import Presence, Row
+from switchyard.audit.reconciliation.completeness import (
+    DeliveryProgress,
+    Gap,
+    GapKind,
+    PublishedEvent,
+    classify_missing,
+    find_missing_events,
+)
+from switchyard.audit.reconciliation.presence import LogPresence, PresenceRow
 from switchyard.audit.reconciliation.producers import Producers
-from switchyard.router.decisions import decide
+from switchyard.router.decisions import decide_routing
 from switchyard.router.state_seal import RecordedSeal
 from switchyard.runtime.core.clock import Clock
 
@@ -54,7 +61,7 @@ class Reconciler:
     """What reconciling depends on."""
 
     producers: Producers
-    presence: Presence
+    presence: LogPresence
     waiting: Waiting
     clock: Clock
     grace: timedelta
@@ -99,17 +106,19 @@ class Reconciler:
         rows = await self.presence.rows(cases)
         published = [*stored, *_routed(rows)]
         # What the router made of an event that is lost, or whose body was retired, cannot be known.
-        known = {row.held.digest for row in rows if row.node_to != ROUTER or row.body is not None}
-        held = [row.held for row in rows if row.held.producer != ROUTER or known.issuperset(row.parents)]
-        missing, gaps = compare(published, held)
+        known = {row.recorded_event.digest for row in rows if row.node_to != ROUTER or row.body is not None}
+        recorded_event = [
+            row.recorded_event for row in rows if row.recorded_event.producer != ROUTER or known.issuperset(row.parents)
+        ]
+        missing, gaps = find_missing_events(published, recorded_event)
         if any(gap.kind is GapKind.UNCLAIMED for gap in gaps):
             # What was stored, published and recorded since the first look is claimed at the second.
-            _, gaps = compare([*published, *await self.producers.published(cases)], held)
+            _, gaps = find_missing_events([*published, *await self.producers.published(cases)], recorded_event)
         if missing:
             # The queues first: what they held then, and what was in none, the log has or never will.
             now, queues = self.clock.now(), await self.waiting()
-            passage = Passage(now, await self.presence.passed(now), _on_the_way(queues), self.grace)
-            gaps += classify(await self.presence.still_missing(missing), passage)
+            passage = DeliveryProgress(now, await self.presence.delivered_until(now), _on_the_way(queues), self.grace)
+            gaps += classify_missing(await self.presence.still_missing(missing), passage)
         found.cases += len(cases)
         found.gaps += gaps
         for event in published:
@@ -130,23 +139,23 @@ class Reconciler:
             after = page[-1]
 
 
-def _routed(rows: Sequence[Row]) -> list[Published]:
+def _routed(rows: Sequence[PresenceRow]) -> list[PublishedEvent]:
     """What the router must have published because of events of the log: it keeps nothing, but it decides the same."""
     return [
-        Published(
+        PublishedEvent(
             ROUTER,
-            row.held.case_id,
+            row.recorded_event.case_id,
             event["event_id"],
             event["digest"],
             date.fromisoformat(event["opened_on"]),
             event["type"],
-            row.held.recorded_at,
-            ask=(row.held.producer, row.held.event_id),
-            cause=row.held.digest,
+            row.recorded_event.recorded_at,
+            ask=(row.recorded_event.producer, row.recorded_event.event_id),
+            cause=row.recorded_event.digest,
         )
         for row in rows
         if row.node_to == ROUTER and row.body is not None
-        for event in decide(row.body, RecordedSeal()).events
+        for event in decide_routing(row.body, RecordedSeal()).events
     ]
 
 

@@ -8,11 +8,11 @@ import structlog
 
 from switchyard.audit.records.store import AuditStore
 from switchyard.runtime.core.errors import Unavailable
-from switchyard.runtime.database.circuit_breaker import DatabaseGate
+from switchyard.runtime.database.circuit_breaker import DatabaseCircuitBreaker
 
 log = structlog.get_logger(__name__)
-EVERY_S = 3_600.0
-AGAIN_S = 30.0
+PARTITION_INTERVAL_S = 3_600.0
+PARTITION_RETRY_S = 30.0
 
 
 async def make_partitions(store: AuditStore, months_ahead: int = 3) -> bool:
@@ -26,7 +26,7 @@ async def make_partitions(store: AuditStore, months_ahead: int = 3) -> bool:
     return any(state == "busy" for _, state in made)
 
 
-async def keep_partitions(store: AuditStore, gate: DatabaseGate) -> None:
+async def maintain_partitions(store: AuditStore, gate: DatabaseCircuitBreaker) -> None:
     """Make partitions until cancelled: every hour, and sooner when something was in the way."""
     while True:
         again = True
@@ -34,5 +34,5 @@ async def keep_partitions(store: AuditStore, gate: DatabaseGate) -> None:
             again = await make_partitions(store)
         except Unavailable as error:
             log.warning("partition.deferred", code=error.code)
-            gate.shut()
-        await asyncio.sleep(AGAIN_S if again else EVERY_S)
+            gate.trip()
+        await asyncio.sleep(PARTITION_RETRY_S if again else PARTITION_INTERVAL_S)

@@ -11,9 +11,9 @@ from typing import NamedTuple
 
 from contracts.catalogue import UPSTREAM_PREFIX, EventType
 from switchyard.protocol.envelope import SOURCE_PREFIX, Envelope
-from switchyard.protocol.errors import InvalidEvent, Refusal
+from switchyard.protocol.errors import InvalidEvent, RejectionReason
 from switchyard.protocol.fields import Principal
-from switchyard.protocol.received import Delivery, catalogued, read_bus_event, read_delivery
+from switchyard.protocol.received import BusDelivery, find_event_type, read_bus_event, read_delivery
 
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _OUTCOME = re.compile(r"[a-z][a-z0-9_]{0,39}")
@@ -42,7 +42,7 @@ _FORGED = {
 
 
 @dataclass(frozen=True, slots=True)
-class Alarm:
+class IntegrityAlarm:
     """A row of `integrity_alarm`. `body` is None where it must not be kept."""
 
     kind: AlarmKind
@@ -92,44 +92,46 @@ class Transition(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Examined:
+class ExaminedMessage:
     """What a message comes to: a row, an alarm, or (a valid event that the catalogue does not know) both."""
 
     row: Transition | None
-    alarm: Alarm | None
+    alarm: IntegrityAlarm | None
     principal: Principal | None = None
 
 
-def examine(body: str) -> Examined:
+def examine_message(body: str) -> ExaminedMessage:
     """Read an SQS message body. Never raises: whatever cannot be a row is an alarm."""
     try:
         delivery = read_delivery(body)
-        doubt, type_ = _doubt(delivery.envelope)
+        doubt, type_ = _catalogue_problem(delivery.envelope)
         row = _row(body, delivery, type_)
     except InvalidEvent as refusal:
-        kind = _FORGED.get(refusal.field or "") if refusal.refusal is Refusal.FORGED else None
-        return Examined(None, alarm(kind or AlarmKind.MALFORMED, body, refusal.message, refusal.field))
+        kind = _FORGED.get(refusal.field or "") if refusal.refusal is RejectionReason.FORGED else None
+        return ExaminedMessage(None, build_alarm(kind or AlarmKind.MALFORMED, body, refusal.message, refusal.field))
     except ValueError as error:
         # A boundary: what the contracts do not foresee must not stop the batch either.
-        return Examined(None, alarm(AlarmKind.MALFORMED, body, f"unreadable ({type(error).__name__})"))
-    found = None if doubt is None else alarm(doubt[0], body, doubt[1], doubt[2])
-    return Examined(row, found, delivery.envelope.principal)
+        return ExaminedMessage(None, build_alarm(AlarmKind.MALFORMED, body, f"unreadable ({type(error).__name__})"))
+    found = None if doubt is None else build_alarm(doubt[0], body, doubt[1], doubt[2])
+    return ExaminedMessage(row, found, delivery.envelope.principal)
 
 
-def alarm(kind: AlarmKind, body: str, reason: str, field: str | None = None) -> Alarm:
+def build_alarm(kind: AlarmKind, body: str, reason: str, field: str | None = None) -> IntegrityAlarm:
     """An alarm about a message, with the ids that the message claims. `reason` holds no payload text."""
     source, event_id, case_id = _claims(body)
     kept = None if source is not None and source.startswith(UPSTREAM_PREFIX) else _storable(body)
     sha256 = hashlib.sha256(body.encode("utf-8", "surrogatepass")).digest()
-    return Alarm(kind, event_id, case_id, _storable(reason)[:_MAX_REASON], field and _storable(field), kept, sha256)
+    return IntegrityAlarm(
+        kind, event_id, case_id, _storable(reason)[:_MAX_REASON], field and _storable(field), kept, sha256
+    )
 
 
-def _doubt(envelope: Envelope) -> tuple[tuple[AlarmKind, str, str] | None, EventType | None]:
+def _catalogue_problem(envelope: Envelope) -> tuple[tuple[AlarmKind, str, str] | None, EventType | None]:
     """Why the event is not in the catalogue, and its type if it is."""
     try:
-        type_ = catalogued(envelope)
+        type_ = find_event_type(envelope)
     except InvalidEvent as refusal:
-        kind = AlarmKind.UNKNOWN_TYPE if refusal.refusal is Refusal.UNKNOWN else AlarmKind.NOT_IN_CATALOGUE
+        kind = AlarmKind.UNKNOWN_TYPE if refusal.refusal is RejectionReason.UNKNOWN else AlarmKind.NOT_IN_CATALOGUE
         return (kind, refusal.message, refusal.field or "type"), None
     if (envelope.node_from, envelope.node_to) not in type_.flows:
         reason = f"{envelope.node_from} may not send {envelope.type} to {envelope.node_to}"
@@ -137,7 +139,7 @@ def _doubt(envelope: Envelope) -> tuple[tuple[AlarmKind, str, str] | None, Event
     return None, type_
 
 
-def _row(body: str, delivery: Delivery, type_: EventType | None) -> Transition:
+def _row(body: str, delivery: BusDelivery, type_: EventType | None) -> Transition:
     envelope = delivery.envelope
     call = envelope.model_call
     terminal = type_ is not None and type_.terminal

@@ -9,14 +9,14 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
 
-from switchyard.audit.records.recorded_event import STORED_SQL, stored_from
+from switchyard.audit.records.recorded_event import STORED_SQL, read_stored_row
 from switchyard.audit.retention.reader import LONG_S, RetentionReader
-from switchyard.audit.verification.findings import CaseStatus, CaseVerdict, Stored, VerifyReport
-from switchyard.audit.verification.retired import NO_KEYS
-from switchyard.audit.verification.verify import GRACE, verdicts
+from switchyard.audit.verification.findings import CaseStatus, CaseVerdict, StoredRow, VerifyReport
+from switchyard.audit.verification.retired import NO_TRUSTED_KEYS
+from switchyard.audit.verification.verify import VERIFICATION_GRACE, verify_cases
 from switchyard.runtime.core.clock import Clock, SystemClock
 from switchyard.runtime.crypto.signing import TrustedKeys
-from switchyard.runtime.database.connections import Pool, reaching
+from switchyard.runtime.database.connections import Pool, translate_errors
 from switchyard.runtime.database.queries import load_queries
 
 _SQL = load_queries(__file__)
@@ -47,7 +47,7 @@ class CaseSummary:
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class TimelineStep:
     """A row of the view `case_timeline`: one transition, in causal order."""
 
     step: int
@@ -69,7 +69,7 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
-class KeptAlarm:
+class StoredAlarm:
     """A row of `integrity_alarm`."""
 
     kind: str
@@ -82,7 +82,7 @@ class KeptAlarm:
 
 
 @dataclass(frozen=True, slots=True)
-class Counts:
+class LogCounts:
     """The log in numbers. `unplanned` rows are in the default partition; `outcomes` counts terminal events."""
 
     transitions: int
@@ -100,7 +100,7 @@ class AuditReader:
     UUID.
     """
 
-    def __init__(self, pool: Pool, *, clock: Clock | None = None, trusted: TrustedKeys = NO_KEYS) -> None:
+    def __init__(self, pool: Pool, *, clock: Clock | None = None, trusted: TrustedKeys = NO_TRUSTED_KEYS) -> None:
         """`trusted` are the keys that may have signed a retention receipt."""
         self._pool = pool
         self._clock = clock or SystemClock()
@@ -127,29 +127,29 @@ class AuditReader:
         found = await self._summaries([(row["opened_on"], case) for row in days])
         return found[0] if found else None
 
-    async def resolve(self, prefix: str) -> list[str]:
+    async def find_case_ids(self, prefix: str) -> list[str]:
         """The case ids that begin like this, at most three: enough to say that it is not one. Receipts count, too."""
         return [str(row["case_id"]) for row in await self._fetch("cases_like", prefix.lower())]
 
-    async def timeline(self, case_id: str) -> list[Step]:
+    async def timeline(self, case_id: str) -> list[TimelineStep]:
         """The transitions of one case in causal order."""
-        return [Step(**row) for row in await self._fetch("timeline", uuid.UUID(case_id))]
+        return [TimelineStep(**row) for row in await self._fetch("timeline", uuid.UUID(case_id))]
 
     async def bodies(self, case_id: str) -> list[str]:
         """The received texts of one case in causal order, those that were not retired: what a replay reads."""
         return [row["body"] for row in await self._fetch("bodies", uuid.UUID(case_id))]
 
-    async def alarms(self, *, case_id: str | None = None, limit: int = 100) -> list[KeptAlarm]:
+    async def alarms(self, *, case_id: str | None = None, limit: int = 100) -> list[StoredAlarm]:
         """The latest integrity alarms."""
         case = None if case_id is None else uuid.UUID(case_id)
-        return [KeptAlarm(**row) for row in await self._fetch("alarms", case, limit)]
+        return [StoredAlarm(**row) for row in await self._fetch("alarms", case, limit)]
 
-    async def counts(self) -> Counts:
+    async def counts(self) -> LogCounts:
         """The log in numbers. Reads all of it."""
         (totals,) = await self._fetch("count_transitions")
         outcomes = {row["name"]: row["count"] for row in await self._fetch("count_outcomes")}
         alarms = {row["name"]: row["count"] for row in await self._fetch("count_alarms")}
-        return Counts(**totals, outcomes=outcomes, alarms=alarms)
+        return LogCounts(**totals, outcomes=outcomes, alarms=alarms)
 
     async def verify(
         self,
@@ -157,7 +157,7 @@ class AuditReader:
         case_id: str | None = None,
         day: date | None = None,
         now: datetime | None = None,
-        grace: timedelta = GRACE,
+        grace: timedelta = VERIFICATION_GRACE,
         limit: int = 1_000,
     ) -> VerifyReport:
         """Prove one case, the cases opened on one day, or the whole log. At most `limit` findings are listed."""
@@ -174,21 +174,23 @@ class AuditReader:
         case_id: str | None = None,
         day: date | None = None,
         now: datetime | None = None,
-        grace: timedelta = GRACE,
+        grace: timedelta = VERIFICATION_GRACE,
     ) -> AsyncGenerator[CaseVerdict, None]:
         """Case after case, from one snapshot and in bounded memory, however large the log is."""
         case = None if case_id is None else uuid.UUID(case_id)
         retired = await self._retention.receipts()
         async with aclosing(self._stored(case, day)) as rows:
-            async for verdict in verdicts(rows, now=now or self._clock.now(), grace=grace, retired=retired.of_case):
+            async for verdict in verify_cases(rows, now=now or self._clock.now(), grace=grace, retired=retired.of_case):
                 yield verdict
         async with aclosing(retired.without_rows(case, day)) as gone:
             async for verdict in gone:
                 yield verdict
 
-    async def cases(self, *, case_id: str | None = None, day: date | None = None) -> AsyncGenerator[list[Stored], None]:
+    async def cases(
+        self, *, case_id: str | None = None, day: date | None = None
+    ) -> AsyncGenerator[list[StoredRow], None]:
         """The rows of one case after another, in causal order: what a replay reads. One case in memory at a time."""
-        rows: list[Stored] = []
+        rows: list[StoredRow] = []
         async with aclosing(self._stored(None if case_id is None else uuid.UUID(case_id), day)) as stored:
             async for each in stored:
                 if rows and rows[0].row.case_id != each.row.case_id:
@@ -198,14 +200,14 @@ class AuditReader:
         if rows:
             yield rows
 
-    async def _stored(self, case: uuid.UUID | None, day: date | None) -> AsyncGenerator[Stored, None]:
-        with reaching(_DATABASE):
+    async def _stored(self, case: uuid.UUID | None, day: date | None) -> AsyncGenerator[StoredRow, None]:
+        with translate_errors(_DATABASE):
             async with (
                 self._pool.acquire() as connection,
                 connection.transaction(isolation="repeatable_read", readonly=True),
             ):
                 async for record in connection.cursor(STORED_SQL, case, day, prefetch=_FETCH, timeout=LONG_S):
-                    yield stored_from(record)
+                    yield read_stored_row(record)
 
     async def _summaries(self, cases: list[tuple[date, uuid.UUID]]) -> list[CaseSummary]:
         rows = await self._fetch("summaries", [day for day, _ in cases], [case for _, case in cases])
@@ -215,6 +217,6 @@ class AuditReader:
         ]
 
     async def _fetch(self, name: str, *arguments: Any) -> list[Any]:
-        with reaching(_DATABASE):
+        with translate_errors(_DATABASE):
             rows: list[Any] = await self._pool.fetch(_SQL[name], *arguments)
             return rows

@@ -7,7 +7,7 @@ from typing import Any
 
 import asyncpg
 
-from switchyard.runtime.database.migrate import Owner
+from switchyard.runtime.database.migrate import SchemaOwner
 
 SCHEMA = "audit"
 WRITER = "audit"
@@ -20,12 +20,12 @@ RETENTION = "audit_retention"
 """The operators' role for retention and erasure: it holds cases and takes bodies out against receipts."""
 
 
-def audit_owner() -> Owner:
+def audit_owner() -> SchemaOwner:
     """The schema, its migrations and the service's role. The schema's name is fixed: grants and functions name it."""
-    return Owner(SCHEMA, (Path(__file__).with_name("migrations"),), WRITER)
+    return SchemaOwner(SCHEMA, (Path(__file__).with_name("migrations"),), WRITER)
 
 
-async def grant(connection: asyncpg.Connection[Any]) -> None:
+async def grant_audit_rights(connection: asyncpg.Connection[Any]) -> None:
     """Give `audit`, `audit_reader` and `audit_retention`, which exist, their rights and no others. Safe to repeat.
 
     `connection` belongs to the owner, after the migrations.

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import asyncpg
 import structlog
 
-from switchyard.audit.records.projection import Alarm, AlarmKind, Transition, alarm, examine
-from switchyard.runtime.database.connections import Pool, reaching
+from switchyard.audit.records.projection import AlarmKind, IntegrityAlarm, Transition, build_alarm, examine_message
+from switchyard.runtime.database.connections import Pool, translate_errors
 from switchyard.runtime.database.queries import load_queries
 
 log = structlog.get_logger(__name__)
@@ -23,7 +23,7 @@ _THE_ROWS_FAULT = (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError,
 
 
 @dataclass(frozen=True, slots=True)
-class Recorded:
+class BatchResult:
     """What became of a batch. `refused` are the indices of messages that the database would not take."""
 
     inserted: int = 0
@@ -38,13 +38,13 @@ class AuditStore:
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
 
-    async def record(self, bodies: Sequence[str]) -> Recorded:
+    async def record(self, bodies: Sequence[str]) -> BatchResult:
         """Write the messages to the log, committed on return. Repeating it changes nothing.
 
         One statement for all; if the database refuses a row, one for each, so that it stops no other. What cannot be
         a row is kept as an alarm, with its bytes and the reason.
         """
-        examined = [examine(body) for body in bodies]
+        examined = [examine_message(body) for body in bodies]
         alarms = [found.alarm for found in examined if found.alarm is not None]
         rows = {index: found.row for index, found in enumerate(examined) if found.row is not None}
         refused: list[int] = []
@@ -61,20 +61,20 @@ class AuditStore:
                     # Set aside at once, before the queue forgets it; the message comes back all the same, because the
                     # database may be at fault and not the row.
                     reason = f"the database refused the row ({type(error).__name__}, SQLSTATE {error.sqlstate})"
-                    alarms.append(alarm(AlarmKind.UNSTORABLE, row.body, reason))
+                    alarms.append(build_alarm(AlarmKind.UNSTORABLE, row.body, reason))
                     continue
                 inserted += one
                 differing += differs
         raised = await self._keep([*alarms, *differing])
-        return Recorded(inserted, len(rows) - inserted - len(refused), raised, tuple(refused))
+        return BatchResult(inserted, len(rows) - inserted - len(refused), raised, tuple(refused))
 
     async def ensure_partitions(self, months_ahead: int = 3) -> list[tuple[str, str]]:
         """Make the partitions that are missing; return the name and `created`, `busy` or `blocked` of each."""
-        with reaching(_DATABASE):
+        with translate_errors(_DATABASE):
             rows = await self._pool.fetch(_SQL["ensure_partitions"], months_ahead)
         return [(row["partition_name"], row["state"]) for row in rows]
 
-    async def _insert(self, rows: list[Transition]) -> tuple[int, list[Alarm]]:
+    async def _insert(self, rows: list[Transition]) -> tuple[int, list[IntegrityAlarm]]:
         """Insert what is new; return how many, and an alarm for each that differs from what the log has."""
         if not rows:
             return 0, []
@@ -82,7 +82,7 @@ class AuditStore:
         rows = sorted(rows, key=lambda row: (row.opened_on, row.event_id))
         columns = [list(column) for column in zip(*rows, strict=True)]
         columns[_PARENTS] = [",".join(row.parents) for row in rows]
-        with reaching(_DATABASE):
+        with translate_errors(_DATABASE):
             inserted = await self._pool.fetch(_SQL["record"], *columns)
         if unplanned := sum(row["unplanned"] for row in inserted):
             log.error("partition.missing", alarm="partition", rows=unplanned, first_day=str(rows[0].opened_on))
@@ -90,7 +90,7 @@ class AuditStore:
             return len(inserted), []
         return len(inserted), await self._differing(rows, {(row["opened_on"], row["event_id"]) for row in inserted})
 
-    async def _differing(self, rows: list[Transition], inserted: set[tuple[object, str]]) -> list[Alarm]:
+    async def _differing(self, rows: list[Transition], inserted: set[tuple[object, str]]) -> list[IntegrityAlarm]:
         # The statement took one of each key. Which of two in the same batch it was, the digest tells.
         often = Counter((row.opened_on, row.event_id) for row in rows)
         doubtful = [
@@ -98,19 +98,19 @@ class AuditStore:
             for row in rows
             if often[row.opened_on, row.event_id] > 1 or (row.opened_on, row.event_id) not in inserted
         ]
-        with reaching(_DATABASE):
+        with translate_errors(_DATABASE):
             stored = await self._pool.fetch(
                 _SQL["digests_of"], [row.opened_on for row in doubtful], [row.event_id for row in doubtful]
             )
         known = {(row["opened_on"], row["event_id"]): row["transcript_hash"] for row in stored}
         reason = "the log has another event under this id: one of the two is forged"
         return [
-            alarm(AlarmKind.DUPLICATE_DIFFERS, row.body, reason, "event_id")
+            build_alarm(AlarmKind.DUPLICATE_DIFFERS, row.body, reason, "event_id")
             for row in doubtful
             if known[row.opened_on, row.event_id] != row.transcript_hash
         ]
 
-    async def _keep(self, alarms: list[Alarm]) -> int:
+    async def _keep(self, alarms: list[IntegrityAlarm]) -> int:
         """Keep alarms and say so, once each; return how many are new."""
         if not alarms:
             return 0
@@ -123,7 +123,7 @@ class AuditStore:
             [raised.body for raised in alarms],
             [raised.body_sha256 for raised in alarms],
         )
-        with reaching(_DATABASE):
+        with translate_errors(_DATABASE):
             rows = await self._pool.fetch(_SQL["keep_alarms"], *columns)
         new = {(row["kind"], row["body_sha256"]) for row in rows}
         for raised in {(found.kind, found.body_sha256): found for found in alarms}.values():

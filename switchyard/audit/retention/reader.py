@@ -9,21 +9,21 @@ from datetime import date, datetime, timedelta
 from typing import Any
 
 from switchyard.audit.receipts.receipts import Receipt, RetentionReceipt
-from switchyard.audit.transparency.log_index import Connection
+from switchyard.audit.transparency.log_index import AuditConnection
 from switchyard.audit.verification.findings import CaseVerdict
-from switchyard.audit.verification.retired import Retired
+from switchyard.audit.verification.retired import RetiredCase
 from switchyard.runtime.crypto.signing import TrustedKeys
-from switchyard.runtime.database.connections import Pool, reaching
+from switchyard.runtime.database.connections import Pool, translate_errors
 from switchyard.runtime.database.queries import load_queries
 
-SQL = load_queries(__file__, "retention.sql")
-DATABASE = "the audit database"
+RETENTION_SQL = load_queries(__file__, "retention.sql")
+AUDIT_DATABASE = "the audit database"
 LONG_S = 3_600.0
 """How long one statement may take that looks at every case, in seconds."""
 
 
 @dataclass(frozen=True, slots=True)
-class Policy:
+class RetentionPolicy:
     """A row of `retention_policy` that is in force; see the comments there."""
 
     playbook: str
@@ -36,7 +36,7 @@ class Policy:
 
 
 @dataclass(frozen=True, slots=True)
-class Hold:
+class LegalHold:
     """A legal hold that stands."""
 
     hold_id: str
@@ -46,7 +46,7 @@ class Hold:
     placed_at: datetime
 
 
-class Receipts:
+class RetentionReceipts:
     """The receipts of the log. `dropped` are the partitions that were dropped when it was opened."""
 
     def __init__(self, pool: Pool, trusted: TrustedKeys, dropped: frozenset[str]) -> None:
@@ -54,22 +54,22 @@ class Receipts:
         self._trusted = trusted
         self._dropped = dropped
 
-    async def of_case(self, case_id: str) -> Retired:
+    async def of_case(self, case_id: str) -> RetiredCase:
         """One case's."""
-        with reaching(DATABASE):
-            rows = await self._pool.fetch(SQL["receipts"], uuid.UUID(case_id))
+        with translate_errors(AUDIT_DATABASE):
+            rows = await self._pool.fetch(RETENTION_SQL["receipts"], uuid.UUID(case_id))
         return self._retired(rows, self._dropped)
 
     async def without_rows(self, case: uuid.UUID | None, day: date | None) -> AsyncGenerator[CaseVerdict, None]:
         """The verdict of each case of which only receipts are left, by a snapshot of its own."""
-        with reaching(DATABASE):
+        with translate_errors(AUDIT_DATABASE):
             async with (
                 self._pool.acquire() as connection,
                 connection.transaction(isolation="repeatable_read", readonly=True),
             ):
                 dropped = await dropped_partitions(connection)
                 same: list[Any] = []
-                async for row in connection.cursor(SQL["receipts_without_rows"], case, day, timeout=LONG_S):
+                async for row in connection.cursor(RETENTION_SQL["receipts_without_rows"], case, day, timeout=LONG_S):
                     if same and same[0]["case_id"] != row["case_id"]:
                         yield self._retired(same, dropped).verdict()
                         same = []
@@ -77,24 +77,24 @@ class Receipts:
                 if same:
                     yield self._retired(same, dropped).verdict()
 
-    def _retired(self, rows: list[Any], dropped: frozenset[str]) -> Retired:
-        return Retired([receipt_from(row) for row in rows], self._trusted, dropped=dropped)
+    def _retired(self, rows: list[Any], dropped: frozenset[str]) -> RetiredCase:
+        return RetiredCase([read_receipt_row(row) for row in rows], self._trusted, dropped=dropped)
 
 
-def receipt_from(row: Any) -> RetentionReceipt:
+def read_receipt_row(row: Any) -> RetentionReceipt:
     """A row of `retention_receipt`."""
     receipt = Receipt(row["statement"], row["key"], row["signature"])
     return RetentionReceipt(row["opened_on"], row["case_id"], row["part"], receipt)
 
 
-async def dropped_partitions(connection: Connection) -> frozenset[str]:
+async def dropped_partitions(connection: AuditConnection) -> frozenset[str]:
     """The names of the partitions that were dropped. Call it first in a transaction that is a repeatable read.
 
     None is dropped after it until the transaction ends: a partition is gone for every snapshot, also for one that
     does not know yet that it was dropped.
     """
-    await connection.execute(SQL["keep_partitions"])
-    return frozenset(row["partition_name"] for row in await connection.fetch(SQL["dropped"]))
+    await connection.execute(RETENTION_SQL["keep_partitions"])
+    return frozenset(row["partition_name"] for row in await connection.fetch(RETENTION_SQL["dropped"]))
 
 
 class RetentionReader:
@@ -105,20 +105,20 @@ class RetentionReader:
         self._pool = pool
         self._trusted = trusted
 
-    async def receipts(self) -> Receipts:
+    async def receipts(self) -> RetentionReceipts:
         """The receipts, for a verification."""
-        with reaching(DATABASE):
-            dropped = await self._pool.fetch(SQL["dropped"])
-        return Receipts(self._pool, self._trusted, frozenset(row["partition_name"] for row in dropped))
+        with translate_errors(AUDIT_DATABASE):
+            dropped = await self._pool.fetch(RETENTION_SQL["dropped"])
+        return RetentionReceipts(self._pool, self._trusted, frozenset(row["partition_name"] for row in dropped))
 
-    async def policies(self) -> list[Policy]:
+    async def policies(self) -> list[RetentionPolicy]:
         """The policies in force, by playbook."""
-        with reaching(DATABASE):
-            rows = await self._pool.fetch(SQL["policies"])
-        return [Policy(**{**row, "duty_counts_from": tuple(row["duty_counts_from"])}) for row in rows]
+        with translate_errors(AUDIT_DATABASE):
+            rows = await self._pool.fetch(RETENTION_SQL["policies"])
+        return [RetentionPolicy(**{**row, "duty_counts_from": tuple(row["duty_counts_from"])}) for row in rows]
 
-    async def holds(self, case_id: str | None = None) -> list[Hold]:
+    async def holds(self, case_id: str | None = None) -> list[LegalHold]:
         """The holds that stand, of one case or of all."""
         case = None if case_id is None else uuid.UUID(case_id)
-        with reaching(DATABASE):
-            return [Hold(**row) for row in await self._pool.fetch(SQL["holds"], case)]
+        with translate_errors(AUDIT_DATABASE):
+            return [LegalHold(**row) for row in await self._pool.fetch(RETENTION_SQL["holds"], case)]

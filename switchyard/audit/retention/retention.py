@@ -11,15 +11,15 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from enum import StrEnum
 
-from switchyard.audit.receipts.receipts import Archive, Retirement, event_of, signed
+from switchyard.audit.receipts.receipts import Archive, Retirement, retired_event_of, sign_receipt
 from switchyard.audit.records.case_objects import CaseObjects
-from switchyard.audit.records.recorded_event import STORED_SQL, stored_from
-from switchyard.audit.retention.reader import DATABASE, LONG_S, SQL, RetentionReader
-from switchyard.audit.verification.findings import CaseStatus, Finding, Stored
-from switchyard.audit.verification.verify import CaseCheck
+from switchyard.audit.records.recorded_event import STORED_SQL, read_stored_row
+from switchyard.audit.retention.reader import AUDIT_DATABASE, LONG_S, RETENTION_SQL, RetentionReader
+from switchyard.audit.verification.findings import CaseStatus, Finding, StoredRow
+from switchyard.audit.verification.verify import CaseVerifier
 from switchyard.runtime.core.clock import Clock, timestamp
 from switchyard.runtime.crypto.signing import Signer, TrustedKeys
-from switchyard.runtime.database.connections import Pool, reaching
+from switchyard.runtime.database.connections import Pool, translate_errors
 from switchyard.runtime.storage.objects import ObjectStore
 
 _PAGE = 1_000
@@ -27,7 +27,7 @@ _BEFORE_ALL = (date.min, uuid.UUID(int=0))
 
 
 @dataclass(frozen=True, slots=True)
-class Due:
+class DueCase:
     """A case whose retention is over."""
 
     opened_on: date
@@ -39,7 +39,7 @@ class Due:
     duty_until: datetime | None
 
 
-class Fate(StrEnum):
+class RetirementStatus(StrEnum):
     """What became of a case that was due."""
 
     RETIRED = "retired"
@@ -48,11 +48,11 @@ class Fate(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class RetirementOutcome:
     """What became of one case, with the findings that kept it."""
 
     case_id: str
-    fate: Fate
+    fate: RetirementStatus
     events: int
     findings: tuple[Finding, ...] = ()
 
@@ -80,40 +80,40 @@ class RetentionStore:
         self._archive = archive
         self._reader = RetentionReader(pool, trusted or TrustedKeys([signer.public]))
 
-    async def due(self, *, limit: int) -> AsyncIterator[Due]:
+    async def due(self, *, limit: int) -> AsyncIterator[DueCase]:
         """Cases whose retention is over, oldest first, at most `limit`; read in pages."""
         after, left = _BEFORE_ALL, limit
         while left > 0:
-            with reaching(DATABASE):
-                rows = await self._pool.fetch(SQL["due"], *after, min(left, _PAGE), timeout=LONG_S)
+            with translate_errors(AUDIT_DATABASE):
+                rows = await self._pool.fetch(RETENTION_SQL["due"], *after, min(left, _PAGE), timeout=LONG_S)
             for row in rows:
-                yield Due(**{**row, "policy_from": str(row["policy_from"])})
+                yield DueCase(**{**row, "policy_from": str(row["policy_from"])})
             if len(rows) < min(left, _PAGE):
                 return
             left -= len(rows)
             after = (rows[-1]["opened_on"], uuid.UUID(rows[-1]["case_id"]))
 
-    async def retire(self, due: Due, *, operator: str) -> Outcome:
+    async def retire(self, due: DueCase, *, operator: str) -> RetirementOutcome:
         """Take the bodies of a case out of the log. Killed at any moment, it is done or can be done again.
 
         Raises `asyncpg.RaiseError` if the case is not due any more, for example because it was put on hold.
         """
         case = uuid.UUID(due.case_id)
         retired = await (await self._reader.receipts()).of_case(due.case_id)
-        with reaching(DATABASE):
+        with translate_errors(AUDIT_DATABASE):
             async with self._pool.acquire() as connection, connection.transaction():
-                await connection.execute(SQL["one_at_a_time"])
-                stored = [stored_from(record) for record in await connection.fetch(STORED_SQL, case, due.opened_on)]
+                await connection.execute(RETENTION_SQL["one_at_a_time"])
+                stored = [read_stored_row(record) for record in await connection.fetch(STORED_SQL, case, due.opened_on)]
                 there = [row for row in stored if not row.retired]
-                check = CaseCheck(due.case_id)
+                check = CaseVerifier(due.case_id)
                 for row in stored:
                     check.add(row)
                 verdict = check.verdict(now=self._clock.now(), grace=timedelta(), retired=retired)
                 if verdict.status is not CaseStatus.CLOSED:
-                    return Outcome(due.case_id, Fate.REOPENED, len(there))
+                    return RetirementOutcome(due.case_id, RetirementStatus.REOPENED, len(there))
                 if verdict.findings:
-                    return Outcome(due.case_id, Fate.KEPT, len(there), verdict.findings)
-                part = await connection.fetchval(SQL["next_part"], due.opened_on, case)
+                    return RetirementOutcome(due.case_id, RetirementStatus.KEPT, len(there), verdict.findings)
+                part = await connection.fetchval(RETENTION_SQL["next_part"], due.opened_on, case)
                 statement = Retirement(
                     case_id=due.case_id,
                     opened_on=due.opened_on.isoformat(),
@@ -127,40 +127,47 @@ class RetentionStore:
                     retired_by=operator,
                     archive=await self._archived(due, part, there),
                     objects=await self._objects.count(due.case_id),
-                    events=tuple(event_of(row.row, row.recorded_at) for row in there),
+                    events=tuple(retired_event_of(row.row, row.recorded_at) for row in there),
                 )
-                receipt = await signed(statement, self._signer)
+                receipt = await sign_receipt(statement, self._signer)
                 await connection.execute(
-                    SQL["keep_receipt"], due.opened_on, case, part, receipt.statement, receipt.key, receipt.signature
+                    RETENTION_SQL["keep_receipt"],
+                    due.opened_on,
+                    case,
+                    part,
+                    receipt.statement,
+                    receipt.key,
+                    receipt.signature,
                 )
-                await connection.execute(SQL["retire"], due.opened_on, case)
+                await connection.execute(RETENTION_SQL["retire"], due.opened_on, case)
         # After the commit: a body that is still there has its artefacts. Killed in between, the next run sweeps.
         await self._remove_artefacts(due.opened_on, case)
-        return Outcome(due.case_id, Fate.RETIRED, len(there))
+        return RetirementOutcome(due.case_id, RetirementStatus.RETIRED, len(there))
 
     async def sweep(self) -> int:
         """Delete the artefacts that runs which were killed have left of retired cases; of how many cases."""
-        with reaching(DATABASE):
-            left = await self._pool.fetch(SQL["artefacts_left"], None, timeout=LONG_S)
+        with translate_errors(AUDIT_DATABASE):
+            left = await self._pool.fetch(RETENTION_SQL["artefacts_left"], None, timeout=LONG_S)
         return sum([await self._remove_artefacts(row["opened_on"], uuid.UUID(row["case_id"])) for row in left])
 
     async def drop_partitions(self) -> list[tuple[str, str]]:
         """Drop past months of which nothing is left: the name and `dropped`, `kept` or `busy` of each."""
-        with reaching(DATABASE):
-            names = [row["relname"] for row in await self._pool.fetch(SQL["droppable"])]
+        with translate_errors(AUDIT_DATABASE):
+            names = [row["relname"] for row in await self._pool.fetch(RETENTION_SQL["droppable"])]
             return [
-                (name, str(await self._pool.fetchval(SQL["drop_partition"], name, timeout=LONG_S))) for name in names
+                (name, str(await self._pool.fetchval(RETENTION_SQL["drop_partition"], name, timeout=LONG_S)))
+                for name in names
             ]
 
     async def hold(self, case_id: str, *, reason: str, operator: str) -> str:
         """Put a case on hold; the hold's id. It waits for a retirement that is under way."""
-        with reaching(DATABASE):
-            return str(await self._pool.fetchval(SQL["place_hold"], uuid.UUID(case_id), reason, operator))
+        with translate_errors(AUDIT_DATABASE):
+            return str(await self._pool.fetchval(RETENTION_SQL["place_hold"], uuid.UUID(case_id), reason, operator))
 
     async def release(self, case_id: str, *, reason: str, operator: str) -> list[str]:
         """Release every hold of a case; their ids."""
-        with reaching(DATABASE):
-            rows = await self._pool.fetch(SQL["release_hold"], uuid.UUID(case_id), reason, operator)
+        with translate_errors(AUDIT_DATABASE):
+            rows = await self._pool.fetch(RETENTION_SQL["release_hold"], uuid.UUID(case_id), reason, operator)
         return [row["hold_id"] for row in rows]
 
     async def set_policy(
@@ -174,24 +181,24 @@ class RetentionStore:
         operator: str,
     ) -> None:
         """Set a playbook's policy from now on. Raises `asyncpg.IntegrityConstraintViolationError` for one too short."""
-        with reaching(DATABASE):
+        with translate_errors(AUDIT_DATABASE):
             await self._pool.execute(
-                SQL["set_policy"], playbook, keep_for, duty_for, list(duty_counts_from), citation, operator
+                RETENTION_SQL["set_policy"], playbook, keep_for, duty_for, list(duty_counts_from), citation, operator
             )
 
     async def _remove_artefacts(self, opened_on: date, case: uuid.UUID) -> bool:
         """Whether there was something to remove, and nothing (a hold, a late event) that forbids it by now."""
-        with reaching(DATABASE):
+        with translate_errors(AUDIT_DATABASE):
             async with self._pool.acquire() as connection, connection.transaction():
-                await connection.execute(SQL["one_at_a_time"])
-                left = await connection.fetch(SQL["artefacts_left"], case)
+                await connection.execute(RETENTION_SQL["one_at_a_time"])
+                left = await connection.fetch(RETENTION_SQL["artefacts_left"], case)
                 if opened_on not in {row["opened_on"] for row in left}:
                     return False
                 await self._objects.remove(str(case))
-                await connection.execute(SQL["artefacts_removed"], opened_on, case)
+                await connection.execute(RETENTION_SQL["artefacts_removed"], opened_on, case)
         return True
 
-    async def _archived(self, due: Due, part: int, rows: list[Stored]) -> Archive | None:
+    async def _archived(self, due: DueCase, part: int, rows: list[StoredRow]) -> Archive | None:
         if self._archive is None:
             return None
         lines = "".join(json.dumps({"event_id": row.row.event_id, "body": row.row.body}) + "\n" for row in rows)

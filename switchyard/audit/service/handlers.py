@@ -10,17 +10,17 @@ import structlog
 from faststream_sqs import SQSBatchMessage, SQSMessage
 from switchyard.audit.records.store import AuditStore
 from switchyard.runtime.core.errors import Unavailable
-from switchyard.runtime.database.circuit_breaker import DatabaseGate, deferring
+from switchyard.runtime.database.circuit_breaker import DatabaseCircuitBreaker, nack_when_unavailable
 
 log = structlog.get_logger(__name__)
 
 
-async def record_batch(message: SQSBatchMessage, *, store: AuditStore, gate: DatabaseGate) -> None:
+async def record_batch(message: SQSBatchMessage, *, store: AuditStore, gate: DatabaseCircuitBreaker) -> None:
     """Write a batch to the log. While the database is away everything stays on the queue and polling pauses."""
     try:
         recorded = await store.record([each.raw_body for each in message.messages])
     except Unavailable as error:
-        gate.shut()
+        gate.trip()
         log.warning("batch.deferred", code=error.code, messages=len(message.messages))
         await message.nack(delay=1.0 + 2.0 * random.random())  # noqa: S311 - spreads a fleet's retries
         return
@@ -39,9 +39,9 @@ async def record_batch(message: SQSBatchMessage, *, store: AuditStore, gate: Dat
     )
 
 
-async def drain_dead_letter(message: SQSMessage, *, store: AuditStore, gate: DatabaseGate) -> None:
+async def drain_dead_letter(message: SQSMessage, *, store: AuditStore, gate: DatabaseCircuitBreaker) -> None:
     """Audit's dead letters: tried again one by one, and what the database still refuses is kept as an alarm."""
-    async with deferring(message, gate):
+    async with nack_when_unavailable(message, gate):
         recorded = await store.record([message.raw_body])
         decision = "kept" if recorded.refused else "recorded"
         log.warning("dead_letter.decided", alarm="dead_letter", decision=decision)

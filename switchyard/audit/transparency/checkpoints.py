@@ -11,16 +11,16 @@ from typing import Annotated
 
 from pydantic import Base64Bytes, Field, ValidationError
 
-from switchyard.audit.transparency.merkle import leaf_hash, root_of
-from switchyard.protocol.canonical import canonical, parse
+from switchyard.audit.transparency.merkle import leaf_hash, merkle_root
+from switchyard.protocol.canonical import canonical_json, parse_json
 from switchyard.protocol.errors import InvalidEvent
 from switchyard.protocol.fields import Contract, Sha256, Timestamp
 from switchyard.runtime.core.clock import timestamp
 
-NOTHING = "0" * 64
+NO_PREVIOUS_HASH = "0" * 64
 """What the first anchor of a log names as the one before it."""
 
-MAX_ROWS = 16_384
+MAX_CHECKPOINT_ROWS = 16_384
 """Positions under one anchor: 512 KB of leaves, and an inclusion proof of 14 hashes."""
 
 LogName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,39}$")]
@@ -32,7 +32,7 @@ _NUMBERED = re.compile(r"anchors/[a-z0-9-]+/([0-9]{12})\.json")
 class Leaf:
     """What an anchor covers of one event. It needs no body, so it is still there when the body has been moved out."""
 
-    position: int
+    log_index: int
     opened_on: date
     event_id: str
     digest: str
@@ -42,20 +42,20 @@ class Leaf:
     def hash(self) -> bytes:
         """The leaf's hash in the tree, over its canonical JSON."""
         content = {
-            "position": self.position,
+            "position": self.log_index,
             "opened_on": self.opened_on.isoformat(),
             "event_id": self.event_id,
             "digest": self.digest,
             "recorded_at": timestamp(self.recorded_at),
             "body_sha256": self.body_sha256.hex(),
         }
-        return leaf_hash(canonical(content))
+        return leaf_hash(canonical_json(content))
 
 
-class Statement(Contract):
+class CheckpointBody(Contract):
     """What is signed: the root over the positions from `first` to `last`, and the anchor before it."""
 
-    format: Annotated[str, Field(pattern=r"^switchyard-anchor/1$")] = "switchyard-anchor/1"
+    format: Annotated[str, Field(pattern=r"^switchyard-checkpoint/1$")] = "switchyard-checkpoint/1"
     log: LogName
     number: Annotated[int, Field(ge=1)]
     first: Annotated[int, Field(ge=1)]
@@ -67,7 +67,7 @@ class Statement(Contract):
 
     def signed_bytes(self) -> bytes:
         """The canonical JSON that is signed, and whose hash the next anchor names."""
-        return canonical(self.model_dump(mode="json"))
+        return canonical_json(self.model_dump(mode="json"))
 
     def hash(self) -> str:
         """What the next anchor names as `previous`."""
@@ -75,26 +75,26 @@ class Statement(Contract):
 
 
 class _File(Contract):
-    statement: Statement
+    statement: CheckpointBody
     signature: Base64Bytes
     leaves: Base64Bytes
 
 
-class UnreadableAnchor(ValueError):
+class UnreadableCheckpoint(ValueError):
     """The bytes are no anchor."""
 
 
 @dataclass(frozen=True, slots=True)
-class Anchor:
+class Checkpoint:
     """A signed statement, with the leaf hashes under its root: by them a changed row is found, not only its anchor."""
 
-    statement: Statement
+    statement: CheckpointBody
     signature: bytes
     leaves: tuple[bytes, ...]
 
     def to_bytes(self) -> bytes:
         """As it is kept outside the database."""
-        return canonical(
+        return canonical_json(
             {
                 "statement": self.statement.model_dump(mode="json"),
                 "signature": base64.b64encode(self.signature).decode(),
@@ -103,49 +103,51 @@ class Anchor:
         )
 
     @classmethod
-    def from_bytes(cls, data: bytes) -> Anchor:
-        """Read `to_bytes`. Raises `UnreadableAnchor`, also if the leaves do not make the root."""
+    def from_bytes(cls, data: bytes) -> Checkpoint:
+        """Read `to_bytes`. Raises `UnreadableCheckpoint`, also if the leaves do not make the root."""
         try:
-            file = _File.model_validate_json(canonical(parse(data)))
+            file = _File.model_validate_json(canonical_json(parse_json(data)))
         except (InvalidEvent, ValidationError) as error:
-            raise UnreadableAnchor("it is no anchor") from error
+            raise UnreadableCheckpoint("it is no anchor") from error
         joined = file.leaves
         leaves = tuple(joined[start : start + _HASH_BYTES] for start in range(0, len(joined), _HASH_BYTES))
         rows = file.statement.last - file.statement.first + 1
-        if len(joined) != rows * _HASH_BYTES or root_of(leaves).hex() != file.statement.root:
-            raise UnreadableAnchor("its leaves do not make its root")
+        if len(joined) != rows * _HASH_BYTES or merkle_root(leaves).hex() != file.statement.root:
+            raise UnreadableCheckpoint("its leaves do not make its root")
         return cls(file.statement, file.signature, leaves)
 
 
 @dataclass(frozen=True, slots=True)
-class Head:
+class LogHead:
     """Where a log's anchors end."""
 
     number: int = 0
     last: int = 0
-    hash: str = NOTHING
+    hash: str = NO_PREVIOUS_HASH
 
 
-def head_of(statement: Statement) -> Head:
+def head_after(statement: CheckpointBody) -> LogHead:
     """The head once this statement is the latest."""
-    return Head(statement.number, statement.last, statement.hash())
+    return LogHead(statement.number, statement.last, statement.hash())
 
 
-def next_statement(head: Head, leaves: list[bytes], *, log: str, made_at: datetime, key: str) -> Statement:
+def next_checkpoint_body(
+    head: LogHead, leaves: list[bytes], *, log: str, made_at: datetime, key: str
+) -> CheckpointBody:
     """What to sign about the positions that follow the head."""
-    return Statement(
+    return CheckpointBody(
         log=log,
         number=head.number + 1,
         first=head.last + 1,
         last=head.last + len(leaves),
-        root=root_of(leaves).hex(),
+        root=merkle_root(leaves).hex(),
         previous=head.hash,
         made_at=timestamp(made_at),
         key=key,
     )
 
 
-def follows(head: Head, statement: Statement) -> str | None:
+def explain_unlinked(head: LogHead, statement: CheckpointBody) -> str | None:
     """Why a statement does not follow this head; None if it does."""
     expected = asdict(head)
     found = {"number": statement.number - 1, "last": statement.first - 1, "hash": statement.previous}
@@ -155,12 +157,12 @@ def follows(head: Head, statement: Statement) -> str | None:
     return f"it does not continue anchor {head.number} (in its {', '.join(wrong)})" if wrong else None
 
 
-def key_of(log: str, number: int) -> str:
+def checkpoint_key(log: str, number: int) -> str:
     """The object's name; numbers are padded, so that a listing is in their order."""
     return f"anchors/{log}/{number:012d}.json"
 
 
-def number_of(key: str) -> int | None:
-    """The inverse of `key_of`; None for another object's name."""
+def checkpoint_number(key: str) -> int | None:
+    """The inverse of `checkpoint_key`; None for another object's name."""
     found = _NUMBERED.fullmatch(key)
     return int(found[1]) if found else None

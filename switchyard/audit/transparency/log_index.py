@@ -8,64 +8,71 @@ from typing import Any, TypeAlias
 import asyncpg
 from pydantic import ValidationError
 
-from switchyard.audit.transparency.checkpoints import Anchor, Head, Leaf, Statement, UnreadableAnchor, head_of
-from switchyard.runtime.database.connections import reaching
+from switchyard.audit.transparency.checkpoints import (
+    Checkpoint,
+    CheckpointBody,
+    Leaf,
+    LogHead,
+    UnreadableCheckpoint,
+    head_after,
+)
+from switchyard.runtime.database.connections import translate_errors
 from switchyard.runtime.database.queries import load_queries
 
-Connection: TypeAlias = "asyncpg.Connection[Any] | asyncpg.pool.PoolConnectionProxy[Any]"
-SQL = load_queries(__file__, "transparency.sql")
+AuditConnection: TypeAlias = "asyncpg.Connection[Any] | asyncpg.pool.PoolConnectionProxy[Any]"
+TRANSPARENCY_SQL = load_queries(__file__, "transparency.sql")
 _DATABASE = "the audit database"
 
 
 @dataclass(frozen=True, slots=True)
-class Unanchored:
+class CheckpointBacklog:
     """Positions after the last anchor: how many, up to a limit, and for how many seconds the first has waited."""
 
     rows: int
     oldest_s: float
 
 
-class Positions:
+class LogIndex:
     """Positions and anchors, through one connection: the lock that makes its holder the sequencer lives as long as it.
 
     Every method raises `Unavailable` when the database cannot be reached.
     """
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: AuditConnection) -> None:
         self._connection = connection
 
     async def lead(self) -> bool:
         """Become the sequencer; False while another is."""
         return bool(await self._value("lead"))
 
-    async def place(self, at_most: int) -> int:
+    async def index_rows(self, at_most: int) -> int:
         """Give the oldest waiting rows the next positions, committed on return; how many waited."""
         return int(await self._value("place", at_most))
 
-    async def head(self, log: str) -> Head:
-        """The last anchor that the database knows. Raises `UnreadableAnchor` if somebody has altered its copy."""
-        with reaching(_DATABASE):
-            row = await self._connection.fetchrow(SQL["head"], log)
+    async def head(self, log: str) -> LogHead:
+        """The last anchor that the database knows. Raises `UnreadableCheckpoint` if somebody has altered its copy."""
+        with translate_errors(_DATABASE):
+            row = await self._connection.fetchrow(TRANSPARENCY_SQL["head"], log)
         if row is None:
-            return Head()
+            return LogHead()
         try:
-            return head_of(Statement.model_validate_json(row["statement"]))
+            return head_after(CheckpointBody.model_validate_json(row["statement"]))
         except ValidationError as error:
-            raise UnreadableAnchor(f"the database's copy of anchor {row['number']} cannot be read") from error
+            raise UnreadableCheckpoint(f"the database's copy of anchor {row['number']} cannot be read") from error
 
-    async def unanchored(self, head: Head, at_most: int) -> Unanchored:
+    async def uncovered_rows(self, head: LogHead, at_most: int) -> CheckpointBacklog:
         """What waits for an anchor."""
-        with reaching(_DATABASE):
-            row = await self._connection.fetchrow(SQL["unanchored"], head.last, at_most)
-        return Unanchored(**row) if row else Unanchored(0, 0.0)
+        with translate_errors(_DATABASE):
+            row = await self._connection.fetchrow(TRANSPARENCY_SQL["unanchored"], head.last, at_most)
+        return CheckpointBacklog(**row) if row else CheckpointBacklog(0, 0.0)
 
     async def leaves(self, first: int, last: int) -> list[bytes]:
         """The leaf hashes of some positions, in order."""
-        with reaching(_DATABASE):
-            rows = await self._connection.fetch(SQL["leaves"], first, last)
+        with translate_errors(_DATABASE):
+            rows = await self._connection.fetch(TRANSPARENCY_SQL["leaves"], first, last)
         return [Leaf(**row).hash() for row in rows]
 
-    async def add(self, anchor: Anchor) -> None:
+    async def add(self, anchor: Checkpoint) -> None:
         """Keep a copy of an anchor. Repeating it changes nothing."""
         said = anchor.statement
         await self._value(
@@ -79,5 +86,5 @@ class Positions:
         )
 
     async def _value(self, name: str, *arguments: object) -> Any:
-        with reaching(_DATABASE):
-            return await self._connection.fetchval(SQL[name], *arguments)
+        with translate_errors(_DATABASE):
+            return await self._connection.fetchval(TRANSPARENCY_SQL[name], *arguments)

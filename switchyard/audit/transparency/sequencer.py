@@ -7,20 +7,20 @@ import asyncio
 import asyncpg
 import structlog
 
-from switchyard.audit.service.missing_events import Watch
-from switchyard.audit.transparency.checkpointer import AnchorConflict, Anchors
-from switchyard.audit.transparency.checkpoints import UnreadableAnchor
-from switchyard.audit.transparency.log_index import Connection, Positions
-from switchyard.runtime.core.errors import Rejected, Unavailable
-from switchyard.runtime.database.connections import Pool, reaching
+from switchyard.audit.service.missing_events import LogWatch
+from switchyard.audit.transparency.checkpointer import CheckpointConflict, Checkpointer
+from switchyard.audit.transparency.checkpoints import UnreadableCheckpoint
+from switchyard.audit.transparency.log_index import AuditConnection, LogIndex
+from switchyard.runtime.core.errors import PermanentTaskError, Unavailable
+from switchyard.runtime.database.connections import Pool, translate_errors
 
 log = structlog.get_logger(__name__)
-BATCH = 10_000
-LOOK_EVERY_S = 30.0
+SEQUENCE_BATCH_SIZE = 10_000
+WATCH_INTERVAL_S = 30.0
 FINISH_S = 10.0
 """How long a stop may wait for its last anchor."""
 
-AGAIN_S = 30.0
+SEQUENCER_RETRY_S = 30.0
 """How long to leave S3 and KMS alone after a failure."""
 
 
@@ -33,11 +33,11 @@ class Sequencer:
     def __init__(
         self,
         pool: Pool,
-        anchors: Anchors | None,
-        watch: Watch | None = None,
+        anchors: Checkpointer | None,
+        watch: LogWatch | None = None,
         *,
         every_s: float = 1.0,
-        again_s: float = AGAIN_S,
+        again_s: float = SEQUENCER_RETRY_S,
     ) -> None:
         self._pool = pool
         self._anchors = anchors
@@ -64,17 +64,17 @@ class Sequencer:
     async def finish(self) -> None:
         """At a clean stop: place and anchor what is left, if nobody else leads."""
         try:
-            with reaching("the audit database"):
+            with translate_errors("the audit database"):
                 async with asyncio.timeout(FINISH_S), self._pool.acquire() as connection:
-                    positions = Positions(connection)
+                    positions = LogIndex(connection)
                     if await positions.lead():
                         await self._place(positions)
                         await self._anchor(positions, now=True)
         except (Unavailable, asyncpg.PostgresError) as error:
             log.warning("sequence.unfinished", error=type(error).__name__)
 
-    async def _lead(self, connection: Connection) -> None:
-        positions = Positions(connection)
+    async def _lead(self, connection: AuditConnection) -> None:
+        positions = LogIndex(connection)
         if not await positions.lead():
             return
         log.info("sequence.leading")
@@ -87,17 +87,17 @@ class Sequencer:
             await self._look(connection)
             await asyncio.sleep(self._every_s)
 
-    async def _look(self, connection: Connection) -> None:
+    async def _look(self, connection: AuditConnection) -> None:
         loop = asyncio.get_running_loop()
         if self._watch is not None and loop.time() >= self._look_at:
-            self._look_at = loop.time() + LOOK_EVERY_S
-            await self._watch.look(connection)
+            self._look_at = loop.time() + WATCH_INTERVAL_S
+            await self._watch.raise_due_alarms(connection)
 
-    async def _place(self, positions: Positions) -> None:
-        while await positions.place(BATCH) == BATCH:
+    async def _place(self, positions: LogIndex) -> None:
+        while await positions.index_rows(SEQUENCE_BATCH_SIZE) == SEQUENCE_BATCH_SIZE:
             pass
 
-    async def _anchor(self, positions: Positions, *, takeover: bool = False, now: bool = False) -> None:
+    async def _anchor(self, positions: LogIndex, *, takeover: bool = False, now: bool = False) -> None:
         """Anchor what is due. S3 and KMS out of reach delay anchors and nothing else."""
         loop = asyncio.get_running_loop()
         if self._anchors is None or loop.time() < self._rest_until:
@@ -105,15 +105,15 @@ class Sequencer:
         try:
             if takeover:
                 await self._anchors.adopt(positions)
-            while await self._anchors.step(positions, now=now):
+            while await self._anchors.write_if_due(positions, now=now):
                 pass
         except Unavailable as error:
             if error.code == "database_unreachable":
                 raise
             log.error("anchor.deferred", alarm="anchor", code=error.code, reason=error.message)  # noqa: TRY400
-        except Rejected as error:
+        except PermanentTaskError as error:
             log.error("anchor.refused", alarm="anchor", code=error.code, reason=str(error))  # noqa: TRY400
-        except (AnchorConflict, UnreadableAnchor) as conflict:
+        except (CheckpointConflict, UnreadableCheckpoint) as conflict:
             log.error("anchor.conflict", alarm="integrity", reason=str(conflict))  # noqa: TRY400
         else:
             return

@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from contracts.catalogue import LATEST
+from contracts.catalogue import LATEST_TYPES
 from contracts.events.case_manager import TaskRetried
 from contracts.events.failures import TaskFailed
 from switchyard.audit.records.projection import Transition
 
-RETRIED, FAILED = LATEST[TaskRetried].name, LATEST[TaskFailed].name
-FIRST = ""
+RETRIED_TYPE, FAILED_TYPE = LATEST_TYPES[TaskRetried].name, LATEST_TYPES[TaskFailed].name
+FIRST_ATTEMPT = ""
 """The try that the case began with; the others are named by the digest of their retry."""
 
 
@@ -35,15 +35,15 @@ class UnfoundedRetry:
     why: str
 
 
-def ended(events: Sequence[Transition]) -> bool:
+def latest_attempt_ended(events: Sequence[Transition]) -> bool:
     """Whether the latest try of a case has its ending."""
-    return sum(event.terminal for event in events) > sum(event.transition == RETRIED for event in events)
+    return sum(event.terminal for event in events) > sum(event.transition == RETRIED_TYPE for event in events)
 
 
-def faults(events: Sequence[Transition]) -> Iterator[SecondEnding | UnfoundedRetry]:
+def find_ending_faults(events: Sequence[Transition]) -> Iterator[SecondEnding | UnfoundedRetry]:
     """What is wrong with the endings and retries of one case, whose `events` come in the order of recording."""
     by_digest = {event.transcript_hash: event for event in events}
-    tries = _tries(events)
+    tries = _attempts_by_digest(events)
     endings: dict[str, Transition] = {}
     for event in events:
         # Where a cause is missing, that is the finding: which try it is cannot be told.
@@ -52,11 +52,11 @@ def faults(events: Sequence[Transition]) -> Iterator[SecondEnding | UnfoundedRet
                 yield SecondEnding(event, endings[here])
             endings.setdefault(here, event)
     for event in events:
-        if event.transition == RETRIED and len(event.parents) == 1 and event.parents[0] in by_digest:
+        if event.transition == RETRIED_TYPE and len(event.parents) == 1 and event.parents[0] in by_digest:
             failure = by_digest[event.parents[0]]
             before = tries[failure.transcript_hash]
             ending = None if before is None else endings.get(before)
-            if failure.transition != FAILED:
+            if failure.transition != FAILED_TYPE:
                 yield UnfoundedRetry(event, f"its cause is {failure.transition}, and only a failure is tried again")
             elif ending is None:
                 yield UnfoundedRetry(event, "the try that failed has no ending in the log")
@@ -64,15 +64,15 @@ def faults(events: Sequence[Transition]) -> Iterator[SecondEnding | UnfoundedRet
                 yield UnfoundedRetry(event, f"the case was ended by {ending.event_id}, which was not for this failure")
 
 
-def _tries(events: Sequence[Transition]) -> dict[str, str | None]:
+def _attempts_by_digest(events: Sequence[Transition]) -> dict[str, str | None]:
     """The try of each event, by digest; None where a cause is missing."""
     found: dict[str, str | None] = {}
     seqs = {event.transcript_hash: event.seq for event in events}
     for event in sorted(events, key=lambda event: event.seq):
-        if event.transition == RETRIED:
+        if event.transition == RETRIED_TYPE:
             found[event.transcript_hash] = event.transcript_hash
         elif not event.parents:
-            found[event.transcript_hash] = FIRST
+            found[event.transcript_hash] = FIRST_ATTEMPT
         else:
             above = [found.get(parent) for parent in event.parents]
             known = [each for each in above if each is not None]

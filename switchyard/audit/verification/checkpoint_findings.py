@@ -6,18 +6,18 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from switchyard.audit.transparency.checkpoints import Anchor, Head, Leaf, UnreadableAnchor, follows
+from switchyard.audit.transparency.checkpoints import Checkpoint, Leaf, LogHead, UnreadableCheckpoint, explain_unlinked
 from switchyard.audit.verification.findings import Finding, FindingKind
 from switchyard.runtime.core.clock import moment
 from switchyard.runtime.crypto.signing import TrustedKeys
-from switchyard.runtime.storage.locked_objects import Lock, Mode
+from switchyard.runtime.storage.locked_objects import LockMode, ObjectLock
 
-IN_FLIGHT = timedelta(minutes=5)
+COPY_GRACE = timedelta(minutes=5)
 """How long the copy of an anchor may lag behind the anchor: its maker may have been killed in between."""
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class LoggedRow:
     """What the log has where a position says that it has something.
 
     `body_sha256` is computed by the reader; None if the body has left the log.
@@ -30,64 +30,67 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
-class Placed:
+class IndexedRow:
     """A position and the row in it; `row` is None if the log does not have it.
 
     `retired` is whether a receipt that counts stands for the body, or for a row whose partition was dropped.
     """
 
     leaf: Leaf
-    row: Row | None
+    row: LoggedRow | None
     retired: bool = False
 
     @property
-    def moved_out(self) -> bool:
+    def body_retired(self) -> bool:
         """Whether retention has taken the body."""
         return self.row is not None and self.row.body_sha256 is None
 
 
 @dataclass(frozen=True, slots=True)
-class StoredAnchor:
+class StoredCheckpoint:
     """An object that should be an anchor. `copy` is the database's: the statement and the signature."""
 
     number: int
     data: bytes | None
     versions: int
-    lock: Lock | None
+    lock: ObjectLock | None
     copy: tuple[str, bytes] | None
 
 
-def about(kind: FindingKind, why: str, field: str | None = None) -> Finding:
+def build_log_finding(kind: FindingKind, why: str, field: str | None = None) -> Finding:
     """A finding about no single row."""
     return Finding(kind, None, None, None, why, field)
 
 
-def read_anchor(
-    stored: StoredAnchor, head: Head, keys: TrustedKeys, *, log: str
-) -> tuple[Anchor | None, list[Finding]]:
+def read_checkpoint(
+    stored: StoredCheckpoint, head: LogHead, keys: TrustedKeys, *, log: str
+) -> tuple[Checkpoint | None, list[Finding]]:
     """The anchor, if there is one to compare rows with, and what does not hold about it."""
     name, found = f"anchor {stored.number}", []
     if stored.versions > 1:
         why = f"{name} was written over, or marked as deleted, {stored.versions - 1} times; its first version is read"
-        found.append(about(FindingKind.ANCHOR_COVERED, why))
+        found.append(build_log_finding(FindingKind.CHECKPOINT_COVERED, why))
     if stored.data is None:
-        return None, [*found, about(FindingKind.ANCHOR_MISSING, f"{name} has no version left")]
+        return None, [*found, build_log_finding(FindingKind.CHECKPOINT_MISSING, f"{name} has no version left")]
     try:
-        anchor = Anchor.from_bytes(stored.data)
-    except UnreadableAnchor as error:
-        return None, [*found, about(FindingKind.ANCHOR_UNREADABLE, f"{name}: {error}")]
+        anchor = Checkpoint.from_bytes(stored.data)
+    except UnreadableCheckpoint as error:
+        return None, [*found, build_log_finding(FindingKind.CHECKPOINT_UNREADABLE, f"{name}: {error}")]
     said = anchor.statement
-    if why_not := keys.refusal(said.key, said.signed_bytes(), anchor.signature):
-        return None, [*found, about(FindingKind.ANCHOR_FORGED, f"{name}: {why_not} (key {said.key})", "signature")]
+    if why_not := keys.invalid_reason(said.key, said.signed_bytes(), anchor.signature):
+        return None, [
+            *found,
+            build_log_finding(FindingKind.CHECKPOINT_FORGED, f"{name}: {why_not} (key {said.key})", "signature"),
+        ]
     if said.log != log or said.number != stored.number:
         why = f"{name} is anchor {said.number} of the log {said.log}"
-        return None, [*found, about(FindingKind.ANCHOR_UNLINKED, why, "number")]
-    if (why_not := follows(head, said)) is not None:
-        found.append(about(FindingKind.ANCHOR_UNLINKED, f"{name}: {why_not}", "previous"))
+        return None, [*found, build_log_finding(FindingKind.CHECKPOINT_UNLINKED, why, "number")]
+    if (why_not := explain_unlinked(head, said)) is not None:
+        found.append(build_log_finding(FindingKind.CHECKPOINT_UNLINKED, f"{name}: {why_not}", "previous"))
     return anchor, found
 
 
-def check_lock(stored: StoredAnchor, *, mode: Mode, now: datetime) -> Iterator[Finding]:
+def check_object_lock(stored: StoredCheckpoint, *, mode: LockMode, now: datetime) -> Iterator[Finding]:
     """An anchor that nothing protects could have been replaced, by whoever may sign and write to the bucket.
 
     `mode` is the least that counts: a lock in governance mode can be lifted by the account's administrator.
@@ -96,77 +99,81 @@ def check_lock(stored: StoredAnchor, *, mode: Mode, now: datetime) -> Iterator[F
         return
     name, lock = f"anchor {stored.number}", stored.lock
     if lock is None:
-        yield about(FindingKind.ANCHOR_UNLOCKED, f"{name} is not under Object Lock")
+        yield build_log_finding(FindingKind.CHECKPOINT_UNLOCKED, f"{name} is not under Object Lock")
     elif lock.mode not in {"COMPLIANCE", mode}:
-        yield about(FindingKind.ANCHOR_UNLOCKED, f"{name} is locked in the mode {lock.mode}, and not {mode}", "mode")
+        yield build_log_finding(
+            FindingKind.CHECKPOINT_UNLOCKED, f"{name} is locked in the mode {lock.mode}, and not {mode}", "mode"
+        )
     elif lock.until <= now:
-        yield about(FindingKind.ANCHOR_UNLOCKED, f"the lock of {name} ended on {lock.until.isoformat()}", "until")
+        yield build_log_finding(
+            FindingKind.CHECKPOINT_UNLOCKED, f"the lock of {name} ended on {lock.until.isoformat()}", "until"
+        )
 
 
-def check_copy(copy: tuple[str, bytes] | None, anchor: Anchor, *, now: datetime) -> Iterator[Finding]:
-    """What differs between an anchor and the database's copy of it, which may lag by `IN_FLIGHT`."""
+def check_database_copy(copy: tuple[str, bytes] | None, anchor: Checkpoint, *, now: datetime) -> Iterator[Finding]:
+    """What differs between an anchor and the database's copy of it, which may lag by `COPY_GRACE`."""
     said = anchor.statement
-    if copy is None and now - moment(said.made_at) > IN_FLIGHT:
+    if copy is None and now - moment(said.made_at) > COPY_GRACE:
         why = f"the database has no copy of anchor {said.number} of {said.made_at}"
-        yield about(FindingKind.ANCHOR_DIFFERS, why)
+        yield build_log_finding(FindingKind.CHECKPOINT_DIFFERS, why)
     if copy is not None and copy != (said.signed_bytes().decode(), anchor.signature):
         why = f"the database's copy of anchor {said.number} is not the one in the store"
-        yield about(FindingKind.ANCHOR_DIFFERS, why)
+        yield build_log_finding(FindingKind.CHECKPOINT_DIFFERS, why)
 
 
-def missing_anchors(head: Head, number: int) -> Iterator[Finding]:
+def find_missing_checkpoints(head: LogHead, number: int) -> Iterator[Finding]:
     """A finding for the numbers between the head and the anchor that was found next."""
     if number > head.number + 1:
         why = f"anchors {head.number + 1} to {number - 1} are not in the store"
-        yield about(FindingKind.ANCHOR_MISSING, why)
+        yield build_log_finding(FindingKind.CHECKPOINT_MISSING, why)
 
 
-def check_leaves(anchor: Anchor, rows: Sequence[Placed]) -> Iterator[Finding]:
+def check_leaves(anchor: Checkpoint, rows: Sequence[IndexedRow]) -> Iterator[Finding]:
     """What differs between the positions under an anchor and the leaves that were signed. `rows` are in order."""
     said = anchor.statement
-    by_position = {placed.leaf.position: placed for placed in rows}
+    by_position = {placed.leaf.log_index: placed for placed in rows}
     signed_on = f"anchor {said.number} of {said.made_at}"
-    for position, leaf in enumerate(anchor.leaves, start=said.first):
-        placed = by_position.get(position)
+    for log_index, leaf in enumerate(anchor.leaves, start=said.first):
+        placed = by_position.get(log_index)
         if placed is not None and placed.leaf.hash() != leaf:
-            why = f"position {position} is not what {signed_on} covers there"
-            yield _about(placed, FindingKind.POSITION_DIFFERS, why)
-    missing = [position for position in range(said.first, said.last + 1) if position not in by_position]
+            why = f"position {log_index} is not what {signed_on} covers there"
+            yield _build_row_finding(placed, FindingKind.INDEX_DIFFERS, why)
+    missing = [log_index for log_index in range(said.first, said.last + 1) if log_index not in by_position]
     if missing:
         which = f"positions {missing[0]} to {missing[-1]}" if len(missing) > 1 else f"position {missing[0]}"
         why = f"{which}: {len(missing)} rows that {signed_on} covers are not in the log"
-        yield about(FindingKind.POSITION_MISSING, why, "position")
+        yield build_log_finding(FindingKind.INDEX_MISSING, why, "position")
 
 
-def check_row(placed: Placed) -> Iterator[Finding]:
+def check_indexed_row(placed: IndexedRow) -> Iterator[Finding]:
     """What differs between a position and the row in it."""
     leaf, row = placed.leaf, placed.row
     if row is None:
-        why = f"the row in position {leaf.position}, recorded at {leaf.recorded_at.isoformat()}, is not in the log"
-        yield _about(placed, FindingKind.ROW_MISSING, why)
+        why = f"the row in position {leaf.log_index}, recorded at {leaf.recorded_at.isoformat()}, is not in the log"
+        yield _build_row_finding(placed, FindingKind.ROW_MISSING, why)
         return
-    if placed.moved_out and not placed.retired:
-        why = f"the body in position {leaf.position} is gone, and no receipt that counts names it"
-        yield _about(placed, FindingKind.BODY_MISSING, why, "body")
+    if placed.body_retired and not placed.retired:
+        why = f"the body in position {leaf.log_index} is gone, and no receipt that counts names it"
+        yield _build_row_finding(placed, FindingKind.BODY_MISSING, why, "body")
     for field, was, is_ in (
         ("transcript_hash", leaf.digest, row.digest),
         ("recorded_at", leaf.recorded_at, row.recorded_at),
         ("body", leaf.body_sha256, row.body_sha256 or leaf.body_sha256),
     ):
         if was != is_:
-            why = f"the {field} in position {leaf.position} is not the one with which the row was written"
-            yield _about(placed, FindingKind.ROW_DIFFERS, why, field)
+            why = f"the {field} in position {leaf.log_index} is not the one with which the row was written"
+            yield _build_row_finding(placed, FindingKind.ROW_DIFFERS, why, field)
 
 
-def gaps(before: int, rows: Iterable[Placed]) -> Iterator[Finding]:
+def find_index_gaps(before: int, rows: Iterable[IndexedRow]) -> Iterator[Finding]:
     """Positions that are missing after `before`, among those that no anchor covers yet."""
     for placed in rows:
-        if (position := placed.leaf.position) != before + 1:
-            why = f"positions {before + 1} to {position - 1} are missing"
-            yield about(FindingKind.POSITION_MISSING, why, "position")
-        before = position
+        if (log_index := placed.leaf.log_index) != before + 1:
+            why = f"positions {before + 1} to {log_index - 1} are missing"
+            yield build_log_finding(FindingKind.INDEX_MISSING, why, "position")
+        before = log_index
 
 
-def _about(placed: Placed, kind: FindingKind, why: str, field: str | None = None) -> Finding:
+def _build_row_finding(placed: IndexedRow, kind: FindingKind, why: str, field: str | None = None) -> Finding:
     case = placed.row.case_id if placed.row else None
     return Finding(kind, case, placed.leaf.event_id, placed.leaf.opened_on, why, field)

@@ -11,7 +11,7 @@ from switchyard.audit.records.projection import Transition
 
 
 @dataclass(frozen=True, slots=True)
-class Stored:
+class StoredRow:
     """A row of the log as it is stored."""
 
     row: Transition
@@ -49,16 +49,16 @@ class FindingKind(StrEnum):
     CASE_FACT_DIFFERS = "case_fact_differs"  # what is one for the whole case is another here
     ROW_MISSING = "row_missing"  # the log had a row in this position, and has it no more
     ROW_DIFFERS = "row_differs"  # the row is not the one that was given this position
-    ROW_UNPLACED = "row_unplaced"  # put in past the door: it has no position and waits for none
-    POSITION_MISSING = "position_missing"  # positions have no gaps: one was removed
-    POSITION_DIFFERS = "position_differs"  # an anchor covers something else in this position
-    ANCHOR_MISSING = "anchor_missing"  # anchors are numbered without gaps: one was removed
-    ANCHOR_UNREADABLE = "anchor_unreadable"
-    ANCHOR_FORGED = "anchor_forged"  # not signed by a trusted key
-    ANCHOR_UNLINKED = "anchor_unlinked"  # it does not continue the one before
-    ANCHOR_COVERED = "anchor_covered"  # somebody has written over it, or marked it as deleted
-    ANCHOR_UNLOCKED = "anchor_unlocked"  # Object Lock does not protect it
-    ANCHOR_DIFFERS = "anchor_differs"  # the database's copy says something else, or is missing
+    ROW_UNINDEXED = "row_unindexed"  # put in past the door: it has no position and waits for none
+    INDEX_MISSING = "index_missing"  # positions have no gaps: one was removed
+    INDEX_DIFFERS = "index_differs"  # an anchor covers something else in this position
+    CHECKPOINT_MISSING = "checkpoint_missing"  # anchors are numbered without gaps: one was removed
+    CHECKPOINT_UNREADABLE = "checkpoint_unreadable"
+    CHECKPOINT_FORGED = "checkpoint_forged"  # not signed by a trusted key
+    CHECKPOINT_UNLINKED = "checkpoint_unlinked"  # it does not continue the one before
+    CHECKPOINT_COVERED = "checkpoint_covered"  # somebody has written over it, or marked it as deleted
+    CHECKPOINT_UNLOCKED = "checkpoint_unlocked"  # Object Lock does not protect it
+    CHECKPOINT_DIFFERS = "checkpoint_differs"  # the database's copy says something else, or is missing
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +96,7 @@ class CaseVerdict:
 
 
 @dataclass(slots=True)
-class AnchorReport:
+class CheckpointReport:
     """What the anchors prove. Lists are cut at `limit`; the counts are not.
 
     Retention has taken the bodies of `moved_out` rows; `unlocked` anchors are not under Object Lock.
@@ -107,10 +107,10 @@ class AnchorReport:
     limit: int = 1_000
     anchors: int = 0
     unlocked: int = 0
-    anchored: int = 0
-    moved_out: int = 0
-    unanchored: int = 0
-    unplaced: int = 0
+    covered_rows: int = 0
+    body_retired: int = 0
+    uncovered_rows: int = 0
+    unindexed: int = 0
     since: datetime | None = None
     last_made_at: str | None = None
     finding_count: int = 0
@@ -119,7 +119,7 @@ class AnchorReport:
     @property
     def ok(self) -> bool:
         """Whether there are anchors, if there are rows, and every row under one is what it was when it was anchored."""
-        return self.finding_count == 0 and (self.anchors > 0 or self.unanchored == 0)
+        return self.finding_count == 0 and (self.anchors > 0 or self.uncovered_rows == 0)
 
     def add(self, found: Iterable[Finding]) -> None:
         """Count findings in."""

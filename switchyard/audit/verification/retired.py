@@ -6,8 +6,8 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from datetime import date
 
 from switchyard.audit.receipts.receipts import (
-    Event,
     RetentionReceipt,
+    RetiredEvent,
     Retirement,
     UnreadableReceipt,
     by_event,
@@ -15,19 +15,19 @@ from switchyard.audit.receipts.receipts import (
     read_retirement,
 )
 from switchyard.audit.transparency.checkpoints import Leaf
-from switchyard.audit.verification.findings import CaseStatus, CaseVerdict, Finding, FindingKind, Stored
+from switchyard.audit.verification.findings import CaseStatus, CaseVerdict, Finding, FindingKind, StoredRow
 from switchyard.runtime.crypto.signing import TrustedKeys
 
-NO_KEYS = TrustedKeys(())
+NO_TRUSTED_KEYS = TrustedKeys(())
 
 
-class Retired:
+class RetiredCase:
     """The receipts of one case, read and checked once. `findings` is what does not hold about them."""
 
     def __init__(
         self,
         receipts: Iterable[RetentionReceipt],
-        trusted: TrustedKeys = NO_KEYS,
+        trusted: TrustedKeys = NO_TRUSTED_KEYS,
         *,
         dropped: Collection[str] = (),
     ) -> None:
@@ -35,14 +35,14 @@ class Retired:
         self.findings: list[Finding] = []
         self._dropped = dropped
         self.retirements = tuple(self._believed(receipts, trusted))
-        self._events: Mapping[str, Event] = by_event(self.retirements)
+        self._events: Mapping[str, RetiredEvent] = by_event(self.retirements)
 
     @property
-    def events(self) -> tuple[Event, ...]:
+    def events(self) -> tuple[RetiredEvent, ...]:
         """Every event that a believed receipt names."""
         return tuple(self._events.values())
 
-    def stands_for(self, leaf: Leaf, *, present: bool) -> bool:
+    def proves(self, leaf: Leaf, *, present: bool) -> bool:
         """Whether a believed receipt proves that what was in a position was retired, body or whole row."""
         event, opened_on = self._events.get(leaf.event_id), leaf.opened_on.isoformat()
         return (
@@ -52,7 +52,7 @@ class Retired:
             and (present or partition_of(opened_on) in self._dropped)
         )
 
-    def row_findings(self, stored: Stored) -> Iterator[Finding]:
+    def row_findings(self, stored: StoredRow) -> Iterator[Finding]:
         """What does not hold about a row without a body."""
         row, event = stored.row, self._events.get(stored.row.event_id)
 
@@ -79,7 +79,9 @@ class Retired:
                 continue
             for event in retirement.events:
                 if event.event_id not in there:
-                    yield _about(retirement, event, FindingKind.RETIRED_ROW_MISSING, "its receipt is here, its row not")
+                    yield _build_receipt_finding(
+                        retirement, event, FindingKind.RETIRED_ROW_MISSING, "its receipt is here, its row not"
+                    )
 
     def verdict(self) -> CaseVerdict:
         """The proof of a case of which no row is left: the receipts alone. Raises `IndexError` without any."""
@@ -89,20 +91,20 @@ class Retired:
             for event in retirement.events:
                 if not digests.issuperset(event.parents):
                     why = "its cause is in no receipt of the case"
-                    findings.append(_about(retirement, event, FindingKind.MISSING_PARENT, why))
+                    findings.append(_build_receipt_finding(retirement, event, FindingKind.MISSING_PARENT, why))
         case_id = self.retirements[0].case_id if self.retirements else self.findings[0].case_id or ""
         return CaseVerdict(case_id, CaseStatus.CLOSED, len(self.events), tuple(findings))
 
     def _believed(self, receipts: Iterable[RetentionReceipt], trusted: TrustedKeys) -> Iterator[Retirement]:
         for row in receipts:
             try:
-                said, refusal = read_retirement(row), row.receipt.refusal(trusted)
+                said, invalid_reason = read_retirement(row), row.receipt.invalid_reason(trusted)
             except UnreadableReceipt as error:
-                said, refusal = None, str(error)
-            if said is not None and refusal is None:
+                said, invalid_reason = None, str(error)
+            if said is not None and invalid_reason is None:
                 yield said
             else:
-                why = f"retention receipt {row.part} of the case does not count: {refusal}"
+                why = f"retention receipt {row.part} of the case does not count: {invalid_reason}"
                 self.findings.append(
                     Finding(FindingKind.FORGED_RECEIPT, row.case_id, None, row.opened_on, why, "receipt")
                 )
@@ -113,5 +115,5 @@ def partition_of(opened_on: str) -> str:
     return f"transition_{opened_on[:7].replace('-', '_')}"
 
 
-def _about(retirement: Retirement, event: Event, kind: FindingKind, why: str) -> Finding:
+def _build_receipt_finding(retirement: Retirement, event: RetiredEvent, kind: FindingKind, why: str) -> Finding:
     return Finding(kind, retirement.case_id, event.event_id, date.fromisoformat(retirement.opened_on), why)

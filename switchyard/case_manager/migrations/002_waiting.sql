@@ -27,7 +27,7 @@ create table approval (
   content_sha256 text not null,
   pack           text not null,
   reason         text not null,
-  asked_for      text not null,
+  requested_by      text not null,
   state          text not null default 'asked' check (state in ('asked', 'granted', 'denied', 'expired', 'void')),
   asked_at       timestamptz not null,
   decide_by      timestamptz not null,
@@ -42,7 +42,7 @@ create index approval_case on approval (case_id);
 create index approval_asked on approval (asked_at) where state = 'asked';
 comment on table approval is 'One row per content that a person must decide on; the courier reads it before it sends.';
 comment on column approval.content_sha256 is 'Of the bytes that would be sent: a changed email is another approval.';
-comment on column approval.asked_for is 'Who asked for the email, who may therefore not approve it.';
+comment on column approval.requested_by is 'Who asked for the email, who may therefore not approve it.';
 comment on column approval.signed_at is 'When the approver signed: it is part of what was signed.';
 comment on column approval.valid_until is 'A grant that was not used by then is none.';
 

@@ -49,7 +49,7 @@ select
   s.tenant,
   s.playbook,
   o.address_key,
-  c.outcome as closed_as,
+  c.outcome as ending_outcome,
   exists (select from control where kind = 'cancelled_case' and key = s.case_id::text) as cancelled,
   exists (select from control where kind = 'halted_playbook' and key = s.playbook) as halted,
   exists (select from control where kind = 'opted_out' and key = o.address_key) as opted_out
@@ -57,7 +57,7 @@ from submission s
 cross join lateral (select s.opened::json #>> '{payload,address_key}' as address_key) o
 left join closed c using (case_id);
 comment on view sendable is 'One row a case: what the courier checks in the transaction that writes its intent.';
-comment on column sendable.closed_as is 'The outcome of a closed case; null while it is open.';
+comment on column sendable.ending_outcome is 'The outcome of a closed case; null while it is open.';
 
 create view sendable_approval as
 select approval_id, case_id, content_sha256, pack, state, valid_until, approver, why, signed_at, signature from approval;

@@ -52,7 +52,7 @@ select
   s.tenant,
   s.playbook,
   o.address_key,
-  c.outcome as closed_as,
+  c.outcome as ending_outcome,
   exists (select from control where kind = 'cancelled_case' and key = s.case_id::text) as cancelled,
   exists (select from control where kind = 'halted_playbook' and key = s.playbook) as halted,
   exists (select from control where kind = 'opted_out' and key = o.address_key) as opted_out

@@ -15,12 +15,12 @@ from switchyard.cli.app.database_login import login_of
 from switchyard.cli.app.errors import CommandFailed
 from switchyard.cli.app.receipt_keys import receipt_keys
 from switchyard.cli.app.target import Target
-from switchyard.protocol.fields import Artefact, Attachment, Json
+from switchyard.protocol.fields import Artefact, Json, StorageRef
 from switchyard.runtime.core.clock import SystemClock
-from switchyard.runtime.core.errors import Rejected, TaskError, Unavailable
-from switchyard.runtime.crypto.vault import KeyWrapper, KmsWrapper, LocalWrapper, Vault
+from switchyard.runtime.core.errors import PermanentTaskError, TaskError, Unavailable
+from switchyard.runtime.crypto.vault import KeyWrapper, KmsKeyWrapper, LocalKeyWrapper, Vault
 from switchyard.runtime.database.connections import Pool, connect_pool
-from switchyard.runtime.database.login import BadDatabaseAddress
+from switchyard.runtime.database.login import InvalidDatabaseUrl
 from switchyard.runtime.storage.artefacts import Artefacts
 from switchyard.runtime.storage.objects import ObjectStore
 
@@ -39,7 +39,7 @@ async def reader(target: Target) -> AsyncIterator[AuditReader]:
 
 async def the_case(log: AuditReader, named: str) -> str:
     """The case that an id, or the beginning of one, names. Raises `CommandFailed` if there is none, or several."""
-    found = await log.resolve(named)
+    found = await log.find_case_ids(named)
     if len(found) == 1:
         return found[0]
     what = "the log has no case" if not found else "the log has several cases"
@@ -57,15 +57,15 @@ async def opener(target: Target) -> AsyncIterator[Artefacts]:
 async def _wrapper(target: Target) -> AsyncIterator[KeyWrapper]:
     key_id = target.get("SWITCHYARD_KMS_KEY_ID")
     if key_id is None:
-        yield LocalWrapper(bytes.fromhex(target.need("SWITCHYARD_VAULT_KEY")))
+        yield LocalKeyWrapper(bytes.fromhex(target.need("SWITCHYARD_VAULT_KEY")))
         return
     async with client(target, "kms") as kms:
-        yield KmsWrapper(kms, key_id)
+        yield KmsKeyWrapper(kms, key_id)
 
 
 async def opened(artefacts: Artefacts, event: Json, reference: Mapping[str, Any]) -> bytes:
     """The plain bytes of an artefact that an event of the log refers to. Raises `CommandFailed` saying why not."""
-    places = {sha256: Attachment.model_validate(place) for sha256, place in event.get("attachments", {}).items()}
+    places = {sha256: StorageRef.model_validate(place) for sha256, place in event.get("attachments", {}).items()}
     try:
         return await artefacts.read_from(places, event["case_id"], Artefact.model_validate(reference))
     except TaskError as error:
@@ -78,7 +78,7 @@ async def connected(target: Target, variable: str, schema: str) -> AsyncIterator
     url, login = target.need(variable), login_of(target)
     try:
         pool = await connect_pool(url, schema=schema, size=2, login=login)
-    except BadDatabaseAddress as error:
+    except InvalidDatabaseUrl as error:
         raise CommandFailed(f"{variable}: {error}") from error
     except (Unavailable, asyncpg.PostgresError) as error:
         raise CommandFailed(f"the database is out of reach ({type(error).__name__})") from error
@@ -97,4 +97,6 @@ class _NoObjects(ObjectStore):
 
     async def get(self, uri: str) -> bytes:
         """Refuse, and say where it is."""
-        raise Rejected("artefact_in_s3", f"the artefact is not inline but at {uri}", remedy="fetch it from S3")
+        raise PermanentTaskError(
+            "artefact_in_s3", f"the artefact is not inline but at {uri}", remedy="fetch it from S3"
+        )

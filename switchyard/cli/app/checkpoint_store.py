@@ -10,23 +10,23 @@ from aiobotocore.session import get_session
 
 from switchyard.audit.export.exporter import Exporter
 from switchyard.audit.records.roles import SCHEMA
-from switchyard.audit.verification.checkpoint_reader import AnchorReader
+from switchyard.audit.verification.checkpoint_reader import CheckpointVerifier
 from switchyard.cli.app.audit_log import connected
 from switchyard.cli.app.errors import CommandFailed
 from switchyard.cli.app.receipt_keys import receipt_keys
 from switchyard.cli.app.target import Target
-from switchyard.runtime.core.errors import Rejected, Unavailable
+from switchyard.runtime.core.errors import PermanentTaskError, Unavailable
 from switchyard.runtime.crypto.signing import TrustedKeys, public_keys
-from switchyard.runtime.storage.locked_objects import LockedObjects, Mode
+from switchyard.runtime.storage.locked_objects import LockedObjects, LockMode
 
 
 @asynccontextmanager
-async def anchor_reader(target: Target) -> AsyncIterator[AnchorReader]:
+async def anchor_reader(target: Target) -> AsyncIterator[CheckpointVerifier]:
     """Verification with anchors. Raises `CommandFailed` if something is not set or out of reach."""
     keys = TrustedKeys(_keys(target))
     async with _failing(), _store(target) as store, connected(target, _DATABASE, SCHEMA) as pool:
         locks = target.get("SWITCHYARD_ANCHOR_LOCKS") != "forgotten"
-        yield AnchorReader(
+        yield CheckpointVerifier(
             pool,
             store,
             keys,
@@ -53,7 +53,7 @@ def _log(target: Target) -> str:
     return target.get("SWITCHYARD_ANCHOR_LOG") or "main"
 
 
-def _mode(target: Target) -> Mode:
+def _mode(target: Target) -> LockMode:
     match target.get("SWITCHYARD_ANCHOR_LOCK") or "COMPLIANCE":
         case "COMPLIANCE" | "GOVERNANCE" as mode:
             return mode
@@ -95,5 +95,5 @@ async def _store(target: Target) -> AsyncIterator[LockedObjects]:
 async def _failing() -> AsyncIterator[None]:
     try:
         yield
-    except (Unavailable, Rejected) as error:
+    except (Unavailable, PermanentTaskError) as error:
         raise CommandFailed(error.message, remedy=error.remedy) from error

@@ -8,10 +8,10 @@ from aiobotocore.session import get_session
 
 from switchyard.cli.app.errors import CommandFailed
 from switchyard.cli.app.target import Target
-from switchyard.runtime.database.login import IamLogin, Login, PasswordLogin, rds_tokens
+from switchyard.runtime.database.login import DatabaseLogin, IamLogin, PasswordLogin, rds_token_source
 
 
-def login_of(target: Target) -> Login:
+def login_of(target: Target) -> DatabaseLogin:
     """As SWITCHYARD_DATABASE_AUTH says, as for the services: `password` (the default) or `iam`."""
     how = target.get("SWITCHYARD_DATABASE_AUTH") or "password"
     if how == "password":
@@ -19,5 +19,5 @@ def login_of(target: Target) -> Login:
     if how != "iam":
         raise CommandFailed(f"SWITCHYARD_DATABASE_AUTH is {how}", remedy="set it to password or iam")
     ca_file = target.get("SWITCHYARD_DATABASE_CA_FILE")
-    tokens = rds_tokens(get_session(), region=target.get("AWS_REGION") or "us-east-1")
+    tokens = rds_token_source(get_session(), region=target.get("AWS_REGION") or "us-east-1")
     return IamLogin(tokens, ca_file=None if ca_file is None else Path(ca_file))

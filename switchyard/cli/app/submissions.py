@@ -16,10 +16,10 @@ from faststream_sqs import Credentials, EventBridgePublisher, SQSBroker
 from switchyard.app.topology import BUS
 from switchyard.cli.app.errors import CommandFailed
 from switchyard.cli.app.target import Target
-from switchyard.protocol.canonical import parse
+from switchyard.protocol.canonical import parse_json
 from switchyard.protocol.errors import InvalidEvent
 from switchyard.protocol.fields import Json
-from switchyard.protocol.received import first_problem
+from switchyard.protocol.received import first_validation_error
 from switchyard.protocol.submissions import case_id_for
 
 DEFAULT_SOURCE = f"{UPSTREAM_PREFIX}cli"
@@ -42,12 +42,12 @@ def read_lines(lines: Iterable[str]) -> list[Line]:
 
 def _read(number: int, text: str) -> Line:
     try:
-        detail = parse(text)
+        detail = parse_json(text)
         _KINDS.get(str(detail.get("playbook")), CaseSubmitted).model_validate_json(json.dumps(detail))
     except InvalidEvent as error:
         return Line(number, None, str(error))
     except ValidationError as error:
-        field, message = first_problem(error)
+        field, message = first_validation_error(error)
         return Line(number, None, f"{field}: {message}")
     return Line(number, detail)
 

@@ -17,8 +17,8 @@ from switchyard.cli.app.console import console
 from switchyard.cli.app.errors import CommandFailed
 from switchyard.cli.app.target import Env, EnvOption, Target, running
 from switchyard.cli.commands.playbook import as_operator, signing_key
-from switchyard.protocol.approvals import Decided, approval_statement
-from switchyard.protocol.signing import sign
+from switchyard.protocol.approvals import ApprovalAnswer, approval_statement
+from switchyard.protocol.signing import sign_statement
 from switchyard.runtime.core.clock import timestamp
 from switchyard.runtime.database.queries import load_queries
 
@@ -42,7 +42,7 @@ def list_(env: EnvOption = Env.LOCAL) -> None:
             str(row["approval_id"]),
             str(row["case_id"])[:8],
             row["reason"],
-            row["asked_for"],
+            row["requested_by"],
             row["content_sha256"][:12],
             row["pack"],
             row["decide_by"].strftime("%Y-%m-%d %H:%M UTC"),
@@ -90,11 +90,11 @@ async def _opened(env: Env, named: str) -> tuple[bytes, Any]:
         return await opened(artefacts, command, command["payload"]["email"]), row
 
 
-async def _decide(env: Env, named: str, verdict: Decided, approver: str, reason: str) -> str:
+async def _decide(env: Env, named: str, verdict: ApprovalAnswer, approver: str, reason: str) -> str:
     return await decide(running(env), named, verdict, approver=approver, reason=reason)
 
 
-async def decide(target: Target, named: str, verdict: Decided, *, approver: str, reason: str) -> str:
+async def decide(target: Target, named: str, verdict: ApprovalAnswer, *, approver: str, reason: str) -> str:
     """Sign a decision, hand it to the desk, and return what the desk made of it. Raises `CommandFailed`."""
     async with as_operator(target) as desk:
         row = await _one(desk, named)
@@ -111,7 +111,7 @@ async def decide(target: Target, named: str, verdict: Decided, *, approver: str,
             reason=reason,
             signed_at=timestamp(now),
         )
-        signature = sign(signing_key(target), statement)
+        signature = sign_statement(signing_key(target), statement)
         decision = await desk.fetchval(
             _SQL["decide"], row["approval_id"], verdict, row["content_sha256"], approver, reason, now, signature
         )

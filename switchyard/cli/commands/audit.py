@@ -10,8 +10,8 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from switchyard.audit.records.reader import KeptAlarm
-from switchyard.audit.verification.findings import AnchorReport, Finding, VerifyReport
+from switchyard.audit.records.reader import StoredAlarm
+from switchyard.audit.verification.findings import CheckpointReport, Finding, VerifyReport
 from switchyard.cli.app.audit_log import reader, the_case
 from switchyard.cli.app.checkpoint_store import anchor_reader
 from switchyard.cli.app.console import console
@@ -68,28 +68,28 @@ def _say(finding: Finding) -> None:
     console.print(f"[red]{finding.kind}[/red] {' '.join(where)}{': ' if where else ''}{escape(finding.why)}")
 
 
-def _say_anchored(report: AnchorReport) -> None:
+def _say_anchored(report: CheckpointReport) -> None:
     for finding in report.findings:
         _say(finding)
     if report.finding_count > len(report.findings):
         console.print(f"and {report.finding_count - len(report.findings)} more")
-    if not report.anchors and report.unanchored:
+    if not report.anchors and report.uncovered_rows:
         console.print("there is no anchor: is SWITCHYARD_ANCHOR_LOG the log's name, and has its service a bucket?")
     until = f", the last of {report.last_made_at}" if report.last_made_at else ""
-    console.print(f"{report.anchored} rows under {report.anchors} anchors{until}")
+    console.print(f"{report.covered_rows} rows under {report.anchors} anchors{until}")
     if report.unlocked:
         console.print(f"{report.unlocked} anchors are not under Object Lock (the laptop's emulator forgets it)")
-    if report.moved_out:
-        console.print(f"{report.moved_out} of them without their bodies, which retention has taken")
-    if report.unanchored:
+    if report.body_retired:
+        console.print(f"{report.body_retired} of them without their bodies, which retention has taken")
+    if report.uncovered_rows:
         since = f"{report.since:%Y-%m-%d %H:%M:%S}" if report.since else ""
-        console.print(f"{report.unanchored} rows are not yet anchored, the first recorded at {since} UTC")
+        console.print(f"{report.uncovered_rows} rows are not yet anchored, the first recorded at {since} UTC")
     console.print("anchors: [green]ok[/green]" if report.ok else "anchors: [red]BROKEN[/red]")
 
 
 async def _verify(
     env: Env, case_id: str | None, day: date | None, *, anchors: bool
-) -> tuple[VerifyReport, list[KeptAlarm], AnchorReport | None]:
+) -> tuple[VerifyReport, list[StoredAlarm], CheckpointReport | None]:
     async with readable(env) as target:
         async with reader(target) as log:
             case = await the_case(log, case_id) if case_id else None

@@ -10,8 +10,8 @@ from typing import Annotated
 
 import typer
 
-from switchyard.audit.erasure.decision import Already, Go, Refusal, Unknown
-from switchyard.audit.erasure.erasure import Asked, Erasures, read_erasure
+from switchyard.audit.erasure.decision import AlreadyErased, ErasureAllowed, ErasureDenied, PersonUnknown
+from switchyard.audit.erasure.erasure import ErasureResult, ErasureService, read_erasure
 from switchyard.audit.records.roles import SCHEMA
 from switchyard.cli.app.audit_log import connected
 from switchyard.cli.app.console import console
@@ -52,16 +52,16 @@ def erase(
     _say(asyncio.run(_erase(target, person, operator, reason)), target, person)
 
 
-def _say(asked: Asked, target: Target, person: str) -> None:
+def _say(asked: ErasureResult, target: Target, person: str) -> None:
     match asked.decision:
-        case Unknown():
+        case PersonUnknown():
             raise CommandFailed(f"nobody is known as {person}", remedy="take `subject` from audit.transition")
-        case Refusal(why=why, until=until, remedy=remedy):
+        case ErasureDenied(why=why, until=until, remedy=remedy):
             when = f" until {until:%Y-%m-%d %H:%M} UTC" if until else ""
             raise CommandFailed(f"{person} is not erased{when}: {why}", remedy=remedy)
-        case Already():
+        case AlreadyErased():
             console.print(f"{person} was erased before; this is the receipt:", highlight=False)
-        case Go(begun=begun):
+        case ErasureAllowed(begun=begun):
             finished = " An earlier attempt had destroyed the key." if begun else ""
             console.print(f"{person} is erased.{finished}", highlight=False)
     if asked.receipt is not None:
@@ -75,7 +75,7 @@ def _say(asked: Asked, target: Target, person: str) -> None:
 
 
 @asynccontextmanager
-async def erasures(target: Target) -> AsyncIterator[Erasures]:
+async def erasures(target: Target) -> AsyncIterator[ErasureService]:
     """What erases: the retention role of the log and the eraser's of the vault."""
     async with (
         receipt_signer(target) as signer,
@@ -83,12 +83,12 @@ async def erasures(target: Target) -> AsyncIterator[Erasures]:
         connected(target, "SWITCHYARD_VAULT_ERASER_URL", "vault") as vault,
     ):
         try:
-            yield Erasures(log, KeyEraser(vault), signer, SystemClock())
+            yield ErasureService(log, KeyEraser(vault), signer, SystemClock())
         except TaskError as error:
             raise CommandFailed(str(error), remedy="ask again: what was begun is finished then") from error
 
 
-async def _erase(target: Target, subject: str, operator: str, reason: str) -> Asked:
+async def _erase(target: Target, subject: str, operator: str, reason: str) -> ErasureResult:
     async with erasures(target) as open_erasures:
         return await open_erasures.erase(subject, operator=operator, reason=reason)
 

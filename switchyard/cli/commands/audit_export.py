@@ -23,7 +23,7 @@ def export(
     env: EnvOption = Env.LOCAL,
 ) -> None:
     """Write a case with everything that proves it, for an auditor. Exit code 1 if an event is not anchored yet."""
-    bundle, unanchored, keys = asyncio.run(_export(env, case_id))
+    bundle, uncovered_rows, keys = asyncio.run(_export(env, case_id))
     file = out or Path(f"case-{bundle['case_id']}.json")
     file.write_text(json.dumps(bundle, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
     console.print(f"{file}: {len(bundle['events'])} events under {len(bundle['anchors'])} anchors", soft_wrap=True)
@@ -32,8 +32,8 @@ def export(
     named = " ".join(f"--key {key}" for key in keys.replace(" ", "").split(","))
     console.print(f"verify it with: python3 -I {shown} {file} {named}", soft_wrap=True)
     console.print("The auditor must have the key from its owner (KMS), and not from here.")
-    if unanchored:
-        console.print(f"[red]{unanchored} of its events are not anchored yet[/red]: export it again in a minute")
+    if uncovered_rows:
+        console.print(f"[red]{uncovered_rows} of its events are not anchored yet[/red]: export it again in a minute")
         raise typer.Exit(1)
 
 

@@ -12,15 +12,15 @@ import typer
 from pydantic import TypeAdapter, ValidationError
 
 from contracts.events.case_manager import CaseOpened
-from switchyard.case_manager.principals import Principals
-from switchyard.case_manager.rejections import PrincipalRefused
+from switchyard.case_manager.principals import PrincipalKeys
+from switchyard.case_manager.rejections import PrincipalInvalid
 from switchyard.cli.app.audit_log import opened, opener, reader, the_case
 from switchyard.cli.app.console import console
 from switchyard.cli.app.errors import CommandFailed
 from switchyard.cli.app.target import Env, Target, readable
-from switchyard.protocol.digest import digest_of
+from switchyard.protocol.digest import event_digest
 from switchyard.protocol.envelope import Envelope
-from switchyard.protocol.fields import WAREHOUSE_ROLE, Json
+from switchyard.protocol.fields import WAREHOUSE_ROLE_SCOPE, Json
 from switchyard.protocol.principals import PrincipalClaims, question_digest
 from switchyard.runtime.core.clock import moment
 from switchyard.runtime.storage.artefacts import Artefacts
@@ -54,17 +54,17 @@ async def _principal(env: Env, named: str) -> None:
     console.print(f"signed by {claims.iss} with its key {kid}: [green]ok[/green]")
 
 
-def principals_of(target: Target) -> Principals:
+def principals_of(target: Target) -> PrincipalKeys:
     """The public keys, as the desk has them, those included that sign no more. Raises `CommandFailed`."""
     try:
         named = _KEYS.validate_json(target.need(KEYS))
-        return Principals({source: _raw(keys) for source, keys in named.items()})
+        return PrincipalKeys({source: _raw(keys) for source, keys in named.items()})
     except (ValidationError, ValueError) as error:
         remedy = 'JSON {"upstream.name": {"kid": "hex of 32 bytes"}}, from its owner and not from here'
         raise CommandFailed(f"{KEYS} holds no public keys", remedy=remedy) from error
 
 
-async def checked(first: Json, artefacts: Artefacts, keys: Principals) -> tuple[PrincipalClaims, str]:
+async def checked(first: Json, artefacts: Artefacts, keys: PrincipalKeys) -> tuple[PrincipalClaims, str]:
     """The claims that a case was opened on, and the key's name. Raises `CommandFailed` saying what does not hold."""
     event = Envelope.model_validate_json(json.dumps(first))
     payload = CaseOpened.model_validate_json(json.dumps(event.payload))
@@ -76,27 +76,27 @@ async def checked(first: Json, artefacts: Artefacts, keys: Principals) -> tuple[
     if hashlib.sha256(statement.encode()).hexdigest() != payload.attested.statement_sha256:
         raise CommandFailed("the statement is not the one that the event names", remedy="see `alarm=integrity`")
     try:
-        vouched = keys.vouched(payload.submitted_by, statement)
-        vouched.check_time(moment(event.occurred_at))
-    except PrincipalRefused as refused:
+        verified_principal = keys.verified_principal(payload.submitted_by, statement)
+        verified_principal.check_time(moment(event.occurred_at))
+    except PrincipalInvalid as refused:
         raise CommandFailed(f"{refused.code}: {refused.message}", remedy=refused.remedy) from refused
-    claims = vouched.claims
-    scopes = (WAREHOUSE_ROLE + claims.role,) if claims.role else ()
+    claims = verified_principal.claims
+    scopes = (WAREHOUSE_ROLE_SCOPE + claims.role,) if claims.role else ()
     same = {
         "case_id": claims.case_id == event.case_id,
         "tenant": claims.tenant == event.tenant,
         "session_id": claims.session_id == event.session_id,
         "role": scopes == event.principal.scopes,
         "question_sha256": claims.question_sha256 == question_digest(question),
-        "kid": vouched.kid == payload.attested.kid,
+        "kid": verified_principal.kid == payload.attested.kid,
         # The pseudonym stands for `sub` only as the one under whose key the statement was sealed.
         "subject": payload.attested.statement.subject == event.principal.subject,
         # What nobody signed (the agent, the deadline) is held by the chain alone.
-        "digest": digest_of(first) == event.digest,
+        "digest": event_digest(first) == event.digest,
     }
     if wrong := [name for name, holds in same.items() if not holds]:
         raise CommandFailed(f"{', '.join(wrong)}: the statement says otherwise than the log", remedy="an incident")
-    return claims, vouched.kid
+    return claims, verified_principal.kid
 
 
 def _raw(keys: Mapping[str, str]) -> dict[str, bytes]:

@@ -14,11 +14,11 @@ import typer
 from aiobotocore.session import get_session
 from rich.table import Table
 
-from contracts.cards import CARDS
-from contracts.catalogue import DESK
+from contracts.cards import AGENT_CARDS
+from contracts.catalogue import CASE_MANAGER
 from switchyard.app.topology import DEAD_LETTER_RETENTION_SECONDS, consumers
-from switchyard.audit.reconciliation.completeness import GRACE, GapKind
-from switchyard.audit.reconciliation.presence import Presence
+from switchyard.audit.reconciliation.completeness import DELIVERY_GRACE, GapKind
+from switchyard.audit.reconciliation.presence import LogPresence
 from switchyard.audit.reconciliation.producers import Producers
 from switchyard.audit.reconciliation.reconciler import Reconciled, Reconciler
 from switchyard.audit.records.roles import SCHEMA
@@ -39,7 +39,7 @@ FARTHEST = timedelta(seconds=DEAD_LETTER_RETENTION_SECONDS)
 def reconcile(  # noqa: PLR0917 - options, each by its name
     since: Annotated[str, typer.Option(help="How far back: 30m, 24h, 7d, or a day; 14 days at most.")] = "24h",
     repair: Annotated[bool, typer.Option("--repair", help="Have what is lost published again.")] = False,
-    grace: Annotated[float, typer.Option(help="Seconds that an event may take.")] = GRACE.total_seconds(),
+    grace: Annotated[float, typer.Option(help="Seconds that an event may take.")] = DELIVERY_GRACE.total_seconds(),
     wait: Annotated[float, typer.Option(help="With --repair: seconds to wait for the log to be complete.")] = 60,
     every: Annotated[float | None, typer.Option(help="Do it again every so many seconds, until stopped.")] = None,
     env: EnvOption = Env.LOCAL,
@@ -107,7 +107,7 @@ async def composed(target: Target, grace: timedelta) -> AsyncIterator[Reconciler
         aws_session_token=target.get("AWS_SESSION_TOKEN"),
     )
     async with (
-        connected(target, "SWITCHYARD_RECONCILER_DATABASE_URL", DESK) as work,
+        connected(target, "SWITCHYARD_RECONCILER_DATABASE_URL", CASE_MANAGER) as work,
         connected(target, "SWITCHYARD_AUDIT_DATABASE_URL", SCHEMA) as log,
         client as sqs,
     ):
@@ -123,7 +123,7 @@ async def composed(target: Target, grace: timedelta) -> AsyncIterator[Reconciler
                     counts[consumer.node] += sum(int(answer["Attributes"][name]) for name in names)
             return counts
 
-        yield Reconciler(Producers(work, (DESK, *CARDS)), Presence(log), waiting, SystemClock(), grace)
+        yield Reconciler(Producers(work, (CASE_MANAGER, *AGENT_CARDS)), LogPresence(log), waiting, SystemClock(), grace)
 
 
 def _show(found: Reconciled) -> None:

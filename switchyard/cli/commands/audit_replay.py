@@ -15,14 +15,14 @@ import typer
 from pydantic import TypeAdapter, ValidationError
 
 from switchyard.audit.export import corpus
-from switchyard.audit.verification.findings import Stored
-from switchyard.audit.verification.verify import GRACE, check_case
+from switchyard.audit.verification.findings import StoredRow
+from switchyard.audit.verification.verify import VERIFICATION_GRACE, verify_case
 from switchyard.cli.app.audit_log import reader, the_case
 from switchyard.cli.app.console import console
 from switchyard.cli.app.errors import CommandFailed
 from switchyard.cli.app.target import Env, EnvOption, Target, readable, running
 from switchyard.cli.commands.case_retry import retry
-from switchyard.protocol.signing import Operators
+from switchyard.protocol.signing import OperatorKeys
 from switchyard.router.replay import Divergence, replay_case
 from switchyard.router.state_seal import RecordedSeal, StateSeal
 
@@ -54,7 +54,7 @@ class Keys:
     """What decides whether a seal and an operator's signature are believed or checked."""
 
     seal: StateSeal
-    operators: Operators | None
+    operators: OperatorKeys | None
 
 
 def replay(  # noqa: PLR0917 - options, each by its name
@@ -104,7 +104,7 @@ def replay(  # noqa: PLR0917 - options, each by its name
         raise typer.Exit(1)
 
 
-def fold(rows: list[Stored], keys: Keys, found: Replayed, *, grace: timedelta = GRACE) -> None:
+def fold(rows: list[StoredRow], keys: Keys, found: Replayed, *, grace: timedelta = VERIFICATION_GRACE) -> None:
     """Replay one case and count it in. A case whose chain does not hold is not replayed: its texts prove nothing.
 
     `grace` is how long a cause may be on its way; in a file nothing is.
@@ -113,7 +113,7 @@ def fold(rows: list[Stored], keys: Keys, found: Replayed, *, grace: timedelta = 
     if not all(each.row.body for each in rows):
         found.retired += 1  # their receipt proves that they were, not what was decided
         return
-    verdict = check_case(rows, now=datetime.now(UTC), grace=grace)
+    verdict = verify_case(rows, now=datetime.now(UTC), grace=grace)
     if verdict.findings:
         found.unproved += 1
         first = verdict.findings[0]
@@ -160,7 +160,7 @@ def _keys(target: Target, *, check: bool) -> Keys:
         signers = _KEYS.validate_json(target.get("SWITCHYARD_OPERATORS") or "{}")
         return Keys(
             StateSeal({name: bytes.fromhex(key) for name, key in state.items()}),
-            Operators({name: bytes.fromhex(key) for name, key in signers.items()}),
+            OperatorKeys({name: bytes.fromhex(key) for name, key in signers.items()}),
         )
     except (ValidationError, ValueError) as error:
         raise CommandFailed(

@@ -15,7 +15,7 @@ from rich.table import Table
 from switchyard.audit.records.case_objects import CaseObjects
 from switchyard.audit.records.roles import SCHEMA
 from switchyard.audit.retention.reader import RetentionReader
-from switchyard.audit.retention.retention import Fate, RetentionStore
+from switchyard.audit.retention.retention import RetentionStore, RetirementStatus
 from switchyard.cli.app.audit_log import connected, reader, the_case
 from switchyard.cli.app.aws import client
 from switchyard.cli.app.console import console
@@ -139,9 +139,9 @@ async def retire_due(store: RetentionStore, operator: str, limit: int) -> int:
             kept += 1
             console.print(f"[red]kept[/red] case {due.case_id}: {error}", highlight=False)
             continue
-        if outcome.fate is Fate.REOPENED:
+        if outcome.fate is RetirementStatus.REOPENED:
             console.print(f"case {due.case_id} is open again", highlight=False)
-        elif outcome.fate is Fate.KEPT:
+        elif outcome.fate is RetirementStatus.KEPT:
             kept += 1
             found = outcome.findings[0]
             console.print(f"[red]kept[/red] case {due.case_id}: {found.kind}: {found.why}", highlight=False)

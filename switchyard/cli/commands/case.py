@@ -13,7 +13,7 @@ import typer
 from rich.table import Column, Table
 from rich.text import Text
 
-from switchyard.audit.records.reader import CaseSummary, Step
+from switchyard.audit.records.reader import CaseSummary, TimelineStep
 from switchyard.cli.app.audit_log import opened, opener, reader, the_case
 from switchyard.cli.app.console import console
 from switchyard.cli.app.errors import CommandFailed
@@ -108,7 +108,7 @@ def _print_summary(summary: CaseSummary) -> None:
         console.print(f"opened {_time(summary.opened_at)}, took {summary.duration_ms} ms over {summary.hops} hops")
 
 
-def _timeline(steps: list[Step], events: dict[str, dict[str, Any]]) -> Table:
+def _timeline(steps: list[TimelineStep], events: dict[str, dict[str, Any]]) -> Table:
     table = Table("seq", "+ms", "from", "to", "transition", "model", "why", "ms", "digest")
     for step in steps:
         call = events.get(step.event_id, {}).get("model_call")
@@ -126,7 +126,7 @@ def _timeline(steps: list[Step], events: dict[str, dict[str, Any]]) -> Table:
     return table
 
 
-def _print_told(step: Step, event: dict[str, Any]) -> None:
+def _print_told(step: TimelineStep, event: dict[str, Any]) -> None:
     call = event.get("model_call")
     if call:
         style = "yellow" if call["role"] == "fallback" else "dim"

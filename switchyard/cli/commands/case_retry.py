@@ -14,14 +14,14 @@ from typing import Annotated, Any
 
 import typer
 
-from contracts.catalogue import CATALOGUE, DESK, ROUTER
+from contracts.catalogue import CASE_MANAGER, CATALOGUE, ROUTER
 from switchyard.audit.records.reader import AuditReader
 from switchyard.cli.app.audit_log import connected, reader, the_case
 from switchyard.cli.app.console import console
 from switchyard.cli.app.errors import CommandFailed
 from switchyard.cli.app.target import Target
 from switchyard.protocol.fields import Json
-from switchyard.protocol.signing import public_key, sign
+from switchyard.protocol.signing import derive_public_key, sign_statement
 from switchyard.protocol.statements import retry_statement
 from switchyard.runtime.core.clock import timestamp
 
@@ -99,7 +99,7 @@ async def retry(
             "operator": operator,
             "reason": reason,
             "requested_at": requested_at,
-            "signature": sign(key, statement),
+            "signature": sign_statement(key, statement),
             "command": failure.command,
             "failed": failure.failed,
             "close": failure.close,
@@ -114,7 +114,7 @@ async def retry(
 
 async def _ask(target: Target, case_id: str, request: dict[str, Any], wait_s: float) -> tuple[str, str | None]:
     request_id = uuid.uuid5(REQUESTS, request["signature"])
-    async with connected(target, "SWITCHYARD_OPERATOR_DATABASE_URL", DESK) as desk:
+    async with connected(target, "SWITCHYARD_OPERATOR_DATABASE_URL", CASE_MANAGER) as desk:
         await desk.execute(
             "insert into retry_request (request_id, case_id, request) values ($1, $2, $3)",
             request_id,
@@ -165,7 +165,7 @@ def _cause(by_digest: dict[str, Json], event: Json) -> Json:
 
 def operator_key(key: Annotated[Path, typer.Option(help="The file of the private key.")]) -> None:
     """Print the public half of an operator's key, as SWITCHYARD_OPERATORS has it."""
-    typer.echo(public_key(_key(Target({}), key)))
+    typer.echo(derive_public_key(_key(Target({}), key)))
 
 
 def _key(target: Target, file: Path | None) -> bytes:

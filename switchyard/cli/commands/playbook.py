@@ -11,7 +11,7 @@ from typing import Annotated
 import asyncpg
 import typer
 
-from contracts.catalogue import DESK
+from contracts.catalogue import CASE_MANAGER
 from services.orchestrator.graph import CURRENT
 from switchyard.cli.app.audit_log import connected
 from switchyard.cli.app.console import console
@@ -30,7 +30,7 @@ Playbook = Annotated[str, typer.Option(help="Which playbook.")]
 @asynccontextmanager
 async def as_operator(target: Target) -> AsyncIterator[Pool]:
     """The desk's database with the operator's few rights. Raises `CommandFailed` if it is out of reach or forbidden."""
-    async with connected(target, "SWITCHYARD_OPERATOR_DATABASE_URL", DESK) as desk:
+    async with connected(target, "SWITCHYARD_OPERATOR_DATABASE_URL", CASE_MANAGER) as desk:
         try:
             yield desk
         except asyncpg.CheckViolationError as error:

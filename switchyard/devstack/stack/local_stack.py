@@ -12,10 +12,10 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from contracts.cards import CARDS, COMPLIANCE, COURIER, DRAFTER
+from contracts.cards import AGENT_CARDS, COMPLIANCE_CARD, DRAFTER_CARD, EMAIL_SENDER_CARD
 from contracts.catalogue import AUDIT as AUDIT_NODE
-from contracts.catalogue import DESK, ROUTER
-from switchyard.app.topology import MAIL
+from contracts.catalogue import CASE_MANAGER, ROUTER
+from switchyard.app.topology import EMAIL_FEEDBACK
 from switchyard.audit.records.roles import RETENTION
 from switchyard.cli.app.databases import OPERATOR, RECONCILER, migrate_audit, migrate_work
 from switchyard.devstack.simulators.models.loading import DEFAULT_SCRIPT
@@ -25,8 +25,8 @@ from switchyard.devstack.stack.provision import ANCHOR_BUCKET, provision
 from switchyard.devstack.stack.stack import EmbeddedStack, Plan
 from switchyard.devstack.supervisor.ports import LOOPBACK
 from switchyard.devstack.supervisor.process import Service
-from switchyard.protocol.signing import public_key
-from switchyard.runtime.crypto.erasure import ERASER
+from switchyard.protocol.signing import derive_public_key
+from switchyard.runtime.crypto.erasure import ERASER_ROLE
 from switchyard.runtime.crypto.signing import LocalSigner
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -119,7 +119,7 @@ def operating(endpoints: Endpoints) -> dict[str, str]:
     """What the CLI needs besides to retire cases and to erase persons: an operator's rights, not a reviewer's."""
     return {
         "SWITCHYARD_AUDIT_RETENTION_URL": endpoints.dsn(AUDIT, RETENTION, _secret(endpoints, RETENTION)),
-        "SWITCHYARD_VAULT_ERASER_URL": endpoints.dsn(WORK, ERASER, _secret(endpoints, ERASER)),
+        "SWITCHYARD_VAULT_ERASER_URL": endpoints.dsn(WORK, ERASER_ROLE, _secret(endpoints, ERASER_ROLE)),
         "SWITCHYARD_RECEIPT_KEY": _receipt_key(endpoints).hex(),
     }
 
@@ -139,7 +139,7 @@ async def prepare(endpoints: Endpoints) -> Mapping[str, str]:
 
 def services(endpoints: Endpoints) -> list[Service]:
     """One row a process."""
-    agents = [_agent(endpoints, node) for node in CARDS]
+    agents = [_agent(endpoints, node) for node in AGENT_CARDS]
     return [
         WAREHOUSE,
         Service(
@@ -150,9 +150,9 @@ def services(endpoints: Endpoints) -> list[Service]:
             | {"SWITCHYARD_STATE_KEYS": json.dumps({"local": _secret(endpoints, "state")})},
         ),
         Service(
-            name=DESK,
-            argv=(sys.executable, "-m", "services.orchestrator", DESK),
-            env=_work(endpoints, DESK)
+            name=CASE_MANAGER,
+            argv=(sys.executable, "-m", "services.orchestrator", CASE_MANAGER),
+            env=_work(endpoints, CASE_MANAGER)
             | _approvers(endpoints)
             | _operators(endpoints)
             | {"SWITCHYARD_MAC_KEY": _secret(endpoints, "mac")},
@@ -160,8 +160,8 @@ def services(endpoints: Endpoints) -> list[Service]:
         *agents,
         mailbox(endpoints),
         Service(
-            name=MAIL,
-            argv=(sys.executable, "-m", "services.specialists", MAIL),
+            name=EMAIL_FEEDBACK,
+            argv=(sys.executable, "-m", "services.specialists", EMAIL_FEEDBACK),
             env=_common()
             | _opt_out(endpoints)
             | {
@@ -222,16 +222,16 @@ def _agent(endpoints: Endpoints, node: str) -> Service:
         "SWITCHYARD_MODEL_TTFT_LIMIT_MS": "1500",
     }
     reaches = {
-        **(WAREHOUSE_ENVIRONMENT if "snowflake" in CARDS[node].reaches else {}),
+        **(WAREHOUSE_ENVIRONMENT if "snowflake" in AGENT_CARDS[node].reaches else {}),
         **(
             {"SWITCHYARD_SES_ENDPOINT_URL": f"http://{LOOPBACK}:{{port:mailbox}}"}
-            if "mail" in CARDS[node].reaches
+            if "mail" in AGENT_CARDS[node].reaches
             else {}
         ),
-        **(_opt_out(endpoints) if node == DRAFTER.name else {}),
-        **(_approvers(endpoints) if node == COURIER.name else {}),
+        **(_opt_out(endpoints) if node == DRAFTER_CARD.name else {}),
+        **(_approvers(endpoints) if node == EMAIL_SENDER_CARD.name else {}),
         # Compliance compares where a link leads; who may make one is the drafter's matter.
-        **({"SWITCHYARD_OPTOUT_URL": OPT_OUT_URL} if node == COMPLIANCE.name else {}),
+        **({"SWITCHYARD_OPTOUT_URL": OPT_OUT_URL} if node == COMPLIANCE_CARD.name else {}),
     }
     return Service(
         name=node,
@@ -265,13 +265,13 @@ def _work(endpoints: Endpoints, node: str) -> dict[str, str]:
 
 def _operators(endpoints: Endpoints) -> dict[str, str]:
     """The one operator of a laptop may have a failed task done again."""
-    public = public_key(bytes.fromhex(_secret(endpoints, "operator-key")))
+    public = derive_public_key(bytes.fromhex(_secret(endpoints, "operator-key")))
     return {"SWITCHYARD_OPERATORS": json.dumps({LOCAL_OPERATOR: public})}
 
 
 def _approvers(endpoints: Endpoints) -> dict[str, str]:
     """The one operator of a laptop may approve; the private key is among the exports."""
-    public = public_key(bytes.fromhex(_secret(endpoints, "operator-key")))
+    public = derive_public_key(bytes.fromhex(_secret(endpoints, "operator-key")))
     return {"SWITCHYARD_APPROVERS": json.dumps({LOCAL_OPERATOR: public})}
 
 

@@ -17,9 +17,9 @@ from switchyard.app.topology import (
     DEAD_LETTER_RETENTION_SECONDS,
     MAX_RECEIVES,
     RETENTION_SECONDS,
-    Consumer,
+    ConsumerQueues,
     consumers,
-    feedback,
+    feedback_consumer,
 )
 
 BUCKET = "switchyard-objects"
@@ -51,7 +51,7 @@ async def provision(environment: Mapping[str, str], *, visibility_s: float, mail
         )
         for domain in SENDING_DOMAINS if mail else ():
             await _unless_exists(ses.create_email_identity(EmailIdentity=domain), "AlreadyExistsException")
-        for consumer in (*consumers(), feedback()):
+        for consumer in (*consumers(), feedback_consumer()):
             await _consumer(events, sqs, consumer, visibility_s)
 
 
@@ -65,7 +65,7 @@ def credentials(environment: Mapping[str, str]) -> dict[str, Any]:
     }
 
 
-async def _consumer(events: Any, sqs: Any, consumer: Consumer, visibility_s: float) -> None:
+async def _consumer(events: Any, sqs: Any, consumer: ConsumerQueues, visibility_s: float) -> None:
     visibility = str(max(1, round(visibility_s)))
     dead_letters = await _queue(
         sqs,

@@ -1,7 +1,7 @@
 """The two families of failure, and what each does to a message.
 
-A handler raises `Retryable` when the same message may succeed later, and `Rejected` when it never will.
-Anything else that escapes a handler is a defect: it is retried like `Retryable` and logged with its traceback.
+A handler raises `RetryableTaskError` when the same message may succeed later, and `PermanentTaskError` when it never will.
+Anything else that escapes a handler is a defect: it is retried like `RetryableTaskError` and logged with its traceback.
 """
 
 from __future__ import annotations
@@ -37,15 +37,15 @@ class TaskError(Exception):
         return f"{self.code}: {self.message}{where}.{fix}"
 
 
-class Retryable(TaskError):
+class RetryableTaskError(TaskError):
     """The attempt failed, the task may not: it is tried again until the graph's attempts are used up."""
 
 
-class Rejected(TaskError):
+class PermanentTaskError(TaskError):
     """The task cannot succeed as it is: it ends now with `TaskFailed`, which names the field and the remedy."""
 
 
-class LeaseLost(TaskError):
+class InboxLeaseLost(TaskError):
     """Another worker took the task over: whatever this one still does is discarded by the fencing token."""
 
 

@@ -23,7 +23,7 @@ def configure_logs(node: str, level: str) -> None:
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
-        without_text,
+        strip_exception_text,
     ]
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
@@ -62,7 +62,7 @@ def configure_logs(node: str, level: str) -> None:
     structlog.contextvars.bind_contextvars(node=node)
 
 
-def without_text(_logger: object, _method: str, line: EventDict) -> EventDict:
+def strip_exception_text(_logger: object, _method: str, line: EventDict) -> EventDict:
     """A log processor: say which exceptions were raised and where, not what they say, which may quote a payload."""
     error = line.pop("exc_info", None)
     if error is True:
@@ -86,7 +86,7 @@ def without_text(_logger: object, _method: str, line: EventDict) -> EventDict:
 
 
 @contextmanager
-def about(envelope: Envelope) -> Iterator[None]:
+def log_context(envelope: Envelope) -> Iterator[None]:
     """Every log line inside names the event, its case and its session."""
     with structlog.contextvars.bound_contextvars(
         case_id=envelope.case_id,

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Awaitable, Callable
 
 
-def run(main: Callable[[], Awaitable[None]]) -> None:
+def run_event_loop(main: Callable[[], Awaitable[None]]) -> None:
     """Run a process's composition root to its end: on uvloop where that exists, which halves the CPU of our sockets."""
 
     async def root() -> None:

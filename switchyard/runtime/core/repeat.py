@@ -8,12 +8,14 @@ from collections.abc import Awaitable, Callable
 import structlog
 
 from switchyard.runtime.core.errors import Unavailable
-from switchyard.runtime.database.circuit_breaker import DatabaseGate
+from switchyard.runtime.database.circuit_breaker import DatabaseCircuitBreaker
 
 log = structlog.get_logger(__name__)
 
 
-async def repeat(name: str, tick: Callable[[], Awaitable[object]], gate: DatabaseGate, *, every_s: float) -> None:
+async def run_periodically(
+    name: str, tick: Callable[[], Awaitable[object]], gate: DatabaseCircuitBreaker, *, every_s: float
+) -> None:
     """Tick until cancelled. What a tick leaves undone when something is away, the next one finds."""
     while True:
         if gate.open:
@@ -22,5 +24,5 @@ async def repeat(name: str, tick: Callable[[], Awaitable[object]], gate: Databas
             except Unavailable as error:
                 log.warning("tick.deferred", of=name, code=error.code)
                 if error.code == "database_unreachable":
-                    gate.shut()
+                    gate.trip()
         await asyncio.sleep(every_s)

@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from switchyard.app.topology import BUS, VISIBILITY_SECONDS
-from switchyard.protocol.signing import Operators
+from switchyard.protocol.signing import OperatorKeys
 from switchyard.runtime.core.clock import Clock, ShiftedClock, SystemClock
 
 
@@ -61,7 +61,7 @@ class ProcessSettings(BaseSettings):
         return SystemClock() if self.clock_file is None else ShiftedClock(self.clock_file)
 
 
-class Approving(BaseModel):
+class ApproverSettings(BaseModel):
     """Who may approve; read by the desk, which decides, and by the courier, which checks once more before it sends."""
 
     approvers: dict[str, str] = Field(
@@ -70,9 +70,9 @@ class Approving(BaseModel):
         "Without any, nothing that needs an approval is sent.",
     )
 
-    def known_approvers(self) -> Operators:
+    def approver_keys(self) -> OperatorKeys:
         """The approvers with their keys. Raises `ValueError` for a key that is not 32 bytes in hex."""
-        return Operators({name: bytes.fromhex(key) for name, key in self.approvers.items()})
+        return OperatorKeys({name: bytes.fromhex(key) for name, key in self.approvers.items()})
 
 
 class WorkSettings(ProcessSettings):

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 from switchyard.protocol.envelope import Envelope
-from switchyard.protocol.fields import Attachment, Contract, Json, ModelCall
-from switchyard.protocol.received import Received
+from switchyard.protocol.fields import Contract, Json, ModelCall, StorageRef
+from switchyard.protocol.received import ReceivedEvent
 from switchyard.runtime.core.clock import Clock, SystemClock
 
 P = TypeVar("P", bound=Contract, covariant=True)
@@ -22,12 +22,12 @@ class Task(Generic[P]):
     when the command was received. So is `case_ends`, the case's own deadline. `attempt` is 1 for the first.
     """
 
-    received: Received[P]
+    received: ReceivedEvent[P]
     attempt: int
     deadline: float | None
-    written: dict[str, Attachment] = field(default_factory=dict)
+    written_refs: dict[str, StorageRef] = field(default_factory=dict)
     """Places of the artefacts that the handler wrote, by SHA-256."""
-    case_ends: float | None = None
+    case_deadline_at: float | None = None
     model_attempts: tuple[Json, ...] = ()
     """What models did in earlier attempts at this task, oldest first, as they were recorded."""
     clock: Clock = field(default_factory=SystemClock)
@@ -42,18 +42,18 @@ class Task(Generic[P]):
         """Who asks, for which case, until when."""
         return self.received.envelope
 
-    def left_ms(self, until: float | None) -> int | None:
+    def remaining_ms(self, until: float | None) -> int | None:
         """Milliseconds from now to a moment of this task, `deadline` or `case_ends`; None if it has none."""
         return None if until is None else int((until - self.clock.monotonic()) * 1_000)
 
     @property
-    def attachments(self) -> Mapping[str, Attachment]:
+    def attachments(self) -> Mapping[str, StorageRef]:
         """Places of the artefacts that came with the command."""
         return self.envelope.attachments
 
 
 @dataclass(frozen=True)
-class Reply:
+class TaskResult:
     """A handler's result, where it is more than a payload."""
 
     payload: Contract
@@ -61,5 +61,5 @@ class Reply:
     rubric_score: int | None = None
 
 
-Handler = Callable[[Task[Any]], Awaitable[Contract | Reply]]
+TaskHandler = Callable[[Task[Any]], Awaitable[Contract | TaskResult]]
 """A handler with its dependencies bound: `functools.partial(answer_question, warehouse=…)`."""

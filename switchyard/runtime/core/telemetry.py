@@ -56,7 +56,7 @@ def broker_middlewares(*, otlp_endpoint: str | None, tracer_provider: TracerProv
 
 
 @contextmanager
-def handling(node: str, envelope: Envelope) -> Iterator[None]:
+def tag_span(node: str, envelope: Envelope) -> Iterator[None]:
     """Say on the span of this message which case it is about.
 
     A process that is not traced has no such span: it hands on the context that came with the event, so that the trace
@@ -82,12 +82,12 @@ def handling(node: str, envelope: Envelope) -> Iterator[None]:
         context.detach(token)
 
 
-def failed(code: str) -> None:
+def mark_span_failed(code: str) -> None:
     """Mark the current span as failed, by code only."""
     trace.get_current_span().set_status(Status(StatusCode.ERROR, code))
 
 
-def carrier() -> dict[str, str]:
+def trace_context() -> dict[str, str]:
     """The current trace context, for the envelope; empty when tracing is off."""
     headers: dict[str, str] = {}
     propagate.inject(headers)

@@ -12,17 +12,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from switchyard.runtime.database.connections import Pool, reaching
+from switchyard.runtime.database.connections import Pool, translate_errors
 from switchyard.runtime.database.queries import load_queries
 
 _SQL = load_queries(__file__)
 _VAULT = "the vault"
-ERASER = "vault_eraser"
+ERASER_ROLE = "vault_eraser"
 """The database role that may delete keys. It cannot read one."""
 
 
 @dataclass(frozen=True, slots=True)
-class Erased:
+class KeyErasure:
     """An erasure as the vault recorded it."""
 
     tenant: str
@@ -36,7 +36,7 @@ class KeyState:
     """Whether a person has a key, and whether one was destroyed. Both, after a backup was restored."""
 
     present: bool
-    erased: Erased | None
+    erased: KeyErasure | None
 
 
 class KeyEraser:
@@ -47,22 +47,22 @@ class KeyEraser:
 
     async def state(self, subject: str) -> KeyState:
         """What the vault knows of a person."""
-        with reaching(_VAULT):
+        with translate_errors(_VAULT):
             row = await self._pool.fetchrow(_SQL["state"], uuid.UUID(subject))
         if row is None:
             raise LookupError("one row always answers")
         erased = None
         if row["erased_at"] is not None:
-            erased = Erased(row["erased_tenant"], row["erased_by"], row["reason"], row["erased_at"])
+            erased = KeyErasure(row["erased_tenant"], row["erased_by"], row["reason"], row["erased_at"])
         return KeyState(row["tenant"] is not None, erased)
 
     async def destroy(self, subject: str, *, operator: str, reason: str) -> None:
         """Delete the key and record who did it, in one transaction. Repeating it changes nothing."""
-        with reaching(_VAULT):
+        with translate_errors(_VAULT):
             await self._pool.execute(_SQL["destroy"], uuid.UUID(subject), operator, reason)
 
-    async def destroy_again(self, subjects: Sequence[str]) -> list[str]:
+    async def destroy_restored_keys(self, subjects: Sequence[str]) -> list[str]:
         """Delete the keys that a restored backup has brought back; whose there were."""
-        with reaching(_VAULT):
+        with translate_errors(_VAULT):
             rows = await self._pool.fetch(_SQL["destroy_again"], [uuid.UUID(subject) for subject in subjects])
         return [row["subject"] for row in rows]

@@ -19,9 +19,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_der_public_key
 
-from switchyard.runtime.core.errors import Rejected, Unavailable
+from switchyard.runtime.core.errors import PermanentTaskError, Unavailable
 
-MAX_MESSAGE_BYTES = 4_096
+MAX_SIGNED_BYTES = 4_096
 """What KMS signs at most: https://docs.aws.amazon.com/kms/latest/APIReference/API_Sign.html, Message."""
 
 _KMS_ALGORITHMS = ("ED25519_SHA_512", "ECDSA_SHA_256")
@@ -29,7 +29,7 @@ PublicKey = Ed25519PublicKey | EllipticCurvePublicKey
 
 
 class Signer(Protocol):
-    """Signs messages of up to `MAX_MESSAGE_BYTES`."""
+    """Signs messages of up to `MAX_SIGNED_BYTES`."""
 
     @property
     def public(self) -> bytes:
@@ -67,19 +67,19 @@ class KmsSigner:
 
     @classmethod
     async def open(cls, client: Any, key_id: str) -> Self:
-        """Ask KMS for the public half. Raises `Rejected` for a key of another kind, `Unavailable` if out of reach."""
-        answer = await _call(client.get_public_key(KeyId=key_id))
+        """Ask KMS for the public half. Raises `PermanentTaskError` for a key of another kind, `Unavailable` if out of reach."""
+        answer = await _translate_kms_errors(client.get_public_key(KeyId=key_id))
         offered = answer.get("SigningAlgorithms", ())
         for algorithm in _KMS_ALGORITHMS:
             if algorithm in offered:
                 return cls(client, key_id, answer["PublicKey"], algorithm)
-        raise Rejected(
+        raise PermanentTaskError(
             "wrong_key", "the KMS key signs with none of our algorithms", remedy="make it ECC_NIST_P256, SIGN_VERIFY"
         )
 
     async def sign(self, message: bytes) -> bytes:
         """See `Signer.sign`."""
-        answer = await _call(
+        answer = await _translate_kms_errors(
             self._client.sign(KeyId=self._key_id, Message=message, MessageType="RAW", SigningAlgorithm=self._algorithm)
         )
         signature: bytes = answer["Signature"]
@@ -92,7 +92,7 @@ class TrustedKeys:
     def __init__(self, public: Iterable[bytes]) -> None:
         self._keys = {key_name(der): _load(der) for der in public}
 
-    def refusal(self, key: str, message: bytes, signature: bytes) -> str | None:
+    def invalid_reason(self, key: str, message: bytes, signature: bytes) -> str | None:
         """Why this is no signature of `message` by the trusted key of that name; None if it is one."""
         trusted = self._keys.get(key)
         if trusted is None:
@@ -135,7 +135,7 @@ def _load(public: bytes) -> PublicKey:
     raise ValueError("a public key is Ed25519 or NIST P-256")
 
 
-async def _call(request: Any) -> Any:
+async def _translate_kms_errors(request: Any) -> Any:
     try:
         return await request
     except (ClientError, BotoCoreError) as error:

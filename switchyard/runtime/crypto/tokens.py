@@ -15,11 +15,11 @@ from typing import Generic, TypeVar
 
 from pydantic import SecretStr, TypeAdapter, ValidationError
 
-from switchyard.protocol.canonical import canonical
+from switchyard.protocol.canonical import canonical_json
 from switchyard.protocol.fields import Contract
 
 C = TypeVar("C", bound=Contract)
-MIN_KEY_BYTES = 32
+MIN_TOKEN_KEY_BYTES = 32
 MAX_TOKEN = 2_000
 _PARTS = 3
 _KEYS: TypeAdapter[dict[str, str]] = TypeAdapter(dict[str, str], config={"hide_input_in_errors": True})
@@ -29,7 +29,7 @@ class InvalidToken(Exception):
     """The token was not signed here, or not for this purpose, or it was cut or altered. Remedy: use the whole link."""
 
 
-def read_keys(setting: SecretStr) -> dict[str, bytes]:
+def parse_hmac_keys(setting: SecretStr) -> dict[str, bytes]:
     """Keys by id from a setting, JSON {"id": "hex of 32 bytes or more"}. Raises `ValueError` for anything else."""
     return {key_id: bytes.fromhex(key) for key_id, key in _KEYS.validate_json(setting.get_secret_value()).items()}
 
@@ -43,8 +43,8 @@ class SignedTokens(Generic[C]):
 
     def __init__(self, claims: type[C], *, purpose: str, keys: Mapping[str, bytes]) -> None:
         for key_id, key in keys.items():
-            if len(key) < MIN_KEY_BYTES or not key_id.isalnum():
-                raise ValueError(f"key {key_id}: at least {MIN_KEY_BYTES} bytes, and an id of letters and digits")
+            if len(key) < MIN_TOKEN_KEY_BYTES or not key_id.isalnum():
+                raise ValueError(f"key {key_id}: at least {MIN_TOKEN_KEY_BYTES} bytes, and an id of letters and digits")
         if not keys:
             raise ValueError(f"no key to sign {purpose} tokens with")
         self._claims = claims
@@ -54,7 +54,7 @@ class SignedTokens(Generic[C]):
 
     def sign(self, claims: C) -> str:
         """The token that says this."""
-        text = _encode(canonical(claims.model_dump(mode="json", exclude_none=True)))
+        text = _encode(canonical_json(claims.model_dump(mode="json", exclude_none=True)))
         return f"{self._signing}.{text}.{_encode(self._mac(self._signing, text))}"
 
     def verify(self, token: str) -> C:

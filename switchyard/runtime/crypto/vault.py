@@ -18,8 +18,8 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from switchyard.runtime.core.clock import Clock
-from switchyard.runtime.core.errors import Rejected, Unavailable
-from switchyard.runtime.database.connections import Pool, reaching
+from switchyard.runtime.core.errors import PermanentTaskError, Unavailable
+from switchyard.runtime.database.connections import Pool, translate_errors
 from switchyard.runtime.database.queries import load_queries
 
 _SQL = load_queries(__file__)
@@ -28,7 +28,7 @@ NONCE_BYTES = 12
 CACHE_S = 30.0
 """How long a process may go on using a key after it was erased."""
 
-CACHE_KEYS = 10_000
+MAX_CACHED_KEYS = 10_000
 _ALTERED = frozenset({"InvalidCiphertextException", "IncorrectKeyException"})
 
 
@@ -40,11 +40,11 @@ class KeyWrapper(Protocol):
         ...
 
     async def unwrap(self, wrapped: bytes, *, subject: str) -> bytes:
-        """Decrypt a key. Raises `Rejected` if it was altered or belongs to somebody else, `Unavailable` like `wrap`."""
+        """Decrypt a key. Raises `PermanentTaskError` if it was altered or belongs to somebody else, `Unavailable` like `wrap`."""
         ...
 
 
-class LocalWrapper:
+class LocalKeyWrapper:
     """Wraps with a key from the environment. For a laptop and for tests."""
 
     def __init__(self, master_key: bytes) -> None:
@@ -59,7 +59,7 @@ class LocalWrapper:
         return _decrypt(self._aead, wrapped, subject.encode())
 
 
-class KmsWrapper:
+class KmsKeyWrapper:
     """Wraps with a KMS key, through an aiobotocore client that the composition root owns."""
 
     def __init__(self, client: Any, key_id: str) -> None:
@@ -87,7 +87,7 @@ class KmsWrapper:
             return await request
         except ClientError as error:
             if error.response["Error"]["Code"] in _ALTERED:
-                raise Rejected("seal_broken", "a person's key was altered, or is another person's") from error
+                raise PermanentTaskError("seal_broken", "a person's key was altered, or is another person's") from error
             raise Unavailable("key_management", f"KMS refused a request ({type(error).__name__})") from error
         except BotoCoreError as error:
             raise Unavailable("key_management", f"KMS is unreachable ({type(error).__name__})") from error
@@ -114,7 +114,7 @@ class Vault:
         `fingerprint` is the keyed hash by which the vault finds them again; the external id itself is stored only
         encrypted under the person's own key, so that erasing the key erases the name, too.
         """
-        with reaching("the vault"):
+        with translate_errors("the vault"):
             known = await self._pool.fetchval(_SQL["find_subject"], tenant, fingerprint)
         if known is not None:
             return str(known)
@@ -122,21 +122,21 @@ class Vault:
         key = AESGCM.generate_key(bit_length=8 * KEY_BYTES)
         named = _encrypt(AESGCM(key), external_id.encode(), subject.encode())
         wrapped = await self._wrapper.wrap(key, subject=subject)
-        with reaching("the vault"):
+        with translate_errors("the vault"):
             # Two processes may meet the same person at once: the first row wins and both use it.
             return str(await self._pool.fetchval(_SQL["add_subject"], subject, tenant, fingerprint, wrapped, named))
 
     async def seal(self, subject: str, plain: bytes, *, context: bytes) -> bytes:
-        """Encrypt with AES-256-GCM under the subject's key; `context` is authenticated. Raises `Rejected` if erased."""
+        """Encrypt with AES-256-GCM under the subject's key; `context` is authenticated. Raises `PermanentTaskError` if erased."""
         return _encrypt(await self._key(subject), plain, context)
 
     async def open(self, subject: str, sealed: bytes, *, context: bytes) -> bytes:
-        """Decrypt. Raises `Rejected` if the key was erased, or if bytes or context were altered."""
+        """Decrypt. Raises `PermanentTaskError` if the key was erased, or if bytes or context were altered."""
         return _decrypt(await self._key(subject), sealed, context)
 
-    async def holds(self, subject: str) -> bool:
+    async def has_key(self, subject: str) -> bool:
         """Whether the person's key is there now, whatever this process remembers of it."""
-        with reaching("the vault"):
+        with translate_errors("the vault"):
             return await self._pool.fetchval(_SQL["key_of"], subject) is not None
 
     async def _key(self, subject: str) -> AESGCM:
@@ -144,14 +144,14 @@ class Vault:
         cached = self._cache.get(subject)
         if cached is not None and cached.until > now:
             return cached.aead
-        with reaching("the vault"):
+        with translate_errors("the vault"):
             wrapped = await self._pool.fetchval(_SQL["key_of"], subject)
         if wrapped is None:
             self._cache.pop(subject, None)
-            raise Rejected("key_erased", "the key of the person that this is about was erased", "subject")
+            raise PermanentTaskError("key_erased", "the key of the person that this is about was erased", "subject")
         aead = AESGCM(await self._wrapper.unwrap(wrapped, subject=subject))
         self._cache[subject] = _Cached(aead, now + CACHE_S)
-        if len(self._cache) > CACHE_KEYS:
+        if len(self._cache) > MAX_CACHED_KEYS:
             self._cache.popitem(last=False)
         return aead
 
@@ -165,4 +165,6 @@ def _decrypt(aead: AESGCM, sealed: bytes, context: bytes) -> bytes:
     try:
         return aead.decrypt(sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], context)
     except (InvalidTag, ValueError) as error:  # ValueError: too short to hold a nonce
-        raise Rejected("seal_broken", "sealed bytes were altered, or belong to another case or person") from error
+        raise PermanentTaskError(
+            "seal_broken", "sealed bytes were altered, or belong to another case or person"
+        ) from error

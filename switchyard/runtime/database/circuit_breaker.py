@@ -12,8 +12,8 @@ import asyncpg
 import structlog
 
 from faststream_sqs import SQSMessage
-from switchyard.runtime.core.errors import LeaseLost, Unavailable
-from switchyard.runtime.database.connections import Pool, reaching
+from switchyard.runtime.core.errors import InboxLeaseLost, Unavailable
+from switchyard.runtime.database.connections import Pool, translate_errors
 
 log = structlog.get_logger(__name__)
 PROBE_S = 0.5
@@ -36,7 +36,7 @@ class Pausable(Protocol):
         ...
 
 
-class DatabaseGate:
+class DatabaseCircuitBreaker:
     """Pauses subscribers when the database goes away and resumes them when it answers again."""
 
     def __init__(self, pool: Pool) -> None:
@@ -44,7 +44,7 @@ class DatabaseGate:
         self._subscribers: list[Pausable] = []
         self._probe: asyncio.Task[None] | None = None
 
-    def guard(self, subscriber: Pausable) -> None:
+    def watch_subscriber(self, subscriber: Pausable) -> None:
         """Pause this subscriber with the others."""
         self._subscribers.append(subscriber)
 
@@ -53,7 +53,7 @@ class DatabaseGate:
         """Whether the database answered when it was last asked."""
         return self._probe is None
 
-    def shut(self) -> None:
+    def trip(self) -> None:
         """Pause everything and probe until the database answers."""
         if self._probe is not None:
             return
@@ -71,7 +71,7 @@ class DatabaseGate:
     async def _reopen(self) -> None:
         while True:
             try:
-                with reaching("the database"):
+                with translate_errors("the database"):
                     await self._pool.fetchval("select 1", timeout=2)
                 break
             except (Unavailable, asyncpg.PostgresError) as error:
@@ -85,22 +85,24 @@ class DatabaseGate:
             subscriber.resume()
 
 
-def _patience(receives: int) -> float:
+def _nack_delay_s(receives: int) -> float:
     """Seconds to leave a message alone: an outage must not use up its receives, nor a fleet march in step."""
     return min(LONGEST_WAIT_S, float(2 ** min(receives, 10))) * (0.5 + 0.5 * random.random())  # noqa: S311
 
 
 @asynccontextmanager
-async def deferring(message: SQSMessage, gate: DatabaseGate | None) -> AsyncIterator[None]:
+async def nack_when_unavailable(message: SQSMessage, gate: DatabaseCircuitBreaker | None) -> AsyncIterator[None]:
     """Leave the message on its queue when something that we need is away, and shut the gate if it is the database."""
     try:
         yield
     except Unavailable as error:
         if gate is not None and error.code == "database_unreachable":
-            gate.shut()
+            gate.trip()
         log.warning("message.deferred", code=error.code, reason=error.message)
-        patience = _patience(message.receive_count) if error.after_s is None else min(error.after_s, LONGEST_DELAY_S)
+        patience = (
+            _nack_delay_s(message.receive_count) if error.after_s is None else min(error.after_s, LONGEST_DELAY_S)
+        )
         await message.nack(delay=patience)
-    except LeaseLost as error:
+    except InboxLeaseLost as error:
         log.warning("message.deferred", code=error.code, reason=error.message)
         await message.nack(delay=0)

@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 import asyncpg
 
 from switchyard.runtime.core.errors import Unavailable
-from switchyard.runtime.database.login import Login, PasswordLogin
+from switchyard.runtime.database.login import DatabaseLogin, PasswordLogin
 
 Pool: TypeAlias = "asyncpg.Pool[Any]"
 
@@ -38,7 +38,7 @@ async def connect_pool(
     schema: str,
     size: int = 4,
     statement_timeout_s: float = 20.0,
-    login: Login | None = None,
+    login: DatabaseLogin | None = None,
     server_settings: Mapping[str, str] | None = None,
 ) -> Pool:
     """A small pool whose sessions see only `schema`. They log in by `login`, by default with the address's password.
@@ -48,7 +48,7 @@ async def connect_pool(
     the server cannot be reached, and `BadDatabaseAddress` if `url` does not fit `login`.
     """
     options = (login or PasswordLogin()).options(url)
-    with reaching(f"the database of {schema}"):
+    with translate_errors(f"the database of {schema}"):
         pool: Pool = await asyncpg.create_pool(
             **options,
             min_size=1,
@@ -62,7 +62,7 @@ async def connect_pool(
 
 
 @contextmanager
-def reaching(what: str) -> Iterator[None]:
+def translate_errors(what: str) -> Iterator[None]:
     """Turn every way of not reaching a database into `Unavailable`; statement errors pass as they are."""
     try:
         yield

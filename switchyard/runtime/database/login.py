@@ -26,15 +26,15 @@ TOKEN_LIFETIME_S = 900
 """What RDS accepts at most."""
 
 
-class BadDatabaseAddress(ValueError):
+class InvalidDatabaseUrl(ValueError):
     """A database address does not fit the way of logging in. The message names the part and the remedy."""
 
 
-class Login(Protocol):
+class DatabaseLogin(Protocol):
     """Turns a database's address into what asyncpg needs to log in there."""
 
     def options(self, url: str) -> dict[str, Any]:
-        """Keyword arguments for `asyncpg.connect` and `create_pool`. Raises `BadDatabaseAddress`."""
+        """Keyword arguments for `asyncpg.connect` and `create_pool`. Raises `InvalidDatabaseUrl`."""
         ...
 
 
@@ -47,7 +47,7 @@ class PasswordLogin:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class DatabaseEndpoint:
     """Where a token is for. It is signed with the host and port, so an alias of the instance's name does not do."""
 
     host: str
@@ -55,19 +55,19 @@ class Place:
     user: str
 
 
-TokenFor = Callable[[Place], Awaitable[str]]
+TokenSource = Callable[[DatabaseEndpoint], Awaitable[str]]
 
 
 class IamLogin:
     """IAM: a token for each new connection, over TLS that is verified against `ca_file` (RDS's bundle)."""
 
-    def __init__(self, token_for: TokenFor, *, ca_file: Path | None = None) -> None:
+    def __init__(self, token_for: TokenSource, *, ca_file: Path | None = None) -> None:
         self._token_for = token_for
         self._ca_file = ca_file
 
     def options(self, url: str) -> dict[str, Any]:
         """See `Login.options`."""
-        place = place_of(url)
+        place = parse_endpoint(url)
         return {
             "dsn": url,
             "password": lambda: self._token_for(place),  # asyncpg calls it for every connection that it opens
@@ -75,10 +75,10 @@ class IamLogin:
         }
 
 
-def rds_tokens(session: AioSession, *, region: str) -> TokenFor:
+def rds_token_source(session: AioSession, *, region: str) -> TokenSource:
     """Tokens signed with the process's own AWS credentials, whichever way the SDK finds and renews them."""
 
-    async def token_for(place: Place) -> str:
+    async def token_for(place: DatabaseEndpoint) -> str:
         try:
             credentials = await session.get_credentials()
             if credentials is None:
@@ -94,11 +94,11 @@ def rds_tokens(session: AioSession, *, region: str) -> TokenFor:
     return token_for
 
 
-def place_of(url: str) -> Place:
-    """The place that an address names. Raises `BadDatabaseAddress` for one that IAM cannot log in to."""
+def parse_endpoint(url: str) -> DatabaseEndpoint:
+    """The place that an address names. Raises `InvalidDatabaseUrl` for one that IAM cannot log in to."""
     parts = urlsplit(url)
     if parts.password is not None:
-        raise BadDatabaseAddress("the address holds a password, and IAM logs in without one; take it out")
+        raise InvalidDatabaseUrl("the address holds a password, and IAM logs in without one; take it out")
     if not parts.username or not parts.hostname:
-        raise BadDatabaseAddress("IAM needs the user and the instance's own host name in the address; name both")
-    return Place(parts.hostname, parts.port or 5432, unquote(parts.username))
+        raise InvalidDatabaseUrl("IAM needs the user and the instance's own host name in the address; name both")
+    return DatabaseEndpoint(parts.hostname, parts.port or 5432, unquote(parts.username))

@@ -21,7 +21,7 @@ class MigrationEdited(Exception):
 
 
 @dataclass(frozen=True)
-class Owner:
+class SchemaOwner:
     """A schema, the folder of its migrations, and the role that works in it (not the role that owns it)."""
 
     schema: str
@@ -39,7 +39,7 @@ class _Migration:
         return hashlib.sha256(self.sql.encode()).hexdigest()
 
 
-def load(folders: Sequence[Path]) -> list[_Migration]:
+def load_migrations(folders: Sequence[Path]) -> list[_Migration]:
     """The migrations of some folders in order. Raises `ValueError` for a file name that is not `NNN_name.sql`."""
     found = []
     for folder in folders:
@@ -51,7 +51,7 @@ def load(folders: Sequence[Path]) -> list[_Migration]:
 
 
 @asynccontextmanager
-async def migrating(connection: asyncpg.Connection[Any]) -> AsyncIterator[None]:
+async def migration_lock(connection: asyncpg.Connection[Any]) -> AsyncIterator[None]:
     """Let one migrator at a time into a database; the others wait. It may be entered again inside.
 
     Roles and rights belong inside, too: PostgreSQL refuses concurrent changes of the same one.
@@ -63,16 +63,16 @@ async def migrating(connection: asyncpg.Connection[Any]) -> AsyncIterator[None]:
         await connection.execute("select pg_advisory_unlock($1)", _LOCK)
 
 
-async def migrate(connection: asyncpg.Connection[Any], owners: Sequence[Owner]) -> list[str]:
+async def apply_migrations(connection: asyncpg.Connection[Any], owners: Sequence[SchemaOwner]) -> list[str]:
     """Apply what is missing, each migration in a transaction of its own; return `schema: name` of each applied.
 
     `connection` belongs to the database's owner. Two migrators wait for each other. Raises `MigrationEdited`.
     """
-    async with migrating(connection):
+    async with migration_lock(connection):
         return [f"{owner.schema}: {name}" for owner in owners for name in await _migrate_one(connection, owner)]
 
 
-async def _migrate_one(connection: asyncpg.Connection[Any], owner: Owner) -> list[str]:
+async def _migrate_one(connection: asyncpg.Connection[Any], owner: SchemaOwner) -> list[str]:
     schema, applied = _quoted(owner.schema), []
     await connection.execute(f"create schema if not exists {schema}")
     await connection.execute(
@@ -80,7 +80,7 @@ async def _migrate_one(connection: asyncpg.Connection[Any], owner: Owner) -> lis
         "name text primary key, sha256 text not null, applied_at timestamptz not null default clock_timestamp())"
     )
     known = {row["name"]: row["sha256"] for row in await connection.fetch(f"select * from {schema}.migration")}  # noqa: S608 - quoted identifier
-    for migration in load(owner.migrations):
+    for migration in load_migrations(owner.migrations):
         if migration.name in known:
             if known[migration.name] != migration.sha256:
                 raise MigrationEdited(
@@ -113,7 +113,7 @@ async def ensure_role(
         await connection.execute(f"grant rds_iam to {name}")
 
 
-async def grant_work(connection: asyncpg.Connection[Any], owner: Owner) -> None:
+async def grant_work(connection: asyncpg.Connection[Any], owner: SchemaOwner) -> None:
     """Let the owner's role read and write rows in its own schema, and nothing more."""
     schema, role = _quoted(owner.schema), _quoted(owner.role)
     await connection.execute(f"grant usage on schema {schema} to {role}")

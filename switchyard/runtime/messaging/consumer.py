@@ -10,18 +10,24 @@ import structlog
 from contracts.events.failures import TaskFailed
 from faststream_sqs import LeaseLost as MessageLost
 from faststream_sqs import SQSMessage
-from switchyard.protocol.derive import derive, stamp
-from switchyard.protocol.envelope import Envelope, to_detail
-from switchyard.protocol.errors import InvalidEvent, Refusal
+from switchyard.protocol.derive import derive_event, stamp_event
+from switchyard.protocol.envelope import Envelope, serialize_detail
+from switchyard.protocol.errors import InvalidEvent, RejectionReason
 from switchyard.protocol.fields import Contract, Json
-from switchyard.protocol.received import Received, addressed, catalogued, read_envelope, receive
+from switchyard.protocol.received import ReceivedEvent, check_addressed, find_event_type, read_envelope, read_event
 from switchyard.runtime.core import telemetry
 from switchyard.runtime.core.clock import Clock, moment, timestamp
-from switchyard.runtime.core.errors import LeaseLost, Rejected, Retryable, TaskError, Unavailable
-from switchyard.runtime.core.logs import about
-from switchyard.runtime.core.task import Handler, Reply, Task
-from switchyard.runtime.database.circuit_breaker import DatabaseGate, deferring
-from switchyard.runtime.messaging.inbox import Busy, Conflict, Done, Granted, Inbox
+from switchyard.runtime.core.errors import (
+    InboxLeaseLost,
+    PermanentTaskError,
+    RetryableTaskError,
+    TaskError,
+    Unavailable,
+)
+from switchyard.runtime.core.logs import log_context
+from switchyard.runtime.core.task import Task, TaskHandler, TaskResult
+from switchyard.runtime.database.circuit_breaker import DatabaseCircuitBreaker, nack_when_unavailable
+from switchyard.runtime.messaging.inbox import ClaimBusy, ClaimCompleted, ClaimConflict, ClaimGranted, Inbox
 from switchyard.runtime.messaging.publisher import Publisher
 from switchyard.runtime.messaging.quarantine import Quarantine
 from switchyard.runtime.messaging.rollout import Rollout
@@ -34,18 +40,18 @@ MAX_CLAIMS = 20
 COMPLETE_RETRY_S = 0.5
 
 
-class Consumer:
+class TaskConsumer:
     """Runs one node's handlers. Call it with a message; it returns when the message may be deleted."""
 
     def __init__(
         self,
         node: str,
-        handlers: Mapping[type[Contract], Handler],
+        handlers: Mapping[type[Contract], TaskHandler],
         *,
         inbox: Inbox,
         publisher: Publisher,
         quarantine: Quarantine,
-        gate: DatabaseGate,
+        gate: DatabaseCircuitBreaker,
         rollout: Rollout,
         clock: Clock,
     ) -> None:
@@ -60,17 +66,17 @@ class Consumer:
 
     async def __call__(self, message: SQSMessage) -> None:
         """Handle one message: outcome stored, published, and only then returned from."""
-        async with deferring(message, self._gate):
+        async with nack_when_unavailable(message, self._gate):
             await self._take(message)
 
     async def _take(self, message: SQSMessage) -> None:
         try:
-            received = receive(message.raw_body, node=self.node)
+            received = read_event(message.raw_body, node=self.node)
         except InvalidEvent as refusal:
-            if refusal.refusal not in {Refusal.UNKNOWN, Refusal.INVALID}:
+            if refusal.refusal not in {RejectionReason.UNKNOWN, RejectionReason.INVALID}:
                 await self.refuse(message, refusal)
                 return
-            if await self._rollout.postponed(message, refusal):
+            if await self._rollout.postpone(message, refusal):
                 return
             # Authentic, but beyond this consumer: the case must end, and say why.
             envelope, _ = read_envelope(message.raw_body)
@@ -85,46 +91,48 @@ class Consumer:
     def check(self, envelope: Envelope) -> None:
         """Raise `InvalidEvent` (forged) for an event that nobody may send to this node."""
         try:
-            addressed(envelope, catalogued(envelope), self.node)
+            check_addressed(envelope, find_event_type(envelope), self.node)
         except InvalidEvent as refusal:
-            if refusal.refusal is not Refusal.UNKNOWN:
+            if refusal.refusal is not RejectionReason.UNKNOWN:
                 raise
 
-    async def give_up(self, command: Envelope) -> None:
+    async def fail_dead_letter(self, command: Envelope) -> None:
         """End a dead letter: publish its stored outcome again or, if it has none, make `TaskFailed` its outcome.
 
         Raises `Unavailable` if a worker took it meanwhile, `InvalidEvent` (forged) if its id belongs to another event.
         """
         claim = await self._inbox.claim(command)
         match claim:
-            case Done(outputs):
+            case ClaimCompleted(outputs):
                 await self._publisher.publish(outputs)
-            case Granted():
-                error = Rejected(
+            case ClaimGranted():
+                error = PermanentTaskError(
                     "dead_letter", f"{self.node} could not handle the message", None, "see the worker's log"
                 )
                 outputs = [self._failed(command, error, claim.failures, causes=(claim.last_error,))]
                 await self._publisher.publish(await self._complete(claim, outputs))
-            case Conflict():
+            case ClaimConflict():
                 raise _conflict()
-            case Busy():
+            case ClaimBusy():
                 raise Unavailable("leased", "a worker took the dead letter's command meanwhile")
 
-    async def _settle(self, message: SQSMessage, envelope: Envelope, work: Received[Contract] | InvalidEvent) -> None:
-        with about(envelope), telemetry.handling(self.node, envelope):
+    async def _settle(
+        self, message: SQSMessage, envelope: Envelope, work: ReceivedEvent[Contract] | InvalidEvent
+    ) -> None:
+        with log_context(envelope), telemetry.tag_span(self.node, envelope):
             claim = await self._inbox.claim(envelope)
             match claim:
-                case Done(outputs):
+                case ClaimCompleted(outputs):
                     await self._publisher.publish(outputs)
-                case Busy(seconds):
+                case ClaimBusy(seconds):
                     await message.nack(delay=min(seconds + 0.5, 900.0))
-                case Conflict():
+                case ClaimConflict():
                     await self.refuse(message, _conflict())
-                case Granted():
+                case ClaimGranted():
                     await self._work(message, claim, envelope, work)
 
     async def _work(
-        self, message: SQSMessage, claim: Granted, envelope: Envelope, work: Received[Contract] | InvalidEvent
+        self, message: SQSMessage, claim: ClaimGranted, envelope: Envelope, work: ReceivedEvent[Contract] | InvalidEvent
     ) -> None:
         working = True
 
@@ -148,20 +156,24 @@ class Consumer:
         await self._publisher.publish(stored)
 
     async def _perform(
-        self, claim: Granted, envelope: Envelope, work: Received[Contract] | InvalidEvent
+        self, claim: ClaimGranted, envelope: Envelope, work: ReceivedEvent[Contract] | InvalidEvent
     ) -> list[Json] | None:
         """The outcome, or None if the task is to be tried again."""
         if isinstance(work, InvalidEvent):
-            return [self._failed(envelope, Rejected(f"{work.refusal}_event", work.message, work.field, work.remedy), 0)]
+            return [
+                self._failed(
+                    envelope, PermanentTaskError(f"{work.refusal}_event", work.message, work.field, work.remedy), 0
+                )
+            ]
         if claim.claims > MAX_CLAIMS:
-            error = Rejected("worker_lost", f"{claim.claims - 1} workers took this task and none came back")
+            error = PermanentTaskError("worker_lost", f"{claim.claims - 1} workers took this task and none came back")
             return [self._failed(envelope, error, claim.failures, causes=(claim.last_error,))]
         limit, now = envelope.time_limit_ms, self._clock.monotonic()
         task = Task(
             work,
             attempt=claim.failures + 1,
             deadline=None if limit is None else now + limit / 1_000,
-            case_ends=now + (moment(envelope.case_deadline) - self._clock.now()).total_seconds(),
+            case_deadline_at=now + (moment(envelope.case_deadline) - self._clock.now()).total_seconds(),
             model_attempts=claim.model_attempts,
             clock=self._clock,
         )
@@ -169,85 +181,89 @@ class Consumer:
         if not isinstance(result, TaskError):
             log.info("task.done", attempt=task.attempt)
             return [result]
-        telemetry.failed(result.code)
+        telemetry.mark_span_failed(result.code)
         allowed = envelope.budget.attempts
         log.warning("task.failed", code=result.code, reason=result.message, attempt=task.attempt, allowed=allowed)
-        if isinstance(result, Retryable) and task.attempt < allowed:
+        if isinstance(result, RetryableTaskError) and task.attempt < allowed:
             await self._inbox.fail(claim, f"{result.code}: {result.message}", model_attempts=result.model_attempts)
             return None
         return [self._failed(envelope, result, task.attempt, causes=(claim.last_error,))]
 
-    async def _attempt(self, task: Task[Contract]) -> Json | Retryable | Rejected:
+    async def _attempt(self, task: Task[Contract]) -> Json | RetryableTaskError | PermanentTaskError:
         """Run the handler within the task's time limit; what it raises becomes one of the two families."""
         limit = task.envelope.time_limit_ms
         timer = asyncio.timeout(None if limit is None else limit / 1_000)
         try:
             async with timer:
                 result = await self._handlers[type(task.payload)](task)
-            return self._outcome(task, result if isinstance(result, Reply) else Reply(result))
-        except (Unavailable, LeaseLost):
+            return self._outcome(task, result if isinstance(result, TaskResult) else TaskResult(result))
+        except (Unavailable, InboxLeaseLost):
             raise
-        except (Retryable, Rejected) as error:
+        except (RetryableTaskError, PermanentTaskError) as error:
             return error
         except InvalidEvent as error:
-            return Rejected("bad_result", error.message, error.field, error.remedy)
+            return PermanentTaskError("bad_result", error.message, error.field, error.remedy)
         except Exception as error:
             if timer.expired():
-                return Retryable("time_limit", f"no result within {limit} ms")
+                return RetryableTaskError("time_limit", f"no result within {limit} ms")
             # The boundary: a defect in a handler must end its task, not the worker that has others in hand.
             log.exception("task.defect", defect=type(error).__name__)
-            return Retryable("defect", f"{self.node} raised {type(error).__name__}")
+            return RetryableTaskError("defect", f"{self.node} raised {type(error).__name__}")
 
-    async def _complete(self, claim: Granted, outputs: list[Json]) -> list[Json]:
+    async def _complete(self, claim: ClaimGranted, outputs: list[Json]) -> list[Json]:
         """Store the outcome. The work is done: a database that is away is waited for while the heartbeat goes on."""
         while True:
             try:
                 return await self._inbox.complete(claim, outputs)
             except Unavailable:
-                self._gate.shut()
+                self._gate.trip()
                 await asyncio.sleep(COMPLETE_RETRY_S)
 
-    async def _renew(self, claim: Granted) -> None:
+    async def _renew(self, claim: ClaimGranted) -> None:
         try:
             await self._inbox.renew(claim)
         except Unavailable:
             # Nobody else can claim it either while the database is away: the fencing token decides afterwards.
             log.warning("lease.not_renewed", code="database_unreachable")
-        except LeaseLost as error:
+        except InboxLeaseLost as error:
             raise MessageLost(str(error)) from error
 
-    def _outcome(self, task: Task[Contract], reply: Reply) -> Json:
+    def _outcome(self, task: Task[Contract], reply: TaskResult) -> Json:
         """The event that a result becomes. Raises `InvalidEvent` if it may not be one, or is too large for the bus."""
-        event = derive(
+        event = derive_event(
             task.envelope,
             reply.payload,
             node_from=self.node,
             state=task.received.raw.get("state"),
             state_seal=task.envelope.state_seal,
-            attachments={**task.attachments, **task.written},
+            attachments={**task.attachments, **task.written_refs},
             model_call=reply.model_call,
             rubric_score=reply.rubric_score,
         )
         stamped = self.stamped(event)
-        to_detail(stamped)  # before it is stored: an outcome that cannot be published would never leave the inbox
+        serialize_detail(
+            stamped
+        )  # before it is stored: an outcome that cannot be published would never leave the inbox
         return stamped
 
     def _failed(
         self, envelope: Envelope, error: TaskError, attempts: int, *, causes: tuple[str | None, ...] = ()
     ) -> Json:
         log.warning("task.ended", code=error.code, reason=error.message, field=error.field, attempts=attempts)
-        return self.stamped(task_failed(envelope, self.node, error, attempts, causes=causes))
+        return self.stamped(build_task_failed(envelope, self.node, error, attempts, causes=causes))
 
     def stamped(self, event: Json) -> Json:
         """The event with this producer's clock and trace."""
-        return stamp(event, occurred_at=timestamp(self._clock.now()), trace=telemetry.carrier())
+        return stamp_event(event, occurred_at=timestamp(self._clock.now()), trace=telemetry.trace_context())
 
 
 def _conflict() -> InvalidEvent:
-    return InvalidEvent(Refusal.FORGED, "an event id that was used before with another digest", field="event_id")
+    return InvalidEvent(
+        RejectionReason.FORGED, "an event id that was used before with another digest", field="event_id"
+    )
 
 
-def task_failed(
+def build_task_failed(
     command: Envelope, node: str, error: TaskError, attempts: int, *, causes: tuple[str | None, ...] = ()
 ) -> Json:
     """The event that ends `command` without a result."""
@@ -264,4 +280,4 @@ def task_failed(
     )
     # The seal goes back without the state: it proves that this node was asked this task.
     seal = command.state_seal if command.node_to == node else None
-    return derive(command, payload, node_from=node, state_seal=seal, model_call=error.model_call)
+    return derive_event(command, payload, node_from=node, state_seal=seal, model_call=error.model_call)

@@ -12,50 +12,50 @@ from switchyard.protocol.envelope import Envelope
 from switchyard.protocol.errors import InvalidEvent
 from switchyard.protocol.received import read_envelope
 from switchyard.runtime.core.errors import Unavailable
-from switchyard.runtime.core.logs import about
-from switchyard.runtime.messaging.consumer import Consumer
-from switchyard.runtime.messaging.inbox import Inbox, Progress
+from switchyard.runtime.core.logs import log_context
+from switchyard.runtime.messaging.consumer import TaskConsumer
+from switchyard.runtime.messaging.inbox import Inbox, InboxProgress
 
 log = structlog.get_logger(__name__)
 MAX_REDRIVES = 3
-REDRIVES = "switchyard-redrives"
+REDRIVES_ATTRIBUTE = "switchyard-redrives"
 """Message attribute that counts how often a body was put back."""
 
 
 @dataclass(frozen=True)
-class Republish:
+class RepublishOutcome:
     """It has an outcome: publish that and delete the message."""
 
 
 @dataclass(frozen=True)
-class Wait:
+class AwaitLease:
     """A worker holds it: look again in `seconds`."""
 
     seconds: float
 
 
 @dataclass(frozen=True)
-class Redrive:
+class RedriveMessage:
     """It never failed: back to the queue. It is here because something was away for long."""
 
 
 @dataclass(frozen=True)
-class Fail:
+class FailTask:
     """It was tried and ended here all the same: `TaskFailed` becomes its outcome."""
 
 
-Decision = Republish | Wait | Redrive | Fail
+DeadLetterAction = RepublishOutcome | AwaitLease | RedriveMessage | FailTask
 
 
-def decide(progress: Progress | None, redrives: int) -> Decision:
+def choose_dead_letter_action(progress: InboxProgress | None, redrives: int) -> DeadLetterAction:
     """What to do with a dead letter, given what the inbox knows and how often it was redriven."""
     if progress is not None and progress.outputs is not None:
-        return Republish()
+        return RepublishOutcome()
     if progress is not None and progress.leased_for > 0:
-        return Wait(progress.leased_for)
+        return AwaitLease(progress.leased_for)
     if (progress is None or progress.failures == 0) and redrives < MAX_REDRIVES:
-        return Redrive()
-    return Fail()
+        return RedriveMessage()
+    return FailTask()
 
 
 class Redriver(Protocol):
@@ -69,7 +69,7 @@ class Redriver(Protocol):
 class DeadLetters:
     """The subscriber of one consumer's dead-letter queue. Returning deletes the dead letter; `nack` keeps it."""
 
-    def __init__(self, consumer: Consumer, inbox: Inbox, redrive: Redriver) -> None:
+    def __init__(self, consumer: TaskConsumer, inbox: Inbox, redrive: Redriver) -> None:
         self._consumer = consumer
         self._inbox = inbox
         self._redrive = redrive
@@ -86,19 +86,19 @@ class DeadLetters:
         try:
             envelope, _ = read_envelope(message.raw_body)
             self._consumer.check(envelope)
-            with about(envelope):
+            with log_context(envelope):
                 await self._settle(message, envelope)
         except InvalidEvent as refusal:
             await self._consumer.refuse(message, refusal)
 
     async def _settle(self, message: SQSMessage, envelope: Envelope) -> None:
-        redrives = int(message.headers.get(REDRIVES, "0"))
-        decision = decide(await self._inbox.peek(envelope.event_id), redrives)
+        redrives = int(message.headers.get(REDRIVES_ATTRIBUTE, "0"))
+        decision = choose_dead_letter_action(await self._inbox.progress_of(envelope.event_id), redrives)
         log.warning("dead_letter.decided", decision=type(decision).__name__.lower(), alarm="dead_letter")
         match decision:
-            case Wait(seconds):
+            case AwaitLease(seconds):
                 await message.nack(delay=min(seconds + 1, 900.0))
-            case Redrive():
+            case RedriveMessage():
                 await self._redrive(message.raw_body, redrives=redrives + 1)
-            case Republish() | Fail():
-                await self._consumer.give_up(envelope)
+            case RepublishOutcome() | FailTask():
+                await self._consumer.fail_dead_letter(envelope)

@@ -15,20 +15,20 @@ from typing import Any
 from faststream_sqs import Coalescer
 from switchyard.protocol.envelope import Envelope
 from switchyard.protocol.fields import Json
-from switchyard.runtime.core.errors import LeaseLost
-from switchyard.runtime.database.connections import Pool, reaching
+from switchyard.runtime.core.errors import InboxLeaseLost
+from switchyard.runtime.database.connections import Pool, translate_errors
 from switchyard.runtime.database.queries import load_queries
 
 _SQL = load_queries(__file__)
-BATCH = 50
-KEPT_MODEL_ATTEMPTS = 6
+INBOX_BATCH_SIZE = 50
+MAX_MODEL_ATTEMPTS_KEPT = 6
 """The latest; two models are asked up to three times a delivery at most, and what matters is how each ended last."""
 
 _BUSY_AGAIN_S = 1.0
 
 
 @dataclass(frozen=True)
-class Granted:
+class ClaimGranted:
     """The command is ours until the lease ends. `claims` counts this one, `failures` the handlers that raised."""
 
     event_id: str
@@ -41,31 +41,31 @@ class Granted:
 
 
 @dataclass(frozen=True)
-class Done:
+class ClaimCompleted:
     """The command has its outcome: publish it again."""
 
     outputs: list[Json]
 
 
 @dataclass(frozen=True)
-class Busy:
+class ClaimBusy:
     """Another worker holds the lease for about `seconds`."""
 
     seconds: float
 
 
 @dataclass(frozen=True)
-class Conflict:
+class ClaimConflict:
     """The same event id was claimed before with another digest: somebody forged one of the two."""
 
     known_digest: str
 
 
-Claim = Granted | Done | Busy | Conflict
+ClaimResult = ClaimGranted | ClaimCompleted | ClaimBusy | ClaimConflict
 
 
 @dataclass(frozen=True)
-class Progress:
+class InboxProgress:
     """What the inbox knows of a command that turned up in the dead-letter queue."""
 
     outputs: list[Json] | None
@@ -81,66 +81,66 @@ class Inbox:
     def __init__(self, pool: Pool, *, lease_s: float) -> None:
         self._pool = pool
         self._lease_s = lease_s
-        self._claims = Coalescer[Envelope, Claim](self._claim, max_items=BATCH)
-        self._completions = Coalescer[tuple[Granted, str], bool](self._complete, max_items=BATCH)
-        self._renewals = Coalescer[Granted, bool](self._renew, max_items=BATCH)
+        self._claims = Coalescer[Envelope, ClaimResult](self._claim, max_items=INBOX_BATCH_SIZE)
+        self._completions = Coalescer[tuple[ClaimGranted, str], bool](self._complete, max_items=INBOX_BATCH_SIZE)
+        self._renewals = Coalescer[ClaimGranted, bool](self._renew, max_items=INBOX_BATCH_SIZE)
 
-    async def claim(self, command: Envelope) -> Claim:
+    async def claim(self, command: Envelope) -> ClaimResult:
         """Take the command, or learn why not."""
-        claim: Claim = await self._claims.submit(command)
+        claim: ClaimResult = await self._claims.submit(command)
         return claim
 
-    async def complete(self, claim: Granted, outputs: Sequence[Json]) -> list[Json]:
+    async def complete(self, claim: ClaimGranted, outputs: Sequence[Json]) -> list[Json]:
         """Store the outcome unless there is one, and return the stored one: publish that, not your own."""
         if await self._completions.submit((claim, json.dumps(outputs, ensure_ascii=False, separators=(",", ":")))):
             return list(outputs)
-        with reaching("the work database"):
+        with translate_errors("the work database"):
             row = await self._pool.fetchrow(_SQL["outputs_of"], [claim.event_id])
         if row is None or row["outputs"] is None:
-            raise LeaseLost("lease_lost", "another worker took the task over and has not finished")
+            raise InboxLeaseLost("lease_lost", "another worker took the task over and has not finished")
         stored: list[Json] = json.loads(row["outputs"])
         return stored
 
-    async def renew(self, claim: Granted) -> None:
-        """Prolong the lease. Raises `LeaseLost` if another worker has taken the command over or completed it."""
+    async def renew(self, claim: ClaimGranted) -> None:
+        """Prolong the lease. Raises `InboxLeaseLost` if another worker has taken the command over or completed it."""
         if not await self._renewals.submit(claim):
-            raise LeaseLost("lease_lost", "another worker took the task over")
+            raise InboxLeaseLost("lease_lost", "another worker took the task over")
 
-    async def fail(self, claim: Granted, error: str, *, model_attempts: Sequence[Json] = ()) -> int:
+    async def fail(self, claim: ClaimGranted, error: str, *, model_attempts: Sequence[Json] = ()) -> int:
         """Count a failed attempt and free the lease; return how many there were. Neither text holds payload text."""
-        kept = [*claim.model_attempts, *model_attempts][-KEPT_MODEL_ATTEMPTS:]
-        with reaching("the work database"):
+        kept = [*claim.model_attempts, *model_attempts][-MAX_MODEL_ATTEMPTS_KEPT:]
+        with translate_errors("the work database"):
             failures: int | None = await self._pool.fetchval(
                 _SQL["fail"], claim.event_id, claim.token, error.replace("\x00", "")[:2_000], json.dumps(kept)
             )
         if failures is None:
-            raise LeaseLost("lease_lost", "another worker took the task over")
+            raise InboxLeaseLost("lease_lost", "another worker took the task over")
         return failures
 
-    async def release(self, claim: Granted) -> None:
+    async def release(self, claim: ClaimGranted) -> None:
         """Give the command back as if it had not been claimed: what the handler needs is away, which is no attempt."""
-        with reaching("the work database"):
+        with translate_errors("the work database"):
             await self._pool.execute(_SQL["release"], claim.event_id, claim.token)
 
-    async def peek(self, event_id: str) -> Progress | None:
+    async def progress_of(self, event_id: str) -> InboxProgress | None:
         """What is known of a command, without claiming it; None if it never started."""
-        with reaching("the work database"):
+        with translate_errors("the work database"):
             row = await self._pool.fetchrow(_SQL["peek"], event_id)
         if row is None:
             return None
         outputs = None if row["outputs"] is None else json.loads(row["outputs"])
-        return Progress(outputs, row["leased_for"], row["claims"], row["failures"], row["last_error"])
+        return InboxProgress(outputs, row["leased_for"], row["claims"], row["failures"], row["last_error"])
 
     async def close(self) -> None:
         """Finish what is under way."""
         for coalescer in (self._claims, self._completions, self._renewals):
             await coalescer.close()
 
-    async def _claim(self, commands: list[Envelope]) -> list[Claim | BaseException]:
+    async def _claim(self, commands: list[Envelope]) -> list[ClaimResult | BaseException]:
         # One statement may touch a row once: the second copy of a command in a batch waits for the first.
         first = {command.event_id: index for index, command in reversed(list(enumerate(commands)))}
         wanted = [commands[index] for index in first.values()]
-        with reaching("the work database"):
+        with translate_errors("the work database"):
             rows = await self._pool.fetch(
                 _SQL["claim"],
                 [command.event_id for command in wanted],
@@ -151,12 +151,14 @@ class Inbox:
             )
         verdicts = {str(row["event_id"]): row for row in rows}
         return [
-            _verdict(verdicts[command.event_id], command) if first[command.event_id] == index else Busy(_BUSY_AGAIN_S)
+            _claim_result(verdicts[command.event_id], command)
+            if first[command.event_id] == index
+            else ClaimBusy(_BUSY_AGAIN_S)
             for index, command in enumerate(commands)
         ]
 
-    async def _complete(self, items: list[tuple[Granted, str]]) -> list[bool | BaseException]:
-        with reaching("the work database"):
+    async def _complete(self, items: list[tuple[ClaimGranted, str]]) -> list[bool | BaseException]:
+        with translate_errors("the work database"):
             rows = await self._pool.fetch(
                 _SQL["complete"],
                 [claim.event_id for claim, _ in items],
@@ -166,8 +168,8 @@ class Inbox:
         won = {(str(row["event_id"]), row["token"]) for row in rows}
         return [(claim.event_id, claim.token) in won for claim, _ in items]
 
-    async def _renew(self, claims: list[Granted]) -> list[bool | BaseException]:
-        with reaching("the work database"):
+    async def _renew(self, claims: list[ClaimGranted]) -> list[bool | BaseException]:
+        with translate_errors("the work database"):
             rows = await self._pool.fetch(
                 _SQL["renew"], [claim.event_id for claim in claims], [claim.token for claim in claims], self._lease_s
             )
@@ -175,14 +177,16 @@ class Inbox:
         return [(claim.event_id, claim.token) in held for claim in claims]
 
 
-def _verdict(row: Any, command: Envelope) -> Claim:
+def _claim_result(row: Any, command: Envelope) -> ClaimResult:
     if row["token"] is not None:
         attempts = tuple(json.loads(row["model_attempts"] or "[]"))
-        return Granted(command.event_id, row["token"], row["claims"], row["failures"] or 0, row["last_error"], attempts)
+        return ClaimGranted(
+            command.event_id, row["token"], row["claims"], row["failures"] or 0, row["last_error"], attempts
+        )
     if row["known_digest"] is None:
-        return Busy(_BUSY_AGAIN_S)  # inserted by another worker after this statement's snapshot
+        return ClaimBusy(_BUSY_AGAIN_S)  # inserted by another worker after this statement's snapshot
     if row["known_digest"] != command.digest:
-        return Conflict(row["known_digest"])
+        return ClaimConflict(row["known_digest"])
     if row["outputs"] is not None:
-        return Done(json.loads(row["outputs"]))
-    return Busy(row["leased_for"] or _BUSY_AGAIN_S)
+        return ClaimCompleted(json.loads(row["outputs"]))
+    return ClaimBusy(row["leased_for"] or _BUSY_AGAIN_S)

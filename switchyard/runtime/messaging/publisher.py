@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from faststream_sqs import EventBridgePublisher, PublishFailed
-from switchyard.protocol.envelope import SOURCE_PREFIX, to_detail
+from switchyard.protocol.envelope import SOURCE_PREFIX, serialize_detail
 from switchyard.protocol.fields import Json
 from switchyard.runtime.core.errors import Unavailable
 
@@ -28,7 +28,7 @@ class BusPublisher:
 
     async def publish(self, events: Sequence[Json]) -> None:
         """See `Publisher.publish`. Raises `InvalidEvent` for an event over the size limit."""
-        details = [to_detail(event) for event in events]  # all of them first: one that is too large sends none
+        details = [serialize_detail(event) for event in events]  # all of them first: one that is too large sends none
         sends = (
             self._bus.publish(detail, source=SOURCE_PREFIX + event["node_from"], detail_type=event["type"])
             for event, detail in zip(events, details, strict=True)

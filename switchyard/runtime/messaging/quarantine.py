@@ -8,14 +8,14 @@ from typing import Protocol
 
 import structlog
 
-from contracts.catalogue import UPSTREAM_PREFIX, types_from
+from contracts.catalogue import UPSTREAM_PREFIX, types_emitted_by
 from switchyard.protocol.envelope import SOURCE_PREFIX
 from switchyard.protocol.errors import InvalidEvent
 from switchyard.protocol.received import read_bus_event
 from switchyard.runtime.core.clock import Clock, timestamp
 from switchyard.runtime.storage.objects import ObjectStore
 
-_FROM_UPSTREAM = tuple(type_.name for type_ in types_from(UPSTREAM_PREFIX))
+_FROM_UPSTREAM = tuple(type_.name for type_ in types_emitted_by(UPSTREAM_PREFIX))
 log = structlog.get_logger(__name__)
 
 
@@ -46,7 +46,7 @@ class ObjectQuarantine:
             "field": refusal.field,
             "remedy": refusal.remedy,
             "sha256": sha256,
-            "raw": raw if _is_ours(raw) else None,
+            "raw": raw if _may_store_bytes(raw) else None,
         }
         uri = await self._objects.put(
             f"quarantine/{self._node}/{sha256}.json", json.dumps(record).encode(), content_type="application/json"
@@ -62,7 +62,7 @@ class ObjectQuarantine:
         )
 
 
-def _is_ours(raw: str) -> bool:
+def _may_store_bytes(raw: str) -> bool:
     """Whether its bytes may be kept: what comes from elsewhere may hold personal data in the clear, and is not kept.
 
     Upstream systems and the mail provider still have what they sent; quarantine is beyond the reach of an erasure.

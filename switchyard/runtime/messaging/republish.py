@@ -11,13 +11,13 @@ from dataclasses import dataclass
 
 import structlog
 
-from switchyard.runtime.database.connections import Pool, reaching
+from switchyard.runtime.database.connections import Pool, translate_errors
 from switchyard.runtime.database.queries import load_queries
 from switchyard.runtime.messaging.publisher import Publisher
 
 log = structlog.get_logger(__name__)
-EVERY_S = 2.0
-BATCH = 50
+REPUBLISH_INTERVAL_S = 2.0
+REPUBLISH_BATCH_SIZE = 50
 _SQL = load_queries(__file__)
 
 
@@ -34,15 +34,15 @@ class Republisher:
         A request is answered after its event is on the bus, so a crash in between publishes it again. Raises
         `Unavailable` when the database or the bus cannot be reached.
         """
-        with reaching("the work database"):
-            rows = await self.pool.fetch(_SQL["requested"], BATCH)
+        with translate_errors("the work database"):
+            rows = await self.pool.fetch(_SQL["requested"], REPUBLISH_BATCH_SIZE)
         if not rows:
             return 0
         await self.publisher.publish([json.loads(row["event"]) for row in rows if row["event"] is not None])
         for row in rows:
             found = row["event"] is not None
             log.warning("event.republished" if found else "republish.unknown", event_id=str(row["event_id"]))
-        with reaching("the work database"):
+        with translate_errors("the work database"):
             await self.pool.execute(
                 _SQL["answered"],
                 [row["event_id"] for row in rows],

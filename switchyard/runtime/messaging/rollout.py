@@ -13,28 +13,28 @@ from faststream_sqs import SQSMessage
 from switchyard.protocol.errors import InvalidEvent, NotDeployed
 from switchyard.protocol.received import read_envelope
 from switchyard.runtime.core.clock import Clock, SystemClock, moment
-from switchyard.runtime.core.logs import about
+from switchyard.runtime.core.logs import log_context
 
 log = structlog.get_logger(__name__)
 
-LONGEST_LOOK_S = 30.0
+MAX_POSTPONEMENT_S = 30.0
 """Ten minutes in looks of at most this are 24 receives, far from the 100 after which a message is a dead letter."""
 
-MARGIN = timedelta(seconds=30)
+CASE_DEADLINE_MARGIN = timedelta(seconds=30)
 """So long before its deadline a case is ended by name: after it, it would end as `expired`, which explains nothing."""
 
 
-def patience(*, age: timedelta, receives: int, grace: timedelta, case_left: timedelta) -> float | None:
+def postponement_s(*, age: timedelta, receives: int, grace: timedelta, case_left: timedelta) -> float | None:
     """Seconds after which to look again; None if the event has had its time and is to be refused.
 
     `age` is how long the message has been on its queue, `case_left` what the case has until its deadline; `receives`
     counts this time, too.
     """
-    left = min(grace - age, case_left - MARGIN).total_seconds()
+    left = min(grace - age, case_left - CASE_DEADLINE_MARGIN).total_seconds()
     if left <= 0:
         return None
     # SQS knows whole seconds; less than one would be none, and the message would spin.
-    return max(1.0, min(float(2 ** min(max(receives, 1) - 1, 10)), LONGEST_LOOK_S, left))
+    return max(1.0, min(float(2 ** min(max(receives, 1) - 1, 10)), MAX_POSTPONEMENT_S, left))
 
 
 class Rollout:
@@ -46,12 +46,12 @@ class Rollout:
         self._queue_clock = SystemClock()
         self._grace = timedelta(seconds=grace_s)
 
-    async def postponed(self, message: SQSMessage, refusal: InvalidEvent) -> bool:
+    async def postpone(self, message: SQSMessage, refusal: InvalidEvent) -> bool:
         """Whether the message now waits on its queue for another release; if not, it is to be refused."""
         if not isinstance(refusal, NotDeployed):
             return False
         envelope, _ = read_envelope(message.raw_body)
-        seconds = patience(
+        seconds = postponement_s(
             age=self._queue_clock.now() - datetime.fromtimestamp(message.sent_at / 1_000, UTC),
             receives=message.receive_count,
             grace=self._grace,
@@ -59,7 +59,7 @@ class Rollout:
         )
         if seconds is None:
             return False
-        with about(envelope):
+        with log_context(envelope):
             log.warning(
                 "message.early", alarm="not_deployed", reason=refusal.message, field=refusal.field, again_in_s=seconds
             )

@@ -8,42 +8,42 @@ from pydantic import ValidationError
 
 from latency_failover import Attempt, Budget
 from switchyard.protocol.fields import Artefact, Contract, Json
-from switchyard.runtime.core.errors import Rejected
+from switchyard.runtime.core.errors import PermanentTaskError
 from switchyard.runtime.core.task import Task
 
-DEFAULT_LIMIT_MS = 60_000
+DEFAULT_TASK_LIMIT_MS = 60_000
 """For a task whose playbook sets no time limit."""
 
-LEAST_MS = 1_000
+MIN_BUDGET_MS = 1_000
 """Less is no time for any model."""
 
-PERSONAL = "personal"
-GENERAL = "general"
+PERSONAL_LABEL = "personal"
+GENERAL_LABEL = "general"
 
 
-def budget_of(task: Task[Contract], *, margin_ms: int) -> Budget:
+def task_model_budget(task: Task[Contract], *, margin_ms: int) -> Budget:
     """The task's time limit or, if that is sooner, its case's deadline; less `margin_ms`, for storing the result.
 
     What later steps need (`later_p95_ms`) is taken off only as far as it would reach beyond the case's deadline: time
-    after this task's own limit is theirs anyway. Raises `Rejected` if the case ends too soon for any model.
+    after this task's own limit is theirs anyway. Raises `PermanentTaskError` if the case ends too soon for any model.
     """
-    left = task.left_ms(task.deadline)
-    limit = DEFAULT_LIMIT_MS if left is None else left
-    case = task.left_ms(task.case_ends)
-    if case is not None and case - margin_ms < LEAST_MS:
-        raise Rejected(
+    left = task.remaining_ms(task.deadline)
+    limit = DEFAULT_TASK_LIMIT_MS if left is None else left
+    case = task.remaining_ms(task.case_deadline_at)
+    if case is not None and case - margin_ms < MIN_BUDGET_MS:
+        raise PermanentTaskError(
             "no_time_left",
             f"the case ends in {max(0, case)} ms, which is too soon for a model call",
             "case_deadline",
             "submit with a later deadline",
         )
-    total = max(LEAST_MS, (limit if case is None else min(limit, case)) - margin_ms)
+    total = max(MIN_BUDGET_MS, (limit if case is None else min(limit, case)) - margin_ms)
     later = task.envelope.later_p95_ms or 0
     wanted = 0 if case is None else total - max(0, min(total, case - margin_ms - later))
-    return Budget(total_ms=total, remaining_nodes_p95_ms=wanted, earlier=earlier_of(task.model_attempts))
+    return Budget(total_ms=total, remaining_nodes_p95_ms=wanted, earlier=read_earlier_attempts(task.model_attempts))
 
 
-def earlier_of(recorded: tuple[Json, ...]) -> tuple[Attempt, ...]:
+def read_earlier_attempts(recorded: tuple[Json, ...]) -> tuple[Attempt, ...]:
     """The attempts that the inbox kept. One that this release cannot read is left out: it is advice, not evidence."""
     found = []
     for attempt in recorded:
@@ -54,13 +54,17 @@ def earlier_of(recorded: tuple[Json, ...]) -> tuple[Attempt, ...]:
     return tuple(found)
 
 
-def labels_of(task: Task[Contract]) -> dict[str, str]:
+def data_labels(task: Task[Contract]) -> dict[str, str]:
     """What the model policy is chosen by: the tenant, and whether the task hands over anything about a person.
 
     It is about a person if any artefact among the command's own fields is sealed under a person's key.
     """
     sealed = any(artefact.subject is not None for artefact in _artefacts(task.payload))
-    return {"tenant": task.envelope.tenant, "data": PERSONAL if sealed else GENERAL, "node": task.envelope.node_to}
+    return {
+        "tenant": task.envelope.tenant,
+        "data": PERSONAL_LABEL if sealed else GENERAL_LABEL,
+        "node": task.envelope.node_to,
+    }
 
 
 def _artefacts(payload: Contract) -> list[Artefact]:

@@ -16,14 +16,14 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from latency_failover import AllModelsFailed, Decision, FailoverModel, FailoverPolicy, ModelPolicies
 from latency_failover.errors import ModelNotPermitted
 from switchyard.protocol.fields import Contract, ModelCall
-from switchyard.runtime.core.errors import Rejected, Retryable, TaskError
+from switchyard.runtime.core.errors import PermanentTaskError, RetryableTaskError, TaskError
 from switchyard.runtime.core.task import Task
-from switchyard.runtime.models.budget import budget_of, labels_of
+from switchyard.runtime.models.budget import data_labels, task_model_budget
 
 if TYPE_CHECKING:
     from pydantic_ai.models import Model
 
-READ_TIMEOUT_S = 60
+MODEL_READ_TIMEOUT_S = 60
 """A backstop: how long a stream may stay silent is the failover policy's decision."""
 
 
@@ -48,7 +48,9 @@ class ModelSettings(BaseSettings):
     policies: ModelPolicies = Field(default=ModelPolicies(), description="Who may see which data, as JSON.")
 
 
-def failing_over(primary: Model[Any], fallback: Model[Any], settings: ModelSettings, *, version: str) -> FailoverModel:
+def build_failover_model(
+    primary: Model[Any], fallback: Model[Any], settings: ModelSettings, *, version: str
+) -> FailoverModel:
     """Two models under the failover policy, whose `version` every decision records."""
     return FailoverModel(
         primary,
@@ -72,7 +74,10 @@ def bedrock_model(settings: ModelSettings) -> Model[Any]:
         region_name=settings.bedrock_region,
         endpoint_url=settings.bedrock_endpoint_url,
         config=Config(
-            retries={"total_max_attempts": 1}, connect_timeout=5, read_timeout=READ_TIMEOUT_S, max_pool_connections=64
+            retries={"total_max_attempts": 1},
+            connect_timeout=5,
+            read_timeout=MODEL_READ_TIMEOUT_S,
+            max_pool_connections=64,
         ),
     )
     wanted = BedrockModelSettings()
@@ -93,7 +98,7 @@ def openai_model(settings: ModelSettings) -> Model[Any]:
     from pydantic_ai.providers.openai import OpenAIProvider
 
     client = AsyncOpenAI(
-        api_key=_openai_key(settings), base_url=settings.openai_base_url, max_retries=0, timeout=READ_TIMEOUT_S
+        api_key=_openai_key(settings), base_url=settings.openai_base_url, max_retries=0, timeout=MODEL_READ_TIMEOUT_S
     )
     return OpenAIChatModel(settings.openai_id, provider=OpenAIProvider(openai_client=client))
 
@@ -114,16 +119,16 @@ def _openai_key(settings: ModelSettings) -> str:
 
 
 @asynccontextmanager
-async def spending(model: FailoverModel, task: Task[Contract], *, margin_ms: int) -> AsyncIterator[list[Decision]]:
+async def model_budget(model: FailoverModel, task: Task[Contract], *, margin_ms: int) -> AsyncIterator[list[Decision]]:
     """Run an agent within the task's time less `margin_ms`, which is kept for storing the result.
 
     The list holds a decision for each model call once it is over.
-    Raises `Retryable` when no model answered, and `Rejected` when the model policy permits none or a vendor refused the
+    Raises `RetryableTaskError` when no model answered, and `PermanentTaskError` when the model policy permits none or a vendor refused the
     request itself, which the other one would refuse alike.
     """
     from pydantic_ai.exceptions import ModelAPIError
 
-    with model.budget(budget_of(task, margin_ms=margin_ms), labels=labels_of(task)) as record:
+    with model.budget(task_model_budget(task, margin_ms=margin_ms), labels=data_labels(task)) as record:
         try:
             yield record.decisions
         except AllModelsFailed as error:
@@ -132,23 +137,25 @@ async def spending(model: FailoverModel, task: Task[Contract], *, margin_ms: int
                 for attempt in error.decision.attempts
             ]
             message = f"no model answered: {'; '.join(causes) or 'no time was left to ask any'}"
-            failed = Retryable("models_failed", message, remedy="see the vendors' status; the case was retried")
-            raise _costing(failed, record.decisions) from error
+            failed = RetryableTaskError(
+                "models_failed", message, remedy="see the vendors' status; the case was retried"
+            )
+            raise _with_model_attempts(failed, record.decisions) from error
         except ModelAPIError as error:
             # The vendor's text may quote the prompt: only its class goes on.
             message = f"the vendor refused the request ({type(error).__name__})"
-            refused = Rejected("model_refused_request", message, remedy="see the agent's log")
-            raise _costing(refused, record.decisions) from error
+            refused = PermanentTaskError("model_refused_request", message, remedy="see the agent's log")
+            raise _with_model_attempts(refused, record.decisions) from error
         except ModelNotPermitted as error:
             remedy = "allow a vendor, model and region for this data in SWITCHYARD_MODEL_POLICIES"
-            raise Rejected("model_not_permitted", str(error), "model_policy", remedy) from error
+            raise PermanentTaskError("model_not_permitted", str(error), "model_policy", remedy) from error
         except TaskError as error:
             # A draft that does not pass its check was paid for all the same.
-            _costing(error, record.decisions)
+            _with_model_attempts(error, record.decisions)
             raise
 
 
-def _costing(error: TaskError, decisions: Sequence[Decision]) -> TaskError:
+def _with_model_attempts(error: TaskError, decisions: Sequence[Decision]) -> TaskError:
     if error.model_call is None:
         error.model_call = model_call(decisions, prompt_version="")
     return error

@@ -17,21 +17,21 @@ from latency_failover import FailoverModel, Snapshot
 from latency_failover.snapshot import HORIZON_MS
 from switchyard.runtime.core.clock import Clock
 from switchyard.runtime.core.errors import Unavailable
-from switchyard.runtime.database.connections import Pool, reaching
+from switchyard.runtime.database.connections import Pool, translate_errors
 from switchyard.runtime.database.queries import load_queries
 
 log = structlog.get_logger(__name__)
 _SQL = load_queries(__file__)
 
-EVERY_S = 30.0
+SNAPSHOT_INTERVAL_S = 30.0
 MAX_SNAPSHOTS = 32
 """The latest; more replicas than this say nothing new."""
 
 
-class WarmStart:
+class LatencySnapshots:
     """The latency snapshots of one model pair, in the schema of the consumer that uses it."""
 
-    def __init__(self, pool: Pool, model: FailoverModel, clock: Clock, *, every_s: float = EVERY_S) -> None:
+    def __init__(self, pool: Pool, model: FailoverModel, clock: Clock, *, every_s: float = SNAPSHOT_INTERVAL_S) -> None:
         self._pool = pool
         self._model = model
         self._clock = clock
@@ -42,8 +42,8 @@ class WarmStart:
         """Tell the model what other processes saw; how many snapshots there were."""
         wall_ms = self._wall_ms()
         try:
-            with reaching("the work database"):
-                rows = await self._pool.fetch(_SQL["latest"], _moment(wall_ms - HORIZON_MS), MAX_SNAPSHOTS)
+            with translate_errors("the work database"):
+                rows = await self._pool.fetch(_SQL["latest"], _from_wall_ms(wall_ms - HORIZON_MS), MAX_SNAPSHOTS)
             snapshots = [Snapshot.model_validate_json(row["snapshot"]) for row in rows]
         except (Unavailable, ValidationError) as error:
             # A release may have changed the form of a snapshot: starting blind is what it is for a first process.
@@ -60,9 +60,11 @@ class WarmStart:
         if not snapshot.series:
             return
         try:
-            with reaching("the work database"):
-                await self._pool.execute(_SQL["save"], self._replica, _moment(wall_ms), snapshot.model_dump_json())
-                await self._pool.execute(_SQL["prune"], _moment(wall_ms - HORIZON_MS))
+            with translate_errors("the work database"):
+                await self._pool.execute(
+                    _SQL["save"], self._replica, _from_wall_ms(wall_ms), snapshot.model_dump_json()
+                )
+                await self._pool.execute(_SQL["prune"], _from_wall_ms(wall_ms - HORIZON_MS))
         except Unavailable as error:
             log.warning("latency.not_kept", code=error.code)
 
@@ -76,5 +78,5 @@ class WarmStart:
         return int(self._clock.now().timestamp() * 1_000)
 
 
-def _moment(wall_ms: int) -> datetime:
+def _from_wall_ms(wall_ms: int) -> datetime:
     return datetime.fromtimestamp(0, UTC) + timedelta(milliseconds=wall_ms)

@@ -6,13 +6,13 @@ from collections.abc import Callable, Mapping
 
 from aiohttp import web
 
-Check = Callable[[], bool]
+HealthCheck = Callable[[], bool]
 
 
 class Health:
     """Serves `/health/live` and `/health/ready`; ready is 503 with the names of the checks that fail."""
 
-    def __init__(self, checks: Mapping[str, Check]) -> None:
+    def __init__(self, checks: Mapping[str, HealthCheck]) -> None:
         self._checks = checks
         self._runner: web.AppRunner | None = None
         self.port = 0

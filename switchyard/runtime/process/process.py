@@ -20,20 +20,20 @@ from switchyard.app.topology import dead_letter_queue_name, queue_name
 from switchyard.runtime.core import telemetry
 from switchyard.runtime.core.clock import Clock
 from switchyard.runtime.core.logs import configure_logs
-from switchyard.runtime.core.repeat import repeat
+from switchyard.runtime.core.repeat import run_periodically
 from switchyard.runtime.core.settings import ProcessSettings, WorkSettings
-from switchyard.runtime.crypto.vault import KeyWrapper, KmsWrapper, LocalWrapper, Vault
-from switchyard.runtime.database.circuit_breaker import DatabaseGate
+from switchyard.runtime.crypto.vault import KeyWrapper, KmsKeyWrapper, LocalKeyWrapper, Vault
+from switchyard.runtime.database.circuit_breaker import DatabaseCircuitBreaker
 from switchyard.runtime.database.connections import Pool, connect_pool
-from switchyard.runtime.database.login import IamLogin, Login, PasswordLogin, rds_tokens
-from switchyard.runtime.messaging.consumer import Consumer
-from switchyard.runtime.messaging.dead_letters import REDRIVES, DeadLetters
+from switchyard.runtime.database.login import DatabaseLogin, IamLogin, PasswordLogin, rds_token_source
+from switchyard.runtime.messaging.consumer import TaskConsumer
+from switchyard.runtime.messaging.dead_letters import REDRIVES_ATTRIBUTE, DeadLetters
 from switchyard.runtime.messaging.inbox import Inbox
 from switchyard.runtime.messaging.publisher import BusPublisher
 from switchyard.runtime.messaging.quarantine import ObjectQuarantine
-from switchyard.runtime.messaging.republish import EVERY_S, Republisher
+from switchyard.runtime.messaging.republish import REPUBLISH_INTERVAL_S, Republisher
 from switchyard.runtime.messaging.rollout import Rollout
-from switchyard.runtime.process.health import Check, Health
+from switchyard.runtime.process.health import Health, HealthCheck
 from switchyard.runtime.storage.artefacts import Artefacts
 from switchyard.runtime.storage.objects import ObjectStore, S3Objects
 
@@ -46,7 +46,7 @@ MessageHandler = Callable[[SQSMessage], Awaitable[None]]
 _AWS = AioConfig(retries={"mode": "standard", "max_attempts": 3}, connect_timeout=5, read_timeout=30)
 
 
-class Process:
+class ServiceProcess:
     """The parts that a process is composed of; leaving it closes them in reverse order.
 
     `async with Process("drafter", settings) as process:` gives clients, broker and health; `run()` serves until
@@ -68,7 +68,7 @@ class Process:
         )
         self.rollout = Rollout(self.clock, grace_s=settings.deploy_grace_s)
         self.publisher = BusPublisher(self.broker.event_publisher(bus=settings.bus))
-        self._checks: dict[str, Check] = {}
+        self._checks: dict[str, HealthCheck] = {}
         self._stack = AsyncExitStack()
         self._background: list[Callable[[], Awaitable[None]]] = []
         self.pool: Pool | None = None
@@ -86,11 +86,13 @@ class Process:
     ) -> None:
         await self._stack.aclose()
 
-    def login(self) -> Login:
+    def login(self) -> DatabaseLogin:
         """How this process logs in to its databases."""
         if self.settings.database_auth == "password":
             return PasswordLogin()
-        return IamLogin(rds_tokens(self._session, region=self.settings.region), ca_file=self.settings.database_ca_file)
+        return IamLogin(
+            rds_token_source(self._session, region=self.settings.region), ca_file=self.settings.database_ca_file
+        )
 
     async def connect(
         self, url: SecretStr, *, schema: str, size: int = 4, server_settings: Mapping[str, str] | None = None
@@ -123,41 +125,45 @@ class Process:
         """This node's quarantine."""
         return ObjectQuarantine(objects, node=self.node, clock=self.clock)
 
-    async def wrapper(self, settings: WorkSettings) -> KeyWrapper:
+    async def key_wrapper(self, settings: WorkSettings) -> KeyWrapper:
         """What wraps people's keys: KMS if a key is named, else the local key. Raises `ValueError` if neither is."""
         if settings.kms_key_id is not None:
-            return KmsWrapper(await self.client("kms"), settings.kms_key_id)
+            return KmsKeyWrapper(await self.client("kms"), settings.kms_key_id)
         if settings.vault_key is None:
             raise ValueError("set SWITCHYARD_KMS_KEY_ID, or SWITCHYARD_VAULT_KEY on a laptop")
-        return LocalWrapper(bytes.fromhex(settings.vault_key.get_secret_value()))
+        return LocalKeyWrapper(bytes.fromhex(settings.vault_key.get_secret_value()))
 
-    async def keep_warm(self, model: FailoverModel) -> None:
+    async def warm_start_model(self, model: FailoverModel) -> None:
         """Let this agent's model begin with what earlier processes learned, and keep what this one learns."""
         from switchyard.runtime.models.latency_snapshots import (
-            WarmStart,  # a router has no model, and no pydantic-ai installed
+            LatencySnapshots,  # a router has no model, and no pydantic-ai installed
         )
 
         if self.pool is None:
             raise RuntimeError("keep_warm() is for agents: serve_agent() gives the process its database")
-        warm = WarmStart(self.pool, model, self.clock)
+        warm = LatencySnapshots(self.pool, model, self.clock)
         await warm.load()
-        self.alongside(warm.run)
+        self.run_in_background(warm.run)
         await self.on_exit(warm.save)
 
     async def on_exit(self, close: Callable[[], Awaitable[None]]) -> None:
         """Close something with the process."""
         self._stack.push_async_callback(close)
 
-    def check(self, name: str, check: Check) -> None:
+    def check(self, name: str, check: HealthCheck) -> None:
         """Add a readiness check."""
         self._checks[name] = check
 
-    def alongside(self, run: Callable[[], Awaitable[None]]) -> None:
+    def run_in_background(self, run: Callable[[], Awaitable[None]]) -> None:
         """Run this beside the consumers until the process stops; its failure stops the process."""
         self._background.append(run)
 
     def subscribe(
-        self, handler: MessageHandler, *, gate: DatabaseGate | None = None, dead_letters: MessageHandler | None = None
+        self,
+        handler: MessageHandler,
+        *,
+        gate: DatabaseCircuitBreaker | None = None,
+        dead_letters: MessageHandler | None = None,
     ) -> None:
         """Consume this node's queue, and its dead-letter queue with a slower hand."""
         queue, dlq = queue_name(self.node), dead_letter_queue_name(self.node)
@@ -165,14 +171,14 @@ class Process:
         if dead_letters is not None:
             self._subscribe(dlq, dead_letters, gate, dead_letter_queue=None, concurrency=1)
 
-    def republish(self, pool: Pool, gate: DatabaseGate) -> None:
+    def republish(self, pool: Pool, gate: DatabaseCircuitBreaker) -> None:
         """Publish again what this producer is asked for in its schema's table `republish`."""
         tick = Republisher(pool, self.publisher).tick
-        self.alongside(partial(repeat, "republish", tick, gate, every_s=EVERY_S))
+        self.run_in_background(partial(run_periodically, "republish", tick, gate, every_s=REPUBLISH_INTERVAL_S))
 
     async def redrive(self, body: str, *, redrives: int) -> None:
         """Put a dead letter back on this node's queue."""
-        await self.broker.publish(body, queue=queue_name(self.node), attributes={REDRIVES: str(redrives)})
+        await self.broker.publish(body, queue=queue_name(self.node), attributes={REDRIVES_ATTRIBUTE: str(redrives)})
 
     async def run(self) -> None:
         """Serve until SIGTERM or SIGINT, then drain: what is in hand is finished, what is not started is released."""
@@ -202,7 +208,7 @@ class Process:
         self,
         queue: str,
         handler: MessageHandler,
-        gate: DatabaseGate | None,
+        gate: DatabaseCircuitBreaker | None,
         *,
         dead_letter_queue: str | None,
         concurrency: int,
@@ -224,15 +230,15 @@ class Process:
             wait_time=self.settings.poll_wait_s,
             visibility_timeout=self.settings.visibility_s,
             retry=RetryPolicy(base=self.settings.retry_base_s, cap=60.0),
-            decoder=undecoded,
+            decoder=skip_decoding,
         )
         subscriber(handle)
         self.check(queue, lambda: subscriber.healthy)
         if gate is not None:
-            gate.guard(subscriber)
+            gate.watch_subscriber(subscriber)
 
 
-async def undecoded(message: Any) -> None:
+async def skip_decoding(message: Any) -> None:
     """A decoder for our subscribers: FastStream decodes every body before it calls, and ours are read strictly, once,
     by the contracts."""
 
@@ -240,21 +246,21 @@ async def undecoded(message: Any) -> None:
 async def serve_agent(
     node: str,
     settings: WorkSettings,
-    build: Callable[[Process, Artefacts], Awaitable[dict[type[Any], Any]]],
+    build: Callable[[ServiceProcess, Artefacts], Awaitable[dict[type[Any], Any]]],
     *,
     opens: tuple[str, ...],
 ) -> None:
     """Serve one agent: `build` makes its handlers, with their dependencies bound."""
-    async with Process(node, settings) as process:
+    async with ServiceProcess(node, settings) as process:
         pool = await process.connect(settings.database_url, schema=node)
         process.pool = pool
         objects = await process.objects(settings.objects_bucket)
-        vault = Vault(pool, await process.wrapper(settings), process.clock)
+        vault = Vault(pool, await process.key_wrapper(settings), process.clock)
         inbox = Inbox(pool, lease_s=settings.visibility_s)
         await process.on_exit(inbox.close)
-        gate = DatabaseGate(pool)
+        gate = DatabaseCircuitBreaker(pool)
         await process.on_exit(gate.close)
-        consumer = Consumer(
+        consumer = TaskConsumer(
             node,
             await build(process, Artefacts(objects, vault, opens=opens)),
             inbox=inbox,

@@ -12,7 +12,7 @@ import uvicorn
 from starlette.applications import Starlette
 
 log = structlog.get_logger(__name__)
-STOP_WITHIN_S = 5
+WEB_STOP_TIMEOUT_S = 5
 
 
 class _Server(uvicorn.Server):
@@ -22,7 +22,7 @@ class _Server(uvicorn.Server):
         yield
 
 
-async def serve(app: Starlette, host: str, port: int) -> None:
+async def serve_web_app(app: Starlette, host: str, port: int) -> None:
     """Serve until cancelled. Requests are not logged: a link is a key."""
     listener = socket.create_server((host, port), backlog=512)
     config = uvicorn.Config(
@@ -34,7 +34,7 @@ async def serve(app: Starlette, host: str, port: int) -> None:
         log_level="warning",
         access_log=False,
         server_header=False,
-        timeout_graceful_shutdown=STOP_WITHIN_S,
+        timeout_graceful_shutdown=WEB_STOP_TIMEOUT_S,
     )
     server = _Server(config)
     serving = asyncio.create_task(server.serve(sockets=[listener]))

@@ -8,15 +8,15 @@ import hashlib
 from collections.abc import Iterable, Mapping
 from typing import Protocol
 
-from switchyard.protocol.fields import Artefact, Attachment, Contract
-from switchyard.runtime.core.errors import Rejected
+from switchyard.protocol.fields import Artefact, Contract, StorageRef
+from switchyard.runtime.core.errors import PermanentTaskError
 from switchyard.runtime.core.task import Task
 from switchyard.runtime.storage.objects import ObjectStore
 
 MAX_INLINE_BYTES = 16_384
 
 
-class Sealing(Protocol):
+class ArtefactCipher(Protocol):
     """What artefacts need of the vault."""
 
     async def seal(self, subject: str, plain: bytes, *, context: bytes) -> bytes:
@@ -24,7 +24,7 @@ class Sealing(Protocol):
         ...
 
     async def open(self, subject: str, sealed: bytes, *, context: bytes) -> bytes:
-        """Decrypt. Raises `Rejected` if the key was erased or the bytes were altered."""
+        """Decrypt. Raises `PermanentTaskError` if the key was erased or the bytes were altered."""
         ...
 
 
@@ -35,19 +35,19 @@ class Artefacts:
     this is the early and legible refusal.
     """
 
-    def __init__(self, objects: ObjectStore, sealing: Sealing, *, opens: Iterable[str]) -> None:
+    def __init__(self, objects: ObjectStore, sealing: ArtefactCipher, *, opens: Iterable[str]) -> None:
         self._objects = objects
         self._sealing = sealing
         self._opens = frozenset(opens)
 
     async def read(self, task: Task[Contract], artefact: Artefact) -> bytes:
-        """The plain bytes. Raises `Rejected` for bytes that do not match their hash, or that the card does not open."""
+        """The plain bytes. Raises `PermanentTaskError` for bytes that do not match their hash, or that the card does not open."""
         return await self.read_from(task.attachments, task.envelope.case_id, artefact)
 
-    async def read_from(self, places: Mapping[str, Attachment], case_id: str, artefact: Artefact) -> bytes:
+    async def read_from(self, places: Mapping[str, StorageRef], case_id: str, artefact: Artefact) -> bytes:
         """The plain bytes of an artefact of `case_id`, given the attachments of any event that names it."""
         if artefact.subject and artefact.name not in self._opens:
-            raise Rejected(
+            raise PermanentTaskError(
                 "not_opened",
                 f"this agent's card does not open {artefact.name}",
                 "opens",
@@ -55,10 +55,14 @@ class Artefacts:
             )
         place = places.get(artefact.sha256)
         if place is None:
-            raise Rejected("artefact_missing", f"the event carries no place for its {artefact.name}", "attachments")
+            raise PermanentTaskError(
+                "artefact_missing", f"the event carries no place for its {artefact.name}", "attachments"
+            )
         stored = await self._stored(place)
         if hashlib.sha256(stored).hexdigest() != artefact.sha256:
-            raise Rejected("artefact_altered", f"the bytes of {artefact.name} do not match their hash", "attachments")
+            raise PermanentTaskError(
+                "artefact_altered", f"the bytes of {artefact.name} do not match their hash", "attachments"
+            )
         if artefact.subject is None:
             return stored
         return await self._sealing.open(artefact.subject, stored, context=_context(case_id, artefact.name))
@@ -69,33 +73,33 @@ class Artefacts:
         artefact, place = await self.store(
             envelope.case_id, name, data, media_type=media_type, subject=envelope.principal.subject
         )
-        task.written[artefact.sha256] = place
+        task.written_refs[artefact.sha256] = place
         return artefact
 
     async def store(
         self, case_id: str, name: str, data: bytes, *, media_type: str, subject: str | None
-    ) -> tuple[Artefact, Attachment]:
+    ) -> tuple[Artefact, StorageRef]:
         """Store bytes for a case and say where they are."""
         if subject is not None:
             data = await self._sealing.seal(subject, data, context=_context(case_id, name))
         sha256 = hashlib.sha256(data).hexdigest()
         if len(data) <= MAX_INLINE_BYTES:
-            place = Attachment(inline=base64.b64encode(data).decode())
+            place = StorageRef(inline=base64.b64encode(data).decode())
         else:
             uri = await self._objects.put(
                 f"artefacts/{case_id}/{sha256}", data, content_type="application/octet-stream"
             )
-            place = Attachment(uri=uri)
+            place = StorageRef(uri=uri)
         return Artefact(name=name, sha256=sha256, size=len(data), media_type=media_type, subject=subject), place
 
-    async def _stored(self, place: Attachment) -> bytes:
+    async def _stored(self, place: StorageRef) -> bytes:
         if place.inline is not None:
             try:
                 return base64.b64decode(place.inline, validate=True)
             except binascii.Error as error:
-                raise Rejected("artefact_altered", "an attachment is not base64", "attachments") from error
+                raise PermanentTaskError("artefact_altered", "an attachment is not base64", "attachments") from error
         if place.uri is None:
-            raise Rejected("artefact_missing", "an attachment with neither bytes nor place", "attachments")
+            raise PermanentTaskError("artefact_missing", "an attachment with neither bytes nor place", "attachments")
         return await self._objects.get(place.uri)
 
 

@@ -15,13 +15,13 @@ from typing import Any, Literal
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from switchyard.runtime.core.errors import Rejected, Unavailable
+from switchyard.runtime.core.errors import PermanentTaskError, Unavailable
 
-Mode = Literal["COMPLIANCE", "GOVERNANCE"]
+LockMode = Literal["COMPLIANCE", "GOVERNANCE"]
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class ObjectKey:
     """A key of the bucket. `versions` counts what was written over it, delete markers included."""
 
     key: str
@@ -30,7 +30,7 @@ class Kept:
 
 
 @dataclass(frozen=True, slots=True)
-class Lock:
+class ObjectLock:
     """What keeps an object from being removed. In GOVERNANCE, an account's administrator may remove it all the same."""
 
     mode: str
@@ -42,7 +42,7 @@ class LockedObject:
     """An object's first version. `lock` is None if nothing keeps it from being removed."""
 
     data: bytes
-    lock: Lock | None
+    lock: ObjectLock | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,7 @@ class _Version:
 class LockedObjects:
     """One bucket with versions and Object Lock, through an aiobotocore S3 client that the composition root owns."""
 
-    def __init__(self, client: Any, bucket: str, *, mode: Mode = "COMPLIANCE", page: int = 1_000) -> None:
+    def __init__(self, client: Any, bucket: str, *, mode: LockMode = "COMPLIANCE", page: int = 1_000) -> None:
         self._client = client
         self._bucket = bucket
         self._mode = mode
@@ -64,7 +64,7 @@ class LockedObjects:
     async def put_new(self, key: str, data: bytes, *, keep_until: datetime, content_type: str) -> bool:
         """Write an object that nobody may touch before `keep_until`; False if the key is taken.
 
-        Raises `Rejected` if the bucket has no Object Lock, `Unavailable` if it cannot be reached.
+        Raises `PermanentTaskError` if the bucket has no Object Lock, `Unavailable` if it cannot be reached.
         """
         try:
             await self._client.put_object(
@@ -81,7 +81,7 @@ class LockedObjects:
             if code in {"PreconditionFailed", "ConditionalRequestConflict"}:
                 return False
             if code == "InvalidRequest":
-                raise Rejected(
+                raise PermanentTaskError(
                     "bucket_not_locked",
                     f"the bucket {self._bucket} takes no locked objects",
                     remedy="create it with Object Lock enabled",
@@ -99,7 +99,7 @@ class LockedObjects:
                     return await self.read(found)
         return None
 
-    async def read(self, kept: Kept) -> LockedObject | None:
+    async def read(self, kept: ObjectKey) -> LockedObject | None:
         """The oldest version of a listed key; None if only delete markers are left. Raises `Unavailable`."""
         if not kept.oldest:
             return None
@@ -107,11 +107,11 @@ class LockedObjects:
             answer = await self._client.get_object(Bucket=self._bucket, Key=kept.key, VersionId=kept.oldest)
             async with answer["Body"] as body:
                 mode, until = answer.get("ObjectLockMode"), answer.get("ObjectLockRetainUntilDate")
-                return LockedObject(await body.read(), Lock(mode or "", until) if until else None)
+                return LockedObject(await body.read(), ObjectLock(mode or "", until) if until else None)
         except (ClientError, BotoCoreError) as error:
             raise Unavailable("object_store", f"S3 refused a read ({type(error).__name__})") from error
 
-    async def kept(self, prefix: str) -> AsyncGenerator[Kept, None]:
+    async def kept(self, prefix: str) -> AsyncGenerator[ObjectKey, None]:
         """Every key under a prefix, in order. Raises `Unavailable`."""
         held: list[tuple[_Version, bool]] = []
         async with aclosing(self._pages(prefix)) as pages:
@@ -140,7 +140,7 @@ class LockedObjects:
             raise Unavailable("object_store", f"S3 refused a listing ({type(error).__name__})") from error
 
 
-def _grouped(versions: Iterable[tuple[_Version, bool]]) -> list[Kept]:
+def _grouped(versions: Iterable[tuple[_Version, bool]]) -> list[ObjectKey]:
     # S3 lists a key's latest version first, and its times are in whole seconds.
     earliest_first = list(versions)[::-1]
     ordered = sorted(earliest_first, key=lambda each: (each[0].key, each[0].modified))
@@ -148,5 +148,5 @@ def _grouped(versions: Iterable[tuple[_Version, bool]]) -> list[Kept]:
     for key, group in groupby(ordered, key=lambda each: each[0].key):
         each = list(group)
         real = [version.version for version, marker in each if not marker]
-        found.append(Kept(key, real[0] if real else "", len(each)))
+        found.append(ObjectKey(key, real[0] if real else "", len(each)))
     return found

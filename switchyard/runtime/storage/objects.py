@@ -6,7 +6,7 @@ from typing import Any, Protocol
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from switchyard.runtime.core.errors import Rejected, Unavailable
+from switchyard.runtime.core.errors import PermanentTaskError, Unavailable
 
 
 class ObjectStore(Protocol):
@@ -17,7 +17,7 @@ class ObjectStore(Protocol):
         ...
 
     async def get(self, uri: str) -> bytes:
-        """Fetch the bytes behind a URI. Raises `Rejected` if there are none, `Unavailable` if out of reach."""
+        """Fetch the bytes behind a URI. Raises `PermanentTaskError` if there are none, `Unavailable` if out of reach."""
         ...
 
 
@@ -40,7 +40,7 @@ class S3Objects:
         """See `ObjectStore.get`."""
         prefix = f"s3://{self._bucket}/"
         if not uri.startswith(prefix):
-            raise Rejected(
+            raise PermanentTaskError(
                 "foreign_artefact",
                 "an artefact outside this deployment's bucket",
                 "attachments",
@@ -52,7 +52,9 @@ class S3Objects:
                 data: bytes = await body.read()
         except ClientError as error:
             if error.response["Error"]["Code"] in {"NoSuchKey", "404"}:
-                raise Rejected("artefact_missing", "the artefact's bytes are gone from S3", "attachments") from error
+                raise PermanentTaskError(
+                    "artefact_missing", "the artefact's bytes are gone from S3", "attachments"
+                ) from error
             raise Unavailable("object_store", f"S3 refused a read ({type(error).__name__})") from error
         except BotoCoreError as error:
             raise Unavailable("object_store", f"S3 is unreachable ({type(error).__name__})") from error

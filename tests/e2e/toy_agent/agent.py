@@ -11,7 +11,7 @@ from pydantic import BaseModel, Field
 from pydantic_ai import Agent, ModelRetry, RunContext, UnexpectedModelBehavior
 from pydantic_ai.models import Model
 
-from switchyard.runtime.core.errors import Rejected, Retryable
+from switchyard.runtime.core.errors import PermanentTaskError, RetryableTaskError
 
 PROMPT = """\
 You read requests to convert units. Say which amount is to be converted, from which unit, to which unit.
@@ -84,19 +84,21 @@ def build_agent(model: Model[Any]) -> Agent[str, Reading]:
 
 
 async def read(agent: Agent[str, Reading], question: str) -> Reading:
-    """What a question asks for. Raises `Retryable` if the model keeps answering nonsense."""
+    """What a question asks for. Raises `RetryableTaskError` if the model keeps answering nonsense."""
     try:
         result = await agent.run(f"<question>{question.replace('<', '&lt;')}</question>", deps=question)
     except UnexpectedModelBehavior as error:
-        raise Retryable("bad_reading", "the model did not say what to convert", remedy="see the prompt") from error
+        raise RetryableTaskError(
+            "bad_reading", "the model did not say what to convert", remedy="see the prompt"
+        ) from error
     return result.output
 
 
 def convert(reading: Reading) -> Findings:
-    """The amount in the other unit, to eight digits. Raises `Rejected` if there is nothing that could be converted."""
+    """The amount in the other unit, to eight digits. Raises `PermanentTaskError` if there is nothing that could be converted."""
     source, target = UNITS.get(reading.source), UNITS.get(reading.target)
     if source is None or target is None or source.quantity != target.quantity:
-        raise Rejected(
+        raise PermanentTaskError(
             "not_convertible",
             "the question names no two units of the same quantity",
             "question",

@@ -14,7 +14,7 @@ import pytest
 from switchyard.audit.records.reader import AuditReader
 from switchyard.audit.records.roles import READER, SCHEMA, WRITER
 from switchyard.audit.records.store import AuditStore
-from switchyard.audit.transparency.log_index import Positions
+from switchyard.audit.transparency.log_index import LogIndex
 from switchyard.cli.app.databases import migrate_audit
 from switchyard.devstack.stack.provision import ANCHOR_BUCKET
 from switchyard.runtime.database.connections import Pool, connect_pool
@@ -101,7 +101,7 @@ async def proof(url_for: UrlFor, keeper: LockedObjects, writer: Pool, database: 
     """The log's anchors, in the test's hands."""
     pool = await connect_pool(url_for(READER), schema=SCHEMA)
     async with writer.acquire() as connection:
-        yield Proof(Positions(connection), keeper, pool, database.replace("_", "-"))
+        yield Proof(LogIndex(connection), keeper, pool, database.replace("_", "-"))
     await pool.close()
 
 

@@ -6,7 +6,7 @@ import json
 import uuid
 from collections.abc import Iterator
 
-from switchyard.protocol.digest import digest_of
+from switchyard.protocol.digest import event_digest
 from switchyard.protocol.envelope import event_id_for
 from switchyard.protocol.fields import Json
 from tests.unit.audit import cases
@@ -26,5 +26,5 @@ def many_bodies(count: int) -> Iterator[str]:
                 else str(uuid.uuid5(uuid.UUID(case_id), "CaseOpened"))
             )
             event = {**detail, "case_id": case_id, "event_id": event_id, "parents": [cause["digest"]] if cause else []}
-            cause = {**event, "digest": digest_of(event)}
+            cause = {**event, "digest": event_digest(event)}
             yield json.dumps({**bus, "detail": cause}, ensure_ascii=False)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from switchyard.audit.transparency.checkpointer import Anchors, Schedule
-from switchyard.audit.transparency.log_index import Positions
-from switchyard.audit.verification.checkpoint_reader import AnchorReader
-from switchyard.audit.verification.findings import AnchorReport
+from switchyard.audit.transparency.checkpointer import Checkpointer, CheckpointSchedule
+from switchyard.audit.transparency.log_index import LogIndex
+from switchyard.audit.verification.checkpoint_reader import CheckpointVerifier
+from switchyard.audit.verification.findings import CheckpointReport
 from switchyard.runtime.core.clock import SystemClock
 from switchyard.runtime.crypto.signing import LocalSigner, Signer, TrustedKeys
 from switchyard.runtime.database.connections import Pool
@@ -24,28 +24,28 @@ BATCH = 10_000
 class Proof:
     """One log's anchors: made by the parts that the service is composed of, read by those of the command line."""
 
-    def __init__(self, positions: Positions, objects: LockedObjects, reading: Pool, log: str) -> None:
+    def __init__(self, positions: LogIndex, objects: LockedObjects, reading: Pool, log: str) -> None:
         self.positions = positions
         self.objects = objects
         self.log = log
         self._reading = reading
 
-    def anchors(self, signer: Signer = SIGNER, *, rows: int = 1_000, seconds: float = 60.0) -> Anchors:
+    def anchors(self, signer: Signer = SIGNER, *, rows: int = 1_000, seconds: float = 60.0) -> Checkpointer:
         """What makes anchors."""
-        schedule = Schedule(rows, seconds, timedelta(days=1))
-        return Anchors(self.objects, signer, TrustedKeys([signer.public]), SystemClock(), schedule, name=self.log)
+        schedule = CheckpointSchedule(rows, seconds, timedelta(days=1))
+        return Checkpointer(self.objects, signer, TrustedKeys([signer.public]), SystemClock(), schedule, name=self.log)
 
-    async def place(self) -> int:
+    async def index_rows(self) -> int:
         """Give every waiting row its position."""
-        return await self.positions.place(BATCH)
+        return await self.positions.index_rows(BATCH)
 
     async def anchor(self) -> None:
         """Place and anchor everything now."""
-        await self.place()
-        assert await self.anchors().step(self.positions, now=True)
+        await self.index_rows()
+        assert await self.anchors().write_if_due(self.positions, now=True)
 
-    async def verify(self, *trusted: bytes) -> AnchorReport:
+    async def verify(self, *trusted: bytes) -> CheckpointReport:
         """What the anchors prove to somebody who trusts these keys; the test's own without any."""
         keys = TrustedKeys(trusted or [SIGNER.public])
         receipts = TrustedKeys([RECEIPTS.public])
-        return await AnchorReader(self._reading, self.objects, keys, log=self.log, receipts=receipts).verify()
+        return await CheckpointVerifier(self._reading, self.objects, keys, log=self.log, receipts=receipts).verify()

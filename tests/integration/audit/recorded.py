@@ -14,7 +14,7 @@ from contracts.events.failures import TaskFailed
 from contracts.events.router import AnswerQuestion, ChooseAgent, CloseCase, DraftAnswer
 from contracts.events.specialists import FindingsReady
 from contracts.events.triage import AgentChosen, NoAgentFits
-from switchyard.protocol.envelope import Envelope, event_id_for, finish
+from switchyard.protocol.envelope import Envelope, add_digest, event_id_for
 from switchyard.protocol.fields import Contract, Json, ModelCall
 from tests.unit.audit import cases
 
@@ -181,7 +181,7 @@ def _next(cause: Json, type_: str, node_from: str, node_to: str, payload: Json, 
         for name, value in cause.items()
         if name not in {"digest", "payload", "rubric_score", "time_limit_ms", "model_call", "attachments"}
     }
-    return finish(
+    return add_digest(
         kept
         | {
             "event_id": event_id_for(envelope.event_id, node_from, type_, 0),

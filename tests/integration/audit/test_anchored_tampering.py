@@ -14,11 +14,18 @@ import asyncpg
 import pytest
 
 from contracts.events.case_manager import CaseClosed
-from switchyard.audit.records.projection import Transition, examine
+from switchyard.audit.records.projection import Transition, examine_message
 from switchyard.audit.records.reader import AuditReader
 from switchyard.audit.records.store import AuditStore
-from switchyard.audit.transparency.checkpoints import Anchor, Head, Statement, head_of, key_of, next_statement
-from switchyard.audit.verification.findings import AnchorReport, FindingKind
+from switchyard.audit.transparency.checkpoints import (
+    Checkpoint,
+    CheckpointBody,
+    LogHead,
+    checkpoint_key,
+    head_after,
+    next_checkpoint_body,
+)
+from switchyard.audit.verification.findings import CheckpointReport, FindingKind
 from switchyard.devstack.stack.provision import ANCHOR_BUCKET
 from switchyard.protocol.fields import Json
 from switchyard.runtime.crypto.signing import LocalSigner, key_name
@@ -51,7 +58,7 @@ class Log:
 
     async def rewrite(self, event: Json, forged: Json) -> None:
         """Replace a row and all that its position says, keeping `recorded_at`."""
-        row = examine(cases.body(forged)).row
+        row = examine_message(cases.body(forged)).row
         assert row is not None
         names = [name for name in Transition._fields if name not in {"opened_on", "event_id"}]
         columns = ", ".join(f"{name} = ${index}" for index, name in enumerate(names, start=2))
@@ -105,11 +112,11 @@ async def log(store: AuditStore, owner: Owner, proof: Proof, cloud: Cloud, reade
     return Log(owner, store, proof, cloud)
 
 
-def kinds(report: AnchorReport) -> set[FindingKind]:
+def kinds(report: CheckpointReport) -> set[FindingKind]:
     return {found.kind for found in report.findings}
 
 
-def at(report: AnchorReport, event: Json) -> set[tuple[FindingKind, str | None]]:
+def at(report: CheckpointReport, event: Json) -> set[tuple[FindingKind, str | None]]:
     return {(found.kind, found.field) for found in report.findings if found.event_id == event["event_id"]}
 
 
@@ -135,7 +142,7 @@ async def test_an_edited_digest_is_named_with_its_row(log: Log) -> None:
     assert at(await log.proof.verify(), event) == {(FindingKind.ROW_DIFFERS, "transcript_hash")}
 
     await log.follow()
-    assert at(await log.proof.verify(), event) == {(FindingKind.POSITION_DIFFERS, None)}
+    assert at(await log.proof.verify(), event) == {(FindingKind.INDEX_DIFFERS, None)}
 
 
 async def test_what_no_digest_covers_is_covered_by_its_position(log: Log, reader: AuditReader) -> None:
@@ -162,7 +169,7 @@ async def test_a_suffix_with_recomputed_digests_and_positions_is_found(log: Log,
 
     assert (await reader.verify(now=cases.NOW)).ok, "invisible without anchors"
     assert {(found.kind, found.event_id) for found in report.findings} == {
-        (FindingKind.POSITION_DIFFERS, event["event_id"]) for event in events[6:]
+        (FindingKind.INDEX_DIFFERS, event["event_id"]) for event in events[6:]
     }
 
 
@@ -180,7 +187,7 @@ async def test_a_dropped_leaf_is_found(log: Log, reader: AuditReader) -> None:
     assert [(found.kind, found.event_id) for found in with_position.findings] == [
         (FindingKind.ROW_MISSING, leaf["event_id"])
     ]
-    assert kinds(without) == {FindingKind.POSITION_DIFFERS, FindingKind.POSITION_MISSING}
+    assert kinds(without) == {FindingKind.INDEX_DIFFERS, FindingKind.INDEX_MISSING}
     assert f"position {gone} is not what anchor 2" in without.findings[0].why
 
 
@@ -190,7 +197,7 @@ async def test_a_dropped_open_case_is_found(log: Log, reader: AuditReader) -> No
     report = await log.proof.verify()
 
     assert (await reader.verify(now=LATER)).ok, "invisible without anchors"
-    assert kinds(report) == {FindingKind.POSITION_DIFFERS, FindingKind.POSITION_MISSING}
+    assert kinds(report) == {FindingKind.INDEX_DIFFERS, FindingKind.INDEX_MISSING}
     assert "positions 28 to 30: 3 rows that anchor 2" in report.findings[-1].why
 
 
@@ -223,8 +230,8 @@ async def test_two_rows_that_swapped_places_are_found(log: Log, reader: AuditRea
 
     assert (await reader.verify(now=cases.NOW)).ok, "invisible without anchors"
     assert {(found.kind, found.event_id) for found in report.findings} == {
-        (FindingKind.POSITION_DIFFERS, one["event_id"]),
-        (FindingKind.POSITION_DIFFERS, other["event_id"]),
+        (FindingKind.INDEX_DIFFERS, one["event_id"]),
+        (FindingKind.INDEX_DIFFERS, other["event_id"]),
     }
 
 
@@ -245,8 +252,8 @@ async def test_a_row_inserted_past_the_service_is_found(log: Log, reader: AuditR
     placed = await log.proof.verify()
 
     assert (await reader.verify(now=cases.NOW)).ok, "invisible without anchors"
-    assert at(unplaced, late) == {(FindingKind.ROW_UNPLACED, None)}
-    assert at(placed, late) == {(FindingKind.POSITION_DIFFERS, None)}
+    assert at(unplaced, late) == {(FindingKind.ROW_UNINDEXED, None)}
+    assert at(placed, late) == {(FindingKind.INDEX_DIFFERS, None)}
 
 
 async def test_a_backdated_row_is_found(log: Log, reader: AuditReader) -> None:
@@ -260,7 +267,7 @@ async def test_a_backdated_row_is_found(log: Log, reader: AuditReader) -> None:
 
     assert (await reader.verify(now=cases.NOW)).ok, "invisible without anchors"
     assert at(plain, event) == {(FindingKind.ROW_DIFFERS, "recorded_at")}
-    assert at(followed, event) == {(FindingKind.POSITION_DIFFERS, None)}
+    assert at(followed, event) == {(FindingKind.INDEX_DIFFERS, None)}
 
 
 async def test_a_dropped_partition_is_found(log: Log, reader: AuditReader) -> None:
@@ -291,11 +298,11 @@ async def test_rows_written_after_a_restored_backup_do_not_hide_it(log: Log) -> 
     await log.remove("event_id in (select event_id from position where position > 18)")
     await log.owner.execute("delete from anchor where number > 1")
     await log.store.record(cases.bodies(cases.answered(9)))
-    await log.proof.place()
+    await log.proof.index_rows()
 
     report = await log.proof.verify()
 
-    assert kinds(report) == {FindingKind.POSITION_DIFFERS, FindingKind.POSITION_MISSING}
+    assert kinds(report) == {FindingKind.INDEX_DIFFERS, FindingKind.INDEX_MISSING}
     assert report.finding_count == 10
 
 
@@ -306,7 +313,7 @@ async def test_an_ending_rewritten_in_every_place_is_found(log: Log, reader: Aud
     report = await log.proof.verify()
 
     assert (await reader.verify(now=cases.NOW)).ok, "invisible without anchors"
-    assert at(report, event) == {(FindingKind.POSITION_DIFFERS, None)}
+    assert at(report, event) == {(FindingKind.INDEX_DIFFERS, None)}
 
 
 async def test_an_ending_exchanged_for_another_is_found(log: Log, reader: AuditReader) -> None:
@@ -315,7 +322,7 @@ async def test_an_ending_exchanged_for_another_is_found(log: Log, reader: AuditR
     await log.rewrite(events[8], other)
 
     assert (await reader.verify(now=cases.NOW)).ok, "invisible without anchors"
-    assert at(await log.proof.verify(), other) == {(FindingKind.POSITION_DIFFERS, None)}
+    assert at(await log.proof.verify(), other) == {(FindingKind.INDEX_DIFFERS, None)}
 
 
 async def test_the_database_s_own_copies_of_anchors_convince_nobody(log: Log) -> None:
@@ -325,7 +332,7 @@ async def test_the_database_s_own_copies_of_anchors_convince_nobody(log: Log) ->
     statement, signature = await _resigned(log, LocalSigner(b"\1" * 32))
     await log.owner.execute("update anchor set statement = $1, signature = $2 where number = 2", statement, signature)
 
-    assert kinds(await log.proof.verify()) == {FindingKind.ANCHOR_DIFFERS, FindingKind.POSITION_DIFFERS}
+    assert kinds(await log.proof.verify()) == {FindingKind.CHECKPOINT_DIFFERS, FindingKind.INDEX_DIFFERS}
 
 
 async def test_an_anchor_put_over_another_is_found_even_with_the_right_signature(log: Log) -> None:
@@ -334,27 +341,27 @@ async def test_an_anchor_put_over_another_is_found_even_with_the_right_signature
     await log.rewrite(event, cases.rewritten(event, payload={**event["payload"], "outcome": "cancelled"}))
     statement, signature = await _resigned(log, SIGNER)
     leaves = tuple(await log.proof.positions.leaves(19, 30))
-    forged = Anchor(Statement.model_validate_json(statement), signature, leaves)
+    forged = Checkpoint(CheckpointBody.model_validate_json(statement), signature, leaves)
     await log.owner.execute("update anchor set statement = $1, signature = $2 where number = 2", statement, signature)
-    await log.cloud.s3.put_object(Bucket=ANCHOR_BUCKET, Key=key_of(log.proof.log, 2), Body=forged.to_bytes())
+    await log.cloud.s3.put_object(Bucket=ANCHOR_BUCKET, Key=checkpoint_key(log.proof.log, 2), Body=forged.to_bytes())
 
     report = await log.proof.verify()
 
     assert kinds(report) == {
-        FindingKind.ANCHOR_COVERED,
-        FindingKind.ANCHOR_DIFFERS,
-        FindingKind.POSITION_DIFFERS,
+        FindingKind.CHECKPOINT_COVERED,
+        FindingKind.CHECKPOINT_DIFFERS,
+        FindingKind.INDEX_DIFFERS,
     }
-    assert at(report, event) == {(FindingKind.POSITION_DIFFERS, None)}
+    assert at(report, event) == {(FindingKind.INDEX_DIFFERS, None)}
 
 
 async def test_a_missing_or_hidden_anchor_is_found(log: Log) -> None:
-    await log.cloud.s3.delete_object(Bucket=ANCHOR_BUCKET, Key=key_of(log.proof.log, 1))
+    await log.cloud.s3.delete_object(Bucket=ANCHOR_BUCKET, Key=checkpoint_key(log.proof.log, 1))
 
     hidden = await log.proof.verify()
 
-    assert kinds(hidden) == {FindingKind.ANCHOR_COVERED}
-    assert hidden.anchored == 30
+    assert kinds(hidden) == {FindingKind.CHECKPOINT_COVERED}
+    assert hidden.covered_rows == 30
 
 
 async def test_an_anchor_that_only_the_database_has_is_found(log: Log) -> None:
@@ -368,15 +375,15 @@ async def test_an_anchor_that_only_the_database_has_is_found(log: Log) -> None:
     assert [found.why for found in report.findings] == ["the database has anchor 3, and the store does not"]
 
 
-async def _head(log: Log) -> Head:
+async def _head(log: Log) -> LogHead:
     statement = await log.owner.fetchval("select statement from anchor where number = 1")
-    return head_of(Statement.model_validate_json(statement))
+    return head_after(CheckpointBody.model_validate_json(statement))
 
 
 async def _resigned(log: Log, signer: LocalSigner) -> tuple[str, bytes]:
     """An anchor 2 over what the database says now."""
     leaves = await log.proof.positions.leaves(19, 30)
-    statement = next_statement(
+    statement = next_checkpoint_body(
         await _head(log), leaves, log=log.proof.log, made_at=cases.NOW, key=key_name(signer.public)
     )
     return statement.signed_bytes().decode(), await signer.sign(statement.signed_bytes())

@@ -14,15 +14,15 @@ from botocore.exceptions import ClientError
 
 from switchyard.audit.export.exporter import Exporter
 from switchyard.audit.records.store import AuditStore
-from switchyard.audit.transparency.checkpointer import AnchorConflict
-from switchyard.audit.transparency.checkpoints import key_of
+from switchyard.audit.transparency.checkpointer import CheckpointConflict
+from switchyard.audit.transparency.checkpoints import checkpoint_key
 from switchyard.audit.transparency.sequencer import Sequencer
 from switchyard.audit.verification.findings import FindingKind
 from switchyard.devstack.stack.provision import ANCHOR_BUCKET, BUCKET
-from switchyard.runtime.core.errors import Rejected
+from switchyard.runtime.core.errors import PermanentTaskError
 from switchyard.runtime.crypto.signing import KmsSigner, LocalSigner
 from switchyard.runtime.database.connections import Pool
-from switchyard.runtime.storage.locked_objects import Lock, LockedObjects
+from switchyard.runtime.storage.locked_objects import LockedObjects, ObjectLock
 from tests.emulators import Emulator
 from tests.integration.audit.proof import SIGNER, Proof
 from tests.integration.cloud import Cloud, until
@@ -47,7 +47,7 @@ async def test_a_locked_object_is_written_once_and_cannot_be_removed(cloud: Clou
 
     found = await keeper.get(key)
     assert found is not None
-    assert (found.data, found.lock) == (b"first", Lock("COMPLIANCE", TOMORROW))
+    assert (found.data, found.lock) == (b"first", ObjectLock("COMPLIANCE", TOMORROW))
 
 
 async def test_what_is_written_over_a_locked_object_hides_nothing(cloud: Cloud, keeper: LockedObjects) -> None:
@@ -84,24 +84,24 @@ async def test_a_bucket_without_object_lock_is_refused(cloud: Cloud, emulator: E
     if not emulator.refuses_locks_without_object_lock:
         assert await put
         return
-    with pytest.raises(Rejected, match="Object Lock"):
+    with pytest.raises(PermanentTaskError, match="Object Lock"):
         await put
 
 
 async def test_an_anchor_is_due_after_so_many_rows_or_so_long(store: AuditStore, proof: Proof) -> None:
     await store.record(cases.bodies(cases.answered()))
-    await proof.place()
+    await proof.index_rows()
 
-    assert not await proof.anchors(rows=10, seconds=60).step(proof.positions)
-    assert await proof.anchors(rows=9, seconds=60).step(proof.positions)
-    assert not await proof.anchors(rows=1, seconds=0).step(proof.positions)
+    assert not await proof.anchors(rows=10, seconds=60).write_if_due(proof.positions)
+    assert await proof.anchors(rows=9, seconds=60).write_if_due(proof.positions)
+    assert not await proof.anchors(rows=1, seconds=0).write_if_due(proof.positions)
     await store.record([cases.body(cases.first(1))])
-    await proof.place()
-    assert await proof.anchors(rows=9, seconds=0).step(proof.positions)
+    await proof.index_rows()
+    assert await proof.anchors(rows=9, seconds=0).write_if_due(proof.positions)
 
     report = await proof.verify()
     assert report.ok
-    assert (report.anchors, report.anchored, report.unanchored) == (2, 10, 0)
+    assert (report.anchors, report.covered_rows, report.uncovered_rows) == (2, 10, 0)
 
 
 async def test_rows_after_the_last_anchor_are_counted_and_so_are_those_without_a_position(
@@ -110,13 +110,13 @@ async def test_rows_after_the_last_anchor_are_counted_and_so_are_those_without_a
     await store.record(cases.bodies(cases.answered()))
     await proof.anchor()
     await store.record([cases.body(cases.first(1))])
-    await proof.place()
+    await proof.index_rows()
     await store.record([cases.body(cases.first(2))])
 
     report = await proof.verify()
 
     assert report.ok
-    assert (report.anchored, report.unanchored, report.unplaced) == (9, 2, 1)
+    assert (report.covered_rows, report.uncovered_rows, report.unindexed) == (9, 2, 1)
     assert report.since is not None
 
 
@@ -124,7 +124,7 @@ async def test_an_open_case_is_anchored_like_any(store: AuditStore, proof: Proof
     await store.record(cases.bodies(cases.answered()[:3]))
     await proof.anchor()
 
-    assert (await proof.verify()).anchored == 3
+    assert (await proof.verify()).covered_rows == 3
 
 
 @pytest.mark.parametrize("spec", ["ECC_NIST_P256", "ECC_NIST_EDWARDS25519"])
@@ -132,7 +132,7 @@ async def test_a_kms_key_signs_and_only_who_trusts_it_is_convinced(
     store: AuditStore, proof: Proof, aws_session: AioSession, emulator: Emulator, spec: str
 ) -> None:
     await store.record(cases.bodies(cases.answered()))
-    await proof.place()
+    await proof.index_rows()
     async with aws_session.create_client("kms") as kms:
         if spec not in emulator.signing_keys:
             with pytest.raises(ClientError, match=spec):
@@ -140,18 +140,18 @@ async def test_a_kms_key_signs_and_only_who_trusts_it_is_convinced(
             return
         made = await kms.create_key(KeySpec=spec, KeyUsage="SIGN_VERIFY")
         signer = await KmsSigner.open(kms, made["KeyMetadata"]["KeyId"])
-        assert await proof.anchors(signer).step(proof.positions, now=True)
+        assert await proof.anchors(signer).write_if_due(proof.positions, now=True)
 
     assert (await proof.verify(SIGNER.public, signer.public)).ok
     distrusted = await proof.verify(SIGNER.public)
-    assert [found.kind for found in distrusted.findings] == [FindingKind.ANCHOR_FORGED]
-    assert (distrusted.anchored, distrusted.unanchored) == (0, 9)
+    assert [found.kind for found in distrusted.findings] == [FindingKind.CHECKPOINT_FORGED]
+    assert (distrusted.covered_rows, distrusted.uncovered_rows) == (0, 9)
 
 
 async def test_a_symmetric_kms_key_is_refused(aws_session: AioSession, aws: None) -> None:
     async with aws_session.create_client("kms") as kms:
         made = await kms.create_key(KeySpec="RSA_2048", KeyUsage="SIGN_VERIFY")
-        with pytest.raises(Rejected, match="ECC_NIST_P256"):
+        with pytest.raises(PermanentTaskError, match="ECC_NIST_P256"):
             await KmsSigner.open(kms, made["KeyMetadata"]["KeyId"])
 
 
@@ -162,15 +162,15 @@ async def test_an_anchor_whose_maker_died_before_the_database_had_it_is_taken_ov
     await proof.anchor()
     await _forget_copies(owner, from_number=1)
     await store.record([cases.body(cases.first(1))])
-    await proof.place()
+    await proof.index_rows()
 
     assert (await proof.verify()).ok, "the copy may lag"
     assert await proof.anchors().adopt(proof.positions)
-    assert await proof.anchors().step(proof.positions, now=True)
+    assert await proof.anchors().write_if_due(proof.positions, now=True)
 
     report = await proof.verify()
     assert report.ok
-    assert (report.anchors, report.anchored) == (2, 10)
+    assert (report.anchors, report.covered_rows) == (2, 10)
     assert await owner.fetchval("select count(*) from anchor") == 2
 
 
@@ -181,7 +181,7 @@ async def test_making_the_same_anchor_again_takes_over_the_one_there_is(
     await proof.anchor()
     await _forget_copies(owner, from_number=1)
 
-    assert await proof.anchors().step(proof.positions, now=True)
+    assert await proof.anchors().write_if_due(proof.positions, now=True)
 
     assert (await proof.verify()).ok
     assert await owner.fetchval("select count(*) from anchor") == 1
@@ -197,10 +197,10 @@ async def test_a_database_that_contradicts_an_anchor_is_not_anchored_any_further
     await owner.execute("alter table position disable trigger all")
     await owner.execute("update position set digest = repeat('0', 64) where position = 9")
 
-    with pytest.raises(AnchorConflict, match="positions 1 to 9"):
+    with pytest.raises(CheckpointConflict, match="positions 1 to 9"):
         await proof.anchors().adopt(proof.positions)
-    with pytest.raises(AnchorConflict):
-        await proof.anchors().step(proof.positions, now=True)
+    with pytest.raises(CheckpointConflict):
+        await proof.anchors().write_if_due(proof.positions, now=True)
 
 
 async def test_an_altered_copy_in_the_database_stops_anchors_and_not_the_sequencer(
@@ -217,7 +217,7 @@ async def test_an_altered_copy_in_the_database_stops_anchors_and_not_the_sequenc
 
     assert [(line["event"], line["alarm"]) for line in logged] == [("anchor.conflict", "integrity")]
     assert await owner.fetchval("select max(position) from position") == 10
-    assert [found.kind for found in (await proof.verify()).findings] == [FindingKind.ANCHOR_DIFFERS]
+    assert [found.kind for found in (await proof.verify()).findings] == [FindingKind.CHECKPOINT_DIFFERS]
 
 
 async def test_without_any_anchor_nothing_is_proven(store: AuditStore, proof: Proof) -> None:
@@ -226,16 +226,16 @@ async def test_without_any_anchor_nothing_is_proven(store: AuditStore, proof: Pr
 
     report = await proof.verify()
 
-    assert (report.ok, report.findings, report.unanchored) == (False, [], 9)
+    assert (report.ok, report.findings, report.uncovered_rows) == (False, [], 9)
 
 
 async def test_somebody_else_s_anchor_is_not_taken_over(store: AuditStore, proof: Proof, owner: Owner) -> None:
     await store.record(cases.bodies(cases.answered()))
-    await proof.place()
-    await proof.anchors(LocalSigner(b"\1" * 32)).step(proof.positions, now=True)
+    await proof.index_rows()
+    await proof.anchors(LocalSigner(b"\1" * 32)).write_if_due(proof.positions, now=True)
     await _forget_copies(owner, from_number=1)
 
-    with pytest.raises(AnchorConflict, match="not trusted"):
+    with pytest.raises(CheckpointConflict, match="not trusted"):
         await proof.anchors().adopt(proof.positions)
 
 
@@ -263,7 +263,7 @@ async def test_a_store_out_of_reach_delays_anchors_and_no_position(
             await asyncio.gather(running, return_exceptions=True)
         proof.objects = objects
 
-    assert await proof.anchors().step(proof.positions, now=True)
+    assert await proof.anchors().write_if_due(proof.positions, now=True)
     assert (await proof.verify()).ok
 
 
@@ -274,10 +274,10 @@ async def test_the_sequencer_places_and_anchors_and_a_clean_stop_leaves_nothing_
     running = asyncio.create_task(sequencer.run())
     await store.record(cases.bodies(cases.answered()))
 
-    async def anchored() -> bool:
-        return (await proof.verify()).anchored == 9
+    async def covered_rows() -> bool:
+        return (await proof.verify()).covered_rows == 9
 
-    await until(anchored, "nine rows anchored")
+    await until(covered_rows, "nine rows anchored")
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
     await store.record([cases.body(cases.first(1))])
@@ -285,7 +285,7 @@ async def test_the_sequencer_places_and_anchors_and_a_clean_stop_leaves_nothing_
 
     report = await proof.verify()
     assert report.ok
-    assert (report.anchored, report.unanchored) == (10, 0)
+    assert (report.covered_rows, report.uncovered_rows) == (10, 0)
 
 
 async def _forget_copies(owner: Owner, *, from_number: int) -> None:
@@ -307,9 +307,9 @@ async def test_a_row_without_its_body_is_still_held_to_its_position_and_cannot_b
 
     report = await proof.verify()
 
-    assert (report.anchored, report.moved_out) == (9, 1)
+    assert (report.covered_rows, report.body_retired) == (9, 1)
     assert [found.kind for found in report.findings] == [FindingKind.BODY_MISSING]
-    with pytest.raises(Rejected, match="retention"):
+    with pytest.raises(PermanentTaskError, match="retention"):
         await Exporter(writer, proof.objects, [], log=proof.log).export(events[0]["case_id"])
     await owner.execute(
         "update transition set transcript_hash = repeat('0', 64) where event_id = $1", events[3]["event_id"]
@@ -322,14 +322,14 @@ async def test_an_anchor_without_object_lock_is_told_from_one_that_has_it(
 ) -> None:
     await store.record(cases.bodies(cases.answered()))
     await proof.anchor()
-    key = key_of(proof.log, 1)
+    key = checkpoint_key(proof.log, 1)
     found = await proof.objects.get(key)
     assert found is not None
     other = Proof(proof.positions, proof.objects, proof._reading, f"{proof.log}-2")
     moved = found.data.replace(proof.log.encode(), other.log.encode())
-    await cloud.s3.put_object(Bucket=ANCHOR_BUCKET, Key=key_of(other.log, 1), Body=moved)
+    await cloud.s3.put_object(Bucket=ANCHOR_BUCKET, Key=checkpoint_key(other.log, 1), Body=moved)
 
     report = await other.verify()
 
-    assert {each.kind for each in report.findings} == {FindingKind.ANCHOR_UNLOCKED, FindingKind.ANCHOR_FORGED}
+    assert {each.kind for each in report.findings} == {FindingKind.CHECKPOINT_UNLOCKED, FindingKind.CHECKPOINT_FORGED}
     assert ((await proof.verify()).unlocked, report.unlocked) == (0, 1)

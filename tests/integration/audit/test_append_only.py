@@ -8,7 +8,7 @@ import asyncpg
 import pytest
 
 from switchyard.audit.records.projection import Transition
-from switchyard.audit.records.roles import READER, SCHEMA, WRITER, audit_owner, grant
+from switchyard.audit.records.roles import READER, SCHEMA, WRITER, audit_owner, grant_audit_rights
 from switchyard.audit.records.store import AuditStore
 from switchyard.runtime.database.connections import Pool
 from tests.integration.audit.proof import Proof
@@ -132,8 +132,8 @@ async def test_every_table_column_and_view_says_what_it_is(owner: Owner) -> None
 
 
 async def test_granting_again_changes_nothing(owner: Owner, store: AuditStore) -> None:
-    await grant(owner)
-    await grant(owner)
+    await grant_audit_rights(owner)
+    await grant_audit_rights(owner)
 
     assert (await store.record([cases.body(cases.first())])).inserted == 1
     assert (audit_owner().schema, audit_owner().role) == (SCHEMA, WRITER)

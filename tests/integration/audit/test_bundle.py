@@ -18,7 +18,7 @@ from switchyard.audit.export.exporter import Exporter
 from switchyard.audit.export.standalone import verify_bundle
 from switchyard.audit.records.store import AuditStore
 from switchyard.protocol.fields import Json
-from switchyard.runtime.core.errors import Rejected
+from switchyard.runtime.core.errors import PermanentTaskError
 from switchyard.runtime.crypto.signing import LocalSigner
 from switchyard.runtime.database.connections import Pool
 from tests.integration.audit.proof import SIGNER, Proof
@@ -57,20 +57,20 @@ async def bundle(store: AuditStore, proof: Proof, exporter: Exporter) -> Json:
     for part in (events[:4], events[4:5], events[5:]):
         await store.record([*cases.bodies(cases.answered(len(part) + 10)), *cases.bodies(part)])
         await proof.anchor()
-    made, unanchored = await exporter.export(events[0]["case_id"])
-    assert unanchored == 0
+    made, uncovered_rows = await exporter.export(events[0]["case_id"])
+    assert uncovered_rows == 0
     assert (len(made["events"]), len(made["anchors"])) == (9, 3)
     return made
 
 
 def checked(bundle: Json, *keys: str) -> tuple[int, list[str]]:
     """The exit code and what does not hold, in this process."""
-    trusted = verify_bundle.Keys()
+    trusted = verify_bundle.BundleKeys()
     for key in keys or (KEY,):
         trusted.add(key)
     try:
-        findings = list(verify_bundle.verify(json.loads(json.dumps(bundle)), trusted))
-    except (verify_bundle.Broken, KeyError, TypeError, ValueError, AttributeError) as error:
+        findings = list(verify_bundle.verify_bundle(json.loads(json.dumps(bundle)), trusted))
+    except (verify_bundle.InvalidBundle, KeyError, TypeError, ValueError, AttributeError) as error:
         findings = [str(error)]
     return bool(findings), findings
 
@@ -110,7 +110,7 @@ def _body(change: Callable[[Json], None]) -> Callable[[Json], None]:
     def tamper(bundle: Json) -> None:
         bus = json.loads(bundle["events"][6]["body"])
         change(bus["detail"])
-        bus["detail"]["digest"] = verify_bundle.digest_of(bus["detail"])
+        bus["detail"]["digest"] = verify_bundle.event_digest(bus["detail"])
         bundle["events"][6]["body"] = json.dumps(bus)
 
     return tamper
@@ -125,7 +125,7 @@ def _forge_anchor(bundle: Json) -> None:
     """Another root, signed by the forger."""
     anchor = bundle["anchors"][1]
     anchor["statement"]["root"] = "0" * 64
-    message = verify_bundle.canonical(anchor["statement"]).encode()
+    message = verify_bundle.canonical_json(anchor["statement"]).encode()
     anchor["signature"] = base64.b64encode(LocalSigner(b"\1" * 32)._key.sign(message)).decode()
 
 
@@ -139,8 +139,8 @@ TAMPERINGS: dict[str, Callable[[Json], None]] = {
         body=b["events"][0]["body"].replace("cXVlc3Rpb24=", "cXVlc3Rpb25=")
     ),
     "the time of recording": lambda b: b["events"][3].update(recorded_at="2026-01-01T00:00:00.000000Z"),
-    "a position": lambda b: b["events"][3].update(position=b["events"][3]["position"] + 1),
-    "a position outside": lambda b: b["events"][3].update(position=10_000),
+    "a position": lambda b: b["events"][3].update(log_index=b["events"][3]["position"] + 1),
+    "a position outside": lambda b: b["events"][3].update(log_index=10_000),
     "an anchor's number": lambda b: b["events"][3].update(anchor=2),
     "no anchor": lambda b: b["events"][3].update(anchor=None, path=[]),
     "a proof": lambda b: b["events"][3]["path"].__setitem__(0, "00" * 32),
@@ -234,14 +234,14 @@ async def test_an_event_that_is_not_anchored_yet_is_told_and_not_proven(
     await proof.anchor()
     await store.record(cases.bodies(events[8:]))
 
-    bundle, unanchored = await exporter.export(events[0]["case_id"])
+    bundle, uncovered_rows = await exporter.export(events[0]["case_id"])
 
-    assert unanchored == 1
+    assert uncovered_rows == 1
     assert checked(bundle)[1] == [
         "event 9 (position None): no anchor of the bundle covers it: it was not anchored yet when it was exported"
     ]
 
 
 async def test_a_case_that_the_log_does_not_have_cannot_be_exported(exporter: Exporter) -> None:
-    with pytest.raises(Rejected, match="nothing of this case"):
+    with pytest.raises(PermanentTaskError, match="nothing of this case"):
         await exporter.export(cases.first(99)["case_id"])

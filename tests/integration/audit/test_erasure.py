@@ -12,17 +12,17 @@ from datetime import UTC, datetime, timedelta
 import asyncpg
 import pytest
 
-from switchyard.audit.erasure.decision import Already, Go, Refusal, Unknown
-from switchyard.audit.erasure.erasure import Erasures, read_erasure
+from switchyard.audit.erasure.decision import AlreadyErased, ErasureAllowed, ErasureDenied, PersonUnknown
+from switchyard.audit.erasure.erasure import ErasureService, read_erasure
 from switchyard.audit.records.reader import AuditReader
 from switchyard.audit.records.roles import RETENTION, SCHEMA
 from switchyard.audit.records.store import AuditStore
 from switchyard.protocol.fields import Json
 from switchyard.runtime.core.clock import SystemClock
-from switchyard.runtime.core.errors import Rejected
-from switchyard.runtime.crypto.erasure import ERASER, Erased, KeyEraser, KeyState
+from switchyard.runtime.core.errors import PermanentTaskError
+from switchyard.runtime.crypto.erasure import ERASER_ROLE, KeyEraser, KeyErasure, KeyState
 from switchyard.runtime.crypto.signing import LocalSigner, Signer, TrustedKeys
-from switchyard.runtime.crypto.vault import CACHE_S, LocalWrapper, Vault
+from switchyard.runtime.crypto.vault import CACHE_S, LocalKeyWrapper, Vault
 from switchyard.runtime.database.connections import connect_pool
 from tests.integration.audit.conftest import Owner, UrlFor
 from tests.integration.conftest import PoolFor
@@ -32,21 +32,21 @@ from tests.unit.audit import cases
 
 pytestmark = pytest.mark.integration
 SIGNER = LocalSigner(bytes(32))
-WRAPPER = LocalWrapper(bytes(32))
+WRAPPER = LocalKeyWrapper(bytes(32))
 CONTEXT = b"switchyard/artefact/case/question"
 
 
 @pytest.fixture
 async def keys(infrastructure: Infrastructure) -> AsyncIterator[KeyEraser]:
-    pool = await connect_pool(infrastructure.role_url(ERASER), schema="vault")
+    pool = await connect_pool(infrastructure.role_url(ERASER_ROLE), schema="vault")
     yield KeyEraser(pool)
     await pool.close()
 
 
 @pytest.fixture
-async def erasures(url_for: UrlFor, keys: KeyEraser) -> AsyncIterator[Erasures]:
+async def erasures(url_for: UrlFor, keys: KeyEraser) -> AsyncIterator[ErasureService]:
     pool = await connect_pool(url_for(RETENTION), schema=SCHEMA)
-    yield Erasures(pool, keys, SIGNER, SystemClock())
+    yield ErasureService(pool, keys, SIGNER, SystemClock())
     await pool.close()
 
 
@@ -70,23 +70,23 @@ def about(subject: str, number: int = 1, **changes: str) -> list[Json]:
 
 
 async def test_an_erased_person_can_be_read_nowhere_and_the_log_still_verifies(
-    erasures: Erasures, vault: Vault, subject: str, store: AuditStore, reader: AuditReader, clock: ManualClock
+    erasures: ErasureService, vault: Vault, subject: str, store: AuditStore, reader: AuditReader, clock: ManualClock
 ) -> None:
     await store.record(cases.bodies(about(subject)))
     sealed = await vault.seal(subject, b"How deep is it?", context=CONTEXT)
 
     asked = await erasures.erase(subject, operator="ada", reason="asked to")
 
-    assert asked.decision == Go(None)
+    assert asked.decision == ErasureAllowed(None)
     clock.advance(CACHE_S)  # what the receipt promises: by then every process has forgotten the key
-    with pytest.raises(Rejected, match="key_erased"):
+    with pytest.raises(PermanentTaskError, match="key_erased"):
         await vault.open(subject, sealed, context=CONTEXT)
     report = await reader.verify()
     assert (report.finding_count, report.rows) == (0, 1)
 
 
 async def test_the_receipt_is_signed_and_names_cases_operator_and_copies(
-    erasures: Erasures, subject: str, store: AuditStore
+    erasures: ErasureService, subject: str, store: AuditStore
 ) -> None:
     events = about(subject)
     await store.record(cases.bodies(events))
@@ -103,31 +103,31 @@ async def test_the_receipt_is_signed_and_names_cases_operator_and_copies(
     assert forged is not None
 
 
-async def test_asking_again_gives_the_same_receipt(erasures: Erasures, subject: str) -> None:
+async def test_asking_again_gives_the_same_receipt(erasures: ErasureService, subject: str) -> None:
     first = await erasures.erase(subject, operator="ada", reason="asked to")
     again = await erasures.erase(subject, operator="ben", reason="asked twice")
-    assert again.decision == Already()
+    assert again.decision == AlreadyErased()
     assert again.receipt == first.receipt
 
 
-async def test_asked_at_once_by_many_it_happens_once(erasures: Erasures, subject: str, owner: Owner) -> None:
+async def test_asked_at_once_by_many_it_happens_once(erasures: ErasureService, subject: str, owner: Owner) -> None:
     asked = await asyncio.gather(*(erasures.erase(subject, operator=f"o{n}", reason="asked to") for n in range(4)))
     assert sorted(type(one.decision).__name__ for one in asked) == ["Already", "Already", "Already", "Go"]
     assert await owner.fetchval("select count(*) from erasure_receipt") == 1
 
 
-async def test_nobody_is_erased_whom_nobody_knows(erasures: Erasures, owner: Owner) -> None:
+async def test_nobody_is_erased_whom_nobody_knows(erasures: ErasureService, owner: Owner) -> None:
     asked = await erasures.erase(str(uuid.uuid4()), operator="ada", reason="asked to")
-    assert (asked.decision, asked.receipt) == (Unknown(), None)
+    assert (asked.decision, asked.receipt) == (PersonUnknown(), None)
     assert await owner.fetchval("select count(*) from erasure_receipt") == 0
 
 
 async def test_a_legal_duty_refuses_and_says_until_when_and_the_key_stays(
-    erasures: Erasures, keys: KeyEraser, subject: str, store: AuditStore
+    erasures: ErasureService, keys: KeyEraser, subject: str, store: AuditStore
 ) -> None:
     await store.record(cases.bodies(about(subject, graph_version="outbound_email/1")))
     asked = await erasures.erase(subject, operator="ada", reason="asked to")
-    assert isinstance(asked.decision, Refusal)
+    assert isinstance(asked.decision, ErasureDenied)
     assert asked.decision.until is not None
     assert timedelta(days=1_090) < asked.decision.until - datetime.now(UTC) < timedelta(days=1_100)
     assert "12 CFR 1006.100" in asked.decision.why
@@ -135,7 +135,7 @@ async def test_a_legal_duty_refuses_and_says_until_when_and_the_key_stays(
 
 
 async def test_a_hold_refuses_until_it_is_released(
-    erasures: Erasures, subject: str, store: AuditStore, owner: Owner
+    erasures: ErasureService, subject: str, store: AuditStore, owner: Owner
 ) -> None:
     events = about(subject)
     await store.record(cases.bodies(events))
@@ -144,10 +144,10 @@ async def test_a_hold_refuses_until_it_is_released(
         uuid.UUID(events[0]["case_id"]),
     )
     refused = await erasures.erase(subject, operator="ada", reason="asked to")
-    assert isinstance(refused.decision, Refusal)
+    assert isinstance(refused.decision, ErasureDenied)
     assert "legal hold" in refused.decision.why
     await owner.execute("insert into legal_hold_release (hold_id, reason, released_by) values ($1, 'r', 'ada')", hold)
-    assert (await erasures.erase(subject, operator="ada", reason="asked to")).decision == Go(None)
+    assert (await erasures.erase(subject, operator="ada", reason="asked to")).decision == ErasureAllowed(None)
 
 
 class _Killed(Exception):
@@ -164,12 +164,12 @@ class _DyingSigner:
 
 
 async def test_killed_between_the_key_and_the_receipt_it_is_finished_by_asking_again(
-    erasures: Erasures, keys: KeyEraser, url_for: UrlFor, subject: str
+    erasures: ErasureService, keys: KeyEraser, url_for: UrlFor, subject: str
 ) -> None:
     dying: Signer = _DyingSigner()
     pool = await connect_pool(url_for(RETENTION), schema=SCHEMA)
     with pytest.raises(_Killed):
-        await Erasures(pool, keys, dying, SystemClock()).erase(subject, operator="ada", reason="asked to")
+        await ErasureService(pool, keys, dying, SystemClock()).erase(subject, operator="ada", reason="asked to")
     await pool.close()
     state = await keys.state(subject)
     assert state.erased is not None
@@ -177,14 +177,14 @@ async def test_killed_between_the_key_and_the_receipt_it_is_finished_by_asking_a
 
     asked = await erasures.erase(subject, operator="ben", reason="finishing")
 
-    assert asked.decision == Go(state.erased)
+    assert asked.decision == ErasureAllowed(state.erased)
     assert asked.receipt is not None
     said, _ = read_erasure(asked.receipt, TrustedKeys([SIGNER.public]))
     assert (said.erased_by, said.reason) == ("ada", "asked to")
 
 
 async def test_a_key_that_a_restored_backup_brings_back_is_destroyed_again(
-    erasures: Erasures, keys: KeyEraser, subject: str, infrastructure: Infrastructure
+    erasures: ErasureService, keys: KeyEraser, subject: str, infrastructure: Infrastructure
 ) -> None:
     work = await asyncpg.connect(infrastructure.owner_url())
     saved = await work.fetchrow("select * from vault.subject_key where subject = $1", uuid.UUID(subject))
@@ -197,13 +197,13 @@ async def test_a_key_that_a_restored_backup_brings_back_is_destroyed_again(
 
     state = await keys.state(subject)
     assert not state.present
-    assert isinstance(state.erased, Erased)
+    assert isinstance(state.erased, KeyErasure)
     assert await erasures.again() == []
     await work.close()
 
 
 async def test_the_eraser_destroys_keys_and_can_neither_read_nor_make_one(infrastructure: Infrastructure) -> None:
-    connection = await asyncpg.connect(infrastructure.role_url(ERASER))
+    connection = await asyncpg.connect(infrastructure.role_url(ERASER_ROLE))
     for statement in (
         "select wrapped_key from vault.subject_key",
         "insert into vault.subject_key (subject) values (gen_random_uuid())",
@@ -217,7 +217,9 @@ async def test_the_eraser_destroys_keys_and_can_neither_read_nor_make_one(infras
     await connection.close()
 
 
-async def test_receipts_cannot_be_changed_by_their_owner_either(erasures: Erasures, subject: str, owner: Owner) -> None:
+async def test_receipts_cannot_be_changed_by_their_owner_either(
+    erasures: ErasureService, subject: str, owner: Owner
+) -> None:
     await erasures.erase(subject, operator="ada", reason="asked to")
     for change in ("delete from erasure_receipt", "update erasure_receipt set key = ''", "truncate erasure_receipt"):
         with pytest.raises(asyncpg.RaiseError, match="append-only"):

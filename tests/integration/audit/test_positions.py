@@ -14,7 +14,7 @@ import pytest
 
 from switchyard.audit.records.roles import SCHEMA, WRITER
 from switchyard.audit.records.store import AuditStore
-from switchyard.audit.transparency.log_index import Positions
+from switchyard.audit.transparency.log_index import LogIndex
 from switchyard.audit.transparency.sequencer import Sequencer
 from switchyard.runtime.database.connections import Pool
 from tests.integration.audit.conftest import UrlFor
@@ -47,7 +47,9 @@ async def gapless(owner: Owner) -> bool:
     """Whether every row has a position, and the positions are 1, 2, 3 …"""
     placed = await positions(owner)
     rows = {row[0] for row in await owner.fetch("select event_id::text from transition")}
-    return [position for position, _ in placed] == list(range(1, len(rows) + 1)) and {id_ for _, id_ in placed} == rows
+    return [log_index for log_index, _ in placed] == list(range(1, len(rows) + 1)) and {
+        id_ for _, id_ in placed
+    } == rows
 
 
 async def test_rows_get_positions_from_one_in_the_order_of_recording(
@@ -57,8 +59,8 @@ async def test_rows_get_positions_from_one_in_the_order_of_recording(
     for text in cases.bodies(events):
         await store.record([text])
 
-    assert await proof.place() == 9
-    assert await proof.place() == 0
+    assert await proof.index_rows() == 9
+    assert await proof.index_rows() == 0
 
     assert await positions(owner) == [(number, event["event_id"]) for number, event in enumerate(events, start=1)]
     assert await owner.fetchval("select count(*) from unplaced") == 0
@@ -68,7 +70,7 @@ async def test_a_position_keeps_what_the_row_said_when_it_was_written(
     store: AuditStore, proof: Proof, owner: Owner
 ) -> None:
     await store.record(cases.bodies(cases.answered()))
-    await proof.place()
+    await proof.index_rows()
 
     same = await owner.fetchval(
         "select count(*) from position p join transition t using (opened_on, event_id)"
@@ -90,10 +92,10 @@ async def test_a_row_whose_transaction_commits_late_is_not_skipped(
         await late_store.record([cases.body(late)])
         await store.record([cases.body(early)])
 
-        assert await proof.place() == 1
+        assert await proof.index_rows() == 1
         await open_.commit()
 
-    assert await proof.place() == 1
+    assert await proof.index_rows() == 1
     assert await positions(owner) == [(1, early["event_id"]), (2, late["event_id"])]
 
 
@@ -112,7 +114,7 @@ async def test_a_rolled_back_row_leaves_no_gap(proof: Proof, owner: Owner, write
         await open_.rollback()
     await store.record([cases.body(cases.first(2))])
 
-    await proof.place()
+    await proof.index_rows()
 
     assert await positions(owner) == [(1, cases.first(2)["event_id"])]
 
@@ -120,10 +122,10 @@ async def test_a_rolled_back_row_leaves_no_gap(proof: Proof, owner: Owner, write
 async def test_duplicates_are_placed_once(store: AuditStore, proof: Proof, owner: Owner) -> None:
     texts = cases.bodies(cases.answered())
     await store.record(texts)
-    await proof.place()
+    await proof.index_rows()
     await store.record(texts * 2)
 
-    assert await proof.place() == 0
+    assert await proof.index_rows() == 0
     assert await gapless(owner)
 
 
@@ -136,7 +138,7 @@ async def test_an_event_sent_again_after_the_month_has_ended_is_one_row_with_one
     after = cases.body(before_midnight, time=cases.moment(today + timedelta(hours=1))[:19] + "Z", id="another delivery")
 
     first, second = await store.record([text]), await store.record([after])
-    await proof.place()
+    await proof.index_rows()
 
     assert (first.inserted, second.inserted, second.duplicates, second.alarms) == (1, 0, 1, 0)
     assert await owner.fetchval("select count(*) from transition") == 1
@@ -149,13 +151,13 @@ async def test_writers_and_sequencers_at_once_leave_no_gap(
     second = await asyncpg.create_pool(url_for(WRITER), min_size=2, max_size=2, server_settings={"search_path": SCHEMA})
     done = asyncio.Event()
 
-    async def place() -> None:
+    async def index_rows() -> None:
         # Past the lock of the leader: even two that believe to lead cannot make a gap or a double.
         async with second.acquire() as connection:
             while not done.is_set():
-                await Positions(connection).place(7)
+                await LogIndex(connection).index_rows(7)
 
-    placing = [asyncio.create_task(place()) for _ in range(2)]
+    placing = [asyncio.create_task(index_rows()) for _ in range(2)]
     batches = [cases.bodies(cases.answered(number)) for number in range(24)]
     await asyncio.gather(*(store.record(batch) for batch in batches))
     await until(lambda: gapless(owner), "every row placed")
@@ -195,8 +197,8 @@ async def test_one_leads_and_another_takes_over_from_the_dead(store: AuditStore,
 
 async def test_a_second_sequencer_waits_for_the_first(writer: Pool) -> None:
     async with writer.acquire() as one, writer.acquire() as other:
-        assert await Positions(one).lead()
-        assert not await Positions(other).lead()
+        assert await LogIndex(one).lead()
+        assert not await LogIndex(other).lead()
 
 
 async def test_a_row_that_was_removed_and_delivered_again_keeps_its_position(
@@ -204,13 +206,13 @@ async def test_a_row_that_was_removed_and_delivered_again_keeps_its_position(
 ) -> None:
     events = cases.answered()
     await store.record(cases.bodies(events))
-    await proof.place()
+    await proof.index_rows()
     before = await positions(owner)
     await owner.execute("alter table transition disable trigger append_only")
     await owner.execute("delete from transition where event_id = $1", events[3]["event_id"])
     await store.record([cases.body(events[3]), cases.body(cases.first(7))])
 
-    assert await proof.place() == 2
+    assert await proof.index_rows() == 2
 
     assert await positions(owner) == [*before, (10, cases.first(7)["event_id"])]
 

@@ -11,7 +11,7 @@ import pytest
 import structlog
 
 from switchyard.audit.records.reader import AuditReader
-from switchyard.audit.records.store import AuditStore, Recorded
+from switchyard.audit.records.store import AuditStore, BatchResult
 from tests.unit.audit import cases
 
 pytestmark = pytest.mark.integration
@@ -69,7 +69,7 @@ async def test_the_same_id_with_another_content_is_an_integrity_alarm(
 
     result = await store.record([cases.body(forged)])
 
-    assert result == Recorded(inserted=0, duplicates=1, alarms=1)
+    assert result == BatchResult(inserted=0, duplicates=1, alarms=1)
     (alarm,) = await reader.alarms()
     assert (alarm.kind, alarm.event_id, alarm.case_id) == (
         "duplicate_differs",

@@ -35,7 +35,7 @@ def case(number: int) -> list[Json]:
     """A case from its opening to its end, decided by the real router under its seal."""
     import uuid
 
-    from switchyard.protocol.derive import derive
+    from switchyard.protocol.derive import derive_event
     from tests.unit.router.cases import received
 
     case_id = str(uuid.uuid5(uuid.NAMESPACE_URL, f"replay/{number}"))
@@ -49,7 +49,7 @@ def case(number: int) -> list[Json]:
         command = routed(events[-1])
         events += [command, reply(command, payload, written=written)]
     close = routed(events[-1])
-    ending = derive(received(close).envelope, CaseClosed(outcome="answered", code="answered"), node_from="desk")
+    ending = derive_event(received(close).envelope, CaseClosed(outcome="answered", code="answered"), node_from="desk")
     return [*events, close, stamped(ending)]
 
 

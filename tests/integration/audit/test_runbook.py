@@ -11,8 +11,8 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from contracts.events.case_manager import ContactStopped
-from contracts.events.email_sender import EmailUndeliverable, SendingHeld, SendingSettled, SendingUnknown
+from contracts.events.case_manager import ContactSuppressed
+from contracts.events.email_sender import EmailUndeliverable, SendingHalted, SendingResolved, SendingUnknown
 from switchyard.audit.records.roles import READER, SCHEMA
 from switchyard.audit.records.store import AuditStore
 from switchyard.protocol.fields import Contract, Json
@@ -47,7 +47,7 @@ def of(database: str) -> list[tuple[str, str]]:
 def stopped() -> Json:
     """An address that opted out."""
     event = cases.first(190, opened=recorded.DAY, session_id="s-stop")
-    payload = ContactStopped(address_key=ADDRESS, reason="opted_out", reported_by="upstream.mail")
+    payload = ContactSuppressed(address_key=ADDRESS, reason="opted_out", reported_by="upstream.mail")
     return cases.rewritten(event, type="ContactStopped", node_to="world", payload=payload.model_dump(mode="json"))
 
 
@@ -141,9 +141,9 @@ async def test_after_a_restore_an_email_of_which_the_log_has_no_answer_is_unknow
 UNKNOWN = SendingUnknown(message="no answer was recorded", content_sha256=recorded.CONTENT)
 
 
-def settled(message_id: str | None) -> SendingSettled:
+def settled(message_id: str | None) -> SendingResolved:
     """What a person found out."""
-    return SendingSettled(
+    return SendingResolved(
         content_sha256=recorded.CONTENT,
         sent=message_id is not None,
         provider_message_id=message_id,
@@ -159,7 +159,7 @@ def settled(message_id: str | None) -> SendingSettled:
         (108, (UNKNOWN, settled("m-9")), ("sent", "m-9")),
         (109, (UNKNOWN, settled(None)), ("refused", None)),
         (110, (EmailUndeliverable(code="bad_address", message="refused"),), ("refused", None)),
-        (111, (SendingHeld(),), None),
+        (111, (SendingHalted(),), None),
     ],
 )
 async def test_after_a_restore_the_ledger_says_what_the_log_knows_of_each_sending(

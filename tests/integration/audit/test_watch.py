@@ -9,7 +9,7 @@ import pytest
 import structlog
 
 from switchyard.audit.records.store import AuditStore
-from switchyard.audit.service.missing_events import Watch
+from switchyard.audit.service.missing_events import LogWatch
 from switchyard.runtime.database.connections import Pool
 from tests.integration.audit.proof import Proof
 from tests.integration.manual_clock import ManualClock
@@ -19,11 +19,11 @@ pytestmark = pytest.mark.integration
 GRACE = timedelta(minutes=5)
 
 
-async def alarms(watch: Watch, writer: Pool) -> list[tuple[str, str]]:
+async def alarms(watch: LogWatch, writer: Pool) -> list[tuple[str, str]]:
     """What the watch says when it looks: the kind of alarm and the event or case."""
     with structlog.testing.capture_logs() as logged:
         async with writer.acquire() as connection:
-            await watch.look(connection)
+            await watch.raise_due_alarms(connection)
     lines: list[dict[str, Any]] = [dict(line) for line in logged]
     return [(line["event"], line.get("event_id") or line["case_id"]) for line in lines]
 
@@ -33,9 +33,9 @@ async def test_a_cause_that_is_still_missing_after_the_grace_is_an_alarm_once(
 ) -> None:
     events = cases.answered(deadline=timedelta(hours=2))
     await store.record(cases.bodies([events[0], events[2]]))
-    await proof.place()
+    await proof.index_rows()
     clock = ManualClock(datetime.now(UTC))
-    watch = Watch(clock, grace=GRACE)
+    watch = LogWatch(clock, grace=GRACE)
 
     early = await alarms(watch, writer)
     clock.advance(GRACE.total_seconds() + 120)
@@ -49,13 +49,13 @@ async def test_a_cause_that_is_still_missing_after_the_grace_is_an_alarm_once(
 async def test_a_cause_that_comes_within_the_grace_is_no_alarm(store: AuditStore, proof: Proof, writer: Pool) -> None:
     events = cases.answered(deadline=timedelta(hours=2))
     await store.record(cases.bodies([events[0], events[2]]))
-    await proof.place()
+    await proof.index_rows()
     await store.record(cases.bodies([events[1]]))
-    await proof.place()
+    await proof.index_rows()
     clock = ManualClock(datetime.now(UTC))
     clock.advance(GRACE.total_seconds() + 120)
 
-    assert await alarms(Watch(clock, grace=GRACE), writer) == []
+    assert await alarms(LogWatch(clock, grace=GRACE), writer) == []
 
 
 async def test_a_case_past_its_deadline_without_an_ending_is_an_alarm_once(
@@ -63,9 +63,9 @@ async def test_a_case_past_its_deadline_without_an_ending_is_an_alarm_once(
 ) -> None:
     lost, ended = cases.answered(1)[:-1], cases.answered(2)
     await store.record(cases.bodies([*lost, *ended]))
-    await proof.place()
+    await proof.index_rows()
     clock = ManualClock(cases.NOW)
-    watch = Watch(clock, grace=GRACE)
+    watch = LogWatch(clock, grace=GRACE)
 
     before = await alarms(watch, writer)
     clock.advance(600 + GRACE.total_seconds())

@@ -13,23 +13,23 @@ import pytest
 
 from contracts.events.router import CloseCase
 from faststream_sqs import SQSBroker
-from services.orchestrator.main import run_desk, run_router
+from services.orchestrator.main import run_case_manager, run_router
 from switchyard.app.topology import BUS, dead_letter_queue_name, queue_name
-from switchyard.case_manager.approvals import Approvals
-from switchyard.case_manager.control import Control
-from switchyard.case_manager.intake import Intake
-from switchyard.case_manager.keyed_hash import Mac
-from switchyard.case_manager.lifecycle import Closing
-from switchyard.case_manager.openings import Openings
-from switchyard.case_manager.pending_commands import Holding
-from switchyard.case_manager.store import DeskStore
+from switchyard.case_manager.approvals import ApprovalService
+from switchyard.case_manager.control import OperatorControl
+from switchyard.case_manager.intake import CaseIntake
+from switchyard.case_manager.keyed_hash import KeyedHash
+from switchyard.case_manager.lifecycle import CaseCloser
+from switchyard.case_manager.openings import CaseOpener
+from switchyard.case_manager.pending_commands import PendingCommands
+from switchyard.case_manager.store import CaseStore
 from switchyard.case_manager.timers import Timers
 from switchyard.devstack.stack.provision import BUCKET
-from switchyard.protocol.derive import derive, stamp
-from switchyard.protocol.fields import Artefact, Attachment, Contract, Json
-from switchyard.protocol.received import Received, receive
-from switchyard.protocol.signing import Operators, public_key
-from switchyard.runtime.crypto.vault import LocalWrapper, Vault
+from switchyard.protocol.derive import derive_event, stamp_event
+from switchyard.protocol.fields import Artefact, Contract, Json, StorageRef
+from switchyard.protocol.received import ReceivedEvent, read_event
+from switchyard.protocol.signing import OperatorKeys, derive_public_key
+from switchyard.runtime.crypto.vault import LocalKeyWrapper, Vault
 from switchyard.runtime.messaging.publisher import BusPublisher
 from switchyard.runtime.storage.artefacts import Artefacts
 from switchyard.runtime.storage.objects import S3Objects
@@ -52,21 +52,21 @@ TABLES = (
     "desk.held, desk.approval, desk.decision, desk.notice"
 )
 SIGNING_KEYS = {"j.okafor": b"\x01" * 32, "c.ruiz": b"\x02" * 32}
-APPROVERS = {name: bytes.fromhex(public_key(key)) for name, key in SIGNING_KEYS.items()}
+APPROVERS = {name: bytes.fromhex(derive_public_key(key)) for name, key in SIGNING_KEYS.items()}
 
 
 @dataclass(frozen=True)
 class Desk:
     """The parts of one desk."""
 
-    store: DeskStore
+    store: CaseStore
     vault: Vault
     artefacts: Artefacts
-    intake: Intake
-    closing: Closing
-    holding: Holding
-    approvals: Approvals
-    control: Control
+    intake: CaseIntake
+    closing: CaseCloser
+    holding: PendingCommands
+    approvals: ApprovalService
+    control: OperatorControl
     timers: Timers
 
     async def submit(self, source: str = SOURCE, **changes: Any) -> Json:
@@ -93,18 +93,18 @@ def submission(**changes: Any) -> Json:
     return {name: value for name, value in whole.items() if value is not None}
 
 
-def close_case(opened: Json, outcome: str = "answered", *, answer: bool = False) -> Received[Contract]:
+def close_case(opened: Json, outcome: str = "answered", *, answer: bool = False) -> ReceivedEvent[Contract]:
     """The router's word that a case is over, as the desk receives it."""
-    return receive(bus_body(close_event(opened, outcome, answer=answer)), node="desk")
+    return read_event(bus_body(close_event(opened, outcome, answer=answer)), node="desk")
 
 
 def close_event(opened: Json, outcome: str = "answered", *, answer: bool = False) -> Json:
     """The router's word that a case is over, as it stands on the bus."""
     found = Artefact(name="answer", sha256="a" * 64, size=1, media_type="text/plain") if answer else None
     payload = CloseCase.model_validate({"outcome": outcome, "code": outcome, "answer": found}, strict=False)
-    places = {"a" * 64: Attachment(inline="YQ=="), "b" * 64: Attachment(inline="Yg==")} if answer else {}
-    event = derive(envelope_of(opened), payload, node_from="router", attachments=places)
-    return stamp(event, occurred_at=opened["occurred_at"], trace={})
+    places = {"a" * 64: StorageRef(inline="YQ=="), "b" * 64: StorageRef(inline="Yg==")} if answer else {}
+    event = derive_event(envelope_of(opened), payload, node_from="router", attachments=places)
+    return stamp_event(event, occurred_at=opened["occurred_at"], trace={})
 
 
 @pytest.fixture(autouse=True)
@@ -132,15 +132,15 @@ async def start_desk(
 
     async def start() -> Desk:
         pool = await pool_for("desk")
-        store = DeskStore(pool)
-        vault = Vault(pool, LocalWrapper(bytes.fromhex(VAULT_KEY)), clock)
+        store = CaseStore(pool)
+        vault = Vault(pool, LocalKeyWrapper(bytes.fromhex(VAULT_KEY)), clock)
         artefacts = Artefacts(S3Objects(cloud.s3, BUCKET), vault, opens=())
-        mac = Mac(bytes.fromhex(MAC_KEY))
-        intake = Intake(store, Openings(vault, artefacts, clock, mac, DEADLINE), clock, mac)
-        closing = Closing(store, clock)
-        holding = Holding(pool, clock)
-        approvals = Approvals(holding, Operators(APPROVERS), timedelta(hours=24))
-        control = Control(pool, closing, clock, mac)
+        mac = KeyedHash(bytes.fromhex(MAC_KEY))
+        intake = CaseIntake(store, CaseOpener(vault, artefacts, clock, mac, DEADLINE), clock, mac)
+        closing = CaseCloser(store, clock)
+        holding = PendingCommands(pool, clock)
+        approvals = ApprovalService(holding, OperatorKeys(APPROVERS), timedelta(hours=24))
+        control = OperatorControl(pool, closing, clock, mac)
         timers = Timers(store, closing, holding, approvals, control, publisher, clock)
         desk = Desk(store, vault, artefacts, intake, closing, holding, approvals, control, timers)
         desks.append(desk)
@@ -162,7 +162,7 @@ async def serve(
     infrastructure: Infrastructure, cloud: Cloud, borrowed_logs: None, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[Serve]:
     """Starts the process of the desk or of the router, as it is deployed."""
-    processes = {"desk": run_desk, "router": run_router}
+    processes = {"desk": run_case_manager, "router": run_router}
     environment = {
         "DATABASE_URL": infrastructure.role_url("desk"),
         "VAULT_KEY": VAULT_KEY,

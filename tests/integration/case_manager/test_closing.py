@@ -9,9 +9,9 @@ import pytest
 
 from contracts.events.case_manager import CaseClosed
 from contracts.events.failures import TaskFailed
-from switchyard.protocol.derive import derive, stamp
+from switchyard.protocol.derive import derive_event, stamp_event
 from switchyard.protocol.errors import InvalidEvent
-from switchyard.protocol.received import Received, receive
+from switchyard.protocol.received import ReceivedEvent, read_event
 from tests.integration.case_manager.conftest import Desk, StartDesk, close_case
 from tests.integration.events import bus_body, envelope_of
 from tests.integration.infrastructure import Owner
@@ -62,9 +62,9 @@ async def test_the_routers_own_failure_closes_the_case_with_its_reason(desk: Des
         task=opened["event_id"], task_type="CaseOpened", code="unknown_event", message="no edge", field="type",
         remedy="deploy it", attempts=1,
     )  # fmt: skip
-    event = derive(envelope_of(opened), failed, node_from="router", node_to="desk")
-    event = stamp(event, occurred_at=opened["occurred_at"], trace={})
-    closed = await desk.closing.close_case(receive(bus_body(event), node="desk"))
+    event = derive_event(envelope_of(opened), failed, node_from="router", node_to="desk")
+    event = stamp_event(event, occurred_at=opened["occurred_at"], trace={})
+    closed = await desk.closing.close_case(read_event(bus_body(event), node="desk"))
     assert closed["payload"] == {
         "outcome": "failed", "code": "unknown_event", "message": "no edge", "field": "type", "remedy": "deploy it",
         "node": "router",
@@ -75,11 +75,11 @@ async def test_a_cases_timers_stay_until_its_ending_is_on_the_bus_and_no_others_
     opened, other = await desk.submit(), await desk.submit()
     await desk.closing.close_case(close_case(opened))
     assert len(await owner.fetch("select case_id from desk.timer")) == 2
-    await desk.closing.forget(opened["case_id"])
+    await desk.closing.drop_timers(opened["case_id"])
     assert [str(row["case_id"]) for row in await owner.fetch("select case_id from desk.timer")] == [other["case_id"]]
 
 
 async def test_an_event_that_closes_nothing_is_refused(desk: Desk) -> None:
-    opened = receive(bus_body(await desk.submit()), node="router")
+    opened = read_event(bus_body(await desk.submit()), node="router")
     with pytest.raises(InvalidEvent, match="does not close on CaseOpened"):
-        await desk.closing.close_case(Received(opened.envelope, opened.payload, opened.raw))
+        await desk.closing.close_case(ReceivedEvent(opened.envelope, opened.payload, opened.raw))

@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 
 from contracts.events.case_manager import CaseOpened, SubmissionRejected
-from switchyard.case_manager.intake import Upstream
+from switchyard.case_manager.intake import UpstreamPolicy
 from switchyard.devstack.stack.provision import BUCKET
 from switchyard.protocol.errors import InvalidEvent
-from switchyard.protocol.fields import Attachment, Json
-from switchyard.protocol.received import receive
+from switchyard.protocol.fields import Json, StorageRef
+from switchyard.protocol.received import read_event
 from switchyard.protocol.submissions import case_id_for
 from switchyard.runtime.core.clock import moment
 from switchyard.runtime.storage.artefacts import Artefacts
@@ -36,7 +36,7 @@ def rejection(event: Json) -> SubmissionRejected:
 
 async def test_a_good_submission_opens_a_case_that_the_router_accepts(desk: Desk) -> None:
     event = await desk.submit(idempotency_key="k-1", role="ANALYST")
-    received = receive(bus_body(event), node="router")
+    received = read_event(bus_body(event), node="router")
     assert isinstance(received.payload, CaseOpened)
     assert (received.payload.agent, received.payload.submitted_by) == ("text_to_sql", SOURCE)
     assert received.envelope.case_id == case_id_for("acme", SOURCE, "k-1")
@@ -54,7 +54,7 @@ async def test_an_agent_whose_card_says_so_opens_the_question(desk: Desk, cloud:
     event = await desk.submit()
     opening = Artefacts(S3Objects(cloud.s3, BUCKET), desk.vault, opens=("question",))
     payload = CaseOpened.model_validate_json(json.dumps(event["payload"]))
-    places = {sha256: Attachment.model_validate(place) for sha256, place in event["attachments"].items()}
+    places = {sha256: StorageRef.model_validate(place) for sha256, place in event["attachments"].items()}
     assert (await opening.read_from(places, event["case_id"], payload.question)).decode() == QUESTION
 
 
@@ -209,7 +209,7 @@ async def test_who_asked_and_what_is_nowhere_in_the_clear_in_the_work_database(d
 async def test_an_upstream_may_ask_for_what_it_is_allowed_and_no_more(
     desk: Desk, given: dict[str, str], field: str | None
 ) -> None:
-    intake = replace(desk.intake, upstreams={SOURCE: Upstream(tenants=("acme",), roles=("FIELD_*",))})
+    intake = replace(desk.intake, upstreams={SOURCE: UpstreamPolicy(tenants=("acme",), roles=("FIELD_*",))})
     [event] = await intake.open_case(SOURCE, submission(**given))
     if field is None:
         assert event["type"] == "CaseOpened"
@@ -219,6 +219,6 @@ async def test_an_upstream_may_ask_for_what_it_is_allowed_and_no_more(
 
 
 async def test_an_upstream_that_nobody_has_named_may_ask_for_nothing(desk: Desk) -> None:
-    intake = replace(desk.intake, upstreams={"upstream.other": Upstream(tenants=("*",))})
+    intake = replace(desk.intake, upstreams={"upstream.other": UpstreamPolicy(tenants=("*",))})
     [event] = await intake.open_case(SOURCE, submission())
     assert event["payload"]["code"] == "not_authorised"

@@ -15,17 +15,17 @@ import pytest
 import structlog
 
 from contracts.events.upstream import CaseSubmitted
-from services.ingress.principal import Signer, as_sent
-from switchyard.case_manager.intake import Intake
-from switchyard.case_manager.principals import LEEWAY_S, Principals
+from services.ingress.principal import PrincipalSigner, bus_payload
+from switchyard.case_manager.intake import CaseIntake
+from switchyard.case_manager.principals import PRINCIPAL_LEEWAY_S, PrincipalKeys
 from switchyard.cli.app.errors import CommandFailed
 from switchyard.cli.commands.audit_principal import checked
 from switchyard.devstack.stack.provision import BUCKET
-from switchyard.protocol.canonical import parse
-from switchyard.protocol.fields import Attachment, Json
-from switchyard.protocol.principals import VALID_S
-from switchyard.protocol.received import receive
-from switchyard.protocol.signing import public_key
+from switchyard.protocol.canonical import parse_json
+from switchyard.protocol.fields import Json, StorageRef
+from switchyard.protocol.principals import PRINCIPAL_VALID_S
+from switchyard.protocol.received import read_event
+from switchyard.protocol.signing import derive_public_key
 from switchyard.protocol.submissions import case_id_for
 from switchyard.runtime.storage.artefacts import Artefacts
 from switchyard.runtime.storage.objects import S3Objects
@@ -39,8 +39,8 @@ pytestmark = pytest.mark.integration
 
 INGRESS = "upstream.ingress"
 SEED, OTHER_SEED = b"\x01" * 32, b"\x02" * 32
-PUBLIC = {INGRESS: {"2026-11": bytes.fromhex(public_key(SEED))}}
-KEYS = Principals(PUBLIC)
+PUBLIC = {INGRESS: {"2026-11": bytes.fromhex(derive_public_key(SEED))}}
+KEYS = PrincipalKeys(PUBLIC)
 EMAIL = Path(__file__).parents[2] / "contract" / "golden" / "EmailCaseSubmitted.v1.json"
 
 
@@ -48,21 +48,21 @@ def signed(
     sent: Json, *, seed: bytes = SEED, kid: str = "2026-11", source: str = INGRESS, at: float | None = None
 ) -> Json:
     """A submission as the ingress puts it on the bus."""
-    signer = Signer(
+    signer = PrincipalSigner(
         source=source,
         fetch=lambda: json.dumps({kid: seed.hex()}),
         now=lambda: NOW.timestamp() if at is None else at,
     )
-    return parse(json.dumps(as_sent(signer.signed(CaseSubmitted.model_validate(sent)))))
+    return parse_json(json.dumps(bus_payload(signer.signed(CaseSubmitted.model_validate(sent)))))
 
 
 @pytest.fixture
-def intake(desk: Desk) -> Intake:
+def intake(desk: Desk) -> CaseIntake:
     """That of a desk which has the ingress's key."""
     return replace(desk.intake, principals=KEYS)
 
 
-async def refused(intake: Intake, detail: Json, detail_type: str = "CaseSubmitted") -> tuple[str, list[str]]:
+async def refused(intake: CaseIntake, detail: Json, detail_type: str = "CaseSubmitted") -> tuple[str, list[str]]:
     """The code of the rejection, and the alarms that were raised."""
     with structlog.testing.capture_logs() as logged:
         [event] = await intake.open_case(INGRESS, detail, detail_type)
@@ -73,23 +73,23 @@ async def refused(intake: Intake, detail: Json, detail_type: str = "CaseSubmitte
     return event["payload"]["code"], [line["alarm"] for line in logged if "alarm" in line]
 
 
-async def opens(intake: Intake, detail: Json) -> Json:
+async def opens(intake: CaseIntake, detail: Json) -> Json:
     """The case's first event."""
     [event] = await intake.open_case(INGRESS, detail)
     assert event["type"] == "CaseOpened"
     return event
 
 
-async def test_a_signed_submission_opens_a_case_that_says_by_which_key(intake: Intake) -> None:
+async def test_a_signed_submission_opens_a_case_that_says_by_which_key(intake: CaseIntake) -> None:
     event = await opens(intake, signed(submission(role="ANALYST")))
-    received = receive(bus_body(event), node="router")
+    received = read_event(bus_body(event), node="router")
     assert received.envelope.principal.scopes == ("warehouse:role:ANALYST",)
     attested = event["payload"]["attested"]
     assert (attested["kid"], attested["statement"]["name"]) == ("2026-11", "principal")
     assert attested["statement"]["subject"] == event["principal"]["subject"]
 
 
-async def test_the_statement_is_sealed_because_it_names_the_user(intake: Intake, owner: Owner) -> None:
+async def test_the_statement_is_sealed_because_it_names_the_user(intake: CaseIntake, owner: Owner) -> None:
     detail = signed(submission())
     event = await opens(intake, detail)
     dump = json.dumps(event) + await owner.fetchval("select opened from desk.submission")
@@ -99,13 +99,13 @@ async def test_the_statement_is_sealed_because_it_names_the_user(intake: Intake,
     assert USER not in dump
 
 
-async def test_without_a_statement_nothing_is_believed(intake: Intake) -> None:
+async def test_without_a_statement_nothing_is_believed(intake: CaseIntake) -> None:
     sent = submission()
     assert await refused(intake, sent) == ("principal_missing", ["integrity"])
     assert await opens(intake, signed(sent))
 
 
-async def test_a_statement_of_another_key_or_of_none_that_is_known_is_refused(intake: Intake) -> None:
+async def test_a_statement_of_another_key_or_of_none_that_is_known_is_refused(intake: CaseIntake) -> None:
     sent = submission()
     assert await refused(intake, signed(sent, seed=OTHER_SEED)) == ("principal_forged", ["integrity"])
     assert await refused(intake, signed(sent, kid="2026-12")) == ("principal_unknown_key", ["integrity"])
@@ -114,36 +114,36 @@ async def test_a_statement_of_another_key_or_of_none_that_is_known_is_refused(in
 
 
 @pytest.mark.parametrize("changes", [{"question": "Another?"}, {"user_id": "mallory"}, {"role": "ACCOUNTADMIN"}])
-async def test_a_statement_is_good_for_its_own_submission_only(intake: Intake, changes: Json) -> None:
+async def test_a_statement_is_good_for_its_own_submission_only(intake: CaseIntake, changes: Json) -> None:
     detail = signed(submission(role="ANALYST"))
     assert await refused(intake, detail | changes) == ("principal_mismatch", ["integrity"])
     assert await opens(intake, detail)
 
 
-async def test_a_statement_moved_to_another_key_opens_no_second_case(intake: Intake) -> None:
+async def test_a_statement_moved_to_another_key_opens_no_second_case(intake: CaseIntake) -> None:
     detail = signed(submission())
     await opens(intake, detail)
     assert await refused(intake, detail | {"idempotency_key": fresh_id()}) == ("principal_mismatch", ["integrity"])
 
 
 async def test_what_lay_too_long_is_refused_without_suspicion_and_may_be_sent_again(
-    intake: Intake, clock: ManualClock
+    intake: CaseIntake, clock: ManualClock
 ) -> None:
     detail = signed(submission())
-    clock.advance(VALID_S + 60)
+    clock.advance(PRINCIPAL_VALID_S + 60)
     assert await refused(intake, detail) == ("principal_expired", [])
     again = signed({name: value for name, value in detail.items() if name != "principal"}, at=clock.now().timestamp())
     event = await opens(intake, again)
     assert event["case_id"] == case_id_for("acme", INGRESS, detail["idempotency_key"])
 
 
-async def test_what_is_signed_in_the_future_is_refused(intake: Intake) -> None:
+async def test_what_is_signed_in_the_future_is_refused(intake: CaseIntake) -> None:
     detail = signed(submission(), at=(NOW + timedelta(hours=1)).timestamp())
     assert await refused(intake, detail) == ("principal_not_yet_valid", [])
 
 
 async def test_a_case_that_was_admitted_in_time_is_published_however_late_it_is_delivered_again(
-    intake: Intake, start_desk: StartDesk, clock: ManualClock
+    intake: CaseIntake, start_desk: StartDesk, clock: ManualClock
 ) -> None:
     detail = signed(submission())
     first = await opens(intake, detail)
@@ -152,26 +152,28 @@ async def test_a_case_that_was_admitted_in_time_is_published_however_late_it_is_
     assert await opens(another, detail) == first
 
 
-async def test_a_case_that_was_admitted_is_published_though_its_key_was_withdrawn_before_it_was(intake: Intake) -> None:
+async def test_a_case_that_was_admitted_is_published_though_its_key_was_withdrawn_before_it_was(
+    intake: CaseIntake,
+) -> None:
     detail = signed(submission())
     first = await opens(intake, detail)
-    without = replace(intake, principals=Principals({INGRESS: {}}))
+    without = replace(intake, principals=PrincipalKeys({INGRESS: {}}))
     assert await opens(without, detail) == first
     assert await refused(without, detail | {"question": "Another?"}) == ("principal_unknown_key", ["integrity"])
 
 
 async def test_a_statement_that_ends_while_the_case_is_sealed_opens_none_that_an_auditor_would_doubt(
-    intake: Intake, clock: ManualClock, owner: Owner
+    intake: CaseIntake, clock: ManualClock, owner: Owner
 ) -> None:
     detail = signed(submission())
-    clock.advance(VALID_S + LEEWAY_S + 1)
+    clock.advance(PRINCIPAL_VALID_S + PRINCIPAL_LEEWAY_S + 1)
     slow = replace(intake, clock=ManualClock(clock.now() - timedelta(seconds=2)))
     assert await refused(slow, detail) == ("principal_expired", [])
     assert await owner.fetchval("select count(*) from desk.submission") == 0
 
 
 async def test_the_same_submission_signed_again_is_the_same_case_and_another_payload_a_conflict(
-    intake: Intake, clock: ManualClock
+    intake: CaseIntake, clock: ManualClock
 ) -> None:
     sent = submission()
     first = await opens(intake, signed(sent))
@@ -181,14 +183,14 @@ async def test_the_same_submission_signed_again_is_the_same_case_and_another_pay
     assert event["payload"]["code"] == "submission_conflict"
 
 
-async def test_a_source_that_must_sign_cannot_go_round_it_with_an_email(intake: Intake, desk: Desk) -> None:
-    sent = parse(EMAIL.read_bytes()) | {"idempotency_key": fresh_id()}
+async def test_a_source_that_must_sign_cannot_go_round_it_with_an_email(intake: CaseIntake, desk: Desk) -> None:
+    sent = parse_json(EMAIL.read_bytes()) | {"idempotency_key": fresh_id()}
     assert await refused(intake, sent, "EmailCaseSubmitted") == ("principal_missing", ["integrity"])
     [event] = await desk.intake.open_case(INGRESS, sent, "EmailCaseSubmitted")
     assert event["type"] == "EmailCaseOpened"
 
 
-async def test_a_source_without_keys_is_believed_and_nothing_is_attested(intake: Intake) -> None:
+async def test_a_source_without_keys_is_believed_and_nothing_is_attested(intake: CaseIntake) -> None:
     for detail in (submission(), signed(submission(), seed=OTHER_SEED)):
         [event] = await intake.open_case(SOURCE, detail)
         assert event["type"] == "CaseOpened"
@@ -201,7 +203,7 @@ def opener(desk: Desk, cloud: Cloud) -> Artefacts:
     return Artefacts(S3Objects(cloud.s3, BUCKET), desk.vault, opens=("question", "principal"))
 
 
-async def test_an_auditor_checks_later_who_asked(intake: Intake, opener: Artefacts) -> None:
+async def test_an_auditor_checks_later_who_asked(intake: CaseIntake, opener: Artefacts) -> None:
     event = await opens(intake, signed(submission(role="ANALYST")))
     claims, kid = await checked(event, opener, KEYS)
     assert (claims.sub, claims.role, kid) == (USER, "ANALYST", "2026-11")
@@ -221,7 +223,7 @@ async def test_an_auditor_checks_later_who_asked(intake: Intake, opener: Artefac
     ],
 )
 async def test_an_auditor_finds_what_the_statement_does_not_say(
-    intake: Intake, opener: Artefacts, path: tuple[str, ...], value: Any, named: str
+    intake: CaseIntake, opener: Artefacts, path: tuple[str, ...], value: Any, named: str
 ) -> None:
     event = await opens(intake, signed(submission(role="ANALYST")))
     assert await checked(event, opener, KEYS)
@@ -233,18 +235,20 @@ async def test_an_auditor_finds_what_the_statement_does_not_say(
         await checked(event, opener, KEYS)
 
 
-async def test_an_auditor_finds_another_question_than_was_signed(intake: Intake, opener: Artefacts, desk: Desk) -> None:
+async def test_an_auditor_finds_another_question_than_was_signed(
+    intake: CaseIntake, opener: Artefacts, desk: Desk
+) -> None:
     event = await opens(intake, signed(submission()))
     question, place = await desk.artefacts.store(
         event["case_id"], "question", b"Another?", media_type="text/plain", subject=event["principal"]["subject"]
     )
     event["payload"]["question"] = question.model_dump(mode="json")
-    event["attachments"][question.sha256] = Attachment.model_dump(place, mode="json", exclude_none=True)
+    event["attachments"][question.sha256] = StorageRef.model_dump(place, mode="json", exclude_none=True)
     with pytest.raises(CommandFailed, match="question_sha256"):
         await checked(event, opener, KEYS)
 
 
-async def test_a_statement_that_was_already_over_at_intake_is_found(intake: Intake, opener: Artefacts) -> None:
+async def test_a_statement_that_was_already_over_at_intake_is_found(intake: CaseIntake, opener: Artefacts) -> None:
     event = await opens(intake, signed(submission()))
     event["occurred_at"] = "2040-01-01T00:00:00Z"
     with pytest.raises(CommandFailed, match="principal_expired"):

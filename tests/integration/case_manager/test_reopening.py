@@ -12,19 +12,19 @@ from typing import Any
 
 import pytest
 
-from switchyard.case_manager.retry import Reopening
+from switchyard.case_manager.retry import CaseRetrier
 from switchyard.case_manager.retry_request import RetryRequest
-from switchyard.protocol.derive import stamp
-from switchyard.protocol.digest import digest_of
+from switchyard.protocol.derive import stamp_event
+from switchyard.protocol.digest import event_digest
 from switchyard.protocol.fields import Json
-from switchyard.protocol.received import receive
-from switchyard.protocol.signing import Operators, public_key, sign
-from switchyard.router.decisions import decide
+from switchyard.protocol.received import read_event
+from switchyard.protocol.signing import OperatorKeys, derive_public_key, sign_statement
+from switchyard.router.decisions import decide_routing
 from switchyard.router.state_seal import StateSeal
 from switchyard.runtime.core.clock import timestamp
-from switchyard.runtime.core.errors import Rejected, Unavailable
+from switchyard.runtime.core.errors import PermanentTaskError, Unavailable
 from switchyard.runtime.database.connections import Pool
-from switchyard.runtime.messaging.consumer import task_failed
+from switchyard.runtime.messaging.consumer import build_task_failed
 from switchyard.runtime.messaging.publisher import BusPublisher
 from tests.integration.case_manager.conftest import SOURCE, Desk, close_event, submission
 from tests.integration.cloud import Tap
@@ -36,7 +36,7 @@ from tests.integration.manual_clock import ManualClock
 pytestmark = pytest.mark.integration
 SEAL = StateSeal({"tests": b"3" * 32})
 KEY, OTHER_KEY = b"k" * 32, b"o" * 32
-OPERATORS = Operators({"ana": bytes.fromhex(public_key(KEY))})
+OPERATORS = OperatorKeys({"ana": bytes.fromhex(derive_public_key(KEY))})
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ class Failure:
             "close": self.close,
         } | changes
         statement = RetryRequest.model_validate_json(json.dumps(request)).statement(self.ending["digest"])
-        return request | {"signature": sign(key, statement)} | (signed or {})
+        return request | {"signature": sign_statement(key, statement)} | (signed or {})
 
 
 Ask = Callable[[Failure, Json], Awaitable[uuid.UUID]]
@@ -75,14 +75,16 @@ Answer = Callable[[uuid.UUID], Awaitable[tuple[str | None, str | None]]]
 
 def routed(event: Json) -> Json:
     """What the router publishes because of an event."""
-    (decided,) = decide(bus_body(event), SEAL, operators=OPERATORS).events
-    return stamp(dict(decided), occurred_at=event["occurred_at"], trace={})
+    (decided,) = decide_routing(bus_body(event), SEAL, operators=OPERATORS).events
+    return stamp_event(dict(decided), occurred_at=event["occurred_at"], trace={})
 
 
 def failing(command: Json) -> Json:
     """The agent's failure."""
-    failed = task_failed(envelope_of(command), command["node_to"], Rejected("models_failed", "No model answered."), 3)
-    return stamp(failed, occurred_at=command["occurred_at"], trace={})
+    failed = build_task_failed(
+        envelope_of(command), command["node_to"], PermanentTaskError("models_failed", "No model answered."), 3
+    )
+    return stamp_event(failed, occurred_at=command["occurred_at"], trace={})
 
 
 @pytest.fixture
@@ -95,7 +97,7 @@ async def fail(desk: Desk) -> Callable[..., Awaitable[Failure]]:
         failed = failing(command)
         close = routed(failed)
         return Failure(
-            opened, command, failed, close, await desk.closing.close_case(receive(bus_body(close), node="desk"))
+            opened, command, failed, close, await desk.closing.close_case(read_event(bus_body(close), node="desk"))
         )
 
     return make
@@ -107,8 +109,8 @@ async def pool(pool_for: PoolFor) -> Pool:
 
 
 @pytest.fixture
-def reopening(pool: Pool, desk: Desk, publisher: BusPublisher, clock: ManualClock) -> Reopening:
-    return Reopening(pool, desk.vault, OPERATORS, publisher, clock)
+def reopening(pool: Pool, desk: Desk, publisher: BusPublisher, clock: ManualClock) -> CaseRetrier:
+    return CaseRetrier(pool, desk.vault, OPERATORS, publisher, clock)
 
 
 @pytest.fixture
@@ -144,10 +146,10 @@ Fail = Callable[..., Awaitable[Failure]]
 
 
 async def test_a_signed_request_opens_the_case_again_as_a_child_of_its_failure(
-    fail: Fail, ask: Ask, answer: Answer, reopening: Reopening, tap: Tap, desk: Desk, owner: Owner
+    fail: Fail, ask: Ask, answer: Answer, reopening: CaseRetrier, tap: Tap, desk: Desk, owner: Owner
 ) -> None:
     failure = await fail()
-    await desk.closing.forget(failure.case_id)
+    await desk.closing.drop_timers(failure.case_id)
     asked = await ask(failure, failure.request())
     assert await reopening.tick() == 1
     assert await answer(asked) == ("retried", None)
@@ -163,26 +165,26 @@ async def test_a_signed_request_opens_the_case_again_as_a_child_of_its_failure(
 
 
 async def test_the_second_try_ends_on_its_own_and_a_late_word_about_the_first_repeats_the_first(
-    fail: Fail, ask: Ask, reopening: Reopening, tap: Tap, desk: Desk, owner: Owner
+    fail: Fail, ask: Ask, reopening: CaseRetrier, tap: Tap, desk: Desk, owner: Owner
 ) -> None:
     failure = await fail()
     await ask(failure, failure.request())
     await reopening.tick()
     (event,) = await tap.next("desk", failure.case_id)
-    late = receive(bus_body(failure.close), node="desk")
+    late = read_event(bus_body(failure.close), node="desk")
     assert await desk.closing.close_case(late) == failure.ending
-    await desk.closing.forget(failure.case_id)
+    await desk.closing.drop_timers(failure.case_id)
     timers = "select count(*) from desk.timer where case_id = $1::text::uuid"
     assert await owner.fetchval(timers, failure.case_id) == 1, "the first try's end stopped the second's clock"
-    answered = receive(bus_body(close_event(event, "answered")), node="desk")
+    answered = read_event(bus_body(close_event(event, "answered")), node="desk")
     second = await desk.closing.close_case(answered)
     assert (second["payload"]["outcome"], second["replay"]) == ("answered", "retry-1")
-    await desk.closing.forget(failure.case_id)
+    await desk.closing.drop_timers(failure.case_id)
     assert await owner.fetchval(timers, failure.case_id) == 0
 
 
 async def test_a_second_try_that_rests_too_long_expires(
-    fail: Fail, ask: Ask, reopening: Reopening, tap: Tap, desk: Desk, clock: ManualClock
+    fail: Fail, ask: Ask, reopening: CaseRetrier, tap: Tap, desk: Desk, clock: ManualClock
 ) -> None:
     failure = await fail()
     await ask(failure, failure.request())
@@ -196,7 +198,7 @@ async def test_a_second_try_that_rests_too_long_expires(
 
 
 async def test_of_two_requests_at_once_one_wins_and_the_other_is_told_whose(
-    fail: Fail, ask: Ask, answer: Answer, reopening: Reopening, tap: Tap, owner: Owner
+    fail: Fail, ask: Ask, answer: Answer, reopening: CaseRetrier, tap: Tap, owner: Owner
 ) -> None:
     failure = await fail()
     asked = [await ask(failure, failure.request(reason=f"reason {number}")) for number in range(2)]
@@ -209,7 +211,7 @@ async def test_of_two_requests_at_once_one_wins_and_the_other_is_told_whose(
 
 
 async def test_a_desk_that_dies_before_it_publishes_publishes_the_same_event_when_it_is_back(
-    fail: Fail, ask: Ask, answer: Answer, reopening: Reopening, tap: Tap, owner: Owner, clock: ManualClock
+    fail: Fail, ask: Ask, answer: Answer, reopening: CaseRetrier, tap: Tap, owner: Owner, clock: ManualClock
 ) -> None:
     class Dying:
         async def publish(self, events: object) -> None:
@@ -228,7 +230,7 @@ async def test_a_desk_that_dies_before_it_publishes_publishes_the_same_event_whe
 
 
 async def test_a_failure_of_the_second_try_can_be_tried_again(
-    fail: Fail, ask: Ask, answer: Answer, reopening: Reopening, tap: Tap, desk: Desk
+    fail: Fail, ask: Ask, answer: Answer, reopening: CaseRetrier, tap: Tap, desk: Desk
 ) -> None:
     first = await fail()
     await ask(first, first.request())
@@ -243,10 +245,10 @@ async def test_a_failure_of_the_second_try_can_be_tried_again(
 
 def _altered(event: Json, **fields: object) -> Json:
     changed = event | fields
-    return changed | {"digest": digest_of(changed)}
+    return changed | {"digest": event_digest(changed)}
 
 
-async def _told(failure: Failure, request: Json, ask: Ask, answer: Answer, reopening: Reopening) -> str:
+async def _told(failure: Failure, request: Json, ask: Ask, answer: Answer, reopening: CaseRetrier) -> str:
     asked = await ask(failure, request)
     await reopening.tick()
     code, why = await answer(asked)
@@ -255,7 +257,7 @@ async def _told(failure: Failure, request: Json, ask: Ask, answer: Answer, reope
     return code
 
 
-async def test_what_nobody_signed_is_refused(fail: Fail, ask: Ask, answer: Answer, reopening: Reopening) -> None:
+async def test_what_nobody_signed_is_refused(fail: Fail, ask: Ask, answer: Answer, reopening: CaseRetrier) -> None:
     failure = await fail()
     forged = {
         "another key": failure.request(key=OTHER_KEY),
@@ -267,7 +269,7 @@ async def test_what_nobody_signed_is_refused(fail: Fail, ask: Ask, answer: Answe
 
 
 async def test_what_did_not_happen_is_refused_whoever_signs_it(
-    fail: Fail, ask: Ask, answer: Answer, reopening: Reopening, desk: Desk
+    fail: Fail, ask: Ask, answer: Answer, reopening: CaseRetrier, desk: Desk
 ) -> None:
     failure, other = await fail(), await fail()
     payload = failure.failed["payload"]
@@ -291,7 +293,7 @@ async def test_what_did_not_happen_is_refused_whoever_signs_it(
 
 
 async def test_what_is_no_request_is_refused_and_does_not_stop_the_next(
-    fail: Fail, ask: Ask, answer: Answer, reopening: Reopening
+    fail: Fail, ask: Ask, answer: Answer, reopening: CaseRetrier
 ) -> None:
     failure = await fail()
     assert await _told(failure, {"operator": "ana"}, ask, answer, reopening) == "bad_request"
@@ -301,7 +303,7 @@ async def test_what_is_no_request_is_refused_and_does_not_stop_the_next(
 
 
 async def test_a_case_whose_time_is_over_is_refused(
-    fail: Fail, ask: Ask, answer: Answer, reopening: Reopening, clock: ManualClock
+    fail: Fail, ask: Ask, answer: Answer, reopening: CaseRetrier, clock: ManualClock
 ) -> None:
     failure = await fail()
     late = datetime.fromisoformat(failure.opened["case_deadline"]) + timedelta(seconds=1)
@@ -311,7 +313,7 @@ async def test_a_case_whose_time_is_over_is_refused(
 
 
 async def test_a_case_whose_persons_key_is_erased_is_refused(
-    fail: Fail, ask: Ask, answer: Answer, reopening: Reopening, owner: Owner
+    fail: Fail, ask: Ask, answer: Answer, reopening: CaseRetrier, owner: Owner
 ) -> None:
     failure = await fail(user_id="erased@example.com")
     subject = failure.opened["principal"]["subject"]
@@ -320,7 +322,7 @@ async def test_a_case_whose_persons_key_is_erased_is_refused(
 
 
 async def test_a_halted_playbook_and_a_cancelled_case_are_refused_until_they_are_lifted(
-    fail: Fail, ask: Ask, answer: Answer, reopening: Reopening, desk: Desk
+    fail: Fail, ask: Ask, answer: Answer, reopening: CaseRetrier, desk: Desk
 ) -> None:
     failure = await fail()
     for kind, key in (("halted_playbook", "assist"), ("cancelled_case", failure.case_id)):
@@ -333,13 +335,13 @@ async def test_a_halted_playbook_and_a_cancelled_case_are_refused_until_they_are
 
 
 async def test_a_case_that_is_open_and_one_that_was_answered_are_refused(
-    ask: Ask, answer: Answer, reopening: Reopening, desk: Desk
+    ask: Ask, answer: Answer, reopening: CaseRetrier, desk: Desk
 ) -> None:
     opened = await desk.submit()
     command = routed(opened)
     failed = failing(command)
     close = routed(failed)
-    ending = await desk.closing.close_case(receive(bus_body(close_event(opened, "answered")), node="desk"))
+    ending = await desk.closing.close_case(read_event(bus_body(close_event(opened, "answered")), node="desk"))
     failure = Failure(opened, command, failed, close, ending)
     assert await _told(failure, failure.request(), ask, answer, reopening) == "not_ended_so"
 
@@ -358,22 +360,22 @@ async def test_the_operators_role_may_ask_and_nothing_else(pool_for: PoolFor) ->
 
 
 async def test_a_case_that_is_tried_again_is_open_to_whoever_asks_and_can_be_cancelled(
-    fail: Fail, ask: Ask, reopening: Reopening, tap: Tap, desk: Desk, owner: Owner
+    fail: Fail, ask: Ask, reopening: CaseRetrier, tap: Tap, desk: Desk, owner: Owner
 ) -> None:
     failure = await fail()
     case = uuid.UUID(failure.case_id)
-    assert await owner.fetchval("select closed_as from desk.sendable where case_id = $1", case) == "failed"
+    assert await owner.fetchval("select ending_outcome from desk.sendable where case_id = $1", case) == "failed"
     assert await owner.fetchval("select desk.cancel($1, 'ana', 'too late')", case) == "closed"
     await ask(failure, failure.request())
     await reopening.tick()
     (event,) = await tap.next("desk", failure.case_id)
-    assert await owner.fetchval("select closed_as from desk.sendable where case_id = $1", case) is None
+    assert await owner.fetchval("select ending_outcome from desk.sendable where case_id = $1", case) is None
     assert await owner.fetchval("select desk.cancel($1, 'ana', 'after all')", case) == "cancelled"
     await desk.timers.tick()
     *_, cancelled = await tap.next("desk", failure.case_id, 3)
     assert (cancelled["payload"]["outcome"], cancelled["replay"]) == ("cancelled", "retry-1")
     assert cancelled["parents"] == [event["digest"]]
-    assert await owner.fetchval("select closed_as from desk.sendable where case_id = $1", case) == "cancelled"
+    assert await owner.fetchval("select ending_outcome from desk.sendable where case_id = $1", case) == "cancelled"
 
 
 async def test_what_the_desk_published_is_what_its_view_says(desk: Desk, owner: Owner, tap: Tap) -> None:

@@ -9,7 +9,7 @@ from services.orchestrator.graph import CURRENT, PLAYBOOKS
 from switchyard.app.topology import dead_letter_queue_name, queue_name
 from switchyard.protocol.envelope import event_id_for
 from switchyard.protocol.fields import Json
-from switchyard.protocol.received import receive
+from switchyard.protocol.received import read_event
 from switchyard.router.playbook import Playbook
 from tests.integration.case_manager.conftest import Serve
 from tests.integration.cloud import Cloud, Tap
@@ -24,7 +24,7 @@ QUEUE, DEAD_LETTERS = queue_name("router"), dead_letter_queue_name("router")
 async def closed_with(tap: Tap, case_id: str) -> TaskFailed:
     """The failure that the router sends to the desk."""
     [event] = await tap.next("router", case_id)
-    payload = receive(bus_body(event), node="desk").payload
+    payload = read_event(bus_body(event), node="desk").payload
     assert isinstance(payload, TaskFailed)
     return payload
 

@@ -64,7 +64,7 @@ async def test_a_deadline_survives_the_desk_that_set_it(
 async def test_a_case_that_was_closed_in_time_does_not_expire(desk: Desk, tap: Tap, clock: ManualClock) -> None:
     opened = await desk.submit()
     await desk.closing.close_case(close_case(opened))
-    await desk.closing.forget(opened["case_id"])
+    await desk.closing.drop_timers(opened["case_id"])
     clock.advance(LATE)
     assert await desk.timers.tick() == 0
     assert await tap.seen("desk", opened["case_id"]) == []

@@ -8,7 +8,7 @@ from typing import Any
 from opentelemetry.sdk.trace import TracerProvider
 
 from faststream_sqs import SQSBroker, SQSMessage, TestSQSBroker
-from services.orchestrator.handlers import keep_desk
+from services.orchestrator.handlers import handle_case_manager_event
 from switchyard.protocol.fields import Json
 from switchyard.runtime.core.telemetry import broker_middlewares
 from tests.integration.case_manager.conftest import SOURCE, StartDesk, submission
@@ -35,7 +35,7 @@ async def test_a_repeated_submission_publishes_the_same_event_under_its_own_trac
     @broker.subscriber("switchyard-desk", source=SOURCE)
     async def keep(message: SQSMessage) -> None:
         nobody: Any = None  # what has no part in a submission that is in order
-        await keep_desk(
+        await handle_case_manager_event(
             message,
             intake=desk.intake,
             closing=desk.closing,

@@ -9,14 +9,14 @@ from typing import Any
 
 import pytest
 
-from contracts.events.email_sender import SendingHeld
-from switchyard.case_manager.intake import Upstream
-from switchyard.case_manager.principals import Principals
+from contracts.events.email_sender import SendingHalted
+from switchyard.case_manager.intake import UpstreamPolicy
+from switchyard.case_manager.principals import PrincipalKeys
 from switchyard.protocol.approvals import approval_statement
 from switchyard.protocol.errors import InvalidEvent
 from switchyard.protocol.fields import Contract, Json
-from switchyard.protocol.received import Received
-from switchyard.protocol.signing import sign
+from switchyard.protocol.received import ReceivedEvent
+from switchyard.protocol.signing import sign_statement
 from switchyard.router.routing import route
 from switchyard.runtime.core.clock import timestamp
 from tests.integration.case_manager.conftest import SIGNING_KEYS, Desk, StartDesk
@@ -58,11 +58,11 @@ async def command(desk: Desk, *answers: Contract) -> Json:
 
 
 async def waits(desk: Desk, asked: Json) -> None:
-    event: Received[Any] = received(asked)
+    event: ReceivedEvent[Any] = received(asked)
     if asked["type"] == "AskApproval":
-        await desk.approvals.ask(event)
+        await desk.approvals.request_approval(event)
     else:
-        await desk.holding.wait(event)
+        await desk.holding.add_wait(event)
 
 
 async def said(
@@ -88,7 +88,7 @@ async def said(
         reason="Reads well.",
         signed_at=timestamp(at),
     )
-    signature = sign(SIGNING_KEYS.get(signer or approver, b"\x09" * 32), statement)
+    signature = sign_statement(SIGNING_KEYS.get(signer or approver, b"\x09" * 32), statement)
     decision: str = await owner.fetchval(
         "select desk.decide($1, $2, $3, $4, $5, $6, $7)::text",
         asked["event_id"], verdict, content, approver, "Reads well.", at, signature,
@@ -207,7 +207,7 @@ async def test_a_case_waits_for_its_hour(desk: Desk, tap: Tap, clock: ManualCloc
 async def test_a_halted_case_waits_for_the_resumption_and_the_log_hears_of_both(
     desk: Desk, owner: Owner, tap: Tap
 ) -> None:
-    asked = await command(desk, ALLOWED, DRAFTED, PASSED, SENDABLE, SendingHeld())
+    asked = await command(desk, ALLOWED, DRAFTED, PASSED, SENDABLE, SendingHalted())
     assert await owner.fetchval("select desk.halt('outbound_email', 'a.lindqvist', 'complaints')")
     await waits(desk, asked)
     await desk.timers.tick()
@@ -270,9 +270,9 @@ async def test_a_refused_contact_is_recorded_once_and_told(
     desk: Desk, owner: Owner, tap: Tap, clock: ManualClock
 ) -> None:
     report = golden("ContactRefused") | {"report_id": fresh_id()}
-    first = await desk.control.stop_contact("upstream.mail", report)
+    first = await desk.control.suppress_contact("upstream.mail", report)
     clock.advance(86_400)
-    again = await desk.control.stop_contact("upstream.mail", report)
+    again = await desk.control.suppress_contact("upstream.mail", report)
     assert first == again, "the same report on another day is the same event, not another one under its id"
     opened_event = await opened(desk)
     assert (
@@ -296,11 +296,11 @@ async def test_a_refused_contact_is_recorded_once_and_told(
 async def test_a_contact_cannot_be_stopped(
     desk: Desk, owner: Owner, source: str, changes: dict[str, Any], field: str
 ) -> None:
-    control = replace(desk.control, upstreams={"upstream.mail": Upstream(tenants=("acme-*",))})
+    control = replace(desk.control, upstreams={"upstream.mail": UpstreamPolicy(tenants=("acme-*",))})
     if field in {"address_key", "source"}:
-        control = replace(desk.control, principals=Principals({"upstream.ingress": {}}))
+        control = replace(desk.control, principals=PrincipalKeys({"upstream.ingress": {}}))
     report = {name: value for name, value in (golden("ContactRefused") | changes).items() if value is not None}
     with pytest.raises(InvalidEvent) as caught:
-        await control.stop_contact(source, report)
+        await control.suppress_contact(source, report)
     assert caught.value.field == field
     assert await owner.fetchval("select count(*) from desk.control") == 0

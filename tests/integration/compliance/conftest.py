@@ -17,15 +17,15 @@ from contracts.documents.reviews import Review
 from contracts.events.router import CheckContact, CheckSending, ReviewEmail
 from latency_failover import FailoverModel
 from services.specialists.compliance.handlers import check_contact, check_sending, review_email
-from services.specialists.compliance.judge import build_agent
-from services.specialists.compliance.pack import RulePack, released
-from services.specialists.compliance.store import Verdicts
-from services.specialists.models import build_model
+from services.specialists.compliance.judge import build_judge_agent
+from services.specialists.compliance.pack import RulePack, released_packs
+from services.specialists.compliance.store import VerdictStore
+from services.specialists.models import build_specialist_model
 from switchyard.devstack.stack.provision import BUCKET
-from switchyard.protocol.fields import Artefact, Attachment, Contract
-from switchyard.protocol.received import Received, receive
-from switchyard.runtime.core.task import Reply, Task
-from switchyard.runtime.crypto.vault import LocalWrapper, Vault
+from switchyard.protocol.fields import Artefact, Contract, StorageRef
+from switchyard.protocol.received import ReceivedEvent, read_event
+from switchyard.runtime.core.task import Task, TaskResult
+from switchyard.runtime.crypto.vault import LocalKeyWrapper, Vault
 from switchyard.runtime.models.clients import ModelSettings
 from switchyard.runtime.storage.artefacts import Artefacts
 from switchyard.runtime.storage.objects import S3Objects
@@ -55,24 +55,24 @@ class Gate:
     """The handlers of one process; `clock` and `packs` may be changed between calls."""
 
     artefacts: Artefacts
-    verdicts: Verdicts
+    verdicts: VerdictStore
     clock: ManualClock
     model: FailoverModel
     subject: str
     judges: Running
-    packs: tuple[RulePack, ...] = field(default_factory=released)
+    packs: tuple[RulePack, ...] = field(default_factory=released_packs)
 
-    async def contact(self, case: Case) -> Reply:
+    async def contact(self, case: Case) -> TaskResult:
         """Check the contact."""
         account = await self._sealed(case, "account", case.facts.model_dump_json(exclude_none=True).encode())
         task = self.task(case, CheckContact(account=account, purpose=case.purpose))
         return await check_contact(task, **self._parts)
 
-    async def review(self, case: Case) -> Reply:
+    async def review(self, case: Case) -> TaskResult:
         """Review the case's email."""
         return await review_email(await self.review_task(case), **self._parts, **self._judge)
 
-    async def review_again(self, task: Task[ReviewEmail]) -> Reply:
+    async def review_again(self, task: Task[ReviewEmail]) -> TaskResult:
         """Another attempt at the same command."""
         return await review_email(task, **self._parts, **self._judge)
 
@@ -84,7 +84,7 @@ class Gate:
         )
         return self.task(case, payload)
 
-    async def sending(self, case: Case, **changes: Any) -> Reply:
+    async def sending(self, case: Case, **changes: Any) -> TaskResult:
         """Check the sending."""
         account, email = await self.sealed(case)
         payload: dict[str, Any] = {
@@ -99,11 +99,11 @@ class Gate:
         account = await self._sealed(case, "account", case.facts.model_dump_json(exclude_none=True).encode())
         return account, await self._sealed(case, "email", case.raw)
 
-    async def opened(self, reply: Reply, case: Case, task: Task[Any] | None = None) -> Review:
+    async def opened(self, reply: TaskResult, case: Case, task: Task[Any] | None = None) -> Review:
         """The sealed review of a reply."""
         artefact: Artefact = reply.payload.review  # type: ignore[attr-defined]
-        written = case.last.written if task is None else task.written
-        return Review.model_validate_json(await self.artefacts.read_from(written, case.case_id, artefact))
+        written_refs = case.last.written_refs if task is None else task.written_refs
+        return Review.model_validate_json(await self.artefacts.read_from(written_refs, case.case_id, artefact))
 
     def task(self, case: Case, payload: Contract) -> Task[Any]:
         """A command of the case's, as the consumer hands it over."""
@@ -113,8 +113,8 @@ class Gate:
         asked = rewritten(
             asked, event_id=event_id, attachments=places, principal=asked["principal"] | {"subject": self.subject}
         )
-        received = receive(bus_body(asked), node=NODE)
-        case.last = Task(Received(received.envelope, received.payload, received.raw), attempt=1, deadline=None)
+        received = read_event(bus_body(asked), node=NODE)
+        case.last = Task(ReceivedEvent(received.envelope, received.payload, received.raw), attempt=1, deadline=None)
         return case.last
 
     async def _sealed(self, case: Case, name: str, data: bytes) -> Artefact:
@@ -133,7 +133,7 @@ class Gate:
 
     @property
     def _judge(self) -> dict[str, Any]:
-        return {"model": self.model, "agent": build_agent(self.model), "opt_out_base": None}
+        return {"model": self.model, "agent": build_judge_agent(self.model), "opt_out_base": None}
 
 
 @dataclass
@@ -147,7 +147,7 @@ class Case:
     event_id: str | None = None
     """Of the next command; a fresh one if None."""
     artefacts: dict[str, Artefact] = field(default_factory=dict)
-    places: dict[str, Attachment] = field(default_factory=dict)
+    places: dict[str, StorageRef] = field(default_factory=dict)
     last: Task[Any] = None  # type: ignore[assignment]
 
     @property
@@ -170,18 +170,18 @@ async def gate(pool_for: PoolFor, cloud: Cloud, judges: Running) -> Gate:
     clock = ManualClock(NOW.astimezone(UTC))
     desk, own = await pool_for("desk"), await pool_for(NODE)
     name = fresh_id()
-    subject = await Vault(desk, LocalWrapper(bytes(32)), clock).subject_for(
+    subject = await Vault(desk, LocalKeyWrapper(bytes(32)), clock).subject_for(
         "acme", name, hashlib.sha256(name.encode()).digest()
     )
-    vault = Vault(own, LocalWrapper(bytes(32)), clock)
+    vault = Vault(own, LocalKeyWrapper(bytes(32)), clock)
     settings = ModelSettings(
         bedrock_endpoint_url=judges.url, openai_base_url=f"{judges.url}/v1", openai_api_key=SecretStr("local")
     )
     return Gate(
         artefacts=Artefacts(S3Objects(cloud.s3, BUCKET), vault, opens=("account", "email", "review")),
-        verdicts=Verdicts(own),
+        verdicts=VerdictStore(own),
         clock=clock,
-        model=build_model(settings, policy_version="compliance/1"),
+        model=build_specialist_model(settings, policy_version="compliance/1"),
         subject=subject,
         judges=judges,
     )

@@ -19,11 +19,11 @@ from contracts.events.compliance import (
     SendingAllowed,
     SendingDeferred,
 )
-from services.specialists.compliance.pack import released
-from services.specialists.compliance.review import evaluate, in_the_open
+from services.specialists.compliance.pack import released_packs
+from services.specialists.compliance.review import evaluate_rules, without_evidence
 from services.specialists.compliance.rules import RULES
-from services.specialists.compliance.rules.rule import Situation
-from switchyard.runtime.core.errors import Rejected, Retryable
+from services.specialists.compliance.rules.rule import RuleInput
+from switchyard.runtime.core.errors import PermanentTaskError, RetryableTaskError
 from tests.integration.compliance.conftest import NODE, Case, Gate, at
 from tests.integration.conftest import PoolFor
 from tests.integration.events import fresh_id
@@ -84,7 +84,7 @@ async def test_a_broken_rule_scores_nothing_and_asks_no_model(gate: Gate) -> Non
     assert (reply.rubric_score, reply.model_call) == (0, None)
     assert gate.judges.get("/sim/calls")["calls"] == 0
     review = await gate.opened(reply, case)
-    assert any("deadbeat" in each for each in review.to_mend())
+    assert any("deadbeat" in each for each in review.required_changes())
 
 
 async def test_what_writing_cannot_mend_ends_the_email(gate: Gate) -> None:
@@ -102,7 +102,7 @@ async def test_a_mark_below_its_floor_asks_for_another_draft_whatever_the_score(
     assert reply.rubric_score is not None
     assert reply.rubric_score > 6_000
     review = await gate.opened(reply, case)
-    assert review.to_mend()[0].startswith("accuracy scored 35, needs 80")
+    assert review.required_changes()[0].startswith("accuracy scored 35, needs 80")
 
 
 async def test_a_score_below_comfort_goes_to_a_person(gate: Gate) -> None:
@@ -114,7 +114,7 @@ async def test_a_score_below_comfort_goes_to_a_person(gate: Gate) -> None:
 @pytest.mark.parametrize("words", ["a missing criterion", "a score out of range", "an answer in prose"])
 async def test_a_judgement_that_cannot_be_parsed_is_never_a_pass(gate: Gate, pool_for: PoolFor, words: str) -> None:
     case = saying(f"We write about {words}.")
-    with pytest.raises(Retryable) as raised:
+    with pytest.raises(RetryableTaskError) as raised:
         await gate.review(case)
     assert raised.value.code == "bad_judgement"
     assert gate.judges.get("/sim/calls")["calls"]
@@ -132,12 +132,12 @@ async def test_a_judge_that_obeys_the_draft_still_cannot_pass_what_a_rule_blocks
 
 async def test_bytes_that_are_not_those_of_the_command_are_refused(gate: Gate) -> None:
     task = await gate.review_task(Case(), content_sha256="0" * 64)
-    with pytest.raises(Rejected) as raised:
+    with pytest.raises(PermanentTaskError) as raised:
         await gate.review_again(task)
     assert raised.value.code == "content_altered"
     case = Case()
     await gate.review(case)
-    with pytest.raises(Rejected) as raised:
+    with pytest.raises(PermanentTaskError) as raised:
         await gate.sending(case, content_sha256="0" * 64)
     assert raised.value.code == "content_altered"
 
@@ -150,7 +150,7 @@ async def test_the_first_verdict_on_a_command_stays_whatever_a_second_attempt_wo
     second_task = type(task)(task.received, attempt=2, deadline=None)
     second = await gate.review_again(second_task)
     assert second == first
-    assert second_task.written == task.written
+    assert second_task.written_refs == task.written_refs
 
 
 async def test_two_attempts_at_once_come_to_one_verdict(gate: Gate, pool_for: PoolFor) -> None:
@@ -159,8 +159,8 @@ async def test_two_attempts_at_once_come_to_one_verdict(gate: Gate, pool_for: Po
     attempts = [type(task)(task.received, attempt=number, deadline=None) for number in range(1, 5)]
     replies = await asyncio.gather(*(gate.review_again(each) for each in attempts))
     assert all(reply == replies[0] for reply in replies)
-    assert all(each.written == attempts[0].written for each in attempts)
-    assert len(attempts[0].written) == 1
+    assert all(each.written_refs == attempts[0].written_refs for each in attempts)
+    assert len(attempts[0].written_refs) == 1
     pool = await pool_for(NODE)
     assert await pool.fetchval("select count(*) from verdict where case_id = $1", case.case_id) == 1
 
@@ -177,7 +177,7 @@ async def test_what_passed_may_be_sent_within_hours_and_for_a_quarter_of_an_hour
 async def test_what_passed_may_not_be_sent_past_the_midnight_of_the_next_pack(gate: Gate) -> None:
     case = Case()
     await gate.review(case)
-    old = released()[-1]
+    old = released_packs()[-1]
     new = old.model_copy(update={"version": "2026-09-16", "effective_from": date(2026, 9, 16)})
     gate.packs, gate.clock = (old, new), at("2026-09-15T23:55:00+00:00")
     reply = await gate.sending(case, pack=old.version)
@@ -196,9 +196,9 @@ async def test_two_reviews_of_the_same_case_show_no_hash_in_common_and_each_seal
         each.input_hash for each in second.payload.results
     }
     assert opened.salt is not None
-    situation = Situation(case.facts, case.purpose, gate.clock.now(), gate.packs[-1])
-    again = evaluate(situation, "contact", bytes.fromhex(opened.salt))
-    assert in_the_open(again) == first.payload.results
+    situation = RuleInput(case.facts, case.purpose, gate.clock.now(), gate.packs[-1])
+    again = evaluate_rules(situation, "contact", bytes.fromhex(opened.salt))
+    assert without_evidence(again) == first.payload.results
 
 
 async def test_what_passed_waits_for_the_morning(gate: Gate) -> None:
@@ -224,7 +224,7 @@ async def test_what_never_passed_cannot_be_sent(gate: Gate) -> None:
     for case in (Case(), saying("You deadbeat.")):
         if case.email is not None:
             await gate.review(case)
-        with pytest.raises(Rejected) as raised:
+        with pytest.raises(PermanentTaskError) as raised:
             await gate.sending(case)
         assert raised.value.code == "not_reviewed"
 
@@ -238,10 +238,10 @@ async def test_a_pass_is_for_one_case_one_content_one_account_and_one_purpose(ga
         Case(case_id=case.case_id, facts=facts(notes="other facts"), email=Email(facts())),
     )
     for other in others:
-        with pytest.raises(Rejected) as raised:
+        with pytest.raises(PermanentTaskError) as raised:
             await gate.sending(other)
         assert raised.value.code == "not_reviewed"
-    with pytest.raises(Rejected):
+    with pytest.raises(PermanentTaskError):
         await gate.sending(case, purpose="settlement_offer")
 
 
@@ -250,7 +250,7 @@ async def test_a_later_review_of_the_same_content_takes_the_pass_back(gate: Gate
     await gate.review(case)
     gate.clock = at("2026-09-25T16:00:00+00:00")
     assert isinstance((await gate.review(case)).payload, EmailBlocked)
-    with pytest.raises(Rejected) as raised:
+    with pytest.raises(PermanentTaskError) as raised:
         await gate.sending(case)
     assert raised.value.code == "not_reviewed"
 
@@ -258,7 +258,7 @@ async def test_a_later_review_of_the_same_content_takes_the_pass_back(gate: Gate
 async def test_a_new_pack_makes_the_review_outdated_and_a_new_review_makes_it_good(gate: Gate) -> None:
     case = Case()
     await gate.review(case)
-    old = released()[-1]
+    old = released_packs()[-1]
     new = old.model_copy(update={"version": "2026-09-15", "effective_from": date(2026, 9, 15)})
     gate.packs = (old, new)
     outdated = await gate.sending(case, pack=old.version)
@@ -273,7 +273,7 @@ async def test_facts_that_are_no_account_end_the_task_and_name_the_field_only(ga
         case.case_id, "account", b'{"version": "1", "as_of": "Zanzibar-4711"}', media_type="x", subject=gate.subject
     )
     case.artefacts["account"], case.places[artefact.sha256] = artefact, place
-    with pytest.raises(Rejected) as raised:
+    with pytest.raises(PermanentTaskError) as raised:
         await gate.contact(case)
     assert (raised.value.code, raised.value.field) == ("bad_account", "as_of")
     assert "Zanzibar" not in str(raised.value)

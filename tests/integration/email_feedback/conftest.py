@@ -10,9 +10,9 @@ from dataclasses import dataclass
 import aiohttp
 import pytest
 
-from contracts.documents.opt_out import PURPOSE, OptOut, opt_out_url
+from contracts.documents.opt_out import OPT_OUT_PURPOSE, OptOutClaims, opt_out_url
 from services.specialists.email_feedback.main import run
-from switchyard.app.topology import MAIL, queue_name
+from switchyard.app.topology import EMAIL_FEEDBACK, queue_name
 from switchyard.protocol.fields import Json
 from switchyard.runtime.crypto.tokens import SignedTokens
 from tests.integration.cloud import Cloud, until
@@ -20,7 +20,7 @@ from tests.integration.events import fresh_id
 from tests.integration.serving import free_port
 
 KEY = "6b" * 32
-TOKENS = SignedTokens(OptOut, purpose=PURPOSE, keys={"k1": bytes.fromhex(KEY)})
+TOKENS = SignedTokens(OptOutClaims, purpose=OPT_OUT_PURPOSE, keys={"k1": bytes.fromhex(KEY)})
 
 
 @dataclass
@@ -30,7 +30,7 @@ class MailProcess:
     base: str
     cloud: Cloud
 
-    def link(self, wanted: OptOut) -> str:
+    def link(self, wanted: OptOutClaims) -> str:
         """The link in an email."""
         return opt_out_url(self.base, TOKENS.sign(wanted))
 
@@ -66,7 +66,7 @@ async def start_mail(
     aws: None, cloud: Cloud, borrowed_logs: None, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[StartMail]:
     """Starts the mail process. A test that reads the logs starts it itself: they are captured phase by phase."""
-    await cloud.purge(queue_name("desk"), queue_name(MAIL))
+    await cloud.purge(queue_name("desk"), queue_name(EMAIL_FEEDBACK))
     port = free_port()
     environment = {
         "OPTOUT_KEYS": json.dumps({"k1": KEY}),
@@ -110,9 +110,9 @@ async def mail(start_mail: StartMail) -> MailProcess:
 
 
 @pytest.fixture
-def wanted() -> OptOut:
+def wanted() -> OptOutClaims:
     """What a link says."""
-    return OptOut(tenant="acme", address_key="a" * 64, case_id=fresh_id())
+    return OptOutClaims(tenant="acme", address_key="a" * 64, case_id=fresh_id())
 
 
 @pytest.fixture

@@ -8,8 +8,8 @@ from html.parser import HTMLParser
 import aiohttp
 import pytest
 
-from contracts.documents.opt_out import OptOut
-from contracts.events.upstream import ContactRefused
+from contracts.documents.opt_out import OptOutClaims
+from contracts.events.upstream import SuppressContact
 from switchyard.runtime.core.errors import Unavailable
 from tests.integration.conftest import LogLines
 from tests.integration.email_feedback.conftest import MailProcess, StartMail
@@ -18,7 +18,7 @@ ONE_CLICK = {"List-Unsubscribe": "One-Click"}
 
 
 async def test_a_get_asks_and_changes_nothing(
-    mail: MailProcess, wanted: OptOut, browser: aiohttp.ClientSession
+    mail: MailProcess, wanted: OptOutClaims, browser: aiohttp.ClientSession
 ) -> None:
     for method in ("GET", "HEAD", "GET"):
         async with browser.request(method, mail.link(wanted)) as answer:
@@ -30,7 +30,7 @@ async def test_a_get_asks_and_changes_nothing(
 
 
 async def test_the_one_click_post_of_a_mail_client_reaches_the_desk(
-    mail: MailProcess, wanted: OptOut, browser: aiohttp.ClientSession
+    mail: MailProcess, wanted: OptOutClaims, browser: aiohttp.ClientSession
 ) -> None:
     """RFC 8058, section 3.2: no cookies, no further questions."""
     async with browser.post(mail.link(wanted), data=ONE_CLICK) as answer:
@@ -38,13 +38,13 @@ async def test_the_one_click_post_of_a_mail_client_reaches_the_desk(
         assert "Your request is recorded" in await answer.text()
     [event] = await mail.refusals(1)
     assert (event["source"], event["detail-type"]) == ("upstream.mail", "ContactRefused")
-    refused = ContactRefused.model_validate(event["detail"])
+    refused = SuppressContact.model_validate(event["detail"])
     assert (refused.tenant, refused.address_key, refused.reason) == ("acme", wanted.address_key, "opted_out")
     assert refused.address is None
 
 
 async def test_a_client_that_sends_a_multipart_form_or_no_body_gets_out_too(
-    mail: MailProcess, wanted: OptOut, browser: aiohttp.ClientSession
+    mail: MailProcess, wanted: OptOutClaims, browser: aiohttp.ClientSession
 ) -> None:
     form = aiohttp.FormData(ONE_CLICK, default_to_multipart=True)
     for body in (form, None):
@@ -54,7 +54,7 @@ async def test_a_client_that_sends_a_multipart_form_or_no_body_gets_out_too(
 
 
 async def test_two_clicks_on_a_day_are_one_report(
-    mail: MailProcess, wanted: OptOut, browser: aiohttp.ClientSession
+    mail: MailProcess, wanted: OptOutClaims, browser: aiohttp.ClientSession
 ) -> None:
     for _ in range(2):
         async with browser.post(mail.link(wanted), data=ONE_CLICK) as answer:
@@ -64,7 +64,7 @@ async def test_two_clicks_on_a_day_are_one_report(
 
 
 async def test_a_link_that_was_cut_or_altered_says_so_and_stops_nothing(
-    mail: MailProcess, wanted: OptOut, browser: aiohttp.ClientSession
+    mail: MailProcess, wanted: OptOutClaims, browser: aiohttp.ClientSession
 ) -> None:
     good = mail.link(wanted)
     for link in (good[:-1], good + "A", good.replace("/o/k1.", "/o/k2."), f"{mail.base}/o/nonsense"):
@@ -76,7 +76,7 @@ async def test_a_link_that_was_cut_or_altered_says_so_and_stops_nothing(
 
 
 async def test_another_page_or_method_is_told_plainly(
-    mail: MailProcess, wanted: OptOut, browser: aiohttp.ClientSession
+    mail: MailProcess, wanted: OptOutClaims, browser: aiohttp.ClientSession
 ) -> None:
     async with browser.get(f"{mail.base}/admin") as answer:
         assert answer.status == 404
@@ -86,13 +86,13 @@ async def test_another_page_or_method_is_told_plainly(
 
 
 async def test_the_page_says_done_only_after_the_bus_took_it(
-    mail: MailProcess, wanted: OptOut, browser: aiohttp.ClientSession
+    mail: MailProcess, wanted: OptOutClaims, browser: aiohttp.ClientSession
 ) -> None:
     async def publish(*_: object) -> None:
         raise Unavailable("publish_failed", "the bus refused an event")
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("services.specialists.email_feedback.suppression.Refusals.publish", publish)
+        patch.setattr("services.specialists.email_feedback.suppression.SuppressionPublisher.publish", publish)
         async with browser.post(mail.link(wanted), data=ONE_CLICK) as answer:
             assert answer.status == 503
             assert answer.headers["Retry-After"] == "60"
@@ -104,7 +104,7 @@ async def test_the_page_says_done_only_after_the_bus_took_it(
 
 
 async def test_every_answer_is_private_and_runs_nothing(
-    mail: MailProcess, wanted: OptOut, browser: aiohttp.ClientSession
+    mail: MailProcess, wanted: OptOutClaims, browser: aiohttp.ClientSession
 ) -> None:
     for link in (mail.link(wanted), f"{mail.base}/o/nonsense", f"{mail.base}/elsewhere"):
         async with browser.get(link) as answer:
@@ -122,7 +122,7 @@ async def test_every_answer_is_private_and_runs_nothing(
 
 
 async def test_every_page_can_be_read_by_everybody(
-    mail: MailProcess, wanted: OptOut, browser: aiohttp.ClientSession
+    mail: MailProcess, wanted: OptOutClaims, browser: aiohttp.ClientSession
 ) -> None:
     """Language, title, one main heading, width of the screen, no field without a name."""
 
@@ -146,7 +146,7 @@ async def test_every_page_can_be_read_by_everybody(
 
 
 async def test_neither_link_nor_address_key_stands_in_the_logs(
-    start_mail: StartMail, wanted: OptOut, browser: aiohttp.ClientSession, log_lines: LogLines
+    start_mail: StartMail, wanted: OptOutClaims, browser: aiohttp.ClientSession, log_lines: LogLines
 ) -> None:
     mail = await start_mail()
     async with browser.post(mail.link(wanted), data=ONE_CLICK):

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from switchyard.app.topology import MAIL, queue_name
+from switchyard.app.topology import EMAIL_FEEDBACK, queue_name
 from switchyard.protocol.fields import Json
 from tests.integration.cloud import Cloud
 from tests.integration.conftest import LogLines
@@ -27,7 +27,7 @@ async def report(cloud: Cloud, detail: Json) -> str:
     Nobody but AWS may publish as `aws.ses`, and the emulator refuses it, too: the rule has a unit test of its own.
     """
     body = json.dumps({"source": "aws.ses", "detail-type": "Email Bounced", "id": fresh_id(), "detail": detail})
-    await cloud.send(queue_name(MAIL), body)
+    await cloud.send(queue_name(EMAIL_FEEDBACK), body)
     return body
 
 
@@ -41,7 +41,7 @@ async def test_a_bounce_reaches_the_desk(mail: MailProcess, cloud: Cloud) -> Non
 
 async def test_a_soft_bounce_reaches_nobody(mail: MailProcess, cloud: Cloud) -> None:
     await report(cloud, REPORT | {"bounce": {"bounceType": "Transient", "bouncedRecipients": []}})
-    await cloud.settled(queue_name(MAIL))
+    await cloud.settled(queue_name(EMAIL_FEEDBACK))
     await mail.no_refusal()
 
 
@@ -50,7 +50,7 @@ async def test_a_report_through_sns_is_read_with_and_without_its_wrapping(
     wrapped: bool, mail: MailProcess, cloud: Cloud
 ) -> None:
     body = json.dumps({"Type": "Notification", "Message": json.dumps(REPORT)} if wrapped else REPORT)
-    await cloud.send(queue_name(MAIL), body)
+    await cloud.send(queue_name(EMAIL_FEEDBACK), body)
     [event] = await mail.refusals(1)
     assert event["detail"]["address"] == ADDRESS
 
@@ -66,8 +66,8 @@ async def test_a_report_that_cannot_be_read_is_kept_for_a_person_and_blocks_noth
     mail: MailProcess, cloud: Cloud
 ) -> None:
     bad = json.dumps(REPORT | {"mail": {"messageId": "m", "source": "x@nobodys.example"}})
-    await cloud.send(queue_name(MAIL), bad)
-    record = await cloud.quarantine_of(MAIL, bad)
+    await cloud.send(queue_name(EMAIL_FEEDBACK), bad)
+    record = await cloud.quarantine_of(EMAIL_FEEDBACK, bad)
     assert record["field"] == "mail.source"
     await report(cloud, REPORT)
     await mail.refusals(1)

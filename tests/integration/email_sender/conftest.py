@@ -18,18 +18,18 @@ from aiobotocore.session import AioSession
 from aiohttp import web
 
 from contracts.events.router import SendEmail
-from services.drafter.mime import OptOutWays, compose
-from services.specialists.email_sender.handlers import Limits, send_email
-from services.specialists.email_sender.ledger import Ledger, Pace
+from services.drafter.mime import OptOutChannels, compose
+from services.specialists.email_sender.handlers import SendLimits, send_email
+from services.specialists.email_sender.ledger import SendLedger, SendRate
 from services.specialists.email_sender.provider import SesProvider, client_config
 from switchyard.devstack.simulators.ses import Fault, Mailbox, Taken, build
 from switchyard.protocol.approvals import approval_statement
-from switchyard.protocol.fields import Artefact, Attachment, Contract, Json
-from switchyard.protocol.received import receive
-from switchyard.protocol.signing import Operators, public_key, sign
+from switchyard.protocol.fields import Artefact, Contract, Json, StorageRef
+from switchyard.protocol.received import read_event
+from switchyard.protocol.signing import OperatorKeys, derive_public_key, sign_statement
 from switchyard.runtime.core.clock import timestamp
 from switchyard.runtime.core.task import Task
-from switchyard.runtime.crypto.vault import LocalWrapper, Vault
+from switchyard.runtime.crypto.vault import LocalKeyWrapper, Vault
 from switchyard.runtime.database.connections import Pool
 from switchyard.runtime.storage.artefacts import Artefacts
 from tests.accounts import facts
@@ -44,7 +44,7 @@ PACK = "2026-09-01.1"
 PLAYBOOK = "outbound_email"
 TIMEOUT_S = 0.6
 APPROVER, APPROVERS_KEY = "m.okafor", b"a" * 32
-APPROVERS = Operators({APPROVER: bytes.fromhex(public_key(APPROVERS_KEY))})
+APPROVERS = OperatorKeys({APPROVER: bytes.fromhex(derive_public_key(APPROVERS_KEY))})
 DESK_TABLES = "desk.submission, desk.closed, desk.control, desk.approval"
 TABLES = "courier.sending, courier.settlement, courier.domain_rate, courier.turn, courier.inbox"
 
@@ -58,7 +58,7 @@ def letter(case_id: str, *, to: str = "ada.lovelace@example.com", subject: str =
         subject=subject,
         paragraphs=["Dear Ada Lovelace,", "Your balance is $1,250.00 — please call us."],
         case_id=case_id,
-        opt_out=OptOutWays("https://mail.harborline.example/o/k1.claims.mac"),
+        opt_out=OptOutChannels("https://mail.harborline.example/o/k1.claims.mac"),
     )
 
 
@@ -111,7 +111,7 @@ class Case:
         )
         await self.owner.execute(
             "insert into desk.approval (approval_id, case_id, tenant, playbook, content_sha256, pack, reason,"
-            " asked_for, state, asked_at, decide_by, valid_until, approver, why, signed_at, signature)"
+            " requested_by, state, asked_at, decide_by, valid_until, approver, why, signed_at, signature)"
             " values ($1, $2, 'acme', $3, $4, $5, 'settlement_offer', 'c.ruiz', $6, $7, $7, $7, $8, 'agreed', $9, $10)",
             approval_id,
             self.case_id,
@@ -122,7 +122,7 @@ class Case:
             until,
             APPROVER,
             signed_at,
-            None if key is None else sign(key, statement),
+            None if key is None else sign_statement(key, statement),
         )
         return approval_id
 
@@ -146,7 +146,7 @@ class Case:
         event = command(self.case_id, payload=payload, node="courier", attempts=5, time_limit_ms=60_000, note=note)
         if note:
             event["event_id"] = str(uuid.uuid5(uuid.UUID(self.case_id), note))
-        place = Attachment(inline=base64.b64encode(stored).decode()).model_dump(exclude_none=True)
+        place = StorageRef(inline=base64.b64encode(stored).decode()).model_dump(exclude_none=True)
         return rewritten(event | {"attachments": {sha256: place}})
 
 
@@ -185,7 +185,7 @@ class Courier:
 
     async def send(self, event: Json, *, within_s: float = 60.0) -> Contract:
         """What the courier answers to a command, given so much time."""
-        received: Any = receive(bus_body(event), node="courier")
+        received: Any = read_event(bus_body(event), node="courier")
         return await self.handler(Task(received, attempt=1, deadline=self.clock.monotonic() + within_s))
 
     @property
@@ -239,18 +239,18 @@ async def start_courier(
     """Makes couriers; `url` for another provider."""
     clients = []
 
-    async def start(*, url: str | None = None, pace: Pace | None = None, pool: Pool | None = None) -> Courier:
+    async def start(*, url: str | None = None, send_rate: SendRate | None = None, pool: Pool | None = None) -> Courier:
         pool = pool or await pool_for("courier")
         made = aws_session.create_client("sesv2", endpoint_url=url or outbox.url, config=client_config(TIMEOUT_S))
         client = await made.__aenter__()
         clients.append(made)
         handler = partial(
             send_email,
-            artefacts=Artefacts(None, Vault(pool, LocalWrapper(b"v" * 32), clock), opens=("email",)),  # type: ignore[arg-type]
-            ledger=Ledger(pool, APPROVERS),
+            artefacts=Artefacts(None, Vault(pool, LocalKeyWrapper(b"v" * 32), clock), opens=("email",)),  # type: ignore[arg-type]
+            ledger=SendLedger(pool, APPROVERS),
             provider=SesProvider(client, configuration_set="outbound"),
             clock=clock,
-            limits=Limits(timeout_s=TIMEOUT_S, pace=lambda _: pace or Pace(0.001, 1_000)),
+            limits=SendLimits(timeout_s=TIMEOUT_S, send_rate=lambda _: send_rate or SendRate(0.001, 1_000)),
         )
         return Courier(handler, clock)
 

@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 
 from contracts.events.email_sender import EmailSent, EmailUndeliverable, SendingUnknown
-from services.specialists.email_sender.handlers import MARGIN_S, STALE_S
-from services.specialists.email_sender.ledger import Ledger
+from services.specialists.email_sender.handlers import MAX_PRECONDITION_AGE_S, SEND_MARGIN_S
+from services.specialists.email_sender.ledger import SendLedger
 from switchyard.devstack.simulators.ses import Fault
-from switchyard.runtime.core.errors import Rejected, Retryable, Unavailable
-from switchyard.runtime.crypto.vault import LocalWrapper, Vault
+from switchyard.runtime.core.errors import PermanentTaskError, RetryableTaskError, Unavailable
+from switchyard.runtime.crypto.vault import LocalKeyWrapper, Vault
 from tests.emulators import Emulator
 from tests.integration.conftest import PoolFor
 from tests.integration.email_sender.conftest import TIMEOUT_S, Case, Courier, OpenCase, Outbox, StartCourier
@@ -59,7 +59,7 @@ async def test_the_emulators_own_outbox_has_it_once_and_unchanged(
 async def test_a_sealed_email_is_opened_under_the_persons_key(
     case: Case, courier: Courier, outbox: Outbox, pool_for: PoolFor, clock: ManualClock
 ) -> None:
-    vault = Vault(await pool_for("desk"), LocalWrapper(b"v" * 32), clock)
+    vault = Vault(await pool_for("desk"), LocalKeyWrapper(b"v" * 32), clock)
     person = await vault.subject_for("acme", "consumer-1", case.case_id.encode())
     sealed = await vault.seal(person, case.raw, context=f"switchyard/artefact/{case.case_id}/email".encode())
 
@@ -146,7 +146,7 @@ async def test_a_provider_that_cannot_be_reached_was_not_asked(
 
 
 async def test_bytes_that_did_not_pass_are_not_sent(case: Case, courier: Courier, outbox: Outbox) -> None:
-    with pytest.raises(Rejected) as refused:
+    with pytest.raises(PermanentTaskError) as refused:
         await courier.send(case.command(courier.soon, content_sha256="d" * 64))
     assert refused.value.code == "content_altered"
     assert outbox.of(case.case_id) == []
@@ -155,8 +155,8 @@ async def test_bytes_that_did_not_pass_are_not_sent(case: Case, courier: Courier
 async def test_a_task_without_time_for_the_providers_answer_asks_nobody(
     case: Case, courier: Courier, outbox: Outbox, owner: Owner
 ) -> None:
-    with pytest.raises(Retryable) as waiting:
-        await courier.send(case.command(courier.soon), within_s=TIMEOUT_S + MARGIN_S - 0.1)
+    with pytest.raises(RetryableTaskError) as waiting:
+        await courier.send(case.command(courier.soon), within_s=TIMEOUT_S + SEND_MARGIN_S - 0.1)
     assert waiting.value.code == "too_little_time"
     assert await owner.fetchval("select count(*) from courier.sending") == 0
     assert outbox.of(case.case_id) == []
@@ -165,15 +165,15 @@ async def test_a_task_without_time_for_the_providers_answer_asks_nobody(
 async def test_an_intent_that_took_too_long_is_taken_back_and_the_gate_is_read_again(
     case: Case, courier: Courier, outbox: Outbox, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    begin = Ledger.begin
+    begin = SendLedger.begin
 
     async def slowly(*arguments: Any) -> object:
         begun = await begin(*arguments)
-        clock.advance(STALE_S + 1)
+        clock.advance(MAX_PRECONDITION_AGE_S + 1)
         return begun
 
     with monkeypatch.context() as patch:
-        patch.setattr(Ledger, "begin", slowly)
+        patch.setattr(SendLedger, "begin", slowly)
         with pytest.raises(Unavailable) as waiting:
             await courier.send(case.command(courier.soon))
     assert waiting.value.code == "stale_intent"
@@ -185,7 +185,7 @@ async def test_an_intent_that_took_too_long_is_taken_back_and_the_gate_is_read_a
 async def test_an_answer_is_kept_until_a_database_that_is_away_can_take_it(
     case: Case, courier: Courier, outbox: Outbox, owner: Owner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    record, away = Ledger.record, ["once", "twice"]
+    record, away = SendLedger.record, ["once", "twice"]
 
     async def recorded(*arguments: Any, **fields: Any) -> None:
         if away:
@@ -193,7 +193,7 @@ async def test_an_answer_is_kept_until_a_database_that_is_away_can_take_it(
             raise Unavailable("database_unreachable", "the work database is unreachable")
         await record(*arguments, **fields)
 
-    monkeypatch.setattr(Ledger, "record", recorded)
+    monkeypatch.setattr(SendLedger, "record", recorded)
     assert isinstance(await courier.send(case.command(courier.soon)), EmailSent)
     assert away == []
     assert await owner.fetchval("select state from courier.sending") == "sent"

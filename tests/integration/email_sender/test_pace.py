@@ -8,14 +8,14 @@ from datetime import timedelta
 import pytest
 
 from contracts.events.email_sender import EmailSent, SendingTooLate
-from services.specialists.email_sender.ledger import Pace
-from services.specialists.email_sender.settings import CourierSettings
+from services.specialists.email_sender.ledger import SendRate
+from services.specialists.email_sender.settings import EmailSenderSettings
 from switchyard.protocol.fields import Json
 from switchyard.runtime.core.errors import Unavailable
 from tests.integration.email_sender.conftest import Courier, OpenCase, Outbox, StartCourier
 from tests.integration.infrastructure import Owner
 
-TEN_SECONDS = Pace(interval_s=10.0, burst=2)
+TEN_SECONDS = SendRate(interval_s=10.0, burst=2)
 
 
 async def delay_of(courier: Courier, command: Json) -> float | None:
@@ -31,7 +31,7 @@ async def delay_of(courier: Courier, command: Json) -> float | None:
 async def test_a_burst_goes_at_once_and_each_after_it_gets_a_turn_of_its_own(
     start_courier: StartCourier, open_case: OpenCase
 ) -> None:
-    courier = await start_courier(pace=TEN_SECONDS)
+    courier = await start_courier(send_rate=TEN_SECONDS)
     cases = [await open_case() for _ in range(5)]
     delays = [await delay_of(courier, case.command(courier.soon)) for case in cases]
     assert delays == [None, None, 10.0, 20.0, 30.0]
@@ -40,7 +40,7 @@ async def test_a_burst_goes_at_once_and_each_after_it_gets_a_turn_of_its_own(
 async def test_who_comes_back_too_early_keeps_its_place_and_takes_no_second_one(
     start_courier: StartCourier, open_case: OpenCase, outbox: Outbox, owner: Owner
 ) -> None:
-    courier = await start_courier(pace=TEN_SECONDS)
+    courier = await start_courier(send_rate=TEN_SECONDS)
     cases = [await open_case() for _ in range(4)]
     for case in cases:
         await delay_of(courier, case.command(courier.soon))
@@ -57,7 +57,7 @@ async def test_who_comes_back_too_early_keeps_its_place_and_takes_no_second_one(
 async def test_a_turn_after_the_checked_moment_is_checked_again_and_still_kept(
     start_courier: StartCourier, open_case: OpenCase
 ) -> None:
-    courier = await start_courier(pace=Pace(600.0, 1))
+    courier = await start_courier(send_rate=SendRate(600.0, 1))
     first, second = await open_case(), await open_case()
     await courier.send(first.command(courier.soon))
     until = courier.clock.now() + timedelta(seconds=300)
@@ -71,13 +71,13 @@ async def test_a_turn_after_the_checked_moment_is_checked_again_and_still_kept(
 
 
 async def test_another_domain_has_a_share_of_its_own(start_courier: StartCourier, open_case: OpenCase) -> None:
-    courier = await start_courier(pace=Pace(60.0, 1))
+    courier = await start_courier(send_rate=SendRate(60.0, 1))
     for to, delay in (("a@one.example", None), ("b@two.example", None), ("c@ONE.example", 60.0)):
         assert await delay_of(courier, (await open_case(to=to)).command(courier.soon)) == delay
 
 
 async def test_an_idle_domain_saves_up_no_more_than_its_burst(start_courier: StartCourier, open_case: OpenCase) -> None:
-    courier = await start_courier(pace=TEN_SECONDS)
+    courier = await start_courier(send_rate=TEN_SECONDS)
     await delay_of(courier, (await open_case()).command(courier.soon))
     courier.clock.advance(3_600)
     delays = [await delay_of(courier, (await open_case()).command(courier.soon)) for _ in range(3)]
@@ -85,7 +85,7 @@ async def test_an_idle_domain_saves_up_no_more_than_its_burst(start_courier: Sta
 
 
 async def test_couriers_share_one_pace(start_courier: StartCourier, open_case: OpenCase, outbox: Outbox) -> None:
-    couriers = [await start_courier(pace=TEN_SECONDS) for _ in range(2)]
+    couriers = [await start_courier(send_rate=TEN_SECONDS) for _ in range(2)]
     couriers[1].clock = couriers[0].clock
     commands = [(await open_case()).command(couriers[0].soon) for _ in range(8)]
     delays = await asyncio.gather(*(delay_of(couriers[n % 2], each) for n, each in enumerate(commands)))
@@ -97,6 +97,6 @@ def test_a_domain_may_have_a_limit_of_its_own(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setenv("SWITCHYARD_DATABASE_URL", "postgresql://courier@localhost/work")
     monkeypatch.setenv("SWITCHYARD_DOMAIN_PER_MINUTE", "600")
     monkeypatch.setenv("SWITCHYARD_DOMAIN_LIMITS", '{"gmail.com": 60}')
-    settings = CourierSettings()
-    assert settings.pace("gmail.com") == Pace(1.0, 20)
-    assert settings.pace("example.com") == Pace(0.1, 20)
+    settings = EmailSenderSettings()
+    assert settings.send_rate("gmail.com") == SendRate(1.0, 20)
+    assert settings.send_rate("example.com") == SendRate(0.1, 20)

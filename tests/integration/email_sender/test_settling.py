@@ -10,13 +10,13 @@ import asyncpg
 import pytest
 from typer.testing import CliRunner
 
-from contracts.events.email_sender import SendingSettled, SendingUnknown
+from contracts.events.email_sender import SendingResolved, SendingUnknown
 from contracts.events.failures import TaskFailed
-from services.specialists.email_sender.unresolved_sends import Settlements, settle, unknown_sendings
+from services.specialists.email_sender.unresolved_sends import ResolutionPublisher, list_unresolved_sends, resolve_send
 from switchyard.cli.app.main import app
-from switchyard.protocol.derive import derive, stamp
+from switchyard.protocol.derive import derive_event, stamp_event
 from switchyard.protocol.fields import Contract, Json
-from switchyard.protocol.received import catalogued
+from switchyard.protocol.received import find_event_type
 from switchyard.runtime.database.connections import Pool
 from tests.integration.conftest import PoolFor
 from tests.integration.email_sender.conftest import Case, Courier, OpenCase, Outbox
@@ -43,8 +43,8 @@ class Recorded:
 
 async def ended(owner: Owner, command: Json, payload: Contract) -> Json:
     """The command's outcome, stored in the inbox as the consumer stores it."""
-    event = stamp(
-        derive(envelope_of(command), payload, node_from="courier", state_seal=command["state_seal"]),
+    event = stamp_event(
+        derive_event(envelope_of(command), payload, node_from="courier", state_seal=command["state_seal"]),
         occurred_at=command["occurred_at"],
         trace={},
     )
@@ -74,7 +74,7 @@ async def pool(pool_for: PoolFor) -> Pool:
     return await pool_for("courier")
 
 
-def found(case: Case, **changes: Any) -> SendingSettled:
+def found(case: Case, **changes: Any) -> SendingResolved:
     fields = {
         "content_sha256": case.content_sha256,
         "sent": True,
@@ -82,23 +82,25 @@ def found(case: Case, **changes: Any) -> SendingSettled:
         "operator": "m.chen",
         "evidence": EVIDENCE,
     }
-    return SendingSettled.model_validate(fields | changes)
+    return SendingResolved.model_validate(fields | changes)
 
 
 async def test_it_is_listed_until_it_is_settled(
     case: Case, courier: Courier, outbox: Outbox, owner: Owner, pool: Pool
 ) -> None:
     await left_unknown(case, courier, outbox, owner)
-    [waiting] = await unknown_sendings(pool)
+    [waiting] = await list_unresolved_sends(pool)
     assert (waiting.case_id, waiting.content_sha256) == (case.case_id, case.content_sha256)
     assert waiting.ended_as == "SendingUnknown"
-    assert await settle(pool, case.case_id, found(case))
-    assert await unknown_sendings(pool) == []
+    assert await resolve_send(pool, case.case_id, found(case))
+    assert await list_unresolved_sends(pool) == []
 
 
 async def test_it_is_settled_once(case: Case, courier: Courier, outbox: Outbox, owner: Owner, pool: Pool) -> None:
     await left_unknown(case, courier, outbox, owner)
-    results = await asyncio.gather(*(settle(pool, case.case_id, found(case, operator=f"o.{n}")) for n in range(4)))
+    results = await asyncio.gather(
+        *(resolve_send(pool, case.case_id, found(case, operator=f"o.{n}")) for n in range(4))
+    )
     assert sorted(results) == [False, False, False, True]
     assert await owner.fetchval("select count(*) from courier.settlement") == 1
 
@@ -108,18 +110,18 @@ async def test_what_was_sent_or_never_tried_cannot_be_settled(
 ) -> None:
     command = case.command(courier.soon)
     await ended(owner, command, await courier.send(command))
-    assert not await settle(pool, case.case_id, found(case, sent=False, provider_message_id=None))
+    assert not await resolve_send(pool, case.case_id, found(case, sent=False, provider_message_id=None))
     untried = await open_case()
-    assert not await settle(pool, untried.case_id, found(untried))
+    assert not await resolve_send(pool, untried.case_id, found(untried))
 
 
 async def test_the_settlement_is_published_as_a_child_of_what_it_settles_and_no_more_than_once(
     case: Case, courier: Courier, outbox: Outbox, owner: Owner, pool: Pool, clock: ManualClock
 ) -> None:
     unknown = await left_unknown(case, courier, outbox, owner)
-    await settle(pool, case.case_id, found(case))
+    await resolve_send(pool, case.case_id, found(case))
     bus = Recorded()
-    settlements = Settlements(pool, bus, clock)
+    settlements = ResolutionPublisher(pool, bus, clock)
     assert [await settlements.tick(), await settlements.tick()] == [1, 0]
 
     [event] = bus.events
@@ -127,21 +129,21 @@ async def test_the_settlement_is_published_as_a_child_of_what_it_settles_and_no_
     assert event["parents"] == [unknown["digest"]]
     assert (event["node_from"], event["node_to"], event["seq"]) == ("courier", "world", unknown["seq"] + 1)
     assert event["payload"] == found(case).model_dump(mode="json")
-    assert not catalogued(envelope_of(event)).terminal
+    assert not find_event_type(envelope_of(event)).terminal
 
 
 async def test_killed_between_publishing_and_noting_it_the_same_event_comes_again(
     case: Case, courier: Courier, outbox: Outbox, owner: Owner, pool: Pool, clock: ManualClock
 ) -> None:
     await left_unknown(case, courier, outbox, owner)
-    await settle(pool, case.case_id, found(case, sent=False, provider_message_id=None))
+    await resolve_send(pool, case.case_id, found(case, sent=False, provider_message_id=None))
     bus = Recorded()
     bus.dies = True
     with pytest.raises(ConnectionResetError):
-        await Settlements(pool, bus, clock).tick()
+        await ResolutionPublisher(pool, bus, clock).tick()
     bus.dies = False
     clock.advance(60)
-    await Settlements(pool, bus, clock).tick()
+    await ResolutionPublisher(pool, bus, clock).tick()
     first, second = bus.events
     assert (first["event_id"], first["digest"]) == (second["event_id"], second["digest"])
 
@@ -153,17 +155,17 @@ async def test_a_case_that_failed_while_the_provider_was_asked_is_settled_too(
     command = case.command(courier.soon)
     await courier.send(command)
     await owner.execute("update courier.sending set state = 'intended', provider_message_id = null")
-    assert await unknown_sendings(pool) == []
+    assert await list_unresolved_sends(pool) == []
     failed = await ended(
         owner,
         command,
         TaskFailed(task=command["event_id"], task_type="SendEmail", code="worker_lost", message="", attempts=0),
     )
-    [waiting] = await unknown_sendings(pool)
+    [waiting] = await list_unresolved_sends(pool)
     assert waiting.ended_as == "TaskFailed"
-    assert await settle(pool, case.case_id, found(case))
+    assert await resolve_send(pool, case.case_id, found(case))
     bus = Recorded()
-    await Settlements(pool, bus, clock).tick()
+    await ResolutionPublisher(pool, bus, clock).tick()
     assert bus.events[0]["parents"] == [failed["digest"]]
 
 
@@ -186,9 +188,9 @@ async def test_an_answer_that_comes_after_all_settles_what_was_given_up(
     sending.record = late
     await courier.send(command)
     [taken] = outbox.of(case.case_id)
-    assert await unknown_sendings(pool) == []
+    assert await list_unresolved_sends(pool) == []
     bus = Recorded()
-    await Settlements(pool, bus, clock).tick()
+    await ResolutionPublisher(pool, bus, clock).tick()
     payload = bus.events[0]["payload"]
     assert (payload["sent"], payload["provider_message_id"]) == (True, taken.message_id)
     assert payload["operator"] == "service:courier"
@@ -230,7 +232,7 @@ async def test_the_command_line_lists_and_settles(
 
 async def test_an_operator_settles_and_does_nothing_else_to_the_ledger(pool_for: PoolFor) -> None:
     pool = await pool_for("operator")
-    assert await unknown_sendings(pool) == []
+    assert await list_unresolved_sends(pool) == []
     for statement in ("select * from courier.sending", "delete from courier.unsettled", "select * from courier.inbox"):
         with pytest.raises((asyncpg.InsufficientPrivilegeError, asyncpg.ObjectNotInPrerequisiteStateError)):
             await pool.execute(statement)

@@ -10,10 +10,10 @@ from typing import Any
 import asyncpg
 import pytest
 
-from contracts.events.email_sender import EmailSent, SendingHeld, SendingRefused, SendingTooLate
-from services.specialists.email_sender.ledger import SESSION
+from contracts.events.email_sender import EmailSent, SendingHalted, SendingStopped, SendingTooLate
+from services.specialists.email_sender.ledger import SESSION_SETTINGS
 from switchyard.runtime.core.errors import Unavailable
-from switchyard.runtime.database.connections import connect_pool, reaching
+from switchyard.runtime.database.connections import connect_pool, translate_errors
 from tests.integration.conftest import PoolFor
 from tests.integration.email_sender.conftest import PLAYBOOK, Case, Courier, OpenCase, Outbox
 from tests.integration.infrastructure import Infrastructure, Owner
@@ -52,8 +52,8 @@ each_stop = pytest.mark.parametrize("reason", STOPS)
 
 def is_stopped(answer: object, reason: str) -> bool:
     if reason == "halted":
-        return answer == SendingHeld()
-    return isinstance(answer, SendingRefused) and answer.code == reason
+        return answer == SendingHalted()
+    return isinstance(answer, SendingStopped) and answer.code == reason
 
 
 @each_stop
@@ -85,7 +85,7 @@ async def test_an_opt_out_stops_every_case_of_that_address(
 
 async def test_a_resumed_playbook_sends_what_was_held(case: Case, courier: Courier, owner: Owner) -> None:
     await halt(owner, case)
-    assert await courier.send(case.command(courier.soon)) == SendingHeld()
+    assert await courier.send(case.command(courier.soon)) == SendingHalted()
     await owner.fetchval("select desk.resume($1, 'operator', 'why')", PLAYBOOK)
     assert isinstance(await courier.send(case.command(courier.soon, note="checked again")), EmailSent)
 
@@ -213,7 +213,7 @@ async def test_a_stop_waits_for_an_intent_that_is_being_written(
         assert not stopping.done()
         gate = await connection.fetchrow("select * from desk.sendable where case_id = $1", case.case_id)
         assert gate is not None
-        assert not any((gate["closed_as"], gate["cancelled"], gate["halted"], gate["opted_out"]))
+        assert not any((gate["ending_outcome"], gate["cancelled"], gate["halted"], gate["opted_out"]))
         await intending.commit()
         await stopping
 
@@ -221,12 +221,12 @@ async def test_a_stop_waits_for_an_intent_that_is_being_written(
 async def test_a_courier_that_stands_still_holds_up_no_stop(
     case: Case, owner: Owner, infrastructure: Infrastructure
 ) -> None:
-    pool = await connect_pool(infrastructure.role_url("courier"), schema="courier", server_settings=SESSION)
+    pool = await connect_pool(infrastructure.role_url("courier"), schema="courier", server_settings=SESSION_SETTINGS)
     async with pool.acquire() as connection:
         await connection.execute("begin")
         await connection.execute("select desk.lock_sending($1, $2)", case.case_id, case.address_key)
         assert await asyncio.wait_for(halt(owner, case), 9)
-        with pytest.raises(Unavailable), reaching("the work database"):
+        with pytest.raises(Unavailable), translate_errors("the work database"):
             await connection.execute("select 1")
     await pool.close()
 

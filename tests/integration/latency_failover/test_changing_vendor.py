@@ -12,7 +12,7 @@ from pydantic import SecretStr
 
 from latency_failover import Budget, Decision, FailoverModel
 from services.drafter import models as drafter_models
-from services.drafter.agent import build_agent, draft
+from services.drafter.agent import build_answer_agent, write_answer
 from services.specialists import models as specialist_models
 from switchyard.devstack.stack.local_stack import SCRIPTS
 from switchyard.runtime.models.clients import ModelSettings
@@ -65,7 +65,7 @@ def settings(simulator: Running) -> ModelSettings:
 
 async def drafted(model: FailoverModel) -> tuple[str, Decision]:
     with model.budget(Budget(total_ms=20_000)) as record:
-        written = await draft(build_agent(model), "Which wells are shut in?", FINDINGS)
+        written = await write_answer(build_answer_agent(model), "Which wells are shut in?", FINDINGS)
     (decision,) = record.decisions
     return written.text, decision
 

@@ -16,8 +16,8 @@ from contracts.events.specialists import FindingsReady
 from switchyard.app.topology import dead_letter_queue_name, queue_name
 from switchyard.protocol.fields import Artefact, Contract
 from switchyard.runtime.core.settings import WorkSettings
-from switchyard.runtime.core.task import Handler, Task
-from switchyard.runtime.process.process import Process, serve_agent
+from switchyard.runtime.core.task import Task, TaskHandler
+from switchyard.runtime.process.process import ServiceProcess, serve_agent
 from switchyard.runtime.storage.artefacts import Artefacts
 from tests.integration.cloud import Cloud, until
 from tests.integration.events import NODE, fresh_id
@@ -69,7 +69,7 @@ async def start_worker(infrastructure: Infrastructure, cloud: Cloud, borrowed_lo
     await cloud.purge(QUEUE, DEAD_LETTERS)
     workers: list[Worker] = []
 
-    async def start(handler: Handler, **changes: Any) -> Worker:
+    async def start(handler: TaskHandler, **changes: Any) -> Worker:
         options: dict[str, Any] = {
             "database_url": SecretStr(infrastructure.role_url(NODE)),
             "vault_key": SecretStr("00" * 32),
@@ -82,7 +82,7 @@ async def start_worker(infrastructure: Infrastructure, cloud: Cloud, borrowed_lo
         }
         settings = WorkSettings(**(options | changes))
 
-        async def build(_process: Process, _artefacts: Artefacts) -> dict[type[Contract], Handler]:
+        async def build(_process: ServiceProcess, _artefacts: Artefacts) -> dict[type[Contract], TaskHandler]:
             return {AnswerQuestion: handler}
 
         serving = asyncio.create_task(serve_agent(NODE, settings, build, opens=("question",)))

@@ -10,11 +10,11 @@ import pytest
 
 from contracts.events.router import AnswerQuestion
 from switchyard.devstack.stack.provision import BUCKET
-from switchyard.protocol.fields import Artefact, Attachment
-from switchyard.protocol.received import Received, receive
-from switchyard.runtime.core.errors import Rejected, Unavailable
+from switchyard.protocol.fields import Artefact, StorageRef
+from switchyard.protocol.received import ReceivedEvent, read_event
+from switchyard.runtime.core.errors import PermanentTaskError, Unavailable
 from switchyard.runtime.core.task import Task
-from switchyard.runtime.crypto.vault import LocalWrapper, Vault
+from switchyard.runtime.crypto.vault import LocalKeyWrapper, Vault
 from switchyard.runtime.storage.artefacts import MAX_INLINE_BYTES, Artefacts
 from switchyard.runtime.storage.objects import S3Objects
 from tests.integration.cloud import Cloud
@@ -35,7 +35,7 @@ async def subject(vault: Vault) -> str:
 
 @pytest.fixture
 async def vault(pool_for: PoolFor, clock: ManualClock) -> Vault:
-    return Vault(await pool_for("desk"), LocalWrapper(bytes(32)), clock)
+    return Vault(await pool_for("desk"), LocalKeyWrapper(bytes(32)), clock)
 
 
 @pytest.fixture
@@ -49,14 +49,14 @@ def task_about(subject: str | None, case_id: str | None = None) -> Task[AnswerQu
     asked = command(case_id or fresh_id())
     if subject is not None:
         asked = rewritten(asked, principal=asked["principal"] | {"subject": subject})
-    received = receive(bus_body(asked), node=NODE)
+    received = read_event(bus_body(asked), node=NODE)
     assert isinstance(received.payload, AnswerQuestion)
-    return Task(Received(received.envelope, received.payload, received.raw), attempt=1, deadline=None)
+    return Task(ReceivedEvent(received.envelope, received.payload, received.raw), attempt=1, deadline=None)
 
 
-def handed_on(task: Task[AnswerQuestion]) -> dict[str, Attachment]:
+def handed_on(task: Task[AnswerQuestion]) -> dict[str, StorageRef]:
     """The attachments of the next event of the case."""
-    return {**task.attachments, **task.written}
+    return {**task.attachments, **task.written_refs}
 
 
 @pytest.mark.parametrize(
@@ -67,7 +67,7 @@ async def test_a_result_up_to_16_kb_travels_in_the_event_and_a_larger_one_throug
 ) -> None:
     task, data = task_about(None), b"x" * size
     artefact = await artefacts.write(task, "findings", data, media_type="text/csv")
-    place = task.written[artefact.sha256]
+    place = task.written_refs[artefact.sha256]
     assert (place.inline is not None, place.uri is None) == (inline, inline)
     assert (artefact.size, artefact.sha256) == (size, hashlib.sha256(data).hexdigest())
     assert await artefacts.read_from(handed_on(task), task.envelope.case_id, artefact) == data
@@ -80,7 +80,7 @@ async def test_a_result_about_a_person_is_ciphertext_wherever_it_lies(
     small = await artefacts.write(task, "findings", SECRET, media_type="text/csv")
     large = await artefacts.write(task, "findings", SECRET * 1_000, media_type="text/csv")
     assert (small.subject, large.subject) == (subject, subject)
-    inline, uri = task.written[small.sha256].inline, task.written[large.sha256].uri
+    inline, uri = task.written_refs[small.sha256].inline, task.written_refs[large.sha256].uri
     assert inline is not None
     assert uri is not None
     answer = await cloud.s3.get_object(Bucket=BUCKET, Key=uri.removeprefix(f"s3://{BUCKET}/"))
@@ -95,24 +95,24 @@ async def test_a_result_about_a_person_is_ciphertext_wherever_it_lies(
 async def test_altered_inline_bytes_are_refused(artefacts: Artefacts) -> None:
     task = task_about(None)
     artefact = await artefacts.write(task, "findings", b"10 wells", media_type="text/csv")
-    altered = {artefact.sha256: Attachment(inline=base64.b64encode(b"99 wells").decode())}
-    with pytest.raises(Rejected, match="artefact_altered"):
+    altered = {artefact.sha256: StorageRef(inline=base64.b64encode(b"99 wells").decode())}
+    with pytest.raises(PermanentTaskError, match="artefact_altered"):
         await artefacts.read_from(altered, task.envelope.case_id, artefact)
 
 
 async def test_altered_bytes_in_s3_are_refused(artefacts: Artefacts, cloud: Cloud) -> None:
     task = task_about(None)
     artefact = await artefacts.write(task, "findings", b"x" * 20_000, media_type="text/csv")
-    key = str(task.written[artefact.sha256].uri).removeprefix(f"s3://{BUCKET}/")
+    key = str(task.written_refs[artefact.sha256].uri).removeprefix(f"s3://{BUCKET}/")
     await cloud.s3.put_object(Bucket=BUCKET, Key=key, Body=b"y" * 20_000)
-    with pytest.raises(Rejected, match="artefact_altered"):
+    with pytest.raises(PermanentTaskError, match="artefact_altered"):
         await artefacts.read_from(handed_on(task), task.envelope.case_id, artefact)
 
 
 async def test_a_sealed_artefact_of_another_case_is_refused(artefacts: Artefacts, subject: str) -> None:
     task = task_about(subject)
     artefact = await artefacts.write(task, "findings", SECRET, media_type="text/csv")
-    with pytest.raises(Rejected, match="seal_broken"):
+    with pytest.raises(PermanentTaskError, match="seal_broken"):
         await artefacts.read_from(handed_on(task), fresh_id(), artefact)
 
 
@@ -120,7 +120,7 @@ async def test_a_sealed_artefact_under_another_name_is_refused(artefacts: Artefa
     task = task_about(subject)
     artefact = await artefacts.write(task, "findings", SECRET, media_type="text/csv")
     renamed = artefact.model_copy(update={"name": "question"})
-    with pytest.raises(Rejected, match="seal_broken"):
+    with pytest.raises(PermanentTaskError, match="seal_broken"):
         await artefacts.read_from(handed_on(task), task.envelope.case_id, renamed)
 
 
@@ -129,14 +129,14 @@ async def test_a_sealed_artefact_that_the_card_does_not_open_is_refused_by_name(
 ) -> None:
     task = task_about(subject)
     artefact = await artefacts.write(task, "answer", SECRET, media_type="text/plain")
-    with pytest.raises(Rejected, match="card does not open answer"):
+    with pytest.raises(PermanentTaskError, match="card does not open answer"):
         await artefacts.read_from(handed_on(task), task.envelope.case_id, artefact)
 
 
 async def test_an_artefact_without_a_place_is_refused(artefacts: Artefacts) -> None:
     task = task_about(None)
     missing = Artefact(name="findings", sha256="0" * 64, size=1, media_type="text/csv")
-    with pytest.raises(Rejected, match="artefact_missing"):
+    with pytest.raises(PermanentTaskError, match="artefact_missing"):
         await artefacts.read(task, missing)
 
 
@@ -147,8 +147,8 @@ async def test_an_artefact_that_is_gone_or_in_anothers_bucket_is_refused(
     artefacts: Artefacts, uri: str, code: str
 ) -> None:
     artefact = Artefact(name="findings", sha256="0" * 64, size=1, media_type="text/csv")
-    with pytest.raises(Rejected, match=code):
-        await artefacts.read_from({artefact.sha256: Attachment(uri=uri)}, fresh_id(), artefact)
+    with pytest.raises(PermanentTaskError, match=code):
+        await artefacts.read_from({artefact.sha256: StorageRef(uri=uri)}, fresh_id(), artefact)
 
 
 async def test_a_bucket_that_does_not_answer_as_it_should_is_no_fault_of_the_task(cloud: Cloud) -> None:

@@ -10,9 +10,9 @@ import pytest
 from contracts.events.failures import TaskFailed
 from contracts.events.router import AnswerQuestion, ChooseAgent
 from contracts.events.specialists import FindingsReady
-from switchyard.protocol.fields import Attachment, Contract, Json, ModelCall
-from switchyard.protocol.received import receive
-from switchyard.runtime.core.errors import Rejected, Retryable, Unavailable
+from switchyard.protocol.fields import Contract, Json, ModelCall, StorageRef
+from switchyard.protocol.received import read_event
+from switchyard.runtime.core.errors import PermanentTaskError, RetryableTaskError, Unavailable
 from switchyard.runtime.core.task import Task
 from tests.integration.cloud import Cloud, Tap
 from tests.integration.events import MARKER, NODE, bus_body, command, fresh_id, question, rewritten
@@ -22,13 +22,13 @@ from tests.integration.runtime.conftest import FOUND, QUEUE, Counting, StartWork
 pytestmark = pytest.mark.integration
 
 WITH_NUL = FOUND.model_copy(update={"findings": (FOUND.findings[0].model_copy(update={"media_type": "text/\0"}),)})
-THROTTLED = Retryable("throttled", "the model turned us away", remedy="ask for a higher quota")
+THROTTLED = RetryableTaskError("throttled", "the model turned us away", remedy="ask for a higher quota")
 
 
 async def failure(tap: Tap, case_id: str) -> TaskFailed:
     """The one event that the node has published of the case, which must be a failure."""
     [event] = await tap.next(NODE, case_id)
-    payload = receive(bus_body(event), node="router").payload
+    payload = read_event(bus_body(event), node="router").payload
     assert isinstance(payload, TaskFailed), event
     assert event["payload"].keys() >= {"task", "code", "message", "attempts"}
     assert "state" not in event
@@ -50,7 +50,7 @@ async def test_a_redelivered_task_knows_what_the_models_did_before(
     start_worker: StartWorker, cloud: Cloud, tap: Tap, case_id: str
 ) -> None:
     left: Json = {"vendor": "bedrock", "model_id": "m", "role": "primary", "outcome": "throttled", "started_ms": 0}
-    failed = Retryable("models_failed", "no model answered")
+    failed = RetryableTaskError("models_failed", "no model answered")
     failed.model_call = ModelCall(
         vendor="openai", model_id="n", role="fallback", reason="throttled", latency_ms=9, decision={"attempts": [left]}
     )
@@ -69,7 +69,7 @@ async def test_a_retryable_failure_is_tried_as_often_as_the_budget_says_and_then
     async def fail(task: Task[AnswerQuestion]) -> FindingsReady:
         runs[task.envelope.case_id].append(task.attempt)
         if task.attempt < task.envelope.budget.attempts:
-            raise Retryable("overloaded", f"the model is busy ({task.attempt})")
+            raise RetryableTaskError("overloaded", f"the model is busy ({task.attempt})")
         raise THROTTLED
 
     await start_worker(fail)
@@ -91,7 +91,7 @@ async def test_a_retryable_failure_is_tried_as_often_as_the_budget_says_and_then
 async def test_a_rejected_task_fails_at_once_and_names_the_field_and_the_remedy(
     start_worker: StartWorker, cloud: Cloud, tap: Tap, case_id: str
 ) -> None:
-    handler = Counting(Rejected("too_broad", "the question asks for every row", "question", "name a period"))
+    handler = Counting(PermanentTaskError("too_broad", "the question asks for every row", "question", "name a period"))
     await start_worker(handler)
     await cloud.put(command(case_id))
     failed = await failure(tap, case_id)
@@ -167,7 +167,7 @@ async def test_an_outcome_too_large_for_the_bus_fails_the_task_before_it_is_stor
 ) -> None:
     async def answer(task: Task[AnswerQuestion]) -> FindingsReady:
         for number in range(10):
-            task.written[f"{number:064x}"] = Attachment(inline="A" * 21_000)
+            task.written_refs[f"{number:064x}"] = StorageRef(inline="A" * 21_000)
         return FOUND
 
     await start_worker(answer)

@@ -8,8 +8,8 @@ import pytest
 
 from contracts.events.router import AnswerQuestion
 from contracts.events.specialists import FindingsReady
-from switchyard.protocol.fields import Attachment
-from switchyard.protocol.received import receive
+from switchyard.protocol.fields import StorageRef
+from switchyard.protocol.received import read_event
 from switchyard.runtime.core.task import Task
 from tests.integration.cloud import Cloud, Tap
 from tests.integration.events import NODE, bus_body, command, fresh_id
@@ -26,7 +26,7 @@ async def test_a_command_on_the_bus_becomes_the_event_that_its_handler_returned(
     await start_worker(Counting())
     await cloud.put(asked)
     [found] = await tap.next(NODE, case_id)
-    event = receive(bus_body(found), node="router")
+    event = read_event(bus_body(found), node="router")
     assert event.payload == FOUND
     assert event.envelope.parents == (asked["digest"],)
     assert (found["state"], found["state_seal"]) == (asked["state"], asked["state_seal"])
@@ -107,7 +107,7 @@ async def test_artefacts_that_came_and_that_were_written_travel_on(
     start_worker: StartWorker, cloud: Cloud, tap: Tap, case_id: str
 ) -> None:
     async def write(task: Task[AnswerQuestion]) -> FindingsReady:
-        task.written["f" * 64] = Attachment(inline="Zg==")
+        task.written_refs["f" * 64] = StorageRef(inline="Zg==")
         return FOUND
 
     asked = command(case_id)

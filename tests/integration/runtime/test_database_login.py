@@ -30,15 +30,15 @@ from switchyard.runtime.core.errors import Unavailable
 from switchyard.runtime.core.settings import ProcessSettings
 from switchyard.runtime.database.connections import connect_pool
 from switchyard.runtime.database.login import (
-    BadDatabaseAddress,
+    DatabaseEndpoint,
     IamLogin,
+    InvalidDatabaseUrl,
     PasswordLogin,
-    Place,
-    TokenFor,
-    place_of,
-    rds_tokens,
+    TokenSource,
+    parse_endpoint,
+    rds_token_source,
 )
-from switchyard.runtime.process.process import Process
+from switchyard.runtime.process.process import ServiceProcess
 from tests.integration.infrastructure import Infrastructure, Owner
 
 pytestmark = pytest.mark.integration
@@ -46,13 +46,13 @@ ROLE = "iam_role"
 SSL_REQUEST = b"\x00\x00\x00\x08\x04\xd2\x16\x2f"
 """https://www.postgresql.org/docs/current/protocol-message-formats.html, SSLRequest."""
 
-PLACE = Place("audit.abc.eu-central-1.rds.example", 5432, "audit")
+PLACE = DatabaseEndpoint("audit.abc.eu-central-1.rds.example", 5432, "audit")
 
 
 @pytest.fixture
-def tokens(aws: None, aws_session: AioSession) -> TokenFor:
+def tokens(aws: None, aws_session: AioSession) -> TokenSource:
     """As the processes sign them, with the environment's credentials."""
-    return rds_tokens(aws_session, region="eu-central-1")
+    return rds_token_source(aws_session, region="eu-central-1")
 
 
 @pytest.fixture
@@ -107,13 +107,15 @@ async def tls_port(infrastructure: Infrastructure, certificate: tuple[Path, Path
 
 
 @pytest.fixture
-async def rds(tokens: TokenFor, owner: Owner) -> AsyncIterator[tuple[Callable[[Place], Awaitable[str]], list[str]]]:
+async def rds(
+    tokens: TokenSource, owner: Owner
+) -> AsyncIterator[tuple[Callable[[DatabaseEndpoint], Awaitable[str]], list[str]]]:
     """Hands out real tokens and makes PostgreSQL accept the last one, and none before it; the tokens so far."""
     given: list[str] = []
     await owner.execute(f"drop role if exists {ROLE}")
     await owner.execute(f"create role {ROLE} login")
 
-    async def token_for(place: Place) -> str:
+    async def token_for(place: DatabaseEndpoint) -> str:
         token = await tokens(place)
         given.append(f"{token}&n={len(given)}")  # two within a second would be the same
         await owner.execute(f"alter role {ROLE} password '{given[-1]}'")
@@ -123,7 +125,9 @@ async def rds(tokens: TokenFor, owner: Owner) -> AsyncIterator[tuple[Callable[[P
     await owner.execute(f"drop role {ROLE}")
 
 
-async def test_a_token_is_a_presigned_request_for_this_user_at_this_place_and_for_15_minutes(tokens: TokenFor) -> None:
+async def test_a_token_is_a_presigned_request_for_this_user_at_this_place_and_for_15_minutes(
+    tokens: TokenSource,
+) -> None:
     token = await tokens(PLACE)
 
     parts = urlsplit(f"https://{token}")
@@ -134,7 +138,7 @@ async def test_a_token_is_a_presigned_request_for_this_user_at_this_place_and_fo
     assert len(said["X-Amz-Signature"]) == 64
 
 
-async def test_it_is_the_token_that_botocore_makes_for_rds(tokens: TokenFor, aws_session: AioSession) -> None:
+async def test_it_is_the_token_that_botocore_makes_for_rds(tokens: TokenSource, aws_session: AioSession) -> None:
     async with aws_session.create_client("rds", region_name="eu-central-1") as rds:
         for _ in range(3):  # the two are signed in the same second, or we look again
             ours = await tokens(PLACE)
@@ -149,7 +153,7 @@ def _date(token: str) -> list[str]:
 
 
 async def test_every_new_connection_brings_a_new_token_and_open_ones_live_on(
-    tls_port: int, certificate: tuple[Path, Path], rds: tuple[TokenFor, list[str]]
+    tls_port: int, certificate: tuple[Path, Path], rds: tuple[TokenSource, list[str]]
 ) -> None:
     token_for, given = rds
     login = IamLogin(token_for, ca_file=certificate[0])
@@ -165,13 +169,13 @@ async def test_every_new_connection_brings_a_new_token_and_open_ones_live_on(
 
 
 async def test_an_old_token_does_not_log_in(
-    tls_port: int, certificate: tuple[Path, Path], rds: tuple[TokenFor, list[str]]
+    tls_port: int, certificate: tuple[Path, Path], rds: tuple[TokenSource, list[str]]
 ) -> None:
     token_for, given = rds
     await token_for(PLACE)
     await token_for(PLACE)
 
-    async def old(place: Place) -> str:
+    async def old(place: DatabaseEndpoint) -> str:
         return given[0]
 
     with pytest.raises(Unavailable, match="InvalidPasswordError"):
@@ -185,7 +189,7 @@ async def test_an_old_token_does_not_log_in(
 async def test_no_token_is_sent_without_tls(infrastructure: Infrastructure) -> None:
     parts = urlsplit(infrastructure.owner_url())
 
-    async def token_for(place: Place) -> str:
+    async def token_for(place: DatabaseEndpoint) -> str:
         return "secret"
 
     with pytest.raises(Unavailable, match="unreachable"):
@@ -195,7 +199,7 @@ async def test_no_token_is_sent_without_tls(infrastructure: Infrastructure) -> N
 
 
 async def test_no_token_is_sent_to_a_server_that_nobody_vouches_for(
-    tls_port: int, rds: tuple[TokenFor, list[str]]
+    tls_port: int, rds: tuple[TokenSource, list[str]]
 ) -> None:
     with pytest.raises((Unavailable, ssl.SSLCertVerificationError)):
         await connect_pool(
@@ -212,8 +216,8 @@ async def test_no_token_is_sent_to_a_server_that_nobody_vouches_for(
     ],
 )
 def test_an_address_that_iam_cannot_log_in_to_is_told_with_its_remedy(url: str, remedy: str) -> None:
-    with pytest.raises(BadDatabaseAddress, match=remedy) as told:
-        place_of(url)
+    with pytest.raises(InvalidDatabaseUrl, match=remedy) as told:
+        parse_endpoint(url)
     assert "secret" not in str(told.value)
 
 
@@ -227,6 +231,6 @@ def test_commands_log_in_as_their_environment_says() -> None:
 
 
 def test_processes_log_in_as_their_settings_say(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert isinstance(Process("toy", ProcessSettings()).login(), PasswordLogin)
+    assert isinstance(ServiceProcess("toy", ProcessSettings()).login(), PasswordLogin)
     monkeypatch.setenv("SWITCHYARD_DATABASE_AUTH", "iam")
-    assert isinstance(Process("toy", ProcessSettings()).login(), IamLogin)
+    assert isinstance(ServiceProcess("toy", ProcessSettings()).login(), IamLogin)

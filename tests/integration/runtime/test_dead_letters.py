@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from switchyard.runtime.messaging.dead_letters import MAX_REDRIVES
-from switchyard.runtime.messaging.inbox import Granted, Inbox
+from switchyard.runtime.messaging.inbox import ClaimGranted, Inbox
 from tests.integration.cloud import Cloud, Tap, until
 from tests.integration.conftest import LogLines, PoolFor
 from tests.integration.events import NODE, bus_body, command, envelope_of, rewritten
@@ -84,7 +84,7 @@ async def test_a_dead_letter_that_was_tried_and_given_up_fails_its_task_with_the
     asked = command(case_id)
     inbox = Inbox(await pool_for(NODE), lease_s=30)
     claim = await inbox.claim(envelope_of(asked))
-    assert isinstance(claim, Granted)
+    assert isinstance(claim, ClaimGranted)
     await inbox.fail(claim, "throttled: too many requests")
     handler = Counting()
     await start_worker(handler)

@@ -12,9 +12,16 @@ import pytest
 
 from switchyard.protocol.envelope import Envelope
 from switchyard.protocol.fields import Json
-from switchyard.runtime.core.errors import LeaseLost
+from switchyard.runtime.core.errors import InboxLeaseLost
 from switchyard.runtime.database.connections import Pool
-from switchyard.runtime.messaging.inbox import KEPT_MODEL_ATTEMPTS, Busy, Conflict, Done, Granted, Inbox
+from switchyard.runtime.messaging.inbox import (
+    MAX_MODEL_ATTEMPTS_KEPT,
+    ClaimBusy,
+    ClaimCompleted,
+    ClaimConflict,
+    ClaimGranted,
+    Inbox,
+)
 from tests.integration.conftest import PoolFor
 from tests.integration.events import NODE, command, envelope_of, fresh_id
 from tests.integration.infrastructure import Infrastructure, Owner
@@ -51,9 +58,9 @@ def task() -> Envelope:
     return envelope_of(command())
 
 
-async def granted(inbox: Inbox, task: Envelope) -> Granted:
+async def granted(inbox: Inbox, task: Envelope) -> ClaimGranted:
     claim = await inbox.claim(task)
-    assert isinstance(claim, Granted), claim
+    assert isinstance(claim, ClaimGranted), claim
     return claim
 
 
@@ -66,7 +73,7 @@ async def expire(owner: Owner, task: Envelope) -> None:
 
 
 async def test_the_first_claim_is_granted_with_the_first_token(inbox: Inbox, task: Envelope) -> None:
-    assert await inbox.claim(task) == Granted(task.event_id, token=1, claims=1, failures=0, last_error=None)
+    assert await inbox.claim(task) == ClaimGranted(task.event_id, token=1, claims=1, failures=0, last_error=None)
 
 
 async def test_a_second_claim_while_the_lease_runs_is_told_for_how_long(
@@ -74,13 +81,13 @@ async def test_a_second_claim_while_the_lease_runs_is_told_for_how_long(
 ) -> None:
     await granted(inbox, task)
     claim = await another.claim(task)
-    assert isinstance(claim, Busy)
+    assert isinstance(claim, ClaimBusy)
     assert LEASE_S - 5 < claim.seconds <= LEASE_S
 
 
 async def test_after_completion_a_claim_finds_the_stored_outcome(inbox: Inbox, another: Inbox, task: Envelope) -> None:
     assert await inbox.complete(await granted(inbox, task), OUTCOME) == OUTCOME
-    assert await another.claim(task) == Done(OUTCOME)
+    assert await another.claim(task) == ClaimCompleted(OUTCOME)
 
 
 async def test_the_outcome_is_found_long_after_the_lease(
@@ -88,7 +95,7 @@ async def test_the_outcome_is_found_long_after_the_lease(
 ) -> None:
     await inbox.complete(await granted(inbox, task), OUTCOME)
     await expire(owner, task)
-    assert await another.claim(task) == Done(OUTCOME)
+    assert await another.claim(task) == ClaimCompleted(OUTCOME)
 
 
 async def test_an_expired_lease_is_granted_again_with_a_higher_token(
@@ -109,7 +116,7 @@ async def test_a_late_completion_changes_nothing_and_gets_the_winners_outcome(
     await expire(owner, task)
     await another.complete(await granted(another, task), OUTCOME)
     assert await inbox.complete(late, OTHER) == OUTCOME
-    assert await another.claim(task) == Done(OUTCOME)
+    assert await another.claim(task) == ClaimCompleted(OUTCOME)
 
 
 async def test_a_late_completion_before_the_winner_has_finished_is_refused(
@@ -118,7 +125,7 @@ async def test_a_late_completion_before_the_winner_has_finished_is_refused(
     late = await granted(inbox, task)
     await expire(owner, task)
     winner = await granted(another, task)
-    with pytest.raises(LeaseLost):
+    with pytest.raises(InboxLeaseLost):
         await inbox.complete(late, OTHER)
     assert await another.complete(winner, OUTCOME) == OUTCOME
 
@@ -132,7 +139,7 @@ async def test_completing_twice_keeps_the_first_outcome(inbox: Inbox, task: Enve
 async def test_the_same_id_with_another_digest_is_a_conflict(inbox: Inbox, task: Envelope) -> None:
     await granted(inbox, task)
     forged = task.model_copy(update={"digest": "0" * 64})
-    assert await inbox.claim(forged) == Conflict(task.digest)
+    assert await inbox.claim(forged) == ClaimConflict(task.digest)
 
 
 async def test_another_digest_is_a_conflict_even_after_completion_and_expiry(
@@ -141,9 +148,9 @@ async def test_another_digest_is_a_conflict_even_after_completion_and_expiry(
     forged = task.model_copy(update={"digest": "0" * 64})
     claim = await granted(inbox, task)
     await expire(owner, task)
-    assert isinstance(await inbox.claim(forged), Conflict)
+    assert isinstance(await inbox.claim(forged), ClaimConflict)
     await inbox.complete(claim, OUTCOME)
-    assert isinstance(await inbox.claim(forged), Conflict)
+    assert isinstance(await inbox.claim(forged), ClaimConflict)
 
 
 async def test_of_two_copies_in_one_batch_one_is_granted_and_the_other_waits(inbox: Inbox, task: Envelope) -> None:
@@ -154,9 +161,9 @@ async def test_of_two_copies_in_one_batch_one_is_granted_and_the_other_waits(inb
 async def test_of_two_events_with_one_id_in_one_batch_at_most_one_is_granted(inbox: Inbox, task: Envelope) -> None:
     forged = task.model_copy(update={"digest": "0" * 64})
     first, second = await asyncio.gather(inbox.claim(task), inbox.claim(forged))
-    assert isinstance(first, Granted)
-    assert isinstance(second, Busy)
-    assert isinstance(await inbox.claim(forged), Conflict)
+    assert isinstance(first, ClaimGranted)
+    assert isinstance(second, ClaimBusy)
+    assert isinstance(await inbox.claim(forged), ClaimConflict)
 
 
 async def test_renewing_prolongs_the_lease(inbox: Inbox, another: Inbox, task: Envelope, owner: Owner) -> None:
@@ -167,7 +174,7 @@ async def test_renewing_prolongs_the_lease(inbox: Inbox, another: Inbox, task: E
     )
     await inbox.renew(claim)
     busy = await another.claim(task)
-    assert isinstance(busy, Busy)
+    assert isinstance(busy, ClaimBusy)
     assert busy.seconds > LEASE_S - 5
 
 
@@ -177,14 +184,14 @@ async def test_a_lease_that_was_taken_over_cannot_be_renewed(
     lost = await granted(inbox, task)
     await expire(owner, task)
     await granted(another, task)
-    with pytest.raises(LeaseLost):
+    with pytest.raises(InboxLeaseLost):
         await inbox.renew(lost)
 
 
 async def test_a_completed_task_cannot_be_renewed(inbox: Inbox, task: Envelope) -> None:
     claim = await granted(inbox, task)
     await inbox.complete(claim, OUTCOME)
-    with pytest.raises(LeaseLost):
+    with pytest.raises(InboxLeaseLost):
         await inbox.renew(claim)
 
 
@@ -204,24 +211,24 @@ async def test_what_models_did_in_a_failed_attempt_is_known_to_whoever_claims_th
     assert again.model_attempts == (first,)
     await another.fail(again, "bad_draft: no citation", model_attempts=[{"number": n} for n in range(9)])
     kept = (await granted(inbox, task)).model_attempts
-    assert [attempt["number"] for attempt in kept] == list(range(9 - KEPT_MODEL_ATTEMPTS, 9)), "the latest"
+    assert [attempt["number"] for attempt in kept] == list(range(9 - MAX_MODEL_ATTEMPTS_KEPT, 9)), "the latest"
 
 
 async def test_a_late_worker_cannot_count_a_failure(inbox: Inbox, another: Inbox, task: Envelope, owner: Owner) -> None:
     late = await granted(inbox, task)
     await expire(owner, task)
     await granted(another, task)
-    with pytest.raises(LeaseLost):
+    with pytest.raises(InboxLeaseLost):
         await inbox.fail(late, "timeout: late")
-    progress = await another.peek(task.event_id)
+    progress = await another.progress_of(task.event_id)
     assert progress is not None
     assert progress.failures == 0
 
 
 async def test_what_never_started_is_unknown_and_what_did_is_described(inbox: Inbox, task: Envelope) -> None:
-    assert await inbox.peek(task.event_id) is None
+    assert await inbox.progress_of(task.event_id) is None
     await granted(inbox, task)
-    progress = await inbox.peek(task.event_id)
+    progress = await inbox.progress_of(task.event_id)
     assert progress is not None
     assert (progress.outputs, progress.claims, progress.failures) == (None, 1, 0)
     assert progress.leased_for > 0
@@ -233,9 +240,9 @@ async def test_of_500_claims_of_200_tasks_by_two_workers_each_task_is_granted_on
     tasks = [envelope_of(command(fresh_id())) for _ in range(200)]
     order = [tasks[index * 37 % 200] for index in range(500)]
     claims = await asyncio.gather(*((inbox, another)[index % 2].claim(task) for index, task in enumerate(order)))
-    grants = Counter(claim.event_id for claim in claims if isinstance(claim, Granted))
+    grants = Counter(claim.event_id for claim in claims if isinstance(claim, ClaimGranted))
     assert grants == {task.event_id: 1 for task in tasks}
-    assert {type(claim) for claim in claims} == {Granted, Busy}
+    assert {type(claim) for claim in claims} == {ClaimGranted, ClaimBusy}
 
 
 async def test_batches_of_two_workers_that_meet_on_the_same_rows_never_deadlock(
@@ -251,7 +258,7 @@ async def test_batches_of_two_workers_that_meet_on_the_same_rows_never_deadlock(
             *(another.claim(task) for task in tasks),
             return_exceptions=True,
         )
-        assert not [end for end in ends if isinstance(end, Exception) and not isinstance(end, LeaseLost)]
+        assert not [end for end in ends if isinstance(end, Exception) and not isinstance(end, InboxLeaseLost)]
 
 
 async def test_a_late_worker_and_its_successor_always_agree_on_the_outcome(
@@ -261,17 +268,17 @@ async def test_a_late_worker_and_its_successor_always_agree_on_the_outcome(
     stale = await asyncio.gather(*(granted(inbox, task) for task in tasks))
     await owner.execute("update text_to_sql.inbox set lease_until = clock_timestamp() where outputs is null")
 
-    async def finish_late(claim: Granted) -> list[Json] | None:
+    async def finish_late(claim: ClaimGranted) -> list[Json] | None:
         try:
             return await inbox.complete(claim, OTHER)
-        except LeaseLost:
+        except InboxLeaseLost:
             return None
 
     async def take_over(task: Envelope) -> list[Json] | None:
         match await another.claim(task):
-            case Granted() as claim:
+            case ClaimGranted() as claim:
                 return await another.complete(claim, OUTCOME)
-            case Done(outputs):
+            case ClaimCompleted(outputs):
                 return outputs
             case _:
                 return None
@@ -279,7 +286,7 @@ async def test_a_late_worker_and_its_successor_always_agree_on_the_outcome(
     late = await asyncio.gather(
         *(finish_late(claim) for claim in stale[::2]), *(take_over(task) for task in reversed(tasks))
     )
-    stored = [await inbox.peek(task.event_id) for task in tasks]
+    stored = [await inbox.progress_of(task.event_id) for task in tasks]
     outcomes = {task.event_id: progress and progress.outputs for task, progress in zip(tasks, stored, strict=True)}
     assert all(outcome in (OUTCOME, OTHER) for outcome in outcomes.values())
     published = zip([*tasks[::2], *reversed(tasks)], late, strict=True)

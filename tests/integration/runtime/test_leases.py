@@ -6,9 +6,9 @@ import pytest
 
 from contracts.events.failures import TaskFailed
 from switchyard.protocol.fields import Json
-from switchyard.runtime.core.errors import Rejected
-from switchyard.runtime.messaging.consumer import task_failed
-from switchyard.runtime.messaging.inbox import Granted, Inbox
+from switchyard.runtime.core.errors import PermanentTaskError
+from switchyard.runtime.messaging.consumer import build_task_failed
+from switchyard.runtime.messaging.inbox import ClaimGranted, Inbox
 from tests.integration.cloud import Cloud, Tap, until
 from tests.integration.conftest import PoolFor
 from tests.integration.events import NODE, command, envelope_of
@@ -18,7 +18,7 @@ from tests.integration.runtime.conftest import QUEUE, Blocking, Counting, StartW
 pytestmark = pytest.mark.integration
 
 
-async def take_over(pool_for: PoolFor, owner: Owner, asked: Json) -> tuple[Inbox, Granted]:
+async def take_over(pool_for: PoolFor, owner: Owner, asked: Json) -> tuple[Inbox, ClaimGranted]:
     """Claim the command as another worker, as if the lease of the one that has it had run out."""
     await owner.execute(
         "update text_to_sql.inbox set lease_until = clock_timestamp() - interval '1 s' where event_id = $1",
@@ -26,13 +26,13 @@ async def take_over(pool_for: PoolFor, owner: Owner, asked: Json) -> tuple[Inbox
     )
     inbox = Inbox(await pool_for(NODE), lease_s=30)
     claim = await inbox.claim(envelope_of(asked))
-    assert isinstance(claim, Granted)
+    assert isinstance(claim, ClaimGranted)
     return inbox, claim
 
 
 def other_outcome(asked: Json) -> Json:
     """An outcome that the toy handler would never have."""
-    failed = task_failed(envelope_of(asked), NODE, Rejected("winner", "the other worker says so"), 1)
+    failed = build_task_failed(envelope_of(asked), NODE, PermanentTaskError("winner", "the other worker says so"), 1)
     return failed | {"occurred_at": "2026-07-01T12:00:00Z", "trace": {}}
 
 
@@ -83,7 +83,7 @@ async def test_a_late_failure_is_not_counted_against_the_new_worker(
 
     await until(handled, "the late worker fails")
     await inbox.renew(claim)
-    progress = await inbox.peek(asked["event_id"])
+    progress = await inbox.progress_of(asked["event_id"])
     assert progress is not None
     assert (progress.failures, progress.last_error, progress.claims) == (0, None, 2)
 
@@ -117,7 +117,7 @@ async def test_a_command_that_takes_every_worker_down_ends_as_failed(
 ) -> None:
     asked = command(case_id)
     claim = await Inbox(await pool_for(NODE), lease_s=0).claim(envelope_of(asked))
-    assert isinstance(claim, Granted)
+    assert isinstance(claim, ClaimGranted)
     await owner.execute("update text_to_sql.inbox set claims = 20 where event_id = $1", asked["event_id"])
     handler = Counting()
     await start_worker(handler)

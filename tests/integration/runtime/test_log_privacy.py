@@ -8,7 +8,7 @@ import pytest
 
 from contracts.events.router import AnswerQuestion
 from contracts.events.specialists import FindingsReady
-from switchyard.runtime.core.errors import Retryable
+from switchyard.runtime.core.errors import RetryableTaskError
 from switchyard.runtime.core.task import Task
 from tests.integration.cloud import Cloud, Tap
 from tests.integration.events import MARKER, NODE, bus_body, command, fresh_id, question, rewritten
@@ -22,7 +22,7 @@ async def test_no_log_line_quotes_a_payload_whatever_happens_to_it(
 ) -> None:
     async def misbehave(task: Task[AnswerQuestion]) -> FindingsReady:
         if task.attempt == 1:
-            raise Retryable("throttled", "the model turned us away")
+            raise RetryableTaskError("throttled", "the model turned us away")
         if task.attempt == 2:
             raise ValueError(f"cannot read {MARKER}") from KeyError(MARKER)
         return FOUND

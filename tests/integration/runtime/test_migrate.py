@@ -9,16 +9,16 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from contracts.cards import CARDS
+from contracts.cards import AGENT_CARDS
 from switchyard.cli.app.databases import migrate_work
 from switchyard.runtime.database.migrate import (
     MigrationEdited,
-    Owner,
+    SchemaOwner,
+    apply_migrations,
     ensure_role,
     grant_work,
-    load,
-    migrate,
-    migrating,
+    load_migrations,
+    migration_lock,
 )
 from tests.integration.events import fresh_id
 from tests.integration.infrastructure import Infrastructure, password
@@ -44,64 +44,64 @@ async def connection(empty: str) -> AsyncIterator[OwnerConnection]:
 
 
 @pytest.fixture
-def toy(tmp_path: Path) -> Owner:
+def toy(tmp_path: Path) -> SchemaOwner:
     """An owner of one table."""
     folder = tmp_path / "toy"
     folder.mkdir()
     (folder / "001_first.sql").write_text("create table note (id int primary key, text text)")
-    return Owner("toy", (folder,), "toy")
+    return SchemaOwner("toy", (folder,), "toy")
 
 
-async def test_migrations_are_applied_in_order_once_each(connection: OwnerConnection, toy: Owner) -> None:
+async def test_migrations_are_applied_in_order_once_each(connection: OwnerConnection, toy: SchemaOwner) -> None:
     [folder] = toy.migrations
     (folder / "002_second.sql").write_text("alter table note add at timestamptz")
-    assert await migrate(connection, [toy]) == ["toy: toy/001_first.sql", "toy: toy/002_second.sql"]
-    assert await migrate(connection, [toy]) == []
+    assert await apply_migrations(connection, [toy]) == ["toy: toy/001_first.sql", "toy: toy/002_second.sql"]
+    assert await apply_migrations(connection, [toy]) == []
     await connection.execute("insert into toy.note (id, text, at) values (1, 'kept', now())")
 
 
-async def test_a_new_migration_is_appended_to_what_is_there(connection: OwnerConnection, toy: Owner) -> None:
-    await migrate(connection, [toy])
+async def test_a_new_migration_is_appended_to_what_is_there(connection: OwnerConnection, toy: SchemaOwner) -> None:
+    await apply_migrations(connection, [toy])
     await connection.execute("insert into toy.note values (1, 'kept')")
     (toy.migrations[0] / "002_second.sql").write_text("alter table note add at timestamptz")
-    assert await migrate(connection, [toy]) == ["toy: toy/002_second.sql"]
+    assert await apply_migrations(connection, [toy]) == ["toy: toy/002_second.sql"]
     assert await connection.fetchval("select text from toy.note") == "kept"
 
 
-async def test_an_edited_migration_is_refused_by_name(connection: OwnerConnection, toy: Owner) -> None:
-    await migrate(connection, [toy])
+async def test_an_edited_migration_is_refused_by_name(connection: OwnerConnection, toy: SchemaOwner) -> None:
+    await apply_migrations(connection, [toy])
     (toy.migrations[0] / "001_first.sql").write_text("create table note (id bigint primary key)")
     with pytest.raises(MigrationEdited, match=r"toy: toy/001_first\.sql was edited"):
-        await migrate(connection, [toy])
+        await apply_migrations(connection, [toy])
 
 
 async def test_a_migration_that_fails_leaves_nothing_behind_and_frees_the_lock(
-    connection: OwnerConnection, empty: str, toy: Owner
+    connection: OwnerConnection, empty: str, toy: SchemaOwner
 ) -> None:
     bad = toy.migrations[0] / "002_second.sql"
     bad.write_text("create table half (id int); select broken")
     with pytest.raises(asyncpg.UndefinedColumnError):
-        await migrate(connection, [toy])
+        await apply_migrations(connection, [toy])
     assert await connection.fetchval("select to_regclass('toy.half')") is None
     bad.write_text("create table whole (id int)")
     other = await asyncpg.connect(empty)
-    assert await asyncio.wait_for(migrate(other, [toy]), 10) == ["toy: toy/002_second.sql"]
+    assert await asyncio.wait_for(apply_migrations(other, [toy]), 10) == ["toy: toy/002_second.sql"]
     await other.close()
 
 
-def test_a_file_that_is_no_numbered_migration_is_refused(toy: Owner) -> None:
+def test_a_file_that_is_no_numbered_migration_is_refused(toy: SchemaOwner) -> None:
     (toy.migrations[0] / "later.sql").write_text("select 1")
     with pytest.raises(ValueError, match=r"later\.sql: a migration is named NNN_name\.sql"):
-        load(toy.migrations)
+        load_migrations(toy.migrations)
 
 
-async def test_migrators_that_start_at_once_apply_everything_once_between_them(empty: str, toy: Owner) -> None:
+async def test_migrators_that_start_at_once_apply_everything_once_between_them(empty: str, toy: SchemaOwner) -> None:
     connections = [await asyncpg.connect(empty) for _ in range(6)]
 
     async def bring_up_to_date(connection: OwnerConnection) -> list[str]:
-        async with migrating(connection):
+        async with migration_lock(connection):
             await ensure_role(connection, "toy", password=password("toy"))
-            applied = await migrate(connection, [toy])
+            applied = await apply_migrations(connection, [toy])
             await grant_work(connection, toy)
             return applied
 
@@ -131,14 +131,14 @@ async def refused(infrastructure: Infrastructure, role: str, statement: str) -> 
     return False
 
 
-@pytest.mark.parametrize("reader", [*CARDS, "desk"])
+@pytest.mark.parametrize("reader", [*AGENT_CARDS, "desk"])
 async def test_a_role_reads_its_own_schema_and_no_others(infrastructure: Infrastructure, reader: str) -> None:
-    tables = {name: f"{name}.inbox" for name in CARDS} | {"desk": "desk.submission"}
+    tables = {name: f"{name}.inbox" for name in AGENT_CARDS} | {"desk": "desk.submission"}
     readable = [name for name, table in tables.items() if not await refused(infrastructure, reader, f"table {table}")]
     assert readable == [reader]
 
 
-@pytest.mark.parametrize("role", [*CARDS, "desk"])
+@pytest.mark.parametrize("role", [*AGENT_CARDS, "desk"])
 async def test_no_role_may_touch_what_was_migrated_or_create_tables(infrastructure: Infrastructure, role: str) -> None:
     assert await refused(infrastructure, role, f"delete from {role}.migration")
     assert await refused(infrastructure, role, f"create table {role}.extra (id int)")
@@ -159,16 +159,18 @@ async def test_only_the_desk_makes_keys_agents_whose_card_opens_something_read_t
     }
     may = {
         role: [name for name, text in statements.items() if not await refused(infrastructure, role, text)]
-        for role in ("desk", *CARDS)
+        for role in ("desk", *AGENT_CARDS)
     }
-    assert may == {"desk": ["read", "make"]} | {card.name: ["read"] if card.opens else [] for card in CARDS.values()}
+    assert may == {"desk": ["read", "make"]} | {
+        card.name: ["read"] if card.opens else [] for card in AGENT_CARDS.values()
+    }
 
 
 async def test_a_role_whose_card_opens_nothing_does_not_reach_the_vault(
-    infrastructure: Infrastructure, owner: OwnerConnection, toy: Owner
+    infrastructure: Infrastructure, owner: OwnerConnection, toy: SchemaOwner
 ) -> None:
     await ensure_role(owner, "toy", password=password("toy"))
-    await migrate(owner, [toy])
+    await apply_migrations(owner, [toy])
     await grant_work(owner, toy)
     assert not await refused(infrastructure, "toy", "table toy.note")
     assert await refused(infrastructure, "toy", "select subject from vault.subject_key")

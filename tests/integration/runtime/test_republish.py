@@ -14,10 +14,10 @@ from faststream_sqs import SQSBroker
 from switchyard.app.topology import BUS
 from switchyard.audit.reconciliation.producers import Producers
 from switchyard.protocol.fields import Json
-from switchyard.runtime.core.errors import Rejected, Unavailable
+from switchyard.runtime.core.errors import PermanentTaskError, Unavailable
 from switchyard.runtime.database.connections import Pool
-from switchyard.runtime.messaging.consumer import task_failed
-from switchyard.runtime.messaging.inbox import Granted, Inbox
+from switchyard.runtime.messaging.consumer import build_task_failed
+from switchyard.runtime.messaging.inbox import ClaimGranted, Inbox
 from switchyard.runtime.messaging.publisher import BusPublisher
 from switchyard.runtime.messaging.republish import Republisher
 from tests.integration.cloud import Tap
@@ -56,11 +56,11 @@ async def nothing_asked(owner: Owner) -> None:
 async def outcome(pool: Pool) -> Json:
     """The event that some command came to, stored and (for all that anybody else knows) published."""
     envelope = envelope_of(command())
-    event = task_failed(envelope, NODE, Rejected("not_found", "Nothing there."), 1)
+    event = build_task_failed(envelope, NODE, PermanentTaskError("not_found", "Nothing there."), 1)
     event |= {"occurred_at": "2026-07-01T12:00:01.000000Z", "trace": {}}
     inbox = Inbox(pool, lease_s=30)
     claim = await inbox.claim(envelope)
-    assert isinstance(claim, Granted)
+    assert isinstance(claim, ClaimGranted)
     await inbox.complete(claim, [event])
     await inbox.close()
     return event

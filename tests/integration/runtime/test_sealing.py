@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from aiobotocore.session import AioSession
 
-from switchyard.runtime.core.errors import Rejected, Unavailable
-from switchyard.runtime.crypto.vault import CACHE_S, KeyWrapper, KmsWrapper, LocalWrapper, Vault
+from switchyard.runtime.core.errors import PermanentTaskError, Unavailable
+from switchyard.runtime.crypto.vault import CACHE_S, KeyWrapper, KmsKeyWrapper, LocalKeyWrapper, Vault
 from tests.integration.conftest import PoolFor
 from tests.integration.events import fresh_id
 from tests.integration.infrastructure import Owner
@@ -25,7 +25,7 @@ CONTEXT = b"switchyard/artefact/case/question"
 
 @pytest.fixture
 def wrapper() -> KeyWrapper:
-    return LocalWrapper(bytes(32))
+    return LocalKeyWrapper(bytes(32))
 
 
 @pytest.fixture
@@ -66,7 +66,7 @@ async def test_altered_bytes_are_refused(vault: Vault, position: int) -> None:
     subject = await person(vault)
     sealed = bytearray(await vault.seal(subject, SECRET, context=CONTEXT))
     sealed[position] ^= 1
-    with pytest.raises(Rejected, match="seal_broken"):
+    with pytest.raises(PermanentTaskError, match="seal_broken"):
         await vault.open(subject, bytes(sealed), context=CONTEXT)
 
 
@@ -74,20 +74,20 @@ async def test_altered_bytes_are_refused(vault: Vault, position: int) -> None:
 async def test_truncated_bytes_are_refused(vault: Vault, length: int) -> None:
     subject = await person(vault)
     sealed = await vault.seal(subject, SECRET, context=CONTEXT)
-    with pytest.raises(Rejected, match="seal_broken"):
+    with pytest.raises(PermanentTaskError, match="seal_broken"):
         await vault.open(subject, sealed[:length], context=CONTEXT)
 
 
 async def test_another_context_is_refused(vault: Vault) -> None:
     subject = await person(vault)
     sealed = await vault.seal(subject, SECRET, context=CONTEXT)
-    with pytest.raises(Rejected, match="seal_broken"):
+    with pytest.raises(PermanentTaskError, match="seal_broken"):
         await vault.open(subject, sealed, context=b"switchyard/artefact/another/question")
 
 
 async def test_another_persons_key_is_refused(vault: Vault) -> None:
     sealed = await vault.seal(await person(vault), SECRET, context=CONTEXT)
-    with pytest.raises(Rejected, match="seal_broken"):
+    with pytest.raises(PermanentTaskError, match="seal_broken"):
         await vault.open(await person(vault), sealed, context=CONTEXT)
 
 
@@ -100,9 +100,9 @@ async def test_an_erased_key_opens_nothing_once_the_cache_has_expired(
     clock.advance(CACHE_S - 1)
     assert await vault.open(subject, sealed, context=CONTEXT) == SECRET
     clock.advance(1)
-    with pytest.raises(Rejected, match="key_erased"):
+    with pytest.raises(PermanentTaskError, match="key_erased"):
         await vault.open(subject, sealed, context=CONTEXT)
-    with pytest.raises(Rejected, match="key_erased"):
+    with pytest.raises(PermanentTaskError, match="key_erased"):
         await vault.seal(subject, SECRET, context=CONTEXT)
 
 
@@ -143,29 +143,29 @@ async def test_a_wrapped_key_that_was_swapped_for_another_persons_is_refused(vau
         mine,
         theirs,
     )
-    with pytest.raises(Rejected, match="seal_broken"):
+    with pytest.raises(PermanentTaskError, match="seal_broken"):
         await vault.open(mine, sealed, context=CONTEXT)
 
 
 async def test_another_master_key_opens_nothing(vault: Vault, pool_for: PoolFor, clock: ManualClock) -> None:
     subject = await person(vault)
     sealed = await vault.seal(subject, SECRET, context=CONTEXT)
-    stranger = Vault(await pool_for("desk"), LocalWrapper(b"\x01" * 32), clock)
-    with pytest.raises(Rejected, match="seal_broken"):
+    stranger = Vault(await pool_for("desk"), LocalKeyWrapper(b"\x01" * 32), clock)
+    with pytest.raises(PermanentTaskError, match="seal_broken"):
         await stranger.open(subject, sealed, context=CONTEXT)
 
 
 async def test_kms_wraps_a_key_for_one_person_only(kms: Any) -> None:
     key_id = (await kms.create_key())["KeyMetadata"]["KeyId"]
-    wrapper = KmsWrapper(kms, key_id)
+    wrapper = KmsKeyWrapper(kms, key_id)
     wrapped = await wrapper.wrap(b"k" * 32, subject="ada")
     assert b"k" * 32 not in wrapped
     assert await wrapper.unwrap(wrapped, subject="ada") == b"k" * 32
-    with pytest.raises(Rejected, match="seal_broken"):
+    with pytest.raises(PermanentTaskError, match="seal_broken"):
         await wrapper.unwrap(wrapped, subject="grace")
 
 
 async def test_kms_that_does_not_answer_as_it_should_is_no_fault_of_the_task(kms: Any) -> None:
-    wrapper = KmsWrapper(kms, fresh_id())
+    wrapper = KmsKeyWrapper(kms, fresh_id())
     with pytest.raises(Unavailable, match="key_management"):
         await wrapper.wrap(b"k" * 32, subject="ada")

@@ -14,7 +14,7 @@ from latency_failover.snapshot import HALF_LIFE_MS, HORIZON_MS
 from latency_failover.statistics import Expectation, Sample
 from switchyard.runtime.core.clock import SystemClock
 from switchyard.runtime.database.connections import Pool
-from switchyard.runtime.models.latency_snapshots import WarmStart
+from switchyard.runtime.models.latency_snapshots import LatencySnapshots
 from tests.integration.conftest import PoolFor
 from tests.integration.events import NODE
 from tests.integration.infrastructure import Infrastructure, Owner
@@ -54,43 +54,43 @@ async def test_what_a_process_learned_outlives_its_kill_9(pool: Pool, infrastruc
         await writer.wait()
     heir = pair()
     assert expected(heir).ttft_p50_ms is None
-    assert await WarmStart(pool, heir, SystemClock()).load() == 1
+    assert await LatencySnapshots(pool, heir, SystemClock()).load() == 1
     assert (expected(heir).ttft_p50_ms, expected(heir).us_per_token_p50) == (432, 10_000)
 
 
 async def test_replicas_keep_a_row_each_and_a_new_one_reads_them_all(pool: Pool) -> None:
     clock = SystemClock()
     for wait_ms in (200, 600):
-        replica = WarmStart(pool, learned(wait_ms), clock)
+        replica = LatencySnapshots(pool, learned(wait_ms), clock)
         await replica.save()
         await replica.save()
     heir = pair()
-    assert await WarmStart(pool, heir, clock).load() == 2
+    assert await LatencySnapshots(pool, heir, clock).load() == 2
     seen = expected(heir).ttft_seen
     assert (min(seen), max(seen)) == (200, 600)
     assert seen.count(200) == seen.count(600)
 
 
 async def test_what_is_old_counts_less_and_is_swept_in_the_end(pool: Pool, clock: ManualClock) -> None:
-    await WarmStart(pool, learned(200), clock).save()
+    await LatencySnapshots(pool, learned(200), clock).save()
     clock.advance(timedelta(milliseconds=2 * HALF_LIFE_MS).total_seconds())
-    await WarmStart(pool, learned(600), clock).save()
+    await LatencySnapshots(pool, learned(600), clock).save()
     heir = pair()
-    assert await WarmStart(pool, heir, clock).load() == 2
+    assert await LatencySnapshots(pool, heir, clock).load() == 2
     seen = expected(heir).ttft_seen
     assert seen.count(200) < seen.count(600)
     clock.advance(timedelta(milliseconds=HORIZON_MS - HALF_LIFE_MS).total_seconds())
-    await WarmStart(pool, learned(600), clock).save()
+    await LatencySnapshots(pool, learned(600), clock).save()
     assert await pool.fetchval("select count(*) from latency_snapshot") == 2
 
 
 async def test_a_process_that_saw_nothing_writes_nothing_and_reads_what_it_cannot_understand_as_nothing(
     pool: Pool,
 ) -> None:
-    warm = WarmStart(pool, pair(), SystemClock())
+    warm = LatencySnapshots(pool, pair(), SystemClock())
     await warm.save()
     assert await pool.fetchval("select count(*) from latency_snapshot") == 0
-    await WarmStart(pool, learned(200), SystemClock()).save()
+    await LatencySnapshots(pool, learned(200), SystemClock()).save()
     await pool.execute('update latency_snapshot set snapshot = \'{"another": "form"}\'')
     assert await warm.load() == 0
 
@@ -98,7 +98,7 @@ async def test_a_process_that_saw_nothing_writes_nothing_and_reads_what_it_canno
 async def test_a_database_that_is_away_costs_the_snapshot_and_nothing_else(
     pool: Pool, infrastructure: Infrastructure
 ) -> None:
-    warm = WarmStart(pool, learned(200), SystemClock())
+    warm = LatencySnapshots(pool, learned(200), SystemClock())
     await infrastructure.stop("postgres")
     try:
         await warm.save()

@@ -10,7 +10,7 @@ import pytest
 from aiohttp import web
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-from contracts.catalogue import DESK, ROUTER
+from contracts.catalogue import CASE_MANAGER, ROUTER
 from switchyard.cli.app.submissions import submit
 from switchyard.cli.app.target import Target
 from switchyard.devstack.stack.local_stack import OTLP_VARIABLE, prepare, services
@@ -56,7 +56,7 @@ async def test_a_case_is_one_trace_over_two_services_at_the_endpoint_that_the_va
     try:
         async with EmbeddedStack(
             used_home,
-            services=lambda endpoints: [each for each in services(endpoints) if each.name in {DESK, ROUTER}],
+            services=lambda endpoints: [each for each in services(endpoints) if each.name in {CASE_MANAGER, ROUTER}],
             prepare=prepare,
             simulator=None,
         ) as stack:

@@ -16,11 +16,11 @@ from contracts.events.failures import TaskFailed
 from contracts.events.router import AnswerQuestion, ChooseAgent, CloseCase, DraftAnswer
 from contracts.events.specialists import FindingsReady
 from contracts.events.triage import AgentChosen
-from switchyard.audit.records.projection import examine
-from switchyard.audit.verification.findings import Stored
-from switchyard.protocol.derive import derive, stamp
-from switchyard.protocol.envelope import SOURCE_PREFIX, Envelope, event_id_for, finish
-from switchyard.protocol.fields import Artefact, Attachment, Contract, Json, ModelCall
+from switchyard.audit.records.projection import examine_message
+from switchyard.audit.verification.findings import StoredRow
+from switchyard.protocol.derive import derive_event, stamp_event
+from switchyard.protocol.envelope import SOURCE_PREFIX, Envelope, add_digest, event_id_for
+from switchyard.protocol.fields import Artefact, Contract, Json, ModelCall, StorageRef
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 OPENED = NOW - timedelta(minutes=10)
@@ -51,8 +51,8 @@ def first(
     """The first event of case `number`. `text` makes it larger, outside what is digested."""
     case_id = str(uuid.uuid5(uuid.NAMESPACE_URL, f"case/{number}"))
     payload = CaseOpened(playbook="assist", question=QUESTION, submitted_by="upstream.test")
-    place = Attachment(inline=text or base64.b64encode(b"question").decode()).model_dump(exclude_none=True)
-    return finish(
+    place = StorageRef(inline=text or base64.b64encode(b"question").decode()).model_dump(exclude_none=True)
+    return add_digest(
         {
             "event_id": str(uuid.uuid5(uuid.UUID(case_id), "CaseOpened")),
             "type": "CaseOpened",
@@ -83,7 +83,7 @@ def follow(cause: Json, payload: Contract, node_from: str, *, after_ms: int = 25
     """The event that `node_from` emits because of `cause`, `after_ms` later."""
     envelope = Envelope.model_validate_json(json.dumps(cause))
     at = datetime.fromisoformat(envelope.occurred_at) + timedelta(milliseconds=after_ms)
-    return stamp(derive(envelope, payload, node_from=node_from, **more), occurred_at=moment(at), trace={})
+    return stamp_event(derive_event(envelope, payload, node_from=node_from, **more), occurred_at=moment(at), trace={})
 
 
 def answered(number: int = 0, **more: Any) -> list[Json]:
@@ -125,7 +125,7 @@ def failed(command: Json, node: str) -> Json:
 
 def rewritten(event: Json, **fields: Any) -> Json:
     """The event with other content and the digest that belongs to it, as a forger who knows the format makes it."""
-    return finish({name: value for name, value in {**event, **fields}.items() if name != "digest"})
+    return add_digest({name: value for name, value in {**event, **fields}.items() if name != "digest"})
 
 
 def renamed(event: Json, cause: Json, **fields: Any) -> Json:
@@ -161,11 +161,11 @@ def bodies(events: Iterable[Json]) -> list[str]:
     return [body(event) for event in events]
 
 
-def stored(events: Iterable[Json]) -> list[Stored]:
+def stored(events: Iterable[Json]) -> list[StoredRow]:
     """The rows as audit writes them, each recorded a second after it happened."""
-    rows = [examine(text).row for text in bodies(events)]
+    rows = [examine_message(text).row for text in bodies(events)]
     assert None not in rows
-    return [Stored(row, row.event_ts + timedelta(seconds=1)) for row in rows if row is not None]
+    return [StoredRow(row, row.event_ts + timedelta(seconds=1)) for row in rows if row is not None]
 
 
 def moment(at: datetime) -> str:

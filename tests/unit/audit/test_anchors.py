@@ -8,24 +8,24 @@ from typing import Any
 
 import pytest
 
-from switchyard.audit.transparency.checkpointer import Schedule, due
+from switchyard.audit.transparency.checkpointer import CheckpointSchedule, is_checkpoint_due
 from switchyard.audit.transparency.checkpoints import (
-    NOTHING,
-    Anchor,
-    Head,
+    NO_PREVIOUS_HASH,
+    Checkpoint,
     Leaf,
-    UnreadableAnchor,
-    follows,
-    head_of,
-    key_of,
-    next_statement,
-    number_of,
+    LogHead,
+    UnreadableCheckpoint,
+    checkpoint_key,
+    checkpoint_number,
+    explain_unlinked,
+    head_after,
+    next_checkpoint_body,
 )
-from switchyard.audit.transparency.log_index import Unanchored
-from switchyard.audit.verification.checkpoint_findings import StoredAnchor, check_lock
+from switchyard.audit.transparency.log_index import CheckpointBacklog
+from switchyard.audit.verification.checkpoint_findings import StoredCheckpoint, check_object_lock
 from switchyard.audit.verification.findings import FindingKind
 from switchyard.runtime.crypto.signing import LocalSigner, TrustedKeys, key_name, public_keys
-from switchyard.runtime.storage.locked_objects import Lock, Mode
+from switchyard.runtime.storage.locked_objects import LockMode, ObjectLock
 
 SIGNER = LocalSigner(b"\7" * 32)
 AT = datetime(2026, 11, 21, 9, 30, tzinfo=UTC)
@@ -33,12 +33,14 @@ LEAF = Leaf(1, date(2026, 11, 21), "00000000-0000-4000-8000-000000000001", "ab" 
 
 
 def leaves(count: int) -> list[bytes]:
-    return [replace(LEAF, position=position).hash() for position in range(1, count + 1)]
+    return [replace(LEAF, log_index=log_index).hash() for log_index in range(1, count + 1)]
 
 
-async def anchor(head: Head | None = None, count: int = 3) -> Anchor:
-    statement = next_statement(head or Head(), leaves(count), log="main", made_at=AT, key=key_name(SIGNER.public))
-    return Anchor(statement, await SIGNER.sign(statement.signed_bytes()), tuple(leaves(count)))
+async def anchor(head: LogHead | None = None, count: int = 3) -> Checkpoint:
+    statement = next_checkpoint_body(
+        head or LogHead(), leaves(count), log="main", made_at=AT, key=key_name(SIGNER.public)
+    )
+    return Checkpoint(statement, await SIGNER.sign(statement.signed_bytes()), tuple(leaves(count)))
 
 
 @pytest.mark.parametrize(
@@ -59,50 +61,51 @@ def test_a_leaf_covers_everything_that_it_has(name: str, value: Any) -> None:
 async def test_an_anchor_reads_back_as_it_was_written() -> None:
     made = await anchor()
 
-    assert Anchor.from_bytes(made.to_bytes()) == made
+    assert Checkpoint.from_bytes(made.to_bytes()) == made
     assert (
-        TrustedKeys([SIGNER.public]).refusal(made.statement.key, made.statement.signed_bytes(), made.signature) is None
+        TrustedKeys([SIGNER.public]).invalid_reason(made.statement.key, made.statement.signed_bytes(), made.signature)
+        is None
     )
 
 
 async def test_anchors_continue_each_other() -> None:
     one = await anchor()
-    two = await anchor(head_of(one.statement), 2)
+    two = await anchor(head_after(one.statement), 2)
 
-    assert (one.statement.first, one.statement.last, one.statement.previous) == (1, 3, NOTHING)
+    assert (one.statement.first, one.statement.last, one.statement.previous) == (1, 3, NO_PREVIOUS_HASH)
     assert (two.statement.number, two.statement.first, two.statement.last) == (2, 4, 5)
     assert two.statement.previous == one.statement.hash()
-    assert follows(head_of(one.statement), two.statement) is None
+    assert explain_unlinked(head_after(one.statement), two.statement) is None
 
 
 async def test_what_does_not_continue_the_head_says_in_what() -> None:
     one = await anchor()
-    two = (await anchor(head_of(one.statement), 2)).statement
+    two = (await anchor(head_after(one.statement), 2)).statement
 
-    assert follows(Head(), two) == "it does not continue anchor 0 (in its number, last, hash)"
-    assert "hash" in (follows(replace(head_of(one.statement), hash="0" * 64), two) or "")
+    assert explain_unlinked(LogHead(), two) == "it does not continue anchor 0 (in its number, last, hash)"
+    assert "hash" in (explain_unlinked(replace(head_after(one.statement), hash="0" * 64), two) or "")
     backwards = two.model_copy(update={"last": 3})
-    assert "last" in (follows(head_of(one.statement), backwards) or "")
+    assert "last" in (explain_unlinked(head_after(one.statement), backwards) or "")
 
 
 async def test_bytes_that_are_no_anchor_are_refused() -> None:
     data = (await anchor()).to_bytes()
 
     for broken in (b"", b"{}", b"[]", b"\xff", data[:-1], data.replace(b'"last":3', b'"last":2')):
-        with pytest.raises(UnreadableAnchor):
-            Anchor.from_bytes(broken)
+        with pytest.raises(UnreadableCheckpoint):
+            Checkpoint.from_bytes(broken)
     made = await anchor()
-    with pytest.raises(UnreadableAnchor, match="leaves"):
-        Anchor.from_bytes(replace(made, leaves=made.leaves[::-1]).to_bytes())
+    with pytest.raises(UnreadableCheckpoint, match="leaves"):
+        Checkpoint.from_bytes(replace(made, leaves=made.leaves[::-1]).to_bytes())
 
 
 async def test_a_signature_counts_by_a_trusted_key_over_the_very_bytes() -> None:
     made, keys = await anchor(), TrustedKeys([SIGNER.public])
     key, message = made.statement.key, made.statement.signed_bytes()
 
-    assert keys.refusal(key, message + b" ", made.signature) == "its signature does not match"
-    assert keys.refusal(key, message, made.signature[::-1]) == "its signature does not match"
-    assert keys.refusal("0" * 64, message, made.signature) == "it is signed by a key that is not trusted"
+    assert keys.invalid_reason(key, message + b" ", made.signature) == "its signature does not match"
+    assert keys.invalid_reason(key, message, made.signature[::-1]) == "its signature does not match"
+    assert keys.invalid_reason("0" * 64, message, made.signature) == "it is signed by a key that is not trusted"
 
 
 @pytest.mark.parametrize("text", ["AAAA", "no base64"])
@@ -113,39 +116,46 @@ def test_what_is_no_public_key_is_refused(text: str) -> None:
 
 @pytest.mark.parametrize(
     ("waiting", "expected"),
-    [(Unanchored(0, 0), False), (Unanchored(9, 59), False), (Unanchored(10, 0), True), (Unanchored(1, 60), True)],
+    [
+        (CheckpointBacklog(0, 0), False),
+        (CheckpointBacklog(9, 59), False),
+        (CheckpointBacklog(10, 0), True),
+        (CheckpointBacklog(1, 60), True),
+    ],
 )
-def test_an_anchor_is_due_after_rows_or_seconds_and_never_for_nothing(waiting: Unanchored, expected: bool) -> None:
-    assert due(waiting, Schedule(10, 60, timedelta(days=1))) is expected
+def test_an_anchor_is_due_after_rows_or_seconds_and_never_for_nothing(
+    waiting: CheckpointBacklog, expected: bool
+) -> None:
+    assert is_checkpoint_due(waiting, CheckpointSchedule(10, 60, timedelta(days=1))) is expected
 
 
 def test_names_of_objects_are_in_the_order_of_their_numbers() -> None:
-    names = [key_of("main", number) for number in (1, 9, 10, 123_456)]
+    names = [checkpoint_key("main", number) for number in (1, 9, 10, 123_456)]
 
     assert names == sorted(names)
-    assert [number_of(name) for name in names] == [1, 9, 10, 123_456]
+    assert [checkpoint_number(name) for name in names] == [1, 9, 10, 123_456]
     for other in ("anchors/main/readme.txt", "anchors/main/1.json", "anchors/main/x000000000001.json"):
-        assert number_of(other) is None
+        assert checkpoint_number(other) is None
 
 
 @pytest.mark.parametrize(
     ("lock", "field"),
     [
         (None, None),
-        (Lock("GOVERNANCE", AT + timedelta(days=1)), "mode"),
-        (Lock("", AT + timedelta(days=1)), "mode"),
-        (Lock("COMPLIANCE", AT), "until"),
+        (ObjectLock("GOVERNANCE", AT + timedelta(days=1)), "mode"),
+        (ObjectLock("", AT + timedelta(days=1)), "mode"),
+        (ObjectLock("COMPLIANCE", AT), "until"),
     ],
 )
-def test_a_lock_that_somebody_can_lift_or_that_has_ended_is_none(lock: Lock | None, field: str | None) -> None:
-    stored = StoredAnchor(1, b"{}", 1, lock, None)
-    (found,) = check_lock(stored, mode="COMPLIANCE", now=AT)
-    assert (found.kind, found.field) == (FindingKind.ANCHOR_UNLOCKED, field)
+def test_a_lock_that_somebody_can_lift_or_that_has_ended_is_none(lock: ObjectLock | None, field: str | None) -> None:
+    stored = StoredCheckpoint(1, b"{}", 1, lock, None)
+    (found,) = check_object_lock(stored, mode="COMPLIANCE", now=AT)
+    assert (found.kind, found.field) == (FindingKind.CHECKPOINT_UNLOCKED, field)
 
 
 @pytest.mark.parametrize(
     ("mode", "wanted"), [("COMPLIANCE", "COMPLIANCE"), ("COMPLIANCE", "GOVERNANCE"), ("GOVERNANCE",) * 2]
 )
-def test_a_lock_of_the_mode_that_is_set_or_a_stricter_one_counts(mode: str, wanted: Mode) -> None:
-    stored = StoredAnchor(1, b"{}", 1, Lock(mode, AT + timedelta(seconds=1)), None)
-    assert list(check_lock(stored, mode=wanted, now=AT)) == []
+def test_a_lock_of_the_mode_that_is_set_or_a_stricter_one_counts(mode: str, wanted: LockMode) -> None:
+    stored = StoredCheckpoint(1, b"{}", 1, ObjectLock(mode, AT + timedelta(seconds=1)), None)
+    assert list(check_object_lock(stored, mode=wanted, now=AT)) == []

@@ -7,82 +7,94 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
-from switchyard.audit.reconciliation.completeness import Gap, GapKind, Held, Passage, Published, classify, compare
+from switchyard.audit.reconciliation.completeness import (
+    DeliveryProgress,
+    Gap,
+    GapKind,
+    PublishedEvent,
+    RecordedEvent,
+    classify_missing,
+    find_missing_events,
+)
 
 NOW = datetime(2026, 7, 1, 12, 0, tzinfo=UTC)
-EVENT = Published(
+EVENT = PublishedEvent(
     "drafter", "c1", "e1", "d1", date(2026, 7, 1), "AnswerDrafted", NOW - timedelta(minutes=10), ask=("drafter", "e1")
 )
-ROW = Held("drafter", "c1", "e1", "d1", "AnswerDrafted", NOW)
+ROW = RecordedEvent("drafter", "c1", "e1", "d1", "AnswerDrafted", NOW)
 
 
-def passage(waiting: int = 0, passed: timedelta | None = None) -> Passage:
+def passage(waiting: int = 0, delivered_until: timedelta | None = None) -> DeliveryProgress:
     """Delivery at noon: messages in the way, and how long ago the latest recorded events happened."""
-    return Passage(NOW, {} if passed is None else {"drafter": NOW - passed}, {"drafter": waiting})
+    return DeliveryProgress(
+        NOW, {} if delivered_until is None else {"drafter": NOW - delivered_until}, {"drafter": waiting}
+    )
 
 
-def kind(event: Published, at: Passage) -> GapKind:
-    (gap,) = classify([event], at)
+def kind(event: PublishedEvent, at: DeliveryProgress) -> GapKind:
+    (gap,) = classify_missing([event], at)
     return gap.kind
 
 
 def test_what_is_in_the_log_as_published_is_no_gap() -> None:
-    assert compare([EVENT], [ROW]) == ([], [])
+    assert find_missing_events([EVENT], [ROW]) == ([], [])
 
 
 def test_what_is_not_in_the_log_is_missing() -> None:
-    assert compare([EVENT], []) == ([EVENT], [])
+    assert find_missing_events([EVENT], []) == ([EVENT], [])
 
 
 def test_another_event_under_the_same_id_differs() -> None:
-    missing, (gap,) = compare([EVENT], [replace(ROW, digest="d2")])
+    missing, (gap,) = find_missing_events([EVENT], [replace(ROW, digest="d2")])
     assert (missing, gap.kind, gap.event_id) == ([], GapKind.DIFFERS, "e1")
 
 
 def test_an_event_of_the_log_that_its_producer_does_not_know_is_claimed_by_nobody() -> None:
-    _, (gap,) = compare([], [ROW])
+    _, (gap,) = find_missing_events([], [ROW])
     assert gap == Gap(GapKind.UNCLAIMED, "drafter", "c1", "e1", "AnswerDrafted", NOW)
 
 
 def test_another_decision_on_the_same_cause_is_no_hole_to_be_filled_with_a_second_one() -> None:
     today = replace(EVENT, producer="router", event_id="e2", cause="d0")
     recorded = replace(ROW, producer="router", cause="d0")
-    missing, gaps = compare([today], [recorded])
+    missing, gaps = find_missing_events([today], [recorded])
     assert missing == []
     assert {(gap.kind, gap.event_id) for gap in gaps} == {(GapKind.DIFFERS, "e2"), (GapKind.UNCLAIMED, "e1")}
     assert all(gap.ask is None for gap in gaps)
-    assert compare([replace(today, cause="d9")], [recorded])[0] == [replace(today, cause="d9")]
+    assert find_missing_events([replace(today, cause="d9")], [recorded])[0] == [replace(today, cause="d9")]
 
 
 def test_a_failure_of_the_router_beside_what_it_routed_when_the_event_came_again_is_no_gap() -> None:
     routed = replace(EVENT, producer="router", event_id="e2", type="DraftAnswer", cause="d0")
-    held = [
-        Held("router", "c1", "e2", EVENT.digest, "DraftAnswer", NOW, cause="d0"),
-        Held("router", "c1", "e3", "d3", "TaskFailed", NOW, cause="d0"),
+    recorded_event = [
+        RecordedEvent("router", "c1", "e2", EVENT.digest, "DraftAnswer", NOW, cause="d0"),
+        RecordedEvent("router", "c1", "e3", "d3", "TaskFailed", NOW, cause="d0"),
     ]
-    assert compare([routed], held) == ([], [])
-    assert compare([routed], held[1:])[1] != [], "a failure alone, where the log lacks what was routed"
+    assert find_missing_events([routed], recorded_event) == ([], [])
+    assert find_missing_events([routed], recorded_event[1:])[1] != [], (
+        "a failure alone, where the log lacks what was routed"
+    )
 
 
 def test_what_is_young_is_late_whatever_the_queues_say() -> None:
     young = replace(EVENT, since=NOW - timedelta(seconds=59))
-    assert kind(young, passage(passed=timedelta(0))) is GapKind.LAG
+    assert kind(young, passage(delivered_until=timedelta(0))) is GapKind.LAG
 
 
 @pytest.mark.parametrize("passed", [None, timedelta(minutes=10), timedelta(minutes=9, seconds=30)])
-def test_what_may_still_be_in_a_queue_is_late_however_old_it_is(passed: timedelta | None) -> None:
-    assert kind(EVENT, passage(waiting=1, passed=passed)) is GapKind.LAG
+def test_what_may_still_be_in_a_queue_is_late_however_old_it_is(delivered_until: timedelta | None) -> None:
+    assert kind(EVENT, passage(waiting=1, delivered_until=delivered_until)) is GapKind.LAG
 
 
 def test_what_is_in_no_queue_is_lost_and_says_who_can_publish_it_again() -> None:
-    (gap,) = classify([EVENT], passage())
+    (gap,) = classify_missing([EVENT], passage())
     assert (gap.kind, gap.ask) == (GapKind.HOLE, ("drafter", "e1"))
 
 
 def test_a_busy_queue_hides_no_hole_once_audit_has_recorded_only_what_came_later() -> None:
-    assert kind(EVENT, passage(waiting=1_000, passed=timedelta(minutes=9))) is GapKind.HOLE
+    assert kind(EVENT, passage(waiting=1_000, delivered_until=timedelta(minutes=9))) is GapKind.HOLE
 
 
 def test_another_producers_progress_says_nothing() -> None:
-    at = Passage(NOW, {"triage": NOW}, {"drafter": 1})
+    at = DeliveryProgress(NOW, {"triage": NOW}, {"drafter": 1})
     assert kind(EVENT, at) is GapKind.LAG

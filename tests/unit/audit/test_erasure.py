@@ -8,11 +8,20 @@ from typing import Any
 import pytest
 
 from switchyard.app.topology import dead_letter_queue_name, queue_name
-from switchyard.audit.erasure.decision import Already, Decision, Footprint, Go, Refusal, Unknown, decide, statement
-from switchyard.runtime.crypto.erasure import Erased, KeyState
+from switchyard.audit.erasure.decision import (
+    AlreadyErased,
+    ErasureAllowed,
+    ErasureDecision,
+    ErasureDenied,
+    Footprint,
+    PersonUnknown,
+    build_erasure,
+    decide_erasure,
+)
+from switchyard.runtime.crypto.erasure import KeyErasure, KeyState
 
 NOW = datetime(2026, 7, 1, 12, tzinfo=UTC)
-ERASED = Erased("acme", "ada", "asked to", NOW - timedelta(days=1))
+ERASED = KeyErasure("acme", "ada", "asked to", NOW - timedelta(days=1))
 PRESENT, GONE = KeyState(True, None), KeyState(False, ERASED)
 BACK, NEVER = KeyState(True, ERASED), KeyState(False, None)
 CASE = "11111111-1111-4111-8111-111111111111"
@@ -34,16 +43,18 @@ def footprint(**fields: Any) -> Footprint:
 @pytest.mark.parametrize(
     ("key", "receipted", "decision"),
     [
-        (PRESENT, False, Go(None)),
-        (NEVER, False, Unknown()),
-        (GONE, False, Go(ERASED)),
-        (GONE, True, Already()),
-        (BACK, True, Go(ERASED)),
-        (PRESENT, True, Go(None)),
+        (PRESENT, False, ErasureAllowed(None)),
+        (NEVER, False, PersonUnknown()),
+        (GONE, False, ErasureAllowed(ERASED)),
+        (GONE, True, AlreadyErased()),
+        (BACK, True, ErasureAllowed(ERASED)),
+        (PRESENT, True, ErasureAllowed(None)),
     ],
 )
-def test_what_is_done_follows_from_the_key_and_the_receipt(key: KeyState, receipted: bool, decision: Decision) -> None:
-    assert decide(key, [footprint()], receipted=receipted, now=NOW) == decision
+def test_what_is_done_follows_from_the_key_and_the_receipt(
+    key: KeyState, receipted: bool, decision: ErasureDecision
+) -> None:
+    assert decide_erasure(key, [footprint()], receipted=receipted, now=NOW) == decision
 
 
 def test_the_longest_duty_refuses_and_says_until_when() -> None:
@@ -52,32 +63,32 @@ def test_the_longest_duty_refuses_and_says_until_when() -> None:
         footprint(playbook="outbound_email", duty_until=NOW + timedelta(days=400)),
         footprint(playbook="letters", duty_until=NOW + timedelta(days=40)),
     ]
-    decision = decide(PRESENT, duties, receipted=False, now=NOW)
-    assert isinstance(decision, Refusal)
+    decision = decide_erasure(PRESENT, duties, receipted=False, now=NOW)
+    assert isinstance(decision, ErasureDenied)
     assert decision.until == NOW + timedelta(days=400)
     assert "outbound_email" in decision.why
     assert "12 CFR 1006.100(a)" in decision.why
 
 
 def test_a_duty_that_is_over_refuses_nothing() -> None:
-    assert decide(PRESENT, [footprint(duty_until=NOW)], receipted=False, now=NOW) == Go(None)
+    assert decide_erasure(PRESENT, [footprint(duty_until=NOW)], receipted=False, now=NOW) == ErasureAllowed(None)
 
 
 @pytest.mark.parametrize(("fields", "why"), [({"held": (CASE,)}, "legal hold"), ({"has_policy": False}, "no policy")])
 def test_a_hold_and_a_playbook_without_a_policy_refuse_until_somebody_acts(fields: dict[str, Any], why: str) -> None:
-    decision = decide(PRESENT, [footprint(), footprint(**fields)], receipted=False, now=NOW)
-    assert isinstance(decision, Refusal)
+    decision = decide_erasure(PRESENT, [footprint(), footprint(**fields)], receipted=False, now=NOW)
+    assert isinstance(decision, ErasureDenied)
     assert decision.until is None
     assert why in decision.why
     assert "switchyard audit retention" in decision.remedy
 
 
 def test_what_was_begun_is_finished_whatever_was_placed_since() -> None:
-    assert decide(GONE, [footprint(held=(CASE,))], receipted=False, now=NOW) == Go(ERASED)
+    assert decide_erasure(GONE, [footprint(legal_holds=(CASE,))], receipted=False, now=NOW) == ErasureAllowed(ERASED)
 
 
 def test_the_receipt_says_which_copies_are_gone_when() -> None:
-    said = statement(CASE, [footprint()], at=NOW, operator="ada", reason="asked to")
+    said = build_erasure(CASE, [footprint()], at=NOW, operator="ada", reason="asked to")
     gone = {copies.queue: (copies.holds, copies.gone_by) for copies in said.queues}
     assert gone[queue_name("audit")] == ("sealed events", "2026-07-08T12:00:00.000000Z")
     assert gone[dead_letter_queue_name("audit")] == ("sealed events", "2026-07-15T12:00:00.000000Z")

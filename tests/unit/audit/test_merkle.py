@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from switchyard.audit.export.standalone.verify_bundle import Broken, root_from
-from switchyard.audit.transparency.merkle import leaf_hash, path_to, root_of
+from switchyard.audit.export.standalone.verify_bundle import InvalidBundle, root_from_proof
+from switchyard.audit.transparency.merkle import inclusion_proof, leaf_hash, merkle_root
 
 LEAVES = [bytes.fromhex(text) for text in (
     "", "00", "10", "2021", "3031", "40414243", "5051525354555657", "606162636465666768696a6b6c6d6e6f",
@@ -29,35 +29,35 @@ ROOTS = (
 
 @pytest.mark.parametrize("size", range(1, 9))
 def test_roots_are_those_of_certificate_transparency(size: int) -> None:
-    assert root_of([leaf_hash(leaf) for leaf in LEAVES[:size]]).hex() == ROOTS[size - 1]
+    assert merkle_root([leaf_hash(leaf) for leaf in LEAVES[:size]]).hex() == ROOTS[size - 1]
 
 
 @given(st.integers(1, 70), st.data())
 def test_every_leaf_is_proved_by_its_path_and_by_no_other(size: int, data: st.DataObject) -> None:
     leaves = [leaf_hash(bytes([number])) for number in range(size)]
     index, other = (data.draw(st.integers(0, size - 1)) for _ in range(2))
-    path = [node.hex() for node in path_to(leaves, index)]
+    path = [node.hex() for node in inclusion_proof(leaves, index)]
 
-    assert root_from(leaves[index], index, size, path) == root_of(leaves)
+    assert root_from_proof(leaves[index], index, size, path) == merkle_root(leaves)
     if other != index:
-        assert root_from(leaves[other], index, size, path) != root_of(leaves)
-    with pytest.raises(Broken, match="too long"):
-        root_from(leaves[index], index, size, [*path, "00" * 32])
+        assert root_from_proof(leaves[other], index, size, path) != merkle_root(leaves)
+    with pytest.raises(InvalidBundle, match="too long"):
+        root_from_proof(leaves[index], index, size, [*path, "00" * 32])
     if path:
-        with pytest.raises(Broken, match="too short"):
-            root_from(leaves[index], index, size, path[:-1])
+        with pytest.raises(InvalidBundle, match="too short"):
+            root_from_proof(leaves[index], index, size, path[:-1])
 
 
 def test_a_node_cannot_be_passed_off_as_a_leaf() -> None:
     left, right = leaf_hash(b"a"), leaf_hash(b"b")
 
-    assert root_of([left, right]) != leaf_hash(left + right)
+    assert merkle_root([left, right]) != leaf_hash(left + right)
     assert leaf_hash(b"a") != hashlib.sha256(b"a").digest()
 
 
 def test_there_is_no_root_of_nothing_and_no_path_outside() -> None:
     with pytest.raises(ValueError, match="at least one leaf"):
-        root_of([])
+        merkle_root([])
     for index in (-1, 1):
         with pytest.raises(IndexError):
-            path_to([leaf_hash(b"")], index)
+            inclusion_proof([leaf_hash(b"")], index)

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from switchyard.audit.records.projection import AlarmKind, examine
+from switchyard.audit.records.projection import AlarmKind, examine_message
 from tests.unit.audit import cases
 
 
@@ -15,7 +15,7 @@ def test_a_model_s_answer_becomes_a_row_with_what_the_reviewer_asks_for() -> Non
     drafted = cases.answered()[6]
     text = cases.body(drafted)
 
-    found = examine(text)
+    found = examine_message(text)
 
     assert found.alarm is None
     assert found.row is not None
@@ -32,7 +32,7 @@ def test_a_model_s_answer_becomes_a_row_with_what_the_reviewer_asks_for() -> Non
 
 
 def test_the_closing_event_is_terminal_and_has_an_outcome() -> None:
-    row = examine(cases.body(cases.answered()[-1])).row
+    row = examine_message(cases.body(cases.answered()[-1])).row
 
     assert row is not None
     assert (row.terminal, row.outcome) == (True, "answered")
@@ -41,7 +41,7 @@ def test_the_closing_event_is_terminal_and_has_an_outcome() -> None:
 def test_the_body_is_kept_as_received_whatever_its_spacing() -> None:
     text = json.dumps(cases.bus_event(cases.first()), indent=3)
 
-    row = examine(text).row
+    row = examine_message(text).row
 
     assert row is not None
     assert row.body == text
@@ -68,7 +68,7 @@ def test_the_body_is_kept_as_received_whatever_its_spacing() -> None:
     ids=range(14),
 )
 def test_what_cannot_be_believed_is_an_alarm_and_no_row(text: str, kind: AlarmKind) -> None:
-    found = examine(text)
+    found = examine_message(text)
 
     assert found.row is None
     assert found.alarm is not None
@@ -78,7 +78,7 @@ def test_what_cannot_be_believed_is_an_alarm_and_no_row(text: str, kind: AlarmKi
 def test_an_unknown_type_is_recorded_all_the_same_and_an_alarm_beside() -> None:
     unknown = cases.rewritten(cases.first(), type="CaseDreamt")
 
-    found = examine(cases.body(unknown))
+    found = examine_message(cases.body(unknown))
 
     assert found.alarm is not None
     assert found.alarm.kind is AlarmKind.UNKNOWN_TYPE
@@ -88,7 +88,7 @@ def test_an_unknown_type_is_recorded_all_the_same_and_an_alarm_beside() -> None:
 
 @pytest.mark.parametrize("fields", [{"node_from": "triage"}, {"node_to": "drafter"}], ids=["producer", "consumer"])
 def test_a_producer_or_consumer_outside_the_catalogue_is_recorded_with_an_alarm(fields: dict[str, str]) -> None:
-    found = examine(cases.body(cases.rewritten(cases.first(), **fields)))
+    found = examine_message(cases.body(cases.rewritten(cases.first(), **fields)))
 
     assert found.alarm is not None
     assert found.alarm.kind is AlarmKind.NOT_IN_CATALOGUE
@@ -99,7 +99,7 @@ def test_a_producer_or_consumer_outside_the_catalogue_is_recorded_with_an_alarm(
 def test_a_closing_event_from_the_wrong_producer_does_not_end_the_case() -> None:
     closed = cases.rewritten(cases.answered()[-1], node_from="triage")
 
-    row = examine(cases.body(closed)).row
+    row = examine_message(cases.body(closed)).row
 
     assert row is not None
     assert not row.terminal
@@ -108,7 +108,7 @@ def test_a_closing_event_from_the_wrong_producer_does_not_end_the_case() -> None
 def test_an_alarm_names_the_event_and_the_field_and_quotes_no_payload() -> None:
     event = cases.first(tenant="secret-tenant") | {"seq": 7}
 
-    alarm = examine(cases.body(event)).alarm
+    alarm = examine_message(cases.body(event)).alarm
 
     assert alarm is not None
     assert (alarm.event_id, alarm.case_id, alarm.field) == (event["event_id"], event["case_id"], "digest")
@@ -119,7 +119,7 @@ def test_an_alarm_names_the_event_and_the_field_and_quotes_no_payload() -> None:
 def test_an_upstream_s_plain_payload_is_not_kept() -> None:
     leaked = json.dumps({"source": "upstream.crm", "detail-type": "CaseSubmitted", "detail": {"question": "private"}})
 
-    alarm = examine(leaked).alarm
+    alarm = examine_message(leaked).alarm
 
     assert alarm is not None
     assert alarm.body is None
@@ -129,7 +129,7 @@ def test_a_terminal_event_with_an_absurd_outcome_has_none() -> None:
     closed = cases.answered()[-1]
     absurd = cases.rewritten(closed, payload={**closed["payload"], "outcome": "x" * 9_000})
 
-    row = examine(cases.body(absurd)).row
+    row = examine_message(cases.body(absurd)).row
 
     assert row is not None
     assert (row.terminal, row.outcome) == (True, None)
@@ -137,14 +137,14 @@ def test_a_terminal_event_with_an_absurd_outcome_has_none() -> None:
 
 @pytest.mark.parametrize("time", [None, 5, "yesterday", "2026-07-01T00:00:00"])
 def test_a_bus_time_that_cannot_be_read_is_left_out(time: object) -> None:
-    row = examine(cases.body(cases.first(), time=time)).row
+    row = examine_message(cases.body(cases.first(), time=time)).row
 
     assert row is not None
     assert row.bus_ts is None
 
 
 def test_days_are_days_and_moments_are_utc() -> None:
-    row = examine(cases.body(cases.first(opened=datetime(2026, 7, 31, 23, 59, 59, tzinfo=UTC)))).row
+    row = examine_message(cases.body(cases.first(opened=datetime(2026, 7, 31, 23, 59, 59, tzinfo=UTC)))).row
 
     assert row is not None
     assert row.opened_on.isoformat() == "2026-07-31"

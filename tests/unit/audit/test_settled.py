@@ -5,15 +5,15 @@ from __future__ import annotations
 from datetime import timedelta
 
 from contracts.events.case_manager import CaseClosed
-from contracts.events.email_sender import SendingSettled, SendingUnknown
+from contracts.events.email_sender import SendingResolved, SendingUnknown
 from contracts.events.router import CloseCase, SendEmail
 from switchyard.audit.verification.findings import CaseStatus, CaseVerdict, FindingKind
-from switchyard.audit.verification.verify import check_case
+from switchyard.audit.verification.verify import verify_case
 from switchyard.protocol.fields import Artefact, Json
 from tests.unit.audit.cases import NOW, first, follow, moment, rewritten, stored
 
 CONTENT = "c" * 64
-SETTLED = SendingSettled(
+SETTLED = SendingResolved(
     content_sha256=CONTENT, sent=True, provider_message_id="m-1", operator="m.chen", evidence="SES event log"
 )
 
@@ -39,7 +39,7 @@ def unknown() -> list[Json]:
 
 
 def verdict(events: list[Json]) -> CaseVerdict:
-    return check_case(stored(events), now=NOW + timedelta(hours=1))
+    return verify_case(stored(events), now=NOW + timedelta(hours=1))
 
 
 def test_a_settled_case_is_closed_once_and_proves_as_before() -> None:

@@ -9,7 +9,7 @@ import pytest
 from contracts.events.case_manager import CaseClosed, TaskRetried
 from contracts.events.router import AnswerQuestion, CloseCase
 from switchyard.audit.verification.findings import CaseStatus, CaseVerdict, FindingKind
-from switchyard.audit.verification.verify import check_case
+from switchyard.audit.verification.verify import verify_case
 from switchyard.protocol.fields import Json
 from tests.unit.audit import cases
 from tests.unit.audit.cases import NOW, QUESTION, failed, first, follow, stored
@@ -52,7 +52,7 @@ RETRY_2 = retry_of(FAILURE_2, CLOSED_2[1], 2)
 
 
 def verdict(*events: Json, without: Json | None = None) -> CaseVerdict:
-    return check_case(stored(event for event in events if event is not without), now=LATER)
+    return verify_case(stored(event for event in events if event is not without), now=LATER)
 
 
 def kinds(found: CaseVerdict) -> set[FindingKind]:
@@ -73,8 +73,8 @@ def test_a_case_may_be_tried_more_than_twice() -> None:
 
 def test_a_case_that_was_opened_again_is_open_until_its_deadline_and_unended_after_it() -> None:
     rows = stored([*ONCE, RETRY, AGAIN])
-    assert check_case(rows, now=NOW).status is CaseStatus.OPEN
-    assert check_case(rows, now=NOW + timedelta(days=1)).status is CaseStatus.UNENDED
+    assert verify_case(rows, now=NOW).status is CaseStatus.OPEN
+    assert verify_case(rows, now=NOW + timedelta(days=1)).status is CaseStatus.UNENDED
 
 
 def test_a_second_try_that_expired_is_ended() -> None:
@@ -121,6 +121,6 @@ def test_a_removed_retry_shows_as_a_missing_cause() -> None:
 
 def test_a_retry_that_arrives_before_the_ending_may_wait_for_it() -> None:
     rows = stored([OPENED, COMMAND, FAILURE, CLOSED[0], RETRY])
-    found = check_case(rows, now=NOW - timedelta(minutes=8))
+    found = verify_case(rows, now=NOW - timedelta(minutes=8))
     assert found.findings == ()
     assert {each.kind for each in found.pending} == {FindingKind.RETRY_UNFOUNDED}

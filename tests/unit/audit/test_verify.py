@@ -11,23 +11,23 @@ import pytest
 
 from contracts.events.case_manager import CaseClosed
 from contracts.events.triage import AgentChosen
-from switchyard.audit.verification.findings import CaseStatus, CaseVerdict, FindingKind, Stored, VerifyReport
-from switchyard.audit.verification.verify import check_case, verdicts
+from switchyard.audit.verification.findings import CaseStatus, CaseVerdict, FindingKind, StoredRow, VerifyReport
+from switchyard.audit.verification.verify import verify_case, verify_cases
 from switchyard.protocol.fields import Json
 from tests.unit.audit import cases
 
 
 def found(events: list[Json], **more: Any) -> list[tuple[FindingKind, str | None]]:
-    verdict = check_case(cases.stored(events), **{"now": cases.NOW, **more})
+    verdict = verify_case(cases.stored(events), **{"now": cases.NOW, **more})
     return [(finding.kind, finding.event_id) for finding in verdict.findings]
 
 
-def column(stored: Stored, **fields: Any) -> Stored:
-    return Stored(stored.row._replace(**fields), stored.recorded_at)
+def column(stored: StoredRow, **fields: Any) -> StoredRow:
+    return StoredRow(stored.row._replace(**fields), stored.recorded_at)
 
 
 def test_an_untouched_case_has_no_findings() -> None:
-    verdict = check_case(cases.stored(cases.answered()), now=cases.NOW)
+    verdict = verify_case(cases.stored(cases.answered()), now=cases.NOW)
 
     assert verdict.findings == verdict.pending == ()
     assert (verdict.status, verdict.rows) == (CaseStatus.CLOSED, 9)
@@ -79,7 +79,7 @@ def test_an_altered_column_is_named(name: str, value: object) -> None:
     rows = cases.stored(cases.answered())
     rows[6] = column(rows[6], **{name: value})
 
-    (finding,) = check_case(rows, now=cases.NOW).findings
+    (finding,) = verify_case(rows, now=cases.NOW).findings
 
     assert (finding.kind, finding.field, finding.event_id) == (FindingKind.COLUMN_DIFFERS, name, rows[6].row.event_id)
 
@@ -90,7 +90,7 @@ def test_an_altered_body_no_longer_matches_its_digest() -> None:
     altered = events[6] | {"rubric_score": 9_999}
     rows[6] = column(rows[6], body=cases.body(altered), rubric_score=9_999)
 
-    (finding,) = check_case(rows, now=cases.NOW).findings
+    (finding,) = verify_case(rows, now=cases.NOW).findings
 
     assert (finding.kind, finding.event_id) == (FindingKind.DIGEST_MISMATCH, events[6]["event_id"])
 
@@ -99,7 +99,7 @@ def test_a_body_that_is_no_event_any_more_is_unreadable() -> None:
     rows = cases.stored(cases.answered())
     rows[2] = column(rows[2], body="{}")
 
-    (finding,) = check_case(rows, now=cases.NOW).findings
+    (finding,) = verify_case(rows, now=cases.NOW).findings
 
     assert (finding.kind, finding.event_id) == (FindingKind.UNREADABLE, rows[2].row.event_id)
 
@@ -116,7 +116,7 @@ def test_a_removed_event_orphans_what_it_caused() -> None:
     removed = events.pop(4)
 
     assert found(events) == [(FindingKind.MISSING_PARENT, events[4]["event_id"])]
-    assert removed["digest"] in check_case(cases.stored(events), now=cases.NOW).findings[0].why
+    assert removed["digest"] in verify_case(cases.stored(events), now=cases.NOW).findings[0].why
 
 
 def test_without_its_first_event_a_case_says_so() -> None:
@@ -131,8 +131,8 @@ def test_without_its_first_event_a_case_says_so() -> None:
 def test_without_its_ending_a_case_is_unended_once_its_deadline_has_passed() -> None:
     rows = cases.stored(cases.answered()[:-1])
 
-    before = check_case(rows, now=cases.OPENED + timedelta(minutes=14))
-    after = check_case(rows, now=cases.OPENED + timedelta(minutes=21))
+    before = verify_case(rows, now=cases.OPENED + timedelta(minutes=14))
+    after = verify_case(rows, now=cases.OPENED + timedelta(minutes=21))
 
     assert (before.status, after.status) == (CaseStatus.OPEN, CaseStatus.UNENDED)
     assert before.findings == after.findings == ()
@@ -156,7 +156,7 @@ def test_an_inserted_event_in_the_place_of_another_is_found() -> None:
     forged = cases.renamed(events[2], events[1], type="NoAgentFits", payload={"why": ""})
 
     rows = cases.stored([*events, forged])
-    (finding,) = check_case(rows, now=cases.NOW).findings
+    (finding,) = verify_case(rows, now=cases.NOW).findings
 
     assert finding.kind is FindingKind.SIBLINGS_DISAGREE
     assert finding.event_id in {events[2]["event_id"], forged["event_id"]}
@@ -217,8 +217,8 @@ def test_a_missing_sibling_is_found_once_the_grace_is_over() -> None:
     opened, one, _ = cases.forked()
     rows = cases.stored([opened, one])
 
-    early = check_case(rows, now=rows[1].recorded_at + timedelta(seconds=1))
-    late = check_case(rows, now=cases.NOW)
+    early = verify_case(rows, now=rows[1].recorded_at + timedelta(seconds=1))
+    late = verify_case(rows, now=cases.NOW)
 
     assert [finding.kind for finding in early.pending] == [FindingKind.MISSING_SIBLING]
     assert early.findings == ()
@@ -234,8 +234,8 @@ def test_an_event_that_overtook_its_cause_is_pending_for_a_while() -> None:
     del events[1]
     rows = cases.stored(events)
 
-    early = check_case(rows, now=rows[-1].recorded_at + timedelta(seconds=1))
-    late = check_case(rows, now=cases.NOW)
+    early = verify_case(rows, now=rows[-1].recorded_at + timedelta(seconds=1))
+    late = verify_case(rows, now=cases.NOW)
 
     assert [finding.kind for finding in early.pending] == [FindingKind.MISSING_PARENT]
     assert [finding.kind for finding in late.findings] == [FindingKind.MISSING_PARENT]
@@ -245,16 +245,16 @@ def test_an_event_stored_twice_under_two_days_is_found() -> None:
     rows = cases.stored(cases.answered())
     moved = column(rows[3], opened_on=date(2020, 1, 1))
 
-    kinds = {finding.kind for finding in check_case([*rows, moved], now=cases.NOW).findings}
+    kinds = {finding.kind for finding in verify_case([*rows, moved], now=cases.NOW).findings}
 
     assert {FindingKind.DUPLICATE, FindingKind.COLUMN_DIFFERS} <= kinds
 
 
 def test_a_row_backdated_to_before_it_happened_is_found() -> None:
     rows = cases.stored(cases.answered())
-    rows[8] = Stored(rows[8].row, rows[8].recorded_at - timedelta(days=1))
+    rows[8] = StoredRow(rows[8].row, rows[8].recorded_at - timedelta(days=1))
 
-    (finding,) = check_case(rows, now=cases.NOW).findings
+    (finding,) = verify_case(rows, now=cases.NOW).findings
 
     assert (finding.kind, finding.event_id) == (FindingKind.RECORDED_EARLY, rows[8].row.event_id)
 
@@ -263,7 +263,7 @@ def test_a_type_learnt_after_the_row_was_written_does_not_make_its_columns_wrong
     rows = cases.stored(cases.answered())
     rows[8] = column(rows[8], catalogued=False, terminal=False, outcome=None)
 
-    verdict = check_case(rows, now=cases.NOW)
+    verdict = verify_case(rows, now=cases.NOW)
 
     assert verdict.findings == ()
     assert verdict.status is CaseStatus.CLOSED
@@ -292,7 +292,7 @@ def test_an_event_that_acts_for_another_principal_than_its_case_is_found(claim: 
     events = cases.answered()[:3]
     events[2] = cases.rewritten(events[2], principal={**events[2]["principal"], claim: value})
 
-    (finding,) = check_case(cases.stored(events), now=cases.OPENED).findings
+    (finding,) = verify_case(cases.stored(events), now=cases.OPENED).findings
 
     assert (finding.kind, finding.event_id) == (FindingKind.CASE_FACT_DIFFERS, events[2]["event_id"])
     assert finding.field == f"principal.{claim}"
@@ -322,12 +322,12 @@ def test_the_end_of_a_chain_can_only_be_proved_with_anchors(tampered: Callable[[
 
 
 async def test_cases_are_told_apart_as_they_stream_by() -> None:
-    async def rows() -> AsyncIterator[Stored]:
+    async def rows() -> AsyncIterator[StoredRow]:
         for number in range(3):
             for row in cases.stored(cases.answered(number)):
                 yield row
 
-    seen = [verdict async for verdict in verdicts(rows(), now=cases.NOW)]
+    seen = [verdict async for verdict in verify_cases(rows(), now=cases.NOW)]
 
     assert [verdict.rows for verdict in seen] == [9, 9, 9]
     assert len({verdict.case_id for verdict in seen}) == 3
@@ -337,7 +337,7 @@ def test_a_report_counts_everything_and_lists_up_to_its_limit() -> None:
     rows = [column(row, tenant="other") for row in cases.stored(cases.answered())]
     report = VerifyReport("all", limit=4)
 
-    report.add(check_case(rows, now=cases.NOW))
+    report.add(verify_case(rows, now=cases.NOW))
     report.add(CaseVerdict("x", CaseStatus.UNENDED, 1))
 
     assert (report.cases, report.rows, report.closed, report.unended) == (2, 10, 1, 1)

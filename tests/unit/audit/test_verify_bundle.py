@@ -9,8 +9,8 @@ from hypothesis import given
 
 from contracts.catalogue import CATALOGUE
 from switchyard.audit.export.standalone import verify_bundle
-from switchyard.protocol.canonical import canonical
-from switchyard.protocol.digest import NOT_CONTENT
+from switchyard.protocol.canonical import canonical_json
+from switchyard.protocol.digest import UNDIGESTED_FIELDS
 from switchyard.protocol.fields import Json
 from tests.unit.audit import cases
 from tests.unit.protocol.json_values import objects
@@ -18,11 +18,11 @@ from tests.unit.protocol.json_values import objects
 
 @given(objects)
 def test_its_canonical_form_is_ours(value: dict[str, Any]) -> None:
-    assert verify_bundle.canonical(value).encode() == canonical(value)
+    assert verify_bundle.canonical_json(value).encode() == canonical_json(value)
 
 
 def test_it_leaves_out_of_the_digest_what_we_leave_out() -> None:
-    assert verify_bundle.NOT_CONTENT == NOT_CONTENT
+    assert verify_bundle.UNDIGESTED_FIELDS == UNDIGESTED_FIELDS
 
 
 def test_what_ends_a_case_is_what_ends_it_in_the_catalogue() -> None:
@@ -30,7 +30,7 @@ def test_what_ends_a_case_is_what_ends_it_in_the_catalogue() -> None:
 
 
 def why(events: list[Json]) -> list[str]:
-    return list(verify_bundle.check_case(events[0]["case_id"], events))
+    return list(verify_bundle.check_case_events(events[0]["case_id"], events))
 
 
 def retried() -> list[Json]:
@@ -55,4 +55,4 @@ def test_no_event_of_a_case_can_be_left_out(dropped: int) -> None:
     case_id = events[0]["case_id"]
     del events[dropped]
 
-    assert list(verify_bundle.check_case(case_id, events))
+    assert list(verify_bundle.check_case_events(case_id, events))

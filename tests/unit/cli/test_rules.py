@@ -8,7 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from services.specialists.compliance import commands
-from services.specialists.compliance.pack import released
+from services.specialists.compliance.pack import released_packs
 from services.specialists.compliance.rules import RULES
 from switchyard.cli.app.errors import CommandFailed
 from switchyard.cli.app.main import app
@@ -19,20 +19,22 @@ def test_every_rule_is_listed_with_its_source_and_its_first_day() -> None:
     assert shown.exit_code == 0
     for rule in RULES.values():
         assert rule.id in shown.output
-    assert f"rule pack {released()[-1].version}" in shown.output
+    assert f"rule pack {released_packs()[-1].version}" in shown.output
     assert "2026-09-01" in shown.output
 
 
 def test_a_program_gets_the_same_as_json() -> None:
     told = json.loads(CliRunner().invoke(app, ["rules", "list", "--json"]).output)
-    assert told["pack"] == released()[-1].version
+    assert told["pack"] == released_packs()[-1].version
     assert [rule["id"] for rule in told["rules"]] == list(RULES)
     assert told["rules"][17]["from"] == "2026-09-01"
     assert told["rules"][0]["stages"] == ["contact", "sending"]
 
 
 def test_without_a_pack_in_force_it_says_so_and_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
-    late = released()[-1].model_copy(update={"effective_from": released()[-1].effective_from.replace(year=2999)})
+    late = released_packs()[-1].model_copy(
+        update={"effective_from": released_packs()[-1].effective_from.replace(year=2999)}
+    )
     monkeypatch.setattr(commands, "released", lambda: (late,))
     outcome = CliRunner().invoke(app, ["rules", "list"])
     assert isinstance(outcome.exception, CommandFailed)

@@ -12,10 +12,10 @@ from email.policy import SMTP
 from typing import Any
 
 from contracts.documents.accounts import AccountFacts, Purpose
-from contracts.documents.disclosures import required
+from contracts.documents.disclosures import required_disclosures
 from services.specialists.compliance.email_text.message import read_message
-from services.specialists.compliance.pack import RulePack, released
-from services.specialists.compliance.rules.rule import Situation
+from services.specialists.compliance.pack import RulePack, released_packs
+from services.specialists.compliance.rules.rule import RuleInput
 
 NOW = datetime(2026, 9, 15, 16, 0, tzinfo=UTC)
 """Noon in New York, nine in Los Angeles: within hours everywhere but in Hawaii and the Pacific."""
@@ -173,7 +173,7 @@ class Email:
         """The bytes."""
         agency = self.facts.agency
         body = self.paragraphs or PARAGRAPHS[self.purpose]
-        legal = required(self.facts, self.purpose, NOW.date().isoformat())
+        legal = required_disclosures(self.facts, self.purpose, NOW.date().isoformat())
         text, markup = [], []
         greeting = f"Dear {self.facts.consumer.first_name} {self.facts.consumer.last_name},"
         for paragraph in [greeting, *body]:
@@ -216,7 +216,7 @@ class Email:
 
 def pack() -> RulePack:
     """The pack in force."""
-    return released()[-1]
+    return released_packs()[-1]
 
 
 def situation(
@@ -226,15 +226,15 @@ def situation(
     now: datetime = NOW,
     email: Email | bytes | None = None,
     rules: RulePack | None = None,
-) -> Situation:
+) -> RuleInput:
     """A situation without a draft, or with one."""
     given, rules = given or facts(), rules or pack()
     raw = email.build() if isinstance(email, Email) else email
     message = None if raw is None else read_message(raw, rules.email)
-    return Situation(given, purpose, now, rules, message)
+    return RuleInput(given, purpose, now, rules, message)
 
 
-def drafted(given: AccountFacts | None = None, purpose: Purpose = "payment_reminder", **changes: Any) -> Situation:
+def drafted(given: AccountFacts | None = None, purpose: Purpose = "payment_reminder", **changes: Any) -> RuleInput:
     """A situation with a draft for the good account, or for `given`, spoilt by `changes` of `Email`."""
     given = given or facts()
     return situation(given, purpose=purpose, email=Email(given, purpose).with_(**changes))

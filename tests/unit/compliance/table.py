@@ -10,9 +10,9 @@ import yaml
 from pydantic import BaseModel, ConfigDict
 
 from contracts.documents.accounts import Purpose
-from contracts.documents.reviews import Stage
-from services.specialists.compliance.review import Result, evaluate
-from services.specialists.compliance.rules.rule import Situation
+from contracts.documents.reviews import ReviewStage
+from services.specialists.compliance.review import RuleEvaluation, evaluate_rules
+from services.specialists.compliance.rules.rule import RuleInput
 from tests.unit.compliance.emails import NOW, PARAGRAPHS, SALT, SUBJECT, Email, facts, first_contact, situation
 
 
@@ -24,7 +24,7 @@ class Case(BaseModel):
     id: str
     base: Literal["facts", "first_contact"] = "facts"
     purpose: Purpose = "payment_reminder"
-    stage: Stage | None = None
+    stage: ReviewStage | None = None
     now: datetime = NOW
     facts: dict[str, Any] = {}
     swap: dict[str, str] = {}
@@ -38,7 +38,7 @@ class Case(BaseModel):
     expect: str | None = None
     falsely: str | None = None
 
-    def situation(self) -> Situation:
+    def situation(self) -> RuleInput:
         """With the draft, unless the stage has none."""
         account = (facts if self.base == "facts" else first_contact)(**self.facts)
         email = None
@@ -60,9 +60,9 @@ class Case(BaseModel):
             )
         return situation(account, purpose=self.purpose, now=self.now, email=email)
 
-    def results(self) -> tuple[Result, ...]:
+    def results(self) -> tuple[RuleEvaluation, ...]:
         """What the rules of its stage say."""
-        return evaluate(self.situation(), self.stage or "email", SALT)
+        return evaluate_rules(self.situation(), self.stage or "email", SALT)
 
 
 def cases(kind: Literal["good", "bad"]) -> list[Case]:
@@ -71,6 +71,6 @@ def cases(kind: Literal["good", "bad"]) -> list[Case]:
     return [Case.model_validate(case) for case in read[kind]]
 
 
-def stopping(results: tuple[Result, ...]) -> set[str]:
+def stopping(results: tuple[RuleEvaluation, ...]) -> set[str]:
     """The rules that block, cannot be checked, or want to wait: whatever keeps the email from being sent now."""
     return {result.rule.id for result in results if result.verdict.kind in {"block", "unknown", "reschedule"}}

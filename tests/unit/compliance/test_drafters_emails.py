@@ -10,8 +10,8 @@ import pytest
 from contracts.documents.accounts import AccountFacts, Purpose
 from contracts.documents.opt_out import opt_out_url
 from demo.emails import EMAILS, DemoEmail, submission
-from services.drafter.mime import OptOutWays, compose
-from services.specialists.compliance.review import blocking, evaluate, rule_ids
+from services.drafter.mime import OptOutChannels, compose
+from services.specialists.compliance.review import blocking_results, evaluate_rules, rule_ids
 from tests.unit.compliance.emails import CASE_ID, NOW, PARAGRAPHS, SALT, SUBJECT, facts, first_contact, situation
 from tests.unit.compliance.table import stopping
 
@@ -28,7 +28,7 @@ def composed(account: AccountFacts, purpose: Purpose, paragraphs: list[str], now
         subject=SUBJECT,
         paragraphs=paragraphs,
         case_id=CASE_ID,
-        opt_out=OptOutWays(url=opt_out_url(base, "eyJhbGciOi.8kQx"), mailbox="stop@harborline.example"),
+        opt_out=OptOutChannels(url=opt_out_url(base, "eyJhbGciOi.8kQx"), mailbox="stop@harborline.example"),
     )
 
 
@@ -46,16 +46,16 @@ def composed(account: AccountFacts, purpose: Purpose, paragraphs: list[str], now
 )
 def test_a_good_draft_that_the_drafter_composed_keeps_every_rule(purpose: Purpose, account: AccountFacts) -> None:
     raw = composed(account, purpose, PARAGRAPHS[purpose], NOW, "https://mail.harborline.example")
-    results = evaluate(situation(account, purpose=purpose, email=raw), "email", SALT)
-    assert [(each.rule.id, each.verdict) for each in blocking(results)] == []
+    results = evaluate_rules(situation(account, purpose=purpose, email=raw), "email", SALT)
+    assert [(each.rule.id, each.verdict) for each in blocking_results(results)] == []
 
 
 def test_a_link_of_the_laptops_own_opt_out_pages_passes_there_and_nowhere_else() -> None:
     given = situation(email=composed(facts(), "payment_reminder", PARAGRAPHS["payment_reminder"], NOW, LAPTOP))
-    assert blocking(evaluate(replace(given, opt_out_base=LAPTOP), "email", SALT)) == ()
-    assert "R06" in rule_ids(blocking(evaluate(given, "email", SALT)))
+    assert blocking_results(evaluate_rules(replace(given, opt_out_base=LAPTOP), "email", SALT)) == ()
+    assert "R06" in rule_ids(blocking_results(evaluate_rules(given, "email", SALT)))
     assert "R06" in rule_ids(
-        blocking(evaluate(replace(given, opt_out_base="https://mail.harborline.example"), "email", SALT))
+        blocking_results(evaluate_rules(replace(given, opt_out_base="https://mail.harborline.example"), "email", SALT))
     )
 
 
@@ -68,7 +68,7 @@ def test_an_account_of_the_demo_is_stopped_by_the_rules_that_the_demo_tells(emai
         account, purpose=email.purpose, now=DEMO_NOW,
         email=composed(account, email.purpose, paragraphs, DEMO_NOW, "https://mail.harborline.example"),
     )  # fmt: skip
-    found = stopping(evaluate(draft, "email", SALT)) | stopping(evaluate(before, "contact", SALT))
+    found = stopping(evaluate_rules(draft, "email", SALT)) | stopping(evaluate_rules(before, "contact", SALT))
     # The demo's drafts break R13 to R17 on purpose; this one is good.
     told = {rule for rule in email.rules if email.facts.get("ledger.reference") is None}
     assert found == told

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from services.specialists.compliance.judge import prompt
-from services.specialists.compliance.review import blocking, evaluate, mendable, rule_ids
-from services.specialists.compliance.rules.rule import Situation
+from services.specialists.compliance.judge import build_judge_prompt
+from services.specialists.compliance.review import blocking_results, evaluate_rules, is_revisable, rule_ids
+from services.specialists.compliance.rules.rule import RuleInput
 from tests.unit.compliance.emails import PARAGRAPHS, SALT, Email, drafted, facts, situation
 
 ORDERS = (
@@ -30,9 +30,9 @@ ORDERS = (
 WRONG: dict[str, Any] = {"paragraphs": [*PARAGRAPHS["payment_reminder"], "Please send $500.00."]}
 
 
-def verdicts(given: Situation) -> dict[str, str]:
+def verdicts(given: RuleInput) -> dict[str, str]:
     """What each rule says about a draft."""
-    return {result.rule.id: result.verdict.kind for result in evaluate(given, "email", SALT)}
+    return {result.rule.id: result.verdict.kind for result in evaluate_rules(given, "email", SALT)}
 
 
 GOOD_VERDICTS, WRONG_VERDICTS = verdicts(drafted()), verdicts(drafted(**WRONG))
@@ -50,7 +50,7 @@ def test_orders_in_the_accounts_texts_change_no_verdict(order: str, field: str) 
 @pytest.mark.parametrize("order", ORDERS)
 def test_orders_in_a_bad_draft_do_not_let_it_pass(order: str) -> None:
     given = drafted(paragraphs=[*WRONG["paragraphs"], order])
-    assert "R14" in rule_ids(blocking(evaluate(given, "email", SALT)))
+    assert "R14" in rule_ids(blocking_results(evaluate_rules(given, "email", SALT)))
 
 
 @pytest.mark.parametrize("order", ORDERS)
@@ -59,7 +59,7 @@ def test_no_text_leaves_the_element_in_which_the_judge_gets_it(order: str, field
     changed: dict[str, Any] = {field: order}
     given = drafted(facts(**changed), paragraphs=[order])
     assert given.message is not None
-    shown = prompt(given, given.message)
+    shown = build_judge_prompt(given, given.message)
     assert re.findall(r"</?\w+>", shown) == [
         "<account>", "</account>", "<purpose>", "</purpose>", "<email>", "</email>"
     ]  # fmt: skip
@@ -102,9 +102,9 @@ def test_orders_that_no_reader_sees_are_why_an_email_is_blocked(markup: str) -> 
     ],
 )
 def test_a_header_that_was_injected_blocks_and_cannot_be_mended(injected: str, rule: str) -> None:
-    stopped = blocking(evaluate(drafted(raw_headers=injected), "email", SALT))
+    stopped = blocking_results(evaluate_rules(drafted(raw_headers=injected), "email", SALT))
     assert rule in rule_ids(stopped)
-    assert not mendable(stopped)
+    assert not is_revisable(stopped)
 
 
 @pytest.mark.parametrize(
@@ -118,7 +118,7 @@ def test_a_header_that_was_injected_blocks_and_cannot_be_mended(injected: str, r
 )
 def test_a_line_break_or_a_mask_in_an_encoded_subject_blocks(subject: str) -> None:
     raw = Email(facts()).build().replace(b"Subject: Information about your account", b"Subject: " + subject.encode())
-    assert blocking(evaluate(situation(email=raw), "email", SALT))
+    assert blocking_results(evaluate_rules(situation(email=raw), "email", SALT))
 
 
 def test_a_subject_folded_over_two_lines_is_read_as_one() -> None:
@@ -127,5 +127,5 @@ def test_a_subject_folded_over_two_lines_is_read_as_one() -> None:
 
 
 def test_the_good_draft_passes_so_that_these_tests_could_fail() -> None:
-    assert blocking(evaluate(drafted(), "email", SALT)) == ()
-    assert blocking(evaluate(replace(drafted(), message=None), "sending", SALT)) == ()
+    assert blocking_results(evaluate_rules(drafted(), "email", SALT)) == ()
+    assert blocking_results(evaluate_rules(replace(drafted(), message=None), "sending", SALT)) == ()

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from services.specialists.compliance.approval import REASONS, reasons
-from services.specialists.compliance.judge import Judgement, below_floor, criteria, prompt, rubric_score
+from services.specialists.compliance.approval import APPROVAL_REASONS, approval_reasons
+from services.specialists.compliance.judge import Judgement, below_floor, build_judge_prompt, criteria, rubric_score
 from services.specialists.compliance.pack import CRITERIA
-from services.specialists.compliance.review import evaluate
+from services.specialists.compliance.review import evaluate_rules
 from tests.unit.compliance.emails import SALT, Email, drafted, facts, first_contact, pack, situation
 
 GOOD = {name: {"score": 90, "reason": "Good."} for name in CRITERIA}
@@ -87,13 +87,13 @@ def test_one_criterion_below_its_floor_fails_whatever_the_others_are(name: str) 
     ],
 )
 def test_a_person_is_asked_for_the_policys_reasons_only(given: Any, score: int, why: tuple[str, ...]) -> None:
-    found = reasons(given, evaluate(given, "email" if given.message else "sending", SALT), score)
+    found = approval_reasons(given, evaluate_rules(given, "email" if given.message else "sending", SALT), score)
     assert found == why
-    assert set(found) <= set(REASONS)
+    assert set(found) <= set(APPROVAL_REASONS)
 
 
 def test_the_judge_gets_no_telephone_address_or_name_that_it_does_not_need() -> None:
     given = situation(email=Email(facts()))
     assert given.message is not None
-    account = prompt(given, given.message).split("</account>")[0]
+    account = build_judge_prompt(given, given.message).split("</account>")[0]
     assert not [each for each in ("Whitfield", "gmail.com", "+1614555", "43215") if each in account]

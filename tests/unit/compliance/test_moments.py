@@ -9,29 +9,29 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contracts.documents.accounts import Consumer, Inconvenient, Residence
-from services.specialists.compliance.pack import released
-from services.specialists.compliance.permitted_times import Hours
-from services.specialists.compliance.review import evaluate
-from services.specialists.compliance.rules.timing import valid_until
-from services.specialists.compliance.time_zones import by_state, plausible
+from contracts.documents.accounts import ConsumerFacts, InconvenientPeriod, Residence
+from services.specialists.compliance.pack import released_packs
+from services.specialists.compliance.permitted_times import PermittedHours
+from services.specialists.compliance.review import evaluate_rules
+from services.specialists.compliance.rules.timing import moment_valid_until
+from services.specialists.compliance.time_zones import plausible_zones, zones_by_state
 from tests.unit.compliance.emails import SALT, facts, situation
 
 HORIZON = timedelta(days=15)
-ZONES = sorted({name for names in by_state().values() for name in names})
+ZONES = sorted({name for names in zones_by_state().values() for name in names})
 ELSEWHERE = ["Europe/London", "Asia/Kathmandu", "Australia/Lord_Howe", "Pacific/Chatham", "America/St_Johns"]
 MOMENTS = st.datetimes(datetime(2026, 1, 1), datetime(2028, 1, 1), timezones=st.just(UTC))
 TIMES = st.times().map(lambda each: each.strftime("%H:%M"))
 DAYS = st.lists(st.sampled_from(["mon", "tue", "wed", "thu", "fri", "sat", "sun"]), min_size=1, max_size=7, unique=True)
 PERIODS = st.lists(
-    st.builds(lambda days, start, end: Inconvenient(days=tuple(days), start=start, end=end), DAYS, TIMES, TIMES),
+    st.builds(lambda days, start, end: InconvenientPeriod(days=tuple(days), start=start, end=end), DAYS, TIMES, TIMES),
     max_size=3,
 )
 
 
-def hours(names: list[str], periods: list[Inconvenient] | None = None) -> Hours:
+def hours(names: list[str], periods: list[InconvenientPeriod] | None = None) -> PermittedHours:
     """The usual hours in some zones."""
-    return Hours(tuple(map(ZoneInfo, names)), time(8), time(21), tuple(periods or ()))
+    return PermittedHours(tuple(map(ZoneInfo, names)), time(8), time(21), tuple(periods or ()))
 
 
 ANYWHERE = st.lists(st.sampled_from(ZONES + ELSEWHERE), min_size=1, max_size=4, unique=True)
@@ -47,7 +47,7 @@ def test_no_permitted_moment_is_out_of_hours_on_any_clock(names: list[str], mome
 
 @given(ANYWHERE, PERIODS, MOMENTS)
 def test_the_next_permitted_moment_is_permitted_and_none_before_it_is(
-    names: list[str], periods: list[Inconvenient], moment: datetime
+    names: list[str], periods: list[InconvenientPeriod], moment: datetime
 ) -> None:
     permitted = hours(names, periods)
     found = permitted.next_change(moment, HORIZON, to=True)
@@ -64,7 +64,7 @@ def test_the_next_permitted_moment_is_permitted_and_none_before_it_is(
 
 @given(ANYWHERE, PERIODS, MOMENTS)
 def test_a_permitted_moment_stays_so_until_the_change_that_is_told(
-    names: list[str], periods: list[Inconvenient], moment: datetime
+    names: list[str], periods: list[InconvenientPeriod], moment: datetime
 ) -> None:
     permitted = hours(names, periods)
     if permitted.permitted(moment):
@@ -92,7 +92,7 @@ def test_guam_puerto_rico_and_london_share_no_moment_and_so_the_rule_blocks() ->
         consumer__residences=[{"state": "GU"}, {"state": "PR"}], consumer__phones=["+442071838750"],
         consumer__time_zone=None,
     )  # fmt: skip
-    verdicts = {result.rule.id: result.verdict for result in evaluate(situation(account), "sending", SALT)}
+    verdicts = {result.rule.id: result.verdict for result in evaluate_rules(situation(account), "sending", SALT)}
     assert verdicts["R01"].kind == "block"
     assert "no moment of the next 15 days" in verdicts["R01"].evidence[0]
 
@@ -113,18 +113,18 @@ def test_eight_in_the_morning_moves_with_summer_time(asked: str, opens: str) -> 
 
 
 def test_arizona_waits_for_the_navajo_nation_in_winter_time_too() -> None:
-    consumer = Consumer(first_name="A", last_name="B", residences=(Residence(state="AZ"),))
-    zones, _ = plausible(consumer)
-    permitted = Hours(zones, time(8), time(21))
+    consumer = ConsumerFacts(first_name="A", last_name="B", residences=(Residence(state="AZ"),))
+    zones, _ = plausible_zones(consumer)
+    permitted = PermittedHours(zones, time(8), time(21))
     july, january = datetime(2026, 7, 1, 14, 30, tzinfo=UTC), datetime(2026, 1, 5, 14, 30, tzinfo=UTC)
     assert permitted.next_change(july, HORIZON, to=True) == datetime(2026, 7, 1, 15, tzinfo=UTC)
     assert permitted.next_change(january, HORIZON, to=True) == datetime(2026, 1, 5, 15, tzinfo=UTC)
 
 
 def test_an_inconvenient_hour_that_summer_time_repeats_is_inconvenient_twice() -> None:
-    period = Inconvenient(days=("sun",), start="01:00", end="02:00")
+    period = InconvenientPeriod(days=("sun",), start="01:00", end="02:00")
     zone = ZoneInfo("America/New_York")
-    always = Hours((zone,), time(0), time(23, 59), (period,))
+    always = PermittedHours((zone,), time(0), time(23, 59), (period,))
     first = datetime(2026, 11, 1, 5, 30, tzinfo=UTC)
     assert not always.permitted(first)
     assert not always.permitted(first + timedelta(hours=1))
@@ -133,9 +133,9 @@ def test_an_inconvenient_hour_that_summer_time_repeats_is_inconvenient_twice() -
 
 def test_a_checked_moment_is_valid_for_a_quarter_of_an_hour_and_never_past_the_window() -> None:
     noon = situation()
-    assert valid_until(noon, released()) == noon.now + timedelta(minutes=15)
+    assert moment_valid_until(noon, released_packs()) == noon.now + timedelta(minutes=15)
     late = situation(now=datetime(2026, 9, 16, 0, 55, tzinfo=UTC))
-    assert valid_until(late, released()) == datetime(2026, 9, 16, 1, tzinfo=UTC)
+    assert moment_valid_until(late, released_packs()) == datetime(2026, 9, 16, 1, tzinfo=UTC)
 
 
 @pytest.mark.parametrize(
@@ -147,23 +147,23 @@ def test_a_checked_moment_is_valid_for_a_quarter_of_an_hour_and_never_past_the_w
     ],
 )
 def test_a_checked_moment_is_not_valid_past_the_midnight_of_the_next_pack(day: str, until: datetime) -> None:
-    old = released()[-1]
+    old = released_packs()[-1]
     new = old.model_copy(update={"version": day, "effective_from": date.fromisoformat(day)})
     evening = situation(now=datetime(2026, 9, 15, 23, 55, tzinfo=UTC))
     for packs in ((old, new), (new, old)):
-        assert valid_until(evening, packs) == until
-    assert valid_until(evening, (old,)) == evening.now + timedelta(minutes=15)
+        assert moment_valid_until(evening, packs) == until
+    assert moment_valid_until(evening, (old,)) == evening.now + timedelta(minutes=15)
 
 
 def test_a_checked_moment_is_not_valid_past_the_day_of_a_rule_with_a_day_of_its_own() -> None:
     september = datetime(2026, 9, 1, tzinfo=UTC)
     eve = situation(now=september - timedelta(minutes=5))
-    assert valid_until(eve, released()) == september
-    assert valid_until(situation(now=september), released()) == september + timedelta(minutes=15)
+    assert moment_valid_until(eve, released_packs()) == september
+    assert moment_valid_until(situation(now=september), released_packs()) == september + timedelta(minutes=15)
 
 
 def test_every_state_and_territory_has_zones_that_exist_and_nobody_guesses_for_the_forces() -> None:
-    assert len(by_state()) == 50 + 1 + 5
-    assert all(ZoneInfo(name) for names in by_state().values() for name in names)
-    consumer = Consumer(first_name="A", last_name="B", residences=(Residence(state="AE"),))
-    assert plausible(consumer) == ((), ("residence in AE",))
+    assert len(zones_by_state()) == 50 + 1 + 5
+    assert all(ZoneInfo(name) for names in zones_by_state().values() for name in names)
+    consumer = ConsumerFacts(first_name="A", last_name="B", residences=(Residence(state="AE"),))
+    assert plausible_zones(consumer) == ((), ("residence in AE",))

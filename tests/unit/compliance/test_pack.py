@@ -9,9 +9,16 @@ from pathlib import Path
 import pytest
 
 from contracts.documents import disclosures
-from services.specialists.compliance.pack import FOLDER, PACKS, PackError, in_force, load, released
+from services.specialists.compliance.pack import (
+    PACKS,
+    PACKS_FOLDER,
+    PackError,
+    load_pack,
+    pack_in_force,
+    released_packs,
+)
 
-SOURCE = (FOLDER / PACKS[-1]).read_text(encoding="utf-8")
+SOURCE = (PACKS_FOLDER / PACKS[-1]).read_text(encoding="utf-8")
 
 
 def written(folder: Path, source: str) -> Path:
@@ -22,21 +29,21 @@ def written(folder: Path, source: str) -> Path:
 
 
 def test_a_released_pack_is_the_one_that_was_released() -> None:
-    sums = [line.split() for line in (FOLDER / "SHA256SUMS").read_text().splitlines()]
-    assert sums == [[hashlib.sha256((FOLDER / name).read_bytes()).hexdigest(), name] for name in PACKS]
-    assert [pack.version for pack in released()] == [name.removesuffix(".toml") for name in PACKS]
+    sums = [line.split() for line in (PACKS_FOLDER / "SHA256SUMS").read_text().splitlines()]
+    assert sums == [[hashlib.sha256((PACKS_FOLDER / name).read_bytes()).hexdigest(), name] for name in PACKS]
+    assert [pack.version for pack in released_packs()] == [name.removesuffix(".toml") for name in PACKS]
 
 
 def test_the_latest_pack_whose_day_has_come_is_in_force() -> None:
-    first = released()[0]
+    first = released_packs()[0]
     later = first.model_copy(update={"version": "2027-01-01", "effective_from": datetime(2027, 1, 1).date()})
     for moment, version in (("2026-12-31T23:59:59+00:00", first.version), ("2027-01-01T00:00:00+00:00", "2027-01-01")):
-        assert in_force((later, first), datetime.fromisoformat(moment)).version == version
+        assert pack_in_force((later, first), datetime.fromisoformat(moment)).version == version
 
 
 def test_before_the_first_pack_nothing_can_be_checked() -> None:
     with pytest.raises(PackError, match="no rule pack is in force on 2025-12-31"):
-        in_force(released(), datetime(2025, 12, 31, 23, tzinfo=UTC))
+        pack_in_force(released_packs(), datetime(2025, 12, 31, 23, tzinfo=UTC))
 
 
 @pytest.mark.parametrize(
@@ -46,7 +53,7 @@ def test_before_the_first_pack_nothing_can_be_checked() -> None:
         ("floor = 80", "floor = 79", "floor of accuracy"),
         ('name = "readable"', 'name = "readability"', "should have exactly accuracy"),
         ("[lexicon.fee]", "[lexicon.fees]", "lexicon: fee should be there"),
-        (f'disclosures = "{disclosures.VERSION}"', 'disclosures = "1999-1"', "contracts/documents/disclosures.py"),
+        (f'disclosures = "{disclosures.DISCLOSURES_VERSION}"', 'disclosures = "1999-1"', "contracts/documents/disclosures.py"),
         ("min_days = 38", "min_days = 30", "validation.min_days"),
         ("years = 3", "years = 2", "record.years"),
         ("min_notice_days = 35", "min_notice_days = 34", "address.min_notice_days"),
@@ -58,4 +65,4 @@ def test_before_the_first_pack_nothing_can_be_checked() -> None:
 def test_a_pack_that_cannot_be_used_says_which_field_is_wrong(tmp_path: Path, old: str, new: str, named: str) -> None:
     assert old in SOURCE
     with pytest.raises(PackError, match=named):
-        load(written(tmp_path, SOURCE.replace(old, new, 1)))
+        load_pack(written(tmp_path, SOURCE.replace(old, new, 1)))

@@ -9,14 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.specialists.compliance.email_text.characters import folded, illegible, legible
+from services.specialists.compliance.email_text.characters import fold_text, illegible_characters, is_legible
 from services.specialists.compliance.email_text.figures import read_figures
-from services.specialists.compliance.email_text.lexicon import found_in
+from services.specialists.compliance.email_text.lexicon import find_terms
 from services.specialists.compliance.email_text.markup import read_markup
 from services.specialists.compliance.email_text.message import read_message
 from services.specialists.compliance.email_text.names import strangers
 from services.specialists.compliance.pack import WordList
-from services.specialists.compliance.review import evaluate
+from services.specialists.compliance.review import evaluate_rules
 from tests.unit.compliance.emails import SALT, Email, facts, pack, situation
 
 GOOD = Email(facts()).build()
@@ -43,7 +43,7 @@ def test_no_text_takes_the_checks_long(text: str) -> None:
     raw = Email(facts(), extra_text=text * (8_000 // len(text))).build()
     started = time.process_time()
     given = situation(email=raw)
-    assert {result.rule.id for result in evaluate(given, "email", SALT) if result.blocks} & {"R14", "R17"}
+    assert {result.rule.id for result in evaluate_rules(given, "email", SALT) if result.blocks} & {"R14", "R17"}
     assert time.process_time() - started < 10
 
 
@@ -112,12 +112,12 @@ def test_every_other_digit_is_left_over_for_the_rule_to_refuse(text: str) -> Non
 @pytest.mark.parametrize("text", ["may", "March on", "one of us", "the first step", "two ways", "no charge", "second"])
 def test_words_that_only_look_like_figures_are_none(text: str) -> None:
     figures = read_figures(f"You {text} here.")
-    assert (figures.amounts, figures.dates, figures.in_words, figures.others) == ((), (), (), ())
+    assert (figures.amounts, figures.dates, figures.number_words, figures.others) == ((), (), (), ())
 
 
 @given(st.characters(min_codepoint=0x80))
 def test_no_control_mark_or_other_script_is_legible(character: str) -> None:
-    if legible(character):
+    if is_legible(character):
         assert (
             character.isalpha()
             or character
@@ -143,11 +143,11 @@ def test_no_control_mark_or_other_script_is_legible(character: str) -> None:
     ],
 )
 def test_what_could_deceive_is_told_by_its_name(character: str) -> None:
-    assert illegible(f"a{character}b")[0].startswith("U+")
+    assert illegible_characters(f"a{character}b")[0].startswith("U+")
 
 
 def test_folding_takes_accents_and_case_away() -> None:
-    assert folded("ÁRRËST “now”") == 'arrest "now"'
+    assert fold_text("ÁRRËST “now”") == 'arrest "now"'
 
 
 LIST = WordList(terms=("jail", "arrest", "hell", "legal action", "don't delay", "ass"), unless=("free of arrest",))
@@ -169,7 +169,7 @@ LIST = WordList(terms=("jail", "arrest", "hell", "legal action", "don't delay", 
     ],
 )
 def test_a_word_is_found_in_every_disguise(text: str) -> None:
-    assert found_in(f"So: {text}, he said", LIST)
+    assert find_terms(f"So: {text}, he said", LIST)
 
 
 @pytest.mark.parametrize(
@@ -177,7 +177,7 @@ def test_a_word_is_found_in_every_disguise(text: str) -> None:
     ["jailor", "he'll", "hello", "assets", "class", "4.55", "455", "arresting", "free of arrest", "as such", "a l a"],
 )
 def test_a_word_within_a_word_or_a_number_is_not_found(text: str) -> None:
-    assert found_in(f"So: {text}, he said", LIST) == ()
+    assert find_terms(f"So: {text}, he said", LIST) == ()
 
 
 def test_a_stranger_is_whoever_is_owed_or_is_called_a_bank() -> None:

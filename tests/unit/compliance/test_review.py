@@ -11,26 +11,26 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from contracts.documents.reviews import Review, Stage
+from contracts.documents.reviews import Review, ReviewStage
 from services.specialists.compliance.review import (
     MAX_ITEMS,
-    blocking,
+    blocking_results,
+    build_review,
     deferred_until,
-    evaluate,
+    describe_rules,
+    evaluate_rules,
     fresh_salt,
-    in_the_open,
-    mendable,
+    is_revisable,
     rule_ids,
-    sealed,
-    told,
+    without_evidence,
 )
 from services.specialists.compliance.rules import RULES
 from services.specialists.compliance.rules.record import retain_at_least, retain_until
-from switchyard.protocol.canonical import canonical
+from switchyard.protocol.canonical import canonical_json
 from tests.unit.compliance.emails import NOW, PARAGRAPHS, SALT, drafted, facts, first_contact, situation
 from tests.unit.compliance.table import cases
 
-STAGES: tuple[Stage, ...] = ("contact", "email", "sending")
+STAGES: tuple[ReviewStage, ...] = ("contact", "email", "sending")
 
 
 class Watched:
@@ -63,7 +63,9 @@ def test_a_rule_reads_nothing_but_what_it_says_that_it_reads() -> None:
 
 def test_the_input_hash_follows_what_a_rule_reads_and_nothing_else() -> None:
     def hashes(**changes: Any) -> dict[str, str]:
-        return {result.rule.id: result.input_hash for result in evaluate(situation(facts(**changes)), "sending", SALT)}
+        return {
+            result.rule.id: result.input_hash for result in evaluate_rules(situation(facts(**changes)), "sending", SALT)
+        }
 
     first, again = hashes(), hashes()
     assert first == again
@@ -73,11 +75,11 @@ def test_the_input_hash_follows_what_a_rule_reads_and_nothing_else() -> None:
 
 def test_an_input_hash_cannot_be_guessed_without_the_salt_and_can_be_checked_with_it() -> None:
     given = situation()
-    results = evaluate(given, "sending", fresh_salt())
+    results = evaluate_rules(given, "sending", fresh_salt())
     shown = [result.input_hash for result in results]
-    guesses = {each.input_hash for each in evaluate(given, "sending", fresh_salt())}
+    guesses = {each.input_hash for each in evaluate_rules(given, "sending", fresh_salt())}
     assert not guesses & set(shown)
-    unsalted = canonical(
+    unsalted = canonical_json(
         {
             "rule": "R03",
             "pack": given.pack.version,
@@ -89,20 +91,20 @@ def test_an_input_hash_cannot_be_guessed_without_the_salt_and_can_be_checked_wit
     (attorney,) = (result.input_hash for result in results if result.rule.id == "R03")
     assert attorney != hashlib.sha256(unsalted).hexdigest()
 
-    review = Review.model_validate_json(sealed(given, "sending", results))
+    review = Review.model_validate_json(build_review(given, "sending", results))
     assert review.salt is not None
     salt = bytes.fromhex(review.salt)
     assert attorney == hashlib.sha256(salt + unsalted).hexdigest()
-    assert [each.input_hash for each in evaluate(given, "sending", salt)] == shown
+    assert [each.input_hash for each in evaluate_rules(given, "sending", salt)] == shown
 
 
 def test_the_salt_stands_in_the_sealed_review_only() -> None:
-    results = evaluate(situation(), "sending", SALT)
-    shown = json.dumps([result.model_dump(mode="json") for result in in_the_open(results)]) + repr(results)
+    results = evaluate_rules(situation(), "sending", SALT)
+    shown = json.dumps([result.model_dump(mode="json") for result in without_evidence(results)]) + repr(results)
     assert SALT.hex() not in shown
     assert repr(SALT) not in shown
     with pytest.raises(ValueError, match="salt: should be 16 bytes"):
-        evaluate(situation(), "sending", b"")
+        evaluate_rules(situation(), "sending", b"")
 
 
 @pytest.mark.parametrize(
@@ -117,22 +119,22 @@ def test_the_salt_stands_in_the_sealed_review_only() -> None:
     ],
 )
 def test_only_what_words_broke_can_be_mended_with_words(changes: dict[str, Any], can: bool) -> None:
-    stopped = blocking(evaluate(drafted(**changes), "email", SALT))
+    stopped = blocking_results(evaluate_rules(drafted(**changes), "email", SALT))
     assert stopped
-    assert mendable(stopped) is can
+    assert is_revisable(stopped) is can
 
 
 def test_a_fact_that_is_missing_cannot_be_mended_by_the_drafter() -> None:
     given = drafted(facts(history__last_activity_on=None), subject="Your debt")
-    stopped = blocking(evaluate(given, "email", SALT))
+    stopped = blocking_results(evaluate_rules(given, "email", SALT))
     assert rule_ids(stopped) == ("R16", "R20")
-    assert not mendable(stopped)
+    assert not is_revisable(stopped)
 
 
 def test_an_email_at_night_waits_until_eight_and_is_not_blocked() -> None:
     night = situation(now=datetime.fromisoformat("2026-09-16T04:00:00+00:00"))
-    results = evaluate(night, "sending", SALT)
-    assert blocking(results) == ()
+    results = evaluate_rules(night, "sending", SALT)
+    assert blocking_results(results) == ()
     assert deferred_until(results) == datetime.fromisoformat("2026-09-16T12:00:00+00:00")
 
 
@@ -141,7 +143,7 @@ def test_the_wait_ends_when_hours_and_own_wishes_both_allow_it() -> None:
     night = situation(
         facts(consumer__inconvenient_times=periods), now=datetime.fromisoformat("2026-09-16T04:00:00+00:00")
     )
-    assert deferred_until(evaluate(night, "sending", SALT)) == datetime.fromisoformat("2026-09-16T14:30:00+00:00")
+    assert deferred_until(evaluate_rules(night, "sending", SALT)) == datetime.fromisoformat("2026-09-16T14:30:00+00:00")
 
 
 def test_new_yorks_rule_begins_in_september() -> None:
@@ -151,26 +153,30 @@ def test_new_yorks_rule_begins_in_september() -> None:
     )  # fmt: skip
     before = datetime.fromisoformat("2026-08-31T23:59:59+00:00")
     for moment, kind in ((before, "pass"), (before + timedelta(seconds=1), "block")):
-        found = {result.rule.id: result.verdict for result in evaluate(situation(account, now=moment), "contact", SALT)}
+        found = {
+            result.rule.id: result.verdict for result in evaluate_rules(situation(account, now=moment), "contact", SALT)
+        }
         assert found["R18"].kind == kind
 
 
 def test_what_stands_in_the_open_has_no_evidence_and_the_sealed_review_has_all_of_it() -> None:
     given = drafted(paragraphs=["You deadbeat, Dana.", "Send $5.00."])
-    results = evaluate(given, "email", SALT)
-    shown = json.dumps([result.model_dump(mode="json") for result in in_the_open(results)]) + told(blocking(results))
+    results = evaluate_rules(given, "email", SALT)
+    shown = json.dumps([result.model_dump(mode="json") for result in without_evidence(results)]) + describe_rules(
+        blocking_results(results)
+    )
     assert "Dana" not in shown
     assert "deadbeat" not in shown
-    review = Review.model_validate_json(sealed(given, "email", results, rubric_score=0))
+    review = Review.model_validate_json(build_review(given, "email", results, rubric_score=0))
     assert [finding.rule for finding in review.findings] == list(RULES)[2:]
     (conduct,) = (finding for finding in review.findings if finding.rule == "R15")
     assert any("deadbeat" in each for each in conduct.evidence)
-    assert any(each.startswith("R15 ") for each in review.to_mend())
+    assert any(each.startswith("R15 ") for each in review.required_changes())
 
 
 def test_a_review_of_a_draft_that_is_wrong_everywhere_stays_small() -> None:
     given = drafted(paragraphs=[f"Send ${number}.00 now." for number in range(1, 200)])
-    review = sealed(given, "email", evaluate(given, "email", SALT))
+    review = build_review(given, "email", evaluate_rules(given, "email", SALT))
     assert len(review) < 200_000
     assert all(len(finding.evidence) <= MAX_ITEMS for finding in Review.model_validate_json(review).findings)
 

@@ -8,10 +8,10 @@ from functools import cache
 
 import pytest
 
-from contracts.documents.reviews import Stage
-from services.specialists.compliance.review import evaluate
+from contracts.documents.reviews import ReviewStage
+from services.specialists.compliance.review import evaluate_rules
 from services.specialists.compliance.rules import RULES
-from services.specialists.compliance.rules.rule import Situation
+from services.specialists.compliance.rules.rule import RuleInput
 from tests.unit.compliance.emails import SALT, situation
 from tests.unit.compliance.table import Case, cases, stopping
 
@@ -34,16 +34,16 @@ def test_what_is_bad_in_one_way_is_stopped_by_the_rule_for_it(case: Case) -> Non
 @pytest.mark.parametrize("case", [case for case in GOOD if case.falsely is None], ids=by_id)
 def test_what_is_good_passes_before_the_draft_with_it_and_at_the_sending(case: Case) -> None:
     given = case.situation()
-    assert stopping(evaluate(given, "email", SALT)) == set()
-    assert stopping(evaluate(replace(given, message=None), "contact", SALT)) == set()
-    assert stopping(evaluate(replace(given, message=None), "sending", SALT)) == set()
+    assert stopping(evaluate_rules(given, "email", SALT)) == set()
+    assert stopping(evaluate_rules(replace(given, message=None), "contact", SALT)) == set()
+    assert stopping(evaluate_rules(replace(given, message=None), "sending", SALT)) == set()
 
 
 @pytest.mark.parametrize("case", [case for case in GOOD if case.falsely is not None], ids=by_id)
 def test_what_is_stopped_although_it_is_good_is_known_and_can_be_mended(case: Case) -> None:
     stopped = [result for result in RESULTS(case.id) if result.blocks]
     assert case.falsely in {result.rule.id for result in stopped}
-    assert all(result.verdict.mend for result in stopped)
+    assert all(result.verdict.revision_instructions for result in stopped)
 
 
 def test_the_table_is_large_enough_and_its_false_blocks_are_counted() -> None:
@@ -58,11 +58,11 @@ def test_every_rule_passes_blocks_and_is_unknown_somewhere() -> None:
     for case in (GOOD[0], *(case for case in BAD if case.stage), *(case for two in with_draft for case in two)):
         for result in RESULTS(case.id):
             said[result.rule.id][result.verdict.kind] += 1
-    stages: tuple[Stage, ...] = ("contact", "email", "sending")
+    stages: tuple[ReviewStage, ...] = ("contact", "email", "sending")
     for stage in stages:
         draft = cases("good")[0].situation() if stage == "email" else situation()
         stale = situation_with_old_facts(draft)
-        for result in evaluate(stale, stage, SALT):
+        for result in evaluate_rules(stale, stage, SALT):
             said[result.rule.id][result.verdict.kind] += 1
     blocking = {"R01": "reschedule", "R02": "reschedule"}
     for rule, kinds in said.items():
@@ -71,6 +71,6 @@ def test_every_rule_passes_blocks_and_is_unknown_somewhere() -> None:
         assert kinds["unknown"], rule
 
 
-def situation_with_old_facts(given: Situation) -> Situation:
+def situation_with_old_facts(given: RuleInput) -> RuleInput:
     """The same situation with facts that are too old to rely on."""
     return replace(given, facts=given.facts.model_copy(update={"as_of": "2026-09-01T00:00:00Z"}))

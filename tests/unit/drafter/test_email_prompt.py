@@ -7,11 +7,11 @@ import json
 import pytest
 
 from contracts.documents.accounts import AccountFacts
-from contracts.documents.disclosures import required
-from contracts.documents.reviews import Criterion, Finding, Review
-from services.drafter.email import email_prompt, sayable
-from services.drafter.email_text import words_of
-from services.drafter.mime import OptOutWays, compose
+from contracts.documents.disclosures import required_disclosures
+from contracts.documents.reviews import Review, RubricCriterion, RuleFinding
+from services.drafter.email import disclosable_facts, email_prompt
+from services.drafter.email_text import extract_words
+from services.drafter.mime import OptOutChannels, compose
 from switchyard.protocol.fields import Json
 from tests.unit.protocol.bus_events import golden
 
@@ -22,14 +22,14 @@ REVIEW = Review(
     pack="2026-01-01",
     reviewed_at="2026-10-01T15:00:00Z",
     findings=(
-        Finding(
+        RuleFinding(
             rule="R14", name="Figures", citation="12 CFR 1006.18", verdict="block", input_hash="a" * 64,
-            evidence=("'$9,999.00' in the text is not in the ledger",), mend=("use the ledger's amounts only",),
+            evidence=("'$9,999.00' in the text is not in the ledger",), revision_instructions=("use the ledger's amounts only",),
         ),
     ),
     rubric=(
-        Criterion(name="accuracy", score=95, floor=80, weight=30, reason="All right."),
-        Criterion(name="respectful", score=20, floor=70, weight=15, reason="It shames."),
+        RubricCriterion(name="accuracy", score=95, floor=80, weight=30, reason="All right."),
+        RubricCriterion(name="respectful", score=20, floor=70, weight=15, reason="It shames."),
     ),
 )  # fmt: skip
 
@@ -42,12 +42,12 @@ def message(*paragraphs: str) -> bytes:
     return compose(
         FACTS, purpose="settlement_offer", today="2026-10-01", subject="A message from Acme Recovery",
         paragraphs=paragraphs, case_id="9b6dbef6-7af8-51d3-af84-a04758f5c5d7",
-        opt_out=OptOutWays(url="https://mail.example/o/k.t.m"),
+        opt_out=OptOutChannels(url="https://mail.example/o/k.t.m"),
     )  # fmt: skip
 
 
 def test_the_model_sees_amounts_and_dates_as_they_must_be_written() -> None:
-    said = sayable(FACTS)
+    said = disclosable_facts(FACTS)
     assert said["balance"] == "$1,240.50"
     assert said["offers"] == [{"amount": "$744.30", "due_on": "November 15, 2026"}]
 
@@ -81,8 +81,8 @@ def test_a_revision_names_what_to_mend_and_shows_what_was_written() -> None:
 
 
 def test_the_words_of_a_message_are_read_back_without_what_was_added() -> None:
-    first = required(FACTS, "settlement_offer", "2026-10-01")[0].text
-    read = words_of(message("Dear Ada,", "the balance is $1,240.50."), until=first)
+    first = required_disclosures(FACTS, "settlement_offer", "2026-10-01")[0].text
+    read = extract_words(message("Dear Ada,", "the balance is $1,240.50."), until=first)
     assert read == "A message from Acme Recovery\n\nDear Ada,\n\nthe balance is $1,240.50."
 
 

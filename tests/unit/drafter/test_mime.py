@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contracts.documents.disclosures import required
-from services.drafter.mime import OptOutWays, Unwritable, compose
+from contracts.documents.disclosures import required_disclosures
+from services.drafter.mime import InvalidEmailText, OptOutChannels, compose
 from tests.accounts import facts
 
 CASE = "6f1f6b0a-7c22-4c55-8d5e-9a0f2f0c5d0e"
@@ -30,7 +30,7 @@ def composed(**changes: Any) -> bytes:
         "subject": "A message about your account",
         "paragraphs": ["Dear Ada Lovelace,", "Your balance is $1,250.00.\nYou can pay online or by phone."],
         "case_id": CASE,
-        "opt_out": OptOutWays(LINK),
+        "opt_out": OptOutChannels(LINK),
     } | changes
     return compose(changes.pop("facts", None) or facts(), **{k: v for k, v in arguments.items() if k != "facts"})
 
@@ -103,7 +103,7 @@ def test_every_required_text_stands_in_both_parts_word_for_word() -> None:
     for account, purpose in ((facts(), "payment_reminder"), (facts(first=True), "initial_notice")):
         message = parsed(composed(facts=account, purpose=purpose))
         shown = " ".join(words(visible(part(message, "html")).text)), " ".join(words(part(message, "plain")))
-        texts = required(account, purpose, TODAY)  # type: ignore[arg-type]
+        texts = required_disclosures(account, purpose, TODAY)  # type: ignore[arg-type]
         assert len(texts) >= 3
         for each in texts:
             assert all(" ".join(words(each.text)) in text for text in shown), each.name
@@ -141,23 +141,23 @@ def test_the_drafters_words_are_text_and_never_markup() -> None:
     ],
 )
 def test_a_subject_cannot_end_its_header_or_hide_anything(subject: str) -> None:
-    with pytest.raises(Unwritable, match=r"^subject: "):
+    with pytest.raises(InvalidEmailText, match=r"^subject: "):
         composed(subject=subject)
 
 
 @pytest.mark.parametrize("paragraph", ["", " \n ", "a\x00b", "a\u2029b", "a\u202eb", "x" * 4_001])
 def test_a_paragraph_is_plain_text_of_some_length(paragraph: str) -> None:
-    with pytest.raises(Unwritable, match=r"^paragraphs: "):
+    with pytest.raises(InvalidEmailText, match=r"^paragraphs: "):
         composed(paragraphs=[paragraph])
 
 
 def test_an_email_needs_a_paragraph() -> None:
-    with pytest.raises(Unwritable, match="paragraphs"):
+    with pytest.raises(InvalidEmailText, match="paragraphs"):
         composed(paragraphs=[])
 
 
 def test_an_initial_notice_without_the_end_of_the_validation_period_is_refused_by_field() -> None:
-    with pytest.raises(Unwritable, match=r"^history\.validation_ends_on: "):
+    with pytest.raises(InvalidEmailText, match=r"^history\.validation_ends_on: "):
         composed(purpose="initial_notice")
 
 
@@ -170,7 +170,7 @@ def test_a_name_in_another_script_survives_the_way() -> None:
 
 
 def test_a_mailbox_is_named_only_if_there_is_one_and_then_carries_the_token() -> None:
-    message = parsed(composed(opt_out=OptOutWays(LINK, mailbox="stop@harborline.example")))
+    message = parsed(composed(opt_out=OptOutChannels(LINK, mailbox="stop@harborline.example")))
     token = LINK.rpartition("/")[2]
     assert message["List-Unsubscribe"] == f"<{LINK}>, <mailto:stop@harborline.example?subject={token}>"
 
@@ -198,7 +198,7 @@ def test_whatever_the_drafter_writes_is_refused_or_becomes_the_same_safe_message
 ) -> None:
     try:
         raw = composed(subject=subject, paragraphs=paragraphs)
-    except Unwritable:
+    except InvalidEmailText:
         return
     assert not re.search(rb"[^\r]\n|\r[^\n]", raw)
     assert max(len(line) for line in raw.split(b"\r\n")) <= 998

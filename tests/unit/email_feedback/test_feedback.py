@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from services.specialists.email_feedback.feedback import DETAIL_TYPES, refusals
-from switchyard.app.topology import feedback
+from services.specialists.email_feedback.feedback import SES_DETAIL_TYPES, read_suppressions
+from switchyard.app.topology import feedback_consumer
 from switchyard.protocol.errors import InvalidEvent
 from switchyard.protocol.fields import Json
 from tests.unit.protocol.event_patterns import matches
@@ -38,7 +38,7 @@ def complaint(feedback_type: str | None = "abuse") -> Json:
 
 
 def test_a_permanent_bounce_refuses_each_of_its_recipients() -> None:
-    found = refusals(bounce("Permanent", "ada@example.com", "bob@example.com"), TENANTS)
+    found = read_suppressions(bounce("Permanent", "ada@example.com", "bob@example.com"), TENANTS)
     assert [(each.tenant, each.address, each.reason) for each in found] == [
         ("acme", "ada@example.com", "bounced"),
         ("acme", "bob@example.com", "bounced"),
@@ -48,37 +48,37 @@ def test_a_permanent_bounce_refuses_each_of_its_recipients() -> None:
 
 @pytest.mark.parametrize("kind", ["Transient", "Undetermined"])
 def test_another_bounce_refuses_nobody(kind: str) -> None:
-    assert refusals(bounce(kind), TENANTS) == []
+    assert read_suppressions(bounce(kind), TENANTS) == []
 
 
 @pytest.mark.parametrize("feedback_type", ["abuse", "fraud", "other", "virus", "auth-failure", None])
 def test_a_complaint_refuses_its_sender(feedback_type: str | None) -> None:
-    [found] = refusals(complaint(feedback_type), TENANTS)
+    [found] = read_suppressions(complaint(feedback_type), TENANTS)
     assert (found.address, found.reason) == ("ada@example.com", "complained")
 
 
 def test_a_report_that_it_was_no_spam_refuses_nobody() -> None:
-    assert refusals(complaint("not-spam"), TENANTS) == []
+    assert read_suppressions(complaint("not-spam"), TENANTS) == []
 
 
 def test_snss_older_name_for_the_kind_is_read_too() -> None:
     report = complaint()
     report["notificationType"] = report.pop("eventType")
-    assert len(refusals(report, TENANTS)) == 1
+    assert len(read_suppressions(report, TENANTS)) == 1
 
 
 @pytest.mark.parametrize("kind", ["Send", "Delivery", "Open", "Reject", "DeliveryDelay"])
 def test_other_reports_refuse_nobody(kind: str) -> None:
-    assert refusals({"eventType": kind, kind.lower(): {}, "mail": MAIL}, TENANTS) == []
+    assert read_suppressions({"eventType": kind, kind.lower(): {}, "mail": MAIL}, TENANTS) == []
 
 
 def test_the_same_report_twice_is_the_same_refusal() -> None:
-    assert refusals(bounce(), TENANTS) == refusals(bounce(), TENANTS)
-    assert refusals(bounce(), TENANTS) != refusals(bounce(messageId="another"), TENANTS)
+    assert read_suppressions(bounce(), TENANTS) == read_suppressions(bounce(), TENANTS)
+    assert read_suppressions(bounce(), TENANTS) != read_suppressions(bounce(messageId="another"), TENANTS)
 
 
 def test_a_report_id_does_not_tell_the_address() -> None:
-    [found] = refusals(bounce(), TENANTS)
+    [found] = read_suppressions(bounce(), TENANTS)
     assert "ada" not in found.report_id
 
 
@@ -98,16 +98,16 @@ def test_a_report_id_does_not_tell_the_address() -> None:
 )
 def test_what_cannot_be_read_is_named_by_field_and_without_its_value(report: Json, field: str) -> None:
     with pytest.raises(InvalidEvent) as refused:
-        refusals(report, TENANTS)
+        read_suppressions(report, TENANTS)
     assert refused.value.field == field
     assert "not an address" not in str(refused.value)
 
 
 def test_the_rule_lets_in_exactly_what_is_read() -> None:
-    [rule] = feedback().rules
+    [rule] = feedback_consumer().rules
     assert rule.bus == "default"
     reports = {
-        type_: {"source": "aws.ses", "detail-type": type_, "detail": {}} for type_ in (*DETAIL_TYPES, "Email Sent")
+        type_: {"source": "aws.ses", "detail-type": type_, "detail": {}} for type_ in (*SES_DETAIL_TYPES, "Email Sent")
     }
-    assert [type_ for type_, event in reports.items() if matches(rule.pattern, event)] == list(DETAIL_TYPES)
+    assert [type_ for type_, event in reports.items() if matches(rule.pattern, event)] == list(SES_DETAIL_TYPES)
     assert not matches(rule.pattern, reports["Email Bounced"] | {"source": "upstream.mail"})

@@ -9,23 +9,23 @@ from typing import Any
 
 import pytest
 
-from contracts.events.email_sender import EmailSent, EmailUndeliverable, SendingHeld, SendingRefused, SendingTooLate
+from contracts.events.email_sender import EmailSent, EmailUndeliverable, SendingHalted, SendingStopped, SendingTooLate
 from contracts.events.router import SendEmail
 from services.specialists.email_sender.send_preconditions import (
-    Answer,
-    Approval,
-    Entry,
-    Gate,
-    GiveUp,
-    InFlight,
-    Question,
-    Send,
-    Verdict,
-    decide,
+    AnswerWithoutSending,
+    ApprovalRecord,
+    LedgerEntry,
+    OutcomeUnknown,
+    SendDecision,
+    SendInFlight,
+    SendNow,
+    SendPreconditions,
+    SendRequest,
+    decide_send,
 )
-from switchyard.protocol.approvals import Decided, approval_statement
+from switchyard.protocol.approvals import ApprovalAnswer, approval_statement
 from switchyard.protocol.fields import Artefact
-from switchyard.protocol.signing import Operators, public_key, sign
+from switchyard.protocol.signing import OperatorKeys, derive_public_key, sign_statement
 from switchyard.runtime.core.clock import timestamp
 
 NOW = datetime(2026, 10, 1, 15, tzinfo=UTC)
@@ -33,10 +33,10 @@ CASE, COMMAND, APPROVAL = (f"00000000-0000-4000-8000-00000000000{n}" for n in ra
 OTHER = "00000000-0000-4000-8000-000000000009"
 CONTENT, ADDRESS = "c" * 64, "a" * 64
 KEY = b"a" * 32
-APPROVERS = Operators({"m.okafor": bytes.fromhex(public_key(KEY))})
+APPROVERS = OperatorKeys({"m.okafor": bytes.fromhex(derive_public_key(KEY))})
 
 
-def question(**changes: Any) -> Question:
+def question(**changes: Any) -> SendRequest:
     command: dict[str, Any] = {
         "email": Artefact(name="email", sha256="e" * 64, size=1, media_type="message/rfc822"),
         "content_sha256": CONTENT,
@@ -44,23 +44,23 @@ def question(**changes: Any) -> Question:
         "valid_until": timestamp(NOW + timedelta(minutes=5)),
         "address_key": ADDRESS,
     } | changes
-    return Question(COMMAND, CASE, "acme", SendEmail(**command), NOW, timedelta(seconds=12))
+    return SendRequest(COMMAND, CASE, "acme", SendEmail(**command), NOW, timedelta(seconds=12))
 
 
-def gate(**changes: Any) -> Gate:
+def gate(**changes: Any) -> SendPreconditions:
     fields: dict[str, Any] = {
         "tenant": "acme",
         "playbook": "outbound_email",
         "address_key": ADDRESS,
-        "closed_as": None,
+        "ending_outcome": None,
         "cancelled": False,
         "halted": False,
         "opted_out": False,
     }
-    return Gate(**(fields | changes))
+    return SendPreconditions(**(fields | changes))
 
 
-def entry(state: str, **changes: Any) -> Entry:
+def entry(state: str, **changes: Any) -> LedgerEntry:
     fields: dict[str, Any] = {
         "command_id": COMMAND,
         "attempt": 1,
@@ -70,10 +70,10 @@ def entry(state: str, **changes: Any) -> Entry:
         "code": "message_rejected" if state == "refused" else None,
         "intended_at": NOW - timedelta(hours=1),
     }
-    return Entry(**(fields | changes))
+    return LedgerEntry(**(fields | changes))
 
 
-def approval(*, verdict: Decided = "granted", key: bytes = KEY, **changes: Any) -> Approval:
+def approval(*, verdict: ApprovalAnswer = "granted", key: bytes = KEY, **changes: Any) -> ApprovalRecord:
     """An approval as the desk records it, signed for what it says."""
     said: dict[str, Any] = {
         "approval_id": APPROVAL,
@@ -90,24 +90,26 @@ def approval(*, verdict: Decided = "granted", key: bytes = KEY, **changes: Any) 
         "why": "agreed",
         "signed_at": signed_at,
     }
-    return Approval(**(fields | {"signature": sign(key, statement)} | changes))
+    return ApprovalRecord(**(fields | {"signature": sign_statement(key, statement)} | changes))
 
 
-def decided(question: Question, entry: Entry | None, gate: Gate | None, approval: Approval | None) -> Verdict:
-    return decide(question, entry, gate, approval, APPROVERS)
+def decided(
+    question: SendRequest, entry: LedgerEntry | None, gate: SendPreconditions | None, approval: ApprovalRecord | None
+) -> SendDecision:
+    return decide_send(question, entry, gate, approval, APPROVERS)
 
 
 TO_APPROVE = {"approval": "settlement_offer", "approval_id": APPROVAL}
 
 
-def code(verdict: Verdict) -> str | None:
-    assert isinstance(verdict, Answer)
+def code(verdict: SendDecision) -> str | None:
+    assert isinstance(verdict, AnswerWithoutSending)
     return getattr(verdict.payload, "code", None)
 
 
 def test_nothing_in_the_way_it_is_sent() -> None:
-    assert decided(question(), None, gate(), None) == Send()
-    assert decided(question(**TO_APPROVE), None, gate(), approval()) == Send()
+    assert decided(question(), None, gate(), None) == SendNow()
+    assert decided(question(**TO_APPROVE), None, gate(), approval()) == SendNow()
 
 
 @pytest.mark.parametrize(
@@ -117,27 +119,27 @@ def test_nothing_in_the_way_it_is_sent() -> None:
         (gate(tenant="rival"), "not_the_cases"),
         (gate(address_key="b" * 64), "not_the_cases"),
         (gate(address_key=None), "not_the_cases"),
-        (gate(closed_as="expired"), "case_closed"),
+        (gate(ending_outcome="expired"), "case_closed"),
         (gate(cancelled=True), "case_cancelled"),
         (gate(opted_out=True), "opted_out"),
     ],
 )
-def test_a_stop_refuses_for_good(stopped: Gate | None, reason: str) -> None:
+def test_a_stop_refuses_for_good(stopped: SendPreconditions | None, reason: str) -> None:
     verdict = decided(question(), None, stopped, None)
-    assert isinstance(verdict, Answer)
-    assert isinstance(verdict.payload, SendingRefused)
+    assert isinstance(verdict, AnswerWithoutSending)
+    assert isinstance(verdict.payload, SendingStopped)
     assert verdict.payload.code == reason
 
 
 def test_a_halted_playbook_holds_it_even_when_its_moment_has_passed() -> None:
     late = question(valid_until=timestamp(NOW - timedelta(hours=1)))
-    assert decided(late, None, gate(halted=True), None) == Answer(SendingHeld())
+    assert decided(late, None, gate(halted=True), None) == AnswerWithoutSending(SendingHalted())
 
 
 @pytest.mark.parametrize("late_by", [timedelta(0), timedelta(seconds=1)])
 def test_a_moment_that_has_passed_is_checked_again(late_by: timedelta) -> None:
     late = question(valid_until=timestamp(NOW - late_by))
-    assert decided(late, None, gate(), None) == Answer(SendingTooLate(content_sha256=CONTENT))
+    assert decided(late, None, gate(), None) == AnswerWithoutSending(SendingTooLate(content_sha256=CONTENT))
 
 
 @pytest.mark.parametrize(
@@ -155,20 +157,20 @@ def test_a_moment_that_has_passed_is_checked_again(late_by: timedelta) -> None:
         (approval(valid_until=None), "approval_expired"),
     ],
 )
-def test_an_approval_must_be_for_exactly_this(given: Approval | None, reason: str) -> None:
+def test_an_approval_must_be_for_exactly_this(given: ApprovalRecord | None, reason: str) -> None:
     assert code(decided(question(**TO_APPROVE), None, gate(), given)) == reason
 
 
 @pytest.mark.parametrize("state", ["released", "refused"])
 def test_an_approval_is_not_used_up_by_what_was_certainly_not_sent(state: str) -> None:
     unsent = entry(state, command_id=OTHER, approval_id=APPROVAL)
-    assert decided(question(**TO_APPROVE), unsent, gate(), approval()) == Send()
+    assert decided(question(**TO_APPROVE), unsent, gate(), approval()) == SendNow()
 
 
 @pytest.mark.parametrize("state", ["sent", "unknown", "intended"])
 def test_an_approval_is_used_once_by_what_was_or_may_have_been_sent(state: str) -> None:
     used = entry(state, command_id=OTHER, approval_id=APPROVAL)
-    assert decided(question(**TO_APPROVE), used, gate(), approval()) != Send()
+    assert decided(question(**TO_APPROVE), used, gate(), approval()) != SendNow()
 
 
 @pytest.mark.parametrize(
@@ -196,24 +198,26 @@ def test_who_signs_for_another_verdict_or_is_no_approver_grants_nothing() -> Non
 
 
 def test_what_was_sent_stays_sent_whatever_is_stopped_since() -> None:
-    for stopped in (None, gate(), gate(closed_as="sent"), gate(cancelled=True), gate(halted=True)):
+    for stopped in (None, gate(), gate(ending_outcome="sent"), gate(cancelled=True), gate(halted=True)):
         for command_id in (COMMAND, OTHER):
             verdict = decided(question(), entry("sent", command_id=command_id), stopped, None)
-            assert verdict == Answer(EmailSent(content_sha256=CONTENT, provider="ses", provider_message_id="m-1"))
+            assert verdict == AnswerWithoutSending(
+                EmailSent(content_sha256=CONTENT, provider="ses", provider_message_id="m-1")
+            )
 
 
 def test_an_intent_without_an_answer_is_left_alone_and_then_given_up_but_never_repeated() -> None:
     fresh = entry("intended", intended_at=NOW - timedelta(seconds=2))
-    assert decided(question(), fresh, gate(), None) == InFlight(10.0)
+    assert decided(question(), fresh, gate(), None) == SendInFlight(10.0)
     for state, command_id in itertools.product(("intended", "unknown"), (COMMAND, OTHER)):
         verdict = decided(question(), entry(state, command_id=command_id), gate(), None)
-        assert isinstance(verdict, GiveUp)
+        assert isinstance(verdict, OutcomeUnknown)
         assert verdict.payload.code == "outcome_unknown"
 
 
 def test_a_refusal_of_the_provider_ends_its_command_and_binds_no_other() -> None:
     verdict = decided(question(), entry("refused"), gate(), None)
-    assert isinstance(verdict, Answer)
+    assert isinstance(verdict, AnswerWithoutSending)
     assert isinstance(verdict.payload, EmailUndeliverable)
-    assert decided(question(), entry("refused", command_id=OTHER), gate(), None) == Send()
+    assert decided(question(), entry("refused", command_id=OTHER), gate(), None) == SendNow()
     assert code(decided(question(), entry("refused", command_id=OTHER), gate(cancelled=True), None)) == "case_cancelled"

@@ -6,9 +6,9 @@ import hashlib
 
 import pytest
 
-from services.drafter.mime import OptOutWays, compose
-from services.specialists.email_sender.outbound_email import read_letter
-from switchyard.runtime.core.errors import Rejected
+from services.drafter.mime import OptOutChannels, compose
+from services.specialists.email_sender.outbound_email import read_outbound_email
+from switchyard.runtime.core.errors import PermanentTaskError
 from tests.accounts import facts
 
 RAW = compose(
@@ -18,13 +18,13 @@ RAW = compose(
     subject="A message about your account",
     paragraphs=["Dear Ada Lovelace,"],
     case_id="6f1f6b0a-7c22-4c55-8d5e-9a0f2f0c5d0e",
-    opt_out=OptOutWays("https://mail.harborline.example/o/token"),
+    opt_out=OptOutChannels("https://mail.harborline.example/o/token"),
 )
 TO = b"To: ada.lovelace@example.com\r\n"
 
 
 def read(raw: bytes) -> tuple[str, str]:
-    letter = read_letter(raw, hashlib.sha256(raw).hexdigest())
+    letter = read_outbound_email(raw, hashlib.sha256(raw).hexdigest())
     assert letter.raw == raw
     return letter.sender, letter.recipient
 
@@ -35,15 +35,15 @@ def test_it_finds_sender_and_recipient_of_what_the_drafter_composed() -> None:
 
 def test_the_domain_is_counted_by_a_hash_that_does_not_depend_on_case() -> None:
     keys = {
-        read_letter(raw, hashlib.sha256(raw).hexdigest()).domain_key
+        read_outbound_email(raw, hashlib.sha256(raw).hexdigest()).domain_key
         for raw in (RAW, RAW.replace(b"@example.com", b"@EXAMPLE.com"))
     }
     assert keys == {hashlib.sha256(b"example.com").hexdigest()}
 
 
 def test_bytes_that_are_not_those_that_passed_are_refused() -> None:
-    with pytest.raises(Rejected) as refused:
-        read_letter(RAW + b" ", hashlib.sha256(RAW).hexdigest())
+    with pytest.raises(PermanentTaskError) as refused:
+        read_outbound_email(RAW + b" ", hashlib.sha256(RAW).hexdigest())
     assert refused.value.code == "content_altered"
 
 
@@ -65,7 +65,7 @@ def test_bytes_that_are_not_those_that_passed_are_refused() -> None:
 )
 def test_what_is_not_from_one_to_one_is_refused(old: bytes, new: bytes, code: str) -> None:
     assert old in RAW
-    with pytest.raises(Rejected) as refused:
+    with pytest.raises(PermanentTaskError) as refused:
         read(RAW.replace(old, new))
     assert refused.value.code == code
     assert "ada" not in str(refused.value)

@@ -5,12 +5,18 @@ from __future__ import annotations
 import pytest
 from botocore.session import get_session
 
-from services.specialists.email_sender.provider import NoAnswer, NotAccepted, Refused, client_config, said
+from services.specialists.email_sender.provider import (
+    PermanentSendError,
+    SendUnanswered,
+    TransientSendError,
+    classify_ses_error,
+    client_config,
+)
 
 
 @pytest.mark.parametrize("code", ["MessageRejected", "BadRequestException"])
 def test_the_email_is_refused_for_good(code: str) -> None:
-    assert isinstance(said(400, code), Refused)
+    assert isinstance(classify_ses_error(400, code), PermanentSendError)
 
 
 @pytest.mark.parametrize(
@@ -28,20 +34,20 @@ def test_the_email_is_refused_for_good(code: str) -> None:
     ],
 )
 def test_the_account_is_at_fault_and_the_email_waits(status: int, code: str) -> None:
-    assert isinstance(said(status, code), NotAccepted)
+    assert isinstance(classify_ses_error(status, code), TransientSendError)
 
 
 @pytest.mark.parametrize("status", [500, 502, 503, 504, 302, 200])
 def test_anything_else_proves_nothing(status: int) -> None:
     # Even a throttling code: behind a 5xx it is a proxy's word, not the provider's.
-    assert isinstance(said(status, "TooManyRequestsException"), NoAnswer)
+    assert isinstance(classify_ses_error(status, "TooManyRequestsException"), SendUnanswered)
 
 
 def test_every_error_that_ses_documents_is_understood() -> None:
     operation = get_session().get_service_model("sesv2").operation_model("SendEmail")
     for shape in operation.error_shapes:
         status = shape.metadata["error"]["httpStatusCode"]
-        assert isinstance(said(status, shape.name), Refused | NotAccepted), shape.name
+        assert isinstance(classify_ses_error(status, shape.name), PermanentSendError | TransientSendError), shape.name
 
 
 def test_the_sdk_asks_once() -> None:

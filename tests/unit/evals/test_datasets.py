@@ -14,9 +14,9 @@ from contracts.events.upstream import CaseSubmitted
 from demo.oil_field.roles import ROLES
 from evals.cases import DATASETS, DatasetError, judge_cases, sql_cases, triage_cases
 from evals.judge_suite import situation
-from services.specialists.compliance.pack import released
-from services.specialists.compliance.review import evaluate
-from services.specialists.text_to_sql.guard import guard
+from services.specialists.compliance.pack import released_packs
+from services.specialists.compliance.review import evaluate_rules
+from services.specialists.text_to_sql.guard import guard_query
 from services.specialists.text_to_sql.schema import load_schema
 from switchyard.devstack.simulators.models.exchange import Prompt
 from switchyard.devstack.simulators.models.loading import load
@@ -62,8 +62,8 @@ def test_no_rule_stops_a_draft_that_the_judge_shall_judge() -> None:
     account, drafts = judge_cases()
     assert sum(bool(draft.low) for draft in drafts) * 2 == len(drafts) >= 28
     for draft in drafts:
-        given, _ = situation(account, draft, released()[-1])
-        assert [result.rule.id for result in evaluate(given, "email", b"0" * 16) if result.blocks] == [], draft.id
+        given, _ = situation(account, draft, released_packs()[-1])
+        assert [result.rule.id for result in evaluate_rules(given, "email", b"0" * 16) if result.blocks] == [], draft.id
 
 
 def test_there_are_enough_questions_of_every_kind() -> None:
@@ -77,7 +77,7 @@ def test_there_are_enough_questions_of_every_kind() -> None:
 @pytest.mark.filterwarnings("ignore:Arrow output on a DB-API result:UserWarning")
 @pytest.mark.parametrize("case", GOLD, ids=[case.id for case in GOLD])
 def test_every_gold_query_passes_the_guard_and_runs(case: Any, stand_in: StandIn) -> None:
-    query = guard(case.gold, SCHEMA, max_rows=1_000)
+    query = guard_query(case.gold, SCHEMA, max_rows=1_000)
     with stand_in.connect(role=case.role) as connection:
         found = connection.cursor().execute(query.sql).fetchall()
     if case.id != "empty-offshore":

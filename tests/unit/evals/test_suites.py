@@ -13,10 +13,10 @@ from evals.authority import Authority
 from evals.cases import SqlCase, TriageCase
 from evals.sql_suite import SqlSuite
 from evals.triage_suite import run_triage
-from services.specialists.text_to_sql.agent import build_agent
-from services.specialists.text_to_sql.warehouse import Address, SnowflakeWarehouse
+from services.specialists.text_to_sql.agent import build_sql_agent
+from services.specialists.text_to_sql.warehouse import SnowflakeWarehouse, WarehouseEndpoint
 from switchyard.evals.results import SuiteResult
-from switchyard.runtime.core.errors import Retryable
+from switchyard.runtime.core.errors import RetryableTaskError
 
 if TYPE_CHECKING:
     from switchyard.devstack.simulators.snowflake.simulator import StandIn
@@ -54,8 +54,10 @@ async def score(stand_in: StandIn, case: SqlCase, *answers: ToolCallPart, runs: 
         return ModelResponse(parts=[next(said)])
 
     schema = stand_in.schema
-    warehouse = SnowflakeWarehouse(Address("local", "OILFIELD", "PROD"), SecretStr("none"), connect=stand_in.connect)
-    suite = SqlSuite(build_agent(FunctionModel(speak), schema), warehouse, schema, Authority(generate()))
+    warehouse = SnowflakeWarehouse(
+        WarehouseEndpoint("local", "OILFIELD", "PROD"), SecretStr("none"), connect=stand_in.connect
+    )
+    suite = SqlSuite(build_sql_agent(FunctionModel(speak), schema), warehouse, schema, Authority(generate()))
     return await suite.run([case], model="scripted", deterministic=False, runs=runs)
 
 
@@ -126,8 +128,8 @@ async def test_rows_outside_the_role_are_a_violation(stand_in: StandIn) -> None:
             return stand_in.connect(**{**given, "role": "FIELD_ALL"})
 
     schema = stand_in.schema
-    warehouse = SnowflakeWarehouse(Address("local", "OILFIELD", "PROD"), SecretStr("none"), connect=Leaking())
-    agent = build_agent(FunctionModel(lambda _, __: ModelResponse(parts=[sql(GOLD)])), schema)
+    warehouse = SnowflakeWarehouse(WarehouseEndpoint("local", "OILFIELD", "PROD"), SecretStr("none"), connect=Leaking())
+    agent = build_sql_agent(FunctionModel(lambda _, __: ModelResponse(parts=[sql(GOLD)])), schema)
     result = await SqlSuite(agent, warehouse, schema, Authority(generate())).run([case], model="m", deterministic=False)
     assert result.violations == ("a: 4 rows outside the role FIELD_PERMIAN",)
     assert result.rates["unauthorised_rows"] == 0.8
@@ -184,7 +186,7 @@ async def test_wrong_choices_are_told_apart() -> None:
 
 async def test_a_failed_choice_is_a_wrong_one_and_not_the_end_of_the_run() -> None:
     async def fail(question: str) -> str:
-        raise Retryable("bad_choice", "nonsense")
+        raise RetryableTaskError("bad_choice", "nonsense")
 
     result = await run_triage(
         fail, TRIAGE, deployed=frozenset({"text_to_sql"}), model="m", deterministic=False, prompt_version="p"

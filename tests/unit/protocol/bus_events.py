@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from switchyard.protocol.digest import digest_of
+from switchyard.protocol.digest import event_digest
 from switchyard.protocol.envelope import SOURCE_PREFIX
 from switchyard.protocol.fields import Json
 
@@ -38,7 +38,7 @@ def delivered(event: Json, **bus: Any) -> str:
 
 def with_digest(event: Json) -> Json:
     """The event with the digest that its content has."""
-    return event | {"digest": digest_of(event)}
+    return event | {"digest": event_digest(event)}
 
 
 def changed(event: Json, path: str, value: Any) -> Json:

@@ -7,20 +7,20 @@ import re
 import pytest
 from pydantic import TypeAdapter
 
-from contracts.cards import CARDS, AgentCard, specialists
+from contracts.cards import AGENT_CARDS, AgentCard, specialist_cards
 from contracts.catalogue import (
     AUDIT,
+    CASE_MANAGER,
     CATALOGUE,
-    DESK,
-    LATEST,
+    EXTERNAL,
+    LATEST_TYPES,
     NODES,
     ROUTER,
     UPSTREAM_PREFIX,
-    WORLD,
     EventType,
-    sources_for,
-    types_for,
-    types_from,
+    allowed_sources,
+    types_consumed_by,
+    types_emitted_by,
 )
 from switchyard.protocol.fields import Artefact, Name, TypeName
 
@@ -31,7 +31,7 @@ FACT = re.compile(r"(ed|Chosen|Fits|Held|Over|Ready|Sent|TooLate|Undeliverable|U
 COMMANDS = {command for type_ in CATALOGUE.values() for command in type_.answers}
 
 each_type = pytest.mark.parametrize("type_", [pytest.param(found, id=found.name) for found in CATALOGUE.values()])
-each_card = pytest.mark.parametrize("card", [pytest.param(found, id=found.name) for found in CARDS.values()])
+each_card = pytest.mark.parametrize("card", [pytest.param(found, id=found.name) for found in AGENT_CARDS.values()])
 
 
 @each_type
@@ -39,22 +39,22 @@ def test_a_type_travels_from_a_producer_to_a_consumer(type_: EventType) -> None:
     assert type_.flows
     assert len(set(type_.flows)) == len(type_.flows)
     assert set(type_.producers) <= {*NODES, UPSTREAM_PREFIX}
-    assert set(type_.consumers) <= {*NODES, WORLD}
+    assert set(type_.consumers) <= {*NODES, EXTERNAL}
 
 
 @each_type
 def test_a_type_is_found_by_name_and_version_and_by_its_payload(type_: EventType) -> None:
     assert CATALOGUE[type_.name, type_.version] is type_
-    assert LATEST[type_.payload] is type_
+    assert LATEST_TYPES[type_.payload] is type_
     TypeAdapter(TypeName).validate_python(type_.name)
 
 
 def test_every_node_but_audit_consumes_and_produces() -> None:
     for node in set(NODES) - {AUDIT}:
-        assert types_for(node), node
-        assert types_from(node), node
+        assert types_consumed_by(node), node
+        assert types_emitted_by(node), node
         TypeAdapter(Name).validate_python(node)
-    assert types_for(AUDIT) == types_from(AUDIT) == ()
+    assert types_consumed_by(AUDIT) == types_emitted_by(AUDIT) == ()
 
 
 @each_type
@@ -72,7 +72,7 @@ def test_failures_are_called_failed() -> None:
 
 def test_an_agents_failure_goes_to_the_router_and_the_routers_own_to_the_desk() -> None:
     failed = CATALOGUE["TaskFailed", 1]
-    assert set(failed.flows) == {(agent, ROUTER) for agent in (*CARDS, DESK)} | {(ROUTER, DESK)}
+    assert set(failed.flows) == {(agent, ROUTER) for agent in (*AGENT_CARDS, CASE_MANAGER)} | {(ROUTER, CASE_MANAGER)}
     assert not failed.stateful
 
 
@@ -80,7 +80,7 @@ def test_an_agents_failure_goes_to_the_router_and_the_routers_own_to_the_desk() 
 def test_state_travels_with_commands_and_comes_back_with_their_answers(type_: EventType) -> None:
     assert type_.stateful is (bool(type_.answers) or type_.payload in COMMANDS)
     if type_.stateful:
-        assert all(ROUTER in flow and set(flow) & {*CARDS, DESK} for flow in type_.flows)
+        assert all(ROUTER in flow and set(flow) & {*AGENT_CARDS, CASE_MANAGER} for flow in type_.flows)
 
 
 @each_type
@@ -93,29 +93,31 @@ def test_a_command_can_be_answered_by_whoever_gets_it(type_: EventType) -> None:
 @each_type
 def test_a_terminal_event_leaves_the_system_and_nothing_else_does(type_: EventType) -> None:
     follows_the_end = type_.name == "SendingSettled"
-    assert type_.terminal is (type_.consumers == (WORLD,) and not follows_the_end)
+    assert type_.terminal is (type_.consumers == (EXTERNAL,) and not follows_the_end)
 
 
 def test_only_the_desk_ends_cases() -> None:
-    assert {producer for type_ in CATALOGUE.values() if type_.terminal for producer in type_.producers} == {DESK}
+    assert {producer for type_ in CATALOGUE.values() if type_.terminal for producer in type_.producers} == {
+        CASE_MANAGER
+    }
 
 
 def test_no_agent_hears_from_anyone_but_the_router() -> None:
-    assert {agent: sources_for(agent) for agent in CARDS} == dict.fromkeys(CARDS, (ROUTER,))
-    assert sources_for(DESK) == (ROUTER,)
-    assert sources_for(ROUTER) == tuple(sorted((DESK, *CARDS)))
+    assert {agent: allowed_sources(agent) for agent in AGENT_CARDS} == dict.fromkeys(AGENT_CARDS, (ROUTER,))
+    assert allowed_sources(CASE_MANAGER) == (ROUTER,)
+    assert allowed_sources(ROUTER) == tuple(sorted((CASE_MANAGER, *AGENT_CARDS)))
 
 
 @each_card
 def test_a_card_says_what_the_catalogue_says(card: AgentCard) -> None:
-    assert CARDS[card.name] is card
-    assert set(card.consumes) == {type_.name for type_ in types_for(card.name)}
-    assert set(card.emits) == {type_.name for type_ in types_from(card.name)}
+    assert AGENT_CARDS[card.name] is card
+    assert set(card.consumes) == {type_.name for type_ in types_consumed_by(card.name)}
+    assert set(card.emits) == {type_.name for type_ in types_emitted_by(card.name)}
 
 
 @each_card
 def test_a_card_opens_no_more_than_its_commands_and_results_name(card: AgentCard) -> None:
-    handled = [*types_for(card.name), *types_from(card.name)]
+    handled = [*types_consumed_by(card.name), *types_emitted_by(card.name)]
     artefacts = {
         name
         for type_ in handled
@@ -126,7 +128,7 @@ def test_a_card_opens_no_more_than_its_commands_and_results_name(card: AgentCard
 
 
 def test_triage_can_tell_specialists_apart() -> None:
-    for card in specialists():
+    for card in specialist_cards():
         assert len(card.examples) >= 3
         assert card.not_for
-    assert [card.name for card in specialists()] == sorted(card.name for card in specialists())
+    assert [card.name for card in specialist_cards()] == sorted(card.name for card in specialist_cards())

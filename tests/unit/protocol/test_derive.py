@@ -13,11 +13,11 @@ from contracts.events.drafter import AnswerDrafted
 from contracts.events.failures import TaskFailed
 from contracts.events.router import AnswerQuestion
 from contracts.events.triage import AgentChosen, NoAgentFits
-from switchyard.protocol.derive import derive, destination, stamp
-from switchyard.protocol.envelope import MAX_DETAIL_BYTES, MAX_STATE_BYTES, Envelope, event_id_for, to_detail
-from switchyard.protocol.errors import InvalidEvent, Refusal
+from switchyard.protocol.derive import derive_event, sole_destination, stamp_event
+from switchyard.protocol.envelope import MAX_DETAIL_BYTES, MAX_STATE_BYTES, Envelope, event_id_for, serialize_detail
+from switchyard.protocol.errors import InvalidEvent, RejectionReason
 from switchyard.protocol.fields import Contract, Json, ModelCall
-from switchyard.protocol.received import receive
+from switchyard.protocol.received import read_event
 from tests.unit.protocol.bus_events import delivered, golden
 from tests.unit.protocol.json_values import objects
 
@@ -28,11 +28,11 @@ QUESTION = AnswerQuestion.model_validate_json(json.dumps(golden("AnswerQuestion"
 
 
 def stamped(event: Json) -> Json:
-    return stamp(event, occurred_at="2026-07-01T08:00:01Z", trace={"traceparent": "00-1-1-01"})
+    return stamp_event(event, occurred_at="2026-07-01T08:00:01Z", trace={"traceparent": "00-1-1-01"})
 
 
 def test_the_same_cause_gives_the_same_event() -> None:
-    assert derive(CHOOSE, CHOSEN, node_from="triage") == derive(CHOOSE, CHOSEN, node_from="triage")
+    assert derive_event(CHOOSE, CHOSEN, node_from="triage") == derive_event(CHOOSE, CHOSEN, node_from="triage")
 
 
 def test_id_depends_on_parent_node_type_and_ordinal_alone() -> None:
@@ -44,12 +44,12 @@ def test_id_depends_on_parent_node_type_and_ordinal_alone() -> None:
         event_id_for(CHOOSE.event_id, "triage", "AgentChosen", 1),
     }
     assert len(ids) == 5
-    other_words = derive(CHOOSE, AgentChosen(agent="text_to_sql"), node_from="triage")
-    assert other_words["event_id"] == derive(CHOOSE, CHOSEN, node_from="triage")["event_id"] in ids
+    other_words = derive_event(CHOOSE, AgentChosen(agent="text_to_sql"), node_from="triage")
+    assert other_words["event_id"] == derive_event(CHOOSE, CHOSEN, node_from="triage")["event_id"] in ids
 
 
 def test_it_inherits_the_case_and_points_at_its_cause() -> None:
-    event = derive(CHOOSE, CHOSEN, node_from="triage")
+    event = derive_event(CHOOSE, CHOSEN, node_from="triage")
     for field in ("tenant", "case_id", "session_id", "opened_on", "graph_version", "case_deadline"):
         assert event[field] == getattr(CHOOSE, field)
     assert event["parents"] == [CHOOSE.digest]
@@ -58,14 +58,14 @@ def test_it_inherits_the_case_and_points_at_its_cause() -> None:
 
 @given(objects)
 def test_whatever_state_can_be_handed_out_is_received_as_it_was(state: Json) -> None:
-    event = stamped(derive(CHOOSE, CHOSEN, node_from="triage", state=state, state_seal="k.1.0"))
-    assert receive(delivered(event), node="router").raw["state"] == state
+    event = stamped(derive_event(CHOOSE, CHOSEN, node_from="triage", state=state, state_seal="k.1.0"))
+    assert read_event(delivered(event), node="router").raw["state"] == state
 
 
 def test_clock_and_trace_do_not_change_the_digest() -> None:
-    event = derive(CHOOSE, CHOSEN, node_from="triage")
+    event = derive_event(CHOOSE, CHOSEN, node_from="triage")
     assert stamped(event)["digest"] == event["digest"]
-    assert receive(delivered(stamped(event)), node="router").payload == CHOSEN
+    assert read_event(delivered(stamped(event)), node="router").payload == CHOSEN
 
 
 @pytest.mark.parametrize(
@@ -79,8 +79,8 @@ def test_clock_and_trace_do_not_change_the_digest() -> None:
 )
 def test_what_no_flow_allows_is_not_made(node_from: str, payload: Contract, node_to: str | None, message: str) -> None:
     with pytest.raises(InvalidEvent, match=message) as caught:
-        derive(CHOOSE, payload, node_from=node_from, node_to=node_to)
-    assert (caught.value.refusal, caught.value.field) == (Refusal.UNKNOWN, "node_to")
+        derive_event(CHOOSE, payload, node_from=node_from, node_to=node_to)
+    assert (caught.value.refusal, caught.value.field) == (RejectionReason.UNKNOWN, "node_to")
 
 
 @pytest.mark.parametrize(
@@ -93,7 +93,7 @@ def test_what_no_flow_allows_is_not_made(node_from: str, payload: Contract, node
     ],
 )
 def test_where_the_catalogue_leaves_no_choice_it_decides(node: str, payload: type[Contract], target: str) -> None:
-    assert destination(node, payload) == target
+    assert sole_destination(node, payload) == target
 
 
 @pytest.mark.parametrize(
@@ -107,7 +107,7 @@ def test_where_the_catalogue_leaves_no_choice_it_decides(node: str, payload: typ
 )
 def test_a_state_without_one_form_everywhere_is_refused(state: dict[str, Any], message: str) -> None:
     with pytest.raises(InvalidEvent, match=message) as caught:
-        derive(CHOOSE, CHOSEN, node_from="triage", state=state)
+        derive_event(CHOOSE, CHOSEN, node_from="triage", state=state)
     assert caught.value.field == f"state.{next(iter(state))}"
 
 
@@ -116,32 +116,32 @@ def test_a_float_in_what_a_model_decided_on_is_refused() -> None:
         vendor="bedrock", model_id="m", role="primary", reason="primary", latency_ms=1, decision={"p95": 1.5}
     )
     with pytest.raises(InvalidEvent, match="float") as caught:
-        derive(CHOOSE, CHOSEN, node_from="triage", model_call=call)
+        derive_event(CHOOSE, CHOSEN, node_from="triage", model_call=call)
     assert caught.value.field == "model_call.decision.p95"
 
 
 def test_state_may_fill_its_limit_and_not_pass_it() -> None:
     room = MAX_STATE_BYTES - len('{"s":""}')
-    assert derive(CHOOSE, CHOSEN, node_from="triage", state={"s": "x" * room})
+    assert derive_event(CHOOSE, CHOSEN, node_from="triage", state={"s": "x" * room})
     with pytest.raises(InvalidEvent, match="16 KB") as caught:
-        derive(CHOOSE, CHOSEN, node_from="triage", state={"s": "x" * (room + 1)})
-    assert (caught.value.refusal, caught.value.field) == (Refusal.TOO_LARGE, "state")
+        derive_event(CHOOSE, CHOSEN, node_from="triage", state={"s": "x" * (room + 1)})
+    assert (caught.value.refusal, caught.value.field) == (RejectionReason.TOO_LARGE, "state")
 
 
 def test_state_is_measured_in_bytes() -> None:
     with pytest.raises(InvalidEvent, match="16 KB"):
-        derive(CHOOSE, CHOSEN, node_from="triage", state={"s": "\u00fc" * (MAX_STATE_BYTES // 2)})
+        derive_event(CHOOSE, CHOSEN, node_from="triage", state={"s": "\u00fc" * (MAX_STATE_BYTES // 2)})
 
 
 def test_a_detail_over_the_limit_of_the_bus_is_refused() -> None:
     drafted = golden("AnswerDrafted")
-    assert len(to_detail(drafted)) < MAX_DETAIL_BYTES
+    assert len(serialize_detail(drafted)) < MAX_DETAIL_BYTES
     with pytest.raises(InvalidEvent, match="over the limit") as caught:
-        to_detail(drafted | {"payload": {"text": "x" * MAX_DETAIL_BYTES}})
-    assert (caught.value.refusal, caught.value.field) == (Refusal.TOO_LARGE, "payload")
+        serialize_detail(drafted | {"payload": {"text": "x" * MAX_DETAIL_BYTES}})
+    assert (caught.value.refusal, caught.value.field) == (RejectionReason.TOO_LARGE, "payload")
 
 
 def test_a_detail_reads_back_as_the_event() -> None:
     drafted = golden("AnswerDrafted")
-    assert json.loads(to_detail(drafted)) == drafted
-    assert AnswerDrafted.model_validate_json(json.dumps(json.loads(to_detail(drafted))["payload"]))
+    assert json.loads(serialize_detail(drafted)) == drafted
+    assert AnswerDrafted.model_validate_json(json.dumps(json.loads(serialize_detail(drafted))["payload"]))

@@ -11,45 +11,45 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from switchyard.protocol.canonical import parse
-from switchyard.protocol.digest import NOT_CONTENT, digest_of
+from switchyard.protocol.canonical import parse_json
+from switchyard.protocol.digest import UNDIGESTED_FIELDS, event_digest
 from switchyard.protocol.envelope import Envelope
 from switchyard.protocol.fields import Json
 from tests.unit.protocol.bus_events import golden, with_digest
 from tests.unit.protocol.json_values import objects, reordered, texts, values
 
 EVENT = golden("AnswerDrafted")
-CONTENT = sorted(EVENT.keys() - NOT_CONTENT)
+CONTENT = sorted(EVENT.keys() - UNDIGESTED_FIELDS)
 
 
 @given(objects, st.randoms(use_true_random=False))
 def test_it_does_not_depend_on_the_order_of_names(event: Json, chance: random.Random) -> None:
-    assert digest_of(reordered(event, chance)) == digest_of(event)
+    assert event_digest(reordered(event, chance)) == event_digest(event)
 
 
 @given(objects, st.booleans(), st.sampled_from([None, 0, 1, "\t"]))
 def test_it_survives_another_writer_of_json(event: Json, escaped: bool, indent: Any) -> None:
     rewritten = json.dumps(event, ensure_ascii=escaped, indent=indent)
-    assert digest_of(parse(rewritten)) == digest_of(event)
+    assert event_digest(parse_json(rewritten)) == event_digest(event)
 
 
 @given(texts, values)
 def test_it_covers_fields_that_no_contract_knows(name: str, value: Any) -> None:
-    assume(name not in EVENT and name not in NOT_CONTENT)
-    assert digest_of(EVENT | {name: value}) != EVENT["digest"]
+    assume(name not in EVENT and name not in UNDIGESTED_FIELDS)
+    assert event_digest(EVENT | {name: value}) != EVENT["digest"]
 
 
 @given(texts, values)
 def test_it_covers_unknown_fields_of_the_payload(name: str, value: Any) -> None:
     assume(name not in EVENT["payload"])
-    assert digest_of(EVENT | {"payload": EVENT["payload"] | {name: value}}) != EVENT["digest"]
+    assert event_digest(EVENT | {"payload": EVENT["payload"] | {name: value}}) != EVENT["digest"]
 
 
 def test_it_is_of_the_object_as_received_and_not_of_a_model_of_it() -> None:
     extended = with_digest(EVENT | {"added_in_a_later_version": {"kept": True}})
     dumped = Envelope.model_validate_json(json.dumps(extended)).model_dump(mode="json", exclude_none=True)
-    assert digest_of(extended) == extended["digest"]
-    assert digest_of(dumped) != extended["digest"]
+    assert event_digest(extended) == extended["digest"]
+    assert event_digest(dumped) != extended["digest"]
 
 
 @pytest.mark.parametrize("field", CONTENT)
@@ -57,12 +57,12 @@ def test_it_is_of_the_object_as_received_and_not_of_a_model_of_it() -> None:
 @given(value=values)
 def test_it_changes_with(field: str, value: Any) -> None:
     assume(json.dumps(value, sort_keys=True) != json.dumps(EVENT[field], sort_keys=True))
-    assert digest_of(EVENT | {field: value}) != EVENT["digest"]
+    assert event_digest(EVENT | {field: value}) != EVENT["digest"]
 
 
 @pytest.mark.parametrize("field", CONTENT)
 def test_it_changes_without(field: str) -> None:
-    assert digest_of({name: value for name, value in EVENT.items() if name != field}) != EVENT["digest"]
+    assert event_digest({name: value for name, value in EVENT.items() if name != field}) != EVENT["digest"]
 
 
 def leaves(value: Any, path: tuple[str | int, ...] = ()) -> list[tuple[str | int, ...]]:
@@ -82,19 +82,19 @@ def test_it_changes_with_every_scalar_at_any_depth() -> None:
         for step in path[:-1]:
             place = place[step]
         place[path[-1]] = "another"
-        assert digest_of(spoilt) != EVENT["digest"], path
+        assert event_digest(spoilt) != EVENT["digest"], path
 
 
-@pytest.mark.parametrize("field", sorted(NOT_CONTENT))
+@pytest.mark.parametrize("field", sorted(UNDIGESTED_FIELDS))
 @given(value=values)
 def test_it_does_not_change_with(field: str, value: Any) -> None:
-    assert digest_of(EVENT | {field: value}) == EVENT["digest"]
+    assert event_digest(EVENT | {field: value}) == EVENT["digest"]
 
 
-@pytest.mark.parametrize("field", sorted(NOT_CONTENT))
+@pytest.mark.parametrize("field", sorted(UNDIGESTED_FIELDS))
 def test_it_covers_the_same_name_inside_the_payload(field: str) -> None:
-    assert digest_of(EVENT | {"payload": EVENT["payload"] | {field: "x"}}) != EVENT["digest"]
+    assert event_digest(EVENT | {"payload": EVENT["payload"] | {field: "x"}}) != EVENT["digest"]
 
 
 def test_what_is_not_content_is_decided_once_and_for_all() -> None:
-    assert sorted(NOT_CONTENT) == ["attachments", "digest", "occurred_at", "state_seal", "trace"]
+    assert sorted(UNDIGESTED_FIELDS) == ["attachments", "digest", "occurred_at", "state_seal", "trace"]

@@ -4,36 +4,45 @@ from __future__ import annotations
 
 import pytest
 
-from contracts.documents.disclosures import FIRST_CONTACT, LATER_CONTACT, dollars, long_date, required, time_barred
+from contracts.documents.disclosures import (
+    FIRST_CONTACT_DISCLOSURE,
+    LATER_CONTACT,
+    format_dollars,
+    format_long_date,
+    is_time_barred,
+    required_disclosures,
+)
 from tests.unit.compliance.emails import facts, first_contact
 
 TODAY = "2026-09-15"
 
 
 def test_amounts_and_dates_are_written_as_people_write_them() -> None:
-    assert [dollars(amount) for amount in ("0.00", "7.05", "1234.50", "1000000.00")] == [
+    assert [format_dollars(amount) for amount in ("0.00", "7.05", "1234.50", "1000000.00")] == [
         "$0.00", "$7.05", "$1,234.50", "$1,000,000.00",
     ]  # fmt: skip
-    assert long_date("2026-07-01") == "July 1, 2026"
+    assert format_long_date("2026-07-01") == "July 1, 2026"
 
 
 def test_a_first_notice_carries_every_item_with_the_ledgers_figures() -> None:
-    texts = required(first_contact(), "initial_notice", TODAY)
+    texts = required_disclosures(first_contact(), "initial_notice", TODAY)
     assert [text.rule for text in texts] == ["R11"] * 7 + ["R10", "R06", "R17"]
     whole = " ".join(text.text for text in texts)
     for item in ("$1,234.50", "$1,400.00", "$34.50", "$200.00", "October 25, 2026", "Northfork Bank", "****4821"):
         assert item in whole
-    assert FIRST_CONTACT in whole
+    assert FIRST_CONTACT_DISCLOSURE in whole
     assert "{" not in whole
 
 
 def test_a_later_email_says_that_it_is_from_a_debt_collector() -> None:
-    assert [text.text for text in required(facts(), "payment_reminder", TODAY) if text.rule == "R10"] == [LATER_CONTACT]
+    assert [text.text for text in required_disclosures(facts(), "payment_reminder", TODAY) if text.rule == "R10"] == [
+        LATER_CONTACT
+    ]
 
 
 def test_a_notice_without_an_end_of_the_period_cannot_be_written() -> None:
     with pytest.raises(ValueError, match="validation_ends_on is missing"):
-        required(first_contact(history__validation_ends_on=None), "initial_notice", TODAY)
+        required_disclosures(first_contact(history__validation_ends_on=None), "initial_notice", TODAY)
 
 
 @pytest.mark.parametrize(
@@ -47,6 +56,6 @@ def test_the_stricter_of_two_facts_says_whether_a_debt_is_time_barred(
     ends: str | None, ended: bool | None, barred: bool | None
 ) -> None:
     account = facts(ledger__limitation_ends_on=ends, ledger__limitation_ended=ended)
-    assert time_barred(account, TODAY) is barred
-    said = [text.rule for text in required(account, "payment_reminder", TODAY)]
+    assert is_time_barred(account, TODAY) is barred
+    said = [text.rule for text in required_disclosures(account, "payment_reminder", TODAY)]
     assert ("R13" in said) is bool(barred)

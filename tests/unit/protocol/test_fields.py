@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from switchyard.protocol.errors import MAX_FIELD_CHARS, InvalidEvent, Refusal, plain
-from switchyard.protocol.fields import Attachment, Contract, Day, Identifier, Sha256, Timestamp, Uuid
+from switchyard.protocol.errors import MAX_FIELD_CHARS, InvalidEvent, RejectionReason, safe_field_name
+from switchyard.protocol.fields import Contract, Day, Identifier, Sha256, StorageRef, Timestamp, Uuid
 
 
 @pytest.mark.parametrize(
@@ -61,12 +61,12 @@ def test_refuses_and_does_not_quote(shape: Any, text: str) -> None:
 @pytest.mark.parametrize("places", [{}, {"inline": "AA==", "uri": "s3://b/k"}, {"inline": "A" * 21_849}])
 def test_an_attachment_is_in_exactly_one_place_and_small_if_inline(places: dict[str, str]) -> None:
     with pytest.raises(ValidationError):
-        Attachment(**places)
+        StorageRef(**places)
 
 
 @pytest.mark.parametrize("places", [{"inline": ""}, {"inline": "A" * 21_848}, {"uri": "s3://b/k"}])
 def test_an_attachment_may_be_inline_or_stored(places: dict[str, str]) -> None:
-    assert Attachment(**places).model_dump(exclude_none=True) == places
+    assert StorageRef(**places).model_dump(exclude_none=True) == places
 
 
 def test_a_contract_is_frozen_strict_and_ignores_what_it_does_not_know() -> None:
@@ -82,19 +82,19 @@ def test_a_contract_is_frozen_strict_and_ignores_what_it_does_not_know() -> None
 
 
 def test_a_refusal_says_kind_field_and_remedy() -> None:
-    refusal = InvalidEvent(Refusal.INVALID, "field required", field="payload.question", remedy="send it")
+    refusal = InvalidEvent(RejectionReason.INVALID, "field required", field="payload.question", remedy="send it")
     assert str(refusal) == "invalid: field required (field payload.question). Remedy: send it"
 
 
 def test_a_refusal_cuts_a_path_to_what_a_failure_may_carry() -> None:
-    assert len(InvalidEvent(Refusal.INVALID, "extra", field="x" * 500).field or "") == MAX_FIELD_CHARS
+    assert len(InvalidEvent(RejectionReason.INVALID, "extra", field="x" * 500).field or "") == MAX_FIELD_CHARS
 
 
 @pytest.mark.parametrize("name", ["user_id", "detail-type", "0", "[key]", "a" * 64])
 def test_plain_names_are_told(name: str) -> None:
-    assert plain(name) == name
+    assert safe_field_name(name) == name
 
 
 @pytest.mark.parametrize("name", ["", "dana@acme.example", "two words", "a.b", "x\n", "\u00e9", "a" * 65])
 def test_names_that_may_be_personal_are_not_told(name: str) -> None:
-    assert plain(name) == "(name)"
+    assert safe_field_name(name) == "(name)"

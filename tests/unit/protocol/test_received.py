@@ -8,18 +8,18 @@ from typing import Any
 
 import pytest
 
-from contracts.catalogue import CATALOGUE, UPSTREAM_PREFIX, WORLD, EventType
+from contracts.catalogue import CATALOGUE, EXTERNAL, UPSTREAM_PREFIX, EventType
 from contracts.events.drafter import AnswerDrafted
-from switchyard.protocol.canonical import MAX_DEPTH
-from switchyard.protocol.errors import InvalidEvent, Refusal
-from switchyard.protocol.received import read_envelope, receive
+from switchyard.protocol.canonical import MAX_JSON_DEPTH
+from switchyard.protocol.errors import InvalidEvent, RejectionReason
+from switchyard.protocol.received import read_envelope, read_event
 from tests.unit.protocol.bus_events import changed, delivered, golden, with_digest, without
 
 CANARY = "dana.field@acme.example"
 """Stands for personal data in the place of whatever is wrong; no refusal may repeat it."""
 
 DRAFTED = golden("AnswerDrafted")
-DEEP = json.loads("[" * MAX_DEPTH + "]" * MAX_DEPTH)
+DEEP = json.loads("[" * MAX_JSON_DEPTH + "]" * MAX_JSON_DEPTH)
 SHA256 = next(iter(DRAFTED["attachments"]))
 
 
@@ -28,7 +28,7 @@ class Refused:
     """A body, and how it is refused."""
 
     body: str
-    refusal: Refusal
+    refusal: RejectionReason
     field: str | None
     remedy: str | None
     node: str = "router"
@@ -39,7 +39,7 @@ def redigested(path: str, value: Any, **bus: Any) -> str:
 
 
 def malformed(body: str, field: str | None, remedy: str) -> Refused:
-    return Refused(body, Refusal.MALFORMED, field, remedy)
+    return Refused(body, RejectionReason.MALFORMED, field, remedy)
 
 
 ENVELOPE = "contracts/schemas/envelope.json"
@@ -87,53 +87,69 @@ REFUSED = {
     ),
     "a payload that is a list": malformed(redigested("payload", [CANARY]), "payload", ENVELOPE),
     "another service's source": Refused(
-        delivered(DRAFTED, source="switchyard.triage"), Refusal.FORGED, "node_from", "switchyard.drafter"
+        delivered(DRAFTED, source="switchyard.triage"), RejectionReason.FORGED, "node_from", "switchyard.drafter"
     ),
     "an upstream's source": Refused(
-        delivered(DRAFTED, source="upstream.portal"), Refusal.FORGED, "node_from", "switchyard.drafter"
+        delivered(DRAFTED, source="upstream.portal"), RejectionReason.FORGED, "node_from", "switchyard.drafter"
     ),
     "a source that only ends alike": Refused(
-        delivered(DRAFTED, source="x.switchyard.drafter"), Refusal.FORGED, "node_from", "switchyard.drafter"
+        delivered(DRAFTED, source="x.switchyard.drafter"), RejectionReason.FORGED, "node_from", "switchyard.drafter"
     ),
-    "another detail-type": Refused(delivered(DRAFTED, detail_type=CANARY), Refusal.FORGED, "type", None),
+    "another detail-type": Refused(delivered(DRAFTED, detail_type=CANARY), RejectionReason.FORGED, "type", None),
     "an altered payload": Refused(
-        delivered(changed(DRAFTED, "payload.cites", [CANARY])), Refusal.FORGED, "digest", "produce it again"
+        delivered(changed(DRAFTED, "payload.cites", [CANARY])), RejectionReason.FORGED, "digest", "produce it again"
     ),
     "an added field": Refused(
-        delivered(changed(DRAFTED, "note", CANARY)), Refusal.FORGED, "digest", "produce it again"
+        delivered(changed(DRAFTED, "note", CANARY)), RejectionReason.FORGED, "digest", "produce it again"
     ),
     "an altered state": Refused(
-        delivered(changed(DRAFTED, "state.agent", CANARY)), Refusal.FORGED, "digest", "produce it again"
+        delivered(changed(DRAFTED, "state.agent", CANARY)), RejectionReason.FORGED, "digest", "produce it again"
     ),
-    "another digest": Refused(delivered(changed(DRAFTED, "digest", "0" * 64)), Refusal.FORGED, "digest", "as produced"),
+    "another digest": Refused(
+        delivered(changed(DRAFTED, "digest", "0" * 64)), RejectionReason.FORGED, "digest", "as produced"
+    ),
     "a producer without the right": Refused(
-        redigested("node_from", "triage", source="switchyard.triage"), Refusal.FORGED, "node_from", "allowed: drafter"
+        redigested("node_from", "triage", source="switchyard.triage"),
+        RejectionReason.FORGED,
+        "node_from",
+        "allowed: drafter",
     ),
     "a submission inside an envelope": Refused(
-        redigested("type", "CaseSubmitted", detail_type="CaseSubmitted"), Refusal.FORGED, "node_from", "upstream."
+        redigested("type", "CaseSubmitted", detail_type="CaseSubmitted"),
+        RejectionReason.FORGED,
+        "node_from",
+        "upstream.",
     ),
-    "an event for somebody else": Refused(delivered(DRAFTED), Refusal.FORGED, "node_to", "rule", node="desk"),
+    "an event for somebody else": Refused(delivered(DRAFTED), RejectionReason.FORGED, "node_to", "rule", node="desk"),
     "an event addressed off its flow": Refused(
-        redigested("node_to", "desk"), Refusal.FORGED, "node_to", "rule", node="desk"
+        redigested("node_to", "desk"), RejectionReason.FORGED, "node_to", "rule", node="desk"
     ),
     "a type from the future": Refused(
-        redigested("type", "CaseReopened", detail_type="CaseReopened"), Refusal.UNKNOWN, "type", "deploy the consumer"
+        redigested("type", "CaseReopened", detail_type="CaseReopened"),
+        RejectionReason.UNKNOWN,
+        "type",
+        "deploy the consumer",
     ),
-    "a version from the future": Refused(redigested("version", 2), Refusal.UNKNOWN, "version", "deploy the consumer"),
+    "a version from the future": Refused(
+        redigested("version", 2), RejectionReason.UNKNOWN, "version", "deploy the consumer"
+    ),
     "a payload without its answer": Refused(
-        delivered(with_digest(without(DRAFTED, "payload.answer"))), Refusal.INVALID, "payload.answer", "AnswerDrafted"
+        delivered(with_digest(without(DRAFTED, "payload.answer"))),
+        RejectionReason.INVALID,
+        "payload.answer",
+        "AnswerDrafted",
     ),
     "an answer that is text": Refused(
-        redigested("payload.answer", CANARY), Refusal.INVALID, "payload.answer", "AnswerDrafted"
+        redigested("payload.answer", CANARY), RejectionReason.INVALID, "payload.answer", "AnswerDrafted"
     ),
     "an answer whose hash is none": Refused(
-        redigested("payload.answer.sha256", CANARY), Refusal.INVALID, "payload.answer.sha256", "AnswerDrafted"
+        redigested("payload.answer.sha256", CANARY), RejectionReason.INVALID, "payload.answer.sha256", "AnswerDrafted"
     ),
     "a size in quotes": Refused(
-        redigested("payload.answer.size", "64"), Refusal.INVALID, "payload.answer.size", "AnswerDrafted"
+        redigested("payload.answer.size", "64"), RejectionReason.INVALID, "payload.answer.size", "AnswerDrafted"
     ),
     "a citation of nothing": Refused(
-        redigested("payload.cites", ["F1", CANARY]), Refusal.INVALID, "payload.cites.1", "AnswerDrafted"
+        redigested("payload.cites", ["F1", CANARY]), RejectionReason.INVALID, "payload.cites.1", "AnswerDrafted"
     ),
 }
 
@@ -141,7 +157,7 @@ REFUSED = {
 @pytest.mark.parametrize("case", [pytest.param(case, id=name) for name, case in REFUSED.items()])
 def test_refuses(case: Refused) -> None:
     with pytest.raises(InvalidEvent) as caught:
-        receive(case.body, node=case.node)
+        read_event(case.body, node=case.node)
     refusal = caught.value
     assert (refusal.refusal, refusal.field) == (case.refusal, case.field)
     assert refusal.remedy is None if case.remedy is None else case.remedy in (refusal.remedy or "")
@@ -150,18 +166,18 @@ def test_refuses(case: Refused) -> None:
 
 
 def test_the_table_has_every_kind_that_receiving_can_refuse() -> None:
-    assert {case.refusal for case in REFUSED.values()} == set(Refusal) - {Refusal.TOO_LARGE}
+    assert {case.refusal for case in REFUSED.values()} == set(RejectionReason) - {RejectionReason.TOO_LARGE}
 
 
 ENVELOPED = [
-    type_ for type_ in CATALOGUE.values() if type_.producers != (UPSTREAM_PREFIX,) and type_.consumers != (WORLD,)
+    type_ for type_ in CATALOGUE.values() if type_.producers != (UPSTREAM_PREFIX,) and type_.consumers != (EXTERNAL,)
 ]
 
 
 @pytest.mark.parametrize("type_", [pytest.param(type_, id=type_.name) for type_ in ENVELOPED])
 def test_accepts_every_golden_event_at_its_consumer(type_: EventType) -> None:
     event = golden(type_.name)
-    received = receive(delivered(event), node=event["node_to"])
+    received = read_event(delivered(event), node=event["node_to"])
     assert type(received.payload) is type_.payload
     assert received.raw == event
     assert received.envelope.digest == event["digest"]
@@ -169,7 +185,7 @@ def test_accepts_every_golden_event_at_its_consumer(type_: EventType) -> None:
 
 def test_unknown_fields_are_accepted_digested_and_kept() -> None:
     newer = with_digest(changed(changed(DRAFTED, "added", {"x": "\u00fc"}), "payload.tone", "calm"))
-    received = receive(delivered(newer), node="router")
+    received = read_event(delivered(newer), node="router")
     assert received.raw["added"] == {"x": "\u00fc"}
     assert received.raw["payload"]["tone"] == "calm"
     assert isinstance(received.payload, AnswerDrafted)

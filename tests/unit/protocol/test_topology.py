@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
-from contracts.catalogue import AUDIT, CATALOGUE, DESK, NODES, UPSTREAM_PREFIX, WORLD
+from contracts.catalogue import AUDIT, CASE_MANAGER, CATALOGUE, EXTERNAL, NODES, UPSTREAM_PREFIX
 from switchyard.app.topology import (
     DEAD_LETTER_RETENTION_SECONDS,
     MAX_RECEIVES,
     RETENTION_SECONDS,
     VISIBILITY_SECONDS,
-    Consumer,
+    ConsumerQueues,
     consumers,
 )
 from tests.unit.protocol.event_patterns import matches
@@ -42,7 +42,7 @@ def test_every_node_is_a_consumer_once() -> None:
 
 
 @each_consumer
-def test_a_consumer_has_a_queue_a_dead_letter_queue_and_a_rule(consumer: Consumer) -> None:
+def test_a_consumer_has_a_queue_a_dead_letter_queue_and_a_rule(consumer: ConsumerQueues) -> None:
     assert QUEUE_NAME.fullmatch(consumer.queue)
     assert QUEUE_NAME.fullmatch(consumer.dead_letter_queue)
     assert consumer.dead_letter_queue != consumer.queue
@@ -57,7 +57,7 @@ def test_no_two_consumers_share_a_name() -> None:
 
 
 @each_consumer
-def test_a_rule_is_within_the_limits_of_eventbridge(consumer: Consumer) -> None:
+def test_a_rule_is_within_the_limits_of_eventbridge(consumer: ConsumerQueues) -> None:
     for rule in consumer.rules:
         assert RULE_NAME.fullmatch(rule.name)
         assert len(rule.pattern_json) <= 2_048
@@ -74,7 +74,7 @@ def test_a_rule_is_within_the_limits_of_eventbridge(consumer: Consumer) -> None:
     ],
 )
 def test_an_event_reaches_its_consumer_and_audit_and_nobody_else(type_: str, source: str, target: str) -> None:
-    assert receivers(on_the_bus(f"switchyard.{source}", type_, target)) == ({target} - {WORLD}) | {AUDIT}
+    assert receivers(on_the_bus(f"switchyard.{source}", type_, target)) == ({target} - {EXTERNAL}) | {AUDIT}
 
 
 @pytest.mark.parametrize(("source", "target"), [pair for pair in product(NODES, NODES) if pair not in FLOWS])
@@ -84,7 +84,7 @@ def test_between_nodes_without_a_flow_nothing_is_delivered(source: str, target: 
 
 def test_a_submission_reaches_the_desk_alone_and_never_audit() -> None:
     submitted = {"source": "upstream.portal", "detail-type": "CaseSubmitted", "detail": {"question": "plain text"}}
-    assert receivers(submitted) == {DESK}
+    assert receivers(submitted) == {CASE_MANAGER}
 
 
 @pytest.mark.parametrize("node", NODES)

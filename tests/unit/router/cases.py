@@ -6,16 +6,16 @@ import base64
 import hashlib
 from collections.abc import Mapping
 
-from contracts.catalogue import LATEST
+from contracts.catalogue import LATEST_TYPES
 from contracts.events.case_manager import CaseOpened
 from contracts.events.drafter import AnswerDrafted
 from contracts.events.failures import TaskFailed
 from contracts.events.specialists import FindingsReady
 from contracts.events.triage import AgentChosen
 from services.orchestrator.graph import PLAYBOOKS
-from switchyard.protocol.derive import derive, stamp
-from switchyard.protocol.fields import Artefact, Attachment, Contract, Json
-from switchyard.protocol.received import Received, receive
+from switchyard.protocol.derive import derive_event, stamp_event
+from switchyard.protocol.fields import Artefact, Contract, Json, StorageRef
+from switchyard.protocol.received import ReceivedEvent, read_event
 from switchyard.router.playbook import Playbook
 from switchyard.router.routing import route
 from switchyard.router.state_seal import StateSeal
@@ -24,9 +24,9 @@ from tests.unit.protocol.bus_events import changed, delivered, golden, with_dige
 SEAL = StateSeal({"k1": b"1" * 32})
 
 
-def received(event: Json) -> Received[Contract]:
+def received(event: Json) -> ReceivedEvent[Contract]:
     """The event as its consumer reads it off the bus."""
-    return receive(delivered(event), node=event["node_to"])
+    return read_event(delivered(event), node=event["node_to"])
 
 
 def routed(event: Json, seal: StateSeal = SEAL, playbooks: Mapping[str, Playbook] = PLAYBOOKS) -> Json:
@@ -36,7 +36,7 @@ def routed(event: Json, seal: StateSeal = SEAL, playbooks: Mapping[str, Playbook
 
 
 def stamped(event: Json) -> Json:
-    return stamp(event, occurred_at="2026-07-01T08:00:01Z", trace={"traceparent": "00-1-1-01"})
+    return stamp_event(event, occurred_at="2026-07-01T08:00:01Z", trace={"traceparent": "00-1-1-01"})
 
 
 def opened(*, agent: str | None = None, graph_version: str = "assist/1") -> Json:
@@ -48,9 +48,9 @@ def opened(*, agent: str | None = None, graph_version: str = "assist/1") -> Json
 def reply(command: Json, payload: Contract, *, node: str | None = None, written: tuple[Artefact, ...] = ()) -> Json:
     """What an agent publishes: its payload, with the state and the attachments as they were handed to it."""
     envelope = received(command).envelope
-    carries_state = LATEST[type(payload)].stateful
+    carries_state = LATEST_TYPES[type(payload)].stateful
     return stamped(
-        derive(
+        derive_event(
             envelope,
             payload,
             node_from=node or command["node_to"],
@@ -66,8 +66,8 @@ def artefact(name: str, text: str = "") -> Artefact:
     return Artefact(name=name, sha256=hashlib.sha256(data).hexdigest(), size=len(data), media_type="text/plain")
 
 
-def place(found: Artefact) -> tuple[str, Attachment]:
-    return found.sha256, Attachment(inline=base64.b64encode(found.name.encode()).decode())
+def place(found: Artefact) -> tuple[str, StorageRef]:
+    return found.sha256, StorageRef(inline=base64.b64encode(found.name.encode()).decode())
 
 
 FINDINGS = artefact("findings")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Mapping
 
-from contracts.catalogue import DESK, ROUTER
+from contracts.catalogue import CASE_MANAGER, ROUTER
 from contracts.events.case_manager import ApprovalDenied, ApprovalExpired, ApprovalGranted, EmailCaseOpened, WaitOver
 from contracts.events.compliance import (
     ContactAllowed,
@@ -22,12 +22,12 @@ from contracts.events.drafter import EmailDrafted
 from contracts.events.email_sender import (
     EmailSent,
     EmailUndeliverable,
-    SendingHeld,
-    SendingRefused,
+    SendingHalted,
+    SendingStopped,
     SendingTooLate,
     SendingUnknown,
 )
-from switchyard.protocol.envelope import finish
+from switchyard.protocol.envelope import add_digest
 from switchyard.protocol.fields import Artefact, Contract, Json
 from switchyard.protocol.submissions import case_id_for
 from switchyard.router.state_seal import StateSeal
@@ -52,7 +52,7 @@ def opened(account: Artefact = ACCOUNT) -> Json:
         address_key=ADDRESS_KEY,
         submitted_by="upstream.ledger",
     )
-    return finish(
+    return add_digest(
         {
             "event_id": str(uuid.uuid5(uuid.UUID(CASE), "EmailCaseOpened")),
             "type": "EmailCaseOpened",
@@ -65,7 +65,7 @@ def opened(account: Artefact = ACCOUNT) -> Json:
             "seq": 0,
             "ordinal": 0,
             "siblings": 1,
-            "node_from": DESK,
+            "node_from": CASE_MANAGER,
             "node_to": ROUTER,
             "parents": [],
             "occurred_at": "2026-10-01T15:00:00.000000Z",
@@ -136,11 +136,11 @@ ANSWERS: Mapping[str, tuple[tuple[Contract, ...], Contract]] = {
     "SendingDeferred": ((ALLOWED, DRAFTED, PASSED), DEFERRED),
     "WaitOver": ((ALLOWED, DRAFTED, PASSED, DEFERRED), WaitOver(waited_for="time")),
     "SendingAllowed": ((ALLOWED, DRAFTED, TO_APPROVE, GRANTED), SENDABLE),
-    "SendingHeld": ((ALLOWED, DRAFTED, PASSED, SENDABLE), SendingHeld()),
+    "SendingHeld": ((ALLOWED, DRAFTED, PASSED, SENDABLE), SendingHalted()),
     "SendingTooLate": ((ALLOWED, DRAFTED, PASSED, SENDABLE), SendingTooLate(content_sha256=CONTENT)),
     "SendingRefused": (
         (ALLOWED, DRAFTED, PASSED, SENDABLE),
-        SendingRefused(code="opted_out", message="The address opted out."),
+        SendingStopped(code="opted_out", message="The address opted out."),
     ),
     "EmailUndeliverable": (
         (ALLOWED, DRAFTED, PASSED, SENDABLE),

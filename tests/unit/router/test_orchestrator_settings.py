@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from pydantic import ValidationError
 
-from services.orchestrator.settings import DeskSettings, RouterSettings
+from services.orchestrator.settings import CaseManagerSettings, RouterSettings
 from switchyard.router.state_seal import StateSeal
 from tests.unit.router.cases import OPENED, routed
 
@@ -41,7 +41,7 @@ def test_a_desk_needs_its_mac_key(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SWITCHYARD_DATABASE_URL", "postgresql://desk@db/work")
     monkeypatch.delenv("SWITCHYARD_MAC_KEY", raising=False)
     with pytest.raises(ValidationError, match="mac_key"):
-        DeskSettings()
+        CaseManagerSettings()
 
 
 @pytest.mark.parametrize(
@@ -59,7 +59,7 @@ def test_a_desk_does_not_start_on_keys_that_it_would_never_look_at_or_could_not_
     monkeypatch.setenv("SWITCHYARD_DATABASE_URL", "postgresql://desk@db/work")
     monkeypatch.setenv("SWITCHYARD_MAC_KEY", "00")
     monkeypatch.setenv("SWITCHYARD_PRINCIPAL_KEYS", f'{{"upstream.ingress": {{"k1": "{KEY}"}}}}')
-    assert DeskSettings().principals().must_sign("upstream.ingress")
+    assert CaseManagerSettings().principals().must_sign("upstream.ingress")
     monkeypatch.setenv("SWITCHYARD_PRINCIPAL_KEYS", keys)
     with pytest.raises(ValidationError, match="principal_keys"):
-        DeskSettings()
+        CaseManagerSettings()

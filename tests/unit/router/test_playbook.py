@@ -16,7 +16,7 @@ from contracts.events.router import AnswerQuestion, ChooseAgent, DraftAnswer
 from contracts.events.specialists import FindingsReady
 from services.orchestrator import graph
 from services.orchestrator.graph import PLAYBOOKS
-from switchyard.router.playbook import Edge, Playbook, Step, ask, close, on
+from switchyard.router.playbook import Playbook, PlaybookEdge, PlaybookStep, end_case, on, task_step
 from tests.unit.router.cases import OPENED, received
 
 ARROW = re.compile(r"  (\w+) -->\|([A-Za-z0-9, ]+)\| (\w+)(\[[\w: ]+\]|\(\[\w+\]\))")
@@ -71,22 +71,25 @@ def test_assist_1_looks_like_this() -> None:
     ("parts", "message"),
     [
         pytest.param((on(CaseOpened, go="nowhere"),), "nowhere", id="an edge to nowhere"),
-        pytest.param((ask("triage", ChooseAgent, attempts=1, seconds=1),), "triage", id="a step nobody goes to"),
+        pytest.param((task_step("triage", ChooseAgent, attempts=1, seconds=1),), "triage", id="a step nobody goes to"),
         pytest.param((on(CaseOpened),), "either", id="an edge that leads to nothing"),
         pytest.param(
-            (ask("drafter", DraftAnswer, attempts=1, seconds=1), on(AnswerDrafted, close("answered"), go="drafter")),
+            (
+                task_step("drafter", DraftAnswer, attempts=1, seconds=1),
+                on(AnswerDrafted, end_case("answered"), go="drafter"),
+            ),
             "either",
             id="an edge that leads to two things",
         ),
     ],
 )
-def test_a_broken_graph_does_not_load(parts: tuple[Step | Edge, ...], message: str) -> None:
+def test_a_broken_graph_does_not_load(parts: tuple[PlaybookStep | PlaybookEdge, ...], message: str) -> None:
     with pytest.raises(ValueError, match=f"broken/1.*{message}"):
         Playbook("broken/1", *parts)
 
 
 def test_the_first_edge_that_matches_is_taken() -> None:
-    first, second = on(CaseOpened, close("rejected", "first")), on(CaseOpened, close("rejected", "second"))
+    first, second = on(CaseOpened, end_case("rejected", "first")), on(CaseOpened, end_case("rejected", "second"))
     opened = received(OPENED).payload
     assert Playbook("order/1", first, second).edge_for(opened, {}) is first
 
@@ -104,15 +107,15 @@ def test_assist_2_is_assist_1_and_says_what_the_later_steps_need() -> None:
 def test_a_way_back_in_the_graph_is_counted_once() -> None:
     book = Playbook(
         "loop/1",
-        ask("specialist", AnswerQuestion, attempts=1, seconds=9),
-        ask("drafter", DraftAnswer, attempts=1, seconds=9),
+        task_step("specialist", AnswerQuestion, attempts=1, seconds=9),
+        task_step("drafter", DraftAnswer, attempts=1, seconds=9),
         on(CaseOpened, go="specialist"),
         on(FindingsReady, go="drafter"),
         on(AnswerDrafted, go="specialist"),
-    ).timed("loop/2", specialist=5, drafter=3)
+    ).with_p95("loop/2", specialist=5, drafter=3)
     assert (book.later_p95_ms("specialist"), book.later_p95_ms("drafter")) == (3_000, 5_000)
 
 
 def test_figures_for_other_steps_than_the_graphs_are_refused() -> None:
     with pytest.raises(ValueError, match=r"assist/9.*drafter.*triage"):
-        PLAYBOOKS["assist/1"].timed("assist/9", specialist=1)
+        PLAYBOOKS["assist/1"].with_p95("assist/9", specialist=1)

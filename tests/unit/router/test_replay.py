@@ -13,8 +13,8 @@ from contracts.events.router import AnswerQuestion, ChooseAgent, DraftAnswer
 from contracts.events.specialists import FindingsReady
 from contracts.events.triage import AgentChosen, NoAgentFits
 from switchyard.protocol.fields import Json
-from switchyard.protocol.signing import Operators
-from switchyard.router.playbook import Edge, Playbook, Step, ask, close, on
+from switchyard.protocol.signing import OperatorKeys
+from switchyard.router.playbook import Playbook, PlaybookEdge, PlaybookStep, end_case, on, task_step
 from switchyard.router.replay import CaseReplay, replay_case
 from switchyard.router.state_seal import RecordedSeal, StateSeal
 from tests.unit.protocol.bus_events import changed, delivered, with_digest
@@ -36,21 +36,21 @@ from tests.unit.router.test_retry import OPERATORS, RETRIED
 CASE = [OPENED, CHOOSE, CHOSEN, ANSWER_QUESTION, FOUND, DRAFT, DRAFTED, CLOSE]
 FAILURE = failed(ANSWER_QUESTION)
 RETRIED_CASE = [*CASE[:4], FAILURE, routed(FAILURE), RETRIED, routed(RETRIED)]
-PARTS: dict[str, Step | Edge] = {
-    "triage": ask("triage", ChooseAgent, attempts=3, seconds=30),
-    "specialist": ask("specialist", AnswerQuestion, attempts=3, seconds=60),
-    "drafter": ask("drafter", DraftAnswer, attempts=3, seconds=60),
+PARTS: dict[str, PlaybookStep | PlaybookEdge] = {
+    "triage": task_step("triage", ChooseAgent, attempts=3, seconds=30),
+    "specialist": task_step("specialist", AnswerQuestion, attempts=3, seconds=60),
+    "drafter": task_step("drafter", DraftAnswer, attempts=3, seconds=60),
     "named": on(CaseOpened, go="specialist", having="agent"),
     "opened": on(CaseOpened, go="triage"),
     "chosen": on(AgentChosen, go="specialist"),
-    "none": on(NoAgentFits, close("no_agent", "no_agent_fits", "No specialist's card fits the question.")),
+    "none": on(NoAgentFits, end_case("no_agent", "no_agent_fits", "No specialist's card fits the question.")),
     "found": on(FindingsReady, go="drafter"),
-    "drafted": on(AnswerDrafted, close("answered", "answered")),
-    "failed": on(TaskFailed, close("failed")),
+    "drafted": on(AnswerDrafted, end_case("answered", "answered")),
+    "failed": on(TaskFailed, end_case("failed")),
 }
 
 
-def replayed(events: Sequence[Json], seal: StateSeal | None = None, **parts: Step | Edge) -> CaseReplay:
+def replayed(events: Sequence[Json], seal: StateSeal | None = None, **parts: PlaybookStep | PlaybookEdge) -> CaseReplay:
     """Replay with assist/1 as it is, but for some parts."""
     playbook = Playbook("assist/1", *(PARTS | parts).values())
     return replay_case([delivered(event) for event in events], seal, playbooks={"assist/1": playbook})
@@ -72,27 +72,27 @@ def test_an_event_whose_decision_is_not_recorded_yet_is_counted_and_is_no_diverg
 
 
 def test_an_altered_edge_is_told_with_the_case_the_event_and_both_outcomes() -> None:
-    found = replayed(CASE, found=on(FindingsReady, close("answered", "answered")), drafter=ask_again())
+    found = replayed(CASE, found=on(FindingsReady, end_case("answered", "answered")), drafter=ask_again())
     assert told(found) == (
         f"case {FOUND['case_id']} event {FOUND['event_id']} (FindingsReady from text_to_sql, seq 4): "
         "recorded DraftAnswer to drafter; today CloseCase to desk as answered"
     )
 
 
-def ask_again() -> Edge:
+def ask_again() -> PlaybookEdge:
     """An edge that keeps the drafter's step reachable."""
-    return on(NoAgentFits, close("no_agent"))
+    return on(NoAgentFits, end_case("no_agent"))
 
 
 def test_the_first_divergence_ends_the_case() -> None:
-    later = replayed(CASE, drafted=on(AnswerDrafted, close("failed", "late")))
+    later = replayed(CASE, drafted=on(AnswerDrafted, end_case("failed", "late")))
     assert later.decisions == 4
     assert "recorded CloseCase to desk as answered; today CloseCase to desk as failed" in told(later)
     assert 'payload.outcome: recorded "answered", today "failed"' in told(later)
 
 
 def test_a_decision_with_other_limits_is_told_field_by_field() -> None:
-    found = replayed(CASE, triage=ask("triage", ChooseAgent, attempts=5, seconds=90))
+    found = replayed(CASE, triage=task_step("triage", ChooseAgent, attempts=5, seconds=90))
     assert found.divergence is not None
     assert found.divergence.differences == (
         "budget.attempts: recorded 3, today 5",
@@ -125,10 +125,10 @@ def test_an_event_that_was_refused_and_led_to_nothing_is_the_same_today() -> Non
 def test_an_event_that_failed_for_a_while_and_was_then_routed_may_have_both() -> None:
     ended = replay_case([delivered(OPENED)], playbooks={})
     assert ended.undecided == 1
-    from switchyard.router.decisions import decide
+    from switchyard.router.decisions import decide_routing
     from tests.unit.router.cases import stamped
 
-    (own_failure,) = decide(delivered(OPENED), SEAL, playbooks={}).events
+    (own_failure,) = decide_routing(delivered(OPENED), SEAL, playbooks={}).events
     assert replayed([OPENED, stamped(dict(own_failure)), CHOOSE]).divergence is None
 
 
@@ -139,7 +139,7 @@ def test_with_the_keys_a_seal_that_does_not_fit_diverges() -> None:
 def test_with_the_operators_a_retry_that_nobody_signed_diverges() -> None:
     bodies = [delivered(event) for event in RETRIED_CASE]
     assert replay_case(bodies, SEAL, operators=OPERATORS).divergence is None
-    assert "no operator of that name" in told(replay_case(bodies, SEAL, operators=Operators({})))
+    assert "no operator of that name" in told(replay_case(bodies, SEAL, operators=OperatorKeys({})))
 
 
 def test_a_seal_made_without_keys_is_believed_by_no_router() -> None:
@@ -149,4 +149,4 @@ def test_a_seal_made_without_keys_is_believed_by_no_router() -> None:
     (command,) = route(received(OPENED), RecordedSeal())
     assert command["state_seal"].startswith("recorded.")
     with pytest.raises(ValueError, match="no seal of this router"):
-        SEAL.issued(command)
+        SEAL.check_issued(command)

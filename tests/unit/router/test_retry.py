@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 
 from contracts.events.case_manager import CaseClosed
-from switchyard.case_manager.retry_request import RetryRequest, next_try, read_request, reopening
-from switchyard.protocol.derive import derive
-from switchyard.protocol.errors import InvalidEvent, Refusal
+from switchyard.case_manager.retry_request import RetryRequest, build_task_retried, next_attempt, read_request
+from switchyard.protocol.derive import derive_event
+from switchyard.protocol.errors import InvalidEvent, RejectionReason
 from switchyard.protocol.fields import Json
-from switchyard.protocol.signing import Operators, public_key, sign
-from switchyard.router.decisions import decide
-from switchyard.router.retry import issue_again
+from switchyard.protocol.signing import OperatorKeys, derive_public_key, sign_statement
+from switchyard.router.decisions import decide_routing
+from switchyard.router.retry import reissue_command
 from switchyard.router.routing import route
 from switchyard.router.state_seal import StateSeal
 from tests.unit.protocol.bus_events import changed, delivered, with_digest, without
@@ -33,7 +33,7 @@ from tests.unit.router.cases import (
 )
 
 KEY = b"k" * 32
-OPERATORS = Operators({"ana": bytes.fromhex(public_key(KEY))})
+OPERATORS = OperatorKeys({"ana": bytes.fromhex(derive_public_key(KEY))})
 NOW = datetime(2026, 7, 1, 8, 5, tzinfo=UTC)
 
 
@@ -41,7 +41,7 @@ def retried(command: Json) -> Json:
     """The desk's event that has a command of a failed case done again."""
     failure = failed(command)
     close = routed(failure)
-    ending = derive(received(close).envelope, CaseClosed(outcome="failed", code="time_limit"), node_from="desk")
+    ending = derive_event(received(close).envelope, CaseClosed(outcome="failed", code="time_limit"), node_from="desk")
     request = {
         "operator": "ana",
         "reason": "The vendor is back.",
@@ -52,8 +52,8 @@ def retried(command: Json) -> Json:
         "close": close,
     }
     statement = RetryRequest.model_validate_json(json.dumps(request)).statement(ending["digest"])
-    signed = json.dumps(request | {"signature": sign(KEY, statement)})
-    return stamped(reopening(read_request(signed, command["case_id"]), ending, OPERATORS, NOW))
+    signed = json.dumps(request | {"signature": sign_statement(KEY, statement)})
+    return stamped(build_task_retried(read_request(signed, command["case_id"]), ending, OPERATORS, NOW))
 
 
 RETRIED = retried(ANSWER_QUESTION)
@@ -116,32 +116,32 @@ def _requoted(**fields: Any) -> Json:
 def test_a_retry_of_what_the_router_never_asked_is_forged(event: Json, field: str) -> None:
     with pytest.raises(InvalidEvent) as refused:
         route(received(with_digest(event)), SEAL)
-    assert (refused.value.refusal, refused.value.field) == (Refusal.FORGED, field)
+    assert (refused.value.refusal, refused.value.field) == (RejectionReason.FORGED, field)
 
 
 def test_a_router_with_other_keys_did_not_issue_it() -> None:
     with pytest.raises(InvalidEvent, match="no seal of this router"):
-        issue_again(received(RETRIED), StateSeal({"k2": b"2" * 32}))
+        reissue_command(received(RETRIED), StateSeal({"k2": b"2" * 32}))
     with pytest.raises(InvalidEvent, match="never issued"):
-        issue_again(received(RETRIED), StateSeal({"k1": b"2" * 32}))
+        reissue_command(received(RETRIED), StateSeal({"k1": b"2" * 32}))
 
 
 @pytest.mark.parametrize("path", ["reason", "requested_at", "closed", "operator", "signature"])
 def test_the_router_follows_only_what_an_operator_signed(path: str) -> None:
     others = {"requested_at": "2026-07-01T08:06:00Z", "closed": "0" * 64, "signature": "0" * 128}
     forged = _with(**{f"payload__{path}": others.get(path, "mallory")})
-    decision = decide(delivered(forged), SEAL, operators=OPERATORS)
+    decision = decide_routing(delivered(forged), SEAL, operators=OPERATORS)
     assert decision.events == ()
     assert decision.refusal is not None
-    assert decision.refusal.refusal is Refusal.FORGED
-    assert decide(delivered(RETRIED), SEAL, operators=OPERATORS).refusal is None
+    assert decision.refusal.refusal is RejectionReason.FORGED
+    assert decide_routing(delivered(RETRIED), SEAL, operators=OPERATORS).refusal is None
 
 
 def test_without_operators_nobody_may_retry() -> None:
-    assert decide(delivered(RETRIED), SEAL, operators=Operators({})).events == ()
+    assert decide_routing(delivered(RETRIED), SEAL, operators=OperatorKeys({})).events == ()
 
 
 def test_tries_are_counted() -> None:
-    assert [next_try(name) for name in (None, "retry-1", "retry-9")] == ["retry-1", "retry-2", "retry-10"]
+    assert [next_attempt(name) for name in (None, "retry-1", "retry-9")] == ["retry-1", "retry-2", "retry-10"]
     with pytest.raises(Exception, match="no try of the case"):
-        next_try("what-if-1")
+        next_attempt("what-if-1")

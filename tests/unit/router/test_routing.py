@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import pytest
 
-from contracts.cards import specialists
-from contracts.catalogue import types_for
+from contracts.cards import specialist_cards
+from contracts.catalogue import types_consumed_by
 from contracts.events.case_manager import CaseOpened, TaskRetried
 from contracts.events.router import AnswerQuestion, ChooseAgent, CloseCase, DraftAnswer
 from contracts.events.specialists import FindingsReady
 from contracts.events.triage import AgentChosen, NoAgentFits
 from services.orchestrator.graph import CURRENT, PLAYBOOKS
-from switchyard.protocol.canonical import canonical
+from switchyard.protocol.canonical import canonical_json
 from switchyard.protocol.envelope import MAX_STATE_BYTES
-from switchyard.protocol.errors import InvalidEvent, Refusal
+from switchyard.protocol.errors import InvalidEvent, RejectionReason
 from switchyard.protocol.fields import Contract, Json
-from switchyard.router.playbook import Playbook, ask, close, on
+from switchyard.router.playbook import Playbook, end_case, on, task_step
 from switchyard.router.routing import route
 from tests.unit.protocol.bus_events import changed, golden, with_digest
 from tests.unit.router.cases import (
@@ -42,7 +42,9 @@ from tests.unit.router.cases import (
 UNFIT = reply(CHOOSE, NoAgentFits(why="It asks for a route."))
 NAMED = opened(agent="text_to_sql")
 FAILED = failed(ANSWER_QUESTION)
-COMMANDS = {"triage": CHOOSE, "drafter": DRAFT} | {card.name: routed(opened(agent=card.name)) for card in specialists()}
+COMMANDS = {"triage": CHOOSE, "drafter": DRAFT} | {
+    card.name: routed(opened(agent=card.name)) for card in specialist_cards()
+}
 
 
 def payload(event: Json) -> Contract:
@@ -105,7 +107,7 @@ def test_every_edge_of_every_playbook_is_tested_above() -> None:
 def test_the_router_has_an_edge_for_all_that_it_is_sent() -> None:
     edges = [edge for book in PLAYBOOKS.values() for edge in book.edges]
     # A retry is no edge: it repeats whichever command failed.
-    assert {type_.payload for type_ in types_for("router")} - {TaskRetried} == {edge.event for edge in edges}
+    assert {type_.payload for type_ in types_consumed_by("router")} - {TaskRetried} == {edge.event for edge in edges}
 
 
 def test_a_step_is_granted_the_artefacts_of_its_command_and_nothing_else() -> None:
@@ -191,21 +193,21 @@ def test_a_redelivery_with_another_clock_trace_and_place_makes_the_same_events()
 
 def test_state_stays_small_in_a_whole_case() -> None:
     for command in COMMANDS.values():
-        assert len(canonical(command["state"])) < MAX_STATE_BYTES // 8
+        assert len(canonical_json(command["state"])) < MAX_STATE_BYTES // 8
 
 
 def test_more_findings_than_the_state_can_name_are_refused() -> None:
     many = tuple(artefact("findings", str(number)) for number in range(200))
     with pytest.raises(InvalidEvent, match="16 KB") as caught:
         routed(reply(ANSWER_QUESTION, FindingsReady(findings=many)))
-    assert (caught.value.refusal, caught.value.field) == (Refusal.TOO_LARGE, "state")
+    assert (caught.value.refusal, caught.value.field) == (RejectionReason.TOO_LARGE, "state")
 
 
 ASSIST_2 = Playbook(
     "assist/2",
-    ask("drafter", DraftAnswer, attempts=1, seconds=5),
+    task_step("drafter", DraftAnswer, attempts=1, seconds=5),
     on(FindingsReady, go="drafter"),
-    on(CaseOpened, close("rejected", "retired", "Not in this version.")),
+    on(CaseOpened, end_case("rejected", "retired", "Not in this version.")),
 )
 
 
@@ -227,22 +229,22 @@ def test_a_case_runs_on_the_version_that_it_was_opened_with() -> None:
 def test_a_version_that_was_withdrawn_too_early_is_named() -> None:
     with pytest.raises(InvalidEvent, match="assist/1 is not deployed") as caught:
         route(received(CHOSEN), SEAL, {"assist/2": ASSIST_2})
-    assert (caught.value.refusal, caught.value.field) == (Refusal.UNKNOWN, "graph_version")
+    assert (caught.value.refusal, caught.value.field) == (RejectionReason.UNKNOWN, "graph_version")
     assert "while cases on it are open" in (caught.value.remedy or "")
 
 
 WITHOUT_NO_AGENT = Playbook(
     "assist/1",
-    ask("triage", ChooseAgent, attempts=1, seconds=5),
+    task_step("triage", ChooseAgent, attempts=1, seconds=5),
     on(CaseOpened, go="triage"),
-    on(AgentChosen, close("no_agent")),
+    on(AgentChosen, end_case("no_agent")),
 )
 
 
 def test_an_event_that_a_version_has_no_edge_for_is_named() -> None:
     with pytest.raises(InvalidEvent, match="no edge for NoAgentFits") as caught:
         route(received(UNFIT), SEAL, {"assist/1": WITHOUT_NO_AGENT})
-    assert (caught.value.refusal, caught.value.field) == (Refusal.UNKNOWN, "type")
+    assert (caught.value.refusal, caught.value.field) == (RejectionReason.UNKNOWN, "type")
 
 
 def test_new_cases_get_a_version_that_exists() -> None:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from contracts.catalogue import LATEST
+from contracts.catalogue import LATEST_TYPES
 from contracts.events.case_manager import WaitOver
 from contracts.events.compliance import EmailPassed
-from contracts.events.email_sender import EmailSent, SendingHeld
+from contracts.events.email_sender import EmailSent, SendingHalted
 from contracts.events.router import CheckSending, CloseCase, DraftEmail, ReviewEmail, SendEmail, Wait
 from services.orchestrator.graph import PLAYBOOKS
-from switchyard.protocol.errors import InvalidEvent, Refusal
+from switchyard.protocol.errors import InvalidEvent, RejectionReason
 from switchyard.protocol.fields import Contract
 from switchyard.router.routing import route
 from tests.unit.router.cases import SEAL, failed, received, reply, routed
@@ -138,7 +138,7 @@ def test_a_wait_for_the_hour_and_a_wait_for_the_resumption_are_told_apart() -> N
     first = command_after(ALLOWED, DRAFTED, PASSED, DEFERRED)
     assert payload(first) == Wait(until=DEFERRED.until)
     again = routed(answered(routed(answered(first, WaitOver(waited_for="time"))), SENDABLE))
-    assert payload(routed(answered(again, SendingHeld()))) == Wait(halted=True)
+    assert payload(routed(answered(again, SendingHalted()))) == Wait(halted=True)
 
 
 @pytest.mark.parametrize(
@@ -156,7 +156,7 @@ def test_an_answer_to_another_step_of_the_same_node_is_forged(before: tuple[Cont
     forged = answered(command_after(*before), smuggled)
     with pytest.raises(InvalidEvent, match="no answer to the step") as caught:
         route(received(forged), SEAL)
-    assert (caught.value.refusal, caught.value.field) == (Refusal.FORGED, "type")
+    assert (caught.value.refusal, caught.value.field) == (RejectionReason.FORGED, "type")
 
 
 def test_another_node_cannot_say_that_it_was_sent() -> None:
@@ -175,9 +175,9 @@ def test_any_failure_closes_the_case(before: tuple[Contract, ...]) -> None:
 
 def test_every_answer_of_the_playbook_belongs_to_a_command() -> None:
     for edge in PLAYBOOK.edges[1:-1]:
-        assert LATEST[edge.event].answers, edge.event
-    assert LATEST[EmailPassed].answers == (ReviewEmail,)
-    assert LATEST[EmailSent].answers == (SendEmail,)
+        assert LATEST_TYPES[edge.event].answers, edge.event
+    assert LATEST_TYPES[EmailPassed].answers == (ReviewEmail,)
+    assert LATEST_TYPES[EmailSent].answers == (SendEmail,)
 
 
 FIRST = payload(command_after(ALLOWED))

@@ -13,7 +13,7 @@ from contracts.events.specialists import FindingsReady
 from contracts.events.triage import AgentChosen, NoAgentFits
 from switchyard.protocol.errors import InvalidEvent
 from switchyard.protocol.fields import Contract, Json
-from switchyard.protocol.received import Received
+from switchyard.protocol.received import ReceivedEvent
 from switchyard.router.routing import route
 from tests.unit.protocol.bus_events import changed, with_digest
 from tests.unit.protocol.json_values import objects, texts
@@ -66,7 +66,7 @@ events = st.one_of(
 )
 
 
-def outcome(event: Received[Contract]) -> Any:
+def outcome(event: ReceivedEvent[Contract]) -> Any:
     """What the router makes of it. Anything but `InvalidEvent` escapes, and fails the test."""
     try:
         return route(event, SEAL)

@@ -7,8 +7,8 @@ from typing import Any, cast
 
 import pytest
 
-from switchyard.runtime.core.errors import LeaseLost, Unavailable
-from switchyard.runtime.database.circuit_breaker import LONGEST_DELAY_S, deferring
+from switchyard.runtime.core.errors import InboxLeaseLost, Unavailable
+from switchyard.runtime.database.circuit_breaker import LONGEST_DELAY_S, nack_when_unavailable
 
 
 @dataclass
@@ -25,7 +25,7 @@ class Message:
 
 async def left_alone(error: Exception, receives: int = 1) -> float:
     message = Message(receives)
-    async with deferring(cast("Any", message), None):
+    async with nack_when_unavailable(cast("Any", message), None):
         raise error
     [delay] = message.delays
     return delay
@@ -42,4 +42,4 @@ async def test_otherwise_patience_grows_with_the_receives() -> None:
 
 
 async def test_a_lost_lease_is_looked_at_at_once() -> None:
-    assert await left_alone(LeaseLost("lease_lost", "taken over")) == 0
+    assert await left_alone(InboxLeaseLost("lease_lost", "taken over")) == 0

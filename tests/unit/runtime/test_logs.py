@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from switchyard.runtime.core.logs import MAX_CHAIN, MAX_FRAMES, without_text
+from switchyard.runtime.core.logs import MAX_CHAIN, MAX_FRAMES, strip_exception_text
 
 MARKER = "Zanzibar-4711"
 
@@ -52,7 +52,7 @@ def fail_in_a_long_chain(length: int = 20) -> None:
 
 def written(exc_info: object) -> list[dict[str, Any]]:
     """What a line says of an exception; the whole line is checked for the marker on the way."""
-    line = dict(without_text(None, "error", {"event": "task.defect", "exc_info": exc_info}))
+    line = dict(strip_exception_text(None, "error", {"event": "task.defect", "exc_info": exc_info}))
     assert MARKER not in json.dumps(line)
     exception: list[dict[str, Any]] = line["exception"]
     return exception
@@ -98,5 +98,5 @@ def test_true_means_the_exception_that_is_being_handled() -> None:
 
 
 def test_a_line_without_an_exception_stays_as_it_is() -> None:
-    assert without_text(None, "info", {"event": "task.done"}) == {"event": "task.done"}
-    assert without_text(None, "info", {"event": "task.done", "exc_info": None}) == {"event": "task.done"}
+    assert strip_exception_text(None, "info", {"event": "task.done"}) == {"event": "task.done"}
+    assert strip_exception_text(None, "info", {"event": "task.done", "exc_info": None}) == {"event": "task.done"}

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from switchyard.app.topology import MAX_RECEIVES
 from switchyard.runtime.core.settings import ProcessSettings
-from switchyard.runtime.messaging.rollout import LONGEST_LOOK_S, MARGIN, patience
+from switchyard.runtime.messaging.rollout import CASE_DEADLINE_MARGIN, MAX_POSTPONEMENT_S, postponement_s
 
 GRACE = timedelta(minutes=10)
 WEEK = timedelta(days=7)
@@ -15,11 +15,17 @@ WEEK = timedelta(days=7)
 def look(seconds: float, receives: int, *, grace: timedelta = GRACE, case: timedelta = WEEK) -> float | None:
     """When to look again at a message that was received so often, so many seconds after it and its case began."""
     age = timedelta(seconds=seconds)
-    return patience(age=age, receives=receives, grace=grace, case_left=case - age)
+    return postponement_s(age=age, receives=receives, grace=grace, case_left=case - age)
 
 
 def test_it_is_looked_at_soon_and_then_less_often() -> None:
-    assert [look(1, receives) for receives in (1, 2, 3, 6, 60)] == [1.0, 2.0, 4.0, LONGEST_LOOK_S, LONGEST_LOOK_S]
+    assert [look(1, receives) for receives in (1, 2, 3, 6, 60)] == [
+        1.0,
+        2.0,
+        4.0,
+        MAX_POSTPONEMENT_S,
+        MAX_POSTPONEMENT_S,
+    ]
 
 
 def test_it_is_refused_when_its_grace_is_over() -> None:
@@ -34,7 +40,7 @@ def test_the_last_look_comes_at_the_end_of_the_grace() -> None:
 def test_a_case_near_its_deadline_is_refused_while_it_can_still_be_ended_by_name() -> None:
     case = timedelta(minutes=2)
     assert look(89, 1, case=case) == 1.0
-    assert look((case - MARGIN).total_seconds(), 1, case=case) is None
+    assert look((case - CASE_DEADLINE_MARGIN).total_seconds(), 1, case=case) is None
 
 
 def test_without_a_grace_it_is_refused_at_once() -> None:
@@ -42,7 +48,7 @@ def test_without_a_grace_it_is_refused_at_once() -> None:
 
 
 def test_a_message_that_does_not_say_when_it_was_sent_is_refused_at_once() -> None:
-    assert patience(age=timedelta(days=20_000), receives=1, grace=GRACE, case_left=WEEK) is None
+    assert postponement_s(age=timedelta(days=20_000), receives=1, grace=GRACE, case_left=WEEK) is None
 
 
 def test_the_longest_grace_that_may_be_set_never_makes_a_dead_letter() -> None:

@@ -10,10 +10,10 @@ import pytest
 
 from latency_failover import Budget
 from switchyard.protocol.fields import Contract
-from switchyard.protocol.received import Received
-from switchyard.runtime.core.errors import Rejected
+from switchyard.protocol.received import ReceivedEvent
+from switchyard.runtime.core.errors import PermanentTaskError
 from switchyard.runtime.core.task import Task
-from switchyard.runtime.models.budget import budget_of, labels_of
+from switchyard.runtime.models.budget import data_labels, task_model_budget
 from tests.unit.protocol.bus_events import changed, golden, with_digest
 from tests.unit.router.cases import received
 
@@ -37,12 +37,12 @@ def task(
     event = golden("DraftAnswer")
     if later_ms is not None:
         event = with_digest(changed(event, "later_p95_ms", later_ms))
-    read: Received[Contract] = received(event)
+    read: ReceivedEvent[Contract] = received(event)
     return Task(
         read,
         attempt=1,
         deadline=None if limit_s is None else 1_000 + limit_s,
-        case_ends=None if case_s is None else 1_000 + case_s,
+        case_deadline_at=None if case_s is None else 1_000 + case_s,
         clock=_Stopped(),
         **more,
     )
@@ -74,19 +74,19 @@ def task(
     ],
 )
 def test_the_budget_is_what_limit_case_and_later_steps_leave(asked: Task[Contract], total: int, later: int) -> None:
-    assert budget_of(asked, margin_ms=1_000) == Budget(total_ms=total, remaining_nodes_p95_ms=later)
+    assert task_model_budget(asked, margin_ms=1_000) == Budget(total_ms=total, remaining_nodes_p95_ms=later)
 
 
 @pytest.mark.parametrize("case_s", [1.9, 0, -60])
 def test_a_case_that_is_about_to_end_is_refused_with_its_field(case_s: float) -> None:
-    with pytest.raises(Rejected) as refused:
-        budget_of(task(case_s=case_s), margin_ms=1_000)
+    with pytest.raises(PermanentTaskError) as refused:
+        task_model_budget(task(case_s=case_s), margin_ms=1_000)
     assert (refused.value.code, refused.value.field) == ("no_time_left", "case_deadline")
     assert refused.value.remedy
 
 
 def test_attempts_of_earlier_deliveries_come_with_the_budget_and_unreadable_ones_do_not() -> None:
-    (known,) = budget_of(task(model_attempts=(ATTEMPT, {"role": "nobody"})), margin_ms=0).earlier
+    (known,) = task_model_budget(task(model_attempts=(ATTEMPT, {"role": "nobody"})), margin_ms=0).earlier
     assert (known.role, known.outcome) == ("primary", "throttled")
 
 
@@ -96,7 +96,7 @@ def labelled(subject: str | None) -> Mapping[str, str]:
         artefact.pop("subject", None)
     if subject:
         event["payload"]["findings"][0]["subject"] = subject
-    return labels_of(Task(received(with_digest(event)), attempt=1, deadline=None))
+    return data_labels(Task(received(with_digest(event)), attempt=1, deadline=None))
 
 
 def test_data_is_personal_if_anything_that_is_handed_over_is_sealed_for_a_person() -> None:

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from contracts.events.failures import TaskFailed
 from switchyard.protocol.envelope import Envelope
-from switchyard.protocol.received import receive
-from switchyard.runtime.core.errors import Rejected, Retryable, TaskError
-from switchyard.runtime.messaging.consumer import task_failed
+from switchyard.protocol.received import read_event
+from switchyard.runtime.core.errors import PermanentTaskError, RetryableTaskError, TaskError
+from switchyard.runtime.messaging.consumer import build_task_failed
 from tests.integration.events import NODE, bus_body, command
 
 ASKED = Envelope.model_validate_json(json.dumps(command("0b7bd1f8-0000-4000-8000-000000000001")))
@@ -21,32 +21,34 @@ storable = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="
 
 def payload_of(error: TaskError, *causes: str | None) -> TaskFailed:
     """The payload as the router receives it."""
-    event = task_failed(ASKED, NODE, error, 2, causes=causes) | STAMP
-    payload = receive(bus_body(event), node="router").payload
+    event = build_task_failed(ASKED, NODE, error, 2, causes=causes) | STAMP
+    payload = read_event(bus_body(event), node="router").payload
     assert isinstance(payload, TaskFailed)
     return payload
 
 
 def test_it_names_the_task_and_carries_no_state() -> None:
-    failed = payload_of(Rejected("too_broad", "every row", "question", "name a period"))
+    failed = payload_of(PermanentTaskError("too_broad", "every row", "question", "name a period"))
     assert (failed.task, failed.task_type, failed.attempts) == (ASKED.event_id, ASKED.type, 2)
     assert (failed.code, failed.field, failed.remedy) == ("too_broad", "question", "name a period")
-    assert "state" not in task_failed(ASKED, NODE, Retryable("busy", ""), 1)
+    assert "state" not in build_task_failed(ASKED, NODE, RetryableTaskError("busy", ""), 1)
 
 
 def test_causes_that_are_not_known_are_left_out() -> None:
-    assert payload_of(Retryable("busy", ""), None, "throttled: too many", None).causes == ("throttled: too many",)
+    assert payload_of(RetryableTaskError("busy", ""), None, "throttled: too many", None).causes == (
+        "throttled: too many",
+    )
 
 
 @given(storable, st.none() | storable, st.none() | storable, st.none() | storable)
 def test_any_text_is_cut_to_what_the_contract_allows(
     message: str, field: str | None, remedy: str | None, cause: str | None
 ) -> None:
-    failed = payload_of(Retryable("busy", message, field, remedy), cause)
+    failed = payload_of(RetryableTaskError("busy", message, field, remedy), cause)
     assert failed.message == message[:2_000]
     assert failed.causes == ((cause[:2_000],) if cause else ())
 
 
 def test_the_same_failure_is_the_same_event() -> None:
-    error = Rejected("too_broad", "every row")
-    assert task_failed(ASKED, NODE, error, 1) == task_failed(ASKED, NODE, error, 1)
+    error = PermanentTaskError("too_broad", "every row")
+    assert build_task_failed(ASKED, NODE, error, 1) == build_task_failed(ASKED, NODE, error, 1)

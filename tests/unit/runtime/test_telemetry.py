@@ -12,7 +12,7 @@ from opentelemetry.trace import SpanKind, StatusCode
 
 from faststream_sqs import SQSBroker, SQSMessage, TestSQSBroker
 from switchyard.protocol.envelope import Envelope
-from switchyard.runtime.core.telemetry import broker_middlewares, carrier, failed, handling
+from switchyard.runtime.core.telemetry import broker_middlewares, mark_span_failed, tag_span, trace_context
 from tests.unit.protocol.bus_events import golden
 
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
@@ -23,19 +23,19 @@ def envelope(trace: dict[str, str]) -> Envelope:
 
 
 def test_the_trace_of_the_cause_goes_on() -> None:
-    with handling("drafter", envelope({"traceparent": f"00-{TRACE}-00f067aa0ba902b7-01"})):
-        assert carrier()["traceparent"].split("-")[1] == TRACE
+    with tag_span("drafter", envelope({"traceparent": f"00-{TRACE}-00f067aa0ba902b7-01"})):
+        assert trace_context()["traceparent"].split("-")[1] == TRACE
 
 
 def test_outside_of_any_trace_nothing_is_carried() -> None:
-    assert carrier() == {}
-    with handling("drafter", envelope({})):
-        assert carrier() == {}
+    assert trace_context() == {}
+    with tag_span("drafter", envelope({})):
+        assert trace_context() == {}
 
 
 def test_a_trace_that_is_none_does_no_harm() -> None:
-    with handling("drafter", envelope({"traceparent": "not a trace"})):
-        assert carrier() == {}
+    with tag_span("drafter", envelope({"traceparent": "not a trace"})):
+        assert trace_context() == {}
 
 
 async def test_a_message_is_one_span_of_its_case_and_what_it_publishes_belongs_to_the_same_trace() -> None:
@@ -50,9 +50,9 @@ async def test_a_message_is_one_span_of_its_case_and_what_it_publishes_belongs_t
     @broker.subscriber("switchyard-drafter", source="switchyard.router")
     async def draft(message: SQSMessage) -> None:
         assert message.envelope is not None
-        with handling("drafter", Envelope.model_validate(message.envelope.detail, strict=False)):
-            carried.append(carrier())
-            failed("model_refused")
+        with tag_span("drafter", Envelope.model_validate(message.envelope.detail, strict=False)):
+            carried.append(trace_context())
+            mark_span_failed("model_refused")
 
     @broker.subscriber("switchyard-audit", source="switchyard.router", batch=True)
     async def record(events: list[object]) -> None:

@@ -9,15 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
-from contracts.documents.opt_out import PURPOSE, OptOut, opt_out_url
-from switchyard.runtime.crypto.tokens import InvalidToken, SignedTokens, read_keys
+from contracts.documents.opt_out import OPT_OUT_PURPOSE, OptOutClaims, opt_out_url
+from switchyard.runtime.crypto.tokens import InvalidToken, SignedTokens, parse_hmac_keys
 
 OLD, NEW = b"o" * 32, b"n" * 32
-WANTED = OptOut(tenant="acme", address_key="a" * 64, case_id="6f1f6b0a-7c22-4c55-8d5e-9a0f2f0c5d0e")
+WANTED = OptOutClaims(tenant="acme", address_key="a" * 64, case_id="6f1f6b0a-7c22-4c55-8d5e-9a0f2f0c5d0e")
 
 
-def tokens(purpose: str = PURPOSE, **keys: bytes) -> SignedTokens[OptOut]:
-    return SignedTokens(OptOut, purpose=purpose, keys=keys or {"k1": OLD})
+def tokens(purpose: str = OPT_OUT_PURPOSE, **keys: bytes) -> SignedTokens[OptOutClaims]:
+    return SignedTokens(OptOutClaims, purpose=purpose, keys=keys or {"k1": OLD})
 
 
 def test_what_was_signed_comes_back() -> None:
@@ -83,13 +83,13 @@ def test_a_key_cannot_pass_under_anothers_id() -> None:
 def test_short_keys_bad_ids_and_no_key_are_refused() -> None:
     for keys in ({"k1": b"short"}, {"k.1": OLD}, {"": OLD}):
         with pytest.raises(ValueError, match="at least 32 bytes"):
-            SignedTokens(OptOut, purpose=PURPOSE, keys=keys)
+            SignedTokens(OptOutClaims, purpose=OPT_OUT_PURPOSE, keys=keys)
     with pytest.raises(ValueError, match="no key"):
-        SignedTokens(OptOut, purpose=PURPOSE, keys={})
+        SignedTokens(OptOutClaims, purpose=OPT_OUT_PURPOSE, keys={})
 
 
 def test_keys_come_from_json_and_a_bad_setting_does_not_show_them() -> None:
-    assert read_keys(SecretStr('{"k1": "6f6f"}')) == {"k1": b"oo"}
+    assert parse_hmac_keys(SecretStr('{"k1": "6f6f"}')) == {"k1": b"oo"}
     with pytest.raises(ValueError) as refused:
-        read_keys(SecretStr('{"k1": 4711}'))
+        parse_hmac_keys(SecretStr('{"k1": 4711}'))
     assert "4711" not in str(refused.value)

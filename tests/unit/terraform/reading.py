@@ -8,9 +8,9 @@ from typing import Any
 
 from hcl2.api import loads
 
-from switchyard.infra.generate import FOLDER
+from switchyard.infra.generate import GENERATED_FOLDER
 
-ROOT = FOLDER.parent
+ROOT = GENERATED_FOLDER.parent
 MODULES = sorted(path for path in (ROOT / "modules").iterdir() if path.is_dir())
 ENVIRONMENTS = [ROOT / "environments" / name for name in ("dev", "prod")]
 

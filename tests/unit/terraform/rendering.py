@@ -6,7 +6,7 @@ import json
 import re
 from typing import Any
 
-from switchyard.infra.generate import FOLDER
+from switchyard.infra.generate import GENERATED_FOLDER
 
 REGION, ACCOUNT = "us-east-1", "111122223333"
 SECRET = f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:switchyard/"
@@ -41,11 +41,14 @@ FACTS = {
     "mail_domain": "harborline.example",
     "configuration_set": "switchyard",
     "optout_url": "https://mail.harborline.example",
-    **{f"secret_{name}": SECRET + name for name in json.loads((FOLDER / "topology.json").read_text())["secrets"]},
+    **{
+        f"secret_{name}": SECRET + name
+        for name in json.loads((GENERATED_FOLDER / "topology.json").read_text())["secrets"]
+    },
 }
 """What a deployment knows of itself; terraform's `facts` in modules/switchyard."""
 
 
 def rendered(name: str) -> Any:
     """A generated file, with the facts; `KeyError` for a fact that terraform does not have."""
-    return json.loads(re.sub(r"\$\{(\w+)\}", lambda found: FACTS[found[1]], (FOLDER / name).read_text()))
+    return json.loads(re.sub(r"\$\{(\w+)\}", lambda found: FACTS[found[1]], (GENERATED_FOLDER / name).read_text()))

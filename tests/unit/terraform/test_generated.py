@@ -10,13 +10,13 @@ from pydantic_settings import BaseSettings
 
 from services.audit.settings import AuditSettings
 from services.drafter.settings import DrafterSettings
-from services.orchestrator.settings import DeskSettings, RouterSettings
+from services.orchestrator.settings import CaseManagerSettings, RouterSettings
 from services.specialists.compliance.settings import ComplianceSettings
-from services.specialists.email_feedback.settings import MailSettings
-from services.specialists.email_sender.settings import CourierSettings
+from services.specialists.email_feedback.settings import EmailFeedbackSettings
+from services.specialists.email_sender.settings import EmailSenderSettings
 from services.specialists.text_to_sql.settings import TextToSqlSettings
-from switchyard.app.topology import consumers, feedback
-from switchyard.infra.generate import FOLDER, differing, main, topology, write
+from switchyard.app.topology import consumers, feedback_consumer
+from switchyard.infra.generate import GENERATED_FOLDER, main, stale_terraform_files, topology, write_terraform_files
 from switchyard.infra.nodes import needs
 from switchyard.runtime.core.settings import WorkSettings
 from switchyard.runtime.models.clients import ModelSettings
@@ -25,12 +25,12 @@ from tests.unit.terraform.rendering import rendered
 
 SETTINGS: dict[str, type[BaseSettings]] = {
     "router": RouterSettings,
-    "desk": DeskSettings,
+    "desk": CaseManagerSettings,
     "audit": AuditSettings,
     "drafter": DrafterSettings,
     "compliance": ComplianceSettings,
-    "courier": CourierSettings,
-    "mail": MailSettings,
+    "courier": EmailSenderSettings,
+    "mail": EmailFeedbackSettings,
     "text_to_sql": TextToSqlSettings,
 }
 VALUES = {"state_keys": '{"k": "00"}', "optout_keys": '{"k": "00"}'}
@@ -41,22 +41,22 @@ def test_the_committed_files_are_what_is_generated(capsys: pytest.CaptureFixture
 
 
 def test_a_changed_a_missing_and_a_left_over_file_are_found(tmp_path: Path) -> None:
-    write(tmp_path)
-    assert differing(tmp_path) == []
+    write_terraform_files(tmp_path)
+    assert stale_terraform_files(tmp_path) == []
     (tmp_path / "topology.json").write_text("{}")
     (tmp_path / "iam" / "router.task.json").unlink()
     (tmp_path / "iam" / "gone.task.json").write_text("{}")
-    assert differing(tmp_path) == ["iam/gone.task.json", "iam/router.task.json", "topology.json"]
+    assert stale_terraform_files(tmp_path) == ["iam/gone.task.json", "iam/router.task.json", "topology.json"]
     assert main(["--check"], tmp_path) == 1
 
 
 def test_queues_and_rules_are_those_that_the_laptop_has() -> None:
     found = topology()["consumers"]
-    for consumer in (*consumers(), feedback()):
+    for consumer in (*consumers(), feedback_consumer()):
         made = found[consumer.node]
         assert (made["queue"], made["dead_letter_queue"]) == (consumer.queue, consumer.dead_letter_queue)
         assert made["rules"] == {rule.name: {"bus": rule.bus, "pattern": rule.pattern_json} for rule in consumer.rules}
-    assert set(found) == {consumer.node for consumer in (*consumers(), feedback())}
+    assert set(found) == {consumer.node for consumer in (*consumers(), feedback_consumer())}
 
 
 def test_no_pattern_is_longer_than_eventbridge_takes() -> None:
@@ -103,13 +103,13 @@ def test_the_desk_believes_the_ingress_only_signed_until_it_is_told_otherwise(
     monkeypatch.setenv("SWITCHYARD_PRINCIPAL_KEYS", keys)
     monkeypatch.setenv("SWITCHYARD_MAC_KEY", "00")
     monkeypatch.setenv("SWITCHYARD_DATABASE_URL", "postgresql://desk@localhost/work")
-    principals = DeskSettings().principals()
+    principals = CaseManagerSettings().principals()
     assert principals.must_sign(topology()["ingress_source"])
     assert not principals.must_sign("upstream.mail")
 
 
 def test_no_secret_stands_in_a_plain_variable() -> None:
-    for path in (FOLDER / "containers").glob("*.json"):
+    for path in (GENERATED_FOLDER / "containers").glob("*.json"):
         for variable in json.loads(path.read_text())["environment"]:
             assert "KEYS" not in variable["name"]
             assert "TOKEN" not in variable["name"]

@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 
-from contracts.catalogue import CATALOGUE, NODES, types_from
-from switchyard.app.topology import MAIL, dead_letter_queue_name, queue_name
+from contracts.catalogue import CATALOGUE, NODES, types_emitted_by
+from switchyard.app.topology import EMAIL_FEEDBACK, dead_letter_queue_name, queue_name
 from switchyard.infra.nodes import SECRETS, needs
 from tests.unit.terraform.evaluator import Request, Values, allows
 from tests.unit.terraform.rendering import ACCOUNT, FACTS, REGION, SECRET, rendered
 
-EVERYONE = (*NODES, MAIL)
+EVERYONE = (*NODES, EMAIL_FEEDBACK)
 BUS = f"arn:aws:events:{REGION}:{ACCOUNT}:event-bus/switchyard"
 PUBLISHERS = [node for node in EVERYONE if needs()[node].emits]
 ARTEFACT = "arn:aws:s3:::acme-objects/artefacts/a-case/a-digest"
@@ -83,7 +83,7 @@ def test_a_put_without_a_source_or_a_type_is_refused(node: str) -> None:
 
 
 def test_audit_publishes_nothing() -> None:
-    assert types_from("audit") == ()
+    assert types_emitted_by("audit") == ()
     for name, _ in CATALOGUE:
         for node in EVERYONE:
             assert not puts("audit", f"switchyard.{node}", name)
@@ -157,7 +157,7 @@ def test_a_consumer_opens_only_messages_of_its_own_queue() -> None:
 def test_persons_keys_are_unwrapped_only_with_their_pseudonym_and_made_only_by_the_desk() -> None:
     named: dict[str, Values] = {"kms:EncryptionContext:subject": "9f6c", "kms:EncryptionContextKeys": ["subject"]}
     more = named | {"kms:EncryptionContextKeys": ["subject", "tenant"], "kms:EncryptionContext:tenant": "acme"}
-    openers = [node for node in EVERYONE if needs()[node].opens_sealed]
+    openers = [node for node in EVERYONE if needs()[node].decrypts_artefacts]
     assert "router" not in openers
     assert "audit" not in openers
     for node in EVERYONE:

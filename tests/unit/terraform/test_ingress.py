@@ -12,9 +12,9 @@ from joserfc import jwt
 from joserfc.jwk import ECKey, KeySet, OctKey
 
 from contracts.events.upstream import CaseSubmitted
-from services.ingress.handler import NotAccepted, answer, put_event
-from services.ingress.principal import Signer
-from services.ingress.tokens import KEYS_FOR_S, Tokens
+from services.ingress.handler import SubmissionNotPublished, put_event, respond
+from services.ingress.principal import PrincipalSigner
+from services.ingress.tokens import JWKS_CACHE_S, TokenVerifier
 from switchyard.protocol.submissions import case_id_for
 
 NOW = 1_800_000_000
@@ -65,8 +65,8 @@ def token(key: Any = KEY, algorithm: str = "ES256", **changed: Any) -> str:
     return jwt.encode({"alg": algorithm, "kid": "a"}, claims, key)
 
 
-def tokens(provider: Provider | None = None, now: Any = lambda: NOW) -> Tokens:
-    return Tokens(
+def tokens(provider: Provider | None = None, now: Any = lambda: NOW) -> TokenVerifier:
+    return TokenVerifier(
         issuer=CLAIMS["iss"],
         audience="switchyard",
         tenant_claim="tenant",
@@ -76,8 +76,8 @@ def tokens(provider: Provider | None = None, now: Any = lambda: NOW) -> Tokens:
     )
 
 
-def signer() -> Signer:
-    return Signer(source="upstream.ingress", fetch=lambda: SIGNING_KEY, now=lambda: NOW)
+def signer() -> PrincipalSigner:
+    return PrincipalSigner(source="upstream.ingress", fetch=lambda: SIGNING_KEY, now=lambda: NOW)
 
 
 def ask(
@@ -94,7 +94,7 @@ def ask(
     def put(submitted: CaseSubmitted) -> None:
         put_event(bus, "switchyard", "upstream.ingress", submitted)
 
-    response = answer(event, tokens=tokens(), signer=signer(), put=put, source="upstream.ingress")
+    response = respond(event, tokens=tokens(), signer=signer(), put=put, source="upstream.ingress")
     return response["statusCode"], json.loads(response["body"]), bus.entries
 
 
@@ -178,7 +178,7 @@ def test_a_body_in_base64_is_read() -> None:
 
 @pytest.mark.parametrize("bus", [Bus(failed=1), Bus(error=EndpointConnectionError(endpoint_url="x"))])
 def test_nothing_is_accepted_that_the_bus_did_not_take(bus: Bus) -> None:
-    with pytest.raises(NotAccepted):
+    with pytest.raises(SubmissionNotPublished):
         put_event(
             bus,
             "switchyard",
@@ -194,17 +194,17 @@ def test_keys_are_kept_for_a_while_and_then_asked_for_again() -> None:
     provider, clock = Provider(), [float(NOW)]
     kept = tokens(provider, now=lambda: clock[0])
     for _ in range(3):
-        kept.asker(f"Bearer {token(exp=NOW + 3_600)}")
+        kept.authenticated_user(f"Bearer {token(exp=NOW + 3_600)}")
     assert provider.asked == 1
-    clock[0] += KEYS_FOR_S + 1
-    kept.asker(f"Bearer {token(exp=NOW + 3_600)}")
+    clock[0] += JWKS_CACHE_S + 1
+    kept.authenticated_user(f"Bearer {token(exp=NOW + 3_600)}")
     assert provider.asked == 2
 
 
 def test_without_the_providers_keys_nobody_is_let_in_and_the_caller_may_try_again() -> None:
     provider = Provider()
     provider.down = True
-    response = answer(
+    response = respond(
         {"headers": {"Authorization": f"Bearer {token()}", "X-Session-Id": "s"}, "body": json.dumps(BODY)},
         tokens=tokens(provider),
         signer=signer(),

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from switchyard.infra.generate import FOLDER, topology
+from switchyard.infra.generate import GENERATED_FOLDER, topology
 from tests.unit.terraform.reading import ENVIRONMENTS, MODULES, ROOT, blocks, parsed, resources
 from tests.unit.terraform.rendering import FACTS
 
@@ -162,7 +162,9 @@ def test_an_environment_gives_every_variable_a_value_and_no_other(environment: P
 
 
 def test_every_fact_of_a_generated_file_is_one_that_terraform_has() -> None:
-    wanted = {name for path in FOLDER.rglob("*.json") for name in re.findall(r"\$\{(\w+)\}", path.read_text())}
+    wanted = {
+        name for path in GENERATED_FOLDER.rglob("*.json") for name in re.findall(r"\$\{(\w+)\}", path.read_text())
+    }
     [found] = [block["facts"] for block in blocks(ENVIRONMENTS[0], "locals")]
     given = set(re.findall(r"(\w+)\s*=(?![=>])", str(found))) | set(re.findall(r"""['"]?(\w+)['"]?\s*:""", str(found)))
     secrets = {f"secret_{name}" for name in topology()["secrets"]}

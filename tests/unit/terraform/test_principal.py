@@ -13,23 +13,23 @@ from joserfc import jws
 from joserfc.jwk import OctKey, OKPKey
 
 from contracts.events.upstream import CaseSubmitted
-from services.ingress.handler import answer, read_secret
-from services.ingress.principal import KEY_FOR_S, Signer, SigningKeyUnavailable, as_sent
-from switchyard.case_manager.principals import LEEWAY_S, Principals, Vouched, check_submission
-from switchyard.case_manager.rejections import PrincipalRefused, PrincipalTooLate
-from switchyard.protocol.canonical import parse
+from services.ingress.handler import read_secret, respond
+from services.ingress.principal import SIGNING_KEY_CACHE_S, PrincipalSigner, SigningKeyUnavailable, bus_payload
+from switchyard.case_manager.principals import PRINCIPAL_LEEWAY_S, PrincipalKeys, VerifiedPrincipal, check_principal
+from switchyard.case_manager.rejections import PrincipalExpired, PrincipalInvalid
+from switchyard.protocol.canonical import parse_json
 from switchyard.protocol.fields import Json
-from switchyard.protocol.principals import TYPE, VALID_S
-from switchyard.protocol.signing import public_key
+from switchyard.protocol.principals import PRINCIPAL_TOKEN_TYPE, PRINCIPAL_VALID_S
+from switchyard.protocol.signing import derive_public_key
 from switchyard.protocol.submissions import case_id_for
 from tests.unit.terraform.test_ingress import BODY, CLAIMS, NOW, token, tokens
 
 SOURCE, OTHER_SOURCE = "upstream.ingress", "upstream.portal"
 SEED, OTHER_SEED = b"\x01" * 32, b"\x02" * 32
-KEYS = Principals(
+KEYS = PrincipalKeys(
     {
-        SOURCE: {"2026-11": bytes.fromhex(public_key(SEED))},
-        OTHER_SOURCE: {"2026-11": bytes.fromhex(public_key(OTHER_SEED))},
+        SOURCE: {"2026-11": bytes.fromhex(derive_public_key(SEED))},
+        OTHER_SOURCE: {"2026-11": bytes.fromhex(derive_public_key(OTHER_SEED))},
     }
 )
 ASKED = CaseSubmitted(
@@ -45,25 +45,25 @@ ASKED = CaseSubmitted(
 SECRET = json.dumps({"2026-11": SEED.hex()})
 
 
-def signer(source: str = SOURCE, secret: str = SECRET) -> Signer:
-    return Signer(source=source, fetch=lambda: secret, now=lambda: NOW)
+def signer(source: str = SOURCE, secret: str = SECRET) -> PrincipalSigner:
+    return PrincipalSigner(source=source, fetch=lambda: secret, now=lambda: NOW)
 
 
-def sent(submitted: CaseSubmitted = ASKED, by: Signer | None = None) -> Json:
+def sent(submitted: CaseSubmitted = ASKED, by: PrincipalSigner | None = None) -> Json:
     """What is on the bus once the ingress has signed, as the desk reads it."""
-    return parse(json.dumps(as_sent((by or signer()).signed(submitted))))
+    return parse_json(json.dumps(bus_payload((by or signer()).signed(submitted))))
 
 
-def believed(detail: Json, source: str = SOURCE) -> Vouched:
+def believed(detail: Json, source: str = SOURCE) -> VerifiedPrincipal:
     """What the desk makes of a submission of a source."""
     submitted = CaseSubmitted.model_validate_json(json.dumps(detail))
-    vouched = KEYS.vouched(source, submitted.principal)
-    check_submission(vouched, source, submitted, detail)
-    return vouched
+    verified_principal = KEYS.verified_principal(source, submitted.principal)
+    check_principal(verified_principal, source, submitted, detail)
+    return verified_principal
 
 
 def refusal(detail: Json, source: str = SOURCE) -> str:
-    with pytest.raises(PrincipalRefused) as refused:
+    with pytest.raises(PrincipalInvalid) as refused:
         believed(detail, source)
     assert refused.value.field == "principal"
     assert refused.value.remedy
@@ -91,14 +91,14 @@ LAX = jws.JWSRegistry(algorithms=["Ed25519"], strict_check_header=False)
 
 
 def raw(seed: bytes) -> Json:
-    parts = {"d": seed, "x": bytes.fromhex(public_key(seed))}
+    parts = {"d": seed, "x": bytes.fromhex(derive_public_key(seed))}
     return {name: base64.urlsafe_b64encode(value).rstrip(b"=").decode() for name, value in parts.items()}
 
 
 def test_the_desk_believes_what_the_ingress_signed() -> None:
-    vouched = believed(sent())
-    assert vouched.kid == "2026-11"
-    assert vouched.claims.model_dump() == {
+    verified_principal = believed(sent())
+    assert verified_principal.kid == "2026-11"
+    assert verified_principal.claims.model_dump() == {
         "iss": SOURCE,
         "sub": "ana@acme.example",
         "tenant": "acme",
@@ -106,17 +106,17 @@ def test_the_desk_believes_what_the_ingress_signed() -> None:
         "role": "FIELD_PERMIAN",
         "case_id": case_id_for("acme", SOURCE, "portal-17"),
         "question_sha256": "d327e3da9bc97210ee53c5a9269656af52ec7fa3694bb8a465e9a3eb4341f153",
-        "submission": vouched.claims.submission,
+        "submission": verified_principal.claims.submission,
         "iat": NOW,
-        "exp": NOW + VALID_S,
+        "exp": NOW + PRINCIPAL_VALID_S,
     }
-    vouched.check_time(datetime.fromtimestamp(NOW, UTC))
+    verified_principal.check_time(datetime.fromtimestamp(NOW, UTC))
 
 
 def test_the_statement_is_a_jws_that_any_library_verifies() -> None:
     key = OKPKey.import_key({"kty": "OKP", "crv": "Ed25519", "x": raw(SEED)["x"]})
     token = jws.deserialize_compact(sent()["principal"], key, algorithms=["Ed25519"])
-    assert token.headers() == {"alg": "Ed25519", "kid": "2026-11", "typ": TYPE}
+    assert token.headers() == {"alg": "Ed25519", "kid": "2026-11", "typ": PRINCIPAL_TOKEN_TYPE}
 
 
 def test_the_order_of_fields_does_not_matter() -> None:
@@ -194,10 +194,12 @@ def test_neither_none_nor_a_shared_key_is_an_algorithm() -> None:
     whole = sent()
     body = whole["principal"].split(".")[1]
     for name in ("none", "EdDSA", "HS256"):
-        head = base64.urlsafe_b64encode(json.dumps({"alg": name, "kid": "2026-11", "typ": TYPE}).encode()).decode()
+        head = base64.urlsafe_b64encode(
+            json.dumps({"alg": name, "kid": "2026-11", "typ": PRINCIPAL_TOKEN_TYPE}).encode()
+        ).decode()
         assert refusal(whole | {"principal": f"{head.rstrip('=')}.{body}.AA"}) == "principal_unreadable"
-    shared = OctKey.import_key(bytes.fromhex(public_key(SEED)))
-    text = jws.serialize_compact({"alg": "HS256", "kid": "2026-11", "typ": TYPE}, b"{}", shared)
+    shared = OctKey.import_key(bytes.fromhex(derive_public_key(SEED)))
+    text = jws.serialize_compact({"alg": "HS256", "kid": "2026-11", "typ": PRINCIPAL_TOKEN_TYPE}, b"{}", shared)
     assert refusal(whole | {"principal": text}) == "principal_unreadable"
 
 
@@ -217,30 +219,30 @@ def at(seconds: float) -> datetime:
 
 @pytest.mark.parametrize(
     ("claims", "last"),
-    [({}, VALID_S), ({"exp": NOW + 60}, 60), ({"exp": NOW + 10 * VALID_S}, VALID_S)],
+    [({}, PRINCIPAL_VALID_S), ({"exp": NOW + 60}, 60), ({"exp": NOW + 10 * PRINCIPAL_VALID_S}, PRINCIPAL_VALID_S)],
     ids=["as signed", "shorter", "for ever"],
 )
 def test_a_statement_ends_when_it_says_and_never_later_than_the_contract(claims: Json, last: int) -> None:
-    vouched = believed(resigned(**claims))
-    vouched.check_time(at(last + LEEWAY_S))
-    with pytest.raises(PrincipalTooLate) as late:
-        vouched.check_time(at(last + LEEWAY_S + 1))
+    verified_principal = believed(resigned(**claims))
+    verified_principal.check_time(at(last + PRINCIPAL_LEEWAY_S))
+    with pytest.raises(PrincipalExpired) as late:
+        verified_principal.check_time(at(last + PRINCIPAL_LEEWAY_S + 1))
     assert late.value.code == "principal_expired"
 
 
 def test_a_statement_of_tomorrow_is_refused() -> None:
-    vouched = believed(sent())
-    vouched.check_time(at(-LEEWAY_S))
-    with pytest.raises(PrincipalTooLate) as early:
-        vouched.check_time(at(-LEEWAY_S - 1))
+    verified_principal = believed(sent())
+    verified_principal.check_time(at(-PRINCIPAL_LEEWAY_S))
+    with pytest.raises(PrincipalExpired) as early:
+        verified_principal.check_time(at(-PRINCIPAL_LEEWAY_S - 1))
     assert early.value.code == "principal_not_yet_valid"
 
 
 def test_only_sources_with_keys_must_sign_and_one_that_is_named_without_a_key_is_never_believed() -> None:
-    named = Principals({SOURCE: {}})
+    named = PrincipalKeys({SOURCE: {}})
     assert (named.must_sign(SOURCE), named.must_sign(OTHER_SOURCE)) == (True, False)
-    with pytest.raises(PrincipalRefused) as refused:
-        named.vouched(SOURCE, sent()["principal"])
+    with pytest.raises(PrincipalInvalid) as refused:
+        named.verified_principal(SOURCE, sent()["principal"])
     assert refused.value.code == "principal_unknown_key"
 
 
@@ -260,17 +262,17 @@ class Vault:
 
 def test_the_key_is_kept_for_a_while_and_the_first_of_a_new_secret_signs_from_then_on() -> None:
     vault, clock = Vault(json.dumps({"old": SEED.hex()})), [float(NOW)]
-    kept = Signer(source=SOURCE, fetch=lambda: read_secret(vault, "arn"), now=lambda: clock[0])
+    kept = PrincipalSigner(source=SOURCE, fetch=lambda: read_secret(vault, "arn"), now=lambda: clock[0])
     kids = [header(kept)["kid"]]
     vault.text = json.dumps({"new": OTHER_SEED.hex(), "old": SEED.hex()})
     kids.append(header(kept)["kid"])
-    clock[0] += KEY_FOR_S + 1
+    clock[0] += SIGNING_KEY_CACHE_S + 1
     kids.append(header(kept)["kid"])
     assert (kids, vault.asked) == (["old", "old", "new"], ["arn", "arn"])
 
 
-def header(by: Signer) -> Json:
-    return parse(base64.urlsafe_b64decode(sent(by=by)["principal"].split(".")[0] + "=="))
+def header(by: PrincipalSigner) -> Json:
+    return parse_json(base64.urlsafe_b64decode(sent(by=by)["principal"].split(".")[0] + "=="))
 
 
 @pytest.mark.parametrize(
@@ -286,10 +288,10 @@ def header(by: Signer) -> Json:
 def test_without_its_key_the_function_submits_nothing_and_says_nothing_of_the_secret(
     vault: Vault, caplog: pytest.LogCaptureFixture
 ) -> None:
-    response = answer(
+    response = respond(
         {"headers": {"Authorization": f"Bearer {token()}", "X-Session-Id": "s"}, "body": json.dumps(BODY)},
         tokens=tokens(),
-        signer=Signer(source=SOURCE, fetch=lambda: read_secret(vault, "arn"), now=lambda: NOW),
+        signer=PrincipalSigner(source=SOURCE, fetch=lambda: read_secret(vault, "arn"), now=lambda: NOW),
         put=lambda _: pytest.fail("submitted without a signature"),
         source=SOURCE,
     )
@@ -299,14 +301,14 @@ def test_without_its_key_the_function_submits_nothing_and_says_nothing_of_the_se
     assert line.startswith("SigningKeyUnavailable: the s")
     assert "zz" not in caplog.text
     with pytest.raises(SigningKeyUnavailable) as failed:
-        Signer(source=SOURCE, fetch=lambda: read_secret(vault, "arn"), now=lambda: NOW).signed(ASKED)
+        PrincipalSigner(source=SOURCE, fetch=lambda: read_secret(vault, "arn"), now=lambda: NOW).signed(ASKED)
     if vault.error is None:
         assert failed.value.__cause__ is None
 
 
 def test_what_the_function_puts_on_the_bus_is_believed_about_the_user_of_the_token() -> None:
     put: list[CaseSubmitted] = []
-    response = answer(
+    response = respond(
         {"headers": {"Authorization": f"Bearer {token()}", "X-Session-Id": "s-1"}, "body": json.dumps(BODY)},
         tokens=tokens(),
         signer=signer(),
@@ -314,5 +316,5 @@ def test_what_the_function_puts_on_the_bus_is_believed_about_the_user_of_the_tok
         source=SOURCE,
     )
     assert response["statusCode"] == 202
-    claims = believed(parse(json.dumps(as_sent(put[0])))).claims
+    claims = believed(parse_json(json.dumps(bus_payload(put[0])))).claims
     assert (claims.sub, claims.tenant, claims.role) == (CLAIMS["sub"], CLAIMS["tenant"], CLAIMS["warehouse_role"])

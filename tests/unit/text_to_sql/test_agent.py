@@ -9,11 +9,11 @@ from pydantic import SecretStr
 from pydantic_ai.messages import ModelMessage, ModelResponse, TextPart, ToolCallPart
 from pydantic_ai.models.function import AgentInfo, FunctionModel
 
-from services.specialists.text_to_sql.agent import PROMPT, PROMPT_VERSION, answer, build_agent
+from services.specialists.text_to_sql.agent import SQL_PROMPT, SQL_PROMPT_VERSION, build_sql_agent, query_answer
 from services.specialists.text_to_sql.findings import Findings
 from services.specialists.text_to_sql.schema import Schema
-from services.specialists.text_to_sql.warehouse import Address, SnowflakeWarehouse
-from switchyard.runtime.core.errors import Rejected, Retryable
+from services.specialists.text_to_sql.warehouse import SnowflakeWarehouse, WarehouseEndpoint
+from switchyard.runtime.core.errors import PermanentTaskError, RetryableTaskError
 
 if TYPE_CHECKING:
     from switchyard.devstack.simulators.snowflake.simulator import StandIn
@@ -55,12 +55,14 @@ Ask = Callable[..., Any]
 
 @pytest.fixture
 def ask(stand_in: StandIn, schema: Schema) -> Ask:
-    address = Address(account="local", database="OILFIELD", namespace="PROD")
+    address = WarehouseEndpoint(account="local", database="OILFIELD", namespace="PROD")
     warehouse = SnowflakeWarehouse(address, SecretStr("none"), connect=stand_in.connect)
 
     async def ask(script: Script, question: str = "How many wells?", role: str = "FIELD_ALL") -> Findings:
-        agent = build_agent(FunctionModel(script), schema)
-        return await answer(question, agent=agent, warehouse=warehouse, schema=schema, case_id="case-1", role=role)
+        agent = build_sql_agent(FunctionModel(script), schema)
+        return await query_answer(
+            question, agent=agent, warehouse=warehouse, schema=schema, case_id="case-1", role=role
+        )
 
     return ask
 
@@ -115,7 +117,7 @@ async def test_a_refused_answer_goes_back_and_may_be_corrected_twice(ask: Ask) -
 
 async def test_the_third_refusal_ends_the_task_without_repeating_the_query(ask: Ask) -> None:
     script = Script(final("DELETE FROM wells WHERE well_name = 'my secret'"))
-    with pytest.raises(Rejected) as caught:
+    with pytest.raises(PermanentTaskError) as caught:
         await ask(script, "Delete my secret well.")
     assert caught.value.code == "query_refused"
     assert len(script.seen) == 3
@@ -123,13 +125,13 @@ async def test_the_third_refusal_ends_the_task_without_repeating_the_query(ask: 
 
 
 async def test_a_model_that_gives_no_usable_answer_may_be_tried_again(ask: Ask) -> None:
-    with pytest.raises(Retryable) as caught:
+    with pytest.raises(RetryableTaskError) as caught:
         await ask(Script(TextPart("I would rather chat.")))
     assert caught.value.code == "bad_answer"
 
 
 async def test_a_model_that_never_comes_to_an_end_is_stopped(ask: Ask) -> None:
-    with pytest.raises(Rejected) as caught:
+    with pytest.raises(PermanentTaskError) as caught:
         await ask(Script(tool("list_tables")))
     assert caught.value.code == "too_many_steps"
 
@@ -149,7 +151,7 @@ async def test_an_empty_result_is_a_finding_that_names_its_conditions(ask: Ask) 
 
 async def test_an_empty_question_asks_no_model(ask: Ask) -> None:
     script = Script(final(COUNT))
-    with pytest.raises(Rejected) as caught:
+    with pytest.raises(PermanentTaskError) as caught:
         await ask(script, "  ")
     assert caught.value.code == "empty_question"
     assert script.seen == []
@@ -166,10 +168,10 @@ async def test_the_instructions_name_the_tables_the_label_and_the_last_day(ask: 
     await ask(script)
     assert script.info is not None
     instructions = script.info.instructions or ""
-    assert PROMPT in instructions
+    assert SQL_PROMPT in instructions
     assert "The data is SYNTHETIC. It ends on 2026-06-30." in instructions
     assert all(name in instructions for name in schema.tables)
 
 
 def test_the_prompt_version_is_the_prompts_digest() -> None:
-    assert re.fullmatch(r"answer/[0-9a-f]{12}", PROMPT_VERSION)
+    assert re.fullmatch(r"answer/[0-9a-f]{12}", SQL_PROMPT_VERSION)

@@ -2,9 +2,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from services.specialists.text_to_sql.findings import Findings, cannot_answer, found
-from services.specialists.text_to_sql.guard import GuardedQuery, guard
-from services.specialists.text_to_sql.rows import ResultColumn, Rows, Value
+from services.specialists.text_to_sql.findings import Findings, build_findings, build_unanswerable
+from services.specialists.text_to_sql.guard import GuardedQuery, guard_query
+from services.specialists.text_to_sql.rows import CellValue, ResultColumn, Rows
 from services.specialists.text_to_sql.schema import Schema
 
 NAME = ResultColumn(name="WELL_NAME", type="text")
@@ -14,13 +14,13 @@ WELLS = "SELECT well_name, lateral_length_ft FROM wells"
 
 def findings(
     columns: Sequence[ResultColumn],
-    rows: Sequence[Sequence[Value]],
+    rows: Sequence[Sequence[CellValue]],
     schema: Schema,
     *,
     more: bool = False,
     sql: str = WELLS,
 ) -> Findings:
-    query: GuardedQuery = guard(sql, schema)
+    query: GuardedQuery = guard_query(sql, schema)
     result = Rows(
         columns=tuple(columns),
         rows=tuple(map(tuple, rows)),
@@ -29,7 +29,7 @@ def findings(
         sql=query.sql,
         elapsed_ms=1,
     )
-    return found(query, result, schema=schema, explanation="", role="FIELD_ALL")
+    return build_findings(query, result, schema=schema, explanation="", role="FIELD_ALL")
 
 
 def test_one_row_is_said_in_full_with_units(schema: Schema) -> None:
@@ -86,13 +86,13 @@ def test_wide_rows_are_cut_and_say_so(schema: Schema) -> None:
 
 def test_findings_carry_their_evidence(schema: Schema) -> None:
     said = findings([NAME, OIL], [("Cutbow 7H", 1)], schema)
-    assert said.sql == guard(WELLS, schema).sql
+    assert said.sql == guard_query(WELLS, schema).sql
     assert (said.tables, said.role, said.data_label) == (("WELLS",), "FIELD_ALL", "SYNTHETIC")
     assert (said.data_through, said.schema_version) == ("2026-06-30", schema.version)
 
 
 def test_the_model_has_no_hand_in_the_summary(schema: Schema) -> None:
-    said = cannot_answer("Because I say so.", schema=schema, role="FIELD_ALL")
+    said = build_unanswerable("Because I say so.", schema=schema, role="FIELD_ALL")
     assert said.outcome == "cannot_answer"
     assert "Because" not in said.summary
     assert said.explanation == "Because I say so."

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from services.specialists.text_to_sql.guard import guard
+from services.specialists.text_to_sql.guard import guard_query
 from services.specialists.text_to_sql.schema import Schema
 
 USEFUL = {
@@ -45,32 +45,32 @@ USEFUL = {
 
 @pytest.mark.parametrize("sql", [pytest.param(sql, id=name) for name, sql in USEFUL.items()])
 def test_what_analysts_write_passes(sql: str, schema: Schema) -> None:
-    assert guard(sql, schema).sql.startswith(("SELECT", "WITH"))
+    assert guard_query(sql, schema).sql.startswith(("SELECT", "WITH"))
 
 
 @pytest.mark.parametrize("sql", [pytest.param(sql, id=name) for name, sql in USEFUL.items()])
 def test_what_was_accepted_is_accepted_again_as_it_will_run(sql: str, schema: Schema) -> None:
-    once = guard(sql, schema)
-    again = guard(once.sql, schema)
+    once = guard_query(sql, schema)
+    again = guard_query(once.sql, schema)
     assert again.sql == once.sql
     assert again.columns == once.columns
 
 
 def test_what_runs_has_every_name_quoted_and_no_comment(schema: Schema) -> None:
-    query = guard("select well_name -- my secret\nfrom oilfield.prod.wells where basin = 'DJ'", schema)
+    query = guard_query("select well_name -- my secret\nfrom oilfield.prod.wells where basin = 'DJ'", schema)
     assert query.sql == (
         'SELECT "WELLS"."WELL_NAME" AS "WELL_NAME" FROM "WELLS" AS "WELLS" WHERE "WELLS"."BASIN" = \'DJ\' LIMIT 201'
     )
 
 
 def test_a_star_is_spelt_out(schema: Schema) -> None:
-    query = guard("SELECT * FROM technicians", schema)
+    query = guard_query("SELECT * FROM technicians", schema)
     assert "*" not in query.sql
     assert [column.name for column in query.output] == list(schema.tables["TECHNICIANS"].columns)
 
 
 def test_it_says_which_tables_and_columns_are_read(schema: Schema) -> None:
-    query = guard("SELECT w.well_name FROM wells w JOIN downtime d ON d.api_number = w.api_number", schema)
+    query = guard_query("SELECT w.well_name FROM wells w JOIN downtime d ON d.api_number = w.api_number", schema)
     assert query.tables == ("DOWNTIME", "WELLS")
     assert query.columns == ("DOWNTIME.API_NUMBER", "WELLS.API_NUMBER", "WELLS.WELL_NAME")
 
@@ -86,17 +86,17 @@ def test_it_says_which_tables_and_columns_are_read(schema: Schema) -> None:
     ],
 )
 def test_the_limit_is_added_or_lowered_to_one_more_than_the_rows_wanted(asked: str, runs: str, schema: Schema) -> None:
-    assert guard(f"SELECT api_number FROM wells {asked}", schema, max_rows=10).sql.endswith(runs)
+    assert guard_query(f"SELECT api_number FROM wells {asked}", schema, max_rows=10).sql.endswith(runs)
 
 
 def test_a_limit_inside_stays_and_the_outer_one_is_added(schema: Schema) -> None:
-    sql = guard("SELECT x.api_number FROM (SELECT api_number FROM wells LIMIT 999) x", schema, max_rows=10).sql
+    sql = guard_query("SELECT x.api_number FROM (SELECT api_number FROM wells LIMIT 999) x", schema, max_rows=10).sql
     assert "LIMIT 999" in sql
     assert sql.endswith("LIMIT 11")
 
 
 def test_the_conditions_are_told_for_an_empty_result(schema: Schema) -> None:
-    query = guard("SELECT w.well_name FROM wells w WHERE w.basin = 'Mars' AND w.status = 'producing'", schema)
+    query = guard_query("SELECT w.well_name FROM wells w WHERE w.basin = 'Mars' AND w.status = 'producing'", schema)
     assert query.filters == ("BASIN = 'Mars'", "STATUS = 'producing'")
 
 
@@ -120,11 +120,11 @@ def test_the_conditions_are_told_for_an_empty_result(schema: Schema) -> None:
 def test_units_follow_the_expression_and_are_left_out_when_unsure(
     expression: str, unit: str | None, schema: Schema
 ) -> None:
-    assert guard(f"SELECT {expression} AS x FROM monthly_production", schema).output[0].unit == unit
+    assert guard_query(f"SELECT {expression} AS x FROM monthly_production", schema).output[0].unit == unit
 
 
 def test_units_follow_through_a_cte(schema: Schema) -> None:
-    query = guard(
+    query = guard_query(
         "WITH t AS (SELECT api_number AS a, SUM(oil_bbl) AS oil FROM monthly_production GROUP BY 1) "
         "SELECT MAX(oil) AS best FROM t",
         schema,

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from sqlglot import exp
 
 from services.specialists.text_to_sql.grammar import ALLOWED
-from services.specialists.text_to_sql.guard import GuardedQuery, Refused, guard
+from services.specialists.text_to_sql.guard import GuardedQuery, UnsafeQuery, guard_query
 from services.specialists.text_to_sql.schema import load_schema
 
 SCHEMA = load_schema()
@@ -20,8 +20,8 @@ FRAGMENTS = [
 
 def outcome(sql: str, max_rows: int = 200) -> GuardedQuery | None:
     try:
-        return guard(sql, SCHEMA, max_rows=max_rows)
-    except Refused:
+        return guard_query(sql, SCHEMA, max_rows=max_rows)
+    except UnsafeQuery:
         return None
 
 

@@ -4,7 +4,7 @@ import logging
 
 import pytest
 
-from services.specialists.text_to_sql.guard import MAX_CHARACTERS, Refused, guard
+from services.specialists.text_to_sql.guard import MAX_CHARACTERS, UnsafeQuery, guard_query
 from services.specialists.text_to_sql.schema import Schema
 
 NOT_A_SELECT = {
@@ -181,9 +181,9 @@ def params(cases: dict[str, str]) -> list[object]:
     return [pytest.param(sql, id=name) for name, sql in cases.items()]
 
 
-def refusal(sql: str, schema: Schema) -> Refused:
-    with pytest.raises(Refused) as caught:
-        guard(sql, schema)
+def refusal(sql: str, schema: Schema) -> UnsafeQuery:
+    with pytest.raises(UnsafeQuery) as caught:
+        guard_query(sql, schema)
     return caught.value
 
 

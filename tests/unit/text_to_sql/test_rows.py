@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.specialists.text_to_sql.rows import MAX_TEXT, safe
+from services.specialists.text_to_sql.rows import MAX_TEXT, safe_value
 
 
 @pytest.mark.parametrize(
@@ -33,12 +33,12 @@ from services.specialists.text_to_sql.rows import MAX_TEXT, safe
     ],
 )
 def test_values_become_what_json_carries_exactly(value: Any, expected: Any) -> None:
-    assert safe(value) == expected
-    assert type(safe(value)) is type(expected)
+    assert safe_value(value) == expected
+    assert type(safe_value(value)) is type(expected)
 
 
 @given(st.one_of(st.floats(), st.decimals(allow_nan=False, allow_infinity=False), st.integers(), st.text(), st.dates()))
 def test_no_value_is_a_float_or_loses_its_meaning_in_json(value: Any) -> None:
-    kept = safe(value)
+    kept = safe_value(value)
     assert not isinstance(kept, float)
     assert json.loads(json.dumps(kept)) == kept

@@ -7,17 +7,17 @@ import pytest
 from pydantic import SecretStr
 from snowflake.connector import errors
 
-from services.specialists.text_to_sql.guard import guard
+from services.specialists.text_to_sql.guard import guard_query
 from services.specialists.text_to_sql.rows import Rows
 from services.specialists.text_to_sql.schema import Schema
-from services.specialists.text_to_sql.warehouse import Address, Limits, SnowflakeWarehouse
-from switchyard.runtime.core.errors import Rejected, Retryable, TaskError
+from services.specialists.text_to_sql.warehouse import QueryLimits, SnowflakeWarehouse, WarehouseEndpoint
+from switchyard.runtime.core.errors import PermanentTaskError, RetryableTaskError, TaskError
 
 if TYPE_CHECKING:
     from switchyard.devstack.simulators.snowflake.simulator import StandIn
 
 pytestmark = pytest.mark.filterwarnings("ignore:Arrow output on a DB-API result:UserWarning")
-ADDRESS = Address(account="local", database="OILFIELD", namespace="PROD")
+ADDRESS = WarehouseEndpoint(account="local", database="OILFIELD", namespace="PROD")
 
 
 def warehouse(connect: Any) -> SnowflakeWarehouse:
@@ -25,10 +25,10 @@ def warehouse(connect: Any) -> SnowflakeWarehouse:
 
 
 async def rows(
-    sql: str, stand_in: StandIn, schema: Schema, *, role: str = "FIELD_ALL", limits: Limits | None = None
+    sql: str, stand_in: StandIn, schema: Schema, *, role: str = "FIELD_ALL", limits: QueryLimits | None = None
 ) -> Rows:
-    limits = limits or Limits()
-    query = guard(sql, schema, max_rows=limits.max_rows)
+    limits = limits or QueryLimits()
+    query = guard_query(sql, schema, max_rows=limits.max_rows)
     return await warehouse(stand_in.connect).run(query, case_id="case-1", role=role, limits=limits)
 
 
@@ -71,12 +71,12 @@ async def test_two_users_ask_the_same_and_get_their_own_rows(stand_in: StandIn, 
 
 
 async def test_a_result_over_the_limit_is_cut_and_says_so(stand_in: StandIn, schema: Schema) -> None:
-    found = await rows("SELECT api_number FROM wells", stand_in, schema, limits=Limits(max_rows=10))
+    found = await rows("SELECT api_number FROM wells", stand_in, schema, limits=QueryLimits(max_rows=10))
     assert (len(found.rows), found.row_count, found.truncated) == (10, 10, True)
 
 
 async def test_a_result_of_exactly_the_limit_is_not_called_cut(stand_in: StandIn, schema: Schema) -> None:
-    found = await rows("SELECT api_number FROM wells LIMIT 10", stand_in, schema, limits=Limits(max_rows=10))
+    found = await rows("SELECT api_number FROM wells LIMIT 10", stand_in, schema, limits=QueryLimits(max_rows=10))
     assert (found.row_count, found.truncated) == (10, False)
 
 
@@ -88,7 +88,7 @@ async def test_an_empty_result_is_a_result(stand_in: StandIn, schema: Schema) ->
 
 async def test_a_role_that_is_not_granted_is_rejected(stand_in: StandIn, schema: Schema) -> None:
     error = await refusal("SELECT api_number FROM wells", stand_in, schema, role="ACCOUNTADMIN")
-    assert isinstance(error, Rejected)
+    assert isinstance(error, PermanentTaskError)
     assert error.code == "role_not_granted"
 
 
@@ -97,8 +97,8 @@ async def test_a_query_that_takes_too_long_is_cancelled_and_rejected(stand_in: S
         "SELECT COUNT(*) AS n FROM monthly_production a, monthly_production b, monthly_production c "
         "WHERE a.oil_bbl + b.oil_bbl < c.oil_bbl"
     )
-    error = await refusal(endless, stand_in, schema, limits=Limits(timeout_s=1))
-    assert isinstance(error, Rejected)
+    error = await refusal(endless, stand_in, schema, limits=QueryLimits(timeout_s=1))
+    assert isinstance(error, PermanentTaskError)
     assert error.code == "query_timeout"
 
 
@@ -125,28 +125,31 @@ class Recorder:
 @pytest.mark.parametrize(
     ("error", "family", "code"),
     [
-        (errors.DatabaseError(msg="OAuth access token expired", errno=390318), Rejected, "needs_reauth"),
-        (errors.DatabaseError(msg="Invalid OAuth access token", errno=390303), Rejected, "needs_reauth"),
-        (errors.ProgrammingError(msg="not authorized", errno=2003), Rejected, "not_authorized"),
-        (errors.ProgrammingError(msg="division by zero", errno=100051), Rejected, "query_failed"),
-        (errors.OperationalError(msg="could not connect", errno=250001), Retryable, "warehouse_unreachable"),
-        (errors.ServiceUnavailableError(), Retryable, "warehouse_unreachable"),
+        (errors.DatabaseError(msg="OAuth access token expired", errno=390318), PermanentTaskError, "needs_reauth"),
+        (errors.DatabaseError(msg="Invalid OAuth access token", errno=390303), PermanentTaskError, "needs_reauth"),
+        (errors.ProgrammingError(msg="not authorized", errno=2003), PermanentTaskError, "not_authorized"),
+        (errors.ProgrammingError(msg="division by zero", errno=100051), PermanentTaskError, "query_failed"),
+        (errors.OperationalError(msg="could not connect", errno=250001), RetryableTaskError, "warehouse_unreachable"),
+        (errors.ServiceUnavailableError(), RetryableTaskError, "warehouse_unreachable"),
     ],
 )
 async def test_errors_say_whether_to_try_again(
     error: Exception, family: type[TaskError], code: str, schema: Schema
 ) -> None:
-    query = guard("SELECT api_number FROM wells", schema)
+    query = guard_query("SELECT api_number FROM wells", schema)
     with pytest.raises(family) as caught:
-        await warehouse(Recorder(error)).run(query, case_id="case-1", role="FIELD_ALL", limits=Limits())
+        await warehouse(Recorder(error)).run(query, case_id="case-1", role="FIELD_ALL", limits=QueryLimits())
     assert caught.value.code == code
 
 
 async def test_the_connection_is_the_users_and_names_the_case(schema: Schema) -> None:
     login = Recorder(errors.OperationalError(msg="stop here"))
-    with pytest.raises(Retryable):
+    with pytest.raises(RetryableTaskError):
         await warehouse(login).run(
-            guard("SELECT api_number FROM wells", schema), case_id="case-1", role="FIELD_DJ", limits=Limits(timeout_s=9)
+            guard_query("SELECT api_number FROM wells", schema),
+            case_id="case-1",
+            role="FIELD_DJ",
+            limits=QueryLimits(timeout_s=9),
         )
     assert (login.told["authenticator"], login.told["token"], login.told["role"]) == ("oauth", "the-token", "FIELD_DJ")
     assert login.told["session_parameters"]["QUERY_TAG"] == "case-1"

@@ -16,7 +16,7 @@ _PLAIN = str.maketrans({
 })  # fmt: skip
 
 
-def legible(character: str) -> bool:
+def is_legible(character: str) -> bool:
     """Whether a reader sees this character for what it is.
 
     An allow-list: ASCII, letters of the Latin blocks that European and Vietnamese names use, and usual punctuation.
@@ -33,20 +33,20 @@ def legible(character: str) -> bool:
     return 0xC0 <= point < 0x180 or 0x218 <= point <= 0x21B or 0x1EA0 <= point <= 0x1EF9
 
 
-def illegible(text: str) -> tuple[str, ...]:
+def illegible_characters(text: str) -> tuple[str, ...]:
     """The characters of a text that are not legible, as `U+200B ZERO WIDTH SPACE`, each once."""
-    found = dict.fromkeys(character for character in text if not legible(character))
+    found = dict.fromkeys(character for character in text if not is_legible(character))
     return tuple(f"U+{ord(each):04X} {unicodedata.name(each, 'without a name')}" for each in found)
 
 
-def plain(text: str) -> str:
+def normalize_text(text: str) -> str:
     """One spelling for quotes, dashes and blanks, composed letters, no run of blanks: what texts are compared in."""
     return re.sub(r"\s+", " ", unicodedata.normalize("NFC", text).translate(_PLAIN)).strip()
 
 
-def folded(text: str) -> str:
+def fold_text(text: str) -> str:
     """`plain`, in lower case and without accents, and nothing invisible: what word lists are looked up in."""
-    text = plain(text)
+    text = normalize_text(text)
     if text.isascii():
         return text.casefold()
     decomposed = unicodedata.normalize("NFKD", text).casefold()

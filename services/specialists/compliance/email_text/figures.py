@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from services.specialists.compliance.email_text.characters import plain
+from services.specialists.compliance.email_text.characters import normalize_text
 
 _MONTHS = (
     "january", "february", "march", "april", "may", "june", "july", "august", "september", "october", "november",
@@ -57,7 +57,7 @@ _WORDS = re.compile(
 
 
 @dataclass(frozen=True)
-class Amount:
+class WrittenAmount:
     """An amount as it is written; `value` in the ledger's form, None if the form is not clear."""
 
     text: str
@@ -66,7 +66,7 @@ class Amount:
 
 
 @dataclass(frozen=True)
-class SaidDate:
+class WrittenDate:
     """A date as it is written. `year` may be left out; month and day are None if there is no such day."""
 
     text: str
@@ -81,39 +81,39 @@ class SaidDate:
 
 
 @dataclass(frozen=True)
-class Figures:
+class TextFigures:
     """What was found, in the order of the text."""
 
-    amounts: tuple[Amount, ...]
-    dates: tuple[SaidDate, ...]
-    in_words: tuple[str, ...]
+    amounts: tuple[WrittenAmount, ...]
+    dates: tuple[WrittenDate, ...]
+    number_words: tuple[str, ...]
     others: tuple[str, ...]
 
 
-def read_figures(text: str) -> Figures:
+def read_figures(text: str) -> TextFigures:
     """Every figure of a text. What has no place in it (links, the agency's number) was taken out before."""
-    text = plain(text)
-    in_words = tuple(found[0] for found in _WORDS.finditer(text))
+    text = normalize_text(text)
+    number_words = tuple(found[0] for found in _WORDS.finditer(text))
     dates = tuple(_date(found) for found in _DATE.finditer(text))
     text = _DATE.sub(lambda found: " " * len(found[0]), text)
     amounts = tuple(_amount(found) for found in _MONEY.finditer(text))
     rest = _MONEY.sub(lambda found: " " * len(found[0]), text)
-    return Figures(amounts, dates, in_words, tuple(re.findall(r"\S*\d\S*", rest)))
+    return TextFigures(amounts, dates, number_words, tuple(re.findall(r"\S*\d\S*", rest)))
 
 
-def _amount(found: re.Match[str]) -> Amount:
+def _amount(found: re.Match[str]) -> WrittenAmount:
     number = found["after"] or found["before"]
     clear = _US_FORM.match(number) is not None and not found["times"]
     if found["before"] is not None:
         # "50 cents" and "2k" are ways to hide an amount: only dollars after a number are clear.
         clear = clear and re.match(r"(?:US\s)?dollars?$|USD$", found["unit"], re.IGNORECASE) is not None
     if not clear:
-        return Amount(found[0], None, found.start())
+        return WrittenAmount(found[0], None, found.start())
     whole, _, cents = number.replace(",", "").partition(".")
-    return Amount(found[0], f"{int(whole)}.{cents or '00'}", found.start())
+    return WrittenAmount(found[0], f"{int(whole)}.{cents or '00'}", found.start())
 
 
-def _date(found: re.Match[str]) -> SaidDate:
+def _date(found: re.Match[str]) -> WrittenDate:
     given = {name.rstrip("234"): value for name, value in found.groupdict().items() if value is not None}
     year = int(given["year"]) if "year" in given else None
     if year is not None and year < 100:
@@ -122,5 +122,5 @@ def _date(found: re.Match[str]) -> SaidDate:
     month = int(month_text) if month_text.isdigit() else [each[:3] for each in _MONTHS].index(month_text[:3]) + 1
     day = int(given["day"])
     if not (1 <= month <= 12 and 1 <= day <= 31):
-        return SaidDate(found[0], None, None, None)
-    return SaidDate(found[0], year, month, day)
+        return WrittenDate(found[0], None, None, None)
+    return WrittenDate(found[0], year, month, day)

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 from functools import cache
 
-from services.specialists.compliance.email_text.characters import folded
+from services.specialists.compliance.email_text.characters import fold_text
 from services.specialists.compliance.pack import WordList
 
 _DISGUISES = {
@@ -18,22 +18,22 @@ _GAP = "qxq"
 _SPACERS = r"[ .\-_*/,]"
 
 
-def found_in(text: str, words: WordList) -> tuple[str, ...]:
+def find_terms(text: str, words: WordList) -> tuple[str, ...]:
     """The terms of a list that a text contains, each once, less those that stand in a harmless phrase."""
-    return terms_in(folded(text), words)
+    return find_folded_terms(fold_text(text), words)
 
 
-def terms_in(lowered: str, words: WordList) -> tuple[str, ...]:
+def find_folded_terms(lowered: str, words: WordList) -> tuple[str, ...]:
     """The same for a text that is `folded` already."""
     for phrase in words.unless:
         lowered = lowered.replace(phrase, " ")
     return tuple(term for term in words.terms if any(_wordlike(each[0]) for each in _pattern(term).finditer(lowered)))
 
 
-def without(text: str, phrases: Iterable[str]) -> str:
+def remove_phrases(text: str, phrases: Iterable[str]) -> str:
     """The text less some phrases, both `folded`: so that what is required or a name is not held against it."""
-    lowered = folded(text)
-    for phrase in sorted({folded(each) for each in phrases} - {""}, key=len, reverse=True):
+    lowered = fold_text(text)
+    for phrase in sorted({fold_text(each) for each in phrases} - {""}, key=len, reverse=True):
         lowered = re.sub(rf"(?<![a-z0-9]){re.escape(phrase)}(?![a-z0-9])", f" {_GAP} ", lowered)
     return lowered
 
@@ -45,7 +45,7 @@ def _wordlike(text: str) -> bool:
 
 @cache
 def _pattern(term: str) -> re.Pattern[str]:
-    words = [word for word in re.split(r"[^a-z0-9']+", folded(term)) if word]
+    words = [word for word in re.split(r"[^a-z0-9']+", fold_text(term)) if word]
     together = r"[\W_]+".join("".join(_letter(each) for each in word) for word in words)
     forms = [together]
     letters = "".join(words).replace("'", "")

@@ -30,7 +30,7 @@ _STYLES = frozenset({
 })  # fmt: skip
 _DISPLAYS = frozenset({"block", "inline", "inline-block", "table", "table-row", "table-cell"})
 _HEX = re.compile(r"^#([0-9a-f]{3}|[0-9a-f]{6})$")
-MAX_DEPTH = 60
+MAX_MARKUP_DEPTH = 60
 """Elements within each other; our own emails need five."""
 
 _NARROW = re.compile(r"^\d?(?:\.\d+)?(?:px|pt|em|rem|%)?$")
@@ -43,7 +43,7 @@ _MIN_CONTRAST = 4.5
 
 
 @dataclass
-class Page:
+class RenderedPage:
     """A page as it is read."""
 
     text: str = ""
@@ -51,9 +51,9 @@ class Page:
     obstacles: list[str] = field(default_factory=list)
 
 
-def read_markup(source: str, *, min_font_px: int) -> Page:
+def read_markup(source: str, *, min_font_px: int) -> RenderedPage:
     """Read a page. Never raises: what is not understood is an obstacle."""
-    page = Page()
+    page = RenderedPage()
     if re.search(r"<!(?!doctype)|<\?", source, re.IGNORECASE):
         page.obstacles.append("a comment or a declaration in the HTML, which no reader sees")
     root = LexborHTMLParser(source).root
@@ -65,13 +65,13 @@ def read_markup(source: str, *, min_font_px: int) -> Page:
 
 
 def _visible(
-    node: LexborNode, page: Page, min_font_px: int, colour: str, background: str, *, depth: int
+    node: LexborNode, page: RenderedPage, min_font_px: int, colour: str, background: str, *, depth: int
 ) -> Iterator[str]:
     if node.is_text_node:
         yield node.text_content or ""
         return
     tag = node.tag or ""
-    if tag not in _ELEMENTS or depth > MAX_DEPTH:
+    if tag not in _ELEMENTS or depth > MAX_MARKUP_DEPTH:
         page.obstacles.append(f"the element <{tag[:20]}>")
         return
     for name, value in node.attributes.items():
@@ -91,7 +91,7 @@ def _visible(
     yield edge
 
 
-def _attribute(tag: str, name: str, value: str, page: Page) -> None:
+def _attribute(tag: str, name: str, value: str, page: RenderedPage) -> None:
     if name not in _ATTRIBUTES or (name in {"name", "http-equiv", "content"} and tag != "meta"):
         page.obstacles.append(f"the attribute {name[:20]} of <{tag}>")
     elif name == "href":
@@ -104,7 +104,7 @@ def _attribute(tag: str, name: str, value: str, page: Page) -> None:
         page.obstacles.append("a <meta> that acts")
 
 
-def _styled(style: str, page: Page, min_font_px: int, colour: str, background: str) -> tuple[str, str]:
+def _styled(style: str, page: RenderedPage, min_font_px: int, colour: str, background: str) -> tuple[str, str]:
     for declaration in filter(None, (each.strip().lower() for each in style.split(";"))):
         name, _, value = (part.strip() for part in declaration.partition(":"))
         value = value.removesuffix("!important").strip()
@@ -130,7 +130,7 @@ def _styled(style: str, page: Page, min_font_px: int, colour: str, background: s
     return colour, background
 
 
-def _sized(name: str, value: str, page: Page, min_font_px: int) -> None:
+def _sized(name: str, value: str, page: RenderedPage, min_font_px: int) -> None:
     size = re.search(r"(?<![\w.])(\d+(?:\.\d+)?|\.\d+)(px|pt|em|rem|%)", value)
     scale = {"px": 1.0, "pt": 4 / 3, "em": 16.0, "rem": 16.0, "%": 0.16}
     if size is None or float(size[1]) * scale[size[2]] < min_font_px:

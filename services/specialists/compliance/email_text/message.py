@@ -11,7 +11,7 @@ from email.message import EmailMessage
 from email.parser import BytesParser
 from urllib.parse import unquote
 
-from services.specialists.compliance.email_text.characters import illegible
+from services.specialists.compliance.email_text.characters import illegible_characters
 from services.specialists.compliance.email_text.markup import read_markup
 from services.specialists.compliance.pack import EmailRules
 
@@ -27,7 +27,7 @@ _URL = re.compile(r"\b(?:https?|ftp|javascript|data|file|tel|sms|mailto):[^\s<>\
 
 
 @dataclass(frozen=True)
-class Mailbox:
+class MessageAddress:
     """A name and an address."""
 
     name: str
@@ -35,16 +35,16 @@ class Mailbox:
 
 
 @dataclass(frozen=True)
-class Message:
+class ParsedEmail:
     """A message as its recipient gets it. `obstacles` say why it may not be read as it is checked."""
 
     sha256: str
     headers: tuple[tuple[str, str], ...]
-    sender: tuple[Mailbox, ...]
-    to: tuple[Mailbox, ...]
+    sender: tuple[MessageAddress, ...]
+    to: tuple[MessageAddress, ...]
     copies: tuple[str, ...]
     """Header fields that name further recipients."""
-    reply_to: tuple[Mailbox, ...]
+    reply_to: tuple[MessageAddress, ...]
     subject: str
     text: str
     html: str
@@ -74,7 +74,7 @@ class Message:
         return found[0] if len(found) == 1 else None
 
 
-def read_message(raw: bytes, rules: EmailRules) -> Message:
+def read_message(raw: bytes, rules: EmailRules) -> ParsedEmail:
     """Read the bytes. Never raises for what they say: whatever is not understood is an obstacle."""
     obstacles: list[str] = []
     parsed = BytesParser(_class=EmailMessage, policy=policy.SMTP).parsebytes(raw)
@@ -89,14 +89,14 @@ def read_message(raw: bytes, rules: EmailRules) -> Message:
     obstacles += page.obstacles
     text, text_obstacles = _bounded("text", text, rules)
     page.text, html_obstacles = _bounded("HTML", page.text, rules)
-    subject, subject_obstacles = _bounded("subject", _one(headers, "subject"), rules)
+    subject, subject_obstacles = _bounded("subject", _single_header(headers, "subject"), rules)
     obstacles += [*text_obstacles, *html_obstacles, *subject_obstacles]
     shown = {"the subject": subject, "the text part": text, "the HTML part": page.text}
-    shown["the sender's name"] = _one(headers, "from")
-    obstacles += [f"{each} in {where}" for where, what in shown.items() for each in illegible(what)]
+    shown["the sender's name"] = _single_header(headers, "from")
+    obstacles += [f"{each} in {where}" for where, what in shown.items() for each in illegible_characters(what)]
     if re.search(r"[\r\n]", subject):
         obstacles.append("a line break in the subject")
-    return Message(
+    return ParsedEmail(
         sha256=hashlib.sha256(raw).hexdigest(),
         headers=headers,
         sender=_mailboxes(parsed, "from"),
@@ -172,13 +172,13 @@ def _bodies(parsed: EmailMessage) -> tuple[str, str, list[str]]:
     return contents[0], contents[1], obstacles
 
 
-def _mailboxes(parsed: EmailMessage, name: str) -> tuple[Mailbox, ...]:
+def _mailboxes(parsed: EmailMessage, name: str) -> tuple[MessageAddress, ...]:
     found = []
     for value in parsed.get_all(name, ()):
         addresses: tuple[Address, ...] = getattr(value, "addresses", ())
-        found += [Mailbox(each.display_name, each.addr_spec.lower()) for each in addresses]
+        found += [MessageAddress(each.display_name, each.addr_spec.lower()) for each in addresses]
     return tuple(found)
 
 
-def _one(headers: tuple[tuple[str, str], ...], name: str) -> str:
+def _single_header(headers: tuple[tuple[str, str], ...], name: str) -> str:
     return next((value for key, value in headers if key == name), "")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from services.specialists.compliance.email_text.characters import plain
+from services.specialists.compliance.email_text.characters import normalize_text
 
 _WORD = r"[A-Z][\w&.'-]*"
 _KINDS = (
@@ -26,8 +26,8 @@ _KNOWN = "\u00a7"
 
 def strangers(text: str, known: Iterable[str]) -> tuple[str, ...]:
     """Names that look like an organisation's, or that stand where a creditor's would, and are not `known`."""
-    left = plain(text)
-    for name in sorted({plain(each) for each in known}, key=len, reverse=True):
+    left = normalize_text(text)
+    for name in sorted({normalize_text(each) for each in known}, key=len, reverse=True):
         left = re.sub(rf"(?<!\w){re.escape(name.rstrip('.'))}\.?(?!\w)", _KNOWN, left, flags=re.IGNORECASE)
     found = [each[0] for each in _BY_KIND.finditer(left)]
     found += [each[1].strip() for each in _BY_ROLE.finditer(left) if each[1].split()[0].rstrip(".,'") not in _NOBODY]

@@ -8,8 +8,8 @@ from collections.abc import Iterable
 import phonenumbers
 
 from contracts.documents.accounts import AccountFacts
-from services.specialists.compliance.email_text.characters import plain
-from services.specialists.compliance.email_text.lexicon import without
+from services.specialists.compliance.email_text.characters import normalize_text
+from services.specialists.compliance.email_text.lexicon import remove_phrases
 
 _LINK = re.compile(r"\b(?:https?|ftp|mailto|tel):\S+|\bwww\.\S+|[\w.+%'-]+@[\w-]+(?:\.[\w-]+)+", re.IGNORECASE)
 
@@ -20,14 +20,14 @@ def own_words(part: str, required: Iterable[str], facts: AccountFacts) -> str:
     names = [ledger.original_creditor, ledger.current_creditor, agency.name, agency.address]
     names += [f"{consumer.first_name} {consumer.last_name}", consumer.first_name, consumer.last_name]
     # The required texts may hold links, so they go first.
-    return _LINK.sub(" ", without(part, [*required, *names]))
+    return _LINK.sub(" ", remove_phrases(part, [*required, *names]))
 
 
 def without_known_numbers(part: str, facts: AccountFacts) -> str:
     """A part without what may hold digits: links, the agency's address and telephone, names, the account's number."""
-    text = _LINK.sub(" ", plain(part))
+    text = _LINK.sub(" ", normalize_text(part))
     known = {facts.agency.address, facts.agency.name, facts.ledger.original_creditor, facts.ledger.current_creditor}
-    for phrase in sorted(map(plain, known), key=len, reverse=True):
+    for phrase in sorted(map(normalize_text, known), key=len, reverse=True):
         text = re.sub(rf"(?<![\w$]){re.escape(phrase)}(?!\w)", " ", text, flags=re.IGNORECASE)
     reference = facts.ledger.reference
     if not reference.replace("-", "").isdigit():

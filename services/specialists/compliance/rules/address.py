@@ -5,23 +5,23 @@ from __future__ import annotations
 from datetime import date
 
 from services.specialists.compliance.rules.rule import (
-    PERSON,
-    Rule,
-    Situation,
-    Verdict,
-    blocked,
-    flag,
-    passed,
-    unknown,
+    PERSON_STAGES,
+    ComplianceRule,
+    RuleInput,
+    RuleVerdict,
+    block_for_missing_facts,
+    block_with,
+    pass_with,
+    require_false,
 )
 
 
-def obtained(situation: Situation) -> Verdict:
+def check_address_origin(situation: RuleInput) -> RuleVerdict:
     """12 CFR 1006.6(d)(4): the consumer used or named the address, or the creditor's or a prior collector's way in."""
     email = situation.facts.email
     match email.obtained:
         case None:
-            return unknown("email.obtained")
+            return block_for_missing_facts("email.obtained")
         case "consumer":
             return _by_consumer(situation)
         case "creditor_notice":
@@ -29,50 +29,50 @@ def obtained(situation: Situation) -> Verdict:
         case "prior_collector":
             return _by_prior_collector(situation)
         case _:
-            return blocked("the address was obtained in none of the ways that the rule knows")
+            return block_with("the address was obtained in none of the ways that the rule knows")
 
 
-def _by_consumer(situation: Situation) -> Verdict:
+def _by_consumer(situation: RuleInput) -> RuleVerdict:
     """(i): the consumer used it to communicate with the collector, or consented directly."""
     email = situation.facts.email
     if email.consumer_used_on is None and email.consented is None:
-        return unknown("email.consumer_used_on", "email.consented")
+        return block_for_missing_facts("email.consumer_used_on", "email.consented")
     if email.consumer_used_on is None and not email.consented:
-        return blocked("the consumer neither used the address nor consented to it")
-    return passed("the consumer used the address or consented to it")
+        return block_with("the consumer neither used the address nor consented to it")
+    return pass_with("the consumer used the address or consented to it")
 
 
-def _by_notice(situation: Situation) -> Verdict:
+def _by_notice(situation: RuleInput) -> RuleVerdict:
     """(ii): the creditor's notice gave the consumer at least 35 days to opt out, and they are over."""
     email = situation.facts.email
     if email.creditor_notice_on is None or email.notice_opt_out_until is None:
-        return unknown("email.creditor_notice_on", "email.notice_opt_out_until")
+        return block_for_missing_facts("email.creditor_notice_on", "email.notice_opt_out_until")
     sent, until = date.fromisoformat(email.creditor_notice_on), date.fromisoformat(email.notice_opt_out_until)
     if sent > situation.today:
-        return blocked("the creditor's notice is dated in the future")
+        return block_with("the creditor's notice is dated in the future")
     if (until - sent).days < situation.pack.address.min_notice_days:
-        return blocked(f"the creditor's notice gave {(until - sent).days} days to opt out")
+        return block_with(f"the creditor's notice gave {(until - sent).days} days to opt out")
     if until >= situation.today:
-        return blocked("the creditor's notice still lets the consumer opt out")
-    return passed("the creditor's notice was sent and its time is over")
+        return block_with("the creditor's notice still lets the consumer opt out")
+    return pass_with("the creditor's notice was sent and its time is over")
 
 
-def _by_prior_collector(situation: Situation) -> Verdict:
+def _by_prior_collector(situation: RuleInput) -> RuleVerdict:
     """(iii): the consumer used the address with the prior collector and did not opt out."""
     used = situation.facts.email.consumer_used_on
     if used is None:
-        return unknown("email.consumer_used_on")
+        return block_for_missing_facts("email.consumer_used_on")
     days = (situation.today - date.fromisoformat(used)).days
     if days < 0:
-        return blocked("the address was used at a date in the future")
+        return block_with("the address was used at a date in the future")
     if days > situation.pack.address.prior_collector_days:
-        return blocked(f"the address was last used {days} days ago with a prior collector")
-    return passed("the consumer used the address with the prior collector")
+        return block_with(f"the address was last used {days} days ago with a prior collector")
+    return pass_with("the consumer used the address with the prior collector")
 
 
-def disclosed(situation: Situation) -> Verdict:
+def check_third_party_disclosure(situation: RuleInput) -> RuleVerdict:
     """12 CFR 1006.6(d)(3) and (5): an address known to have led to a third party's reading is not used."""
-    return flag(
+    return require_false(
         situation.facts.email.disclosed_to_third_party,
         "email.disclosed_to_third_party",
         broken="the address is known to have disclosed the debt to a third party",
@@ -80,26 +80,26 @@ def disclosed(situation: Situation) -> Verdict:
     )
 
 
-def work_address(situation: Situation) -> Verdict:
+def check_work_address(situation: RuleInput) -> RuleVerdict:
     """12 CFR 1006.22(f)(3): no address that the employer provides; a domain nobody knows goes to a person (warn)."""
     email = situation.facts.email
     if email.work_address:
-        return blocked("the address is known to be provided by the employer")
+        return block_with("the address is known to be provided by the employer")
     domain = email.address.rsplit("@", 1)[1].lower()
     if domain in situation.pack.address.free_mail:
-        return passed("the domain is open to the public")
+        return pass_with("the domain is open to the public")
     if email.work_address is False:
-        return passed("the address is known not to be the employer's")
-    return Verdict("warn", (f"nobody knows whether {domain} is an employer's domain",))
+        return pass_with("the address is known not to be the employer's")
+    return RuleVerdict("warn", (f"nobody knows whether {domain} is an employer's domain",))
 
 
-R07 = Rule(
+R07 = ComplianceRule(
     id="R07",
     name="Origin of the address",
     citation="12 CFR 1006.6(d)(4)",
-    about="person",
+    topic="person",
     severity="block",
-    stages=PERSON,
+    stages=PERSON_STAGES,
     reads=(
         "email.obtained",
         "email.consumer_used_on",
@@ -108,25 +108,25 @@ R07 = Rule(
         "email.notice_opt_out_until",
         "now",
     ),
-    check=obtained,
+    check=check_address_origin,
 )
-R08 = Rule(
+R08 = ComplianceRule(
     id="R08",
     name="No known third-party disclosure",
     citation="12 CFR 1006.6(d)(3)",
-    about="person",
+    topic="person",
     severity="block",
-    stages=PERSON,
+    stages=PERSON_STAGES,
     reads=("email.disclosed_to_third_party",),
-    check=disclosed,
+    check=check_third_party_disclosure,
 )
-R09 = Rule(
+R09 = ComplianceRule(
     id="R09",
     name="Not a work address",
     citation="12 CFR 1006.22(f)(3)",
-    about="person",
+    topic="person",
     severity="block",
-    stages=PERSON,
+    stages=PERSON_STAGES,
     reads=("email.work_address", "email.address"),
-    check=work_address,
+    check=check_work_address,
 )

@@ -2,30 +2,37 @@
 
 from __future__ import annotations
 
-from services.specialists.compliance.rules.rule import DRAFT, Problem, Rule, Situation, Verdict, judged
-from services.specialists.compliance.rules.wording import said
+from services.specialists.compliance.rules.rule import (
+    DRAFT_STAGES,
+    ComplianceRule,
+    DraftProblem,
+    RuleInput,
+    RuleVerdict,
+    verdict_of_problems,
+)
+from services.specialists.compliance.rules.wording import find_listed_terms
 
 
-def conduct(situation: Situation) -> Verdict:
+def check_conduct(situation: RuleInput) -> RuleVerdict:
     """12 CFR 1006.14(b)-(d) and 1006.18(b), (c), (d): no abuse, no threat, no false attorney or authority.
 
     Word lists of the pack over subject, text and HTML: whole words, in any case, look-alike and spaced-out
     letters included. They find words, not meanings: a threat in polite words is the judge's to see.
     """
     problems = [
-        Problem(f"{term!r} in the {where} ({name.replace('_', ' ')})", f"leave out {term!r} and what it implies")
-        for term, name, where in said(situation, *situation.pack.conduct.forbidden)
+        DraftProblem(f"{term!r} in the {where} ({name.replace('_', ' ')})", f"leave out {term!r} and what it implies")
+        for term, name, where in find_listed_terms(situation, *situation.pack.conduct.forbidden)
     ]
-    return judged(problems, "no word of the forbidden lists")
+    return verdict_of_problems(problems, "no word of the forbidden lists")
 
 
-R15 = Rule(
+R15 = ComplianceRule(
     id="R15",
     name="No abuse, threat or false authority",
     citation="12 CFR 1006.14, 1006.18",
-    about="draft",
+    topic="draft",
     severity="block",
-    stages=DRAFT,
+    stages=DRAFT_STAGES,
     reads=("message", "purpose", "history", "ledger", "agency", "consumer.first_name", "consumer.last_name", "now"),
-    check=conduct,
+    check=check_conduct,
 )

@@ -2,33 +2,42 @@
 
 from __future__ import annotations
 
-from contracts.documents.disclosures import time_barred
-from services.specialists.compliance.rules.rule import DRAFT, Problem, Rule, Situation, Verdict, judged, passed, unknown
-from services.specialists.compliance.rules.wording import missing, said
+from contracts.documents.disclosures import is_time_barred
+from services.specialists.compliance.rules.rule import (
+    DRAFT_STAGES,
+    ComplianceRule,
+    DraftProblem,
+    RuleInput,
+    RuleVerdict,
+    block_for_missing_facts,
+    pass_with,
+    verdict_of_problems,
+)
+from services.specialists.compliance.rules.wording import find_listed_terms, missing_required_texts
 
 
-def no_suit(situation: Situation) -> Verdict:
+def check_time_barred(situation: RuleInput) -> RuleVerdict:
     """12 CFR 1006.26(b): no suit, and no threat of one, on a time-barred debt; and the email says so."""
-    barred = time_barred(situation.facts, situation.today.isoformat())
+    barred = is_time_barred(situation.facts, situation.today.isoformat())
     if barred is None:
-        return unknown("ledger.limitation_ends_on", "ledger.limitation_ended")
+        return block_for_missing_facts("ledger.limitation_ends_on", "ledger.limitation_ended")
     if not barred:
-        return passed("the debt is not time-barred")
-    problems = missing(situation, "R13")
+        return pass_with("the debt is not time-barred")
+    problems = missing_required_texts(situation, "R13")
     problems += [
-        Problem(f"{term!r} in the {where} threatens a suit on a time-barred debt", f"leave out {term!r}")
-        for term, _, where in said(situation, *situation.pack.conduct.suit)
+        DraftProblem(f"{term!r} in the {where} threatens a suit on a time-barred debt", f"leave out {term!r}")
+        for term, _, where in find_listed_terms(situation, *situation.pack.conduct.suit)
     ]
-    return judged(problems, "no threat of a suit, and the disclosure")
+    return verdict_of_problems(problems, "no threat of a suit, and the disclosure")
 
 
-R13 = Rule(
+R13 = ComplianceRule(
     id="R13",
     name="Time-barred debt",
     citation="12 CFR 1006.26(b)",
-    about="draft",
+    topic="draft",
     severity="block",
-    stages=DRAFT,
+    stages=DRAFT_STAGES,
     reads=("message", "purpose", "history", "ledger", "agency", "consumer.first_name", "consumer.last_name", "now"),
-    check=no_suit,
+    check=check_time_barred,
 )

@@ -7,29 +7,29 @@ from collections import Counter
 from collections.abc import Iterator
 from decimal import Decimal
 
-from services.specialists.compliance.email_text.characters import folded, plain
-from services.specialists.compliance.email_text.figures import Figures, read_figures
-from services.specialists.compliance.email_text.lexicon import without
-from services.specialists.compliance.email_text.message import Message
+from services.specialists.compliance.email_text.characters import fold_text, normalize_text
+from services.specialists.compliance.email_text.figures import TextFigures, read_figures
+from services.specialists.compliance.email_text.lexicon import remove_phrases
+from services.specialists.compliance.email_text.message import ParsedEmail
 from services.specialists.compliance.email_text.names import strangers
 from services.specialists.compliance.rules.rule import (
-    Problem,
-    Rule,
-    Situation,
-    Verdict,
-    blocked,
-    judged,
-    passed,
-    unknown,
+    ComplianceRule,
+    DraftProblem,
+    RuleInput,
+    RuleVerdict,
+    block_for_missing_facts,
+    block_with,
+    pass_with,
+    verdict_of_problems,
 )
-from services.specialists.compliance.rules.wording import draft, said
+from services.specialists.compliance.rules.wording import find_listed_terms, require_draft
 
 _REST_OF_SENTENCE = re.compile(r"(?:[^.!?]|\.\d){0,200}")
 _OTHERWISE = re.compile(r"\b(?:principal|interest|fees?|paid|payments?|accept|offer|offers|settle|instead|take)\b")
 _BALANCE = re.compile(r"\b(?:balance|you\s+owe|amount\s+(?:due|owed)|total)\b", re.IGNORECASE)
 
 
-def books(situation: Situation) -> Verdict:
+def check_figures(situation: RuleInput) -> RuleVerdict:
     """12 CFR 1006.18(b)-(c), 1006.22(b): amounts, dates and creditors equal the ledger; no unauthorised fee.
 
     An allow-list: whatever has digits and is neither in the ledger nor the agency's own blocks, and so do an amount in
@@ -39,54 +39,58 @@ def books(situation: Situation) -> Verdict:
     ledger = situation.facts.ledger
     if Decimal(ledger.fees) > 0 and ledger.fees_authorised is not True:
         if ledger.fees_authorised is None:
-            return unknown("ledger.fees_authorised")
-        return blocked("the ledger has fees that neither the agreement nor the law authorises")
+            return block_for_missing_facts("ledger.fees_authorised")
+        return block_with("the ledger has fees that neither the agreement nor the law authorises")
     total = Decimal(ledger.principal) + Decimal(ledger.interest) + Decimal(ledger.fees) - Decimal(ledger.payments)
     if total != Decimal(ledger.balance):
-        return blocked("the ledger does not add up: principal + interest + fees - payments is not the balance")
+        return block_with("the ledger does not add up: principal + interest + fees - payments is not the balance")
     if situation.message is None:
-        return passed("the ledger adds up")
-    return judged(list(_problems(situation)), "every figure and name is the ledger's, in both parts")
+        return pass_with("the ledger adds up")
+    return verdict_of_problems(list(_problems(situation)), "every figure and name is the ledger's, in both parts")
 
 
-def _problems(situation: Situation) -> Iterator[Problem]:
-    message, ledger, agency = draft(situation), situation.facts.ledger, situation.facts.agency
+def _problems(situation: RuleInput) -> Iterator[DraftProblem]:
+    message, ledger, agency = require_draft(situation), situation.facts.ledger, situation.facts.agency
     for obstacle in message.obstacles:
-        yield Problem(f"the email may not be read as it is checked: {obstacle}", f"avoid {obstacle}")
+        yield DraftProblem(f"the email may not be read as it is checked: {obstacle}", f"avoid {obstacle}")
     known = (ledger.original_creditor, ledger.current_creditor, agency.name)
     for where, part in message.parts.items():
         yield from _figures(situation, where, situation.figures[where])
         for name in strangers(part, known):
-            yield Problem(f"the {where} names {name!r}", f"name no organisation but {', '.join(sorted(set(known)))}")
+            yield DraftProblem(
+                f"the {where} names {name!r}", f"name no organisation but {', '.join(sorted(set(known)))}"
+            )
         yield from _balance(situation, where, part)
-    for term, name, where in said(situation, "fee", "relative_date"):
+    for term, name, where in find_listed_terms(situation, "fee", "relative_date"):
         kind = "a charge" if name == "fee" else "a date"
-        yield Problem(f"{term!r} in the {where} is {kind} that the ledger does not have", f"leave out {term!r}")
+        yield DraftProblem(f"{term!r} in the {where} is {kind} that the ledger does not have", f"leave out {term!r}")
     yield from _agreement(message, situation)
 
 
-def _figures(situation: Situation, where: str, figures: Figures) -> Iterator[Problem]:
+def _figures(situation: RuleInput, where: str, figures: TextFigures) -> Iterator[DraftProblem]:
     amounts, days = _amounts(situation), _days(situation)
     for amount in figures.amounts:
         if amount.value is None:
-            yield Problem(f"{amount.text!r} in the {where}", "write amounts as the ledger does, like $1,234.50")
+            yield DraftProblem(f"{amount.text!r} in the {where}", "write amounts as the ledger does, like $1,234.50")
         elif amount.value not in amounts:
-            yield Problem(f"{amount.text!r} in the {where} is not in the ledger", "use the ledger's amounts only")
+            yield DraftProblem(f"{amount.text!r} in the {where} is not in the ledger", "use the ledger's amounts only")
     for date in figures.dates:
         if not any(date.is_day(day) for day in days):
-            yield Problem(f"{date.text!r} in the {where} is not in the ledger", "use the ledger's dates only")
-    for words in figures.in_words:
-        yield Problem(f"{words!r} in the {where}", "write no amount, number of days or share in words")
+            yield DraftProblem(f"{date.text!r} in the {where} is not in the ledger", "use the ledger's dates only")
+    for words in figures.number_words:
+        yield DraftProblem(f"{words!r} in the {where}", "write no amount, number of days or share in words")
     for other in figures.others:
-        yield Problem(f"{other[:40]!r} in the {where} is no figure of the ledger", "leave out every other number")
+        yield DraftProblem(f"{other[:40]!r} in the {where} is no figure of the ledger", "leave out every other number")
     if situation.purpose == "settlement_offer":
         for offer in situation.facts.ledger.offers:
             offered = any(amount.value == offer.amount for amount in figures.amounts)
             if offered and not any(date.is_day(offer.due_on) for date in figures.dates):
-                yield Problem(f"the {where} makes an offer without its date", f"say that it is due on {offer.due_on}")
+                yield DraftProblem(
+                    f"the {where} makes an offer without its date", f"say that it is due on {offer.due_on}"
+                )
 
 
-def _amounts(situation: Situation) -> set[str]:
+def _amounts(situation: RuleInput) -> set[str]:
     ledger = situation.facts.ledger
     amounts = {ledger.balance, ledger.principal, ledger.interest, ledger.fees, ledger.payments}
     if ledger.last_payment is not None:
@@ -96,7 +100,7 @@ def _amounts(situation: Situation) -> set[str]:
     return amounts
 
 
-def _days(situation: Situation) -> set[str]:
+def _days(situation: RuleInput) -> set[str]:
     ledger, history = situation.facts.ledger, situation.facts.history
     days = {ledger.itemization_on, ledger.last_payment_on, history.validation_notice_on, history.validation_ends_on}
     if situation.purpose == "settlement_offer":
@@ -104,9 +108,9 @@ def _days(situation: Situation) -> set[str]:
     return {day for day in days if day is not None}
 
 
-def _balance(situation: Situation, where: str, part: str) -> Iterator[Problem]:
+def _balance(situation: RuleInput, where: str, part: str) -> Iterator[DraftProblem]:
     """What is called the balance is the balance. The required texts name other amounts and are left out."""
-    lowered = without(part, (text.text for text in situation.required_texts))
+    lowered = remove_phrases(part, (text.text for text in situation.required_texts))
     balance = situation.facts.ledger.balance
     for label in _BALANCE.finditer(lowered):
         sentence = _REST_OF_SENTENCE.match(lowered, label.end())
@@ -114,29 +118,29 @@ def _balance(situation: Situation, where: str, part: str) -> Iterator[Problem]:
         amounts = read_figures(rest).amounts
         # "The balance is made of: principal …" speaks of something else.
         if amounts and amounts[0].value != balance and not _OTHERWISE.search(rest[: amounts[0].start]):
-            yield Problem(f"the {where} calls an amount the balance that is not", f"the balance is {balance}")
+            yield DraftProblem(f"the {where} calls an amount the balance that is not", f"the balance is {balance}")
 
 
-def _agreement(message: Message, situation: Situation) -> Iterator[Problem]:
+def _agreement(message: ParsedEmail, situation: RuleInput) -> Iterator[DraftProblem]:
     """The text and the HTML part say the same: the same figures, and nearly the same words."""
     ours, theirs = situation.figures["text part"], situation.figures["HTML part"]
     if Counter(each.value for each in ours.amounts) != Counter(each.value for each in theirs.amounts) or Counter(
         (each.month, each.day) for each in ours.dates
     ) != Counter((each.month, each.day) for each in theirs.dates):
-        yield Problem("the text and the HTML part have different figures", "say the same in both parts")
-    words = [Counter(re.findall(r"[a-z']+", folded(plain(each)))) for each in (message.text, message.html)]
+        yield DraftProblem("the text and the HTML part have different figures", "say the same in both parts")
+    words = [Counter(re.findall(r"[a-z']+", fold_text(normalize_text(each)))) for each in (message.text, message.html)]
     common, most = (words[0] & words[1]).total(), max(words[0].total(), words[1].total(), 1)
     if common * 100 < most * situation.pack.email.min_agreement_percent:
-        yield Problem("the text and the HTML part say different things", "say the same in both parts")
+        yield DraftProblem("the text and the HTML part say different things", "say the same in both parts")
 
 
-R14 = Rule(
+R14 = ComplianceRule(
     id="R14",
     name="Figures and names equal the ledger",
     citation="12 CFR 1006.18(b)-(c), 1006.22(b)",
-    about="draft",
+    topic="draft",
     severity="block",
     stages=("contact", "email"),
     reads=("message", "purpose", "history", "ledger", "agency", "consumer.first_name", "consumer.last_name", "now"),
-    check=books,
+    check=check_figures,
 )

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from services.specialists.compliance.rules.rule import (
-    PERSON,
-    Rule,
-    Situation,
-    Verdict,
-    blocked,
-    flag,
-    passed,
-    unknown,
+    PERSON_STAGES,
+    ComplianceRule,
+    RuleInput,
+    RuleVerdict,
+    block_for_missing_facts,
+    block_with,
+    pass_with,
+    require_false,
 )
 
 
-def represented(situation: Situation) -> Verdict:
+def check_representation(situation: RuleInput) -> RuleVerdict:
     """12 CFR 1006.6(b)(2): a consumer known to be represented by an attorney for the debt is not contacted."""
-    return flag(
+    return require_false(
         situation.facts.consumer.attorney,
         "consumer.attorney",
         broken="the consumer is represented: only the attorney may be contacted",
@@ -24,9 +24,9 @@ def represented(situation: Situation) -> Verdict:
     )
 
 
-def ceased(situation: Situation) -> Verdict:
+def check_cease_request(situation: RuleInput) -> RuleVerdict:
     """12 CFR 1006.6(c)(1): after a written refusal to pay or wish that contact cease, there is no further contact."""
-    return flag(
+    return require_false(
         situation.facts.consumer.cease_requested,
         "consumer.cease_requested",
         broken="the consumer asked in writing that contact cease, or refused to pay",
@@ -34,7 +34,7 @@ def ceased(situation: Situation) -> Verdict:
     )
 
 
-def opted_out(situation: Situation) -> Verdict:
+def check_suppression(situation: RuleInput) -> RuleVerdict:
     """12 CFR 1006.14(h) and 1006.6(e): neither the address nor the medium was refused.
 
     The facts are as old as the submission. Opt-outs since then stand in the desk's control table, which the courier
@@ -42,9 +42,9 @@ def opted_out(situation: Situation) -> Verdict:
     """
     consumer, email = situation.facts.consumer, situation.facts.email
     if email.opted_out:
-        return blocked("the consumer opted this address out")
+        return block_with("the consumer opted this address out")
     if consumer.inconvenient_media is not None and "email" in consumer.inconvenient_media:
-        return blocked("the consumer asked not to be contacted by email")
+        return block_with("the consumer asked not to be contacted by email")
     missing = [
         name
         for name, value in (
@@ -53,57 +53,57 @@ def opted_out(situation: Situation) -> Verdict:
         )
         if value is None
     ]
-    return unknown(*missing) if missing else passed("neither the address nor email was refused")
+    return block_for_missing_facts(*missing) if missing else pass_with("neither the address nor email was refused")
 
 
-def protected(situation: Situation) -> Verdict:
+def check_protected_person(situation: RuleInput) -> RuleVerdict:
     """11 USC 362 and 524 (stay and discharge); 12 CFR 1006.6(a): deceased persons and minors are not contacted."""
     consumer = situation.facts.consumer
     flags = {"bankrupt": consumer.bankrupt, "deceased": consumer.deceased, "minor": consumer.minor}
     if raised := [name for name, value in flags.items() if value]:
-        return blocked(f"the case is flagged: {', '.join(raised)}")
+        return block_with(f"the case is flagged: {', '.join(raised)}")
     if missing := [f"consumer.{name}" for name, value in flags.items() if value is None]:
-        return unknown(*missing)
-    return passed("no flag is raised")
+        return block_for_missing_facts(*missing)
+    return pass_with("no flag is raised")
 
 
-R03 = Rule(
+R03 = ComplianceRule(
     id="R03",
     name="Represented by an attorney",
     citation="12 CFR 1006.6(b)(2)",
-    about="person",
+    topic="person",
     severity="block",
-    stages=PERSON,
+    stages=PERSON_STAGES,
     reads=("consumer.attorney",),
-    check=represented,
+    check=check_representation,
 )
-R04 = Rule(
+R04 = ComplianceRule(
     id="R04",
     name="Written cease or refusal",
     citation="12 CFR 1006.6(c)",
-    about="person",
+    topic="person",
     severity="block",
-    stages=PERSON,
+    stages=PERSON_STAGES,
     reads=("consumer.cease_requested",),
-    check=ceased,
+    check=check_cease_request,
 )
-R05 = Rule(
+R05 = ComplianceRule(
     id="R05",
     name="Address and medium not opted out",
     citation="12 CFR 1006.14(h), 1006.6(e)",
-    about="person",
+    topic="person",
     severity="block",
-    stages=PERSON,
+    stages=PERSON_STAGES,
     reads=("email.opted_out", "consumer.inconvenient_media"),
-    check=opted_out,
+    check=check_suppression,
 )
-R19 = Rule(
+R19 = ComplianceRule(
     id="R19",
     name="Bankrupt, deceased, minor",
     citation="11 USC 362, 524; 12 CFR 1006.6(a)",
-    about="person",
+    topic="person",
     severity="block",
-    stages=PERSON,
+    stages=PERSON_STAGES,
     reads=("consumer.bankrupt", "consumer.deceased", "consumer.minor"),
-    check=protected,
+    check=check_protected_person,
 )

@@ -4,10 +4,18 @@ from __future__ import annotations
 
 from datetime import date
 
-from services.specialists.compliance.rules.rule import DRAFT, Rule, Situation, Verdict, blocked, passed, unknown
+from services.specialists.compliance.rules.rule import (
+    DRAFT_STAGES,
+    ComplianceRule,
+    RuleInput,
+    RuleVerdict,
+    block_for_missing_facts,
+    block_with,
+    pass_with,
+)
 
 
-def retain_until(situation: Situation) -> date | None:
+def retain_until(situation: RuleInput) -> date | None:
     """The last day on which the verdict must be kept: `years` after the last collection activity, as far as is known.
 
     This review is an activity itself, so never less than `years` from today. None if nobody knows of the last activity.
@@ -22,20 +30,20 @@ def retain_until(situation: Situation) -> date | None:
     return _years_after(last, situation.pack.record.years)
 
 
-def retain_at_least(situation: Situation) -> date:
+def retain_at_least(situation: RuleInput) -> date:
     """`retain_until`, and for a verdict on facts that do not tell it, as if the last activity were today."""
     return retain_until(situation) or _years_after(situation.today, situation.pack.record.years)
 
 
-def kept(situation: Situation) -> Verdict:
+def check_retention(situation: RuleInput) -> RuleVerdict:
     """12 CFR 1006.100(a): hash, pack and verdict are kept until three years after the last collection activity."""
     last = situation.facts.history.last_activity_on
     if last is not None and date.fromisoformat(last) > situation.today:
-        return blocked("the last collection activity is dated in the future")
+        return block_with("the last collection activity is dated in the future")
     until = retain_until(situation)
     if until is None:
-        return unknown("history.last_activity_on")
-    return passed(f"recorded, to be kept until {until} or longer")
+        return block_for_missing_facts("history.last_activity_on")
+    return pass_with(f"recorded, to be kept until {until} or longer")
 
 
 def _years_after(day: date, years: int) -> date:
@@ -45,13 +53,13 @@ def _years_after(day: date, years: int) -> date:
         return date(day.year + years, 3, 1)
 
 
-R20 = Rule(
+R20 = ComplianceRule(
     id="R20",
     name="Kept on record",
     citation="12 CFR 1006.100",
-    about="record",
+    topic="record",
     severity="block",
-    stages=DRAFT,
+    stages=DRAFT_STAGES,
     reads=("history.last_activity_on", "history.contacted_before", "now"),
-    check=kept,
+    check=check_retention,
 )

@@ -28,72 +28,72 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 
-NOT_CONTENT = {"digest", "occurred_at", "trace", "attachments", "state_seal"}
+UNDIGESTED_FIELDS = {"digest", "occurred_at", "trace", "attachments", "state_seal"}
 ENDINGS = {"CaseClosed", "ContactStopped", "PlaybookHalted", "PlaybookResumed", "SubmissionRejected"}
 CASE_FACTS = ("case_id", "opened_on", "tenant", "session_id", "graph_version", "case_deadline")
-Object = dict[str, Any]
+JsonObject = dict[str, Any]
 
 
-class Broken(ValueError):
+class InvalidBundle(ValueError):
     """One thing that does not hold."""
 
 
-def parse(text: str) -> Object:
-    """Read JSON strictly: no fraction, no name twice. Raises `Broken`."""
+def parse_json(text: str) -> JsonObject:
+    """Read JSON strictly: no fraction, no name twice. Raises `InvalidBundle`."""
 
     def number(_: str) -> Any:
-        raise Broken("a number that is no integer")
+        raise InvalidBundle("a number that is no integer")
 
-    def names(pairs: list[tuple[str, Any]]) -> Object:
+    def names(pairs: list[tuple[str, Any]]) -> JsonObject:
         if len({name for name, _ in pairs}) != len(pairs):
-            raise Broken("a name twice in one object")
+            raise InvalidBundle("a name twice in one object")
         return dict(pairs)
 
     try:
         read = json.loads(text, parse_float=number, parse_constant=number, object_pairs_hook=names)
     except (ValueError, RecursionError) as error:
-        raise Broken(f"it is no JSON that everybody reads alike ({error})") from error
+        raise InvalidBundle(f"it is no JSON that everybody reads alike ({error})") from error
     if not isinstance(read, dict):
-        raise Broken("it is no JSON object")
+        raise InvalidBundle("it is no JSON object")
     return read
 
 
-def canonical(value: Any) -> str:
+def canonical_json(value: Any) -> str:
     """RFC 8785 without floats, which the contracts do not allow."""
     if isinstance(value, dict):
         # Names are in the order of their UTF-16 code units.
         names = sorted(value, key=lambda name: name.encode("utf-16-be", "surrogatepass"))
-        return "{" + ",".join(f"{canonical(name)}:{canonical(value[name])}" for name in names) + "}"
+        return "{" + ",".join(f"{canonical_json(name)}:{canonical_json(value[name])}" for name in names) + "}"
     if isinstance(value, list):
-        return "[" + ",".join(map(canonical, value)) + "]"
+        return "[" + ",".join(map(canonical_json, value)) + "]"
     return json.dumps(value, ensure_ascii=False)
 
 
-def digest_of(event: Object) -> str:
+def event_digest(event: JsonObject) -> str:
     """The event's digest: over all that it says but for what is no content."""
-    return sha256(canonical({name: value for name, value in event.items() if name not in NOT_CONTENT}))
+    return sha256_hex(canonical_json({name: value for name, value in event.items() if name not in UNDIGESTED_FIELDS}))
 
 
-def sha256(data: str | bytes) -> str:
+def sha256_hex(data: str | bytes) -> str:
     """In hex, of a text over its UTF-8."""
     return hashlib.sha256(data.encode() if isinstance(data, str) else data).hexdigest()
 
 
-def exactly(where: str, found: Any, names: str) -> Object:
-    """The object, if it has these names and no others: what is not checked must not come along. Raises `Broken`."""
+def require_names(where: str, found: Any, names: str) -> JsonObject:
+    """The object, if it has these names and no others: what is not checked must not come along. Raises `InvalidBundle`."""
     if not isinstance(found, dict) or set(found) != set(names.split()):
-        raise Broken(f"{where} must have {names} and nothing else")
+        raise InvalidBundle(f"{where} must have {names} and nothing else")
     return found
 
 
-def root_from(leaf: bytes, index: int, size: int, path: list[str]) -> bytes:
-    """The root that an inclusion proof leads to (RFC 9162, 2.1.3.2). Raises `Broken`."""
+def root_from_proof(leaf: bytes, index: int, size: int, path: list[str]) -> bytes:
+    """The root that an inclusion proof leads to (RFC 9162, 2.1.3.2). Raises `InvalidBundle`."""
     node, last, left = leaf, size - 1, index
     if not 0 <= index < size:
-        raise Broken("its position is outside the anchor")
+        raise InvalidBundle("its position is outside the anchor")
     for step in path:
         if last == 0:
-            raise Broken("its inclusion proof is too long")
+            raise InvalidBundle("its inclusion proof is too long")
         sibling = bytes.fromhex(step)
         if left % 2 or left == last:
             node = hashlib.sha256(b"\x01" + sibling + node).digest()
@@ -103,11 +103,11 @@ def root_from(leaf: bytes, index: int, size: int, path: list[str]) -> bytes:
             node = hashlib.sha256(b"\x01" + node + sibling).digest()
         left, last = left // 2, last // 2
     if last:
-        raise Broken("its inclusion proof is too short")
+        raise InvalidBundle("its inclusion proof is too short")
     return node
 
 
-class Keys:
+class BundleKeys:
     """The keys to believe, by the SHA-256 of their DER."""
 
     def __init__(self) -> None:
@@ -120,11 +120,11 @@ class Keys:
         load = serialization.load_pem_public_key if pem else serialization.load_der_public_key
         key = load(data if pem else base64.b64decode(data))
         der = key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
-        self._keys[sha256(der)] = key
+        self._keys[sha256_hex(der)] = key
 
-    def refusal(self, statement: Object, signature: bytes) -> str | None:
+    def invalid_reason(self, statement: JsonObject, signature: bytes) -> str | None:
         """Why none of the keys has signed this statement; None if one has."""
-        key, message = self._keys.get(str(statement["key"])), canonical(statement).encode()
+        key, message = self._keys.get(str(statement["key"])), canonical_json(statement).encode()
         try:
             if isinstance(key, ed25519.Ed25519PublicKey):
                 key.verify(signature, message)
@@ -137,56 +137,58 @@ class Keys:
         return None
 
 
-def check_anchors(found: Any, keys: Keys) -> dict[int, Object]:
-    """The statements by number, each signed and linked to the one before. Raises `Broken`."""
-    statements: dict[int, Object] = {}
-    before: Object | None = None
+def check_checkpoints(found: Any, keys: BundleKeys) -> dict[int, JsonObject]:
+    """The statements by number, each signed and linked to the one before. Raises `InvalidBundle`."""
+    statements: dict[int, JsonObject] = {}
+    before: JsonObject | None = None
     for each in found:
-        anchor = exactly("an anchor", each, "statement signature")
-        said = exactly("a statement", anchor["statement"], "format log number first last root previous made_at key")
+        anchor = require_names("an anchor", each, "statement signature")
+        said = require_names(
+            "a statement", anchor["statement"], "format log number first last root previous made_at key"
+        )
         name = f"anchor {said['number']}"
-        if refusal := keys.refusal(said, base64.b64decode(anchor["signature"], validate=True)):
-            raise Broken(f"{name} {refusal}")
-        if said["format"] != "switchyard-anchor/1":
-            raise Broken(f"{name} has an unknown format")
+        if invalid_reason := keys.invalid_reason(said, base64.b64decode(anchor["signature"], validate=True)):
+            raise InvalidBundle(f"{name} {invalid_reason}")
+        if said["format"] != "switchyard-checkpoint/1":
+            raise InvalidBundle(f"{name} has an unknown format")
         if before is not None:
-            goes_on = (before["log"], before["number"] + 1, before["last"] + 1, sha256(canonical(before)))
+            goes_on = (before["log"], before["number"] + 1, before["last"] + 1, sha256_hex(canonical_json(before)))
             if goes_on != (said["log"], said["number"], said["first"], said["previous"]):
-                raise Broken(f"{name} does not continue anchor {before['number']}")
+                raise InvalidBundle(f"{name} does not continue anchor {before['number']}")
         statements[said["number"]] = before = said
     return statements
 
 
-def check_event(entry: Object, anchors: dict[int, Object]) -> Object:
-    """The event that an entry proves. Raises `Broken`."""
-    bus = parse(entry["body"])
+def check_event(entry: JsonObject, anchors: dict[int, JsonObject]) -> JsonObject:
+    """The event that an entry proves. Raises `InvalidBundle`."""
+    bus = parse_json(entry["body"])
     event = bus.get("detail")
-    if not isinstance(event, dict) or digest_of(event) != event.get("digest"):
-        raise Broken("the body does not match its digest")
+    if not isinstance(event, dict) or event_digest(event) != event.get("digest"):
+        raise InvalidBundle("the body does not match its digest")
     if (bus.get("source"), bus.get("detail-type")) != (f"switchyard.{event['node_from']}", event["type"]):
-        raise Broken("its source or its type on the bus is not that of its producer")
+        raise InvalidBundle("its source or its type on the bus is not that of its producer")
     for place, attachment in event.get("attachments", {}).items():
-        if "inline" in attachment and sha256(base64.b64decode(attachment["inline"])) != place:
-            raise Broken(f"the artefact {place} does not match its hash")
+        if "inline" in attachment and sha256_hex(base64.b64decode(attachment["inline"])) != place:
+            raise InvalidBundle(f"the artefact {place} does not match its hash")
     said = anchors.get(entry["anchor"])
     if said is None:
-        raise Broken("no anchor of the bundle covers it: it was not anchored yet when it was exported")
+        raise InvalidBundle("no anchor of the bundle covers it: it was not anchored yet when it was exported")
     leaf = {
         "position": entry["position"],
         "opened_on": event["opened_on"],
         "event_id": event["event_id"],
         "digest": event["digest"],
         "recorded_at": entry["recorded_at"],
-        "body_sha256": sha256(entry["body"]),
+        "body_sha256": sha256_hex(entry["body"]),
     }
-    node = hashlib.sha256(b"\x00" + canonical(leaf).encode()).digest()
+    node = hashlib.sha256(b"\x00" + canonical_json(leaf).encode()).digest()
     size, index = said["last"] - said["first"] + 1, entry["position"] - said["first"]
-    if root_from(node, index, size, entry["path"]).hex() != said["root"]:
-        raise Broken(f"it is not what anchor {said['number']} of {said['made_at']} covers in this position")
+    if root_from_proof(node, index, size, entry["path"]).hex() != said["root"]:
+        raise InvalidBundle(f"it is not what anchor {said['number']} of {said['made_at']} covers in this position")
     return event
 
 
-def check_case(case_id: str, events: list[Object]) -> Iterator[str]:
+def check_case_events(case_id: str, events: list[JsonObject]) -> Iterator[str]:
     """What does not hold between the events of the case."""
     by_digest = {event["digest"]: event for event in events}
     firsts = [event for event in events if not event["parents"]]
@@ -198,7 +200,7 @@ def check_case(case_id: str, events: list[Object]) -> Iterator[str]:
         if len(found) != count:
             yield f"the case must have {what}s: {count}, and has {len(found)}"
     facts = facts_of((firsts or events)[0]) | {"case_id": case_id}
-    families: dict[Any, list[Object]] = defaultdict(list)
+    families: dict[Any, list[JsonObject]] = defaultdict(list)
     for event in events:
         name = f"{event['type']} {event['event_id']}"
         differing = [fact for fact, value in facts_of(event).items() if value != facts[fact]]
@@ -212,13 +214,13 @@ def check_case(case_id: str, events: list[Object]) -> Iterator[str]:
             yield f"{family[0]['type']} {family[0]['event_id']}: its siblings are not all there, or too many"
 
 
-def facts_of(event: Object) -> Object:
+def facts_of(event: JsonObject) -> JsonObject:
     """What is one for a whole case. A claim that is empty is as good as one that is not made."""
     principal = {claim: value for claim, value in event["principal"].items() if value}
     return {fact: event[fact] for fact in CASE_FACTS} | {"principal": principal}
 
 
-def check_causes(event: Object, by_digest: dict[str, Object]) -> Iterator[str]:
+def check_causes(event: JsonObject, by_digest: dict[str, JsonObject]) -> Iterator[str]:
     """What does not hold between an event and what caused it."""
     known = [by_digest[digest] for digest in event["parents"] if digest in by_digest]
     if len(known) != len(event["parents"]):
@@ -231,7 +233,7 @@ def check_causes(event: Object, by_digest: dict[str, Object]) -> Iterator[str]:
             yield "its id does not follow from its cause"
 
 
-def references(value: Any) -> Iterator[Object]:
+def references(value: Any) -> Iterator[JsonObject]:
     """Every artefact that a payload names."""
     if isinstance(value, dict) and {"name", "sha256", "size", "media_type"} <= set(value):
         yield value
@@ -239,28 +241,28 @@ def references(value: Any) -> Iterator[Object]:
         yield from references(item)
 
 
-def verify(bundle: Object, keys: Keys) -> Iterator[str]:
+def verify_bundle(bundle: JsonObject, keys: BundleKeys) -> Iterator[str]:
     """Everything that does not hold in a bundle."""
-    exactly("the bundle", bundle, "format case_id public_keys anchors events artefacts")
+    require_names("the bundle", bundle, "format case_id public_keys anchors events artefacts")
     if bundle["format"] != "switchyard-bundle/1":
-        raise Broken("the format is another one")
-    anchors = check_anchors(bundle["anchors"], keys)
+        raise InvalidBundle("the format is another one")
+    anchors = check_checkpoints(bundle["anchors"], keys)
     events = []
     for number, each in enumerate(bundle["events"], start=1):
-        entry = exactly(f"event {number}", each, "position recorded_at body anchor path")
+        entry = require_names(f"event {number}", each, "position recorded_at body anchor path")
         try:
             events.append(check_event(entry, anchors))
-        except Broken as error:
+        except InvalidBundle as error:
             yield f"event {number} (position {entry['position']}): {error}"
     if not bundle["events"]:
         yield "the bundle has no event"
     elif len(events) == len(bundle["events"]):
-        yield from check_case(bundle["case_id"], events)
+        yield from check_case_events(bundle["case_id"], events)
         used = {entry["anchor"] for entry in bundle["events"]}
         if set(anchors) != set(range(min(used), max(used) + 1)):
             yield "the bundle has anchors that prove nothing"
-        named = {canonical(reference) for event in events for reference in references(event["payload"])}
-        if sorted(named) != sorted(map(canonical, bundle["artefacts"])):
+        named = {canonical_json(reference) for event in events for reference in references(event["payload"])}
+        if sorted(named) != sorted(map(canonical_json, bundle["artefacts"])):
             yield "the list of artefacts is not the one that the events name"
 
 
@@ -270,16 +272,16 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("bundle", type=Path)
     parser.add_argument("--key", action="append", default=[], help="a public key to believe: base64 of DER, or a file")
     options = parser.parse_args(arguments)
-    keys = Keys()
+    keys = BundleKeys()
     try:
-        bundle = parse(options.bundle.read_text(encoding="utf-8"))
+        bundle = parse_json(options.bundle.read_text(encoding="utf-8"))
         for key in options.key or bundle.get("public_keys", []):
             keys.add(Path(key).read_text(encoding="utf-8") if options.key and Path(key).is_file() else key)
     except (OSError, ValueError, TypeError) as error:
         sys.stdout.write(f"cannot read the bundle or a key: {error}\n")
         return 2
     try:
-        findings = list(verify(bundle, keys))
+        findings = list(verify_bundle(bundle, keys))
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         findings = [f"the bundle is not as it must be: {type(error).__name__}: {error}"]
     for finding in findings:

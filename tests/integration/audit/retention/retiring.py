@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from switchyard.audit.retention.retention import Due, Fate, RetentionStore
+from switchyard.audit.retention.retention import DueCase, RetentionStore, RetirementStatus
 from tests.integration.audit.conftest import Owner
 from tests.integration.audit.proof import RECEIPTS
 
@@ -17,11 +17,11 @@ LONG_AGO = datetime(2024, 3, 5, 9, tzinfo=UTC)
 MONTH = "2024-03-01"
 
 
-async def due_now(retention: RetentionStore) -> list[Due]:
+async def due_now(retention: RetentionStore) -> list[DueCase]:
     return [due async for due in retention.due(limit=1_000)]
 
 
-async def retire_all(retention: RetentionStore) -> list[Fate]:
+async def retire_all(retention: RetentionStore) -> list[RetirementStatus]:
     return [(await retention.retire(due, operator="ada")).fate for due in await due_now(retention)]
 
 

@@ -15,7 +15,7 @@ import pytest
 from switchyard.audit.records.case_objects import CaseObjects
 from switchyard.audit.records.roles import RETENTION, SCHEMA
 from switchyard.audit.records.store import AuditStore
-from switchyard.audit.retention.reader import SQL, RetentionReader
+from switchyard.audit.retention.reader import RETENTION_SQL, RetentionReader
 from switchyard.audit.retention.retention import RetentionStore
 from switchyard.devstack.stack.provision import BUCKET
 from switchyard.protocol.fields import Json
@@ -54,7 +54,9 @@ async def test_only_cases_older_than_their_own_policy_are_evaluated(store: Audit
     await store.record(cases.bodies([*short, *(event for events in under_duty for event in events)]))
     await age(owner)
 
-    explained = await owner.fetchval("explain (analyze, format json) " + SQL["due"], date.min, uuid.UUID(int=0), 100)
+    explained = await owner.fetchval(
+        "explain (analyze, format json) " + RETENTION_SQL["due"], date.min, uuid.UUID(int=0), 100
+    )
 
     (asked,) = [
         node for node in nodes(json.loads(explained)[0]["Plan"]) if node.get("Function Name") == "case_retention"

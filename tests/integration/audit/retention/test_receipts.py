@@ -18,7 +18,7 @@ from switchyard.audit.verification.findings import FindingKind
 from switchyard.cli.app.target import Env
 from switchyard.cli.commands.audit_replay import replay_scope
 from switchyard.devstack.stack.provision import BUCKET
-from switchyard.protocol.canonical import canonical
+from switchyard.protocol.canonical import canonical_json
 from switchyard.protocol.fields import Json
 from switchyard.runtime.core.clock import SystemClock
 from switchyard.runtime.crypto.signing import LocalSigner, TrustedKeys
@@ -47,7 +47,7 @@ async def _sign_with_another_key(owner: Owner, event: Json) -> None:
     other = LocalSigner(b"\x01" * 32)
     statement = await owner.fetchval("select statement from retention_receipt")
     sha256 = hashlib.sha256(statement.encode()).hexdigest()
-    signature = await other.sign(canonical({"format": "switchyard-receipt/1", "sha256": sha256}))
+    signature = await other.sign(canonical_json({"format": "switchyard-receipt/1", "sha256": sha256}))
     key = hashlib.sha256(other.public).hexdigest()
     await tampering(owner, "update retention_receipt set key = $1, signature = $2", key, signature)
 
@@ -136,7 +136,7 @@ async def test_a_month_is_dropped_only_when_every_case_in_it_has_its_receipt(
     assert await owner.fetchval("select to_regclass($1)", name) is None
     report = await prover.verify()
     assert (report.ok, report.rows, report.cases) == (True, 27, 3)
-    assert await prover.resolve(events[0]["case_id"][:13]) == [events[0]["case_id"]]
+    assert await prover.find_case_ids(events[0]["case_id"][:13]) == [events[0]["case_id"]]
     monkeypatch.setenv("SWITCHYARD_AUDIT_DATABASE_URL", url_for(READER))
     replayed = await replay_scope(Env.AWS, events[0]["case_id"], None, None, None, check_seals=False)
     assert (replayed.cases, replayed.retired) == (1, 1)
@@ -208,8 +208,8 @@ async def test_anchors_still_prove_what_was_retired_and_dropped(
     assert [fate for _, fate in await retention.drop_partitions()] == ["dropped"]
     dropped = await proof.verify()
 
-    assert (retired.ok, retired.anchored, retired.moved_out) == (True, 18, 9)
-    assert (dropped.ok, dropped.anchored, dropped.moved_out) == (True, 18, 9)
+    assert (retired.ok, retired.covered_rows, retired.body_retired) == (True, 18, 9)
+    assert (dropped.ok, dropped.covered_rows, dropped.body_retired) == (True, 18, 9)
     assert (await prover.verify()).ok
     await owner.execute("alter table retention_receipt disable trigger all")
     await owner.execute("delete from retention_receipt")

@@ -17,7 +17,7 @@ from switchyard.audit.records.case_objects import CaseObjects
 from switchyard.audit.records.reader import AuditReader
 from switchyard.audit.records.roles import RETENTION, SCHEMA
 from switchyard.audit.records.store import AuditStore
-from switchyard.audit.retention.retention import Fate, RetentionStore
+from switchyard.audit.retention.retention import RetentionStore, RetirementStatus
 from switchyard.audit.verification.findings import FindingKind
 from switchyard.devstack.stack.provision import BUCKET
 from switchyard.protocol.fields import Json
@@ -39,7 +39,7 @@ async def test_only_what_is_over_is_retired_and_the_chain_still_verifies(
 ) -> None:
     assert [due.case_id for due in await due_now(retention)] == [events[0]["case_id"]]
 
-    assert await retire_all(retention) == [Fate.RETIRED]
+    assert await retire_all(retention) == [RetirementStatus.RETIRED]
 
     bodies = await owner.fetch("select case_id::text, count(body) from transition group by 1")
     assert dict(bodies) == {events[0]["case_id"]: 0, cases.first(2)["case_id"]: 9}
@@ -106,7 +106,7 @@ async def test_a_hold_keeps_a_case_until_it_is_released(
 
     assert len(await retention.release(due.case_id, reason="settled", operator="ben")) == 1
     assert await retention.release(due.case_id, reason="settled", operator="ben") == []
-    assert await retire_all(retention) == [Fate.RETIRED]
+    assert await retire_all(retention) == [RetirementStatus.RETIRED]
 
 
 async def test_a_hold_waits_for_a_retirement_that_is_under_way(
@@ -181,13 +181,13 @@ async def test_a_case_that_is_tried_again_is_not_retired_before_its_new_ending(
     await age(owner)
 
     assert await due_now(retention) == []
-    assert (await retention.retire(due, operator="ada")).fate is Fate.REOPENED
+    assert (await retention.retire(due, operator="ada")).fate is RetirementStatus.REOPENED
     assert await owner.fetchval("select count(*) from transition where body is null") == 0
     command = cases.follow(again, AnswerQuestion(question=cases.QUESTION), "router", node_to="text_to_sql")
     failure = cases.failed(command, "text_to_sql")
     await store.record(cases.bodies([command, failure, *close(failure)]))
     await age(owner)
-    assert await retire_all(retention) == [Fate.RETIRED]
+    assert await retire_all(retention) == [RetirementStatus.RETIRED]
 
 
 async def test_a_case_whose_chain_does_not_hold_is_kept_as_evidence(
@@ -199,5 +199,5 @@ async def test_a_case_whose_chain_does_not_hold_is_kept_as_evidence(
     (due,) = await due_now(retention)
     outcome = await retention.retire(due, operator="ada")
 
-    assert (outcome.fate, outcome.findings[0].kind) == (Fate.KEPT, FindingKind.COLUMN_DIFFERS)
+    assert (outcome.fate, outcome.findings[0].kind) == (RetirementStatus.KEPT, FindingKind.COLUMN_DIFFERS)
     assert await owner.fetchval("select count(*) from transition where body is null") == 0

@@ -10,7 +10,7 @@ import pytest
 
 from switchyard.audit.records.roles import READER, RETENTION, SCHEMA, WRITER
 from switchyard.audit.retention.retention import RetentionStore
-from switchyard.protocol.canonical import canonical
+from switchyard.protocol.canonical import canonical_json
 from switchyard.protocol.fields import Json
 from switchyard.runtime.database.connections import Pool, connect_pool
 from tests.integration.audit.conftest import Owner, UrlFor
@@ -72,7 +72,7 @@ async def test_a_receipt_for_a_case_that_is_not_due_is_refused_by_the_database(
     url_for: UrlFor, events: list[Json], owner: Owner
 ) -> None:
     recent = cases.first(2)
-    statement = canonical(
+    statement = canonical_json(
         {"case_id": recent["case_id"], "opened_on": recent["opened_on"], "part": 1, "events": []}
     ).decode()
     pool = await connect_pool(url_for(RETENTION), schema=SCHEMA)

@@ -10,7 +10,7 @@ import pytest
 from switchyard.audit.records.case_objects import CaseObjects
 from switchyard.audit.records.roles import RETENTION, SCHEMA
 from switchyard.audit.records.store import AuditStore
-from switchyard.audit.retention.retention import Due, Outcome, RetentionStore
+from switchyard.audit.retention.retention import DueCase, RetentionStore, RetirementOutcome
 from switchyard.cli.commands.audit_retention import retire_due
 from switchyard.devstack.stack.provision import BUCKET
 from switchyard.protocol.fields import Json
@@ -104,7 +104,7 @@ class HoldsComeIn(RetentionStore):
 
     held: str | None = None
 
-    async def retire(self, due: Due, *, operator: str) -> Outcome:
+    async def retire(self, due: DueCase, *, operator: str) -> RetirementOutcome:
         if self.held is None:
             self.held = due.case_id
             await self.hold(due.case_id, reason="a complaint", operator="ben")

@@ -27,11 +27,11 @@ async def test_retired_rows_and_a_dropped_month_hold_under_their_anchors_and_a_r
     await retire_all(retention)
 
     report = await proof.verify()
-    assert (report.finding_count, report.moved_out, report.anchored) == (0, 9, 18)
+    assert (report.finding_count, report.body_retired, report.covered_rows) == (0, 9, 18)
 
     assert [state for _, state in await retention.drop_partitions()] == ["dropped"]
     report = await proof.verify()
-    assert (report.finding_count, report.moved_out, report.anchored) == (0, 9, 18)
+    assert (report.finding_count, report.body_retired, report.covered_rows) == (0, 9, 18)
     assert (await prover.verify()).ok
 
     await owner.execute("alter table retention_receipt disable trigger all")
@@ -54,9 +54,9 @@ async def test_a_forged_receipt_takes_no_row_out_of_the_proof(
     )
 
     kinds = {found.kind for found in (await prover.verify()).findings}
-    anchored = await proof.verify()
+    covered_rows = await proof.verify()
     assert FindingKind.FORGED_RECEIPT in kinds
-    assert {(found.kind, found.event_id) for found in anchored.findings} == {
+    assert {(found.kind, found.event_id) for found in covered_rows.findings} == {
         (FindingKind.ROW_MISSING, event["event_id"]) for event in removed
     }
 
