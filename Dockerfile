@@ -77,18 +77,18 @@ COPY --from=router-build /opt/venv /opt/venv
 COPY --from=router-build /app .
 CMD ["python", "-m", "services.orchestrator", "router"]
 
-FROM build AS desk-build
-RUN uv pip install --require-hashes --no-deps -r /build/desk.txt -c /build/requirements.lock
+FROM build AS case-manager-build
+RUN uv pip install --require-hashes --no-deps -r /build/case-manager.txt -c /build/requirements.lock
 COPY --from=code /app .
 COPY services/orchestrator services/orchestrator
 RUN python -m compileall -q .
 
-FROM runtime AS desk
-LABEL org.opencontainers.image.title="switchyard/desk" \
+FROM runtime AS case-manager
+LABEL org.opencontainers.image.title="switchyard/case-manager" \
       org.opencontainers.image.description="Whatever waits or counts: intake, close, timers, gather, approvals, control"
-COPY --from=desk-build /opt/venv /opt/venv
-COPY --from=desk-build /app .
-CMD ["python", "-m", "services.orchestrator", "desk"]
+COPY --from=case-manager-build /opt/venv /opt/venv
+COPY --from=case-manager-build /app .
+CMD ["python", "-m", "services.orchestrator", "case_manager"]
 
 
 # --- the agents -----------------------------------------------------------------------------------------------------
@@ -144,31 +144,31 @@ COPY --from=drafter-build /opt/venv /opt/venv
 COPY --from=drafter-build /app .
 CMD ["python", "-m", "services.drafter"]
 
-FROM build AS courier-build
-RUN uv pip install --require-hashes --no-deps -r /build/courier.txt -c /build/requirements.lock
+FROM build AS email-sender-build
+RUN uv pip install --require-hashes --no-deps -r /build/email-sender.txt -c /build/requirements.lock
 COPY --from=specialist-code /app .
 COPY services/specialists/email_sender services/specialists/email_sender
 RUN python -m compileall -q .
 
-FROM runtime AS courier
-LABEL org.opencontainers.image.title="switchyard/courier" \
+FROM runtime AS email-sender
+LABEL org.opencontainers.image.title="switchyard/email-sender" \
       org.opencontainers.image.description="Sends what was approved, once"
-COPY --from=courier-build /opt/venv /opt/venv
-COPY --from=courier-build /app .
-CMD ["python", "-m", "services.specialists", "courier"]
+COPY --from=email-sender-build /opt/venv /opt/venv
+COPY --from=email-sender-build /app .
+CMD ["python", "-m", "services.specialists", "email_sender"]
 
-FROM build AS mail-build
-RUN uv pip install --require-hashes --no-deps -r /build/mail.txt -c /build/requirements.lock
+FROM build AS email-feedback-build
+RUN uv pip install --require-hashes --no-deps -r /build/email-feedback.txt -c /build/requirements.lock
 COPY --from=specialist-code /app .
 COPY services/specialists/email_feedback services/specialists/email_feedback
 RUN python -m compileall -q .
 
-FROM runtime AS mail
-LABEL org.opencontainers.image.title="switchyard/mail" \
+FROM runtime AS email-feedback
+LABEL org.opencontainers.image.title="switchyard/email-feedback" \
       org.opencontainers.image.description="The opt-out page, and the mail provider's reports as events"
-COPY --from=mail-build /opt/venv /opt/venv
-COPY --from=mail-build /app .
-CMD ["python", "-m", "services.specialists", "mail"]
+COPY --from=email-feedback-build /opt/venv /opt/venv
+COPY --from=email-feedback-build /app .
+CMD ["python", "-m", "services.specialists", "email_feedback"]
 
 
 # --- audit ----------------------------------------------------------------------------------------------------------
@@ -180,7 +180,7 @@ RUN python -m compileall -q .
 
 FROM runtime AS audit
 LABEL org.opencontainers.image.title="switchyard/audit" \
-      org.opencontainers.image.description="Writes every transition to the log, gives it its position, anchors it"
+      org.opencontainers.image.description="Writes every transition to the log, gives it its position, checkpoints it"
 COPY --from=audit-build /opt/venv /opt/venv
 COPY --from=audit-build /app .
 CMD ["python", "-m", "services.audit"]

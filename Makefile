@@ -31,7 +31,7 @@ $(READY): requirements.lock pyproject.toml
 	@touch $@
 
 # One image a process; the names are the catalogue's, with dashes.
-IMAGES := router desk triage text-to-sql compliance drafter courier mail audit cli simulators
+IMAGES := router case-manager triage text-to-sql compliance drafter email-sender email-feedback audit cli simulators
 
 .PHONY: lock
 lock: ## Resolve pyproject.toml into requirements.lock again, and the images' shares of it

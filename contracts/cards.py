@@ -1,7 +1,7 @@
 """Agent cards: what each agent is for, what it may open, what it may call.
 
-Triage reads the purposes and examples; the vault reads `opens`; IAM statements and secrets follow from `vendors` and
-`reaches`. A card is the first of the five steps to a new agent (docs/adding-an-agent.md).
+Triage reads the purposes and examples; the vault reads `decrypts`; IAM statements and secrets follow from `vendors` and
+`egress`. A card is the first of the five steps to a new agent (docs/adding-an-agent.md).
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ class AgentCard(Contract):
     emits: tuple[TypeName, ...]
     tools: tuple[Name, ...] = ()
     vendors: tuple[Vendor, ...] = Field(default=(), description="Model vendors it may call, primary first.")
-    opens: tuple[Name, ...] = Field(default=(), description="Names of the sealed artefacts that it may open.")
-    reaches: tuple[Literal["snowflake", "mail"], ...] = Field(
+    decrypts: tuple[Name, ...] = Field(default=(), description="Names of the sealed artefacts that it may open.")
+    egress: tuple[Literal["snowflake", "ses"], ...] = Field(
         default=(), description="Systems that it calls beside the bus, the database and the models."
     )
 
@@ -40,7 +40,7 @@ TRIAGE_CARD = AgentCard(
     consumes=("ChooseAgent",),
     emits=("AgentChosen", "NoAgentFits", "TaskFailed"),
     vendors=("bedrock", "openai"),
-    opens=("question",),
+    decrypts=("question",),
 )
 
 TEXT_TO_SQL_CARD = AgentCard(
@@ -64,8 +64,8 @@ TEXT_TO_SQL_CARD = AgentCard(
     emits=("FindingsReady", "TaskFailed"),
     tools=("list_tables", "describe_table", "check_sql"),
     vendors=("bedrock", "openai"),
-    opens=("question", "findings"),
-    reaches=("snowflake",),
+    decrypts=("question", "findings"),
+    egress=("snowflake",),
 )
 
 DRAFTER_CARD = AgentCard(
@@ -75,7 +75,7 @@ DRAFTER_CARD = AgentCard(
     consumes=("DraftAnswer", "DraftEmail"),
     emits=("AnswerDrafted", "EmailDrafted", "TaskFailed"),
     vendors=("bedrock", "openai"),
-    opens=("question", "findings", "answer", "account", "email", "review"),
+    decrypts=("question", "findings", "answer", "account", "email", "review"),
 )
 
 COMPLIANCE_CARD = AgentCard(
@@ -88,20 +88,20 @@ COMPLIANCE_CARD = AgentCard(
         "SendingAllowed", "SendingDeferred", "ReviewOutdated", "TaskFailed",
     ),
     vendors=("bedrock", "openai"),
-    opens=("account", "email", "review"),
+    decrypts=("account", "email", "review"),
 )  # fmt: skip
 
 EMAIL_SENDER_CARD = AgentCard(
-    name="courier",
+    name="email_sender",
     kind="internal",
     purpose="Sends an email that has passed, once, and says what became of it.",
     consumes=("SendEmail",),
     emits=(
-        "EmailSent", "SendingHeld", "SendingTooLate", "SendingRefused", "EmailUndeliverable", "SendingUnknown",
-        "SendingSettled", "TaskFailed",
+        "EmailSent", "SendingHalted", "SendingTooLate", "SendingStopped", "EmailUndeliverable", "SendingUnknown",
+        "SendingResolved", "TaskFailed",
     ),
-    opens=("email",),
-    reaches=("mail",),
+    decrypts=("email",),
+    egress=("ses",),
 )  # fmt: skip
 
 AGENT_CARDS: dict[str, AgentCard] = {

@@ -13,8 +13,8 @@ from contracts.events import case_manager, compliance, drafter, email_sender, fa
 from contracts.events import specialists as found
 from switchyard.protocol.fields import Contract
 
-CASE_MANAGER, ROUTER, AUDIT = "desk", "router", "audit"
-EXTERNAL = "world"
+CASE_MANAGER, ROUTER, AUDIT = "case_manager", "router", "audit"
+EXTERNAL = "external"
 """`node_to` of an event that no service of ours consumes: upstream systems subscribe to it with a rule of their own."""
 
 UPSTREAM_PREFIX = "upstream."
@@ -113,7 +113,7 @@ _TYPES = (
     ),
     *_command_types(CASE_MANAGER, router.Wait, case_manager.WaitOver),
     *_command_types(
-        "courier",
+        "email_sender",
         router.SendEmail,
         email_sender.EmailSent,
         email_sender.SendingHalted,
@@ -122,7 +122,7 @@ _TYPES = (
         email_sender.EmailUndeliverable,
         email_sender.SendingUnknown,
     ),
-    EventType(email_sender.SendingResolved, (("courier", EXTERNAL),)),
+    EventType(email_sender.SendingResolved, (("email_sender", EXTERNAL),)),
     EventType(case_manager.ContactSuppressed, ((CASE_MANAGER, EXTERNAL),), terminal=True),
     EventType(case_manager.PlaybookHalted, ((CASE_MANAGER, EXTERNAL),), terminal=True),
     EventType(case_manager.PlaybookResumed, ((CASE_MANAGER, EXTERNAL),), terminal=True),

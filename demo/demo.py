@@ -67,8 +67,8 @@ async def _demo(env: Env) -> dict[str, Any]:
     planned = {fault["idempotency_key"] for fault in faults}
     async with demo_place(env) as place:
         target = place.target
-        log = await asyncpg.connect(target.need("SWITCHYARD_AUDIT_DSN"))
-        work = await asyncpg.connect(target.need("SWITCHYARD_WORK_DSN"))
+        log = await asyncpg.connect(target.need("SWITCHYARD_AUDIT_DB_OWNER_URL"))
+        work = await asyncpg.connect(target.need("SWITCHYARD_WORK_DB_OWNER_URL"))
         try:
             asked = time.monotonic()
             keys = await submit(target, questions, source=SOURCE)
@@ -79,7 +79,7 @@ async def _demo(env: Env) -> dict[str, Any]:
             await emails.drive(PATIENCE_S)
             await _settle(log, work)
             rows = await cases(log, keys)
-            chain = await _verify(target.need("SWITCHYARD_AUDIT_DATABASE_URL"))
+            chain = await _verify(target.need("SWITCHYARD_AUDIT_DB_URL"))
             found = await figures(log, work, rows, chain=chain, wall_s=wall_s)
             requested_by = zip(keys, questions, strict=True)
             injected = {case for case, question in requested_by if question["idempotency_key"] in planned}

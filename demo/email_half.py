@@ -78,13 +78,15 @@ class Emails:
                     self.place.target, str(row["approval_id"]), verdict, approver=LOCAL_OPERATOR, reason=reason
                 )
             case "cancel":
-                async with as_operator(self.place.target) as desk:
-                    await desk.fetchval("select cancel($1, $2, $3)", case, LOCAL_OPERATOR, "Submitted by mistake.")
+                async with as_operator(self.place.target) as case_manager:
+                    await case_manager.fetchval(
+                        "select cancel($1, $2, $3)", case, LOCAL_OPERATOR, "Submitted by mistake."
+                    )
             case "opt_out":
                 await self._opt_out(json.loads(row["command"]))
 
     async def _opt_out(self, command: Mapping[str, Any]) -> None:
-        """Click the link as a mail client does, and wait until the desk knows."""
+        """Click the link as a mail client does, and wait until the case manager knows."""
         async with opener(self.place.target) as artefacts:
             message = message_from_bytes(
                 await opened(artefacts, dict(command), command["payload"]["email"]), policy=default
@@ -102,7 +104,7 @@ class Emails:
             if await self.work.fetchval(_SQL["stopped_addresses"]):
                 return
             await asyncio.sleep(0.1)
-        raise TimeoutError("the desk has not heard of the opt-out")
+        raise TimeoutError("the case manager has not heard of the opt-out")
 
     async def figures(self) -> dict[str, Any]:
         """How every case ended, beside how it must, and what the mail provider got."""

@@ -66,17 +66,17 @@ async def published(work: asyncpg.Connection[Any], case_ids: list[str] | None = 
     """How many events the producers say that they published, for some cases or in all, from their tables alone.
 
     The router keeps none: it publishes one event for each that it is sent, which is each case opened or tried again,
-    each outcome of an agent, and each answer of the desk.
+    each outcome of an agent, and each answer of the case manager.
     """
-    desk = await work.fetchrow(_SQL["desk_events"], case_ids)
-    if desk is None:
+    case_manager = await work.fetchrow(_SQL["case_manager_events"], case_ids)
+    if case_manager is None:
         return 0
     outputs = 0
     for node in AGENT_CARDS:
         await work.execute(f'set search_path to "{node}"')
         outputs += await work.fetchval(_SQL["agent_events"], case_ids)
-    to_router = desk["opened"] + desk["retried"] + desk["answered"] + outputs
-    return int(to_router + desk["rejected"] + desk["closed"] + desk["notices"] + to_router)
+    to_router = case_manager["opened"] + case_manager["retried"] + case_manager["answered"] + outputs
+    return int(to_router + case_manager["rejected"] + case_manager["closed"] + case_manager["notices"] + to_router)
 
 
 def percentile(values: list[int], share: float) -> int:

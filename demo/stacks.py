@@ -26,7 +26,7 @@ from switchyard.devstack.supervisor.ports import LOOPBACK
 READ = (
     ".venv/bin/switchyard case show {case} --open",
     ".venv/bin/switchyard case list --outcome failed",
-    ".venv/bin/switchyard audit verify --anchors",
+    ".venv/bin/switchyard audit verify --checkpoints",
     ".venv/bin/switchyard audit export {case}",
     ".venv/bin/switchyard audit replay",
 )
@@ -72,7 +72,7 @@ async def _embedded() -> AsyncIterator[Place]:
             Target(stack.exports),
             clock,
             opt_out_address=f"http://{LOOPBACK}:{stack.ports()['optout']}",
-            outbox_address=f"http://{LOOPBACK}:{stack.ports()['mailbox']}",
+            outbox_address=f"http://{LOOPBACK}:{stack.ports()['ses_simulator']}",
             next_commands=(*READ, ".venv/bin/switchyard stack up --detach", QUESTION),
         )
 
@@ -106,8 +106,8 @@ async def _composed() -> AsyncIterator[Place]:
 
 async def refuse_cases(target: Target) -> None:
     """Raise `CommandFailed` unless the stack is new: the demo counts everything that there is."""
-    log = await asyncpg.connect(target.need("SWITCHYARD_AUDIT_DSN"))
-    work = await asyncpg.connect(target.need("SWITCHYARD_WORK_DSN"))
+    log = await asyncpg.connect(target.need("SWITCHYARD_AUDIT_DB_OWNER_URL"))
+    work = await asyncpg.connect(target.need("SWITCHYARD_WORK_DB_OWNER_URL"))
     try:
         used = (await progress(log))[2] or await published(work)
     finally:

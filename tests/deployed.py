@@ -51,7 +51,9 @@ class Deployed:
         """Publish submissions; the ids of their cases."""
         return await submit(self.target, details, source=source)
 
-    async def rows(self, sql: str, *arguments: Any, database: str = "SWITCHYARD_AUDIT_DSN") -> list[dict[str, Any]]:
+    async def rows(
+        self, sql: str, *arguments: Any, database: str = "SWITCHYARD_AUDIT_DB_OWNER_URL"
+    ) -> list[dict[str, Any]]:
         """Query the audit log, or the work database, as its owner."""
         connection = await asyncpg.connect(self.exports[database])
         try:
@@ -131,7 +133,7 @@ class Deployed:
         async def same() -> int | None:
             sql = "select count(*) as rows from audit.transition where case_id = any($1::uuid[])"
             (row,) = await self.rows(sql, case_ids)
-            connection = await asyncpg.connect(self.exports["SWITCHYARD_WORK_DSN"])
+            connection = await asyncpg.connect(self.exports["SWITCHYARD_WORK_DB_OWNER_URL"])
             try:
                 wanted = await published(connection, case_ids)
             finally:

@@ -80,11 +80,11 @@ class Emulator:
     )
     refuses_locks_without_object_lock: bool = _trait(
         "a bucket without Object Lock refuses an object that is to be locked. LocalStack takes it and locks nothing: "
-        "make the anchors' bucket with Object Lock, as switchyard/devstack/stack/provision.py and terraform do",
+        "make the checkpoints' bucket with Object Lock, as switchyard/devstack/stack/provision.py and terraform do",
         aws=True,
     )
     signing_keys: tuple[str, ...] = _trait(
-        "the specs of KMS keys that an anchor may be signed with. LocalStack 4.14.0 knows no Ed25519",
+        "the specs of KMS keys that a checkpoint may be signed with. LocalStack 4.14.0 knows no Ed25519",
         aws=("ECC_NIST_P256", "ECC_NIST_EDWARDS25519"),
     )
     sends_email: bool = _trait(

@@ -103,9 +103,9 @@ async def run(rows: int, repetitions: int) -> dict[str, Any]:
                     await fill(sqs, url, given)
                     drained["receive and delete alone"].append(await drained_by_hand(sqs, url, rows))
                     await fill(sqs, url, given)
-                    async with bench.database() as (database_url, owner):
+                    async with bench.database() as (work_db_url, owner):
                         log = home / f"audit-{repetition}.log"
-                        found = await drained_by_audit(environment, database_url, owner, rows, log)
+                        found = await drained_by_audit(environment, work_db_url, owner, rows, log)
                         drained["audit"].append(found)
     return {
         "machine": {"cores": os.cpu_count(), "python": platform.python_version(), "load_1m": os.getloadavg()[0]},

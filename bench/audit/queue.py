@@ -56,11 +56,11 @@ async def fill(sqs: Any, url: str, texts: Sequence[str]) -> None:
 
 
 async def drained_by_audit(
-    environment: Mapping[str, str], database_url: str, log: asyncpg.Connection[Any], rows: int, output: Path
+    environment: Mapping[str, str], work_db_url: str, log: asyncpg.Connection[Any], rows: int, output: Path
 ) -> Drained:
     """Let the service work until the log has `rows` rows. Its start is not counted: it begins when it is ready."""
     settings = {
-        "SWITCHYARD_AUDIT_DATABASE_URL": database_url,
+        "SWITCHYARD_AUDIT_DB_URL": work_db_url,
         "SWITCHYARD_POLL_WAIT_S": "1",
         "SWITCHYARD_LOG_LEVEL": "INFO",
     }

@@ -31,7 +31,7 @@ def per_million(way: Way) -> dict[str, float]:
         # A key of a person is unwrapped once a process and half a minute: at most once a task.
         "KMS": (len(way.steps) + 1) * PRICE["kms_million"],
         "figures' log": calls * ASSUMED["event_bytes"] / 1e9 * 1e6 * PRICE["log_gb"],
-        "SES": PRICE["email_million"] if any(step.node == "courier" for step in way.steps) else 0.0,
+        "SES": PRICE["email_million"] if any(step.node == "email_sender" for step in way.steps) else 0.0,
         "models": calls
         * (
             ASSUMED["input_tokens_per_call"] * PRICE["input_million"]
@@ -85,7 +85,7 @@ def quotas(way: Way) -> list[tuple[float, str]]:
     if way.model_calls:
         tokens = way.model_calls * (ASSUMED["input_tokens_per_call"] + ASSUMED["output_tokens_per_call"])
         found.append((QUOTA["model_tokens_per_min"] / 60 / tokens, "Bedrock tokens"))
-    if any(step.node == "courier" for step in way.steps):
+    if any(step.node == "email_sender" for step in way.steps):
         found.append((float(QUOTA["ses_per_s"]), "SES sending rate"))
     return sorted(found)
 

@@ -149,7 +149,7 @@ class History(StrictContract):
 
 
 class AccountFacts(StrictContract):
-    """Everything that the gate, the drafter and the courier may know of an account. Version 1."""
+    """Everything that the gate, the drafter and the email sender may know of an account. Version 1."""
 
     version: Literal["1"] = "1"
     as_of: Timestamp = Field(description="When upstream read these facts from its books.")

@@ -11,7 +11,7 @@ OPT_OUT_PATH = "/o"
 
 
 class OptOutClaims(Contract):
-    """Whose emails shall stop. No name and no address: the key is a keyed hash that only the desk can make."""
+    """Whose emails shall stop. No name and no address: the key is a keyed hash that only the case manager can make."""
 
     tenant: Identifier
     address_key: Sha256
@@ -19,5 +19,5 @@ class OptOutClaims(Contract):
 
 
 def opt_out_url(base: str, token: str) -> str:
-    """The link under which a signed token is taken back; `base` is the public address of the mail service."""
+    """The link under which a signed token is taken back; `base` is the public address of the email feedback service."""
     return f"{base.rstrip('/')}{OPT_OUT_PATH}/{token}"

@@ -1,4 +1,4 @@
-"""What the desk emits: cases open and close here, and nowhere else."""
+"""What the case manager emits: cases open and close here, and nowhere else."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ ApprovalSignature = Annotated[
 
 
 class ApprovalGranted(Contract):
-    """A named person agreed to exactly this content. Used once, by the courier."""
+    """A named person agreed to exactly this content. Used once, by the email sender."""
 
     approval_id: Uuid
     content_sha256: Sha256

@@ -1,4 +1,4 @@
-"""What the courier emits. Each says what happened to exactly one content of one case."""
+"""What the email sender emits. Each says what happened to exactly one content of one case."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class SendingHalted(Contract):
 
 
 class SendingTooLate(Contract):
-    """The checked moment had passed before the courier could send: nothing was sent, the moment is checked again."""
+    """The checked moment had passed before the email sender could send: nothing was sent, the moment is checked again."""
 
     content_sha256: Sha256
 
@@ -47,7 +47,7 @@ class EmailUndeliverable(Contract):
 class SendingUnknown(Contract):
     """The provider was asked and its answer was never recorded: the email may or may not have been sent.
 
-    Nobody guesses: a person settles it with `switchyard courier settle`.
+    Nobody guesses: a person settles it with `switchyard email sender settle`.
     """
 
     code: Code = "outcome_unknown"

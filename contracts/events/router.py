@@ -56,7 +56,7 @@ class ReviewEmail(Contract):
 
 
 class AskApproval(Contract):
-    """To the desk: let a person decide on exactly this content."""
+    """To the case manager: let a person decide on exactly this content."""
 
     email: Artefact
     content_sha256: Sha256
@@ -75,14 +75,14 @@ class CheckSending(Contract):
 
 
 class Wait(Contract):
-    """To the desk: say when the time has come, or, if the playbook is halted, when it runs again."""
+    """To the case manager: say when the time has come, or, if the playbook is halted, when it runs again."""
 
     until: Timestamp | None = None
     halted: bool = False
 
 
 class SendEmail(Contract):
-    """To the courier: send these bytes, once."""
+    """To the email sender: send these bytes, once."""
 
     email: Artefact
     content_sha256: Sha256
@@ -94,7 +94,7 @@ class SendEmail(Contract):
 
 
 class CloseCase(Contract):
-    """To the desk: the case is over, with this outcome."""
+    """To the case manager: the case is over, with this outcome."""
 
     outcome: CaseOutcome
     code: Code

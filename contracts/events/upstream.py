@@ -32,12 +32,12 @@ class CaseSubmitted(StrictContract):
         default=None, description="Warehouse role to query with, as the asking user."
     )
     deadline_ms: Annotated[Milliseconds, Field(ge=1_000, le=86_400_000)] | None = Field(
-        default=None, description="How long the case may take; the desk's default if absent."
+        default=None, description="How long the case may take; the case manager's default if absent."
     )
     principal: PrincipalStatement | None = Field(
         default=None,
         description="The claims of switchyard.protocol.principals about this very submission, signed by its ingress "
-        "(compact JWS, Ed25519). The desk wants it from the sources that it has keys of.",
+        "(compact JWS, Ed25519). The case manager wants it from the sources that it has keys of.",
     )
 
 

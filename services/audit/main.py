@@ -27,7 +27,7 @@ async def run_audit() -> None:
     """Serve audit."""
     settings = AuditSettings()
     async with ServiceProcess(AUDIT, settings) as process:
-        pool = await process.connect(settings.audit_database_url, schema=SCHEMA)
+        pool = await process.connect(settings.audit_db_url, schema=SCHEMA)
         gate = DatabaseCircuitBreaker(pool)
         await process.on_exit(gate.close)
         store = AuditStore(pool)
@@ -46,21 +46,21 @@ async def run_audit() -> None:
 
 
 async def build_checkpointer(process: ServiceProcess, settings: AuditSettings) -> Checkpointer | None:
-    """What anchors the log; None without a bucket. Raises `ValueError` if the bucket has no key beside it."""
-    if settings.anchor_bucket is None:
+    """What checkpoints the log; None without a bucket. Raises `ValueError` if the bucket has no key beside it."""
+    if settings.checkpoint_bucket is None:
         return None
-    if settings.anchor_kms_key_id is not None:
-        signer: Signer = await KmsSigner.open(await process.client("kms"), settings.anchor_kms_key_id)
-    elif settings.anchor_key is not None:
-        signer = LocalSigner(bytes.fromhex(settings.anchor_key.get_secret_value()))
+    if settings.checkpoint_kms_key_id is not None:
+        signer: Signer = await KmsSigner.open(await process.client("kms"), settings.checkpoint_kms_key_id)
+    elif settings.checkpoint_key is not None:
+        signer = LocalSigner(bytes.fromhex(settings.checkpoint_key.get_secret_value()))
     else:
-        raise ValueError("set SWITCHYARD_ANCHOR_KMS_KEY_ID, or SWITCHYARD_ANCHOR_KEY on a laptop")
+        raise ValueError("set SWITCHYARD_CHECKPOINT_KMS_KEY_ID, or SWITCHYARD_CHECKPOINT_KEY on a laptop")
     schedule = CheckpointSchedule(
-        settings.anchor_rows, settings.anchor_every_s, timedelta(days=settings.anchor_keep_days)
+        settings.checkpoint_rows, settings.checkpoint_every_s, timedelta(days=settings.checkpoint_keep_days)
     )
-    objects = LockedObjects(await process.client("s3"), settings.anchor_bucket, mode=settings.anchor_lock)
-    keys = TrustedKeys([signer.public, *public_keys(settings.anchor_public_keys)])
-    return Checkpointer(objects, signer, keys, process.clock, schedule, name=settings.anchor_log)
+    objects = LockedObjects(await process.client("s3"), settings.checkpoint_bucket, mode=settings.checkpoint_lock_mode)
+    keys = TrustedKeys([signer.public, *public_keys(settings.checkpoint_public_keys)])
+    return Checkpointer(objects, signer, keys, process.clock, schedule, name=settings.checkpoint_log)
 
 
 def subscribe_audit(

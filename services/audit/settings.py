@@ -14,7 +14,7 @@ from switchyard.runtime.storage.locked_objects import LockMode
 class AuditSettings(ProcessSettings):
     """Audit: its own database, and how much it writes at once."""
 
-    audit_database_url: SecretStr = Field(description="The audit database, as the role `audit`.")
+    audit_db_url: SecretStr = Field(description="The audit database, as the role `audit`.")
     batch_size: Annotated[int, Field(ge=1, le=1_000)] = Field(default=100, description="Most rows in one insert.")
     batch_wait_s: Annotated[float, Field(ge=0, le=5)] = Field(
         default=0.2, description="How long a batch that is not full waits for more."
@@ -23,27 +23,31 @@ class AuditSettings(ProcessSettings):
     sequence_every_s: Annotated[float, Field(ge=0.05, le=60)] = Field(
         default=1.0, description="How long the sequencer waits between two looks at the queue of rows."
     )
-    anchor_bucket: str | None = Field(
+    checkpoint_bucket: str | None = Field(
         default=None,
-        description="A bucket with Object Lock for anchors; without it there are none.",
+        description="A bucket with Object Lock for checkpoints; without it there are none.",
     )
-    anchor_log: LogName = Field(default="main", description="Names the log in its anchors; one for each database.")
-    anchor_kms_key_id: str | None = Field(default=None, description="The asymmetric KMS key that signs anchors.")
-    anchor_key: SecretStr | None = Field(
+    checkpoint_log: LogName = Field(
+        default="main", description="Names the log in its checkpoints; one for each database."
+    )
+    checkpoint_kms_key_id: str | None = Field(
+        default=None, description="The asymmetric KMS key that signs checkpoints."
+    )
+    checkpoint_key: SecretStr | None = Field(
         default=None, description="An Ed25519 private key, 32 bytes in hex, that signs them; laptop only."
     )
-    anchor_public_keys: str = Field(
-        default="", description="Older keys whose anchors are still ours: base64 of the DER, commas between."
+    checkpoint_public_keys: str = Field(
+        default="", description="Older keys whose checkpoints are still ours: base64 of the DER, commas between."
     )
-    anchor_rows: Annotated[int, Field(ge=1, le=MAX_CHECKPOINT_ROWS)] = Field(
-        default=1_000, description="Anchor after so many rows,"
+    checkpoint_rows: Annotated[int, Field(ge=1, le=MAX_CHECKPOINT_ROWS)] = Field(
+        default=1_000, description="Checkpoint after so many rows,"
     )
-    anchor_every_s: Annotated[float, Field(ge=0.1, le=86_400)] = Field(
+    checkpoint_every_s: Annotated[float, Field(ge=0.1, le=86_400)] = Field(
         default=60.0, description="or once the first of them has waited so long."
     )
-    anchor_keep_days: Annotated[int, Field(ge=1, le=36_500)] = Field(
-        default=3_653, description="How long Object Lock keeps an anchor: at least as long as the log itself."
+    checkpoint_keep_days: Annotated[int, Field(ge=1, le=36_500)] = Field(
+        default=3_653, description="How long Object Lock keeps a checkpoint: at least as long as the log itself."
     )
-    anchor_lock: LockMode = Field(
-        default="COMPLIANCE", description="GOVERNANCE lets an account's administrator remove anchors; for trials."
+    checkpoint_lock_mode: LockMode = Field(
+        default="COMPLIANCE", description="GOVERNANCE lets an account's administrator remove checkpoints; for trials."
     )

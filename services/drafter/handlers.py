@@ -63,7 +63,7 @@ def _citation(finding: dict[str, object]) -> dict[str, object]:
 
 @dataclass(frozen=True)
 class OptOutLinks:
-    """Makes the link by which a consumer stops the emails; `base` is the public address of the mail service."""
+    """Makes the link by which a consumer stops the emails; `base` is the public address of the email feedback service."""
 
     tokens: SignedTokens[OptOutClaims]
     base: str

@@ -41,4 +41,4 @@ async def run_drafter() -> None:
             ),
         }
 
-    await serve_agent(DRAFTER_CARD.name, settings, build, opens=DRAFTER_CARD.opens)
+    await serve_agent(DRAFTER_CARD.name, settings, build, decrypts=DRAFTER_CARD.decrypts)

@@ -42,7 +42,7 @@ class OptOutChannels:
     """How the consumer stops the emails: the signed link and, if somebody reads it, a mailbox."""
 
     url: str
-    mailbox: Email | None = None
+    ses_simulator: Email | None = None
 
 
 class _Wire(EmailPolicy):
@@ -114,7 +114,7 @@ def _footer(facts: AccountFacts, purpose: Purpose, today: str, link: str) -> lis
 def _opt_out_headers(opt_out: OptOutChannels) -> list[str]:
     # RFC 8058 needs the https one; a mailbox is named only if there is one, for a way out that nobody reads is none.
     token = opt_out.url.rpartition("/")[2]
-    return [opt_out.url, *([f"mailto:{opt_out.mailbox}?subject={token}"] if opt_out.mailbox else [])]
+    return [opt_out.url, *([f"mailto:{opt_out.ses_simulator}?subject={token}"] if opt_out.ses_simulator else [])]
 
 
 def _plain(body: Sequence[str], footer: Sequence[str]) -> str:

@@ -13,4 +13,4 @@ class DrafterSettings(WorkSettings):
     optout_keys: SecretStr = Field(
         description='Keys that sign opt-out links, as JSON {"id": "hex of 32 bytes or more"}; the first one signs.'
     )
-    optout_url: str = Field(description="Public address of the mail service, where opt-out links lead.")
+    optout_url: str = Field(description="Public address of the email feedback service, where opt-out links lead.")

@@ -1,4 +1,4 @@
-"""`python -m services.orchestrator router|desk`."""
+"""`python -m services.orchestrator router|case manager`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import sys
 from services.orchestrator.main import run_case_manager, run_router
 from switchyard.runtime.core.loop import run_event_loop
 
-PROCESSES = {"router": run_router, "desk": run_case_manager}
+PROCESSES = {"router": run_router, "case_manager": run_case_manager}
 
 if __name__ == "__main__":
     if len(sys.argv) != 2 or sys.argv[1] not in PROCESSES:

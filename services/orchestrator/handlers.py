@@ -1,4 +1,4 @@
-"""What the router and the desk do with a message. Neither needs an inbox: one is pure, the other's tables are one."""
+"""What the router and the case manager do with a message. Neither needs an inbox: one is pure, the other's tables are one."""
 
 from __future__ import annotations
 
@@ -56,12 +56,12 @@ async def route_event(
                 events = [_stamped(event, clock) for event in follow_event(received, seal, operators=operators)]
                 await publisher.publish(events)
                 log.info("event.routed", to=[event["node_to"] for event in events])
-        except InvalidEvent as refusal:
-            if rollout is not None and await rollout.postpone(message, refusal):
+        except InvalidEvent as rejection:
+            if rollout is not None and await rollout.postpone(message, rejection):
                 return
-            ending = failure_for(message.raw_body, refusal, seal)
+            ending = failure_for(message.raw_body, rejection, seal)
             if ending is None:
-                await quarantine.keep(message.raw_body, refusal)
+                await quarantine.keep(message.raw_body, rejection)
             else:
                 await publisher.publish([_stamped(ending, clock)])
 
@@ -111,11 +111,11 @@ async def handle_case_manager_event(
                 await publisher.publish([closed])
                 await closing.drop_timers(received.envelope.case_id)
                 log.info("case.closed", outcome=closed["payload"]["outcome"])
-        except InvalidEvent as refusal:
-            if rollout is not None and await rollout.postpone(message, refusal):
+        except InvalidEvent as rejection:
+            if rollout is not None and await rollout.postpone(message, rejection):
                 return
             # Only the router speaks to close; what it says is either well formed or not the router's.
-            await quarantine.keep(message.raw_body, refusal)
+            await quarantine.keep(message.raw_body, rejection)
 
 
 async def handle_case_manager_dead_letter(
@@ -127,7 +127,7 @@ async def handle_case_manager_dead_letter(
     quarantine: Quarantine,
     gate: DatabaseCircuitBreaker,
 ) -> None:
-    """The desk's dead letters: tried again a few times; then a submission is rejected, an ending kept for a person.
+    """The case manager's dead letters: tried again a few times; then a submission is rejected, an ending kept for a person.
 
     A case whose ending could not be handled is ended by its deadline.
     """
@@ -136,7 +136,9 @@ async def handle_case_manager_dead_letter(
         if redrives < MAX_REDRIVES:
             await redrive(message.raw_body, redrives=redrives + 1)
             return
-        problem = InvalidEvent(RejectionReason.INVALID, "the desk could not handle it", remedy="see the desk's log")
+        problem = InvalidEvent(
+            RejectionReason.INVALID, "the case manager could not handle it", remedy="see the case manager's log"
+        )
         try:
             source, detail_type, detail = read_bus_event(message.raw_body)
             if detail_type in SUBMISSIONS:

@@ -1,4 +1,4 @@
-"""Composition roots of the router and the desk."""
+"""Composition roots of the router and the case manager."""
 
 from __future__ import annotations
 
@@ -46,10 +46,10 @@ async def run_router() -> None:
 
 
 async def run_case_manager() -> None:
-    """Serve the desk."""
+    """Serve the case manager."""
     settings = CaseManagerSettings()
     async with ServiceProcess(CASE_MANAGER, settings) as process:
-        pool = await process.connect(settings.database_url, schema=CASE_MANAGER)
+        pool = await process.connect(settings.work_db_url, schema=CASE_MANAGER)
         objects = await process.objects(settings.objects_bucket)
         vault = Vault(pool, await process.key_wrapper(settings), process.clock)
         store = CaseStore(pool)
@@ -60,7 +60,7 @@ async def run_case_manager() -> None:
         mac = KeyedHash(bytes.fromhex(settings.mac_key.get_secret_value()))
         openings = CaseOpener(
             vault=vault,
-            artefacts=Artefacts(objects, vault, opens=()),
+            artefacts=Artefacts(objects, vault, decrypts=()),
             clock=process.clock,
             mac=mac,
             deadline=timedelta(seconds=settings.case_deadline_s),

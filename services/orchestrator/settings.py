@@ -50,7 +50,7 @@ class RouterSettings(OperatorSettings, ProcessSettings):
 
 
 class CaseManagerSettings(OperatorSettings, ApproverSettings, WorkSettings):
-    """The desk: its tables, and the key under which it fingerprints what upstream sends."""
+    """The case manager: its tables, and the key under which it fingerprints what upstream sends."""
 
     mac_key: SecretStr = Field(description="32 bytes in hex.")
     upstreams: dict[str, UpstreamPolicy] | None = Field(

@@ -10,8 +10,8 @@ from switchyard.runtime.core.loop import run_event_loop
 # Imported by name when started: an agent's image holds only its own dependencies.
 AGENTS = {
     "compliance": "services.specialists.compliance.main",
-    "courier": "services.specialists.email_sender.main",
-    "mail": "services.specialists.email_feedback.main",
+    "email_sender": "services.specialists.email_sender.main",
+    "email_feedback": "services.specialists.email_feedback.main",
     "text_to_sql": "services.specialists.text_to_sql.main",
     "triage": "services.specialists.triage.main",
 }

@@ -109,9 +109,9 @@ def build_vectors() -> Json:
 def _rejection_of(text: str) -> str:
     try:
         parse_json(text)
-    except InvalidEvent as refusal:
+    except InvalidEvent as rejection:
         # Where a parser stops differs from one to the next; that it stops does not.
-        return refusal.message.partition(" at line ")[0]
+        return rejection.message.partition(" at line ")[0]
     raise AssertionError("a vector that should be refused was read")
 
 

@@ -10,7 +10,7 @@ from contracts.catalogue import AUDIT, CASE_MANAGER, NODES, UPSTREAM_PREFIX, all
 from switchyard.protocol.envelope import SOURCE_PREFIX
 
 BUS = "switchyard"
-EMAIL_FEEDBACK = "mail"
+EMAIL_FEEDBACK = "email_feedback"
 """The process that takes what the mail provider reports. No node: it knows no case and handles no event of ours."""
 
 DEFAULT_BUS = "default"

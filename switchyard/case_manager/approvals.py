@@ -90,7 +90,7 @@ class ApprovalService:
                 envelope.event_id,
                 envelope.case_id,
                 envelope.tenant,
-                envelope.graph_version.partition("/")[0],
+                envelope.playbook_version.partition("/")[0],
                 asked.content_sha256,
                 asked.pack,
                 asked.approval,

@@ -30,7 +30,7 @@ from switchyard.runtime.database.connections import Pool, translate_errors
 from switchyard.runtime.database.queries import load_queries
 
 _SQL = load_queries(__file__, "pending_commands.sql")
-EMAIL_FEEDBACK_SOURCE = f"{UPSTREAM_PREFIX}mail"
+EMAIL_FEEDBACK_SOURCE = f"{UPSTREAM_PREFIX}email_feedback"
 """The process behind the opt-out links."""
 
 EVERY_TENANT = "every-tenant"
@@ -58,7 +58,7 @@ class OperatorControl:
             refused = SuppressContact.model_validate_json(json.dumps(detail))
         except ValidationError as error:
             where, message = first_validation_error(error)
-            remedy = "send ContactRefused as contracts/schemas/ContactRefused.v1.json has it"
+            remedy = "send SuppressContact as contracts/schemas/SuppressContact.v1.json has it"
             raise InvalidEvent(RejectionReason.INVALID, message, field=where, remedy=remedy) from None
         self._authorise(source, refused)
         key = refused.address_key or self.mac.address(refused.tenant, str(refused.address))
@@ -103,7 +103,7 @@ class OperatorControl:
         with translate_errors("the work database"):
             rows = await self.pool.fetch(_SQL["unpublished_notices"], PENDING_BATCH_SIZE)
             unpublished_events = [(str(row["notice_id"]), self._notice(row)) for row in rows]
-            # Stored before it is published: what audit misses is found by what the desk keeps.
+            # Stored before it is published: what audit misses is found by what the case manager keeps.
             await self.pool.executemany(
                 _SQL["keep_notice"], [(notice_id, event_text(event)) for notice_id, event in unpublished_events]
             )
@@ -143,10 +143,10 @@ class OperatorControl:
             case_id=case_id,
             tenant=tenant,
             session_id="control",
-            graph_version="none/0",
+            playbook_version="none/0",
             principal=Principal(sub=by if by.startswith("operator:") else f"service:{by}", tenant=tenant),
             node_to=EXTERNAL,
             now=now,
             deadline=now,
-            attachments={},
+            storage_refs={},
         )

@@ -18,12 +18,12 @@ def build_first_event(
     case_id: str,
     tenant: str,
     session_id: str,
-    graph_version: str,
+    playbook_version: str,
     principal: Principal,
     node_to: str,
     now: datetime,
     deadline: datetime,
-    attachments: dict[str, StorageRef],
+    storage_refs: dict[str, StorageRef],
 ) -> Json:
     """An event without a cause: it begins a chain."""
     type_ = LATEST_TYPES[type(payload)]
@@ -35,7 +35,7 @@ def build_first_event(
         "case_id": case_id,
         "session_id": session_id,
         "opened_on": now.astimezone(UTC).date().isoformat(),
-        "graph_version": graph_version,
+        "playbook_version": playbook_version,
         "seq": 0,
         "ordinal": 0,
         "siblings": 1,
@@ -48,6 +48,6 @@ def build_first_event(
         "budget": {"attempts": 3, "tokens": 0},
         "principal": principal.model_dump(mode="json", exclude_none=True),
         "payload": payload.model_dump(mode="json", exclude_none=True),
-        "attachments": {sha256: place.model_dump(exclude_none=True) for sha256, place in attachments.items()},
+        "storage_refs": {sha256: place.model_dump(exclude_none=True) for sha256, place in storage_refs.items()},
     }
     return add_digest(fields)

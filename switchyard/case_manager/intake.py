@@ -172,12 +172,12 @@ class CaseIntake:
             case_id=case_id,
             tenant=tenant,
             session_id=_identifier(detail.get("session_id")),
-            graph_version="none/0",
+            playbook_version="none/0",
             principal=Principal(sub=f"service:{source}", tenant=tenant),
             node_to=EXTERNAL,
             now=now,
             deadline=now,
-            attachments={},
+            storage_refs={},
         )
         return await self.store.reject(event)
 

@@ -10,7 +10,7 @@ from switchyard.protocol.fields import Json
 
 
 class KeyedHash:
-    """HMAC-SHA-256 over canonical JSON, under the desk's own key."""
+    """HMAC-SHA-256 over canonical JSON, under the case manager's own key."""
 
     def __init__(self, key: bytes) -> None:
         self._key = key

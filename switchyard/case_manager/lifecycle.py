@@ -41,7 +41,7 @@ class CaseCloser:
                 )
             case other:
                 raise InvalidEvent(
-                    RejectionReason.UNKNOWN, f"the desk does not close on {type(other).__name__}", field="type"
+                    RejectionReason.UNKNOWN, f"the case manager does not close on {type(other).__name__}", field="type"
                 )
         return await self.close_with(event.envelope, payload)
 
@@ -51,10 +51,10 @@ class CaseCloser:
         Publish the result, then call `forget`.
         """
         kept = {payload.answer.sha256} if payload.answer else set()
-        places = {sha256: place for sha256, place in cause.attachments.items() if sha256 in kept}
-        event = derive_event(cause, payload, node_from=CASE_MANAGER, attachments=places)
+        places = {sha256: place for sha256, place in cause.storage_refs.items() if sha256 in kept}
+        event = derive_event(cause, payload, node_from=CASE_MANAGER, storage_refs=places)
         stamped = stamp_event(event, occurred_at=timestamp(self.clock.now()), trace=telemetry.trace_context())
-        return await self.store.close(cause.case_id, cause.replay or "", payload.outcome, stamped)
+        return await self.store.close(cause.case_id, cause.attempt or "", payload.outcome, stamped)
 
     async def drop_timers(self, case_id: str) -> None:
         """Drop the timers of a case whose ending is on the bus."""

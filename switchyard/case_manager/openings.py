@@ -119,7 +119,7 @@ class CaseOpener:
             case_id=case_id,
             tenant=submitted.tenant,
             session_id=submitted.session_id,
-            graph_version=CURRENT[submitted.playbook],
+            playbook_version=CURRENT[submitted.playbook],
             principal=Principal(
                 sub=f"service:{source}",
                 tenant=submitted.tenant,
@@ -131,5 +131,5 @@ class CaseOpener:
             node_to=ROUTER,
             now=now,
             deadline=now + wait,
-            attachments=sealed,
+            storage_refs=sealed,
         )

@@ -1,4 +1,4 @@
-"""Holding: commands that the desk answers later, and the answers until they are on the bus."""
+"""Holding: commands that the case manager answers later, and the answers until they are on the bus."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class PendingCommand:
 
 @dataclass(frozen=True)
 class PendingCommands:
-    """What holding depends on. Nothing waits in memory: a case may rest for days, and any desk may wake it."""
+    """What holding depends on. Nothing waits in memory: a case may rest for days, and any case manager may wake it."""
 
     pool: Pool
     clock: Clock
@@ -48,7 +48,7 @@ class PendingCommands:
 
     async def add_command(self, event: ReceivedEvent[Contract], kind: str, due: datetime | None) -> None:
         """Keep a command. One that was answered before is answered again, in case the answer was lost."""
-        playbook = event.envelope.graph_version.partition("/")[0]
+        playbook = event.envelope.playbook_version.partition("/")[0]
         envelope = event.envelope
         with translate_errors("the work database"):
             await self.pool.execute(
@@ -80,7 +80,7 @@ class PendingCommands:
             await self.pool.execute(_SQL["answers_published"], list(task_ids))
 
     def build_answer(self, command: Json, payload: Contract) -> Json:
-        """The desk's answer to a held command: the sealed state goes back untouched."""
+        """The case manager's answer to a held command: the sealed state goes back untouched."""
         cause = Envelope.model_validate_json(json.dumps(command))
         event = derive_event(
             cause,
@@ -88,7 +88,7 @@ class PendingCommands:
             node_from=CASE_MANAGER,
             state=command.get("state"),
             state_seal=cause.state_seal,
-            attachments=cause.attachments,
+            storage_refs=cause.storage_refs,
         )
         return stamp_event(event, occurred_at=timestamp(self.clock.now()), trace=telemetry.trace_context())
 

@@ -30,10 +30,10 @@ from switchyard.protocol.principals import (
 from switchyard.protocol.submissions import case_id_for
 
 PRINCIPAL_LEEWAY_S = 30
-"""How far the ingress's clock may be from the desk's."""
+"""How far the ingress's clock may be from the case manager's."""
 
 _SIGN_AGAIN = "let the ingress sign this very submission, under the source that puts it on the bus"
-_SEE_KEYS = "see SWITCHYARD_PRINCIPAL_KEYS: the ingress signs only with a key that the desk has"
+_SEE_KEYS = "see SWITCHYARD_PRINCIPAL_KEYS: the ingress signs only with a key that the case manager has"
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Reopening: the requests in the desk's table, decided one after the other and answered there."""
+"""Reopening: the requests in the case manager's table, decided one after the other and answered there."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _SQL = load_queries(__file__)
 
 @dataclass(frozen=True)
 class CaseRetrier:
-    """What reopening depends on. Any number of desks may do it: every step is safe to repeat."""
+    """What reopening depends on. Any number of case managers may do it: every step is safe to repeat."""
 
     pool: Pool
     vault: Vault
@@ -51,13 +51,13 @@ class CaseRetrier:
                 event = await self._begun(request_id)
                 if event is None:
                     event = await self._reopened(request_id, case_id, read_request(row["request"], case_id))
-            except PermanentTaskError as refusal:
-                log.warning("retry.refused", case_id=case_id, code=refusal.code, reason=refusal.message)
-                await self._execute("decide", request_id, refusal.code, str(refusal))
+            except PermanentTaskError as rejection:
+                log.warning("retry.refused", case_id=case_id, code=rejection.code, reason=rejection.message)
+                await self._execute("decide", request_id, rejection.code, str(rejection))
                 continue
             await self.publisher.publish([event])
             await self._execute("decide", request_id, "retried", None)
-            log.warning("case.reopened", case_id=case_id, replay=event["replay"], operator=event["payload"]["operator"])
+            log.warning("case.reopened", case_id=case_id, attempt=event["attempt"], operator=event["payload"]["operator"])
         return len(rows)
 
     async def _begun(self, request_id: object) -> Json | None:
@@ -71,7 +71,7 @@ class CaseRetrier:
         """The event that reopens the case, recorded with its timer. Raises `PermanentTaskError`."""
         failed = evidence.failed
         with translate_errors("the work database"):
-            closed = await self.pool.fetchval(_SQL["ending"], case_id, failed.replay or "")
+            closed = await self.pool.fetchval(_SQL["ending"], case_id, failed.attempt or "")
         ending = None if closed is None else json.loads(closed)
         event = build_task_retried(evidence, ending, self.operators, self.clock.now())
         if failed.principal.subject is not None and not await self.vault.has_key(failed.principal.subject):
@@ -88,8 +88,8 @@ class CaseRetrier:
                     what = "the case is cancelled" if stops["cancelled"] else "its playbook is halted"
                     raise PermanentTaskError("stopped", what, None, "lift it in the control table first, and ask again")
                 operator = evidence.request.operator
-                await connection.execute(_SQL["reopen"], case_id, event["replay"], request_id, operator, text)
-                won: Any = await connection.fetchrow(_SQL["retried"], case_id, event["replay"])
+                await connection.execute(_SQL["reopen"], case_id, event["attempt"], request_id, operator, text)
+                won: Any = await connection.fetchrow(_SQL["retried"], case_id, event["attempt"])
                 if won["request_id"] != request_id:
                     raise PermanentTaskError(
                         "already_retried", f"{won['operator']} had it retried already", None, "wait for it"

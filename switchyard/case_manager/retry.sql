@@ -8,7 +8,7 @@ update retry_request set decided_at = clock_timestamp(), code = $2, why = $3 whe
 select event from retry where request_id = $1
 
 -- name: ending
-select event from closed where case_id = $1 and replay = $2
+select event from closed where case_id = $1 and attempt = $2
 
 -- name: playbook_stops
 select
@@ -19,11 +19,11 @@ select
   ) as halted
 
 -- name: reopen
-insert into retry (case_id, replay, request_id, operator, event) values ($1, $2, $3, $4, $5)
+insert into retry (case_id, attempt, request_id, operator, event) values ($1, $2, $3, $4, $5)
 on conflict do nothing
 
 -- name: retried
-select request_id, operator, event from retry where case_id = $1 and replay = $2
+select request_id, operator, event from retry where case_id = $1 and attempt = $2
 
 -- name: drop_timer
 delete from timer where case_id = $1 and kind = 'case_deadline'

@@ -1,7 +1,7 @@
 """Retries: a case that failed is opened again because an operator signed for it.
 
 The signature says who wants it; that it is about what really happened, the hash chain says: the operator sends the
-command, its failure and the router's word, and their digests must lead to the ending in the desk's own table.
+command, its failure and the router's word, and their digests must lead to the ending in the case manager's own table.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ from switchyard.protocol.statements import retry_statement
 from switchyard.runtime.core.errors import PermanentTaskError
 
 _FAILED, _CLOSE = LATEST_TYPES[TaskFailed].name, LATEST_TYPES[CloseCase].name
-_UNQUOTED = frozenset({"attachments", "trace"})
+_UNQUOTED = frozenset({"storage_refs", "trace"})
 """Of the command: its places travel beside the retry, where the chain does not depend on them."""
 
 
 class RetryRequest(Contract):
-    """What an operator writes into the desk's table."""
+    """What an operator writes into the case manager's table."""
 
     operator: Identifier
     reason: Annotated[Sentence, Field(min_length=1)]
@@ -98,12 +98,12 @@ def read_request(text: str, case_id: str) -> RetryEvidence:
 def build_task_retried(evidence: RetryEvidence, ending: Json | None, operators: OperatorKeys, now: datetime) -> Json:
     """The `TaskRetried` that opens the case again, but for clock and trace.
 
-    `ending` is the desk's own record of how that try ended. Raises `PermanentTaskError` with the reason why it may not be.
+    `ending` is the case manager's own record of how that try ended. Raises `PermanentTaskError` with the reason why it may not be.
     """
     request, failed = evidence.request, evidence.failed
     if ending is None or ending["parents"] != [evidence.close.digest]:
         raise PermanentTaskError(
-            "not_ended_so", "the desk did not close the case on this failure", "close", "wait, or look again"
+            "not_ended_so", "the case manager did not close the case on this failure", "close", "wait, or look again"
         )
     try:
         operators.verify(request.operator, request.statement(ending["digest"]), request.signature)
@@ -134,17 +134,17 @@ def build_task_retried(evidence: RetryEvidence, ending: Json | None, operators: 
         failed,
         payload,
         node_from=CASE_MANAGER,
-        attachments=evidence.command.attachments,
-        replay=next_attempt(failed.replay),
+        storage_refs=evidence.command.storage_refs,
+        attempt=next_attempt(failed.attempt),
     )
 
 
-def next_attempt(replay: str | None) -> str:
+def next_attempt(attempt: str | None) -> str:
     """The name of the try after this one: retry-1, retry-2, … Raises `PermanentTaskError` for a replay that is no try."""
-    number = re.fullmatch(r"retry-([0-9]{1,6})", replay or "retry-0")
+    number = re.fullmatch(r"retry-([0-9]{1,6})", attempt or "retry-0")
     if number is None:
         raise PermanentTaskError(
-            "not_a_try", "what failed was no try of the case itself", "replay", "retry the case, not its replay"
+            "not_a_try", "what failed was no attempt of the case itself", "attempt", "retry the case itself"
         )
     return f"retry-{int(number[1]) + 1}"
 

@@ -1,4 +1,4 @@
-"""The desk's tables."""
+"""The case manager's tables."""
 
 from __future__ import annotations
 
@@ -76,13 +76,13 @@ class CaseStore:
         stored: Json = json.loads(row["event"])
         return stored
 
-    async def close(self, case_id: str, replay: str, outcome: str, event: Json) -> Json:
-        """Close a case in one try (`replay`; empty for the first); return the event that closed that try.
+    async def close(self, case_id: str, attempt: str, outcome: str, event: Json) -> Json:
+        """Close a case in one try (`attempt`; empty for the first); return the event that closed that try.
 
         It is an earlier one if there was one. The case's timers stay until `stop_timers`: whoever is killed before the
         event is on the bus needs them.
         """
-        stored: Json = json.loads(await self._closes.submit((case_id, replay, outcome, event_text(event))))
+        stored: Json = json.loads(await self._closes.submit((case_id, attempt, outcome, event_text(event))))
         return stored
 
     async def stop_timers(self, case_ids: Sequence[str]) -> None:
@@ -125,7 +125,7 @@ class CaseStore:
             with translate_errors("the work database"):
                 rows = await self._pool.fetch(_SQL["close"], *(list(column) for column in zip(*wanted, strict=True)))
             for row in rows:
-                events.setdefault((str(row["case_id"]), row["replay"]), row["event"])
+                events.setdefault((str(row["case_id"]), row["attempt"]), row["event"])
         return [events[item[:2]] for item in items]
 
     async def _row(self, name: str, *arguments: Any) -> Any:

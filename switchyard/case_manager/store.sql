@@ -22,17 +22,17 @@ returning event
 
 -- name: close
 with wanted as (
-  select * from unnest($1::uuid[], $2::text[], $3::text[], $4::text[]) as t (case_id, replay, outcome, event)
+  select * from unnest($1::uuid[], $2::text[], $3::text[], $4::text[]) as t (case_id, attempt, outcome, event)
 ),
 won as (
-  insert into closed (case_id, replay, outcome, event)
-  select case_id, replay, outcome, event from wanted
-  on conflict (case_id, replay) do nothing
-  returning case_id, replay, event
+  insert into closed (case_id, attempt, outcome, event)
+  select case_id, attempt, outcome, event from wanted
+  on conflict (case_id, attempt) do nothing
+  returning case_id, attempt, event
 )
-select case_id, replay, event from won
+select case_id, attempt, event from won
 union all
-select case_id, replay, c.event from closed c join wanted using (case_id, replay)
+select case_id, attempt, c.event from closed c join wanted using (case_id, attempt)
 
 -- name: stop_timers
 -- A late word about an earlier try must not stop what the one that is under way waits for.
@@ -41,7 +41,7 @@ with over as (
   where not exists (
     select from retry r
     where r.case_id = t.case_id
-      and not exists (select from closed c where c.case_id = r.case_id and c.replay = r.replay)
+      and not exists (select from closed c where c.case_id = r.case_id and c.attempt = r.attempt)
   )
 ),
 untimed as (

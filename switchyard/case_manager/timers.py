@@ -23,7 +23,7 @@ TIMER_INTERVAL_S = 0.5
 
 @dataclass(frozen=True)
 class Timers:
-    """What the timers depend on. Any number of desks may run them: every step is safe to repeat."""
+    """What the timers depend on. Any number of case managers may run them: every step is safe to repeat."""
 
     store: CaseStore
     closing: CaseCloser

@@ -259,10 +259,10 @@ def _mail(needed: NodeNeeds) -> list[IamStatement]:
 def _checkpoint_statements(needed: NodeNeeds) -> list[IamStatement]:
     if not needed.writes_checkpoints:
         return []
-    bucket = f"{_PARTITION}:s3:::${{anchors_bucket}}"
+    bucket = f"{_PARTITION}:s3:::${{checkpoints_bucket}}"
     return [
         {
-            "Sid": "WriteAndReadAnchors",
+            "Sid": "WriteAndReadCheckpoints",
             "Effect": "Allow",
             "Action": [
                 "s3:GetObject",
@@ -271,26 +271,26 @@ def _checkpoint_statements(needed: NodeNeeds) -> list[IamStatement]:
                 "s3:PutObject",
                 "s3:PutObjectRetention",
             ],
-            "Resource": f"{bucket}/anchors/*",
+            "Resource": f"{bucket}/checkpoints/*",
         },
         {
-            "Sid": "ListAnchors",
+            "Sid": "ListCheckpoints",
             "Effect": "Allow",
             "Action": "s3:ListBucketVersions",
             "Resource": bucket,
-            "Condition": {"StringLike": {"s3:prefix": "anchors/*"}},
+            "Condition": {"StringLike": {"s3:prefix": "checkpoints/*"}},
         },
         {
-            "Sid": "SignAnchors",
+            "Sid": "SignCheckpoints",
             "Effect": "Allow",
             "Action": "kms:Sign",
-            "Resource": "${anchors_key_arn}",
+            "Resource": "${checkpoints_key_arn}",
             "Condition": {"StringEquals": {"kms:SigningAlgorithm": "ECDSA_SHA_256"}},
         },
         {
-            "Sid": "ReadAnchorKey",
+            "Sid": "ReadCheckpointKey",
             "Effect": "Allow",
             "Action": "kms:GetPublicKey",
-            "Resource": "${anchors_key_arn}",
+            "Resource": "${checkpoints_key_arn}",
         },
     ]

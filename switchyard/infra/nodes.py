@@ -25,7 +25,7 @@ OPT_OUT_PORT = 8081
 
 SECRETS = {
     "state_keys": "Keys that seal the router's state, as JSON.",
-    "mac_key": "The key under which the desk fingerprints submissions, 32 bytes in hex.",
+    "mac_key": "The key under which the case manager fingerprints submissions, 32 bytes in hex.",
     "optout_keys": "Keys that sign opt-out links, as JSON.",
     "openai_api_key": "The key for OpenAI's API, as plain text.",
     INGRESS_KEY: 'The Ed25519 key that the ingress signs who asks with, as JSON {"kid": "hex of 32 bytes"}.',
@@ -72,39 +72,39 @@ def needs() -> dict[str, NodeNeeds]:
 def _needs(consumer: ConsumerQueues) -> NodeNeeds:
     node = consumer.node
     card = AGENT_CARDS.get(node)
-    vendors, reaches, opens = (card.vendors, card.reaches, card.opens) if card else ((), (), ())
+    vendors, egress, decrypts = (card.vendors, card.egress, card.decrypts) if card else ((), (), ())
     has_inbox = card is not None or node == CASE_MANAGER
     emits = tuple(type_.name for type_ in types_emitted_by(node))
     return NodeNeeds(
         consumer=consumer,
-        # What the mail process passes on comes from people and providers, as any upstream's.
+        # What the email feedback process passes on comes from people and providers, as any upstream's.
         source=UPSTREAM_PREFIX + EMAIL_FEEDBACK if node == EMAIL_FEEDBACK else SOURCE_PREFIX + node,
         emits=(SuppressContact.__name__,) if node == EMAIL_FEEDBACK else emits,
         database="audit" if node == AUDIT else "work" if has_inbox else None,
         redrives=has_inbox,
         writes_artefacts=has_inbox,
-        reads_artefacts=bool(opens),
+        reads_artefacts=bool(decrypts),
         quarantines=node != AUDIT,
         creates_subject_keys=node == CASE_MANAGER,
-        decrypts_artefacts=bool(opens) or node == CASE_MANAGER,
+        decrypts_artefacts=bool(decrypts) or node == CASE_MANAGER,
         bedrock="bedrock" in vendors,
-        sends_email="mail" in reaches,
+        sends_email="ses" in egress,
         writes_checkpoints=node == AUDIT,
-        egress=(*(("openai",) if "openai" in vendors else ()), *(("snowflake",) if "snowflake" in reaches else ())),
-        secrets=_secrets(node, reaches),
+        egress=(*(("openai",) if "openai" in vendors else ()), *(("snowflake",) if "snowflake" in egress else ())),
+        secrets=_secrets(node, egress),
         fetches=("openai_api_key",) if "openai" in vendors else (),
         port=OPT_OUT_PORT if node == EMAIL_FEEDBACK else None,
     )
 
 
-def _secrets(node: str, reaches: tuple[str, ...]) -> dict[str, str]:
+def _secrets(node: str, egress: tuple[str, ...]) -> dict[str, str]:
     by_node = {
         ROUTER: {"SWITCHYARD_STATE_KEYS": "state_keys"},
         CASE_MANAGER: {"SWITCHYARD_MAC_KEY": "mac_key"},
         DRAFTER_CARD.name: {"SWITCHYARD_OPTOUT_KEYS": "optout_keys"},
         EMAIL_FEEDBACK: {"SWITCHYARD_OPTOUT_KEYS": "optout_keys"},
     }
-    snowflake = {"SWITCHYARD_SNOWFLAKE_TOKEN": "snowflake_token"} if "snowflake" in reaches else {}
+    snowflake = {"SWITCHYARD_SNOWFLAKE_TOKEN": "snowflake_token"} if "snowflake" in egress else {}
     return by_node.get(node, {}) | snowflake
 
 
@@ -114,8 +114,8 @@ def environment(needed: NodeNeeds) -> dict[str, str]:
         (True, _COMMON),
         (needed.quarantines, {"SWITCHYARD_OBJECTS_BUCKET": "${objects_bucket}"}),
         (needed.database is not None, _LOGIN),
-        (needed.database == "work", {"SWITCHYARD_DATABASE_URL": _address(needed)}),
-        (needed.database == "audit", {"SWITCHYARD_AUDIT_DATABASE_URL": _address(needed)}),
+        (needed.database == "work", {"SWITCHYARD_WORK_DB_URL": _address(needed)}),
+        (needed.database == "audit", {"SWITCHYARD_AUDIT_DB_URL": _address(needed)}),
         # Every process with an inbox is composed with a wrapper of keys; its role decides what that may do.
         (needed.database == "work", {"SWITCHYARD_KMS_KEY_ID": "${vault_key_arn}"}),
         (needed.bedrock, _BEDROCK),
@@ -140,7 +140,7 @@ _COMMON = {
     "SWITCHYARD_CODE_VERSION": "${code_version}",
     "SWITCHYARD_OTLP_ENDPOINT": "${otlp_endpoint}",
 }
-_LOGIN = {"SWITCHYARD_DATABASE_AUTH": "iam", "SWITCHYARD_DATABASE_CA_FILE": "${database_ca_file}"}
+_LOGIN = {"SWITCHYARD_DB_AUTH": "iam", "SWITCHYARD_DB_CA_FILE": "${db_ca_file}"}
 _BEDROCK = {"SWITCHYARD_MODEL_BEDROCK_ID": "${bedrock_model}", "SWITCHYARD_MODEL_BEDROCK_REGION": "${region}"}
 _OPENAI = {
     "SWITCHYARD_MODEL_OPENAI_ID": "${openai_model}",
@@ -150,7 +150,10 @@ _SNOWFLAKE = {
     "SWITCHYARD_SNOWFLAKE_ACCOUNT": "${snowflake_account}",
     "SWITCHYARD_SNOWFLAKE_WAREHOUSE": "${snowflake_warehouse}",
 }
-_CHECKPOINTS = {"SWITCHYARD_ANCHOR_BUCKET": "${anchors_bucket}", "SWITCHYARD_ANCHOR_KMS_KEY_ID": "${anchors_key_arn}"}
+_CHECKPOINTS = {
+    "SWITCHYARD_CHECKPOINT_BUCKET": "${checkpoints_bucket}",
+    "SWITCHYARD_CHECKPOINT_KMS_KEY_ID": "${checkpoints_key_arn}",
+}
 
 
 def ingress_permissions() -> tuple[str, tuple[str, ...]]:

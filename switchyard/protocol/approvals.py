@@ -1,4 +1,4 @@
-"""What an approver signs, as bytes: the same for the signer, for the desk and for an auditor years later."""
+"""What an approver signs, as bytes: the same for the signer, for the case manager and for an auditor years later."""
 
 from __future__ import annotations
 

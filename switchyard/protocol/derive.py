@@ -34,17 +34,17 @@ def derive_event(
     siblings: int = 1,
     state: Json | None = None,
     state_seal: str | None = None,
-    attachments: Mapping[str, StorageRef] | None = None,
+    storage_refs: Mapping[str, StorageRef] | None = None,
     time_limit_ms: int | None = None,
     later_p95_ms: int | None = None,
     budget: TaskBudget | None = None,
     model_call: ModelCall | None = None,
     rubric_score: int | None = None,
-    replay: str | None = None,
+    attempt: str | None = None,
 ) -> Json:
     """The event that `node_from` emits because of `cause`, complete but for `occurred_at` and `trace`.
 
-    `replay` names the retry that begins here; everything that follows from the event inherits it.
+    `attempt` names the retry that begins here; everything that follows from the event inherits it.
 
     Its id and digest depend on nothing but the arguments. Raises `InvalidEvent` for a flow that the catalogue
     does not have, for what has no canonical form (a float, a NUL), and for a state over its limit.
@@ -63,7 +63,7 @@ def derive_event(
         "case_id": cause.case_id,
         "session_id": cause.session_id,
         "opened_on": cause.opened_on,
-        "graph_version": cause.graph_version,
+        "playbook_version": cause.playbook_version,
         "seq": cause.seq + 1,
         "ordinal": ordinal,
         "siblings": siblings,
@@ -82,12 +82,14 @@ def derive_event(
         "state_seal": state_seal,
         "model_call": model_call.model_dump(mode="json") if model_call else None,
         "rubric_score": rubric_score,
-        "replay": replay or cause.replay,
+        "attempt": attempt or cause.attempt,
     }
     fields |= {name: value for name, value in optional.items() if value is not None}
     check_storable(fields)
-    places = {sha256: place.model_dump(mode="json", exclude_none=True) for sha256, place in (attachments or {}).items()}
-    return add_digest(fields | {"attachments": places})
+    places = {
+        sha256: place.model_dump(mode="json", exclude_none=True) for sha256, place in (storage_refs or {}).items()
+    }
+    return add_digest(fields | {"storage_refs": places})
 
 
 def stamp_event(event: Json, *, occurred_at: str, trace: Mapping[str, str]) -> Json:

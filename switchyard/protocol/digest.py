@@ -7,7 +7,7 @@ from typing import Any
 
 from switchyard.protocol.canonical import canonical_json
 
-UNDIGESTED_FIELDS = frozenset({"digest", "occurred_at", "trace", "attachments", "state_seal"})
+UNDIGESTED_FIELDS = frozenset({"digest", "occurred_at", "trace", "storage_refs", "state_seal"})
 """Envelope fields outside the digest: itself, clock and transport facts, the places of artefacts, and the state's seal.
 
 The seal covers the digest and proves itself. Were it content, one cause would have two digests while keys are rotated.

@@ -54,7 +54,7 @@ class Envelope(Contract):
     case_id: Uuid
     session_id: Identifier
     opened_on: Day
-    graph_version: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*/[0-9]+$", max_length=60)]
+    playbook_version: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*/[0-9]+$", max_length=60)]
     seq: NonNegativeInt
     ordinal: NonNegativeInt = 0
     siblings: Annotated[int, Field(ge=1, le=1_000)] = 1
@@ -74,10 +74,12 @@ class Envelope(Contract):
     state: dict[str, JsonValue] | None = None
     state_seal: Identifier | None = None
     payload: dict[str, JsonValue]
-    attachments: dict[Sha256, StorageRef] = Field(default_factory=dict, description="Places of artefacts; not content.")
+    storage_refs: dict[Sha256, StorageRef] = Field(
+        default_factory=dict, description="Places of artefacts; not content."
+    )
     model_call: ModelCall | None = None
     rubric_score: BasisPoints | None = None
-    replay: Identifier | None = None
+    attempt: Identifier | None = None
 
 
 def event_id_for(parent: str, node_from: str, type_: str, ordinal: int = 0) -> str:

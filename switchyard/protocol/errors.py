@@ -28,10 +28,10 @@ class InvalidEvent(ValueError):
     """
 
     def __init__(
-        self, refusal: RejectionReason, message: str, *, field: str | None = None, remedy: str | None = None
+        self, reason: RejectionReason, message: str, *, field: str | None = None, remedy: str | None = None
     ) -> None:
         super().__init__(message)
-        self.refusal = refusal
+        self.reason = reason
         self.message = message
         self.field = field[:MAX_FIELD_CHARS] if field else None
         self.remedy = remedy
@@ -39,7 +39,7 @@ class InvalidEvent(ValueError):
     def __str__(self) -> str:
         where = f" (field {self.field})" if self.field else ""
         fix = f" Remedy: {self.remedy}" if self.remedy else ""
-        return f"{self.refusal}: {self.message}{where}.{fix}"
+        return f"{self.reason}: {self.message}{where}.{fix}"
 
 
 class NotDeployed(InvalidEvent):

@@ -72,7 +72,7 @@ class StrictContract(Contract):
 class Artefact(Contract):
     """A result, named by the SHA-256 of its stored bytes.
 
-    The bytes travel in the event's `attachments` up to 16 KB and lie in S3 above that. They are ciphertext where
+    The bytes travel in the event's `storage_refs` up to 16 KB and lie in S3 above that. They are ciphertext where
     `subject` is set. The digest of an event covers this reference, not the place.
     """
 

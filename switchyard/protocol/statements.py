@@ -1,4 +1,4 @@
-"""What an operator signs, as bytes: the same for the signer, for the desk that decides and for an auditor later."""
+"""What an operator signs, as bytes: the same for the signer, for the case manager that decides and for an auditor later."""
 
 from __future__ import annotations
 

@@ -9,12 +9,12 @@ _DEEPEST = '{"a":' * (MAX_JSON_DEPTH - 1) + "{}" + "}" * (MAX_JSON_DEPTH - 1)
 _EVENT = """{
   "event_id": "0b9c6c7e-7d0a-5c3e-8b59-0f5a0f3a1c11", "type": "NoAgentFits", "version": 1, "tenant": "acme",
   "case_id": "5f0e8d7c-6b5a-5493-8271-605f4e3d2c1b", "session_id": "s-1", "opened_on": "2026-07-01",
-  "graph_version": "assist/1", "seq": 2, "ordinal": 0, "siblings": 1, "node_from": "triage", "node_to": "router",
+  "playbook_version": "assist/1", "seq": 2, "ordinal": 0, "siblings": 1, "node_from": "triage", "node_to": "router",
   "parents": ["e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"],
   "digest": "", "occurred_at": "2026-07-01T08:00:00.000000Z", "trace": {"traceparent": "00-1-1-01"},
   "case_deadline": "2026-07-01T08:15:00Z", "budget": {"attempts": 3, "tokens": 0},
   "principal": {"sub": "service:upstream.portal", "tenant": "acme"},
-  "payload": {"why": "Das f\\u00e4llt unter keine Karte."}, "attachments": {}
+  "payload": {"why": "Das f\\u00e4llt unter keine Karte."}, "storage_refs": {}
 }"""
 
 ACCEPTED_INPUTS: tuple[tuple[str, str], ...] = (
@@ -54,11 +54,11 @@ ACCEPTED_INPUTS: tuple[tuple[str, str], ...] = (
     ("the digest is not content", '{"type":"CaseOpened","digest":"00"}'),
     (
         "clock, trace and places are not content",
-        '{"type":"CaseOpened","occurred_at":"2026-07-01T08:00:00Z","trace":{"traceparent":"00"},"attachments":{"a":1}}',
+        '{"type":"CaseOpened","occurred_at":"2026-07-01T08:00:00Z","trace":{"traceparent":"00"},"storage_refs":{"a":1}}',
     ),
     (
         "their names further down are content",
-        '{"payload":{"digest":"00","occurred_at":"x","trace":{},"attachments":{}}}',
+        '{"payload":{"digest":"00","occurred_at":"x","trace":{},"storage_refs":{}}}',
     ),
     ("an unknown field is content", '{"type":"CaseOpened","added_later":{"x":[true,"\\u00fc"]}}'),
     ("the deepest nesting", _DEEPEST),

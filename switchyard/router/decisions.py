@@ -27,7 +27,7 @@ class RoutingDecision:
     """The events to publish, without clock and trace; none if the message goes to quarantine."""
 
     events: tuple[Json, ...]
-    refusal: InvalidEvent | None = None
+    rejection: InvalidEvent | None = None
 
 
 def follow_event(
@@ -46,9 +46,9 @@ def follow_event(
     return route(event, seal, playbooks)
 
 
-def failure_for(body: str, refusal: InvalidEvent, seal: StateSeal) -> Json | None:
+def failure_for(body: str, rejection: InvalidEvent, seal: StateSeal) -> Json | None:
     """`TaskFailed` to close, if the event is authentic and cannot be routed; None if it cannot be trusted."""
-    if refusal.refusal not in _ENDS_THE_CASE:
+    if rejection.reason not in _ENDS_THE_CASE:
         return None
     envelope, _ = read_envelope(body)
     if envelope.node_from != CASE_MANAGER:
@@ -56,7 +56,7 @@ def failure_for(body: str, refusal: InvalidEvent, seal: StateSeal) -> Json | Non
             seal.verify(envelope)
         except InvalidEvent:
             return None
-    error = PermanentTaskError(f"{refusal.refusal}_event", refusal.message, refusal.field, refusal.remedy)
+    error = PermanentTaskError(f"{rejection.reason}_event", rejection.message, rejection.field, rejection.remedy)
     return build_task_failed(envelope, ROUTER, error, 1)
 
 
@@ -71,6 +71,6 @@ def decide_routing(
     try:
         received = read_event(body, node=ROUTER)
         return RoutingDecision(tuple(follow_event(received, seal, operators=operators, playbooks=playbooks)))
-    except InvalidEvent as refusal:
-        ending = failure_for(body, refusal, seal)
-        return RoutingDecision(() if ending is None else (ending,), refusal)
+    except InvalidEvent as rejection:
+        ending = failure_for(body, rejection, seal)
+        return RoutingDecision(() if ending is None else (ending,), rejection)

@@ -19,7 +19,7 @@ from switchyard.router.state_seal import RecordedSeal, StateSeal
 
 MAX_DIFFERENCES = 12
 _MAX_VALUE_CHARS = 60
-_UNDIGESTED_FIELDS = frozenset({"digest", "occurred_at", "trace", "attachments", "state_seal"})
+_UNDIGESTED_FIELDS = frozenset({"digest", "occurred_at", "trace", "storage_refs", "state_seal"})
 _FAILED = LATEST_TYPES[TaskFailed].name
 
 
@@ -95,8 +95,8 @@ def _same_events(recorded: Sequence[Json], decided: Sequence[Json]) -> bool:
 
 def _divergence(event: Json, recorded: Sequence[Json], decision: RoutingDecision) -> Divergence:
     then, today = _describe_events(recorded), _describe_events(decision.events)
-    if decision.refusal is not None:
-        today = f"{today} ({decision.refusal.refusal}: {decision.refusal.message})"
+    if decision.rejection is not None:
+        today = f"{today} ({decision.rejection.reason}: {decision.rejection.message})"
     differences: tuple[str, ...] = ()
     if [_flow_of(event) for event in recorded] == [_flow_of(event) for event in decision.events]:
         pairs = zip(recorded, decision.events, strict=True)

@@ -21,7 +21,7 @@ from switchyard.protocol.fields import Contract, Json
 from switchyard.protocol.received import ReceivedEvent, find_event_type, first_validation_error, read_payload
 from switchyard.router.state_seal import StateSeal
 
-_COPIED_FIELDS = ("case_id", "tenant", "session_id", "opened_on", "graph_version", "case_deadline", "principal")
+_COPIED_FIELDS = ("case_id", "tenant", "session_id", "opened_on", "playbook_version", "case_deadline", "principal")
 """Facts of the case: a command of another case, or of other facts, is not what failed."""
 
 
@@ -47,7 +47,7 @@ def reissue_command(event: ReceivedEvent[Contract], seal: StateSeal) -> Json:
         node_from=ROUTER,
         node_to=command.node_to,
         state=quoted["state"],
-        attachments=event.envelope.attachments,
+        storage_refs=event.envelope.storage_refs,
         time_limit_ms=command.time_limit_ms,
         budget=command.budget,
     )

@@ -43,11 +43,11 @@ def route(event: ReceivedEvent[Contract], seal: StateSeal, playbooks: Mapping[st
     Raises `InvalidEvent`: forged, if the state is not ours or the wrong node answered; unknown, if the case's graph
     version is not among `playbooks`. Whether an operator may ask for a retry is decided before, in `decisions.py`.
     """
-    playbook = playbooks.get(event.envelope.graph_version)
+    playbook = playbooks.get(event.envelope.playbook_version)
     if playbook is None:
         raise NotDeployed(
-            f"graph version {event.envelope.graph_version} is not deployed",
-            field="graph_version",
+            f"playbook version {event.envelope.playbook_version} is not deployed",
+            field="playbook_version",
             remedy="keep a released version in graph.py while cases on it are open",
         )
     if isinstance(event.payload, TaskRetried):
@@ -74,7 +74,7 @@ def route(event: ReceivedEvent[Contract], seal: StateSeal, playbooks: Mapping[st
 def _state_of(event: ReceivedEvent[Contract], seal: StateSeal, playbook: Playbook) -> CaseState | None:
     """The state the case is in; None when it has just opened."""
     answers = LATEST_TYPES[type(event.payload)].answers
-    if not answers:  # the desk opens a case; everything else that is routed answers a command
+    if not answers:  # the case manager opens a case; everything else that is routed answers a command
         return None
     seal.verify(event.envelope)
     sealed = seal.state_of(event.envelope, event.raw.get("state"))
@@ -148,7 +148,7 @@ def _command(
         node_from=ROUTER,
         node_to=node,
         state=handed,
-        attachments=_needed_storage_refs(event, state.artefacts),
+        storage_refs=_needed_storage_refs(event, state.artefacts),
         time_limit_ms=step.seconds * 1_000,
         later_p95_ms=playbook.later_p95_ms(step.name),
         budget=TaskBudget(attempts=step.attempts, tokens=event.envelope.budget.tokens),
@@ -170,7 +170,7 @@ def _close(event: ReceivedEvent[Contract], ending: PlaybookEnding, artefacts: Ma
         rules=getattr(event.payload, "rules", None) or None,
     )
     kept = {"answer": artefacts["answer"]} if answer else {}
-    return derive_event(event.envelope, payload, node_from=ROUTER, attachments=_needed_storage_refs(event, kept))
+    return derive_event(event.envelope, payload, node_from=ROUTER, storage_refs=_needed_storage_refs(event, kept))
 
 
 def _describe_failure(failure: TaskFailed) -> str:
@@ -181,4 +181,4 @@ def _describe_failure(failure: TaskFailed) -> str:
 def _needed_storage_refs(event: ReceivedEvent[Contract], artefacts: Mapping[str, JsonValue]) -> dict[str, StorageRef]:
     """The places of the artefacts that are still needed; the others are dropped here."""
     wanted = json.dumps(artefacts)
-    return {sha256: place for sha256, place in event.envelope.attachments.items() if sha256 in wanted}
+    return {sha256: place for sha256, place in event.envelope.storage_refs.items() if sha256 in wanted}

@@ -124,11 +124,11 @@ _SEALED_FIELDS = (
     "tenant",
     "session_id",
     "opened_on",
-    "graph_version",
+    "playbook_version",
     "case_deadline",
     "principal",
     "budget",
-    "replay",
+    "attempt",
 )
 """What the next command inherits from the answer."""
 

@@ -35,7 +35,13 @@ READ_ONLY = "OSError 30"
 
 def test_every_process_of_ours_runs(stack: ComposeStack) -> None:
     services = {container.labels[SERVICE] for container in stack.containers()}
-    assert services >= {"router", "desk", "audit", "mail", *(node.replace("_", "-") for node in AGENT_CARDS)}
+    assert services >= {
+        "router",
+        "case-manager",
+        "audit",
+        "email-feedback",
+        *(node.replace("_", "-") for node in AGENT_CARDS),
+    }
 
 
 def test_each_is_nobody_has_no_capability_and_writes_nowhere_but_tmp(stack: ComposeStack) -> None:

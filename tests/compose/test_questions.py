@@ -40,5 +40,5 @@ def test_the_command_line_asks_shows_and_verifies(stack: ComposeStack) -> None:
     assert found, listed.stdout + listed.stderr
     shown = _run("case", "show", found[0])
     assert "chain: ok" in shown.stdout, shown.stdout + shown.stderr
-    verified = _run("audit", "verify", "--anchors")
+    verified = _run("audit", "verify", "--checkpoints")
     assert verified.returncode == 0, verified.stdout + verified.stderr

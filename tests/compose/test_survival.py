@@ -37,7 +37,7 @@ async def _at_work(stack: ComposeStack, cases: list[str]) -> None:
         [row] = await stack.rows(
             "select count(*) as held from text_to_sql.inbox where completed_at is null and case_id = any($1::uuid[])",
             cases,
-            database="SWITCHYARD_WORK_DSN",
+            database="SWITCHYARD_WORK_DB_OWNER_URL",
         )
         return True if row["held"] else None
 
@@ -47,11 +47,11 @@ async def _at_work(stack: ComposeStack, cases: list[str]) -> None:
 async def test_killed_containers_lose_nothing_and_double_nothing(stack: ComposeStack) -> None:
     cases = await stack.submit([stack.question(QUESTION) for _ in range(40)])
     await _at_work(stack, cases)
-    for service in ("desk", "text-to-sql", "router"):
+    for service in ("case_manager", "text-to-sql", "router"):
         await stack.kill_and_replace(service)
         await asyncio.sleep(1.0)
     await _ended_once_each(stack, cases)
-    for service in ("desk", "text-to-sql", "router"):
+    for service in ("case_manager", "text-to-sql", "router"):
         await stack.healthy(service)
 
 
@@ -70,7 +70,7 @@ async def test_a_stopped_container_drains_within_its_grace_and_nothing_is_delive
         "select claims, failures, count(*) as tasks from text_to_sql.inbox where case_id = any($1::uuid[])"
         " group by claims, failures",
         cases,
-        database="SWITCHYARD_WORK_DSN",
+        database="SWITCHYARD_WORK_DB_OWNER_URL",
     )
     assert [tuple(row.values()) for row in claims] == [(1, 0, len(cases))]
     await stack.healthy("text-to-sql")

@@ -81,7 +81,7 @@ def test_it_shows_every_field_that_its_payload_may_have_or_leaves_out_an_optiona
 def test_its_artefacts_are_the_bytes_that_it_carries(path: Path) -> None:
     event = read(path)
     text = json.dumps(event["payload"]) + json.dumps(event.get("state"))
-    assert all(sha256 in text for sha256 in event["attachments"])
+    assert all(sha256 in text for sha256 in event["storage_refs"])
 
 
 @each_event

@@ -51,7 +51,7 @@ def test_every_recorded_decision_is_the_same_today(path: Path) -> None:
 def test_no_corpus_holds_an_artefact_and_none_has_a_case_twice(path: Path) -> None:
     seen = Counter(rows[0].row.case_id for rows in corpus.read(path))
     assert set(seen.values()) == {1}
-    assert all(json.loads(each.row.body)["detail"]["attachments"] == {} for rows in corpus.read(path) for each in rows)
+    assert all(json.loads(each.row.body)["detail"]["storage_refs"] == {} for rows in corpus.read(path) for each in rows)
 
 
 def test_the_corpus_of_assist_1_has_every_kind_of_case() -> None:
@@ -79,7 +79,7 @@ def test_an_edited_edge_is_told_with_the_case_the_event_and_both_outcomes(monkey
     told = " ".join(ran.output.split())
     assert (
         f"diverged: case {drafted.case_id} event {drafted.event_id} (AnswerDrafted from drafter, seq {drafted.seq}): "
-        "recorded CloseCase to desk as answered; today CloseCase to desk as failed" in told
+        "recorded CloseCase to case manager as answered; today CloseCase to case manager as failed" in told
     )
     assert "cases would go another way today" in told
 

@@ -184,7 +184,7 @@ def chosen(copy: Copy, exports: dict[str, str]) -> str:
 
 async def work(exports: dict[str, str], sql: str, *arguments: Any) -> list[Any]:
     """A column of the work database, as its owner sees it."""
-    connection = await asyncpg.connect(exports["SWITCHYARD_WORK_DSN"])
+    connection = await asyncpg.connect(exports["SWITCHYARD_WORK_DB_OWNER_URL"])
     try:
         return [row[0] for row in await connection.fetch(sql, *arguments)]
     finally:
@@ -265,13 +265,13 @@ def test_it_runs_as_a_process_of_its_own(copy: Copy, exports: dict[str, str]) ->
 def test_a_question_that_names_it_is_answered_by_it(named: str) -> None:
     assert "1250 bbl is 198.73412 m3. [F1]" in named
     assert path_of(named) == [
-        "desk → router: CaseOpened",
+        "case_manager → router: CaseOpened",
         f"router → {AGENT}: AnswerQuestion",
         f"{AGENT} → router: FindingsReady",
         "router → drafter: DraftAnswer",
         "drafter → router: AnswerDrafted",
-        "router → desk: CloseCase",
-        "desk → world: CaseClosed",
+        "router → case_manager: CloseCase",
+        "case_manager → external: CaseClosed",
     ]
 
 

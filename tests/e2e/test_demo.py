@@ -72,9 +72,9 @@ def test_the_demo_twice_in_a_row_agrees_with_its_log_and_leaves_no_process() -> 
         case = next(word for word in listed.stdout.split() if word.count("-") == 4)
         shown = _run(home, "case", "show", case, "--open")
         assert "chain: ok" in shown.stdout
-        proved = _run(home, "audit", "verify", "--anchors")
-        assert (proved.returncode, "anchors: ok" in proved.stdout) == (0, True), proved.stdout
-        assert "not yet anchored" not in proved.stdout, "a clean stop anchors what is left"
+        proved = _run(home, "audit", "verify", "--checkpoints")
+        assert (proved.returncode, "checkpoints: ok" in proved.stdout) == (0, True), proved.stdout
+        assert "not yet covered by a checkpoint" not in proved.stdout, "a clean stop checkpoints what is left"
         exported = _run(home, "audit", "export", case, "--out", str(home / "case.json"))
         assert exported.returncode == 0, exported.stdout + exported.stderr
         command = next(line for line in exported.stdout.splitlines() if line.startswith("verify it with: python3"))

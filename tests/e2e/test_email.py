@@ -21,7 +21,7 @@ from tests.e2e.conftest import Deployment
 
 pytestmark = pytest.mark.e2e
 REMINDER = EMAILS[0]
-WORKERS = ("courier", "compliance", "drafter")
+WORKERS = ("email_sender", "compliance", "drafter")
 
 
 def _emails(deployment: Deployment, count: int) -> list[Json]:
@@ -38,7 +38,7 @@ def _emails(deployment: Deployment, count: int) -> list[Json]:
 
 
 def _outbox(deployment: Deployment) -> list[dict[str, Any]]:
-    port = deployment.stack.ports()["mailbox"]
+    port = deployment.stack.ports()["ses_simulator"]
     with urllib.request.urlopen(f"http://127.0.0.1:{port}/outbox", timeout=10) as answer:
         found: list[dict[str, Any]] = json.load(answer)["emails"]
     for email in found:
@@ -71,7 +71,7 @@ async def _sent_once_as_passed(deployment: Deployment, cases: list[str], closed:
         " where stage = 'email' and outcome = 'EmailPassed' and pack = $2 and case_id = any($1::uuid[])",
         cases,
         pack,
-        database="SWITCHYARD_WORK_DSN",
+        database="SWITCHYARD_WORK_DB_OWNER_URL",
     )
     passed = {(row["case_id"], row["content_sha256"]) for row in rows}
     for case in cases:
@@ -87,20 +87,20 @@ async def _sent_once_as_passed(deployment: Deployment, cases: list[str], closed:
 
 
 async def test_a_halt_stops_every_email_and_a_resumption_sends_each_once(deployment: Deployment) -> None:
-    async with as_operator(deployment.target) as desk:
+    async with as_operator(deployment.target) as case_manager:
         cases = await deployment.submit(_emails(deployment, 6), source="upstream.collections")
-        assert await desk.fetchval("select halt('outbound_email', 'oncall', 'a drill')")
+        assert await case_manager.fetchval("select halt('outbound_email', 'oncall', 'a drill')")
         before = len(_outbox(deployment))
         late = await deployment.submit(_emails(deployment, 2), source="upstream.collections")
 
         async def all_rest() -> bool | None:
             (row,) = await deployment.rows(
-                "select (select count(*) from desk.held where kind = 'resume' and answer is null"
+                "select (select count(*) from case_manager.held where kind = 'resume' and answer is null"
                 "   and case_id = any($1::uuid[]))"
-                " + (select count(*) from desk.closed where case_id = any($1::uuid[]))"
-                " + (select count(*) from desk.submission where parked and case_id = any($1::uuid[])) as resting",
+                " + (select count(*) from case_manager.closed where case_id = any($1::uuid[]))"
+                " + (select count(*) from case_manager.submission where parked and case_id = any($1::uuid[])) as resting",
                 [*cases, *late],
-                database="SWITCHYARD_WORK_DSN",
+                database="SWITCHYARD_WORK_DB_OWNER_URL",
             )
             return True if row["resting"] == len(cases) + len(late) else None
 
@@ -109,7 +109,7 @@ async def test_a_halt_stops_every_email_and_a_resumption_sends_each_once(deploym
         assert halted_at - before <= len(cases)
         await asyncio.sleep(2)
         assert len(_outbox(deployment)) == halted_at, "an email was sent while the playbook was halted"
-        assert await desk.fetchval("select resume('outbound_email', 'oncall', 'the drill is over')")
+        assert await case_manager.fetchval("select resume('outbound_email', 'oncall', 'the drill is over')")
     closed = await deployment.closed([*cases, *late], seconds=90)
     assert {payload["outcome"] for payload in closed.values()} == {"sent"}
     await _sent_once_as_passed(deployment, [*cases, *late], closed)
@@ -150,7 +150,7 @@ async def test_kill_9_at_random_moments_over_200_emails(deployment: Deployment) 
     kills = await killing
     outcomes = Counter(payload["outcome"] for payload in closed.values())
     assert set(outcomes) <= {"sent", "unknown"}
-    assert outcomes["unknown"] <= kills * 8, "more unknown outcomes than the courier can have had in hand"
+    assert outcomes["unknown"] <= kills * 8, "more unknown outcomes than the email sender can have had in hand"
     await _sent_once_as_passed(deployment, cases, closed)
     await deployment.settled(cases, seconds=60)
     assert await deployment.findings(cases) == []

@@ -48,7 +48,7 @@ async def test_a_person_is_erased_although_the_log_keeps_every_row(deployment: D
 
     code, erased = await _run(deployment, "audit", "erase", subject, *WHO)
     assert code == 0, erased
-    for part in ("is erased", "by ada: request 4711", "switchyard-desk-dlq", "signature ok"):
+    for part in ("is erased", "by ada: request 4711", "switchyard-case-manager-dlq", "signature ok"):
         assert part in erased
 
     code, shown = await _run(deployment, "case", "show", mine, "--open")

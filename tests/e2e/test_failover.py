@@ -55,7 +55,9 @@ async def test_a_drafter_that_starts_again_knows_what_the_last_one_saw(deploymen
     (case,) = await deployment.submit([deployment.question("e2e wells by basin")])
     await deployment.closed([case])
     await deployment.do(deployment.stack.stop("drafter"))
-    rows = await deployment.rows("select snapshot from drafter.latency_snapshot", database="SWITCHYARD_WORK_DSN")
+    rows = await deployment.rows(
+        "select snapshot from drafter.latency_snapshot", database="SWITCHYARD_WORK_DB_OWNER_URL"
+    )
     models = {series["model"] for row in rows for series in json.loads(row["snapshot"])["series"]}
     assert any(model.startswith("bedrock:") for model in models)
     await deployment.do(deployment.stack.start("drafter"))

@@ -51,7 +51,7 @@ async def test_forged_events_are_refused_and_alarmed_and_the_case_stays_as_it_wa
         ("router", "state_seal", "switchyard.triage", _signed(foreign)),  # another case's seal
         ("router", "state_seal", "switchyard.triage", _signed(chosen | {"session_id": "stolen"})),  # another session
         # a playbook that does not exist: it would end the case if the seal did not tell
-        ("router", "graph_version", "switchyard.triage", _signed(chosen | {"graph_version": "assist/9"})),
+        ("router", "playbook_version", "switchyard.triage", _signed(chosen | {"playbook_version": "assist/9"})),
         # the right id with another digest
         ("text_to_sql", "event_id", "switchyard.router", _signed(asked | {"time_limit_ms": 1})),
         ("drafter", "node_from", "switchyard.router", chosen | {"node_to": "drafter"}),  # a type it may not get

@@ -20,8 +20,8 @@ async def test_a_question_is_answered_with_what_it_rests_on(deployment: Deployme
     assert answer["citations"][0]["sql"].startswith("SELECT")
     route = [(event["node_from"], event["node_to"]) for event in await deployment.events(case)]
     assert route == [
-        ("desk", "router"), ("router", "triage"), ("triage", "router"), ("router", "text_to_sql"),
-        ("text_to_sql", "router"), ("router", "drafter"), ("drafter", "router"), ("router", "desk"), ("desk", "world"),
+        ("case_manager", "router"), ("router", "triage"), ("triage", "router"), ("router", "text_to_sql"),
+        ("text_to_sql", "router"), ("router", "drafter"), ("drafter", "router"), ("router", "case_manager"), ("case_manager", "external"),
     ]  # fmt: skip
 
 
@@ -122,7 +122,7 @@ async def test_the_log_and_the_work_database_hold_no_question_in_the_clear(deplo
     assert not await deployment.rows("select 1 from audit.transition where body like '%anzibar%'")
     for schema in ("triage", "text_to_sql", "drafter"):
         sql = f"select 1 from {schema}.inbox where outputs like '%anzibar%'"
-        assert not await deployment.rows(sql, database="SWITCHYARD_WORK_DSN")
+        assert not await deployment.rows(sql, database="SWITCHYARD_WORK_DB_OWNER_URL")
     for log in deployment.stack.home.logs.glob("*.log"):
         if log.stem not in {"simulator", "emulator", "warehouse", "postgres"}:
             assert "anzibar" not in log.read_text(encoding="utf-8"), log.name

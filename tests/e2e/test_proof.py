@@ -1,4 +1,4 @@
-"""The log under anchors, on the whole stack: proven although its service was killed again and again."""
+"""The log under checkpoints, on the whole stack: proven although its service was killed again and again."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ import pytest
 
 from switchyard.audit.export.standalone import verify_bundle
 from switchyard.audit.verification.findings import CheckpointReport
-from switchyard.cli.app.checkpoint_store import anchor_reader, exporter
+from switchyard.cli.app.checkpoint_store import checkpoint_reader, exporter
 from tests.e2e.conftest import Deployment
 
 pytestmark = pytest.mark.e2e
 
 
-async def test_kill_9_of_audit_leaves_every_row_under_an_anchor_and_a_case_that_an_auditor_can_check(
+async def test_kill_9_of_audit_leaves_every_row_under_an_checkpoint_and_a_case_that_an_auditor_can_check(
     deployment: Deployment, tmp_path: Path
 ) -> None:
     cases = await deployment.submit([deployment.question(f"e2e slow proof {number}") for number in range(12)])
@@ -27,27 +27,27 @@ async def test_kill_9_of_audit_leaves_every_row_under_an_anchor_and_a_case_that_
     await deployment.closed(cases, seconds=90)
     await deployment.settled(cases, seconds=40)
 
-    async def anchored() -> CheckpointReport | None:
-        async with anchor_reader(deployment.target) as log:
+    async def checkpointed() -> CheckpointReport | None:
+        async with checkpoint_reader(deployment.target) as log:
             report = await log.verify()
         return None if report.uncovered_rows else report
 
-    report = await deployment.until(anchored, seconds=30, what="every row under an anchor")
+    report = await deployment.until(checkpointed, seconds=30, what="every row under a checkpoint")
     (gaps,) = await deployment.rows(
-        "select count(*) as positions, max(position) as last, (select count(*) from audit.transition) as rows"
-        " from audit.position"
+        "select count(*) as log indexes, max(log_index) as last, (select count(*) from audit.transition) as rows"
+        " from audit.log_index"
     )
     async with exporter(deployment.target) as exporting:
         bundle, uncovered_rows = await exporting.export(cases[0])
     file = tmp_path / "case.json"
     file.write_text(json.dumps(bundle), encoding="utf-8")
-    key = deployment.target.need("SWITCHYARD_ANCHOR_PUBLIC_KEYS")
+    key = deployment.target.need("SWITCHYARD_CHECKPOINT_PUBLIC_KEYS")
     verifier = await asyncio.create_subprocess_exec(
         sys.executable, "-I", verify_bundle.__file__, file, "--key", key, stdout=asyncio.subprocess.PIPE
     )
     said, _ = await verifier.communicate()
 
     assert (report.findings, report.unlocked) == ([], 0)
-    assert gaps["positions"] == gaps["last"] == gaps["rows"] == report.covered_rows
+    assert gaps["log indexes"] == gaps["last"] == gaps["rows"] == report.covered_rows
     assert uncovered_rows == 0
     assert (verifier.returncode, b"PROVEN" in said) == (0, True), said.decode()

@@ -42,15 +42,15 @@ def _run(deployment: Deployment, *options: str) -> subprocess.CompletedProcess[s
     return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
 
 
-async def desk_closed(deployment: Deployment, cases: list[str]) -> None:
-    """Wait until the desk has closed the cases: the log is not being written."""
-    sql = "select count(*) as closed from desk.closed where case_id = any($1::uuid[])"
+async def case_manager_closed(deployment: Deployment, cases: list[str]) -> None:
+    """Wait until the case manager has closed the cases: the log is not being written."""
+    sql = "select count(*) as closed from case_manager.closed where case_id = any($1::uuid[])"
 
     async def all_of_them() -> bool | None:
-        (row,) = await deployment.rows(sql, cases, database="SWITCHYARD_WORK_DSN")
+        (row,) = await deployment.rows(sql, cases, database="SWITCHYARD_WORK_DB_OWNER_URL")
         return row["closed"] == len(cases) or None
 
-    await deployment.until(all_of_them, seconds=40, what="cases closed by the desk")
+    await deployment.until(all_of_them, seconds=40, what="cases closed by the case manager")
 
 
 async def lose(deployment: Deployment, case: str, *types: str) -> set[str]:
@@ -90,16 +90,16 @@ async def test_what_audit_has_not_read_yet_is_late_and_what_it_never_will_is_a_h
     await deployment.do(deployment.stack.stop("audit"))
     try:
         cases = await deployment.submit([deployment.question("e2e wells by basin") for _ in range(2)])
-        await desk_closed(deployment, cases)
+        await case_manager_closed(deployment, cases)
         await asyncio.sleep(5)
         late = await reconciled(deployment)
-        # One of an agent, one of the router, one of the desk: each is filled on another way.
+        # One of an agent, one of the router, one of the case manager: each is filled on another way.
         lost = await lose(deployment, cases[0], "AgentChosen", "DraftAnswer", "CaseClosed")
     finally:
         await deployment.do(deployment.stack.start("audit"))
     # Other tests put forged events on this bus; what they left in the log is theirs.
     assert {gap.kind for gap in late.gaps if gap.case_id in cases} == {GapKind.LAG}
-    assert late.lag("desk", datetime.now(UTC)) > GRACE, "what waits on audit's queue is late, not lost"
+    assert late.lag("case_manager", datetime.now(UTC)) > GRACE, "what waits on audit's queue is late, not lost"
     await deployment.settled([cases[1]])
 
     async def only_the_lost_are_missing() -> bool | None:
@@ -122,7 +122,9 @@ async def test_an_event_in_the_log_that_its_producer_never_stored_is_told(deploy
     await deployment.closed([case])
     await deployment.settled([case])
     (row,) = await deployment.rows(
-        "delete from text_to_sql.inbox where case_id = $1::uuid returning outputs", case, database="SWITCHYARD_WORK_DSN"
+        "delete from text_to_sql.inbox where case_id = $1::uuid returning outputs",
+        case,
+        database="SWITCHYARD_WORK_DB_OWNER_URL",
     )
     found = await reconciled(deployment)
     assert ids(found, GapKind.UNCLAIMED, [case]) == {event["event_id"] for event in json.loads(row["outputs"])}
@@ -135,5 +137,5 @@ async def test_an_event_in_the_log_that_its_producer_never_stored_is_told(deploy
            values (gen_random_uuid(), '', $1::uuid, 'AnswerQuestion', 1, 1, now(), $2, now())""",
         case,
         json.dumps([event]),
-        database="SWITCHYARD_WORK_DSN",
+        database="SWITCHYARD_WORK_DB_OWNER_URL",
     )

@@ -76,7 +76,7 @@ async def test_a_case_that_failed_is_answered_after_the_fix_and_its_log_proves_b
     assert await deployment.findings([case]) == []
     forged = retried | {"payload": retried["payload"] | {"reason": "because I say so"}}
     forged |= {"digest": event_digest(forged)}
-    await deployment.put(("switchyard.desk", "TaskRetried", json.dumps(forged)))
+    await deployment.put(("switchyard.case_manager", "TaskRetried", json.dumps(forged)))
 
     async def refused() -> bool | None:
         return any(record["field"] == "signature" for record in await deployment.quarantined("router")) or None
@@ -84,14 +84,14 @@ async def test_a_case_that_failed_is_answered_after_the_fix_and_its_log_proves_b
     await deployment.until(refused, seconds=15, what="the forged retry in the router's quarantine")
 
 
-async def test_kill_9_of_desk_router_and_drafter_while_cases_are_retried_loses_none_and_repeats_none(
+async def test_kill_9_of_case_manager_router_and_drafter_while_cases_are_retried_loses_none_and_repeats_none(
     deployment: Deployment,
 ) -> None:
     cases = await failed(deployment, 3)
     running = asyncio.gather(
         *(retry(deployment.target, case, operator="oncall", reason="fixed", key_file=None, wait_s=90) for case in cases)
     )
-    for name in ("desk", "router", "desk", "drafter"):
+    for name in ("case_manager", "router", "case_manager", "drafter"):
         await asyncio.sleep(0.7)
         await deployment.kill(name)
     await running

@@ -14,7 +14,7 @@ from switchyard.app.topology import consumers
 from tests.e2e.conftest import Deployment
 
 pytestmark = pytest.mark.e2e
-SERVICES = ("router", "desk", "triage", "text_to_sql", "drafter", "audit")
+SERVICES = ("router", "case_manager", "triage", "text_to_sql", "drafter", "audit")
 
 
 async def _one_of_each(deployment: Deployment, cases: list[str]) -> None:
@@ -55,7 +55,7 @@ async def test_postgres_stopped_for_20_seconds_fails_no_case(deployment: Deploym
     failures = await deployment.rows(
         "select case_id from drafter.inbox where failures > 0 and case_id = any($1::uuid[])",
         cases,
-        database="SWITCHYARD_WORK_DSN",
+        database="SWITCHYARD_WORK_DB_OWNER_URL",
     )
     assert failures == [], "an unreachable database was counted as an attempt"
     await deployment.settled(cases, seconds=40)

@@ -54,11 +54,11 @@ def opened(case_id: str | None = None) -> Json:
             "case_id": case_id,
             "session_id": f"session-{case_id}",
             "opened_on": NOW.date().isoformat(),
-            "graph_version": "assist/1",
+            "playbook_version": "assist/1",
             "seq": 0,
             "ordinal": 0,
             "siblings": 1,
-            "node_from": "desk",
+            "node_from": "case_manager",
             "node_to": "router",
             "parents": [],
             "occurred_at": timestamp(NOW),
@@ -69,7 +69,7 @@ def opened(case_id: str | None = None) -> Json:
             "payload": CaseOpened(
                 playbook="assist", question=asked, agent=NODE, submitted_by="upstream.tests"
             ).model_dump(mode="json", exclude_none=True),
-            "attachments": {asked.sha256: place.model_dump(exclude_none=True)},
+            "storage_refs": {asked.sha256: place.model_dump(exclude_none=True)},
         }
     )
 
@@ -92,7 +92,7 @@ def command(
         node_to=node,
         state={"step": "specialist", "node": node, "note": note},
         state_seal="local.1.0123456789abcdef",
-        attachments={asked.sha256: place},
+        storage_refs={asked.sha256: place},
         time_limit_ms=time_limit_ms,
         budget=TaskBudget(attempts=attempts),
     )

@@ -12,7 +12,7 @@ from aiobotocore.session import AioSession
 from botocore.exceptions import ClientError
 
 from switchyard.app.topology import BUS
-from switchyard.devstack.stack.provision import ANCHOR_BUCKET, BUCKET
+from switchyard.devstack.stack.provision import BUCKET, CHECKPOINT_BUCKET
 from tests.emulators import AWS, Emulator
 from tests.integration.cloud import Cloud, until
 from tests.integration.events import fresh_id
@@ -42,7 +42,7 @@ async def test_an_event_is_delivered_when_listed(cloud: Cloud, emulator: Emulato
     await cloud.sqs.delete_queue(QueueUrl=url)
 
 
-@pytest.mark.parametrize("bucket", [BUCKET, ANCHOR_BUCKET])
+@pytest.mark.parametrize("bucket", [BUCKET, CHECKPOINT_BUCKET])
 async def test_an_object_is_locked_as_listed(cloud: Cloud, emulator: Emulator, bucket: str) -> None:
     key = fresh_id()
     lock = {"ObjectLockMode": "COMPLIANCE", "ObjectLockRetainUntilDate": datetime.now(UTC) + timedelta(days=1)}

@@ -17,7 +17,7 @@ from pydantic_settings import BaseSettings
 from switchyard.app.topology import VISIBILITY_SECONDS
 from switchyard.devstack.stack.endpoints import Endpoints
 from switchyard.devstack.stack.local_stack import LOCAL_OPERATOR, SCRIPTS, operating, reading, services
-from switchyard.devstack.stack.provisioner import CaretakerSettings
+from switchyard.devstack.stack.provisioner import ProvisionerSettings
 from switchyard.infra.nodes import NodeNeeds, needs
 from switchyard.protocol.signing import derive_public_key
 from switchyard.runtime.core.settings import WorkSettings
@@ -27,9 +27,16 @@ from tests.unit.terraform.test_generated import SETTINGS
 
 ROOT = Path(__file__).resolve().parents[2]
 INFRASTRUCTURE = {"localstack", "postgres"}
-STAND_INS = {"caretaker", "simulator", "mailbox", "warehouse"}
+STAND_INS = {"provisioner", "simulator", "ses-simulator", "warehouse"}
 OBSERVABILITY = {"collector", "traces"}
-PUBLISHED = {"localstack": 4566, "postgres": 5432, "simulator": 8080, "mailbox": 8080, "mail": 8081, "traces": 16686}
+PUBLISHED = {
+    "localstack": 4566,
+    "postgres": 5432,
+    "simulator": 8080,
+    "ses-simulator": 8080,
+    "email-feedback": 8081,
+    "traces": 16686,
+}
 VARIABLE = re.compile(r"\$\{(\w+):-([^}]*)\}")
 
 
@@ -120,9 +127,9 @@ def test_only_who_publishes_can_reach_the_internet() -> None:
 
 
 @each_process
-def test_a_process_waits_for_the_caretaker_and_has_time_to_drain(name: str) -> None:
+def test_a_process_waits_for_the_provisioner_and_has_time_to_drain(name: str) -> None:
     found = service(name)
-    assert found["depends_on"]["caretaker"] == {"condition": "service_healthy"}
+    assert found["depends_on"]["provisioner"] == {"condition": "service_healthy"}
     assert {each["condition"] for each in found["depends_on"].values()} == {"service_healthy"}
     assert found["restart"] == "unless-stopped"
     assert float(found["stop_grace_period"].removesuffix("s")) >= float(environment(name)["SWITCHYARD_DRAIN_S"]) + 5
@@ -147,12 +154,14 @@ def test_a_process_starts_with_exactly_what_compose_gives_it(name: str, monkeypa
 
 
 @each_process
-def test_a_process_has_the_settings_that_it_has_in_the_laptop_stack(name: str) -> None:
+def test_a_process_has_the_settings_that_it_has_in_the_local_stack_stack(name: str) -> None:
     endpoints = Endpoints(postgres_port=1, emulator_port=2, simulator_port=3, password="p")
     (there,) = (each for each in services(endpoints) if each.name == needs_of(name).node)
     elsewhere = {*compose()["x-aws"], "SWITCHYARD_CLOCK_FILE"}
-    # The mail process listens on the container's own address, and reads no address of its own page.
-    beside, unread = ({"SWITCHYARD_OPTOUT_HOST"}, {"SWITCHYARD_OPTOUT_URL"}) if name == "mail" else (set(), set())
+    # The email feedback process listens on the container's own address, and reads no address of its own page.
+    beside, unread = (
+        ({"SWITCHYARD_OPTOUT_HOST"}, {"SWITCHYARD_OPTOUT_URL"}) if name == "email-feedback" else (set(), set())
+    )
     if not (needs_of(name).bedrock or "openai" in needs_of(name).egress):
         unread |= {variable for variable in there.env if variable.startswith("SWITCHYARD_MODEL_")}
     assert set(environment(name)) - elsewhere - beside == set(there.env) - elsewhere - unread
@@ -164,8 +173,8 @@ def test_a_process_logs_in_as_itself_to_its_own_database(name: str) -> None:
     needed = needs_of(name)
     expected = {
         None: {},
-        "work": {"SWITCHYARD_DATABASE_URL": "work"},
-        "audit": {"SWITCHYARD_AUDIT_DATABASE_URL": "audit"},
+        "work": {"SWITCHYARD_WORK_DB_URL": "work"},
+        "audit": {"SWITCHYARD_AUDIT_DB_URL": "audit"},
     }[needed.database]
     password = compose()["x-development"]["role-password"]
     assert urls == {
@@ -180,7 +189,7 @@ def test_a_process_holds_no_secret_of_another(name: str) -> None:
     needed = needs_of(name)
     allowed = set(needed.secrets)
     allowed |= {"SWITCHYARD_VAULT_KEY"} if needed.database == "work" else set()
-    allowed |= {"SWITCHYARD_ANCHOR_KEY"} if needed.writes_checkpoints else set()
+    allowed |= {"SWITCHYARD_CHECKPOINT_KEY"} if needed.writes_checkpoints else set()
     allowed |= {"SWITCHYARD_MODEL_OPENAI_API_KEY"} if "openai" in needed.egress else set()
     assert held == allowed
 
@@ -189,27 +198,32 @@ def needs_of(name: str) -> NodeNeeds:
     return processes()[name]
 
 
-def test_the_caretaker_can_start_and_is_told_all_that_an_operator_needs(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_provisioner_can_start_and_is_told_all_that_an_operator_needs(monkeypatch: pytest.MonkeyPatch) -> None:
     endpoints = Endpoints(postgres_port=1, emulator_port=2, simulator_port=3, password="p")
-    wanted = {*reading(endpoints), *operating(endpoints), "SWITCHYARD_WORK_DSN", "SWITCHYARD_AUDIT_DSN"}
-    given = environment("caretaker")
+    wanted = {
+        *reading(endpoints),
+        *operating(endpoints),
+        "SWITCHYARD_WORK_DB_OWNER_URL",
+        "SWITCHYARD_AUDIT_DB_OWNER_URL",
+    }
+    given = environment("provisioner")
     assert wanted <= set(given)
     for variable, value in given.items():
         monkeypatch.setenv(variable, value)
-    settings = CaretakerSettings()
+    settings = ProvisionerSettings()
     assert settings.role_password.get_secret_value() == compose()["x-development"]["role-password"]
-    assert settings.visibility_s == float(environment("desk")["SWITCHYARD_VISIBILITY_S"]) == VISIBILITY_SECONDS
+    assert settings.visibility_s == float(environment("case_manager")["SWITCHYARD_VISIBILITY_S"]) == VISIBILITY_SECONDS
     roles = {reading_url: url.split("//")[1].split(":")[0] for reading_url, url in given.items() if "//" in url}
     for variable, url in (reading(endpoints) | operating(endpoints)).items():
         if url.startswith("postgresql://"):
             assert roles[variable] == url.split("//")[1].split(":")[0]
     monkeypatch.delenv("SWITCHYARD_ROLE_PASSWORD")
     with pytest.raises(ValidationError, match="role_password"):
-        CaretakerSettings()
+        ProvisionerSettings()
 
 
 def test_every_key_says_that_it_is_for_development_and_belongs_to_its_public_half() -> None:
-    given = environment("caretaker")
+    given = environment("provisioner")
     values = [*compose()["x-development"].values(), given["SWITCHYARD_OPERATOR_KEY"], given["SWITCHYARD_RECEIPT_KEY"]]
     private = [key for value in values for key in re.findall(r"\b[0-9a-f]{64}\b", value)]
     operators = yaml.safe_load(compose()["x-development"]["operators"])
@@ -218,7 +232,7 @@ def test_every_key_says_that_it_is_for_development_and_belongs_to_its_public_hal
     assert all(key.startswith(b"development only: ") and len(key) == 32 for key in said)
     assert operators == {LOCAL_OPERATOR: derive_public_key(bytes.fromhex(given["SWITCHYARD_OPERATOR_KEY"]))}
     for name, key in (
-        ("ANCHOR", compose()["x-development"]["anchor-key"]),
+        ("CHECKPOINT", compose()["x-development"]["checkpoint-key"]),
         ("RECEIPT", given["SWITCHYARD_RECEIPT_KEY"]),
     ):
         public = base64.b64encode(LocalSigner(bytes.fromhex(key)).public).decode()

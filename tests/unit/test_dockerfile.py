@@ -226,7 +226,7 @@ def test_an_image_runs_as_nobody_in_particular_and_takes_only_what_was_built(ima
 
 
 def test_agents_that_call_no_model_have_no_model_client() -> None:
-    for image in ("router", "desk", "audit", "courier", "mail"):
+    for image in ("router", "case-manager", "audit", "email-sender", "email-feedback"):
         assert not {"openai", "boto3", "pydantic-ai-slim", "snowflake-connector-python"} & set(requirements(image))
 
 

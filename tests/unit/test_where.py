@@ -49,7 +49,10 @@ def test_a_session_with_an_unknown_place_or_without_docker_ends_before_its_first
     [
         ({"postgres"}, "runs no localstack. Remedy: docker compose up --wait"),
         (set(), "runs no localstack and no postgres"),
-        ({"postgres", "localstack", "desk", "audit"}, "audit, desk would take .* docker compose stop audit desk"),
+        (
+            {"postgres", "localstack", "case_manager", "audit"},
+            "audit, case manager would take .* docker compose stop audit case manager",
+        ),
     ],
 )
 def test_a_compose_project_that_lacks_something_or_would_disturb_is_refused(running: set[str], remedy: str) -> None:
@@ -59,7 +62,7 @@ def test_a_compose_project_that_lacks_something_or_would_disturb_is_refused(runn
 
 def test_a_compose_project_with_its_infrastructure_alone_will_do() -> None:
     check({"postgres", "localstack"})
-    check({"postgres", "localstack", "simulator", "mailbox", "warehouse"})
+    check({"postgres", "localstack", "simulator", "ses-simulator", "warehouse"})
 
 
 def test_each_worker_has_a_compose_project_of_its_own() -> None:

@@ -28,7 +28,7 @@ async def run() -> None:
     settings, packs = ComplianceSettings(), released_packs()
 
     async def build(process: ServiceProcess, artefacts: Artefacts) -> dict[type[Contract], TaskHandler]:
-        pool = await process.connect(settings.database_url, schema=COMPLIANCE_CARD.name, size=POOL_SIZE)
+        pool = await process.connect(settings.work_db_url, schema=COMPLIANCE_CARD.name, size=POOL_SIZE)
         verdicts, model = VerdictStore(pool), build_specialist_model(ModelSettings(), policy_version="compliance/2")
         await process.warm_start_model(model)
         bound: dict[str, Any] = {"artefacts": artefacts, "verdicts": verdicts, "clock": process.clock, "packs": packs}
@@ -40,4 +40,4 @@ async def run() -> None:
             CheckSending: partial(check_sending, **bound),
         }
 
-    await serve_agent(COMPLIANCE_CARD.name, settings, build, opens=COMPLIANCE_CARD.opens)
+    await serve_agent(COMPLIANCE_CARD.name, settings, build, decrypts=COMPLIANCE_CARD.decrypts)

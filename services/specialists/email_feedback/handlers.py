@@ -1,4 +1,4 @@
-"""What the mail process does with the provider's reports."""
+"""What the email feedback process does with the provider's reports."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Composition root of the mail process."""
+"""Composition root of the email feedback process."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The mail process's environment."""
+"""The email feedback process's environment."""
 
 from __future__ import annotations
 

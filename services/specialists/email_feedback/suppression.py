@@ -1,4 +1,4 @@
-"""Telling the desk that an address may not be written to any more."""
+"""Telling the case manager that an address may not be written to any more."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from contracts.events.upstream import SuppressContact
 from faststream_sqs import EventBridgePublisher, PublishFailed
 from switchyard.runtime.core.errors import Unavailable
 
-EMAIL_FEEDBACK_SOURCE = "upstream.mail"
+EMAIL_FEEDBACK_SOURCE = "upstream.email_feedback"
 
 
 class SuppressionPublisher:

@@ -1,1 +1,1 @@
-"""The courier: sends an email that has passed, once, and says what became of it."""
+"""The email sender: sends an email that has passed, once, and says what became of it."""

@@ -1,4 +1,4 @@
-"""`switchyard courier`."""
+"""`switchyard email sender`."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def settle_(  # noqa: PLR0917 - typer calls it with keywords
     content: Annotated[str | None, typer.Option(help="Its SHA-256, or the start, if the case has several.")] = None,
     env: EnvOption = Env.LOCAL,
 ) -> None:
-    """Record what became of a sending whose outcome is unknown. The courier publishes it as SendingSettled."""
+    """Record what became of a sending whose outcome is unknown. The email sender publishes it as SendingResolved."""
     if (sent is None) == (not not_sent):
         raise CommandFailed("say what became of it", remedy="give either --sent MESSAGE_ID or --not-sent")
     found = asyncio.run(_settle(env, case_id, content=content, sent=sent, operator=operator, evidence=evidence))
@@ -65,7 +65,7 @@ async def _settle(
         if len(wanted) != 1:
             raise CommandFailed(
                 f"{len(wanted)} sendings of this case wait to be settled",
-                remedy="see `switchyard courier unknown`" + ("; name one with --content" if wanted else ""),
+                remedy="see `switchyard email sender unknown`" + ("; name one with --content" if wanted else ""),
             )
         try:
             found = SendingResolved(

@@ -1,4 +1,4 @@
-"""What the courier does with a command."""
+"""What the email sender does with a command."""
 
 from __future__ import annotations
 

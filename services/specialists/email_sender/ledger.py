@@ -1,4 +1,4 @@
-"""The courier's ledger: what was intended and what became of it."""
+"""The email sender's ledger: what was intended and what became of it."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ SESSION_SETTINGS = {
     "tcp_keepalives_count": "3",
     "tcp_user_timeout": "10s",
 }
-"""How long the server lets a courier that stands still keep the desk's locks: whoever stops a sending waits for them.
+"""How long the server lets an email sender that stands still keep the case manager's locks: whoever stops a sending waits for them.
 
 https://www.postgresql.org/docs/current/runtime-config-client.html and runtime-config-connection.html.
 """
@@ -70,7 +70,7 @@ class SendLedger:
         self._approvers = approvers
 
     async def begin(self, question: SendRequest, domain_key: str, send_rate: SendRate) -> BeginResult:
-        """Decide and, if it is to be sent, write the intent: in one transaction, under the desk's locks.
+        """Decide and, if it is to be sent, write the intent: in one transaction, under the case manager's locks.
 
         Whoever stops the case, the address or the playbook takes the same locks, so the stop is either seen here or
         comes after the intent.

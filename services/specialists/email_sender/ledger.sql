@@ -1,6 +1,6 @@
 -- name: lock
--- First our own, against another command for the same content; then the desk's.
-select pg_advisory_xact_lock(hashtextextended($1 || '/' || $3, 1)), desk.lock_sending($1::uuid, $2)
+-- First our own, against another command for the same content; then the case manager's.
+select pg_advisory_xact_lock(hashtextextended($1 || '/' || $3, 1)), case_manager.lock_sending($1::uuid, $2)
 
 -- name: entry
 select command_id, attempt, approval_id, state, provider_message_id, code, intended_at
@@ -9,11 +9,11 @@ for update
 
 -- name: gate
 select tenant, playbook, address_key, closed_as, cancelled, halted, opted_out
-from desk.sendable where case_id = $1
+from case_manager.sendable where case_id = $1
 
 -- name: approval
 select approval_id, case_id, content_sha256, pack, state, valid_until, approver, why, signed_at, signature
-from desk.sendable_approval where approval_id = $1
+from case_manager.sendable_approval where approval_id = $1
 
 -- name: take_turn
 -- $3 domain, $4 now, $5 seconds between two emails, $6 how many may go at once.
@@ -72,14 +72,14 @@ with known as (
   returning command_id, case_id, content_sha256
 )
 insert into settlement (command_id, case_id, content_sha256, sent, provider_message_id, operator, evidence)
-select command_id, case_id, content_sha256, $4::text is not null, $4, 'service:courier', $6 from known
+select command_id, case_id, content_sha256, $4::text is not null, $4, 'service:email sender', $6 from known
 on conflict (command_id) do nothing
 
 -- name: unsettled
-select case_id, content_sha256, intended_at, ended_as from courier.unsettled order by intended_at limit $1
+select case_id, content_sha256, intended_at, ended_as from email_sender.unsettled order by intended_at limit $1
 
 -- name: settle
-select courier.settle($1::uuid, $2, $3, $4, $5, $6)
+select email_sender.settle($1::uuid, $2, $3, $4, $5, $6)
 
 -- name: settlements
 select t.command_id, t.content_sha256, t.sent, t.provider_message_id, t.operator, t.evidence, t.event, i.outputs

@@ -1,4 +1,4 @@
-"""Composition root of the courier."""
+"""Composition root of the email sender."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from switchyard.runtime.storage.artefacts import Artefacts
 
 
 async def run() -> None:
-    """Serve the courier."""
+    """Serve the email sender."""
     settings = EmailSenderSettings()
     approvers = settings.approver_keys()
 
     async def build(process: ServiceProcess, artefacts: Artefacts) -> dict[type[Contract], TaskHandler]:
-        # A pool of its own: a transaction that waits for the desk's locks must not keep the inbox from its leases.
+        # A pool of its own: a transaction that waits for the case manager's locks must not keep the inbox from its leases.
         pool = await process.connect(
-            settings.database_url, schema=EMAIL_SENDER_CARD.name, server_settings=SESSION_SETTINGS
+            settings.work_db_url, schema=EMAIL_SENDER_CARD.name, server_settings=SESSION_SETTINGS
         )
         ses = await process.client(
             "sesv2", endpoint_url=settings.ses_endpoint_url, config=client_config(settings.ses_timeout_s)
@@ -41,4 +41,4 @@ async def run() -> None:
         process.run_in_background(ResolutionPublisher(pool, process.publisher, process.clock).run)
         return {SendEmail: handler}
 
-    await serve_agent(EMAIL_SENDER_CARD.name, settings, build, opens=EMAIL_SENDER_CARD.opens)
+    await serve_agent(EMAIL_SENDER_CARD.name, settings, build, decrypts=EMAIL_SENDER_CARD.decrypts)

@@ -1,4 +1,4 @@
-"""What the courier must know of the bytes that it sends. It reads them and never changes them."""
+"""What the email sender must know of the bytes that it sends. It reads them and never changes them."""
 
 from __future__ import annotations
 

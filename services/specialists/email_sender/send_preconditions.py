@@ -1,4 +1,4 @@
-"""May this email be sent now? Pure: what the ledger and the desk know goes in, what to do comes out."""
+"""May this email be sent now? Pure: what the ledger and the case manager know goes in, what to do comes out."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class LedgerEntry:
 
 @dataclass(frozen=True)
 class SendPreconditions:
-    """What the desk knows of the case, read under its locks."""
+    """What the case manager knows of the case, read under its locks."""
 
     tenant: str
     playbook: str
@@ -51,7 +51,7 @@ class SendPreconditions:
 
 @dataclass(frozen=True)
 class ApprovalRecord:
-    """A person's decision, as the desk recorded it."""
+    """A person's decision, as the case manager recorded it."""
 
     approval_id: str
     case_id: str
@@ -65,7 +65,7 @@ class ApprovalRecord:
     signature: str | None
 
     def signed(self, approvers: OperatorKeys) -> bool:
-        """Whether one of the approvers granted exactly this. The desk's row alone is nobody's word."""
+        """Whether one of the approvers granted exactly this. The case manager's row alone is nobody's word."""
         if self.approver is None or self.signed_at is None or self.signature is None:
             return False
         statement = approval_statement(
@@ -151,7 +151,7 @@ def build_sending_unknown(content_sha256: str, why: str) -> SendingUnknown:
     """The outcome of an email of which nobody knows whether it was sent."""
     return SendingUnknown(
         content_sha256=content_sha256,
-        message=f"{why} Settle it with `switchyard courier settle`; it is not sent again.",
+        message=f"{why} Settle it with `switchyard email sender settle`; it is not sent again.",
     )
 
 
@@ -187,7 +187,7 @@ def build_email_undeliverable(code: str) -> EmailUndeliverable:
 
 def _stop_reason(question: SendRequest, gate: SendPreconditions | None) -> SendingStopped | None:
     if gate is None:
-        return SendingStopped(code="no_such_case", message="The desk has no such case. Nothing was sent.")
+        return SendingStopped(code="no_such_case", message="The case manager has no such case. Nothing was sent.")
     if gate.tenant != question.tenant or gate.address_key != question.command.address_key:
         return SendingStopped(code="not_the_cases", message="The command is not about the case's own address.")
     if gate.ending_outcome is not None:

@@ -1,4 +1,4 @@
-"""The courier's environment."""
+"""The email sender's environment."""
 
 from __future__ import annotations
 

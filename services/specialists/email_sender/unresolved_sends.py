@@ -1,4 +1,4 @@
-"""Unknown outcomes: listed, settled by a person, and then published as the courier's own event."""
+"""Unknown outcomes: listed, settled by a person, and then published as the email sender's own event."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class UnresolvedSend:
 async def list_unresolved_sends(pool: Pool, limit: int = 100) -> list[UnresolvedSend]:
     """All that wait to be settled, oldest first: given up as unknown, or ended while the provider was being asked.
 
-    `pool` may be the courier's or an operator's.
+    `pool` may be the email sender's or an operator's.
     """
     with translate_errors("the work database"):
         rows = await pool.fetch(_SQL["unsettled"], limit)
@@ -68,7 +68,7 @@ async def resolve_send(pool: Pool, case_id: str, found: SendingResolved) -> bool
 
 @dataclass(frozen=True)
 class ResolutionPublisher:
-    """Publishes what was settled. Any number of couriers may run it: the event's id follows from its cause."""
+    """Publishes what was settled. Any number of email senders may run it: the event's id follows from its cause."""
 
     pool: Pool
     publisher: Publisher

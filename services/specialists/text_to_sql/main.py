@@ -53,4 +53,4 @@ async def run() -> None:
         )
         return {AnswerQuestion: handler}
 
-    await serve_agent(TEXT_TO_SQL_CARD.name, settings, build, opens=TEXT_TO_SQL_CARD.opens)
+    await serve_agent(TEXT_TO_SQL_CARD.name, settings, build, decrypts=TEXT_TO_SQL_CARD.decrypts)

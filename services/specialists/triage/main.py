@@ -26,4 +26,4 @@ async def run() -> None:
         agent = build_triage_agent(model, specialist_cards())
         return {ChooseAgent: partial(choose_agent, artefacts=artefacts, model=model, agent=agent)}
 
-    await serve_agent(TRIAGE_CARD.name, WorkSettings(), build, opens=TRIAGE_CARD.opens)
+    await serve_agent(TRIAGE_CARD.name, WorkSettings(), build, decrypts=TRIAGE_CARD.decrypts)

@@ -1,7 +1,7 @@
 -- name: footprint
 -- What the log has of a person, by playbook, with what the law says of it.
 with cases as (
-  select opened_on, case_id, split_part(graph_version, '/', 1) as playbook
+  select opened_on, case_id, split_part(playbook_version, '/', 1) as playbook
   from transition where parents = '{}' and subject = $1
 )
 select

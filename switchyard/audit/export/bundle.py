@@ -22,44 +22,44 @@ _REFERENCE = frozenset({"name", "sha256", "size", "media_type"})
 
 @dataclass(frozen=True, slots=True)
 class BundleEntry:
-    """One event of the case. `position` and `anchor` are None as long as it has none."""
+    """One event of the case. `log_index` and `checkpoint` are None as long as it has none."""
 
     log_index: int | None
     recorded_at: datetime
     body: str
-    anchor: int | None
+    checkpoint: int | None
 
 
 def build_bundle(
-    case_id: str, entries: Sequence[BundleEntry], anchors: Mapping[int, Checkpoint], public_keys: Sequence[bytes]
+    case_id: str, entries: Sequence[BundleEntry], checkpoints: Mapping[int, Checkpoint], public_keys: Sequence[bytes]
 ) -> Json:
-    """The bundle. `anchors` are those from the first to the last that covers an event, without a gap."""
+    """The bundle. `checkpoints` are those from the first to the last that covers an event, without a gap."""
     return {
         "format": BUNDLE_FORMAT,
         "case_id": case_id,
         "public_keys": [base64.b64encode(key).decode() for key in public_keys],
-        "anchors": [
+        "checkpoints": [
             {
-                "statement": anchor.statement.model_dump(mode="json"),
-                "signature": base64.b64encode(anchor.signature).decode(),
+                "statement": checkpoint.statement.model_dump(mode="json"),
+                "signature": base64.b64encode(checkpoint.signature).decode(),
             }
-            for _, anchor in sorted(anchors.items())
+            for _, checkpoint in sorted(checkpoints.items())
         ],
-        "events": [_event(entry, anchors) for entry in entries],
+        "events": [_event(entry, checkpoints) for entry in entries],
         "artefacts": _artefacts(entries),
     }
 
 
-def _event(entry: BundleEntry, anchors: Mapping[int, Checkpoint]) -> Json:
-    anchor = anchors.get(entry.anchor or 0)
+def _event(entry: BundleEntry, checkpoints: Mapping[int, Checkpoint]) -> Json:
+    checkpoint = checkpoints.get(entry.checkpoint or 0)
     path: list[str] = []
-    if anchor is not None and entry.log_index is not None:
-        path = [node.hex() for node in inclusion_proof(anchor.leaves, entry.log_index - anchor.statement.first)]
+    if checkpoint is not None and entry.log_index is not None:
+        path = [node.hex() for node in inclusion_proof(checkpoint.leaves, entry.log_index - checkpoint.statement.first)]
     return {
-        "position": entry.log_index,
+        "log_index": entry.log_index,
         "recorded_at": timestamp(entry.recorded_at),
         "body": entry.body,
-        "anchor": entry.anchor,
+        "checkpoint": entry.checkpoint,
         "path": path,
     }
 

@@ -57,7 +57,7 @@ def writing(path: Path | None) -> Iterator[Write]:
 def _line(body: str) -> str:
     """The text on one line, without the places of artefacts: no digest and no decision depends on those."""
     event = json.loads(body)
-    event["detail"]["attachments"] = {}
+    event["detail"]["storage_refs"] = {}
     return json.dumps(event, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
 
 

@@ -1,4 +1,4 @@
-"""Collect what proves a case: its rows, and from the store the anchors that cover them."""
+"""Collect what proves a case: its rows, and from the store the checkpoints that cover them."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ class Exporter:
         self._log = log
 
     async def export(self, case_id: str) -> tuple[Json, int]:
-        """The bundle of a case, and how many of its events no anchor covers yet.
+        """The bundle of a case, and how many of its events no checkpoint covers yet.
 
         Raises `Unavailable`, and `PermanentTaskError` for a case that the log does not have, or only without its
-        bodies, and for an anchor that the store has lost.
+        bodies, and for a checkpoint that the store has lost.
         """
         with translate_errors("the audit database"):
-            rows = await self._pool.fetch(TRANSPARENCY_SQL["positions_of"], uuid.UUID(case_id), self._log)
+            rows = await self._pool.fetch(TRANSPARENCY_SQL["indexes_of"], uuid.UUID(case_id), self._log)
         if not rows:
             raise PermanentTaskError(
                 "no_such_case", "the log has nothing of this case", "case_id", "see `switchyard case list`"
@@ -40,24 +40,28 @@ class Exporter:
                 "case_retired",
                 "retention has taken bodies of this case, and a bundle proves texts",
                 "case_id",
-                "its positions stay under their anchors: switchyard audit verify --anchors",
+                "its log indexes stay under their checkpoints: switchyard audit verify --checkpoints",
             )
-        entries = [BundleEntry(row["position"], row["recorded_at"], row["body"], row["number"]) for row in rows]
-        numbers = [entry.anchor for entry in entries if entry.anchor is not None]
-        anchors = (
-            {number: await self._anchor(number) for number in range(min(numbers), max(numbers) + 1)} if numbers else {}
+        entries = [BundleEntry(row["log_index"], row["recorded_at"], row["body"], row["number"]) for row in rows]
+        numbers = [entry.checkpoint for entry in entries if entry.checkpoint is not None]
+        checkpoints = (
+            {number: await self._checkpoint(number) for number in range(min(numbers), max(numbers) + 1)}
+            if numbers
+            else {}
         )
-        return build_bundle(case_id, entries, anchors, self._public_keys), len(entries) - len(numbers)
+        return build_bundle(case_id, entries, checkpoints, self._public_keys), len(entries) - len(numbers)
 
-    async def _anchor(self, number: int) -> Checkpoint:
+    async def _checkpoint(self, number: int) -> Checkpoint:
         found = await self._objects.get(checkpoint_key(self._log, number))
         try:
             if found is not None:
                 return Checkpoint.from_bytes(found.data)
         except UnreadableCheckpoint as error:
             raise PermanentTaskError(
-                "checkpoint_unreadable", f"anchor {number} in the store cannot be read: {error}"
+                "checkpoint_unreadable", f"checkpoint {number} in the store cannot be read: {error}"
             ) from error
         raise PermanentTaskError(
-            "checkpoint_missing", f"the store has no anchor {number}", remedy="see `switchyard audit verify --anchors`"
+            "checkpoint_missing",
+            f"the store has no checkpoint {number}",
+            remedy="see `switchyard audit verify --checkpoints`",
         )

@@ -134,7 +134,7 @@ def by_event(retirements: Iterable[Retirement]) -> Mapping[str, RetiredEvent]:
 
 def _signed_bytes(statement: str) -> bytes:
     # The hash, because KMS signs 4,096 bytes at most; in an object of a form of its own, because the same key signs
-    # anchors, and a signature of one must not pass as the other's.
+    # checkpoints, and a signature of one must not pass as the other's.
     return canonical_json({"format": "switchyard-receipt/1", "sha256": hashlib.sha256(statement.encode()).hexdigest()})
 
 

@@ -73,7 +73,7 @@ class Transition(NamedTuple):
     siblings: int
     parents: tuple[str, ...]
     transcript_hash: str
-    graph_version: str
+    playbook_version: str
     code_version: str | None
     prompt_version: str | None
     model_id: str | None
@@ -106,9 +106,9 @@ def examine_message(body: str) -> ExaminedMessage:
         delivery = read_delivery(body)
         doubt, type_ = _catalogue_problem(delivery.envelope)
         row = _row(body, delivery, type_)
-    except InvalidEvent as refusal:
-        kind = _FORGED.get(refusal.field or "") if refusal.refusal is RejectionReason.FORGED else None
-        return ExaminedMessage(None, build_alarm(kind or AlarmKind.MALFORMED, body, refusal.message, refusal.field))
+    except InvalidEvent as rejection:
+        kind = _FORGED.get(rejection.field or "") if rejection.reason is RejectionReason.FORGED else None
+        return ExaminedMessage(None, build_alarm(kind or AlarmKind.MALFORMED, body, rejection.message, rejection.field))
     except ValueError as error:
         # A boundary: what the contracts do not foresee must not stop the batch either.
         return ExaminedMessage(None, build_alarm(AlarmKind.MALFORMED, body, f"unreadable ({type(error).__name__})"))
@@ -130,9 +130,9 @@ def _catalogue_problem(envelope: Envelope) -> tuple[tuple[AlarmKind, str, str] |
     """Why the event is not in the catalogue, and its type if it is."""
     try:
         type_ = find_event_type(envelope)
-    except InvalidEvent as refusal:
-        kind = AlarmKind.UNKNOWN_TYPE if refusal.refusal is RejectionReason.UNKNOWN else AlarmKind.NOT_IN_CATALOGUE
-        return (kind, refusal.message, refusal.field or "type"), None
+    except InvalidEvent as rejection:
+        kind = AlarmKind.UNKNOWN_TYPE if rejection.reason is RejectionReason.UNKNOWN else AlarmKind.NOT_IN_CATALOGUE
+        return (kind, rejection.message, rejection.field or "type"), None
     if (envelope.node_from, envelope.node_to) not in type_.flows:
         reason = f"{envelope.node_from} may not send {envelope.type} to {envelope.node_to}"
         return (AlarmKind.NOT_IN_CATALOGUE, reason, "node_to"), None
@@ -160,7 +160,7 @@ def _row(body: str, delivery: BusDelivery, type_: EventType | None) -> Transitio
         siblings=envelope.siblings,
         parents=envelope.parents,
         transcript_hash=envelope.digest,
-        graph_version=envelope.graph_version,
+        playbook_version=envelope.playbook_version,
         code_version=_short(delivery.raw.get("code_version")),
         prompt_version=call.prompt_version if call else None,
         model_id=call.model_id if call else None,

@@ -33,7 +33,7 @@ class CaseSummary:
     case_id: str
     tenant: str
     session_id: str
-    graph_version: str
+    playbook_version: str
     route: str
     agent: str | None
     model_ids: tuple[str, ...]

@@ -24,7 +24,7 @@ limit $6
 
 -- name: summaries
 select
-  opened_on, case_id::text, tenant, session_id, graph_version, route, agent, model_ids, hops, opened_at, closed_at,
+  opened_on, case_id::text, tenant, session_id, playbook_version, route, agent, model_ids, hops, opened_at, closed_at,
   duration_ms, status, outcome, code
 from case_summary
 where opened_on = any($1::date[]) and case_id = any($2::uuid[])

@@ -1,7 +1,7 @@
 -- name: stored
 select
   opened_on, event_id::text, case_id::text, tenant, session_id, principal_sub, subject::text, node_from, node_to,
-  transition, type_version, seq, ordinal, siblings, parents, transcript_hash, graph_version, code_version,
+  transition, type_version, seq, ordinal, siblings, parents, transcript_hash, playbook_version, code_version,
   prompt_version, model_id, latency_ms, rubric_score, time_limit_ms, case_deadline, terminal, outcome, catalogued,
   event_ts, source, bus_id, bus_ts, body, recorded_at,
   exists (select from retention_receipt r where r.case_id = t.case_id) as receipted

@@ -1,12 +1,12 @@
 -- name: record
 insert into transition (
   opened_on, event_id, case_id, tenant, session_id, principal_sub, subject, node_from, node_to, transition, type_version,
-  seq, ordinal, siblings, parents, transcript_hash, graph_version, code_version, prompt_version, model_id, latency_ms,
+  seq, ordinal, siblings, parents, transcript_hash, playbook_version, code_version, prompt_version, model_id, latency_ms,
   rubric_score, time_limit_ms, case_deadline, terminal, outcome, catalogued, event_ts, source, bus_id, bus_ts, body
 )
 select
   opened_on, event_id, case_id, tenant, session_id, principal_sub, subject, node_from, node_to, transition, type_version,
-  seq, ordinal, siblings, string_to_array(parents, ','), transcript_hash, graph_version, code_version, prompt_version,
+  seq, ordinal, siblings, string_to_array(parents, ','), transcript_hash, playbook_version, code_version, prompt_version,
   model_id, latency_ms, rubric_score, time_limit_ms, case_deadline, terminal, outcome, catalogued, event_ts, source,
   bus_id, bus_ts, body
 from unnest(
@@ -17,7 +17,7 @@ from unnest(
   $32::text[]
 ) as t (
   opened_on, event_id, case_id, tenant, session_id, principal_sub, subject, node_from, node_to, transition, type_version,
-  seq, ordinal, siblings, parents, transcript_hash, graph_version, code_version, prompt_version, model_id, latency_ms,
+  seq, ordinal, siblings, parents, transcript_hash, playbook_version, code_version, prompt_version, model_id, latency_ms,
   rubric_score, time_limit_ms, case_deadline, terminal, outcome, catalogued, event_ts, source, bus_id, bus_ts, body
 )
 on conflict (opened_on, event_id) do nothing

@@ -20,7 +20,7 @@ select c.opened_on, c.case_id::text, r.playbook, r.policy_from, r.citation, r.la
 from (
   select t.opened_on, t.case_id
   from transition t
-  join policy p on p.playbook = split_part(t.graph_version, '/', 1)
+  join policy p on p.playbook = split_part(t.playbook_version, '/', 1)
   where t.parents = '{}'
     and t.opened_on <= (clock_timestamp() at time zone 'UTC' - (select min(at_least) from policy))::date
     and t.opened_on <= (clock_timestamp() at time zone 'UTC' - p.at_least)::date

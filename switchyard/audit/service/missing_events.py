@@ -23,7 +23,7 @@ WATCH_WINDOW = timedelta(hours=1)
 
 
 class LogWatch:
-    """Looks at each position once, `grace` after its row was recorded, and at each deadline once it is that long past.
+    """Looks at each log_index once, `grace` after its row was recorded, and at each deadline once it is that long past.
 
     An alarm is a log line and nothing in the database: `switchyard audit verify` finds the same whenever it is asked.
     """
@@ -39,14 +39,14 @@ class LogWatch:
         ripe = self._clock.now() - self._grace
         with translate_errors(_DATABASE):
             if self._seen is None:
-                newest = await connection.fetchval(_SQL["last_position"])
+                newest = await connection.fetchval(_SQL["last_index"])
                 self._seen = max(0, newest - MAX_WATCH_ROWS)
             await self._orphans(connection, ripe)
             await self._unended(connection, ripe)
 
     async def _orphans(self, connection: AuditConnection, ripe: datetime) -> None:
         before = self._seen or 0
-        # Recorded in nearly the order of positions: one row that is not yet ripe among others only waits a little less.
+        # Recorded in nearly the order of log indexes: one row that is not yet ripe among others only waits a little less.
         while (last := await connection.fetchval(_SQL["ripe"], before, ripe, WATCH_BATCH_SIZE)) > before:
             for row in await connection.fetch(_SQL["orphans"], before, last):
                 log.error(

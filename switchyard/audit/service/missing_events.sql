@@ -1,21 +1,21 @@
--- name: last_position
-select coalesce(max(position), 0) from position
+-- name: last_index
+select coalesce(max(log_index), 0) from log_index
 
 -- name: ripe
-select coalesce(max(position), $1) from position where position > $1 and position <= $1 + $3 and recorded_at <= $2
+select coalesce(max(log_index), $1) from log_index where log_index > $1 and log_index <= $1 + $3 and recorded_at <= $2
 
 -- name: orphans
 select t.case_id::text, t.event_id::text, t.transition, t.node_from
-from position p
+from log_index p
 join transition t on t.opened_on = p.opened_on and t.event_id = p.event_id
-where p.position > $1 and p.position <= $2
+where p.log_index > $1 and p.log_index <= $2
   and exists (
     select from unnest(t.parents) as cause (digest)
     where not exists (
       select from transition c where c.case_id = t.case_id and c.transcript_hash = cause.digest
     )
   )
-order by p.position
+order by p.log_index
 
 -- name: unended
 select f.case_id::text, f.tenant, f.case_deadline

@@ -1,4 +1,4 @@
-"""Anchors: what is signed about the positions of the log, and what is kept outside the database. Pure."""
+"""Checkpoints: what is signed about the log indexes of the log, and what is kept outside the database. Pure."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ from switchyard.protocol.fields import Contract, Sha256, Timestamp
 from switchyard.runtime.core.clock import timestamp
 
 NO_PREVIOUS_HASH = "0" * 64
-"""What the first anchor of a log names as the one before it."""
+"""What the first checkpoint of a log names as the one before it."""
 
 MAX_CHECKPOINT_ROWS = 16_384
-"""Positions under one anchor: 512 KB of leaves, and an inclusion proof of 14 hashes."""
+"""Log indexes under one checkpoint: 512 KB of leaves, and an inclusion proof of 14 hashes."""
 
 LogName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,39}$")]
 _HASH_BYTES = 32
-_NUMBERED = re.compile(r"anchors/[a-z0-9-]+/([0-9]{12})\.json")
+_NUMBERED = re.compile(r"checkpoints/[a-z0-9-]+/([0-9]{12})\.json")
 
 
 @dataclass(frozen=True, slots=True)
 class Leaf:
-    """What an anchor covers of one event. It needs no body, so it is still there when the body has been moved out."""
+    """What a checkpoint covers of one event. It needs no body, so it is still there when the body has been moved out."""
 
     log_index: int
     opened_on: date
@@ -42,7 +42,7 @@ class Leaf:
     def hash(self) -> bytes:
         """The leaf's hash in the tree, over its canonical JSON."""
         content = {
-            "position": self.log_index,
+            "log_index": self.log_index,
             "opened_on": self.opened_on.isoformat(),
             "event_id": self.event_id,
             "digest": self.digest,
@@ -53,7 +53,7 @@ class Leaf:
 
 
 class CheckpointBody(Contract):
-    """What is signed: the root over the positions from `first` to `last`, and the anchor before it."""
+    """What is signed: the root over the log indexes from `first` to `last`, and the checkpoint before it."""
 
     format: Annotated[str, Field(pattern=r"^switchyard-checkpoint/1$")] = "switchyard-checkpoint/1"
     log: LogName
@@ -66,11 +66,11 @@ class CheckpointBody(Contract):
     key: Sha256
 
     def signed_bytes(self) -> bytes:
-        """The canonical JSON that is signed, and whose hash the next anchor names."""
+        """The canonical JSON that is signed, and whose hash the next checkpoint names."""
         return canonical_json(self.model_dump(mode="json"))
 
     def hash(self) -> str:
-        """What the next anchor names as `previous`."""
+        """What the next checkpoint names as `previous`."""
         return hashlib.sha256(self.signed_bytes()).hexdigest()
 
 
@@ -81,12 +81,12 @@ class _File(Contract):
 
 
 class UnreadableCheckpoint(ValueError):
-    """The bytes are no anchor."""
+    """The bytes are no checkpoint."""
 
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """A signed statement, with the leaf hashes under its root: by them a changed row is found, not only its anchor."""
+    """A signed statement, with the leaf hashes under its root: by them a changed row is found, not only its checkpoint."""
 
     statement: CheckpointBody
     signature: bytes
@@ -108,7 +108,7 @@ class Checkpoint:
         try:
             file = _File.model_validate_json(canonical_json(parse_json(data)))
         except (InvalidEvent, ValidationError) as error:
-            raise UnreadableCheckpoint("it is no anchor") from error
+            raise UnreadableCheckpoint("it is no checkpoint") from error
         joined = file.leaves
         leaves = tuple(joined[start : start + _HASH_BYTES] for start in range(0, len(joined), _HASH_BYTES))
         rows = file.statement.last - file.statement.first + 1
@@ -119,7 +119,7 @@ class Checkpoint:
 
 @dataclass(frozen=True, slots=True)
 class LogHead:
-    """Where a log's anchors end."""
+    """Where a log's checkpoints end."""
 
     number: int = 0
     last: int = 0
@@ -134,7 +134,7 @@ def head_after(statement: CheckpointBody) -> LogHead:
 def next_checkpoint_body(
     head: LogHead, leaves: list[bytes], *, log: str, made_at: datetime, key: str
 ) -> CheckpointBody:
-    """What to sign about the positions that follow the head."""
+    """What to sign about the log indexes that follow the head."""
     return CheckpointBody(
         log=log,
         number=head.number + 1,
@@ -154,12 +154,12 @@ def explain_unlinked(head: LogHead, statement: CheckpointBody) -> str | None:
     wrong = [name for name, value in expected.items() if found[name] != value]
     if statement.last < statement.first:
         wrong.append("last")
-    return f"it does not continue anchor {head.number} (in its {', '.join(wrong)})" if wrong else None
+    return f"it does not continue checkpoint {head.number} (in its {', '.join(wrong)})" if wrong else None
 
 
 def checkpoint_key(log: str, number: int) -> str:
     """The object's name; numbers are padded, so that a listing is in their order."""
-    return f"anchors/{log}/{number:012d}.json"
+    return f"checkpoints/{log}/{number:012d}.json"
 
 
 def checkpoint_number(key: str) -> int | None:

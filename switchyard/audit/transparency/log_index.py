@@ -1,4 +1,4 @@
-"""The database's side of the proof: positions and the copies of anchors. Needs the role `audit`."""
+"""The database's side of the proof: log indexes and the copies of checkpoints. Needs the role `audit`."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ _DATABASE = "the audit database"
 
 @dataclass(frozen=True, slots=True)
 class CheckpointBacklog:
-    """Positions after the last anchor: how many, up to a limit, and for how many seconds the first has waited."""
+    """Log indexes after the last checkpoint: how many, up to a limit, and for how many seconds the first has waited."""
 
     rows: int
     oldest_s: float
 
 
 class LogIndex:
-    """Positions and anchors, through one connection: the lock that makes its holder the sequencer lives as long as it.
+    """Log indexes and checkpoints, through one connection: the lock that makes its holder the sequencer lives as long as it.
 
     Every method raises `Unavailable` when the database cannot be reached.
     """
@@ -46,11 +46,11 @@ class LogIndex:
         return bool(await self._value("lead"))
 
     async def index_rows(self, at_most: int) -> int:
-        """Give the oldest waiting rows the next positions, committed on return; how many waited."""
+        """Give the oldest waiting rows the next log indexes, committed on return; how many waited."""
         return int(await self._value("place", at_most))
 
     async def head(self, log: str) -> LogHead:
-        """The last anchor that the database knows. Raises `UnreadableCheckpoint` if somebody has altered its copy."""
+        """The last checkpoint that the database knows. Raises `UnreadableCheckpoint` if somebody has altered its copy."""
         with translate_errors(_DATABASE):
             row = await self._connection.fetchrow(TRANSPARENCY_SQL["head"], log)
         if row is None:
@@ -58,31 +58,31 @@ class LogIndex:
         try:
             return head_after(CheckpointBody.model_validate_json(row["statement"]))
         except ValidationError as error:
-            raise UnreadableCheckpoint(f"the database's copy of anchor {row['number']} cannot be read") from error
+            raise UnreadableCheckpoint(f"the database's copy of checkpoint {row['number']} cannot be read") from error
 
     async def uncovered_rows(self, head: LogHead, at_most: int) -> CheckpointBacklog:
-        """What waits for an anchor."""
+        """What waits for a checkpoint."""
         with translate_errors(_DATABASE):
-            row = await self._connection.fetchrow(TRANSPARENCY_SQL["unanchored"], head.last, at_most)
+            row = await self._connection.fetchrow(TRANSPARENCY_SQL["uncovered"], head.last, at_most)
         return CheckpointBacklog(**row) if row else CheckpointBacklog(0, 0.0)
 
     async def leaves(self, first: int, last: int) -> list[bytes]:
-        """The leaf hashes of some positions, in order."""
+        """The leaf hashes of some log indexes, in order."""
         with translate_errors(_DATABASE):
             rows = await self._connection.fetch(TRANSPARENCY_SQL["leaves"], first, last)
         return [Leaf(**row).hash() for row in rows]
 
-    async def add(self, anchor: Checkpoint) -> None:
-        """Keep a copy of an anchor. Repeating it changes nothing."""
-        said = anchor.statement
+    async def add(self, checkpoint: Checkpoint) -> None:
+        """Keep a copy of a checkpoint. Repeating it changes nothing."""
+        said = checkpoint.statement
         await self._value(
-            "add_anchor",
+            "add_checkpoint",
             said.log,
             said.number,
             said.first,
             said.last,
             said.signed_bytes().decode(),
-            anchor.signature,
+            checkpoint.signature,
         )
 
     async def _value(self, name: str, *arguments: object) -> Any:

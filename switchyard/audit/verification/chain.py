@@ -16,7 +16,7 @@ from switchyard.protocol.envelope import event_id_for
 from switchyard.protocol.fields import Principal
 
 _FAILED = LATEST_TYPES[TaskFailed].name
-_CASE_FACTS = ("opened_on", "tenant", "session_id", "principal_sub", "subject", "graph_version", "case_deadline")
+_CASE_FACTS = ("opened_on", "tenant", "session_id", "principal_sub", "subject", "playbook_version", "case_deadline")
 """Columns that are one for a whole case: derived events copy them from their cause."""
 
 _CLAIMS = tuple(name for name in Principal.model_fields if name not in {"sub", "subject"})

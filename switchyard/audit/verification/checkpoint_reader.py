@@ -1,4 +1,4 @@
-"""Verification with anchors: the store outside the database says what the log was. Needs the role `audit_reader`."""
+"""Verification with checkpoints: the store outside the database says what the log was. Needs the role `audit_reader`."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ _FETCH = 200
 
 
 class CheckpointVerifier:
-    """The anchors of one log, against its rows.
+    """The checkpoints of one log, against its rows.
 
-    Without `locks` an anchor may lack Object Lock: the laptop's emulator forgets locks when it stops. `mode` is the
+    Without `locks` a checkpoint may lack Object Lock: the laptop's emulator forgets locks when it stops. `mode` is the
     least that counts as a lock. `receipts` are the keys that may have signed a retention receipt: without them every
     retired row is a finding.
     Raises `Unavailable` when the database or the store cannot be reached.
@@ -67,9 +67,9 @@ class CheckpointVerifier:
         self._clock = clock or SystemClock()
 
     async def verify(self, *, limit: int = 1_000) -> CheckpointReport:
-        """Compare every row with the anchor that covers it, in bounded memory.
+        """Compare every row with the checkpoint that covers it, in bounded memory.
 
-        The store is looked at before the snapshot of the database is taken and an anchor is in the store before its
+        The store is looked at before the snapshot of the database is taken and a checkpoint is in the store before its
         rows can be missed in the database: what is only in the store by then is missing in the database.
         """
         report = CheckpointReport(limit)
@@ -98,29 +98,29 @@ class CheckpointVerifier:
                     break
                 report.add(find_missing_checkpoints(head, number))
                 stored = await self._stored(connection, number, kept)
-                anchor, found = read_checkpoint(stored, head, self._keys, log=self._log)
+                checkpoint, found = read_checkpoint(stored, head, self._keys, log=self._log)
                 report.add(found)
                 report.unlocked += len(
                     unlocked := list(check_object_lock(stored, mode=self._mode, now=self._clock.now()))
                 )
                 report.add(unlocked if self._locks else ())
-                report.anchors += 1
-                if anchor is None:
+                report.checkpoints += 1
+                if checkpoint is None:
                     # Nothing to compare its rows with; the next one says where it goes on.
                     head = LogHead(number, head.last, head.hash)
                     continue
                 covered: list[IndexedRow] = []
-                while ahead is not None and ahead.leaf.log_index <= anchor.statement.last:
+                while ahead is not None and ahead.leaf.log_index <= checkpoint.statement.last:
                     covered.append(ahead)
                     ahead = await anext(rows, None)
                 covered = await self._with_receipts(connection, covered)
-                report.add(check_database_copy(stored.copy, anchor, now=self._clock.now()))
+                report.add(check_database_copy(stored.copy, checkpoint, now=self._clock.now()))
                 report.add(each for placed in covered for each in check_indexed_row(placed))
-                report.add(check_leaves(anchor, covered))
+                report.add(check_leaves(checkpoint, covered))
                 for placed in covered:
-                    self._count(placed, placed.leaf.log_index >= anchor.statement.first, report)
-                report.last_made_at = anchor.statement.made_at
-                head = head_after(anchor.statement)
+                    self._count(placed, placed.leaf.log_index >= checkpoint.statement.first, report)
+                report.last_made_at = checkpoint.statement.made_at
+                head = head_after(checkpoint.statement)
         before = head.last
         while ahead is not None:
             (ahead,) = await self._with_receipts(connection, [ahead])
@@ -160,16 +160,16 @@ class CheckpointVerifier:
             report.uncovered_rows += waiting["rows"]
             report.since = min(report.since or waiting["oldest"], waiting["oldest"])
         async for row in connection.cursor(TRANSPARENCY_SQL["past_the_queue"], prefetch=_FETCH, timeout=LONG_S):
-            why = "it was put into the log past the queue that gives each row its position"
+            why = "it was put into the log past the queue that gives each row its log_index"
             report.add([Finding(FindingKind.ROW_UNINDEXED, row["case_id"], row["event_id"], row["opened_on"], why)])
-        for row in await connection.fetch(TRANSPARENCY_SQL["anchors_after"], self._log, newest):
+        for row in await connection.fetch(TRANSPARENCY_SQL["checkpoints_after"], self._log, newest):
             if await self._objects.get(checkpoint_key(self._log, row["number"])) is None:
-                why = f"the database has anchor {row['number']}, and the store does not"
+                why = f"the database has checkpoint {row['number']}, and the store does not"
                 report.add([build_log_finding(FindingKind.CHECKPOINT_MISSING, why)])
 
     async def _stored(self, connection: AuditConnection, number: int, kept: ObjectKey) -> StoredCheckpoint:
         found = await self._objects.read(kept)
-        copy = await connection.fetchrow(TRANSPARENCY_SQL["anchor"], self._log, number)
+        copy = await connection.fetchrow(TRANSPARENCY_SQL["checkpoint"], self._log, number)
         return StoredCheckpoint(
             number,
             found.data if found else None,
@@ -194,7 +194,7 @@ async def _indexed_rows(connection: AuditConnection) -> AsyncGenerator[IndexedRo
 
 def _read_indexed_row(row: Any) -> IndexedRow:
     leaf = Leaf(
-        row["position"], row["opened_on"], row["event_id"], row["digest"], row["recorded_at"], row["body_sha256"]
+        row["log_index"], row["opened_on"], row["event_id"], row["digest"], row["recorded_at"], row["body_sha256"]
     )
     if not row["present"]:
         return IndexedRow(leaf, None)

@@ -47,12 +47,12 @@ class FindingKind(StrEnum):
     FORGED_RECEIPT = "forged_receipt"  # a receipt that no trusted key has signed, or about another case
     RETIRED_ROW_MISSING = "retired_row_missing"  # a receipt names a row that is gone, and its partition is not
     CASE_FACT_DIFFERS = "case_fact_differs"  # what is one for the whole case is another here
-    ROW_MISSING = "row_missing"  # the log had a row in this position, and has it no more
-    ROW_DIFFERS = "row_differs"  # the row is not the one that was given this position
-    ROW_UNINDEXED = "row_unindexed"  # put in past the door: it has no position and waits for none
-    INDEX_MISSING = "index_missing"  # positions have no gaps: one was removed
-    INDEX_DIFFERS = "index_differs"  # an anchor covers something else in this position
-    CHECKPOINT_MISSING = "checkpoint_missing"  # anchors are numbered without gaps: one was removed
+    ROW_MISSING = "row_missing"  # the log had a row in this log_index, and has it no more
+    ROW_DIFFERS = "row_differs"  # the row is not the one that was given this log_index
+    ROW_UNINDEXED = "row_unindexed"  # put in past the door: it has no log_index and waits for none
+    INDEX_MISSING = "index_missing"  # log indexes have no gaps: one was removed
+    INDEX_DIFFERS = "index_differs"  # a checkpoint covers something else in this log_index
+    CHECKPOINT_MISSING = "checkpoint_missing"  # checkpoints are numbered without gaps: one was removed
     CHECKPOINT_UNREADABLE = "checkpoint_unreadable"
     CHECKPOINT_FORGED = "checkpoint_forged"  # not signed by a trusted key
     CHECKPOINT_UNLINKED = "checkpoint_unlinked"  # it does not continue the one before
@@ -65,7 +65,7 @@ class FindingKind(StrEnum):
 class Finding:
     """One thing that does not hold. `event_id` and `opened_on` name the row; None if it is about the whole case.
 
-    `case_id` is None where no row is left to tell it, and for what is about an anchor.
+    `case_id` is None where no row is left to tell it, and for what is about a checkpoint.
     """
 
     kind: FindingKind
@@ -97,15 +97,15 @@ class CaseVerdict:
 
 @dataclass(slots=True)
 class CheckpointReport:
-    """What the anchors prove. Lists are cut at `limit`; the counts are not.
+    """What the checkpoints prove. Lists are cut at `limit`; the counts are not.
 
-    Retention has taken the bodies of `moved_out` rows; `unlocked` anchors are not under Object Lock.
-    `unanchored` counts the rows after the last anchor, `unplaced` those of them that have no position yet; `since` is
+    Retention has taken the bodies of `moved_out` rows; `unlocked` checkpoints are not under Object Lock.
+    `uncovered` counts the rows after the last checkpoint, `unindexed` those of them that have no log_index yet; `since` is
     when the first of them was recorded.
     """
 
     limit: int = 1_000
-    anchors: int = 0
+    checkpoints: int = 0
     unlocked: int = 0
     covered_rows: int = 0
     body_retired: int = 0
@@ -118,8 +118,8 @@ class CheckpointReport:
 
     @property
     def ok(self) -> bool:
-        """Whether there are anchors, if there are rows, and every row under one is what it was when it was anchored."""
-        return self.finding_count == 0 and (self.anchors > 0 or self.uncovered_rows == 0)
+        """Whether there are checkpoints, if there are rows, and every row under one is what it was when it was covered by a checkpoint."""
+        return self.finding_count == 0 and (self.checkpoints > 0 or self.uncovered_rows == 0)
 
     def add(self, found: Iterable[Finding]) -> None:
         """Count findings in."""

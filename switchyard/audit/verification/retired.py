@@ -43,7 +43,7 @@ class RetiredCase:
         return tuple(self._events.values())
 
     def proves(self, leaf: Leaf, *, present: bool) -> bool:
-        """Whether a believed receipt proves that what was in a position was retired, body or whole row."""
+        """Whether a believed receipt proves that what was in a log_index was retired, body or whole row."""
         event, opened_on = self._events.get(leaf.event_id), leaf.opened_on.isoformat()
         return (
             event is not None

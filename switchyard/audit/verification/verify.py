@@ -1,7 +1,7 @@
 """Prove the log: recompute what can be recomputed, and name every row that does not hold. Pure.
 
 What a chain alone cannot show: that its last events, or a whole case, were removed or rewritten consistently by the
-database's owner. A removed ending shows as a case that never ended; the rest needs anchors outside the database.
+database's owner. A removed ending shows as a case that never ended; the rest needs checkpoints outside the database.
 """
 
 from __future__ import annotations

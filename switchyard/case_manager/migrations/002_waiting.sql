@@ -14,7 +14,7 @@ create index held_due on held (due_at) where answer is null;
 create index held_unpublished on held (held_at) where answer is not null and not published;
 create index held_case on held (case_id);
 comment on table held is
-  'The desk''s inbox: commands that it answers later, and the answers. Unanswered ones go when their case closes.';
+  'The case manager''s inbox: commands that it answers later, and the answers. Unanswered ones go when their case closes.';
 comment on column held.command is 'The command as received: its answer hands the sealed state back untouched.';
 comment on column held.due_at is 'When an approval expires, or a wait is over; null while a playbook is halted.';
 comment on column held.answer is 'The event that answered it: the first wins, and is published until it is on the bus.';
@@ -40,7 +40,7 @@ create table approval (
 );
 create index approval_case on approval (case_id);
 create index approval_asked on approval (asked_at) where state = 'asked';
-comment on table approval is 'One row per content that a person must decide on; the courier reads it before it sends.';
+comment on table approval is 'One row per content that a person must decide on; the email sender reads it before it sends.';
 comment on column approval.content_sha256 is 'Of the bytes that would be sent: a changed email is another approval.';
 comment on column approval.requested_by is 'Who asked for the email, who may therefore not approve it.';
 comment on column approval.signed_at is 'When the approver signed: it is part of what was signed.';
@@ -57,12 +57,12 @@ create table decision (
   signature   text not null,
   asked_at    timestamptz not null default clock_timestamp(),
   result      text,
-  -- What stands in an event must fit its contract: a name that does not is refused here, and not found by every desk.
+  -- What stands in an event must fit its contract: a name that does not is refused here, and not found by every case manager.
   check (approver ~ '^[!-~]{1,150}$' and length(why) <= 2000)
 );
 create index decision_open on decision (asked_at) where result is null;
-comment on table decision is 'What approvers said, signed, as the command line wrote it; the desk checks and decides.';
-comment on column decision.result is 'granted or denied, or why the desk refused the decision.';
+comment on table decision is 'What approvers said, signed, as the command line wrote it; the case manager checks and decides.';
+comment on column decision.result is 'granted or denied, or why the case manager refused the decision.';
 
 create table notice (
   notice_id uuid primary key default gen_random_uuid(),
@@ -82,10 +82,10 @@ comment on table notice is 'Changes of the control table, until the event that t
 alter table closed add column cancelled_by text;
 comment on column closed.cancelled_by is 'Who cancelled the case, if an operator did.';
 
--- The operator's hand: a role with these functions and two views, and nothing else of the desk.
+-- The operator's hand: a role with these functions and two views, and nothing else of the case manager.
 
 create function halt(playbook text, operator text, reason text) returns boolean
-language plpgsql security definer set search_path = desk, pg_temp as $$
+language plpgsql security definer set search_path = case_manager, pg_temp as $$
 begin
   insert into control (kind, key, by, why) values ('halted_playbook', playbook, operator, reason)
   on conflict do nothing;
@@ -96,7 +96,7 @@ begin
 end $$;
 
 create function resume(playbook text, operator text, reason text) returns boolean
-language plpgsql security definer set search_path = desk, pg_temp as $$
+language plpgsql security definer set search_path = case_manager, pg_temp as $$
 begin
   delete from control where kind = 'halted_playbook' and key = playbook;
   if found then
@@ -106,7 +106,7 @@ begin
 end $$;
 
 create function cancel(the_case uuid, operator text, reason text) returns text
-language plpgsql security definer set search_path = desk, pg_temp as $$
+language plpgsql security definer set search_path = case_manager, pg_temp as $$
 begin
   if not exists (select from submission where case_id = the_case) then
     return 'unknown';
@@ -122,14 +122,14 @@ end $$;
 create function decide(
   approval uuid, verdict text, content text, approver text, reason text, signed timestamptz, signature text
 ) returns uuid
-language sql security definer set search_path = desk, pg_temp as $$
+language sql security definer set search_path = case_manager, pg_temp as $$
   insert into decision (approval_id, verdict, content_sha256, approver, why, signed_at, signature)
   values (approval, verdict, content, approver, reason, signed, signature)
   returning decision_id
 $$;
 
 create function decided(the_decision uuid) returns text
-language sql stable security definer set search_path = desk, pg_temp as $$
+language sql stable security definer set search_path = case_manager, pg_temp as $$
   select result from decision where decision_id = the_decision
 $$;
 

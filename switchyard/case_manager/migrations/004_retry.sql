@@ -1,9 +1,9 @@
 -- A case that an operator has tried again ends once more. The first outcome wins within each try.
-alter table closed add column replay text not null default '';
+alter table closed add column attempt text not null default '';
 alter table closed drop constraint closed_pkey;
-alter table closed add primary key (case_id, replay);
+alter table closed add primary key (case_id, attempt);
 comment on table closed is 'Close: one row per case and try, the first outcome wins.';
-comment on column closed.replay is 'Which retry ended so; empty for the case as it was submitted.';
+comment on column closed.attempt is 'Which retry ended so; empty for the case as it was submitted.';
 
 create table retry_request (
   request_id  uuid primary key,
@@ -22,22 +22,22 @@ comment on column retry_request.why is 'The refusal for people, with the remedy.
 
 create table retry (
   case_id    uuid not null,
-  replay     text not null,
+  attempt     text not null,
   request_id uuid not null unique,
   operator   text not null,
   event      text not null,
   retried_at timestamptz not null default clock_timestamp(),
-  primary key (case_id, replay)
+  primary key (case_id, attempt)
 );
 comment on table retry is 'Cases that were opened again. One try follows another: of two requests for the same one, the first wins.';
-comment on column retry.replay is 'The name of the try: every event of it carries it.';
+comment on column retry.attempt is 'The name of the try: every event of it carries it.';
 comment on column retry.event is 'The TaskRetried event as published.';
 
 create view ended_case as
-select c.case_id, c.outcome, c.replay, c.event
+select c.case_id, c.outcome, c.attempt, c.event
 from closed c
-where c.replay = coalesce(
-  (select r.replay from retry r where r.case_id = c.case_id order by r.retried_at desc limit 1), '');
+where c.attempt = coalesce(
+  (select r.attempt from retry r where r.case_id = c.case_id order by r.retried_at desc limit 1), '');
 comment on view ended_case is 'Cases that have ended: the ending of the latest try. A case that is tried again is not in it.';
 
 -- What asked whether a case is closed asks whether its latest try is.
@@ -61,7 +61,7 @@ cross join lateral (select s.opened::json #>> '{payload,address_key}' as address
 left join ended_case c using (case_id);
 
 create or replace function cancel(the_case uuid, operator text, reason text) returns text
-language plpgsql security definer set search_path = desk, pg_temp as $$
+language plpgsql security definer set search_path = case_manager, pg_temp as $$
 begin
   if not exists (select from submission where case_id = the_case) then
     return 'unknown';

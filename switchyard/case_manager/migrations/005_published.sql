@@ -1,7 +1,7 @@
 alter table held add column answered_at timestamptz;
 comment on column held.answered_at is 'When the answer was stored.';
 
--- What audit may read of the desk: which events it published. The events themselves it may not.
+-- What audit may read of the case manager: which events it published. The events themselves it may not.
 create view published as
 select
   (p.event ->> 'event_id')::uuid as event_id,
@@ -27,7 +27,7 @@ from (
 ) as s (case_id, stored_at, event)
 -- offset 0 keeps the planner from parsing the event once for each column.
 cross join lateral (select s.event::json as event offset 0) p;
-comment on view published is 'Every event that the desk published, from the tables in which it was stored before. A table that keeps events of its own belongs in here.';
+comment on view published is 'Every event that the case manager published, from the tables in which it was stored before. A table that keeps events of its own belongs in here.';
 
 create index rejection_case on rejection (((event::json ->> 'case_id')::uuid));
 create index notice_case on notice (((event::json ->> 'case_id')::uuid)) where event is not null;

@@ -24,13 +24,13 @@ from switchyard.runtime.database.login import InvalidDatabaseUrl
 from switchyard.runtime.storage.artefacts import Artefacts
 from switchyard.runtime.storage.objects import ObjectStore
 
-_OPENS = ("question", "findings", "answer", "account", "email", "review", "principal")
+_DECRYPTS = ("question", "findings", "answer", "account", "email", "review", "principal")
 
 
 @asynccontextmanager
 async def reader(target: Target) -> AsyncIterator[AuditReader]:
     """The log, as a reader. Raises `CommandFailed` if it cannot be reached."""
-    async with connected(target, "SWITCHYARD_AUDIT_DATABASE_URL", SCHEMA) as pool:
+    async with connected(target, "SWITCHYARD_AUDIT_DB_URL", SCHEMA) as pool:
         try:
             yield AuditReader(pool, trusted=receipt_keys(target))
         except Unavailable as error:
@@ -49,8 +49,8 @@ async def the_case(log: AuditReader, named: str) -> str:
 @asynccontextmanager
 async def opener(target: Target) -> AsyncIterator[Artefacts]:
     """What can open sealed artefacts: it needs the vault and what wraps people's keys, in AWS the right to ask KMS."""
-    async with connected(target, "SWITCHYARD_WORK_DSN", "vault") as pool, _wrapper(target) as wrapper:
-        yield Artefacts(_NoObjects(), Vault(pool, wrapper, SystemClock()), opens=_OPENS)
+    async with connected(target, "SWITCHYARD_WORK_DB_OWNER_URL", "vault") as pool, _wrapper(target) as wrapper:
+        yield Artefacts(_NoObjects(), Vault(pool, wrapper, SystemClock()), decrypts=_DECRYPTS)
 
 
 @asynccontextmanager
@@ -65,7 +65,7 @@ async def _wrapper(target: Target) -> AsyncIterator[KeyWrapper]:
 
 async def opened(artefacts: Artefacts, event: Json, reference: Mapping[str, Any]) -> bytes:
     """The plain bytes of an artefact that an event of the log refers to. Raises `CommandFailed` saying why not."""
-    places = {sha256: StorageRef.model_validate(place) for sha256, place in event.get("attachments", {}).items()}
+    places = {sha256: StorageRef.model_validate(place) for sha256, place in event.get("storage_refs", {}).items()}
     try:
         return await artefacts.read_from(places, event["case_id"], Artefact.model_validate(reference))
     except TaskError as error:

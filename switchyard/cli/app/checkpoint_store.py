@@ -1,4 +1,4 @@
-"""Opening the store of anchors for a command, beside the log."""
+"""Opening the store of checkpoints for a command, beside the log."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from switchyard.runtime.storage.locked_objects import LockedObjects, LockMode
 
 
 @asynccontextmanager
-async def anchor_reader(target: Target) -> AsyncIterator[CheckpointVerifier]:
-    """Verification with anchors. Raises `CommandFailed` if something is not set or out of reach."""
+async def checkpoint_reader(target: Target) -> AsyncIterator[CheckpointVerifier]:
+    """Verification with checkpoints. Raises `CommandFailed` if something is not set or out of reach."""
     keys = TrustedKeys(_keys(target))
     async with _failing(), _store(target) as store, connected(target, _DATABASE, SCHEMA) as pool:
-        locks = target.get("SWITCHYARD_ANCHOR_LOCKS") != "forgotten"
+        locks = (target.get("SWITCHYARD_CHECKPOINT_REQUIRE_LOCK") or "true").lower() != "false"
         yield CheckpointVerifier(
             pool,
             store,
@@ -40,29 +40,31 @@ async def anchor_reader(target: Target) -> AsyncIterator[CheckpointVerifier]:
 
 @asynccontextmanager
 async def exporter(target: Target) -> AsyncIterator[Exporter]:
-    """Writes bundles. Raises `CommandFailed` like `anchor_reader`."""
+    """Writes bundles. Raises `CommandFailed` like `checkpoint_reader`."""
     keys = _keys(target)
     async with _failing(), _store(target) as store, connected(target, _DATABASE, SCHEMA) as pool:
         yield Exporter(pool, store, keys, log=_log(target))
 
 
-_DATABASE = "SWITCHYARD_AUDIT_DATABASE_URL"
+_DATABASE = "SWITCHYARD_AUDIT_DB_URL"
 
 
 def _log(target: Target) -> str:
-    return target.get("SWITCHYARD_ANCHOR_LOG") or "main"
+    return target.get("SWITCHYARD_CHECKPOINT_LOG") or "main"
 
 
 def _mode(target: Target) -> LockMode:
-    match target.get("SWITCHYARD_ANCHOR_LOCK") or "COMPLIANCE":
+    match target.get("SWITCHYARD_CHECKPOINT_LOCK_MODE") or "COMPLIANCE":
         case "COMPLIANCE" | "GOVERNANCE" as mode:
             return mode
         case other:
-            raise CommandFailed(f"SWITCHYARD_ANCHOR_LOCK: {other} is no mode", remedy="COMPLIANCE, as audit has it")
+            raise CommandFailed(
+                f"SWITCHYARD_CHECKPOINT_LOCK_MODE: {other} is no mode", remedy="COMPLIANCE, as audit has it"
+            )
 
 
 def _keys(target: Target) -> list[bytes]:
-    name = "SWITCHYARD_ANCHOR_PUBLIC_KEYS"
+    name = "SWITCHYARD_CHECKPOINT_PUBLIC_KEYS"
     try:
         keys = public_keys(target.need(name))
         TrustedKeys(keys)
@@ -78,7 +80,7 @@ async def _store(target: Target) -> AsyncIterator[LockedObjects]:
     endpoint = target.get("AWS_ENDPOINT_URL")
     # An emulator behind a host name has no DNS entry for each bucket.
     config = AioConfig(s3={"addressing_style": "path"}) if endpoint else None
-    bucket = target.need("SWITCHYARD_ANCHOR_BUCKET")
+    bucket = target.need("SWITCHYARD_CHECKPOINT_BUCKET")
     async with get_session().create_client(
         "s3",
         region_name=target.get("AWS_REGION") or "us-east-1",

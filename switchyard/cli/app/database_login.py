@@ -12,12 +12,12 @@ from switchyard.runtime.database.login import DatabaseLogin, IamLogin, PasswordL
 
 
 def login_of(target: Target) -> DatabaseLogin:
-    """As SWITCHYARD_DATABASE_AUTH says, as for the services: `password` (the default) or `iam`."""
-    how = target.get("SWITCHYARD_DATABASE_AUTH") or "password"
+    """As SWITCHYARD_DB_AUTH says, as for the services: `password` (the default) or `iam`."""
+    how = target.get("SWITCHYARD_DB_AUTH") or "password"
     if how == "password":
         return PasswordLogin()
     if how != "iam":
-        raise CommandFailed(f"SWITCHYARD_DATABASE_AUTH is {how}", remedy="set it to password or iam")
-    ca_file = target.get("SWITCHYARD_DATABASE_CA_FILE")
+        raise CommandFailed(f"SWITCHYARD_DB_AUTH is {how}", remedy="set it to password or iam")
+    ca_file = target.get("SWITCHYARD_DB_CA_FILE")
     tokens = rds_token_source(get_session(), region=target.get("AWS_REGION") or "us-east-1")
     return IamLogin(tokens, ca_file=None if ca_file is None else Path(ca_file))

@@ -21,14 +21,14 @@ INBOX = ENGINE / "runtime" / "messaging" / "migrations" / "inbox"
 MODELS = ENGINE / "runtime" / "models" / "migrations"
 REPUBLISH = ENGINE / "runtime" / "messaging" / "migrations" / "republish"
 VAULT = ENGINE / "runtime" / "crypto" / "migrations"
-DESK_TABLES = ENGINE / "case_manager" / "migrations"
+CASE_MANAGER_TABLES = ENGINE / "case_manager" / "migrations"
 COMPLIANCE_TABLES = ROOT / "services" / "specialists" / "compliance" / "migrations"
-COURIER_TABLES = ROOT / "services" / "specialists" / "email_sender" / "migrations"
+EMAIL_SENDER_TABLES = ROOT / "services" / "specialists" / "email_sender" / "migrations"
 
 OPERATOR = "operator"
 """The role of the people who run the system."""
 
-AGENT_TABLES = {COMPLIANCE_CARD.name: (COMPLIANCE_TABLES,), EMAIL_SENDER_CARD.name: (COURIER_TABLES,)}
+AGENT_TABLES = {COMPLIANCE_CARD.name: (COMPLIANCE_TABLES,), EMAIL_SENDER_CARD.name: (EMAIL_SENDER_TABLES,)}
 """Folders of the agents that keep tables beside their inbox."""
 
 RECONCILER = "reconciler"
@@ -39,13 +39,13 @@ Password = Callable[[str], str | None]
 
 
 def work_owners() -> tuple[SchemaOwner, ...]:
-    """The schemas of the work database: the desk's, one for each agent, and the vault."""
+    """The schemas of the work database: the case manager's, one for each agent, and the vault."""
     agents = tuple(
         SchemaOwner(node, (INBOX, REPUBLISH, *((MODELS,) if card.vendors else ()), *AGENT_TABLES.get(node, ())), node)
         for node, card in AGENT_CARDS.items()
     )
     return (
-        SchemaOwner(CASE_MANAGER, (DESK_TABLES, REPUBLISH), CASE_MANAGER),
+        SchemaOwner(CASE_MANAGER, (CASE_MANAGER_TABLES, REPUBLISH), CASE_MANAGER),
         *agents,
         SchemaOwner("vault", (VAULT,), CASE_MANAGER),
     )
@@ -74,9 +74,9 @@ async def migrate_work(
 
 
 async def _grant_vault(connection: asyncpg.Connection[Any]) -> None:
-    """Only the desk makes keys; only agents whose card opens something read them; nobody changes one."""
-    await connection.execute("grant usage on schema vault to desk")
-    await connection.execute("grant select, insert, update (tenant) on vault.subject_key to desk")
+    """Only the case manager makes keys; only agents whose card opens something read them; nobody changes one."""
+    await connection.execute("grant usage on schema vault to case_manager")
+    await connection.execute("grant select, insert, update (tenant) on vault.subject_key to case_manager")
     # Who may destroy a key can neither read nor make one.
     await connection.execute(f"grant usage on schema vault to {ERASER_ROLE}")
     await connection.execute(f"grant select (subject, tenant), delete on vault.subject_key to {ERASER_ROLE}")
@@ -88,7 +88,7 @@ async def _grant_vault(connection: asyncpg.Connection[Any]) -> None:
         # A card that no longer opens anything loses the right with the next migration.
         await connection.execute(f'revoke all on vault.subject_key from "{card.name}"')
         await connection.execute(f'revoke all on schema vault from "{card.name}"')
-        if card.opens:
+        if card.decrypts:
             await connection.execute(f'grant usage on schema vault to "{card.name}"')
             await connection.execute(f'grant select on vault.subject_key to "{card.name}"')
 
@@ -120,10 +120,12 @@ async def _grant_operator(connection: asyncpg.Connection[Any]) -> None:
 
 
 async def _grant_sending(connection: asyncpg.Connection[Any]) -> None:
-    """The courier reads what stops a sending, and takes part in the desk's locks; it changes nothing of the desk's."""
-    await connection.execute(f'grant usage on schema desk to "{EMAIL_SENDER_CARD.name}"')
-    await connection.execute(f'grant select on desk.sendable, desk.sendable_approval to "{EMAIL_SENDER_CARD.name}"')
-    await connection.execute(f'grant execute on function desk.lock_sending to "{EMAIL_SENDER_CARD.name}"')
+    """The email sender reads what stops a sending, and takes part in the case manager's locks; it changes nothing of the case manager's."""
+    await connection.execute(f'grant usage on schema case manager to "{EMAIL_SENDER_CARD.name}"')
+    await connection.execute(
+        f'grant select on case_manager.sendable, case_manager.sendable_approval to "{EMAIL_SENDER_CARD.name}"'
+    )
+    await connection.execute(f'grant execute on function case_manager.lock_sending to "{EMAIL_SENDER_CARD.name}"')
 
 
 async def migrate_audit(

@@ -30,7 +30,7 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_show_locals=False,
 )
-app.add_typer(stack.app, name="stack", help="The laptop stack: every service as its own process.")
+app.add_typer(stack.app, name="stack", help="The local stack: every service as its own process.")
 case.app.command("cancel")(playbook.cancel)
 app.add_typer(case.app, name="case", help="Cases, read from the audit log.")
 audit.app.command("replay")(audit_replay.replay)
@@ -41,7 +41,7 @@ app.command("halt")(playbook.halt)
 app.command("resume")(playbook.resume)
 app.add_typer(audit.app, name="audit", help="Prove the audit log, complete it, replay it.")
 app.add_typer(compliance_commands.app, name="rules", help="The rules of the compliance gate.")
-app.add_typer(email_sender_commands.app, name="courier", help="Sendings whose outcome is unknown.")
+app.add_typer(email_sender_commands.app, name="email_sender", help="Sendings whose outcome is unknown.")
 app.command("ask", help="Ask one question and wait for the answer.")(ask.ask)
 app.command("publish", help="Publish submissions from a JSON-lines file, as an upstream does.")(publish.publish)
 app.command("migrate", help="Bring both databases up to date.")(migrate.migrate)

@@ -1,4 +1,4 @@
-"""Which deployment a command talks to: `local` (the laptop stack), `compose`, or `aws` (this shell's environment)."""
+"""Which deployment a command talks to: `local` (the local stack), `compose`, or `aws` (this shell's environment)."""
 
 from __future__ import annotations
 
@@ -60,10 +60,10 @@ def running(env: Env) -> Target:
         case Env.COMPOSE:
             return Target({**os.environ, **_compose_exports()})
         case Env.LOCAL:
-            return Target({**os.environ, **_laptop_exports()})
+            return Target({**os.environ, **_local_stack_exports()})
 
 
-def _laptop_exports() -> dict[str, str]:
+def _local_stack_exports() -> dict[str, str]:
     with needing_local():
         from switchyard.devstack.errors import StackError
         from switchyard.devstack.stack.daemon import exports

@@ -25,7 +25,7 @@ from switchyard.runtime.database.queries import load_queries
 app = typer.Typer(no_args_is_help=True)
 _SQL = load_queries(__file__, "playbook.sql")
 PATIENCE_S = 15.0
-"""How long a decision may be with the desk before the command says that it has not heard."""
+"""How long a decision may be with the case manager before the command says that it has not heard."""
 
 Approval = Annotated[str, typer.Argument(help="The approval's id, or the beginning of it.")]
 Approver = Annotated[str, typer.Option("--as", help="Who decides, as SWITCHYARD_APPROVERS names them.")]
@@ -76,15 +76,15 @@ def deny(approval: Approval, approver: Approver, reason: Reason, env: EnvOption 
 
 
 async def _asked(env: Env) -> list[Any]:
-    async with as_operator(running(env)) as desk:
-        rows: list[Any] = await desk.fetch(_SQL["asked"])
+    async with as_operator(running(env)) as case_manager:
+        rows: list[Any] = await case_manager.fetch(_SQL["asked"])
         return rows
 
 
 async def _opened(env: Env, named: str) -> tuple[bytes, Any]:
     target = running(env)
-    async with as_operator(target) as desk, opener(target) as artefacts:
-        row = await _one(desk, named)
+    async with as_operator(target) as case_manager, opener(target) as artefacts:
+        row = await _one(case_manager, named)
         command = json.loads(row["command"])
         await _same_content(target, row)
         return await opened(artefacts, command, command["payload"]["email"]), row
@@ -95,9 +95,9 @@ async def _decide(env: Env, named: str, verdict: ApprovalAnswer, approver: str, 
 
 
 async def decide(target: Target, named: str, verdict: ApprovalAnswer, *, approver: str, reason: str) -> str:
-    """Sign a decision, hand it to the desk, and return what the desk made of it. Raises `CommandFailed`."""
-    async with as_operator(target) as desk:
-        row = await _one(desk, named)
+    """Sign a decision, hand it to the case manager, and return what the case manager made of it. Raises `CommandFailed`."""
+    async with as_operator(target) as case_manager:
+        row = await _one(case_manager, named)
         if verdict == "granted":
             await _same_content(target, row)
         now = target.clock.now()
@@ -112,17 +112,18 @@ async def decide(target: Target, named: str, verdict: ApprovalAnswer, *, approve
             signed_at=timestamp(now),
         )
         signature = sign_statement(signing_key(target), statement)
-        decision = await desk.fetchval(
+        decision = await case_manager.fetchval(
             _SQL["decide"], row["approval_id"], verdict, row["content_sha256"], approver, reason, now, signature
         )
         deadline = asyncio.get_running_loop().time() + PATIENCE_S
         while asyncio.get_running_loop().time() < deadline:
-            result: str | None = await desk.fetchval(_SQL["decided"], decision)
+            result: str | None = await case_manager.fetchval(_SQL["decided"], decision)
             if result is not None:
                 return result
             await asyncio.sleep(0.1)
     raise CommandFailed(
-        "the desk has not looked at the decision yet", remedy="see `switchyard stack status`; it is kept and will count"
+        "the case manager has not looked at the decision yet",
+        remedy="see `switchyard stack status`; it is kept and will count",
     )
 
 
@@ -132,12 +133,12 @@ async def _same_content(target: Target, row: Any) -> None:
     async with opener(target) as artefacts:
         message = await opened(artefacts, command, command["payload"]["email"])
     if hashlib.sha256(message).hexdigest() != row["content_sha256"]:
-        remedy = "treat it as an incident: the desk's table names another content than the command"
+        remedy = "treat it as an incident: the case manager's table names another content than the command"
         raise CommandFailed("the email that waits is not the one that the approval names", remedy=remedy)
 
 
-async def _one(desk: Any, named: str) -> Any:
-    rows = [row for row in await desk.fetch(_SQL["asked"]) if str(row["approval_id"]).startswith(named)]
+async def _one(case_manager: Any, named: str) -> Any:
+    rows = [row for row in await case_manager.fetch(_SQL["asked"]) if str(row["approval_id"]).startswith(named)]
     if len(rows) != 1:
         what = "no approval waits" if not rows else "several approvals wait"
         raise CommandFailed(f"{what} whose id begins with {named}", remedy="see `switchyard approval list`")

@@ -13,7 +13,7 @@ from rich.table import Table
 from switchyard.audit.records.reader import StoredAlarm
 from switchyard.audit.verification.findings import CheckpointReport, Finding, VerifyReport
 from switchyard.cli.app.audit_log import reader, the_case
-from switchyard.cli.app.checkpoint_store import anchor_reader
+from switchyard.cli.app.checkpoint_store import checkpoint_reader
 from switchyard.cli.app.console import console
 from switchyard.cli.app.errors import CommandFailed
 from switchyard.cli.app.target import Env, EnvOption, readable
@@ -33,7 +33,9 @@ app.command("erase")(audit_erase.erase)
 def verify(
     case_id: Annotated[str | None, typer.Argument(help="One case; all without it.")] = None,
     day: Annotated[str | None, typer.Option(help="Cases opened on this day, YYYY-MM-DD.")] = None,
-    anchors: Annotated[bool, typer.Option("--anchors", help="Compare the whole log with its anchors in S3.")] = False,
+    checkpoints: Annotated[
+        bool, typer.Option("--checkpoints", help="Compare the whole log with its checkpoints in S3.")
+    ] = False,
     env: EnvOption = Env.LOCAL,
 ) -> None:
     """Prove the chain: nothing altered, missing, forged or unended. Exit code 1 names every row that fails and why."""
@@ -41,7 +43,7 @@ def verify(
         wanted = date.fromisoformat(day) if day else None
     except ValueError as error:
         raise CommandFailed(f"{day} is no day", remedy="write it as 2026-11-21") from error
-    report, alarms, anchored = asyncio.run(_verify(env, case_id, wanted, anchors=anchors))
+    report, alarms, checkpointed = asyncio.run(_verify(env, case_id, wanted, checkpoints=checkpoints))
     console.print(f"{report.scope}: {report.cases} cases, {report.rows} events")
     for finding in report.findings:
         _say(finding)
@@ -56,9 +58,9 @@ def verify(
             table.add_row(alarm.kind, alarm.case_id or "", alarm.reason, recorded)
         console.print(table)
     console.print("chain: [green]ok[/green]" if report.ok else "chain: [red]BROKEN[/red]")
-    if anchored is not None:
-        _say_anchored(anchored)
-    if not report.ok or (anchored is not None and not anchored.ok):
+    if checkpointed is not None:
+        _say_checkpointed(checkpointed)
+    if not report.ok or (checkpointed is not None and not checkpointed.ok):
         raise typer.Exit(1)
 
 
@@ -68,33 +70,37 @@ def _say(finding: Finding) -> None:
     console.print(f"[red]{finding.kind}[/red] {' '.join(where)}{': ' if where else ''}{escape(finding.why)}")
 
 
-def _say_anchored(report: CheckpointReport) -> None:
+def _say_checkpointed(report: CheckpointReport) -> None:
     for finding in report.findings:
         _say(finding)
     if report.finding_count > len(report.findings):
         console.print(f"and {report.finding_count - len(report.findings)} more")
-    if not report.anchors and report.uncovered_rows:
-        console.print("there is no anchor: is SWITCHYARD_ANCHOR_LOG the log's name, and has its service a bucket?")
+    if not report.checkpoints and report.uncovered_rows:
+        console.print(
+            "there is no checkpoint: is SWITCHYARD_CHECKPOINT_LOG the log's name, and has its service a bucket?"
+        )
     until = f", the last of {report.last_made_at}" if report.last_made_at else ""
-    console.print(f"{report.covered_rows} rows under {report.anchors} anchors{until}")
+    console.print(f"{report.covered_rows} rows under {report.checkpoints} checkpoints{until}")
     if report.unlocked:
-        console.print(f"{report.unlocked} anchors are not under Object Lock (the laptop's emulator forgets it)")
+        console.print(f"{report.unlocked} checkpoints are not under Object Lock (the laptop's emulator forgets it)")
     if report.body_retired:
         console.print(f"{report.body_retired} of them without their bodies, which retention has taken")
     if report.uncovered_rows:
         since = f"{report.since:%Y-%m-%d %H:%M:%S}" if report.since else ""
-        console.print(f"{report.uncovered_rows} rows are not yet anchored, the first recorded at {since} UTC")
-    console.print("anchors: [green]ok[/green]" if report.ok else "anchors: [red]BROKEN[/red]")
+        console.print(
+            f"{report.uncovered_rows} rows are not yet covered by a checkpoint, the first recorded at {since} UTC"
+        )
+    console.print("checkpoints: [green]ok[/green]" if report.ok else "checkpoints: [red]BROKEN[/red]")
 
 
 async def _verify(
-    env: Env, case_id: str | None, day: date | None, *, anchors: bool
+    env: Env, case_id: str | None, day: date | None, *, checkpoints: bool
 ) -> tuple[VerifyReport, list[StoredAlarm], CheckpointReport | None]:
     async with readable(env) as target:
         async with reader(target) as log:
             case = await the_case(log, case_id) if case_id else None
             report, alarms = await log.verify(case_id=case, day=day), await log.alarms(case_id=case)
-        if not anchors:
+        if not checkpoints:
             return report, alarms, None
-        async with anchor_reader(target) as store:
+        async with checkpoint_reader(target) as store:
             return report, alarms, await store.verify()

@@ -79,8 +79,8 @@ async def erasures(target: Target) -> AsyncIterator[ErasureService]:
     """What erases: the retention role of the log and the eraser's of the vault."""
     async with (
         receipt_signer(target) as signer,
-        connected(target, "SWITCHYARD_AUDIT_RETENTION_URL", SCHEMA) as log,
-        connected(target, "SWITCHYARD_VAULT_ERASER_URL", "vault") as vault,
+        connected(target, "SWITCHYARD_AUDIT_RETENTION_DB_URL", SCHEMA) as log,
+        connected(target, "SWITCHYARD_VAULT_ERASER_DB_URL", "vault") as vault,
     ):
         try:
             yield ErasureService(log, KeyEraser(vault), signer, SystemClock())

@@ -55,7 +55,7 @@ async def _principal(env: Env, named: str) -> None:
 
 
 def principals_of(target: Target) -> PrincipalKeys:
-    """The public keys, as the desk has them, those included that sign no more. Raises `CommandFailed`."""
+    """The public keys, as the case manager has them, those included that sign no more. Raises `CommandFailed`."""
     try:
         named = _KEYS.validate_json(target.need(KEYS))
         return PrincipalKeys({source: _raw(keys) for source, keys in named.items()})

@@ -107,8 +107,8 @@ async def composed(target: Target, grace: timedelta) -> AsyncIterator[Reconciler
         aws_session_token=target.get("AWS_SESSION_TOKEN"),
     )
     async with (
-        connected(target, "SWITCHYARD_RECONCILER_DATABASE_URL", CASE_MANAGER) as work,
-        connected(target, "SWITCHYARD_AUDIT_DATABASE_URL", SCHEMA) as log,
+        connected(target, "SWITCHYARD_RECONCILER_DB_URL", CASE_MANAGER) as work,
+        connected(target, "SWITCHYARD_AUDIT_DB_URL", SCHEMA) as log,
         client as sqs,
     ):
 

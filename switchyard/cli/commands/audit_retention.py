@@ -72,7 +72,7 @@ def show(env: EnvOption = Env.LOCAL) -> None:
 
 @app.command()
 def policy(
-    playbook: Annotated[str, typer.Argument(help="As in the first part of graph_version.")],
+    playbook: Annotated[str, typer.Argument(help="As in the first part of playbook_version.")],
     *,
     keep_days: Annotated[int, typer.Option(min=15, help="How long bodies stay after the case's last event.")],
     citation: Annotated[str, typer.Option(help="Where that is written, or who decided it.")],
@@ -99,7 +99,7 @@ async def retention(target: Target, archive_bucket: str | None = None) -> AsyncI
     async with (
         receipt_signer(target) as signer,
         client(target, "s3") as s3,
-        connected(target, "SWITCHYARD_AUDIT_RETENTION_URL", SCHEMA) as pool,
+        connected(target, "SWITCHYARD_AUDIT_RETENTION_DB_URL", SCHEMA) as pool,
     ):
         try:
             yield RetentionStore(
@@ -172,7 +172,7 @@ async def _case(target: Target, case_id: str) -> str:
 async def _show(env: Env) -> None:
     async with (
         readable(env) as target,
-        connected(target, "SWITCHYARD_AUDIT_DATABASE_URL", SCHEMA) as pool,
+        connected(target, "SWITCHYARD_AUDIT_DB_URL", SCHEMA) as pool,
     ):
         found = RetentionReader(pool, receipt_keys(target))
         policies = Table("playbook", "kept for", "legal duty", "counts from", "citation", title="policies in force")

@@ -103,7 +103,7 @@ def _event(body: str) -> dict[str, Any]:
 
 def _print_summary(summary: CaseSummary) -> None:
     console.print(f"[bold]case {summary.case_id}[/bold]  {_coloured(summary.outcome or summary.status)}")
-    console.print(f"session {summary.session_id}, tenant {summary.tenant}, playbook {summary.graph_version}")
+    console.print(f"session {summary.session_id}, tenant {summary.tenant}, playbook {summary.playbook_version}")
     if summary.opened_at:
         console.print(f"opened {_time(summary.opened_at)}, took {summary.duration_ms} ms over {summary.hops} hops")
 

@@ -73,7 +73,7 @@ def _try(event: Json) -> int:
 async def retry(
     target: Target, named: str, *, operator: str, reason: str, key_file: Path | None, wait_s: float
 ) -> None:
-    """Sign a request, hand it to the desk, and follow the case to its new ending. Raises `CommandFailed`."""
+    """Sign a request, hand it to the case manager, and follow the case to its new ending. Raises `CommandFailed`."""
     key = _key(target, key_file)
     async with reader(target) as log:
         case_id = await the_case(log, named)
@@ -106,7 +106,7 @@ async def retry(
         }
         code, why = await _ask(target, case_id, request, wait_s)
         if code != "retried":
-            raise CommandFailed(f"the desk refused: {why}")
+            raise CommandFailed(f"the case manager refused: {why}")
         command = failure.command
         console.print(f"case {case_id} is open again: {command['type']} goes to {command['node_to']} once more")
         await _follow(log, case_id, {event["event_id"] for event in events}, wait_s)
@@ -114,8 +114,8 @@ async def retry(
 
 async def _ask(target: Target, case_id: str, request: dict[str, Any], wait_s: float) -> tuple[str, str | None]:
     request_id = uuid.uuid5(REQUESTS, request["signature"])
-    async with connected(target, "SWITCHYARD_OPERATOR_DATABASE_URL", CASE_MANAGER) as desk:
-        await desk.execute(
+    async with connected(target, "SWITCHYARD_OPERATOR_DB_URL", CASE_MANAGER) as case_manager:
+        await case_manager.execute(
             "insert into retry_request (request_id, case_id, request) values ($1, $2, $3)",
             request_id,
             uuid.UUID(case_id),
@@ -123,12 +123,13 @@ async def _ask(target: Target, case_id: str, request: dict[str, Any], wait_s: fl
         )
         deadline = time.monotonic() + wait_s
         while time.monotonic() < deadline:
-            row = await desk.fetchrow("select code, why from retry_request where request_id = $1", request_id)
+            row = await case_manager.fetchrow("select code, why from retry_request where request_id = $1", request_id)
             if row is not None and row["code"] is not None:
                 return row["code"], row["why"]
             await asyncio.sleep(POLL_S)
     raise CommandFailed(
-        f"the desk has not answered within {wait_s:g} s; the request stands", remedy="see that the desk is running"
+        f"the case manager has not answered within {wait_s:g} s; the request stands",
+        remedy="see that the case manager is running",
     )
 
 

@@ -15,8 +15,8 @@ from switchyard.cli.app.target import Env, EnvOption, Target, running
 def migrate(env: EnvOption = Env.LOCAL) -> None:
     """Apply what is missing to the work and the audit database, under a lock; safe to repeat.
 
-    Needs the owners' addresses in SWITCHYARD_WORK_DSN and SWITCHYARD_AUDIT_DSN. In AWS the roles log in with IAM;
-    so does the owner where SWITCHYARD_DATABASE_AUTH is `iam`.
+    Needs the owners' addresses in SWITCHYARD_WORK_DB_OWNER_URL and SWITCHYARD_AUDIT_DB_OWNER_URL. In AWS the roles log in with IAM;
+    so does the owner where SWITCHYARD_DB_AUTH is `iam`.
     """
     target = running(env)
     applied = asyncio.run(_migrate(target, iam=env is Env.AWS))
@@ -27,5 +27,5 @@ def migrate(env: EnvOption = Env.LOCAL) -> None:
 
 async def _migrate(target: Target, *, iam: bool) -> list[str]:
     how: dict[str, Any] = {"password_for": lambda _: None, "iam": iam, "login": login_of(target)}
-    work = await migrate_work(target.need("SWITCHYARD_WORK_DSN"), **how)
-    return work + await migrate_audit(target.need("SWITCHYARD_AUDIT_DSN"), **how)
+    work = await migrate_work(target.need("SWITCHYARD_WORK_DB_OWNER_URL"), **how)
+    return work + await migrate_audit(target.need("SWITCHYARD_AUDIT_DB_OWNER_URL"), **how)

@@ -1,4 +1,4 @@
-"""The operator's hand on the desk: its own database role, which may call a few functions and read what waits."""
+"""The operator's hand on the case manager: its own database role, which may call a few functions and read what waits."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ Playbook = Annotated[str, typer.Option(help="Which playbook.")]
 
 @asynccontextmanager
 async def as_operator(target: Target) -> AsyncIterator[Pool]:
-    """The desk's database with the operator's few rights. Raises `CommandFailed` if it is out of reach or forbidden."""
-    async with connected(target, "SWITCHYARD_OPERATOR_DATABASE_URL", CASE_MANAGER) as desk:
+    """The case manager's database with the operator's few rights. Raises `CommandFailed` if it is out of reach or forbidden."""
+    async with connected(target, "SWITCHYARD_OPERATOR_DB_URL", CASE_MANAGER) as case_manager:
         try:
-            yield desk
+            yield case_manager
         except asyncpg.CheckViolationError as error:
             remedy = "a name is visible ASCII without blanks, 150 characters at most; a reason 2000"
             raise CommandFailed("the name or the reason cannot stand in an event", remedy=remedy) from error
@@ -66,7 +66,7 @@ def cancel(
     """Cancel an open case: nothing of it is sent any more, and it ends as cancelled."""
     result = asyncio.run(_call(env, "cancel", case_id, operator, reason))
     if result == "unknown":
-        raise CommandFailed("the desk has no such case", remedy="see `switchyard case list`; give the whole id")
+        raise CommandFailed("the case manager has no such case", remedy="see `switchyard case list`; give the whole id")
     if result == "closed":
         raise CommandFailed("the case is closed already", remedy="see how it ended with `switchyard case show`")
     console.print(f"{case_id}: cancelled; what was handed to the provider before cannot be called back")
@@ -92,9 +92,9 @@ def _known(playbook: str) -> None:
 
 
 async def _call(env: Env, name: str, *arguments: str) -> object:
-    async with as_operator(running(env)) as desk:
+    async with as_operator(running(env)) as case_manager:
         try:
-            return await desk.fetchval(_SQL[name], *arguments)
+            return await case_manager.fetchval(_SQL[name], *arguments)
         except asyncpg.DataError as error:
             raise CommandFailed(
                 "that is no case id", remedy="give the whole id, as `switchyard case list` shows it"

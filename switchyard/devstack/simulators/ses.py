@@ -68,7 +68,7 @@ class Taken:
 
 
 @dataclass
-class Mailbox:
+class SesSimulator:
     """What was taken, what will go wrong, and where requests go on to.
 
     A request takes up to `latency_s` seconds on the way in, and again on the way back.
@@ -154,13 +154,13 @@ class Mailbox:
         return None
 
 
-def build(mailbox: Mailbox) -> web.Application:
+def build(ses_simulator: SesSimulator) -> web.Application:
     """The application."""
     app = web.Application(client_max_size=MAX_BYTES)
-    app.router.add_post(SEND, mailbox.send)
-    app.router.add_get("/outbox", mailbox.list)
-    app.router.add_post("/outbox/faults", mailbox.plan)
-    app.router.add_get("/outbox/health", mailbox.health)
+    app.router.add_post(SEND, ses_simulator.send)
+    app.router.add_get("/outbox", ses_simulator.list)
+    app.router.add_post("/outbox/faults", ses_simulator.plan)
+    app.router.add_get("/outbox/health", ses_simulator.health)
     return app
 
 
@@ -187,7 +187,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--upstream", help="base URL of the emulator that gets each request, too")
     given = parser.parse_args(arguments)
     web.run_app(
-        build(Mailbox(upstream=given.upstream)), host=given.host, port=given.port, print=None, access_log=None,
+        build(SesSimulator(upstream=given.upstream)), host=given.host, port=given.port, print=None, access_log=None,
         shutdown_timeout=1.0,
     )  # fmt: skip
     return 0

@@ -1,4 +1,4 @@
-"""The docker compose stack from outside: the caretaker's variables, with this machine's addresses and folders.
+"""The docker compose stack from outside: the provisioner's variables, with this machine's addresses and folders.
 
 Docker says which stack runs and where it publishes its ports. COMPOSE_PROJECT_NAME and COMPOSE_FILE count as they do
 for `docker compose` itself.
@@ -18,7 +18,7 @@ from switchyard.devstack.errors import StackError
 from switchyard.devstack.supervisor.ports import LOOPBACK
 
 FILE = Path("docker-compose.yml").absolute()
-CARETAKER = "caretaker"
+PROVISIONER = "provisioner"
 """The service whose environment is an operator's."""
 
 TIMEOUT_S = 30.0
@@ -31,16 +31,16 @@ class ComposeUnavailable(StackError):
 def exports() -> dict[str, str]:
     """The variables to export to reach the running stack. Raises ComposeUnavailable when none runs."""
     addresses = published(_containers(_ask("ps", "--format", "json")))
-    caretaker = json.loads(_ask("config", "--format", "json"))["services"][CARETAKER]
-    folders = {each["target"]: each["source"] for each in caretaker.get("volumes", ()) if each["type"] == "bind"}
-    return {name: from_outside(str(value), addresses, folders) for name, value in caretaker["environment"].items()}
+    provisioner = json.loads(_ask("config", "--format", "json"))["services"][PROVISIONER]
+    folders = {each["target"]: each["source"] for each in provisioner.get("volumes", ()) if each["type"] == "bind"}
+    return {name: from_outside(str(value), addresses, folders) for name, value in provisioner["environment"].items()}
 
 
 def published(containers: list[dict[str, Any]]) -> dict[str, str]:
-    """Where each `service:port` answers on this machine. Raises ComposeUnavailable unless the caretaker is healthy."""
-    health = next((each["Health"] for each in containers if each["Service"] == CARETAKER), "absent")
+    """Where each `service:port` answers on this machine. Raises ComposeUnavailable unless the provisioner is healthy."""
+    health = next((each["Health"] for each in containers if each["Service"] == PROVISIONER), "absent")
     if health != "healthy":
-        raise ComposeUnavailable(f"the docker compose stack is not up: its {CARETAKER} is {health or 'unhealthy'}")
+        raise ComposeUnavailable(f"the docker compose stack is not up: its {PROVISIONER} is {health or 'unhealthy'}")
     return {
         f"{each['Service']}:{port['TargetPort']}": f"{LOOPBACK}:{port['PublishedPort']}"
         for each in containers

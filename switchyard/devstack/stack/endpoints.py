@@ -43,8 +43,8 @@ class Endpoints:
         """The variables to export to reach this stack from a service, a shell or a test."""
         exports = {
             **sdk_environment(self.aws),
-            "SWITCHYARD_WORK_DSN": self.dsn(WORK),
-            "SWITCHYARD_AUDIT_DSN": self.dsn(AUDIT),
+            "SWITCHYARD_WORK_DB_OWNER_URL": self.dsn(WORK),
+            "SWITCHYARD_AUDIT_DB_OWNER_URL": self.dsn(AUDIT),
         }
         if self.simulator is not None:
             exports |= {

@@ -21,7 +21,7 @@ from switchyard.cli.app.databases import OPERATOR, RECONCILER, migrate_audit, mi
 from switchyard.devstack.simulators.models.loading import DEFAULT_SCRIPT
 from switchyard.devstack.stack.endpoints import Endpoints
 from switchyard.devstack.stack.postgres import AUDIT, WORK
-from switchyard.devstack.stack.provision import ANCHOR_BUCKET, provision
+from switchyard.devstack.stack.provision import CHECKPOINT_BUCKET, provision
 from switchyard.devstack.stack.stack import EmbeddedStack, Plan
 from switchyard.devstack.supervisor.ports import LOOPBACK
 from switchyard.devstack.supervisor.process import Service
@@ -37,10 +37,10 @@ DEMO_HOME = "demo"
 LOCAL_OPERATOR = "oncall"
 """Who may decide on a laptop, and have a failed task done again: `switchyard approval grant ID --as oncall`."""
 
-VISIBILITY_VARIABLE = "SWITCHYARD_LAPTOP_VISIBILITY_S"
+VISIBILITY_VARIABLE = "SWITCHYARD_LOCAL_VISIBILITY_S"
 """Visibility and lease in seconds: 30 as in AWS unless this says otherwise (the tests say 3)."""
 
-CLOCK_VARIABLE = "SWITCHYARD_LAPTOP_CLOCK"
+CLOCK_VARIABLE = "SWITCHYARD_LOCAL_CLOCK"
 """A file with the seconds by which the stack's clock is moved, for whoever will not wait for the morning."""
 
 OTLP_VARIABLE = "SWITCHYARD_OTLP_ENDPOINT"
@@ -100,16 +100,16 @@ async def database_only(home: Path) -> AsyncIterator[dict[str, str]]:
 
 
 def reading(endpoints: Endpoints) -> dict[str, str]:
-    """What the CLI needs to read the log, to open sealed answers and to check anchors."""
-    anchor_key = LocalSigner(bytes.fromhex(_secret(endpoints, "anchor")))
+    """What the CLI needs to read the log, to open sealed answers and to check checkpoints."""
+    checkpoint_key = LocalSigner(bytes.fromhex(_secret(endpoints, "checkpoint")))
     return clock() | {
-        "SWITCHYARD_AUDIT_DATABASE_URL": endpoints.dsn(AUDIT, "audit_reader", _secret(endpoints, "audit_reader")),
+        "SWITCHYARD_AUDIT_DB_URL": endpoints.dsn(AUDIT, "audit_reader", _secret(endpoints, "audit_reader")),
         "SWITCHYARD_VAULT_KEY": _secret(endpoints, "vault"),
-        "SWITCHYARD_ANCHOR_BUCKET": ANCHOR_BUCKET,
-        "SWITCHYARD_ANCHOR_LOCKS": "forgotten",  # by the emulator, whenever it stops
-        "SWITCHYARD_ANCHOR_PUBLIC_KEYS": base64.b64encode(anchor_key.public).decode(),
-        "SWITCHYARD_RECONCILER_DATABASE_URL": endpoints.dsn(WORK, RECONCILER, _secret(endpoints, RECONCILER)),
-        "SWITCHYARD_OPERATOR_DATABASE_URL": endpoints.dsn(WORK, OPERATOR, _secret(endpoints, OPERATOR)),
+        "SWITCHYARD_CHECKPOINT_BUCKET": CHECKPOINT_BUCKET,
+        "SWITCHYARD_CHECKPOINT_REQUIRE_LOCK": "false",  # the emulator forgets locks whenever it stops
+        "SWITCHYARD_CHECKPOINT_PUBLIC_KEYS": base64.b64encode(checkpoint_key.public).decode(),
+        "SWITCHYARD_RECONCILER_DB_URL": endpoints.dsn(WORK, RECONCILER, _secret(endpoints, RECONCILER)),
+        "SWITCHYARD_OPERATOR_DB_URL": endpoints.dsn(WORK, OPERATOR, _secret(endpoints, OPERATOR)),
         "SWITCHYARD_OPERATOR_KEY": _secret(endpoints, "operator-key"),
         "SWITCHYARD_RECEIPT_PUBLIC_KEYS": base64.b64encode(LocalSigner(_receipt_key(endpoints)).public).decode(),
     }
@@ -118,8 +118,8 @@ def reading(endpoints: Endpoints) -> dict[str, str]:
 def operating(endpoints: Endpoints) -> dict[str, str]:
     """What the CLI needs besides to retire cases and to erase persons: an operator's rights, not a reviewer's."""
     return {
-        "SWITCHYARD_AUDIT_RETENTION_URL": endpoints.dsn(AUDIT, RETENTION, _secret(endpoints, RETENTION)),
-        "SWITCHYARD_VAULT_ERASER_URL": endpoints.dsn(WORK, ERASER_ROLE, _secret(endpoints, ERASER_ROLE)),
+        "SWITCHYARD_AUDIT_RETENTION_DB_URL": endpoints.dsn(AUDIT, RETENTION, _secret(endpoints, RETENTION)),
+        "SWITCHYARD_VAULT_ERASER_DB_URL": endpoints.dsn(WORK, ERASER_ROLE, _secret(endpoints, ERASER_ROLE)),
         "SWITCHYARD_RECEIPT_KEY": _receipt_key(endpoints).hex(),
     }
 
@@ -158,7 +158,7 @@ def services(endpoints: Endpoints) -> list[Service]:
             | {"SWITCHYARD_MAC_KEY": _secret(endpoints, "mac")},
         ),
         *agents,
-        mailbox(endpoints),
+        ses_simulator(endpoints),
         Service(
             name=EMAIL_FEEDBACK,
             argv=(sys.executable, "-m", "services.specialists", EMAIL_FEEDBACK),
@@ -174,20 +174,20 @@ def services(endpoints: Endpoints) -> list[Service]:
             argv=(sys.executable, "-m", "services.audit"),
             env=_common()
             | {
-                "SWITCHYARD_AUDIT_DATABASE_URL": endpoints.dsn(AUDIT, "audit", _secret(endpoints, "audit")),
-                "SWITCHYARD_ANCHOR_BUCKET": ANCHOR_BUCKET,
-                "SWITCHYARD_ANCHOR_KEY": _secret(endpoints, "anchor"),
-                "SWITCHYARD_ANCHOR_EVERY_S": "2",
-                "SWITCHYARD_ANCHOR_KEEP_DAYS": "1",
+                "SWITCHYARD_AUDIT_DB_URL": endpoints.dsn(AUDIT, "audit", _secret(endpoints, "audit")),
+                "SWITCHYARD_CHECKPOINT_BUCKET": CHECKPOINT_BUCKET,
+                "SWITCHYARD_CHECKPOINT_KEY": _secret(endpoints, "checkpoint"),
+                "SWITCHYARD_CHECKPOINT_EVERY_S": "2",
+                "SWITCHYARD_CHECKPOINT_KEEP_DAYS": "1",
             },
         ),
     ]
 
 
-def mailbox(endpoints: Endpoints) -> Service:
+def ses_simulator(endpoints: Endpoints) -> Service:
     """The mail provider of the stack: the emulator's SES, and in front of it what keeps each email's bytes."""
     return Service(
-        name="mailbox",
+        name="ses_simulator",
         argv=(
             sys.executable,
             "-m",
@@ -221,11 +221,11 @@ def _agent(endpoints: Endpoints, node: str) -> Service:
         "SWITCHYARD_MODEL_OPENAI_API_KEY": "local",
         "SWITCHYARD_MODEL_TTFT_LIMIT_MS": "1500",
     }
-    reaches = {
-        **(WAREHOUSE_ENVIRONMENT if "snowflake" in AGENT_CARDS[node].reaches else {}),
+    egress = {
+        **(WAREHOUSE_ENVIRONMENT if "snowflake" in AGENT_CARDS[node].egress else {}),
         **(
-            {"SWITCHYARD_SES_ENDPOINT_URL": f"http://{LOOPBACK}:{{port:mailbox}}"}
-            if "mail" in AGENT_CARDS[node].reaches
+            {"SWITCHYARD_SES_ENDPOINT_URL": f"http://{LOOPBACK}:{{port:ses_simulator}}"}
+            if "ses" in AGENT_CARDS[node].egress
             else {}
         ),
         **(_opt_out(endpoints) if node == DRAFTER_CARD.name else {}),
@@ -236,7 +236,7 @@ def _agent(endpoints: Endpoints, node: str) -> Service:
     return Service(
         name=node,
         argv=(sys.executable, "-m", *module),
-        env=_work(endpoints, node) | models | reaches,
+        env=_work(endpoints, node) | models | egress,
     )
 
 
@@ -258,7 +258,7 @@ def _opt_out(endpoints: Endpoints) -> dict[str, str]:
 
 def _work(endpoints: Endpoints, node: str) -> dict[str, str]:
     return _common() | {
-        "SWITCHYARD_DATABASE_URL": endpoints.dsn(WORK, node, _secret(endpoints, node)),
+        "SWITCHYARD_WORK_DB_URL": endpoints.dsn(WORK, node, _secret(endpoints, node)),
         "SWITCHYARD_VAULT_KEY": _secret(endpoints, "vault"),
     }
 

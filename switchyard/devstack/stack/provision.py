@@ -25,13 +25,13 @@ from switchyard.app.topology import (
 BUCKET = "switchyard-objects"
 SENDING_DOMAINS = ("harborline.example",)
 """Domains that the emulator's SES may send from, as an account's verified identities. Reserved ones (RFC 2606)."""
-ANCHOR_BUCKET = "switchyard-anchors"
+CHECKPOINT_BUCKET = "switchyard-checkpoints"
 
 
-async def provision(environment: Mapping[str, str], *, visibility_s: float, mail: bool = True) -> None:
+async def provision(environment: Mapping[str, str], *, visibility_s: float, with_ses: bool = True) -> None:
     """Create what is missing at the endpoint and with the credentials in `environment` (`AWS_*`).
 
-    `mail` is whether it has SES v2, which LocalStack's free edition has not.
+    `with_ses` is whether it has SES v2, which LocalStack's free edition has not.
     """
     session = get_session()
     options = credentials(environment)
@@ -45,11 +45,11 @@ async def provision(environment: Mapping[str, str], *, visibility_s: float, mail
         await _unless_exists(s3.create_bucket(Bucket=BUCKET), "BucketAlreadyOwnedByYou", "BucketAlreadyExists")
         await _unless_exists(
             # Object Lock can be had from the beginning only; versions come with it.
-            s3.create_bucket(Bucket=ANCHOR_BUCKET, ObjectLockEnabledForBucket=True),
+            s3.create_bucket(Bucket=CHECKPOINT_BUCKET, ObjectLockEnabledForBucket=True),
             "BucketAlreadyOwnedByYou",
             "BucketAlreadyExists",
         )
-        for domain in SENDING_DOMAINS if mail else ():
+        for domain in SENDING_DOMAINS if with_ses else ():
             await _unless_exists(ses.create_email_identity(EmailIdentity=domain), "AlreadyExistsException")
         for consumer in (*consumers(), feedback_consumer()):
             await _consumer(events, sqs, consumer, visibility_s)

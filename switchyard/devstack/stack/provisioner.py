@@ -36,23 +36,23 @@ AWAY = (OSError, asyncpg.PostgresConnectionError, asyncpg.CannotConnectNowError,
 """A server that is not up yet, or not any more; TimeoutError is an OSError."""
 
 
-class CaretakerSettings(BaseSettings):
+class ProvisionerSettings(BaseSettings):
     """Read from `SWITCHYARD_*`; the emulator's address and credentials stand in `AWS_*`."""
 
     model_config = SettingsConfigDict(env_prefix="SWITCHYARD_", extra="ignore", hide_input_in_errors=True)
 
-    work_dsn: SecretStr = Field(description="The work database, as its owner.")
-    audit_dsn: SecretStr = Field(description="The audit database, as its owner.")
+    work_db_owner_url: SecretStr = Field(description="The work database, as its owner.")
+    audit_db_owner_url: SecretStr = Field(description="The audit database, as its owner.")
     role_password: SecretStr = Field(description="The password that every role of both databases gets.")
     visibility_s: float = Field(default=VISIBILITY_SECONDS, ge=1, description="Visibility of the queues.")
     health_host: str = "127.0.0.1"
     health_port: int = Field(default=0, ge=0, le=65_535, description="0 picks a free port.")
 
 
-class Caretaker:
+class Provisioner:
     """`provisioned` is whether the emulator has the bus, as far as is known."""
 
-    def __init__(self, settings: CaretakerSettings, environment: Mapping[str, str]) -> None:
+    def __init__(self, settings: ProvisionerSettings, environment: Mapping[str, str]) -> None:
         self._settings = settings
         self._environment = environment
         self.migrated = False
@@ -66,7 +66,7 @@ class Caretaker:
                     await self._tend(events)
                 except AWAY as error:
                     # Without its text, which may name an address with a password.
-                    log.warning("caretaker.waiting", error=type(error).__name__)
+                    log.warning("provisioner.waiting", error=type(error).__name__)
                 await asyncio.sleep(look_every_s if self.provisioned else RETRY_AFTER_S)
 
     async def _tend(self, events: Any) -> None:
@@ -74,18 +74,21 @@ class Caretaker:
             await self._migrate()
             self.migrated = True
         if self.provisioned and not await _has_bus(events):
-            log.warning("caretaker.bus_gone", why="the emulator was restarted: what was in its queues is lost")
+            log.warning("provisioner.bus_gone", why="the emulator was restarted: what was in its queues is lost")
             self.provisioned = False
         if not self.provisioned:
-            await provision(self._environment, visibility_s=self._settings.visibility_s, mail=False)
+            await provision(self._environment, visibility_s=self._settings.visibility_s, with_ses=False)
             self.provisioned = True
-            log.info("caretaker.provisioned")
+            log.info("provisioner.provisioned")
 
     async def _migrate(self) -> None:
         password = self._settings.role_password.get_secret_value()
-        for migrate, url in ((migrate_work, self._settings.work_dsn), (migrate_audit, self._settings.audit_dsn)):
+        for migrate, url in (
+            (migrate_work, self._settings.work_db_owner_url),
+            (migrate_audit, self._settings.audit_db_owner_url),
+        ):
             applied = await migrate(url.get_secret_value(), password_for=lambda _: password)
-            log.info("caretaker.migrated", applied=len(applied))
+            log.info("provisioner.migrated", applied=len(applied))
 
 
 async def _has_bus(events: Any) -> bool:
@@ -98,12 +101,12 @@ async def _has_bus(events: Any) -> bool:
 
 async def serve() -> None:
     """Tend until SIGTERM or SIGINT. Ready means migrated and provisioned."""
-    settings = CaretakerSettings()
-    configure_logs("caretaker", "INFO")
-    caretaker = Caretaker(settings, os.environ)
-    health = Health({"databases": lambda: caretaker.migrated, "bus": lambda: caretaker.provisioned})
+    settings = ProvisionerSettings()
+    configure_logs("provisioner", "INFO")
+    provisioner = Provisioner(settings, os.environ)
+    health = Health({"databases": lambda: provisioner.migrated, "bus": lambda: provisioner.provisioned})
     await health.start(settings.health_host, settings.health_port)
-    tending = asyncio.ensure_future(caretaker.run())
+    tending = asyncio.ensure_future(provisioner.run())
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, tending.cancel)

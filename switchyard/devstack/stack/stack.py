@@ -1,4 +1,4 @@
-"""The laptop stack: PostgreSQL, the AWS emulator, the model simulator and the services, each its own OS process.
+"""The local stack: PostgreSQL, the AWS emulator, the model simulator and the services, each its own OS process.
 
 async with EmbeddedStack(home, services=[...], prepare=migrate_and_provision) as stack:
     await stack.kill("drafter")         # kill -9; it is restarted

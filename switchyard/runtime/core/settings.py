@@ -36,11 +36,11 @@ class ProcessSettings(BaseSettings):
     )
     health_host: str = "127.0.0.1"
     health_port: Annotated[int, Field(ge=0, le=65_535)] = Field(default=0, description="0 picks a free port.")
-    database_auth: Literal["password", "iam"] = Field(
+    db_auth: Literal["password", "iam"] = Field(
         default="password",
         description="`iam`: addresses hold no password, each connection logs in with the process's AWS role.",
     )
-    database_ca_file: Path | None = Field(
+    db_ca_file: Path | None = Field(
         default=None, description="What the database's certificate is verified against: in AWS, RDS's bundle."
     )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
@@ -62,11 +62,11 @@ class ProcessSettings(BaseSettings):
 
 
 class ApproverSettings(BaseModel):
-    """Who may approve; read by the desk, which decides, and by the courier, which checks once more before it sends."""
+    """Who may approve; read by the case manager, which decides, and by the email sender, which checks once more before it sends."""
 
     approvers: dict[str, str] = Field(
         default_factory=dict,
-        description='Who may approve, as JSON {"name": "Ed25519 public key in hex"}: the same for desk and courier. '
+        description='Who may approve, as JSON {"name": "Ed25519 public key in hex"}: the same for case manager and email sender. '
         "Without any, nothing that needs an approval is sent.",
     )
 
@@ -78,7 +78,7 @@ class ApproverSettings(BaseModel):
 class WorkSettings(ProcessSettings):
     """For a process that keeps an inbox and handles artefacts."""
 
-    database_url: SecretStr = Field(description="The work database, as this consumer's own role.")
+    work_db_url: SecretStr = Field(description="The work database, as this consumer's own role.")
     objects_bucket: str = "switchyard-objects"
     vault_key: SecretStr | None = Field(
         default=None, description="32 bytes in hex that wrap people's keys; laptop only."

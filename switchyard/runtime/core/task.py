@@ -47,9 +47,9 @@ class Task(Generic[P]):
         return None if until is None else int((until - self.clock.monotonic()) * 1_000)
 
     @property
-    def attachments(self) -> Mapping[str, StorageRef]:
+    def storage_refs(self) -> Mapping[str, StorageRef]:
         """Places of the artefacts that came with the command."""
-        return self.envelope.attachments
+        return self.envelope.storage_refs
 
 
 @dataclass(frozen=True)

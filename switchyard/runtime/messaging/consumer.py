@@ -72,28 +72,28 @@ class TaskConsumer:
     async def _take(self, message: SQSMessage) -> None:
         try:
             received = read_event(message.raw_body, node=self.node)
-        except InvalidEvent as refusal:
-            if refusal.refusal not in {RejectionReason.UNKNOWN, RejectionReason.INVALID}:
-                await self.refuse(message, refusal)
+        except InvalidEvent as rejection:
+            if rejection.reason not in {RejectionReason.UNKNOWN, RejectionReason.INVALID}:
+                await self.refuse(message, rejection)
                 return
-            if await self._rollout.postpone(message, refusal):
+            if await self._rollout.postpone(message, rejection):
                 return
             # Authentic, but beyond this consumer: the case must end, and say why.
             envelope, _ = read_envelope(message.raw_body)
-            await self._settle(message, envelope, refusal)
+            await self._settle(message, envelope, rejection)
             return
         await self._settle(message, received.envelope, received)
 
-    async def refuse(self, message: SQSMessage, refusal: InvalidEvent) -> None:
+    async def refuse(self, message: SQSMessage, rejection: InvalidEvent) -> None:
         """Keep the bytes for a person; the case, if there is one, goes on."""
-        await self._quarantine.keep(message.raw_body, refusal)
+        await self._quarantine.keep(message.raw_body, rejection)
 
     def check(self, envelope: Envelope) -> None:
         """Raise `InvalidEvent` (forged) for an event that nobody may send to this node."""
         try:
             check_addressed(envelope, find_event_type(envelope), self.node)
-        except InvalidEvent as refusal:
-            if refusal.refusal is not RejectionReason.UNKNOWN:
+        except InvalidEvent as rejection:
+            if rejection.reason is not RejectionReason.UNKNOWN:
                 raise
 
     async def fail_dead_letter(self, command: Envelope) -> None:
@@ -162,7 +162,7 @@ class TaskConsumer:
         if isinstance(work, InvalidEvent):
             return [
                 self._failed(
-                    envelope, PermanentTaskError(f"{work.refusal}_event", work.message, work.field, work.remedy), 0
+                    envelope, PermanentTaskError(f"{work.reason}_event", work.message, work.field, work.remedy), 0
                 )
             ]
         if claim.claims > MAX_CLAIMS:
@@ -236,7 +236,7 @@ class TaskConsumer:
             node_from=self.node,
             state=task.received.raw.get("state"),
             state_seal=task.envelope.state_seal,
-            attachments={**task.attachments, **task.written_refs},
+            storage_refs={**task.storage_refs, **task.written_refs},
             model_call=reply.model_call,
             rubric_score=reply.rubric_score,
         )

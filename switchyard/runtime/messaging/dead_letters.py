@@ -88,8 +88,8 @@ class DeadLetters:
             self._consumer.check(envelope)
             with log_context(envelope):
                 await self._settle(message, envelope)
-        except InvalidEvent as refusal:
-            await self._consumer.refuse(message, refusal)
+        except InvalidEvent as rejection:
+            await self._consumer.refuse(message, rejection)
 
     async def _settle(self, message: SQSMessage, envelope: Envelope) -> None:
         redrives = int(message.headers.get(REDRIVES_ATTRIBUTE, "0"))

@@ -22,7 +22,7 @@ log = structlog.get_logger(__name__)
 class Quarantine(Protocol):
     """Keeps what was refused."""
 
-    async def keep(self, raw: str, refusal: InvalidEvent) -> None:
+    async def keep(self, raw: str, rejection: InvalidEvent) -> None:
         """Return when the bytes are safe. Raises `Unavailable` if they are not; then the message must stay."""
         ...
 
@@ -35,16 +35,16 @@ class ObjectQuarantine:
         self._node = node
         self._clock = clock
 
-    async def keep(self, raw: str, refusal: InvalidEvent) -> None:
+    async def keep(self, raw: str, rejection: InvalidEvent) -> None:
         """See `Quarantine.keep`. The alarm names the refusal and the field, never the bytes."""
         sha256 = hashlib.sha256(raw.encode("utf-8", "surrogatepass")).hexdigest()
         record = {
             "consumer": self._node,
             "quarantined_at": timestamp(self._clock.now()),
-            "refusal": refusal.refusal,
-            "message": refusal.message,
-            "field": refusal.field,
-            "remedy": refusal.remedy,
+            "reason": rejection.reason,
+            "message": rejection.message,
+            "field": rejection.field,
+            "remedy": rejection.remedy,
             "sha256": sha256,
             "raw": raw if _may_store_bytes(raw) else None,
         }
@@ -53,11 +53,11 @@ class ObjectQuarantine:
         )
         log.error(
             "message.quarantined",
-            alarm="integrity" if refusal.refusal == "forged" else "quarantine",
-            refusal=str(refusal.refusal),
-            reason=refusal.message,
-            field=refusal.field,
-            remedy=refusal.remedy,
+            alarm="integrity" if rejection.reason == "forged" else "quarantine",
+            kind=str(rejection.reason),
+            reason=rejection.message,
+            field=rejection.field,
+            remedy=rejection.remedy,
             uri=uri,
         )
 

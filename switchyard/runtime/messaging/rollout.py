@@ -46,9 +46,9 @@ class Rollout:
         self._queue_clock = SystemClock()
         self._grace = timedelta(seconds=grace_s)
 
-    async def postpone(self, message: SQSMessage, refusal: InvalidEvent) -> bool:
+    async def postpone(self, message: SQSMessage, rejection: InvalidEvent) -> bool:
         """Whether the message now waits on its queue for another release; if not, it is to be refused."""
-        if not isinstance(refusal, NotDeployed):
+        if not isinstance(rejection, NotDeployed):
             return False
         envelope, _ = read_envelope(message.raw_body)
         seconds = postponement_s(
@@ -61,7 +61,11 @@ class Rollout:
             return False
         with log_context(envelope):
             log.warning(
-                "message.early", alarm="not_deployed", reason=refusal.message, field=refusal.field, again_in_s=seconds
+                "message.early",
+                alarm="not_deployed",
+                reason=rejection.message,
+                field=rejection.field,
+                again_in_s=seconds,
             )
         await message.nack(delay=seconds)
         return True

@@ -88,11 +88,9 @@ class ServiceProcess:
 
     def login(self) -> DatabaseLogin:
         """How this process logs in to its databases."""
-        if self.settings.database_auth == "password":
+        if self.settings.db_auth == "password":
             return PasswordLogin()
-        return IamLogin(
-            rds_token_source(self._session, region=self.settings.region), ca_file=self.settings.database_ca_file
-        )
+        return IamLogin(rds_token_source(self._session, region=self.settings.region), ca_file=self.settings.db_ca_file)
 
     async def connect(
         self, url: SecretStr, *, schema: str, size: int = 4, server_settings: Mapping[str, str] | None = None
@@ -248,11 +246,11 @@ async def serve_agent(
     settings: WorkSettings,
     build: Callable[[ServiceProcess, Artefacts], Awaitable[dict[type[Any], Any]]],
     *,
-    opens: tuple[str, ...],
+    decrypts: tuple[str, ...],
 ) -> None:
     """Serve one agent: `build` makes its handlers, with their dependencies bound."""
     async with ServiceProcess(node, settings) as process:
-        pool = await process.connect(settings.database_url, schema=node)
+        pool = await process.connect(settings.work_db_url, schema=node)
         process.pool = pool
         objects = await process.objects(settings.objects_bucket)
         vault = Vault(pool, await process.key_wrapper(settings), process.clock)
@@ -262,7 +260,7 @@ async def serve_agent(
         await process.on_exit(gate.close)
         consumer = TaskConsumer(
             node,
-            await build(process, Artefacts(objects, vault, opens=opens)),
+            await build(process, Artefacts(objects, vault, decrypts=decrypts)),
             inbox=inbox,
             publisher=process.publisher,
             quarantine=await process.quarantine(objects),

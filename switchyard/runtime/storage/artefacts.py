@@ -31,22 +31,22 @@ class ArtefactCipher(Protocol):
 class Artefacts:
     """Reads what the command grants and writes what the handler found.
 
-    `opens` are the names of the sealed artefacts that the agent's card allows; the vault's own grants are the boundary,
+    `decrypts` are the names of the sealed artefacts that the agent's card allows; the vault's own grants are the boundary,
     this is the early and legible refusal.
     """
 
-    def __init__(self, objects: ObjectStore, sealing: ArtefactCipher, *, opens: Iterable[str]) -> None:
+    def __init__(self, objects: ObjectStore, sealing: ArtefactCipher, *, decrypts: Iterable[str]) -> None:
         self._objects = objects
         self._sealing = sealing
-        self._opens = frozenset(opens)
+        self._decrypts = frozenset(decrypts)
 
     async def read(self, task: Task[Contract], artefact: Artefact) -> bytes:
         """The plain bytes. Raises `PermanentTaskError` for bytes that do not match their hash, or that the card does not open."""
-        return await self.read_from(task.attachments, task.envelope.case_id, artefact)
+        return await self.read_from(task.storage_refs, task.envelope.case_id, artefact)
 
     async def read_from(self, places: Mapping[str, StorageRef], case_id: str, artefact: Artefact) -> bytes:
         """The plain bytes of an artefact of `case_id`, given the attachments of any event that names it."""
-        if artefact.subject and artefact.name not in self._opens:
+        if artefact.subject and artefact.name not in self._decrypts:
             raise PermanentTaskError(
                 "not_opened",
                 f"this agent's card does not open {artefact.name}",
@@ -56,12 +56,12 @@ class Artefacts:
         place = places.get(artefact.sha256)
         if place is None:
             raise PermanentTaskError(
-                "artefact_missing", f"the event carries no place for its {artefact.name}", "attachments"
+                "artefact_missing", f"the event carries no place for its {artefact.name}", "storage_refs"
             )
         stored = await self._stored(place)
         if hashlib.sha256(stored).hexdigest() != artefact.sha256:
             raise PermanentTaskError(
-                "artefact_altered", f"the bytes of {artefact.name} do not match their hash", "attachments"
+                "artefact_altered", f"the bytes of {artefact.name} do not match their hash", "storage_refs"
             )
         if artefact.subject is None:
             return stored
@@ -97,9 +97,9 @@ class Artefacts:
             try:
                 return base64.b64decode(place.inline, validate=True)
             except binascii.Error as error:
-                raise PermanentTaskError("artefact_altered", "an attachment is not base64", "attachments") from error
+                raise PermanentTaskError("artefact_altered", "an attachment is not base64", "storage_refs") from error
         if place.uri is None:
-            raise PermanentTaskError("artefact_missing", "an attachment with neither bytes nor place", "attachments")
+            raise PermanentTaskError("artefact_missing", "an attachment with neither bytes nor place", "storage_refs")
         return await self._objects.get(place.uri)
 
 

@@ -43,7 +43,7 @@ class S3Objects:
             raise PermanentTaskError(
                 "foreign_artefact",
                 "an artefact outside this deployment's bucket",
-                "attachments",
+                "storage_refs",
                 "write it to the bucket",
             )
         try:
@@ -53,7 +53,7 @@ class S3Objects:
         except ClientError as error:
             if error.response["Error"]["Code"] in {"NoSuchKey", "404"}:
                 raise PermanentTaskError(
-                    "artefact_missing", "the artefact's bytes are gone from S3", "attachments"
+                    "artefact_missing", "the artefact's bytes are gone from S3", "storage_refs"
                 ) from error
             raise Unavailable("object_store", f"S3 refused a read ({type(error).__name__})") from error
         except BotoCoreError as error:

@@ -16,7 +16,7 @@ hosts = {
 }
 
 postgres_version    = "18"
-database_ca_file    = "/etc/ssl/certs/rds-global-bundle.pem"
+db_ca_file    = "/etc/ssl/certs/rds-global-bundle.pem"
 multi_az            = false
 backup_days         = 7
 deletion_protection = false
@@ -25,7 +25,7 @@ audit_db            = { instance_class = "db.t4g.medium", storage_gb = 20, max_c
 
 objects_bucket  = "acme-switchyard-dev-objects"
 quarantine_days = 90
-anchors         = { bucket = "acme-switchyard-dev-anchors", lock_mode = "GOVERNANCE", keep_days = 30 }
+checkpoints         = { bucket = "acme-switchyard-dev-checkpoints", lock_mode = "GOVERNANCE", keep_days = 30 }
 
 models = {
   bedrock            = "us.anthropic.claude-sonnet-4-5-20250929-v1:0"
@@ -36,7 +36,7 @@ models = {
 
 snowflake = { account = "acme-dev", warehouse = "SWITCHYARD" }
 
-mail = {
+email = {
   domain          = "dev.harborline.example"
   certificate_arn = "arn:aws:acm:us-east-1:111122223333:certificate/00000000-0000-0000-0000-000000000000"
   optout_url      = "https://mail.dev.harborline.example"
@@ -56,16 +56,16 @@ ingress = {
   }
 }
 
-# Ed25519 public keys of people, by name: none may approve or have a task done again until they are put in. The courier
-# checks what the desk checked, so both get the same approvers.
+# Ed25519 public keys of people, by name: none may approve or have a task done again until they are put in. The email sender
+# checks what the case manager checked, so both get the same approvers.
 settings = {
   router = {
     SWITCHYARD_OPERATORS = "{}"
   }
-  courier = {
+  email sender = {
     SWITCHYARD_APPROVERS = "{}"
   }
-  desk = {
+  case manager = {
     SWITCHYARD_OPERATORS = "{}"
     SWITCHYARD_APPROVERS = "{}"
     # The public half of what the ingress signs with: until it is put in, nothing that the API takes becomes a case.
@@ -74,7 +74,7 @@ settings = {
     JSON
     # Without it every source that IAM lets on the bus is trusted.
     SWITCHYARD_UPSTREAMS = <<-JSON
-      {"upstream.ingress": {"tenants": ["*"], "roles": ["FIELD_*"]}, "upstream.mail": {"tenants": ["*"]}}
+      {"upstream.ingress": {"tenants": ["*"], "roles": ["FIELD_*"]}, "upstream.email_feedback": {"tenants": ["*"]}}
     JSON
   }
   mail = {
@@ -95,8 +95,8 @@ images = {
   "cli"         = "sha256:0000000000000000000000000000000000000000000000000000000000000000"
   "collector"   = "sha256:0000000000000000000000000000000000000000000000000000000000000000"
   "compliance"  = "sha256:0000000000000000000000000000000000000000000000000000000000000000"
-  "courier"     = "sha256:0000000000000000000000000000000000000000000000000000000000000000"
-  "desk"        = "sha256:0000000000000000000000000000000000000000000000000000000000000000"
+  "email_sender"     = "sha256:0000000000000000000000000000000000000000000000000000000000000000"
+  "case_manager"        = "sha256:0000000000000000000000000000000000000000000000000000000000000000"
   "drafter"     = "sha256:0000000000000000000000000000000000000000000000000000000000000000"
   "mail"        = "sha256:0000000000000000000000000000000000000000000000000000000000000000"
   "router"      = "sha256:0000000000000000000000000000000000000000000000000000000000000000"

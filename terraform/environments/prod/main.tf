@@ -47,11 +47,11 @@ module "objects" {
   quarantine_days = var.quarantine_days
 }
 
-module "anchors" {
-  source    = "../../modules/anchors"
-  bucket    = var.anchors.bucket
-  lock_mode = var.anchors.lock_mode
-  keep_days = var.anchors.keep_days
+module "checkpoints" {
+  source    = "../../modules/checkpoints"
+  bucket    = var.checkpoints.bucket
+  lock_mode = var.checkpoints.lock_mode
+  keep_days = var.checkpoints.keep_days
 }
 
 module "network" {
@@ -115,15 +115,15 @@ module "audit_db" {
   deletion_protection = var.deletion_protection
 }
 
-module "mail" {
-  source              = "../../modules/mail"
-  domain              = var.mail.domain
-  sending_enabled     = var.mail.sending_enabled
-  certificate_arn     = var.mail.certificate_arn
+module "email" {
+  source              = "../../modules/email"
+  domain              = var.email.domain
+  sending_enabled     = var.email.sending_enabled
+  certificate_arn     = var.email.certificate_arn
   vpc_id              = module.network.vpc_id
   vpc_cidr            = module.network.cidr
   public_subnet_ids   = module.network.subnet_ids["public"]
-  port                = local.topology.consumers.mail.port
+  port                = local.topology.consumers.email_feedback.port
   alerts_topic_arn    = module.telemetry.alerts_topic_arn
   deletion_protection = var.deletion_protection
   logs_key_arn        = module.telemetry.logs_key_arn
@@ -149,7 +149,7 @@ module "agent" {
   log_days          = var.log_days
   cluster           = module.telemetry.cluster
   database_group_id = each.value.database == null ? null : { work = module.work_db.security_group_id, audit = module.audit_db.security_group_id }[each.value.database]
-  load_balancer     = each.value.port == null ? null : module.mail.load_balancer
+  load_balancer     = each.value.port == null ? null : module.email.load_balancer
   network = {
     vpc_id             = module.network.vpc_id
     subnet_ids         = module.network.subnet_ids[length(each.value.egress) == 0 ? "private" : join("-", each.value.egress)]

@@ -3,7 +3,7 @@ output "api" {
 }
 
 output "dns_records" {
-  value = module.mail.records
+  value = module.email.records
 }
 
 output "repositories" {

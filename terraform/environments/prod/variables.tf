@@ -17,7 +17,7 @@ variable "code_version" {
 }
 
 variable "images" {
-  description = "The digest of each image in its own repository (router, desk, text-to-sql, …, cli, collector)."
+  description = "The digest of each image in its own repository (router, case manager, text-to-sql, …, cli, collector)."
   type        = map(string)
 
   validation {
@@ -60,7 +60,7 @@ variable "audit_db" {
   type = object({ instance_class = string, storage_gb = number, max_connections = number })
 }
 
-variable "database_ca_file" {
+variable "db_ca_file" {
   description = "Where the image has RDS's certificate bundle."
   type        = string
 }
@@ -85,7 +85,7 @@ variable "quarantine_days" {
   type = number
 }
 
-variable "anchors" {
+variable "checkpoints" {
   type = object({ bucket = string, lock_mode = string, keep_days = number })
 }
 
@@ -103,7 +103,7 @@ variable "snowflake" {
   type = object({ account = string, warehouse = string })
 }
 
-variable "mail" {
+variable "email" {
   type = object({ domain = string, certificate_arn = string, optout_url = string, sending_enabled = bool })
 }
 
@@ -123,7 +123,7 @@ variable "ingress" {
 }
 
 variable "settings" {
-  description = "Variables of single processes that differ by customer, SWITCHYARD_UPSTREAMS of the desk first of all."
+  description = "Variables of single processes that differ by customer, SWITCHYARD_UPSTREAMS of the case manager first of all."
   type        = map(map(string))
 }
 

@@ -1,7 +1,7 @@
-# Where the audit log's anchors lie, out of reach of whoever owns its database, and the key that signs them.
+# Where the audit log's checkpoints lie, out of reach of whoever owns its database, and the key that signs them.
 
 resource "aws_kms_key" "this" {
-  description              = "Signs the anchors of Switchyard's audit log"
+  description              = "Signs the checkpoints of Switchyard's audit log"
   customer_master_key_spec = "ECC_NIST_P256"
   key_usage                = "SIGN_VERIFY"
   deletion_window_in_days  = 30
@@ -12,7 +12,7 @@ resource "aws_kms_key" "this" {
 }
 
 resource "aws_kms_alias" "this" {
-  name          = "alias/switchyard-anchors"
+  name          = "alias/switchyard-checkpoints"
   target_key_id = aws_kms_key.this.key_id
 }
 
@@ -32,7 +32,7 @@ resource "aws_s3_bucket_versioning" "this" {
   }
 }
 
-# Each anchor says itself how long it is kept; this is for one that does not.
+# Each checkpoint says itself how long it is kept; this is for one that does not.
 resource "aws_s3_bucket_object_lock_configuration" "this" {
   bucket     = aws_s3_bucket.this.id
   depends_on = [aws_s3_bucket_versioning.this]
@@ -45,7 +45,7 @@ resource "aws_s3_bucket_object_lock_configuration" "this" {
   }
 }
 
-# S3's own key and not one of ours: an anchor holds hashes only, and must be readable when every key of ours is gone.
+# S3's own key and not one of ours: a checkpoint holds hashes only, and must be readable when every key of ours is gone.
 resource "aws_s3_bucket_server_side_encryption_configuration" "this" {
   bucket = aws_s3_bucket.this.id
   rule {

@@ -3,7 +3,7 @@ variable "bucket" {
 }
 
 variable "lock_mode" {
-  description = "COMPLIANCE: nobody removes an anchor before its time, the account's owner included. GOVERNANCE for trials."
+  description = "COMPLIANCE: nobody removes a checkpoint before its time, the account's owner included. GOVERNANCE for trials."
   type        = string
 
   validation {

@@ -10,7 +10,7 @@ resource "aws_cloudwatch_log_group" "events" {
 locals {
   figures = {
     calls   = { source = [{ prefix = "switchyard." }], detail = { model_call = { model_id = [{ exists = true }] } } }
-    endings = { source = ["switchyard.desk"], detail-type = ["CaseClosed"] }
+    endings = { source = ["switchyard.case_manager"], detail-type = ["CaseClosed"] }
   }
 }
 

@@ -148,10 +148,10 @@ resource "aws_ecs_task_definition" "this" {
     mountPoints            = [{ sourceVolume = "tmp", containerPath = "/tmp", readOnly = false }]
     environment = [
       { name = "AWS_REGION", value = data.aws_region.current.region },
-      { name = "SWITCHYARD_DATABASE_AUTH", value = "iam" },
-      { name = "SWITCHYARD_DATABASE_CA_FILE", value = var.facts.database_ca_file },
-      { name = "SWITCHYARD_WORK_DSN", value = "postgresql://${local.owner}@${var.facts.work_db_host}:5432/work" },
-      { name = "SWITCHYARD_AUDIT_DSN", value = "postgresql://${local.owner}@${var.facts.audit_db_host}:5432/audit" },
+      { name = "SWITCHYARD_DB_AUTH", value = "iam" },
+      { name = "SWITCHYARD_DB_CA_FILE", value = var.facts.db_ca_file },
+      { name = "SWITCHYARD_WORK_DB_OWNER_URL", value = "postgresql://${local.owner}@${var.facts.work_db_host}:5432/work" },
+      { name = "SWITCHYARD_AUDIT_DB_OWNER_URL", value = "postgresql://${local.owner}@${var.facts.audit_db_host}:5432/audit" },
     ]
     logConfiguration = {
       logDriver = "awslogs"

@@ -15,7 +15,7 @@ async def age(owner: Owner) -> None:
     await owner.execute("alter table transition disable trigger all")
     await owner.execute("update transition set recorded_at = event_ts + $1::interval", timedelta(seconds=1))
     await owner.execute(
-        "update unplaced u set recorded_at = t.recorded_at from transition t"
+        "update unindexed u set recorded_at = t.recorded_at from transition t"
         " where t.opened_on = u.opened_on and t.event_id = u.event_id"
     )
     await owner.execute("alter table transition enable trigger all")

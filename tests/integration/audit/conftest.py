@@ -16,7 +16,7 @@ from switchyard.audit.records.roles import READER, SCHEMA, WRITER
 from switchyard.audit.records.store import AuditStore
 from switchyard.audit.transparency.log_index import LogIndex
 from switchyard.cli.app.databases import migrate_audit
-from switchyard.devstack.stack.provision import ANCHOR_BUCKET
+from switchyard.devstack.stack.provision import CHECKPOINT_BUCKET
 from switchyard.runtime.database.connections import Pool, connect_pool
 from switchyard.runtime.storage.locked_objects import LockedObjects
 from tests.integration.audit.proof import Proof
@@ -93,12 +93,12 @@ async def store(writer: Pool) -> AuditStore:
 @pytest.fixture
 def keeper(cloud: Cloud) -> LockedObjects:
     """The store outside the database, as the service writes to it."""
-    return LockedObjects(cloud.s3, ANCHOR_BUCKET)
+    return LockedObjects(cloud.s3, CHECKPOINT_BUCKET)
 
 
 @pytest.fixture
 async def proof(url_for: UrlFor, keeper: LockedObjects, writer: Pool, database: str) -> AsyncIterator[Proof]:
-    """The log's anchors, in the test's hands."""
+    """The log's checkpoints, in the test's hands."""
     pool = await connect_pool(url_for(READER), schema=SCHEMA)
     async with writer.acquire() as connection:
         yield Proof(LogIndex(connection), keeper, pool, database.replace("_", "-"))

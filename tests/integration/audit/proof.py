@@ -1,4 +1,4 @@
-"""Positions and anchors in a test's hands, with a clock and a key of its own."""
+"""Log indexes and checkpoints in a test's hands, with a clock and a key of its own."""
 
 from __future__ import annotations
 
@@ -22,30 +22,30 @@ BATCH = 10_000
 
 
 class Proof:
-    """One log's anchors: made by the parts that the service is composed of, read by those of the command line."""
+    """One log's checkpoints: made by the parts that the service is composed of, read by those of the command line."""
 
-    def __init__(self, positions: LogIndex, objects: LockedObjects, reading: Pool, log: str) -> None:
-        self.positions = positions
+    def __init__(self, log_index: LogIndex, objects: LockedObjects, reading: Pool, log: str) -> None:
+        self.log_index = log_index
         self.objects = objects
         self.log = log
         self._reading = reading
 
-    def anchors(self, signer: Signer = SIGNER, *, rows: int = 1_000, seconds: float = 60.0) -> Checkpointer:
-        """What makes anchors."""
+    def checkpoints(self, signer: Signer = SIGNER, *, rows: int = 1_000, seconds: float = 60.0) -> Checkpointer:
+        """What makes checkpoints."""
         schedule = CheckpointSchedule(rows, seconds, timedelta(days=1))
         return Checkpointer(self.objects, signer, TrustedKeys([signer.public]), SystemClock(), schedule, name=self.log)
 
     async def index_rows(self) -> int:
-        """Give every waiting row its position."""
-        return await self.positions.index_rows(BATCH)
+        """Give every waiting row its log_index."""
+        return await self.log_index.index_rows(BATCH)
 
-    async def anchor(self) -> None:
-        """Place and anchor everything now."""
+    async def checkpoint(self) -> None:
+        """Place and checkpoint everything now."""
         await self.index_rows()
-        assert await self.anchors().write_if_due(self.positions, now=True)
+        assert await self.checkpoints().write_if_due(self.log_index, now=True)
 
     async def verify(self, *trusted: bytes) -> CheckpointReport:
-        """What the anchors prove to somebody who trusts these keys; the test's own without any."""
+        """What the checkpoints prove to somebody who trusts these keys; the test's own without any."""
         keys = TrustedKeys(trusted or [SIGNER.public])
         receipts = TrustedKeys([RECEIPTS.public])
         return await CheckpointVerifier(self._reading, self.objects, keys, log=self.log, receipts=receipts).verify()

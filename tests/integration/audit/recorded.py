@@ -48,7 +48,7 @@ class Case:
     def close(self, outcome: Any, code: str) -> list[Json]:
         """The end."""
         self.then(CloseCase(outcome=outcome, code=code), "router", 20)
-        self.then(CaseClosed(outcome=outcome, code=code), "desk", 30)
+        self.then(CaseClosed(outcome=outcome, code=code), "case_manager", 30)
         return self.events
 
 
@@ -121,7 +121,7 @@ def emailed(
         cases.rewritten(
             opened,
             type="EmailCaseOpened",
-            graph_version="outbound_email/1",
+            playbook_version="outbound_email/1",
             principal=opened["principal"] | {"subject": subject},
             payload=payload,
         )
@@ -146,15 +146,21 @@ def emailed(
         ("EmailDrafted", "drafter", "router", {}, {}),
         ("ReviewEmail", "router", "compliance", {}, {"time_limit_ms": 60_000}),
         ("EmailPassed", "compliance", "router", judged | ok | {"approval": "first_contact"}, {"rubric_score": 9_120}),
-        ("AskApproval", "router", "desk", ok, {"time_limit_ms": 60_000}),
-        ("ApprovalGranted", "desk", "router", ok | {"approver": "carla@acme.example", "reason": "ok"}, {}),
+        ("AskApproval", "router", "case_manager", ok, {"time_limit_ms": 60_000}),
+        ("ApprovalGranted", "case_manager", "router", ok | {"approver": "carla@acme.example", "reason": "ok"}, {}),
         ("CheckSending", "router", "compliance", ok, {"time_limit_ms": 30_000}),
         ("SendingAllowed", "compliance", "router", judged | ok, {}),
-        ("SendEmail", "router", "courier", ok | {"pack": "2026.05"}, {"time_limit_ms": 60_000}),
-        ("EmailSent", "courier", "router", ok | {"provider": "ses", "provider_message_id": "m-1"}, {}),
+        ("SendEmail", "router", "email_sender", ok | {"pack": "2026.05"}, {"time_limit_ms": 60_000}),
+        ("EmailSent", "email_sender", "router", ok | {"provider": "ses", "provider_message_id": "m-1"}, {}),
     ]
     if settled is not None:
-        told[-1] = ("SendingUnknown", "courier", "router", ok | {"code": "outcome_unknown", "message": "no answer"}, {})
+        told[-1] = (
+            "SendingUnknown",
+            "email_sender",
+            "router",
+            ok | {"code": "outcome_unknown", "message": "no answer"},
+            {},
+        )
     for type_, node_from, node_to, said, fields in told:
         if type_ in without:
             continue
@@ -163,13 +169,13 @@ def emailed(
     case.events = events
     # The terminal event's type is known to every catalogue; its payload is read as it stands.
     case.then(CloseCase(outcome="answered", code="sent"), "router", 20)
-    case.then(CaseClosed(outcome="answered", code="sent"), "desk", 30)
+    case.then(CaseClosed(outcome="answered", code="sent"), "case_manager", 30)
     ending = case.events[-1]
     outcome = "sent" if settled is None else "unknown"
     case.events[-1] = cases.rewritten(ending, payload=ending["payload"] | {"outcome": outcome})
     if settled is not None:
         found: Json = ok | {"sent": settled, "operator": "dora", "evidence": "the provider's console"}
-        case.events.append(_next(case.events[-3], "SendingSettled", "courier", "world", found, {}))
+        case.events.append(_next(case.events[-3], "SendingResolved", "email_sender", "external", found, {}))
     return case.events
 
 
@@ -179,7 +185,7 @@ def _next(cause: Json, type_: str, node_from: str, node_to: str, payload: Json, 
     kept = {
         name: value
         for name, value in cause.items()
-        if name not in {"digest", "payload", "rubric_score", "time_limit_ms", "model_call", "attachments"}
+        if name not in {"digest", "payload", "rubric_score", "time_limit_ms", "model_call", "storage_refs"}
     }
     return add_digest(
         kept

@@ -1,6 +1,6 @@
-"""The database's owner, triggers disabled, rewrites positions and anchors along with the rows; the store knows better.
+"""The database's owner, triggers disabled, rewrites log indexes and checkpoints along with the rows; the store knows better.
 
-Each way is done as thoroughly as somebody who knows the format can: verification without anchors finds nothing in those
+Each way is done as thoroughly as somebody who knows the format can: verification without checkpoints finds nothing in those
 that are marked so.
 """
 
@@ -26,7 +26,7 @@ from switchyard.audit.transparency.checkpoints import (
     next_checkpoint_body,
 )
 from switchyard.audit.verification.findings import CheckpointReport, FindingKind
-from switchyard.devstack.stack.provision import ANCHOR_BUCKET
+from switchyard.devstack.stack.provision import CHECKPOINT_BUCKET
 from switchyard.protocol.fields import Json
 from switchyard.runtime.crypto.signing import LocalSigner, key_name
 from tests.integration.audit.proof import SIGNER, Proof
@@ -39,12 +39,12 @@ LATER = cases.NOW + timedelta(hours=1)
 VICTIM, OPEN, LAST = 1, 7, 2
 """Numbers of cases: an ended one, one that is still open, and the one that the log ends with."""
 
-TABLES = ("transition", "position", "anchor", "unplaced")
+TABLES = ("transition", "log_index", "checkpoint", "unindexed")
 
 
 @dataclass
 class Log:
-    """Three ended cases and an open one, in two anchors of 18 and 12 rows, with the triggers out of the way."""
+    """Three ended cases and an open one, in two checkpoints of 18 and 12 rows, with the triggers out of the way."""
 
     owner: Owner
     store: AuditStore
@@ -53,11 +53,11 @@ class Log:
 
     @property
     def events(self) -> list[Json]:
-        """The victim's events; their positions are 10 to 18."""
+        """The victim's events; their log indexes are 10 to 18."""
         return cases.answered(VICTIM)
 
     async def rewrite(self, event: Json, forged: Json) -> None:
-        """Replace a row and all that its position says, keeping `recorded_at`."""
+        """Replace a row and all that its log_index says, keeping `recorded_at`."""
         row = examine_message(cases.body(forged)).row
         assert row is not None
         names = [name for name in Transition._fields if name not in {"opened_on", "event_id"}]
@@ -69,28 +69,28 @@ class Log:
         await self.follow()
 
     async def follow(self) -> None:
-        """Make the positions say what the rows say."""
+        """Make the log indexes say what the rows say."""
         await self.owner.execute(
-            "update position p set digest = t.transcript_hash, recorded_at = t.recorded_at,"
+            "update log_index p set digest = t.transcript_hash, recorded_at = t.recorded_at,"
             " body_sha256 = sha256(convert_to(t.body, 'UTF8')) from transition t where t.event_id = p.event_id"
         )
 
     async def remove(self, condition: str, *arguments: Any) -> None:
-        """Remove rows with their positions, and close the gap."""
+        """Remove rows with their log indexes, and close the gap."""
         await self.owner.execute(f"delete from transition where {condition}", *arguments)
         await self.owner.execute(
-            "delete from position p where not exists (select from transition t where t.event_id = p.event_id)"
+            "delete from log_index p where not exists (select from transition t where t.event_id = p.event_id)"
         )
         await self.owner.execute(
-            "update position p set position = -n.number from"
-            " (select event_id, row_number() over (order by position) as number from position) n"
+            "update log_index p set log_index = -n.number from"
+            " (select event_id, row_number() over (order by log_index) as number from log_index) n"
             " where n.event_id = p.event_id"
         )
-        await self.owner.execute("update position set position = -position")
+        await self.owner.execute("update log_index set log_index = -log_index")
 
     async def number(self, event: Json) -> int:
-        """An event's position."""
-        return int(await self.owner.fetchval("select position from position where event_id = $1", event["event_id"]))
+        """An event's log_index."""
+        return int(await self.owner.fetchval("select log_index from log_index where event_id = $1", event["event_id"]))
 
 
 @pytest.fixture
@@ -99,15 +99,15 @@ async def log(store: AuditStore, owner: Owner, proof: Proof, cloud: Cloud, reade
     for number in (0, VICTIM):
         for text in cases.bodies(cases.answered(number)):
             await store.record([text])
-    await proof.anchor()
+    await proof.checkpoint()
     for text in cases.bodies([*cases.answered(OPEN)[:3], *cases.answered(LAST)]):
         await store.record([text])
-    await proof.anchor()
+    await proof.checkpoint()
     assert (await proof.verify()).ok
     assert (await reader.verify(now=cases.NOW)).ok
     for table in TABLES[:3]:
         await owner.execute(f"alter table {table} disable trigger all")
-    await owner.execute("alter table position drop constraint position_position_check")
+    await owner.execute("alter table log_index drop constraint position_position_check")
     await owner.execute("alter table transition enable always trigger queued")
     return Log(owner, store, proof, cloud)
 
@@ -153,7 +153,7 @@ async def test_what_no_digest_covers_is_covered_by_its_position(log: Log, reader
         event["event_id"],
     )
 
-    assert (await reader.verify(now=cases.NOW)).ok, "invisible without positions"
+    assert (await reader.verify(now=cases.NOW)).ok, "invisible without log indexes"
     assert at(await log.proof.verify(), event) == {(FindingKind.ROW_DIFFERS, "body")}
 
 
@@ -167,7 +167,7 @@ async def test_a_suffix_with_recomputed_digests_and_positions_is_found(log: Log,
 
     report = await log.proof.verify()
 
-    assert (await reader.verify(now=cases.NOW)).ok, "invisible without anchors"
+    assert (await reader.verify(now=cases.NOW)).ok, "invisible without checkpoints"
     assert {(found.kind, found.event_id) for found in report.findings} == {
         (FindingKind.INDEX_DIFFERS, event["event_id"]) for event in events[6:]
     }
@@ -183,12 +183,12 @@ async def test_a_dropped_leaf_is_found(log: Log, reader: AuditReader) -> None:
     await log.remove("false")
     without = await log.proof.verify()
 
-    assert (await reader.verify(now=cases.NOW)).ok, "invisible without anchors"
+    assert (await reader.verify(now=cases.NOW)).ok, "invisible without checkpoints"
     assert [(found.kind, found.event_id) for found in with_position.findings] == [
         (FindingKind.ROW_MISSING, leaf["event_id"])
     ]
     assert kinds(without) == {FindingKind.INDEX_DIFFERS, FindingKind.INDEX_MISSING}
-    assert f"position {gone} is not what anchor 2" in without.findings[0].why
+    assert f"log_index {gone} is not what checkpoint 2" in without.findings[0].why
 
 
 async def test_a_dropped_open_case_is_found(log: Log, reader: AuditReader) -> None:
@@ -196,39 +196,41 @@ async def test_a_dropped_open_case_is_found(log: Log, reader: AuditReader) -> No
 
     report = await log.proof.verify()
 
-    assert (await reader.verify(now=LATER)).ok, "invisible without anchors"
+    assert (await reader.verify(now=LATER)).ok, "invisible without checkpoints"
     assert kinds(report) == {FindingKind.INDEX_DIFFERS, FindingKind.INDEX_MISSING}
-    assert "positions 28 to 30: 3 rows that anchor 2" in report.findings[-1].why
+    assert "log indexes 28 to 30: 3 rows that checkpoint 2" in report.findings[-1].why
 
 
 async def test_a_dropped_tail_is_found(log: Log, reader: AuditReader) -> None:
     await log.remove("case_id = $1", cases.first(LAST)["case_id"])
-    await log.owner.execute("delete from anchor where number = 2")
+    await log.owner.execute("delete from checkpoint where number = 2")
 
     report = await log.proof.verify()
 
-    assert (await reader.verify(now=cases.NOW)).ok, "invisible without anchors"
-    assert [found.why.partition(" of ")[0] for found in report.findings] == ["positions 22 to 30: 9 rows that anchor 2"]
+    assert (await reader.verify(now=cases.NOW)).ok, "invisible without checkpoints"
+    assert [found.why.partition(" of ")[0] for found in report.findings] == [
+        "log indexes 22 to 30: 9 rows that checkpoint 2"
+    ]
 
 
 async def test_two_rows_that_swapped_places_are_found(log: Log, reader: AuditReader) -> None:
     one, other = log.events[3], cases.answered(0)[3]
     pair = [one["event_id"], other["event_id"]]
     for change in (
-        "update transition t set recorded_at = o.recorded_at from position o",
-        "update position t set position = -o.position from position o",
+        "update transition t set recorded_at = o.recorded_at from log_index o",
+        "update log_index t set log_index = -o.log_index from log_index o",
     ):
         await log.owner.execute(
             f"{change} where t.event_id = any($1::uuid[]) and o.event_id = any($1::uuid[])"
             " and o.event_id <> t.event_id",
             pair,
         )
-    await log.owner.execute("update position set position = abs(position)")
+    await log.owner.execute("update log_index set log_index = abs(log_index)")
     await log.follow()
 
     report = await log.proof.verify()
 
-    assert (await reader.verify(now=cases.NOW)).ok, "invisible without anchors"
+    assert (await reader.verify(now=cases.NOW)).ok, "invisible without checkpoints"
     assert {(found.kind, found.event_id) for found in report.findings} == {
         (FindingKind.INDEX_DIFFERS, one["event_id"]),
         (FindingKind.INDEX_DIFFERS, other["event_id"]),
@@ -243,16 +245,16 @@ async def test_a_row_inserted_past_the_service_is_found(log: Log, reader: AuditR
     await log.owner.execute("alter table transition disable trigger queued")
     await log.store.record([cases.body(late)])
 
-    unplaced = await log.proof.verify()
+    unindexed = await log.proof.verify()
     await log.owner.execute(
-        "insert into position select 1 + (select max(position) from position), opened_on, event_id, transcript_hash,"
+        "insert into log_index select 1 + (select max(log_index) from log_index), opened_on, event_id, transcript_hash,"
         " recorded_at, sha256(convert_to(body, 'UTF8')) from transition where event_id = $1",
         late["event_id"],
     )
     placed = await log.proof.verify()
 
-    assert (await reader.verify(now=cases.NOW)).ok, "invisible without anchors"
-    assert at(unplaced, late) == {(FindingKind.ROW_UNINDEXED, None)}
+    assert (await reader.verify(now=cases.NOW)).ok, "invisible without checkpoints"
+    assert at(unindexed, late) == {(FindingKind.ROW_UNINDEXED, None)}
     assert at(placed, late) == {(FindingKind.INDEX_DIFFERS, None)}
 
 
@@ -265,7 +267,7 @@ async def test_a_backdated_row_is_found(log: Log, reader: AuditReader) -> None:
     await log.follow()
     followed = await log.proof.verify()
 
-    assert (await reader.verify(now=cases.NOW)).ok, "invisible without anchors"
+    assert (await reader.verify(now=cases.NOW)).ok, "invisible without checkpoints"
     assert at(plain, event) == {(FindingKind.ROW_DIFFERS, "recorded_at")}
     assert at(followed, event) == {(FindingKind.INDEX_DIFFERS, None)}
 
@@ -281,22 +283,22 @@ async def test_a_dropped_partition_is_found(log: Log, reader: AuditReader) -> No
 
 
 async def test_a_restored_backup_is_found(log: Log, reader: AuditReader) -> None:
-    """The database as it was after the first anchor: consistent, and shorter than what the store knows."""
-    await log.remove("event_id in (select event_id from position where position > 18)")
-    await log.owner.execute("delete from anchor where number > 1")
+    """The database as it was after the first checkpoint: consistent, and shorter than what the store knows."""
+    await log.remove("event_id in (select event_id from log_index where log_index > 18)")
+    await log.owner.execute("delete from checkpoint where number > 1")
 
     report = await log.proof.verify()
 
-    assert (await reader.verify(now=LATER)).ok, "invisible without anchors"
-    assert report.anchors == 2
+    assert (await reader.verify(now=LATER)).ok, "invisible without checkpoints"
+    assert report.checkpoints == 2
     assert [found.why.partition(" of ")[0] for found in report.findings] == [
-        "positions 19 to 30: 12 rows that anchor 2"
+        "log indexes 19 to 30: 12 rows that checkpoint 2"
     ]
 
 
 async def test_rows_written_after_a_restored_backup_do_not_hide_it(log: Log) -> None:
-    await log.remove("event_id in (select event_id from position where position > 18)")
-    await log.owner.execute("delete from anchor where number > 1")
+    await log.remove("event_id in (select event_id from log_index where log_index > 18)")
+    await log.owner.execute("delete from checkpoint where number > 1")
     await log.store.record(cases.bodies(cases.answered(9)))
     await log.proof.index_rows()
 
@@ -312,38 +314,44 @@ async def test_an_ending_rewritten_in_every_place_is_found(log: Log, reader: Aud
 
     report = await log.proof.verify()
 
-    assert (await reader.verify(now=cases.NOW)).ok, "invisible without anchors"
+    assert (await reader.verify(now=cases.NOW)).ok, "invisible without checkpoints"
     assert at(report, event) == {(FindingKind.INDEX_DIFFERS, None)}
 
 
 async def test_an_ending_exchanged_for_another_is_found(log: Log, reader: AuditReader) -> None:
     events = log.events
-    other = cases.follow(events[7], CaseClosed(outcome="cancelled", code="cancelled"), "desk")
+    other = cases.follow(events[7], CaseClosed(outcome="cancelled", code="cancelled"), "case_manager")
     await log.rewrite(events[8], other)
 
-    assert (await reader.verify(now=cases.NOW)).ok, "invisible without anchors"
+    assert (await reader.verify(now=cases.NOW)).ok, "invisible without checkpoints"
     assert at(await log.proof.verify(), other) == {(FindingKind.INDEX_DIFFERS, None)}
 
 
-async def test_the_database_s_own_copies_of_anchors_convince_nobody(log: Log) -> None:
-    """The owner rewrites the last row and makes an anchor for it with a key of their own, in the database."""
+async def test_the_database_s_own_copies_of_checkpoints_convince_nobody(log: Log) -> None:
+    """The owner rewrites the last row and makes a checkpoint for it with a key of their own, in the database."""
     event = cases.answered(LAST)[8]
     await log.rewrite(event, cases.rewritten(event, payload={**event["payload"], "outcome": "cancelled"}))
     statement, signature = await _resigned(log, LocalSigner(b"\1" * 32))
-    await log.owner.execute("update anchor set statement = $1, signature = $2 where number = 2", statement, signature)
+    await log.owner.execute(
+        "update checkpoint set statement = $1, signature = $2 where number = 2", statement, signature
+    )
 
     assert kinds(await log.proof.verify()) == {FindingKind.CHECKPOINT_DIFFERS, FindingKind.INDEX_DIFFERS}
 
 
-async def test_an_anchor_put_over_another_is_found_even_with_the_right_signature(log: Log) -> None:
+async def test_an_checkpoint_put_over_another_is_found_even_with_the_right_signature(log: Log) -> None:
     """Whoever may sign and write to the bucket still cannot replace what Object Lock keeps."""
     event = cases.answered(LAST)[8]
     await log.rewrite(event, cases.rewritten(event, payload={**event["payload"], "outcome": "cancelled"}))
     statement, signature = await _resigned(log, SIGNER)
-    leaves = tuple(await log.proof.positions.leaves(19, 30))
+    leaves = tuple(await log.proof.log_index.leaves(19, 30))
     forged = Checkpoint(CheckpointBody.model_validate_json(statement), signature, leaves)
-    await log.owner.execute("update anchor set statement = $1, signature = $2 where number = 2", statement, signature)
-    await log.cloud.s3.put_object(Bucket=ANCHOR_BUCKET, Key=checkpoint_key(log.proof.log, 2), Body=forged.to_bytes())
+    await log.owner.execute(
+        "update checkpoint set statement = $1, signature = $2 where number = 2", statement, signature
+    )
+    await log.cloud.s3.put_object(
+        Bucket=CHECKPOINT_BUCKET, Key=checkpoint_key(log.proof.log, 2), Body=forged.to_bytes()
+    )
 
     report = await log.proof.verify()
 
@@ -355,8 +363,8 @@ async def test_an_anchor_put_over_another_is_found_even_with_the_right_signature
     assert at(report, event) == {(FindingKind.INDEX_DIFFERS, None)}
 
 
-async def test_a_missing_or_hidden_anchor_is_found(log: Log) -> None:
-    await log.cloud.s3.delete_object(Bucket=ANCHOR_BUCKET, Key=checkpoint_key(log.proof.log, 1))
+async def test_a_missing_or_hidden_checkpoint_is_found(log: Log) -> None:
+    await log.cloud.s3.delete_object(Bucket=CHECKPOINT_BUCKET, Key=checkpoint_key(log.proof.log, 1))
 
     hidden = await log.proof.verify()
 
@@ -364,25 +372,25 @@ async def test_a_missing_or_hidden_anchor_is_found(log: Log) -> None:
     assert hidden.covered_rows == 30
 
 
-async def test_an_anchor_that_only_the_database_has_is_found(log: Log) -> None:
+async def test_an_checkpoint_that_only_the_database_has_is_found(log: Log) -> None:
     await log.owner.execute(
-        "insert into anchor (log, number, first_position, last_position, statement, signature)"
-        " select log, 3, 31, 40, statement, signature from anchor where number = 2"
+        "insert into checkpoint (log, number, first_index, last_index, statement, signature)"
+        " select log, 3, 31, 40, statement, signature from checkpoint where number = 2"
     )
 
     report = await log.proof.verify()
 
-    assert [found.why for found in report.findings] == ["the database has anchor 3, and the store does not"]
+    assert [found.why for found in report.findings] == ["the database has checkpoint 3, and the store does not"]
 
 
 async def _head(log: Log) -> LogHead:
-    statement = await log.owner.fetchval("select statement from anchor where number = 1")
+    statement = await log.owner.fetchval("select statement from checkpoint where number = 1")
     return head_after(CheckpointBody.model_validate_json(statement))
 
 
 async def _resigned(log: Log, signer: LocalSigner) -> tuple[str, bytes]:
-    """An anchor 2 over what the database says now."""
-    leaves = await log.proof.positions.leaves(19, 30)
+    """A checkpoint 2 over what the database says now."""
+    leaves = await log.proof.log_index.leaves(19, 30)
     statement = next_checkpoint_body(
         await _head(log), leaves, log=log.proof.log, made_at=cases.NOW, key=key_name(signer.public)
     )

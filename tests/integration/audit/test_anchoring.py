@@ -1,4 +1,4 @@
-"""Anchors are made outside the database first, under Object Lock, and no crash between the two loses one."""
+"""Checkpoints are made outside the database first, under Object Lock, and no crash between the two loses one."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from switchyard.audit.transparency.checkpointer import CheckpointConflict
 from switchyard.audit.transparency.checkpoints import checkpoint_key
 from switchyard.audit.transparency.sequencer import Sequencer
 from switchyard.audit.verification.findings import FindingKind
-from switchyard.devstack.stack.provision import ANCHOR_BUCKET, BUCKET
+from switchyard.devstack.stack.provision import BUCKET, CHECKPOINT_BUCKET
 from switchyard.runtime.core.errors import PermanentTaskError
 from switchyard.runtime.crypto.signing import KmsSigner, LocalSigner
 from switchyard.runtime.database.connections import Pool
@@ -38,11 +38,11 @@ async def test_a_locked_object_is_written_once_and_cannot_be_removed(cloud: Clou
     key = f"test/{datetime.now(UTC).timestamp()}"
     assert await keeper.put_new(key, b"first", keep_until=TOMORROW, content_type="text/plain")
     assert not await keeper.put_new(key, b"second", keep_until=TOMORROW, content_type="text/plain")
-    (version,) = (await cloud.s3.list_object_versions(Bucket=ANCHOR_BUCKET, Prefix=key))["Versions"]
+    (version,) = (await cloud.s3.list_object_versions(Bucket=CHECKPOINT_BUCKET, Prefix=key))["Versions"]
 
     with pytest.raises(ClientError, match="AccessDenied"):
         await cloud.s3.delete_object(
-            Bucket=ANCHOR_BUCKET, Key=key, VersionId=version["VersionId"], BypassGovernanceRetention=True
+            Bucket=CHECKPOINT_BUCKET, Key=key, VersionId=version["VersionId"], BypassGovernanceRetention=True
         )
 
     found = await keeper.get(key)
@@ -53,8 +53,8 @@ async def test_a_locked_object_is_written_once_and_cannot_be_removed(cloud: Clou
 async def test_what_is_written_over_a_locked_object_hides_nothing(cloud: Cloud, keeper: LockedObjects) -> None:
     key = f"test/{datetime.now(UTC).timestamp()}"
     await keeper.put_new(key, b"first", keep_until=TOMORROW, content_type="text/plain")
-    await cloud.s3.put_object(Bucket=ANCHOR_BUCKET, Key=key, Body=b"second")
-    await cloud.s3.delete_object(Bucket=ANCHOR_BUCKET, Key=key)
+    await cloud.s3.put_object(Bucket=CHECKPOINT_BUCKET, Key=key, Body=b"second")
+    await cloud.s3.delete_object(Bucket=CHECKPOINT_BUCKET, Key=key)
 
     found = await keeper.get(key)
     listed = [kept async for kept in keeper.kept(key)]
@@ -66,11 +66,11 @@ async def test_what_is_written_over_a_locked_object_hides_nothing(cloud: Cloud, 
 
 async def test_the_versions_of_a_key_are_together_even_if_a_page_ends_between_them(cloud: Cloud) -> None:
     folder = f"test/{datetime.now(UTC).timestamp()}"
-    keeper = LockedObjects(cloud.s3, ANCHOR_BUCKET, page=2)
+    keeper = LockedObjects(cloud.s3, CHECKPOINT_BUCKET, page=2)
     for name in ("a", "b", "c"):
         await keeper.put_new(f"{folder}/{name}", name.encode(), keep_until=TOMORROW, content_type="text/plain")
         for _ in range(2 if name == "b" else 0):
-            await cloud.s3.put_object(Bucket=ANCHOR_BUCKET, Key=f"{folder}/{name}", Body=b"over it")
+            await cloud.s3.put_object(Bucket=CHECKPOINT_BUCKET, Key=f"{folder}/{name}", Body=b"over it")
 
     listed = [kept async for kept in keeper.kept(f"{folder}/")]
     read = [await keeper.read(kept) for kept in listed]
@@ -88,27 +88,27 @@ async def test_a_bucket_without_object_lock_is_refused(cloud: Cloud, emulator: E
         await put
 
 
-async def test_an_anchor_is_due_after_so_many_rows_or_so_long(store: AuditStore, proof: Proof) -> None:
+async def test_an_checkpoint_is_due_after_so_many_rows_or_so_long(store: AuditStore, proof: Proof) -> None:
     await store.record(cases.bodies(cases.answered()))
     await proof.index_rows()
 
-    assert not await proof.anchors(rows=10, seconds=60).write_if_due(proof.positions)
-    assert await proof.anchors(rows=9, seconds=60).write_if_due(proof.positions)
-    assert not await proof.anchors(rows=1, seconds=0).write_if_due(proof.positions)
+    assert not await proof.checkpoints(rows=10, seconds=60).write_if_due(proof.log_index)
+    assert await proof.checkpoints(rows=9, seconds=60).write_if_due(proof.log_index)
+    assert not await proof.checkpoints(rows=1, seconds=0).write_if_due(proof.log_index)
     await store.record([cases.body(cases.first(1))])
     await proof.index_rows()
-    assert await proof.anchors(rows=9, seconds=0).write_if_due(proof.positions)
+    assert await proof.checkpoints(rows=9, seconds=0).write_if_due(proof.log_index)
 
     report = await proof.verify()
     assert report.ok
-    assert (report.anchors, report.covered_rows, report.uncovered_rows) == (2, 10, 0)
+    assert (report.checkpoints, report.covered_rows, report.uncovered_rows) == (2, 10, 0)
 
 
-async def test_rows_after_the_last_anchor_are_counted_and_so_are_those_without_a_position(
+async def test_rows_after_the_last_checkpoint_are_counted_and_so_are_those_without_a_position(
     store: AuditStore, proof: Proof
 ) -> None:
     await store.record(cases.bodies(cases.answered()))
-    await proof.anchor()
+    await proof.checkpoint()
     await store.record([cases.body(cases.first(1))])
     await proof.index_rows()
     await store.record([cases.body(cases.first(2))])
@@ -120,9 +120,9 @@ async def test_rows_after_the_last_anchor_are_counted_and_so_are_those_without_a
     assert report.since is not None
 
 
-async def test_an_open_case_is_anchored_like_any(store: AuditStore, proof: Proof) -> None:
+async def test_an_open_case_is_checkpointed_like_any(store: AuditStore, proof: Proof) -> None:
     await store.record(cases.bodies(cases.answered()[:3]))
-    await proof.anchor()
+    await proof.checkpoint()
 
     assert (await proof.verify()).covered_rows == 3
 
@@ -140,7 +140,7 @@ async def test_a_kms_key_signs_and_only_who_trusts_it_is_convinced(
             return
         made = await kms.create_key(KeySpec=spec, KeyUsage="SIGN_VERIFY")
         signer = await KmsSigner.open(kms, made["KeyMetadata"]["KeyId"])
-        assert await proof.anchors(signer).write_if_due(proof.positions, now=True)
+        assert await proof.checkpoints(signer).write_if_due(proof.log_index, now=True)
 
     assert (await proof.verify(SIGNER.public, signer.public)).ok
     distrusted = await proof.verify(SIGNER.public)
@@ -155,72 +155,72 @@ async def test_a_symmetric_kms_key_is_refused(aws_session: AioSession, aws: None
             await KmsSigner.open(kms, made["KeyMetadata"]["KeyId"])
 
 
-async def test_an_anchor_whose_maker_died_before_the_database_had_it_is_taken_over(
+async def test_an_checkpoint_whose_maker_died_before_the_database_had_it_is_taken_over(
     store: AuditStore, proof: Proof, owner: Owner
 ) -> None:
     await store.record(cases.bodies(cases.answered()))
-    await proof.anchor()
+    await proof.checkpoint()
     await _forget_copies(owner, from_number=1)
     await store.record([cases.body(cases.first(1))])
     await proof.index_rows()
 
     assert (await proof.verify()).ok, "the copy may lag"
-    assert await proof.anchors().adopt(proof.positions)
-    assert await proof.anchors().write_if_due(proof.positions, now=True)
+    assert await proof.checkpoints().adopt(proof.log_index)
+    assert await proof.checkpoints().write_if_due(proof.log_index, now=True)
 
     report = await proof.verify()
     assert report.ok
-    assert (report.anchors, report.covered_rows) == (2, 10)
-    assert await owner.fetchval("select count(*) from anchor") == 2
+    assert (report.checkpoints, report.covered_rows) == (2, 10)
+    assert await owner.fetchval("select count(*) from checkpoint") == 2
 
 
-async def test_making_the_same_anchor_again_takes_over_the_one_there_is(
+async def test_making_the_same_checkpoint_again_takes_over_the_one_there_is(
     store: AuditStore, proof: Proof, owner: Owner
 ) -> None:
     await store.record(cases.bodies(cases.answered()))
-    await proof.anchor()
+    await proof.checkpoint()
     await _forget_copies(owner, from_number=1)
 
-    assert await proof.anchors().write_if_due(proof.positions, now=True)
+    assert await proof.checkpoints().write_if_due(proof.log_index, now=True)
 
     assert (await proof.verify()).ok
-    assert await owner.fetchval("select count(*) from anchor") == 1
+    assert await owner.fetchval("select count(*) from checkpoint") == 1
 
 
-async def test_a_database_that_contradicts_an_anchor_is_not_anchored_any_further(
+async def test_a_database_that_contradicts_an_checkpoint_is_not_checkpointed_any_further(
     store: AuditStore, proof: Proof, owner: Owner
 ) -> None:
-    """A restored backup: it knows neither the last rows nor their anchor, and new rows have taken their positions."""
+    """A restored backup: it knows neither the last rows nor their checkpoint, and new rows have taken their log indexes."""
     await store.record(cases.bodies(cases.answered()))
-    await proof.anchor()
+    await proof.checkpoint()
     await _forget_copies(owner, from_number=1)
-    await owner.execute("alter table position disable trigger all")
-    await owner.execute("update position set digest = repeat('0', 64) where position = 9")
+    await owner.execute("alter table log_index disable trigger all")
+    await owner.execute("update log_index set digest = repeat('0', 64) where log_index = 9")
 
-    with pytest.raises(CheckpointConflict, match="positions 1 to 9"):
-        await proof.anchors().adopt(proof.positions)
+    with pytest.raises(CheckpointConflict, match="log indexes 1 to 9"):
+        await proof.checkpoints().adopt(proof.log_index)
     with pytest.raises(CheckpointConflict):
-        await proof.anchors().write_if_due(proof.positions, now=True)
+        await proof.checkpoints().write_if_due(proof.log_index, now=True)
 
 
-async def test_an_altered_copy_in_the_database_stops_anchors_and_not_the_sequencer(
+async def test_an_altered_copy_in_the_database_stops_checkpoints_and_not_the_sequencer(
     store: AuditStore, proof: Proof, owner: Owner, writer: Pool
 ) -> None:
     await store.record(cases.bodies(cases.answered()))
-    await proof.anchor()
-    await owner.execute("alter table anchor disable trigger all")
-    await owner.execute("update anchor set statement = '{}'")
+    await proof.checkpoint()
+    await owner.execute("alter table checkpoint disable trigger all")
+    await owner.execute("update checkpoint set statement = '{}'")
     await store.record([cases.body(cases.first(1))])
 
     with structlog.testing.capture_logs() as logged:
-        await Sequencer(writer, proof.anchors()).finish()
+        await Sequencer(writer, proof.checkpoints()).finish()
 
-    assert [(line["event"], line["alarm"]) for line in logged] == [("anchor.conflict", "integrity")]
-    assert await owner.fetchval("select max(position) from position") == 10
+    assert [(line["event"], line["alarm"]) for line in logged] == [("checkpoint.conflict", "integrity")]
+    assert await owner.fetchval("select max(log_index) from log_index") == 10
     assert [found.kind for found in (await proof.verify()).findings] == [FindingKind.CHECKPOINT_DIFFERS]
 
 
-async def test_without_any_anchor_nothing_is_proven(store: AuditStore, proof: Proof) -> None:
+async def test_without_any_checkpoint_nothing_is_proven(store: AuditStore, proof: Proof) -> None:
     assert (await proof.verify()).ok, "an empty log"
     await store.record(cases.bodies(cases.answered()))
 
@@ -229,55 +229,55 @@ async def test_without_any_anchor_nothing_is_proven(store: AuditStore, proof: Pr
     assert (report.ok, report.findings, report.uncovered_rows) == (False, [], 9)
 
 
-async def test_somebody_else_s_anchor_is_not_taken_over(store: AuditStore, proof: Proof, owner: Owner) -> None:
+async def test_somebody_else_s_checkpoint_is_not_taken_over(store: AuditStore, proof: Proof, owner: Owner) -> None:
     await store.record(cases.bodies(cases.answered()))
     await proof.index_rows()
-    await proof.anchors(LocalSigner(b"\1" * 32)).write_if_due(proof.positions, now=True)
+    await proof.checkpoints(LocalSigner(b"\1" * 32)).write_if_due(proof.log_index, now=True)
     await _forget_copies(owner, from_number=1)
 
     with pytest.raises(CheckpointConflict, match="not trusted"):
-        await proof.anchors().adopt(proof.positions)
+        await proof.checkpoints().adopt(proof.log_index)
 
 
 @pytest.mark.slow
-async def test_a_store_out_of_reach_delays_anchors_and_no_position(
+async def test_a_store_out_of_reach_delays_checkpoints_and_no_position(
     store: AuditStore, proof: Proof, owner: Owner, writer: Pool, aws_session: AioSession
 ) -> None:
     gone = aws_session.create_client("s3", endpoint_url="http://127.0.0.1:9")
     async with gone as nowhere:
-        objects, proof.objects = proof.objects, LockedObjects(nowhere, ANCHOR_BUCKET)
-        anchors = proof.anchors(rows=1)
+        objects, proof.objects = proof.objects, LockedObjects(nowhere, CHECKPOINT_BUCKET)
+        checkpoints = proof.checkpoints(rows=1)
         with structlog.testing.capture_logs() as logged:
-            running = asyncio.create_task(Sequencer(writer, anchors, every_s=0.02, again_s=0.1).run())
+            running = asyncio.create_task(Sequencer(writer, checkpoints, every_s=0.02, again_s=0.1).run())
             await store.record(cases.bodies(cases.answered()))
 
             async def deferred() -> bool:
-                return any(line.get("alarm") == "anchor" for line in logged)
+                return any(line.get("alarm") == "checkpoint" for line in logged)
 
             async def placed() -> bool:
-                return bool(await owner.fetchval("select count(*) = 9 from position"))
+                return bool(await owner.fetchval("select count(*) = 9 from log_index"))
 
             await until(deferred, "an alarm")
-            await until(placed, "nine positions")
+            await until(placed, "nine log indexes")
             running.cancel()
             await asyncio.gather(running, return_exceptions=True)
         proof.objects = objects
 
-    assert await proof.anchors().write_if_due(proof.positions, now=True)
+    assert await proof.checkpoints().write_if_due(proof.log_index, now=True)
     assert (await proof.verify()).ok
 
 
-async def test_the_sequencer_places_and_anchors_and_a_clean_stop_leaves_nothing_open(
+async def test_the_sequencer_places_and_checkpoints_and_a_clean_stop_leaves_nothing_open(
     store: AuditStore, proof: Proof, writer: Pool
 ) -> None:
-    sequencer = Sequencer(writer, proof.anchors(rows=9), every_s=0.02)
+    sequencer = Sequencer(writer, proof.checkpoints(rows=9), every_s=0.02)
     running = asyncio.create_task(sequencer.run())
     await store.record(cases.bodies(cases.answered()))
 
     async def covered_rows() -> bool:
         return (await proof.verify()).covered_rows == 9
 
-    await until(covered_rows, "nine rows anchored")
+    await until(covered_rows, "nine rows checkpointed")
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
     await store.record([cases.body(cases.first(1))])
@@ -289,9 +289,9 @@ async def test_the_sequencer_places_and_anchors_and_a_clean_stop_leaves_nothing_
 
 
 async def _forget_copies(owner: Owner, *, from_number: int) -> None:
-    await owner.execute("alter table anchor disable trigger all")
-    await owner.execute("delete from anchor where number >= $1", from_number)
-    await owner.execute("alter table anchor enable always trigger append_only")
+    await owner.execute("alter table checkpoint disable trigger all")
+    await owner.execute("delete from checkpoint where number >= $1", from_number)
+    await owner.execute("alter table checkpoint enable always trigger append_only")
 
 
 async def test_a_row_without_its_body_is_still_held_to_its_position_and_cannot_be_exported(
@@ -300,7 +300,7 @@ async def test_a_row_without_its_body_is_still_held_to_its_position_and_cannot_b
     """No receipt stands for the body here: that is found, and what else is altered in the row, too."""
     events = cases.answered()
     await store.record(cases.bodies(events))
-    await proof.anchor()
+    await proof.checkpoint()
     await owner.execute("alter table transition disable trigger all")
     await owner.execute("alter table transition alter column body drop not null")
     await owner.execute("update transition set body = null where event_id = $1", events[3]["event_id"])
@@ -317,17 +317,17 @@ async def test_a_row_without_its_body_is_still_held_to_its_position_and_cannot_b
     assert [found.field for found in (await proof.verify()).findings] == ["body", "transcript_hash"]
 
 
-async def test_an_anchor_without_object_lock_is_told_from_one_that_has_it(
+async def test_an_checkpoint_without_object_lock_is_told_from_one_that_has_it(
     store: AuditStore, proof: Proof, cloud: Cloud
 ) -> None:
     await store.record(cases.bodies(cases.answered()))
-    await proof.anchor()
+    await proof.checkpoint()
     key = checkpoint_key(proof.log, 1)
     found = await proof.objects.get(key)
     assert found is not None
-    other = Proof(proof.positions, proof.objects, proof._reading, f"{proof.log}-2")
+    other = Proof(proof.log_index, proof.objects, proof._reading, f"{proof.log}-2")
     moved = found.data.replace(proof.log.encode(), other.log.encode())
-    await cloud.s3.put_object(Bucket=ANCHOR_BUCKET, Key=checkpoint_key(other.log, 1), Body=moved)
+    await cloud.s3.put_object(Bucket=CHECKPOINT_BUCKET, Key=checkpoint_key(other.log, 1), Body=moved)
 
     report = await other.verify()
 

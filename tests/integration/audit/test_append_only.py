@@ -29,20 +29,20 @@ CHANGES = [
     "update integrity_alarm set reason = ''",
     "delete from integrity_alarm",
     "truncate integrity_alarm",
-    "update position set digest = ''",
-    "delete from position",
-    "truncate position",
-    "update anchor set statement = ''",
-    "delete from anchor",
-    "truncate anchor",
+    "update log_index set digest = ''",
+    "delete from log_index",
+    "truncate log_index",
+    "update checkpoint set statement = ''",
+    "delete from checkpoint",
+    "truncate checkpoint",
 ]
 
 
 @pytest.fixture
 async def partition(store: AuditStore, owner: Owner, proof: Proof) -> str:
-    """The partition that holds a recorded row; there are an alarm, a position and an anchor as well."""
+    """The partition that holds a recorded row; there are an alarm, a log_index and a checkpoint as well."""
     await store.record([cases.body(cases.first()), "not json"])
-    await proof.anchor()
+    await proof.checkpoint()
     return str(await owner.fetchval("select tableoid::regclass from transition"))
 
 
@@ -77,13 +77,13 @@ async def test_the_writer_cannot_say_when_a_row_was_recorded(writer: Pool) -> No
 
 async def test_the_service_cannot_choose_a_position_or_touch_the_queue(writer: Pool) -> None:
     for statement in (
-        "insert into position (position, opened_on, event_id, digest, recorded_at, body_sha256)"
+        "insert into log_index (log_index, opened_on, event_id, digest, recorded_at, body_sha256)"
         " values (1, now(), gen_random_uuid(), '', now(), '')",
-        "insert into unplaced (opened_on, event_id, digest, recorded_at, body_sha256)"
+        "insert into unindexed (opened_on, event_id, digest, recorded_at, body_sha256)"
         " values (now(), gen_random_uuid(), '', now(), '')",
-        "delete from unplaced",
+        "delete from unindexed",
         "alter table transition disable trigger queued",
-        "insert into anchor (log, number, recorded_at) values ('main', 1, now())",
+        "insert into checkpoint (log, number, recorded_at) values ('main', 1, now())",
     ):
         with pytest.raises(asyncpg.InsufficientPrivilegeError):
             await writer.execute(statement)
@@ -96,8 +96,8 @@ async def test_the_reviewer_cannot_write(owner: Owner) -> None:
         "insert into transition (opened_on, event_id) values (now(), gen_random_uuid())",
         "insert into integrity_alarm (kind, reason, body_sha256) values ('malformed', '', '')",
         "select ensure_partitions(1)",
-        "select place_rows(1)",
-        "insert into anchor (log, number) values ('main', 1)",
+        "select index_rows(1)",
+        "insert into checkpoint (log, number) values ('main', 1)",
     ):
         with pytest.raises(asyncpg.InsufficientPrivilegeError):
             await owner.execute(statement)

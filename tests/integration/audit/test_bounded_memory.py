@@ -1,4 +1,4 @@
-"""Four times the rows, the same memory: chain and anchors are both verified as a stream."""
+"""Four times the rows, the same memory: chain and checkpoints are both verified as a stream."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ async def peak_of(work: Callable[[], Awaitable[T]]) -> tuple[T, int]:
 
 
 async def write(store: AuditStore, proof: Proof, texts: Iterator[str], rows: int) -> None:
-    """Write so many rows, an anchor after each 1,200."""
+    """Write so many rows, a checkpoint after each 1,200."""
     for start in range(0, rows, BATCH):
         await store.record(list(islice(texts, BATCH)))
         if (start + BATCH) % 1_200 == 0:
-            await proof.anchor()
+            await proof.checkpoint()
 
 
 @pytest.mark.timeout(600)
@@ -46,10 +46,10 @@ async def test_memory_does_not_grow_with_the_log(store: AuditStore, reader: Audi
     for rows in (QUARTER, 4 * QUARTER):
         await write(store, proof, texts, rows - sum(peaks))
         chain, chain_peak = await peak_of(reader.verify)
-        anchors, anchors_peak = await peak_of(proof.verify)
+        checkpoints, checkpoints_peak = await peak_of(proof.verify)
         assert (chain.ok, chain.rows) == (True, rows)
-        assert (anchors.ok, anchors.covered_rows, anchors.anchors) == (True, rows, rows // 1_200)
-        peaks[rows] = chain_peak, anchors_peak
+        assert (checkpoints.ok, checkpoints.covered_rows, checkpoints.checkpoints) == (True, rows, rows // 1_200)
+        peaks[rows] = chain_peak, checkpoints_peak
 
     print({rows: [f"{peak / 2**20:.1f} MB" for peak in both] for rows, both in peaks.items()})
     for small, large in zip(*peaks.values(), strict=True):

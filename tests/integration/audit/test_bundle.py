@@ -52,14 +52,14 @@ def exporter(writer: Pool, proof: Proof) -> Exporter:
 
 @pytest.fixture
 async def bundle(store: AuditStore, proof: Proof, exporter: Exporter) -> Json:
-    """A case whose events lie under three anchors, among other cases."""
+    """A case whose events lie under three checkpoints, among other cases."""
     events = cases.answered(1)
     for part in (events[:4], events[4:5], events[5:]):
         await store.record([*cases.bodies(cases.answered(len(part) + 10)), *cases.bodies(part)])
-        await proof.anchor()
+        await proof.checkpoint()
     made, uncovered_rows = await exporter.export(events[0]["case_id"])
     assert uncovered_rows == 0
-    assert (len(made["events"]), len(made["anchors"])) == (9, 3)
+    assert (len(made["events"]), len(made["checkpoints"])) == (9, 3)
     return made
 
 
@@ -121,12 +121,12 @@ def _swap(bundle: Json) -> None:
     events[2]["body"], events[3]["body"] = events[3]["body"], events[2]["body"]
 
 
-def _forge_anchor(bundle: Json) -> None:
+def _forge_checkpoint(bundle: Json) -> None:
     """Another root, signed by the forger."""
-    anchor = bundle["anchors"][1]
-    anchor["statement"]["root"] = "0" * 64
-    message = verify_bundle.canonical_json(anchor["statement"]).encode()
-    anchor["signature"] = base64.b64encode(LocalSigner(b"\1" * 32)._key.sign(message)).decode()
+    checkpoint = bundle["checkpoints"][1]
+    checkpoint["statement"]["root"] = "0" * 64
+    message = verify_bundle.canonical_json(checkpoint["statement"]).encode()
+    checkpoint["signature"] = base64.b64encode(LocalSigner(b"\1" * 32)._key.sign(message)).decode()
 
 
 TAMPERINGS: dict[str, Callable[[Json], None]] = {
@@ -134,15 +134,17 @@ TAMPERINGS: dict[str, Callable[[Json], None]] = {
     "a field and its digest": _body(lambda event: event.update(rubric_score=9_999)),
     "a field outside the digest": _body(lambda event: event.update(occurred_at="2020-01-01T00:00:00Z")),
     "a blank in a body": lambda b: b["events"][0].update(body=b["events"][0]["body"] + " "),
-    "the bus source": lambda b: b["events"][0].update(body=b["events"][0]["body"].replace("switchyard.desk", "x")),
+    "the bus source": lambda b: b["events"][0].update(
+        body=b["events"][0]["body"].replace("switchyard.case_manager", "x")
+    ),
     "an attached artefact": lambda b: b["events"][0].update(
         body=b["events"][0]["body"].replace("cXVlc3Rpb24=", "cXVlc3Rpb25=")
     ),
     "the time of recording": lambda b: b["events"][3].update(recorded_at="2026-01-01T00:00:00.000000Z"),
-    "a position": lambda b: b["events"][3].update(log_index=b["events"][3]["position"] + 1),
-    "a position outside": lambda b: b["events"][3].update(log_index=10_000),
-    "an anchor's number": lambda b: b["events"][3].update(anchor=2),
-    "no anchor": lambda b: b["events"][3].update(anchor=None, path=[]),
+    "a log_index": lambda b: b["events"][3].update(log_index=b["events"][3]["log_index"] + 1),
+    "a log_index outside": lambda b: b["events"][3].update(log_index=10_000),
+    "a checkpoint's number": lambda b: b["events"][3].update(checkpoint=2),
+    "no checkpoint": lambda b: b["events"][3].update(checkpoint=None, path=[]),
     "a proof": lambda b: b["events"][3]["path"].__setitem__(0, "00" * 32),
     "a proof too long": lambda b: b["events"][3]["path"].append("00" * 32),
     "a proof too short": lambda b: b["events"][3]["path"].pop(),
@@ -152,19 +154,19 @@ TAMPERINGS: dict[str, Callable[[Json], None]] = {
     "the ending dropped": lambda b: b["events"].pop(),
     "every event dropped": lambda b: b["events"].clear(),
     "an event twice": lambda b: b["events"].append(b["events"][3]),
-    "a root": lambda b: b["anchors"][0]["statement"].update(root="0" * 64),
-    "an anchor's time": lambda b: b["anchors"][0]["statement"].update(made_at="2020-01-01T00:00:00Z"),
-    "a signature": lambda b: b["anchors"][0].update(signature=b["anchors"][1]["signature"]),
-    "a forged anchor": _forge_anchor,
-    "an anchor dropped": lambda b: b["anchors"].pop(1),
-    "anchors in another order": lambda b: b["anchors"].reverse(),
-    "no anchors": lambda b: b["anchors"].clear(),
+    "a root": lambda b: b["checkpoints"][0]["statement"].update(root="0" * 64),
+    "a checkpoint's time": lambda b: b["checkpoints"][0]["statement"].update(made_at="2020-01-01T00:00:00Z"),
+    "a signature": lambda b: b["checkpoints"][0].update(signature=b["checkpoints"][1]["signature"]),
+    "a forged checkpoint": _forge_checkpoint,
+    "a checkpoint dropped": lambda b: b["checkpoints"].pop(1),
+    "checkpoints in another order": lambda b: b["checkpoints"].reverse(),
+    "no checkpoints": lambda b: b["checkpoints"].clear(),
     "the case's id": lambda b: b.update(case_id=cases.first(5)["case_id"]),
     "an artefact's reference": lambda b: b["artefacts"][0].update(sha256="0" * 64),
     "an artefact dropped": lambda b: b["artefacts"].pop(),
     "something to come along": lambda b: b.update(remark="all is well"),
     "something in an event": lambda b: b["events"][0].update(remark="all is well"),
-    "something in a statement": lambda b: b["anchors"][0]["statement"].update(remark="all is well"),
+    "something in a statement": lambda b: b["checkpoints"][0]["statement"].update(remark="all is well"),
     "another format": lambda b: b.update(format="switchyard-bundle/2"),
 }
 
@@ -212,7 +214,7 @@ async def test_a_tampered_bundle_ends_with_exit_code_one_and_says_where(bundle: 
     ran = run(bundle, tmp_path, "--key", KEY)
 
     assert (ran.returncode, ran.stderr) == (1, "")
-    assert "BROKEN  event 7 (position" in ran.stdout
+    assert "BROKEN  event 7 (log_index" in ran.stdout
     assert "PROVEN" not in ran.stdout
 
 
@@ -226,19 +228,19 @@ def test_what_is_no_bundle_is_refused_without_a_traceback(text: str, tmp_path: P
     assert verify_bundle.main([str(file), "--key", KEY]) in {1, 2}
 
 
-async def test_an_event_that_is_not_anchored_yet_is_told_and_not_proven(
+async def test_an_event_that_is_not_checkpointed_yet_is_told_and_not_proven(
     store: AuditStore, proof: Proof, exporter: Exporter
 ) -> None:
     events = cases.answered(1)
     await store.record(cases.bodies(events[:8]))
-    await proof.anchor()
+    await proof.checkpoint()
     await store.record(cases.bodies(events[8:]))
 
     bundle, uncovered_rows = await exporter.export(events[0]["case_id"])
 
     assert uncovered_rows == 1
     assert checked(bundle)[1] == [
-        "event 9 (position None): no anchor of the bundle covers it: it was not anchored yet when it was exported"
+        "event 9 (log_index None): no checkpoint of the bundle covers it: it was not covered by a checkpoint yet when it was exported"
     ]
 
 

@@ -52,7 +52,7 @@ async def erasures(url_for: UrlFor, keys: KeyEraser) -> AsyncIterator[ErasureSer
 
 @pytest.fixture
 async def vault(pool_for: PoolFor, clock: ManualClock) -> Vault:
-    return Vault(await pool_for("desk"), WRAPPER, clock)
+    return Vault(await pool_for("case_manager"), WRAPPER, clock)
 
 
 @pytest.fixture
@@ -125,7 +125,7 @@ async def test_nobody_is_erased_whom_nobody_knows(erasures: ErasureService, owne
 async def test_a_legal_duty_refuses_and_says_until_when_and_the_key_stays(
     erasures: ErasureService, keys: KeyEraser, subject: str, store: AuditStore
 ) -> None:
-    await store.record(cases.bodies(about(subject, graph_version="outbound_email/1")))
+    await store.record(cases.bodies(about(subject, playbook_version="outbound_email/1")))
     asked = await erasures.erase(subject, operator="ada", reason="asked to")
     assert isinstance(asked.decision, ErasureDenied)
     assert asked.decision.until is not None
@@ -210,7 +210,7 @@ async def test_the_eraser_destroys_keys_and_can_neither_read_nor_make_one(infras
         "update vault.subject_key set tenant = ''",
         "delete from vault.erased_subject",
         "update vault.erased_subject set reason = ''",
-        "select * from desk.submission",
+        "select * from case_manager.submission",
     ):
         with pytest.raises(asyncpg.InsufficientPrivilegeError):
             await connection.execute(statement)

@@ -1,4 +1,4 @@
-"""Every committed row gets one position, and positions have no gap, whoever writes, waits or dies."""
+"""Every committed row gets one log_index, and log indexes have no gap, whoever writes, waits or dies."""
 
 from __future__ import annotations
 
@@ -38,14 +38,14 @@ asyncio.run(main())
 """
 
 
-async def positions(owner: Owner) -> list[tuple[int, str]]:
-    rows = await owner.fetch("select position, event_id::text from position order by position")
-    return [(row["position"], row["event_id"]) for row in rows]
+async def log_indexes(owner: Owner) -> list[tuple[int, str]]:
+    rows = await owner.fetch("select log_index, event_id::text from log_index order by log_index")
+    return [(row["log_index"], row["event_id"]) for row in rows]
 
 
 async def gapless(owner: Owner) -> bool:
-    """Whether every row has a position, and the positions are 1, 2, 3 …"""
-    placed = await positions(owner)
+    """Whether every row has a log_index, and the log indexes are 1, 2, 3 …"""
+    placed = await log_indexes(owner)
     rows = {row[0] for row in await owner.fetch("select event_id::text from transition")}
     return [log_index for log_index, _ in placed] == list(range(1, len(rows) + 1)) and {
         id_ for _, id_ in placed
@@ -62,8 +62,8 @@ async def test_rows_get_positions_from_one_in_the_order_of_recording(
     assert await proof.index_rows() == 9
     assert await proof.index_rows() == 0
 
-    assert await positions(owner) == [(number, event["event_id"]) for number, event in enumerate(events, start=1)]
-    assert await owner.fetchval("select count(*) from unplaced") == 0
+    assert await log_indexes(owner) == [(number, event["event_id"]) for number, event in enumerate(events, start=1)]
+    assert await owner.fetchval("select count(*) from unindexed") == 0
 
 
 async def test_a_position_keeps_what_the_row_said_when_it_was_written(
@@ -73,7 +73,7 @@ async def test_a_position_keeps_what_the_row_said_when_it_was_written(
     await proof.index_rows()
 
     same = await owner.fetchval(
-        "select count(*) from position p join transition t using (opened_on, event_id)"
+        "select count(*) from log_index p join transition t using (opened_on, event_id)"
         " where p.digest = t.transcript_hash and p.recorded_at = t.recorded_at"
         " and p.body_sha256 = sha256(convert_to(t.body, 'UTF8'))"
     )
@@ -96,7 +96,7 @@ async def test_a_row_whose_transaction_commits_late_is_not_skipped(
         await open_.commit()
 
     assert await proof.index_rows() == 1
-    assert await positions(owner) == [(1, early["event_id"]), (2, late["event_id"])]
+    assert await log_indexes(owner) == [(1, early["event_id"]), (2, late["event_id"])]
 
 
 class _OneConnection:
@@ -116,7 +116,7 @@ async def test_a_rolled_back_row_leaves_no_gap(proof: Proof, owner: Owner, write
 
     await proof.index_rows()
 
-    assert await positions(owner) == [(1, cases.first(2)["event_id"])]
+    assert await log_indexes(owner) == [(1, cases.first(2)["event_id"])]
 
 
 async def test_duplicates_are_placed_once(store: AuditStore, proof: Proof, owner: Owner) -> None:
@@ -142,7 +142,7 @@ async def test_an_event_sent_again_after_the_month_has_ended_is_one_row_with_one
 
     assert (first.inserted, second.inserted, second.duplicates, second.alarms) == (1, 0, 1, 0)
     assert await owner.fetchval("select count(*) from transition") == 1
-    assert await positions(owner) == [(1, before_midnight["event_id"])]
+    assert await log_indexes(owner) == [(1, before_midnight["event_id"])]
 
 
 async def test_writers_and_sequencers_at_once_leave_no_gap(
@@ -165,7 +165,7 @@ async def test_writers_and_sequencers_at_once_leave_no_gap(
     await asyncio.gather(*placing)
     await second.close()
 
-    assert len(await positions(owner)) == 24 * 9
+    assert len(await log_indexes(owner)) == 24 * 9
 
 
 @pytest.mark.slow
@@ -192,7 +192,7 @@ async def test_one_leads_and_another_takes_over_from_the_dead(store: AuditStore,
         process.kill()
         await process.wait()
 
-    assert len(await positions(owner)) == written * 9
+    assert len(await log_indexes(owner)) == written * 9
 
 
 async def test_a_second_sequencer_waits_for_the_first(writer: Pool) -> None:
@@ -207,23 +207,23 @@ async def test_a_row_that_was_removed_and_delivered_again_keeps_its_position(
     events = cases.answered()
     await store.record(cases.bodies(events))
     await proof.index_rows()
-    before = await positions(owner)
+    before = await log_indexes(owner)
     await owner.execute("alter table transition disable trigger append_only")
     await owner.execute("delete from transition where event_id = $1", events[3]["event_id"])
     await store.record([cases.body(events[3]), cases.body(cases.first(7))])
 
     assert await proof.index_rows() == 2
 
-    assert await positions(owner) == [*before, (10, cases.first(7)["event_id"])]
+    assert await log_indexes(owner) == [*before, (10, cases.first(7)["event_id"])]
 
 
 async def test_the_sequencer_outlives_a_database_that_refuses(store: AuditStore, owner: Owner, writer: Pool) -> None:
-    await owner.execute("alter table position add constraint full_disk check (position < 0) not valid")
+    await owner.execute("alter table log_index add constraint full_disk check (log_index < 0) not valid")
     running = asyncio.create_task(Sequencer(writer, None, every_s=0.02).run())
     await store.record(cases.bodies(cases.answered()))
     await asyncio.sleep(0.2)
     assert not running.done()
-    await owner.execute("alter table position drop constraint full_disk")
+    await owner.execute("alter table log_index drop constraint full_disk")
 
     await until(lambda: gapless(owner), "every row placed")
     running.cancel()

@@ -72,16 +72,16 @@ CASES = 12_000
 FILL = """
 insert into transition (
   opened_on, event_id, case_id, tenant, session_id, principal_sub, subject, node_from, node_to, transition,
-  type_version, seq, ordinal, siblings, parents, transcript_hash, graph_version, model_id, latency_ms, case_deadline,
+  type_version, seq, ordinal, siblings, parents, transcript_hash, playbook_version, model_id, latency_ms, case_deadline,
   terminal, outcome, catalogued, event_ts, source, body
 )
 select
   current_date - (c % 90), gen_random_uuid(), md5('case' || c)::uuid, 'acme', 's-' || c / 5, 'service:t',
   md5('p' || c / 3)::uuid,
-  case when e % 2 = 0 then 'desk' else 'router' end, 'router', 'Step' || e, 1, e, 0, 1,
+  case when e % 2 = 0 then 'case_manager' else 'router' end, 'router', 'Step' || e, 1, e, 0, 1,
   case when e = 0 then '{}'::text[] else array[md5(c || '/' || e - 1)] end, md5(c || '/' || e), 'assist/1',
   case when e % 4 = 2 then 'model' end, case when e % 4 = 2 then 100 end, now() + interval '1 day', e = 8,
-  case when e = 8 then 'answered' end, true, now() - interval '1 hour', 'switchyard.desk', '{"detail": {}}'
+  case when e = 8 then 'answered' end, true, now() - interval '1 hour', 'switchyard.case_manager', '{"detail": {}}'
 from generate_series(1, $1) c, generate_series(0, 8) e
 """
 
@@ -121,9 +121,9 @@ async def test_a_settlement_is_a_decision_and_the_case_stays_unknown(store: Audi
     rows = await owner.fetch("select case_id::text, decision, decider from gate_decisions where gate = 'send'")
     said = {(row["case_id"], row["decision"], row["decider"]) for row in rows}
     assert said == {
-        (sent[0]["case_id"], "unknown", "courier"),
+        (sent[0]["case_id"], "unknown", "email_sender"),
         (sent[0]["case_id"], "settled_sent", "dora"),
-        (not_sent[0]["case_id"], "unknown", "courier"),
+        (not_sent[0]["case_id"], "unknown", "email_sender"),
         (not_sent[0]["case_id"], "settled_not_sent", "dora"),
     }
     goals = await owner.fetchrow("select cases, reached, failed, success_bp from goal_success")
@@ -134,14 +134,20 @@ async def test_what_stopped_an_address_or_a_playbook_is_no_case_and_a_refused_su
     store: AuditStore, owner: Owner
 ) -> None:
     chains = {
-        "ContactStopped": {"address_key": "0" * 64, "reason": "opted_out", "reported_by": "upstream.mail"},
+        "ContactSuppressed": {"address_key": "0" * 64, "reason": "opted_out", "reported_by": "upstream.email_feedback"},
         "PlaybookHalted": {"playbook": "outbound_email", "operator": "ada", "why": "a complaint"},
         "PlaybookResumed": {"playbook": "outbound_email", "operator": "ada", "why": "settled"},
         "SubmissionRejected": {"outcome": "rejected", "code": "bad", "message": "no", "submitted_by": "upstream.test"},
     }
     for number, (type_, payload) in enumerate(chains.items()):
         opened = cases.first(number)
-        fields = {"type": type_, "graph_version": "none/0", "node_to": "world", "payload": payload, "attachments": {}}
+        fields = {
+            "type": type_,
+            "playbook_version": "none/0",
+            "node_to": "external",
+            "payload": payload,
+            "storage_refs": {},
+        }
         await store.record([cases.body(cases.rewritten(opened, **fields))])
     assert await owner.fetchval("select count(*) from transition where terminal") == 4
 

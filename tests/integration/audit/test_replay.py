@@ -49,7 +49,9 @@ def case(number: int) -> list[Json]:
         command = routed(events[-1])
         events += [command, reply(command, payload, written=written)]
     close = routed(events[-1])
-    ending = derive_event(received(close).envelope, CaseClosed(outcome="answered", code="answered"), node_from="desk")
+    ending = derive_event(
+        received(close).envelope, CaseClosed(outcome="answered", code="answered"), node_from="case_manager"
+    )
     return [*events, close, stamped(ending)]
 
 
@@ -70,7 +72,7 @@ async def record(store: AuditStore, numbers: range) -> None:
 @pytest.fixture(autouse=True)
 def reading(url_for: UrlFor, monkeypatch: pytest.MonkeyPatch) -> None:
     """The command reads the test's database, as a reader."""
-    monkeypatch.setenv("SWITCHYARD_AUDIT_DATABASE_URL", url_for(READER))
+    monkeypatch.setenv("SWITCHYARD_AUDIT_DB_URL", url_for(READER))
 
 
 async def test_a_case_a_day_and_the_whole_log_are_replayed(store: AuditStore, tmp_path: Path) -> None:

@@ -29,7 +29,7 @@ TEXT = "\n".join((DOCS / name).read_text(encoding="utf-8") for name in ("runbook
 BLOCKS = re.findall(r"```sql\n(-- (audit|work): ([^\n]*)\n.*?)```", TEXT, re.DOTALL)
 EMAIL = recorded.emailed(105, recorded.ANA, 20)
 CASE = EMAIL[0]["case_id"]
-ROLES = {"the desk's": "desk", "that agent (here courier)": "courier"}
+ROLES = {"the case manager's": "case_manager", "that agent (here email sender)": "email_sender"}
 ADDRESS = "5" * 64
 
 
@@ -47,8 +47,8 @@ def of(database: str) -> list[tuple[str, str]]:
 def stopped() -> Json:
     """An address that opted out."""
     event = cases.first(190, opened=recorded.DAY, session_id="s-stop")
-    payload = ContactSuppressed(address_key=ADDRESS, reason="opted_out", reported_by="upstream.mail")
-    return cases.rewritten(event, type="ContactStopped", node_to="world", payload=payload.model_dump(mode="json"))
+    payload = ContactSuppressed(address_key=ADDRESS, reason="opted_out", reported_by="upstream.email_feedback")
+    return cases.rewritten(event, type="ContactSuppressed", node_to="external", payload=payload.model_dump(mode="json"))
 
 
 async def recovered(store: AuditStore, url_for: UrlFor, *bodies: str) -> list[str]:
@@ -108,7 +108,7 @@ async def test_after_a_restore_the_log_gives_back_what_was_sent_answered_closed_
 
     sent = next(event for event in EMAIL if event["type"] == "EmailSent")
     command = next(event for event in EMAIL if event["type"] == "SendEmail")
-    row = await work.fetchrow("select * from courier.sending where case_id = $1", CASE)
+    row = await work.fetchrow("select * from email_sender.sending where case_id = $1", CASE)
     assert row is not None
     assert (row["state"], row["provider_message_id"], str(row["command_id"]), row["attempt"]) == (
         "sent",
@@ -116,12 +116,12 @@ async def test_after_a_restore_the_log_gives_back_what_was_sent_answered_closed_
         command["event_id"],
         1,
     )
-    answered = await work.fetchrow("select * from courier.inbox where event_id = $1", command["event_id"])
+    answered = await work.fetchrow("select * from email_sender.inbox where event_id = $1", command["event_id"])
     assert answered is not None
     [output] = json.loads(answered["outputs"])
     assert (answered["digest"], output["digest"], output) == (command["digest"], sent["digest"], sent)
-    assert await work.fetchval("select outcome from desk.closed where case_id = $1", CASE) == "sent"
-    assert await work.fetchval("select why from desk.control where kind = 'opted_out' and key = $1", ADDRESS)
+    assert await work.fetchval("select outcome from case_manager.closed where case_id = $1", CASE) == "sent"
+    assert await work.fetchval("select why from case_manager.control where kind = 'opted_out' and key = $1", ADDRESS)
     assert await work.fetchval("select count(*) from compliance.inbox where case_id = $1", CASE) == 4
 
 
@@ -132,10 +132,12 @@ async def test_after_a_restore_an_email_of_which_the_log_has_no_answer_is_unknow
     asked = next(place for place, event in enumerate(unanswered) if event["type"] == "SendEmail")
     for statement in await recovered(store, url_for, *cases.bodies(unanswered[: asked + 1])):
         await work.execute(statement)
-    row = await work.fetchrow("select * from courier.sending where case_id = $1", unanswered[0]["case_id"])
+    row = await work.fetchrow("select * from email_sender.sending where case_id = $1", unanswered[0]["case_id"])
     assert row is not None
     assert (row["state"], row["answered_at"]) == ("unknown", None)
-    assert await work.fetchval("select count(*) from courier.inbox where case_id = $1", unanswered[0]["case_id"]) == 0
+    assert (
+        await work.fetchval("select count(*) from email_sender.inbox where case_id = $1", unanswered[0]["case_id"]) == 0
+    )
 
 
 UNKNOWN = SendingUnknown(message="no answer was recorded", content_sha256=recorded.CONTENT)
@@ -173,9 +175,9 @@ async def test_after_a_restore_the_ledger_says_what_the_log_knows_of_each_sendin
     whole = recorded.emailed(number, recorded.ANA, 20)
     events = whole[: 1 + next(place for place, event in enumerate(whole) if event["type"] == "SendEmail")]
     for answer in answers:
-        events.append(cases.follow(events[-1], answer, "courier"))
+        events.append(cases.follow(events[-1], answer, "email_sender"))
     for statement in await recovered(store, url_for, *cases.bodies(events)):
         await work.execute(statement)
-    known = "select state, provider_message_id from courier.sending where case_id = $1"
+    known = "select state, provider_message_id from email_sender.sending where case_id = $1"
     row = await work.fetchrow(known, whole[0]["case_id"])
     assert (None if row is None else tuple(row)) == state

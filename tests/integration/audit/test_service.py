@@ -84,7 +84,7 @@ async def service(
     environment = {
         **os.environ,
         **infrastructure.environment,
-        "SWITCHYARD_AUDIT_DATABASE_URL": url_for(WRITER),
+        "SWITCHYARD_AUDIT_DB_URL": url_for(WRITER),
         "SWITCHYARD_VISIBILITY_S": "3",
         "SWITCHYARD_POLL_WAIT_S": "1",
         "SWITCHYARD_RETRY_BASE_S": "0.2",

@@ -152,7 +152,7 @@ async def test_a_case_or_a_day_can_be_verified_alone(events: list[Json], owner: 
 
 
 @pytest.mark.parametrize("removed", ["case", "ending rewritten"])
-async def test_what_nothing_follows_needs_an_anchor_to_be_missed(
+async def test_what_nothing_follows_needs_an_checkpoint_to_be_missed(
     events: list[Json], owner: Owner, reader: AuditReader, removed: str
 ) -> None:
     """The limit of a chain inside the database: a whole case, or the last event of one, belongs to its owner."""

@@ -20,7 +20,7 @@ from tests.unit.audit.test_tries import AGAIN, ONCE, RETRY, TWICE
 
 pytestmark = pytest.mark.integration
 CASE = ONCE[0]["case_id"]
-EXPIRED = follow(RETRY, CaseClosed(outcome="expired", code="case_deadline"), "desk", after_ms=5_000)
+EXPIRED = follow(RETRY, CaseClosed(outcome="expired", code="case_deadline"), "case_manager", after_ms=5_000)
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from tests.unit.audit import cases
 
 pytestmark = pytest.mark.integration
 Owner: TypeAlias = "asyncpg.Connection[Any]"
-ROUTE = "desk→router→triage→router→text_to_sql→router→drafter→router→desk→world"
+ROUTE = "case_manager→router→triage→router→text_to_sql→router→drafter→router→case_manager→external"
 
 
 async def test_the_timeline_is_in_causal_order_whatever_the_order_of_arrival(
@@ -45,7 +45,7 @@ async def test_the_summary_says_which_way_a_case_went_and_how_it_ended(store: Au
 
     assert summary is not None
     assert summary.route == ROUTE
-    assert (summary.tenant, summary.session_id, summary.graph_version) == ("acme", "s-9", "assist/1")
+    assert (summary.tenant, summary.session_id, summary.playbook_version) == ("acme", "s-9", "assist/1")
     assert (summary.agent, summary.model_ids, summary.hops) == ("text_to_sql", ("claude-test",), 9)
     assert (summary.status, summary.outcome, summary.code) == (CaseStatus.CLOSED, "answered", "answered")
     assert summary.duration_ms == 2_000
@@ -69,7 +69,7 @@ async def test_cases_are_listed_latest_first_and_by_what_they_are(store: AuditSt
         opened = cases.OPENED + timedelta(seconds=number)
         await store.record(cases.bodies(cases.answered(number, opened=opened, tenant=tenant, session_id=f"s-{number}")))
     latest = cases.first(3, opened=cases.OPENED + timedelta(seconds=3), session_id="s-3")
-    expired = cases.follow(latest, CaseClosed(outcome="expired", code="case_deadline"), "desk")
+    expired = cases.follow(latest, CaseClosed(outcome="expired", code="case_deadline"), "case_manager")
     await store.record(cases.bodies([latest, expired]))
 
     async def listed(**filters: Any) -> list[int]:

@@ -1,4 +1,4 @@
-"""A desk: its parts over the real database, with a clock in the test's hands, and its process as it is deployed."""
+"""A case manager: its parts over the real database, with a clock in the test's hands, and its process as it is deployed."""
 
 from __future__ import annotations
 
@@ -48,16 +48,16 @@ MAC_KEY = "11" * 32
 VAULT_KEY = "22" * 32
 STATE_KEYS = json.dumps({"tests": "33" * 32})
 TABLES = (
-    "desk.submission, desk.rejection, desk.closed, desk.timer, desk.control, "
-    "desk.held, desk.approval, desk.decision, desk.notice"
+    "case_manager.submission, case_manager.rejection, case_manager.closed, case_manager.timer, case_manager.control, "
+    "case_manager.held, case_manager.approval, case_manager.decision, case_manager.notice"
 )
 SIGNING_KEYS = {"j.okafor": b"\x01" * 32, "c.ruiz": b"\x02" * 32}
 APPROVERS = {name: bytes.fromhex(derive_public_key(key)) for name, key in SIGNING_KEYS.items()}
 
 
 @dataclass(frozen=True)
-class Desk:
-    """The parts of one desk."""
+class CaseManager:
+    """The parts of one case manager."""
 
     store: CaseStore
     vault: Vault
@@ -75,7 +75,7 @@ class Desk:
         return event
 
 
-StartDesk = Callable[[], Awaitable[Desk]]
+StartCaseManager = Callable[[], Awaitable[CaseManager]]
 Serve = Callable[[str], Awaitable[None]]
 
 
@@ -94,8 +94,8 @@ def submission(**changes: Any) -> Json:
 
 
 def close_case(opened: Json, outcome: str = "answered", *, answer: bool = False) -> ReceivedEvent[Contract]:
-    """The router's word that a case is over, as the desk receives it."""
-    return read_event(bus_body(close_event(opened, outcome, answer=answer)), node="desk")
+    """The router's word that a case is over, as the case manager receives it."""
+    return read_event(bus_body(close_event(opened, outcome, answer=answer)), node="case_manager")
 
 
 def close_event(opened: Json, outcome: str = "answered", *, answer: bool = False) -> Json:
@@ -103,7 +103,7 @@ def close_event(opened: Json, outcome: str = "answered", *, answer: bool = False
     found = Artefact(name="answer", sha256="a" * 64, size=1, media_type="text/plain") if answer else None
     payload = CloseCase.model_validate({"outcome": outcome, "code": outcome, "answer": found}, strict=False)
     places = {"a" * 64: StorageRef(inline="YQ=="), "b" * 64: StorageRef(inline="Yg==")} if answer else {}
-    event = derive_event(envelope_of(opened), payload, node_from="router", attachments=places)
+    event = derive_event(envelope_of(opened), payload, node_from="router", storage_refs=places)
     return stamp_event(event, occurred_at=opened["occurred_at"], trace={})
 
 
@@ -124,17 +124,17 @@ async def publisher(aws: None) -> AsyncIterator[BusPublisher]:
 
 
 @pytest.fixture
-async def start_desk(
+async def start_case_manager(
     pool_for: PoolFor, cloud: Cloud, clock: ManualClock, publisher: BusPublisher
-) -> AsyncIterator[StartDesk]:
-    """Makes desks; each has connections and caches of its own, as in another process."""
-    desks: list[Desk] = []
+) -> AsyncIterator[StartCaseManager]:
+    """Makes case managers; each has connections and caches of its own, as in another process."""
+    case_managers: list[CaseManager] = []
 
-    async def start() -> Desk:
-        pool = await pool_for("desk")
+    async def start() -> CaseManager:
+        pool = await pool_for("case_manager")
         store = CaseStore(pool)
         vault = Vault(pool, LocalKeyWrapper(bytes.fromhex(VAULT_KEY)), clock)
-        artefacts = Artefacts(S3Objects(cloud.s3, BUCKET), vault, opens=())
+        artefacts = Artefacts(S3Objects(cloud.s3, BUCKET), vault, decrypts=())
         mac = KeyedHash(bytes.fromhex(MAC_KEY))
         intake = CaseIntake(store, CaseOpener(vault, artefacts, clock, mac, DEADLINE), clock, mac)
         closing = CaseCloser(store, clock)
@@ -142,29 +142,29 @@ async def start_desk(
         approvals = ApprovalService(holding, OperatorKeys(APPROVERS), timedelta(hours=24))
         control = OperatorControl(pool, closing, clock, mac)
         timers = Timers(store, closing, holding, approvals, control, publisher, clock)
-        desk = Desk(store, vault, artefacts, intake, closing, holding, approvals, control, timers)
-        desks.append(desk)
-        return desk
+        case_manager = CaseManager(store, vault, artefacts, intake, closing, holding, approvals, control, timers)
+        case_managers.append(case_manager)
+        return case_manager
 
     yield start
-    for desk in desks:
-        await desk.store.close_store()
+    for case_manager in case_managers:
+        await case_manager.store.close_store()
 
 
 @pytest.fixture
-async def desk(start_desk: StartDesk) -> Desk:
-    """The desk of most tests."""
-    return await start_desk()
+async def case_manager(start_case_manager: StartCaseManager) -> CaseManager:
+    """The case manager of most tests."""
+    return await start_case_manager()
 
 
 @pytest.fixture
 async def serve(
     infrastructure: Infrastructure, cloud: Cloud, borrowed_logs: None, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[Serve]:
-    """Starts the process of the desk or of the router, as it is deployed."""
-    processes = {"desk": run_case_manager, "router": run_router}
+    """Starts the process of the case manager or of the router, as it is deployed."""
+    processes = {"case_manager": run_case_manager, "router": run_router}
     environment = {
-        "DATABASE_URL": infrastructure.role_url("desk"),
+        "DATABASE_URL": infrastructure.role_url("case_manager"),
         "VAULT_KEY": VAULT_KEY,
         "MAC_KEY": MAC_KEY,
         "STATE_KEYS": STATE_KEYS,

@@ -12,7 +12,7 @@ from contracts.events.failures import TaskFailed
 from switchyard.protocol.derive import derive_event, stamp_event
 from switchyard.protocol.errors import InvalidEvent
 from switchyard.protocol.received import ReceivedEvent, read_event
-from tests.integration.case_manager.conftest import Desk, StartDesk, close_case
+from tests.integration.case_manager.conftest import CaseManager, StartCaseManager, close_case
 from tests.integration.events import bus_body, envelope_of
 from tests.integration.infrastructure import Owner
 from tests.integration.manual_clock import ManualClock
@@ -20,34 +20,38 @@ from tests.integration.manual_clock import ManualClock
 pytestmark = pytest.mark.integration
 
 
-async def test_a_case_closes_with_the_outcome_that_the_router_names(desk: Desk) -> None:
-    opened = await desk.submit()
-    closed = await desk.closing.close_case(close_case(opened, answer=True))
-    assert (closed["type"], closed["node_to"], closed["case_id"]) == ("CaseClosed", "world", opened["case_id"])
+async def test_a_case_closes_with_the_outcome_that_the_router_names(case_manager: CaseManager) -> None:
+    opened = await case_manager.submit()
+    closed = await case_manager.closing.close_case(close_case(opened, answer=True))
+    assert (closed["type"], closed["node_to"], closed["case_id"]) == ("CaseClosed", "external", opened["case_id"])
     payload = CaseClosed.model_validate_json(json.dumps(closed["payload"]))
     assert payload.outcome == "answered"
     assert payload.answer is not None
-    assert list(closed["attachments"]) == [payload.answer.sha256], "only the answer leaves with the case"
+    assert list(closed["storage_refs"]) == [payload.answer.sha256], "only the answer leaves with the case"
 
 
 async def test_the_first_outcome_wins_and_a_second_closer_repeats_it(
-    desk: Desk, start_desk: StartDesk, clock: ManualClock
+    case_manager: CaseManager, start_case_manager: StartCaseManager, clock: ManualClock
 ) -> None:
-    opened = await desk.submit()
-    first = await desk.closing.close_case(close_case(opened, "answered"))
+    opened = await case_manager.submit()
+    first = await case_manager.closing.close_case(close_case(opened, "answered"))
     clock.advance(5)
-    another = await start_desk()
+    another = await start_case_manager()
     assert await another.closing.close_case(close_case(opened, "failed")) == first
-    assert await desk.closing.close_case(close_case(opened, "answered")) == first
+    assert await case_manager.closing.close_case(close_case(opened, "answered")) == first
 
 
-async def test_closers_of_many_cases_at_once_agree_on_one_event_each(desk: Desk, start_desk: StartDesk) -> None:
-    desks = [desk, await start_desk()]
-    cases = [await desk.submit() for _ in range(10)]
+async def test_closers_of_many_cases_at_once_agree_on_one_event_each(
+    case_manager: CaseManager, start_case_manager: StartCaseManager
+) -> None:
+    case_managers = [case_manager, await start_case_manager()]
+    cases = [await case_manager.submit() for _ in range(10)]
     asked = [(index, opened) for index in range(6) for opened in cases]
     closed = await asyncio.gather(
         *(
-            desks[index % 2].closing.close_case(close_case(opened, ("answered", "failed", "no_agent")[index % 3]))
+            case_managers[index % 2].closing.close_case(
+                close_case(opened, ("answered", "failed", "no_agent")[index % 3])
+            )
             for index, opened in asked
         )
     )
@@ -56,30 +60,34 @@ async def test_closers_of_many_cases_at_once_agree_on_one_event_each(desk: Desk,
     assert {case_id for case_id, _ in outcomes} == {opened["case_id"] for opened in cases}
 
 
-async def test_the_routers_own_failure_closes_the_case_with_its_reason(desk: Desk) -> None:
-    opened = await desk.submit()
+async def test_the_routers_own_failure_closes_the_case_with_its_reason(case_manager: CaseManager) -> None:
+    opened = await case_manager.submit()
     failed = TaskFailed(
         task=opened["event_id"], task_type="CaseOpened", code="unknown_event", message="no edge", field="type",
         remedy="deploy it", attempts=1,
     )  # fmt: skip
-    event = derive_event(envelope_of(opened), failed, node_from="router", node_to="desk")
+    event = derive_event(envelope_of(opened), failed, node_from="router", node_to="case_manager")
     event = stamp_event(event, occurred_at=opened["occurred_at"], trace={})
-    closed = await desk.closing.close_case(read_event(bus_body(event), node="desk"))
+    closed = await case_manager.closing.close_case(read_event(bus_body(event), node="case_manager"))
     assert closed["payload"] == {
         "outcome": "failed", "code": "unknown_event", "message": "no edge", "field": "type", "remedy": "deploy it",
         "node": "router",
     }  # fmt: skip
 
 
-async def test_a_cases_timers_stay_until_its_ending_is_on_the_bus_and_no_others_go(desk: Desk, owner: Owner) -> None:
-    opened, other = await desk.submit(), await desk.submit()
-    await desk.closing.close_case(close_case(opened))
-    assert len(await owner.fetch("select case_id from desk.timer")) == 2
-    await desk.closing.drop_timers(opened["case_id"])
-    assert [str(row["case_id"]) for row in await owner.fetch("select case_id from desk.timer")] == [other["case_id"]]
+async def test_a_cases_timers_stay_until_its_ending_is_on_the_bus_and_no_others_go(
+    case_manager: CaseManager, owner: Owner
+) -> None:
+    opened, other = await case_manager.submit(), await case_manager.submit()
+    await case_manager.closing.close_case(close_case(opened))
+    assert len(await owner.fetch("select case_id from case_manager.timer")) == 2
+    await case_manager.closing.drop_timers(opened["case_id"])
+    assert [str(row["case_id"]) for row in await owner.fetch("select case_id from case_manager.timer")] == [
+        other["case_id"]
+    ]
 
 
-async def test_an_event_that_closes_nothing_is_refused(desk: Desk) -> None:
-    opened = read_event(bus_body(await desk.submit()), node="router")
+async def test_an_event_that_closes_nothing_is_refused(case_manager: CaseManager) -> None:
+    opened = read_event(bus_body(await case_manager.submit()), node="router")
     with pytest.raises(InvalidEvent, match="does not close on CaseOpened"):
-        await desk.closing.close_case(ReceivedEvent(opened.envelope, opened.payload, opened.raw))
+        await case_manager.closing.close_case(ReceivedEvent(opened.envelope, opened.payload, opened.raw))

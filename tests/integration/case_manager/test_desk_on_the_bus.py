@@ -1,4 +1,4 @@
-"""The desk's process, from the bus and back to it."""
+"""The case manager's process, from the bus and back to it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from switchyard.app.topology import dead_letter_queue_name, queue_name
 from switchyard.protocol.fields import Json
 from switchyard.protocol.submissions import case_id_for
 from switchyard.runtime.messaging.dead_letters import MAX_REDRIVES
-from tests.integration.case_manager.conftest import SOURCE, USER, Desk, Serve, close_event, submission
+from tests.integration.case_manager.conftest import SOURCE, USER, CaseManager, Serve, close_event, submission
 from tests.integration.cloud import Cloud, Tap, until
 from tests.integration.conftest import LogLines
 from tests.integration.events import bus_body, fresh_id, opened, rewritten
@@ -21,12 +21,12 @@ from tests.integration.manual_clock import ManualClock
 
 pytestmark = pytest.mark.integration
 
-QUEUE, DEAD_LETTERS = queue_name("desk"), dead_letter_queue_name("desk")
+QUEUE, DEAD_LETTERS = queue_name("case_manager"), dead_letter_queue_name("case_manager")
 
 
 @pytest.fixture
 def clock() -> ManualClock:
-    """That of the desk beside the process, which shares its tables and so must live in its time."""
+    """That of the case manager beside the process, which shares its tables and so must live in its time."""
     return ManualClock(datetime.now(UTC))
 
 
@@ -39,34 +39,34 @@ async def submit(cloud: Cloud, sent: Json) -> str:
 async def test_a_submission_becomes_a_case_and_the_same_again_the_identical_event(
     serve: Serve, cloud: Cloud, tap: Tap
 ) -> None:
-    await serve("desk")
+    await serve("case_manager")
     sent = submission()
     case_id = await submit(cloud, sent)
-    await tap.next("desk", case_id)
+    await tap.next("case_manager", case_id)
     await submit(cloud, sent)
-    first, second = await tap.next("desk", case_id, 2)
+    first, second = await tap.next("case_manager", case_id, 2)
     assert (first["type"], first["node_to"]) == ("CaseOpened", "router")
     assert first == second
 
 
 async def test_a_case_that_was_admitted_and_never_published_is_published_as_it_was_admitted(
-    serve: Serve, cloud: Cloud, tap: Tap, desk: Desk
+    serve: Serve, cloud: Cloud, tap: Tap, case_manager: CaseManager
 ) -> None:
-    await serve("desk")
+    await serve("case_manager")
     sent = submission(deadline_ms=86_400_000)
-    [admitted] = await desk.intake.open_case(SOURCE, sent)  # a desk that died before it published
+    [admitted] = await case_manager.intake.open_case(SOURCE, sent)  # a case manager that died before it published
     case_id = await submit(cloud, sent)
-    assert await tap.next("desk", case_id) == [admitted]
+    assert await tap.next("case_manager", case_id) == [admitted]
 
 
 async def test_a_rejection_goes_out_to_the_world_and_quotes_nothing(
     serve: Serve, cloud: Cloud, tap: Tap, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    await serve("desk")
+    await serve("case_manager")
     await submit(cloud, submission(question="Zanzibar" * 600, tenant=fresh_id()))
 
     async def rejected() -> bool:
-        return any(event["type"] == "SubmissionRejected" for event in await tap.seen("desk"))
+        return any(event["type"] == "SubmissionRejected" for event in await tap.seen("case_manager"))
 
     await until(rejected, "a rejection on the bus")
     assert all("Zanzibar" not in body for body in tap.bodies)
@@ -75,26 +75,26 @@ async def test_a_rejection_goes_out_to_the_world_and_quotes_nothing(
 
 
 async def test_a_case_closes_once_however_often_the_router_says_so(serve: Serve, cloud: Cloud, tap: Tap) -> None:
-    await serve("desk")
+    await serve("case_manager")
     sent = submission()
     case_id = await submit(cloud, sent)
-    [opened] = await tap.next("desk", case_id)
+    [opened] = await tap.next("case_manager", case_id)
     await cloud.put(close_event(opened, "answered"))
-    await tap.next("desk", case_id, 2)
+    await tap.next("case_manager", case_id, 2)
     await cloud.put(close_event(opened, "failed"))
     await cloud.put(close_event(opened, "answered"))
-    _, first, *others = await tap.next("desk", case_id, 4)
+    _, first, *others = await tap.next("case_manager", case_id, 4)
     assert first["payload"]["outcome"] == "answered"
     assert all(event == first for event in others)
 
 
-async def test_what_is_no_authentic_event_is_quarantined_and_the_desk_goes_on(
+async def test_what_is_no_authentic_event_is_quarantined_and_the_case_manager_goes_on(
     serve: Serve, cloud: Cloud, tap: Tap, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    await serve("desk")
+    await serve("case_manager")
     sent = submission()
     case_id = await submit(cloud, sent)
-    [opened] = await tap.next("desk", case_id)
+    [opened] = await tap.next("case_manager", case_id)
     closing = close_event(opened, "answered")
     bodies = {
         "no JSON": (f"not JSON: {USER} {fresh_id()}", "malformed"),
@@ -105,35 +105,35 @@ async def test_what_is_no_authentic_event_is_quarantined_and_the_desk_goes_on(
     for raw, _ in bodies.values():
         await cloud.send(QUEUE, raw)
     await cloud.settled(QUEUE)
-    records = {name: await cloud.quarantine_of("desk", raw) for name, (raw, _) in bodies.items()}
+    records = {name: await cloud.quarantine_of("case_manager", raw) for name, (raw, _) in bodies.items()}
     refusals = {name: record["refusal"] for name, record in records.items()}
-    assert refusals == {name: refusal for name, (_, refusal) in bodies.items()}
+    assert refusals == {name: rejection for name, (_, rejection) in bodies.items()}
     assert records["no upstream"]["raw"] is None, "who asked what is not kept in the clear"
     assert records["altered"]["raw"] == bodies["altered"][0]
-    assert await tap.seen("desk", case_id) == [opened], "the case stays open"
+    assert await tap.seen("case_manager", case_id) == [opened], "the case stays open"
     await cloud.put(closing)
-    await tap.next("desk", case_id, 2)
+    await tap.next("case_manager", case_id, 2)
     assert USER not in capsys.readouterr().err
 
 
-async def test_a_parked_case_is_released_by_the_running_desk_when_its_playbook_is_resumed(
-    serve: Serve, cloud: Cloud, tap: Tap, desk: Desk
+async def test_a_parked_case_is_released_by_the_running_case_manager_when_its_playbook_is_resumed(
+    serve: Serve, cloud: Cloud, tap: Tap, case_manager: CaseManager
 ) -> None:
-    await serve("desk")
-    await desk.store.set_control("halted_playbook", "assist", by="ada", why="a bad prompt")
+    await serve("case_manager")
+    await case_manager.store.set_control("halted_playbook", "assist", by="ada", why="a bad prompt")
     case_id = await submit(cloud, submission())
     await cloud.settled(QUEUE)
-    assert await tap.seen("desk", case_id) == []
-    await desk.store.clear_control("halted_playbook", "assist")
-    [opened] = await tap.next("desk", case_id)
+    assert await tap.seen("case_manager", case_id) == []
+    await case_manager.store.clear_control("halted_playbook", "assist")
+    [opened] = await tap.next("case_manager", case_id)
     assert opened["type"] == "CaseOpened"
 
 
 async def test_a_submission_that_arrives_while_postgres_is_away_is_taken_when_it_is_back(
     serve: Serve, infrastructure: Infrastructure, cloud: Cloud, tap: Tap, log_lines: LogLines
 ) -> None:
-    await serve("desk")
-    await tap.next("desk", await submit(cloud, submission()))
+    await serve("case_manager")
+    await tap.next("case_manager", await submit(cloud, submission()))
     logged = []
 
     async def says(event: str) -> bool:
@@ -143,18 +143,18 @@ async def test_a_submission_that_arrives_while_postgres_is_away_is_taken_when_it
     await infrastructure.stop("postgres")
     try:
         case_id = await submit(cloud, submission())
-        await until(lambda: says("database.unreachable"), "the desk notices")
+        await until(lambda: says("database.unreachable"), "the case manager notices")
     finally:
         await infrastructure.start("postgres")
-    [opened] = await tap.next("desk", case_id)
+    [opened] = await tap.next("case_manager", case_id)
     assert opened["type"] == "CaseOpened"
 
 
 async def test_a_dead_letter_is_tried_again(serve: Serve, cloud: Cloud, tap: Tap) -> None:
-    await serve("desk")
+    await serve("case_manager")
     sent = submission()
-    await cloud.bury("desk", bus_body(sent, source=SOURCE, detail_type="CaseSubmitted"))
-    [event] = await tap.next("desk", case_id_for(sent["tenant"], SOURCE, sent["idempotency_key"]))
+    await cloud.bury("case_manager", bus_body(sent, source=SOURCE, detail_type="CaseSubmitted"))
+    [event] = await tap.next("case_manager", case_id_for(sent["tenant"], SOURCE, sent["idempotency_key"]))
     assert event["type"] == "CaseOpened"
     await cloud.settled(QUEUE, DEAD_LETTERS)
 
@@ -162,14 +162,14 @@ async def test_a_dead_letter_is_tried_again(serve: Serve, cloud: Cloud, tap: Tap
 async def test_a_submission_that_was_tried_too_often_is_rejected_and_what_is_none_kept_for_a_person(
     serve: Serve, cloud: Cloud, tap: Tap
 ) -> None:
-    await serve("desk")
+    await serve("case_manager")
     body = bus_body(submission(), source=SOURCE, detail_type="CaseSubmitted")
-    await cloud.bury("desk", body, switchyard_redrives=str(MAX_REDRIVES))
+    await cloud.bury("case_manager", body, switchyard_redrives=str(MAX_REDRIVES))
     other = json.dumps({"given": "up", "id": fresh_id()})
-    await cloud.bury("desk", other, switchyard_redrives=str(MAX_REDRIVES))
-    assert (await cloud.quarantine_of("desk", other))["refusal"] == "malformed"
+    await cloud.bury("case_manager", other, switchyard_redrives=str(MAX_REDRIVES))
+    assert (await cloud.quarantine_of("case_manager", other))["refusal"] == "malformed"
     await cloud.settled(QUEUE, DEAD_LETTERS)
-    [event] = await tap.seen("desk")
+    [event] = await tap.seen("case_manager")
     assert (event["type"], event["payload"]["code"]) == ("SubmissionRejected", "not_handled")
     assert all(USER not in body for body in tap.bodies)
 
@@ -178,11 +178,11 @@ async def test_an_ending_of_a_newer_release_waits_for_it_before_it_is_kept_for_a
     serve: Serve, cloud: Cloud, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SWITCHYARD_DEPLOY_GRACE_S", "5")
-    await serve("desk")
+    await serve("case_manager")
     newer = rewritten(close_event(opened()), version=9, case_deadline="2099-01-01T00:00:00.000000Z")
     raw = bus_body(newer)
     await cloud.send(QUEUE, raw)
     await asyncio.sleep(2.5)
-    assert raw not in [record["raw"] for record in await cloud.quarantined("desk")]
-    record = await cloud.quarantine_of("desk", raw)
+    assert raw not in [record["raw"] for record in await cloud.quarantined("case_manager")]
+    record = await cloud.quarantine_of("case_manager", raw)
     assert (record["refusal"], record["field"]) == ("unknown", "version")

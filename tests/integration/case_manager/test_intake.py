@@ -19,7 +19,15 @@ from switchyard.protocol.submissions import case_id_for
 from switchyard.runtime.core.clock import moment
 from switchyard.runtime.storage.artefacts import Artefacts
 from switchyard.runtime.storage.objects import S3Objects
-from tests.integration.case_manager.conftest import DEADLINE, QUESTION, SOURCE, USER, Desk, StartDesk, submission
+from tests.integration.case_manager.conftest import (
+    DEADLINE,
+    QUESTION,
+    SOURCE,
+    USER,
+    CaseManager,
+    StartCaseManager,
+    submission,
+)
 from tests.integration.cloud import Cloud
 from tests.integration.events import NOW, bus_body, fresh_id
 from tests.integration.infrastructure import Owner
@@ -30,12 +38,12 @@ pytestmark = pytest.mark.integration
 
 def rejection(event: Json) -> SubmissionRejected:
     """The payload of an event that must be a rejection."""
-    assert (event["type"], event["node_to"]) == ("SubmissionRejected", "world")
+    assert (event["type"], event["node_to"]) == ("SubmissionRejected", "external")
     return SubmissionRejected.model_validate_json(json.dumps(event["payload"]))
 
 
-async def test_a_good_submission_opens_a_case_that_the_router_accepts(desk: Desk) -> None:
-    event = await desk.submit(idempotency_key="k-1", role="ANALYST")
+async def test_a_good_submission_opens_a_case_that_the_router_accepts(case_manager: CaseManager) -> None:
+    event = await case_manager.submit(idempotency_key="k-1", role="ANALYST")
     received = read_event(bus_body(event), node="router")
     assert isinstance(received.payload, CaseOpened)
     assert (received.payload.agent, received.payload.submitted_by) == ("text_to_sql", SOURCE)
@@ -44,64 +52,66 @@ async def test_a_good_submission_opens_a_case_that_the_router_accepts(desk: Desk
     assert received.envelope.principal.act == (f"user:{received.envelope.principal.subject}",)
 
 
-async def test_the_question_is_sealed_and_who_asked_is_a_pseudonym(desk: Desk) -> None:
-    text = json.dumps(await desk.submit())
+async def test_the_question_is_sealed_and_who_asked_is_a_pseudonym(case_manager: CaseManager) -> None:
+    text = json.dumps(await case_manager.submit())
     assert "Zanzibar" not in text
     assert USER not in text
 
 
-async def test_an_agent_whose_card_says_so_opens_the_question(desk: Desk, cloud: Cloud) -> None:
-    event = await desk.submit()
-    opening = Artefacts(S3Objects(cloud.s3, BUCKET), desk.vault, opens=("question",))
+async def test_an_agent_whose_card_says_so_opens_the_question(case_manager: CaseManager, cloud: Cloud) -> None:
+    event = await case_manager.submit()
+    opening = Artefacts(S3Objects(cloud.s3, BUCKET), case_manager.vault, decrypts=("question",))
     payload = CaseOpened.model_validate_json(json.dumps(event["payload"]))
-    places = {sha256: StorageRef.model_validate(place) for sha256, place in event["attachments"].items()}
+    places = {sha256: StorageRef.model_validate(place) for sha256, place in event["storage_refs"].items()}
     assert (await opening.read_from(places, event["case_id"], payload.question)).decode() == QUESTION
 
 
 async def test_the_same_submission_again_is_the_identical_event_however_late_and_wherever(
-    desk: Desk, start_desk: StartDesk, clock: ManualClock
+    case_manager: CaseManager, start_case_manager: StartCaseManager, clock: ManualClock
 ) -> None:
     sent = submission()
-    first = await desk.intake.open_case(SOURCE, sent)
+    first = await case_manager.intake.open_case(SOURCE, sent)
     clock.advance(3_600)
-    another = await start_desk()
+    another = await start_case_manager()
     assert await another.intake.open_case(SOURCE, dict(reversed(sent.items()))) == first
 
 
-async def test_desks_that_take_the_same_submission_at_once_open_one_case(desk: Desk, start_desk: StartDesk) -> None:
-    desks, sent = [desk, await start_desk()], submission()
-    events = await asyncio.gather(*(desks[index % 2].intake.open_case(SOURCE, sent) for index in range(10)))
+async def test_case_managers_that_take_the_same_submission_at_once_open_one_case(
+    case_manager: CaseManager, start_case_manager: StartCaseManager
+) -> None:
+    case_managers, sent = [case_manager, await start_case_manager()], submission()
+    events = await asyncio.gather(*(case_managers[index % 2].intake.open_case(SOURCE, sent) for index in range(10)))
     assert all(event == events[0] for event in events)
     assert len(events[0]) == 1
 
 
-async def test_a_desk_killed_between_admitting_and_publishing_publishes_the_same_event_when_it_is_asked_again(
-    desk: Desk, start_desk: StartDesk, clock: ManualClock, owner: Owner
+async def test_a_case_manager_killed_between_admitting_and_publishing_publishes_the_same_event_when_it_is_asked_again(
+    case_manager: CaseManager, start_case_manager: StartCaseManager, clock: ManualClock, owner: Owner
 ) -> None:
     sent = submission()
-    await desk.intake.open_case(SOURCE, sent)  # admitted; the process dies before it publishes
-    stored = await owner.fetchval("select opened from desk.submission")
+    await case_manager.intake.open_case(SOURCE, sent)  # admitted; the process dies before it publishes
+    stored = await owner.fetchval("select opened from case_manager.submission")
     clock.advance(60)
-    assert await (await start_desk()).intake.open_case(SOURCE, sent) == [json.loads(stored)]
+    assert await (await start_case_manager()).intake.open_case(SOURCE, sent) == [json.loads(stored)]
 
 
-async def test_another_payload_under_the_same_key_is_a_conflict_and_the_case_stands(desk: Desk) -> None:
-    opened = await desk.submit(idempotency_key="k-2")
+async def test_another_payload_under_the_same_key_is_a_conflict_and_the_case_stands(case_manager: CaseManager) -> None:
+    opened = await case_manager.submit(idempotency_key="k-2")
     other = submission(idempotency_key="k-2", question="Something else about Zanzibar-4711?")
-    [event] = await desk.intake.open_case(SOURCE, other)
+    [event] = await case_manager.intake.open_case(SOURCE, other)
     rejected = rejection(event)
     assert (rejected.code, rejected.field) == ("submission_conflict", "idempotency_key")
     assert rejected.remedy
     assert "Zanzibar" not in json.dumps(event)
     assert event["case_id"] != opened["case_id"]
-    assert await desk.intake.open_case(SOURCE, other) == [event], "a conflict repeated is the same rejection"
-    assert await desk.submit(idempotency_key="k-2") == opened
+    assert await case_manager.intake.open_case(SOURCE, other) == [event], "a conflict repeated is the same rejection"
+    assert await case_manager.submit(idempotency_key="k-2") == opened
 
 
 @pytest.mark.parametrize("changes", [{"tenant": "globex"}, {"source": "upstream.batch"}])
-async def test_a_key_is_the_tenants_and_the_sources_own(desk: Desk, changes: dict[str, str]) -> None:
-    first = await desk.submit(idempotency_key="k-3")
-    second = await desk.submit(idempotency_key="k-3", **changes)
+async def test_a_key_is_the_tenants_and_the_sources_own(case_manager: CaseManager, changes: dict[str, str]) -> None:
+    first = await case_manager.submit(idempotency_key="k-3")
+    second = await case_manager.submit(idempotency_key="k-3", **changes)
     assert (second["type"], second["case_id"] != first["case_id"]) == ("CaseOpened", True)
 
 
@@ -122,70 +132,76 @@ async def test_a_key_is_the_tenants_and_the_sources_own(desk: Desk, changes: dic
     ],
 )
 async def test_a_bad_field_is_named_and_its_value_never_quoted(
-    desk: Desk, owner: Owner, changes: dict[str, Any], field: str
+    case_manager: CaseManager, owner: Owner, changes: dict[str, Any], field: str
 ) -> None:
-    event = await desk.submit(**changes)
+    event = await case_manager.submit(**changes)
     rejected = rejection(event)
     assert (rejected.code, rejected.field) == ("invalid_submission", field)
     assert rejected.remedy
-    stored = await owner.fetchval("select event from desk.rejection")
+    stored = await owner.fetchval("select event from case_manager.rejection")
     assert json.loads(stored) == event
     assert "Zanzibar" not in stored
     assert "4711" not in json.dumps(event["payload"])
 
 
 async def test_the_same_bad_submission_again_is_the_same_rejection_and_another_one_another(
-    desk: Desk, clock: ManualClock
+    case_manager: CaseManager, clock: ManualClock
 ) -> None:
     bad = submission(question="")
-    first = await desk.intake.open_case(SOURCE, bad)
+    first = await case_manager.intake.open_case(SOURCE, bad)
     clock.advance(60)
-    assert await desk.intake.open_case(SOURCE, bad) == first
-    [other] = await desk.intake.open_case(SOURCE, submission(question=""))
+    assert await case_manager.intake.open_case(SOURCE, bad) == first
+    [other] = await case_manager.intake.open_case(SOURCE, submission(question=""))
     assert other["case_id"] != first[0]["case_id"]
 
 
-async def test_an_agent_that_is_not_deployed_is_refused_with_those_that_are(desk: Desk) -> None:
-    rejected = rejection(await desk.submit(agent="oracle"))
+async def test_an_agent_that_is_not_deployed_is_refused_with_those_that_are(case_manager: CaseManager) -> None:
+    rejected = rejection(await case_manager.submit(agent="oracle"))
     assert (rejected.code, rejected.field) == ("invalid_submission", "agent")
     assert "text_to_sql" in str(rejected.remedy)
     assert "oracle" not in rejected.model_dump_json()
 
 
-async def test_an_internal_agent_cannot_be_asked_from_outside(desk: Desk) -> None:
-    assert rejection(await desk.submit(agent="drafter")).field == "agent"
+async def test_an_internal_agent_cannot_be_asked_from_outside(case_manager: CaseManager) -> None:
+    assert rejection(await case_manager.submit(agent="drafter")).field == "agent"
 
 
 @pytest.mark.parametrize(
     "source", ["switchyard.router", "aws.s3", "upstreamportal", "upstream.my portal", "upstream." + "x" * 200]
 )
-async def test_a_submission_from_what_is_no_upstream_is_refused_as_forged(desk: Desk, source: str) -> None:
+async def test_a_submission_from_what_is_no_upstream_is_refused_as_forged(
+    case_manager: CaseManager, source: str
+) -> None:
     with pytest.raises(InvalidEvent, match="forged"):
-        await desk.intake.open_case(source, submission())
+        await case_manager.intake.open_case(source, submission())
 
 
 @pytest.mark.parametrize(("deadline_ms", "seconds"), [(None, DEADLINE.total_seconds()), (60_000, 60.0)])
-async def test_a_case_has_the_deadline_that_upstream_gave_it_or_the_desks(
-    desk: Desk, owner: Owner, deadline_ms: int | None, seconds: float
+async def test_a_case_has_the_deadline_that_upstream_gave_it_or_the_case_managers(
+    case_manager: CaseManager, owner: Owner, deadline_ms: int | None, seconds: float
 ) -> None:
-    event = await desk.submit(deadline_ms=deadline_ms)
+    event = await case_manager.submit(deadline_ms=deadline_ms)
     assert (moment(event["case_deadline"]) - NOW).total_seconds() == seconds
-    assert await owner.fetchval("select due_at from desk.timer") == moment(event["case_deadline"])
+    assert await owner.fetchval("select due_at from case_manager.timer") == moment(event["case_deadline"])
 
 
-async def test_a_person_is_the_same_pseudonym_in_every_case_of_a_tenant_and_another_in_another(desk: Desk) -> None:
+async def test_a_person_is_the_same_pseudonym_in_every_case_of_a_tenant_and_another_in_another(
+    case_manager: CaseManager,
+) -> None:
     user = fresh_id()
     subjects = [
-        (await desk.submit(user_id=user, tenant=tenant))["principal"]["subject"]
+        (await case_manager.submit(user_id=user, tenant=tenant))["principal"]["subject"]
         for tenant in ("acme", "acme", "globex")
     ]
     assert subjects[0] == subjects[1] != subjects[2]
 
 
-async def test_who_asked_and_what_is_nowhere_in_the_clear_in_the_work_database(desk: Desk, owner: Owner) -> None:
-    await desk.submit(idempotency_key="k-4")
-    await desk.submit(idempotency_key="k-4", session_id="session-2")
-    await desk.submit(question="Zanzibar" * 600)
+async def test_who_asked_and_what_is_nowhere_in_the_clear_in_the_work_database(
+    case_manager: CaseManager, owner: Owner
+) -> None:
+    await case_manager.submit(idempotency_key="k-4")
+    await case_manager.submit(idempotency_key="k-4", session_id="session-2")
+    await case_manager.submit(question="Zanzibar" * 600)
     tables = await owner.fetch(
         "select format('%I.%I', schemaname, tablename) from pg_tables"
         " where schemaname not in ('pg_catalog', 'information_schema')"
@@ -207,9 +223,9 @@ async def test_who_asked_and_what_is_nowhere_in_the_clear_in_the_work_database(d
     ],
 )
 async def test_an_upstream_may_ask_for_what_it_is_allowed_and_no_more(
-    desk: Desk, given: dict[str, str], field: str | None
+    case_manager: CaseManager, given: dict[str, str], field: str | None
 ) -> None:
-    intake = replace(desk.intake, upstreams={SOURCE: UpstreamPolicy(tenants=("acme",), roles=("FIELD_*",))})
+    intake = replace(case_manager.intake, upstreams={SOURCE: UpstreamPolicy(tenants=("acme",), roles=("FIELD_*",))})
     [event] = await intake.open_case(SOURCE, submission(**given))
     if field is None:
         assert event["type"] == "CaseOpened"
@@ -218,7 +234,7 @@ async def test_an_upstream_may_ask_for_what_it_is_allowed_and_no_more(
         assert given[field] not in json.dumps(event["payload"])
 
 
-async def test_an_upstream_that_nobody_has_named_may_ask_for_nothing(desk: Desk) -> None:
-    intake = replace(desk.intake, upstreams={"upstream.other": UpstreamPolicy(tenants=("*",))})
+async def test_an_upstream_that_nobody_has_named_may_ask_for_nothing(case_manager: CaseManager) -> None:
+    intake = replace(case_manager.intake, upstreams={"upstream.other": UpstreamPolicy(tenants=("*",))})
     [event] = await intake.open_case(SOURCE, submission())
     assert event["payload"]["code"] == "not_authorised"

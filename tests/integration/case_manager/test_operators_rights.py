@@ -18,7 +18,12 @@ async def test_every_function_that_runs_with_its_owners_rights_looks_into_pg_tem
            from pg_proc p join pg_namespace n on n.oid = p.pronamespace
            where p.prosecdef and n.nspname not in ('pg_catalog', 'information_schema')"""
     )
-    assert {row["name"] for row in rows} >= {"desk.halt", "desk.resume", "desk.cancel", "desk.decide"}
+    assert {row["name"] for row in rows} >= {
+        "case_manager.halt",
+        "case_manager.resume",
+        "case_manager.cancel",
+        "case_manager.decide",
+    }
     assert [row["name"] for row in rows if not row["config"].endswith("pg_temp")] == []
 
 
@@ -29,15 +34,15 @@ async def test_a_temporary_table_does_not_make_an_operator_the_owner(pool_for: P
             """create temp table control (kind text, key text, by text, why text);
                grant all on control to public"""
         )
-        assert await connection.fetchval("select desk.halt('assist', 'm.allory', 'a trial')")
+        assert await connection.fetchval("select case_manager.halt('assist', 'm.allory', 'a trial')")
         assert await connection.fetchval("select count(*) from pg_temp.control") == 0
-    assert await owner.fetchval("select by from desk.control where key = 'assist'") == "m.allory"
+    assert await owner.fetchval("select by from case_manager.control where key = 'assist'") == "m.allory"
 
 
 @pytest.mark.parametrize("table", ["submission", "closed", "control", "approval", "decision", "held", "notice"])
-async def test_an_operator_reads_and_writes_no_table_of_the_desk(pool_for: PoolFor, table: str) -> None:
+async def test_an_operator_reads_and_writes_no_table_of_the_case_manager(pool_for: PoolFor, table: str) -> None:
     pool = await pool_for("operator")
-    for statement in (f"select * from desk.{table}", f"delete from desk.{table}"):
+    for statement in (f"select * from case manager.{table}", f"delete from case manager.{table}"):
         with pytest.raises(asyncpg.InsufficientPrivilegeError):
             await pool.execute(statement)
 
@@ -45,11 +50,11 @@ async def test_an_operator_reads_and_writes_no_table_of_the_desk(pool_for: PoolF
 @pytest.mark.parametrize(
     "call",
     [
-        "select desk.halt('assist', 'Jane Doe', 'a blank')",
-        "select desk.halt('Not A Name', 'ana', 'a playbook that cannot be one')",
-        "select desk.halt('assist', 'ana', repeat('x', 2001))",
-        "select desk.decide(gen_random_uuid(), 'granted', 'c', 'Jane Doe', '', now(), 's')",
-        "select desk.decide(gen_random_uuid(), 'granted', 'c', 'ana', repeat('x', 2001), now(), 's')",
+        "select case_manager.halt('assist', 'Jane Doe', 'a blank')",
+        "select case_manager.halt('Not A Name', 'ana', 'a playbook that cannot be one')",
+        "select case_manager.halt('assist', 'ana', repeat('x', 2001))",
+        "select case_manager.decide(gen_random_uuid(), 'granted', 'c', 'Jane Doe', '', now(), 's')",
+        "select case_manager.decide(gen_random_uuid(), 'granted', 'c', 'ana', repeat('x', 2001), now(), 's')",
     ],
 )
 async def test_what_could_not_stand_in_an_event_is_refused_where_it_is_written(pool_for: PoolFor, call: str) -> None:

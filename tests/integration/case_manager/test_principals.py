@@ -29,7 +29,7 @@ from switchyard.protocol.signing import derive_public_key
 from switchyard.protocol.submissions import case_id_for
 from switchyard.runtime.storage.artefacts import Artefacts
 from switchyard.runtime.storage.objects import S3Objects
-from tests.integration.case_manager.conftest import SOURCE, USER, Desk, Serve, StartDesk, submission
+from tests.integration.case_manager.conftest import SOURCE, USER, CaseManager, Serve, StartCaseManager, submission
 from tests.integration.cloud import Cloud, Tap, until
 from tests.integration.events import NOW, bus_body, fresh_id
 from tests.integration.infrastructure import Owner
@@ -57,16 +57,16 @@ def signed(
 
 
 @pytest.fixture
-def intake(desk: Desk) -> CaseIntake:
-    """That of a desk which has the ingress's key."""
-    return replace(desk.intake, principals=KEYS)
+def intake(case_manager: CaseManager) -> CaseIntake:
+    """That of a case manager which has the ingress's key."""
+    return replace(case_manager.intake, principals=KEYS)
 
 
 async def refused(intake: CaseIntake, detail: Json, detail_type: str = "CaseSubmitted") -> tuple[str, list[str]]:
     """The code of the rejection, and the alarms that were raised."""
     with structlog.testing.capture_logs() as logged:
         [event] = await intake.open_case(INGRESS, detail, detail_type)
-    assert (event["type"], event["node_to"]) == ("SubmissionRejected", "world")
+    assert (event["type"], event["node_to"]) == ("SubmissionRejected", "external")
     assert (event["payload"]["field"], event["payload"]["submitted_by"]) == ("principal", INGRESS)
     assert event["payload"]["remedy"]
     assert USER not in json.dumps(event)
@@ -92,7 +92,7 @@ async def test_a_signed_submission_opens_a_case_that_says_by_which_key(intake: C
 async def test_the_statement_is_sealed_because_it_names_the_user(intake: CaseIntake, owner: Owner) -> None:
     detail = signed(submission())
     event = await opens(intake, detail)
-    dump = json.dumps(event) + await owner.fetchval("select opened from desk.submission")
+    dump = json.dumps(event) + await owner.fetchval("select opened from case_manager.submission")
     body = detail["principal"].split(".")[1]
     assert body not in dump
     assert base64.b64encode(detail["principal"].encode()).decode() not in dump
@@ -143,12 +143,12 @@ async def test_what_is_signed_in_the_future_is_refused(intake: CaseIntake) -> No
 
 
 async def test_a_case_that_was_admitted_in_time_is_published_however_late_it_is_delivered_again(
-    intake: CaseIntake, start_desk: StartDesk, clock: ManualClock
+    intake: CaseIntake, start_case_manager: StartCaseManager, clock: ManualClock
 ) -> None:
     detail = signed(submission())
     first = await opens(intake, detail)
     clock.advance(7 * 86_400)
-    another = replace((await start_desk()).intake, principals=KEYS)
+    another = replace((await start_case_manager()).intake, principals=KEYS)
     assert await opens(another, detail) == first
 
 
@@ -169,7 +169,7 @@ async def test_a_statement_that_ends_while_the_case_is_sealed_opens_none_that_an
     clock.advance(PRINCIPAL_VALID_S + PRINCIPAL_LEEWAY_S + 1)
     slow = replace(intake, clock=ManualClock(clock.now() - timedelta(seconds=2)))
     assert await refused(slow, detail) == ("principal_expired", [])
-    assert await owner.fetchval("select count(*) from desk.submission") == 0
+    assert await owner.fetchval("select count(*) from case_manager.submission") == 0
 
 
 async def test_the_same_submission_signed_again_is_the_same_case_and_another_payload_a_conflict(
@@ -183,10 +183,12 @@ async def test_the_same_submission_signed_again_is_the_same_case_and_another_pay
     assert event["payload"]["code"] == "submission_conflict"
 
 
-async def test_a_source_that_must_sign_cannot_go_round_it_with_an_email(intake: CaseIntake, desk: Desk) -> None:
+async def test_a_source_that_must_sign_cannot_go_round_it_with_an_email(
+    intake: CaseIntake, case_manager: CaseManager
+) -> None:
     sent = parse_json(EMAIL.read_bytes()) | {"idempotency_key": fresh_id()}
     assert await refused(intake, sent, "EmailCaseSubmitted") == ("principal_missing", ["integrity"])
-    [event] = await desk.intake.open_case(INGRESS, sent, "EmailCaseSubmitted")
+    [event] = await case_manager.intake.open_case(INGRESS, sent, "EmailCaseSubmitted")
     assert event["type"] == "EmailCaseOpened"
 
 
@@ -198,9 +200,9 @@ async def test_a_source_without_keys_is_believed_and_nothing_is_attested(intake:
 
 
 @pytest.fixture
-def opener(desk: Desk, cloud: Cloud) -> Artefacts:
+def opener(case_manager: CaseManager, cloud: Cloud) -> Artefacts:
     """An auditor who may open what is sealed."""
-    return Artefacts(S3Objects(cloud.s3, BUCKET), desk.vault, opens=("question", "principal"))
+    return Artefacts(S3Objects(cloud.s3, BUCKET), case_manager.vault, decrypts=("question", "principal"))
 
 
 async def test_an_auditor_checks_later_who_asked(intake: CaseIntake, opener: Artefacts) -> None:
@@ -236,14 +238,14 @@ async def test_an_auditor_finds_what_the_statement_does_not_say(
 
 
 async def test_an_auditor_finds_another_question_than_was_signed(
-    intake: CaseIntake, opener: Artefacts, desk: Desk
+    intake: CaseIntake, opener: Artefacts, case_manager: CaseManager
 ) -> None:
     event = await opens(intake, signed(submission()))
-    question, place = await desk.artefacts.store(
+    question, place = await case_manager.artefacts.store(
         event["case_id"], "question", b"Another?", media_type="text/plain", subject=event["principal"]["subject"]
     )
     event["payload"]["question"] = question.model_dump(mode="json")
-    event["attachments"][question.sha256] = StorageRef.model_dump(place, mode="json", exclude_none=True)
+    event["storage_refs"][question.sha256] = StorageRef.model_dump(place, mode="json", exclude_none=True)
     with pytest.raises(CommandFailed, match="question_sha256"):
         await checked(event, opener, KEYS)
 
@@ -260,15 +262,19 @@ async def test_on_the_bus_a_forged_submission_is_rejected_and_a_signed_one_taken
 ) -> None:
     public = {source: {kid: key.hex() for kid, key in keys.items()} for source, keys in PUBLIC.items()}
     monkeypatch.setenv("SWITCHYARD_PRINCIPAL_KEYS", json.dumps(public))
-    await serve("desk")
+    await serve("case_manager")
     sent = submission(tenant=fresh_id())
     await cloud.put(signed(sent, seed=OTHER_SEED), source=INGRESS, detail_type="CaseSubmitted")
 
     async def rejected() -> bool:
-        codes = {event["payload"].get("code") for event in await tap.seen("desk") if event["tenant"] == sent["tenant"]}
+        codes = {
+            event["payload"].get("code")
+            for event in await tap.seen("case_manager")
+            if event["tenant"] == sent["tenant"]
+        }
         return codes == {"principal_forged"}
 
     await until(rejected, "a rejection on the bus")
     await cloud.put(signed(sent, at=time.time()), source=INGRESS, detail_type="CaseSubmitted")
-    [event] = await tap.next("desk", case_id_for(sent["tenant"], INGRESS, sent["idempotency_key"]))
+    [event] = await tap.next("case_manager", case_id_for(sent["tenant"], INGRESS, sent["idempotency_key"]))
     assert event["payload"]["attested"]["kid"] == "2026-11"

@@ -26,7 +26,7 @@ from switchyard.runtime.core.errors import PermanentTaskError, Unavailable
 from switchyard.runtime.database.connections import Pool
 from switchyard.runtime.messaging.consumer import build_task_failed
 from switchyard.runtime.messaging.publisher import BusPublisher
-from tests.integration.case_manager.conftest import SOURCE, Desk, close_event, submission
+from tests.integration.case_manager.conftest import SOURCE, CaseManager, close_event, submission
 from tests.integration.cloud import Tap
 from tests.integration.conftest import PoolFor
 from tests.integration.events import bus_body, envelope_of
@@ -41,7 +41,7 @@ OPERATORS = OperatorKeys({"ana": bytes.fromhex(derive_public_key(KEY))})
 
 @dataclass(frozen=True)
 class Failure:
-    """A case that failed: the events of the log that an operator sends, and the desk's ending."""
+    """A case that failed: the events of the log that an operator sends, and the case manager's ending."""
 
     opened: Json
     command: Json
@@ -88,16 +88,20 @@ def failing(command: Json) -> Json:
 
 
 @pytest.fixture
-async def fail(desk: Desk) -> Callable[..., Awaitable[Failure]]:
-    """Makes a case that failed, closed by the desk."""
+async def fail(case_manager: CaseManager) -> Callable[..., Awaitable[Failure]]:
+    """Makes a case that failed, closed by the case manager."""
 
     async def make(event: Json | None = None, **changes: Any) -> Failure:
-        opened = event or await desk.submit(**changes)
+        opened = event or await case_manager.submit(**changes)
         command = routed(opened)
         failed = failing(command)
         close = routed(failed)
         return Failure(
-            opened, command, failed, close, await desk.closing.close_case(read_event(bus_body(close), node="desk"))
+            opened,
+            command,
+            failed,
+            close,
+            await case_manager.closing.close_case(read_event(bus_body(close), node="case_manager")),
         )
 
     return make
@@ -105,12 +109,12 @@ async def fail(desk: Desk) -> Callable[..., Awaitable[Failure]]:
 
 @pytest.fixture
 async def pool(pool_for: PoolFor) -> Pool:
-    return await pool_for("desk")
+    return await pool_for("case_manager")
 
 
 @pytest.fixture
-def reopening(pool: Pool, desk: Desk, publisher: BusPublisher, clock: ManualClock) -> CaseRetrier:
-    return CaseRetrier(pool, desk.vault, OPERATORS, publisher, clock)
+def reopening(pool: Pool, case_manager: CaseManager, publisher: BusPublisher, clock: ManualClock) -> CaseRetrier:
+    return CaseRetrier(pool, case_manager.vault, OPERATORS, publisher, clock)
 
 
 @pytest.fixture
@@ -120,7 +124,7 @@ async def ask(pool_for: PoolFor) -> Ask:
 
     async def write(failure: Failure, request: Json) -> uuid.UUID:
         request_id = uuid.uuid4()
-        sql = "insert into desk.retry_request (request_id, case_id, request) values ($1, $2::text::uuid, $3)"
+        sql = "insert into case_manager.retry_request (request_id, case_id, request) values ($1, $2::text::uuid, $3)"
         await operator.execute(sql, request_id, failure.case_id, json.dumps(request))
         return request_id
 
@@ -130,7 +134,7 @@ async def ask(pool_for: PoolFor) -> Ask:
 @pytest.fixture
 def answer(owner: Owner) -> Answer:
     async def read(request_id: uuid.UUID) -> tuple[str | None, str | None]:
-        row = await owner.fetchrow("select code, why from desk.retry_request where request_id = $1", request_id)
+        row = await owner.fetchrow("select code, why from case_manager.retry_request where request_id = $1", request_id)
         assert row is not None
         return row["code"], row["why"]
 
@@ -139,61 +143,63 @@ def answer(owner: Owner) -> Answer:
 
 @pytest.fixture(autouse=True)
 async def no_requests(owner: Owner) -> None:
-    await owner.execute("truncate desk.retry_request, desk.retry")
+    await owner.execute("truncate case_manager.retry_request, case_manager.retry")
 
 
 Fail = Callable[..., Awaitable[Failure]]
 
 
 async def test_a_signed_request_opens_the_case_again_as_a_child_of_its_failure(
-    fail: Fail, ask: Ask, answer: Answer, reopening: CaseRetrier, tap: Tap, desk: Desk, owner: Owner
+    fail: Fail, ask: Ask, answer: Answer, reopening: CaseRetrier, tap: Tap, case_manager: CaseManager, owner: Owner
 ) -> None:
     failure = await fail()
-    await desk.closing.drop_timers(failure.case_id)
+    await case_manager.closing.drop_timers(failure.case_id)
     asked = await ask(failure, failure.request())
     assert await reopening.tick() == 1
     assert await answer(asked) == ("retried", None)
-    (event,) = await tap.next("desk", failure.case_id)
-    assert (event["type"], event["node_to"], event["replay"]) == ("TaskRetried", "router", "retry-1")
+    (event,) = await tap.next("case_manager", failure.case_id)
+    assert (event["type"], event["node_to"], event["attempt"]) == ("TaskRetried", "router", "retry-1")
     assert event["parents"] == [failure.failed["digest"]]
     again = routed(event)
-    assert (again["type"], again["node_to"], again["replay"]) == ("AnswerQuestion", "text_to_sql", "retry-1")
+    assert (again["type"], again["node_to"], again["attempt"]) == ("AnswerQuestion", "text_to_sql", "retry-1")
     assert again["state"] == failure.command["state"]
     assert again["event_id"] != failure.command["event_id"]
-    timer = await owner.fetchrow("select due_at from desk.timer where case_id = $1::text::uuid", failure.case_id)
+    timer = await owner.fetchrow(
+        "select due_at from case_manager.timer where case_id = $1::text::uuid", failure.case_id
+    )
     assert timer is not None, "a case that is open has a deadline"
 
 
 async def test_the_second_try_ends_on_its_own_and_a_late_word_about_the_first_repeats_the_first(
-    fail: Fail, ask: Ask, reopening: CaseRetrier, tap: Tap, desk: Desk, owner: Owner
+    fail: Fail, ask: Ask, reopening: CaseRetrier, tap: Tap, case_manager: CaseManager, owner: Owner
 ) -> None:
     failure = await fail()
     await ask(failure, failure.request())
     await reopening.tick()
-    (event,) = await tap.next("desk", failure.case_id)
-    late = read_event(bus_body(failure.close), node="desk")
-    assert await desk.closing.close_case(late) == failure.ending
-    await desk.closing.drop_timers(failure.case_id)
-    timers = "select count(*) from desk.timer where case_id = $1::text::uuid"
+    (event,) = await tap.next("case_manager", failure.case_id)
+    late = read_event(bus_body(failure.close), node="case_manager")
+    assert await case_manager.closing.close_case(late) == failure.ending
+    await case_manager.closing.drop_timers(failure.case_id)
+    timers = "select count(*) from case_manager.timer where case_id = $1::text::uuid"
     assert await owner.fetchval(timers, failure.case_id) == 1, "the first try's end stopped the second's clock"
-    answered = read_event(bus_body(close_event(event, "answered")), node="desk")
-    second = await desk.closing.close_case(answered)
-    assert (second["payload"]["outcome"], second["replay"]) == ("answered", "retry-1")
-    await desk.closing.drop_timers(failure.case_id)
+    answered = read_event(bus_body(close_event(event, "answered")), node="case_manager")
+    second = await case_manager.closing.close_case(answered)
+    assert (second["payload"]["outcome"], second["attempt"]) == ("answered", "retry-1")
+    await case_manager.closing.drop_timers(failure.case_id)
     assert await owner.fetchval(timers, failure.case_id) == 0
 
 
 async def test_a_second_try_that_rests_too_long_expires(
-    fail: Fail, ask: Ask, reopening: CaseRetrier, tap: Tap, desk: Desk, clock: ManualClock
+    fail: Fail, ask: Ask, reopening: CaseRetrier, tap: Tap, case_manager: CaseManager, clock: ManualClock
 ) -> None:
     failure = await fail()
     await ask(failure, failure.request())
     await reopening.tick()
-    (event,) = await tap.next("desk", failure.case_id)
+    (event,) = await tap.next("case_manager", failure.case_id)
     clock.advance(3_600)
-    await desk.timers.tick()
-    *_, expired = await tap.next("desk", failure.case_id, 3)
-    assert (expired["payload"]["outcome"], expired["replay"]) == ("expired", "retry-1")
+    await case_manager.timers.tick()
+    *_, expired = await tap.next("case_manager", failure.case_id, 3)
+    assert (expired["payload"]["outcome"], expired["attempt"]) == ("expired", "retry-1")
     assert expired["parents"] == [event["digest"]]
 
 
@@ -205,12 +211,12 @@ async def test_of_two_requests_at_once_one_wins_and_the_other_is_told_whose(
     await asyncio.gather(reopening.tick(), reopening.tick())
     codes = sorted([(await answer(each))[0] or "" for each in asked])
     assert codes == ["already_retried", "retried"]
-    events = await tap.seen("desk", failure.case_id)
+    events = await tap.seen("case_manager", failure.case_id)
     assert len({event["digest"] for event in events}) == 1
-    assert await owner.fetchval("select count(*) from desk.retry") == 1
+    assert await owner.fetchval("select count(*) from case_manager.retry") == 1
 
 
-async def test_a_desk_that_dies_before_it_publishes_publishes_the_same_event_when_it_is_back(
+async def test_a_case_manager_that_dies_before_it_publishes_publishes_the_same_event_when_it_is_back(
     fail: Fail, ask: Ask, answer: Answer, reopening: CaseRetrier, tap: Tap, owner: Owner, clock: ManualClock
 ) -> None:
     class Dying:
@@ -222,25 +228,25 @@ async def test_a_desk_that_dies_before_it_publishes_publishes_the_same_event_whe
     with pytest.raises(Unavailable):
         await replace(reopening, publisher=Dying()).tick()
     assert await answer(asked) == (None, None)
-    stored = json.loads(await owner.fetchval("select event from desk.retry"))
+    stored = json.loads(await owner.fetchval("select event from case_manager.retry"))
     clock.advance(100_000)  # past the deadline: the case is open, and what opened it must be in the log
     await reopening.tick()
     assert await answer(asked) == ("retried", None)
-    assert await tap.next("desk", failure.case_id) == [stored]
+    assert await tap.next("case_manager", failure.case_id) == [stored]
 
 
 async def test_a_failure_of_the_second_try_can_be_tried_again(
-    fail: Fail, ask: Ask, answer: Answer, reopening: CaseRetrier, tap: Tap, desk: Desk
+    fail: Fail, ask: Ask, answer: Answer, reopening: CaseRetrier, tap: Tap, case_manager: CaseManager
 ) -> None:
     first = await fail()
     await ask(first, first.request())
     await reopening.tick()
-    (event,) = await tap.next("desk", first.case_id)
+    (event,) = await tap.next("case_manager", first.case_id)
     second = await fail(event)
     asked = await ask(second, second.request())
     await reopening.tick()
     assert await answer(asked) == ("retried", None)
-    assert (await tap.next("desk", first.case_id, 2))[1]["replay"] == "retry-2"
+    assert (await tap.next("case_manager", first.case_id, 2))[1]["attempt"] == "retry-2"
 
 
 def _altered(event: Json, **fields: object) -> Json:
@@ -269,7 +275,7 @@ async def test_what_nobody_signed_is_refused(fail: Fail, ask: Ask, answer: Answe
 
 
 async def test_what_did_not_happen_is_refused_whoever_signs_it(
-    fail: Fail, ask: Ask, answer: Answer, reopening: CaseRetrier, desk: Desk
+    fail: Fail, ask: Ask, answer: Answer, reopening: CaseRetrier, case_manager: CaseManager
 ) -> None:
     failure, other = await fail(), await fail()
     payload = failure.failed["payload"]
@@ -322,26 +328,28 @@ async def test_a_case_whose_persons_key_is_erased_is_refused(
 
 
 async def test_a_halted_playbook_and_a_cancelled_case_are_refused_until_they_are_lifted(
-    fail: Fail, ask: Ask, answer: Answer, reopening: CaseRetrier, desk: Desk
+    fail: Fail, ask: Ask, answer: Answer, reopening: CaseRetrier, case_manager: CaseManager
 ) -> None:
     failure = await fail()
     for kind, key in (("halted_playbook", "assist"), ("cancelled_case", failure.case_id)):
-        await desk.store.set_control(kind, key, by="ana", why="incident")
+        await case_manager.store.set_control(kind, key, by="ana", why="incident")
         assert await _told(failure, failure.request(), ask, answer, reopening) == "stopped"
-        await desk.store.clear_control(kind, key)
+        await case_manager.store.clear_control(kind, key)
     asked = await ask(failure, failure.request())
     await reopening.tick()
     assert (await answer(asked))[0] == "retried"
 
 
 async def test_a_case_that_is_open_and_one_that_was_answered_are_refused(
-    ask: Ask, answer: Answer, reopening: CaseRetrier, desk: Desk
+    ask: Ask, answer: Answer, reopening: CaseRetrier, case_manager: CaseManager
 ) -> None:
-    opened = await desk.submit()
+    opened = await case_manager.submit()
     command = routed(opened)
     failed = failing(command)
     close = routed(failed)
-    ending = await desk.closing.close_case(read_event(bus_body(close_event(opened, "answered")), node="desk"))
+    ending = await case_manager.closing.close_case(
+        read_event(bus_body(close_event(opened, "answered")), node="case_manager")
+    )
     failure = Failure(opened, command, failed, close, ending)
     assert await _told(failure, failure.request(), ask, answer, reopening) == "not_ended_so"
 
@@ -349,10 +357,10 @@ async def test_a_case_that_is_open_and_one_that_was_answered_are_refused(
 async def test_the_operators_role_may_ask_and_nothing_else(pool_for: PoolFor) -> None:
     operator = await pool_for("operator")
     for sql in (
-        "select * from desk.submission",
-        "update desk.retry_request set code = 'retried'",
-        "insert into desk.retry_request (request_id, case_id, request, code) values ($1, $1, '', 'retried')",
-        "delete from desk.retry_request",
+        "select * from case_manager.submission",
+        "update case_manager.retry_request set code = 'retried'",
+        "insert into case_manager.retry_request (request_id, case_id, request, code) values ($1, $1, '', 'retried')",
+        "delete from case_manager.retry_request",
     ):
         arguments = [uuid.uuid4()] if "$1" in sql else []
         with pytest.raises(Exception, match="permission denied"):
@@ -360,31 +368,35 @@ async def test_the_operators_role_may_ask_and_nothing_else(pool_for: PoolFor) ->
 
 
 async def test_a_case_that_is_tried_again_is_open_to_whoever_asks_and_can_be_cancelled(
-    fail: Fail, ask: Ask, reopening: CaseRetrier, tap: Tap, desk: Desk, owner: Owner
+    fail: Fail, ask: Ask, reopening: CaseRetrier, tap: Tap, case_manager: CaseManager, owner: Owner
 ) -> None:
     failure = await fail()
     case = uuid.UUID(failure.case_id)
-    assert await owner.fetchval("select ending_outcome from desk.sendable where case_id = $1", case) == "failed"
-    assert await owner.fetchval("select desk.cancel($1, 'ana', 'too late')", case) == "closed"
+    assert await owner.fetchval("select ending_outcome from case_manager.sendable where case_id = $1", case) == "failed"
+    assert await owner.fetchval("select case_manager.cancel($1, 'ana', 'too late')", case) == "closed"
     await ask(failure, failure.request())
     await reopening.tick()
-    (event,) = await tap.next("desk", failure.case_id)
-    assert await owner.fetchval("select ending_outcome from desk.sendable where case_id = $1", case) is None
-    assert await owner.fetchval("select desk.cancel($1, 'ana', 'after all')", case) == "cancelled"
-    await desk.timers.tick()
-    *_, cancelled = await tap.next("desk", failure.case_id, 3)
-    assert (cancelled["payload"]["outcome"], cancelled["replay"]) == ("cancelled", "retry-1")
+    (event,) = await tap.next("case_manager", failure.case_id)
+    assert await owner.fetchval("select ending_outcome from case_manager.sendable where case_id = $1", case) is None
+    assert await owner.fetchval("select case_manager.cancel($1, 'ana', 'after all')", case) == "cancelled"
+    await case_manager.timers.tick()
+    *_, cancelled = await tap.next("case_manager", failure.case_id, 3)
+    assert (cancelled["payload"]["outcome"], cancelled["attempt"]) == ("cancelled", "retry-1")
     assert cancelled["parents"] == [event["digest"]]
-    assert await owner.fetchval("select ending_outcome from desk.sendable where case_id = $1", case) == "cancelled"
+    assert (
+        await owner.fetchval("select ending_outcome from case_manager.sendable where case_id = $1", case) == "cancelled"
+    )
 
 
-async def test_what_the_desk_published_is_what_its_view_says(desk: Desk, owner: Owner, tap: Tap) -> None:
-    await owner.fetchval("select desk.halt('assist', 'ana', 'incident')")
-    await desk.timers.tick()
-    assert await desk.intake.open_case(SOURCE, submission()) == [], "parked while the playbook is halted"
-    await owner.fetchval("select desk.resume('assist', 'ana', 'over')")
-    await desk.timers.tick()
-    rows = await owner.fetch("select event_id::text, digest, type from desk.published")
+async def test_what_the_case_manager_published_is_what_its_view_says(
+    case_manager: CaseManager, owner: Owner, tap: Tap
+) -> None:
+    await owner.fetchval("select case_manager.halt('assist', 'ana', 'incident')")
+    await case_manager.timers.tick()
+    assert await case_manager.intake.open_case(SOURCE, submission()) == [], "parked while the playbook is halted"
+    await owner.fetchval("select case_manager.resume('assist', 'ana', 'over')")
+    await case_manager.timers.tick()
+    rows = await owner.fetch("select event_id::text, digest, type from case_manager.published")
     assert {row["type"] for row in rows} == {"PlaybookHalted", "PlaybookResumed", "CaseOpened"}
-    published = {event["event_id"]: event["digest"] for event in await tap.seen("desk")}
+    published = {event["event_id"]: event["digest"] for event in await tap.seen("case_manager")}
     assert {row["event_id"]: row["digest"] for row in rows}.items() <= published.items()

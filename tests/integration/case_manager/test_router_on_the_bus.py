@@ -22,9 +22,9 @@ QUEUE, DEAD_LETTERS = queue_name("router"), dead_letter_queue_name("router")
 
 
 async def closed_with(tap: Tap, case_id: str) -> TaskFailed:
-    """The failure that the router sends to the desk."""
+    """The failure that the router sends to the case manager."""
     [event] = await tap.next("router", case_id)
-    payload = read_event(bus_body(event), node="desk").payload
+    payload = read_event(bus_body(event), node="case_manager").payload
     assert isinstance(payload, TaskFailed)
     return payload
 
@@ -60,10 +60,10 @@ async def test_an_opened_case_is_routed_and_a_redelivery_repeats_the_command(
 
 async def test_a_case_on_a_graph_that_is_not_deployed_ends_and_says_so(serve: Serve, cloud: Cloud, tap: Tap) -> None:
     await serve("router")
-    case = rewritten(opened(), graph_version="assist/99")
+    case = rewritten(opened(), playbook_version="assist/99")
     await cloud.put(case)
     failed = await closed_with(tap, case["case_id"])
-    assert (failed.code, failed.field, failed.task) == ("unknown_event", "graph_version", case["event_id"])
+    assert (failed.code, failed.field, failed.task) == ("unknown_event", "playbook_version", case["event_id"])
 
 
 async def test_a_case_on_a_graph_that_is_being_deployed_waits_for_it_and_goes_on(
@@ -71,14 +71,14 @@ async def test_a_case_on_a_graph_that_is_being_deployed_waits_for_it_and_goes_on
 ) -> None:
     monkeypatch.setenv("SWITCHYARD_DEPLOY_GRACE_S", "60")
     await serve("router")
-    case = rewritten(opened(), graph_version="assist/99", case_deadline="2099-01-01T00:00:00.000000Z")
+    case = rewritten(opened(), playbook_version="assist/99", case_deadline="2099-01-01T00:00:00.000000Z")
     await cloud.put(case)
     await tap.silent("router", case["case_id"], 3)
 
     monkeypatch.setitem(PLAYBOOKS, "assist/99", Playbook("assist/99", *ASSIST.steps.values(), *ASSIST.edges))
 
     [command] = await tap.next("router", case["case_id"])
-    assert (command["type"], command["graph_version"]) == ("AnswerQuestion", "assist/99")
+    assert (command["type"], command["playbook_version"]) == ("AnswerQuestion", "assist/99")
 
 
 async def test_a_state_that_the_router_did_not_write_is_quarantined_and_the_case_goes_on(
@@ -109,7 +109,7 @@ async def test_a_dead_letter_that_cannot_be_routed_goes_to_close_and_never_back_
     serve: Serve, cloud: Cloud, tap: Tap
 ) -> None:
     await serve("router")
-    case = rewritten(opened(), graph_version="assist/99")
+    case = rewritten(opened(), playbook_version="assist/99")
     await cloud.bury("router", bus_body(case))
     failed = await closed_with(tap, case["case_id"])
     assert (failed.code, failed.task_type) == ("unknown_event", "CaseOpened")

@@ -11,7 +11,7 @@ from faststream_sqs import SQSBroker, SQSMessage, TestSQSBroker
 from services.orchestrator.handlers import handle_case_manager_event
 from switchyard.protocol.fields import Json
 from switchyard.runtime.core.telemetry import broker_middlewares
-from tests.integration.case_manager.conftest import SOURCE, StartDesk, submission
+from tests.integration.case_manager.conftest import SOURCE, StartCaseManager, submission
 
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 
@@ -26,19 +26,21 @@ class Recorded:
         self.events += events
 
 
-async def test_a_repeated_submission_publishes_the_same_event_under_its_own_trace(start_desk: StartDesk) -> None:
-    desk, recorded = await start_desk(), Recorded()
+async def test_a_repeated_submission_publishes_the_same_event_under_its_own_trace(
+    start_case_manager: StartCaseManager,
+) -> None:
+    case_manager, recorded = await start_case_manager(), Recorded()
     middlewares = broker_middlewares(otlp_endpoint="http://collector", tracer_provider=TracerProvider())
     broker = SQSBroker("us-east-1", middlewares=middlewares, logger=None)
     upstream = broker.event_publisher("switchyard", source=SOURCE, detail_type="CaseSubmitted")
 
-    @broker.subscriber("switchyard-desk", source=SOURCE)
+    @broker.subscriber("switchyard-case-manager", source=SOURCE)
     async def keep(message: SQSMessage) -> None:
         nobody: Any = None  # what has no part in a submission that is in order
         await handle_case_manager_event(
             message,
-            intake=desk.intake,
-            closing=desk.closing,
+            intake=case_manager.intake,
+            closing=case_manager.closing,
             holding=nobody,
             approvals=nobody,
             control=nobody,

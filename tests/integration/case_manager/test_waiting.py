@@ -1,4 +1,4 @@
-"""A case rests at the desk: for a person's decision, for an hour, for a resumption. Nothing of it is in memory."""
+"""A case rests at the case manager: for a person's decision, for an hour, for a resumption. Nothing of it is in memory."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from switchyard.protocol.received import ReceivedEvent
 from switchyard.protocol.signing import sign_statement
 from switchyard.router.routing import route
 from switchyard.runtime.core.clock import timestamp
-from tests.integration.case_manager.conftest import SIGNING_KEYS, Desk, StartDesk
+from tests.integration.case_manager.conftest import SIGNING_KEYS, CaseManager, StartCaseManager
 from tests.integration.cloud import Tap
 from tests.integration.events import fresh_id
 from tests.integration.infrastructure import Owner
@@ -43,26 +43,26 @@ pytestmark = pytest.mark.integration
 SOURCE = "upstream.ledger"
 
 
-async def opened(desk: Desk, **changes: Any) -> Json:
+async def opened(case_manager: CaseManager, **changes: Any) -> Json:
     submission = golden("EmailCaseSubmitted") | {"idempotency_key": fresh_id()} | changes
-    [event] = await desk.intake.open_case(SOURCE, submission, "EmailCaseSubmitted")
+    [event] = await case_manager.intake.open_case(SOURCE, submission, "EmailCaseSubmitted")
     return event
 
 
-async def command(desk: Desk, *answers: Contract) -> Json:
-    """What the router asks of the desk after these answers, in a case of its own."""
-    asked = routed(await opened(desk))
+async def command(case_manager: CaseManager, *answers: Contract) -> Json:
+    """What the router asks of the case manager after these answers, in a case of its own."""
+    asked = routed(await opened(case_manager))
     for answer in answers:
         asked = routed(answered(asked, answer))
     return asked
 
 
-async def waits(desk: Desk, asked: Json) -> None:
+async def waits(case_manager: CaseManager, asked: Json) -> None:
     event: ReceivedEvent[Any] = received(asked)
     if asked["type"] == "AskApproval":
-        await desk.approvals.request_approval(event)
+        await case_manager.approvals.request_approval(event)
     else:
-        await desk.holding.add_wait(event)
+        await case_manager.holding.add_wait(event)
 
 
 async def said(
@@ -90,29 +90,31 @@ async def said(
     )
     signature = sign_statement(SIGNING_KEYS.get(signer or approver, b"\x09" * 32), statement)
     decision: str = await owner.fetchval(
-        "select desk.decide($1, $2, $3, $4, $5, $6, $7)::text",
+        "select case_manager.decide($1, $2, $3, $4, $5, $6, $7)::text",
         asked["event_id"], verdict, content, approver, "Reads well.", at, signature,
     )  # fmt: skip
     return decision
 
 
 async def result(owner: Owner, decision: str) -> str | None:
-    told: str | None = await owner.fetchval("select desk.decided($1)", decision)
+    told: str | None = await owner.fetchval("select case_manager.decided($1)", decision)
     return told
 
 
 async def answers(tap: Tap, asked: Json) -> list[Json]:
-    return [event for event in await tap.seen("desk", asked["case_id"]) if event["parents"] == [asked["digest"]]]
+    return [
+        event for event in await tap.seen("case_manager", asked["case_id"]) if event["parents"] == [asked["digest"]]
+    ]
 
 
 async def test_a_granted_approval_goes_back_to_the_router_with_the_state(
-    desk: Desk, owner: Owner, tap: Tap, clock: ManualClock
+    case_manager: CaseManager, owner: Owner, tap: Tap, clock: ManualClock
 ) -> None:
-    asked = await command(desk, ALLOWED, DRAFTED, TO_APPROVE)
-    await waits(desk, asked)
-    assert await desk.timers.tick() == 0
+    asked = await command(case_manager, ALLOWED, DRAFTED, TO_APPROVE)
+    await waits(case_manager, asked)
+    assert await case_manager.timers.tick() == 0
     decision = await said(owner, asked, clock)
-    await desk.timers.tick()
+    await case_manager.timers.tick()
     assert await result(owner, decision) == "granted"
     (granted,) = await answers(tap, asked)
     assert (granted["type"], granted["payload"]["approver"]) == ("ApprovalGranted", "j.okafor")
@@ -120,11 +122,13 @@ async def test_a_granted_approval_goes_back_to_the_router_with_the_state(
     assert following["type"] == "CheckSending"
 
 
-async def test_a_denied_approval_ends_the_case(desk: Desk, owner: Owner, tap: Tap, clock: ManualClock) -> None:
-    asked = await command(desk, ALLOWED, DRAFTED, TO_APPROVE)
-    await waits(desk, asked)
+async def test_a_denied_approval_ends_the_case(
+    case_manager: CaseManager, owner: Owner, tap: Tap, clock: ManualClock
+) -> None:
+    asked = await command(case_manager, ALLOWED, DRAFTED, TO_APPROVE)
+    await waits(case_manager, asked)
     await said(owner, asked, clock, "denied")
-    await desk.timers.tick()
+    await case_manager.timers.tick()
     (denied,) = await answers(tap, asked)
     (following,) = route(received(denied), SEAL)
     assert (following["type"], following["payload"]["outcome"]) == ("CloseCase", "denied")
@@ -142,45 +146,47 @@ async def test_a_denied_approval_ends_the_case(desk: Desk, owner: Owner, tap: Ta
     ],
 )
 async def test_a_decision_does_not_count(
-    desk: Desk, owner: Owner, tap: Tap, clock: ManualClock, changes: dict[str, Any], why: str
+    case_manager: CaseManager, owner: Owner, tap: Tap, clock: ManualClock, changes: dict[str, Any], why: str
 ) -> None:
-    asked = await command(desk, ALLOWED, DRAFTED, TO_APPROVE)
-    await waits(desk, asked)
+    asked = await command(case_manager, ALLOWED, DRAFTED, TO_APPROVE)
+    await waits(case_manager, asked)
     decision = await said(owner, asked, clock, **changes)
-    await desk.timers.tick()
+    await case_manager.timers.tick()
     assert why in str(await result(owner, decision))
     assert await answers(tap, asked) == []
 
 
-async def test_a_decision_counts_once(desk: Desk, owner: Owner, tap: Tap, clock: ManualClock) -> None:
-    asked = await command(desk, ALLOWED, DRAFTED, TO_APPROVE)
-    await waits(desk, asked)
+async def test_a_decision_counts_once(case_manager: CaseManager, owner: Owner, tap: Tap, clock: ManualClock) -> None:
+    asked = await command(case_manager, ALLOWED, DRAFTED, TO_APPROVE)
+    await waits(case_manager, asked)
     first, second = await said(owner, asked, clock, "denied"), await said(owner, asked, clock)
-    await desk.timers.tick()
+    await case_manager.timers.tick()
     assert await result(owner, first) == "denied"
     assert "decided already" in str(await result(owner, second))
     assert [event["type"] for event in await answers(tap, asked)] == ["ApprovalDenied"]
 
 
-async def test_nobody_decides_on_a_closed_case(desk: Desk, owner: Owner, tap: Tap, clock: ManualClock) -> None:
-    asked = await command(desk, ALLOWED, DRAFTED, TO_APPROVE)
-    await waits(desk, asked)
-    await owner.fetchval("select desk.cancel($1, 'a.lindqvist', 'a mistake')", asked["case_id"])
-    await desk.timers.tick()
-    ended = (await tap.seen("desk", asked["case_id"]))[-1]
+async def test_nobody_decides_on_a_closed_case(
+    case_manager: CaseManager, owner: Owner, tap: Tap, clock: ManualClock
+) -> None:
+    asked = await command(case_manager, ALLOWED, DRAFTED, TO_APPROVE)
+    await waits(case_manager, asked)
+    await owner.fetchval("select case_manager.cancel($1, 'a.lindqvist', 'a mistake')", asked["case_id"])
+    await case_manager.timers.tick()
+    ended = (await tap.seen("case_manager", asked["case_id"]))[-1]
     assert ended["payload"]["outcome"] == "cancelled"
     decision = await said(owner, asked, clock)
-    await desk.timers.tick()
+    await case_manager.timers.tick()
     assert str(await result(owner, decision)).startswith("refused: ")
     assert await answers(tap, asked) == []
 
 
-async def test_an_approval_expires_after_days_at_another_desk(
-    desk: Desk, start_desk: StartDesk, owner: Owner, tap: Tap, clock: ManualClock
+async def test_an_approval_expires_after_days_at_another_case_manager(
+    case_manager: CaseManager, start_case_manager: StartCaseManager, owner: Owner, tap: Tap, clock: ManualClock
 ) -> None:
-    asked = await command(desk, ALLOWED, DRAFTED, TO_APPROVE)
-    await waits(desk, asked)
-    other = await start_desk()
+    asked = await command(case_manager, ALLOWED, DRAFTED, TO_APPROVE)
+    await waits(case_manager, asked)
+    other = await start_case_manager()
     clock.advance(3 * 86_400 - 1)
     await other.timers.tick()
     assert await answers(tap, asked) == []
@@ -191,96 +197,108 @@ async def test_an_approval_expires_after_days_at_another_desk(
     assert [event["type"] for event in await answers(tap, asked)] == ["ApprovalExpired"]
 
 
-async def test_a_case_waits_for_its_hour(desk: Desk, tap: Tap, clock: ManualClock) -> None:
+async def test_a_case_waits_for_its_hour(case_manager: CaseManager, tap: Tap, clock: ManualClock) -> None:
     until = timestamp(clock.now() + timedelta(hours=10))
-    asked = await command(desk, ALLOWED, DRAFTED, PASSED, DEFERRED.model_copy(update={"until": until}))
-    await waits(desk, asked)
+    asked = await command(case_manager, ALLOWED, DRAFTED, PASSED, DEFERRED.model_copy(update={"until": until}))
+    await waits(case_manager, asked)
     clock.advance(36_000 - 1)
-    assert await desk.timers.tick() == 0
+    assert await case_manager.timers.tick() == 0
     clock.advance(1)
-    await desk.timers.tick()
+    await case_manager.timers.tick()
     (over,) = await answers(tap, asked)
     assert over["payload"] == {"waited_for": "time"}
     assert [event["type"] for event in route(received(over), SEAL)] == ["CheckSending"]
 
 
 async def test_a_halted_case_waits_for_the_resumption_and_the_log_hears_of_both(
-    desk: Desk, owner: Owner, tap: Tap
+    case_manager: CaseManager, owner: Owner, tap: Tap
 ) -> None:
-    asked = await command(desk, ALLOWED, DRAFTED, PASSED, SENDABLE, SendingHalted())
-    assert await owner.fetchval("select desk.halt('outbound_email', 'a.lindqvist', 'complaints')")
-    await waits(desk, asked)
-    await desk.timers.tick()
+    asked = await command(case_manager, ALLOWED, DRAFTED, PASSED, SENDABLE, SendingHalted())
+    assert await owner.fetchval("select case_manager.halt('outbound_email', 'a.lindqvist', 'complaints')")
+    await waits(case_manager, asked)
+    await case_manager.timers.tick()
     assert await answers(tap, asked) == []
-    assert await owner.fetchval("select desk.resume('outbound_email', 'a.lindqvist', 'mended')")
-    assert not await owner.fetchval("select desk.resume('outbound_email', 'a.lindqvist', 'mended')")
-    await desk.timers.tick()
+    assert await owner.fetchval("select case_manager.resume('outbound_email', 'a.lindqvist', 'mended')")
+    assert not await owner.fetchval("select case_manager.resume('outbound_email', 'a.lindqvist', 'mended')")
+    await case_manager.timers.tick()
     (over,) = await answers(tap, asked)
     assert over["payload"] == {"waited_for": "resume"}
-    notices = await owner.fetch("select kind, by, published from desk.notice order by at")
+    notices = await owner.fetch("select kind, by, published from case_manager.notice order by at")
     assert [tuple(row) for row in notices] == [("halted", "a.lindqvist", True), ("resumed", "a.lindqvist", True)]
 
 
-async def test_an_answer_that_was_lost_on_its_way_is_published_again(desk: Desk, tap: Tap, clock: ManualClock) -> None:
-    asked = await command(desk, ALLOWED, DRAFTED, PASSED, DEFERRED.model_copy(update={"until": timestamp(clock.now())}))
-    await waits(desk, asked)
-    await desk.timers.tick()
-    await waits(desk, asked)  # the router's command again: it had not seen the answer
-    await desk.timers.tick()
+async def test_an_answer_that_was_lost_on_its_way_is_published_again(
+    case_manager: CaseManager, tap: Tap, clock: ManualClock
+) -> None:
+    asked = await command(
+        case_manager, ALLOWED, DRAFTED, PASSED, DEFERRED.model_copy(update={"until": timestamp(clock.now())})
+    )
+    await waits(case_manager, asked)
+    await case_manager.timers.tick()
+    await waits(case_manager, asked)  # the router's command again: it had not seen the answer
+    await case_manager.timers.tick()
     first, again = await answers(tap, asked)
     assert first == again
 
 
-async def test_a_desk_that_dies_between_storing_and_publishing_loses_nothing(
-    desk: Desk, start_desk: StartDesk, tap: Tap, clock: ManualClock
+async def test_a_case_manager_that_dies_between_storing_and_publishing_loses_nothing(
+    case_manager: CaseManager, start_case_manager: StartCaseManager, tap: Tap, clock: ManualClock
 ) -> None:
-    asked = await command(desk, ALLOWED, DRAFTED, PASSED, DEFERRED.model_copy(update={"until": timestamp(clock.now())}))
-    await waits(desk, asked)
+    asked = await command(
+        case_manager, ALLOWED, DRAFTED, PASSED, DEFERRED.model_copy(update={"until": timestamp(clock.now())})
+    )
+    await waits(case_manager, asked)
 
     class Dead:
         async def publish(self, events: object) -> None:
             raise asyncio.CancelledError
 
     with pytest.raises(asyncio.CancelledError):
-        await replace(desk.timers, publisher=Dead()).tick()
-    await (await start_desk()).timers.tick()
+        await replace(case_manager.timers, publisher=Dead()).tick()
+    await (await start_case_manager()).timers.tick()
     assert [event["type"] for event in await answers(tap, asked)] == ["WaitOver"]
 
 
-async def test_two_desks_answer_once(desk: Desk, start_desk: StartDesk, tap: Tap, clock: ManualClock) -> None:
-    asked = await command(desk, ALLOWED, DRAFTED, PASSED, DEFERRED.model_copy(update={"until": timestamp(clock.now())}))
-    await waits(desk, asked)
-    other = await start_desk()
-    await asyncio.gather(desk.timers.tick(), other.timers.tick())
+async def test_two_case_managers_answer_once(
+    case_manager: CaseManager, start_case_manager: StartCaseManager, tap: Tap, clock: ManualClock
+) -> None:
+    asked = await command(
+        case_manager, ALLOWED, DRAFTED, PASSED, DEFERRED.model_copy(update={"until": timestamp(clock.now())})
+    )
+    await waits(case_manager, asked)
+    other = await start_case_manager()
+    await asyncio.gather(case_manager.timers.tick(), other.timers.tick())
     assert len({event["event_id"] for event in await answers(tap, asked)}) == 1
 
 
-async def test_the_consumers_data_is_sealed_and_the_address_is_a_keyed_hash(desk: Desk, owner: Owner) -> None:
-    event = await opened(desk)
-    stored = await owner.fetchval("select opened from desk.submission where case_id = $1", event["case_id"])
+async def test_the_consumers_data_is_sealed_and_the_address_is_a_keyed_hash(
+    case_manager: CaseManager, owner: Owner
+) -> None:
+    event = await opened(case_manager)
+    stored = await owner.fetchval("select opened from case_manager.submission where case_id = $1", event["case_id"])
     for personal in ("ada.byron", "Byron", "4711", "consumer-1", "14604"):
         assert personal not in stored
     upper = golden("EmailCaseSubmitted")
     upper["facts"]["email"]["address"] = "ADA.BYRON@example.com"
-    same = await opened(desk, facts=upper["facts"])
+    same = await opened(case_manager, facts=upper["facts"])
     assert same["payload"]["address_key"] == event["payload"]["address_key"]
 
 
 async def test_a_refused_contact_is_recorded_once_and_told(
-    desk: Desk, owner: Owner, tap: Tap, clock: ManualClock
+    case_manager: CaseManager, owner: Owner, tap: Tap, clock: ManualClock
 ) -> None:
-    report = golden("ContactRefused") | {"report_id": fresh_id()}
-    first = await desk.control.suppress_contact("upstream.mail", report)
+    report = golden("SuppressContact") | {"report_id": fresh_id()}
+    first = await case_manager.control.suppress_contact("upstream.email_feedback", report)
     clock.advance(86_400)
-    again = await desk.control.suppress_contact("upstream.mail", report)
+    again = await case_manager.control.suppress_contact("upstream.email_feedback", report)
     assert first == again, "the same report on another day is the same event, not another one under its id"
-    opened_event = await opened(desk)
+    opened_event = await opened(case_manager)
     assert (
-        await owner.fetchval("select key from desk.control where kind = 'opted_out'")
+        await owner.fetchval("select key from case_manager.control where kind = 'opted_out'")
         == (opened_event["payload"]["address_key"])
     )
-    await desk.timers.tick()
-    assert [event["type"] for event in await tap.seen("desk", first["case_id"])] == ["ContactStopped"]
+    await case_manager.timers.tick()
+    assert [event["type"] for event in await tap.seen("case_manager", first["case_id"])] == ["ContactSuppressed"]
 
 
 @pytest.mark.parametrize(
@@ -288,19 +306,19 @@ async def test_a_refused_contact_is_recorded_once_and_told(
     [
         pytest.param("upstream.collections", {"address": None, "address_key": "a" * 64}, "address_key", id="by a key"),
         pytest.param("upstream.a b", {}, "source", id="under a name that no event can carry"),
-        pytest.param("switchyard.courier", {}, "source", id="as one of ours"),
+        pytest.param("switchyard.email_sender", {}, "source", id="as one of ours"),
         pytest.param("upstream.ingress", {}, "source", id="as one who must sign"),
-        pytest.param("upstream.mail", {"tenant": "other"}, "tenant", id="for another tenant"),
+        pytest.param("upstream.email_feedback", {"tenant": "other"}, "tenant", id="for another tenant"),
     ],
 )
 async def test_a_contact_cannot_be_stopped(
-    desk: Desk, owner: Owner, source: str, changes: dict[str, Any], field: str
+    case_manager: CaseManager, owner: Owner, source: str, changes: dict[str, Any], field: str
 ) -> None:
-    control = replace(desk.control, upstreams={"upstream.mail": UpstreamPolicy(tenants=("acme-*",))})
+    control = replace(case_manager.control, upstreams={"upstream.email_feedback": UpstreamPolicy(tenants=("acme-*",))})
     if field in {"address_key", "source"}:
-        control = replace(desk.control, principals=PrincipalKeys({"upstream.ingress": {}}))
-    report = {name: value for name, value in (golden("ContactRefused") | changes).items() if value is not None}
+        control = replace(case_manager.control, principals=PrincipalKeys({"upstream.ingress": {}}))
+    report = {name: value for name, value in (golden("SuppressContact") | changes).items() if value is not None}
     with pytest.raises(InvalidEvent) as caught:
         await control.suppress_contact(source, report)
     assert caught.value.field == field
-    assert await owner.fetchval("select count(*) from desk.control") == 0
+    assert await owner.fetchval("select count(*) from case_manager.control") == 0

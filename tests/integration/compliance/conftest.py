@@ -111,7 +111,7 @@ class Gate:
         event_id = case.event_id or fresh_id()
         places = {sha256: place.model_dump(exclude_none=True) for sha256, place in case.places.items()}
         asked = rewritten(
-            asked, event_id=event_id, attachments=places, principal=asked["principal"] | {"subject": self.subject}
+            asked, event_id=event_id, storage_refs=places, principal=asked["principal"] | {"subject": self.subject}
         )
         received = read_event(bus_body(asked), node=NODE)
         case.last = Task(ReceivedEvent(received.envelope, received.payload, received.raw), attempt=1, deadline=None)
@@ -168,9 +168,9 @@ async def gate(pool_for: PoolFor, cloud: Cloud, judges: Running) -> Gate:
     """A gate at noon in Ohio."""
     judges.send("POST", "/sim/reset")
     clock = ManualClock(NOW.astimezone(UTC))
-    desk, own = await pool_for("desk"), await pool_for(NODE)
+    case_manager, own = await pool_for("case_manager"), await pool_for(NODE)
     name = fresh_id()
-    subject = await Vault(desk, LocalKeyWrapper(bytes(32)), clock).subject_for(
+    subject = await Vault(case_manager, LocalKeyWrapper(bytes(32)), clock).subject_for(
         "acme", name, hashlib.sha256(name.encode()).digest()
     )
     vault = Vault(own, LocalKeyWrapper(bytes(32)), clock)
@@ -178,7 +178,7 @@ async def gate(pool_for: PoolFor, cloud: Cloud, judges: Running) -> Gate:
         bedrock_endpoint_url=judges.url, openai_base_url=f"{judges.url}/v1", openai_api_key=SecretStr("local")
     )
     return Gate(
-        artefacts=Artefacts(S3Objects(cloud.s3, BUCKET), vault, opens=("account", "email", "review")),
+        artefacts=Artefacts(S3Objects(cloud.s3, BUCKET), vault, decrypts=("account", "email", "review")),
         verdicts=VerdictStore(own),
         clock=clock,
         model=build_specialist_model(settings, policy_version="compliance/1"),

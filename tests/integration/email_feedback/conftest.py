@@ -1,4 +1,4 @@
-"""The mail process, served inside the test's own, and what the desk receives from it."""
+"""The email feedback process, served inside the test's own, and what the case manager receives from it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ TOKENS = SignedTokens(OptOutClaims, purpose=OPT_OUT_PURPOSE, keys={"k1": bytes.f
 
 @dataclass
 class MailProcess:
-    """The process as the world sees it, and the desk's queue behind the bus."""
+    """The process as the world sees it, and the case manager's queue behind the bus."""
 
     base: str
     cloud: Cloud
@@ -35,7 +35,7 @@ class MailProcess:
         return opt_out_url(self.base, TOKENS.sign(wanted))
 
     async def refusals(self, count: int) -> list[Json]:
-        """The first `count` refusals that reach the desk's queue."""
+        """The first `count` refusals that reach the case manager's queue."""
         found: list[Json] = []
 
         async def enough() -> bool:
@@ -46,11 +46,11 @@ class MailProcess:
         return found
 
     async def no_refusal(self) -> None:
-        """Nothing has reached the desk's queue, nor does within a second."""
+        """Nothing has reached the case manager's queue, nor does within a second."""
         assert await self._receive(wait=1) == []
 
     async def _receive(self, wait: int = 0) -> list[Json]:
-        url = await self.cloud.url(queue_name("desk"))
+        url = await self.cloud.url(queue_name("case_manager"))
         answer = await self.cloud.sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10, WaitTimeSeconds=wait)
         messages = answer.get("Messages", [])
         for message in messages:
@@ -65,8 +65,8 @@ StartMail = Callable[[], Awaitable[MailProcess]]
 async def start_mail(
     aws: None, cloud: Cloud, borrowed_logs: None, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[StartMail]:
-    """Starts the mail process. A test that reads the logs starts it itself: they are captured phase by phase."""
-    await cloud.purge(queue_name("desk"), queue_name(EMAIL_FEEDBACK))
+    """Starts the email feedback process. A test that reads the logs starts it itself: they are captured phase by phase."""
+    await cloud.purge(queue_name("case_manager"), queue_name(EMAIL_FEEDBACK))
     port = free_port()
     environment = {
         "OPTOUT_KEYS": json.dumps({"k1": KEY}),

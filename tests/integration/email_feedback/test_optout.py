@@ -29,7 +29,7 @@ async def test_a_get_asks_and_changes_nothing(
     await mail.no_refusal()
 
 
-async def test_the_one_click_post_of_a_mail_client_reaches_the_desk(
+async def test_the_one_click_post_of_a_mail_client_reaches_the_case_manager(
     mail: MailProcess, wanted: OptOutClaims, browser: aiohttp.ClientSession
 ) -> None:
     """RFC 8058, section 3.2: no cookies, no further questions."""
@@ -37,7 +37,7 @@ async def test_the_one_click_post_of_a_mail_client_reaches_the_desk(
         assert answer.status == 200
         assert "Your request is recorded" in await answer.text()
     [event] = await mail.refusals(1)
-    assert (event["source"], event["detail-type"]) == ("upstream.mail", "ContactRefused")
+    assert (event["source"], event["detail-type"]) == ("upstream.email_feedback", "SuppressContact")
     refused = SuppressContact.model_validate(event["detail"])
     assert (refused.tenant, refused.address_key, refused.reason) == ("acme", wanted.address_key, "opted_out")
     assert refused.address is None

@@ -1,4 +1,4 @@
-"""Bounces and complaints of SES, from its event bus or through SNS, reach the desk as refusals."""
+"""Bounces and complaints of SES, from its event bus or through SNS, reach the case manager as refusals."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ async def report(cloud: Cloud, detail: Json) -> str:
     return body
 
 
-async def test_a_bounce_reaches_the_desk(mail: MailProcess, cloud: Cloud) -> None:
+async def test_a_bounce_reaches_the_case_manager(mail: MailProcess, cloud: Cloud) -> None:
     await report(cloud, REPORT)
     [event] = await mail.refusals(1)
-    assert (event["source"], event["detail-type"]) == ("upstream.mail", "ContactRefused")
+    assert (event["source"], event["detail-type"]) == ("upstream.email_feedback", "SuppressContact")
     assert (event["detail"]["tenant"], event["detail"]["address"]) == ("acme", ADDRESS)
     assert event["detail"]["reason"] == "bounced"
 

@@ -1,4 +1,4 @@
-"""A courier with the real ledger and a provider on the wire, and cases of the desk's to send for."""
+"""A email sender with the real ledger and a provider on the wire, and cases of the case manager's to send for."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from services.drafter.mime import OptOutChannels, compose
 from services.specialists.email_sender.handlers import SendLimits, send_email
 from services.specialists.email_sender.ledger import SendLedger, SendRate
 from services.specialists.email_sender.provider import SesProvider, client_config
-from switchyard.devstack.simulators.ses import Fault, Mailbox, Taken, build
+from switchyard.devstack.simulators.ses import Fault, SesSimulator, Taken, build
 from switchyard.protocol.approvals import approval_statement
 from switchyard.protocol.fields import Artefact, Contract, Json, StorageRef
 from switchyard.protocol.received import read_event
@@ -45,8 +45,10 @@ PLAYBOOK = "outbound_email"
 TIMEOUT_S = 0.6
 APPROVER, APPROVERS_KEY = "m.okafor", b"a" * 32
 APPROVERS = OperatorKeys({APPROVER: bytes.fromhex(derive_public_key(APPROVERS_KEY))})
-DESK_TABLES = "desk.submission, desk.closed, desk.control, desk.approval"
-TABLES = "courier.sending, courier.settlement, courier.domain_rate, courier.turn, courier.inbox"
+CASE_MANAGER_TABLES = "case_manager.submission, case_manager.closed, case_manager.control, case_manager.approval"
+TABLES = (
+    "email_sender.sending, email_sender.settlement, email_sender.domain_rate, email_sender.turn, email_sender.inbox"
+)
 
 
 def letter(case_id: str, *, to: str = "ada.lovelace@example.com", subject: str = "A message for you") -> bytes:
@@ -64,7 +66,7 @@ def letter(case_id: str, *, to: str = "ada.lovelace@example.com", subject: str =
 
 @dataclass
 class Case:
-    """A case that the desk opened, and its email."""
+    """A case that the case manager opened, and its email."""
 
     owner: Owner
     case_id: str = field(default_factory=fresh_id)
@@ -82,10 +84,10 @@ class Case:
         return hashlib.sha256(self.raw).hexdigest()
 
     async def open(self) -> Case:
-        """Put it into the desk's table, as intake does."""
+        """Put it into the case manager's table, as intake does."""
         opened = {"case_id": self.case_id, "payload": {"playbook": PLAYBOOK, "address_key": self.address_key}}
         await self.owner.execute(
-            "insert into desk.submission (tenant, source, idempotency_key, payload_mac, case_id, playbook, opened)"
+            "insert into case_manager.submission (tenant, source, idempotency_key, payload_mac, case_id, playbook, opened)"
             " values ('acme', 'upstream.tests', $1, '', $1::text::uuid, $2, $3)",
             self.case_id,
             PLAYBOOK,
@@ -96,7 +98,7 @@ class Case:
     async def approve(
         self, until: datetime, *, state: str = "granted", key: bytes | None = APPROVERS_KEY, **changes: Any
     ) -> str:
-        """An approval of this email, as the desk records it: signed with `key`, or not at all."""
+        """An approval of this email, as the case manager records it: signed with `key`, or not at all."""
         approval_id = fresh_id()
         fields = {"content_sha256": self.content_sha256, "pack": PACK} | changes
         signed_at = until - timedelta(hours=1)
@@ -110,7 +112,7 @@ class Case:
             **fields,
         )
         await self.owner.execute(
-            "insert into desk.approval (approval_id, case_id, tenant, playbook, content_sha256, pack, reason,"
+            "insert into case_manager.approval (approval_id, case_id, tenant, playbook, content_sha256, pack, reason,"
             " requested_by, state, asked_at, decide_by, valid_until, approver, why, signed_at, signature)"
             " values ($1, $2, 'acme', $3, $4, $5, 'settlement_offer', 'c.ruiz', $6, $7, $7, $7, $8, 'agreed', $9, $10)",
             approval_id,
@@ -143,28 +145,28 @@ class Case:
             }
             | fields
         )
-        event = command(self.case_id, payload=payload, node="courier", attempts=5, time_limit_ms=60_000, note=note)
+        event = command(self.case_id, payload=payload, node="email_sender", attempts=5, time_limit_ms=60_000, note=note)
         if note:
             event["event_id"] = str(uuid.uuid5(uuid.UUID(self.case_id), note))
         place = StorageRef(inline=base64.b64encode(stored).decode()).model_dump(exclude_none=True)
-        return rewritten(event | {"attachments": {sha256: place}})
+        return rewritten(event | {"storage_refs": {sha256: place}})
 
 
 @dataclass
 class Outbox:
     """The provider: what it took, with its bytes, and what the emulator behind it lists."""
 
-    mailbox: Mailbox
+    ses_simulator: SesSimulator
     url: str
     emulator_url: str
 
     def plan(self, *faults: Fault) -> None:
         """What happens to the next requests."""
-        self.mailbox.faults.extend(faults)
+        self.ses_simulator.faults.extend(faults)
 
     def of(self, case_id: str) -> list[Taken]:
         """What was taken for a case."""
-        return [each for each in self.mailbox.taken if each.tags["case_id"] == case_id]
+        return [each for each in self.ses_simulator.taken if each.tags["case_id"] == case_id]
 
     async def listed(self, message_id: str) -> list[Json]:
         """What the emulator's outbox has under an id."""
@@ -177,15 +179,15 @@ class Outbox:
 
 
 @dataclass
-class Courier:
-    """One courier's handler, called as its consumer calls it."""
+class EmailSender:
+    """One email sender's handler, called as its consumer calls it."""
 
     handler: Callable[[Task[SendEmail]], Awaitable[Contract]]
     clock: ManualClock
 
     async def send(self, event: Json, *, within_s: float = 60.0) -> Contract:
-        """What the courier answers to a command, given so much time."""
-        received: Any = read_event(bus_body(event), node="courier")
+        """What the email sender answers to a command, given so much time."""
+        received: Any = read_event(bus_body(event), node="email_sender")
         return await self.handler(Task(received, attempt=1, deadline=self.clock.monotonic() + within_s))
 
     @property
@@ -194,19 +196,19 @@ class Courier:
         return self.clock.now() + timedelta(minutes=5)
 
 
-StartCourier = Callable[..., Awaitable[Courier]]
+StartEmailSender = Callable[..., Awaitable[EmailSender]]
 OpenCase = Callable[..., Awaitable[Case]]
 
 
 @pytest.fixture(autouse=True)
 async def empty_tables(owner: Owner) -> None:
     """Stops and reservations of one test are nothing to the next."""
-    await owner.execute(f"truncate {DESK_TABLES}, {TABLES}")
+    await owner.execute(f"truncate {CASE_MANAGER_TABLES}, {TABLES}")
 
 
 @pytest.fixture
 def open_case(owner: Owner) -> OpenCase:
-    """Opens cases at the desk."""
+    """Opens cases at the case manager."""
 
     async def make(**fields: Any) -> Case:
         return await Case(owner, **fields).open()
@@ -224,35 +226,37 @@ async def case(open_case: OpenCase) -> Case:
 async def outbox(infrastructure: Infrastructure, emulator: Emulator) -> AsyncIterator[Outbox]:
     """The provider on the wire: in front of the emulator's SES, or in its place where it has none."""
     address = infrastructure.environment["AWS_ENDPOINT_URL"]
-    mailbox, port = Mailbox(upstream=address if emulator.sends_email else None), free_port()
-    runner = web.AppRunner(build(mailbox), access_log=None, shutdown_timeout=0.1)
+    ses_simulator, port = SesSimulator(upstream=address if emulator.sends_email else None), free_port()
+    runner = web.AppRunner(build(ses_simulator), access_log=None, shutdown_timeout=0.1)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", port).start()
-    yield Outbox(mailbox, f"http://127.0.0.1:{port}", address)
+    yield Outbox(ses_simulator, f"http://127.0.0.1:{port}", address)
     await runner.cleanup()
 
 
 @pytest.fixture
-async def start_courier(
+async def start_email_sender(
     pool_for: PoolFor, outbox: Outbox, aws: None, aws_session: AioSession, clock: ManualClock
-) -> AsyncIterator[StartCourier]:
-    """Makes couriers; `url` for another provider."""
+) -> AsyncIterator[StartEmailSender]:
+    """Makes email senders; `url` for another provider."""
     clients = []
 
-    async def start(*, url: str | None = None, send_rate: SendRate | None = None, pool: Pool | None = None) -> Courier:
-        pool = pool or await pool_for("courier")
+    async def start(
+        *, url: str | None = None, send_rate: SendRate | None = None, pool: Pool | None = None
+    ) -> EmailSender:
+        pool = pool or await pool_for("email_sender")
         made = aws_session.create_client("sesv2", endpoint_url=url or outbox.url, config=client_config(TIMEOUT_S))
         client = await made.__aenter__()
         clients.append(made)
         handler = partial(
             send_email,
-            artefacts=Artefacts(None, Vault(pool, LocalKeyWrapper(b"v" * 32), clock), opens=("email",)),  # type: ignore[arg-type]
+            artefacts=Artefacts(None, Vault(pool, LocalKeyWrapper(b"v" * 32), clock), decrypts=("email",)),  # type: ignore[arg-type]
             ledger=SendLedger(pool, APPROVERS),
             provider=SesProvider(client, configuration_set="outbound"),
             clock=clock,
             limits=SendLimits(timeout_s=TIMEOUT_S, send_rate=lambda _: send_rate or SendRate(0.001, 1_000)),
         )
-        return Courier(handler, clock)
+        return EmailSender(handler, clock)
 
     yield start
     for made in clients:
@@ -260,6 +264,6 @@ async def start_courier(
 
 
 @pytest.fixture
-async def courier(start_courier: StartCourier) -> Courier:
-    """The courier of most tests."""
-    return await start_courier()
+async def email_sender(start_email_sender: StartEmailSender) -> EmailSender:
+    """The email sender of most tests."""
+    return await start_email_sender()

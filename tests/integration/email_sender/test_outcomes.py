@@ -19,14 +19,16 @@ from switchyard.runtime.core.errors import PermanentTaskError, RetryableTaskErro
 from switchyard.runtime.crypto.vault import LocalKeyWrapper, Vault
 from tests.emulators import Emulator
 from tests.integration.conftest import PoolFor
-from tests.integration.email_sender.conftest import TIMEOUT_S, Case, Courier, OpenCase, Outbox, StartCourier
+from tests.integration.email_sender.conftest import TIMEOUT_S, Case, EmailSender, OpenCase, Outbox, StartEmailSender
 from tests.integration.infrastructure import Owner
 from tests.integration.manual_clock import ManualClock
 from tests.integration.serving import free_port
 
 
-async def test_the_bytes_that_passed_are_the_bytes_that_are_sent(case: Case, courier: Courier, outbox: Outbox) -> None:
-    answer = await courier.send(case.command(courier.soon))
+async def test_the_bytes_that_passed_are_the_bytes_that_are_sent(
+    case: Case, email_sender: EmailSender, outbox: Outbox
+) -> None:
+    answer = await email_sender.send(case.command(email_sender.soon))
 
     [taken] = outbox.of(case.case_id)
     assert answer == EmailSent(content_sha256=case.content_sha256, provider="ses", provider_message_id=taken.message_id)
@@ -38,9 +40,9 @@ async def test_the_bytes_that_passed_are_the_bytes_that_are_sent(case: Case, cou
 
 
 async def test_the_emulators_own_outbox_has_it_once_and_unchanged(
-    case: Case, courier: Courier, outbox: Outbox, emulator: Emulator
+    case: Case, email_sender: EmailSender, outbox: Outbox, emulator: Emulator
 ) -> None:
-    await courier.send(case.command(courier.soon))
+    await email_sender.send(case.command(email_sender.soon))
 
     [taken] = outbox.of(case.case_id)
     if not emulator.sends_email:
@@ -57,113 +59,113 @@ async def test_the_emulators_own_outbox_has_it_once_and_unchanged(
 
 
 async def test_a_sealed_email_is_opened_under_the_persons_key(
-    case: Case, courier: Courier, outbox: Outbox, pool_for: PoolFor, clock: ManualClock
+    case: Case, email_sender: EmailSender, outbox: Outbox, pool_for: PoolFor, clock: ManualClock
 ) -> None:
-    vault = Vault(await pool_for("desk"), LocalKeyWrapper(b"v" * 32), clock)
+    vault = Vault(await pool_for("case_manager"), LocalKeyWrapper(b"v" * 32), clock)
     person = await vault.subject_for("acme", "consumer-1", case.case_id.encode())
     sealed = await vault.seal(person, case.raw, context=f"switchyard/artefact/{case.case_id}/email".encode())
 
-    assert isinstance(await courier.send(case.command(courier.soon, sealed=(sealed, person))), EmailSent)
+    assert isinstance(await email_sender.send(case.command(email_sender.soon, sealed=(sealed, person))), EmailSent)
     assert base64.b64decode(outbox.of(case.case_id)[0].raw) == case.raw
 
 
 async def test_a_command_that_comes_again_sends_nothing_and_answers_the_same(
-    case: Case, courier: Courier, outbox: Outbox
+    case: Case, email_sender: EmailSender, outbox: Outbox
 ) -> None:
-    first = await courier.send(case.command(courier.soon))
-    assert await courier.send(case.command(courier.soon)) == first
-    assert await courier.send(case.command(courier.soon, note="another command")) == first
+    first = await email_sender.send(case.command(email_sender.soon))
+    assert await email_sender.send(case.command(email_sender.soon)) == first
+    assert await email_sender.send(case.command(email_sender.soon, note="another command")) == first
     assert len(outbox.of(case.case_id)) == 1
 
 
-async def test_ten_couriers_with_commands_for_one_email_send_it_once(
-    case: Case, start_courier: StartCourier, outbox: Outbox
+async def test_ten_email_senders_with_commands_for_one_email_send_it_once(
+    case: Case, start_email_sender: StartEmailSender, outbox: Outbox
 ) -> None:
-    couriers = [await start_courier() for _ in range(2)]
-    commands = [case.command(couriers[0].soon, note=f"{number}") for number in range(10)]
+    email_senders = [await start_email_sender() for _ in range(2)]
+    commands = [case.command(email_senders[0].soon, note=f"{number}") for number in range(10)]
 
     answers = await asyncio.gather(
-        *(couriers[number % 2].send(each) for number, each in enumerate(commands)), return_exceptions=True
+        *(email_senders[number % 2].send(each) for number, each in enumerate(commands)), return_exceptions=True
     )
 
     assert len(outbox.of(case.case_id)) == 1
     waiting = [each for each in answers if isinstance(each, Unavailable)]
     assert {each.code for each in waiting} <= {"in_flight"}
     assert all(isinstance(each, EmailSent | Unavailable) for each in answers)
-    assert await couriers[0].send(commands[-1]) in answers
+    assert await email_senders[0].send(commands[-1]) in answers
 
 
 @pytest.mark.parametrize("fault", ["error", "error_after", "drop", "drop_after", "reset_after", "hang", "hang_after"])
 async def test_without_an_answer_the_outcome_is_unknown_and_it_is_never_sent_again(
-    fault: Fault, case: Case, courier: Courier, outbox: Outbox, clock: ManualClock
+    fault: Fault, case: Case, email_sender: EmailSender, outbox: Outbox, clock: ManualClock
 ) -> None:
     outbox.plan(fault)
-    answer = await courier.send(case.command(courier.soon))
+    answer = await email_sender.send(case.command(email_sender.soon))
 
     assert isinstance(answer, SendingUnknown)
     assert answer.code == "outcome_unknown"
     taken = 1 if fault.endswith("_after") else 0
     for wait_s, note in ((0, ""), (3_600, ""), (0, "another command")):
         clock.advance(wait_s)
-        assert isinstance(await courier.send(case.command(courier.soon, note=note)), SendingUnknown)
+        assert isinstance(await email_sender.send(case.command(email_sender.soon, note=note)), SendingUnknown)
     assert len(outbox.of(case.case_id)) == taken
 
 
-async def test_the_provider_refuses_the_email(case: Case, courier: Courier, outbox: Outbox) -> None:
+async def test_the_provider_refuses_the_email(case: Case, email_sender: EmailSender, outbox: Outbox) -> None:
     outbox.plan("reject")
-    answer = await courier.send(case.command(courier.soon))
+    answer = await email_sender.send(case.command(email_sender.soon))
 
     assert isinstance(answer, EmailUndeliverable)
     assert answer.code == "message_rejected"
-    assert await courier.send(case.command(courier.soon)) == answer
+    assert await email_sender.send(case.command(email_sender.soon)) == answer
     assert outbox.of(case.case_id) == []
 
 
 @pytest.mark.parametrize(("fault", "code"), [("throttle", "throttled"), ("pause", "provider_account")])
 async def test_what_is_certainly_not_accepted_is_sent_later_and_once(
-    fault: Fault, code: str, case: Case, courier: Courier, outbox: Outbox
+    fault: Fault, code: str, case: Case, email_sender: EmailSender, outbox: Outbox
 ) -> None:
     outbox.plan(fault, fault)
     for _ in range(2):
         with pytest.raises(Unavailable) as waiting:
-            await courier.send(case.command(courier.soon))
+            await email_sender.send(case.command(email_sender.soon))
         assert waiting.value.code == code
         assert waiting.value.after_s is not None
         assert waiting.value.after_s >= 5
-    assert isinstance(await courier.send(case.command(courier.soon)), EmailSent)
+    assert isinstance(await email_sender.send(case.command(email_sender.soon)), EmailSent)
     assert len(outbox.of(case.case_id)) == 1
 
 
 async def test_a_provider_that_cannot_be_reached_was_not_asked(
-    case: Case, courier: Courier, start_courier: StartCourier, outbox: Outbox
+    case: Case, email_sender: EmailSender, start_email_sender: StartEmailSender, outbox: Outbox
 ) -> None:
-    cut_off = await start_courier(url=f"http://127.0.0.1:{free_port()}")
+    cut_off = await start_email_sender(url=f"http://127.0.0.1:{free_port()}")
     with pytest.raises(Unavailable) as waiting:
-        await cut_off.send(case.command(courier.soon))
+        await cut_off.send(case.command(email_sender.soon))
     assert waiting.value.code == "not_reachable"
-    assert isinstance(await courier.send(case.command(courier.soon)), EmailSent)
+    assert isinstance(await email_sender.send(case.command(email_sender.soon)), EmailSent)
     assert len(outbox.of(case.case_id)) == 1
 
 
-async def test_bytes_that_did_not_pass_are_not_sent(case: Case, courier: Courier, outbox: Outbox) -> None:
+async def test_bytes_that_did_not_pass_are_not_sent(case: Case, email_sender: EmailSender, outbox: Outbox) -> None:
     with pytest.raises(PermanentTaskError) as refused:
-        await courier.send(case.command(courier.soon, content_sha256="d" * 64))
+        await email_sender.send(case.command(email_sender.soon, content_sha256="d" * 64))
     assert refused.value.code == "content_altered"
     assert outbox.of(case.case_id) == []
 
 
 async def test_a_task_without_time_for_the_providers_answer_asks_nobody(
-    case: Case, courier: Courier, outbox: Outbox, owner: Owner
+    case: Case, email_sender: EmailSender, outbox: Outbox, owner: Owner
 ) -> None:
     with pytest.raises(RetryableTaskError) as waiting:
-        await courier.send(case.command(courier.soon), within_s=TIMEOUT_S + SEND_MARGIN_S - 0.1)
+        await email_sender.send(case.command(email_sender.soon), within_s=TIMEOUT_S + SEND_MARGIN_S - 0.1)
     assert waiting.value.code == "too_little_time"
-    assert await owner.fetchval("select count(*) from courier.sending") == 0
+    assert await owner.fetchval("select count(*) from email_sender.sending") == 0
     assert outbox.of(case.case_id) == []
 
 
 async def test_an_intent_that_took_too_long_is_taken_back_and_the_gate_is_read_again(
-    case: Case, courier: Courier, outbox: Outbox, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+    case: Case, email_sender: EmailSender, outbox: Outbox, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     begin = SendLedger.begin
 
@@ -175,15 +177,15 @@ async def test_an_intent_that_took_too_long_is_taken_back_and_the_gate_is_read_a
     with monkeypatch.context() as patch:
         patch.setattr(SendLedger, "begin", slowly)
         with pytest.raises(Unavailable) as waiting:
-            await courier.send(case.command(courier.soon))
+            await email_sender.send(case.command(email_sender.soon))
     assert waiting.value.code == "stale_intent"
     assert outbox.of(case.case_id) == []
-    assert isinstance(await courier.send(case.command(courier.soon)), EmailSent)
+    assert isinstance(await email_sender.send(case.command(email_sender.soon)), EmailSent)
     assert len(outbox.of(case.case_id)) == 1
 
 
 async def test_an_answer_is_kept_until_a_database_that_is_away_can_take_it(
-    case: Case, courier: Courier, outbox: Outbox, owner: Owner, monkeypatch: pytest.MonkeyPatch
+    case: Case, email_sender: EmailSender, outbox: Outbox, owner: Owner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     record, away = SendLedger.record, ["once", "twice"]
 
@@ -194,21 +196,21 @@ async def test_an_answer_is_kept_until_a_database_that_is_away_can_take_it(
         await record(*arguments, **fields)
 
     monkeypatch.setattr(SendLedger, "record", recorded)
-    assert isinstance(await courier.send(case.command(courier.soon)), EmailSent)
+    assert isinstance(await email_sender.send(case.command(email_sender.soon)), EmailSent)
     assert away == []
-    assert await owner.fetchval("select state from courier.sending") == "sent"
+    assert await owner.fetchval("select state from email_sender.sending") == "sent"
     assert len(outbox.of(case.case_id)) == 1
 
 
 async def test_no_address_and_no_word_of_the_email_stands_in_an_answer_or_in_the_ledger(
-    open_case: OpenCase, courier: Courier, outbox: Outbox, owner: Owner
+    open_case: OpenCase, email_sender: EmailSender, outbox: Outbox, owner: Owner
 ) -> None:
     for fault in ("none", "reject", "error"):
         case = await open_case(to="zanzibar.4711@example.org")
         outbox.plan(fault)
-        answer = await courier.send(case.command(courier.soon))
+        answer = await email_sender.send(case.command(email_sender.soon))
         assert "zanzibar" not in answer.model_dump_json().lower()
-    rows = await owner.fetch("select * from courier.sending")
+    rows = await owner.fetch("select * from email_sender.sending")
     assert len(rows) == 3
     assert "zanzibar" not in str(rows).lower()
-    assert "example.org" not in str(await owner.fetch("select * from courier.domain_rate"))
+    assert "example.org" not in str(await owner.fetch("select * from email_sender.domain_rate"))

@@ -1,4 +1,4 @@
-"""The courier's process, killed where it hurts. It is never sent twice, never lost, and never guessed."""
+"""The email sender's process, killed where it hurts. It is never sent twice, never lost, and never guessed."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tests.integration.infrastructure import Infrastructure, Owner
 from tests.integration.serving import stop_serving
 
 ROOT = Path(__file__).resolve().parents[3]
-QUEUE, DEAD_LETTERS = queue_name("courier"), dead_letter_queue_name("courier")
+QUEUE, DEAD_LETTERS = queue_name("email_sender"), dead_letter_queue_name("email_sender")
 
 Worker = asyncio.subprocess.Process
 StartWorker = Callable[[], Awaitable[Worker]]
@@ -32,9 +32,9 @@ StartWorker = Callable[[], Awaitable[Worker]]
 
 @pytest.fixture
 def environment(infrastructure: Infrastructure, outbox: Outbox) -> dict[str, str]:
-    """The courier's environment, with short times."""
+    """The email sender's environment, with short times."""
     return {
-        "SWITCHYARD_DATABASE_URL": infrastructure.role_url("courier"),
+        "SWITCHYARD_WORK_DB_URL": infrastructure.role_url("email_sender"),
         "SWITCHYARD_VAULT_KEY": "22" * 32,
         "SWITCHYARD_VISIBILITY_S": "2",
         "SWITCHYARD_POLL_WAIT_S": "1",
@@ -51,13 +51,13 @@ def environment(infrastructure: Infrastructure, outbox: Outbox) -> dict[str, str
 async def start_worker(
     infrastructure: Infrastructure, environment: dict[str, str], cloud: Cloud
 ) -> AsyncIterator[StartWorker]:
-    """Starts couriers as processes of their own."""
+    """Starts email senders as processes of their own."""
     await cloud.purge(QUEUE, DEAD_LETTERS)
     workers: list[Worker] = []
 
     async def start() -> Worker:
         worker = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "services.specialists", "courier",
+            sys.executable, "-m", "services.specialists", "email_sender",
             cwd=ROOT,
             env={**os.environ, **infrastructure.environment, **environment},
             stderr=asyncio.subprocess.DEVNULL,
@@ -86,13 +86,13 @@ async def blocking(infrastructure: Infrastructure) -> AsyncIterator[Owner]:
 async def serve(
     aws: None, environment: dict[str, str], cloud: Cloud, borrowed_logs: None, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[Callable[[], None]]:
-    """Starts couriers inside this process, which is quicker."""
+    """Starts email senders inside this process, which is quicker."""
     await cloud.purge(QUEUE, DEAD_LETTERS)
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     serving: list[asyncio.Task[None]] = []
     yield lambda: serving.append(asyncio.create_task(run()))
-    await stop_serving(cloud, "courier", *serving)
+    await stop_serving(cloud, "email_sender", *serving)
 
 
 async def kill(worker: Worker) -> None:
@@ -113,20 +113,20 @@ pytestmark = pytest.mark.timeout(240)
 
 
 async def outcome(tap: Tap, case: Case) -> Json:
-    """The courier's one answer of a case, once it is on the bus."""
+    """The email sender's one answer of a case, once it is on the bus."""
     found: list[Json] = []
 
     async def there() -> bool:
-        found[:] = await tap.seen("courier", case.case_id)
+        found[:] = await tap.seen("email_sender", case.case_id)
         return bool(found)
 
-    await until(there, "the courier's answer", PATIENCE_S)
+    await until(there, "the email sender's answer", PATIENCE_S)
     assert len({each["digest"] for each in found}) == 1
     return found[0]
 
 
 async def state_of(owner: Owner, case: Case) -> str | None:
-    state: str | None = await owner.fetchval("select state from courier.sending where case_id = $1", case.case_id)
+    state: str | None = await owner.fetchval("select state from email_sender.sending where case_id = $1", case.case_id)
     return state
 
 
@@ -141,7 +141,7 @@ async def reaches(owner: Owner, case: Case, state: str) -> None:
 async def test_killed_before_the_intent_it_is_sent_once_by_the_next(
     case: Case, start_worker: StartWorker, cloud: Cloud, tap: Tap, outbox: Outbox, owner: Owner, blocking: Owner
 ) -> None:
-    await blocking.execute("select pg_advisory_xact_lock(desk.gate_key('case', $1))", case.case_id)
+    await blocking.execute("select pg_advisory_xact_lock(case_manager.gate_key('case', $1))", case.case_id)
     worker = await start_worker()
     await cloud.put(case.command(soon()))
 
@@ -151,7 +151,7 @@ async def test_killed_before_the_intent_it_is_sent_once_by_the_next(
         )
         return waiting
 
-    await until(waits, "the courier waits for the case's lock", PATIENCE_S)
+    await until(waits, "the email sender waits for the case's lock", PATIENCE_S)
     await kill(worker)
     await blocking.execute("rollback")
 
@@ -176,7 +176,7 @@ async def test_killed_while_the_provider_is_asked_the_outcome_is_unknown(
     worker = await start_worker()
     await cloud.put(case.command(soon()))
     await reaches(owner, case, "intended")
-    await until(lambda: asyncio.sleep(0, not outbox.mailbox.faults), "the provider was asked")
+    await until(lambda: asyncio.sleep(0, not outbox.ses_simulator.faults), "the provider was asked")
     await kill(worker)
 
     await start_worker()
@@ -196,11 +196,13 @@ async def test_killed_after_the_answer_was_recorded_the_next_one_says_what_the_p
     await cloud.put(command)
     await reaches(owner, case, "intended")
     # The outcome cannot be completed while its row in the inbox is locked.
-    await blocking.execute("select from courier.inbox where event_id = $1 for update", command["event_id"])
+    await blocking.execute("select from email_sender.inbox where event_id = $1 for update", command["event_id"])
     await reaches(owner, case, "sent")
     await kill(worker)
     await blocking.execute("rollback")
-    assert await owner.fetchval("select outputs from courier.inbox where event_id = $1", command["event_id"]) is None
+    assert (
+        await owner.fetchval("select outputs from email_sender.inbox where event_id = $1", command["event_id"]) is None
+    )
 
     await start_worker()
     answer = await outcome(tap, case)
@@ -217,7 +219,7 @@ async def test_two_workers_with_one_message_many_times_send_it_once(
     serve()
     command = case.command(soon())
     for _ in range(6):
-        await cloud.deliver("courier", command)
+        await cloud.deliver("email_sender", command)
     await cloud.settled(QUEUE)
 
     assert (await outcome(tap, case))["type"] == "EmailSent"
@@ -242,7 +244,7 @@ async def test_a_provider_that_throttles_uses_up_no_attempt(
 
     answer = await outcome(tap, case)
     assert answer["type"] == "EmailSent"
-    assert await owner.fetchval("select failures from courier.inbox where case_id = $1", case.case_id) == 0
+    assert await owner.fetchval("select failures from email_sender.inbox where case_id = $1", case.case_id) == 0
     assert len(outbox.of(case.case_id)) == 1
 
 
@@ -263,7 +265,7 @@ async def test_two_hundred_emails_under_random_kills_go_out_at_most_once_and_non
 ) -> None:
     """A worker is killed at a random moment after an email was seen to be on its way."""
     environment["SWITCHYARD_CONCURRENCY"] = "3"
-    outbox.mailbox.latency_s = 0.3
+    outbox.ses_simulator.latency_s = 0.3
     cases = [await open_case() for _ in range(200)]
     workers = [await start_worker(), await start_worker()]
     for number, case in enumerate(cases):
@@ -274,11 +276,11 @@ async def test_two_hundred_emails_under_random_kills_go_out_at_most_once_and_non
     answers: dict[str, set[str]] = {}
 
     async def in_flight() -> bool:
-        for event in await tap.seen("courier"):
+        for event in await tap.seen("email_sender"):
             answers.setdefault(event["case_id"], set()).add(json.dumps([event["type"], event["digest"]]))
         # A young intent is that of a worker that lives.
         on_its_way: bool = await owner.fetchval(
-            "select exists (select from courier.sending where state = 'intended'"
+            "select exists (select from email_sender.sending where state = 'intended'"
             " and intended_at > clock_timestamp() - interval '0.5 seconds')"
         )
         return on_its_way or len(answers) == len(cases)
@@ -302,7 +304,7 @@ async def test_two_hundred_emails_under_random_kills_go_out_at_most_once_and_non
         taken = len(outbox.of(case.case_id))
         assert taken == 1 if case.case_id in sent else taken <= 1
         assert await state_of(owner, case) == ("sent" if case.case_id in sent else "unknown")
-    listed = {str(row["case_id"]) for row in await owner.fetch("select case_id from courier.unsettled")}
+    listed = {str(row["case_id"]) for row in await owner.fetch("select case_id from email_sender.unsettled")}
     assert listed == unknown
     left = sum(bool(outbox.of(case_id)) for case_id in unknown)
     print(f"{kills} kills, {len(sent)} sent, {len(unknown)} unknown, of which {left} had gone out")

@@ -19,7 +19,7 @@ from switchyard.protocol.fields import Contract, Json
 from switchyard.protocol.received import find_event_type
 from switchyard.runtime.database.connections import Pool
 from tests.integration.conftest import PoolFor
-from tests.integration.email_sender.conftest import Case, Courier, OpenCase, Outbox
+from tests.integration.email_sender.conftest import Case, EmailSender, OpenCase, Outbox
 from tests.integration.events import envelope_of
 from tests.integration.infrastructure import Infrastructure, Owner
 from tests.integration.manual_clock import ManualClock
@@ -44,12 +44,12 @@ class Recorded:
 async def ended(owner: Owner, command: Json, payload: Contract) -> Json:
     """The command's outcome, stored in the inbox as the consumer stores it."""
     event = stamp_event(
-        derive_event(envelope_of(command), payload, node_from="courier", state_seal=command["state_seal"]),
+        derive_event(envelope_of(command), payload, node_from="email_sender", state_seal=command["state_seal"]),
         occurred_at=command["occurred_at"],
         trace={},
     )
     await owner.execute(
-        "insert into courier.inbox (event_id, digest, case_id, type, token, claims, lease_until, outputs)"
+        "insert into email_sender.inbox (event_id, digest, case_id, type, token, claims, lease_until, outputs)"
         " values ($1, $2, $3, 'SendEmail', 1, 1, now(), $4)",
         command["event_id"],
         command["digest"],
@@ -59,19 +59,19 @@ async def ended(owner: Owner, command: Json, payload: Contract) -> Json:
     return event
 
 
-async def left_unknown(case: Case, courier: Courier, outbox: Outbox, owner: Owner) -> Json:
+async def left_unknown(case: Case, email_sender: EmailSender, outbox: Outbox, owner: Owner) -> Json:
     """A case whose email may or may not have been sent; its SendingUnknown."""
     outbox.plan("drop_after")
-    command = case.command(courier.soon)
-    answer = await courier.send(command)
+    command = case.command(email_sender.soon)
+    answer = await email_sender.send(command)
     assert isinstance(answer, SendingUnknown)
     return await ended(owner, command, answer)
 
 
 @pytest.fixture
 async def pool(pool_for: PoolFor) -> Pool:
-    """The courier's own."""
-    return await pool_for("courier")
+    """The email sender's own."""
+    return await pool_for("email_sender")
 
 
 def found(case: Case, **changes: Any) -> SendingResolved:
@@ -86,9 +86,9 @@ def found(case: Case, **changes: Any) -> SendingResolved:
 
 
 async def test_it_is_listed_until_it_is_settled(
-    case: Case, courier: Courier, outbox: Outbox, owner: Owner, pool: Pool
+    case: Case, email_sender: EmailSender, outbox: Outbox, owner: Owner, pool: Pool
 ) -> None:
-    await left_unknown(case, courier, outbox, owner)
+    await left_unknown(case, email_sender, outbox, owner)
     [waiting] = await list_unresolved_sends(pool)
     assert (waiting.case_id, waiting.content_sha256) == (case.case_id, case.content_sha256)
     assert waiting.ended_as == "SendingUnknown"
@@ -96,46 +96,48 @@ async def test_it_is_listed_until_it_is_settled(
     assert await list_unresolved_sends(pool) == []
 
 
-async def test_it_is_settled_once(case: Case, courier: Courier, outbox: Outbox, owner: Owner, pool: Pool) -> None:
-    await left_unknown(case, courier, outbox, owner)
+async def test_it_is_settled_once(
+    case: Case, email_sender: EmailSender, outbox: Outbox, owner: Owner, pool: Pool
+) -> None:
+    await left_unknown(case, email_sender, outbox, owner)
     results = await asyncio.gather(
         *(resolve_send(pool, case.case_id, found(case, operator=f"o.{n}")) for n in range(4))
     )
     assert sorted(results) == [False, False, False, True]
-    assert await owner.fetchval("select count(*) from courier.settlement") == 1
+    assert await owner.fetchval("select count(*) from email_sender.settlement") == 1
 
 
 async def test_what_was_sent_or_never_tried_cannot_be_settled(
-    case: Case, open_case: OpenCase, courier: Courier, owner: Owner, pool: Pool
+    case: Case, open_case: OpenCase, email_sender: EmailSender, owner: Owner, pool: Pool
 ) -> None:
-    command = case.command(courier.soon)
-    await ended(owner, command, await courier.send(command))
+    command = case.command(email_sender.soon)
+    await ended(owner, command, await email_sender.send(command))
     assert not await resolve_send(pool, case.case_id, found(case, sent=False, provider_message_id=None))
     untried = await open_case()
     assert not await resolve_send(pool, untried.case_id, found(untried))
 
 
 async def test_the_settlement_is_published_as_a_child_of_what_it_settles_and_no_more_than_once(
-    case: Case, courier: Courier, outbox: Outbox, owner: Owner, pool: Pool, clock: ManualClock
+    case: Case, email_sender: EmailSender, outbox: Outbox, owner: Owner, pool: Pool, clock: ManualClock
 ) -> None:
-    unknown = await left_unknown(case, courier, outbox, owner)
+    unknown = await left_unknown(case, email_sender, outbox, owner)
     await resolve_send(pool, case.case_id, found(case))
     bus = Recorded()
     settlements = ResolutionPublisher(pool, bus, clock)
     assert [await settlements.tick(), await settlements.tick()] == [1, 0]
 
     [event] = bus.events
-    assert event["type"] == "SendingSettled"
+    assert event["type"] == "SendingResolved"
     assert event["parents"] == [unknown["digest"]]
-    assert (event["node_from"], event["node_to"], event["seq"]) == ("courier", "world", unknown["seq"] + 1)
+    assert (event["node_from"], event["node_to"], event["seq"]) == ("email_sender", "external", unknown["seq"] + 1)
     assert event["payload"] == found(case).model_dump(mode="json")
     assert not find_event_type(envelope_of(event)).terminal
 
 
 async def test_killed_between_publishing_and_noting_it_the_same_event_comes_again(
-    case: Case, courier: Courier, outbox: Outbox, owner: Owner, pool: Pool, clock: ManualClock
+    case: Case, email_sender: EmailSender, outbox: Outbox, owner: Owner, pool: Pool, clock: ManualClock
 ) -> None:
-    await left_unknown(case, courier, outbox, owner)
+    await left_unknown(case, email_sender, outbox, owner)
     await resolve_send(pool, case.case_id, found(case, sent=False, provider_message_id=None))
     bus = Recorded()
     bus.dies = True
@@ -149,12 +151,12 @@ async def test_killed_between_publishing_and_noting_it_the_same_event_comes_agai
 
 
 async def test_a_case_that_failed_while_the_provider_was_asked_is_settled_too(
-    case: Case, courier: Courier, outbox: Outbox, owner: Owner, pool: Pool, clock: ManualClock
+    case: Case, email_sender: EmailSender, outbox: Outbox, owner: Owner, pool: Pool, clock: ManualClock
 ) -> None:
     """As when a worker dies so often that its message ends in the dead-letter queue."""
-    command = case.command(courier.soon)
-    await courier.send(command)
-    await owner.execute("update courier.sending set state = 'intended', provider_message_id = null")
+    command = case.command(email_sender.soon)
+    await email_sender.send(command)
+    await owner.execute("update email_sender.sending set state = 'intended', provider_message_id = null")
     assert await list_unresolved_sends(pool) == []
     failed = await ended(
         owner,
@@ -170,45 +172,45 @@ async def test_a_case_that_failed_while_the_provider_was_asked_is_settled_too(
 
 
 async def test_an_answer_that_comes_after_all_settles_what_was_given_up(
-    case: Case, courier: Courier, outbox: Outbox, owner: Owner, pool: Pool, clock: ManualClock
+    case: Case, email_sender: EmailSender, outbox: Outbox, owner: Owner, pool: Pool, clock: ManualClock
 ) -> None:
     """A worker that was away for long comes back with the provider's answer, after another one had given up."""
-    command = case.command(courier.soon)
-    sending = courier.handler.keywords["ledger"]  # type: ignore[attr-defined]
+    command = case.command(email_sender.soon)
+    sending = email_sender.handler.keywords["ledger"]  # type: ignore[attr-defined]
     record = sending.record
 
     async def late(*arguments: Any, **fields: Any) -> None:
         clock.advance(3_600)
-        given_up = await courier.send(case.command(courier.soon))
+        given_up = await email_sender.send(case.command(email_sender.soon))
         assert isinstance(given_up, SendingUnknown)
         await ended(owner, command, given_up)
         sending.record = record
         await record(*arguments, **fields)
 
     sending.record = late
-    await courier.send(command)
+    await email_sender.send(command)
     [taken] = outbox.of(case.case_id)
     assert await list_unresolved_sends(pool) == []
     bus = Recorded()
     await ResolutionPublisher(pool, bus, clock).tick()
     payload = bus.events[0]["payload"]
     assert (payload["sent"], payload["provider_message_id"]) == (True, taken.message_id)
-    assert payload["operator"] == "service:courier"
+    assert payload["operator"] == "service:email sender"
 
 
 async def test_the_command_line_lists_and_settles(
     case: Case,
-    courier: Courier,
+    email_sender: EmailSender,
     outbox: Outbox,
     owner: Owner,
     infrastructure: Infrastructure,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setenv("SWITCHYARD_OPERATOR_DATABASE_URL", infrastructure.role_url("operator"))
-    await left_unknown(case, courier, outbox, owner)
+    monkeypatch.setenv("SWITCHYARD_OPERATOR_DB_URL", infrastructure.role_url("operator"))
+    await left_unknown(case, email_sender, outbox, owner)
 
     async def switchyard(*arguments: str) -> Any:
-        return await asyncio.to_thread(CliRunner().invoke, app, ["courier", *arguments, "--env", "aws"])
+        return await asyncio.to_thread(CliRunner().invoke, app, ["email_sender", *arguments, "--env", "aws"])
 
     listed = await switchyard("unknown")
     assert case.case_id in listed.output
@@ -225,7 +227,7 @@ async def test_the_command_line_lists_and_settles(
     assert settled.exit_code == 0, settled.output
     assert "was sent" in settled.output
     assert "0 to settle" in (await switchyard("unknown")).output
-    row = await owner.fetchrow("select * from courier.settlement")
+    row = await owner.fetchrow("select * from email_sender.settlement")
     assert row is not None
     assert (row["operator"], row["evidence"], row["provider_message_id"]) == ("m.chen", EVIDENCE, "m-1")
 
@@ -233,6 +235,10 @@ async def test_the_command_line_lists_and_settles(
 async def test_an_operator_settles_and_does_nothing_else_to_the_ledger(pool_for: PoolFor) -> None:
     pool = await pool_for("operator")
     assert await list_unresolved_sends(pool) == []
-    for statement in ("select * from courier.sending", "delete from courier.unsettled", "select * from courier.inbox"):
+    for statement in (
+        "select * from email_sender.sending",
+        "delete from email_sender.unsettled",
+        "select * from email_sender.inbox",
+    ):
         with pytest.raises((asyncpg.InsufficientPrivilegeError, asyncpg.ObjectNotInPrerequisiteStateError)):
             await pool.execute(statement)

@@ -15,33 +15,33 @@ from services.specialists.email_sender.ledger import SESSION_SETTINGS
 from switchyard.runtime.core.errors import Unavailable
 from switchyard.runtime.database.connections import connect_pool, translate_errors
 from tests.integration.conftest import PoolFor
-from tests.integration.email_sender.conftest import PLAYBOOK, Case, Courier, OpenCase, Outbox
+from tests.integration.email_sender.conftest import PLAYBOOK, Case, EmailSender, OpenCase, Outbox
 from tests.integration.infrastructure import Infrastructure, Owner
 
 Stop = Callable[[Owner, Case], Awaitable[object]]
 
 
 async def close(owner: Owner, case: Case) -> object:
-    """As the desk's close does."""
+    """As the case manager's close does."""
     return await owner.execute(
-        "insert into desk.closed (case_id, outcome, event) values ($1, 'expired', '{}')", case.case_id
+        "insert into case_manager.closed (case_id, outcome, event) values ($1, 'expired', '{}')", case.case_id
     )
 
 
 async def cancel(owner: Owner, case: Case) -> object:
     """As an operator does."""
-    return await owner.fetchval("select desk.cancel($1, 'operator', 'why')", case.case_id)
+    return await owner.fetchval("select case_manager.cancel($1, 'operator', 'why')", case.case_id)
 
 
 async def halt(owner: Owner, _: Case) -> object:
     """As an operator does."""
-    return await owner.fetchval("select desk.halt($1, 'operator', 'why')", PLAYBOOK)
+    return await owner.fetchval("select case_manager.halt($1, 'operator', 'why')", PLAYBOOK)
 
 
 async def opt_out(owner: Owner, case: Case) -> object:
-    """As the desk does for a ContactRefused."""
+    """As the case manager does for a SuppressContact."""
     return await owner.execute(
-        "insert into desk.control (kind, key, by, why) values ('opted_out', $1, 'upstream.mail', 'opted_out')",
+        "insert into case_manager.control (kind, key, by, why) values ('opted_out', $1, 'upstream.email_feedback', 'opted_out')",
         case.address_key,
     )
 
@@ -58,64 +58,66 @@ def is_stopped(answer: object, reason: str) -> bool:
 
 @each_stop
 async def test_a_late_command_after_a_stop_sends_nothing(
-    reason: str, case: Case, courier: Courier, outbox: Outbox, owner: Owner
+    reason: str, case: Case, email_sender: EmailSender, outbox: Outbox, owner: Owner
 ) -> None:
     await STOPS[reason](owner, case)
     for note in ("", "one more", "and another"):
-        assert is_stopped(await courier.send(case.command(courier.soon, note=note)), reason)
+        assert is_stopped(await email_sender.send(case.command(email_sender.soon, note=note)), reason)
     assert outbox.of(case.case_id) == []
-    assert await owner.fetchval("select count(*) from courier.sending") == 0
+    assert await owner.fetchval("select count(*) from email_sender.sending") == 0
 
 
 async def test_a_stop_of_one_case_or_address_stops_no_other(
-    case: Case, open_case: OpenCase, courier: Courier, owner: Owner
+    case: Case, open_case: OpenCase, email_sender: EmailSender, owner: Owner
 ) -> None:
     for stop in (close, cancel, opt_out):
         await stop(owner, case)
-    assert isinstance(await courier.send((await open_case()).command(courier.soon)), EmailSent)
+    assert isinstance(await email_sender.send((await open_case()).command(email_sender.soon)), EmailSent)
 
 
 async def test_an_opt_out_stops_every_case_of_that_address(
-    case: Case, open_case: OpenCase, courier: Courier, owner: Owner
+    case: Case, open_case: OpenCase, email_sender: EmailSender, owner: Owner
 ) -> None:
     await opt_out(owner, case)
     sibling = await open_case(address_key=case.address_key)
-    assert is_stopped(await courier.send(sibling.command(courier.soon)), "opted_out")
+    assert is_stopped(await email_sender.send(sibling.command(email_sender.soon)), "opted_out")
 
 
-async def test_a_resumed_playbook_sends_what_was_held(case: Case, courier: Courier, owner: Owner) -> None:
+async def test_a_resumed_playbook_sends_what_was_held(case: Case, email_sender: EmailSender, owner: Owner) -> None:
     await halt(owner, case)
-    assert await courier.send(case.command(courier.soon)) == SendingHalted()
-    await owner.fetchval("select desk.resume($1, 'operator', 'why')", PLAYBOOK)
-    assert isinstance(await courier.send(case.command(courier.soon, note="checked again")), EmailSent)
+    assert await email_sender.send(case.command(email_sender.soon)) == SendingHalted()
+    await owner.fetchval("select case_manager.resume($1, 'operator', 'why')", PLAYBOOK)
+    assert isinstance(await email_sender.send(case.command(email_sender.soon, note="checked again")), EmailSent)
 
 
-async def test_a_moment_that_has_passed_is_not_sent_in(case: Case, courier: Courier, outbox: Outbox) -> None:
-    answer = await courier.send(case.command(courier.clock.now()))
+async def test_a_moment_that_has_passed_is_not_sent_in(case: Case, email_sender: EmailSender, outbox: Outbox) -> None:
+    answer = await email_sender.send(case.command(email_sender.clock.now()))
     assert answer == SendingTooLate(content_sha256=case.content_sha256)
     assert outbox.of(case.case_id) == []
 
 
-async def test_a_case_that_the_desk_does_not_know_sends_nothing(owner: Owner, courier: Courier, outbox: Outbox) -> None:
+async def test_a_case_that_the_case_manager_does_not_know_sends_nothing(
+    owner: Owner, email_sender: EmailSender, outbox: Outbox
+) -> None:
     stranger = Case(owner)
-    assert is_stopped(await courier.send(stranger.command(courier.soon)), "no_such_case")
+    assert is_stopped(await email_sender.send(stranger.command(email_sender.soon)), "no_such_case")
     assert outbox.of(stranger.case_id) == []
 
 
 async def test_a_command_about_another_address_than_the_cases_sends_nothing(
-    case: Case, courier: Courier, outbox: Outbox
+    case: Case, email_sender: EmailSender, outbox: Outbox
 ) -> None:
-    assert is_stopped(await courier.send(case.command(courier.soon, address_key="e" * 64)), "not_the_cases")
+    assert is_stopped(await email_sender.send(case.command(email_sender.soon, address_key="e" * 64)), "not_the_cases")
     assert outbox.of(case.case_id) == []
 
 
 async def test_an_approved_email_is_sent_and_its_approval_is_on_record(
-    case: Case, courier: Courier, owner: Owner
+    case: Case, email_sender: EmailSender, owner: Owner
 ) -> None:
-    approval_id = await case.approve(courier.soon)
-    command = case.command(courier.soon, approval="settlement_offer", approval_id=approval_id)
-    assert isinstance(await courier.send(command), EmailSent)
-    assert str(await owner.fetchval("select approval_id from courier.sending")) == approval_id
+    approval_id = await case.approve(email_sender.soon)
+    command = case.command(email_sender.soon, approval="settlement_offer", approval_id=approval_id)
+    assert isinstance(await email_sender.send(command), EmailSent)
+    assert str(await owner.fetchval("select approval_id from email_sender.sending")) == approval_id
 
 
 @pytest.mark.parametrize(
@@ -130,72 +132,76 @@ async def test_an_approved_email_is_sent_and_its_approval_is_on_record(
     ],
 )
 async def test_without_a_good_approval_nothing_is_sent(
-    state: str, late: int, changes: dict[str, Any], reason: str, case: Case, courier: Courier, outbox: Outbox
+    state: str, late: int, changes: dict[str, Any], reason: str, case: Case, email_sender: EmailSender, outbox: Outbox
 ) -> None:
-    approval_id = await case.approve(courier.soon - timedelta(seconds=late), state=state, **changes)
-    command = case.command(courier.soon, approval="settlement_offer", approval_id=approval_id)
-    assert is_stopped(await courier.send(command), reason)
+    approval_id = await case.approve(email_sender.soon - timedelta(seconds=late), state=state, **changes)
+    command = case.command(email_sender.soon, approval="settlement_offer", approval_id=approval_id)
+    assert is_stopped(await email_sender.send(command), reason)
     assert outbox.of(case.case_id) == []
 
 
 @pytest.mark.parametrize("key", [None, b"f" * 32])
 async def test_a_row_that_says_granted_without_an_approvers_signature_sends_nothing(
-    key: bytes | None, case: Case, courier: Courier, outbox: Outbox, owner: Owner
+    key: bytes | None, case: Case, email_sender: EmailSender, outbox: Outbox, owner: Owner
 ) -> None:
-    forged = await case.approve(courier.soon, key=key)
-    command = case.command(courier.soon, approval="settlement_offer", approval_id=forged)
-    assert is_stopped(await courier.send(command), "approval_not_signed")
+    forged = await case.approve(email_sender.soon, key=key)
+    command = case.command(email_sender.soon, approval="settlement_offer", approval_id=forged)
+    assert is_stopped(await email_sender.send(command), "approval_not_signed")
     assert outbox.of(case.case_id) == []
-    assert await owner.fetchval("select count(*) from courier.sending") == 0
+    assert await owner.fetchval("select count(*) from email_sender.sending") == 0
 
 
 async def test_a_signature_for_another_approval_sends_nothing(
-    case: Case, open_case: OpenCase, courier: Courier, outbox: Outbox, owner: Owner
+    case: Case, open_case: OpenCase, email_sender: EmailSender, outbox: Outbox, owner: Owner
 ) -> None:
-    other = await (await open_case()).approve(courier.soon)
-    forged = await case.approve(courier.soon, key=None)
-    taken = await owner.fetchval("select signature from desk.approval where approval_id = $1", other)
-    await owner.execute("update desk.approval set signature = $2 where approval_id = $1", forged, taken)
-    command = case.command(courier.soon, approval="settlement_offer", approval_id=forged)
-    assert is_stopped(await courier.send(command), "approval_not_signed")
+    other = await (await open_case()).approve(email_sender.soon)
+    forged = await case.approve(email_sender.soon, key=None)
+    taken = await owner.fetchval("select signature from case_manager.approval where approval_id = $1", other)
+    await owner.execute("update case_manager.approval set signature = $2 where approval_id = $1", forged, taken)
+    command = case.command(email_sender.soon, approval="settlement_offer", approval_id=forged)
+    assert is_stopped(await email_sender.send(command), "approval_not_signed")
     assert outbox.of(case.case_id) == []
 
 
 async def test_an_approved_email_that_was_throttled_is_sent_by_a_later_command(
-    case: Case, courier: Courier, outbox: Outbox, owner: Owner
+    case: Case, email_sender: EmailSender, outbox: Outbox, owner: Owner
 ) -> None:
-    approval: dict[str, Any] = {"approval": "settlement_offer", "approval_id": await case.approve(courier.soon)}
+    approval: dict[str, Any] = {"approval": "settlement_offer", "approval_id": await case.approve(email_sender.soon)}
     outbox.plan("throttle")
     with pytest.raises(Unavailable):
-        await courier.send(case.command(courier.soon, **approval))
-    late = await courier.send(case.command(courier.clock.now(), **approval))
+        await email_sender.send(case.command(email_sender.soon, **approval))
+    late = await email_sender.send(case.command(email_sender.clock.now(), **approval))
     assert late == SendingTooLate(content_sha256=case.content_sha256)
-    again = await courier.send(case.command(courier.soon, note="checked again", **approval))
+    again = await email_sender.send(case.command(email_sender.soon, note="checked again", **approval))
     assert isinstance(again, EmailSent)
-    assert await courier.send(case.command(courier.soon, note="once more", **approval)) == again
+    assert await email_sender.send(case.command(email_sender.soon, note="once more", **approval)) == again
     assert len(outbox.of(case.case_id)) == 1
 
 
-async def test_an_approval_that_was_asked_for_and_never_given_sends_nothing(case: Case, courier: Courier) -> None:
-    assert is_stopped(await courier.send(case.command(courier.soon, approval="first_contact")), "approval_missing")
+async def test_an_approval_that_was_asked_for_and_never_given_sends_nothing(
+    case: Case, email_sender: EmailSender
+) -> None:
+    assert is_stopped(
+        await email_sender.send(case.command(email_sender.soon, approval="first_contact")), "approval_missing"
+    )
 
 
 @each_stop
 async def test_a_stop_that_is_under_way_is_waited_for(
-    reason: str, case: Case, courier: Courier, outbox: Outbox, owner: Owner, infrastructure: Infrastructure
+    reason: str, case: Case, email_sender: EmailSender, outbox: Outbox, owner: Owner, infrastructure: Infrastructure
 ) -> None:
-    desk = await asyncpg.connect(infrastructure.owner_url())
+    case_manager = await asyncpg.connect(infrastructure.owner_url())
     try:
-        stopping = desk.transaction()
+        stopping = case_manager.transaction()
         await stopping.start()
-        await STOPS[reason](desk, case)
-        sending = asyncio.create_task(courier.send(case.command(courier.soon)))
+        await STOPS[reason](case_manager, case)
+        sending = asyncio.create_task(email_sender.send(case.command(email_sender.soon)))
         await asyncio.sleep(0.3)
         assert not sending.done()
         await stopping.commit()
         assert is_stopped(await sending, reason)
     finally:
-        await desk.close()
+        await case_manager.close()
     assert outbox.of(case.case_id) == []
 
 
@@ -203,28 +209,30 @@ async def test_a_stop_that_is_under_way_is_waited_for(
 async def test_a_stop_waits_for_an_intent_that_is_being_written(
     reason: str, case: Case, owner: Owner, pool_for: PoolFor
 ) -> None:
-    pool = await pool_for("courier")
+    pool = await pool_for("email_sender")
     async with pool.acquire() as connection:
         intending = connection.transaction()
         await intending.start()
-        await connection.execute("select desk.lock_sending($1, $2)", case.case_id, case.address_key)
+        await connection.execute("select case_manager.lock_sending($1, $2)", case.case_id, case.address_key)
         stopping = asyncio.ensure_future(STOPS[reason](owner, case))
         await asyncio.sleep(0.3)
         assert not stopping.done()
-        gate = await connection.fetchrow("select * from desk.sendable where case_id = $1", case.case_id)
+        gate = await connection.fetchrow("select * from case_manager.sendable where case_id = $1", case.case_id)
         assert gate is not None
         assert not any((gate["ending_outcome"], gate["cancelled"], gate["halted"], gate["opted_out"]))
         await intending.commit()
         await stopping
 
 
-async def test_a_courier_that_stands_still_holds_up_no_stop(
+async def test_a_email_sender_that_stands_still_holds_up_no_stop(
     case: Case, owner: Owner, infrastructure: Infrastructure
 ) -> None:
-    pool = await connect_pool(infrastructure.role_url("courier"), schema="courier", server_settings=SESSION_SETTINGS)
+    pool = await connect_pool(
+        infrastructure.role_url("email_sender"), schema="email_sender", server_settings=SESSION_SETTINGS
+    )
     async with pool.acquire() as connection:
         await connection.execute("begin")
-        await connection.execute("select desk.lock_sending($1, $2)", case.case_id, case.address_key)
+        await connection.execute("select case_manager.lock_sending($1, $2)", case.case_id, case.address_key)
         assert await asyncio.wait_for(halt(owner, case), 9)
         with pytest.raises(Unavailable), translate_errors("the work database"):
             await connection.execute("select 1")
@@ -232,23 +240,25 @@ async def test_a_courier_that_stands_still_holds_up_no_stop(
 
 
 async def test_two_intents_do_not_wait_for_each_other(case: Case, open_case: OpenCase, pool_for: PoolFor) -> None:
-    pool, other = await pool_for("courier"), await open_case(address_key=case.address_key)
+    pool, other = await pool_for("email_sender"), await open_case(address_key=case.address_key)
     async with pool.acquire() as one, pool.acquire() as two, one.transaction(), two.transaction():
-        await one.execute("select desk.lock_sending($1, $2)", case.case_id, case.address_key)
-        await asyncio.wait_for(two.execute("select desk.lock_sending($1, $2)", other.case_id, other.address_key), 5)
+        await one.execute("select case_manager.lock_sending($1, $2)", case.case_id, case.address_key)
+        await asyncio.wait_for(
+            two.execute("select case_manager.lock_sending($1, $2)", other.case_id, other.address_key), 5
+        )
 
 
 async def test_a_grant_that_is_taken_back_waits_for_the_intent_too(
-    case: Case, owner: Owner, pool_for: PoolFor, courier: Courier
+    case: Case, owner: Owner, pool_for: PoolFor, email_sender: EmailSender
 ) -> None:
-    approval_id = await case.approve(courier.soon)
-    pool = await pool_for("courier")
+    approval_id = await case.approve(email_sender.soon)
+    pool = await pool_for("email_sender")
     async with pool.acquire() as connection:
         intending = connection.transaction()
         await intending.start()
-        await connection.execute("select desk.lock_sending($1, $2)", case.case_id, case.address_key)
+        await connection.execute("select case_manager.lock_sending($1, $2)", case.case_id, case.address_key)
         taking_back = asyncio.create_task(
-            owner.execute("update desk.approval set state = 'void' where approval_id = $1", approval_id)
+            owner.execute("update case_manager.approval set state = 'void' where approval_id = $1", approval_id)
         )
         await asyncio.sleep(0.3)
         assert not taking_back.done()
@@ -256,22 +266,22 @@ async def test_a_grant_that_is_taken_back_waits_for_the_intent_too(
         await taking_back
 
 
-async def test_the_courier_reads_the_gate_and_nothing_else_of_the_desks(pool_for: PoolFor) -> None:
-    pool = await pool_for("courier")
-    assert await pool.fetch("select * from desk.sendable") == []
+async def test_the_email_sender_reads_the_gate_and_nothing_else_of_the_case_managers(pool_for: PoolFor) -> None:
+    pool = await pool_for("email_sender")
+    assert await pool.fetch("select * from case_manager.sendable") == []
     for statement in (
-        "select * from desk.submission",
-        "select * from desk.control",
-        "select * from desk.approval",
-        "select * from desk.closed",
-        "delete from desk.sendable_approval",
-        "select desk.halt('outbound_email', 'courier', 'why')",
+        "select * from case_manager.submission",
+        "select * from case_manager.control",
+        "select * from case_manager.approval",
+        "select * from case_manager.closed",
+        "delete from case_manager.sendable_approval",
+        "select case_manager.halt('outbound_email', 'email_sender', 'why')",
     ):
         with pytest.raises(asyncpg.InsufficientPrivilegeError):
             await pool.execute(statement)
 
 
-async def test_no_other_agent_takes_the_desks_locks(pool_for: PoolFor, case: Case) -> None:
+async def test_no_other_agent_takes_the_case_managers_locks(pool_for: PoolFor, case: Case) -> None:
     pool = await pool_for("drafter")
     with pytest.raises(asyncpg.InsufficientPrivilegeError):
-        await pool.execute("select desk.lock_sending($1, $2)", case.case_id, case.address_key)
+        await pool.execute("select case_manager.lock_sending($1, $2)", case.case_id, case.address_key)

@@ -75,4 +75,4 @@ async def prepare(work_url: str, environment: Mapping[str, str]) -> None:
     """The work database's schemas and roles; bus, queues, rules and buckets. May be repeated."""
     await migrate_work(work_url, password_for=password)
     emulator = await asyncio.to_thread(identify, environment["AWS_ENDPOINT_URL"])
-    await provision(environment, visibility_s=QUEUE_VISIBILITY_S, mail=emulator.sends_email)
+    await provision(environment, visibility_s=QUEUE_VISIBILITY_S, with_ses=emulator.sends_email)

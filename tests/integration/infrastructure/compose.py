@@ -24,7 +24,7 @@ SERVICE = "com.docker.compose.service"
 NEEDED = {"postgres": 5432, "localstack": 4566}
 """The compose services and the ports that they publish."""
 
-HARMLESS = {*NEEDED, "simulator", "mailbox", "warehouse"}
+HARMLESS = {*NEEDED, "simulator", "ses-simulator", "warehouse"}
 UP = "docker compose up --wait localstack postgres"
 
 

@@ -71,7 +71,7 @@ async def start_worker(infrastructure: Infrastructure, cloud: Cloud, borrowed_lo
 
     async def start(handler: TaskHandler, **changes: Any) -> Worker:
         options: dict[str, Any] = {
-            "database_url": SecretStr(infrastructure.role_url(NODE)),
+            "work_db_url": SecretStr(infrastructure.role_url(NODE)),
             "vault_key": SecretStr("00" * 32),
             "visibility_s": 2.0,
             "poll_wait_s": 1,
@@ -85,7 +85,7 @@ async def start_worker(infrastructure: Infrastructure, cloud: Cloud, borrowed_lo
         async def build(_process: ServiceProcess, _artefacts: Artefacts) -> dict[type[Contract], TaskHandler]:
             return {AnswerQuestion: handler}
 
-        serving = asyncio.create_task(serve_agent(NODE, settings, build, opens=("question",)))
+        serving = asyncio.create_task(serve_agent(NODE, settings, build, decrypts=("question",)))
         worker = Worker(serving, f"http://127.0.0.1:{settings.health_port}/health/ready")
         workers.append(worker)
         return worker

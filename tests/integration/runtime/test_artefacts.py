@@ -35,13 +35,13 @@ async def subject(vault: Vault) -> str:
 
 @pytest.fixture
 async def vault(pool_for: PoolFor, clock: ManualClock) -> Vault:
-    return Vault(await pool_for("desk"), LocalKeyWrapper(bytes(32)), clock)
+    return Vault(await pool_for("case_manager"), LocalKeyWrapper(bytes(32)), clock)
 
 
 @pytest.fixture
 def artefacts(cloud: Cloud, vault: Vault) -> Artefacts:
     """Those of an agent whose card opens questions and findings."""
-    return Artefacts(S3Objects(cloud.s3, BUCKET), vault, opens=("question", "findings"))
+    return Artefacts(S3Objects(cloud.s3, BUCKET), vault, decrypts=("question", "findings"))
 
 
 def task_about(subject: str | None, case_id: str | None = None) -> Task[AnswerQuestion]:
@@ -56,7 +56,7 @@ def task_about(subject: str | None, case_id: str | None = None) -> Task[AnswerQu
 
 def handed_on(task: Task[AnswerQuestion]) -> dict[str, StorageRef]:
     """The attachments of the next event of the case."""
-    return {**task.attachments, **task.written_refs}
+    return {**task.storage_refs, **task.written_refs}
 
 
 @pytest.mark.parametrize(

@@ -114,4 +114,4 @@ async def test_artefacts_that_came_and_that_were_written_travel_on(
     await start_worker(write)
     await cloud.put(asked)
     [found] = await tap.next(NODE, case_id)
-    assert found["attachments"] == asked["attachments"] | {"f" * 64: {"inline": "Zg=="}}
+    assert found["storage_refs"] == asked["storage_refs"] | {"f" * 64: {"inline": "Zg=="}}

@@ -223,14 +223,14 @@ def test_an_address_that_iam_cannot_log_in_to_is_told_with_its_remedy(url: str, 
 
 def test_commands_log_in_as_their_environment_says() -> None:
     assert isinstance(login_of(Target({})), PasswordLogin)
-    assert isinstance(login_of(Target({"SWITCHYARD_DATABASE_AUTH": "password"})), PasswordLogin)
-    assert isinstance(login_of(Target({"SWITCHYARD_DATABASE_AUTH": "iam"})), IamLogin)
-    with pytest.raises(CommandFailed, match="SWITCHYARD_DATABASE_AUTH") as told:
-        login_of(Target({"SWITCHYARD_DATABASE_AUTH": "magic"}))
+    assert isinstance(login_of(Target({"SWITCHYARD_DB_AUTH": "password"})), PasswordLogin)
+    assert isinstance(login_of(Target({"SWITCHYARD_DB_AUTH": "iam"})), IamLogin)
+    with pytest.raises(CommandFailed, match="SWITCHYARD_DB_AUTH") as told:
+        login_of(Target({"SWITCHYARD_DB_AUTH": "magic"}))
     assert told.value.remedy == "set it to password or iam"
 
 
 def test_processes_log_in_as_their_settings_say(monkeypatch: pytest.MonkeyPatch) -> None:
     assert isinstance(ServiceProcess("toy", ProcessSettings()).login(), PasswordLogin)
-    monkeypatch.setenv("SWITCHYARD_DATABASE_AUTH", "iam")
+    monkeypatch.setenv("SWITCHYARD_DB_AUTH", "iam")
     assert isinstance(ServiceProcess("toy", ProcessSettings()).login(), IamLogin)

@@ -131,21 +131,21 @@ async def refused(infrastructure: Infrastructure, role: str, statement: str) -> 
     return False
 
 
-@pytest.mark.parametrize("reader", [*AGENT_CARDS, "desk"])
+@pytest.mark.parametrize("reader", [*AGENT_CARDS, "case_manager"])
 async def test_a_role_reads_its_own_schema_and_no_others(infrastructure: Infrastructure, reader: str) -> None:
-    tables = {name: f"{name}.inbox" for name in AGENT_CARDS} | {"desk": "desk.submission"}
+    tables = {name: f"{name}.inbox" for name in AGENT_CARDS} | {"case_manager": "case_manager.submission"}
     readable = [name for name, table in tables.items() if not await refused(infrastructure, reader, f"table {table}")]
     assert readable == [reader]
 
 
-@pytest.mark.parametrize("role", [*AGENT_CARDS, "desk"])
+@pytest.mark.parametrize("role", [*AGENT_CARDS, "case_manager"])
 async def test_no_role_may_touch_what_was_migrated_or_create_tables(infrastructure: Infrastructure, role: str) -> None:
     assert await refused(infrastructure, role, f"delete from {role}.migration")
     assert await refused(infrastructure, role, f"create table {role}.extra (id int)")
     assert await refused(infrastructure, role, f"create schema {role}_extra")
 
 
-async def test_only_the_desk_makes_keys_agents_whose_card_opens_something_read_them_and_nobody_changes_one(
+async def test_only_the_case_manager_makes_keys_agents_whose_card_opens_something_read_them_and_nobody_changes_one(
     infrastructure: Infrastructure,
 ) -> None:
     statements = {
@@ -159,10 +159,10 @@ async def test_only_the_desk_makes_keys_agents_whose_card_opens_something_read_t
     }
     may = {
         role: [name for name, text in statements.items() if not await refused(infrastructure, role, text)]
-        for role in ("desk", *AGENT_CARDS)
+        for role in ("case_manager", *AGENT_CARDS)
     }
-    assert may == {"desk": ["read", "make"]} | {
-        card.name: ["read"] if card.opens else [] for card in AGENT_CARDS.values()
+    assert may == {"case_manager": ["read", "make"]} | {
+        card.name: ["read"] if card.decrypts else [] for card in AGENT_CARDS.values()
     }
 
 
@@ -178,4 +178,4 @@ async def test_a_role_whose_card_opens_nothing_does_not_reach_the_vault(
 
 async def test_names_that_are_not_ours_never_reach_sql(owner: OwnerConnection) -> None:
     with pytest.raises(ValueError, match="no schema or role name of ours"):
-        await ensure_role(owner, 'x"; drop role desk; --', password=None)
+        await ensure_role(owner, 'x"; drop role case_manager; --', password=None)

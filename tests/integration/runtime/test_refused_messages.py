@@ -50,7 +50,7 @@ async def test_what_is_no_authentic_event_is_quarantined_with_the_reason_and_the
         from_outside = '"source": "upstream.' in raw  # may hold personal data in the clear
         assert kept[name]["raw"] == (None if from_outside else raw), name
     reasons = {name: (record["refusal"], record["field"]) for name, record in kept.items()}
-    assert reasons == {name: (refusal, field) for name, (_, refusal, field) in REFUSED.items()}
+    assert reasons == {name: (rejection, field) for name, (_, rejection, field) in REFUSED.items()}
     assert all(record["consumer"] == NODE and MARKER not in record["message"] for record in kept.values())
     alarms = Counter(line["alarm"] for line in log_lines() if line["event"] == "message.quarantined")
     assert alarms == {"quarantine": 4, "integrity": 6}

@@ -45,7 +45,7 @@ async def republisher(pool: Pool, aws: None) -> AsyncIterator[Republisher]:
 @pytest.fixture
 async def producers(pool_for: PoolFor) -> Producers:
     """What the reconciler sees and may ask, as its own role."""
-    return Producers(await pool_for("reconciler"), ("desk", NODE))
+    return Producers(await pool_for("reconciler"), ("case_manager", NODE))
 
 
 @pytest.fixture(autouse=True)
@@ -138,7 +138,7 @@ async def test_cases_are_listed_page_by_page_in_the_order_of_their_ids(pool: Poo
         f"delete from {NODE}.republish",
         f"insert into {NODE}.republish (event_id, case_id, requested_by) select gen_random_uuid(), null, ''",
         "select * from vault.subject_key",
-        "select * from desk.retry_request",
+        "select * from case_manager.retry_request",
     ],
 )
 async def test_the_reconcilers_role_reads_no_event_and_writes_none(pool_for: PoolFor, sql: str) -> None:
@@ -147,16 +147,16 @@ async def test_the_reconcilers_role_reads_no_event_and_writes_none(pool_for: Poo
         await reconciler.execute(sql)
 
 
-async def test_the_desks_events_are_listed_too(owner: Owner, producers: Producers) -> None:
+async def test_the_case_managers_events_are_listed_too(owner: Owner, producers: Producers) -> None:
     ids = {"event_id": str(uuid.uuid4()), "case_id": str(uuid.uuid4())}
     opened = ids | {"digest": "d", "opened_on": "2026-07-01", "type": "CaseOpened", "node_to": "router"}
-    sql = """insert into desk.submission
+    sql = """insert into case_manager.submission
                (tenant, source, idempotency_key, payload_mac, case_id, playbook, opened, parked)
              values ('acme', 's', $1, '', $2::text::uuid, 'assist', $3, $4)"""
     await owner.execute(sql, opened["event_id"], opened["case_id"], json.dumps(opened), True)
     case = [uuid.UUID(opened["case_id"])]
     assert await producers.published(case) == [], "what is parked was not published"
-    await owner.execute("update desk.submission set parked = false where case_id = $1", case[0])
+    await owner.execute("update case_manager.submission set parked = false where case_id = $1", case[0])
     (seen,) = await producers.published(case)
-    assert (seen.producer, seen.event_id, seen.type) == ("desk", opened["event_id"], "CaseOpened")
-    await owner.execute("delete from desk.submission where case_id = $1", case[0])
+    assert (seen.producer, seen.event_id, seen.type) == ("case_manager", opened["event_id"], "CaseOpened")
+    await owner.execute("delete from case_manager.submission where case_id = $1", case[0])

@@ -30,8 +30,8 @@ def wrapper() -> KeyWrapper:
 
 @pytest.fixture
 async def vault(pool_for: PoolFor, wrapper: KeyWrapper, clock: ManualClock) -> Vault:
-    """The desk's vault: the one that makes keys."""
-    return Vault(await pool_for("desk"), wrapper, clock)
+    """The case manager's vault: the one that makes keys."""
+    return Vault(await pool_for("case_manager"), wrapper, clock)
 
 
 @pytest.fixture
@@ -116,7 +116,7 @@ async def test_a_person_met_again_after_erasure_is_somebody_new(vault: Vault, ow
 async def test_a_person_has_one_pseudonym_however_many_processes_meet_them_at_once(
     vault: Vault, pool_for: PoolFor, wrapper: KeyWrapper, clock: ManualClock
 ) -> None:
-    vaults = [vault, Vault(await pool_for("desk"), wrapper, clock)]
+    vaults = [vault, Vault(await pool_for("case_manager"), wrapper, clock)]
     name = f"user-{fresh_id()}"
     subjects = await asyncio.gather(*(person(vaults[index % 2], name) for index in range(20)))
     assert len(set(subjects)) == 1
@@ -150,7 +150,7 @@ async def test_a_wrapped_key_that_was_swapped_for_another_persons_is_refused(vau
 async def test_another_master_key_opens_nothing(vault: Vault, pool_for: PoolFor, clock: ManualClock) -> None:
     subject = await person(vault)
     sealed = await vault.seal(subject, SECRET, context=CONTEXT)
-    stranger = Vault(await pool_for("desk"), LocalKeyWrapper(b"\x01" * 32), clock)
+    stranger = Vault(await pool_for("case_manager"), LocalKeyWrapper(b"\x01" * 32), clock)
     with pytest.raises(PermanentTaskError, match="seal_broken"):
         await stranger.open(subject, sealed, context=CONTEXT)
 

@@ -1,4 +1,4 @@
-"""The caretaker of docker compose, on a stack that nobody has migrated or provisioned."""
+"""The provisioner of docker compose, on a stack that nobody has migrated or provisioned."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import switchyard.devstack.stack.provisioner
 from switchyard.app.topology import consumers, queue_name
 from switchyard.devstack.stack.postgres import AUDIT, WORK
 from switchyard.devstack.stack.provision import credentials
-from switchyard.devstack.stack.provisioner import Caretaker, CaretakerSettings
+from switchyard.devstack.stack.provisioner import Provisioner, ProvisionerSettings
 from switchyard.devstack.stack.stack import EmbeddedStack
 from tests.integration.serving import free_port
 
@@ -30,18 +30,18 @@ async def stack(used_home: Path) -> AsyncIterator[EmbeddedStack]:
         yield running
 
 
-def settings_for(stack: EmbeddedStack, monkeypatch: pytest.MonkeyPatch, **more: str) -> CaretakerSettings:
+def settings_for(stack: EmbeddedStack, monkeypatch: pytest.MonkeyPatch, **more: str) -> ProvisionerSettings:
     """As docker compose gives them: in the environment."""
     given = {
         **stack.endpoints.environment(),
-        "SWITCHYARD_WORK_DSN": stack.endpoints.dsn(WORK),
-        "SWITCHYARD_AUDIT_DSN": stack.endpoints.dsn(AUDIT),
+        "SWITCHYARD_WORK_DB_OWNER_URL": stack.endpoints.dsn(WORK),
+        "SWITCHYARD_AUDIT_DB_OWNER_URL": stack.endpoints.dsn(AUDIT),
         "SWITCHYARD_ROLE_PASSWORD": "development",
         **more,
     }
     for name, value in given.items():
         monkeypatch.setenv(name, value)
-    return CaretakerSettings()
+    return ProvisionerSettings()
 
 
 async def queues(stack: EmbeddedStack) -> set[str]:
@@ -59,8 +59,8 @@ async def until(holds: Callable[[], Awaitable[bool]]) -> None:
 async def test_it_provisions_an_emulator_again_that_has_forgotten_everything(
     stack: EmbeddedStack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    caretaker = Caretaker(settings_for(stack, monkeypatch), stack.endpoints.environment())
-    tending = asyncio.create_task(caretaker.run(look_every_s=LOOK_EVERY_S))
+    provisioner = Provisioner(settings_for(stack, monkeypatch), stack.endpoints.environment())
+    tending = asyncio.create_task(provisioner.run(look_every_s=LOOK_EVERY_S))
     wanted = {consumer.queue for consumer in consumers()}
 
     async def provisioned() -> bool:
@@ -68,9 +68,9 @@ async def test_it_provisions_an_emulator_again_that_has_forgotten_everything(
 
     try:
         await until(provisioned)
-        desk = await asyncpg.connect(stack.endpoints.dsn(WORK, "desk", "development"))
-        assert await desk.fetchval("select count(*) from desk.submission") == 0
-        await desk.close()
+        case_manager = await asyncpg.connect(stack.endpoints.dsn(WORK, "case_manager", "development"))
+        assert await case_manager.fetchval("select count(*) from case_manager.submission") == 0
+        await case_manager.close()
 
         await stack.kill("emulator")  # it saves its state on a clean stop only
         await stack.ready("emulator", restarts=1)

@@ -141,7 +141,7 @@ async def test_postgres_wants_the_password_which_only_we_may_read(used_home: Pat
 async def test_messages_survive_a_clean_stop_on_the_same_ports(used_home: Path) -> None:
     async with EmbeddedStack(used_home, simulator=None) as stack, client(stack, "sqs") as sqs:
         before = stack.endpoints
-        url = (await sqs.create_queue(QueueName="desk"))["QueueUrl"]
+        url = (await sqs.create_queue(QueueName="case_manager"))["QueueUrl"]
         await sqs.send_message(QueueUrl=url, MessageBody="keep me")
     async with EmbeddedStack(used_home, simulator=None) as stack, client(stack, "sqs") as sqs:
         assert stack.endpoints == before
@@ -151,14 +151,14 @@ async def test_messages_survive_a_clean_stop_on_the_same_ports(used_home: Path) 
 async def test_a_killed_emulator_is_provisioned_again(used_home: Path) -> None:
     async def prepare(_: Endpoints) -> None:
         async with client(stack, "sqs") as sqs:
-            await sqs.create_queue(QueueName="desk")
+            await sqs.create_queue(QueueName="case_manager")
 
     stack = EmbeddedStack(used_home, prepare=prepare, simulator=None)
     async with stack:
         await stack.kill("emulator")
         await stack.ready("emulator", restarts=1)
         async with client(stack, "sqs") as sqs:
-            assert (await sqs.get_queue_url(QueueName="desk"))["QueueUrl"].startswith(stack.endpoints.aws)
+            assert (await sqs.get_queue_url(QueueName="case_manager"))["QueueUrl"].startswith(stack.endpoints.aws)
 
 
 async def test_services_get_the_endpoints_what_prepare_returned_and_nothing_of_the_users_aws_account(

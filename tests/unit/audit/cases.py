@@ -61,11 +61,11 @@ def first(
             "case_id": case_id,
             "session_id": session_id,
             "opened_on": opened.date().isoformat(),
-            "graph_version": "assist/1",
+            "playbook_version": "assist/1",
             "seq": 0,
             "ordinal": 0,
             "siblings": 1,
-            "node_from": "desk",
+            "node_from": "case_manager",
             "node_to": "router",
             "parents": [],
             "occurred_at": moment(opened),
@@ -74,7 +74,7 @@ def first(
             "budget": {"attempts": 3, "tokens": 0},
             "principal": {"sub": "service:upstream.test", "tenant": tenant, "subject": str(uuid.UUID(int=number))},
             "payload": payload.model_dump(mode="json", exclude_none=True),
-            "attachments": {QUESTION.sha256: place},
+            "storage_refs": {QUESTION.sha256: place},
         }
     )
 
@@ -101,7 +101,7 @@ def answered(number: int = 0, **more: Any) -> list[Json]:
     then(DraftAnswer(question=QUESTION, findings=(FINDINGS,)), "router", state=for_drafter, time_limit_ms=60_000)
     then(AnswerDrafted(answer=ANSWER, cites=("F1",)), "drafter", state=for_drafter, model_call=CALL, rubric_score=8_750)
     then(CloseCase(outcome="answered", code="answered", answer=ANSWER), "router")
-    then(CaseClosed(outcome="answered", code="answered", answer=ANSWER), "desk")
+    then(CaseClosed(outcome="answered", code="answered", answer=ANSWER), "case_manager")
     return events
 
 

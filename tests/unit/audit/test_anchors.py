@@ -1,4 +1,4 @@
-"""Anchors: what is signed, how it reads back, and when it does not continue what was before."""
+"""Checkpoints: what is signed, how it reads back, and when it does not continue what was before."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def leaves(count: int) -> list[bytes]:
     return [replace(LEAF, log_index=log_index).hash() for log_index in range(1, count + 1)]
 
 
-async def anchor(head: LogHead | None = None, count: int = 3) -> Checkpoint:
+async def checkpoint(head: LogHead | None = None, count: int = 3) -> Checkpoint:
     statement = next_checkpoint_body(
         head or LogHead(), leaves(count), log="main", made_at=AT, key=key_name(SIGNER.public)
     )
@@ -46,7 +46,7 @@ async def anchor(head: LogHead | None = None, count: int = 3) -> Checkpoint:
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        ("position", 2),
+        ("log_index", 2),
         ("opened_on", date(2026, 11, 22)),
         ("event_id", "00000000-0000-4000-8000-000000000002"),
         ("digest", "ac" * 32),
@@ -58,8 +58,8 @@ def test_a_leaf_covers_everything_that_it_has(name: str, value: Any) -> None:
     assert replace(LEAF, **{name: value}).hash() != LEAF.hash()
 
 
-async def test_an_anchor_reads_back_as_it_was_written() -> None:
-    made = await anchor()
+async def test_an_checkpoint_reads_back_as_it_was_written() -> None:
+    made = await checkpoint()
 
     assert Checkpoint.from_bytes(made.to_bytes()) == made
     assert (
@@ -68,9 +68,9 @@ async def test_an_anchor_reads_back_as_it_was_written() -> None:
     )
 
 
-async def test_anchors_continue_each_other() -> None:
-    one = await anchor()
-    two = await anchor(head_after(one.statement), 2)
+async def test_checkpoints_continue_each_other() -> None:
+    one = await checkpoint()
+    two = await checkpoint(head_after(one.statement), 2)
 
     assert (one.statement.first, one.statement.last, one.statement.previous) == (1, 3, NO_PREVIOUS_HASH)
     assert (two.statement.number, two.statement.first, two.statement.last) == (2, 4, 5)
@@ -79,28 +79,28 @@ async def test_anchors_continue_each_other() -> None:
 
 
 async def test_what_does_not_continue_the_head_says_in_what() -> None:
-    one = await anchor()
-    two = (await anchor(head_after(one.statement), 2)).statement
+    one = await checkpoint()
+    two = (await checkpoint(head_after(one.statement), 2)).statement
 
-    assert explain_unlinked(LogHead(), two) == "it does not continue anchor 0 (in its number, last, hash)"
+    assert explain_unlinked(LogHead(), two) == "it does not continue checkpoint 0 (in its number, last, hash)"
     assert "hash" in (explain_unlinked(replace(head_after(one.statement), hash="0" * 64), two) or "")
     backwards = two.model_copy(update={"last": 3})
     assert "last" in (explain_unlinked(head_after(one.statement), backwards) or "")
 
 
-async def test_bytes_that_are_no_anchor_are_refused() -> None:
-    data = (await anchor()).to_bytes()
+async def test_bytes_that_are_no_checkpoint_are_refused() -> None:
+    data = (await checkpoint()).to_bytes()
 
     for broken in (b"", b"{}", b"[]", b"\xff", data[:-1], data.replace(b'"last":3', b'"last":2')):
         with pytest.raises(UnreadableCheckpoint):
             Checkpoint.from_bytes(broken)
-    made = await anchor()
+    made = await checkpoint()
     with pytest.raises(UnreadableCheckpoint, match="leaves"):
         Checkpoint.from_bytes(replace(made, leaves=made.leaves[::-1]).to_bytes())
 
 
 async def test_a_signature_counts_by_a_trusted_key_over_the_very_bytes() -> None:
-    made, keys = await anchor(), TrustedKeys([SIGNER.public])
+    made, keys = await checkpoint(), TrustedKeys([SIGNER.public])
     key, message = made.statement.key, made.statement.signed_bytes()
 
     assert keys.invalid_reason(key, message + b" ", made.signature) == "its signature does not match"
@@ -123,7 +123,7 @@ def test_what_is_no_public_key_is_refused(text: str) -> None:
         (CheckpointBacklog(1, 60), True),
     ],
 )
-def test_an_anchor_is_due_after_rows_or_seconds_and_never_for_nothing(
+def test_an_checkpoint_is_due_after_rows_or_seconds_and_never_for_nothing(
     waiting: CheckpointBacklog, expected: bool
 ) -> None:
     assert is_checkpoint_due(waiting, CheckpointSchedule(10, 60, timedelta(days=1))) is expected
@@ -134,7 +134,7 @@ def test_names_of_objects_are_in_the_order_of_their_numbers() -> None:
 
     assert names == sorted(names)
     assert [checkpoint_number(name) for name in names] == [1, 9, 10, 123_456]
-    for other in ("anchors/main/readme.txt", "anchors/main/1.json", "anchors/main/x000000000001.json"):
+    for other in ("checkpoints/main/readme.txt", "checkpoints/main/1.json", "checkpoints/main/x000000000001.json"):
         assert checkpoint_number(other) is None
 
 

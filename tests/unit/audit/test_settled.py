@@ -33,9 +33,15 @@ def unknown() -> list[Json]:
         "router",
         state={"step": "send"},
     )
-    answer = follow(asked, SendingUnknown(content_sha256=CONTENT, message=""), "courier", state={"step": "send"})
+    answer = follow(asked, SendingUnknown(content_sha256=CONTENT, message=""), "email_sender", state={"step": "send"})
     close = follow(answer, CloseCase(outcome="unknown", code="outcome_unknown"), "router")
-    return [opened, asked, answer, close, follow(close, CaseClosed(outcome="unknown", code="outcome_unknown"), "desk")]
+    return [
+        opened,
+        asked,
+        answer,
+        close,
+        follow(close, CaseClosed(outcome="unknown", code="outcome_unknown"), "case_manager"),
+    ]
 
 
 def verdict(events: list[Json]) -> CaseVerdict:
@@ -44,14 +50,14 @@ def verdict(events: list[Json]) -> CaseVerdict:
 
 def test_a_settled_case_is_closed_once_and_proves_as_before() -> None:
     events = unknown()
-    settled = follow(events[2], SETTLED, "courier", after_ms=60_000)
+    settled = follow(events[2], SETTLED, "email_sender", after_ms=60_000)
     found = verdict([*events, settled])
     assert (found.status, found.findings, found.pending) == (CaseStatus.CLOSED, (), ())
 
 
 def test_a_second_settlement_that_says_something_else_is_found() -> None:
     events = unknown()
-    settled = follow(events[2], SETTLED, "courier", after_ms=60_000)
+    settled = follow(events[2], SETTLED, "email_sender", after_ms=60_000)
     other = rewritten(settled, payload=settled["payload"] | {"operator": "somebody.else"})
     kinds = {found.kind for found in verdict([*events, settled, other]).findings}
     assert FindingKind.DUPLICATE in kinds
@@ -59,6 +65,6 @@ def test_a_second_settlement_that_says_something_else_is_found() -> None:
 
 def test_a_settlement_of_nothing_is_found() -> None:
     events = unknown()
-    settled = follow(events[2], SETTLED, "courier", after_ms=60_000)
+    settled = follow(events[2], SETTLED, "email_sender", after_ms=60_000)
     orphan = rewritten(settled, parents=["f" * 64])
     assert FindingKind.MISSING_PARENT in {found.kind for found in verdict([*events, orphan]).findings}

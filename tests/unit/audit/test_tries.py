@@ -18,7 +18,7 @@ LATER = NOW + timedelta(minutes=10)
 
 
 def retry_of(failure: Json, closed: Json, number: int = 1) -> Json:
-    """The desk's event that has a failed task done again."""
+    """The case manager's event that has a failed task done again."""
     payload = TaskRetried(
         task=failure["payload"]["task"],
         task_type=failure["payload"]["task_type"],
@@ -29,13 +29,13 @@ def retry_of(failure: Json, closed: Json, number: int = 1) -> Json:
         requested_at="2026-07-01T08:00:00Z",
         signature="0" * 128,
     )
-    return follow(failure, payload, "desk", replay=f"retry-{number}")
+    return follow(failure, payload, "case_manager", attempt=f"retry-{number}")
 
 
 def close(cause: Json, outcome: str = "failed") -> list[Json]:
-    """The router's word and the desk's, after `cause`."""
+    """The router's word and the case manager's, after `cause`."""
     asked = follow(cause, CloseCase(outcome=outcome, code=outcome), "router")  # type: ignore[arg-type]
-    return [asked, follow(asked, CaseClosed(outcome=outcome, code=outcome), "desk")]  # type: ignore[arg-type]
+    return [asked, follow(asked, CaseClosed(outcome=outcome, code=outcome), "case_manager")]  # type: ignore[arg-type]
 
 
 OPENED = first(deadline=timedelta(hours=12))  # the reviewer's views go by the database's own clock
@@ -78,15 +78,15 @@ def test_a_case_that_was_opened_again_is_open_until_its_deadline_and_unended_aft
 
 
 def test_a_second_try_that_expired_is_ended() -> None:
-    expired = follow(RETRY, CaseClosed(outcome="expired", code="case_deadline"), "desk")
+    expired = follow(RETRY, CaseClosed(outcome="expired", code="case_deadline"), "case_manager")
     found = verdict(*ONCE, RETRY, AGAIN, expired)
     assert (found.findings, found.status) == ((), CaseStatus.CLOSED)
 
 
 def test_two_endings_of_one_try_do_not_hold() -> None:
-    another = follow(CLOSED_2[0], CaseClosed(outcome="failed", code="other"), "desk", ordinal=1, siblings=2)
+    another = follow(CLOSED_2[0], CaseClosed(outcome="failed", code="other"), "case_manager", ordinal=1, siblings=2)
     assert FindingKind.SECOND_ENDING in kinds(verdict(*TWICE, another))
-    expired = follow(OPENED, CaseClosed(outcome="expired", code="case_deadline"), "desk")
+    expired = follow(OPENED, CaseClosed(outcome="expired", code="case_deadline"), "case_manager")
     assert kinds(verdict(*ONCE, expired)) == {FindingKind.SECOND_ENDING}
     assert FindingKind.SECOND_ENDING in kinds(verdict(*TWICE, expired))
 

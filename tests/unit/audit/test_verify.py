@@ -49,7 +49,7 @@ ALTERED: list[tuple[str, Any]] = [
     ("principal_sub", "user:other"),
     ("subject", None),
     ("node_from", "triage"),
-    ("node_to", "desk"),
+    ("node_to", "case_manager"),
     ("transition", "NoAgentFits"),
     ("type_version", 2),
     ("seq", 99),
@@ -57,7 +57,7 @@ ALTERED: list[tuple[str, Any]] = [
     ("siblings", 2),
     ("parents", ()),
     ("transcript_hash", "0" * 64),
-    ("graph_version", "assist/2"),
+    ("playbook_version", "assist/2"),
     ("code_version", "abc"),
     ("prompt_version", "p8"),
     ("model_id", "another-model"),
@@ -186,14 +186,16 @@ def test_a_second_first_event_is_found() -> None:
 
 def test_a_second_ending_is_found_and_the_first_recorded_stands() -> None:
     events = cases.answered()
-    expired = cases.follow(events[0], CaseClosed(outcome="expired", code="case_deadline"), "desk", after_ms=60_000)
+    expired = cases.follow(
+        events[0], CaseClosed(outcome="expired", code="case_deadline"), "case_manager", after_ms=60_000
+    )
 
     assert found([*events, expired]) == [(FindingKind.SECOND_ENDING, expired["event_id"])]
 
 
 def test_what_arrives_after_the_ending_is_legitimate() -> None:
     opened, asked, *_ = cases.answered()
-    expired = cases.follow(opened, CaseClosed(outcome="expired", code="case_deadline"), "desk")
+    expired = cases.follow(opened, CaseClosed(outcome="expired", code="case_deadline"), "case_manager")
     late = cases.failed(asked, "triage")
 
     assert found([opened, asked, expired, late]) == []
@@ -305,18 +307,18 @@ def _last_rewritten() -> list[Json]:
 
 def _late_event_removed() -> list[Json]:
     opened, asked, *_ = cases.answered()
-    expired = cases.follow(opened, CaseClosed(outcome="expired", code="case_deadline"), "desk")
+    expired = cases.follow(opened, CaseClosed(outcome="expired", code="case_deadline"), "case_manager")
     late = cases.failed(asked, "triage")
     return [event for event in (opened, asked, expired, late) if event is not late]
 
 
 def _last_inserted() -> list[Json]:
     events = cases.answered()[:-1]
-    return [*events, cases.follow(events[-1], CaseClosed(outcome="cancelled", code="cancelled"), "desk")]
+    return [*events, cases.follow(events[-1], CaseClosed(outcome="cancelled", code="cancelled"), "case_manager")]
 
 
 @pytest.mark.parametrize("tampered", [_last_rewritten, _late_event_removed, _last_inserted])
-def test_the_end_of_a_chain_can_only_be_proved_with_anchors(tampered: Callable[[], list[Json]]) -> None:
+def test_the_end_of_a_chain_can_only_be_proved_with_checkpoints(tampered: Callable[[], list[Json]]) -> None:
     """What nothing follows can be replaced, removed or put in by the database's owner, unseen by the chain."""
     assert found(tampered()) == []
 

@@ -36,7 +36,7 @@ def test_a_case_without_a_failure_says_how_it_ended_or_that_it_has_not() -> None
 
 def test_what_the_router_could_not_route_has_no_failed_task() -> None:
     own = failed(OPENED, "router")
-    closed = follow(own, CaseClosed(outcome="failed", code="unknown_event"), "desk")
+    closed = follow(own, CaseClosed(outcome="failed", code="unknown_event"), "case_manager")
     assert "the router could not route" in told([OPENED, own, closed])
 
 

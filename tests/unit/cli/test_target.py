@@ -28,16 +28,16 @@ def container(service: str, *ports: tuple[int, int], health: str = "healthy") ->
 
 
 RUNNING = [
-    container("caretaker"),
+    container("provisioner"),
     container("postgres", (5432, 25432)),
     container("localstack", (4566, 14566), (4510, 0)),
     container("text-to-sql"),
     container("text-to-sql"),
 ]
-CARETAKER = {
+PROVISIONER = {
     "environment": {
         "AWS_ENDPOINT_URL": "http://localstack:4566",
-        "SWITCHYARD_WORK_DSN": "postgresql://owner:development@postgres:5432/work",
+        "SWITCHYARD_WORK_DB_OWNER_URL": "postgresql://owner:development@postgres:5432/work",
         "SWITCHYARD_CLOCK_FILE": "/clock/shift",
         "SWITCHYARD_VAULT_KEY": "64657665",
     },
@@ -57,7 +57,7 @@ def answering(folder: Path, containers: list[dict[str, Any]], *, as_list: bool =
     """Put a `docker` there that says what runs."""
     lines = json.dumps(containers) if as_list else "\n".join(json.dumps(each) for each in containers)
     (folder / "ps").write_text(lines)
-    (folder / "config").write_text(json.dumps({"services": {"caretaker": CARETAKER}}))
+    (folder / "config").write_text(json.dumps({"services": {"provisioner": PROVISIONER}}))
     script = f"""#!{sys.executable}
 import pathlib, sys
 assert sys.argv[1:3] == ["compose", "--file"] and sys.argv[3].endswith("docker-compose.yml"), sys.argv
@@ -72,17 +72,17 @@ def test_compose_is_reached_by_the_ports_that_docker_says_it_publishes(docker: P
     answering(docker, RUNNING, as_list=as_list)
     target = running(Env.COMPOSE)
     assert target.need("AWS_ENDPOINT_URL") == "http://127.0.0.1:14566"
-    assert target.need("SWITCHYARD_WORK_DSN") == "postgresql://owner:development@127.0.0.1:25432/work"
+    assert target.need("SWITCHYARD_WORK_DB_OWNER_URL") == "postgresql://owner:development@127.0.0.1:25432/work"
     assert target.need("SWITCHYARD_CLOCK_FILE") == "/home/ana/switchyard/docker/clock/shift"
     assert target.need("SWITCHYARD_VAULT_KEY") == "64657665"
 
 
 def test_what_is_not_published_keeps_its_name() -> None:
-    assert from_outside("http://warehouse:8080", {"mailbox:8080": "127.0.0.1:1"}, {}) == "http://warehouse:8080"
+    assert from_outside("http://warehouse:8080", {"ses-simulator:8080": "127.0.0.1:1"}, {}) == "http://warehouse:8080"
     assert published(RUNNING) == {"postgres:5432": "127.0.0.1:25432", "localstack:4566": "127.0.0.1:14566"}
 
 
-@pytest.mark.parametrize("containers", [[], [container("postgres", (5432, 1))], [container("caretaker", health="")]])
+@pytest.mark.parametrize("containers", [[], [container("postgres", (5432, 1))], [container("provisioner", health="")]])
 def test_a_compose_stack_that_is_not_up_is_told_with_the_command_that_brings_it_up(
     docker: Path, containers: list[dict[str, Any]]
 ) -> None:
@@ -120,7 +120,7 @@ def test_a_variable_names_the_deployment_of_every_command(docker: Path) -> None:
         (["case", "list", "--env", "compose"], 1, "this installation has no stacks of its own"),
         (["stack", "up"], 1, "this installation has no stacks of its own"),
         (["demo"], 1, "this installation has no stacks of its own"),
-        (["case", "list", "--env", "aws"], 1, "SWITCHYARD_AUDIT_DATABASE_URL is not set"),
+        (["case", "list", "--env", "aws"], 1, "SWITCHYARD_AUDIT_DB_URL is not set"),
     ],
 )
 def test_an_installation_without_the_package_local_says_what_it_cannot_do(

@@ -15,7 +15,7 @@ from services.specialists.compliance.review import blocking_results, evaluate_ru
 from tests.unit.compliance.emails import CASE_ID, NOW, PARAGRAPHS, SALT, SUBJECT, facts, first_contact, situation
 from tests.unit.compliance.table import stopping
 
-LAPTOP = "http://127.0.0.1:8999"
+LOCAL = "http://127.0.0.1:8999"
 DEMO_NOW = datetime(2026, 11, 20, 17, 30, tzinfo=UTC)
 
 
@@ -28,7 +28,7 @@ def composed(account: AccountFacts, purpose: Purpose, paragraphs: list[str], now
         subject=SUBJECT,
         paragraphs=paragraphs,
         case_id=CASE_ID,
-        opt_out=OptOutChannels(url=opt_out_url(base, "eyJhbGciOi.8kQx"), mailbox="stop@harborline.example"),
+        opt_out=OptOutChannels(url=opt_out_url(base, "eyJhbGciOi.8kQx"), ses_simulator="stop@harborline.example"),
     )
 
 
@@ -51,8 +51,8 @@ def test_a_good_draft_that_the_drafter_composed_keeps_every_rule(purpose: Purpos
 
 
 def test_a_link_of_the_laptops_own_opt_out_pages_passes_there_and_nowhere_else() -> None:
-    given = situation(email=composed(facts(), "payment_reminder", PARAGRAPHS["payment_reminder"], NOW, LAPTOP))
-    assert blocking_results(evaluate_rules(replace(given, opt_out_base=LAPTOP), "email", SALT)) == ()
+    given = situation(email=composed(facts(), "payment_reminder", PARAGRAPHS["payment_reminder"], NOW, LOCAL))
+    assert blocking_results(evaluate_rules(replace(given, opt_out_base=LOCAL), "email", SALT)) == ()
     assert "R06" in rule_ids(blocking_results(evaluate_rules(given, "email", SALT)))
     assert "R06" in rule_ids(
         blocking_results(evaluate_rules(replace(given, opt_out_base="https://mail.harborline.example"), "email", SALT))

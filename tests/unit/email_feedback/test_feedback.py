@@ -110,4 +110,4 @@ def test_the_rule_lets_in_exactly_what_is_read() -> None:
         type_: {"source": "aws.ses", "detail-type": type_, "detail": {}} for type_ in (*SES_DETAIL_TYPES, "Email Sent")
     }
     assert [type_ for type_, event in reports.items() if matches(rule.pattern, event)] == list(SES_DETAIL_TYPES)
-    assert not matches(rule.pattern, reports["Email Bounced"] | {"source": "upstream.mail"})
+    assert not matches(rule.pattern, reports["Email Bounced"] | {"source": "upstream.email_feedback"})

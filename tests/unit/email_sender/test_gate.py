@@ -74,7 +74,7 @@ def entry(state: str, **changes: Any) -> LedgerEntry:
 
 
 def approval(*, verdict: ApprovalAnswer = "granted", key: bytes = KEY, **changes: Any) -> ApprovalRecord:
-    """An approval as the desk records it, signed for what it says."""
+    """An approval as the case manager records it, signed for what it says."""
     said: dict[str, Any] = {
         "approval_id": APPROVAL,
         "case_id": CASE,

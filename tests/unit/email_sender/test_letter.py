@@ -1,4 +1,4 @@
-"""The courier reads two addresses off an email and refuses what is not for exactly one person."""
+"""The email sender reads two addresses off an email and refuses what is not for exactly one person."""
 
 from __future__ import annotations
 

@@ -57,7 +57,7 @@ def test_parse_reads(text: str) -> None:
 def test_parse_refuses(text: str, encoded: bool) -> None:
     with pytest.raises(InvalidEvent) as caught:
         parse_json(text.encode() if encoded else text)
-    assert caught.value.refusal is RejectionReason.MALFORMED
+    assert caught.value.reason is RejectionReason.MALFORMED
     assert caught.value.remedy
 
 

@@ -70,7 +70,7 @@ def test_failures_are_called_failed() -> None:
     assert [type_.name for type_ in CATALOGUE.values() if "Fail" in type_.name] == ["TaskFailed"]
 
 
-def test_an_agents_failure_goes_to_the_router_and_the_routers_own_to_the_desk() -> None:
+def test_an_agents_failure_goes_to_the_router_and_the_routers_own_to_the_case_manager() -> None:
     failed = CATALOGUE["TaskFailed", 1]
     assert set(failed.flows) == {(agent, ROUTER) for agent in (*AGENT_CARDS, CASE_MANAGER)} | {(ROUTER, CASE_MANAGER)}
     assert not failed.stateful
@@ -92,11 +92,11 @@ def test_a_command_can_be_answered_by_whoever_gets_it(type_: EventType) -> None:
 
 @each_type
 def test_a_terminal_event_leaves_the_system_and_nothing_else_does(type_: EventType) -> None:
-    follows_the_end = type_.name == "SendingSettled"
+    follows_the_end = type_.name == "SendingResolved"
     assert type_.terminal is (type_.consumers == (EXTERNAL,) and not follows_the_end)
 
 
-def test_only_the_desk_ends_cases() -> None:
+def test_only_the_case_manager_ends_cases() -> None:
     assert {producer for type_ in CATALOGUE.values() if type_.terminal for producer in type_.producers} == {
         CASE_MANAGER
     }
@@ -124,7 +124,7 @@ def test_a_card_opens_no_more_than_its_commands_and_results_name(card: AgentCard
         for name, field in type_.payload.model_fields.items()
         if Artefact.__name__ in str(field.annotation)
     }
-    assert set(card.opens) <= artefacts
+    assert set(card.decrypts) <= artefacts
 
 
 def test_triage_can_tell_specialists_apart() -> None:

@@ -50,7 +50,7 @@ def test_id_depends_on_parent_node_type_and_ordinal_alone() -> None:
 
 def test_it_inherits_the_case_and_points_at_its_cause() -> None:
     event = derive_event(CHOOSE, CHOSEN, node_from="triage")
-    for field in ("tenant", "case_id", "session_id", "opened_on", "graph_version", "case_deadline"):
+    for field in ("tenant", "case_id", "session_id", "opened_on", "playbook_version", "case_deadline"):
         assert event[field] == getattr(CHOOSE, field)
     assert event["parents"] == [CHOOSE.digest]
     assert event["seq"] == CHOOSE.seq + 1
@@ -80,7 +80,7 @@ def test_clock_and_trace_do_not_change_the_digest() -> None:
 def test_what_no_flow_allows_is_not_made(node_from: str, payload: Contract, node_to: str | None, message: str) -> None:
     with pytest.raises(InvalidEvent, match=message) as caught:
         derive_event(CHOOSE, payload, node_from=node_from, node_to=node_to)
-    assert (caught.value.refusal, caught.value.field) == (RejectionReason.UNKNOWN, "node_to")
+    assert (caught.value.reason, caught.value.field) == (RejectionReason.UNKNOWN, "node_to")
 
 
 @pytest.mark.parametrize(
@@ -88,8 +88,8 @@ def test_what_no_flow_allows_is_not_made(node_from: str, payload: Contract, node
     [
         ("triage", NoAgentFits, "router"),
         ("drafter", TaskFailed, "router"),
-        ("router", TaskFailed, "desk"),
-        ("desk", CaseClosed, "world"),
+        ("router", TaskFailed, "case_manager"),
+        ("case_manager", CaseClosed, "external"),
     ],
 )
 def test_where_the_catalogue_leaves_no_choice_it_decides(node: str, payload: type[Contract], target: str) -> None:
@@ -125,7 +125,7 @@ def test_state_may_fill_its_limit_and_not_pass_it() -> None:
     assert derive_event(CHOOSE, CHOSEN, node_from="triage", state={"s": "x" * room})
     with pytest.raises(InvalidEvent, match="16 KB") as caught:
         derive_event(CHOOSE, CHOSEN, node_from="triage", state={"s": "x" * (room + 1)})
-    assert (caught.value.refusal, caught.value.field) == (RejectionReason.TOO_LARGE, "state")
+    assert (caught.value.reason, caught.value.field) == (RejectionReason.TOO_LARGE, "state")
 
 
 def test_state_is_measured_in_bytes() -> None:
@@ -138,7 +138,7 @@ def test_a_detail_over_the_limit_of_the_bus_is_refused() -> None:
     assert len(serialize_detail(drafted)) < MAX_DETAIL_BYTES
     with pytest.raises(InvalidEvent, match="over the limit") as caught:
         serialize_detail(drafted | {"payload": {"text": "x" * MAX_DETAIL_BYTES}})
-    assert (caught.value.refusal, caught.value.field) == (RejectionReason.TOO_LARGE, "payload")
+    assert (caught.value.reason, caught.value.field) == (RejectionReason.TOO_LARGE, "payload")
 
 
 def test_a_detail_reads_back_as_the_event() -> None:

@@ -82,8 +82,8 @@ def test_a_contract_is_frozen_strict_and_ignores_what_it_does_not_know() -> None
 
 
 def test_a_refusal_says_kind_field_and_remedy() -> None:
-    refusal = InvalidEvent(RejectionReason.INVALID, "field required", field="payload.question", remedy="send it")
-    assert str(refusal) == "invalid: field required (field payload.question). Remedy: send it"
+    rejection = InvalidEvent(RejectionReason.INVALID, "field required", field="payload.question", remedy="send it")
+    assert str(rejection) == "invalid: field required (field payload.question). Remedy: send it"
 
 
 def test_a_refusal_cuts_a_path_to_what_a_failure_may_carry() -> None:

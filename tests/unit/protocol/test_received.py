@@ -20,7 +20,7 @@ CANARY = "dana.field@acme.example"
 
 DRAFTED = golden("AnswerDrafted")
 DEEP = json.loads("[" * MAX_JSON_DEPTH + "]" * MAX_JSON_DEPTH)
-SHA256 = next(iter(DRAFTED["attachments"]))
+SHA256 = next(iter(DRAFTED["storage_refs"]))
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Refused:
     """A body, and how it is refused."""
 
     body: str
-    refusal: RejectionReason
+    reason: RejectionReason
     field: str | None
     remedy: str | None
     node: str = "router"
@@ -72,7 +72,9 @@ REFUSED = {
     "a deadline that does not exist": malformed(
         redigested("case_deadline", "2026-02-30T00:00:00Z"), "case_deadline", ENVELOPE
     ),
-    "a graph version without a number": malformed(redigested("graph_version", CANARY), "graph_version", ENVELOPE),
+    "a playbook version without a number": malformed(
+        redigested("playbook_version", CANARY), "playbook_version", ENVELOPE
+    ),
     "a parent that is no digest": malformed(redigested("parents", [CANARY]), "parents.0", ENVELOPE),
     "no digest": malformed(delivered(without(DRAFTED, "digest")), "digest", ENVELOPE),
     "a seal beyond ASCII": malformed(redigested("state_seal", "k.1.\u00e9"), "state_seal", ENVELOPE),
@@ -83,7 +85,7 @@ REFUSED = {
         redigested(f"attachments.{SHA256}.uri", CANARY), f"attachments.{SHA256}", ENVELOPE
     ),
     "an artefact under another name": malformed(
-        redigested("attachments", {CANARY: {"inline": ""}}), "attachments.(name).[key]", ENVELOPE
+        redigested("storage_refs", {CANARY: {"inline": ""}}), "storage_refs.(name).[key]", ENVELOPE
     ),
     "a payload that is a list": malformed(redigested("payload", [CANARY]), "payload", ENVELOPE),
     "another service's source": Refused(
@@ -120,9 +122,11 @@ REFUSED = {
         "node_from",
         "upstream.",
     ),
-    "an event for somebody else": Refused(delivered(DRAFTED), RejectionReason.FORGED, "node_to", "rule", node="desk"),
+    "an event for somebody else": Refused(
+        delivered(DRAFTED), RejectionReason.FORGED, "node_to", "rule", node="case_manager"
+    ),
     "an event addressed off its flow": Refused(
-        redigested("node_to", "desk"), RejectionReason.FORGED, "node_to", "rule", node="desk"
+        redigested("node_to", "case_manager"), RejectionReason.FORGED, "node_to", "rule", node="case_manager"
     ),
     "a type from the future": Refused(
         redigested("type", "CaseReopened", detail_type="CaseReopened"),
@@ -158,15 +162,15 @@ REFUSED = {
 def test_refuses(case: Refused) -> None:
     with pytest.raises(InvalidEvent) as caught:
         read_event(case.body, node=case.node)
-    refusal = caught.value
-    assert (refusal.refusal, refusal.field) == (case.refusal, case.field)
-    assert refusal.remedy is None if case.remedy is None else case.remedy in (refusal.remedy or "")
-    assert CANARY not in str(refusal)
-    assert "dana" not in str(refusal)
+    rejection = caught.value
+    assert (rejection.reason, rejection.field) == (case.reason, case.field)
+    assert rejection.remedy is None if case.remedy is None else case.remedy in (rejection.remedy or "")
+    assert CANARY not in str(rejection)
+    assert "dana" not in str(rejection)
 
 
 def test_the_table_has_every_kind_that_receiving_can_refuse() -> None:
-    assert {case.refusal for case in REFUSED.values()} == set(RejectionReason) - {RejectionReason.TOO_LARGE}
+    assert {case.reason for case in REFUSED.values()} == set(RejectionReason) - {RejectionReason.TOO_LARGE}
 
 
 ENVELOPED = [

@@ -82,7 +82,7 @@ def test_between_nodes_without_a_flow_nothing_is_delivered(source: str, target: 
     assert receivers(on_the_bus(f"switchyard.{source}", "Anything", target)) == {AUDIT}
 
 
-def test_a_submission_reaches_the_desk_alone_and_never_audit() -> None:
+def test_a_submission_reaches_the_case_manager_alone_and_never_audit() -> None:
     submitted = {"source": "upstream.portal", "detail-type": "CaseSubmitted", "detail": {"question": "plain text"}}
     assert receivers(submitted) == {CASE_MANAGER}
 

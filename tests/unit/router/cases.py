@@ -39,9 +39,9 @@ def stamped(event: Json) -> Json:
     return stamp_event(event, occurred_at="2026-07-01T08:00:01Z", trace={"traceparent": "00-1-1-01"})
 
 
-def opened(*, agent: str | None = None, graph_version: str = "assist/1") -> Json:
+def opened(*, agent: str | None = None, playbook_version: str = "assist/1") -> Json:
     """A case that has just opened."""
-    event = changed(golden("CaseOpened"), "graph_version", graph_version)
+    event = changed(golden("CaseOpened"), "playbook_version", playbook_version)
     return with_digest(changed(event, "payload.agent", agent) if agent else event)
 
 
@@ -56,7 +56,7 @@ def reply(command: Json, payload: Contract, *, node: str | None = None, written:
             node_from=node or command["node_to"],
             state=command["state"] if carries_state else None,
             state_seal=command["state_seal"],
-            attachments={**envelope.attachments, **dict(map(place, written))} if carries_state else None,
+            storage_refs={**envelope.storage_refs, **dict(map(place, written))} if carries_state else None,
         )
     )
 

@@ -61,7 +61,7 @@ def opened(account: Artefact = ACCOUNT) -> Json:
             "case_id": CASE,
             "session_id": "march",
             "opened_on": "2026-10-01",
-            "graph_version": "outbound_email/1",
+            "playbook_version": "outbound_email/1",
             "seq": 0,
             "ordinal": 0,
             "siblings": 1,
@@ -81,8 +81,8 @@ def opened(account: Artefact = ACCOUNT) -> Json:
                 "exp": "2026-10-08T15:00:00.000000Z",
             },
             "payload": payload.model_dump(mode="json", exclude_none=True),
-            "attachments": {
-                sha256: attachment.model_dump(exclude_none=True) for sha256, attachment in (place(account),)
+            "storage_refs": {
+                sha256: storage_ref.model_dump(exclude_none=True) for sha256, storage_ref in (place(account),)
             },
         }
     )
@@ -136,9 +136,9 @@ ANSWERS: Mapping[str, tuple[tuple[Contract, ...], Contract]] = {
     "SendingDeferred": ((ALLOWED, DRAFTED, PASSED), DEFERRED),
     "WaitOver": ((ALLOWED, DRAFTED, PASSED, DEFERRED), WaitOver(waited_for="time")),
     "SendingAllowed": ((ALLOWED, DRAFTED, TO_APPROVE, GRANTED), SENDABLE),
-    "SendingHeld": ((ALLOWED, DRAFTED, PASSED, SENDABLE), SendingHalted()),
+    "SendingHalted": ((ALLOWED, DRAFTED, PASSED, SENDABLE), SendingHalted()),
     "SendingTooLate": ((ALLOWED, DRAFTED, PASSED, SENDABLE), SendingTooLate(content_sha256=CONTENT)),
-    "SendingRefused": (
+    "SendingStopped": (
         (ALLOWED, DRAFTED, PASSED, SENDABLE),
         SendingStopped(code="opted_out", message="The address opted out."),
     ),

@@ -37,8 +37,8 @@ def test_keys_that_cannot_be_read_are_refused(monkeypatch: pytest.MonkeyPatch, t
     assert KEY not in str(caught.value)
 
 
-def test_a_desk_needs_its_mac_key(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SWITCHYARD_DATABASE_URL", "postgresql://desk@db/work")
+def test_a_case_manager_needs_its_mac_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SWITCHYARD_WORK_DB_URL", "postgresql://case manager@db/work")
     monkeypatch.delenv("SWITCHYARD_MAC_KEY", raising=False)
     with pytest.raises(ValidationError, match="mac_key"):
         CaseManagerSettings()
@@ -53,10 +53,10 @@ def test_a_desk_needs_its_mac_key(monkeypatch: pytest.MonkeyPatch) -> None:
         pytest.param('{"upstream.ingress": {"k1": "0a"}}', id="no key"),
     ],
 )
-def test_a_desk_does_not_start_on_keys_that_it_would_never_look_at_or_could_not_name(
+def test_a_case_manager_does_not_start_on_keys_that_it_would_never_look_at_or_could_not_name(
     monkeypatch: pytest.MonkeyPatch, keys: str
 ) -> None:
-    monkeypatch.setenv("SWITCHYARD_DATABASE_URL", "postgresql://desk@db/work")
+    monkeypatch.setenv("SWITCHYARD_WORK_DB_URL", "postgresql://case manager@db/work")
     monkeypatch.setenv("SWITCHYARD_MAC_KEY", "00")
     monkeypatch.setenv("SWITCHYARD_PRINCIPAL_KEYS", f'{{"upstream.ingress": {{"k1": "{KEY}"}}}}')
     assert CaseManagerSettings().principals().must_sign("upstream.ingress")

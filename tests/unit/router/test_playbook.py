@@ -57,8 +57,8 @@ def test_it_draws_every_edge_as_mermaid(playbook: Playbook) -> None:
 def test_assist_1_looks_like_this() -> None:
     assert PLAYBOOKS["assist/1"].mermaid().splitlines() == [
         "flowchart LR",
-        "  desk -->|CaseOpened with agent| specialist[specialist: AnswerQuestion]",
-        "  desk -->|CaseOpened| triage[triage: ChooseAgent]",
+        "  case manager -->|CaseOpened with agent| specialist[specialist: AnswerQuestion]",
+        "  case manager -->|CaseOpened| triage[triage: ChooseAgent]",
         "  triage -->|AgentChosen| specialist[specialist: AnswerQuestion]",
         "  triage -->|NoAgentFits| no_agent([no_agent])",
         "  specialist -->|FindingsReady| drafter[drafter: DraftAnswer]",

@@ -38,10 +38,12 @@ NOW = datetime(2026, 7, 1, 8, 5, tzinfo=UTC)
 
 
 def retried(command: Json) -> Json:
-    """The desk's event that has a command of a failed case done again."""
+    """The case manager's event that has a command of a failed case done again."""
     failure = failed(command)
     close = routed(failure)
-    ending = derive_event(received(close).envelope, CaseClosed(outcome="failed", code="time_limit"), node_from="desk")
+    ending = derive_event(
+        received(close).envelope, CaseClosed(outcome="failed", code="time_limit"), node_from="case_manager"
+    )
     request = {
         "operator": "ana",
         "reason": "The vendor is back.",
@@ -66,7 +68,7 @@ def test_the_command_goes_out_again_under_a_new_id_with_the_same_state() -> None
     assert again["event_id"] != ANSWER_QUESTION["event_id"]
     assert again["parents"] == [RETRIED["digest"]]
     assert again["seq"] == ANSWER_QUESTION["seq"] + 3
-    assert again["attachments"] == ANSWER_QUESTION["attachments"]
+    assert again["storage_refs"] == ANSWER_QUESTION["storage_refs"]
 
 
 def test_what_follows_a_retry_carries_its_name_to_the_end() -> None:
@@ -77,7 +79,7 @@ def test_what_follows_a_retry_carries_its_name_to_the_end() -> None:
     found = reply(routed(RETRIED), FindingsReady(findings=(FINDINGS,)), written=(FINDINGS,))
     drafted = reply(routed(found), AnswerDrafted(answer=ANSWER, cites=("F1",)), written=(ANSWER,))
     close = routed(drafted)
-    assert {each["replay"] for each in (RETRIED, found, drafted, close)} == {"retry-1"}
+    assert {each["attempt"] for each in (RETRIED, found, drafted, close)} == {"retry-1"}
     assert close["payload"]["outcome"] == "answered"
 
 
@@ -116,7 +118,7 @@ def _requoted(**fields: Any) -> Json:
 def test_a_retry_of_what_the_router_never_asked_is_forged(event: Json, field: str) -> None:
     with pytest.raises(InvalidEvent) as refused:
         route(received(with_digest(event)), SEAL)
-    assert (refused.value.refusal, refused.value.field) == (RejectionReason.FORGED, field)
+    assert (refused.value.reason, refused.value.field) == (RejectionReason.FORGED, field)
 
 
 def test_a_router_with_other_keys_did_not_issue_it() -> None:
@@ -132,9 +134,9 @@ def test_the_router_follows_only_what_an_operator_signed(path: str) -> None:
     forged = _with(**{f"payload__{path}": others.get(path, "mallory")})
     decision = decide_routing(delivered(forged), SEAL, operators=OPERATORS)
     assert decision.events == ()
-    assert decision.refusal is not None
-    assert decision.refusal.refusal is RejectionReason.FORGED
-    assert decide_routing(delivered(RETRIED), SEAL, operators=OPERATORS).refusal is None
+    assert decision.rejection is not None
+    assert decision.rejection.reason is RejectionReason.FORGED
+    assert decide_routing(delivered(RETRIED), SEAL, operators=OPERATORS).rejection is None
 
 
 def test_without_operators_nobody_may_retry() -> None:

@@ -91,7 +91,7 @@ def test_closes(event: Json, outcome: str, code: str) -> None:
     closed = routed(event)
     told = payload(closed)
     assert isinstance(told, CloseCase)
-    assert (told.outcome, told.code, closed["node_to"]) == (outcome, code, "desk")
+    assert (told.outcome, told.code, closed["node_to"]) == (outcome, code, "case_manager")
     assert "state" not in closed
 
 
@@ -125,18 +125,18 @@ def test_the_answer_travels_to_close() -> None:
 
 def test_attachments_travel_as_long_as_the_case_needs_them() -> None:
     asked = question(OPENED).sha256
-    assert set(CHOOSE["attachments"]) == {asked}
-    assert set(ANSWER_QUESTION["attachments"]) == {asked}
-    assert set(DRAFT["attachments"]) == {asked, FINDINGS.sha256}
-    assert set(DRAFTED["attachments"]) == {asked, FINDINGS.sha256, ANSWER.sha256}
-    assert set(CLOSE["attachments"]) == {ANSWER.sha256}
+    assert set(CHOOSE["storage_refs"]) == {asked}
+    assert set(ANSWER_QUESTION["storage_refs"]) == {asked}
+    assert set(DRAFT["storage_refs"]) == {asked, FINDINGS.sha256}
+    assert set(DRAFTED["storage_refs"]) == {asked, FINDINGS.sha256, ANSWER.sha256}
+    assert set(CLOSE["storage_refs"]) == {ANSWER.sha256}
 
 
 def test_an_attachment_that_nobody_names_is_dropped() -> None:
     stray = artefact("findings", "stray")
     found = reply(ANSWER_QUESTION, FindingsReady(findings=(FINDINGS,)), written=(FINDINGS, stray))
-    assert stray.sha256 in found["attachments"]
-    assert stray.sha256 not in routed(found)["attachments"]
+    assert stray.sha256 in found["storage_refs"]
+    assert stray.sha256 not in routed(found)["storage_refs"]
 
 
 @pytest.mark.parametrize("node", sorted(COMMANDS))
@@ -150,16 +150,16 @@ def test_any_agents_failure_closes_the_case_and_says_what_lay_beneath(node: str)
         remedy="ask for less",
         node=node,
     )
-    assert closed["attachments"] == {}
+    assert closed["storage_refs"] == {}
 
 
 def test_the_signed_statement_of_who_asks_is_handed_to_nobody() -> None:
     event = golden("CaseOpened", variant="attested")
     attested = event["payload"]["attested"]["statement"]["sha256"]
     command = routed(event)
-    assert attested in event["attachments"]
+    assert attested in event["storage_refs"]
     assert attested not in str(command)
-    assert event["payload"]["question"]["sha256"] in command["attachments"]
+    assert event["payload"]["question"]["sha256"] in command["storage_refs"]
 
 
 def test_a_long_failure_is_cut_to_what_its_contract_allows() -> None:
@@ -186,7 +186,7 @@ def test_a_redelivery_makes_the_same_events(event: Json) -> None:
 
 def test_a_redelivery_with_another_clock_trace_and_place_makes_the_same_events() -> None:
     moved = FOUND | {"occurred_at": "2026-07-02T00:00:00Z", "trace": {}}
-    moved["attachments"] = {sha256: {"uri": "s3://bucket/key"} for sha256 in FOUND["attachments"]}
+    moved["storage_refs"] = {sha256: {"uri": "s3://bucket/key"} for sha256 in FOUND["storage_refs"]}
     once, again = route(received(FOUND), SEAL), route(received(moved), SEAL)
     assert [(event["event_id"], event["digest"]) for event in once] == [(e["event_id"], e["digest"]) for e in again]
 
@@ -200,7 +200,7 @@ def test_more_findings_than_the_state_can_name_are_refused() -> None:
     many = tuple(artefact("findings", str(number)) for number in range(200))
     with pytest.raises(InvalidEvent, match="16 KB") as caught:
         routed(reply(ANSWER_QUESTION, FindingsReady(findings=many)))
-    assert (caught.value.refusal, caught.value.field) == (RejectionReason.TOO_LARGE, "state")
+    assert (caught.value.reason, caught.value.field) == (RejectionReason.TOO_LARGE, "state")
 
 
 ASSIST_2 = Playbook(
@@ -221,7 +221,7 @@ def test_a_newer_version_does_not_change_an_open_case(event: Json) -> None:
 
 def test_a_case_runs_on_the_version_that_it_was_opened_with() -> None:
     both = PLAYBOOKS | {"assist/2": ASSIST_2}
-    told = payload(routed(opened(graph_version="assist/2"), playbooks=both))
+    told = payload(routed(opened(playbook_version="assist/2"), playbooks=both))
     assert isinstance(told, CloseCase)
     assert told.code == "retired"
 
@@ -229,7 +229,7 @@ def test_a_case_runs_on_the_version_that_it_was_opened_with() -> None:
 def test_a_version_that_was_withdrawn_too_early_is_named() -> None:
     with pytest.raises(InvalidEvent, match="assist/1 is not deployed") as caught:
         route(received(CHOSEN), SEAL, {"assist/2": ASSIST_2})
-    assert (caught.value.refusal, caught.value.field) == (RejectionReason.UNKNOWN, "graph_version")
+    assert (caught.value.reason, caught.value.field) == (RejectionReason.UNKNOWN, "playbook_version")
     assert "while cases on it are open" in (caught.value.remedy or "")
 
 
@@ -244,7 +244,7 @@ WITHOUT_NO_AGENT = Playbook(
 def test_an_event_that_a_version_has_no_edge_for_is_named() -> None:
     with pytest.raises(InvalidEvent, match="no edge for NoAgentFits") as caught:
         route(received(UNFIT), SEAL, {"assist/1": WITHOUT_NO_AGENT})
-    assert (caught.value.refusal, caught.value.field) == (RejectionReason.UNKNOWN, "type")
+    assert (caught.value.reason, caught.value.field) == (RejectionReason.UNKNOWN, "type")
 
 
 def test_new_cases_get_a_version_that_exists() -> None:
@@ -254,4 +254,4 @@ def test_new_cases_get_a_version_that_exists() -> None:
 
 def test_a_command_of_a_graph_with_figures_says_what_the_later_steps_need_and_others_do_not() -> None:
     for version, expected in (("assist/1", None), ("assist/2", PLAYBOOKS["assist/2"].later_p95_ms("triage"))):
-        assert routed(opened(graph_version=version)).get("later_p95_ms") == expected
+        assert routed(opened(playbook_version=version)).get("later_p95_ms") == expected

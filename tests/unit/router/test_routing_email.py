@@ -50,13 +50,13 @@ def payload(of: object) -> Contract:
         ("ContactAllowed", "DraftEmail", "drafter"),
         ("EmailDrafted", "ReviewEmail", "compliance"),
         ("RevisionNeeded", "DraftEmail", "drafter"),
-        ("EmailPassed", "AskApproval", "desk"),
+        ("EmailPassed", "AskApproval", "case_manager"),
         ("ApprovalGranted", "CheckSending", "compliance"),
         ("ReviewOutdated", "ReviewEmail", "compliance"),
-        ("SendingDeferred", "Wait", "desk"),
+        ("SendingDeferred", "Wait", "case_manager"),
         ("WaitOver", "CheckSending", "compliance"),
-        ("SendingAllowed", "SendEmail", "courier"),
-        ("SendingHeld", "Wait", "desk"),
+        ("SendingAllowed", "SendEmail", "email_sender"),
+        ("SendingHalted", "Wait", "case_manager"),
         ("SendingTooLate", "CheckSending", "compliance"),
     ],
 )
@@ -72,7 +72,7 @@ def test_asks(name: str, command: str, node: str) -> None:
         ("EmailBlocked", "blocked", "email_blocked"),
         ("ApprovalDenied", "denied", "denied"),
         ("ApprovalExpired", "expired", "approval_expired"),
-        ("SendingRefused", "stopped", "opted_out"),
+        ("SendingStopped", "stopped", "opted_out"),
         ("EmailUndeliverable", "undeliverable", "address_rejected"),
         ("SendingUnknown", "unknown", "outcome_unknown"),
         ("EmailSent", "sent", "sent"),
@@ -114,7 +114,7 @@ def test_an_email_that_needs_nobody_goes_on_to_the_check() -> None:
     assert isinstance(payload(command_after(ALLOWED, DRAFTED, PASSED)), CheckSending)
 
 
-def test_the_courier_is_told_what_was_checked_and_who_approved() -> None:
+def test_the_email_sender_is_told_what_was_checked_and_who_approved() -> None:
     told = payload(command_after(ALLOWED, DRAFTED, TO_APPROVE, GRANTED, SENDABLE))
     assert told == SendEmail(
         email=EMAIL,
@@ -156,7 +156,7 @@ def test_an_answer_to_another_step_of_the_same_node_is_forged(before: tuple[Cont
     forged = answered(command_after(*before), smuggled)
     with pytest.raises(InvalidEvent, match="no answer to the step") as caught:
         route(received(forged), SEAL)
-    assert (caught.value.refusal, caught.value.field) == (RejectionReason.FORGED, "type")
+    assert (caught.value.reason, caught.value.field) == (RejectionReason.FORGED, "type")
 
 
 def test_another_node_cannot_say_that_it_was_sent() -> None:

@@ -20,7 +20,7 @@ from tests.unit.protocol.json_values import objects, texts
 from tests.unit.router.cases import ANSWER_QUESTION, CHOOSE, DRAFT, SEAL, artefact, opened, received, reply
 
 names = st.one_of(
-    st.sampled_from(["text_to_sql", "triage", "drafter", "router", "desk", "specialist"]),
+    st.sampled_from(["text_to_sql", "triage", "drafter", "router", "case_manager", "specialist"]),
     st.from_regex(r"[a-z][a-z0-9_]{0,39}", fullmatch=True),
 )
 codes = st.from_regex(r"[a-z][a-z0-9_]{1,63}", fullmatch=True)
@@ -43,7 +43,7 @@ seals = st.one_of(
 GRAPHS = ["assist/1", "assist/2", "none/0"]
 
 events = st.one_of(
-    st.builds(opened, agent=st.none() | names, graph_version=st.sampled_from(GRAPHS)),
+    st.builds(opened, agent=st.none() | names, playbook_version=st.sampled_from(GRAPHS)),
     st.builds(reply, st.just(CHOOSE), st.builds(AgentChosen, agent=names, why=texts)),
     st.builds(reply, st.just(CHOOSE), st.builds(NoAgentFits, why=texts)),
     st.builds(
@@ -70,8 +70,8 @@ def outcome(event: ReceivedEvent[Contract]) -> Any:
     """What the router makes of it. Anything but `InvalidEvent` escapes, and fails the test."""
     try:
         return route(event, SEAL)
-    except InvalidEvent as refusal:
-        return refusal.refusal, refusal.message, refusal.field, refusal.remedy
+    except InvalidEvent as rejection:
+        return rejection.reason, rejection.message, rejection.field, rejection.remedy
 
 
 @given(events)

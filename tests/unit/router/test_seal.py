@@ -94,7 +94,7 @@ FORGED = {
 def test_refuses(field: str, event: Json) -> None:
     with pytest.raises(InvalidEvent) as caught:
         route(received(event), SEAL)
-    assert (caught.value.refusal, caught.value.field) == (RejectionReason.FORGED, field)
+    assert (caught.value.reason, caught.value.field) == (RejectionReason.FORGED, field)
     assert "untouched" in (caught.value.remedy or "")
 
 
@@ -113,7 +113,7 @@ FAILED = failed(ANSWER_QUESTION)
 def test_an_agent_cannot_fail_what_it_was_not_asked(event: Json) -> None:
     with pytest.raises(InvalidEvent) as caught:
         route(received(event), SEAL)
-    assert caught.value.refusal is RejectionReason.FORGED
+    assert caught.value.reason is RejectionReason.FORGED
 
 
 def test_a_rotation_of_keys_does_not_change_what_is_routed() -> None:
@@ -126,7 +126,7 @@ def test_a_node_that_was_not_asked_cannot_answer() -> None:
     answer = AnswerDrafted(answer=ANSWER, cites=())
     with pytest.raises(InvalidEvent, match="another's task") as caught:
         route(received(reply(ANSWER_QUESTION, answer, node="drafter")), SEAL)
-    assert (caught.value.refusal, caught.value.field) == (RejectionReason.FORGED, "state_seal")
+    assert (caught.value.reason, caught.value.field) == (RejectionReason.FORGED, "state_seal")
 
 
 def test_a_new_key_signs_while_the_old_one_still_verifies() -> None:

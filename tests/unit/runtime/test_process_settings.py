@@ -61,14 +61,14 @@ def test_a_value_out_of_range_is_refused_by_name(
 def test_a_missing_database_is_named() -> None:
     with pytest.raises(ValidationError) as caught:
         WorkSettings()
-    assert [(error["loc"], error["type"]) for error in caught.value.errors()] == [(("database_url",), "missing")]
+    assert [(error["loc"], error["type"]) for error in caught.value.errors()] == [(("work_db_url",), "missing")]
 
 
 def test_secrets_are_not_in_what_is_printed_nor_in_errors(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SWITCHYARD_DATABASE_URL", SECRET)
+    monkeypatch.setenv("SWITCHYARD_WORK_DB_URL", SECRET)
     monkeypatch.setenv("SWITCHYARD_VAULT_KEY", "hunter2")
     settings = WorkSettings()
-    assert settings.database_url.get_secret_value() == SECRET
+    assert settings.work_db_url.get_secret_value() == SECRET
     shown: list[Any] = [str(settings), repr(settings), settings.model_dump_json()]
     monkeypatch.setenv("SWITCHYARD_CONCURRENCY", "0")
     with pytest.raises(ValidationError) as caught:
@@ -87,6 +87,6 @@ def test_an_empty_variable_counts_as_none(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setenv("AWS_ENDPOINT_URL", "")
     settings = ProcessSettings()
     assert (settings.otlp_endpoint, settings.concurrency, settings.endpoint_url) == (None, 8, None)
-    monkeypatch.setenv("SWITCHYARD_DATABASE_URL", "")
-    with pytest.raises(ValidationError, match="database_url"):
+    monkeypatch.setenv("SWITCHYARD_WORK_DB_URL", "")
+    with pytest.raises(ValidationError, match="work_db_url"):
         WorkSettings()

@@ -25,12 +25,12 @@ from tests.unit.terraform.rendering import rendered
 
 SETTINGS: dict[str, type[BaseSettings]] = {
     "router": RouterSettings,
-    "desk": CaseManagerSettings,
+    "case_manager": CaseManagerSettings,
     "audit": AuditSettings,
     "drafter": DrafterSettings,
     "compliance": ComplianceSettings,
-    "courier": EmailSenderSettings,
-    "mail": EmailFeedbackSettings,
+    "email_sender": EmailSenderSettings,
+    "email_feedback": EmailFeedbackSettings,
     "text_to_sql": TextToSqlSettings,
 }
 VALUES = {"state_keys": '{"k": "00"}', "optout_keys": '{"k": "00"}'}
@@ -50,7 +50,7 @@ def test_a_changed_a_missing_and_a_left_over_file_are_found(tmp_path: Path) -> N
     assert main(["--check"], tmp_path) == 1
 
 
-def test_queues_and_rules_are_those_that_the_laptop_has() -> None:
+def test_queues_and_rules_are_those_that_the_local_stack_has() -> None:
     found = topology()["consumers"]
     for consumer in (*consumers(), feedback_consumer()):
         made = found[consumer.node]
@@ -96,16 +96,16 @@ def test_what_an_environment_sets_itself_its_processes_understand(
 
 
 @pytest.mark.parametrize("environment", ENVIRONMENTS, ids=lambda path: path.name)
-def test_the_desk_believes_the_ingress_only_signed_until_it_is_told_otherwise(
+def test_the_case_manager_believes_the_ingress_only_signed_until_it_is_told_otherwise(
     environment: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    keys = parsed(environment / "terraform.tfvars")["settings"]["desk"]["SWITCHYARD_PRINCIPAL_KEYS"]
+    keys = parsed(environment / "terraform.tfvars")["settings"]["case_manager"]["SWITCHYARD_PRINCIPAL_KEYS"]
     monkeypatch.setenv("SWITCHYARD_PRINCIPAL_KEYS", keys)
     monkeypatch.setenv("SWITCHYARD_MAC_KEY", "00")
-    monkeypatch.setenv("SWITCHYARD_DATABASE_URL", "postgresql://desk@localhost/work")
+    monkeypatch.setenv("SWITCHYARD_WORK_DB_URL", "postgresql://case manager@localhost/work")
     principals = CaseManagerSettings().principals()
     assert principals.must_sign(topology()["ingress_source"])
-    assert not principals.must_sign("upstream.mail")
+    assert not principals.must_sign("upstream.email_feedback")
 
 
 def test_no_secret_stands_in_a_plain_variable() -> None:

@@ -154,7 +154,7 @@ def test_a_consumer_opens_only_messages_of_its_own_queue() -> None:
             assert not kms(node, "kms:Decrypt", "vault_key_arn", context)
 
 
-def test_persons_keys_are_unwrapped_only_with_their_pseudonym_and_made_only_by_the_desk() -> None:
+def test_persons_keys_are_unwrapped_only_with_their_pseudonym_and_made_only_by_the_case_manager() -> None:
     named: dict[str, Values] = {"kms:EncryptionContext:subject": "9f6c", "kms:EncryptionContextKeys": ["subject"]}
     more = named | {"kms:EncryptionContextKeys": ["subject", "tenant"], "kms:EncryptionContext:tenant": "acme"}
     openers = [node for node in EVERYONE if needs()[node].decrypts_artefacts]
@@ -162,7 +162,7 @@ def test_persons_keys_are_unwrapped_only_with_their_pseudonym_and_made_only_by_t
     assert "audit" not in openers
     for node in EVERYONE:
         assert kms(node, "kms:Decrypt", "vault_key_arn", named) == (node in openers)
-        assert kms(node, "kms:Encrypt", "vault_key_arn", named) == (node == "desk")
+        assert kms(node, "kms:Encrypt", "vault_key_arn", named) == (node == "case_manager")
         assert not kms(node, "kms:Decrypt", "vault_key_arn", {})
         assert not kms(node, "kms:Decrypt", "vault_key_arn", more)
 
@@ -179,35 +179,35 @@ def test_artefacts_are_read_by_agents_whose_card_opens_something_and_quarantine_
             assert not may(node, "s3:GetObject", place)
 
 
-def test_only_audit_writes_and_signs_anchors_and_cannot_remove_or_unlock_one() -> None:
-    anchor = "arn:aws:s3:::acme-anchors/anchors/main/000000000001.json"
+def test_only_audit_writes_and_signs_checkpoints_and_cannot_remove_or_unlock_one() -> None:
+    checkpoint = "arn:aws:s3:::acme-checkpoints/checkpoints/main/000000000001.json"
     es256: dict[str, Values] = {"kms:SigningAlgorithm": "ECDSA_SHA_256"}
     for node in EVERYONE:
         for action in ("s3:PutObject", "s3:PutObjectRetention", "s3:GetObjectVersion"):
-            assert may(node, action, anchor) == (node == "audit")
+            assert may(node, action, checkpoint) == (node == "audit")
         for action in ("s3:DeleteObject", "s3:DeleteObjectVersion", "s3:BypassGovernanceRetention"):
-            assert not may(node, action, anchor)
-        assert may(node, "s3:ListBucketVersions", "arn:aws:s3:::acme-anchors", s3__prefix="anchors/main/") == (
+            assert not may(node, action, checkpoint)
+        assert may(node, "s3:ListBucketVersions", "arn:aws:s3:::acme-checkpoints", s3__prefix="checkpoints/main/") == (
             node == "audit"
         )
-        assert kms(node, "kms:Sign", "anchors_key_arn", es256) == (node == "audit")
-        assert not kms(node, "kms:Sign", "anchors_key_arn", {"kms:SigningAlgorithm": "RSASSA_PSS_SHA_256"})
+        assert kms(node, "kms:Sign", "checkpoints_key_arn", es256) == (node == "audit")
+        assert not kms(node, "kms:Sign", "checkpoints_key_arn", {"kms:SigningAlgorithm": "RSASSA_PSS_SHA_256"})
 
 
-def test_only_the_courier_sends_mail_and_only_from_our_domain() -> None:
+def test_only_the_email_sender_sends_mail_and_only_from_our_domain() -> None:
     identity = f"arn:aws:ses:{REGION}:{ACCOUNT}:identity/harborline.example"
     for node in EVERYONE:
         for action in ("ses:SendEmail", "ses:SendRawEmail"):
-            assert may(node, action, identity, ses__FromAddress="a@harborline.example") == (node == "courier")
+            assert may(node, action, identity, ses__FromAddress="a@harborline.example") == (node == "email_sender")
             assert not may(node, action, identity, ses__FromAddress="a@bank.example")
             assert not may(node, action, identity.replace("harborline", "bank"), ses__FromAddress="a@bank.example")
 
 
 def test_the_ingress_submits_questions_under_its_own_name_and_nothing_else() -> None:
     assert puts("ingress", "upstream.ingress", "CaseSubmitted")
-    assert not puts("ingress", "upstream.ingress", "ContactRefused")
-    assert not puts("ingress", "upstream.mail", "CaseSubmitted")
-    assert not puts("ingress", "switchyard.desk", "CaseOpened")
+    assert not puts("ingress", "upstream.ingress", "SuppressContact")
+    assert not puts("ingress", "upstream.email_feedback", "CaseSubmitted")
+    assert not puts("ingress", "switchyard.case_manager", "CaseOpened")
 
 
 def test_only_the_ingress_reads_the_key_that_it_signs_with_and_it_reads_no_other() -> None:

@@ -114,9 +114,9 @@ def test_databases_are_private_encrypted_recoverable_and_reached_with_iam() -> N
         assert sorted(used) == ["audit_db", "work_db"]
 
 
-def test_anchors_lie_under_object_lock_and_their_key_signs() -> None:
-    assert of("aws_s3_bucket")["anchors.this"]["object_lock_enabled"] is True
-    key = of("aws_kms_key")["anchors.this"]
+def test_checkpoints_lie_under_object_lock_and_their_key_signs() -> None:
+    assert of("aws_s3_bucket")["checkpoints.this"]["object_lock_enabled"] is True
+    key = of("aws_kms_key")["checkpoints.this"]
     assert (key["customer_master_key_spec"], key["key_usage"]) == ("ECC_NIST_P256", "SIGN_VERIFY")
 
 

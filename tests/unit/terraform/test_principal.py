@@ -1,4 +1,4 @@
-"""The statement that the ingress signs, read by the desk's own code: what counts, and what is refused by name."""
+"""The statement that the ingress signs, read by the case manager's own code: what counts, and what is refused by name."""
 
 from __future__ import annotations
 
@@ -50,12 +50,12 @@ def signer(source: str = SOURCE, secret: str = SECRET) -> PrincipalSigner:
 
 
 def sent(submitted: CaseSubmitted = ASKED, by: PrincipalSigner | None = None) -> Json:
-    """What is on the bus once the ingress has signed, as the desk reads it."""
+    """What is on the bus once the ingress has signed, as the case manager reads it."""
     return parse_json(json.dumps(bus_payload((by or signer()).signed(submitted))))
 
 
 def believed(detail: Json, source: str = SOURCE) -> VerifiedPrincipal:
-    """What the desk makes of a submission of a source."""
+    """What the case manager makes of a submission of a source."""
     submitted = CaseSubmitted.model_validate_json(json.dumps(detail))
     verified_principal = KEYS.verified_principal(source, submitted.principal)
     check_principal(verified_principal, source, submitted, detail)
@@ -95,7 +95,7 @@ def raw(seed: bytes) -> Json:
     return {name: base64.urlsafe_b64encode(value).rstrip(b"=").decode() for name, value in parts.items()}
 
 
-def test_the_desk_believes_what_the_ingress_signed() -> None:
+def test_the_case_manager_believes_what_the_ingress_signed() -> None:
     verified_principal = believed(sent())
     assert verified_principal.kid == "2026-11"
     assert verified_principal.claims.model_dump() == {
@@ -175,7 +175,7 @@ def test_a_key_counts_for_its_own_source_only() -> None:
     assert refusal(sent(by=signer(OTHER_SOURCE))) == "principal_foreign"
 
 
-def test_a_key_that_the_desk_has_not_is_named_as_such() -> None:
+def test_a_key_that_the_case_manager_has_not_is_named_as_such() -> None:
     assert refusal(resigned({"kid": "2026-12"})) == "principal_unknown_key"
 
 

@@ -36,8 +36,8 @@ create table settlement (
   check (operator ~ '^[!-~]{1,150}$' and length(evidence) <= 2000 and provider_message_id ~ '^[!-~]{1,200}$')
 );
 create index settlement_unpublished on settlement (settled_at) where published_at is null;
-comment on table settlement is 'What a person found out about an unknown outcome; the courier publishes it as SendingSettled.';
-comment on column settlement.event is 'SendingSettled as it is published: stored before, so that a repeat is the same.';
+comment on table settlement is 'What a person found out about an unknown outcome; the email sender publishes it as SendingResolved.';
+comment on column settlement.event is 'SendingResolved as it is published: stored before, so that a repeat is the same.';
 comment on column settlement.command_id is 'The SendEmail whose outcome it follows in the case''s chain.';
 
 create table domain_rate (

@@ -1,4 +1,4 @@
--- The operator's hand on the ledger: a view and a function, and nothing else of the courier's.
+-- The operator's hand on the ledger: a view and a function, and nothing else of the email sender's.
 
 create view unsettled as
 select s.case_id, s.content_sha256, s.intended_at, i.outputs::json -> 0 ->> 'type' as ended_as
@@ -10,7 +10,7 @@ comment on view unsettled is 'Sendings of which nobody knows what became: given 
 create function settle(
   the_case uuid, content text, was_sent boolean, message_id text, who text, how text
 ) returns boolean
-language plpgsql security definer set search_path = courier, pg_temp as $$
+language plpgsql security definer set search_path = email_sender, pg_temp as $$
 declare
   command uuid;
 begin

@@ -1,4 +1,4 @@
--- The courier publishes two kinds of events of its own: outcomes, and what a person settled later.
+-- The email sender publishes two kinds of events of its own: outcomes, and what a person settled later.
 create or replace view published as
 select
   (o.event ->> 'event_id')::uuid as event_id,
@@ -25,5 +25,5 @@ select
 from settlement t
 cross join lateral (select t.event::json as event offset 0) p
 where t.event is not null;
-comment on view published is 'Every event that the courier published, as it was stored before.';
+comment on view published is 'Every event that the email sender published, as it was stored before.';
 create index settlement_case on settlement (case_id);

@@ -28,9 +28,9 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 
-UNDIGESTED_FIELDS = {"digest", "occurred_at", "trace", "attachments", "state_seal"}
-ENDINGS = {"CaseClosed", "ContactStopped", "PlaybookHalted", "PlaybookResumed", "SubmissionRejected"}
-CASE_FACTS = ("case_id", "opened_on", "tenant", "session_id", "graph_version", "case_deadline")
+UNDIGESTED_FIELDS = {"digest", "occurred_at", "trace", "storage_refs", "state_seal"}
+ENDINGS = {"CaseClosed", "ContactSuppressed", "PlaybookHalted", "PlaybookResumed", "SubmissionRejected"}
+CASE_FACTS = ("case_id", "opened_on", "tenant", "session_id", "playbook_version", "case_deadline")
 JsonObject = dict[str, Any]
 
 
@@ -90,7 +90,7 @@ def root_from_proof(leaf: bytes, index: int, size: int, path: list[str]) -> byte
     """The root that an inclusion proof leads to (RFC 9162, 2.1.3.2). Raises `InvalidBundle`."""
     node, last, left = leaf, size - 1, index
     if not 0 <= index < size:
-        raise InvalidBundle("its position is outside the anchor")
+        raise InvalidBundle("its log_index is outside the checkpoint")
     for step in path:
         if last == 0:
             raise InvalidBundle("its inclusion proof is too long")
@@ -142,24 +142,24 @@ def check_checkpoints(found: Any, keys: BundleKeys) -> dict[int, JsonObject]:
     statements: dict[int, JsonObject] = {}
     before: JsonObject | None = None
     for each in found:
-        anchor = require_names("an anchor", each, "statement signature")
+        checkpoint = require_names("a checkpoint", each, "statement signature")
         said = require_names(
-            "a statement", anchor["statement"], "format log number first last root previous made_at key"
+            "a statement", checkpoint["statement"], "format log number first last root previous made_at key"
         )
-        name = f"anchor {said['number']}"
-        if invalid_reason := keys.invalid_reason(said, base64.b64decode(anchor["signature"], validate=True)):
+        name = f"checkpoint {said['number']}"
+        if invalid_reason := keys.invalid_reason(said, base64.b64decode(checkpoint["signature"], validate=True)):
             raise InvalidBundle(f"{name} {invalid_reason}")
         if said["format"] != "switchyard-checkpoint/1":
             raise InvalidBundle(f"{name} has an unknown format")
         if before is not None:
             goes_on = (before["log"], before["number"] + 1, before["last"] + 1, sha256_hex(canonical_json(before)))
             if goes_on != (said["log"], said["number"], said["first"], said["previous"]):
-                raise InvalidBundle(f"{name} does not continue anchor {before['number']}")
+                raise InvalidBundle(f"{name} does not continue checkpoint {before['number']}")
         statements[said["number"]] = before = said
     return statements
 
 
-def check_event(entry: JsonObject, anchors: dict[int, JsonObject]) -> JsonObject:
+def check_event(entry: JsonObject, checkpoints: dict[int, JsonObject]) -> JsonObject:
     """The event that an entry proves. Raises `InvalidBundle`."""
     bus = parse_json(entry["body"])
     event = bus.get("detail")
@@ -167,14 +167,16 @@ def check_event(entry: JsonObject, anchors: dict[int, JsonObject]) -> JsonObject
         raise InvalidBundle("the body does not match its digest")
     if (bus.get("source"), bus.get("detail-type")) != (f"switchyard.{event['node_from']}", event["type"]):
         raise InvalidBundle("its source or its type on the bus is not that of its producer")
-    for place, attachment in event.get("attachments", {}).items():
-        if "inline" in attachment and sha256_hex(base64.b64decode(attachment["inline"])) != place:
+    for place, storage_ref in event.get("storage_refs", {}).items():
+        if "inline" in storage_ref and sha256_hex(base64.b64decode(storage_ref["inline"])) != place:
             raise InvalidBundle(f"the artefact {place} does not match its hash")
-    said = anchors.get(entry["anchor"])
+    said = checkpoints.get(entry["checkpoint"])
     if said is None:
-        raise InvalidBundle("no anchor of the bundle covers it: it was not anchored yet when it was exported")
+        raise InvalidBundle(
+            "no checkpoint of the bundle covers it: it was not covered by a checkpoint yet when it was exported"
+        )
     leaf = {
-        "position": entry["position"],
+        "log_index": entry["log_index"],
         "opened_on": event["opened_on"],
         "event_id": event["event_id"],
         "digest": event["digest"],
@@ -182,9 +184,9 @@ def check_event(entry: JsonObject, anchors: dict[int, JsonObject]) -> JsonObject
         "body_sha256": sha256_hex(entry["body"]),
     }
     node = hashlib.sha256(b"\x00" + canonical_json(leaf).encode()).digest()
-    size, index = said["last"] - said["first"] + 1, entry["position"] - said["first"]
+    size, index = said["last"] - said["first"] + 1, entry["log_index"] - said["first"]
     if root_from_proof(node, index, size, entry["path"]).hex() != said["root"]:
-        raise InvalidBundle(f"it is not what anchor {said['number']} of {said['made_at']} covers in this position")
+        raise InvalidBundle(f"it is not what checkpoint {said['number']} of {said['made_at']} covers in this log_index")
     return event
 
 
@@ -243,24 +245,24 @@ def references(value: Any) -> Iterator[JsonObject]:
 
 def verify_bundle(bundle: JsonObject, keys: BundleKeys) -> Iterator[str]:
     """Everything that does not hold in a bundle."""
-    require_names("the bundle", bundle, "format case_id public_keys anchors events artefacts")
+    require_names("the bundle", bundle, "format case_id public_keys checkpoints events artefacts")
     if bundle["format"] != "switchyard-bundle/1":
         raise InvalidBundle("the format is another one")
-    anchors = check_checkpoints(bundle["anchors"], keys)
+    checkpoints = check_checkpoints(bundle["checkpoints"], keys)
     events = []
     for number, each in enumerate(bundle["events"], start=1):
-        entry = require_names(f"event {number}", each, "position recorded_at body anchor path")
+        entry = require_names(f"event {number}", each, "log_index recorded_at body checkpoint path")
         try:
-            events.append(check_event(entry, anchors))
+            events.append(check_event(entry, checkpoints))
         except InvalidBundle as error:
-            yield f"event {number} (position {entry['position']}): {error}"
+            yield f"event {number} (log_index {entry['log_index']}): {error}"
     if not bundle["events"]:
         yield "the bundle has no event"
     elif len(events) == len(bundle["events"]):
         yield from check_case_events(bundle["case_id"], events)
-        used = {entry["anchor"] for entry in bundle["events"]}
-        if set(anchors) != set(range(min(used), max(used) + 1)):
-            yield "the bundle has anchors that prove nothing"
+        used = {entry["checkpoint"] for entry in bundle["events"]}
+        if set(checkpoints) != set(range(min(used), max(used) + 1)):
+            yield "the bundle has checkpoints that prove nothing"
         named = {canonical_json(reference) for event in events for reference in references(event["payload"])}
         if sorted(named) != sorted(map(canonical_json, bundle["artefacts"])):
             yield "the list of artefacts is not the one that the events name"
@@ -288,7 +290,7 @@ def main(arguments: list[str]) -> int:
         sys.stdout.write(f"BROKEN  {finding}\n")
     if findings:
         return 1
-    last = bundle["anchors"][-1]["statement"]
+    last = bundle["checkpoints"][-1]["statement"]
     what = f"case {bundle['case_id']}: {len(bundle['events'])} events, as they were on {last['made_at']}"
     sys.stdout.write(f"{what}\nsigned by the key {last['key']}\n")
     if not options.key:

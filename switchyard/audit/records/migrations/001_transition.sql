@@ -16,7 +16,7 @@ create table transition (
   siblings        integer not null,
   parents         text[] not null,
   transcript_hash text not null,
-  graph_version   text not null,
+  playbook_version   text not null,
   code_version    text,
   prompt_version  text,
   model_id        text,
@@ -51,7 +51,7 @@ comment on column transition.session_id is 'The conversation that the case belon
 comment on column transition.principal_sub is 'On whose behalf the case runs: the subject claim, never a token.';
 comment on column transition.subject is 'Pseudonym of the person the case is about: the name of their sealing key.';
 comment on column transition.node_from is 'The service that emitted the event. The bus source was checked against it.';
-comment on column transition.node_to is 'The service that the event is for; world if none of ours.';
+comment on column transition.node_to is 'The service that the event is for; external if none of ours.';
 comment on column transition.transition is 'The event''s type, which is the transition''s label.';
 comment on column transition.type_version is 'Version of the type''s contract.';
 comment on column transition.seq is 'Greatest seq of the parents plus one, 0 for the first event; for reading.';
@@ -59,8 +59,8 @@ comment on column transition.ordinal is 'Which of the children of its cause this
 comment on column transition.siblings is 'How many children of its cause there are, this one included.';
 comment on column transition.parents is 'transcript_hash of each event that caused this one; empty for the first event of a case.';
 comment on column transition.transcript_hash is
-  'SHA-256, in hex, over the RFC 8785 form of the event without digest, occurred_at, trace and attachments. It covers the parents'' hashes, so a case is a hash chain.';
-comment on column transition.graph_version is 'The playbook version that the case is pinned to.';
+  'SHA-256, in hex, over the RFC 8785 form of the event without digest, occurred_at, trace and storage_refs. It covers the parents'' hashes, so a case is a hash chain.';
+comment on column transition.playbook_version is 'The playbook version that the case is pinned to.';
 comment on column transition.code_version is 'Revision of the producer, if the event says it.';
 comment on column transition.prompt_version is 'Version of the prompt that the model was given; null without a model call.';
 comment on column transition.model_id is 'The model that answered; null without a model call.';

@@ -10,7 +10,7 @@ select
   d.detail -> 'budget' as budget,
   d.detail -> 'model_call' as model_call,
   d.detail -> 'trace' as trace,
-  d.detail -> 'attachments' as attachments
+  d.detail -> 'storage_refs' as storage_refs
 from transition t
 -- offset 0 keeps the planner from parsing the body once for each column.
 cross join lateral (select case when t.body is json object then t.body::jsonb -> 'detail' end as detail offset 0) d;
@@ -22,7 +22,7 @@ comment on column transition_detail.principal is 'On whose behalf: claims.';
 comment on column transition_detail.budget is 'What the task may spend.';
 comment on column transition_detail.model_call is 'Which model answered, why that one, and what it cost.';
 comment on column transition_detail.trace is 'W3C trace context; not digested.';
-comment on column transition_detail.attachments is 'Places of the artefacts; not digested.';
+comment on column transition_detail.storage_refs is 'Places of the artefacts; not digested.';
 
 create view transition_states as
 select
@@ -61,7 +61,7 @@ select
   opened_on, case_id,
   min(tenant) as tenant,
   min(session_id) as session_id,
-  min(graph_version) as graph_version,
+  min(playbook_version) as playbook_version,
   (array_agg(node_from order by seq, ordinal, recorded_at, event_id))[1] || '→'
     || string_agg(node_to, '→' order by seq, ordinal, recorded_at, event_id) as route,
   min(node_to) filter (where transition = 'AnswerQuestion') as agent,

@@ -11,7 +11,7 @@ create table retention_policy (
   primary key (playbook, effective_from)
 );
 comment on table retention_policy is 'How long the cases of a playbook are kept, and whether the law says so. The latest row that is in force counts; a playbook without one keeps everything. Append-only.';
-comment on column retention_policy.playbook is 'The first part of graph_version.';
+comment on column retention_policy.playbook is 'The first part of playbook_version.';
 comment on column retention_policy.effective_from is 'From when it counts.';
 comment on column retention_policy.keep_for is 'How long the bodies stay after the case''s last event was recorded.';
 comment on column retention_policy.duty_for is 'How long the law wants them kept: no retirement and no erasure before; null if there is no such duty.';
@@ -26,7 +26,7 @@ insert into retention_policy (playbook, effective_from, keep_for, duty_for, duty
    'No statutory duty; kept for a year to answer for the assistant''s answers.', 'migration'),
   ('none', '-infinity', '3 years', null, '{}',
    'Refused submissions, and what stopped an address or a playbook: kept as long as the emails that it stopped.', 'migration'),
-  ('outbound_email', '-infinity', '3 years', '3 years', '{EmailSent,SendingUnknown,SendingSettled}',
+  ('outbound_email', '-infinity', '3 years', '3 years', '{EmailSent,SendingUnknown,SendingResolved}',
    '12 CFR 1006.100(a): until three years after the last collection activity on the debt.', 'migration');
 
 create table legal_hold (
@@ -167,7 +167,7 @@ as $$
       then greatest(c.last_recorded + p.keep_for, greatest(own.last_at, others.last_at) + p.duty_for)
       else 'infinity' end
   from (
-    select split_part(min(t.graph_version), '/', 1) as playbook, min(t.tenant) as tenant,
+    select split_part(min(t.playbook_version), '/', 1) as playbook, min(t.tenant) as tenant,
       (array_agg(t.subject))[1] as subject, max(t.recorded_at) as last_recorded,
       -- A retry undoes an ending: see tries.py.
       count(*) filter (where t.terminal) > count(*) filter (where t.transition = 'TaskRetried') as closed,
@@ -194,7 +194,7 @@ as $$
     from transition o
     join transition t on t.opened_on = o.opened_on and t.case_id = o.case_id
     where o.parents = '{}' and o.subject = c.subject and o.tenant = c.tenant
-      and split_part(o.graph_version, '/', 1) = c.playbook
+      and split_part(o.playbook_version, '/', 1) = c.playbook
       and (p.duty_counts_from = '{}' or t.transition = any(p.duty_counts_from))
   ) others on p.duty_for is not null
   cross join lateral (select count(*) as holds from active_hold h where h.case_id = the_case) held

@@ -71,7 +71,7 @@ create view gate_decisions as
 select
   t.opened_on, t.case_id, t.tenant, t.seq, t.event_id, t.event_ts, g.gate,
   case
-    when t.transition <> 'SendingSettled' then g.decision
+    when t.transition <> 'SendingResolved' then g.decision
     when p.payload ->> 'sent' = 'true' then 'settled_sent'
     when p.payload ->> 'sent' = 'false' then 'settled_not_sent'
   end as decision,
@@ -91,10 +91,10 @@ join (values
   ('ApprovalGranted', 'approval', 'granted'), ('ApprovalDenied', 'approval', 'denied'),
   ('ApprovalExpired', 'approval', 'expired'),
   ('SendingAllowed', 'moment', 'passed'), ('SendingDeferred', 'moment', 'deferred'), ('ReviewOutdated', 'moment', 'outdated'),
-  ('SendingHeld', 'send', 'held'), ('SendingTooLate', 'send', 'too_late'), ('SendingRefused', 'send', 'refused'),
+  ('SendingHalted', 'send', 'held'), ('SendingTooLate', 'send', 'too_late'), ('SendingStopped', 'send', 'refused'),
   ('EmailSent', 'send', 'sent'), ('EmailUndeliverable', 'send', 'undeliverable'), ('SendingUnknown', 'send', 'unknown'),
   -- By its payload: settled_sent or settled_not_sent.
-  ('SendingSettled', 'send', null)
+  ('SendingResolved', 'send', null)
 ) as g (transition, gate, decision) using (transition)
 cross join lateral (
   select case when t.body is json object then t.body::jsonb #> '{detail,payload}' end as payload offset 0
@@ -190,7 +190,7 @@ from (
   select opened_on, case_id, tenant, playbook, closed, late, case when closed then last_outcome end as outcome
   from (
     select
-      opened_on, case_id, min(tenant) as tenant, split_part(min(graph_version), '/', 1) as playbook,
+      opened_on, case_id, min(tenant) as tenant, split_part(min(playbook_version), '/', 1) as playbook,
       -- A case that an operator has tried again reaches its goal, or misses it, with its latest ending.
       count(*) filter (where terminal) > count(*) filter (where transition = 'TaskRetried') as closed,
       min(case_deadline) < clock_timestamp() as late,
@@ -199,11 +199,11 @@ from (
     group by opened_on, case_id
     -- A chain without a graph is no case: an address that was stopped, a playbook that was halted or resumed. A refused
     -- submission has no graph either; it has an outcome, and counts as stopped.
-    having min(graph_version) <> 'none/0' or bool_or(outcome is not null)
+    having min(playbook_version) <> 'none/0' or bool_or(outcome is not null)
   ) t
 ) c
 group by 1, 2, 3;
-comment on view goal_success is 'Did the agents finish what they were asked to do? By day, tenant and playbook, with the outcome at the case''s end: one that ended unknown stays failed, whatever a SendingSettled says later (gate_decisions has it). Stopped addresses and halted or resumed playbooks are no cases. Narrow it by opened_on.';
+comment on view goal_success is 'Did the agents finish what they were asked to do? By day, tenant and playbook, with the outcome at the case''s end: one that ended unknown stays failed, whatever a SendingResolved says later (gate_decisions has it). Stopped addresses and halted or resumed playbooks are no cases. Narrow it by opened_on.';
 comment on column goal_success.opened_on is 'UTC day on which the cases were opened.';
 comment on column goal_success.tenant is 'Whose cases they are.';
 comment on column goal_success.playbook is 'The playbook, without its version.';

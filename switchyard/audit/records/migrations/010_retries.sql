@@ -4,7 +4,7 @@ select
   opened_on, case_id,
   min(tenant) as tenant,
   min(session_id) as session_id,
-  min(graph_version) as graph_version,
+  min(playbook_version) as playbook_version,
   (array_agg(node_from order by seq, ordinal, recorded_at, event_id))[1] || '→'
     || string_agg(node_to, '→' order by seq, ordinal, recorded_at, event_id) as route,
   min(node_to) filter (where transition = 'AnswerQuestion') as agent,

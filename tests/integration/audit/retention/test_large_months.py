@@ -47,7 +47,7 @@ def nodes(plan: dict[str, Any]) -> list[dict[str, Any]]:
 async def test_only_cases_older_than_their_own_policy_are_evaluated(store: AuditStore, owner: Owner) -> None:
     opened = datetime.now(UTC) - timedelta(days=500)
     under_duty = [
-        [cases.rewritten(event, graph_version="outbound_email/1") for event in cases.answered(number, opened=opened)]
+        [cases.rewritten(event, playbook_version="outbound_email/1") for event in cases.answered(number, opened=opened)]
         for number in range(5)
     ]
     short = cases.answered(9, opened=opened)
@@ -133,11 +133,11 @@ async def test_a_month_with_a_case_of_thousands_of_events_is_counted_in_seconds(
         f"""
         insert into {PARTITION} (
           opened_on, event_id, case_id, tenant, session_id, principal_sub, node_from, node_to, transition,
-          type_version, seq, ordinal, siblings, parents, transcript_hash, graph_version, case_deadline, terminal,
+          type_version, seq, ordinal, siblings, parents, transcript_hash, playbook_version, case_deadline, terminal,
           catalogued, event_ts, source, body
         )
-        select '2024-03-05', md5('e' || n)::uuid, $1, 'acme', 's', 'service:t', 'desk', 'router', 'Step', 1,
-          n, 0, 1, array[md5('p')], md5(n::text), 'assist/1', now(), false, true, now(), 'switchyard.desk', null
+        select '2024-03-05', md5('e' || n)::uuid, $1, 'acme', 's', 'service:t', 'case_manager', 'router', 'Step', 1,
+          n, 0, 1, array[md5('p')], md5(n::text), 'assist/1', now(), false, true, now(), 'switchyard.case_manager', null
         from generate_series(1, 4000) n
         """,
         case,

@@ -137,7 +137,7 @@ async def test_a_month_is_dropped_only_when_every_case_in_it_has_its_receipt(
     report = await prover.verify()
     assert (report.ok, report.rows, report.cases) == (True, 27, 3)
     assert await prover.find_case_ids(events[0]["case_id"][:13]) == [events[0]["case_id"]]
-    monkeypatch.setenv("SWITCHYARD_AUDIT_DATABASE_URL", url_for(READER))
+    monkeypatch.setenv("SWITCHYARD_AUDIT_DB_URL", url_for(READER))
     replayed = await replay_scope(Env.AWS, events[0]["case_id"], None, None, None, check_seals=False)
     assert (replayed.cases, replayed.retired) == (1, 1)
     one = await prover.verify(case_id=events[0]["case_id"])
@@ -199,10 +199,10 @@ async def test_kms_signs_receipts_as_well(
         await pool.close()
 
 
-async def test_anchors_still_prove_what_was_retired_and_dropped(
+async def test_checkpoints_still_prove_what_was_retired_and_dropped(
     events: list[Json], retention: RetentionStore, prover: AuditReader, proof: Proof, owner: Owner
 ) -> None:
-    await proof.anchor()
+    await proof.checkpoint()
     await retire_all(retention)
     retired = await proof.verify()
     assert [fate for _, fate in await retention.drop_partitions()] == ["dropped"]

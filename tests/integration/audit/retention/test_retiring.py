@@ -129,12 +129,12 @@ async def test_a_legal_duty_counts_from_the_last_activity_about_the_same_person(
     person = {"sub": "service:upstream.test", "tenant": "acme", "subject": str(uuid.UUID(int=7))}
     earlier, later = (
         [
-            cases.rewritten(event, graph_version="outbound_email/1", principal=person)
+            cases.rewritten(event, playbook_version="outbound_email/1", principal=person)
             for event in _two(number, datetime.now(UTC) - timedelta(days=days))
         ]
         for number, days in ((1, 1_150), (2, 1_000))
     )
-    later[-1] = cases.rewritten(later[-1], type="EmailSent", node_from="courier", node_to="router")
+    later[-1] = cases.rewritten(later[-1], type="EmailSent", node_from="email_sender", node_to="router")
     await store.record(cases.bodies([*earlier, *later]))
     await age(owner)
 
@@ -158,7 +158,7 @@ async def test_a_case_that_is_open_or_has_no_policy_is_never_due(
     retention: RetentionStore, store: AuditStore, owner: Owner
 ) -> None:
     unended = cases.answered(1, opened=LONG_AGO)[:4]
-    nameless = [cases.rewritten(event, graph_version="unheard_of/1") for event in _two(2, LONG_AGO)]
+    nameless = [cases.rewritten(event, playbook_version="unheard_of/1") for event in _two(2, LONG_AGO)]
     await store.record(cases.bodies([*unended, *nameless]))
     await age(owner)
 

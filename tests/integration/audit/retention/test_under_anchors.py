@@ -1,4 +1,4 @@
-"""What retention takes stays proven: by its position, its anchor and its receipt."""
+"""What retention takes stays proven: by its log_index, its checkpoint and its receipt."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from tests.unit.audit import cases
 pytestmark = pytest.mark.integration
 
 
-async def test_retired_rows_and_a_dropped_month_hold_under_their_anchors_and_a_removed_receipt_does_not(
+async def test_retired_rows_and_a_dropped_month_hold_under_their_checkpoints_and_a_removed_receipt_does_not(
     retention: RetentionStore, prover: AuditReader, proof: Proof, owner: Owner, events: list[Json]
 ) -> None:
-    await proof.anchor()
+    await proof.checkpoint()
     await retire_all(retention)
 
     report = await proof.verify()
@@ -44,7 +44,7 @@ async def test_retired_rows_and_a_dropped_month_hold_under_their_anchors_and_a_r
 async def test_a_forged_receipt_takes_no_row_out_of_the_proof(
     prover: AuditReader, proof: Proof, owner: Owner, events: list[Json], gone: slice
 ) -> None:
-    await proof.anchor()
+    await proof.checkpoint()
     removed = events[gone]
     await tampering(owner, *_receipt(events, removed, cases.bodies(removed)))
     assert {found.kind for found in (await prover.verify()).findings} == {FindingKind.FORGED_RECEIPT}
@@ -64,7 +64,7 @@ async def test_a_forged_receipt_takes_no_row_out_of_the_proof(
 async def test_a_row_that_was_retired_must_still_be_there_unless_its_month_was_dropped(
     retention: RetentionStore, proof: Proof, owner: Owner, events: list[Json]
 ) -> None:
-    await proof.anchor()
+    await proof.checkpoint()
     await retire_all(retention)
 
     await tampering(owner, "delete from transition where event_id = $1", events[6]["event_id"])
@@ -74,10 +74,10 @@ async def test_a_row_that_was_retired_must_still_be_there_unless_its_month_was_d
     ]
 
 
-async def test_a_body_that_is_gone_without_a_receipt_is_found_under_its_anchor(
+async def test_a_body_that_is_gone_without_a_receipt_is_found_under_its_checkpoint(
     proof: Proof, owner: Owner, events: list[Json]
 ) -> None:
-    await proof.anchor()
+    await proof.checkpoint()
 
     await tampering(owner, "update transition set body = null where event_id = $1", events[6]["event_id"])
 

@@ -36,7 +36,7 @@ resource "aws_sesv2_configuration_set" "this" {
   }
 }
 
-# SES reports to the account's default bus and to no other; the consumer `mail` has its rule there.
+# SES reports to the account's default bus and to no other; the consumer `email_feedback` has its rule there.
 resource "aws_sesv2_configuration_set_event_destination" "this" {
   configuration_set_name = aws_sesv2_configuration_set.this.configuration_set_name
   event_destination_name = "default-bus"
@@ -52,13 +52,13 @@ resource "aws_sesv2_configuration_set_event_destination" "this" {
 
 # What a person looks in to settle an outcome that is unknown: SES tags its events with case_id and content_sha256.
 resource "aws_cloudwatch_log_group" "events" {
-  name              = "/aws/events/switchyard-mail"
+  name              = "/aws/events/switchyard-email-feedback"
   retention_in_days = var.log_days
   kms_key_id        = var.logs_key_arn
 }
 
 resource "aws_cloudwatch_event_rule" "events" {
-  name          = "switchyard-mail-evidence"
+  name          = "switchyard-email-feedback-evidence"
   event_pattern = jsonencode({ source = ["aws.ses"], detail = { mail = { tags = { case_id = [{ exists = true }] } } } })
 }
 
@@ -70,7 +70,7 @@ resource "aws_cloudwatch_event_target" "events" {
 
 # Without this record nobody can settle an outcome that is unknown.
 resource "aws_cloudwatch_metric_alarm" "evidence" {
-  alarm_name          = "switchyard-mail-evidence-undelivered"
+  alarm_name          = "switchyard-email-feedback-evidence-undelivered"
   alarm_description   = "EventBridge could not write what SES reported to ${aws_cloudwatch_log_group.events.name}: see the log's policy."
   namespace           = "AWS/Events"
   metric_name         = "FailedInvocations"
@@ -111,6 +111,6 @@ data "aws_iam_policy_document" "events" {
 }
 
 resource "aws_cloudwatch_log_resource_policy" "events" {
-  policy_name     = "switchyard-mail-events"
+  policy_name     = "switchyard-email-feedback-events"
   policy_document = data.aws_iam_policy_document.events.json
 }
