@@ -16,7 +16,7 @@ from typing import TypeGuard
 from botocore import xform_name
 from botocore.session import get_session
 
-ROOT = Path(__file__).resolve().parents[1]
+MEASURED_ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = ("contracts", "failover", "faststream_sqs", "runtime", "services", "cli", "local")
 SDKS = (
     "aiobotocore",
@@ -31,7 +31,7 @@ TRANSPORT = "faststream_sqs"
 
 
 @dataclass(frozen=True)
-class Module:
+class ModuleUsage:
     """One module: its lines, and the lines on which it imports or calls something of AWS, or the transport."""
 
     path: str
@@ -40,7 +40,7 @@ class Module:
     transport: tuple[int, ...]
 
 
-def operations() -> frozenset[str]:
+def list_aws_operations() -> frozenset[str]:
     """Every operation of the services we use, as a Python client spells it."""
     session = get_session()
     return frozenset(
@@ -48,7 +48,7 @@ def operations() -> frozenset[str]:
     )
 
 
-def measure(path: str, source: str, known: frozenset[str]) -> Module:
+def measure_module(path: str, source: str, known: frozenset[str]) -> ModuleUsage:
     """Read one module."""
     places: set[int] = set()
     transport: set[int] = set()
@@ -58,22 +58,22 @@ def measure(path: str, source: str, known: frozenset[str]) -> Module:
                 places.add(node.lineno)  # type: ignore[attr-defined]
             if name.split(".")[0] == TRANSPORT:
                 transport.add(node.lineno)  # type: ignore[attr-defined]
-        if _asks_aws(node, known):
+        if _is_aws_call(node, known):
             places.add(node.lineno)
-    return Module(path, source.count("\n"), tuple(sorted(places)), tuple(sorted(transport)))
+    return ModuleUsage(path, source.count("\n"), tuple(sorted(places)), tuple(sorted(transport)))
 
 
-def measured(packages: Iterable[str] = PACKAGES) -> list[Module]:
+def measure_packages(packages: Iterable[str] = PACKAGES) -> list[ModuleUsage]:
     """Every module of the packages."""
-    known = operations()
+    known = list_aws_operations()
     return [
-        measure(path.relative_to(ROOT).as_posix(), path.read_text(encoding="utf-8"), known)
+        measure_module(path.relative_to(MEASURED_ROOT).as_posix(), path.read_text(encoding="utf-8"), known)
         for package in packages
-        for path in sorted((ROOT / package).rglob("*.py"))
+        for path in sorted((MEASURED_ROOT / package).rglob("*.py"))
     ]
 
 
-def report(modules: list[Module]) -> str:
+def exit_cost_report(modules: list[ModuleUsage]) -> str:
     """A table by package, and the modules of AWS outside the transport."""
     lines = [
         "| package | modules | of AWS | lines | of AWS | places | imports of the transport |",
@@ -97,7 +97,7 @@ def report(modules: list[Module]) -> str:
     return "\n".join(lines)
 
 
-def _asks_aws(node: ast.AST, known: frozenset[str]) -> TypeGuard[ast.Call]:
+def _is_aws_call(node: ast.AST, known: frozenset[str]) -> TypeGuard[ast.Call]:
     # AWS takes named arguments only, and names them with capitals: nobody else's `decrypt` or `sign` does.
     if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute) or node.func.attr not in known:
         return False
@@ -115,4 +115,4 @@ def _imported(node: ast.AST) -> list[str]:
 
 
 if __name__ == "__main__":
-    print(report(measured()))
+    print(exit_cost_report(measure_packages()))

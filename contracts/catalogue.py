@@ -80,7 +80,7 @@ _TYPES = (
     EventType(found.FindingsReady, _flows(_FOUND_BY, ROUTER), answers=(router.AnswerQuestion,), stateful=True),
     *_command_types("drafter", router.DraftAnswer, drafter.AnswerDrafted),
     EventType(upstream.EmailCaseSubmitted, ((UPSTREAM_PREFIX, CASE_MANAGER),)),
-    EventType(upstream.SuppressContact, ((UPSTREAM_PREFIX, CASE_MANAGER),)),
+    EventType(upstream.SuppressionRequested, ((UPSTREAM_PREFIX, CASE_MANAGER),)),
     EventType(case_manager.EmailCaseOpened, ((CASE_MANAGER, ROUTER),)),
     *_command_types("compliance", router.CheckContact, compliance.ContactAllowed),
     EventType(

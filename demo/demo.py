@@ -15,29 +15,29 @@ from rich.live import Live
 from rich.markup import escape
 from rich.table import Table
 
-from demo.email_half import begin
-from demo.figures import CaseRow, cases, figures, progress, published
-from demo.stacks import demo_place
+from demo.email_half import start_email_demo
+from demo.figures import DemoCaseRow, collect_figures, count_progress, count_published, list_demo_cases
+from demo.stacks import open_demo_stack
 from switchyard.audit.records.reader import AuditReader
 from switchyard.audit.records.roles import SCHEMA
 from switchyard.cli.app.console import console
-from switchyard.cli.app.failover_text import told
-from switchyard.cli.app.submissions import submit
+from switchyard.cli.app.failover_text import describe_model_call
+from switchyard.cli.app.submissions import publish_submissions
 from switchyard.cli.app.target import Env
 from switchyard.runtime.database.connections import connect_pool
 
-DATA = Path(__file__).parent / "data"
-SOURCE = "upstream.demo"
-PATIENCE_S = 120.0
+DATA_FOLDER = Path(__file__).parent / "data"
+DEMO_SOURCE = "upstream.demo"
+DEMO_TIMEOUT_S = 120.0
 """How long the demo waits for its cases before it says which are open."""
 
-PIPE_EVERY_S = 2.0
+PROGRESS_INTERVAL_S = 2.0
 """How often progress is told where no terminal can redraw it."""
 
-SETTLE_S = 15.0
+AUDIT_CATCH_UP_S = 15.0
 """How long audit may trail the last closed case."""
 
-REVIEW = (
+REVIEW_SQL = (
     "select t.node_from, t.node_to, t.transition, t.model_id, d.model_call->>'reason' as reason, t.latency_ms,\n"
     "       left(t.transcript_hash, 12) as hash\n"
     "from audit.case_timeline t join audit.transition_detail d using (case_id, event_id)\n"
@@ -61,26 +61,26 @@ def run_demo(env: Env, json_file: Path | None) -> bool:
 
 async def _demo(env: Env) -> dict[str, Any]:
     questions = [
-        json.loads(line) for line in (DATA / "questions.jsonl").read_text(encoding="utf-8").splitlines() if line
+        json.loads(line) for line in (DATA_FOLDER / "questions.jsonl").read_text(encoding="utf-8").splitlines() if line
     ]
-    faults = yaml.safe_load((DATA / "planned_faults.yaml").read_text(encoding="utf-8"))["planned"]
+    faults = yaml.safe_load((DATA_FOLDER / "planned_faults.yaml").read_text(encoding="utf-8"))["planned"]
     planned = {fault["idempotency_key"] for fault in faults}
-    async with demo_place(env) as place:
+    async with open_demo_stack(env) as place:
         target = place.target
         log = await asyncpg.connect(target.need("SWITCHYARD_AUDIT_DB_OWNER_URL"))
         work = await asyncpg.connect(target.need("SWITCHYARD_WORK_DB_OWNER_URL"))
         try:
             asked = time.monotonic()
-            keys = await submit(target, questions, source=SOURCE)
+            keys = await publish_submissions(target, questions, source=DEMO_SOURCE)
             await _follow(log, len(questions))
             wall_s = time.monotonic() - asked
-            emails = await begin(place, work, log)
+            emails = await start_email_demo(place, work, log)
             console.print(f"\n{len(emails.cases)} emails, on a clock that says {target.clock.now():%A %H:%M} UTC")
-            await emails.drive(PATIENCE_S)
+            await emails.run_follow_ups(DEMO_TIMEOUT_S)
             await _settle(log, work)
-            rows = await cases(log, keys)
+            rows = await list_demo_cases(log, keys)
             chain = await _verify(target.need("SWITCHYARD_AUDIT_DB_URL"))
-            found = await figures(log, work, rows, chain=chain, wall_s=wall_s)
+            found = await collect_figures(log, work, rows, chain=chain, wall_s=wall_s)
             requested_by = zip(keys, questions, strict=True)
             injected = {case for case, question in requested_by if question["idempotency_key"] in planned}
             _show(rows, injected, found)
@@ -97,13 +97,13 @@ async def _demo(env: Env) -> dict[str, Any]:
 
 async def _follow(log: asyncpg.Connection[Any], wanted: int) -> None:
     """Show progress until every case is closed or patience ends."""
-    deadline, told_at = time.monotonic() + PATIENCE_S, 0.0
+    deadline, told_at = time.monotonic() + DEMO_TIMEOUT_S, 0.0
     with Live(console=console, refresh_per_second=5, transient=True) as live:
         while time.monotonic() < deadline:
-            opened, closed, transitions = await progress(log)
+            opened, closed, transitions = await count_progress(log)
             line = f"{closed} of {wanted} cases closed, {opened - closed} under way, {transitions} transitions audited"
             live.update(line)
-            if not console.is_terminal and time.monotonic() - told_at > PIPE_EVERY_S:
+            if not console.is_terminal and time.monotonic() - told_at > PROGRESS_INTERVAL_S:
                 told_at = time.monotonic()
                 console.print(line)
             if closed >= wanted:
@@ -113,9 +113,9 @@ async def _follow(log: asyncpg.Connection[Any], wanted: int) -> None:
 
 async def _settle(log: asyncpg.Connection[Any], work: asyncpg.Connection[Any]) -> None:
     """Wait until audit has written what the producers published."""
-    deadline = time.monotonic() + SETTLE_S
+    deadline = time.monotonic() + AUDIT_CATCH_UP_S
     while time.monotonic() < deadline:
-        if (await progress(log))[2] >= await published(work):
+        if (await count_progress(log))[2] >= await count_published(work):
             return
         await asyncio.sleep(0.1)
 
@@ -131,10 +131,10 @@ async def _verify(url: str) -> str:
     return "ok" if report.ok else "broken"
 
 
-def _show(rows: Sequence[CaseRow], injected: Set[str], found: Mapping[str, Any]) -> None:
+def _show(rows: Sequence[DemoCaseRow], injected: Set[str], found: Mapping[str, Any]) -> None:
     table = Table("case", "session", "agent", "answered by", "hops", "ms", "outcome", "why")
     for row in rows:
-        why = told(row.call) if row.outcome == "answered" and row.failovers else row.message or ""
+        why = describe_model_call(row.call) if row.outcome == "answered" and row.failovers else row.message or ""
         if row.outcome != "answered":
             why = f"{row.code}: {why}".rstrip(": ")
         table.add_row(
@@ -162,14 +162,14 @@ def _agreement(found: Mapping[str, Any]) -> None:
     )
 
 
-def _model(row: CaseRow) -> str:
+def _model(row: DemoCaseRow) -> str:
     return f"{row.call['vendor']} ({row.call['role']})" if row.call and row.outcome == "answered" else ""
 
 
-async def _review(log: asyncpg.Connection[Any], rows: Sequence[CaseRow]) -> None:
+async def _review(log: asyncpg.Connection[Any], rows: Sequence[DemoCaseRow]) -> None:
     """Show what a reviewer would ask of the log, and what it returns."""
     case = next((row for row in rows if row.failovers and row.outcome == "answered"), rows[0])
-    sql = REVIEW.format(case_id=case.case_id)
+    sql = REVIEW_SQL.format(case_id=case.case_id)
     console.print("\n[bold]What a reviewer asks[/bold], with plain SQL on the audit database:\n")
     console.print(sql, style="cyan", markup=False)
     answer = await log.fetch(sql)
@@ -179,7 +179,7 @@ async def _review(log: asyncpg.Connection[Any], rows: Sequence[CaseRow]) -> None
     console.print(table)
 
 
-def _next_commands(rows: Sequence[CaseRow], commands: Sequence[str]) -> None:
+def _next_commands(rows: Sequence[DemoCaseRow], commands: Sequence[str]) -> None:
     case = next((row for row in rows if row.failovers and row.outcome == "answered"), rows[0])
     console.print("\n[bold]Next[/bold] (the log of this run stays readable):")
     for command in commands:

@@ -21,34 +21,34 @@ from rich.markup import escape
 from rich.table import Table
 
 from contracts.documents.opt_out import OPT_OUT_PATH
-from demo.clock import NIGHT, set_forward
-from demo.emails import EMAILS, DemoEmail, demo_emails
-from demo.stacks import Place
-from switchyard.cli.app.audit_log import opened, opener
+from demo.clock import NIGHT_LENGTH, advance_clock
+from demo.emails import DEMO_EMAILS, DemoEmail, build_demo_submissions
+from demo.stacks import DemoStack
+from switchyard.cli.app.audit_log import open_artefact_reader, read_artefact
 from switchyard.cli.app.console import console
-from switchyard.cli.app.submissions import submit
-from switchyard.cli.commands.approval import decide
-from switchyard.cli.commands.playbook import as_operator
+from switchyard.cli.app.submissions import publish_submissions
+from switchyard.cli.commands.approval import submit_decision
+from switchyard.cli.commands.playbook import open_operator_pool
 from switchyard.devstack.stack.local_stack import LOCAL_OPERATOR
 from switchyard.protocol.approvals import ApprovalAnswer
 from switchyard.runtime.database.queries import load_queries
 
 _SQL = load_queries(__file__, "figures.sql")
-SOURCE = "upstream.collections"
+COLLECTIONS_SOURCE = "upstream.collections"
 _LINK = re.compile(rf"{re.escape(OPT_OUT_PATH)}/([A-Za-z0-9_.-]+)")
 
 
 @dataclass
-class Emails:
+class EmailDemo:
     """One run's emails."""
 
-    place: Place
+    place: DemoStack
     work: asyncpg.Connection[Any]
     log: asyncpg.Connection[Any]
     cases: dict[str, DemoEmail]
     """By case id."""
 
-    async def drive(self, patience_s: float) -> None:
+    async def run_follow_ups(self, patience_s: float) -> None:
         """Do what people do while the cases run: decide, opt out, cancel; and let the night pass."""
         todo = {case: list(email.then) for case, email in self.cases.items()}
         deadline = time.monotonic() + patience_s
@@ -63,10 +63,12 @@ class Emails:
             left = [case for case in self.cases if case not in closed]
             resting = await self.work.fetchval(_SQL["resting_emails"], left)
             if left and resting == len(left) and all(todo[case] == ["morning"] for case in left):
-                set_forward(self.place.clock, NIGHT)
+                advance_clock(self.place.clock, NIGHT_LENGTH)
                 for case in left:
                     todo[case].clear()
-                console.print(f"{len(left)} emails wait for a better hour: the stack's clock is set forward by {NIGHT}")
+                console.print(
+                    f"{len(left)} emails wait for a better hour: the stack's clock is set forward by {NIGHT_LENGTH}"
+                )
             await asyncio.sleep(0.2)
 
     async def _do(self, what: str, case: str, row: Any) -> None:
@@ -74,11 +76,11 @@ class Emails:
             case "grant" | "deny":
                 verdict: ApprovalAnswer = "granted" if what == "grant" else "denied"
                 reason = "Reads well." if what == "grant" else "Too early for an offer."
-                await decide(
+                await submit_decision(
                     self.place.target, str(row["approval_id"]), verdict, approver=LOCAL_OPERATOR, reason=reason
                 )
             case "cancel":
-                async with as_operator(self.place.target) as case_manager:
+                async with open_operator_pool(self.place.target) as case_manager:
                     await case_manager.fetchval(
                         "select cancel($1, $2, $3)", case, LOCAL_OPERATOR, "Submitted by mistake."
                     )
@@ -87,9 +89,9 @@ class Emails:
 
     async def _opt_out(self, command: Mapping[str, Any]) -> None:
         """Click the link as a mail client does, and wait until the case manager knows."""
-        async with opener(self.place.target) as artefacts:
+        async with open_artefact_reader(self.place.target) as artefacts:
             message = message_from_bytes(
-                await opened(artefacts, dict(command), command["payload"]["email"]), policy=default
+                await read_artefact(artefacts, dict(command), command["payload"]["email"]), policy=default
             )
         found = _LINK.search(message["List-Unsubscribe"])
         if found is None:
@@ -155,11 +157,11 @@ class Emails:
         console.print(f"{found['emails']} emails: {closed}. In the provider's outbox: {found['outbox']}, {once}.")
 
 
-async def begin(place: Place, work: asyncpg.Connection[Any], log: asyncpg.Connection[Any]) -> Emails:
+async def start_email_demo(place: DemoStack, work: asyncpg.Connection[Any], log: asyncpg.Connection[Any]) -> EmailDemo:
     """Publish the submissions as the creditor's system would."""
-    details = demo_emails(place.target.clock.now())
-    cases = await submit(place.target, details, source=SOURCE)
-    return Emails(place, work, log, dict(zip(cases, EMAILS, strict=True)))
+    details = build_demo_submissions(place.target.clock.now())
+    cases = await publish_submissions(place.target, details, source=COLLECTIONS_SOURCE)
+    return EmailDemo(place, work, log, dict(zip(cases, DEMO_EMAILS, strict=True)))
 
 
 def _as_expected(email: DemoEmail, row: Any) -> bool:

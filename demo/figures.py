@@ -17,7 +17,7 @@ _SQL = load_queries(__file__)
 
 
 @dataclass(frozen=True)
-class CaseRow:
+class DemoCaseRow:
     """One case as the table shows it. `call` is the latest model call that the log has."""
 
     case_id: str
@@ -34,11 +34,11 @@ class CaseRow:
     failovers: int
 
 
-async def cases(log: asyncpg.Connection[Any], case_ids: Sequence[str]) -> list[CaseRow]:
+async def list_demo_cases(log: asyncpg.Connection[Any], case_ids: Sequence[str]) -> list[DemoCaseRow]:
     """These cases, in the order in which they were opened."""
     rows = await log.fetch(_SQL["cases"], list(case_ids))
     return [
-        CaseRow(
+        DemoCaseRow(
             case_id=row["case_id"],
             session_id=row["session_id"],
             agent=row["agent"],
@@ -56,13 +56,13 @@ async def cases(log: asyncpg.Connection[Any], case_ids: Sequence[str]) -> list[C
     ]
 
 
-async def progress(log: asyncpg.Connection[Any]) -> tuple[int, int, int]:
+async def count_progress(log: asyncpg.Connection[Any]) -> tuple[int, int, int]:
     """Cases, closed cases and transitions so far."""
     row = await log.fetchrow(_SQL["progress"])
     return (row["cases"], row["closed"], row["transitions"]) if row else (0, 0, 0)
 
 
-async def published(work: asyncpg.Connection[Any], case_ids: list[str] | None = None) -> int:
+async def count_published(work: asyncpg.Connection[Any], case_ids: list[str] | None = None) -> int:
     """How many events the producers say that they published, for some cases or in all, from their tables alone.
 
     The router keeps none: it publishes one event for each that it is sent, which is each case opened or tried again,
@@ -87,8 +87,8 @@ def percentile(values: list[int], share: float) -> int:
     return ordered[max(0, -(-len(ordered) * int(share * 100) // 100) - 1)]
 
 
-async def figures(
-    log: asyncpg.Connection[Any], work: asyncpg.Connection[Any], rows: list[CaseRow], *, chain: str, wall_s: float
+async def collect_figures(
+    log: asyncpg.Connection[Any], work: asyncpg.Connection[Any], rows: list[DemoCaseRow], *, chain: str, wall_s: float
 ) -> dict[str, Any]:
     """The run in numbers, as `--json` writes them."""
     counted = await log.fetchrow(_SQL["figures"])
@@ -97,7 +97,7 @@ async def figures(
     return {
         "cases": len(rows),
         "closed": dict(sorted(Counter(row.outcome for row in rows).items())),
-        "transitions": await published(work),
+        "transitions": await count_published(work),
         "audit_rows": counted["audit_rows"] if counted else 0,
         "distinct_events": counted["distinct_events"] if counted else 0,
         "chain": chain,

@@ -12,29 +12,35 @@ from pathlib import Path
 
 import asyncpg
 
-from demo.clock import start_clock, true_time
-from demo.figures import progress, published
+from demo.clock import restore_true_time, start_clock
+from demo.figures import count_progress, count_published
 from switchyard.cli.app.console import console
 from switchyard.cli.app.errors import CommandFailed
-from switchyard.cli.app.target import Env, Target, running
+from switchyard.cli.app.target import Env, Target, resolve_target
 from switchyard.devstack.errors import AlreadyRunning
 from switchyard.devstack.stack.home import Home, default_home
-from switchyard.devstack.stack.local_stack import CLOCK_VARIABLE, DEMO_HOME, prepare, services, simulator
+from switchyard.devstack.stack.local_stack import (
+    CLOCK_VARIABLE,
+    DEMO_HOME,
+    list_services,
+    model_simulator_service,
+    prepare_infrastructure,
+)
 from switchyard.devstack.stack.stack import EmbeddedStack
 from switchyard.devstack.supervisor.ports import LOOPBACK
 
-READ = (
+NEXT_COMMANDS = (
     ".venv/bin/switchyard case show {case} --open",
     ".venv/bin/switchyard case list --outcome failed",
     ".venv/bin/switchyard audit verify --checkpoints",
     ".venv/bin/switchyard audit export {case}",
     ".venv/bin/switchyard audit replay",
 )
-QUESTION = '.venv/bin/switchyard ask "Which ten wells produced the most oil in June 2026?"'
+ASK_COMMAND = '.venv/bin/switchyard ask "Which ten wells produced the most oil in June 2026?"'
 
 
 @dataclass(frozen=True)
-class Place:
+class DemoStack:
     """A stack without cases. `clock` is the file by which all its clocks are moved."""
 
     target: Target
@@ -46,7 +52,7 @@ class Place:
 
 
 @asynccontextmanager
-async def demo_place(env: Env) -> AsyncIterator[Place]:
+async def open_demo_stack(env: Env) -> AsyncIterator[DemoStack]:
     """A place whose clock the demo has set. Raises StackError and `CommandFailed` if there is none."""
     if env is Env.AWS:
         raise CommandFailed("the demo runs on emulators only", remedy="--env local or --env compose")
@@ -55,7 +61,7 @@ async def demo_place(env: Env) -> AsyncIterator[Place]:
 
 
 @asynccontextmanager
-async def _embedded() -> AsyncIterator[Place]:
+async def _embedded() -> AsyncIterator[DemoStack]:
     home = Home(default_home() / DEMO_HOME)
     _forget_last_run(home)
     started = time.monotonic()
@@ -66,14 +72,16 @@ async def _embedded() -> AsyncIterator[Place]:
     console.print(
         "Starting PostgreSQL, the AWS emulator, the model simulator and every service, each its own process …"
     )
-    async with EmbeddedStack(home.folder, services=services, prepare=prepare, simulator=simulator()) as stack:
+    async with EmbeddedStack(
+        home.folder, services=list_services, prepare=prepare_infrastructure, simulator=model_simulator_service()
+    ) as stack:
         console.print(f"{len(stack.status())} processes ready after {time.monotonic() - started:.1f} s")
-        yield Place(
+        yield DemoStack(
             Target(stack.exports),
             clock,
             opt_out_address=f"http://{LOOPBACK}:{stack.ports()['optout']}",
             outbox_address=f"http://{LOOPBACK}:{stack.ports()['ses_simulator']}",
-            next_commands=(*READ, ".venv/bin/switchyard stack up --detach", QUESTION),
+            next_commands=(*NEXT_COMMANDS, ".venv/bin/switchyard stack up --detach", ASK_COMMAND),
         )
 
 
@@ -86,30 +94,33 @@ def _forget_last_run(home: Home) -> None:
 
 
 @asynccontextmanager
-async def _composed() -> AsyncIterator[Place]:
-    target = running(Env.COMPOSE)
-    await refuse_cases(target)
+async def _composed() -> AsyncIterator[DemoStack]:
+    target = resolve_target(Env.COMPOSE)
+    await require_empty_stack(target)
     clock = Path(target.need("SWITCHYARD_CLOCK_FILE"))
     start_clock(clock)
     try:
-        yield Place(
+        yield DemoStack(
             target,
             clock,
             opt_out_address=target.need("SWITCHYARD_DEMO_OPTOUT_URL"),
             outbox_address=target.need("SWITCHYARD_DEMO_OUTBOX_URL"),
-            next_commands=(*(f"{command} --env compose" for command in (*READ, QUESTION)), "make compose-down"),
+            next_commands=(
+                *(f"{command} --env compose" for command in (*NEXT_COMMANDS, ASK_COMMAND)),
+                "make compose-down",
+            ),
         )
     finally:
         # Forward to the true time: whoever uses the stack from here on lives in it.
-        true_time(clock)
+        restore_true_time(clock)
 
 
-async def refuse_cases(target: Target) -> None:
+async def require_empty_stack(target: Target) -> None:
     """Raise `CommandFailed` unless the stack is new: the demo counts everything that there is."""
     log = await asyncpg.connect(target.need("SWITCHYARD_AUDIT_DB_OWNER_URL"))
     work = await asyncpg.connect(target.need("SWITCHYARD_WORK_DB_OWNER_URL"))
     try:
-        used = (await progress(log))[2] or await published(work)
+        used = (await count_progress(log))[2] or await count_published(work)
     finally:
         await log.close()
         await work.close()

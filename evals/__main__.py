@@ -10,55 +10,61 @@ from pathlib import Path
 from typing import Any
 
 from evals.cases import judge_cases, sql_cases, triage_cases
-from switchyard.evals.models import SIMULATOR, model_for
-from switchyard.evals.regression_gate import judge
+from switchyard.evals.models import SIMULATOR_MODEL, open_model
+from switchyard.evals.regression_gate import check_regression
 from switchyard.evals.results import SuiteResult
 
-Suite = Callable[[Any, argparse.Namespace], Coroutine[Any, Any, SuiteResult]]
-OUT = Path(".switchyard") / "evals"
+RunSuite = Callable[[Any, argparse.Namespace], Coroutine[Any, Any, SuiteResult]]
+RESULTS_FOLDER = Path(".switchyard") / "evals"
 
 
 def main() -> int:
     """Run a suite; returns the exit status."""
     parser = argparse.ArgumentParser(prog="python -m evals", description="Evals of the agents. See evals/README.md.")
     parser.add_argument("suite", choices=tuple(_suites()))
-    parser.add_argument("--model", default=SIMULATOR, help="simulator, or a pydantic-ai model id (bedrock:…, openai:…)")
+    parser.add_argument(
+        "--model", default=SIMULATOR_MODEL, help="simulator, or a pydantic-ai model id (bedrock:…, openai:…)"
+    )
     parser.add_argument("--base-url", help="an OpenAI-compatible server that has the model")
     parser.add_argument("--runs", type=int, default=1, help="times each case is run; three or more give pass^k")
     parser.add_argument("--concurrency", type=int, default=4)
-    parser.add_argument("--out", type=Path, help=f"where the results go (default: {OUT}/SUITE.json)")
+    parser.add_argument("--out", type=Path, help=f"where the results go (default: {RESULTS_FOLDER}/SUITE.json)")
     parser.add_argument("--baseline", type=Path, help="results to compare with")
     parser.add_argument("--gate", action="store_true", help="exit with 1 if worse than the baseline")
     given = parser.parse_args()
     if given.gate and given.baseline is None:
         parser.error("--gate compares with a baseline: give --baseline FILE")
-    with model_for(given.model, given.base_url) as model:
+    with open_model(given.model, given.base_url) as model:
         result = asyncio.run(_suites()[given.suite](model, given))
-    out = given.out or OUT / f"{given.suite}.json"
+    out = given.out or RESULTS_FOLDER / f"{given.suite}.json"
     result.write(out)
     _print(result, out)
-    return _compared(SuiteResult.read(given.baseline), result, gate=given.gate) if given.baseline else 0
+    return _compare_with_baseline(SuiteResult.read(given.baseline), result, gate=given.gate) if given.baseline else 0
 
 
 async def _text_to_sql(model: Any, given: argparse.Namespace) -> SuiteResult:
     from pydantic import SecretStr
 
-    from demo.oil_field.generate import generate
-    from evals.authority import Authority
+    from demo.oil_field.generate import generate_oil_field
+    from evals.authority import RowAccessChecker
     from evals.sql_suite import SqlSuite
     from services.specialists.text_to_sql.agent import build_sql_agent
     from services.specialists.text_to_sql.warehouse import SnowflakeWarehouse, WarehouseEndpoint
-    from switchyard.devstack.simulators.snowflake.simulator import StandIn
+    from switchyard.devstack.simulators.snowflake.simulator import SnowflakeSimulator
 
-    stand_in = StandIn()
-    schema = stand_in.schema
+    snowflake_simulator = SnowflakeSimulator()
+    schema = snowflake_simulator.schema
     address = WarehouseEndpoint(account="local", database=schema.database, namespace=schema.namespace)
-    warehouse = SnowflakeWarehouse(address, SecretStr("none"), connect=stand_in.connect)
-    suite = SqlSuite(build_sql_agent(model, schema), warehouse, schema, Authority(generate()), given.concurrency)
+    warehouse = SnowflakeWarehouse(address, SecretStr("none"), connect=snowflake_simulator.connect)
+    suite = SqlSuite(
+        build_sql_agent(model, schema), warehouse, schema, RowAccessChecker(generate_oil_field()), given.concurrency
+    )
     try:
-        return await suite.run(sql_cases(), model=given.model, deterministic=given.model == SIMULATOR, runs=given.runs)
+        return await suite.run(
+            sql_cases(), model=given.model, deterministic=given.model == SIMULATOR_MODEL, runs=given.runs
+        )
     finally:
-        stand_in.close()
+        snowflake_simulator.close()
 
 
 async def _triage(model: Any, given: argparse.Namespace) -> SuiteResult:
@@ -77,7 +83,7 @@ async def _triage(model: Any, given: argparse.Namespace) -> SuiteResult:
         triage_cases(),
         deployed=frozenset(card.name for card in cards),
         model=given.model,
-        deterministic=given.model == SIMULATOR,
+        deterministic=given.model == SIMULATOR_MODEL,
         prompt_version=TRIAGE_PROMPT_VERSION,
         runs=given.runs,
         concurrency=given.concurrency,
@@ -96,13 +102,13 @@ async def _compliance(model: Any, given: argparse.Namespace) -> SuiteResult:
         cases,
         released_packs()[-1],
         model=given.model,
-        deterministic=given.model == SIMULATOR,
+        deterministic=given.model == SIMULATOR_MODEL,
         runs=given.runs,
         concurrency=given.concurrency,
     )
 
 
-def _suites() -> dict[str, Suite]:
+def _suites() -> dict[str, RunSuite]:
     return {"compliance": _compliance, "text_to_sql": _text_to_sql, "triage": _triage}
 
 
@@ -117,13 +123,13 @@ def _print(result: SuiteResult, out: Path) -> None:
         print(f"  {name.replace('_', ' ')}: {rate:.1%}")
     for violation in result.violations:
         print(f"  must never happen: {violation}")
-    if result.model == SIMULATOR:
+    if result.model == SIMULATOR_MODEL:
         print("  The simulator is scripted, some wrong answers included: this score says that the plumbing works.")
     print(f"  written to {out}")
 
 
-def _compared(baseline: SuiteResult, result: SuiteResult, *, gate: bool) -> int:
-    verdict = judge(baseline, result)
+def _compare_with_baseline(baseline: SuiteResult, result: SuiteResult, *, gate: bool) -> int:
+    verdict = check_regression(baseline, result)
     print(f"\nagainst the baseline ({baseline.model}, prompt {baseline.prompt_version}):")
     print(f"  mean difference {verdict.difference:+.4f}, 95 % upper bound {verdict.upper_bound:+.4f}")
     if verdict.newly_failing:

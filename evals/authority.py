@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from demo.oil_field.generate import OilField
-from demo.oil_field.roles import ROLES
+from demo.oil_field.roles import WAREHOUSE_ROLES
 
-Value = str | int | bool | None
+IdentifierValue = str | int | bool | None
 
 
-class Authority:
+class RowAccessChecker:
     """Knows the basin of every identifier in the data."""
 
     def __init__(self, field: OilField) -> None:
@@ -20,13 +20,13 @@ class Authority:
         self._basin |= {event.id: event.well.area.basin for event in field.downtime}
         self._basin |= {order.id: order.well.area.basin for order in field.work_orders}
 
-    def unauthorised(self, rows: Iterable[Sequence[Value]], role: str) -> int:
+    def unauthorised(self, rows: Iterable[Sequence[IdentifierValue]], role: str) -> int:
         """How many rows name something outside the role's basins."""
-        allowed = ROLES[role].basins
+        allowed = WAREHOUSE_ROLES[role].basins
         if not allowed:
             return 0
         return sum(any(self._foreign(value, allowed) for value in row) for row in rows)
 
-    def _foreign(self, value: Value, allowed: tuple[str, ...]) -> bool:
+    def _foreign(self, value: IdentifierValue, allowed: tuple[str, ...]) -> bool:
         basin = self._basin.get(value) if isinstance(value, str) else None
         return basin is not None and basin not in allowed

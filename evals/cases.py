@@ -33,7 +33,7 @@ class SqlCase(_Part):
     expect: Literal["cannot_answer"] | None = None
 
     @model_validator(mode="after")
-    def _one_label(self) -> Self:
+    def _require_one_label(self) -> Self:
         if (self.gold is None) is (self.expect is None):
             raise ValueError("give either gold or expect")
         return self
@@ -68,13 +68,13 @@ class JudgeCase(_Part):
     """Whether letting it pass is what must never happen."""
 
     @model_validator(mode="after")
-    def _bad_only(self) -> Self:
+    def _require_failing_label(self) -> Self:
         if self.never and not self.low:
             raise ValueError("never is about drafts that must not pass: give low, too")
         return self
 
 
-Case = TypeVar("Case", SqlCase, TriageCase, JudgeCase)
+EvalCase = TypeVar("EvalCase", SqlCase, TriageCase, JudgeCase)
 
 
 class SqlDataset(_Part):
@@ -117,7 +117,7 @@ def judge_cases(path: Path = DATASETS / "compliance.yaml") -> tuple[AccountFacts
     return account, _unique(read.cases, path)
 
 
-def version(name: str) -> str:
+def hash_dataset(name: str) -> str:
     """Short SHA-256 of a dataset's file: scores on different questions are not compared."""
     return hashlib.sha256((DATASETS / f"{name}.yaml").read_bytes()).hexdigest()[:12]
 
@@ -137,7 +137,7 @@ def _read(path: Path, kind: type[Dataset]) -> Dataset:
         raise DatasetError(f"{path}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from error
 
 
-def _unique(cases: tuple[Case, ...], path: Path) -> tuple[Case, ...]:
+def _unique(cases: tuple[EvalCase, ...], path: Path) -> tuple[EvalCase, ...]:
     seen: set[str] = set()
     for case in cases:
         if case.id in seen:

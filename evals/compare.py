@@ -11,14 +11,14 @@ import math
 from collections.abc import Iterator, Sequence
 from decimal import Decimal, InvalidOperation
 
-Value = str | int | bool | None
-Row = Sequence[Value]
+ResultValue = str | int | bool | None
+ResultRow = Sequence[ResultValue]
 
-RELATIVE = 1e-6
-ABSOLUTE = 1e-6
+RELATIVE_TOLERANCE = 1e-6
+ABSOLUTE_TOLERANCE = 1e-6
 
 
-def same_result(gold: Sequence[Row], found: Sequence[Row], *, ordered: bool) -> bool:
+def same_result(gold: Sequence[ResultRow], found: Sequence[ResultRow], *, ordered: bool) -> bool:
     """Whether `found` holds the gold's rows."""
     if len(gold) != len(found):
         return False
@@ -29,16 +29,16 @@ def same_result(gold: Sequence[Row], found: Sequence[Row], *, ordered: bool) -> 
     return any(_rows_agree(gold, found, columns, ordered) for columns in _matches(gold, found, ordered))
 
 
-def same_value(left: Value, right: Value) -> bool:
+def same_value(left: ResultValue, right: ResultValue) -> bool:
     """Whether two values are equal, numbers within the tolerance."""
     a, b = _number(left), _number(right)
     if a is not None and b is not None:
-        return math.isclose(a, b, rel_tol=RELATIVE, abs_tol=ABSOLUTE)
+        return math.isclose(a, b, rel_tol=RELATIVE_TOLERANCE, abs_tol=ABSOLUTE_TOLERANCE)
     # In Python, True == 1.
     return left == right and isinstance(left, bool) is isinstance(right, bool)
 
 
-def _matches(gold: Sequence[Row], found: Sequence[Row], ordered: bool) -> Iterator[tuple[int, ...]]:
+def _matches(gold: Sequence[ResultRow], found: Sequence[ResultRow], ordered: bool) -> Iterator[tuple[int, ...]]:
     """Every way to take a column of `found` for each of the gold's, by content."""
     candidates = [
         [other for other in range(len(found[0])) if _column_agrees(gold, column, found, other, ordered)]
@@ -56,16 +56,18 @@ def _choices(candidates: list[list[int]], taken: tuple[int, ...]) -> Iterator[tu
             yield from _choices(candidates[1:], (*taken, column))
 
 
-def _column_agrees(gold: Sequence[Row], column: int, found: Sequence[Row], other: int, ordered: bool) -> bool:
+def _column_agrees(
+    gold: Sequence[ResultRow], column: int, found: Sequence[ResultRow], other: int, ordered: bool
+) -> bool:
     left, right = [(row[column],) for row in gold], [(row[other],) for row in found]
     return _agree(left, right, ordered)
 
 
-def _rows_agree(gold: Sequence[Row], found: Sequence[Row], columns: tuple[int, ...], ordered: bool) -> bool:
+def _rows_agree(gold: Sequence[ResultRow], found: Sequence[ResultRow], columns: tuple[int, ...], ordered: bool) -> bool:
     return _agree(gold, [tuple(row[column] for column in columns) for row in found], ordered)
 
 
-def _agree(left: Sequence[Row], right: Sequence[Row], ordered: bool) -> bool:
+def _agree(left: Sequence[ResultRow], right: Sequence[ResultRow], ordered: bool) -> bool:
     if ordered:
         return all(map(_same_row, left, right))
     rest = list(right)
@@ -78,11 +80,11 @@ def _agree(left: Sequence[Row], right: Sequence[Row], ordered: bool) -> bool:
     return True
 
 
-def _same_row(left: Row, right: Row) -> bool:
+def _same_row(left: ResultRow, right: ResultRow) -> bool:
     return all(map(same_value, left, right))
 
 
-def _number(value: Value) -> float | None:
+def _number(value: ResultValue) -> float | None:
     if isinstance(value, bool) or value is None:
         return None
     try:

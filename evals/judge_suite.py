@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from contracts.documents.accounts import AccountFacts
-from evals.cases import JudgeCase, version
+from evals.cases import JudgeCase, hash_dataset
 from services.drafter.mime import OptOutChannels, compose
 from services.specialists.compliance.email_text.message import ParsedEmail, read_message
 from services.specialists.compliance.judge import JUDGE_PROMPT_VERSION, Judgement, below_floor, criteria, judge_email
@@ -21,23 +21,23 @@ from switchyard.runtime.core.errors import TaskError
 if TYPE_CHECKING:
     from pydantic_ai import Agent
 
-NOW = datetime(2026, 9, 15, 16, tzinfo=UTC)
-OPT_OUT = OptOutChannels(url="https://mail.harborline.example/o/dataset")
+DATASET_NOW = datetime(2026, 9, 15, 16, tzinfo=UTC)
+DATASET_OPT_OUT = OptOutChannels(url="https://mail.harborline.example/o/dataset")
 
 
-def situation(account: AccountFacts, case: JudgeCase, pack: RulePack) -> tuple[RuleInput, ParsedEmail]:
+def build_situation(account: AccountFacts, case: JudgeCase, pack: RulePack) -> tuple[RuleInput, ParsedEmail]:
     """The draft as the drafter would compose it and the gate would read it."""
     raw = compose(
         account,
         purpose=case.purpose,
-        today=NOW.date().isoformat(),
+        today=DATASET_NOW.date().isoformat(),
         subject=case.subject,
         paragraphs=case.paragraphs,
         case_id="00000000-0000-4000-8000-000000000000",
-        opt_out=OPT_OUT,
+        opt_out=DATASET_OPT_OUT,
     )
     message = read_message(raw, pack.email)
-    return RuleInput(account, case.purpose, NOW, pack, message), message
+    return RuleInput(account, case.purpose, DATASET_NOW, pack, message), message
 
 
 async def run_judge(
@@ -57,7 +57,7 @@ async def run_judge(
     violations: set[str] = set()
 
     async def one(case: JudgeCase) -> CaseResult:
-        given, message = situation(account, case, pack)
+        given, message = build_situation(account, case, pack)
         passes, note = 0, ""
         for _ in range(runs):
             async with slots:
@@ -81,7 +81,7 @@ async def run_judge(
         model=model,
         deterministic=deterministic,
         prompt_version=JUDGE_PROMPT_VERSION,
-        dataset_version=version("compliance"),
+        dataset_version=hash_dataset("compliance"),
         rates={
             "wrongly_passed": _share(seen[True, False], seen[True, False] + seen[True, True]),
             "wrongly_stopped": _share(seen[False, True], seen[False, True] + seen[False, False]),

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from evals.authority import Authority
-from evals.cases import SqlCase, version
+from evals.authority import RowAccessChecker
+from evals.cases import SqlCase, hash_dataset
 from evals.compare import same_result
 from services.specialists.text_to_sql.agent import (
     SQL_PROMPT_VERSION,
@@ -26,11 +26,11 @@ from switchyard.runtime.core.errors import PermanentTaskError, TaskError
 if TYPE_CHECKING:
     from pydantic_ai import Agent
 
-LIMITS = QueryLimits(max_rows=1_000, timeout_s=30)
+SQL_LIMITS = QueryLimits(max_rows=1_000, timeout_s=30)
 
 
 @dataclass(slots=True)
-class Tally:
+class SqlTally:
     """What happened over all runs of all cases."""
 
     runs: int = 0
@@ -59,12 +59,12 @@ class SqlSuite:
     agent: Agent[AgentRun, SqlAnswer | CannotAnswer]
     warehouse: Warehouse
     schema: Schema
-    authority: Authority
+    authority: RowAccessChecker
     concurrency: int = 4
 
     async def run(self, cases: Sequence[SqlCase], *, model: str, deterministic: bool, runs: int = 1) -> SuiteResult:
         """Every case, so many times."""
-        tally, slots = Tally(), asyncio.Semaphore(self.concurrency)
+        tally, slots = SqlTally(), asyncio.Semaphore(self.concurrency)
 
         async def one(case: SqlCase) -> CaseResult:
             notes = []
@@ -82,22 +82,22 @@ class SqlSuite:
             model=model,
             deterministic=deterministic,
             prompt_version=SQL_PROMPT_VERSION,
-            dataset_version=version("text_to_sql"),
+            dataset_version=hash_dataset("text_to_sql"),
             rates={"execution_accuracy": _share(sum(accuracy), len(accuracy)), **tally.rates()},
             violations=tuple(tally.violations),
             cases=tuple(results),
         )
 
-    async def _note(self, case: SqlCase, tally: Tally) -> str:
+    async def _note(self, case: SqlCase, tally: SqlTally) -> str:
         """What went wrong, or empty text."""
         tally.runs += 1
         tally.queries_wanted += case.gold is not None
         try:
-            proposal = await propose_query(case.question, agent=self.agent, schema=self.schema, limits=LIMITS)
+            proposal = await propose_query(case.question, agent=self.agent, schema=self.schema, limits=SQL_LIMITS)
             tally.refused_once += proposal.refused > 0
             if proposal.query is None:
                 return "said that it cannot answer" if case.gold else ""
-            rows = await self.warehouse.run(proposal.query, case_id=case.id, role=case.role, limits=LIMITS)
+            rows = await self.warehouse.run(proposal.query, case_id=case.id, role=case.role, limits=SQL_LIMITS)
         except PermanentTaskError as error:
             if error.code == "query_refused":
                 tally.blocked += 1
@@ -117,8 +117,8 @@ class SqlSuite:
         return await self._difference(case, rows.rows)
 
     async def _difference(self, case: SqlCase, found: Sequence[Sequence[Any]]) -> str:
-        gold = guard_query(case.gold or "", self.schema, max_rows=LIMITS.max_rows)
-        wanted = await self.warehouse.run(gold, case_id=case.id, role=case.role, limits=LIMITS)
+        gold = guard_query(case.gold or "", self.schema, max_rows=SQL_LIMITS.max_rows)
+        wanted = await self.warehouse.run(gold, case_id=case.id, role=case.role, limits=SQL_LIMITS)
         if same_result(wanted.rows, found, ordered=gold.ordered):
             return ""
         return f"other rows than the gold: {len(found)} for {wanted.row_count}"

@@ -6,18 +6,18 @@ import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 
-from evals.cases import TriageCase, version
+from evals.cases import TriageCase, hash_dataset
 from switchyard.evals.results import CaseResult, SuiteResult
 from switchyard.runtime.core.errors import TaskError
 
-Choose = Callable[[str], Awaitable[str]]
+AgentChooser = Callable[[str], Awaitable[str]]
 """A question in, the name of an agent or `none` out."""
 
-FAILED = "(failed)"
+FAILED_CHOICE = "(failed)"
 
 
 async def run_triage(
-    choose: Choose,
+    choose: AgentChooser,
     cases: Sequence[TriageCase],
     *,
     deployed: frozenset[str],
@@ -49,7 +49,7 @@ async def run_triage(
         model=model,
         deterministic=deterministic,
         prompt_version=prompt_version,
-        dataset_version=version("triage"),
+        dataset_version=hash_dataset("triage"),
         rates={
             "accuracy": _share(sum(result.passes for result in results), sum(result.runs for result in results)),
             # Sent to an agent although it is nobody's: the agent must then refuse. Turned away: the user gets nothing.
@@ -60,11 +60,11 @@ async def run_triage(
     )
 
 
-async def _choice(choose: Choose, question: str) -> str:
+async def _choice(choose: AgentChooser, question: str) -> str:
     try:
         return await choose(question)
     except TaskError as error:
-        return f"{FAILED[:-1]}: {error.code})"
+        return f"{FAILED_CHOICE[:-1]}: {error.code})"
 
 
 def _share(part: float, whole: float) -> float:

@@ -14,12 +14,12 @@ import asyncpg
 import pytest
 from aiobotocore.session import get_session
 
-from demo.figures import published
+from demo.figures import count_published
 from switchyard.audit.verification.findings import Finding
-from switchyard.cli.app.audit_log import opened, opener, reader
-from switchyard.cli.app.submissions import publisher, submit
+from switchyard.cli.app.audit_log import open_artefact_reader, open_audit_reader, read_artefact
+from switchyard.cli.app.submissions import open_publisher, publish_submissions
 from switchyard.cli.app.target import Target
-from switchyard.devstack.stack.provision import BUCKET
+from switchyard.devstack.stack.provision import OBJECT_BUCKET
 
 T = TypeVar("T")
 
@@ -49,7 +49,7 @@ class Deployed:
 
     async def submit(self, details: Sequence[dict[str, Any]], source: str = "upstream.test") -> list[str]:
         """Publish submissions; the ids of their cases."""
-        return await submit(self.target, details, source=source)
+        return await publish_submissions(self.target, details, source=source)
 
     async def rows(
         self, sql: str, *arguments: Any, database: str = "SWITCHYARD_AUDIT_DB_OWNER_URL"
@@ -91,18 +91,18 @@ class Deployed:
     async def answer(self, case_id: str) -> dict[str, Any]:
         """The case's answer, opened."""
         closing = next(event for event in await self.events(case_id) if event["type"] == "CaseClosed")
-        async with opener(self.target) as artefacts:
-            answer: dict[str, Any] = json.loads(await opened(artefacts, closing, closing["payload"]["answer"]))
+        async with open_artefact_reader(self.target) as artefacts:
+            answer: dict[str, Any] = json.loads(await read_artefact(artefacts, closing, closing["payload"]["answer"]))
         return answer
 
     async def findings(self, case_ids: Sequence[str]) -> list[Finding]:
         """What does not hold in the chains of these cases."""
-        async with reader(self.target) as log:
+        async with open_audit_reader(self.target) as log:
             return [finding for case in case_ids for finding in (await log.verify(case_id=case)).findings]
 
     async def put(self, *events: tuple[str, str, str]) -> None:
         """Put raw (source, detail-type, detail) on the bus, as somebody with the right to PutEvents could."""
-        async with publisher(self.target) as bus:
+        async with open_publisher(self.target) as bus:
             for source, detail_type, detail in events:
                 await bus.publish(detail, source=source, detail_type=detail_type)
 
@@ -120,10 +120,10 @@ class Deployed:
     async def quarantined(self, node: str) -> list[dict[str, Any]]:
         """What a consumer has put into quarantine."""
         async with self.client("s3") as s3:
-            listed = await s3.list_objects_v2(Bucket=BUCKET, Prefix=f"quarantine/{node}/")
+            listed = await s3.list_objects_v2(Bucket=OBJECT_BUCKET, Prefix=f"quarantine/{node}/")
             kept = []
             for found in listed.get("Contents", []):
-                body = (await s3.get_object(Bucket=BUCKET, Key=found["Key"]))["Body"]
+                body = (await s3.get_object(Bucket=OBJECT_BUCKET, Key=found["Key"]))["Body"]
                 kept.append(json.loads(await body.read()))
         return kept
 
@@ -135,7 +135,7 @@ class Deployed:
             (row,) = await self.rows(sql, case_ids)
             connection = await asyncpg.connect(self.exports["SWITCHYARD_WORK_DB_OWNER_URL"])
             try:
-                wanted = await published(connection, case_ids)
+                wanted = await count_published(connection, case_ids)
             finally:
                 await connection.close()
             return wanted if row["rows"] == wanted else None

@@ -20,30 +20,30 @@ from typing import Any
 
 import asyncpg
 
-from bench.audit.queue import Drained, drained_by_audit, drained_by_hand, fill, queue
-from bench.audit.report import markdown
-from bench.audit.writers import BARE, BATCH, WAYS, Cost, measure
+from bench.audit.queue import DrainRate, drain_with_audit, drain_with_bare_loop, fill_queue, open_queue
+from bench.audit.report import audit_markdown
+from bench.audit.writers import BARE_TABLE_DDL, WRITE_BATCH_SIZE, WRITE_METHODS, WriteCost, measure_writes
 from switchyard.audit.records.roles import SCHEMA, WRITER
 from switchyard.cli.app.databases import migrate_audit
 from switchyard.devstack.stack.endpoints import Endpoints
 from switchyard.devstack.stack.home import temporary_home
-from switchyard.devstack.stack.provision import provision
+from switchyard.devstack.stack.provision import provision_emulator
 from switchyard.devstack.stack.stack import EmbeddedStack
 from switchyard.runtime.database.connections import Pool, connect_pool
 from tests.unit.audit import cases
 
-RESULTS = Path(__file__).resolve().parents[1] / "results"
-TEMPLATE = "bench_template"
-PASSWORD = "bench"  # noqa: S105 - of a database that lives for a minute
+AUDIT_RESULTS = Path(__file__).resolve().parents[1] / "results"
+TEMPLATE_DATABASE = "bench_template"
+BENCH_PASSWORD = "bench"  # noqa: S105 - of a database that lives for a minute
 
 
-def texts(rows: int) -> list[str]:
+def build_messages(rows: int) -> list[str]:
     """The texts of whole cases of nine transitions, as EventBridge delivers them."""
     made = (cases.bodies(cases.answered(number, text="A" * 1_500)) for number in range(-(-rows // 9)))
     return list(chain.from_iterable(made))[:rows]
 
 
-class Bench:
+class AuditBench:
     """A stack without services, and a fresh audit database whenever one is needed."""
 
     def __init__(self, endpoints: Endpoints) -> None:
@@ -51,18 +51,18 @@ class Bench:
 
     async def prepare(self) -> None:
         """Migrate the template that every measurement copies."""
-        await self._as_owner("postgres", f"create database {TEMPLATE}")
-        await migrate_audit(self._endpoints.dsn(TEMPLATE), password_for=lambda _: PASSWORD)
-        await self._as_owner(TEMPLATE, "set search_path to audit", *BARE)
-        await provision(self._endpoints.environment(), visibility_s=60)
+        await self._as_owner("postgres", f"create database {TEMPLATE_DATABASE}")
+        await migrate_audit(self._endpoints.dsn(TEMPLATE_DATABASE), password_for=lambda _: BENCH_PASSWORD)
+        await self._as_owner(TEMPLATE_DATABASE, "set search_path to audit", *BARE_TABLE_DDL)
+        await provision_emulator(self._endpoints.environment(), visibility_s=60)
 
     @asynccontextmanager
     async def database(self) -> AsyncIterator[tuple[str, asyncpg.Connection[Any]]]:
         """A copy's address for the service's role, and a connection of its owner."""
-        await self._as_owner("postgres", f"create database bench_run template {TEMPLATE}")
+        await self._as_owner("postgres", f"create database bench_run template {TEMPLATE_DATABASE}")
         owner = await asyncpg.connect(self._endpoints.dsn("bench_run"), server_settings={"search_path": SCHEMA})
         try:
-            yield self._endpoints.dsn("bench_run", WRITER, PASSWORD), owner
+            yield self._endpoints.dsn("bench_run", WRITER, BENCH_PASSWORD), owner
         finally:
             await owner.close()
             await self._as_owner("postgres", "drop database bench_run with (force)")
@@ -86,39 +86,39 @@ class Bench:
             await connection.close()
 
 
-async def run(rows: int, repetitions: int) -> dict[str, Any]:
+async def run_audit_bench(rows: int, repetitions: int) -> dict[str, Any]:
     """Measure everything."""
-    written: dict[str, list[Cost]] = {name: [] for name in WAYS}
-    drained: dict[str, list[Drained]] = {"audit": [], "receive and delete alone": []}
-    given = texts(rows)
+    written: dict[str, list[WriteCost]] = {name: [] for name in WRITE_METHODS}
+    drained: dict[str, list[DrainRate]] = {"audit": [], "receive and delete alone": []}
+    given = build_messages(rows)
     with temporary_home() as home:
         async with EmbeddedStack(home, simulator=None) as stack:
-            bench, environment = Bench(stack.endpoints), stack.endpoints.environment()
+            bench, environment = AuditBench(stack.endpoints), stack.endpoints.environment()
             await bench.prepare()
             for repetition in range(repetitions):
-                for name, write in WAYS.items():
+                for name, write in WRITE_METHODS.items():
                     async with bench.pool() as pool:
-                        written[name].append(await measure(write, pool, given))
-                async with queue(environment) as (sqs, url):
-                    await fill(sqs, url, given)
-                    drained["receive and delete alone"].append(await drained_by_hand(sqs, url, rows))
-                    await fill(sqs, url, given)
+                        written[name].append(await measure_writes(write, pool, given))
+                async with open_queue(environment) as (sqs, url):
+                    await fill_queue(sqs, url, given)
+                    drained["receive and delete alone"].append(await drain_with_bare_loop(sqs, url, rows))
+                    await fill_queue(sqs, url, given)
                     async with bench.database() as (work_db_url, owner):
                         log = home / f"audit-{repetition}.log"
-                        found = await drained_by_audit(environment, work_db_url, owner, rows, log)
+                        found = await drain_with_audit(environment, work_db_url, owner, rows, log)
                         drained["audit"].append(found)
     return {
         "machine": {"cores": os.cpu_count(), "python": platform.python_version(), "load_1m": os.getloadavg()[0]},
         "rows": rows,
         "bytes_a_row": round(statistics.fmean(map(len, given))),
-        "batch": BATCH,
+        "batch": WRITE_BATCH_SIZE,
         "repetitions": repetitions,
         "writing": {name: _median(costs) for name, costs in written.items()},
         "queue_to_commit": {name: _median(costs) for name, costs in drained.items()},
     }
 
 
-def _median(measured: Sequence[Cost | Drained]) -> dict[str, float]:
+def _median(measured: Sequence[WriteCost | DrainRate]) -> dict[str, float]:
     records = [asdict(each) for each in measured]
     return {name: round(statistics.median(record[name] for record in records), 1) for name in records[0]}
 
@@ -129,11 +129,11 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=9_000)
     parser.add_argument("--repetitions", type=int, default=3)
     arguments = parser.parse_args()
-    found = asyncio.run(run(arguments.rows, arguments.repetitions))
-    RESULTS.mkdir(parents=True, exist_ok=True)
-    (RESULTS / "audit.json").write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
-    text = markdown(found)
-    (RESULTS / "audit.md").write_text(text, encoding="utf-8")
+    found = asyncio.run(run_audit_bench(arguments.rows, arguments.repetitions))
+    AUDIT_RESULTS.mkdir(parents=True, exist_ok=True)
+    (AUDIT_RESULTS / "audit.json").write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+    text = audit_markdown(found)
+    (AUDIT_RESULTS / "audit.md").write_text(text, encoding="utf-8")
     print(text)
 
 

@@ -19,13 +19,13 @@ from bench.audit.cpu import cpu_s
 from contracts.catalogue import AUDIT
 from switchyard.app.topology import queue_name
 
-PATIENCE_S = 300.0
+DRAIN_TIMEOUT_S = 300.0
 _POLLERS = 2
 """As many as audit has batches in hand."""
 
 
 @dataclass(frozen=True, slots=True)
-class Drained:
+class DrainRate:
     """Messages a second from the first receive to the last commit (or delete), and microseconds of CPU a message."""
 
     messages: int
@@ -34,7 +34,7 @@ class Drained:
 
 
 @asynccontextmanager
-async def queue(environment: Mapping[str, str]) -> AsyncIterator[tuple[Any, str]]:
+async def open_queue(environment: Mapping[str, str]) -> AsyncIterator[tuple[Any, str]]:
     """An SQS client and the address of audit's queue."""
     async with get_session().create_client(
         "sqs",
@@ -46,7 +46,7 @@ async def queue(environment: Mapping[str, str]) -> AsyncIterator[tuple[Any, str]
         yield sqs, (await sqs.get_queue_url(QueueName=queue_name(AUDIT)))["QueueUrl"]
 
 
-async def fill(sqs: Any, url: str, texts: Sequence[str]) -> None:
+async def fill_queue(sqs: Any, url: str, texts: Sequence[str]) -> None:
     """Put the texts on the queue."""
     for start in range(0, len(texts), 10):
         entries = [{"Id": str(index), "MessageBody": text} for index, text in enumerate(texts[start : start + 10])]
@@ -55,9 +55,9 @@ async def fill(sqs: Any, url: str, texts: Sequence[str]) -> None:
             raise RuntimeError(f"SQS did not take {len(answer['Failed'])} messages")
 
 
-async def drained_by_audit(
+async def drain_with_audit(
     environment: Mapping[str, str], work_db_url: str, log: asyncpg.Connection[Any], rows: int, output: Path
-) -> Drained:
+) -> DrainRate:
     """Let the service work until the log has `rows` rows. Its start is not counted: it begins when it is ready."""
     settings = {
         "SWITCHYARD_AUDIT_DB_URL": work_db_url,
@@ -69,32 +69,32 @@ async def drained_by_audit(
             sys.executable, "-m", "services.audit", env={**os.environ, **environment, **settings}, stderr=log_file
         )
     try:
-        async with asyncio.timeout(PATIENCE_S):
-            await _until(lambda: _says_ready(output), every_s=0.01)
+        async with asyncio.timeout(DRAIN_TIMEOUT_S):
+            await _wait_until(lambda: _is_ready(output), every_s=0.01)
             cpu, started = cpu_s(process.pid), time.perf_counter()
-            await _until(lambda: _has(log, rows), every_s=0.05)
+            await _wait_until(lambda: _count_reached(log, rows), every_s=0.05)
             wall_s = time.perf_counter() - started
             await asyncio.sleep(1.0)  # the last deletes
-        return Drained(rows, rows / wall_s, (cpu_s(process.pid) - cpu) / rows * 1e6)
+        return DrainRate(rows, rows / wall_s, (cpu_s(process.pid) - cpu) / rows * 1e6)
     finally:
         process.terminate()
         await process.wait()
 
 
-async def _until(holds: Callable[[], Awaitable[bool]], *, every_s: float) -> None:
+async def _wait_until(holds: Callable[[], Awaitable[bool]], *, every_s: float) -> None:
     while not await holds():  # noqa: ASYNC110 - another process changes it, there is nobody to tell us
         await asyncio.sleep(every_s)
 
 
-async def _says_ready(output: Path) -> bool:
+async def _is_ready(output: Path) -> bool:
     return b"process.ready" in await asyncio.to_thread(output.read_bytes)
 
 
-async def _has(log: asyncpg.Connection[Any], rows: int) -> bool:
+async def _count_reached(log: asyncpg.Connection[Any], rows: int) -> bool:
     return bool(await log.fetchval("select count(*) >= $1 from transition", rows))
 
 
-async def drained_by_hand(sqs: Any, url: str, messages: int) -> Drained:
+async def drain_with_bare_loop(sqs: Any, url: str, messages: int) -> DrainRate:
     """Receive in tens and delete in tens: what any consumer of SQS pays at least."""
     left = messages
 
@@ -111,6 +111,6 @@ async def drained_by_hand(sqs: Any, url: str, messages: int) -> Drained:
                 left -= len(found)
 
     cpu, started = time.process_time(), time.perf_counter()
-    async with asyncio.timeout(PATIENCE_S):
+    async with asyncio.timeout(DRAIN_TIMEOUT_S):
         await asyncio.gather(*(poll() for _ in range(_POLLERS)))
-    return Drained(messages, messages / (time.perf_counter() - started), (time.process_time() - cpu) / messages * 1e6)
+    return DrainRate(messages, messages / (time.perf_counter() - started), (time.process_time() - cpu) / messages * 1e6)

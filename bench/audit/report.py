@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 
-def markdown(found: dict[str, Any]) -> str:
+def audit_markdown(found: dict[str, Any]) -> str:
     """The page for `bench/results/audit.md`."""
     machine, drained = found["machine"], found["queue_to_commit"]
     lines = [

@@ -16,12 +16,12 @@ from switchyard.audit.records.projection import Transition, examine_message
 from switchyard.audit.records.store import AuditStore
 from switchyard.runtime.database.connections import Pool
 
-BATCH = 100
+WRITE_BATCH_SIZE = 100
 _COLUMNS = ", ".join(Transition._fields)
 _PLACES = ", ".join(f"${number}" for number in range(1, len(Transition._fields) + 1))
 _INSERT = f"insert into bare ({_COLUMNS}) values ({_PLACES}) on conflict (opened_on, event_id) do nothing"  # noqa: S608 - names of a class
 
-BARE = (
+BARE_TABLE_DDL = (
     "create table bare (like transition including defaults)",
     "alter table bare add primary key (opened_on, event_id)",
     "grant all on bare to audit",
@@ -30,7 +30,7 @@ BARE = (
 
 
 @dataclass(frozen=True, slots=True)
-class Cost:
+class WriteCost:
     """Rows a second, and microseconds of CPU a row: in the client, and in PostgreSQL's process for its connection."""
 
     rows: int
@@ -39,18 +39,18 @@ class Cost:
     server_us: float
 
 
-Write = Callable[[Pool, Sequence[str]], Awaitable[None]]
+WriteMethod = Callable[[Pool, Sequence[str]], Awaitable[None]]
 
 
-async def measure(write: Write, pool: Pool, texts: Sequence[str]) -> Cost:
+async def measure_writes(write: WriteMethod, pool: Pool, texts: Sequence[str]) -> WriteCost:
     """Write all of them in batches of 100 through a pool of one connection."""
     pid = await pool.fetchval("select pg_backend_pid()")
     server, started, client = cpu_s(pid), time.perf_counter(), time.process_time()
-    for start in range(0, len(texts), BATCH):
-        await write(pool, texts[start : start + BATCH])
+    for start in range(0, len(texts), WRITE_BATCH_SIZE):
+        await write(pool, texts[start : start + WRITE_BATCH_SIZE])
     client_s, wall_s = time.process_time() - client, time.perf_counter() - started
     rows = len(texts)
-    return Cost(rows, rows / wall_s, client_s / rows * 1e6, (cpu_s(pid) - server) / rows * 1e6)
+    return WriteCost(rows, rows / wall_s, client_s / rows * 1e6, (cpu_s(pid) - server) / rows * 1e6)
 
 
 async def _record(pool: Pool, texts: Sequence[str]) -> None:
@@ -80,7 +80,7 @@ def _rows(texts: Sequence[str]) -> list[Transition]:
     return [row for text in texts if (row := examine_message(text).row) is not None]
 
 
-WAYS: dict[str, Write] = {
+WRITE_METHODS: dict[str, WriteMethod] = {
     "audit's record()": _record,
     "reading the text alone": _read,
     "COPY into a bare table": _copy,

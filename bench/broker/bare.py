@@ -8,11 +8,11 @@ from typing import Any
 
 from aiobotocore.session import get_session
 
-from .contender import PLAIN, Requests, Site, Work
+from .contender import CLIENT_OPTIONS, ContenderQueues, CountingHandler, RequestCounter
 from .payload import EVENT_TEXT
 
 
-class Bare:
+class BareLoop:
     """Receives, decodes, handles, deletes; no lease, no retry, no concurrency, no check but that all was accepted.
 
     Args:
@@ -27,11 +27,11 @@ class Bare:
         """An event as EventBridge delivers it."""
         return EVENT_TEXT
 
-    async def start(self, site: Site, work: Work, requests: Requests) -> None:
+    async def start(self, site: ContenderQueues, work: CountingHandler, requests: RequestCounter) -> None:
         """Begin to consume."""
         session = get_session()
         requests.watch(session)
-        options = {**PLAIN, "endpoint_url": site.endpoint}
+        options = {**CLIENT_OPTIONS, "endpoint_url": site.endpoint}
         self._site = site
         self._sqs = await self._stack.enter_async_context(session.create_client("sqs", **options))
         self._events = await self._stack.enter_async_context(session.create_client("events", **options))
@@ -44,7 +44,7 @@ class Bare:
         await asyncio.wait([self._loop])
         await self._stack.aclose()
 
-    async def _consume(self, work: Work) -> None:
+    async def _consume(self, work: CountingHandler) -> None:
         url = self._site.queue_url
         while True:
             answer = await self._sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=self._size, WaitTimeSeconds=10)
@@ -57,7 +57,7 @@ class Bare:
                 if settled.get("Failed"):
                     raise RuntimeError(f"not deleted: {settled['Failed']}")
 
-    async def _consume_singly(self, work: Work) -> None:
+    async def _consume_singly(self, work: CountingHandler) -> None:
         url = self._site.queue_url
         while True:
             answer = await self._sqs.receive_message(QueueUrl=url, WaitTimeSeconds=10)

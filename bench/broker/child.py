@@ -11,31 +11,33 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from .contender import Site
-from .emulator import Outsider
+from .contender import ContenderQueues
+from .emulator import BenchAdmin
 
 _PATIENCE = 120.0  # seconds until a queue must be empty
 
 
 @dataclass(frozen=True, slots=True)
-class Sample:
+class CostSample:
     """One measurement: CPU in microseconds per message, and messages per request by operation."""
 
     cpu_us: float
     batch: dict[str, float]
 
 
-class Child:
+class ContenderProcess:
     """Gives orders to one contender."""
 
-    def __init__(self, name: str, process: "subprocess.Popen[str]", site: Site, outsider: Outsider) -> None:
+    def __init__(
+        self, name: str, process: "subprocess.Popen[str]", site: ContenderQueues, bench_admin: BenchAdmin
+    ) -> None:
         self.name = name
         self.site = site
         self._process = process
-        self._outsider = outsider
+        self._outsider = bench_admin
         self._stored: str = self._read()["stored"]
 
-    def consume(self, count: int) -> Sample:
+    def consume(self, count: int) -> CostSample:
         """Let it handle and settle so many messages that wait in its queue."""
         self.order("shut")
         self._outsider.fill(self.site, self._stored, count)
@@ -50,7 +52,7 @@ class Child:
             raise RuntimeError(f"{self.name} handled {answer['seen']} of {count} messages")
         return _sample(answer, count)
 
-    def publish(self, count: int, kind: str) -> Sample:
+    def publish(self, count: int, kind: str) -> CostSample:
         """Let it publish so many messages to a queue, or events to a bus."""
         answer = self.order("publish", count=count, kind=kind)
         self._outsider.empty_sink(self.site)
@@ -77,10 +79,10 @@ class Child:
 
 
 @contextmanager
-def working(name: str, loop: str, outsider: Outsider) -> Iterator[Child]:
+def start_contender(name: str, loop: str, bench_admin: BenchAdmin) -> Iterator[ContenderProcess]:
     """A contender at work, in a process of its own."""
     slug = "".join(letter if letter.isalnum() else "-" for letter in name)
-    site = outsider.site(f"{slug}-{uuid.uuid4().hex[:8]}")
+    site = bench_admin.site(f"{slug}-{uuid.uuid4().hex[:8]}")
     given = json.dumps({"contender": name, "loop": loop, "site": asdict(site)})
     process = subprocess.Popen(
         [sys.executable, "-m", "bench.broker.worker", given],
@@ -90,7 +92,7 @@ def working(name: str, loop: str, outsider: Outsider) -> Iterator[Child]:
         text=True,
     )
     try:
-        yield Child(name, process, site, outsider)
+        yield ContenderProcess(name, process, site, bench_admin)
     finally:
         if process.stdin:
             process.stdin.close()  # it ends by itself when nobody can give it orders any more
@@ -101,6 +103,6 @@ def working(name: str, loop: str, outsider: Outsider) -> Iterator[Child]:
             process.wait()
 
 
-def _sample(answer: dict[str, Any], count: int) -> Sample:
+def _sample(answer: dict[str, Any], count: int) -> CostSample:
     batch = {name: count / requests for name, requests in answer["requests"].items() if requests}
-    return Sample(answer["cpu"] / count * 1e6, batch)
+    return CostSample(answer["cpu"] / count * 1e6, batch)

@@ -8,13 +8,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-REGION = "us-east-1"
-KEYS = {"aws_access_key_id": "bench", "aws_secret_access_key": "bench"}
-PLAIN = {"region_name": REGION, **KEYS}
+BENCH_REGION = "us-east-1"
+BENCH_CREDENTIALS = {"aws_access_key_id": "bench", "aws_secret_access_key": "bench"}
+CLIENT_OPTIONS = {"region_name": BENCH_REGION, **BENCH_CREDENTIALS}
 
 
 @dataclass(frozen=True, slots=True)
-class Site:
+class ContenderQueues:
     """Where a contender works.
 
     Attributes:
@@ -34,7 +34,7 @@ class Site:
     bus: str
 
 
-class Work:
+class CountingHandler:
     """The handler's body: counts, and waits while the queue is being filled.
 
     Attributes:
@@ -50,7 +50,7 @@ class Work:
         self._open_for_threads = threading.Event()
         self._lock = threading.Lock()
 
-    def shut(self) -> None:
+    def block(self) -> None:
         """Let handlers wait from now on, and count from nothing."""
         self._open.clear()
         self._open_for_threads.clear()
@@ -84,7 +84,7 @@ def _check(detail: Any) -> None:
         raise RuntimeError("the handler did not get the decoded detail")
 
 
-class Requests:
+class RequestCounter:
     """Counts the requests of a client by operation; one dictionary update a request, for every contender alike."""
 
     def __init__(self) -> None:
@@ -98,14 +98,14 @@ class Requests:
         self.counts[model.name] += 1
 
 
-class Contender(Protocol):
+class BrokerContender(Protocol):
     """One way of consuming and publishing."""
 
     def stored(self) -> str:
         """The body of one message as this contender finds it in its queue."""
         ...
 
-    async def start(self, site: Site, work: Work, requests: Requests) -> None:
+    async def start(self, site: ContenderQueues, work: CountingHandler, requests: RequestCounter) -> None:
         """Begin to consume."""
         ...
 

@@ -7,19 +7,19 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
-from .child import Child, Sample, working
-from .emulator import Outsider
-from .figures import compare, delay, growth
+from .child import ContenderProcess, CostSample, start_contender
+from .emulator import BenchAdmin
+from .figures import compare_contenders, delivery_delay, memory_growth
 
-YARDSTICK = "bare"
-OURS = "faststream_sqs"
-OTHERS = ("bare one by one", "taskiq-aio-sqs", "dramatiq-sqs")
+BASELINE = "bare"
+OUR_BROKER = "faststream_sqs"
+OTHER_CONTENDERS = ("bare one by one", "taskiq-aio-sqs", "dramatiq-sqs")
 
 _TICK = 0.1  # seconds between two looks of ministack's long poll
 
 
 @dataclass(frozen=True, slots=True)
-class Extent:
+class BenchSize:
     """How much is measured.
 
     Attributes:
@@ -39,22 +39,22 @@ class Extent:
     memory_messages: int = 200_000
 
 
-QUICK = Extent(rounds=5, messages=500, other_rounds=2, other_messages=100, pairs=30, memory_messages=10_000)
+QUICK_SIZE = BenchSize(rounds=5, messages=500, other_rounds=2, other_messages=100, pairs=30, memory_messages=10_000)
 
 
-def cpu(outsider: Outsider, extent: Extent) -> tuple[dict[str, Any], dict[str, Any]]:
+def measure_cpu(bench_admin: BenchAdmin, extent: BenchSize) -> tuple[dict[str, Any], dict[str, Any]]:
     """CPU per message of consuming and publishing, and the batch sizes that were seen."""
     figures: dict[str, Any] = {}
     batches: dict[str, Any] = {}
     for loop in ("asyncio", "uvloop"):
         with ExitStack() as stack:
-            pair = [stack.enter_context(working(name, loop, outsider)) for name in (YARDSTICK, OURS)]
+            pair = [stack.enter_context(start_contender(name, loop, bench_admin)) for name in (BASELINE, OUR_BROKER)]
             for discipline, run in _DISCIPLINES.items():
                 samples = _take_turns(pair, run, extent.rounds, extent.messages)
                 _note(figures, batches, f"{discipline}, {loop}", samples)
     with ExitStack() as stack:
-        names = (YARDSTICK, *OTHERS)
-        all_of_them = [stack.enter_context(working(name, "asyncio", outsider)) for name in names]
+        names = (BASELINE, *OTHER_CONTENDERS)
+        all_of_them = [stack.enter_context(start_contender(name, "asyncio", bench_admin)) for name in names]
         for discipline, run in _DISCIPLINES.items():
             able = [child for child in all_of_them if discipline != "put events" or child.name.startswith("bare")]
             samples = _take_turns(able, run, extent.other_rounds, extent.other_messages)
@@ -62,7 +62,7 @@ def cpu(outsider: Outsider, extent: Extent) -> tuple[dict[str, Any], dict[str, A
     return figures, batches
 
 
-_DISCIPLINES: dict[str, Callable[[Child, int], Sample]] = {
+_DISCIPLINES: dict[str, Callable[[ContenderProcess, int], CostSample]] = {
     "consume and delete": lambda child, count: child.consume(count),
     "send to a queue": lambda child, count: child.publish(count, "queue"),
     "put events": lambda child, count: child.publish(count, "events"),
@@ -70,9 +70,9 @@ _DISCIPLINES: dict[str, Callable[[Child, int], Sample]] = {
 
 
 def _take_turns(
-    children: Sequence[Child], run: Callable[[Child, int], Sample], rounds: int, count: int
-) -> dict[str, list[Sample]]:
-    samples: dict[str, list[Sample]] = {child.name: [] for child in children}
+    children: Sequence[ContenderProcess], run: Callable[[ContenderProcess, int], CostSample], rounds: int, count: int
+) -> dict[str, list[CostSample]]:
+    samples: dict[str, list[CostSample]] = {child.name: [] for child in children}
     for child in children:
         run(child, 100)  # connections, caches, first-time imports
     for number in range(rounds):
@@ -81,8 +81,10 @@ def _take_turns(
     return samples
 
 
-def _note(figures: dict[str, Any], batches: dict[str, Any], discipline: str, samples: dict[str, list[Sample]]) -> None:
-    compared = compare({name: [each.cpu_us for each in some] for name, some in samples.items()}, YARDSTICK)
+def _note(
+    figures: dict[str, Any], batches: dict[str, Any], discipline: str, samples: dict[str, list[CostSample]]
+) -> None:
+    compared = compare_contenders({name: [each.cpu_us for each in some] for name, some in samples.items()}, BASELINE)
     for name, figure in compared.items():
         # The yardstick runs again beside the slower ones; its figures stay those of the longer series.
         figures.setdefault(discipline, {}).setdefault(name, figure.as_json())
@@ -91,12 +93,12 @@ def _note(figures: dict[str, Any], batches: dict[str, Any], discipline: str, sam
         print(f"{discipline:32} {name:26} {figure.median:8.0f} us  x {figure.ratio:.2f}", flush=True)
 
 
-def latency(outsider: Outsider, extent: Extent) -> dict[str, Any]:
+def measure_latency(bench_admin: BenchAdmin, extent: BenchSize) -> dict[str, Any]:
     """How long a message takes from its sender's call to its handler, with nothing else under way."""
     results = {}
     for loop in ("asyncio", "uvloop"):
         with ExitStack() as stack:
-            pair = [stack.enter_context(working(name, loop, outsider)) for name in (YARDSTICK, OURS)]
+            pair = [stack.enter_context(start_contender(name, loop, bench_admin)) for name in (BASELINE, OUR_BROKER)]
             times: dict[str, list[float]] = {child.name: [] for child in pair}
             for child in pair:
                 child.order("go")
@@ -108,27 +110,27 @@ def latency(outsider: Outsider, extent: Extent) -> dict[str, Any]:
                     # keeps the sends from falling in step with that.
                     time.sleep(random.uniform(0, _TICK))
                     times[child.name].append(child.order("send")["ns"] / 1e6)
-            results[loop] = delay(times[OURS], times[YARDSTICK])
+            results[loop] = delivery_delay(times[OUR_BROKER], times[BASELINE])
             print(f"latency on {loop}: {results[loop]}", flush=True)
     return results
 
 
-def memory(outsider: Outsider, extent: Extent) -> dict[str, Any]:
+def measure_memory(bench_admin: BenchAdmin, extent: BenchSize) -> dict[str, Any]:
     """Resident memory of a consumer that is kept busy."""
     backlog = 1_000
     resident: list[int] = []
-    with working(OURS, "asyncio", outsider) as child:
+    with start_contender(OUR_BROKER, "asyncio", bench_admin) as child:
         child.order("go")
         fed = 0
         while fed < extent.memory_messages:
             child.feed(backlog)
             fed += backlog
-            while outsider.left(child.site) > backlog:
+            while bench_admin.left(child.site) > backlog:
                 time.sleep(0.02)
             if fed % (extent.memory_messages // 20) < backlog:
                 resident.append(child.order("memory")["rss"])
                 print(f"memory after {fed} messages: {resident[-1] / 2**20:.1f} MiB", flush=True)
-        while outsider.left(child.site):
+        while bench_admin.left(child.site):
             time.sleep(0.1)
         last = child.order("memory")
         if last["seen"] != fed:
@@ -136,6 +138,6 @@ def memory(outsider: Outsider, extent: Extent) -> dict[str, Any]:
         resident.append(last["rss"])
     return {
         "messages": fed,
-        "growth_bytes": growth(resident),
+        "growth_bytes": memory_growth(resident),
         "resident_mib": [round(each / 2**20, 1) for each in resident],
     }

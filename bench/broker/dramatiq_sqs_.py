@@ -8,7 +8,7 @@ import dramatiq
 from dramatiq.middleware import Middleware
 from dramatiq_sqs import SQSBroker
 
-from .contender import PLAIN, Requests, Site, Work
+from .contender import CLIENT_OPTIONS, ContenderQueues, CountingHandler, RequestCounter
 from .payload import DETAIL
 
 
@@ -19,10 +19,10 @@ class Dramatiq:
         """A call of the actor as dramatiq writes it."""
         return b64encode(self._here.message(DETAIL).encode()).decode()
 
-    async def start(self, site: Site, work: Work, requests: Requests) -> None:
+    async def start(self, site: ContenderQueues, work: CountingHandler, requests: RequestCounter) -> None:
         """Begin to consume."""
         none: list[Middleware] = []
-        broker = SQSBroker(middleware=none, endpoint_url=site.endpoint, **PLAIN)
+        broker = SQSBroker(middleware=none, endpoint_url=site.endpoint, **CLIENT_OPTIONS)
         requests.watch(broker.sqs.meta.client.meta.events)
 
         def call(detail: dict[str, Any]) -> None:

@@ -14,13 +14,13 @@ from typing import Any
 
 import boto3
 
-from .contender import PLAIN, Site
+from .contender import CLIENT_OPTIONS, ContenderQueues
 
 _PATIENCE = 20.0  # seconds until the emulator must answer
 
 
 @contextmanager
-def running(home: Path) -> Iterator[str]:
+def run_emulator(home: Path) -> Iterator[str]:
     """The address of an emulator that lives as long as the context."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -52,33 +52,33 @@ def _wait(url: str, process: "subprocess.Popen[bytes]") -> None:
     raise TimeoutError(f"ministack did not answer within {_PATIENCE} s")
 
 
-class Outsider:
+class BenchAdmin:
     """What stands outside of the contenders: makes their queues, fills them, and sees when they are empty."""
 
     def __init__(self, endpoint: str) -> None:
         self._endpoint = endpoint
-        self._sqs: Any = boto3.client("sqs", endpoint_url=endpoint, **PLAIN)
-        self._events: Any = boto3.client("events", endpoint_url=endpoint, **PLAIN)
+        self._sqs: Any = boto3.client("sqs", endpoint_url=endpoint, **CLIENT_OPTIONS)
+        self._events: Any = boto3.client("events", endpoint_url=endpoint, **CLIENT_OPTIONS)
 
-    def site(self, name: str) -> Site:
+    def site(self, name: str) -> ContenderQueues:
         """Two queues and a bus of their own."""
         queue, sink, bus = f"{name}-queue", f"{name}-sink", f"{name}-bus"
         urls = [self._sqs.create_queue(QueueName=each)["QueueUrl"] for each in (queue, sink)]
         self._events.create_event_bus(Name=bus)
-        return Site(self._endpoint, queue, urls[0], sink, urls[1], bus)
+        return ContenderQueues(self._endpoint, queue, urls[0], sink, urls[1], bus)
 
-    def fill(self, site: Site, body: str, count: int) -> None:
+    def fill(self, site: ContenderQueues, body: str, count: int) -> None:
         """Put so many messages, a multiple of ten, into the queue that is consumed."""
         entries = [{"Id": str(i), "MessageBody": body} for i in range(10)]
         for _ in range(0, count, 10):
             self._sqs.send_message_batch(QueueUrl=site.queue_url, Entries=entries)
 
-    def left(self, site: Site) -> int:
+    def left(self, site: ContenderQueues) -> int:
         """How many messages have not been deleted."""
         names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
         answer = self._sqs.get_queue_attributes(QueueUrl=site.queue_url, AttributeNames=names)
         return sum(int(answer["Attributes"][name]) for name in names)
 
-    def empty_sink(self, site: Site) -> None:
+    def empty_sink(self, site: ContenderQueues) -> None:
         """Throw away what was published."""
         self._sqs.purge_queue(QueueUrl=site.sink_url)

@@ -11,12 +11,12 @@ MAX_RATIO = 1.3
 MAX_DELAY_MS = 10.0
 """One-way latency at idle, at most so much more than the bare loop's."""
 
-MAX_GROWTH = 4 * 1024 * 1024
+MAX_MEMORY_GROWTH_BYTES = 4 * 1024 * 1024
 """Resident bytes that may be added between the second and the last quarter of the memory run."""
 
 
 @dataclass(frozen=True, slots=True)
-class Figure:
+class CostFigure:
     """One contender in one discipline. CPU in microseconds per message.
 
     Attributes:
@@ -40,18 +40,18 @@ class Figure:
         return {name: round(value, 3) for name, value in asdict(self).items()}
 
 
-def compare(samples: Mapping[str, Sequence[float]], yardstick: str) -> dict[str, Figure]:
+def compare_contenders(samples: Mapping[str, Sequence[float]], yardstick: str) -> dict[str, CostFigure]:
     """The figures of all contenders; the samples of one round stand at the same place in each sequence."""
     figures = {}
     for name, values in samples.items():
         ratios = [value / base for value, base in zip(values, samples[yardstick], strict=True)]
         low, _, high = quantiles(values, n=4)
         ratio_low, _, ratio_high = quantiles(ratios, n=4)
-        figures[name] = Figure(median(values), low, high, median(ratios), ratio_low, ratio_high)
+        figures[name] = CostFigure(median(values), low, high, median(ratios), ratio_low, ratio_high)
     return figures
 
 
-def delay(ours: Sequence[float], bare: Sequence[float]) -> dict[str, float]:
+def delivery_delay(ours: Sequence[float], bare: Sequence[float]) -> dict[str, float]:
     """How much later ours arrives, in milliseconds: the median and the mean of paired differences, and its error."""
     differences = [a - b for a, b in zip(ours, bare, strict=True)]
     centre = mean(differences)
@@ -66,7 +66,7 @@ def delay(ours: Sequence[float], bare: Sequence[float]) -> dict[str, float]:
     }
 
 
-def growth(resident: Sequence[int]) -> int:
+def memory_growth(resident: Sequence[int]) -> int:
     """Bytes that the median of the last quarter lies above that of the second."""
     quarter = len(resident) // 4
     if not quarter:
@@ -74,7 +74,7 @@ def growth(resident: Sequence[int]) -> int:
     return round(median(resident[-quarter:]) - median(resident[quarter : 2 * quarter]))
 
 
-def verdict(results: Mapping[str, Any], ours: str) -> list[str]:
+def missed_targets(results: Mapping[str, Any], ours: str) -> list[str]:
     """What misses its mark, a line each; only what was measured is judged."""
     misses = []
     for discipline, per_contender in results.get("cpu", {}).items():
@@ -84,6 +84,8 @@ def verdict(results: Mapping[str, Any], ours: str) -> list[str]:
     for loop, latency in results.get("latency", {}).items():
         if latency["median_difference_ms"] > MAX_DELAY_MS:
             misses.append(f"latency on {loop}: {latency['median_difference_ms']} ms more, over {MAX_DELAY_MS}")
-    if (memory := results.get("memory")) and memory["growth_bytes"] > MAX_GROWTH:
-        misses.append(f"memory: {memory['growth_bytes']} bytes more in the last quarter, over {MAX_GROWTH}")
+    if (memory := results.get("memory")) and memory["growth_bytes"] > MAX_MEMORY_GROWTH_BYTES:
+        misses.append(
+            f"memory: {memory['growth_bytes']} bytes more in the last quarter, over {MAX_MEMORY_GROWTH_BYTES}"
+        )
     return misses

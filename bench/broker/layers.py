@@ -66,7 +66,7 @@ class _Offline(SQSBroker):
         await super().start()
 
 
-async def measure() -> dict[str, float]:
+async def measure_layers() -> dict[str, float]:
     """The cost of each layer, those below it included."""
     async with AsyncExitStack() as stack:
         quiet, client = await _broker(stack, logger=None)
@@ -146,5 +146,5 @@ def _logger_to_nowhere(stack: AsyncExitStack) -> logging.Logger:
 
 
 if __name__ == "__main__":
-    for name, cost in asyncio.run(measure()).items():
+    for name, cost in asyncio.run(measure_layers()).items():
         print(f"{cost:8.1f}  {name}")

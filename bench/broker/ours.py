@@ -8,7 +8,7 @@ from aiobotocore.session import get_session
 
 from faststream_sqs import Credentials, SQSBroker
 
-from .contender import REGION, Requests, Site, Work
+from .contender import BENCH_REGION, ContenderQueues, CountingHandler, RequestCounter
 from .payload import EVENT_TEXT
 
 
@@ -19,12 +19,12 @@ class FastStreamSQS:
         """An event as EventBridge delivers it."""
         return EVENT_TEXT
 
-    async def start(self, site: Site, work: Work, requests: Requests) -> None:
+    async def start(self, site: ContenderQueues, work: CountingHandler, requests: RequestCounter) -> None:
         """Begin to consume."""
         session = get_session()
         requests.watch(session)
         credentials = Credentials("bench", "bench")
-        self._broker = SQSBroker(REGION, endpoint_url=site.endpoint, credentials=credentials, session=session)
+        self._broker = SQSBroker(BENCH_REGION, endpoint_url=site.endpoint, credentials=credentials, session=session)
         self._events = self._broker.event_publisher(
             site.bus, source="switchyard.text_to_sql", detail_type="FindingsReady"
         )

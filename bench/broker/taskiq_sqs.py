@@ -9,7 +9,7 @@ from taskiq.message import TaskiqMessage
 from taskiq.receiver import Receiver
 from taskiq_aio_sqs import SQSBroker
 
-from .contender import PLAIN, Requests, Site, Work
+from .contender import CLIENT_OPTIONS, ContenderQueues, CountingHandler, RequestCounter
 from .payload import DETAIL
 
 _CONCURRENCY = 10
@@ -25,10 +25,10 @@ class Taskiq:
         """A call of the task as taskiq writes it."""
         return self._stored
 
-    async def start(self, site: Site, work: Work, requests: Requests) -> None:
+    async def start(self, site: ContenderQueues, work: CountingHandler, requests: RequestCounter) -> None:
         """Begin to consume."""
         logging.getLogger("taskiq").setLevel(logging.WARNING)
-        options = {**PLAIN, "endpoint_url": site.endpoint, "max_number_of_messages": 10}
+        options = {**CLIENT_OPTIONS, "endpoint_url": site.endpoint, "max_number_of_messages": 10}
         self._broker = broker = SQSBroker(site.queue, **options)
         self._sink = SQSBroker(site.sink, **options)
 

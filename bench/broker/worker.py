@@ -12,38 +12,38 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from .bare import Bare
-from .contender import Contender, Requests, Site, Work
+from .bare import BareLoop
+from .contender import BrokerContender, ContenderQueues, CountingHandler, RequestCounter
 from .payload import DETAIL
 
 _BURST = 100  # publishes that a burst has under way at once
 
 
-def _lazily(module: str, name: str, **options: Any) -> Callable[[], Contender]:
-    def make() -> Contender:
-        made: Contender = getattr(importlib.import_module(f"bench.broker.{module}"), name)(**options)
+def _lazily(module: str, name: str, **options: Any) -> Callable[[], BrokerContender]:
+    def make() -> BrokerContender:
+        made: BrokerContender = getattr(importlib.import_module(f"bench.broker.{module}"), name)(**options)
         return made
 
     return make
 
 
-CONTENDERS: dict[str, Callable[[], Contender]] = {
-    "bare": lambda: Bare(10),
-    "bare one by one": lambda: Bare(1),
+CONTENDERS: dict[str, Callable[[], BrokerContender]] = {
+    "bare": lambda: BareLoop(10),
+    "bare one by one": lambda: BareLoop(1),
     "faststream_sqs": _lazily("ours", "FastStreamSQS"),
     "taskiq-aio-sqs": _lazily("taskiq_sqs", "Taskiq"),
     "dramatiq-sqs": _lazily("dramatiq_sqs_", "Dramatiq"),
 }
 
 
-class Worker:
+class ContenderWorker:
     """One contender at work."""
 
-    def __init__(self, contender: Contender, site: Site) -> None:
+    def __init__(self, contender: BrokerContender, site: ContenderQueues) -> None:
         self._contender = contender
         self._site = site
-        self._work = Work()
-        self._requests = Requests()
+        self._work = CountingHandler()
+        self._requests = RequestCounter()
         self._cpu = 0.0
 
     async def start(self) -> dict[str, Any]:
@@ -51,9 +51,9 @@ class Worker:
         await self._contender.start(self._site, self._work, self._requests)
         return {"stored": self._contender.stored()}
 
-    async def do_shut(self) -> dict[str, Any]:
+    async def do_block(self) -> dict[str, Any]:
         """Let handlers wait, so that the queue can be filled."""
-        self._work.shut()
+        self._work.block()
         return {}
 
     async def do_go(self) -> dict[str, Any]:
@@ -109,7 +109,7 @@ def _cpu() -> float:
     return usage.ru_utime + usage.ru_stime
 
 
-async def _obey(worker: Worker) -> None:
+async def _execute_commands(worker: ContenderWorker) -> None:
     loop = asyncio.get_running_loop()
     reader = asyncio.StreamReader()
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
@@ -124,10 +124,10 @@ def _answer(answer: dict[str, Any]) -> None:
     sys.stdout.flush()
 
 
-async def _main(name: str, site: Site) -> None:
-    worker = Worker(CONTENDERS[name](), site)
+async def _main(name: str, site: ContenderQueues) -> None:
+    worker = ContenderWorker(CONTENDERS[name](), site)
     try:
-        await _obey(worker)
+        await _execute_commands(worker)
     finally:
         with suppress(TimeoutError):
             async with asyncio.timeout(15):
@@ -139,6 +139,6 @@ if __name__ == "__main__":
     if given["loop"] == "uvloop":
         import uvloop
 
-        uvloop.run(_main(given["contender"], Site(**given["site"])))
+        uvloop.run(_main(given["contender"], ContenderQueues(**given["site"])))
     else:
-        asyncio.run(_main(given["contender"], Site(**given["site"])))
+        asyncio.run(_main(given["contender"], ContenderQueues(**given["site"])))

@@ -10,37 +10,37 @@ from typing import Any
 
 from hcl2.api import loads
 
-from bench.capacity.cases import Way, ways
+from bench.capacity.cases import CasePath, list_case_paths
 from switchyard.infra.generate import GENERATED_FOLDER, topology
 
-DATA = tomllib.loads(Path(__file__).with_name("prices.toml").read_text())
-PRICE: dict[str, float] = {name: entry["usd"] for name, entry in DATA["price"].items()}
-QUOTA: dict[str, float] = {name: entry["value"] for name, entry in DATA["quota"].items()}
-ASSUMED: dict[str, float] = DATA["assumed"]
-HOURS: float = DATA["month"]["hours"]
+PRICES_FILE = tomllib.loads(Path(__file__).with_name("prices.toml").read_text())
+PRICE_USD: dict[str, float] = {name: entry["usd"] for name, entry in PRICES_FILE["price"].items()}
+QUOTA_PER_SECOND: dict[str, float] = {name: entry["value"] for name, entry in PRICES_FILE["quota"].items()}
+ASSUMPTIONS: dict[str, float] = PRICES_FILE["assumed"]
+HOURS_PER_MONTH: float = PRICES_FILE["month"]["hours"]
 SENT_RECEIVED_DELETED = 3
 """Requests for a message, one by one. In batches of ten the last two are a tenth."""
 
 
-def per_million(way: Way) -> dict[str, float]:
+def cost_per_million(way: CasePath) -> dict[str, float]:
     """What a million cases cost, in dollars, by what is paid for."""
     calls = way.model_calls
     return {
-        "EventBridge": way.events * PRICE["event_million"],
-        "SQS": way.messages * SENT_RECEIVED_DELETED * PRICE["sqs_million"],
+        "EventBridge": way.events * PRICE_USD["event_million"],
+        "SQS": way.messages * SENT_RECEIVED_DELETED * PRICE_USD["sqs_million"],
         # A key of a person is unwrapped once a process and half a minute: at most once a task.
-        "KMS": (len(way.steps) + 1) * PRICE["kms_million"],
-        "figures' log": calls * ASSUMED["event_bytes"] / 1e9 * 1e6 * PRICE["log_gb"],
-        "SES": PRICE["email_million"] if any(step.node == "email_sender" for step in way.steps) else 0.0,
+        "KMS": (len(way.steps) + 1) * PRICE_USD["kms_million"],
+        "figures' log": calls * ASSUMPTIONS["event_bytes"] / 1e9 * 1e6 * PRICE_USD["log_gb"],
+        "SES": PRICE_USD["email_million"] if any(step.node == "email_sender" for step in way.steps) else 0.0,
         "models": calls
         * (
-            ASSUMED["input_tokens_per_call"] * PRICE["input_million"]
-            + ASSUMED["output_tokens_per_call"] * PRICE["output_million"]
+            ASSUMPTIONS["input_tokens_per_call"] * PRICE_USD["input_million"]
+            + ASSUMPTIONS["output_tokens_per_call"] * PRICE_USD["output_million"]
         ),
     }
 
 
-def idle(environment: str) -> dict[str, float]:
+def idle_cost(environment: str) -> dict[str, float]:
     """What a month without a case costs, in dollars, from the environment's own values."""
     text = (GENERATED_FOLDER.parent / "environments" / environment / "terraform.tfvars").read_text()
     values: dict[str, Any] = loads(text)
@@ -52,7 +52,9 @@ def idle(environment: str) -> dict[str, float]:
     rules = sum(len(consumer["rules"]) for consumer in consumers.values())
 
     def task(cpu: float, memory: float) -> float:
-        return HOURS * (cpu / 1024 * PRICE["fargate_vcpu_hour"] + memory / 1024 * PRICE["fargate_gb_hour"])
+        return HOURS_PER_MONTH * (
+            cpu / 1024 * PRICE_USD["fargate_vcpu_hour"] + memory / 1024 * PRICE_USD["fargate_gb_hour"]
+        )
 
     return {
         "Fargate": sum(size["fewest"] * task(size["cpu"], size["memory"]) for size in sizes.values())
@@ -60,33 +62,33 @@ def idle(environment: str) -> dict[str, float]:
         "RDS": sum(
             databases
             * (
-                HOURS * PRICE[values[name]["instance_class"].strip('"')]
-                + values[name]["storage_gb"] * PRICE["storage_gb_month"]
+                HOURS_PER_MONTH * PRICE_USD[values[name]["instance_class"].strip('"')]
+                + values[name]["storage_gb"] * PRICE_USD["storage_gb_month"]
             )
             for name in ("work_db", "audit_db")
         ),
-        "endpoints": _interfaces(modules) * zones * HOURS * PRICE["endpoint_hour"],
-        "firewall and NAT": zones * HOURS * (PRICE["firewall_hour"] + PRICE["nat_hour"]),
-        "load balancer and WAF": HOURS * PRICE["load_balancer_hour"] + 2 * PRICE["web_acl_month"],
-        "keys, secrets, alarms, dashboards": keys * PRICE["key_month"]
-        + len(topology()["secrets"]) * PRICE["secret_month"]
-        + (4 * len(consumers) + 2 * rules + 6) * PRICE["alarm_month"]
-        + PRICE["dashboard_month"],
+        "endpoints": _interfaces(modules) * zones * HOURS_PER_MONTH * PRICE_USD["endpoint_hour"],
+        "firewall and NAT": zones * HOURS_PER_MONTH * (PRICE_USD["firewall_hour"] + PRICE_USD["nat_hour"]),
+        "load balancer and WAF": HOURS_PER_MONTH * PRICE_USD["load_balancer_hour"] + 2 * PRICE_USD["web_acl_month"],
+        "keys, secrets, alarms, dashboards": keys * PRICE_USD["key_month"]
+        + len(topology()["secrets"]) * PRICE_USD["secret_month"]
+        + (4 * len(consumers) + 2 * rules + 6) * PRICE_USD["alarm_month"]
+        + PRICE_USD["dashboard_month"],
     }
 
 
-def quotas(way: Way) -> list[tuple[float, str]]:
+def binding_quotas(way: CasePath) -> list[tuple[float, str]]:
     """Cases a second at which each quota binds, the first one first."""
     delivered = way.messages + way.model_calls + 1  # the figures' two rules deliver, too
     found = [
-        (QUOTA["put_events_per_s"] / way.events, "PutEvents"),
-        (QUOTA["invocations_per_s"] / delivered, "EventBridge deliveries"),
+        (QUOTA_PER_SECOND["put_events_per_s"] / way.events, "PutEvents"),
+        (QUOTA_PER_SECOND["invocations_per_s"] / delivered, "EventBridge deliveries"),
     ]
     if way.model_calls:
-        tokens = way.model_calls * (ASSUMED["input_tokens_per_call"] + ASSUMED["output_tokens_per_call"])
-        found.append((QUOTA["model_tokens_per_min"] / 60 / tokens, "Bedrock tokens"))
+        tokens = way.model_calls * (ASSUMPTIONS["input_tokens_per_call"] + ASSUMPTIONS["output_tokens_per_call"])
+        found.append((QUOTA_PER_SECOND["model_tokens_per_min"] / 60 / tokens, "Bedrock tokens"))
     if any(step.node == "email_sender" for step in way.steps):
-        found.append((float(QUOTA["ses_per_s"]), "SES sending rate"))
+        found.append((float(QUOTA_PER_SECOND["ses_per_s"]), "SES sending rate"))
     return sorted(found)
 
 
@@ -99,36 +101,36 @@ def _interfaces(modules: Path) -> int:
     return len(re.findall(r'"[a-z][a-z.-]+"', text[text.index("toset([") : text.index("])")]))
 
 
-def report() -> str:
+def capacity_report() -> str:
     """The tables."""
-    lines = [f"Prices and quotas as of {DATA['as_of']}, us-east-1.", ""]
+    lines = [f"Prices and quotas as of {PRICES_FILE['as_of']}, us-east-1.", ""]
     lines += ["| way | steps | events | messages | model calls |", "|---|---|---|---|---|"]
     lines += [
         f"| {way.playbook} | {', '.join(step.name for step in way.steps)} | {way.events} | {way.messages} | "
         f"{way.model_calls} |"
-        for way in ways()
+        for way in list_case_paths()
     ]
     lines += ["", "A million cases, in dollars:", ""]
-    names = list(per_million(ways()[0]))
+    names = list(cost_per_million(list_case_paths()[0]))
     lines += [f"| way | {' | '.join(names)} | without models |", "|---" * (len(names) + 2) + "|"]
-    for way in ways():
-        costs = per_million(way)
+    for way in list_case_paths():
+        costs = cost_per_million(way)
         figures = " | ".join(f"{cost:,.0f}" for cost in costs.values())
         without = sum(costs.values()) - costs["models"]
         lines.append(f"| {way.playbook}, {len(way.steps)} steps | {figures} | {without:,.0f} |")
     lines += ["", "A month without a case, in dollars:", "", "| | dev | prod |", "|---|---|---|"]
-    dev, prod = idle("dev"), idle("prod")
+    dev, prod = idle_cost("dev"), idle_cost("prod")
     lines += [f"| {name} | {dev[name]:,.0f} | {prod[name]:,.0f} |" for name in dev]
     lines += [f"| **all** | **{sum(dev.values()):,.0f}** | **{sum(prod.values()):,.0f}** |"]
     lines += ["", "Cases a second at which a quota binds, the first one first:", "", "| way | |", "|---|---|"]
     lines += [
         f"| {way.playbook}, {len(way.steps)} steps | "
-        + ", ".join(f"{name} {rate:,.1f}" for rate, name in quotas(way))
+        + ", ".join(f"{name} {rate:,.1f}" for rate, name in binding_quotas(way))
         + " |"
-        for way in ways()
+        for way in list_case_paths()
     ]
     return "\n".join(lines) + "\n"
 
 
 if __name__ == "__main__":
-    print(report(), end="")
+    print(capacity_report(), end="")

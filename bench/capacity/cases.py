@@ -9,11 +9,11 @@ from contracts.catalogue import AUDIT, CASE_MANAGER, EXTERNAL, LATEST_TYPES, ROU
 from services.orchestrator.graph import CURRENT, PLAYBOOKS
 from switchyard.router.playbook import SPECIALIST, Playbook, PlaybookStep
 
-GOALS = frozenset({"answered", "sent"})
+GOAL_OUTCOMES = frozenset({"answered", "sent"})
 
 
 @dataclass(frozen=True)
-class Way:
+class CasePath:
     """One way through a playbook to its goal, without failures and repetitions."""
 
     playbook: str
@@ -37,7 +37,7 @@ class Way:
         return sum(_calls_model(step) for step in self.steps)
 
 
-def ways() -> tuple[Way, ...]:
+def list_case_paths() -> tuple[CasePath, ...]:
     """The shortest and the longest way to the goal of each current playbook."""
     found = []
     for version in CURRENT.values():
@@ -58,14 +58,14 @@ def _ways(playbook: Playbook) -> list[tuple[PlaybookStep, ...]]:
         for edge in playbook.edges:
             if passed[-1].command not in LATEST_TYPES[edge.event].answers:
                 continue
-            if edge.end is not None and edge.end.outcome in GOALS:
+            if edge.end is not None and edge.end.outcome in GOAL_OUTCOMES:
                 found.append(passed)
             elif edge.go is not None and playbook.steps[edge.go] not in passed:
                 waiting.append((*passed, playbook.steps[edge.go]))
     return found
 
 
-def _way(playbook: Playbook, steps: tuple[PlaybookStep, ...]) -> Way:
+def _way(playbook: Playbook, steps: tuple[PlaybookStep, ...]) -> CasePath:
     queues = {CASE_MANAGER: 2, ROUTER: 1}  # the submission and the closing; the opening
     for step in steps:
         node = specialist_cards()[0].name if step.node == SPECIALIST else step.node
@@ -74,7 +74,7 @@ def _way(playbook: Playbook, steps: tuple[PlaybookStep, ...]) -> Way:
     # Everything but upstream's submission goes to audit as well; what goes to the world has no queue of ours.
     queues[AUDIT] = 3 + 2 * len(steps)
     assert EXTERNAL not in queues
-    return Way(playbook.version, steps, queues)
+    return CasePath(playbook.version, steps, queues)
 
 
 def _calls_model(step: PlaybookStep) -> bool:

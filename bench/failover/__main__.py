@@ -9,11 +9,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from bench.failover import sockets, virtual
-from bench.failover.report import Outcome, Run, broken, markdown
-from bench.failover.score import Figures, allowed_p99_ms, oracle
-from bench.failover.trace import CALLS, Call, Scenario, scenarios, trace
+from bench.failover.report import FailoverBenchRun, ScenarioOutcome, failed_claims, failover_markdown
+from bench.failover.score import LatencyFigures, allowed_p99_ms, score_oracle
+from bench.failover.trace import TRACE_CALLS, Scenario, TracedCall, build_trace, scenarios
 
-RESULTS = Path(__file__).resolve().parent.parent / "results"
+FAILOVER_RESULTS = Path(__file__).resolve().parent.parent / "results"
 
 
 def main() -> int:
@@ -26,14 +26,14 @@ def main() -> int:
     failures: list[str] = []
     if options.part in {"all", "virtual"}:
         measured = [_virtually(scenario) for scenario in chosen]
-        failures = [f"{each.scenario}: {claim}" for each in measured for claim in broken(each)]
+        failures = [f"{each.scenario}: {claim}" for each in measured for claim in failed_claims(each)]
         if not options.scenario:
             _write(virtual=measured)
     if options.part in {"all", "sockets"}:
         before = os.getloadavg()[0]
         sampled = _over_sockets(chosen)
         conditions = (
-            f"The sample over real sockets: {sockets.SAMPLE} calls a scenario, time {sockets.SPEED:g} times as fast, "
+            f"The sample over real sockets: {sockets.SAMPLE_SIZE} calls a scenario, time {sockets.CLOCK_SPEED:g} times as fast, "
             f"all contenders at once, each a process of its own, on {os.cpu_count()} cores; the machine's load average "
             f"was {before:.1f} when it began and {os.getloadavg()[0]:.1f} when it ended."
         )
@@ -44,30 +44,30 @@ def main() -> int:
     return 1 if failures else 0
 
 
-def _virtually(scenario: Scenario) -> Outcome:
-    calls = trace(scenario)
+def _virtually(scenario: Scenario) -> ScenarioOutcome:
+    calls = build_trace(scenario)
     found = {}
-    for name, build in virtual.builders().items():
-        if name == virtual.BLIND and not scenario.restart_every:
+    for name, build in virtual.virtual_builders().items():
+        if name == virtual.OURS_WITHOUT_SNAPSHOT and not scenario.restart_every:
             continue
-        found[name] = virtual.replay(scenario, build)
+        found[name] = virtual.replay_trace(scenario, build)
         _show(scenario, name, found[name])
     return _outcome(scenario, calls, found)
 
 
-def _over_sockets(chosen: Sequence[Scenario]) -> list[Outcome]:
-    found = sockets.run(chosen, list(sockets.builders(sockets.SPEED)))
+def _over_sockets(chosen: Sequence[Scenario]) -> list[ScenarioOutcome]:
+    found = sockets.run_over_sockets(chosen, list(sockets.socket_builders(sockets.CLOCK_SPEED)))
     for scenario in chosen:
         for name, figures in found[scenario.name].items():
             _show(scenario, f"{name} (sockets)", figures)
-    return [_outcome(scenario, sockets.sample_of(scenario), found[scenario.name]) for scenario in chosen]
+    return [_outcome(scenario, sockets.sample_calls(scenario), found[scenario.name]) for scenario in chosen]
 
 
-def _outcome(scenario: Scenario, calls: tuple[Call, ...], found: Mapping[str, Figures]) -> Outcome:
-    ideal = oracle(calls)
-    return Outcome(
+def _outcome(scenario: Scenario, calls: tuple[TracedCall, ...], found: Mapping[str, LatencyFigures]) -> ScenarioOutcome:
+    ideal = score_oracle(calls)
+    return ScenarioOutcome(
         scenario=scenario.name,
-        told=scenario.told,
+        description=scenario.description,
         faulty=scenario.faulty,
         calls=len(calls),
         oracle=ideal,
@@ -77,7 +77,7 @@ def _outcome(scenario: Scenario, calls: tuple[Call, ...], found: Mapping[str, Fi
     )
 
 
-def _show(scenario: Scenario, name: str, each: Figures) -> None:
+def _show(scenario: Scenario, name: str, each: LatencyFigures) -> None:
     latency = f"{each.p50_ms:>6} {each.p95_ms:>6} {each.p99_ms:>6} {each.max_ms:>6} ms"
     print(f"{scenario.name:<20} {name:<36} {latency}  met {each.deadlines_met:>6} %  extra {each.extra_calls} %")
     sys.stdout.flush()
@@ -85,18 +85,20 @@ def _show(scenario: Scenario, name: str, each: Figures) -> None:
 
 def _write(**measured: object) -> None:
     """Replace what was measured; the other part's latest figures stay as they are."""
-    from bench.failover.plot import draw
+    from bench.failover.plot import draw_plot
 
-    RESULTS.mkdir(exist_ok=True)
-    kept = RESULTS / "failover.json"
-    run = Run.model_validate_json(kept.read_text(encoding="utf-8")) if kept.exists() else Run()
+    FAILOVER_RESULTS.mkdir(exist_ok=True)
+    kept = FAILOVER_RESULTS / "failover.json"
+    run = (
+        FailoverBenchRun.model_validate_json(kept.read_text(encoding="utf-8")) if kept.exists() else FailoverBenchRun()
+    )
     run = run.model_copy(update=measured)
     kept.write_text(run.model_dump_json(indent=1) + "\n", encoding="utf-8")
-    (RESULTS / "failover.md").write_text(markdown(run), encoding="utf-8")
+    (FAILOVER_RESULTS / "failover.md").write_text(failover_markdown(run), encoding="utf-8")
     if run.virtual:
-        draw(run.virtual, RESULTS / "failover.svg")
+        draw_plot(run.virtual, FAILOVER_RESULTS / "failover.svg")
 
 
 if __name__ == "__main__":
-    print(f"{CALLS} calls a scenario in virtual time, {sockets.SAMPLE} over real sockets")
+    print(f"{TRACE_CALLS} calls a scenario in virtual time, {sockets.SAMPLE_SIZE} over real sockets")
     sys.exit(main())

@@ -11,23 +11,31 @@ from pydantic_ai.messages import ModelRequest, UserPromptPart
 from pydantic_ai.models import Model
 from pydantic_ai.models.fallback import FallbackModel
 
-from bench.failover.playing import prompt_of
-from bench.failover.trace import Call
-from latency_failover import AllModelsFailed, Budget, Clock, Decision, FailoverModel, FailoverPolicy, Snapshot
+from bench.failover.playing import build_prompt
+from bench.failover.trace import TracedCall
+from latency_failover import (
+    AllModelsFailed,
+    FailoverDecision,
+    FailoverModel,
+    FailoverPolicy,
+    LatencyBudget,
+    MonotonicClock,
+    Snapshot,
+)
 
 FIXED_S = 2.0
 """The classic constant. It is the healthy primary's P99 here: a well-chosen one."""
 
 
-class Contender(Protocol):
-    """Answers one call, or raises `NoAnswer`."""
+class FailoverContender(Protocol):
+    """Answers one call, or raises `ContenderGaveUp`."""
 
-    async def ask(self, call: Call) -> None:
+    async def ask(self, call: TracedCall) -> None:
         """Return when the answer is complete."""
         ...
 
 
-class NoAnswer(Exception):
+class ContenderGaveUp(Exception):
     """The contender gave the call up."""
 
 
@@ -37,12 +45,12 @@ class PrimaryOnly:
     def __init__(self, primary: Model[Any]) -> None:
         self._primary = primary
 
-    async def ask(self, call: Call) -> None:
+    async def ask(self, call: TracedCall) -> None:
         """Ask, and wait."""
         try:
-            await _asked(self._primary, call)
+            await _ask_model(self._primary, call)
         except (ModelAPIError, OSError) as error:
-            raise NoAnswer from error
+            raise ContenderGaveUp from error
 
 
 class FixedTimeout:
@@ -53,18 +61,18 @@ class FixedTimeout:
         self._fallback = fallback
         self._timeout_s = FIXED_S / speed
 
-    async def ask(self, call: Call) -> None:
+    async def ask(self, call: TracedCall) -> None:
         """Ask one after the other."""
         try:
             async with asyncio.timeout(self._timeout_s):
-                await _asked(self._primary, call)
+                await _ask_model(self._primary, call)
                 return
         except (TimeoutError, ModelAPIError, OSError):
             pass
         try:
-            await _asked(self._fallback, call)
+            await _ask_model(self._fallback, call)
         except (ModelAPIError, OSError) as error:
-            raise NoAnswer from error
+            raise ContenderGaveUp from error
 
 
 class PydanticFallback:
@@ -73,34 +81,34 @@ class PydanticFallback:
     def __init__(self, primary: Model[Any], fallback: Model[Any]) -> None:
         self._model = FallbackModel(primary, fallback)
 
-    async def ask(self, call: Call) -> None:
+    async def ask(self, call: TracedCall) -> None:
         """Ask the chain."""
         try:
-            await _asked(self._model, call)
+            await _ask_model(self._model, call)
         except (ExceptionGroup, ModelAPIError, OSError) as error:
-            raise NoAnswer from error
+            raise ContenderGaveUp from error
 
 
-class Ours:
+class OurFailover:
     """`FailoverModel` with the defaults that production uses."""
 
-    def __init__(self, primary: Model[Any], fallback: Model[Any], *, clock: Clock, keeps: bool = True) -> None:
+    def __init__(self, primary: Model[Any], fallback: Model[Any], *, clock: MonotonicClock, keeps: bool = True) -> None:
         self.model = FailoverModel(primary, fallback, policy=FailoverPolicy(version="bench"), clock=clock)
         self.keeps = keeps
         self.snapshots: list[Snapshot] = []
-        self.decisions: dict[int, Decision] = {}
+        self.decisions: dict[int, FailoverDecision] = {}
 
-    async def ask(self, call: Call) -> None:
+    async def ask(self, call: TracedCall) -> None:
         """Ask within the call's own budget."""
-        with self.model.budget(Budget(total_ms=call.budget_ms)) as record:
+        with self.model.budget(LatencyBudget(total_ms=call.budget_ms)) as record:
             try:
-                await _asked(self.model, call)
+                await _ask_model(self.model, call)
             except (AllModelsFailed, ModelAPIError) as error:
-                raise NoAnswer from error
+                raise ContenderGaveUp from error
             finally:
                 for decision in record.decisions:
                     self.decisions[call.number] = decision
 
 
-async def _asked(model: Model[Any], call: Call) -> None:
-    await model_request(model, [ModelRequest([UserPromptPart(prompt_of(call))])])
+async def _ask_model(model: Model[Any], call: TracedCall) -> None:
+    await model_request(model, [ModelRequest([UserPromptPart(build_prompt(call))])])

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from bench.failover.contenders import FIXED_S, NoAnswer
-from bench.failover.playing import prompt_of
-from bench.failover.trace import Call
+from bench.failover.contenders import FIXED_S, ContenderGaveUp
+from bench.failover.playing import build_prompt
+from bench.failover.trace import TracedCall
 
 COOLDOWN_S = 5.0
 """LiteLLM's default (`cooldown_time`); `allowed_fails` keeps its default too."""
@@ -42,9 +42,9 @@ class LiteLLMRouter:
             model_list=models, fallbacks=[{"primary": ["fallback"]}], num_retries=0, cooldown_time=COOLDOWN_S / speed
         )
 
-    async def ask(self, call: Call) -> None:
+    async def ask(self, call: TracedCall) -> None:
         """Ask for the whole answer, as an agent's run does."""
         try:
-            await self._router.acompletion(model="primary", messages=[{"role": "user", "content": prompt_of(call)}])
+            await self._router.acompletion(model="primary", messages=[{"role": "user", "content": build_prompt(call)}])
         except Exception as error:
-            raise NoAnswer from error
+            raise ContenderGaveUp from error

@@ -12,14 +12,14 @@ from pydantic_ai.models.function import AgentInfo, FunctionModel
 from pydantic_ai.settings import ModelSettings
 from pydantic_ai.usage import RequestUsage
 
-from bench.failover.trace import PROMPT_TOKENS, Call
-from switchyard.devstack.simulators.models.plan import Plan, timeline
+from bench.failover.trace import PROMPT_TOKENS, TracedCall
+from switchyard.devstack.simulators.models.plan import ResponsePlan, reply_timeline
 
 FILLER = " word" * PROMPT_TOKENS
 
 
 @dataclass
-class Served:
+class ServedRequest:
     """One request to a model: when it ended, how much it streamed, and how it went."""
 
     call: int
@@ -30,39 +30,41 @@ class Served:
 
 
 @dataclass
-class Books:
+class RequestLog:
     """Every request that reached a model."""
 
-    served: list[Served] = field(default_factory=list)
+    served: list[ServedRequest] = field(default_factory=list)
 
 
-def prompt_of(call: Call) -> str:
+def build_prompt(call: TracedCall) -> str:
     """The prompt that names the call, so that whoever is asked knows which it is, and how long the answer is to be."""
     return f"call {call.number} <say>{' word' * call.tokens}</say>{FILLER}"
 
 
-def number_in(messages: list[ModelMessage]) -> int:
+def parse_call_number(messages: list[ModelMessage]) -> int:
     """The number of the call that a prompt names."""
     text = str(getattr(messages[-1].parts[-1], "content", ""))
     return int(text.split()[1])
 
 
-def playing(role: str, calls: Mapping[int, Call], books: Books, settings: ModelSettings | None = None) -> FunctionModel:
+def traced_model(
+    role: str, calls: Mapping[int, TracedCall], books: RequestLog, settings: ModelSettings | None = None
+) -> FunctionModel:
     """The model in the role `primary` or `fallback`."""
 
-    def opened(messages: list[ModelMessage]) -> tuple[Call, Plan, Served]:
-        call = calls[number_in(messages)]
-        served = Served(call.number, role)
+    def opened(messages: list[ModelMessage]) -> tuple[TracedCall, ResponsePlan, ServedRequest]:
+        call = calls[parse_call_number(messages)]
+        served = ServedRequest(call.number, role)
         books.served.append(served)
         return call, call.primary if role == "primary" else call.fallback, served
 
     async def stream(messages: list[ModelMessage], _: AgentInfo) -> AsyncIterator[str]:
-        async for count in _played(*opened(messages)):
+        async for count in _play_tokens(*opened(messages)):
             yield "word" * count
 
     async def whole(messages: list[ModelMessage], _: AgentInfo) -> ModelResponse:
         call, plan, served = opened(messages)
-        async for _count in _played(call, plan, served):
+        async for _count in _play_tokens(call, plan, served):
             pass
         text = "word" * served.tokens
         return ModelResponse(
@@ -72,11 +74,11 @@ def playing(role: str, calls: Mapping[int, Call], books: Books, settings: ModelS
     return FunctionModel(whole, stream_function=stream, model_name=role, settings=settings)
 
 
-async def _played(call: Call, plan: Plan, served: Served) -> AsyncIterator[int]:
+async def _play_tokens(call: TracedCall, plan: ResponsePlan, served: ServedRequest) -> AsyncIterator[int]:
     """The tokens of a call as they come. Raises what the plan's service would answer."""
     clock = asyncio.get_running_loop().time
     started = clock()
-    for step in timeline(plan, call.tokens):
+    for step in reply_timeline(plan, call.tokens):
         await asyncio.sleep(started + step.at_ms / 1_000 - clock())
         served.tokens += step.tokens
         if step.tokens:
@@ -90,7 +92,7 @@ async def _played(call: Call, plan: Plan, served: Served) -> AsyncIterator[int]:
     served.finished = True
 
 
-def _refusal(plan: Plan, role: str) -> ModelHTTPError:
+def _refusal(plan: ResponsePlan, role: str) -> ModelHTTPError:
     status = plan.failure.status if plan.failure else 500
     kind = ModelRateLimitError if status == 429 else ModelUnavailableError
     error = ModelHTTPError.for_category(kind, status_code=status, model_name=role)

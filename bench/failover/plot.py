@@ -5,13 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from bench.failover.report import Outcome
-from bench.failover.virtual import BLIND, OURS
+from bench.failover.report import ScenarioOutcome
+from bench.failover.virtual import OUR_CONTENDER, OURS_WITHOUT_SNAPSHOT
 
-_MARKS = {"primary only": "s", "fixed 2 s": "^", "pydantic-ai FallbackModel": "v", OURS: "o", BLIND: "."}
+_MARKS = {
+    "primary only": "s",
+    "fixed 2 s": "^",
+    "pydantic-ai FallbackModel": "v",
+    OUR_CONTENDER: "o",
+    OURS_WITHOUT_SNAPSHOT: ".",
+}
 
 
-def draw(outcomes: Sequence[Outcome], path: Path) -> None:
+def draw_plot(outcomes: Sequence[ScenarioOutcome], path: Path) -> None:
     """Write the plot of the virtual-time replay as SVG."""
     import matplotlib as mpl
 

@@ -6,37 +6,37 @@ from collections.abc import Iterator, Mapping
 
 from pydantic import BaseModel
 
-from bench.failover.score import Figures
-from bench.failover.virtual import OURS
+from bench.failover.score import LatencyFigures
+from bench.failover.virtual import OUR_CONTENDER
 
 MOST_EXTRA_PERCENT = 5.0
 
 
-class Outcome(BaseModel):
+class ScenarioOutcome(BaseModel):
     """A scenario's figures by contender, next to the oracle's."""
 
     scenario: str
-    told: str
+    description: str
     faulty: bool
     calls: int
-    oracle: Figures
+    oracle: LatencyFigures
     detection_ms: int
     allowed_p99_ms: int
-    contenders: dict[str, Figures]
+    contenders: dict[str, LatencyFigures]
 
 
-class Run(BaseModel):
+class FailoverBenchRun(BaseModel):
     """Everything that was measured."""
 
-    virtual: list[Outcome] = []
-    sockets: list[Outcome] = []
+    virtual: list[ScenarioOutcome] = []
+    sockets: list[ScenarioOutcome] = []
     conditions: str = ""
 
 
-def broken(outcome: Outcome) -> Iterator[str]:
+def failed_claims(outcome: ScenarioOutcome) -> Iterator[str]:
     """The claims that a scenario's figures do not bear out, in words."""
-    ours = outcome.contenders[OURS]
-    others = {name: each for name, each in outcome.contenders.items() if not name.startswith(OURS)}
+    ours = outcome.contenders[OUR_CONTENDER]
+    others = {name: each for name, each in outcome.contenders.items() if not name.startswith(OUR_CONTENDER)}
     if not outcome.faulty:
         alone = others["primary only"]
         if (ours.p50_ms, ours.p95_ms, ours.p99_ms) != (alone.p50_ms, alone.p95_ms, alone.p99_ms) or ours.extra_calls:
@@ -50,20 +50,20 @@ def broken(outcome: Outcome) -> Iterator[str]:
         yield f"P99 {ours.p99_ms} ms, allowed {outcome.allowed_p99_ms}"
 
 
-def table(outcome: Outcome) -> str:
+def scenario_table(outcome: ScenarioOutcome) -> str:
     """One scenario as a Markdown table."""
     lines = [
         f"### {outcome.scenario}",
         "",
-        f"{outcome.told}; {outcome.calls} calls. Allowed P99: 1.25 * {outcome.oracle.p99_ms} + {outcome.detection_ms}"
+        f"{outcome.description}; {outcome.calls} calls. Allowed P99: 1.25 * {outcome.oracle.p99_ms} + {outcome.detection_ms}"
         f" = {outcome.allowed_p99_ms} ms.",
         "",
         "| | p50 ms | p95 ms | p99 ms | max ms | deadlines met | extra calls | extra tokens | wrong abandons |",
         "|---|---:|---:|---:|---:|---:|---:|---:|---:|",
     ]
-    rows: Mapping[str, Figures] = {"oracle": outcome.oracle} | outcome.contenders
+    rows: Mapping[str, LatencyFigures] = {"oracle": outcome.oracle} | outcome.contenders
     for name, each in rows.items():
-        shown = f"**{name}**" if name == OURS else name
+        shown = f"**{name}**" if name == OUR_CONTENDER else name
         cells = [shown, *(_milliseconds(ms) for ms in (each.p50_ms, each.p95_ms, each.p99_ms, each.max_ms))]
         cells += [_percent(each.deadlines_met), _percent(each.extra_calls), _percent(each.extra_tokens)]
         cells.append("" if each.wrong_abandons is None else str(each.wrong_abandons))
@@ -71,7 +71,7 @@ def table(outcome: Outcome) -> str:
     return "\n".join(lines)
 
 
-def markdown(run: Run) -> str:
+def failover_markdown(run: FailoverBenchRun) -> str:
     """The whole report."""
     parts = [
         "# Latency failover: the bench",
@@ -80,14 +80,14 @@ def markdown(run: Run) -> str:
         f"A call without an answer counts as 60,000 ms. {run.conditions}",
     ]
     if run.virtual:
-        parts += ["", "## In virtual time", "", *_joined(run.virtual)]
+        parts += ["", "## In virtual time", "", *_markdown_tables(run.virtual)]
     if run.sockets:
-        parts += ["", "## A sample over real sockets", "", *_joined(run.sockets)]
+        parts += ["", "## A sample over real sockets", "", *_markdown_tables(run.sockets)]
     return "\n".join(parts) + "\n"
 
 
-def _joined(outcomes: list[Outcome]) -> list[str]:
-    return ["\n\n".join(table(outcome) for outcome in outcomes)]
+def _markdown_tables(outcomes: list[ScenarioOutcome]) -> list[str]:
+    return ["\n\n".join(scenario_table(outcome) for outcome in outcomes)]
 
 
 def _milliseconds(value: int) -> str:

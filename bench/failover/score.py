@@ -8,12 +8,12 @@ from collections.abc import Mapping, Sequence
 
 from pydantic import BaseModel
 
-from bench.failover.playing import Served
-from bench.failover.trace import LOST_MS, PROMPT_TOKENS, Call, Scenario, duration_ms
+from bench.failover.playing import ServedRequest
+from bench.failover.trace import NO_ANSWER_MS, PROMPT_TOKENS, Scenario, TracedCall, duration_ms
 
 
-class Figures(BaseModel):
-    """Latencies in ms, a call without an answer counted as `LOST_MS`; shares in percent of the calls.
+class LatencyFigures(BaseModel):
+    """Latencies in ms, a call without an answer counted as `NO_ANSWER_MS`; shares in percent of the calls.
 
     `extra_calls`: requests that a model served and that gave no answer (refusals cost nothing and are left out).
     `extra_tokens`: what those read and wrote, against what the answers read and wrote.
@@ -31,7 +31,7 @@ class Figures(BaseModel):
     reasons: dict[str, int] = {}
 
 
-def latencies(found: Sequence[float], calls: Sequence[Call]) -> Figures:
+def score_latencies(found: Sequence[float], calls: Sequence[TracedCall]) -> LatencyFigures:
     """What can be said of latencies alone, in the order of the calls."""
     ordered = sorted(found)
     met = sum(took <= call.budget_ms for took, call in zip(found, calls, strict=True))
@@ -39,7 +39,7 @@ def latencies(found: Sequence[float], calls: Sequence[Call]) -> Figures:
     def rank(share: float) -> int:
         return round(ordered[max(0, math.ceil(share * len(ordered)) - 1)])
 
-    return Figures(
+    return LatencyFigures(
         p50_ms=rank(0.5),
         p95_ms=rank(0.95),
         p99_ms=rank(0.99),
@@ -48,11 +48,11 @@ def latencies(found: Sequence[float], calls: Sequence[Call]) -> Figures:
     )
 
 
-def with_books(
-    found: Sequence[float], calls: Sequence[Call], served: Sequence[Served], reasons: Mapping[int, str]
-) -> Figures:
+def score_with_costs(
+    found: Sequence[float], calls: Sequence[TracedCall], served: Sequence[ServedRequest], reasons: Mapping[int, str]
+) -> LatencyFigures:
     """The same with what it cost, from the models' own books."""
-    answered = {call.number for call, took in zip(calls, found, strict=True) if took < LOST_MS}
+    answered = {call.number for call, took in zip(calls, found, strict=True) if took < NO_ANSWER_MS}
     losers, seen = [], set()
     for request in served:
         if request.finished and request.call in answered and request.call not in seen:
@@ -67,7 +67,7 @@ def with_books(
         call, took = by_number[request.call]
         if request.role == "primary" and not request.finished:
             wrong += duration_ms(call.primary, call.tokens) <= took
-    return latencies(found, calls).model_copy(
+    return score_latencies(found, calls).model_copy(
         update={
             "extra_calls": round(100 * len(losers) / len(calls), 2),
             "extra_tokens": round(100 * lost_tokens / max(1, useful), 2),
@@ -77,12 +77,12 @@ def with_books(
     )
 
 
-def oracle(calls: Sequence[Call]) -> Figures:
+def score_oracle(calls: Sequence[TracedCall]) -> LatencyFigures:
     """The better model each time, known beforehand."""
-    figures = latencies([call.best_ms for call in calls], calls)
+    figures = score_latencies([call.best_ms for call in calls], calls)
     return figures.model_copy(update={"extra_calls": 0.0, "extra_tokens": 0.0, "wrong_abandons": 0})
 
 
-def allowed_p99_ms(scenario: Scenario, ideal: Figures) -> int:
+def allowed_p99_ms(scenario: Scenario, ideal: LatencyFigures) -> int:
     """The bound: 1.25 times the oracle's P99, plus the detection time that theory requires."""
     return round(1.25 * ideal.p99_ms) + scenario.detection_ms

@@ -26,21 +26,29 @@ from pydantic_ai.providers.bedrock import BedrockProvider
 from pydantic_ai.providers.openai import OpenAIProvider
 from pydantic_ai.settings import ModelSettings
 
-from bench.failover.contenders import FIXED_S, Contender, FixedTimeout, NoAnswer, Ours, PrimaryOnly, PydanticFallback
+from bench.failover.contenders import (
+    FIXED_S,
+    ContenderGaveUp,
+    FailoverContender,
+    FixedTimeout,
+    OurFailover,
+    PrimaryOnly,
+    PydanticFallback,
+)
 from bench.failover.litellm_router import LiteLLMRouter
-from bench.failover.score import Figures, latencies
-from bench.failover.trace import FALLBACK, LOST_MS, Call, Scenario, scenarios, trace
-from bench.failover.virtual import OURS, successor
-from latency_failover import SystemClock
+from bench.failover.score import LatencyFigures, score_latencies
+from bench.failover.trace import FALLBACK, NO_ANSWER_MS, Scenario, TracedCall, build_trace, scenarios
+from bench.failover.virtual import OUR_CONTENDER, restart_contender
+from latency_failover import SystemMonotonicClock
 from switchyard.devstack.simulators.models.distributions import Behaviour
 
-SAMPLE = 120
-SPEED = 1.0
-SCRIPT = Path(__file__).with_name("simulators.yaml")
-READ_TIMEOUT_S = LOST_MS / 1_000
+SAMPLE_SIZE = 120
+CLOCK_SPEED = 1.0
+SIMULATOR_SCRIPT = Path(__file__).with_name("simulators.yaml")
+SOCKET_READ_TIMEOUT_S = NO_ANSWER_MS / 1_000
 
 
-class FastClock(SystemClock):
+class FastClock(SystemMonotonicClock):
     """Seconds that pass `speed` times as fast."""
 
     def __init__(self, speed: float) -> None:
@@ -61,7 +69,7 @@ class FastClock(SystemClock):
             return
 
 
-def scaled(behaviour: Behaviour, speed: float) -> dict[str, Any]:
+def scale_behaviour(behaviour: Behaviour, speed: float) -> dict[str, Any]:
     """The behaviour's parameters for a faster clock, as the simulator takes them."""
     found = behaviour.model_dump(mode="json")
     for name, value in found.items():
@@ -72,16 +80,16 @@ def scaled(behaviour: Behaviour, speed: float) -> dict[str, Any]:
     return found
 
 
-class Simulator:
+class SimulatorProcess:
     """A simulator process with the scenario's weather."""
 
     def __init__(self, scenario: Scenario, speed: float) -> None:
-        command = [sys.executable, "-m", "switchyard.devstack.simulators.models", "--script", str(SCRIPT)]
+        command = [sys.executable, "-m", "switchyard.devstack.simulators.models", "--script", str(SIMULATOR_SCRIPT)]
         self._process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         line = self._process.stdout.readline() if self._process.stdout else ""
         self.url = line.split(" on ")[1].split()[0]
         for model, behaviour in (("primary", scenario.primary), ("fallback", FALLBACK)):
-            fault = {"model": model, "distribution": scaled(behaviour, speed), "numbered_by": r"call (\d+)"}
+            fault = {"model": model, "distribution": scale_behaviour(behaviour, speed), "numbered_by": r"call (\d+)"}
             urlopen(Request(f"{self.url}/sim/faults", json.dumps(fault).encode(), method="POST"), timeout=10).close()  # noqa: S310
 
     def served(self) -> int:
@@ -98,7 +106,7 @@ class Simulator:
         self._process.wait(10)
 
 
-def builders(speed: float) -> dict[str, Callable[[str], Contender]]:
+def socket_builders(speed: float) -> dict[str, Callable[[str], FailoverContender]]:
     """Every contender, made for the simulator at a URL."""
 
     def bedrock(url: str, settings: ModelSettings | None = None) -> BedrockConverseModel:
@@ -109,13 +117,13 @@ def builders(speed: float) -> dict[str, Callable[[str], Contender]]:
             aws_access_key_id="test",
             aws_secret_access_key="test",
             config=Config(
-                retries={"total_max_attempts": 1}, read_timeout=READ_TIMEOUT_S / speed, max_pool_connections=64
+                retries={"total_max_attempts": 1}, read_timeout=SOCKET_READ_TIMEOUT_S / speed, max_pool_connections=64
             ),
         )
         return BedrockConverseModel("primary", provider=BedrockProvider(bedrock_client=client), settings=settings)
 
     def openai(url: str) -> OpenAIChatModel:
-        client = AsyncOpenAI(base_url=f"{url}/v1", api_key="test", max_retries=0, timeout=READ_TIMEOUT_S / speed)
+        client = AsyncOpenAI(base_url=f"{url}/v1", api_key="test", max_retries=0, timeout=SOCKET_READ_TIMEOUT_S / speed)
         return OpenAIChatModel("fallback", provider=OpenAIProvider(openai_client=client))
 
     return {
@@ -125,16 +133,16 @@ def builders(speed: float) -> dict[str, Callable[[str], Contender]]:
         "pydantic-ai FallbackModel": lambda url: PydanticFallback(
             bedrock(url, cast("ModelSettings", {"request_timeout": FIXED_S / speed})), openai(url)
         ),
-        OURS: lambda url: Ours(bedrock(url), openai(url), clock=FastClock(speed)),
+        OUR_CONTENDER: lambda url: OurFailover(bedrock(url), openai(url), clock=FastClock(speed)),
     }
 
 
-def sample_of(scenario: Scenario) -> tuple[Call, ...]:
+def sample_calls(scenario: Scenario) -> tuple[TracedCall, ...]:
     """The calls that are asked over real sockets."""
-    return trace(scenario)[scenario.sample_from : scenario.sample_from + SAMPLE]
+    return build_trace(scenario)[scenario.sample_from : scenario.sample_from + SAMPLE_SIZE]
 
 
-def run(chosen: Sequence[Scenario], contenders: Sequence[str]) -> dict[str, dict[str, Figures]]:
+def run_over_sockets(chosen: Sequence[Scenario], contenders: Sequence[str]) -> dict[str, dict[str, LatencyFigures]]:
     """Every contender over the scenarios' samples: figures by scenario and contender.
 
     Each contender is a process of its own: one that keeps its event loop busy must not slow another down.
@@ -143,7 +151,7 @@ def run(chosen: Sequence[Scenario], contenders: Sequence[str]) -> dict[str, dict
     for name in contenders:
         command = [sys.executable, "-m", "bench.failover.sockets", name, *(scenario.name for scenario in chosen)]
         children[name] = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    found: dict[str, dict[str, Figures]] = {scenario.name: {} for scenario in chosen}
+    found: dict[str, dict[str, LatencyFigures]] = {scenario.name: {} for scenario in chosen}
     for name, child in children.items():
         told, _ = child.communicate()
         if child.returncode:
@@ -151,41 +159,41 @@ def run(chosen: Sequence[Scenario], contenders: Sequence[str]) -> dict[str, dict
         for line in told.splitlines():
             if line.startswith("{"):
                 answer = json.loads(line)
-                found[answer["scenario"]][name] = Figures.model_validate(answer["figures"])
+                found[answer["scenario"]][name] = LatencyFigures.model_validate(answer["figures"])
     return found
 
 
-def contest(name: str, scenario: Scenario, *, speed: float = SPEED) -> Figures:
+def run_contender(name: str, scenario: Scenario, *, speed: float = CLOCK_SPEED) -> LatencyFigures:
     """One contender over one scenario's sample, in this process."""
-    calls = sample_of(scenario)
-    simulator = Simulator(scenario, speed)
+    calls = sample_calls(scenario)
+    simulator = SimulatorProcess(scenario, speed)
     try:
-        took = asyncio.run(_replay(scenario, calls, builders(speed)[name], simulator.url, speed))
-        extra = simulator.served() - sum(each < LOST_MS for each in took)
+        took = asyncio.run(_replay(scenario, calls, socket_builders(speed)[name], simulator.url, speed))
+        extra = simulator.served() - sum(each < NO_ANSWER_MS for each in took)
     finally:
         simulator.close()
-    return latencies(took, calls).model_copy(update={"extra_calls": round(100 * max(0, extra) / len(calls), 2)})
+    return score_latencies(took, calls).model_copy(update={"extra_calls": round(100 * max(0, extra) / len(calls), 2)})
 
 
 async def _replay(
-    scenario: Scenario, calls: Sequence[Call], build: Callable[[str], Contender], url: str, speed: float
+    scenario: Scenario, calls: Sequence[TracedCall], build: Callable[[str], FailoverContender], url: str, speed: float
 ) -> list[float]:
     contender = build(url)
     started, first = time.monotonic(), calls[0].at_ms
     tasks = []
 
-    async def one(contender: Contender, call: Call) -> float:
+    async def one(contender: FailoverContender, call: TracedCall) -> float:
         asked = time.monotonic()
         try:
             await contender.ask(call)
-        except NoAnswer:
-            return LOST_MS
+        except ContenderGaveUp:
+            return NO_ANSWER_MS
         return 1_000 * speed * (time.monotonic() - asked)
 
     for index, call in enumerate(calls):
         await asyncio.sleep(max(0.0, started + (call.at_ms - first) / 1_000 / speed - time.monotonic()))
         if scenario.restart_every and index and index % scenario.restart_every == 0:
-            contender = successor(contender, build(url), round(1_000 * speed * time.monotonic()))
+            contender = restart_contender(contender, build(url), round(1_000 * speed * time.monotonic()))
         tasks.append(asyncio.create_task(one(contender, call)))
     return await asyncio.gather(*tasks)
 
@@ -193,5 +201,5 @@ async def _replay(
 if __name__ == "__main__":
     known = {each.name: each for each in scenarios()}
     for asked in sys.argv[2:]:
-        figures = contest(sys.argv[1], known[asked])
+        figures = run_contender(sys.argv[1], known[asked])
         print(json.dumps({"scenario": asked, "figures": figures.model_dump()}), flush=True)

@@ -6,15 +6,15 @@ from dataclasses import dataclass
 from random import Random
 
 from switchyard.devstack.simulators.models import distributions as weather
-from switchyard.devstack.simulators.models.plan import Plan, timeline
+from switchyard.devstack.simulators.models.plan import ResponsePlan, reply_timeline
 
-SEED = 20_261_121
-CALLS = 1_000
+TRACE_SEED = 20_261_121
+TRACE_CALLS = 1_000
 MEAN_GAP_MS = 1_000
-TOKENS = (30, 100)
+ANSWER_TOKENS = (30, 100)
 BUDGETS_MS = (3_000, 12_000)
 PROMPT_TOKENS = 300
-LOST_MS = 60_000
+NO_ANSWER_MS = 60_000
 """What a call that got no answer counts as: a usual read timeout. Giving up early must not look fast."""
 
 
@@ -27,7 +27,7 @@ class Scenario:
 
     name: str
     primary: weather.Behaviour
-    told: str
+    description: str
     detection_ms: int
     faulty: bool = True
     restart_every: int = 0
@@ -36,15 +36,15 @@ class Scenario:
 
 
 @dataclass(frozen=True)
-class Call:
+class TracedCall:
     """One request of the trace: when it comes, how long its answer is, by when it is wanted, and what would happen."""
 
     number: int
     at_ms: int
     tokens: int
     budget_ms: int
-    primary: Plan
-    fallback: Plan
+    primary: ResponsePlan
+    fallback: ResponsePlan
 
     @property
     def best_ms(self) -> float:
@@ -52,7 +52,7 @@ class Call:
         return min(duration_ms(self.primary, self.tokens), duration_ms(self.fallback, self.tokens))
 
 
-FALLBACK = weather.Steady(seed=SEED + 1, first_token_ms=550, tokens_per_second=70)
+FALLBACK = weather.Steady(seed=TRACE_SEED + 1, first_token_ms=550, tokens_per_second=70)
 """A little slower than a healthy primary, so that leaving the primary for nothing shows."""
 
 HEALTHY_P95_MS = 603
@@ -64,7 +64,7 @@ WINDOW_MS = 500
 
 def scenarios() -> tuple[Scenario, ...]:
     """Every kind of weather, steady first."""
-    seed = SEED
+    seed = TRACE_SEED
     slow_start = HEALTHY_P95_MS
     mid_stream = HEALTHY_P95_MS + WINDOW_MS
     stall = weather.StallAfter(seed=seed)
@@ -99,17 +99,17 @@ def scenarios() -> tuple[Scenario, ...]:
     )
 
 
-def trace(scenario: Scenario, calls: int = CALLS) -> tuple[Call, ...]:
+def build_trace(scenario: Scenario, calls: int = TRACE_CALLS) -> tuple[TracedCall, ...]:
     """The scenario's calls, in the order of their arrival (Poisson, one a second)."""
-    rng = Random(f"{SEED}/{scenario.name}")
+    rng = Random(f"{TRACE_SEED}/{scenario.name}")
     at, made = 0.0, []
     for number in range(calls):
         at += rng.expovariate(1 / MEAN_GAP_MS)
         made.append(
-            Call(
+            TracedCall(
                 number=number,
                 at_ms=round(at),
-                tokens=rng.randint(*TOKENS),
+                tokens=rng.randint(*ANSWER_TOKENS),
                 budget_ms=rng.randint(*BUDGETS_MS),
                 primary=scenario.primary.plan(number),
                 fallback=FALLBACK.plan(number),
@@ -118,7 +118,7 @@ def trace(scenario: Scenario, calls: int = CALLS) -> tuple[Call, ...]:
     return tuple(made)
 
 
-def duration_ms(plan: Plan, tokens: int) -> float:
-    """How long a call would take, if nobody cut it; `LOST_MS` if it gets no answer."""
-    last = list(timeline(plan, tokens))[-1]
-    return last.at_ms if last.end == "done" else LOST_MS
+def duration_ms(plan: ResponsePlan, tokens: int) -> float:
+    """How long a call would take, if nobody cut it; `NO_ANSWER_MS` if it gets no answer."""
+    last = list(reply_timeline(plan, tokens))[-1]
+    return last.at_ms if last.end == "done" else NO_ANSWER_MS

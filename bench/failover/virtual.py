@@ -9,22 +9,30 @@ from typing import Any
 from pydantic_ai.models import Model
 from pydantic_ai.settings import ModelSettings
 
-from bench.failover.contenders import FIXED_S, Contender, FixedTimeout, NoAnswer, Ours, PrimaryOnly, PydanticFallback
-from bench.failover.playing import Books, playing
-from bench.failover.score import Figures, with_books
-from bench.failover.trace import LOST_MS, Call, Scenario, trace
+from bench.failover.contenders import (
+    FIXED_S,
+    ContenderGaveUp,
+    FailoverContender,
+    FixedTimeout,
+    OurFailover,
+    PrimaryOnly,
+    PydanticFallback,
+)
+from bench.failover.playing import RequestLog, traced_model
+from bench.failover.score import LatencyFigures, score_with_costs
+from bench.failover.trace import NO_ANSWER_MS, Scenario, TracedCall, build_trace
 from latency_failover.virtual_time import VirtualClock, VirtualTimeLoop
 
-OURS = "ours"
-BLIND = "ours, no snapshot"
+OUR_CONTENDER = "ours"
+OURS_WITHOUT_SNAPSHOT = "ours, no snapshot"
 
-Make = Callable[[str, ModelSettings | None], Model[Any]]
+ModelFactory = Callable[[str, ModelSettings | None], Model[Any]]
 """Makes the model of a role, with settings of its own."""
 
-Build = Callable[[Make], Contender]
+ContenderFactory = Callable[[ModelFactory], FailoverContender]
 
 
-def builders() -> dict[str, Build]:
+def virtual_builders() -> dict[str, ContenderFactory]:
     """Every contender that can run in virtual time."""
     return {
         "primary only": lambda make: PrimaryOnly(make("primary", None)),
@@ -32,37 +40,39 @@ def builders() -> dict[str, Build]:
         "pydantic-ai FallbackModel": lambda make: PydanticFallback(
             make("primary", ModelSettings(request_timeout=FIXED_S)), make("fallback", None)
         ),
-        OURS: lambda make: Ours(make("primary", None), make("fallback", None), clock=VirtualClock()),
-        BLIND: lambda make: Ours(make("primary", None), make("fallback", None), clock=VirtualClock(), keeps=False),
+        OUR_CONTENDER: lambda make: OurFailover(make("primary", None), make("fallback", None), clock=VirtualClock()),
+        OURS_WITHOUT_SNAPSHOT: lambda make: OurFailover(
+            make("primary", None), make("fallback", None), clock=VirtualClock(), keeps=False
+        ),
     }
 
 
-def replay(scenario: Scenario, build: Build) -> Figures:
+def replay_trace(scenario: Scenario, build: ContenderFactory) -> LatencyFigures:
     """One contender over the scenario's trace."""
     with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
-        return runner.run(_replay(scenario, trace(scenario), build))
+        return runner.run(_replay(scenario, build_trace(scenario), build))
 
 
-async def _replay(scenario: Scenario, calls: Sequence[Call], build: Build) -> Figures:
-    books = Books()
+async def _replay(scenario: Scenario, calls: Sequence[TracedCall], build: ContenderFactory) -> LatencyFigures:
+    books = RequestLog()
     by_number = {call.number: call for call in calls}
 
     def make(role: str, settings: ModelSettings | None) -> Model[Any]:
-        return playing(role, by_number, books, settings)
+        return traced_model(role, by_number, books, settings)
 
     reasons: dict[int, str] = {}
     loop = asyncio.get_running_loop()
     started = loop.time()
     contender = build(make)
 
-    async def one(contender: Contender, call: Call) -> float:
+    async def one(contender: FailoverContender, call: TracedCall) -> float:
         asked = loop.time()
         try:
             await contender.ask(call)
-        except NoAnswer:
-            return LOST_MS
+        except ContenderGaveUp:
+            return NO_ANSWER_MS
         finally:
-            if isinstance(contender, Ours):
+            if isinstance(contender, OurFailover):
                 reasons[call.number] = contender.decisions[call.number].reason
         return 1_000 * (loop.time() - asked)
 
@@ -70,15 +80,15 @@ async def _replay(scenario: Scenario, calls: Sequence[Call], build: Build) -> Fi
     for call in calls:
         await asyncio.sleep(started + call.at_ms / 1_000 - loop.time())
         if scenario.restart_every and call.number and call.number % scenario.restart_every == 0:
-            contender = successor(contender, build(make), round(1_000 * loop.time()))
+            contender = restart_contender(contender, build(make), round(1_000 * loop.time()))
         tasks.append(asyncio.create_task(one(contender, call)))
     found = await asyncio.gather(*tasks)
-    return with_books(found, calls, books.served, reasons)
+    return score_with_costs(found, calls, books.served, reasons)
 
 
-def successor(before: Contender, after: Contender, wall_ms: int) -> Contender:
+def restart_contender(before: FailoverContender, after: FailoverContender, wall_ms: int) -> FailoverContender:
     """A new process, which reads what its predecessor wrote, if it writes anything."""
-    if isinstance(before, Ours) and isinstance(after, Ours) and after.keeps:
+    if isinstance(before, OurFailover) and isinstance(after, OurFailover) and after.keeps:
         after.snapshots = [*before.snapshots, before.model.snapshot(wall_ms=wall_ms)]
-        after.model.recall(after.snapshots, wall_ms=wall_ms)
+        after.model.restore_history(after.snapshots, wall_ms=wall_ms)
     return after

@@ -62,7 +62,7 @@ class EmailCaseSubmitted(StrictContract):
     )
 
 
-class SuppressContact(StrictContract):
+class SuppressionRequested(StrictContract):
     """An address that must not be written to any more: from the opt-out endpoint, or from the mail provider."""
 
     tenant: Identifier

@@ -186,7 +186,7 @@ AREAS = (
     ),
 )
 
-BASES = {
+CREW_BASES = {
     "Permian": ("Midland", "Carlsbad"),
     "Eagle Ford": ("Karnes City",),
     "Williston": ("Watford City",),

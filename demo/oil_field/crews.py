@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from random import Random
 
-from demo.oil_field.areas import BASES
+from demo.oil_field.areas import CREW_BASES
 from demo.oil_field.downtime import Downtime
-from demo.oil_field.period import END, FIRST_MONTH, LAST_DAY, source
+from demo.oil_field.period import FIRST_MONTH, LAST_DAY, PERIOD_END, random_source
 from demo.oil_field.wells import Well
 
-SKILL = {
+SKILL_BY_WORK_TYPE = {
     "pump_repair": "pump",
     "compressor_service": "compressor",
     "electrical": "electrical",
@@ -23,7 +23,7 @@ SKILL = {
 }
 """Which skill each type of work needs."""
 
-REPAIRS = {
+REPAIR_BY_CAUSE = {
     "lift_failure": "pump_repair",
     "workover": "pump_repair",
     "compressor_outage": "compressor_service",
@@ -31,8 +31,8 @@ REPAIRS = {
 }
 """Causes of downtime that send someone, and to do what."""
 
-PLANNED = ("site_inspection", "chemical_treatment", "tank_gauging", "preventive_maintenance")
-DAYS_TO_DO = {"emergency": 1, "high": 3, "normal": 10, "low": 21}
+PLANNED_WORK_TYPES = ("site_inspection", "chemical_treatment", "tank_gauging", "preventive_maintenance")
+DAYS_BY_PRIORITY = {"emergency": 1, "high": 3, "normal": 10, "low": 21}
 FIRST_NAMES = (
     "Rosa", "Dale", "Maribel", "Travis", "Ingrid", "Cody", "Nadia", "Luis", "Shelby", "Amos", "Priya", "Wade", "Elena",
     "Curtis", "Tomasa", "Reid", "Janelle", "Hector", "Odette", "Brett", "Sunita", "Marlon", "Greta", "Ike", "Paloma",
@@ -76,10 +76,10 @@ class WorkOrder:
 
 def make_technicians(seed: int) -> list[Technician]:
     """Four at each base; together those of a base have every skill."""
-    rng = source(seed, "technicians")
-    places = [(region, base) for region, bases in BASES.items() for base in bases for _ in range(4)]
+    rng = random_source(seed, "technicians")
+    places = [(region, base) for region, bases in CREW_BASES.items() for base in bases for _ in range(4)]
     last = rng.sample(LAST_NAMES * 2, len(places))
-    skills = sorted(set(SKILL.values()))
+    skills = sorted(set(SKILL_BY_WORK_TYPE.values()))
     return [
         Technician(
             id=f"T-{100 + number}",
@@ -105,38 +105,46 @@ def make_work_orders(
         key=lambda order: (order[3], order[0].api_number, order[1]),
     )
     return [
-        _order(source(seed, "order", str(number)), f"WO-{number:06d}", order, technicians)
+        _order(random_source(seed, "order", str(number)), f"WO-{number:06d}", order, technicians)
         for number, order in enumerate(wanted, 1)
     ]
 
 
-Wanted = tuple[Well, str, str, date, Downtime | None]
+RequestedWork = tuple[Well, str, str, date, Downtime | None]
 """Well, type, priority, day of opening, and the event behind it."""
 
 
-def _repairs(seed: int, downtime: list[Downtime]) -> Iterator[Wanted]:
+def _repairs(seed: int, downtime: list[Downtime]) -> Iterator[RequestedWork]:
     for event in downtime:
-        if work := REPAIRS.get(event.cause):
+        if work := REPAIR_BY_CAUSE.get(event.cause):
             a_day = event.deferred_oil / max(event.hours, 1) * 24
             priority = "emergency" if a_day > 400 else "high" if a_day > 80 else "normal"
             yield event.well, work, priority, event.started.date(), event
 
 
-def _planned(seed: int, wells: list[Well]) -> Iterator[Wanted]:
+def _planned(seed: int, wells: list[Well]) -> Iterator[RequestedWork]:
     for well in wells:
-        rng = source(seed, "planned", well.api_number)
+        rng = random_source(seed, "planned", well.api_number)
         day = max(well.first_production or LAST_DAY, FIRST_MONTH)
-        end = well.stopped if well.stopped else END.date()
+        end = well.stopped if well.stopped else PERIOD_END.date()
         while (day := day + timedelta(days=rng.randrange(40, 200))) < end:
-            yield well, rng.choice(PLANNED), rng.choices(("low", "normal"), (2, 3))[0], day, None
+            yield well, rng.choice(PLANNED_WORK_TYPES), rng.choices(("low", "normal"), (2, 3))[0], day, None
 
 
-def _order(rng: Random, order_id: str, wanted: Wanted, technicians: list[Technician]) -> WorkOrder:
+def _order(rng: Random, order_id: str, wanted: RequestedWork, technicians: list[Technician]) -> WorkOrder:
     well, work, priority, opened, event = wanted
-    due = opened + timedelta(days=DAYS_TO_DO[priority])
-    fit = [person for person in technicians if person.region == well.area.basin and SKILL[work] in person.skills]
+    due = opened + timedelta(days=DAYS_BY_PRIORITY[priority])
+    fit = [
+        person
+        for person in technicians
+        if person.region == well.area.basin and SKILL_BY_WORK_TYPE[work] in person.skills
+    ]
     # The field crew repairs what is down until it runs; planned work slips past its due day now and then.
-    done = event.ended.date() if event else opened + timedelta(days=int(DAYS_TO_DO[priority] * rng.uniform(0.3, 1.7)))
+    done = (
+        event.ended.date()
+        if event
+        else opened + timedelta(days=int(DAYS_BY_PRIORITY[priority] * rng.uniform(0.3, 1.7)))
+    )
     status = _status(rng, opened, done, planned=event is None)
     return WorkOrder(
         id=order_id,

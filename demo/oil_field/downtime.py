@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from random import Random
 
-from demo.oil_field.period import END, FIRST_MONTH, between, following, source
+from demo.oil_field.period import FIRST_MONTH, PERIOD_END, months_between, next_month, random_source
 from demo.oil_field.wells import Well
 
-DAYS_BETWEEN = 260
+MEAN_DAYS_BETWEEN_EVENTS = 260
 """Mean days from the end of one event to the start of the next."""
 
-HOURS = {
+DOWNTIME_HOURS_BY_CAUSE = {
     "lift_failure": (24, 260),
     "compressor_outage": (6, 72),
     "power_outage": (3, 36),
@@ -25,7 +25,7 @@ HOURS = {
 }
 """Shortest and longest event by cause."""
 
-LONG_TERM = "long_term_shut_in"
+LONG_TERM_SHUT_IN = "long_term_shut_in"
 _SUMMER = (34, 14, 12, 6, 3, 12, 10)
 _WINTER = (34, 14, 14, 6, 30, 8, 10)
 
@@ -48,7 +48,7 @@ class Downtime:
 
     def hours_in(self, month: date) -> int:
         """How many of its hours fall into the month."""
-        start, end = _midnight(month), _midnight(following(month))
+        start, end = _midnight(month), _midnight(next_month(month))
         return max(_hours(max(self.started, start), min(self.ended, end)), 0)
 
 
@@ -73,30 +73,30 @@ def days_on(month: date, events: list[Downtime]) -> float:
 
 
 def _events(seed: int, well: Well, first: date) -> Iterator[tuple[datetime, datetime, str]]:
-    rng = source(seed, "downtime", well.api_number)
-    end = _midnight(well.stopped) if well.stopped else END
+    rng = random_source(seed, "downtime", well.api_number)
+    end = _midnight(well.stopped) if well.stopped else PERIOD_END
     now = _midnight(max(first, FIRST_MONTH))
-    while (now := now + timedelta(hours=1 + int(rng.expovariate(1 / (24 * DAYS_BETWEEN))))) < end:
+    while (now := now + timedelta(hours=1 + int(rng.expovariate(1 / (24 * MEAN_DAYS_BETWEEN_EVENTS))))) < end:
         cause = _cause(rng, now)
         started, now = now, min(now + timedelta(hours=_duration(rng, cause)), end)
         yield started, now, cause
         now += timedelta(hours=24)
     if well.status == "shut_in" and well.stopped:
-        yield _midnight(well.stopped), END, LONG_TERM
+        yield _midnight(well.stopped), PERIOD_END, LONG_TERM_SHUT_IN
 
 
 def _cause(rng: Random, at: datetime) -> str:
-    return rng.choices(list(HOURS), _WINTER if at.month in {12, 1, 2} else _SUMMER)[0]
+    return rng.choices(list(DOWNTIME_HOURS_BY_CAUSE), _WINTER if at.month in {12, 1, 2} else _SUMMER)[0]
 
 
 def _duration(rng: Random, cause: str) -> int:
-    shortest, longest = HOURS[cause]
+    shortest, longest = DOWNTIME_HOURS_BY_CAUSE[cause]
     # Most events are near the short end.
     return int(shortest + (longest - shortest) * rng.random() ** 2)
 
 
 def _deferred(well: Well, first: date, started: datetime, ended: datetime) -> float:
-    months_on = between(first, date(started.year, started.month, 1)) + 0.5
+    months_on = months_between(first, date(started.year, started.month, 1)) + 0.5
     return round(well.decline.rate(months_on) * _hours(started, ended) / 24, 2)
 
 

@@ -10,13 +10,13 @@ from pathlib import Path
 
 from demo.oil_field.crews import Technician, WorkOrder, make_technicians, make_work_orders
 from demo.oil_field.downtime import Downtime, make_downtime
-from demo.oil_field.production import Month, make_production
+from demo.oil_field.production import MonthlyProduction, make_production
 from demo.oil_field.wells import Well, make_wells
 
-LABEL = "SYNTHETIC"
-SEED = 20260630
+SYNTHETIC_LABEL = "SYNTHETIC"
+WAREHOUSE_SEED = 20260630
 Cell = str | float | int | bool | date | datetime | None
-Row = tuple[Cell, ...]
+TableRow = tuple[Cell, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,11 +25,11 @@ class OilField:
 
     wells: list[Well]
     downtime: list[Downtime]
-    production: list[Month]
+    production: list[MonthlyProduction]
     technicians: list[Technician]
     work_orders: list[WorkOrder]
 
-    def tables(self) -> dict[str, Iterator[Row]]:
+    def tables(self) -> dict[str, Iterator[TableRow]]:
         """Rows by table name; the columns are in the order of the schema file."""
         return {
             "WELLS": map(_well, self.wells),
@@ -40,7 +40,7 @@ class OilField:
         }
 
 
-def generate(seed: int = SEED) -> OilField:
+def generate_oil_field(seed: int = WAREHOUSE_SEED) -> OilField:
     """The oil field of a seed: the same seed gives the same rows."""
     wells = make_wells(seed)
     downtime = make_downtime(seed, wells)
@@ -64,7 +64,7 @@ def write_csv(field: OilField, folder: Path, columns: dict[str, list[str]]) -> N
             writer.writerows(rows)
 
 
-def _well(well: Well) -> Row:
+def _well(well: Well) -> TableRow:
     area = well.area
     return (
         *(well.api_number, well.name, area.basin, area.field, area.formation, area.county, area.state, area.operator),
@@ -76,30 +76,39 @@ def _well(well: Well) -> Row:
             well.status,
             well.lift,
             well.lateral_ft,
-            LABEL,
+            SYNTHETIC_LABEL,
         ),
     )
 
 
-def _month(row: Month) -> Row:
-    return row.well.api_number, row.month, row.oil, row.gas, row.water, row.days, LABEL
+def _month(row: MonthlyProduction) -> TableRow:
+    return row.well.api_number, row.month, row.oil, row.gas, row.water, row.days, SYNTHETIC_LABEL
 
 
-def _downtime(event: Downtime) -> Row:
+def _downtime(event: Downtime) -> TableRow:
     return (
         *(event.id, event.well.api_number, event.started, event.ended, event.hours, event.cause),
-        *(event.deferred_oil, LABEL),
+        *(event.deferred_oil, SYNTHETIC_LABEL),
     )
 
 
-def _work_order(order: WorkOrder) -> Row:
+def _work_order(order: WorkOrder) -> TableRow:
     return (
         *(order.id, order.well.api_number, order.downtime.id if order.downtime else None),
         *(order.technician.id if order.technician else None, order.type, order.priority, order.status),
-        *(order.opened, order.due, order.completed, order.hours, LABEL),
+        *(order.opened, order.due, order.completed, order.hours, SYNTHETIC_LABEL),
     )
 
 
-def _technician(person: Technician) -> Row:
+def _technician(person: Technician) -> TableRow:
     skills = ",".join(person.skills)
-    return person.id, person.name, person.base, person.region, skills, person.h2s_certified, person.hired, LABEL
+    return (
+        person.id,
+        person.name,
+        person.base,
+        person.region,
+        skills,
+        person.h2s_certified,
+        person.hired,
+        SYNTHETIC_LABEL,
+    )

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Role:
+class WarehouseRole:
     """A warehouse role: the basins whose rows it sees, or all."""
 
     name: str
@@ -29,13 +29,13 @@ class Role:
         return f"API_NUMBER IN (SELECT API_NUMBER FROM PROD.WELLS WHERE BASIN IN ({basins}))"  # noqa: S608 - constants
 
 
-ROLES = {
+WAREHOUSE_ROLES = {
     role.name: role
     for role in (
-        Role("FIELD_ALL"),
-        Role("FIELD_PERMIAN", ("Permian",)),
-        Role("FIELD_EAGLE_FORD", ("Eagle Ford",)),
-        Role("FIELD_WILLISTON", ("Williston",)),
-        Role("FIELD_MIDCON", ("DJ", "Anadarko")),
+        WarehouseRole("FIELD_ALL"),
+        WarehouseRole("FIELD_PERMIAN", ("Permian",)),
+        WarehouseRole("FIELD_EAGLE_FORD", ("Eagle Ford",)),
+        WarehouseRole("FIELD_WILLISTON", ("Williston",)),
+        WarehouseRole("FIELD_MIDCON", ("DJ", "Anadarko")),
     )
 }

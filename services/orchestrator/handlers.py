@@ -8,7 +8,7 @@ import structlog
 
 from contracts.catalogue import CASE_MANAGER, ROUTER
 from contracts.events.router import AskApproval, Wait
-from contracts.events.upstream import SuppressContact
+from contracts.events.upstream import SuppressionRequested
 from faststream_sqs import SQSMessage
 from switchyard.case_manager.approvals import ApprovalService
 from switchyard.case_manager.control import OperatorControl
@@ -91,7 +91,7 @@ async def handle_case_manager_event(
                 for event in events:
                     log.info("submission.taken", type=event["type"], case_id=event["case_id"])
                 return
-            if detail_type == SuppressContact.__name__:
+            if detail_type == SuppressionRequested.__name__:
                 stopped = await control.suppress_contact(source, detail)
                 await publisher.publish([stopped])
                 await control.mark_published([stopped["event_id"]])

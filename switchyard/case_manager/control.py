@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from contracts.catalogue import EXTERNAL, UPSTREAM_PREFIX
 from contracts.events.case_manager import CaseClosed, ContactSuppressed, PlaybookHalted, PlaybookResumed
-from contracts.events.upstream import SuppressContact
+from contracts.events.upstream import SuppressionRequested
 from switchyard.case_manager.first_event import build_first_event
 from switchyard.case_manager.intake import UpstreamPolicy, check_source, may_submit_for
 from switchyard.case_manager.keyed_hash import KeyedHash
@@ -55,10 +55,10 @@ class OperatorControl:
         Raises `InvalidEvent` for a report that is not well formed.
         """
         try:
-            refused = SuppressContact.model_validate_json(json.dumps(detail))
+            refused = SuppressionRequested.model_validate_json(json.dumps(detail))
         except ValidationError as error:
             where, message = first_validation_error(error)
-            remedy = "send SuppressContact as contracts/schemas/SuppressContact.v1.json has it"
+            remedy = "send SuppressionRequested as contracts/schemas/SuppressionRequested.v1.json has it"
             raise InvalidEvent(RejectionReason.INVALID, message, field=where, remedy=remedy) from None
         self._authorise(source, refused)
         key = refused.address_key or self.mac.address(refused.tenant, str(refused.address))
@@ -73,7 +73,7 @@ class OperatorControl:
         first: Json = json.loads(stored)
         return first
 
-    def _authorise(self, source: str, refused: SuppressContact) -> None:
+    def _authorise(self, source: str, refused: SuppressionRequested) -> None:
         """Raise `InvalidEvent` (forged) unless the reporter may stop addresses of that tenant.
 
         A keyed hash does not say whose address it is, so it counts only from the process whose links carry it.

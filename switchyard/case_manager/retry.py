@@ -57,7 +57,9 @@ class CaseRetrier:
                 continue
             await self.publisher.publish([event])
             await self._execute("decide", request_id, "retried", None)
-            log.warning("case.reopened", case_id=case_id, attempt=event["attempt"], operator=event["payload"]["operator"])
+            log.warning(
+                "case.reopened", case_id=case_id, attempt=event["attempt"], operator=event["payload"]["operator"]
+            )
         return len(rows)
 
     async def _begun(self, request_id: object) -> Json | None:

@@ -26,12 +26,12 @@ class StartFailed(StackError):
     """A process ended or stayed unready when it was started. The message holds the end of its log."""
 
     def __init__(self, name: str, reason: str, log: Path) -> None:
-        super().__init__(f"{name} {reason}. Its log is {log}; the last lines:\n{tail(log)}")
+        super().__init__(f"{name} {reason}. Its log is {log}; the last lines:\n{read_log_tail(log)}")
         self.name = name
         self.log = log
 
 
-def tail(log: Path, lines: int = TAIL_LINES) -> str:
+def read_log_tail(log: Path, lines: int = TAIL_LINES) -> str:
     """The last `lines` lines of a log, indented; says so when there are none."""
     with log.open("rb") as file:
         file.seek(max(0, log.stat().st_size - 8192))

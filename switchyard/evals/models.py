@@ -14,15 +14,15 @@ from pydantic_ai.models import Model, infer_model
 from pydantic_ai.models.openai import OpenAIChatModel
 from pydantic_ai.providers.openai import OpenAIProvider
 
-SIMULATOR = "simulator"
-SCRIPTS = Path(__file__).parents[2] / "demo" / "data" / "simulator"
+SIMULATOR_MODEL = "simulator"
+SCRIPT_FOLDER = Path(__file__).parents[2] / "demo" / "data" / "simulator"
 SUITE_SCRIPTS = ("compliance.yaml", "text_to_sql.yaml", "triage.yaml")
 
 
 @contextmanager
-def model_for(name: str, base_url: str | None) -> Iterator[Model[Any]]:
+def open_model(name: str, base_url: str | None) -> Iterator[Model[Any]]:
     """The model, for as long as the block runs. The simulator is started, and stopped afterwards."""
-    if name == SIMULATOR:
+    if name == SIMULATOR_MODEL:
         with _simulator() as url:
             yield _openai("gpt-5.2", f"{url}/v1")
     elif base_url is not None:
@@ -39,7 +39,7 @@ def _openai(name: str, base_url: str) -> OpenAIChatModel:
 
 @contextmanager
 def _simulator() -> Iterator[str]:
-    scripts = [part for name in SUITE_SCRIPTS for part in ("--script", str(SCRIPTS / name))]
+    scripts = [part for name in SUITE_SCRIPTS for part in ("--script", str(SCRIPT_FOLDER / name))]
     command = [
         sys.executable,
         "-m",

@@ -14,11 +14,11 @@ from switchyard.evals.results import SuiteResult
 
 RESAMPLES = 10_000
 CONFIDENCE = 0.95
-SEED = 7
+BOOTSTRAP_SEED = 7
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class RegressionGateResult:
     """Whether the gate is passed, and every reason why not."""
 
     reasons: tuple[str, ...]
@@ -32,7 +32,7 @@ class Verdict:
         return not self.reasons
 
 
-def judge(baseline: SuiteResult, run: SuiteResult) -> Verdict:
+def check_regression(baseline: SuiteResult, run: SuiteResult) -> RegressionGateResult:
     """Compare a run with its baseline. Cases that the baseline does not know are not judged."""
     before = {case.id: case.score for case in baseline.cases}
     after = {case.id: case.score for case in run.cases}
@@ -51,14 +51,14 @@ def judge(baseline: SuiteResult, run: SuiteResult) -> Verdict:
     if k > 1 and run.pass_all(k) < baseline.pass_all(k):
         reasons.append(f"pass^{k} fell from {baseline.pass_all(k):.4f} to {run.pass_all(k):.4f}")
     mean = sum(differences) / len(differences) if differences else 0.0
-    return Verdict(tuple(reasons), worse, mean, bound)
+    return RegressionGateResult(tuple(reasons), worse, mean, bound)
 
 
 def upper_bound(differences: list[float]) -> float:
     """The upper end of the one-sided 95 % bootstrap interval of the mean; 0 for no differences."""
     if not any(differences):
         return 0.0
-    rng = Random(SEED)
+    rng = Random(BOOTSTRAP_SEED)
     count = len(differences)
     means = sorted(sum(rng.choices(differences, k=count)) / count for _ in range(RESAMPLES))
     return means[int(CONFIDENCE * RESAMPLES) - 1]

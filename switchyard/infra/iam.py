@@ -32,7 +32,7 @@ def task_policy(needed: NodeNeeds) -> dict[str, Any]:
         *_vault(needed),
         *_models(needed),
         *_secrets(needed.fetches),
-        *_mail(needed),
+        *_email(needed),
         *_checkpoint_statements(needed),
     )
 
@@ -241,7 +241,7 @@ def _secrets(names: tuple[str, ...]) -> list[IamStatement]:
     ]
 
 
-def _mail(needed: NodeNeeds) -> list[IamStatement]:
+def _email(needed: NodeNeeds) -> list[IamStatement]:
     if not needed.sends_email:
         return []
     base = f"{_PARTITION}:ses:{_HERE}"
@@ -250,8 +250,8 @@ def _mail(needed: NodeNeeds) -> list[IamStatement]:
             "Sid": "SendMail",
             "Effect": "Allow",
             "Action": ["ses:SendEmail", "ses:SendRawEmail"],
-            "Resource": [f"{base}:identity/${{mail_domain}}", f"{base}:configuration-set/${{configuration_set}}"],
-            "Condition": {"StringLike": {"ses:FromAddress": "*@${mail_domain}"}},
+            "Resource": [f"{base}:identity/${{email_domain}}", f"{base}:configuration-set/${{configuration_set}}"],
+            "Condition": {"StringLike": {"ses:FromAddress": "*@${email_domain}"}},
         }
     ]
 

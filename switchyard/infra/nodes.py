@@ -7,7 +7,7 @@ from typing import Literal
 
 from contracts.cards import AGENT_CARDS, COMPLIANCE_CARD, DRAFTER_CARD
 from contracts.catalogue import AUDIT, CASE_MANAGER, ROUTER, UPSTREAM_PREFIX, types_emitted_by
-from contracts.events.upstream import CaseSubmitted, SuppressContact
+from contracts.events.upstream import CaseSubmitted, SuppressionRequested
 from switchyard.app.topology import EMAIL_FEEDBACK, ConsumerQueues, consumers, feedback_consumer
 from switchyard.protocol.envelope import SOURCE_PREFIX
 
@@ -79,7 +79,7 @@ def _needs(consumer: ConsumerQueues) -> NodeNeeds:
         consumer=consumer,
         # What the email feedback process passes on comes from people and providers, as any upstream's.
         source=UPSTREAM_PREFIX + EMAIL_FEEDBACK if node == EMAIL_FEEDBACK else SOURCE_PREFIX + node,
-        emits=(SuppressContact.__name__,) if node == EMAIL_FEEDBACK else emits,
+        emits=(SuppressionRequested.__name__,) if node == EMAIL_FEEDBACK else emits,
         database="audit" if node == AUDIT else "work" if has_inbox else None,
         redrives=has_inbox,
         writes_artefacts=has_inbox,

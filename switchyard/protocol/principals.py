@@ -16,7 +16,7 @@ from switchyard.protocol.fields import Identifier, Json, NonNegativeInt, Sha256,
 PRINCIPAL_ALGORITHM = "Ed25519"
 """RFC 9864, which names the curve; RFC 8037's `EdDSA` left it open."""
 
-PRINCIPAL_TOKEN_TYPE = "switchyard-principal+jwt"
+PRINCIPAL_TOKEN_TYPE = "switchyard-principal+jwt"  # noqa: S105 - the name of a type
 """The header's `typ`: a token that was signed for anything else is no statement (RFC 8725, 3.11)."""
 
 PRINCIPAL_FIELD = "principal"

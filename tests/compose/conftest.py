@@ -17,7 +17,7 @@ import pytest
 from docker import DockerClient
 from docker.models.containers import Container
 
-from switchyard.devstack.stack.compose import exports
+from switchyard.devstack.stack.compose import compose_exports
 from tests.deployed import Deployed
 from tests.integration.infrastructure.compose import SERVICE, containers_of, project
 from tests.integration.infrastructure.in_docker import engine
@@ -33,7 +33,7 @@ class ComposeStack(Deployed):
     """The stack, and the handles to its containers."""
 
     def __init__(self, client: DockerClient) -> None:
-        super().__init__(exports())
+        super().__init__(compose_exports())
         self._client = client
 
     def containers(self, service: str | None = None) -> list[Container]:

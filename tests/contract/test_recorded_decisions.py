@@ -33,25 +33,27 @@ each_corpus = pytest.mark.parametrize("path", [pytest.param(path, id=path.name) 
 
 
 def cases(path: Path) -> list[list[StoredRow]]:
-    return list(corpus.read(path))
+    return list(corpus.read_cases(path))
 
 
 @each_corpus
 def test_every_recorded_decision_is_the_same_today(path: Path) -> None:
-    found = audit_replay.Replayed()
-    for rows in corpus.read(path):
-        audit_replay.fold(rows, audit_replay.Keys(RecordedSeal(), None), found, grace=timedelta(0))
+    found = audit_replay.ReplayReport()
+    for rows in corpus.read_cases(path):
+        audit_replay.replay_and_count(rows, audit_replay.ReplayKeys(RecordedSeal(), None), found, grace=timedelta(0))
     assert [str(each) for each in found.divergences] == []
-    assert found.doubts == []
+    assert found.verification_failures == []
     assert found.decisions > 0
     assert found.undecided == 0
 
 
 @each_corpus
 def test_no_corpus_holds_an_artefact_and_none_has_a_case_twice(path: Path) -> None:
-    seen = Counter(rows[0].row.case_id for rows in corpus.read(path))
+    seen = Counter(rows[0].row.case_id for rows in corpus.read_cases(path))
     assert set(seen.values()) == {1}
-    assert all(json.loads(each.row.body)["detail"]["storage_refs"] == {} for rows in corpus.read(path) for each in rows)
+    assert all(
+        json.loads(each.row.body)["detail"]["storage_refs"] == {} for rows in corpus.read_cases(path) for each in rows
+    )
 
 
 def test_the_corpus_of_assist_1_has_every_kind_of_case() -> None:
@@ -79,7 +81,7 @@ def test_an_edited_edge_is_told_with_the_case_the_event_and_both_outcomes(monkey
     told = " ".join(ran.output.split())
     assert (
         f"diverged: case {drafted.case_id} event {drafted.event_id} (AnswerDrafted from drafter, seq {drafted.seq}): "
-        "recorded CloseCase to case manager as answered; today CloseCase to case manager as failed" in told
+        "recorded CloseCase to case_manager as answered; today CloseCase to case_manager as failed" in told
     )
     assert "cases would go another way today" in told
 
@@ -118,7 +120,7 @@ def test_a_line_that_was_altered_is_named(tmp_path: Path) -> None:
 
 def test_what_is_saved_is_what_was_read_and_the_same_again(tmp_path: Path) -> None:
     for name in ("one.jsonl.gz", "two.jsonl.gz"):
-        with corpus.writing(tmp_path / name) as write:
+        with corpus.open_corpus_writer(tmp_path / name) as write:
             for case in cases(ASSIST):
                 write(case)
     assert (tmp_path / "one.jsonl.gz").read_bytes() == (tmp_path / "two.jsonl.gz").read_bytes()

@@ -16,9 +16,15 @@ import pytest
 from demo.clock import start_clock
 from switchyard.devstack.stack.endpoints import Endpoints
 from switchyard.devstack.stack.home import temporary_home
-from switchyard.devstack.stack.local_stack import CLOCK_VARIABLE, VISIBILITY_VARIABLE, prepare, services, simulator
+from switchyard.devstack.stack.local_stack import (
+    CLOCK_VARIABLE,
+    VISIBILITY_VARIABLE,
+    list_services,
+    model_simulator_service,
+    prepare_infrastructure,
+)
 from switchyard.devstack.stack.stack import EmbeddedStack
-from switchyard.devstack.supervisor.process import Service, State
+from switchyard.devstack.supervisor.process import ProcessState, ServiceSpec
 from tests.deployed import Deployed
 
 T = TypeVar("T")
@@ -60,18 +66,18 @@ class Deployment(Deployed):
 
     async def kill(self, name: str) -> None:
         """SIGKILL for a process, whatever it is doing; one that is about to be restarted is waited for."""
-        while self.stack.process(name).state is State.RESTARTING:  # noqa: ASYNC110 - the supervisor lives on another loop
+        while self.stack.process(name).state is ProcessState.RESTARTING:  # noqa: ASYNC110 - the supervisor lives on another loop
             await asyncio.sleep(0.05)
         await self.do(self.stack.kill(name))
 
 
-def services_with_policies(endpoints: Endpoints) -> list[Service]:
+def services_with_policies(endpoints: Endpoints) -> list[ServiceSpec]:
     """The laptop's services; those that call models have policies for two tenants."""
     policies = {"SWITCHYARD_MODEL_POLICIES": json.dumps(POLICIES)}
     calls_models = "SWITCHYARD_MODEL_BEDROCK_ENDPOINT_URL"
     return [
         replace(service, env={**service.env, **policies}) if calls_models in service.env else service
-        for service in services(endpoints)
+        for service in list_services(endpoints)
     ]
 
 
@@ -84,7 +90,12 @@ def deployment() -> Iterator[Deployment]:
         clock = home / "clock"
         start_clock(clock)
         patch.setenv(CLOCK_VARIABLE, str(clock))
-        stack = EmbeddedStack(home, services=services_with_policies, prepare=prepare, simulator=simulator(SCRIPT))
+        stack = EmbeddedStack(
+            home,
+            services=services_with_policies,
+            prepare=prepare_infrastructure,
+            simulator=model_simulator_service(SCRIPT),
+        )
         loop = asyncio.new_event_loop()
         thread = threading.Thread(target=loop.run_forever, name="supervisor")
         thread.start()

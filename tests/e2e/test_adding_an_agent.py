@@ -20,7 +20,7 @@ from aiobotocore.session import get_session
 
 from switchyard.devstack.stack import daemon
 from switchyard.devstack.stack.home import temporary_home
-from switchyard.devstack.supervisor.process import State
+from switchyard.devstack.supervisor.process import ProcessState
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]  # a stack of its own, with one process more
 
@@ -165,7 +165,7 @@ def exports(copy: Copy) -> Iterator[dict[str, str]]:
     """The copy's running stack: how to reach it."""
     try:
         copy.switchyard("stack", "up", "--detach")
-        yield daemon.exports(copy.home)
+        yield daemon.running_exports(copy.home)
     finally:
         copy.switchyard("stack", "down")
 
@@ -256,8 +256,8 @@ async def test_schema_role_and_vault_grant_follow_from_the_card(exports: dict[st
 
 
 def test_it_runs_as_a_process_of_its_own(copy: Copy, exports: dict[str, str]) -> None:
-    processes = {row.name: row for row in daemon.status(copy.home)}
-    assert processes[AGENT].state is State.READY
+    processes = {row.name: row for row in daemon.stack_status(copy.home)}
+    assert processes[AGENT].state is ProcessState.READY
     assert processes[AGENT].restarts == 0
     assert len({row.pid for row in processes.values()}) == len(processes)
 

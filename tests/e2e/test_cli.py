@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from demo.stacks import refuse_cases
+from demo.stacks import require_empty_stack
 from switchyard.cli.app.errors import CommandFailed
 from tests.e2e.conftest import Deployment
 
@@ -91,5 +91,5 @@ async def test_the_demo_refuses_a_stack_that_has_cases(deployment: Deployment) -
     (case,) = await deployment.submit([deployment.question("e2e wells by basin")])
     await deployment.closed([case])
     with pytest.raises(CommandFailed, match="has cases already") as caught:
-        await refuse_cases(deployment.target)
+        await require_empty_stack(deployment.target)
     assert caught.value.remedy == "make compose-down compose-demo"

@@ -13,14 +13,14 @@ from typing import Any
 
 import pytest
 
-from demo.emails import EMAILS, submission
+from demo.emails import DEMO_EMAILS, build_submission
 from services.specialists.compliance.pack import pack_in_force, released_packs
-from switchyard.cli.commands.playbook import as_operator
+from switchyard.cli.commands.playbook import open_operator_pool
 from switchyard.protocol.fields import Json
 from tests.e2e.conftest import Deployment
 
 pytestmark = pytest.mark.e2e
-REMINDER = EMAILS[0]
+REMINDER = DEMO_EMAILS[0]
 WORKERS = ("email_sender", "compliance", "drafter")
 
 
@@ -29,7 +29,7 @@ def _emails(deployment: Deployment, count: int) -> list[Json]:
     mark = f"{deployment.prefix}-{random.SystemRandom().randrange(10**9):09}"
     made = []
     for number in range(count):
-        email = submission(REMINDER, number, now)
+        email = build_submission(REMINDER, number, now)
         email["idempotency_key"] = f"{mark}-{number}"
         email["consumer_id"] = f"{mark}-{number}"
         email["facts"]["email"]["address"] = f"{mark}.{number}@gmail.com"
@@ -87,7 +87,7 @@ async def _sent_once_as_passed(deployment: Deployment, cases: list[str], closed:
 
 
 async def test_a_halt_stops_every_email_and_a_resumption_sends_each_once(deployment: Deployment) -> None:
-    async with as_operator(deployment.target) as case_manager:
+    async with open_operator_pool(deployment.target) as case_manager:
         cases = await deployment.submit(_emails(deployment, 6), source="upstream.collections")
         assert await case_manager.fetchval("select halt('outbound_email', 'oncall', 'a drill')")
         before = len(_outbox(deployment))

@@ -11,7 +11,7 @@ import pytest
 
 from switchyard.audit.export.standalone import verify_bundle
 from switchyard.audit.verification.findings import CheckpointReport
-from switchyard.cli.app.checkpoint_store import checkpoint_reader, exporter
+from switchyard.cli.app.checkpoint_store import checkpoint_reader, open_exporter
 from tests.e2e.conftest import Deployment
 
 pytestmark = pytest.mark.e2e
@@ -37,7 +37,7 @@ async def test_kill_9_of_audit_leaves_every_row_under_an_checkpoint_and_a_case_t
         "select count(*) as log indexes, max(log_index) as last, (select count(*) from audit.transition) as rows"
         " from audit.log_index"
     )
-    async with exporter(deployment.target) as exporting:
+    async with open_exporter(deployment.target) as exporting:
         bundle, uncovered_rows = await exporting.export(cases[0])
     file = tmp_path / "case.json"
     file.write_text(json.dumps(bundle), encoding="utf-8")

@@ -14,8 +14,8 @@ import pytest
 
 from switchyard.app.topology import queue_name
 from switchyard.audit.reconciliation.completeness import GapKind
-from switchyard.audit.reconciliation.reconciler import Reconciled
-from switchyard.cli.commands.audit_reconcile import composed
+from switchyard.audit.reconciliation.reconciler import ReconciliationReport
+from switchyard.cli.commands.audit_reconcile import open_reconciler
 from tests.e2e.conftest import Deployment
 
 pytestmark = pytest.mark.e2e
@@ -25,13 +25,13 @@ SWITCHYARD = Path(sys.executable).with_name("switchyard")
 GRACE = timedelta(seconds=4)
 
 
-async def reconciled(deployment: Deployment) -> Reconciled:
+async def reconciled(deployment: Deployment) -> ReconciliationReport:
     """What `switchyard audit reconcile` finds."""
-    async with composed(deployment.target, GRACE) as reconciler:
+    async with open_reconciler(deployment.target, GRACE) as reconciler:
         return await reconciler.run(datetime.now(UTC) - timedelta(hours=1))
 
 
-def ids(found: Reconciled, kind: GapKind, cases: list[str]) -> set[str]:
+def ids(found: ReconciliationReport, kind: GapKind, cases: list[str]) -> set[str]:
     """The events of one kind in these cases."""
     return {gap.event_id for gap in found.of(kind) if gap.case_id in cases}
 

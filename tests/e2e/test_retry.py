@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from switchyard.cli.commands.case_retry import retry
+from switchyard.cli.commands.case_retry import retry_case
 from switchyard.protocol.digest import event_digest
 from tests.e2e.conftest import Deployment
 
@@ -89,7 +89,10 @@ async def test_kill_9_of_case_manager_router_and_drafter_while_cases_are_retried
 ) -> None:
     cases = await failed(deployment, 3)
     running = asyncio.gather(
-        *(retry(deployment.target, case, operator="oncall", reason="fixed", key_file=None, wait_s=90) for case in cases)
+        *(
+            retry_case(deployment.target, case, operator="oncall", reason="fixed", key_file=None, wait_s=90)
+            for case in cases
+        )
     )
     for name in ("case_manager", "router", "case_manager", "drafter"):
         await asyncio.sleep(0.7)

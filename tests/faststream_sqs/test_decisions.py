@@ -19,12 +19,12 @@ from faststream.message import AckStatus
 from hypothesis import given
 from hypothesis import strategies as st
 
-from faststream_sqs import BatchItemFailed, LeaseLost, RetryPolicy
+from faststream_sqs import BatchItemFailed, MessageLeaseLost, RetryPolicy
 from faststream_sqs.envelope import open_envelope
-from faststream_sqs.gate import Gate
-from faststream_sqs.verdict import ACK, LEAVE, Verdict, on_error, on_success
+from faststream_sqs.gate import PollLimiter
+from faststream_sqs.verdict import ACK, LEAVE, SettleAction, action_on_error, action_on_success
 
-NACK = Verdict(AckStatus.NACKED, reason="RuntimeError")
+NACK = SettleAction(AckStatus.NACKED, reason="RuntimeError")
 
 
 @given(attempt=st.integers(-5, 10_000), base=st.floats(0.001, 10), cap=st.floats(10, 1000))
@@ -47,35 +47,35 @@ def test_a_retry_policy_must_make_sense(base: float, cap: float) -> None:
     [
         (RuntimeError("x"), NACK),
         (AckMessage(), ACK),
-        (NackMessage(delay=5), Verdict(AckStatus.NACKED, delay=5)),
-        (RejectMessage(reason="x"), Verdict(AckStatus.REJECTED, reason="x")),
+        (NackMessage(delay=5), SettleAction(AckStatus.NACKED, delay=5)),
+        (RejectMessage(reason="x"), SettleAction(AckStatus.REJECTED, reason="x")),
         (SkipMessage(), LEAVE),
-        (LeaseLost(), LEAVE),
-        (SubscriberNotFound(), Verdict(AckStatus.REJECTED, reason="no handler accepts this message")),
-        (StopConsume(), Verdict(AckStatus.NACKED, reason="StopConsume", stop=True)),
+        (MessageLeaseLost(), LEAVE),
+        (SubscriberNotFound(), SettleAction(AckStatus.REJECTED, reason="no handler accepts this message")),
+        (StopConsume(), SettleAction(AckStatus.NACKED, reason="StopConsume", stop=True)),
         (
             StopApplication(),
-            Verdict(AckStatus.NACKED, reason="StopApplication", stop=True, stop_application=True),
+            SettleAction(AckStatus.NACKED, reason="StopApplication", stop=True, stop_application=True),
         ),
-        (BatchItemFailed("a"), Verdict(AckStatus.NACKED, reason="BatchItemFailed")),
+        (BatchItemFailed("a"), SettleAction(AckStatus.NACKED, reason="BatchItemFailed")),
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, BaseException) else "",
 )
-def test_what_a_handler_raises_decides(error: BaseException, verdict: Verdict) -> None:
+def test_what_a_handler_raises_decides(error: BaseException, verdict: SettleAction) -> None:
     if isinstance(error, StopApplication):
-        verdict = Verdict(AckStatus.NACKED, reason="StopApplication", stop=True, stop_application=True)
-    assert on_error(AckPolicy.NACK_ON_ERROR, error, None) == verdict
+        verdict = SettleAction(AckStatus.NACKED, reason="StopApplication", stop=True, stop_application=True)
+    assert action_on_error(AckPolicy.NACK_ON_ERROR, error, None) == verdict
 
 
 def test_what_a_batch_handler_names_is_retried_and_the_rest_acknowledged() -> None:
-    partly = Verdict(AckStatus.ACKED, failed=frozenset({"b"}))
-    assert on_error(AckPolicy.NACK_ON_ERROR, BatchItemFailed("b"), ["a", "b"]) == partly
-    assert on_success(AckPolicy.NACK_ON_ERROR, ["b"], ["a", "b"]) == partly
-    assert on_success(AckPolicy.NACK_ON_ERROR, [], ["a", "b"]) == ACK
-    assert on_success(AckPolicy.NACK_ON_ERROR, None, ["a", "b"]) == ACK
-    assert on_success(AckPolicy.NACK_ON_ERROR, ["b"], None) == ACK, "a single message has no parts"
-    assert on_success(AckPolicy.NACK_ON_ERROR, ["c"], ["a", "b"]).status is AckStatus.NACKED
-    assert on_success(AckPolicy.MANUAL, None, None) == LEAVE
+    partly = SettleAction(AckStatus.ACKED, failed=frozenset({"b"}))
+    assert action_on_error(AckPolicy.NACK_ON_ERROR, BatchItemFailed("b"), ["a", "b"]) == partly
+    assert action_on_success(AckPolicy.NACK_ON_ERROR, ["b"], ["a", "b"]) == partly
+    assert action_on_success(AckPolicy.NACK_ON_ERROR, [], ["a", "b"]) == ACK
+    assert action_on_success(AckPolicy.NACK_ON_ERROR, None, ["a", "b"]) == ACK
+    assert action_on_success(AckPolicy.NACK_ON_ERROR, ["b"], None) == ACK, "a single message has no parts"
+    assert action_on_success(AckPolicy.NACK_ON_ERROR, ["c"], ["a", "b"]).status is AckStatus.NACKED
+    assert action_on_success(AckPolicy.MANUAL, None, None) == LEAVE
 
 
 EVENT = {
@@ -124,33 +124,33 @@ class Clock:
 
 
 async def test_the_gate_lets_in_no_more_than_its_places() -> None:
-    gate = Gate(3, patience=2, clock=Clock())
-    assert await gate.enter(10) == 3
-    waiting = asyncio.ensure_future(gate.enter(10))
+    gate = PollLimiter(3, unhealthy_after=2, clock=Clock())
+    assert await gate.acquire(10) == 3
+    waiting = asyncio.ensure_future(gate.acquire(10))
     await asyncio.sleep(0)
     assert not waiting.done()
-    gate.leave(2)
+    gate.release_slots(2)
     assert await asyncio.wait_for(waiting, 1) == 2
 
 
 async def test_the_gate_is_shut_while_paused_and_turns_everyone_away_once_stopped() -> None:
-    gate = Gate(3, patience=2, clock=Clock())
+    gate = PollLimiter(3, unhealthy_after=2, clock=Clock())
     gate.pause("maintenance")
-    waiting = asyncio.ensure_future(gate.enter(10))
+    waiting = asyncio.ensure_future(gate.acquire(10))
     await asyncio.sleep(0)
     assert not waiting.done()
     assert not gate.open
     gate.resume()
     assert await asyncio.wait_for(waiting, 1) == 3
     gate.stop()
-    assert await gate.enter(10) == 0
+    assert await gate.acquire(10) == 0
 
 
 async def test_health_is_a_successful_poll_within_the_patience() -> None:
     clock = Clock()
-    gate = Gate(1, patience=2, clock=clock)
+    gate = PollLimiter(1, unhealthy_after=2, clock=clock)
     assert gate.healthy, "there was nothing to poll for yet"
-    await gate.enter(1)
+    await gate.acquire(1)
     clock.now = 2.0
     assert gate.healthy
     clock.now = 2.1
@@ -161,9 +161,9 @@ async def test_health_is_a_successful_poll_within_the_patience() -> None:
 
 async def test_a_busy_subscriber_is_healthy() -> None:
     clock = Clock()
-    gate = Gate(1, patience=2, clock=clock)
-    await gate.enter(1)
-    waiting: asyncio.Future[Any] = asyncio.ensure_future(gate.enter(1))
+    gate = PollLimiter(1, unhealthy_after=2, clock=clock)
+    await gate.acquire(1)
+    waiting: asyncio.Future[Any] = asyncio.ensure_future(gate.acquire(1))
     await asyncio.sleep(0)
     clock.now = 100.0
     assert gate.healthy

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from botocore.exceptions import ClientError
 
-from faststream_sqs import LeaseLost, PublishFailed, SQSBroker, SQSMessage
+from faststream_sqs import MessageLeaseLost, PublishFailed, SQSBroker, SQSMessage
 
 if TYPE_CHECKING:
     from tests.emulators import Emulator
@@ -133,7 +133,7 @@ async def test_a_message_that_another_deleted_cancels_its_handler(
             outcome.append("cancelled")
             try:
                 await message.ack()
-            except LeaseLost:
+            except MessageLeaseLost:
                 outcome.append("not acknowledged")
             raise
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
-from faststream_sqs import LeaseLost, SQSBroker, SQSMessage
+from faststream_sqs import MessageLeaseLost, SQSBroker, SQSMessage
 
 if TYPE_CHECKING:
     from tests.faststream_sqs.conftest import Queue, Wire
@@ -60,7 +60,7 @@ async def test_a_lost_lease_cancels_the_handler_and_leaves_the_message(
             outcome.append("cancelled")
             try:
                 await message.ack()
-            except LeaseLost:
+            except MessageLeaseLost:
                 outcome.append("not acknowledged")
             raise
 
@@ -134,12 +134,12 @@ async def test_each_heartbeat_awaits_the_callback_of_the_handler(broker: SQSBrok
 
     @broker.subscriber(queue.name, wait_time=0, visibility_timeout=1, concurrency=1)
     async def handle(body: str, message: SQSMessage) -> None:
-        async def beat() -> None:
+        async def renew_due() -> None:
             beats.append(time.monotonic())
             if len(beats) == 3:
                 three.set()
 
-        message.on_heartbeat(beat)
+        message.on_heartbeat(renew_due)
         await three.wait()
 
     await queue.send("hello")
@@ -155,10 +155,10 @@ async def test_a_heartbeat_that_reports_the_loss_cancels_the_handler(
 
     @wired_broker.subscriber(queue.name, wait_time=0, visibility_timeout=3, concurrency=1)
     async def handle(body: str, message: SQSMessage) -> None:
-        async def beat() -> None:
-            raise LeaseLost("the row belongs to another worker")
+        async def renew_due() -> None:
+            raise MessageLeaseLost("the row belongs to another worker")
 
-        message.on_heartbeat(beat)
+        message.on_heartbeat(renew_due)
         try:
             await asyncio.sleep(60)
         except asyncio.CancelledError:
@@ -178,14 +178,14 @@ async def test_a_heartbeat_that_fails_otherwise_is_called_again(broker: SQSBroke
 
     @broker.subscriber(queue.name, wait_time=0, visibility_timeout=1, concurrency=1)
     async def handle(body: str, message: SQSMessage) -> None:
-        async def beat() -> None:
+        async def renew_due() -> None:
             nonlocal calls
             calls += 1
             if calls == 2:
                 twice.set()
             raise OSError("the database is away")
 
-        message.on_heartbeat(beat)
+        message.on_heartbeat(renew_due)
         await twice.wait()
 
     await queue.send("hello")

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from switchyard.app.topology import BUS, dead_letter_queue_name, queue_name
-from switchyard.devstack.stack.provision import BUCKET
+from switchyard.devstack.stack.provision import OBJECT_BUCKET
 from switchyard.protocol.envelope import SOURCE_PREFIX
 from switchyard.protocol.fields import Json
 from tests.integration.events import bus_body, fresh_id
@@ -99,10 +99,10 @@ class Cloud:
 
     async def quarantined(self, node: str) -> list[Json]:
         """The records in a consumer's quarantine."""
-        listed = await self.s3.list_objects_v2(Bucket=BUCKET, Prefix=f"quarantine/{node}/")
+        listed = await self.s3.list_objects_v2(Bucket=OBJECT_BUCKET, Prefix=f"quarantine/{node}/")
         records = []
         for found in listed.get("Contents", ()):
-            answer = await self.s3.get_object(Bucket=BUCKET, Key=found["Key"])
+            answer = await self.s3.get_object(Bucket=OBJECT_BUCKET, Key=found["Key"])
             async with answer["Body"] as body:
                 records.append(json.loads(await body.read()))
         return records

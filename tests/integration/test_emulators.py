@@ -12,7 +12,7 @@ from aiobotocore.session import AioSession
 from botocore.exceptions import ClientError
 
 from switchyard.app.topology import BUS
-from switchyard.devstack.stack.provision import BUCKET, CHECKPOINT_BUCKET
+from switchyard.devstack.stack.provision import CHECKPOINT_BUCKET, OBJECT_BUCKET
 from tests.emulators import AWS, Emulator
 from tests.integration.cloud import Cloud, until
 from tests.integration.events import fresh_id
@@ -42,18 +42,18 @@ async def test_an_event_is_delivered_when_listed(cloud: Cloud, emulator: Emulato
     await cloud.sqs.delete_queue(QueueUrl=url)
 
 
-@pytest.mark.parametrize("bucket", [BUCKET, CHECKPOINT_BUCKET])
+@pytest.mark.parametrize("bucket", [OBJECT_BUCKET, CHECKPOINT_BUCKET])
 async def test_an_object_is_locked_as_listed(cloud: Cloud, emulator: Emulator, bucket: str) -> None:
     key = fresh_id()
     lock = {"ObjectLockMode": "COMPLIANCE", "ObjectLockRetainUntilDate": datetime.now(UTC) + timedelta(days=1)}
     put = cloud.s3.put_object(Bucket=bucket, Key=key, Body=b"", **lock)
-    if bucket == BUCKET and emulator.refuses_locks_without_object_lock:
+    if bucket == OBJECT_BUCKET and emulator.refuses_locks_without_object_lock:
         with pytest.raises(ClientError, match="InvalidRequest"):
             await put
         return
     version = (await put).get("VersionId")
     remove = cloud.s3.delete_object(Bucket=bucket, Key=key, **({"VersionId": version} if version else {}))
-    if bucket == BUCKET:
+    if bucket == OBJECT_BUCKET:
         await remove
         with pytest.raises(ClientError, match="404"):
             await cloud.s3.head_object(Bucket=bucket, Key=key)

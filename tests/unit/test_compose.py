@@ -16,7 +16,13 @@ from pydantic_settings import BaseSettings
 
 from switchyard.app.topology import VISIBILITY_SECONDS
 from switchyard.devstack.stack.endpoints import Endpoints
-from switchyard.devstack.stack.local_stack import LOCAL_OPERATOR, SCRIPTS, operating, reading, services
+from switchyard.devstack.stack.local_stack import (
+    LOCAL_OPERATOR,
+    SIMULATOR_SCRIPTS,
+    list_services,
+    operator_environment,
+    reader_environment,
+)
 from switchyard.devstack.stack.provisioner import ProvisionerSettings
 from switchyard.infra.nodes import NodeNeeds, needs
 from switchyard.protocol.signing import derive_public_key
@@ -156,7 +162,7 @@ def test_a_process_starts_with_exactly_what_compose_gives_it(name: str, monkeypa
 @each_process
 def test_a_process_has_the_settings_that_it_has_in_the_local_stack_stack(name: str) -> None:
     endpoints = Endpoints(postgres_port=1, emulator_port=2, simulator_port=3, password="p")
-    (there,) = (each for each in services(endpoints) if each.name == needs_of(name).node)
+    (there,) = (each for each in list_services(endpoints) if each.name == needs_of(name).node)
     elsewhere = {*compose()["x-aws"], "SWITCHYARD_CLOCK_FILE"}
     # The email feedback process listens on the container's own address, and reads no address of its own page.
     beside, unread = (
@@ -201,8 +207,8 @@ def needs_of(name: str) -> NodeNeeds:
 def test_the_provisioner_can_start_and_is_told_all_that_an_operator_needs(monkeypatch: pytest.MonkeyPatch) -> None:
     endpoints = Endpoints(postgres_port=1, emulator_port=2, simulator_port=3, password="p")
     wanted = {
-        *reading(endpoints),
-        *operating(endpoints),
+        *reader_environment(endpoints),
+        *operator_environment(endpoints),
         "SWITCHYARD_WORK_DB_OWNER_URL",
         "SWITCHYARD_AUDIT_DB_OWNER_URL",
     }
@@ -212,9 +218,9 @@ def test_the_provisioner_can_start_and_is_told_all_that_an_operator_needs(monkey
         monkeypatch.setenv(variable, value)
     settings = ProvisionerSettings()
     assert settings.role_password.get_secret_value() == compose()["x-development"]["role-password"]
-    assert settings.visibility_s == float(environment("case_manager")["SWITCHYARD_VISIBILITY_S"]) == VISIBILITY_SECONDS
+    assert settings.visibility_s == float(environment("case-manager")["SWITCHYARD_VISIBILITY_S"]) == VISIBILITY_SECONDS
     roles = {reading_url: url.split("//")[1].split(":")[0] for reading_url, url in given.items() if "//" in url}
-    for variable, url in (reading(endpoints) | operating(endpoints)).items():
+    for variable, url in (reader_environment(endpoints) | operator_environment(endpoints)).items():
         if url.startswith("postgresql://"):
             assert roles[variable] == url.split("//")[1].split(":")[0]
     monkeypatch.delenv("SWITCHYARD_ROLE_PASSWORD")
@@ -242,7 +248,7 @@ def test_every_key_says_that_it_is_for_development_and_belongs_to_its_public_hal
 def test_the_simulator_plays_the_demos_scripts() -> None:
     words = service("simulator")["command"].split()
     given = tuple(ROOT / word for before, word in pairwise(words) if before == "--script")
-    assert given == SCRIPTS
+    assert given == SIMULATOR_SCRIPTS
 
 
 def test_the_collector_takes_what_the_services_send_and_hands_it_to_the_viewer() -> None:

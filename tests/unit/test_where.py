@@ -51,7 +51,7 @@ def test_a_session_with_an_unknown_place_or_without_docker_ends_before_its_first
         (set(), "runs no localstack and no postgres"),
         (
             {"postgres", "localstack", "case_manager", "audit"},
-            "audit, case manager would take .* docker compose stop audit case manager",
+            "audit, case_manager would take .* docker compose stop audit case_manager",
         ),
     ],
 )

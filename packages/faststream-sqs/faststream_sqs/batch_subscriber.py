@@ -12,7 +12,7 @@ from faststream._internal.endpoint.subscriber.call_item import CallsCollection
 from .batch_call import MAX_ENTRIES
 from .config import SQSSubscriberConfig
 from .delivery import SQSDelivery
-from .intake import Intake
+from .intake import QueueSession
 from .parser import SQSBatchParser
 from .specification import SQSSubscriberSpecification
 from .subscriber import QueueSubscriber
@@ -36,7 +36,7 @@ class SQSBatchSubscriber(QueueSubscriber):
     def _units_per_poll(self) -> int:
         return 1
 
-    async def _take(self, intake: Intake, places: int) -> Sequence[tuple[SQSDelivery, ...]]:
+    async def _take(self, intake: QueueSession, places: int) -> Sequence[tuple[SQSDelivery, ...]]:
         batch: list[SQSDelivery] = []
         try:
             await self._gather(intake, batch)
@@ -47,15 +47,15 @@ class SQSBatchSubscriber(QueueSubscriber):
         except (BotoCoreError, ClientError) as error:
             if not batch:
                 raise
-            self._tell(logging.WARNING, f"a batch of `{self.queue}` stays short, polling failed: {error!r}")
+            self._log_line(logging.WARNING, f"a batch of `{self.queue}` stays short, polling failed: {error!r}")
         return [tuple(batch)] if batch else []
 
-    async def _gather(self, intake: Intake, batch: list[SQSDelivery]) -> None:
+    async def _gather(self, intake: QueueSession, batch: list[SQSDelivery]) -> None:
         """Fill `batch` until it is full, `max_wait` has passed since its first message, or the queue is empty."""
         limit = self.config.max_batch
         batch += await intake.receive(min(MAX_ENTRIES, limit), self.config.wait_time)
         deadline = time.monotonic() + self.config.max_wait
-        while batch and len(batch) < limit and self._gate.open:
+        while batch and len(batch) < limit and self._poll_limiter.open:
             remaining = deadline - time.monotonic()
             if remaining <= 0:
                 return

@@ -147,9 +147,9 @@ class Coalescer(Generic[T, R]):
             return
         task = asyncio.get_running_loop().create_task(self._run(batch), context=self._context.copy())
         self._in_flight.add(task)
-        task.add_done_callback(self._landed)
+        task.add_done_callback(self._on_batch_done)
 
-    def _landed(self, task: asyncio.Task[None]) -> None:
+    def _on_batch_done(self, task: asyncio.Task[None]) -> None:
         self._in_flight.discard(task)
         self._pump(overdue=False)
 

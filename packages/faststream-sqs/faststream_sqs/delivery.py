@@ -8,11 +8,11 @@ from typing import Any
 from faststream.message import AckStatus
 
 from .envelope import EventBridgeEnvelope, open_envelope
-from .errors import LeaseLost
+from .errors import MessageLeaseLost
 from .retry import RetryPolicy
 from .settlement import Settlement
 
-_UNOPENED: Any = object()
+_NOT_PARSED: Any = object()
 
 MAX_VISIBILITY = 12 * 60 * 60
 """Seconds after its receipt at which SQS takes any message back (SQS developer guide, "Visibility timeout")."""
@@ -39,11 +39,11 @@ class SQSDelivery:
         "_release_lease",
         "_retry",
         "_settlement",
-        "beating",
         "expires_at",
+        "heartbeat_task",
         "heartbeats",
         "lost",
-        "next_beat",
+        "next_renewal_at",
         "queue",
         "raw",
         "received_at",
@@ -65,12 +65,12 @@ class SQSDelivery:
         self._settlement = settlement
         self._retry = retry
         self._release_lease = release_lease
-        self._envelope: EventBridgeEnvelope | None = _UNOPENED
+        self._envelope: EventBridgeEnvelope | None = _NOT_PARSED
         self.status: AckStatus | None = None
         self.lost = False
-        self.received_at = self.expires_at = self.next_beat = 0.0
+        self.received_at = self.expires_at = self.next_renewal_at = 0.0
         self.heartbeats: list[Callable[[], Awaitable[None]]] = []
-        self.beating: asyncio.Task[None] | None = None
+        self.heartbeat_task: asyncio.Task[None] | None = None
         self.worker: asyncio.Task[Any] | None = None
 
     @property
@@ -101,7 +101,7 @@ class SQSDelivery:
     @property
     def envelope(self) -> EventBridgeEnvelope | None:
         """The EventBridge envelope of the body, None when the body is not an event. Parsed once, when asked for."""
-        if self._envelope is _UNOPENED:
+        if self._envelope is _NOT_PARSED:
             self._envelope = open_envelope(self.body)
         return self._envelope
 
@@ -138,7 +138,7 @@ class SQSDelivery:
             PublishFailed: the copy failed; the message stays.
             SettleFailed: the deletion failed; the message will be delivered again.
         """
-        await self._settle(AckStatus.REJECTED, lambda: self._settlement.bury(self.raw, reason))
+        await self._settle(AckStatus.REJECTED, lambda: self._settlement.dead_letter(self.raw, reason))
 
     def abandon(self) -> None:
         """Keep the message from being settled or renewed: it returns when its visibility timeout ends."""
@@ -149,7 +149,7 @@ class SQSDelivery:
         if self.status is not None:
             return
         if self.lost:
-            raise LeaseLost(f"the lease of message {self.message_id} is lost")
+            raise MessageLeaseLost(f"the lease of message {self.message_id} is lost")
         self.status = status
         self._release_lease(self)
         try:

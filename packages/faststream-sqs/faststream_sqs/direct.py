@@ -34,13 +34,13 @@ class DirectPath:
         calls = self._subscriber.calls
         call = calls[0]
         if len(calls) > 1 or call.handler._publishers or self._config.broker_middlewares:
-            return await process_whole(self._subscriber, unit)
+            return await process_with_faststream(self._subscriber, unit)
         try:
             message = await call.is_suitable(unit, {})
         except Exception:  # noqa: BLE001 - it fails there again, and is told there
             message = None
         if message is None or message.reply_to:
-            return await process_whole(self._subscriber, unit)
+            return await process_with_faststream(self._subscriber, unit)
         put = self._context.set_local
         for name, value in self._constants.items():
             put(name, value)
@@ -51,7 +51,7 @@ class DirectPath:
         return result.body if isinstance(result, Response) else result
 
 
-async def process_whole(subscriber: SubscriberUsecase[Any], unit: Any) -> Any:
+async def process_with_faststream(subscriber: SubscriberUsecase[Any], unit: Any) -> Any:
     """The same in FastStream's own way."""
     response = await subscriber.process_message(unit)
     published = any(call.handler._publishers for call in subscriber.calls)

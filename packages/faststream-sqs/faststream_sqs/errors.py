@@ -57,7 +57,7 @@ class SettleFailed(RequestFailed):
     """A message could not be deleted or released. It is delivered again when its visibility timeout ends."""
 
 
-class LeaseLost(IgnoredException):
+class MessageLeaseLost(IgnoredException):
     """The message may be in other hands already. Stop working on it and leave it to its next delivery."""
 
 

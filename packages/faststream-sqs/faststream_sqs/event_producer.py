@@ -14,7 +14,7 @@ from .errors import PublishFailed, RequestFailed
 from .parser import SQSParser
 from .response import EventPublishCommand
 
-MAX_BYTES = 1_000_000
+MAX_EVENT_BYTES = 1_000_000
 """Bytes of one request, and so of one event (EventBridge, since January 2026: 1 MB)."""
 
 # What PutEvents says of an entry that will never be accepted (API reference, PutEventsResultEntry).
@@ -29,7 +29,7 @@ _PERMANENT = frozenset(
     }
 )
 
-Entry: TypeAlias = tuple[dict[str, Any], int]
+EventEntry: TypeAlias = tuple[dict[str, Any], int]
 
 
 class EventBridgeProducer(ProducerProto[EventPublishCommand]):
@@ -38,7 +38,7 @@ class EventBridgeProducer(ProducerProto[EventPublishCommand]):
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self._serializer: SerializerProto | None = None
-        self._events: BatchCall[Entry, str] | None = None
+        self._events: BatchCall[EventEntry, str] | None = None
         self.codec: CodecProto = DefaultCodec()
         parser = SQSParser()
         self._parser = parser.parse_message
@@ -52,7 +52,7 @@ class EventBridgeProducer(ProducerProto[EventPublishCommand]):
             self._put_events,
             failure=PublishFailed,
             weigh=lambda entry: entry[1],
-            max_weight=MAX_BYTES,
+            max_weight=MAX_EVENT_BYTES,
         )
 
     async def disconnect(self) -> None:
@@ -72,7 +72,7 @@ class EventBridgeProducer(ProducerProto[EventPublishCommand]):
             raise PublishFailed("NotConnected", "connect the broker before publishing")
         return await self._events.send(await self.encode(cmd, await self._connection.bus(cmd.destination)))
 
-    async def encode(self, cmd: EventPublishCommand, bus: str) -> Entry:
+    async def encode(self, cmd: EventPublishCommand, bus: str) -> EventEntry:
         """The entry of PutEvents for one event, and its weight in bytes.
 
         Raises:
@@ -93,8 +93,8 @@ class EventBridgeProducer(ProducerProto[EventPublishCommand]):
             entry["Time"] = cmd.time
         weight = _weigh(entry)
         # Refused here, because EventBridge would refuse the whole request, neighbours included.
-        if weight > MAX_BYTES:
-            raise PublishFailed("EventTooLong", f"{weight} bytes exceed {MAX_BYTES}", permanent=True)
+        if weight > MAX_EVENT_BYTES:
+            raise PublishFailed("EventTooLong", f"{weight} bytes exceed {MAX_EVENT_BYTES}", permanent=True)
         return entry, weight
 
     async def publish_batch(self, cmd: EventPublishCommand) -> Any:
@@ -109,7 +109,7 @@ class EventBridgeProducer(ProducerProto[EventPublishCommand]):
         encoded, _ = await self.codec.encode(detail, self._serializer)
         return encoded.decode()
 
-    async def _put_events(self, entries: list[Entry]) -> Results[str]:
+    async def _put_events(self, entries: list[EventEntry]) -> Results[str]:
         response = await self._connection.events.put_events(Entries=[entry for entry, _ in entries])
         results: list[str | RequestFailed] = [_result(entry) for entry in response["Entries"]]
         missing = RequestFailed("NoResult", "EventBridge did not report on this entry")

@@ -5,10 +5,10 @@ from collections.abc import Callable
 
 # After a standstill, the wait for more places before polling again, in seconds. A poll costs the same for one message
 # as for ten, and handlers that started together tend to end together.
-_REGROUP = 0.005
+_REGROUP_S = 0.005
 
 
-class Gate:
+class PollLimiter:
     """Counts the free places of one subscriber and lets its pollers through.
 
     Args:
@@ -17,10 +17,10 @@ class Gate:
         clock: the time in seconds.
     """
 
-    def __init__(self, places: int, *, patience: float, clock: Callable[[], float]) -> None:
+    def __init__(self, places: int, *, unhealthy_after: float, clock: Callable[[], float]) -> None:
         self._places = places
         self._free = places
-        self._patience = patience
+        self._patience = unhealthy_after
         self._clock = clock
         self._wake = asyncio.Event()
         self._polling_since: float | None = None
@@ -39,14 +39,14 @@ class Gate:
             return False
         return self._polling_since is None or self._clock() - self._polling_since <= self._patience
 
-    async def enter(self, limit: int) -> int:
+    async def acquire(self, limit: int) -> int:
         """Wait for free places and take up to `limit` of them; 0 when the subscriber has stopped."""
         stood_still = False
         while not self.stopped:
             if self.paused is None and self._free:
                 if stood_still and self._free < min(limit, self._places) // 2:
                     stood_still = False
-                    await asyncio.sleep(_REGROUP)
+                    await asyncio.sleep(_REGROUP_S)
                     continue
                 taken = min(limit, self._free)
                 self._free -= taken
@@ -59,7 +59,7 @@ class Gate:
             await self._wake.wait()
         return 0
 
-    def leave(self, places: int = 1) -> None:
+    def release_slots(self, places: int = 1) -> None:
         """Give places back."""
         self._free += places
         self._wake.set()
@@ -68,7 +68,7 @@ class Gate:
         """A poll returned."""
         self._polling_since = self._clock()
 
-    async def rest(self, seconds: float) -> None:
+    async def wait_unless_stopped(self, seconds: float) -> None:
         """Wait, but not beyond the stop."""
         deadline = self._clock() + seconds
         while not self.stopped and (remaining := deadline - self._clock()) > 0:

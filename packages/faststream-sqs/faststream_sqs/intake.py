@@ -11,21 +11,21 @@ from faststream.message import AckStatus
 
 from .connection import Connection
 from .delivery import SQSDelivery
-from .lease import LeaseKeeper
+from .lease import LeaseRenewer
 from .producer import SQSProducer
 from .receiver import RawMessage, Receiver
 from .retry import RetryPolicy
 from .settlement import Settlement
-from .verdict import RELEASE, Verdict, carry_out
+from .verdict import RELEASE, SettleAction, settle_deliveries
 
 
-class Log(Protocol):
+class LogFunction(Protocol):
     """Writes one line."""
 
     def __call__(self, level: int, message: str, error: BaseException | None = None, /) -> None: ...
 
 
-class Intake:
+class QueueSession:
     """Everything that one started subscriber keeps with AWS: its polls, its leases and its settlements.
 
     Args:
@@ -53,7 +53,7 @@ class Intake:
         retry: RetryPolicy,
         detail_types: Collection[str] | None,
         sources: Collection[str] | None,
-        log: Log,
+        log: LogFunction,
     ) -> None:
         self._queue = queue
         self._retry = retry
@@ -66,9 +66,9 @@ class Intake:
             queue=queue,
             url=url,
             copy=None if dead_letter_queue is None else partial(producer.copy, dead_letter_queue),
-            on_unburied=self._tell_unburied,
+            on_no_dead_letter_queue=self._log_no_dead_letter_queue,
         )
-        self._keeper = LeaseKeeper(connection.sending, url=url, visibility=visibility_timeout, log=log)
+        self._lease_renewer = LeaseRenewer(connection.sending, url=url, visibility=visibility_timeout, log=log)
         self._receiver = Receiver(
             connection.polling,
             url=url,
@@ -86,16 +86,16 @@ class Intake:
         accepted: list[SQSDelivery] = []
         for raw in await self._receiver.receive(limit, wait):
             delivery = self._deliver(raw)
-            self._keeper.hold(delivery)
-            if reason := complaint(delivery, self._detail_types, self._sources):
-                self._settle([delivery], Verdict(AckStatus.REJECTED, reason=reason))
+            self._lease_renewer.hold(delivery)
+            if reason := describe_mismatch(delivery, self._detail_types, self._sources):
+                self._settle([delivery], SettleAction(AckStatus.REJECTED, reason=reason))
             else:
                 accepted.append(delivery)
         return accepted
 
     def drop(self, delivery: SQSDelivery) -> None:
         """Hold the lease of this delivery no longer."""
-        self._keeper.drop(delivery)
+        self._lease_renewer.drop(delivery)
 
     def release(self, deliveries: Sequence[SQSDelivery]) -> None:
         """Make deliveries visible again, in the background."""
@@ -106,7 +106,7 @@ class Intake:
         await self._receiver.close()
         if self._settling:
             await asyncio.wait(self._settling)
-        await self._keeper.close()
+        await self._lease_renewer.close()
         await self._settlement.close()
 
     def _deliver(self, raw: RawMessage) -> SQSDelivery:
@@ -115,18 +115,18 @@ class Intake:
             queue=self._queue,
             settlement=self._settlement,
             retry=self._retry,
-            release_lease=self._keeper.drop,
+            release_lease=self._lease_renewer.drop,
         )
 
     async def _release_raw(self, messages: list[RawMessage]) -> None:
-        await carry_out(RELEASE, [self._deliver(raw) for raw in messages], self._log)
+        await settle_deliveries(RELEASE, [self._deliver(raw) for raw in messages], self._log)
 
-    def _settle(self, deliveries: Sequence[SQSDelivery], verdict: Verdict) -> None:
-        task = asyncio.ensure_future(carry_out(verdict, deliveries, self._log))
+    def _settle(self, deliveries: Sequence[SQSDelivery], verdict: SettleAction) -> None:
+        task = asyncio.ensure_future(settle_deliveries(verdict, deliveries, self._log))
         self._settling.add(task)
         task.add_done_callback(self._settling.discard)
 
-    def _tell_unburied(self, raw: Mapping[str, Any], reason: str) -> None:
+    def _log_no_dead_letter_queue(self, raw: Mapping[str, Any], reason: str) -> None:
         self._log(
             logging.ERROR,
             f"message {raw['MessageId']} is rejected ({reason}) and `{self._queue}` has no dead-letter queue here: "
@@ -134,7 +134,7 @@ class Intake:
         )
 
 
-def complaint(
+def describe_mismatch(
     delivery: SQSDelivery, detail_types: Collection[str] | None, sources: Collection[str] | None
 ) -> str | None:
     """Why a subscriber that takes these event types and sources does not take the message; None if it does."""

@@ -11,15 +11,15 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from .batch_call import MAX_ENTRIES, Results, from_client_error, sqs_results
 from .delivery import MAX_VISIBILITY, SQSDelivery
-from .errors import LeaseLost, RequestFailed
+from .errors import MessageLeaseLost, RequestFailed
 
 # Where in its interval a lease is renewed together with those that are due, to fill the request.
-_TOGETHER = 0.25
+_EARLY_RENEWAL_SHARE = 0.25
 # How much sooner than usual a renewal that failed is tried again.
-_AFTER_FAILURE = 0.25
+_RETRY_RENEWAL_SHARE = 0.25
 
 
-class LeaseKeeper:
+class LeaseRenewer:
     """Renews the visibility timeout of every held message at a third of it, and ends the work on those it lost.
 
     A renewal that fails on the way is repeated until the lease really ends; one that SQS refuses is final. A lost
@@ -58,11 +58,11 @@ class LeaseKeeper:
         now = self._clock()
         delivery.received_at = now
         delivery.expires_at = now + self._visibility
-        delivery.next_beat = now + self._interval
+        delivery.next_renewal_at = now + self._interval
         self._held[delivery] = None
         # New leases end later than those already held, so an armed timer is early enough.
         if self._timer is None:
-            self._timer = self._loop.call_later(self._interval, self._tick)
+            self._timer = self._loop.call_later(self._interval, self._on_timer)
 
     def drop(self, delivery: SQSDelivery) -> None:
         """Renew this message's lease no longer."""
@@ -79,35 +79,35 @@ class LeaseKeeper:
         if self._tasks:
             await asyncio.wait(self._tasks)
 
-    def _tick(self) -> None:
+    def _on_timer(self) -> None:
         self._timer = None
-        self.beat()
-        self._arm()
+        self.renew_due()
+        self._set_timer()
 
-    def _arm(self) -> None:
+    def _set_timer(self) -> None:
         """Set the timer to the earliest renewal or expiry."""
         if not self._held:
             return
-        wake = min(min(d.next_beat, d.expires_at) for d in self._held)
+        wake = min(min(d.next_renewal_at, d.expires_at) for d in self._held)
         if self._timer is not None:
             self._timer.cancel()
-        self._timer = self._loop.call_later(max(wake - self._clock(), 0.01), self._tick)
+        self._timer = self._loop.call_later(max(wake - self._clock(), 0.01), self._on_timer)
 
-    def beat(self) -> None:
+    def renew_due(self) -> None:
         """Renew the leases that are due and end the work on those that have expired."""
         now = self._clock()
         for delivery in [d for d in self._held if d.expires_at <= now]:
-            self._lose(delivery, "it was not renewed in time")
-        if any(d.next_beat <= now for d in self._held):
-            soon = now + self._interval * _TOGETHER
-            self._renew([d for d in self._held if d.next_beat <= soon], now)
+            self._mark_lost(delivery, "it was not renewed in time")
+        if any(d.next_renewal_at <= now for d in self._held):
+            soon = now + self._interval * _EARLY_RENEWAL_SHARE
+            self._renew([d for d in self._held if d.next_renewal_at <= soon], now)
 
     def _renew(self, due: list[SQSDelivery], now: float) -> None:
         renewable: list[SQSDelivery] = []
         for delivery in due:
-            delivery.next_beat = now + self._interval
-            if delivery.heartbeats and delivery.beating is None:
-                delivery.beating = self._spawn(self._call_back(delivery))
+            delivery.next_renewal_at = now + self._interval
+            if delivery.heartbeats and delivery.heartbeat_task is None:
+                delivery.heartbeat_task = self._spawn(self._call_back(delivery))
             if now + 1 <= delivery.received_at + MAX_VISIBILITY:
                 renewable.append(delivery)
         batches = iter(renewable)
@@ -121,12 +121,12 @@ class LeaseKeeper:
             if result is None:
                 delivery.expires_at = min(now + self._visibility, delivery.received_at + MAX_VISIBILITY)
             elif result.permanent:
-                self._lose(delivery, f"SQS refused to renew it: {result}")
+                self._mark_lost(delivery, f"SQS refused to renew it: {result}")
             else:
                 message = f"renewing the lease of message {delivery.message_id} failed: {result}"
                 self._log(logging.WARNING, message, None)
-                delivery.next_beat = self._clock() + self._interval * _AFTER_FAILURE
-                self._arm()
+                delivery.next_renewal_at = self._clock() + self._interval * _RETRY_RENEWAL_SHARE
+                self._set_timer()
 
     async def _request(self, batch: list[SQSDelivery], now: float) -> Results[None]:
         entries = [
@@ -151,14 +151,14 @@ class LeaseKeeper:
         try:
             for callback in delivery.heartbeats:
                 await callback()
-        except LeaseLost as error:
-            self._lose(delivery, f"its heartbeat said so: {error}")
+        except MessageLeaseLost as error:
+            self._mark_lost(delivery, f"its heartbeat said so: {error}")
         except Exception as error:  # noqa: BLE001 - foreign code; a failed beat is retried, it must not stop the others
             self._log(logging.ERROR, f"a heartbeat of message {delivery.message_id} failed", error)
         finally:
-            delivery.beating = None
+            delivery.heartbeat_task = None
 
-    def _lose(self, delivery: SQSDelivery, reason: str) -> None:
+    def _mark_lost(self, delivery: SQSDelivery, reason: str) -> None:
         if delivery.lost or delivery.status is not None:
             return
         self._log(logging.WARNING, f"the lease of message {delivery.message_id} is lost: {reason}", None)

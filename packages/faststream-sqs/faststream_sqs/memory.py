@@ -14,14 +14,14 @@ from faststream.message import AckStatus
 from .batch_subscriber import SQSBatchSubscriber
 from .coalescer import Coalescer
 from .delivery import SQSDelivery
-from .intake import complaint
+from .intake import describe_mismatch
 from .receiver import RawMessage
 from .settlement import Settlement
 from .subscriber import QueueSubscriber
 
 
 @dataclass(frozen=True, slots=True)
-class Settled:
+class SettledDelivery:
     """How one delivery of a message ended.
 
     Attributes:
@@ -59,7 +59,7 @@ class MemoryQueues:
         self._rules = {bus: frozenset(queues) for bus, queues in rules.items()}
         self._batches: dict[QueueSubscriber, Coalescer[RawMessage, None]] = {}
         self._retries: list[tuple[QueueSubscriber, RawMessage]] = []
-        self.settled: list[Settled] = []
+        self.settled: list[SettledDelivery] = []
 
     async def send(self, queue: str, entry: Mapping[str, Any]) -> str:
         """Deliver a message, given as an entry of SendMessageBatch, and return its id. Raises what the handler does."""
@@ -81,7 +81,7 @@ class MemoryQueues:
         served: set[str] = set()
         deliveries: list[Awaitable[None]] = []
         for subscriber in self._subscribers():
-            if subscriber.queue not in served and self._gets(subscriber, raw, bus):
+            if subscriber.queue not in served and self._is_routed_to(subscriber, raw, bus):
                 served.add(subscriber.queue)
                 deliveries.append(self._deliver(subscriber, {**raw, "MessageId": str(uuid.uuid4())}))
         await _all(deliveries)
@@ -89,20 +89,20 @@ class MemoryQueues:
     async def redeliver(self) -> int:
         """Deliver each message that waits for its retry, and return how many. Raises what a handler does."""
         waiting, self._retries = self._retries, []
-        await _all([self._deliver(subscriber, _again(raw)) for subscriber, raw in waiting])
+        await _all([self._deliver(subscriber, _as_redelivery(raw)) for subscriber, raw in waiting])
         return len(waiting)
 
-    def _gets(self, subscriber: QueueSubscriber, raw: RawMessage, bus: str) -> bool:
+    def _is_routed_to(self, subscriber: QueueSubscriber, raw: RawMessage, bus: str) -> bool:
         if any(same_queue(subscriber.queue, queue) for queue in self._rules.get(bus, ())):
             return True
         types, sources = subscriber.config.detail_types, subscriber.config.sources
         if types is None and sources is None:
             return False
-        return complaint(self._delivery(subscriber, raw), types, sources) is None
+        return describe_mismatch(self._delivery(subscriber, raw), types, sources) is None
 
     async def _deliver(self, subscriber: QueueSubscriber, raw: RawMessage) -> None:
         delivery = self._delivery(subscriber, raw)
-        if reason := complaint(delivery, subscriber.config.detail_types, subscriber.config.sources):
+        if reason := describe_mismatch(delivery, subscriber.config.detail_types, subscriber.config.sources):
             await delivery.reject(reason)
         elif isinstance(subscriber, SQSBatchSubscriber):
             # What is published together arrives together, as it does when a batch is gathered from a queue.
@@ -153,10 +153,10 @@ class _MemorySettlement(Settlement):
         *,
         queue: str,
         copy: Callable[[str, Mapping[str, Any]], Awaitable[None]] | None,
-        note: Callable[[Settled], None],
+        note: Callable[[SettledDelivery], None],
         retry: Callable[[], None],
     ) -> None:
-        super().__init__(None, queue=queue, url=queue, copy=copy, on_unburied=lambda _raw, _reason: None)
+        super().__init__(None, queue=queue, url=queue, copy=copy, on_no_dead_letter_queue=lambda _raw, _reason: None)
         self._raw = raw
         self._note = note
         self._retry = retry
@@ -168,14 +168,14 @@ class _MemorySettlement(Settlement):
         self._settle(AckStatus.NACKED, delay=seconds)
         self._retry()
 
-    async def bury(self, raw: Mapping[str, Any], reason: str) -> None:
+    async def dead_letter(self, raw: Mapping[str, Any], reason: str) -> None:
         self._settle(AckStatus.REJECTED, reason=reason)
         if self._copy is not None:
-            await self._copy(raw["Body"], self._epitaph(raw, reason))
+            await self._copy(raw["Body"], self._rejection_attributes(raw, reason))
 
     def _settle(self, status: AckStatus, *, delay: int | None = None, reason: str = "") -> None:
         self._note(
-            Settled(
+            SettledDelivery(
                 queue=self._queue,
                 message_id=self._raw["MessageId"],
                 body=self._raw["Body"],
@@ -210,7 +210,7 @@ def _receive(message_id: str, entry: Mapping[str, Any]) -> RawMessage:
     return raw
 
 
-def _again(raw: RawMessage) -> RawMessage:
+def _as_redelivery(raw: RawMessage) -> RawMessage:
     attributes = raw["Attributes"]
     count = int(attributes["ApproximateReceiveCount"]) + 1
     return {**raw, "Attributes": {**attributes, "ApproximateReceiveCount": str(count)}}

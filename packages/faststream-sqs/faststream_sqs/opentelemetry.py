@@ -17,7 +17,7 @@ from opentelemetry.trace import Span, Status, StatusCode, Tracer, TracerProvider
 
 from .delivery import SQSDelivery
 from .response import EventPublishCommand, SQSPublishCommand
-from .trace_context import TraceExtractor, carrier_of, put_where_it_travels, trace_in_detail
+from .trace_context import TraceExtractor, extract_carrier, move_to_xray_header, trace_in_detail
 
 __all__ = ("SQSTelemetryMiddleware", "TraceExtractor", "trace_in_detail")
 
@@ -89,7 +89,7 @@ class _SQSTelemetry(BaseTelemetryMiddleware[PublishCommand]):
     async def publish_scope(self, call_next: Any, cmd: PublishCommand) -> Any:
         async def send(cmd: PublishCommand) -> Any:
             if isinstance(cmd, SQSPublishCommand | EventPublishCommand):
-                put_where_it_travels(cmd)
+                move_to_xray_header(cmd)
             return await call_next(cmd)
 
         return await super().publish_scope(send, cmd)
@@ -186,8 +186,8 @@ def _with_trace(msg: StreamMessage[Any], extract: TraceExtractor) -> StreamMessa
     seen = copy(msg)
     raw = msg.raw_message
     if isinstance(raw, SQSDelivery):
-        seen.headers = {**msg.headers, **carrier_of(raw, extract)}
+        seen.headers = {**msg.headers, **extract_carrier(raw, extract)}
         return seen
     # FastStream makes one link for each correlation id: each message gets one of its own.
-    seen.batch_headers = [{"correlation_id": each.message_id, **carrier_of(each, extract)} for each in raw]
+    seen.batch_headers = [{"correlation_id": each.message_id, **extract_carrier(each, extract)} for each in raw]
     return seen

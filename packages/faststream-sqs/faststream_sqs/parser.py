@@ -9,7 +9,7 @@ from faststream.message import StreamMessage, decode_message
 from .delivery import SQSDelivery
 from .message import SQSBatchMessage, SQSMessage
 
-CONTENT_TYPE = "content-type"
+CONTENT_TYPE_ATTRIBUTE = "content-type"
 CORRELATION_ID = "correlation_id"
 REPLY_TO = "reply_to"
 
@@ -62,13 +62,13 @@ class SQSBatchParser:
 
 
 def _wrap(delivery: SQSDelivery) -> SQSMessage:
-    headers = headers_of(delivery.raw)
+    headers = extract_headers(delivery.raw)
     return SQSMessage(
         raw_message=delivery,
         body=None,
         headers=headers,
         reply_to=headers.get(REPLY_TO, ""),
-        content_type=headers.get(CONTENT_TYPE),
+        content_type=headers.get(CONTENT_TYPE_ATTRIBUTE),
         correlation_id=headers.get(CORRELATION_ID) or delivery.message_id,
         message_id=delivery.message_id,
     )
@@ -105,7 +105,7 @@ def looks_like_json(body: str) -> bool:
     return body.lstrip()[:1] in ("{", "[", '"')
 
 
-def headers_of(raw: Mapping[str, Any]) -> dict[str, Any]:
+def extract_headers(raw: Mapping[str, Any]) -> dict[str, Any]:
     """The message attributes as plain values: text, numbers as the text SQS keeps, binary as bytes."""
     attributes = raw.get("MessageAttributes")
     if not attributes:

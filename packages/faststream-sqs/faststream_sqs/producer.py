@@ -13,14 +13,14 @@ from faststream.exceptions import FeatureNotSupportedException
 from .batch_call import BatchCall, Results, sqs_results
 from .connection import Connection
 from .errors import PublishFailed
-from .parser import CONTENT_TYPE, CORRELATION_ID, REPLY_TO, SQSParser, looks_like_json
+from .parser import CONTENT_TYPE_ATTRIBUTE, CORRELATION_ID, REPLY_TO, SQSParser, looks_like_json
 from .response import AttributeValue, SQSPublishCommand
 from .settlement import MAX_ATTRIBUTES
 
-MAX_BYTES = 1024 * 1024
+MAX_SQS_REQUEST_BYTES = 1024 * 1024
 """Bytes of bodies and attributes, of one message and of one request (SQS, since August 2025)."""
 
-Entry: TypeAlias = tuple[dict[str, Any], int]
+MessageEntry: TypeAlias = tuple[dict[str, Any], int]
 
 
 class SQSProducer(ProducerProto[SQSPublishCommand]):
@@ -29,7 +29,7 @@ class SQSProducer(ProducerProto[SQSPublishCommand]):
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self._serializer: SerializerProto | None = None
-        self._queues: dict[str, BatchCall[Entry, str]] = {}
+        self._queues: dict[str, BatchCall[MessageEntry, str]] = {}
         self.codec: CodecProto = DefaultCodec()
         parser = SQSParser()
         self._parser = parser.parse_message
@@ -71,10 +71,10 @@ class SQSProducer(ProducerProto[SQSPublishCommand]):
         entry = {"MessageBody": body, "MessageAttributes": attributes}
         await self._queue(await self._connection.queue_url(queue)).send((entry, _weigh(entry)))
 
-    def _queue(self, url: str) -> BatchCall[Entry, str]:
+    def _queue(self, url: str) -> BatchCall[MessageEntry, str]:
         if url not in self._queues:
 
-            async def request(entries: list[Entry]) -> Results[str]:
+            async def request(entries: list[MessageEntry]) -> Results[str]:
                 numbered = [{"Id": str(i), **entry} for i, (entry, _) in enumerate(entries)]
                 response = await self._connection.sending.send_message_batch(QueueUrl=url, Entries=numbered)
                 return sqs_results(response, len(entries), lambda accepted: str(accepted["MessageId"]))
@@ -83,11 +83,11 @@ class SQSProducer(ProducerProto[SQSPublishCommand]):
                 request,
                 failure=PublishFailed,
                 weigh=lambda entry: entry[1],
-                max_weight=MAX_BYTES,
+                max_weight=MAX_SQS_REQUEST_BYTES,
             )
         return self._queues[url]
 
-    async def encode(self, cmd: SQSPublishCommand) -> Entry:
+    async def encode(self, cmd: SQSPublishCommand) -> MessageEntry:
         """The entry of SendMessageBatch for one message, and its weight in bytes.
 
         Raises:
@@ -101,7 +101,7 @@ class SQSProducer(ProducerProto[SQSPublishCommand]):
             encoded, content_type = await self.codec.encode(body, self._serializer)
             text = encoded.decode()
             if content_type and not (content_type == ContentTypes.JSON.value and looks_like_json(text)):
-                attributes.setdefault(CONTENT_TYPE, _attribute(content_type))
+                attributes.setdefault(CONTENT_TYPE_ATTRIBUTE, _attribute(content_type))
         if cmd.correlation_id:
             attributes.setdefault(CORRELATION_ID, _attribute(cmd.correlation_id))
         if cmd.reply_to:
@@ -118,8 +118,8 @@ class SQSProducer(ProducerProto[SQSPublishCommand]):
             entry["MessageSystemAttributes"] = {"AWSTraceHeader": _attribute(cmd.trace_header)}
         weight = _weigh(entry)
         # Refused here, because SQS would refuse the whole request, neighbours included.
-        if weight > MAX_BYTES:
-            raise PublishFailed("MessageTooLong", f"{weight} bytes exceed {MAX_BYTES}", permanent=True)
+        if weight > MAX_SQS_REQUEST_BYTES:
+            raise PublishFailed("MessageTooLong", f"{weight} bytes exceed {MAX_SQS_REQUEST_BYTES}", permanent=True)
         if len(attributes) > MAX_ATTRIBUTES:
             raise PublishFailed("TooManyAttributes", f"{len(attributes)} exceed {MAX_ATTRIBUTES}", permanent=True)
         return entry, weight

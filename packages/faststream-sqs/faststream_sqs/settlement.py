@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from .batch_call import BatchCall, Results, sqs_results
-from .errors import LeaseLost, RequestFailed, SettleFailed
+from .errors import MessageLeaseLost, RequestFailed, SettleFailed
 
 REASON_ATTRIBUTE = "reject-reason"
 QUEUE_ATTRIBUTE = "reject-queue"
@@ -52,13 +52,13 @@ class Settlement:
         queue: str,
         url: str,
         copy: Callable[[str, Mapping[str, Any]], Awaitable[None]] | None,
-        on_unburied: Callable[[Mapping[str, Any], str], None],
+        on_no_dead_letter_queue: Callable[[Mapping[str, Any], str], None],
     ) -> None:
         self._client = client
         self._queue = queue
         self._url = url
         self._copy = copy
-        self._on_unburied = on_unburied
+        self._on_unburied = on_no_dead_letter_queue
         self._deletes: BatchCall[str, None] = BatchCall(self._delete, failure=SettleFailed)
         self._changes: BatchCall[tuple[str, int], None] = BatchCall(self._change, failure=SettleFailed)
 
@@ -70,12 +70,12 @@ class Settlement:
         """Make one message visible again after so many seconds; see `SQSDelivery.nack`."""
         await _or_lease_lost(self._changes.send((receipt, seconds)))
 
-    async def bury(self, raw: Mapping[str, Any], reason: str) -> None:
+    async def dead_letter(self, raw: Mapping[str, Any], reason: str) -> None:
         """Copy one message to the dead-letter queue and delete it; see `SQSDelivery.reject`."""
         if self._copy is None:
             self._on_unburied(raw, reason)
             return
-        await self._copy(raw["Body"], self._epitaph(raw, reason))
+        await self._copy(raw["Body"], self._rejection_attributes(raw, reason))
         await self.delete(raw["ReceiptHandle"])
 
     async def close(self) -> None:
@@ -83,7 +83,7 @@ class Settlement:
         await self._deletes.close()
         await self._changes.close()
 
-    def _epitaph(self, raw: Mapping[str, Any], reason: str) -> dict[str, Any]:
+    def _rejection_attributes(self, raw: Mapping[str, Any], reason: str) -> dict[str, Any]:
         ours = {
             REASON_ATTRIBUTE: _FORBIDDEN.sub("\ufffd", reason)[:_MAX_REASON] or "no reason given",
             QUEUE_ATTRIBUTE: self._queue,
@@ -118,5 +118,5 @@ async def _or_lease_lost(sending: Awaitable[None]) -> None:
         await sending
     except SettleFailed as error:
         if error.permanent and is_lease_lost(error):
-            raise LeaseLost(str(error)) from error
+            raise MessageLeaseLost(str(error)) from error
         raise

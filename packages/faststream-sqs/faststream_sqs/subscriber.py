@@ -17,15 +17,15 @@ from faststream.middlewares import AckPolicy
 from .batch_call import MAX_ENTRIES
 from .config import SQSBrokerConfig, SQSSubscriberConfig
 from .delivery import SQSDelivery
-from .direct import DirectPath, process_whole
-from .gate import Gate
+from .direct import DirectPath, process_with_faststream
+from .gate import PollLimiter
 from .handler import SQSHandlerCallWrapper
-from .intake import Intake
+from .intake import QueueSession
 from .parser import SQSParser
 from .publisher import SQSReplyPublisher
 from .retry import RetryPolicy
 from .specification import SQSSubscriberSpecification
-from .verdict import ACK, RELEASE, Verdict, carry_out, on_error, on_success
+from .verdict import ACK, RELEASE, SettleAction, action_on_error, action_on_success, settle_deliveries
 
 _POLL_BACKOFF = RetryPolicy(base=0.2, cap=5.0)
 
@@ -51,8 +51,8 @@ class QueueSubscriber(TasksMixin):
     ) -> None:
         super().__init__(config, specification, calls)
         self.config = config
-        self._intake: Intake | None = None
-        self._gate = self._new_gate()
+        self._intake: QueueSession | None = None
+        self._poll_limiter = self._new_poll_limiter()
         self._workers: set[asyncio.Task[Any]] = set()
         self._stop_lock = asyncio.Lock()
         self._stopping: asyncio.Future[None] | None = None
@@ -73,20 +73,20 @@ class QueueSubscriber(TasksMixin):
     @property
     def healthy(self) -> bool:
         """Whether polling works: a poll has succeeded within twice the wait time, or there was no need to poll."""
-        return self._intake is not None and self._gate.healthy
+        return self._intake is not None and self._poll_limiter.healthy
 
     @property
     def paused(self) -> str | None:
         """Why polling is paused; None while it is not."""
-        return self._gate.paused
+        return self._poll_limiter.paused
 
     def pause(self, reason: str) -> None:
         """Stop polling and keep working on what was received. What a poll in flight still brings is released."""
-        self._gate.pause(reason)
+        self._poll_limiter.pause(reason)
 
     def resume(self) -> None:
         """Poll again after `pause`."""
-        self._gate.resume()
+        self._poll_limiter.resume()
 
     async def start(self) -> None:
         """Begin to poll, if there is a handler."""
@@ -119,11 +119,11 @@ class QueueSubscriber(TasksMixin):
         try:
             try:
                 if self.ack_policy is AckPolicy.ACK_FIRST:
-                    await carry_out(ACK, deliveries, self._tell)
+                    await settle_deliveries(ACK, deliveries, self._log_line)
                 verdict, error = await self._handle(msg, deliveries)
             finally:
-                self._gate.leave()
-            await carry_out(verdict, deliveries, self._tell)
+                self._poll_limiter.release_slots()
+            await settle_deliveries(verdict, deliveries, self._log_line)
         finally:
             if self._intake is not None:
                 for delivery in deliveries:
@@ -141,7 +141,7 @@ class QueueSubscriber(TasksMixin):
         """How many handler calls one poll can feed."""
 
     @abstractmethod
-    async def _take(self, intake: Intake, places: int) -> Sequence[Any]:
+    async def _take(self, intake: QueueSession, places: int) -> Sequence[Any]:
         """Poll for the units of up to so many handler calls."""
 
     @abstractmethod
@@ -154,12 +154,12 @@ class QueueSubscriber(TasksMixin):
 
     async def _open(self) -> None:
         url = await self._outer_config.connection.queue_url(self.queue)
-        paused = self._gate.paused
-        self._gate = self._new_gate()
-        self._gate.paused = paused
+        paused = self._poll_limiter.paused
+        self._poll_limiter = self._new_poll_limiter()
+        self._poll_limiter.paused = paused
         self._overtime = False
         self._direct = DirectPath(self, self._outer_config)
-        self._intake = Intake(
+        self._intake = QueueSession(
             self._outer_config.connection,
             self._outer_config.producer,
             queue=self.queue,
@@ -169,35 +169,37 @@ class QueueSubscriber(TasksMixin):
             retry=self.config.retry,
             detail_types=self.config.detail_types,
             sources=self.config.sources,
-            log=self._tell,
+            log=self._log_line,
         )
 
-    def _new_gate(self) -> Gate:
+    def _new_poll_limiter(self) -> PollLimiter:
         # A wait time of nothing, for short polls, would call every slow answer unhealthy.
-        patience = 2.0 * max(self.config.wait_time, 1) + self.config.max_wait
-        return Gate(self.config.concurrency, patience=patience, clock=time.monotonic)
+        unhealthy_after = 2.0 * max(self.config.wait_time, 1) + self.config.max_wait
+        return PollLimiter(self.config.concurrency, unhealthy_after=unhealthy_after, clock=time.monotonic)
 
     async def _poll(self) -> None:
         intake = self._intake
         failures = 0
-        while intake and (places := await self._gate.enter(self._units_per_poll)):
+        while intake and (places := await self._poll_limiter.acquire(self._units_per_poll)):
             try:
                 units = await self._take(intake, places)
             except Exception as error:  # noqa: BLE001 - whatever fails here, polling must go on, later
-                self._gate.leave(places)
+                self._poll_limiter.release_slots(places)
                 failures += 1
-                self._tell(logging.WARNING, f"polling `{self.queue}` failed, {failures} in a row: {error!r}")
-                await self._gate.rest(_POLL_BACKOFF.delay(failures))
+                self._log_line(logging.WARNING, f"polling `{self.queue}` failed, {failures} in a row: {error!r}")
+                await self._poll_limiter.wait_unless_stopped(_POLL_BACKOFF.delay(failures))
                 continue
             failures = 0
-            self._gate.succeeded()
-            if self._gate.open:
-                self._gate.leave(places - len(units))
+            self._poll_limiter.succeeded()
+            if self._poll_limiter.open:
+                self._poll_limiter.release_slots(places - len(units))
                 for unit in units:
                     self._launch(unit)
             else:
-                self._gate.leave(places)
-                await carry_out(RELEASE, [each for unit in units for each in self._members(unit)], self._tell)
+                self._poll_limiter.release_slots(places)
+                await settle_deliveries(
+                    RELEASE, [each for unit in units for each in self._members(unit)], self._log_line
+                )
 
     def _launch(self, unit: Any) -> None:
         worker = asyncio.ensure_future(self.consume(unit))
@@ -206,7 +208,7 @@ class QueueSubscriber(TasksMixin):
         self._workers.add(worker)
         worker.add_done_callback(self._workers.discard)
 
-    async def _handle(self, unit: Any, deliveries: Sequence[SQSDelivery]) -> tuple[Verdict, BaseException | None]:
+    async def _handle(self, unit: Any, deliveries: Sequence[SQSDelivery]) -> tuple[SettleAction, BaseException | None]:
         try:
             returned = await self._process(unit, deliveries)
         except asyncio.CancelledError as error:
@@ -217,24 +219,24 @@ class QueueSubscriber(TasksMixin):
                 return RELEASE, None
             if me is not None and me.cancelling():
                 raise
-            return on_error(self.ack_policy, error, None), error
+            return action_on_error(self.ack_policy, error, None), error
         except (Exception, SystemExit) as error:  # noqa: BLE001 - FastStream has logged it; the verdict answers it
-            return on_error(self.ack_policy, error, self._claimable(unit)), error
-        return on_success(self.ack_policy, returned, self._claimable(unit)), None
+            return action_on_error(self.ack_policy, error, self._claimable(unit)), error
+        return action_on_success(self.ack_policy, returned, self._claimable(unit)), None
 
     async def _process(self, unit: Any, deliveries: Sequence[SQSDelivery]) -> Any:
         # The short way leaves the message in the context, so it is for tasks that end with their message.
         if self._direct is not None and deliveries[0].worker is asyncio.current_task():
             return await self._direct.process(unit)
-        return await process_whole(self, unit)
+        return await process_with_faststream(self, unit)
 
-    async def _drain(self, intake: Intake, seconds: float) -> None:
-        self._gate.stop()
+    async def _drain(self, intake: QueueSession, seconds: float) -> None:
+        self._poll_limiter.stop()
         deadline = time.monotonic() + seconds
         if busy := [task for task in (*self.tasks, *self._workers) if not task.done()]:
             await asyncio.wait(busy, timeout=seconds)
         if late := [task for task in (*self.tasks, *self._workers) if not task.done()]:
-            self._tell(logging.ERROR, f"{len(late)} calls of `{self.queue}` did not end in {seconds} s: cancelled")
+            self._log_line(logging.ERROR, f"{len(late)} calls of `{self.queue}` did not end in {seconds} s: cancelled")
             self._overtime = True
             for task in late:
                 task.cancel()
@@ -243,9 +245,9 @@ class QueueSubscriber(TasksMixin):
             async with asyncio.timeout(max(deadline - time.monotonic(), _FLUSH_GRACE)):
                 await intake.close()
         except TimeoutError as error:
-            self._tell(logging.ERROR, f"messages of `{self.queue}` were not settled in time and will return", error)
+            self._log_line(logging.ERROR, f"messages of `{self.queue}` were not settled in time and will return", error)
 
-    def _tell(self, level: int, message: str, error: BaseException | None = None, /) -> None:
+    def _log_line(self, level: int, message: str, error: BaseException | None = None, /) -> None:
         self._outer_config.logger.log(message, level, extra=self.get_log_context(None), exc_info=error)
 
     def get_log_context(self, message: StreamMessage[Any] | None) -> dict[str, str]:
@@ -282,7 +284,7 @@ class SQSSubscriber(QueueSubscriber):
     def _units_per_poll(self) -> int:
         return MAX_ENTRIES
 
-    async def _take(self, intake: Intake, places: int) -> Sequence[SQSDelivery]:
+    async def _take(self, intake: QueueSession, places: int) -> Sequence[SQSDelivery]:
         return await intake.receive(places, self.config.wait_time)
 
     def _members(self, unit: SQSDelivery) -> Sequence[SQSDelivery]:

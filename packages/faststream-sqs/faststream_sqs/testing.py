@@ -15,7 +15,7 @@ from .broker import SQSBroker
 from .delivery import SQSDelivery
 from .envelope import wrap_event
 from .event_producer import EventBridgeProducer
-from .memory import MemoryQueues, Settled, same_queue
+from .memory import MemoryQueues, SettledDelivery, same_queue
 from .parser import SQSParser
 from .producer import SQSProducer
 from .publisher import EventBridgePublisher, SQSPublisher
@@ -24,7 +24,7 @@ from .retry import RetryPolicy
 from .settlement import Settlement
 from .subscriber import QueueSubscriber
 
-__all__ = ("Settled", "TestSQSBroker")
+__all__ = ("SettledDelivery", "TestSQSBroker")
 
 _REGION = "us-east-1"
 
@@ -76,7 +76,7 @@ class TestSQSBroker(TestBroker[SQSBroker, EnterType], broker=SQSBroker):
         self._queues = MemoryQueues(self._consumers, rules or {})
 
     @property
-    def settled(self) -> Sequence[Settled]:
+    def settled(self) -> Sequence[SettledDelivery]:
         """How each delivery ended, in order: acknowledged, to be retried, or rejected.
 
         Raises:

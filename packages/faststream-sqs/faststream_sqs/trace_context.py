@@ -7,7 +7,7 @@ from opentelemetry.propagators.aws.aws_xray_propagator import TRACE_HEADER_KEY, 
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from .delivery import SQSDelivery
-from .parser import headers_of
+from .parser import extract_headers
 from .response import EventPublishCommand, SQSPublishCommand
 from .settlement import MAX_ATTRIBUTES
 
@@ -30,16 +30,16 @@ def trace_in_detail(delivery: SQSDelivery) -> Mapping[str, Any] | None:
     return trace if isinstance(trace, dict) else None
 
 
-def carrier_of(delivery: SQSDelivery, extract: TraceExtractor) -> Carrier:
+def extract_carrier(delivery: SQSDelivery, extract: TraceExtractor) -> Carrier:
     """The W3C fields of a message: from its attributes, else from its content, else from its X-Ray header."""
-    for found in (headers_of(delivery.raw), extract(delivery)):
+    for found in (extract_headers(delivery.raw), extract(delivery)):
         if found and isinstance(found.get(TRACEPARENT), str):
             return {name: found[name] for name in FIELDS if isinstance(found.get(name), str)}
     header = delivery.raw.get("Attributes", {}).get("AWSTraceHeader")
     return _from_xray(header) if header else {}
 
 
-def put_where_it_travels(cmd: SQSPublishCommand | EventPublishCommand) -> None:
+def move_to_xray_header(cmd: SQSPublishCommand | EventPublishCommand) -> None:
     """Move a trace context that message attributes cannot carry to the X-Ray header, which SQS and EventBridge keep.
 
     An event has no attributes at all. A message has at most ten, and tracing must not make an eleventh of them.

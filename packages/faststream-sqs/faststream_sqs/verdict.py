@@ -20,11 +20,11 @@ from faststream.message import AckStatus
 from faststream.middlewares import AckPolicy
 
 from .delivery import SQSDelivery
-from .errors import BatchItemFailed, LeaseLost
+from .errors import BatchItemFailed, MessageLeaseLost
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class SettleAction:
     """What to do with the messages of one handler call that the handler has not settled itself.
 
     Attributes:
@@ -44,9 +44,9 @@ class Verdict:
     stop_application: bool = False
 
 
-ACK = Verdict(AckStatus.ACKED)
-LEAVE = Verdict(None)
-RELEASE = Verdict(AckStatus.NACKED, delay=0)
+ACK = SettleAction(AckStatus.ACKED)
+LEAVE = SettleAction(None)
+RELEASE = SettleAction(AckStatus.NACKED, delay=0)
 
 _ON_ERROR = {
     AckPolicy.ACK: AckStatus.ACKED,
@@ -57,7 +57,7 @@ _ON_ERROR = {
 }
 
 
-def on_success(policy: AckPolicy, returned: Any, message_ids: Collection[str] | None) -> Verdict:
+def action_on_success(policy: AckPolicy, returned: Any, message_ids: Collection[str] | None) -> SettleAction:
     """The verdict on a handler that returned.
 
     Args:
@@ -72,24 +72,24 @@ def on_success(policy: AckPolicy, returned: Any, message_ids: Collection[str] | 
     return ACK
 
 
-def on_error(policy: AckPolicy, error: BaseException, message_ids: Collection[str] | None) -> Verdict:
-    """The verdict on a handler that raised; the arguments are those of `on_success`."""
+def action_on_error(policy: AckPolicy, error: BaseException, message_ids: Collection[str] | None) -> SettleAction:
+    """The verdict on a handler that raised; the arguments are those of `action_on_success`."""
     # The reason names the error but does not quote it: a validation error contains the message.
-    verdict = Verdict(_ON_ERROR[policy], reason=type(error).__name__)
+    verdict = SettleAction(_ON_ERROR[policy], reason=type(error).__name__)
     match error:
         case BatchItemFailed() if message_ids is not None:
             verdict = _partly(policy, error.message_ids, message_ids)
         case AckMessage():
             verdict = ACK
         case NackMessage():
-            verdict = Verdict(AckStatus.NACKED, delay=error.extra_options.get("delay"))
+            verdict = SettleAction(AckStatus.NACKED, delay=error.extra_options.get("delay"))
         case RejectMessage():
-            verdict = Verdict(AckStatus.REJECTED, reason=error.extra_options.get("reason", ""))
-        case LeaseLost() | HandlerException():
+            verdict = SettleAction(AckStatus.REJECTED, reason=error.extra_options.get("reason", ""))
+        case MessageLeaseLost() | HandlerException():
             verdict = LEAVE
         case SubscriberNotFound():
             # No retry will find a handler.
-            verdict = Verdict(AckStatus.REJECTED, reason="no handler accepts this message")
+            verdict = SettleAction(AckStatus.REJECTED, reason="no handler accepts this message")
         case StopConsume():
             verdict = replace(verdict, stop=True)
         case SystemExit():
@@ -97,15 +97,15 @@ def on_error(policy: AckPolicy, error: BaseException, message_ids: Collection[st
     return verdict
 
 
-def _partly(policy: AckPolicy, failed: frozenset[str], message_ids: Collection[str]) -> Verdict:
+def _partly(policy: AckPolicy, failed: frozenset[str], message_ids: Collection[str]) -> SettleAction:
     # An id that is not in the batch is a mistake of the handler: then none of its claims can be trusted.
     if not failed <= frozenset(message_ids):
-        return Verdict(_ON_ERROR[policy], reason="the handler named messages that are not in the batch")
-    return Verdict(AckStatus.ACKED, failed=failed)
+        return SettleAction(_ON_ERROR[policy], reason="the handler named messages that are not in the batch")
+    return SettleAction(AckStatus.ACKED, failed=failed)
 
 
-async def carry_out(
-    verdict: Verdict,
+async def settle_deliveries(
+    verdict: SettleAction,
     deliveries: Sequence[SQSDelivery],
     log: Callable[[int, str, BaseException | None], None],
 ) -> None:
@@ -120,7 +120,7 @@ async def carry_out(
 
 
 async def _carry_out(
-    verdict: Verdict,
+    verdict: SettleAction,
     delivery: SQSDelivery,
     log: Callable[[int, str, BaseException | None], None],
 ) -> None:

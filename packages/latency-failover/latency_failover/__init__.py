@@ -1,36 +1,36 @@
 """Latency failover between two pydantic-ai models: budgets, learned quantiles, hedging, breakers, records."""
 
-from latency_failover.classify import Failure, classify
-from latency_failover.clock import Clock, SystemClock
+from latency_failover.classify import ClassifiedFailure, classify
+from latency_failover.clock import MonotonicClock, SystemMonotonicClock
 from latency_failover.errors import AllModelsFailed, FailoverError, ModelNotPermitted, RetryOwnerConflict
 from latency_failover.model import FailoverModel
-from latency_failover.policy import BreakerPolicy, Budget, FailoverPolicy, ModelPolicies, ModelPolicy, PolicyRule
-from latency_failover.records import Attempt, Decision
-from latency_failover.replay import contradictions
+from latency_failover.policy import BreakerPolicy, FailoverPolicy, LatencyBudget, ModelPolicies, ModelPolicy, PolicyRule
+from latency_failover.records import FailoverDecision, ModelAttempt
+from latency_failover.replay import find_contradictions
 from latency_failover.scope import BudgetRecord
 from latency_failover.snapshot import Snapshot
 from latency_failover.statistics import LatencyStats
 
 __all__ = [
     "AllModelsFailed",
-    "Attempt",
     "BreakerPolicy",
-    "Budget",
     "BudgetRecord",
-    "Clock",
-    "Decision",
+    "ClassifiedFailure",
+    "FailoverDecision",
     "FailoverError",
     "FailoverModel",
     "FailoverPolicy",
-    "Failure",
+    "LatencyBudget",
     "LatencyStats",
+    "ModelAttempt",
     "ModelNotPermitted",
     "ModelPolicies",
     "ModelPolicy",
+    "MonotonicClock",
     "PolicyRule",
     "RetryOwnerConflict",
     "Snapshot",
-    "SystemClock",
+    "SystemMonotonicClock",
     "classify",
-    "contradictions",
+    "find_contradictions",
 ]

@@ -11,11 +11,11 @@ from pydantic_ai.models import ModelRequestParameters, StreamedResponse
 from pydantic_ai.settings import ModelSettings
 
 from latency_failover.candidate import Candidate
-from latency_failover.clock import Clock
-from latency_failover.records import Attempt, Outcome, TokensSource
-from latency_failover.steering import Progress
-from latency_failover.tokens import streamed_characters, tokens_of
-from latency_failover.wire import Wire, current_wire
+from latency_failover.clock import MonotonicClock
+from latency_failover.records import AttemptOutcome, ModelAttempt, TokensSource
+from latency_failover.steering import AttemptProgress
+from latency_failover.tokens import estimate_tokens, streamed_characters
+from latency_failover.wire import AttemptConnections, current_connections
 
 TOKENS_FOR_PACE = 4
 """Fewer say nothing about the pace of a stream: they arrive in one packet, or around one pause."""
@@ -40,7 +40,7 @@ class RunningAttempt:
         self,
         candidate: Candidate,
         request: Request,
-        clock: Clock,
+        clock: MonotonicClock,
         changed: asyncio.Event,
         *,
         limit_s: float,
@@ -55,7 +55,7 @@ class RunningAttempt:
         self.response: ModelResponse | None = None
         self.error: Exception | None = None
         self.error_code: str | None = None
-        self.outcome: Outcome | None = None
+        self.outcome: AttemptOutcome | None = None
         self.first_token_ms: int | None = None
         self.last_token_ms: int | None = None
         self.ended_ms: int | None = None
@@ -65,23 +65,23 @@ class RunningAttempt:
         self._changed = changed
         self._characters = 0
         self._recent: deque[tuple[int, int]] = deque()
-        self._wire = Wire(limit_s)
+        self._wire = AttemptConnections(limit_s)
         self.started_ms = self._now_ms()
         self.task = asyncio.create_task(self._consume(), name=f"failover {candidate.role} {candidate.name}")
 
-    def cut(self, outcome: Outcome) -> None:
+    def cut(self, outcome: AttemptOutcome) -> None:
         """End the call now: the task at its next await, a blocked thread by its socket. Returns at once."""
         self.outcome = outcome
         self._end()
         self.task.cancel()
         self._wire.cut()
 
-    def progress(self, rate_window_ms: int, min_stream_ms: int) -> Progress:
+    def progress(self, rate_window_ms: int, min_stream_ms: int) -> AttemptProgress:
         """What the steering needs to know. The pace is over the recent window, so that a slowdown shows soon.
 
         The window reaches back further where it holds few tokens: a pause between two of them is no pace.
         """
-        now, tokens = self._now_ms(), tokens_of(self._characters)
+        now, tokens = self._now_ms(), estimate_tokens(self._characters)
         while len(self._recent) > 1:
             since, before = self._recent[1]
             if since > now - rate_window_ms or tokens - before < TOKENS_FOR_PACE:
@@ -92,7 +92,7 @@ class RunningAttempt:
             since, before = self._recent[0]
             if now - since >= min_stream_ms and tokens - before >= TOKENS_FOR_PACE:
                 pace = (now - since) * 1000 // (tokens - before)
-        return Progress(
+        return AttemptProgress(
             role=self.candidate.role,
             started_ms=self.started_ms,
             first_token_ms=self.first_token_ms,
@@ -110,12 +110,12 @@ class RunningAttempt:
             return 0, 0, "none"
         if self.response is not None and self.response.usage.has_values():
             return self.response.usage.input_tokens, self.response.usage.output_tokens, "reported"
-        return self._request.prompt_tokens, tokens_of(self._characters), "estimated"
+        return self._request.prompt_tokens, estimate_tokens(self._characters), "estimated"
 
-    def record(self) -> Attempt:
+    def record(self) -> ModelAttempt:
         """The attempt as it goes into the decision; call when it has ended."""
         input_tokens, output_tokens, source = self.usage()
-        return Attempt(
+        return ModelAttempt(
             vendor=self.candidate.vendor,
             model_id=self.candidate.model_id,
             role=self.candidate.role,
@@ -130,7 +130,7 @@ class RunningAttempt:
         )
 
     async def _consume(self) -> None:
-        current_wire.set(self._wire)
+        current_connections.set(self._wire)
         model = self.candidate.model
         try:
             # Each model has its own profile: what one needs translated, the other takes as it is.
@@ -160,7 +160,7 @@ class RunningAttempt:
         if self.last_token_ms is not None:
             self.longest_gap_ms = max(self.longest_gap_ms or 0, now - self.last_token_ms)
         self.last_token_ms = now
-        self._recent.append((self.last_token_ms, tokens_of(self._characters)))
+        self._recent.append((self.last_token_ms, estimate_tokens(self._characters)))
         if self.first_token_ms is None:
             self.first_token_ms = self.last_token_ms
             self._changed.set()

@@ -14,7 +14,7 @@ import botocore.awsrequest
 import botocore.client
 
 from latency_failover.errors import RetryOwnerConflict
-from latency_failover.wire import Wire, current_wire
+from latency_failover.wire import AttemptConnections, current_connections
 
 
 class _CuttableConnection:
@@ -22,17 +22,17 @@ class _CuttableConnection:
 
     timeout: Any
     sock: Any
-    _wire: Wire | None = None
+    _wire: AttemptConnections | None = None
 
     def connect(self) -> None:
         self._limit()
         super().connect()  # type: ignore[misc]
-        wire = current_wire.get()
+        wire = current_connections.get()
         if wire is not None:
             wire.check()  # cut while there was no socket yet to shut down
 
     def request(self, *args: Any, **kwargs: Any) -> Any:
-        self._wire = wire = current_wire.get()
+        self._wire = wire = current_connections.get()
         if wire is not None:
             wire.attach(lambda: self._cut(wire))
         return super().request(*args, **kwargs)  # type: ignore[misc]
@@ -42,12 +42,12 @@ class _CuttableConnection:
         return super().getresponse()  # type: ignore[misc]
 
     def _limit(self) -> None:
-        wire = current_wire.get()
+        wire = current_connections.get()
         if wire is not None:
             remaining = wire.remaining_s()
             self.timeout = min(self.timeout, remaining) if isinstance(self.timeout, int | float) else remaining
 
-    def _cut(self, wire: Wire) -> None:
+    def _cut(self, wire: AttemptConnections) -> None:
         # A pooled connection may have gone to another call since: only the attempt that holds it may cut it.
         if self._wire is wire and self.sock is not None:
             with contextlib.suppress(OSError):  # closed already, which is what is wanted
@@ -70,7 +70,7 @@ class _HTTPSPool(botocore.awsrequest.AWSHTTPSConnectionPool):  # type: ignore[mi
     ConnectionCls = _HTTPSConnection
 
 
-def own_client(client: botocore.client.BaseClient) -> None:
+def make_client_cuttable(client: botocore.client.BaseClient) -> None:
     """Make a boto3 client's calls cuttable; they are otherwise unchanged. Safe to repeat.
 
     Raises:

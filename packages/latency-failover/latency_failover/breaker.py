@@ -7,11 +7,11 @@ from typing import Literal
 
 from latency_failover.policy import BreakerPolicy
 
-State = Literal["closed", "half_open", "open"]
+BreakerState = Literal["closed", "half_open", "open"]
 
 
 @dataclass
-class Breaker:
+class CircuitBreaker:
     """Opens when too large a share of recent calls missed the objective; lets single probes through after a while.
 
     Two windows watch: a fast one for an outage, a slow one for a model that goes on failing now and then. `half_open`
@@ -26,7 +26,7 @@ class Breaker:
     _good_probes: int = 0
     _probes_wanted: int = 0
 
-    def state(self, now_ms: int) -> State:
+    def state(self, now_ms: int) -> BreakerState:
         """What a call starting now would find."""
         if self._open_until_ms is None:
             return "closed"
@@ -70,7 +70,7 @@ class Breaker:
         burning = min(_bad_bp(every), _bad_bp(recent)) >= policy.slow_bad_share_bp
         return "slow" if len(every) >= policy.slow_min_calls and burning else None
 
-    def recall(self, now_ms: int, verdicts: Sequence[bool]) -> None:
+    def restore_history(self, now_ms: int, verdicts: Sequence[bool]) -> None:
         """Begin with what other processes saw: it counts for the slow window, and says nothing about right now."""
         before = now_ms - self.policy.window_ms - 1
         self._calls.extendleft((before, good) for good in verdicts)

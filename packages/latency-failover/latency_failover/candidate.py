@@ -9,7 +9,7 @@ from pydantic_ai.models.wrapper import WrapperModel
 from pydantic_ai.settings import ModelSettings
 
 from latency_failover.policy import ModelPolicy
-from latency_failover.records import Role
+from latency_failover.records import ModelRole
 
 
 @dataclass(frozen=True)
@@ -17,7 +17,7 @@ class Candidate:
     """One of the two models. `region` is "" when it cannot be known."""
 
     model: Model[Any]
-    role: Role
+    role: ModelRole
     vendor: str
     model_id: str
     region: str
@@ -49,7 +49,7 @@ class Candidate:
         return settings
 
 
-def candidate(model: Model[Any], role: Role, *, region: str | None) -> Candidate:
+def build_candidate(model: Model[Any], role: ModelRole, *, region: str | None) -> Candidate:
     """Describe a model, and make its connections cuttable if it is Bedrock's.
 
     Raises:
@@ -61,9 +61,9 @@ def candidate(model: Model[Any], role: Role, *, region: str | None) -> Candidate
     client = getattr(innermost, "client", None)
     found = ""
     if "botocore" in sys.modules and _is_boto(client):
-        from latency_failover.bedrock import own_client, region_of
+        from latency_failover.bedrock import make_client_cuttable, region_of
 
-        own_client(client)
+        make_client_cuttable(client)
         found = region_of(client, innermost.model_name)
     return Candidate(
         model=model,

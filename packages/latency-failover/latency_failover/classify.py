@@ -26,7 +26,7 @@ from pydantic_ai.exceptions import (
 
 from latency_failover.errors import AllModelsFailed
 
-Kind = Literal["throttled", "error", "rejected"]
+FailureKind = Literal["throttled", "error", "rejected"]
 
 _TRANSPORTS = frozenset({"botocore", "h11", "h2", "httpcore", "httpx", "httpx2", "openai", "urllib3"})
 """Top-level modules whose exceptions are transport failures where an adapter let them through unmapped."""
@@ -35,20 +35,20 @@ _CODE = re.compile(r"[A-Za-z0-9_.\-]{1,64}")
 
 
 @dataclass(frozen=True)
-class Failure:
+class ClassifiedFailure:
     """A classified error. `code` is safe to store; `retry_after_ms` is what the vendor asked for."""
 
-    kind: Kind
+    kind: FailureKind
     code: str
     retry_after_ms: int | None = None
 
 
-Classify = Callable[[Exception], Failure]
+Classify = Callable[[Exception], ClassifiedFailure]
 
 
-def classify(error: Exception) -> Failure:
+def classify(error: Exception) -> ClassifiedFailure:
     """The default classification. What is not a vendor's or a transport's failure is `rejected`: our own defect."""
-    return Failure(_kind(error), error_code(error), _retry_after_ms(error))
+    return ClassifiedFailure(_kind(error), error_code(error), _retry_after_ms(error))
 
 
 def error_code(error: Exception) -> str:
@@ -61,7 +61,7 @@ def error_code(error: Exception) -> str:
     return "/".join(parts)
 
 
-def _kind(error: Exception) -> Kind:
+def _kind(error: Exception) -> FailureKind:
     match error:
         case ModelRateLimitError() | ModelQuotaExceededError() | ConcurrencyLimitExceeded():
             return "throttled"

@@ -7,7 +7,7 @@ import time
 from typing import Protocol
 
 
-class Clock(Protocol):
+class MonotonicClock(Protocol):
     """Monotonic time and the one way of waiting for it."""
 
     def monotonic(self) -> float:
@@ -19,7 +19,7 @@ class Clock(Protocol):
         ...
 
 
-class SystemClock:
+class SystemMonotonicClock:
     """The machine's clock."""
 
     def monotonic(self) -> float:

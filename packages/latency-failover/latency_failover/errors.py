@@ -4,7 +4,7 @@ A vendor's refusal of the request itself (a 400, a full context window) is not h
 adapter raised it, because the other vendor would refuse it too and whoever compacts a history waits for that type.
 """
 
-from latency_failover.records import Decision
+from latency_failover.records import FailoverDecision
 
 
 class FailoverError(Exception):
@@ -17,7 +17,7 @@ class AllModelsFailed(FailoverError):
     The message names models and error codes, never what a vendor said: that may quote the prompt.
     """
 
-    def __init__(self, decision: Decision, causes: tuple[Exception, ...], *, retryable: bool) -> None:
+    def __init__(self, decision: FailoverDecision, causes: tuple[Exception, ...], *, retryable: bool) -> None:
         tried = ", ".join(f"{a.role} {a.model_id} {a.error_code or a.outcome}" for a in decision.attempts)
         super().__init__(f"no model answered within {decision.total_ms} ms: {tried or 'no time to ask any'}")
         self.decision = decision

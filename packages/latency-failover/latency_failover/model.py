@@ -16,21 +16,21 @@ from pydantic_ai.models.fallback import FallbackModel
 from pydantic_ai.settings import ModelSettings
 
 from latency_failover.attempt import Request, RunningAttempt
-from latency_failover.breaker import Breaker, HedgeBucket
-from latency_failover.candidate import Candidate, candidate
+from latency_failover.breaker import CircuitBreaker, HedgeBucket
+from latency_failover.candidate import Candidate, build_candidate
 from latency_failover.classify import Classify, classify
-from latency_failover.clock import Clock, SystemClock
+from latency_failover.clock import MonotonicClock, SystemMonotonicClock
 from latency_failover.errors import AllModelsFailed, ModelNotPermitted
-from latency_failover.planning import Side, plan_call
-from latency_failover.policy import Budget, FailoverPolicy, ModelPolicies, ModelPolicy
-from latency_failover.race import NoAnswer, Race, committed_attempt
-from latency_failover.records import Decision, Result, Role
+from latency_failover.planning import ModelState, plan_call
+from latency_failover.policy import FailoverPolicy, LatencyBudget, ModelPolicies, ModelPolicy
+from latency_failover.race import NoWinner, Race, committed_attempt
+from latency_failover.records import CallResult, FailoverDecision, ModelRole
 from latency_failover.scope import BudgetRecord, current_scope, enter_scope
-from latency_failover.snapshot import Snapshot, merged, taken
-from latency_failover.statistics import VERDICTS, Expectation, LatencyStats
+from latency_failover.snapshot import Snapshot, merge_snapshots, take_snapshot
+from latency_failover.statistics import VERDICT_SERIES, Expectation, LatencyStats
 from latency_failover.stream import RacedStream
-from latency_failover.tokens import prompt_tokens
-from latency_failover.verdict import Basis, decision_of, judge, learn
+from latency_failover.tokens import estimate_prompt_tokens
+from latency_failover.verdict import PlanningBasis, build_decision, record_statistics, update_breakers
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class _Call:
     """One model call: its race, what it was planned on, and where its decision goes."""
 
     race: Race
-    basis: Basis
+    basis: PlanningBasis
     request: Request
     record: BudgetRecord | None
 
@@ -58,7 +58,7 @@ class FailoverModel(FallbackModel):
         policy: FailoverPolicy | None = None,
         models: ModelPolicies | None = None,
         stats: LatencyStats | None = None,
-        clock: Clock | None = None,
+        clock: MonotonicClock | None = None,
         classify: Classify = classify,
         primary_region: str | None = None,
         fallback_region: str | None = None,
@@ -77,22 +77,24 @@ class FailoverModel(FallbackModel):
         super().__init__(primary, *([] if fallback is None else [fallback]))
         self.policy = policy or FailoverPolicy()
         self.stats = stats or LatencyStats()
-        self.breakers: dict[Role, Breaker] = {
-            "primary": Breaker(self.policy.breaker),
-            "fallback": Breaker(self.policy.breaker),
+        self.breakers: dict[ModelRole, CircuitBreaker] = {
+            "primary": CircuitBreaker(self.policy.breaker),
+            "fallback": CircuitBreaker(self.policy.breaker),
         }
         self.hedges = HedgeBucket(self.policy.hedge_share_bp, self.policy.hedge_burst)
         self._models = models or ModelPolicies()
-        self._clock = clock or SystemClock()
+        self._clock = clock or SystemMonotonicClock()
         self._classify = classify
-        self._candidates: dict[Role, Candidate] = {"primary": candidate(primary, "primary", region=primary_region)}
+        self._candidates: dict[ModelRole, Candidate] = {
+            "primary": build_candidate(primary, "primary", region=primary_region)
+        }
         if fallback is not None:
-            self._candidates["fallback"] = candidate(fallback, "fallback", region=fallback_region)
-        self._asked_ms: dict[Role, int] = {}
+            self._candidates["fallback"] = build_candidate(fallback, "fallback", region=fallback_region)
+        self._asked_ms: dict[ModelRole, int] = {}
         self._closing: set[asyncio.Task[None]] = set()
 
     @contextmanager
-    def budget(self, budget: Budget, *, labels: Mapping[str, str] | None = None) -> Iterator[BudgetRecord]:
+    def budget(self, budget: LatencyBudget, *, labels: Mapping[str, str] | None = None) -> Iterator[BudgetRecord]:
         """Everything this model is asked inside the scope shares the budget, and leaves its decision in the record.
 
         `labels` say what the data is, so that the model policy for such data holds.
@@ -104,16 +106,16 @@ class FailoverModel(FallbackModel):
 
     def snapshot(self, *, wall_ms: int) -> Snapshot:
         """What this process has seen itself, for those that start after it. `wall_ms`: the time, in Unix ms."""
-        return taken(self.stats, wall_ms=wall_ms, now_ms=self._now_ms())
+        return take_snapshot(self.stats, wall_ms=wall_ms, now_ms=self._now_ms())
 
-    def recall(self, snapshots: Sequence[Snapshot], *, wall_ms: int) -> None:
+    def restore_history(self, snapshots: Sequence[Snapshot], *, wall_ms: int) -> None:
         """Begin with what other processes saw, the less the older it is. Call before the first request."""
-        points = merged(snapshots, wall_ms=wall_ms)
+        points = merge_snapshots(snapshots, wall_ms=wall_ms)
         now_ms = self._now_ms()
-        self.stats.recall(points, now_ms=now_ms)
+        self.stats.restore_history(points, now_ms=now_ms)
         for role, known in self._candidates.items():
-            verdicts = points.get((known.name, None, VERDICTS), ())
-            self.breakers[role].recall(now_ms, [value == 1 for value in verdicts])
+            verdicts = points.get((known.name, None, VERDICT_SERIES), ())
+            self.breakers[role].restore_history(now_ms, [value == 1 for value in verdicts])
 
     async def request(
         self,
@@ -177,10 +179,10 @@ class FailoverModel(FallbackModel):
             raise UserError("a background response cannot be continued here: it has no latency to decide on")
         scope = current_scope(self)
         started = self._clock.monotonic()
-        budget = scope.budget if scope else Budget(total_ms=self.policy.default_total_ms)
+        budget = scope.budget if scope else LatencyBudget(total_ms=self.policy.default_total_ms)
         models = scope.models if scope else self._models.applying({})
         allowed, refused = self._allowed(models)
-        tokens, now_ms = prompt_tokens(messages, parameters), round(started * 1000)
+        tokens, now_ms = estimate_prompt_tokens(messages, parameters), round(started * 1000)
         expected = {role: self._expect(role, tokens, now_ms) for role in _ROLES}
         sides = {role: self._side(role, expected[role], now_ms) if role in allowed else None for role in _ROLES}
         plan = plan_call(
@@ -206,10 +208,10 @@ class FailoverModel(FallbackModel):
             commit_early=commit_early,
         )
         breaker = self.breakers["primary"].state(now_ms)
-        basis = Basis(plan, expected, tokens, breaker, budget, models.name, refused)
+        basis = PlanningBasis(plan, expected, tokens, breaker, budget, models.name, refused)
         return _Call(race, basis, request, scope.record if scope else None)
 
-    def _allowed(self, models: ModelPolicy) -> tuple[dict[Role, Candidate], tuple[str, ...]]:
+    def _allowed(self, models: ModelPolicy) -> tuple[dict[ModelRole, Candidate], tuple[str, ...]]:
         refusals = {role: known.refusal(models) for role, known in self._candidates.items()}
         allowed = {role: known for role, known in self._candidates.items() if refusals[role] is None}
         refused = tuple(refusal for refusal in refusals.values() if refusal is not None)
@@ -217,19 +219,19 @@ class FailoverModel(FallbackModel):
             raise ModelNotPermitted(models.name, refused)
         return allowed, refused
 
-    def _expect(self, role: Role, tokens: int, now_ms: int) -> Expectation:
+    def _expect(self, role: ModelRole, tokens: int, now_ms: int) -> Expectation:
         known = self._candidates.get(role)
         return Expectation() if known is None else self.stats.expect(known.name, tokens, now_ms=now_ms)
 
-    def _side(self, role: Role, expected: Expectation, now_ms: int) -> Side:
+    def _side(self, role: ModelRole, expected: Expectation, now_ms: int) -> ModelState:
         asked = self._asked_ms.get(role)
-        return Side(expected, self.breakers[role].state(now_ms), None if asked is None else now_ms - asked)
+        return ModelState(expected, self.breakers[role].state(now_ms), None if asked is None else now_ms - asked)
 
     def _may_hedge(self, parameters: ModelRequestParameters, now_ms: int) -> bool:
         # A vendor's own tools (search, code) may act; everything else a model does is words.
         return not parameters.native_tools and self.breakers["fallback"].state(now_ms) == "closed"
 
-    def _admit(self, role: Role) -> bool:
+    def _admit(self, role: ModelRole) -> bool:
         now_ms = self._now_ms()
         self._asked_ms[role] = now_ms
         return self.breakers[role].admit(now_ms)
@@ -238,7 +240,7 @@ class FailoverModel(FallbackModel):
         race = call.race
         try:
             winner = await race.run()
-        except NoAnswer as error:
+        except NoWinner as error:
             decision = self._conclude(call, "failed")
             raise AllModelsFailed(decision, race.causes, retryable=race.retryable) from error.__cause__
         except asyncio.CancelledError:
@@ -252,12 +254,12 @@ class FailoverModel(FallbackModel):
         self._conclude(call, "cancelled" if interrupted else "answered")
         return winner
 
-    def _conclude(self, call: _Call, result: Result) -> Decision:
+    def _conclude(self, call: _Call, result: CallResult) -> FailoverDecision:
         now_ms = self._now_ms()
         latency_ms = round((self._clock.monotonic() - call.request.started) * 1000)
-        learn(call.race, self.stats, call.request.prompt_tokens, now_ms=now_ms)
-        judge(call.race, self.breakers, self.stats, call.basis, now_ms=now_ms)
-        decision = decision_of(call.race, call.basis, self.policy, result=result, latency_ms=latency_ms)
+        record_statistics(call.race, self.stats, call.request.prompt_tokens, now_ms=now_ms)
+        update_breakers(call.race, self.breakers, self.stats, call.basis, now_ms=now_ms)
+        decision = build_decision(call.race, call.basis, self.policy, result=result, latency_ms=latency_ms)
         if call.record is not None:
             call.record.decisions.append(decision)
         for attempt in call.race.attempts:
@@ -271,10 +273,10 @@ class FailoverModel(FallbackModel):
         return round(self._clock.monotonic() * 1000)
 
 
-_ROLES: tuple[Role, ...] = ("primary", "fallback")
+_ROLES: tuple[ModelRole, ...] = ("primary", "fallback")
 
 
-def _annotate(decision: Decision) -> None:
+def _annotate(decision: FailoverDecision) -> None:
     """Put the decision on the span of the request, where the model call is looked for first."""
     span = trace.get_current_span()
     if span.is_recording():

@@ -10,13 +10,13 @@ from bisect import bisect_left, bisect_right
 from latency_failover.policy import FailoverPolicy
 from latency_failover.statistics import Expectation
 
-_UNSEEN = 4
+_UNSEEN_WEIGHT = 4
 """Beyond the longest wait seen in n calls, so many n-ths more are still ordinary: few observations, a wide margin."""
 
 _LEAST_UNSEEN_PERCENT = 25
 
 
-def turning_point(expected: Expectation, other: Expectation) -> int | None:
+def switch_point_ms(expected: Expectation, other: Expectation) -> int | None:
     """When, in milliseconds of silence, the other model becomes the better bet; `None` where too little was seen."""
     seen, cut = expected.ttft_seen, expected.ttft_cut
     if not seen:
@@ -29,7 +29,7 @@ def turning_point(expected: Expectation, other: Expectation) -> int | None:
         middle = (len(later) + never) // 2
         if len(later) + never and (middle >= len(later) or later[middle] - waited > head_start):
             return waited
-    return seen[-1] + seen[-1] * max(_LEAST_UNSEEN_PERCENT, 100 * _UNSEEN // len(seen)) // 100
+    return seen[-1] + seen[-1] * max(_LEAST_UNSEEN_PERCENT, 100 * _UNSEEN_WEIGHT // len(seen)) // 100
 
 
 def ttft_limit(
@@ -54,7 +54,7 @@ def ttft_limit(
         # holds it: otherwise every abandoned call would raise the limit of the next.
         usual = min(expected.ttft_p95_ms, 2 * expected.ttft_p50_ms)
         patience = max(policy.ttft_floor_ms, policy.ttft_patience * usual)
-    turn = turning_point(expected, other)
+    turn = switch_point_ms(expected, other)
     alone = patience if turn is None else min(patience, max(policy.ttft_floor_ms, turn))
     latest = min(due, usable - (expected.generation_ms(tokens) or 0))
     caps = [patience]
@@ -71,7 +71,7 @@ def hedge_after(policy: FailoverPolicy, limit: int, expected: Expectation, other
     if not policy.hedge or p95 is None:
         return None
     after = max(p95, policy.hedge_min_ms)
-    turn = turning_point(expected, other)
+    turn = switch_point_ms(expected, other)
     if turn is not None:
         # The P95 of a model that is often cut is where it was cut: the turning point is the better guide.
         after = max(turn, policy.hedge_min_ms)

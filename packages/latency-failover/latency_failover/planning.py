@@ -3,26 +3,26 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from latency_failover.breaker import State
+from latency_failover.breaker import BreakerState
 from latency_failover.patience import hedge_after, ttft_limit
-from latency_failover.policy import Budget, FailoverPolicy
-from latency_failover.records import Attempt, Reason, Role
+from latency_failover.policy import FailoverPolicy, LatencyBudget
+from latency_failover.records import FailoverReason, ModelAttempt, ModelRole
 from latency_failover.statistics import Expectation
 
-_FAILED: dict[str, Reason] = {"error": "error", "throttled": "throttled", "abandoned": "ttft"}
+_FAILED: dict[str, FailoverReason] = {"error": "error", "throttled": "throttled", "abandoned": "ttft"}
 
 
 @dataclass(frozen=True)
-class Side:
+class ModelState:
     """One of the two models as the plan sees it. `idle_ms` is the time since it was last asked (`None`: never)."""
 
     expected: Expectation
-    breaker: State = "closed"
+    breaker: BreakerState = "closed"
     idle_ms: int | None = None
 
 
 @dataclass(frozen=True)
-class Plan:
+class CallPlan:
     """The limits of one call, in milliseconds after its start.
 
     `hard_ms` ends everything, `usable_ms` leaves later steps their time, `budget_ms` is the primary's share. `due_ms`
@@ -30,9 +30,9 @@ class Plan:
     `ttft_limit_ms` the first is left only when it fails; with a hedge beside it, it has until `patience_ms`.
     """
 
-    first: Role
-    second: Role | None
-    reason: Reason
+    first: ModelRole
+    second: ModelRole | None
+    reason: FailoverReason
     hard_ms: int
     budget_ms: int
     due_ms: int
@@ -44,8 +44,13 @@ class Plan:
 
 
 def plan_call(
-    policy: FailoverPolicy, budget: Budget, *, spent_ms: int, primary: Side | None, fallback: Side | None
-) -> Plan:
+    policy: FailoverPolicy,
+    budget: LatencyBudget,
+    *,
+    spent_ms: int,
+    primary: ModelState | None,
+    fallback: ModelState | None,
+) -> CallPlan:
     """Decide how a call is made; a side is `None` when there is no such model or it may not see the data.
 
     Raises:
@@ -56,9 +61,9 @@ def plan_call(
     if primary is None or fallback is None:
         if primary is None and fallback is None:
             raise ValueError("a call needs a model")
-        only: Role = "fallback" if primary is None else "primary"
-        why: Reason = "policy" if primary is None else "primary"
-        return Plan(only, None, why, hard, usable, usable, 0, None, None, usable_ms=usable)
+        only: ModelRole = "fallback" if primary is None else "primary"
+        why: FailoverReason = "policy" if primary is None else "primary"
+        return CallPlan(only, None, why, hard, usable, usable, 0, None, None, usable_ms=usable)
 
     reserve = _reserve(policy, budget.reserve_ms, usable, fallback.expected)
     share = usable - reserve
@@ -69,10 +74,10 @@ def plan_call(
         due = usable - _reserve(policy, None, usable, primary.expected)
         limit, patience = ttft_limit(policy, fallback.expected, primary.expected, due=due, usable=usable, tokens=tokens)
         held = None if primary.breaker == "open" else limit
-        return Plan("fallback", "primary", reason, hard, share, due, reserve, held, None, patience, usable)
+        return CallPlan("fallback", "primary", reason, hard, share, due, reserve, held, None, patience, usable)
     limit, patience = ttft_limit(policy, primary.expected, fallback.expected, due=share, usable=usable, tokens=tokens)
     hedge = hedge_after(policy, limit, primary.expected, fallback.expected)
-    return Plan("primary", "fallback", "primary", hard, share, share, reserve, limit, hedge, patience, usable)
+    return CallPlan("primary", "fallback", "primary", hard, share, share, reserve, limit, hedge, patience, usable)
 
 
 def _reserve(policy: FailoverPolicy, wanted: int | None, usable: int, second: Expectation) -> int:
@@ -82,8 +87,8 @@ def _reserve(policy: FailoverPolicy, wanted: int | None, usable: int, second: Ex
 
 
 def _why_not_primary(
-    policy: FailoverPolicy, budget: Budget, primary: Side, fallback: Side, *, share: int, usable: int
-) -> Reason | None:
+    policy: FailoverPolicy, budget: LatencyBudget, primary: ModelState, fallback: ModelState, *, share: int, usable: int
+) -> FailoverReason | None:
     failed = _failed_earlier(budget.earlier, "primary")
     if failed is not None and _failed_earlier(budget.earlier, "fallback") is None:
         return failed
@@ -95,7 +100,7 @@ def _why_not_primary(
     return None if _fits(policy, primary, fallback, share=share, usable=usable) else "budget"
 
 
-def _fits(policy: FailoverPolicy, primary: Side, fallback: Side, *, share: int, usable: int) -> bool:
+def _fits(policy: FailoverPolicy, primary: ModelState, fallback: ModelState, *, share: int, usable: int) -> bool:
     p95, other = primary.expected.total_p95_ms, fallback.expected.total_p95_ms
     if p95 is None:
         return share > 0 or other is None
@@ -107,6 +112,6 @@ def _fits(policy: FailoverPolicy, primary: Side, fallback: Side, *, share: int, 
     return share > 0 and (primary.idle_ms is None or primary.idle_ms >= policy.probe_every_ms)
 
 
-def _failed_earlier(earlier: Sequence[Attempt], role: Role) -> Reason | None:
+def _failed_earlier(earlier: Sequence[ModelAttempt], role: ModelRole) -> FailoverReason | None:
     last = next((attempt for attempt in reversed(earlier) if attempt.role == role), None)
     return None if last is None else _FAILED.get(last.outcome)

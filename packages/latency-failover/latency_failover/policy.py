@@ -6,7 +6,7 @@ from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from latency_failover.records import Attempt
+from latency_failover.records import ModelAttempt
 
 Milliseconds = Annotated[int, Field(ge=0)]
 BasisPoints = Annotated[int, Field(ge=0, le=10_000)]
@@ -16,7 +16,7 @@ class _Setting(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class Budget(_Setting):
+class LatencyBudget(_Setting):
     """The time for everything done inside one `FailoverModel.budget` scope, counted from entering it.
 
     `total_ms` is a hard limit: at its end whatever still runs is cut. Of it, `remaining_nodes_p95_ms` is wanted by the
@@ -27,7 +27,7 @@ class Budget(_Setting):
     remaining_nodes_p95_ms: Milliseconds = 0
     reserve_ms: Milliseconds | None = Field(default=None, description="None: the fallback's learned P95.")
     expected_output_tokens: Annotated[int, Field(gt=0)] | None = Field(default=None, description="None: learned.")
-    earlier: tuple[Attempt, ...] = Field(
+    earlier: tuple[ModelAttempt, ...] = Field(
         default=(),
         description="Attempts an earlier delivery of the same work made; a model that failed there is not asked first.",
     )

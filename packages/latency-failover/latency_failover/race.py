@@ -6,17 +6,25 @@ from collections.abc import Callable, Mapping
 from latency_failover.attempt import Request, RunningAttempt
 from latency_failover.breaker import HedgeBucket
 from latency_failover.candidate import Candidate
-from latency_failover.classify import Classify, Failure
-from latency_failover.clock import Clock
+from latency_failover.classify import ClassifiedFailure, Classify
+from latency_failover.clock import MonotonicClock
 from latency_failover.errors import AttemptAbandoned
-from latency_failover.planning import Plan
+from latency_failover.planning import CallPlan
 from latency_failover.policy import FailoverPolicy
-from latency_failover.records import Outcome, Reason, Role
+from latency_failover.records import AttemptOutcome, FailoverReason, ModelRole
 from latency_failover.statistics import Expectation
-from latency_failover.steering import Abandon, GiveUp, Hedge, Settle, View, Wait, next_step
+from latency_failover.steering import (
+    AbandonAttempt,
+    AbandonCall,
+    KeepWaiting,
+    RaceView,
+    SettleOnWinner,
+    StartHedge,
+    next_step,
+)
 
 
-class NoAnswer(Exception):
+class NoWinner(Exception):
     """The race is over and nobody has won."""
 
 
@@ -25,25 +33,25 @@ class Race:
 
     def __init__(
         self,
-        candidates: Mapping[Role, Candidate],
+        candidates: Mapping[ModelRole, Candidate],
         request: Request,
-        plan: Plan,
+        plan: CallPlan,
         policy: FailoverPolicy,
         *,
-        expected: dict[Role, Expectation],
+        expected: dict[ModelRole, Expectation],
         expected_tokens: int | None,
         hedges: HedgeBucket | None,
-        admit: Callable[[Role], bool],
+        admit: Callable[[ModelRole], bool],
         classify: Classify,
-        clock: Clock,
+        clock: MonotonicClock,
         commit_early: bool,
     ) -> None:
         """`admit` is told of every start and says whether it is a breaker's probe. `hedges` is `None` where this call
         must not be made twice. `commit_early`: the first token decides.
         """
         self.attempts: list[RunningAttempt] = []
-        self.failures: dict[RunningAttempt, Failure] = {}
-        self.reason: Reason = plan.reason
+        self.failures: dict[RunningAttempt, ClassifiedFailure] = {}
+        self.reason: FailoverReason = plan.reason
         self.winner: RunningAttempt | None = None
         self.committed: asyncio.Future[RunningAttempt] = asyncio.get_running_loop().create_future()
         self._candidates = candidates
@@ -68,7 +76,7 @@ class Race:
         """
         try:
             if self._plan.hard_ms <= 0:
-                raise NoAnswer
+                raise NoWinner
             self._start(self._plan.first)
             while True:
                 self._changed.clear()
@@ -87,7 +95,7 @@ class Race:
         if tasks:
             await asyncio.wait(tasks, timeout=grace_ms / 1000)
 
-    def candidate_for(self, role: Role) -> Candidate:
+    def candidate_for(self, role: ModelRole) -> Candidate:
         """The model of a role."""
         return self._candidates[role]
 
@@ -107,7 +115,7 @@ class Race:
             for attempt in self.attempts
         )
 
-    def _start(self, role: Role) -> None:
+    def _start(self, role: ModelRole) -> None:
         limit_s = self._plan.hard_ms / 1000 - (self._clock.monotonic() - self._request.started)
         attempt = RunningAttempt(
             self._candidates[role],
@@ -128,13 +136,13 @@ class Race:
         for attempt in ended:
             if attempt.error is None and attempt.response is not None:
                 attempt.outcome = "won"
-                self._won(attempt)
+                self._record_win(attempt)
                 return attempt
         for attempt in ended:
-            self._failed(attempt)
+            self._record_failure(attempt)
         return None
 
-    def _won(self, attempt: RunningAttempt) -> None:
+    def _record_win(self, attempt: RunningAttempt) -> None:
         # The hedge was first with its whole answer, before either side's first token was looked at.
         if attempt.candidate.role != self._plan.first and self._first_is_running():
             self.reason = "hedge_win"
@@ -142,14 +150,14 @@ class Race:
     def _first_is_running(self) -> bool:
         return any(attempt.candidate.role == self._plan.first for attempt in self._running())
 
-    def _failed(self, attempt: RunningAttempt) -> None:
+    def _record_failure(self, attempt: RunningAttempt) -> None:
         error = attempt.error or ConnectionError("the stream was cancelled from outside")
         attempt.error = error
         failure = self._classify(error)
         self.failures[attempt] = failure
         attempt.outcome, attempt.error_code = failure.kind, failure.code
         if self.committed.done():
-            raise NoAnswer from error
+            raise NoWinner from error
         if attempt.candidate.role == self._plan.first:
             if failure.kind == "rejected":
                 raise error
@@ -158,13 +166,13 @@ class Race:
             self._turn_to_second(error)
 
     def _turn_to_second(self, cause: Exception | None) -> None:
-        if not self._second_is_free():
-            raise NoAnswer from cause
+        if not self._second_is_available():
+            raise NoWinner from cause
         second = self._plan.second
         assert second is not None  # noqa: S101 (a free second exists)
         self._start(second)
 
-    def _second_is_free(self) -> bool:
+    def _second_is_available(self) -> bool:
         """Whether the second model was not asked yet, or only for a hedge that the first model won."""
         second = self._plan.second
         if second is None:
@@ -176,30 +184,30 @@ class Race:
         """Do what is to be done now; returns when to look again, in clock seconds."""
         while True:
             running = self._running()
-            view = View(
+            view = RaceView(
                 now_ms=self._now_ms(),
                 running=[a.progress(self._policy.rate_window_ms, self._policy.min_stream_ms) for a in running],
-                second_free=self._second_is_free(),
-                hedge_free=self._hedge_is_free(),
+                second_available=self._second_is_available(),
+                hedge_available=self._hedge_is_available(),
                 committed=self.committed.done(),
                 expected=self._expected,
                 expected_tokens=self._expected_tokens,
             )
             match next_step(self._policy, self._plan, view):
-                case Wait(until_ms):
+                case KeepWaiting(until_ms):
                     self._commit(running)
                     return self._request.started + until_ms / 1000
-                case Hedge():
+                case StartHedge():
                     self._hedge()
-                case Settle(winner):
-                    self._settle(running, winner)
-                case Abandon(role, reason):
+                case SettleOnWinner(winner):
+                    self._cut_loser(running, winner)
+                case AbandonAttempt(role, reason):
                     self._abandon(running, role, reason)
-                case GiveUp():
+                case AbandonCall():
                     self._cut_all("abandoned")
-                    raise NoAnswer
+                    raise NoWinner
 
-    def _hedge_is_free(self) -> bool:
+    def _hedge_is_available(self) -> bool:
         # The second model's turn comes once as a hedge: one that lost is kept for a failover.
         return self._hedges is not None and self._hedges.available and len(self.attempts) == 1
 
@@ -208,14 +216,14 @@ class Race:
             self._hedges.spend()
             self._start(self._plan.second)
 
-    def _settle(self, running: list[RunningAttempt], winner: Role) -> None:
+    def _cut_loser(self, running: list[RunningAttempt], winner: ModelRole) -> None:
         for attempt in running:
             if attempt.candidate.role != winner:
                 attempt.cut("lost")
         if winner != self._plan.first:
             self.reason = "hedge_win"
 
-    def _abandon(self, running: list[RunningAttempt], role: Role, reason: Reason) -> None:
+    def _abandon(self, running: list[RunningAttempt], role: ModelRole, reason: FailoverReason) -> None:
         for attempt in running:
             if attempt.candidate.role == role:
                 attempt.cut("abandoned")
@@ -229,7 +237,7 @@ class Race:
         if running[0].first_token_ms is not None:
             self.committed.set_result(running[0])
 
-    def _cut_all(self, outcome: Outcome) -> None:
+    def _cut_all(self, outcome: AttemptOutcome) -> None:
         for attempt in self._running():
             attempt.cut(outcome)
 

@@ -7,9 +7,9 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-Role = Literal["primary", "fallback"]
+ModelRole = Literal["primary", "fallback"]
 
-Reason = Literal[
+FailoverReason = Literal[
     "primary",  # the primary answered; no failover
     "ttft",  # no first token within the limit
     "projected",  # the stream was too slow, or stood still
@@ -22,7 +22,7 @@ Reason = Literal[
 ]
 """Why the model that answered was the one that answered (or, when none did, why the last was tried)."""
 
-Outcome = Literal[
+AttemptOutcome = Literal[
     "won",
     "abandoned",  # cut because it was too slow
     "lost",  # cut because the other model was first
@@ -35,7 +35,7 @@ Outcome = Literal[
 TokensSource = Literal["reported", "estimated", "none"]
 """`reported` by the vendor; `estimated` from characters sent and streamed; `none` when the vendor did no work."""
 
-Result = Literal["answered", "failed", "cancelled"]
+CallResult = Literal["answered", "failed", "cancelled"]
 
 Count = Annotated[int, Field(ge=0)]
 
@@ -44,36 +44,36 @@ class _Record(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore", strict=True)
 
 
-class Attempt(_Record):
+class ModelAttempt(_Record):
     """One call to one model."""
 
     vendor: str
     model_id: str
-    role: Role
+    role: ModelRole
     started_ms: Count = Field(description="After the start of the whole call.")
     ttft_ms: Count | None = Field(default=None, description="From this attempt's start to its first token.")
     ended_ms: Count = Field(description="After the start of the whole call.")
-    outcome: Outcome
+    outcome: AttemptOutcome
     error_code: str | None = Field(default=None, description="Class, status and vendor code; never payload text.")
     input_tokens: Count = 0
     output_tokens: Count = 0
     tokens_source: TokensSource = "none"
 
 
-class Decision(_Record):
+class FailoverDecision(_Record):
     """One model call made through a `FailoverModel`: who answered, why, and on what numbers.
 
     `None` for a quantile means too few observations. Times are in milliseconds from the start of the call.
     """
 
-    result: Result = "answered"
-    reason: Reason
-    role: Role
+    result: CallResult = "answered"
+    reason: FailoverReason
+    role: ModelRole
     vendor: str
     model_id: str
     latency_ms: Count
     ttft_ms: Count | None = Field(default=None, description="The caller's wait for the answering model's first token.")
-    attempts: tuple[Attempt, ...] = ()
+    attempts: tuple[ModelAttempt, ...] = ()
     input_tokens: Count = 0
     output_tokens: Count = 0
     loser_tokens: Count = Field(default=0, description="Tokens in and out of every attempt that did not answer.")
@@ -89,7 +89,9 @@ class Decision(_Record):
     hedge_after_ms: Count | None = Field(default=None, description="When a second call was to be started.")
     primary_breaker: Literal["closed", "half_open", "open"] = "closed"
     later_ms: Count = Field(default=0, description="What the steps after this one want of the total.")
-    earlier: tuple[Attempt, ...] = Field(default=(), description="Attempts of earlier deliveries of the same work.")
+    earlier: tuple[ModelAttempt, ...] = Field(
+        default=(), description="Attempts of earlier deliveries of the same work."
+    )
     model_policy: str = Field(default="", description="The name of the model policy that held.")
     not_permitted: tuple[str, ...] = Field(default=(), description="Models that it keeps the data from.")
     policy_version: str

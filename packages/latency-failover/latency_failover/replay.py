@@ -2,12 +2,12 @@
 
 from collections.abc import Callable, Mapping
 
-from latency_failover.records import Decision, Reason
+from latency_failover.records import FailoverDecision, FailoverReason
 
-Check = Callable[[Decision], bool]
+DecisionCheck = Callable[[FailoverDecision], bool]
 
 
-def contradictions(decision: Decision) -> tuple[str, ...]:
+def find_contradictions(decision: FailoverDecision) -> tuple[str, ...]:
     """What in the record does not follow from the rest of it; empty for every decision this package has made.
 
     An auditor runs it over stored decisions: no model, clock or statistics is needed.
@@ -16,12 +16,12 @@ def contradictions(decision: Decision) -> tuple[str, ...]:
     return (*found, *(told for told, holds in _ALWAYS.items() if not holds(decision)))
 
 
-def _of_an_older_release(decision: Decision) -> bool:
+def _of_an_older_release(decision: FailoverDecision) -> bool:
     """Whether it was recorded before earlier attempts and model policies were."""
     return not decision.model_policy
 
 
-def _left_as(decision: Decision, outcome: str) -> bool:
+def _first_ended_as(decision: FailoverDecision, outcome: str) -> bool:
     """Whether the model asked first ended so, or was not asked because it had ended so in an earlier delivery."""
     if not decision.attempts or (decision.attempts[0].role == "fallback" and decision.role == "fallback"):
         earlier = [attempt.outcome for attempt in decision.earlier if attempt.role == "primary"]
@@ -29,35 +29,35 @@ def _left_as(decision: Decision, outcome: str) -> bool:
     return decision.attempts[0].outcome == outcome
 
 
-def _silent_to_its_limit(decision: Decision) -> bool:
+def _silent_to_its_limit(decision: FailoverDecision) -> bool:
     if not decision.attempts or decision.attempts[0].role == decision.role:
-        return _left_as(decision, "abandoned")
+        return _first_ended_as(decision, "abandoned")
     first, limit = decision.attempts[0], decision.ttft_limit_ms
     silent = first.ttft_ms is None and limit is not None and first.ended_ms - first.started_ms >= limit
     return silent and first.outcome == "abandoned"
 
 
-def _spoke_but_was_left(decision: Decision) -> bool:
+def _spoke_but_was_left(decision: FailoverDecision) -> bool:
     return any(a.outcome == "abandoned" and a.ttft_ms is not None for a in decision.attempts[:1])
 
 
-def _did_not_fit(decision: Decision) -> bool:
+def _did_not_fit(decision: FailoverDecision) -> bool:
     # An unknown primary was passed over because the fallback's reserve left it no time at all.
     p95 = decision.primary_p95_ms
     return decision.budget_ms == 0 if p95 is None else p95 > decision.budget_ms
 
 
-def _the_second_was_a_hedge(decision: Decision) -> bool:
+def _the_second_was_a_hedge(decision: FailoverDecision) -> bool:
     roles = [attempt.role for attempt in decision.attempts]
     return decision.hedge_after_ms is not None and roles[:2] == ["primary", "fallback"]
 
 
-_BASIS: Mapping[Reason, Check] = {
+_BASIS: Mapping[FailoverReason, DecisionCheck] = {
     "primary": lambda d: d.role == "primary" or d.result != "answered",
     "ttft": _silent_to_its_limit,
     "projected": _spoke_but_was_left,
-    "error": lambda d: _left_as(d, "error"),
-    "throttled": lambda d: _left_as(d, "throttled"),
+    "error": lambda d: _first_ended_as(d, "error"),
+    "throttled": lambda d: _first_ended_as(d, "throttled"),
     "breaker": lambda d: d.primary_breaker == "open",
     "hedge_win": _the_second_was_a_hedge,
     "budget": _did_not_fit,
@@ -67,19 +67,19 @@ _BASIS: Mapping[Reason, Check] = {
 }
 
 
-def _one_winner_if_answered(decision: Decision) -> bool:
+def _one_winner_if_answered(decision: FailoverDecision) -> bool:
     won = [attempt for attempt in decision.attempts if attempt.outcome == "won"]
     if decision.result != "answered":
         return decision.result == "cancelled" or not won
     return len(won) == 1 and (won[0].role, won[0].model_id) == (decision.role, decision.model_id)
 
 
-def _losers_add_up(decision: Decision) -> bool:
+def _losers_add_up(decision: FailoverDecision) -> bool:
     lost = [attempt for attempt in decision.attempts if attempt.outcome != "won"]
     return decision.loser_tokens == sum(attempt.input_tokens + attempt.output_tokens for attempt in lost)
 
 
-def _hedged_when_due(decision: Decision) -> bool:
+def _hedged_when_due(decision: FailoverDecision) -> bool:
     overlapping = [
         later
         for first, later in zip(decision.attempts, decision.attempts[1:], strict=False)
@@ -89,7 +89,7 @@ def _hedged_when_due(decision: Decision) -> bool:
     return not overlapping or (due is not None and all(attempt.started_ms >= due for attempt in overlapping))
 
 
-_ALWAYS: Mapping[str, Check] = {
+_ALWAYS: Mapping[str, DecisionCheck] = {
     "the answering model is not the attempt that won": _one_winner_if_answered,
     "loser_tokens is not the sum over the losers": _losers_add_up,
     "a second call was started beside the first before it was due": _hedged_when_due,

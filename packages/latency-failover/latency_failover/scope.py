@@ -5,35 +5,35 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 
-from latency_failover.policy import Budget, ModelPolicy
-from latency_failover.records import Decision
+from latency_failover.policy import LatencyBudget, ModelPolicy
+from latency_failover.records import FailoverDecision
 
 
 @dataclass
 class BudgetRecord:
     """What happened inside one budget scope: a decision per model call, in the order they ended."""
 
-    decisions: list[Decision] = field(default_factory=list)
+    decisions: list[FailoverDecision] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
-class Scope:
+class BudgetScope:
     """A budget being spent by one model (`owner`) since `started` (clock seconds)."""
 
     owner: object
-    budget: Budget
+    budget: LatencyBudget
     models: ModelPolicy
     started: float
     record: BudgetRecord
 
 
-_scopes: ContextVar[tuple[Scope, ...]] = ContextVar("failover_scopes", default=())
+_scopes: ContextVar[tuple[BudgetScope, ...]] = ContextVar("failover_scopes", default=())
 
 
 @contextmanager
-def enter_scope(owner: object, budget: Budget, models: ModelPolicy, started: float) -> Iterator[BudgetRecord]:
+def enter_scope(owner: object, budget: LatencyBudget, models: ModelPolicy, started: float) -> Iterator[BudgetRecord]:
     """Open a scope for everything `owner` is asked in this context and in tasks started from it."""
-    scope = Scope(owner, budget, models, started, BudgetRecord())
+    scope = BudgetScope(owner, budget, models, started, BudgetRecord())
     token = _scopes.set((*_scopes.get(), scope))
     try:
         yield scope.record
@@ -41,6 +41,6 @@ def enter_scope(owner: object, budget: Budget, models: ModelPolicy, started: flo
         _scopes.reset(token)
 
 
-def current_scope(owner: object) -> Scope | None:
+def current_scope(owner: object) -> BudgetScope | None:
     """The innermost scope of `owner` here, if any."""
     return next((scope for scope in reversed(_scopes.get()) if scope.owner is owner), None)

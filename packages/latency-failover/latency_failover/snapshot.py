@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 
 from pydantic import BaseModel, ConfigDict
 
-from latency_failover.statistics import PRIOR_ATTEMPTS, VERDICTS, Key, LatencyStats, thin
+from latency_failover.statistics import PRIOR_ATTEMPTS, VERDICT_SERIES, LatencyStats, SeriesKey, thin_sorted
 
 HALF_LIFE_MS = 30 * 60_000
 """A snapshot counts half for each half-hour of its age: a vendor's latency this morning is no guide to tonight's."""
@@ -20,7 +20,7 @@ HORIZON_MS = 6 * HALF_LIFE_MS
 _ATTEMPTS = "total_ms"  # every attempt that says anything about latency has a total
 
 
-class Series(BaseModel):
+class SnapshotSeries(BaseModel):
     """The values of one series, sorted. Integers: milliseconds, microseconds a token, tokens, or 0 and 1."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -37,22 +37,22 @@ class Snapshot(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     taken_at_ms: int
-    series: tuple[Series, ...] = ()
+    series: tuple[SnapshotSeries, ...] = ()
 
 
-def taken(stats: LatencyStats, *, wall_ms: int, now_ms: int) -> Snapshot:
+def take_snapshot(stats: LatencyStats, *, wall_ms: int, now_ms: int) -> Snapshot:
     """A snapshot of statistics: at most `PRIOR_ATTEMPTS` attempts of each model and prompt size."""
     recorded = stats.recorded(now_ms=now_ms)
     series = [
-        Series(model=model, bucket=bucket, name=name, values=_share(recorded, (model, bucket, name)))
+        SnapshotSeries(model=model, bucket=bucket, name=name, values=_share(recorded, (model, bucket, name)))
         for model, bucket, name in sorted(recorded, key=repr)
     ]
     return Snapshot(taken_at_ms=wall_ms, series=tuple(series))
 
 
-def merged(snapshots: Sequence[Snapshot], *, wall_ms: int) -> dict[Key, tuple[int, ...]]:
+def merge_snapshots(snapshots: Sequence[Snapshot], *, wall_ms: int) -> dict[SeriesKey, tuple[int, ...]]:
     """All snapshots as one, each thinned by its age, the whole thinned to what a new process may be told."""
-    found: defaultdict[Key, list[int]] = defaultdict(list)
+    found: defaultdict[SeriesKey, list[int]] = defaultdict(list)
     for snapshot in snapshots:
         # A clock that is a little ahead makes a snapshot from the future: it is simply fresh.
         age = max(0, wall_ms - snapshot.taken_at_ms)
@@ -60,16 +60,16 @@ def merged(snapshots: Sequence[Snapshot], *, wall_ms: int) -> dict[Key, tuple[in
             continue
         weight = 0.5 ** (age / HALF_LIFE_MS)
         for series in snapshot.series:
-            kept = thin(sorted(series.values), round(len(series.values) * weight))
+            kept = thin_sorted(sorted(series.values), round(len(series.values) * weight))
             found[series.model, series.bucket, series.name].extend(kept)
     every = {key: tuple(sorted(values)) for key, values in found.items() if values}
     return {key: _share(every, key) for key in every}
 
 
-def _share(every: Mapping[Key, tuple[int, ...]], key: Key) -> tuple[int, ...]:
+def _share(every: Mapping[SeriesKey, tuple[int, ...]], key: SeriesKey) -> tuple[int, ...]:
     """A series thinned in step with the others of its model and size, so that their proportions stay."""
     model, bucket, name = key
     values = every[key]
-    attempts = len(values) if name == VERDICTS else len(every.get((model, bucket, _ATTEMPTS), values))
+    attempts = len(values) if name == VERDICT_SERIES else len(every.get((model, bucket, _ATTEMPTS), values))
     keep = min(1.0, PRIOR_ATTEMPTS / max(1, attempts))
-    return thin(values, round(len(values) * keep))
+    return thin_sorted(values, round(len(values) * keep))

@@ -9,7 +9,7 @@ BUCKETS = (500, 2_000, 8_000, 32_000)
 
 
 @dataclass(frozen=True)
-class Sample:
+class LatencySample:
     """One attempt. A field is `None` when the attempt did not show it."""
 
     ttft_ms: int | None = None
@@ -77,12 +77,12 @@ def quantile(ordered: Sequence[int], basis_points: int) -> int:
     return ordered[max(0, -(-len(ordered) * basis_points // 10_000) - 1)]
 
 
-def bucket(prompt_tokens: int) -> int:
+def prompt_bucket(prompt_tokens: int) -> int:
     """The index of the prompt-size bucket."""
     return next((index for index, bound in enumerate(BUCKETS) if prompt_tokens <= bound), len(BUCKETS))
 
 
-def thin(ordered: Sequence[int], keep: int) -> tuple[int, ...]:
+def thin_sorted(ordered: Sequence[int], keep: int) -> tuple[int, ...]:
     """So many of some sorted values, evenly spaced by rank: their quantiles stay where they were."""
     count = len(ordered)
     if keep >= count:
@@ -90,13 +90,13 @@ def thin(ordered: Sequence[int], keep: int) -> tuple[int, ...]:
     return tuple(ordered[(2 * rank + 1) * count // (2 * keep)] for rank in range(keep))
 
 
-Key = tuple[str, int | None, str]
+SeriesKey = tuple[str, int | None, str]
 """Model, prompt-size bucket (`None`: all sizes) and the name of a series."""
 
-VERDICTS = "good"
+VERDICT_SERIES = "good"
 """The series of verdicts: 1 for an attempt that met its objective, 0 for one that did not."""
 
-LEAST_SEEN = 3
+MIN_SEEN = 3
 """Fewer first tokens than this say nothing about how long the next may take."""
 
 PRIOR_ATTEMPTS = 64
@@ -105,7 +105,7 @@ PRIOR_ATTEMPTS = 64
 
 @dataclass(frozen=True)
 class _Prior:
-    points: Mapping[Key, tuple[int, ...]]
+    points: Mapping[SeriesKey, tuple[int, ...]]
     until_ms: int
 
 
@@ -120,10 +120,10 @@ class LatencyStats:
     window_ms: int = 600_000
     max_samples: int = 256
     min_samples: int = 8
-    _series: dict[Key, _Window] = field(default_factory=dict, repr=False)
+    _series: dict[SeriesKey, _Window] = field(default_factory=dict, repr=False)
     _prior: _Prior | None = field(default=None, repr=False)
 
-    def observe(self, model_id: str, prompt_tokens: int, sample: Sample, *, now_ms: int) -> None:
+    def observe(self, model_id: str, prompt_tokens: int, sample: LatencySample, *, now_ms: int) -> None:
         """Take in one attempt."""
         self._add(model_id, prompt_tokens, vars(sample) | {"ttft_seen_ms": sample.ttft_ms}, now_ms)
 
@@ -141,9 +141,9 @@ class LatencyStats:
         wait = waited_ms if silent else None
         self._add(model_id, prompt_tokens, {"ttft_ms": wait, "ttft_cut_ms": wait, "total_ms": total}, now_ms)
 
-    def note_verdict(self, model_id: str, *, good: bool, now_ms: int) -> None:
+    def record_verdict(self, model_id: str, *, good: bool, now_ms: int) -> None:
         """Take in whether an attempt met its objective, for the breakers of processes that start later."""
-        window = self._series.setdefault((model_id, None, VERDICTS), _Window(deque(maxlen=self.max_samples)))
+        window = self._series.setdefault((model_id, None, VERDICT_SERIES), _Window(deque(maxlen=self.max_samples)))
         window.add(now_ms, int(good))
 
     def forget_cuts(self, model_id: str) -> None:
@@ -151,11 +151,11 @@ class LatencyStats:
         for key in [key for key in self._series if key[0] == model_id and key[2] == "ttft_cut_ms"]:
             del self._series[key]
 
-    def recall(self, points: Mapping[Key, tuple[int, ...]], *, now_ms: int) -> None:
+    def restore_history(self, points: Mapping[SeriesKey, tuple[int, ...]], *, now_ms: int) -> None:
         """Begin with what other processes saw. It is forgotten after one window, whatever is seen until then."""
         self._prior = _Prior(points, now_ms + self.window_ms)
 
-    def recorded(self, *, now_ms: int) -> dict[Key, tuple[int, ...]]:
+    def recorded(self, *, now_ms: int) -> dict[SeriesKey, tuple[int, ...]]:
         """What this process itself has seen within the window, sorted; what it was told is not passed on."""
         found = {key: tuple(window.since(now_ms - self.window_ms)) for key, window in self._series.items()}
         return {key: values for key, values in found.items() if values}
@@ -164,7 +164,7 @@ class LatencyStats:
         """What the model is expected to do with a prompt of this size."""
 
         def values(name: str, least: int) -> Sequence[int]:
-            for key in (bucket(prompt_tokens), None):
+            for key in (prompt_bucket(prompt_tokens), None):
                 ordered = self._ordered(model_id, key, name, now_ms)
                 if len(ordered) >= least:
                     return ordered
@@ -183,7 +183,7 @@ class LatencyStats:
             output_p95=known("output_tokens", 9_500),
             us_per_token_p50=known("us_per_token", 5_000),
             gap_p95_ms=known("gap_ms", 9_500),
-            ttft_seen=tuple(values("ttft_seen_ms", LEAST_SEEN)),
+            ttft_seen=tuple(values("ttft_seen_ms", MIN_SEEN)),
             ttft_cut=tuple(values("ttft_cut_ms", 1)),
         )
 
@@ -191,7 +191,7 @@ class LatencyStats:
         for name, value in values.items():
             if value is None:
                 continue
-            for key in (bucket(prompt_tokens), None):
+            for key in (prompt_bucket(prompt_tokens), None):
                 window = self._series.setdefault((model_id, key, name), _Window(deque(maxlen=self.max_samples)))
                 window.add(now_ms, value)
 
@@ -201,7 +201,7 @@ class LatencyStats:
             return own
         made = len(self._own(model_id, key, "total_ms", now_ms))
         told = self._prior.points.get((model_id, key, name), ())
-        faded = thin(told, len(told) * max(0, PRIOR_ATTEMPTS - made) // PRIOR_ATTEMPTS)
+        faded = thin_sorted(told, len(told) * max(0, PRIOR_ATTEMPTS - made) // PRIOR_ATTEMPTS)
         return sorted((*own, *faded)) if faded else own
 
     def _own(self, model_id: str, key: int | None, name: str, now_ms: int) -> Sequence[int]:

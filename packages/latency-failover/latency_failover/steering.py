@@ -3,20 +3,20 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from latency_failover.planning import Plan
+from latency_failover.planning import CallPlan
 from latency_failover.policy import FailoverPolicy
-from latency_failover.records import Reason, Role
+from latency_failover.records import FailoverReason, ModelRole
 from latency_failover.statistics import Expectation
 
 
 @dataclass(frozen=True)
-class Progress:
+class AttemptProgress:
     """A running attempt. All times are milliseconds after the start of the call.
 
     `us_per_token` is the recent pace, `None` while the stream is too young to have one.
     """
 
-    role: Role
+    role: ModelRole
     started_ms: int
     first_token_ms: int | None = None
     last_token_ms: int | None = None
@@ -25,110 +25,110 @@ class Progress:
 
 
 @dataclass(frozen=True)
-class View:
+class RaceView:
     """Everything a step is decided on. `second_free`: the second model can still be turned to."""
 
     now_ms: int
-    running: Sequence[Progress]
-    second_free: bool
-    hedge_free: bool
+    running: Sequence[AttemptProgress]
+    second_available: bool
+    hedge_available: bool
     committed: bool
-    expected: dict[Role, Expectation]
+    expected: dict[ModelRole, Expectation]
     expected_tokens: int | None = None
 
 
 @dataclass(frozen=True)
-class Wait:
+class KeepWaiting:
     """Nothing to do before `until_ms`, unless something happens."""
 
     until_ms: int
 
 
 @dataclass(frozen=True)
-class Hedge:
+class StartHedge:
     """Start the second model beside the first."""
 
 
 @dataclass(frozen=True)
-class Settle:
+class SettleOnWinner:
     """Two are running and `winner` is ahead: cut the other."""
 
-    winner: Role
+    winner: ModelRole
 
 
 @dataclass(frozen=True)
-class Abandon:
+class AbandonAttempt:
     """Cut the first model and rely on the second."""
 
-    role: Role
-    reason: Reason
+    role: ModelRole
+    reason: FailoverReason
 
 
 @dataclass(frozen=True)
-class GiveUp:
+class AbandonCall:
     """The time is over: cut everything."""
 
 
-Step = Wait | Hedge | Settle | Abandon | GiveUp
+SteeringStep = KeepWaiting | StartHedge | SettleOnWinner | AbandonAttempt | AbandonCall
 
 
-def next_step(policy: FailoverPolicy, plan: Plan, view: View) -> Step:
+def next_step(policy: FailoverPolicy, plan: CallPlan, view: RaceView) -> SteeringStep:
     """Decide what happens now. At least one attempt is running."""
     if view.now_ms >= plan.hard_ms:
-        return GiveUp()
+        return AbandonCall()
     if view.committed:
-        return Wait(plan.hard_ms)
+        return KeepWaiting(plan.hard_ms)
     if len(view.running) > 1:
         return _between_two(policy, plan, view)
     (only,) = view.running
-    if not view.second_free or only.role != plan.first:
-        return Wait(plan.hard_ms)
+    if not view.second_available or only.role != plan.first:
+        return KeepWaiting(plan.hard_ms)
     if only.first_token_ms is None:
         return _while_silent(plan, view, only)
     return _while_streaming(policy, plan, view, only)
 
 
-def _between_two(policy: FailoverPolicy, plan: Plan, view: View) -> Step:
+def _between_two(policy: FailoverPolicy, plan: CallPlan, view: RaceView) -> SteeringStep:
     speaking = [attempt for attempt in view.running if attempt.first_token_ms is not None]
     if speaking:
 
-        def promised(attempt: Progress) -> tuple[int, bool]:
+        def promised(attempt: AttemptProgress) -> tuple[int, bool]:
             done = projected_ms(policy, view, attempt)
             return (plan.hard_ms + 1 if done is None else done, attempt.role != plan.first)
 
-        return Settle(min(speaking, key=promised).role)
+        return SettleOnWinner(min(speaking, key=promised).role)
     patience = plan.ttft_limit_ms if plan.patience_ms is None else plan.patience_ms
     if patience is not None and any(attempt.role == plan.first for attempt in view.running):
         if view.now_ms >= patience:
-            return Abandon(plan.first, "ttft")
-        return Wait(min(patience, plan.hard_ms))
-    return Wait(plan.hard_ms)
+            return AbandonAttempt(plan.first, "ttft")
+        return KeepWaiting(min(patience, plan.hard_ms))
+    return KeepWaiting(plan.hard_ms)
 
 
-def _while_silent(plan: Plan, view: View, only: Progress) -> Step:
+def _while_silent(plan: CallPlan, view: RaceView, only: AttemptProgress) -> SteeringStep:
     moments = [plan.hard_ms]
-    if plan.hedge_after_ms is not None and view.hedge_free:
+    if plan.hedge_after_ms is not None and view.hedge_available:
         due = only.started_ms + plan.hedge_after_ms
         if view.now_ms >= due:
-            return Hedge()
+            return StartHedge()
         moments.append(due)
     if plan.ttft_limit_ms is not None and _switching_helps(plan, view, only.role, None):
         limit = only.started_ms + plan.ttft_limit_ms
         if view.now_ms >= limit:
-            return Abandon(only.role, "ttft")
+            return AbandonAttempt(only.role, "ttft")
         moments.append(limit)
-    return Wait(min(moments))
+    return KeepWaiting(min(moments))
 
 
-def _while_streaming(policy: FailoverPolicy, plan: Plan, view: View, only: Progress) -> Step:
+def _while_streaming(policy: FailoverPolicy, plan: CallPlan, view: RaceView, only: AttemptProgress) -> SteeringStep:
     done = projected_ms(policy, view, only)
     late = done is None or _is_late(plan, view, only.role, done)
     if late and plan.ttft_limit_ms is not None and _switching_helps(plan, view, only.role, done):
-        return Abandon(only.role, "projected")
-    return Wait(min(plan.hard_ms, view.now_ms + policy.check_every_ms))
+        return AbandonAttempt(only.role, "projected")
+    return KeepWaiting(min(plan.hard_ms, view.now_ms + policy.check_every_ms))
 
 
-def _is_late(plan: Plan, view: View, role: Role, done: int) -> bool:
+def _is_late(plan: CallPlan, view: RaceView, role: ModelRole, done: int) -> bool:
     """Whether a stream will be late, with a quarter for the projection's error, or takes far longer than a new call."""
     usable = plan.due_ms if plan.usable_ms is None else plan.usable_ms
     left = done - view.now_ms
@@ -136,11 +136,11 @@ def _is_late(plan: Plan, view: View, role: Role, done: int) -> bool:
     return done + left // 4 > usable or (anew is not None and left > 2 * anew)
 
 
-def _other(role: Role) -> Role:
+def _other(role: ModelRole) -> ModelRole:
     return "fallback" if role == "primary" else "primary"
 
 
-def _switching_helps(plan: Plan, view: View, role: Role, done: int | None) -> bool:
+def _switching_helps(plan: CallPlan, view: RaceView, role: ModelRole, done: int | None) -> bool:
     """Whether the other model, started now, is expected to be done in time, and before this one (`None`: never)."""
     needed = view.expected[_other(role)].total_p50_ms
     if needed is None:
@@ -157,7 +157,7 @@ def stall_limit_ms(policy: FailoverPolicy, known: Expectation) -> int:
     return min(policy.stall_ms, max(policy.stall_floor_ms, policy.ttft_patience * known.gap_p95_ms))
 
 
-def projected_ms(policy: FailoverPolicy, view: View, attempt: Progress) -> int | None:
+def projected_ms(policy: FailoverPolicy, view: RaceView, attempt: AttemptProgress) -> int | None:
     """When the attempt will be done, in milliseconds after the start of the call; `None`: it stands still.
 
     An answer longer than expected is taken for a long one (P95); beyond that it is taken to end any moment, so that

@@ -21,12 +21,12 @@ CHARACTERS_PER_TOKEN = 4
 """Both vendors' rule of thumb for English: https://platform.openai.com/tokenizer."""
 
 
-def tokens_of(characters: int) -> int:
+def estimate_tokens(characters: int) -> int:
     """An estimate of the tokens in so many characters."""
     return -(-characters // CHARACTERS_PER_TOKEN)
 
 
-def prompt_tokens(messages: Iterable[ModelMessage], parameters: ModelRequestParameters) -> int:
+def estimate_prompt_tokens(messages: Iterable[ModelMessage], parameters: ModelRequestParameters) -> int:
     """An estimate of the prompt's tokens: text parts and tool arguments; pictures and schemas are not counted."""
     characters = sum(len(part.content) for part in parameters.instruction_parts or ())
     for message in messages:
@@ -35,7 +35,7 @@ def prompt_tokens(messages: Iterable[ModelMessage], parameters: ModelRequestPara
             characters += _length(content)
         if isinstance(message, ModelRequest) and not parameters.instruction_parts:
             characters += len(message.instructions or "")
-    return tokens_of(characters)
+    return estimate_tokens(characters)
 
 
 def streamed_characters(event: ModelResponseStreamEvent) -> int:

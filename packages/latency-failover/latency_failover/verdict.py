@@ -4,36 +4,38 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from latency_failover.attempt import RunningAttempt
-from latency_failover.breaker import Breaker, State
-from latency_failover.planning import Plan
-from latency_failover.policy import Budget, FailoverPolicy
+from latency_failover.breaker import BreakerState, CircuitBreaker
+from latency_failover.planning import CallPlan
+from latency_failover.policy import FailoverPolicy, LatencyBudget
 from latency_failover.race import Race
-from latency_failover.records import Attempt, Decision, Result, Role
-from latency_failover.statistics import Expectation, LatencyStats, Sample
+from latency_failover.records import CallResult, FailoverDecision, ModelAttempt, ModelRole
+from latency_failover.statistics import Expectation, LatencySample, LatencyStats
 
 _TOKENS_FOR_PACE = 8  # a pace that will be learned from needs more of an answer than one that is watched
 
 
 @dataclass(frozen=True)
-class Basis:
+class PlanningBasis:
     """The numbers a call was planned on."""
 
-    plan: Plan
-    expected: Mapping[Role, Expectation]
+    plan: CallPlan
+    expected: Mapping[ModelRole, Expectation]
     prompt_tokens: int
-    primary_breaker: State
-    budget: Budget
+    primary_breaker: BreakerState
+    budget: LatencyBudget
     model_policy: str
     not_permitted: tuple[str, ...]
 
 
-def decision_of(race: Race, basis: Basis, policy: FailoverPolicy, *, result: Result, latency_ms: int) -> Decision:
+def build_decision(
+    race: Race, basis: PlanningBasis, policy: FailoverPolicy, *, result: CallResult, latency_ms: int
+) -> FailoverDecision:
     """The record of a finished race; when nobody won, it names the model asked last."""
     attempts = tuple(attempt.record() for attempt in race.attempts)
     won = None if race.winner is None else attempts[race.attempts.index(race.winner)]
     last = won or (attempts[-1] if attempts else None)
     named = race.candidate_for(basis.plan.first if last is None else last.role)
-    return Decision(
+    return FailoverDecision(
         result=result,
         reason=race.reason,
         role=named.role,
@@ -63,7 +65,7 @@ def decision_of(race: Race, basis: Basis, policy: FailoverPolicy, *, result: Res
     )
 
 
-def learn(race: Race, stats: LatencyStats, prompt_tokens: int, *, now_ms: int) -> None:
+def record_statistics(race: Race, stats: LatencyStats, prompt_tokens: int, *, now_ms: int) -> None:
     """Take every attempt into the statistics. Errors are fast and say nothing about latency; they are left out."""
     for attempt in race.attempts:
         record, name = attempt.record(), attempt.candidate.name
@@ -73,15 +75,15 @@ def learn(race: Race, stats: LatencyStats, prompt_tokens: int, *, now_ms: int) -
                 stats.observe(name, prompt_tokens, _sample(record, waited, attempt.longest_gap_ms), now_ms=now_ms)
             case "abandoned" | "lost":
                 if record.ttft_ms is not None:
-                    stats.observe(name, prompt_tokens, Sample(ttft_ms=record.ttft_ms), now_ms=now_ms)
+                    stats.observe(name, prompt_tokens, LatencySample(ttft_ms=record.ttft_ms), now_ms=now_ms)
                 stats.observe_cut(name, prompt_tokens, waited_ms=waited, silent=record.ttft_ms is None, now_ms=now_ms)
 
 
-def _sample(record: Attempt, total_ms: int, gap_ms: int | None) -> Sample:
+def _sample(record: ModelAttempt, total_ms: int, gap_ms: int | None) -> LatencySample:
     pace = None
     if record.ttft_ms is not None and record.output_tokens >= _TOKENS_FOR_PACE:
         pace = (total_ms - record.ttft_ms) * 1000 // record.output_tokens
-    return Sample(
+    return LatencySample(
         ttft_ms=record.ttft_ms,
         total_ms=total_ms,
         output_tokens=record.output_tokens or None,
@@ -90,7 +92,9 @@ def _sample(record: Attempt, total_ms: int, gap_ms: int | None) -> Sample:
     )
 
 
-def judge(race: Race, breakers: Mapping[Role, Breaker], stats: LatencyStats, basis: Basis, *, now_ms: int) -> None:
+def update_breakers(
+    race: Race, breakers: Mapping[ModelRole, CircuitBreaker], stats: LatencyStats, basis: PlanningBasis, *, now_ms: int
+) -> None:
     """Give each model's breaker its verdict. Our own mistakes and a caller's change of mind are nobody's fault."""
     for attempt in race.attempts:
         breaker = breakers[attempt.candidate.role]
@@ -103,13 +107,13 @@ def judge(race: Race, breakers: Mapping[Role, Breaker], stats: LatencyStats, bas
         if was != "closed" and breaker.state(now_ms) == "closed":
             # The probes went well: what was cut while it was unwell is no guide any more.
             stats.forget_cuts(attempt.candidate.name)
-        stats.note_verdict(attempt.candidate.name, good=good, now_ms=now_ms)
+        stats.record_verdict(attempt.candidate.name, good=good, now_ms=now_ms)
         failure = race.failures.get(attempt)
         if failure is not None and failure.retry_after_ms:
             breaker.hold(now_ms, failure.retry_after_ms)
 
 
-def _is_good(attempt: RunningAttempt, breaker: Breaker, basis: Basis) -> bool | None:
+def _is_good(attempt: RunningAttempt, breaker: CircuitBreaker, basis: PlanningBasis) -> bool | None:
     slow = (attempt.ended_ms or 0) - attempt.started_ms > _slow_ms(attempt, breaker, basis)
     match attempt.outcome:
         case "won":
@@ -122,7 +126,7 @@ def _is_good(attempt: RunningAttempt, breaker: Breaker, basis: Basis) -> bool | 
             return None
 
 
-def _slow_ms(attempt: RunningAttempt, breaker: Breaker, basis: Basis) -> int:
+def _slow_ms(attempt: RunningAttempt, breaker: CircuitBreaker, basis: PlanningBasis) -> int:
     """Beyond the time it had in this call. A call that had too little for any model is measured by its own P95."""
     if breaker.policy.slow_ms is not None:
         return breaker.policy.slow_ms

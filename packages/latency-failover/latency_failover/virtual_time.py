@@ -6,7 +6,7 @@ For tests and benchmarks of a policy. Nothing that waits for a socket or a threa
 import asyncio
 import selectors
 
-from latency_failover.clock import SystemClock
+from latency_failover.clock import SystemMonotonicClock
 
 
 class _JumpingSelector(selectors.DefaultSelector):
@@ -36,7 +36,7 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
         return self.now
 
 
-class VirtualClock(SystemClock):
+class VirtualClock(SystemMonotonicClock):
     """The failover's clock on the loop's virtual time."""
 
     def monotonic(self) -> float:

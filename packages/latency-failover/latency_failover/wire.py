@@ -11,11 +11,11 @@ from collections.abc import Callable
 from contextvars import ContextVar
 
 
-class WireCut(ConnectionError):
+class ConnectionCut(ConnectionError):
     """The attempt was abandoned before its request was sent."""
 
 
-class Wire:
+class AttemptConnections:
     """The open connections of one attempt. Thread-safe: transports register from worker threads."""
 
     def __init__(self, limit_s: float) -> None:
@@ -40,7 +40,7 @@ class Wire:
             self._cutters.append(cut)
 
     def check(self) -> None:
-        """Raise `WireCut` if the attempt was abandoned: what comes next is for nobody."""
+        """Raise `ConnectionCut` if the attempt was abandoned: what comes next is for nobody."""
         with self._lock:
             self._refuse_if_cut()
 
@@ -59,8 +59,8 @@ class Wire:
 
     def _refuse_if_cut(self) -> None:
         if self._cut:
-            raise WireCut("the attempt was abandoned before its request was sent")
+            raise ConnectionCut("the attempt was abandoned before its request was sent")
 
 
-current_wire: ContextVar[Wire | None] = ContextVar("failover_wire", default=None)
+current_connections: ContextVar[AttemptConnections | None] = ContextVar("failover_wire", default=None)
 """The wire of the attempt this code runs for; worker threads started through anyio inherit it."""

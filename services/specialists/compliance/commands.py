@@ -18,12 +18,12 @@ app = typer.Typer(no_args_is_help=True)
 
 
 @app.callback()
-def rules() -> None:
+def rules_group() -> None:
     """Have a group, although there is one command yet."""
 
 
 @app.command("list")
-def list_(as_json: Annotated[bool, typer.Option("--json", help="For a program.")] = False) -> None:
+def list_rules(as_json: Annotated[bool, typer.Option("--json", help="For a program.")] = False) -> None:
     """List every rule: its source, what it is about, when it runs, and from when it is in force."""
     try:
         pack = pack_in_force(released_packs(), datetime.now(UTC))

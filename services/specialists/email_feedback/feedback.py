@@ -15,7 +15,7 @@ from typing import Any, Literal
 from pydantic import TypeAdapter, ValidationError
 
 from contracts.documents.accounts import Email
-from contracts.events.upstream import SuppressContact
+from contracts.events.upstream import SuppressionRequested
 from switchyard.protocol.errors import InvalidEvent, RejectionReason
 from switchyard.protocol.fields import Json
 
@@ -24,7 +24,7 @@ SES_DETAIL_TYPES = ("Email Bounced", "Email Complaint Received")
 _ADDRESS: TypeAdapter[str] = TypeAdapter(Email)
 
 
-def read_suppressions(report: Json, tenants: Mapping[str, str]) -> list[SuppressContact]:
+def read_suppressions(report: Json, tenants: Mapping[str, str]) -> list[SuppressionRequested]:
     """What a report of SES refuses; nothing for a soft bounce or any other report.
 
     `tenants` maps sending domains to tenants. Raises `InvalidEvent` for a report that cannot be read, or about a domain
@@ -41,7 +41,9 @@ def read_suppressions(report: Json, tenants: Mapping[str, str]) -> list[Suppress
     if not isinstance(message_id, str):
         raise _unreadable("mail.messageId", "is missing")
     return [
-        SuppressContact(tenant=tenant, address=address, reason=reason, report_id=_report_id(kind, message_id, address))
+        SuppressionRequested(
+            tenant=tenant, address=address, reason=reason, report_id=_report_id(kind, message_id, address)
+        )
         for reason, address in found
     ]
 

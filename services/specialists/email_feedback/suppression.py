@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from contracts.events.upstream import SuppressContact
+from contracts.events.upstream import SuppressionRequested
 from faststream_sqs import EventBridgePublisher, PublishFailed
 from switchyard.runtime.core.errors import Unavailable
 
@@ -17,10 +17,10 @@ class SuppressionPublisher:
     def __init__(self, bus: EventBridgePublisher) -> None:
         self._bus = bus
 
-    async def publish(self, refused: SuppressContact) -> None:
+    async def publish(self, refused: SuppressionRequested) -> None:
         """Return when the bus has accepted it. Raises `Unavailable` if it did not."""
         detail = json.dumps(refused.model_dump(mode="json", exclude_none=True))
         try:
-            await self._bus.publish(detail, source=EMAIL_FEEDBACK_SOURCE, detail_type=SuppressContact.__name__)
+            await self._bus.publish(detail, source=EMAIL_FEEDBACK_SOURCE, detail_type=SuppressionRequested.__name__)
         except PublishFailed as error:
             raise Unavailable("publish_failed", f"the bus refused an event: {error}") from error

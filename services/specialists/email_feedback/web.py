@@ -11,7 +11,7 @@ from starlette.responses import HTMLResponse
 from starlette.routing import Route
 
 from contracts.documents.opt_out import OPT_OUT_PATH, OptOutClaims
-from contracts.events.upstream import SuppressContact
+from contracts.events.upstream import SuppressionRequested
 from services.specialists.email_feedback import page
 from services.specialists.email_feedback.suppression import SuppressionPublisher
 from switchyard.runtime.core.clock import Clock
@@ -55,11 +55,11 @@ def build_opt_out_app(tokens: SignedTokens[OptOutClaims], refused: SuppressionPu
     )
 
 
-def build_suppression(wanted: OptOutClaims, *, day: str) -> SuppressContact:
+def build_suppression(wanted: OptOutClaims, *, day: str) -> SuppressionRequested:
     """The event for an opt-out. One a day for a link: a second click is the same report, and one after the person
     agreed to emails again is another."""
     once = hashlib.sha256(f"{wanted.tenant}/{wanted.address_key}/{wanted.case_id}/{day}".encode()).hexdigest()[:32]
-    return SuppressContact(
+    return SuppressionRequested(
         tenant=wanted.tenant, address_key=wanted.address_key, reason="opted_out", report_id=f"optout.{once}"
     )
 

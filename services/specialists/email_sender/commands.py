@@ -13,15 +13,15 @@ from contracts.events.email_sender import SendingResolved
 from services.specialists.email_sender.unresolved_sends import UnresolvedSend, list_unresolved_sends, resolve_send
 from switchyard.cli.app.console import console
 from switchyard.cli.app.errors import CommandFailed
-from switchyard.cli.app.target import Env, EnvOption, running
-from switchyard.cli.commands.playbook import as_operator
+from switchyard.cli.app.target import Env, EnvOption, resolve_target
+from switchyard.cli.commands.playbook import open_operator_pool
 from switchyard.protocol.received import first_validation_error
 
 app = typer.Typer(no_args_is_help=True)
 
 
 @app.command("unknown")
-def unknown_(env: EnvOption = Env.LOCAL) -> None:
+def list_unresolved(env: EnvOption = Env.LOCAL) -> None:
     """List the sendings of which nobody knows what became. Ask the provider, then settle each."""
     waiting = asyncio.run(_unknown(env))
     table = Table(Column("case", no_wrap=True, min_width=36), Column("content", no_wrap=True), "asked at", "ended as")
@@ -33,7 +33,7 @@ def unknown_(env: EnvOption = Env.LOCAL) -> None:
 
 
 @app.command("settle")
-def settle_(  # noqa: PLR0917 - typer calls it with keywords
+def resolve_send_command(  # noqa: PLR0917 - typer calls it with keywords
     case_id: Annotated[str, typer.Argument(metavar="CASE", help="The case.")],
     operator: Annotated[str, typer.Option("--operator", "--as", help="Who found out.")],
     evidence: Annotated[str, typer.Option(help="How: where in the provider's records. No personal data.")],
@@ -52,14 +52,14 @@ def settle_(  # noqa: PLR0917 - typer calls it with keywords
 
 
 async def _unknown(env: Env) -> list[UnresolvedSend]:
-    async with as_operator(running(env)) as pool:
+    async with open_operator_pool(resolve_target(env)) as pool:
         return await list_unresolved_sends(pool)
 
 
 async def _settle(
     env: Env, case_id: str, *, content: str | None, sent: str | None, operator: str, evidence: str
 ) -> SendingResolved:
-    async with as_operator(running(env)) as pool:
+    async with open_operator_pool(resolve_target(env)) as pool:
         waiting = [each for each in await list_unresolved_sends(pool, limit=10_000) if each.case_id == case_id]
         wanted = [each for each in waiting if each.content_sha256.startswith(content or "")]
         if len(wanted) != 1:

@@ -15,10 +15,10 @@ from switchyard.audit.records.projection import examine_message
 from switchyard.audit.verification.findings import StoredRow
 from switchyard.cli.app.errors import CommandFailed
 
-Write = Callable[[Sequence[StoredRow]], None]
+WriteCases = Callable[[Sequence[StoredRow]], None]
 
 
-def read(path: Path) -> Iterator[list[StoredRow]]:
+def read_cases(path: Path) -> Iterator[list[StoredRow]]:
     """The rows of one case after another. Raises `CommandFailed` naming the line that is no event."""
     if not path.exists():
         raise CommandFailed(f"there is no file {path}", remedy="write one with `switchyard audit replay --save FILE`")
@@ -40,7 +40,7 @@ def _rows(path: Path, lines: IO[str]) -> Iterator[StoredRow]:
 
 
 @contextmanager
-def writing(path: Path | None) -> Iterator[Write]:
+def open_corpus_writer(path: Path | None) -> Iterator[WriteCases]:
     """Writes cases to a file; without one, nowhere."""
     if path is None:
         yield lambda rows: None

@@ -24,16 +24,16 @@ from switchyard.router.decisions import decide_routing
 from switchyard.router.state_seal import RecordedSeal
 from switchyard.runtime.core.clock import Clock
 
-PAGE = 200
+CASES_PER_PAGE = 200
 """Cases compared at once: what is in memory does not grow with the log."""
 
-POLL_S = 0.25
-Waiting = Callable[[], Awaitable[dict[str, int]]]
+REPAIR_POLL_S = 0.25
+CountQueuedMessages = Callable[[], Awaitable[dict[str, int]]]
 """How many messages each consumer's queue and dead-letter queue hold."""
 
 
 @dataclass
-class Reconciled:
+class ReconciliationReport:
     """What a comparison found, by producer."""
 
     cases: int = 0
@@ -62,18 +62,18 @@ class Reconciler:
 
     producers: Producers
     presence: LogPresence
-    waiting: Waiting
+    waiting: CountQueuedMessages
     clock: Clock
     grace: timedelta
 
-    async def run(self, since: datetime) -> Reconciled:
+    async def run(self, since: datetime) -> ReconciliationReport:
         """Compare every case of which something was published or recorded since, each as a whole."""
-        found = Reconciled(published=dict.fromkeys((*self.producers.nodes, ROUTER), 0))
+        found = ReconciliationReport(published=dict.fromkeys((*self.producers.nodes, ROUTER), 0))
         async for cases in self._pages(since):
             await self._compare(cases, found)
         return found
 
-    async def repair(self, found: Reconciled, *, wait_s: float) -> None:
+    async def repair(self, found: ReconciliationReport, *, wait_s: float) -> None:
         """Have every hole published again by who can, and wait until the log has it.
 
         What the router made of a lost event cannot be known before that is back, so the cases are compared again then.
@@ -83,28 +83,30 @@ class Reconciler:
             for ask, case_id in {gap.ask: gap.case_id for gap in holes if gap.ask is not None}.items():
                 await self.producers.ask(*ask, case_id)
             cases = sorted({uuid.UUID(gap.case_id) for gap in holes})
-            await self._filled(found, holes, cases, deadline)
+            await self._wait_until_filled(found, holes, cases, deadline)
             known = {gap.event_id for gap in found.gaps}
-            again = Reconciled()
+            again = ReconciliationReport()
             await self._compare(cases, again)
             found.gaps += [gap for gap in again.of(GapKind.HOLE) if gap.event_id not in known]
 
-    async def _filled(
-        self, found: Reconciled, holes: Sequence[Gap], cases: Sequence[uuid.UUID], deadline: float
+    async def _wait_until_filled(
+        self, found: ReconciliationReport, holes: Sequence[Gap], cases: Sequence[uuid.UUID], deadline: float
     ) -> None:
         wanted, rows = {gap.event_id: gap for gap in holes}, await self.presence.rows(cases)
-        missing = {event.event_id: event for event in (*await self.producers.published(cases), *_routed(rows))}
+        missing = {
+            event.event_id: event for event in (*await self.producers.published(cases), *_expected_router_events(rows))
+        }
         while wanted and time.monotonic() < deadline:
-            await asyncio.sleep(POLL_S)
+            await asyncio.sleep(REPAIR_POLL_S)
             asked = [missing[each] for each in wanted if each in missing]
             left = {event.event_id for event in await self.presence.still_missing(asked)}
             for event_id in {event.event_id for event in asked} - left:
                 found.filled.append(wanted.pop(event_id))
 
-    async def _compare(self, cases: Sequence[uuid.UUID], found: Reconciled) -> None:
+    async def _compare(self, cases: Sequence[uuid.UUID], found: ReconciliationReport) -> None:
         stored = await self.producers.published(cases)  # before the log: what comes in between is in both
         rows = await self.presence.rows(cases)
-        published = [*stored, *_routed(rows)]
+        published = [*stored, *_expected_router_events(rows)]
         # What the router made of an event that is lost, or whose body was retired, cannot be known.
         known = {row.recorded_event.digest for row in rows if row.node_to != ROUTER or row.body is not None}
         recorded_event = [
@@ -117,7 +119,9 @@ class Reconciler:
         if missing:
             # The queues first: what they held then, and what was in none, the log has or never will.
             now, queues = self.clock.now(), await self.waiting()
-            passage = DeliveryProgress(now, await self.presence.delivered_until(now), _on_the_way(queues), self.grace)
+            passage = DeliveryProgress(
+                now, await self.presence.delivered_until(now), _count_in_flight(queues), self.grace
+            )
             gaps += classify_missing(await self.presence.still_missing(missing), passage)
         found.cases += len(cases)
         found.gaps += gaps
@@ -128,10 +132,10 @@ class Reconciler:
         """The cases to compare, in the order of their ids, from every source at once."""
         after = uuid.UUID(int=0)
         while True:
-            sources = [await self.producers.cases(node, since, after, PAGE) for node in self.producers.nodes]
-            sources.append(await self.presence.cases(since, after, PAGE))
+            sources = [await self.producers.cases(node, since, after, CASES_PER_PAGE) for node in self.producers.nodes]
+            sources.append(await self.presence.cases(since, after, CASES_PER_PAGE))
             # Beyond the end of a full page there may be more of that source: the next round has it.
-            full = [ids[-1] for ids in sources if len(ids) == PAGE]
+            full = [ids[-1] for ids in sources if len(ids) == CASES_PER_PAGE]
             page = sorted({case for ids in sources for case in ids if not full or case <= min(full)})
             if not page:
                 return
@@ -139,7 +143,7 @@ class Reconciler:
             after = page[-1]
 
 
-def _routed(rows: Sequence[PresenceRow]) -> list[PublishedEvent]:
+def _expected_router_events(rows: Sequence[PresenceRow]) -> list[PublishedEvent]:
     """What the router must have published because of events of the log: it keeps nothing, but it decides the same."""
     return [
         PublishedEvent(
@@ -159,6 +163,6 @@ def _routed(rows: Sequence[PresenceRow]) -> list[PublishedEvent]:
     ]
 
 
-def _on_the_way(queues: dict[str, int]) -> dict[str, int]:
+def _count_in_flight(queues: dict[str, int]) -> dict[str, int]:
     """The messages that a producer's events, or the redelivery that publishes them, may be behind."""
     return {node: count + queues[AUDIT] for node, count in queues.items()}

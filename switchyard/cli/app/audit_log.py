@@ -10,10 +10,10 @@ import asyncpg
 
 from switchyard.audit.records.reader import AuditReader
 from switchyard.audit.records.roles import SCHEMA
-from switchyard.cli.app.aws import client
-from switchyard.cli.app.database_login import login_of
+from switchyard.cli.app.aws import open_aws_client
+from switchyard.cli.app.database_login import select_database_login
 from switchyard.cli.app.errors import CommandFailed
-from switchyard.cli.app.receipt_keys import receipt_keys
+from switchyard.cli.app.receipt_keys import load_receipt_keys
 from switchyard.cli.app.target import Target
 from switchyard.protocol.fields import Artefact, Json, StorageRef
 from switchyard.runtime.core.clock import SystemClock
@@ -28,16 +28,16 @@ _DECRYPTS = ("question", "findings", "answer", "account", "email", "review", "pr
 
 
 @asynccontextmanager
-async def reader(target: Target) -> AsyncIterator[AuditReader]:
+async def open_audit_reader(target: Target) -> AsyncIterator[AuditReader]:
     """The log, as a reader. Raises `CommandFailed` if it cannot be reached."""
-    async with connected(target, "SWITCHYARD_AUDIT_DB_URL", SCHEMA) as pool:
+    async with open_pool(target, "SWITCHYARD_AUDIT_DB_URL", SCHEMA) as pool:
         try:
-            yield AuditReader(pool, trusted=receipt_keys(target))
+            yield AuditReader(pool, trusted=load_receipt_keys(target))
         except Unavailable as error:
             raise CommandFailed(str(error)) from error
 
 
-async def the_case(log: AuditReader, named: str) -> str:
+async def resolve_case_id(log: AuditReader, named: str) -> str:
     """The case that an id, or the beginning of one, names. Raises `CommandFailed` if there is none, or several."""
     found = await log.find_case_ids(named)
     if len(found) == 1:
@@ -47,9 +47,9 @@ async def the_case(log: AuditReader, named: str) -> str:
 
 
 @asynccontextmanager
-async def opener(target: Target) -> AsyncIterator[Artefacts]:
+async def open_artefact_reader(target: Target) -> AsyncIterator[Artefacts]:
     """What can open sealed artefacts: it needs the vault and what wraps people's keys, in AWS the right to ask KMS."""
-    async with connected(target, "SWITCHYARD_WORK_DB_OWNER_URL", "vault") as pool, _wrapper(target) as wrapper:
+    async with open_pool(target, "SWITCHYARD_WORK_DB_OWNER_URL", "vault") as pool, _wrapper(target) as wrapper:
         yield Artefacts(_NoObjects(), Vault(pool, wrapper, SystemClock()), decrypts=_DECRYPTS)
 
 
@@ -59,11 +59,11 @@ async def _wrapper(target: Target) -> AsyncIterator[KeyWrapper]:
     if key_id is None:
         yield LocalKeyWrapper(bytes.fromhex(target.need("SWITCHYARD_VAULT_KEY")))
         return
-    async with client(target, "kms") as kms:
+    async with open_aws_client(target, "kms") as kms:
         yield KmsKeyWrapper(kms, key_id)
 
 
-async def opened(artefacts: Artefacts, event: Json, reference: Mapping[str, Any]) -> bytes:
+async def read_artefact(artefacts: Artefacts, event: Json, reference: Mapping[str, Any]) -> bytes:
     """The plain bytes of an artefact that an event of the log refers to. Raises `CommandFailed` saying why not."""
     places = {sha256: StorageRef.model_validate(place) for sha256, place in event.get("storage_refs", {}).items()}
     try:
@@ -73,9 +73,9 @@ async def opened(artefacts: Artefacts, event: Json, reference: Mapping[str, Any]
 
 
 @asynccontextmanager
-async def connected(target: Target, variable: str, schema: str) -> AsyncIterator[Pool]:
+async def open_pool(target: Target, variable: str, schema: str) -> AsyncIterator[Pool]:
     """A small pool to the address in a variable. Raises `CommandFailed` if the database cannot be reached."""
-    url, login = target.need(variable), login_of(target)
+    url, login = target.need(variable), select_database_login(target)
     try:
         pool = await connect_pool(url, schema=schema, size=2, login=login)
     except InvalidDatabaseUrl as error:

@@ -13,7 +13,7 @@ from switchyard.cli.app.target import Target
 
 
 @asynccontextmanager
-async def client(target: Target, service: str) -> AsyncIterator[Any]:
+async def open_aws_client(target: Target, service: str) -> AsyncIterator[Any]:
     """An aiobotocore client. What the target does not name (endpoint, credentials), the AWS SDK looks for itself."""
     endpoint = target.get("AWS_ENDPOINT_URL")
     config = AioConfig(

@@ -11,9 +11,9 @@ from aiobotocore.session import get_session
 from switchyard.audit.export.exporter import Exporter
 from switchyard.audit.records.roles import SCHEMA
 from switchyard.audit.verification.checkpoint_reader import CheckpointVerifier
-from switchyard.cli.app.audit_log import connected
+from switchyard.cli.app.audit_log import open_pool
 from switchyard.cli.app.errors import CommandFailed
-from switchyard.cli.app.receipt_keys import receipt_keys
+from switchyard.cli.app.receipt_keys import load_receipt_keys
 from switchyard.cli.app.target import Target
 from switchyard.runtime.core.errors import PermanentTaskError, Unavailable
 from switchyard.runtime.crypto.signing import TrustedKeys, public_keys
@@ -24,7 +24,7 @@ from switchyard.runtime.storage.locked_objects import LockedObjects, LockMode
 async def checkpoint_reader(target: Target) -> AsyncIterator[CheckpointVerifier]:
     """Verification with checkpoints. Raises `CommandFailed` if something is not set or out of reach."""
     keys = TrustedKeys(_keys(target))
-    async with _failing(), _store(target) as store, connected(target, _DATABASE, SCHEMA) as pool:
+    async with _translate_errors(), _store(target) as store, open_pool(target, _DATABASE, SCHEMA) as pool:
         locks = (target.get("SWITCHYARD_CHECKPOINT_REQUIRE_LOCK") or "true").lower() != "false"
         yield CheckpointVerifier(
             pool,
@@ -33,16 +33,16 @@ async def checkpoint_reader(target: Target) -> AsyncIterator[CheckpointVerifier]
             log=_log(target),
             locks=locks,
             mode=_mode(target),
-            receipts=receipt_keys(target),
+            receipts=load_receipt_keys(target),
             clock=target.clock,
         )
 
 
 @asynccontextmanager
-async def exporter(target: Target) -> AsyncIterator[Exporter]:
+async def open_exporter(target: Target) -> AsyncIterator[Exporter]:
     """Writes bundles. Raises `CommandFailed` like `checkpoint_reader`."""
     keys = _keys(target)
-    async with _failing(), _store(target) as store, connected(target, _DATABASE, SCHEMA) as pool:
+    async with _translate_errors(), _store(target) as store, open_pool(target, _DATABASE, SCHEMA) as pool:
         yield Exporter(pool, store, keys, log=_log(target))
 
 
@@ -94,7 +94,7 @@ async def _store(target: Target) -> AsyncIterator[LockedObjects]:
 
 
 @asynccontextmanager
-async def _failing() -> AsyncIterator[None]:
+async def _translate_errors() -> AsyncIterator[None]:
     try:
         yield
     except (Unavailable, PermanentTaskError) as error:

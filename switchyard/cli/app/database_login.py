@@ -11,7 +11,7 @@ from switchyard.cli.app.target import Target
 from switchyard.runtime.database.login import DatabaseLogin, IamLogin, PasswordLogin, rds_token_source
 
 
-def login_of(target: Target) -> DatabaseLogin:
+def select_database_login(target: Target) -> DatabaseLogin:
     """As SWITCHYARD_DB_AUTH says, as for the services: `password` (the default) or `iam`."""
     how = target.get("SWITCHYARD_DB_AUTH") or "password"
     if how == "password":

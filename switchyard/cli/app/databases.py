@@ -15,53 +15,62 @@ from switchyard.runtime.crypto.erasure import ERASER_ROLE
 from switchyard.runtime.database.login import DatabaseLogin, PasswordLogin
 from switchyard.runtime.database.migrate import SchemaOwner, apply_migrations, ensure_role, grant_work, migration_lock
 
-ROOT = Path(__file__).resolve().parents[3]
-ENGINE = ROOT / "switchyard"
-INBOX = ENGINE / "runtime" / "messaging" / "migrations" / "inbox"
-MODELS = ENGINE / "runtime" / "models" / "migrations"
-REPUBLISH = ENGINE / "runtime" / "messaging" / "migrations" / "republish"
-VAULT = ENGINE / "runtime" / "crypto" / "migrations"
+REPOSITORY_ROOT = Path(__file__).resolve().parents[3]
+ENGINE = REPOSITORY_ROOT / "switchyard"
+INBOX_MIGRATIONS = ENGINE / "runtime" / "messaging" / "migrations" / "inbox"
+MODEL_MIGRATIONS = ENGINE / "runtime" / "models" / "migrations"
+REPUBLISH_MIGRATIONS = ENGINE / "runtime" / "messaging" / "migrations" / "republish"
+VAULT_MIGRATIONS = ENGINE / "runtime" / "crypto" / "migrations"
 CASE_MANAGER_TABLES = ENGINE / "case_manager" / "migrations"
-COMPLIANCE_TABLES = ROOT / "services" / "specialists" / "compliance" / "migrations"
-EMAIL_SENDER_TABLES = ROOT / "services" / "specialists" / "email_sender" / "migrations"
+COMPLIANCE_MIGRATIONS = REPOSITORY_ROOT / "services" / "specialists" / "compliance" / "migrations"
+EMAIL_SENDER_TABLES = REPOSITORY_ROOT / "services" / "specialists" / "email_sender" / "migrations"
 
-OPERATOR = "operator"
+OPERATOR_ROLE = "operator"
 """The role of the people who run the system."""
 
-AGENT_TABLES = {COMPLIANCE_CARD.name: (COMPLIANCE_TABLES,), EMAIL_SENDER_CARD.name: (EMAIL_SENDER_TABLES,)}
+AGENT_MIGRATIONS = {COMPLIANCE_CARD.name: (COMPLIANCE_MIGRATIONS,), EMAIL_SENDER_CARD.name: (EMAIL_SENDER_TABLES,)}
 """Folders of the agents that keep tables beside their inbox."""
 
-RECONCILER = "reconciler"
+RECONCILER_ROLE = "reconciler"
 """The role that sees what was published, not the events, and may ask for it again."""
 
-Password = Callable[[str], str | None]
+PasswordForRole = Callable[[str], str | None]
 """The password of a role; None where roles log in with IAM."""
 
 
-def work_owners() -> tuple[SchemaOwner, ...]:
+def list_work_owners() -> tuple[SchemaOwner, ...]:
     """The schemas of the work database: the case manager's, one for each agent, and the vault."""
     agents = tuple(
-        SchemaOwner(node, (INBOX, REPUBLISH, *((MODELS,) if card.vendors else ()), *AGENT_TABLES.get(node, ())), node)
+        SchemaOwner(
+            node,
+            (
+                INBOX_MIGRATIONS,
+                REPUBLISH_MIGRATIONS,
+                *((MODEL_MIGRATIONS,) if card.vendors else ()),
+                *AGENT_MIGRATIONS.get(node, ()),
+            ),
+            node,
+        )
         for node, card in AGENT_CARDS.items()
     )
     return (
-        SchemaOwner(CASE_MANAGER, (CASE_MANAGER_TABLES, REPUBLISH), CASE_MANAGER),
+        SchemaOwner(CASE_MANAGER, (CASE_MANAGER_TABLES, REPUBLISH_MIGRATIONS), CASE_MANAGER),
         *agents,
-        SchemaOwner("vault", (VAULT,), CASE_MANAGER),
+        SchemaOwner("vault", (VAULT_MIGRATIONS,), CASE_MANAGER),
     )
 
 
 async def migrate_work(
-    url: str, *, password_for: Password, iam: bool = False, login: DatabaseLogin | None = None
+    url: str, *, password_for: PasswordForRole, iam: bool = False, login: DatabaseLogin | None = None
 ) -> list[str]:
     """Bring the work database up to date; return what was applied. `url` is its owner's, who logs in by `login`."""
     connection = await asyncpg.connect(**(login or PasswordLogin()).options(url))
     try:
         async with migration_lock(connection):
-            for node in (CASE_MANAGER, *AGENT_CARDS, OPERATOR, ERASER_ROLE, RECONCILER):
+            for node in (CASE_MANAGER, *AGENT_CARDS, OPERATOR_ROLE, ERASER_ROLE, RECONCILER_ROLE):
                 await ensure_role(connection, node, password=password_for(node), iam=iam)
-            applied = await apply_migrations(connection, work_owners())
-            for owner in work_owners():
+            applied = await apply_migrations(connection, list_work_owners())
+            for owner in list_work_owners():
                 if owner.schema != "vault":
                     await grant_work(connection, owner)
             await _grant_vault(connection)
@@ -96,26 +105,26 @@ async def _grant_vault(connection: asyncpg.Connection[Any]) -> None:
 async def _grant_reconciler(connection: asyncpg.Connection[Any]) -> None:
     """Ids and digests of what was published, and the table in which it is asked for again."""
     for node in (CASE_MANAGER, *AGENT_CARDS):
-        await connection.execute(f'grant usage on schema "{node}" to {RECONCILER}')
+        await connection.execute(f'grant usage on schema "{node}" to {RECONCILER_ROLE}')
         columns = "event_id, case_id, digest, opened_on, type, node_to, stored_at"
-        await connection.execute(f'grant select ({columns}) on "{node}".published to {RECONCILER}')
-        await connection.execute(f'grant select, insert (event_id, case_id) on "{node}".republish to {RECONCILER}')
+        await connection.execute(f'grant select ({columns}) on "{node}".published to {RECONCILER_ROLE}')
+        await connection.execute(f'grant select, insert (event_id, case_id) on "{node}".republish to {RECONCILER_ROLE}')
         asked_again = "requested_at, answered_at, found"
-        await connection.execute(f'grant update ({asked_again}) on "{node}".republish to {RECONCILER}')
+        await connection.execute(f'grant update ({asked_again}) on "{node}".republish to {RECONCILER_ROLE}')
 
 
 async def _grant_operator(connection: asyncpg.Connection[Any]) -> None:
     """A few functions and views: halting, cancelling, deciding, settling, and nothing else."""
-    await connection.execute(f"grant usage on schema {CASE_MANAGER} to {OPERATOR}")
-    await connection.execute(f"grant select on {CASE_MANAGER}.approval_queue, {CASE_MANAGER}.halted to {OPERATOR}")
+    await connection.execute(f"grant usage on schema {CASE_MANAGER} to {OPERATOR_ROLE}")
+    await connection.execute(f"grant select on {CASE_MANAGER}.approval_queue, {CASE_MANAGER}.halted to {OPERATOR_ROLE}")
     for function in ("halt", "resume", "cancel", "decide", "decided"):
-        await connection.execute(f"grant execute on function {CASE_MANAGER}.{function} to {OPERATOR}")
+        await connection.execute(f"grant execute on function {CASE_MANAGER}.{function} to {OPERATOR_ROLE}")
     asked = "request_id, case_id, request"
-    await connection.execute(f"grant select, insert ({asked}) on {CASE_MANAGER}.retry_request to {OPERATOR}")
-    await connection.execute(f"grant usage on schema {EMAIL_SENDER_CARD.name} to {OPERATOR}")
-    await connection.execute(f"grant select on {EMAIL_SENDER_CARD.name}.unsettled to {OPERATOR}")
+    await connection.execute(f"grant select, insert ({asked}) on {CASE_MANAGER}.retry_request to {OPERATOR_ROLE}")
+    await connection.execute(f"grant usage on schema {EMAIL_SENDER_CARD.name} to {OPERATOR_ROLE}")
+    await connection.execute(f"grant select on {EMAIL_SENDER_CARD.name}.unsettled to {OPERATOR_ROLE}")
     await connection.execute(
-        f"grant execute on function {EMAIL_SENDER_CARD.name}.settle to {OPERATOR}, {EMAIL_SENDER_CARD.name}"
+        f"grant execute on function {EMAIL_SENDER_CARD.name}.settle to {OPERATOR_ROLE}, {EMAIL_SENDER_CARD.name}"
     )
 
 
@@ -129,7 +138,7 @@ async def _grant_sending(connection: asyncpg.Connection[Any]) -> None:
 
 
 async def migrate_audit(
-    url: str, *, password_for: Password, iam: bool = False, login: DatabaseLogin | None = None
+    url: str, *, password_for: PasswordForRole, iam: bool = False, login: DatabaseLogin | None = None
 ) -> list[str]:
     """Bring the audit database up to date; return what was applied. `url` is its owner's, who logs in by `login`."""
     connection = await asyncpg.connect(**(login or PasswordLogin()).options(url))

@@ -27,45 +27,47 @@ _ENDED = {
 }
 
 
-def told(model_call: dict[str, Any] | None) -> str:
+def describe_model_call(model_call: dict[str, Any] | None) -> str:
     """For example: `bedrock … gave no first token in time (1500 ms); openai gpt-5.2 answered in 312 ms`."""
     if not model_call:
         return ""
     decision = model_call.get("decision", {})
     attempts = decision.get("attempts", [])
     if decision.get("result") == "failed":
-        causes = [f"{_named(attempt)} {_ended(attempt)} ({_spent(attempt)} ms)" for attempt in attempts]
+        causes = [
+            f"{_model_name(attempt)} {_describe_outcome(attempt)} ({_duration_ms(attempt)} ms)" for attempt in attempts
+        ]
         return f"no model answered: {'; '.join(causes) or 'no time was left to ask any'}"
-    answered = f"{_named(model_call)} answered in {model_call['latency_ms']} ms"
+    answered = f"{_model_name(model_call)} answered in {model_call['latency_ms']} ms"
     if model_call["role"] == "primary":
         return answered
-    return f"{_left(model_call['reason'], decision, attempts)}; {answered}"
+    return f"{_describe_primary(model_call['reason'], decision, attempts)}; {answered}"
 
 
-def _left(reason: str, decision: dict[str, Any], attempts: list[dict[str, Any]]) -> str:
+def _describe_primary(reason: str, decision: dict[str, Any], attempts: list[dict[str, Any]]) -> str:
     """Why the primary was left, or not even asked."""
     why = _WHY.get(reason, reason)
     left = next((attempt for attempt in attempts if attempt["role"] == "primary"), None)
     if left is not None:
-        return f"{_named(left)} {why} ({_spent(left)} ms)"
+        return f"{_model_name(left)} {why} ({_duration_ms(left)} ms)"
     if reason == "policy" and decision.get("not_permitted"):
         return f"{', '.join(decision['not_permitted'])} {why}"
     before = next((attempt for attempt in reversed(decision.get("earlier", [])) if attempt["role"] == "primary"), None)
     if before is not None and reason in {"error", "throttled", "ttft"}:
-        return f"{_named(before)} {_ended(before)} in an earlier delivery"
+        return f"{_model_name(before)} {_describe_outcome(before)} in an earlier delivery"
     return f"the primary {why}"
 
 
-def _named(call: dict[str, Any]) -> str:
+def _model_name(call: dict[str, Any]) -> str:
     return f"{call['vendor']} {call['model_id']}"
 
 
-def _ended(attempt: dict[str, Any]) -> str:
+def _describe_outcome(attempt: dict[str, Any]) -> str:
     code = f" ({attempt['error_code']})" if attempt.get("error_code") else ""
     outcome: str = attempt["outcome"]
     return _ENDED.get(outcome, outcome) + code
 
 
-def _spent(attempt: dict[str, Any]) -> int:
+def _duration_ms(attempt: dict[str, Any]) -> int:
     spent: int = attempt["ended_ms"] - attempt["started_ms"]
     return spent

@@ -31,24 +31,24 @@ app = typer.Typer(
     pretty_exceptions_show_locals=False,
 )
 app.add_typer(stack.app, name="stack", help="The local stack: every service as its own process.")
-case.app.command("cancel")(playbook.cancel)
+case.app.command("cancel")(playbook.cancel_case)
 app.add_typer(case.app, name="case", help="Cases, read from the audit log.")
-audit.app.command("replay")(audit_replay.replay)
-audit.app.command("operator-key")(case_retry.operator_key)
+audit.app.command("replay")(audit_replay.replay_decisions)
+audit.app.command("operator-key")(case_retry.print_public_key)
 audit.app.command("reconcile")(audit_reconcile.reconcile)
 app.add_typer(approval.app, name="approval", help="Decide on what waits for a person.")
-app.command("halt")(playbook.halt)
-app.command("resume")(playbook.resume)
+app.command("halt")(playbook.halt_playbook)
+app.command("resume")(playbook.resume_playbook)
 app.add_typer(audit.app, name="audit", help="Prove the audit log, complete it, replay it.")
 app.add_typer(compliance_commands.app, name="rules", help="The rules of the compliance gate.")
 app.add_typer(email_sender_commands.app, name="email_sender", help="Sendings whose outcome is unknown.")
-app.command("ask", help="Ask one question and wait for the answer.")(ask.ask)
-app.command("publish", help="Publish submissions from a JSON-lines file, as an upstream does.")(publish.publish)
-app.command("migrate", help="Bring both databases up to date.")(migrate.migrate)
+app.command("ask", help="Ask one question and wait for the answer.")(ask.ask_question)
+app.command("publish", help="Publish submissions from a JSON-lines file, as an upstream does.")(publish.publish_file)
+app.command("migrate", help="Bring both databases up to date.")(migrate.migrate_databases)
 app.command("demo", help="Run the demo: a stack of its own, questions, a table, the log.")(stack.demo)
 
 
-def run() -> None:
+def run_cli() -> None:
     """The entry point: failures are one sentence and a remedy, and exit code 1."""
     try:
         app()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from switchyard.cli.app.aws import client
+from switchyard.cli.app.aws import open_aws_client
 from switchyard.cli.app.errors import CommandFailed
 from switchyard.cli.app.target import Target
 from switchyard.runtime.core.errors import TaskError
@@ -13,7 +13,7 @@ from switchyard.runtime.crypto.signing import KmsSigner, LocalSigner, Signer, Tr
 
 
 @asynccontextmanager
-async def receipt_signer(target: Target) -> AsyncIterator[Signer]:
+async def open_receipt_signer(target: Target) -> AsyncIterator[Signer]:
     """What signs receipts: KMS if SWITCHYARD_RECEIPT_KMS_KEY_ID names a key, else SWITCHYARD_RECEIPT_KEY."""
     kms_key_id = target.get("SWITCHYARD_RECEIPT_KMS_KEY_ID")
     if kms_key_id is None:
@@ -22,7 +22,7 @@ async def receipt_signer(target: Target) -> AsyncIterator[Signer]:
         except ValueError as error:
             raise CommandFailed("SWITCHYARD_RECEIPT_KEY is no key", remedy="set 32 bytes in hex") from error
         return
-    async with client(target, "kms") as kms:
+    async with open_aws_client(target, "kms") as kms:
         try:
             signer = await KmsSigner.open(kms, kms_key_id)
         except TaskError as error:
@@ -30,7 +30,7 @@ async def receipt_signer(target: Target) -> AsyncIterator[Signer]:
         yield signer
 
 
-def receipt_keys(target: Target) -> TrustedKeys:
+def load_receipt_keys(target: Target) -> TrustedKeys:
     """The keys whose receipts count: SWITCHYARD_RECEIPT_PUBLIC_KEYS. Without any, a retired row is a finding."""
     try:
         return TrustedKeys(public_keys(target.get("SWITCHYARD_RECEIPT_PUBLIC_KEYS") or ""))

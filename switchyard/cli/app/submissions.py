@@ -27,7 +27,7 @@ _KINDS: dict[str, type[CaseSubmitted | EmailCaseSubmitted]] = {"outbound_email":
 
 
 @dataclass(frozen=True)
-class Line:
+class SubmissionLine:
     """One line of a file: what it says, or what is wrong with it."""
 
     number: int
@@ -35,25 +35,25 @@ class Line:
     problem: str | None = None
 
 
-def read_lines(lines: Iterable[str]) -> list[Line]:
+def read_lines(lines: Iterable[str]) -> list[SubmissionLine]:
     """Read JSON lines; blank ones are skipped, bad ones are told by number, field and remedy."""
     return [_read(number, text) for number, text in enumerate(lines, start=1) if text.strip()]
 
 
-def _read(number: int, text: str) -> Line:
+def _read(number: int, text: str) -> SubmissionLine:
     try:
         detail = parse_json(text)
         _KINDS.get(str(detail.get("playbook")), CaseSubmitted).model_validate_json(json.dumps(detail))
     except InvalidEvent as error:
-        return Line(number, None, str(error))
+        return SubmissionLine(number, None, str(error))
     except ValidationError as error:
         field, message = first_validation_error(error)
-        return Line(number, None, f"{field}: {message}")
-    return Line(number, detail)
+        return SubmissionLine(number, None, f"{field}: {message}")
+    return SubmissionLine(number, detail)
 
 
 @asynccontextmanager
-async def publisher(target: Target) -> AsyncIterator[EventBridgePublisher]:
+async def open_publisher(target: Target) -> AsyncIterator[EventBridgePublisher]:
     """The target's bus, verified to exist."""
     region, endpoint = target.get("AWS_REGION") or "us-east-1", target.get("AWS_ENDPOINT_URL")
     broker = SQSBroker(region=region, endpoint_url=endpoint, credentials=_credentials(target), logger=None)
@@ -73,19 +73,21 @@ def _credentials(target: Target) -> Credentials | None:
     return Credentials(key, secret, target.get("AWS_SESSION_TOKEN"))
 
 
-def kind_of(detail: Json) -> str:
+def detail_type_of(detail: Json) -> str:
     """The detail-type of a submission: its playbook says which."""
     return _KINDS.get(str(detail.get("playbook")), CaseSubmitted).__name__
 
 
-async def submit(target: Target, details: Sequence[Json], *, source: str = DEFAULT_SOURCE) -> list[str]:
+async def publish_submissions(target: Target, details: Sequence[Json], *, source: str = DEFAULT_SOURCE) -> list[str]:
     """Publish submissions and return the ids of the cases that they open. Raises `CommandFailed` for a bad source."""
     if not source.startswith(UPSTREAM_PREFIX):
         raise CommandFailed(f"the source {source} is no upstream's", remedy=f"name it {UPSTREAM_PREFIX}something")
-    async with publisher(target) as events:
+    async with open_publisher(target) as events:
         await asyncio.gather(
             *(
-                events.publish(json.dumps(detail, ensure_ascii=False), source=source, detail_type=kind_of(detail))
+                events.publish(
+                    json.dumps(detail, ensure_ascii=False), source=source, detail_type=detail_type_of(detail)
+                )
                 for detail in details
             )
         )

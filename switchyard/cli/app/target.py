@@ -52,7 +52,7 @@ class Target:
         return SystemClock() if file is None else ShiftedClock(Path(file))
 
 
-def running(env: Env) -> Target:
+def resolve_target(env: Env) -> Target:
     """A target that can take events. Raises `CommandFailed` if it is this machine's and does not run."""
     match env:
         case Env.AWS:
@@ -64,27 +64,27 @@ def running(env: Env) -> Target:
 
 
 def _local_stack_exports() -> dict[str, str]:
-    with needing_local():
+    with require_local_package():
         from switchyard.devstack.errors import StackError
-        from switchyard.devstack.stack.daemon import exports
+        from switchyard.devstack.stack.daemon import running_exports
     try:
-        return exports()
+        return running_exports()
     except StackError as error:
         raise CommandFailed(str(error), remedy="switchyard stack up --detach") from error
 
 
 def _compose_exports() -> dict[str, str]:
-    with needing_local():
+    with require_local_package():
         from switchyard.devstack.errors import StackError
-        from switchyard.devstack.stack.compose import exports
+        from switchyard.devstack.stack.compose import compose_exports
     try:
-        return exports()
+        return compose_exports()
     except StackError as error:
         raise CommandFailed(str(error), remedy="docker compose up --build --wait") from error
 
 
 @contextmanager
-def needing_local() -> Iterator[None]:
+def require_local_package() -> Iterator[None]:
     """Imports from the package `local`, which an image of the command line does not hold. Raises `CommandFailed`."""
     try:
         yield
@@ -98,21 +98,21 @@ def needing_local() -> Iterator[None]:
 
 
 @asynccontextmanager
-async def readable(env: Env) -> AsyncIterator[Target]:
+async def open_readable_target(env: Env) -> AsyncIterator[Target]:
     """A target whose log can be read: as `running`, or the laptop's last run, whose database is started for that."""
     if env is not Env.LOCAL:
-        yield running(env)
+        yield resolve_target(env)
         return
-    with needing_local():
+    with require_local_package():
         from switchyard.devstack.errors import StackError
-        from switchyard.devstack.stack.daemon import exports
+        from switchyard.devstack.stack.daemon import running_exports
         from switchyard.devstack.stack.home import default_home
-        from switchyard.devstack.stack.local_stack import DEMO_HOME, database_only
+        from switchyard.devstack.stack.local_stack import DEMO_HOME, open_databases_only
 
     homes = (default_home(), default_home() / DEMO_HOME)
     for home in homes:
         try:
-            found = exports(home)
+            found = running_exports(home)
         except StackError:
             continue
         yield Target({**os.environ, **found})
@@ -121,5 +121,5 @@ async def readable(env: Env) -> AsyncIterator[Target]:
     if not ran:
         raise CommandFailed("there is no run to read", remedy="make demo, or switchyard stack up --detach")
     latest = max(ran, key=lambda home: (home / "stack.json").stat().st_mtime)
-    async with database_only(latest) as environment:
+    async with open_databases_only(latest) as environment:
         yield Target({**os.environ, **environment})

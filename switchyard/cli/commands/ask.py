@@ -11,16 +11,16 @@ from typing import Annotated, Any
 
 import typer
 
-from switchyard.cli.app.audit_log import opened, opener, reader
+from switchyard.cli.app.audit_log import open_artefact_reader, open_audit_reader, read_artefact
 from switchyard.cli.app.console import console
 from switchyard.cli.app.errors import CommandFailed
-from switchyard.cli.app.submissions import submit
-from switchyard.cli.app.target import Env, EnvOption, Target, running
+from switchyard.cli.app.submissions import publish_submissions
+from switchyard.cli.app.target import Env, EnvOption, Target, resolve_target
 
-POLL_S = 0.2
+ANSWER_POLL_S = 0.2
 
 
-def ask(  # noqa: PLR0917 - options, each by its name
+def ask_question(  # noqa: PLR0917 - options, each by its name
     question: Annotated[str, typer.Argument(help="What you want to know.")],
     role: Annotated[str, typer.Option(help="Warehouse role to ask as.")] = "FIELD_ALL",
     agent: Annotated[str | None, typer.Option(help="The specialist; triage chooses without it.")] = None,
@@ -40,14 +40,14 @@ def ask(  # noqa: PLR0917 - options, each by its name
     }
     if agent:
         detail["agent"] = agent
-    if not asyncio.run(_ask(running(env), detail, wait)):
+    if not asyncio.run(_ask(resolve_target(env), detail, wait)):
         raise typer.Exit(1)
 
 
 async def _ask(target: Target, detail: dict[str, Any], wait: float) -> bool:
-    (case_id,) = await submit(target, [detail])
+    (case_id,) = await publish_submissions(target, [detail])
     console.print(f"case {case_id}", style="dim")
-    async with reader(target) as log:
+    async with open_audit_reader(target) as log:
         deadline, seen = time.monotonic() + wait, 0
         while time.monotonic() < deadline:
             steps = await log.timeline(case_id)
@@ -56,20 +56,20 @@ async def _ask(target: Target, detail: dict[str, Any], wait: float) -> bool:
             seen = len(steps)
             if steps and steps[-1].terminal:
                 event = json.loads((await log.bodies(case_id))[-1])["detail"]
-                return await _told(target, event)
-            await asyncio.sleep(POLL_S)
+                return await _print_answer(target, event)
+            await asyncio.sleep(ANSWER_POLL_S)
     raise CommandFailed(f"no outcome within {wait:g} s; the case goes on", remedy=f"switchyard case show {case_id}")
 
 
-async def _told(target: Target, event: dict[str, Any]) -> bool:
+async def _print_answer(target: Target, event: dict[str, Any]) -> bool:
     ending = event["payload"]
     if ending["outcome"] != "answered":
         console.print(f"{ending['outcome']}: {ending['code']}. {ending.get('message', '')}", style="red", markup=False)
         if ending.get("remedy"):
             console.print(f"remedy: {ending['remedy']}", markup=False)
         return False
-    async with opener(target) as artefacts:
-        answer = json.loads(await opened(artefacts, event, ending["answer"]))
+    async with open_artefact_reader(target) as artefacts:
+        answer = json.loads(await read_artefact(artefacts, event, ending["answer"]))
     console.print(answer["text"], markup=False)
     for citation in answer["citations"]:
         console.print(f"  {citation['id']}: {citation.get('sql', '')}", style="dim", markup=False)

@@ -12,11 +12,11 @@ from rich.table import Table
 
 from switchyard.audit.records.reader import StoredAlarm
 from switchyard.audit.verification.findings import CheckpointReport, Finding, VerifyReport
-from switchyard.cli.app.audit_log import reader, the_case
+from switchyard.cli.app.audit_log import open_audit_reader, resolve_case_id
 from switchyard.cli.app.checkpoint_store import checkpoint_reader
 from switchyard.cli.app.console import console
 from switchyard.cli.app.errors import CommandFailed
-from switchyard.cli.app.target import Env, EnvOption, readable
+from switchyard.cli.app.target import Env, EnvOption, open_readable_target
 from switchyard.cli.commands import audit_erase, audit_retention
 from switchyard.cli.commands.audit_export import export
 from switchyard.cli.commands.audit_principal import principal
@@ -26,7 +26,7 @@ app.command()(export)
 app.command()(principal)
 app.add_typer(audit_retention.app, name="retention", help="How long cases are kept, holds, and what leaves the log.")
 
-app.command("erase")(audit_erase.erase)
+app.command("erase")(audit_erase.erase_subject)
 
 
 @app.command()
@@ -46,7 +46,7 @@ def verify(
     report, alarms, checkpointed = asyncio.run(_verify(env, case_id, wanted, checkpoints=checkpoints))
     console.print(f"{report.scope}: {report.cases} cases, {report.rows} events")
     for finding in report.findings:
-        _say(finding)
+        _print_finding(finding)
     for case in report.unended_cases:
         console.print(f"[red]unended[/red] case {case}: its deadline has passed and it has no ending")
     if report.pending_count:
@@ -64,7 +64,7 @@ def verify(
         raise typer.Exit(1)
 
 
-def _say(finding: Finding) -> None:
+def _print_finding(finding: Finding) -> None:
     where = [f"case {finding.case_id}"] if finding.case_id else []
     where += [f"event {finding.event_id}"] if finding.event_id else []
     console.print(f"[red]{finding.kind}[/red] {' '.join(where)}{': ' if where else ''}{escape(finding.why)}")
@@ -72,7 +72,7 @@ def _say(finding: Finding) -> None:
 
 def _say_checkpointed(report: CheckpointReport) -> None:
     for finding in report.findings:
-        _say(finding)
+        _print_finding(finding)
     if report.finding_count > len(report.findings):
         console.print(f"and {report.finding_count - len(report.findings)} more")
     if not report.checkpoints and report.uncovered_rows:
@@ -96,9 +96,9 @@ def _say_checkpointed(report: CheckpointReport) -> None:
 async def _verify(
     env: Env, case_id: str | None, day: date | None, *, checkpoints: bool
 ) -> tuple[VerifyReport, list[StoredAlarm], CheckpointReport | None]:
-    async with readable(env) as target:
-        async with reader(target) as log:
-            case = await the_case(log, case_id) if case_id else None
+    async with open_readable_target(env) as target:
+        async with open_audit_reader(target) as log:
+            case = await resolve_case_id(log, case_id) if case_id else None
             report, alarms = await log.verify(case_id=case, day=day), await log.alarms(case_id=case)
         if not checkpoints:
             return report, alarms, None

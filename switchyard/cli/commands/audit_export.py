@@ -10,10 +10,10 @@ from typing import Annotated
 import typer
 
 from switchyard.audit.export.standalone import verify_bundle
-from switchyard.cli.app.audit_log import reader, the_case
-from switchyard.cli.app.checkpoint_store import exporter
+from switchyard.cli.app.audit_log import open_audit_reader, resolve_case_id
+from switchyard.cli.app.checkpoint_store import open_exporter
 from switchyard.cli.app.console import console
-from switchyard.cli.app.target import Env, EnvOption, readable
+from switchyard.cli.app.target import Env, EnvOption, open_readable_target
 from switchyard.protocol.fields import Json
 
 
@@ -42,8 +42,8 @@ def export(
 
 
 async def _export(env: Env, named: str) -> tuple[Json, int, str]:
-    async with readable(env) as target:
-        async with reader(target) as log:
-            case_id = await the_case(log, named)
-        async with exporter(target) as exporting:
+    async with open_readable_target(env) as target:
+        async with open_audit_reader(target) as log:
+            case_id = await resolve_case_id(log, named)
+        async with open_exporter(target) as exporting:
             return *await exporting.export(case_id), target.need("SWITCHYARD_CHECKPOINT_PUBLIC_KEYS")

@@ -14,10 +14,10 @@ from pydantic import TypeAdapter, ValidationError
 from contracts.events.case_manager import CaseOpened
 from switchyard.case_manager.principals import PrincipalKeys
 from switchyard.case_manager.rejections import PrincipalInvalid
-from switchyard.cli.app.audit_log import opened, opener, reader, the_case
+from switchyard.cli.app.audit_log import open_artefact_reader, open_audit_reader, read_artefact, resolve_case_id
 from switchyard.cli.app.console import console
 from switchyard.cli.app.errors import CommandFailed
-from switchyard.cli.app.target import Env, Target, readable
+from switchyard.cli.app.target import Env, Target, open_readable_target
 from switchyard.protocol.digest import event_digest
 from switchyard.protocol.envelope import Envelope
 from switchyard.protocol.fields import WAREHOUSE_ROLE_SCOPE, Json
@@ -25,7 +25,7 @@ from switchyard.protocol.principals import PrincipalClaims, question_digest
 from switchyard.runtime.core.clock import moment
 from switchyard.runtime.storage.artefacts import Artefacts
 
-KEYS = "SWITCHYARD_PRINCIPAL_KEYS"
+PRINCIPAL_KEYS_VARIABLE = "SWITCHYARD_PRINCIPAL_KEYS"
 _KEYS: TypeAdapter[dict[str, dict[str, str]]] = TypeAdapter(dict[str, dict[str, str]])
 
 
@@ -38,41 +38,45 @@ def principal(
 
 
 async def _principal(env: Env, named: str) -> None:
-    async with readable(env) as target:
-        keys = principals_of(target)
-        async with reader(target) as log:
-            case_id = await the_case(log, named)
+    async with open_readable_target(env) as target:
+        keys = load_principals(target)
+        async with open_audit_reader(target) as log:
+            case_id = await resolve_case_id(log, named)
             first = next(
                 (event for event in map(_event, await log.bodies(case_id)) if event["type"] == "CaseOpened"), None
             )
         if first is None:
             raise CommandFailed(f"the log has no CaseOpened of case {case_id}", remedy="see `switchyard case show`")
-        async with opener(target) as artefacts:
-            claims, kid = await checked(first, artefacts, keys)
+        async with open_artefact_reader(target) as artefacts:
+            claims, kid = await verify_principal_statement(first, artefacts, keys)
     console.print(f"case {case_id} was asked by {claims.sub} of {claims.tenant}", markup=False, soft_wrap=True)
     console.print(f"role {claims.role or 'none'}, session {claims.session_id}", markup=False)
     console.print(f"signed by {claims.iss} with its key {kid}: [green]ok[/green]")
 
 
-def principals_of(target: Target) -> PrincipalKeys:
+def load_principals(target: Target) -> PrincipalKeys:
     """The public keys, as the case manager has them, those included that sign no more. Raises `CommandFailed`."""
     try:
-        named = _KEYS.validate_json(target.need(KEYS))
+        named = _KEYS.validate_json(target.need(PRINCIPAL_KEYS_VARIABLE))
         return PrincipalKeys({source: _raw(keys) for source, keys in named.items()})
     except (ValidationError, ValueError) as error:
         remedy = 'JSON {"upstream.name": {"kid": "hex of 32 bytes"}}, from its owner and not from here'
-        raise CommandFailed(f"{KEYS} holds no public keys", remedy=remedy) from error
+        raise CommandFailed(f"{PRINCIPAL_KEYS_VARIABLE} holds no public keys", remedy=remedy) from error
 
 
-async def checked(first: Json, artefacts: Artefacts, keys: PrincipalKeys) -> tuple[PrincipalClaims, str]:
+async def verify_principal_statement(
+    first: Json, artefacts: Artefacts, keys: PrincipalKeys
+) -> tuple[PrincipalClaims, str]:
     """The claims that a case was opened on, and the key's name. Raises `CommandFailed` saying what does not hold."""
     event = Envelope.model_validate_json(json.dumps(first))
     payload = CaseOpened.model_validate_json(json.dumps(event.payload))
     if payload.attested is None:
-        raise CommandFailed(f"{payload.submitted_by} did not have to sign who asks", remedy=f"name it in {KEYS}")
+        raise CommandFailed(
+            f"{payload.submitted_by} did not have to sign who asks", remedy=f"name it in {PRINCIPAL_KEYS_VARIABLE}"
+        )
     reference = first["payload"]["attested"]["statement"]
-    statement = (await opened(artefacts, first, reference)).decode()
-    question = (await opened(artefacts, first, first["payload"]["question"])).decode()
+    statement = (await read_artefact(artefacts, first, reference)).decode()
+    question = (await read_artefact(artefacts, first, first["payload"]["question"])).decode()
     if hashlib.sha256(statement.encode()).hexdigest() != payload.attested.statement_sha256:
         raise CommandFailed("the statement is not the one that the event names", remedy="see `alarm=integrity`")
     try:

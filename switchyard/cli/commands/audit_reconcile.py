@@ -20,19 +20,19 @@ from switchyard.app.topology import DEAD_LETTER_RETENTION_SECONDS, consumers
 from switchyard.audit.reconciliation.completeness import DELIVERY_GRACE, GapKind
 from switchyard.audit.reconciliation.presence import LogPresence
 from switchyard.audit.reconciliation.producers import Producers
-from switchyard.audit.reconciliation.reconciler import Reconciled, Reconciler
+from switchyard.audit.reconciliation.reconciler import Reconciler, ReconciliationReport
 from switchyard.audit.records.roles import SCHEMA
-from switchyard.cli.app.audit_log import connected
+from switchyard.cli.app.audit_log import open_pool
 from switchyard.cli.app.console import console
 from switchyard.cli.app.errors import CommandFailed
-from switchyard.cli.app.target import Env, EnvOption, Target, running
+from switchyard.cli.app.target import Env, EnvOption, Target, resolve_target
 from switchyard.runtime.core.clock import SystemClock
 from switchyard.runtime.core.errors import Unavailable
 
 _AGO = re.compile(r"([1-9][0-9]{0,4})([smhd])")
 _SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
-SHOWN = 20
-FARTHEST = timedelta(seconds=DEAD_LETTER_RETENTION_SECONDS)
+MAX_SHOWN_GAPS = 20
+MAX_LOOKBACK = timedelta(seconds=DEAD_LETTER_RETENTION_SECONDS)
 """Beyond it no queue holds anything that could still come."""
 
 
@@ -48,7 +48,7 @@ def reconcile(  # noqa: PLR0917 - options, each by its name
 
     Exit code 1 unless the log holds everything, or will by itself.
     """
-    ok = asyncio.run(_reconcile(running(env), since, timedelta(seconds=grace), wait if repair else None, every))
+    ok = asyncio.run(_reconcile(resolve_target(env), since, timedelta(seconds=grace), wait if repair else None, every))
     if not ok:
         raise typer.Exit(1)
 
@@ -56,11 +56,11 @@ def reconcile(  # noqa: PLR0917 - options, each by its name
 async def _reconcile(
     target: Target, since: str, grace: timedelta, repair_wait_s: float | None, every_s: float | None
 ) -> bool:
-    beginning(since, datetime.now(UTC))  # refused before anything is opened
-    async with composed(target, grace) as reconciler:
+    parse_since(since, datetime.now(UTC))  # refused before anything is opened
+    async with open_reconciler(target, grace) as reconciler:
         while True:
             try:
-                found = await reconciler.run(beginning(since, datetime.now(UTC)))
+                found = await reconciler.run(parse_since(since, datetime.now(UTC)))
                 if repair_wait_s is not None and found.of(GapKind.HOLE):
                     await reconciler.repair(found, wait_s=repair_wait_s)
                 _show(found)
@@ -77,7 +77,7 @@ async def _reconcile(
 _REMEDY = "see that both databases are up, and migrated by this version: switchyard migrate"
 
 
-def beginning(since: str, now: datetime) -> datetime:
+def parse_since(since: str, now: datetime) -> datetime:
     """The moment that `--since` names. Raises `CommandFailed` for what is none, or is longer ago than queues keep."""
     ago = _AGO.fullmatch(since)
     try:
@@ -87,15 +87,15 @@ def beginning(since: str, now: datetime) -> datetime:
             moment = datetime.fromisoformat(since).replace(tzinfo=UTC)
     except ValueError as error:
         raise CommandFailed(f"{since} is no time", remedy="write 30m, 24h, 7d, or a day as 2026-11-21") from error
-    if now - moment > FARTHEST:
+    if now - moment > MAX_LOOKBACK:
         # Retention lets bodies go from then on, and what it let go must not be published into the log again.
-        days = FARTHEST // timedelta(days=1)
+        days = MAX_LOOKBACK // timedelta(days=1)
         raise CommandFailed(f"--since {since} is more than {days} days ago", remedy=f"compare at most {days} days")
     return moment
 
 
 @asynccontextmanager
-async def composed(target: Target, grace: timedelta) -> AsyncIterator[Reconciler]:
+async def open_reconciler(target: Target, grace: timedelta) -> AsyncIterator[Reconciler]:
     """A reconciler of a deployment. Raises `CommandFailed` if a database cannot be reached."""
     region, endpoint = target.get("AWS_REGION") or "us-east-1", target.get("AWS_ENDPOINT_URL")
     client = get_session().create_client(
@@ -107,8 +107,8 @@ async def composed(target: Target, grace: timedelta) -> AsyncIterator[Reconciler
         aws_session_token=target.get("AWS_SESSION_TOKEN"),
     )
     async with (
-        connected(target, "SWITCHYARD_RECONCILER_DB_URL", CASE_MANAGER) as work,
-        connected(target, "SWITCHYARD_AUDIT_DB_URL", SCHEMA) as log,
+        open_pool(target, "SWITCHYARD_RECONCILER_DB_URL", CASE_MANAGER) as work,
+        open_pool(target, "SWITCHYARD_AUDIT_DB_URL", SCHEMA) as log,
         client as sqs,
     ):
 
@@ -126,7 +126,7 @@ async def composed(target: Target, grace: timedelta) -> AsyncIterator[Reconciler
         yield Reconciler(Producers(work, (CASE_MANAGER, *AGENT_CARDS)), LogPresence(log), waiting, SystemClock(), grace)
 
 
-def _show(found: Reconciled) -> None:
+def _show(found: ReconciliationReport) -> None:
     now = datetime.now(UTC)
     table = Table("producer", "published", "on their way", "lag s", "holes", "filled", "differ", "unclaimed")
     for producer, count in found.published.items():
@@ -139,10 +139,10 @@ def _show(found: Reconciled) -> None:
         kinds = (GapKind.DIFFERS, GapKind.UNCLAIMED)
         table.add_row(producer, str(count), of(GapKind.LAG), lag, of(GapKind.HOLE), filled, *map(of, kinds))
     console.print(table)
-    for gap in found.filled[:SHOWN]:
+    for gap in found.filled[:MAX_SHOWN_GAPS]:
         console.print(f"filled: case {gap.case_id} event {gap.event_id} ({gap.type} from {gap.producer})")
     wrong = [gap for kind in (GapKind.HOLE, GapKind.DIFFERS, GapKind.UNCLAIMED) for gap in found.of(kind)]
-    for gap in wrong[:SHOWN]:
+    for gap in wrong[:MAX_SHOWN_GAPS]:
         since = gap.since.strftime("%Y-%m-%d %H:%M:%S")
         told = f"case {gap.case_id} event {gap.event_id} ({gap.type} from {gap.producer}, {since})"
         console.print(f"alarm=completeness {gap.kind}: {told}", style="red", markup=False)

@@ -16,26 +16,26 @@ from switchyard.audit.records.case_objects import CaseObjects
 from switchyard.audit.records.roles import SCHEMA
 from switchyard.audit.retention.reader import RetentionReader
 from switchyard.audit.retention.retention import RetentionStore, RetirementStatus
-from switchyard.cli.app.audit_log import connected, reader, the_case
-from switchyard.cli.app.aws import client
+from switchyard.cli.app.audit_log import open_audit_reader, open_pool, resolve_case_id
+from switchyard.cli.app.aws import open_aws_client
 from switchyard.cli.app.console import console
 from switchyard.cli.app.errors import CommandFailed
-from switchyard.cli.app.receipt_keys import receipt_keys, receipt_signer
-from switchyard.cli.app.target import Env, EnvOption, Target, readable, running
+from switchyard.cli.app.receipt_keys import load_receipt_keys, open_receipt_signer
+from switchyard.cli.app.target import Env, EnvOption, Target, open_readable_target, resolve_target
 from switchyard.runtime.core.clock import SystemClock
 from switchyard.runtime.core.errors import TaskError
 from switchyard.runtime.storage.objects import S3Objects
 
 app = typer.Typer(no_args_is_help=True)
-Operator = Annotated[str, typer.Option(help="Who you are; it stands in the record.")]
-Reason = Annotated[str, typer.Option(help="Why, without personal data: it stands in the record.")]
-CaseId = Annotated[str, typer.Argument(help="The case, or the beginning of its id.")]
-OBJECTS = "switchyard-objects"
+RetentionOperatorOption = Annotated[str, typer.Option(help="Who you are; it stands in the record.")]
+RetentionReasonOption = Annotated[str, typer.Option(help="Why, without personal data: it stands in the record.")]
+CaseIdArgument = Annotated[str, typer.Argument(help="The case, or the beginning of its id.")]
+DEFAULT_OBJECT_BUCKET = "switchyard-objects"
 
 
 @app.command()
 def run(
-    operator: Operator,
+    operator: RetentionOperatorOption,
     limit: Annotated[int, typer.Option(min=1, help="Most cases in one run.")] = 10_000,
     archive_bucket: Annotated[
         str | None, typer.Option(help="Keep the bodies here; without it they are deleted.")
@@ -44,21 +44,31 @@ def run(
 ) -> None:
     """Retire every case whose retention is over, then drop the months that are empty. Exit code 1 if a case was kept
     because its chain does not hold, or because the database refused it: it was put on hold meanwhile."""
-    if asyncio.run(_run(running(env), operator, limit, archive_bucket)):
+    if asyncio.run(_run(resolve_target(env), operator, limit, archive_bucket)):
         raise typer.Exit(1)
 
 
 @app.command()
-def hold(case_id: CaseId, operator: Operator, reason: Reason, env: EnvOption = Env.LOCAL) -> None:
+def hold(
+    case_id: CaseIdArgument,
+    operator: RetentionOperatorOption,
+    reason: RetentionReasonOption,
+    env: EnvOption = Env.LOCAL,
+) -> None:
     """Put a case on hold: nothing of it is retired or erased until the hold is released."""
-    found, placed = asyncio.run(_hold(running(env), case_id, reason, operator))
+    found, placed = asyncio.run(_hold(resolve_target(env), case_id, reason, operator))
     console.print(f"case {found} is on hold ({placed})", highlight=False)
 
 
 @app.command()
-def release(case_id: CaseId, operator: Operator, reason: Reason, env: EnvOption = Env.LOCAL) -> None:
+def release(
+    case_id: CaseIdArgument,
+    operator: RetentionOperatorOption,
+    reason: RetentionReasonOption,
+    env: EnvOption = Env.LOCAL,
+) -> None:
     """Release every hold of a case."""
-    found, released = asyncio.run(_release(running(env), case_id, reason, operator))
+    found, released = asyncio.run(_release(resolve_target(env), case_id, reason, operator))
     if not released:
         raise CommandFailed(f"case {found} is not on hold", remedy="see `switchyard audit retention show`")
     console.print(f"case {found}: {len(released)} released", highlight=False)
@@ -76,7 +86,7 @@ def policy(
     *,
     keep_days: Annotated[int, typer.Option(min=15, help="How long bodies stay after the case's last event.")],
     citation: Annotated[str, typer.Option(help="Where that is written, or who decided it.")],
-    operator: Operator,
+    operator: RetentionOperatorOption,
     duty_days: Annotated[int | None, typer.Option(min=1, help="How long the law wants them kept.")] = None,
     duty_from: Annotated[list[str] | None, typer.Option(help="A transition that starts the duty anew.")] = None,
     env: EnvOption = Env.LOCAL,
@@ -89,25 +99,25 @@ def policy(
         "citation": citation,
         "operator": operator,
     }
-    asyncio.run(_policy(running(env), playbook, new))
+    asyncio.run(_policy(resolve_target(env), playbook, new))
     console.print(f"{playbook}: {keep_days} days from now on", highlight=False)
 
 
 @asynccontextmanager
-async def retention(target: Target, archive_bucket: str | None = None) -> AsyncIterator[RetentionStore]:
+async def open_retention_store(target: Target, archive_bucket: str | None = None) -> AsyncIterator[RetentionStore]:
     """The log, as its retention role. Raises `CommandFailed` for what is out of reach or refused."""
     async with (
-        receipt_signer(target) as signer,
-        client(target, "s3") as s3,
-        connected(target, "SWITCHYARD_AUDIT_RETENTION_DB_URL", SCHEMA) as pool,
+        open_receipt_signer(target) as signer,
+        open_aws_client(target, "s3") as s3,
+        open_pool(target, "SWITCHYARD_AUDIT_RETENTION_DB_URL", SCHEMA) as pool,
     ):
         try:
             yield RetentionStore(
                 pool,
                 signer,
                 SystemClock(),
-                objects=CaseObjects(s3, target.get("SWITCHYARD_OBJECTS_BUCKET") or OBJECTS),
-                trusted=receipt_keys(target),
+                objects=CaseObjects(s3, target.get("SWITCHYARD_OBJECTS_BUCKET") or DEFAULT_OBJECT_BUCKET),
+                trusted=load_receipt_keys(target),
                 archive=S3Objects(s3, archive_bucket) if archive_bucket else None,
             )
         except TaskError as error:
@@ -119,17 +129,17 @@ async def retention(target: Target, archive_bucket: str | None = None) -> AsyncI
 
 
 async def _run(target: Target, operator: str, limit: int, archive_bucket: str | None) -> int:
-    async with retention(target, archive_bucket) as store:
+    async with open_retention_store(target, archive_bucket) as store:
         if swept := await store.sweep():
             console.print(f"{swept} retired cases had artefacts left: deleted", highlight=False)
-        kept = await retire_due(store, operator, limit)
+        kept = await retire_due_cases(store, operator, limit)
         for name, state in await store.drop_partitions():
             if state != "kept":
                 console.print(f"{name}: {state}", highlight=False)
     return kept
 
 
-async def retire_due(store: RetentionStore, operator: str, limit: int) -> int:
+async def retire_due_cases(store: RetentionStore, operator: str, limit: int) -> int:
     """Retire what is due, case by case; how many were not. What the database refuses does not keep the others."""
     retired = events = kept = 0
     async for due in store.due(limit=limit):
@@ -154,27 +164,27 @@ async def retire_due(store: RetentionStore, operator: str, limit: int) -> int:
 
 async def _hold(target: Target, case_id: str, reason: str, operator: str) -> tuple[str, str]:
     found = await _case(target, case_id)
-    async with retention(target) as store:
+    async with open_retention_store(target) as store:
         return found, await store.hold(found, reason=reason, operator=operator)
 
 
 async def _release(target: Target, case_id: str, reason: str, operator: str) -> tuple[str, list[str]]:
     found = await _case(target, case_id)
-    async with retention(target) as store:
+    async with open_retention_store(target) as store:
         return found, await store.release(found, reason=reason, operator=operator)
 
 
 async def _case(target: Target, case_id: str) -> str:
-    async with reader(target) as log:
-        return await the_case(log, case_id)
+    async with open_audit_reader(target) as log:
+        return await resolve_case_id(log, case_id)
 
 
 async def _show(env: Env) -> None:
     async with (
-        readable(env) as target,
-        connected(target, "SWITCHYARD_AUDIT_DB_URL", SCHEMA) as pool,
+        open_readable_target(env) as target,
+        open_pool(target, "SWITCHYARD_AUDIT_DB_URL", SCHEMA) as pool,
     ):
-        found = RetentionReader(pool, receipt_keys(target))
+        found = RetentionReader(pool, load_receipt_keys(target))
         policies = Table("playbook", "kept for", "legal duty", "counts from", "citation", title="policies in force")
         for each in await found.policies():
             duty = "" if each.duty_for is None else f"{each.duty_for.days} days"
@@ -188,5 +198,5 @@ async def _show(env: Env) -> None:
 
 
 async def _policy(target: Target, playbook: str, new: dict[str, Any]) -> None:
-    async with retention(target) as store:
+    async with open_retention_store(target) as store:
         await store.set_policy(playbook, **new)

@@ -14,11 +14,11 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from switchyard.audit.records.reader import CaseSummary, TimelineStep
-from switchyard.cli.app.audit_log import opened, opener, reader, the_case
+from switchyard.cli.app.audit_log import open_artefact_reader, open_audit_reader, read_artefact, resolve_case_id
 from switchyard.cli.app.console import console
 from switchyard.cli.app.errors import CommandFailed
-from switchyard.cli.app.failover_text import told
-from switchyard.cli.app.target import Env, EnvOption, readable
+from switchyard.cli.app.failover_text import describe_model_call
+from switchyard.cli.app.target import Env, EnvOption, open_readable_target
 from switchyard.runtime.storage.artefacts import Artefacts
 
 app = typer.Typer(no_args_is_help=True)
@@ -27,7 +27,7 @@ _OPENED = {"CaseOpened": ("question",), "CaseClosed": ("answer",), "EmailDrafted
 
 
 @app.command("list")
-def list_(
+def list_recent_cases(
     env: EnvOption = Env.LOCAL,
     outcome: Annotated[str | None, typer.Option(help="answered, failed, no_agent, expired, rejected …")] = None,
     session: Annotated[str | None, typer.Option(help="One conversation.")] = None,
@@ -65,13 +65,13 @@ def show(
 
 
 async def _list(env: Env, outcome: str | None, session: str | None, limit: int) -> list[CaseSummary]:
-    async with readable(env) as target, reader(target) as log:
+    async with open_readable_target(env) as target, open_audit_reader(target) as log:
         return await log.list_cases(session_id=session, outcome=outcome, limit=limit)
 
 
 async def _show(env: Env, case_id: str, *, reveal: bool) -> None:
-    async with readable(env) as target, reader(target) as log:
-        case_id = await the_case(log, case_id)
+    async with open_readable_target(env) as target, open_audit_reader(target) as log:
+        case_id = await resolve_case_id(log, case_id)
         summary = await log.summary(case_id)
         if summary is None:
             raise CommandFailed(f"the log has nothing of case {case_id}", remedy="see `switchyard case list`")
@@ -82,12 +82,12 @@ async def _show(env: Env, case_id: str, *, reveal: bool) -> None:
         console.print(_timeline(steps, events))
         for step in steps:
             if step.event_id in events:
-                _print_told(step, events[step.event_id])
+                _print_step(step, events[step.event_id])
         _print_ending([events[step.event_id] for step in steps if step.event_id in events])
         if retired := len(steps) - len(events):
             console.print(f"retired: the bodies of {retired} events are gone, their receipt is in the log")
         if reveal:
-            async with opener(target) as artefacts:
+            async with open_artefact_reader(target) as artefacts:
                 for event in events.values():
                     for name in _OPENED.get(event["type"], ()):
                         reference = event["payload"].get(name)
@@ -126,11 +126,11 @@ def _timeline(steps: list[TimelineStep], events: dict[str, dict[str, Any]]) -> T
     return table
 
 
-def _print_told(step: TimelineStep, event: dict[str, Any]) -> None:
+def _print_step(step: TimelineStep, event: dict[str, Any]) -> None:
     call = event.get("model_call")
     if call:
         style = "yellow" if call["role"] == "fallback" else "dim"
-        console.print(Text(f"{step.node_from}: {told(call)}", style=style))
+        console.print(Text(f"{step.node_from}: {describe_model_call(call)}", style=style))
     if step.transition == "TaskFailed":
         failure = event["payload"]
         console.print(Text(f"{step.node_from}: {failure['code']} after {failure['attempts']} attempts", style="red"))
@@ -156,7 +156,7 @@ def _print_ending(events: list[dict[str, Any]]) -> None:
 
 async def _print_opened(artefacts: Artefacts, name: str, event: dict[str, Any], reference: dict[str, Any]) -> None:
     try:
-        data = await opened(artefacts, event, reference)
+        data = await read_artefact(artefacts, event, reference)
     except CommandFailed as error:
         # One that was erased, or lies in S3, keeps nobody from the rest.
         console.print(f"{name}: cannot be opened: {error.message}", markup=False)

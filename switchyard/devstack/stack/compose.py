@@ -17,26 +17,28 @@ from typing import Any
 from switchyard.devstack.errors import StackError
 from switchyard.devstack.supervisor.ports import LOOPBACK
 
-FILE = Path("docker-compose.yml").absolute()
+COMPOSE_FILE = Path("docker-compose.yml").absolute()
 PROVISIONER = "provisioner"
 """The service whose environment is an operator's."""
 
-TIMEOUT_S = 30.0
+COMPOSE_TIMEOUT_S = 30.0
 
 
 class ComposeUnavailable(StackError):
     """The docker compose stack cannot be asked, or does not run."""
 
 
-def exports() -> dict[str, str]:
+def compose_exports() -> dict[str, str]:
     """The variables to export to reach the running stack. Raises ComposeUnavailable when none runs."""
-    addresses = published(_containers(_ask("ps", "--format", "json")))
+    addresses = published_addresses(_containers(_ask("ps", "--format", "json")))
     provisioner = json.loads(_ask("config", "--format", "json"))["services"][PROVISIONER]
     folders = {each["target"]: each["source"] for each in provisioner.get("volumes", ()) if each["type"] == "bind"}
-    return {name: from_outside(str(value), addresses, folders) for name, value in provisioner["environment"].items()}
+    return {
+        name: rewrite_for_host(str(value), addresses, folders) for name, value in provisioner["environment"].items()
+    }
 
 
-def published(containers: list[dict[str, Any]]) -> dict[str, str]:
+def published_addresses(containers: list[dict[str, Any]]) -> dict[str, str]:
     """Where each `service:port` answers on this machine. Raises ComposeUnavailable unless the provisioner is healthy."""
     health = next((each["Health"] for each in containers if each["Service"] == PROVISIONER), "absent")
     if health != "healthy":
@@ -49,7 +51,7 @@ def published(containers: list[dict[str, Any]]) -> dict[str, str]:
     }
 
 
-def from_outside(value: str, addresses: Mapping[str, str], folders: Mapping[str, str]) -> str:
+def rewrite_for_host(value: str, addresses: Mapping[str, str], folders: Mapping[str, str]) -> str:
     """A variable's value with every `service:port` of a URL and the beginning of a path replaced."""
     for folder, source in folders.items():
         if value.startswith(f"{folder}/"):
@@ -66,14 +68,16 @@ def _containers(text: str) -> list[dict[str, Any]]:
 
 
 def _ask(*arguments: str) -> str:
-    named = [] if "COMPOSE_FILE" in os.environ else ["--file", str(FILE)]
+    named = [] if "COMPOSE_FILE" in os.environ else ["--file", str(COMPOSE_FILE)]
     command = ["docker", "compose", *named, *arguments]
     try:
-        ran = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
+        ran = subprocess.run(command, capture_output=True, text=True, timeout=COMPOSE_TIMEOUT_S, check=False)
     except FileNotFoundError as error:
         raise ComposeUnavailable("there is no `docker` command on this machine") from error
     except subprocess.TimeoutExpired as error:
-        raise ComposeUnavailable(f"`docker compose {arguments[0]}` did not answer in {TIMEOUT_S:g} s") from error
+        raise ComposeUnavailable(
+            f"`docker compose {arguments[0]}` did not answer in {COMPOSE_TIMEOUT_S:g} s"
+        ) from error
     if ran.returncode != 0:
         said = ran.stderr.strip().splitlines()[-1:] or ["it said nothing"]
         raise ComposeUnavailable(f"`docker compose {arguments[0]}` failed: {said[0]}")

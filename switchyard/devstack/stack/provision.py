@@ -22,19 +22,19 @@ from switchyard.app.topology import (
     feedback_consumer,
 )
 
-BUCKET = "switchyard-objects"
+OBJECT_BUCKET = "switchyard-objects"
 SENDING_DOMAINS = ("harborline.example",)
 """Domains that the emulator's SES may send from, as an account's verified identities. Reserved ones (RFC 2606)."""
 CHECKPOINT_BUCKET = "switchyard-checkpoints"
 
 
-async def provision(environment: Mapping[str, str], *, visibility_s: float, with_ses: bool = True) -> None:
+async def provision_emulator(environment: Mapping[str, str], *, visibility_s: float, with_ses: bool = True) -> None:
     """Create what is missing at the endpoint and with the credentials in `environment` (`AWS_*`).
 
     `with_ses` is whether it has SES v2, which LocalStack's free edition has not.
     """
     session = get_session()
-    options = credentials(environment)
+    options = client_options(environment)
     async with (
         session.create_client("events", **options) as events,
         session.create_client("sqs", **options) as sqs,
@@ -42,7 +42,7 @@ async def provision(environment: Mapping[str, str], *, visibility_s: float, with
         session.create_client("sesv2", **options) as ses,
     ):
         await _unless_exists(events.create_event_bus(Name=BUS), "ResourceAlreadyExistsException")
-        await _unless_exists(s3.create_bucket(Bucket=BUCKET), "BucketAlreadyOwnedByYou", "BucketAlreadyExists")
+        await _unless_exists(s3.create_bucket(Bucket=OBJECT_BUCKET), "BucketAlreadyOwnedByYou", "BucketAlreadyExists")
         await _unless_exists(
             # Object Lock can be had from the beginning only; versions come with it.
             s3.create_bucket(Bucket=CHECKPOINT_BUCKET, ObjectLockEnabledForBucket=True),
@@ -55,7 +55,7 @@ async def provision(environment: Mapping[str, str], *, visibility_s: float, with
             await _consumer(events, sqs, consumer, visibility_s)
 
 
-def credentials(environment: Mapping[str, str]) -> dict[str, Any]:
+def client_options(environment: Mapping[str, str]) -> dict[str, Any]:
     """A client's options for the endpoint in `environment`."""
     return {
         "region_name": environment["AWS_REGION"],

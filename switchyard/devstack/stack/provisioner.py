@@ -24,15 +24,21 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from switchyard.app.topology import BUS, VISIBILITY_SECONDS
 from switchyard.cli.app.databases import migrate_audit, migrate_work
-from switchyard.devstack.stack.provision import credentials, provision
+from switchyard.devstack.stack.provision import client_options, provision_emulator
 from switchyard.runtime.core.logs import configure_logs
 from switchyard.runtime.process.health import Health
 
 log = structlog.get_logger(__name__)
-LOOK_EVERY_S = 5.0
-RETRY_AFTER_S = 1.0
+BUS_CHECK_INTERVAL_S = 5.0
+PROVISION_RETRY_S = 1.0
 
-AWAY = (OSError, asyncpg.PostgresConnectionError, asyncpg.CannotConnectNowError, BotoCoreError, ClientError)
+UNAVAILABLE_ERRORS = (
+    OSError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.CannotConnectNowError,
+    BotoCoreError,
+    ClientError,
+)
 """A server that is not up yet, or not any more; TimeoutError is an OSError."""
 
 
@@ -58,18 +64,18 @@ class Provisioner:
         self.migrated = False
         self.provisioned = False
 
-    async def run(self, *, look_every_s: float = LOOK_EVERY_S) -> None:
+    async def run(self, *, check_every_s: float = BUS_CHECK_INTERVAL_S) -> None:
         """Migrate, provision, and then look every few seconds whether the bus is still there; until cancelled."""
-        async with get_session().create_client("events", **credentials(self._environment)) as events:
+        async with get_session().create_client("events", **client_options(self._environment)) as events:
             while True:
                 try:
-                    await self._tend(events)
-                except AWAY as error:
+                    await self._provision_if_missing(events)
+                except UNAVAILABLE_ERRORS as error:
                     # Without its text, which may name an address with a password.
                     log.warning("provisioner.waiting", error=type(error).__name__)
-                await asyncio.sleep(look_every_s if self.provisioned else RETRY_AFTER_S)
+                await asyncio.sleep(check_every_s if self.provisioned else PROVISION_RETRY_S)
 
-    async def _tend(self, events: Any) -> None:
+    async def _provision_if_missing(self, events: Any) -> None:
         if not self.migrated:
             await self._migrate()
             self.migrated = True
@@ -77,7 +83,7 @@ class Provisioner:
             log.warning("provisioner.bus_gone", why="the emulator was restarted: what was in its queues is lost")
             self.provisioned = False
         if not self.provisioned:
-            await provision(self._environment, visibility_s=self._settings.visibility_s, with_ses=False)
+            await provision_emulator(self._environment, visibility_s=self._settings.visibility_s, with_ses=False)
             self.provisioned = True
             log.info("provisioner.provisioned")
 
@@ -99,28 +105,28 @@ async def _has_bus(events: Any) -> bool:
     return True
 
 
-async def serve() -> None:
+async def serve_provisioner() -> None:
     """Tend until SIGTERM or SIGINT. Ready means migrated and provisioned."""
     settings = ProvisionerSettings()
     configure_logs("provisioner", "INFO")
     provisioner = Provisioner(settings, os.environ)
     health = Health({"databases": lambda: provisioner.migrated, "bus": lambda: provisioner.provisioned})
     await health.start(settings.health_host, settings.health_port)
-    tending = asyncio.ensure_future(provisioner.run())
+    provisioning = asyncio.ensure_future(provisioner.run())
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, tending.cancel)
+        loop.add_signal_handler(number, provisioning.cancel)
     try:
-        await asyncio.wait({tending})
+        await asyncio.wait({provisioning})
     finally:
         await health.stop()
-    if not tending.cancelled():
-        tending.result()
+    if not provisioning.cancelled():
+        provisioning.result()
 
 
 def main() -> int:
     """Serve; returns the exit status."""
-    asyncio.run(serve())
+    asyncio.run(serve_provisioner())
     return 0
 
 

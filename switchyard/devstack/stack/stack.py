@@ -20,39 +20,39 @@ from types import TracebackType
 from typing import Self
 
 from switchyard.devstack.errors import AlreadyRunning
-from switchyard.devstack.stack.emulator import emulator
+from switchyard.devstack.stack.emulator import emulator_process
 from switchyard.devstack.stack.endpoints import Endpoints, inherited_environment
 from switchyard.devstack.stack.home import Home
-from switchyard.devstack.stack.postgres import Postgres
-from switchyard.devstack.supervisor.ports import LOOPBACK, Ports
-from switchyard.devstack.supervisor.process import Process, ProcessStatus, Service, from_service
-from switchyard.devstack.supervisor.supervisor import Supervisor, together
+from switchyard.devstack.stack.postgres import PostgresServer
+from switchyard.devstack.supervisor.ports import LOOPBACK, PortAllocator
+from switchyard.devstack.supervisor.process import ProcessSpec, ProcessStatus, ServiceSpec, spec_for_service
+from switchyard.devstack.supervisor.supervisor import Supervisor, run_concurrently
 
 log = logging.getLogger(__name__)
 _PORT_OF = re.compile(r"\{port:([a-z0-9_.-]+)\}")
 
-SIMULATOR = Service(
+DEFAULT_SIMULATOR = ServiceSpec(
     name="simulator",
     argv=(sys.executable, "-m", "switchyard.devstack.simulators.models", "--host", LOOPBACK, "--port", "{port}"),
     health="/sim/health",
     grace=5.0,
 )
-INFRASTRUCTURE = ("simulator", "emulator", "postgres")
+INFRASTRUCTURE_NAMES = ("simulator", "emulator", "postgres")
 LEFTOVER_GRACE = 20.0  # seconds to wait for a dead supervisor's guards to stop their processes
 
-Services = Sequence[Service] | Callable[[Endpoints], Sequence[Service]]
+ServiceSource = Sequence[ServiceSpec] | Callable[[Endpoints], Sequence[ServiceSpec]]
 # Migrations and provisioning. It runs before the services start, and again when the emulator had to be restarted, so it
 # must be safe to repeat. What it returns is added to every service's environment.
-Prepare = Callable[[Endpoints], Awaitable[Mapping[str, str] | None]]
+PrepareStack = Callable[[Endpoints], Awaitable[Mapping[str, str] | None]]
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class StackPlan:
     """What a stack runs besides PostgreSQL and the emulator; see `EmbeddedStack`."""
 
-    services: Services = ()
-    prepare: Prepare | None = None
-    simulator: Service | None = SIMULATOR
+    services: ServiceSource = ()
+    prepare: PrepareStack | None = None
+    simulator: ServiceSpec | None = DEFAULT_SIMULATOR
 
 
 class EmbeddedStack:
@@ -66,9 +66,9 @@ class EmbeddedStack:
         self,
         home: Path | None = None,
         *,
-        services: Services = (),
-        prepare: Prepare | None = None,
-        simulator: Service | None = SIMULATOR,
+        services: ServiceSource = (),
+        prepare: PrepareStack | None = None,
+        simulator: ServiceSpec | None = DEFAULT_SIMULATOR,
     ) -> None:
         self.home = Home(home)
         self._services = services
@@ -80,7 +80,7 @@ class EmbeddedStack:
         self._supervisor: Supervisor | None = None
         self._endpoints: Endpoints | None = None
         self._exports: dict[str, str] = {}
-        self._ports = Ports()
+        self._ports = PortAllocator()
 
     async def __aenter__(self) -> Self:
         self.home.prepare()
@@ -105,8 +105,8 @@ class EmbeddedStack:
             if self._supervisor is not None:
                 names = self._supervisor.names()
                 log.info("stack.stopping home=%s", self.home.folder)
-                await self._supervisor.stop(name for name in names if name not in INFRASTRUCTURE)
-                await self._supervisor.stop(name for name in names if name in INFRASTRUCTURE)
+                await self._supervisor.stop(name for name in names if name not in INFRASTRUCTURE_NAMES)
+                await self._supervisor.stop(name for name in names if name in INFRASTRUCTURE_NAMES)
         finally:
             if self._supervisor is not None:
                 self._supervisor.abandon()
@@ -170,43 +170,43 @@ class EmbeddedStack:
 
     async def _start(self, lock: int) -> None:
         remembered = (self.home.read_state() or {}).get("ports", {})
-        self._ports = Ports(remembered)
-        postgres = Postgres(self.home, self._ports.take("postgres"))
+        self._ports = PortAllocator(remembered)
+        postgres = PostgresServer(self.home, self._ports.allocate("postgres"))
         self._endpoints = Endpoints(
             postgres_port=postgres.port,
-            emulator_port=self._ports.take("emulator"),
-            simulator_port=None if self._simulator is None else self._ports.take("simulator"),
+            emulator_port=self._ports.allocate("emulator"),
+            simulator_port=None if self._simulator is None else self._ports.allocate("simulator"),
             password=postgres.password,
         )
         self._exports = self._endpoints.environment()
         self._supervisor = Supervisor(self.home, lock, self._write_state)
-        await together(self._start_postgres(postgres, lock), self._supervisor.start(self._stand_ins()))
+        await run_concurrently(self._start_postgres(postgres, lock), self._supervisor.start(self._emulators()))
         await self._run_prepare()
         services = self._services(self._endpoints) if callable(self._services) else self._services
         await self._supervisor.start([self._process(service) for service in services])
         log.info("stack.ready home=%s processes=%d", self.home.folder, len(self._supervisor.names()))
 
-    async def _start_postgres(self, postgres: Postgres, lock: int) -> None:
+    async def _start_postgres(self, postgres: PostgresServer, lock: int) -> None:
         await postgres.prepare(lock)
         await self._running().start([postgres.process()])
         await postgres.create_databases()
 
-    def _stand_ins(self) -> list[Process]:
+    def _emulators(self) -> list[ProcessSpec]:
         """What stands in for AWS and for the models."""
         base = inherited_environment()
-        parts = [emulator(self.home, self._ports.take("emulator"), base, self._provision_again)]
+        parts = [emulator_process(self.home, self._ports.allocate("emulator"), base, self._provision_again)]
         if self._simulator is not None:
-            parts.append(from_service(self._simulator, self._ports.take("simulator"), base))
+            parts.append(spec_for_service(self._simulator, self._ports.allocate("simulator"), base))
         return parts
 
-    def _process(self, service: Service) -> Process:
+    def _process(self, service: ServiceSpec) -> ProcessSpec:
         env = {name: self._with_ports(value) for name, value in service.env.items()}
         base = {**inherited_environment(), **self._exports}
-        return from_service(replace(service, env=env), self._ports.take(service.name), base)
+        return spec_for_service(replace(service, env=env), self._ports.allocate(service.name), base)
 
     def _with_ports(self, value: str) -> str:
         """`{port:NAME}` in a variable is the port of that process."""
-        return _PORT_OF.sub(lambda found: str(self._ports.take(found[1])), value)
+        return _PORT_OF.sub(lambda found: str(self._ports.allocate(found[1])), value)
 
     async def _run_prepare(self) -> None:
         if self._prepare is not None:

@@ -12,10 +12,10 @@ from pathlib import Path
 from switchyard.devstack.errors import StartFailed
 from switchyard.devstack.supervisor import watchdog
 from switchyard.devstack.supervisor.pids import ProcessId
-from switchyard.devstack.supervisor.process import Process
+from switchyard.devstack.supervisor.process import ProcessSpec
 
 
-class Child:
+class ProcessRun:
     """A running process. Orders go through its guard, the only one that signals it: a reused pid is never hit."""
 
     def __init__(self, process: asyncio.subprocess.Process, pid: int) -> None:
@@ -26,11 +26,11 @@ class Child:
         self._listening = asyncio.create_task(self._listen())
 
     @classmethod
-    async def start(cls, process: Process, log: Path, lock: int) -> Child:
+    async def start(cls, process: ProcessSpec, log: Path, lock: int) -> ProcessRun:
         """Run `process`, its output appended to `log`. `lock` is the home's lock. Raises StartFailed."""
         with log.open("ab") as output:
             running = await asyncio.create_subprocess_exec(
-                *guard_command(process, lock),
+                *shim_command(process, lock),
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=output,
@@ -104,7 +104,7 @@ class Child:
             await asyncio.shield(waiting)
 
 
-def guard_command(process: Process, lock: int) -> list[str]:
+def shim_command(process: ProcessSpec, lock: int) -> list[str]:
     """The command line that runs `process` under a guard. -I and -S: no site packages, so it starts in 20 ms."""
     account = ":".join(map(str, process.account)) if process.account else "-"
     options = [str(int(process.stop_signal)), str(process.grace), account, str(lock), str(process.cwd or "-")]

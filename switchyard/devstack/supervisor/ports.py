@@ -9,7 +9,7 @@ from collections.abc import Mapping
 LOOPBACK = "127.0.0.1"
 # Below the ranges from which Linux (32768 up) and macOS (49152 up) take ports for outgoing connections: a port allotted
 # here cannot be taken by someone's connection while its process is being restarted.
-RANGE = range(20_000, 32_000)
+PORT_RANGE = range(20_000, 32_000)
 _random = random.SystemRandom()  # two stacks started by equally seeded tests must not try the same ports
 
 
@@ -17,17 +17,17 @@ class NoFreePort(RuntimeError):
     """No free port was found on the loopback interface. Remedy: stop what occupies the ports 20000 to 31999."""
 
 
-class Ports:
+class PortAllocator:
     """Allots one port per name, preferring the one the name had last time."""
 
     def __init__(self, remembered: Mapping[str, int] | None = None) -> None:
         self._remembered = dict(remembered or {})
         self._taken: dict[str, int] = {}
 
-    def take(self, name: str) -> int:
+    def allocate(self, name: str) -> int:
         """The port of `name`, the same for as long as this object lives. Raises NoFreePort."""
         if name not in self._taken:
-            candidates = _random.sample(RANGE, k=200)
+            candidates = _random.sample(PORT_RANGE, k=200)
             if name in self._remembered:
                 candidates.insert(0, self._remembered[name])
             free = (port for port in candidates if port not in self._taken.values() and _is_free(port))

@@ -16,10 +16,10 @@ from switchyard.devstack.supervisor.ports import LOOPBACK
 _NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,62}")
 _PROBE_TIMEOUT = 2.0  # seconds
 
-Probe = Callable[[], Awaitable[bool]]
+ReadinessProbe = Callable[[], Awaitable[bool]]
 
 
-class State(StrEnum):
+class ProcessState(StrEnum):
     """Where a process is in its life."""
 
     STARTING = "starting"  # it runs, and has not said yet that it is ready
@@ -31,7 +31,7 @@ class State(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Service:
+class ServiceSpec:
     """One row of the table of services: a command that answers on a health port of its own.
 
     The port arrives as SWITCHYARD_HEALTH_PORT; `{port}` in an argument is replaced by it. `env` is added to what every
@@ -47,7 +47,7 @@ class Service:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Process:
+class ProcessSpec:
     """A command with everything it takes to run it. `env` is its whole environment.
 
     `account` is the (uid, gid) to run under, None for one's own. `stop_signal` asks it to end, SIGKILL follows after
@@ -57,7 +57,7 @@ class Process:
     name: str
     argv: tuple[str, ...]
     env: Mapping[str, str]
-    probe: Probe
+    probe: ReadinessProbe
     port: int
     start_timeout: float = 120.0
     grace: float = 15.0
@@ -77,24 +77,24 @@ class ProcessStatus:
 
     name: str
     pid: int | None
-    state: State
+    state: ProcessState
     restarts: int
     port: int
     since: float
 
     def uptime(self, now: float) -> float | None:
         """Seconds it has been ready at the Unix time `now`; None unless it is ready."""
-        return max(0.0, now - self.since) if self.state is State.READY else None
+        return max(0.0, now - self.since) if self.state is ProcessState.READY else None
 
     @classmethod
     def from_json(cls, row: dict[str, Any]) -> ProcessStatus:
         """The status in a row of the state file."""
-        return cls(row["name"], row["pid"], State(row["state"]), row["restarts"], row["port"], row["since"])
+        return cls(row["name"], row["pid"], ProcessState(row["state"]), row["restarts"], row["port"], row["since"])
 
 
-def from_service(service: Service, port: int, env: Mapping[str, str]) -> Process:
+def spec_for_service(service: ServiceSpec, port: int, env: Mapping[str, str]) -> ProcessSpec:
     """The process for a row of the table, on the port allotted to it."""
-    return Process(
+    return ProcessSpec(
         name=service.name,
         argv=tuple(argument.replace("{port}", str(port)) for argument in service.argv),
         env={**env, **service.env, "SWITCHYARD_HEALTH_PORT": str(port)},
@@ -105,7 +105,7 @@ def from_service(service: Service, port: int, env: Mapping[str, str]) -> Process
     )
 
 
-def http_probe(port: int, path: str) -> Probe:
+def http_probe(port: int, path: str) -> ReadinessProbe:
     """A probe that is true once GET `path` on the loopback port answers 200."""
     request = f"GET {path} HTTP/1.1\r\nHost: {LOOPBACK}:{port}\r\nConnection: close\r\n\r\n".encode()
 

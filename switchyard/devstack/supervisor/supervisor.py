@@ -9,8 +9,8 @@ from typing import Any
 
 from switchyard.devstack.errors import StackError
 from switchyard.devstack.stack.home import Home
-from switchyard.devstack.supervisor.managed_process import Keeper
-from switchyard.devstack.supervisor.process import Process, ProcessStatus
+from switchyard.devstack.supervisor.managed_process import ManagedProcess
+from switchyard.devstack.supervisor.process import ProcessSpec, ProcessStatus
 
 
 class Supervisor:
@@ -20,12 +20,12 @@ class Supervisor:
         self._home = home
         self._lock = lock
         self._changed = changed
-        self._keepers: dict[str, Keeper] = {}
+        self._managed: dict[str, ManagedProcess] = {}
 
-    async def start(self, processes: Iterable[Process]) -> None:
+    async def start(self, processes: Iterable[ProcessSpec]) -> None:
         """Start all of them at once and wait until all are ready. Raises StartFailed for the first that fails."""
         group = [self._add(process) for process in processes]
-        await together(*(keeper.start() for keeper in group))
+        await run_concurrently(*(managed.start() for managed in group))
 
     async def stop(self, names: Iterable[str]) -> None:
         """Stop these at once; returns when the last has ended."""
@@ -33,41 +33,41 @@ class Supervisor:
 
     def force(self) -> None:
         """SIGKILL for every process."""
-        for keeper in self._keepers.values():
-            keeper.force()
+        for managed in self._managed.values():
+            managed.force()
 
     def abandon(self) -> None:
         """Leave what still runs to the guards, which stop it within seconds."""
-        for keeper in self._keepers.values():
-            keeper.abandon()
+        for managed in self._managed.values():
+            managed.abandon()
 
     def names(self) -> list[str]:
         """The names of all processes, in the order in which they were started."""
-        return list(self._keepers)
+        return list(self._managed)
 
-    def __getitem__(self, name: str) -> Keeper:
+    def __getitem__(self, name: str) -> ManagedProcess:
         """The keeper of one process. Raises StackError for a name that is not there."""
-        if name not in self._keepers:
-            raise StackError(f"there is no process {name!r} in this stack; there are {', '.join(self._keepers)}")
-        return self._keepers[name]
+        if name not in self._managed:
+            raise StackError(f"there is no process {name!r} in this stack; there are {', '.join(self._managed)}")
+        return self._managed[name]
 
     def status(self) -> list[ProcessStatus]:
         """All processes as they are now."""
-        return [keeper.status() for keeper in self._keepers.values()]
+        return [managed.status() for managed in self._managed.values()]
 
     def to_json(self) -> list[dict[str, Any]]:
         """The rows of the state file; with each pid's start time, because pids are reused."""
-        return [{**asdict(keeper.status()), "pid_started": keeper.pid_started} for keeper in self._keepers.values()]
+        return [{**asdict(managed.status()), "pid_started": managed.pid_started} for managed in self._managed.values()]
 
-    def _add(self, process: Process) -> Keeper:
-        if process.name in self._keepers:
+    def _add(self, process: ProcessSpec) -> ManagedProcess:
+        if process.name in self._managed:
             raise StackError(f"two processes of this stack are called {process.name!r}; give each its own name")
-        keeper = Keeper(process, self._home.new_log(process.name), self._lock, self._changed)
-        self._keepers[process.name] = keeper
-        return keeper
+        managed = ManagedProcess(process, self._home.new_log(process.name), self._lock, self._changed)
+        self._managed[process.name] = managed
+        return managed
 
 
-async def together(*work: Coroutine[Any, Any, None]) -> None:
+async def run_concurrently(*work: Coroutine[Any, Any, None]) -> None:
     """Do all of it at once. The first failure cancels the rest and is raised as it is, not in an ExceptionGroup."""
     tasks = [asyncio.create_task(part) for part in work]
     if not tasks:

@@ -37,14 +37,14 @@ def prctl(option: int, value: int) -> None:
         raise OSError(ctypes.get_errno(), f"prctl({option}) failed")
 
 
-def spawn(command: list[str], account: str, cwd: str) -> int:
+def spawn_child(command: list[str], account: str, cwd: str) -> int:
     """Start `command` in a session of its own and return its pid once it runs. Raises OSError when it cannot be run."""
     guard = os.getpid()
     failed_read, failed_write = os.pipe()  # closed by a successful exec, written to by a failed one
     pid = os.fork()
     if pid == 0:
         try:
-            become(command, account, cwd, guard)
+            exec_child(command, account, cwd, guard)
         except (OSError, ValueError) as error:
             os.write(failed_write, str(error).encode())
         finally:
@@ -58,7 +58,7 @@ def spawn(command: list[str], account: str, cwd: str) -> int:
     return pid
 
 
-def become(command: list[str], account: str, cwd: str, guard: int) -> None:
+def exec_child(command: list[str], account: str, cwd: str, guard: int) -> None:
     """Turn this fork into the process. Does not return."""
     os.setsid()
     for ignored_by_python in (signal.SIGPIPE, signal.SIGXFSZ):
@@ -80,7 +80,7 @@ def become(command: list[str], account: str, cwd: str, guard: int) -> None:
     os.execvp(command[0], command)  # noqa: S606 - running a command is what a guard is for
 
 
-def family(child: int) -> list[int]:
+def list_descendants(child: int) -> list[int]:
     """Everyone to signal: on Linux each descendant of this guard, elsewhere the child's process group."""
     if not LINUX:
         return [-child]
@@ -98,20 +98,20 @@ def family(child: int) -> list[int]:
     return found
 
 
-def send(targets: list[int], number: int) -> None:
+def send_signal(targets: list[int], number: int) -> None:
     """Signal all `targets`; one that has ended meanwhile is no failure."""
     for target in targets:
         with contextlib.suppress(ProcessLookupError):
             os.kill(target, number)
 
 
-def report(line: str) -> None:
+def report_to_supervisor(line: str) -> None:
     """Tell the supervisor, if there still is one."""
     with contextlib.suppress(BrokenPipeError):
         os.write(STDOUT, f"{line}\n".encode())
 
 
-def reap(child: int) -> int | None:
+def reap_children(child: int) -> int | None:
     """Collect every process that has ended; return the child's exit status if it is among them."""
     ended = None
     with contextlib.suppress(ChildProcessError):
@@ -121,19 +121,19 @@ def reap(child: int) -> int | None:
     return ended
 
 
-def bury(child: int) -> None:
+def kill_descendants(child: int) -> None:
     """End whatever the child has left behind."""
     if not LINUX:
         with contextlib.suppress(PermissionError):  # macOS answers so when the group holds only zombies
-            send([-child], signal.SIGKILL)
+            send_signal([-child], signal.SIGKILL)
         return
     with contextlib.suppress(ChildProcessError):
         while True:
-            send(family(child), signal.SIGKILL)
+            send_signal(list_descendants(child), signal.SIGKILL)
             os.waitpid(-1, 0)
 
 
-class Leash:
+class ShimLoop:
     """The loop that turns orders and signals into signals for the child, until it has ended."""
 
     def __init__(self, child: int, stop_signal: int, grace: float, wakeup: int) -> None:
@@ -148,12 +148,12 @@ class Leash:
         """Ask the child to stop; `step` kills it after `grace` seconds. A later call can only shorten the time."""
         if not self.stopping:
             self.stopping = True
-            send([-self.child], self.stop_signal)
-            send(family(self.child), signal.SIGCONT)  # a paused process would sleep through it
+            send_signal([-self.child], self.stop_signal)
+            send_signal(list_descendants(self.child), signal.SIGCONT)  # a paused process would sleep through it
         deadline = time.monotonic() + grace
         self.deadline = deadline if self.deadline is None else min(self.deadline, deadline)
 
-    def obey(self, orders: bytes) -> None:
+    def handle_orders(self, orders: bytes) -> None:
         """Carry out orders from the supervisor; none at all means that it died."""
         if not orders:
             self.poller.unregister(STDIN)
@@ -162,26 +162,26 @@ class Leash:
             if order == "t":
                 self.stop(self.grace)
             elif order == "k":
-                send(family(self.child), signal.SIGKILL)
+                send_signal(list_descendants(self.child), signal.SIGKILL)
             elif order == "p":
-                send(family(self.child), signal.SIGSTOP)
-                report("paused")
+                send_signal(list_descendants(self.child), signal.SIGSTOP)
+                report_to_supervisor("paused")
             elif order == "c":
-                send(family(self.child), signal.SIGCONT)
-                report("continued")
+                send_signal(list_descendants(self.child), signal.SIGCONT)
+                report_to_supervisor("continued")
 
     def step(self) -> int | None:
         """Wait for the next thing to happen and act on it. Returns the child's exit status once it has one."""
         left = None if self.deadline is None else max(0.0, self.deadline - time.monotonic())
         for descriptor, _ in self.poller.poll(None if left is None else left * 1000):
             if descriptor == STDIN:
-                self.obey(os.read(STDIN, 64))
+                self.handle_orders(os.read(STDIN, 64))
             elif set(os.read(self.wakeup, 64)) - {signal.SIGCHLD}:
                 self.stop(self.grace)
         if self.deadline is not None and time.monotonic() >= self.deadline:
-            send(family(self.child), signal.SIGKILL)
+            send_signal(list_descendants(self.child), signal.SIGKILL)
             self.deadline = None
-        return reap(self.child)
+        return reap_children(self.child)
 
 
 def main(arguments: list[str]) -> int:
@@ -196,17 +196,17 @@ def main(arguments: list[str]) -> int:
     if LINUX:
         prctl(PR_SET_CHILD_SUBREAPER, 1)
     try:
-        child = spawn(command, account, cwd)
+        child = spawn_child(command, account, cwd)
     except OSError as error:
         os.write(STDERR, f"cannot run {command[0]}: {error}\n".encode())
-        report("exited 127")
+        report_to_supervisor("exited 127")
         return 127
-    report(f"started {child}")
-    leash = Leash(child, int(stop_signal), float(grace), wakeup_read)
-    while (status := leash.step()) is None:
+    report_to_supervisor(f"started {child}")
+    shim_loop = ShimLoop(child, int(stop_signal), float(grace), wakeup_read)
+    while (status := shim_loop.step()) is None:
         pass
-    bury(child)
-    report(f"exited {status}")
+    kill_descendants(child)
+    report_to_supervisor(f"exited {status}")
     return status if status >= 0 else 128 - status
 
 

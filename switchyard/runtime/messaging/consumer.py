@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import structlog
 
 from contracts.events.failures import TaskFailed
-from faststream_sqs import LeaseLost as MessageLost
+from faststream_sqs import MessageLeaseLost as MessageLost
 from faststream_sqs import SQSMessage
 from switchyard.protocol.derive import derive_event, stamp_event
 from switchyard.protocol.envelope import Envelope, serialize_detail

@@ -6,7 +6,7 @@ import json
 
 from pydantic import ValidationError
 
-from latency_failover import Attempt, Budget
+from latency_failover import LatencyBudget, ModelAttempt
 from switchyard.protocol.fields import Artefact, Contract, Json
 from switchyard.runtime.core.errors import PermanentTaskError
 from switchyard.runtime.core.task import Task
@@ -21,7 +21,7 @@ PERSONAL_LABEL = "personal"
 GENERAL_LABEL = "general"
 
 
-def task_model_budget(task: Task[Contract], *, margin_ms: int) -> Budget:
+def task_model_budget(task: Task[Contract], *, margin_ms: int) -> LatencyBudget:
     """The task's time limit or, if that is sooner, its case's deadline; less `margin_ms`, for storing the result.
 
     What later steps need (`later_p95_ms`) is taken off only as far as it would reach beyond the case's deadline: time
@@ -40,15 +40,17 @@ def task_model_budget(task: Task[Contract], *, margin_ms: int) -> Budget:
     total = max(MIN_BUDGET_MS, (limit if case is None else min(limit, case)) - margin_ms)
     later = task.envelope.later_p95_ms or 0
     wanted = 0 if case is None else total - max(0, min(total, case - margin_ms - later))
-    return Budget(total_ms=total, remaining_nodes_p95_ms=wanted, earlier=read_earlier_attempts(task.model_attempts))
+    return LatencyBudget(
+        total_ms=total, remaining_nodes_p95_ms=wanted, earlier=read_earlier_attempts(task.model_attempts)
+    )
 
 
-def read_earlier_attempts(recorded: tuple[Json, ...]) -> tuple[Attempt, ...]:
+def read_earlier_attempts(recorded: tuple[Json, ...]) -> tuple[ModelAttempt, ...]:
     """The attempts that the inbox kept. One that this release cannot read is left out: it is advice, not evidence."""
     found = []
     for attempt in recorded:
         try:
-            found.append(Attempt.model_validate_json(json.dumps(attempt)))
+            found.append(ModelAttempt.model_validate_json(json.dumps(attempt)))
         except ValidationError:
             continue
     return tuple(found)

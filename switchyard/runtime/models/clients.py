@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from latency_failover import AllModelsFailed, Decision, FailoverModel, FailoverPolicy, ModelPolicies
+from latency_failover import AllModelsFailed, FailoverDecision, FailoverModel, FailoverPolicy, ModelPolicies
 from latency_failover.errors import ModelNotPermitted
 from switchyard.protocol.fields import Contract, ModelCall
 from switchyard.runtime.core.errors import PermanentTaskError, RetryableTaskError, TaskError
@@ -119,7 +119,9 @@ def _openai_key(settings: ModelSettings) -> str:
 
 
 @asynccontextmanager
-async def model_budget(model: FailoverModel, task: Task[Contract], *, margin_ms: int) -> AsyncIterator[list[Decision]]:
+async def model_budget(
+    model: FailoverModel, task: Task[Contract], *, margin_ms: int
+) -> AsyncIterator[list[FailoverDecision]]:
     """Run an agent within the task's time less `margin_ms`, which is kept for storing the result.
 
     The list holds a decision for each model call once it is over.
@@ -155,13 +157,13 @@ async def model_budget(model: FailoverModel, task: Task[Contract], *, margin_ms:
             raise
 
 
-def _with_model_attempts(error: TaskError, decisions: Sequence[Decision]) -> TaskError:
+def _with_model_attempts(error: TaskError, decisions: Sequence[FailoverDecision]) -> TaskError:
     if error.model_call is None:
         error.model_call = model_call(decisions, prompt_version="")
     return error
 
 
-def model_call(decisions: Sequence[Decision], *, prompt_version: str) -> ModelCall | None:
+def model_call(decisions: Sequence[FailoverDecision], *, prompt_version: str) -> ModelCall | None:
     """The record for the audit row: sums over an agent run's calls, and the decision of the one that says most.
 
     That is the first that left the primary, else the last.

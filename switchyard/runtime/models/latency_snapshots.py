@@ -49,7 +49,7 @@ class LatencySnapshots:
             # A release may have changed the form of a snapshot: starting blind is what it is for a first process.
             log.warning("latency.not_recalled", reason=type(error).__name__)
             return 0
-        self._model.recall(snapshots, wall_ms=wall_ms)
+        self._model.restore_history(snapshots, wall_ms=wall_ms)
         log.info("latency.recalled", snapshots=len(snapshots))
         return len(snapshots)
 

@@ -15,7 +15,7 @@ from aiobotocore.config import AioConfig
 from aiobotocore.session import get_session
 from pydantic import SecretStr
 
-from faststream_sqs import LeaseLost, RetryPolicy, SQSBroker, SQSMessage
+from faststream_sqs import MessageLeaseLost, RetryPolicy, SQSBroker, SQSMessage
 from switchyard.app.topology import dead_letter_queue_name, queue_name
 from switchyard.runtime.core import telemetry
 from switchyard.runtime.core.clock import Clock
@@ -214,7 +214,7 @@ class ServiceProcess:
         async def handle(message: SQSMessage) -> None:
             try:
                 await handler(message)
-            except LeaseLost:
+            except MessageLeaseLost:
                 raise  # ordinary: the message is in other hands
             except Exception:
                 # The broker delivers it again; here it is said with what is known of the message.

@@ -16,7 +16,7 @@ hosts = {
 }
 
 postgres_version    = "18"
-db_ca_file    = "/etc/ssl/certs/rds-global-bundle.pem"
+db_ca_file          = "/etc/ssl/certs/rds-global-bundle.pem"
 multi_az            = false
 backup_days         = 7
 deletion_protection = false
@@ -25,7 +25,7 @@ audit_db            = { instance_class = "db.t4g.medium", storage_gb = 20, max_c
 
 objects_bucket  = "acme-switchyard-dev-objects"
 quarantine_days = 90
-checkpoints         = { bucket = "acme-switchyard-dev-checkpoints", lock_mode = "GOVERNANCE", keep_days = 30 }
+checkpoints     = { bucket = "acme-switchyard-dev-checkpoints", lock_mode = "GOVERNANCE", keep_days = 30 }
 
 models = {
   bedrock            = "us.anthropic.claude-sonnet-4-5-20250929-v1:0"
@@ -62,10 +62,10 @@ settings = {
   router = {
     SWITCHYARD_OPERATORS = "{}"
   }
-  email sender = {
+  email_sender = {
     SWITCHYARD_APPROVERS = "{}"
   }
-  case manager = {
+  case_manager = {
     SWITCHYARD_OPERATORS = "{}"
     SWITCHYARD_APPROVERS = "{}"
     # The public half of what the ingress signs with: until it is put in, nothing that the API takes becomes a case.
@@ -77,7 +77,7 @@ settings = {
       {"upstream.ingress": {"tenants": ["*"], "roles": ["FIELD_*"]}, "upstream.email_feedback": {"tenants": ["*"]}}
     JSON
   }
-  mail = {
+  email_feedback = {
     SWITCHYARD_FEEDBACK_TENANTS = <<-JSON
       {"dev.harborline.example": "harbor-partners"}
     JSON
@@ -91,17 +91,17 @@ sizes = {
 }
 
 images = {
-  "audit"       = "sha256:0000000000000000000000000000000000000000000000000000000000000000"
-  "cli"         = "sha256:0000000000000000000000000000000000000000000000000000000000000000"
-  "collector"   = "sha256:0000000000000000000000000000000000000000000000000000000000000000"
-  "compliance"  = "sha256:0000000000000000000000000000000000000000000000000000000000000000"
-  "email_sender"     = "sha256:0000000000000000000000000000000000000000000000000000000000000000"
-  "case_manager"        = "sha256:0000000000000000000000000000000000000000000000000000000000000000"
-  "drafter"     = "sha256:0000000000000000000000000000000000000000000000000000000000000000"
-  "mail"        = "sha256:0000000000000000000000000000000000000000000000000000000000000000"
-  "router"      = "sha256:0000000000000000000000000000000000000000000000000000000000000000"
-  "text-to-sql" = "sha256:0000000000000000000000000000000000000000000000000000000000000000"
-  "triage"      = "sha256:0000000000000000000000000000000000000000000000000000000000000000"
+  "audit"          = "sha256:0000000000000000000000000000000000000000000000000000000000000000"
+  "cli"            = "sha256:0000000000000000000000000000000000000000000000000000000000000000"
+  "collector"      = "sha256:0000000000000000000000000000000000000000000000000000000000000000"
+  "compliance"     = "sha256:0000000000000000000000000000000000000000000000000000000000000000"
+  "email-sender"   = "sha256:0000000000000000000000000000000000000000000000000000000000000000"
+  "case-manager"   = "sha256:0000000000000000000000000000000000000000000000000000000000000000"
+  "drafter"        = "sha256:0000000000000000000000000000000000000000000000000000000000000000"
+  "email-feedback" = "sha256:0000000000000000000000000000000000000000000000000000000000000000"
+  "router"         = "sha256:0000000000000000000000000000000000000000000000000000000000000000"
+  "text-to-sql"    = "sha256:0000000000000000000000000000000000000000000000000000000000000000"
+  "triage"         = "sha256:0000000000000000000000000000000000000000000000000000000000000000"
 }
 
 collectors = 1

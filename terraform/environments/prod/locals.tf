@@ -14,15 +14,15 @@ locals {
     objects_bucket           = module.objects.bucket
     objects_key_arn          = module.objects.objects_key_arn
     vault_key_arn            = module.objects.vault_key_arn
-    checkpoints_bucket           = module.checkpoints.bucket
-    checkpoints_key_arn          = module.checkpoints.key_arn
+    checkpoints_bucket       = module.checkpoints.bucket
+    checkpoints_key_arn      = module.checkpoints.key_arn
     queues_key_arn           = module.bus.queues_key_arn
     secrets_key_arn          = module.secrets.key_arn
     work_db_host             = module.work_db.host
     work_db_resource_id      = module.work_db.resource_id
     audit_db_host            = module.audit_db.host
     audit_db_resource_id     = module.audit_db.resource_id
-    db_ca_file         = var.db_ca_file
+    db_ca_file               = var.db_ca_file
     bedrock_model            = var.models.bedrock
     bedrock_foundation_model = var.models.bedrock_foundation
     bedrock_region_a         = var.models.bedrock_regions[0]
@@ -31,7 +31,7 @@ locals {
     openai_model             = var.models.openai
     snowflake_account        = var.snowflake.account
     snowflake_warehouse      = var.snowflake.warehouse
-    email_domain              = var.email.domain
+    email_domain             = var.email.domain
     configuration_set        = module.email.configuration_set
     optout_url               = var.email.optout_url
   })

@@ -17,7 +17,7 @@ variable "code_version" {
 }
 
 variable "images" {
-  description = "The digest of each image in its own repository (router, case manager, text-to-sql, …, cli, collector)."
+  description = "The digest of each image in its own repository (router, case-manager, text-to-sql, …, cli, collector)."
   type        = map(string)
 
   validation {

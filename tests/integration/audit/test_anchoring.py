@@ -18,7 +18,7 @@ from switchyard.audit.transparency.checkpointer import CheckpointConflict
 from switchyard.audit.transparency.checkpoints import checkpoint_key
 from switchyard.audit.transparency.sequencer import Sequencer
 from switchyard.audit.verification.findings import FindingKind
-from switchyard.devstack.stack.provision import BUCKET, CHECKPOINT_BUCKET
+from switchyard.devstack.stack.provision import CHECKPOINT_BUCKET, OBJECT_BUCKET
 from switchyard.runtime.core.errors import PermanentTaskError
 from switchyard.runtime.crypto.signing import KmsSigner, LocalSigner
 from switchyard.runtime.database.connections import Pool
@@ -80,7 +80,9 @@ async def test_the_versions_of_a_key_are_together_even_if_a_page_ends_between_th
 
 
 async def test_a_bucket_without_object_lock_is_refused(cloud: Cloud, emulator: Emulator) -> None:
-    put = LockedObjects(cloud.s3, BUCKET).put_new(fresh_id(), b"", keep_until=TOMORROW, content_type="text/plain")
+    put = LockedObjects(cloud.s3, OBJECT_BUCKET).put_new(
+        fresh_id(), b"", keep_until=TOMORROW, content_type="text/plain"
+    )
     if not emulator.refuses_locks_without_object_lock:
         assert await put
         return

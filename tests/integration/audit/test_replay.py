@@ -104,9 +104,9 @@ async def test_a_case_that_was_tampered_with_is_named_and_not_replayed(store: Au
     sql = 'update transition set body = replace(body, \'"agent": "text_to_sql"\', \'"agent": "wizard"\')'
     await owner.execute(f"{sql} where transition = 'AgentChosen' and case_id = $1::text::uuid", case(1)[0]["case_id"])
     found = await replay_scope(Env.AWS, None, None, None, None, check_seals=False)
-    assert (found.cases, found.unproved, found.diverged, found.ok) == (3, 1, 0, False)
-    assert found.doubts[0].startswith(f"case {case(1)[0]['case_id']} ")
-    assert "digest_mismatch" in found.doubts[0]
+    assert (found.cases, found.unverified, found.diverged, found.ok) == (3, 1, 0, False)
+    assert found.verification_failures[0].startswith(f"case {case(1)[0]['case_id']} ")
+    assert "digest_mismatch" in found.verification_failures[0]
 
 
 MEASURE = """

@@ -24,7 +24,7 @@ from switchyard.case_manager.openings import CaseOpener
 from switchyard.case_manager.pending_commands import PendingCommands
 from switchyard.case_manager.store import CaseStore
 from switchyard.case_manager.timers import Timers
-from switchyard.devstack.stack.provision import BUCKET
+from switchyard.devstack.stack.provision import OBJECT_BUCKET
 from switchyard.protocol.derive import derive_event, stamp_event
 from switchyard.protocol.fields import Artefact, Contract, Json, StorageRef
 from switchyard.protocol.received import ReceivedEvent, read_event
@@ -134,7 +134,7 @@ async def start_case_manager(
         pool = await pool_for("case_manager")
         store = CaseStore(pool)
         vault = Vault(pool, LocalKeyWrapper(bytes.fromhex(VAULT_KEY)), clock)
-        artefacts = Artefacts(S3Objects(cloud.s3, BUCKET), vault, decrypts=())
+        artefacts = Artefacts(S3Objects(cloud.s3, OBJECT_BUCKET), vault, decrypts=())
         mac = KeyedHash(bytes.fromhex(MAC_KEY))
         intake = CaseIntake(store, CaseOpener(vault, artefacts, clock, mac, DEADLINE), clock, mac)
         closing = CaseCloser(store, clock)

@@ -11,7 +11,7 @@ import pytest
 
 from contracts.events.case_manager import CaseOpened, SubmissionRejected
 from switchyard.case_manager.intake import UpstreamPolicy
-from switchyard.devstack.stack.provision import BUCKET
+from switchyard.devstack.stack.provision import OBJECT_BUCKET
 from switchyard.protocol.errors import InvalidEvent
 from switchyard.protocol.fields import Json, StorageRef
 from switchyard.protocol.received import read_event
@@ -60,7 +60,7 @@ async def test_the_question_is_sealed_and_who_asked_is_a_pseudonym(case_manager:
 
 async def test_an_agent_whose_card_says_so_opens_the_question(case_manager: CaseManager, cloud: Cloud) -> None:
     event = await case_manager.submit()
-    opening = Artefacts(S3Objects(cloud.s3, BUCKET), case_manager.vault, decrypts=("question",))
+    opening = Artefacts(S3Objects(cloud.s3, OBJECT_BUCKET), case_manager.vault, decrypts=("question",))
     payload = CaseOpened.model_validate_json(json.dumps(event["payload"]))
     places = {sha256: StorageRef.model_validate(place) for sha256, place in event["storage_refs"].items()}
     assert (await opening.read_from(places, event["case_id"], payload.question)).decode() == QUESTION

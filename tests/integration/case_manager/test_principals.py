@@ -19,8 +19,8 @@ from services.ingress.principal import PrincipalSigner, bus_payload
 from switchyard.case_manager.intake import CaseIntake
 from switchyard.case_manager.principals import PRINCIPAL_LEEWAY_S, PrincipalKeys
 from switchyard.cli.app.errors import CommandFailed
-from switchyard.cli.commands.audit_principal import checked
-from switchyard.devstack.stack.provision import BUCKET
+from switchyard.cli.commands.audit_principal import verify_principal_statement
+from switchyard.devstack.stack.provision import OBJECT_BUCKET
 from switchyard.protocol.canonical import parse_json
 from switchyard.protocol.fields import Json, StorageRef
 from switchyard.protocol.principals import PRINCIPAL_VALID_S
@@ -202,12 +202,12 @@ async def test_a_source_without_keys_is_believed_and_nothing_is_attested(intake:
 @pytest.fixture
 def opener(case_manager: CaseManager, cloud: Cloud) -> Artefacts:
     """An auditor who may open what is sealed."""
-    return Artefacts(S3Objects(cloud.s3, BUCKET), case_manager.vault, decrypts=("question", "principal"))
+    return Artefacts(S3Objects(cloud.s3, OBJECT_BUCKET), case_manager.vault, decrypts=("question", "principal"))
 
 
 async def test_an_auditor_checks_later_who_asked(intake: CaseIntake, opener: Artefacts) -> None:
     event = await opens(intake, signed(submission(role="ANALYST")))
-    claims, kid = await checked(event, opener, KEYS)
+    claims, kid = await verify_principal_statement(event, opener, KEYS)
     assert (claims.sub, claims.role, kid) == (USER, "ANALYST", "2026-11")
 
 
@@ -228,13 +228,13 @@ async def test_an_auditor_finds_what_the_statement_does_not_say(
     intake: CaseIntake, opener: Artefacts, path: tuple[str, ...], value: Any, named: str
 ) -> None:
     event = await opens(intake, signed(submission(role="ANALYST")))
-    assert await checked(event, opener, KEYS)
+    assert await verify_principal_statement(event, opener, KEYS)
     place = event
     for name in path[:-1]:
         place = place[name]
     place[path[-1]] = value
     with pytest.raises(CommandFailed, match=named):
-        await checked(event, opener, KEYS)
+        await verify_principal_statement(event, opener, KEYS)
 
 
 async def test_an_auditor_finds_another_question_than_was_signed(
@@ -247,14 +247,14 @@ async def test_an_auditor_finds_another_question_than_was_signed(
     event["payload"]["question"] = question.model_dump(mode="json")
     event["storage_refs"][question.sha256] = StorageRef.model_dump(place, mode="json", exclude_none=True)
     with pytest.raises(CommandFailed, match="question_sha256"):
-        await checked(event, opener, KEYS)
+        await verify_principal_statement(event, opener, KEYS)
 
 
 async def test_a_statement_that_was_already_over_at_intake_is_found(intake: CaseIntake, opener: Artefacts) -> None:
     event = await opens(intake, signed(submission()))
     event["occurred_at"] = "2040-01-01T00:00:00Z"
     with pytest.raises(CommandFailed, match="principal_expired"):
-        await checked(event, opener, KEYS)
+        await verify_principal_statement(event, opener, KEYS)
 
 
 async def test_on_the_bus_a_forged_submission_is_rejected_and_a_signed_one_taken(

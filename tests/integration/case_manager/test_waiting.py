@@ -287,7 +287,7 @@ async def test_the_consumers_data_is_sealed_and_the_address_is_a_keyed_hash(
 async def test_a_refused_contact_is_recorded_once_and_told(
     case_manager: CaseManager, owner: Owner, tap: Tap, clock: ManualClock
 ) -> None:
-    report = golden("SuppressContact") | {"report_id": fresh_id()}
+    report = golden("SuppressionRequested") | {"report_id": fresh_id()}
     first = await case_manager.control.suppress_contact("upstream.email_feedback", report)
     clock.advance(86_400)
     again = await case_manager.control.suppress_contact("upstream.email_feedback", report)
@@ -317,7 +317,7 @@ async def test_a_contact_cannot_be_stopped(
     control = replace(case_manager.control, upstreams={"upstream.email_feedback": UpstreamPolicy(tenants=("acme-*",))})
     if field in {"address_key", "source"}:
         control = replace(case_manager.control, principals=PrincipalKeys({"upstream.ingress": {}}))
-    report = {name: value for name, value in (golden("SuppressContact") | changes).items() if value is not None}
+    report = {name: value for name, value in (golden("SuppressionRequested") | changes).items() if value is not None}
     with pytest.raises(InvalidEvent) as caught:
         await control.suppress_contact(source, report)
     assert caught.value.field == field

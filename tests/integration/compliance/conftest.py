@@ -21,7 +21,7 @@ from services.specialists.compliance.judge import build_judge_agent
 from services.specialists.compliance.pack import RulePack, released_packs
 from services.specialists.compliance.store import VerdictStore
 from services.specialists.models import build_specialist_model
-from switchyard.devstack.stack.provision import BUCKET
+from switchyard.devstack.stack.provision import OBJECT_BUCKET
 from switchyard.protocol.fields import Artefact, Contract, StorageRef
 from switchyard.protocol.received import ReceivedEvent, read_event
 from switchyard.runtime.core.task import Task, TaskResult
@@ -178,7 +178,7 @@ async def gate(pool_for: PoolFor, cloud: Cloud, judges: Running) -> Gate:
         bedrock_endpoint_url=judges.url, openai_base_url=f"{judges.url}/v1", openai_api_key=SecretStr("local")
     )
     return Gate(
-        artefacts=Artefacts(S3Objects(cloud.s3, BUCKET), vault, decrypts=("account", "email", "review")),
+        artefacts=Artefacts(S3Objects(cloud.s3, OBJECT_BUCKET), vault, decrypts=("account", "email", "review")),
         verdicts=VerdictStore(own),
         clock=clock,
         model=build_specialist_model(settings, policy_version="compliance/1"),

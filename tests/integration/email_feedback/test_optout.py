@@ -9,7 +9,7 @@ import aiohttp
 import pytest
 
 from contracts.documents.opt_out import OptOutClaims
-from contracts.events.upstream import SuppressContact
+from contracts.events.upstream import SuppressionRequested
 from switchyard.runtime.core.errors import Unavailable
 from tests.integration.conftest import LogLines
 from tests.integration.email_feedback.conftest import MailProcess, StartMail
@@ -37,8 +37,8 @@ async def test_the_one_click_post_of_a_mail_client_reaches_the_case_manager(
         assert answer.status == 200
         assert "Your request is recorded" in await answer.text()
     [event] = await mail.refusals(1)
-    assert (event["source"], event["detail-type"]) == ("upstream.email_feedback", "SuppressContact")
-    refused = SuppressContact.model_validate(event["detail"])
+    assert (event["source"], event["detail-type"]) == ("upstream.email_feedback", "SuppressionRequested")
+    refused = SuppressionRequested.model_validate(event["detail"])
     assert (refused.tenant, refused.address_key, refused.reason) == ("acme", wanted.address_key, "opted_out")
     assert refused.address is None
 

@@ -34,7 +34,7 @@ async def report(cloud: Cloud, detail: Json) -> str:
 async def test_a_bounce_reaches_the_case_manager(mail: MailProcess, cloud: Cloud) -> None:
     await report(cloud, REPORT)
     [event] = await mail.refusals(1)
-    assert (event["source"], event["detail-type"]) == ("upstream.email_feedback", "SuppressContact")
+    assert (event["source"], event["detail-type"]) == ("upstream.email_feedback", "SuppressionRequested")
     assert (event["detail"]["tenant"], event["detail"]["address"]) == ("acme", ADDRESS)
     assert event["detail"]["reason"] == "bounced"
 

@@ -22,7 +22,7 @@ from services.drafter.mime import OptOutChannels, compose
 from services.specialists.email_sender.handlers import SendLimits, send_email
 from services.specialists.email_sender.ledger import SendLedger, SendRate
 from services.specialists.email_sender.provider import SesProvider, client_config
-from switchyard.devstack.simulators.ses import Fault, SesSimulator, Taken, build
+from switchyard.devstack.simulators.ses import AcceptedEmail, SesFault, SesSimulator, build_ses_app
 from switchyard.protocol.approvals import approval_statement
 from switchyard.protocol.fields import Artefact, Contract, Json, StorageRef
 from switchyard.protocol.received import read_event
@@ -160,11 +160,11 @@ class Outbox:
     url: str
     emulator_url: str
 
-    def plan(self, *faults: Fault) -> None:
+    def plan(self, *faults: SesFault) -> None:
         """What happens to the next requests."""
         self.ses_simulator.faults.extend(faults)
 
-    def of(self, case_id: str) -> list[Taken]:
+    def of(self, case_id: str) -> list[AcceptedEmail]:
         """What was taken for a case."""
         return [each for each in self.ses_simulator.taken if each.tags["case_id"] == case_id]
 
@@ -227,7 +227,7 @@ async def outbox(infrastructure: Infrastructure, emulator: Emulator) -> AsyncIte
     """The provider on the wire: in front of the emulator's SES, or in its place where it has none."""
     address = infrastructure.environment["AWS_ENDPOINT_URL"]
     ses_simulator, port = SesSimulator(upstream=address if emulator.sends_email else None), free_port()
-    runner = web.AppRunner(build(ses_simulator), access_log=None, shutdown_timeout=0.1)
+    runner = web.AppRunner(build_ses_app(ses_simulator), access_log=None, shutdown_timeout=0.1)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", port).start()
     yield Outbox(ses_simulator, f"http://127.0.0.1:{port}", address)

@@ -14,7 +14,7 @@ import pytest
 from contracts.events.email_sender import EmailSent, EmailUndeliverable, SendingUnknown
 from services.specialists.email_sender.handlers import MAX_PRECONDITION_AGE_S, SEND_MARGIN_S
 from services.specialists.email_sender.ledger import SendLedger
-from switchyard.devstack.simulators.ses import Fault
+from switchyard.devstack.simulators.ses import SesFault
 from switchyard.runtime.core.errors import PermanentTaskError, RetryableTaskError, Unavailable
 from switchyard.runtime.crypto.vault import LocalKeyWrapper, Vault
 from tests.emulators import Emulator
@@ -97,7 +97,7 @@ async def test_ten_email_senders_with_commands_for_one_email_send_it_once(
 
 @pytest.mark.parametrize("fault", ["error", "error_after", "drop", "drop_after", "reset_after", "hang", "hang_after"])
 async def test_without_an_answer_the_outcome_is_unknown_and_it_is_never_sent_again(
-    fault: Fault, case: Case, email_sender: EmailSender, outbox: Outbox, clock: ManualClock
+    fault: SesFault, case: Case, email_sender: EmailSender, outbox: Outbox, clock: ManualClock
 ) -> None:
     outbox.plan(fault)
     answer = await email_sender.send(case.command(email_sender.soon))
@@ -123,7 +123,7 @@ async def test_the_provider_refuses_the_email(case: Case, email_sender: EmailSen
 
 @pytest.mark.parametrize(("fault", "code"), [("throttle", "throttled"), ("pause", "provider_account")])
 async def test_what_is_certainly_not_accepted_is_sent_later_and_once(
-    fault: Fault, code: str, case: Case, email_sender: EmailSender, outbox: Outbox
+    fault: SesFault, code: str, case: Case, email_sender: EmailSender, outbox: Outbox
 ) -> None:
     outbox.plan(fault, fault)
     for _ in range(2):

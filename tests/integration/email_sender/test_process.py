@@ -16,7 +16,7 @@ import pytest
 
 from services.specialists.email_sender.main import run
 from switchyard.app.topology import dead_letter_queue_name, queue_name
-from switchyard.devstack.simulators.ses import Fault
+from switchyard.devstack.simulators.ses import SesFault
 from switchyard.protocol.fields import Json
 from tests.integration.cloud import Cloud, Tap, until
 from tests.integration.email_sender.conftest import Case, OpenCase, Outbox
@@ -163,7 +163,7 @@ async def test_killed_before_the_intent_it_is_sent_once_by_the_next(
 
 @pytest.mark.parametrize(("fault", "taken"), [pytest.param("hang", 0, marks=pytest.mark.slow), ("hang_after", 1)])
 async def test_killed_while_the_provider_is_asked_the_outcome_is_unknown(
-    fault: Fault,
+    fault: SesFault,
     taken: int,
     case: Case,
     start_worker: StartWorker,

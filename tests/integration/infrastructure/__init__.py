@@ -13,8 +13,8 @@ from typing import Protocol, TypeAlias
 import asyncpg
 
 from switchyard.cli.app.databases import migrate_work
-from switchyard.devstack.stack.postgres import WORK
-from switchyard.devstack.stack.provision import provision
+from switchyard.devstack.stack.postgres import WORK_DATABASE
+from switchyard.devstack.stack.provision import provision_emulator
 from tests.emulators import identify
 from tests.where import Where
 
@@ -31,7 +31,7 @@ class Infrastructure(Protocol):
     def environment(self) -> dict[str, str]:
         """What makes the AWS SDKs talk to the emulator."""
 
-    def owner_url(self, database: str = WORK) -> str:
+    def owner_url(self, database: str = WORK_DATABASE) -> str:
         """A database as its owner, who may do everything."""
 
     def role_url(self, role: str) -> str:
@@ -75,4 +75,4 @@ async def prepare(work_url: str, environment: Mapping[str, str]) -> None:
     """The work database's schemas and roles; bus, queues, rules and buckets. May be repeated."""
     await migrate_work(work_url, password_for=password)
     emulator = await asyncio.to_thread(identify, environment["AWS_ENDPOINT_URL"])
-    await provision(environment, visibility_s=QUEUE_VISIBILITY_S, with_ses=emulator.sends_email)
+    await provision_emulator(environment, visibility_s=QUEUE_VISIBILITY_S, with_ses=emulator.sends_email)

@@ -17,9 +17,9 @@ from testcontainers.community.localstack import LocalStackContainer
 from testcontainers.community.postgres import PostgresContainer
 from testcontainers.core.container import DockerContainer
 
-from switchyard.devstack.stack.emulator import REGION
-from switchyard.devstack.stack.postgres import OWNER, WORK
-from switchyard.devstack.supervisor.ports import LOOPBACK, Ports
+from switchyard.devstack.stack.emulator import EMULATOR_REGION
+from switchyard.devstack.stack.postgres import OWNER_ROLE, WORK_DATABASE
+from switchyard.devstack.supervisor.ports import LOOPBACK, PortAllocator
 from tests.integration.infrastructure.in_docker import SERVICES, InDocker, engine
 
 LOCALSTACK = "localstack/localstack:4.14.0"
@@ -41,18 +41,20 @@ def session_id() -> str:
 def started_containers() -> Iterator[InDocker]:
     """Start both, and remove them with their data at the end. Raises DockerMissing."""
     engine().close()
-    ports = Ports()
-    database = PostgresContainer(POSTGRES, username=OWNER, password=secrets.token_hex(16), dbname=WORK, driver=None)
-    aws = LocalStackContainer(LOCALSTACK, region_name=REGION).with_services(*sorted(SERVICES))
+    ports = PortAllocator()
+    database = PostgresContainer(
+        POSTGRES, username=OWNER_ROLE, password=secrets.token_hex(16), dbname=WORK_DATABASE, driver=None
+    )
+    aws = LocalStackContainer(LOCALSTACK, region_name=EMULATOR_REGION).with_services(*sorted(SERVICES))
     aws.with_envs(
         EAGER_SERVICE_LOADING="1",
-        LOCALSTACK_HOST=f"{LOOPBACK}:{ports.take('emulator')}",  # queue URLs name it
+        LOCALSTACK_HOST=f"{LOOPBACK}:{ports.allocate('emulator')}",  # queue URLs name it
         DISABLE_EVENTS="1",  # it sends usage statistics otherwise
         SKIP_SSL_CERT_DOWNLOAD="1",
         DNS_ADDRESS="0",
     )
-    _publish(database, 5432, ports.take("postgres"))
-    _publish(aws, 4566, ports.take("emulator"))
+    _publish(database, 5432, ports.allocate("postgres"))
+    _publish(aws, 4566, ports.allocate("emulator"))
     with ExitStack() as running, ThreadPoolExecutor(2) as together:
         for container in (database, aws):
             running.callback(container.stop)
@@ -60,9 +62,9 @@ def started_containers() -> Iterator[InDocker]:
             started.result()
         infrastructure = InDocker(
             containers={"postgres": database.get_wrapped_container(), "emulator": aws.get_wrapped_container()},
-            postgres_port=ports.take("postgres"),
-            emulator_port=ports.take("emulator"),
-            owner=OWNER,
+            postgres_port=ports.allocate("postgres"),
+            emulator_port=ports.allocate("emulator"),
+            owner=OWNER_ROLE,
             owner_password=database.password,
         )
         asyncio.run(_prepared(infrastructure))

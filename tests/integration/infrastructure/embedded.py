@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from switchyard.devstack.stack.endpoints import Endpoints
 from switchyard.devstack.stack.home import temporary_home
-from switchyard.devstack.stack.postgres import WORK
+from switchyard.devstack.stack.postgres import WORK_DATABASE
 from switchyard.devstack.stack.stack import EmbeddedStack
 from tests.integration.infrastructure import password, prepare
 
@@ -31,13 +31,13 @@ class Embedded:
         """What makes the AWS SDKs talk to the emulator."""
         return self._stack.endpoints.environment()
 
-    def owner_url(self, database: str = WORK) -> str:
+    def owner_url(self, database: str = WORK_DATABASE) -> str:
         """A database as its owner."""
         return self._stack.endpoints.dsn(database)
 
     def role_url(self, role: str) -> str:
         """The work database as one consumer's role."""
-        return self._stack.endpoints.dsn(WORK, role, password(role))
+        return self._stack.endpoints.dsn(WORK_DATABASE, role, password(role))
 
     async def stop(self, name: str) -> None:
         """Stop a process."""
@@ -74,5 +74,5 @@ def embedded() -> Iterator[Embedded]:
 
 
 async def _prepare(endpoints: Endpoints) -> Mapping[str, str]:
-    await prepare(endpoints.dsn(WORK), endpoints.environment())
+    await prepare(endpoints.dsn(WORK_DATABASE), endpoints.environment())
     return {}

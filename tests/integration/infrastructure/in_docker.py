@@ -15,7 +15,7 @@ from docker.errors import DockerException
 from docker.models.containers import Container
 
 from switchyard.devstack.stack.emulator import sdk_environment
-from switchyard.devstack.stack.postgres import WORK
+from switchyard.devstack.stack.postgres import WORK_DATABASE
 from switchyard.devstack.supervisor.ports import LOOPBACK
 from tests.integration.infrastructure import password, prepare
 
@@ -62,13 +62,13 @@ class InDocker:
         """What makes the AWS SDKs talk to LocalStack."""
         return sdk_environment(f"http://{LOOPBACK}:{self.emulator_port}")
 
-    def owner_url(self, database: str = WORK) -> str:
+    def owner_url(self, database: str = WORK_DATABASE) -> str:
         """A database as its owner."""
         return self._url(database, self.owner, self.owner_password)
 
     def role_url(self, role: str) -> str:
         """The work database as one consumer's role."""
-        return self._url(WORK, role, password(role))
+        return self._url(WORK_DATABASE, role, password(role))
 
     async def stop(self, name: str) -> None:
         """Stop a container."""
@@ -94,8 +94,8 @@ class InDocker:
     async def _create_database(self) -> None:
         connection = await asyncpg.connect(self.owner_url("postgres"))
         try:
-            if not await connection.fetchval("select true from pg_database where datname = $1", WORK):
-                await connection.execute(f'create database "{WORK}"')
+            if not await connection.fetchval("select true from pg_database where datname = $1", WORK_DATABASE):
+                await connection.execute(f'create database "{WORK_DATABASE}"')
         finally:
             await connection.close()
 

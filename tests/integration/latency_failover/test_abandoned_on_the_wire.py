@@ -23,7 +23,7 @@ from pydantic_ai.models.openai import OpenAIChatModel
 from pydantic_ai.providers.bedrock import BedrockProvider
 from pydantic_ai.providers.openai import OpenAIProvider
 
-from latency_failover import AllModelsFailed, Budget, Decision, FailoverModel, FailoverPolicy
+from latency_failover import AllModelsFailed, FailoverDecision, FailoverModel, FailoverPolicy, LatencyBudget
 from tests.integration.simulator.running import BEDROCK_MODEL, OPENAI_MODEL, RULES, Running, start
 
 pytestmark = pytest.mark.integration
@@ -71,8 +71,8 @@ async def model(simulator: Running, bedrock: BedrockConverseModel) -> AsyncItera
         yield FailoverModel(bedrock, fallback, policy=POLICY)
 
 
-async def story(model: FailoverModel) -> tuple[str, Decision]:
-    with model.budget(Budget(total_ms=20_000)) as record:
+async def story(model: FailoverModel) -> tuple[str, FailoverDecision]:
+    with model.budget(LatencyBudget(total_ms=20_000)) as record:
         result = await Agent(model).run("tell me a story")
     (decision,) = record.decisions
     return result.output, decision

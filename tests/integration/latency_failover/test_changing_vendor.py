@@ -10,11 +10,11 @@ from types import ModuleType
 import pytest
 from pydantic import SecretStr
 
-from latency_failover import Budget, Decision, FailoverModel
+from latency_failover import FailoverDecision, FailoverModel, LatencyBudget
 from services.drafter import models as drafter_models
 from services.drafter.agent import build_answer_agent, write_answer
 from services.specialists import models as specialist_models
-from switchyard.devstack.stack.local_stack import SCRIPTS
+from switchyard.devstack.stack.local_stack import SIMULATOR_SCRIPTS
 from switchyard.runtime.models.clients import ModelSettings
 from tests.integration.simulator.running import Running, start
 
@@ -39,7 +39,7 @@ FINDINGS = [{"id": "F1", "summary": "12 wells are shut in", "rows": []}]
 
 @pytest.fixture(scope="module")
 def simulator() -> Iterator[Running]:
-    process, url = start(*(part for script in SCRIPTS for part in ("--script", str(script))))
+    process, url = start(*(part for script in SIMULATOR_SCRIPTS for part in ("--script", str(script))))
     with process:
         yield Running(url)
         process.terminate()
@@ -63,8 +63,8 @@ def settings(simulator: Running) -> ModelSettings:
     return ModelSettings(openai_base_url=f"{simulator.url}/v1", openai_api_key=SecretStr("unused"), ttft_limit_ms=1_500)
 
 
-async def drafted(model: FailoverModel) -> tuple[str, Decision]:
-    with model.budget(Budget(total_ms=20_000)) as record:
+async def drafted(model: FailoverModel) -> tuple[str, FailoverDecision]:
+    with model.budget(LatencyBudget(total_ms=20_000)) as record:
         written = await write_answer(build_answer_agent(model), "Which wells are shut in?", FINDINGS)
     (decision,) = record.decisions
     return written.text, decision

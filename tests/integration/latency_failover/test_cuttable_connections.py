@@ -24,8 +24,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from urllib3.exceptions import HTTPError
 
-from latency_failover.bedrock import own_client
-from latency_failover.wire import Wire, current_wire
+from latency_failover.bedrock import make_client_cuttable
+from latency_failover.wire import AttemptConnections, current_connections
 
 pytestmark = pytest.mark.integration
 
@@ -135,7 +135,7 @@ def connect(certificate: Path) -> Iterator[Callable[[Server], Any]]:
                 config=Config(retries={"total_max_attempts": 1}, read_timeout=60, connect_timeout=60),
             )
             clients.callback(made.close)
-            own_client(made)
+            make_client_cuttable(made)
             return made
 
         yield client
@@ -147,17 +147,17 @@ def threads() -> Iterator[ThreadPoolExecutor]:
         yield pool
 
 
-def running_for(wire: Wire, pool: ThreadPoolExecutor, call: Callable[[], object]) -> Future[object]:
+def running_for(wire: AttemptConnections, pool: ThreadPoolExecutor, call: Callable[[], object]) -> Future[object]:
     """Run a blocking call on a thread, as the attempt that owns the wire does."""
     context = contextvars.copy_context()
-    context.run(current_wire.set, wire)
+    context.run(current_connections.set, wire)
     return pool.submit(context.run, call)
 
 
 def test_a_call_waiting_for_headers_is_cut(
     serve: Callable[..., Server], connect: Callable[[Server], Any], threads: ThreadPoolExecutor
 ) -> None:
-    server, wire = serve(), Wire(limit_s=60)
+    server, wire = serve(), AttemptConnections(limit_s=60)
     client = connect(server)
     call = running_for(wire, threads, lambda: client.converse(**CALL))
     assert server.asked.wait(PROMPTLY_S)
@@ -168,7 +168,7 @@ def test_a_call_waiting_for_headers_is_cut(
 def test_a_stream_that_stands_still_is_cut(
     serve: Callable[..., Server], connect: Callable[[Server], Any], threads: ThreadPoolExecutor
 ) -> None:
-    server, wire, opened = serve(), Wire(limit_s=60), threading.Event()
+    server, wire, opened = serve(), AttemptConnections(limit_s=60), threading.Event()
     server.sends = [HEADERS]
     client = connect(server)
 
@@ -187,7 +187,7 @@ def test_a_stream_that_stands_still_is_cut(
 def test_a_call_that_was_abandoned_before_it_was_sent_is_not_sent(
     serve: Callable[..., Server], connect: Callable[[Server], Any], threads: ThreadPoolExecutor
 ) -> None:
-    server, wire = serve(), Wire(limit_s=60)
+    server, wire = serve(), AttemptConnections(limit_s=60)
     client = connect(server)
     wire.cut()
     call = running_for(wire, threads, lambda: client.converse(**CALL))
@@ -195,7 +195,7 @@ def test_a_call_that_was_abandoned_before_it_was_sent_is_not_sent(
     assert not server.asked.is_set()
 
 
-class CutWhileConnecting(Wire):
+class CutWhileConnecting(AttemptConnections):
     """Cut at the only moment at which there is nothing to shut down: registered, and no socket yet."""
 
     def attach(self, cut: Callable[[], None]) -> None:
@@ -215,7 +215,7 @@ def test_a_call_that_was_abandoned_while_it_connected_is_not_sent(threads: Threa
             aws_secret_access_key="test",
             config=Config(retries={"total_max_attempts": 1}, read_timeout=60, connect_timeout=60),
         )
-        own_client(client)
+        make_client_cuttable(client)
         call = running_for(wire, threads, lambda: client.converse(**CALL))
         accepted, _ = listener.accept()
         with accepted:
@@ -229,7 +229,7 @@ def test_a_call_that_was_abandoned_while_it_connected_is_not_sent(threads: Threa
 def test_a_call_ends_at_its_attempts_limit_though_nobody_cuts_it(
     serve: Callable[..., Server], connect: Callable[[Server], Any], threads: ThreadPoolExecutor, handshake: bool
 ) -> None:
-    server, wire = serve(handshake=handshake), Wire(limit_s=0.5)
+    server, wire = serve(handshake=handshake), AttemptConnections(limit_s=0.5)
     client = connect(server)
     call = running_for(wire, threads, lambda: client.converse(**CALL))
     assert isinstance(call.exception(PROMPTLY_S), BotoCoreError)
@@ -239,7 +239,7 @@ def test_a_call_ends_at_its_attempts_limit_though_nobody_cuts_it(
 def test_a_pooled_connection_is_out_of_reach_of_the_attempt_that_had_it_before(
     serve: Callable[..., Server], connect: Callable[[Server], Any], threads: ThreadPoolExecutor
 ) -> None:
-    server, before, now = serve(), Wire(limit_s=60), Wire(limit_s=60)
+    server, before, now = serve(), AttemptConnections(limit_s=60), AttemptConnections(limit_s=60)
     server.sends = [WHOLE]
     client = connect(server)
     assert running_for(before, threads, lambda: client.converse(**CALL)).exception(PROMPTLY_S) is None

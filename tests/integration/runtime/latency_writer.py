@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 
-from latency_failover.statistics import Sample
+from latency_failover.statistics import LatencySample
 from switchyard.runtime.core.clock import SystemClock
 from switchyard.runtime.database.connections import connect_pool
 from switchyard.runtime.models.latency_snapshots import LatencySnapshots
@@ -17,7 +17,7 @@ async def main(url: str, schema: str) -> None:
     pool = await connect_pool(url, schema=schema)
     model = pair()
     for _ in range(40):
-        sample = Sample(ttft_ms=432, total_ms=1_432, output_tokens=100, us_per_token=10_000, gap_ms=15)
+        sample = LatencySample(ttft_ms=432, total_ms=1_432, output_tokens=100, us_per_token=10_000, gap_ms=15)
         model.stats.observe("test:primary", 100, sample, now_ms=round(asyncio.get_running_loop().time() * 1_000))
     warm = LatencySnapshots(pool, model, SystemClock(), every_s=0.1)
     await warm.save()

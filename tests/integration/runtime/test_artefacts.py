@@ -9,7 +9,7 @@ import json
 import pytest
 
 from contracts.events.router import AnswerQuestion
-from switchyard.devstack.stack.provision import BUCKET
+from switchyard.devstack.stack.provision import OBJECT_BUCKET
 from switchyard.protocol.fields import Artefact, StorageRef
 from switchyard.protocol.received import ReceivedEvent, read_event
 from switchyard.runtime.core.errors import PermanentTaskError, Unavailable
@@ -41,7 +41,7 @@ async def vault(pool_for: PoolFor, clock: ManualClock) -> Vault:
 @pytest.fixture
 def artefacts(cloud: Cloud, vault: Vault) -> Artefacts:
     """Those of an agent whose card opens questions and findings."""
-    return Artefacts(S3Objects(cloud.s3, BUCKET), vault, decrypts=("question", "findings"))
+    return Artefacts(S3Objects(cloud.s3, OBJECT_BUCKET), vault, decrypts=("question", "findings"))
 
 
 def task_about(subject: str | None, case_id: str | None = None) -> Task[AnswerQuestion]:
@@ -83,7 +83,7 @@ async def test_a_result_about_a_person_is_ciphertext_wherever_it_lies(
     inline, uri = task.written_refs[small.sha256].inline, task.written_refs[large.sha256].uri
     assert inline is not None
     assert uri is not None
-    answer = await cloud.s3.get_object(Bucket=BUCKET, Key=uri.removeprefix(f"s3://{BUCKET}/"))
+    answer = await cloud.s3.get_object(Bucket=OBJECT_BUCKET, Key=uri.removeprefix(f"s3://{OBJECT_BUCKET}/"))
     async with answer["Body"] as body:
         stored = await body.read()
     assert SECRET not in base64.b64decode(inline)
@@ -103,8 +103,8 @@ async def test_altered_inline_bytes_are_refused(artefacts: Artefacts) -> None:
 async def test_altered_bytes_in_s3_are_refused(artefacts: Artefacts, cloud: Cloud) -> None:
     task = task_about(None)
     artefact = await artefacts.write(task, "findings", b"x" * 20_000, media_type="text/csv")
-    key = str(task.written_refs[artefact.sha256].uri).removeprefix(f"s3://{BUCKET}/")
-    await cloud.s3.put_object(Bucket=BUCKET, Key=key, Body=b"y" * 20_000)
+    key = str(task.written_refs[artefact.sha256].uri).removeprefix(f"s3://{OBJECT_BUCKET}/")
+    await cloud.s3.put_object(Bucket=OBJECT_BUCKET, Key=key, Body=b"y" * 20_000)
     with pytest.raises(PermanentTaskError, match="artefact_altered"):
         await artefacts.read_from(handed_on(task), task.envelope.case_id, artefact)
 
@@ -141,7 +141,8 @@ async def test_an_artefact_without_a_place_is_refused(artefacts: Artefacts) -> N
 
 
 @pytest.mark.parametrize(
-    ("uri", "code"), [(f"s3://{BUCKET}/artefacts/gone", "artefact_missing"), ("s3://elsewhere/x", "foreign_artefact")]
+    ("uri", "code"),
+    [(f"s3://{OBJECT_BUCKET}/artefacts/gone", "artefact_missing"), ("s3://elsewhere/x", "foreign_artefact")],
 )
 async def test_an_artefact_that_is_gone_or_in_anothers_bucket_is_refused(
     artefacts: Artefacts, uri: str, code: str

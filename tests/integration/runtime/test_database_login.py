@@ -23,7 +23,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
 
-from switchyard.cli.app.database_login import login_of
+from switchyard.cli.app.database_login import select_database_login
 from switchyard.cli.app.errors import CommandFailed
 from switchyard.cli.app.target import Target
 from switchyard.runtime.core.errors import Unavailable
@@ -222,11 +222,11 @@ def test_an_address_that_iam_cannot_log_in_to_is_told_with_its_remedy(url: str, 
 
 
 def test_commands_log_in_as_their_environment_says() -> None:
-    assert isinstance(login_of(Target({})), PasswordLogin)
-    assert isinstance(login_of(Target({"SWITCHYARD_DB_AUTH": "password"})), PasswordLogin)
-    assert isinstance(login_of(Target({"SWITCHYARD_DB_AUTH": "iam"})), IamLogin)
+    assert isinstance(select_database_login(Target({})), PasswordLogin)
+    assert isinstance(select_database_login(Target({"SWITCHYARD_DB_AUTH": "password"})), PasswordLogin)
+    assert isinstance(select_database_login(Target({"SWITCHYARD_DB_AUTH": "iam"})), IamLogin)
     with pytest.raises(CommandFailed, match="SWITCHYARD_DB_AUTH") as told:
-        login_of(Target({"SWITCHYARD_DB_AUTH": "magic"}))
+        select_database_login(Target({"SWITCHYARD_DB_AUTH": "magic"}))
     assert told.value.remedy == "set it to password or iam"
 
 

@@ -11,7 +11,7 @@ import boto3
 import pytest
 from pydantic_ai import Agent
 
-from latency_failover import AllModelsFailed, Budget, FailoverModel
+from latency_failover import AllModelsFailed, FailoverModel, LatencyBudget
 from switchyard.runtime.core.logs import configure_logs
 from switchyard.runtime.models.clients import ModelSettings, model_call, openai_model
 from tests.integration.conftest import LogLines
@@ -62,7 +62,7 @@ async def test_the_key_is_in_no_dump_no_log_line_and_no_record(
         simulator.inject(**fault)
     alone = FailoverModel(model, None)
     told = []
-    with alone.budget(Budget(total_ms=1_500)) as record:
+    with alone.budget(LatencyBudget(total_ms=1_500)) as record:
         try:
             told.append((await Agent(alone).run("tell me a story")).output)
         except AllModelsFailed as error:

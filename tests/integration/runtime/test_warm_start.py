@@ -11,7 +11,7 @@ import pytest
 
 from latency_failover import FailoverModel
 from latency_failover.snapshot import HALF_LIFE_MS, HORIZON_MS
-from latency_failover.statistics import Expectation, Sample
+from latency_failover.statistics import Expectation, LatencySample
 from switchyard.runtime.core.clock import SystemClock
 from switchyard.runtime.database.connections import Pool
 from switchyard.runtime.models.latency_snapshots import LatencySnapshots
@@ -34,7 +34,7 @@ def learned(wait_ms: int, *, times: int = 40) -> FailoverModel:
     """A model whose primary was always waited for so long."""
     model = pair()
     for _ in range(times):
-        sample = Sample(ttft_ms=wait_ms, total_ms=wait_ms + 1_000, output_tokens=100, us_per_token=10_000)
+        sample = LatencySample(ttft_ms=wait_ms, total_ms=wait_ms + 1_000, output_tokens=100, us_per_token=10_000)
         model.stats.observe("test:primary", 100, sample, now_ms=round(time.monotonic() * 1_000))
     return model
 

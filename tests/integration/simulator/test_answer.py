@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
-from switchyard.devstack.simulators.models.answer import NO_RULE, Answer, answer
-from switchyard.devstack.simulators.models.exchange import BadRequest, Prompt, Text, ToolCall, Transcript
-from switchyard.devstack.simulators.models.script import Rule
+from switchyard.devstack.simulators.models.answer import NO_RULE_REPLY, ScriptedAnswer, answer_prompt
+from switchyard.devstack.simulators.models.exchange import InvalidModelRequest, Prompt, TextBlock, ToolCall, Transcript
+from switchyard.devstack.simulators.models.script import ScriptRule
 
 
-def rules(*given: dict[str, Any]) -> list[Rule]:
-    return [Rule.model_validate({"name": f"rule {number}", **one}) for number, one in enumerate(given)]
+def rules(*given: dict[str, Any]) -> list[ScriptRule]:
+    return [ScriptRule.model_validate({"name": f"rule {number}", **one}) for number, one in enumerate(given)]
 
 
 def asked(
@@ -33,13 +33,13 @@ def asked(
     )
 
 
-def said(found: Answer) -> str:
+def said(found: ScriptedAnswer) -> str:
     (block,) = found.reply.blocks
-    assert isinstance(block, Text)
+    assert isinstance(block, TextBlock)
     return block.text
 
 
-def called(found: Answer) -> ToolCall:
+def called(found: ScriptedAnswer) -> ToolCall:
     (block,) = found.reply.blocks
     assert isinstance(block, ToolCall)
     return block
@@ -49,18 +49,18 @@ def test_the_first_rule_that_fits_answers() -> None:
     script = rules(
         {"when": {"user": "weather"}, "reply": {"text": "rain"}}, {"when": {}, "reply": {"text": "anything"}}
     )
-    assert said(answer(script, asked(("user", "the WEATHER, please")))) == "rain"
-    assert said(answer(script, asked(("user", "the time, please")))) == "anything"
+    assert said(answer_prompt(script, asked(("user", "the WEATHER, please")))) == "rain"
+    assert said(answer_prompt(script, asked(("user", "the time, please")))) == "anything"
 
 
 def test_without_a_rule_the_reply_says_that_there_is_none() -> None:
-    found = answer(rules({"when": {"user": "weather"}, "reply": {"text": "rain"}}), asked(("user", "time?")))
-    assert (said(found), found.rule, found.problem) == (NO_RULE, None, "no rule fits")
+    found = answer_prompt(rules({"when": {"user": "weather"}, "reply": {"text": "rain"}}), asked(("user", "time?")))
+    assert (said(found), found.rule, found.problem) == (NO_RULE_REPLY, None, "no rule fits")
 
 
 def test_without_a_rule_no_structured_output_is_made_up() -> None:
-    found = answer([], asked(("user", "time?"), tools=("final_result",), wants_json=True))
-    assert said(found) == NO_RULE
+    found = answer_prompt([], asked(("user", "time?"), tools=("final_result",), wants_json=True))
+    assert said(found) == NO_RULE_REPLY
     assert found.reply.stop == "end"
 
 
@@ -89,7 +89,7 @@ def test_every_condition_must_hold(when: dict[str, Any], fits: bool) -> None:
         model="us.anthropic.claude",
         tools=("a", "b"),
     )
-    assert (answer(rules({"when": when, "reply": {"text": "x"}}), prompt).rule is not None) is fits
+    assert (answer_prompt(rules({"when": when, "reply": {"text": "x"}}), prompt).rule is not None) is fits
 
 
 def test_the_steps_of_a_conversation_are_told_apart_by_the_latest_tool_result() -> None:
@@ -101,19 +101,19 @@ def test_the_steps_of_a_conversation_are_told_apart_by_the_latest_tool_result() 
     )
     opening = [("user", "go"), ("assistant", ""), ("call", "1", "first", "{}")]
     then = [*opening, ("result", "1", "one"), ("assistant", ""), ("call", "2", "second", "{}")]
-    assert said(answer(script, asked(*opening))) == "to begin with"
-    assert said(answer(script, asked(*opening, ("result", "1", "one")))) == "after first"
-    assert said(answer(script, asked(*then, ("result", "2", "two")))) == "after second"
+    assert said(answer_prompt(script, asked(*opening))) == "to begin with"
+    assert said(answer_prompt(script, asked(*opening, ("result", "1", "one")))) == "after first"
+    assert said(answer_prompt(script, asked(*then, ("result", "2", "two")))) == "after second"
 
 
 def test_a_new_question_after_tool_results_begins_a_new_turn() -> None:
     script = rules({"when": {"after_tool": False}, "reply": {"text": "new turn"}})
     prompt = asked(("user", "a"), ("assistant", ""), ("call", "1", "t", "{}"), ("result", "1", "ok"), ("user", "b"))
-    assert said(answer(script, prompt)) == "new turn"
+    assert said(answer_prompt(script, prompt)) == "new turn"
 
 
 def test_a_result_without_its_call_is_refused() -> None:
-    with pytest.raises(BadRequest, match="which no earlier message makes"):
+    with pytest.raises(InvalidModelRequest, match="which no earlier message makes"):
         asked(("user", "a"), ("result", "9", "ok"))
 
 
@@ -127,9 +127,9 @@ def test_captures_fill_text_and_arguments_with_their_types() -> None:
             },
         }
     )
-    found = answer(script, asked(("user", "bread costs 4"), system="for the baker", tools=("buy",)))
+    found = answer_prompt(script, asked(("user", "bread costs 4"), system="for the baker", tools=("buy",)))
     text, call = found.reply.blocks
-    assert isinstance(text, Text)
+    assert isinstance(text, TextBlock)
     assert isinstance(call, ToolCall)
     assert text.text == "bread at $4 for the baker"
     assert call.args == {"price": 4, "deep": [{"item": "a bread"}], "n": 1}
@@ -139,7 +139,7 @@ def test_captures_fill_text_and_arguments_with_their_types() -> None:
 
 def test_what_a_prompt_says_is_never_taken_for_a_placeholder() -> None:
     script = rules({"when": {"user": {"regex": "(?s)(.*)"}}, "reply": {"text": "$1"}})
-    assert said(answer(script, asked(("user", "costs $user and ${x}")))) == "costs $user and ${x}"
+    assert said(answer_prompt(script, asked(("user", "costs $user and ${x}")))) == "costs $user and ${x}"
 
 
 @pytest.mark.parametrize(
@@ -147,11 +147,11 @@ def test_what_a_prompt_says_is_never_taken_for_a_placeholder() -> None:
 )
 def test_structured_output_calls_the_output_tool_that_is_offered(tools: tuple[str, ...], tool: str) -> None:
     script = rules({"when": {}, "reply": {"output": {"n": 1}}})
-    assert (called(answer(script, asked(("user", "x"), tools=tools))).name) == tool
+    assert (called(answer_prompt(script, asked(("user", "x"), tools=tools))).name) == tool
 
 
 def test_structured_output_is_json_text_where_json_is_asked_for() -> None:
-    found = answer(rules({"when": {}, "reply": {"output": {"n": 1}}}), asked(("user", "x"), wants_json=True))
+    found = answer_prompt(rules({"when": {}, "reply": {"output": {"n": 1}}}), asked(("user", "x"), wants_json=True))
     assert json.loads(said(found)) == {"n": 1}
 
 
@@ -164,7 +164,7 @@ def test_structured_output_is_json_text_where_json_is_asked_for() -> None:
     ],
 )
 def test_a_rule_that_cannot_be_carried_out_says_why(reply: dict[str, Any], tools: tuple[str, ...], reason: str) -> None:
-    found = answer(rules({"when": {}, "reply": reply}), asked(("user", "x"), tools=tools))
+    found = answer_prompt(rules({"when": {}, "reply": reply}), asked(("user", "x"), tools=tools))
     assert reason in said(found)
     assert found.problem is not None
 
@@ -180,9 +180,9 @@ def test_a_reply_is_composed_of_the_findings_in_the_prompt() -> None:
     findings = json.dumps([{"id": "F1", "summary": "Oil is up"}, {"id": "F2", "summary": "Water is down"}])
     system = "The findings stand in <findings>, as JSON."
     full = asked(("user", f"<question>?</question><findings>{findings}</findings>"), system=system, wants_json=True)
-    assert json.loads(said(answer(script, full))) == {"body": "Dear reader, Oil is up [F1]. Water is down [F2]."}
+    assert json.loads(said(answer_prompt(script, full))) == {"body": "Dear reader, Oil is up [F1]. Water is down [F2]."}
     empty = asked(("user", "<findings>[]</findings>"), system=system, wants_json=True)
-    assert json.loads(said(answer(script, empty))) == {"body": "Dear reader, Nothing."}
+    assert json.loads(said(answer_prompt(script, empty))) == {"body": "Dear reader, Nothing."}
 
 
 @pytest.mark.parametrize(
@@ -201,15 +201,17 @@ def test_findings_that_cannot_be_composed_are_not_made_up(block: str, reason: st
             "reply": {"text": "$sentences"},
         }
     )
-    assert reason in said(answer(script, asked(("user", block))))
+    assert reason in said(answer_prompt(script, asked(("user", block))))
 
 
 def test_a_text_is_cut_at_the_callers_limit() -> None:
-    found = answer(rules({"when": {}, "reply": {"text": "one two four five"}}), asked(("user", "x"), max_tokens=2))
+    found = answer_prompt(
+        rules({"when": {}, "reply": {"text": "one two four five"}}), asked(("user", "x"), max_tokens=2)
+    )
     assert (said(found), found.reply.stop) == ("one two", "length")
 
 
 def test_a_tool_call_beyond_the_callers_limit_is_left_out_whole() -> None:
     script = rules({"when": {}, "reply": {"text": "one", "tools": [{"name": "t", "args": {"long": "x" * 50}}]}})
-    found = answer(script, asked(("user", "x"), tools=("t",), max_tokens=5))
+    found = answer_prompt(script, asked(("user", "x"), tools=("t",), max_tokens=5))
     assert (said(found), found.reply.stop) == ("one", "length")

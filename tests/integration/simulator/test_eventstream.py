@@ -13,7 +13,7 @@ from switchyard.devstack.simulators.models import eventstream
 @given(st.binary(max_size=2000))
 def test_botocore_reads_back_the_headers_and_the_payload(payload: bytes) -> None:
     buffer = EventStreamBuffer()
-    buffer.add_data(eventstream.event("contentBlockDelta", payload))
+    buffer.add_data(eventstream.encode_event("contentBlockDelta", payload))
     (message,) = list(buffer)
     assert message.payload == payload
     assert message.headers == {
@@ -25,12 +25,14 @@ def test_botocore_reads_back_the_headers_and_the_payload(payload: bytes) -> None
 
 def test_several_messages_in_one_piece_are_read_one_by_one() -> None:
     buffer = EventStreamBuffer()
-    buffer.add_data(eventstream.event("messageStart", b"1") + eventstream.exception("throttlingException", b"2"))
+    buffer.add_data(
+        eventstream.encode_event("messageStart", b"1") + eventstream.encode_exception("throttlingException", b"2")
+    )
     assert [message.headers[":message-type"] for message in buffer] == ["event", "exception"]
 
 
 def test_a_flipped_bit_is_noticed_by_the_checksum() -> None:
-    damaged = bytearray(eventstream.event("messageStart", b'{"role":"assistant"}'))
+    damaged = bytearray(eventstream.encode_event("messageStart", b'{"role":"assistant"}'))
     damaged[-8] ^= 1
     buffer = EventStreamBuffer()
     buffer.add_data(bytes(damaged))

@@ -19,53 +19,53 @@ from switchyard.devstack.simulators.models.distributions import (
     Steady,
     ThrottlingStorm,
 )
-from switchyard.devstack.simulators.models.plan import Failure, Plan, timeline
+from switchyard.devstack.simulators.models.plan import FailureResponse, ResponsePlan, reply_timeline
 
 EVERY_NAME = ["steady", "bimodal", "slow_drip", "stall_after_tokens", "throttling_storm", "outage", "recovery"]
 
 plans = st.builds(
-    Plan,
+    ResponsePlan,
     first_token_ms=st.floats(0, 5000),
     tokens_per_second=st.none() | st.floats(0.5, 5000),
     stall=st.booleans(),
     stall_after_tokens=st.none() | st.integers(0, 300),
-    failure=st.none() | st.just(Failure(503)),
+    failure=st.none() | st.just(FailureResponse(503)),
     error_after_tokens=st.none() | st.integers(0, 300),
 )
 
 
 @given(plans, st.integers(0, 300))
-def test_a_timeline_never_goes_back_and_ends_once(plan: Plan, tokens: int) -> None:
-    steps = list(timeline(plan, tokens))
+def test_a_timeline_never_goes_back_and_ends_once(plan: ResponsePlan, tokens: int) -> None:
+    steps = list(reply_timeline(plan, tokens))
     assert [step.end is not None for step in steps] == [False] * (len(steps) - 1) + [True]
     assert [step.at_ms for step in steps] == sorted(step.at_ms for step in steps)
     assert sum(step.tokens for step in steps) <= tokens
 
 
 @given(plans, st.integers(0, 300))
-def test_a_reply_that_is_done_was_sent_whole(plan: Plan, tokens: int) -> None:
-    *before, last = timeline(plan, tokens)
+def test_a_reply_that_is_done_was_sent_whole(plan: ResponsePlan, tokens: int) -> None:
+    *before, last = reply_timeline(plan, tokens)
     if last.end == "done":
         assert sum(step.tokens for step in before) == tokens
 
 
 def test_tokens_come_at_the_rate_after_the_first() -> None:
-    steps = list(timeline(Plan(first_token_ms=1000, tokens_per_second=10), 4))
+    steps = list(reply_timeline(ResponsePlan(first_token_ms=1000, tokens_per_second=10), 4))
     assert [(step.at_ms, step.tokens) for step in steps] == [(1000, 1), (1100, 1), (1200, 1), (1300, 1), (1300, 0)]
 
 
 def test_a_stream_stalls_after_exactly_so_many_tokens() -> None:
-    *sent, last = timeline(Plan(tokens_per_second=1000, stall_after_tokens=7), 50)
+    *sent, last = reply_timeline(ResponsePlan(tokens_per_second=1000, stall_after_tokens=7), 50)
     assert (sum(step.tokens for step in sent), last.end) == (7, "stall")
 
 
 def test_a_fault_beyond_the_end_of_the_reply_never_comes() -> None:
-    assert list(timeline(Plan(stall_after_tokens=8), 7))[-1].end == "done"
+    assert list(reply_timeline(ResponsePlan(stall_after_tokens=8), 7))[-1].end == "done"
 
 
 @pytest.mark.parametrize("name", EVERY_NAME)
 def test_the_same_call_always_gets_the_same_plan(name: str) -> None:
-    def read(seed: int) -> list[Plan]:
+    def read(seed: int) -> list[ResponsePlan]:
         behaviour = TypeAdapter[Distribution](Distribution).validate_python({"name": name, "seed": seed})
         return [behaviour.plan(call) for call in range(200)]
 
@@ -103,7 +103,7 @@ def test_a_throttling_storm_passes_and_comes_back() -> None:
 
 
 def test_an_outage_has_a_beginning_and_an_end() -> None:
-    down = [Outage(starts_at=5, lasts=3).plan(call).failure == Failure(503) for call in range(12)]
+    down = [Outage(starts_at=5, lasts=3).plan(call).failure == FailureResponse(503) for call in range(12)]
     assert down == [False] * 5 + [True] * 3 + [False] * 4
 
 

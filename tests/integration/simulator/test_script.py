@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from switchyard.devstack.simulators.models.loading import DEFAULT_SCRIPT, ScriptError, load
+from switchyard.devstack.simulators.models.loading import DEFAULT_SCRIPT, ScriptError, load_scripts
 
 
 def written(folder: Path, text: str, name: str = "script.yaml") -> Path:
@@ -20,14 +20,14 @@ def rule(body: str) -> str:
 
 
 def test_the_built_in_script_can_be_read() -> None:
-    assert [rule.name for rule in load([DEFAULT_SCRIPT]).rules] == ["ping", "draft-from-findings"]
+    assert [rule.name for rule in load_scripts([DEFAULT_SCRIPT]).rules] == ["ping", "draft-from-findings"]
 
 
 def test_the_scripts_of_a_folder_are_read_by_name_and_the_rules_tried_in_that_order(tmp_path: Path) -> None:
     written(tmp_path, "rules: [{name: two, when: {}, reply: {text: '2'}}]", "b.yaml")
     written(tmp_path, "rules: [{name: one, when: {}, reply: {text: '1'}}]", "a.yaml")
     extra = written(tmp_path, "rules: [{name: three, when: {}, reply: {text: '3'}}]", "extra.yml")
-    assert [rule.name for rule in load([tmp_path, extra]).rules] == ["one", "two", "three"]
+    assert [rule.name for rule in load_scripts([tmp_path, extra]).rules] == ["one", "two", "three"]
 
 
 @pytest.mark.parametrize(
@@ -56,7 +56,7 @@ def test_the_scripts_of_a_folder_are_read_by_name_and_the_rules_tried_in_that_or
 def test_a_mistake_is_named_with_its_place_and_its_remedy(tmp_path: Path, text: str, told: str) -> None:
     path = written(tmp_path, text)
     with pytest.raises(ScriptError) as caught:
-        load([path])
+        load_scripts([path])
     assert str(caught.value).startswith(f"{path}: ")
     assert told in str(caught.value)
 
@@ -65,14 +65,14 @@ def test_two_files_may_not_name_a_rule_alike(tmp_path: Path) -> None:
     for name in ("a.yaml", "b.yaml"):
         written(tmp_path, rule("when: {}\n    reply: {text: x}"), name)
     with pytest.raises(ScriptError, match="two rules are named 'greet': rename one"):
-        load([tmp_path])
+        load_scripts([tmp_path])
 
 
 def test_a_script_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(ScriptError, match=r"gone\.yaml: cannot be read .*; check --script"):
-        load([tmp_path / "gone.yaml"])
+        load_scripts([tmp_path / "gone.yaml"])
 
 
 def test_an_empty_folder_is_not_taken_for_a_script(tmp_path: Path) -> None:
     with pytest.raises(ScriptError, match=r"has no \*\.yaml file"):
-        load([tmp_path])
+        load_scripts([tmp_path])

@@ -13,11 +13,11 @@ import pytest
 
 from switchyard.devstack.stack.home import Home, temporary_home
 from switchyard.devstack.supervisor.pids import ProcessId
-from switchyard.devstack.supervisor.process import Service
+from switchyard.devstack.supervisor.process import ServiceSpec
 from switchyard.devstack.supervisor.supervisor import Supervisor
 
 TOY = Path(__file__).with_name("toy_service.py")
-MakeToy = Callable[..., Service]
+MakeToy = Callable[..., ServiceSpec]
 
 
 @pytest.fixture
@@ -48,8 +48,8 @@ def used_home(used_home_of_this_session: Path) -> Path:
 def toy() -> MakeToy:
     """Makes a row of the table of services for the toy, which reports ready, or misbehaves as its arguments say."""
 
-    def make(name: str = "toy", *modes: str, **settings: object) -> Service:
-        return Service(name=name, argv=(sys.executable, "-I", "-S", str(TOY), *modes), **settings)  # type: ignore[arg-type]
+    def make(name: str = "toy", *modes: str, **settings: object) -> ServiceSpec:
+        return ServiceSpec(name=name, argv=(sys.executable, "-I", "-S", str(TOY), *modes), **settings)  # type: ignore[arg-type]
 
     return make
 

@@ -13,8 +13,8 @@ from aiobotocore.session import get_session
 
 import switchyard.devstack.stack.provisioner
 from switchyard.app.topology import consumers, queue_name
-from switchyard.devstack.stack.postgres import AUDIT, WORK
-from switchyard.devstack.stack.provision import credentials
+from switchyard.devstack.stack.postgres import AUDIT_DATABASE, WORK_DATABASE
+from switchyard.devstack.stack.provision import client_options
 from switchyard.devstack.stack.provisioner import Provisioner, ProvisionerSettings
 from switchyard.devstack.stack.stack import EmbeddedStack
 from tests.integration.serving import free_port
@@ -34,8 +34,8 @@ def settings_for(stack: EmbeddedStack, monkeypatch: pytest.MonkeyPatch, **more: 
     """As docker compose gives them: in the environment."""
     given = {
         **stack.endpoints.environment(),
-        "SWITCHYARD_WORK_DB_OWNER_URL": stack.endpoints.dsn(WORK),
-        "SWITCHYARD_AUDIT_DB_OWNER_URL": stack.endpoints.dsn(AUDIT),
+        "SWITCHYARD_WORK_DB_OWNER_URL": stack.endpoints.dsn(WORK_DATABASE),
+        "SWITCHYARD_AUDIT_DB_OWNER_URL": stack.endpoints.dsn(AUDIT_DATABASE),
         "SWITCHYARD_ROLE_PASSWORD": "development",
         **more,
     }
@@ -45,7 +45,7 @@ def settings_for(stack: EmbeddedStack, monkeypatch: pytest.MonkeyPatch, **more: 
 
 
 async def queues(stack: EmbeddedStack) -> set[str]:
-    async with get_session().create_client("sqs", **credentials(stack.endpoints.environment())) as sqs:
+    async with get_session().create_client("sqs", **client_options(stack.endpoints.environment())) as sqs:
         answer = await sqs.list_queues(QueueNamePrefix="switchyard-")
         return {url.rsplit("/", 1)[1] for url in answer.get("QueueUrls", ())}
 
@@ -60,7 +60,7 @@ async def test_it_provisions_an_emulator_again_that_has_forgotten_everything(
     stack: EmbeddedStack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     provisioner = Provisioner(settings_for(stack, monkeypatch), stack.endpoints.environment())
-    tending = asyncio.create_task(provisioner.run(look_every_s=LOOK_EVERY_S))
+    provisioning = asyncio.create_task(provisioner.run(check_every_s=LOOK_EVERY_S))
     wanted = {consumer.queue for consumer in consumers()}
 
     async def provisioned() -> bool:
@@ -68,7 +68,7 @@ async def test_it_provisions_an_emulator_again_that_has_forgotten_everything(
 
     try:
         await until(provisioned)
-        case_manager = await asyncpg.connect(stack.endpoints.dsn(WORK, "case_manager", "development"))
+        case_manager = await asyncpg.connect(stack.endpoints.dsn(WORK_DATABASE, "case_manager", "development"))
         assert await case_manager.fetchval("select count(*) from case_manager.submission") == 0
         await case_manager.close()
 
@@ -76,8 +76,8 @@ async def test_it_provisions_an_emulator_again_that_has_forgotten_everything(
         await stack.ready("emulator", restarts=1)
         await until(provisioned)
     finally:
-        tending.cancel()
-        await asyncio.gather(tending, return_exceptions=True)
+        provisioning.cancel()
+        await asyncio.gather(provisioning, return_exceptions=True)
 
 
 async def test_it_is_unready_while_a_server_is_away_and_goes_on_when_it_is_back(
@@ -85,9 +85,9 @@ async def test_it_is_unready_while_a_server_is_away_and_goes_on_when_it_is_back(
 ) -> None:
     port = free_port()
     settings_for(stack, monkeypatch, SWITCHYARD_HEALTH_PORT=str(port))
-    monkeypatch.setattr(switchyard.devstack.stack.provisioner, "RETRY_AFTER_S", LOOK_EVERY_S)
+    monkeypatch.setattr(switchyard.devstack.stack.provisioner, "PROVISION_RETRY_S", LOOK_EVERY_S)
     await stack.stop("emulator")
-    serving = asyncio.create_task(switchyard.devstack.stack.provisioner.serve())
+    serving = asyncio.create_task(switchyard.devstack.stack.provisioner.serve_provisioner())
 
     async def answer() -> tuple[int, list[str]]:
         async with aiohttp.ClientSession() as session:

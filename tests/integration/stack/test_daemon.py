@@ -17,11 +17,11 @@ import asyncpg
 import pytest
 
 from switchyard.devstack.errors import AlreadyRunning, StackError
-from switchyard.devstack.stack.daemon import down, endpoints, exports, status, up
+from switchyard.devstack.stack.daemon import running_endpoints, running_exports, stack_status, start_stack, stop_stack
 from switchyard.devstack.stack.home import Home
-from switchyard.devstack.stack.postgres import WORK
+from switchyard.devstack.stack.postgres import WORK_DATABASE
 from switchyard.devstack.supervisor.pids import ProcessId, command_line
-from switchyard.devstack.supervisor.process import State
+from switchyard.devstack.supervisor.process import ProcessState
 
 pytestmark = pytest.mark.integration
 
@@ -44,30 +44,30 @@ def supervisor_of(home: Path) -> ProcessId:
 def test_a_detached_stack_runs_until_it_is_taken_down(
     used_home: Path, descendants: Descendants, survivors: Survivors
 ) -> None:
-    up("toy_plan:two_services", used_home, detach=True)
-    rows = status(used_home)
+    start_stack("toy_plan:two_services", used_home, detach=True)
+    rows = stack_status(used_home)
     assert {row.name for row in rows} == {"postgres", "emulator", "router", "drafter"}
-    assert {row.state for row in rows} == {State.READY}
+    assert {row.state for row in rows} == {ProcessState.READY}
     assert all((row.uptime(time.time()) or -1) >= 0 for row in rows)
     for row in json.loads((used_home / "stack.json").read_text())["processes"]:
         assert ProcessId(row["pid"], row["pid_started"]).is_alive()
-    assert exports(used_home)["AWS_ENDPOINT_URL"] == endpoints(used_home).aws
+    assert running_exports(used_home)["AWS_ENDPOINT_URL"] == running_endpoints(used_home).aws
     supervisor = supervisor_of(used_home)
     family = [supervisor, *descendants(supervisor.pid)]
-    assert down(used_home)
+    assert stop_stack(used_home)
     assert survivors(family) == []
-    assert status(used_home) == []
-    assert not down(used_home)
+    assert stack_status(used_home) == []
+    assert not stop_stack(used_home)
 
 
 def test_nothing_outlives_a_supervisor_that_is_killed(
     used_home: Path, descendants: Descendants, survivors: Survivors, until_free: Callable[[Path], None]
 ) -> None:
-    up("toy_plan:two_services", used_home, detach=True)
+    start_stack("toy_plan:two_services", used_home, detach=True)
     supervisor = supervisor_of(used_home)
 
     async def kill_it_during_a_query() -> list[ProcessId]:
-        session = await asyncpg.connect(endpoints(used_home).dsn(WORK))
+        session = await asyncpg.connect(running_endpoints(used_home).dsn(WORK_DATABASE))
         query = asyncio.create_task(session.execute("SELECT pg_sleep(600)"))
         try:
             await asyncio.to_thread(until_it_queries, session.get_server_pid())
@@ -87,46 +87,46 @@ def test_nothing_outlives_a_supervisor_that_is_killed(
 
 
 def test_after_a_killed_supervisor_its_state_is_stale_and_the_next_start_replaces_it(used_home: Path) -> None:
-    up("toy_plan:two_services", used_home, detach=True)
+    start_stack("toy_plan:two_services", used_home, detach=True)
     before = supervisor_of(used_home)
-    ports = endpoints(used_home)
+    ports = running_endpoints(used_home)
     os.kill(before.pid, signal.SIGKILL)
     while before.is_alive():
         pass
-    up("toy_plan:two_services", used_home, detach=True)  # waits for the guards of the dead one
+    start_stack("toy_plan:two_services", used_home, detach=True)  # waits for the guards of the dead one
     after = supervisor_of(used_home)
     assert after != before
     assert json.loads((used_home / "stack.json").read_text())["supervisor"] == after.pid
-    assert endpoints(used_home) == ports
-    down(used_home)
+    assert running_endpoints(used_home) == ports
+    stop_stack(used_home)
 
 
 def test_a_second_start_is_refused_with_the_pid_and_the_way_to_stop_it(used_home: Path) -> None:
-    up("toy_plan:two_services", used_home, detach=True)
+    start_stack("toy_plan:two_services", used_home, detach=True)
     pid = supervisor_of(used_home).pid
     for detach in (True, False):
         with pytest.raises(AlreadyRunning, match=rf"pid {pid}\).*`switchyard stack down` or `kill {pid}`"):
             run_up("toy_plan:two_services", used_home, detach=detach)
-    assert {row.state for row in status(used_home)} == {State.READY}
-    down(used_home)
+    assert {row.state for row in stack_status(used_home)} == {ProcessState.READY}
+    stop_stack(used_home)
 
 
 def test_a_detached_start_that_fails_says_why_and_leaves_nothing(used_home: Path) -> None:
     with pytest.raises(StackError, match=r"(?s)drafter ended before it was ready.*COLOUR is missing"):
-        up("toy_plan:crashing_service", used_home, detach=True)
+        start_stack("toy_plan:crashing_service", used_home, detach=True)
     assert not Home(used_home).in_use()
 
 
 def test_a_plan_that_cannot_be_imported_points_to_the_log(home: Path) -> None:
     with pytest.raises(StackError, match=r"its supervisor ended; see .*stack\.log"):
-        up("no_such_plan:at_all", home, detach=True)
+        start_stack("no_such_plan:at_all", home, detach=True)
     assert "No module named 'no_such_plan'" in (home / "logs" / "stack.log").read_text()
 
 
 def test_without_a_stack_the_endpoints_say_how_to_start_one(home: Path) -> None:
     with pytest.raises(StackError, match="start one with `switchyard stack up`"):
-        endpoints(home)
-    assert status(home) == []
+        running_endpoints(home)
+    assert stack_status(home) == []
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -155,9 +155,9 @@ def test_a_second_ctrl_c_kills_what_still_drains(
 
 
 def test_down_by_force_does_not_wait_for_the_drain(used_home: Path) -> None:
-    up("toy_plan:stubborn_service", used_home, detach=True)
+    start_stack("toy_plan:stubborn_service", used_home, detach=True)
     started = time.monotonic()
-    down(used_home, force=True)
+    stop_stack(used_home, force=True)
     assert time.monotonic() - started < 30  # its grace is 60
 
 
@@ -182,6 +182,6 @@ def until_it_queries(worker: int) -> None:
 def run_up(plan: str, home: Path, *, detach: bool) -> None:
     sys.path.insert(0, str(HERE))
     try:
-        up(plan, home, detach=detach)
+        start_stack(plan, home, detach=detach)
     finally:
         sys.path.remove(str(HERE))

@@ -18,15 +18,15 @@ from aiobotocore.session import get_session
 from switchyard.devstack.errors import AlreadyRunning, StartFailed
 from switchyard.devstack.stack.endpoints import Endpoints
 from switchyard.devstack.stack.home import Home
-from switchyard.devstack.stack.postgres import AUDIT, WORK
+from switchyard.devstack.stack.postgres import AUDIT_DATABASE, WORK_DATABASE
 from switchyard.devstack.stack.stack import EmbeddedStack
 from switchyard.devstack.supervisor.pids import ProcessId
 from switchyard.devstack.supervisor.ports import LOOPBACK
-from switchyard.devstack.supervisor.process import Service, State
+from switchyard.devstack.supervisor.process import ProcessState, ServiceSpec
 
 pytestmark = pytest.mark.integration
 
-MakeToy = Callable[..., Service]
+MakeToy = Callable[..., ServiceSpec]
 Descendants = Callable[[int], list[ProcessId]]
 
 
@@ -65,7 +65,7 @@ async def test_everything_is_ready_inside_and_gone_outside(
 ) -> None:
     async with EmbeddedStack(used_home, services=[toy("router"), toy("drafter")], simulator=None) as stack:
         assert {(row.name, row.state) for row in stack.status()} == {
-            (name, State.READY) for name in ("postgres", "emulator", "router", "drafter")
+            (name, ProcessState.READY) for name in ("postgres", "emulator", "router", "drafter")
         }
         family = descendants(os.getpid())
         assert {row.pid for row in stack.status()} <= {one.pid for one in family}
@@ -75,7 +75,7 @@ async def test_everything_is_ready_inside_and_gone_outside(
 
 async def test_both_databases_and_the_vector_extension_are_there(home: Path) -> None:
     async with EmbeddedStack(home, simulator=None) as stack:
-        for database in (WORK, AUDIT):
+        for database in (WORK_DATABASE, AUDIT_DATABASE):
             dsn = stack.endpoints.dsn(database)
             assert await run_sql(dsn, "SELECT current_database()") == database
             await run_sql(dsn, "CREATE EXTENSION vector")
@@ -84,7 +84,7 @@ async def test_both_databases_and_the_vector_extension_are_there(home: Path) -> 
 
 async def test_postgres_keeps_its_data_when_it_is_stopped_and_started_and_when_it_is_killed(used_home: Path) -> None:
     async with EmbeddedStack(used_home, simulator=None) as stack:
-        dsn = stack.endpoints.dsn(WORK)
+        dsn = stack.endpoints.dsn(WORK_DATABASE)
         await run_sql(dsn, "CREATE TABLE seen AS SELECT 1 AS n")
         await stack.stop("postgres")
         with pytest.raises(ConnectionRefusedError):
@@ -95,14 +95,14 @@ async def test_postgres_keeps_its_data_when_it_is_stopped_and_started_and_when_i
         await stack.ready("postgres", restarts=1)
         assert await run_sql(dsn, "SELECT count(*) FROM seen") == 2
     async with EmbeddedStack(used_home, simulator=None) as stack:
-        assert await run_sql(stack.endpoints.dsn(WORK), "SELECT count(*) FROM seen") == 2
+        assert await run_sql(stack.endpoints.dsn(WORK_DATABASE), "SELECT count(*) FROM seen") == 2
 
 
 async def test_postgres_comes_back_when_only_its_postmaster_is_killed(
     used_home: Path, descendants: Descendants
 ) -> None:
     async with EmbeddedStack(used_home, simulator=None) as stack:
-        session = await asyncpg.connect(stack.endpoints.dsn(WORK))
+        session = await asyncpg.connect(stack.endpoints.dsn(WORK_DATABASE))
         postmaster = stack.process("postgres").pid
         assert postmaster is not None
         workers = descendants(postmaster)
@@ -112,19 +112,19 @@ async def test_postgres_comes_back_when_only_its_postmaster_is_killed(
         with pytest.raises((OSError, asyncpg.PostgresError, asyncpg.InterfaceError)):
             await session.fetchval("SELECT 1")
         session.terminate()
-        assert await run_sql(stack.endpoints.dsn(WORK), "SELECT 1") == 1
+        assert await run_sql(stack.endpoints.dsn(WORK_DATABASE), "SELECT 1") == 1
 
 
 async def test_postgres_starts_although_its_stale_pid_file_names_another_program(used_home: Path) -> None:
     async with EmbeddedStack(used_home, simulator=None) as stack:
-        pid_file = Path(await run_sql(stack.endpoints.dsn(WORK), "SHOW data_directory")) / "postmaster.pid"
+        pid_file = Path(await run_sql(stack.endpoints.dsn(WORK_DATABASE), "SHOW data_directory")) / "postmaster.pid"
         _, rest = pid_file.read_text().split("\n", 1)
     owner = owner_of(pid_file.parent)  # PostgreSQL knows that another user's program is no server of its own
     other_program = await asyncio.create_subprocess_exec("sleep", "600", user=owner)
     try:
         pid_file.write_text(f"{other_program.pid}\n{rest}")
         async with EmbeddedStack(used_home, simulator=None) as stack:
-            assert await run_sql(stack.endpoints.dsn(WORK), "SELECT 1") == 1
+            assert await run_sql(stack.endpoints.dsn(WORK_DATABASE), "SELECT 1") == 1
     finally:
         other_program.kill()
         await other_program.wait()
@@ -133,7 +133,7 @@ async def test_postgres_starts_although_its_stale_pid_file_names_another_program
 async def test_postgres_wants_the_password_which_only_we_may_read(used_home: Path) -> None:
     async with EmbeddedStack(used_home, simulator=None) as stack:
         with pytest.raises(asyncpg.InvalidPasswordError):
-            await run_sql(stack.endpoints.dsn(WORK, password="guessed"), "SELECT 1")
+            await run_sql(stack.endpoints.dsn(WORK_DATABASE, password="guessed"), "SELECT 1")
     for secret in ("postgres.password", "stack.json"):
         assert stat.S_IMODE((used_home / secret).stat().st_mode) == 0o600
 
@@ -168,11 +168,11 @@ async def test_services_get_the_endpoints_what_prepare_returned_and_nothing_of_t
     monkeypatch.setenv("PGHOST", "db.example.com")
 
     async def prepare(endpoints: Endpoints) -> Mapping[str, str]:
-        assert await run_sql(endpoints.dsn(AUDIT), "SELECT 1") == 1
+        assert await run_sql(endpoints.dsn(AUDIT_DATABASE), "SELECT 1") == 1
         return {"SWITCHYARD_BUS": "switchyard"}
 
-    def services(endpoints: Endpoints) -> list[Service]:
-        return [toy("router", env={"ROUTER_DSN": endpoints.dsn(WORK, user="router", password="secret")})]
+    def services(endpoints: Endpoints) -> list[ServiceSpec]:
+        return [toy("router", env={"ROUTER_DSN": endpoints.dsn(WORK_DATABASE, user="router", password="secret")})]
 
     async with EmbeddedStack(used_home, services=services, prepare=prepare, simulator=None) as stack:
         seen = await environment_of(stack, "router")
@@ -215,8 +215,8 @@ async def test_a_failing_prepare_leaves_nothing_running(used_home: Path, descend
 async def test_services_drain_while_postgres_still_answers(used_home: Path, toy: MakeToy) -> None:
     proof = used_home / "proof"
 
-    def services(endpoints: Endpoints) -> list[Service]:
-        return [toy("drafter", "drain", env={"TOY_FILE": str(proof), "TOY_DATABASE": endpoints.dsn(WORK)})]
+    def services(endpoints: Endpoints) -> list[ServiceSpec]:
+        return [toy("drafter", "drain", env={"TOY_FILE": str(proof), "TOY_DATABASE": endpoints.dsn(WORK_DATABASE)})]
 
     async with EmbeddedStack(used_home, services=services, simulator=None):
         assert not proof.exists()
@@ -229,8 +229,8 @@ async def test_root_may_have_its_home_in_a_closed_folder(tmp_path: Path) -> None
     closed.mkdir(mode=0o700)
     folder = closed / "home"
     async with EmbeddedStack(folder, simulator=None) as stack:
-        data = Path(await run_sql(stack.endpoints.dsn(WORK), "SHOW data_directory"))
-        assert await run_sql(stack.endpoints.dsn(WORK), "SELECT 1") == 1
+        data = Path(await run_sql(stack.endpoints.dsn(WORK_DATABASE), "SHOW data_directory"))
+        assert await run_sql(stack.endpoints.dsn(WORK_DATABASE), "SELECT 1") == 1
     assert stat.S_IMODE(closed.stat().st_mode) == 0o700
     assert not data.is_relative_to(closed)
     shutil.rmtree(data.parent)

@@ -10,15 +10,20 @@ from pathlib import Path
 
 import pytest
 
-from switchyard.devstack.errors import AlreadyRunning, tail
-from switchyard.devstack.stack.account import Account, reachable_data, reachable_install, unprivileged
+from switchyard.devstack.errors import AlreadyRunning, read_log_tail
+from switchyard.devstack.stack.account import (
+    UnixAccount,
+    choose_data_folder,
+    choose_install_folder,
+    find_unprivileged_account,
+)
 from switchyard.devstack.stack.home import Home, default_home, temporary_home
 from switchyard.devstack.supervisor.pids import ProcessId, command_line
-from switchyard.devstack.supervisor.ports import LOOPBACK, RANGE, Ports
-from switchyard.devstack.supervisor.process import Service, from_service
+from switchyard.devstack.supervisor.ports import LOOPBACK, PORT_RANGE, PortAllocator
+from switchyard.devstack.supervisor.process import ServiceSpec, spec_for_service
 
 pytestmark = pytest.mark.integration
-NOBODY = Account("nobody", 65534, 65534)
+NOBODY = UnixAccount("nobody", 65534, 65534)
 root_only = pytest.mark.skipif(os.geteuid() != 0, reason="PostgreSQL refuses only root")
 
 
@@ -54,17 +59,17 @@ def test_the_previous_log_is_kept(home: Path) -> None:
 def test_the_tail_of_a_long_log_is_its_last_lines(tmp_path: Path) -> None:
     log = tmp_path / "log"
     log.write_text("\n".join(f"line {number}" for number in range(5000)))
-    assert tail(log, 2) == "    line 4998\n    line 4999"
+    assert read_log_tail(log, 2) == "    line 4998\n    line 4999"
 
 
 def test_a_port_is_remembered_unless_someone_else_has_it() -> None:
-    ports = Ports()
-    port = ports.take("postgres")
-    assert port in RANGE
-    assert ports.take("postgres") == port
-    assert Ports(ports.taken()).take("postgres") == port
+    ports = PortAllocator()
+    port = ports.allocate("postgres")
+    assert port in PORT_RANGE
+    assert ports.allocate("postgres") == port
+    assert PortAllocator(ports.taken()).allocate("postgres") == port
     with socket.create_server((LOOPBACK, port)):
-        assert Ports({"postgres": port}).take("postgres") != port
+        assert PortAllocator({"postgres": port}).allocate("postgres") != port
 
 
 def test_a_reused_pid_is_not_mistaken_for_the_process_that_had_it() -> None:
@@ -77,7 +82,7 @@ def test_a_reused_pid_is_not_mistaken_for_the_process_that_had_it() -> None:
 
 def test_a_name_that_is_no_file_name_is_refused() -> None:
     with pytest.raises(ValueError, match="must be lower-case letters"):
-        from_service(Service(name="../evil", argv=("true",)), 1, {})
+        spec_for_service(ServiceSpec(name="../evil", argv=("true",)), 1, {})
 
 
 def test_an_account_cannot_reach_a_folder_below_a_closed_one(tmp_path: Path) -> None:
@@ -91,14 +96,14 @@ def test_an_account_cannot_reach_a_folder_below_a_closed_one(tmp_path: Path) -> 
 
 @root_only
 def test_root_leaves_closed_folders_closed_and_puts_the_data_where_the_account_can_reach_it(tmp_path: Path) -> None:
-    account = unprivileged()
+    account = find_unprivileged_account()
     assert account is not None
     closed = tmp_path / "closed"
     closed.mkdir(mode=0o700)
-    data = reachable_data(account, closed / "postgres")
+    data = choose_data_folder(account, closed / "postgres")
     try:
         assert account.can_reach(data.parent)
-        assert data == reachable_data(account, closed / "postgres")
+        assert data == choose_data_folder(account, closed / "postgres")
         assert closed.stat().st_mode & 0o777 == 0o700
     finally:
         data.parent.rmdir()
@@ -106,16 +111,16 @@ def test_root_leaves_closed_folders_closed_and_puts_the_data_where_the_account_c
 
 @root_only
 def test_root_copies_an_installation_that_the_account_cannot_reach(tmp_path: Path) -> None:
-    account = unprivileged()
+    account = find_unprivileged_account()
     assert account is not None
     installed = tmp_path / "closed" / "install"
     (installed / "bin").mkdir(parents=True)
     (installed / "bin" / "postgres").write_text("a program")
     installed.parent.chmod(0o700)
-    copy = reachable_install(account, installed, f"test-{os.getpid()}")
+    copy = choose_install_folder(account, installed, f"test-{os.getpid()}")
     try:
         assert (copy / "bin" / "postgres").read_text() == "a program"
         assert account.can_reach(copy / "bin")
-        assert reachable_install(account, installed, f"test-{os.getpid()}") == copy
+        assert choose_install_folder(account, installed, f"test-{os.getpid()}") == copy
     finally:
         shutil.rmtree(copy.parent)

@@ -11,9 +11,9 @@ from aiohttp import web
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from contracts.catalogue import CASE_MANAGER, ROUTER
-from switchyard.cli.app.submissions import submit
+from switchyard.cli.app.submissions import publish_submissions
 from switchyard.cli.app.target import Target
-from switchyard.devstack.stack.local_stack import OTLP_VARIABLE, prepare, services
+from switchyard.devstack.stack.local_stack import OTLP_VARIABLE, list_services, prepare_infrastructure
 from switchyard.devstack.stack.stack import EmbeddedStack
 from switchyard.devstack.supervisor.ports import LOOPBACK
 from tests.integration.serving import free_port
@@ -56,15 +56,17 @@ async def test_a_case_is_one_trace_over_two_services_at_the_endpoint_that_the_va
     try:
         async with EmbeddedStack(
             used_home,
-            services=lambda endpoints: [each for each in services(endpoints) if each.name in {CASE_MANAGER, ROUTER}],
-            prepare=prepare,
+            services=lambda endpoints: [
+                each for each in list_services(endpoints) if each.name in {CASE_MANAGER, ROUTER}
+            ],
+            prepare=prepare_infrastructure,
             simulator=None,
         ) as stack:
             question = {
                 "tenant": "acme", "idempotency_key": "spans", "session_id": "s", "user_id": "ana@acme.example",
                 "question": "Which wells are shut in?", "role": "FIELD_ALL",
             }  # fmt: skip
-            await submit(Target(stack.exports), [question])
+            await publish_submissions(Target(stack.exports), [question])
             async with asyncio.timeout(PATIENCE_S):
                 while not (receiver.of_cases & receiver.traces["switchyard-case-manager"]):  # noqa: ASYNC110 - another process sends them
                     await asyncio.sleep(0.1)

@@ -16,22 +16,22 @@ from switchyard.devstack.supervisor.managed_process import (
     FIRST_DELAY,
     HEALTHY_AFTER,
     LAST_DELAY,
-    Backoff,
+    RestartBackoff,
     restart_delay,
 )
 from switchyard.devstack.supervisor.pids import ProcessId
-from switchyard.devstack.supervisor.ports import Ports
-from switchyard.devstack.supervisor.process import Process, Service, State, from_service
+from switchyard.devstack.supervisor.ports import PortAllocator
+from switchyard.devstack.supervisor.process import ProcessSpec, ProcessState, ServiceSpec, spec_for_service
 from switchyard.devstack.supervisor.supervisor import Supervisor
 
 pytestmark = pytest.mark.integration
 
-MakeToy = Callable[..., Service]
-PORTS = Ports()
+MakeToy = Callable[..., ServiceSpec]
+PORTS = PortAllocator()
 
 
-def as_process(service: Service) -> Process:
-    return from_service(service, PORTS.take(service.name), {"PATH": os.defpath})
+def as_process(service: ServiceSpec) -> ProcessSpec:
+    return spec_for_service(service, PORTS.allocate(service.name), {"PATH": os.defpath})
 
 
 def test_the_delay_doubles_from_the_first_to_the_last() -> None:
@@ -44,7 +44,7 @@ def test_jitter_takes_up_to_half_of_the_delay() -> None:
 
 
 def test_a_process_that_was_healthy_for_a_while_starts_over_with_the_first_delay() -> None:
-    backoff = Backoff(crashes=5)
+    backoff = RestartBackoff(crashes=5)
     assert backoff.after(ready_for=HEALTHY_AFTER - 0.1, jitter=0.0) == LAST_DELAY
     assert backoff.after(ready_for=None, jitter=0.0) == LAST_DELAY
     assert backoff.after(ready_for=HEALTHY_AFTER, jitter=0.0) == FIRST_DELAY
@@ -54,10 +54,10 @@ async def test_a_killed_process_is_restarted_on_the_same_port(supervisor: Superv
     await supervisor.start([as_process(toy())])
     before = supervisor.status()[0]
     await supervisor["toy"].kill()
-    assert supervisor["toy"].state is State.RESTARTING
+    assert supervisor["toy"].state is ProcessState.RESTARTING
     await supervisor["toy"].ready(restarts=1)
     after = supervisor.status()[0]
-    assert (after.restarts, after.port, after.state) == (1, before.port, State.READY)
+    assert (after.restarts, after.port, after.state) == (1, before.port, ProcessState.READY)
     assert after.pid != before.pid
 
 
@@ -84,27 +84,27 @@ async def test_a_service_whose_guard_is_killed_is_restarted(
 async def test_a_stopped_process_stays_stopped_until_it_is_started(supervisor: Supervisor, toy: MakeToy) -> None:
     await supervisor.start([as_process(toy())])
     await supervisor["toy"].stop()
-    assert (supervisor["toy"].state, supervisor["toy"].pid) == (State.STOPPED, None)
+    assert (supervisor["toy"].state, supervisor["toy"].pid) == (ProcessState.STOPPED, None)
     await supervisor["toy"].start()
-    assert (supervisor["toy"].state, supervisor["toy"].restarts) == (State.READY, 0)
+    assert (supervisor["toy"].state, supervisor["toy"].restarts) == (ProcessState.READY, 0)
 
 
 async def test_a_process_waiting_for_its_restart_can_be_stopped(supervisor: Supervisor, toy: MakeToy) -> None:
     await supervisor.start([as_process(toy())])
     await supervisor["toy"].kill()
     await supervisor["toy"].stop()
-    assert supervisor["toy"].state is State.STOPPED
+    assert supervisor["toy"].state is ProcessState.STOPPED
 
 
 async def test_a_paused_process_answers_again_when_it_is_resumed(supervisor: Supervisor, toy: MakeToy) -> None:
     await supervisor.start([as_process(toy())])
-    keeper = supervisor["toy"]
-    await keeper.pause()
-    assert keeper.state is State.PAUSED
-    answer = asyncio.ensure_future(keeper.process.probe())  # it waits in the socket's queue meanwhile
-    await keeper.resume()
+    managed = supervisor["toy"]
+    await managed.pause()
+    assert managed.state is ProcessState.PAUSED
+    answer = asyncio.ensure_future(managed.process.probe())  # it waits in the socket's queue meanwhile
+    await managed.resume()
     assert await answer
-    assert (keeper.state, keeper.restarts) == (State.READY, 0)
+    assert (managed.state, managed.restarts) == (ProcessState.READY, 0)
 
 
 async def test_a_process_that_is_not_running_cannot_be_paused_or_killed(supervisor: Supervisor, toy: MakeToy) -> None:
@@ -129,7 +129,7 @@ async def test_a_process_that_ends_while_starting_is_reported_with_the_end_of_it
         StartFailed, match=r"(?s)ended before it was ready \(exit status 3\).*toy\.log.*COLOUR is missing"
     ):
         await supervisor.start([as_process(toy("toy", "crash"))])
-    assert supervisor["toy"].state is State.FAILED
+    assert supervisor["toy"].state is ProcessState.FAILED
 
 
 async def test_a_process_that_never_becomes_ready_is_killed_and_reported_with_the_end_of_its_log(
@@ -160,13 +160,13 @@ async def test_a_process_may_finish_its_work_when_it_is_stopped(
 async def test_a_process_that_does_not_stop_is_killed_after_its_grace(supervisor: Supervisor, toy: MakeToy) -> None:
     await supervisor.start([as_process(toy("toy", "stubborn", grace=0.2))])
     await supervisor["toy"].stop()
-    assert supervisor["toy"].state is State.STOPPED
+    assert supervisor["toy"].state is ProcessState.STOPPED
 
 
 async def test_the_restart_hook_has_run_before_a_restarted_process_counts_as_ready(
     supervisor: Supervisor, toy: MakeToy
 ) -> None:
-    states: list[State] = []
+    states: list[ProcessState] = []
 
     async def hook() -> None:
         states.append(supervisor["toy"].state)
@@ -175,7 +175,7 @@ async def test_the_restart_hook_has_run_before_a_restarted_process_counts_as_rea
     assert states == []
     await supervisor["toy"].kill()
     await supervisor["toy"].ready(restarts=1)
-    assert states == [State.STARTING]
+    assert states == [ProcessState.STARTING]
 
 
 async def test_a_failing_restart_hook_is_logged_and_the_process_stays_supervised(

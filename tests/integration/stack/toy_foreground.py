@@ -3,6 +3,6 @@
 import sys
 from pathlib import Path
 
-from switchyard.devstack.stack.daemon import up
+from switchyard.devstack.stack.daemon import start_stack
 
-up(f"toy_plan:{sys.argv[1]}", Path(sys.argv[2]), on_ready=lambda _: print("up", flush=True))
+start_stack(f"toy_plan:{sys.argv[1]}", Path(sys.argv[2]), on_ready=lambda _: print("up", flush=True))

@@ -9,44 +9,44 @@ import pytest
 import snowflake.connector
 from snowflake.connector.errors import DatabaseError, ProgrammingError
 
-from demo.oil_field.generate import generate, write_csv
-from demo.oil_field.roles import ROLES
+from demo.oil_field.generate import generate_oil_field, write_csv
+from demo.oil_field.roles import WAREHOUSE_ROLES
 from services.specialists.text_to_sql.schema import load_schema
 from switchyard.devstack.simulators.snowflake.load import WarehouseDataMissing, column_names
-from switchyard.devstack.simulators.snowflake.simulator import StandIn, installed
+from switchyard.devstack.simulators.snowflake.simulator import SnowflakeSimulator, patch_snowflake_connector
 
 pytestmark = pytest.mark.filterwarnings("ignore:Arrow output on a DB-API result:UserWarning")
 
 
 @pytest.fixture(scope="module")
-def stand_in() -> Iterator[StandIn]:
-    made = StandIn()
+def snowflake_simulator() -> Iterator[SnowflakeSimulator]:
+    made = SnowflakeSimulator()
     yield made
     made.close()
 
 
-def read(stand_in: StandIn, sql: str, role: str = "FIELD_ALL") -> list[Any]:
-    with stand_in.connect(role=role) as connection:
+def read(snowflake_simulator: SnowflakeSimulator, sql: str, role: str = "FIELD_ALL") -> list[Any]:
+    with snowflake_simulator.connect(role=role) as connection:
         return list(connection.cursor().execute(sql).fetchall())
 
 
-@pytest.mark.parametrize("role", ROLES.values(), ids=ROLES)
-def test_a_role_sees_all_of_its_own_rows_and_no_others(role: Any, stand_in: StandIn) -> None:
-    field = generate()
+@pytest.mark.parametrize("role", WAREHOUSE_ROLES.values(), ids=WAREHOUSE_ROLES)
+def test_a_role_sees_all_of_its_own_rows_and_no_others(role: Any, snowflake_simulator: SnowflakeSimulator) -> None:
+    field = generate_oil_field()
     mine = {well.api_number for well in field.wells if not role.basins or well.area.basin in role.basins}
-    assert {api for (api,) in read(stand_in, "SELECT api_number FROM wells", role.name)} == mine
+    assert {api for (api,) in read(snowflake_simulator, "SELECT api_number FROM wells", role.name)} == mine
     for table in ("monthly_production", "downtime", "work_orders"):
-        seen = {api for (api,) in read(stand_in, f"SELECT DISTINCT api_number FROM {table}", role.name)}
+        seen = {api for (api,) in read(snowflake_simulator, f"SELECT DISTINCT api_number FROM {table}", role.name)}
         assert seen <= mine
     expected = [row for row in field.production if row.well.api_number in mine]
-    assert read(stand_in, "SELECT COUNT(*) AS n FROM monthly_production", role.name) == [(len(expected),)]
+    assert read(snowflake_simulator, "SELECT COUNT(*) AS n FROM monthly_production", role.name) == [(len(expected),)]
     people = {person.id for person in field.technicians if not role.basins or person.region in role.basins}
-    assert {key for (key,) in read(stand_in, "SELECT technician_id FROM technicians", role.name)} == people
+    assert {key for (key,) in read(snowflake_simulator, "SELECT technician_id FROM technicians", role.name)} == people
 
 
-def test_the_full_name_of_a_table_leads_to_the_same_rows(stand_in: StandIn) -> None:
+def test_the_full_name_of_a_table_leads_to_the_same_rows(snowflake_simulator: SnowflakeSimulator) -> None:
     for name in ("wells", "prod.wells", "oilfield.prod.wells", '"OILFIELD"."PROD"."WELLS"'):
-        assert read(stand_in, f"SELECT COUNT(*) AS n FROM {name}", "FIELD_WILLISTON") == [(40,)]
+        assert read(snowflake_simulator, f"SELECT COUNT(*) AS n FROM {name}", "FIELD_WILLISTON") == [(40,)]
 
 
 @pytest.mark.parametrize(
@@ -70,53 +70,59 @@ def test_the_full_name_of_a_table_leads_to_the_same_rows(stand_in: StandIn) -> N
         ("SELECT FROM WHERE", 1003),
     ],
 )
-def test_a_role_cannot_reach_around_its_views(sql: str, number: int, stand_in: StandIn) -> None:
+def test_a_role_cannot_reach_around_its_views(sql: str, number: int, snowflake_simulator: SnowflakeSimulator) -> None:
     with pytest.raises(ProgrammingError) as caught:
-        read(stand_in, sql, "FIELD_PERMIAN")
+        read(snowflake_simulator, sql, "FIELD_PERMIAN")
     assert caught.value.errno == number
 
 
 @pytest.mark.parametrize("role", ["ACCOUNTADMIN", "", None])
-def test_an_unknown_role_cannot_log_in(role: str | None, stand_in: StandIn) -> None:
+def test_an_unknown_role_cannot_log_in(role: str | None, snowflake_simulator: SnowflakeSimulator) -> None:
     with pytest.raises(DatabaseError) as caught:
-        stand_in.connect(role=role)
+        snowflake_simulator.connect(role=role)
     assert caught.value.errno == 390189
 
 
-def test_duckdb_may_not_read_files_once_the_data_is_in(stand_in: StandIn) -> None:
-    (setting,) = stand_in._fake.duck_conn.execute("SELECT current_setting('enable_external_access')").fetchone() or ()
+def test_duckdb_may_not_read_files_once_the_data_is_in(snowflake_simulator: SnowflakeSimulator) -> None:
+    (setting,) = (
+        snowflake_simulator._fake.duck_conn.execute("SELECT current_setting('enable_external_access')").fetchone() or ()
+    )
     assert setting is False
 
 
-def test_a_statement_that_runs_too_long_is_cancelled(stand_in: StandIn) -> None:
+def test_a_statement_that_runs_too_long_is_cancelled(snowflake_simulator: SnowflakeSimulator) -> None:
     endless = "SELECT COUNT(*) FROM downtime a, downtime b, downtime c, downtime d WHERE a.hours + b.hours < c.hours"
     with (
-        stand_in.connect(role="FIELD_ALL", session_parameters={"STATEMENT_TIMEOUT_IN_SECONDS": 0.2}) as connection,
+        snowflake_simulator.connect(
+            role="FIELD_ALL", session_parameters={"STATEMENT_TIMEOUT_IN_SECONDS": 0.2}
+        ) as connection,
         pytest.raises(ProgrammingError) as caught,
     ):
         connection.cursor().execute(endless)
     assert caught.value.errno == 630
 
 
-def test_connections_in_several_threads_keep_their_roles_apart(stand_in: StandIn) -> None:
+def test_connections_in_several_threads_keep_their_roles_apart(snowflake_simulator: SnowflakeSimulator) -> None:
     seen: dict[str, set[str]] = {}
     start = threading.Barrier(4)
 
     def look(role: str) -> None:
         start.wait()
-        seen[role] = {basin for _ in range(5) for (basin,) in read(stand_in, "SELECT DISTINCT basin FROM wells", role)}
+        seen[role] = {
+            basin for _ in range(5) for (basin,) in read(snowflake_simulator, "SELECT DISTINCT basin FROM wells", role)
+        }
 
-    threads = [threading.Thread(target=look, args=(role,)) for role in list(ROLES)[1:]]
+    threads = [threading.Thread(target=look, args=(role,)) for role in list(WAREHOUSE_ROLES)[1:]]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert seen == {role: set(ROLES[role].basins) for role in list(ROLES)[1:]}
+    assert seen == {role: set(WAREHOUSE_ROLES[role].basins) for role in list(WAREHOUSE_ROLES)[1:]}
 
 
-def test_installed_it_takes_the_connectors_place_and_gives_it_back(stand_in: StandIn) -> None:
+def test_installed_it_takes_the_connectors_place_and_gives_it_back(snowflake_simulator: SnowflakeSimulator) -> None:
     real = snowflake.connector.connect
-    with installed(stand_in), snowflake.connector.connect(role="FIELD_MIDCON") as connection:
+    with patch_snowflake_connector(snowflake_simulator), snowflake.connector.connect(role="FIELD_MIDCON") as connection:
         cursor = connection.cursor()
         cursor.execute("SELECT COUNT(*) FROM wells")
         found = cursor.fetchall()
@@ -125,15 +131,15 @@ def test_installed_it_takes_the_connectors_place_and_gives_it_back(stand_in: Sta
 
 
 def test_a_folder_of_files_can_be_served(tmp_path: Path) -> None:
-    write_csv(generate(5), tmp_path, column_names(load_schema()))
+    write_csv(generate_oil_field(5), tmp_path, column_names(load_schema()))
     (tmp_path / "wells.csv").write_text(
         "\n".join((tmp_path / "wells.csv").read_text(encoding="utf-8").splitlines()[:11]) + "\n", encoding="utf-8"
     )
-    served = StandIn(folder=tmp_path)
+    served = SnowflakeSimulator(folder=tmp_path)
     assert read(served, "SELECT COUNT(*) FROM wells") == [(10,)]
     served.close()
 
 
 def test_a_missing_file_is_named_with_the_remedy(tmp_path: Path) -> None:
     with pytest.raises(WarehouseDataMissing, match=r"wells\.csv is missing.*python -m demo\.oil_field generate"):
-        StandIn(folder=tmp_path)
+        SnowflakeSimulator(folder=tmp_path)

@@ -81,7 +81,7 @@ def test_what_is_young_is_late_whatever_the_queues_say() -> None:
     assert kind(young, passage(delivered_until=timedelta(0))) is GapKind.LAG
 
 
-@pytest.mark.parametrize("passed", [None, timedelta(minutes=10), timedelta(minutes=9, seconds=30)])
+@pytest.mark.parametrize("delivered_until", [None, timedelta(minutes=10), timedelta(minutes=9, seconds=30)])
 def test_what_may_still_be_in_a_queue_is_late_however_old_it_is(delivered_until: timedelta | None) -> None:
     assert kind(EVENT, passage(waiting=1, delivered_until=delivered_until)) is GapKind.LAG
 

@@ -35,7 +35,7 @@ def footprint(**fields: Any) -> Footprint:
         "has_policy": True,
         "duty_until": None,
         "citation": "12 CFR 1006.100(a)",
-        "held": (),
+        "legal_holds": (),
     }
     return Footprint(**(known | fields))
 
@@ -74,7 +74,9 @@ def test_a_duty_that_is_over_refuses_nothing() -> None:
     assert decide_erasure(PRESENT, [footprint(duty_until=NOW)], receipted=False, now=NOW) == ErasureAllowed(None)
 
 
-@pytest.mark.parametrize(("fields", "why"), [({"held": (CASE,)}, "legal hold"), ({"has_policy": False}, "no policy")])
+@pytest.mark.parametrize(
+    ("fields", "why"), [({"legal_holds": (CASE,)}, "legal hold"), ({"has_policy": False}, "no policy")]
+)
 def test_a_hold_and_a_playbook_without_a_policy_refuse_until_somebody_acts(fields: dict[str, Any], why: str) -> None:
     decision = decide_erasure(PRESENT, [footprint(), footprint(**fields)], receipted=False, now=NOW)
     assert isinstance(decision, ErasureDenied)

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bench.capacity.__main__ import idle, per_million, quotas, report
-from bench.capacity.cases import ways
+from bench.capacity.__main__ import binding_quotas, capacity_report, cost_per_million, idle_cost
+from bench.capacity.cases import list_case_paths
 from services.orchestrator.graph import CURRENT
 
 DOCS = Path(__file__).parents[3] / "docs" / "capacity.md"
 
 
 def test_a_question_that_names_its_agent_takes_eight_events_and_one_that_does_not_takes_ten() -> None:
-    assist = [way for way in ways() if way.playbook == CURRENT["assist"]]
+    assist = [way for way in list_case_paths() if way.playbook == CURRENT["assist"]]
     assert [[step.name for step in way.steps] for way in assist] == [
         ["specialist", "drafter"],
         ["triage", "specialist", "drafter"],
@@ -22,12 +22,12 @@ def test_a_question_that_names_its_agent_takes_eight_events_and_one_that_does_no
 
 
 def test_every_playbook_has_a_way_to_its_goal_that_quotas_and_prices_apply_to() -> None:
-    assert {way.playbook for way in ways()} == set(CURRENT.values())
-    for way in ways():
-        assert per_million(way)["EventBridge"] == way.events
-        assert quotas(way)[0][0] > 0
-    assert sum(idle("prod").values()) > sum(idle("dev").values()) > 0
+    assert {way.playbook for way in list_case_paths()} == set(CURRENT.values())
+    for way in list_case_paths():
+        assert cost_per_million(way)["EventBridge"] == way.events
+        assert binding_quotas(way)[0][0] > 0
+    assert sum(idle_cost("prod").values()) > sum(idle_cost("dev").values()) > 0
 
 
 def test_the_docs_have_the_tables_that_the_script_prints() -> None:
-    assert report() in DOCS.read_text()
+    assert capacity_report() in DOCS.read_text()

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from bench.exit_cost import measure, measured, operations
+from bench.exit_cost import list_aws_operations, measure_module, measure_packages
 
-KNOWN = operations()
+KNOWN = list_aws_operations()
 
 
 @pytest.mark.parametrize(
@@ -22,10 +22,10 @@ KNOWN = operations()
     ],
 )
 def test_a_place_is_an_import_of_an_sdk_or_a_call_of_an_operation(source: str, places: tuple[int, ...]) -> None:
-    assert measure("x.py", source, KNOWN).places == places
+    assert measure_module("x.py", source, KNOWN).places == places
 
 
 def test_contracts_failover_and_every_decision_know_nothing_of_aws() -> None:
     pure = ("contracts/", "services/orchestrator/", "services/drafter/agent", "services/specialists/compliance/")
-    touching = [module.path for module in measured() if module.places and module.path.startswith(pure)]
+    touching = [module.path for module in measure_packages() if module.places and module.path.startswith(pure)]
     assert touching == []

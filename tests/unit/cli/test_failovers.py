@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from switchyard.cli.app.failover_text import told
+from switchyard.cli.app.failover_text import describe_model_call
 
 PRIMARY = {"role": "primary", "vendor": "bedrock", "model_id": "claude"}
 FALLBACK = {"role": "fallback", "vendor": "openai", "model_id": "gpt-5.2"}
@@ -71,4 +71,4 @@ THROTTLED = attempt(PRIMARY, "throttled", 0, 40, error_code="ModelRateLimitError
     ],
 )
 def test_a_decision_is_told_in_one_line(model_call: dict[str, Any] | None, line: str) -> None:
-    assert told(model_call) == line
+    assert describe_model_call(model_call) == line

@@ -6,7 +6,7 @@ import pytest
 
 from contracts.events.case_manager import CaseClosed
 from switchyard.cli.app.errors import CommandFailed
-from switchyard.cli.commands.case_retry import failure_of
+from switchyard.cli.commands.case_retry import find_failure
 from switchyard.protocol.fields import Json
 from tests.unit.audit.cases import answered, failed, first, follow
 from tests.unit.audit.test_tries import CLOSED, CLOSED_2, COMMAND, FAILURE, FAILURE_2, ONCE, OPENED, RETRY, TWICE
@@ -14,18 +14,18 @@ from tests.unit.audit.test_tries import CLOSED, CLOSED_2, COMMAND, FAILURE, FAIL
 
 def told(events: list[Json]) -> str:
     with pytest.raises(CommandFailed) as refused:
-        failure_of(events)
+        find_failure(events)
     assert refused.value.remedy
     return refused.value.message
 
 
 def test_the_failure_that_ended_the_case_is_found_with_its_command() -> None:
-    found = failure_of(ONCE)
+    found = find_failure(ONCE)
     assert (found.command, found.failed, found.close, found.ending) == (COMMAND, FAILURE, *CLOSED)
 
 
 def test_of_a_case_that_was_tried_twice_it_is_the_second_failure() -> None:
-    assert (failure_of(TWICE).failed, failure_of(TWICE).ending) == (FAILURE_2, CLOSED_2[1])
+    assert (find_failure(TWICE).failed, find_failure(TWICE).ending) == (FAILURE_2, CLOSED_2[1])
 
 
 def test_a_case_without_a_failure_says_how_it_ended_or_that_it_has_not() -> None:

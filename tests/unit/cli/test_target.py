@@ -13,8 +13,8 @@ from typer.testing import CliRunner
 
 from switchyard.cli.app.errors import CommandFailed
 from switchyard.cli.app.main import app
-from switchyard.cli.app.target import Env, running
-from switchyard.devstack.stack.compose import from_outside, published
+from switchyard.cli.app.target import Env, resolve_target
+from switchyard.devstack.stack.compose import published_addresses, rewrite_for_host
 
 COMPOSE_UP = "docker compose up --build --wait"
 
@@ -70,7 +70,7 @@ sys.stdout.write(pathlib.Path({str(folder)!r}, sys.argv[4]).read_text())
 @pytest.mark.parametrize("as_list", [False, True])
 def test_compose_is_reached_by_the_ports_that_docker_says_it_publishes(docker: Path, as_list: bool) -> None:
     answering(docker, RUNNING, as_list=as_list)
-    target = running(Env.COMPOSE)
+    target = resolve_target(Env.COMPOSE)
     assert target.need("AWS_ENDPOINT_URL") == "http://127.0.0.1:14566"
     assert target.need("SWITCHYARD_WORK_DB_OWNER_URL") == "postgresql://owner:development@127.0.0.1:25432/work"
     assert target.need("SWITCHYARD_CLOCK_FILE") == "/home/ana/switchyard/docker/clock/shift"
@@ -78,8 +78,10 @@ def test_compose_is_reached_by_the_ports_that_docker_says_it_publishes(docker: P
 
 
 def test_what_is_not_published_keeps_its_name() -> None:
-    assert from_outside("http://warehouse:8080", {"ses-simulator:8080": "127.0.0.1:1"}, {}) == "http://warehouse:8080"
-    assert published(RUNNING) == {"postgres:5432": "127.0.0.1:25432", "localstack:4566": "127.0.0.1:14566"}
+    assert (
+        rewrite_for_host("http://warehouse:8080", {"ses-simulator:8080": "127.0.0.1:1"}, {}) == "http://warehouse:8080"
+    )
+    assert published_addresses(RUNNING) == {"postgres:5432": "127.0.0.1:25432", "localstack:4566": "127.0.0.1:14566"}
 
 
 @pytest.mark.parametrize("containers", [[], [container("postgres", (5432, 1))], [container("provisioner", health="")]])
@@ -88,20 +90,20 @@ def test_a_compose_stack_that_is_not_up_is_told_with_the_command_that_brings_it_
 ) -> None:
     answering(docker, containers)
     with pytest.raises(CommandFailed, match="the docker compose stack is not up") as caught:
-        running(Env.COMPOSE)
+        resolve_target(Env.COMPOSE)
     assert caught.value.remedy == COMPOSE_UP
 
 
 def test_a_machine_without_docker_is_told_so(docker: Path) -> None:
     with pytest.raises(CommandFailed, match="there is no `docker` command"):
-        running(Env.COMPOSE)
+        resolve_target(Env.COMPOSE)
 
 
 def test_what_docker_says_when_it_fails_is_passed_on(docker: Path) -> None:
     (docker / "docker").write_text(f"#!{sys.executable}\nimport sys\nsys.exit('Cannot connect to the Docker daemon')\n")
     (docker / "docker").chmod(0o755)
     with pytest.raises(CommandFailed, match=r"`docker compose ps` failed: Cannot connect to the Docker daemon"):
-        running(Env.COMPOSE)
+        resolve_target(Env.COMPOSE)
 
 
 def test_a_variable_names_the_deployment_of_every_command(docker: Path) -> None:
@@ -127,7 +129,7 @@ def test_an_installation_without_the_package_local_says_what_it_cannot_do(
     arguments: list[str], status: int, said: str
 ) -> None:
     code = f"import sys; sys.modules['switchyard.devstack'] = None; sys.argv[1:] = {arguments!r}; "
-    code += "from switchyard.cli.app.main import run; run()"
+    code += "from switchyard.cli.app.main import run_cli; run_cli()"
     ran = subprocess.run(
         [sys.executable, "-c", code],
         capture_output=True,

@@ -11,49 +11,49 @@ import pytest
 import yaml
 
 from contracts.events.upstream import CaseSubmitted
-from demo.oil_field.roles import ROLES
+from demo.oil_field.roles import WAREHOUSE_ROLES
 from evals.cases import DATASETS, DatasetError, judge_cases, sql_cases, triage_cases
-from evals.judge_suite import situation
+from evals.judge_suite import build_situation
 from services.specialists.compliance.pack import released_packs
 from services.specialists.compliance.review import evaluate_rules
 from services.specialists.text_to_sql.guard import guard_query
 from services.specialists.text_to_sql.schema import load_schema
 from switchyard.devstack.simulators.models.exchange import Prompt
-from switchyard.devstack.simulators.models.loading import load
-from switchyard.devstack.simulators.models.match import select
-from switchyard.devstack.simulators.models.script import Rule
-from switchyard.evals.models import SCRIPTS, SUITE_SCRIPTS
+from switchyard.devstack.simulators.models.loading import load_scripts
+from switchyard.devstack.simulators.models.match import match_rule
+from switchyard.devstack.simulators.models.script import ScriptRule
+from switchyard.evals.models import SCRIPT_FOLDER, SUITE_SCRIPTS
 
 if TYPE_CHECKING:
-    from switchyard.devstack.simulators.snowflake.simulator import StandIn
+    from switchyard.devstack.simulators.snowflake.simulator import SnowflakeSimulator
 
-DATA = SCRIPTS.parent
+DATA = SCRIPT_FOLDER.parent
 SCHEMA = load_schema()
 GOLD = [case for case in sql_cases() if case.gold]
 DEMO = [json.loads(line) for line in (DATA / "questions.jsonl").read_text(encoding="utf-8").splitlines()]
-RULES = load([SCRIPTS / name for name in SUITE_SCRIPTS]).rules
+RULES = load_scripts([SCRIPT_FOLDER / name for name in SUITE_SCRIPTS]).rules
 
 
 @pytest.fixture(scope="module")
-def stand_in() -> Iterator[StandIn]:
-    from switchyard.devstack.simulators.snowflake.simulator import StandIn
+def snowflake_simulator() -> Iterator[SnowflakeSimulator]:
+    from switchyard.devstack.simulators.snowflake.simulator import SnowflakeSimulator
 
-    made = StandIn()
+    made = SnowflakeSimulator()
     yield made
     made.close()
 
 
-def first_rule(question: str, *, tools: tuple[str, ...], system: str) -> Rule | None:
+def first_rule(question: str, *, tools: tuple[str, ...], system: str) -> ScriptRule | None:
     text = f"<question>{question}</question>"
-    match = select(RULES, Prompt("openai", "m", False, system, text, text, (), tools, False, None))
+    match = match_rule(RULES, Prompt("openai", "m", False, system, text, text, (), tools, False, None))
     return match.rule if match else None
 
 
-def sql_rule(question: str) -> Rule | None:
+def sql_rule(question: str) -> ScriptRule | None:
     return first_rule(question, tools=("list_tables", "describe_table", "check_sql"), system="")
 
 
-def triage_rule(question: str, *cards: str) -> Rule | None:
+def triage_rule(question: str, *cards: str) -> ScriptRule | None:
     named = "".join(f'{{"name": "{card}"}}' for card in cards)
     return first_rule(question, tools=("final_result",), system=f"You choose the specialist that can. {named}")
 
@@ -62,7 +62,7 @@ def test_no_rule_stops_a_draft_that_the_judge_shall_judge() -> None:
     account, drafts = judge_cases()
     assert sum(bool(draft.low) for draft in drafts) * 2 == len(drafts) >= 28
     for draft in drafts:
-        given, _ = situation(account, draft, released_packs()[-1])
+        given, _ = build_situation(account, draft, released_packs()[-1])
         assert [result.rule.id for result in evaluate_rules(given, "email", b"0" * 16) if result.blocks] == [], draft.id
 
 
@@ -76,9 +76,9 @@ def test_there_are_enough_questions_of_every_kind() -> None:
 
 @pytest.mark.filterwarnings("ignore:Arrow output on a DB-API result:UserWarning")
 @pytest.mark.parametrize("case", GOLD, ids=[case.id for case in GOLD])
-def test_every_gold_query_passes_the_guard_and_runs(case: Any, stand_in: StandIn) -> None:
+def test_every_gold_query_passes_the_guard_and_runs(case: Any, snowflake_simulator: SnowflakeSimulator) -> None:
     query = guard_query(case.gold, SCHEMA, max_rows=1_000)
-    with stand_in.connect(role=case.role) as connection:
+    with snowflake_simulator.connect(role=case.role) as connection:
         found = connection.cursor().execute(query.sql).fetchall()
     if case.id != "empty-offshore":
         assert found
@@ -118,7 +118,7 @@ def test_the_simulated_model_is_wrong_now_and_then_and_says_so() -> None:
 def test_demo_questions_are_valid_submissions() -> None:
     for line in DEMO:
         CaseSubmitted.model_validate_json(json.dumps(line))
-        assert line.get("role", "FIELD_ALL") in ROLES
+        assert line.get("role", "FIELD_ALL") in WAREHOUSE_ROLES
     assert len(DEMO) >= 26
     assert len({line["idempotency_key"] for line in DEMO}) == len(DEMO)
 

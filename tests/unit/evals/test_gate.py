@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from switchyard.evals.regression_gate import judge, upper_bound
+from switchyard.evals.regression_gate import check_regression, upper_bound
 from switchyard.evals.results import CaseResult, SuiteResult
 
 
@@ -24,50 +24,50 @@ def result(
 
 
 def test_the_same_result_passes() -> None:
-    verdict = judge(result([1] * 20), result([1] * 20))
+    verdict = check_regression(result([1] * 20), result([1] * 20))
     assert verdict.passed
     assert (verdict.difference, verdict.upper_bound) == (0, 0)
 
 
 def test_one_flipped_case_of_a_model_may_be_chance() -> None:
-    verdict = judge(result([1] * 50), result([0] + [1] * 49))
+    verdict = check_regression(result([1] * 50), result([0] + [1] * 49))
     assert verdict.passed
     assert verdict.newly_failing == ("c0",)
 
 
 def test_many_newly_failing_cases_are_not_chance() -> None:
-    verdict = judge(result([1] * 50), result([0] * 6 + [1] * 44))
+    verdict = check_regression(result([1] * 50), result([0] * 6 + [1] * 44))
     assert not verdict.passed
     assert verdict.newly_failing == tuple(f"c{number}" for number in range(6))
     assert verdict.upper_bound < 0
 
 
 def test_failures_that_are_made_up_for_elsewhere_pass() -> None:
-    verdict = judge(result([1] * 10 + [0] * 10), result([0] * 4 + [1] * 16))
+    verdict = check_regression(result([1] * 10 + [0] * 10), result([0] * 4 + [1] * 16))
     assert verdict.passed
     assert len(verdict.newly_failing) == 4
 
 
 def test_on_a_deterministic_model_one_newly_failing_case_is_a_defect() -> None:
-    verdict = judge(result([1] * 50, deterministic=True), result([0] + [1] * 49, deterministic=True))
+    verdict = check_regression(result([1] * 50, deterministic=True), result([0] + [1] * 49, deterministic=True))
     assert verdict.reasons == ("newly failing on a deterministic model: c0",)
 
 
 def test_a_violation_fails_whatever_the_score() -> None:
-    verdict = judge(result([0] * 5), result([1] * 5, violations=("c1: 3 rows outside the role",)))
+    verdict = check_regression(result([0] * 5), result([1] * 5, violations=("c1: 3 rows outside the role",)))
     assert verdict.reasons == ("must never happen: c1: 3 rows outside the role",)
 
 
 def test_cases_may_be_added_but_not_left_out() -> None:
-    assert judge(result([1, 1]), result([1, 1, 0])).passed
-    assert judge(result([1, 1, 1]), result([1, 1])).reasons == ("cases of the baseline were not run: c2",)
+    assert check_regression(result([1, 1]), result([1, 1, 0])).passed
+    assert check_regression(result([1, 1, 1]), result([1, 1])).reasons == ("cases of the baseline were not run: c2",)
 
 
 def test_a_drop_in_reliability_fails_even_if_the_mean_is_kept() -> None:
     steady = result([3, 3, 0, 0], runs=3)
     flaky = result([2, 2, 1, 1], runs=3)
     assert steady.accuracy == pytest.approx(flaky.accuracy)
-    assert judge(steady, flaky).reasons == ("pass^3 fell from 0.5000 to 0.0000",)
+    assert check_regression(steady, flaky).reasons == ("pass^3 fell from 0.5000 to 0.0000",)
 
 
 def test_pass_k_is_the_chance_that_k_runs_all_pass() -> None:

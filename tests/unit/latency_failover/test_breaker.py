@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from latency_failover import BreakerPolicy
-from latency_failover.breaker import Breaker, HedgeBucket
+from latency_failover.breaker import CircuitBreaker, HedgeBucket
 
 POLICY = BreakerPolicy(
     slow_window_ms=0,
@@ -16,28 +16,28 @@ POLICY = BreakerPolicy(
 )
 
 
-def opened(at: int = 0) -> Breaker:
-    breaker = Breaker(POLICY)
+def opened(at: int = 0) -> CircuitBreaker:
+    breaker = CircuitBreaker(POLICY)
     for _ in range(4):
         breaker.record(at, good=False)
     assert breaker.state(at) == "open"
     return breaker
 
 
-def probe(breaker: Breaker, at: int, *, good: bool) -> None:
+def probe(breaker: CircuitBreaker, at: int, *, good: bool) -> None:
     assert breaker.admit(at)
     breaker.record(at, good=good, probe=True)
 
 
 def test_it_stays_closed_below_the_minimum_of_calls() -> None:
-    breaker = Breaker(POLICY)
+    breaker = CircuitBreaker(POLICY)
     for _ in range(3):
         breaker.record(0, good=False)
     assert breaker.state(0) == "closed"
 
 
 def test_it_opens_when_the_bad_share_is_reached_and_not_before() -> None:
-    breaker = Breaker(POLICY)
+    breaker = CircuitBreaker(POLICY)
     for good in (True, True, True, False, False):
         breaker.record(0, good=good)
     assert breaker.state(0) == "closed"
@@ -46,7 +46,7 @@ def test_it_opens_when_the_bad_share_is_reached_and_not_before() -> None:
 
 
 def test_bad_calls_outside_the_window_are_forgotten() -> None:
-    breaker = Breaker(POLICY)
+    breaker = CircuitBreaker(POLICY)
     for _ in range(3):
         breaker.record(0, good=False)
     for _ in range(4):
@@ -102,7 +102,7 @@ def test_calls_that_were_under_way_when_it_opened_neither_close_it_nor_lengthen_
 
 
 def test_a_vendors_retry_after_holds_it_open_up_to_the_maximum() -> None:
-    breaker = Breaker(POLICY)
+    breaker = CircuitBreaker(POLICY)
     breaker.hold(0, 2_000)
     assert breaker.state(1_999) == "open"
     assert breaker.state(2_000) == "half_open"
@@ -124,33 +124,33 @@ SLOW = BreakerPolicy(
 )
 
 
-def lasting(breaker: Breaker, *, seconds: int, bad_every: int) -> None:
+def lasting(breaker: CircuitBreaker, *, seconds: int, bad_every: int) -> None:
     """One call a second, of which every so-manieth is bad."""
     for second in range(1, seconds + 1):
         breaker.record(second * 1_000, good=second % bad_every != 0)
 
 
 def test_one_bad_call_in_eight_for_half_a_minute_burns_the_slow_window_only() -> None:
-    early = Breaker(SLOW)
+    early = CircuitBreaker(SLOW)
     lasting(early, seconds=29, bad_every=8)
     assert early.state(29_000) == "closed"
-    breaker = Breaker(SLOW)
+    breaker = CircuitBreaker(SLOW)
     lasting(breaker, seconds=32, bad_every=8)
     assert breaker.state(32_000) == "open"
-    without = Breaker(SLOW.model_copy(update={"slow_window_ms": 0}))
+    without = CircuitBreaker(SLOW.model_copy(update={"slow_window_ms": 0}))
     lasting(without, seconds=32, bad_every=8)
     assert without.state(32_000) == "closed"
 
 
 def test_bad_calls_that_are_over_do_not_open_it_however_many_the_slow_window_holds() -> None:
-    breaker = Breaker(SLOW)
+    breaker = CircuitBreaker(SLOW)
     for second in range(40):
         breaker.record(second * 1_000, good=second % 4 != 0 or second > 16)
     assert breaker.state(39_000) == "closed"
 
 
 def test_what_the_slow_window_opened_is_paused_longer_and_wants_more_good_probes() -> None:
-    breaker = Breaker(SLOW)
+    breaker = CircuitBreaker(SLOW)
     lasting(breaker, seconds=32, bad_every=8)
     assert breaker.state(32_000 + 5_999) == "open"
     now = 32_000 + 6_000
@@ -161,14 +161,14 @@ def test_what_the_slow_window_opened_is_paused_longer_and_wants_more_good_probes
 
 
 def test_verdicts_of_other_processes_open_nothing_until_one_of_its_own_agrees() -> None:
-    breaker = Breaker(SLOW)
-    breaker.recall(200_000, [True] * 50 + [False] * 10)
+    breaker = CircuitBreaker(SLOW)
+    breaker.restore_history(200_000, [True] * 50 + [False] * 10)
     assert breaker.state(200_000) == "closed"
     breaker.record(200_001, good=True)
     assert breaker.state(200_001) == "closed"
     breaker.record(200_002, good=False)
     assert breaker.state(200_002) == "open"
-    alone = Breaker(SLOW)
+    alone = CircuitBreaker(SLOW)
     alone.record(200_002, good=False)
     assert alone.state(200_002) == "closed"
 

@@ -1,6 +1,6 @@
 import asyncio
 
-from latency_failover import Budget, Decision, FailoverModel, FailoverPolicy
+from latency_failover import FailoverDecision, FailoverModel, FailoverPolicy, LatencyBudget
 from tests.unit.latency_failover.scripted import NO_TOOLS, PROMPT, ScriptedModel, answers
 from tests.unit.latency_failover.virtual_time import VirtualClock, virtual_time
 
@@ -12,8 +12,8 @@ def lone(*, first_after: float) -> FailoverModel:
     return FailoverModel(model, None, policy=POLICY, clock=VirtualClock())
 
 
-async def spend(model: FailoverModel, total_ms: int) -> list[Decision]:
-    with model.budget(Budget(total_ms=total_ms)) as record:
+async def spend(model: FailoverModel, total_ms: int) -> list[FailoverDecision]:
+    with model.budget(LatencyBudget(total_ms=total_ms)) as record:
         await model.request(PROMPT, None, NO_TOOLS)
         await model.request(PROMPT, None, NO_TOOLS)
     return record.decisions
@@ -30,7 +30,7 @@ async def test_concurrent_calls_on_one_model_keep_their_budgets_and_records_apar
 @virtual_time
 async def test_the_time_before_a_call_counts_against_the_budget_it_is_made_in() -> None:
     model = lone(first_after=0.1)
-    with model.budget(Budget(total_ms=5_000)) as record:
+    with model.budget(LatencyBudget(total_ms=5_000)) as record:
         await asyncio.sleep(2)
         await model.request(PROMPT, None, NO_TOOLS)
     assert record.decisions[0].total_ms == 3_000
@@ -39,8 +39,8 @@ async def test_the_time_before_a_call_counts_against_the_budget_it_is_made_in() 
 @virtual_time
 async def test_a_scope_inside_another_replaces_it_and_ends_with_its_block() -> None:
     model = lone(first_after=0.1)
-    with model.budget(Budget(total_ms=5_000)) as outer:
-        with model.budget(Budget(total_ms=1_000)) as inner:
+    with model.budget(LatencyBudget(total_ms=5_000)) as outer:
+        with model.budget(LatencyBudget(total_ms=1_000)) as inner:
             await model.request(PROMPT, None, NO_TOOLS)
         await model.request(PROMPT, None, NO_TOOLS)
     assert [d.total_ms for d in inner.decisions] == [1_000]
@@ -50,6 +50,6 @@ async def test_a_scope_inside_another_replaces_it_and_ends_with_its_block() -> N
 @virtual_time
 async def test_a_scope_is_its_own_models_and_nobody_elses() -> None:
     model, other = lone(first_after=0.1), lone(first_after=0.1)
-    with model.budget(Budget(total_ms=5_000)) as record:
+    with model.budget(LatencyBudget(total_ms=5_000)) as record:
         await other.request(PROMPT, None, NO_TOOLS)
     assert record.decisions == []

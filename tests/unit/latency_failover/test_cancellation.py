@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 from pydantic_ai.models import StreamedResponse
 
-from latency_failover import AllModelsFailed, Budget, FailoverModel, FailoverPolicy, LatencyStats
-from latency_failover.statistics import Sample
-from latency_failover.wire import Wire, WireCut
+from latency_failover import AllModelsFailed, FailoverModel, FailoverPolicy, LatencyBudget, LatencyStats
+from latency_failover.statistics import LatencySample
+from latency_failover.wire import AttemptConnections, ConnectionCut
 from tests.unit.latency_failover.scripted import NO_TOOLS, PROMPT, ScriptedModel, answers, silent
 from tests.unit.latency_failover.virtual_time import VirtualClock, virtual_time
 
@@ -18,14 +18,14 @@ def hedging() -> tuple[FailoverModel, ScriptedModel, ScriptedModel]:
     policy = FailoverPolicy(hedge_share_bp=10_000, ttft_floor_ms=50_000)
     model = FailoverModel(primary, fallback, policy=policy, stats=LatencyStats(), clock=VirtualClock())
     for _ in range(8):
-        model.stats.observe("scripted:a", 10, Sample(ttft_ms=500), now_ms=1_000_000)
+        model.stats.observe("scripted:a", 10, LatencySample(ttft_ms=500), now_ms=1_000_000)
     return model, primary, fallback
 
 
 @virtual_time
 async def test_cancelling_the_caller_closes_both_calls() -> None:
     model, primary, fallback = hedging()
-    with model.budget(Budget(total_ms=60_000)) as record:
+    with model.budget(LatencyBudget(total_ms=60_000)) as record:
         caller = asyncio.create_task(model.request(PROMPT, None, NO_TOOLS))
         await asyncio.sleep(2)
         assert (primary.running, fallback.running) == (1, 1)
@@ -46,7 +46,7 @@ async def test_cancelling_the_caller_of_a_stream_closes_both_calls() -> None:
         async with model.request_stream(PROMPT, None, NO_TOOLS):
             raise AssertionError("nobody ever speaks")
 
-    with model.budget(Budget(total_ms=60_000)) as record:
+    with model.budget(LatencyBudget(total_ms=60_000)) as record:
         caller = asyncio.create_task(read())
         await asyncio.sleep(2)
         caller.cancel()
@@ -115,31 +115,31 @@ async def test_a_cancelled_caller_waits_for_connections_to_close_but_no_longer_t
 
 def test_a_wire_that_was_cut_lets_nothing_through() -> None:
     cuts: list[str] = []
-    wire = Wire(limit_s=60)
+    wire = AttemptConnections(limit_s=60)
     wire.attach(lambda: cuts.append("first"))
     wire.cut()
     wire.cut()
     assert cuts == ["first"]
-    with pytest.raises(WireCut):
+    with pytest.raises(ConnectionCut):
         wire.attach(lambda: cuts.append("second"))
 
 
 def test_a_wire_that_was_released_cuts_nothing() -> None:
-    wire = Wire(limit_s=60)
+    wire = AttemptConnections(limit_s=60)
     wire.attach(lambda: pytest.fail("the connection belongs to another call by now"))
     wire.release()
     wire.cut()
 
 
 def test_a_wire_never_asks_a_socket_not_to_block() -> None:
-    assert Wire(limit_s=0).remaining_s() > 0
-    assert 59 < Wire(limit_s=60).remaining_s() <= 60
+    assert AttemptConnections(limit_s=0).remaining_s() > 0
+    assert 59 < AttemptConnections(limit_s=60).remaining_s() <= 60
 
 
 @virtual_time
 async def test_an_exhausted_budget_opens_no_connection() -> None:
     model, primary, _ = hedging()
-    with model.budget(Budget(total_ms=1)):
+    with model.budget(LatencyBudget(total_ms=1)):
         await asyncio.sleep(1)
         with pytest.raises(AllModelsFailed):
             await model.request(PROMPT, None, NO_TOOLS)

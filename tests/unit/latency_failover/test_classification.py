@@ -17,7 +17,7 @@ from pydantic_ai.exceptions import (
     UserError,
 )
 
-from latency_failover.classify import Kind, classify, error_code
+from latency_failover.classify import FailureKind, classify, error_code
 
 
 @pytest.mark.parametrize(
@@ -46,7 +46,7 @@ from latency_failover.classify import Kind, classify, error_code
     ],
     ids=lambda value: value if isinstance(value, str) else error_code(value),
 )
-def test_failures_are_told_apart(error: Exception, kind: Kind) -> None:
+def test_failures_are_told_apart(error: Exception, kind: FailureKind) -> None:
     assert classify(error).kind == kind
 
 

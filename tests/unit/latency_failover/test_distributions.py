@@ -9,7 +9,14 @@ from dataclasses import dataclass
 
 from pydantic_ai.exceptions import ModelHTTPError, ModelRateLimitError
 
-from latency_failover import Budget, Decision, FailoverModel, FailoverPolicy, LatencyStats, contradictions
+from latency_failover import (
+    FailoverDecision,
+    FailoverModel,
+    FailoverPolicy,
+    LatencyBudget,
+    LatencyStats,
+    find_contradictions,
+)
 from latency_failover.statistics import quantile
 from tests.unit.latency_failover.scripted import FOR_EVER, NO_TOOLS, PROMPT, Script, ScriptedModel, answers, fails
 from tests.unit.latency_failover.virtual_time import VirtualClock, virtual_time
@@ -29,7 +36,7 @@ Weather = Callable[[random.Random, int], Script]
 class Report:
     """What a spell of weather cost. Added latency is over the ideal; times in milliseconds."""
 
-    decisions: list[Decision]
+    decisions: list[FailoverDecision]
     added_p50: int
     added_p95: int
     extra_tokens_percent: int
@@ -56,16 +63,16 @@ async def weather(primary: Weather) -> Report:
     theirs = [healthy(rng, *HEALTHY_FALLBACK) for _ in range(CALLS)]
     first, second = ScriptedModel("a"), ScriptedModel("b")
     model = FailoverModel(first, second, policy=FailoverPolicy(), stats=LatencyStats(), clock=VirtualClock())
-    decisions: list[Decision] = []
+    decisions: list[FailoverDecision] = []
     added: list[int] = []
     wrong = 0
     for mine, other in zip(ours, theirs, strict=True):
         first.scripts, second.scripts = [mine], [other]
-        with model.budget(Budget(total_ms=BUDGET_MS)) as record:
+        with model.budget(LatencyBudget(total_ms=BUDGET_MS)) as record:
             await model.request(PROMPT, None, NO_TOOLS)
         (decision,) = record.decisions
         decisions.append(decision)
-        assert contradictions(decision) == ()
+        assert find_contradictions(decision) == ()
         added.append(round(decision.latency_ms - min(duration_ms(mine), duration_ms(other))))
         abandoned = any(a.role == "primary" and a.outcome == "abandoned" for a in decision.attempts)
         wrong += abandoned and duration_ms(mine) <= decision.latency_ms

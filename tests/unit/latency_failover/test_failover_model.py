@@ -6,15 +6,15 @@ from pydantic_ai.usage import RequestUsage
 
 from latency_failover import (
     AllModelsFailed,
-    Budget,
     BudgetRecord,
-    Decision,
+    FailoverDecision,
     FailoverModel,
     FailoverPolicy,
+    LatencyBudget,
     LatencyStats,
-    contradictions,
+    find_contradictions,
 )
-from latency_failover.statistics import Sample
+from latency_failover.statistics import LatencySample
 from tests.unit.latency_failover.scripted import NO_TOOLS, PROMPT, Script, ScriptedModel, answers, fails, silent, stalls
 from tests.unit.latency_failover.virtual_time import VirtualClock, virtual_time
 
@@ -27,16 +27,16 @@ def over(primary: ScriptedModel, fallback: ScriptedModel | None, policy: Failove
 
 def teach(model: FailoverModel, name: str, *, ttft: int, total: int, tokens: int = 10) -> None:
     pace = (total - ttft) * 1_000 // tokens
-    sample = Sample(ttft_ms=ttft, total_ms=total, output_tokens=tokens, us_per_token=pace)
+    sample = LatencySample(ttft_ms=ttft, total_ms=total, output_tokens=tokens, us_per_token=pace)
     for _ in range(8):
         model.stats.observe(f"scripted:{name}", 10, sample, now_ms=1_000_000)
 
 
-async def ask(model: FailoverModel, budget: Budget | None = None) -> tuple[str, Decision]:
-    with model.budget(budget or Budget(total_ms=20_000)) as record:
+async def ask(model: FailoverModel, budget: LatencyBudget | None = None) -> tuple[str, FailoverDecision]:
+    with model.budget(budget or LatencyBudget(total_ms=20_000)) as record:
         response = await model.request(PROMPT, None, NO_TOOLS)
     (decision,) = record.decisions
-    assert contradictions(decision) == ()
+    assert find_contradictions(decision) == ()
     return response.model_name or "", decision
 
 
@@ -91,7 +91,7 @@ async def test_a_stream_too_slow_for_the_budget_is_left_long_before_the_budget_e
         ScriptedModel("b", answers(first_after=0.2)),
     )
     teach(model, "a", ttft=100, total=2_100, tokens=100)
-    name, decision = await ask(model, Budget(total_ms=10_000, reserve_ms=2_000))
+    name, decision = await ask(model, LatencyBudget(total_ms=10_000, reserve_ms=2_000))
     assert (name, decision.reason) == ("b", "projected")
     assert decision.latency_ms < 4_000
 
@@ -121,7 +121,7 @@ async def test_a_primary_that_cannot_fit_the_budget_is_not_asked() -> None:
     model._asked_ms["primary"] = 1_000_000
     teach(model, "a", ttft=3_000, total=9_000)
     teach(model, "b", ttft=200, total=300)
-    name, decision = await ask(model, Budget(total_ms=5_000))
+    name, decision = await ask(model, LatencyBudget(total_ms=5_000))
     assert (name, decision.reason) == ("b", "budget")
     assert (decision.primary_p95_ms, decision.fallback_p95_ms, decision.budget_ms) == (9_000, 300, 4_700)
     assert [attempt.role for attempt in decision.attempts] == ["fallback"]
@@ -163,7 +163,7 @@ async def test_a_request_the_vendor_calls_invalid_is_raised_as_it_is_and_not_sen
     refusal = ModelHTTPError.for_category(ModelRequestRejectedError, status_code=400, model_name="a")
     fallback = ScriptedModel("b", answers(first_after=0.1))
     model = over(ScriptedModel("a", fails(refusal)), fallback)
-    with pytest.raises(ModelHTTPError) as raised, model.budget(Budget(total_ms=9_000)) as record:
+    with pytest.raises(ModelHTTPError) as raised, model.budget(LatencyBudget(total_ms=9_000)) as record:
         await model.request(PROMPT, None, NO_TOOLS)
     assert raised.value is refusal
     assert fallback.calls == 0
@@ -183,7 +183,7 @@ async def test_a_defect_of_our_own_is_not_hidden_behind_the_fallback() -> None:
 async def test_when_both_fail_both_causes_and_the_decision_are_raised() -> None:
     first, second = throttled(), ConnectionResetError("gone")
     model = over(ScriptedModel("a", fails(first)), ScriptedModel("b", fails(second)))
-    with pytest.raises(AllModelsFailed) as raised, model.budget(Budget(total_ms=9_000)) as record:
+    with pytest.raises(AllModelsFailed) as raised, model.budget(LatencyBudget(total_ms=9_000)) as record:
         await model.request(PROMPT, None, NO_TOOLS)
     assert raised.value.causes == (first, second)
     assert raised.value.__cause__ is second
@@ -197,7 +197,7 @@ async def test_when_both_fail_both_causes_and_the_decision_are_raised() -> None:
 async def test_when_the_budget_ends_everything_is_cut_and_the_call_fails_in_time() -> None:
     primary, fallback = ScriptedModel("a", silent()), ScriptedModel("b", silent())
     model = over(primary, fallback)
-    with pytest.raises(AllModelsFailed) as raised, model.budget(Budget(total_ms=3_000)):
+    with pytest.raises(AllModelsFailed) as raised, model.budget(LatencyBudget(total_ms=3_000)):
         await model.request(PROMPT, None, NO_TOOLS)
     assert raised.value.decision.latency_ms == 3_000
     assert [a.outcome for a in raised.value.decision.attempts] == ["abandoned", "abandoned"]
@@ -207,7 +207,7 @@ async def test_when_the_budget_ends_everything_is_cut_and_the_call_fails_in_time
 async def test_a_budget_is_shared_by_the_calls_in_its_scope_and_an_empty_one_asks_nobody() -> None:
     primary = ScriptedModel("a", answers(first_after=0.91))
     model = over(primary, None)
-    with model.budget(Budget(total_ms=1_000)) as record:
+    with model.budget(LatencyBudget(total_ms=1_000)) as record:
         await model.request(PROMPT, None, NO_TOOLS)
         with pytest.raises(AllModelsFailed):
             await model.request(PROMPT, None, NO_TOOLS)
@@ -253,7 +253,7 @@ async def test_a_record_contains_integers_and_strings_only() -> None:
                 return [value]
 
     assert {type(leaf) for leaf in leaves(decision.model_dump(mode="json"))} <= {int, str, type(None)}
-    assert Decision.model_validate_json(decision.model_dump_json()) == decision
+    assert FailoverDecision.model_validate_json(decision.model_dump_json()) == decision
 
 
 @virtual_time

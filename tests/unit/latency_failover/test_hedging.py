@@ -3,8 +3,15 @@ from pydantic_ai.exceptions import ModelHTTPError, ModelRequestRejectedError
 from pydantic_ai.models import ModelRequestParameters
 from pydantic_ai.native_tools import WebSearchTool
 
-from latency_failover import Budget, Decision, FailoverModel, FailoverPolicy, LatencyStats, contradictions
-from latency_failover.statistics import Sample
+from latency_failover import (
+    FailoverDecision,
+    FailoverModel,
+    FailoverPolicy,
+    LatencyBudget,
+    LatencyStats,
+    find_contradictions,
+)
+from latency_failover.statistics import LatencySample
 from tests.unit.latency_failover.scripted import NO_TOOLS, PROMPT, Script, ScriptedModel, answers, fails, silent, stalls
 from tests.unit.latency_failover.virtual_time import VirtualClock, virtual_time
 
@@ -18,16 +25,16 @@ def pair(primary: Script, fallback: Script, policy: FailoverPolicy = POLICY) -> 
         ScriptedModel("a", primary), second, policy=policy, stats=LatencyStats(min_samples=4), clock=VirtualClock()
     )
     for _ in range(8):
-        sample = Sample(ttft_ms=200, total_ms=400, output_tokens=10, us_per_token=20_000)
+        sample = LatencySample(ttft_ms=200, total_ms=400, output_tokens=10, us_per_token=20_000)
         model.stats.observe("scripted:a", 10, sample, now_ms=1_000_000)
     return model, second
 
 
-async def ask(model: FailoverModel, parameters: ModelRequestParameters = NO_TOOLS) -> Decision:
-    with model.budget(Budget(total_ms=20_000)) as record:
+async def ask(model: FailoverModel, parameters: ModelRequestParameters = NO_TOOLS) -> FailoverDecision:
+    with model.budget(LatencyBudget(total_ms=20_000)) as record:
         await model.request(PROMPT, None, parameters)
     (decision,) = record.decisions
-    assert contradictions(decision) == ()
+    assert find_contradictions(decision) == ()
     return decision
 
 

@@ -9,17 +9,17 @@ from pydantic_ai.providers.openai import OpenAIProvider
 
 from latency_failover import (
     AllModelsFailed,
-    Budget,
     FailoverModel,
     FailoverPolicy,
+    LatencyBudget,
     ModelNotPermitted,
     ModelPolicies,
     ModelPolicy,
     PolicyRule,
     RetryOwnerConflict,
-    contradictions,
+    find_contradictions,
 )
-from latency_failover.candidate import candidate
+from latency_failover.candidate import build_candidate
 from tests.unit.latency_failover.scripted import NO_TOOLS, PROMPT, ScriptedModel, answers, silent
 from tests.unit.latency_failover.virtual_time import VirtualClock, virtual_time
 
@@ -64,7 +64,7 @@ ACME = {"tenant": "acme", "data": "personal"}
 async def test_data_that_must_not_fail_over_waits_for_the_primary() -> None:
     fallback = ScriptedModel("b", answers(first_after=0.1))
     model = over(ScriptedModel("a", answers(first_after=3.0)), fallback, ModelPolicy(never_fail_over=True))
-    with model.budget(Budget(total_ms=9_000), labels=ACME) as record:
+    with model.budget(LatencyBudget(total_ms=9_000), labels=ACME) as record:
         await model.request(PROMPT, None, NO_TOOLS)
     (decision,) = record.decisions
     assert (decision.reason, fallback.calls) == ("primary", 0)
@@ -75,7 +75,7 @@ async def test_data_that_must_not_fail_over_waits_for_the_primary() -> None:
 async def test_the_same_models_fail_over_for_the_data_of_another_tenant() -> None:
     fallback = ScriptedModel("b", answers(first_after=0.1))
     model = over(ScriptedModel("a", answers(first_after=3.0)), fallback, ModelPolicy(never_fail_over=True))
-    with model.budget(Budget(total_ms=9_000), labels={"tenant": "globex"}) as record:
+    with model.budget(LatencyBudget(total_ms=9_000), labels={"tenant": "globex"}) as record:
         await model.request(PROMPT, None, NO_TOOLS)
     (decision,) = record.decisions
     assert (decision.reason, decision.model_policy, decision.not_permitted) == ("ttft", "default", ())
@@ -85,7 +85,7 @@ async def test_the_same_models_fail_over_for_the_data_of_another_tenant() -> Non
 async def test_data_that_must_not_fail_over_fails_with_its_primary_and_nobody_else_is_asked() -> None:
     fallback = ScriptedModel("b", answers(first_after=0.1))
     model = over(ScriptedModel("a", silent()), fallback, ModelPolicy(never_fail_over=True))
-    with model.budget(Budget(total_ms=9_000), labels=ACME), pytest.raises(AllModelsFailed) as failed:
+    with model.budget(LatencyBudget(total_ms=9_000), labels=ACME), pytest.raises(AllModelsFailed) as failed:
         await model.request(PROMPT, None, NO_TOOLS)
     assert fallback.calls == 0
     assert failed.value.decision.not_permitted == ("scripted:b (never fail over)",)
@@ -95,12 +95,12 @@ async def test_data_that_must_not_fail_over_fails_with_its_primary_and_nobody_el
 async def test_data_the_primary_may_not_see_goes_to_the_fallback_alone() -> None:
     primary = ScriptedModel("a", silent())
     model = over(primary, ScriptedModel("b", answers(first_after=3.0)), ModelPolicy(models=frozenset({"scripted:b"})))
-    with model.budget(Budget(total_ms=9_000), labels=ACME) as record:
+    with model.budget(LatencyBudget(total_ms=9_000), labels=ACME) as record:
         await model.request(PROMPT, None, NO_TOOLS)
     (decision,) = record.decisions
     assert (decision.reason, primary.calls) == ("policy", 0)
     assert decision.not_permitted == ("scripted:a (region unknown)",)
-    assert contradictions(decision) == ()
+    assert find_contradictions(decision) == ()
 
 
 @virtual_time
@@ -108,7 +108,7 @@ async def test_data_nobody_may_see_is_sent_to_nobody() -> None:
     primary, fallback = ScriptedModel("a", silent()), ScriptedModel("b", silent())
     model = over(primary, fallback, ModelPolicy(models=frozenset({"scripted:b"}), never_fail_over=True))
     told = r"acme only permits none of: scripted:a \(region unknown\), scripted:b \(never fail over\)"
-    with model.budget(Budget(total_ms=9_000), labels=ACME), pytest.raises(ModelNotPermitted, match=told):
+    with model.budget(LatencyBudget(total_ms=9_000), labels=ACME), pytest.raises(ModelNotPermitted, match=told):
         await model.request(PROMPT, None, NO_TOOLS)
     assert (primary.calls, fallback.calls) == (0, 0)
 
@@ -158,7 +158,7 @@ def bedrock(model_id: str, retries: dict[str, object] | None) -> BedrockConverse
 def test_a_bedrock_models_region_is_its_clients_unless_an_inference_profile_says_otherwise(
     model_id: str, region: str
 ) -> None:
-    described = candidate(bedrock(model_id, {"total_max_attempts": 1}), "primary", region=None)
+    described = build_candidate(bedrock(model_id, {"total_max_attempts": 1}), "primary", region=None)
     assert (described.vendor, described.region) == ("bedrock", region)
 
 
@@ -171,11 +171,11 @@ def test_a_bedrock_client_that_retries_by_itself_is_refused(retries: dict[str, o
 def test_openais_own_retries_are_turned_off_for_each_request_also_behind_a_wrapper() -> None:
     openai = OpenAIChatModel("gpt", provider=OpenAIProvider(base_url="http://127.0.0.1:1", api_key="test"))
     assert openai.client.max_retries > 0
-    described = candidate(WrapperModel(openai), "fallback", region=None)
+    described = build_candidate(WrapperModel(openai), "fallback", region=None)
     assert described.vendor == "openai"
     assert described.settings(None) == {"max_retries": 0}
     assert described.settings({"temperature": 0.2, "max_retries": 5}) == {"temperature": 0.2, "max_retries": 0}
 
 
 def test_a_model_without_an_sdk_keeps_the_settings_it_is_given() -> None:
-    assert candidate(ScriptedModel("a", silent()), "primary", region=None).settings(None) is None
+    assert build_candidate(ScriptedModel("a", silent()), "primary", region=None).settings(None) is None

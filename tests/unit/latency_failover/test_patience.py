@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from latency_failover import FailoverPolicy
-from latency_failover.patience import hedge_after, ttft_limit, turning_point
+from latency_failover.patience import hedge_after, switch_point_ms, ttft_limit
 from latency_failover.statistics import Expectation
 
 OTHER = Expectation(ttft_p50_ms=500, total_p50_ms=1_500)
@@ -24,30 +24,30 @@ def silent(*, cut: tuple[int, ...] = (), seen: tuple[int, ...] = HEALTHY, p95: i
 
 
 def test_a_model_that_always_speaks_by_a_moment_is_waited_for_a_quarter_longer() -> None:
-    assert turning_point(silent(), OTHER) == 696 + 696 // 4
+    assert switch_point_ms(silent(), OTHER) == 696 + 696 // 4
 
 
 def test_few_observations_widen_the_margin() -> None:
-    assert turning_point(silent(seen=(500, 510, 520)), OTHER) == 520 + 520 * 133 // 100
-    assert turning_point(silent(seen=()), OTHER) is None
+    assert switch_point_ms(silent(seen=(500, 510, 520)), OTHER) == 520 + 520 * 133 // 100
+    assert switch_point_ms(silent(seen=()), OTHER) is None
 
 
 def test_once_calls_have_been_cut_in_silence_those_that_outlast_the_healthy_are_taken_for_sick() -> None:
-    turn = turning_point(silent(cut=(2_000,) * 10), OTHER)
+    turn = switch_point_ms(silent(cut=(2_000,) * 10), OTHER)
     assert turn is not None
     assert sum(wait > turn for wait in HEALTHY) <= 10, "half of those still silent are sick, no sooner"
     assert turn < 700
 
 
 def test_a_slow_way_that_was_waited_for_counts_like_one_that_was_cut() -> None:
-    turn = turning_point(silent(seen=(*HEALTHY, *[6_000] * 10)), OTHER)
+    turn = switch_point_ms(silent(seen=(*HEALTHY, *[6_000] * 10)), OTHER)
     assert turn is not None
     assert 600 < turn < 700
 
 
 def test_a_slow_way_that_is_still_sooner_than_the_other_model_is_waited_for() -> None:
     slow = tuple(wait + 300 for wait in HEALTHY[-10:])
-    assert turning_point(silent(seen=(*HEALTHY, *slow)), OTHER) == slow[-1] + slow[-1] // 4
+    assert switch_point_ms(silent(seen=(*HEALTHY, *slow)), OTHER) == slow[-1] + slow[-1] // 4
 
 
 def test_the_limit_is_the_turning_point_but_beside_a_hedge_patience_lasts_longer() -> None:
@@ -72,6 +72,6 @@ def test_the_turning_point_is_no_sooner_than_the_median_wait_and_no_later_than_t
     seen: list[int], cut: list[int]
 ) -> None:
     seen.sort()
-    turn = turning_point(silent(seen=tuple(seen), cut=tuple(sorted(cut))), OTHER)
+    turn = switch_point_ms(silent(seen=tuple(seen), cut=tuple(sorted(cut))), OTHER)
     assert turn is not None
     assert seen[len(seen) // 2] <= turn <= seen[-1] * 7 // 3

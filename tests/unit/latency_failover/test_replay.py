@@ -2,10 +2,10 @@ from typing import Any
 
 import pytest
 
-from latency_failover import Attempt, Decision, contradictions
+from latency_failover import FailoverDecision, ModelAttempt, find_contradictions
 
 
-def attempt(role: str = "primary", outcome: str = "won", **changes: Any) -> Attempt:
+def attempt(role: str = "primary", outcome: str = "won", **changes: Any) -> ModelAttempt:
     made: dict[str, Any] = {
         "vendor": "v",
         "model_id": role,
@@ -18,10 +18,10 @@ def attempt(role: str = "primary", outcome: str = "won", **changes: Any) -> Atte
         "output_tokens": 5,
         "tokens_source": "reported",
     }
-    return Attempt.model_validate(made | changes)
+    return ModelAttempt.model_validate(made | changes)
 
 
-def decision(*attempts: Attempt, **changes: Any) -> Decision:
+def decision(*attempts: ModelAttempt, **changes: Any) -> FailoverDecision:
     made: dict[str, Any] = {
         "reason": "primary",
         "role": "primary",
@@ -38,7 +38,7 @@ def decision(*attempts: Attempt, **changes: Any) -> Decision:
         "hedge_after_ms": 300,
         "policy_version": "1",
     }
-    return Decision.model_validate(made | changes)
+    return FailoverDecision.model_validate(made | changes)
 
 
 FALLBACK = {"role": "fallback", "model_id": "fallback"}
@@ -67,8 +67,8 @@ SILENT = attempt(outcome="abandoned", ttft_ms=None)
     ],
     ids=lambda told: f"{told.reason}-{told.result}",
 )
-def test_a_decision_that_follows_from_its_record_stands(told: Decision) -> None:
-    assert contradictions(told) == ()
+def test_a_decision_that_follows_from_its_record_stands(told: FailoverDecision) -> None:
+    assert find_contradictions(told) == ()
 
 
 @pytest.mark.parametrize(
@@ -92,5 +92,5 @@ def test_a_decision_that_follows_from_its_record_stands(told: Decision) -> None:
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_a_record_altered_afterwards_contradicts_itself(told: Decision, found: str) -> None:
-    assert any(found in contradiction for contradiction in contradictions(told))
+def test_a_record_altered_afterwards_contradicts_itself(told: FailoverDecision, found: str) -> None:
+    assert any(found in contradiction for contradiction in find_contradictions(told))

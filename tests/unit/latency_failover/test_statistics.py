@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from latency_failover import LatencyStats
-from latency_failover.statistics import Sample, quantile
+from latency_failover.statistics import LatencySample, quantile
 
 VALUES = st.lists(st.integers(min_value=0, max_value=10**6), min_size=1)
 
@@ -25,7 +25,7 @@ def test_there_is_no_quantile_of_nothing() -> None:
 def filled(*ttfts: int, tokens: int = 100, at: int = 0) -> LatencyStats:
     stats = LatencyStats(min_samples=4)
     for ttft in ttfts:
-        sample = Sample(ttft_ms=ttft, total_ms=ttft + 1_000, output_tokens=100, us_per_token=10_000)
+        sample = LatencySample(ttft_ms=ttft, total_ms=ttft + 1_000, output_tokens=100, us_per_token=10_000)
         stats.observe("m", tokens, sample, now_ms=at)
     return stats
 
@@ -50,7 +50,7 @@ def test_a_size_never_seen_borrows_the_models_other_sizes() -> None:
 def test_prompt_sizes_are_kept_apart_once_both_are_known() -> None:
     stats = filled(10, 10, 10, 10, tokens=100)
     for _ in range(4):
-        stats.observe("m", 20_000, Sample(ttft_ms=900), now_ms=0)
+        stats.observe("m", 20_000, LatencySample(ttft_ms=900), now_ms=0)
     assert stats.expect("m", 100, now_ms=0).ttft_p95_ms == 10
     assert stats.expect("m", 20_000, now_ms=0).ttft_p50_ms == 900
 

@@ -4,7 +4,7 @@ import pytest
 from pydantic_ai import Agent
 from pydantic_ai.messages import ModelResponse, PartEndEvent, PartStartEvent, TextPart
 
-from latency_failover import AllModelsFailed, Budget, FailoverModel, FailoverPolicy
+from latency_failover import AllModelsFailed, FailoverModel, FailoverPolicy, LatencyBudget
 from tests.unit.latency_failover.scripted import NO_TOOLS, PROMPT, Script, ScriptedModel, answers, silent, stalls
 from tests.unit.latency_failover.virtual_time import VirtualClock, virtual_time
 
@@ -28,7 +28,7 @@ async def test_the_caller_gets_each_event_when_it_comes() -> None:
     )
     clock = VirtualClock()
     started = clock.monotonic()
-    with model.budget(Budget(total_ms=20_000)) as record:
+    with model.budget(LatencyBudget(total_ms=20_000)) as record:
         async with model.request_stream(PROMPT, None, NO_TOOLS) as stream:
             assert stream.model_name == "a"
             seen = [(round(clock.monotonic() - started, 3), type(event).__name__) async for event in stream]
@@ -47,7 +47,7 @@ async def test_the_caller_gets_each_event_when_it_comes() -> None:
 @virtual_time
 async def test_the_fallbacks_stream_is_handed_over_when_the_primary_stays_silent() -> None:
     model = over(ScriptedModel("a", silent()), ScriptedModel("b", answers(first_after=0.2)))
-    with model.budget(Budget(total_ms=20_000)) as record:
+    with model.budget(LatencyBudget(total_ms=20_000)) as record:
         async with model.request_stream(PROMPT, None, NO_TOOLS) as stream:
             assert stream.model_name == "b"
             kinds = [type(event) async for event in stream]
@@ -73,7 +73,7 @@ async def test_a_stream_handed_over_is_not_replaced_but_ends_with_the_budget() -
         ScriptedModel("b", answers(first_after=0.1)),
     )
     model = over(primary, fallback)
-    with model.budget(Budget(total_ms=9_000)) as record, pytest.raises(AllModelsFailed) as raised:
+    with model.budget(LatencyBudget(total_ms=9_000)) as record, pytest.raises(AllModelsFailed) as raised:
         await read_through(model)
     assert (raised.value.decision.latency_ms, fallback.calls, primary.running) == (9_000, 0, 0)
     assert record.decisions == [raised.value.decision]
@@ -92,7 +92,7 @@ async def test_an_error_after_the_hand_over_reaches_the_caller_with_its_cause() 
 async def test_a_caller_that_leaves_early_closes_the_stream() -> None:
     primary = ScriptedModel("a", answers(first_after=0.1, tokens=100, every=1.0))
     model = over(primary, ScriptedModel("b", silent()))
-    with model.budget(Budget(total_ms=200_000)) as record:
+    with model.budget(LatencyBudget(total_ms=200_000)) as record:
         async with model.request_stream(PROMPT, None, NO_TOOLS) as stream:
             async for _ in stream:
                 break
@@ -105,7 +105,7 @@ async def test_a_caller_that_leaves_early_closes_the_stream() -> None:
 async def test_a_stream_the_caller_cancels_ends_quietly_and_says_so() -> None:
     primary = ScriptedModel("a", answers(first_after=0.1, tokens=100, every=1.0))
     model = over(primary, ScriptedModel("b", silent()))
-    with model.budget(Budget(total_ms=200_000)) as record:
+    with model.budget(LatencyBudget(total_ms=200_000)) as record:
         async with model.request_stream(PROMPT, None, NO_TOOLS) as stream:
             async for _ in stream:
                 await stream.cancel()

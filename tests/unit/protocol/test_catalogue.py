@@ -25,7 +25,7 @@ from contracts.catalogue import (
 from switchyard.protocol.fields import Artefact, Name, TypeName
 
 COMMAND_VERBS = ("Answer", "Ask", "Check", "Choose", "Close", "Draft", "Review", "Send", "Wait")
-FACT = re.compile(r"(ed|Chosen|Fits|Held|Over|Ready|Sent|TooLate|Undeliverable|Unknown)$")
+FACT = re.compile(r"(ed|Chosen|Fits|Halted|Over|Ready|Sent|TooLate|Undeliverable|Unknown)$")
 """What happened, or what is so: past participles, and those that English forms otherwise."""
 
 COMMANDS = {command for type_ in CATALOGUE.values() for command in type_.answers}

@@ -97,4 +97,4 @@ def test_it_covers_the_same_name_inside_the_payload(field: str) -> None:
 
 
 def test_what_is_not_content_is_decided_once_and_for_all() -> None:
-    assert sorted(UNDIGESTED_FIELDS) == ["storage_refs", "digest", "occurred_at", "state_seal", "trace"]
+    assert sorted(UNDIGESTED_FIELDS) == ["digest", "occurred_at", "state_seal", "storage_refs", "trace"]

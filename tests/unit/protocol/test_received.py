@@ -82,7 +82,7 @@ REFUSED = {
     "too many attempts": malformed(redigested("budget.attempts", 21), "budget.attempts", ENVELOPE),
     "a score above one": malformed(redigested("rubric_score", 10_001), "rubric_score", ENVELOPE),
     "an artefact in two places": malformed(
-        redigested(f"attachments.{SHA256}.uri", CANARY), f"attachments.{SHA256}", ENVELOPE
+        redigested(f"storage_refs.{SHA256}.uri", CANARY), f"storage_refs.{SHA256}", ENVELOPE
     ),
     "an artefact under another name": malformed(
         redigested("storage_refs", {CANARY: {"inline": ""}}), "storage_refs.(name).[key]", ENVELOPE

@@ -31,7 +31,7 @@ def test_the_graph_can_be_read_at_two_in_the_morning() -> None:
     text = Path(inspect.getfile(graph)).read_text()
     for declared in re.findall(r"^[A-Z_0-9]+ = Playbook\($.*?^\)$", text, re.MULTILINE | re.DOTALL):
         assert len(declared.splitlines()) <= 40
-    assert text.count("= Playbook(") + text.count(".timed(") == len(PLAYBOOKS)
+    assert text.count("= Playbook(") + text.count(".with_p95(") == len(PLAYBOOKS)
 
 
 @each_playbook
@@ -57,8 +57,8 @@ def test_it_draws_every_edge_as_mermaid(playbook: Playbook) -> None:
 def test_assist_1_looks_like_this() -> None:
     assert PLAYBOOKS["assist/1"].mermaid().splitlines() == [
         "flowchart LR",
-        "  case manager -->|CaseOpened with agent| specialist[specialist: AnswerQuestion]",
-        "  case manager -->|CaseOpened| triage[triage: ChooseAgent]",
+        "  case_manager -->|CaseOpened with agent| specialist[specialist: AnswerQuestion]",
+        "  case_manager -->|CaseOpened| triage[triage: ChooseAgent]",
         "  triage -->|AgentChosen| specialist[specialist: AnswerQuestion]",
         "  triage -->|NoAgentFits| no_agent([no_agent])",
         "  specialist -->|FindingsReady| drafter[drafter: DraftAnswer]",

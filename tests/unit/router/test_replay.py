@@ -75,7 +75,7 @@ def test_an_altered_edge_is_told_with_the_case_the_event_and_both_outcomes() -> 
     found = replayed(CASE, found=on(FindingsReady, end_case("answered", "answered")), drafter=ask_again())
     assert told(found) == (
         f"case {FOUND['case_id']} event {FOUND['event_id']} (FindingsReady from text_to_sql, seq 4): "
-        "recorded DraftAnswer to drafter; today CloseCase to case manager as answered"
+        "recorded DraftAnswer to drafter; today CloseCase to case_manager as answered"
     )
 
 
@@ -87,7 +87,7 @@ def ask_again() -> PlaybookEdge:
 def test_the_first_divergence_ends_the_case() -> None:
     later = replayed(CASE, drafted=on(AnswerDrafted, end_case("failed", "late")))
     assert later.decisions == 4
-    assert "recorded CloseCase to case manager as answered; today CloseCase to case manager as failed" in told(later)
+    assert "recorded CloseCase to case_manager as answered; today CloseCase to case_manager as failed" in told(later)
     assert 'payload.outcome: recorded "answered", today "failed"' in told(later)
 
 
@@ -102,14 +102,14 @@ def test_a_decision_with_other_limits_is_told_field_by_field() -> None:
 
 def test_a_playbook_that_is_gone_is_told_as_what_the_router_would_make_of_it() -> None:
     found = replay_case([delivered(event) for event in CASE], playbooks={})
-    assert "recorded ChooseAgent to triage; today TaskFailed to case manager as unknown_event" in told(found)
+    assert "recorded ChooseAgent to triage; today TaskFailed to case_manager as unknown_event" in told(found)
     assert "playbook version assist/1 is not deployed" in told(found)
 
 
 def test_a_router_event_that_no_decision_made_is_told() -> None:
     invented = with_digest(changed(CLOSE, "parents", [CHOOSE["digest"]]))
     found = replayed([OPENED, CHOOSE, invented])
-    assert "(ChooseAgent from router, seq 1): recorded CloseCase to case manager as answered; today nothing" in told(
+    assert "(ChooseAgent from router, seq 1): recorded CloseCase to case_manager as answered; today nothing" in told(
         found
     )
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from latency_failover import Budget
+from latency_failover import LatencyBudget
 from switchyard.protocol.fields import Contract
 from switchyard.protocol.received import ReceivedEvent
 from switchyard.runtime.core.errors import PermanentTaskError
@@ -74,7 +74,7 @@ def task(
     ],
 )
 def test_the_budget_is_what_limit_case_and_later_steps_leave(asked: Task[Contract], total: int, later: int) -> None:
-    assert task_model_budget(asked, margin_ms=1_000) == Budget(total_ms=total, remaining_nodes_p95_ms=later)
+    assert task_model_budget(asked, margin_ms=1_000) == LatencyBudget(total_ms=total, remaining_nodes_p95_ms=later)
 
 
 @pytest.mark.parametrize("case_s", [1.9, 0, -60])

@@ -38,7 +38,7 @@ FACTS = {
     "openai_model": "gpt-5.2",
     "snowflake_account": "acme-prod",
     "snowflake_warehouse": "AGENTS",
-    "mail_domain": "harborline.example",
+    "email_domain": "harborline.example",
     "configuration_set": "switchyard",
     "optout_url": "https://mail.harborline.example",
     **{

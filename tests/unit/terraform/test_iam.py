@@ -205,7 +205,7 @@ def test_only_the_email_sender_sends_mail_and_only_from_our_domain() -> None:
 
 def test_the_ingress_submits_questions_under_its_own_name_and_nothing_else() -> None:
     assert puts("ingress", "upstream.ingress", "CaseSubmitted")
-    assert not puts("ingress", "upstream.ingress", "SuppressContact")
+    assert not puts("ingress", "upstream.ingress", "SuppressionRequested")
     assert not puts("ingress", "upstream.email_feedback", "CaseSubmitted")
     assert not puts("ingress", "switchyard.case_manager", "CaseOpened")
 

@@ -8,7 +8,7 @@ import pytest
 from services.specialists.text_to_sql.schema import Schema, load_schema
 
 if TYPE_CHECKING:
-    from switchyard.devstack.simulators.snowflake.simulator import StandIn
+    from switchyard.devstack.simulators.snowflake.simulator import SnowflakeSimulator
 
 
 @pytest.fixture(scope="session")
@@ -17,9 +17,9 @@ def schema() -> Schema:
 
 
 @pytest.fixture(scope="session")
-def stand_in() -> Iterator[StandIn]:
-    from switchyard.devstack.simulators.snowflake.simulator import StandIn
+def snowflake_simulator() -> Iterator[SnowflakeSimulator]:
+    from switchyard.devstack.simulators.snowflake.simulator import SnowflakeSimulator
 
-    made = StandIn()
+    made = SnowflakeSimulator()
     yield made
     made.close()

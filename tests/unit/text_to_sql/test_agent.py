@@ -16,7 +16,7 @@ from services.specialists.text_to_sql.warehouse import SnowflakeWarehouse, Wareh
 from switchyard.runtime.core.errors import PermanentTaskError, RetryableTaskError
 
 if TYPE_CHECKING:
-    from switchyard.devstack.simulators.snowflake.simulator import StandIn
+    from switchyard.devstack.simulators.snowflake.simulator import SnowflakeSimulator
 
 pytestmark = pytest.mark.filterwarnings("ignore:Arrow output on a DB-API result:UserWarning")
 
@@ -54,9 +54,9 @@ Ask = Callable[..., Any]
 
 
 @pytest.fixture
-def ask(stand_in: StandIn, schema: Schema) -> Ask:
+def ask(snowflake_simulator: SnowflakeSimulator, schema: Schema) -> Ask:
     address = WarehouseEndpoint(account="local", database="OILFIELD", namespace="PROD")
-    warehouse = SnowflakeWarehouse(address, SecretStr("none"), connect=stand_in.connect)
+    warehouse = SnowflakeWarehouse(address, SecretStr("none"), connect=snowflake_simulator.connect)
 
     async def ask(script: Script, question: str = "How many wells?", role: str = "FIELD_ALL") -> Findings:
         agent = build_sql_agent(FunctionModel(script), schema)

@@ -14,7 +14,7 @@ from services.specialists.text_to_sql.warehouse import QueryLimits, SnowflakeWar
 from switchyard.runtime.core.errors import PermanentTaskError, RetryableTaskError, TaskError
 
 if TYPE_CHECKING:
-    from switchyard.devstack.simulators.snowflake.simulator import StandIn
+    from switchyard.devstack.simulators.snowflake.simulator import SnowflakeSimulator
 
 pytestmark = pytest.mark.filterwarnings("ignore:Arrow output on a DB-API result:UserWarning")
 ADDRESS = WarehouseEndpoint(account="local", database="OILFIELD", namespace="PROD")
@@ -25,24 +25,29 @@ def warehouse(connect: Any) -> SnowflakeWarehouse:
 
 
 async def rows(
-    sql: str, stand_in: StandIn, schema: Schema, *, role: str = "FIELD_ALL", limits: QueryLimits | None = None
+    sql: str,
+    snowflake_simulator: SnowflakeSimulator,
+    schema: Schema,
+    *,
+    role: str = "FIELD_ALL",
+    limits: QueryLimits | None = None,
 ) -> Rows:
     limits = limits or QueryLimits()
     query = guard_query(sql, schema, max_rows=limits.max_rows)
-    return await warehouse(stand_in.connect).run(query, case_id="case-1", role=role, limits=limits)
+    return await warehouse(snowflake_simulator.connect).run(query, case_id="case-1", role=role, limits=limits)
 
 
-async def refusal(sql: str, stand_in: StandIn, schema: Schema, **given: Any) -> TaskError:
+async def refusal(sql: str, snowflake_simulator: SnowflakeSimulator, schema: Schema, **given: Any) -> TaskError:
     with pytest.raises(TaskError) as caught:
-        await rows(sql, stand_in, schema, **given)
+        await rows(sql, snowflake_simulator, schema, **given)
     return caught.value
 
 
-async def test_rows_come_with_types_and_units(stand_in: StandIn, schema: Schema) -> None:
+async def test_rows_come_with_types_and_units(snowflake_simulator: SnowflakeSimulator, schema: Schema) -> None:
     found = await rows(
         "SELECT production_month, SUM(oil_bbl) AS oil, COUNT(*) AS n, MAX(days_on) AS days FROM monthly_production "
         "WHERE production_month = '2026-06-01' GROUP BY 1",
-        stand_in,
+        snowflake_simulator,
         schema,
     )
     assert [(column.name, column.type, column.unit) for column in found.columns] == [
@@ -58,10 +63,12 @@ async def test_rows_come_with_types_and_units(stand_in: StandIn, schema: Schema)
     assert row[3] == "30.00"
 
 
-async def test_two_users_ask_the_same_and_get_their_own_rows(stand_in: StandIn, schema: Schema) -> None:
+async def test_two_users_ask_the_same_and_get_their_own_rows(
+    snowflake_simulator: SnowflakeSimulator, schema: Schema
+) -> None:
     asked = "SELECT DISTINCT basin FROM wells ORDER BY basin"
     roles = ("FIELD_PERMIAN", "FIELD_WILLISTON", "FIELD_MIDCON", "FIELD_ALL")
-    found = await asyncio.gather(*(rows(asked, stand_in, schema, role=role) for role in roles))
+    found = await asyncio.gather(*(rows(asked, snowflake_simulator, schema, role=role) for role in roles))
     assert [[basin for (basin,) in result.rows] for result in found] == [
         ["Permian"],
         ["Williston"],
@@ -70,42 +77,50 @@ async def test_two_users_ask_the_same_and_get_their_own_rows(stand_in: StandIn, 
     ]
 
 
-async def test_a_result_over_the_limit_is_cut_and_says_so(stand_in: StandIn, schema: Schema) -> None:
-    found = await rows("SELECT api_number FROM wells", stand_in, schema, limits=QueryLimits(max_rows=10))
+async def test_a_result_over_the_limit_is_cut_and_says_so(
+    snowflake_simulator: SnowflakeSimulator, schema: Schema
+) -> None:
+    found = await rows("SELECT api_number FROM wells", snowflake_simulator, schema, limits=QueryLimits(max_rows=10))
     assert (len(found.rows), found.row_count, found.truncated) == (10, 10, True)
 
 
-async def test_a_result_of_exactly_the_limit_is_not_called_cut(stand_in: StandIn, schema: Schema) -> None:
-    found = await rows("SELECT api_number FROM wells LIMIT 10", stand_in, schema, limits=QueryLimits(max_rows=10))
+async def test_a_result_of_exactly_the_limit_is_not_called_cut(
+    snowflake_simulator: SnowflakeSimulator, schema: Schema
+) -> None:
+    found = await rows(
+        "SELECT api_number FROM wells LIMIT 10", snowflake_simulator, schema, limits=QueryLimits(max_rows=10)
+    )
     assert (found.row_count, found.truncated) == (10, False)
 
 
-async def test_an_empty_result_is_a_result(stand_in: StandIn, schema: Schema) -> None:
-    found = await rows("SELECT api_number FROM wells WHERE basin = 'Mars'", stand_in, schema)
+async def test_an_empty_result_is_a_result(snowflake_simulator: SnowflakeSimulator, schema: Schema) -> None:
+    found = await rows("SELECT api_number FROM wells WHERE basin = 'Mars'", snowflake_simulator, schema)
     assert (found.row_count, found.rows, found.truncated) == (0, (), False)
     assert [column.name for column in found.columns] == ["API_NUMBER"]
 
 
-async def test_a_role_that_is_not_granted_is_rejected(stand_in: StandIn, schema: Schema) -> None:
-    error = await refusal("SELECT api_number FROM wells", stand_in, schema, role="ACCOUNTADMIN")
+async def test_a_role_that_is_not_granted_is_rejected(snowflake_simulator: SnowflakeSimulator, schema: Schema) -> None:
+    error = await refusal("SELECT api_number FROM wells", snowflake_simulator, schema, role="ACCOUNTADMIN")
     assert isinstance(error, PermanentTaskError)
     assert error.code == "role_not_granted"
 
 
-async def test_a_query_that_takes_too_long_is_cancelled_and_rejected(stand_in: StandIn, schema: Schema) -> None:
+async def test_a_query_that_takes_too_long_is_cancelled_and_rejected(
+    snowflake_simulator: SnowflakeSimulator, schema: Schema
+) -> None:
     endless = (
         "SELECT COUNT(*) AS n FROM monthly_production a, monthly_production b, monthly_production c "
         "WHERE a.oil_bbl + b.oil_bbl < c.oil_bbl"
     )
-    error = await refusal(endless, stand_in, schema, limits=QueryLimits(timeout_s=1))
+    error = await refusal(endless, snowflake_simulator, schema, limits=QueryLimits(timeout_s=1))
     assert isinstance(error, PermanentTaskError)
     assert error.code == "query_timeout"
 
 
 async def test_a_query_that_the_warehouse_cannot_run_is_rejected_without_its_text(
-    stand_in: StandIn, schema: Schema
+    snowflake_simulator: SnowflakeSimulator, schema: Schema
 ) -> None:
-    error = await refusal("SELECT CAST(well_name AS INT) AS my_secret FROM wells", stand_in, schema)
+    error = await refusal("SELECT CAST(well_name AS INT) AS my_secret FROM wells", snowflake_simulator, schema)
     assert error.code == "query_failed"
     assert "secret" not in str(error).lower()
 

@@ -9,19 +9,19 @@ from pathlib import Path
 
 import pytest
 
-from demo.oil_field.areas import BASES
-from demo.oil_field.crews import SKILL
+from demo.oil_field.areas import CREW_BASES
+from demo.oil_field.crews import SKILL_BY_WORK_TYPE
 from demo.oil_field.decline import Decline
 from demo.oil_field.downtime import Downtime
-from demo.oil_field.generate import OilField, generate, write_csv
-from demo.oil_field.period import END, LAST_DAY, between, months
+from demo.oil_field.generate import OilField, generate_oil_field, write_csv
+from demo.oil_field.period import LAST_DAY, PERIOD_END, months, months_between
 from services.specialists.text_to_sql.schema import load_schema
 from switchyard.devstack.simulators.snowflake.load import column_names
 
 
 @pytest.fixture(scope="module")
 def field() -> OilField:
-    return generate()
+    return generate_oil_field()
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +35,7 @@ def events(field: OilField) -> dict[str, list[Downtime]]:
 def test_there_is_enough_to_ask_about(field: OilField) -> None:
     assert len(field.wells) >= 220
     assert len(list(months())) >= 36
-    assert {well.area.basin for well in field.wells} == set(BASES)
+    assert {well.area.basin for well in field.wells} == set(CREW_BASES)
     assert {well.status for well in field.wells} == {"producing", "shut_in", "plugged", "drilling"}
     assert {well.lift for well in field.wells if well.lift} == {
         "rod_pump",
@@ -76,7 +76,7 @@ def test_events_of_a_well_follow_one_another(events: dict[str, list[Downtime]]) 
             earlier.ended < later.started or later.cause == "long_term_shut_in" for earlier, later in pairwise(of_well)
         )
         assert all(earlier.ended <= later.started for earlier, later in pairwise(of_well))
-        assert all(event.started < event.ended <= END for event in of_well)
+        assert all(event.started < event.ended <= PERIOD_END for event in of_well)
 
 
 def test_a_shut_in_well_is_down_to_the_end_and_a_plugged_one_has_no_more_rows(
@@ -86,7 +86,7 @@ def test_a_shut_in_well_is_down_to_the_end_and_a_plugged_one_has_no_more_rows(
     for well in field.wells:
         if well.status == "shut_in":
             final = events[well.api_number][-1]
-            assert (final.cause, final.ended) == ("long_term_shut_in", END)
+            assert (final.cause, final.ended) == ("long_term_shut_in", PERIOD_END)
         if well.status == "plugged":
             assert well.stopped is not None
             assert last[well.api_number] < well.stopped
@@ -99,7 +99,7 @@ def test_rates_follow_arps_within_the_noise(field: OilField) -> None:
     for row in field.production:
         if row.days:
             assert row.well.first_production is not None
-            months_on = between(row.well.first_production, row.month) + 0.5
+            months_on = months_between(row.well.first_production, row.month) + 0.5
             residuals.append(math.log(row.oil / row.days / row.well.decline.rate(months_on)))
     mean = sum(residuals) / len(residuals)
     deviation = math.sqrt(sum((value - mean) ** 2 for value in residuals) / len(residuals))
@@ -127,7 +127,7 @@ def test_work_orders_refer_to_what_exists_and_fits(field: OilField) -> None:
         assert id(order.well) in known
         if order.technician:
             assert order.technician.region == order.well.area.basin
-            assert SKILL[order.type] in order.technician.skills
+            assert SKILL_BY_WORK_TYPE[order.type] in order.technician.skills
         if order.downtime:
             assert order.downtime.well is order.well
             assert order.opened == order.downtime.started.date()
@@ -149,9 +149,9 @@ def test_api_numbers_belong_to_the_county_and_to_no_real_well_in_use(field: OilF
 
 
 def test_every_base_has_every_skill(field: OilField) -> None:
-    for base in (base for bases in BASES.values() for base in bases):
+    for base in (base for bases in CREW_BASES.values() for base in bases):
         skills = {skill for person in field.technicians if person.base == base for skill in person.skills}
-        assert set(SKILL.values()) <= skills
+        assert set(SKILL_BY_WORK_TYPE.values()) <= skills
 
 
 def test_every_row_is_labelled_and_as_wide_as_the_schema(field: OilField) -> None:
@@ -175,7 +175,7 @@ def test_values_are_those_that_the_schema_lists(field: OilField) -> None:
 def test_the_same_seed_writes_the_same_files_and_another_does_not(tmp_path: Path) -> None:
     columns = column_names(load_schema())
     for folder, seed in (("a", 1), ("b", 1), ("c", 2)):
-        write_csv(generate(seed), tmp_path / folder, columns)
+        write_csv(generate_oil_field(seed), tmp_path / folder, columns)
 
     def files(folder: str) -> dict[str, bytes]:
         return {path.name: path.read_bytes() for path in (tmp_path / folder).iterdir()}

@@ -11,8 +11,7 @@ from typing import Literal
 from contracts.documents.accounts import AccountFacts, Purpose
 from contracts.documents.disclosures import Disclosure, required_disclosures
 from contracts.documents.reviews import ReviewStage
-from contracts.events.compliance import RuleId
-from contracts.events.compliance import VerdictKind as VerdictKind
+from contracts.events.compliance import RuleId, VerdictKind
 from services.specialists.compliance.email_text.characters import fold_text
 from services.specialists.compliance.email_text.figures import TextFigures, read_figures
 from services.specialists.compliance.email_text.message import ParsedEmail

@@ -11,19 +11,19 @@ from types import FrameType
 
 import uvicorn
 
-from switchyard.devstack.simulators.models.app import Simulator, build
-from switchyard.devstack.simulators.models.loading import DEFAULT_SCRIPT, ScriptError, load
+from switchyard.devstack.simulators.models.app import ModelSimulator, build_simulator_app
+from switchyard.devstack.simulators.models.loading import DEFAULT_SCRIPT, ScriptError, load_scripts
 
 KEEP_ALIVE_S = 600
 """Longer than clients keep idle connections: one that the server closes under a client costs a call without retries."""
 
-STOP_WITHIN_S = 2
+SIMULATOR_STOP_WITHIN_S = 2
 
 
-class Server(uvicorn.Server):
+class SimulatorServer(uvicorn.Server):
     """Says when it is ready, and does not wait for stalled calls when it is told to stop."""
 
-    def __init__(self, config: uvicorn.Config, simulator: Simulator, port_file: Path | None) -> None:
+    def __init__(self, config: uvicorn.Config, simulator: ModelSimulator, port_file: Path | None) -> None:
         super().__init__(config)
         self._simulator = simulator
         self._port_file = port_file
@@ -68,13 +68,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--port-file", type=Path, metavar="FILE", help="write the port here once it accepts calls")
     given = parser.parse_args(arguments)
     try:
-        simulator = Simulator(load(given.script or [DEFAULT_SCRIPT]))
+        simulator = ModelSimulator(load_scripts(given.script or [DEFAULT_SCRIPT]))
         listener = socket.create_server((given.host, given.port), backlog=512)
     except (ScriptError, OSError) as error:
         sys.stderr.write(f"model simulator: {error}\n")
         return 2
     config = uvicorn.Config(
-        build(simulator),
+        build_simulator_app(simulator),
         lifespan="off",
         ws="none",
         http="h11",
@@ -82,9 +82,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         access_log=False,
         server_header=False,
         timeout_keep_alive=KEEP_ALIVE_S,
-        timeout_graceful_shutdown=STOP_WITHIN_S,
+        timeout_graceful_shutdown=SIMULATOR_STOP_WITHIN_S,
     )
-    Server(config, simulator, given.port_file).run(sockets=[listener])
+    SimulatorServer(config, simulator, given.port_file).run(sockets=[listener])
     return 0
 
 

@@ -7,17 +7,17 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from switchyard.devstack.simulators.models.calls import CallBook
+from switchyard.devstack.simulators.models.calls import CallLog
 from switchyard.devstack.simulators.models.faults import FaultBoard, InjectedFault
-from switchyard.devstack.simulators.models.script import Script
+from switchyard.devstack.simulators.models.script import SimulatorScript
 
-WHAT_IT_IS = (
+SIMULATOR_DESCRIPTION = (
     "A scripted simulator: no model runs here. It answers what its rules say, and says so when no rule fits. "
     "It proves plumbing, failover and gates, not a model's wit."
 )
 
 
-def admin_routes(script: Script, faults: FaultBoard, book: CallBook) -> list[Route]:
+def admin_routes(script: SimulatorScript, faults: FaultBoard, book: CallLog) -> list[Route]:
     """The routes under /sim."""
 
     async def health(_: Request) -> Response:
@@ -34,10 +34,10 @@ def admin_routes(script: Script, faults: FaultBoard, book: CallBook) -> list[Rou
             }
             for rule in script.rules
         ]
-        return JSONResponse({"about": WHAT_IT_IS, "models": list(script.models), "rules": rules})
+        return JSONResponse({"about": SIMULATOR_DESCRIPTION, "models": list(script.models), "rules": rules})
 
     async def show_faults(_: Request) -> Response:
-        return JSONResponse({"faults": faults.listing()})
+        return JSONResponse({"faults": faults.list_faults()})
 
     async def inject(request: Request) -> Response:
         try:

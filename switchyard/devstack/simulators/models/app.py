@@ -12,39 +12,39 @@ from starlette.types import ASGIApp
 
 from switchyard.devstack.simulators.models import bedrock, openai_wire
 from switchyard.devstack.simulators.models.admin import admin_routes
-from switchyard.devstack.simulators.models.answer import answer
-from switchyard.devstack.simulators.models.calls import CallBook
-from switchyard.devstack.simulators.models.connection import Connections
-from switchyard.devstack.simulators.models.delivery import SCRIPTED_HEADER, Delivery
-from switchyard.devstack.simulators.models.exchange import BadRequest, Prompt
+from switchyard.devstack.simulators.models.answer import answer_prompt
+from switchyard.devstack.simulators.models.calls import CallLog
+from switchyard.devstack.simulators.models.connection import OpenConnections
+from switchyard.devstack.simulators.models.delivery import SCRIPTED_HEADER, ResponseDelivery
+from switchyard.devstack.simulators.models.exchange import InvalidModelRequest, Prompt
 from switchyard.devstack.simulators.models.faults import FaultBoard
-from switchyard.devstack.simulators.models.plan import Failure
-from switchyard.devstack.simulators.models.script import Script
-from switchyard.devstack.simulators.models.wire import Answered, Wire
+from switchyard.devstack.simulators.models.plan import FailureResponse
+from switchyard.devstack.simulators.models.script import SimulatorScript
+from switchyard.devstack.simulators.models.wire import HttpAnswer, WireFormat
 
 
-class Simulator:
+class ModelSimulator:
     """The state of one simulator: its script, the faults in force and the book of calls."""
 
-    def __init__(self, script: Script) -> None:
+    def __init__(self, script: SimulatorScript) -> None:
         self.script = script
         self.faults = FaultBoard()
-        self.book = CallBook()
-        self._connections = Connections()
+        self.book = CallLog()
+        self._connections = OpenConnections()
 
     def stop(self) -> None:
         """Let go of every call that is waiting."""
         self._connections.stop()
 
-    def respond(self, prompt: Prompt, wire: Wire) -> Delivery:
+    def respond(self, prompt: Prompt, wire: WireFormat) -> ResponseDelivery:
         """The response to a prompt, in the words of the script and as the faults in force have it."""
-        found = answer(self.script.rules, prompt)
+        found = answer_prompt(self.script.rules, prompt)
         course = self.faults.decide(prompt, found.rule_name, found.rule.fault if found.rule else None)
         call = self.book.begin(prompt, rule=found.rule_name, fault=course.planned, scripted=found.problem is None)
-        return Delivery(wire, prompt, found.reply, course, call, book=self.book, connections=self._connections)
+        return ResponseDelivery(wire, prompt, found.reply, course, call, book=self.book, connections=self._connections)
 
 
-def build(simulator: Simulator) -> ASGIApp:
+def build_simulator_app(simulator: ModelSimulator) -> ASGIApp:
     """The application for a simulator."""
 
     async def converse(request: Request) -> ASGIApp:
@@ -55,16 +55,16 @@ def build(simulator: Simulator) -> ASGIApp:
 
     async def _bedrock(request: Request, *, stream: bool) -> ASGIApp:
         try:
-            prompt = bedrock.read(request.path_params["model"], await request.body(), stream=stream)
-        except BadRequest as reason:
-            return _refused(bedrock.refusal, 400, str(reason))
+            prompt = bedrock.read_converse_request(request.path_params["model"], await request.body(), stream=stream)
+        except InvalidModelRequest as reason:
+            return _refused(bedrock.bedrock_error_response, 400, str(reason))
         return simulator.respond(prompt, bedrock.BedrockWire())
 
     async def chat(request: Request) -> ASGIApp:
         try:
-            prompt, include_usage = openai_wire.read(await request.body())
-        except BadRequest as reason:
-            return _refused(openai_wire.refusal, 400, str(reason))
+            prompt, include_usage = openai_wire.read_chat_request(await request.body())
+        except InvalidModelRequest as reason:
+            return _refused(openai_wire.openai_error_response, 400, str(reason))
         return simulator.respond(prompt, openai_wire.OpenAIWire(prompt, include_usage=include_usage))
 
     async def models(_: Request) -> Response:
@@ -75,11 +75,15 @@ def build(simulator: Simulator) -> ASGIApp:
         return JSONResponse({"object": "list", "data": listed})
 
     async def not_bedrock(_: Request) -> ASGIApp:
-        return _refused(bedrock.refusal, 404, "The model simulator has Converse and ConverseStream only.")
+        return _refused(
+            bedrock.bedrock_error_response, 404, "The model simulator has Converse and ConverseStream only."
+        )
 
     async def not_openai(_: Request) -> ASGIApp:
         return _refused(
-            openai_wire.refusal, 404, "The model simulator has chat completions and the list of models only."
+            openai_wire.openai_error_response,
+            404,
+            "The model simulator has chat completions and the list of models only.",
         )
 
     return Starlette(
@@ -96,7 +100,7 @@ def build(simulator: Simulator) -> ASGIApp:
     )
 
 
-def _refused(refusal: Callable[[Failure], Answered], status: int, message: str) -> Response:
-    answered = refusal(Failure(status, message=message))
+def _refused(refusal: Callable[[FailureResponse], HttpAnswer], status: int, message: str) -> Response:
+    answered = refusal(FailureResponse(status, message=message))
     headers = {**answered.headers, SCRIPTED_HEADER: "scripted"}
     return Response(answered.body, answered.status, headers, media_type="application/json")

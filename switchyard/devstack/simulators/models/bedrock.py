@@ -8,23 +8,23 @@ from typing import Any
 
 from switchyard.devstack.simulators.models import eventstream
 from switchyard.devstack.simulators.models.exchange import (
-    BadRequest,
-    Block,
+    InvalidModelRequest,
+    ModelReply,
     Prompt,
-    Reply,
-    Text,
+    ReplyBlock,
+    TextBlock,
+    TokenUsage,
     ToolCall,
     Transcript,
-    Usage,
 )
-from switchyard.devstack.simulators.models.plan import Failure
+from switchyard.devstack.simulators.models.plan import FailureResponse
 from switchyard.devstack.simulators.models.wire import (
-    Answered,
-    a_count,
-    a_list,
-    a_text,
-    an_object,
+    HttpAnswer,
+    count_field,
+    list_field,
+    object_field,
     read_object,
+    text_field,
     to_json,
 )
 
@@ -48,71 +48,73 @@ _STREAM_CODES = {
 _STOPS = {"end": "end_turn", "tools": "tool_use", "length": "max_tokens"}
 
 
-def read(model: str, body: bytes, *, stream: bool) -> Prompt:
-    """The request. Raises `BadRequest` for one that Bedrock would refuse."""
+def read_converse_request(model: str, body: bytes, *, stream: bool) -> Prompt:
+    """The request. Raises `InvalidModelRequest` for one that Bedrock would refuse."""
     request = read_object(body)
     transcript = Transcript()
-    for block in a_list(request.get("system"), "system"):
-        transcript.system(_text(an_object(block, "system")))
-    messages = a_list(request.get("messages"), "messages")
+    for block in list_field(request.get("system"), "system"):
+        transcript.system(_text(object_field(block, "system")))
+    messages = list_field(request.get("messages"), "messages")
     if not messages:
-        raise BadRequest("A conversation must have at least one message.")
+        raise InvalidModelRequest("A conversation must have at least one message.")
     for message in messages:
-        _read_message(transcript, an_object(message, "messages"))
-    tool_config = an_object(request.get("toolConfig"), "toolConfig")
-    output = an_object(an_object(request.get("outputConfig"), "outputConfig").get("textFormat"), "textFormat")
+        _read_message(transcript, object_field(message, "messages"))
+    tool_config = object_field(request.get("toolConfig"), "toolConfig")
+    output = object_field(object_field(request.get("outputConfig"), "outputConfig").get("textFormat"), "textFormat")
     return transcript.prompt(
         wire="bedrock",
         model=model,
         stream=stream,
         tools=tuple(
             tool["toolSpec"]["name"]
-            for tool in a_list(tool_config.get("tools"), "toolConfig.tools")
-            if isinstance(tool, dict) and "name" in an_object(tool.get("toolSpec"), "toolSpec")
+            for tool in list_field(tool_config.get("tools"), "toolConfig.tools")
+            if isinstance(tool, dict) and "name" in object_field(tool.get("toolSpec"), "toolSpec")
         ),
         wants_json=output.get("type") == "json_schema",
-        max_tokens=a_count(an_object(request.get("inferenceConfig"), "inferenceConfig").get("maxTokens"), "maxTokens"),
+        max_tokens=count_field(
+            object_field(request.get("inferenceConfig"), "inferenceConfig").get("maxTokens"), "maxTokens"
+        ),
     )
 
 
 def _read_message(transcript: Transcript, message: dict[str, Any]) -> None:
     role = message.get("role")
     if role not in {"user", "assistant"}:
-        raise BadRequest(f"messages have the role user or assistant, not {role!r}")
-    blocks = [an_object(block, "content") for block in a_list(message.get("content"), "content")]
+        raise InvalidModelRequest(f"messages have the role user or assistant, not {role!r}")
+    blocks = [object_field(block, "content") for block in list_field(message.get("content"), "content")]
     if role == "assistant":
         transcript.assistant("".join(map(_text, blocks)))
         for block in blocks:
             if "toolUse" in block:
-                use = an_object(block["toolUse"], "toolUse")
-                tool = a_text(use.get("name"), "toolUse.name")
+                use = object_field(block["toolUse"], "toolUse")
+                tool = text_field(use.get("name"), "toolUse.name")
                 transcript.call(_use_id(use), tool, json.dumps(use.get("input", {}), ensure_ascii=False))
         return
     for block in blocks:
         if "toolResult" in block:
-            result = an_object(block["toolResult"], "toolResult")
-            content = a_list(result.get("content"), "toolResult.content")
-            parts = [an_object(part, "toolResult.content") for part in content]
+            result = object_field(block["toolResult"], "toolResult")
+            content = list_field(result.get("content"), "toolResult.content")
+            parts = [object_field(part, "toolResult.content") for part in content]
             transcript.result(_use_id(result), "".join(map(_result_text, parts)))
     transcript.user("".join(map(_text, blocks)))
 
 
 def _text(block: dict[str, Any]) -> str:
-    return a_text(block.get("text"), "text")
+    return text_field(block.get("text"), "text")
 
 
 def _use_id(block: dict[str, Any]) -> str:
-    return a_text(block.get("toolUseId"), "toolUseId")
+    return text_field(block.get("toolUseId"), "toolUseId")
 
 
 def _result_text(part: dict[str, Any]) -> str:
     return json.dumps(part["json"], ensure_ascii=False) if "json" in part else _text(part)
 
 
-def refusal(failure: Failure) -> Answered:
+def bedrock_error_response(failure: FailureResponse) -> HttpAnswer:
     """An error as AWS answers it: the code in a header, the message in the body."""
     code, message = _CODES.get(failure.status, _CODES[500])
-    return Answered(
+    return HttpAnswer(
         failure.status,
         to_json({"message": failure.message or message}),
         {"x-amzn-ErrorType": failure.code or code, **_request_id()},
@@ -126,16 +128,16 @@ def _request_id() -> dict[str, str]:
 class BedrockWire:
     """Writes one Converse response."""
 
-    stream_type = eventstream.CONTENT_TYPE
+    stream_type = eventstream.EVENTSTREAM_CONTENT_TYPE
 
     def __init__(self) -> None:
         self.headers = _request_id()
 
-    def whole(self, reply: Reply, usage: Usage, elapsed_ms: int) -> bytes:
+    def whole(self, reply: ModelReply, usage: TokenUsage, elapsed_ms: int) -> bytes:
         """The body of Converse."""
         content = [
             {"text": block.text}
-            if isinstance(block, Text)
+            if isinstance(block, TextBlock)
             else {"toolUse": {"toolUseId": block.id, "name": block.name, "input": block.args}}
             for block in reply.blocks
         ]
@@ -150,45 +152,45 @@ class BedrockWire:
 
     def opening(self) -> bytes:
         """messageStart."""
-        return eventstream.event("messageStart", b'{"role":"assistant"}')
+        return eventstream.encode_event("messageStart", b'{"role":"assistant"}')
 
-    def block_start(self, index: int, block: Block) -> bytes:
+    def block_start(self, index: int, block: ReplyBlock) -> bytes:
         """contentBlockStart, which Bedrock sends for tool calls and not for text."""
         if not isinstance(block, ToolCall):
             return b""
         start = {"toolUse": {"toolUseId": block.id, "name": block.name}}
-        return eventstream.event("contentBlockStart", to_json({"contentBlockIndex": index, "start": start}))
+        return eventstream.encode_event("contentBlockStart", to_json({"contentBlockIndex": index, "start": start}))
 
-    def delta(self, index: int, block: Block, piece: str) -> bytes:
+    def delta(self, index: int, block: ReplyBlock, piece: str) -> bytes:
         """contentBlockDelta."""
         delta = {"toolUse": {"input": piece}} if isinstance(block, ToolCall) else {"text": piece}
-        return eventstream.event("contentBlockDelta", to_json({"contentBlockIndex": index, "delta": delta}))
+        return eventstream.encode_event("contentBlockDelta", to_json({"contentBlockIndex": index, "delta": delta}))
 
     def block_stop(self, index: int) -> bytes:
         """contentBlockStop."""
-        return eventstream.event("contentBlockStop", to_json({"contentBlockIndex": index}))
+        return eventstream.encode_event("contentBlockStop", to_json({"contentBlockIndex": index}))
 
-    def closing(self, reply: Reply, usage: Usage, elapsed_ms: int) -> bytes:
+    def closing(self, reply: ModelReply, usage: TokenUsage, elapsed_ms: int) -> bytes:
         """messageStop, and metadata with the usage."""
         metadata = {"usage": _usage(usage), "metrics": {"latencyMs": elapsed_ms}}
-        return eventstream.event("messageStop", to_json({"stopReason": _STOPS[reply.stop]})) + eventstream.event(
-            "metadata", to_json(metadata)
-        )
+        return eventstream.encode_event(
+            "messageStop", to_json({"stopReason": _STOPS[reply.stop]})
+        ) + eventstream.encode_event("metadata", to_json(metadata))
 
-    def error(self, failure: Failure) -> Answered:
+    def error(self, failure: FailureResponse) -> HttpAnswer:
         """The error response."""
-        return refusal(failure)
+        return bedrock_error_response(failure)
 
-    def error_frame(self, failure: Failure) -> bytes:
+    def error_frame(self, failure: FailureResponse) -> bytes:
         """An exception message; a code that the stream does not model becomes the nearest by status."""
         kind = (failure.code or "")[:1].lower() + (failure.code or "")[1:]
         if kind not in _STREAM_CODES.values():
             kind = _STREAM_CODES.get(failure.status, "internalServerException")
         message = failure.message or _CODES.get(failure.status, _CODES[500])[1]
-        return eventstream.exception(kind, to_json({"message": message}))
+        return eventstream.encode_exception(kind, to_json({"message": message}))
 
 
-def _usage(usage: Usage) -> dict[str, int]:
+def _usage(usage: TokenUsage) -> dict[str, int]:
     return {
         "inputTokens": usage.input_tokens,
         "outputTokens": usage.output_tokens,

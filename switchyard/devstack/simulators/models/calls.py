@@ -10,15 +10,15 @@ from switchyard.devstack.simulators.models.exchange import Prompt
 
 RECENT_CALLS = 200
 
-Outcome = Literal["completed", "failed", "aborted", "expired", "dropped"]
+CallOutcome = Literal["completed", "failed", "aborted", "expired", "dropped"]
 """completed: answered. failed: a planned error. aborted: the client left first. expired: a stall reached its limit.
 dropped: the simulator was stopped meanwhile."""
 
-OUTCOMES: tuple[Outcome, ...] = ("completed", "failed", "aborted", "expired", "dropped")
+CALL_OUTCOMES: tuple[CallOutcome, ...] = ("completed", "failed", "aborted", "expired", "dropped")
 
 
 @dataclass(slots=True, eq=False)
-class Call:
+class RecordedCall:
     """One call. `tokens_sent` grows while it is active, which it is until it has an outcome."""
 
     wire: str
@@ -27,7 +27,7 @@ class Call:
     stream: bool
     fault: str | None
     scripted: bool
-    outcome: Outcome | None = None
+    outcome: CallOutcome | None = None
     tokens_sent: int = 0
 
     def report(self) -> dict[str, object]:
@@ -51,20 +51,20 @@ class _Tally:
     by_model: Counter[str] = field(default_factory=Counter)
     by_rule: Counter[str] = field(default_factory=Counter)
     by_fault: Counter[str] = field(default_factory=Counter)
-    active: set[Call] = field(default_factory=set)
-    ended: Counter[tuple[bool, Outcome]] = field(default_factory=Counter)
-    recent: deque[Call] = field(default_factory=lambda: deque(maxlen=RECENT_CALLS))
+    active: set[RecordedCall] = field(default_factory=set)
+    ended: Counter[tuple[bool, CallOutcome]] = field(default_factory=Counter)
+    recent: deque[RecordedCall] = field(default_factory=lambda: deque(maxlen=RECENT_CALLS))
 
 
-class CallBook:
+class CallLog:
     """Counts calls, and remembers the most recent ones."""
 
     def __init__(self) -> None:
         self._tally = _Tally()
 
-    def begin(self, prompt: Prompt, *, rule: str | None, fault: str | None, scripted: bool) -> Call:
+    def begin(self, prompt: Prompt, *, rule: str | None, fault: str | None, scripted: bool) -> RecordedCall:
         """Open the record of a call."""
-        call = Call(prompt.wire, prompt.model, rule, prompt.stream, fault, scripted)
+        call = RecordedCall(prompt.wire, prompt.model, rule, prompt.stream, fault, scripted)
         tally = self._tally
         tally.calls += 1
         tally.unscripted += not scripted
@@ -77,7 +77,7 @@ class CallBook:
         tally.recent.append(call)
         return call
 
-    def end(self, call: Call, outcome: Outcome) -> None:
+    def end(self, call: RecordedCall, outcome: CallOutcome) -> None:
         """Close the record of a call. One that began before the last reset is no longer counted."""
         call.outcome = outcome
         if call in self._tally.active:
@@ -104,4 +104,4 @@ class CallBook:
 
     def _summary(self, *, stream: bool) -> dict[str, int]:
         active = sum(call.stream is stream for call in self._tally.active)
-        return {"active": active, **{outcome: self._tally.ended[stream, outcome] for outcome in OUTCOMES}}
+        return {"active": active, **{outcome: self._tally.ended[stream, outcome] for outcome in CALL_OUTCOMES}}

@@ -8,35 +8,35 @@ from contextlib import contextmanager
 
 from starlette.types import Receive
 
-from switchyard.devstack.simulators.models.calls import Outcome
+from switchyard.devstack.simulators.models.calls import CallOutcome
 
 
-class LineClosed(Exception):
+class ClientDisconnected(Exception):
     """Nobody waits for the rest of this response any more: the client left, or the simulator is being stopped."""
 
-    def __init__(self, outcome: Outcome) -> None:
+    def __init__(self, outcome: CallOutcome) -> None:
         super().__init__(outcome)
         self.outcome = outcome
 
 
-class Line:
+class ClientConnection:
     """The connection of one request."""
 
     def __init__(self, receive: Receive) -> None:
         self._receive = receive
-        self._closed: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+        self._closed: asyncio.Future[CallOutcome] = asyncio.get_running_loop().create_future()
         self._watcher: asyncio.Task[None] | None = None
 
     async def wait(self, seconds: float) -> None:
-        """Let time pass. Raises `LineClosed` at once if the line closes."""
+        """Let time pass. Raises `ClientDisconnected` at once if the line closes."""
         if self._watcher is None:
             # Only a call that waits pays for a watcher: most calls are answered before anybody could leave.
             self._watcher = asyncio.create_task(self._watch())
         await asyncio.wait((self._closed,), timeout=seconds)
         if self._closed.done():
-            raise LineClosed(self._closed.result())
+            raise ClientDisconnected(self._closed.result())
 
-    def close(self, outcome: Outcome) -> None:
+    def close(self, outcome: CallOutcome) -> None:
         """End every wait, now and later."""
         if not self._closed.done():
             self._closed.set_result(outcome)
@@ -52,17 +52,17 @@ class Line:
         self.close("aborted")
 
 
-class Connections:
+class OpenConnections:
     """All lines in use, so that stopping the simulator does not wait for a stall to end."""
 
     def __init__(self) -> None:
-        self._lines: set[Line] = set()
+        self._lines: set[ClientConnection] = set()
         self._stopping = False
 
     @contextmanager
-    def line(self, receive: Receive) -> Iterator[Line]:
+    def line(self, receive: Receive) -> Iterator[ClientConnection]:
         """The line of one request while it is answered."""
-        line = Line(receive)
+        line = ClientConnection(receive)
         if self._stopping:
             line.close("dropped")
         self._lines.add(line)

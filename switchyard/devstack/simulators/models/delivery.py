@@ -10,12 +10,12 @@ from operator import itemgetter
 from starlette.types import Receive, Scope, Send
 
 from switchyard.devstack.simulators.models import tokens
-from switchyard.devstack.simulators.models.calls import Call, CallBook, Outcome
-from switchyard.devstack.simulators.models.connection import Connections, Line, LineClosed
-from switchyard.devstack.simulators.models.exchange import Prompt, Reply, Usage
-from switchyard.devstack.simulators.models.faults import Course
-from switchyard.devstack.simulators.models.plan import Failure, Step, timeline
-from switchyard.devstack.simulators.models.wire import Answered, Wire
+from switchyard.devstack.simulators.models.calls import CallLog, CallOutcome, RecordedCall
+from switchyard.devstack.simulators.models.connection import ClientConnection, ClientDisconnected, OpenConnections
+from switchyard.devstack.simulators.models.exchange import ModelReply, Prompt, TokenUsage
+from switchyard.devstack.simulators.models.faults import FaultDecision
+from switchyard.devstack.simulators.models.plan import FailureResponse, TimelineStep, reply_timeline
+from switchyard.devstack.simulators.models.wire import HttpAnswer, WireFormat
 
 SCRIPTED_HEADER = "x-simulator"
 """On every answer, so that nobody takes one for a model's."""
@@ -24,19 +24,19 @@ _TIMEOUT = {"bedrock": 408, "openai": 504}
 """With what status a call that never began is given up on."""
 
 
-class Delivery:
+class ResponseDelivery:
     """One response, as an ASGI application."""
 
     def __init__(
         self,
-        wire: Wire,
+        wire: WireFormat,
         prompt: Prompt,
-        reply: Reply,
-        course: Course,
-        call: Call,
+        reply: ModelReply,
+        course: FaultDecision,
+        call: RecordedCall,
         *,
-        book: CallBook,
-        connections: Connections,
+        book: CallLog,
+        connections: OpenConnections,
     ) -> None:
         self._wire = wire
         self._prompt = prompt
@@ -47,42 +47,42 @@ class Delivery:
         self._book = book
         self._connections = connections
         self._pieces = [
-            (index, piece) for index, block in enumerate(reply.blocks) for piece in tokens.split(block.streamed)
+            (index, piece) for index, block in enumerate(reply.blocks) for piece in tokens.split_tokens(block.streamed)
         ]
         self._began = time.monotonic()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the response. The call's record is closed whatever happens."""
-        outcome: Outcome = "dropped"
+        outcome: CallOutcome = "dropped"
         try:
             with self._connections.line(receive) as line:
                 streamed = self._prompt.stream and self._plan.opens
                 outcome = await (self._stream(send, line) if streamed else self._whole(send, line))
-        except LineClosed as closed:
+        except ClientDisconnected as closed:
             outcome = closed.outcome
         finally:
             self._book.end(self._call, outcome)
 
-    async def _whole(self, send: Send, line: Line) -> Outcome:
-        *_, last = timeline(self._plan, len(self._pieces))
+    async def _whole(self, send: Send, line: ClientConnection) -> CallOutcome:
+        *_, last = reply_timeline(self._plan, len(self._pieces))
         await self._until(last, line)
         if last.end == "stall":
             await line.wait(self._plan.stall_seconds)
-            await self._answer(send, self._wire.error(self._labelled(Failure(_TIMEOUT[self._prompt.wire]))))
+            await self._answer(send, self._wire.error(self._labelled(FailureResponse(_TIMEOUT[self._prompt.wire]))))
             return "expired"
         if last.end == "failure":
             await self._answer(send, self._wire.error(self._failure()))
             return "failed"
         body = self._wire.whole(self._reply, self._usage(), self._elapsed_ms())
-        await self._answer(send, Answered(200, body, self._wire.headers))
+        await self._answer(send, HttpAnswer(200, body, self._wire.headers))
         self._call.tokens_sent = len(self._pieces)
         return "completed"
 
-    async def _stream(self, send: Send, line: Line) -> Outcome:
+    async def _stream(self, send: Send, line: ClientConnection) -> CallOutcome:
         await self._start(send, 200, self._wire.stream_type, self._wire.headers)
         await _flush(send, self._wire.opening())
         sent = 0
-        for step in timeline(self._plan, len(self._pieces)):
+        for step in reply_timeline(self._plan, len(self._pieces)):
             await self._until(step, line)
             if step.tokens:
                 await _flush(send, self._frames(sent, sent + step.tokens))
@@ -113,12 +113,12 @@ class Delivery:
             start += len(pieces)
         return b"".join(frames)
 
-    async def _until(self, step: Step, line: Line) -> None:
+    async def _until(self, step: TimelineStep, line: ClientConnection) -> None:
         late = self._began + step.at_ms / 1000 - time.monotonic()
         if late > 0:
             await line.wait(late)
 
-    async def _answer(self, send: Send, answered: Answered) -> None:
+    async def _answer(self, send: Send, answered: HttpAnswer) -> None:
         headers = {**answered.headers, "content-length": str(len(answered.body))}
         await self._start(send, answered.status, "application/json", headers)
         await _flush(send, answered.body, more=False)
@@ -132,18 +132,18 @@ class Delivery:
         raw = [(name.encode(), value.encode("ascii", "replace")) for name, value in named.items()]
         await send({"type": "http.response.start", "status": status, "headers": raw})
 
-    def _failure(self) -> Failure:
+    def _failure(self) -> FailureResponse:
         if self._plan.failure is None:
             raise RuntimeError("a timeline ended in a failure that its plan does not have")
         return self._labelled(self._plan.failure)
 
-    def _labelled(self, failure: Failure) -> Failure:
+    def _labelled(self, failure: FailureResponse) -> FailureResponse:
         if failure.message is not None:
             return failure
         return replace(failure, message=f"Planned by the model simulator: {self._planned}")
 
-    def _usage(self) -> Usage:
-        return Usage(self._prompt.input_tokens, len(self._pieces))
+    def _usage(self) -> TokenUsage:
+        return TokenUsage(self._prompt.input_tokens, len(self._pieces))
 
     def _elapsed_ms(self) -> int:
         return round((time.monotonic() - self._began) * 1000)

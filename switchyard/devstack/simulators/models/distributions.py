@@ -11,11 +11,11 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from switchyard.devstack.simulators.models.plan import Failure, Plan
+from switchyard.devstack.simulators.models.plan import FailureResponse, ResponsePlan
 
 Share = Annotated[float, Field(ge=0, le=1)]
-Milliseconds = Annotated[float, Field(ge=0, le=600_000)]
-Calls = Annotated[int, Field(ge=0)]
+SimulatedMilliseconds = Annotated[float, Field(ge=0, le=600_000)]
+CallCount = Annotated[int, Field(ge=0)]
 
 
 class Behaviour(BaseModel):
@@ -24,23 +24,23 @@ class Behaviour(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     seed: int = 0
-    first_token_ms: Milliseconds = 400
+    first_token_ms: SimulatedMilliseconds = 400
     """The median."""
     jitter: Annotated[float, Field(ge=0, le=2)] = 0.25
     """The standard deviation of the logarithm: 0.25 puts P95 at 1.5 times the median."""
     tokens_per_second: Annotated[float, Field(gt=0)] = 80
 
-    def plan(self, call: int) -> Plan:
+    def plan(self, call: int) -> ResponsePlan:
         """How the call with this number goes, counting from 0."""
         # A string seeds through SHA-512, so neighbouring calls are independent and no hash seed matters.
         return self._decide(Random(f"{self.seed}/{call}"), call)  # noqa: S311
 
-    def _decide(self, rng: Random, call: int) -> Plan:
+    def _decide(self, rng: Random, call: int) -> ResponsePlan:
         raise NotImplementedError
 
-    def _healthy(self, rng: Random, median_ms: float | None = None) -> Plan:
+    def _healthy(self, rng: Random, median_ms: float | None = None) -> ResponsePlan:
         median = self.first_token_ms if median_ms is None else median_ms
-        return Plan(
+        return ResponsePlan(
             first_token_ms=median * rng.lognormvariate(0, self.jitter), tokens_per_second=self.tokens_per_second
         )
 
@@ -50,7 +50,7 @@ class Steady(Behaviour):
 
     name: Literal["steady"] = "steady"
 
-    def _decide(self, rng: Random, call: int) -> Plan:
+    def _decide(self, rng: Random, call: int) -> ResponsePlan:
         return self._healthy(rng)
 
 
@@ -59,9 +59,9 @@ class Bimodal(Behaviour):
 
     name: Literal["bimodal"] = "bimodal"
     slow_share: Share = 0.1
-    slow_first_token_ms: Milliseconds = 6_000
+    slow_first_token_ms: SimulatedMilliseconds = 6_000
 
-    def _decide(self, rng: Random, call: int) -> Plan:
+    def _decide(self, rng: Random, call: int) -> ResponsePlan:
         return self._healthy(rng, self.slow_first_token_ms if rng.random() < self.slow_share else None)
 
 
@@ -72,10 +72,10 @@ class SlowDrip(Behaviour):
     slow_share: Share = 0.3
     slow_tokens_per_second: Annotated[float, Field(gt=0)] = 4
 
-    def _decide(self, rng: Random, call: int) -> Plan:
+    def _decide(self, rng: Random, call: int) -> ResponsePlan:
         slow = rng.random() < self.slow_share
         healthy = self._healthy(rng)
-        return Plan(healthy.first_token_ms, self.slow_tokens_per_second) if slow else healthy
+        return ResponsePlan(healthy.first_token_ms, self.slow_tokens_per_second) if slow else healthy
 
 
 class StallAfter(Behaviour):
@@ -86,12 +86,12 @@ class StallAfter(Behaviour):
     tokens: Annotated[int, Field(ge=0)] = 12
     stall_seconds: Annotated[float, Field(gt=0, le=600)] = 60
 
-    def _decide(self, rng: Random, call: int) -> Plan:
+    def _decide(self, rng: Random, call: int) -> ResponsePlan:
         stalls = rng.random() < self.stall_share
         healthy = self._healthy(rng)
         if not stalls:
             return healthy
-        return Plan(
+        return ResponsePlan(
             healthy.first_token_ms,
             healthy.tokens_per_second,
             stall_after_tokens=self.tokens,
@@ -104,14 +104,14 @@ class ThrottlingStorm(Behaviour):
 
     name: Literal["throttling_storm"] = "throttling_storm"
     every: Annotated[int, Field(ge=1)] = 60
-    lasts: Calls = 20
+    lasts: CallCount = 20
     refused_share: Share = 0.9
     retry_after_s: Annotated[float, Field(ge=0)] = 1
 
-    def _decide(self, rng: Random, call: int) -> Plan:
+    def _decide(self, rng: Random, call: int) -> ResponsePlan:
         refused = rng.random() < self.refused_share
         if call % self.every < self.lasts and refused:
-            return Plan(failure=Failure(429, retry_after_s=self.retry_after_s))
+            return ResponsePlan(failure=FailureResponse(429, retry_after_s=self.retry_after_s))
         return self._healthy(rng)
 
 
@@ -119,13 +119,13 @@ class Outage(Behaviour):
     """Healthy, then down for a number of calls, then healthy."""
 
     name: Literal["outage"] = "outage"
-    starts_at: Calls = 20
-    lasts: Calls = 40
+    starts_at: CallCount = 20
+    lasts: CallCount = 40
     status: Annotated[int, Field(ge=500, le=599)] = 503
 
-    def _decide(self, rng: Random, call: int) -> Plan:
+    def _decide(self, rng: Random, call: int) -> ResponsePlan:
         if self.starts_at <= call < self.starts_at + self.lasts:
-            return Plan(failure=Failure(self.status))
+            return ResponsePlan(failure=FailureResponse(self.status))
         return self._healthy(rng)
 
 
@@ -133,14 +133,14 @@ class Recovery(Behaviour):
     """Down at first, then slow and getting faster call by call, then healthy: what a half-open probe meets."""
 
     name: Literal["recovery"] = "recovery"
-    down: Calls = 20
-    climbing: Calls = 30
-    slowest_first_token_ms: Milliseconds = 8_000
+    down: CallCount = 20
+    climbing: CallCount = 30
+    slowest_first_token_ms: SimulatedMilliseconds = 8_000
     status: Annotated[int, Field(ge=500, le=599)] = 503
 
-    def _decide(self, rng: Random, call: int) -> Plan:
+    def _decide(self, rng: Random, call: int) -> ResponsePlan:
         if call < self.down:
-            return Plan(failure=Failure(self.status))
+            return ResponsePlan(failure=FailureResponse(self.status))
         climbed = call - self.down
         if climbed >= self.climbing:
             return self._healthy(rng)

@@ -10,27 +10,27 @@ import struct
 from functools import lru_cache
 from zlib import crc32
 
-CONTENT_TYPE = "application/vnd.amazon.eventstream"
+EVENTSTREAM_CONTENT_TYPE = "application/vnd.amazon.eventstream"
 
 _STRING = 7
 _OVERHEAD = 16
 """Bytes of prelude and CRCs around headers and payload."""
 
 
-def event(kind: str, payload: bytes) -> bytes:
+def encode_event(kind: str, payload: bytes) -> bytes:
     """A message that carries one JSON event."""
-    return message(
+    return encode_message(
         _headers(((":event-type", kind), (":content-type", "application/json"), (":message-type", "event"))), payload
     )
 
 
-def exception(kind: str, payload: bytes) -> bytes:
+def encode_exception(kind: str, payload: bytes) -> bytes:
     """A message that ends the stream with a modelled error."""
     headers = ((":exception-type", kind), (":content-type", "application/json"), (":message-type", "exception"))
-    return message(_headers(headers), payload)
+    return encode_message(_headers(headers), payload)
 
 
-def message(headers: bytes, payload: bytes) -> bytes:
+def encode_message(headers: bytes, payload: bytes) -> bytes:
     """Frame encoded headers and a payload."""
     prelude = struct.pack("!II", _OVERHEAD + len(headers) + len(payload), len(headers))
     framed = b"".join((prelude, struct.pack("!I", crc32(prelude)), headers, payload))

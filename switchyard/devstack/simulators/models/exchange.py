@@ -11,7 +11,7 @@ from switchyard.devstack.simulators.models import tokens
 WireName = Literal["bedrock", "openai"]
 
 
-class BadRequest(Exception):
+class InvalidModelRequest(Exception):
     """The request is not one that the real service would accept. The message says which field and why."""
 
 
@@ -55,7 +55,7 @@ class Prompt:
     @cached_property
     def input_tokens(self) -> int:
         """Tokens of the system prompt and the messages. Tool definitions are not counted."""
-        return tokens.count(self.everything)
+        return tokens.count_tokens(self.everything)
 
 
 class Transcript:
@@ -91,10 +91,10 @@ class Transcript:
         self._said.append(f"{tool} {arguments}")
 
     def result(self, call_id: str, text: str) -> None:
-        """A tool's result. Raises `BadRequest` if no call in the conversation has this id, as the services do."""
+        """A tool's result. Raises `InvalidModelRequest` if no call in the conversation has this id, as the services do."""
         tool = self._calls.get(call_id)
         if tool is None:
-            raise BadRequest(f"a tool result refers to the call {call_id!r}, which no earlier message makes")
+            raise InvalidModelRequest(f"a tool result refers to the call {call_id!r}, which no earlier message makes")
         self._results.append(ToolResult(tool, text))
         self._said.append(text)
 
@@ -124,7 +124,7 @@ class Transcript:
 
 
 @dataclass(frozen=True, slots=True)
-class Text:
+class TextBlock:
     """Text that the model says."""
 
     text: str
@@ -150,20 +150,20 @@ class ToolCall:
         return self.args_json
 
 
-Block = Text | ToolCall
-Stop = Literal["end", "tools", "length"]
+ReplyBlock = TextBlock | ToolCall
+StopReason = Literal["end", "tools", "length"]
 
 
 @dataclass(frozen=True, slots=True)
-class Reply:
+class ModelReply:
     """One answer: what is said, in order, and why it ends."""
 
-    blocks: tuple[Block, ...]
-    stop: Stop
+    blocks: tuple[ReplyBlock, ...]
+    stop: StopReason
 
 
 @dataclass(frozen=True, slots=True)
-class Usage:
+class TokenUsage:
     """Tokens of one call, by the simulator's count."""
 
     input_tokens: int

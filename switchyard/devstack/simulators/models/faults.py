@@ -10,11 +10,11 @@ from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
 
-from switchyard.devstack.simulators.models.distributions import Distribution, Milliseconds
+from switchyard.devstack.simulators.models.distributions import Distribution, SimulatedMilliseconds
 from switchyard.devstack.simulators.models.exchange import Prompt, WireName
-from switchyard.devstack.simulators.models.plan import Failure, Plan
+from switchyard.devstack.simulators.models.plan import FailureResponse, ResponsePlan
 
-Label = Annotated[str, StringConstraints(strip_whitespace=True, pattern=r"^[^\x00-\x1f\x7f]*$")]
+FaultLabel = Annotated[str, StringConstraints(strip_whitespace=True, pattern=r"^[^\x00-\x1f\x7f]*$")]
 """One line: labels and names go into response headers."""
 
 _TIMING = ("latency", "tokens_per_second", "stall", "stall_after_tokens", "error", "throttle", "error_after_tokens")
@@ -39,16 +39,16 @@ class Throttle(BaseModel):
     """Seconds. Only OpenAI's wire carries it: Bedrock names no time."""
 
 
-class Fault(BaseModel):
+class ModelFault(BaseModel):
     """How matching calls go: either single faults that combine, or one named distribution."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    planned: Label = ""
+    planned: FaultLabel = ""
     """A label, shown wherever the fault shows, so that nobody takes it for a real one."""
     times: Annotated[int, Field(ge=1)] | None = None
     """Only the first so many matching calls."""
-    latency: Milliseconds = 0
+    latency: SimulatedMilliseconds = 0
     """Milliseconds before the first token."""
     tokens_per_second: Annotated[float, Field(gt=0)] | None = None
     stall: bool = False
@@ -65,12 +65,12 @@ class Fault(BaseModel):
 
     @field_validator("error", mode="before")
     @classmethod
-    def _status_alone(cls, value: object) -> object:
+    def _expand_bare_status(cls, value: object) -> object:
         return {"status": value} if isinstance(value, int) and not isinstance(value, bool) else value
 
     @field_validator("throttle", mode="before")
     @classmethod
-    def _yes_or_no(cls, value: object) -> object:
+    def _accept_only_bool(cls, value: object) -> object:
         if isinstance(value, bool):
             return {} if value else None
         return value
@@ -92,11 +92,11 @@ class Fault(BaseModel):
             raise ValueError("stall and stall_after_tokens exclude each other: keep one")
         return self
 
-    def plan(self, call: int) -> Plan:
+    def plan(self, call: int) -> ResponsePlan:
         """How the matching call with this number goes, counting from 0."""
         if self.distribution is not None:
             return self.distribution.plan(call)
-        return Plan(
+        return ResponsePlan(
             first_token_ms=self.latency,
             tokens_per_second=self.tokens_per_second,
             stall=self.stall,
@@ -106,15 +106,15 @@ class Fault(BaseModel):
             error_after_tokens=self.error_after_tokens,
         )
 
-    def _failure(self) -> Failure | None:
+    def _failure(self) -> FailureResponse | None:
         if self.throttle is not None:
-            return Failure(429, retry_after_s=self.throttle.retry_after)
+            return FailureResponse(429, retry_after_s=self.throttle.retry_after)
         if self.error is not None:
-            return Failure(self.error.status, self.error.code, self.error.message)
-        return Failure(500) if self.error_after_tokens is not None else None
+            return FailureResponse(self.error.status, self.error.code, self.error.message)
+        return FailureResponse(500) if self.error_after_tokens is not None else None
 
 
-class InjectedFault(Fault):
+class InjectedFault(ModelFault):
     """A fault given at run time, and the calls it is for."""
 
     model: str = "*"
@@ -127,7 +127,7 @@ class InjectedFault(Fault):
 
     @field_validator("numbered_by")
     @classmethod
-    def _finds_a_number(cls, value: str | None) -> str | None:
+    def _require_number_group(cls, value: str | None) -> str | None:
         if value is not None:
             try:
                 groups = re.compile(value).groups
@@ -142,7 +142,7 @@ class InjectedFault(Fault):
         found = re.search(self.numbered_by, prompt.user) if self.numbered_by else None
         return int(found[1]) if found and found[1].isdecimal() else None
 
-    def concerns(self, prompt: Prompt, rule: str | None) -> bool:
+    def applies_to(self, prompt: Prompt, rule: str | None) -> bool:
         """Whether this call is one of those meant."""
         return (
             (self.wire is None or self.wire == prompt.wire)
@@ -152,14 +152,14 @@ class InjectedFault(Fault):
 
 
 @dataclass(frozen=True, slots=True)
-class Course:
+class FaultDecision:
     """How one call goes, and the label of the fault that says so, if any."""
 
-    plan: Plan
+    plan: ResponsePlan
     planned: str | None = None
 
 
-_UNDISTURBED = Course(Plan())
+_UNDISTURBED = FaultDecision(ResponsePlan())
 
 
 class FaultBoard:
@@ -186,17 +186,17 @@ class FaultBoard:
         self._injected.clear()
         self._met.clear()
 
-    def listing(self) -> list[dict[str, object]]:
+    def list_faults(self) -> list[dict[str, object]]:
         """The injected faults, newest first, with how often each was met."""
         return [
             {"id": fault_id, "met": self._met[fault_id], **fault.model_dump(mode="json", exclude_unset=True)}
             for fault_id, fault in reversed(self._injected.items())
         ]
 
-    def decide(self, prompt: Prompt, rule: str | None, own: Fault | None) -> Course:
+    def decide(self, prompt: Prompt, rule: str | None, own: ModelFault | None) -> FaultDecision:
         """How this call goes: by the newest injected fault that concerns it, else by its rule's own fault."""
         for fault_id, fault in reversed(self._injected.items()):
-            if fault.concerns(prompt, rule):
+            if fault.applies_to(prompt, rule):
                 course = self._meet(fault_id, fault, fault.number_in(prompt))
                 if course is not None:
                     return course
@@ -204,9 +204,9 @@ class FaultBoard:
             return course
         return _UNDISTURBED
 
-    def _meet(self, key: int | str, fault: Fault, number: int | None = None) -> Course | None:
+    def _meet(self, key: int | str, fault: ModelFault, number: int | None = None) -> FaultDecision | None:
         call = self._met[key]
         if fault.times is not None and call >= fault.times:
             return None
         self._met[key] += 1
-        return Course(fault.plan(call if number is None else number), fault.planned or "unlabelled")
+        return FaultDecision(fault.plan(call if number is None else number), fault.planned or "unlabelled")

@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
-from switchyard.devstack.simulators.models.script import Rule, Script
+from switchyard.devstack.simulators.models.script import ScriptRule, SimulatorScript
 
 DEFAULT_SCRIPT = Path(__file__).with_name("script.yaml")
 
@@ -18,16 +18,16 @@ class ScriptError(Exception):
     """A script cannot be used. The message names the file, the rule and the field, and says what to do."""
 
 
-def load(paths: Sequence[Path]) -> Script:
+def load_scripts(paths: Sequence[Path]) -> SimulatorScript:
     """Read script files, or all *.yaml files of folders by name, as one script. Raises `ScriptError`."""
     models: list[str] = []
-    rules: list[Rule] = []
+    rules: list[ScriptRule] = []
     for path in _files(paths):
         part = _read(path)
         models += part.models
         rules += part.rules
     try:
-        return Script(models=tuple(dict.fromkeys(models)), rules=tuple(rules))
+        return SimulatorScript(models=tuple(dict.fromkeys(models)), rules=tuple(rules))
     except ValidationError as error:
         raise ScriptError(_explain("the scripts together", {}, error)) from error
 
@@ -43,7 +43,7 @@ def _files(paths: Sequence[Path]) -> Iterable[Path]:
             yield path
 
 
-def _read(path: Path) -> Script:
+def _read(path: Path) -> SimulatorScript:
     try:
         raw = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
     except OSError as error:
@@ -51,7 +51,7 @@ def _read(path: Path) -> Script:
     except yaml.YAMLError as error:
         raise ScriptError(f"{path}: is not YAML: {error}") from error
     try:
-        return Script.model_validate(raw)
+        return SimulatorScript.model_validate(raw)
     except ValidationError as error:
         raise ScriptError(_explain(str(path), raw, error)) from error
 

@@ -8,27 +8,27 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 from switchyard.devstack.simulators.models.exchange import Prompt
-from switchyard.devstack.simulators.models.script import Rule, When
+from switchyard.devstack.simulators.models.script import RuleCondition, ScriptRule
 
 
 @dataclass(frozen=True, slots=True)
-class Match:
+class RuleMatch:
     """A rule that fits, and what its regular expressions captured: numbered from 1 and by name."""
 
-    rule: Rule
+    rule: ScriptRule
     captured: dict[str, str]
 
 
-def select(rules: Iterable[Rule], prompt: Prompt) -> Match | None:
+def match_rule(rules: Iterable[ScriptRule], prompt: Prompt) -> RuleMatch | None:
     """The first rule that fits, if any."""
     for rule in rules:
         captured = _captures(rule.when, prompt) if _concerns(rule.when, prompt) else None
         if captured is not None:
-            return Match(rule, captured)
+            return RuleMatch(rule, captured)
     return None
 
 
-def _concerns(when: When, prompt: Prompt) -> bool:
+def _concerns(when: RuleCondition, prompt: Prompt) -> bool:
     return (
         fnmatchcase(prompt.model, when.model)
         and (when.wire is None or when.wire == prompt.wire)
@@ -45,7 +45,7 @@ def _at_step(after_tool: bool | str | None, prompt: Prompt) -> bool:
     return any(result.tool == after_tool for result in prompt.results)
 
 
-def _captures(when: When, prompt: Prompt) -> dict[str, str] | None:
+def _captures(when: RuleCondition, prompt: Prompt) -> dict[str, str] | None:
     sources = {
         "user": prompt.user,
         "prompt": prompt.everything,

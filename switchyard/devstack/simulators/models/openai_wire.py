@@ -8,23 +8,23 @@ import uuid
 from typing import Any
 
 from switchyard.devstack.simulators.models.exchange import (
-    BadRequest,
-    Block,
+    InvalidModelRequest,
+    ModelReply,
     Prompt,
-    Reply,
-    Text,
+    ReplyBlock,
+    TextBlock,
+    TokenUsage,
     ToolCall,
     Transcript,
-    Usage,
 )
-from switchyard.devstack.simulators.models.plan import Failure
+from switchyard.devstack.simulators.models.plan import FailureResponse
 from switchyard.devstack.simulators.models.wire import (
-    Answered,
-    a_count,
-    a_list,
-    a_text,
-    an_object,
+    HttpAnswer,
+    count_field,
+    list_field,
+    object_field,
     read_object,
+    text_field,
     to_json,
 )
 
@@ -41,19 +41,19 @@ _SERVER_ERROR = ("server_error", None, "The server had an error while processing
 _STOPS = {"end": "stop", "tools": "tool_calls", "length": "length"}
 
 
-def read(body: bytes) -> tuple[Prompt, bool]:
-    """The request, and whether a stream is to end with the usage. Raises `BadRequest` for one OpenAI would refuse."""
+def read_chat_request(body: bytes) -> tuple[Prompt, bool]:
+    """The request, and whether a stream is to end with the usage. Raises `InvalidModelRequest` for one OpenAI would refuse."""
     request = read_object(body)
     model = request.get("model")
     if not isinstance(model, str) or not model:
-        raise BadRequest("you must provide a model parameter")
-    messages = a_list(request.get("messages"), "messages")
+        raise InvalidModelRequest("you must provide a model parameter")
+    messages = list_field(request.get("messages"), "messages")
     if not messages:
-        raise BadRequest("messages must not be empty")
+        raise InvalidModelRequest("messages must not be empty")
     transcript = Transcript()
     for message in messages:
-        _read_message(transcript, an_object(message, "messages"))
-    response_format = an_object(request.get("response_format"), "response_format").get("type")
+        _read_message(transcript, object_field(message, "messages"))
+    response_format = object_field(request.get("response_format"), "response_format").get("type")
     limit = request.get("max_completion_tokens", request.get("max_tokens"))
     prompt = transcript.prompt(
         wire="openai",
@@ -61,13 +61,13 @@ def read(body: bytes) -> tuple[Prompt, bool]:
         stream=request.get("stream") is True,
         tools=tuple(
             tool["function"]["name"]
-            for tool in a_list(request.get("tools"), "tools")
-            if isinstance(tool, dict) and "name" in an_object(tool.get("function"), "function")
+            for tool in list_field(request.get("tools"), "tools")
+            if isinstance(tool, dict) and "name" in object_field(tool.get("function"), "function")
         ),
         wants_json=response_format in {"json_schema", "json_object"},
-        max_tokens=a_count(limit, "max_completion_tokens"),
+        max_tokens=count_field(limit, "max_completion_tokens"),
     )
-    options = an_object(request.get("stream_options"), "stream_options")
+    options = object_field(request.get("stream_options"), "stream_options")
     return prompt, options.get("include_usage") is True
 
 
@@ -80,37 +80,41 @@ def _read_message(transcript: Transcript, message: dict[str, Any]) -> None:
             transcript.user(text)
         case "assistant":
             transcript.assistant(text)
-            for call in a_list(message.get("tool_calls"), "tool_calls"):
-                function = an_object(an_object(call, "tool_calls").get("function"), "function")
-                name, arguments = (a_text(function.get(field), f"function.{field}") for field in ("name", "arguments"))
-                transcript.call(a_text(call.get("id"), "tool_calls.id"), name, arguments)
+            for call in list_field(message.get("tool_calls"), "tool_calls"):
+                function = object_field(object_field(call, "tool_calls").get("function"), "function")
+                name, arguments = (
+                    text_field(function.get(field), f"function.{field}") for field in ("name", "arguments")
+                )
+                transcript.call(text_field(call.get("id"), "tool_calls.id"), name, arguments)
         case "tool":
-            transcript.result(a_text(message.get("tool_call_id"), "tool_call_id"), text)
+            transcript.result(text_field(message.get("tool_call_id"), "tool_call_id"), text)
         case role:
-            raise BadRequest(f"messages have the role system, developer, user, assistant or tool, not {role!r}")
+            raise InvalidModelRequest(
+                f"messages have the role system, developer, user, assistant or tool, not {role!r}"
+            )
 
 
 def _text(content: Any) -> str:
     if isinstance(content, str):
         return content
-    parts = (an_object(part, "content") for part in a_list(content, "content"))
-    return "".join(a_text(part.get("text"), "content.text") for part in parts)
+    parts = (object_field(part, "content") for part in list_field(content, "content"))
+    return "".join(text_field(part.get("text"), "content.text") for part in parts)
 
 
-def refusal(failure: Failure) -> Answered:
+def openai_error_response(failure: FailureResponse) -> HttpAnswer:
     """An error as OpenAI answers it."""
     headers = _request_id()
     if failure.retry_after_s is not None:
         headers["retry-after"] = str(math.ceil(failure.retry_after_s))
         headers["retry-after-ms"] = str(round(failure.retry_after_s * 1000))
-    return Answered(failure.status, to_json(_error(failure)), headers)
+    return HttpAnswer(failure.status, to_json(_error(failure)), headers)
 
 
 def _request_id() -> dict[str, str]:
     return {"x-request-id": f"req_{uuid.uuid4().hex}"}
 
 
-def _error(failure: Failure) -> dict[str, Any]:
+def _error(failure: FailureResponse) -> dict[str, Any]:
     kind, code, message = _ERRORS.get(failure.status, _SERVER_ERROR)
     return {
         "error": {
@@ -133,9 +137,9 @@ class OpenAIWire:
         self._tool_indexes: dict[int, int] = {}
         self._head = {"id": f"chatcmpl-{uuid.uuid4().hex}", "created": int(time.time()), "model": prompt.model}
 
-    def whole(self, reply: Reply, usage: Usage, elapsed_ms: int) -> bytes:
+    def whole(self, reply: ModelReply, usage: TokenUsage, elapsed_ms: int) -> bytes:
         """The body of a chat completion."""
-        said = "".join(block.text for block in reply.blocks if isinstance(block, Text))
+        said = "".join(block.text for block in reply.blocks if isinstance(block, TextBlock))
         message: dict[str, Any] = {"role": "assistant", "content": said or None, "refusal": None}
         calls = [
             {"id": block.id, "type": "function", "function": {"name": block.name, "arguments": block.args_json}}
@@ -151,7 +155,7 @@ class OpenAIWire:
         """The chunk with the role."""
         return self._chunk({"role": "assistant", "content": ""})
 
-    def block_start(self, index: int, block: Block) -> bytes:
+    def block_start(self, index: int, block: ReplyBlock) -> bytes:
         """The chunk that names a tool call; text has none."""
         if not isinstance(block, ToolCall):
             return b""
@@ -161,7 +165,7 @@ class OpenAIWire:
             {"tool_calls": [{"index": number, "id": block.id, "type": "function", "function": function}]}
         )
 
-    def delta(self, index: int, block: Block, piece: str) -> bytes:
+    def delta(self, index: int, block: ReplyBlock, piece: str) -> bytes:
         """A chunk of text or arguments."""
         if not isinstance(block, ToolCall):
             return self._chunk({"content": piece})
@@ -171,18 +175,18 @@ class OpenAIWire:
         """Nothing: the wire does not mark it."""
         return b""
 
-    def closing(self, reply: Reply, usage: Usage, elapsed_ms: int) -> bytes:
+    def closing(self, reply: ModelReply, usage: TokenUsage, elapsed_ms: int) -> bytes:
         """The chunk with the finish reason, the one with the usage if it was asked for, and the end mark."""
         end = self._chunk({}, _STOPS[reply.stop])
         if self._include_usage:
             end += _event({**self._head, "object": "chat.completion.chunk", "choices": [], "usage": _usage(usage)})
         return end + b"data: [DONE]\n\n"
 
-    def error(self, failure: Failure) -> Answered:
+    def error(self, failure: FailureResponse) -> HttpAnswer:
         """The error response."""
-        return refusal(failure)
+        return openai_error_response(failure)
 
-    def error_frame(self, failure: Failure) -> bytes:
+    def error_frame(self, failure: FailureResponse) -> bytes:
         """An error object in place of a chunk."""
         return _event(_error(failure))
 
@@ -198,7 +202,7 @@ def _event(value: dict[str, Any]) -> bytes:
     return b"data: " + to_json(value) + b"\n\n"
 
 
-def _usage(usage: Usage) -> dict[str, Any]:
+def _usage(usage: TokenUsage) -> dict[str, Any]:
     return {
         "prompt_tokens": usage.input_tokens,
         "completion_tokens": usage.output_tokens,

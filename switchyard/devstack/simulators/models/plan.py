@@ -12,11 +12,11 @@ BURST_TOKENS = 16
 MIN_STEP_MS = 5.0
 """At higher rates tokens are grouped: event loops do not keep shorter intervals."""
 
-End = Literal["done", "failure", "stall"]
+ReplyEnd = Literal["done", "failure", "stall"]
 
 
 @dataclass(frozen=True, slots=True)
-class Failure:
+class FailureResponse:
     """An error that the service answers with. Without a code or message, the wire's own for that status is used."""
 
     status: int
@@ -26,7 +26,7 @@ class Failure:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class ResponsePlan:
     """How one call goes. The default is a perfect service: everything at once."""
 
     first_token_ms: float = 0.0
@@ -36,7 +36,7 @@ class Plan:
     stall_after_tokens: int | None = None
     stall_seconds: float = 60.0
     """How long a stall lasts at most, if the client does not leave first."""
-    failure: Failure | None = None
+    failure: FailureResponse | None = None
     error_after_tokens: int | None = None
     """None: the failure is the response's status. Otherwise it comes in the open stream after so many tokens."""
 
@@ -47,21 +47,21 @@ class Plan:
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class TimelineStep:
     """At a time after the request was read, so many tokens come; the last step says how the reply ends."""
 
     at_ms: float
     tokens: int
-    end: End | None = None
+    end: ReplyEnd | None = None
 
 
-def timeline(plan: Plan, tokens: int) -> Iterator[Step]:
+def reply_timeline(plan: ResponsePlan, tokens: int) -> Iterator[TimelineStep]:
     """The steps of a reply that has `tokens` tokens. Exactly one step has an end, and it is the last."""
     if plan.stall:
-        yield Step(0.0, 0, "stall")
+        yield TimelineStep(0.0, 0, "stall")
         return
     if not plan.opens:
-        yield Step(plan.first_token_ms, 0, "failure")
+        yield TimelineStep(plan.first_token_ms, 0, "failure")
         return
     end, limit = _cut(plan, tokens)
     rate = plan.tokens_per_second
@@ -69,12 +69,12 @@ def timeline(plan: Plan, tokens: int) -> Iterator[Step]:
     sent = 0
     while sent < limit:
         size = min(group, limit - sent)
-        yield Step(_at(plan, sent), size)
+        yield TimelineStep(_at(plan, sent), size)
         sent += size
-    yield Step(_at(plan, max(sent - 1, 0)), 0, end)
+    yield TimelineStep(_at(plan, max(sent - 1, 0)), 0, end)
 
 
-def _cut(plan: Plan, tokens: int) -> tuple[End, int]:
+def _cut(plan: ResponsePlan, tokens: int) -> tuple[ReplyEnd, int]:
     """How the reply ends and after how many tokens: a fault beyond the reply's length never comes."""
     if plan.stall_after_tokens is not None and plan.stall_after_tokens <= tokens:
         return "stall", plan.stall_after_tokens
@@ -83,7 +83,7 @@ def _cut(plan: Plan, tokens: int) -> tuple[End, int]:
     return "done", tokens
 
 
-def _at(plan: Plan, index: int) -> float:
+def _at(plan: ResponsePlan, index: int) -> float:
     if plan.tokens_per_second is None:
         return plan.first_token_ms
     return plan.first_token_ms + index * 1000 / plan.tokens_per_second

@@ -16,11 +16,11 @@ PLACEHOLDER = re.compile(
 )
 
 
-class CannotRender(Exception):
+class MissingPlaceholderValue(Exception):
     """The rule's reply needs a value that this prompt does not have. The message says which."""
 
 
-def names(value: Any) -> Iterator[str]:
+def placeholder_names(value: Any) -> Iterator[str]:
     """The placeholders in a template or anywhere inside a JSON value, without the path into them."""
     if isinstance(value, str):
         for found in PLACEHOLDER.finditer(value):
@@ -28,14 +28,14 @@ def names(value: Any) -> Iterator[str]:
                 yield (found["plain"] or found["braced"]).split(".", 1)[0]
     elif isinstance(value, Mapping):
         for item in value.values():
-            yield from names(item)
+            yield from placeholder_names(item)
     elif isinstance(value, list):
         for item in value:
-            yield from names(item)
+            yield from placeholder_names(item)
 
 
-def text(template: str, values: Mapping[str, Any]) -> str:
-    """The template with its placeholders filled. Raises `CannotRender`."""
+def render_text(template: str, values: Mapping[str, Any]) -> str:
+    """The template with its placeholders filled. Raises `MissingPlaceholderValue`."""
 
     def replace(found: re.Match[str]) -> str:
         return "$" if found["dollar"] else _as_text(_value(found, values))
@@ -43,28 +43,28 @@ def text(template: str, values: Mapping[str, Any]) -> str:
     return PLACEHOLDER.sub(replace, template)
 
 
-def fill(value: Any, values: Mapping[str, Any]) -> Any:
-    """A JSON value with the placeholders in its strings filled. Raises `CannotRender`."""
+def render_value(value: Any, values: Mapping[str, Any]) -> Any:
+    """A JSON value with the placeholders in its strings filled. Raises `MissingPlaceholderValue`."""
     if isinstance(value, str):
         alone = PLACEHOLDER.fullmatch(value)
-        return _value(alone, values) if alone and alone["kind"] else text(value, values)
+        return _value(alone, values) if alone and alone["kind"] else render_text(value, values)
     if isinstance(value, Mapping):
-        return {key: fill(item, values) for key, item in value.items()}
+        return {key: render_value(item, values) for key, item in value.items()}
     if isinstance(value, list):
-        return [fill(item, values) for item in value]
+        return [render_value(item, values) for item in value]
     return value
 
 
-def block(tag: str, source: str) -> list[Any]:
-    """The JSON between the last `<tag>` and `</tag>` of a text, as a list. Raises `CannotRender`."""
+def extract_block(tag: str, source: str) -> list[Any]:
+    """The JSON between the last `<tag>` and `</tag>` of a text, as a list. Raises `MissingPlaceholderValue`."""
     end = source.rfind(f"</{tag}>")
     start = source.rfind(f"<{tag}>", 0, max(end, 0))
     if start < 0:
-        raise CannotRender(f"the prompt has no <{tag}>…</{tag}>")
+        raise MissingPlaceholderValue(f"the prompt has no <{tag}>…</{tag}>")
     try:
         parsed = json.loads(source[start + len(tag) + 2 : end])
     except ValueError as error:
-        raise CannotRender(f"what stands in <{tag}> is not JSON: {error}") from error
+        raise MissingPlaceholderValue(f"what stands in <{tag}> is not JSON: {error}") from error
     return parsed if isinstance(parsed, list) else [parsed]
 
 
@@ -79,7 +79,7 @@ def _value(found: re.Match[str], values: Mapping[str, Any]) -> Any:
     try:
         return int(value) if kind == "int" else float(value) if kind == "number" else json.loads(value)
     except ValueError as error:
-        raise CannotRender(f"{path} is {value!r}, which is not {kind}") from error
+        raise MissingPlaceholderValue(f"{path} is {value!r}, which is not {kind}") from error
 
 
 def _member(value: Any, part: str, path: str) -> Any:
@@ -89,8 +89,8 @@ def _member(value: Any, part: str, path: str) -> Any:
         if isinstance(value, Mapping):
             return value[part]
     except (KeyError, IndexError, ValueError) as error:
-        raise CannotRender(f"there is no {path}") from error
-    raise CannotRender(f"there is no {path}: {part} is looked for in plain text")
+        raise MissingPlaceholderValue(f"there is no {path}") from error
+    raise MissingPlaceholderValue(f"there is no {path}: {part} is looked for in plain text")
 
 
 def _as_text(value: Any) -> str:

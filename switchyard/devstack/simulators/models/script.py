@@ -9,9 +9,9 @@ from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, field_validator,
 
 from switchyard.devstack.simulators.models import render
 from switchyard.devstack.simulators.models.exchange import WireName
-from switchyard.devstack.simulators.models.faults import Fault, Label
+from switchyard.devstack.simulators.models.faults import FaultLabel, ModelFault
 
-BUILT_IN = frozenset({"user", "model"})
+BUILT_IN_PLACEHOLDERS = frozenset({"user", "model"})
 """Placeholders that every reply may use: the last user message and the model's id."""
 
 NonEmpty = Annotated[str, Field(min_length=1)]
@@ -66,7 +66,7 @@ class TextMatch(_Part):
         return True if self._compiled is None else self._compiled.search(text) or False
 
 
-class When(_Part):
+class RuleCondition(_Part):
     """The calls a rule is for. Everything given must hold; what is left out does not matter."""
 
     model: str = "*"
@@ -97,7 +97,7 @@ class ToolSpec(_Part):
     args: dict[str, Any] = {}
 
 
-class Compose(_Part):
+class ComposeSpec(_Part):
     """A text made of the JSON between two tags of the prompt: one sentence for each of its items."""
 
     block: NonEmpty
@@ -129,25 +129,27 @@ class ReplySpec(_Part):
         return "output" if self.output is not None else "tools" if self.tools else "text"
 
 
-class Rule(_Part):
+class ScriptRule(_Part):
     """When a call is like this, answer that."""
 
-    name: Annotated[Label, Field(min_length=1)]
+    name: Annotated[FaultLabel, Field(min_length=1)]
     about: str = ""
-    when: When
-    compose: dict[str, Compose] = {}
+    when: RuleCondition
+    compose: dict[str, ComposeSpec] = {}
     reply: ReplySpec
-    fault: Fault | None = None
+    fault: ModelFault | None = None
 
     @model_validator(mode="after")
     def _placeholders_exist(self) -> Self:
-        counted, known = 0, set(BUILT_IN) | set(self.compose)
+        counted, known = 0, set(BUILT_IN_PLACEHOLDERS) | set(self.compose)
         for _, match in self.when.texts:
             groups, names = match.groups
             counted += groups
             known |= names
         known |= {str(number + 1) for number in range(counted)}
-        used = render.names([self.reply.text or "", [tool.args for tool in self.reply.tools], self.reply.output or {}])
+        used = render.placeholder_names(
+            [self.reply.text or "", [tool.args for tool in self.reply.tools], self.reply.output or {}]
+        )
         for name in used:
             if name not in known:
                 raise ValueError(
@@ -157,15 +159,15 @@ class Rule(_Part):
         return self
 
 
-class Script(_Part):
+class SimulatorScript(_Part):
     """All rules in the order in which they are tried, and the model ids that GET /v1/models lists."""
 
     models: tuple[NonEmpty, ...] = ()
-    rules: tuple[Rule, ...] = ()
+    rules: tuple[ScriptRule, ...] = ()
 
     @field_validator("rules")
     @classmethod
-    def _names_are_unique(cls, rules: tuple[Rule, ...]) -> tuple[Rule, ...]:
+    def _names_are_unique(cls, rules: tuple[ScriptRule, ...]) -> tuple[ScriptRule, ...]:
         seen: set[str] = set()
         for rule in rules:
             if rule.name in seen:

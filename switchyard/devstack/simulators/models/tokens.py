@@ -11,11 +11,11 @@ import re
 _TOKEN = re.compile(r"\s*\S{1,4}|\s+$")
 
 
-def split(text: str) -> list[str]:
+def split_tokens(text: str) -> list[str]:
     """The tokens of a text, in order. Joined, they are the text."""
     return _TOKEN.findall(text)
 
 
-def count(text: str) -> int:
+def count_tokens(text: str) -> int:
     """How many tokens a text has."""
-    return len(split(text))
+    return len(split_tokens(text))

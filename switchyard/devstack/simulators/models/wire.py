@@ -6,12 +6,12 @@ import json
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from switchyard.devstack.simulators.models.exchange import BadRequest, Block, Reply, Usage
-from switchyard.devstack.simulators.models.plan import Failure
+from switchyard.devstack.simulators.models.exchange import InvalidModelRequest, ModelReply, ReplyBlock, TokenUsage
+from switchyard.devstack.simulators.models.plan import FailureResponse
 
 
 @dataclass(frozen=True, slots=True)
-class Answered:
+class HttpAnswer:
     """A whole HTTP response."""
 
     status: int
@@ -19,7 +19,7 @@ class Answered:
     headers: dict[str, str] = field(default_factory=dict)
 
 
-class Wire(Protocol):
+class WireFormat(Protocol):
     """Writes one response. The stream methods are called in the order of the stream and give bytes to send at once."""
 
     stream_type: str
@@ -27,7 +27,7 @@ class Wire(Protocol):
     headers: dict[str, str]
     """The response's own headers: the request id, under the wire's name for it."""
 
-    def whole(self, reply: Reply, usage: Usage, elapsed_ms: int) -> bytes:
+    def whole(self, reply: ModelReply, usage: TokenUsage, elapsed_ms: int) -> bytes:
         """The JSON of a response that is not streamed."""
         ...
 
@@ -35,11 +35,11 @@ class Wire(Protocol):
         """What comes before the first token."""
         ...
 
-    def block_start(self, index: int, block: Block) -> bytes:
+    def block_start(self, index: int, block: ReplyBlock) -> bytes:
         """The beginning of a text or a tool call."""
         ...
 
-    def delta(self, index: int, block: Block, piece: str) -> bytes:
+    def delta(self, index: int, block: ReplyBlock, piece: str) -> bytes:
         """The next piece of a text or of a tool call's arguments."""
         ...
 
@@ -47,15 +47,15 @@ class Wire(Protocol):
         """The end of a text or a tool call."""
         ...
 
-    def closing(self, reply: Reply, usage: Usage, elapsed_ms: int) -> bytes:
+    def closing(self, reply: ModelReply, usage: TokenUsage, elapsed_ms: int) -> bytes:
         """What comes after the last token."""
         ...
 
-    def error(self, failure: Failure) -> Answered:
+    def error(self, failure: FailureResponse) -> HttpAnswer:
         """An error as the response."""
         ...
 
-    def error_frame(self, failure: Failure) -> bytes:
+    def error_frame(self, failure: FailureResponse) -> bytes:
         """An error in an open stream."""
         ...
 
@@ -66,47 +66,47 @@ def to_json(value: Any) -> bytes:
 
 
 def read_object(body: bytes) -> dict[str, Any]:
-    """The request's JSON object. Raises `BadRequest`."""
+    """The request's JSON object. Raises `InvalidModelRequest`."""
     try:
         parsed = json.loads(body)
     except ValueError as error:
-        raise BadRequest(f"the body is not JSON: {error}") from error
+        raise InvalidModelRequest(f"the body is not JSON: {error}") from error
     if not isinstance(parsed, dict):
-        raise BadRequest("the body is not a JSON object")
+        raise InvalidModelRequest("the body is not a JSON object")
     return parsed
 
 
-def a_list(value: Any, name: str) -> list[Any]:
-    """A field that must be a list, empty if it was left out. Raises `BadRequest`."""
+def list_field(value: Any, name: str) -> list[Any]:
+    """A field that must be a list, empty if it was left out. Raises `InvalidModelRequest`."""
     if value is None:
         return []
     if not isinstance(value, list):
-        raise BadRequest(f"{name} must be a list")
+        raise InvalidModelRequest(f"{name} must be a list")
     return value
 
 
-def an_object(value: Any, name: str) -> dict[str, Any]:
-    """A field that must be an object, empty if it was left out. Raises `BadRequest`."""
+def object_field(value: Any, name: str) -> dict[str, Any]:
+    """A field that must be an object, empty if it was left out. Raises `InvalidModelRequest`."""
     if value is None:
         return {}
     if not isinstance(value, dict):
-        raise BadRequest(f"{name} must be an object")
+        raise InvalidModelRequest(f"{name} must be an object")
     return value
 
 
-def a_text(value: Any, name: str) -> str:
-    """A field that must be a string, empty if it was left out. Raises `BadRequest`."""
+def text_field(value: Any, name: str) -> str:
+    """A field that must be a string, empty if it was left out. Raises `InvalidModelRequest`."""
     if value is None:
         return ""
     if not isinstance(value, str):
-        raise BadRequest(f"{name} must be a string")
+        raise InvalidModelRequest(f"{name} must be a string")
     return value
 
 
-def a_count(value: Any, name: str) -> int | None:
-    """A field that must be a whole number from 1, if it is given. Raises `BadRequest`."""
+def count_field(value: Any, name: str) -> int | None:
+    """A field that must be a whole number from 1, if it is given. Raises `InvalidModelRequest`."""
     if value is None:
         return None
     if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-        raise BadRequest(f"{name} must be a whole number from 1")
+        raise InvalidModelRequest(f"{name} must be a whole number from 1")
     return value

@@ -7,8 +7,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from demo.oil_field.generate import SEED, generate, write_csv
-from demo.oil_field.roles import ROLES, Role
+from demo.oil_field.generate import WAREHOUSE_SEED, generate_oil_field, write_csv
+from demo.oil_field.roles import WAREHOUSE_ROLES, WarehouseRole
 from services.specialists.text_to_sql.schema import Schema
 
 if TYPE_CHECKING:
@@ -26,18 +26,20 @@ def column_names(schema: Schema) -> dict[str, list[str]]:
     return {name: list(table.columns) for name, table in schema.tables.items()}
 
 
-def load(duckdb: DuckDBPyConnection, schema: Schema, folder: Path | None = None, *, seed: int = SEED) -> None:
+def load_warehouse(
+    duckdb: DuckDBPyConnection, schema: Schema, folder: Path | None = None, *, seed: int = WAREHOUSE_SEED
+) -> None:
     """Create and fill the schema's tables in DuckDB's current database, and each role's views.
 
     Without a folder the data is generated. Afterwards DuckDB can read and write no file. Raises `WarehouseDataMissing`.
     """
     if folder is None:
         with TemporaryDirectory(prefix="switchyard-warehouse-") as made:
-            write_csv(generate(seed), Path(made), column_names(schema))
+            write_csv(generate_oil_field(seed), Path(made), column_names(schema))
             _load_tables(duckdb, schema, Path(made))
     else:
         _load_tables(duckdb, schema, folder)
-    for role in ROLES.values():
+    for role in WAREHOUSE_ROLES.values():
         _create_views(duckdb, schema, role)
     # From here on SQL that a model wrote may arrive, and DuckDB, unlike Snowflake, would read local files.
     duckdb.execute("SET enable_external_access = false")
@@ -63,7 +65,7 @@ def _load_tables(duckdb: DuckDBPyConnection, schema: Schema, folder: Path) -> No
         )
 
 
-def _create_views(duckdb: DuckDBPyConnection, schema: Schema, role: Role) -> None:
+def _create_views(duckdb: DuckDBPyConnection, schema: Schema, role: WarehouseRole) -> None:
     duckdb.execute(f"CREATE SCHEMA {role.namespace}")
     for name in schema.tables:
         duckdb.execute(

@@ -23,7 +23,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
-from switchyard.devstack.simulators.snowflake.simulator import StandIn
+from switchyard.devstack.simulators.snowflake.simulator import SnowflakeSimulator
 
 # By name, because the package has a function of the same name, which type checkers take it for.
 _wire: Any = import_module("fakesnow.server")
@@ -33,28 +33,31 @@ _login: ContextVar[dict[str, Any]] = ContextVar("login")
 class _Sessions:
     """What fakesnow's server opens connections on: the stand-in, with what the login said."""
 
-    def __init__(self, stand_in: StandIn) -> None:
-        self._stand_in = stand_in
+    def __init__(self, snowflake_simulator: SnowflakeSimulator) -> None:
+        self._stand_in = snowflake_simulator
 
     def connect(self, *_: Any, **__: Any) -> FakeSnowflakeConnection:
         return self._stand_in.connect(**_login.get())
 
 
-def build_app(stand_in: StandIn) -> Starlette:
+def build_warehouse_app(snowflake_simulator: SnowflakeSimulator) -> Starlette:
     """The HTTP application. One a process: fakesnow keeps its sessions in a module."""
     logging.getLogger("fakesnow.server").setLevel(logging.WARNING)
-    _wire.shared_fs = _Sessions(stand_in)
+    _wire.shared_fs = _Sessions(snowflake_simulator)
     others = [route for route in _wire.routes if getattr(route, "path", "") != "/session/v1/login-request"]
-    ours = [Route("/session/v1/login-request", login, methods=["POST"]), Route("/health/ready", ready)]
+    ours = [
+        Route("/session/v1/login-request", login_endpoint, methods=["POST"]),
+        Route("/health/ready", ready_endpoint),
+    ]
     return Starlette(routes=[*ours, *others])
 
 
-async def ready(_: Request) -> JSONResponse:
+async def ready_endpoint(_: Request) -> JSONResponse:
     """The data was loaded before the server began to listen."""
     return JSONResponse({"status": "ready"})
 
 
-async def login(request: Request) -> JSONResponse:
+async def login_endpoint(request: Request) -> JSONResponse:
     """Open a session in a role, or refuse as Snowflake does."""
     body = await request.body()
     if request.headers.get("Content-Encoding") == "gzip":
@@ -69,10 +72,12 @@ async def login(request: Request) -> JSONResponse:
     return opened
 
 
-def run(stand_in: StandIn, *, host: str, port: int) -> None:
+def serve_warehouse(snowflake_simulator: SnowflakeSimulator, *, host: str, port: int) -> None:
     """Serve until SIGTERM or SIGINT. Prints one line when ready, with the port."""
     with socket.create_server((host, port)) as listener:
-        server = uvicorn.Server(uvicorn.Config(build_app(stand_in), log_level="warning", timeout_graceful_shutdown=1))
+        server = uvicorn.Server(
+            uvicorn.Config(build_warehouse_app(snowflake_simulator), log_level="warning", timeout_graceful_shutdown=1)
+        )
         sys.stdout.write(f"warehouse ready on {host}:{listener.getsockname()[1]}\n")
         sys.stdout.flush()
         signal.signal(signal.SIGTERM, server.handle_exit)

@@ -24,35 +24,35 @@ from snowflake.connector.errors import DatabaseError, ProgrammingError
 from sqlglot import exp, parse
 from sqlglot.errors import ParseError
 
-from demo.oil_field.generate import SEED
-from demo.oil_field.roles import ROLES, Role
+from demo.oil_field.generate import WAREHOUSE_SEED
+from demo.oil_field.roles import WAREHOUSE_ROLES, WarehouseRole
 from services.specialists.text_to_sql.schema import Schema, load_schema
-from switchyard.devstack.simulators.snowflake.load import load
+from switchyard.devstack.simulators.snowflake.load import load_warehouse
 
 DEFAULT_TIMEOUT_S = 60
 ROLE_NOT_GRANTED = 390189
 NO_SUCH_OBJECT = 2003
 NO_PRIVILEGE = 3001
-TIMED_OUT = 630
-SYNTAX = 1003
+STATEMENT_TIMED_OUT = 630
+SYNTAX_ERROR = 1003
 UNKNOWN_FAILURE = 9999
 """fakesnow's own number for what it has no better one for."""
 
 
-class StandIn:
+class SnowflakeSimulator:
     """One warehouse in memory. Connections from several threads are fine."""
 
-    def __init__(self, *, folder: Path | None = None, seed: int = SEED, schema: Schema | None = None) -> None:
+    def __init__(self, *, folder: Path | None = None, seed: int = WAREHOUSE_SEED, schema: Schema | None = None) -> None:
         _quiet()
         self.schema = schema or load_schema()
         self._fake = FakeSnow(create_database_on_connect=True, create_schema_on_connect=True)
         first = self._fake.connect(self.schema.database, self.schema.namespace)
-        load(first._duck_conn, self.schema, folder, seed=seed)
+        load_warehouse(first._duck_conn, self.schema, folder, seed=seed)
         first.close()
 
     def connect(self, **given: Any) -> FakeSnowflakeConnection:
         """What `snowflake.connector.connect` does, for a role that exists. Raises `DatabaseError` for another."""
-        role = ROLES.get(str(given.get("role") or "").upper())
+        role = WAREHOUSE_ROLES.get(str(given.get("role") or "").upper())
         if role is None:
             raise DatabaseError(
                 msg="Role specified in the connect string does not exist or is not authorized.", errno=ROLE_NOT_GRANTED
@@ -78,7 +78,9 @@ class StandIn:
 class RoleConnection(FakeSnowflakeConnection):
     """A connection in one role."""
 
-    def __init__(self, *args: Any, role: Role, warehouse_schema: Schema, timeout_s: float, **given: Any) -> None:
+    def __init__(
+        self, *args: Any, role: WarehouseRole, warehouse_schema: Schema, timeout_s: float, **given: Any
+    ) -> None:
         super().__init__(*args, **given)
         self.role = role
         self.warehouse_schema = warehouse_schema
@@ -107,7 +109,7 @@ class RoleCursor(FakeSnowflakeCursor):
         except duckdb.InterruptException as error:
             raise ProgrammingError(
                 msg="Statement reached its statement or warehouse timeout and was canceled.",
-                errno=TIMED_OUT,
+                errno=STATEMENT_TIMED_OUT,
                 sqlstate="57014",
             ) from error
         except duckdb.Error as error:
@@ -119,7 +121,9 @@ class RoleCursor(FakeSnowflakeCursor):
         try:
             statements = parse(command, read="snowflake")
         except ParseError as error:
-            raise ProgrammingError(msg="SQL compilation error: syntax error", errno=SYNTAX, sqlstate="42000") from error
+            raise ProgrammingError(
+                msg="SQL compilation error: syntax error", errno=SYNTAX_ERROR, sqlstate="42000"
+            ) from error
         if len(statements) != 1 or not isinstance(statements[0], exp.Query):
             raise ProgrammingError(msg="Insufficient privileges to operate", errno=NO_PRIVILEGE, sqlstate="42501")
         query = statements[0]
@@ -137,10 +141,10 @@ class RoleCursor(FakeSnowflakeCursor):
 
 
 @contextmanager
-def installed(stand_in: StandIn) -> Iterator[StandIn]:
+def patch_snowflake_connector(snowflake_simulator: SnowflakeSimulator) -> Iterator[SnowflakeSimulator]:
     """Make `snowflake.connector.connect` of this process reach the stand-in, for as long as the block runs."""
-    with patch.object(snowflake.connector, "connect", stand_in.connect):
-        yield stand_in
+    with patch.object(snowflake.connector, "connect", snowflake_simulator.connect):
+        yield snowflake_simulator
 
 
 def _quiet() -> None:

@@ -11,7 +11,7 @@ from switchyard.audit.records.reader import AuditReader
 from switchyard.audit.records.roles import READER, RETENTION, SCHEMA
 from switchyard.audit.records.store import AuditStore
 from switchyard.audit.retention.retention import RetentionStore
-from switchyard.devstack.stack.provision import BUCKET
+from switchyard.devstack.stack.provision import OBJECT_BUCKET
 from switchyard.protocol.fields import Json
 from switchyard.runtime.core.clock import SystemClock
 from switchyard.runtime.crypto.signing import TrustedKeys
@@ -27,7 +27,7 @@ from tests.unit.audit import cases
 async def retention(url_for: UrlFor, cloud: Cloud) -> AsyncIterator[RetentionStore]:
     """The log, as its retention role."""
     pool = await connect_pool(url_for(RETENTION), schema=SCHEMA)
-    yield RetentionStore(pool, SIGNER, SystemClock(), objects=CaseObjects(cloud.s3, BUCKET))
+    yield RetentionStore(pool, SIGNER, SystemClock(), objects=CaseObjects(cloud.s3, OBJECT_BUCKET))
     await pool.close()
 
 

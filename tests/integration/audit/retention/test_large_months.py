@@ -17,7 +17,7 @@ from switchyard.audit.records.roles import RETENTION, SCHEMA
 from switchyard.audit.records.store import AuditStore
 from switchyard.audit.retention.reader import RETENTION_SQL, RetentionReader
 from switchyard.audit.retention.retention import RetentionStore
-from switchyard.devstack.stack.provision import BUCKET
+from switchyard.devstack.stack.provision import OBJECT_BUCKET
 from switchyard.protocol.fields import Json
 from switchyard.runtime.core.clock import SystemClock
 from switchyard.runtime.crypto.signing import TrustedKeys
@@ -68,7 +68,7 @@ async def test_what_looks_at_the_whole_log_is_not_cut_off(
     url_for: UrlFor, cloud: Cloud, retention: RetentionStore, another: Owner, events: list[Json]
 ) -> None:
     hasty = await connect_pool(url_for(RETENTION), schema=SCHEMA, statement_timeout_s=0.4)
-    store = RetentionStore(hasty, SIGNER, SystemClock(), objects=CaseObjects(cloud.s3, BUCKET))
+    store = RetentionStore(hasty, SIGNER, SystemClock(), objects=CaseObjects(cloud.s3, OBJECT_BUCKET))
     receipts = await RetentionReader(hasty, TrustedKeys([SIGNER.public])).receipts()
 
     async def without_rows() -> list[Any]:

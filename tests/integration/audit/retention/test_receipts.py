@@ -17,7 +17,7 @@ from switchyard.audit.retention.retention import RetentionStore
 from switchyard.audit.verification.findings import FindingKind
 from switchyard.cli.app.target import Env
 from switchyard.cli.commands.audit_replay import replay_scope
-from switchyard.devstack.stack.provision import BUCKET
+from switchyard.devstack.stack.provision import OBJECT_BUCKET
 from switchyard.protocol.canonical import canonical_json
 from switchyard.protocol.fields import Json
 from switchyard.runtime.core.clock import SystemClock
@@ -193,7 +193,7 @@ async def test_kms_signs_receipts_as_well(
         made = await kms.create_key(KeySpec="ECC_NIST_P256", KeyUsage="SIGN_VERIFY")
         signer = await KmsSigner.open(kms, made["KeyMetadata"]["KeyId"])
         pool = await connect_pool(url_for(RETENTION), schema=SCHEMA)
-        store = RetentionStore(pool, signer, SystemClock(), objects=CaseObjects(cloud.s3, BUCKET))
+        store = RetentionStore(pool, signer, SystemClock(), objects=CaseObjects(cloud.s3, OBJECT_BUCKET))
         await retire_all(store)
         assert (await AuditReader(pool, trusted=TrustedKeys([signer.public])).verify()).ok
         await pool.close()

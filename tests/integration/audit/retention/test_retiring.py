@@ -19,7 +19,7 @@ from switchyard.audit.records.roles import RETENTION, SCHEMA
 from switchyard.audit.records.store import AuditStore
 from switchyard.audit.retention.retention import RetentionStore, RetirementStatus
 from switchyard.audit.verification.findings import FindingKind
-from switchyard.devstack.stack.provision import BUCKET
+from switchyard.devstack.stack.provision import OBJECT_BUCKET
 from switchyard.protocol.fields import Json
 from switchyard.runtime.core.clock import SystemClock
 from switchyard.runtime.database.connections import connect_pool
@@ -72,12 +72,12 @@ async def test_bodies_can_go_to_an_archive_first_and_artefacts_go_with_them(
 ) -> None:
     case_id = events[0]["case_id"]
     for name in ("findings", "answer"):
-        await cloud.s3.put_object(Bucket=BUCKET, Key=f"artefacts/{case_id}/{name}", Body=b"ciphertext")
+        await cloud.s3.put_object(Bucket=OBJECT_BUCKET, Key=f"artefacts/{case_id}/{name}", Body=b"ciphertext")
     other = f"artefacts/{cases.first(2)['case_id']}/answer"
-    await cloud.s3.put_object(Bucket=BUCKET, Key=other, Body=b"ciphertext")
-    objects = S3Objects(cloud.s3, BUCKET)
+    await cloud.s3.put_object(Bucket=OBJECT_BUCKET, Key=other, Body=b"ciphertext")
+    objects = S3Objects(cloud.s3, OBJECT_BUCKET)
     pool = await connect_pool(url_for(RETENTION), schema=SCHEMA)
-    store = RetentionStore(pool, SIGNER, SystemClock(), objects=CaseObjects(cloud.s3, BUCKET), archive=objects)
+    store = RetentionStore(pool, SIGNER, SystemClock(), objects=CaseObjects(cloud.s3, OBJECT_BUCKET), archive=objects)
 
     await retire_all(store)
     await pool.close()
@@ -87,7 +87,7 @@ async def test_bodies_can_go_to_an_archive_first_and_artefacts_go_with_them(
     assert hashlib.sha256(archived).hexdigest() == said["archive"]["sha256"]
     lines = [json.loads(line) for line in gzip.decompress(archived).splitlines()]
     assert {line["body"] for line in lines} == set(cases.bodies(events))
-    left = await cloud.s3.list_objects_v2(Bucket=BUCKET, Prefix="artefacts/")
+    left = await cloud.s3.list_objects_v2(Bucket=OBJECT_BUCKET, Prefix="artefacts/")
     keys = {item["Key"] for item in left["Contents"]}
     assert said["objects"] == 2
     assert not {key for key in keys if case_id in key}

@@ -11,8 +11,8 @@ from switchyard.audit.records.case_objects import CaseObjects
 from switchyard.audit.records.roles import RETENTION, SCHEMA
 from switchyard.audit.records.store import AuditStore
 from switchyard.audit.retention.retention import DueCase, RetentionStore, RetirementOutcome
-from switchyard.cli.commands.audit_retention import retire_due
-from switchyard.devstack.stack.provision import BUCKET
+from switchyard.cli.commands.audit_retention import retire_due_cases
+from switchyard.devstack.stack.provision import OBJECT_BUCKET
 from switchyard.protocol.fields import Json
 from switchyard.runtime.core.clock import SystemClock
 from switchyard.runtime.database.connections import Pool, connect_pool
@@ -49,13 +49,13 @@ async def pool(url_for: UrlFor) -> AsyncIterator[Pool]:
 
 
 async def artefacts(cloud: Cloud, case_id: str) -> int:
-    return await CaseObjects(cloud.s3, BUCKET).count(case_id)
+    return await CaseObjects(cloud.s3, OBJECT_BUCKET).count(case_id)
 
 
 async def killed_retiring(pool: Pool, cloud: Cloud, case_id: str, *, after: bool = False) -> None:
     """Retire what is due, and be killed when the artefacts' turn comes."""
-    await cloud.s3.put_object(Bucket=BUCKET, Key=f"artefacts/{case_id}/answer", Body=b"ciphertext")
-    objects = Deadly(cloud.s3, BUCKET)
+    await cloud.s3.put_object(Bucket=OBJECT_BUCKET, Key=f"artefacts/{case_id}/answer", Body=b"ciphertext")
+    objects = Deadly(cloud.s3, OBJECT_BUCKET)
     objects.after = after
     dying = RetentionStore(pool, SIGNER, SystemClock(), objects=objects)
     (due,) = await due_now(dying)
@@ -116,9 +116,9 @@ async def test_a_hold_during_a_run_keeps_its_case_and_no_other(
 ) -> None:
     await store.record(cases.bodies(cases.answered(3, opened=LONG_AGO)))
     await age(owner)
-    retention = HoldsComeIn(pool, SIGNER, SystemClock(), objects=CaseObjects(cloud.s3, BUCKET))
+    retention = HoldsComeIn(pool, SIGNER, SystemClock(), objects=CaseObjects(cloud.s3, OBJECT_BUCKET))
 
-    assert await retire_due(retention, "ada", 10) == 1
+    assert await retire_due_cases(retention, "ada", 10) == 1
 
     rows = await owner.fetch(
         "select case_id::text, count(body) from transition where opened_on < '2025-01-01' group by 1"
