@@ -39,7 +39,7 @@ class ContenderProcess:
 
     def consume(self, count: int) -> CostSample:
         """Let it handle and settle so many messages that wait in its queue."""
-        self.order("shut")
+        self.order("block")
         self._outsider.fill(self.site, self._stored, count)
         self.order("go")
         deadline = time.monotonic() + _PATIENCE

@@ -33,7 +33,8 @@ def main() -> int:
         before = os.getloadavg()[0]
         sampled = _over_sockets(chosen)
         conditions = (
-            f"The sample over real sockets: {sockets.SAMPLE_SIZE} calls a scenario, time {sockets.CLOCK_SPEED:g} times as fast, "
+            f"The sample over real sockets: {sockets.SAMPLE_SIZE} calls per scenario, time "
+            f"{sockets.CLOCK_SPEED:g} times as fast, "
             f"all contenders at once, each a process of its own, on {os.cpu_count()} cores; the machine's load average "
             f"was {before:.1f} when it began and {os.getloadavg()[0]:.1f} when it ended."
         )

@@ -55,7 +55,8 @@ def scenario_table(outcome: ScenarioOutcome) -> str:
     lines = [
         f"### {outcome.scenario}",
         "",
-        f"{outcome.description}; {outcome.calls} calls. Allowed P99: 1.25 * {outcome.oracle.p99_ms} + {outcome.detection_ms}"
+        f"{outcome.description}; {outcome.calls} calls. "
+        f"Allowed P99: 1.25 * {outcome.oracle.p99_ms} + {outcome.detection_ms}"
         f" = {outcome.allowed_p99_ms} ms.",
         "",
         "| | p50 ms | p95 ms | p99 ms | max ms | deadlines met | extra calls | extra tokens | wrong abandons |",

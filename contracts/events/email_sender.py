@@ -25,7 +25,10 @@ class SendingHalted(Contract):
 
 
 class SendingTooLate(Contract):
-    """The checked moment had passed before the email sender could send: nothing was sent, the moment is checked again."""
+    """The checked moment had passed before the email sender could send.
+
+    Nothing was sent, the moment is checked again.
+    """
 
     content_sha256: Sha256
 

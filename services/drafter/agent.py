@@ -73,7 +73,8 @@ async def write_answer(agent: Agent[frozenset[str], str], question: str, finding
 def build_answer_prompt(question: str, findings: list[dict[str, Any]]) -> str:
     """The user message. Angle brackets in data are escaped, so that no text can close the element it stands in."""
     shown = [finding | {"rows": finding.get("rows", [])[:MAX_PROMPT_ROWS]} for finding in findings]
-    return f"<question>{escape_markup(question)}</question>\n<findings>{escape_markup(json.dumps(shown, ensure_ascii=False))}</findings>"
+    rows = escape_markup(json.dumps(shown, ensure_ascii=False))
+    return f"<question>{escape_markup(question)}</question>\n<findings>{rows}</findings>"
 
 
 def escape_markup(text: str) -> str:

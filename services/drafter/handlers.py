@@ -63,7 +63,10 @@ def _citation(finding: dict[str, object]) -> dict[str, object]:
 
 @dataclass(frozen=True)
 class OptOutLinks:
-    """Makes the link by which a consumer stops the emails; `base` is the public address of the email feedback service."""
+    """Makes the link by which a consumer stops the emails.
+
+    `base` is the public address of the email feedback service.
+    """
 
     tokens: SignedTokens[OptOutClaims]
     base: str

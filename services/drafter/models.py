@@ -11,18 +11,16 @@ if TYPE_CHECKING:
     from pydantic_ai.models import Model
 
 
-def pick_drafter_primary(settings: ModelSettings) -> Model[Any]:
+def pick_primary(settings: ModelSettings) -> Model[Any]:
     """The model that is asked first."""
     return bedrock_model(settings)
 
 
-def pick_drafter_fallback(settings: ModelSettings) -> Model[Any]:
+def pick_fallback(settings: ModelSettings) -> Model[Any]:
     """The model that answers when the first breaches its latency objective or fails."""
     return openai_model(settings)
 
 
 def build_drafter_model(settings: ModelSettings) -> FailoverModel:
     """Both, under the failover policy."""
-    return build_failover_model(
-        pick_drafter_primary(settings), pick_drafter_fallback(settings), settings, version="drafter/2"
-    )
+    return build_failover_model(pick_primary(settings), pick_fallback(settings), settings, version="drafter/2")

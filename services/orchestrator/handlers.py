@@ -1,4 +1,7 @@
-"""What the router and the case manager do with a message. Neither needs an inbox: one is pure, the other's tables are one."""
+"""What the router and the case manager do with a message.
+
+Neither needs an inbox: one is pure, the other's tables are one.
+"""
 
 from __future__ import annotations
 
@@ -127,7 +130,9 @@ async def handle_case_manager_dead_letter(
     quarantine: Quarantine,
     gate: DatabaseCircuitBreaker,
 ) -> None:
-    """The case manager's dead letters: tried again a few times; then a submission is rejected, an ending kept for a person.
+    """The case manager's dead letters.
+
+    Tried again a few times; then a submission is rejected, an ending kept for a person.
 
     A case whose ending could not be handled is ended by its deadline.
     """

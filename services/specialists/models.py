@@ -11,18 +11,16 @@ if TYPE_CHECKING:
     from pydantic_ai.models import Model
 
 
-def pick_specialist_primary(settings: ModelSettings) -> Model[Any]:
+def pick_primary(settings: ModelSettings) -> Model[Any]:
     """The model that is asked first."""
     return bedrock_model(settings)
 
 
-def pick_specialist_fallback(settings: ModelSettings) -> Model[Any]:
+def pick_fallback(settings: ModelSettings) -> Model[Any]:
     """The model that answers when the first breaches its latency objective or fails."""
     return openai_model(settings)
 
 
 def build_specialist_model(settings: ModelSettings, *, policy_version: str) -> FailoverModel:
     """Both, under the failover policy."""
-    return build_failover_model(
-        pick_specialist_primary(settings), pick_specialist_fallback(settings), settings, version=policy_version
-    )
+    return build_failover_model(pick_primary(settings), pick_fallback(settings), settings, version=policy_version)

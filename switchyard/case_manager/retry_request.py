@@ -68,7 +68,7 @@ class RetryEvidence:
 
 
 def read_request(text: str, case_id: str) -> RetryEvidence:
-    """Read a request. Raises `PermanentTaskError` for one that is none, or whose events are not a failure of this case."""
+    """Read a request. Raises `PermanentTaskError` if it is invalid, or not about a failure of this case."""
     try:
         request = RetryRequest.model_validate_json(text)
         read = RetryEvidence(
@@ -98,7 +98,8 @@ def read_request(text: str, case_id: str) -> RetryEvidence:
 def build_task_retried(evidence: RetryEvidence, ending: Json | None, operators: OperatorKeys, now: datetime) -> Json:
     """The `TaskRetried` that opens the case again, but for clock and trace.
 
-    `ending` is the case manager's own record of how that try ended. Raises `PermanentTaskError` with the reason why it may not be.
+    `ending` is the case manager's own record of how that try ended. Raises `PermanentTaskError` with the reason why it
+    may not be.
     """
     request, failed = evidence.request, evidence.failed
     if ending is None or ending["parents"] != [evidence.close.digest]:
@@ -140,7 +141,10 @@ def build_task_retried(evidence: RetryEvidence, ending: Json | None, operators: 
 
 
 def next_attempt(attempt: str | None) -> str:
-    """The name of the try after this one: retry-1, retry-2, … Raises `PermanentTaskError` for a replay that is no try."""
+    """The name of the try after this one.
+
+    Retry-1, retry-2, … Raises `PermanentTaskError` for a replay that is no try.
+    """
     number = re.fullmatch(r"retry-([0-9]{1,6})", attempt or "retry-0")
     if number is None:
         raise PermanentTaskError(

@@ -1,4 +1,4 @@
-"""What an ingress signs about who asks, for the one who signs, for the case manager that believes it and for an auditor later.
+"""What an ingress signs about who asks: read by the ingress, the case manager and auditors.
 
 The statement is a JWS in compact form (RFC 7515): header `alg`, `kid`, `typ`, payload `PrincipalClaims` as JSON.
 """

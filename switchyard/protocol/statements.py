@@ -1,4 +1,7 @@
-"""What an operator signs, as bytes: the same for the signer, for the case manager that decides and for an auditor later."""
+"""What an operator signs, as bytes.
+
+The same for the signer, for the case manager that decides and for an auditor later.
+"""
 
 from __future__ import annotations
 

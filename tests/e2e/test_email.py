@@ -98,7 +98,8 @@ async def test_a_halt_stops_every_email_and_a_resumption_sends_each_once(deploym
                 "select (select count(*) from case_manager.held where kind = 'resume' and answer is null"
                 "   and case_id = any($1::uuid[]))"
                 " + (select count(*) from case_manager.closed where case_id = any($1::uuid[]))"
-                " + (select count(*) from case_manager.submission where parked and case_id = any($1::uuid[])) as resting",
+                " + (select count(*) from case_manager.submission"
+                " where parked and case_id = any($1::uuid[])) as resting",
                 [*cases, *late],
                 database="SWITCHYARD_WORK_DB_OWNER_URL",
             )

@@ -21,7 +21,8 @@ async def test_a_question_is_answered_with_what_it_rests_on(deployment: Deployme
     route = [(event["node_from"], event["node_to"]) for event in await deployment.events(case)]
     assert route == [
         ("case_manager", "router"), ("router", "triage"), ("triage", "router"), ("router", "text_to_sql"),
-        ("text_to_sql", "router"), ("router", "drafter"), ("drafter", "router"), ("router", "case_manager"), ("case_manager", "external"),
+        ("text_to_sql", "router"), ("router", "drafter"), ("drafter", "router"), ("router", "case_manager"),
+        ("case_manager", "external"),
     ]  # fmt: skip
 
 

@@ -116,7 +116,10 @@ async def review_email(
 async def check_sending(
     task: Task[CheckSending], *, artefacts: Artefacts, verdicts: VerdictStore, clock: Clock, packs: Sequence[RulePack]
 ) -> TaskResult:
-    """Say whether this content may be sent now. Raises `PermanentTaskError` for content that no review of this case passed."""
+    """Say whether this content may be sent now.
+
+    Raises `PermanentTaskError` for content that no review of this case passed.
+    """
     if (earlier := await verdicts.find_recorded(task)) is not None:
         return earlier
     command, now = task.payload, clock.now()

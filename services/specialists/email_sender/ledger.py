@@ -31,7 +31,9 @@ SESSION_SETTINGS = {
     "tcp_keepalives_count": "3",
     "tcp_user_timeout": "10s",
 }
-"""How long the server lets an email sender that stands still keep the case manager's locks: whoever stops a sending waits for them.
+"""How long the server lets an email sender that stands still keep the case manager's locks.
+
+Whoever stops a sending waits for them.
 
 https://www.postgresql.org/docs/current/runtime-config-client.html and runtime-config-connection.html.
 """

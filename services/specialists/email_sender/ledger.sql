@@ -8,7 +8,7 @@ from sending where case_id = $1 and content_sha256 = $2
 for update
 
 -- name: gate
-select tenant, playbook, address_key, closed_as, cancelled, halted, opted_out
+select tenant, playbook, address_key, ending_outcome, cancelled, halted, opted_out
 from case_manager.sendable where case_id = $1
 
 -- name: approval
@@ -72,7 +72,7 @@ with known as (
   returning command_id, case_id, content_sha256
 )
 insert into settlement (command_id, case_id, content_sha256, sent, provider_message_id, operator, evidence)
-select command_id, case_id, content_sha256, $4::text is not null, $4, 'service:email sender', $6 from known
+select command_id, case_id, content_sha256, $4::text is not null, $4, 'service:email_sender', $6 from known
 on conflict (command_id) do nothing
 
 -- name: unsettled

@@ -23,7 +23,8 @@ async def run() -> None:
     approvers = settings.approver_keys()
 
     async def build(process: ServiceProcess, artefacts: Artefacts) -> dict[type[Contract], TaskHandler]:
-        # A pool of its own: a transaction that waits for the case manager's locks must not keep the inbox from its leases.
+        # A pool of its own: a transaction that waits for the case manager's locks must not keep the inbox from its
+        # leases.
         pool = await process.connect(
             settings.work_db_url, schema=EMAIL_SENDER_CARD.name, server_settings=SESSION_SETTINGS
         )

@@ -34,7 +34,7 @@ class OutboundEmail:
 
 
 def read_outbound_email(raw: bytes, content_sha256: str) -> OutboundEmail:
-    """Read an email. Raises `PermanentTaskError` for bytes that are not those that passed, or not for exactly one person."""
+    """Read an email. Raises `PermanentTaskError` unless these bytes passed and have exactly one recipient."""
     if hashlib.sha256(raw).hexdigest() != content_sha256:
         raise PermanentTaskError(
             "content_altered", "the email's bytes are not those that passed", "content_sha256", "review it again"

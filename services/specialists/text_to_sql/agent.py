@@ -106,7 +106,10 @@ class QueryProposal:
 async def propose_query(
     question: str, *, agent: Agent[AgentRun, SqlAnswer | CannotAnswer], schema: Schema, limits: QueryLimits
 ) -> QueryProposal:
-    """Ask the agent for a query. Raises `PermanentTaskError` if its queries are refused to the end, `RetryableTaskError` for nonsense."""
+    """Ask the agent for a query.
+
+    Raises `PermanentTaskError` if its queries are refused to the end, `RetryableTaskError` for nonsense.
+    """
     if not question.strip():
         raise PermanentTaskError("empty_question", "the question is empty", "question", "ask something")
     attempt = AgentRun(limits)

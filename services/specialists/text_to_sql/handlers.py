@@ -61,7 +61,10 @@ async def answer_question(
 
 
 def role_of(scopes: tuple[str, ...]) -> str:
-    """The warehouse role of the asking user. Raises `PermanentTaskError` without one: there is no role to fall back to."""
+    """The warehouse role of the asking user.
+
+    Raises `PermanentTaskError` without one: there is no role to fall back to.
+    """
     roles = [scope.removeprefix(WAREHOUSE_ROLE_SCOPE) for scope in scopes if scope.startswith(WAREHOUSE_ROLE_SCOPE)]
     if len(roles) != 1:
         raise PermanentTaskError(

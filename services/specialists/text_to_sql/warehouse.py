@@ -64,7 +64,10 @@ class Warehouse(Protocol):
     """Where guarded queries run."""
 
     async def run(self, query: GuardedQuery, *, case_id: str, role: str, limits: QueryLimits) -> Rows:
-        """The result, in a role. Raises `PermanentTaskError` for a query or user that cannot succeed, else `RetryableTaskError`."""
+        """The result, in a role.
+
+        Raises `PermanentTaskError` for a query or user that cannot succeed, else `RetryableTaskError`.
+        """
         ...
 
 

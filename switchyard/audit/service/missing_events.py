@@ -46,7 +46,8 @@ class LogWatch:
 
     async def _orphans(self, connection: AuditConnection, ripe: datetime) -> None:
         before = self._seen or 0
-        # Recorded in nearly the order of log indexes: one row that is not yet ripe among others only waits a little less.
+        # Recorded in nearly the order of log indexes: one row that is not yet ripe among others only waits a little
+        # less.
         while (last := await connection.fetchval(_SQL["ripe"], before, ripe, WATCH_BATCH_SIZE)) > before:
             for row in await connection.fetch(_SQL["orphans"], before, last):
                 log.error(

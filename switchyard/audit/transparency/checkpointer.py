@@ -1,4 +1,4 @@
-"""Making checkpoints: first outside the database, then the copy inside, and whatever a crash left between is taken over."""
+"""Writes checkpoints: first to S3, then the copy in the database; after a crash in between it adopts the first."""
 
 from __future__ import annotations
 
@@ -25,7 +25,9 @@ log = structlog.get_logger(__name__)
 
 
 class CheckpointConflict(Exception):
-    """S3 has a checkpoint that this database contradicts. Remedy: find out who changed the database, or which backup was
+    """S3 has a checkpoint that this database contradicts.
+
+    Remedy: find out who changed the database, or which backup was
     restored (`switchyard audit verify --checkpoints` names the rows); nothing is covered by a checkpoint until then."""
 
 
@@ -44,7 +46,10 @@ def is_checkpoint_due(waiting: CheckpointBacklog, schedule: CheckpointSchedule) 
 
 
 class Checkpointer:
-    """Checkpoints the log indexes of one log. `keys` are those whose checkpoints it takes over: its own, and older ones."""
+    """Checkpoints the log indexes of one log.
+
+    `keys` are those whose checkpoints it takes over: its own, and older ones.
+    """
 
     def __init__(
         self,

@@ -30,7 +30,10 @@ _NUMBERED = re.compile(r"checkpoints/[a-z0-9-]+/([0-9]{12})\.json")
 
 @dataclass(frozen=True, slots=True)
 class Leaf:
-    """What a checkpoint covers of one event. It needs no body, so it is still there when the body has been moved out."""
+    """What a checkpoint covers of one event.
+
+    It needs no body, so it is still there when the body has been moved out.
+    """
 
     log_index: int
     opened_on: date
@@ -86,7 +89,10 @@ class UnreadableCheckpoint(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """A signed statement, with the leaf hashes under its root: by them a changed row is found, not only its checkpoint."""
+    """A signed statement, with the leaf hashes under its root.
+
+    By them a changed row is found, not only its checkpoint.
+    """
 
     statement: CheckpointBody
     signature: bytes

@@ -33,7 +33,9 @@ class CheckpointBacklog:
 
 
 class LogIndex:
-    """Log indexes and checkpoints, through one connection: the lock that makes its holder the sequencer lives as long as it.
+    """Log indexes and checkpoints, through one connection.
+
+    The lock that makes its holder the sequencer lives as long as it.
 
     Every method raises `Unavailable` when the database cannot be reached.
     """
@@ -50,7 +52,10 @@ class LogIndex:
         return int(await self._value("place", at_most))
 
     async def head(self, log: str) -> LogHead:
-        """The last checkpoint that the database knows. Raises `UnreadableCheckpoint` if somebody has altered its copy."""
+        """The last checkpoint that the database knows.
+
+        Raises `UnreadableCheckpoint` if somebody has altered its copy.
+        """
         with translate_errors(_DATABASE):
             row = await self._connection.fetchrow(TRANSPARENCY_SQL["head"], log)
         if row is None:

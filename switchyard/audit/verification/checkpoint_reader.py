@@ -1,4 +1,7 @@
-"""Verification with checkpoints: the store outside the database says what the log was. Needs the role `audit_reader`."""
+"""Verification with checkpoints.
+
+The store outside the database says what the log was. Needs the role `audit_reader`.
+"""
 
 from __future__ import annotations
 

@@ -100,8 +100,8 @@ class CheckpointReport:
     """What the checkpoints prove. Lists are cut at `limit`; the counts are not.
 
     Retention has taken the bodies of `moved_out` rows; `unlocked` checkpoints are not under Object Lock.
-    `uncovered` counts the rows after the last checkpoint, `unindexed` those of them that have no log_index yet; `since` is
-    when the first of them was recorded.
+    `uncovered` counts the rows after the last checkpoint, `unindexed` those of them that have no log_index yet; `since`
+    is when the first of them was recorded.
     """
 
     limit: int = 1_000
@@ -118,7 +118,7 @@ class CheckpointReport:
 
     @property
     def ok(self) -> bool:
-        """Whether there are checkpoints, if there are rows, and every row under one is what it was when it was covered by a checkpoint."""
+        """Whether every row under a checkpoint is unchanged, and rows have checkpoints."""
         return self.finding_count == 0 and (self.checkpoints > 0 or self.uncovered_rows == 0)
 
     def add(self, found: Iterable[Finding]) -> None:

@@ -129,8 +129,11 @@ async def _grant_operator(connection: asyncpg.Connection[Any]) -> None:
 
 
 async def _grant_sending(connection: asyncpg.Connection[Any]) -> None:
-    """The email sender reads what stops a sending, and takes part in the case manager's locks; it changes nothing of the case manager's."""
-    await connection.execute(f'grant usage on schema case manager to "{EMAIL_SENDER_CARD.name}"')
+    """The email sender reads what stops a sending, and takes part in the case manager's locks.
+
+    It changes nothing of the case manager's.
+    """
+    await connection.execute(f'grant usage on schema case_manager to "{EMAIL_SENDER_CARD.name}"')
     await connection.execute(
         f'grant select on case_manager.sendable, case_manager.sendable_approval to "{EMAIL_SENDER_CARD.name}"'
     )

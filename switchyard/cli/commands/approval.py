@@ -99,7 +99,10 @@ async def _decide(env: Env, named: str, verdict: ApprovalAnswer, approver: str, 
 
 
 async def submit_decision(target: Target, named: str, verdict: ApprovalAnswer, *, approver: str, reason: str) -> str:
-    """Sign a decision, hand it to the case manager, and return what the case manager made of it. Raises `CommandFailed`."""
+    """Sign a decision, hand it to the case manager, and return what the case manager made of it.
+
+    Raises `CommandFailed`.
+    """
     async with open_operator_pool(target) as case_manager:
         row = await _find_approval(case_manager, named)
         if verdict == "granted":

@@ -22,7 +22,10 @@ def export(
     out: Annotated[Path | None, typer.Option(help="The file to write; case-ID.json without it.")] = None,
     env: EnvOption = Env.LOCAL,
 ) -> None:
-    """Write a case with everything that proves it, for an auditor. Exit code 1 if an event is not covered by a checkpoint yet."""
+    """Write a case with everything that proves it, for an auditor.
+
+    Exit code 1 if an event is not covered by a checkpoint yet.
+    """
     bundle, uncovered_rows, keys = asyncio.run(_export(env, case_id))
     file = out or Path(f"case-{bundle['case_id']}.json")
     file.write_text(json.dumps(bundle, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
@@ -35,9 +38,7 @@ def export(
     console.print(f"verify it with: python3 -I {shown} {file} {named}", soft_wrap=True)
     console.print("The auditor must have the key from its owner (KMS), and not from here.")
     if uncovered_rows:
-        console.print(
-            f"[red]{uncovered_rows} of its events are not covered by a checkpoint yet[/red]: export it again in a minute"
-        )
+        console.print(f"[red]{uncovered_rows} of its events have no checkpoint yet[/red]: export it again in a minute")
         raise typer.Exit(1)
 
 

@@ -15,8 +15,8 @@ from switchyard.cli.app.target import Env, EnvOption, Target, resolve_target
 def migrate_databases(env: EnvOption = Env.LOCAL) -> None:
     """Apply what is missing to the work and the audit database, under a lock; safe to repeat.
 
-    Needs the owners' addresses in SWITCHYARD_WORK_DB_OWNER_URL and SWITCHYARD_AUDIT_DB_OWNER_URL. In AWS the roles log in with IAM;
-    so does the owner where SWITCHYARD_DB_AUTH is `iam`.
+    Needs the owners' addresses in SWITCHYARD_WORK_DB_OWNER_URL and SWITCHYARD_AUDIT_DB_OWNER_URL. In AWS the roles log
+    in with IAM; so does the owner where SWITCHYARD_DB_AUTH is `iam`.
     """
     target = resolve_target(env)
     applied = asyncio.run(_migrate(target, iam=env is Env.AWS))

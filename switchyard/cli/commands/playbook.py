@@ -1,4 +1,7 @@
-"""The operator's hand on the case manager: its own database role, which may call a few functions and read what waits."""
+"""The operator's hand on the case manager.
+
+Its own database role, which may call a few functions and read what waits.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +32,10 @@ PlaybookOption = Annotated[str, typer.Option(help="Which playbook.")]
 
 @asynccontextmanager
 async def open_operator_pool(target: Target) -> AsyncIterator[Pool]:
-    """The case manager's database with the operator's few rights. Raises `CommandFailed` if it is out of reach or forbidden."""
+    """The case manager's database with the operator's few rights.
+
+    Raises `CommandFailed` if it is out of reach or forbidden.
+    """
     async with open_pool(target, "SWITCHYARD_OPERATOR_DB_URL", CASE_MANAGER) as case_manager:
         try:
             yield case_manager

@@ -187,7 +187,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--upstream", help="base URL of the emulator that gets each request, too")
     given = parser.parse_args(arguments)
     web.run_app(
-        build_ses_app(SesSimulator(upstream=given.upstream)), host=given.host, port=given.port, print=None, access_log=None,
+        build_ses_app(SesSimulator(upstream=given.upstream)),
+        host=given.host, port=given.port, print=None, access_log=None,
         shutdown_timeout=1.0,
     )  # fmt: skip
     return 0

@@ -39,7 +39,10 @@ def compose_exports() -> dict[str, str]:
 
 
 def published_addresses(containers: list[dict[str, Any]]) -> dict[str, str]:
-    """Where each `service:port` answers on this machine. Raises ComposeUnavailable unless the provisioner is healthy."""
+    """Where each `service:port` answers on this machine.
+
+    Raises ComposeUnavailable unless the provisioner is healthy.
+    """
     health = next((each["Health"] for each in containers if each["Service"] == PROVISIONER), "absent")
     if health != "healthy":
         raise ComposeUnavailable(f"the docker compose stack is not up: its {PROVISIONER} is {health or 'unhealthy'}")

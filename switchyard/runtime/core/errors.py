@@ -1,7 +1,8 @@
 """The two families of failure, and what each does to a message.
 
-A handler raises `RetryableTaskError` when the same message may succeed later, and `PermanentTaskError` when it never will.
-Anything else that escapes a handler is a defect: it is retried like `RetryableTaskError` and logged with its traceback.
+A handler raises `RetryableTaskError` when the same message may succeed later, and `PermanentTaskError` when it never
+will. Anything else that escapes a handler is a defect: it is retried like `RetryableTaskError` and logged with its
+traceback.
 """
 
 from __future__ import annotations

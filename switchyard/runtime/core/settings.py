@@ -62,11 +62,12 @@ class ProcessSettings(BaseSettings):
 
 
 class ApproverSettings(BaseModel):
-    """Who may approve; read by the case manager, which decides, and by the email sender, which checks once more before it sends."""
+    """Who may approve: the case manager and the email sender check each approval."""
 
     approvers: dict[str, str] = Field(
         default_factory=dict,
-        description='Who may approve, as JSON {"name": "Ed25519 public key in hex"}: the same for case manager and email sender. '
+        description='Who may approve, as JSON {"name": "Ed25519 public key in hex"}: the same for '
+        "case manager and email sender. "
         "Without any, nothing that needs an approval is sent.",
     )
 

@@ -67,7 +67,10 @@ class KmsSigner:
 
     @classmethod
     async def open(cls, client: Any, key_id: str) -> Self:
-        """Ask KMS for the public half. Raises `PermanentTaskError` for a key of another kind, `Unavailable` if out of reach."""
+        """Ask KMS for the public half.
+
+        Raises `PermanentTaskError` for a key of another kind, `Unavailable` if out of reach.
+        """
         answer = await _translate_kms_errors(client.get_public_key(KeyId=key_id))
         offered = answer.get("SigningAlgorithms", ())
         for algorithm in _KMS_ALGORITHMS:

@@ -40,7 +40,7 @@ class KeyWrapper(Protocol):
         ...
 
     async def unwrap(self, wrapped: bytes, *, subject: str) -> bytes:
-        """Decrypt a key. Raises `PermanentTaskError` if it was altered or belongs to somebody else, `Unavailable` like `wrap`."""
+        """Decrypt a key. Raises `PermanentTaskError` if it was altered or is not this subject's, else like `wrap`."""
         ...
 
 
@@ -127,7 +127,10 @@ class Vault:
             return str(await self._pool.fetchval(_SQL["add_subject"], subject, tenant, fingerprint, wrapped, named))
 
     async def seal(self, subject: str, plain: bytes, *, context: bytes) -> bytes:
-        """Encrypt with AES-256-GCM under the subject's key; `context` is authenticated. Raises `PermanentTaskError` if erased."""
+        """Encrypt with AES-256-GCM under the subject's key.
+
+        `context` is authenticated. Raises `PermanentTaskError` if erased.
+        """
         return _encrypt(await self._key(subject), plain, context)
 
     async def open(self, subject: str, sealed: bytes, *, context: bytes) -> bytes:

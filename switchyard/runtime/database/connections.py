@@ -1,15 +1,16 @@
-"""PostgreSQL connections, and what it means when they fail."""
+"""PostgreSQL: pools, named statements, and the one place that turns connection failures into `Unavailable`."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from typing import Any, TypeAlias
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any, Self, TypeAlias
 
 import asyncpg
 
 from switchyard.runtime.core.errors import Unavailable
 from switchyard.runtime.database.login import DatabaseLogin, PasswordLogin
+from switchyard.runtime.database.queries import Queries
 
 Pool: TypeAlias = "asyncpg.Pool[Any]"
 
@@ -72,3 +73,51 @@ def translate_errors(what: str) -> Iterator[None]:
         if str(error.sqlstate).startswith(_NOT_THE_STATEMENTS_FAULT):
             raise Unavailable("database_unreachable", f"{what} cannot serve ({type(error).__name__})") from error
         raise
+
+
+class Database:
+    """One owner's named statements over a pool, or over the connection of a transaction.
+
+    `name` is what an error calls the database, for example "the work database". Every method raises `Unavailable` when
+    the server cannot be reached; errors of a statement itself pass as they are.
+    """
+
+    def __init__(self, pool: Pool, name: str, queries: Queries, *, connection: Any = None) -> None:
+        self._pool = pool
+        self._name = name
+        self._queries = queries
+        self._target = pool if connection is None else connection
+
+    async def rows(self, statement: str, *arguments: Any) -> list[Any]:
+        """All rows of a statement."""
+        with translate_errors(self._name):
+            found: list[Any] = await self._target.fetch(self._queries[statement], *arguments)
+            return found
+
+    async def row(self, statement: str, *arguments: Any) -> Any:
+        """The first row, or None."""
+        with translate_errors(self._name):
+            return await self._target.fetchrow(self._queries[statement], *arguments)
+
+    async def value(self, statement: str, *arguments: Any) -> Any:
+        """The first column of the first row, or None."""
+        with translate_errors(self._name):
+            return await self._target.fetchval(self._queries[statement], *arguments)
+
+    async def execute(self, statement: str, *arguments: Any) -> int:
+        """Run a statement; return how many rows it touched."""
+        with translate_errors(self._name):
+            done: str = await self._target.execute(self._queries[statement], *arguments)
+            return int(count) if (count := done.rpartition(" ")[2]).isdecimal() else 0
+
+    @asynccontextmanager
+    async def transaction(self, **options: Any) -> AsyncIterator[Self]:
+        """The same statements in one transaction; `options` are those of asyncpg's `Connection.transaction`."""
+        with translate_errors(self._name):
+            async with self._pool.acquire() as connection, connection.transaction(**options):
+                yield type(self)(self._pool, self._name, self._queries, connection=connection)
+
+    def with_queries(self, queries: Queries) -> Self:
+        """The same database, or the same transaction, with another owner's statements."""
+        target = None if self._target is self._pool else self._target
+        return type(self)(self._pool, self._name, queries, connection=target)

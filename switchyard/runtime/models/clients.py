@@ -125,8 +125,8 @@ async def model_budget(
     """Run an agent within the task's time less `margin_ms`, which is kept for storing the result.
 
     The list holds a decision for each model call once it is over.
-    Raises `RetryableTaskError` when no model answered, and `PermanentTaskError` when the model policy permits none or a vendor refused the
-    request itself, which the other one would refuse alike.
+    Raises `RetryableTaskError` when no model answered, and `PermanentTaskError` when the model policy permits none or a
+    vendor refused the request itself, which the other one would refuse alike.
     """
     from pydantic_ai.exceptions import ModelAPIError
 

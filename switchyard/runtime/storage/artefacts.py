@@ -31,8 +31,8 @@ class ArtefactCipher(Protocol):
 class Artefacts:
     """Reads what the command grants and writes what the handler found.
 
-    `decrypts` are the names of the sealed artefacts that the agent's card allows; the vault's own grants are the boundary,
-    this is the early and legible refusal.
+    `decrypts` are the names of the sealed artefacts that the agent's card allows; the vault's own grants are the
+    boundary, this is the early and legible refusal.
     """
 
     def __init__(self, objects: ObjectStore, sealing: ArtefactCipher, *, decrypts: Iterable[str]) -> None:
@@ -41,7 +41,7 @@ class Artefacts:
         self._decrypts = frozenset(decrypts)
 
     async def read(self, task: Task[Contract], artefact: Artefact) -> bytes:
-        """The plain bytes. Raises `PermanentTaskError` for bytes that do not match their hash, or that the card does not open."""
+        """The plain bytes. Raises `PermanentTaskError` for a wrong hash or an artefact that the card may not decrypt."""
         return await self.read_from(task.storage_refs, task.envelope.case_id, artefact)
 
     async def read_from(self, places: Mapping[str, StorageRef], case_id: str, artefact: Artefact) -> bytes:

@@ -17,7 +17,10 @@ class ObjectStore(Protocol):
         ...
 
     async def get(self, uri: str) -> bytes:
-        """Fetch the bytes behind a URI. Raises `PermanentTaskError` if there are none, `Unavailable` if out of reach."""
+        """Fetch the bytes behind a URI.
+
+        Raises `PermanentTaskError` if there are none, `Unavailable` if out of reach.
+        """
         ...
 
 

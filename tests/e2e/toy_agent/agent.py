@@ -95,7 +95,10 @@ async def read(agent: Agent[str, Reading], question: str) -> Reading:
 
 
 def convert(reading: Reading) -> Findings:
-    """The amount in the other unit, to eight digits. Raises `PermanentTaskError` if there is nothing that could be converted."""
+    """The amount in the other unit, to eight digits.
+
+    Raises `PermanentTaskError` if there is nothing that could be converted.
+    """
     source, target = UNITS.get(reading.source), UNITS.get(reading.target)
     if source is None or target is None or source.quantity != target.quantity:
         raise PermanentTaskError(

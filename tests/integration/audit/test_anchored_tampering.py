@@ -1,7 +1,9 @@
-"""The database's owner, triggers disabled, rewrites log indexes and checkpoints along with the rows; the store knows better.
+"""The database's owner, triggers disabled, rewrites log indexes and checkpoints along with the rows.
 
-Each way is done as thoroughly as somebody who knows the format can: verification without checkpoints finds nothing in those
-that are marked so.
+The store knows better.
+
+Each way is done as thoroughly as somebody who knows the format can: verification without checkpoints finds nothing in
+those that are marked so.
 """
 
 from __future__ import annotations

@@ -192,7 +192,7 @@ async def test_making_the_same_checkpoint_again_takes_over_the_one_there_is(
 async def test_a_database_that_contradicts_an_checkpoint_is_not_checkpointed_any_further(
     store: AuditStore, proof: Proof, owner: Owner
 ) -> None:
-    """A restored backup: it knows neither the last rows nor their checkpoint, and new rows have taken their log indexes."""
+    """A restored backup lacks the last rows and their checkpoint, and new rows have taken their log indexes."""
     await store.record(cases.bodies(cases.answered()))
     await proof.checkpoint()
     await _forget_copies(owner, from_number=1)

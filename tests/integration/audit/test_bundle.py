@@ -240,7 +240,8 @@ async def test_an_event_that_is_not_checkpointed_yet_is_told_and_not_proven(
 
     assert uncovered_rows == 1
     assert checked(bundle)[1] == [
-        "event 9 (log_index None): no checkpoint of the bundle covers it: it was not covered by a checkpoint yet when it was exported"
+        "event 9 (log_index None): no checkpoint of the bundle covers it: "
+        "it was not covered by a checkpoint yet when it was exported"
     ]
 
 

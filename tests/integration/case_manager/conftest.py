@@ -1,4 +1,4 @@
-"""A case manager: its parts over the real database, with a clock in the test's hands, and its process as it is deployed."""
+"""A case manager: its parts over the real database with the test's clock, and its process as deployed."""
 
 from __future__ import annotations
 

@@ -42,7 +42,7 @@ async def test_a_temporary_table_does_not_make_an_operator_the_owner(pool_for: P
 @pytest.mark.parametrize("table", ["submission", "closed", "control", "approval", "decision", "held", "notice"])
 async def test_an_operator_reads_and_writes_no_table_of_the_case_manager(pool_for: PoolFor, table: str) -> None:
     pool = await pool_for("operator")
-    for statement in (f"select * from case manager.{table}", f"delete from case manager.{table}"):
+    for statement in (f"select * from case_manager.{table}", f"delete from case_manager.{table}"):
         with pytest.raises(asyncpg.InsufficientPrivilegeError):
             await pool.execute(statement)
 

@@ -1,4 +1,7 @@
-"""A case rests at the case manager: for a person's decision, for an hour, for a resumption. Nothing of it is in memory."""
+"""A case rests at the case manager.
+
+For a person's decision, for an hour, for a resumption. Nothing of it is in memory.
+"""
 
 from __future__ import annotations
 

@@ -65,7 +65,10 @@ StartMail = Callable[[], Awaitable[MailProcess]]
 async def start_mail(
     aws: None, cloud: Cloud, borrowed_logs: None, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[StartMail]:
-    """Starts the email feedback process. A test that reads the logs starts it itself: they are captured phase by phase."""
+    """Starts the email feedback process.
+
+    A test that reads the logs starts it itself: they are captured phase by phase.
+    """
     await cloud.purge(queue_name("case_manager"), queue_name(EMAIL_FEEDBACK))
     port = free_port()
     environment = {

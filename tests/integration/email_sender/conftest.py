@@ -87,7 +87,8 @@ class Case:
         """Put it into the case manager's table, as intake does."""
         opened = {"case_id": self.case_id, "payload": {"playbook": PLAYBOOK, "address_key": self.address_key}}
         await self.owner.execute(
-            "insert into case_manager.submission (tenant, source, idempotency_key, payload_mac, case_id, playbook, opened)"
+            "insert into case_manager.submission"
+            " (tenant, source, idempotency_key, payload_mac, case_id, playbook, opened)"
             " values ('acme', 'upstream.tests', $1, '', $1::text::uuid, $2, $3)",
             self.case_id,
             PLAYBOOK,

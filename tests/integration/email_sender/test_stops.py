@@ -41,7 +41,8 @@ async def halt(owner: Owner, _: Case) -> object:
 async def opt_out(owner: Owner, case: Case) -> object:
     """As the case manager does for a SuppressionRequested."""
     return await owner.execute(
-        "insert into case_manager.control (kind, key, by, why) values ('opted_out', $1, 'upstream.email_feedback', 'opted_out')",
+        "insert into case_manager.control (kind, key, by, why) "
+        " values ('opted_out', $1, 'upstream.email_feedback', 'opted_out')",
         case.address_key,
     )
 

@@ -53,7 +53,11 @@ def test_before_the_first_pack_nothing_can_be_checked() -> None:
         ("floor = 80", "floor = 79", "floor of accuracy"),
         ('name = "readable"', 'name = "readability"', "should have exactly accuracy"),
         ("[lexicon.fee]", "[lexicon.fees]", "lexicon: fee should be there"),
-        (f'disclosures = "{disclosures.DISCLOSURES_VERSION}"', 'disclosures = "1999-1"', "contracts/documents/disclosures.py"),
+        (
+            f'disclosures = "{disclosures.DISCLOSURES_VERSION}"',
+            'disclosures = "1999-1"',
+            "contracts/documents/disclosures.py",
+        ),
         ("min_days = 38", "min_days = 30", "validation.min_days"),
         ("years = 3", "years = 2", "record.years"),
         ("min_notice_days = 35", "min_notice_days = 34", "address.min_notice_days"),

@@ -24,7 +24,8 @@ REVIEW = Review(
     findings=(
         RuleFinding(
             rule="R14", name="Figures", citation="12 CFR 1006.18", verdict="block", input_hash="a" * 64,
-            evidence=("'$9,999.00' in the text is not in the ledger",), revision_instructions=("use the ledger's amounts only",),
+            evidence=("'$9,999.00' in the text is not in the ledger",),
+            revision_instructions=("use the ledger's amounts only",),
         ),
     ),
     rubric=(

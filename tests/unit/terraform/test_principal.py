@@ -1,4 +1,7 @@
-"""The statement that the ingress signs, read by the case manager's own code: what counts, and what is refused by name."""
+"""The statement that the ingress signs, read by the case manager's own code.
+
+What counts, and what is refused by name.
+"""
 
 from __future__ import annotations
 

@@ -37,8 +37,8 @@ def check_cease_request(situation: RuleInput) -> RuleVerdict:
 def check_suppression(situation: RuleInput) -> RuleVerdict:
     """12 CFR 1006.14(h) and 1006.6(e): neither the address nor the medium was refused.
 
-    The facts are as old as the submission. Opt-outs since then stand in the case manager's control table, which the email sender
-    reads in the transaction that writes its intent.
+    The facts are as old as the submission. Opt-outs since then stand in the case manager's control table, which the
+    email sender reads in the transaction that writes its intent.
     """
     consumer, email = situation.facts.consumer, situation.facts.email
     if email.opted_out:

@@ -80,7 +80,10 @@ def sha256_hex(data: str | bytes) -> str:
 
 
 def require_names(where: str, found: Any, names: str) -> JsonObject:
-    """The object, if it has these names and no others: what is not checked must not come along. Raises `InvalidBundle`."""
+    """The object, if it has these names and no others.
+
+    What is not checked must not come along. Raises `InvalidBundle`.
+    """
     if not isinstance(found, dict) or set(found) != set(names.split()):
         raise InvalidBundle(f"{where} must have {names} and nothing else")
     return found

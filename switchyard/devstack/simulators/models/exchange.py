@@ -91,7 +91,7 @@ class Transcript:
         self._said.append(f"{tool} {arguments}")
 
     def result(self, call_id: str, text: str) -> None:
-        """A tool's result. Raises `InvalidModelRequest` if no call in the conversation has this id, as the services do."""
+        """A tool's result. Raises `InvalidModelRequest` if no call in the conversation has this id."""
         tool = self._calls.get(call_id)
         if tool is None:
             raise InvalidModelRequest(f"a tool result refers to the call {call_id!r}, which no earlier message makes")

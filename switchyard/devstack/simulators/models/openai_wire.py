@@ -42,7 +42,10 @@ _STOPS = {"end": "stop", "tools": "tool_calls", "length": "length"}
 
 
 def read_chat_request(body: bytes) -> tuple[Prompt, bool]:
-    """The request, and whether a stream is to end with the usage. Raises `InvalidModelRequest` for one OpenAI would refuse."""
+    """The request, and whether a stream is to end with the usage.
+
+    Raises `InvalidModelRequest` for one OpenAI would refuse.
+    """
     request = read_object(body)
     model = request.get("model")
     if not isinstance(model, str) or not model:
