@@ -13,7 +13,6 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from pydantic import ValidationError
 
-from contracts.events.upstream import CaseSubmitted
 from switchyard.case_manager.rejections import PrincipalExpired, PrincipalInvalid
 from switchyard.protocol.canonical import parse_json
 from switchyard.protocol.errors import InvalidEvent
@@ -24,10 +23,9 @@ from switchyard.protocol.principals import (
     PRINCIPAL_TOKEN_TYPE,
     PRINCIPAL_VALID_S,
     PrincipalClaims,
-    question_digest,
     submission_digest,
 )
-from switchyard.protocol.submissions import case_id_for
+from switchyard.protocol.submissions import CaseOpening, Submission, case_id_for
 
 PRINCIPAL_LEEWAY_S = 30
 """How far the ingress's clock may be from the case manager's."""
@@ -98,17 +96,18 @@ class PrincipalKeys:
         return VerifiedPrincipal(kid, claims, statement)
 
 
-def check_principal(verified_principal: VerifiedPrincipal, source: str, submitted: CaseSubmitted, detail: Json) -> None:
+def check_principal(
+    verified_principal: VerifiedPrincipal, source: str, submitted: Submission, opening: CaseOpening, detail: Json
+) -> None:
     """Raise `PrincipalInvalid` unless the statement is about exactly this submission."""
     claims = verified_principal.claims
     same = {
         "submission": claims.submission == submission_digest(detail),
         "case_id": claims.case_id == case_id_for(submitted.tenant, source, submitted.idempotency_key),
-        "sub": claims.sub == submitted.user_id,
+        "sub": claims.sub == opening.person,
         "tenant": claims.tenant == submitted.tenant,
         "session_id": claims.session_id == submitted.session_id,
-        "role": claims.role == submitted.role,
-        "question_sha256": claims.question_sha256 == question_digest(submitted.question),
+        **{name: getattr(claims, name) == value for name, value in (opening.claims or {}).items()},
     }
     for claim, holds in same.items():
         if not holds:

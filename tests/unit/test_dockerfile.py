@@ -18,7 +18,7 @@ import pytest
 from cryptography import x509
 
 from services.specialists.__main__ import AGENTS
-from switchyard.infra.nodes import needs
+from tests.reference import needs
 
 ROOT = Path(__file__).resolve().parents[2]
 TOOLS = {"cli", "simulators"}

@@ -11,9 +11,9 @@ from starlette.responses import HTMLResponse
 from starlette.routing import Route
 
 from contracts.documents.opt_out import OPT_OUT_PATH, OptOutClaims
-from contracts.events.upstream import SuppressionRequested
 from services.specialists.email_feedback import page
 from services.specialists.email_feedback.suppression import SuppressionPublisher
+from switchyard.protocol.events.upstream import SuppressionRequested
 from switchyard.runtime.core.clock import Clock
 from switchyard.runtime.core.errors import Unavailable
 from switchyard.runtime.crypto.tokens import InvalidToken, SignedTokens

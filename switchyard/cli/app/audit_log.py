@@ -8,6 +8,7 @@ from typing import Any
 
 import asyncpg
 
+from switchyard.app.application import load_app
 from switchyard.audit.records.reader import AuditReader
 from switchyard.audit.records.roles import SCHEMA
 from switchyard.cli.app.aws import open_aws_client
@@ -32,7 +33,7 @@ async def open_audit_reader(target: Target) -> AsyncIterator[AuditReader]:
     """The log, as a reader. Raises `CommandFailed` if it cannot be reached."""
     async with open_pool(target, "SWITCHYARD_AUDIT_DB_URL", SCHEMA) as pool:
         try:
-            yield AuditReader(pool, trusted=load_receipt_keys(target))
+            yield AuditReader(pool, load_app().catalogue, trusted=load_receipt_keys(target))
         except Unavailable as error:
             raise CommandFailed(str(error)) from error
 

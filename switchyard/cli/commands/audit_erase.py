@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from switchyard.app.application import load_app
 from switchyard.audit.erasure.decision import AlreadyErased, ErasureAllowed, ErasureDenied, PersonUnknown
 from switchyard.audit.erasure.erasure import ErasureResult, ErasureService, read_erasure
 from switchyard.audit.records.roles import SCHEMA
@@ -83,7 +84,7 @@ async def connect_erasures(target: Target) -> AsyncIterator[ErasureService]:
         open_pool(target, "SWITCHYARD_VAULT_ERASER_DB_URL", "vault") as vault,
     ):
         try:
-            yield ErasureService(log, KeyEraser(vault), signer, SystemClock())
+            yield ErasureService(log, load_app().catalogue, KeyEraser(vault), signer, SystemClock())
         except TaskError as error:
             raise CommandFailed(str(error), remedy="ask again: what was begun is finished then") from error
 

@@ -11,7 +11,6 @@ from typing import Annotated
 import typer
 from pydantic import TypeAdapter, ValidationError
 
-from contracts.events.case_manager import CaseOpened
 from switchyard.case_manager.principals import PrincipalKeys
 from switchyard.case_manager.rejections import PrincipalInvalid
 from switchyard.cli.app.audit_log import open_artefact_reader, open_audit_reader, read_artefact, resolve_case_id
@@ -20,6 +19,7 @@ from switchyard.cli.app.errors import CommandFailed
 from switchyard.cli.app.target import Env, Target, open_readable_target
 from switchyard.protocol.digest import event_digest
 from switchyard.protocol.envelope import Envelope
+from switchyard.protocol.events.case_manager import Attestation
 from switchyard.protocol.fields import WAREHOUSE_ROLE_SCOPE, Json
 from switchyard.protocol.principals import PrincipalClaims, question_digest
 from switchyard.runtime.core.clock import moment
@@ -69,18 +69,19 @@ async def verify_principal_statement(
 ) -> tuple[PrincipalClaims, str]:
     """The claims that a case was opened on, and the key's name. Raises `CommandFailed` saying what does not hold."""
     event = Envelope.model_validate_json(json.dumps(first))
-    payload = CaseOpened.model_validate_json(json.dumps(event.payload))
-    if payload.attested is None:
+    submitted_by = str(event.payload["submitted_by"])
+    if event.payload.get("attested") is None:
         raise CommandFailed(
-            f"{payload.submitted_by} did not have to sign who asks", remedy=f"name it in {PRINCIPAL_KEYS_VARIABLE}"
+            f"{submitted_by} did not have to sign who asks", remedy=f"name it in {PRINCIPAL_KEYS_VARIABLE}"
         )
+    attested = Attestation.model_validate_json(json.dumps(event.payload["attested"]))
     reference = first["payload"]["attested"]["statement"]
     statement = (await read_artefact(artefacts, first, reference)).decode()
     question = (await read_artefact(artefacts, first, first["payload"]["question"])).decode()
-    if hashlib.sha256(statement.encode()).hexdigest() != payload.attested.statement_sha256:
+    if hashlib.sha256(statement.encode()).hexdigest() != attested.statement_sha256:
         raise CommandFailed("the statement is not the one that the event names", remedy="see `alarm=integrity`")
     try:
-        verified_principal = keys.verified_principal(payload.submitted_by, statement)
+        verified_principal = keys.verified_principal(submitted_by, statement)
         verified_principal.check_time(moment(event.occurred_at))
     except PrincipalInvalid as refused:
         raise CommandFailed(f"{refused.code}: {refused.message}", remedy=refused.remedy) from refused
@@ -92,9 +93,9 @@ async def verify_principal_statement(
         "session_id": claims.session_id == event.session_id,
         "role": scopes == event.principal.scopes,
         "question_sha256": claims.question_sha256 == question_digest(question),
-        "kid": verified_principal.kid == payload.attested.kid,
+        "kid": verified_principal.kid == attested.kid,
         # The pseudonym stands for `sub` only as the one under whose key the statement was sealed.
-        "subject": payload.attested.statement.subject == event.principal.subject,
+        "subject": attested.statement.subject == event.principal.subject,
         # What nobody signed (the agent, the deadline) is held by the chain alone.
         "digest": event_digest(first) == event.digest,
     }

@@ -14,9 +14,7 @@ import typer
 from aiobotocore.session import get_session
 from rich.table import Table
 
-from contracts.cards import AGENT_CARDS
-from contracts.catalogue import CASE_MANAGER
-from switchyard.app.topology import DEAD_LETTER_RETENTION_SECONDS, consumers
+from switchyard.app.application import load_app
 from switchyard.audit.reconciliation.completeness import DELIVERY_GRACE, GapKind
 from switchyard.audit.reconciliation.presence import LogPresence
 from switchyard.audit.reconciliation.producers import Producers
@@ -26,6 +24,8 @@ from switchyard.cli.app.audit_log import open_pool
 from switchyard.cli.app.console import console
 from switchyard.cli.app.errors import CommandFailed
 from switchyard.cli.app.target import Env, EnvOption, Target, resolve_target
+from switchyard.protocol.catalogue import CASE_MANAGER
+from switchyard.protocol.topology import DEAD_LETTER_RETENTION_SECONDS, consumers
 from switchyard.runtime.core.clock import SystemClock
 from switchyard.runtime.core.errors import Unavailable
 
@@ -111,10 +111,11 @@ async def open_reconciler(target: Target, grace: timedelta) -> AsyncIterator[Rec
         open_pool(target, "SWITCHYARD_AUDIT_DB_URL", SCHEMA) as log,
         client as sqs,
     ):
+        app = load_app()
 
         async def waiting() -> dict[str, int]:
             counts = {}
-            for consumer in consumers():
+            for consumer in consumers(app.catalogue):
                 counts[consumer.node] = 0
                 for queue in (consumer.queue, consumer.dead_letter_queue):
                     url = (await sqs.get_queue_url(QueueName=queue))["QueueUrl"]
@@ -123,7 +124,14 @@ async def open_reconciler(target: Target, grace: timedelta) -> AsyncIterator[Rec
                     counts[consumer.node] += sum(int(answer["Attributes"][name]) for name in names)
             return counts
 
-        yield Reconciler(Producers(work, (CASE_MANAGER, *AGENT_CARDS)), LogPresence(log), waiting, SystemClock(), grace)
+        yield Reconciler(
+            Producers(work, (CASE_MANAGER, *app.cards)),
+            LogPresence(log),
+            waiting,
+            SystemClock(),
+            grace,
+            app.routing_table,
+        )
 
 
 def _show(found: ReconciliationReport) -> None:

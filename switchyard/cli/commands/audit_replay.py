@@ -14,6 +14,7 @@ from typing import Annotated
 import typer
 from pydantic import TypeAdapter, ValidationError
 
+from switchyard.app.application import load_app
 from switchyard.audit.export import corpus
 from switchyard.audit.verification.findings import StoredRow
 from switchyard.audit.verification.verify import VERIFICATION_GRACE, verify_case
@@ -117,7 +118,7 @@ def replay_and_count(
     if not all(each.row.body for each in rows):
         found.retired += 1  # their receipt proves that they were, not what was decided
         return
-    verdict = verify_case(rows, now=datetime.now(UTC), grace=grace)
+    verdict = verify_case(load_app().catalogue, rows, now=datetime.now(UTC), grace=grace)
     if verdict.findings:
         found.unverified += 1
         first = verdict.findings[0]
@@ -126,7 +127,9 @@ def replay_and_count(
                 f"case {verdict.case_id} event {first.event_id}: {first.kind}, {first.why}"
             )
         return
-    replayed = replay_case([each.row.body for each in rows], keys.seal, operators=keys.operators)
+    replayed = replay_case(
+        [each.row.body for each in rows], load_app().routing_table, keys.seal, operators=keys.operators
+    )
     found.decisions += replayed.decisions
     found.undecided += replayed.undecided
     if replayed.divergence is not None:
@@ -143,7 +146,7 @@ async def replay_scope(
     with corpus.open_corpus_writer(save) as write:
         if corpus_file is not None:
             keys = _keys(Target(os.environ), check=check_seals)
-            for rows in corpus.read_cases(corpus_file):
+            for rows in corpus.read_cases(load_app().catalogue, corpus_file):
                 replay_and_count(rows, keys, found, grace=timedelta(0))
             return found
         async with open_readable_target(env) as target, open_audit_reader(target) as log:

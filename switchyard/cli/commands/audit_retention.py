@@ -12,6 +12,7 @@ import asyncpg
 import typer
 from rich.table import Table
 
+from switchyard.app.application import load_app
 from switchyard.audit.records.case_objects import CaseObjects
 from switchyard.audit.records.roles import SCHEMA
 from switchyard.audit.retention.reader import RetentionReader
@@ -114,6 +115,7 @@ async def open_retention_store(target: Target, archive_bucket: str | None = None
         try:
             yield RetentionStore(
                 pool,
+                load_app().catalogue,
                 signer,
                 SystemClock(),
                 objects=CaseObjects(s3, target.get("SWITCHYARD_OBJECTS_BUCKET") or DEFAULT_OBJECT_BUCKET),

@@ -14,12 +14,13 @@ from typing import Annotated, Any
 
 import typer
 
-from contracts.catalogue import CASE_MANAGER, CATALOGUE, ROUTER
+from switchyard.app.application import load_app
 from switchyard.audit.records.reader import AuditReader
 from switchyard.cli.app.audit_log import open_audit_reader, open_pool, resolve_case_id
 from switchyard.cli.app.console import console
 from switchyard.cli.app.errors import CommandFailed
 from switchyard.cli.app.target import Target
+from switchyard.protocol.catalogue import CASE_MANAGER, ROUTER
 from switchyard.protocol.fields import Json
 from switchyard.protocol.signing import derive_public_key, sign_statement
 from switchyard.protocol.statements import retry_statement
@@ -28,8 +29,6 @@ from switchyard.runtime.core.clock import timestamp
 RETRY_POLL_S = 0.2
 REQUEST_NAMESPACE = uuid.UUID("4f1f9a53-7f2f-5d07-8a2b-0f7cf1f0a7d2")
 """Namespace of request ids: the same signed request is the same row."""
-
-_ENDS = frozenset(type_.name for type_ in CATALOGUE.values() if type_.terminal)
 
 
 @dataclass(frozen=True)
@@ -45,7 +44,8 @@ class FailedCaseEvents:
 def find_failure(events: Sequence[Json]) -> FailedCaseEvents:
     """The failure that ended a case, from its events in causal order. Raises `CommandFailed` saying why it has none."""
     by_digest = {event["digest"]: event for event in events}
-    endings = [event for event in events if event["type"] in _ENDS]
+    terminal = {type_.name for type_ in load_app().catalogue.types if type_.terminal}
+    endings = [event for event in events if event["type"] in terminal]
     if not endings:
         raise CommandFailed("the case has not ended", remedy="wait for its ending: only a failure can be tried again")
     ending = max(endings, key=_attempt_number)

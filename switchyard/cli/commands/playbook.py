@@ -14,12 +14,12 @@ from typing import Annotated
 import asyncpg
 import typer
 
-from contracts.catalogue import CASE_MANAGER
-from services.orchestrator.graph import CURRENT
+from switchyard.app.application import load_app
 from switchyard.cli.app.audit_log import open_pool
 from switchyard.cli.app.console import console
 from switchyard.cli.app.errors import CommandFailed
 from switchyard.cli.app.target import Env, EnvOption, Target, resolve_target
+from switchyard.protocol.catalogue import CASE_MANAGER
 from switchyard.runtime.database.connections import Pool
 from switchyard.runtime.database.queries import load_queries
 
@@ -97,8 +97,9 @@ def resume_playbook(
 
 
 def _require_known_playbook(playbook: str) -> None:
-    if playbook not in CURRENT:
-        raise CommandFailed(f"there is no playbook {playbook}", remedy=f"name one of {', '.join(CURRENT)}")
+    current = load_app().current
+    if playbook not in current:
+        raise CommandFailed(f"there is no playbook {playbook}", remedy=f"name one of {', '.join(current)}")
 
 
 async def _call(env: Env, name: str, *arguments: str) -> object:

@@ -20,13 +20,13 @@ from switchyard.protocol.errors import InvalidEvent
 from switchyard.protocol.fields import Contract, Json
 from switchyard.protocol.received import ReceivedEvent
 from switchyard.protocol.signing import sign_statement
-from switchyard.router.routing import route
 from switchyard.runtime.core.clock import timestamp
 from tests.integration.case_manager.conftest import SIGNING_KEYS, CaseManager, StartCaseManager
 from tests.integration.cloud import Tap
 from tests.integration.events import fresh_id
 from tests.integration.infrastructure import Owner
 from tests.integration.manual_clock import ManualClock
+from tests.reference import route
 from tests.unit.protocol.bus_events import golden
 from tests.unit.router.cases import SEAL, received, routed
 from tests.unit.router.email_cases import (

@@ -9,7 +9,7 @@ import aiohttp
 import pytest
 
 from contracts.documents.opt_out import OptOutClaims
-from contracts.events.upstream import SuppressionRequested
+from switchyard.protocol.events.upstream import SuppressionRequested
 from switchyard.runtime.core.errors import Unavailable
 from tests.integration.conftest import LogLines
 from tests.integration.email_feedback.conftest import MailProcess, StartMail

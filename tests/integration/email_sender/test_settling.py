@@ -11,18 +11,18 @@ import pytest
 from typer.testing import CliRunner
 
 from contracts.events.email_sender import SendingResolved, SendingUnknown
-from contracts.events.failures import TaskFailed
 from services.specialists.email_sender.unresolved_sends import ResolutionPublisher, list_unresolved_sends, resolve_send
 from switchyard.cli.app.main import app
-from switchyard.protocol.derive import derive_event, stamp_event
+from switchyard.protocol.derive import stamp_event
+from switchyard.protocol.events.failures import TaskFailed
 from switchyard.protocol.fields import Contract, Json
-from switchyard.protocol.received import find_event_type
 from switchyard.runtime.database.connections import Pool
 from tests.integration.conftest import PoolFor
 from tests.integration.email_sender.conftest import Case, EmailSender, OpenCase, Outbox
 from tests.integration.events import envelope_of
 from tests.integration.infrastructure import Infrastructure, Owner
 from tests.integration.manual_clock import ManualClock
+from tests.reference import derive_event, find_event_type
 
 EVIDENCE = "SES event log, Send event of this message"
 

@@ -6,10 +6,7 @@ from datetime import timedelta
 from functools import partial
 from typing import Any
 
-from contracts.catalogue import AUDIT
 from faststream_sqs import RetryPolicy, SQSBatchMessage, SQSMessage
-from services.audit.settings import AuditSettings
-from switchyard.app.topology import dead_letter_queue_name, queue_name
 from switchyard.audit.records.partitions import maintain_partitions
 from switchyard.audit.records.roles import SCHEMA
 from switchyard.audit.records.store import AuditStore
@@ -17,20 +14,23 @@ from switchyard.audit.service.handlers import drain_dead_letter, record_batch
 from switchyard.audit.service.missing_events import LogWatch
 from switchyard.audit.transparency.checkpointer import Checkpointer, CheckpointSchedule
 from switchyard.audit.transparency.sequencer import Sequencer
+from switchyard.processes.audit_settings import AuditSettings
+from switchyard.protocol.catalogue import AUDIT, Catalogue
+from switchyard.protocol.topology import dead_letter_queue_name, queue_name
 from switchyard.runtime.crypto.signing import KmsSigner, LocalSigner, Signer, TrustedKeys, public_keys
 from switchyard.runtime.database.circuit_breaker import DatabaseCircuitBreaker
 from switchyard.runtime.process.process import ServiceProcess, skip_decoding
 from switchyard.runtime.storage.locked_objects import LockedObjects
 
 
-async def run_audit() -> None:
+async def run_audit(catalogue: Catalogue) -> None:
     """Serve audit."""
     settings = AuditSettings()
-    async with ServiceProcess(AUDIT, settings) as process:
+    async with ServiceProcess(catalogue, AUDIT, settings) as process:
         pool = await process.connect(settings.audit_db_url, schema=SCHEMA)
         gate = DatabaseCircuitBreaker(pool)
         await process.on_exit(gate.close)
-        store = AuditStore(pool)
+        store = AuditStore(pool, catalogue)
         process.check("database", lambda: gate.open)
         subscribe_audit(process, settings, store, gate)
         process.run_in_background(partial(maintain_partitions, store, gate))

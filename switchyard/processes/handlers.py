@@ -9,21 +9,22 @@ from typing import cast
 
 import structlog
 
-from contracts.catalogue import CASE_MANAGER, ROUTER
-from contracts.events.router import AskApproval, Wait
-from contracts.events.upstream import SuppressionRequested
 from faststream_sqs import SQSMessage
 from switchyard.case_manager.approvals import ApprovalService
 from switchyard.case_manager.control import OperatorControl
-from switchyard.case_manager.intake import SUBMISSIONS, CaseIntake
+from switchyard.case_manager.intake import CaseIntake
 from switchyard.case_manager.lifecycle import CaseCloser
 from switchyard.case_manager.pending_commands import PendingCommands
+from switchyard.protocol.catalogue import CASE_MANAGER, ROUTER
 from switchyard.protocol.derive import stamp_event
 from switchyard.protocol.errors import InvalidEvent, RejectionReason
+from switchyard.protocol.events.router import AskApproval, Wait
+from switchyard.protocol.events.upstream import SuppressionRequested
 from switchyard.protocol.fields import Json
 from switchyard.protocol.received import ReceivedEvent, read_bus_event, read_event
 from switchyard.protocol.signing import OperatorKeys
 from switchyard.router.decisions import failure_for, follow_event
+from switchyard.router.playbook import RoutingTable
 from switchyard.router.state_seal import StateSeal
 from switchyard.runtime.core import telemetry
 from switchyard.runtime.core.clock import Clock, timestamp
@@ -41,6 +42,7 @@ async def route_event(
     message: SQSMessage,
     *,
     seal: StateSeal,
+    table: RoutingTable,
     operators: OperatorKeys,
     publisher: Publisher,
     quarantine: Quarantine,
@@ -54,15 +56,15 @@ async def route_event(
     """
     async with nack_when_unavailable(message, None):
         try:
-            received = read_event(message.raw_body, node=ROUTER)
+            received = read_event(table.catalogue, message.raw_body, node=ROUTER)
             with log_context(received.envelope), telemetry.tag_span(ROUTER, received.envelope):
-                events = [_stamped(event, clock) for event in follow_event(received, seal, operators=operators)]
+                events = [_stamped(event, clock) for event in follow_event(received, seal, table, operators=operators)]
                 await publisher.publish(events)
                 log.info("event.routed", to=[event["node_to"] for event in events])
         except InvalidEvent as rejection:
             if rollout is not None and await rollout.postpone(message, rejection):
                 return
-            ending = failure_for(message.raw_body, rejection, seal)
+            ending = failure_for(message.raw_body, rejection, seal, table)
             if ending is None:
                 await quarantine.keep(message.raw_body, rejection)
             else:
@@ -86,7 +88,7 @@ async def handle_case_manager_event(
     async with nack_when_unavailable(message, gate):
         try:
             source, detail_type, detail = read_bus_event(message.raw_body)
-            if detail_type in SUBMISSIONS:
+            if intake.accepts(detail_type):
                 taken = await intake.open_case(source, detail, detail_type)
                 # The stored event has no trace: a repeated submission publishes it again under its own.
                 events = [event | {"trace": telemetry.trace_context()} for event in taken]
@@ -100,7 +102,7 @@ async def handle_case_manager_event(
                 await control.mark_published([stopped["event_id"]])
                 log.info("contact.stopped", reason=stopped["payload"]["reason"])
                 return
-            received = read_event(message.raw_body, node=CASE_MANAGER)
+            received = read_event(closing.catalogue, message.raw_body, node=CASE_MANAGER)
             with log_context(received.envelope), telemetry.tag_span(CASE_MANAGER, received.envelope):
                 if isinstance(received.payload, AskApproval):
                     await approvals.request_approval(cast("ReceivedEvent[AskApproval]", received))
@@ -146,7 +148,7 @@ async def handle_case_manager_dead_letter(
         )
         try:
             source, detail_type, detail = read_bus_event(message.raw_body)
-            if detail_type in SUBMISSIONS:
+            if intake.accepts(detail_type):
                 await publisher.publish([await intake.reject(source, detail_type, detail, problem, code="not_handled")])
                 return
         except InvalidEvent as unreadable:

@@ -6,13 +6,10 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from contracts.catalogue import AUDIT, CASE_MANAGER, NODES, UPSTREAM_PREFIX, allowed_sources, types_emitted_by
+from switchyard.protocol.catalogue import AUDIT, CASE_MANAGER, UPSTREAM_PREFIX, Catalogue
 from switchyard.protocol.envelope import SOURCE_PREFIX
 
 BUS = "switchyard"
-EMAIL_FEEDBACK = "email_feedback"
-"""The process that takes what the mail provider reports. No node: it knows no case and handles no event of ours."""
-
 DEFAULT_BUS = "default"
 """AWS services put their own events here, and nowhere else."""
 
@@ -61,29 +58,32 @@ def dead_letter_queue_name(node: str) -> str:
     return f"{queue_name(node)}-dlq"
 
 
-def _rules(node: str) -> tuple[BusRule, ...]:
+def _rules(catalogue: Catalogue, node: str) -> tuple[BusRule, ...]:
     if node == AUDIT:
         return (BusRule(f"{BUS}-audit", {"source": [{"prefix": SOURCE_PREFIX}]} | _LIVE),)
     addressed = BusRule(
         queue_name(node),
-        {"source": [SOURCE_PREFIX + source for source in allowed_sources(node)], "detail": {"node_to": [node]}} | _LIVE,
+        {"source": [SOURCE_PREFIX + source for source in catalogue.sources_for(node)], "detail": {"node_to": [node]}}
+        | _LIVE,
     )
     if node != CASE_MANAGER:
         return (addressed,)
     submitted = {
         "source": [{"prefix": UPSTREAM_PREFIX}],
-        "detail-type": [type_.name for type_ in types_emitted_by(UPSTREAM_PREFIX)],
+        "detail-type": [type_.name for type_ in catalogue.types_emitted_by(UPSTREAM_PREFIX)],
     } | _LIVE
     return (addressed, BusRule(f"{BUS}-submissions", submitted))
 
 
-def consumers() -> tuple[ConsumerQueues, ...]:
+def consumers(catalogue: Catalogue) -> tuple[ConsumerQueues, ...]:
     """Every consumer, in the catalogue's order."""
-    return tuple(ConsumerQueues(node, queue_name(node), dead_letter_queue_name(node), _rules(node)) for node in NODES)
+    return tuple(
+        ConsumerQueues(node, queue_name(node), dead_letter_queue_name(node), _rules(catalogue, node))
+        for node in catalogue.nodes
+    )
 
 
-def feedback_consumer() -> ConsumerQueues:
-    """The queue of SES's bounces and complaints, under the detail-types that SES gives them."""
-    reported = {"source": ["aws.ses"], "detail-type": ["Email Bounced", "Email Complaint Received"]} | _LIVE
-    rule = BusRule(f"{queue_name(EMAIL_FEEDBACK)}-feedback", reported, bus=DEFAULT_BUS)
-    return ConsumerQueues(EMAIL_FEEDBACK, queue_name(EMAIL_FEEDBACK), dead_letter_queue_name(EMAIL_FEEDBACK), (rule,))
+def consumer_of_rule(node: str, pattern: dict[str, Any], *, name: str, bus: str) -> ConsumerQueues:
+    """The queue of a process that handles no event of the catalogue, and the one rule that fills it."""
+    rule = BusRule(f"{queue_name(node)}-{name}", pattern | _LIVE, bus=bus)
+    return ConsumerQueues(node, queue_name(node), dead_letter_queue_name(node), (rule,))

@@ -65,7 +65,6 @@ class CaseManagerSettings(OperatorSettings, ApproverSettings, WorkSettings):
         "believed.",
     )
     case_deadline_s: Annotated[int, Field(ge=1)] = Field(default=900, description="For cases that name no deadline.")
-    email_deadline_s: Annotated[int, Field(ge=1)] = Field(default=604_800, description="For emails that name none.")
     approval_valid_s: Annotated[int, Field(ge=1)] = Field(
         default=86_400, description="How long a granted approval lasts if the email is not sent at once."
     )
