@@ -34,7 +34,7 @@ from switchyard.runtime.messaging.publisher import BusPublisher
 from switchyard.runtime.messaging.quarantine import ObjectQuarantine
 from switchyard.runtime.messaging.republish import REPUBLISH_INTERVAL_S, Republisher
 from switchyard.runtime.messaging.rollout import Rollout
-from switchyard.runtime.process.health import Health, HealthCheck
+from switchyard.runtime.process.web import HealthCheck, WebServer, build_health_app
 from switchyard.runtime.storage.artefacts import Artefacts
 from switchyard.runtime.storage.objects import ObjectStore, S3Objects
 
@@ -188,8 +188,7 @@ class ServiceProcess:
         loop = asyncio.get_running_loop()
         for signum in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(signum, stop.set)
-        health = Health(self._checks)
-        await health.start(self.settings.health_host, self.settings.health_port)
+        health = WebServer(build_health_app(self._checks), self.settings.health_host, self.settings.health_port)
         self._stack.push_async_callback(health.stop)
         await self.broker.start()
         log.info("process.ready", health_port=health.port)

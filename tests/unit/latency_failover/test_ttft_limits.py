@@ -4,8 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from latency_failover import FailoverPolicy
-from latency_failover.patience import hedge_after, switch_point_ms, ttft_limit
 from latency_failover.statistics import Expectation
+from latency_failover.ttft_limits import hedge_after, switch_point_ms, ttft_limit
 
 OTHER = Expectation(ttft_p50_ms=500, total_p50_ms=1_500)
 HEALTHY = tuple(range(300, 700, 4))

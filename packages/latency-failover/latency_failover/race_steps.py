@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from latency_failover.planning import CallPlan
+from latency_failover.call_plan import CallPlan
 from latency_failover.policy import FailoverPolicy
 from latency_failover.records import FailoverReason, ModelRole
 from latency_failover.statistics import Expectation

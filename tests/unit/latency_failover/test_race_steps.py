@@ -4,10 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from latency_failover import FailoverPolicy
-from latency_failover.planning import CallPlan
-from latency_failover.records import ModelRole
-from latency_failover.statistics import Expectation
-from latency_failover.steering import (
+from latency_failover.call_plan import CallPlan
+from latency_failover.race_steps import (
     AbandonAttempt,
     AbandonCall,
     AttemptProgress,
@@ -18,6 +16,8 @@ from latency_failover.steering import (
     next_step,
     projected_ms,
 )
+from latency_failover.records import ModelRole
+from latency_failover.statistics import Expectation
 
 POLICY = FailoverPolicy(check_every_ms=100, stall_ms=2_000)
 PLAN = CallPlan(

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from latency_failover.breaker import BreakerState
-from latency_failover.patience import hedge_after, ttft_limit
 from latency_failover.policy import FailoverPolicy, LatencyBudget
 from latency_failover.records import FailoverReason, ModelAttempt, ModelRole
 from latency_failover.statistics import Expectation
+from latency_failover.ttft_limits import hedge_after, ttft_limit
 
 _FAILED: dict[str, FailoverReason] = {"error": "error", "throttled": "throttled", "abandoned": "ttft"}
 

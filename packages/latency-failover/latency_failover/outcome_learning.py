@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from latency_failover.attempt import RunningAttempt
 from latency_failover.breaker import BreakerState, CircuitBreaker
-from latency_failover.planning import CallPlan
+from latency_failover.call_plan import CallPlan
 from latency_failover.policy import FailoverPolicy, LatencyBudget
 from latency_failover.race import Race
 from latency_failover.records import CallResult, FailoverDecision, ModelAttempt, ModelRole

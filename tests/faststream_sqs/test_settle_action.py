@@ -21,8 +21,8 @@ from hypothesis import strategies as st
 
 from faststream_sqs import BatchItemFailed, MessageLeaseLost, RetryPolicy
 from faststream_sqs.envelope import open_envelope
-from faststream_sqs.gate import PollLimiter
-from faststream_sqs.verdict import ACK, LEAVE, SettleAction, action_on_error, action_on_success
+from faststream_sqs.poll_limiter import PollLimiter
+from faststream_sqs.settle_action import ACK, LEAVE, SettleAction, action_on_error, action_on_success
 
 NACK = SettleAction(AckStatus.NACKED, reason="RuntimeError")
 

@@ -11,12 +11,12 @@ from faststream.message import AckStatus
 
 from .connection import Connection
 from .delivery import SQSDelivery
-from .lease import LeaseRenewer
+from .lease_renewer import LeaseRenewer
 from .producer import SQSProducer
 from .receiver import RawMessage, Receiver
 from .retry import RetryPolicy
+from .settle_action import RELEASE, SettleAction, settle_deliveries
 from .settlement import Settlement
-from .verdict import RELEASE, SettleAction, settle_deliveries
 
 
 class LogFunction(Protocol):

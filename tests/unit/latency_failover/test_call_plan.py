@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from latency_failover import FailoverPolicy, LatencyBudget, ModelAttempt
 from latency_failover.breaker import BreakerState
-from latency_failover.planning import CallPlan, ModelState, plan_call
+from latency_failover.call_plan import CallPlan, ModelState, plan_call
 from latency_failover.records import AttemptOutcome, ModelRole
 from latency_failover.statistics import Expectation
 
