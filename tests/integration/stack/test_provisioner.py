@@ -1,4 +1,4 @@
-"""The provisioner of docker compose, on a stack that nobody has migrated or provisioned."""
+"""The provisioner of docker compose, on a stack that is neither migrated nor provisioned."""
 
 from __future__ import annotations
 

@@ -1,18 +1,18 @@
 from __future__ import annotations
 
+import gzip
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from shutil import copytree
 from typing import Any
 
 import pytest
 import snowflake.connector
 from snowflake.connector.errors import DatabaseError, ProgrammingError
 
-from demo.oil_field.generate import generate_oil_field, write_csv
-from demo.oil_field.roles import WAREHOUSE_ROLES
-from services.specialists.text_to_sql.schema import load_schema
-from switchyard.devstack.simulators.snowflake.load import WarehouseDataMissing, column_names
+from demo.oil_field.warehouse import BASINS_BY_ROLE, DATA_FOLDER, open_warehouse, read_table
+from switchyard.devstack.simulators.snowflake.load import WarehouseDataMissing
 from switchyard.devstack.simulators.snowflake.simulator import SnowflakeSimulator, patch_snowflake_connector
 
 pytestmark = pytest.mark.filterwarnings("ignore:Arrow output on a DB-API result:UserWarning")
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:Arrow output on a DB-API result:
 
 @pytest.fixture(scope="module")
 def snowflake_simulator() -> Iterator[SnowflakeSimulator]:
-    made = SnowflakeSimulator()
+    made = open_warehouse()
     yield made
     made.close()
 
@@ -30,18 +30,21 @@ def read(snowflake_simulator: SnowflakeSimulator, sql: str, role: str = "FIELD_A
         return list(connection.cursor().execute(sql).fetchall())
 
 
-@pytest.mark.parametrize("role", WAREHOUSE_ROLES.values(), ids=WAREHOUSE_ROLES)
-def test_a_role_sees_all_of_its_own_rows_and_no_others(role: Any, snowflake_simulator: SnowflakeSimulator) -> None:
-    field = generate_oil_field()
-    mine = {well.api_number for well in field.wells if not role.basins or well.area.basin in role.basins}
-    assert {api for (api,) in read(snowflake_simulator, "SELECT api_number FROM wells", role.name)} == mine
+@pytest.mark.parametrize("role", BASINS_BY_ROLE)
+def test_a_role_sees_all_of_its_own_rows_and_no_others(role: str, snowflake_simulator: SnowflakeSimulator) -> None:
+    def own(table: str, column: str) -> list[dict[str, str]]:
+        basins = BASINS_BY_ROLE[role]
+        return [row for row in read_table(table) if not basins or row[column] in basins]
+
+    mine = {row["API_NUMBER"] for row in own("WELLS", "BASIN")}
+    assert {api for (api,) in read(snowflake_simulator, "SELECT api_number FROM wells", role)} == mine
     for table in ("monthly_production", "downtime", "work_orders"):
-        seen = {api for (api,) in read(snowflake_simulator, f"SELECT DISTINCT api_number FROM {table}", role.name)}
+        seen = {api for (api,) in read(snowflake_simulator, f"SELECT DISTINCT api_number FROM {table}", role)}
         assert seen <= mine
-    expected = [row for row in field.production if row.well.api_number in mine]
-    assert read(snowflake_simulator, "SELECT COUNT(*) AS n FROM monthly_production", role.name) == [(len(expected),)]
-    people = {person.id for person in field.technicians if not role.basins or person.region in role.basins}
-    assert {key for (key,) in read(snowflake_simulator, "SELECT technician_id FROM technicians", role.name)} == people
+    expected = [row for row in read_table("MONTHLY_PRODUCTION") if row["API_NUMBER"] in mine]
+    assert read(snowflake_simulator, "SELECT COUNT(*) AS n FROM monthly_production", role) == [(len(expected),)]
+    people = {row["TECHNICIAN_ID"] for row in own("TECHNICIANS", "REGION")}
+    assert {key for (key,) in read(snowflake_simulator, "SELECT technician_id FROM technicians", role)} == people
 
 
 def test_the_full_name_of_a_table_leads_to_the_same_rows(snowflake_simulator: SnowflakeSimulator) -> None:
@@ -112,15 +115,15 @@ def test_connections_in_several_threads_keep_their_roles_apart(snowflake_simulat
             basin for _ in range(5) for (basin,) in read(snowflake_simulator, "SELECT DISTINCT basin FROM wells", role)
         }
 
-    threads = [threading.Thread(target=look, args=(role,)) for role in list(WAREHOUSE_ROLES)[1:]]
+    threads = [threading.Thread(target=look, args=(role,)) for role in list(BASINS_BY_ROLE)[1:]]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert seen == {role: set(WAREHOUSE_ROLES[role].basins) for role in list(WAREHOUSE_ROLES)[1:]}
+    assert seen == {role: set(BASINS_BY_ROLE[role]) for role in list(BASINS_BY_ROLE)[1:]}
 
 
-def test_installed_it_takes_the_connectors_place_and_gives_it_back(snowflake_simulator: SnowflakeSimulator) -> None:
+def test_patched_connector_reaches_the_simulator_and_is_restored(snowflake_simulator: SnowflakeSimulator) -> None:
     real = snowflake.connector.connect
     with patch_snowflake_connector(snowflake_simulator), snowflake.connector.connect(role="FIELD_MIDCON") as connection:
         cursor = connection.cursor()
@@ -131,15 +134,13 @@ def test_installed_it_takes_the_connectors_place_and_gives_it_back(snowflake_sim
 
 
 def test_a_folder_of_files_can_be_served(tmp_path: Path) -> None:
-    write_csv(generate_oil_field(5), tmp_path, column_names(load_schema()))
-    (tmp_path / "wells.csv").write_text(
-        "\n".join((tmp_path / "wells.csv").read_text(encoding="utf-8").splitlines()[:11]) + "\n", encoding="utf-8"
-    )
-    served = SnowflakeSimulator(folder=tmp_path)
+    wells = copytree(DATA_FOLDER, tmp_path / "data") / "wells.csv.gz"
+    wells.write_bytes(gzip.compress(b"".join(gzip.decompress(wells.read_bytes()).splitlines(keepends=True)[:11])))
+    served = open_warehouse(wells.parent)
     assert read(served, "SELECT COUNT(*) FROM wells") == [(10,)]
     served.close()
 
 
 def test_a_missing_file_is_named_with_the_remedy(tmp_path: Path) -> None:
-    with pytest.raises(WarehouseDataMissing, match=r"wells\.csv is missing.*python -m demo\.oil_field generate"):
-        SnowflakeSimulator(folder=tmp_path)
+    with pytest.raises(WarehouseDataMissing, match=r"wells\.csv\.gz is missing\. Put one <table>\.csv\.gz per table"):
+        open_warehouse(tmp_path)
