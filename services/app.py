@@ -7,6 +7,7 @@ from contracts.catalogue import CATALOGUE
 from contracts.submissions import SUBMISSIONS
 from services.orchestrator.graph import CURRENT, PLAYBOOKS
 from switchyard.app.application import App, OutcomeClass, ProcessDescriptor
+from switchyard.protocol.catalogue import AUDIT, CASE_MANAGER, ROUTER
 from switchyard.protocol.topology import DEFAULT_BUS, consumer_of_rule
 
 EMAIL_FEEDBACK = "email_feedback"
@@ -23,11 +24,15 @@ OUTCOMES: dict[str, OutcomeClass] = {
     "unknown": "failed",
 }
 
+_SPECIALIST = ("services/__init__.py", "services/specialists/*.py")
 PROCESSES = (
-    ProcessDescriptor("triage", "services.specialists.triage.main:run"),
+    ProcessDescriptor(
+        "triage", "services.specialists.triage.main:run", code=(*_SPECIALIST, "services/specialists/triage")
+    ),
     ProcessDescriptor(
         "text_to_sql",
         "services.specialists.text_to_sql.main:run",
+        code=(*_SPECIALIST, "services/specialists/text_to_sql"),
         environment={
             "SWITCHYARD_SNOWFLAKE_ACCOUNT": "snowflake_account",
             "SWITCHYARD_SNOWFLAKE_WAREHOUSE": "snowflake_warehouse",
@@ -43,13 +48,15 @@ PROCESSES = (
     ),
     ProcessDescriptor(
         "drafter",
-        "services.drafter.main:run_drafter",
+        "services.drafter.main:run",
+        code=("services/__init__.py", "services/drafter"),
         environment={"SWITCHYARD_OPTOUT_URL": "optout_url"},
         secrets={"SWITCHYARD_OPTOUT_KEYS": "optout_keys"},
     ),
     ProcessDescriptor(
         "compliance",
         "services.specialists.compliance.main:run",
+        code=(*_SPECIALIST, "services/specialists/compliance"),
         migrations=("services.specialists.compliance:migrations",),
         # Compliance compares where a link leads; only the drafter can make one.
         environment={"SWITCHYARD_OPTOUT_URL": "optout_url"},
@@ -57,6 +64,7 @@ PROCESSES = (
     ProcessDescriptor(
         "email_sender",
         "services.specialists.email_sender.main:run",
+        code=(*_SPECIALIST, "services/specialists/email_sender"),
         migrations=("services.specialists.email_sender:migrations",),
         grants=("services.specialists.email_sender:grants.sql",),
         environment={"SWITCHYARD_SES_CONFIGURATION_SET": "configuration_set"},
@@ -66,6 +74,7 @@ PROCESSES = (
     ProcessDescriptor(
         EMAIL_FEEDBACK,
         "services.specialists.email_feedback.main:run",
+        code=(*_SPECIALIST, "services/specialists/email_feedback"),
         secrets={"SWITCHYARD_OPTOUT_KEYS": "optout_keys"},
         local={"SWITCHYARD_FEEDBACK_TENANTS": '{"harborline.example": "harbor-partners"}'},
         consumer=consumer_of_rule(
@@ -91,5 +100,9 @@ APP = App(
         "optout_keys": "Keys that sign opt-out links, as JSON.",
         "snowflake_token": "The OAuth token that text_to_sql logs in to Snowflake with.",
     },
+    programs={ROUTER: "services.orchestrator", CASE_MANAGER: "services.orchestrator", AUDIT: "services.audit"},
+    code=("contracts",),
+    folders=("services",),
+    demo_folders=("demo",),
     ingress=("CaseSubmitted",),
 )

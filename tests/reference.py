@@ -12,6 +12,7 @@ from switchyard.audit.export import corpus
 from switchyard.audit.records import projection
 from switchyard.audit.verification import verify
 from switchyard.infra import generate, nodes
+from switchyard.infra import images as images_module
 from switchyard.protocol import derive, received
 from switchyard.protocol import topology as queues
 from switchyard.protocol.fields import Contract, Json
@@ -75,3 +76,4 @@ def feedback_consumer() -> ConsumerQueues:
 needs = partial(nodes.needs, APP)
 topology = partial(generate.topology, APP)
 SECRETS = nodes.secrets(APP)
+images = partial(images_module.images, APP)

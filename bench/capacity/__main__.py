@@ -43,7 +43,7 @@ def cost_per_million(way: CasePath) -> dict[str, float]:
 
 def idle_cost(environment: str) -> dict[str, float]:
     """What a month without a case costs, in dollars, from the environment's own values."""
-    text = (GENERATED_FOLDER.parent / "environments" / environment / "terraform.tfvars").read_text()
+    text = (GENERATED_FOLDER.parent / f"{environment}.tfvars").read_text()
     values: dict[str, Any] = loads(text)
     consumers = topology(APP)["consumers"]
     sizes = {node: values["sizes"].get(node, values["default_size"]) for node in consumers}

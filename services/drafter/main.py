@@ -21,7 +21,7 @@ from switchyard.runtime.process.process import ServiceProcess, serve_agent
 from switchyard.runtime.storage.artefacts import Artefacts
 
 
-async def run_drafter() -> None:
+async def run() -> None:
     """Serve the drafter."""
 
     settings = DrafterSettings()

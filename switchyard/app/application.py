@@ -10,7 +10,7 @@ from importlib import import_module
 from typing import Any, Literal
 
 from switchyard.app.cards import AgentCard
-from switchyard.protocol.catalogue import Catalogue
+from switchyard.protocol.catalogue import AUDIT, CASE_MANAGER, ROUTER, Catalogue
 from switchyard.protocol.submissions import Submissions
 from switchyard.protocol.topology import ConsumerQueues, consumers
 from switchyard.router.playbook import Playbook, RoutingTable
@@ -41,6 +41,8 @@ class ProcessDescriptor:
     node: str
     run: str
     """`module:function`, a coroutine function without arguments."""
+    code: tuple[str, ...] = ()
+    """What the process's image holds of the application's repository beside `App.code`: paths and patterns."""
     migrations: tuple[str, ...] = ()
     """Folders of migrations beside those of the inbox, as `package:folder`."""
     grants: tuple[str, ...] = ()
@@ -72,6 +74,16 @@ class App:
     processes: tuple[ProcessDescriptor, ...]
     secrets: Mapping[str, str] = field(default_factory=dict)
     """Every secret of the application's own processes, and what it holds."""
+    programs: Mapping[str, str] = field(
+        default_factory=lambda: dict.fromkeys((ROUTER, CASE_MANAGER, AUDIT), "switchyard.processes")
+    )
+    """The package that runs each process of the engine's in an image, called with the node's name."""
+    code: tuple[str, ...] = ()
+    """What every image holds of the application's repository: paths and patterns."""
+    folders: tuple[str, ...] = ()
+    """What the image of the command line holds besides."""
+    demo_folders: tuple[str, ...] = ()
+    """What the image of the simulators holds besides."""
     ingress: tuple[str, ...] = ()
     """The submissions that the function behind the API may put on the bus."""
 

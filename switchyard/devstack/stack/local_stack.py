@@ -164,7 +164,7 @@ def list_services(endpoints: Endpoints) -> list[ServiceSpec]:
 
 
 def _engine_service(node: str, environment: dict[str, str]) -> ServiceSpec:
-    return ServiceSpec(name=node, argv=(sys.executable, "-m", "switchyard.processes", node), env=environment)
+    return ServiceSpec(name=node, argv=(sys.executable, "-m", load_app().programs[node], node), env=environment)
 
 
 def _application_service(endpoints: Endpoints, app: App, process: ProcessDescriptor) -> ServiceSpec:

@@ -57,7 +57,7 @@ async def start_worker(
 
     async def start() -> Worker:
         worker = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "services.specialists", "email_sender",
+            sys.executable, "-m", "switchyard.processes", "services.specialists.email_sender.main:run",
             cwd=ROOT,
             env={**os.environ, **infrastructure.environment, **environment},
             stderr=asyncio.subprocess.DEVNULL,

@@ -114,7 +114,10 @@ def test_a_way_back_in_the_graph_is_counted_once() -> None:
         on(FindingsReady, go="drafter"),
         on(AnswerDrafted, go="specialist"),
     ).with_p95("loop/2", specialist=5, drafter=3)
-    assert (book.later_p95_ms(CATALOGUE, "specialist"), book.later_p95_ms(CATALOGUE, "drafter")) == (3_000, 5_000)
+    assert (
+        book.later_p95_ms(CATALOGUE, "specialist"),
+        book.later_p95_ms(CATALOGUE, "drafter"),
+    ) == (3_000, 5_000)
 
 
 def test_figures_for_other_steps_than_the_graphs_are_refused() -> None:

@@ -44,7 +44,7 @@ email = {
 }
 
 ingress = {
-  package     = "../../../dist/ingress.zip"
+  package     = "../dist/ingress.zip"
   rate        = 20
   concurrency = 10
   identity = {

@@ -1,7 +1,7 @@
 data "aws_partition" "current" {}
 
 locals {
-  generated = "${path.module}/../../generated"
+  generated = "${path.module}/generated"
   topology  = jsondecode(file("${local.generated}/topology.json"))
 
   # What fills the places in the generated files; tests/unit/terraform/rendering.py has the same names.

@@ -24,7 +24,7 @@ provider "aws" {
 }
 
 module "github_oidc" {
-  source          = "../../modules/github_oidc"
+  source          = "./modules/github_oidc"
   repository      = var.repository
   environment     = var.environment
   create_provider = var.create_github_provider
@@ -32,30 +32,30 @@ module "github_oidc" {
 }
 
 module "secrets" {
-  source  = "../../modules/secrets"
+  source  = "./modules/secrets"
   secrets = local.topology.secrets
 }
 
 module "bus" {
-  source = "../../modules/bus"
+  source = "./modules/bus"
   name   = local.topology.bus
 }
 
 module "objects" {
-  source          = "../../modules/objects"
+  source          = "./modules/objects"
   bucket          = var.objects_bucket
   quarantine_days = var.quarantine_days
 }
 
 module "checkpoints" {
-  source    = "../../modules/checkpoints"
+  source    = "./modules/checkpoints"
   bucket    = var.checkpoints.bucket
   lock_mode = var.checkpoints.lock_mode
   keep_days = var.checkpoints.keep_days
 }
 
 module "network" {
-  source            = "../../modules/network"
+  source            = "./modules/network"
   cidr              = var.cidr
   zones             = var.zones
   egress            = merge({ for node, consumer in local.topology.consumers : node => consumer.egress }, { ingress = ["identity"] })
@@ -66,7 +66,7 @@ module "network" {
 }
 
 module "telemetry" {
-  source          = "../../modules/telemetry"
+  source          = "./modules/telemetry"
   collector_image = local.images.collector
   collectors      = var.collectors
   log_days        = var.log_days
@@ -80,7 +80,7 @@ module "telemetry" {
 }
 
 module "work_db" {
-  source              = "../../modules/database"
+  source              = "./modules/database"
   name                = "work"
   vpc_id              = module.network.vpc_id
   subnet_ids          = module.network.subnet_ids["database"]
@@ -98,7 +98,7 @@ module "work_db" {
 }
 
 module "audit_db" {
-  source              = "../../modules/database"
+  source              = "./modules/database"
   name                = "audit"
   vpc_id              = module.network.vpc_id
   subnet_ids          = module.network.subnet_ids["database"]
@@ -116,7 +116,7 @@ module "audit_db" {
 }
 
 module "email" {
-  source              = "../../modules/email"
+  source              = "./modules/email"
   domain              = var.email.domain
   sending_enabled     = var.email.sending_enabled
   certificate_arn     = var.email.certificate_arn
@@ -132,7 +132,7 @@ module "email" {
 
 # A consumer in the catalogue is a queue, a process and a role here: nothing is listed by hand.
 module "agent" {
-  source            = "../../modules/agent"
+  source            = "./modules/agent"
   for_each          = local.topology.consumers
   node              = each.key
   consumer          = each.value
@@ -160,7 +160,7 @@ module "agent" {
 }
 
 module "migrate" {
-  source             = "../../modules/migrate"
+  source             = "./modules/migrate"
   facts              = local.facts
   image              = local.images.cli
   database_group_ids = { work = module.work_db.security_group_id, audit = module.audit_db.security_group_id }
@@ -174,7 +174,7 @@ module "migrate" {
 }
 
 module "ingress" {
-  source           = "../../modules/ingress"
+  source           = "./modules/ingress"
   bus              = module.bus.name
   event_source     = local.topology.ingress_source
   generated        = local.generated
@@ -195,7 +195,7 @@ module "ingress" {
 }
 
 module "dashboards" {
-  source       = "../../modules/dashboards"
+  source       = "./modules/dashboards"
   bus          = module.bus.name
   region       = var.region
   consumers    = { for node, consumer in local.topology.consumers : node => { queue = consumer.queue, dead_letter_queue = consumer.dead_letter_queue } }

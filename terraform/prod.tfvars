@@ -44,7 +44,7 @@ email = {
 }
 
 ingress = {
-  package     = "../../../dist/ingress.zip"
+  package     = "../dist/ingress.zip"
   rate        = 200
   concurrency = 100
   identity = {
