@@ -139,7 +139,9 @@ async def start_case_manager(
         intake = CaseIntake(store, CaseOpener(vault, artefacts, clock, mac, DEADLINE), clock, mac)
         closing = CaseCloser(store, clock)
         holding = PendingCommands(pool, clock)
-        approvals = ApprovalService(holding, OperatorKeys(APPROVERS), timedelta(hours=24))
+        approvals = ApprovalService(
+            holding, OperatorKeys(APPROVERS, title="approver", variable="SWITCHYARD_APPROVERS"), timedelta(hours=24)
+        )
         control = OperatorControl(pool, closing, clock, mac)
         timers = Timers(store, closing, holding, approvals, control, publisher, clock)
         case_manager = CaseManager(store, vault, artefacts, intake, closing, holding, approvals, control, timers)
