@@ -96,4 +96,4 @@ async def test_bytes_that_are_no_event_go_to_quarantine(deployment: Deployment) 
         return found if len(found) > before else None
 
     found = await deployment.until(kept, seconds=15, what="a quarantined message")
-    assert any(item["refusal"] == "malformed" and item["remedy"] for item in found)
+    assert any(item["reason"] == "malformed" and item["remedy"] for item in found)

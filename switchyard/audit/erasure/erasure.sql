@@ -7,7 +7,7 @@ with cases as (
 select
   c.playbook, array_agg(c.case_id::text order by c.case_id) as case_ids, sum(e.events)::bigint as events,
   bool_and(r.policy_from is not null) as has_policy, max(r.duty_until) as duty_until, min(r.citation) as citation,
-  coalesce(array_agg(h.case_id::text) filter (where h.case_id is not null), '{}') as held
+  coalesce(array_agg(h.case_id::text) filter (where h.case_id is not null), '{}') as legal_holds
 from cases c
 cross join lateral (
   select count(*) as events from transition t where t.opened_on = c.opened_on and t.case_id = c.case_id

@@ -109,7 +109,7 @@ async def log(store: AuditStore, owner: Owner, proof: Proof, cloud: Cloud, reade
     assert (await reader.verify(now=cases.NOW)).ok
     for table in TABLES[:3]:
         await owner.execute(f"alter table {table} disable trigger all")
-    await owner.execute("alter table log_index drop constraint position_position_check")
+    await owner.execute("alter table log_index drop constraint log_index_log_index_check")
     await owner.execute("alter table transition enable always trigger queued")
     return Log(owner, store, proof, cloud)
 

@@ -166,7 +166,7 @@ async def serve(
     """Starts the process of the case manager or of the router, as it is deployed."""
     processes = {"case_manager": run_case_manager, "router": run_router}
     environment = {
-        "DATABASE_URL": infrastructure.role_url("case_manager"),
+        "WORK_DB_URL": infrastructure.role_url("case_manager"),
         "VAULT_KEY": VAULT_KEY,
         "MAC_KEY": MAC_KEY,
         "STATE_KEYS": STATE_KEYS,

@@ -106,7 +106,7 @@ async def test_what_is_no_authentic_event_is_quarantined_and_the_case_manager_go
         await cloud.send(QUEUE, raw)
     await cloud.settled(QUEUE)
     records = {name: await cloud.quarantine_of("case_manager", raw) for name, (raw, _) in bodies.items()}
-    refusals = {name: record["refusal"] for name, record in records.items()}
+    refusals = {name: record["reason"] for name, record in records.items()}
     assert refusals == {name: rejection for name, (_, rejection) in bodies.items()}
     assert records["no upstream"]["raw"] is None, "who asked what is not kept in the clear"
     assert records["altered"]["raw"] == bodies["altered"][0]
@@ -167,7 +167,7 @@ async def test_a_submission_that_was_tried_too_often_is_rejected_and_what_is_non
     await cloud.bury("case_manager", body, switchyard_redrives=str(MAX_REDRIVES))
     other = json.dumps({"given": "up", "id": fresh_id()})
     await cloud.bury("case_manager", other, switchyard_redrives=str(MAX_REDRIVES))
-    assert (await cloud.quarantine_of("case_manager", other))["refusal"] == "malformed"
+    assert (await cloud.quarantine_of("case_manager", other))["reason"] == "malformed"
     await cloud.settled(QUEUE, DEAD_LETTERS)
     [event] = await tap.seen("case_manager")
     assert (event["type"], event["payload"]["code"]) == ("SubmissionRejected", "not_handled")
@@ -185,4 +185,4 @@ async def test_an_ending_of_a_newer_release_waits_for_it_before_it_is_kept_for_a
     await asyncio.sleep(2.5)
     assert raw not in [record["raw"] for record in await cloud.quarantined("case_manager")]
     record = await cloud.quarantine_of("case_manager", raw)
-    assert (record["refusal"], record["field"]) == ("unknown", "version")
+    assert (record["reason"], record["field"]) == ("unknown", "version")

@@ -91,7 +91,7 @@ async def test_a_state_that_the_router_did_not_write_is_quarantined_and_the_case
     raw = bus_body(chosen(command))
     await cloud.send(QUEUE, raw)
     record = await cloud.quarantine_of("router", raw)
-    assert (record["refusal"], record["field"]) == ("forged", "state")
+    assert (record["reason"], record["field"]) == ("forged", "state")
     await cloud.settled(QUEUE)
     assert len(await tap.seen("router", case["case_id"])) == 1
 
@@ -120,4 +120,4 @@ async def test_a_dead_letter_that_is_no_event_is_quarantined(serve: Serve, cloud
     await serve("router")
     raw = f"not JSON {fresh_id()}"
     await cloud.bury("router", raw)
-    assert (await cloud.quarantine_of("router", raw))["refusal"] == "malformed"
+    assert (await cloud.quarantine_of("router", raw))["reason"] == "malformed"

@@ -74,7 +74,7 @@ async def test_two_other_vendors_draft_and_fail_over_after_two_function_bodies_w
     simulator: Running, settings: ModelSettings
 ) -> None:
     module = rewritten(drafter_models, pick_primary=PRIMARY, pick_fallback=FALLBACK)
-    model: FailoverModel = module.build_model(settings)
+    model: FailoverModel = module.build_drafter_model(settings)
     text, decision = await drafted(model)
     assert text == "12 wells are shut in [F1]"
     assert (decision.vendor, decision.model_id, decision.reason) == ("deepseek", "deepseek-chat", "primary")
@@ -88,5 +88,5 @@ async def test_two_other_vendors_draft_and_fail_over_after_two_function_bodies_w
 
 async def test_the_specialists_models_are_changed_in_the_same_way(settings: ModelSettings) -> None:
     module = rewritten(specialist_models, pick_primary=PRIMARY, pick_fallback=FALLBACK)
-    model: FailoverModel = module.build_model(settings, policy_version="test/1")
+    model: FailoverModel = module.build_specialist_model(settings, policy_version="test/1")
     assert [each.system for each in model.models] == ["deepseek", "openrouter"]

@@ -68,7 +68,7 @@ async def test_a_dead_letter_in_a_workers_hands_waits_for_its_outcome(
         return decided != [] and (await cloud.counts(DEAD_LETTERS))[1] == 1
 
     await until(postponed, "the dead letter waits")
-    assert decided == ["wait"]
+    assert decided == ["awaitlease"]
     assert await tap.seen(NODE, case_id) == []
     handler.release.set()
     first, second = await tap.next(NODE, case_id, 2)
@@ -104,7 +104,7 @@ async def test_a_dead_letter_that_is_no_event_is_quarantined(
     await start_worker(Counting())
     raw = f"not JSON {case_id}"
     await cloud.bury(NODE, raw)
-    assert (await cloud.quarantine_of(NODE, raw))["refusal"] == "malformed"
+    assert (await cloud.quarantine_of(NODE, raw))["reason"] == "malformed"
     await cloud.settled(DEAD_LETTERS)
 
 
@@ -117,6 +117,6 @@ async def test_a_dead_letter_under_another_events_id_is_quarantined_and_not_drop
     raw = bus_body(rewritten(command(case_id), state={"note": "forged"}))
     await cloud.bury(NODE, raw)
     record = await cloud.quarantine_of(NODE, raw)
-    assert (record["refusal"], record["field"]) == ("forged", "event_id")
+    assert (record["reason"], record["field"]) == ("forged", "event_id")
     await cloud.settled(DEAD_LETTERS)
     assert len(await tap.seen(NODE, case_id)) == 1

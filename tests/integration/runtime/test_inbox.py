@@ -155,7 +155,7 @@ async def test_another_digest_is_a_conflict_even_after_completion_and_expiry(
 
 async def test_of_two_copies_in_one_batch_one_is_granted_and_the_other_waits(inbox: Inbox, task: Envelope) -> None:
     claims = await asyncio.gather(inbox.claim(task), inbox.claim(task))
-    assert sorted(type(claim).__name__ for claim in claims) == ["Busy", "Granted"]
+    assert sorted(type(claim).__name__ for claim in claims) == ["ClaimBusy", "ClaimGranted"]
 
 
 async def test_of_two_events_with_one_id_in_one_batch_at_most_one_is_granted(inbox: Inbox, task: Envelope) -> None:

@@ -49,7 +49,7 @@ async def test_what_is_no_authentic_event_is_quarantined_with_the_reason_and_the
     for name, (raw, _, _) in REFUSED.items():
         from_outside = '"source": "upstream.' in raw  # may hold personal data in the clear
         assert kept[name]["raw"] == (None if from_outside else raw), name
-    reasons = {name: (record["refusal"], record["field"]) for name, record in kept.items()}
+    reasons = {name: (record["reason"], record["field"]) for name, record in kept.items()}
     assert reasons == {name: (rejection, field) for name, (_, rejection, field) in REFUSED.items()}
     assert all(record["consumer"] == NODE and MARKER not in record["message"] for record in kept.values())
     alarms = Counter(line["alarm"] for line in log_lines() if line["event"] == "message.quarantined")
@@ -66,7 +66,7 @@ async def test_another_event_under_a_used_id_is_quarantined_and_the_first_outcom
     raw = bus_body(rewritten(command(case_id), state={"note": "forged"}))
     await cloud.send(QUEUE, raw)
     record = await cloud.quarantine_of(NODE, raw)
-    assert (record["refusal"], record["field"]) == ("forged", "event_id")
+    assert (record["reason"], record["field"]) == ("forged", "event_id")
     await cloud.settled(QUEUE)
     assert len(await tap.seen(NODE, case_id)) == 1
     assert len(handler.tasks) == 1
