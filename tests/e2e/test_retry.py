@@ -1,4 +1,4 @@
-"""`switchyard case retry`: after a fix, an operator has the failed task done again, and the log shows and proves both tries."""
+"""`switchyard case retry`: after a fix, an operator retries the failed task, and the log proves both attempts."""
 
 from __future__ import annotations
 
