@@ -1,6 +1,6 @@
 """The commands that this application adds to `switchyard`: `module:attribute` and the line in `switchyard --help`.
 
-A module apart from the App: `switchyard --help` reads it, and must not import a contract for that.
+Apart from the App, which imports every contract: `switchyard --help` needs only the names.
 """
 
 COMMANDS = {

@@ -16,7 +16,6 @@ _FIELDS = (
     Field("name", "name", wraps=True),
     Field("source", "citation", wraps=True),
     Field("severity", "severity"),
-    Field("about", "about", wide=True),
     Field("runs at", "stages", wraps=True),
     Field("in force from", "from"),
 )
@@ -58,7 +57,6 @@ def read_pack_in_force() -> dict[str, Any]:
             "name": rule.name,
             "citation": rule.citation,
             "severity": rule.severity,
-            "about": rule.topic,
             "stages": list(rule.stages),
             "from": pack.effective_from_of(rule.id).isoformat(),
         }

@@ -14,7 +14,7 @@ from typing import Any
 from switchyard.audit.export.exporter import Exporter
 from switchyard.audit.records.reader import AuditReader, TimelineStep
 from switchyard.audit.verification.checkpoint_reader import CheckpointVerifier
-from switchyard.cli.app.connections import open_audit_pool, open_aws_client, open_pool
+from switchyard.cli.app.connections import open_audit_pool, open_aws_client, open_reviewer_pool
 from switchyard.cli.app.console import console
 from switchyard.cli.app.errors import CommandFailed
 from switchyard.cli.app.keys import load_checkpoint_keys, load_receipt_keys
@@ -105,7 +105,7 @@ async def _open_checkpoint_store(target: Target) -> AsyncIterator[LockedObjects]
 @asynccontextmanager
 async def open_artefact_reader(target: Target) -> AsyncIterator[Artefacts]:
     """Decrypts sealed artefacts: needs the role reviewer and the key that wraps the vault's keys (in AWS, KMS)."""
-    async with open_pool(target, target.settings.reviewer_db_url, "vault") as pool, _open_wrapper(target) as wrapper:
+    async with open_reviewer_pool(target, "vault") as pool, _open_wrapper(target) as wrapper:
         yield Artefacts(_NoObjects(), Vault(pool, wrapper, SystemClock()), decrypts=_DECRYPTS)
 
 

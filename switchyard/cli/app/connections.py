@@ -81,6 +81,13 @@ async def open_operator_pool(target: Target) -> AsyncIterator[Pool]:
 
 
 @asynccontextmanager
+async def open_reviewer_pool(target: Target, schema: str = CASE_MANAGER) -> AsyncIterator[Pool]:
+    """The case manager's approvals, or the vault's keys, for the role reviewer."""
+    async with open_pool(target, target.settings.reviewer_db_url, schema) as pool:
+        yield pool
+
+
+@asynccontextmanager
 async def open_audit_pool(target: Target) -> AsyncIterator[Pool]:
     """The audit database, for the role audit_reader."""
     async with open_pool(target, target.settings.audit_db_url, SCHEMA) as pool:

@@ -48,11 +48,31 @@ def print_rows(rows: Sequence[Row], fields: Iterable[Field], *, as_json: bool = 
         return
     narrow = console.width < WIDE
     shown = [field for field in fields if not (narrow and field.wide)]
-    columns = [Column(field.header, no_wrap=not field.wraps) for field in shown]
+    cells = [[_cell(field, row[field.name], narrow=narrow) for field in shown] for row in rows]
+    texts = [[field.header, *(line[at].plain for line in cells)] for at, field in enumerate(shown)]
+    columns = [
+        Column(field.header, no_wrap=not field.wraps, width=width, overflow="fold")
+        for field, width in zip(shown, _widths(shown, texts), strict=True)
+    ]
     table = Table(*columns, box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False)
-    for row in rows:
-        table.add_row(*(_cell(field, row[field.name], narrow=narrow) for field in shown))
+    for line in cells:
+        table.add_row(*line)
     console.print(table)
+
+
+def _widths(fields: Sequence[Field], texts: Sequence[Sequence[str]]) -> list[int | None]:
+    """The widths of the columns that wrap: their longest word, and a share of what is left; None where all fits."""
+    whole = [max(map(len, column)) for column in texts]
+    spare = console.width - 2 * len(fields) - sum(whole)
+    if spare >= 0:
+        return [None] * len(fields)
+    words = [max(len(word) for text in column for word in text.split() or ("",)) for column in texts]
+    wrapped = [all_ - word if field.wraps else 0 for field, all_, word in zip(fields, whole, words, strict=True)]
+    share = max(0.0, 1 + spare / sum(wrapped)) if any(wrapped) else 0.0
+    return [
+        word + int(more * share) if field.wraps else None
+        for field, word, more in zip(fields, words, wrapped, strict=True)
+    ]
 
 
 def print_json(value: Any) -> None:

@@ -13,15 +13,17 @@ from switchyard.cli.app.errors import CommandFailed
 from switchyard.cli.app.lazy import CommandReference, LazyGroup
 
 COMMANDS = "switchyard.cli.commands"
-APPLICATION_COMMANDS = "services.commands:COMMANDS"
-"""Where an application names its own commands, unless SWITCHYARD_COMMANDS names another place."""
 
 
 def application_commands() -> dict[str, CommandReference]:
-    """The commands that the application adds, by name; none where no application is installed."""
-    module, _, attribute = os.environ.get("SWITCHYARD_COMMANDS", APPLICATION_COMMANDS).partition(":")
+    """The commands that the application adds, by name; none where no application is installed.
+
+    They are named in COMMANDS of the module `commands` beside the App: the App itself imports every contract.
+    """
+    app_module = os.environ.get("SWITCHYARD_APP", "services.app:APP").partition(":")[0]
+    module = f"{app_module.rpartition('.')[0]}.commands".lstrip(".")
     try:
-        contributed = getattr(import_module(module), attribute)
+        contributed = import_module(module).COMMANDS
     except ModuleNotFoundError as error:
         if not module.startswith(str(error.name)):
             raise

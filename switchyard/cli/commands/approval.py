@@ -90,10 +90,10 @@ async def _list_pending(env: Env) -> list[Any]:
 
 async def _show(env: Env, prefix: str) -> dict[str, Any]:
     from switchyard.cli.app.audit_log import read_email
-    from switchyard.cli.app.connections import open_operator_pool
+    from switchyard.cli.app.connections import open_reviewer_pool
 
     target = resolve_target(env)
-    async with open_operator_pool(target) as pool:
+    async with open_reviewer_pool(target) as pool:
         row = await _find_approval(pool, prefix)
     return _public_fields(row) | {"email": read_email(await _read_content(target, row))}
 

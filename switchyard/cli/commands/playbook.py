@@ -16,7 +16,7 @@ app = typer.Typer(no_args_is_help=True)
 PlaybookArgument = Annotated[str, typer.Argument(metavar="PLAYBOOK", help="The playbook's name, without a version.")]
 _FIELDS = (
     Field("playbook", "playbook"),
-    Field("version", "version"),
+    Field("version", "version", wide=True),
     Field("state", "state"),
     Field("since", "since"),
     Field("by", "by", wraps=True),

@@ -70,7 +70,7 @@ def test_reference_of_a_command_resolves(name: str, command: CommandReference) -
 
 
 def test_application_commands_are_absent_where_no_application_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SWITCHYARD_COMMANDS", "an_application_that_is_not_there.commands:COMMANDS")
+    monkeypatch.setenv("SWITCHYARD_APP", "an_application_that_is_not_there.app:APP")
     assert application_commands() == {}
 
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from switchyard.audit.records.reader import StoredAlarm
     from switchyard.audit.verification.findings import CheckpointReport, Finding, VerifyReport
 
+_REPORTED = ("scope", "cases", "rows", "finding_count", "unended_cases", "pending_count")
 _ALARMS = (
     Field("alarm", "kind"),
     Field("case", "case_id", short=8),
@@ -41,7 +42,8 @@ def verify(
     ok = report.ok and (checkpointed is None or checkpointed.ok)
     if as_json:
         print_json({
-            **asdict(report),
+            **{name: getattr(report, name) for name in _REPORTED},
+            "findings": [asdict(finding) for finding in report.findings],
             "alarms": [asdict(alarm) for alarm in alarms],
             "checkpoints": None if checkpointed is None else asdict(checkpointed),
             "ok": ok,
