@@ -68,8 +68,8 @@ async def _demo(env: Env) -> dict[str, Any]:
     planned = {fault["idempotency_key"] for fault in faults}
     async with open_demo_stack(env) as place:
         target = place.target
-        log = await asyncpg.connect(target.need("SWITCHYARD_AUDIT_DB_OWNER_URL"))
-        work = await asyncpg.connect(target.need("SWITCHYARD_WORK_DB_OWNER_URL"))
+        log = await asyncpg.connect(target.settings.audit_db_owner_url)
+        work = await asyncpg.connect(target.settings.work_db_owner_url)
         try:
             asked = time.monotonic()
             keys = await publish_submissions(target, questions, source=DEMO_SOURCE)
@@ -80,7 +80,7 @@ async def _demo(env: Env) -> dict[str, Any]:
             await emails.run_follow_ups(DEMO_TIMEOUT_S)
             await _settle(log, work)
             rows = await list_demo_cases(log, keys)
-            chain = await _verify(target.need("SWITCHYARD_AUDIT_DB_URL"))
+            chain = await _verify(target.settings.audit_db_url)
             found = await collect_figures(log, work, rows, chain=chain, wall_s=wall_s)
             requested_by = zip(keys, questions, strict=True)
             injected = {case for case, question in requested_by if question["idempotency_key"] in planned}

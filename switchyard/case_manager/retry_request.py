@@ -76,7 +76,7 @@ def read_request(text: str, case_id: str) -> RetryEvidence:
         )
     except ValidationError as error:
         field, message = first_validation_error(error)
-        raise PermanentTaskError("bad_request", message, field, "ask with `switchyard audit replay --live`") from None
+        raise PermanentTaskError("bad_request", message, field, "ask with `switchyard case retry`") from None
     except InvalidEvent as error:
         raise PermanentTaskError(
             "evidence_differs", error.message, error.field, "send the events as the log has them"

@@ -71,5 +71,5 @@ def _forged(message: str, field: str) -> InvalidEvent:
         RejectionReason.FORGED,
         message,
         field=field,
-        remedy="ask with `switchyard audit replay --live`, which quotes the log",
+        remedy="ask with `switchyard case retry`, which quotes the log",
     )

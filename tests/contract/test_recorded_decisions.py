@@ -21,7 +21,7 @@ from switchyard.audit.export import corpus
 from switchyard.audit.verification.findings import StoredRow
 from switchyard.cli.app.errors import CommandFailed
 from switchyard.cli.app.main import app
-from switchyard.cli.commands import audit_replay
+from switchyard.cli.commands.audit import replay as audit_replay
 from switchyard.protocol.signing import OperatorKeys
 from switchyard.router.playbook import Playbook, end_case, on
 from switchyard.router.state_seal import RecordedSeal
@@ -86,7 +86,7 @@ def test_an_edited_edge_is_told_with_the_case_the_event_and_both_outcomes(monkey
         f"diverged: case {drafted.case_id} event {drafted.event_id} (AnswerDrafted from drafter, seq {drafted.seq}): "
         "recorded CloseCase to case_manager as answered; today CloseCase to case_manager as failed" in told
     )
-    assert "cases would go another way today" in told
+    assert "cases would be decided otherwise today" in told
 
 
 def test_an_unedited_router_replays_the_corpus_on_the_command_line() -> None:

@@ -19,6 +19,7 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 
+from services.commands import COMMANDS
 from switchyard.devstack.stack.endpoints import Endpoints
 from switchyard.devstack.stack.local_stack import list_services
 from tests.reference import images, needs
@@ -28,7 +29,19 @@ TOOLS = {"cli", "simulators"}
 OURS = {"contracts", "demo", "evals", "faststream_sqs", "latency_failover", "services", "switchyard"}
 LIBRARIES = {"faststream_sqs": "packages/faststream-sqs", "latency_failover": "packages/latency-failover"}
 ENTRIES = {
-    "cli": {"switchyard.cli.app.main"},
+    # Commands import what they need when they run.
+    "cli": {
+        "switchyard.cli.app.main",
+        *(
+            ".".join(path.relative_to(ROOT).with_suffix("").parts)
+            for folder in ("app", "commands")
+            for path in (ROOT / "switchyard" / "cli" / folder).rglob("*.py")
+        ),
+        "services.orchestrator.graph",
+        "services.specialists.compliance.rules",
+        "services.specialists.email_sender.unresolved_sends",
+        *(reference.partition(":")[0] for reference, _ in COMMANDS.values()),
+    },
     "simulators": {
         "switchyard.devstack.simulators.models.__main__",
         "switchyard.devstack.simulators.ses",

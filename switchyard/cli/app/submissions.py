@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from faststream_sqs import Credentials, EventBridgePublisher, SQSBroker
 from switchyard.app.application import load_app, playbook_of
-from switchyard.cli.app.errors import CommandFailed
+from switchyard.cli.app.errors import InvalidArgument
 from switchyard.cli.app.target import Target
 from switchyard.protocol.canonical import parse_json
 from switchyard.protocol.catalogue import UPSTREAM_PREFIX
@@ -20,14 +20,13 @@ from switchyard.protocol.errors import InvalidEvent
 from switchyard.protocol.fields import Json
 from switchyard.protocol.received import first_validation_error
 from switchyard.protocol.submissions import Submission, case_id_for
-from switchyard.protocol.topology import BUS
 
 DEFAULT_SOURCE = f"{UPSTREAM_PREFIX}cli"
 
 
 @dataclass(frozen=True)
 class SubmissionLine:
-    """One line of a file: what it says, or what is wrong with it."""
+    """One line of a file: a submission, or why it is none."""
 
     number: int
     detail: Json | None
@@ -35,7 +34,7 @@ class SubmissionLine:
 
 
 def read_lines(lines: Iterable[str]) -> list[SubmissionLine]:
-    """Read JSON lines; blank ones are skipped, bad ones are told by number, field and remedy."""
+    """Read JSON lines: blank lines are skipped, invalid lines are reported by line number, field and remedy."""
     return [_read(number, text) for number, text in enumerate(lines, start=1) if text.strip()]
 
 
@@ -60,22 +59,19 @@ def _model_of(detail: Json) -> type[Submission]:
 @asynccontextmanager
 async def open_publisher(target: Target) -> AsyncIterator[EventBridgePublisher]:
     """The target's bus, verified to exist."""
-    region, endpoint = target.get("AWS_REGION") or "us-east-1", target.get("AWS_ENDPOINT_URL")
-    broker = SQSBroker(region=region, endpoint_url=endpoint, credentials=_credentials(target), logger=None)
-    events = broker.event_publisher(bus=target.get("SWITCHYARD_BUS") or BUS)
+    settings = target.settings
+    key, secret = settings.aws_access_key_id, settings.aws_secret_access_key
+    # The target's own credentials, where it names them: a local stack's must win over this shell's.
+    credentials = Credentials(key, secret, settings.aws_session_token) if key and secret else None
+    broker = SQSBroker(
+        region=settings.aws_region, endpoint_url=settings.aws_endpoint_url, credentials=credentials, logger=None
+    )
+    events = broker.event_publisher(bus=settings.bus)
     await broker.start()
     try:
         yield events
     finally:
         await broker.stop()
-
-
-def _credentials(target: Target) -> Credentials | None:
-    """The target's own, where it names them: the laptop's must win over whatever this shell has."""
-    key, secret = target.get("AWS_ACCESS_KEY_ID"), target.get("AWS_SECRET_ACCESS_KEY")
-    if key is None or secret is None:
-        return None
-    return Credentials(key, secret, target.get("AWS_SESSION_TOKEN"))
 
 
 def detail_type_of(detail: Json) -> str:
@@ -84,9 +80,12 @@ def detail_type_of(detail: Json) -> str:
 
 
 async def publish_submissions(target: Target, details: Sequence[Json], *, source: str = DEFAULT_SOURCE) -> list[str]:
-    """Publish submissions and return the ids of the cases that they open. Raises `CommandFailed` for a bad source."""
+    """Publish submissions and return the ids of the cases that they open. Raises `InvalidArgument` for a bad source."""
     if not source.startswith(UPSTREAM_PREFIX):
-        raise CommandFailed(f"the source {source} is no upstream's", remedy=f"name it {UPSTREAM_PREFIX}something")
+        raise InvalidArgument(
+            f"the source {source} is invalid: expected a name that begins with {UPSTREAM_PREFIX}",
+            remedy=f"name it {UPSTREAM_PREFIX}something",
+        )
     async with open_publisher(target) as events:
         await asyncio.gather(
             *(

@@ -33,7 +33,7 @@ DEMO_HOME = "demo"
 """The demo's home, inside the default one: each run starts it afresh and leaves it readable."""
 
 LOCAL_OPERATOR = "oncall"
-"""Who may decide on a laptop, and have a failed task done again: `switchyard approval grant ID --as oncall`."""
+"""Who may decide on a laptop, and have a failed task done again: `switchyard approval grant ID --operator oncall`."""
 
 VISIBILITY_VARIABLE = "SWITCHYARD_LOCAL_VISIBILITY_S"
 """Visibility and lease in seconds: 30 as in AWS unless this says otherwise (the tests say 3)."""

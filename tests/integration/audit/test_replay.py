@@ -17,7 +17,7 @@ from contracts.events.triage import AgentChosen
 from switchyard.audit.records.roles import READER
 from switchyard.audit.records.store import AuditStore
 from switchyard.cli.app.target import Env
-from switchyard.cli.commands.audit_replay import replay_scope
+from switchyard.cli.commands.audit.replay import replay_scope
 from switchyard.protocol.events.case_manager import CaseClosed
 from switchyard.protocol.fields import Json
 from tests.integration.audit.conftest import Owner, UrlFor

@@ -145,7 +145,9 @@ async def start_case_manager(
         )
         closing = CaseCloser(store, clock, CATALOGUE)
         holding = PendingCommands(pool, clock, CATALOGUE)
-        approvals = ApprovalService(holding, OperatorKeys(APPROVERS), timedelta(hours=24))
+        approvals = ApprovalService(
+            holding, OperatorKeys(APPROVERS, title="approver", variable="SWITCHYARD_APPROVERS"), timedelta(hours=24)
+        )
         control = OperatorControl(pool, closing, clock, mac)
         timers = Timers(store, closing, holding, approvals, control, publisher, clock)
         case_manager = CaseManager(store, vault, artefacts, intake, closing, holding, approvals, control, timers)

@@ -19,7 +19,7 @@ from services.ingress.principal import PrincipalSigner, bus_payload
 from switchyard.case_manager.intake import CaseIntake
 from switchyard.case_manager.principals import PRINCIPAL_LEEWAY_S, PrincipalKeys
 from switchyard.cli.app.errors import CommandFailed
-from switchyard.cli.commands.audit_principal import verify_principal_statement
+from switchyard.cli.commands.audit.verify_principal import verify_principal_statement
 from switchyard.devstack.stack.provision import OBJECT_BUCKET
 from switchyard.protocol.canonical import parse_json
 from switchyard.protocol.fields import Json, StorageRef

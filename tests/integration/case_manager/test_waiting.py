@@ -141,8 +141,8 @@ async def test_a_denied_approval_ends_the_case(
     ("changes", "why"),
     [
         pytest.param({"approver": "c.ruiz"}, "may not approve it", id="by who asked for the email"),
-        pytest.param({"approver": "m.allory"}, "no operator of that name", id="by a stranger"),
-        pytest.param({"signer": "c.ruiz"}, "signature is not this operator's", id="in another's name"),
+        pytest.param({"approver": "m.allory"}, "no approver of that name", id="by a stranger"),
+        pytest.param({"signer": "c.ruiz"}, "signature is not this approver's", id="in another's name"),
         pytest.param({"content": "e" * 64}, "another content", id="of another content"),
         pytest.param({"signed": timedelta(minutes=-16)}, "not fresh", id="signed long ago"),
         pytest.param({"signed": timedelta(minutes=16)}, "not fresh", id="signed in the future"),

@@ -17,7 +17,7 @@ from switchyard.audit.retention.reader import RetentionReader, dropped_partition
 from switchyard.audit.retention.retention import RetentionStore
 from switchyard.audit.verification.findings import FindingKind
 from switchyard.cli.app.target import Env
-from switchyard.cli.commands.audit_replay import replay_scope
+from switchyard.cli.commands.audit.replay import replay_scope
 from switchyard.devstack.stack.provision import OBJECT_BUCKET
 from switchyard.protocol.canonical import canonical_json
 from switchyard.protocol.fields import Json

@@ -12,7 +12,7 @@ from switchyard.audit.records.case_objects import CaseObjects
 from switchyard.audit.records.roles import RETENTION, SCHEMA
 from switchyard.audit.records.store import AuditStore
 from switchyard.audit.retention.retention import DueCase, RetentionStore, RetirementOutcome
-from switchyard.cli.commands.audit_retention import retire_due_cases
+from switchyard.cli.commands.audit.retention import retire_due_cases
 from switchyard.devstack.stack.provision import OBJECT_BUCKET
 from switchyard.protocol.fields import Json
 from switchyard.runtime.core.clock import SystemClock
