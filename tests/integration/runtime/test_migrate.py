@@ -10,7 +10,7 @@ import asyncpg
 import pytest
 
 from contracts.cards import AGENT_CARDS
-from switchyard.cli.app.databases import migrate_work
+from switchyard.processes.databases import migrate_work
 from switchyard.runtime.database.migrate import (
     MigrationEdited,
     SchemaOwner,

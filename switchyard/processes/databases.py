@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import asyncpg
 
-from switchyard.app.application import load_app
+from switchyard.app.application import load_app, resource_path
 from switchyard.audit.records.roles import READER, RETENTION, WRITER, audit_owner, grant_audit_rights
 from switchyard.protocol.catalogue import CASE_MANAGER
 from switchyard.runtime.crypto.erasure import ERASER_ROLE
 from switchyard.runtime.database.login import DatabaseLogin, PasswordLogin
 from switchyard.runtime.database.migrate import SchemaOwner, apply_migrations, ensure_role, grant_work, migration_lock
 
-ENGINE = Path(__file__).resolve().parents[2]
+ENGINE = Path(__file__).resolve().parents[1]
 INBOX_MIGRATIONS = ENGINE / "runtime" / "messaging" / "migrations" / "inbox"
 MODEL_MIGRATIONS = ENGINE / "runtime" / "models" / "migrations"
 REPUBLISH_MIGRATIONS = ENGINE / "runtime" / "messaging" / "migrations" / "republish"
@@ -31,12 +30,6 @@ RECONCILER_ROLE = "reconciler"
 
 PasswordForRole = Callable[[str], str | None]
 """The password of a role; None where roles log in with IAM."""
-
-
-def resource_path(reference: str) -> Path:
-    """What a `package:path` names, wherever the package is installed."""
-    package, _, path = reference.partition(":")
-    return Path(str(files(package))) / path
 
 
 def list_work_owners() -> tuple[SchemaOwner, ...]:
