@@ -17,7 +17,7 @@ from contracts.catalogue import AUDIT as AUDIT_NODE
 from contracts.catalogue import CASE_MANAGER, ROUTER
 from switchyard.app.topology import EMAIL_FEEDBACK
 from switchyard.audit.records.roles import RETENTION
-from switchyard.cli.app.databases import OPERATOR_ROLE, RECONCILER_ROLE, migrate_audit, migrate_work
+from switchyard.cli.app.databases import OPERATOR_ROLE, RECONCILER_ROLE, REVIEWER_ROLE, migrate_audit, migrate_work
 from switchyard.devstack.simulators.models.loading import DEFAULT_SCRIPT
 from switchyard.devstack.stack.endpoints import Endpoints
 from switchyard.devstack.stack.postgres import AUDIT_DATABASE, WORK_DATABASE
@@ -112,6 +112,7 @@ def reader_environment(endpoints: Endpoints) -> dict[str, str]:
             WORK_DATABASE, RECONCILER_ROLE, _secret(endpoints, RECONCILER_ROLE)
         ),
         "SWITCHYARD_OPERATOR_DB_URL": endpoints.dsn(WORK_DATABASE, OPERATOR_ROLE, _secret(endpoints, OPERATOR_ROLE)),
+        "SWITCHYARD_REVIEWER_DB_URL": endpoints.dsn(WORK_DATABASE, REVIEWER_ROLE, _secret(endpoints, REVIEWER_ROLE)),
         "SWITCHYARD_OPERATOR_KEY": _secret(endpoints, "operator-key"),
         "SWITCHYARD_RECEIPT_PUBLIC_KEYS": base64.b64encode(LocalSigner(_receipt_key(endpoints)).public).decode(),
     }

@@ -7,9 +7,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from switchyard.case_manager.retry import RetryRequest, build_task_retried, next_attempt, read_request
 
 from contracts.events.case_manager import CaseClosed
-from switchyard.case_manager.retry_request import RetryRequest, build_task_retried, next_attempt, read_request
 from switchyard.protocol.derive import derive_event
 from switchyard.protocol.errors import InvalidEvent, RejectionReason
 from switchyard.protocol.fields import Json
