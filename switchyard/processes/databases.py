@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import asyncpg
 
@@ -13,17 +12,25 @@ from switchyard.audit.records.roles import READER, RETENTION, WRITER, audit_owne
 from switchyard.protocol.catalogue import CASE_MANAGER
 from switchyard.runtime.crypto.erasure import ERASER_ROLE
 from switchyard.runtime.database.login import DatabaseLogin, PasswordLogin
-from switchyard.runtime.database.migrate import SchemaOwner, apply_migrations, ensure_role, grant_work, migration_lock
+from switchyard.runtime.database.migrate import (
+    WORK_GRANTS,
+    SchemaOwner,
+    apply_grants,
+    apply_migrations,
+    ensure_role,
+    migration_lock,
+)
 
 ENGINE = Path(__file__).resolve().parents[1]
-INBOX_MIGRATIONS = ENGINE / "runtime" / "messaging" / "migrations" / "inbox"
-MODEL_MIGRATIONS = ENGINE / "runtime" / "models" / "migrations"
-REPUBLISH_MIGRATIONS = ENGINE / "runtime" / "messaging" / "migrations" / "republish"
-VAULT_MIGRATIONS = ENGINE / "runtime" / "crypto" / "migrations"
-CASE_MANAGER_TABLES = ENGINE / "case_manager" / "migrations"
+MESSAGING = ENGINE / "runtime" / "messaging"
+OUTBOX_MIGRATIONS = MESSAGING / "migrations" / "outbox"
+INBOX_MIGRATIONS = MESSAGING / "migrations" / "inbox"
 
 OPERATOR_ROLE = "operator"
 """The role of the people who run the system."""
+
+REVIEWER_ROLE = "reviewer"
+"""The role that reads what an approver decides on: pending approvals, and the keys of the people they are about."""
 
 RECONCILER_ROLE = "reconciler"
 """The role that sees what was published, not the events, and may ask for it again."""
@@ -34,25 +41,27 @@ PasswordForRole = Callable[[str], str | None]
 
 def list_work_owners() -> tuple[SchemaOwner, ...]:
     """The schemas of the work database: the case manager's, one for each agent, and the vault."""
-    app = load_app()
-    agents = tuple(
+    shared = (WORK_GRANTS, MESSAGING / "grants.sql")
+    case_manager, vault = ENGINE / "case_manager", ENGINE / "runtime" / "crypto"
+    owners = [
         SchemaOwner(
-            node,
-            (
-                INBOX_MIGRATIONS,
-                REPUBLISH_MIGRATIONS,
-                *((MODEL_MIGRATIONS,) if card.vendors else ()),
-                *(resource_path(each) for each in app.process(node).migrations),
-            ),
-            node,
+            CASE_MANAGER,
+            (OUTBOX_MIGRATIONS, case_manager / "migrations"),
+            CASE_MANAGER,
+            (*shared, case_manager / "grants.sql"),
         )
-        for node, card in app.cards.items()
-    )
-    return (
-        SchemaOwner(CASE_MANAGER, (CASE_MANAGER_TABLES, REPUBLISH_MIGRATIONS), CASE_MANAGER),
-        *agents,
-        SchemaOwner("vault", (VAULT_MIGRATIONS,), CASE_MANAGER),
-    )
+    ]
+    app = load_app()
+    for node, card in app.cards.items():
+        process = app.process(node)
+        migrations, grants = [OUTBOX_MIGRATIONS, INBOX_MIGRATIONS], list(shared)
+        if card.vendors:
+            migrations.append(ENGINE / "runtime" / "models" / "migrations")
+        migrations += map(resource_path, process.migrations)
+        grants += map(resource_path, process.grants)
+        owners.append(SchemaOwner(node, tuple(migrations), node, tuple(grants)))
+    owners.append(SchemaOwner("vault", (vault / "migrations",), CASE_MANAGER, (vault / "grants.sql",)))
+    return tuple(owners)
 
 
 async def migrate_work(
@@ -60,64 +69,20 @@ async def migrate_work(
 ) -> list[str]:
     """Bring the work database up to date; return what was applied. `url` is its owner's, who logs in by `login`."""
     connection = await asyncpg.connect(**(login or PasswordLogin()).options(url))
+    cards = load_app().cards
+    settings = {
+        "switchyard.agents": ",".join(cards),
+        "switchyard.decrypting_agents": ",".join(card.name for card in cards.values() if card.decrypts),
+    }
     try:
         async with migration_lock(connection):
-            for node in (CASE_MANAGER, *load_app().cards, OPERATOR_ROLE, ERASER_ROLE, RECONCILER_ROLE):
-                await ensure_role(connection, node, password=password_for(node), iam=iam)
+            for role in (CASE_MANAGER, *cards, OPERATOR_ROLE, REVIEWER_ROLE, ERASER_ROLE, RECONCILER_ROLE):
+                await ensure_role(connection, role, password=password_for(role), iam=iam)
             applied = await apply_migrations(connection, list_work_owners())
-            for owner in list_work_owners():
-                if owner.schema != "vault":
-                    await grant_work(connection, owner)
-            await _grant_vault(connection)
-            await _grant_operator(connection)
-            for process in load_app().processes:
-                for grants in process.grants:
-                    await connection.execute(resource_path(grants).read_text())
-            await _grant_reconciler(connection)
+            await apply_grants(connection, list_work_owners(), settings)
             return applied
     finally:
         await connection.close()
-
-
-async def _grant_vault(connection: asyncpg.Connection[Any]) -> None:
-    """Only the case manager makes keys; only agents whose card opens something read them; nobody changes one."""
-    await connection.execute("grant usage on schema vault to case_manager")
-    await connection.execute("grant select, insert, update (tenant) on vault.subject_key to case_manager")
-    # Who may destroy a key can neither read nor make one.
-    await connection.execute(f"grant usage on schema vault to {ERASER_ROLE}")
-    await connection.execute(f"grant select (subject, tenant), delete on vault.subject_key to {ERASER_ROLE}")
-    await connection.execute(f"grant select on vault.erased_subject to {ERASER_ROLE}")
-    await connection.execute(
-        f"grant insert (subject, tenant, erased_by, reason) on vault.erased_subject to {ERASER_ROLE}"
-    )
-    for card in load_app().cards.values():
-        # A card that no longer opens anything loses the right with the next migration.
-        await connection.execute(f'revoke all on vault.subject_key from "{card.name}"')
-        await connection.execute(f'revoke all on schema vault from "{card.name}"')
-        if card.decrypts:
-            await connection.execute(f'grant usage on schema vault to "{card.name}"')
-            await connection.execute(f'grant select on vault.subject_key to "{card.name}"')
-
-
-async def _grant_reconciler(connection: asyncpg.Connection[Any]) -> None:
-    """Ids and digests of what was published, and the table in which it is asked for again."""
-    for node in (CASE_MANAGER, *load_app().cards):
-        await connection.execute(f'grant usage on schema "{node}" to {RECONCILER_ROLE}')
-        columns = "event_id, case_id, digest, opened_on, type, node_to, stored_at"
-        await connection.execute(f'grant select ({columns}) on "{node}".published to {RECONCILER_ROLE}')
-        await connection.execute(f'grant select, insert (event_id, case_id) on "{node}".republish to {RECONCILER_ROLE}')
-        asked_again = "requested_at, answered_at, found"
-        await connection.execute(f'grant update ({asked_again}) on "{node}".republish to {RECONCILER_ROLE}')
-
-
-async def _grant_operator(connection: asyncpg.Connection[Any]) -> None:
-    """A few functions and views: halting, cancelling and deciding, and nothing else."""
-    await connection.execute(f"grant usage on schema {CASE_MANAGER} to {OPERATOR_ROLE}")
-    await connection.execute(f"grant select on {CASE_MANAGER}.approval_queue, {CASE_MANAGER}.halted to {OPERATOR_ROLE}")
-    for function in ("halt", "resume", "cancel", "decide", "decided"):
-        await connection.execute(f"grant execute on function {CASE_MANAGER}.{function} to {OPERATOR_ROLE}")
-    asked = "request_id, case_id, request"
-    await connection.execute(f"grant select, insert ({asked}) on {CASE_MANAGER}.retry_request to {OPERATOR_ROLE}")
 
 
 async def migrate_audit(

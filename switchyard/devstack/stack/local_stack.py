@@ -21,7 +21,7 @@ from switchyard.devstack.stack.provision import CHECKPOINT_BUCKET, provision_emu
 from switchyard.devstack.stack.stack import EmbeddedStack, StackPlan
 from switchyard.devstack.supervisor.ports import LOOPBACK
 from switchyard.devstack.supervisor.process import ServiceSpec
-from switchyard.processes.databases import OPERATOR_ROLE, RECONCILER_ROLE, migrate_audit, migrate_work
+from switchyard.processes.databases import OPERATOR_ROLE, RECONCILER_ROLE, REVIEWER_ROLE, migrate_audit, migrate_work
 from switchyard.protocol.catalogue import AUDIT, CASE_MANAGER, ROUTER
 from switchyard.protocol.signing import derive_public_key
 from switchyard.runtime.crypto.erasure import ERASER_ROLE
@@ -98,6 +98,7 @@ def reader_environment(endpoints: Endpoints) -> dict[str, str]:
             WORK_DATABASE, RECONCILER_ROLE, _secret(endpoints, RECONCILER_ROLE)
         ),
         "SWITCHYARD_OPERATOR_DB_URL": endpoints.dsn(WORK_DATABASE, OPERATOR_ROLE, _secret(endpoints, OPERATOR_ROLE)),
+        "SWITCHYARD_REVIEWER_DB_URL": endpoints.dsn(WORK_DATABASE, REVIEWER_ROLE, _secret(endpoints, REVIEWER_ROLE)),
         "SWITCHYARD_OPERATOR_KEY": _secret(endpoints, "operator-key"),
         "SWITCHYARD_RECEIPT_PUBLIC_KEYS": base64.b64encode(LocalSigner(_receipt_key(endpoints)).public).decode(),
     }
