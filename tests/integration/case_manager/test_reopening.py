@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from contracts.catalogue import CATALOGUE
 from switchyard.case_manager.retry import CaseRetrier, RetryRequest
 from switchyard.protocol.derive import stamp_event
 from switchyard.protocol.digest import event_digest
