@@ -11,7 +11,7 @@ from typing import Any
 import asyncpg
 
 from contracts.cards import AGENT_CARDS
-from contracts.catalogue import CASE_MANAGER
+from switchyard.protocol.catalogue import CASE_MANAGER
 from switchyard.runtime.database.queries import load_queries
 
 _SQL = load_queries(__file__)

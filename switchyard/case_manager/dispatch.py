@@ -8,17 +8,17 @@ from typing import Any
 
 import structlog
 
-from contracts.catalogue import CASE_MANAGER
-from contracts.events.failures import TaskFailed
-from contracts.events.router import AskApproval, CloseCase, Wait
-from contracts.events.upstream import SuppressionRequested
 from faststream_sqs import SQSMessage
 from switchyard.case_manager.approvals import ApprovalService
-from switchyard.case_manager.intake import SUBMISSIONS, CaseIntake
+from switchyard.case_manager.intake import CaseIntake
 from switchyard.case_manager.lifecycle import CaseCloser
 from switchyard.case_manager.pending_commands import PendingCommands
 from switchyard.case_manager.suppression import SuppressionList
+from switchyard.protocol.catalogue import CASE_MANAGER
 from switchyard.protocol.errors import InvalidEvent, RejectionReason
+from switchyard.protocol.events.failures import TaskFailed
+from switchyard.protocol.events.router import AskApproval, CloseCase, Wait
+from switchyard.protocol.events.upstream import SuppressionRequested
 from switchyard.protocol.fields import Contract, Json
 from switchyard.protocol.received import ReceivedEvent, read_bus_event, read_event
 from switchyard.runtime.core import telemetry
@@ -72,7 +72,7 @@ class CaseManager:
             )
             try:
                 source, detail_type, detail = read_bus_event(message.raw_body)
-                if detail_type in SUBMISSIONS:
+                if self.intake.accepts(detail_type):
                     await self._publish(
                         [await self.intake.reject(source, detail_type, detail, problem, code="not_handled")]
                     )
@@ -83,13 +83,13 @@ class CaseManager:
 
     async def _events_after(self, body: str) -> list[Json]:
         source, detail_type, detail = read_bus_event(body)
-        if detail_type in SUBMISSIONS:
+        if self.intake.accepts(detail_type):
             # The stored event has no trace: a repeated submission publishes it again under its own.
             opened = await self.intake.open_case(source, detail, detail_type)
             return [event | {"trace": telemetry.trace_context()} for event in opened]
         if detail_type == SuppressionRequested.__name__:
             return [await self.suppression.suppress_contact(source, detail)]
-        received = read_event(body, node=CASE_MANAGER)
+        received = read_event(self.closing.catalogue, body, node=CASE_MANAGER)
         with log_context(received.envelope), telemetry.tag_span(CASE_MANAGER, received.envelope):
             events = await HANDLERS[type(received.payload)](self, received)
             log.info("event.handled")

@@ -6,7 +6,7 @@ import uuid
 from datetime import UTC, datetime
 from typing import Any
 
-from contracts.catalogue import CASE_MANAGER, EXTERNAL, LATEST_TYPES
+from switchyard.protocol.catalogue import CASE_MANAGER, EXTERNAL, Catalogue
 from switchyard.protocol.envelope import add_digest
 from switchyard.protocol.fields import Contract, Json, Principal, StorageRef
 from switchyard.protocol.submissions import CASE_ID_NAMESPACE
@@ -14,6 +14,7 @@ from switchyard.runtime.core.clock import timestamp
 
 
 def build_first_event(
+    catalogue: Catalogue,
     payload: Contract,
     *,
     event_id: str,
@@ -28,7 +29,7 @@ def build_first_event(
     storage_refs: dict[str, StorageRef],
 ) -> Json:
     """An event without a cause: it begins a chain."""
-    type_ = LATEST_TYPES[type(payload)]
+    type_ = catalogue.of(type(payload))
     fields: dict[str, Any] = {
         "event_id": event_id,
         "type": type_.name,
@@ -56,11 +57,19 @@ def build_first_event(
 
 
 def build_report(
-    payload: Contract, *, chain: str, tenant: str, sub: str, now: datetime, session_id: str = "control"
+    catalogue: Catalogue,
+    payload: Contract,
+    *,
+    chain: str,
+    tenant: str,
+    sub: str,
+    now: datetime,
+    session_id: str = "control",
 ) -> Json:
     """The only event of a chain that is no case, for auditors: the same `chain` gives the same event id."""
     case_id = str(uuid.uuid5(CASE_ID_NAMESPACE, chain))
     return build_first_event(
+        catalogue,
         payload,
         event_id=str(uuid.uuid5(uuid.UUID(case_id), type(payload).__name__)),
         case_id=case_id,

@@ -6,11 +6,11 @@ import json
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from contracts.catalogue import CASE_MANAGER
-from contracts.events.case_manager import WaitOver
-from contracts.events.router import Wait
+from switchyard.protocol.catalogue import CASE_MANAGER, Catalogue
 from switchyard.protocol.derive import derive_event, stamp_event
 from switchyard.protocol.envelope import Envelope
+from switchyard.protocol.events.case_manager import WaitOver
+from switchyard.protocol.events.router import Wait
 from switchyard.protocol.fields import Contract, Json
 from switchyard.protocol.received import ReceivedEvent
 from switchyard.runtime.core import telemetry
@@ -38,6 +38,7 @@ class PendingCommands:
 
     database: Database
     clock: Clock
+    catalogue: Catalogue
 
     async def add_wait(self, event: ReceivedEvent[Wait]) -> list[Json]:
         """Keep a case until its time, or until its playbook is resumed. Returns the answer of a repeated command."""
@@ -72,6 +73,7 @@ class PendingCommands:
         """The case manager's answer to a pending command: the sealed state goes back untouched."""
         cause = Envelope.model_validate_json(json.dumps(command))
         event = derive_event(
+            self.catalogue,
             cause,
             payload,
             node_from=CASE_MANAGER,

@@ -6,8 +6,9 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from contracts.events.case_manager import PlaybookHalted, PlaybookResumed
 from switchyard.case_manager.first_event import build_report
+from switchyard.protocol.catalogue import Catalogue
+from switchyard.protocol.events.case_manager import PlaybookHalted, PlaybookResumed
 from switchyard.protocol.fields import Json
 from switchyard.runtime.database.connections import Database
 from switchyard.runtime.database.queries import load_queries
@@ -26,13 +27,14 @@ class PlaybookHalts:
     """What operators halt and resume, as the case manager acts on it."""
 
     database: Database
+    catalogue: Catalogue
 
     async def report_changes(self) -> list[Json]:
         """Store the events that report what operators did since the last call, and return them."""
         database = self.database.with_queries(_SQL)
         events = []
         for row in await database.rows("changes", BATCH_SIZE):
-            event = _build_event(row)
+            event = self._build_event(row)
             if await database.execute("store_event", row["change_id"], event_text(event)):
                 events.append(event)
         return events
@@ -42,8 +44,12 @@ class PlaybookHalts:
         rows = await self.database.with_queries(_SQL).rows("release_parked", BATCH_SIZE)
         return [json.loads(row["event"]) for row in rows]
 
-
-def _build_event(row: Any) -> Json:
-    payload = _PAYLOADS[row["kind"]](playbook=row["key"], operator=row["by"], why=row["why"])
-    chain = f"control_change/{row['change_id']}"
-    return build_report(payload, chain=chain, tenant=EVERY_TENANT, sub=f"operator:{row['by']}", now=row["at"])
+    def _build_event(self, row: Any) -> Json:
+        return build_report(
+            self.catalogue,
+            _PAYLOADS[row["kind"]](playbook=row["key"], operator=row["by"], why=row["why"]),
+            chain=f"control_change/{row['change_id']}",
+            tenant=EVERY_TENANT,
+            sub=f"operator:{row['by']}",
+            now=row["at"],
+        )

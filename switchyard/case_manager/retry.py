@@ -15,14 +15,14 @@ from typing import Annotated, Any
 import structlog
 from pydantic import Field, JsonValue, ValidationError
 
-from contracts.catalogue import CASE_MANAGER, LATEST_TYPES, ROUTER
-from contracts.events.case_manager import TaskRetried
-from contracts.events.failures import TaskFailed
-from contracts.events.router import CloseCase
+from switchyard.protocol.catalogue import CASE_MANAGER, ROUTER, Catalogue
 from switchyard.protocol.derive import derive_event, stamp_event
 from switchyard.protocol.digest import event_digest
 from switchyard.protocol.envelope import Envelope
 from switchyard.protocol.errors import InvalidEvent, RejectionReason
+from switchyard.protocol.events.case_manager import TaskRetried
+from switchyard.protocol.events.failures import TaskFailed
+from switchyard.protocol.events.router import CloseCase
 from switchyard.protocol.fields import Contract, Identifier, Json, Sentence, Timestamp
 from switchyard.protocol.received import first_validation_error
 from switchyard.protocol.signing import OperatorKeys
@@ -40,7 +40,7 @@ log = structlog.get_logger(__name__)
 RETRY_POLL_S = 1.0
 RETRY_BATCH_SIZE = 20
 _SQL = load_queries(__file__)
-_FAILED, _CLOSE = LATEST_TYPES[TaskFailed].name, LATEST_TYPES[CloseCase].name
+_FAILED, _CLOSE = TaskFailed.__name__, CloseCase.__name__
 _UNQUOTED = frozenset({"storage_refs", "trace"})
 """Of the command: its storage references travel in the retry's envelope, which the chain does not cover."""
 
@@ -107,7 +107,9 @@ def read_request(text: str, case_id: str) -> RetryEvidence:
     return read
 
 
-def build_task_retried(evidence: RetryEvidence, ending: Json | None, operators: OperatorKeys, now: datetime) -> Json:
+def build_task_retried(
+    catalogue: Catalogue, evidence: RetryEvidence, ending: Json | None, operators: OperatorKeys, now: datetime
+) -> Json:
     """The `TaskRetried` that opens the case again, without clock and trace.
 
     `ending` is the case manager's own record of how that attempt ended. Raises `PermanentTaskError` with the reason why
@@ -144,6 +146,7 @@ def build_task_retried(evidence: RetryEvidence, ending: Json | None, operators: 
         signature=request.signature,
     )
     return derive_event(
+        catalogue,
         failed,
         payload,
         node_from=CASE_MANAGER,
@@ -171,6 +174,7 @@ class CaseRetrier:
     operators: OperatorKeys
     publisher: Publisher
     clock: Clock
+    catalogue: Catalogue
 
     @property
     def _database(self) -> Database:
@@ -196,9 +200,9 @@ class CaseRetrier:
     async def _retry(self, request_id: object, case_id: str, evidence: RetryEvidence) -> Json:
         """Open the case again, stored with its timer and the answer. Raises `PermanentTaskError`."""
         failed = evidence.failed
-        ending = await self._database.value("ending", case_id, failed.attempt or "")
-        now = self.clock.now()
-        event = build_task_retried(evidence, None if ending is None else json.loads(ending), self.operators, now)
+        text = await self._database.value("ending", case_id, failed.attempt or "")
+        ending, now = None if text is None else json.loads(text), self.clock.now()
+        event = build_task_retried(self.catalogue, evidence, ending, self.operators, now)
         if failed.principal.subject is not None and not await self.vault.has_key(failed.principal.subject):
             raise PermanentTaskError(
                 "key_erased", "the person's key was erased, and with it what the task works on", "principal"

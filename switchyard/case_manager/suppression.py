@@ -8,14 +8,14 @@ from dataclasses import dataclass, field
 
 from pydantic import ValidationError
 
-from contracts.catalogue import UPSTREAM_PREFIX
-from contracts.events.case_manager import ContactSuppressed
-from contracts.events.upstream import SuppressionRequested
 from switchyard.case_manager.first_event import build_report
 from switchyard.case_manager.intake import UpstreamPolicy, check_source, may_submit_for
 from switchyard.case_manager.keyed_hash import KeyedHash
 from switchyard.case_manager.principals import PrincipalKeys
+from switchyard.protocol.catalogue import UPSTREAM_PREFIX, Catalogue
 from switchyard.protocol.errors import InvalidEvent, RejectionReason
+from switchyard.protocol.events.case_manager import ContactSuppressed
+from switchyard.protocol.events.upstream import SuppressionRequested
 from switchyard.protocol.fields import Json
 from switchyard.protocol.received import first_validation_error
 from switchyard.runtime.core.clock import Clock
@@ -33,6 +33,7 @@ class SuppressionList:
     """What suppressing an address depends on."""
 
     database: Database
+    catalogue: Catalogue
     clock: Clock
     mac: KeyedHash
     upstreams: Mapping[str, UpstreamPolicy] | None = None
@@ -48,12 +49,13 @@ class SuppressionList:
             requested = SuppressionRequested.model_validate_json(json.dumps(detail))
         except ValidationError as error:
             where, message = first_validation_error(error)
-            remedy = "send SuppressionRequested as contracts/schemas/SuppressionRequested.v1.json has it"
+            remedy = "send SuppressionRequested as its JSON Schema has it"
             raise InvalidEvent(RejectionReason.INVALID, message, field=where, remedy=remedy) from None
         self._authorise(source, requested)
         key = requested.address_key or self.mac.address(requested.tenant, str(requested.address))
         payload = ContactSuppressed(address_key=key, reason=requested.reason, reported_by=source)
         event = build_report(
+            self.catalogue,
             payload,
             chain=json.dumps(["contact", requested.tenant, source, requested.report_id, key]),
             tenant=requested.tenant,

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib.resources import files
 from pathlib import Path
 
 import asyncpg
 
-from contracts.cards import AGENT_CARDS, COMPLIANCE_CARD, EMAIL_SENDER_CARD
-from contracts.catalogue import CASE_MANAGER
+from switchyard.app.application import load_app
 from switchyard.audit.records.roles import READER, RETENTION, WRITER, audit_owner, grant_audit_rights
+from switchyard.protocol.catalogue import CASE_MANAGER
 from switchyard.runtime.crypto.erasure import ERASER_ROLE
 from switchyard.runtime.database.login import DatabaseLogin, PasswordLogin
 from switchyard.runtime.database.migrate import (
@@ -21,18 +22,10 @@ from switchyard.runtime.database.migrate import (
     migration_lock,
 )
 
-REPOSITORY_ROOT = Path(__file__).resolve().parents[3]
-ENGINE = REPOSITORY_ROOT / "switchyard"
+ENGINE = Path(__file__).resolve().parents[2]
 MESSAGING = ENGINE / "runtime" / "messaging"
-SPECIALISTS = REPOSITORY_ROOT / "services" / "specialists"
 OUTBOX_MIGRATIONS = MESSAGING / "migrations" / "outbox"
 INBOX_MIGRATIONS = MESSAGING / "migrations" / "inbox"
-
-AGENT_FOLDERS = {
-    COMPLIANCE_CARD.name: SPECIALISTS / "compliance",
-    EMAIL_SENDER_CARD.name: SPECIALISTS / "email_sender",
-}
-"""Folders of the agents that keep tables beside their inbox."""
 
 OPERATOR_ROLE = "operator"
 """The role of the people who run the system."""
@@ -43,10 +36,14 @@ REVIEWER_ROLE = "reviewer"
 RECONCILER_ROLE = "reconciler"
 """The role that sees what was published, not the events, and may ask for it again."""
 
-WORK_ROLES = (CASE_MANAGER, *AGENT_CARDS, OPERATOR_ROLE, REVIEWER_ROLE, ERASER_ROLE, RECONCILER_ROLE)
-
 PasswordForRole = Callable[[str], str | None]
 """The password of a role; None where roles log in with IAM."""
+
+
+def resource_path(reference: str) -> Path:
+    """What a `package:path` names, wherever the package is installed."""
+    package, _, path = reference.partition(":")
+    return Path(str(files(package))) / path
 
 
 def list_work_owners() -> tuple[SchemaOwner, ...]:
@@ -61,14 +58,15 @@ def list_work_owners() -> tuple[SchemaOwner, ...]:
             (*shared, case_manager / "grants.sql"),
         )
     ]
-    for node, card in AGENT_CARDS.items():
-        migrations, grants = [OUTBOX_MIGRATIONS, INBOX_MIGRATIONS], list(shared)
-        if card.vendors:
-            migrations.append(ENGINE / "runtime" / "models" / "migrations")
-        if (folder := AGENT_FOLDERS.get(node)) is not None:
-            migrations.append(folder / "migrations")
-            grants += [folder / "grants.sql"] if (folder / "grants.sql").exists() else []
-        owners.append(SchemaOwner(node, tuple(migrations), node, tuple(grants)))
+    for node, card in load_app().cards.items():
+        process = load_app().process(node)
+        migrations = (
+            OUTBOX_MIGRATIONS,
+            INBOX_MIGRATIONS,
+            *((ENGINE / "runtime" / "models" / "migrations",) if card.vendors else ()),
+            *map(resource_path, process.migrations),
+        )
+        owners.append(SchemaOwner(node, migrations, node, (*shared, *map(resource_path, process.grants))))
     owners.append(SchemaOwner("vault", (vault / "migrations",), CASE_MANAGER, (vault / "grants.sql",)))
     return tuple(owners)
 
@@ -78,13 +76,14 @@ async def migrate_work(
 ) -> list[str]:
     """Bring the work database up to date; return what was applied. `url` is its owner's, who logs in by `login`."""
     connection = await asyncpg.connect(**(login or PasswordLogin()).options(url))
+    cards = load_app().cards
     settings = {
-        "switchyard.agents": ",".join(AGENT_CARDS),
-        "switchyard.decrypting_agents": ",".join(card.name for card in AGENT_CARDS.values() if card.decrypts),
+        "switchyard.agents": ",".join(cards),
+        "switchyard.decrypting_agents": ",".join(card.name for card in cards.values() if card.decrypts),
     }
     try:
         async with migration_lock(connection):
-            for role in WORK_ROLES:
+            for role in (CASE_MANAGER, *cards, OPERATOR_ROLE, REVIEWER_ROLE, ERASER_ROLE, RECONCILER_ROLE):
                 await ensure_role(connection, role, password=password_for(role), iam=iam)
             applied = await apply_migrations(connection, list_work_owners())
             await apply_grants(connection, list_work_owners(), settings)

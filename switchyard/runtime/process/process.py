@@ -16,8 +16,10 @@ from aiobotocore.session import get_session
 from pydantic import SecretStr
 
 from faststream_sqs import MessageLeaseLost, RetryPolicy, SQSBroker, SQSMessage
-from switchyard.app.topology import dead_letter_queue_name, queue_name
+from switchyard.protocol.catalogue import Catalogue
+from switchyard.protocol.topology import dead_letter_queue_name, queue_name
 from switchyard.runtime.core import telemetry
+from switchyard.runtime.core.aws import create_aws_client
 from switchyard.runtime.core.clock import Clock
 from switchyard.runtime.core.logs import configure_logs
 from switchyard.runtime.core.periodic import run_periodically
@@ -33,7 +35,7 @@ from switchyard.runtime.messaging.outbox import RELAY_INTERVAL_S, Outbox
 from switchyard.runtime.messaging.publisher import BusPublisher
 from switchyard.runtime.messaging.quarantine import ObjectQuarantine
 from switchyard.runtime.messaging.rollout import Rollout
-from switchyard.runtime.process.health import Health, HealthCheck
+from switchyard.runtime.process.web import HealthCheck, WebServer, build_health_app
 from switchyard.runtime.storage.artefacts import Artefacts
 from switchyard.runtime.storage.objects import ObjectStore, S3Objects
 
@@ -43,17 +45,18 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 MessageHandler = Callable[[SQSMessage], Awaitable[None]]
 
-_AWS = AioConfig(retries={"mode": "standard", "max_attempts": 3}, connect_timeout=5, read_timeout=30)
-
 
 class ServiceProcess:
     """The parts that a process is composed of; leaving it closes them in reverse order.
 
-    `async with Process("drafter", settings) as process:` gives clients, broker and health; `run()` serves until
-    SIGTERM or SIGINT and then drains.
+    `async with ServiceProcess(CATALOGUE, "drafter", settings) as process:` gives clients, broker and health; `run()`
+    serves until SIGTERM or SIGINT and then drains.
     """
 
-    def __init__(self, node: str, settings: ProcessSettings, *, clock: Clock | None = None) -> None:
+    def __init__(
+        self, catalogue: Catalogue, node: str, settings: ProcessSettings, *, clock: Clock | None = None
+    ) -> None:
+        self.catalogue = catalogue
         self.node = node
         self.settings = settings
         self.clock = clock or settings.clock()
@@ -105,15 +108,13 @@ class ServiceProcess:
         return pool
 
     async def client(self, service: str, *, endpoint_url: str | None = None, config: AioConfig | None = None) -> Any:
-        """An aiobotocore client of this process, closed with it: at the usual endpoint, with the usual retries, unless
-        other ones are given."""
-        # An emulator behind a host name has no DNS entry for each bucket.
-        usual = _AWS.merge(AioConfig(s3={"addressing_style": "path"})) if self.settings.endpoint_url else _AWS
-        made = self._session.create_client(
+        """An aiobotocore client of this process, closed with it, at the usual endpoint by default."""
+        made = create_aws_client(
+            self._session,
             service,
-            region_name=self.settings.region,
+            region=self.settings.region,
             endpoint_url=endpoint_url or self.settings.endpoint_url,
-            config=config or usual,
+            config=config,
         )
         return await self._stack.enter_async_context(made)
 
@@ -123,7 +124,7 @@ class ServiceProcess:
 
     async def quarantine(self, objects: ObjectStore) -> ObjectQuarantine:
         """This node's quarantine."""
-        return ObjectQuarantine(objects, node=self.node, clock=self.clock)
+        return ObjectQuarantine(objects, self.catalogue, node=self.node, clock=self.clock)
 
     async def key_wrapper(self, settings: WorkSettings) -> KeyWrapper:
         """What wraps people's keys: KMS if a key is named, else the local key. Raises `ValueError` if neither is."""
@@ -194,8 +195,7 @@ class ServiceProcess:
         loop = asyncio.get_running_loop()
         for signum in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(signum, stop.set)
-        health = Health(self._checks)
-        await health.start(self.settings.health_host, self.settings.health_port)
+        health = WebServer(build_health_app(self._checks), self.settings.health_host, self.settings.health_port)
         self._stack.push_async_callback(health.stop)
         await self.broker.start()
         log.info("process.ready", health_port=health.port)
@@ -252,6 +252,7 @@ async def skip_decoding(message: Any) -> None:
 
 
 async def serve_agent(
+    catalogue: Catalogue,
     node: str,
     settings: WorkSettings,
     build: Callable[[ServiceProcess, Artefacts], Awaitable[dict[type[Any], Any]]],
@@ -259,7 +260,7 @@ async def serve_agent(
     decrypts: tuple[str, ...],
 ) -> None:
     """Serve one agent: `build` makes its handlers, with their dependencies bound."""
-    async with ServiceProcess(node, settings) as process:
+    async with ServiceProcess(catalogue, node, settings) as process:
         pool = await process.connect(settings.work_db_url, schema=node)
         process.pool = pool
         objects = await process.objects(settings.objects_bucket)
@@ -270,6 +271,7 @@ async def serve_agent(
         await process.on_exit(gate.close)
         process.gate, outbox = gate, await process.open_outbox(pool, gate)
         consumer = TaskConsumer(
+            catalogue,
             node,
             await build(process, Artefacts(objects, vault, decrypts=decrypts)),
             inbox=inbox,

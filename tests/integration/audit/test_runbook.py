@@ -11,10 +11,10 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from contracts.events.case_manager import ContactSuppressed
 from contracts.events.email_sender import EmailUndeliverable, SendingHalted, SendingResolved, SendingUnknown
 from switchyard.audit.records.roles import READER, SCHEMA
 from switchyard.audit.records.store import AuditStore
+from switchyard.protocol.events.case_manager import ContactSuppressed
 from switchyard.protocol.fields import Contract, Json
 from switchyard.runtime.database.connections import connect_pool
 from tests.integration.audit import recorded
@@ -123,7 +123,8 @@ async def test_after_a_restore_the_log_gives_back_what_was_sent_answered_closed_
     )
     assert (answered["digest"], output["digest"], output) == (command["digest"], sent["digest"], sent)
     assert await work.fetchval("select outcome from case_manager.case_ending where case_id = $1", CASE) == "sent"
-    assert await work.fetchval("select why from case_manager.control where kind = 'suppressed_address' and key = $1", ADDRESS)
+    suppressed = "select why from case_manager.control where kind = 'suppressed_address' and key = $1"
+    assert await work.fetchval(suppressed, ADDRESS)
     assert await work.fetchval("select count(*) from compliance.inbox where case_id = $1", CASE) == 4
 
 

@@ -15,9 +15,9 @@ import asyncpg
 import pytest
 
 from services.specialists.email_sender.main import run
-from switchyard.app.topology import dead_letter_queue_name, queue_name
 from switchyard.devstack.simulators.ses import SesFault
 from switchyard.protocol.fields import Json
+from switchyard.protocol.topology import dead_letter_queue_name, queue_name
 from tests.integration.cloud import Cloud, Tap, until
 from tests.integration.email_sender.conftest import Case, OpenCase, Outbox
 from tests.integration.infrastructure import Infrastructure, Owner
@@ -57,7 +57,7 @@ async def start_worker(
 
     async def start() -> Worker:
         worker = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "services.specialists", "email_sender",
+            sys.executable, "-m", "switchyard.processes", "services.specialists.email_sender.main:run",
             cwd=ROOT,
             env={**os.environ, **infrastructure.environment, **environment},
             stderr=asyncio.subprocess.DEVNULL,
@@ -141,7 +141,7 @@ async def reaches(owner: Owner, case: Case, state: str) -> None:
 async def test_killed_before_the_intent_it_is_sent_once_by_the_next(
     case: Case, start_worker: StartWorker, cloud: Cloud, tap: Tap, outbox: Outbox, owner: Owner, blocking: Owner
 ) -> None:
-    await blocking.execute("select pg_advisory_xact_lock(case_manager.gate_key('case', $1))", case.case_id)
+    await blocking.execute("select pg_advisory_xact_lock(case_manager.stop_lock_key('case', $1))", case.case_id)
     worker = await start_worker()
     await cloud.put(case.command(soon()))
 
