@@ -11,7 +11,6 @@ import structlog
 
 from faststream_sqs import SQSMessage
 from switchyard.protocol.errors import InvalidEvent, NotDeployed
-from switchyard.protocol.received import read_envelope
 from switchyard.runtime.core.backoff import backoff_s
 from switchyard.runtime.core.clock import Clock, SystemClock, moment
 from switchyard.runtime.core.logs import log_context
@@ -49,9 +48,9 @@ class Rollout:
 
     async def postpone(self, message: SQSMessage, rejection: InvalidEvent) -> bool:
         """Whether the message now waits on its queue for another release; if not, it is to be refused."""
-        if not isinstance(rejection, NotDeployed):
+        envelope = rejection.envelope
+        if envelope is None or not isinstance(rejection, NotDeployed):
             return False
-        envelope, _ = read_envelope(message.raw_body)
         seconds = postponement_s(
             age=self._queue_clock.now() - datetime.fromtimestamp(message.sent_at / 1_000, UTC),
             receives=message.receive_count,
