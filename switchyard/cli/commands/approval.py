@@ -13,7 +13,7 @@ from switchyard.cli.app.options import EnvOption, JsonOption, OperatorOption, Re
 from switchyard.cli.app.target import Env, Target, resolve_target
 
 if TYPE_CHECKING:
-    from switchyard.protocol.approvals import ApprovalAnswer
+    from switchyard.protocol.statements import ApprovalAnswer
 
 app = typer.Typer(no_args_is_help=True)
 DECISION_TIMEOUT_S = 15.0
@@ -109,8 +109,8 @@ async def submit_decision(target: Target, prefix: str, answer: ApprovalAnswer, *
     """Sign a decision and hand it to the case manager; return its result. Raises `CommandFailed`."""
     from switchyard.cli.app.connections import open_operator_pool
     from switchyard.cli.app.keys import load_operator_key
-    from switchyard.protocol.approvals import approval_statement
     from switchyard.protocol.signing import sign_statement
+    from switchyard.protocol.statements import approval_statement
     from switchyard.runtime.core.clock import timestamp
 
     async with open_operator_pool(target) as pool:

@@ -41,7 +41,7 @@ MAX_CLAIMS = 20
 COMPLETE_RETRY_S = 0.5
 _ENDS_THE_CASE = frozenset({RejectionReason.UNKNOWN, RejectionReason.INVALID})
 Perform = Callable[[ClaimGranted], Awaitable[list[Json] | None]]
-"""Comes to the outcome of a claimed command; None if it is to be tried again."""
+"""Returns the outcome of a claimed command, or None if it is to be tried again."""
 
 
 class TaskConsumer:
@@ -91,7 +91,7 @@ class TaskConsumer:
         await self._quarantine.keep(message.raw_body, rejection)
 
     def check(self, envelope: Envelope) -> None:
-        """Raise `InvalidEvent` (forged) for an event that nobody may send to this node."""
+        """Raise `InvalidEvent` (forged) for an event that no flow of the catalogue brings to this node."""
         try:
             check_addressed(envelope, find_event_type(self._catalogue, envelope), self.node)
         except InvalidEvent as rejection:
@@ -203,7 +203,7 @@ class TaskConsumer:
         except Exception as error:
             if timer.expired():
                 return RetryableTaskError("time_limit", f"no result within {limit} ms")
-            # The boundary: a defect in a handler must end its task, not the worker that has others in hand.
+            # The boundary: a defect in a handler must end its task, not the worker, which handles others.
             log.exception("task.defect", defect=type(error).__name__)
             return RetryableTaskError("defect", f"{self.node} raised {type(error).__name__}")
 
@@ -220,7 +220,7 @@ class TaskConsumer:
         try:
             await self._inbox.renew(claim)
         except Unavailable:
-            # Nobody else can claim it either while the database is away: the fencing token decides afterwards.
+            # No other worker can claim it while the database is unreachable: the fencing token decides afterwards.
             log.warning("lease.not_renewed", code="database_unreachable")
         except InboxLeaseLost as error:
             raise MessageLost(str(error)) from error
