@@ -200,9 +200,7 @@ def _print_case(shown: dict[str, Any]) -> None:
     if shown["retired_bodies"]:
         console.print(f"retired: {count(shown['retired_bodies'], 'event')} without a body; the log has the receipt")
     for each in shown["opened"] or ():
-        print_text(
-            f"{each['name']}: {each['text']}" if "text" in each else f"{each['name']}: unreadable: {each['error']}"
-        )
+        print_text(f"{each['name']}: {each.get('text') or 'cannot be opened: ' + each['error']}")
     console.print(f"chain: {'ok' if shown['chain_ok'] else 'BROKEN'} ({count(len(shown['steps']), 'event')} verified)")
 
 
