@@ -100,7 +100,7 @@ async def test_the_demo_refuses_a_stack_that_has_cases(deployment: Deployment) -
     ["case list", "approval list", "playbook list", "email list-unresolved", "rules list", "stack status",
      "audit retention show"],
 )  # fmt: skip
-async def test_a_list_fits_80_columns_and_is_json_on_demand(deployment: Deployment, command: str) -> None:
+def test_a_list_fits_80_columns_and_is_json_on_demand(deployment: Deployment, command: str) -> None:
     environment = {**deployment.target.environment, "SWITCHYARD_HOME": str(deployment.stack.home.folder)}
     ran = subprocess.run(
         [SWITCHYARD, *command.split()],
