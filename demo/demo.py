@@ -15,6 +15,7 @@ from rich.live import Live
 from rich.markup import escape
 from rich.table import Table
 
+from contracts.catalogue import CATALOGUE
 from demo.email_half import start_email_demo
 from demo.figures import DemoCaseRow, collect_figures, count_progress, count_published, list_demo_cases
 from demo.stacks import open_demo_stack
@@ -123,7 +124,7 @@ async def _settle(log: asyncpg.Connection[Any], work: asyncpg.Connection[Any]) -
 async def _verify(url: str) -> str:
     pool = await connect_pool(url, schema=SCHEMA, size=1)
     try:
-        report = await AuditReader(pool).verify()
+        report = await AuditReader(pool, CATALOGUE).verify()
     finally:
         await pool.close()
     for finding in report.findings:

@@ -88,7 +88,7 @@ async def _embedded() -> AsyncIterator[DemoStack]:
 def _forget_last_run(home: Home) -> None:
     if home.in_use():
         holder = home.supervisor()
-        raise AlreadyRunning(home.folder, holder.pid if holder else 0)
+        raise AlreadyRunning(home.folder, holder or 0)
     if home.folder.exists():
         shutil.rmtree(home.folder)
 

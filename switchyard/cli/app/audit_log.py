@@ -11,6 +11,7 @@ from email import message_from_bytes
 from email.policy import default
 from typing import Any
 
+from switchyard.app.application import load_app
 from switchyard.audit.export.exporter import Exporter
 from switchyard.audit.records.reader import AuditReader, TimelineStep
 from switchyard.audit.verification.checkpoint_reader import CheckpointVerifier
@@ -36,7 +37,7 @@ _DECRYPTS = ("question", "findings", "answer", "account", "email", "review", "pr
 async def open_audit_reader(target: Target) -> AsyncIterator[AuditReader]:
     """The audit log, for reading."""
     async with open_audit_pool(target) as pool:
-        yield AuditReader(pool, trusted=load_receipt_keys(target))
+        yield AuditReader(pool, load_app().catalogue, trusted=load_receipt_keys(target))
 
 
 async def resolve_case_id(log: AuditReader, prefix: str) -> str:

@@ -10,10 +10,10 @@ import asyncpg
 from aiobotocore.config import AioConfig
 from aiobotocore.session import get_session
 
-from contracts.catalogue import CASE_MANAGER
 from switchyard.audit.records.roles import SCHEMA
 from switchyard.cli.app.errors import CommandFailed
 from switchyard.cli.app.target import Target
+from switchyard.protocol.catalogue import CASE_MANAGER
 from switchyard.runtime.core.errors import Unavailable
 from switchyard.runtime.database.connections import Pool, connect_pool
 from switchyard.runtime.database.login import (

@@ -9,8 +9,8 @@ from typing import Any, Literal, Self
 from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
-from switchyard.app.topology import BUS
 from switchyard.cli.app.errors import CommandFailed
+from switchyard.protocol.topology import BUS
 
 
 def needed(description: str) -> Any:

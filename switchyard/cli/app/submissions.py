@@ -10,19 +10,18 @@ from dataclasses import dataclass
 
 from pydantic import ValidationError
 
-from contracts.catalogue import UPSTREAM_PREFIX
-from contracts.events.upstream import CaseSubmitted, EmailCaseSubmitted
 from faststream_sqs import Credentials, EventBridgePublisher, SQSBroker
+from switchyard.app.application import load_app, playbook_of
 from switchyard.cli.app.errors import InvalidArgument
 from switchyard.cli.app.target import Target
 from switchyard.protocol.canonical import parse_json
+from switchyard.protocol.catalogue import UPSTREAM_PREFIX
 from switchyard.protocol.errors import InvalidEvent
 from switchyard.protocol.fields import Json
 from switchyard.protocol.received import first_validation_error
-from switchyard.protocol.submissions import case_id_for
+from switchyard.protocol.submissions import Submission, case_id_for
 
 DEFAULT_SOURCE = f"{UPSTREAM_PREFIX}cli"
-_KINDS: dict[str, type[CaseSubmitted | EmailCaseSubmitted]] = {"outbound_email": EmailCaseSubmitted}
 
 
 @dataclass(frozen=True)
@@ -42,13 +41,19 @@ def read_lines(lines: Iterable[str]) -> list[SubmissionLine]:
 def _read(number: int, text: str) -> SubmissionLine:
     try:
         detail = parse_json(text)
-        _KINDS.get(str(detail.get("playbook")), CaseSubmitted).model_validate_json(json.dumps(detail))
+        _model_of(detail).model_validate_json(json.dumps(detail))
     except InvalidEvent as error:
         return SubmissionLine(number, None, str(error))
     except ValidationError as error:
         field, message = first_validation_error(error)
         return SubmissionLine(number, None, f"{field}: {message}")
     return SubmissionLine(number, detail)
+
+
+def _model_of(detail: Json) -> type[Submission]:
+    """The kind of submission: its playbook says which; without one it is the application's first kind."""
+    kinds = {playbook_of(model): model for model in load_app().submissions}
+    return kinds.get(str(detail.get("playbook")), next(iter(kinds.values())))
 
 
 @asynccontextmanager
@@ -71,7 +76,7 @@ async def open_publisher(target: Target) -> AsyncIterator[EventBridgePublisher]:
 
 def detail_type_of(detail: Json) -> str:
     """The detail-type of a submission: its playbook says which."""
-    return _KINDS.get(str(detail.get("playbook")), CaseSubmitted).__name__
+    return _model_of(detail).__name__
 
 
 async def publish_submissions(target: Target, details: Sequence[Json], *, source: str = DEFAULT_SOURCE) -> list[str]:

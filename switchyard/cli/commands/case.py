@@ -262,7 +262,8 @@ class FailedCaseEvents:
 
 def find_failure(events: Sequence[Json]) -> FailedCaseEvents:
     """The failure that ended a case, from its events in causal order. Raises `CommandFailed` if none can be retried."""
-    from contracts.catalogue import CATALOGUE, ROUTER
+    from switchyard.app.application import load_app
+    from switchyard.protocol.catalogue import ROUTER
 
     by_digest = {event["digest"]: event for event in events}
 
@@ -275,7 +276,7 @@ def find_failure(events: Sequence[Json]) -> FailedCaseEvents:
             )
         return found
 
-    terminal = {type_.name for type_ in CATALOGUE.values() if type_.terminal}
+    terminal = {type_.name for type_ in load_app().catalogue.types if type_.terminal}
     endings = [event for event in events if event["type"] in terminal]
     if not endings:
         raise CommandFailed("the case has not ended: only a failed case can be retried", remedy="wait for its ending")

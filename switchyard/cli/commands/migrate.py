@@ -17,7 +17,7 @@ async def migrate_databases(env: EnvOption = Env.LOCAL) -> None:
     in with IAM, and so does the owner if SWITCHYARD_DB_AUTH is `iam`.
     """
     from switchyard.cli.app.connections import select_database_login
-    from switchyard.cli.app.databases import migrate_audit, migrate_work
+    from switchyard.processes.databases import migrate_audit, migrate_work
 
     target = resolve_target(env)
     work, audit = target.settings.work_db_owner_url, target.settings.audit_db_owner_url

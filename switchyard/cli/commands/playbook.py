@@ -52,7 +52,7 @@ async def resume(
 
 
 async def _list(env: Env) -> list[dict[str, Any]]:
-    from services.orchestrator.graph import CURRENT
+    from switchyard.app.application import load_app
     from switchyard.cli.app.connections import open_operator_pool
 
     async with open_operator_pool(resolve_target(env)) as pool:
@@ -66,17 +66,18 @@ async def _list(env: Env) -> list[dict[str, Any]]:
             "by": row["by"] if row else None,
             "reason": row["why"] if row else None,
         }
-        for name, version in CURRENT.items()
+        for name, version in load_app().current.items()
         for row in [halted.get(name)]
     ]
 
 
 async def _set_halted(env: Env, function: str, playbook: str, operator: str, reason: str) -> bool:
-    from services.orchestrator.graph import CURRENT
+    from switchyard.app.application import load_app
     from switchyard.cli.app.connections import open_operator_pool
 
-    if playbook not in CURRENT:
-        raise CommandFailed(f"no playbook is named {playbook}", remedy=f"name one of {', '.join(CURRENT)}")
+    current = load_app().current
+    if playbook not in current:
+        raise CommandFailed(f"no playbook is named {playbook}", remedy=f"name one of {', '.join(current)}")
     async with open_operator_pool(resolve_target(env)) as pool:
         done: bool = await pool.fetchval(f"select {function}($1, $2, $3)", playbook, operator, reason)
         return done

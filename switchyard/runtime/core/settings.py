@@ -8,8 +8,8 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from switchyard.app.topology import BUS, VISIBILITY_SECONDS
 from switchyard.protocol.signing import OperatorKeys
+from switchyard.protocol.topology import BUS, VISIBILITY_SECONDS
 from switchyard.runtime.core.clock import Clock, ShiftedClock, SystemClock
 
 

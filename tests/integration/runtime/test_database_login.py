@@ -23,6 +23,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
 
+from contracts.catalogue import CATALOGUE
 from switchyard.cli.app.connections import select_database_login
 from switchyard.cli.app.errors import CommandFailed
 from switchyard.cli.app.target import Target
@@ -232,6 +233,6 @@ def test_commands_log_in_as_their_environment_says() -> None:
 
 
 def test_processes_log_in_as_their_settings_say(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert isinstance(ServiceProcess("toy", ProcessSettings()).login(), PasswordLogin)
+    assert isinstance(ServiceProcess(CATALOGUE, "toy", ProcessSettings()).login(), PasswordLogin)
     monkeypatch.setenv("SWITCHYARD_DB_AUTH", "iam")
-    assert isinstance(ServiceProcess("toy", ProcessSettings()).login(), IamLogin)
+    assert isinstance(ServiceProcess(CATALOGUE, "toy", ProcessSettings()).login(), IamLogin)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from contracts.events.case_manager import CaseClosed
 from switchyard.cli.app.errors import CommandFailed
 from switchyard.cli.commands.case import find_failure
+from switchyard.protocol.events.case_manager import CaseClosed
 from switchyard.protocol.fields import Json
 from tests.unit.audit.cases import answered, failed, first, follow
 from tests.unit.audit.test_tries import CLOSED, CLOSED_2, COMMAND, FAILURE, FAILURE_2, ONCE, OPENED, RETRY, TWICE

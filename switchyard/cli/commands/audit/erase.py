@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from switchyard.app.application import load_app
 from switchyard.cli.app.console import console, print_text
 from switchyard.cli.app.errors import CommandFailed, InvalidArgument
 from switchyard.cli.app.options import EnvOption, OperatorOption, ReasonOption
@@ -102,6 +103,6 @@ async def _open_erasures(target: Target) -> AsyncIterator[ErasureService]:
         open_pool(target, settings.vault_eraser_db_url, "vault") as vault,
     ):
         try:
-            yield ErasureService(log, KeyEraser(vault), signer, SystemClock())
+            yield ErasureService(log, load_app().catalogue, KeyEraser(vault), signer, SystemClock())
         except TaskError as error:
             raise CommandFailed(error.message, remedy="run the command again: it completes what was begun") from error

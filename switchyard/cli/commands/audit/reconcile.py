@@ -94,7 +94,7 @@ async def _reconcile(
 
 def parse_since(since: str, now: datetime) -> datetime:
     """The moment that `--since` names. Raises `InvalidArgument` for an invalid one, or one before what queues keep."""
-    from switchyard.app.topology import DEAD_LETTER_RETENTION_SECONDS
+    from switchyard.protocol.topology import DEAD_LETTER_RETENTION_SECONDS
 
     span = _SPAN.fullmatch(since)
     try:
@@ -116,13 +116,13 @@ def parse_since(since: str, now: datetime) -> datetime:
 @asynccontextmanager
 async def open_reconciler(target: Target, grace: timedelta) -> AsyncIterator[Reconciler]:
     """A reconciler of a deployment. Raises `CommandFailed` if a database cannot be reached."""
-    from contracts.cards import AGENT_CARDS
-    from contracts.catalogue import CASE_MANAGER
-    from switchyard.app.topology import consumers
+    from switchyard.app.application import load_app
     from switchyard.audit.reconciliation.presence import LogPresence
     from switchyard.audit.reconciliation.producers import Producers
     from switchyard.audit.reconciliation.reconciler import Reconciler
     from switchyard.cli.app.connections import open_audit_pool, open_aws_client, open_pool
+    from switchyard.protocol.catalogue import CASE_MANAGER
+    from switchyard.protocol.topology import consumers
     from switchyard.runtime.core.clock import SystemClock
 
     async with (
@@ -130,10 +130,11 @@ async def open_reconciler(target: Target, grace: timedelta) -> AsyncIterator[Rec
         open_audit_pool(target) as log,
         open_aws_client(target, "sqs") as sqs,
     ):
+        app = load_app()
 
         async def count_queued() -> dict[str, int]:
             counts = {}
-            for consumer in consumers():
+            for consumer in consumers(app.catalogue):
                 counts[consumer.node] = 0
                 for queue in (consumer.queue, consumer.dead_letter_queue):
                     url = (await sqs.get_queue_url(QueueName=queue))["QueueUrl"]
@@ -142,8 +143,8 @@ async def open_reconciler(target: Target, grace: timedelta) -> AsyncIterator[Rec
                     counts[consumer.node] += sum(int(answer["Attributes"][name]) for name in names)
             return counts
 
-        producers = Producers(work, (CASE_MANAGER, *AGENT_CARDS))
-        yield Reconciler(producers, LogPresence(log), count_queued, SystemClock(), grace)
+        producers = Producers(work, (CASE_MANAGER, *app.cards))
+        yield Reconciler(producers, LogPresence(log), count_queued, SystemClock(), grace, app.routing_table)
 
 
 def _print_report(found: ReconciliationReport, *, as_json: bool) -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from switchyard.app.application import load_app
 from switchyard.cli.app.console import console, count, print_json, print_text
 from switchyard.cli.app.errors import CommandFailed
 from switchyard.cli.app.options import AnyCaseArgument, DayOption, EnvOption, JsonOption
@@ -115,7 +116,9 @@ def replay_and_count(
     if not all(each.row.body for each in rows):
         found.retired += 1  # the receipt proves that there were decisions, not which
         return
-    verdict = verify_case(rows, now=datetime.now(UTC), grace=VERIFICATION_GRACE if grace is None else grace)
+    verdict = verify_case(
+        load_app().catalogue, rows, now=datetime.now(UTC), grace=VERIFICATION_GRACE if grace is None else grace
+    )
     if verdict.findings:
         found.unverified += 1
         first = verdict.findings[0]
@@ -124,7 +127,9 @@ def replay_and_count(
                 f"case {verdict.case_id} event {first.event_id}: {first.kind}, {first.why}"
             )
         return
-    replayed = replay_case([each.row.body for each in rows], keys.seal, operators=keys.operators)
+    replayed = replay_case(
+        [each.row.body for each in rows], load_app().routing_table, keys.seal, operators=keys.operators
+    )
     found.decisions += replayed.decisions
     found.undecided += replayed.undecided
     if replayed.divergence is not None:
@@ -139,14 +144,14 @@ async def replay_scope(
     """Replay a case, a day, everything, or a file. Raises `CommandFailed` for an input that cannot be read."""
     from contextlib import aclosing
 
-    from switchyard.audit.export import corpus
+    from switchyard.cli.app import corpus
     from switchyard.cli.app.audit_log import open_audit_reader, resolve_case_id
 
     found = ReplayReport()
     with corpus.open_corpus_writer(save) as write:
         if corpus_file is not None:
             keys = _load_keys(Target(os.environ), check=check_seals)
-            for rows in corpus.read_cases(corpus_file):
+            for rows in corpus.read_cases(load_app().catalogue, corpus_file):
                 replay_and_count(rows, keys, found, grace=timedelta(0))
             return found
         async with open_readable_target(env) as target, open_audit_reader(target) as log:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from switchyard.app.application import load_app
 from switchyard.cli.app.console import Field, console, count, print_json, print_rows, print_text
 from switchyard.cli.app.errors import CommandFailed
 from switchyard.cli.app.lazy import run_async
@@ -143,6 +144,7 @@ async def _open_store(target: Target, archive_bucket: str | None = None) -> Asyn
     ):
         yield RetentionStore(
             pool,
+            load_app().catalogue,
             signer,
             SystemClock(),
             objects=CaseObjects(s3, settings.objects_bucket),
