@@ -169,7 +169,7 @@ def entries(image: str) -> frozenset[str]:
         return frozenset(ENTRIES[image])
     python, option, program, *arguments = images()[image]["command"].split()
     assert (python, option) == ("python", "-m")
-    agent = {f"{program}.{name}.main" for name in arguments if program == "services.specialists"}
+    agent = {name.partition(":")[0] for name in arguments if ":" in name}
     return frozenset({f"{program}.__main__"} | agent)
 
 
