@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from functools import wraps
@@ -24,6 +23,8 @@ def run_async(command: Callable[P, Coroutine[Any, Any, None]]) -> Callable[P, No
 
     @wraps(command)
     def run(*args: P.args, **kwargs: P.kwargs) -> None:
+        import asyncio
+
         asyncio.run(command(*args, **kwargs))
 
     return run
