@@ -2,8 +2,8 @@
 
 `terraform providers schema -json` needs the provider. The bindings of the CDK for Terraform are generated from the
 schema of every release, and their JavaScript has for each argument whether it is required, whether it is a block, and
-its type. The output has the format of `terraform providers schema -json`, limited to the types that our files use and to
-the blocks that they use or that are required.
+its type. The output has the format of `terraform providers schema -json`, limited to the types that our files use and
+to the blocks that they use or that are required.
 """
 
 from __future__ import annotations
