@@ -45,15 +45,15 @@ SLOW := --timeout=300
 
 .PHONY: demo
 demo: $(READY) ## Run the demo: a stack of its own, 31 questions, 35 emails, the log (no Docker, no account, no key)
-	@$(BIN)/switchyard demo $(if $(JSON),--json $(JSON))
+	@$(BIN)/switchyard demo $(if $(JSON),--figures $(JSON))
 
 .PHONY: compose-up
 compose-up: ## The whole stack in docker compose: LocalStack, PostgreSQL, simulators, one container per service
 	docker compose up --build --wait
 
 .PHONY: compose-demo
-compose-demo: $(READY) compose-up ## The demo against the docker compose stack, from outside; the stack must have no cases yet
-	@$(BIN)/switchyard demo --env compose $(if $(JSON),--json $(JSON))
+compose-demo: $(READY) compose-up ## The demo against docker compose, from outside; wants a stack without cases
+	@$(BIN)/switchyard demo --env compose $(if $(JSON),--figures $(JSON))
 
 .PHONY: compose-down
 compose-down: ## Stop the docker compose stack and delete its data

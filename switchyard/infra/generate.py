@@ -14,35 +14,36 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from switchyard.app.topology import (
+from switchyard.app.application import App, load_app
+from switchyard.infra.iam import execution_policy, ingress_policy, task_policy
+from switchyard.infra.images import images
+from switchyard.infra.nodes import HEALTH_PORT, INGRESS, NodeNeeds, environment, ingress_permissions, needs, secrets
+from switchyard.protocol.topology import (
     BUS,
     DEAD_LETTER_RETENTION_SECONDS,
     MAX_RECEIVES,
     RETENTION_SECONDS,
     VISIBILITY_SECONDS,
 )
-from switchyard.infra.iam import execution_policy, ingress_policy, task_policy
-from switchyard.infra.images import images
-from switchyard.infra.nodes import HEALTH_PORT, INGRESS, SECRETS, NodeNeeds, environment, ingress_permissions, needs
 
 GENERATED_FOLDER = Path("terraform/generated")
 
 
-def terraform_files() -> dict[str, str]:
+def terraform_files(app: App) -> dict[str, str]:
     """Every generated file: its name and its text."""
     made: dict[str, Any] = {
-        "images.json": images(),
-        "topology.json": topology(),
-        f"iam/{INGRESS}.task.json": ingress_policy(),
+        "images.json": images(app),
+        "topology.json": topology(app),
+        f"iam/{INGRESS}.task.json": ingress_policy(app),
     }
-    for node, needed in needs().items():
+    for node, needed in needs(app).items():
         made[f"containers/{node}.json"] = container(needed)
         made[f"iam/{node}.task.json"] = task_policy(needed)
         made[f"iam/{node}.execution.json"] = execution_policy(needed)
     return {name: json.dumps(made[name], indent=2) + "\n" for name in sorted(made)}
 
 
-def topology() -> dict[str, Any]:
+def topology(app: App) -> dict[str, Any]:
     """The consumers and what all of them share: every value is known before terraform's first apply."""
     return {
         "bus": BUS,
@@ -53,8 +54,8 @@ def topology() -> dict[str, Any]:
             "dead_letter_retention_seconds": DEAD_LETTER_RETENTION_SECONDS,
             "max_receives": MAX_RECEIVES,
         },
-        "ingress_source": ingress_permissions()[0],
-        "secrets": SECRETS,
+        "ingress_source": ingress_permissions(app)[0],
+        "secrets": secrets(app),
         "consumers": {
             node: {
                 "name": node.replace("_", "-"),
@@ -66,7 +67,7 @@ def topology() -> dict[str, Any]:
                 "egress": list(needed.egress),
                 "port": needed.port,
             }
-            for node, needed in needs().items()
+            for node, needed in needs(app).items()
         },
     }
 
@@ -83,14 +84,14 @@ def container(needed: NodeNeeds) -> dict[str, Any]:
 
 def stale_terraform_files(folder: Path) -> list[str]:
     """The names of the files in `folder` that are changed, missing or left over."""
-    made = terraform_files()
+    made = terraform_files(load_app())
     present = {str(path.relative_to(folder)): path.read_text() for path in folder.rglob("*.json")}
     return sorted(name for name in made.keys() | present.keys() if made.get(name) != present.get(name))
 
 
 def write_terraform_files(folder: Path) -> None:
     """Write every generated file to `folder` and delete every other JSON file there."""
-    made = terraform_files()
+    made = terraform_files(load_app())
     for path in folder.rglob("*.json"):
         if str(path.relative_to(folder)) not in made:
             path.unlink()

@@ -7,42 +7,34 @@ from __future__ import annotations
 
 from typing import Any
 
-from contracts.cards import DRAFTER_CARD
-from contracts.catalogue import AUDIT, CASE_MANAGER, ROUTER
+from switchyard.app.application import App
 from switchyard.infra.nodes import NodeNeeds, needs
 
-_ENGINE = ["contracts", "packages/faststream-sqs/faststream_sqs", "switchyard"]
+_ENGINE = ["packages/faststream-sqs/faststream_sqs", "switchyard"]
 _FAILOVER = "packages/latency-failover/latency_failover"
 
-_PROGRAMS = {
-    ROUTER: f"orchestrator {ROUTER}",
-    CASE_MANAGER: f"orchestrator {CASE_MANAGER}",
-    DRAFTER_CARD.name: "drafter",
-    AUDIT: "audit",
-}
-"""Packages of `services` with a program of their own; every other node is a specialist."""
 
-_TOOLS: dict[str, dict[str, Any]] = {
-    "cli": {"code": [*_ENGINE, "services"], "command": "switchyard --help"},
-    "simulators": {
-        "code": [*_ENGINE, "demo", "services"],
-        "command": "python -m switchyard.devstack.simulators.models --host 0.0.0.0 --port 8080",
-    },
-}
-"""Images without a node: the command line and, for docker compose, the simulators and the provisioner."""
-
-
-def images() -> dict[str, dict[str, Any]]:
+def images(app: App) -> dict[str, dict[str, Any]]:
     """Every image by name: `code` (paths and patterns of this repository) and `command`."""
-    return {node.replace("_", "-"): _service_image(needed) for node, needed in needs().items()} | _TOOLS
-
-
-def _service_image(needed: NodeNeeds) -> dict[str, Any]:
-    program = _PROGRAMS.get(needed.node, f"specialists {needed.node}")
-    package = f"services/{program.split()[0]}"
-    own = [package] if needed.node in _PROGRAMS else [f"{package}/*.py", f"{package}/{needed.node}"]
-    libraries = [_FAILOVER] if needed.bedrock else []
-    return {
-        "code": [*_ENGINE, *libraries, "services/__init__.py", *own],
-        "command": f"python -m services.{program}",
+    tools = {
+        "cli": {"code": [*app.code, *_ENGINE, *app.folders], "command": "switchyard --help"},
+        "simulators": {
+            "code": [*app.code, *_ENGINE, *app.folders, *app.demo_folders],
+            "command": "python -m switchyard.devstack.simulators.models --host 0.0.0.0 --port 8080",
+        },
     }
+    return {node.replace("_", "-"): _service_image(app, needed) for node, needed in needs(app).items()} | tools
+
+
+def _service_image(app: App, needed: NodeNeeds) -> dict[str, Any]:
+    process = next((process for process in app.processes if process.node == needed.node), None)
+    libraries = [_FAILOVER] if needed.bedrock else []
+    code = process.code if process else _code_of(app.programs[needed.node])
+    program = f"switchyard.processes {process.run}" if process else f"{app.programs[needed.node]} {needed.node}"
+    return {"code": [*app.code, *_ENGINE, *libraries, *code], "command": f"python -m {program}"}
+
+
+def _code_of(package: str) -> tuple[str, ...]:
+    """What an image holds beside the engine to run a package."""
+    top, _, rest = package.partition(".")
+    return () if top == "switchyard" else (f"{top}/__init__.py", f"{top}/{rest.replace('.', '/')}")

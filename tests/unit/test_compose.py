@@ -14,7 +14,6 @@ import yaml
 from pydantic import ValidationError
 from pydantic_settings import BaseSettings
 
-from switchyard.app.topology import VISIBILITY_SECONDS
 from switchyard.devstack.stack.endpoints import Endpoints
 from switchyard.devstack.stack.local_stack import (
     LOCAL_OPERATOR,
@@ -24,12 +23,13 @@ from switchyard.devstack.stack.local_stack import (
     reader_environment,
 )
 from switchyard.devstack.stack.provisioner import ProvisionerSettings
-from switchyard.infra.images import images
-from switchyard.infra.nodes import NodeNeeds, needs
+from switchyard.infra.nodes import NodeNeeds
 from switchyard.protocol.signing import derive_public_key
+from switchyard.protocol.topology import VISIBILITY_SECONDS
 from switchyard.runtime.core.settings import WorkSettings
 from switchyard.runtime.crypto.signing import LocalSigner
 from switchyard.runtime.models.clients import ModelSettings
+from tests.reference import images, needs
 from tests.unit.terraform.test_generated import SETTINGS
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -19,17 +19,29 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 
+from services.commands import COMMANDS
 from switchyard.devstack.stack.endpoints import Endpoints
 from switchyard.devstack.stack.local_stack import list_services
-from switchyard.infra.images import images
-from switchyard.infra.nodes import needs
+from tests.reference import images, needs
 
 ROOT = Path(__file__).resolve().parents[2]
 TOOLS = {"cli", "simulators"}
 OURS = {"contracts", "demo", "evals", "faststream_sqs", "latency_failover", "services", "switchyard"}
 LIBRARIES = {"faststream_sqs": "packages/faststream-sqs", "latency_failover": "packages/latency-failover"}
 ENTRIES = {
-    "cli": {"switchyard.cli.app.main"},
+    # Commands import what they need when they run.
+    "cli": {
+        "switchyard.cli.app.main",
+        *(
+            ".".join(path.relative_to(ROOT).with_suffix("").parts)
+            for folder in ("app", "commands")
+            for path in (ROOT / "switchyard" / "cli" / folder).rglob("*.py")
+        ),
+        "services.orchestrator.graph",
+        "services.specialists.compliance.rules",
+        "services.specialists.email_sender.unresolved_sends",
+        *(reference.partition(":")[0] for reference, _ in COMMANDS.values()),
+    },
     "simulators": {
         "switchyard.devstack.simulators.models.__main__",
         "switchyard.devstack.simulators.ses",
@@ -195,12 +207,13 @@ def test_image_has_no_folder_that_it_never_imports(image: str, collected: dict[s
 
 @each_service
 def test_image_has_no_other_services_folder(image: str, collected: dict[str, Path]) -> None:
-    node = processes()[image]
-    folders = [path.parent for path in (ROOT / "services").rglob("main.py")]
+    folders = {path.parent for name in ("main.py", "__main__.py") for path in (ROOT / "services").rglob(name)}
     there = {folder for folder in folders if (collected[image] / folder.relative_to(ROOT)).exists()}
     assert len(folders) > 6
-    own = ROOT.joinpath(*images()[image]["command"].split()[2].split("."))
-    assert there == {own / node if (own / node).exists() else own}
+    program = images()[image]["command"].split()[2:]
+    # `python -m services.PACKAGE NODE`, or `python -m switchyard.processes PACKAGE.main:FUNCTION`.
+    package = program[1].partition(".main:")[0] if program[0] == "switchyard.processes" else program[0]
+    assert there == {ROOT.joinpath(*package.split("."))}
     assert not (collected[image] / "demo").exists()
 
 

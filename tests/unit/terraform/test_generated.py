@@ -8,18 +8,17 @@ from pathlib import Path
 import pytest
 from pydantic_settings import BaseSettings
 
-from services.audit.settings import AuditSettings
 from services.drafter.settings import DrafterSettings
-from services.orchestrator.settings import CaseManagerSettings, RouterSettings
 from services.specialists.compliance.settings import ComplianceSettings
 from services.specialists.email_feedback.settings import EmailFeedbackSettings
 from services.specialists.email_sender.settings import EmailSenderSettings
 from services.specialists.text_to_sql.settings import TextToSqlSettings
-from switchyard.app.topology import consumers, feedback_consumer
-from switchyard.infra.generate import GENERATED_FOLDER, main, stale_terraform_files, topology, write_terraform_files
-from switchyard.infra.nodes import needs
+from switchyard.infra.generate import GENERATED_FOLDER, main, stale_terraform_files, write_terraform_files
+from switchyard.processes.audit_settings import AuditSettings
+from switchyard.processes.settings import CaseManagerSettings, RouterSettings
 from switchyard.runtime.core.settings import WorkSettings
 from switchyard.runtime.models.clients import ModelSettings
+from tests.reference import consumers, feedback_consumer, needs, topology
 from tests.unit.terraform.reading import ENVIRONMENTS, values
 from tests.unit.terraform.rendering import rendered
 

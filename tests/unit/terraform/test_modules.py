@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from switchyard.infra.generate import GENERATED_FOLDER, topology
+from switchyard.infra.generate import GENERATED_FOLDER
+from tests.reference import topology
 from tests.unit.terraform.reading import ENVIRONMENTS, MODULES, ROOT, blocks, parsed, resources, values
 from tests.unit.terraform.rendering import FACTS
 
