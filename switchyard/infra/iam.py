@@ -24,7 +24,7 @@ def task_policy(needed: NodeNeeds) -> dict[str, Any]:
     """The permissions of the process."""
     return _policy(
         _queue(needed),
-        *([_redrive(needed)] if needed.redrives else []),
+        *([_redrive(needed)] if needed.has_inbox else []),
         _queue_key(needed),
         _describe_bus_statement(),
         *([_publish(needed.source, needed.emits)] if needed.emits else []),
@@ -58,7 +58,7 @@ def execution_policy(needed: NodeNeeds) -> dict[str, Any]:
 
 
 def ingress_policy(app: App) -> dict[str, Any]:
-    """What the function behind the API may do. Its VPC access and log come from managed policies' actions in HCL."""
+    """The permissions of the function behind the API; HCL adds those for its VPC access and its log."""
     source, emits = ingress_permissions(app)
     return _policy(_publish(source, emits), *_secrets((INGRESS_KEY,)))
 
@@ -91,7 +91,7 @@ def _redrive(needed: NodeNeeds) -> IamStatement:
 def _queue_key(needed: NodeNeeds) -> IamStatement:
     return _key_statement(
         "DecryptOwnMessages",
-        ["kms:Decrypt", *(["kms:GenerateDataKey"] if needed.redrives else [])],
+        ["kms:Decrypt", *(["kms:GenerateDataKey"] if needed.has_inbox else [])],
         "${queues_key_arn}",
         service="sqs",
         context={"aws:sqs:arn": list(_arns(needed))},
@@ -142,7 +142,7 @@ def _objects(needed: NodeNeeds) -> list[IamStatement]:
     bucket = f"{_PARTITION}:s3:::${{objects_bucket}}"
     artefacts = f"{bucket}/artefacts/*"
     written = [
-        *([artefacts] if needed.writes_artefacts else []),
+        *([artefacts] if needed.has_inbox else []),
         *([f"{bucket}/quarantine/{needed.node}/*"] if needed.quarantines else []),
     ]
     statements: list[IamStatement] = []

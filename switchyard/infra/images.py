@@ -35,6 +35,6 @@ def _service_image(app: App, needed: NodeNeeds) -> dict[str, Any]:
 
 
 def _code_of(package: str) -> tuple[str, ...]:
-    """What an image holds beside the engine to run a package."""
+    """The code of a program outside the engine."""
     top, _, rest = package.partition(".")
     return () if top == "switchyard" else (f"{top}/__init__.py", f"{top}/{rest.replace('.', '/')}")

@@ -49,7 +49,7 @@ def test_consumer_receives_from_its_own_queues_only(node: str) -> None:
 @pytest.mark.parametrize("node", EVERYONE)
 def test_consumer_with_an_inbox_sends_to_its_own_queue_only(node: str) -> None:
     for other in EVERYONE:
-        assert may(node, "sqs:SendMessage", queue(queue_name(other))) == (other == node and needs()[node].redrives)
+        assert may(node, "sqs:SendMessage", queue(queue_name(other))) == (other == node and needs()[node].has_inbox)
         assert not may(node, "sqs:SendMessage", queue(dead_letter_queue_name(other)))
 
 
@@ -172,7 +172,7 @@ def test_artefacts_need_decrypts_in_the_card_and_quarantine_has_a_prefix_per_rol
     for node in EVERYONE:
         needed = needs()[node]
         assert may(node, "s3:GetObject", ARTEFACT) == needed.reads_artefacts
-        assert may(node, "s3:PutObject", ARTEFACT) == needed.writes_artefacts
+        assert may(node, "s3:PutObject", ARTEFACT) == needed.has_inbox
         assert not may(node, "s3:DeleteObject", ARTEFACT)
         for other in EVERYONE:
             place = f"arn:aws:s3:::acme-objects/quarantine/{other}/a.json"
