@@ -4,7 +4,7 @@ locals {
   generated = "${path.module}/generated"
   topology  = jsondecode(file("${local.generated}/topology.json"))
 
-  # What fills the places in the generated files; tests/unit/terraform/rendering.py has the same names.
+  # The variables of the generated files; tests/unit/terraform/rendering.py has the same names.
   facts = merge(module.secrets.facts, {
     partition                = data.aws_partition.current.partition
     region                   = var.region
@@ -36,10 +36,10 @@ locals {
     optout_url               = var.email.optout_url
   })
 
-  # Out of our own registry: a task has no way to another.
+  # From the account's registry: tasks cannot reach another one.
   images = { for name, digest in var.images : name => "${module.github_oidc.repositories[name]}@${digest}" }
 
-  # A process keeps at most two pools of four, and a deployment runs the old and the new tasks side by side.
+  # A process has at most two pools of four connections, and a deployment runs the old and the new tasks together.
   wanted_connections = {
     for database in ["work", "audit"] : database => sum([
       for node, consumer in local.topology.consumers :

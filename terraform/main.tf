@@ -1,4 +1,6 @@
-# The same in every environment: what differs stands in terraform.tfvars and backend.hcl.
+# The root module of every environment; dev.tfvars and prod.tfvars have the values, backend.*.hcl that of the state:
+#   terraform init -reconfigure -backend-config=backend.dev.hcl
+#   terraform apply -var-file=dev.tfvars
 
 terraform {
   required_version = ">= 1.11"
@@ -10,7 +12,7 @@ terraform {
     }
   }
 
-  # State holds no secret's value, but the names of everything: an encrypted, versioned bucket with a lock.
+  # The state has no secret values, but every name: the bucket is encrypted and versioned, and has a lock.
   backend "s3" {}
 }
 
@@ -130,7 +132,7 @@ module "email" {
   log_days            = var.log_days
 }
 
-# A consumer in the catalogue is a queue, a process and a role here: nothing is listed by hand.
+# Each consumer of the catalogue has a queue, a service and a role; none is listed by hand.
 module "agent" {
   source            = "./modules/agent"
   for_each          = local.topology.consumers

@@ -40,7 +40,7 @@ email = {
   domain          = "harborline.example"
   certificate_arn = "arn:aws:acm:us-east-1:444455556666:certificate/00000000-0000-0000-0000-000000000000"
   optout_url      = "https://mail.harborline.example"
-  sending_enabled = false # docs/deploying.md says when
+  sending_enabled = false # docs/operate/deploy.md says when to change it
 }
 
 ingress = {
@@ -56,8 +56,8 @@ ingress = {
   }
 }
 
-# Ed25519 public keys of people, by name: none may approve or have a task done again until they are put in. The email sender
-# checks what the case manager checked, so both get the same approvers.
+# Ed25519 public keys of operators and approvers, by name: without keys there are no approvals and no retries. The email
+# sender checks approvals again, so both services need the same approvers.
 settings = {
   router = {
     SWITCHYARD_OPERATORS = "{}"
@@ -68,11 +68,11 @@ settings = {
   case_manager = {
     SWITCHYARD_OPERATORS = "{}"
     SWITCHYARD_APPROVERS = "{}"
-    # The public half of what the ingress signs with: until it is put in, nothing that the API takes becomes a case.
+    # The public key of the ingress: without it no submission of the API becomes a case.
     SWITCHYARD_PRINCIPAL_KEYS = <<-JSON
       {"upstream.ingress": {}}
     JSON
-    # Without it every source that IAM lets on the bus is trusted.
+    # Without it every source that IAM allows on the bus is trusted.
     SWITCHYARD_UPSTREAMS = <<-JSON
       {"upstream.ingress": {"tenants": ["*"], "roles": ["FIELD_*"]}, "upstream.email_feedback": {"tenants": ["*"]}}
     JSON
@@ -86,7 +86,7 @@ settings = {
 
 default_size = { cpu = 256, memory = 1024, fewest = 2, most = 8, backlog_per_task = 40 }
 sizes = {
-  # A sequencer works once for a log, but two tasks may stand by.
+  # Only one task assigns log indexes at a time; a second one takes over if it stops.
   audit = { cpu = 512, memory = 1024, fewest = 2, most = 4, backlog_per_task = 2000 }
 }
 

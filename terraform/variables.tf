@@ -3,7 +3,7 @@ variable "environment" {
 }
 
 variable "account" {
-  description = "One environment an account: names of queues and roles are fixed."
+  description = "The account of this environment only: the names of queues and roles are fixed."
   type        = string
 }
 
@@ -12,7 +12,7 @@ variable "region" {
 }
 
 variable "code_version" {
-  description = "The commit that the images were built from."
+  description = "The commit of the images."
   type        = string
 }
 
@@ -22,7 +22,7 @@ variable "images" {
 
   validation {
     condition     = alltrue([for digest in values(var.images) : can(regex("^sha256:[0-9a-f]{64}$", digest))])
-    error_message = "Give digests (sha256:…) and nothing else: the repository is this account's own, and a tag may move."
+    error_message = "Each value must be a digest only (sha256:…): the repository is in this account, and a tag can change."
   }
 }
 
@@ -43,12 +43,12 @@ variable "zones" {
 }
 
 variable "hosts" {
-  description = "What may be reached of each vendor."
+  description = "The hosts of each vendor that tasks may reach."
   type        = map(list(string))
 }
 
 variable "postgres_version" {
-  description = "The major version: RDS chooses the minor one and raises it in the maintenance window."
+  description = "The major version: RDS chooses and upgrades the minor version."
   type        = string
 }
 
@@ -61,7 +61,7 @@ variable "audit_db" {
 }
 
 variable "db_ca_file" {
-  description = "Where the image has RDS's certificate bundle."
+  description = "The path of RDS's certificate bundle in the image."
   type        = string
 }
 
@@ -90,7 +90,7 @@ variable "checkpoints" {
 }
 
 variable "models" {
-  description = "The inference profile, its foundation model, and the three regions that the profile may choose from."
+  description = "The inference profile, its foundation model, and the three regions of the profile."
   type = object({
     bedrock            = string
     bedrock_foundation = string
@@ -123,7 +123,7 @@ variable "ingress" {
 }
 
 variable "settings" {
-  description = "Variables of single processes that differ by customer, SWITCHYARD_UPSTREAMS of the case manager first of all."
+  description = "Environment variables per process that differ by customer, for example SWITCHYARD_UPSTREAMS of case_manager."
   type        = map(map(string))
 }
 
@@ -132,7 +132,7 @@ variable "default_size" {
 }
 
 variable "sizes" {
-  description = "For processes that need another size."
+  description = "The sizes of processes that differ from default_size."
   type        = map(object({ cpu = number, memory = number, fewest = number, most = number, backlog_per_task = number }))
 }
 

@@ -17,7 +17,11 @@ _FAILOVER = "packages/latency-failover/latency_failover"
 def images(app: App) -> dict[str, dict[str, Any]]:
     """Every image by name: `code` (paths and patterns of this repository) and `command`."""
     tools = {
-        "cli": {"code": [*app.code, *_ENGINE, *app.folders], "command": "switchyard --help"},
+        # With the modules of the demo, so that `switchyard demo` prints its remedy; without the demo's data.
+        "cli": {
+            "code": [*app.code, *_ENGINE, *app.folders, *(f"{folder}/*.py" for folder in app.demo_folders)],
+            "command": "switchyard --help",
+        },
         "simulators": {
             "code": [*app.code, *_ENGINE, *app.folders, *app.demo_folders],
             "command": "python -m switchyard.devstack.simulators.models --host 0.0.0.0 --port 8080",
@@ -35,6 +39,6 @@ def _service_image(app: App, needed: NodeNeeds) -> dict[str, Any]:
 
 
 def _code_of(package: str) -> tuple[str, ...]:
-    """What an image holds beside the engine to run a package."""
+    """The code of a program outside the engine."""
     top, _, rest = package.partition(".")
     return () if top == "switchyard" else (f"{top}/__init__.py", f"{top}/{rest.replace('.', '/')}")

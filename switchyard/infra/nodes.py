@@ -1,4 +1,4 @@
-"""What each process needs of AWS, derived from the catalogue, the cards and the topology. Pure."""
+"""The AWS resources and permissions of each process, derived from the App. Pure."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from switchyard.protocol.topology import ConsumerQueues
 Database = Literal["work", "audit"]
 
 INGRESS = "ingress"
-"""The function behind the API: no consumer, so it has no queue."""
+"""The function behind the API. It consumes no events, so it has no queue."""
 
 INGRESS_KEY = "principal_key"
-"""The secret that the function signs with; no other role reads it."""
+"""The secret with the function's signing key; no other role reads it."""
 
 HEALTH_PORT = 8080
 HTTP_PORT = 8081
@@ -25,25 +25,23 @@ _SECRETS = {
     "state_keys": "Keys that seal the router's state, as JSON.",
     "mac_key": "The key under which the case manager fingerprints submissions, 32 bytes in hex.",
     "openai_api_key": "The key for OpenAI's API, as plain text.",
-    INGRESS_KEY: 'The Ed25519 key that the ingress signs who asks with, as JSON {"kid": "hex of 32 bytes"}.',
+    INGRESS_KEY: 'The Ed25519 key with which the ingress signs principals, as JSON {"kid": "hex of 32 bytes"}.',
 }
 
 
 def secrets(app: App) -> dict[str, str]:
-    """Every secret and what it holds. Terraform makes the place, a person puts the value."""
+    """Every secret and its description. Terraform creates the secret, an operator sets its value."""
     return _SECRETS | dict(app.secrets)
 
 
 @dataclass(frozen=True)
 class NodeNeeds:
-    """One consumer's share of AWS. `secrets` maps variables of its container to names in `secrets`."""
+    """The needs of one consumer. `secrets` maps environment variables of its container to names of secrets."""
 
     consumer: ConsumerQueues
     source: str
     emits: tuple[str, ...]
     database: Database | None
-    redrives: bool
-    writes_artefacts: bool
     reads_artefacts: bool
     quarantines: bool
     creates_subject_keys: bool
@@ -54,21 +52,26 @@ class NodeNeeds:
     egress: tuple[str, ...]
     secrets: dict[str, str]
     fetches: tuple[str, ...]
-    """Secrets that the process itself reads, so that they never stand in its environment."""
+    """Secrets that the process reads itself, so that they are not in its environment."""
     variables: dict[str, str]
-    """Variables of its own, by facts of the deployment."""
+    """Environment variables of this process only, each with the fact that is its value."""
     http: str | None = None
     port: int | None = None
-    """Where the load balancer finds it, if the world may call it."""
+    """The port of its public page; None without one."""
 
     @property
     def node(self) -> str:
         """The consumer's name."""
         return self.consumer.node
 
+    @property
+    def has_inbox(self) -> bool:
+        """Whether it records tasks in an inbox, stores artefacts and puts dead letters back on its queue."""
+        return self.database == "work"
+
 
 def needs(app: App) -> dict[str, NodeNeeds]:
-    """What every consumer needs, by node, in the catalogue's order."""
+    """The needs of every consumer, by node, in the catalogue's order."""
     return {consumer.node: _needs(app, consumer) for consumer in app.consumers}
 
 
@@ -82,12 +85,10 @@ def _needs(app: App, consumer: ConsumerQueues) -> NodeNeeds:
     emits = tuple(type_.name for type_ in app.catalogue.types_emitted_by(node))
     return NodeNeeds(
         consumer=consumer,
-        # What such a process passes on comes from people and providers, as any upstream's.
+        # Such a process publishes reports of people and providers, as an upstream does.
         source=UPSTREAM_PREFIX + node if upstream else SOURCE_PREFIX + node,
         emits=process.publishes if process is not None and upstream else emits,
         database="audit" if node == AUDIT else "work" if has_inbox else None,
-        redrives=has_inbox,
-        writes_artefacts=has_inbox,
         reads_artefacts=bool(decrypts),
         quarantines=node != AUDIT,
         creates_subject_keys=node == CASE_MANAGER,
@@ -95,7 +96,7 @@ def _needs(app: App, consumer: ConsumerQueues) -> NodeNeeds:
         bedrock="bedrock" in vendors,
         sends_email="ses" in egress,
         writes_checkpoints=node == AUDIT,
-        # SES is an AWS service: it is reached without a way out of the network.
+        # SES is an AWS service: a process reaches it without a route to the internet.
         egress=(*(("openai",) if "openai" in vendors else ()), *(name for name in egress if name != "ses")),
         secrets=_ENGINE_SECRETS.get(node, {}) | dict(process.secrets if process else {}),
         fetches=("openai_api_key",) if "openai" in vendors else (),
@@ -112,14 +113,14 @@ _ENGINE_SECRETS = {
 
 
 def environment(needed: NodeNeeds) -> dict[str, str]:
-    """The container's variables. `${...}` are the facts that terraform fills in; a deployment's own are added there."""
+    """The container's environment. Terraform replaces `${...}` by facts and adds the variables of a deployment."""
     parts = (
         (True, _COMMON),
         (needed.quarantines, {"SWITCHYARD_OBJECTS_BUCKET": "${objects_bucket}"}),
         (needed.database is not None, _LOGIN),
         (needed.database == "work", {"SWITCHYARD_WORK_DB_URL": _address(needed)}),
         (needed.database == "audit", {"SWITCHYARD_AUDIT_DB_URL": _address(needed)}),
-        # Every process with an inbox is composed with a wrapper of keys; its role decides what that may do.
+        # Every process with an inbox has a key wrapper; the permissions of its role limit it.
         (needed.database == "work", {"SWITCHYARD_KMS_KEY_ID": "${vault_key_arn}"}),
         (needed.bedrock, _BEDROCK),
         ("openai" in needed.egress, _OPENAI),
@@ -134,7 +135,7 @@ def _address(needed: NodeNeeds) -> str:
     return f"postgresql://{needed.node}@${{{needed.database}_db_host}}:5432/{needed.database}"
 
 
-_ANY = "0.0.0.0"  # noqa: S104 - a task has an interface of its own, and its security group says who may call
+_ANY = "0.0.0.0"  # noqa: S104 - a task has its own network interface, and its security group limits the callers
 _COMMON = {
     "AWS_REGION": "${region}",
     "SWITCHYARD_HEALTH_PORT": str(HEALTH_PORT),
@@ -154,5 +155,5 @@ _CHECKPOINTS = {
 
 
 def ingress_permissions(app: App) -> tuple[str, tuple[str, ...]]:
-    """What the function behind the API may put on the bus: its source, and the types."""
+    """The source of the function behind the API, and the types of event that it may publish."""
     return UPSTREAM_PREFIX + INGRESS, app.ingress

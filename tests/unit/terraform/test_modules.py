@@ -6,7 +6,6 @@ import json
 import re
 import shutil
 import subprocess
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -151,20 +150,15 @@ def test_environments_are_a_values_file_and_a_backend_file_each() -> None:
 
 
 def test_environments_share_no_account_state_bucket_or_data_bucket() -> None:
-    found: tuple[Callable[[str], Any], ...] = (
-        lambda name: values(name)["account"],
-        lambda name: parsed(ROOT / f"backend.{name}.hcl")["bucket"],
-        lambda name: values(name)["objects_bucket"],
-        lambda name: values(name)["checkpoints"]["bucket"],
-    )
-    for value in found:
-        assert len({value(name) for name in ENVIRONMENTS}) == len(ENVIRONMENTS)
+    own: list[str] = []
     for name in ENVIRONMENTS:
-        backend = parsed(ROOT / f"backend.{name}.hcl")
+        backend, given = parsed(ROOT / f"backend.{name}.hcl"), values(name)
         assert set(backend) == {"bucket", "key", "region", "encrypt", "use_lockfile"}
         assert (backend["encrypt"], backend["use_lockfile"]) == (True, True)
-        assert values(name)["environment"] == name
-    # Values of one environment with the credentials of the other: the provider refuses them.
+        assert given["environment"] == name
+        own += [given["account"], backend["bucket"], given["objects_bucket"], given["checkpoints"]["bucket"]]
+    assert len(set(own)) == len(own)
+    # The provider rejects the values of one environment with the credentials of another.
     [provider] = blocks(ROOT, "provider")
     assert provider["aws"]["allowed_account_ids"] == ["${var.account}"]
 

@@ -1,4 +1,4 @@
-"""The function behind the API: whose token counts, what a caller may say, and what the bus is given."""
+"""The function behind the API: which tokens are valid, which submissions are accepted, and what is published."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ BODY = {"question": "Which wells are shut in?", "idempotency_key": "portal-17"}
 
 
 class Provider:
-    """The identity provider, which counts how often its keys are asked for."""
+    """An identity provider that counts the requests for its keys."""
 
     def __init__(self) -> None:
         self.asked = 0
@@ -47,7 +47,7 @@ class Provider:
 
 
 class Bus:
-    """What EventBridge's client does, as far as the function uses it."""
+    """A fake of EventBridge's client, with the method that the function uses."""
 
     def __init__(self, failed: int = 0, error: Exception | None = None) -> None:
         self.entries: list[dict[str, Any]] = []
@@ -98,7 +98,7 @@ def ask(
     return response["statusCode"], json.loads(response["body"]), bus.entries
 
 
-def test_a_question_is_submitted_as_the_user_of_the_token_in_the_session_of_the_header() -> None:
+def test_question_is_submitted_for_the_user_of_the_token_and_the_session_of_the_header() -> None:
     status, said, [entry] = ask()
     assert status == 202
     assert said == {"case_id": case_id_for("acme", "upstream.ingress", "portal-17"), "session_id": "s-1"}
@@ -113,7 +113,7 @@ def test_a_question_is_submitted_as_the_user_of_the_token_in_the_session_of_the_
 
 
 @pytest.mark.parametrize("field", ["tenant", "user_id", "role", "session_id", "playbook", "principal"])
-def test_a_caller_cannot_say_who_they_are(field: str) -> None:
+def test_body_with_an_identity_field_is_rejected(field: str) -> None:
     status, said, entries = ask(body=BODY | {field: "mallory"})
     assert (status, entries) == (400, [])
     assert field in said["error"]
@@ -135,12 +135,12 @@ def test_a_caller_cannot_say_who_they_are(field: str) -> None:
         {"warehouse_role": 7},
     ],
 )
-def test_a_token_that_is_not_for_us_is_refused(changed: dict[str, Any]) -> None:
+def test_token_with_foreign_claims_is_rejected(changed: dict[str, Any]) -> None:
     status, _, entries = ask(f"Bearer {token(**changed)}")
     assert (status, entries) == (401, [])
 
 
-def test_a_token_signed_by_another_key_or_by_none_is_refused() -> None:
+def test_token_of_another_key_or_without_signature_is_rejected() -> None:
     unsigned = ".".join(
         base64.urlsafe_b64encode(json.dumps(part).encode()).rstrip(b"=").decode()
         for part in ({"alg": "none", "kid": "a"}, CLAIMS)
@@ -166,18 +166,18 @@ def test_a_token_signed_by_another_key_or_by_none_is_refused() -> None:
         ({"body": BODY | {"question": "\ud800"}}, "UTF-8"),
     ],
 )
-def test_what_is_no_submission_is_told_what_to_mend(parts: dict[str, Any], named: str) -> None:
+def test_invalid_submission_is_rejected_with_the_invalid_part(parts: dict[str, Any], named: str) -> None:
     status, said, entries = ask(**parts)
     assert (status, entries) == (400, [])
     assert named in said["error"]
 
 
-def test_a_body_in_base64_is_read() -> None:
+def test_body_in_base64_is_decoded() -> None:
     assert ask(body=base64.b64encode(json.dumps(BODY).encode()).decode(), isBase64Encoded=True)[0] == 202
 
 
 @pytest.mark.parametrize("bus", [Bus(failed=1), Bus(error=EndpointConnectionError(endpoint_url="x"))])
-def test_nothing_is_accepted_that_the_bus_did_not_take(bus: Bus) -> None:
+def test_submission_is_not_accepted_when_the_bus_fails(bus: Bus) -> None:
     with pytest.raises(SubmissionNotPublished):
         put_event(
             bus,
@@ -190,7 +190,7 @@ def test_nothing_is_accepted_that_the_bus_did_not_take(bus: Bus) -> None:
     assert "again" in said["error"]
 
 
-def test_keys_are_kept_for_a_while_and_then_asked_for_again() -> None:
+def test_provider_keys_are_cached_and_refreshed() -> None:
     provider, clock = Provider(), [float(NOW)]
     kept = tokens(provider, now=lambda: clock[0])
     for _ in range(3):
@@ -201,7 +201,7 @@ def test_keys_are_kept_for_a_while_and_then_asked_for_again() -> None:
     assert provider.asked == 2
 
 
-def test_without_the_providers_keys_nobody_is_let_in_and_the_caller_may_try_again() -> None:
+def test_caller_gets_503_when_the_provider_keys_are_unavailable() -> None:
     provider = Provider()
     provider.down = True
     response = respond(

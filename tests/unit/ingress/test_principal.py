@@ -1,7 +1,4 @@
-"""The statement that the ingress signs, read by the case manager's own code.
-
-What counts, and what is refused by name.
-"""
+"""The statement that the ingress signs, verified by the case manager's own code."""
 
 from __future__ import annotations
 
@@ -26,7 +23,7 @@ from switchyard.protocol.fields import Json
 from switchyard.protocol.principals import PRINCIPAL_TOKEN_TYPE, PRINCIPAL_VALID_S
 from switchyard.protocol.signing import derive_public_key
 from switchyard.protocol.submissions import case_id_for
-from tests.unit.terraform.test_ingress import BODY, CLAIMS, NOW, token, tokens
+from tests.unit.ingress.test_handler import BODY, CLAIMS, NOW, token, tokens
 
 SOURCE, OTHER_SOURCE = "upstream.ingress", "upstream.portal"
 SEED, OTHER_SEED = b"\x01" * 32, b"\x02" * 32
@@ -54,12 +51,12 @@ def signer(source: str = SOURCE, secret: str = SECRET) -> PrincipalSigner:
 
 
 def sent(submitted: CaseSubmitted = ASKED, by: PrincipalSigner | None = None) -> Json:
-    """What is on the bus once the ingress has signed, as the case manager reads it."""
+    """A signed submission as published, in the form that the case manager receives."""
     return parse_json(json.dumps(bus_payload((by or signer()).signed(submitted))))
 
 
 def believed(detail: Json, source: str = SOURCE) -> VerifiedPrincipal:
-    """What the case manager makes of a submission of a source."""
+    """The case manager's result for a submission of a source."""
     submitted = CaseSubmitted.model_validate_json(json.dumps(detail))
     verified_principal = KEYS.verified_principal(source, submitted.principal)
     check_principal(verified_principal, source, submitted, open_question(submitted), detail)
@@ -75,7 +72,7 @@ def refusal(detail: Json, source: str = SOURCE) -> str:
 
 
 def resigned(head: Json | None = None, seed: bytes = SEED, **claims: Any) -> Json:
-    """The submission with a statement that differs in some parts; None leaves a part out."""
+    """The submission with a statement that differs in some parts; None removes a part."""
     whole = sent()
     first, second, _ = whole["principal"].split(".")
     header, payload = (json.loads(base64.urlsafe_b64decode(part + "==")) for part in (first, second))
@@ -99,7 +96,7 @@ def raw(seed: bytes) -> Json:
     return {name: base64.urlsafe_b64encode(value).rstrip(b"=").decode() for name, value in parts.items()}
 
 
-def test_the_case_manager_believes_what_the_ingress_signed() -> None:
+def test_statement_of_the_ingress_is_accepted() -> None:
     verified_principal = believed(sent())
     assert verified_principal.kid == "2026-11"
     assert verified_principal.claims.model_dump() == {
@@ -117,13 +114,13 @@ def test_the_case_manager_believes_what_the_ingress_signed() -> None:
     verified_principal.check_time(datetime.fromtimestamp(NOW, UTC))
 
 
-def test_the_statement_is_a_jws_that_any_library_verifies() -> None:
+def test_statement_is_a_standard_jws() -> None:
     key = OKPKey.import_key({"kty": "OKP", "crv": "Ed25519", "x": raw(SEED)["x"]})
     token = jws.deserialize_compact(sent()["principal"], key, algorithms=["Ed25519"])
     assert token.headers() == {"alg": "Ed25519", "kid": "2026-11", "typ": PRINCIPAL_TOKEN_TYPE}
 
 
-def test_the_order_of_fields_does_not_matter() -> None:
+def test_order_of_fields_does_not_change_the_hash() -> None:
     assert believed(dict(reversed(sent().items()))) == believed(sent())
 
 
@@ -141,13 +138,13 @@ def test_the_order_of_fields_does_not_matter() -> None:
     ],
     ids=lambda changes: next(iter(changes)),
 )
-def test_a_statement_counts_for_no_other_submission(changes: Json) -> None:
+def test_statement_of_another_submission_is_rejected(changes: Json) -> None:
     assert refusal(sent() | changes) == "principal_mismatch"
     assert believed(sent(ASKED.model_copy(update=changes)))
 
 
 @pytest.mark.parametrize("claim", ["sub", "tenant", "session_id", "role", "case_id", "question_sha256", "submission"])
-def test_every_claim_must_be_the_submissions(claim: str) -> None:
+def test_claim_that_differs_from_the_submission_is_rejected(claim: str) -> None:
     differing = {"tenant": "t", "user_id": "u", "role": "r", "session_id": "s", "question": "q"}
     other = sent(ASKED.model_copy(update=differing))
     claims = json.loads(base64.urlsafe_b64decode(other["principal"].split(".")[1] + "=="))
@@ -155,16 +152,16 @@ def test_every_claim_must_be_the_submissions(claim: str) -> None:
     assert believed(resigned())
 
 
-def test_without_a_statement_nobody_is_believed() -> None:
+def test_submission_without_a_statement_is_rejected() -> None:
     assert refusal({name: value for name, value in sent().items() if name != "principal"}) == "principal_missing"
 
 
-def test_a_signature_of_another_key_does_not_hold() -> None:
+def test_signature_of_another_key_is_rejected() -> None:
     assert refusal(resigned(seed=OTHER_SEED)) == "principal_forged"
 
 
 @pytest.mark.parametrize("part", [0, 1, 2], ids=["header", "claims", "signature"])
-def test_one_altered_bit_is_found(part: int) -> None:
+def test_statement_with_one_altered_bit_is_rejected(part: int) -> None:
     whole = sent()
     parts = [bytearray(base64.urlsafe_b64decode(each + "==")) for each in whole["principal"].split(".")]
     parts[part][-3] ^= 1
@@ -172,29 +169,29 @@ def test_one_altered_bit_is_found(part: int) -> None:
     assert refusal(whole | {"principal": text}) in {"principal_forged", "principal_unreadable", "principal_foreign"}
 
 
-def test_a_key_counts_for_its_own_source_only() -> None:
+def test_key_of_another_source_is_rejected() -> None:
     foreign = sent(by=signer(OTHER_SOURCE, json.dumps({"2026-11": OTHER_SEED.hex()})))
     assert refusal(foreign) == "principal_forged"
     assert believed(foreign, OTHER_SOURCE)
     assert refusal(sent(by=signer(OTHER_SOURCE))) == "principal_foreign"
 
 
-def test_a_key_that_the_case_manager_has_not_is_named_as_such() -> None:
+def test_unknown_key_is_rejected_as_unknown() -> None:
     assert refusal(resigned({"kid": "2026-12"})) == "principal_unknown_key"
 
 
-def test_a_token_for_another_purpose_is_foreign() -> None:
+def test_token_of_another_type_is_rejected() -> None:
     assert refusal(resigned({"typ": "JWT"})) == "principal_foreign"
 
 
 @pytest.mark.parametrize(
     "head", [{"typ": None}, {"kid": None}, {"crit": ["b64"], "b64": True}, {"jwk": {"kty": "OKP"}}], ids=str
 )
-def test_a_header_is_alg_kid_and_typ_and_nothing_else(head: Json) -> None:
+def test_header_with_other_fields_is_rejected(head: Json) -> None:
     assert refusal(resigned(head)) == "principal_unreadable"
 
 
-def test_neither_none_nor_a_shared_key_is_an_algorithm() -> None:
+def test_algorithms_none_and_hmac_are_rejected() -> None:
     whole = sent()
     body = whole["principal"].split(".")[1]
     for name in ("none", "EdDSA", "HS256"):
@@ -208,12 +205,12 @@ def test_neither_none_nor_a_shared_key_is_an_algorithm() -> None:
 
 
 @pytest.mark.parametrize("claims", [{"exp": None}, {"iat": None}, {"exp": str(NOW)}, {"admin": True}], ids=str)
-def test_the_claims_are_those_of_the_contract(claims: Json) -> None:
+def test_claims_that_violate_the_contract_are_rejected(claims: Json) -> None:
     assert refusal(resigned(**claims)) == "principal_unreadable"
 
 
 @pytest.mark.parametrize("text", ["a.b.c", "e30.e30.AA", "e30.e31.AA", "bnVsbA.e30.AA"])
-def test_what_is_no_statement_is_unreadable(text: str) -> None:
+def test_malformed_statement_is_rejected(text: str) -> None:
     assert refusal(sent() | {"principal": text}) == "principal_unreadable"
 
 
@@ -226,7 +223,7 @@ def at(seconds: float) -> datetime:
     [({}, PRINCIPAL_VALID_S), ({"exp": NOW + 60}, 60), ({"exp": NOW + 10 * PRINCIPAL_VALID_S}, PRINCIPAL_VALID_S)],
     ids=["as signed", "shorter", "for ever"],
 )
-def test_a_statement_ends_when_it_says_and_never_later_than_the_contract(claims: Json, last: int) -> None:
+def test_statement_expires_at_its_end_and_at_the_limit_of_the_contract(claims: Json, last: int) -> None:
     verified_principal = believed(resigned(**claims))
     verified_principal.check_time(at(last + PRINCIPAL_LEEWAY_S))
     with pytest.raises(PrincipalExpired) as late:
@@ -234,7 +231,7 @@ def test_a_statement_ends_when_it_says_and_never_later_than_the_contract(claims:
     assert late.value.code == "principal_expired"
 
 
-def test_a_statement_of_tomorrow_is_refused() -> None:
+def test_statement_of_the_future_is_rejected() -> None:
     verified_principal = believed(sent())
     verified_principal.check_time(at(-PRINCIPAL_LEEWAY_S))
     with pytest.raises(PrincipalExpired) as early:
@@ -242,7 +239,7 @@ def test_a_statement_of_tomorrow_is_refused() -> None:
     assert early.value.code == "principal_not_yet_valid"
 
 
-def test_only_sources_with_keys_must_sign_and_one_that_is_named_without_a_key_is_never_believed() -> None:
+def test_source_with_an_empty_key_set_is_always_rejected_and_an_unlisted_one_need_not_sign() -> None:
     named = PrincipalKeys({SOURCE: {}})
     assert (named.must_sign(SOURCE), named.must_sign(OTHER_SOURCE)) == (True, False)
     with pytest.raises(PrincipalInvalid) as refused:
@@ -251,7 +248,7 @@ def test_only_sources_with_keys_must_sign_and_one_that_is_named_without_a_key_is
 
 
 class Vault:
-    """Secrets Manager, as far as the function uses it."""
+    """A fake of Secrets Manager, with the method that the function uses."""
 
     def __init__(self, text: str = "", error: Exception | None = None) -> None:
         self.asked: list[str] = []
@@ -264,7 +261,7 @@ class Vault:
         return {"SecretString": self.text}
 
 
-def test_the_key_is_kept_for_a_while_and_the_first_of_a_new_secret_signs_from_then_on() -> None:
+def test_signing_key_is_cached_and_replaced_by_the_first_key_of_a_new_secret() -> None:
     vault, clock = Vault(json.dumps({"old": SEED.hex()})), [float(NOW)]
     kept = PrincipalSigner(source=SOURCE, fetch=lambda: read_secret(vault, "arn"), now=lambda: clock[0])
     kids = [header(kept)["kid"]]
@@ -289,7 +286,7 @@ def header(by: PrincipalSigner) -> Json:
     ],
     ids=lambda vault: type(vault.error).__name__ if vault.error else f"<{vault.text[:12]}>",
 )
-def test_without_its_key_the_function_submits_nothing_and_says_nothing_of_the_secret(
+def test_function_without_its_key_submits_nothing_and_logs_no_secret(
     vault: Vault, caplog: pytest.LogCaptureFixture
 ) -> None:
     response = respond(
@@ -310,7 +307,7 @@ def test_without_its_key_the_function_submits_nothing_and_says_nothing_of_the_se
         assert failed.value.__cause__ is None
 
 
-def test_what_the_function_puts_on_the_bus_is_believed_about_the_user_of_the_token() -> None:
+def test_submission_of_the_function_is_accepted_for_the_user_of_the_token() -> None:
     put: list[CaseSubmitted] = []
     response = respond(
         {"headers": {"Authorization": f"Bearer {token()}", "X-Session-Id": "s-1"}, "body": json.dumps(BODY)},
