@@ -18,7 +18,7 @@ from contracts.catalogue import CASE_MANAGER, ROUTER
 from switchyard.app.topology import EMAIL_FEEDBACK
 from switchyard.audit.records.roles import RETENTION
 from switchyard.cli.app.databases import OPERATOR_ROLE, RECONCILER_ROLE, migrate_audit, migrate_work
-from switchyard.devstack.simulators.models.loading import DEFAULT_SCRIPT
+from switchyard.devstack.simulators.models.script import DEFAULT_SCRIPT
 from switchyard.devstack.stack.endpoints import Endpoints
 from switchyard.devstack.stack.postgres import AUDIT_DATABASE, WORK_DATABASE
 from switchyard.devstack.stack.provision import CHECKPOINT_BUCKET, provision_emulator
