@@ -29,7 +29,7 @@ class _Part(BaseModel):
 
 
 class TextMatch(_Part):
-    """Text that must be contained: all of `contains`, one of `any` (in any case), and what a regular expression finds."""
+    """Fits a text with all of `contains` and one of `any` in it, in any case, in which `regex` finds something."""
 
     contains: tuple[NonEmpty, ...] = ()
     any: tuple[NonEmpty, ...] = ()
