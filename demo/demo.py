@@ -148,9 +148,9 @@ def _show(rows: Sequence[DemoCaseRow], injected: Set[str], found: Mapping[str, A
     console.print(table)
     closed = ", ".join(f"{count} {outcome}" for outcome, count in found["closed"].items())
     console.print(
-        f"{found['cases']} cases: {closed}. Calls that failed over to the other vendor: {found['failovers']}.\n"
-        f"Time to answer: p50 {found['latency_ms']['p50']} ms, p95 {found['latency_ms']['p95']} ms; "
-        f"{found['wall_s']} s for all cases."
+        f"{found['cases']} cases: {closed}.\nCalls that failed over to the other vendor: {found['failovers']}. "
+        f"All cases took {found['wall_s']} s.\n"
+        f"Time to answer: p50 {found['latency_ms']['p50']} ms, p95 {found['latency_ms']['p95']} ms."
     )
 
 

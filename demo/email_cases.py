@@ -146,9 +146,11 @@ class EmailCases:
             table.add_row(row["case_id"][:8], email.shows, str(row["drafts"]), row["outcome"] or "open", text)
         console.print(table)
         closed = ", ".join(f"{count} {outcome}" for outcome, count in found["closed"].items())
-        once = "each once, byte for byte as it passed the compliance gate and was approved"
+        once = "each once, byte for byte as passed and approved"
         once = once if found["once_and_identical"] else "[red]not what was approved[/red]"
-        console.print(f"{found['emails']} emails: {closed}.\nIn the provider's outbox: {found['outbox']}, {once}.")
+        console.print(
+            f"{found['emails']} emails: {closed}.\nIn the provider's outbox: {found['outbox']} emails, {once}."
+        )
 
 
 async def publish_emails(stack: DemoStack, work: asyncpg.Connection[Any], log: asyncpg.Connection[Any]) -> EmailCases:

@@ -41,7 +41,7 @@ class SimulatorServer(uvicorn.Server):
         await super().shutdown(sockets)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Stop, and end with status 0: being told to stop is not a failure."""
+        """Stop, and end with status 0: a stop on request is not a failure."""
         self.force_exit = self.should_exit
         self.should_exit = True
 
