@@ -65,11 +65,12 @@ async def _text_to_sql(model: Any, given: argparse.Namespace) -> SuiteResult:
 
 
 async def _triage(model: Any, given: argparse.Namespace) -> SuiteResult:
-    from contracts.cards import specialist_cards
+    from contracts.cards import AGENT_CARDS
     from evals.triage_suite import run_triage
     from services.specialists.triage.agent import TRIAGE_PROMPT_VERSION, build_triage_agent, choose_specialist
+    from switchyard.app.cards import specialist_cards
 
-    cards = specialist_cards()
+    cards = specialist_cards(AGENT_CARDS.values())
     agent = build_triage_agent(model, cards)
 
     async def chosen(question: str) -> str:

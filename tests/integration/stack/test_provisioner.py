@@ -12,12 +12,13 @@ import pytest
 from aiobotocore.session import get_session
 
 import switchyard.devstack.stack.provisioner
-from switchyard.app.topology import consumers, queue_name
 from switchyard.devstack.stack.postgres import AUDIT_DATABASE, WORK_DATABASE
 from switchyard.devstack.stack.provision import client_options
 from switchyard.devstack.stack.provisioner import Provisioner, ProvisionerSettings
 from switchyard.devstack.stack.stack import EmbeddedStack
+from switchyard.protocol.topology import queue_name
 from tests.integration.serving import free_port
+from tests.reference import consumers
 
 pytestmark = pytest.mark.integration
 LOOK_EVERY_S = 0.1
