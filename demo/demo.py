@@ -1,4 +1,4 @@
-"""The demo: questions and emails as upstream systems would send them, tables, the log. Where is `demo.stacks`."""
+"""The demo: questions and emails as upstream systems would send them, how each ended, and the log of it all."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ import asyncpg
 import yaml
 from rich.live import Live
 from rich.markup import escape
-from rich.table import Table
 
 from contracts.catalogue import CATALOGUE
-from demo.email_half import start_email_demo
+from demo.email_cases import publish_emails
 from demo.figures import DemoCaseRow, collect_figures, count_progress, count_published, list_demo_cases
 from demo.stacks import open_demo_stack
+from demo.tables import demo_table
 from switchyard.audit.records.reader import AuditReader
 from switchyard.audit.records.roles import SCHEMA
 from switchyard.cli.app.console import console
@@ -30,20 +30,21 @@ from switchyard.runtime.database.connections import connect_pool
 DATA_FOLDER = Path(__file__).parent / "data"
 DEMO_SOURCE = "upstream.demo"
 DEMO_TIMEOUT_S = 120.0
-"""How long the demo waits for its cases before it says which are open."""
+"""How long the demo waits for its cases before it reports which are open."""
 
 PROGRESS_INTERVAL_S = 2.0
-"""How often progress is told where no terminal can redraw it."""
+"""How often progress is printed where no terminal can redraw it."""
 
 AUDIT_CATCH_UP_S = 15.0
 """How long audit may trail the last closed case."""
 
-REVIEW_SQL = (
-    "select t.node_from, t.node_to, t.transition, t.model_id, d.model_call->>'reason' as reason, t.latency_ms,\n"
-    "       left(t.transcript_hash, 12) as hash\n"
-    "from audit.case_timeline t join audit.transition_detail d using (case_id, event_id)\n"
-    "where t.case_id = '{case_id}' order by t.step"
-)
+REVIEW_SQL = """\
+select t.node_from as node, t.transition, d.model_call->>'vendor' as model,
+       d.model_call->>'reason' as reason, t.latency_ms,
+       left(t.transcript_hash, 12) as hash
+from audit.case_timeline t
+join audit.transition_detail d using (case_id, event_id)
+where t.case_id = '{case_id}' order by t.step"""
 
 
 def run_demo(env: Env, json_file: Path | None) -> bool:
@@ -55,64 +56,68 @@ def run_demo(env: Env, json_file: Path | None) -> bool:
     if json_file is not None:
         json_file.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
     agree = found["audit_rows"] == found["distinct_events"] == found["transitions"]
-    mail = found["email"]
-    ended = "open" not in found["closed"] and "open" not in mail["closed"]
-    return agree and found["chain"] == "ok" and ended and mail["once_and_identical"] and not mail["unexpected"]
+    email = found["email"]
+    ended = "open" not in found["closed"] and "open" not in email["closed"]
+    return agree and found["chain"] == "ok" and ended and email["once_and_identical"] and not email["unexpected"]
 
 
 async def _demo(env: Env) -> dict[str, Any]:
-    questions = [
-        json.loads(line) for line in (DATA_FOLDER / "questions.jsonl").read_text(encoding="utf-8").splitlines() if line
-    ]
-    faults = yaml.safe_load((DATA_FOLDER / "planned_faults.yaml").read_text(encoding="utf-8"))["planned"]
+    questions = [json.loads(line) for line in (DATA_FOLDER / "questions.jsonl").read_text("utf-8").splitlines() if line]
+    faults = yaml.safe_load((DATA_FOLDER / "planned_faults.yaml").read_text("utf-8"))["planned"]
     planned = {fault["idempotency_key"] for fault in faults}
-    async with open_demo_stack(env) as place:
-        target = place.target
+    async with open_demo_stack(env) as stack:
+        target = stack.target
         log = await asyncpg.connect(target.settings.audit_db_owner_url)
         work = await asyncpg.connect(target.settings.work_db_owner_url)
         try:
-            asked = time.monotonic()
+            began = time.monotonic()
             keys = await publish_submissions(target, questions, source=DEMO_SOURCE)
             await _follow(log, len(questions))
-            wall_s = time.monotonic() - asked
-            emails = await start_email_demo(place, work, log)
-            console.print(f"\n{len(emails.cases)} emails, on a clock that says {target.clock.now():%A %H:%M} UTC")
+            wall_s = time.monotonic() - began
+            emails = await publish_emails(stack, work, log)
+            console.print(f"\n{len(emails.cases)} emails; the stack's clock says {target.clock.now():%A %H:%M} UTC.")
             await emails.run_follow_ups(DEMO_TIMEOUT_S)
-            await _settle(log, work)
+            await _wait_for_audit(log, work)
             rows = await list_demo_cases(log, keys)
             chain = await _verify(target.settings.audit_db_url)
             found = await collect_figures(log, work, rows, chain=chain, wall_s=wall_s)
-            requested_by = zip(keys, questions, strict=True)
-            injected = {case for case, question in requested_by if question["idempotency_key"] in planned}
-            _show(rows, injected, found)
+            asked = zip(keys, questions, strict=True)
+            _show(rows, {case for case, question in asked if question["idempotency_key"] in planned}, found)
             found["email"] = await emails.figures()
             emails.show(found["email"])
-            _agreement(found)
-            await _review(log, rows)
+            console.print(
+                f"\nEvents published, by the producers' own tables: {found['transitions']}.\n"
+                f"Rows in the audit log: {found['audit_rows']}, {found['distinct_events']} distinct. "
+                f"Hash chain: {found['chain']}."
+            )
+            example = next((row for row in rows if row.failovers and row.outcome == "answered"), rows[0]).case_id
+            await _review(log, example)
         finally:
             await log.close()
             await work.close()
-    _next_commands(rows, place.next_commands)
+    console.print("\n[bold]Next[/bold] (the log of this run stays readable):")
+    for command in stack.next_commands:
+        console.print(f"  {command.format(case=example)}", style="green", markup=False)
     return found
 
 
 async def _follow(log: asyncpg.Connection[Any], wanted: int) -> None:
-    """Show progress until every case is closed or patience ends."""
-    deadline, told_at = time.monotonic() + DEMO_TIMEOUT_S, 0.0
+    """Show progress until every case is closed or the time is over."""
+    deadline, printed_at = time.monotonic() + DEMO_TIMEOUT_S, 0.0
     with Live(console=console, refresh_per_second=5, transient=True) as live:
         while time.monotonic() < deadline:
             opened, closed, transitions = await count_progress(log)
             line = f"{closed} of {wanted} cases closed, {opened - closed} under way, {transitions} transitions audited"
             live.update(line)
-            if not console.is_terminal and time.monotonic() - told_at > PROGRESS_INTERVAL_S:
-                told_at = time.monotonic()
+            if not console.is_terminal and time.monotonic() - printed_at > PROGRESS_INTERVAL_S:
+                printed_at = time.monotonic()
                 console.print(line)
             if closed >= wanted:
                 return
             await asyncio.sleep(0.1)
 
 
-async def _settle(log: asyncpg.Connection[Any], work: asyncpg.Connection[Any]) -> None:
+async def _wait_for_audit(log: asyncpg.Connection[Any], work: asyncpg.Connection[Any]) -> None:
     """Wait until audit has written what the producers published."""
     deadline = time.monotonic() + AUDIT_CATCH_UP_S
     while time.monotonic() < deadline:
@@ -133,55 +138,30 @@ async def _verify(url: str) -> str:
 
 
 def _show(rows: Sequence[DemoCaseRow], injected: Set[str], found: Mapping[str, Any]) -> None:
-    table = Table("case", "session", "agent", "answered by", "hops", "ms", "outcome", "why")
+    table = demo_table("case", "answered by", "hops", "ms", "outcome", "why")
     for row in rows:
-        why = describe_model_call(row.call) if row.outcome == "answered" and row.failovers else row.message or ""
-        if row.outcome != "answered":
-            why = f"{row.code}: {why}".rstrip(": ")
-        table.add_row(
-            row.case_id[:8],
-            row.session_id,
-            row.agent or "",
-            _model(row),
-            str(row.hops),
-            str(row.duration_ms),
-            row.outcome,
-            f"[magenta]injected:[/magenta] {escape(why)}" if row.case_id in injected else escape(why),
-        )
+        answered = row.outcome == "answered"
+        why = describe_model_call(row.call) if answered and row.failovers else row.message
+        why = escape(why if answered else f"{row.code}: {why}".rstrip(": "))
+        model = f"{row.call['vendor']} ({row.call['role']})" if row.call and answered else ""
+        mark = "[magenta]injected:[/magenta] " if row.case_id in injected else ""
+        table.add_row(row.case_id[:8], model, str(row.hops), str(row.duration_ms), row.outcome, mark + why)
     console.print(table)
     closed = ", ".join(f"{count} {outcome}" for outcome, count in found["closed"].items())
     console.print(
-        f"{found['cases']} cases: {closed}. {found['failovers']} failovers. "
-        f"p50 {found['latency_ms']['p50']} ms, p95 {found['latency_ms']['p95']} ms, {found['wall_s']} s in all."
+        f"{found['cases']} cases: {closed}.\nCalls that failed over to the other vendor: {found['failovers']}. "
+        f"All cases took {found['wall_s']} s.\n"
+        f"Time to answer: p50 {found['latency_ms']['p50']} ms, p95 {found['latency_ms']['p95']} ms."
     )
 
 
-def _agreement(found: Mapping[str, Any]) -> None:
-    console.print(
-        f"Published, by the producers' own tables: {found['transitions']} events. "
-        f"In the audit log: {found['audit_rows']} rows, {found['distinct_events']} distinct. Chain: {found['chain']}."
-    )
-
-
-def _model(row: DemoCaseRow) -> str:
-    return f"{row.call['vendor']} ({row.call['role']})" if row.call and row.outcome == "answered" else ""
-
-
-async def _review(log: asyncpg.Connection[Any], rows: Sequence[DemoCaseRow]) -> None:
+async def _review(log: asyncpg.Connection[Any], case_id: str) -> None:
     """Show what a reviewer would ask of the log, and what it returns."""
-    case = next((row for row in rows if row.failovers and row.outcome == "answered"), rows[0])
-    sql = REVIEW_SQL.format(case_id=case.case_id)
+    sql = REVIEW_SQL.format(case_id=case_id)
     console.print("\n[bold]What a reviewer asks[/bold], with plain SQL on the audit database:\n")
     console.print(sql, style="cyan", markup=False)
     answer = await log.fetch(sql)
-    table = Table(*answer[0].keys())
+    table = demo_table(*answer[0].keys())
     for record in answer:
         table.add_row(*("" if value is None else str(value) for value in record.values()))
     console.print(table)
-
-
-def _next_commands(rows: Sequence[DemoCaseRow], commands: Sequence[str]) -> None:
-    case = next((row for row in rows if row.failovers and row.outcome == "answered"), rows[0])
-    console.print("\n[bold]Next[/bold] (the log of this run stays readable):")
-    for command in commands:
-        console.print(f"  {command.format(case=case.case_id)}", style="green", markup=False)

@@ -6,6 +6,7 @@ import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 import asyncpg
@@ -14,7 +15,7 @@ from contracts.cards import AGENT_CARDS
 from switchyard.protocol.catalogue import CASE_MANAGER
 from switchyard.runtime.database.queries import load_queries
 
-_SQL = load_queries(__file__)
+QUERIES = load_queries(__file__)
 
 
 @dataclass(frozen=True)
@@ -22,13 +23,9 @@ class DemoCaseRow:
     """One case as the table shows it. `call` is the latest model call that the log has."""
 
     case_id: str
-    session_id: str
-    agent: str | None
     outcome: str
     code: str
-    message: str | None
-    field: str | None
-    remedy: str | None
+    message: str
     hops: int
     duration_ms: int
     call: dict[str, Any] | None
@@ -37,29 +34,15 @@ class DemoCaseRow:
 
 async def list_demo_cases(log: asyncpg.Connection[Any], case_ids: Sequence[str]) -> list[DemoCaseRow]:
     """These cases, in the order in which they were opened."""
-    rows = await log.fetch(_SQL["cases"], list(case_ids))
     return [
-        DemoCaseRow(
-            case_id=row["case_id"],
-            session_id=row["session_id"],
-            agent=row["agent"],
-            outcome=row["outcome"] or "open",
-            code=row["code"] or "",
-            message=row["message"],
-            field=row["field"],
-            remedy=row["remedy"],
-            hops=row["hops"],
-            duration_ms=row["duration_ms"] or 0,
-            call=json.loads(row["last_call"]) if row["last_call"] else None,
-            failovers=row["failovers"],
-        )
-        for row in rows
+        DemoCaseRow(**{**row, "call": json.loads(row["call"] or "null")})
+        for row in await log.fetch(QUERIES["cases"], list(case_ids))
     ]
 
 
 async def count_progress(log: asyncpg.Connection[Any]) -> tuple[int, int, int]:
     """Cases, closed cases and transitions so far."""
-    row = await log.fetchrow(_SQL["progress"])
+    row = await log.fetchrow(QUERIES["progress"])
     return (row["cases"], row["closed"], row["transitions"]) if row else (0, 0, 0)
 
 
@@ -71,41 +54,38 @@ async def count_published(work: asyncpg.Connection[Any], case_ids: list[str] | N
     published = 0
     for node in (CASE_MANAGER, *AGENT_CARDS):
         await work.execute(f'set search_path to "{node}"')
-        row = await work.fetchrow(_SQL["stored_events"], case_ids)
+        row = await work.fetchrow(QUERIES["stored_events"], case_ids)
         published += row["stored"] + row["to_router"] if row else 0
     return published
 
 
-def percentile(values: list[int], share: float) -> int:
-    """The smallest value that at least `share` of them do not exceed; 0 of none."""
-    if not values:
-        return 0
+def percentile(values: list[int], share: int) -> int:
+    """The smallest value that at least `share` percent of them do not exceed; 0 of none."""
     ordered = sorted(values)
-    return ordered[max(0, -(-len(ordered) * int(share * 100) // 100) - 1)]
+    return ordered[max(0, -(-len(ordered) * share // 100) - 1)] if ordered else 0
 
 
 async def collect_figures(
     log: asyncpg.Connection[Any], work: asyncpg.Connection[Any], rows: list[DemoCaseRow], *, chain: str, wall_s: float
 ) -> dict[str, Any]:
     """The run in numbers, as `--json` writes them."""
-    counted = await log.fetchrow(_SQL["figures"])
-    hops = await log.fetch(_SQL["hops"])
     times = [row.duration_ms for row in rows if row.outcome == "answered"]
     return {
         "cases": len(rows),
-        "closed": dict(sorted(Counter(row.outcome for row in rows).items())),
+        "closed": count_outcomes(row.outcome for row in rows),
         "transitions": await count_published(work),
-        "audit_rows": counted["audit_rows"] if counted else 0,
-        "distinct_events": counted["distinct_events"] if counted else 0,
+        **dict(await log.fetchrow(QUERIES["figures"]) or {}),
         "chain": chain,
         "failovers": sum(row.failovers for row in rows),
-        "latency_ms": {f"p{share}": percentile(times, share / 100) for share in (50, 95, 99)},
+        "latency_ms": {f"p{share}": percentile(times, share) for share in (50, 95, 99)},
         "hop_ms": {
-            row["node"]: {
-                "p50": round(row["p50"].total_seconds() * 1_000),
-                "p95": round(row["p95"].total_seconds() * 1_000),
-            }
-            for row in hops
+            row["node"]: {name: round(row[name] / timedelta(milliseconds=1)) for name in ("p50", "p95")}
+            for row in await log.fetch(QUERIES["hops"])
         },
         "wall_s": round(wall_s, 1),
     }
+
+
+def count_outcomes(outcomes: Any) -> dict[str, int]:
+    """How many cases ended how, by name."""
+    return dict(sorted(Counter(outcomes).items()))

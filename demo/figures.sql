@@ -1,10 +1,9 @@
 -- name: cases
 select
-  s.case_id::text as case_id, s.session_id, s.agent, s.outcome, s.code, s.hops, s.duration_ms,
-  t.payload ->> 'message' as message,
-  t.payload ->> 'field' as field,
-  t.payload ->> 'remedy' as remedy,
-  calls.last::text as last_call,
+  s.case_id::text as case_id, coalesce(s.outcome, 'open') as outcome, coalesce(s.code, '') as code, s.hops,
+  coalesce(s.duration_ms, 0) as duration_ms,
+  coalesce(t.payload ->> 'message', '') as message,
+  calls.last::text as call,
   coalesce(calls.failovers, 0) as failovers
 from audit.case_summary s
 left join audit.transition_detail t

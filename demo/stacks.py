@@ -53,11 +53,11 @@ class DemoStack:
 
 @asynccontextmanager
 async def open_demo_stack(env: Env) -> AsyncIterator[DemoStack]:
-    """A place whose clock the demo has set. Raises StackError and `CommandFailed` if there is none."""
+    """A stack whose clock the demo has set. Raises StackError and `CommandFailed` if there is none."""
     if env is Env.AWS:
         raise CommandFailed("the demo runs on emulators only", remedy="--env local or --env compose")
-    async with _embedded() if env is Env.LOCAL else _composed() as place:
-        yield place
+    async with _embedded() if env is Env.LOCAL else _composed() as stack:
+        yield stack
 
 
 @asynccontextmanager
@@ -69,13 +69,11 @@ async def _embedded() -> AsyncIterator[DemoStack]:
     home.prepare()
     start_clock(clock)
     os.environ[CLOCK_VARIABLE] = str(clock)
-    console.print(
-        "Starting PostgreSQL, the AWS emulator, the model simulator and every service, each its own process …"
-    )
+    console.print("Starting PostgreSQL, the AWS emulator, the simulators and every service …")
     async with EmbeddedStack(
         home.folder, services=list_services, prepare=prepare_infrastructure, simulator=model_simulator_service()
     ) as stack:
-        console.print(f"{len(stack.status())} processes ready after {time.monotonic() - started:.1f} s")
+        console.print(f"{len(stack.status())} processes are ready after {time.monotonic() - started:.1f} s.")
         yield DemoStack(
             Target(stack.exports),
             clock,
@@ -113,7 +111,7 @@ async def _composed() -> AsyncIterator[DemoStack]:
             ),
         )
     finally:
-        # Forward to the true time: whoever uses the stack from here on lives in it.
+        # Forward to the true time, for all later use of the stack.
         restore_true_time(clock)
 
 

@@ -40,7 +40,7 @@ from bench.failover.score import LatencyFigures, score_latencies
 from bench.failover.trace import FALLBACK, NO_ANSWER_MS, Scenario, TracedCall, build_trace, scenarios
 from bench.failover.virtual import OUR_CONTENDER, restart_contender
 from latency_failover import SystemMonotonicClock
-from switchyard.devstack.simulators.models.distributions import Behaviour
+from switchyard.devstack.simulators.models.plan import Behaviour
 
 SAMPLE_SIZE = 120
 CLOCK_SPEED = 1.0

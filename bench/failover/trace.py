@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from random import Random
 
-from switchyard.devstack.simulators.models import distributions as weather
+from switchyard.devstack.simulators.models import plan as weather
 from switchyard.devstack.simulators.models.plan import ResponsePlan, reply_timeline
 
 TRACE_SEED = 20_261_121

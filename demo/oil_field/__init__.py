@@ -1,1 +1,1 @@
-"""A synthetic oil field, and a stand-in for Snowflake that serves it role by role."""
+"""A synthetic oil field: its data, the script that made it, and the Snowflake simulator that serves it."""

@@ -1,9 +1,9 @@
 """`python -m switchyard.devstack.simulators.ses`: SES v2's SendEmail on the wire, in front of the emulator's own.
 
-The emulator keeps an email's subject and parts, but not its bytes. This keeps the bytes, hands the request on, and can
-fail as a provider may: before or after it took the email. Without `--upstream` it stands in for SES alone.
+The emulator keeps an email's subject and parts, but not its bytes. This keeps the bytes, forwards the request, and can
+fail as a provider may: before or after it accepted the email. Without `--upstream` it simulates SES alone.
 
-GET /outbox lists what was taken; POST /outbox/faults {"faults": [...]} plans what happens to the next requests.
+GET /outbox lists the accepted emails; POST /outbox/faults {"faults": [...]} plans the faults of the next requests.
 """
 
 from __future__ import annotations
@@ -33,17 +33,17 @@ SLOW_S = 1.0
 
 SesFault = Literal[
     "none",
-    "throttle",  # 429, not taken
-    "reject",  # 400 MessageRejected, not taken
-    "pause",  # 400 SendingPausedException, not taken
-    "error",  # 500, not taken
-    "drop",  # connection closed, not taken
-    "hang",  # no answer, not taken
-    "slow",  # taken after a second
-    "error_after",  # 500, taken
-    "drop_after",  # connection closed, taken
-    "reset_after",  # connection reset, taken
-    "hang_after",  # no answer, taken
+    "throttle",  # 429, not accepted
+    "reject",  # 400 MessageRejected, not accepted
+    "pause",  # 400 SendingPausedException, not accepted
+    "error",  # 500, not accepted
+    "drop",  # connection closed, not accepted
+    "hang",  # no answer, not accepted
+    "slow",  # accepted after a second
+    "error_after",  # 500, accepted
+    "drop_after",  # connection closed, accepted
+    "reset_after",  # connection reset, accepted
+    "hang_after",  # no answer, accepted
 ]
 _ERROR_RESPONSES = {
     "throttle": (429, "TooManyRequestsException"),
@@ -56,7 +56,7 @@ _ERROR_RESPONSES = {
 
 @dataclass(frozen=True)
 class AcceptedEmail:
-    """An email that was taken. `raw` is base64 of exactly what was handed over."""
+    """An accepted email. `raw` is base64 of exactly the bytes that were sent."""
 
     message_id: str
     sender: str
@@ -69,7 +69,7 @@ class AcceptedEmail:
 
 @dataclass
 class SesSimulator:
-    """What was taken, what will go wrong, and where requests go on to.
+    """The accepted emails, the planned faults, and where requests are forwarded to.
 
     A request takes up to `latency_s` seconds on the way in, and again on the way back.
     """
@@ -106,7 +106,7 @@ class SesSimulator:
         return web.json_response({"MessageId": self.taken[-1].message_id})
 
     async def list(self, _: web.Request) -> web.Response:
-        """All that was taken, in order."""
+        """All accepted emails, in order."""
         return web.json_response({"emails": [asdict(each) for each in self.taken]})
 
     async def plan(self, request: web.Request) -> web.Response:
@@ -135,11 +135,11 @@ class SesSimulator:
                 aiohttp.ClientSession(auto_decompress=False) as session,
                 session.post(self.upstream + SEND_EMAIL_PATH, data=body, headers=headers) as answer,
             ):
-                said = await answer.read()
+                text = await answer.read()
                 if answer.status != 200:
                     code = {"x-amzn-errortype": answer.headers.get("x-amzn-errortype", "")}
-                    return web.Response(status=answer.status, body=said, headers=code, content_type="application/json")
-                message_id = json.loads(said)["MessageId"]
+                    return web.Response(status=answer.status, body=text, headers=code, content_type="application/json")
+                message_id = json.loads(text)["MessageId"]
         self.taken.append(
             AcceptedEmail(
                 message_id=message_id,

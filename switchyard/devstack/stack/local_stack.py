@@ -1,4 +1,4 @@
-"""The laptop's plan: which services run, with which settings, and what must exist before they start."""
+"""The plan of the local stack: its services, their settings, and what is prepared before they start."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from switchyard.app.application import (
     resource_path,
 )
 from switchyard.audit.records.roles import RETENTION
-from switchyard.devstack.simulators.models.loading import DEFAULT_SCRIPT
+from switchyard.devstack.simulators.models.script import DEFAULT_SCRIPT
 from switchyard.devstack.stack.endpoints import Endpoints
 from switchyard.devstack.stack.postgres import AUDIT_DATABASE, WORK_DATABASE
 from switchyard.devstack.stack.provision import CHECKPOINT_BUCKET, provision_emulator
@@ -39,13 +39,13 @@ DEMO_HOME = "demo"
 """The demo's home, inside the default one: each run starts it afresh and leaves it readable."""
 
 LOCAL_OPERATOR = "oncall"
-"""Who may decide on a laptop, and have a failed task done again: `switchyard approval grant ID --operator oncall`."""
+"""The operator of a local stack, who may approve and retry: `switchyard approval grant ID --operator oncall`."""
 
 VISIBILITY_VARIABLE = "SWITCHYARD_LOCAL_VISIBILITY_S"
 """Visibility and lease in seconds: 30 as in AWS unless this says otherwise (the tests say 3)."""
 
 CLOCK_VARIABLE = "SWITCHYARD_LOCAL_CLOCK"
-"""A file with the seconds by which the stack's clock is moved, for whoever will not wait for the morning."""
+"""A file with the seconds by which the stack's clock is moved, to reach the morning without waiting."""
 
 OTLP_VARIABLE = "SWITCHYARD_OTLP_ENDPOINT"
 """Where the stack's processes send their spans, over HTTP: nowhere unless it is set."""
@@ -248,13 +248,13 @@ def _work(endpoints: Endpoints, node: str) -> dict[str, str]:
 
 
 def _operators(endpoints: Endpoints) -> dict[str, str]:
-    """The one operator of a laptop may have a failed task done again."""
+    """The local operator may retry a failed task."""
     public = derive_public_key(bytes.fromhex(_secret(endpoints, "operator-key")))
     return {"SWITCHYARD_OPERATORS": json.dumps({LOCAL_OPERATOR: public})}
 
 
 def _approvers(endpoints: Endpoints) -> dict[str, str]:
-    """The one operator of a laptop may approve; the private key is among the exports."""
+    """The local operator may approve; the private key is among the exports."""
     public = derive_public_key(bytes.fromhex(_secret(endpoints, "operator-key")))
     return {"SWITCHYARD_APPROVERS": json.dumps({LOCAL_OPERATOR: public})}
 

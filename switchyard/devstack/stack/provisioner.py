@@ -2,8 +2,8 @@
 
 Keeps a stack's databases migrated and its bus provisioned, for docker compose.
 
-A container of its own that stays: the others wait until it is healthy, and an emulator that has forgotten everything
-(LocalStack's free edition keeps nothing over a restart) is provisioned again.
+Its container keeps running: the others wait until it is healthy, and an emulator that lost its state (LocalStack's free
+edition keeps nothing over a restart) is provisioned again.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ UNAVAILABLE_ERRORS = (
 
 
 class ProvisionerSettings(BaseSettings):
-    """Read from `SWITCHYARD_*`; the emulator's address and credentials stand in `AWS_*`."""
+    """Read from `SWITCHYARD_*`; the emulator's address and credentials are in `AWS_*`."""
 
     model_config = SettingsConfigDict(env_prefix="SWITCHYARD_", extra="ignore", hide_input_in_errors=True)
 
@@ -107,7 +107,7 @@ async def _has_bus(events: Any) -> bool:
 
 
 async def serve_provisioner() -> None:
-    """Tend until SIGTERM or SIGINT. Ready means migrated and provisioned."""
+    """Provision until SIGTERM or SIGINT. Ready means migrated and provisioned."""
     settings = ProvisionerSettings()
     configure_logs("provisioner", "INFO")
     provisioner = Provisioner(settings, os.environ)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from switchyard.devstack.simulators.models.answer import NO_RULE_REPLY, ScriptedAnswer, answer_prompt
-from switchyard.devstack.simulators.models.exchange import InvalidModelRequest, Prompt, TextBlock, ToolCall, Transcript
+from switchyard.devstack.simulators.models.exchange import InvalidModelRequest, Prompt, ReplyBlock, Transcript
 from switchyard.devstack.simulators.models.script import ScriptRule
 
 
@@ -35,13 +35,13 @@ def asked(
 
 def said(found: ScriptedAnswer) -> str:
     (block,) = found.reply.blocks
-    assert isinstance(block, TextBlock)
+    assert block.tool is None
     return block.text
 
 
-def called(found: ScriptedAnswer) -> ToolCall:
+def called(found: ScriptedAnswer) -> ReplyBlock:
     (block,) = found.reply.blocks
-    assert isinstance(block, ToolCall)
+    assert block.tool is not None
     return block
 
 
@@ -129,11 +129,10 @@ def test_captures_fill_text_and_arguments_with_their_types() -> None:
     )
     found = answer_prompt(script, asked(("user", "bread costs 4"), system="for the baker", tools=("buy",)))
     text, call = found.reply.blocks
-    assert isinstance(text, TextBlock)
-    assert isinstance(call, ToolCall)
-    assert text.text == "bread at $4 for the baker"
+    assert (text.tool, text.text) == (None, "bread at $4 for the baker")
+    assert call.tool == "buy"
     assert call.args == {"price": 4, "deep": [{"item": "a bread"}], "n": 1}
-    assert json.loads(call.args_json) == call.args
+    assert json.loads(call.text) == call.args
     assert found.reply.stop == "tools"
 
 
@@ -147,7 +146,7 @@ def test_what_a_prompt_says_is_never_taken_for_a_placeholder() -> None:
 )
 def test_structured_output_calls_the_output_tool_that_is_offered(tools: tuple[str, ...], tool: str) -> None:
     script = rules({"when": {}, "reply": {"output": {"n": 1}}})
-    assert (called(answer_prompt(script, asked(("user", "x"), tools=tools))).name) == tool
+    assert called(answer_prompt(script, asked(("user", "x"), tools=tools))).tool == tool
 
 
 def test_structured_output_is_json_text_where_json_is_asked_for() -> None:

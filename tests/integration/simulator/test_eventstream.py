@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from botocore.eventstream import ChecksumMismatch, EventStreamBuffer
 from hypothesis import given
 from hypothesis import strategies as st
 
-from switchyard.devstack.simulators.models import eventstream
+from switchyard.devstack.simulators.models.bedrock import encode_event
 
 
-@given(st.binary(max_size=2000))
-def test_botocore_reads_back_the_headers_and_the_payload(payload: bytes) -> None:
+@given(st.text(max_size=2000))
+def test_botocore_reads_back_the_headers_and_the_payload(text: str) -> None:
     buffer = EventStreamBuffer()
-    buffer.add_data(eventstream.encode_event("contentBlockDelta", payload))
+    buffer.add_data(encode_event("contentBlockDelta", {"text": text}))
     (message,) = list(buffer)
-    assert message.payload == payload
+    assert json.loads(message.payload) == {"text": text}
     assert message.headers == {
         ":event-type": "contentBlockDelta",
         ":content-type": "application/json",
@@ -25,14 +27,12 @@ def test_botocore_reads_back_the_headers_and_the_payload(payload: bytes) -> None
 
 def test_several_messages_in_one_piece_are_read_one_by_one() -> None:
     buffer = EventStreamBuffer()
-    buffer.add_data(
-        eventstream.encode_event("messageStart", b"1") + eventstream.encode_exception("throttlingException", b"2")
-    )
+    buffer.add_data(encode_event("messageStart", 1) + encode_event("throttlingException", 2, message_type="exception"))
     assert [message.headers[":message-type"] for message in buffer] == ["event", "exception"]
 
 
 def test_a_flipped_bit_is_noticed_by_the_checksum() -> None:
-    damaged = bytearray(eventstream.encode_event("messageStart", b'{"role":"assistant"}'))
+    damaged = bytearray(encode_event("messageStart", {"role": "assistant"}))
     damaged[-8] ^= 1
     buffer = EventStreamBuffer()
     buffer.add_data(bytes(damaged))

@@ -217,4 +217,4 @@ def test_the_script_page_says_what_this_is_and_what_it_knows(simulator: Running)
     assert {"name": "long-text", "about": "Forty tokens and more, so that streams can be paced and cut."}.items() <= (
         page["rules"][0].items()
     )
-    assert [rule["replies_with"] for rule in page["rules"][:3]] == ["text", "tools", "output"]
+    assert [list(rule["reply"]) for rule in page["rules"][:3]] == [["text"], ["text", "tools"], ["output"]]

@@ -9,17 +9,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
-from switchyard.devstack.simulators.models.distributions import (
+from switchyard.devstack.simulators.models.plan import (
     Bimodal,
     Distribution,
+    FailureResponse,
     Outage,
     Recovery,
+    ResponsePlan,
     SlowDrip,
     StallAfter,
     Steady,
     ThrottlingStorm,
+    reply_timeline,
 )
-from switchyard.devstack.simulators.models.plan import FailureResponse, ResponsePlan, reply_timeline
 
 EVERY_NAME = ["steady", "bimodal", "slow_drip", "stall_after_tokens", "throttling_storm", "outage", "recovery"]
 

@@ -13,11 +13,9 @@ import pytest
 from tests.integration.simulator.running import RULES, Running, start
 
 
-def test_it_is_ready_when_its_port_file_is_there(tmp_path: Path) -> None:
-    port_file = tmp_path / "port"
-    process, url = start("--port-file", str(port_file))
+def test_process_answers_when_it_has_printed_its_line() -> None:
+    process, url = start()
     with process:
-        assert url == f"http://127.0.0.1:{port_file.read_text().strip()}"
         assert Running(url).get("/sim/health") == {"status": "ok", "simulator": "scripted", "rules": 2}
         process.terminate()
 

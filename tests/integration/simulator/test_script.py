@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from switchyard.devstack.simulators.models.loading import DEFAULT_SCRIPT, ScriptError, load_scripts
+from switchyard.devstack.simulators.models.script import DEFAULT_SCRIPT, ScriptError, TextMatch, load_scripts
 
 
 def written(folder: Path, text: str, name: str = "script.yaml") -> Path:
@@ -76,3 +76,10 @@ def test_a_script_that_is_not_there_is_named(tmp_path: Path) -> None:
 def test_an_empty_folder_is_not_taken_for_a_script(tmp_path: Path) -> None:
     with pytest.raises(ScriptError, match=r"has no \*\.yaml file"):
         load_scripts([tmp_path])
+
+
+def test_any_needs_one_of_its_texts() -> None:
+    wanted = TextMatch.model_validate({"any": ["North pad", "south pad"], "contains": "oil"})
+    assert wanted.find("OIL of the north pad")
+    assert not wanted.find("oil of the west pad")
+    assert not wanted.find("gas of the north pad")

@@ -1,4 +1,4 @@
-"""A stack that is told where to send its spans sends them there."""
+"""The stack's processes send their spans to the endpoint that the variable names."""
 
 from __future__ import annotations
 

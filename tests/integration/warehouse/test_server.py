@@ -18,7 +18,7 @@ SCHEMA = load_schema()
 
 @pytest.fixture(scope="module")
 def warehouse() -> Iterator[SnowflakeWarehouse]:
-    """The real connector, against the stand-in in a process of its own."""
+    """The real connector, against the simulator in a process of its own."""
     command = [sys.executable, "-m", "demo.oil_field", "serve"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None

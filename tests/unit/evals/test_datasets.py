@@ -18,10 +18,9 @@ from services.specialists.compliance.pack import released_packs
 from services.specialists.compliance.review import evaluate_rules
 from services.specialists.text_to_sql.guard import guard_query
 from services.specialists.text_to_sql.schema import load_schema
+from switchyard.devstack.simulators.models.answer import match_rule
 from switchyard.devstack.simulators.models.exchange import Prompt
-from switchyard.devstack.simulators.models.loading import load_scripts
-from switchyard.devstack.simulators.models.match import match_rule
-from switchyard.devstack.simulators.models.script import ScriptRule
+from switchyard.devstack.simulators.models.script import ScriptRule, load_scripts
 from switchyard.evals.models import SCRIPT_FOLDER, SUITE_SCRIPTS
 
 if TYPE_CHECKING:

@@ -1,30 +1,31 @@
-"""Makes the reply that the script has for a prompt, or says plainly that it has none."""
+"""Makes the reply that the script has for a prompt, or says plainly that it has none.
+
+Placeholders in a reply: `$name` or `${name}` is a value, `$$` a dollar sign. `${name:int}`, `${name:number}` and
+`${name:json}` alone in a string give a number or parsed JSON. `${rows.0.total}` goes into objects and lists.
+"""
 
 from __future__ import annotations
 
 import json
+import re
 import uuid
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from typing import Any
 
-from switchyard.devstack.simulators.models import render, tokens
-from switchyard.devstack.simulators.models.exchange import (
-    ModelReply,
-    Prompt,
-    ReplyBlock,
-    StopReason,
-    TextBlock,
-    ToolCall,
-)
-from switchyard.devstack.simulators.models.match import RuleMatch, match_rule
-from switchyard.devstack.simulators.models.render import MissingPlaceholderValue
-from switchyard.devstack.simulators.models.script import ComposeSpec, ReplySpec, ScriptRule
+from switchyard.devstack.simulators.models.exchange import ModelReply, Prompt, ReplyBlock, StopReason, split_tokens
+from switchyard.devstack.simulators.models.script import PLACEHOLDER, ComposeSpec, ReplySpec, RuleCondition, ScriptRule
 
 NO_RULE_REPLY = (
     "[model simulator] No rule of the script fits this prompt, so there is no answer to it. "
     "This is a scripted simulator, not a model: GET /sim/script lists what it knows."
 )
+_CONVERSIONS: dict[str, Callable[[str], Any]] = {"int": int, "number": float, "json": json.loads}
+
+
+class MissingPlaceholderValue(Exception):
+    """The rule's reply needs what this prompt does not have. The message says what."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,85 +36,152 @@ class ScriptedAnswer:
     rule: ScriptRule | None
     problem: str | None = None
 
-    @property
-    def rule_name(self) -> str | None:
-        """The rule's name, for counts."""
-        return self.rule.name if self.rule else None
+
+@dataclass(frozen=True, slots=True)
+class RuleMatch:
+    """A rule that fits, and what its regular expressions captured: numbered from 1 and by name."""
+
+    rule: ScriptRule
+    captured: dict[str, str]
 
 
 def answer_prompt(rules: Iterable[ScriptRule], prompt: Prompt) -> ScriptedAnswer:
     """What the script says to this prompt. Never invented: without a rule, the reply says that there is none."""
     match = match_rule(rules, prompt)
     if match is None:
-        return ScriptedAnswer(_limited((TextBlock(NO_RULE_REPLY),), prompt), None, "no rule fits")
+        return ScriptedAnswer(_limit((ReplyBlock(NO_RULE_REPLY),), prompt), None, "no rule fits")
     try:
-        return ScriptedAnswer(_limited(_blocks(match, prompt), prompt), match.rule)
+        return ScriptedAnswer(_limit(_blocks(match, prompt), prompt), match.rule)
     except MissingPlaceholderValue as reason:
-        said = f"[model simulator] The rule {match.rule.name!r} fits this prompt but cannot answer it: {reason}."
-        return ScriptedAnswer(_limited((TextBlock(said),), prompt), match.rule, str(reason))
+        text = f"[model simulator] The rule {match.rule.name!r} fits this prompt but cannot answer it: {reason}."
+        return ScriptedAnswer(_limit((ReplyBlock(text),), prompt), match.rule, str(reason))
+
+
+def match_rule(rules: Iterable[ScriptRule], prompt: Prompt) -> RuleMatch | None:
+    """The first rule whose every condition holds, if any."""
+    for rule in rules:
+        captured = _captures(rule.when, prompt) if _applies(rule.when, prompt) else None
+        if captured is not None:
+            return RuleMatch(rule, captured)
+    return None
+
+
+def _applies(when: RuleCondition, prompt: Prompt) -> bool:
+    used = {tool for tool, _ in prompt.results}
+    at_step = when.after_tool is None or when.after_tool in used or when.after_tool is bool(used)
+    return (
+        at_step
+        and fnmatchcase(prompt.model, when.model)
+        and when.wire in {None, prompt.wire}
+        and set(when.tools) <= set(prompt.tools)
+    )
+
+
+def _captures(when: RuleCondition, prompt: Prompt) -> dict[str, str] | None:
+    results = "\n".join(text for _, text in prompt.results)
+    sources = {"user": prompt.user, "prompt": prompt.everything, "system": prompt.system, "tool_result": results}
+    numbered: list[str] = []
+    named: dict[str, str] = {}
+    for source, wanted in when.texts():
+        if (found := wanted.find(sources[source])) is None:
+            return None
+        # A group that took no part is empty text: a reply with it stays possible.
+        numbered += found.groups("")
+        named |= found.groupdict("")
+    return {str(number): value for number, value in enumerate(numbered, 1)} | named
 
 
 def _blocks(match: RuleMatch, prompt: Prompt) -> tuple[ReplyBlock, ...]:
-    values: dict[str, Any] = {"user": prompt.user, "model": prompt.model, **match.captured}
-    for name, compose in match.rule.compose.items():
-        values[name] = _composed(compose, prompt)
+    composed = {name: _compose(spec, prompt) for name, spec in match.rule.compose.items()}
+    values = {"user": prompt.user, "model": prompt.model, **match.captured, **composed}
     reply = match.rule.reply
     if reply.output is not None:
-        return (_structured(reply, render.render_value(reply.output, values), prompt),)
-    blocks: list[ReplyBlock] = []
-    if reply.text is not None:
-        blocks.append(TextBlock(render.render_text(reply.text, values)))
+        return (_structured(reply, _fill(reply.output, values), prompt),)
+    blocks = [] if reply.text is None else [ReplyBlock(_fill_text(reply.text, values))]
     for tool in reply.tools:
         if tool.name not in prompt.tools:
             raise MissingPlaceholderValue(f"it calls the tool {tool.name}, which the request does not offer")
-        blocks.append(_call(tool.name, render.render_value(tool.args, values)))
+        blocks.append(_call(tool.name, _fill(tool.args, values)))
     return tuple(blocks)
 
 
-def _composed(compose: ComposeSpec, prompt: Prompt) -> str:
-    items = render.extract_block(compose.block, prompt.everything)
-    if not items:
-        return compose.none
-    sentences = []
-    for item in items:
-        if not isinstance(item, dict):
-            raise MissingPlaceholderValue(f"an item of <{compose.block}> is not an object")
-        sentences.append(render.render_text(compose.each, item))
-    return compose.join.join(sentences)
+def _compose(compose: ComposeSpec, prompt: Prompt) -> str:
+    """The JSON between the last `<block>` and `</block>` of the prompt, as text."""
+    tag, source = compose.block, prompt.everything
+    end = source.rfind(f"</{tag}>")
+    start = source.rfind(f"<{tag}>", 0, max(end, 0))
+    if start < 0:
+        raise MissingPlaceholderValue(f"the prompt has no <{tag}>…</{tag}>")
+    try:
+        items = json.loads(source[start + len(tag) + 2 : end])
+    except ValueError as error:
+        raise MissingPlaceholderValue(f"the text in <{tag}> is not JSON: {error}") from error
+    sentences = [_fill_text(compose.each, item) for item in (items if isinstance(items, list) else [items])]
+    return compose.join.join(sentences) if sentences else compose.none
 
 
 def _structured(reply: ReplySpec, output: dict[str, Any], prompt: Prompt) -> ReplyBlock:
     """Structured output in the way the caller asked for it: as JSON text, or as a call of its output tool."""
-    if prompt.wants_json:
-        return TextBlock(json.dumps(output, ensure_ascii=False))
-    if reply.output_tool in prompt.tools:
-        return _call(reply.output_tool, output)
     # pydantic-ai names one output tool per type when there are several: final_result_Approved, final_result_Refused.
-    candidates = [tool for tool in prompt.tools if tool.startswith(reply.output_tool)]
+    named = [tool for tool in prompt.tools if tool == reply.output_tool]
+    candidates = named or [tool for tool in prompt.tools if tool.startswith(reply.output_tool)]
+    if prompt.wants_json or not candidates:
+        return ReplyBlock(json.dumps(output, ensure_ascii=False))
     if len(candidates) > 1:
         raise MissingPlaceholderValue(f"{', '.join(candidates)} are offered: say which with output_tool")
-    if candidates:
-        return _call(candidates[0], output)
-    return TextBlock(json.dumps(output, ensure_ascii=False))
+    return _call(candidates[0], output)
 
 
-def _call(name: str, args: dict[str, Any]) -> ToolCall:
-    return ToolCall(f"call_{uuid.uuid4().hex[:24]}", name, args, json.dumps(args, ensure_ascii=False))
+def _call(name: str, args: dict[str, Any]) -> ReplyBlock:
+    return ReplyBlock(json.dumps(args, ensure_ascii=False), name, args, f"call_{uuid.uuid4().hex[:24]}")
 
 
-def _limited(blocks: tuple[ReplyBlock, ...], prompt: Prompt) -> ModelReply:
+def _limit(blocks: tuple[ReplyBlock, ...], prompt: Prompt) -> ModelReply:
     """The reply within the caller's token limit: text is cut, and a tool call that does not fit is left out."""
-    stop: StopReason = "tools" if any(isinstance(block, ToolCall) for block in blocks) else "end"
+    stop: StopReason = "tools" if any(block.tool for block in blocks) else "end"
     if prompt.max_tokens is None:
         return ModelReply(blocks, stop)
     left = prompt.max_tokens
     kept: list[ReplyBlock] = []
     for block in blocks:
-        pieces = tokens.split_tokens(block.streamed)
+        pieces = split_tokens(block.text)
         if len(pieces) > left:
-            if isinstance(block, TextBlock):
-                kept.append(TextBlock("".join(pieces[:left])))
-            return ModelReply(tuple(kept), "length")
+            cut = [] if block.tool else [ReplyBlock("".join(pieces[:left]))]
+            return ModelReply((*kept, *cut), "length")
         left -= len(pieces)
         kept.append(block)
     return ModelReply(blocks, stop)
+
+
+def _fill(value: Any, values: Mapping[str, Any]) -> Any:
+    """A JSON value with the placeholders in its strings filled. Raises `MissingPlaceholderValue`."""
+    if isinstance(value, str):
+        alone = PLACEHOLDER.fullmatch(value)
+        return _value(alone, values) if alone and alone["kind"] else _fill_text(value, values)
+    if isinstance(value, dict):
+        return {key: _fill(item, values) for key, item in value.items()}
+    return [_fill(item, values) for item in value] if isinstance(value, list) else value
+
+
+def _fill_text(template: str, values: Any) -> str:
+    def replace(found: re.Match[str]) -> str:
+        value = "$" if found["dollar"] else _value(found, values)
+        return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+    return PLACEHOLDER.sub(replace, template)
+
+
+def _value(found: re.Match[str], values: Any) -> Any:
+    path = found["plain"] or found["braced"]
+    value = values
+    for part in path.split("."):
+        try:
+            value = value[int(part) if isinstance(value, list) else part]
+        except (KeyError, IndexError, ValueError, TypeError) as error:
+            raise MissingPlaceholderValue(f"there is no {path}") from error
+    if found["kind"] is None or not isinstance(value, str):
+        return value
+    try:
+        return _CONVERSIONS[found["kind"]](value)
+    except ValueError as error:
+        raise MissingPlaceholderValue(f"{path} is {value!r}, which is not {found['kind']}") from error

@@ -1,106 +1,134 @@
-"""The simulator as an ASGI application: two wires in front, one script behind."""
+"""The simulator as an ASGI application: two wires in front, one script behind, and its own pages under /sim."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import asyncio
 
+from pydantic import ValidationError
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from switchyard.devstack.simulators.models import bedrock, openai_wire
-from switchyard.devstack.simulators.models.admin import admin_routes
 from switchyard.devstack.simulators.models.answer import answer_prompt
-from switchyard.devstack.simulators.models.calls import CallLog
-from switchyard.devstack.simulators.models.connection import OpenConnections
-from switchyard.devstack.simulators.models.delivery import SCRIPTED_HEADER, ResponseDelivery
+from switchyard.devstack.simulators.models.bedrock import BedrockWire, read_converse_request
+from switchyard.devstack.simulators.models.calls import CallLog, RecordedCall
+from switchyard.devstack.simulators.models.delivery import SCRIPTED_HEADER, ResponseDelivery, WireFormat
 from switchyard.devstack.simulators.models.exchange import InvalidModelRequest, Prompt
-from switchyard.devstack.simulators.models.faults import FaultBoard
+from switchyard.devstack.simulators.models.faults import FaultBoard, InjectedFault
+from switchyard.devstack.simulators.models.openai_wire import OpenAIWire, read_chat_request
 from switchyard.devstack.simulators.models.plan import FailureResponse
 from switchyard.devstack.simulators.models.script import SimulatorScript
-from switchyard.devstack.simulators.models.wire import HttpAnswer, WireFormat
+
+SIMULATOR_DESCRIPTION = (
+    "A scripted simulator: no model runs here. It answers what its rules say, and says so when no rule fits. "
+    "It proves plumbing, failover and gates, not a model's wit."
+)
 
 
 class ModelSimulator:
-    """The state of one simulator: its script, the faults in force and the book of calls."""
+    """One simulator: its script, the faults in force, the log of calls, and its routes."""
 
     def __init__(self, script: SimulatorScript) -> None:
         self.script = script
         self.faults = FaultBoard()
-        self.book = CallLog()
-        self._connections = OpenConnections()
+        self.log = CallLog()
+        self.stopping = asyncio.Event()
+        """Set when every call that waits is to be let go."""
 
-    def stop(self) -> None:
-        """Let go of every call that is waiting."""
-        self._connections.stop()
+    def app(self) -> ASGIApp:
+        """The application."""
+        post = ["POST"]
+        return Starlette(
+            routes=[
+                # The id may be an ARN: clients escape its slashes, and the server undoes that.
+                Route("/model/{model:path}/converse", self._converse, methods=post),
+                Route("/model/{model:path}/converse-stream", self._converse, methods=post, name="stream"),
+                Route("/v1/chat/completions", self._chat, methods=post),
+                Route("/v1/models", self._models),
+                Route("/sim/health", self._health),
+                Route("/sim/script", self._show_script),
+                Route("/sim/calls", self._calls),
+                Route("/sim/reset", self._reset, methods=post),
+                Route("/sim/faults", self._faults, methods=["GET", "POST", "DELETE"]),
+                Route("/sim/faults/{fault_id:int}", self._remove_fault, methods=["DELETE"]),
+                Route("/model/{rest:path}", self._not_simulated, methods=["GET", "POST"]),
+                Route("/v1/{rest:path}", self._not_simulated, methods=["GET", "POST"]),
+            ]
+        )
 
-    def respond(self, prompt: Prompt, wire: WireFormat) -> ResponseDelivery:
-        """The response to a prompt, in the words of the script and as the faults in force have it."""
+    async def _converse(self, request: Request) -> ASGIApp:
+        stream = request.url.path.endswith("-stream")
+        try:
+            prompt = read_converse_request(request.path_params["model"], await request.body(), stream=stream)
+        except InvalidModelRequest as reason:
+            return _refuse(BedrockWire(), 400, str(reason))
+        return self._respond(prompt, BedrockWire())
+
+    async def _chat(self, request: Request) -> ASGIApp:
+        try:
+            prompt, include_usage = read_chat_request(await request.body())
+        except InvalidModelRequest as reason:
+            return _refuse(OpenAIWire(), 400, str(reason))
+        return self._respond(prompt, OpenAIWire(prompt.model, include_usage=include_usage))
+
+    def _respond(self, prompt: Prompt, wire: WireFormat) -> ResponseDelivery:
+        """The response to a prompt, as the script says and the faults in force have it."""
         found = answer_prompt(self.script.rules, prompt)
-        course = self.faults.decide(prompt, found.rule_name, found.rule.fault if found.rule else None)
-        call = self.book.begin(prompt, rule=found.rule_name, fault=course.planned, scripted=found.problem is None)
-        return ResponseDelivery(wire, prompt, found.reply, course, call, book=self.book, connections=self._connections)
-
-
-def build_simulator_app(simulator: ModelSimulator) -> ASGIApp:
-    """The application for a simulator."""
-
-    async def converse(request: Request) -> ASGIApp:
-        return await _bedrock(request, stream=False)
-
-    async def converse_stream(request: Request) -> ASGIApp:
-        return await _bedrock(request, stream=True)
-
-    async def _bedrock(request: Request, *, stream: bool) -> ASGIApp:
-        try:
-            prompt = bedrock.read_converse_request(request.path_params["model"], await request.body(), stream=stream)
-        except InvalidModelRequest as reason:
-            return _refused(bedrock.bedrock_error_response, 400, str(reason))
-        return simulator.respond(prompt, bedrock.BedrockWire())
-
-    async def chat(request: Request) -> ASGIApp:
-        try:
-            prompt, include_usage = openai_wire.read_chat_request(await request.body())
-        except InvalidModelRequest as reason:
-            return _refused(openai_wire.openai_error_response, 400, str(reason))
-        return simulator.respond(prompt, openai_wire.OpenAIWire(prompt, include_usage=include_usage))
-
-    async def models(_: Request) -> Response:
-        listed = [
-            {"id": model, "object": "model", "created": 0, "owned_by": "model-simulator"}
-            for model in simulator.script.models
-        ]
-        return JSONResponse({"object": "list", "data": listed})
-
-    async def not_bedrock(_: Request) -> ASGIApp:
-        return _refused(
-            bedrock.bedrock_error_response, 404, "The model simulator has Converse and ConverseStream only."
+        rule = found.rule.name if found.rule else None
+        decision = self.faults.decide(prompt, rule, found.rule.fault if found.rule else None)
+        call = RecordedCall(
+            prompt.wire, prompt.model, rule, prompt.stream, decision.planned, scripted=found.problem is None
         )
+        self.log.begin(call)
+        return ResponseDelivery(wire, prompt, found.reply, decision, call, log=self.log, stopping=self.stopping)
 
-    async def not_openai(_: Request) -> ASGIApp:
-        return _refused(
-            openai_wire.openai_error_response,
-            404,
-            "The model simulator has chat completions and the list of models only.",
-        )
+    async def _not_simulated(self, request: Request) -> Response:
+        if request.url.path.startswith("/v1/"):
+            return _refuse(OpenAIWire(), 404, "The model simulator has chat completions and the list of models only.")
+        return _refuse(BedrockWire(), 404, "The model simulator has Converse and ConverseStream only.")
 
-    return Starlette(
-        routes=[
-            # The id may be an ARN: clients escape its slashes, and the server undoes that.
-            Route("/model/{model:path}/converse", converse, methods=["POST"]),
-            Route("/model/{model:path}/converse-stream", converse_stream, methods=["POST"]),
-            Route("/v1/chat/completions", chat, methods=["POST"]),
-            Route("/v1/models", models),
-            *admin_routes(simulator.script, simulator.faults, simulator.book),
-            Route("/model/{rest:path}", not_bedrock, methods=["GET", "POST"]),
-            Route("/v1/{rest:path}", not_openai, methods=["GET", "POST"]),
-        ]
-    )
+    async def _models(self, _: Request) -> Response:
+        owner = {"object": "model", "created": 0, "owned_by": "model-simulator"}
+        return JSONResponse({"object": "list", "data": [{"id": model, **owner} for model in self.script.models]})
+
+    async def _health(self, _: Request) -> Response:
+        return JSONResponse({"status": "ok", "simulator": "scripted", "rules": len(self.script.rules)})
+
+    async def _show_script(self, _: Request) -> Response:
+        script = self.script.model_dump(mode="json", exclude_unset=True, exclude={"shared"})
+        return JSONResponse({"about": SIMULATOR_DESCRIPTION, **script})
+
+    async def _faults(self, request: Request) -> Response:
+        if request.method == "GET":
+            return JSONResponse({"faults": self.faults.list_faults()})
+        if request.method == "DELETE":
+            self.faults.clear()
+            return Response(status_code=204)
+        try:
+            return JSONResponse(
+                {"id": self.faults.inject(InjectedFault.model_validate_json(await request.body()))}, 201
+            )
+        except ValidationError as error:
+            problems = [
+                f"{'.'.join(map(str, problem['loc'])) or 'the fault'}: {problem['msg'].removeprefix('Value error, ')}"
+                for problem in error.errors(include_url=False)
+            ]
+            return JSONResponse({"error": "; ".join(problems)}, 422)
+
+    async def _remove_fault(self, request: Request) -> Response:
+        return Response(status_code=204 if self.faults.remove(request.path_params["fault_id"]) else 404)
+
+    async def _calls(self, _: Request) -> Response:
+        return JSONResponse(self.log.report())
+
+    async def _reset(self, _: Request) -> Response:
+        self.faults.clear()
+        self.log.reset()
+        return Response(status_code=204)
 
 
-def _refused(refusal: Callable[[FailureResponse], HttpAnswer], status: int, message: str) -> Response:
-    answered = refusal(FailureResponse(status, message=message))
-    headers = {**answered.headers, SCRIPTED_HEADER: "scripted"}
-    return Response(answered.body, answered.status, headers, media_type="application/json")
+def _refuse(wire: WireFormat, status: int, message: str) -> Response:
+    status, body, headers = wire.error(FailureResponse(status, message=message))
+    return Response(body, status, {**headers, SCRIPTED_HEADER: "scripted"}, media_type="application/json")

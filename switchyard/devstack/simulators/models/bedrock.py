@@ -1,32 +1,22 @@
-"""Amazon Bedrock's Converse and ConverseStream, as botocore's model of `bedrock-runtime` describes them."""
+"""Amazon Bedrock's Converse and ConverseStream, as botocore's model of `bedrock-runtime` describes them.
+
+A stream is of AWS event-stream messages: a prelude (total length, headers' length, CRC-32 of both), the headers, the
+payload, and the CRC-32 of all before. botocore/eventstream.py reads them and no library of ours writes them.
+"""
 
 from __future__ import annotations
 
 import json
+import struct
 import uuid
-from typing import Any
+from typing import Any, Literal
+from zlib import crc32
 
-from switchyard.devstack.simulators.models import eventstream
-from switchyard.devstack.simulators.models.exchange import (
-    InvalidModelRequest,
-    ModelReply,
-    Prompt,
-    ReplyBlock,
-    TextBlock,
-    TokenUsage,
-    ToolCall,
-    Transcript,
-)
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic.alias_generators import to_camel
+
+from switchyard.devstack.simulators.models.exchange import ModelReply, Prompt, ReplyBlock, Transcript, read_request
 from switchyard.devstack.simulators.models.plan import FailureResponse
-from switchyard.devstack.simulators.models.wire import (
-    HttpAnswer,
-    count_field,
-    list_field,
-    object_field,
-    read_object,
-    text_field,
-    to_json,
-)
 
 _CODES = {
     400: ("ValidationException", "The request is not valid."),
@@ -46,140 +36,150 @@ _STREAM_CODES = {
     503: "serviceUnavailableException",
 }
 _STOPS = {"end": "end_turn", "tools": "tool_use", "length": "max_tokens"}
+_STRING_HEADER = 7
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(alias_generator=to_camel)
+
+
+class _ToolUse(_Part):
+    tool_use_id: str
+    name: str
+    input: Any = {}
+
+
+class _ResultContent(_Part):
+    text: str = ""
+    value: Any = Field(default=None, alias="json")
+
+
+class _ToolResult(_Part):
+    tool_use_id: str
+    content: list[_ResultContent] = []
+
+
+class _Block(_Part):
+    text: str = ""
+    tool_use: _ToolUse | None = None
+    tool_result: _ToolResult | None = None
+
+
+class _Message(_Part):
+    role: Literal["user", "assistant"]
+    content: list[_Block] = []
+
+
+class _Named(_Part):
+    name: str
+
+
+class _Tool(_Part):
+    tool_spec: _Named | None = None
+
+
+class _ToolConfig(_Part):
+    tools: list[_Tool] = []
+
+
+class _TextFormat(_Part):
+    type: str = "text"
+
+
+class _OutputConfig(_Part):
+    text_format: _TextFormat = _TextFormat()
+
+
+class _InferenceConfig(_Part):
+    max_tokens: int | None = Field(default=None, ge=1)
+
+
+class _ConverseRequest(_Part):
+    system: list[_Block] = []
+    messages: list[_Message] = Field(min_length=1)
+    tool_config: _ToolConfig = _ToolConfig()
+    output_config: _OutputConfig = _OutputConfig()
+    inference_config: _InferenceConfig = _InferenceConfig()
 
 
 def read_converse_request(model: str, body: bytes, *, stream: bool) -> Prompt:
     """The request. Raises `InvalidModelRequest` for one that Bedrock would refuse."""
-    request = read_object(body)
+    request = read_request(_ConverseRequest, body)
     transcript = Transcript()
-    for block in list_field(request.get("system"), "system"):
-        transcript.system(_text(object_field(block, "system")))
-    messages = list_field(request.get("messages"), "messages")
-    if not messages:
-        raise InvalidModelRequest("A conversation must have at least one message.")
-    for message in messages:
-        _read_message(transcript, object_field(message, "messages"))
-    tool_config = object_field(request.get("toolConfig"), "toolConfig")
-    output = object_field(object_field(request.get("outputConfig"), "outputConfig").get("textFormat"), "textFormat")
+    for block in request.system:
+        transcript.system(block.text)
+    for message in request.messages:
+        text = "".join(block.text for block in message.content)
+        if message.role == "assistant":
+            transcript.assistant(text)
+        for block in message.content:
+            if use := block.tool_use:
+                transcript.call(use.tool_use_id, use.name, json.dumps(use.input, ensure_ascii=False))
+            if result := block.tool_result:
+                parts = (part.text or json.dumps(part.value, ensure_ascii=False) for part in result.content)
+                transcript.result(result.tool_use_id, "".join(parts))
+        if message.role == "user":
+            transcript.user(text)
     return transcript.prompt(
         wire="bedrock",
         model=model,
         stream=stream,
-        tools=tuple(
-            tool["toolSpec"]["name"]
-            for tool in list_field(tool_config.get("tools"), "toolConfig.tools")
-            if isinstance(tool, dict) and "name" in object_field(tool.get("toolSpec"), "toolSpec")
-        ),
-        wants_json=output.get("type") == "json_schema",
-        max_tokens=count_field(
-            object_field(request.get("inferenceConfig"), "inferenceConfig").get("maxTokens"), "maxTokens"
-        ),
+        tools=tuple(tool.tool_spec.name for tool in request.tool_config.tools if tool.tool_spec),
+        wants_json=request.output_config.text_format.type == "json_schema",
+        max_tokens=request.inference_config.max_tokens,
     )
-
-
-def _read_message(transcript: Transcript, message: dict[str, Any]) -> None:
-    role = message.get("role")
-    if role not in {"user", "assistant"}:
-        raise InvalidModelRequest(f"messages have the role user or assistant, not {role!r}")
-    blocks = [object_field(block, "content") for block in list_field(message.get("content"), "content")]
-    if role == "assistant":
-        transcript.assistant("".join(map(_text, blocks)))
-        for block in blocks:
-            if "toolUse" in block:
-                use = object_field(block["toolUse"], "toolUse")
-                tool = text_field(use.get("name"), "toolUse.name")
-                transcript.call(_use_id(use), tool, json.dumps(use.get("input", {}), ensure_ascii=False))
-        return
-    for block in blocks:
-        if "toolResult" in block:
-            result = object_field(block["toolResult"], "toolResult")
-            content = list_field(result.get("content"), "toolResult.content")
-            parts = [object_field(part, "toolResult.content") for part in content]
-            transcript.result(_use_id(result), "".join(map(_result_text, parts)))
-    transcript.user("".join(map(_text, blocks)))
-
-
-def _text(block: dict[str, Any]) -> str:
-    return text_field(block.get("text"), "text")
-
-
-def _use_id(block: dict[str, Any]) -> str:
-    return text_field(block.get("toolUseId"), "toolUseId")
-
-
-def _result_text(part: dict[str, Any]) -> str:
-    return json.dumps(part["json"], ensure_ascii=False) if "json" in part else _text(part)
-
-
-def bedrock_error_response(failure: FailureResponse) -> HttpAnswer:
-    """An error as AWS answers it: the code in a header, the message in the body."""
-    code, message = _CODES.get(failure.status, _CODES[500])
-    return HttpAnswer(
-        failure.status,
-        to_json({"message": failure.message or message}),
-        {"x-amzn-ErrorType": failure.code or code, **_request_id()},
-    )
-
-
-def _request_id() -> dict[str, str]:
-    return {"x-amzn-RequestId": str(uuid.uuid4())}
 
 
 class BedrockWire:
-    """Writes one Converse response."""
+    """Writes one Converse response. The stream methods give the bytes to send, in the order of the stream."""
 
-    stream_type = eventstream.EVENTSTREAM_CONTENT_TYPE
+    stream_type = "application/vnd.amazon.eventstream"
+    timeout_status = 408
 
     def __init__(self) -> None:
-        self.headers = _request_id()
+        self.headers = {"x-amzn-RequestId": str(uuid.uuid4())}
 
-    def whole(self, reply: ModelReply, usage: TokenUsage, elapsed_ms: int) -> bytes:
+    def whole(self, reply: ModelReply, usage: tuple[int, int], elapsed_ms: int) -> bytes:
         """The body of Converse."""
         content = [
-            {"text": block.text}
-            if isinstance(block, TextBlock)
-            else {"toolUse": {"toolUseId": block.id, "name": block.name, "input": block.args}}
+            {"toolUse": {"toolUseId": block.call_id, "name": block.tool, "input": block.args}}
+            if block.tool
+            else {"text": block.text}
             for block in reply.blocks
         ]
-        return to_json(
-            {
-                "output": {"message": {"role": "assistant", "content": content}},
-                "stopReason": _STOPS[reply.stop],
-                "usage": _usage(usage),
-                "metrics": {"latencyMs": elapsed_ms},
-            }
+        message = {"role": "assistant", "content": content}
+        return _to_json(
+            {"output": {"message": message}, "stopReason": _STOPS[reply.stop], **_metadata(usage, elapsed_ms)}
         )
 
     def opening(self) -> bytes:
         """messageStart."""
-        return eventstream.encode_event("messageStart", b'{"role":"assistant"}')
+        return encode_event("messageStart", {"role": "assistant"})
 
     def block_start(self, index: int, block: ReplyBlock) -> bytes:
         """contentBlockStart, which Bedrock sends for tool calls and not for text."""
-        if not isinstance(block, ToolCall):
-            return b""
-        start = {"toolUse": {"toolUseId": block.id, "name": block.name}}
-        return eventstream.encode_event("contentBlockStart", to_json({"contentBlockIndex": index, "start": start}))
+        start = {"toolUse": {"toolUseId": block.call_id, "name": block.tool}}
+        return encode_event("contentBlockStart", {"contentBlockIndex": index, "start": start}) if block.tool else b""
 
     def delta(self, index: int, block: ReplyBlock, piece: str) -> bytes:
         """contentBlockDelta."""
-        delta = {"toolUse": {"input": piece}} if isinstance(block, ToolCall) else {"text": piece}
-        return eventstream.encode_event("contentBlockDelta", to_json({"contentBlockIndex": index, "delta": delta}))
+        delta = {"toolUse": {"input": piece}} if block.tool else {"text": piece}
+        return encode_event("contentBlockDelta", {"contentBlockIndex": index, "delta": delta})
 
     def block_stop(self, index: int) -> bytes:
         """contentBlockStop."""
-        return eventstream.encode_event("contentBlockStop", to_json({"contentBlockIndex": index}))
+        return encode_event("contentBlockStop", {"contentBlockIndex": index})
 
-    def closing(self, reply: ModelReply, usage: TokenUsage, elapsed_ms: int) -> bytes:
+    def closing(self, reply: ModelReply, usage: tuple[int, int], elapsed_ms: int) -> bytes:
         """messageStop, and metadata with the usage."""
-        metadata = {"usage": _usage(usage), "metrics": {"latencyMs": elapsed_ms}}
-        return eventstream.encode_event(
-            "messageStop", to_json({"stopReason": _STOPS[reply.stop]})
-        ) + eventstream.encode_event("metadata", to_json(metadata))
+        stop = encode_event("messageStop", {"stopReason": _STOPS[reply.stop]})
+        return stop + encode_event("metadata", _metadata(usage, elapsed_ms))
 
-    def error(self, failure: FailureResponse) -> HttpAnswer:
-        """The error response."""
-        return bedrock_error_response(failure)
+    def error(self, failure: FailureResponse) -> tuple[int, bytes, dict[str, str]]:
+        """An error as AWS answers it: the code in a header, the message in the body."""
+        code, message = _CODES.get(failure.status, _CODES[500])
+        headers = {**self.headers, "x-amzn-ErrorType": failure.code or code}
+        return failure.status, _to_json({"message": failure.message or message}), headers
 
     def error_frame(self, failure: FailureResponse) -> bytes:
         """An exception message; a code that the stream does not model becomes the nearest by status."""
@@ -187,12 +187,26 @@ class BedrockWire:
         if kind not in _STREAM_CODES.values():
             kind = _STREAM_CODES.get(failure.status, "internalServerException")
         message = failure.message or _CODES.get(failure.status, _CODES[500])[1]
-        return eventstream.encode_exception(kind, to_json({"message": message}))
+        return encode_event(kind, {"message": message}, message_type="exception")
 
 
-def _usage(usage: TokenUsage) -> dict[str, int]:
-    return {
-        "inputTokens": usage.input_tokens,
-        "outputTokens": usage.output_tokens,
-        "totalTokens": usage.input_tokens + usage.output_tokens,
-    }
+def encode_event(kind: str, payload: Any, *, message_type: Literal["event", "exception"] = "event") -> bytes:
+    """An event-stream message with a JSON payload."""
+    headers = b""
+    named = {f":{message_type}-type": kind, ":content-type": "application/json", ":message-type": message_type}
+    for name, value in named.items():
+        headers += struct.pack(f"!B{len(name)}sBH", len(name), name.encode(), _STRING_HEADER, len(value))
+        headers += value.encode()
+    body = _to_json(payload)
+    prelude = struct.pack("!II", 16 + len(headers) + len(body), len(headers))
+    framed = prelude + struct.pack("!I", crc32(prelude)) + headers + body
+    return framed + struct.pack("!I", crc32(framed))
+
+
+def _metadata(usage: tuple[int, int], elapsed_ms: int) -> dict[str, Any]:
+    counted = {"inputTokens": usage[0], "outputTokens": usage[1], "totalTokens": sum(usage)}
+    return {"usage": counted, "metrics": {"latencyMs": elapsed_ms}}
+
+
+def _to_json(value: Any) -> bytes:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()

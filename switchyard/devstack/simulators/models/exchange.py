@@ -1,45 +1,60 @@
-"""A model call in the simulator's own words: what was asked and what is answered, whichever wire it came over."""
+"""A model call in the simulator's own words: what was asked and what is answered, whichever wire it came over.
+
+Tokens follow a fixed rule, so that counts, pacing and budgets are the same on every run: a token is up to four
+characters of a word with the white space before it. It is not the count that any vendor would bill.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
-from switchyard.devstack.simulators.models import tokens
+from pydantic import BaseModel, ValidationError
 
 WireName = Literal["bedrock", "openai"]
+StopReason = Literal["end", "tools", "length"]
+RequestT = TypeVar("RequestT", bound=BaseModel)
+_TOKEN = re.compile(r"\s*\S{1,4}|\s+$")
 
 
 class InvalidModelRequest(Exception):
     """The request is not one that the real service would accept. The message says which field and why."""
 
 
-@dataclass(frozen=True, slots=True)
-class ToolResult:
-    """What the caller says a tool returned."""
+def split_tokens(text: str) -> list[str]:
+    """The tokens of a text, in order. Joined, they are the text."""
+    return _TOKEN.findall(text)
 
-    tool: str
-    text: str
+
+def read_request(model: type[RequestT], body: bytes) -> RequestT:
+    """The body as one of a wire's requests; what the simulator does not need is ignored."""
+    try:
+        return model.model_validate_json(body)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        raise InvalidModelRequest(f"{'.'.join(map(str, first['loc'])) or 'the body'}: {first['msg']}") from error
 
 
 @dataclass(frozen=True)
 class Prompt:
-    """One request."""
+    """One request. `user` is the last user message that has text, `conversation` all but the system prompt.
+
+    `results` are the tools' results, by tool, since that message and since the model last spoke: what a next step would
+    go on. `wants_json`: JSON text was asked for (OpenAI's `response_format`, Bedrock's `outputConfig.textFormat`).
+    """
 
     wire: WireName
     model: str
     stream: bool
     system: str
     conversation: str
-    """Every message but the system's, tool calls and results included."""
     user: str
-    """The last user message that has text."""
-    results: tuple[ToolResult, ...]
-    """Tool results since that message and since the model last spoke: what a next step would go on."""
+    results: tuple[tuple[str, str], ...]
     tools: tuple[str, ...]
     wants_json: bool
-    """The caller asked for JSON text (OpenAI's `response_format`, Bedrock's `outputConfig.textFormat`)."""
     max_tokens: int | None
 
     @cached_property
@@ -48,14 +63,9 @@ class Prompt:
         return f"{self.system}\n{self.conversation}"
 
     @cached_property
-    def result_text(self) -> str:
-        """The text of the latest tool results, one after the other."""
-        return "\n".join(result.text for result in self.results)
-
-    @cached_property
     def input_tokens(self) -> int:
         """Tokens of the system prompt and the messages. Tool definitions are not counted."""
-        return tokens.count_tokens(self.everything)
+        return len(split_tokens(self.everything))
 
 
 class Transcript:
@@ -63,9 +73,9 @@ class Transcript:
 
     def __init__(self) -> None:
         self._system: list[str] = []
-        self._said: list[str] = []
+        self._conversation: list[str] = []
         self._calls: dict[str, str] = {}
-        self._results: list[ToolResult] = []
+        self._results: list[tuple[str, str]] = []
         self._user = ""
 
     def system(self, text: str) -> None:
@@ -76,95 +86,47 @@ class Transcript:
         """Text by the user. It opens a new turn: results before it no longer count as the latest."""
         if text:
             self._user = text
-            self._said.append(text)
-            self._results.clear()
+            self.assistant(text)
 
     def assistant(self, text: str) -> None:
         """A message by the model: results before it have been dealt with."""
         self._results.clear()
         if text:
-            self._said.append(text)
+            self._conversation.append(text)
 
     def call(self, call_id: str, tool: str, arguments: str) -> None:
         """A tool call that the model made."""
         self._calls[call_id] = tool
-        self._said.append(f"{tool} {arguments}")
+        self._conversation.append(f"{tool} {arguments}")
 
     def result(self, call_id: str, text: str) -> None:
         """A tool's result. Raises `InvalidModelRequest` if no call in the conversation has this id."""
-        tool = self._calls.get(call_id)
-        if tool is None:
+        if call_id not in self._calls:
             raise InvalidModelRequest(f"a tool result refers to the call {call_id!r}, which no earlier message makes")
-        self._results.append(ToolResult(tool, text))
-        self._said.append(text)
+        self._results.append((self._calls[call_id], text))
+        self._conversation.append(text)
 
-    def prompt(
-        self,
-        *,
-        wire: WireName,
-        model: str,
-        stream: bool,
-        tools: tuple[str, ...],
-        wants_json: bool,
-        max_tokens: int | None,
-    ) -> Prompt:
-        """The request as the rules see it."""
+    def prompt(self, **request: Any) -> Prompt:
+        """The request as the rules see it; the other fields of a prompt are given."""
+        system, conversation = "\n".join(self._system), "\n".join(self._conversation)
         return Prompt(
-            wire=wire,
-            model=model,
-            stream=stream,
-            system="\n".join(self._system),
-            conversation="\n".join(self._said),
-            user=self._user,
-            results=tuple(self._results),
-            tools=tools,
-            wants_json=wants_json,
-            max_tokens=max_tokens,
+            system=system, conversation=conversation, user=self._user, results=tuple(self._results), **request
         )
 
 
 @dataclass(frozen=True, slots=True)
-class TextBlock:
-    """Text that the model says."""
+class ReplyBlock:
+    """Text; or the call of a tool, then `text` is its arguments as JSON."""
 
     text: str
-
-    @property
-    def streamed(self) -> str:
-        """What goes over the wire piece by piece."""
-        return self.text
-
-
-@dataclass(frozen=True, slots=True)
-class ToolCall:
-    """A tool that the model asks for."""
-
-    id: str
-    name: str
-    args: dict[str, Any]
-    args_json: str
-
-    @property
-    def streamed(self) -> str:
-        """What goes over the wire piece by piece."""
-        return self.args_json
-
-
-ReplyBlock = TextBlock | ToolCall
-StopReason = Literal["end", "tools", "length"]
+    tool: str | None = None
+    args: Mapping[str, Any] = field(default_factory=dict)
+    call_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class ModelReply:
-    """One answer: what is said, in order, and why it ends."""
+    """One answer: its blocks in order, and why it ends."""
 
     blocks: tuple[ReplyBlock, ...]
     stop: StopReason
-
-
-@dataclass(frozen=True, slots=True)
-class TokenUsage:
-    """Tokens of one call, by the simulator's count."""
-
-    input_tokens: int
-    output_tokens: int

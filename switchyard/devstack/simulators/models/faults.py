@@ -1,4 +1,4 @@
-"""Planned trouble: what a rule or a POST to /sim/faults says shall go wrong, and for which calls."""
+"""Planned faults: what a rule or a POST to /sim/faults says will go wrong, and for which calls."""
 
 from __future__ import annotations
 
@@ -6,13 +6,20 @@ import re
 from collections import Counter
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from typing import Annotated, Self
+from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
 
-from switchyard.devstack.simulators.models.distributions import Distribution, SimulatedMilliseconds
 from switchyard.devstack.simulators.models.exchange import Prompt, WireName
-from switchyard.devstack.simulators.models.plan import FailureResponse, ResponsePlan
+from switchyard.devstack.simulators.models.plan import (
+    CallCount,
+    Distribution,
+    FailureResponse,
+    ResponsePlan,
+    SimulatedMilliseconds,
+    StallSeconds,
+    TokenRate,
+)
 
 FaultLabel = Annotated[str, StringConstraints(strip_whitespace=True, pattern=r"^[^\x00-\x1f\x7f]*$")]
 """One line: labels and names go into response headers."""
@@ -20,60 +27,48 @@ FaultLabel = Annotated[str, StringConstraints(strip_whitespace=True, pattern=r"^
 _TIMING = ("latency", "tokens_per_second", "stall", "stall_after_tokens", "error", "throttle", "error_after_tokens")
 
 
-class ErrorSpec(BaseModel):
-    """An error as the service would answer it; what is left out is what the wire says for that status."""
-
+class _FaultPart(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ErrorSpec(_FaultPart):
+    """An error as the service would answer it; what is left out is what the wire says for that status."""
 
     status: Annotated[int, Field(ge=400, le=599)]
     code: str | None = None
     message: str | None = None
 
 
-class Throttle(BaseModel):
-    """A refusal with status 429."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
+class Throttle(_FaultPart):
+    """A refusal with status 429. The time is in seconds; only OpenAI's wire carries it."""
 
     retry_after: Annotated[float, Field(ge=0)] = 1.0
-    """Seconds. Only OpenAI's wire carries it: Bedrock names no time."""
 
 
-class ModelFault(BaseModel):
-    """How matching calls go: either single faults that combine, or one named distribution."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
+class ModelFault(_FaultPart):
+    """How matching calls go: either single faults that combine, or one named distribution. README.md has a table."""
 
     planned: FaultLabel = ""
-    """A label, shown wherever the fault shows, so that nobody takes it for a real one."""
     times: Annotated[int, Field(ge=1)] | None = None
-    """Only the first so many matching calls."""
     latency: SimulatedMilliseconds = 0
-    """Milliseconds before the first token."""
-    tokens_per_second: Annotated[float, Field(gt=0)] | None = None
+    tokens_per_second: TokenRate | None = None
     stall: bool = False
-    """Send nothing, not even headers, until the client leaves."""
-    stall_after_tokens: Annotated[int, Field(ge=0)] | None = None
-    """Send so many tokens, then nothing until the client leaves."""
-    stall_seconds: Annotated[float, Field(gt=0, le=600)] = 60
-    """A stall ends after this long at the latest."""
+    stall_after_tokens: CallCount | None = None
+    stall_seconds: StallSeconds = 60
     error: ErrorSpec | None = None
     throttle: Throttle | None = None
-    error_after_tokens: Annotated[int, Field(ge=0)] | None = None
-    """The error (by default status 500) comes in the open stream after so many tokens."""
+    error_after_tokens: CallCount | None = None
     distribution: Distribution | None = None
 
     @field_validator("error", mode="before")
     @classmethod
-    def _expand_bare_status(cls, value: object) -> object:
+    def _expand_bare_status(cls, value: Any) -> Any:
         return {"status": value} if isinstance(value, int) and not isinstance(value, bool) else value
 
     @field_validator("throttle", mode="before")
     @classmethod
-    def _accept_only_bool(cls, value: object) -> object:
-        if isinstance(value, bool):
-            return {} if value else None
-        return value
+    def _expand_bool(cls, value: Any) -> Any:
+        return ({} if value else None) if isinstance(value, bool) else value
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -84,9 +79,8 @@ class ModelFault(BaseModel):
             raise ValueError(f"says nothing of what shall happen: give a distribution, or some of {', '.join(_TIMING)}")
         if self.error is not None and self.throttle is not None:
             raise ValueError("error and throttle exclude each other: keep one")
-        fails = self.error is not None or self.throttle is not None or self.error_after_tokens is not None
         stalls = self.stall or self.stall_after_tokens is not None
-        if stalls and fails:
+        if stalls and self._failure() is not None:
             raise ValueError("a call cannot both stall and fail: keep one, or make two faults with `times`")
         if self.stall and self.stall_after_tokens is not None:
             raise ValueError("stall and stall_after_tokens exclude each other: keep one")
@@ -97,14 +91,9 @@ class ModelFault(BaseModel):
         if self.distribution is not None:
             return self.distribution.plan(call)
         return ResponsePlan(
-            first_token_ms=self.latency,
-            tokens_per_second=self.tokens_per_second,
-            stall=self.stall,
-            stall_after_tokens=self.stall_after_tokens,
-            stall_seconds=self.stall_seconds,
-            failure=self._failure(),
-            error_after_tokens=self.error_after_tokens,
-        )
+            self.latency, self.tokens_per_second, self.stall, self.stall_after_tokens, self.stall_seconds,
+            self._failure(), self.error_after_tokens,
+        )  # fmt: skip
 
     def _failure(self) -> FailureResponse | None:
         if self.throttle is not None:
@@ -115,26 +104,25 @@ class ModelFault(BaseModel):
 
 
 class InjectedFault(ModelFault):
-    """A fault given at run time, and the calls it is for."""
+    """A fault given at run time, and the calls it is for; `model` is a glob.
+
+    `numbered_by` is a regular expression whose first group, found in the last user message, is the call's number.
+    Without it calls are counted, and a caller that skips some meets other faults than one that does not.
+    """
 
     model: str = "*"
-    """A glob over model ids, as the shell matches file names."""
     wire: WireName | None = None
     rule: str | None = None
     numbered_by: str | None = None
-    """A regular expression whose first group, found in the last user message, is the call's number. Without it calls
-    are counted, so that a caller who skips some meets other trouble than one who does not."""
 
     @field_validator("numbered_by")
     @classmethod
     def _require_number_group(cls, value: str | None) -> str | None:
-        if value is not None:
-            try:
-                groups = re.compile(value).groups
-            except re.error as error:
-                raise ValueError(f"is no regular expression: {error}") from None
-            if groups < 1:
+        try:
+            if value is not None and re.compile(value).groups < 1:
                 raise ValueError("needs a group for the number, such as call (\\d+)")
+        except re.error as error:
+            raise ValueError(f"is not a regular expression: {error}") from None
         return value
 
     def number_in(self, prompt: Prompt) -> int | None:
@@ -143,12 +131,8 @@ class InjectedFault(ModelFault):
         return int(found[1]) if found and found[1].isdecimal() else None
 
     def applies_to(self, prompt: Prompt, rule: str | None) -> bool:
-        """Whether this call is one of those meant."""
-        return (
-            (self.wire is None or self.wire == prompt.wire)
-            and (self.rule is None or self.rule == rule)
-            and fnmatchcase(prompt.model, self.model)
-        )
+        """Whether it is for this call."""
+        return self.wire in {None, prompt.wire} and self.rule in {None, rule} and fnmatchcase(prompt.model, self.model)
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,9 +141,6 @@ class FaultDecision:
 
     plan: ResponsePlan
     planned: str | None = None
-
-
-_UNDISTURBED = FaultDecision(ResponsePlan())
 
 
 class FaultBoard:
@@ -194,19 +175,17 @@ class FaultBoard:
         ]
 
     def decide(self, prompt: Prompt, rule: str | None, own: ModelFault | None) -> FaultDecision:
-        """How this call goes: by the newest injected fault that concerns it, else by its rule's own fault."""
-        for fault_id, fault in reversed(self._injected.items()):
-            if fault.applies_to(prompt, rule):
-                course = self._meet(fault_id, fault, fault.number_in(prompt))
-                if course is not None:
-                    return course
-        if own is not None and rule is not None and (course := self._meet(rule, own)) is not None:
-            return course
-        return _UNDISTURBED
-
-    def _meet(self, key: int | str, fault: ModelFault, number: int | None = None) -> FaultDecision | None:
-        call = self._met[key]
-        if fault.times is not None and call >= fault.times:
-            return None
-        self._met[key] += 1
-        return FaultDecision(fault.plan(call if number is None else number), fault.planned or "unlabelled")
+        """How this call goes: by the newest injected fault that applies to it, else by its rule's own fault."""
+        candidates: list[tuple[int | str, ModelFault, int | None]] = [
+            (fault_id, fault, fault.number_in(prompt))
+            for fault_id, fault in reversed(self._injected.items())
+            if fault.applies_to(prompt, rule)
+        ]
+        if own is not None and rule is not None:
+            candidates.append((rule, own, None))
+        for key, fault, number in candidates:
+            call = self._met[key]
+            if fault.times is None or call < fault.times:
+                self._met[key] += 1
+                return FaultDecision(fault.plan(call if number is None else number), fault.planned or "unlabelled")
+        return FaultDecision(ResponsePlan())

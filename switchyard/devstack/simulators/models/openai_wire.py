@@ -2,31 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import math
 import time
 import uuid
-from typing import Any
+from typing import Any, Literal
 
-from switchyard.devstack.simulators.models.exchange import (
-    InvalidModelRequest,
-    ModelReply,
-    Prompt,
-    ReplyBlock,
-    TextBlock,
-    TokenUsage,
-    ToolCall,
-    Transcript,
-)
+from pydantic import BaseModel, Field
+
+from switchyard.devstack.simulators.models.exchange import ModelReply, Prompt, ReplyBlock, Transcript, read_request
 from switchyard.devstack.simulators.models.plan import FailureResponse
-from switchyard.devstack.simulators.models.wire import (
-    HttpAnswer,
-    count_field,
-    list_field,
-    object_field,
-    read_object,
-    text_field,
-    to_json,
-)
 
 _ERRORS = {
     400: ("invalid_request_error", None, "The request is not valid."),
@@ -41,173 +26,170 @@ _SERVER_ERROR = ("server_error", None, "The server had an error while processing
 _STOPS = {"end": "stop", "tools": "tool_calls", "length": "length"}
 
 
+class _Function(BaseModel):
+    name: str
+    arguments: str = ""
+
+
+class _Call(BaseModel):
+    id: str
+    function: _Function
+
+
+class _Content(BaseModel):
+    text: str = ""
+
+
+class _Message(BaseModel):
+    role: Literal["system", "developer", "user", "assistant", "tool"]
+    content: str | list[_Content] | None = None
+    tool_calls: list[_Call] | None = None
+    tool_call_id: str = ""
+
+    @property
+    def text(self) -> str:
+        """All text of the message."""
+        return self.content if isinstance(self.content, str) else "".join(part.text for part in self.content or ())
+
+
+class _Tool(BaseModel):
+    function: _Function | None = None
+
+
+class _Format(BaseModel):
+    type: str = "text"
+
+
+class _StreamOptions(BaseModel):
+    include_usage: bool | None = None
+
+
+class _ChatRequest(BaseModel):
+    model: str = Field(min_length=1)
+    messages: list[_Message] = Field(min_length=1)
+    stream: bool | None = None
+    stream_options: _StreamOptions | None = None
+    tools: list[_Tool] | None = None
+    response_format: _Format | None = None
+    max_tokens: int | None = Field(default=None, ge=1)
+    max_completion_tokens: int | None = Field(default=None, ge=1)
+
+
 def read_chat_request(body: bytes) -> tuple[Prompt, bool]:
     """The request, and whether a stream is to end with the usage.
 
     Raises `InvalidModelRequest` for one OpenAI would refuse.
     """
-    request = read_object(body)
-    model = request.get("model")
-    if not isinstance(model, str) or not model:
-        raise InvalidModelRequest("you must provide a model parameter")
-    messages = list_field(request.get("messages"), "messages")
-    if not messages:
-        raise InvalidModelRequest("messages must not be empty")
+    request = read_request(_ChatRequest, body)
     transcript = Transcript()
-    for message in messages:
-        _read_message(transcript, object_field(message, "messages"))
-    response_format = object_field(request.get("response_format"), "response_format").get("type")
-    limit = request.get("max_completion_tokens", request.get("max_tokens"))
+    for message in request.messages:
+        match message.role:
+            case "system" | "developer":
+                transcript.system(message.text)
+            case "user":
+                transcript.user(message.text)
+            case "assistant":
+                transcript.assistant(message.text)
+                for call in message.tool_calls or ():
+                    transcript.call(call.id, call.function.name, call.function.arguments)
+            case "tool":
+                transcript.result(message.tool_call_id, message.text)
     prompt = transcript.prompt(
         wire="openai",
-        model=model,
-        stream=request.get("stream") is True,
-        tools=tuple(
-            tool["function"]["name"]
-            for tool in list_field(request.get("tools"), "tools")
-            if isinstance(tool, dict) and "name" in object_field(tool.get("function"), "function")
-        ),
-        wants_json=response_format in {"json_schema", "json_object"},
-        max_tokens=count_field(limit, "max_completion_tokens"),
+        model=request.model,
+        stream=bool(request.stream),
+        tools=tuple(tool.function.name for tool in request.tools or () if tool.function),
+        wants_json=request.response_format is not None and request.response_format.type != "text",
+        max_tokens=request.max_completion_tokens or request.max_tokens,
     )
-    options = object_field(request.get("stream_options"), "stream_options")
-    return prompt, options.get("include_usage") is True
-
-
-def _read_message(transcript: Transcript, message: dict[str, Any]) -> None:
-    text = _text(message.get("content"))
-    match message.get("role"):
-        case "system" | "developer":
-            transcript.system(text)
-        case "user":
-            transcript.user(text)
-        case "assistant":
-            transcript.assistant(text)
-            for call in list_field(message.get("tool_calls"), "tool_calls"):
-                function = object_field(object_field(call, "tool_calls").get("function"), "function")
-                name, arguments = (
-                    text_field(function.get(field), f"function.{field}") for field in ("name", "arguments")
-                )
-                transcript.call(text_field(call.get("id"), "tool_calls.id"), name, arguments)
-        case "tool":
-            transcript.result(text_field(message.get("tool_call_id"), "tool_call_id"), text)
-        case role:
-            raise InvalidModelRequest(
-                f"messages have the role system, developer, user, assistant or tool, not {role!r}"
-            )
-
-
-def _text(content: Any) -> str:
-    if isinstance(content, str):
-        return content
-    parts = (object_field(part, "content") for part in list_field(content, "content"))
-    return "".join(text_field(part.get("text"), "content.text") for part in parts)
-
-
-def openai_error_response(failure: FailureResponse) -> HttpAnswer:
-    """An error as OpenAI answers it."""
-    headers = _request_id()
-    if failure.retry_after_s is not None:
-        headers["retry-after"] = str(math.ceil(failure.retry_after_s))
-        headers["retry-after-ms"] = str(round(failure.retry_after_s * 1000))
-    return HttpAnswer(failure.status, to_json(_error(failure)), headers)
-
-
-def _request_id() -> dict[str, str]:
-    return {"x-request-id": f"req_{uuid.uuid4().hex}"}
-
-
-def _error(failure: FailureResponse) -> dict[str, Any]:
-    kind, code, message = _ERRORS.get(failure.status, _SERVER_ERROR)
-    return {
-        "error": {
-            "message": failure.message or message,
-            "type": kind,
-            "param": None,
-            "code": failure.code or code,
-        }
-    }
+    return prompt, bool(request.stream_options and request.stream_options.include_usage)
 
 
 class OpenAIWire:
-    """Writes one chat completion."""
+    """Writes one chat completion. The stream methods give the bytes to send, in the order of the stream."""
 
     stream_type = "text/event-stream; charset=utf-8"
+    timeout_status = 504
 
-    def __init__(self, prompt: Prompt, *, include_usage: bool) -> None:
-        self.headers = _request_id()
+    def __init__(self, model: str = "", *, include_usage: bool = False) -> None:
+        self.headers = {"x-request-id": f"req_{uuid.uuid4().hex}"}
         self._include_usage = include_usage
         self._tool_indexes: dict[int, int] = {}
-        self._head = {"id": f"chatcmpl-{uuid.uuid4().hex}", "created": int(time.time()), "model": prompt.model}
+        self._head = {"id": f"chatcmpl-{uuid.uuid4().hex}", "created": int(time.time()), "model": model}
 
-    def whole(self, reply: ModelReply, usage: TokenUsage, elapsed_ms: int) -> bytes:
+    def whole(self, reply: ModelReply, usage: tuple[int, int], elapsed_ms: int) -> bytes:
         """The body of a chat completion."""
-        said = "".join(block.text for block in reply.blocks if isinstance(block, TextBlock))
-        message: dict[str, Any] = {"role": "assistant", "content": said or None, "refusal": None}
+        text = "".join(block.text for block in reply.blocks if not block.tool)
+        message: dict[str, Any] = {"role": "assistant", "content": text or None, "refusal": None}
         calls = [
-            {"id": block.id, "type": "function", "function": {"name": block.name, "arguments": block.args_json}}
+            {"id": block.call_id, "type": "function", "function": {"name": block.tool, "arguments": block.text}}
             for block in reply.blocks
-            if isinstance(block, ToolCall)
+            if block.tool
         ]
         if calls:
             message["tool_calls"] = calls
         choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": _STOPS[reply.stop]}
-        return to_json({**self._head, "object": "chat.completion", "choices": [choice], "usage": _usage(usage)})
+        return _to_json({**self._head, "object": "chat.completion", "choices": [choice], "usage": _usage(usage)})
 
     def opening(self) -> bytes:
         """The chunk with the role."""
-        return self._chunk({"role": "assistant", "content": ""})
+        return self._choice({"role": "assistant", "content": ""})
 
     def block_start(self, index: int, block: ReplyBlock) -> bytes:
         """The chunk that names a tool call; text has none."""
-        if not isinstance(block, ToolCall):
+        if not block.tool:
             return b""
         number = self._tool_indexes.setdefault(index, len(self._tool_indexes))
-        function = {"name": block.name, "arguments": ""}
-        return self._chunk(
-            {"tool_calls": [{"index": number, "id": block.id, "type": "function", "function": function}]}
-        )
+        function = {"name": block.tool, "arguments": ""}
+        call = {"index": number, "id": block.call_id, "type": "function", "function": function}
+        return self._choice({"tool_calls": [call]})
 
     def delta(self, index: int, block: ReplyBlock, piece: str) -> bytes:
         """A chunk of text or arguments."""
-        if not isinstance(block, ToolCall):
-            return self._chunk({"content": piece})
-        return self._chunk({"tool_calls": [{"index": self._tool_indexes[index], "function": {"arguments": piece}}]})
+        if not block.tool:
+            return self._choice({"content": piece})
+        return self._choice({"tool_calls": [{"index": self._tool_indexes[index], "function": {"arguments": piece}}]})
 
     def block_stop(self, index: int) -> bytes:
         """Nothing: the wire does not mark it."""
         return b""
 
-    def closing(self, reply: ModelReply, usage: TokenUsage, elapsed_ms: int) -> bytes:
+    def closing(self, reply: ModelReply, usage: tuple[int, int], elapsed_ms: int) -> bytes:
         """The chunk with the finish reason, the one with the usage if it was asked for, and the end mark."""
-        end = self._chunk({}, _STOPS[reply.stop])
+        end = self._choice({}, _STOPS[reply.stop])
         if self._include_usage:
-            end += _event({**self._head, "object": "chat.completion.chunk", "choices": [], "usage": _usage(usage)})
+            end += self._chunk(choices=[], usage=_usage(usage))
         return end + b"data: [DONE]\n\n"
 
-    def error(self, failure: FailureResponse) -> HttpAnswer:
-        """The error response."""
-        return openai_error_response(failure)
+    def error(self, failure: FailureResponse) -> tuple[int, bytes, dict[str, str]]:
+        """An error as OpenAI answers it."""
+        headers = dict(self.headers)
+        if failure.retry_after_s is not None:
+            headers["retry-after"] = str(math.ceil(failure.retry_after_s))
+            headers["retry-after-ms"] = str(round(failure.retry_after_s * 1000))
+        return failure.status, _to_json(_error(failure)), headers
 
     def error_frame(self, failure: FailureResponse) -> bytes:
         """An error object in place of a chunk."""
-        return _event(_error(failure))
+        return b"data: " + _to_json(_error(failure)) + b"\n\n"
 
-    def _chunk(self, delta: dict[str, Any], finish: str | None = None) -> bytes:
+    def _choice(self, delta: dict[str, Any], finish: str | None = None) -> bytes:
         choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish}
-        chunk: dict[str, Any] = {**self._head, "object": "chat.completion.chunk", "choices": [choice]}
-        if self._include_usage:
-            chunk["usage"] = None
-        return _event(chunk)
+        return self._chunk(choices=[choice], **({"usage": None} if self._include_usage else {}))
+
+    def _chunk(self, **fields: Any) -> bytes:
+        return b"data: " + _to_json({**self._head, "object": "chat.completion.chunk", **fields}) + b"\n\n"
 
 
-def _event(value: dict[str, Any]) -> bytes:
-    return b"data: " + to_json(value) + b"\n\n"
+def _error(failure: FailureResponse) -> dict[str, Any]:
+    kind, code, message = _ERRORS.get(failure.status, _SERVER_ERROR)
+    error = {"message": failure.message or message, "type": kind, "param": None, "code": failure.code or code}
+    return {"error": error}
 
 
-def _usage(usage: TokenUsage) -> dict[str, Any]:
-    return {
-        "prompt_tokens": usage.input_tokens,
-        "completion_tokens": usage.output_tokens,
-        "total_tokens": usage.input_tokens + usage.output_tokens,
-    }
+def _usage(usage: tuple[int, int]) -> dict[str, int]:
+    return {"prompt_tokens": usage[0], "completion_tokens": usage[1], "total_tokens": sum(usage)}
+
+
+def _to_json(value: Any) -> bytes:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()

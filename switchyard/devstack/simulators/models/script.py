@@ -1,20 +1,27 @@
-"""What a script says: rules, conditions and replies. README.md describes the format for those who write one."""
+"""What a script says: rules, conditions and replies, read from YAML. README.md describes the format."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, field_validator, model_validator
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, field_validator, model_validator
 
-from switchyard.devstack.simulators.models import render
 from switchyard.devstack.simulators.models.exchange import WireName
 from switchyard.devstack.simulators.models.faults import FaultLabel, ModelFault
 
-BUILT_IN_PLACEHOLDERS = frozenset({"user", "model"})
-"""Placeholders that every reply may use: the last user message and the model's id."""
-
+DEFAULT_SCRIPT = Path(__file__).with_name("script.yaml")
+PLACEHOLDER = re.compile(
+    r"\$(?:(?P<dollar>\$)|(?P<plain>[A-Za-z_]\w*|\d+)|\{(?P<braced>[A-Za-z_][\w.-]*|\d+)(?::(?P<kind>int|number|json))?\})"
+)
 NonEmpty = Annotated[str, Field(min_length=1)]
+
+
+class ScriptError(Exception):
+    """A script cannot be used. The message names the file, the rule and the field, and says what to do."""
 
 
 class _Part(BaseModel):
@@ -22,16 +29,16 @@ class _Part(BaseModel):
 
 
 class TextMatch(_Part):
-    """Text that must be contained, all of it and in any case, or a regular expression that must be found."""
+    """Fits a text with all of `contains` and one of `any` in it, in any case, in which `regex` finds something."""
 
     contains: tuple[NonEmpty, ...] = ()
+    any: tuple[NonEmpty, ...] = ()
     regex: str | None = None
-    _compiled: re.Pattern[str] | None = PrivateAttr(default=None)
-    _lowered: tuple[str, ...] = PrivateAttr(default=())
+    _compiled: re.Pattern[str] = PrivateAttr(default=re.compile(""))
 
     @model_validator(mode="before")
     @classmethod
-    def _short_forms(cls, value: object) -> object:
+    def _short_forms(cls, value: Any) -> Any:
         if isinstance(value, str):
             return {"contains": [value]}
         if isinstance(value, dict) and isinstance(value.get("contains"), str):
@@ -40,30 +47,25 @@ class TextMatch(_Part):
 
     @model_validator(mode="after")
     def _compile(self) -> Self:
-        if not self.contains and self.regex is None:
-            raise ValueError("matches nothing in particular: write a text, or `contains`, or `regex`")
-        self._lowered = tuple(text.lower() for text in self.contains)
-        if self.regex is not None:
-            try:
-                self._compiled = re.compile(self.regex, re.DOTALL)
-            except re.error as error:
-                raise ValueError(f"is not a regular expression ({error}): correct it, or use `contains`") from error
+        if not self.contains and not self.any and self.regex is None:
+            raise ValueError("matches nothing in particular: write a text, or `contains`, or `any`, or `regex`")
+        try:
+            self._compiled = re.compile(self.regex or "", re.DOTALL)
+        except re.error as error:
+            raise ValueError(f"is not a regular expression ({error}): correct it, or use `contains`") from error
         return self
 
     @property
-    def groups(self) -> tuple[int, frozenset[str]]:
+    def groups(self) -> tuple[int, set[str]]:
         """How many groups the expression has, and the names among them."""
-        if self._compiled is None:
-            return 0, frozenset()
-        return self._compiled.groups, frozenset(self._compiled.groupindex)
+        return self._compiled.groups, set(self._compiled.groupindex)
 
-    def find(self, text: str) -> re.Match[str] | bool:
-        """The match of the expression; without one, whether the text is contained."""
-        if self._lowered:
-            lowered = text.lower()
-            if not all(wanted in lowered for wanted in self._lowered):
-                return False
-        return True if self._compiled is None else self._compiled.search(text) or False
+    def find(self, text: str) -> re.Match[str] | None:
+        """The match of the expression, which is empty without one; None if the text does not fit."""
+        lowered = text.lower()
+        contained = all(wanted.lower() in lowered for wanted in self.contains)
+        fits = contained and (not self.any or any(wanted.lower() in lowered for wanted in self.any))
+        return self._compiled.search(text) if fits else None
 
 
 class RuleCondition(_Part):
@@ -78,16 +80,11 @@ class RuleCondition(_Part):
     tools: tuple[NonEmpty, ...] = ()
     after_tool: bool | NonEmpty | None = None
 
-    @property
-    def texts(self) -> tuple[tuple[str, TextMatch], ...]:
+    def texts(self) -> Iterator[tuple[str, TextMatch]]:
         """The text conditions in the order in which their groups are numbered."""
-        named = (
-            ("user", self.user),
-            ("prompt", self.prompt),
-            ("system", self.system),
-            ("tool_result", self.tool_result),
-        )
-        return tuple((name, match) for name, match in named if match is not None)
+        for name in ("user", "prompt", "system", "tool_result"):
+            if (wanted := getattr(self, name)) is not None:
+                yield name, wanted
 
 
 class ToolSpec(_Part):
@@ -98,13 +95,12 @@ class ToolSpec(_Part):
 
 
 class ComposeSpec(_Part):
-    """A text made of the JSON between two tags of the prompt: one sentence for each of its items."""
+    """A text made of the JSON between two tags of the prompt: `each` for every item, `none` for an empty list."""
 
     block: NonEmpty
     each: NonEmpty
     join: str = " "
     none: str = ""
-    """The text if the block holds an empty list."""
 
 
 class ReplySpec(_Part):
@@ -123,11 +119,6 @@ class ReplySpec(_Part):
             raise ValueError("output stands alone: remove text and tools, or make them a rule of their own")
         return self
 
-    @property
-    def kind(self) -> str:
-        """One word for listings."""
-        return "output" if self.output is not None else "tools" if self.tools else "text"
-
 
 class ScriptRule(_Part):
     """When a call is like this, answer that."""
@@ -141,16 +132,13 @@ class ScriptRule(_Part):
 
     @model_validator(mode="after")
     def _placeholders_exist(self) -> Self:
-        counted, known = 0, set(BUILT_IN_PLACEHOLDERS) | set(self.compose)
-        for _, match in self.when.texts:
+        counted, known = 0, {"user", "model", *self.compose}
+        for _, match in self.when.texts():
             groups, names = match.groups
             counted += groups
             known |= names
         known |= {str(number + 1) for number in range(counted)}
-        used = render.placeholder_names(
-            [self.reply.text or "", [tool.args for tool in self.reply.tools], self.reply.output or {}]
-        )
-        for name in used:
+        for name in placeholder_names([self.reply.text, [tool.args for tool in self.reply.tools], self.reply.output]):
             if name not in known:
                 raise ValueError(
                     f"uses ${name}, which no group in `when` and no entry in `compose` defines: "
@@ -160,9 +148,13 @@ class ScriptRule(_Part):
 
 
 class SimulatorScript(_Part):
-    """All rules in the order in which they are tried, and the model ids that GET /v1/models lists."""
+    """All rules in the order in which they are tried, and the model ids that GET /v1/models lists.
+
+    `shared` is for YAML anchors that the rules refer to; nothing reads it.
+    """
 
     models: tuple[NonEmpty, ...] = ()
+    shared: Any = None
     rules: tuple[ScriptRule, ...] = ()
 
     @field_validator("rules")
@@ -174,3 +166,62 @@ class SimulatorScript(_Part):
                 raise ValueError(f"two rules are named {rule.name!r}: rename one, counts are kept by name")
             seen.add(rule.name)
         return rules
+
+
+def placeholder_names(value: Any) -> Iterator[str]:
+    """The placeholders in a template or anywhere inside a JSON value, without the path into them."""
+    if isinstance(value, str):
+        for found in PLACEHOLDER.finditer(value):
+            if not found["dollar"]:
+                yield (found["plain"] or found["braced"]).split(".", 1)[0]
+    elif isinstance(value, dict | list):
+        for item in value.values() if isinstance(value, dict) else value:
+            yield from placeholder_names(item)
+
+
+def load_scripts(paths: Sequence[Path]) -> SimulatorScript:
+    """Read script files, or all *.yaml files of folders by name, as one script. Raises `ScriptError`."""
+    parts = [_read(path) for path in _files(paths)]
+    models = dict.fromkeys(model for part in parts for model in part.models)
+    return _validate({"models": tuple(models), "rules": [rule for part in parts for rule in part.rules]}, "the scripts")
+
+
+def _files(paths: Sequence[Path]) -> Iterable[Path]:
+    for path in paths:
+        found = sorted(path.glob("*.yaml")) if path.is_dir() else [path]
+        if not found:
+            raise ScriptError(f"{path}: the folder has no *.yaml file; name another, or leave --script out")
+        yield from found
+
+
+def _read(path: Path) -> SimulatorScript:
+    try:
+        return _validate(yaml.safe_load(path.read_text(encoding="utf-8")) or {}, str(path))
+    except OSError as error:
+        raise ScriptError(f"{path}: cannot be read ({error.strerror}); check --script") from error
+    except yaml.YAMLError as error:
+        raise ScriptError(f"{path}: is not YAML: {error}") from error
+
+
+def _validate(raw: Any, source: str) -> SimulatorScript:
+    try:
+        return SimulatorScript.model_validate(raw)
+    except ValidationError as error:
+        lines = (
+            f"{source}: {_place(raw, each['loc'])}: {_remedy(each['type'], each['msg'])}" for each in error.errors()
+        )
+        raise ScriptError("\n".join(lines)) from error
+
+
+def _place(raw: Any, loc: tuple[int | str, ...]) -> str:
+    if len(loc) < 2 or loc[0] != "rules" or not isinstance(loc[1], int):
+        return ".".join(map(str, loc)) or "the file"
+    rule = raw["rules"][loc[1]]
+    name = repr(rule["name"]) if isinstance(rule, dict) and "name" in rule else f"number {loc[1] + 1}"
+    return ", ".join([f"rule {name}", *([".".join(map(str, loc[2:]))] if loc[2:] else [])])
+
+
+def _remedy(kind: str, message: str) -> str:
+    if kind == "extra_forbidden":
+        return "there is no such field; switchyard/devstack/simulators/models/README.md lists them all"
+    return "is missing; add it" if kind == "missing" else message.removeprefix("Value error, ")

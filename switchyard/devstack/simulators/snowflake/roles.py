@@ -1,4 +1,4 @@
-"""What the simulator is told of a warehouse: its tables, as a schema describes them, and who may see which rows."""
+"""What describes a warehouse to the simulator: its tables, and which rows each role may see."""
 
 from __future__ import annotations
 
