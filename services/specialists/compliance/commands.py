@@ -24,7 +24,7 @@ def rules_group() -> None:
 
 @app.command("list")
 def list_rules(as_json: Annotated[bool, typer.Option("--json", help="For a program.")] = False) -> None:
-    """List every rule: its source, what it is about, when it runs, and from when it is in force."""
+    """List every rule: source, severity (its mildest verdict but a pass), when it runs, first day in force."""
     try:
         pack = pack_in_force(released_packs(), datetime.now(UTC))
     except PackError as error:
@@ -34,10 +34,10 @@ def list_rules(as_json: Annotated[bool, typer.Option("--json", help="For a progr
         told = {"pack": pack.version, "effective_from": pack.effective_from.isoformat(), "rules": rows}
         typer.echo(json.dumps(told, indent=2))
         return
-    table = Table("id", "name", "source", "severity", "about", "runs at", Column("in force from", no_wrap=True))
+    table = Table("id", "name", "source", "severity", "runs at", Column("in force from", no_wrap=True))
     for row in rows:
         runs = ", ".join(row["stages"])
-        table.add_row(*(str(row[name]) for name in ("id", "name", "citation", "severity", "about")), runs, row["from"])
+        table.add_row(*(str(row[name]) for name in ("id", "name", "citation", "severity")), runs, row["from"])
     console.print(table)
     console.print(
         f"rule pack {pack.version}, in force from {pack.effective_from} (UTC), required wording {pack.disclosures}"
@@ -52,7 +52,6 @@ def _rows(pack: RulePack) -> list[dict[str, Any]]:
             "name": rule.name,
             "citation": rule.citation,
             "severity": rule.severity,
-            "about": rule.topic,
             "stages": list(rule.stages),
             "from": pack.effective_from_of(rule.id).isoformat(),
         }

@@ -1,4 +1,4 @@
-"""The verdict table: what was decided, once a command, kept for as long as the law asks."""
+"""The verdict table: one verdict per command, kept for the legal retention period."""
 
 from __future__ import annotations
 
@@ -10,10 +10,9 @@ from contracts.documents.reviews import ReviewStage
 from contracts.events import compliance as verdicts
 from switchyard.protocol.fields import Contract, ModelCall, StorageRef
 from switchyard.runtime.core.task import Task, TaskResult
-from switchyard.runtime.database.connections import Pool, translate_errors
+from switchyard.runtime.database.connections import Database, Pool
 from switchyard.runtime.database.queries import load_queries
 
-_SQL = load_queries(__file__)
 _OUTCOMES: dict[str, type[Contract]] = {
     outcome.__name__: outcome
     for outcome in (
@@ -31,7 +30,7 @@ _OUTCOMES: dict[str, type[Contract]] = {
 
 @dataclass(frozen=True)
 class VerdictSubject:
-    """What a verdict is about."""
+    """The subject of a verdict: stage, account, content, rules and retention."""
 
     stage: ReviewStage
     pack: str
@@ -44,15 +43,14 @@ class VerdictSubject:
 
 
 class VerdictStore:
-    """Records verdicts and finds them again."""
+    """Records verdicts and returns recorded ones. Raises `Unavailable` when the database cannot be reached."""
 
     def __init__(self, pool: Pool) -> None:
-        self._pool = pool
+        self._database = Database(pool, "the verdict table", load_queries(__file__))
 
     async def find_recorded(self, task: Task[Contract]) -> TaskResult | None:
-        """The verdict that an earlier attempt at this command recorded. Its artefacts' places go on with the task."""
-        with translate_errors("the verdict table"):
-            row = await self._pool.fetchrow(_SQL["recorded"], task.envelope.event_id)
+        """The verdict that an earlier attempt at this command recorded; its storage refs are added to the task."""
+        row = await self._database.row("recorded", task.envelope.event_id)
         if row is None:
             return None
         for sha256, place in json.loads(row["places"]).items():
@@ -64,40 +62,38 @@ class VerdictStore:
         )
 
     async def record(self, task: Task[Contract], reply: TaskResult, about: VerdictSubject) -> TaskResult:
-        """Record a verdict and return the one that counts: another attempt's, if that was faster."""
+        """Record a verdict and return the one that counts: that of another attempt, if it was faster."""
         places = {sha256: place.model_dump(exclude_none=True) for sha256, place in task.written_refs.items()}
         approval: str | None = getattr(reply.payload, "approval", None)
-        with translate_errors("the verdict table"):
-            await self._pool.execute(
-                _SQL["record"],
-                task.envelope.event_id,
-                task.envelope.case_id,
-                task.envelope.tenant,
-                about.stage,
-                type(reply.payload).__name__,
-                about.pack,
-                about.purpose,
-                about.account_sha256,
-                about.content_sha256,
-                list(about.rules),
-                reply.rubric_score,
-                approval,
-                reply.payload.model_dump_json(exclude_none=True),
-                json.dumps(places),
-                None if reply.model_call is None else reply.model_call.model_dump_json(exclude_none=True),
-                about.recorded_at,
-                about.retain_until,
-            )
-        task.written_refs.clear()  # the review that goes on is that of the verdict that counts
+        await self._database.execute(
+            "record",
+            task.envelope.event_id,
+            task.envelope.case_id,
+            task.envelope.tenant,
+            about.stage,
+            type(reply.payload).__name__,
+            about.pack,
+            about.purpose,
+            about.account_sha256,
+            about.content_sha256,
+            list(about.rules),
+            reply.rubric_score,
+            approval,
+            reply.payload.model_dump_json(exclude_none=True),
+            json.dumps(places),
+            None if reply.model_call is None else reply.model_call.model_dump_json(exclude_none=True),
+            about.recorded_at,
+            about.retain_until,
+        )
+        task.written_refs.clear()  # only the review of the verdict that counts is published
         counts = await self.find_recorded(task)
         if counts is None:
-            raise LookupError("the verdict that was just recorded is gone")
+            raise LookupError("the verdict that was just recorded is missing")
         return counts
 
     async def packs_passed(
         self, case_id: str, content_sha256: str, account_sha256: str, purpose: str
     ) -> frozenset[str]:
-        """The packs under which the last review of exactly this content, for this account and purpose, passed."""
-        with translate_errors("the verdict table"):
-            rows = await self._pool.fetch(_SQL["passes"], case_id, content_sha256, account_sha256, purpose)
+        """The packs under which the latest review of this content, account and purpose passed."""
+        rows = await self._database.rows("passes", case_id, content_sha256, account_sha256, purpose)
         return frozenset(row["pack"] for row in rows if row["outcome"] == verdicts.EmailPassed.__name__)

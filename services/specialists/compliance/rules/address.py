@@ -5,8 +5,6 @@ from __future__ import annotations
 from datetime import date
 
 from services.specialists.compliance.rules.rule import (
-    PERSON_STAGES,
-    ComplianceRule,
     RuleInput,
     RuleVerdict,
     block_for_missing_facts,
@@ -91,42 +89,3 @@ def check_work_address(situation: RuleInput) -> RuleVerdict:
     if email.work_address is False:
         return pass_with("the address is known not to be the employer's")
     return RuleVerdict("warn", (f"nobody knows whether {domain} is an employer's domain",))
-
-
-R07 = ComplianceRule(
-    id="R07",
-    name="Origin of the address",
-    citation="12 CFR 1006.6(d)(4)",
-    topic="person",
-    severity="block",
-    stages=PERSON_STAGES,
-    reads=(
-        "email.obtained",
-        "email.consumer_used_on",
-        "email.consented",
-        "email.creditor_notice_on",
-        "email.notice_opt_out_until",
-        "now",
-    ),
-    check=check_address_origin,
-)
-R08 = ComplianceRule(
-    id="R08",
-    name="No known third-party disclosure",
-    citation="12 CFR 1006.6(d)(3)",
-    topic="person",
-    severity="block",
-    stages=PERSON_STAGES,
-    reads=("email.disclosed_to_third_party",),
-    check=check_third_party_disclosure,
-)
-R09 = ComplianceRule(
-    id="R09",
-    name="Not a work address",
-    citation="12 CFR 1006.22(f)(3)",
-    topic="person",
-    severity="block",
-    stages=PERSON_STAGES,
-    reads=("email.work_address", "email.address"),
-    check=check_work_address,
-)

@@ -8,8 +8,6 @@ from datetime import datetime, timedelta
 from services.specialists.compliance.pack import RulePack, next_change_at
 from services.specialists.compliance.permitted_times import PermittedHours
 from services.specialists.compliance.rules.rule import (
-    MOMENT_STAGES,
-    ComplianceRule,
     RuleInput,
     RuleVerdict,
     block_for_missing_facts,
@@ -78,26 +76,3 @@ def _reschedule(situation: RuleInput, permitted: PermittedHours, why: str) -> Ru
     if until is None:
         return block_with(f"{why}, and no moment of the next {horizon.days} days is permitted")
     return RuleVerdict("reschedule", (why,), until=until)
-
-
-_WHERE = ("consumer.residences", "consumer.phones", "consumer.time_zone", "consumer.inconvenient_times", "now")
-R01 = ComplianceRule(
-    id="R01",
-    name="Hours of the day",
-    citation="12 CFR 1006.6(b)(1)(i)",
-    topic="moment",
-    severity="reschedule",
-    stages=MOMENT_STAGES,
-    reads=_WHERE,
-    check=check_usual_hours,
-)
-R02 = ComplianceRule(
-    id="R02",
-    name="Inconvenient times",
-    citation="12 CFR 1006.6(b)(1)",
-    topic="moment",
-    severity="reschedule",
-    stages=MOMENT_STAGES,
-    reads=_WHERE,
-    check=check_inconvenient_times,
-)

@@ -14,7 +14,6 @@ from services.specialists.compliance.email_text.message import ParsedEmail
 from services.specialists.compliance.email_text.names import strangers
 from services.specialists.compliance.rules.draft_checks import find_listed_terms, require_draft
 from services.specialists.compliance.rules.rule import (
-    ComplianceRule,
     DraftProblem,
     RuleInput,
     RuleVerdict,
@@ -132,15 +131,3 @@ def _agreement(message: ParsedEmail, situation: RuleInput) -> Iterator[DraftProb
     common, most = (words[0] & words[1]).total(), max(words[0].total(), words[1].total(), 1)
     if common * 100 < most * situation.pack.email.min_agreement_percent:
         yield DraftProblem("the text and the HTML part say different things", "say the same in both parts")
-
-
-R14 = ComplianceRule(
-    id="R14",
-    name="Figures and names equal the ledger",
-    citation="12 CFR 1006.18(b)-(c), 1006.22(b)",
-    topic="draft",
-    severity="block",
-    stages=("contact", "email"),
-    reads=("message", "purpose", "history", "ledger", "agency", "consumer.first_name", "consumer.last_name", "now"),
-    check=check_figures,
-)

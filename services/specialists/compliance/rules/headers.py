@@ -14,8 +14,6 @@ from services.specialists.compliance.email_text.message import ParsedEmail
 from services.specialists.compliance.rules.draft_checks import missing_required_texts, require_draft
 from services.specialists.compliance.rules.notices import unsubscribe_url
 from services.specialists.compliance.rules.rule import (
-    DRAFT_STAGES,
-    ComplianceRule,
     DraftProblem,
     RuleInput,
     RuleVerdict,
@@ -120,29 +118,3 @@ def _expected(link: str, situation: RuleInput) -> bool:
         return False
     # A figure in a link would be one that nobody compares with the ledger.
     return link == agency.website or not re.search(r"[\d$%]", f"{parts.path}{parts.query}{parts.fragment}")
-
-
-R16 = ComplianceRule(
-    id="R16",
-    name="Only the consumer; discreet subject",
-    citation="12 CFR 1006.6(d)(1)",
-    topic="draft",
-    severity="block",
-    stages=DRAFT_STAGES,
-    reads=(
-        "message",
-        "agency.name", "email.address", "consumer.first_name", "consumer.last_name", "ledger.original_creditor",
-        "ledger.current_creditor",
-    ),
-    check=check_recipients,
-)  # fmt: skip
-R17 = ComplianceRule(
-    id="R17",
-    name="True headers, honest subject, postal address",
-    citation="15 USC 7704 (CAN-SPAM)",
-    topic="draft",
-    severity="warn",
-    stages=DRAFT_STAGES,
-    reads=("message", "purpose", "history", "ledger", "agency", "email.address", "now"),
-    check=check_headers,
-)

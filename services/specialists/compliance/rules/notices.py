@@ -7,8 +7,6 @@ from datetime import date, timedelta
 
 from services.specialists.compliance.rules.draft_checks import find_listed_terms, missing_required_texts, require_draft
 from services.specialists.compliance.rules.rule import (
-    DRAFT_STAGES,
-    ComplianceRule,
     DraftProblem,
     RuleInput,
     RuleVerdict,
@@ -121,46 +119,3 @@ def check_dispute(situation: RuleInput) -> RuleVerdict:
                 if said_date.is_day(offer.due_on) and early:
                     problems.append(DraftProblem(f"the {where} wants a payment before the validation period ends"))
     return verdict_of_problems(problems, "nothing overshadows the validation period")
-
-
-_HISTORY = ("history.contacted_before", "history.first_contact_on")
-R06 = ComplianceRule(
-    id="R06",
-    name="Opt-out in every email",
-    citation="12 CFR 1006.6(e)",
-    topic="draft",
-    severity="block",
-    stages=DRAFT_STAGES,
-    reads=("message", "purpose", "history", "ledger", "agency", "now"),
-    check=check_opt_out,
-)
-R10 = ComplianceRule(
-    id="R10",
-    name="Disclosure of the collector",
-    citation="12 CFR 1006.18(e)",
-    topic="draft",
-    severity="block",
-    stages=DRAFT_STAGES,
-    reads=("message", "purpose", "history", "ledger", "agency", "now"),
-    check=check_disclosure,
-)
-R11 = ComplianceRule(
-    id="R11",
-    name="Validation notice",
-    citation="12 CFR 1006.34(a)(1)",
-    topic="draft",
-    severity="block",
-    stages=("contact", "email", "sending"),
-    reads=("message", "purpose", "history", "ledger", "agency", "now"),
-    check=check_validation_notice,
-)
-R12 = ComplianceRule(
-    id="R12",
-    name="Disputes and overshadowing",
-    citation="12 CFR 1006.38(b), (d)",
-    topic="draft",
-    severity="block",
-    stages=("contact", "email", "sending"),
-    reads=("message", "purpose", "history", "ledger", "agency", "consumer.first_name", "consumer.last_name", "now"),
-    check=check_dispute,
-)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from services.specialists.compliance.rules.rule import (
-    PERSON_STAGES,
-    ComplianceRule,
     RuleInput,
     RuleVerdict,
     block_for_missing_facts,
@@ -65,45 +63,3 @@ def check_protected_person(situation: RuleInput) -> RuleVerdict:
     if missing := [f"consumer.{name}" for name, value in flags.items() if value is None]:
         return block_for_missing_facts(*missing)
     return pass_with("no flag is raised")
-
-
-R03 = ComplianceRule(
-    id="R03",
-    name="Represented by an attorney",
-    citation="12 CFR 1006.6(b)(2)",
-    topic="person",
-    severity="block",
-    stages=PERSON_STAGES,
-    reads=("consumer.attorney",),
-    check=check_representation,
-)
-R04 = ComplianceRule(
-    id="R04",
-    name="Written cease or refusal",
-    citation="12 CFR 1006.6(c)",
-    topic="person",
-    severity="block",
-    stages=PERSON_STAGES,
-    reads=("consumer.cease_requested",),
-    check=check_cease_request,
-)
-R05 = ComplianceRule(
-    id="R05",
-    name="Address and medium not opted out",
-    citation="12 CFR 1006.14(h), 1006.6(e)",
-    topic="person",
-    severity="block",
-    stages=PERSON_STAGES,
-    reads=("email.opted_out", "consumer.inconvenient_media"),
-    check=check_suppression,
-)
-R19 = ComplianceRule(
-    id="R19",
-    name="Bankrupt, deceased, minor",
-    citation="11 USC 362, 524; 12 CFR 1006.6(a)",
-    topic="person",
-    severity="block",
-    stages=PERSON_STAGES,
-    reads=("consumer.bankrupt", "consumer.deceased", "consumer.minor"),
-    check=check_protected_person,
-)

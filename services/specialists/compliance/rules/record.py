@@ -5,8 +5,6 @@ from __future__ import annotations
 from datetime import date
 
 from services.specialists.compliance.rules.rule import (
-    DRAFT_STAGES,
-    ComplianceRule,
     RuleInput,
     RuleVerdict,
     block_for_missing_facts,
@@ -51,15 +49,3 @@ def _years_after(day: date, years: int) -> date:
         return day.replace(year=day.year + years)
     except ValueError:  # the 29th of February
         return date(day.year + years, 3, 1)
-
-
-R20 = ComplianceRule(
-    id="R20",
-    name="Kept on record",
-    citation="12 CFR 1006.100",
-    topic="record",
-    severity="block",
-    stages=DRAFT_STAGES,
-    reads=("history.last_activity_on", "history.contacted_before", "now"),
-    check=check_retention,
-)
