@@ -1,4 +1,4 @@
-"""Reading a message that was composed here: the words of its text part, without what was added to them."""
+"""Extracts the drafted text of a message, without the texts that were added to it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from email.policy import default
 
 
 def extract_words(message: bytes, *, until: str) -> str:
-    """Subject and text of a message, up to the first disclosure, as they are shown to the model that mends them."""
+    """Subject and text of a message, up to the first disclosure, as shown to the model that revises them."""
     parsed = message_from_bytes(message, policy=default)
     part = parsed.get_body(("plain",))
     text = part.get_content().replace("\r\n", "\n") if part is not None else ""

@@ -1,4 +1,4 @@
-"""`python -m services.specialists NAME`: each agent is a process of its own."""
+"""`python -m services.specialists NAME`: starts one agent as a process."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from importlib import import_module
 
 from switchyard.runtime.core.loop import run_event_loop
 
-# Imported by name when started: an agent's image holds only its own dependencies.
+# Imported by name at start, because an agent's image holds only its own dependencies.
 AGENTS = {
     "compliance": "services.specialists.compliance.main",
     "email_sender": "services.specialists.email_sender.main",

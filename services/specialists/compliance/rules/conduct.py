@@ -18,7 +18,7 @@ def check_conduct(situation: RuleInput) -> RuleVerdict:
     """12 CFR 1006.14(b)-(d) and 1006.18(b), (c), (d): no abuse, no threat, no false attorney or authority.
 
     Word lists of the pack over subject, text and HTML: whole words, in any case, look-alike and spaced-out
-    letters included. They find words, not meanings: a threat in polite words is the judge's to see.
+    letters included. They find words, not meanings: a threat in polite words is left to the judge.
     """
     problems = [
         DraftProblem(f"{term!r} in the {where} ({name.replace('_', ' ')})", f"leave out {term!r} and what it implies")

@@ -1,4 +1,4 @@
-"""Rules of places: New York City's."""
+"""Rules of single places: New York City."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from services.specialists.compliance.rules.rule import (
 def check_new_york_city(situation: RuleInput) -> RuleVerdict:
     """6 RCNY 5-77 (NYC DCWP), from 2026-09-01: consent to email; at most three contacts in seven days per account.
 
-    A ZIP code that reaches across the city's border counts as inside. The email under review would be one more.
+    A ZIP code across the city's border counts as inside. The email under review would be one more contact.
     """
     residences = situation.facts.consumer.residences
     if not residences:

@@ -1,4 +1,4 @@
-"""Rules about what an email must say, and what it must not drown: opt-out, disclosures, validation, disputes."""
+"""Rules about required texts: opt-out, disclosures, validation notice, disputes."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ _LIST_URL = re.compile(r"<(https?://[^<>\s]+)>")
 
 
 def unsubscribe_url(situation: RuleInput) -> str | None:
-    """The one-click address of List-Unsubscribe (RFC 8058), if there is exactly one and it leads where it must.
+    """The one-click address of List-Unsubscribe (RFC 8058), if there is exactly one and it leads to the opt-out pages.
 
-    Plain http passes only if the deployment's own opt-out pages have it, as on a laptop.
+    Plain http passes only if the deployment's own opt-out pages use it, as in the local stack.
     """
     found: list[str] = _LIST_URL.findall(require_draft(situation).header("list-unsubscribe") or "")
     base = "https:/" if situation.opt_out_base is None else situation.opt_out_base.rstrip("/")
@@ -35,7 +35,7 @@ def check_opt_out(situation: RuleInput) -> RuleVerdict:
     problems = missing_required_texts(situation, "R06")
     url = unsubscribe_url(situation)
     if url is None:
-        problems.append(DraftProblem("List-Unsubscribe has no single https address of ours"))
+        problems.append(DraftProblem("List-Unsubscribe does not hold exactly one https address of the opt-out pages"))
     elif url not in message.text_links or url not in message.html_links:
         problems.append(
             DraftProblem("a part lacks the opt-out link", "put the List-Unsubscribe address into both parts")
@@ -92,7 +92,7 @@ def _earlier_notice(situation: RuleInput) -> RuleVerdict:
 def check_dispute(situation: RuleInput) -> RuleVerdict:
     """12 CFR 1006.38(d)(2): an open dispute stops collection; (b): nothing overshadows the validation period.
 
-    An answer to the dispute itself is no collection.
+    An answer to the dispute itself is not collection.
     """
     history = situation.facts.history
     if history.dispute_open is None:

@@ -1,4 +1,4 @@
-"""Rules about the person: whom nobody may write to."""
+"""Rules about the person: consumers who may not be contacted."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def check_representation(situation: RuleInput) -> RuleVerdict:
 
 
 def check_cease_request(situation: RuleInput) -> RuleVerdict:
-    """12 CFR 1006.6(c)(1): after a written refusal to pay or wish that contact cease, there is no further contact."""
+    """12 CFR 1006.6(c)(1): no contact after a written refusal to pay or a request to cease contact."""
     return require_false(
         situation.facts.consumer.cease_requested,
         "consumer.cease_requested",
@@ -35,8 +35,8 @@ def check_cease_request(situation: RuleInput) -> RuleVerdict:
 def check_suppression(situation: RuleInput) -> RuleVerdict:
     """12 CFR 1006.14(h) and 1006.6(e): neither the address nor the medium was refused.
 
-    The facts are as old as the submission. Opt-outs since then stand in the case manager's control table, which the
-    email sender reads in the transaction that writes its intent.
+    The facts are as of the submission. Later opt-outs are on the case manager's suppression list, which the email
+    sender reads in the transaction that writes its intent.
     """
     consumer, email = situation.facts.consumer, situation.facts.email
     if email.opted_out:
