@@ -67,8 +67,8 @@ class SQSRegistrator(Registrator[Any, SQSBrokerConfig]):
 
         Args:
             queue: the name of the queue, or the URL of another account's queue.
-            dead_letter_queue: the queue to which `reject` moves messages. It does not replace the queue's redrive policy,
-                which moves messages that were received too often.
+            dead_letter_queue: the queue to which `reject` moves messages. It does not replace the redrive policy of the
+                queue, which moves messages that were received too often.
             concurrency: handler calls at a time. Messages are received only for free calls, so ten, the default, is the
                 least that fills a request.
             wait_time: whole seconds of a long poll, at most 20. Stopping waits for the poll in flight.
@@ -104,9 +104,9 @@ class SQSRegistrator(Registrator[Any, SQSBrokerConfig]):
             (0 <= wait_time <= _MAX_WAIT_TIME, f"wait_time must be from 0 to {_MAX_WAIT_TIME} seconds"),
             (
                 1 <= visibility_timeout <= MAX_VISIBILITY,
-                f"visibility_timeout must be from 1 to {MAX_VISIBILITY} seconds",
+                f"visibility_timeout must be 1 to {MAX_VISIBILITY} seconds",
             ),
-            (max_wait >= 0, "max_wait starts at 0 seconds"),
+            (max_wait >= 0, "max_wait must be at least 0 seconds"),
         )
         config = SQSSubscriberConfig(
             _outer_config=self.config,  # type: ignore[arg-type] # a composition that answers like the config

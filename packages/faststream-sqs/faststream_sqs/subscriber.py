@@ -57,7 +57,7 @@ class QueueSubscriber(TasksMixin):
         self._stop_lock = asyncio.Lock()
         self._stopping: asyncio.Future[None] | None = None
         self._overtime = False
-        self._direct: DirectPath | None = None
+        self._fast_path: DirectPath | None = None
 
     @property
     def queue(self) -> str:
@@ -158,7 +158,7 @@ class QueueSubscriber(TasksMixin):
         self._poll_limiter = self._new_poll_limiter()
         self._poll_limiter.paused = paused
         self._overtime = False
-        self._direct = DirectPath(self, self._outer_config)
+        self._fast_path = DirectPath(self, self._outer_config)
         self._session = QueueSession(
             self._outer_config.connection,
             self._outer_config.producer,
@@ -220,14 +220,14 @@ class QueueSubscriber(TasksMixin):
             if me is not None and me.cancelling():
                 raise
             return action_on_error(self.ack_policy, error, None), error
-        except (Exception, SystemExit) as error:  # noqa: BLE001 - FastStream has logged it; the settle action follows from it
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - FastStream has logged it
             return action_on_error(self.ack_policy, error, self._claimable(unit)), error
         return action_on_success(self.ack_policy, returned, self._claimable(unit)), None
 
     async def _process(self, unit: Any, deliveries: Sequence[SQSDelivery]) -> Any:
         # The fast path leaves the message in the context, so it needs a task that ends with its message.
-        if self._direct is not None and deliveries[0].worker is asyncio.current_task():
-            return await self._direct.process(unit)
+        if self._fast_path is not None and deliveries[0].worker is asyncio.current_task():
+            return await self._fast_path.process(unit)
         return await process_with_faststream(self, unit)
 
     async def _drain(self, session: QueueSession, seconds: float) -> None:
