@@ -16,8 +16,7 @@ from contracts.events.router import DraftAnswer, DraftEmail
 from latency_failover import FailoverModel
 from services.drafter import email
 from services.drafter.agent import ANSWER_PROMPT_VERSION, write_answer
-from services.drafter.email_text import extract_words
-from services.drafter.mime import InvalidEmailText, OptOutChannels, compose
+from services.drafter.mime import InvalidEmailText, OptOutChannels, compose, extract_words
 from switchyard.runtime.core.clock import Clock
 from switchyard.runtime.core.errors import PermanentTaskError, RetryableTaskError
 from switchyard.runtime.core.task import Task, TaskResult

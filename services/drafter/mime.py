@@ -10,9 +10,10 @@ import hashlib
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
+from email import message_from_bytes
 from email.headerregistry import Address
 from email.message import EmailMessage
-from email.policy import SMTP, EmailPolicy
+from email.policy import SMTP, EmailPolicy, default
 from html import escape
 from typing import Any
 
@@ -96,6 +97,14 @@ def compose(
     message.set_boundary(f"=_{content}")
     message.replace_header("Message-ID", _message_id(content, case_id, facts))
     return message.as_bytes(policy=_WIRE)
+
+
+def extract_words(message: bytes, *, until: str) -> str:
+    """Subject and text of a message, up to the first disclosure, as shown to the model that revises them."""
+    parsed = message_from_bytes(message, policy=default)
+    part = parsed.get_body(("plain",))
+    text = part.get_content().replace("\r\n", "\n") if part is not None else ""
+    return f"{parsed['subject']}\n\n{text.partition(until)[0].strip()}"
 
 
 def _message_id(content: str, case_id: str, facts: AccountFacts) -> str:
