@@ -1,1 +1,1 @@
-"""The drafter: writes the answer from the findings, on Bedrock, or on OpenAI when Bedrock is late."""
+"""The drafter: writes answers and emails, with Bedrock, or with OpenAI when Bedrock is slow."""

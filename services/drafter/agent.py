@@ -1,4 +1,4 @@
-"""The drafting agent: prompt, check, factory."""
+"""The answer agent: prompt, check, factory."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from switchyard.runtime.core.errors import RetryableTaskError
 ANSWER_PROMPT = (Path(__file__).parent / "prompts" / "answer.md").read_text(encoding="utf-8")
 ANSWER_PROMPT_VERSION = f"answer/{hashlib.sha256(ANSWER_PROMPT.encode()).hexdigest()[:12]}"
 MAX_PROMPT_ROWS = 40
-"""Rows of a finding that the model sees; the finding says that there are more."""
+"""Rows of a finding that the model sees; the finding says whether there are more."""
 
 _CITE = re.compile(r"\[(F\d+)\]")
 
@@ -31,7 +31,7 @@ class AnswerDraft:
 
 
 def check_draft(text: str, known: frozenset[str]) -> AnswerDraft:
-    """Accept a draft. Raises `ValueError`, in words for the model, unless it is text that cites known findings only."""
+    """Check a draft. Raises `ValueError`, worded for the model, unless it is text that cites known findings only."""
     cites = tuple(dict.fromkeys(_CITE.findall(text)))
     if not text.strip():
         raise ValueError("The answer is empty. Write it.")
@@ -43,7 +43,7 @@ def check_draft(text: str, known: frozenset[str]) -> AnswerDraft:
 
 
 def build_answer_agent(model: Model[Any]) -> Agent[frozenset[str], str]:
-    """The agent over a model. Its dependency is the set of ids that may be cited."""
+    """The agent on this model. Its dependency is the set of ids that may be cited."""
     agent: Agent[frozenset[str], str] = Agent(
         model, deps_type=frozenset, output_type=str, instructions=ANSWER_PROMPT, retries={"output": 2}
     )
@@ -71,12 +71,12 @@ async def write_answer(agent: Agent[frozenset[str], str], question: str, finding
 
 
 def build_answer_prompt(question: str, findings: list[dict[str, Any]]) -> str:
-    """The user message. Angle brackets in data are escaped, so that no text can close the element it stands in."""
+    """The user message. Angle brackets in data are escaped, so that no text can close its element."""
     shown = [finding | {"rows": finding.get("rows", [])[:MAX_PROMPT_ROWS]} for finding in findings]
     rows = escape_markup(json.dumps(shown, ensure_ascii=False))
     return f"<question>{escape_markup(question)}</question>\n<findings>{rows}</findings>"
 
 
 def escape_markup(text: str) -> str:
-    """Text that can close no element of a prompt."""
+    """Text that cannot close an element of a prompt."""
     return text.replace("<", "\\u003c").replace(">", "\\u003e")

@@ -1,4 +1,4 @@
-"""The email agent: prompt, output model, factory. It writes the words; `mime.py` makes the message."""
+"""The email agent: prompt, output model, factory. It writes the text; `mime.py` builds the message."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ EMAIL_PROMPT_VERSION = f"email/{hashlib.sha256(EMAIL_PROMPT.encode()).hexdigest(
 
 
 class EmailText(BaseModel):
-    """The words of an email."""
+    """Subject and paragraphs of an email."""
 
     subject: str = Field(description="One line that reveals no debt.", min_length=1, max_length=150)
     paragraphs: list[str] = Field(description="The text, a paragraph each.", min_length=1, max_length=20)
 
 
 def build_email_agent(model: Model[Any]) -> Agent[None, EmailText]:
-    """The agent over a model."""
+    """The agent on this model."""
     return Agent(model, output_type=EmailText, instructions=EMAIL_PROMPT, retries={"output": 2})
 
 
 async def write_email(agent: Agent[None, EmailText], prompt: str) -> EmailText:
-    """Write the words. Raises `RetryableTaskError` if the model gives nothing that has the shape of an email."""
+    """Write the text. Raises `RetryableTaskError` if the model returns no valid email text."""
     try:
         result = await agent.run(prompt)
     except UnexpectedModelBehavior as error:
@@ -45,7 +45,7 @@ async def write_email(agent: Agent[None, EmailText], prompt: str) -> EmailText:
 
 
 def email_prompt(facts: AccountFacts, purpose: Purpose, *, review: Review | None, previous: str | None) -> str:
-    """The user message: what may be said, what others wrote, and what a review found wanting."""
+    """The user message: permitted facts, texts of others, and the findings of a review."""
     parts = [
         ("purpose", purpose),
         ("facts", json.dumps(disclosable_facts(facts), ensure_ascii=False)),
@@ -58,7 +58,7 @@ def email_prompt(facts: AccountFacts, purpose: Purpose, *, review: Review | None
 
 
 def disclosable_facts(facts: AccountFacts) -> dict[str, Any]:
-    """What an email may say, as it must be written. The model sees no address, no phone and no flag of the consumer."""
+    """The facts that an email may state, as they must be written: no address, phone or flag of the consumer."""
     ledger, agency = facts.ledger, facts.agency
     said: dict[str, Any] = {
         "consumer": f"{facts.consumer.first_name} {facts.consumer.last_name}",

@@ -1,4 +1,4 @@
-"""What the drafter does with a command."""
+"""Handles DraftAnswer and DraftEmail."""
 
 from __future__ import annotations
 
@@ -16,8 +16,7 @@ from contracts.events.router import DraftAnswer, DraftEmail
 from latency_failover import FailoverModel
 from services.drafter import email
 from services.drafter.agent import ANSWER_PROMPT_VERSION, write_answer
-from services.drafter.email_text import extract_words
-from services.drafter.mime import InvalidEmailText, OptOutChannels, compose
+from services.drafter.mime import InvalidEmailText, OptOutChannels, compose, extract_words
 from switchyard.runtime.core.clock import Clock
 from switchyard.runtime.core.errors import PermanentTaskError, RetryableTaskError
 from switchyard.runtime.core.task import Task, TaskResult
@@ -29,13 +28,13 @@ if TYPE_CHECKING:
     from pydantic_ai import Agent
 
 DRAFTER_MARGIN_MS = 1_000
-"""Of the task's time limit, kept for sealing and storing the result."""
+"""Part of the task's time limit that is reserved for sealing and storing the result."""
 
 
 async def draft_answer(
     task: Task[DraftAnswer], *, artefacts: Artefacts, model: FailoverModel, agent: Agent[frozenset[str], str]
 ) -> TaskResult:
-    """Write the answer from the granted findings, and cite each one that it uses."""
+    """Write the answer from the granted findings, and cite each finding that it uses."""
     question = (await artefacts.read(task, task.payload.question)).decode()
     findings = []
     for number, artefact in enumerate(task.payload.findings, start=1):
@@ -57,22 +56,19 @@ async def draft_answer(
 
 
 def _citation(finding: dict[str, object]) -> dict[str, object]:
-    """What a reader needs to check a cited finding."""
+    """The fields with which a reader can check a cited finding."""
     return {name: finding[name] for name in ("id", "sql", "tables", "row_count", "truncated") if name in finding}
 
 
 @dataclass(frozen=True)
 class OptOutLinks:
-    """Makes the link by which a consumer stops the emails.
-
-    `base` is the public address of the email feedback service.
-    """
+    """Builds opt-out links. `base` is the public address of the email feedback service."""
 
     tokens: SignedTokens[OptOutClaims]
     base: str
 
     def link(self, claims: OptOutClaims) -> str:
-        """The link for one address of one tenant."""
+        """The opt-out link for one address of one tenant."""
         return opt_out_url(self.base, self.tokens.sign(claims))
 
 
@@ -85,10 +81,10 @@ async def draft_email(
     links: OptOutLinks,
     clock: Clock,
 ) -> TaskResult:
-    """Write the email, or mend it, and make the message that will be sent, byte for byte.
+    """Write or revise the email and build the message that will be sent, byte for byte.
 
-    The model writes subject and paragraphs. Recipient, sender, disclosures and links come from the facts: no text, the
-    model's or the account's, can change them.
+    The model writes subject and paragraphs. Recipient, sender, disclosures and links come from the facts: neither the
+    model nor a text of the account can change them.
     """
     facts = AccountFacts.model_validate_json(await artefacts.read(task, task.payload.account))
     today = clock.now().date().isoformat()
@@ -110,7 +106,7 @@ async def draft_email(
             opt_out=OptOutChannels(url=links.link(claims)),
         )
     except InvalidEmailText as problem:
-        if problem.field in {"subject", "paragraphs"}:  # the model's words: another attempt may be better
+        if problem.field in {"subject", "paragraphs"}:  # written by the model: another attempt may succeed
             raise RetryableTaskError("bad_draft", str(problem), remedy="see the model's evals") from problem
         raise PermanentTaskError(
             "unwritable_facts", str(problem), problem.field, "correct the account's facts"
@@ -122,7 +118,7 @@ async def draft_email(
 async def _load_revision(
     task: Task[DraftEmail], artefacts: Artefacts, facts: AccountFacts, today: str
 ) -> tuple[Review | None, str | None]:
-    """The review and the words that it found wanting; nothing for a first draft."""
+    """The review and the reviewed text; None for a first draft."""
     if task.payload.email is None or task.payload.review is None:
         return None, None
     review = Review.model_validate_json(await artefacts.read(task, task.payload.review))

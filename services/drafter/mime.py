@@ -1,7 +1,7 @@
-"""The email as it will be sent, byte for byte: RFC 5322 headers, a text part and an HTML part that say the same. Pure.
+"""Builds the email as it will be sent: RFC 5322 headers, and equal text and HTML parts. Pure.
 
-Only SES changes it later: on delivery it puts its own Date and Message-ID in place of ours and signs with DKIM ("Amazon
-SES header fields" in its developer guide). So no Date is written here, and the Message-ID only names the content.
+On delivery SES replaces Date and Message-ID and signs with DKIM ("Amazon SES header fields" in its developer guide). So
+no Date is written here, and the Message-ID only identifies the content.
 """
 
 from __future__ import annotations
@@ -10,9 +10,10 @@ import hashlib
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
+from email import message_from_bytes
 from email.headerregistry import Address
 from email.message import EmailMessage
-from email.policy import SMTP, EmailPolicy
+from email.policy import SMTP, EmailPolicy, default
 from html import escape
 from typing import Any
 
@@ -24,14 +25,14 @@ MAX_SUBJECT = 150
 MAX_PARAGRAPHS = 60
 MAX_PARAGRAPH = 4_000
 _JOINERS = frozenset("\u200c\u200d")
-"""Invisible, but part of how some names are written."""
+"""Invisible characters that some names need."""
 
 _STYLE = "font-family:Arial,Helvetica,sans-serif;font-size:16px;line-height:1.5;color:#1a1a1a"
 _SMALL = "font-size:14px;color:#444444;overflow-wrap:anywhere"
 
 
 class InvalidEmailText(ValueError):
-    """Subject or text that cannot stand in an email. The message names the field and the remedy."""
+    """The subject or a text is invalid in an email: correct the field that the message names."""
 
     def __init__(self, field: str, why: str) -> None:
         super().__init__(f"{field}: {why}")
@@ -40,14 +41,14 @@ class InvalidEmailText(ValueError):
 
 @dataclass(frozen=True)
 class OptOutChannels:
-    """How the consumer stops the emails: the signed link and, if somebody reads it, a mailbox."""
+    """The ways to opt out: the signed link and, if it is monitored, a mailbox."""
 
     url: str
-    ses_simulator: Email | None = None
+    mailbox: Email | None = None
 
 
 class _Wire(EmailPolicy):
-    """SMTP line ends; and a URL in a header is never folded, which would turn it into an encoded word."""
+    """SMTP line ends. A URL in a header is not folded, because folding would turn it into an encoded word."""
 
     def fold(self, name: str, value: Any) -> str:
         if name.lower() in {"list-unsubscribe", "message-id"}:
@@ -72,10 +73,10 @@ def compose(
     case_id: str,
     opt_out: OptOutChannels,
 ) -> bytes:
-    """The whole message. The same arguments give the same bytes.
+    """Build the message. The same arguments give the same bytes.
 
-    `paragraphs` are the drafter's. What the law asks for, the postal address and the way to opt out are added here,
-    word for word as compliance will look for them; `today` is the day as text. Raises `InvalidEmailText`.
+    `paragraphs` are the drafter's. Disclosures, postal address and opt-out are added here, word for word as compliance
+    checks them. `today` is the day as YYYY-MM-DD. Raises `InvalidEmailText`.
     """
     body = [_text("paragraphs", paragraph) for paragraph in paragraphs]
     if not 1 <= len(body) <= MAX_PARAGRAPHS:
@@ -91,12 +92,20 @@ def compose(
     message["Auto-Submitted"] = "auto-generated"
     message.set_content(_plain(body, footer), cte="quoted-printable")
     message.add_alternative(_html(body, footer, opt_out.url), subtype="html", cte="quoted-printable")
-    # Boundary and Message-ID follow from the content: nothing random, and no two contents alike.
+    # Boundary and Message-ID are derived from the content: nothing is random, and different contents differ.
     message.set_boundary("=_content")
     content = hashlib.sha256(message.as_bytes(policy=_WIRE)).hexdigest()[:32]
     message.set_boundary(f"=_{content}")
     message.replace_header("Message-ID", _message_id(content, case_id, facts))
     return message.as_bytes(policy=_WIRE)
+
+
+def extract_words(message: bytes, *, until: str) -> str:
+    """Subject and text of a message, up to the first disclosure, as shown to the model that revises them."""
+    parsed = message_from_bytes(message, policy=default)
+    part = parsed.get_body(("plain",))
+    text = part.get_content().replace("\r\n", "\n") if part is not None else ""
+    return f"{parsed['subject']}\n\n{text.partition(until)[0].strip()}"
 
 
 def _message_id(content: str, case_id: str, facts: AccountFacts) -> str:
@@ -113,9 +122,9 @@ def _footer(facts: AccountFacts, purpose: Purpose, today: str, link: str) -> lis
 
 
 def _opt_out_headers(opt_out: OptOutChannels) -> list[str]:
-    # RFC 8058 needs the https one; a mailbox is named only if there is one, for a way out that nobody reads is none.
+    # RFC 8058 requires the https link. A mailbox is named only if it is monitored.
     token = opt_out.url.rpartition("/")[2]
-    return [opt_out.url, *([f"mailto:{opt_out.ses_simulator}?subject={token}"] if opt_out.ses_simulator else [])]
+    return [opt_out.url, *([f"mailto:{opt_out.mailbox}?subject={token}"] if opt_out.mailbox else [])]
 
 
 def _plain(body: Sequence[str], footer: Sequence[str]) -> str:
@@ -146,7 +155,7 @@ def _mailbox(name: str, address: str) -> Address:
     try:
         return Address(_line("name", name), addr_spec=address)
     except (ValueError, IndexError) as error:
-        raise InvalidEmailText("address", "is not one that can stand in a header") from error
+        raise InvalidEmailText("address", "is invalid in a header") from error
 
 
 def _subject(text: str) -> str:
@@ -170,6 +179,6 @@ def _text(field: str, text: str) -> str:
 
 
 def _unprintable(character: str) -> bool:
-    # Control, surrogate, line and paragraph separators; and format characters, which hide text or turn it around.
+    # Control characters, surrogates, line and paragraph separators, and format characters, which hide or reverse text.
     category = unicodedata.category(character)
     return category in {"Cc", "Cs", "Zl", "Zp"} or (category == "Cf" and character not in _JOINERS)

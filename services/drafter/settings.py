@@ -1,4 +1,4 @@
-"""The drafter's environment; the models' stands in `SWITCHYARD_MODEL_*`."""
+"""Settings of the drafter. Those of the models are `SWITCHYARD_MODEL_*`."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from switchyard.runtime.core.settings import WorkSettings
 
 
 class DrafterSettings(WorkSettings):
-    """The work database, the vault and the transport, and what opt-out links are made of."""
+    """The work database, the vault and the transport, and the parts of opt-out links."""
 
     optout_keys: SecretStr = Field(
         description='Keys that sign opt-out links, as JSON {"id": "hex of 32 bytes or more"}; the first one signs.'
     )
-    optout_url: str = Field(description="Public address of the email feedback service, where opt-out links lead.")
+    optout_url: str = Field(description="Public address of the email feedback service, to which opt-out links lead.")

@@ -1,1 +1,1 @@
-"""The function behind the API: it checks who asks, and submits the question under that name."""
+"""The ingress function behind the API: authenticates the user and submits the question in the user's name."""

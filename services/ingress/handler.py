@@ -20,18 +20,18 @@ from switchyard.protocol.submissions import case_id_for
 log = logging.getLogger(__name__)
 
 BUS_TIMEOUT_S = 4
-"""For each call, of the function's 15 s: whoever waits gets the 503 that says what to do."""
+"""Time limit per call, within the function's 15 s, so that the caller gets a 503 with its remedy."""
 
 
 class SubmissionNotPublished(Exception):
-    """The bus did not take the event. Remedy: send the request again; the idempotency key makes it the same case."""
+    """The bus did not accept the event: send the request again; the idempotency key keeps it the same case."""
 
 
 PutSubmission = Callable[[CaseSubmitted], None]
 
 
 def handle(event: Mapping[str, Any], _context: object) -> dict[str, Any]:
-    """What Lambda calls."""
+    """The entry point of Lambda."""
     parts = _build_dependencies()
     return respond(event, tokens=parts.tokens, signer=parts.signer, put=parts.put, source=parts.source)
 
@@ -39,7 +39,7 @@ def handle(event: Mapping[str, Any], _context: object) -> dict[str, Any]:
 def respond(
     event: Mapping[str, Any], *, tokens: TokenVerifier, signer: PrincipalSigner, put: PutSubmission, source: str
 ) -> dict[str, Any]:
-    """The response to one request: 202 once the bus has the event, else what to do."""
+    """The response to a request: 202 once the bus has accepted the event, otherwise an error with its remedy."""
     try:
         call = read_api_request(event)
         submitted = signer.signed(build_submission(call, tokens.authenticated_user(call.headers.get("authorization"))))
@@ -56,7 +56,7 @@ def respond(
 
 
 def put_event(client: Any, bus: str, source: str, submitted: CaseSubmitted) -> None:
-    """Put the submission on the bus. Raises `SubmissionNotPublished` unless the bus says that it has it."""
+    """Put the submission on the bus. Raises `SubmissionNotPublished` unless the bus confirms it."""
     from botocore.exceptions import BotoCoreError, ClientError
 
     entry = {
@@ -68,9 +68,11 @@ def put_event(client: Any, bus: str, source: str, submitted: CaseSubmitted) -> N
     try:
         result = client.put_events(Entries=[entry])
     except (BotoCoreError, ClientError) as error:
-        raise SubmissionNotPublished(f"the bus is out of reach ({type(error).__name__}); send it again") from error
+        raise SubmissionNotPublished(f"the bus is unreachable ({type(error).__name__}); send it again") from error
     if result["FailedEntryCount"]:
-        raise SubmissionNotPublished(f"the bus refused it ({result['Entries'][0].get('ErrorCode')}); send it again")
+        raise SubmissionNotPublished(
+            f"the bus rejected the event ({result['Entries'][0].get('ErrorCode')}); send it again"
+        )
 
 
 _HEADERS = {"Content-Type": "application/json", "Cache-Control": "no-store"}
@@ -90,13 +92,13 @@ class _Dependencies:
 
 @cache
 def _build_dependencies() -> _Dependencies:
-    """The function's parts, made at its first request from the environment that terraform gives it."""
+    """The function's dependencies, built at the first request from the environment that terraform sets."""
     import boto3
     from botocore.config import Config
 
     url, source = os.environ["JWKS_URL"], os.environ["SOURCE"]
     if not url.startswith("https://"):
-        raise ValueError("JWKS_URL must be https: whoever alters the keys decides who everybody is")
+        raise ValueError("JWKS_URL must be https, because these keys authenticate every user")
     once = Config(connect_timeout=1, read_timeout=BUS_TIMEOUT_S, retries={"total_max_attempts": 1})
     tokens = TokenVerifier(
         issuer=os.environ["ISSUER"],
@@ -112,7 +114,7 @@ def _build_dependencies() -> _Dependencies:
 
 
 def read_secret(client: Any, arn: str) -> str:
-    """The text of a secret, read when it is needed, so that it never stands in the function's environment."""
+    """The text of a secret, read when needed, so that it is never stored in the function's environment."""
     text: str = client.get_secret_value(SecretId=arn)["SecretString"]
     return text
 

@@ -1,4 +1,4 @@
-"""The asking user's token: a signed JWT of the company's identity provider (RFC 7519, RFC 8725)."""
+"""Verifies the user's token: a signed JWT of the company's identity provider (RFC 7519, RFC 8725)."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from joserfc.errors import JoseError
 from joserfc.jwk import KeySet
 
 ALGORITHMS = ["RS256", "ES256"]
-"""Asymmetric only: with a shared key, whoever can verify could also sign (RFC 8725, 3.1)."""
+"""Asymmetric only: with a shared key, a verifier could also sign (RFC 8725, 3.1)."""
 
 JWKS_CACHE_S = 300.0
 TOKEN_LEEWAY_S = 30
 
 
 class InvalidUserToken(Exception):
-    """The token is not one that we act for. The message says why, and never quotes it."""
+    """The user's token is invalid. The message names the reason and never quotes the token."""
 
 
 class JwksUnavailable(Exception):
-    """The identity provider does not give its keys. Remedy: try again; see the firewall's list of hosts."""
+    """The identity provider's keys cannot be fetched: try again; check the firewall's list of hosts."""
 
 
 @dataclass(frozen=True)
 class AuthenticatedUser:
-    """Who asks, as the identity provider says."""
+    """The user, as the identity provider states."""
 
     user_id: str
     tenant: str
@@ -37,7 +37,7 @@ class AuthenticatedUser:
 
 
 class TokenVerifier:
-    """Verifies tokens of one issuer for one audience. `fetch` gives the issuer's JWKS document."""
+    """Verifies tokens of one issuer for one audience. `fetch` returns the issuer's JWKS document."""
 
     def __init__(
         self,
@@ -59,16 +59,16 @@ class TokenVerifier:
         self._fetched = 0.0
 
     def authenticated_user(self, authorization: str | None) -> AuthenticatedUser:
-        """Who an Authorization header is about. Raises `InvalidUserToken`, or `JwksUnavailable`."""
+        """The user of an Authorization header. Raises `InvalidUserToken`, or `JwksUnavailable`."""
         scheme, _, text = (authorization or "").partition(" ")
         if scheme.lower() != "bearer" or not text:
             raise InvalidUserToken("send the header Authorization: Bearer TOKEN")
         claims = self._claims(text.strip())
         tenant, role = claims.get(self._tenant_claim), claims.get(self._role_claim)
         if not isinstance(tenant, str) or not tenant:
-            raise InvalidUserToken(f"the token has no claim {self._tenant_claim}")
+            raise InvalidUserToken(f"the claim {self._tenant_claim} is missing")
         if role is not None and not isinstance(role, str):
-            raise InvalidUserToken(f"the claim {self._role_claim} is no text")
+            raise InvalidUserToken(f"the claim {self._role_claim} is invalid: it must be text")
         return AuthenticatedUser(user_id=claims["sub"], tenant=tenant, role=role)
 
     def _claims(self, text: str) -> Mapping[str, Any]:
@@ -84,7 +84,7 @@ class TokenVerifier:
             token = jwt.decode(text, self._key_set(), algorithms=ALGORITHMS)
             registry.validate(token.claims)
         except (JoseError, ValueError) as error:
-            raise InvalidUserToken(f"the token is refused ({type(error).__name__})") from error
+            raise InvalidUserToken(f"the token is invalid ({type(error).__name__})") from error
         return token.claims
 
     def _key_set(self) -> KeySet:
@@ -92,6 +92,8 @@ class TokenVerifier:
             try:
                 self._keys = KeySet.import_key_set(json.loads(self._fetch()))
             except (OSError, ValueError, JoseError) as error:
-                raise JwksUnavailable(f"the identity provider gives no keys ({type(error).__name__})") from error
+                raise JwksUnavailable(
+                    f"the identity provider's keys cannot be fetched ({type(error).__name__})"
+                ) from error
             self._fetched = self._now()
         return self._keys

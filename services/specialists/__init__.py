@@ -1,1 +1,1 @@
-"""The specialists: one folder an agent, each its own process, queue and role; none knows another."""
+"""The specialists: one folder per agent. Each is its own process with its own queue and role, and imports no other."""

@@ -1,4 +1,4 @@
-"""Which models the specialists use. To change vendor, change a function body."""
+"""Model choice of the specialists. To change vendor, change a function body."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ if TYPE_CHECKING:
 
 
 def pick_primary(settings: ModelSettings) -> Model[Any]:
-    """The model that is asked first."""
+    """The model that is called first."""
     return bedrock_model(settings)
 
 
 def pick_fallback(settings: ModelSettings) -> Model[Any]:
-    """The model that answers when the first breaches its latency objective or fails."""
+    """The model that is called when the primary misses its latency objective or fails."""
     return openai_model(settings)
 
 
 def build_specialist_model(settings: ModelSettings, *, policy_version: str) -> FailoverModel:
-    """Both, under the failover policy."""
+    """Both models under the failover policy."""
     return build_failover_model(pick_primary(settings), pick_fallback(settings), settings, version=policy_version)

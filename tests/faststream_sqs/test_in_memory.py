@@ -406,9 +406,9 @@ async def test_afterwards_the_broker_is_what_it_was(memory: SQSBroker) -> None:
 
 async def test_with_a_real_queue_it_is_sqs_that_knows_what_became_of_messages(broker: SQSBroker) -> None:
     test = TestSQSBroker(broker, with_real=True)
-    with pytest.raises(SetupError, match="look at the queue"):
+    with pytest.raises(SetupError, match="read the queue"):
         assert test.settled
-    with pytest.raises(SetupError, match="look at the queue"):
+    with pytest.raises(SetupError, match="read the queue"):
         await test.redeliver()
 
 

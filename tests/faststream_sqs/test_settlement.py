@@ -54,20 +54,24 @@ async def test_a_failing_handler_keeps_its_message(broker: SQSBroker, queue: "Qu
     await eventually(lambda: _is_empty(queue))
 
 
-async def test_retries_back_off(broker: SQSBroker, queue: "Queue") -> None:
-    """The default policy waits at least a second: an immediate redelivery would make hundreds in this time."""
+async def test_retry_default_policy_delays_the_redelivery(
+    wired_broker: SQSBroker, queue: "Queue", wire: "Wire", eventually: Eventually
+) -> None:
+    """At least a second, the shortest delay of SQS, and at most the policy's ceiling."""
     calls = 0
 
-    @broker.subscriber(queue.name, wait_time=0)
+    @wired_broker.subscriber(queue.name, wait_time=0)
     async def handle(body: str) -> None:
         nonlocal calls
         calls += 1
         raise RuntimeError("never")
 
-    await broker.start()
+    await wired_broker.start()
     await queue.send("hello")
-    await asyncio.sleep(2.5)
-    assert 2 <= calls <= 3
+    await eventually(lambda: calls == 2)
+    await eventually(lambda: wire.calls["ChangeMessageVisibilityBatch"] == 2)
+    first, second = (call["Entries"][0]["VisibilityTimeout"] for call in wire.requests["ChangeMessageVisibilityBatch"])
+    assert (first, 1 <= second <= 2) == (1, True)
 
 
 async def test_a_fraction_of_a_second_does_not_become_an_immediate_retry(

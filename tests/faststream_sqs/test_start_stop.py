@@ -9,7 +9,7 @@ import pytest
 from aiohttp import web
 from faststream.exceptions import IncorrectState, SetupError
 
-from faststream_sqs import BusMissing, FifoNotSupported, QueueMissing, SQSBroker, SQSMessage
+from faststream_sqs import BusMissing, FifoNotSupported, QueueMissing, RetryPolicy, SQSBroker, SQSMessage
 
 if TYPE_CHECKING:
     from tests.faststream_sqs.conftest import Queue, Wire
@@ -113,7 +113,7 @@ async def test_stopping_strands_nothing(broker: SQSBroker, queue: "Queue", event
     async def handle(body: str) -> None:
         begun.append(body)
         started.set()
-        await asyncio.sleep(0.3)
+        await asyncio.sleep(0.1)
         handled.append(body)
 
     await queue.send(*map(str, range(20)))
@@ -206,21 +206,23 @@ async def test_a_stopped_broker_can_start_again(broker: SQSBroker, queue: "Queue
 
 
 async def test_a_paused_subscriber_takes_nothing_until_it_is_resumed(
-    broker: SQSBroker, queue: "Queue", eventually: Eventually
+    wired_broker: SQSBroker, queue: "Queue", wire: "Wire", eventually: Eventually
 ) -> None:
     handled: list[int] = []
-    subscriber = broker.subscriber(queue.name, wait_time=1)
+    subscriber = wired_broker.subscriber(queue.name, wait_time=0)
 
     @subscriber
     async def handle(body: str, message: SQSMessage) -> None:
         handled.append(message.receive_count)
 
-    await broker.start()
+    await wired_broker.start()
     subscriber.pause("the database is away")
     assert subscriber.paused == "the database is away"
-    await asyncio.sleep(1.2)  # the poll that was under way is over
+    await eventually(lambda: wire.answered["ReceiveMessage"] == wire.calls["ReceiveMessage"])
+    polls = wire.calls["ReceiveMessage"]
     await queue.send("hello")
-    await asyncio.sleep(0.3)
+    await asyncio.sleep(0.2)
+    assert wire.calls["ReceiveMessage"] == polls
     assert not handled
     assert await queue.counts() == (1, 0)
     assert subscriber.healthy
@@ -229,14 +231,16 @@ async def test_a_paused_subscriber_takes_nothing_until_it_is_resumed(
     assert handled == [1]
 
 
-async def test_what_a_poll_in_flight_brings_into_a_pause_is_released(broker: SQSBroker, queue: "Queue") -> None:
-    subscriber = broker.subscriber(queue.name, wait_time=2)
+async def test_what_a_poll_in_flight_brings_into_a_pause_is_released(
+    wired_broker: SQSBroker, queue: "Queue", wire: "Wire", eventually: Eventually
+) -> None:
+    subscriber = wired_broker.subscriber(queue.name, wait_time=2)
     subscriber(_handle)
-    await broker.start()
-    await asyncio.sleep(0.2)  # the poll is under way
+    await wired_broker.start()
+    await eventually(lambda: wire.calls["ReceiveMessage"] == 1)
     subscriber.pause("maintenance")
     await queue.send("hello")
-    await asyncio.sleep(0.5)
+    await eventually(lambda: wire.answered["ChangeMessageVisibilityBatch"] == 1)
     assert await queue.counts() == (1, 0)
 
 
@@ -259,13 +263,23 @@ async def test_ping_and_health_follow_the_polls(
 
 
 async def test_failed_polls_back_off(
-    wired_broker: SQSBroker, queue: "Queue", wire: "Wire", eventually: Eventually
+    wired_broker: SQSBroker, queue: "Queue", wire: "Wire", eventually: Eventually, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    wire.intercept["ReceiveMessage"] = lambda _: web.Response(status=503)
+    polled: list[float] = []
+
+    def fail(_: object) -> web.Response:
+        polled.append(time.monotonic())
+        return web.Response(status=503)
+
+    monkeypatch.setattr(
+        "faststream_sqs.subscriber._POLL_BACKOFF", RetryPolicy(base=0.2, cap=5.0, uniform=lambda _, high: high)
+    )
+    wire.intercept["ReceiveMessage"] = fail
     wired_broker.subscriber(queue.name, wait_time=0)(_handle)
     await wired_broker.start()
-    await asyncio.sleep(1.5)
-    assert 2 <= wire.calls["ReceiveMessage"] <= 40
+    await eventually(lambda: len(polled) == 3)
+    assert polled[1] - polled[0] >= 0.2
+    assert polled[2] - polled[1] >= 0.4
 
 
 async def test_a_broker_that_only_publishes_pings_its_targets(broker: SQSBroker, bus: str, events: Any) -> None:
@@ -279,13 +293,17 @@ async def test_a_broker_that_only_publishes_pings_its_targets(broker: SQSBroker,
 
 
 async def test_ten_long_polls_do_not_delay_a_send(
-    broker: SQSBroker, make_queue: Callable[..., Awaitable["Queue"]], queue: "Queue"
+    wired_broker: SQSBroker,
+    make_queue: Callable[..., Awaitable["Queue"]],
+    queue: "Queue",
+    wire: "Wire",
+    eventually: Eventually,
 ) -> None:
     """A client's pool has ten connections by default, and each long poll holds one."""
     for _ in range(10):
-        broker.subscriber((await make_queue()).name, wait_time=2)(_handle)
-    await broker.start()
-    await asyncio.sleep(0.3)  # the polls are under way
+        wired_broker.subscriber((await make_queue()).name, wait_time=2)(_handle)
+    await wired_broker.start()
+    await eventually(lambda: wire.calls["ReceiveMessage"] >= 10)
     before = time.monotonic()
-    await broker.publish("hello", queue.name)
+    await wired_broker.publish("hello", queue.name)
     assert time.monotonic() - before < 0.5

@@ -111,7 +111,7 @@ async def test_over_prefetch_does_not_eat_the_receive_count(
     await wired_broker.start()
     await eventually(lambda: len(counts) == 2)
     polls = wire.calls["ReceiveMessage"]
-    await asyncio.sleep(0.3)
+    await asyncio.sleep(0.2)
     assert wire.calls["ReceiveMessage"] == polls, "no polling without a free place"
     assert await queue.counts() == (4, 2)
     release.set()

@@ -1,4 +1,4 @@
-"""What a handler may ask for by annotation."""
+"""Annotations for the arguments of a handler."""
 
 from typing import Annotated, Any
 
@@ -14,7 +14,7 @@ __all__ = ("ContextRepo", "Logger", "NoCast", "SQSBatchMessage", "SQSBroker", "S
 
 
 class _Direct(Context):
-    """A context value that is read in the event loop: FastDepends takes a plain one to a worker thread and back."""
+    """A context value that is read in the event loop; FastDepends reads a plain one in a worker thread."""
 
     async def use(self, /, **kwargs: Any) -> dict[str, Any]:  # type: ignore[override] # FastDepends awaits it
         return super().use(**kwargs)

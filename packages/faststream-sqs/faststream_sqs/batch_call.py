@@ -1,4 +1,4 @@
-"""AWS batch requests: coalesced, checked entry by entry, and only what failed is sent again."""
+"""AWS batch requests: coalesced, checked entry by entry, with only failed entries resent."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -19,9 +19,9 @@ MAX_ENTRIES = 10
 """Entries in one request: the limit of SQS and of EventBridge."""
 
 RESEND = RetryPolicy(base=0.1, cap=5.0)
-"""The waits between resends: about 3 s over six attempts, shorter than the shortest sensible lease."""
+"""Back-off between resends: about 3 s over six attempts, shorter than the shortest sensible lease."""
 
-# Throttling comes as HTTP 400, like a refusal, and must not be mistaken for one (botocore, retries/standard.py).
+# Throttling is an HTTP 400, as a rejection is, and must be told apart by its code (botocore, retries/standard.py).
 _THROTTLED = frozenset(
     {
         "RequestLimitExceeded",
@@ -35,7 +35,7 @@ _THROTTLED = frozenset(
     }
 )
 
-# Refusals of one entry that no resend changes. `SenderFault` says so on AWS; LocalStack never sets it.
+# Permanent rejections of one entry. AWS marks them with `SenderFault`; LocalStack never sets it.
 _REFUSED = frozenset(
     {
         "AWS.SimpleQueueService.MessageNotInflight",
@@ -51,18 +51,18 @@ _REFUSED = frozenset(
 class BatchCall(Generic[T, R]):
     """Sends single entries in batch requests and resends what failed, each with its own jittered back-off.
 
-    A back-off holds no place in flight, so one throttled entry does not slow the others. A request that is refused
-    as a whole is halved until the refused entry stands alone: its neighbours get through.
+    An entry in back-off is not in flight, so a throttled entry does not slow the others. A request that is rejected
+    as a whole is halved until the rejected entry is alone, so that the other entries get through.
 
     Args:
         request: sends one batch and returns a result per entry, `RequestFailed` for those that failed.
-        failure: the error to raise when an entry fails for good.
-        weigh: bytes that an entry counts for.
-        max_weight: most bytes in one request.
-        max_in_flight: most requests in flight.
-        attempts: how often an entry is sent at most.
-        backoff: the waits between attempts.
-        sleep: waits for so many seconds; replaced in tests.
+        failure: the error to raise when an entry fails permanently.
+        weigh: the size of an entry in bytes.
+        max_weight: maximum bytes in one request.
+        max_in_flight: maximum requests in flight.
+        attempts: maximum number of times an entry is sent.
+        backoff: the delays between attempts.
+        sleep: waits for a number of seconds; replaced in tests.
     """
 
     def __init__(
@@ -94,7 +94,7 @@ class BatchCall(Generic[T, R]):
         """Send one entry and return its result.
 
         Raises:
-            RequestFailed: of the type `failure`, when the entry was refused or its attempts ran out.
+            RequestFailed: of the type `failure`, when the entry was rejected or its attempts ran out.
         """
         attempt = 1
         while True:
@@ -109,7 +109,7 @@ class BatchCall(Generic[T, R]):
             attempt += 1
 
     async def close(self) -> None:
-        """Send what waits and return when all requests have settled. Later sends fail."""
+        """Send pending entries and return when all requests have settled. Later sends fail."""
         await self._coalescer.close()
 
     async def _send_batch(self, entries: list[T]) -> Results[R]:
@@ -126,7 +126,7 @@ class BatchCall(Generic[T, R]):
 
 
 def from_client_error(error: ClientError) -> RequestFailed:
-    """What AWS answered to a whole request; permanent when it was refused rather than throttled or failed."""
+    """The failure of a whole request; permanent if it was rejected rather than throttled or failed."""
     code = error.response.get("Error", {}).get("Code", "Unknown")
     status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 500)
     refused = 400 <= status < 500 and status != 429 and code not in _THROTTLED
@@ -137,9 +137,9 @@ def sqs_results(response: Mapping[str, Any], count: int, value: Callable[[Mappin
     """The outcome of each entry of an SQS batch request whose entry ids are the positions "0", "1", ...
 
     Args:
-        response: what SQS answered.
-        count: how many entries were sent.
-        value: makes the result of an entry that was accepted.
+        response: the response of SQS.
+        count: the number of entries sent.
+        value: builds the result of an accepted entry.
     """
     results: list[R | RequestFailed] = [RequestFailed("NoResult", "SQS did not report on this entry")] * count
     for accepted in response.get("Successful", ()):

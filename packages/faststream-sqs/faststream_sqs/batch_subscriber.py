@@ -1,4 +1,4 @@
-"""Consuming one queue in batches."""
+"""Consumes one queue in batches."""
 
 import asyncio
 import logging
@@ -36,13 +36,13 @@ class SQSBatchSubscriber(QueueSubscriber):
     def _units_per_poll(self) -> int:
         return 1
 
-    async def _take(self, intake: QueueSession, places: int) -> Sequence[tuple[SQSDelivery, ...]]:
+    async def _take(self, session: QueueSession, slots: int) -> Sequence[tuple[SQSDelivery, ...]]:
         batch: list[SQSDelivery] = []
         try:
-            await self._gather(intake, batch)
+            await self._gather(session, batch)
         except asyncio.CancelledError:
-            # The poll in flight sees to its own messages; those gathered before are ours.
-            intake.release(batch)
+            # The poll in flight releases its own messages; those gathered before are released here.
+            session.release(batch)
             raise
         except (BotoCoreError, ClientError) as error:
             if not batch:
@@ -50,18 +50,18 @@ class SQSBatchSubscriber(QueueSubscriber):
             self._log_line(logging.WARNING, f"a batch of `{self.queue}` stays short, polling failed: {error!r}")
         return [tuple(batch)] if batch else []
 
-    async def _gather(self, intake: QueueSession, batch: list[SQSDelivery]) -> None:
+    async def _gather(self, session: QueueSession, batch: list[SQSDelivery]) -> None:
         """Fill `batch` until it is full, `max_wait` has passed since its first message, or the queue is empty."""
         limit = self.config.max_batch
-        batch += await intake.receive(min(MAX_ENTRIES, limit), self.config.wait_time)
+        batch += await session.receive(min(MAX_ENTRIES, limit), self.config.wait_time)
         deadline = time.monotonic() + self.config.max_wait
         while batch and len(batch) < limit and self._poll_limiter.open:
             remaining = deadline - time.monotonic()
             if remaining <= 0:
                 return
-            # SQS waits whole seconds. With less than one left, look once more and be content with what is there.
+            # SQS waits whole seconds. With less than one left, poll once more without waiting.
             wait = min(int(remaining), self.config.wait_time)
-            more = await intake.receive(min(MAX_ENTRIES, limit - len(batch)), wait)
+            more = await session.receive(min(MAX_ENTRIES, limit - len(batch)), wait)
             if not more and wait == 0:
                 return
             batch += more

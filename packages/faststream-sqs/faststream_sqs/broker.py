@@ -1,4 +1,4 @@
-"""The broker."""
+"""The broker: consumes SQS queues, publishes to SQS and EventBridge."""
 
 import asyncio
 import logging
@@ -41,27 +41,27 @@ class SQSBroker(SQSRegistrator, BrokerUsecase[Any, Connection, SQSBrokerConfig])
     """Consumes SQS queues, and publishes to queues and to EventBridge.
 
     Args:
-        region: the AWS region; None leaves it to the environment.
-        endpoint_url: where AWS is; None leaves it to `AWS_ENDPOINT_URL`, and then to AWS itself.
-        credentials: explicit credentials; None leaves them to the usual chain of AWS.
+        region: the AWS region; None takes it from the environment.
+        endpoint_url: the endpoint of AWS; None takes `AWS_ENDPOINT_URL`, and otherwise AWS itself.
+        credentials: explicit credentials; None takes the usual chain of AWS.
         session: an aiobotocore session to use instead of a new one.
-        declare: "verify" makes `start` fail when a queue or bus is missing, "create" creates it.
-        drain_timeout: seconds that `stop` gives polls and handlers to end. Longer than the longest wait time.
+        declare: "verify" makes `start` fail if a queue or bus is missing, "create" creates it.
+        drain_timeout: seconds that `stop` waits for polls and handlers; must exceed the longest wait time.
         middlewares: around each message and each publish.
         dependencies: run before each handler call.
         parser: replaces the way messages are parsed.
         decoder: replaces the way bodies are decoded.
         codec: decodes and encodes bodies, instead of `decoder`.
-        ack_policy: what a message comes to that a handler leaves unsettled; by default it is acknowledged after
+        ack_policy: how a message is settled that the handler leaves unsettled; by default it is acknowledged after
             success and retried after an error.
         routers: routers to include.
-        logger: where to log; None logs nothing.
+        logger: the logger; None logs nothing.
         log_level: the level of the two lines about every message, and of the one about each start. FastStream's other
-            brokers use INFO; written out, the two cost as much as all else here, so the default is DEBUG.
+            brokers use INFO; writing two lines costs as much as the rest of the processing, hence DEBUG.
         apply_types: cast arguments of handlers to their annotated types.
         serializer: encodes and casts instead of pydantic.
         provider: overrides dependencies in tests.
-        context: what handlers can ask for by name.
+        context: values that handlers can request by name.
         description: for AsyncAPI.
         tags: for AsyncAPI.
         security: for AsyncAPI.
@@ -114,7 +114,7 @@ class SQSBroker(SQSRegistrator, BrokerUsecase[Any, Connection, SQSBrokerConfig])
                     context=context or ContextRepo(),
                 ),
                 broker_dependencies=dependencies,
-                # The subscribers drain by themselves, within `drain_timeout`.
+                # The subscribers drain themselves, within `drain_timeout`.
                 graceful_timeout=None,
                 ack_policy=ack_policy,
                 extra_context={"broker": self},
@@ -130,7 +130,7 @@ class SQSBroker(SQSRegistrator, BrokerUsecase[Any, Connection, SQSBrokerConfig])
         )
 
     async def start(self) -> None:
-        """Connect, make sure that all queues and buses exist, and begin to consume.
+        """Connect, check that all queues and buses exist, and start to consume.
 
         Raises:
             QueueMissing: a queue does not exist.
@@ -153,7 +153,7 @@ class SQSBroker(SQSRegistrator, BrokerUsecase[Any, Connection, SQSBrokerConfig])
         exc_val: BaseException | None = None,
         exc_tb: TracebackType | None = None,
     ) -> None:
-        """Drain the subscribers, send what waits, and disconnect."""
+        """Drain the subscribers, send pending messages, and disconnect."""
         try:
             await super().stop(exc_type, exc_val, exc_tb)
         finally:
@@ -176,7 +176,7 @@ class SQSBroker(SQSRegistrator, BrokerUsecase[Any, Connection, SQSBrokerConfig])
         Args:
             message: the body. Text and bytes are sent verbatim, anything else as JSON; None is not sent. A consumer
                 reads text that looks like JSON as JSON, unless the attribute "content-type" says "text/plain".
-            queue: the name of the queue, or its URL for a queue of another account.
+            queue: the name of the queue, or the URL of another account's queue.
             attributes: message attributes, at most ten.
             delay: seconds for which the message stays hidden, at most 900; a fraction is rounded up.
             group_id: the message group, on a standard queue for fair queuing.
@@ -184,8 +184,8 @@ class SQSBroker(SQSRegistrator, BrokerUsecase[Any, Connection, SQSBrokerConfig])
             reply_to: the queue that the consumer's result is to be sent to; sent as an attribute.
 
         Raises:
-            QueueMissing: there is no such queue.
-            PublishFailed: the message was refused, or not accepted until its resends ran out.
+            QueueMissing: the queue does not exist.
+            PublishFailed: the message was rejected, or not accepted until its resends ran out.
         """
         cmd = SQSPublishCommand(
             message,
@@ -209,7 +209,7 @@ class SQSBroker(SQSRegistrator, BrokerUsecase[Any, Connection, SQSBrokerConfig])
         raise FeatureNotSupportedException("SQS has no request and reply; publish with `reply_to` instead")
 
     async def ping(self, timeout: float | None = 3.0) -> bool:  # noqa: ASYNC109 - FastStream's signature
-        """Whether the broker works: all its polls succeed, or, without any, its queues and buses can be found."""
+        """Whether the broker works: all polls succeed or, without polls, its queues and buses can be found."""
         if self._connection is None:
             return False
         if polling := [each for each in self.subscribers if isinstance(each, QueueSubscriber) and each.calls]:

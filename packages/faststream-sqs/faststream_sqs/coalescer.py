@@ -1,4 +1,4 @@
-"""Batching without waiting: flush at once when idle, otherwise coalesce behind what is in flight."""
+"""Batching without waiting: flush at once when idle, otherwise coalesce behind the batches in flight."""
 
 import asyncio
 from collections import deque
@@ -17,7 +17,7 @@ class CoalescerClosed(RuntimeError):
 class Coalescer(Generic[T, R]):
     """Gathers single items into batches for `flush`, and hands each caller the result of its own item.
 
-    An idle coalescer pays no linger: what was submitted in one pass of the event loop leaves in the next. While a
+    An idle coalescer does not wait: items submitted in one pass of the event loop are flushed in the next. While a
     batch is in flight, items queue behind it; another batch starts beside it once it is full, or after `max_wait`.
     Order is kept: items reach `flush` in the order of submission.
 
@@ -27,10 +27,10 @@ class Coalescer(Generic[T, R]):
 
     Args:
         flush: sends one batch.
-        max_items: most items in a batch.
-        max_weight: most weight in a batch, in the unit of `weigh`. A heavier item travels alone.
+        max_items: maximum items in a batch.
+        max_weight: maximum weight of a batch, in the unit of `weigh`. A heavier item is sent alone.
         weigh: the weight of an item; required with `max_weight`.
-        max_in_flight: most batches in flight at once.
+        max_in_flight: maximum batches in flight at once.
         max_wait: seconds that a batch which is not full waits behind others while a place in flight is free.
     """
 
@@ -60,12 +60,12 @@ class Coalescer(Generic[T, R]):
         self._scheduled: asyncio.Handle | None = None
         self._overdue: asyncio.TimerHandle | None = None
         self._closed = False
-        # A batch belongs to all its callers: it must not inherit the trace context of whoever came first.
+        # A batch belongs to all its callers, so it must not inherit the trace context of the first one.
         self._context = copy_context()
 
     @property
     def idle(self) -> bool:
-        """Whether nothing waits and nothing is in flight."""
+        """Whether no item is pending or in flight."""
         return not self._pending and not self._in_flight
 
     async def submit(self, item: T) -> R:
@@ -78,7 +78,7 @@ class Coalescer(Generic[T, R]):
         return await self.put(item)
 
     def put(self, item: T) -> asyncio.Future[R]:
-        """Queue `item` without waiting; the future carries its result and must be awaited by someone.
+        """Queue `item` without waiting; the future carries its result and must be awaited.
 
         Raises:
             CoalescerClosed: after `close()`.
@@ -90,13 +90,13 @@ class Coalescer(Generic[T, R]):
         weight = self._weigh(item) if self._weigh else 0
         self._pending.append((item, weight, future))
         self._pending_weight += weight
-        # Deferred by one pass of the loop, so that a burst leaves as one batch instead of as one item and the rest.
+        # Deferred by one pass of the loop, so that a burst becomes one batch instead of one item and the rest.
         if self._scheduled is None and len(self._in_flight) < self._max_in_flight:
             self._scheduled = loop.call_soon(self._pump, False)
         return future
 
     async def close(self) -> None:
-        """Refuse new items, send what waits, and return when every batch has settled."""
+        """Reject new items, flush pending ones, and return when every batch has settled."""
         self._closed = True
         while not self.idle:
             self._pump(overdue=True)
@@ -175,7 +175,7 @@ class Coalescer(Generic[T, R]):
 
 
 def _as_result(error: BaseException) -> BaseException:
-    """What a caller is told: a cancelled flush must not look like a cancellation of the caller."""
+    """The error for a caller: a cancelled flush must not look like a cancellation of the caller."""
     if isinstance(error, asyncio.CancelledError | StopIteration):
         return RuntimeError(f"the batch was not sent: {error!r}")
     return error

@@ -1,4 +1,4 @@
-"""Settings of the broker and of its endpoints, in the form FastStream keeps them."""
+"""Settings of the broker and of its endpoints, in FastStream's form."""
 
 from collections.abc import Collection
 from dataclasses import dataclass, field
@@ -45,7 +45,7 @@ def _context_annotations() -> UnderlyingDriverAnnotations:
 
 @dataclass(kw_only=True)
 class SQSBrokerConfig(BrokerConfig):
-    """What the broker shares with all its endpoints."""
+    """Settings that the broker shares with all its endpoints."""
 
     producer: SQSProducer
     event_producer: EventBridgeProducer
@@ -62,7 +62,7 @@ class SQSBrokerConfig(BrokerConfig):
             producer.connect(self.fd_config._serializer, self.broker_codec or DefaultCodec())
 
     async def disconnect(self) -> None:
-        """Send what waits and close the clients."""
+        """Send pending messages and close the clients."""
         try:
             await self.producer.disconnect()
             await self.event_producer.disconnect()
@@ -72,13 +72,13 @@ class SQSBrokerConfig(BrokerConfig):
 
 @dataclass(kw_only=True)
 class SQSRouterConfig(BrokerConfig):
-    """What a router gives to its endpoints."""
+    """Settings that a router gives to its endpoints."""
 
     default_driver_annotations: UnderlyingDriverAnnotations = field(default_factory=_context_annotations)
 
     @property
     def connection(self) -> Connection:
-        """Only a broker has one."""
+        """Not available: only a broker has one."""
         raise IncorrectState("Include the router in a broker first.")
 
 
@@ -102,12 +102,12 @@ class SQSSubscriberConfig(SubscriberUsecaseConfig):
 
     @property
     def auto_ack_disabled(self) -> bool:
-        """Always: the subscriber settles by itself, so that a handler's place is free before its deletion settles."""
+        """Always: the subscriber settles messages itself, so that a slot is free before the deletion is done."""
         return True
 
     @property
     def ack_policy(self) -> AckPolicy:
-        """What an unsettled message comes to when its handler has ended."""
+        """How an unsettled message is settled when its handler has ended."""
         if self._ack_policy is not EMPTY:
             return self._ack_policy
         if self._outer_config.ack_policy is not EMPTY:
@@ -116,11 +116,11 @@ class SQSSubscriberConfig(SubscriberUsecaseConfig):
 
 
 class SQSSubscriberSpecificationConfig(SubscriberSpecificationConfig):
-    """What the documentation of a subscriber says."""
+    """The AsyncAPI texts of a subscriber."""
 
 
 class SQSPublisherSpecificationConfig(PublisherSpecificationConfig):
-    """What the documentation of a publisher says."""
+    """The AsyncAPI texts of a publisher."""
 
 
 @dataclass(kw_only=True)

@@ -1,4 +1,4 @@
-"""The clients that talk to AWS, and the queues they know."""
+"""The AWS clients, and the known queues and buses."""
 
 import asyncio
 from collections.abc import Iterable
@@ -16,12 +16,12 @@ from .errors import BusMissing, FifoNotSupported, QueueMissing
 
 Declare: TypeAlias = Literal["verify", "create"]
 
-# SQS names a missing queue by its old and by its new code; which one depends on the protocol and the emulator.
+# SQS reports a missing queue with its old or its new code, depending on the protocol and the emulator.
 _NO_QUEUE = frozenset({"AWS.SimpleQueueService.NonExistentQueue", "QueueDoesNotExist"})
 _NO_BUS = "ResourceNotFoundException"
 _BUS_EXISTS = "ResourceAlreadyExistsException"
 
-# Only upper bounds: connections are opened on demand. A long poll holds one for its whole wait.
+# Upper bounds only: connections are opened on demand. A long poll holds one for its whole wait.
 _POLLING_CONNECTIONS = 1024
 _SENDING_CONNECTIONS = 64
 
@@ -36,12 +36,12 @@ class Credentials:
 
 
 class Connection:
-    """Three clients, so that no kind of call waits for another: polling, sending (and settling), events.
+    """Three clients, so that no kind of call delays another: polling, sending (and settling), events.
 
     Args:
-        region: the AWS region; None leaves it to the environment.
-        endpoint_url: where AWS is; None leaves it to `AWS_ENDPOINT_URL`, and then to AWS itself.
-        credentials: explicit credentials; None leaves them to the usual chain.
+        region: the AWS region; None takes it from the environment.
+        endpoint_url: the endpoint of AWS; None takes `AWS_ENDPOINT_URL`, and otherwise AWS itself.
+        credentials: explicit credentials; None takes the usual chain.
         session: an aiobotocore session to use, for example with an assumed role.
         read_timeout: seconds to wait for an answer that is not a long poll.
     """
@@ -86,11 +86,11 @@ class Connection:
 
     def _client(self, name: str) -> Any:
         if name not in self._clients:
-            raise IncorrectState("Please, connect the broker first.")
+            raise IncorrectState("the broker is not connected: connect it first")
         return self._clients[name]
 
     async def open(self) -> None:
-        """Create the clients. Nothing is sent yet."""
+        """Create the clients. Sends no request."""
         if self._stack is not None:
             return
         session = self._session or get_session()
@@ -120,17 +120,17 @@ class Connection:
             await stack.aclose()
 
     async def queue_url(self, queue: str) -> str:
-        """The URL of a queue, given its name or already its URL.
+        """The URL of a queue, given its name or URL.
 
         Raises:
-            QueueMissing: it does not exist.
-            FifoNotSupported: it is a FIFO queue.
+            QueueMissing: the queue does not exist.
+            FifoNotSupported: the queue is a FIFO queue.
         """
         if queue.endswith(".fifo"):
             raise FifoNotSupported(queue)
         lookup = self._queue_urls.get(queue)
         if lookup is None or (lookup.done() and (lookup.cancelled() or lookup.exception())):
-            # One lookup for all who ask meanwhile: a burst of publishes must stay one batch.
+            # One lookup for concurrent callers, so that a burst of publishes stays one batch.
             lookup = self._queue_urls[queue] = asyncio.ensure_future(self._look_up(queue))
         return await asyncio.shield(lookup)
 
@@ -147,10 +147,10 @@ class Connection:
         return url
 
     async def require_queues(self, queues: Iterable[str], declare: Declare) -> None:
-        """Make sure that all `queues` exist; with `declare="create"` create those that do not.
+        """Check that all `queues` exist; with `declare="create"`, create missing ones.
 
         Raises:
-            QueueMissing: naming all that do not exist.
+            QueueMissing: names all that do not exist.
             FifoNotSupported: one is a FIFO queue.
         """
         missing: set[str] = set()
@@ -166,10 +166,10 @@ class Connection:
             await self.queue_url(queue)
 
     async def require_buses(self, buses: Iterable[str], declare: Declare) -> None:
-        """Make sure that all event buses exist; with `declare="create"` create those that do not.
+        """Check that all event buses exist; with `declare="create"`, create missing ones.
 
         Raises:
-            BusMissing: naming all that do not exist.
+            BusMissing: names all that do not exist.
         """
         wanted = set(buses)
         missing: set[str] = set()
@@ -191,10 +191,10 @@ class Connection:
         self._buses |= wanted
 
     async def bus(self, bus: str) -> str:
-        """The same bus, after it was found to exist: at `start`, or now if it was declared later.
+        """The bus, once it is known to exist: checked at `start`, or now if it was declared later.
 
         Raises:
-            BusMissing: it does not exist.
+            BusMissing: the bus does not exist.
         """
         if bus not in self._buses:
             await self.require_buses([bus], "verify")

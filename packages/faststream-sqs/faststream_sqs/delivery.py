@@ -1,4 +1,4 @@
-"""One received message: what SQS handed out, and what may be done with it."""
+"""One received message and its settlement."""
 
 import asyncio
 import math
@@ -15,7 +15,7 @@ from .settlement import Settlement
 _NOT_PARSED: Any = object()
 
 MAX_VISIBILITY = 12 * 60 * 60
-"""Seconds after its receipt at which SQS takes any message back (SQS developer guide, "Visibility timeout")."""
+"""Seconds after its receipt at which SQS releases any message (SQS developer guide, "Visibility timeout")."""
 
 
 class SQSDelivery:
@@ -23,9 +23,9 @@ class SQSDelivery:
 
     Attributes:
         raw: the message as botocore returned it.
-        queue: the name of the queue it came from.
-        status: how it was settled, None while it is not.
-        lost: whether its lease ended while it was being worked on.
+        queue: the name of its queue.
+        status: how it was settled; None before.
+        lost: whether its lease ended during processing.
         received_at: when it arrived, on the clock of the lease keeper.
         expires_at: when its lease ends, on the same clock.
         next_beat: when its lease is to be renewed, on the same clock.
@@ -85,22 +85,22 @@ class SQSDelivery:
 
     @property
     def receipt_handle(self) -> str:
-        """What identifies this delivery to SQS."""
+        """The receipt handle of this delivery."""
         return self.raw["ReceiptHandle"]  # type: ignore[no-any-return]
 
     @property
     def receive_count(self) -> int:
-        """How often the message has been received, this time included (approximate, says SQS)."""
+        """How often the message has been received, including this time (approximate in SQS)."""
         return int(self.raw.get("Attributes", {}).get("ApproximateReceiveCount", 1))
 
     @property
     def sent_at(self) -> int:
-        """When the message was sent, in milliseconds since the epoch; 0 if SQS did not say."""
+        """When the message was sent, in milliseconds since the epoch; 0 if SQS does not report it."""
         return int(self.raw.get("Attributes", {}).get("SentTimestamp", 0))
 
     @property
     def envelope(self) -> EventBridgeEnvelope | None:
-        """The EventBridge envelope of the body, None when the body is not an event. Parsed once, when asked for."""
+        """The EventBridge envelope of the body, None if the body is not an event. Parsed once, on demand."""
         if self._envelope is _NOT_PARSED:
             self._envelope = open_envelope(self.body)
         return self._envelope
@@ -109,7 +109,7 @@ class SQSDelivery:
         """Delete the message from its queue.
 
         Raises:
-            LeaseLost: SQS no longer accepts this receipt.
+            MessageLeaseLost: SQS no longer accepts this receipt.
             SettleFailed: the deletion failed until its resends ran out; the message will be delivered again.
         """
         await self._settle(AckStatus.ACKED, lambda: self._settlement.delete(self.receipt_handle))
@@ -120,7 +120,7 @@ class SQSDelivery:
         SQS counts whole seconds: a fraction is rounded up, so that a back-off never becomes an immediate retry.
 
         Raises:
-            LeaseLost: SQS no longer accepts this receipt.
+            MessageLeaseLost: SQS no longer accepts this receipt.
             SettleFailed: the change failed; the message is delivered again when its visibility timeout ends.
         """
         wait = self._retry.delay(self.receive_count) if delay is None else delay
@@ -130,18 +130,18 @@ class SQSDelivery:
     async def reject(self, reason: str = "") -> None:
         """Copy the message to the dead-letter queue with the reason, then delete it.
 
-        Without a dead-letter queue it is left alone: it returns when its visibility timeout ends, until the redrive
-        policy of the queue moves it. A crash between copy and deletion leaves it in both queues.
+        Without a dead-letter queue the message is left: it is delivered again when its visibility timeout ends, until
+        the queue's redrive policy moves it. A crash between copy and deletion leaves it in both queues.
 
         Raises:
-            LeaseLost: SQS no longer accepts this receipt.
+            MessageLeaseLost: SQS no longer accepts this receipt.
             PublishFailed: the copy failed; the message stays.
             SettleFailed: the deletion failed; the message will be delivered again.
         """
         await self._settle(AckStatus.REJECTED, lambda: self._settlement.dead_letter(self.raw, reason))
 
     def abandon(self) -> None:
-        """Keep the message from being settled or renewed: it returns when its visibility timeout ends."""
+        """Neither settle nor renew the message: it is delivered again when its visibility timeout ends."""
         self.lost = True
         self._release_lease(self)
 
@@ -155,6 +155,6 @@ class SQSDelivery:
         try:
             await act()
         except BaseException:
-            # Not settled after all: whoever catches this may still choose another way.
+            # Not settled, so that the caller may still choose another way.
             self.status = None
             raise

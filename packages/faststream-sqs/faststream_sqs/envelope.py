@@ -1,4 +1,4 @@
-"""The envelope that EventBridge puts around an event on its way to an SQS target."""
+"""The envelope of an EventBridge event in an SQS queue."""
 
 import json
 import uuid
@@ -17,10 +17,10 @@ class EventBridgeEnvelope:
     """One event as EventBridge delivers it.
 
     Attributes:
-        id: given by EventBridge; a producer's retry gets a new one, so it does not identify the event itself.
-        source: who published it.
-        detail_type: what kind of event it is.
-        time: when it happened according to its producer, RFC 3339.
+        id: assigned by EventBridge; a producer's retry gets a new one, so it does not identify the event itself.
+        source: its publisher.
+        detail_type: the type of the event.
+        time: its time according to the producer, RFC 3339.
         detail: the event's own content.
         resources: ARNs that the event concerns.
         account: the AWS account that published it.
@@ -42,13 +42,13 @@ class EventBridgeEnvelope:
 
 
 def open_envelope(body: str) -> EventBridgeEnvelope | None:
-    """The envelope in `body`, or None when `body` is not an EventBridge event."""
+    """The envelope in `body`, or None if `body` is not an EventBridge event."""
     # Searching is much cheaper than parsing, and most queues carry either only events or none.
     if '"detail-type"' not in body:
         return None
     try:
         event = json.loads(body)
-        # These are what every event carries (EventBridge user guide, "AWS service event metadata").
+        # The fields of every event (EventBridge user guide, "AWS service event metadata").
         return EventBridgeEnvelope(
             id=event["id"],
             source=event["source"],
@@ -59,15 +59,15 @@ def open_envelope(body: str) -> EventBridgeEnvelope | None:
             account=event.get("account", ""),
             region=event.get("region", ""),
         )
-    except (ValueError, KeyError, TypeError):  # no JSON, a field is missing, no object
+    except (ValueError, KeyError, TypeError):  # not JSON, a missing field, or not an object
         return None
 
 
 def wrap_event(entry: Mapping[str, Any], *, region: str) -> str:
-    """An entry of PutEvents in the envelope that EventBridge would put around it; for tests without AWS.
+    """An entry of PutEvents in its EventBridge envelope, for tests without AWS.
 
     Raises:
-        PublishFailed: the detail is no JSON object, which EventBridge refuses.
+        PublishFailed: the detail is not a JSON object, which EventBridge rejects.
     """
     try:
         detail = json.loads(entry["Detail"])

@@ -1,4 +1,4 @@
-"""What can go wrong, with the remedy in each docstring."""
+"""Errors, each with its remedy in the docstring."""
 
 from collections.abc import Iterable
 
@@ -11,7 +11,7 @@ class QueueMissing(SetupError):
     def __init__(self, queues: Iterable[str]) -> None:
         self.queues = tuple(sorted(set(queues)))
         names = ", ".join(f"`{name}`" for name in self.queues)
-        super().__init__(f'no such SQS queue: {names}. Create it, or use declare="create" in development.')
+        super().__init__(f'the SQS queue does not exist: {names}. Create it, or use declare="create" in development.')
 
 
 class BusMissing(SetupError):
@@ -23,7 +23,7 @@ class BusMissing(SetupError):
     def __init__(self, buses: Iterable[str]) -> None:
         self.buses = tuple(sorted(set(buses)))
         names = ", ".join(f"`{name}`" for name in self.buses)
-        super().__init__(f'no such event bus: {names}. Create it, or use declare="create" in development.')
+        super().__init__(f'the event bus does not exist: {names}. Create it, or use declare="create" in development.')
 
 
 class FifoNotSupported(SetupError):
@@ -34,11 +34,11 @@ class FifoNotSupported(SetupError):
 
 
 class RequestFailed(FastStreamException):
-    """AWS refused one entry of a batch request, or could not be reached until the resends ran out.
+    """AWS rejected one entry of a batch request, or was unreachable until the resends ran out.
 
     Attributes:
         code: the error code of AWS, or the name of the transport error.
-        message: the explanation that came with it.
+        message: its explanation.
         permanent: whether sending the same entry again cannot help.
     """
 
@@ -58,7 +58,7 @@ class SettleFailed(RequestFailed):
 
 
 class MessageLeaseLost(IgnoredException):
-    """The message may be in other hands already. Stop working on it and leave it to its next delivery."""
+    """Another consumer may have the message already. Stop processing it and leave it to its next delivery."""
 
 
 class BatchItemFailed(IgnoredException):

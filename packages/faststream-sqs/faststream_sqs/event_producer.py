@@ -1,4 +1,4 @@
-"""Sending events to EventBridge."""
+"""Sends events to EventBridge."""
 
 from collections.abc import Mapping
 from typing import Any, TypeAlias
@@ -17,7 +17,7 @@ from .response import EventPublishCommand
 MAX_EVENT_BYTES = 1_000_000
 """Bytes of one request, and so of one event (EventBridge, since January 2026: 1 MB)."""
 
-# What PutEvents says of an entry that will never be accepted (API reference, PutEventsResultEntry).
+# Codes of PutEvents for an entry that is never accepted (API reference, PutEventsResultEntry).
 _PERMANENT = frozenset(
     {
         "InvalidAccountIdException",
@@ -45,7 +45,7 @@ class EventBridgeProducer(ProducerProto[EventPublishCommand]):
         self._decoder = parser.decode_message
 
     def connect(self, serializer: SerializerProto | None, codec: CodecProto) -> None:
-        """Learn how to encode and be ready to send."""
+        """Set the encoder and prepare to send."""
         self._serializer = serializer
         self.codec = codec
         self._events = BatchCall(
@@ -56,16 +56,16 @@ class EventBridgeProducer(ProducerProto[EventPublishCommand]):
         )
 
     async def disconnect(self) -> None:
-        """Send what waits."""
+        """Send pending events."""
         events, self._events = self._events, None
         if events is not None:
             await events.close()
 
     async def publish(self, cmd: EventPublishCommand) -> str:
-        """Send one event and return the id that EventBridge gave it.
+        """Send one event and return the id that EventBridge assigned.
 
         Raises:
-            BusMissing: there is no such bus.
+            BusMissing: the bus does not exist.
             PublishFailed: the event was not accepted.
         """
         if self._events is None:
@@ -92,7 +92,7 @@ class EventBridgeProducer(ProducerProto[EventPublishCommand]):
         if cmd.time is not None:
             entry["Time"] = cmd.time
         weight = _weigh(entry)
-        # Refused here, because EventBridge would refuse the whole request, neighbours included.
+        # Rejected here, because EventBridge would reject the whole request.
         if weight > MAX_EVENT_BYTES:
             raise PublishFailed("EventTooLong", f"{weight} bytes exceed {MAX_EVENT_BYTES}", permanent=True)
         return entry, weight

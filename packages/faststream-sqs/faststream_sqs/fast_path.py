@@ -1,4 +1,4 @@
-"""The short way of one message to its handler, when FastStream has nothing else to do for it: the usual case."""
+"""The fast path of one message to its handler, if FastStream has nothing else to do for it: the usual case."""
 
 from typing import Any
 
@@ -12,13 +12,13 @@ from .config import SQSBrokerConfig
 class DirectPath:
     """Does what `SubscriberUsecase.process_message` does for a subscriber with one handler and nothing around it.
 
-    What FastStream prepares there for middlewares, publishers and further handlers costs about as much as everything
-    else that happens to a message. Whatever is not the usual case takes FastStream's way.
+    FastStream's preparations for middlewares, publishers and further handlers cost about as much as the rest of the
+    processing. Any other case takes FastStream's own path.
 
-    It must be called in a task of the message's own: what it puts in the context is not taken out again.
+    It must be called in the message's own task, because it does not remove what it puts in the context.
 
     Args:
-        subscriber: whose handler it is.
+        subscriber: the owner of the handler.
         config: the settings of the subscriber's broker.
     """
 
@@ -30,14 +30,14 @@ class DirectPath:
         self._lines = CriticalLogMiddleware(config.logger)
 
     async def process(self, unit: Any) -> Any:
-        """Run the handler on one unit and return what it returned, unless that was published; errors pass through."""
+        """Run the handler on one unit and return its result, unless that was published; errors pass through."""
         calls = self._subscriber.calls
         call = calls[0]
         if len(calls) > 1 or call.handler._publishers or self._config.broker_middlewares:
             return await process_with_faststream(self._subscriber, unit)
         try:
             message = await call.is_suitable(unit, {})
-        except Exception:  # noqa: BLE001 - it fails there again, and is told there
+        except Exception:  # noqa: BLE001 - it fails there again, and is reported there
             message = None
         if message is None or message.reply_to:
             return await process_with_faststream(self._subscriber, unit)
@@ -52,7 +52,7 @@ class DirectPath:
 
 
 async def process_with_faststream(subscriber: SubscriberUsecase[Any], unit: Any) -> Any:
-    """The same in FastStream's own way."""
+    """The same on FastStream's own path."""
     response = await subscriber.process_message(unit)
     published = any(call.handler._publishers for call in subscriber.calls)
     return None if published else response.body

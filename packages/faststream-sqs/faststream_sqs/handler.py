@@ -1,4 +1,4 @@
-"""Calling plain handlers without the detour through dependency resolution."""
+"""Calls plain handlers directly, without dependency resolution."""
 
 import inspect
 from collections.abc import Awaitable, Callable, Reversible, Sequence
@@ -16,7 +16,7 @@ from faststream.message import StreamMessage
 
 
 class SQSHandlerCallWrapper(HandlerCallWrapper[P_HandlerParams, T_HandlerReturn]):
-    """Calls a handler directly if all it takes is a body and context values: the usual case, at half the cost."""
+    """Calls a handler directly if it takes only a body and context values: the usual case, at half the cost."""
 
     def set_wrapped(
         self,
@@ -25,7 +25,7 @@ class SQSHandlerCallWrapper(HandlerCallWrapper[P_HandlerParams, T_HandlerReturn]
         _call_decorators: Reversible[Decorator],
         config: FastDependsConfig,
     ) -> CallModel:
-        """Prepare the call as FastStream does, and shorten it where nothing is lost by it."""
+        """Prepare the call as FastStream does, and shorten it where the result is the same."""
         model = super().set_wrapped(dependencies=dependencies, _call_decorators=_call_decorators, config=config)
         if config.use_fastdepends and config.get_dependent is None and _is_plain(model):
             self._wrapped_call = _direct_call(model, config.context)
@@ -57,7 +57,7 @@ def _direct_call(model: CallModel, context: ContextRepo) -> Callable[[StreamMess
 
     async def handle(message: StreamMessage[Any]) -> Any:
         arguments: dict[str, Any] = dict.fromkeys(message_names, message)
-        # A handler that takes no body decides by itself how to read the message.
+        # A handler without a body argument reads the message itself.
         if body_name is not None:
             arguments[body_name] = await message.decode()
         for field in others:

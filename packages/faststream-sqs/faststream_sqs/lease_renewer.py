@@ -1,4 +1,4 @@
-"""Keeping messages invisible while they are worked on."""
+"""Renews the leases (visibility timeouts) of messages that are being processed."""
 
 import asyncio
 import logging
@@ -13,23 +13,23 @@ from .batch_call import MAX_ENTRIES, Results, from_client_error, sqs_results
 from .delivery import MAX_VISIBILITY, SQSDelivery
 from .errors import MessageLeaseLost, RequestFailed
 
-# Where in its interval a lease is renewed together with those that are due, to fill the request.
+# The part of its interval after which a lease is renewed together with due ones, to fill the request.
 _EARLY_RENEWAL_SHARE = 0.25
-# How much sooner than usual a renewal that failed is tried again.
+# How much sooner than usual a failed renewal is retried.
 _RETRY_RENEWAL_SHARE = 0.25
 
 
 class LeaseRenewer:
-    """Renews the visibility timeout of every held message at a third of it, and ends the work on those it lost.
+    """Renews the visibility timeout of every held message at a third of it, and cancels the work on lost ones.
 
-    A renewal that fails on the way is repeated until the lease really ends; one that SQS refuses is final. A lost
-    message is neither settled nor released: its worker is cancelled and it comes back by itself.
+    A renewal that fails in transport is repeated until the lease ends; a rejection by SQS is final. A lost message is
+    neither settled nor released: its worker is cancelled, and SQS delivers it again.
 
     Args:
         client: the SQS client to use.
         url: the URL of the queue.
         visibility: the visibility timeout in seconds. SQS counts whole seconds: it is rounded up there.
-        log: writes a line: its level, its text and the error it is about.
+        log: writes a line: level, text and error.
         clock: the time in seconds.
     """
 
@@ -60,16 +60,16 @@ class LeaseRenewer:
         delivery.expires_at = now + self._visibility
         delivery.next_renewal_at = now + self._interval
         self._held[delivery] = None
-        # New leases end later than those already held, so an armed timer is early enough.
+        # New leases end later than those already held, so the armed timer is early enough.
         if self._timer is None:
             self._timer = self._loop.call_later(self._interval, self._on_timer)
 
     def drop(self, delivery: SQSDelivery) -> None:
-        """Renew this message's lease no longer."""
+        """Stop renewing this message's lease."""
         self._held.pop(delivery, None)
 
     async def close(self) -> None:
-        """Let all leases go and wait for the renewals in flight."""
+        """Stop renewing all leases and wait for the renewals in flight."""
         self._held.clear()
         if self._timer is not None:
             self._timer.cancel()
@@ -121,7 +121,7 @@ class LeaseRenewer:
             if result is None:
                 delivery.expires_at = min(now + self._visibility, delivery.received_at + MAX_VISIBILITY)
             elif result.permanent:
-                self._mark_lost(delivery, f"SQS refused to renew it: {result}")
+                self._mark_lost(delivery, f"SQS rejected the renewal: {result}")
             else:
                 message = f"renewing the lease of message {delivery.message_id} failed: {result}"
                 self._log(logging.WARNING, message, None)
@@ -141,7 +141,7 @@ class LeaseRenewer:
             response = await self._client.change_message_visibility_batch(QueueUrl=self._url, Entries=entries)
         except ClientError as error:
             failed = from_client_error(error)
-            # A refusal of the request says nothing about one lease; only the clock ends it.
+            # A rejection of the whole request does not end a single lease; only time does.
             return [RequestFailed(failed.code, failed.message)] * len(batch)
         except BotoCoreError as error:
             return [RequestFailed(type(error).__name__, str(error))] * len(batch)
@@ -152,8 +152,8 @@ class LeaseRenewer:
             for callback in delivery.heartbeats:
                 await callback()
         except MessageLeaseLost as error:
-            self._mark_lost(delivery, f"its heartbeat said so: {error}")
-        except Exception as error:  # noqa: BLE001 - foreign code; a failed beat is retried, it must not stop the others
+            self._mark_lost(delivery, f"its heartbeat reported it: {error}")
+        except Exception as error:  # noqa: BLE001 - foreign code; a failed heartbeat is retried and must not stop the others
             self._log(logging.ERROR, f"a heartbeat of message {delivery.message_id} failed", error)
         finally:
             delivery.heartbeat_task = None

@@ -1,4 +1,4 @@
-"""Queues and event buses in memory: what a test broker puts in the place of AWS."""
+"""Queues and event buses in memory, which replace AWS in tests."""
 
 import asyncio
 import time
@@ -25,10 +25,10 @@ class SettledDelivery:
     """How one delivery of a message ended.
 
     Attributes:
-        queue: the queue it came from.
+        queue: its queue.
         message_id: its SQS message id, the same in every delivery.
         body: its body, verbatim.
-        receive_count: which delivery this was, 1 for the first.
+        receive_count: the number of the delivery, 1 for the first.
         status: acknowledged, to be retried, or rejected.
         delay: seconds until the retry; None unless it is to be retried.
         reason: why it was rejected; empty unless it was.
@@ -44,10 +44,10 @@ class SettledDelivery:
 
 
 class MemoryQueues:
-    """Hands what is published to the handlers at once, and notes what became of each message.
+    """Delivers published messages to the handlers at once, and records the settlement of each.
 
     Args:
-        subscribers: gives the subscribers there are. Of several on one queue, one gets each message.
+        subscribers: returns the subscribers. Of several on one queue, one gets each message.
         rules: by event bus, the queues that get all its events. Apart from these, an event goes to each queue whose
             subscriber names `detail_type` or `source` and takes it.
     """
@@ -62,7 +62,7 @@ class MemoryQueues:
         self.settled: list[SettledDelivery] = []
 
     async def send(self, queue: str, entry: Mapping[str, Any]) -> str:
-        """Deliver a message, given as an entry of SendMessageBatch, and return its id. Raises what the handler does."""
+        """Deliver a message, given as an entry of SendMessageBatch; return its id. Raises the handler's error."""
         message_id = str(uuid.uuid4())
         raw = _receive(message_id, entry)
         if subscriber := next((each for each in self._subscribers() if same_queue(each.queue, queue)), None):
@@ -70,9 +70,9 @@ class MemoryQueues:
         return message_id
 
     async def put(self, event: str, bus: str, trace_header: str | None = None) -> None:
-        """Deliver an event, given as EventBridge wraps it, to each queue it is for. Raises what a handler does.
+        """Deliver an event, given as EventBridge wraps it, to each of its queues. Raises a handler's error.
 
-        EventBridge hands the X-Ray header on to the queue (user guide, "integration with AWS X-Ray"), and so does this.
+        As EventBridge does, it passes the X-Ray header on to the queue (user guide, "integration with AWS X-Ray").
         """
         entry: dict[str, Any] = {"MessageBody": event}
         if trace_header:
@@ -87,7 +87,7 @@ class MemoryQueues:
         await _all(deliveries)
 
     async def redeliver(self) -> int:
-        """Deliver each message that waits for its retry, and return how many. Raises what a handler does."""
+        """Deliver each message that waits for its retry; return their number. Raises a handler's error."""
         waiting, self._retries = self._retries, []
         await _all([self._deliver(subscriber, _as_redelivery(raw)) for subscriber, raw in waiting])
         return len(waiting)
@@ -105,7 +105,7 @@ class MemoryQueues:
         if reason := describe_mismatch(delivery, subscriber.config.detail_types, subscriber.config.sources):
             await delivery.reject(reason)
         elif isinstance(subscriber, SQSBatchSubscriber):
-            # What is published together arrives together, as it does when a batch is gathered from a queue.
+            # Messages that are published together arrive together, as a batch from a queue does.
             await self._batch(subscriber).put(raw)
         else:
             _raise(await subscriber.consume(delivery))
@@ -117,7 +117,7 @@ class MemoryQueues:
                 _raise(await subscriber.consume(tuple(self._delivery(subscriber, raw) for raw in raws)))
                 return [None] * len(raws)
 
-            # No waiting behind a batch in flight: its handler may be the one that publishes.
+            # Do not wait for a batch in flight, because its handler may be the publisher.
             self._batches[subscriber] = Coalescer(
                 handle, max_items=subscriber.config.max_batch, max_in_flight=1024, max_wait=0
             )
@@ -145,7 +145,7 @@ class MemoryQueues:
 
 
 class _MemorySettlement(Settlement):
-    """Settles one delivery by noting it."""
+    """Settles a delivery by recording it."""
 
     def __init__(
         self,
@@ -217,13 +217,13 @@ def _as_redelivery(raw: RawMessage) -> RawMessage:
 
 
 def _raise(error: BaseException | None) -> None:
-    # What asks for a verdict, such as `NackMessage` or `BatchItemFailed`, is no failure of the handler.
+    # Exceptions that choose a settle action, such as `NackMessage` or `BatchItemFailed`, are not failures.
     if isinstance(error, Exception) and not isinstance(error, IgnoredException):
         raise error
 
 
 async def _all(deliveries: Iterable[Awaitable[None]]) -> None:
-    """Wait for all, so that one handler's error keeps no other from its message, and then raise the first."""
+    """Wait for all handlers, then raise the first error, so that every handler gets its message."""
     for outcome in await asyncio.gather(*deliveries, return_exceptions=True):
         if isinstance(outcome, BaseException):
             raise outcome

@@ -1,4 +1,4 @@
-"""What a handler is given."""
+"""The messages that handlers receive."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -11,14 +11,14 @@ from .envelope import EventBridgeEnvelope
 
 
 class SQSMessage(StreamMessage[SQSDelivery]):
-    """One message. `body` is what the decoder reads: the event's `detail` if EventBridge sent it, else the SQS body."""
+    """One message. `body` is decoded: the event's `detail` if EventBridge sent it, otherwise the SQS body."""
 
     replaced_body: Any
-    """What a custom parser or a test put in the place of the body; None while nobody did."""
+    """A replacement of the body by a custom parser or a test, or None."""
 
     @property
     def body(self) -> Any:
-        """The bytes that a decoder reads."""
+        """The bytes for the decoder."""
         if self.replaced_body is not None:
             return self.replaced_body
         envelope = self.raw_message.envelope
@@ -36,7 +36,7 @@ class SQSMessage(StreamMessage[SQSDelivery]):
 
     @property
     def envelope(self) -> EventBridgeEnvelope | None:
-        """The EventBridge envelope, None when the body is not an event."""
+        """The EventBridge envelope, None if the body is not an event."""
         return self.raw_message.envelope
 
     @property
@@ -46,7 +46,7 @@ class SQSMessage(StreamMessage[SQSDelivery]):
 
     @property
     def receive_count(self) -> int:
-        """How often the message has been received, this time included (approximate, says SQS)."""
+        """How often the message has been received, including this time (approximate in SQS)."""
         return self.raw_message.receive_count
 
     @property
@@ -55,10 +55,10 @@ class SQSMessage(StreamMessage[SQSDelivery]):
         return self.raw_message.sent_at
 
     def on_heartbeat(self, callback: Callable[[], Awaitable[None]]) -> None:
-        """Await `callback` at every renewal of the lease, that is at each third of the visibility timeout.
+        """Await `callback` at every renewal of the lease, at each third of the visibility timeout.
 
-        `LeaseLost` raised by it cancels the handler and leaves the message for redelivery. Other errors are logged,
-        and it is called again at the next renewal.
+        A `MessageLeaseLost` that it raises cancels the handler and leaves the message for redelivery. Other
+        errors are logged, and it is called again at the next renewal.
         """
         self.raw_message.heartbeats.append(callback)
 
@@ -79,7 +79,7 @@ class SQSMessage(StreamMessage[SQSDelivery]):
 
 
 class SQSBatchMessage(StreamMessage[tuple[SQSDelivery, ...]]):
-    """Several messages that one call handles. Those settled one by one are left alone by what settles the rest.
+    """The messages of one batch. Messages that are settled one by one are not settled again with the rest.
 
     Attributes:
         messages: the messages, in the order of their bodies.

@@ -25,21 +25,21 @@ SQS = "aws_sqs"
 """`messaging.system` of queues (semantic conventions for messaging)."""
 
 EVENTBRIDGE = "aws.eventbridge"
-"""`messaging.system` of event buses: the conventions name none, and this is how they name SNS."""
+"""`messaging.system` of event buses: the conventions define none; this follows the name of SNS."""
 
 
 class SQSTelemetryMiddleware(TelemetryMiddleware[PublishCommand]):
     """A span for each publish and for each handler call, in one trace across queues and event buses.
 
-    A message carries `traceparent` as an attribute. An event cannot, nor can a message whose ten attributes are taken:
-    these carry the X-Ray header instead. Consumers look at the attributes, then where `extract` says, then at the X-Ray
-    header. The span of a batch has links to the traces of its messages.
+    A message carries `traceparent` as an attribute. Events, and messages whose ten attributes are used, carry the X-Ray
+    header instead. Consumers read the attributes, then the result of `extract`, then the X-Ray header. The span of a
+    batch has links to the traces of its messages.
 
     Args:
         tracer_provider: where spans go; the global provider if None.
         meter_provider: where metrics go; the global provider if None.
         meter: what records the metrics, instead of one of the provider.
-        include_messages_counters: count messages, beside measuring durations.
+        include_messages_counters: count messages, in addition to durations.
         extract: finds the trace context in the content of a message, for producers that put it there; by default in
             the object `trace` of an event's detail.
         error_text: record an error with its text and its traceback, as every FastStream broker does. False records
@@ -80,7 +80,7 @@ class SQSTelemetryMiddleware(TelemetryMiddleware[PublishCommand]):
 
 
 class _SQSTelemetry(BaseTelemetryMiddleware[PublishCommand]):
-    """FastStream's middleware, which looks for the trace context in the headers of the message and nowhere else."""
+    """FastStream's middleware, which reads the trace context from the headers of the message only."""
 
     def __init__(self, msg: Any | None, /, *, extract: TraceExtractor, **parts: Any) -> None:
         super().__init__(msg, **parts)
@@ -95,7 +95,7 @@ class _SQSTelemetry(BaseTelemetryMiddleware[PublishCommand]):
         return await super().publish_scope(send, cmd)
 
     async def consume_scope(self, call_next: Any, msg: StreamMessage[Any]) -> Any:
-        # A copy is shown to FastStream: the handler's message keeps the headers that it came with.
+        # FastStream gets a copy, so that the handler's message keeps its headers.
         async def handle(_: StreamMessage[Any]) -> Any:
             return await call_next(msg)
 
@@ -103,7 +103,7 @@ class _SQSTelemetry(BaseTelemetryMiddleware[PublishCommand]):
 
 
 class _DiscreetTracer(Tracer):
-    """A tracer whose spans name the type of an error, and say no more of it."""
+    """A tracer whose spans record the type of an error only."""
 
     def __init__(self, tracer: Tracer) -> None:
         self._tracer = tracer
@@ -124,7 +124,7 @@ class _DiscreetTracer(Tracer):
 
 
 class _SingleSettings(TelemetrySettingsProvider[SQSDelivery, PublishCommand]):
-    """What is said about single messages, and about everything that is published."""
+    """Attributes of single messages, and of published ones."""
 
     messaging_system = SQS
 
@@ -138,7 +138,7 @@ class _SingleSettings(TelemetrySettingsProvider[SQSDelivery, PublishCommand]):
         return {
             SpanAttributes.MESSAGING_SYSTEM: EVENTBRIDGE if isinstance(cmd, EventPublishCommand) else SQS,
             SpanAttributes.MESSAGING_DESTINATION_NAME: cmd.destination,
-            # OpenTelemetry warns of attributes without a value.
+            # OpenTelemetry warns about attributes without a value.
             **({SpanAttributes.MESSAGING_MESSAGE_CONVERSATION_ID: cmd.correlation_id} if cmd.correlation_id else {}),
         }
 
@@ -147,7 +147,7 @@ class _SingleSettings(TelemetrySettingsProvider[SQSDelivery, PublishCommand]):
 
 
 class _BatchSettings(TelemetrySettingsProvider[tuple[SQSDelivery, ...], PublishCommand]):
-    """What is said about batches."""
+    """Attributes of batches."""
 
     messaging_system = SQS
 

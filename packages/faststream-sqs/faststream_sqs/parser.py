@@ -1,4 +1,4 @@
-"""From what SQS delivers to what a handler is given."""
+"""Parses SQS deliveries into messages."""
 
 import json
 from collections.abc import Mapping
@@ -20,14 +20,14 @@ class SQSParser:
     __slots__ = ()
 
     async def parse_message(self, message: SQSDelivery) -> SQSMessage:
-        """Wrap one delivery. Its body is not touched yet."""
+        """Wrap one delivery, without reading its body."""
         return _wrap(message)
 
     async def decode_message(self, msg: StreamMessage[SQSDelivery]) -> Any:
         """The `detail` of an EventBridge event; otherwise the body, parsed if it is JSON and as text if not.
 
-        SQS bodies are text without a declared type. Only what begins like a JSON object, array or string is taken for
-        JSON: a bare number or word stays text, and is cast to what the handler declares. A `content-type` attribute
+        SQS bodies are text without a declared type. Only text that begins like a JSON object, array or string is read
+        as JSON: a bare number or word stays text and is cast to the handler's type. A `content-type` attribute
         overrides the guess.
         """
         replaced = getattr(msg, "replaced_body", None)

@@ -1,25 +1,25 @@
-"""When to poll: only with a free place, not while paused, and never again once stopped."""
+"""Limits polling: only with a free slot, not while paused, and not after the stop."""
 
 import asyncio
 from collections.abc import Callable
 
-# After a standstill, the wait for more places before polling again, in seconds. A poll costs the same for one message
-# as for ten, and handlers that started together tend to end together.
+# Seconds to wait for more free slots after all were busy: a poll costs the same for one message as for ten, and
+# handlers that started together tend to end together.
 _REGROUP_S = 0.005
 
 
 class PollLimiter:
-    """Counts the free places of one subscriber and lets its pollers through.
+    """Counts the free slots of one subscriber and admits its pollers.
 
     Args:
-        places: handler calls at a time.
+        slots: handler calls at a time.
         patience: seconds without a successful poll after which the subscriber counts as unhealthy.
         clock: the time in seconds.
     """
 
-    def __init__(self, places: int, *, unhealthy_after: float, clock: Callable[[], float]) -> None:
-        self._places = places
-        self._free = places
+    def __init__(self, slots: int, *, unhealthy_after: float, clock: Callable[[], float]) -> None:
+        self._places = slots
+        self._free = slots
         self._patience = unhealthy_after
         self._clock = clock
         self._wake = asyncio.Event()
@@ -29,7 +29,7 @@ class PollLimiter:
 
     @property
     def open(self) -> bool:
-        """Whether messages may be taken on."""
+        """Whether messages may be received."""
         return not self.stopped and self.paused is None
 
     @property
@@ -40,7 +40,7 @@ class PollLimiter:
         return self._polling_since is None or self._clock() - self._polling_since <= self._patience
 
     async def acquire(self, limit: int) -> int:
-        """Wait for free places and take up to `limit` of them; 0 when the subscriber has stopped."""
+        """Wait for free slots and take up to `limit` of them; 0 once the subscriber has stopped."""
         stood_still = False
         while not self.stopped:
             if self.paused is None and self._free:
@@ -59,17 +59,17 @@ class PollLimiter:
             await self._wake.wait()
         return 0
 
-    def release_slots(self, places: int = 1) -> None:
-        """Give places back."""
-        self._free += places
+    def release_slots(self, slots: int = 1) -> None:
+        """Return slots."""
+        self._free += slots
         self._wake.set()
 
     def succeeded(self) -> None:
-        """A poll returned."""
+        """Record a successful poll."""
         self._polling_since = self._clock()
 
     async def wait_unless_stopped(self, seconds: float) -> None:
-        """Wait, but not beyond the stop."""
+        """Wait, at most until the stop."""
         deadline = self._clock() + seconds
         while not self.stopped and (remaining := deadline - self._clock()) > 0:
             self._wake.clear()
@@ -79,15 +79,15 @@ class PollLimiter:
                 return
 
     def pause(self, reason: str) -> None:
-        """Poll no more until `resume`."""
+        """Stop polling until `resume`."""
         self.paused = reason
 
     def resume(self) -> None:
-        """Poll again."""
+        """Resume polling."""
         self.paused = None
         self._wake.set()
 
     def stop(self) -> None:
-        """Poll never again."""
+        """Stop polling for good."""
         self.stopped = True
         self._wake.set()

@@ -1,4 +1,4 @@
-"""Sending messages to SQS."""
+"""Sends messages to SQS."""
 
 import math
 from collections.abc import Mapping
@@ -36,12 +36,12 @@ class SQSProducer(ProducerProto[SQSPublishCommand]):
         self._decoder = parser.decode_message
 
     def connect(self, serializer: SerializerProto | None, codec: CodecProto) -> None:
-        """Learn how to encode."""
+        """Set the encoder."""
         self._serializer = serializer
         self.codec = codec
 
     async def disconnect(self) -> None:
-        """Send what waits."""
+        """Send pending messages."""
         queues, self._queues = self._queues, {}
         for queue in queues.values():
             await queue.close()
@@ -50,7 +50,7 @@ class SQSProducer(ProducerProto[SQSPublishCommand]):
         """Send one message and return its SQS message id; None is not sent and has no id.
 
         Raises:
-            QueueMissing: there is no such queue.
+            QueueMissing: the queue does not exist.
             PublishFailed: the message was not accepted.
         """
         if cmd.body is None:
@@ -67,7 +67,7 @@ class SQSProducer(ProducerProto[SQSPublishCommand]):
         raise FeatureNotSupportedException("SQS has no request and reply; publish with `reply_to` instead")
 
     async def copy(self, queue: str, body: str, attributes: Mapping[str, Any]) -> None:
-        """Send a body and attributes in the form of SQS, untouched."""
+        """Send a body and attributes in the form of SQS, unchanged."""
         entry = {"MessageBody": body, "MessageAttributes": attributes}
         await self._queue(await self._connection.queue_url(queue)).send((entry, _weigh(entry)))
 
@@ -114,10 +114,10 @@ class SQSProducer(ProducerProto[SQSPublishCommand]):
         if cmd.group_id:
             entry["MessageGroupId"] = cmd.group_id
         if cmd.trace_header:
-            # A system attribute: it counts neither among the ten nor in the size (SQS API reference, SendMessage).
+            # A system attribute counts neither among the ten nor in the size (SQS API reference, SendMessage).
             entry["MessageSystemAttributes"] = {"AWSTraceHeader": _attribute(cmd.trace_header)}
         weight = _weigh(entry)
-        # Refused here, because SQS would refuse the whole request, neighbours included.
+        # Rejected here, because SQS would reject the whole request.
         if weight > MAX_SQS_REQUEST_BYTES:
             raise PublishFailed("MessageTooLong", f"{weight} bytes exceed {MAX_SQS_REQUEST_BYTES}", permanent=True)
         if len(attributes) > MAX_ATTRIBUTES:

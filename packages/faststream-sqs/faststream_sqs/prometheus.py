@@ -20,9 +20,9 @@ SQS = "aws_sqs"
 class SQSPrometheusMiddleware(PrometheusMiddleware[Any, PublishCommand]):
     """Counts and measures what is received, processed and published, with FastStream's own metric names.
 
-    The label `handler` is the queue's name, and `destination` that of the queue or bus. Settling comes after the
-    handler: a message that the handler did not settle itself counts as `acked` when it returned and as `error` when it
-    raised, even if the `ack_policy` makes something else of that. A batch counts with all its messages, under one
+    The label `handler` is the queue's name, and `destination` that of the queue or bus. Messages are settled
+    after the handler: one that the handler did not settle itself counts as `acked` when it returned and as `error` when
+    it raised, whatever the `ack_policy` does. A batch counts with all its messages, under one
     status.
 
     Args:

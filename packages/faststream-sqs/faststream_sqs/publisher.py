@@ -1,4 +1,4 @@
-"""Publishing to queues and to event buses."""
+"""Publishes to queues and event buses."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
@@ -90,7 +90,7 @@ class EventBridgePublisher(PublisherUsecase):
         return self._config.bus
 
     def publishes(self, cmd: EventPublishCommand) -> bool:
-        """Whether an event is of the bus of this publisher, and of its own source and type if it has them."""
+        """Whether an event has this publisher's bus, and its source and type if it has defaults."""
         return (
             cmd.destination == self.bus
             and self._config.source in (None, cmd.source)
@@ -108,23 +108,23 @@ class EventBridgePublisher(PublisherUsecase):
         trace_header: str | None = None,
         time: datetime | None = None,
     ) -> str:
-        """Publish one event and return the id that EventBridge gave it.
+        """Publish one event and return the id that EventBridge assigned.
 
-        Events published at the same time share requests. Of a request that was accepted in part, only the failed
-        entries are sent again, with growing pauses.
+        Events published at the same time share requests. If a request is accepted in part, only the failed entries are
+        sent again, with growing delays.
 
         Args:
             detail: the content. Text is sent verbatim and must be a JSON object; anything else is encoded.
-            source: who publishes; the default of this publisher if None.
-            detail_type: what kind of event this is; the default of this publisher if None.
+            source: the publisher; the default of this publisher if None.
+            detail_type: the type of the event; the default of this publisher if None.
             resources: ARNs that the event concerns.
             trace_header: an X-Ray trace header.
-            time: when it happened; None lets EventBridge say.
+            time: the time of the event; None takes EventBridge's.
 
         Raises:
-            BusMissing: there is no such bus.
-            PublishFailed: the event was refused, or not accepted until its resends ran out.
-            SetupError: there is neither an argument nor a default for source or detail type.
+            BusMissing: the bus does not exist.
+            PublishFailed: the event was rejected, or not accepted until its resends ran out.
+            SetupError: source or detail type is missing, with neither an argument nor a default.
         """
         cmd = self._command(
             detail,
@@ -137,7 +137,7 @@ class EventBridgePublisher(PublisherUsecase):
         return await self._send(cmd, ())
 
     async def _publish(self, cmd: PublishCommand, *, _extra_middlewares: Iterable[PublisherMiddleware]) -> None:
-        if cmd.body is None:  # the handler had nothing to say
+        if cmd.body is None:  # the handler returned nothing
             return
         if not isinstance(cmd, EventPublishCommand):
             headers, correlation_id = cmd.headers, cmd.correlation_id

@@ -1,4 +1,4 @@
-"""From polls to deliveries whose leases are held."""
+"""The session of a started subscriber: polls, leases and settlements."""
 
 import asyncio
 import logging
@@ -26,16 +26,16 @@ class LogFunction(Protocol):
 
 
 class QueueSession:
-    """Everything that one started subscriber keeps with AWS: its polls, its leases and its settlements.
+    """Polls, leases and settlements of one started subscriber.
 
     Args:
         connection: the clients.
         producer: sends the copies of rejected messages.
         queue: the name of the queue.
         url: the URL of the queue.
-        dead_letter_queue: the name of the queue for rejected messages, None when there is none.
+        dead_letter_queue: the name of the queue for rejected messages, or None.
         visibility_timeout: seconds of a lease.
-        retry: the waits of messages that are to be retried.
+        retry: the delays of retried messages.
         detail_types: the event types to take; None takes all messages.
         sources: the event sources to take; None takes all messages.
         log: writes a line.
@@ -77,11 +77,11 @@ class QueueSession:
         )
 
     async def receive(self, limit: int, wait: int) -> list[SQSDelivery]:
-        """Wait up to `wait` seconds for up to `limit` messages; those this subscriber does not take are rejected.
+        """Wait up to `wait` seconds for up to `limit` messages; reject messages that this subscriber does not take.
 
         Raises:
-            ClientError: SQS refused the poll.
-            BotoCoreError: SQS could not be reached.
+            ClientError: SQS rejected the poll.
+            BotoCoreError: SQS is unreachable.
         """
         accepted: list[SQSDelivery] = []
         for raw in await self._receiver.receive(limit, wait):
@@ -94,7 +94,7 @@ class QueueSession:
         return accepted
 
     def drop(self, delivery: SQSDelivery) -> None:
-        """Hold the lease of this delivery no longer."""
+        """Stop renewing the lease of this delivery."""
         self._lease_renewer.drop(delivery)
 
     def release(self, deliveries: Sequence[SQSDelivery]) -> None:
@@ -102,7 +102,7 @@ class QueueSession:
         self._settle(deliveries, RELEASE)
 
     async def close(self) -> None:
-        """Wait for what is under way: polls that were left alone, refusals, settlements."""
+        """Wait for abandoned polls, rejections and settlements in progress."""
         await self._receiver.close()
         if self._settling:
             await asyncio.wait(self._settling)
@@ -137,7 +137,7 @@ class QueueSession:
 def describe_mismatch(
     delivery: SQSDelivery, detail_types: Collection[str] | None, sources: Collection[str] | None
 ) -> str | None:
-    """Why a subscriber that takes these event types and sources does not take the message; None if it does."""
+    """The reason why a subscriber with these event types and sources does not take the message, or None."""
     if detail_types is None and sources is None:
         return None
     if (envelope := delivery.envelope) is None:

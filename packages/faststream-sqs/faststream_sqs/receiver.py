@@ -1,4 +1,4 @@
-"""One long poll, which is never cut short: a message taken by an abandoned poll would be stranded."""
+"""Long polls, which are never cut short: a message received by an abandoned poll would be stranded."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -24,7 +24,7 @@ class Receiver:
         client: the SQS client to use.
         url: the URL of the queue.
         visibility: seconds for which received messages are hidden from others.
-        release: gives messages back that nobody waits for any more.
+        release: releases messages whose caller was cancelled.
     """
 
     def __init__(
@@ -44,13 +44,13 @@ class Receiver:
     async def receive(self, limit: int, wait: int) -> list[RawMessage]:
         """Wait up to `wait` seconds for up to `limit` messages.
 
-        A caller that is cancelled gets out at once; the poll goes on without it, and what it still brings is released.
+        A cancelled caller returns at once; the poll goes on, and its messages are released.
 
         Raises:
-            ClientError: SQS refused the poll.
-            BotoCoreError: SQS could not be reached.
+            ClientError: SQS rejected the poll.
+            BotoCoreError: SQS is unreachable.
         """
-        # A span for each poll, most of them empty, would bury those of the messages. The task keeps this context.
+        # Spans of polls, most of them empty, would hide those of messages. The task keeps this context.
         with suppress_instrumentation():
             poll = asyncio.ensure_future(
                 self._client.receive_message(

@@ -1,4 +1,4 @@
-"""How subscribers and publishers are declared."""
+"""Declares subscribers and publishers, for the broker and its routers."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
@@ -33,7 +33,7 @@ _MAX_WAIT_TIME = 20  # seconds of a long poll (SQS API reference, ReceiveMessage
 
 
 class SQSRegistrator(Registrator[Any, SQSBrokerConfig]):
-    """What the broker and its routers have in common."""
+    """The common part of the broker and its routers."""
 
     def subscriber(  # type: ignore[override]
         self,
@@ -66,23 +66,23 @@ class SQSRegistrator(Registrator[Any, SQSBrokerConfig]):
         By default a message is deleted when its handler returns, and retried with back-off when it raises.
 
         Args:
-            queue: the name of the queue, or its URL for a queue of another account.
-            dead_letter_queue: where `reject` moves messages to. It does not replace the redrive policy of the queue,
-                which moves what was received too often.
-            concurrency: handler calls at a time. No more messages are received than there are calls free for them, so
-                ten, the default, is the least that fills a request.
+            queue: the name of the queue, or the URL of another account's queue.
+            dead_letter_queue: the queue to which `reject` moves messages. It does not replace the redrive policy of the
+                queue, which moves messages that were received too often.
+            concurrency: handler calls at a time. Messages are received only for free calls, so ten, the default, is the
+                least that fills a request.
             wait_time: whole seconds of a long poll, at most 20. Stopping waits for the poll in flight.
             visibility_timeout: seconds for which a received message is hidden from others, renewed at each third of
-                it while its handler runs; so it is also how soon a message returns after a crash.
-            retry: the waits of messages that are retried; by default up to a second at first, up to a minute later.
+                it while its handler runs; so it is also the delay after a crash.
+            retry: the delays of retried messages; by default up to a second at first, up to a minute later.
             detail_type: take only EventBridge events of these types, and reject other messages.
             source: take only EventBridge events of these sources, and reject other messages.
             batch: hand lists of messages to the handler. It may raise `BatchItemFailed`, or return the message ids
                 that failed, to retry only those.
-            max_batch: the most messages in a list.
+            max_batch: maximum messages in a list.
             max_wait: seconds to gather a list for, counted from its first message; cut short by an empty poll.
             pollers: polls at a time. One brings at most ten messages a round trip.
-            ack_policy: what a message comes to that the handler leaves unsettled.
+            ack_policy: how a message is settled that the handler leaves unsettled.
             dependencies: run before each handler call.
             parser: replaces the way messages are parsed.
             decoder: replaces the way bodies are decoded.
@@ -97,10 +97,16 @@ class SQSRegistrator(Registrator[Any, SQSBrokerConfig]):
             SetupError: an option is out of its range.
         """
         _check(
-            (concurrency >= 1 and pollers >= 1 and max_batch >= 1, "concurrency, pollers and max_batch start at 1"),
-            (0 <= wait_time <= _MAX_WAIT_TIME, f"wait_time goes from 0 to {_MAX_WAIT_TIME} seconds"),
-            (1 <= visibility_timeout <= MAX_VISIBILITY, f"visibility_timeout goes from 1 to {MAX_VISIBILITY} seconds"),
-            (max_wait >= 0, "max_wait starts at 0 seconds"),
+            (
+                concurrency >= 1 and pollers >= 1 and max_batch >= 1,
+                "concurrency, pollers and max_batch must be at least 1",
+            ),
+            (0 <= wait_time <= _MAX_WAIT_TIME, f"wait_time must be from 0 to {_MAX_WAIT_TIME} seconds"),
+            (
+                1 <= visibility_timeout <= MAX_VISIBILITY,
+                f"visibility_timeout must be 1 to {MAX_VISIBILITY} seconds",
+            ),
+            (max_wait >= 0, "max_wait must be at least 0 seconds"),
         )
         config = SQSSubscriberConfig(
             _outer_config=self.config,  # type: ignore[arg-type] # a composition that answers like the config
@@ -144,7 +150,7 @@ class SQSRegistrator(Registrator[Any, SQSBrokerConfig]):
         """Publish to a queue, with `publish` or as a decorator of handlers whose results are to be sent.
 
         Args:
-            queue: the name of the queue, or its URL for a queue of another account.
+            queue: the name of the queue, or the URL of another account's queue.
             attributes: message attributes that every message gets.
             delay: seconds for which messages stay hidden, at most 900.
             group_id: the message group, on a standard queue for fair queuing.
@@ -185,8 +191,8 @@ class SQSRegistrator(Registrator[Any, SQSBrokerConfig]):
 
         Args:
             bus: the name or ARN of the event bus.
-            source: the source of events that do not name theirs.
-            detail_type: the type of events that do not name theirs.
+            source: the default source of events.
+            detail_type: the default type of events.
             persistent: keep the publisher alive as long as the broker.
             title: for AsyncAPI.
             description: for AsyncAPI.

@@ -1,4 +1,4 @@
-"""What is to be published, before it is encoded."""
+"""Publish commands, before encoding."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -11,7 +11,7 @@ AttributeValue: TypeAlias = str | int | float | bytes
 
 
 class SQSResponse(Response):
-    """What a handler returns to publish its result with options.
+    """A handler's result with publish options.
 
     Args:
         body: the message.
@@ -111,11 +111,11 @@ class EventPublishCommand(PublishCommand):
     Args:
         body: the detail; text is sent verbatim, anything else as JSON.
         bus: the name or ARN of the event bus.
-        source: who publishes.
-        detail_type: what kind of event this is.
+        source: the publisher.
+        detail_type: the type of the event.
         resources: ARNs that the event concerns.
         trace_header: an X-Ray trace header.
-        time: when it happened; None lets EventBridge say.
+        time: the time of the event; None takes EventBridge's.
     """
 
     def __init__(

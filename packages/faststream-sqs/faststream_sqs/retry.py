@@ -1,4 +1,4 @@
-"""How long to wait before trying again."""
+"""The retry policy: exponential back-off with jitter."""
 
 import random
 from collections.abc import Callable
@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """Exponential back-off with full jitter: anything from nothing to `base * 2 ** (attempt - 1)`, at most `cap`.
+    """Exponential back-off with full jitter: from 0 to `base * 2 ** (attempt - 1)`, at most `cap`.
 
-    Full jitter spreads a herd best for the work it does (AWS Architecture Blog, "Exponential Backoff And Jitter").
+    Full jitter spreads concurrent retries at the least cost (AWS Architecture Blog, "Exponential Backoff And Jitter").
 
     Attributes:
         base: ceiling of the first wait, in seconds.

@@ -1,4 +1,4 @@
-"""Declaring subscribers and publishers apart from the broker."""
+"""Routers: subscribers and publishers declared apart from the broker."""
 
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any
@@ -46,7 +46,7 @@ class SQSRouter(SQSRegistrator, BrokerRouter[Any, SQSRouterConfig]):
         parser: replaces the way messages are parsed.
         decoder: replaces the way bodies are decoded.
         include_in_schema: for AsyncAPI.
-        ack_policy: what a message comes to that a handler leaves unsettled.
+        ack_policy: how a message is settled that the handler leaves unsettled.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""What becomes of a message when its handler has ended: first decided, then carried out."""
+"""The settle action after a handler: decided by pure functions, then carried out."""
 
 import asyncio
 import logging
@@ -25,13 +25,13 @@ from .errors import BatchItemFailed, MessageLeaseLost
 
 @dataclass(frozen=True, slots=True)
 class SettleAction:
-    """What to do with the messages of one handler call that the handler has not settled itself.
+    """The action for the messages of one handler call that the handler has not settled itself.
 
     Attributes:
         status: acknowledge, retry or reject; None leaves them to their visibility timeout.
-        delay: seconds before the retry; None asks the retry policy.
-        reason: why they are rejected.
-        failed: retry only the messages with these ids and do `status` to the others.
+        delay: seconds before the retry; None takes the retry policy.
+        reason: the reason of a rejection.
+        failed: retry only the messages with these ids; `status` applies to the others.
         stop: stop the subscriber afterwards.
         stop_application: stop the application afterwards.
     """
@@ -58,12 +58,12 @@ _ON_ERROR = {
 
 
 def action_on_success(policy: AckPolicy, returned: Any, message_ids: Collection[str] | None) -> SettleAction:
-    """The verdict on a handler that returned.
+    """The action for a handler that returned.
 
     Args:
-        policy: the subscriber's.
-        returned: what the handler returned; a batch handler may return the ids of the messages that failed.
-        message_ids: the ids of the batch; None when the handler takes single messages.
+        policy: the subscriber's ack policy.
+        returned: the handler's result; a batch handler may return the ids of failed messages.
+        message_ids: the ids of the batch; None if the handler takes single messages.
     """
     if policy is AckPolicy.MANUAL:
         return LEAVE
@@ -73,65 +73,65 @@ def action_on_success(policy: AckPolicy, returned: Any, message_ids: Collection[
 
 
 def action_on_error(policy: AckPolicy, error: BaseException, message_ids: Collection[str] | None) -> SettleAction:
-    """The verdict on a handler that raised; the arguments are those of `action_on_success`."""
+    """The action for a handler that raised; the arguments are those of `action_on_success`."""
     # The reason names the error but does not quote it: a validation error contains the message.
-    verdict = SettleAction(_ON_ERROR[policy], reason=type(error).__name__)
+    action = SettleAction(_ON_ERROR[policy], reason=type(error).__name__)
     match error:
         case BatchItemFailed() if message_ids is not None:
-            verdict = _partly(policy, error.message_ids, message_ids)
+            action = _partly(policy, error.message_ids, message_ids)
         case AckMessage():
-            verdict = ACK
+            action = ACK
         case NackMessage():
-            verdict = SettleAction(AckStatus.NACKED, delay=error.extra_options.get("delay"))
+            action = SettleAction(AckStatus.NACKED, delay=error.extra_options.get("delay"))
         case RejectMessage():
-            verdict = SettleAction(AckStatus.REJECTED, reason=error.extra_options.get("reason", ""))
+            action = SettleAction(AckStatus.REJECTED, reason=error.extra_options.get("reason", ""))
         case MessageLeaseLost() | HandlerException():
-            verdict = LEAVE
+            action = LEAVE
         case SubscriberNotFound():
             # No retry will find a handler.
-            verdict = SettleAction(AckStatus.REJECTED, reason="no handler accepts this message")
+            action = SettleAction(AckStatus.REJECTED, reason="no handler accepts this message")
         case StopConsume():
-            verdict = replace(verdict, stop=True)
+            action = replace(action, stop=True)
         case SystemExit():
-            verdict = replace(verdict, stop=True, stop_application=True)
-    return verdict
+            action = replace(action, stop=True, stop_application=True)
+    return action
 
 
 def _partly(policy: AckPolicy, failed: frozenset[str], message_ids: Collection[str]) -> SettleAction:
-    # An id that is not in the batch is a mistake of the handler: then none of its claims can be trusted.
+    # An id that is not in the batch is a mistake of the handler: its other ids are not trusted either.
     if not failed <= frozenset(message_ids):
         return SettleAction(_ON_ERROR[policy], reason="the handler named messages that are not in the batch")
     return SettleAction(AckStatus.ACKED, failed=failed)
 
 
 async def settle_deliveries(
-    verdict: SettleAction,
+    action: SettleAction,
     deliveries: Sequence[SQSDelivery],
     log: Callable[[int, str, BaseException | None], None],
 ) -> None:
-    """Do to the deliveries what the verdict says; those settled already or lost are left alone.
+    """Apply the action to the deliveries, except settled or lost ones.
 
-    What SQS does not accept is logged: the message is delivered again when its visibility timeout ends.
+    A failure is logged: the message is delivered again when its visibility timeout ends.
     """
     if len(deliveries) == 1:
-        await _carry_out(verdict, deliveries[0], log)
+        await _carry_out(action, deliveries[0], log)
     else:
-        await asyncio.gather(*(_carry_out(verdict, delivery, log) for delivery in deliveries))
+        await asyncio.gather(*(_carry_out(action, delivery, log) for delivery in deliveries))
 
 
 async def _carry_out(
-    verdict: SettleAction,
+    action: SettleAction,
     delivery: SQSDelivery,
     log: Callable[[int, str, BaseException | None], None],
 ) -> None:
-    if delivery.lost or delivery.status is not None or verdict.status is None:
+    if delivery.lost or delivery.status is not None or action.status is None:
         return
     try:
-        if delivery.message_id in verdict.failed or verdict.status is AckStatus.NACKED:
-            await delivery.nack(verdict.delay)
-        elif verdict.status is AckStatus.ACKED:
+        if delivery.message_id in action.failed or action.status is AckStatus.NACKED:
+            await delivery.nack(action.delay)
+        elif action.status is AckStatus.ACKED:
             await delivery.ack()
         else:
-            await delivery.reject(verdict.reason)
+            await delivery.reject(action.reason)
     except (FastStreamException, BotoCoreError, ClientError) as error:
         log(logging.ERROR, f"message {delivery.message_id} could not be settled and will return: {error}", None)

@@ -1,4 +1,4 @@
-"""How the messages of one queue leave it, in batches."""
+"""Settles the messages of one queue, in batches."""
 
 import re
 from collections.abc import Awaitable, Callable, Mapping
@@ -15,9 +15,9 @@ MAX_ATTRIBUTES = 10
 """Message attributes that SQS accepts on one message."""
 
 _MAX_REASON = 1024
-# What SQS refuses in a string (SQS API reference, SendMessage).
+# Characters that SQS rejects in a string (SQS API reference, SendMessage).
 _FORBIDDEN = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-# How SQS says that a receipt is no longer good.
+# Codes of SQS for an invalid receipt.
 _LEASE_LOST = frozenset(
     {
         "AWS.SimpleQueueService.MessageNotInflight",
@@ -30,19 +30,19 @@ _LEASE_LOST = frozenset(
 
 
 def is_lease_lost(error: RequestFailed) -> bool:
-    """Whether SQS refused because the receipt is stale, rather than for another reason."""
+    """Whether SQS rejected the request because the receipt is stale."""
     return error.code in _LEASE_LOST
 
 
 class Settlement:
-    """Deletes, postpones and buries the messages of one queue.
+    """Deletes, postpones and dead-letters the messages of one queue.
 
     Args:
         client: the SQS client to use.
         queue: the name of the queue, for the copies of rejected messages.
         url: the URL of the queue.
-        copy: sends a body and its attributes to the dead-letter queue; None when there is none.
-        on_unburied: told when a message was rejected and there is no dead-letter queue.
+        copy: sends a body and its attributes to the dead-letter queue; None without one.
+        on_rejection_kept: called when a message is rejected and there is no dead-letter queue.
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class Settlement:
         self._queue = queue
         self._url = url
         self._copy = copy
-        self._on_unburied = on_no_dead_letter_queue
+        self._on_rejection_kept = on_no_dead_letter_queue
         self._deletes: BatchCall[str, None] = BatchCall(self._delete, failure=SettleFailed)
         self._changes: BatchCall[tuple[str, int], None] = BatchCall(self._change, failure=SettleFailed)
 
@@ -67,19 +67,19 @@ class Settlement:
         await _or_lease_lost(self._deletes.send(receipt))
 
     async def postpone(self, receipt: str, seconds: int) -> None:
-        """Make one message visible again after so many seconds; see `SQSDelivery.nack`."""
+        """Make one message visible again after a number of seconds; see `SQSDelivery.nack`."""
         await _or_lease_lost(self._changes.send((receipt, seconds)))
 
     async def dead_letter(self, raw: Mapping[str, Any], reason: str) -> None:
         """Copy one message to the dead-letter queue and delete it; see `SQSDelivery.reject`."""
         if self._copy is None:
-            self._on_unburied(raw, reason)
+            self._on_rejection_kept(raw, reason)
             return
         await self._copy(raw["Body"], self._rejection_attributes(raw, reason))
         await self.delete(raw["ReceiptHandle"])
 
     async def close(self) -> None:
-        """Send what waits and return when it has settled."""
+        """Send pending requests and return when they have settled."""
         await self._deletes.close()
         await self._changes.close()
 
@@ -90,7 +90,7 @@ class Settlement:
             MESSAGE_ID_ATTRIBUTE: raw["MessageId"],
         }
         theirs = raw.get("MessageAttributes") or {}
-        # The reason comes first, then what the message had, then the rest of ours as far as there is room.
+        # The reason first, then the message's own attributes, then the rest of ours as far as there is room.
         attributes: dict[str, Any] = {}
         for name in (REASON_ATTRIBUTE, *theirs, QUEUE_ATTRIBUTE, MESSAGE_ID_ATTRIBUTE):
             if name in attributes or len(attributes) == MAX_ATTRIBUTES:

@@ -1,9 +1,9 @@
-"""What AsyncAPI documents say about the endpoints.
+"""AsyncAPI specifications of the endpoints.
 
 Queues have the SQS channel binding. It is declared in version 0.2.0, the newest that the JSON Schema of AsyncAPI 3.0.0
-knows; 0.3.0 differs only in access policies, of which nothing is said here. Operations and messages have no binding:
+knows; 0.3.0 differs only in access policies, which are not documented here. Operations and messages have no binding:
 the one of an operation is for SNS, and the one of a message must be empty (SQS Bindings, AsyncAPI). EventBridge has
-none at all.
+no binding.
 """
 
 import math
@@ -73,7 +73,7 @@ class SQSSubscriberSpecification(SubscriberSpecification[SQSBrokerConfig, SQSSub
             "receiveMessageWaitTime": self.settings.wait_time,
         }
         if (dead_letter_queue := self.settings.dead_letter_queue) is not None:
-            # FastStream's binding has no `deadLetterQueue` beside the queue: here is the other place for its name.
+            # FastStream's binding has no `deadLetterQueue` field, so its name goes here.
             name = _name(f"{self._outer_config.prefix}{dead_letter_queue}")
             queue["redrivePolicy"] = {"deadLetterQueue": {"name": name}}
         return _binding(queue)
@@ -165,7 +165,7 @@ def _name(queue: str) -> str:
 
 
 def _taken(settings: SQSSubscriberConfig) -> str | None:
-    """What a subscriber with filters says about them: its payload is the detail of these events."""
+    """The description of a subscriber's filters: its payload is the detail of these events."""
     if settings.detail_types is None and settings.sources is None:
         return None
     return f"Takes {_events(settings.detail_types, settings.sources)}."

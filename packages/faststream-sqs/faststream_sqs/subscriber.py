@@ -1,4 +1,4 @@
-"""Consuming one queue."""
+"""Consumes one queue."""
 
 import asyncio
 import logging
@@ -29,15 +29,15 @@ from .specification import SQSSubscriberSpecification
 
 _POLL_BACKOFF = RetryPolicy(base=0.2, cap=5.0)
 
-# Seconds that cancelled handlers get to end, and that settled messages get to reach SQS, after the drain time.
+# Seconds for cancelled handlers to end, and for settlements to reach SQS, after the drain time.
 _CANCEL_GRACE = 3.0
 _FLUSH_GRACE = 3.0
 
 
 class QueueSubscriber(TasksMixin):
-    """Polls a queue while there are free places, runs the handler and settles what the handler left open.
+    """Polls a queue while there are free slots, runs the handler and settles what the handler left unsettled.
 
-    What one handler call receives, the unit, is decided by the subclass.
+    The subclass decides the unit: the messages of one handler call.
     """
 
     _outer_config: SQSBrokerConfig
@@ -51,13 +51,13 @@ class QueueSubscriber(TasksMixin):
     ) -> None:
         super().__init__(config, specification, calls)
         self.config = config
-        self._intake: QueueSession | None = None
+        self._session: QueueSession | None = None
         self._poll_limiter = self._new_poll_limiter()
         self._workers: set[asyncio.Task[Any]] = set()
         self._stop_lock = asyncio.Lock()
         self._stopping: asyncio.Future[None] | None = None
         self._overtime = False
-        self._direct: DirectPath | None = None
+        self._fast_path: DirectPath | None = None
 
     @property
     def queue(self) -> str:
@@ -72,25 +72,25 @@ class QueueSubscriber(TasksMixin):
 
     @property
     def healthy(self) -> bool:
-        """Whether polling works: a poll has succeeded within twice the wait time, or there was no need to poll."""
-        return self._intake is not None and self._poll_limiter.healthy
+        """Whether polling works: a poll has succeeded within twice the wait time, or polling was not needed."""
+        return self._session is not None and self._poll_limiter.healthy
 
     @property
     def paused(self) -> str | None:
-        """Why polling is paused; None while it is not."""
+        """The reason of the pause, or None."""
         return self._poll_limiter.paused
 
     def pause(self, reason: str) -> None:
-        """Stop polling and keep working on what was received. What a poll in flight still brings is released."""
+        """Stop polling and keep processing received messages. Messages of a poll in flight are released."""
         self._poll_limiter.pause(reason)
 
     def resume(self) -> None:
-        """Poll again after `pause`."""
+        """Resume polling after `pause`."""
         self._poll_limiter.resume()
 
     async def start(self) -> None:
-        """Begin to poll, if there is a handler."""
-        if self._intake is not None:
+        """Start to poll, if there is a handler."""
+        if self._session is not None:
             return
         await super().start()
         self._post_start()
@@ -100,20 +100,20 @@ class QueueSubscriber(TasksMixin):
                 self.add_task(self._poll)
 
     async def stop(self) -> None:
-        """Poll no more, release what has not been started, finish what has, and settle all of it.
+        """Stop polling, release messages that have not been started, finish the others, and settle all.
 
         Handlers still running at the end of the drain time are cancelled and their messages released.
         """
         async with self._stop_lock:
-            if self._intake is not None:
-                await self._drain(self._intake, self._outer_config.drain_timeout)
-                self._intake = None
+            if self._session is not None:
+                await self._drain(self._session, self._outer_config.drain_timeout)
+                self._session = None
             await super().stop()
 
     async def consume(self, msg: Any) -> BaseException | None:
-        """Run the handler on one unit, then settle it. The handler's place is free before that has settled.
+        """Run the handler on one unit, then settle it. The handler's slot is free before the settlement is done.
 
-        What the handler raised is returned, for those who test it: it has become the verdict on its messages.
+        Returns the handler's error, for tests: it has already determined the settle action.
         """
         deliveries = self._members(msg)
         try:
@@ -125,11 +125,11 @@ class QueueSubscriber(TasksMixin):
                 self._poll_limiter.release_slots()
             await settle_deliveries(verdict, deliveries, self._log_line)
         finally:
-            if self._intake is not None:
+            if self._session is not None:
                 for delivery in deliveries:
-                    self._intake.drop(delivery)
+                    self._session.drop(delivery)
         if verdict.stop:
-            # Not awaited: stopping waits for this very call.
+            # Not awaited, because stopping waits for this call.
             self._stopping = asyncio.ensure_future(self.stop())
         if verdict.stop_application and (app := self._outer_config.context.get("app")):
             app.exit()
@@ -138,11 +138,11 @@ class QueueSubscriber(TasksMixin):
     @property
     @abstractmethod
     def _units_per_poll(self) -> int:
-        """How many handler calls one poll can feed."""
+        """How many handler calls one poll can serve."""
 
     @abstractmethod
-    async def _take(self, intake: QueueSession, places: int) -> Sequence[Any]:
-        """Poll for the units of up to so many handler calls."""
+    async def _take(self, session: QueueSession, slots: int) -> Sequence[Any]:
+        """Poll for the units of at most this many handler calls."""
 
     @abstractmethod
     def _members(self, unit: Any) -> Sequence[SQSDelivery]:
@@ -150,7 +150,7 @@ class QueueSubscriber(TasksMixin):
 
     @abstractmethod
     def _claimable(self, unit: Any) -> Collection[str] | None:
-        """The ids of the messages a handler may report as failed; None when it cannot report single ones."""
+        """The ids of the messages a handler may report as failed; None if it cannot report single ones."""
 
     async def _open(self) -> None:
         url = await self._outer_config.connection.queue_url(self.queue)
@@ -158,8 +158,8 @@ class QueueSubscriber(TasksMixin):
         self._poll_limiter = self._new_poll_limiter()
         self._poll_limiter.paused = paused
         self._overtime = False
-        self._direct = DirectPath(self, self._outer_config)
-        self._intake = QueueSession(
+        self._fast_path = DirectPath(self, self._outer_config)
+        self._session = QueueSession(
             self._outer_config.connection,
             self._outer_config.producer,
             queue=self.queue,
@@ -173,18 +173,18 @@ class QueueSubscriber(TasksMixin):
         )
 
     def _new_poll_limiter(self) -> PollLimiter:
-        # A wait time of nothing, for short polls, would call every slow answer unhealthy.
+        # With a wait time of 0, for short polls, every slow answer would count as unhealthy.
         unhealthy_after = 2.0 * max(self.config.wait_time, 1) + self.config.max_wait
         return PollLimiter(self.config.concurrency, unhealthy_after=unhealthy_after, clock=time.monotonic)
 
     async def _poll(self) -> None:
-        intake = self._intake
+        session = self._session
         failures = 0
-        while intake and (places := await self._poll_limiter.acquire(self._units_per_poll)):
+        while session and (slots := await self._poll_limiter.acquire(self._units_per_poll)):
             try:
-                units = await self._take(intake, places)
-            except Exception as error:  # noqa: BLE001 - whatever fails here, polling must go on, later
-                self._poll_limiter.release_slots(places)
+                units = await self._take(session, slots)
+            except Exception as error:  # noqa: BLE001 - polling must go on after any failure
+                self._poll_limiter.release_slots(slots)
                 failures += 1
                 self._log_line(logging.WARNING, f"polling `{self.queue}` failed, {failures} in a row: {error!r}")
                 await self._poll_limiter.wait_unless_stopped(_POLL_BACKOFF.delay(failures))
@@ -192,11 +192,11 @@ class QueueSubscriber(TasksMixin):
             failures = 0
             self._poll_limiter.succeeded()
             if self._poll_limiter.open:
-                self._poll_limiter.release_slots(places - len(units))
+                self._poll_limiter.release_slots(slots - len(units))
                 for unit in units:
                     self._launch(unit)
             else:
-                self._poll_limiter.release_slots(places)
+                self._poll_limiter.release_slots(slots)
                 await settle_deliveries(
                     RELEASE, [each for unit in units for each in self._members(unit)], self._log_line
                 )
@@ -220,17 +220,17 @@ class QueueSubscriber(TasksMixin):
             if me is not None and me.cancelling():
                 raise
             return action_on_error(self.ack_policy, error, None), error
-        except (Exception, SystemExit) as error:  # noqa: BLE001 - FastStream has logged it; the verdict answers it
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - FastStream has logged it
             return action_on_error(self.ack_policy, error, self._claimable(unit)), error
         return action_on_success(self.ack_policy, returned, self._claimable(unit)), None
 
     async def _process(self, unit: Any, deliveries: Sequence[SQSDelivery]) -> Any:
-        # The short way leaves the message in the context, so it is for tasks that end with their message.
-        if self._direct is not None and deliveries[0].worker is asyncio.current_task():
-            return await self._direct.process(unit)
+        # The fast path leaves the message in the context, so it needs a task that ends with its message.
+        if self._fast_path is not None and deliveries[0].worker is asyncio.current_task():
+            return await self._fast_path.process(unit)
         return await process_with_faststream(self, unit)
 
-    async def _drain(self, intake: QueueSession, seconds: float) -> None:
+    async def _drain(self, session: QueueSession, seconds: float) -> None:
         self._poll_limiter.stop()
         deadline = time.monotonic() + seconds
         if busy := [task for task in (*self.tasks, *self._workers) if not task.done()]:
@@ -243,15 +243,17 @@ class QueueSubscriber(TasksMixin):
             await asyncio.wait(late, timeout=_CANCEL_GRACE)
         try:
             async with asyncio.timeout(max(deadline - time.monotonic(), _FLUSH_GRACE)):
-                await intake.close()
+                await session.close()
         except TimeoutError as error:
-            self._log_line(logging.ERROR, f"messages of `{self.queue}` were not settled in time and will return", error)
+            self._log_line(
+                logging.ERROR, f"messages of `{self.queue}` were not settled in time and will be delivered again", error
+            )
 
     def _log_line(self, level: int, message: str, error: BaseException | None = None, /) -> None:
         self._outer_config.logger.log(message, level, extra=self.get_log_context(None), exc_info=error)
 
     def get_log_context(self, message: StreamMessage[Any] | None) -> dict[str, str]:
-        """What every log line about a message says."""
+        """The fields of every log line about a message."""
         return {"queue": self.queue, "message_id": getattr(message, "message_id", "")}
 
     def _make_response_publisher(self, message: StreamMessage[Any]) -> Sequence[PublisherProto[Any]]:
@@ -284,8 +286,8 @@ class SQSSubscriber(QueueSubscriber):
     def _units_per_poll(self) -> int:
         return MAX_ENTRIES
 
-    async def _take(self, intake: QueueSession, places: int) -> Sequence[SQSDelivery]:
-        return await intake.receive(places, self.config.wait_time)
+    async def _take(self, session: QueueSession, slots: int) -> Sequence[SQSDelivery]:
+        return await session.receive(slots, self.config.wait_time)
 
     def _members(self, unit: SQSDelivery) -> Sequence[SQSDelivery]:
         return (unit,)

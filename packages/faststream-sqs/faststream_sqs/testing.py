@@ -1,4 +1,4 @@
-"""Testing an application without AWS."""
+"""A test broker, for applications without AWS."""
 
 import uuid
 from collections.abc import AsyncGenerator, Generator, Iterable, Mapping, Sequence
@@ -30,17 +30,17 @@ _REGION = "us-east-1"
 
 
 class TestSQSBroker(TestBroker[SQSBroker, EnterType], broker=SQSBroker):
-    """Runs brokers in memory: `publish` returns when the handlers have, and raises what a handler raised.
+    """Runs brokers in memory: `publish` returns when the handlers have returned, and raises a handler's error.
 
     Each handler and each publisher has a `mock`. A message goes to the subscriber of its queue; an event goes to every
     queue whose subscriber names `detail_type` or `source` and takes it, and to the queues in `rules`.
 
-    What does not happen in memory: nothing is retried by itself (see `redeliver`), delays are noted and not waited
-    for, heartbeats do not beat, a pause holds nothing back, and a queue or bus that is mistyped is not noticed.
+    Differences from AWS: messages are not retried automatically (see `redeliver`), delays are recorded and not waited
+    for, there are no heartbeats, a pause has no effect, and a mistyped queue or bus is not detected.
 
     Args:
         brokers: the brokers to run. They share their queues.
-        with_real: use AWS after all, or an emulator, and only add the mocks.
+        with_real: use AWS or an emulator, and only add the mocks.
         connect_only: do not start the subscribers; None finds out whether a `TestApp` will.
         rules: by event bus, the queues that all its events go to, as rules of EventBridge that match everything.
     """
@@ -80,21 +80,21 @@ class TestSQSBroker(TestBroker[SQSBroker, EnterType], broker=SQSBroker):
         """How each delivery ended, in order: acknowledged, to be retried, or rejected.
 
         Raises:
-            SetupError: with `with_real` it is SQS that knows.
+            SetupError: with `with_real`, only SQS knows.
         """
         return self._memory().settled
 
     async def redeliver(self) -> int:
-        """Deliver each message that waits for its retry, whatever its delay, and return how many there were.
+        """Deliver each message that waits for its retry, whatever its delay, and return their number.
 
         Raises:
-            SetupError: with `with_real` it is SQS that delivers again.
-            Exception: what a handler raised; all of them have run by then.
+            SetupError: with `with_real`, SQS delivers again.
+            Exception: a handler's error; all handlers have run by then.
         """
         return await self._memory().redeliver()
 
     def create_publisher_fake_subscriber(self, broker: SQSBroker, publisher: Any) -> tuple[QueueSubscriber, bool]:
-        """The subscriber whose handler tells a queue publisher what was published."""
+        """The subscriber whose handler records the messages of a queue publisher."""
         queue = cast("SQSPublisher", publisher).queue
         for subscriber in self._consumers():
             if same_queue(subscriber.queue, queue):
@@ -105,7 +105,7 @@ class TestSQSBroker(TestBroker[SQSBroker, EnterType], broker=SQSBroker):
 
     def _memory(self) -> MemoryQueues:
         if self.with_real:
-            raise SetupError("with_real=True leaves messages to SQS: look at the queue instead.")
+            raise SetupError("with_real=True leaves messages to SQS: read the queue instead.")
         return self._queues
 
     def _consumers(self) -> Iterable[QueueSubscriber]:
@@ -134,7 +134,7 @@ class TestSQSBroker(TestBroker[SQSBroker, EnterType], broker=SQSBroker):
             yield
 
     def _fake_start(self, broker: SQSBroker, *args: Any, **kwargs: Any) -> None:
-        # An event has no queue of its own to listen at: its publisher is told when it publishes.
+        # An event has no queue of its own, so its publisher records it.
         for publisher in broker.publishers:
             if isinstance(publisher, EventBridgePublisher):
                 publisher.set_test(with_fake=True)
@@ -146,7 +146,7 @@ class TestSQSBroker(TestBroker[SQSBroker, EnterType], broker=SQSBroker):
 
 
 class _MemoryProducer(SQSProducer):
-    """Encodes as SQS wants it and delivers in memory."""
+    """Encodes for SQS and delivers in memory."""
 
     def __init__(self, queues: MemoryQueues) -> None:
         super().__init__(cast("Any", None))
@@ -160,7 +160,7 @@ class _MemoryProducer(SQSProducer):
 
 
 class _MemoryEventProducer(EventBridgeProducer):
-    """Encodes as EventBridge wants it and delivers in memory."""
+    """Encodes for EventBridge and delivers in memory."""
 
     def __init__(self, queues: MemoryQueues, broker: SQSBroker) -> None:
         super().__init__(cast("Any", None))
@@ -183,7 +183,7 @@ async def _publish_and_record(broker: SQSBroker, producer: EventBridgeProducer, 
 
 
 async def _record(broker: SQSBroker, cmd: EventPublishCommand, event: str) -> str:
-    """Tell the publishers of such events, and return the event's id."""
+    """Record the event at its publishers, and return its id."""
     parser = SQSParser()
     delivery = SQSDelivery(
         {"MessageId": str(uuid.uuid4()), "ReceiptHandle": "", "Body": event},

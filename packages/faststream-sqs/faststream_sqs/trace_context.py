@@ -1,4 +1,4 @@
-"""Trace context on its way through queues and event buses, in the forms of W3C and of X-Ray."""
+"""Trace context in queues and event buses, in the forms of W3C and X-Ray."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias

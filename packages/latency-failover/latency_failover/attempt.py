@@ -1,4 +1,4 @@
-"""One call to one model: consume its stream in a task of its own, and be able to cut it."""
+"""One attempt: a call to one model, consumed in its own task, which can be cut."""
 
 import asyncio
 from collections import deque
@@ -18,12 +18,12 @@ from latency_failover.records import AttemptOutcome, ModelAttempt, TokensSource
 from latency_failover.tokens import estimate_tokens, streamed_characters
 
 TOKENS_FOR_PACE = 4
-"""Fewer say nothing about the pace of a stream: they arrive in one packet, or around one pause."""
+"""Minimum of tokens for a pace: fewer may arrive in one packet, or around one pause."""
 
 
 @dataclass(frozen=True)
 class Request:
-    """What every attempt of a call is asked, and when the call started (clock seconds)."""
+    """The request of every attempt of a call, and the call's start (clock seconds)."""
 
     messages: list[ModelMessage]
     settings: ModelSettings | None
@@ -46,7 +46,7 @@ class RunningAttempt:
         limit_s: float,
         probe: bool,
     ) -> None:
-        """Start the call. `limit_s`: how long it may take; `probe`: its verdict decides about an open breaker."""
+        """Start the call. `limit_s`: how long it may take; `probe`: its outcome decides about an open breaker."""
         self.candidate = candidate
         self.probe = probe
         self.events: list[ModelResponseStreamEvent] = []
@@ -65,7 +65,7 @@ class RunningAttempt:
         self._changed = changed
         self._characters = 0
         self._recent: deque[tuple[int, int]] = deque()
-        self._wire = AttemptConnections(limit_s)
+        self._connections = AttemptConnections(limit_s)
         self.started_ms = self._now_ms()
         self.task = asyncio.create_task(self._consume(), name=f"failover {candidate.role} {candidate.name}")
 
@@ -74,12 +74,12 @@ class RunningAttempt:
         self.outcome = outcome
         self._end()
         self.task.cancel()
-        self._wire.cut()
+        self._connections.cut()
 
     def progress(self, rate_window_ms: int, min_stream_ms: int) -> AttemptProgress:
-        """What the steering needs to know. The pace is over the recent window, so that a slowdown shows soon.
+        """The progress on which race steps are decided. The pace covers the recent window: a slowdown shows soon.
 
-        The window reaches back further where it holds few tokens: a pause between two of them is no pace.
+        The window is extended where it holds few tokens, because a pause between two tokens is not a pace.
         """
         now, tokens = self._now_ms(), estimate_tokens(self._characters)
         while len(self._recent) > 1:
@@ -102,9 +102,9 @@ class RunningAttempt:
         )
 
     def usage(self) -> tuple[int, int, TokensSource]:
-        """Input and output tokens, and where the numbers are from. A cut stream has no final count, so it is estimated.
+        """Input and output tokens and their source. A cut stream has no final count, so it is estimated.
 
-        A model that was cut while silent has most likely read the prompt, and its vendor may bill that.
+        A model that was cut before its first token has probably read the prompt, and its vendor may bill that.
         """
         if self.outcome in ("throttled", "rejected") or (self.outcome == "error" and not self._characters):
             return 0, 0, "none"
@@ -113,7 +113,7 @@ class RunningAttempt:
         return self._request.prompt_tokens, estimate_tokens(self._characters), "estimated"
 
     def record(self) -> ModelAttempt:
-        """The attempt as it goes into the decision; call when it has ended."""
+        """The attempt's record for the decision; call it when the attempt has ended."""
         input_tokens, output_tokens, source = self.usage()
         return ModelAttempt(
             vendor=self.candidate.vendor,
@@ -130,10 +130,10 @@ class RunningAttempt:
         )
 
     async def _consume(self) -> None:
-        current_connections.set(self._wire)
+        current_connections.set(self._connections)
         model = self.candidate.model
         try:
-            # Each model has its own profile: what one needs translated, the other takes as it is.
+            # Each model has its own profile, so messages are prepared per model.
             messages = model.prepare_messages(self._request.messages, self._request.parameters)
             settings = self.candidate.settings(self._request.settings)
             async with model.request_stream(
@@ -146,7 +146,7 @@ class RunningAttempt:
         except Exception as error:  # noqa: BLE001 (the boundary: the race classifies what any SDK may raise)
             self.error = error
         finally:
-            self._wire.release()
+            self._connections.release()
             self._end()
 
     def _observe(self, event: ModelResponseStreamEvent) -> None:

@@ -1,9 +1,9 @@
 """Bedrock through boto3: connections that can be cut, and one owner of retries.
 
-What pydantic-ai 2.68 does already: a cancelled read mid-stream shuts the socket down. A call cancelled while botocore
-waits for the response's headers, though, leaves its thread behind until `read_timeout` (300 s by default). The
-connections installed here close that gap: the wait for headers is cut at once as well, and connecting and reading never
-outlast the attempt's own limit, should cutting fail.
+pydantic-ai 2.68 shuts the socket down when a read is cancelled mid-stream. A call that is cancelled while botocore
+waits for the response's headers, though, leaves its thread behind until `read_timeout` (300 s by default). With the
+connections installed here, the wait for headers is cut at once as well, and connecting and reading never outlast the
+attempt's own limit, even if cutting fails.
 """
 
 import contextlib
@@ -18,23 +18,23 @@ from latency_failover.errors import RetryOwnerConflict
 
 
 class _CuttableConnection:
-    """Mixed into botocore's connection classes; behaves as they do when no attempt is running."""
+    """Mixed into botocore's connection classes; changes nothing when no attempt is running."""
 
     timeout: Any
     sock: Any
-    _wire: AttemptConnections | None = None
+    _connections: AttemptConnections | None = None
 
     def connect(self) -> None:
         self._limit()
         super().connect()  # type: ignore[misc]
-        wire = current_connections.get()
-        if wire is not None:
-            wire.check()  # cut while there was no socket yet to shut down
+        connections = current_connections.get()
+        if connections is not None:
+            connections.check()  # the attempt may have been cut before there was a socket
 
     def request(self, *args: Any, **kwargs: Any) -> Any:
-        self._wire = wire = current_connections.get()
-        if wire is not None:
-            wire.attach(lambda: self._cut(wire))
+        self._connections = connections = current_connections.get()
+        if connections is not None:
+            connections.attach(lambda: self._cut(connections))
         return super().request(*args, **kwargs)  # type: ignore[misc]
 
     def getresponse(self) -> Any:
@@ -42,15 +42,15 @@ class _CuttableConnection:
         return super().getresponse()  # type: ignore[misc]
 
     def _limit(self) -> None:
-        wire = current_connections.get()
-        if wire is not None:
-            remaining = wire.remaining_s()
+        connections = current_connections.get()
+        if connections is not None:
+            remaining = connections.remaining_s()
             self.timeout = min(self.timeout, remaining) if isinstance(self.timeout, int | float) else remaining
 
-    def _cut(self, wire: AttemptConnections) -> None:
-        # A pooled connection may have gone to another call since: only the attempt that holds it may cut it.
-        if self._wire is wire and self.sock is not None:
-            with contextlib.suppress(OSError):  # closed already, which is what is wanted
+    def _cut(self, connections: AttemptConnections) -> None:
+        # A pooled connection may belong to another call by now: only the attempt that holds it may cut it.
+        if self._connections is connections and self.sock is not None:
+            with contextlib.suppress(OSError):  # closed already
                 self.sock.shutdown(socket.SHUT_RDWR)
 
 
@@ -74,7 +74,7 @@ def make_client_cuttable(client: botocore.client.BaseClient) -> None:
     """Make a boto3 client's calls cuttable; they are otherwise unchanged. Safe to repeat.
 
     Raises:
-        RetryOwnerConflict: the client would retry by itself.
+        RetryOwnerConflict: the client retries by itself.
         TypeError: this botocore keeps its connection pools elsewhere; `latency_failover.bedrock` must be adapted to it.
     """
     retries = client.meta.config.retries or {}
@@ -87,7 +87,7 @@ def make_client_cuttable(client: botocore.client.BaseClient) -> None:
         pools = session._pool_classes_by_scheme  # one dict, shared with the session's pool managers
     except AttributeError as error:
         raise TypeError(
-            "this botocore has no connection pools where latency_failover.bedrock looks for them"
+            "this botocore keeps its connection pools elsewhere: adapt latency_failover.bedrock to it"
         ) from error
     if pools["https"] is not _HTTPSPool:
         pools.update(http=_HTTPPool, https=_HTTPSPool)
@@ -95,7 +95,7 @@ def make_client_cuttable(client: botocore.client.BaseClient) -> None:
 
 
 def region_of(client: botocore.client.BaseClient, model_id: str) -> str:
-    """Where a request goes: the geography of an inference profile's name, otherwise the client's region."""
+    """The region of a request: the geography of an inference profile's name, otherwise the client's region."""
     geography, dot, _ = model_id.partition(".")
     # Vendor prefixes (anthropic., amazon., meta. ...) are longer than any geography but `apac` and `global`.
     if dot and geography in _GEOGRAPHIES:

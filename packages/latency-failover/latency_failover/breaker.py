@@ -1,4 +1,4 @@
-"""The circuit breaker and the hedging allowance: two small state machines without a clock of their own."""
+"""The circuit breaker and the hedging allowance: two small state machines, which get the time as an argument."""
 
 from collections import deque
 from collections.abc import Sequence
@@ -12,9 +12,9 @@ BreakerState = Literal["closed", "half_open", "open"]
 
 @dataclass
 class CircuitBreaker:
-    """Opens when too large a share of recent calls missed the objective; lets single probes through after a while.
+    """Opens when too large a share of recent calls missed the objective; admits single probes after a pause.
 
-    Two windows watch: a fast one for an outage, a slow one for a model that goes on failing now and then. `half_open`
+    It has two windows: a fast one for an outage, a slow one for a model that keeps failing now and then. `half_open`
     means that one probe may go. Each failed probe doubles the pause, up to `cool_max_ms`.
     """
 
@@ -27,25 +27,25 @@ class CircuitBreaker:
     _probes_wanted: int = 0
 
     def state(self, now_ms: int) -> BreakerState:
-        """What a call starting now would find."""
+        """The state for a call that starts now."""
         if self._open_until_ms is None:
             return "closed"
         return "open" if self._probing or now_ms < self._open_until_ms else "half_open"
 
     def admit(self, now_ms: int) -> bool:
-        """Note that a call starts; returns whether it is the probe."""
+        """Record the start of a call; returns whether it is the probe."""
         if self.state(now_ms) != "half_open":
             return False
         self._probing = True
         return True
 
     def release(self, *, probe: bool) -> None:
-        """A call ended without a verdict (cancelled, or cut before it could be late)."""
+        """Record the end of a call without a result (cancelled, or cut before it could be late)."""
         if probe:
             self._probing = False
 
     def record(self, now_ms: int, *, good: bool, probe: bool = False) -> None:
-        """Take in a verdict: `good` is an answer within the objective."""
+        """Record a result: `good` is an answer within the objective."""
         self.release(probe=probe)
         if self._open_until_ms is not None:
             self._judge_probe(now_ms, good=good, probe=probe)
@@ -60,18 +60,18 @@ class CircuitBreaker:
             self._open(now_ms, self.policy.cool_ms if fast else self.policy.slow_cool_ms)
 
     def _burning(self, now_ms: int) -> Literal["fast", "slow"] | None:
-        """The window in which the objective is missed too often, if there is one."""
+        """The window in which the objective is missed too often, or None."""
         policy = self.policy
         recent = [good for at, good in self._calls if at >= now_ms - policy.window_ms]
         if len(recent) >= policy.min_calls and _bad_bp(recent) >= policy.bad_share_bp:
             return "fast"
         every = [good for at, good in self._calls if at >= now_ms - policy.slow_window_ms]
-        # The fast window too, so that trouble that is over opens nothing.
+        # The fast window too, so that an outage that is over does not open the breaker.
         burning = min(_bad_bp(every), _bad_bp(recent)) >= policy.slow_bad_share_bp
         return "slow" if len(every) >= policy.slow_min_calls and burning else None
 
     def restore_history(self, now_ms: int, verdicts: Sequence[bool]) -> None:
-        """Begin with what other processes saw: it counts for the slow window, and says nothing about right now."""
+        """Start with the results of other processes: they count for the slow window only."""
         before = now_ms - self.policy.window_ms - 1
         self._calls.extendleft((before, good) for good in verdicts)
 
@@ -85,7 +85,7 @@ class CircuitBreaker:
 
     def _judge_probe(self, now_ms: int, *, good: bool, probe: bool) -> None:
         if not probe:
-            return  # it was under way when the breaker opened: it says nothing about now
+            return  # it had started before the breaker opened, so it is outdated
         if not good:
             self._open(now_ms, min(self._cool_ms * 2, self.policy.cool_max_ms))
             return
@@ -100,13 +100,13 @@ class CircuitBreaker:
 
 
 def _bad_bp(calls: Sequence[bool]) -> int:
-    """The share of bad calls; 0 of none."""
+    """The share of bad calls; 0 without calls."""
     return calls.count(False) * 10_000 // len(calls) if calls else 0
 
 
 @dataclass
 class HedgeBucket:
-    """Extra calls as a share of all calls: each call earns a fraction of one, each hedge spends one.
+    """Extra calls as a share of all calls: each call adds a fraction of one, each hedge takes one.
 
     It starts empty, so that at every moment hedges are at most the share of the calls so far.
     """
@@ -116,7 +116,7 @@ class HedgeBucket:
     _saved_bp: int = 0
 
     def earn(self) -> None:
-        """A call was made."""
+        """Record a call."""
         self._saved_bp = min(self._saved_bp + self.share_bp, self.burst * 10_000)
 
     @property
@@ -125,10 +125,10 @@ class HedgeBucket:
         return self._saved_bp >= 10_000
 
     def spend(self) -> None:
-        """A hedge is started.
+        """Record the start of a hedge.
 
         Raises:
-            ValueError: none is available.
+            ValueError: no hedge is available.
         """
         if not self.available:
             raise ValueError("no hedge is available")

@@ -1,4 +1,4 @@
-"""Before the call: who is asked first, and how long for. Pure: statistics, budget and breakers in, a plan out."""
+"""The call plan: which model is called first, and for how long. Pure: statistics, budget and breakers in, plan out."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ _FAILED: dict[str, FailoverReason] = {"error": "error", "throttled": "throttled"
 
 @dataclass(frozen=True)
 class ModelState:
-    """One of the two models as the plan sees it. `idle_ms` is the time since it was last asked (`None`: never)."""
+    """One of the two models, as input of the plan. `idle_ms` is the time since its last call (`None`: never)."""
 
     expected: Expectation
     breaker: BreakerState = "closed"
@@ -25,9 +25,9 @@ class ModelState:
 class CallPlan:
     """The limits of one call, in milliseconds after its start.
 
-    `hard_ms` ends everything, `usable_ms` leaves later steps their time, `budget_ms` is the primary's share. `due_ms`
-    is when the model asked first should be done, so that the other, `second`, can still be turned to. Without a
-    `ttft_limit_ms` the first is left only when it fails; with a hedge beside it, it has until `patience_ms`.
+    `hard_ms` ends every attempt, `usable_ms` leaves time for later steps, `budget_ms` is the primary's share. By
+    `due_ms` the first model should be done, so that the `second` can still be called. Without a `ttft_limit_ms` the
+    first is abandoned only when it fails; with a hedge running, it has until `patience_ms`.
     """
 
     first: ModelRole
@@ -51,7 +51,7 @@ def plan_call(
     primary: ModelState | None,
     fallback: ModelState | None,
 ) -> CallPlan:
-    """Decide how a call is made; a side is `None` when there is no such model or it may not see the data.
+    """Plan a call; a side is `None` if the model does not exist or may not see the data.
 
     Raises:
         ValueError: both sides are `None`.
@@ -70,7 +70,7 @@ def plan_call(
     reason = _why_not_primary(policy, budget, primary, fallback, share=share, usable=usable)
     tokens = budget.expected_output_tokens
     if reason is not None:
-        # The primary was passed over for a reason; slowness alone does not send the call back to an open breaker.
+        # The primary was skipped for a reason; slowness alone does not send the call back to an open breaker.
         due = usable - _reserve(policy, None, usable, primary.expected)
         limit, patience = ttft_limit(policy, fallback.expected, primary.expected, due=due, usable=usable, tokens=tokens)
         held = None if primary.breaker == "open" else limit
@@ -82,7 +82,7 @@ def plan_call(
 
 def _reserve(policy: FailoverPolicy, wanted: int | None, usable: int, second: Expectation) -> int:
     learned = second.total_p95_ms if wanted is None else wanted
-    # A guess may not take the greater part; what was learned, or set by the caller, may take all.
+    # A default reserve takes at most half; a learned or configured one may take all.
     return min(learned, usable) if learned is not None else min(policy.cold_reserve_ms, usable // 2)
 
 
@@ -93,7 +93,7 @@ def _why_not_primary(
     if failed is not None and _failed_earlier(budget.earlier, "fallback") is None:
         return failed
     if fallback.breaker == "open":
-        # With the alternative open too, a breaker would only turn slow into refused: the primary is as good a try.
+        # With the other breaker open as well, the primary is as good a choice.
         return None
     if primary.breaker == "open":
         return "breaker"
@@ -104,11 +104,11 @@ def _fits(policy: FailoverPolicy, primary: ModelState, fallback: ModelState, *, 
     p95, other = primary.expected.total_p95_ms, fallback.expected.total_p95_ms
     if p95 is None:
         return share > 0 or other is None
-    # A fallback that nobody has seen yet is no reason to leave a primary that fits without a reserve for it; and where
+    # An unmeasured fallback is no reason to skip a primary that fits without a reserve for it; and where
     # neither fits well, one that is no faster is none either.
     if p95 <= (usable if other is None else share) or (other is not None and other >= p95):
         return True
-    # Numbers that keep a model from being asked are never renewed, so one call in a while goes to look.
+    # Statistics of a model that is skipped are never renewed, so one call is sent to it from time to time.
     return share > 0 and (primary.idle_ms is None or primary.idle_ms >= policy.probe_every_ms)
 
 

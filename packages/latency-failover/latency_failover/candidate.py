@@ -1,4 +1,4 @@
-"""A model as a candidate for the call: its names, where it runs, and its SDK kept from retrying."""
+"""A candidate model: its names, its region, and its SDK without retries."""
 
 import sys
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from latency_failover.records import ModelRole
 
 @dataclass(frozen=True)
 class Candidate:
-    """One of the two models. `region` is "" when it cannot be known."""
+    """One of the two models. `region` is "" if it is unknown."""
 
     model: Model[Any]
     role: ModelRole
@@ -25,11 +25,11 @@ class Candidate:
 
     @property
     def name(self) -> str:
-        """The key of the statistics: the same model at two vendors is two models."""
+        """The key of the statistics: a model at two vendors counts as two models."""
         return f"{self.vendor}:{self.model_id}"
 
     def refusal(self, policy: ModelPolicy) -> str | None:
-        """In words, why this model may not see the data; `None` if it may."""
+        """The reason why this model may not see the data; `None` if it may."""
         if self.role == "fallback" and policy.never_fail_over:
             return f"{self.name} (never fail over)"
         if self.permitted_by(policy):
@@ -41,7 +41,7 @@ class Candidate:
         return policy.permits(vendor=self.vendor, model_id=self.model_id, region=self.region)
 
     def settings(self, given: ModelSettings | None) -> ModelSettings | None:
-        """The request's settings, with the SDK's own retries off where it has any."""
+        """The request's settings, with the SDK's own retries turned off."""
         if not self.sdk_retries:
             return given
         settings = ModelSettings(**given) if given else ModelSettings()

@@ -1,9 +1,9 @@
-"""What a failure means for the call: try the other model, or let the caller see it.
+"""Classifies failures: whether the call goes to the other model, or the error to the caller.
 
-Failed over: throttling and exhausted quotas, server errors, lost connections, unusable answers, and also refused
-credentials and unknown models (wrong with one vendor's set-up, not with the request; the decision names them).
-Not failed over: a request the vendor calls invalid or too long. The other would refuse it alike, and hiding the first
-refusal behind the second would hide our own mistake.
+Failed over: throttling and exhausted quotas, server errors, lost connections, unusable answers, and also rejected
+credentials and unknown models (a fault of one vendor's set-up, not of the request; the decision names them).
+Not failed over: a request that the vendor calls invalid or too long. The other vendor would reject it as well, and the
+first error shows the caller's mistake best.
 """
 
 import re
@@ -29,14 +29,14 @@ from latency_failover.errors import AllModelsFailed
 FailureKind = Literal["throttled", "error", "rejected"]
 
 _TRANSPORTS = frozenset({"botocore", "h11", "h2", "httpcore", "httpx", "httpx2", "openai", "urllib3"})
-"""Top-level modules whose exceptions are transport failures where an adapter let them through unmapped."""
+"""Top-level modules whose exceptions are transport failures, if an adapter passes them on unmapped."""
 
 _CODE = re.compile(r"[A-Za-z0-9_.\-]{1,64}")
 
 
 @dataclass(frozen=True)
 class ClassifiedFailure:
-    """A classified error. `code` is safe to store; `retry_after_ms` is what the vendor asked for."""
+    """A classified error. `code` is safe to store; `retry_after_ms` is the vendor's Retry-After."""
 
     kind: FailureKind
     code: str
@@ -47,7 +47,7 @@ Classify = Callable[[Exception], ClassifiedFailure]
 
 
 def classify(error: Exception) -> ClassifiedFailure:
-    """The default classification. What is not a vendor's or a transport's failure is `rejected`: our own defect."""
+    """The default classification. An error of neither vendor nor transport is `rejected`: the caller's defect."""
     return ClassifiedFailure(_kind(error), error_code(error), _retry_after_ms(error))
 
 

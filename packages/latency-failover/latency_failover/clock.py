@@ -1,4 +1,4 @@
-"""Time as the failover sees it, so that a test can run an hour of it in a millisecond."""
+"""The clock of the failover, replaceable so that a test can run an hour in a millisecond."""
 
 import asyncio
 import contextlib
@@ -8,14 +8,14 @@ from typing import Protocol
 
 
 class MonotonicClock(Protocol):
-    """Monotonic time and the one way of waiting for it."""
+    """Monotonic time, and waiting for it."""
 
     def monotonic(self) -> float:
-        """Seconds since an arbitrary moment; never goes back."""
+        """Seconds since an arbitrary moment; never decreases."""
         ...
 
     async def wait(self, event: asyncio.Event, until: float) -> None:
-        """Return when `event` is set or `monotonic()` has reached `until`, whichever is first."""
+        """Return when `event` is set or `monotonic()` has reached `until`, whichever happens first."""
         ...
 
 

@@ -1,7 +1,7 @@
-"""What a `FailoverModel` raises of its own.
+"""Errors that a `FailoverModel` raises itself.
 
-A vendor's refusal of the request itself (a 400, a full context window) is not here: it is raised as the vendor's
-adapter raised it, because the other vendor would refuse it too and whoever compacts a history waits for that type.
+A vendor's rejection of the request (a 400, a full context window) is raised as the vendor's adapter raised it: the
+other vendor would reject it too, and code that compacts a history expects that type.
 """
 
 from latency_failover.records import FailoverDecision
@@ -14,19 +14,19 @@ class FailoverError(Exception):
 class AllModelsFailed(FailoverError):
     """No model answered. Read `causes` (one per attempt, in order) and `decision`; try again later if `retryable`.
 
-    The message names models and error codes, never what a vendor said: that may quote the prompt.
+    The message names models and error codes, never a vendor's text, which may quote the prompt.
     """
 
     def __init__(self, decision: FailoverDecision, causes: tuple[Exception, ...], *, retryable: bool) -> None:
         tried = ", ".join(f"{a.role} {a.model_id} {a.error_code or a.outcome}" for a in decision.attempts)
-        super().__init__(f"no model answered within {decision.total_ms} ms: {tried or 'no time to ask any'}")
+        super().__init__(f"no model answered within {decision.total_ms} ms: {tried or 'no time to call a model'}")
         self.decision = decision
         self.causes = causes
         self.retryable = retryable
 
 
 class AttemptAbandoned(FailoverError):
-    """A model was cut off because it was too slow: the cause that stands for it in `AllModelsFailed`."""
+    """A model was cut off because it was too slow; listed among the causes of `AllModelsFailed`."""
 
     def __init__(self, model_id: str, after_ms: int) -> None:
         super().__init__(f"{model_id} was cut off after {after_ms} ms")
@@ -35,7 +35,7 @@ class AttemptAbandoned(FailoverError):
 
 
 class ModelNotPermitted(FailoverError):
-    """The model policy lets neither model see this data. Allow a vendor and region, or do not ask."""
+    """The model policy permits neither model to see this data. Allow a vendor and region, or do not call."""
 
     def __init__(self, policy: str, refused: tuple[str, ...]) -> None:
         named = f"model policy {policy}" if policy else "model policy"
@@ -45,7 +45,7 @@ class ModelNotPermitted(FailoverError):
 
 
 class RetryOwnerConflict(FailoverError):
-    """The SDK would retry by itself. Build the Bedrock client with `Config(retries={"total_max_attempts": 1})`.
+    """The SDK retries by itself. Build the Bedrock client with `Config(retries={"total_max_attempts": 1})`.
 
     Two owners of retries multiply each other's attempts and hide throttling from the statistics.
     """

@@ -35,7 +35,7 @@ from latency_failover.tokens import estimate_prompt_tokens
 
 @dataclass(frozen=True)
 class _Call:
-    """One model call: its race, what it was planned on, and where its decision goes."""
+    """One model call: its race, the basis of its plan, and the record for its decision."""
 
     race: Race
     basis: PlanningBasis
@@ -44,10 +44,10 @@ class _Call:
 
 
 class FailoverModel(FallbackModel):
-    """Asks the primary, and turns to the fallback when the primary is, or is about to be, too late.
+    """Calls the primary, and the fallback when the primary is, or will be, too late.
 
-    A pydantic-ai `FallbackModel` whose switch is decided by time. `request` may leave a slow stream up to its last
-    token; `request_stream` hands the first model to speak over to the caller, and then only the budget's end stops it.
+    A pydantic-ai `FallbackModel` that switches by time. `request` may abandon a slow stream until its last token;
+    `request_stream` hands over the first model with a token, and after that only the end of the budget stops it.
     """
 
     def __init__(
@@ -63,16 +63,16 @@ class FailoverModel(FallbackModel):
         primary_region: str | None = None,
         fallback_region: str | None = None,
     ) -> None:
-        """Combine two models. Both are asked by streaming, with their SDKs' own retries off.
+        """Combine two models. Both are called with streaming, and without their SDKs' own retries.
 
         Args:
-            models: The model policies, chosen among by the labels of the budget scope.
-            stats: Share one between the models of a process.
-            primary_region: Where the primary runs, if a model policy asks and its client cannot tell.
+            models: The model policies; the labels of the budget scope choose one.
+            stats: Latency statistics, shared by the models of a process.
+            primary_region: The primary's region, if a model policy needs it and its client does not know it.
             fallback_region: The same for the fallback.
 
         Raises:
-            RetryOwnerConflict: a Bedrock client that retries by itself.
+            RetryOwnerConflict: a Bedrock client retries by itself.
         """
         super().__init__(primary, *([] if fallback is None else [fallback]))
         self.policy = policy or FailoverPolicy()
@@ -95,9 +95,9 @@ class FailoverModel(FallbackModel):
 
     @contextmanager
     def budget(self, budget: LatencyBudget, *, labels: Mapping[str, str] | None = None) -> Iterator[BudgetRecord]:
-        """Everything this model is asked inside the scope shares the budget, and leaves its decision in the record.
+        """Open a budget scope: calls inside it share the budget, and their decisions are added to the record.
 
-        `labels` say what the data is, so that the model policy for such data holds.
+        `labels` describe the data and select its model policy.
 
         Scopes follow the context: concurrent tasks have their own, and a scope inside another replaces it.
         """
@@ -105,11 +105,11 @@ class FailoverModel(FallbackModel):
             yield record
 
     def snapshot(self, *, wall_ms: int) -> Snapshot:
-        """What this process has seen itself, for those that start after it. `wall_ms`: the time, in Unix ms."""
+        """This process's own observations, for processes that start later. `wall_ms`: the time, in Unix ms."""
         return take_snapshot(self.stats, wall_ms=wall_ms, now_ms=self._now_ms())
 
     def restore_history(self, snapshots: Sequence[Snapshot], *, wall_ms: int) -> None:
-        """Begin with what other processes saw, the less the older it is. Call before the first request."""
+        """Start with other processes' observations, weighted by age. Call before the first request."""
         points = merge_snapshots(snapshots, wall_ms=wall_ms)
         now_ms = self._now_ms()
         self.stats.restore_history(points, now_ms=now_ms)
@@ -126,9 +126,9 @@ class FailoverModel(FallbackModel):
         """Answer within the budget.
 
         Raises:
-            AllModelsFailed: nobody answered in time.
+            AllModelsFailed: no model answered in time.
             ModelNotPermitted: no model may see the data.
-            ModelAPIError: the vendor refused the request itself.
+            ModelAPIError: the vendor rejected the request itself.
         """
         call = self._call(messages, model_settings, model_request_parameters, None, commit_early=False)
         winner = await self._drive(call)
@@ -144,7 +144,7 @@ class FailoverModel(FallbackModel):
         model_request_parameters: ModelRequestParameters,
         run_context: RunContext[Any] | None = None,
     ) -> AsyncGenerator[StreamedResponse]:
-        """Hand over the stream of the first model to speak; see `request` for what it raises, here also mid-stream."""
+        """Hand over the stream of the first model with a token. Raises as `request` does, also mid-stream."""
         call = self._call(messages, model_settings, model_request_parameters, run_context, commit_early=True)
         supervisor = asyncio.create_task(self._drive(call), name="failover supervisor")
         try:
@@ -156,12 +156,12 @@ class FailoverModel(FallbackModel):
             supervisor.cancel()
             await asyncio.wait({supervisor})
             if not supervisor.cancelled():
-                supervisor.exception()  # the caller has had it from the stream, or has left before it came
+                supervisor.exception()  # the stream has raised it, or the caller has left before
 
     async def __aexit__(
         self, exc_type: type[BaseException] | None, exc_val: BaseException | None, exc_tb: TracebackType | None
     ) -> bool | None:
-        """Leave both models once every connection that was cut is closed."""
+        """Close both models after every cut connection is closed."""
         if self._closing:
             await asyncio.wait(self._closing, timeout=self.policy.close_grace_ms / 1000)
         return await super().__aexit__(exc_type, exc_val, exc_tb)
@@ -176,7 +176,7 @@ class FailoverModel(FallbackModel):
         commit_early: bool,
     ) -> _Call:
         if messages and isinstance(messages[-1], ModelResponse) and messages[-1].state == "suspended":
-            raise UserError("a background response cannot be continued here: it has no latency to decide on")
+            raise UserError("background responses are not supported: they have no latency to decide on")
         scope = current_scope(self)
         started = self._clock.monotonic()
         budget = scope.budget if scope else LatencyBudget(total_ms=self.policy.default_total_ms)
@@ -228,7 +228,7 @@ class FailoverModel(FallbackModel):
         return ModelState(expected, self.breakers[role].state(now_ms), None if asked is None else now_ms - asked)
 
     def _may_hedge(self, parameters: ModelRequestParameters, now_ms: int) -> bool:
-        # A vendor's own tools (search, code) may act; everything else a model does is words.
+        # A vendor's own tools (search, code) may have effects; other output is text.
         return not parameters.native_tools and self.breakers["fallback"].state(now_ms) == "closed"
 
     def _admit(self, role: ModelRole) -> bool:
@@ -263,7 +263,7 @@ class FailoverModel(FallbackModel):
         if call.record is not None:
             call.record.decisions.append(decision)
         for attempt in call.race.attempts:
-            if not attempt.task.done():  # held until its connection is closed: the loop holds tasks only weakly
+            if not attempt.task.done():  # a reference, because the event loop holds tasks only weakly
                 self._closing.add(attempt.task)
                 attempt.task.add_done_callback(self._closing.discard)
         _annotate(decision)
@@ -277,7 +277,7 @@ _ROLES: tuple[ModelRole, ...] = ("primary", "fallback")
 
 
 def _annotate(decision: FailoverDecision) -> None:
-    """Put the decision on the span of the request, where the model call is looked for first."""
+    """Set the decision's attributes on the span of the request."""
     span = trace.get_current_span()
     if span.is_recording():
         span.set_attributes(

@@ -1,4 +1,4 @@
-"""After the call: the decision as it is recorded, and what the statistics and breakers learn from it."""
+"""After the call: builds the decision record and updates statistics and breakers."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,12 +11,12 @@ from latency_failover.race import Race
 from latency_failover.records import CallResult, FailoverDecision, ModelAttempt, ModelRole
 from latency_failover.statistics import Expectation, LatencySample, LatencyStats
 
-_TOKENS_FOR_PACE = 8  # a pace that will be learned from needs more of an answer than one that is watched
+_TOKENS_FOR_PACE = 8  # learning a pace needs more tokens than watching one
 
 
 @dataclass(frozen=True)
 class PlanningBasis:
-    """The numbers a call was planned on."""
+    """The numbers on which a call was planned."""
 
     plan: CallPlan
     expected: Mapping[ModelRole, Expectation]
@@ -30,7 +30,7 @@ class PlanningBasis:
 def build_decision(
     race: Race, basis: PlanningBasis, policy: FailoverPolicy, *, result: CallResult, latency_ms: int
 ) -> FailoverDecision:
-    """The record of a finished race; when nobody won, it names the model asked last."""
+    """The record of a finished race; without a winner, it names the model that was called last."""
     attempts = tuple(attempt.record() for attempt in race.attempts)
     won = None if race.winner is None else attempts[race.attempts.index(race.winner)]
     last = won or (attempts[-1] if attempts else None)
@@ -66,7 +66,7 @@ def build_decision(
 
 
 def record_statistics(race: Race, stats: LatencyStats, prompt_tokens: int, *, now_ms: int) -> None:
-    """Take every attempt into the statistics. Errors are fast and say nothing about latency; they are left out."""
+    """Add every attempt to the statistics, except errors: they are fast and are not latencies."""
     for attempt in race.attempts:
         record, name = attempt.record(), attempt.candidate.name
         waited = record.ended_ms - record.started_ms
@@ -95,7 +95,7 @@ def _sample(record: ModelAttempt, total_ms: int, gap_ms: int | None) -> LatencyS
 def update_breakers(
     race: Race, breakers: Mapping[ModelRole, CircuitBreaker], stats: LatencyStats, basis: PlanningBasis, *, now_ms: int
 ) -> None:
-    """Give each model's breaker its verdict. Our own mistakes and a caller's change of mind are nobody's fault."""
+    """Record each model's result in its breaker. Rejected requests and cancelled calls do not count."""
     for attempt in race.attempts:
         breaker = breakers[attempt.candidate.role]
         good = _is_good(attempt, breaker, basis)
@@ -105,7 +105,7 @@ def update_breakers(
         was = breaker.state(now_ms)
         breaker.record(now_ms, good=good, probe=attempt.probe)
         if was != "closed" and breaker.state(now_ms) == "closed":
-            # The probes went well: what was cut while it was unwell is no guide any more.
+            # The probes succeeded, so the cuts of the outage do not count any more.
             stats.forget_cuts(attempt.candidate.name)
         stats.record_verdict(attempt.candidate.name, good=good, now_ms=now_ms)
         failure = race.failures.get(attempt)
@@ -121,13 +121,13 @@ def _is_good(attempt: RunningAttempt, breaker: CircuitBreaker, basis: PlanningBa
         case "abandoned" | "error" | "throttled":
             return False
         case "lost" if slow or (attempt.first_token_ms is None and attempt.candidate.role == basis.plan.first):
-            return False  # the hedge was started later and still spoke first
+            return False  # the hedge started later and still had the first token
         case _:
             return None
 
 
 def _slow_ms(attempt: RunningAttempt, breaker: CircuitBreaker, basis: PlanningBasis) -> int:
-    """Beyond the time it had in this call. A call that had too little for any model is measured by its own P95."""
+    """Slow means beyond the time of this call; if that was short for any model, beyond the model's own P95."""
     if breaker.policy.slow_ms is not None:
         return breaker.policy.slow_ms
     role, plan = attempt.candidate.role, basis.plan

@@ -1,4 +1,4 @@
-"""The call itself: starts and cuts attempts as the steering says, until one has answered or none can."""
+"""The race of a call: starts and cuts attempts as the race steps decide, until one has answered or none can."""
 
 import asyncio
 from collections.abc import Callable, Mapping
@@ -25,11 +25,11 @@ from latency_failover.statistics import Expectation
 
 
 class NoWinner(Exception):
-    """The race is over and nobody has won."""
+    """The race is over without a winner."""
 
 
 class Race:
-    """One call over up to two models. Run it once; afterwards `attempts`, `reason` and `winner` tell what happened."""
+    """One call over up to two models. Run it once; afterwards read `attempts`, `reason` and `winner`."""
 
     def __init__(
         self,
@@ -46,7 +46,7 @@ class Race:
         clock: MonotonicClock,
         commit_early: bool,
     ) -> None:
-        """`admit` is told of every start and says whether it is a breaker's probe. `hedges` is `None` where this call
+        """`admit` is called at every start and returns whether it is a breaker's probe. `hedges` is `None` if this call
         must not be made twice. `commit_early`: the first token decides.
         """
         self.attempts: list[RunningAttempt] = []
@@ -68,11 +68,11 @@ class Race:
         self._changed = asyncio.Event()
 
     async def run(self) -> RunningAttempt:
-        """Race until a model has answered; whatever else runs then is cut.
+        """Race until a model has answered; the other attempts are then cut.
 
         Raises:
             NoAnswer: every attempt failed or ran out of time.
-            Exception: what the model asked first raised, if it refused the request itself.
+            Exception: the error of the first model, if it rejected the request itself.
         """
         try:
             if self._plan.hard_ms <= 0:
@@ -85,7 +85,7 @@ class Race:
                     return winner
                 await self._clock.wait(self._changed, self._take_step())
         finally:
-            # A winner leaves losers behind; an error or a cancelled caller leaves calls nobody wants.
+            # Losers of the race, and attempts of a failed or cancelled call.
             self._cut_all("lost" if self.winner else "cancelled")
             self.committed.cancel()
 
@@ -101,13 +101,13 @@ class Race:
 
     @property
     def retryable(self) -> bool:
-        """Whether a failed call may do better later: not if every model refused the request itself."""
+        """Whether a failed call may succeed later: not if every model rejected the request itself."""
         kinds = [self.failures[a].kind if a in self.failures else "error" for a in self.attempts]
         return not kinds or any(kind != "rejected" for kind in kinds)
 
     @property
     def causes(self) -> tuple[Exception, ...]:
-        """What stopped each attempt, in order."""
+        """The error of each attempt, in order."""
         return tuple(
             attempt.error
             if attempt.error is not None
@@ -131,7 +131,7 @@ class Race:
         return [attempt for attempt in self.attempts if attempt.outcome is None]
 
     def _collect(self) -> RunningAttempt | None:
-        """Take in what ended: the winner if there is one; a failure moves the call to the other model."""
+        """Handle attempts that ended: a winner ends the race, a failure moves the call to the other model."""
         ended = [attempt for attempt in self._running() if attempt.ended_ms is not None]
         for attempt in ended:
             if attempt.error is None and attempt.response is not None:
@@ -143,7 +143,7 @@ class Race:
         return None
 
     def _record_win(self, attempt: RunningAttempt) -> None:
-        # The hedge was first with its whole answer, before either side's first token was looked at.
+        # The hedge was complete before the first token of either side was examined.
         if attempt.candidate.role != self._plan.first and self._first_is_running():
             self.reason = "hedge_win"
 
@@ -173,7 +173,7 @@ class Race:
         self._start(second)
 
     def _second_is_available(self) -> bool:
-        """Whether the second model was not asked yet, or only for a hedge that the first model won."""
+        """Whether the second model was not called yet, or only as a hedge that lost."""
         second = self._plan.second
         if second is None:
             return False
@@ -181,7 +181,7 @@ class Race:
         return asked in ([], ["lost"])
 
     def _take_step(self) -> float:
-        """Do what is to be done now; returns when to look again, in clock seconds."""
+        """Take the next step; returns when to check again, in clock seconds."""
         while True:
             running = self._running()
             view = RaceView(
@@ -208,7 +208,7 @@ class Race:
                     raise NoWinner
 
     def _hedge_is_available(self) -> bool:
-        # The second model's turn comes once as a hedge: one that lost is kept for a failover.
+        # The second model is called once as a hedge; after a lost hedge it is still free for a failover.
         return self._hedges is not None and self._hedges.available and len(self.attempts) == 1
 
     def _hedge(self) -> None:
@@ -246,10 +246,10 @@ class Race:
 
 
 async def committed_attempt(race: Race, supervisor: "asyncio.Task[RunningAttempt]") -> RunningAttempt:
-    """The attempt whose stream may be handed over: the first to have spoken, or to have ended well.
+    """The attempt whose stream may be handed over: the first with a token, or with a complete answer.
 
     Raises:
-        NoAnswer: nobody did.
+        NoAnswer: there is no such attempt.
     """
     await asyncio.wait({supervisor, race.committed}, return_when=asyncio.FIRST_COMPLETED)
     if race.committed.done() and not race.committed.cancelled():

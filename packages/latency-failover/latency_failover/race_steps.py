@@ -1,4 +1,4 @@
-"""During the call: wait, hedge, settle or abandon. Pure: what was seen so far and the time in, the next step out."""
+"""The next step of a race: wait, hedge, settle or abandon. Pure: observations and time in, a step out."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ class AttemptProgress:
 
 @dataclass(frozen=True)
 class RaceView:
-    """Everything a step is decided on. `second_free`: the second model can still be turned to."""
+    """The input of a step. `second_free`: the second model can still be called."""
 
     now_ms: int
     running: Sequence[AttemptProgress]
@@ -39,7 +39,7 @@ class RaceView:
 
 @dataclass(frozen=True)
 class KeepWaiting:
-    """Nothing to do before `until_ms`, unless something happens."""
+    """Do nothing before `until_ms`, unless an attempt changes."""
 
     until_ms: int
 
@@ -51,7 +51,7 @@ class StartHedge:
 
 @dataclass(frozen=True)
 class SettleOnWinner:
-    """Two are running and `winner` is ahead: cut the other."""
+    """Two attempts are running and `winner` is ahead: cut the other."""
 
     winner: ModelRole
 
@@ -66,14 +66,14 @@ class AbandonAttempt:
 
 @dataclass(frozen=True)
 class AbandonCall:
-    """The time is over: cut everything."""
+    """The time is over: cut every attempt."""
 
 
 SteeringStep = KeepWaiting | StartHedge | SettleOnWinner | AbandonAttempt | AbandonCall
 
 
 def next_step(policy: FailoverPolicy, plan: CallPlan, view: RaceView) -> SteeringStep:
-    """Decide what happens now. At least one attempt is running."""
+    """Decide the next step. At least one attempt is running."""
     if view.now_ms >= plan.hard_ms:
         return AbandonCall()
     if view.committed:
@@ -158,10 +158,10 @@ def stall_limit_ms(policy: FailoverPolicy, known: Expectation) -> int:
 
 
 def projected_ms(policy: FailoverPolicy, view: RaceView, attempt: AttemptProgress) -> int | None:
-    """When the attempt will be done, in milliseconds after the start of the call; `None`: it stands still.
+    """When the attempt will be done, in milliseconds after the start of the call; `None`: the stream is stalled.
 
-    An answer longer than expected is taken for a long one (P95); beyond that it is taken to end any moment, so that
-    only standing still counts against it. So it is where no length is known yet, unless it plainly trickles.
+    An answer longer than expected is assumed to be a long one (P95); beyond that, it is assumed to end at any moment,
+    so that only a stall counts against it. The same holds while no length is known, unless the stream trickles.
     """
     if attempt.first_token_ms is None or attempt.last_token_ms is None:
         return None

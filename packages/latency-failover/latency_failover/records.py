@@ -1,4 +1,4 @@
-"""What a failover leaves behind: every attempt, and the decision with the numbers it was made on.
+"""Records of a failover: every attempt, and the decision with its numbers.
 
 Integers and strings only: these records end in digested events, where a float has no canonical form.
 """
@@ -12,7 +12,7 @@ ModelRole = Literal["primary", "fallback"]
 FailoverReason = Literal[
     "primary",  # the primary answered; no failover
     "ttft",  # no first token within the limit
-    "projected",  # the stream was too slow, or stood still
+    "projected",  # the stream was too slow, or stalled
     "error",
     "throttled",
     "breaker",  # the primary's breaker was open
@@ -20,7 +20,7 @@ FailoverReason = Literal[
     "budget",  # the primary's P95 did not fit
     "policy",  # the primary may not see this data
 ]
-"""Why the model that answered was the one that answered (or, when none did, why the last was tried)."""
+"""Why this model answered (or, without an answer, why it was called last)."""
 
 AttemptOutcome = Literal[
     "won",
@@ -28,7 +28,7 @@ AttemptOutcome = Literal[
     "lost",  # cut because the other model was first
     "throttled",
     "error",
-    "rejected",  # the vendor refused the request itself, or the call failed on our side
+    "rejected",  # the vendor rejected the request itself, or the call failed on our side
     "cancelled",  # the caller gave up
 ]
 
@@ -61,7 +61,7 @@ class ModelAttempt(_Record):
 
 
 class FailoverDecision(_Record):
-    """One model call made through a `FailoverModel`: who answered, why, and on what numbers.
+    """One call of a `FailoverModel`: which model answered, why, and the numbers of the decision.
 
     `None` for a quantile means too few observations. Times are in milliseconds from the start of the call.
     """
@@ -78,9 +78,9 @@ class FailoverDecision(_Record):
     output_tokens: Count = 0
     loser_tokens: Count = Field(default=0, description="Tokens in and out of every attempt that did not answer.")
 
-    total_ms: Count = Field(default=0, description="What was left of the caller's budget at the start.")
-    budget_ms: Count = Field(description="The primary's share: what was left after later steps and the reserve.")
-    reserve_ms: Count = Field(default=0, description="What was held back for the fallback.")
+    total_ms: Count = Field(default=0, description="Remaining budget of the caller at the start.")
+    budget_ms: Count = Field(description="The primary's share: the total less later steps and the reserve.")
+    reserve_ms: Count = Field(default=0, description="Reserve for the fallback.")
     prompt_tokens: Count = Field(default=0, description="Estimated; chooses the bucket of the statistics.")
     primary_p50_ms: Count | None = None
     primary_p95_ms: Count | None = None
@@ -88,10 +88,10 @@ class FailoverDecision(_Record):
     ttft_limit_ms: Count | None = Field(default=None, description="When the silent primary would be abandoned.")
     hedge_after_ms: Count | None = Field(default=None, description="When a second call was to be started.")
     primary_breaker: Literal["closed", "half_open", "open"] = "closed"
-    later_ms: Count = Field(default=0, description="What the steps after this one want of the total.")
+    later_ms: Count = Field(default=0, description="Share of the total for the steps after this one.")
     earlier: tuple[ModelAttempt, ...] = Field(
         default=(), description="Attempts of earlier deliveries of the same work."
     )
-    model_policy: str = Field(default="", description="The name of the model policy that held.")
-    not_permitted: tuple[str, ...] = Field(default=(), description="Models that it keeps the data from.")
+    model_policy: str = Field(default="", description="Name of the model policy that applied.")
+    not_permitted: tuple[str, ...] = Field(default=(), description="Models that the policy does not permit.")
     policy_version: str

@@ -8,21 +8,21 @@ DecisionCheck = Callable[[FailoverDecision], bool]
 
 
 def find_contradictions(decision: FailoverDecision) -> tuple[str, ...]:
-    """What in the record does not follow from the rest of it; empty for every decision this package has made.
+    """Contradictions within a record; empty for every decision of this package.
 
-    An auditor runs it over stored decisions: no model, clock or statistics is needed.
+    Auditors run it over stored decisions; it needs no model, clock or statistics.
     """
     found = [] if _BASIS[decision.reason](decision) else [f"reason {decision.reason} has no basis in the record"]
     return (*found, *(told for told, holds in _ALWAYS.items() if not holds(decision)))
 
 
 def _of_an_older_release(decision: FailoverDecision) -> bool:
-    """Whether it was recorded before earlier attempts and model policies were."""
+    """Whether the record predates the fields for earlier attempts and model policies."""
     return not decision.model_policy
 
 
 def _first_ended_as(decision: FailoverDecision, outcome: str) -> bool:
-    """Whether the model asked first ended so, or was not asked because it had ended so in an earlier delivery."""
+    """Whether the first model ended so, or was skipped because it had ended so in an earlier delivery."""
     if not decision.attempts or (decision.attempts[0].role == "fallback" and decision.role == "fallback"):
         earlier = [attempt.outcome for attempt in decision.earlier if attempt.role == "primary"]
         return earlier[-1:] == [outcome] or _of_an_older_release(decision)
@@ -42,7 +42,7 @@ def _spoke_but_was_left(decision: FailoverDecision) -> bool:
 
 
 def _did_not_fit(decision: FailoverDecision) -> bool:
-    # An unknown primary was passed over because the fallback's reserve left it no time at all.
+    # A primary without statistics was skipped because the fallback's reserve left it no time.
     p95 = decision.primary_p95_ms
     return decision.budget_ms == 0 if p95 is None else p95 > decision.budget_ms
 

@@ -1,4 +1,4 @@
-"""Budget scopes: how a call knows whose time it is spending, however many run at once."""
+"""Budget scopes: the budget of the current call, also with concurrent calls."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,14 +11,14 @@ from latency_failover.records import FailoverDecision
 
 @dataclass
 class BudgetRecord:
-    """What happened inside one budget scope: a decision per model call, in the order they ended."""
+    """The record of one budget scope: a decision per model call, in the order of their end."""
 
     decisions: list[FailoverDecision] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
 class BudgetScope:
-    """A budget being spent by one model (`owner`) since `started` (clock seconds)."""
+    """The budget of one model (`owner`), counted from `started` (clock seconds)."""
 
     owner: object
     budget: LatencyBudget
@@ -32,7 +32,7 @@ _scopes: ContextVar[tuple[BudgetScope, ...]] = ContextVar("failover_scopes", def
 
 @contextmanager
 def enter_scope(owner: object, budget: LatencyBudget, models: ModelPolicy, started: float) -> Iterator[BudgetRecord]:
-    """Open a scope for everything `owner` is asked in this context and in tasks started from it."""
+    """Open a scope for calls of `owner` in this context and in tasks started from it."""
     scope = BudgetScope(owner, budget, models, started, BudgetRecord())
     token = _scopes.set((*_scopes.get(), scope))
     try:

@@ -1,7 +1,7 @@
-"""What a process has learned, in a form that outlives it. Pure; where it is kept is the caller's business.
+"""Snapshots of a process's statistics, for processes that start later. Pure; the caller stores them.
 
-A snapshot holds only what its own process measured. What that process was told at its start is left out, so that old
-observations do not look new for having been handed on, however often processes restart.
+A snapshot holds only its own process's measurements. Observations recalled at start are left out, so that old ones do
+not look new, however often processes restart.
 """
 
 from collections import defaultdict
@@ -12,12 +12,12 @@ from pydantic import BaseModel, ConfigDict
 from latency_failover.statistics import PRIOR_ATTEMPTS, VERDICT_SERIES, LatencyStats, SeriesKey, thin_sorted
 
 HALF_LIFE_MS = 30 * 60_000
-"""A snapshot counts half for each half-hour of its age: a vendor's latency this morning is no guide to tonight's."""
+"""A snapshot counts half for each half-hour of its age: a vendor's latency changes over the day."""
 
 HORIZON_MS = 6 * HALF_LIFE_MS
-"""Older ones are not read at all."""
+"""Older snapshots are ignored."""
 
-_ATTEMPTS = "total_ms"  # every attempt that says anything about latency has a total
+_ATTEMPTS = "total_ms"  # every attempt with a latency has a total
 
 
 class SnapshotSeries(BaseModel):
@@ -32,7 +32,7 @@ class SnapshotSeries(BaseModel):
 
 
 class Snapshot(BaseModel):
-    """What one process had seen within its window at a moment, in Unix milliseconds."""
+    """The observations of one process within its window, at a moment in Unix milliseconds."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -51,10 +51,10 @@ def take_snapshot(stats: LatencyStats, *, wall_ms: int, now_ms: int) -> Snapshot
 
 
 def merge_snapshots(snapshots: Sequence[Snapshot], *, wall_ms: int) -> dict[SeriesKey, tuple[int, ...]]:
-    """All snapshots as one, each thinned by its age, the whole thinned to what a new process may be told."""
+    """All snapshots as one, each thinned by its age, and the whole to the limit for a new process."""
     found: defaultdict[SeriesKey, list[int]] = defaultdict(list)
     for snapshot in snapshots:
-        # A clock that is a little ahead makes a snapshot from the future: it is simply fresh.
+        # A snapshot from the future, from a clock that is ahead, counts as fresh.
         age = max(0, wall_ms - snapshot.taken_at_ms)
         if age > HORIZON_MS:
             continue

@@ -1,4 +1,4 @@
-"""What is known about how fast each model is: sliding quantiles per model and prompt size."""
+"""Latency statistics: sliding quantiles per model and prompt size."""
 
 from collections import deque
 from collections.abc import Mapping, Sequence
@@ -10,7 +10,7 @@ BUCKETS = (500, 2_000, 8_000, 32_000)
 
 @dataclass(frozen=True)
 class LatencySample:
-    """One attempt. A field is `None` when the attempt did not show it."""
+    """The measurements of one attempt. A field is `None` if the attempt did not yield it."""
 
     ttft_ms: int | None = None
     total_ms: int | None = None
@@ -22,9 +22,9 @@ class LatencySample:
 
 @dataclass(frozen=True)
 class Expectation:
-    """Quantiles of one model at one prompt size; `None` where too little was seen. Pace is in µs per output token.
+    """Quantiles of one model at one prompt size; `None` without enough observations. Pace is in µs per output token.
 
-    `ttft_seen` are the waits for first tokens that came, sorted; `ttft_cut` how long others were waited for in vain.
+    `ttft_seen` are the times to first token, sorted; `ttft_cut` the waits that were cut before a first token.
     """
 
     ttft_p50_ms: int | None = None
@@ -39,7 +39,7 @@ class Expectation:
     ttft_cut: tuple[int, ...] = ()
 
     def generation_ms(self, tokens: int | None) -> int | None:
-        """How long the model typically needs for `tokens` (`None`: a typical answer) once the first has come."""
+        """Typical time for `tokens` (`None`: a typical answer) after the first token."""
         count = self.output_p50 if tokens is None else tokens
         if count is None or self.us_per_token_p50 is None:
             return None
@@ -83,7 +83,7 @@ def prompt_bucket(prompt_tokens: int) -> int:
 
 
 def thin_sorted(ordered: Sequence[int], keep: int) -> tuple[int, ...]:
-    """So many of some sorted values, evenly spaced by rank: their quantiles stay where they were."""
+    """A number of sorted values, evenly spaced by rank, so that the quantiles stay the same."""
     count = len(ordered)
     if keep >= count:
         return tuple(ordered)
@@ -94,13 +94,13 @@ SeriesKey = tuple[str, int | None, str]
 """Model, prompt-size bucket (`None`: all sizes) and the name of a series."""
 
 VERDICT_SERIES = "good"
-"""The series of verdicts: 1 for an attempt that met its objective, 0 for one that did not."""
+"""The series of results: 1 for an attempt that met its objective, 0 for one that did not."""
 
 MIN_SEEN = 3
-"""Fewer first tokens than this say nothing about how long the next may take."""
+"""Minimum of first tokens for an estimate of the next one."""
 
 PRIOR_ATTEMPTS = 64
-"""What another process saw counts for at most so many attempts, and fades as this one makes its own."""
+"""Observations of other processes count for at most so many attempts, and fade as this process makes its own."""
 
 
 @dataclass(frozen=True)
@@ -113,8 +113,8 @@ class _Prior:
 class LatencyStats:
     """Sliding statistics, shared by every call of a process. Times are the clock's, in milliseconds.
 
-    A bucket with too few observations borrows the model's others; a model with too few says so (`None`). A process that
-    has just started may `recall` what others saw before it (`latency_failover.snapshot`).
+    A bucket with too few observations uses the model's other buckets; a model with too few yields `None`. A new process
+    may `recall` the observations of others (`latency_failover.snapshot`).
     """
 
     window_ms: int = 600_000
@@ -124,14 +124,14 @@ class LatencyStats:
     _prior: _Prior | None = field(default=None, repr=False)
 
     def observe(self, model_id: str, prompt_tokens: int, sample: LatencySample, *, now_ms: int) -> None:
-        """Take in one attempt."""
+        """Add one attempt."""
         self._add(model_id, prompt_tokens, vars(sample) | {"ttft_seen_ms": sample.ttft_ms}, now_ms)
 
     def observe_cut(self, model_id: str, prompt_tokens: int, *, waited_ms: int, silent: bool, now_ms: int) -> None:
-        """Take in an attempt that was cut off after `waited_ms`: a lower bound, not a measurement.
+        """Add an attempt that was cut off after `waited_ms`: a lower bound, not a measurement.
 
-        It enters as the wait plus a typical generation. Leaving it out would make a model look faster the more often
-        it is abandoned. A bound below the median says nothing (the other was merely first) and is left out.
+        It counts as the wait plus a typical generation. Without it, a model would look faster the more often it is
+        abandoned. A bound below the median is left out, because the other model was merely first.
         """
         known = self.expect(model_id, prompt_tokens, now_ms=now_ms)
         median = known.ttft_p50_ms if silent else known.total_p50_ms
@@ -142,26 +142,26 @@ class LatencyStats:
         self._add(model_id, prompt_tokens, {"ttft_ms": wait, "ttft_cut_ms": wait, "total_ms": total}, now_ms)
 
     def record_verdict(self, model_id: str, *, good: bool, now_ms: int) -> None:
-        """Take in whether an attempt met its objective, for the breakers of processes that start later."""
+        """Add whether an attempt met its objective, for the breakers of processes that start later."""
         window = self._series.setdefault((model_id, None, VERDICT_SERIES), _Window(deque(maxlen=self.max_samples)))
         window.add(now_ms, int(good))
 
     def forget_cuts(self, model_id: str) -> None:
-        """Drop the waits that were in vain: the model has recovered."""
+        """Drop the waits that were cut: the model has recovered."""
         for key in [key for key in self._series if key[0] == model_id and key[2] == "ttft_cut_ms"]:
             del self._series[key]
 
     def restore_history(self, points: Mapping[SeriesKey, tuple[int, ...]], *, now_ms: int) -> None:
-        """Begin with what other processes saw. It is forgotten after one window, whatever is seen until then."""
+        """Start with the observations of other processes; they expire after one window."""
         self._prior = _Prior(points, now_ms + self.window_ms)
 
     def recorded(self, *, now_ms: int) -> dict[SeriesKey, tuple[int, ...]]:
-        """What this process itself has seen within the window, sorted; what it was told is not passed on."""
+        """This process's own observations within the window, sorted; recalled ones are left out."""
         found = {key: tuple(window.since(now_ms - self.window_ms)) for key, window in self._series.items()}
         return {key: values for key, values in found.items() if values}
 
     def expect(self, model_id: str, prompt_tokens: int, *, now_ms: int) -> Expectation:
-        """What the model is expected to do with a prompt of this size."""
+        """The expected latency of the model for a prompt of this size."""
 
         def values(name: str, least: int) -> Sequence[int]:
             for key in (prompt_bucket(prompt_tokens), None):

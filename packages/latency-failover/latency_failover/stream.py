@@ -1,4 +1,4 @@
-"""The winner's stream as the caller sees it: what was buffered during the race, then what follows, as it comes."""
+"""The winner's stream for the caller: the events buffered during the race, then the live ones."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -13,7 +13,7 @@ from latency_failover.attempt import RunningAttempt
 
 
 class RacedStream(StreamedResponse):
-    """Hands out one attempt's events. The attempt reads in a task of its own, so the caller may read from any."""
+    """Yields one attempt's events. The attempt reads in its own task, so the caller may read from any task."""
 
     def __init__(
         self,
@@ -56,7 +56,7 @@ class RacedStream(StreamedResponse):
         await self._inner.cancel()
 
     def get(self) -> ModelResponse:
-        """The response so far: what was handed out, not what the attempt has read ahead."""
+        """The response so far: the yielded events, without those that the attempt has read ahead."""
         response = self._inner.get()
         if self._finished:
             return response

@@ -1,4 +1,4 @@
-"""Token counts where the vendor has not given any: four characters to a token, rounded up."""
+"""Estimated token counts, if the vendor reports none: four characters per token, rounded up."""
 
 from collections.abc import Iterable
 
@@ -22,12 +22,12 @@ CHARACTERS_PER_TOKEN = 4
 
 
 def estimate_tokens(characters: int) -> int:
-    """An estimate of the tokens in so many characters."""
+    """Estimated tokens of a number of characters."""
     return -(-characters // CHARACTERS_PER_TOKEN)
 
 
 def estimate_prompt_tokens(messages: Iterable[ModelMessage], parameters: ModelRequestParameters) -> int:
-    """An estimate of the prompt's tokens: text parts and tool arguments; pictures and schemas are not counted."""
+    """Estimated tokens of the prompt: text parts and tool arguments; pictures and schemas are not counted."""
     characters = sum(len(part.content) for part in parameters.instruction_parts or ())
     for message in messages:
         for part in message.parts:

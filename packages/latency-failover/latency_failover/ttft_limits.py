@@ -1,8 +1,8 @@
-"""How long a silent model is waited for. Pure: what was seen of both models in, moments out.
+"""Limits of the time to first token (TTFT). Pure: statistics of both models in, moments out.
 
-The rule is optimal stopping: wait on while, given the silence so far, the first token is expected sooner than the other
-model could make up for it, and turn to the other when it is not. Calls that were cut say only that their first token
-came no sooner than the cut, and are used as just that.
+The rule is optimal stopping: wait while, given the silence so far, the expected first token is early enough to beat a
+fresh call to the other model, and switch when it is not. A call that was cut is a lower bound: its first token came no
+sooner than the cut.
 """
 
 from bisect import bisect_left, bisect_right
@@ -11,13 +11,13 @@ from latency_failover.policy import FailoverPolicy
 from latency_failover.statistics import Expectation
 
 _UNSEEN_WEIGHT = 4
-"""Beyond the longest wait seen in n calls, so many n-ths more are still ordinary: few observations, a wide margin."""
+"""A wait is usual up to this many n-ths beyond the longest of n calls: few observations give a wide margin."""
 
 _LEAST_UNSEEN_PERCENT = 25
 
 
 def switch_point_ms(expected: Expectation, other: Expectation) -> int | None:
-    """When, in milliseconds of silence, the other model becomes the better bet; `None` where too little was seen."""
+    """The silence, in milliseconds, after which the other model is the better choice; `None` without observations."""
     seen, cut = expected.ttft_seen, expected.ttft_cut
     if not seen:
         return None
@@ -25,7 +25,7 @@ def switch_point_ms(expected: Expectation, other: Expectation) -> int | None:
     for waited in seen[len(seen) // 2 :]:
         later = seen[bisect_right(seen, waited) :]
         never = len(cut) - bisect_left(cut, waited)
-        # The median of what is left: half of those still silent would speak by then.
+        # The median of the remaining waits: half of the silent calls would have a first token by then.
         middle = (len(later) + never) // 2
         if len(later) + never and (middle >= len(later) or later[middle] - waited > head_start):
             return waited
@@ -41,21 +41,21 @@ def ttft_limit(
     usable: int,
     tokens: int | None = None,
 ) -> tuple[int, int]:
-    """When a silent model is given up, alone and with the other running beside it.
+    """When a silent model is abandoned: alone, and with the other model running as a hedge.
 
-    Not before it is plainly unwell or the other is the better bet; not after the moment when the other can still be
-    turned to (`due`), nor when its answer would come too late (`usable`). A model that is asked although even a usual
-    first token would be too late is only held to the former.
+    Not before its wait is unusual or the other model is the better choice; not after the other can still be called
+    (`due`), nor after its answer would come too late (`usable`). The latter two do not apply to a model that was called
+    although even a usual first token would be too late.
     """
     if expected.ttft_p95_ms is None or expected.ttft_p50_ms is None:
         patience = policy.cold_ttft_ms
     else:
-        # Abandoned calls enter the statistics with the limit they were abandoned at, and soon are the P95. The median
-        # holds it: otherwise every abandoned call would raise the limit of the next.
+        # Abandoned calls count with the limit at which they were abandoned, and soon are the P95. The median caps it:
+        # otherwise every abandoned call would raise the limit of the next.
         usual = min(expected.ttft_p95_ms, 2 * expected.ttft_p50_ms)
         patience = max(policy.ttft_floor_ms, policy.ttft_patience * usual)
-    turn = switch_point_ms(expected, other)
-    alone = patience if turn is None else min(patience, max(policy.ttft_floor_ms, turn))
+    switch = switch_point_ms(expected, other)
+    alone = patience if switch is None else min(patience, max(policy.ttft_floor_ms, switch))
     latest = min(due, usable - (expected.generation_ms(tokens) or 0))
     caps = [patience]
     if policy.ttft_limit_ms is not None:
@@ -66,22 +66,22 @@ def ttft_limit(
 
 
 def hedge_after(policy: FailoverPolicy, limit: int, expected: Expectation, other: Expectation) -> int | None:
-    """When a second call is started beside the silent first: at its P95, or later if only then it is worth one."""
+    """When a hedge is started while the first model is silent: at its P95, or later if the hedge pays only then."""
     p95 = expected.ttft_p95_ms
     if not policy.hedge or p95 is None:
         return None
     after = max(p95, policy.hedge_min_ms)
-    turn = switch_point_ms(expected, other)
-    if turn is not None:
-        # The P95 of a model that is often cut is where it was cut: the turning point is the better guide.
-        after = max(turn, policy.hedge_min_ms)
+    switch = switch_point_ms(expected, other)
+    if switch is not None:
+        # The P95 of a model that is often cut is the cut itself: the switch point is a better estimate.
+        after = max(switch, policy.hedge_min_ms)
     return after if after <= limit else None
 
 
 def _head_start(expected: Expectation, other: Expectation) -> int:
-    """How much sooner a first token of this model is as good as one of the other, asked now."""
+    """The lead of this model's first token over that of a fresh call to the other model."""
     own = expected.generation_ms(None) or 0
     if other.total_p50_ms is not None:
         return max(0, other.total_p50_ms - own)
     seen = expected.ttft_seen
-    return 2 * seen[len(seen) // 2]  # nothing is known of the other: take it for half as fast
+    return 2 * seen[len(seen) // 2]  # the other model is unknown: assumed to be half as fast

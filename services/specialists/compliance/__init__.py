@@ -1,1 +1,1 @@
-"""The compliance gate: may this person be contacted, does this email keep every rule, is now the moment."""
+"""The compliance gate: decides whether a person may be contacted, an email keeps every rule, and it may be sent now."""

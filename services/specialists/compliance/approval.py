@@ -1,4 +1,4 @@
-"""When a person must agree to an email that passed: the policy is the pack's."""
+"""When an email that passed needs a person's approval: the policy of the rule pack."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from services.specialists.compliance.rules.rule import RuleInput
 from switchyard.protocol.fields import Code
 
 APPROVAL_REASONS: dict[Code, str] = {
-    "work_address": "Nobody knows whether the address is an employer's (R09).",
+    "work_address": "Whether the address belongs to an employer is unknown (R09).",
     "warning": "A rule warns.",
-    "settlement_offer": "It offers a settlement.",
-    "first_contact": "It is the first communication with the consumer.",
-    "purpose": "The policy names the purpose.",
+    "settlement_offer": "The email offers a settlement.",
+    "first_contact": "The email is the first communication with the consumer.",
+    "purpose": "The policy requires approval for this purpose.",
     "large_amount": "The balance is over the policy's limit.",
-    "rubric_low": "It passed every floor, but its score is below the comfort threshold.",
+    "rubric_low": "The score passes every floor and is below the comfort threshold.",
 }
 
 
 def approval_reasons(situation: RuleInput, results: Sequence[RuleEvaluation], rubric_score: int) -> tuple[Code, ...]:
-    """Every reason why a person must agree, weightiest first; none if nobody must."""
+    """Every reason why approval is needed, the weightiest first; empty if it is not needed."""
     return tuple(_reasons(situation, results, rubric_score))
 
 

@@ -1,4 +1,4 @@
-"""What compliance does with a command: read, decide with pure functions, record, answer."""
+"""Handles CheckContact, ReviewEmail and CheckSending: read, decide with pure functions, record, answer."""
 
 from __future__ import annotations
 
@@ -60,13 +60,13 @@ if TYPE_CHECKING:
     from pydantic_ai import Agent
 
 COMPLIANCE_MARGIN_MS = 2_000
-"""Of the task's time limit, kept for recording the verdict and storing the result."""
+"""Part of the task's time limit that is reserved for recording the verdict and storing the result."""
 
 
 async def check_contact(
     task: Task[CheckContact], *, artefacts: Artefacts, verdicts: VerdictStore, clock: Clock, packs: Sequence[RulePack]
 ) -> TaskResult:
-    """Say whether this person may be contacted by email about this debt. The moment is checked before the sending."""
+    """Decide whether this person may be contacted by email about this debt. The moment is checked before sending."""
     if (earlier := await verdicts.find_recorded(task)) is not None:
         return earlier
     command, now = task.payload, clock.now()
@@ -96,7 +96,7 @@ async def review_email(
     agent: Agent[None, Judgement],
     opt_out_base: str | None,
 ) -> TaskResult:
-    """Say whether exactly this content may be sent to this person: the rules first, and the judge if they pass it."""
+    """Decide whether exactly this content may be sent to this person: by the rules, then by the judge if they pass."""
     if (earlier := await verdicts.find_recorded(task)) is not None:
         return earlier
     command, now = task.payload, clock.now()
@@ -116,7 +116,7 @@ async def review_email(
 async def check_sending(
     task: Task[CheckSending], *, artefacts: Artefacts, verdicts: VerdictStore, clock: Clock, packs: Sequence[RulePack]
 ) -> TaskResult:
-    """Say whether this content may be sent now.
+    """Decide whether this content may be sent now.
 
     Raises `PermanentTaskError` for content that no review of this case passed.
     """
@@ -133,7 +133,7 @@ async def check_sending(
                 "not_reviewed",
                 "no review on record passed this content for this account and purpose",
                 "content_sha256",
-                "let the case be reviewed from the start",
+                "submit the case again, so that the content is reviewed",
             )
         outdated = TaskResult(ReviewOutdated(pack=pack, passed_under=max(packs_passed)))
         return await verdicts.record(
@@ -171,7 +171,7 @@ async def _reply_blocked(
     results: Sequence[RuleEvaluation],
     stopped: Sequence[RuleEvaluation],
 ) -> TaskResult:
-    """A draft that a rule stops is not shown to the judge: its score is 0 whatever a model would say."""
+    """The reply for a draft that a rule blocks. The judge is not asked, and the score is 0."""
     review = await _store_review(task, artefacts, build_review(situation, "email", results, rubric_score=0))
     outcome = RevisionNeeded if is_revisable(stopped) else EmailBlocked
     payload = outcome(
@@ -227,7 +227,7 @@ async def _facts(task: Task[CheckContact | ReviewEmail | CheckSending], artefact
     except ValidationError as error:
         where = ".".join(str(part) for part in error.errors(include_input=False, include_url=False)[0]["loc"])
         raise PermanentTaskError(
-            "bad_account", "the account's facts are not valid", where, "submit the case again"
+            "bad_account", "the account's facts are invalid", where, "submit the case again"
         ) from None
 
 

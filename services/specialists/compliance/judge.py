@@ -1,4 +1,4 @@
-"""The rubric's judge: prompt, output model, factory. Its scores can only stop an email that the rules let pass."""
+"""The judge that scores the rubric: prompt, output model, factory. It can only stop emails that the rules passed."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from switchyard.runtime.core.errors import RetryableTaskError
 JUDGE_PROMPT = (Path(__file__).parent / "prompts" / "judge.md").read_text(encoding="utf-8")
 JUDGE_PROMPT_VERSION = f"judge/{hashlib.sha256(JUDGE_PROMPT.encode()).hexdigest()[:12]}"
 RETRIES = 2
-"""How often a judgement that cannot be parsed goes back to the model."""
+"""How often the model is asked again after a judgement that cannot be parsed."""
 
 
 class CriterionMark(BaseModel):
-    """A score and why."""
+    """A score and its reason."""
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
 
@@ -33,7 +33,7 @@ class CriterionMark(BaseModel):
 
 
 class Judgement(BaseModel):
-    """A mark for each criterion: all of them, and nothing else."""
+    """A mark for every criterion, and nothing else."""
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
 
@@ -46,27 +46,27 @@ class Judgement(BaseModel):
 
 
 def build_judge_agent(model: Model[Any]) -> Agent[None, Judgement]:
-    """The judge over a model."""
+    """The judge on this model."""
     return Agent(
         model, output_type=Judgement, name="compliance_judge", instructions=JUDGE_PROMPT, retries={"output": RETRIES}
     )
 
 
 async def judge_email(agent: Agent[None, Judgement], situation: RuleInput, message: ParsedEmail) -> Judgement:
-    """Judge a draft. Raises `RetryableTaskError` for a judgement that cannot be parsed: it is never a pass."""
+    """Score a draft. Raises `RetryableTaskError` for a judgement that cannot be parsed, which is never a pass."""
     try:
         result = await agent.run(build_judge_prompt(situation, message))
     except UnexpectedModelBehavior as error:
         raise RetryableTaskError(
             "bad_judgement",
-            "the judge gave no complete judgement",
+            "the judgement is incomplete",
             remedy="see the judge's prompt and the compliance evals",
         ) from error
     return result.output
 
 
 def build_judge_prompt(situation: RuleInput, message: ParsedEmail) -> str:
-    """The user message. Angle brackets in data are escaped, so that no text can close the element it stands in."""
+    """The user message. Angle brackets in data are escaped, so that no text can close its element."""
     facts = situation.facts
     account = {
         "first_name": facts.consumer.first_name,
@@ -88,7 +88,7 @@ def _escape_markup(value: object) -> str:
 
 
 def criteria(judgement: Judgement, pack: RulePack) -> tuple[RubricCriterion, ...]:
-    """The marks beside the pack's weights and floors."""
+    """The marks with the pack's weights and floors."""
     marks: dict[str, CriterionMark] = {name: getattr(judgement, name) for name in CRITERIA}
     return tuple(
         RubricCriterion(
@@ -103,10 +103,10 @@ def criteria(judgement: Judgement, pack: RulePack) -> tuple[RubricCriterion, ...
 
 
 def rubric_score(marks: tuple[RubricCriterion, ...]) -> int:
-    """The weighted mean in basis points: weights add up to 100, scores go to 100."""
+    """The weighted mean in basis points: weights add up to 100, scores range to 100."""
     return sum(mark.weight * mark.score for mark in marks)
 
 
 def below_floor(marks: tuple[RubricCriterion, ...]) -> tuple[RubricCriterion, ...]:
-    """The criteria that fail, because an average hides failures."""
+    """The criteria under their floor: an average would hide them."""
     return tuple(mark for mark in marks if mark.score < mark.floor)

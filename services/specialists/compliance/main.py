@@ -21,11 +21,11 @@ from switchyard.runtime.process.process import ServiceProcess, serve_agent
 from switchyard.runtime.storage.artefacts import Artefacts
 
 POOL_SIZE = 2
-"""Beside the inbox's own: a verdict is read or written in single statements."""
+"""Connections besides those of the inbox: a verdict is read or written in single statements."""
 
 
 async def run() -> None:
-    """Serve compliance. Raises `PackError` at once if a rule pack cannot be used."""
+    """Serve compliance. Raises `PackError` at start if a rule pack is invalid."""
     settings, packs = ComplianceSettings(), released_packs()
 
     async def build(process: ServiceProcess, artefacts: Artefacts) -> dict[type[Contract], TaskHandler]:

@@ -1,4 +1,4 @@
-"""The rule pack: what counsel decides, as dated data."""
+"""The rule pack: limits, words and policy that counsel decides, as dated data."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from switchyard.protocol.fields import BasisPoints, PackVersion
 
 PACKS_FOLDER = Path(__file__).parent / "packs"
 PACKS = ("2026-01-01.toml",)
-"""Every pack that was released, oldest first."""
+"""Every released pack, oldest first."""
 
 CRITERIA = ("accuracy", "not_misleading", "respectful", "clear_options", "fits_history", "readable")
-"""The rubric's criteria, in the order in which the judge gives them."""
+"""The criteria of the rubric, in the order of the judge's output."""
 
 
 class PackError(Exception):
-    """A rule pack cannot be used. Remedy: the message names the file and the field; a released pack is not edited."""
+    """A rule pack is invalid, or none is in force: release a corrected pack; a released pack is never edited."""
 
 
 def _clock(text: Any) -> Any:
@@ -41,14 +41,14 @@ class _Part(BaseModel):
 
 
 class FactsLimits(_Part):
-    """How old facts may be."""
+    """Permitted age of facts."""
 
     max_age_hours: Annotated[int, Field(ge=1)]
     clock_skew_minutes: Annotated[int, Field(ge=0)]
 
 
 class Timing(_Part):
-    """When an email may be sent, in the consumer's time, and for how long a checked moment stays checked."""
+    """When an email may be sent, in the consumer's local time, and for how long a check of the moment is valid."""
 
     earliest: LocalTime
     latest: LocalTime
@@ -57,7 +57,7 @@ class Timing(_Part):
 
 
 class AddressRules(_Part):
-    """What makes an address usable."""
+    """Limits for the origin of an address."""
 
     min_notice_days: Annotated[int, Field(ge=35)]
     prior_collector_days: Annotated[int, Field(ge=1)]
@@ -65,14 +65,14 @@ class AddressRules(_Part):
 
 
 class Validation(_Part):
-    """The validation notice's time."""
+    """Periods of the validation notice."""
 
     days_after_first_contact: Annotated[int, Field(ge=0, le=5)]
     min_days: Annotated[int, Field(ge=37)]
 
 
 class NewYorkCity(_Part):
-    """R18's own terms."""
+    """Terms of R18."""
 
     effective_from: date
     max_contacts: Annotated[int, Field(ge=1)]
@@ -82,13 +82,13 @@ class NewYorkCity(_Part):
 
 
 class RecordRules(_Part):
-    """How long a verdict is kept."""
+    """Retention of verdicts."""
 
     years: Annotated[int, Field(ge=3)]
 
 
 class EmailRules(_Part):
-    """How an email must be built, so that what is checked is what is read."""
+    """The form of an email in which a reader sees what was checked."""
 
     headers: frozenset[str]
     min_agreement_percent: Annotated[int, Field(ge=50, le=100)]
@@ -99,14 +99,14 @@ class EmailRules(_Part):
 
 
 class WordList(_Part):
-    """Words and phrases; `unless` are phrases in which they are harmless."""
+    """Words and phrases; `unless` lists phrases in which they are harmless."""
 
     terms: Annotated[tuple[str, ...], Field(min_length=1)]
     unless: tuple[str, ...] = ()
 
 
 class Conduct(_Part):
-    """Which word lists no email may touch, and which ones concern a suit."""
+    """The word lists that no email may use, and the lists about a suit."""
 
     forbidden: tuple[str, ...]
     suit: tuple[str, ...]
@@ -121,7 +121,7 @@ class CriterionRule(_Part):
 
 
 class ApprovalPolicy(_Part):
-    """When a person must agree to an email that passed."""
+    """When an email that passed needs an approval."""
 
     purposes: frozenset[Purpose]
     first_contact: bool
@@ -132,7 +132,7 @@ class ApprovalPolicy(_Part):
 
 
 class RulePack(_Part):
-    """All of it."""
+    """One rule pack."""
 
     version: PackVersion
     effective_from: date
@@ -159,7 +159,7 @@ class RulePack(_Part):
             raise ValueError("rubric: the floor of accuracy should be 80 or more")
         used = {*self.conduct.forbidden, *self.conduct.suit, *_USED_BY_RULES}
         if missing := used - set(self.lexicon):
-            raise ValueError(f"lexicon: {', '.join(sorted(missing))} should be there, the rules use it")
+            raise ValueError(f"lexicon: {', '.join(sorted(missing))} is missing, and the rules use it")
         if self.disclosures != disclosures.DISCLOSURES_VERSION:
             raise ValueError(
                 "disclosures: contracts/documents/disclosures.py has another version; release a pack that goes with it"
@@ -167,12 +167,12 @@ class RulePack(_Part):
         return self
 
     def effective_from_of(self, rule: RuleId) -> date:
-        """From when a rule of this pack is in force."""
+        """The first day on which a rule of this pack is in force."""
         return max(self.effective_from, self.new_york_city.effective_from) if rule == "R18" else self.effective_from
 
     @property
     def effective_dates(self) -> frozenset[date]:
-        """The days on which this pack, or a rule of it with a day of its own, comes into force."""
+        """The days on which this pack, or one of its rules, comes into force."""
         return frozenset({self.effective_from, self.effective_from_of("R18")})
 
 
@@ -194,7 +194,7 @@ def released_packs() -> tuple[RulePack, ...]:
 
 
 def pack_in_force(packs: Sequence[RulePack], now: datetime) -> RulePack:
-    """The latest pack whose day has come, in UTC. Raises `PackError` if none has."""
+    """The latest pack that is in force, in UTC. Raises `PackError` if there is no such pack."""
     today = now.astimezone(UTC).date()
     begun = [pack for pack in packs if pack.effective_from <= today]
     if not begun:
@@ -203,9 +203,9 @@ def pack_in_force(packs: Sequence[RulePack], now: datetime) -> RulePack:
 
 
 def next_change_at(packs: Sequence[RulePack], now: datetime) -> datetime | None:
-    """The next midnight in UTC at which other rules are in force than now; None if none is known.
+    """The next midnight in UTC at which other rules come into force; None if no change is known.
 
-    That is the day of a later pack, or of a rule of the pack in force. Raises `PackError` if no pack is in force.
+    It is the first day of a later pack, or of a rule of the pack in force. Raises `PackError` if no pack is in force.
     """
     today = now.astimezone(UTC).date()
     days = pack_in_force(packs, now).effective_dates | {pack.effective_from for pack in packs}

@@ -1,4 +1,4 @@
-"""Permitted moments: pure arithmetic on local clocks, summer time included."""
+"""Permitted moments: pure arithmetic on local clocks, including daylight saving time."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _SECOND = timedelta(seconds=1)
 
 @dataclass(frozen=True)
 class PermittedHours:
-    """When a consumer may be written to: hours of the local day, less the times that they called inconvenient."""
+    """When a consumer may be emailed: hours of the local day, less the times that the consumer called inconvenient."""
 
     zones: tuple[ZoneInfo, ...]
     earliest: time
@@ -31,13 +31,13 @@ class PermittedHours:
         return all(self.earliest <= moment.astimezone(zone).time() < self.latest for zone in self.zones)
 
     def is_convenient(self, moment: datetime) -> bool:
-        """Whether the consumer named it inconvenient in no zone."""
+        """Whether it is inconvenient in no zone."""
         return not any(_covers(period, moment.astimezone(zone)) for zone in self.zones for period in self.inconvenient)
 
     def next_change(self, moment: datetime, horizon: timedelta, *, to: bool) -> datetime | None:
         """The first moment from `moment` on, within `horizon`, at which `permitted` is `to`; None if there is none.
 
-        Between two changes of a local clock's reading past a limit nothing changes, so only those moments are tried.
+        The answer changes only when a local clock passes a limit or jumps, so only those moments are tried.
         """
         if self.permitted(moment) is to:
             return moment
@@ -66,7 +66,7 @@ def _covers(period: InconvenientPeriod, local: datetime) -> bool:
 
 
 def _clock_times(zone: ZoneInfo, days: Sequence[date], limits: Iterable[time]) -> Iterator[datetime]:
-    """When the zone's clock shows each of the limits: twice, in the hour that summer time repeats."""
+    """When the zone's clock shows each limit: twice in the hour that daylight saving time repeats."""
     for day in days:
         for limit in limits:
             for fold in (0, 1):

@@ -1,4 +1,4 @@
-"""From rules to a verdict: pure functions that the handlers call."""
+"""Evaluates the rules and builds the review. Pure."""
 
 from __future__ import annotations
 
@@ -18,34 +18,38 @@ from switchyard.protocol.fields import Code
 from switchyard.runtime.core.clock import timestamp
 
 MAX_ITEMS = 20
-"""Pieces of evidence and remedies that a finding keeps."""
+"""Maximum of evidence and of revision instructions in a finding."""
 
 SALT_BYTES = 16
+_STRICTNESS = {"warn": 1, "reschedule": 2, "block": 3, "unknown": 3}
 
 
 @dataclass(frozen=True)
 class RuleEvaluation:
-    """One rule's verdict on one situation, and the salted hash of all that it read."""
+    """One rule's verdict on one situation, and the salted hash of everything that the rule read."""
 
     rule: ComplianceRule
     verdict: RuleVerdict
     input_hash: str
     salt: bytes = field(repr=False)
-    """The review's. It leaves this process in the sealed review only."""
+    """The review's salt. It leaves this process in the sealed review only."""
 
     @property
     def blocks(self) -> bool:
-        """A broken rule, or one that could not be checked."""
+        """Whether the rule is broken or could not be checked."""
         return self.verdict.kind in {"block", "unknown"}
 
 
 def fresh_salt() -> bytes:
-    """A salt for one review. A second attempt at a command may draw another: the first verdict on record stays."""
+    """A salt for one review. A second attempt at a command may draw another one: the first recorded verdict counts."""
     return secrets.token_bytes(SALT_BYTES)
 
 
 def evaluate_rules(situation: RuleInput, stage: ReviewStage, salt: bytes) -> tuple[RuleEvaluation, ...]:
-    """Every rule that runs at this stage, in order of its id. Raises `ValueError` for a salt of another length."""
+    """Evaluate the rules of a stage, in order of id. A verdict milder than the rule's severity counts as `unknown`.
+
+    Raises `ValueError` for a salt of another length.
+    """
     if len(salt) != SALT_BYTES:
         raise ValueError(f"salt: should be {SALT_BYTES} bytes, use fresh_salt()")
     facts = situation.facts.model_dump(mode="json")
@@ -57,20 +61,23 @@ def evaluate_rules(situation: RuleInput, stage: ReviewStage, salt: bytes) -> tup
 
 
 def _check_rule(rule: ComplianceRule, situation: RuleInput) -> RuleVerdict:
-    effective_dates = situation.pack.effective_from_of(rule.id)
-    if situation.today < effective_dates:
-        return pass_with(f"in force from {effective_dates}")
+    first_day = situation.pack.effective_from_of(rule.id)
+    if situation.today < first_day:
+        return pass_with(f"in force from {first_day}")
     age = situation.now - datetime.fromisoformat(situation.facts.as_of)
     limits = situation.pack.facts
     if age > timedelta(hours=limits.max_age_hours):
         return RuleVerdict("unknown", (f"the facts are older than {limits.max_age_hours} hours: submit fresh ones",))
     if age < -timedelta(minutes=limits.clock_skew_minutes):
         return RuleVerdict("unknown", ("the facts are dated in the future",))
-    return rule.check(situation)
+    verdict = rule.check(situation)
+    if verdict.kind != "pass" and _STRICTNESS[verdict.kind] < _STRICTNESS[rule.severity]:
+        return RuleVerdict("unknown", (f"{rule.id} returned {verdict.kind}, milder than its severity {rule.severity}",))
+    return verdict
 
 
 def _input_hash(rule: ComplianceRule, situation: RuleInput, facts: dict[str, Any], salt: bytes) -> str:
-    """SHA-256 over the salt and the canonical JSON of what the rule reads: the facts that it names, age, and pack."""
+    """SHA-256 over the salt and the canonical JSON of what the rule reads: named facts, their age, and the pack."""
     inputs: dict[str, Any] = {"as_of": facts["as_of"], "day": situation.today.isoformat()}
     for path in rule.reads:
         match path:
@@ -94,33 +101,33 @@ def _lookup_fact(facts: dict[str, Any], path: str) -> Any:
 
 
 def blocking_results(results: Sequence[RuleEvaluation]) -> tuple[RuleEvaluation, ...]:
-    """Those that stop the email."""
+    """The results that stop the email."""
     return tuple(result for result in results if result.blocks)
 
 
 def is_revisable(stopped: Sequence[RuleEvaluation]) -> bool:
-    """Whether writing it again can help: every rule that stops it is broken by words, and says which to change."""
+    """Whether a revision can help: every blocking result carries revision instructions."""
     return all(result.verdict.kind == "block" and result.verdict.revision_instructions for result in stopped)
 
 
 def deferred_until(results: Sequence[RuleEvaluation]) -> datetime | None:
-    """The next permitted moment, if any rule asks to wait."""
+    """The next permitted moment, if a rule reschedules."""
     moments = [result.verdict.until for result in results if result.verdict.until is not None]
     return max(moments, default=None)
 
 
 def rule_ids(results: Sequence[RuleEvaluation]) -> tuple[str, ...]:
-    """Their rules' ids."""
+    """The ids of the rules."""
     return tuple(result.rule.id for result in results)
 
 
 def describe_rules(results: Sequence[RuleEvaluation]) -> str:
-    """The rules by id and name, without evidence: it stands in the open."""
+    """The rules by id and name, without evidence, for an event that is not encrypted."""
     return "; ".join(f"{result.rule.id} {result.rule.name} ({result.verdict.kind})" for result in results)
 
 
 def without_evidence(results: Sequence[RuleEvaluation]) -> tuple[RuleResult, ...]:
-    """The results without their evidence."""
+    """The results without evidence, for an event that is not encrypted."""
     return tuple(
         RuleResult(rule=result.rule.id, verdict=result.verdict.kind, input_hash=result.input_hash) for result in results
     )

@@ -1,4 +1,4 @@
-"""Compliance's environment; the models' stands in `SWITCHYARD_MODEL_*`."""
+"""Settings of compliance. Those of the models are `SWITCHYARD_MODEL_*`."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from switchyard.runtime.core.settings import WorkSettings
 
 
 class ComplianceSettings(WorkSettings):
-    """The work database, the vault and the transport; and where an opt-out link must lead."""
+    """The work database, the vault and the transport, and the address of the opt-out pages."""
 
     optout_url: Annotated[str, Field(pattern=r"^https?://[\x21\x23-\x3b\x3d\x3f-\x7e]{1,180}$")] | None = Field(
         default=None,
-        description="Public address of the opt-out pages, as the drafter has it: a link that leads elsewhere blocks. "
-        "Without it any https address passes.",
+        description="Public address of the opt-out pages, as the drafter has it: another opt-out link blocks. "
+        "By default any https address passes.",
     )

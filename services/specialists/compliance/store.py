@@ -1,4 +1,4 @@
-"""The verdict table: what was decided, once a command, kept for as long as the law asks."""
+"""The verdict table: one verdict per command, kept for the legal retention period."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from switchyard.runtime.core.task import Task, TaskResult
 from switchyard.runtime.database.connections import Database, Pool
 from switchyard.runtime.database.queries import load_queries
 
-_SQL = load_queries(__file__)
 _OUTCOMES: dict[str, type[Contract]] = {
     outcome.__name__: outcome
     for outcome in (
@@ -31,7 +30,7 @@ _OUTCOMES: dict[str, type[Contract]] = {
 
 @dataclass(frozen=True)
 class VerdictSubject:
-    """What a verdict is about."""
+    """The subject of a verdict: stage, account, content, rules and retention."""
 
     stage: ReviewStage
     pack: str
@@ -44,13 +43,13 @@ class VerdictSubject:
 
 
 class VerdictStore:
-    """Records verdicts and finds them again."""
+    """Records verdicts and returns recorded ones. Raises `Unavailable` when the database cannot be reached."""
 
     def __init__(self, pool: Pool) -> None:
-        self._database = Database(pool, "the verdict table", _SQL)
+        self._database = Database(pool, "the verdict table", load_queries(__file__))
 
     async def find_recorded(self, task: Task[Contract]) -> TaskResult | None:
-        """The verdict that an earlier attempt at this command recorded. Its artefacts' places go on with the task."""
+        """The verdict that an earlier attempt at this command recorded; its storage refs are added to the task."""
         row = await self._database.row("recorded", task.envelope.event_id)
         if row is None:
             return None
@@ -63,7 +62,7 @@ class VerdictStore:
         )
 
     async def record(self, task: Task[Contract], reply: TaskResult, about: VerdictSubject) -> TaskResult:
-        """Record a verdict and return the one that counts: another attempt's, if that was faster."""
+        """Record a verdict and return the one that counts: that of another attempt, if it was faster."""
         places = {sha256: place.model_dump(exclude_none=True) for sha256, place in task.written_refs.items()}
         approval: str | None = getattr(reply.payload, "approval", None)
         await self._database.execute(
@@ -86,15 +85,15 @@ class VerdictStore:
             about.recorded_at,
             about.retain_until,
         )
-        task.written_refs.clear()  # the review that goes on is that of the verdict that counts
+        task.written_refs.clear()  # only the review of the verdict that counts is published
         counts = await self.find_recorded(task)
         if counts is None:
-            raise LookupError("the verdict that was just recorded is gone")
+            raise LookupError("the verdict that was just recorded is missing")
         return counts
 
     async def packs_passed(
         self, case_id: str, content_sha256: str, account_sha256: str, purpose: str
     ) -> frozenset[str]:
-        """The packs under which the last review of exactly this content, for this account and purpose, passed."""
+        """The packs under which the latest review of this content, account and purpose passed."""
         rows = await self._database.rows("passes", case_id, content_sha256, account_sha256, purpose)
         return frozenset(row["pack"] for row in rows if row["outcome"] == verdicts.EmailPassed.__name__)

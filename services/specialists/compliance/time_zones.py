@@ -1,4 +1,4 @@
-"""Where the consumer may be: every time zone that something on file makes plausible."""
+"""Time zones in which the consumer may be: every one that a fact on file makes plausible."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ def zones_by_state() -> dict[str, tuple[str, ...]]:
 
 
 def plausible_zones(consumer: ConsumerFacts) -> tuple[tuple[ZoneInfo, ...], tuple[str, ...]]:
-    """The zones of every residence, every telephone number and the stated one; and which facts gave none.
+    """The zones of every residence, telephone number and the stated zone; and the facts without a known zone.
 
     Comment 6(b)(1)(i)-2 to 12 CFR 1006.6: where an address and an area code disagree, both count. A toll-free
-    number has no place and says nothing.
+    number has no place and is ignored.
     """
     names: set[str] = set()
     silent: list[str] = []
@@ -40,7 +40,7 @@ def plausible_zones(consumer: ConsumerFacts) -> tuple[tuple[ZoneInfo, ...], tupl
             continue
         names.update(found)
         if not found:
-            silent.append("a telephone number of no known place")
+            silent.append("a telephone number without a known place")
     if consumer.time_zone is not None:
         names.add(consumer.time_zone)
     zones: list[ZoneInfo] = []
@@ -48,13 +48,13 @@ def plausible_zones(consumer: ConsumerFacts) -> tuple[tuple[ZoneInfo, ...], tupl
         try:
             zones.append(ZoneInfo(name))
         except (ZoneInfoNotFoundError, ValueError, OSError):
-            # ValueError for a path, OSError for a folder of the database such as "America".
+            # ValueError for a path, OSError for a folder of the zone database such as "America".
             silent.append(f"the time zone {name!r}")
     return tuple(zones), tuple(silent)
 
 
 def _of_phone(phone: str) -> tuple[str, ...] | None:
-    """The zones of a number; none if it has no known place, None if it is toll-free."""
+    """The zones of a number; empty if its place is unknown, None if it is toll-free."""
     try:
         number = phonenumbers.parse(phone)
     except phonenumbers.NumberParseException:

@@ -1,1 +1,1 @@
-"""Mail: what comes back from the people and the provider that emails go to. It stops emails and sends none."""
+"""Email feedback: opt-outs of recipients, and bounces and complaints from the provider. It sends no emails."""

@@ -1,8 +1,8 @@
-"""Bounces and complaints of SES, as refusals. Pure.
+"""Turns SES bounce and complaint reports into suppression requests. Pure.
 
 SES sends its events to EventBridge's default bus (source `aws.ses`) or, without that, as JSON through SNS; both carry
-the same object (SES developer guide, "Contents of event data"). Only what is final becomes a refusal: a permanent
-bounce, and a complaint that is not a "not spam" report. Addresses go on in the event and nowhere else.
+the same object (SES developer guide, "Contents of event data"). Only final reports count: a
+permanent bounce, and a complaint that is not a "not spam" report. An address is stored in the event and nowhere else.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ _ADDRESS: TypeAdapter[str] = TypeAdapter(Email)
 
 
 def read_suppressions(report: Json, tenants: Mapping[str, str]) -> list[SuppressionRequested]:
-    """What a report of SES refuses; nothing for a soft bounce or any other report.
+    """The suppression requests of a report; empty for a soft bounce or any other report.
 
-    `tenants` maps sending domains to tenants. Raises `InvalidEvent` for a report that cannot be read, or about a domain
-    that is nobody's.
+    `tenants` maps sending domains to tenants. Raises `InvalidEvent` for a report that cannot be read, or about a
+    domain without a tenant.
     """
     kind = report.get("eventType") or report.get("notificationType")
     mail = report.get("mail")
@@ -64,17 +64,17 @@ def _suppressed_addresses(kind: str, report: Json) -> Iterator[tuple[FeedbackRea
 def _recipients(detail: Json, field: str) -> list[str]:
     rows = detail.get(field)
     if not isinstance(rows, list) or not rows:
-        raise _unreadable(field, "names nobody")
+        raise _unreadable(field, "holds no recipients")
     return [_address(row.get("emailAddress") if isinstance(row, dict) else None, field) for row in rows]
 
 
 def _address(text: Any, field: str) -> str:
-    # SES gives it bare or with a display name.
+    # SES sends it bare or with a display name.
     address = parseaddr(text)[1] if isinstance(text, str) else ""
     try:
         return _ADDRESS.validate_python(address)
     except ValidationError:
-        raise _unreadable(field, "holds what is no address") from None
+        raise _unreadable(field, "holds an invalid address") from None
 
 
 def _tenant(mail: Json, tenants: Mapping[str, str]) -> str:
@@ -82,12 +82,12 @@ def _tenant(mail: Json, tenants: Mapping[str, str]) -> str:
     domain = parseaddr(source)[1].rpartition("@")[2].lower() if isinstance(source, str) else ""
     tenant = tenants.get(domain)
     if tenant is None:
-        raise _unreadable("mail.source", "is of a domain that SWITCHYARD_FEEDBACK_TENANTS gives to no tenant")
+        raise _unreadable("mail.source", "has a domain that SWITCHYARD_FEEDBACK_TENANTS does not map to a tenant")
     return tenant
 
 
 def _report_id(kind: str, message_id: str, address: str) -> str:
-    """The same report of the same message and person is the same, however often SES sends it."""
+    """One id per message, person and kind of report, however often SES sends the report."""
     person = hashlib.sha256(f"{message_id}/{address.lower()}".encode()).hexdigest()[:32]
     return f"ses.{kind.lower()}.{person}"
 

@@ -1,4 +1,4 @@
-"""What the email feedback process does with the provider's reports."""
+"""Handles the provider's bounce and complaint reports."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ log = structlog.get_logger(__name__)
 
 
 async def handle_feedback_report(
-    message: SQSMessage, *, refused: SuppressionPublisher, quarantine: Quarantine, tenants: Mapping[str, str]
+    message: SQSMessage, *, suppressions: SuppressionPublisher, quarantine: Quarantine, tenants: Mapping[str, str]
 ) -> None:
-    """Pass a bounce or complaint on. Safe to repeat: a report keeps its id."""
+    """Publish a suppression request for a bounce or complaint. Safe to repeat: the report id stays the same."""
     async with nack_when_unavailable(message, None):
         try:
             found = read_suppressions(_report(message.raw_body), tenants)
@@ -30,7 +30,7 @@ async def handle_feedback_report(
             await quarantine.keep(message.raw_body, refusal)
             return
         for each in found:
-            await refused.publish(each)
+            await suppressions.publish(each)
             log.info("report.taken", reason=each.reason, report_id=each.report_id)
 
 

@@ -16,17 +16,17 @@ from switchyard.runtime.process.web import serve_web_app
 
 
 async def run() -> None:
-    """Serve the opt-out endpoint, and take the provider's reports from their queue."""
+    """Serve the opt-out endpoint and consume the queue of the provider's reports."""
     settings = EmailFeedbackSettings()
     tokens = SignedTokens(OptOutClaims, purpose=OPT_OUT_PURPOSE, keys=parse_hmac_keys(settings.optout_keys))
     async with ServiceProcess(CATALOGUE, "email_feedback", settings) as process:
-        refused = SuppressionPublisher(process.broker.event_publisher(bus=settings.bus))
+        suppressions = SuppressionPublisher(process.broker.event_publisher(bus=settings.bus))
         quarantine = await process.quarantine(await process.objects(settings.objects_bucket))
         report = partial(
-            handle_feedback_report, refused=refused, quarantine=quarantine, tenants=settings.feedback_tenants
+            handle_feedback_report, suppressions=suppressions, quarantine=quarantine, tenants=settings.feedback_tenants
         )
-        # A report that could not be passed on for a hundred receives is tried again: repeating it costs nothing.
+        # Dead letters are handled again: repeating a report is harmless.
         process.subscribe(report, dead_letters=report)
-        app = build_opt_out_app(tokens, refused, process.clock)
+        app = build_opt_out_app(tokens, suppressions, process.clock)
         process.run_in_background(partial(serve_web_app, app, settings.optout_host, settings.optout_port))
         await process.run()

@@ -1,4 +1,4 @@
-"""The pages behind the opt-out link: one column, large type, no script, nothing from elsewhere."""
+"""The pages of the opt-out link: one column, large type, no script, no external resource."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ PAGE_HEADERS: Mapping[str, str] = {
     "X-Frame-Options": "DENY",
     "X-Robots-Tag": "noindex, nofollow",
 }
-"""For every answer. The link is a key: no cache, referrer or index may keep it."""
+"""For every answer. The link is a credential: no cache, referrer or index may keep it."""
 
 
 def _page(title: str, body: str) -> str:
@@ -42,7 +42,7 @@ def _page(title: str, body: str) -> str:
     )
 
 
-# The form goes back to the page's own address, so the token stands nowhere in the page. Its one field is RFC 8058's.
+# The form posts to the page's own address, so the page does not contain the token. Its one field is RFC 8058's.
 CONFIRM_PAGE = _page(
     "Stop these emails?",
     "<p>We will not email this address about your account any more. Other ways in which we may contact you do not "

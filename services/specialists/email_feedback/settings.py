@@ -10,7 +10,7 @@ from switchyard.runtime.core.settings import ProcessSettings
 
 
 class EmailFeedbackSettings(ProcessSettings):
-    """No database and no model: two ways in, and the bus."""
+    """No database and no model: a web server, a queue and the bus."""
 
     objects_bucket: str = "switchyard-objects"
     optout_keys: SecretStr = Field(
@@ -20,5 +20,5 @@ class EmailFeedbackSettings(ProcessSettings):
     optout_port: Annotated[int, Field(ge=0, le=65_535)] = Field(default=0, description="0 picks a free port.")
     feedback_tenants: dict[str, str] = Field(
         default_factory=dict,
-        description='The tenant of each sending domain, as JSON {"agency.example": "tenant"}: reports name no tenant.',
+        description='Tenant by sending domain, as JSON {"agency.example": "tenant"}; reports do not name the tenant.',
     )

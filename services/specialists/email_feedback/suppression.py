@@ -1,4 +1,4 @@
-"""Telling the case manager that an address may not be written to any more."""
+"""Publishes suppression requests to the case manager."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ EMAIL_FEEDBACK_SOURCE = "upstream.email_feedback"
 
 
 class SuppressionPublisher:
-    """Puts refusals on the bus as an upstream does."""
+    """Puts suppression requests on the bus, as an upstream."""
 
     def __init__(self, bus: EventBridgePublisher) -> None:
         self._bus = bus
 
-    async def publish(self, refused: SuppressionRequested) -> None:
-        """Return when the bus has accepted it. Raises `Unavailable` if it did not."""
-        detail = json.dumps(refused.model_dump(mode="json", exclude_none=True))
+    async def publish(self, request: SuppressionRequested) -> None:
+        """Return when the bus has accepted the event. Raises `Unavailable` otherwise."""
+        detail = json.dumps(request.model_dump(mode="json", exclude_none=True))
         try:
             await self._bus.publish(detail, source=EMAIL_FEEDBACK_SOURCE, detail_type=SuppressionRequested.__name__)
         except PublishFailed as error:

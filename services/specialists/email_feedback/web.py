@@ -1,4 +1,4 @@
-"""The opt-out endpoint: GET asks, POST does (RFC 8058). Link scanners fetch links, so a GET changes nothing."""
+"""The opt-out endpoint: GET asks for confirmation, POST suppresses (RFC 8058). Link scanners use GET only."""
 
 from __future__ import annotations
 
@@ -22,8 +22,10 @@ log = structlog.get_logger(__name__)
 OPT_OUT_RETRY_AFTER_S = "60"
 
 
-def build_opt_out_app(tokens: SignedTokens[OptOutClaims], refused: SuppressionPublisher, clock: Clock) -> Starlette:
-    """The application. Its answers hold nothing about anybody."""
+def build_opt_out_app(
+    tokens: SignedTokens[OptOutClaims], suppressions: SuppressionPublisher, clock: Clock
+) -> Starlette:
+    """The application. Its answers contain no personal data."""
 
     async def opt_out(request: Request) -> HTMLResponse:
         try:
@@ -33,10 +35,10 @@ def build_opt_out_app(tokens: SignedTokens[OptOutClaims], refused: SuppressionPu
             return _answer(opt_out_pages.BAD_LINK_PAGE, 400)
         if request.method != "POST":
             return _answer(opt_out_pages.CONFIRM_PAGE, 200)
-        # Whatever the body says: who holds the link and posts wants out, and must not fail on a mail client's form.
+        # The body is ignored: mail clients post different forms, and every one of them must succeed.
         report = build_suppression(wanted, day=clock.now().date().isoformat())
         try:
-            await refused.publish(report)
+            await suppressions.publish(report)
         except Unavailable as error:
             log.warning("opt_out.not_recorded", code=error.code, alarm="opt_out")
             return _answer(opt_out_pages.TRY_AGAIN_PAGE, 503, retry_after=OPT_OUT_RETRY_AFTER_S)
@@ -56,8 +58,8 @@ def build_opt_out_app(tokens: SignedTokens[OptOutClaims], refused: SuppressionPu
 
 
 def build_suppression(wanted: OptOutClaims, *, day: str) -> SuppressionRequested:
-    """The event for an opt-out. One a day for a link: a second click is the same report, and one after the person
-    agreed to emails again is another."""
+    """The event for an opt-out, with one report id per link and day: a second click is the same report, and an opt-out
+    after a renewed consent is another."""
     once = hashlib.sha256(f"{wanted.tenant}/{wanted.address_key}/{wanted.case_id}/{day}".encode()).hexdigest()[:32]
     return SuppressionRequested(
         tenant=wanted.tenant, address_key=wanted.address_key, reason="opted_out", report_id=f"optout.{once}"

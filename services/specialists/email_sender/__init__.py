@@ -1,1 +1,1 @@
-"""The email sender: sends an email that has passed, once, and says what became of it."""
+"""The email sender: sends a reviewed email at most once and reports the outcome."""

@@ -1,4 +1,4 @@
-"""What the email sender does with a command."""
+"""Handles SendEmail: preconditions, intent, the provider's answer."""
 
 from __future__ import annotations
 
@@ -37,17 +37,17 @@ from switchyard.runtime.storage.artefacts import Artefacts
 log = structlog.get_logger(__name__)
 
 SEND_MARGIN_S = 2.0
-"""Beyond the provider's time limit: what it takes to write down the answer."""
+"""Time to record the answer, beyond the provider's time limit."""
 
 MAX_PRECONDITION_AGE_S = 5.0
-"""An intent that is older when the provider would be asked is taken back: what was checked then may not hold now."""
+"""An intent that is older than this is released before the provider is called, because its checks are outdated."""
 
 RECORD_RETRY_S = 0.5
 
 
 @dataclass(frozen=True)
 class SendLimits:
-    """How long the provider may take, and how fast a recipient's domain may be written to."""
+    """The provider's time limit, and the rate of emails per recipient domain."""
 
     timeout_s: float
     send_rate: Callable[[str], SendRate]
@@ -62,11 +62,14 @@ async def send_email(
     clock: Clock,
     limits: SendLimits,
 ) -> Contract:
-    """Send the email unless something stops it; say what became of it. Never sends twice, and never guesses."""
+    """Send the email unless a precondition stops it, and return the outcome. Never sends twice, never guesses.
+
+    Raises `Unavailable` if the send must wait, and `RetryableTaskError` if too little time is left.
+    """
     command = task.payload
-    letter = read_outbound_email(await artefacts.read(task, command.email), command.content_sha256)
+    email = read_outbound_email(await artefacts.read(task, command.email), command.content_sha256)
     _enough_time(task, clock, limits)
-    question = SendRequest(
+    request = SendRequest(
         command_id=task.envelope.event_id,
         case_id=task.envelope.case_id,
         tenant=task.envelope.tenant,
@@ -75,54 +78,54 @@ async def send_email(
         in_flight=timedelta(seconds=limits.timeout_s + SEND_MARGIN_S),
     )
     began = clock.monotonic()
-    begun = await ledger.begin(question, letter.domain_key, limits.send_rate(letter.domain))
+    begun = await ledger.begin(request, email.domain_key, limits.send_rate(email.domain))
     match begun:
         case SendIntended(attempt):
             if clock.monotonic() - began > MAX_PRECONDITION_AGE_S:
-                await _record_answer(ledger, question, attempt, clock, state="released", code="stale")
+                await _record_answer(ledger, request, attempt, clock, state="released", code="stale")
                 raise Unavailable("stale_intent", "the checks before the sending took too long", after_s=0.0)
-            return await _send_once(letter, question, attempt, ledger=ledger, provider=provider, clock=clock)
+            return await _send_once(email, request, attempt, ledger=ledger, provider=provider, clock=clock)
         case AnswerWithoutSending(payload) | OutcomeUnknown(payload):
             return payload
         case RateLimited(seconds):
-            raise Unavailable("domain_rate", "the recipient's domain has had its share for now", after_s=seconds)
+            raise Unavailable("domain_rate", "the recipient domain's rate limit is reached", after_s=seconds)
         case SendInFlight(seconds):
             raise Unavailable("in_flight", "another worker may be sending this email now", after_s=seconds)
         case _:
-            raise TypeError(f"the ledger began with {type(begun).__name__}")
+            raise TypeError(f"unexpected ledger decision {type(begun).__name__}")
 
 
 async def _send_once(
-    letter: OutboundEmail,
-    question: SendRequest,
+    email: OutboundEmail,
+    request: SendRequest,
     attempt: int,
     *,
     ledger: SendLedger,
     provider: EmailProvider,
     clock: Clock,
 ) -> Contract:
-    content = question.command.content_sha256
-    said = await provider.send(letter, {"case_id": question.case_id, "content_sha256": content})
-    match said:
+    content = request.command.content_sha256
+    result = await provider.send(email, {"case_id": request.case_id, "content_sha256": content})
+    match result:
         case SendAccepted(message_id):
-            await _record_answer(ledger, question, attempt, clock, state="sent", message_id=message_id)
+            await _record_answer(ledger, request, attempt, clock, state="sent", message_id=message_id)
             return build_email_sent(content, message_id)
         case PermanentSendError(code):
-            await _record_answer(ledger, question, attempt, clock, state="refused", code=code)
+            await _record_answer(ledger, request, attempt, clock, state="refused", code=code)
             return build_email_undeliverable(code)
         case TransientSendError(code, seconds):
             log.warning("provider.not_accepted", code=code, alarm="provider")
-            await _record_answer(ledger, question, attempt, clock, state="released", code=code)
-            raise Unavailable(code, "the mail provider did not take the email", after_s=seconds)
+            await _record_answer(ledger, request, attempt, clock, state="released", code=code)
+            raise Unavailable(code, "the email provider did not accept the email", after_s=seconds)
         case SendUnanswered(code):
             log.error("provider.no_answer", code=code, alarm="outcome_unknown")
-            await _record_answer(ledger, question, attempt, clock, state="unknown", code=code)
-            return build_sending_unknown(content, "The provider was asked and gave no answer.")
+            await _record_answer(ledger, request, attempt, clock, state="unknown", code=code)
+            return build_sending_unknown(content, "The provider was called and did not answer.")
 
 
 async def _record_answer(
     ledger: SendLedger,
-    question: SendRequest,
+    request: SendRequest,
     attempt: int,
     clock: Clock,
     *,
@@ -130,10 +133,10 @@ async def _record_answer(
     message_id: str | None = None,
     code: str | None = None,
 ) -> None:
-    """Write the answer down. It is known now and nowhere else, so a database that is away is waited for."""
+    """Record the answer. Nothing else holds it, so an unreachable database is waited for."""
     while True:
         try:
-            await ledger.record(question, attempt, state=state, at=clock.now(), message_id=message_id, code=code)
+            await ledger.record(request, attempt, state=state, at=clock.now(), message_id=message_id, code=code)
         except Unavailable:
             log.warning("answer.not_recorded", code="database_unreachable")
             await asyncio.sleep(RECORD_RETRY_S)
@@ -142,11 +145,11 @@ async def _record_answer(
 
 
 def _enough_time(task: Task[SendEmail], clock: Clock, limits: SendLimits) -> None:
-    # Cut off in the middle of asking, the outcome would be unknown for no better reason than a short limit.
+    # A call that the time limit cuts off would leave an unknown outcome.
     if task.deadline is not None and task.deadline - clock.monotonic() < limits.timeout_s + SEND_MARGIN_S:
         raise RetryableTaskError(
             "too_little_time",
-            "the task's time limit leaves no room for the provider's answer",
+            "the task's time limit is too short for the provider's answer",
             "time_limit_ms",
             f"allow more than {limits.timeout_s + SEND_MARGIN_S:g} s in the graph, or lower SWITCHYARD_SES_TIMEOUT_S",
         )

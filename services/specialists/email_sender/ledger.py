@@ -1,4 +1,4 @@
-"""The email sender's ledger: what was intended and what became of it."""
+"""The send ledger: the intent and the outcome of every send."""
 
 from __future__ import annotations
 
@@ -19,8 +19,6 @@ from switchyard.protocol.signing import OperatorKeys
 from switchyard.runtime.database.connections import Database, Pool
 from switchyard.runtime.database.queries import load_queries
 
-_SQL = load_queries(__file__)
-
 SESSION_SETTINGS = {
     "idle_in_transaction_session_timeout": "5s",
     "statement_timeout": "15s",
@@ -29,7 +27,8 @@ SESSION_SETTINGS = {
     "tcp_keepalives_count": "3",
     "tcp_user_timeout": "10s",
 }
-"""How long the server lets an email sender that hangs keep the case manager's locks: a stop waits for them.
+"""Session limits of PostgreSQL, so that an email sender that hangs does not keep the case manager's locks: stopping a
+send waits for them.
 
 https://www.postgresql.org/docs/current/runtime-config-client.html and runtime-config-connection.html.
 """
@@ -37,7 +36,7 @@ https://www.postgresql.org/docs/current/runtime-config-client.html and runtime-c
 
 @dataclass(frozen=True)
 class SendRate:
-    """How fast one domain may be written to: `interval_s` between two emails, after `burst` at once."""
+    """Rate of emails to one domain: `interval_s` between two, after `burst` at once."""
 
     interval_s: float
     burst: int
@@ -45,14 +44,14 @@ class SendRate:
 
 @dataclass(frozen=True)
 class SendIntended:
-    """The intent is on record: ask the provider now. Only the holder of `attempt` may record its answer."""
+    """The intent is recorded: call the provider now. Only the holder of `attempt` may record its answer."""
 
     attempt: int
 
 
 @dataclass(frozen=True)
 class RateLimited:
-    """The domain has had its share: this email's turn comes in `seconds`."""
+    """The domain's rate is used up: this email may be sent in `seconds`."""
 
     seconds: float
 
@@ -61,24 +60,24 @@ BeginResult = SendIntended | RateLimited | SendDecision
 
 
 class SendLedger:
-    """Every method raises `Unavailable` when the database cannot be reached."""
+    """The ledger's tables. Every method raises `Unavailable` when the database cannot be reached."""
 
     def __init__(self, pool: Pool, approvers: OperatorKeys) -> None:
-        self._database = Database(pool, "the work database", _SQL)
+        self._database = Database(pool, "the work database", load_queries(__file__))
         self._approvers = approvers
 
-    async def begin(self, question: SendRequest, domain_key: str, send_rate: SendRate) -> BeginResult:
-        """Decide and, if it is to be sent, write the intent: in one transaction, under the case manager's locks.
+    async def begin(self, request: SendRequest, domain_key: str, send_rate: SendRate) -> BeginResult:
+        """Decide and, for a send, write the intent: in one transaction, under the case manager's locks.
 
-        A stop of the case, the address or the playbook takes the same locks, so it is either seen here or comes after
-        the intent.
+        Stopping the case, the address or the playbook takes the same locks, so a stop is either seen here or comes
+        after the intent.
         """
-        async with self._database.transaction() as transaction:
-            return await _begin(transaction, question, domain_key, send_rate, self._approvers)
+        async with self._database.transaction() as database:
+            return await _begin(database, request, domain_key, send_rate, self._approvers)
 
     async def record(
         self,
-        question: SendRequest,
+        request: SendRequest,
         attempt: int,
         *,
         state: str,
@@ -86,45 +85,44 @@ class SendLedger:
         message_id: str | None = None,
         code: str | None = None,
     ) -> None:
-        """Record the provider's answer. If another worker has given up waiting for it, resolve what it left open."""
-        key = question.case_id, question.command.content_sha256, attempt
-        if await self._database.value("record", *key, state, message_id, code, at):
-            return
-        if state != "unknown":
+        """Record the provider's answer. If another worker has recorded the outcome as unknown, resolve it."""
+        key = request.case_id, request.command.content_sha256, attempt
+        recorded = await self._database.value("record", *key, state, message_id, code, at)
+        if not recorded and state != "unknown":
             evidence = "The provider's answer was recorded after the outcome had been given up as unknown."
             await self._database.execute("resolve_late", *key, message_id, at, evidence)
 
 
 async def _begin(
-    database: Database, question: SendRequest, domain_key: str, send_rate: SendRate, approvers: OperatorKeys
+    database: Database, request: SendRequest, domain_key: str, send_rate: SendRate, approvers: OperatorKeys
 ) -> BeginResult:
-    command, case_id = question.command, question.case_id
+    command, case_id = request.command, request.case_id
     key = case_id, command.content_sha256
-    # A statement of its own: the next one's snapshot must be younger than the locks.
+    # A statement of its own, because the snapshot of the next one must be younger than the locks.
     await database.execute("lock", case_id, command.address_key, command.content_sha256)
     entry = await _entry(database, *key)
-    permit = await database.row("permit", case_id)
+    preconditions = await database.row("permit", case_id)
     approval = await _approval(database, command.approval_id)
-    verdict = decide_send(
-        question, entry, None if permit is None else SendPreconditions(**dict(permit)), approval, approvers
+    decision = decide_send(
+        request, entry, None if preconditions is None else SendPreconditions(**dict(preconditions)), approval, approvers
     )
-    match verdict:
+    match decision:
         case OutcomeUnknown():
-            await database.execute("give_up", *key, question.command_id)
-            return verdict
+            await database.execute("give_up", *key, request.command_id)
+            return decision
         case SendNow():
             due = await database.value(
-                "take_turn", *key, domain_key, question.now, send_rate.interval_s, send_rate.burst
+                "take_turn", *key, domain_key, request.now, send_rate.interval_s, send_rate.burst
             )
-            if due > question.now:
-                return RateLimited((due - question.now) / timedelta(seconds=1))
+            if due > request.now:
+                return RateLimited((due - request.now) / timedelta(seconds=1))
             attempt = await database.value(
-                "intend", *key, question.command_id, command.pack, command.approval_id, question.now
+                "intend", *key, request.command_id, command.pack, command.approval_id, request.now
             )
             await database.execute("give_back_turn", *key)
             return SendIntended(attempt)
         case _:
-            return verdict
+            return decision
 
 
 async def _entry(database: Database, case_id: str, content_sha256: str) -> LedgerEntry | None:

@@ -24,8 +24,7 @@ async def run() -> None:
     approvers = settings.approver_keys()
 
     async def build(process: ServiceProcess, artefacts: Artefacts) -> dict[type[Contract], TaskHandler]:
-        # A pool of its own: a transaction that waits for the case manager's locks must not keep the inbox from its
-        # leases.
+        # A separate pool, so that a transaction waiting for the case manager's locks does not delay the inbox's leases.
         pool = await process.connect(
             settings.work_db_url, schema=EMAIL_SENDER_CARD.name, server_settings=SESSION_SETTINGS
         )

@@ -1,4 +1,4 @@
-"""What the email sender must know of the bytes that it sends. It reads them and never changes them."""
+"""The outbound email as bytes: read for its addresses, never changed."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _PARSER = BytesHeaderParser(EmailMessage, policy=policy.SMTP)
 
 @dataclass(frozen=True)
 class OutboundEmail:
-    """An email as it was approved, and the two addresses on it."""
+    """A reviewed email and its two addresses."""
 
     raw: bytes
     sender: str
@@ -24,7 +24,7 @@ class OutboundEmail:
 
     @property
     def domain_key(self) -> str:
-        """SHA-256 of the recipient's domain: enough to count by, and no address."""
+        """SHA-256 of the recipient's domain: the key of its rate limit."""
         return hashlib.sha256(self.domain.encode()).hexdigest()
 
     @property
@@ -37,13 +37,16 @@ def read_outbound_email(raw: bytes, content_sha256: str) -> OutboundEmail:
     """Read an email. Raises `PermanentTaskError` unless these bytes passed and have exactly one recipient."""
     if hashlib.sha256(raw).hexdigest() != content_sha256:
         raise PermanentTaskError(
-            "content_altered", "the email's bytes are not those that passed", "content_sha256", "review it again"
+            "content_altered",
+            "the email's bytes are not those that passed the review",
+            "content_sha256",
+            "have the email reviewed again",
         )
     headers = _PARSER.parsebytes(raw)
     for name in ("Cc", "Bcc", "Resent-To", "Resent-Cc", "Resent-Bcc"):
         if name in headers:
             raise PermanentTaskError(
-                "more_recipients", f"the email has a {name} header", name, "address it to one person only"
+                "more_recipients", f"the email has a {name} header", name, "address the email to one person only"
             )
     return OutboundEmail(raw, sender=_single_address(headers, "From"), recipient=_single_address(headers, "To"))
 

@@ -1,4 +1,4 @@
-"""The mail provider: SES v2. What it said, and whether that proves that nothing was accepted."""
+"""The email provider, SES v2, and what its answers prove about acceptance."""
 
 from __future__ import annotations
 
@@ -25,21 +25,21 @@ from services.specialists.email_sender.outbound_email import OutboundEmail
 
 @dataclass(frozen=True)
 class SendAccepted:
-    """The provider took the email."""
+    """The provider accepted the email."""
 
     message_id: str
 
 
 @dataclass(frozen=True)
 class PermanentSendError:
-    """The provider will never take this email. Nothing was sent."""
+    """The provider rejects this email permanently. Nothing was sent."""
 
     code: str
 
 
 @dataclass(frozen=True)
 class TransientSendError:
-    """Certainly not accepted, for a reason that is not the email's: the same may be sent in `seconds`."""
+    """Certainly not accepted, for a reason outside the email: the same email may be sent in `seconds`."""
 
     code: str
     seconds: float
@@ -47,7 +47,7 @@ class TransientSendError:
 
 @dataclass(frozen=True)
 class SendUnanswered:
-    """Asked, and no answer that proves anything."""
+    """The provider was called, and its answer proves nothing."""
 
     code: str
 
@@ -56,20 +56,20 @@ SendResult = SendAccepted | PermanentSendError | TransientSendError | SendUnansw
 
 
 class EmailProvider(Protocol):
-    """Where emails go."""
+    """Sends emails."""
 
-    async def send(self, letter: OutboundEmail, tags: Mapping[str, str]) -> SendResult:
-        """Hand the email over once; never raises for what the provider says."""
+    async def send(self, email: OutboundEmail, tags: Mapping[str, str]) -> SendResult:
+        """Hand the email over once. Provider errors are returned, never raised."""
         ...
 
 
 _SLOW_DOWN_S, _OPERATOR_S = 5.0, 60.0
 
-# What a 4xx means (SES v2 API reference, SendEmail). All of them say that the message was not accepted.
+# Meaning of a 4xx (SES v2 API reference, SendEmail): the message was not accepted.
 _REFUSED = {"MessageRejected": "message_rejected", "BadRequestException": "bad_request"}
 _THROTTLED = frozenset({"TooManyRequestsException", "ThrottlingException", "Throttling", "RequestThrottled"})
 
-# Raised before a byte of the request is on its way.
+# Raised before a byte of the request is sent.
 _BEFORE_SENDING = (
     ConnectTimeoutError,
     CredentialRetrievalError,
@@ -81,10 +81,10 @@ _BEFORE_SENDING = (
 
 
 def client_config(timeout_s: float) -> AioConfig:
-    """One try per call: a second one could be a second email.
+    """One attempt per call, because a second one could be a second email.
 
     No kept-alive connections: one that the server has just closed fails like a lost answer, and would leave an
-    outcome unknown for no reason.
+    unknown outcome.
     """
     return AioConfig(
         retries={"total_max_attempts": 1, "mode": "standard"},
@@ -95,19 +95,19 @@ def client_config(timeout_s: float) -> AioConfig:
 
 
 class SesProvider:
-    """SES v2 over an aiobotocore client that was made with `client_config`."""
+    """SES v2 through an aiobotocore client made with `client_config`."""
 
     def __init__(self, client: Any, *, configuration_set: str | None) -> None:
         self._client = client
         self._options = {} if configuration_set is None else {"ConfigurationSetName": configuration_set}
 
-    async def send(self, letter: OutboundEmail, tags: Mapping[str, str]) -> SendResult:
-        """See `Provider.send`. The bytes go as they are; SES puts its own Date and Message-ID on what it delivers."""
+    async def send(self, email: OutboundEmail, tags: Mapping[str, str]) -> SendResult:
+        """See `EmailProvider.send`. The bytes are sent unchanged; SES sets its own Date and Message-ID on delivery."""
         try:
             answer = await self._client.send_email(
-                FromEmailAddress=letter.sender,
-                Destination={"ToAddresses": [letter.recipient]},
-                Content={"Raw": {"Data": letter.raw}},
+                FromEmailAddress=email.sender,
+                Destination={"ToAddresses": [email.recipient]},
+                Content={"Raw": {"Data": email.raw}},
                 EmailTags=[{"Name": name, "Value": value} for name, value in tags.items()],
                 **self._options,
             )
@@ -118,7 +118,7 @@ class SesProvider:
         except _BEFORE_SENDING as error:
             return TransientSendError(f"not_asked_{type(error).__name__.lower()}", _SLOW_DOWN_S)
         except EndpointConnectionError as error:
-            # aiobotocore gives this name to a connection that was reset after the request, too.
+            # aiobotocore also uses this class for a connection that was reset after the request.
             if isinstance(error.kwargs.get("error"), aiohttp.ClientConnectorError):
                 return TransientSendError("not_reachable", _SLOW_DOWN_S)
             return SendUnanswered("connection_lost")
@@ -129,12 +129,12 @@ class SesProvider:
 
 
 def classify_ses_error(status: int, code: str) -> SendResult:
-    """What an error of SES means. Pure."""
+    """The result that an error of SES stands for. Pure."""
     if not 400 <= status < 500:
         return SendUnanswered(f"status_{status}")
     if code in _REFUSED:
         return PermanentSendError(_REFUSED[code])
     if code in _THROTTLED or status == 429:
         return TransientSendError("throttled", _SLOW_DOWN_S)
-    # The account, its quota, its identities or our rights: no case is at fault, and an operator must see to it.
+    # The account, its quota, its identities or our permissions: an operator must correct it, not the case.
     return TransientSendError("provider_account", _OPERATOR_S)

@@ -1,4 +1,4 @@
-"""May this email be sent now? Pure: what the ledger and the case manager know goes in, what to do comes out."""
+"""Decides whether an email may be sent now. Pure: facts of the ledger and the case manager in, a decision out."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class LedgerEntry:
 
 @dataclass(frozen=True)
 class SendPreconditions:
-    """What the case manager knows of the case, read under its locks."""
+    """The case as the case manager knows it, read under its locks."""
 
     tenant: str
     playbook: str
@@ -51,7 +51,7 @@ class SendPreconditions:
 
 @dataclass(frozen=True)
 class ApprovalRecord:
-    """A person's decision, as the case manager recorded it."""
+    """An approver's decision, as the case manager recorded it."""
 
     approval_id: str
     case_id: str
@@ -65,7 +65,7 @@ class ApprovalRecord:
     signature: str | None
 
     def signed(self, approvers: OperatorKeys) -> bool:
-        """Whether one of the approvers granted exactly this. The case manager's row alone is nobody's word."""
+        """Whether an approver signed exactly this grant. The case manager's row alone proves nothing."""
         if self.approver is None or self.signed_at is None or self.signature is None:
             return False
         statement = approval_statement(
@@ -87,26 +87,26 @@ class ApprovalRecord:
 
 @dataclass(frozen=True)
 class SendNow:
-    """Write the intent and ask the provider."""
+    """Write the intent and call the provider."""
 
 
 @dataclass(frozen=True)
 class AnswerWithoutSending:
-    """Nothing is to be sent: this is the outcome."""
+    """Send nothing: this is the outcome."""
 
     payload: Contract
 
 
 @dataclass(frozen=True)
 class OutcomeUnknown:
-    """The provider was asked and nobody recorded its answer."""
+    """The provider was called and its answer was not recorded."""
 
     payload: SendingUnknown
 
 
 @dataclass(frozen=True)
 class SendInFlight:
-    """Another worker may be asking the provider at this moment: look again in `seconds`."""
+    """Another worker may be calling the provider now: check again in `seconds`."""
 
     seconds: float
 
@@ -116,7 +116,7 @@ SendDecision = SendNow | AnswerWithoutSending | OutcomeUnknown | SendInFlight
 
 @dataclass(frozen=True)
 class SendRequest:
-    """A command to send, and when it is asked. `in_flight` is how long an intent may still be answered."""
+    """A command to send, and the time of asking. `in_flight` is how long an intent may wait for its answer."""
 
     command_id: str
     case_id: str
@@ -127,96 +127,98 @@ class SendRequest:
 
 
 def decide_send(
-    question: SendRequest,
+    request: SendRequest,
     entry: LedgerEntry | None,
-    gate: SendPreconditions | None,
+    preconditions: SendPreconditions | None,
     approval: ApprovalRecord | None,
     approvers: OperatorKeys,
 ) -> SendDecision:
-    """What was done stands, whatever has been stopped since; what was not done may be stopped."""
-    if entry is not None and (known := _decide_from_entry(question, entry)) is not None:
+    """A recorded outcome counts, whatever was stopped since; a send that has not begun may still be stopped."""
+    if entry is not None and (known := _decide_from_entry(request, entry)) is not None:
         return known
-    if (refusal := _stop_reason(question, gate)) is not None:
+    if (refusal := _stop_reason(request, preconditions)) is not None:
         return AnswerWithoutSending(refusal)
-    if gate is not None and gate.halted:
+    if preconditions is not None and preconditions.halted:
         return AnswerWithoutSending(SendingHalted())
-    if moment(question.command.valid_until) <= question.now:
-        return AnswerWithoutSending(SendingTooLate(content_sha256=question.command.content_sha256))
-    if (refusal := _approval_problem(question, approval, approvers)) is not None:
+    if moment(request.command.valid_until) <= request.now:
+        return AnswerWithoutSending(SendingTooLate(content_sha256=request.command.content_sha256))
+    if (refusal := _approval_problem(request, approval, approvers)) is not None:
         return AnswerWithoutSending(refusal)
     return SendNow()
 
 
 def build_sending_unknown(content_sha256: str, why: str) -> SendingUnknown:
-    """The outcome of an email of which nobody knows whether it was sent."""
+    """The outcome of an email whose delivery status is unknown."""
     return SendingUnknown(
         content_sha256=content_sha256,
-        message=f"{why} Resolve it with `switchyard email resolve`; it is not sent again.",
+        message=f"{why} It is not sent again. Resolve it with `switchyard email resolve`.",
     )
 
 
-def _decide_from_entry(question: SendRequest, entry: LedgerEntry) -> SendDecision | None:
-    content = question.command.content_sha256
+def _decide_from_entry(request: SendRequest, entry: LedgerEntry) -> SendDecision | None:
+    content = request.command.content_sha256
     match entry.state:
         case "sent":
             return AnswerWithoutSending(build_email_sent(content, entry.provider_message_id or ""))
-        case "refused" if entry.command_id == question.command_id:
+        case "refused" if entry.command_id == request.command_id:
             return AnswerWithoutSending(build_email_undeliverable(entry.code or "refused"))
         case "unknown":
             return OutcomeUnknown(build_sending_unknown(content, "The provider's answer was never recorded."))
         case "intended":
-            age = question.now - entry.intended_at
-            if age < question.in_flight:
-                return SendInFlight((question.in_flight - age).total_seconds())
+            age = request.now - entry.intended_at
+            if age < request.in_flight:
+                return SendInFlight((request.in_flight - age).total_seconds())
             return OutcomeUnknown(
-                build_sending_unknown(content, "The worker that asked the provider did not come back.")
+                build_sending_unknown(content, "The worker that called the provider did not record its answer.")
             )
         case _:
             return None
 
 
 def build_email_sent(content_sha256: str, message_id: str) -> EmailSent:
-    """The provider took it."""
+    """The outcome of an email that the provider accepted."""
     return EmailSent(content_sha256=content_sha256, provider=PROVIDER, provider_message_id=message_id)
 
 
 def build_email_undeliverable(code: str) -> EmailUndeliverable:
-    """The provider did not take it, and never will. Its own words may quote an address, so they stay out."""
-    return EmailUndeliverable(code=code, message="The provider refused the email for good. Nothing was sent.")
+    """The outcome of a permanent rejection, without the provider's message, which may quote an address."""
+    return EmailUndeliverable(code=code, message="The provider rejected the email permanently. Nothing was sent.")
 
 
-def _stop_reason(question: SendRequest, gate: SendPreconditions | None) -> SendingStopped | None:
-    if gate is None:
-        return SendingStopped(code="no_such_case", message="The case manager has no such case. Nothing was sent.")
-    if gate.tenant != question.tenant or gate.subject_key != question.command.address_key:
-        return SendingStopped(code="not_the_cases", message="The command is not about the case's own address.")
-    if gate.ending_outcome is not None:
-        return SendingStopped(code="case_closed", message=f"The case was closed before, as {gate.ending_outcome}.")
-    if gate.cancelled:
+def _stop_reason(request: SendRequest, preconditions: SendPreconditions | None) -> SendingStopped | None:
+    if preconditions is None:
+        return SendingStopped(code="no_such_case", message="The case manager does not know the case. Nothing was sent.")
+    if preconditions.tenant != request.tenant or preconditions.subject_key != request.command.address_key:
+        return SendingStopped(code="not_the_cases", message="The command names another address than the case.")
+    if preconditions.ending_outcome is not None:
+        return SendingStopped(
+            code="case_closed", message=f"The case was closed before, as {preconditions.ending_outcome}."
+        )
+    if preconditions.cancelled:
         return SendingStopped(code="case_cancelled", message="An operator cancelled the case.")
-    if gate.suppressed:
-        return SendingStopped(code="opted_out", message="The address may not be written to any more.")
+    if preconditions.suppressed:
+        return SendingStopped(code="opted_out", message="The address is on the suppression list.")
     return None
 
 
 def _approval_problem(
-    question: SendRequest, approval: ApprovalRecord | None, approvers: OperatorKeys
+    request: SendRequest, approval: ApprovalRecord | None, approvers: OperatorKeys
 ) -> SendingStopped | None:
-    # Single use needs no check of its own: an approval is for one case and content, whose one ledger row says what was
-    # or may have been sent. What certainly was not (released, refused) used up nothing, whichever command asks again.
-    command = question.command
+    # Single use needs no check of its own: an approval is for one case and content, which have one ledger row. A send
+    # that was certainly not accepted (released, refused) does not use the approval up, whichever command asks again.
+    command = request.command
     if command.approval is None:
         return None
     if approval is None:
-        return SendingStopped(code="approval_missing", message="The email needs an approval and has none.")
-    this = question.case_id, command.content_sha256, command.pack
+        return SendingStopped(code="approval_missing", message="The email needs an approval, and it is missing.")
+    this = request.case_id, command.content_sha256, command.pack
     checks = (
         ((approval.case_id, approval.content_sha256, approval.pack) != this, "approval_differs",
          "The approval is for another case, content or rule pack."),
         (approval.state != "granted", "approval_not_granted", f"The approval is {approval.state}."),
-        (approval.valid_until is None or approval.valid_until <= question.now, "approval_expired",
+        (approval.valid_until is None or approval.valid_until <= request.now, "approval_expired",
          "The approval has expired."),
-        (not approval.signed(approvers), "approval_not_signed", "No approver signed what the approval says."),
+        (not approval.signed(approvers), "approval_not_signed", "The approval is not signed by an approver."),
     )  # fmt: skip
     refusals = (SendingStopped(code=code, message=message) for fails, code, message in checks if fails)
     return next(refusals, None)

@@ -13,19 +13,21 @@ Rate = Annotated[int, Field(ge=1, le=1_000_000)]
 
 
 class EmailSenderSettings(ApproverSettings, WorkSettings):
-    """The mail provider, who may approve, and how fast each recipient's domain may be written to."""
+    """The email provider, the approvers' keys, and the send rate per recipient domain."""
 
-    ses_endpoint_url: str | None = Field(default=None, description="For an emulator; SES's own without it.")
-    ses_configuration_set: str | None = Field(default=None, description="Whose event destinations report bounces.")
-    ses_timeout_s: Annotated[float, Field(gt=0, le=60)] = Field(
-        default=10.0, description="Without an answer by then the outcome is unknown."
+    ses_endpoint_url: str | None = Field(default=None, description="Endpoint of an emulator; default: SES's own.")
+    ses_configuration_set: str | None = Field(
+        default=None, description="The configuration set whose event destinations report bounces."
     )
-    domain_per_minute: Rate = Field(default=600, description="Emails a minute to one recipient domain, on average.")
+    ses_timeout_s: Annotated[float, Field(gt=0, le=60)] = Field(
+        default=10.0, description="Time limit of a call, in seconds; without an answer by then the outcome is unknown."
+    )
+    domain_per_minute: Rate = Field(default=600, description="Emails per minute to one recipient domain, on average.")
     domain_burst: Rate = Field(default=20, description="Emails at once to one recipient domain.")
     domain_limits: dict[str, Rate] = Field(
-        default_factory=dict, description='Other averages for some domains, as JSON {"example.com": 60}.'
+        default_factory=dict, description='Averages for particular domains, as JSON {"example.com": 60}.'
     )
 
     def send_rate(self, domain: str) -> SendRate:
-        """How fast a domain may be written to."""
+        """The send rate of a domain."""
         return SendRate(60.0 / self.domain_limits.get(domain, self.domain_per_minute), self.domain_burst)

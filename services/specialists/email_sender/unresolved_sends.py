@@ -20,6 +20,7 @@ from switchyard.runtime.messaging.outbox import event_text
 from switchyard.runtime.messaging.publisher import Publisher
 
 _SQL = load_queries(__file__, "ledger.sql")
+_WORK = "the work database"
 RESOLUTION_INTERVAL_S = 1.0
 RESOLUTION_BATCH_SIZE = 50
 
@@ -37,7 +38,7 @@ class UnresolvedSend:
 async def list_unresolved_sends(pool: Pool, limit: int = 100) -> list[UnresolvedSend]:
     """All unresolved sends, oldest first: given up as unknown, or ended while the provider was being asked.
 
-    `pool` may be the email sender's or an operator's.
+    `pool` belongs to the email sender or to an operator.
     """
     rows = await _database(pool).rows("unresolved", limit)
     return [

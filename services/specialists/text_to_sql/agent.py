@@ -1,4 +1,4 @@
-"""The Text-to-SQL agent: prompt, output model, tools, factory, and the way from a question to findings."""
+"""The Text-to-SQL agent: prompt, output model, tools, factory, and the path from a question to findings."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from switchyard.runtime.core.errors import PermanentTaskError, RetryableTaskErro
 SQL_PROMPT = (Path(__file__).parent / "prompts" / "answer.md").read_text(encoding="utf-8")
 SQL_PROMPT_VERSION = f"answer/{hashlib.sha256(SQL_PROMPT.encode()).hexdigest()[:12]}"
 MAX_CORRECTIONS = 2
-"""How often a refused query goes back to the model."""
+"""How often a rejected query is sent back to the model."""
 MAX_REQUESTS = 14
-"""Model requests for one question: describing five tables, some checks, the answer and two corrections."""
+"""Model requests per question: describing five tables, some checks, the answer and two corrections."""
 
 
 class SqlAnswer(BaseModel):
@@ -40,15 +40,15 @@ class CannotAnswer(BaseModel):
 
 @dataclass(slots=True)
 class AgentRun:
-    """What happened in one run of the agent."""
+    """The state of one run of the agent."""
 
     limits: QueryLimits = field(default_factory=QueryLimits)
     refusals: list[UnsafeQuery] = field(default_factory=list)
-    """Refused answers. Refusals by `check_sql` are not among them: trying there is free."""
+    """Rejected answers. Rejections by `check_sql` do not count."""
 
 
 def build_sql_agent(model: Model[Any], schema: Schema) -> Agent[AgentRun, SqlAnswer | CannotAnswer]:
-    """The agent over a model, for one schema."""
+    """The agent on this model, for one schema."""
     agent: Agent[AgentRun, SqlAnswer | CannotAnswer] = Agent(
         model,
         deps_type=AgentRun,
@@ -60,7 +60,7 @@ def build_sql_agent(model: Model[Any], schema: Schema) -> Agent[AgentRun, SqlAns
 
     @agent.tool_plain
     def list_tables() -> str:
-        """The tables that may be read, one a line."""
+        """The tables that may be read, one per line."""
         return schema.described()
 
     @agent.tool_plain
@@ -95,12 +95,12 @@ def build_sql_agent(model: Model[Any], schema: Schema) -> Agent[AgentRun, SqlAns
 
 @dataclass(frozen=True, slots=True)
 class QueryProposal:
-    """What the agent came to: a query that may run, or a reason why there is none."""
+    """The agent's result: a query that may run, or the reason why there is no query."""
 
     query: GuardedQuery | None
     explanation: str
     refused: int = 0
-    """How many answers the guard refused on the way."""
+    """How many answers the guard rejected before."""
 
 
 async def propose_query(
@@ -108,7 +108,7 @@ async def propose_query(
 ) -> QueryProposal:
     """Ask the agent for a query.
 
-    Raises `PermanentTaskError` if its queries are refused to the end, `RetryableTaskError` for nonsense.
+    Raises `PermanentTaskError` if every query is rejected, `RetryableTaskError` for an unusable answer.
     """
     if not question.strip():
         raise PermanentTaskError("empty_question", "the question is empty", "question", "ask something")
@@ -162,11 +162,11 @@ def _format_unsafe_query(refusal: UnsafeQuery) -> str:
 
 def _failed(attempt: AgentRun) -> PermanentTaskError | RetryableTaskError:
     if len(attempt.refusals) > MAX_CORRECTIONS:
-        # Only the code: what was refused may repeat words of the question, and this goes into an event.
+        # Only the code: the rejected text may repeat the question, and this goes into an event.
         return PermanentTaskError(
             "query_refused",
-            f"every query that the model wrote was refused, the last as {attempt.refusals[-1].code}",
-            remedy="ask for something that can be read from the warehouse",
+            f"every query of the model was rejected, the last as {attempt.refusals[-1].code}",
+            remedy="ask a question that the warehouse can answer",
         )
     return RetryableTaskError(
         "bad_answer", "the model gave no usable answer", remedy="see the prompt and the text_to_sql evals"

@@ -1,4 +1,4 @@
-"""What the specialist found, and how it is said. The words come from the rows, never from a model."""
+"""Findings and their summary. The summary is made from the rows, never by a model."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Findings(BaseModel):
 
     outcome: Literal["rows", "no_rows", "cannot_answer"]
     summary: str
-    """One paragraph, the same for the same rows."""
+    """One paragraph, deterministic for the same rows."""
     columns: tuple[ResultColumn, ...] = ()
     rows: tuple[tuple[CellValue, ...], ...] = ()
     row_count: int = 0
@@ -31,7 +31,7 @@ class Findings(BaseModel):
     """The query that ran: the citation."""
     tables: tuple[str, ...] = ()
     explanation: str = ""
-    """What the query computes, or why there is none, in the model's words."""
+    """What the query computes, or why there is no query, in the model's words."""
     role: str = ""
     data_label: str = ""
     data_through: str = ""
@@ -40,9 +40,9 @@ class Findings(BaseModel):
 
 
 def build_findings(query: GuardedQuery, rows: Rows, *, schema: Schema, explanation: str, role: str) -> Findings:
-    """Findings from a result, empty ones included."""
+    """Findings from a result, which may be empty."""
     if not query.ordered:
-        # The warehouse returns rows in any order: the same rows shall make the same findings.
+        # The warehouse returns rows in any order; the same rows must make the same findings.
         rows = rows.model_copy(update={"rows": tuple(sorted(rows.rows, key=_sort_key))})
     return Findings(
         outcome="rows" if rows.row_count else "no_rows",
@@ -63,7 +63,7 @@ def build_findings(query: GuardedQuery, rows: Rows, *, schema: Schema, explanati
 
 
 def build_unanswerable(reason: str, *, schema: Schema, role: str) -> Findings:
-    """Findings that say that the warehouse does not hold the answer."""
+    """Findings for a question that the warehouse cannot answer."""
     return Findings(
         outcome="cannot_answer",
         summary="The warehouse cannot answer this question; no query was run.",
@@ -101,8 +101,8 @@ def _summary(query: GuardedQuery, rows: Rows) -> str:
 
 def _row(columns: tuple[ResultColumn, ...], row: tuple[CellValue, ...]) -> str:
     pairs = list(zip(columns, row, strict=True))
-    said = ", ".join(f"{column.name} {_value(column, value)}" for column, value in pairs[:SHOWN_COLUMNS])
-    return said if len(pairs) <= SHOWN_COLUMNS else f"{said} and {len(pairs) - SHOWN_COLUMNS} more columns"
+    text = ", ".join(f"{column.name} {_value(column, value)}" for column, value in pairs[:SHOWN_COLUMNS])
+    return text if len(pairs) <= SHOWN_COLUMNS else f"{text} and {len(pairs) - SHOWN_COLUMNS} more columns"
 
 
 def _value(column: ResultColumn, value: CellValue) -> str:
@@ -122,6 +122,6 @@ def _grouped(value: str | int) -> str:
         return str(value)
     if not number.is_finite():
         return str(value)
-    # Three decimals are more than any meter in the field has; ids are text and are not touched.
+    # Three decimals are more than any meter in the field has; ids are text and stay unchanged.
     text = f"{round(number, 3):,f}"
     return text.rstrip("0").rstrip(".") if "." in text else text

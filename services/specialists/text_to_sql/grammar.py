@@ -1,7 +1,7 @@
-"""What a query may be made of. The guard refuses every kind of syntax-tree node that is not listed here.
+"""The permitted grammar. The guard rejects every kind of syntax-tree node that is not listed here.
 
-An allow-list, because sqlglot gives most built-in functions a node class of their own: a check of unknown functions
-alone would let CURRENT_USER() and LATERAL FLATTEN through, and so would a list of what is known to be dangerous today.
+An allow-list, because sqlglot has a node class for most built-in functions: a check of unknown functions alone would
+let CURRENT_USER() and LATERAL FLATTEN through, and so would a list of functions that are known to be dangerous.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ PARTS: dict[type[exp.Expr], set[str]] = {
     exp.Cast: {"this", "to"},
     exp.TryCast: {"this", "to", "requires_string"},
 }  # fmt: skip
-"""For nodes that can carry more than is harmless, such as time travel on a table: the parts that may be set."""
+"""The parts that may be set of nodes with harmful ones, such as time travel on a table."""
 
 TYPES = frozenset({
     exp.DataType.Type.INT, exp.DataType.Type.BIGINT, exp.DataType.Type.SMALLINT, exp.DataType.Type.TINYINT,

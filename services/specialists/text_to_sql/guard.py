@@ -1,7 +1,7 @@
 """Decides whether a query that a model wrote may run, and writes the query that runs in its place.
 
-What runs is never the model's text: it is the checked syntax tree, written out again with every name quoted, every star
-spelt out and the rows limited. The guard is the second wall. The first is Snowflake's own: the asking user's role.
+The query that runs is never the model's text: it is the checked syntax tree, written out with every name quoted, every
+star expanded and the rows limited. The guard is the second protection; the first is the asking user's Snowflake role.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ _CLOSING = {TokenType.R_PAREN, TokenType.R_BRACKET, TokenType.R_BRACE}
 
 
 class UnsafeQuery(PermanentTaskError):
-    """The query may not run. `what` names the thing refused, `remedy` says what to write instead.
+    """The query may not run. `what` names the rejected part, `remedy` what to write instead.
 
-    `what` may repeat words of the query, so it goes back to the model and never into an event or a log.
+    `what` may repeat words of the query, so it is returned to the model and never goes into an event or a log.
     """
 
     def __init__(self, code: str, what: str, remedy: str) -> None:
@@ -42,7 +42,7 @@ class UnsafeQuery(PermanentTaskError):
 
 @dataclass(frozen=True, slots=True)
 class OutputColumn:
-    """A column of the result, with its unit of measure where one follows from the schema."""
+    """A column of the result, with its unit of measure if the schema determines one."""
 
     name: str
     unit: str | None
@@ -50,7 +50,7 @@ class OutputColumn:
 
 @dataclass(frozen=True, slots=True)
 class GuardedQuery:
-    """A query that may run, and what it reads."""
+    """A query that may run, and the tables and columns that it reads."""
 
     sql: str
     tables: tuple[str, ...]
@@ -63,7 +63,7 @@ class GuardedQuery:
 
 
 def guard_query(sql: str, schema: Schema, *, max_rows: int = 200) -> GuardedQuery:
-    """Check a query and write it anew, to return at most `max_rows + 1` rows: one more shows that there are more.
+    """Check a query and rewrite it to return at most `max_rows + 1` rows; the extra row shows that there are more.
 
     Raises `UnsafeQuery`.
     """
@@ -72,7 +72,7 @@ def guard_query(sql: str, schema: Schema, *, max_rows: int = 200) -> GuardedQuer
         _check_nodes(tree)
         _check_tables(tree, schema)
         tree = _qualified(tree, schema)
-        # Qualifying rewrites the tree (stars, USING, positions): what runs is checked, not what came.
+        # Qualifying rewrites the tree (stars, USING, positions), so the query that runs is checked again.
         _check_nodes(tree)
         tables, columns = _read(tree, schema)
         _limit(tree, max_rows)
@@ -182,7 +182,7 @@ def _check_tables(tree: exp.Select, schema: Schema) -> None:
             raise UnsafeQuery("sql_unknown_table", f"the table {table.sql(SQL_DIALECT)}", _tables_remedy(schema))
         if _folded(name) not in schema.tables and _folded(name) not in defined:
             raise UnsafeQuery("sql_unknown_table", f"the table {name.sql(SQL_DIALECT)}", _tables_remedy(schema))
-        # The connection already stands in the one namespace that is allowed.
+        # The connection is set to the only permitted namespace.
         table.set("catalog", None)
         table.set("db", None)
 
@@ -206,7 +206,7 @@ def _qualified(tree: exp.Select, schema: Schema) -> exp.Select:
 
 
 def _read(tree: exp.Select, schema: Schema) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The tables and columns read. Raises `UnsafeQuery` for any that the schema does not have."""
+    """The tables and columns that are read. Raises `UnsafeQuery` for one that is not in the schema."""
     tables: set[str] = set()
     columns: set[str] = set()
     seen: set[int] = set()
@@ -261,7 +261,7 @@ def _filters(tree: exp.Select) -> tuple[str, ...]:
 
 def _is_plain_condition(condition: exp.Expr) -> str:
     if condition.find(exp.Select):
-        # Two tables may have columns of one name: here the qualifiers matter.
+        # Two tables may have columns of the same name, so the qualifiers matter here.
         return condition.sql(dialect=SQL_DIALECT, comments=False)
 
     def bare(node: exp.Expr) -> exp.Expr:

@@ -1,4 +1,4 @@
-"""What the Text-to-SQL specialist does with a command."""
+"""Handles a question to the warehouse: one guarded query in the asking user's role."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ async def answer_question(
     schema: Schema,
     limits: QueryLimits,
 ) -> TaskResult:
-    """Find the rows that answer the question, in the asking user's role; the SQL goes with them as the citation."""
+    """Find the rows that answer the question, in the asking user's role; the SQL is their citation."""
     role = role_of(task.envelope.principal.scopes)
     question = (await artefacts.read(task, task.payload.question)).decode()
     async with model_budget(model, task, margin_ms=TEXT_TO_SQL_MARGIN_MS) as decisions:
@@ -63,13 +63,13 @@ async def answer_question(
 def role_of(scopes: tuple[str, ...]) -> str:
     """The warehouse role of the asking user.
 
-    Raises `PermanentTaskError` without one: there is no role to fall back to.
+    Raises `PermanentTaskError` if it is missing: there is no default role.
     """
     roles = [scope.removeprefix(WAREHOUSE_ROLE_SCOPE) for scope in scopes if scope.startswith(WAREHOUSE_ROLE_SCOPE)]
     if len(roles) != 1:
         raise PermanentTaskError(
             "no_warehouse_role",
-            "the submission names no warehouse role to query with",
+            "the submission does not name a warehouse role",
             "role",
             "submit the question with the asking user's role",
         )

@@ -23,7 +23,7 @@ from switchyard.runtime.storage.artefacts import Artefacts
 
 async def run() -> None:
     """Serve the specialist."""
-    # Ready means ready: the first question must not pay for the connector's import.
+    # Imported before the process is ready, so that the first question does not wait for the import.
     import_module("snowflake.connector")
     settings = TextToSqlSettings()
     schema = load_schema()

@@ -1,4 +1,4 @@
-"""What a query returned, in values that fit into an event: no floats, dates as text."""
+"""Rows of a query as values for an event: no floats, dates as text."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ TYPE_NAMES = {
     "TIMESTAMP_LTZ": "timestamp",
     "TIMESTAMP_TZ": "timestamp",
 }
-"""Plain names for the connector's, which are in snowflake.connector.constants.FIELD_TYPES."""
+"""Our names for the types in snowflake.connector.constants.FIELD_TYPES."""
 
 
 class ResultColumn(BaseModel):
@@ -49,19 +49,19 @@ class Rows(BaseModel):
     rows: tuple[tuple[CellValue, ...], ...]
     row_count: int
     truncated: bool
-    """Whether there are more rows than these."""
+    """Whether the result has more rows."""
     sql: str
-    """What ran."""
+    """The query that ran."""
     elapsed_ms: int
 
 
 def safe_row(row: Sequence[Any]) -> tuple[CellValue, ...]:
-    """A row as JSON can carry it exactly."""
+    """A row in values that JSON represents exactly."""
     return tuple(safe_value(value) for value in row)
 
 
 def safe_value(value: Any) -> CellValue:
-    """One value as JSON can carry it exactly; text longer than 500 characters is cut, and shows it."""
+    """A value that JSON represents exactly; text over 500 characters is cut and marked."""
     match value:
         case None | bool():
             return value
@@ -81,5 +81,5 @@ def safe_value(value: Any) -> CellValue:
 def _number(value: float) -> str:
     if not math.isfinite(value):
         return str(value)
-    # A sum of binary fractions is right to about fifteen digits; the rest is noise that would look like precision.
+    # A sum of binary fractions is exact to about fifteen digits; more digits would be noise.
     return f"{Decimal(f'{value:.{SIGNIFICANT_DIGITS}g}').normalize():f}"

@@ -1,4 +1,4 @@
-"""What the agent may see of the warehouse: tables, columns, units and meanings, read from `schema.toml`."""
+"""The part of the warehouse that the agent may see: tables, columns, units, meanings. Read from `schema.toml`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ NAME = r"^[A-Z][A-Z0-9_]{0,127}$"
 
 
 class SchemaError(Exception):
-    """The schema file cannot be used. The message names the file and the field."""
+    """The schema file is invalid: correct the field that the message names."""
 
 
 class _Part(BaseModel):
@@ -26,8 +26,8 @@ class Column(_Part):
 
     type: str = Field(description="Snowflake type, for example NUMBER(12,2).")
     comment: str
-    unit: str | None = Field(default=None, description="Unit of measure; absent for what has none.")
-    values: tuple[str, ...] = Field(default=(), description="All values that occur, where there are few.")
+    unit: str | None = Field(default=None, description="Unit of measure, if the column has one.")
+    values: tuple[str, ...] = Field(default=(), description="All values that occur, if they are few.")
 
 
 class Table(_Part):
@@ -37,7 +37,7 @@ class Table(_Part):
     columns: dict[str, Column] = Field(min_length=1)
 
     def described(self, name: str) -> str:
-        """Name, comment and one line a column, for a model to read."""
+        """Name, comment and one line per column, for the model."""
         return "\n".join([f"{name}: {self.comment}", *(_line(key, column) for key, column in self.columns.items())])
 
 
@@ -46,17 +46,17 @@ class Schema(_Part):
 
     database: str = Field(pattern=NAME)
     namespace: str = Field(pattern=NAME)
-    data_label: str = Field(default="", description="What every reader must know of the data, for example SYNTHETIC.")
+    data_label: str = Field(default="", description="Label of the data that every answer shows, for example SYNTHETIC.")
     data_through: str = Field(default="", description="Last day that the data covers.")
     tables: dict[str, Table] = Field(min_length=1)
 
     def described(self) -> str:
-        """One line a table, for a model to read."""
+        """One line per table, for the model."""
         return "\n".join(f"{name}: {table.comment}" for name, table in self.tables.items())
 
     @cached_property
     def version(self) -> str:
-        """Short SHA-256 of the content: part of what an answer was made from."""
+        """Short SHA-256 of the content, stored with every answer."""
         return hashlib.sha256(self.model_dump_json().encode()).hexdigest()[:12]
 
 

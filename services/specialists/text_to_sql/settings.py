@@ -1,4 +1,4 @@
-"""The specialist's environment; the models' stands in `SWITCHYARD_MODEL_*`."""
+"""Settings of the specialist. Those of the models are `SWITCHYARD_MODEL_*`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from switchyard.runtime.core.settings import WorkSettings
 
 
 class TextToSqlSettings(WorkSettings):
-    """Which Snowflake, and what one query may cost. Host, port and protocol are for a stand-in."""
+    """The Snowflake account and the limits per query. Host, port and protocol are for the simulator."""
 
     snowflake_account: str
     snowflake_warehouse: str | None = None

@@ -1,4 +1,4 @@
-"""Follows a result column back to the schema, to say what unit it is in."""
+"""Derives the unit of a result column from the schema."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ UNIT_PRESERVING = (
     exp.Abs, exp.Round, exp.Floor, exp.Ceil, exp.Paren, exp.Neg, exp.Alias, exp.Cast, exp.TryCast, exp.Lag, exp.Lead,
     exp.FirstValue, exp.LastValue, exp.Window, exp.Nullif,
 )  # fmt: skip
-"""What leaves the unit of its first operand as it is."""
+"""Functions whose result has the unit of the first operand."""
 
 UNIT_MATCHING = (exp.Add, exp.Sub, exp.Coalesce, exp.Greatest, exp.Least)
-"""What keeps a unit that all operands share. A number without a unit does not disturb it."""
+"""Operations that keep a unit which all operands share. Numbers without a unit are ignored."""
 
 
 def unit_of(node: exp.Expr, scope: Scope, schema: Schema) -> str | None:
-    """The unit of an expression in a qualified query; `None` where it has none or it does not follow plainly."""
+    """The unit of an expression in a qualified query; None if it has none or the unit is uncertain."""
     if isinstance(node, exp.Column):
         return _of_column(node, scope, schema)
     if isinstance(node, UNIT_PRESERVING):
@@ -56,7 +56,7 @@ def _of_product(node: exp.Div | exp.Mul, scope: Scope, schema: Schema) -> str | 
         if left == right and isinstance(node, exp.Div):
             return None
         return f"{left}/{right}" if isinstance(node, exp.Div) else None
-    # A constant may be a conversion (24 hours a day) as well as a scale: only two known units are sure.
+    # A constant may be a conversion (24 hours per day) or a scale: only two known units are certain.
     return None
 
 

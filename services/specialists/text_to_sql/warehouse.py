@@ -1,7 +1,7 @@
 """Runs guarded queries in Snowflake as the asking user.
 
-Every query gets a connection of its own: it carries the user's token and role, so it must not outlive the question or
-serve another user. The connector blocks, so it works in a thread.
+Every query has its own connection, because it carries the user's token and role and must not serve another user. The
+connector blocks, so it runs in a thread.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from switchyard.runtime.core.errors import PermanentTaskError, RetryableTaskErro
 
 LOGIN_TIMEOUT_S = 15
 CANCEL_GRACE_S = 10
-"""How much longer than the statement's own timeout we wait: Snowflake cancels first, and says so."""
+"""How much longer than the statement's own timeout we wait, so that Snowflake cancels first and reports it."""
 
-# Snowflake's error numbers. Those for tokens are named in snowflake.connector.network. Those for roles are not: should
-# Snowflake answer another one, the task is tried again before it fails, and nothing worse.
+# Snowflake's error numbers. Those for tokens are named in snowflake.connector.network, those for roles are not: with
+# another number the task would be retried before it fails.
 TOKEN_REFUSED = {390303, 390318, 390195, 390144}
 ROLE_REFUSED = {390186, 390189, 390317}
 CANCELED = {604, 630}
@@ -34,7 +34,7 @@ NOT_AUTHORIZED = {2003, 3001}
 
 @dataclass(frozen=True, slots=True)
 class QueryLimits:
-    """What one query may cost."""
+    """Limits of one query."""
 
     max_rows: int = 200
     timeout_s: int = 30
@@ -43,7 +43,7 @@ class QueryLimits:
 
 @dataclass(frozen=True, slots=True)
 class WarehouseEndpoint:
-    """Which Snowflake. Host, port and protocol are for a stand-in; Snowflake itself follows from the account."""
+    """The Snowflake account. Host, port and protocol are set for the simulator only."""
 
     account: str
     database: str
@@ -54,34 +54,34 @@ class WarehouseEndpoint:
     protocol: str = "https"
 
     def arguments(self) -> dict[str, Any]:
-        """As the connector names them."""
+        """The connector's arguments."""
         given = {"account": self.account, "database": self.database, "schema": self.namespace}
         optional = {"warehouse": self.warehouse, "host": self.host, "port": self.port}
         return given | {"protocol": self.protocol} | {key: value for key, value in optional.items() if value}
 
 
 class Warehouse(Protocol):
-    """Where guarded queries run."""
+    """Runs guarded queries."""
 
     async def run(self, query: GuardedQuery, *, case_id: str, role: str, limits: QueryLimits) -> Rows:
-        """The result, in a role.
+        """Run a query in a role.
 
-        Raises `PermanentTaskError` for a query or user that cannot succeed, else `RetryableTaskError`.
+        Raises `PermanentTaskError` for a query or user that cannot succeed, otherwise `RetryableTaskError`.
         """
         ...
 
 
 @dataclass(frozen=True)
 class SnowflakeWarehouse:
-    """Snowflake, as one user. Cheap to make: make one for each question with the user's token."""
+    """Snowflake as one user: made for each question with the user's token, which is cheap."""
 
     address: WarehouseEndpoint
     token: SecretStr
     executor: Executor | None = None
-    """Threads to wait in; asyncio's own if none is given."""
+    """Threads of the blocking calls; default: asyncio's."""
     clock: Clock = field(default_factory=SystemClock)
     connect: Callable[..., Any] | None = None
-    """What opens a connection; the connector if nothing is given."""
+    """Opens a connection; default: the connector."""
 
     async def run(self, query: GuardedQuery, *, case_id: str, role: str, limits: QueryLimits) -> Rows:
         """Run the query. See `Warehouse`."""
@@ -90,18 +90,18 @@ class SnowflakeWarehouse:
             async with asyncio.timeout(limits.timeout_s + LOGIN_TIMEOUT_S + CANCEL_GRACE_S):
                 return await asyncio.get_running_loop().run_in_executor(self.executor, work)
         except TimeoutError as error:
-            # The thread goes on until Snowflake ends the statement, which its own timeout makes sure of.
+            # The thread goes on until Snowflake ends the statement at its own timeout.
             raise _unreachable() from error
 
     def _run(self, query: GuardedQuery, *, case_id: str, role: str, limits: QueryLimits) -> Rows:
-        # The connector takes 0.4 s of CPU to import: only who asks pays.
+        # Importing the connector takes 0.4 s of CPU, so it is imported where it is used.
         import snowflake.connector
         from snowflake.connector import errors
 
         try:
             connection = (self.connect or snowflake.connector.connect)(**self._arguments(case_id, role, limits))
             with connection, connection.cursor() as cursor:
-                # Other roles that the user holds must not add rows to what this role sees.
+                # Secondary roles of the user must not add rows.
                 cursor.execute("USE SECONDARY ROLES NONE")
                 started = self.clock.monotonic()
                 cursor.execute(query.sql)
@@ -135,7 +135,7 @@ class SnowflakeWarehouse:
             "login_timeout": LOGIN_TIMEOUT_S,
             "network_timeout": limits.timeout_s + CANCEL_GRACE_S,
             "client_store_temporary_credential": False,
-            # Otherwise the connector asks the metadata services of three clouds where it runs.
+            # Otherwise the connector calls the metadata services of three clouds.
             "platform_detection_timeout_seconds": 0,
         }
 
@@ -150,7 +150,7 @@ def _columns(description: Any, output: tuple[OutputColumn, ...]) -> tuple[Result
 
 
 def _translate_error(error: Any, errors: Any) -> PermanentTaskError | RetryableTaskError:
-    """What an error of the connector means for the task. Its text stays out: it may quote the query."""
+    """The task error for an error of the connector, without its text, which may quote the query."""
     number = int(error.errno) if str(error.errno).lstrip("-").isdigit() else -1
     if number in TOKEN_REFUSED:
         return PermanentTaskError(

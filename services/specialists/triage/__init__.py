@@ -1,1 +1,1 @@
-"""Triage: which specialist fits a free-text question."""
+"""Triage: chooses the specialist for a free-text question."""

@@ -21,14 +21,14 @@ NO_AGENT = "none"
 
 
 class AgentChoice(BaseModel):
-    """The chosen agent, or `none`, and why."""
+    """The chosen agent, or `none`, and the reason."""
 
     agent: str = Field(description="The name on the card, or `none`.")
     why: str = Field(description="One short sentence.", max_length=400)
 
 
 def build_triage_agent(model: Model[Any], cards: Sequence[AgentCard]) -> Agent[None, AgentChoice]:
-    """The agent over a model, choosing among `cards`."""
+    """The agent on this model, choosing among `cards`."""
     names = {card.name for card in cards} | {NO_AGENT}
     agent: Agent[None, AgentChoice] = Agent(
         model, output_type=AgentChoice, instructions=f"{TRIAGE_PROMPT}\n{_describe_cards(cards)}", retries={"output": 2}
@@ -44,7 +44,10 @@ def build_triage_agent(model: Model[Any], cards: Sequence[AgentCard]) -> Agent[N
 
 
 async def choose_specialist(agent: Agent[None, AgentChoice], question: str) -> AgentChoice:
-    """Choose for one question. Raises `RetryableTaskError` if the model keeps answering nonsense."""
+    """Choose for one question.
+
+    Raises `PermanentTaskError` for an empty question, `RetryableTaskError` if the model names no existing agent.
+    """
     if not question.strip():
         raise PermanentTaskError("empty_question", "the question is empty", "question", "ask something")
     try:

@@ -1,4 +1,4 @@
-"""What triage does with a command."""
+"""Handles ChooseAgent."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ TRIAGE_MARGIN_MS = 1_000
 async def choose_agent(
     task: Task[ChooseAgent], *, artefacts: Artefacts, model: FailoverModel, agent: Agent[None, AgentChoice]
 ) -> TaskResult:
-    """Say which specialist fits the question, or that none does.
+    """Choose the specialist for a question, or none.
 
-    The model's reason may repeat the question, which is personal, so it does not go into the event.
+    The model's reason may repeat the question, which is personal data, so it does not go into the event.
     """
     question = (await artefacts.read(task, task.payload.question)).decode()
     async with model_budget(model, task, margin_ms=TRIAGE_MARGIN_MS) as decisions:

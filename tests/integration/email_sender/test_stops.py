@@ -14,11 +14,25 @@ from contracts.events.email_sender import EmailSent, SendingHalted, SendingStopp
 from services.specialists.email_sender.ledger import SESSION_SETTINGS
 from switchyard.runtime.core.errors import Unavailable
 from switchyard.runtime.database.connections import connect_pool, translate_errors
+from tests.integration.cloud import until
 from tests.integration.conftest import PoolFor
 from tests.integration.email_sender.conftest import PLAYBOOK, Case, EmailSender, OpenCase, Outbox
 from tests.integration.infrastructure import Infrastructure, Owner
 
 Stop = Callable[[Owner, Case], Awaitable[object]]
+
+
+async def is_waited_for(observer: Any, holder: Any) -> None:
+    """Return when another session waits for a lock that `holder` has."""
+
+    async def blocked() -> bool:
+        found: bool = await observer.fetchval(
+            "select exists (select from pg_locks where not granted and $1 = any(pg_blocking_pids(pid)))",
+            holder.get_server_pid(),
+        )
+        return found
+
+    await until(blocked, "a session waits for the lock")
 
 
 async def close(owner: Owner, case: Case) -> object:
@@ -198,7 +212,7 @@ async def test_a_stop_that_is_under_way_is_waited_for(
         await stopping.start()
         await STOPS[reason](case_manager, case)
         sending = asyncio.create_task(email_sender.send(case.command(email_sender.soon)))
-        await asyncio.sleep(0.3)
+        await is_waited_for(owner, case_manager)
         assert not sending.done()
         await stopping.commit()
         assert is_stopped(await sending, reason)
@@ -217,7 +231,7 @@ async def test_a_stop_waits_for_an_intent_that_is_being_written(
         await intending.start()
         await connection.execute("select case_manager.lock_effect($1, $2)", case.case_id, case.address_key)
         stopping = asyncio.ensure_future(STOPS[reason](owner, case))
-        await asyncio.sleep(0.3)
+        await is_waited_for(connection, connection)
         assert not stopping.done()
         gate = await connection.fetchrow("select * from case_manager.effect_permit where case_id = $1", case.case_id)
         assert gate is not None
@@ -262,7 +276,7 @@ async def test_a_grant_that_is_taken_back_waits_for_the_intent_too(
         taking_back = asyncio.create_task(
             owner.execute("update case_manager.approval set state = 'void' where approval_id = $1", approval_id)
         )
-        await asyncio.sleep(0.3)
+        await is_waited_for(connection, connection)
         assert not taking_back.done()
         await intending.commit()
         await taking_back

@@ -28,7 +28,7 @@ def composed(account: AccountFacts, purpose: Purpose, paragraphs: list[str], now
         subject=SUBJECT,
         paragraphs=paragraphs,
         case_id=CASE_ID,
-        opt_out=OptOutChannels(url=opt_out_url(base, "eyJhbGciOi.8kQx"), ses_simulator="stop@harborline.example"),
+        opt_out=OptOutChannels(url=opt_out_url(base, "eyJhbGciOi.8kQx"), mailbox="stop@harborline.example"),
     )
 
 

@@ -52,7 +52,7 @@ def test_before_the_first_pack_nothing_can_be_checked() -> None:
         ("weight = 30", "weight = 31", "weights should add up to 100"),
         ("floor = 80", "floor = 79", "floor of accuracy"),
         ('name = "readable"', 'name = "readability"', "should have exactly accuracy"),
-        ("[lexicon.fee]", "[lexicon.fees]", "lexicon: fee should be there"),
+        ("[lexicon.fee]", "[lexicon.fees]", "lexicon: fee is missing"),
         (
             f'disclosures = "{disclosures.DISCLOSURES_VERSION}"',
             'disclosures = "1999-1"',

@@ -14,7 +14,7 @@ from services.specialists.compliance.email_text.figures import read_figures
 from services.specialists.compliance.email_text.lexicon import find_terms
 from services.specialists.compliance.email_text.markup import read_markup
 from services.specialists.compliance.email_text.message import read_message
-from services.specialists.compliance.email_text.names import strangers
+from services.specialists.compliance.email_text.names import unknown_organisations
 from services.specialists.compliance.pack import WordList
 from services.specialists.compliance.review import evaluate_rules
 from tests.unit.compliance.emails import SALT, Email, facts, pack, situation
@@ -182,10 +182,10 @@ def test_a_word_within_a_word_or_a_number_is_not_found(text: str) -> None:
 
 def test_a_stranger_is_whoever_is_owed_or_is_called_a_bank() -> None:
     known = ("Northfork Bank", "Elmgate Receivables LLC")
-    assert strangers("Northfork Bank sold it to Elmgate Receivables LLC.", known) == ()
-    assert strangers("It is owed to Meridian, not to you.", known) == ("Meridian",)
-    assert strangers("First National Bank of Ohio opened it.", known) == ("First National Bank",)
-    assert strangers("NORTHFORK BANK opened it.", known) == ()
+    assert unknown_organisations("Northfork Bank sold it to Elmgate Receivables LLC.", known) == ()
+    assert unknown_organisations("It is owed to Meridian, not to you.", known) == ("Meridian",)
+    assert unknown_organisations("First National Bank of Ohio opened it.", known) == ("First National Bank",)
+    assert unknown_organisations("NORTHFORK BANK opened it.", known) == ()
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ import pytest
 from pydantic import BaseModel
 
 from contracts.documents.reviews import Review, ReviewStage
+from contracts.events.compliance import VerdictKind
 from services.specialists.compliance.review import (
     MAX_ITEMS,
     blocking_results,
@@ -26,6 +27,7 @@ from services.specialists.compliance.review import (
 )
 from services.specialists.compliance.rules import RULES
 from services.specialists.compliance.rules.record import retain_at_least, retain_until
+from services.specialists.compliance.rules.rule import RuleVerdict, Severity
 from switchyard.protocol.canonical import canonical_json
 from tests.unit.compliance.emails import NOW, PARAGRAPHS, SALT, drafted, facts, first_contact, situation
 from tests.unit.compliance.table import cases
@@ -59,6 +61,30 @@ def test_a_rule_reads_nothing_but_what_it_says_that_it_reads() -> None:
             rule.check(replace(given, facts=watched))  # type: ignore[arg-type]
             undeclared = {path for path in seen if not path.startswith(rule.reads)}
             assert not undeclared, f"{rule.id} reads {undeclared}"
+
+
+@pytest.mark.parametrize(
+    ("kind", "severity", "counts_as"),
+    [
+        ("warn", "block", "unknown"), ("reschedule", "block", "unknown"), ("warn", "reschedule", "unknown"),
+        ("warn", "warn", "warn"), ("block", "warn", "block"), ("unknown", "block", "unknown"),
+        ("pass", "block", "pass"),
+    ],
+)  # fmt: skip
+def test_evaluate_rules_verdict_milder_than_severity_is_unknown(
+    kind: VerdictKind, severity: Severity, counts_as: VerdictKind, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rule = replace(RULES["R03"], severity=severity, check=lambda _: RuleVerdict(kind, until=NOW))
+    monkeypatch.setitem(RULES, "R03", rule)
+    (result,) = (each for each in evaluate_rules(situation(), "contact", SALT) if each.rule.id == "R03")
+    assert result.verdict.kind == counts_as
+    assert result.blocks == (counts_as in {"block", "unknown"})
+
+
+def test_rules_over_all_cases_never_return_a_verdict_milder_than_their_severity() -> None:
+    for case in (*cases("good")[::6], *cases("bad")[::6]):
+        for result in evaluate_rules(case.situation(), case.stage or "email", SALT):
+            assert not any("milder than its severity" in each for each in result.verdict.evidence), result.rule.id
 
 
 def test_the_input_hash_follows_what_a_rule_reads_and_nothing_else() -> None:

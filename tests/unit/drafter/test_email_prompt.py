@@ -10,8 +10,7 @@ from contracts.documents.accounts import AccountFacts
 from contracts.documents.disclosures import required_disclosures
 from contracts.documents.reviews import Review, RubricCriterion, RuleFinding
 from services.drafter.email import disclosable_facts, email_prompt
-from services.drafter.email_text import extract_words
-from services.drafter.mime import OptOutChannels, compose
+from services.drafter.mime import OptOutChannels, compose, extract_words
 from switchyard.protocol.fields import Json
 from tests.unit.protocol.bus_events import golden
 

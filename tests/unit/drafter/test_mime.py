@@ -170,7 +170,7 @@ def test_a_name_in_another_script_survives_the_way() -> None:
 
 
 def test_a_mailbox_is_named_only_if_there_is_one_and_then_carries_the_token() -> None:
-    message = parsed(composed(opt_out=OptOutChannels(LINK, ses_simulator="stop@harborline.example")))
+    message = parsed(composed(opt_out=OptOutChannels(LINK, mailbox="stop@harborline.example")))
     token = LINK.rpartition("/")[2]
     assert message["List-Unsubscribe"] == f"<{LINK}>, <mailto:stop@harborline.example?subject={token}>"
 

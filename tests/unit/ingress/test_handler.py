@@ -161,7 +161,7 @@ def test_token_of_another_key_or_without_signature_is_rejected() -> None:
         ({"body": {"question": "x"}}, "idempotency_key"),
         ({"body": BODY | {"deadline_ms": 1}}, "deadline_ms"),
         ({"body": BODY | {"question": "x" * 40_000}}, "32768"),
-        ({"body": "%", "isBase64Encoded": True}, "encoding"),
+        ({"body": "%", "isBase64Encoded": True}, "base64"),
         ({"body": BODY | {"question": "a\x00b"}}, "NUL"),
         ({"body": BODY | {"question": "\ud800"}}, "UTF-8"),
     ],

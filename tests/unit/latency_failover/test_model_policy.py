@@ -133,7 +133,7 @@ def test_the_first_rule_that_applies_holds_whole() -> None:
 
 @pytest.mark.parametrize("names", [("", "b"), ("a", "a")])
 def test_a_rule_without_a_name_of_its_own_is_refused(names: tuple[str, str]) -> None:
-    with pytest.raises(ValueError, match="name of its own"):
+    with pytest.raises(ValueError, match="its own name"):
         ModelPolicies(rules=tuple(PolicyRule(when={"tenant": n}, policy=ModelPolicy(name=n)) for n in names))
 
 

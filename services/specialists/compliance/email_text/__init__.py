@@ -1,1 +1,1 @@
-"""Reading an email as its recipient sees it, and saying what stands in the way of that."""
+"""Parses an email into what its recipient sees, and lists the obstacles to reading it so."""

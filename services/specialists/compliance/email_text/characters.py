@@ -1,4 +1,4 @@
-"""Characters: which ones a reader sees for what they are, and one spelling for comparisons."""
+"""Characters: which ones are legible, and normal forms for comparisons."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ _PLAIN = str.maketrans({
 
 
 def is_legible(character: str) -> bool:
-    """Whether a reader sees this character for what it is.
+    """Whether a reader recognises this character.
 
     An allow-list: ASCII, letters of the Latin blocks that European and Vietnamese names use, and usual punctuation.
-    Everything else is out: zero-width and bidirectional controls, other scripts' lookalikes, full-width and
+    Everything else is illegible: zero-width and bidirectional controls, other scripts' lookalikes, full-width and
     mathematical letters, superscript digits, tags.
     """
     if character in _PUNCTUATION:
@@ -40,12 +40,12 @@ def illegible_characters(text: str) -> tuple[str, ...]:
 
 
 def normalize_text(text: str) -> str:
-    """One spelling for quotes, dashes and blanks, composed letters, no run of blanks: what texts are compared in."""
+    """The normal form in which texts are compared: NFC, one kind of quotes, dashes and spaces, no run of spaces."""
     return re.sub(r"\s+", " ", unicodedata.normalize("NFC", text).translate(_PLAIN)).strip()
 
 
 def fold_text(text: str) -> str:
-    """`plain`, in lower case and without accents, and nothing invisible: what word lists are looked up in."""
+    """The folded form in which word lists are looked up: normalised, lower case, no accents, nothing invisible."""
     text = normalize_text(text)
     if text.isascii():
         return text.casefold()

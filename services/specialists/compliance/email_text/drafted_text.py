@@ -1,4 +1,4 @@
-"""What is left of a part when the required and the known is taken out: what the drafter chose to say."""
+"""The drafter's own text: a part of the email less the required texts and the facts on file."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ def own_words(part: str, required: Iterable[str], facts: AccountFacts) -> str:
     ledger, agency, consumer = facts.ledger, facts.agency, facts.consumer
     names = [ledger.original_creditor, ledger.current_creditor, agency.name, agency.address]
     names += [f"{consumer.first_name} {consumer.last_name}", consumer.first_name, consumer.last_name]
-    # The required texts may hold links, so they go first.
+    # The required texts may contain links, so they are removed first.
     return _LINK.sub(" ", remove_phrases(part, [*required, *names]))
 
 
 def without_known_numbers(part: str, facts: AccountFacts) -> str:
-    """A part without what may hold digits: links, the agency's address and telephone, names, the account's number."""
+    """A part less everything on file with digits: links, the agency's address and telephone, names, account number."""
     text = _LINK.sub(" ", normalize_text(part))
     known = {facts.agency.address, facts.agency.name, facts.ledger.original_creditor, facts.ledger.current_creditor}
     for phrase in sorted(map(normalize_text, known), key=len, reverse=True):
@@ -32,7 +32,7 @@ def without_known_numbers(part: str, facts: AccountFacts) -> str:
     reference = facts.ledger.reference
     if not reference.replace("-", "").isdigit():
         text = re.sub(rf"(?<![\w$]){re.escape(reference)}(?!\w)", " ", text)
-    # All digits: only where it is called a number, for "1200" alone could be an amount.
+    # Only digits: removed where it is called a number, because "1200" alone could be an amount.
     number = rf"{re.escape(reference)}(?![\w.,]*\d)"
     text = re.sub(
         rf"(?i)\b(account|acct|reference|ref|file|number|no)\b((?:\W|\bnumber\b|\bno\b)*?){number}", " ", text

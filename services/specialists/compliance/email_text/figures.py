@@ -1,6 +1,6 @@
-"""Every figure in a text: amounts, dates, and whatever else has digits or number words.
+"""Every figure in a text: amounts, dates, and anything else with digits or number words.
 
-Strict on purpose: a figure in a form that two readers could read differently is not an amount but a problem.
+Strict on purpose: a figure that two readers could read differently is not an amount but a problem.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _BIG = (
     "eleven|twelve|thirteen|fourteen|fifteen|sixteen|seventeen|eighteen|nineteen|twenty|thirty|forty|fifty|sixty|"
     "seventy|eighty|ninety|hundreds?|thousands?|millions?|grand"
 )
-"""Nobody needs these words for anything but an amount or a term."""
+"""Words that are used for amounts and terms only."""
 
 _UNITS = (
     "dollars?|bucks?|usd|cents?|percent|per\\s+cent|grand|hours?|days?|weeks?|months?|years?|payments?|instal?lments?"
@@ -58,7 +58,7 @@ _WORDS = re.compile(
 
 @dataclass(frozen=True)
 class WrittenAmount:
-    """An amount as it is written; `value` in the ledger's form, None if the form is not clear."""
+    """An amount as written; `value` in the ledger's form, None if the form is ambiguous."""
 
     text: str
     value: str | None
@@ -67,7 +67,7 @@ class WrittenAmount:
 
 @dataclass(frozen=True)
 class WrittenDate:
-    """A date as it is written. `year` may be left out; month and day are None if there is no such day."""
+    """A date as written. `year` may be missing; month and day are None if the day does not exist."""
 
     text: str
     year: int | None
@@ -75,14 +75,14 @@ class WrittenDate:
     day: int | None
 
     def is_day(self, day: str) -> bool:
-        """Whether it can only mean this day."""
+        """Whether it means this day and no other."""
         year, month, number = map(int, day.split("-"))
         return (self.month, self.day) == (month, number) and self.year in {None, year}
 
 
 @dataclass(frozen=True)
 class TextFigures:
-    """What was found, in the order of the text."""
+    """The figures of a text, in its order."""
 
     amounts: tuple[WrittenAmount, ...]
     dates: tuple[WrittenDate, ...]
@@ -91,7 +91,7 @@ class TextFigures:
 
 
 def read_figures(text: str) -> TextFigures:
-    """Every figure of a text. What has no place in it (links, the agency's number) was taken out before."""
+    """Every figure of a text from which links and known numbers were removed."""
     text = normalize_text(text)
     number_words = tuple(found[0] for found in _WORDS.finditer(text))
     dates = tuple(_date(found) for found in _DATE.finditer(text))

@@ -1,4 +1,4 @@
-"""Looking for words: whole ones, in any case, with the disguises that people use."""
+"""Finds listed words in a text: whole words, in any case, including common disguises."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ _DISGUISES = {
     "a": "a4@", "b": "b8", "e": "e3", "g": "g9", "i": "i1!|", "l": "l1|", "o": "o0", "s": "s5$", "t": "t7+", "z": "z2",
 }  # fmt: skip
 _GAP = "qxq"
-"""Stands where a phrase was taken out, so that what is left of it and right of it does not become one phrase."""
+"""Replaces a removed phrase, so that the words around it do not become one phrase."""
 
 _SPACERS = r"[ .\-_*/,]"
 
 
 def find_terms(text: str, words: WordList) -> tuple[str, ...]:
-    """The terms of a list that a text contains, each once, less those that stand in a harmless phrase."""
+    """The terms of a list that a text contains, each once, less those in a harmless phrase."""
     return find_folded_terms(fold_text(text), words)
 
 
 def find_folded_terms(lowered: str, words: WordList) -> tuple[str, ...]:
-    """The same for a text that is `folded` already."""
+    """The same for a text that is folded already."""
     for phrase in words.unless:
         lowered = lowered.replace(phrase, " ")
     return tuple(term for term in words.terms if any(_wordlike(each[0]) for each in _pattern(term).finditer(lowered)))
 
 
 def remove_phrases(text: str, phrases: Iterable[str]) -> str:
-    """The text less some phrases, both `folded`: so that what is required or a name is not held against it."""
+    """The folded text less some phrases, such as names and required texts."""
     lowered = fold_text(text)
     for phrase in sorted({fold_text(each) for each in phrases} - {""}, key=len, reverse=True):
         lowered = re.sub(rf"(?<![a-z0-9]){re.escape(phrase)}(?![a-z0-9])", f" {_GAP} ", lowered)
@@ -50,7 +50,7 @@ def _pattern(term: str) -> re.Pattern[str]:
     forms = [together]
     letters = "".join(words).replace("'", "")
     if len(letters) >= 3:
-        # Spaced out, like "p.a.y" or "j a i l": every gap has its spacer, so that "cash it" is two innocent words.
+        # Spaced out, like "p.a.y" or "j a i l": every gap needs a spacer, so "cash it" is not a disguise.
         forms.append((_SPACERS + "{1,3}").join(_letter(each, more="") for each in letters))
     return re.compile(rf"(?<![a-z0-9])(?:{'|'.join(forms)})(?![a-z0-9])")
 

@@ -1,4 +1,4 @@
-"""An RFC 5322 message, read: who it goes to, what it says, and what stands in the way of reading it."""
+"""Parses an RFC 5322 message: recipients, text, links, and the obstacles to reading it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _DOMAIN = re.compile(
     r"pay|ru|shop|site|to|top|tv|uk|us|xyz)(?![\w@.-]*@)(?:/[^\s<>\"']*)?(?![\w-])",
     re.IGNORECASE,
 )
-"""What mail readers make a link of although nobody wrote one."""
+"""Text that mail readers turn into a link."""
 
 _URL = re.compile(r"\b(?:https?|ftp|javascript|data|file|tel|sms|mailto):[^\s<>\"']+|\bwww\.[^\s<>\"']+", re.IGNORECASE)
 
@@ -36,7 +36,7 @@ class MessageAddress:
 
 @dataclass(frozen=True)
 class ParsedEmail:
-    """A message as its recipient gets it. `obstacles` say why it may not be read as it is checked."""
+    """A message as its recipient gets it. `obstacles` say why a reader may see something else."""
 
     sha256: str
     headers: tuple[tuple[str, str], ...]
@@ -54,31 +54,31 @@ class ParsedEmail:
 
     @property
     def links(self) -> tuple[str, ...]:
-        """Every link, of both parts."""
+        """Every link of both parts."""
         return tuple(dict.fromkeys((*self.text_links, *self.html_links)))
 
     @property
     def written_links(self) -> tuple[str, ...]:
-        """Every link that somebody wrote: all but the opt-out's, whose token is no text."""
+        """Every link but the opt-out link, whose token is not text."""
         ways = self.header("list-unsubscribe") or ""
         return tuple(unquote(link) for link in self.links if link not in ways)
 
     @property
     def parts(self) -> dict[str, str]:
-        """What a reader may be shown, by the place where it is."""
+        """The visible texts, by place."""
         return {"subject": self.subject, "text part": self.text, "HTML part": self.html}
 
     def header(self, name: str) -> str | None:
-        """The value of a header field, if there is exactly one."""
+        """The value of a header field, if it occurs exactly once."""
         found = [value for key, value in self.headers if key == name]
         return found[0] if len(found) == 1 else None
 
 
 def read_message(raw: bytes, rules: EmailRules) -> ParsedEmail:
-    """Read the bytes. Never raises for what they say: whatever is not understood is an obstacle."""
+    """Parse the bytes. Never raises because of their content: anything that cannot be parsed is an obstacle."""
     obstacles: list[str] = []
     parsed = BytesParser(_class=EmailMessage, policy=policy.SMTP).parsebytes(raw)
-    obstacles += _wire(raw, rules.max_bytes)
+    obstacles += _raw_obstacles(raw, rules.max_bytes)
     headers = tuple((name.lower(), str(value)) for name, value in parsed.items())
     for name, value in parsed.items():
         if defects := getattr(value, "defects", ()):
@@ -113,7 +113,7 @@ def read_message(raw: bytes, rules: EmailRules) -> ParsedEmail:
 
 
 def _bounded(where: str, text: str, rules: EmailRules) -> tuple[str, list[str]]:
-    """The text, or nothing if it is too long to be read: that blocks it, and reading it would only cost time."""
+    """The text, or an empty one and an obstacle if it is too long to be examined."""
     if len(text) > rules.max_characters:
         return "", [f"a {where} part of more than {rules.max_characters} characters"]
     if any(len(word) > rules.max_word for word in text.split()):
@@ -122,7 +122,7 @@ def _bounded(where: str, text: str, rules: EmailRules) -> tuple[str, list[str]]:
 
 
 def _links(shown: str, *hidden: str) -> tuple[str, ...]:
-    """The links of a part: written out, behind other text, and those that a reader's program makes by itself."""
+    """The links of a part: written out, behind other text, and those that mail readers make themselves."""
     found = [*hidden, *_URL.findall(shown)]
     rest = _URL.sub(" ", shown)
     found += [f"mailto:{address}" for address in _ADDRESS.findall(rest)]
@@ -130,8 +130,8 @@ def _links(shown: str, *hidden: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(link.rstrip(".,;:!?)'") for link in found))
 
 
-def _wire(raw: bytes, max_bytes: int) -> list[str]:
-    """What two mail systems could read differently."""
+def _raw_obstacles(raw: bytes, max_bytes: int) -> list[str]:
+    """Obstacles in the raw bytes, which two mail systems could read differently."""
     found = []
     if len(raw) > max_bytes:
         found.append(f"more than {max_bytes} bytes, which mail readers cut off")
@@ -145,7 +145,7 @@ def _wire(raw: bytes, max_bytes: int) -> list[str]:
 
 
 def _bodies(parsed: EmailMessage) -> tuple[str, str, list[str]]:
-    """The text and the HTML of a multipart/alternative with exactly these two, and what is wrong otherwise."""
+    """The text and the HTML of a multipart/alternative with exactly these two parts, and the obstacles otherwise."""
     obstacles = [f"a malformed message ({type(defect).__name__})" for defect in parsed.defects]
     if parsed.get_content_type() != "multipart/alternative":
         return "", "", [*obstacles, f"not multipart/alternative but {parsed.get_content_type()[:40]}"]

@@ -1,4 +1,4 @@
-"""Names of organisations in a text: whoever is said to be owed."""
+"""Finds names of organisations in a text that are not on file."""
 
 from __future__ import annotations
 
@@ -19,16 +19,18 @@ _BY_ROLE = re.compile(
     r"\baccount\s+(?:with|from|at)|\b(?:sold|assigned|transferred|placed)\s+(?:by|to|with|from)|\bclient\s*:?)"
     rf"\s+((?:{_WORD}\s*){{1,6}})"
 )
-_NOBODY = frozenset({"We", "You", "Us", "The", "Your", "This", "If", "I", "A", "An", "Or", "Please", "Write", "Call"})
+_NOT_NAMES = frozenset(
+    {"We", "You", "Us", "The", "Your", "This", "If", "I", "A", "An", "Or", "Please", "Write", "Call"}
+)
 _KNOWN = "\u00a7"
-"""Stands where a known name was: no name has it."""
+"""Replaces a known name; it occurs in no name."""
 
 
-def strangers(text: str, known: Iterable[str]) -> tuple[str, ...]:
-    """Names that look like an organisation's, or that stand where a creditor's would, and are not `known`."""
+def unknown_organisations(text: str, known: Iterable[str]) -> tuple[str, ...]:
+    """Names that look like an organisation, or follow words such as "owed to", and are not `known`."""
     left = normalize_text(text)
     for name in sorted({normalize_text(each) for each in known}, key=len, reverse=True):
         left = re.sub(rf"(?<!\w){re.escape(name.rstrip('.'))}\.?(?!\w)", _KNOWN, left, flags=re.IGNORECASE)
     found = [each[0] for each in _BY_KIND.finditer(left)]
-    found += [each[1].strip() for each in _BY_ROLE.finditer(left) if each[1].split()[0].rstrip(".,'") not in _NOBODY]
+    found += [each[1].strip() for each in _BY_ROLE.finditer(left) if each[1].split()[0].rstrip(".,'") not in _NOT_NAMES]
     return tuple(dict.fromkeys(found))

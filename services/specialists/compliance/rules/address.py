@@ -1,12 +1,10 @@
-"""Rules about the address: where it came from, and whether it is safe to use."""
+"""Rules about the address: its origin, and whether it is safe to use."""
 
 from __future__ import annotations
 
 from datetime import date
 
 from services.specialists.compliance.rules.rule import (
-    PERSON_STAGES,
-    ComplianceRule,
     RuleInput,
     RuleVerdict,
     block_for_missing_facts,
@@ -17,7 +15,9 @@ from services.specialists.compliance.rules.rule import (
 
 
 def check_address_origin(situation: RuleInput) -> RuleVerdict:
-    """12 CFR 1006.6(d)(4): the consumer used or named the address, or the creditor's or a prior collector's way in."""
+    """12 CFR 1006.6(d)(4): the address was obtained in one of three ways: from the consumer, by a
+    creditor's notice, or from a prior collector.
+    """
     email = situation.facts.email
     match email.obtained:
         case None:
@@ -29,7 +29,7 @@ def check_address_origin(situation: RuleInput) -> RuleVerdict:
         case "prior_collector":
             return _by_prior_collector(situation)
         case _:
-            return block_with("the address was obtained in none of the ways that the rule knows")
+            return block_with("the address was obtained in a way that the rule does not permit")
 
 
 def _by_consumer(situation: RuleInput) -> RuleVerdict:
@@ -43,7 +43,7 @@ def _by_consumer(situation: RuleInput) -> RuleVerdict:
 
 
 def _by_notice(situation: RuleInput) -> RuleVerdict:
-    """(ii): the creditor's notice gave the consumer at least 35 days to opt out, and they are over."""
+    """(ii): the creditor's notice gave the consumer at least 35 days to opt out, and the period is over."""
     email = situation.facts.email
     if email.creditor_notice_on is None or email.notice_opt_out_until is None:
         return block_for_missing_facts("email.creditor_notice_on", "email.notice_opt_out_until")
@@ -54,7 +54,7 @@ def _by_notice(situation: RuleInput) -> RuleVerdict:
         return block_with(f"the creditor's notice gave {(until - sent).days} days to opt out")
     if until >= situation.today:
         return block_with("the creditor's notice still lets the consumer opt out")
-    return pass_with("the creditor's notice was sent and its time is over")
+    return pass_with("the creditor's notice was sent and its opt-out period is over")
 
 
 def _by_prior_collector(situation: RuleInput) -> RuleVerdict:
@@ -71,7 +71,7 @@ def _by_prior_collector(situation: RuleInput) -> RuleVerdict:
 
 
 def check_third_party_disclosure(situation: RuleInput) -> RuleVerdict:
-    """12 CFR 1006.6(d)(3) and (5): an address known to have led to a third party's reading is not used."""
+    """12 CFR 1006.6(d)(3) and (5): an address known to have disclosed the debt to a third party is not used."""
     return require_false(
         situation.facts.email.disclosed_to_third_party,
         "email.disclosed_to_third_party",
@@ -81,7 +81,7 @@ def check_third_party_disclosure(situation: RuleInput) -> RuleVerdict:
 
 
 def check_work_address(situation: RuleInput) -> RuleVerdict:
-    """12 CFR 1006.22(f)(3): no address that the employer provides; a domain nobody knows goes to a person (warn)."""
+    """12 CFR 1006.22(f)(3): no address that the employer provides. An unknown domain warns: an approver decides."""
     email = situation.facts.email
     if email.work_address:
         return block_with("the address is known to be provided by the employer")
@@ -90,43 +90,4 @@ def check_work_address(situation: RuleInput) -> RuleVerdict:
         return pass_with("the domain is open to the public")
     if email.work_address is False:
         return pass_with("the address is known not to be the employer's")
-    return RuleVerdict("warn", (f"nobody knows whether {domain} is an employer's domain",))
-
-
-R07 = ComplianceRule(
-    id="R07",
-    name="Origin of the address",
-    citation="12 CFR 1006.6(d)(4)",
-    topic="person",
-    severity="block",
-    stages=PERSON_STAGES,
-    reads=(
-        "email.obtained",
-        "email.consumer_used_on",
-        "email.consented",
-        "email.creditor_notice_on",
-        "email.notice_opt_out_until",
-        "now",
-    ),
-    check=check_address_origin,
-)
-R08 = ComplianceRule(
-    id="R08",
-    name="No known third-party disclosure",
-    citation="12 CFR 1006.6(d)(3)",
-    topic="person",
-    severity="block",
-    stages=PERSON_STAGES,
-    reads=("email.disclosed_to_third_party",),
-    check=check_third_party_disclosure,
-)
-R09 = ComplianceRule(
-    id="R09",
-    name="Not a work address",
-    citation="12 CFR 1006.22(f)(3)",
-    topic="person",
-    severity="block",
-    stages=PERSON_STAGES,
-    reads=("email.work_address", "email.address"),
-    check=check_work_address,
-)
+    return RuleVerdict("warn", (f"whether {domain} is an employer's domain is unknown",))

@@ -1,14 +1,15 @@
-"""The rule about tone: what no collector may write."""
+"""Rules about what no collector may write: abuse and threats, and a suit on a time-barred debt."""
 
 from __future__ import annotations
 
-from services.specialists.compliance.rules.draft_checks import find_listed_terms
+from contracts.documents.disclosures import is_time_barred
+from services.specialists.compliance.rules.draft_checks import find_listed_terms, missing_required_texts
 from services.specialists.compliance.rules.rule import (
-    DRAFT_STAGES,
-    ComplianceRule,
     DraftProblem,
     RuleInput,
     RuleVerdict,
+    block_for_missing_facts,
+    pass_with,
     verdict_of_problems,
 )
 
@@ -17,7 +18,7 @@ def check_conduct(situation: RuleInput) -> RuleVerdict:
     """12 CFR 1006.14(b)-(d) and 1006.18(b), (c), (d): no abuse, no threat, no false attorney or authority.
 
     Word lists of the pack over subject, text and HTML: whole words, in any case, look-alike and spaced-out
-    letters included. They find words, not meanings: a threat in polite words is the judge's to see.
+    letters included. They find words, not meanings: a threat in polite words is left to the judge.
     """
     problems = [
         DraftProblem(f"{term!r} in the {where} ({name.replace('_', ' ')})", f"leave out {term!r} and what it implies")
@@ -26,13 +27,16 @@ def check_conduct(situation: RuleInput) -> RuleVerdict:
     return verdict_of_problems(problems, "no word of the forbidden lists")
 
 
-R15 = ComplianceRule(
-    id="R15",
-    name="No abuse, threat or false authority",
-    citation="12 CFR 1006.14, 1006.18",
-    topic="draft",
-    severity="block",
-    stages=DRAFT_STAGES,
-    reads=("message", "purpose", "history", "ledger", "agency", "consumer.first_name", "consumer.last_name", "now"),
-    check=check_conduct,
-)
+def check_time_barred(situation: RuleInput) -> RuleVerdict:
+    """12 CFR 1006.26(b): no suit, and no threat of one, on a time-barred debt; and the email says so."""
+    barred = is_time_barred(situation.facts, situation.today.isoformat())
+    if barred is None:
+        return block_for_missing_facts("ledger.limitation_ends_on", "ledger.limitation_ended")
+    if not barred:
+        return pass_with("the debt is not time-barred")
+    problems = missing_required_texts(situation, "R13")
+    problems += [
+        DraftProblem(f"{term!r} in the {where} threatens a suit on a time-barred debt", f"leave out {term!r}")
+        for term, _, where in find_listed_terms(situation, *situation.pack.conduct.suit)
+    ]
+    return verdict_of_problems(problems, "no threat of a suit, and the disclosure")

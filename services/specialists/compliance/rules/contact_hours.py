@@ -1,4 +1,4 @@
-"""Rules about the moment: the consumer's night, and the times that they called inconvenient."""
+"""Rules about the moment of sending: usual hours, and times that the consumer called inconvenient."""
 
 from __future__ import annotations
 
@@ -8,8 +8,6 @@ from datetime import datetime, timedelta
 from services.specialists.compliance.pack import RulePack, next_change_at
 from services.specialists.compliance.permitted_times import PermittedHours
 from services.specialists.compliance.rules.rule import (
-    MOMENT_STAGES,
-    ComplianceRule,
     RuleInput,
     RuleVerdict,
     block_for_missing_facts,
@@ -20,7 +18,7 @@ from services.specialists.compliance.time_zones import plausible_zones
 
 
 def permitted_hours(situation: RuleInput) -> PermittedHours | None:
-    """The permitted hours; None if no time zone is known, or if something on file points to a place nobody knows."""
+    """The permitted hours; None if no time zone is known, or if a fact on file has an unknown place."""
     zones, silent = plausible_zones(situation.facts.consumer)
     if not zones or silent:
         return None
@@ -30,16 +28,16 @@ def permitted_hours(situation: RuleInput) -> PermittedHours | None:
 
 
 def moment_valid_until(situation: RuleInput, packs: Sequence[RulePack]) -> datetime:
-    """Until when a moment that is permitted now stays so: whichever is first of three.
+    """How long a moment that is permitted now stays permitted: until the first of three times.
 
-    They are the window's end, the pack's limit, and the midnight at which another of the packs, or a rule with a day of
-    its own, comes into force: nothing is sent under rules that it was not checked by.
+    They are the end of the permitted hours, the pack's limit, and the midnight at which another pack or rule comes into
+    force, because an email is sent only under the rules that checked it.
 
-    Raises `ValueError` if the hours are not known, which the rules say first.
+    Raises `ValueError` if the permitted hours are unknown; the rules block before that.
     """
     permitted = permitted_hours(situation)
     if permitted is None:
-        raise ValueError("no permitted hours without a time zone")
+        raise ValueError("the permitted hours are unknown: the time zone is missing")
     limit = timedelta(minutes=situation.pack.timing.valid_minutes)
     ends = permitted.next_change(situation.now, limit, to=False)
     changes = next_change_at(packs, situation.now)
@@ -49,7 +47,7 @@ def moment_valid_until(situation: RuleInput, packs: Sequence[RulePack]) -> datet
 def check_usual_hours(situation: RuleInput) -> RuleVerdict:
     """12 CFR 1006.6(b)(1)(i): not before 8 a.m. and not after 9 p.m., wherever the consumer may be.
 
-    The moment counts at which the email is sent (comment 6(b)(1)-2).
+    The moment of sending counts (comment 6(b)(1)-2).
     """
     permitted, missing = permitted_hours(situation), plausible_zones(situation.facts.consumer)[1]
     if permitted is None:
@@ -78,26 +76,3 @@ def _reschedule(situation: RuleInput, permitted: PermittedHours, why: str) -> Ru
     if until is None:
         return block_with(f"{why}, and no moment of the next {horizon.days} days is permitted")
     return RuleVerdict("reschedule", (why,), until=until)
-
-
-_WHERE = ("consumer.residences", "consumer.phones", "consumer.time_zone", "consumer.inconvenient_times", "now")
-R01 = ComplianceRule(
-    id="R01",
-    name="Hours of the day",
-    citation="12 CFR 1006.6(b)(1)(i)",
-    topic="moment",
-    severity="reschedule",
-    stages=MOMENT_STAGES,
-    reads=_WHERE,
-    check=check_usual_hours,
-)
-R02 = ComplianceRule(
-    id="R02",
-    name="Inconvenient times",
-    citation="12 CFR 1006.6(b)(1)",
-    topic="moment",
-    severity="reschedule",
-    stages=MOMENT_STAGES,
-    reads=_WHERE,
-    check=check_inconvenient_times,
-)

@@ -1,4 +1,4 @@
-"""What the draft rules share: the draft itself, the required texts that it lacks, the words that it uses."""
+"""Checks that several draft rules share: the draft, missing required texts, listed terms."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from services.specialists.compliance.rules.rule import DraftProblem, RuleInput
 
 
 def require_draft(situation: RuleInput) -> ParsedEmail:
-    """The draft. Raises `ValueError` if a rule about drafts is asked before there is one."""
+    """The draft. Raises `ValueError` at a stage without a draft."""
     if situation.message is None:
-        raise ValueError("this rule is about a draft, and there is none at this stage")
+        raise ValueError("this rule needs a draft, and the stage has no draft")
     return situation.message
 
 
 def missing_required_texts(situation: RuleInput, rule: str) -> list[DraftProblem]:
-    """A problem for each required text of a rule that a part of the draft does not carry word for word."""
+    """A problem for each required text of a rule that a part of the draft does not contain word for word."""
     message = require_draft(situation)
     parts = {"text part": normalize_text(message.text), "HTML part": normalize_text(message.html)}
     return [
@@ -29,7 +29,7 @@ def missing_required_texts(situation: RuleInput, rule: str) -> list[DraftProblem
 
 
 def find_listed_terms(situation: RuleInput, *lists: str) -> list[tuple[str, str, str]]:
-    """(term, list, place) for each term of the pack's word lists that the draft uses in its own words."""
+    """(term, list, place) for each term of the pack's word lists in the drafter's own text."""
     return [
         (term, name, where)
         for where, part in situation.own_words.items()

@@ -1,4 +1,4 @@
-"""The rule about figures: an email says of money, dates and creditors what the books say, and nothing else."""
+"""The rule about figures: amounts, dates and creditors in an email equal the ledger."""
 
 from __future__ import annotations
 
@@ -11,10 +11,9 @@ from services.specialists.compliance.email_text.characters import fold_text, nor
 from services.specialists.compliance.email_text.figures import TextFigures, read_figures
 from services.specialists.compliance.email_text.lexicon import remove_phrases
 from services.specialists.compliance.email_text.message import ParsedEmail
-from services.specialists.compliance.email_text.names import strangers
+from services.specialists.compliance.email_text.names import unknown_organisations
 from services.specialists.compliance.rules.draft_checks import find_listed_terms, require_draft
 from services.specialists.compliance.rules.rule import (
-    ComplianceRule,
     DraftProblem,
     RuleInput,
     RuleVerdict,
@@ -32,9 +31,9 @@ _BALANCE = re.compile(r"\b(?:balance|you\s+owe|amount\s+(?:due|owed)|total)\b", 
 def check_figures(situation: RuleInput) -> RuleVerdict:
     """12 CFR 1006.18(b)-(c), 1006.22(b): amounts, dates and creditors equal the ledger; no unauthorised fee.
 
-    An allow-list: whatever has digits and is neither in the ledger nor the agency's own blocks, and so do an amount in
-    words, a form that two readers could read differently, hidden text, characters that look like others, and parts that
-    do not say the same. What an amount is *called* is checked for the balance; the rest is the judge's.
+    An allow-list: anything with digits that is neither in the ledger nor the agency's own blocks. So do an amount in
+    words, an ambiguous form, hidden text, a character that looks like another one, and a difference between the parts.
+    What an amount is *called* is checked for the balance only; the judge scores the rest.
     """
     ledger = situation.facts.ledger
     if Decimal(ledger.fees) > 0 and ledger.fees_authorised is not True:
@@ -56,7 +55,7 @@ def _problems(situation: RuleInput) -> Iterator[DraftProblem]:
     known = (ledger.original_creditor, ledger.current_creditor, agency.name)
     for where, part in message.parts.items():
         yield from _figures(situation, where, situation.figures[where])
-        for name in strangers(part, known):
+        for name in unknown_organisations(part, known):
             yield DraftProblem(
                 f"the {where} names {name!r}", f"name no organisation but {', '.join(sorted(set(known)))}"
             )
@@ -109,20 +108,20 @@ def _days(situation: RuleInput) -> set[str]:
 
 
 def _balance(situation: RuleInput, where: str, part: str) -> Iterator[DraftProblem]:
-    """What is called the balance is the balance. The required texts name other amounts and are left out."""
+    """An amount that is called the balance must be the balance. Required texts name other amounts and are skipped."""
     lowered = remove_phrases(part, (text.text for text in situation.required_texts))
     balance = situation.facts.ledger.balance
     for label in _BALANCE.finditer(lowered):
         sentence = _REST_OF_SENTENCE.match(lowered, label.end())
         rest = sentence[0] if sentence else ""
         amounts = read_figures(rest).amounts
-        # "The balance is made of: principal …" speaks of something else.
+        # "The balance is made of: principal …" is about another amount.
         if amounts and amounts[0].value != balance and not _OTHERWISE.search(rest[: amounts[0].start]):
             yield DraftProblem(f"the {where} calls an amount the balance that is not", f"the balance is {balance}")
 
 
 def _agreement(message: ParsedEmail, situation: RuleInput) -> Iterator[DraftProblem]:
-    """The text and the HTML part say the same: the same figures, and nearly the same words."""
+    """The text and the HTML part must agree: the same figures, and nearly the same words."""
     ours, theirs = situation.figures["text part"], situation.figures["HTML part"]
     if Counter(each.value for each in ours.amounts) != Counter(each.value for each in theirs.amounts) or Counter(
         (each.month, each.day) for each in ours.dates
@@ -132,15 +131,3 @@ def _agreement(message: ParsedEmail, situation: RuleInput) -> Iterator[DraftProb
     common, most = (words[0] & words[1]).total(), max(words[0].total(), words[1].total(), 1)
     if common * 100 < most * situation.pack.email.min_agreement_percent:
         yield DraftProblem("the text and the HTML part say different things", "say the same in both parts")
-
-
-R14 = ComplianceRule(
-    id="R14",
-    name="Figures and names equal the ledger",
-    citation="12 CFR 1006.18(b)-(c), 1006.22(b)",
-    topic="draft",
-    severity="block",
-    stages=("contact", "email"),
-    reads=("message", "purpose", "history", "ledger", "agency", "consumer.first_name", "consumer.last_name", "now"),
-    check=check_figures,
-)

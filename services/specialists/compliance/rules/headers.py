@@ -1,4 +1,4 @@
-"""Rules about the envelope that a reader sees: recipients, subject, sender, links."""
+"""Rules about headers and links: recipients, subject, sender."""
 
 from __future__ import annotations
 
@@ -14,8 +14,6 @@ from services.specialists.compliance.email_text.message import ParsedEmail
 from services.specialists.compliance.rules.draft_checks import missing_required_texts, require_draft
 from services.specialists.compliance.rules.notices import unsubscribe_url
 from services.specialists.compliance.rules.rule import (
-    DRAFT_STAGES,
-    ComplianceRule,
     DraftProblem,
     RuleInput,
     RuleVerdict,
@@ -24,7 +22,7 @@ from services.specialists.compliance.rules.rule import (
 
 
 def check_recipients(situation: RuleInput) -> RuleVerdict:
-    """12 CFR 1006.6(d)(1): nobody but the consumer gets it, and the subject shows no bystander that there is a debt."""
+    """12 CFR 1006.6(d)(1): only the consumer receives the email, and the subject does not disclose a debt."""
     message, facts = require_draft(situation), situation.facts
     problems = []
     fields = [name for name, _ in message.headers]
@@ -37,7 +35,7 @@ def check_recipients(situation: RuleInput) -> RuleVerdict:
         problems.append(DraftProblem(f"further recipients: {', '.join(message.copies)}"))
     subject = message.subject
     ledger = facts.ledger
-    # The sender's name stands beside the subject in every mailbox: saying it again shows nothing more.
+    # Mailboxes show the sender's name beside the subject, so repeating it discloses nothing more.
     problems += [
         DraftProblem(
             f"the subject says {term!r}", f"leave {term!r} out of the subject: it may show that there is a debt"
@@ -58,7 +56,7 @@ def check_recipients(situation: RuleInput) -> RuleVerdict:
 def check_headers(situation: RuleInput) -> RuleVerdict:
     """15 USC 7704(a): true headers, an honest subject, a postal address; links lead to the agency and nowhere else.
 
-    A missing postal address is a warning, as the table has it; a false header blocks.
+    A missing postal address warns; a false header blocks.
     """
     message, facts = require_draft(situation), situation.facts
     problems = [*_sender(message, situation), *_fields(message, situation)]
@@ -100,7 +98,7 @@ def _fields(message: ParsedEmail, situation: RuleInput) -> list[DraftProblem]:
     names = [name for name, _ in message.headers]
     strange = sorted(set(names) - situation.pack.email.headers)
     twice = sorted({name for name in names if names.count(name) > 1})
-    problems = [DraftProblem(f"a header that nobody expects: {name[:40]}") for name in strange]
+    problems = [DraftProblem(f"an unexpected header: {name[:40]}") for name in strange]
     return problems + [DraftProblem(f"the header {name} more than once") for name in twice]
 
 
@@ -118,31 +116,5 @@ def _expected(link: str, situation: RuleInput) -> bool:
     ours = (urlsplit(agency.website).hostname or "").removeprefix("www.")
     if parts.scheme != "https" or parts.netloc != parts.hostname or parts.hostname.removeprefix("www.") != ours:
         return False
-    # A figure in a link would be one that nobody compares with the ledger.
+    # Figures in links are not compared with the ledger, so they are not permitted.
     return link == agency.website or not re.search(r"[\d$%]", f"{parts.path}{parts.query}{parts.fragment}")
-
-
-R16 = ComplianceRule(
-    id="R16",
-    name="Only the consumer; discreet subject",
-    citation="12 CFR 1006.6(d)(1)",
-    topic="draft",
-    severity="block",
-    stages=DRAFT_STAGES,
-    reads=(
-        "message",
-        "agency.name", "email.address", "consumer.first_name", "consumer.last_name", "ledger.original_creditor",
-        "ledger.current_creditor",
-    ),
-    check=check_recipients,
-)  # fmt: skip
-R17 = ComplianceRule(
-    id="R17",
-    name="True headers, honest subject, postal address",
-    citation="15 USC 7704 (CAN-SPAM)",
-    topic="draft",
-    severity="warn",
-    stages=DRAFT_STAGES,
-    reads=("message", "purpose", "history", "ledger", "agency", "email.address", "now"),
-    check=check_headers,
-)

@@ -1,4 +1,4 @@
-"""Rules of places: New York City's."""
+"""Rules of single places: New York City."""
 
 from __future__ import annotations
 
@@ -6,8 +6,6 @@ from datetime import datetime, timedelta
 
 from contracts.documents.accounts import Residence
 from services.specialists.compliance.rules.rule import (
-    PERSON_STAGES,
-    ComplianceRule,
     RuleInput,
     RuleVerdict,
     block_for_missing_facts,
@@ -19,7 +17,7 @@ from services.specialists.compliance.rules.rule import (
 def check_new_york_city(situation: RuleInput) -> RuleVerdict:
     """6 RCNY 5-77 (NYC DCWP), from 2026-09-01: consent to email; at most three contacts in seven days per account.
 
-    A ZIP code that reaches across the city's border counts as inside. The email under review would be one more.
+    A ZIP code across the city's border counts as inside. The email under review would be one more contact.
     """
     residences = situation.facts.consumer.residences
     if not residences:
@@ -55,15 +53,3 @@ def _check_city_rules(situation: RuleInput) -> RuleVerdict:
     if recent >= city.max_contacts:
         return block_with(f"{recent} contacts in the last {city.days} days; {city.max_contacts} are allowed")
     return pass_with(f"consent, and {recent} contacts in the last {city.days} days")
-
-
-R18 = ComplianceRule(
-    id="R18",
-    name="New York City: consent and frequency",
-    citation="6 RCNY 5-77 (NYC DCWP), from 2026-09-01",
-    topic="person",
-    severity="block",
-    stages=PERSON_STAGES,
-    reads=("consumer.residences", "email.consented", "history.contacts", "now"),
-    check=check_new_york_city,
-)

@@ -1,4 +1,4 @@
-"""Rules about what an email must say, and what it must not drown: opt-out, disclosures, validation, disputes."""
+"""Rules about required texts: opt-out, disclosures, validation notice, disputes."""
 
 from __future__ import annotations
 
@@ -7,8 +7,6 @@ from datetime import date, timedelta
 
 from services.specialists.compliance.rules.draft_checks import find_listed_terms, missing_required_texts, require_draft
 from services.specialists.compliance.rules.rule import (
-    DRAFT_STAGES,
-    ComplianceRule,
     DraftProblem,
     RuleInput,
     RuleVerdict,
@@ -22,9 +20,9 @@ _LIST_URL = re.compile(r"<(https?://[^<>\s]+)>")
 
 
 def unsubscribe_url(situation: RuleInput) -> str | None:
-    """The one-click address of List-Unsubscribe (RFC 8058), if there is exactly one and it leads where it must.
+    """The one-click address of List-Unsubscribe (RFC 8058), if there is exactly one and it leads to the opt-out pages.
 
-    Plain http passes only if the deployment's own opt-out pages have it, as on a laptop.
+    Plain http passes only if the deployment's own opt-out pages use it, as in the local stack.
     """
     found: list[str] = _LIST_URL.findall(require_draft(situation).header("list-unsubscribe") or "")
     base = "https:/" if situation.opt_out_base is None else situation.opt_out_base.rstrip("/")
@@ -37,7 +35,7 @@ def check_opt_out(situation: RuleInput) -> RuleVerdict:
     problems = missing_required_texts(situation, "R06")
     url = unsubscribe_url(situation)
     if url is None:
-        problems.append(DraftProblem("List-Unsubscribe has no single https address of ours"))
+        problems.append(DraftProblem("List-Unsubscribe does not hold exactly one https address of the opt-out pages"))
     elif url not in message.text_links or url not in message.html_links:
         problems.append(
             DraftProblem("a part lacks the opt-out link", "put the List-Unsubscribe address into both parts")
@@ -94,7 +92,7 @@ def _earlier_notice(situation: RuleInput) -> RuleVerdict:
 def check_dispute(situation: RuleInput) -> RuleVerdict:
     """12 CFR 1006.38(d)(2): an open dispute stops collection; (b): nothing overshadows the validation period.
 
-    An answer to the dispute itself is no collection.
+    An answer to the dispute itself is not collection.
     """
     history = situation.facts.history
     if history.dispute_open is None:
@@ -121,46 +119,3 @@ def check_dispute(situation: RuleInput) -> RuleVerdict:
                 if said_date.is_day(offer.due_on) and early:
                     problems.append(DraftProblem(f"the {where} wants a payment before the validation period ends"))
     return verdict_of_problems(problems, "nothing overshadows the validation period")
-
-
-_HISTORY = ("history.contacted_before", "history.first_contact_on")
-R06 = ComplianceRule(
-    id="R06",
-    name="Opt-out in every email",
-    citation="12 CFR 1006.6(e)",
-    topic="draft",
-    severity="block",
-    stages=DRAFT_STAGES,
-    reads=("message", "purpose", "history", "ledger", "agency", "now"),
-    check=check_opt_out,
-)
-R10 = ComplianceRule(
-    id="R10",
-    name="Disclosure of the collector",
-    citation="12 CFR 1006.18(e)",
-    topic="draft",
-    severity="block",
-    stages=DRAFT_STAGES,
-    reads=("message", "purpose", "history", "ledger", "agency", "now"),
-    check=check_disclosure,
-)
-R11 = ComplianceRule(
-    id="R11",
-    name="Validation notice",
-    citation="12 CFR 1006.34(a)(1)",
-    topic="draft",
-    severity="block",
-    stages=("contact", "email", "sending"),
-    reads=("message", "purpose", "history", "ledger", "agency", "now"),
-    check=check_validation_notice,
-)
-R12 = ComplianceRule(
-    id="R12",
-    name="Disputes and overshadowing",
-    citation="12 CFR 1006.38(b), (d)",
-    topic="draft",
-    severity="block",
-    stages=("contact", "email", "sending"),
-    reads=("message", "purpose", "history", "ledger", "agency", "consumer.first_name", "consumer.last_name", "now"),
-    check=check_dispute,
-)

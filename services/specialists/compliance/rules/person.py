@@ -1,10 +1,8 @@
-"""Rules about the person: whom nobody may write to."""
+"""Rules about the person: consumers who may not be contacted."""
 
 from __future__ import annotations
 
 from services.specialists.compliance.rules.rule import (
-    PERSON_STAGES,
-    ComplianceRule,
     RuleInput,
     RuleVerdict,
     block_for_missing_facts,
@@ -25,7 +23,7 @@ def check_representation(situation: RuleInput) -> RuleVerdict:
 
 
 def check_cease_request(situation: RuleInput) -> RuleVerdict:
-    """12 CFR 1006.6(c)(1): after a written refusal to pay or wish that contact cease, there is no further contact."""
+    """12 CFR 1006.6(c)(1): no contact after a written refusal to pay or a request to cease contact."""
     return require_false(
         situation.facts.consumer.cease_requested,
         "consumer.cease_requested",
@@ -37,8 +35,8 @@ def check_cease_request(situation: RuleInput) -> RuleVerdict:
 def check_suppression(situation: RuleInput) -> RuleVerdict:
     """12 CFR 1006.14(h) and 1006.6(e): neither the address nor the medium was refused.
 
-    The facts are as old as the submission. Opt-outs since then stand in the case manager's control table, which the
-    email sender reads in the transaction that writes its intent.
+    The facts are as of the submission. Later opt-outs are on the case manager's suppression list, which the email
+    sender reads in the transaction that writes its intent.
     """
     consumer, email = situation.facts.consumer, situation.facts.email
     if email.opted_out:
@@ -65,45 +63,3 @@ def check_protected_person(situation: RuleInput) -> RuleVerdict:
     if missing := [f"consumer.{name}" for name, value in flags.items() if value is None]:
         return block_for_missing_facts(*missing)
     return pass_with("no flag is raised")
-
-
-R03 = ComplianceRule(
-    id="R03",
-    name="Represented by an attorney",
-    citation="12 CFR 1006.6(b)(2)",
-    topic="person",
-    severity="block",
-    stages=PERSON_STAGES,
-    reads=("consumer.attorney",),
-    check=check_representation,
-)
-R04 = ComplianceRule(
-    id="R04",
-    name="Written cease or refusal",
-    citation="12 CFR 1006.6(c)",
-    topic="person",
-    severity="block",
-    stages=PERSON_STAGES,
-    reads=("consumer.cease_requested",),
-    check=check_cease_request,
-)
-R05 = ComplianceRule(
-    id="R05",
-    name="Address and medium not opted out",
-    citation="12 CFR 1006.14(h), 1006.6(e)",
-    topic="person",
-    severity="block",
-    stages=PERSON_STAGES,
-    reads=("email.opted_out", "consumer.inconvenient_media"),
-    check=check_suppression,
-)
-R19 = ComplianceRule(
-    id="R19",
-    name="Bankrupt, deceased, minor",
-    citation="11 USC 362, 524; 12 CFR 1006.6(a)",
-    topic="person",
-    severity="block",
-    stages=PERSON_STAGES,
-    reads=("consumer.bankrupt", "consumer.deceased", "consumer.minor"),
-    check=check_protected_person,
-)

@@ -1,12 +1,10 @@
-"""The rule about the record: what was decided must be found again for three years."""
+"""The rule about records: verdicts are kept for three years."""
 
 from __future__ import annotations
 
 from datetime import date
 
 from services.specialists.compliance.rules.rule import (
-    DRAFT_STAGES,
-    ComplianceRule,
     RuleInput,
     RuleVerdict,
     block_for_missing_facts,
@@ -16,9 +14,9 @@ from services.specialists.compliance.rules.rule import (
 
 
 def retain_until(situation: RuleInput) -> date | None:
-    """The last day on which the verdict must be kept: `years` after the last collection activity, as far as is known.
+    """The last day on which the verdict must be kept: `years` after the last known collection activity.
 
-    This review is an activity itself, so never less than `years` from today. None if nobody knows of the last activity.
+    This review is an activity itself, so at least `years` from today. None if the last activity is unknown.
     """
     history = situation.facts.history
     if history.last_activity_on is None:
@@ -31,7 +29,7 @@ def retain_until(situation: RuleInput) -> date | None:
 
 
 def retain_at_least(situation: RuleInput) -> date:
-    """`retain_until`, and for a verdict on facts that do not tell it, as if the last activity were today."""
+    """`retain_until`, or the date for an activity today if the last activity is unknown."""
     return retain_until(situation) or _years_after(situation.today, situation.pack.record.years)
 
 
@@ -51,15 +49,3 @@ def _years_after(day: date, years: int) -> date:
         return day.replace(year=day.year + years)
     except ValueError:  # the 29th of February
         return date(day.year + years, 3, 1)
-
-
-R20 = ComplianceRule(
-    id="R20",
-    name="Kept on record",
-    citation="12 CFR 1006.100",
-    topic="record",
-    severity="block",
-    stages=DRAFT_STAGES,
-    reads=("history.last_activity_on", "history.contacted_before", "now"),
-    check=check_retention,
-)

@@ -1,4 +1,4 @@
-"""What a rule is, what it reads, and what it says."""
+"""What a rule is, its input and its verdict."""
 
 from __future__ import annotations
 
@@ -18,13 +18,12 @@ from services.specialists.compliance.email_text.figures import TextFigures, read
 from services.specialists.compliance.email_text.message import ParsedEmail
 from services.specialists.compliance.pack import RulePack
 
-About = Literal["person", "moment", "draft", "record"]
-Severity = Literal["block", "warn", "reschedule"]
+Severity = Literal["warn", "reschedule", "block"]
 
 
 @dataclass(frozen=True)
 class RuleInput:
-    """Everything that a rule may read. `message` is the draft, if there is one yet."""
+    """Everything that a rule may read. `message` is the draft, once there is one."""
 
     facts: AccountFacts
     purpose: Purpose
@@ -32,16 +31,16 @@ class RuleInput:
     pack: RulePack
     message: ParsedEmail | None = None
     opt_out_base: str | None = None
-    """Where opt-out links must lead; None takes any https address."""
+    """Public address of the opt-out pages, where opt-out links must lead; None accepts any https address."""
 
     @property
     def today(self) -> date:
-        """The day in UTC: what dates of the books are compared with."""
+        """The day in UTC, with which dates in the ledger are compared."""
         return self.now.astimezone(UTC).date()
 
     @cached_property
     def required_texts(self) -> tuple[Disclosure, ...]:
-        """The required texts; without those of a validation notice whose end nobody knows (R11 says so)."""
+        """The required texts; without those of a validation notice whose end date is missing, which R11 reports."""
         today = self.today.isoformat()
         try:
             return required_disclosures(self.facts, self.purpose, today)
@@ -54,13 +53,13 @@ class RuleInput:
         texts = [text.text for text in self.required_texts]
         words = {where: own_words(part, texts, self.facts) for where, part in self._parts.items()}
         if self.message is not None:
-            # What a link says beyond its host is read, too.
+            # The path and query of a link are text, too.
             words["link"] = fold_text(" ".join(link.split("/", 3)[-1] for link in self.message.written_links))
         return words
 
     @cached_property
     def figures(self) -> dict[str, TextFigures]:
-        """The figures of each part, less the numbers that everybody knows."""
+        """The figures of each part, less the numbers on file (account, agency telephone)."""
         return {where: read_figures(without_known_numbers(part, self.facts)) for where, part in self._parts.items()}
 
     @property
@@ -70,7 +69,7 @@ class RuleInput:
 
 @dataclass(frozen=True)
 class RuleVerdict:
-    """What one rule says. `mend` is what to write instead: empty if writing cannot help. `until`: for `reschedule`."""
+    """One rule's verdict. `revision_instructions` is empty if no rewriting helps; `until` is set for `reschedule`."""
 
     kind: VerdictKind
     evidence: tuple[str, ...] = ()
@@ -80,7 +79,7 @@ class RuleVerdict:
 
 @dataclass(frozen=True)
 class DraftProblem:
-    """One thing that a draft does wrong, and how to write it right; without `mend` no rewriting helps."""
+    """One problem of a draft, and how to fix it; None if no rewriting helps."""
 
     what: str
     revision_instructions: str | None = None
@@ -88,29 +87,23 @@ class DraftProblem:
 
 @dataclass(frozen=True)
 class ComplianceRule:
-    """One rule of the pack. `reads` names all that it looks at: facts (dotted), `message`, `now`, `purpose`."""
+    """One rule. `reads` names every input of `check`: facts (dotted), `message`, `now`, `purpose`.
+
+    `severity` is the mildest verdict other than a pass that `check` may return: a milder one counts as `unknown`, and
+    so blocks.
+    """
 
     id: RuleId
     name: str
     citation: str
-    topic: About
-    severity: Severity
     stages: tuple[ReviewStage, ...]
-    reads: tuple[str, ...]
     check: Callable[[RuleInput], RuleVerdict]
-
-
-PASS_VERDICT = RuleVerdict("pass")
-PERSON_STAGES: tuple[ReviewStage, ...] = ("contact", "email", "sending")
-"""About the person: checked before a word is written, with the draft, and again at the moment of sending."""
-
-DRAFT_STAGES: tuple[ReviewStage, ...] = ("email",)
-MOMENT_STAGES: tuple[ReviewStage, ...] = ("contact", "sending")
-"""About the moment: at first contact only whether any moment can be permitted at all."""
+    reads: tuple[str, ...]
+    severity: Severity = "block"
 
 
 def pass_with(evidence: str) -> RuleVerdict:
-    """The rule is kept, and why."""
+    """The rule is kept, with the reason."""
     return RuleVerdict("pass", (evidence,))
 
 
@@ -120,25 +113,25 @@ def block_with(evidence: str) -> RuleVerdict:
 
 
 def block_for_missing_facts(*fields: str) -> RuleVerdict:
-    """Facts that the rule needs are missing, and a missing fact blocks."""
+    """Facts that the rule needs are missing: a missing fact blocks."""
     return RuleVerdict("unknown", (f"not known: {', '.join(fields)}",))
 
 
 def verdict_of_problems(problems: Sequence[DraftProblem], fine: str) -> RuleVerdict:
-    """Pass without problems; else block, with a remedy only if every problem has one."""
+    """Pass without problems; otherwise block, with instructions only if every problem has some."""
     if not problems:
         return pass_with(fine)
-    mends = tuple(
+    instructions = tuple(
         dict.fromkeys(
             problem.revision_instructions for problem in problems if problem.revision_instructions is not None
         )
     )
-    mendable = all(problem.revision_instructions is not None for problem in problems)
-    return RuleVerdict("block", tuple(dict.fromkeys(each.what for each in problems)), mends if mendable else ())
+    revisable = all(problem.revision_instructions is not None for problem in problems)
+    return RuleVerdict("block", tuple(dict.fromkeys(each.what for each in problems)), instructions if revisable else ())
 
 
 def require_false(value: bool | None, field: str, *, broken: str, fine: str) -> RuleVerdict:
-    """A fact that must be known to be false."""
+    """The verdict for a fact that must be known to be false."""
     if value is None:
         return block_for_missing_facts(field)
     return block_with(broken) if value else pass_with(fine)
