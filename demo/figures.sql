@@ -1,6 +1,8 @@
 -- name: cases
 select
-  s.case_id::text as case_id, s.session_id, s.agent, s.outcome, s.code, s.hops, s.duration_ms,
+  s.case_id::text as case_id, s.session_id,
+  (select min(t.node_to) from audit.transition t where t.case_id = s.case_id and t.transition = 'AnswerQuestion') as agent,
+  s.outcome, s.code, s.hops, s.duration_ms,
   t.payload ->> 'message' as message,
   t.payload ->> 'field' as field,
   t.payload ->> 'remedy' as remedy,

@@ -1,4 +1,4 @@
-"""`python -m switchyard.audit`."""
+"""`python -m services.audit`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Partitions, made ahead of time."""
+"""Partitions of the log, created ahead of time."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PARTITION_RETRY_S = 30.0
 
 
 async def make_partitions(store: AuditStore, months_ahead: int = 3) -> bool:
-    """Make what is missing; return whether another attempt soon may make more. What is not made is an alarm."""
+    """Create the missing partitions, and raise an alarm for each that fails; whether another attempt is due soon."""
     made = await store.ensure_partitions(months_ahead)
     for name, state in made:
         if state == "created":
@@ -27,7 +27,7 @@ async def make_partitions(store: AuditStore, months_ahead: int = 3) -> bool:
 
 
 async def maintain_partitions(store: AuditStore, gate: DatabaseCircuitBreaker) -> None:
-    """Make partitions until cancelled: every hour, and sooner when something was in the way."""
+    """Create partitions until cancelled: every hour, and sooner after a failure."""
     while True:
         again = True
         try:

@@ -8,8 +8,8 @@ from typing import Any
 
 import asyncpg
 
-from switchyard.audit.records.reader import AuditReader
 from switchyard.audit.records.roles import SCHEMA
+from switchyard.audit.verification.audit_reader import AuditReader
 from switchyard.cli.app.aws import open_aws_client
 from switchyard.cli.app.database_login import select_database_login
 from switchyard.cli.app.errors import CommandFailed

@@ -8,9 +8,9 @@ from contextlib import asynccontextmanager
 from aiobotocore.config import AioConfig
 from aiobotocore.session import get_session
 
-from switchyard.audit.export.exporter import Exporter
+from switchyard.audit.export.bundle import Exporter
 from switchyard.audit.records.roles import SCHEMA
-from switchyard.audit.verification.checkpoint_reader import CheckpointVerifier
+from switchyard.audit.verification.checkpoint_verifier import CheckpointVerifier
 from switchyard.cli.app.audit_log import open_pool
 from switchyard.cli.app.errors import CommandFailed
 from switchyard.cli.app.receipt_keys import load_receipt_keys

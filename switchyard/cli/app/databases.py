@@ -10,7 +10,8 @@ import asyncpg
 
 from contracts.cards import AGENT_CARDS, COMPLIANCE_CARD, EMAIL_SENDER_CARD
 from contracts.catalogue import CASE_MANAGER
-from switchyard.audit.records.roles import READER, RETENTION, WRITER, audit_owner, grant_audit_rights
+from services.audit.database import AUDIT_VIEWS, OUTCOME_CLASSES, RETENTION_POLICIES
+from switchyard.audit.records.roles import READER, RETENTION, WRITER, audit_owner, grant_audit_rights, seed_audit
 from switchyard.runtime.crypto.erasure import ERASER_ROLE
 from switchyard.runtime.database.login import DatabaseLogin, PasswordLogin
 from switchyard.runtime.database.migrate import SchemaOwner, apply_migrations, ensure_role, grant_work, migration_lock
@@ -150,7 +151,8 @@ async def migrate_audit(
             for role in (WRITER, READER, RETENTION):
                 await ensure_role(connection, role, password=password_for(role), iam=iam)
             applied = await apply_migrations(connection, (audit_owner(),))
-            await grant_audit_rights(connection)
+            await grant_audit_rights(connection, AUDIT_VIEWS)
+            await seed_audit(connection, outcome_classes=OUTCOME_CLASSES, retention_policies=RETENTION_POLICIES)
             return applied
     finally:
         await connection.close()

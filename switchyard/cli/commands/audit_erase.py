@@ -10,8 +10,15 @@ from typing import Annotated
 
 import typer
 
-from switchyard.audit.erasure.decision import AlreadyErased, ErasureAllowed, ErasureDenied, PersonUnknown
-from switchyard.audit.erasure.erasure import ErasureResult, ErasureService, read_erasure
+from switchyard.audit.erasure.erasure import (
+    AlreadyErased,
+    ErasureAllowed,
+    ErasureDenied,
+    ErasureResult,
+    ErasureService,
+    PersonUnknown,
+    read_erasure,
+)
 from switchyard.audit.records.roles import SCHEMA
 from switchyard.cli.app.audit_log import open_pool
 from switchyard.cli.app.console import console

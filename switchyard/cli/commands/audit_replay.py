@@ -14,9 +14,9 @@ from typing import Annotated
 import typer
 from pydantic import TypeAdapter, ValidationError
 
-from switchyard.audit.export import corpus
-from switchyard.audit.verification.findings import StoredRow
-from switchyard.audit.verification.verify import VERIFICATION_GRACE, verify_case
+from switchyard.audit.records.stored_row import StoredRow
+from switchyard.audit.verification.case_verifier import VERIFICATION_GRACE, verify_case
+from switchyard.cli.app import corpus
 from switchyard.cli.app.audit_log import open_audit_reader, resolve_case_id
 from switchyard.cli.app.console import console
 from switchyard.cli.app.errors import CommandFailed

@@ -12,10 +12,9 @@ import asyncpg
 import typer
 from rich.table import Table
 
-from switchyard.audit.records.case_objects import CaseObjects
 from switchyard.audit.records.roles import SCHEMA
-from switchyard.audit.retention.reader import RetentionReader
-from switchyard.audit.retention.retention import RetentionStore, RetirementStatus
+from switchyard.audit.retention.case_objects import CaseObjects
+from switchyard.audit.retention.retention import RetentionReader, RetentionStore, RetirementStatus
 from switchyard.cli.app.audit_log import open_audit_reader, open_pool, resolve_case_id
 from switchyard.cli.app.aws import open_aws_client
 from switchyard.cli.app.console import console
@@ -149,9 +148,9 @@ async def retire_due_cases(store: RetentionStore, operator: str, limit: int) -> 
             kept += 1
             console.print(f"[red]kept[/red] case {due.case_id}: {error}", highlight=False)
             continue
-        if outcome.fate is RetirementStatus.REOPENED:
+        if outcome.status is RetirementStatus.REOPENED:
             console.print(f"case {due.case_id} is open again", highlight=False)
-        elif outcome.fate is RetirementStatus.KEPT:
+        elif outcome.status is RetirementStatus.KEPT:
             kept += 1
             found = outcome.findings[0]
             console.print(f"[red]kept[/red] case {due.case_id}: {found.kind}: {found.why}", highlight=False)
@@ -184,7 +183,7 @@ async def _show(env: Env) -> None:
         open_readable_target(env) as target,
         open_pool(target, "SWITCHYARD_AUDIT_DB_URL", SCHEMA) as pool,
     ):
-        found = RetentionReader(pool, load_receipt_keys(target))
+        found = RetentionReader(pool)
         policies = Table("playbook", "kept for", "legal duty", "counts from", "citation", title="policies in force")
         for each in await found.policies():
             duty = "" if each.duty_for is None else f"{each.duty_for.days} days"

@@ -43,7 +43,7 @@ def list_recent_cases(
         table.add_row(
             row.case_id,
             row.session_id,
-            row.agent or "",
+            ", ".join(row.agents),
             ", ".join(_short(model) for model in row.model_ids),
             str(row.hops),
             duration,

@@ -15,7 +15,7 @@ from typing import Annotated, Any
 import typer
 
 from contracts.catalogue import CASE_MANAGER, CATALOGUE, ROUTER
-from switchyard.audit.records.reader import AuditReader
+from switchyard.audit.verification.audit_reader import AuditReader
 from switchyard.cli.app.audit_log import open_audit_reader, open_pool, resolve_case_id
 from switchyard.cli.app.console import console
 from switchyard.cli.app.errors import CommandFailed

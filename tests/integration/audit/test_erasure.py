@@ -12,11 +12,17 @@ from datetime import UTC, datetime, timedelta
 import asyncpg
 import pytest
 
-from switchyard.audit.erasure.decision import AlreadyErased, ErasureAllowed, ErasureDenied, PersonUnknown
-from switchyard.audit.erasure.erasure import ErasureService, read_erasure
-from switchyard.audit.records.reader import AuditReader
+from switchyard.audit.erasure.erasure import (
+    AlreadyErased,
+    ErasureAllowed,
+    ErasureDenied,
+    ErasureService,
+    PersonUnknown,
+    read_erasure,
+)
 from switchyard.audit.records.roles import RETENTION, SCHEMA
 from switchyard.audit.records.store import AuditStore
+from switchyard.audit.verification.audit_reader import AuditReader
 from switchyard.protocol.fields import Json
 from switchyard.runtime.core.clock import SystemClock
 from switchyard.runtime.core.errors import PermanentTaskError
@@ -112,7 +118,12 @@ async def test_asking_again_gives_the_same_receipt(erasures: ErasureService, sub
 
 async def test_asked_at_once_by_many_it_happens_once(erasures: ErasureService, subject: str, owner: Owner) -> None:
     asked = await asyncio.gather(*(erasures.erase(subject, operator=f"o{n}", reason="asked to") for n in range(4)))
-    assert sorted(type(one.decision).__name__ for one in asked) == ["AlreadyErased", "AlreadyErased", "AlreadyErased", "ErasureAllowed"]
+    assert sorted(type(one.decision).__name__ for one in asked) == [
+        "AlreadyErased",
+        "AlreadyErased",
+        "AlreadyErased",
+        "ErasureAllowed",
+    ]
     assert await owner.fetchval("select count(*) from erasure_receipt") == 1
 
 

@@ -10,8 +10,8 @@ import pytest
 import structlog
 
 from switchyard.audit.records.partitions import make_partitions
-from switchyard.audit.records.reader import AuditReader
 from switchyard.audit.records.store import AuditStore
+from switchyard.audit.verification.audit_reader import AuditReader
 from tests.unit.audit import cases
 
 pytestmark = pytest.mark.integration

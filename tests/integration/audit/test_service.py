@@ -16,8 +16,8 @@ import pytest
 
 from contracts.catalogue import AUDIT
 from switchyard.app.topology import dead_letter_queue_name, queue_name
-from switchyard.audit.records.reader import AuditReader
 from switchyard.audit.records.roles import WRITER
+from switchyard.audit.verification.audit_reader import AuditReader
 from switchyard.protocol.fields import Json
 from tests.integration.audit.conftest import Owner, UrlFor
 from tests.integration.cloud import Cloud, until

@@ -17,7 +17,7 @@ from contracts.events.router import AnswerQuestion, ChooseAgent, CloseCase, Draf
 from contracts.events.specialists import FindingsReady
 from contracts.events.triage import AgentChosen
 from switchyard.audit.records.projection import examine_message
-from switchyard.audit.verification.findings import StoredRow
+from switchyard.audit.records.stored_row import StoredRow
 from switchyard.protocol.derive import derive_event, stamp_event
 from switchyard.protocol.envelope import SOURCE_PREFIX, Envelope, add_digest, event_id_for
 from switchyard.protocol.fields import Artefact, Contract, Json, ModelCall, StorageRef

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from switchyard.app.topology import dead_letter_queue_name, queue_name
-from switchyard.audit.erasure.decision import (
+from switchyard.audit.erasure.erasure import (
     AlreadyErased,
     ErasureAllowed,
     ErasureDecision,

@@ -7,8 +7,9 @@ from datetime import timedelta
 from contracts.events.case_manager import CaseClosed
 from contracts.events.email_sender import SendingResolved, SendingUnknown
 from contracts.events.router import CloseCase, SendEmail
-from switchyard.audit.verification.findings import CaseStatus, CaseVerdict, FindingKind
-from switchyard.audit.verification.verify import verify_case
+from switchyard.audit.records.stored_row import CaseStatus
+from switchyard.audit.verification.case_verifier import verify_case
+from switchyard.audit.verification.findings import CaseVerdict, FindingKind
 from switchyard.protocol.fields import Artefact, Json
 from tests.unit.audit.cases import NOW, first, follow, moment, rewritten, stored
 

@@ -8,8 +8,9 @@ import pytest
 
 from contracts.events.case_manager import CaseClosed, TaskRetried
 from contracts.events.router import AnswerQuestion, CloseCase
-from switchyard.audit.verification.findings import CaseStatus, CaseVerdict, FindingKind
-from switchyard.audit.verification.verify import verify_case
+from switchyard.audit.records.stored_row import CaseStatus
+from switchyard.audit.verification.case_verifier import verify_case
+from switchyard.audit.verification.findings import CaseVerdict, FindingKind
 from switchyard.protocol.fields import Json
 from tests.unit.audit import cases
 from tests.unit.audit.cases import NOW, QUESTION, failed, first, follow, stored

@@ -12,16 +12,18 @@ from typing import Any
 import asyncpg
 import pytest
 
-from switchyard.audit.records.case_objects import CaseObjects
 from switchyard.audit.records.roles import RETENTION, SCHEMA
 from switchyard.audit.records.store import AuditStore
-from switchyard.audit.retention.reader import RETENTION_SQL, RetentionReader
+from switchyard.audit.retention import retention as retention_module
+from switchyard.audit.retention.case_objects import CaseObjects
 from switchyard.audit.retention.retention import RetentionStore
+from switchyard.audit.verification.retired_cases import RetiredCases
 from switchyard.devstack.stack.provision import OBJECT_BUCKET
 from switchyard.protocol.fields import Json
 from switchyard.runtime.core.clock import SystemClock
 from switchyard.runtime.crypto.signing import TrustedKeys
 from switchyard.runtime.database.connections import connect_pool
+from switchyard.runtime.database.queries import load_queries
 from tests.integration.audit.aged import age, make_month
 from tests.integration.audit.conftest import Owner, UrlFor
 from tests.integration.audit.retention.retiring import MONTH, SIGNER, due_now, retire_all
@@ -55,7 +57,10 @@ async def test_only_cases_older_than_their_own_policy_are_evaluated(store: Audit
     await age(owner)
 
     explained = await owner.fetchval(
-        "explain (analyze, format json) " + RETENTION_SQL["due"], date.min, uuid.UUID(int=0), 100
+        "explain (analyze, format json) " + load_queries(retention_module.__file__)["due"],
+        date.min,
+        uuid.UUID(int=0),
+        100,
     )
 
     (asked,) = [
@@ -69,7 +74,7 @@ async def test_what_looks_at_the_whole_log_is_not_cut_off(
 ) -> None:
     hasty = await connect_pool(url_for(RETENTION), schema=SCHEMA, statement_timeout_s=0.4)
     store = RetentionStore(hasty, SIGNER, SystemClock(), objects=CaseObjects(cloud.s3, OBJECT_BUCKET))
-    receipts = await RetentionReader(hasty, TrustedKeys([SIGNER.public])).receipts()
+    receipts = RetiredCases(hasty, TrustedKeys([SIGNER.public]))
 
     async def without_rows() -> list[Any]:
         return [verdict async for verdict in receipts.without_rows(None, None)]

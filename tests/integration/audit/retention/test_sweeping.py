@@ -7,9 +7,9 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from switchyard.audit.records.case_objects import CaseObjects
 from switchyard.audit.records.roles import RETENTION, SCHEMA
 from switchyard.audit.records.store import AuditStore
+from switchyard.audit.retention.case_objects import CaseObjects
 from switchyard.audit.retention.retention import DueCase, RetentionStore, RetirementOutcome
 from switchyard.cli.commands.audit_retention import retire_due_cases
 from switchyard.devstack.stack.provision import OBJECT_BUCKET
