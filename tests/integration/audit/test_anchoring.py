@@ -196,7 +196,7 @@ async def test_a_database_that_contradicts_an_checkpoint_is_not_checkpointed_any
     await store.record(cases.bodies(cases.answered()))
     await proof.checkpoint()
     await _forget_copies(owner, from_number=1)
-    await owner.execute("alter table log_index disable trigger all")
+    await owner.execute("alter table log_entry disable trigger all")
     await owner.execute("update log_entry set digest = repeat('0', 64) where log_index = 9")
 
     with pytest.raises(CheckpointConflict, match="log indexes 1 to 9"):
@@ -211,7 +211,7 @@ async def test_an_altered_copy_in_the_database_stops_checkpoints_and_not_the_seq
     await store.record(cases.bodies(cases.answered()))
     await proof.checkpoint()
     await owner.execute("alter table checkpoint disable trigger all")
-    await owner.execute("update checkpoint set statement = '{}'")
+    await owner.execute("update checkpoint set body = '{}'")
     await store.record([cases.body(cases.first(1))])
 
     with structlog.testing.capture_logs() as logged:
@@ -311,7 +311,7 @@ async def test_a_row_without_its_body_is_still_held_to_its_position_and_cannot_b
 
     assert (report.covered_rows, report.body_retired) == (9, 1)
     assert [found.kind for found in report.findings] == [FindingKind.BODY_MISSING]
-    with pytest.raises(PermanentTaskError, match="retention"):
+    with pytest.raises(PermanentTaskError, match="were retired"):
         await Exporter(writer, proof.objects, [], log=proof.log).export(events[0]["case_id"])
     await owner.execute(
         "update transition set transcript_hash = repeat('0', 64) where event_id = $1", events[3]["event_id"]

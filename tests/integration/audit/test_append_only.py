@@ -31,8 +31,8 @@ CHANGES = [
     "truncate integrity_alarm",
     "update log_entry set digest = ''",
     "delete from log_entry",
-    "truncate log_index",
-    "update checkpoint set statement = ''",
+    "truncate log_entry",
+    "update checkpoint set body = ''",
     "delete from checkpoint",
     "truncate checkpoint",
 ]
