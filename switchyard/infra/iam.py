@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from switchyard.app.topology import BUS
+from switchyard.app.application import App
 from switchyard.infra.nodes import INGRESS_KEY, NodeNeeds, ingress_permissions
+from switchyard.protocol.topology import BUS
 
 IamStatement = dict[str, Any]
 
@@ -63,9 +64,9 @@ def execution_policy(needed: NodeNeeds) -> dict[str, Any]:
     )
 
 
-def ingress_policy() -> dict[str, Any]:
+def ingress_policy(app: App) -> dict[str, Any]:
     """What the function behind the API may do. Its VPC access and log come from managed policies' actions in HCL."""
-    source, emits = ingress_permissions()
+    source, emits = ingress_permissions(app)
     return _policy(_publish(source, emits), *_secrets((INGRESS_KEY,)))
 
 

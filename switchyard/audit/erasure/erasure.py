@@ -13,11 +13,11 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from contracts.catalogue import CASE_MANAGER
-from switchyard.app.topology import DEAD_LETTER_RETENTION_SECONDS, RETENTION_SECONDS, consumers
 from switchyard.audit.receipts.receipts import Receipt, ReceiptText, sign_receipt
 from switchyard.audit.records.roles import AUDIT_DATABASE
+from switchyard.protocol.catalogue import CASE_MANAGER, Catalogue
 from switchyard.protocol.fields import Contract, Timestamp, Uuid
+from switchyard.protocol.topology import DEAD_LETTER_RETENTION_SECONDS, RETENTION_SECONDS, consumers
 from switchyard.runtime.core.clock import Clock, timestamp
 from switchyard.runtime.crypto.erasure import KeyEraser, KeyErasure, KeyState
 from switchyard.runtime.crypto.signing import Signer, TrustedKeys
@@ -126,7 +126,7 @@ class Erasure(Contract):
 
 
 def build_erasure(
-    subject: str, footprints: Sequence[Footprint], *, at: datetime, operator: str, reason: str
+    subject: str, footprints: Sequence[Footprint], catalogue: Catalogue, *, at: datetime, operator: str, reason: str
 ) -> Erasure:
     """The receipt's statement, for a key destroyed at a time, by an operator, for a reason."""
     return Erasure(
@@ -137,13 +137,13 @@ def build_erasure(
         case_ids=tuple(sorted(case for each in footprints for case in each.case_ids)),
         events=sum(each.events for each in footprints),
         unreadable_by=timestamp(at + timedelta(seconds=CACHE_S)),
-        queues=tuple(_queues(at)),
+        queues=tuple(_queues(catalogue, at)),
     )
 
 
-def _queues(at: datetime) -> list[QueueCopies]:
+def _queues(catalogue: Catalogue, at: datetime) -> list[QueueCopies]:
     found = []
-    for consumer in consumers():
+    for consumer in consumers(catalogue):
         for queue, seconds in (
             (consumer.queue, RETENTION_SECONDS),
             (consumer.dead_letter_queue, DEAD_LETTER_RETENTION_SECONDS),
@@ -174,8 +174,9 @@ class ErasureService:
     Every method raises `Unavailable` when a dependency cannot be reached. Repeat it then: it finishes what was begun.
     """
 
-    def __init__(self, pool: Pool, keys: KeyEraser, signer: Signer, clock: Clock) -> None:
+    def __init__(self, pool: Pool, catalogue: Catalogue, keys: KeyEraser, signer: Signer, clock: Clock) -> None:
         self._database = Database(pool, AUDIT_DATABASE, _SQL)
+        self._catalogue = catalogue
         self._keys = keys
         self._signer = signer
         self._clock = clock
@@ -217,7 +218,9 @@ class ErasureService:
         erased = (await self._keys.state(subject)).erased
         if erased is None:
             raise LookupError("the vault has no record of the key that was just destroyed")
-        statement = build_erasure(subject, footprints, at=erased.at, operator=erased.operator, reason=erased.reason)
+        statement = build_erasure(
+            subject, footprints, self._catalogue, at=erased.at, operator=erased.operator, reason=erased.reason
+        )
         return await sign_receipt(statement, self._signer)
 
 

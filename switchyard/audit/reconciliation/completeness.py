@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from enum import StrEnum
 
-from contracts.catalogue import ROUTER
-from contracts.events.failures import TaskFailed
+from switchyard.protocol.catalogue import ROUTER
+from switchyard.protocol.events.failures import TaskFailed
 
 _FAILED = TaskFailed.__name__
 

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from contracts.catalogue import ROUTER
 from switchyard.audit.reconciliation.completeness import PublishedEvent, RecordedEvent
 from switchyard.audit.records.roles import AUDIT_DATABASE
+from switchyard.protocol.catalogue import ROUTER
 from switchyard.runtime.database.connections import Database, Pool
 from switchyard.runtime.database.queries import load_queries
 

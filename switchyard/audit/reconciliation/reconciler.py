@@ -9,7 +9,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 
-from contracts.catalogue import AUDIT, ROUTER
 from switchyard.audit.reconciliation.completeness import (
     DeliveryProgress,
     Gap,
@@ -20,7 +19,9 @@ from switchyard.audit.reconciliation.completeness import (
 )
 from switchyard.audit.reconciliation.presence import LogPresence, PresenceRow
 from switchyard.audit.reconciliation.producers import Producers
+from switchyard.protocol.catalogue import AUDIT, ROUTER
 from switchyard.router.decisions import decide_routing
+from switchyard.router.playbook import RoutingTable
 from switchyard.router.state_seal import RecordedSeal
 from switchyard.runtime.core.clock import Clock
 
@@ -65,6 +66,7 @@ class Reconciler:
     waiting: CountQueuedMessages
     clock: Clock
     grace: timedelta
+    table: RoutingTable
 
     async def run(self, since: datetime) -> ReconciliationReport:
         """Compare every case with events published or recorded since, each as a whole."""
@@ -80,8 +82,8 @@ class Reconciler:
         """
         deadline = time.monotonic() + wait_s
         while (holes := found.of(GapKind.HOLE)) and time.monotonic() < deadline:
-            for ask, case_id in {gap.ask: gap.case_id for gap in holes if gap.ask is not None}.items():
-                await self.producers.ask(*ask, case_id)
+            for ask in {gap.ask for gap in holes if gap.ask is not None}:
+                await self.producers.ask(*ask)
             cases = sorted({uuid.UUID(gap.case_id) for gap in holes})
             await self._wait_until_filled(found, holes, cases, deadline)
             known = {gap.event_id for gap in found.gaps}
@@ -94,7 +96,8 @@ class Reconciler:
     ) -> None:
         wanted, rows = {gap.event_id: gap for gap in holes}, await self.presence.rows(cases)
         missing = {
-            event.event_id: event for event in (*await self.producers.published(cases), *_expected_router_events(rows))
+            event.event_id: event
+            for event in (*await self.producers.published(cases), *_expected_router_events(rows, self.table))
         }
         while wanted and time.monotonic() < deadline:
             await asyncio.sleep(REPAIR_POLL_S)
@@ -108,7 +111,7 @@ class Reconciler:
             cases
         )  # before the log, so that an event that arrives in between is in both
         rows = await self.presence.rows(cases)
-        published = [*stored, *_expected_router_events(rows)]
+        published = [*stored, *_expected_router_events(rows, self.table)]
         # The router's decision on an event that is lost, or whose body was retired, is unknown.
         known = {row.recorded_event.digest for row in rows if row.node_to != ROUTER or row.body is not None}
         recorded = [
@@ -145,7 +148,7 @@ class Reconciler:
             after = page[-1]
 
 
-def _expected_router_events(rows: Sequence[PresenceRow]) -> list[PublishedEvent]:
+def _expected_router_events(rows: Sequence[PresenceRow], table: RoutingTable) -> list[PublishedEvent]:
     """The events that the router must have published: it stores none, but its decisions can be repeated."""
     return [
         PublishedEvent(
@@ -161,7 +164,7 @@ def _expected_router_events(rows: Sequence[PresenceRow]) -> list[PublishedEvent]
         )
         for row in rows
         if row.node_to == ROUTER and row.body is not None
-        for event in decide_routing(row.body, RecordedSeal()).events
+        for event in decide_routing(row.body, RecordedSeal(), table).events
     ]
 
 

@@ -18,6 +18,7 @@ from switchyard.audit.retention.case_objects import CaseObjects
 from switchyard.audit.verification.case_verifier import CaseVerifier
 from switchyard.audit.verification.findings import Finding
 from switchyard.audit.verification.retired_cases import RetiredCases
+from switchyard.protocol.catalogue import Catalogue
 from switchyard.runtime.core.clock import Clock, timestamp
 from switchyard.runtime.crypto.signing import Signer, TrustedKeys
 from switchyard.runtime.database.connections import Database, Pool
@@ -111,6 +112,7 @@ class RetentionStore:
     def __init__(
         self,
         pool: Pool,
+        catalogue: Catalogue,
         signer: Signer,
         clock: Clock,
         *,
@@ -119,6 +121,7 @@ class RetentionStore:
         archive: ObjectStore | None = None,
     ) -> None:
         self._database = Database(pool, AUDIT_DATABASE, _SQL)
+        self._catalogue = catalogue
         self._signer = signer
         self._clock = clock
         self._objects = objects
@@ -151,7 +154,7 @@ class RetentionStore:
                 for record in await log.with_queries(STORED_SQL).rows("stored", case, due.opened_on)
             ]
             there = [row for row in stored if not row.retired]
-            check = CaseVerifier(due.case_id)
+            check = CaseVerifier(self._catalogue, due.case_id)
             for row in stored:
                 check.add(row)
             verdict = check.verdict(now=self._clock.now(), grace=timedelta(), retired=retired)

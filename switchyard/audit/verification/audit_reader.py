@@ -11,6 +11,7 @@ from switchyard.audit.records.reader import LogReader
 from switchyard.audit.verification.case_verifier import VERIFICATION_GRACE, verify_cases
 from switchyard.audit.verification.findings import CaseVerdict, VerifyReport
 from switchyard.audit.verification.retired_cases import NO_TRUSTED_KEYS, RetiredCases
+from switchyard.protocol.catalogue import Catalogue
 from switchyard.runtime.core.clock import Clock, SystemClock
 from switchyard.runtime.crypto.signing import TrustedKeys
 from switchyard.runtime.database.connections import Pool
@@ -19,8 +20,16 @@ from switchyard.runtime.database.connections import Pool
 class AuditReader(LogReader):
     """Reads the log and verifies it. `trusted` are the keys that may have signed a retention receipt."""
 
-    def __init__(self, pool: Pool, *, clock: Clock | None = None, trusted: TrustedKeys = NO_TRUSTED_KEYS) -> None:
+    def __init__(
+        self,
+        pool: Pool,
+        catalogue: Catalogue,
+        *,
+        clock: Clock | None = None,
+        trusted: TrustedKeys = NO_TRUSTED_KEYS,
+    ) -> None:
         super().__init__(pool)
+        self._catalogue = catalogue
         self._clock = clock or SystemClock()
         self._retired = RetiredCases(pool, trusted)
 
@@ -55,6 +64,7 @@ class AuditReader(LogReader):
         dropped = await self._retired.dropped_partitions()
         async with aclosing(self.stored_rows(case, day)) as rows:
             verified = verify_cases(
+                self._catalogue,
                 rows,
                 now=now or self._clock.now(),
                 grace=grace,

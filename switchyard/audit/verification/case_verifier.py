@@ -20,6 +20,7 @@ from switchyard.audit.verification.chain import (
 )
 from switchyard.audit.verification.findings import CaseVerdict, Finding, FindingKind
 from switchyard.audit.verification.retired_cases import RetiredCase
+from switchyard.protocol.catalogue import Catalogue
 
 VERIFICATION_GRACE = timedelta(minutes=5)
 """How long a delivery may be late before it counts as missing."""
@@ -39,12 +40,12 @@ _BY_THE_CATALOGUE = frozenset({"terminal", "outcome", "catalogued"})
 """Columns that depend on the catalogue at the time of recording."""
 
 
-def check_stored_row(stored: StoredRow) -> tuple[list[Finding], EventFact]:
+def check_stored_row(catalogue: Catalogue, stored: StoredRow) -> tuple[list[Finding], EventFact]:
     """The findings in one row, and its fact for the chain of its case."""
     row = stored.row
     if stored.retired:
         return [], EventFact(row, stored.recorded_at)  # the receipt replaces the body: see `RetiredCase`
-    found = examine_message(row.body)
+    found = examine_message(catalogue, row.body)
     findings = []
     if found.alarm is not None:
         findings.append(build_finding(row, _ALARMS[found.alarm.kind], found.alarm.reason, found.alarm.field))
@@ -67,8 +68,9 @@ def check_stored_row(stored: StoredRow) -> tuple[list[Finding], EventFact]:
 class CaseVerifier:
     """Checks the rows of one case one by one, and keeps only what the chain needs."""
 
-    def __init__(self, case_id: str) -> None:
+    def __init__(self, catalogue: Catalogue, case_id: str) -> None:
         self.case_id = case_id
+        self._catalogue = catalogue
         self._facts: list[EventFact] = []
         self._findings: list[Finding] = []
         self._retired: list[StoredRow] = []
@@ -81,7 +83,7 @@ class CaseVerifier:
 
     def add(self, stored: StoredRow) -> None:
         """Check one row."""
-        findings, fact = check_stored_row(stored)
+        findings, fact = check_stored_row(self._catalogue, stored)
         self._receipted |= stored.receipted
         if stored.retired:
             self._retired.append(stored)
@@ -115,11 +117,13 @@ class CaseVerifier:
         return CaseStatus.UNENDED if now > deadline + grace else CaseStatus.OPEN
 
 
-def verify_case(rows: Iterable[StoredRow], *, now: datetime, grace: timedelta = VERIFICATION_GRACE) -> CaseVerdict:
+def verify_case(
+    catalogue: Catalogue, rows: Iterable[StoredRow], *, now: datetime, grace: timedelta = VERIFICATION_GRACE
+) -> CaseVerdict:
     """The verdict on one case. Raises `ValueError` without rows."""
     check: CaseVerifier | None = None
     for stored in rows:
-        check = check or CaseVerifier(stored.row.case_id)
+        check = check or CaseVerifier(catalogue, stored.row.case_id)
         check.add(stored)
     if check is None:
         raise ValueError("a case has at least one row")
@@ -127,6 +131,7 @@ def verify_case(rows: Iterable[StoredRow], *, now: datetime, grace: timedelta = 
 
 
 async def verify_cases(
+    catalogue: Catalogue,
     rows: AsyncIterator[StoredRow],
     *,
     now: datetime,
@@ -147,7 +152,7 @@ async def verify_cases(
         if check is not None and check.case_id != stored.row.case_id:
             yield await verdict_of(check)
             check = None
-        check = check or CaseVerifier(stored.row.case_id)
+        check = check or CaseVerifier(catalogue, stored.row.case_id)
         check.add(stored)
     if check is not None:
         yield await verdict_of(check)

@@ -11,12 +11,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from contracts.catalogue import ROUTER
-from contracts.events.case_manager import TaskRetried
-from contracts.events.failures import TaskFailed
 from switchyard.audit.records.projection import Transition
 from switchyard.audit.verification.findings import Finding, FindingKind
+from switchyard.protocol.catalogue import ROUTER
 from switchyard.protocol.envelope import event_id_for
+from switchyard.protocol.events.case_manager import TaskRetried
+from switchyard.protocol.events.failures import TaskFailed
 from switchyard.protocol.fields import Principal
 
 RETRIED_TYPE, FAILED_TYPE = TaskRetried.__name__, TaskFailed.__name__

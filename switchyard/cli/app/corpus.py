@@ -14,23 +14,24 @@ from typing import IO
 from switchyard.audit.records.projection import examine_message
 from switchyard.audit.records.stored_row import StoredRow
 from switchyard.cli.app.errors import CommandFailed
+from switchyard.protocol.catalogue import Catalogue
 
 WriteCases = Callable[[Sequence[StoredRow]], None]
 
 
-def read_cases(path: Path) -> Iterator[list[StoredRow]]:
+def read_cases(catalogue: Catalogue, path: Path) -> Iterator[list[StoredRow]]:
     """The rows of case after case. Raises `CommandFailed` with the number of an invalid line."""
     if not path.exists():
         raise CommandFailed(f"there is no file {path}", remedy="write one with `switchyard audit replay --save FILE`")
     with _opened(path) as lines:
-        for _, rows in groupby(_rows(path, lines), key=lambda each: each.row.case_id):
+        for _, rows in groupby(_rows(catalogue, path, lines), key=lambda each: each.row.case_id):
             yield list(rows)
 
 
-def _rows(path: Path, lines: IO[str]) -> Iterator[StoredRow]:
+def _rows(catalogue: Catalogue, path: Path, lines: IO[str]) -> Iterator[StoredRow]:
     for number, line in enumerate(lines, start=1):
         if line.strip():
-            found = examine_message(line.rstrip("\n"))
+            found = examine_message(catalogue, line.rstrip("\n"))
             if found.row is None:
                 why = found.alarm.reason if found.alarm else "not an event"
                 raise CommandFailed(f"{path} line {number}: {why}", remedy="use the file unchanged, as it was saved")

@@ -86,10 +86,10 @@ class Database:
     needs longer than the pool allows.
     """
 
-    def __init__(self, pool: Pool, name: str, queries: Queries, *, connection: Any = None) -> None:
+    def __init__(self, pool: Pool, name: str, queries: Queries | None = None, *, connection: Any = None) -> None:
         self._pool = pool
         self._name = name
-        self._queries = queries
+        self._queries = Queries() if queries is None else queries
         self._target = pool if connection is None else connection
 
     async def rows(self, statement: str, *arguments: Any, timeout_s: float | None = None) -> list[Any]:

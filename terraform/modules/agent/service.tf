@@ -42,7 +42,7 @@ resource "aws_ecs_task_definition" "this" {
     user                   = "10001"
     linuxParameters        = { initProcessEnabled = true, capabilities = { drop = ["ALL"], add = [] } }
     mountPoints            = [{ sourceVolume = "tmp", containerPath = "/tmp", readOnly = false }]
-    portMappings           = [for port in switchyard.devstack.supervisor.ports : { containerPort = port, protocol = "tcp" }]
+    portMappings           = [for port in local.ports : { containerPort = port, protocol = "tcp" }]
     # ECS does not read the image's own HEALTHCHECK.
     healthCheck = {
       command     = ["CMD", "python", "-c", "import urllib.request as u; u.urlopen('http://127.0.0.1:${var.health_port}/health/live', timeout=3)"]

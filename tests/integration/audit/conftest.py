@@ -11,12 +11,13 @@ from typing import Any, TypeAlias
 import asyncpg
 import pytest
 
+from contracts.catalogue import CATALOGUE
 from switchyard.audit.records.roles import READER, SCHEMA, WRITER
 from switchyard.audit.records.store import AuditStore
 from switchyard.audit.transparency.transparency_log import TransparencyLog
 from switchyard.audit.verification.audit_reader import AuditReader
-from switchyard.cli.app.databases import migrate_audit
 from switchyard.devstack.stack.provision import CHECKPOINT_BUCKET
+from switchyard.processes.databases import migrate_audit
 from switchyard.runtime.database.connections import Pool, connect_pool
 from switchyard.runtime.storage.locked_objects import LockedObjects
 from tests.integration.audit.proof import Proof
@@ -87,7 +88,7 @@ async def writer(url_for: UrlFor) -> AsyncIterator[Pool]:
 @pytest.fixture
 async def store(writer: Pool) -> AuditStore:
     """The log, as the service writes it."""
-    return AuditStore(writer)
+    return AuditStore(writer, CATALOGUE)
 
 
 @pytest.fixture
@@ -109,5 +110,5 @@ async def proof(url_for: UrlFor, keeper: LockedObjects, writer: Pool, database: 
 async def reader(url_for: UrlFor) -> AsyncIterator[AuditReader]:
     """The log, as the command line and a reviewer read it."""
     pool = await connect_pool(url_for(READER), schema=SCHEMA)
-    yield AuditReader(pool)
+    yield AuditReader(pool, CATALOGUE)
     await pool.close()

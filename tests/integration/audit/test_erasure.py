@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 import asyncpg
 import pytest
 
+from contracts.catalogue import CATALOGUE
 from switchyard.audit.erasure.erasure import (
     AlreadyErased,
     ErasureAllowed,
@@ -52,7 +53,7 @@ async def keys(infrastructure: Infrastructure) -> AsyncIterator[KeyEraser]:
 @pytest.fixture
 async def erasures(url_for: UrlFor, keys: KeyEraser) -> AsyncIterator[ErasureService]:
     pool = await connect_pool(url_for(RETENTION), schema=SCHEMA)
-    yield ErasureService(pool, keys, SIGNER, SystemClock())
+    yield ErasureService(pool, CATALOGUE, keys, SIGNER, SystemClock())
     await pool.close()
 
 
@@ -180,7 +181,9 @@ async def test_killed_between_the_key_and_the_receipt_it_is_finished_by_asking_a
     dying: Signer = _DyingSigner()
     pool = await connect_pool(url_for(RETENTION), schema=SCHEMA)
     with pytest.raises(_Killed):
-        await ErasureService(pool, keys, dying, SystemClock()).erase(subject, operator="ada", reason="asked to")
+        await ErasureService(pool, CATALOGUE, keys, dying, SystemClock()).erase(
+            subject, operator="ada", reason="asked to"
+        )
     await pool.close()
     state = await keys.state(subject)
     assert state.erased is not None

@@ -11,10 +11,10 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from contracts.events.case_manager import ContactSuppressed
 from contracts.events.email_sender import EmailUndeliverable, SendingHalted, SendingResolved, SendingUnknown
 from switchyard.audit.records.roles import READER, SCHEMA
 from switchyard.audit.records.store import AuditStore
+from switchyard.protocol.events.case_manager import ContactSuppressed
 from switchyard.protocol.fields import Contract, Json
 from switchyard.runtime.database.connections import connect_pool
 from tests.integration.audit import recorded
@@ -118,10 +118,14 @@ async def test_after_a_restore_the_log_gives_back_what_was_sent_answered_closed_
     )
     answered = await work.fetchrow("select * from email_sender.inbox where event_id = $1", command["event_id"])
     assert answered is not None
-    [output] = json.loads(answered["outputs"])
+    output = json.loads(
+        await work.fetchval("select event from email_sender.outbox where event_id = $1", answered["outputs"][0])
+    )
     assert (answered["digest"], output["digest"], output) == (command["digest"], sent["digest"], sent)
-    assert await work.fetchval("select outcome from case_manager.closed where case_id = $1", CASE) == "sent"
-    assert await work.fetchval("select why from case_manager.control where kind = 'opted_out' and key = $1", ADDRESS)
+    assert await work.fetchval("select outcome from case_manager.case_ending where case_id = $1", CASE) == "sent"
+    assert await work.fetchval(
+        "select why from case_manager.control where kind = 'suppressed_address' and key = $1", ADDRESS
+    )
     assert await work.fetchval("select count(*) from compliance.inbox where case_id = $1", CASE) == 4
 
 

@@ -10,10 +10,10 @@ from typing import Any, TypeAlias
 import asyncpg
 import pytest
 
-from contracts.events.case_manager import CaseClosed
 from switchyard.audit.records.store import AuditStore
 from switchyard.audit.records.stored_row import CaseStatus
 from switchyard.audit.verification.audit_reader import AuditReader
+from switchyard.protocol.events.case_manager import CaseClosed
 from tests.unit.audit import cases
 
 pytestmark = pytest.mark.integration

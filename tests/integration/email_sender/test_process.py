@@ -15,9 +15,9 @@ import asyncpg
 import pytest
 
 from services.specialists.email_sender.main import run
-from switchyard.app.topology import dead_letter_queue_name, queue_name
 from switchyard.devstack.simulators.ses import SesFault
 from switchyard.protocol.fields import Json
+from switchyard.protocol.topology import dead_letter_queue_name, queue_name
 from tests.integration.cloud import Cloud, Tap, until
 from tests.integration.email_sender.conftest import Case, OpenCase, Outbox
 from tests.integration.infrastructure import Infrastructure, Owner
@@ -57,7 +57,7 @@ async def start_worker(
 
     async def start() -> Worker:
         worker = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "services.specialists", "email_sender",
+            sys.executable, "-m", "switchyard.processes", "services.specialists.email_sender.main:run",
             cwd=ROOT,
             env={**os.environ, **infrastructure.environment, **environment},
             stderr=asyncio.subprocess.DEVNULL,
@@ -304,7 +304,7 @@ async def test_two_hundred_emails_under_random_kills_go_out_at_most_once_and_non
         taken = len(outbox.of(case.case_id))
         assert taken == 1 if case.case_id in sent else taken <= 1
         assert await state_of(owner, case) == ("sent" if case.case_id in sent else "unknown")
-    listed = {str(row["case_id"]) for row in await owner.fetch("select case_id from email_sender.unsettled")}
+    listed = {str(row["case_id"]) for row in await owner.fetch("select case_id from email_sender.unresolved_send")}
     assert listed == unknown
     left = sum(bool(outbox.of(case_id)) for case_id in unknown)
     print(f"{kills} kills, {len(sent)} sent, {len(unknown)} unknown, of which {left} had gone out")

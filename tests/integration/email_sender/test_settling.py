@@ -11,18 +11,19 @@ import pytest
 from typer.testing import CliRunner
 
 from contracts.events.email_sender import SendingResolved, SendingUnknown
-from contracts.events.failures import TaskFailed
 from services.specialists.email_sender.unresolved_sends import ResolutionPublisher, list_unresolved_sends, resolve_send
 from switchyard.cli.app.main import app
-from switchyard.protocol.derive import derive_event, stamp_event
+from switchyard.protocol.derive import stamp_event
+from switchyard.protocol.events.failures import TaskFailed
 from switchyard.protocol.fields import Contract, Json
-from switchyard.protocol.received import find_event_type
 from switchyard.runtime.database.connections import Pool
+from switchyard.runtime.messaging.outbox import Outbox as PublishedEvents
 from tests.integration.conftest import PoolFor
 from tests.integration.email_sender.conftest import Case, EmailSender, OpenCase, Outbox
 from tests.integration.events import envelope_of
 from tests.integration.infrastructure import Infrastructure, Owner
 from tests.integration.manual_clock import ManualClock
+from tests.reference import derive_event, find_event_type
 
 EVIDENCE = "SES event log, Send event of this message"
 
@@ -48,13 +49,14 @@ async def ended(owner: Owner, command: Json, payload: Contract) -> Json:
         occurred_at=command["occurred_at"],
         trace={},
     )
+    await owner.execute("insert into email_sender.outbox (event) values ($1)", json.dumps(event))
     await owner.execute(
         "insert into email_sender.inbox (event_id, digest, case_id, type, token, claims, lease_until, outputs)"
-        " values ($1, $2, $3, 'SendEmail', 1, 1, now(), $4)",
+        " values ($1, $2, $3, 'SendEmail', 1, 1, now(), array[$4::text::uuid])",
         command["event_id"],
         command["digest"],
         command["case_id"],
-        json.dumps([event]),
+        event["event_id"],
     )
     return event
 
@@ -104,7 +106,7 @@ async def test_it_is_settled_once(
         *(resolve_send(pool, case.case_id, found(case, operator=f"o.{n}")) for n in range(4))
     )
     assert sorted(results) == [False, False, False, True]
-    assert await owner.fetchval("select count(*) from email_sender.settlement") == 1
+    assert await owner.fetchval("select count(*) from email_sender.resolution") == 1
 
 
 async def test_what_was_sent_or_never_tried_cannot_be_settled(
@@ -134,7 +136,7 @@ async def test_the_settlement_is_published_as_a_child_of_what_it_settles_and_no_
     assert not find_event_type(envelope_of(event)).terminal
 
 
-async def test_killed_between_publishing_and_noting_it_the_same_event_comes_again(
+async def test_killed_while_publishing_the_same_event_comes_again_from_the_outbox(
     case: Case, email_sender: EmailSender, outbox: Outbox, owner: Owner, pool: Pool, clock: ManualClock
 ) -> None:
     await left_unknown(case, email_sender, outbox, owner)
@@ -144,8 +146,9 @@ async def test_killed_between_publishing_and_noting_it_the_same_event_comes_agai
     with pytest.raises(ConnectionResetError):
         await ResolutionPublisher(pool, bus, clock).tick()
     bus.dies = False
-    clock.advance(60)
-    await ResolutionPublisher(pool, bus, clock).tick()
+    assert await ResolutionPublisher(pool, bus, clock).tick() == 0, "it is in the outbox"
+    await owner.execute("update email_sender.outbox set publish_after = now() where type = 'SendingResolved'")
+    assert await PublishedEvents(pool, bus).tick() == 1
     first, second = bus.events
     assert (first["event_id"], first["digest"]) == (second["event_id"], second["digest"])
 
@@ -227,7 +230,7 @@ async def test_the_command_line_lists_and_settles(
     assert settled.exit_code == 0, settled.output
     assert "was sent" in settled.output
     assert "0 to settle" in (await switchyard("unknown")).output
-    row = await owner.fetchrow("select * from email_sender.settlement")
+    row = await owner.fetchrow("select * from email_sender.resolution")
     assert row is not None
     assert (row["operator"], row["evidence"], row["provider_message_id"]) == ("m.chen", EVIDENCE, "m-1")
 
@@ -237,7 +240,7 @@ async def test_an_operator_settles_and_does_nothing_else_to_the_ledger(pool_for:
     assert await list_unresolved_sends(pool) == []
     for statement in (
         "select * from email_sender.sending",
-        "delete from email_sender.unsettled",
+        "delete from email_sender.unresolved_send",
         "select * from email_sender.inbox",
     ):
         with pytest.raises((asyncpg.InsufficientPrivilegeError, asyncpg.ObjectNotInPrerequisiteStateError)):

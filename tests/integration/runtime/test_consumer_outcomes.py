@@ -9,12 +9,12 @@ import pytest
 from contracts.events.router import AnswerQuestion
 from contracts.events.specialists import FindingsReady
 from switchyard.protocol.fields import StorageRef
-from switchyard.protocol.received import read_event
 from switchyard.runtime.core.task import Task
 from tests.integration.cloud import Cloud, Tap
 from tests.integration.events import NODE, bus_body, command, fresh_id
 from tests.integration.infrastructure import Owner
 from tests.integration.runtime.conftest import FOUND, QUEUE, Counting, StartWorker, stop_workers
+from tests.reference import read_event
 
 pytestmark = pytest.mark.integration
 
@@ -85,9 +85,7 @@ async def test_the_outcome_is_stored_before_it_is_published(
     await start_worker(Counting())
     await cloud.put(command(case_id))
     [found] = await tap.next(NODE, case_id)
-    stored = await owner.fetchval(
-        "select outputs::json -> 0 ->> 'digest' from text_to_sql.inbox where case_id = $1", case_id
-    )
+    stored = await owner.fetchval("select digest from text_to_sql.outbox where case_id = $1", case_id)
     assert stored == found["digest"]
 
 

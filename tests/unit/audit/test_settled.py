@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from contracts.events.case_manager import CaseClosed
 from contracts.events.email_sender import SendingResolved, SendingUnknown
-from contracts.events.router import CloseCase, SendEmail
+from contracts.events.router import SendEmail
 from switchyard.audit.records.stored_row import CaseStatus
-from switchyard.audit.verification.case_verifier import verify_case
 from switchyard.audit.verification.findings import CaseVerdict, FindingKind
+from switchyard.protocol.events.case_manager import CaseClosed
+from switchyard.protocol.events.router import CloseCase
 from switchyard.protocol.fields import Artefact, Json
+from tests.reference import verify_case
 from tests.unit.audit.cases import NOW, first, follow, moment, rewritten, stored
 
 CONTENT = "c" * 64

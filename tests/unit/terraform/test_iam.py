@@ -6,13 +6,14 @@ from typing import Any
 
 import pytest
 
-from contracts.catalogue import CATALOGUE, NODES, types_emitted_by
-from switchyard.app.topology import EMAIL_FEEDBACK, dead_letter_queue_name, queue_name
-from switchyard.infra.nodes import SECRETS, needs
+from contracts.catalogue import CATALOGUE
+from services.app import EMAIL_FEEDBACK
+from switchyard.protocol.topology import dead_letter_queue_name, queue_name
+from tests.reference import SECRETS, needs
 from tests.unit.terraform.evaluator import Request, Values, allows
 from tests.unit.terraform.rendering import ACCOUNT, FACTS, REGION, SECRET, rendered
 
-EVERYONE = (*NODES, EMAIL_FEEDBACK)
+EVERYONE = (*CATALOGUE.nodes, EMAIL_FEEDBACK)
 BUS = f"arn:aws:events:{REGION}:{ACCOUNT}:event-bus/switchyard"
 PUBLISHERS = [node for node in EVERYONE if needs()[node].emits]
 ARTEFACT = "arn:aws:s3:::acme-objects/artefacts/a-case/a-digest"
@@ -55,7 +56,7 @@ def test_only_who_keeps_an_inbox_puts_a_message_back_and_only_on_its_own_queue(n
 @pytest.mark.parametrize("node", PUBLISHERS)
 def test_a_producer_publishes_each_of_its_types_as_itself_and_nothing_else(node: str) -> None:
     own, mine = needs()[node].source, set(needs()[node].emits)
-    for name, _ in CATALOGUE:
+    for name in (type_.name for type_ in CATALOGUE.types):
         assert puts(node, own, name) == (name in mine), name
     for other in EVERYONE:
         for type_ in mine:
@@ -83,8 +84,8 @@ def test_a_put_without_a_source_or_a_type_is_refused(node: str) -> None:
 
 
 def test_audit_publishes_nothing() -> None:
-    assert types_emitted_by("audit") == ()
-    for name, _ in CATALOGUE:
+    assert CATALOGUE.types_emitted_by("audit") == ()
+    for name in (type_.name for type_ in CATALOGUE.types):
         for node in EVERYONE:
             assert not puts("audit", f"switchyard.{node}", name)
 

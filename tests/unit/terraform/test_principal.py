@@ -16,6 +16,7 @@ from joserfc import jws
 from joserfc.jwk import OctKey, OKPKey
 
 from contracts.events.upstream import CaseSubmitted
+from contracts.submissions import open_question
 from services.ingress.handler import read_secret, respond
 from services.ingress.principal import SIGNING_KEY_CACHE_S, PrincipalSigner, SigningKeyUnavailable, bus_payload
 from switchyard.case_manager.principals import PRINCIPAL_LEEWAY_S, PrincipalKeys, VerifiedPrincipal, check_principal
@@ -61,7 +62,7 @@ def believed(detail: Json, source: str = SOURCE) -> VerifiedPrincipal:
     """What the case manager makes of a submission of a source."""
     submitted = CaseSubmitted.model_validate_json(json.dumps(detail))
     verified_principal = KEYS.verified_principal(source, submitted.principal)
-    check_principal(verified_principal, source, submitted, detail)
+    check_principal(verified_principal, source, submitted, open_question(submitted), detail)
     return verified_principal
 
 

@@ -1,0 +1,107 @@
+"""Composition roots of the router and the case manager."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import timedelta
+from functools import partial
+
+from switchyard.case_manager.approvals import ApprovalService
+from switchyard.case_manager.dispatch import CaseManager
+from switchyard.case_manager.intake import CaseIntake
+from switchyard.case_manager.keyed_hash import KeyedHash
+from switchyard.case_manager.lifecycle import CaseCloser
+from switchyard.case_manager.openings import CaseOpener
+from switchyard.case_manager.pending_commands import PendingCommands
+from switchyard.case_manager.playbook_halts import PlaybookHalts
+from switchyard.case_manager.retry import RETRY_POLL_S, CaseRetrier
+from switchyard.case_manager.store import CaseStore
+from switchyard.case_manager.suppression import SuppressionList
+from switchyard.case_manager.timers import TIMER_INTERVAL_S, Timers
+from switchyard.processes.handlers import route_event
+from switchyard.processes.settings import CaseManagerSettings, RouterSettings
+from switchyard.protocol.catalogue import CASE_MANAGER, ROUTER, Catalogue
+from switchyard.protocol.submissions import Submissions
+from switchyard.router.playbook import RoutingTable
+from switchyard.router.state_seal import StateSeal
+from switchyard.runtime.crypto.vault import Vault
+from switchyard.runtime.database.circuit_breaker import DatabaseCircuitBreaker
+from switchyard.runtime.database.connections import Database
+from switchyard.runtime.process.process import ServiceProcess
+from switchyard.runtime.storage.artefacts import Artefacts
+
+
+async def run_router(table: RoutingTable) -> None:
+    """Serve the router."""
+    settings = RouterSettings()
+    async with ServiceProcess(table.catalogue, ROUTER, settings) as process:
+        quarantine = await process.quarantine(await process.objects(settings.objects_bucket))
+        publisher, clock, seal = process.publisher, process.clock, StateSeal(settings.keys())
+        routed = partial(
+            route_event,
+            seal=seal,
+            table=table,
+            operators=settings.operator_keys(),
+            publisher=publisher,
+            quarantine=quarantine,
+            clock=clock,
+        )
+        process.subscribe(partial(routed, rollout=process.rollout), dead_letters=routed)
+        await process.run()
+
+
+async def run_case_manager(catalogue: Catalogue, submissions: Submissions, current: Mapping[str, str]) -> None:
+    """Serve the case manager."""
+    settings = CaseManagerSettings()
+    async with ServiceProcess(catalogue, CASE_MANAGER, settings) as process:
+        pool = await process.connect(settings.work_db_url, schema=CASE_MANAGER)
+        objects = await process.objects(settings.objects_bucket)
+        vault = Vault(pool, await process.key_wrapper(settings), process.clock)
+        store = CaseStore(pool)
+        await process.on_exit(store.close_store)
+        gate = DatabaseCircuitBreaker(pool)
+        await process.on_exit(gate.close)
+        closing = CaseCloser(store, process.clock, catalogue)
+        mac = KeyedHash(bytes.fromhex(settings.mac_key.get_secret_value()))
+        openings = CaseOpener(
+            catalogue=catalogue,
+            vault=vault,
+            artefacts=Artefacts(objects, vault, decrypts=()),
+            clock=process.clock,
+            mac=mac,
+            deadline=timedelta(seconds=settings.case_deadline_s),
+            current=current,
+        )
+        principals = settings.principals()
+        intake = CaseIntake(
+            submissions=submissions,
+            store=store,
+            openings=openings,
+            clock=process.clock,
+            mac=mac,
+            upstreams=settings.upstreams,
+            principals=principals,
+        )
+        database = Database(pool, "the work database")
+        outbox = await process.open_outbox(pool, gate)
+        pending = PendingCommands(database, process.clock, catalogue)
+        approvals = ApprovalService(pending, settings.approver_keys(), timedelta(seconds=settings.approval_valid_s))
+        manager = CaseManager(
+            intake=intake,
+            closing=closing,
+            pending=pending,
+            approvals=approvals,
+            suppression=SuppressionList(database, process.clock, catalogue, mac, settings.upstreams, principals),
+            publisher=outbox,
+            quarantine=await process.quarantine(objects),
+            gate=gate,
+            redrive=process.redrive,
+            rollout=process.rollout,
+        )
+        process.check("database", lambda: gate.open)
+        process.subscribe(manager.handle, gate=gate, dead_letters=manager.handle_dead_letter)
+        timers = Timers(closing, pending, approvals, PlaybookHalts(database, catalogue), outbox)
+        process.run_periodically("timers", timers.tick, gate, every_s=TIMER_INTERVAL_S)
+        retrier = CaseRetrier(database, vault, settings.operator_keys(), outbox, process.clock, catalogue)
+        process.run_periodically("retries", retrier.tick, gate, every_s=RETRY_POLL_S)
+        await process.run()

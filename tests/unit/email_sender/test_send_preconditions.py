@@ -1,0 +1,223 @@
+"""May it be sent now? Every stop, and what was done before it."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from contracts.events.email_sender import EmailSent, EmailUndeliverable, SendingHalted, SendingStopped, SendingTooLate
+from contracts.events.router import SendEmail
+from services.specialists.email_sender.send_preconditions import (
+    AnswerWithoutSending,
+    ApprovalRecord,
+    LedgerEntry,
+    OutcomeUnknown,
+    SendDecision,
+    SendInFlight,
+    SendNow,
+    SendPreconditions,
+    SendRequest,
+    decide_send,
+)
+from switchyard.protocol.approvals import ApprovalAnswer, approval_statement
+from switchyard.protocol.fields import Artefact
+from switchyard.protocol.signing import OperatorKeys, derive_public_key, sign_statement
+from switchyard.runtime.core.clock import timestamp
+
+NOW = datetime(2026, 10, 1, 15, tzinfo=UTC)
+CASE, COMMAND, APPROVAL = (f"00000000-0000-4000-8000-00000000000{n}" for n in range(3))
+OTHER = "00000000-0000-4000-8000-000000000009"
+CONTENT, ADDRESS = "c" * 64, "a" * 64
+KEY = b"a" * 32
+APPROVERS = OperatorKeys({"m.okafor": bytes.fromhex(derive_public_key(KEY))})
+
+
+def question(**changes: Any) -> SendRequest:
+    command: dict[str, Any] = {
+        "email": Artefact(name="email", sha256="e" * 64, size=1, media_type="message/rfc822"),
+        "content_sha256": CONTENT,
+        "pack": "2026-09-01.1",
+        "valid_until": timestamp(NOW + timedelta(minutes=5)),
+        "address_key": ADDRESS,
+    } | changes
+    return SendRequest(COMMAND, CASE, "acme", SendEmail(**command), NOW, timedelta(seconds=12))
+
+
+def gate(**changes: Any) -> SendPreconditions:
+    fields: dict[str, Any] = {
+        "tenant": "acme",
+        "playbook": "outbound_email",
+        "subject_key": ADDRESS,
+        "ending_outcome": None,
+        "cancelled": False,
+        "halted": False,
+        "suppressed": False,
+    }
+    return SendPreconditions(**(fields | changes))
+
+
+def entry(state: str, **changes: Any) -> LedgerEntry:
+    fields: dict[str, Any] = {
+        "command_id": COMMAND,
+        "attempt": 1,
+        "approval_id": None,
+        "state": state,
+        "provider_message_id": "m-1" if state == "sent" else None,
+        "code": "message_rejected" if state == "refused" else None,
+        "intended_at": NOW - timedelta(hours=1),
+    }
+    return LedgerEntry(**(fields | changes))
+
+
+def approval(*, verdict: ApprovalAnswer = "granted", key: bytes = KEY, **changes: Any) -> ApprovalRecord:
+    """An approval as the case manager records it, signed for what it says."""
+    said: dict[str, Any] = {
+        "approval_id": APPROVAL,
+        "case_id": CASE,
+        "content_sha256": CONTENT,
+        "pack": "2026-09-01.1",
+        "approver": "m.okafor",
+    } | {name: value for name, value in changes.items() if name in ("case_id", "content_sha256", "pack")}
+    signed_at = NOW - timedelta(hours=1)
+    statement = approval_statement(**said, verdict=verdict, reason="agreed", signed_at=timestamp(signed_at))
+    fields = said | {
+        "state": "granted",
+        "valid_until": NOW + timedelta(days=1),
+        "why": "agreed",
+        "signed_at": signed_at,
+    }
+    return ApprovalRecord(**(fields | {"signature": sign_statement(key, statement)} | changes))
+
+
+def decided(
+    question: SendRequest, entry: LedgerEntry | None, gate: SendPreconditions | None, approval: ApprovalRecord | None
+) -> SendDecision:
+    return decide_send(question, entry, gate, approval, APPROVERS)
+
+
+TO_APPROVE = {"approval": "settlement_offer", "approval_id": APPROVAL}
+
+
+def code(verdict: SendDecision) -> str | None:
+    assert isinstance(verdict, AnswerWithoutSending)
+    return getattr(verdict.payload, "code", None)
+
+
+def test_nothing_in_the_way_it_is_sent() -> None:
+    assert decided(question(), None, gate(), None) == SendNow()
+    assert decided(question(**TO_APPROVE), None, gate(), approval()) == SendNow()
+
+
+@pytest.mark.parametrize(
+    ("stopped", "reason"),
+    [
+        (None, "no_such_case"),
+        (gate(tenant="rival"), "not_the_cases"),
+        (gate(subject_key="b" * 64), "not_the_cases"),
+        (gate(subject_key=None), "not_the_cases"),
+        (gate(ending_outcome="expired"), "case_closed"),
+        (gate(cancelled=True), "case_cancelled"),
+        (gate(suppressed=True), "opted_out"),
+    ],
+)
+def test_a_stop_refuses_for_good(stopped: SendPreconditions | None, reason: str) -> None:
+    verdict = decided(question(), None, stopped, None)
+    assert isinstance(verdict, AnswerWithoutSending)
+    assert isinstance(verdict.payload, SendingStopped)
+    assert verdict.payload.code == reason
+
+
+def test_a_halted_playbook_holds_it_even_when_its_moment_has_passed() -> None:
+    late = question(valid_until=timestamp(NOW - timedelta(hours=1)))
+    assert decided(late, None, gate(halted=True), None) == AnswerWithoutSending(SendingHalted())
+
+
+@pytest.mark.parametrize("late_by", [timedelta(0), timedelta(seconds=1)])
+def test_a_moment_that_has_passed_is_checked_again(late_by: timedelta) -> None:
+    late = question(valid_until=timestamp(NOW - late_by))
+    assert decided(late, None, gate(), None) == AnswerWithoutSending(SendingTooLate(content_sha256=CONTENT))
+
+
+@pytest.mark.parametrize(
+    ("given", "reason"),
+    [
+        (None, "approval_missing"),
+        (approval(case_id=OTHER), "approval_differs"),
+        (approval(content_sha256="d" * 64), "approval_differs"),
+        (approval(pack="2025-01-01.1"), "approval_differs"),
+        (approval(state="asked"), "approval_not_granted"),
+        (approval(state="denied"), "approval_not_granted"),
+        (approval(state="expired"), "approval_not_granted"),
+        (approval(state="void"), "approval_not_granted"),
+        (approval(valid_until=NOW), "approval_expired"),
+        (approval(valid_until=None), "approval_expired"),
+    ],
+)
+def test_an_approval_must_be_for_exactly_this(given: ApprovalRecord | None, reason: str) -> None:
+    assert code(decided(question(**TO_APPROVE), None, gate(), given)) == reason
+
+
+@pytest.mark.parametrize("state", ["released", "refused"])
+def test_an_approval_is_not_used_up_by_what_was_certainly_not_sent(state: str) -> None:
+    unsent = entry(state, command_id=OTHER, approval_id=APPROVAL)
+    assert decided(question(**TO_APPROVE), unsent, gate(), approval()) == SendNow()
+
+
+@pytest.mark.parametrize("state", ["sent", "unknown", "intended"])
+def test_an_approval_is_used_once_by_what_was_or_may_have_been_sent(state: str) -> None:
+    used = entry(state, command_id=OTHER, approval_id=APPROVAL)
+    assert decided(question(**TO_APPROVE), used, gate(), approval()) != SendNow()
+
+
+@pytest.mark.parametrize(
+    "forged",
+    [
+        {"signature": None},
+        {"signature": "not hex"},
+        {"signature": "00" * 64},
+        {"approver": None},
+        {"approver": "c.ruiz"},
+        {"signed_at": None},
+        {"signed_at": NOW},
+        {"why": "another reason"},
+        {"approval_id": OTHER},
+    ],
+)
+def test_an_approval_counts_only_as_its_approver_signed_it(forged: dict[str, Any]) -> None:
+    given = replace(approval(), **forged)
+    assert code(decided(question(**TO_APPROVE), None, gate(), given)) == "approval_not_signed"
+
+
+def test_who_signs_for_another_verdict_or_is_no_approver_grants_nothing() -> None:
+    assert code(decided(question(**TO_APPROVE), None, gate(), approval(verdict="denied"))) == "approval_not_signed"
+    assert code(decided(question(**TO_APPROVE), None, gate(), approval(key=b"f" * 32))) == "approval_not_signed"
+
+
+def test_what_was_sent_stays_sent_whatever_is_stopped_since() -> None:
+    for stopped in (None, gate(), gate(ending_outcome="sent"), gate(cancelled=True), gate(halted=True)):
+        for command_id in (COMMAND, OTHER):
+            verdict = decided(question(), entry("sent", command_id=command_id), stopped, None)
+            assert verdict == AnswerWithoutSending(
+                EmailSent(content_sha256=CONTENT, provider="ses", provider_message_id="m-1")
+            )
+
+
+def test_an_intent_without_an_answer_is_left_alone_and_then_given_up_but_never_repeated() -> None:
+    fresh = entry("intended", intended_at=NOW - timedelta(seconds=2))
+    assert decided(question(), fresh, gate(), None) == SendInFlight(10.0)
+    for state, command_id in itertools.product(("intended", "unknown"), (COMMAND, OTHER)):
+        verdict = decided(question(), entry(state, command_id=command_id), gate(), None)
+        assert isinstance(verdict, OutcomeUnknown)
+        assert verdict.payload.code == "outcome_unknown"
+
+
+def test_a_refusal_of_the_provider_ends_its_command_and_binds_no_other() -> None:
+    verdict = decided(question(), entry("refused"), gate(), None)
+    assert isinstance(verdict, AnswerWithoutSending)
+    assert isinstance(verdict.payload, EmailUndeliverable)
+    assert decided(question(), entry("refused", command_id=OTHER), gate(), None) == SendNow()
+    assert code(decided(question(), entry("refused", command_id=OTHER), gate(cancelled=True), None)) == "case_cancelled"
