@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 from faststream_sqs import RetryPolicy, SQSBatchMessage, SQSMessage
-from switchyard.audit.records.partitions import maintain_partitions
+from switchyard.audit.records.partitions import PARTITION_INTERVAL_S, make_partitions
 from switchyard.audit.records.roles import SCHEMA
 from switchyard.audit.records.store import AuditStore
 from switchyard.audit.service.handlers import drain_dead_letter, record_batch
@@ -33,7 +33,7 @@ async def run_audit(catalogue: Catalogue) -> None:
         store = AuditStore(pool, catalogue)
         process.check("database", lambda: gate.open)
         subscribe_audit(process, settings, store, gate)
-        process.run_in_background(partial(maintain_partitions, store, gate))
+        process.run_periodically("partitions", partial(make_partitions, store), gate, every_s=PARTITION_INTERVAL_S)
         sequencer = Sequencer(
             pool,
             await build_checkpointer(process, settings),

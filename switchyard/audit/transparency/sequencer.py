@@ -12,6 +12,7 @@ from switchyard.audit.transparency.checkpoint import UnreadableCheckpoint
 from switchyard.audit.transparency.checkpointer import CheckpointConflict, Checkpointer
 from switchyard.audit.transparency.transparency_log import TransparencyLog
 from switchyard.runtime.core.errors import PermanentTaskError, Unavailable
+from switchyard.runtime.core.periodic import run_periodically
 from switchyard.runtime.database.connections import Database, Pool
 
 log = structlog.get_logger(__name__)
@@ -51,18 +52,10 @@ class Sequencer:
         self._rest_until = 0.0
 
     async def run(self) -> None:
-        """Sequence whenever the lock is free, until cancelled. A failure is logged, and the next attempt follows."""
+        """Sequence whenever the lock is free, until cancelled. After a failure the next attempt follows."""
         if self._checkpointer is None:
             log.warning("checkpoint.off", reason="SWITCHYARD_CHECKPOINT_BUCKET is not set")
-        while True:
-            try:
-                async with TransparencyLog.open(self._pool) as transparency_log:
-                    await self._lead(transparency_log)
-            except Unavailable as error:
-                log.warning("sequence.deferred", code=error.code, reason=error.message)
-            except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
-                log.error("sequence.failed", alarm="audit", error=type(error).__name__, reason=str(error))  # noqa: TRY400 - the reason is the whole of it
-            await asyncio.sleep(self._every_s)
+        await run_periodically("sequencer", self._lead, every_s=self._every_s)
 
     async def finish(self) -> None:
         """At a clean stop: index and checkpoint the remaining rows, unless another process leads."""
@@ -74,18 +67,19 @@ class Sequencer:
         except (Unavailable, TimeoutError, asyncpg.PostgresError) as error:
             log.warning("sequence.unfinished", error=type(error).__name__)
 
-    async def _lead(self, transparency_log: TransparencyLog) -> None:
-        if not await transparency_log.lead():
-            return
-        log.info("sequence.leading")
-        self._rest_until = 0.0
-        takeover = True
-        while True:
-            await self._index_rows(transparency_log)
-            await self._write_checkpoints(transparency_log, takeover=takeover)
-            takeover = False
-            await self._run_watch(transparency_log.session)
-            await asyncio.sleep(self._every_s)
+    async def _lead(self) -> None:
+        async with TransparencyLog.open(self._pool) as transparency_log:
+            if not await transparency_log.lead():
+                return
+            log.info("sequence.leading")
+            self._rest_until = 0.0
+            takeover = True
+            while True:
+                await self._index_rows(transparency_log)
+                await self._write_checkpoints(transparency_log, takeover=takeover)
+                takeover = False
+                await self._run_watch(transparency_log.session)
+                await asyncio.sleep(self._every_s)
 
     async def _run_watch(self, session: Database) -> None:
         loop = asyncio.get_running_loop()

@@ -28,7 +28,7 @@ from switchyard.runtime.database.queries import load_queries
 from tests.integration.audit.aged import age, make_month
 from tests.integration.audit.conftest import Owner, UrlFor
 from tests.integration.audit.retention.retiring import MONTH, SIGNER, due_now, retire_all
-from tests.integration.cloud import Cloud
+from tests.integration.cloud import Cloud, until
 from tests.unit.audit import cases
 
 pytestmark = pytest.mark.integration
@@ -95,6 +95,16 @@ async def test_what_looks_at_the_whole_log_is_not_cut_off(
     await hasty.close()
 
 
+async def waits_for_a_lock(owner: Owner) -> bool:
+    """Whether a session of the test's database waits for a lock."""
+    return bool(
+        await owner.fetchval(
+            "select true from pg_locks l join pg_database d on d.oid = l.database"
+            " where not l.granted and d.datname = current_database() limit 1"
+        )
+    )
+
+
 async def test_the_log_is_read_and_written_while_a_month_is_counted(
     retention: RetentionStore, owner: Owner, another: Owner, store: AuditStore, events: list[Json]
 ) -> None:
@@ -102,7 +112,7 @@ async def test_the_log_is_read_and_written_while_a_month_is_counted(
     async with another.transaction():
         await another.execute("lock table retention_receipt in access exclusive mode")
         dropping = asyncio.create_task(retention.drop_partitions())
-        await asyncio.sleep(0.4)
+        await until(lambda: waits_for_a_lock(owner), "the drop waiting")
         assert await owner.fetchval("select count(*) from transition", timeout=1) == 18
         async with asyncio.timeout(1):
             await store.record(cases.bodies(cases.answered(4)))
@@ -122,7 +132,7 @@ async def test_a_row_that_comes_in_while_the_month_is_counted_keeps_it(
     async with another.transaction():
         await another.execute(late)  # not to be seen before the commit, and in the way of the lock until then
         dropping = asyncio.create_task(retention.drop_partitions())
-        await asyncio.sleep(0.6)
+        await until(lambda: waits_for_a_lock(owner), "the drop waiting")
         assert not dropping.done()
     assert await dropping == [(PARTITION, "kept")]
     assert await owner.fetchval(f"select count(*) from {PARTITION}") == 10
