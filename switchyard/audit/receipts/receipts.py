@@ -96,12 +96,16 @@ def read_receipt_row(row: Any) -> RetentionReceipt:
 def read_retirement(row: RetentionReceipt) -> Retirement:
     """The statement. Raises `UnreadableReceipt` if it is invalid, or about another case than its row."""
     try:
-        said = Retirement.model_validate_json(canonical_json(parse_json(row.receipt.statement)))
+        retirement = Retirement.model_validate_json(canonical_json(parse_json(row.receipt.statement)))
     except (InvalidEvent, ValidationError) as error:
         raise UnreadableReceipt("its statement cannot be read") from error
-    if (said.case_id, said.opened_on, said.part) != (row.case_id, row.opened_on.isoformat(), row.part):
+    if (retirement.case_id, retirement.opened_on, retirement.part) != (
+        row.case_id,
+        row.opened_on.isoformat(),
+        row.part,
+    ):
         raise UnreadableReceipt("its statement is about another case than its row")
-    return said
+    return retirement
 
 
 async def sign_receipt(statement: Contract, signer: Signer) -> Receipt:

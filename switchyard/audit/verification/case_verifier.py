@@ -51,9 +51,11 @@ def check_stored_row(catalogue: Catalogue, stored: StoredRow) -> tuple[list[Find
         findings.append(build_finding(row, _ALARMS[found.alarm.kind], found.alarm.reason, found.alarm.field))
     if found.row is not None:
         findings += [
-            build_finding(row, FindingKind.COLUMN_DIFFERS, f"the column is {said!r}, and the body has {meant!r}", name)
-            for name, said, meant in zip(Transition._fields, row, found.row, strict=True)
-            if said != meant and not (name in _BY_THE_CATALOGUE and found.row.catalogued != row.catalogued)
+            build_finding(
+                row, FindingKind.COLUMN_DIFFERS, f"the column is {stored_value!r}, and the body has {meant!r}", name
+            )
+            for name, stored_value, meant in zip(Transition._fields, row, found.row, strict=True)
+            if stored_value != meant and not (name in _BY_THE_CATALOGUE and found.row.catalogued != row.catalogued)
         ]
     event = found.row or row
     for name, claimed in (("event_ts", event.event_ts), ("bus_ts", event.bus_ts)):

@@ -107,11 +107,11 @@ class RetiredCase:
     def _valid(self, receipts: Iterable[RetentionReceipt], trusted: TrustedKeys) -> Iterator[Retirement]:
         for row in receipts:
             try:
-                said, invalid_reason = read_retirement(row), row.receipt.invalid_reason(trusted)
+                retirement, invalid_reason = read_retirement(row), row.receipt.invalid_reason(trusted)
             except UnreadableReceipt as error:
-                said, invalid_reason = None, str(error)
-            if said is not None and invalid_reason is None:
-                yield said
+                retirement, invalid_reason = None, str(error)
+            if retirement is not None and invalid_reason is None:
+                yield retirement
             else:
                 why = f"retention receipt {row.part} of the case is invalid: {invalid_reason}"
                 self.findings.append(
