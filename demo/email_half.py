@@ -30,7 +30,7 @@ from switchyard.cli.app.console import console
 from switchyard.cli.app.submissions import publish_submissions
 from switchyard.cli.commands.approval import submit_decision
 from switchyard.devstack.stack.local_stack import LOCAL_OPERATOR
-from switchyard.protocol.approvals import ApprovalAnswer
+from switchyard.protocol.statements import ApprovalAnswer
 from switchyard.runtime.database.queries import load_queries
 
 _SQL = load_queries(__file__, "figures.sql")

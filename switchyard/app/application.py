@@ -125,8 +125,8 @@ class App:
             name = playbook_of(model)
             _check(name in self.current, f"{model.__name__} opens the playbook {name}, which has no current version")
         for playbook in self.playbooks.values():
-            ends = {edge.end.outcome for edge in playbook.edges if edge.end is not None}
-            _check(ends <= self.all_outcomes.keys(), f"{playbook.version} has outcomes without a class: {sorted(ends)}")
+            ends = {edge.end.outcome for edge in playbook.edges if edge.end is not None} - self.all_outcomes.keys()
+            _check(not ends, f"{playbook.version} has outcomes without a class: {sorted(ends)}")
 
     @property
     def all_outcomes(self) -> Mapping[str, OutcomeClass]:

@@ -19,13 +19,13 @@ from switchyard.case_manager.pending_commands import (
     PendingCommands,
     decision_deadline,
 )
-from switchyard.protocol.approvals import approval_statement
 from switchyard.protocol.errors import InvalidEvent
 from switchyard.protocol.events.case_manager import ApprovalDenied, ApprovalExpired, ApprovalGranted
 from switchyard.protocol.events.router import AskApproval
 from switchyard.protocol.fields import Contract, Json
 from switchyard.protocol.received import ReceivedEvent
 from switchyard.protocol.signing import OperatorKeys
+from switchyard.protocol.statements import approval_statement
 from switchyard.runtime.core.clock import timestamp
 from switchyard.runtime.database.connections import Database
 from switchyard.runtime.database.queries import load_queries

@@ -99,7 +99,7 @@ class CaseIntake:
                 playbook=submitted.playbook,
                 opened=opened,
                 due=due,
-                subject_key=opened["payload"].get("address_key"),
+                subject_key=None if opening.address is None else self.mac.address(submitted.tenant, opening.address),
             )
             if parked is not None:
                 return [] if parked else [opened]

@@ -34,7 +34,7 @@ class PlaybookHalts:
         database = self.database.with_queries(_SQL)
         events = []
         for row in await database.rows("changes", BATCH_SIZE):
-            event = _build_event(self.catalogue, row)
+            event = self._build_event(row)
             if await database.execute("store_event", row["change_id"], event_text(event)):
                 events.append(event)
         return events
@@ -44,10 +44,12 @@ class PlaybookHalts:
         rows = await self.database.with_queries(_SQL).rows("release_parked", BATCH_SIZE)
         return [json.loads(row["event"]) for row in rows]
 
-
-def _build_event(catalogue: Catalogue, row: Any) -> Json:
-    payload = _PAYLOADS[row["kind"]](playbook=row["key"], operator=row["by"], why=row["why"])
-    chain = f"control_change/{row['change_id']}"
-    return build_report(
-        catalogue, payload, chain=chain, tenant=EVERY_TENANT, sub=f"operator:{row['by']}", now=row["at"]
-    )
+    def _build_event(self, row: Any) -> Json:
+        return build_report(
+            self.catalogue,
+            _PAYLOADS[row["kind"]](playbook=row["key"], operator=row["by"], why=row["why"]),
+            chain=f"control_change/{row['change_id']}",
+            tenant=EVERY_TENANT,
+            sub=f"operator:{row['by']}",
+            now=row["at"],
+        )

@@ -200,11 +200,9 @@ class CaseRetrier:
     async def _retry(self, request_id: object, case_id: str, evidence: RetryEvidence) -> Json:
         """Open the case again, stored with its timer and the answer. Raises `PermanentTaskError`."""
         failed = evidence.failed
-        ending = await self._database.value("ending", case_id, failed.attempt or "")
-        now = self.clock.now()
-        event = build_task_retried(
-            self.catalogue, evidence, None if ending is None else json.loads(ending), self.operators, now
-        )
+        text = await self._database.value("ending", case_id, failed.attempt or "")
+        ending, now = None if text is None else json.loads(text), self.clock.now()
+        event = build_task_retried(self.catalogue, evidence, ending, self.operators, now)
         if failed.principal.subject is not None and not await self.vault.has_key(failed.principal.subject):
             raise PermanentTaskError(
                 "key_erased", "the person's key was erased, and with it what the task works on", "principal"

@@ -33,8 +33,8 @@ class SuppressionList:
     """What suppressing an address depends on."""
 
     database: Database
-    clock: Clock
     catalogue: Catalogue
+    clock: Clock
     mac: KeyedHash
     upstreams: Mapping[str, UpstreamPolicy] | None = None
     principals: PrincipalKeys = field(default_factory=lambda: PrincipalKeys({}))

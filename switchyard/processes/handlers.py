@@ -9,7 +9,7 @@ from switchyard.protocol.catalogue import ROUTER
 from switchyard.protocol.derive import stamp_event
 from switchyard.protocol.errors import InvalidEvent
 from switchyard.protocol.fields import Json
-from switchyard.protocol.received import read_event
+from switchyard.protocol.received import attach_envelope, read_event
 from switchyard.protocol.signing import OperatorKeys
 from switchyard.router.decisions import failure_for, follow_event
 from switchyard.router.playbook import RoutingTable
@@ -44,14 +44,15 @@ async def route_event(
     async with nack_when_unavailable(message, None):
         try:
             received = read_event(table.catalogue, message.raw_body, node=ROUTER)
-            with log_context(received.envelope), telemetry.tag_span(ROUTER, received.envelope):
+            envelope = received.envelope
+            with log_context(envelope), telemetry.tag_span(ROUTER, envelope), attach_envelope(envelope):
                 events = [_stamped(event, clock) for event in follow_event(received, seal, table, operators=operators)]
                 await publisher.publish(events)
                 log.info("event.routed", to=[event["node_to"] for event in events])
         except InvalidEvent as rejection:
             if rollout is not None and await rollout.postpone(message, rejection):
                 return
-            ending = failure_for(message.raw_body, rejection, seal, table)
+            ending = failure_for(rejection, seal, table)
             if ending is None:
                 await quarantine.keep(message.raw_body, rejection)
             else:

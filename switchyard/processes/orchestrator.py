@@ -70,7 +70,7 @@ async def run_case_manager(catalogue: Catalogue, submissions: Submissions, curre
             clock=process.clock,
             mac=mac,
             deadline=timedelta(seconds=settings.case_deadline_s),
-            current=current,
+            current=dict(current),
         )
         principals = settings.principals()
         intake = CaseIntake(
@@ -91,7 +91,7 @@ async def run_case_manager(catalogue: Catalogue, submissions: Submissions, curre
             closing=closing,
             pending=pending,
             approvals=approvals,
-            suppression=SuppressionList(database, process.clock, catalogue, mac, settings.upstreams, principals),
+            suppression=SuppressionList(database, catalogue, process.clock, mac, settings.upstreams, principals),
             publisher=outbox,
             quarantine=await process.quarantine(objects),
             gate=gate,

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import re
 from enum import StrEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from switchyard.protocol.envelope import Envelope
 
 MAX_FIELD_CHARS = 200
 """`field` travels in failures, whose contract allows this much."""
@@ -26,6 +30,9 @@ class InvalidEvent(ValueError):
 
     The message never quotes the offending value: it may be personal data.
     """
+
+    envelope: Envelope | None = None
+    """The envelope, if it was authenticated before the event was rejected."""
 
     def __init__(
         self, reason: RejectionReason, message: str, *, field: str | None = None, remedy: str | None = None

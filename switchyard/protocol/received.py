@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -161,9 +163,20 @@ def read_payload(type_: EventType, raw: dict[str, Any]) -> Contract:
 def read_event(catalogue: Catalogue, body: str, *, node: str) -> ReceivedEvent[Contract]:
     """Accept an event addressed to `node`, or raise `InvalidEvent` with the kind, the field and the remedy."""
     envelope, raw = read_envelope(body)
-    type_ = find_event_type(catalogue, envelope)
-    check_addressed(envelope, type_, node)
-    return ReceivedEvent(envelope, read_payload(type_, raw), raw)
+    with attach_envelope(envelope):
+        type_ = find_event_type(catalogue, envelope)
+        check_addressed(envelope, type_, node)
+        return ReceivedEvent(envelope, read_payload(type_, raw), raw)
+
+
+@contextmanager
+def attach_envelope(envelope: Envelope) -> Iterator[None]:
+    """Give an `InvalidEvent` the envelope that was authenticated before it was raised."""
+    try:
+        yield
+    except InvalidEvent as rejection:
+        rejection.envelope = envelope
+        raise
 
 
 def first_validation_error(error: ValidationError) -> tuple[str, str]:

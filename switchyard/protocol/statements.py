@@ -1,29 +1,57 @@
-"""What an operator signs, as bytes.
+"""What approvers and operators sign, as bytes: the same for the signer, for the services that check and for auditors.
 
-The same for the signer, for the case manager that decides and for an auditor later.
+Each statement names its purpose, so that a signature for one purpose is invalid for another.
 """
 
 from __future__ import annotations
 
+from typing import Literal
+
 from switchyard.protocol.canonical import canonical_json
 
-RETRY_STATEMENT_TYPE = "switchyard/retry/1"
-"""Stands in the statement, so that a signature for one purpose is none for another."""
+ApprovalAnswer = Literal["granted", "denied"]
+
+
+def approval_statement(
+    *,
+    approval_id: str,
+    case_id: str,
+    content_sha256: str,
+    pack: str,
+    verdict: ApprovalAnswer,
+    approver: str,
+    reason: str,
+    signed_at: str,
+) -> bytes:
+    """A decision on exactly one content of one case, under one rule pack."""
+    return _statement(
+        "switchyard/approval/1",
+        approval_id=approval_id,
+        case_id=case_id,
+        content_sha256=content_sha256,
+        pack=pack,
+        verdict=verdict,
+        approver=approver,
+        reason=reason,
+        signed_at=signed_at,
+    )
 
 
 def retry_statement(
     *, case_id: str, failed: str, command: str, closed: str, operator: str, reason: str, requested_at: str
 ) -> bytes:
     """A request to have a failed task done again. `failed`, `command` and `closed` are digests of events of the log."""
-    return canonical_json(
-        {
-            "purpose": RETRY_STATEMENT_TYPE,
-            "case_id": case_id,
-            "failed": failed,
-            "command": command,
-            "closed": closed,
-            "operator": operator,
-            "reason": reason,
-            "requested_at": requested_at,
-        }
+    return _statement(
+        "switchyard/retry/1",
+        case_id=case_id,
+        failed=failed,
+        command=command,
+        closed=closed,
+        operator=operator,
+        reason=reason,
+        requested_at=requested_at,
     )
+
+
+def _statement(purpose: str, **fields: str) -> bytes:
+    return canonical_json({"purpose": purpose, **fields})

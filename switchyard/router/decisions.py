@@ -9,7 +9,7 @@ from switchyard.protocol.derive import build_task_failed
 from switchyard.protocol.errors import InvalidEvent, RejectionReason
 from switchyard.protocol.events.case_manager import TaskRetried
 from switchyard.protocol.fields import Contract, Json
-from switchyard.protocol.received import ReceivedEvent, read_envelope, read_event
+from switchyard.protocol.received import ReceivedEvent, attach_envelope, read_event
 from switchyard.protocol.signing import OperatorKeys
 from switchyard.router.operators import authorise_retry
 from switchyard.router.playbook import RoutingTable
@@ -39,16 +39,17 @@ def follow_event(
 
     Raises `InvalidEvent` as `route` does, and (forged) for a retry that no operator signed.
     """
-    if operators is not None and isinstance(event.payload, TaskRetried):
-        authorise_retry(operators, event.envelope, event.payload)
-    return route(event, seal, table)
+    with attach_envelope(event.envelope):
+        if operators is not None and isinstance(event.payload, TaskRetried):
+            authorise_retry(operators, event.envelope, event.payload)
+        return route(event, seal, table)
 
 
-def failure_for(body: str, rejection: InvalidEvent, seal: StateSeal, table: RoutingTable) -> Json | None:
+def failure_for(rejection: InvalidEvent, seal: StateSeal, table: RoutingTable) -> Json | None:
     """`TaskFailed` to close, if the event is authentic and cannot be routed; None if it cannot be trusted."""
-    if rejection.reason not in _ENDS_THE_CASE:
+    envelope = rejection.envelope
+    if rejection.reason not in _ENDS_THE_CASE or envelope is None:
         return None
-    envelope, _ = read_envelope(body)
     if envelope.node_from != CASE_MANAGER:
         try:
             seal.verify(envelope)
@@ -66,5 +67,5 @@ def decide_routing(
         received = read_event(table.catalogue, body, node=ROUTER)
         return RoutingDecision(tuple(follow_event(received, seal, table, operators=operators)))
     except InvalidEvent as rejection:
-        ending = failure_for(body, rejection, seal, table)
+        ending = failure_for(rejection, seal, table)
         return RoutingDecision(() if ending is None else (ending,), rejection)

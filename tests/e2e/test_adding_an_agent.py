@@ -34,7 +34,7 @@ BLOCK = re.compile(r"^```\w+ (\S+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 # Where the document's words put a block into a file that exists: behind what this finds.
 PLACES = {
     "contracts/cards.py": r"(?=^CARDS: )",
-    "services/specialists/__main__.py": r"^AGENTS = \{\n(?: .*\n)*",
+    "services/app.py": r"^PROCESSES = \(\n",
     "pyproject.toml": r'^triage = \["switchyard\[agent\]"\]\n',
     ".importlinter": r"^\[importlinter:contract:specialists\]\n(?:.+\n)*",
     "evals/datasets/triage.yaml": r"\Z",

@@ -40,7 +40,8 @@ ENTRIES = {
         "services.orchestrator.graph",
         "services.specialists.compliance.rules",
         "services.specialists.email_sender.unresolved_sends",
-        *(reference.partition(":")[0] for reference, _ in COMMANDS.values()),
+        # The demo runs in a checkout only.
+        *(reference.partition(":")[0] for reference, _ in COMMANDS.values() if not reference.startswith("demo.")),
     },
     "simulators": {
         "switchyard.devstack.simulators.models.__main__",
@@ -168,7 +169,7 @@ def entries(image: str) -> frozenset[str]:
         return frozenset(ENTRIES[image])
     python, option, program, *arguments = images()[image]["command"].split()
     assert (python, option) == ("python", "-m")
-    agent = {f"{program}.{name}.main" for name in arguments if program == "services.specialists"}
+    agent = {name.partition(":")[0] for name in arguments if ":" in name}
     return frozenset({f"{program}.__main__"} | agent)
 
 

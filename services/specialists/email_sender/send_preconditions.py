@@ -14,10 +14,10 @@ from contracts.events.email_sender import (
     SendingUnknown,
 )
 from contracts.events.router import SendEmail
-from switchyard.protocol.approvals import approval_statement
 from switchyard.protocol.errors import InvalidEvent
 from switchyard.protocol.fields import Contract
 from switchyard.protocol.signing import OperatorKeys
+from switchyard.protocol.statements import approval_statement
 from switchyard.runtime.core.clock import moment, timestamp
 
 PROVIDER = "ses"

@@ -7,13 +7,13 @@ from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 import asyncpg
-from aiobotocore.config import AioConfig
 from aiobotocore.session import get_session
 
 from switchyard.audit.records.roles import SCHEMA
 from switchyard.cli.app.errors import CommandFailed
 from switchyard.cli.app.target import Target
 from switchyard.protocol.catalogue import CASE_MANAGER
+from switchyard.runtime.core.aws import create_aws_client
 from switchyard.runtime.core.errors import Unavailable
 from switchyard.runtime.database.connections import Pool, connect_pool
 from switchyard.runtime.database.login import (
@@ -98,20 +98,13 @@ async def open_audit_pool(target: Target) -> AsyncIterator[Pool]:
 async def open_aws_client(target: Target, service: str) -> AsyncIterator[Any]:
     """An aiobotocore client. The AWS SDK finds what the target does not name (endpoint, credentials)."""
     settings = target.settings
-    config = AioConfig(
-        connect_timeout=5,
-        read_timeout=30,
-        retries={"mode": "standard", "max_attempts": 3},
-        # An emulator behind a host name has no DNS entry for each bucket.
-        s3={"addressing_style": "path"} if settings.aws_endpoint_url else None,
-    )
-    async with get_session().create_client(
+    async with create_aws_client(
+        get_session(),
         service,
-        region_name=settings.aws_region,
+        region=settings.aws_region,
         endpoint_url=settings.aws_endpoint_url,
         aws_access_key_id=settings.aws_access_key_id,
         aws_secret_access_key=settings.aws_secret_access_key,
         aws_session_token=settings.aws_session_token,
-        config=config,
     ) as client:
         yield client

@@ -12,7 +12,15 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from switchyard.app.application import App, ProcessDescriptor, SimulatorDescriptor, load_app, resource_path
+from switchyard.app.application import (
+    APP_VARIABLE,
+    DEFAULT_APP,
+    App,
+    ProcessDescriptor,
+    SimulatorDescriptor,
+    load_app,
+    resource_path,
+)
 from switchyard.audit.records.roles import RETENTION
 from switchyard.devstack.simulators.models.loading import DEFAULT_SCRIPT
 from switchyard.devstack.stack.endpoints import Endpoints
@@ -222,6 +230,7 @@ def clock_environment() -> dict[str, str]:
 
 def _common() -> dict[str, str]:
     return clock_environment() | {
+        APP_VARIABLE: os.environ.get(APP_VARIABLE, DEFAULT_APP),
         OTLP_VARIABLE: os.environ.get(OTLP_VARIABLE, ""),
         "SWITCHYARD_VISIBILITY_S": str(read_visibility_s()),
         "SWITCHYARD_POLL_WAIT_S": "2",

@@ -209,14 +209,18 @@ def choose_install_folder(account: pwd.struct_passwd, installed: Path, version: 
     """`installed` (the folder above `bin`), or a copy of it where the account cannot reach that."""
     if can_reach(account, installed / "bin"):
         return installed
-    copy = _own_folder(f"postgres-{version}") / "install"
+    # The programs find the libraries that a wheel brings along beside the package that they are in.
+    libraries = installed.parents[1] / f"{installed.parent.name}.libs"
+    copy = _own_folder(f"postgres-{version}") / "copy"
     if not copy.exists():
         draft = Path(tempfile.mkdtemp(dir=copy.parent))
-        shutil.copytree(installed, draft / "install", symlinks=True)
+        shutil.copytree(installed, draft / "copy" / "package" / "install", symlinks=True)
+        if libraries.exists():
+            shutil.copytree(libraries, draft / "copy" / libraries.name, symlinks=True)
         with contextlib.suppress(OSError):  # another stack was faster: its copy is as good
-            (draft / "install").rename(copy)
+            (draft / "copy").rename(copy)
         shutil.rmtree(draft)
-    return copy
+    return copy / "package" / "install"
 
 
 def _own_folder(name: str) -> Path:

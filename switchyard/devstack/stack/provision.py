@@ -20,6 +20,7 @@ from switchyard.protocol.topology import (
     RETENTION_SECONDS,
     ConsumerQueues,
 )
+from switchyard.runtime.core.aws import create_aws_client
 
 OBJECT_BUCKET = "switchyard-objects"
 SENDING_DOMAINS = ("harborline.example",)
@@ -35,10 +36,10 @@ async def provision_emulator(environment: Mapping[str, str], *, visibility_s: fl
     session = get_session()
     options = client_options(environment)
     async with (
-        session.create_client("events", **options) as events,
-        session.create_client("sqs", **options) as sqs,
-        session.create_client("s3", **options) as s3,
-        session.create_client("sesv2", **options) as ses,
+        create_aws_client(session, "events", **options) as events,
+        create_aws_client(session, "sqs", **options) as sqs,
+        create_aws_client(session, "s3", **options) as s3,
+        create_aws_client(session, "sesv2", **options) as ses,
     ):
         await _unless_exists(events.create_event_bus(Name=BUS), "ResourceAlreadyExistsException")
         await _unless_exists(s3.create_bucket(Bucket=OBJECT_BUCKET), "BucketAlreadyOwnedByYou", "BucketAlreadyExists")
@@ -57,7 +58,7 @@ async def provision_emulator(environment: Mapping[str, str], *, visibility_s: fl
 def client_options(environment: Mapping[str, str]) -> dict[str, Any]:
     """A client's options for the endpoint in `environment`."""
     return {
-        "region_name": environment["AWS_REGION"],
+        "region": environment["AWS_REGION"],
         "endpoint_url": environment["AWS_ENDPOINT_URL"],
         "aws_access_key_id": environment["AWS_ACCESS_KEY_ID"],
         "aws_secret_access_key": environment["AWS_SECRET_ACCESS_KEY"],

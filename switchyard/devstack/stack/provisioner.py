@@ -25,6 +25,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from switchyard.devstack.stack.provision import client_options, provision_emulator
 from switchyard.processes.databases import migrate_audit, migrate_work
 from switchyard.protocol.topology import BUS, VISIBILITY_SECONDS
+from switchyard.runtime.core.aws import create_aws_client
 from switchyard.runtime.core.logs import configure_logs
 from switchyard.runtime.process.web import WebServer, build_health_app
 
@@ -66,7 +67,7 @@ class Provisioner:
 
     async def run(self, *, check_every_s: float = BUS_CHECK_INTERVAL_S) -> None:
         """Migrate, provision, and then look every few seconds whether the bus is still there; until cancelled."""
-        async with get_session().create_client("events", **client_options(self._environment)) as events:
+        async with create_aws_client(get_session(), "events", **client_options(self._environment)) as events:
             while True:
                 try:
                     await self._provision_if_missing(events)

@@ -32,7 +32,7 @@ ApprovalSignature = Annotated[
     str,
     Field(
         pattern=r"^[0-9a-f]{128}$",
-        description="Ed25519 in hex, by the approver, over switchyard.protocol.approvals.approval_statement.",
+        description="Ed25519 in hex, by the approver, over switchyard.protocol.statements.approval_statement.",
     ),
 ]
 

@@ -83,6 +83,6 @@ class WorkSettings(ProcessSettings):
     work_db_url: SecretStr = Field(description="The work database, as this consumer's own role.")
     objects_bucket: str = "switchyard-objects"
     vault_key: SecretStr | None = Field(
-        default=None, description="32 bytes in hex that wrap people's keys; laptop only."
+        default=None, description="32 bytes in hex that wrap people's keys; for the local stack only."
     )
     kms_key_id: str | None = Field(default=None, description="The KMS key that wraps people's keys.")

@@ -1,4 +1,4 @@
-"""Signatures that outlive the process: with an asymmetric key that never leaves KMS, or a local one on a laptop.
+"""Signatures that outlive the process: with an asymmetric key that never leaves KMS, or a local one in the local stack.
 
 A key is named by the SHA-256 of its public half (the DER of its SubjectPublicKeyInfo, as KMS and PEM files have it),
 and its kind alone decides the algorithm, so that no signature says how it wants to be checked.
@@ -42,7 +42,7 @@ class Signer(Protocol):
 
 
 class LocalSigner:
-    """Ed25519 with a key from the environment. For a laptop and for tests: whoever reads the environment can sign."""
+    """Ed25519 with a key from the environment. For the local stack and for tests."""
 
     def __init__(self, seed: bytes) -> None:
         self._key = Ed25519PrivateKey.from_private_bytes(seed)
@@ -90,13 +90,13 @@ class KmsSigner:
 
 
 class TrustedKeys:
-    """The public keys that a verifier believes, by name. They must come from elsewhere than what they verify."""
+    """The public keys that a verifier trusts, by name. They must not come from what they verify."""
 
     def __init__(self, public: Iterable[bytes]) -> None:
         self._keys = {key_name(der): _load(der) for der in public}
 
     def invalid_reason(self, key: str, message: bytes, signature: bytes) -> str | None:
-        """Why this is no signature of `message` by the trusted key of that name; None if it is one."""
+        """Why the signature of `message` by the key of that name is invalid; None if it is valid."""
         trusted = self._keys.get(key)
         if trusted is None:
             return "it is signed by a key that is not trusted"

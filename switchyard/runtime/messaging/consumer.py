@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 
 import structlog
 
@@ -14,7 +15,7 @@ from switchyard.protocol.derive import build_task_failed, derive_event, stamp_ev
 from switchyard.protocol.envelope import Envelope, serialize_detail
 from switchyard.protocol.errors import InvalidEvent, RejectionReason
 from switchyard.protocol.fields import Contract, Json
-from switchyard.protocol.received import ReceivedEvent, check_addressed, find_event_type, read_envelope, read_event
+from switchyard.protocol.received import ReceivedEvent, check_addressed, find_event_type, read_event
 from switchyard.runtime.core import telemetry
 from switchyard.runtime.core.clock import Clock, moment, timestamp
 from switchyard.runtime.core.errors import (
@@ -38,6 +39,9 @@ MAX_CLAIMS = 20
 """A command that was claimed this often without an outcome takes its worker down each time: it ends as failed."""
 
 COMPLETE_RETRY_S = 0.5
+_ENDS_THE_CASE = frozenset({RejectionReason.UNKNOWN, RejectionReason.INVALID})
+Perform = Callable[[ClaimGranted], Awaitable[list[Json] | None]]
+"""Returns the outcome of a claimed command, or None if it is to be tried again."""
 
 
 class TaskConsumer:
@@ -75,23 +79,19 @@ class TaskConsumer:
         try:
             received = read_event(self._catalogue, message.raw_body, node=self.node)
         except InvalidEvent as rejection:
-            if rejection.reason not in {RejectionReason.UNKNOWN, RejectionReason.INVALID}:
+            if rejection.envelope is None or rejection.reason not in _ENDS_THE_CASE:
                 await self.refuse(message, rejection)
-                return
-            if await self._rollout.postpone(message, rejection):
-                return
-            # Authentic, but beyond this consumer: the case must end, and say why.
-            envelope, _ = read_envelope(message.raw_body)
-            await self._settle(message, envelope, rejection)
+            elif not await self._rollout.postpone(message, rejection):
+                await self._settle(message, rejection.envelope, partial(self._reject, rejection.envelope, rejection))
             return
-        await self._settle(message, received.envelope, received)
+        await self._settle(message, received.envelope, partial(self._perform, received))
 
     async def refuse(self, message: SQSMessage, rejection: InvalidEvent) -> None:
         """Keep the bytes for a person; the case, if there is one, goes on."""
         await self._quarantine.keep(message.raw_body, rejection)
 
     def check(self, envelope: Envelope) -> None:
-        """Raise `InvalidEvent` (forged) for an event that nobody may send to this node."""
+        """Raise `InvalidEvent` (forged) for an event that no flow of the catalogue brings to this node."""
         try:
             check_addressed(envelope, find_event_type(self._catalogue, envelope), self.node)
         except InvalidEvent as rejection:
@@ -118,9 +118,7 @@ class TaskConsumer:
             case ClaimBusy():
                 raise Unavailable("leased", "a worker took the dead letter's command meanwhile")
 
-    async def _settle(
-        self, message: SQSMessage, envelope: Envelope, work: ReceivedEvent[Contract] | InvalidEvent
-    ) -> None:
+    async def _settle(self, message: SQSMessage, envelope: Envelope, perform: Perform) -> None:
         with log_context(envelope), telemetry.tag_span(self.node, envelope):
             claim = await self._inbox.claim(envelope)
             match claim:
@@ -131,11 +129,9 @@ class TaskConsumer:
                 case ClaimConflict():
                     await self.refuse(message, _conflict())
                 case ClaimGranted():
-                    await self._work(message, claim, envelope, work)
+                    await self._work(message, claim, perform)
 
-    async def _work(
-        self, message: SQSMessage, claim: ClaimGranted, envelope: Envelope, work: ReceivedEvent[Contract] | InvalidEvent
-    ) -> None:
+    async def _work(self, message: SQSMessage, claim: ClaimGranted, perform: Perform) -> None:
         working = True
 
         async def renew() -> None:
@@ -145,7 +141,7 @@ class TaskConsumer:
 
         message.on_heartbeat(renew)
         try:
-            outcome = await self._perform(claim, envelope, work)
+            outcome = await perform(claim)
         except Unavailable:
             await self._inbox.release(claim)
             raise
@@ -157,22 +153,21 @@ class TaskConsumer:
         working = False
         await self._publisher.publish(stored)
 
-    async def _perform(
-        self, claim: ClaimGranted, envelope: Envelope, work: ReceivedEvent[Contract] | InvalidEvent
-    ) -> list[Json] | None:
-        """The outcome, or None if the task is to be tried again."""
-        if isinstance(work, InvalidEvent):
-            return [
-                self._failed(
-                    envelope, PermanentTaskError(f"{work.reason}_event", work.message, work.field, work.remedy), 0
-                )
-            ]
+    async def _reject(self, envelope: Envelope, rejection: InvalidEvent, _: ClaimGranted) -> list[Json]:
+        """The outcome of a command that is authentic but invalid here: the case must end, and say why."""
+        code = f"{rejection.reason}_event"
+        error = PermanentTaskError(code, rejection.message, rejection.field, rejection.remedy)
+        return [self._failed(envelope, error, 0)]
+
+    async def _perform(self, received: ReceivedEvent[Contract], claim: ClaimGranted) -> list[Json] | None:
+        """The outcome of a command, or None if the task is to be tried again."""
+        envelope = received.envelope
         if claim.claims > MAX_CLAIMS:
             error = PermanentTaskError("worker_lost", f"{claim.claims - 1} workers took this task and none came back")
             return [self._failed(envelope, error, claim.failures, causes=(claim.last_error,))]
         limit, now = envelope.time_limit_ms, self._clock.monotonic()
         task = Task(
-            work,
+            received,
             attempt=claim.failures + 1,
             deadline=None if limit is None else now + limit / 1_000,
             case_deadline_at=now + (moment(envelope.case_deadline) - self._clock.now()).total_seconds(),
@@ -208,7 +203,7 @@ class TaskConsumer:
         except Exception as error:
             if timer.expired():
                 return RetryableTaskError("time_limit", f"no result within {limit} ms")
-            # The boundary: a defect in a handler must end its task, not the worker that has others in hand.
+            # The boundary: a defect in a handler must end its task, not the worker, which handles others.
             log.exception("task.defect", defect=type(error).__name__)
             return RetryableTaskError("defect", f"{self.node} raised {type(error).__name__}")
 
@@ -225,7 +220,7 @@ class TaskConsumer:
         try:
             await self._inbox.renew(claim)
         except Unavailable:
-            # Nobody else can claim it either while the database is away: the fencing token decides afterwards.
+            # No other worker can claim it while the database is unreachable: the fencing token decides afterwards.
             log.warning("lease.not_renewed", code="database_unreachable")
         except InboxLeaseLost as error:
             raise MessageLost(str(error)) from error

@@ -1,4 +1,4 @@
-"""Each consumer drains its own dead-letter queue: what is in there is a decision, not an accident."""
+"""Dead letters: each consumer drains its own dead-letter queue and decides what becomes of each message."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ class AwaitLease:
 
 @dataclass(frozen=True)
 class RedriveMessage:
-    """It never failed: back to the queue. It is here because something was away for long."""
+    """It never failed: return it to the queue. A dependency was unavailable for long."""
 
 
 @dataclass(frozen=True)
 class FailTask:
-    """It was tried and ended here all the same: `TaskFailed` becomes its outcome."""
+    """It was tried and has no outcome: `TaskFailed` becomes its outcome."""
 
 
 DeadLetterAction = RepublishOutcome | AwaitLease | RedriveMessage | FailTask

@@ -1,4 +1,4 @@
-"""Where refused bytes go: kept, with the reason, for a person to look at; and an alarm."""
+"""Quarantine: rejected messages are stored with the reason, for a person, and raise an alarm."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ log = structlog.get_logger(__name__)
 
 
 class Quarantine(Protocol):
-    """Keeps what was refused."""
+    """Stores rejected messages."""
 
     async def keep(self, raw: str, rejection: InvalidEvent) -> None:
         """Return when the bytes are safe. Raises `Unavailable` if they are not; then the message must stay."""

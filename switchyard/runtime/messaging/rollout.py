@@ -11,7 +11,6 @@ import structlog
 
 from faststream_sqs import SQSMessage
 from switchyard.protocol.errors import InvalidEvent, NotDeployed
-from switchyard.protocol.received import read_envelope
 from switchyard.runtime.core.backoff import backoff_s
 from switchyard.runtime.core.clock import Clock, SystemClock, moment
 from switchyard.runtime.core.logs import log_context
@@ -22,11 +21,11 @@ MAX_POSTPONEMENT_S = 30.0
 """Ten minutes in looks of at most this are 24 receives, far from the 100 after which a message is a dead letter."""
 
 CASE_DEADLINE_MARGIN = timedelta(seconds=30)
-"""So long before its deadline a case is ended by name: after it, it would end as `expired`, which explains nothing."""
+"""Before its deadline a case is ended with the cause; after it, it would end as `expired`."""
 
 
 def postponement_s(*, age: timedelta, receives: int, grace: timedelta, case_left: timedelta) -> float | None:
-    """Seconds after which to look again; None if the event has had its time and is to be refused.
+    """Seconds until the next delivery; None if the grace period is over and the event is rejected.
 
     `age` is how long the message has been on its queue, `case_left` what the case has until its deadline; `receives`
     counts this time, too.
@@ -34,24 +33,24 @@ def postponement_s(*, age: timedelta, receives: int, grace: timedelta, case_left
     left = min(grace - age, case_left - CASE_DEADLINE_MARGIN).total_seconds()
     if left <= 0:
         return None
-    # SQS knows whole seconds; less than one would be none, and the message would spin.
+    # SQS takes whole seconds; a delay under one second would be zero, and the message would spin.
     return max(1.0, min(backoff_s(receives, longest=MAX_POSTPONEMENT_S, jitter=False), left))
 
 
 class Rollout:
-    """Knows how long this process leaves alone what it does not know."""
+    """Leaves events of a newer release on the queue for a grace period."""
 
     def __init__(self, clock: Clock, *, grace_s: float) -> None:
         self._clock = clock
-        # SQS says when a message was sent by its own clock, which is true also where a laptop's is set forward.
+        # SQS stamps a message by its own clock, which is right even where the local stack's clock is set forward.
         self._queue_clock = SystemClock()
         self._grace = timedelta(seconds=grace_s)
 
     async def postpone(self, message: SQSMessage, rejection: InvalidEvent) -> bool:
         """Whether the message now waits on its queue for another release; if not, it is to be refused."""
-        if not isinstance(rejection, NotDeployed):
+        envelope = rejection.envelope
+        if envelope is None or not isinstance(rejection, NotDeployed):
             return False
-        envelope, _ = read_envelope(message.raw_body)
         seconds = postponement_s(
             age=self._queue_clock.now() - datetime.fromtimestamp(message.sent_at / 1_000, UTC),
             receives=message.receive_count,

@@ -39,13 +39,13 @@ class LatencySnapshots:
         self._replica = uuid.uuid4()
 
     async def load(self) -> int:
-        """Tell the model what other processes saw; how many snapshots there were."""
+        """Load what other processes measured into the model; return how many snapshots there were."""
         wall_ms = self._wall_ms()
         try:
             rows = await self._database.rows("latest", _from_wall_ms(wall_ms - HORIZON_MS), MAX_SNAPSHOTS)
             snapshots = [Snapshot.model_validate_json(row["snapshot"]) for row in rows]
         except (Unavailable, ValidationError) as error:
-            # A release may have changed the form of a snapshot: starting blind is what it is for a first process.
+            # A release may have changed the form of a snapshot: the process starts without history.
             log.warning("latency.not_recalled", reason=type(error).__name__)
             return 0
         self._model.restore_history(snapshots, wall_ms=wall_ms)

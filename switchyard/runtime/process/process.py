@@ -19,6 +19,7 @@ from faststream_sqs import MessageLeaseLost, RetryPolicy, SQSBroker, SQSMessage
 from switchyard.protocol.catalogue import Catalogue
 from switchyard.protocol.topology import dead_letter_queue_name, queue_name
 from switchyard.runtime.core import telemetry
+from switchyard.runtime.core.aws import create_aws_client
 from switchyard.runtime.core.clock import Clock
 from switchyard.runtime.core.logs import configure_logs
 from switchyard.runtime.core.periodic import run_periodically
@@ -43,8 +44,6 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 MessageHandler = Callable[[SQSMessage], Awaitable[None]]
-
-_AWS = AioConfig(retries={"mode": "standard", "max_attempts": 3}, connect_timeout=5, read_timeout=30)
 
 
 class ServiceProcess:
@@ -109,15 +108,13 @@ class ServiceProcess:
         return pool
 
     async def client(self, service: str, *, endpoint_url: str | None = None, config: AioConfig | None = None) -> Any:
-        """An aiobotocore client of this process, closed with it: at the usual endpoint, with the usual retries, unless
-        other ones are given."""
-        # An emulator behind a host name has no DNS entry for each bucket.
-        usual = _AWS.merge(AioConfig(s3={"addressing_style": "path"})) if self.settings.endpoint_url else _AWS
-        made = self._session.create_client(
+        """An aiobotocore client of this process, closed with it, at the usual endpoint by default."""
+        made = create_aws_client(
+            self._session,
             service,
-            region_name=self.settings.region,
+            region=self.settings.region,
             endpoint_url=endpoint_url or self.settings.endpoint_url,
-            config=config or usual,
+            config=config,
         )
         return await self._stack.enter_async_context(made)
 

@@ -123,9 +123,8 @@ async def test_after_a_restore_the_log_gives_back_what_was_sent_answered_closed_
     )
     assert (answered["digest"], output["digest"], output) == (command["digest"], sent["digest"], sent)
     assert await work.fetchval("select outcome from case_manager.case_ending where case_id = $1", CASE) == "sent"
-    assert await work.fetchval(
-        "select why from case_manager.control where kind = 'suppressed_address' and key = $1", ADDRESS
-    )
+    suppressed = "select why from case_manager.control where kind = 'suppressed_address' and key = $1"
+    assert await work.fetchval(suppressed, ADDRESS)
     assert await work.fetchval("select count(*) from compliance.inbox where case_id = $1", CASE) == 4
 
 

@@ -169,8 +169,9 @@ async def start_case_manager(
         closing = CaseCloser(store, clock, CATALOGUE)
         database = Database(pool, "the work database")
         pending = PendingCommands(database, clock, CATALOGUE)
-        approvals = ApprovalService(pending, OperatorKeys(APPROVERS), timedelta(hours=24))
-        suppression = SuppressionList(database, clock, CATALOGUE, mac)
+        approvers = OperatorKeys(APPROVERS, title="approver", variable="SWITCHYARD_APPROVERS")
+        approvals = ApprovalService(pending, approvers, timedelta(hours=24))
+        suppression = SuppressionList(database, CATALOGUE, clock, mac)
         outbox = Outbox(pool, publisher)
         timers = Timers(closing, pending, approvals, PlaybookHalts(database, CATALOGUE), outbox)
         case_manager = CaseManager(

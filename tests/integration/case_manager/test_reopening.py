@@ -120,7 +120,8 @@ async def pool(pool_for: PoolFor) -> Pool:
 
 @pytest.fixture
 def reopening(pool: Pool, case_manager: CaseManager, publisher: BusPublisher, clock: ManualClock) -> CaseRetrier:
-    return CaseRetrier(Database(pool, "the work database"), case_manager.vault, OPERATORS, publisher, clock, CATALOGUE)
+    database = Database(pool, "the work database")
+    return CaseRetrier(database, case_manager.vault, OPERATORS, publisher, clock, CATALOGUE)
 
 
 @pytest.fixture

@@ -179,13 +179,9 @@ async def test_a_halted_playbook_parks_its_cases_and_resuming_releases_each_once
     sent = submission()
     assert await case_manager.intake.open_case(SOURCE, sent, "CaseSubmitted") == []
     assert await case_manager.timers.tick() == 0
-    assert await case_manager.intake.open_case(SOURCE, sent, "CaseSubmitted") == [], (
-        "a redelivery does not slip through"
-    )
+    assert await case_manager.intake.open_case(SOURCE, sent, "CaseSubmitted") == []  # a redelivery
     await resume(owner)
-    assert await case_manager.intake.open_case(SOURCE, sent, "CaseSubmitted") == [], (
-        "it waits for the release like all others"
-    )
+    assert await case_manager.intake.open_case(SOURCE, sent, "CaseSubmitted") == []  # it waits, too
     assert await (await start_case_manager()).timers.tick() == 1
     assert await case_manager.timers.tick() == 0
     [released] = await tap.seen("case_manager")

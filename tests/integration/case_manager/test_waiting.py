@@ -15,11 +15,11 @@ import pytest
 from contracts.events.email_sender import SendingHalted
 from switchyard.case_manager.intake import UpstreamPolicy
 from switchyard.case_manager.principals import PrincipalKeys
-from switchyard.protocol.approvals import approval_statement
 from switchyard.protocol.errors import InvalidEvent
 from switchyard.protocol.fields import Contract, Json
 from switchyard.protocol.received import ReceivedEvent
 from switchyard.protocol.signing import sign_statement
+from switchyard.protocol.statements import approval_statement
 from switchyard.runtime.core.clock import timestamp
 from tests.integration.case_manager.conftest import SIGNING_KEYS, CaseManager, StartCaseManager, make_overdue
 from tests.integration.cloud import Tap

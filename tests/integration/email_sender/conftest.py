@@ -22,9 +22,9 @@ from services.specialists.email_sender.handlers import SendLimits, send_email
 from services.specialists.email_sender.ledger import SendLedger, SendRate
 from services.specialists.email_sender.provider import SesProvider, client_config
 from switchyard.devstack.simulators.ses import AcceptedEmail, SesFault, SesSimulator, build_ses_app
-from switchyard.protocol.approvals import approval_statement
 from switchyard.protocol.fields import Artefact, Contract, Json, StorageRef
 from switchyard.protocol.signing import OperatorKeys, derive_public_key, sign_statement
+from switchyard.protocol.statements import approval_statement
 from switchyard.runtime.core.clock import timestamp
 from switchyard.runtime.core.task import Task
 from switchyard.runtime.crypto.vault import LocalKeyWrapper, Vault

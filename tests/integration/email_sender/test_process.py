@@ -141,7 +141,7 @@ async def reaches(owner: Owner, case: Case, state: str) -> None:
 async def test_killed_before_the_intent_it_is_sent_once_by_the_next(
     case: Case, start_worker: StartWorker, cloud: Cloud, tap: Tap, outbox: Outbox, owner: Owner, blocking: Owner
 ) -> None:
-    await blocking.execute("select pg_advisory_xact_lock(case_manager.gate_key('case', $1))", case.case_id)
+    await blocking.execute("select pg_advisory_xact_lock(case_manager.stop_lock_key('case', $1))", case.case_id)
     worker = await start_worker()
     await cloud.put(case.command(soon()))
 

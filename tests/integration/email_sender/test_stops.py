@@ -24,7 +24,8 @@ Stop = Callable[[Owner, Case], Awaitable[object]]
 async def close(owner: Owner, case: Case) -> object:
     """As the case manager's close does."""
     return await owner.execute(
-        "insert into case_manager.case_ending (case_id, outcome, event) values ($1, 'expired', '{}')", case.case_id
+        "insert into case_manager.case_ending (case_id, outcome, event_id) values ($1, 'expired', gen_random_uuid())",
+        case.case_id,
     )
 
 

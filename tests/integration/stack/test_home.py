@@ -115,14 +115,17 @@ def test_root_leaves_closed_folders_closed_and_puts_the_data_where_the_account_c
 def test_root_copies_an_installation_that_the_account_cannot_reach(tmp_path: Path) -> None:
     account = find_unprivileged_account()
     assert account is not None
-    installed = tmp_path / "closed" / "install"
+    installed, libraries = tmp_path / "closed" / "server" / "install", tmp_path / "closed" / "server.libs"
     (installed / "bin").mkdir(parents=True)
+    libraries.mkdir()
     (installed / "bin" / "postgres").write_text("a program")
-    installed.parent.chmod(0o700)
+    (libraries / "libpq.so").write_text("beside the package, as its programs' rpath has it")
+    (tmp_path / "closed").chmod(0o700)
     copy = choose_install_folder(account, installed, f"test-{os.getpid()}")
     try:
         assert (copy / "bin" / "postgres").read_text() == "a program"
+        assert (copy / "bin" / "../../.." / "server.libs" / "libpq.so").exists()
         assert can_reach(account, copy / "bin")
         assert choose_install_folder(account, installed, f"test-{os.getpid()}") == copy
     finally:
-        shutil.rmtree(copy.parent)
+        shutil.rmtree(copy.parents[2])

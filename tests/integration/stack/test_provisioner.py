@@ -17,6 +17,7 @@ from switchyard.devstack.stack.provision import client_options
 from switchyard.devstack.stack.provisioner import Provisioner, ProvisionerSettings
 from switchyard.devstack.stack.stack import EmbeddedStack
 from switchyard.protocol.topology import queue_name
+from switchyard.runtime.core.aws import create_aws_client
 from tests.integration.serving import free_port
 from tests.reference import consumers
 
@@ -46,7 +47,7 @@ def settings_for(stack: EmbeddedStack, monkeypatch: pytest.MonkeyPatch, **more: 
 
 
 async def queues(stack: EmbeddedStack) -> set[str]:
-    async with get_session().create_client("sqs", **client_options(stack.endpoints.environment())) as sqs:
+    async with create_aws_client(get_session(), "sqs", **client_options(stack.endpoints.environment())) as sqs:
         answer = await sqs.list_queues(QueueNamePrefix="switchyard-")
         return {url.rsplit("/", 1)[1] for url in answer.get("QueueUrls", ())}
 

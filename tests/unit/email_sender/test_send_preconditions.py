@@ -23,9 +23,9 @@ from services.specialists.email_sender.send_preconditions import (
     SendRequest,
     decide_send,
 )
-from switchyard.protocol.approvals import ApprovalAnswer, approval_statement
 from switchyard.protocol.fields import Artefact
 from switchyard.protocol.signing import OperatorKeys, derive_public_key, sign_statement
+from switchyard.protocol.statements import ApprovalAnswer, approval_statement
 from switchyard.runtime.core.clock import timestamp
 
 NOW = datetime(2026, 10, 1, 15, tzinfo=UTC)

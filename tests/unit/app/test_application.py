@@ -1,0 +1,91 @@
+"""An application is checked where it is put together, and the engine knows none."""
+
+from __future__ import annotations
+
+import ast
+import re
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from contracts.catalogue import CATALOGUE
+from services.app import APP
+from switchyard.app import application
+from switchyard.app.application import DEFAULT_APP, load_app, load_reference
+from switchyard.app.asyncapi import build_asyncapi
+from switchyard.app.generate import schema_files
+from switchyard.protocol.catalogue import AUDIT, CASE_MANAGER, ROUTER, Catalogue, EventType, command_types
+from switchyard.protocol.events.router import CloseCase
+from tests.echo_app import echo
+
+ENGINE = Path(application.__file__).parents[1]
+
+
+def test_application_of_one_agent_has_its_nodes_queues_and_the_systems_events() -> None:
+    assert echo.APP.catalogue.nodes == (ROUTER, CASE_MANAGER, "echo", AUDIT)
+    assert [consumer.queue for consumer in echo.APP.consumers] == [
+        "switchyard-router",
+        "switchyard-case-manager",
+        "switchyard-echo",
+        "switchyard-audit",
+    ]
+    assert [type_.name for type_ in echo.CATALOGUE.types_for("echo")] == ["Echo"]
+    assert {type_.name for type_ in echo.CATALOGUE.types_emitted_by("echo")} == {"Echoed", "TaskFailed"}
+    assert echo.CATALOGUE.find("CaseClosed", 1) is not None
+    assert set(build_asyncapi(echo.CATALOGUE)["channels"]) == {"bus", *echo.CATALOGUE.nodes}
+    assert {"Echo.v1.json", "CaseClosed.v1.json"} <= schema_files(echo.CATALOGUE).keys()
+
+
+def test_catalogue_with_a_type_twice_is_rejected() -> None:
+    with pytest.raises(ValueError, match=r"declared twice.*Echo version 1"):
+        Catalogue(["echo"], (*command_types("echo", echo.Echo), *command_types("echo", echo.Echo)))
+    with pytest.raises(ValueError, match=r"declared twice.*CloseCase"):
+        Catalogue(["echo"], command_types("echo", CloseCase))
+
+
+def test_catalogue_with_an_unknown_node_is_rejected() -> None:
+    with pytest.raises(ValueError, match=r"Echo travels between nodes that have no card: .'echo'"):
+        Catalogue([], (EventType(echo.Echo, ((ROUTER, "echo"),)),))
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ({"cards": {}}, "the catalogue's agents"),
+        ({"cards": {"echo": echo.CARD.model_copy(update={"emits": ("Echoed",)})}}, r"card of echo.*TaskFailed"),
+        ({"processes": ()}, r"agents without a process: \['echo'\]"),
+        ({"current": {"echo": "echo/2"}}, "not released"),
+        ({"current": {}}, "TextSubmitted opens the playbook echo, which has no current version"),
+        ({"outcomes": {}}, r"echo/1 has outcomes without a class: \['answered'\]"),
+    ],
+)
+def test_application_that_contradicts_itself_is_rejected(changes: dict[str, Any], problem: str) -> None:
+    with pytest.raises(ValueError, match=f"the application contradicts itself: .*{problem}"):
+        replace(echo.APP, **changes)
+
+
+def test_reference_application_is_the_default_and_its_outcomes_have_classes() -> None:
+    assert load_app() is APP is load_reference(DEFAULT_APP)
+    assert APP.catalogue is CATALOGUE
+    assert {name for name, kind in APP.all_outcomes.items() if kind == "reached"} == {"answered", "sent"}
+    for process in APP.processes:
+        assert callable(load_reference(process.run))
+
+
+@pytest.mark.parametrize(("reference", "error"), [("services.app", ValueError), ("services.app:NONE", ImportError)])
+def test_reference_that_names_nothing_is_rejected(reference: str, error: type[Exception]) -> None:
+    with pytest.raises(error, match=re.escape("services.app")):
+        load_reference(reference)
+
+
+def test_engine_names_no_module_of_an_application_but_as_the_default_of_a_setting() -> None:
+    pattern = re.compile(r"(contracts|services|demo)(\.\w+)+(:\w+)?|(services|demo)/.*")
+    found = {
+        node.value
+        for path in ENGINE.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and pattern.fullmatch(node.value)
+    }
+    assert found == {DEFAULT_APP}

@@ -1,0 +1,82 @@
+"""A background loop survives every exception; the one back-off."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+
+import pytest
+from structlog.testing import capture_logs
+
+from switchyard.runtime.core import periodic
+from switchyard.runtime.core.backoff import backoff_s
+from switchyard.runtime.core.errors import Unavailable
+from switchyard.runtime.core.periodic import run_periodically
+
+
+@dataclass
+class Ticks:
+    """A tick that raises these errors in turn and then ends the loop."""
+
+    errors: list[Exception | None]
+
+    async def __call__(self) -> None:
+        if not self.errors:
+            raise asyncio.CancelledError
+        if (error := self.errors.pop(0)) is not None:
+            raise error
+
+
+@dataclass
+class Breaker:
+    """A circuit breaker that stays as it is set."""
+
+    open: bool = True
+    trips: int = 0
+
+    def trip(self) -> None:
+        """Count."""
+        self.trips += 1
+
+
+@pytest.fixture
+def delays(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """How long the loop sleeps; no time passes."""
+    slept: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        slept.append(seconds)
+
+    monkeypatch.setattr("switchyard.runtime.core.periodic.asyncio.sleep", sleep)
+    return slept
+
+
+async def run(ticks: Ticks, breaker: Breaker | None = None, every_s: float = 0.5) -> list[str]:
+    """The alarms and warnings of a loop that ends by cancellation."""
+    with capture_logs() as lines, pytest.raises(asyncio.CancelledError):
+        await run_periodically("test", ticks, breaker, every_s=every_s)
+    return [line["event"] for line in lines]
+
+
+async def test_loop_whose_tick_raises_anything_goes_on_with_an_alarm_and_growing_delays(delays: list[float]) -> None:
+    lines = await run(Ticks([ValueError(), KeyError(), ZeroDivisionError(), None]))
+    assert lines == ["tick.failed"] * 3
+    first, second, third, usual = delays
+    assert 0.5 <= first <= 1.0 <= second <= 2.0 <= third <= 4.0
+    assert usual == 0.5
+
+
+async def test_loop_whose_database_is_unreachable_trips_the_breaker_and_keeps_its_pace(delays: list[float]) -> None:
+    breaker = Breaker()
+    assert await run(Ticks([Unavailable("database_unreachable", "away")]), breaker) == ["tick.deferred"]
+    assert (breaker.trips, delays) == (1, [0.5])
+
+
+async def test_loop_that_ticks_rarely_is_repeated_soon_after_an_outage(delays: list[float]) -> None:
+    await run(Ticks([Unavailable("publish_failed", "away")]), every_s=3_600.0)
+    assert delays == [periodic.DEFERRED_S]
+
+
+def test_backoff_doubles_up_to_its_limit_and_is_jittered() -> None:
+    assert [backoff_s(n, longest=10.0, jitter=False) for n in range(6)] == [1.0, 1.0, 2.0, 4.0, 8.0, 10.0]
+    assert all(5.0 <= backoff_s(1_000_000, longest=10.0) <= 10.0 for _ in range(100))
