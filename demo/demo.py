@@ -19,8 +19,8 @@ from demo.email_cases import publish_emails
 from demo.figures import DemoCaseRow, collect_figures, count_progress, count_published, list_demo_cases
 from demo.stacks import open_demo_stack
 from demo.tables import demo_table
-from switchyard.audit.records.reader import AuditReader
 from switchyard.audit.records.roles import SCHEMA
+from switchyard.audit.verification.audit_reader import AuditReader
 from switchyard.cli.app.console import console
 from switchyard.cli.app.failover_text import describe_model_call
 from switchyard.cli.app.submissions import publish_submissions

@@ -107,4 +107,6 @@ APP = App(
     simulators=(SimulatorDescriptor("warehouse", ("demo.oil_field", "serve")),),
     model_scripts=("demo:data/simulator",),
     ingress=("CaseSubmitted",),
+    audit_views=("services.audit:views.sql",),
+    retention_policies="services.audit.retention_policies:RETENTION_POLICIES",
 )

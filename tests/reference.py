@@ -9,7 +9,7 @@ from contracts.catalogue import CATALOGUE
 from services.app import APP
 from services.orchestrator.graph import PLAYBOOKS
 from switchyard.audit.records import projection
-from switchyard.audit.verification import verify
+from switchyard.audit.verification import case_verifier
 from switchyard.cli.app import corpus
 from switchyard.infra import generate, nodes
 from switchyard.infra import images as images_module
@@ -31,7 +31,7 @@ sole_destination = partial(derive.sole_destination, CATALOGUE)
 read_event = partial(received.read_event, CATALOGUE)
 find_event_type = partial(received.find_event_type, CATALOGUE)
 examine_message = partial(projection.examine_message, CATALOGUE)
-verify_case = partial(verify.verify_case, CATALOGUE)
+verify_case = partial(case_verifier.verify_case, CATALOGUE)
 read_cases = partial(corpus.read_cases, CATALOGUE)
 consumers = partial(queues.consumers, CATALOGUE)
 

@@ -1,1 +1,1 @@
-"""The audit process, and what a reviewer asks the log."""
+"""The audit process, and the application's reviewer views and retention policies."""

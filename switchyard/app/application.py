@@ -102,6 +102,10 @@ class App:
     """What the simulated models answer: scripts or folders of scripts, as `package:path`."""
     ingress: tuple[str, ...] = ()
     """The submissions that the function behind the API may put on the bus."""
+    audit_views: tuple[str, ...] = ()
+    """SQL files with views of the audit log for reviewers, as `package:path`."""
+    retention_policies: str | None = None
+    """A sequence of `PlaybookRetention`, as `module:name`: how long the cases of each playbook are kept."""
 
     def __post_init__(self) -> None:
         agents = tuple(self.cards)

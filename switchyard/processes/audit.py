@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 from faststream_sqs import RetryPolicy, SQSBatchMessage, SQSMessage
-from switchyard.audit.records.partitions import maintain_partitions
+from switchyard.audit.records.partitions import PARTITION_INTERVAL_S, make_partitions
 from switchyard.audit.records.roles import SCHEMA
 from switchyard.audit.records.store import AuditStore
 from switchyard.audit.service.handlers import drain_dead_letter, record_batch
@@ -24,7 +24,7 @@ from switchyard.runtime.storage.locked_objects import LockedObjects
 
 
 async def run_audit(catalogue: Catalogue) -> None:
-    """Serve audit."""
+    """Run the audit process."""
     settings = AuditSettings()
     async with ServiceProcess(catalogue, AUDIT, settings) as process:
         pool = await process.connect(settings.audit_db_url, schema=SCHEMA)
@@ -33,11 +33,11 @@ async def run_audit(catalogue: Catalogue) -> None:
         store = AuditStore(pool, catalogue)
         process.check("database", lambda: gate.open)
         subscribe_audit(process, settings, store, gate)
-        process.run_in_background(partial(maintain_partitions, store, gate))
+        process.run_periodically("partitions", partial(make_partitions, store), gate, every_s=PARTITION_INTERVAL_S)
         sequencer = Sequencer(
             pool,
             await build_checkpointer(process, settings),
-            LogWatch(process.clock),
+            LogWatch(process.clock).raise_due_alarms,
             every_s=settings.sequence_every_s,
         )
         await process.on_exit(sequencer.finish)
@@ -46,7 +46,7 @@ async def run_audit(catalogue: Catalogue) -> None:
 
 
 async def build_checkpointer(process: ServiceProcess, settings: AuditSettings) -> Checkpointer | None:
-    """What checkpoints the log; None without a bucket. Raises `ValueError` if the bucket has no key beside it."""
+    """The checkpointer; None without a bucket. Raises `ValueError` for a bucket without a key."""
     if settings.checkpoint_bucket is None:
         return None
     if settings.checkpoint_kms_key_id is not None:
@@ -54,7 +54,10 @@ async def build_checkpointer(process: ServiceProcess, settings: AuditSettings) -
     elif settings.checkpoint_key is not None:
         signer = LocalSigner(bytes.fromhex(settings.checkpoint_key.get_secret_value()))
     else:
-        raise ValueError("set SWITCHYARD_CHECKPOINT_KMS_KEY_ID, or SWITCHYARD_CHECKPOINT_KEY on a laptop")
+        raise ValueError(
+            "SWITCHYARD_CHECKPOINT_BUCKET is set without a signing key: set SWITCHYARD_CHECKPOINT_KMS_KEY_ID, "
+            "or SWITCHYARD_CHECKPOINT_KEY in the local stack"
+        )
     schedule = CheckpointSchedule(
         settings.checkpoint_rows, settings.checkpoint_every_s, timedelta(days=settings.checkpoint_keep_days)
     )

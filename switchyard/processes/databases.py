@@ -7,8 +7,8 @@ from pathlib import Path
 
 import asyncpg
 
-from switchyard.app.application import load_app, resource_path
-from switchyard.audit.records.roles import READER, RETENTION, WRITER, audit_owner, grant_audit_rights
+from switchyard.app.application import load_app, load_reference, resource_path
+from switchyard.audit.records.roles import READER, RETENTION, WRITER, audit_owner, grant_audit_rights, seed_audit
 from switchyard.protocol.catalogue import CASE_MANAGER
 from switchyard.runtime.crypto.erasure import ERASER_ROLE
 from switchyard.runtime.database.login import DatabaseLogin, PasswordLogin
@@ -95,7 +95,10 @@ async def migrate_audit(
             for role in (WRITER, READER, RETENTION):
                 await ensure_role(connection, role, password=password_for(role), iam=iam)
             applied = await apply_migrations(connection, (audit_owner(),))
-            await grant_audit_rights(connection)
+            app = load_app()
+            await grant_audit_rights(connection, [resource_path(each) for each in app.audit_views])
+            policies = load_reference(app.retention_policies) if app.retention_policies else ()
+            await seed_audit(connection, outcome_classes=app.all_outcomes, retention_policies=policies)
             return applied
     finally:
         await connection.close()

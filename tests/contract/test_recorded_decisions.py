@@ -17,7 +17,7 @@ from contracts.catalogue import CATALOGUE
 from contracts.events.drafter import AnswerDrafted
 from services.orchestrator import graph
 from services.orchestrator.graph import PLAYBOOKS
-from switchyard.audit.verification.findings import StoredRow
+from switchyard.audit.records.stored_row import StoredRow
 from switchyard.cli.app import corpus
 from switchyard.cli.app.errors import CommandFailed
 from switchyard.cli.app.main import app

@@ -1,102 +1,229 @@
-"""Erasing a person: the vault's key and the log's receipt, in two databases, finished whatever was killed between."""
+"""Erasure of a person: the decision, the signed receipt, and the destruction of the person's key.
+
+The key is in the vault and the receipt in the log, in two databases: an interrupted erasure is finished by the next.
+"""
 
 from __future__ import annotations
 
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Annotated, Literal
 
-from switchyard.audit.erasure.decision import (
-    Erasure,
-    ErasureAllowed,
-    ErasureDecision,
-    Footprint,
-    build_erasure,
-    decide_erasure,
-)
-from switchyard.audit.receipts.receipts import Receipt, sign_receipt
-from switchyard.protocol.catalogue import Catalogue
-from switchyard.runtime.core.clock import Clock
-from switchyard.runtime.crypto.erasure import KeyEraser
+from pydantic import Field
+
+from switchyard.audit.receipts.receipts import Receipt, ReceiptText, sign_receipt
+from switchyard.audit.records.roles import AUDIT_DATABASE
+from switchyard.protocol.catalogue import CASE_MANAGER, Catalogue
+from switchyard.protocol.fields import Contract, Timestamp, Uuid
+from switchyard.protocol.topology import DEAD_LETTER_RETENTION_SECONDS, RETENTION_SECONDS, consumers
+from switchyard.runtime.core.clock import Clock, timestamp
+from switchyard.runtime.crypto.erasure import KeyEraser, KeyErasure, KeyState
 from switchyard.runtime.crypto.signing import Signer, TrustedKeys
-from switchyard.runtime.database.connections import Pool, translate_errors
+from switchyard.runtime.crypto.vault import CACHE_S
+from switchyard.runtime.database.connections import Database, Pool
 from switchyard.runtime.database.queries import load_queries
 
 _SQL = load_queries(__file__)
-_DATABASE = "the audit database"
 _RECEIPTS = uuid.UUID("5f6d2c0e-6a7b-5f0e-9f0d-2b6c1a4e7d31")
 
 
 @dataclass(frozen=True, slots=True)
+class Footprint:
+    """The cases about a person under one playbook. Without a policy they must not be erased."""
+
+    playbook: str
+    case_ids: tuple[str, ...]
+    events: int
+    has_policy: bool
+    duty_until: datetime | None
+    citation: str | None
+    legal_holds: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ErasureDenied:
+    """Why a person may not be erased now. `until` is None if an operator must act first."""
+
+    why: str
+    until: datetime | None
+    remedy: str
+
+
+@dataclass(frozen=True, slots=True)
+class PersonUnknown:
+    """The person is neither in the vault nor in the log."""
+
+
+@dataclass(frozen=True, slots=True)
+class AlreadyErased:
+    """The person was erased, and the receipt is stored."""
+
+
+@dataclass(frozen=True, slots=True)
+class ErasureAllowed:
+    """Destroy the key if it exists, then write the receipt. `begun` is an erasure that was interrupted in between."""
+
+    begun: KeyErasure | None
+
+
+ErasureDecision = ErasureDenied | PersonUnknown | AlreadyErased | ErasureAllowed
+
+
+def decide_erasure(
+    key: KeyState, footprints: Sequence[Footprint], *, receipted: bool, now: datetime
+) -> ErasureDecision:
+    """The decision on a request for erasure.
+
+    An erasure whose key was already destroyed is always finished, also if a legal hold was placed since.
+    """
+    if not key.present:
+        if receipted:
+            return AlreadyErased()
+        return ErasureAllowed(key.erased) if key.erased is not None else PersonUnknown()
+    if receipted or key.erased is not None:
+        return ErasureAllowed(key.erased)  # a restored backup has brought the key back
+    return _denial(footprints, now) or ErasureAllowed(None)
+
+
+def _denial(footprints: Sequence[Footprint], now: datetime) -> ErasureDenied | None:
+    for each in footprints:
+        if each.legal_holds:
+            why = f"case {each.legal_holds[0]} is on a legal hold"
+            return ErasureDenied(why, None, "release it with `switchyard audit retention release`")
+        if not each.has_policy:
+            why = f"no policy says how long the cases of playbook {each.playbook} must be kept"
+            return ErasureDenied(why, None, "set one with `switchyard audit retention policy`")
+    owed = [(each.duty_until, each) for each in footprints if each.duty_until is not None and each.duty_until > now]
+    if not owed:
+        return None
+    until, longest = max(owed, key=lambda pair: pair[0])
+    why = f"{len(longest.case_ids)} cases of playbook {longest.playbook} must be kept: {longest.citation}"
+    return ErasureDenied(why, until, "repeat the request after that day")
+
+
+class QueueCopies(Contract):
+    """Until when a queue may hold copies, and of what."""
+
+    queue: str
+    holds: Literal["sealed events", "sealed events and what upstream submitted in the clear"]
+    gone_by: Timestamp
+
+
+class Erasure(Contract):
+    """The statement of an erasure receipt."""
+
+    format: Annotated[str, Field(pattern=r"^switchyard-erasure/1$")] = "switchyard-erasure/1"
+    subject: Uuid
+    erased_at: Timestamp
+    erased_by: ReceiptText
+    reason: ReceiptText
+    case_ids: tuple[Uuid, ...] = Field(description="Cases about the person with rows in the log.")
+    events: int = Field(ge=0, description="Rows of these cases. They stay; their sealed fields are unreadable.")
+    unreadable_by: Timestamp = Field(description="When the key has left the cache of every process.")
+    queues: tuple[QueueCopies, ...]
+
+
+def build_erasure(
+    subject: str, footprints: Sequence[Footprint], catalogue: Catalogue, *, at: datetime, operator: str, reason: str
+) -> Erasure:
+    """The receipt's statement, for a key destroyed at a time, by an operator, for a reason."""
+    return Erasure(
+        subject=subject,
+        erased_at=timestamp(at),
+        erased_by=operator,
+        reason=reason,
+        case_ids=tuple(sorted(case for each in footprints for case in each.case_ids)),
+        events=sum(each.events for each in footprints),
+        unreadable_by=timestamp(at + timedelta(seconds=CACHE_S)),
+        queues=tuple(_queues(catalogue, at)),
+    )
+
+
+def _queues(catalogue: Catalogue, at: datetime) -> list[QueueCopies]:
+    found = []
+    for consumer in consumers(catalogue):
+        for queue, seconds in (
+            (consumer.queue, RETENTION_SECONDS),
+            (consumer.dead_letter_queue, DEAD_LETTER_RETENTION_SECONDS),
+        ):
+            found.append(
+                QueueCopies(
+                    queue=queue,
+                    holds="sealed events and what upstream submitted in the clear"
+                    if consumer.node == CASE_MANAGER
+                    else "sealed events",
+                    gone_by=timestamp(at + timedelta(seconds=seconds)),
+                )
+            )
+    return found
+
+
+@dataclass(frozen=True, slots=True)
 class ErasureResult:
-    """What became of a request, and the receipt if there is one now."""
+    """The result of a request, with the receipt if there is one."""
 
     decision: ErasureDecision
     receipt: Receipt | None = None
 
 
 class ErasureService:
-    """Erasures, as the roles `audit_retention` and `vault_eraser`. Every method raises `Unavailable` when something is
-    out of reach; then ask again: what was begun is finished."""
+    """Erases persons, as the roles `audit_retention` and `vault_eraser`.
+
+    Every method raises `Unavailable` when a dependency cannot be reached. Repeat it then: it finishes what was begun.
+    """
 
     def __init__(self, pool: Pool, catalogue: Catalogue, keys: KeyEraser, signer: Signer, clock: Clock) -> None:
-        self._pool = pool
+        self._database = Database(pool, AUDIT_DATABASE, _SQL)
         self._catalogue = catalogue
         self._keys = keys
         self._signer = signer
         self._clock = clock
 
     async def erase(self, subject: str, *, operator: str, reason: str) -> ErasureResult:
-        """Erase a person, or say why not. Raises `ValueError` for a subject that is no UUID."""
+        """Erase a person, or return why not. Raises `ValueError` for a subject that is not a UUID."""
         person = uuid.UUID(subject)
-        with translate_errors(_DATABASE):
-            async with self._pool.acquire() as connection, connection.transaction():
-                # No hold is placed between the decision and the key's end.
-                await connection.execute(_SQL["one_at_a_time"])
-                stored = await connection.fetchrow(_SQL["receipt"], person)
-                rows = await connection.fetch(_SQL["footprint"], person)
-                footprints = [
-                    Footprint(**{**row, "case_ids": tuple(row["case_ids"]), "legal_holds": tuple(row["legal_holds"])})
-                    for row in rows
-                ]
-                key = await self._keys.state(subject)
-                decision = decide_erasure(key, footprints, receipted=stored is not None, now=self._clock.now())
-                receipt = None if stored is None else Receipt(**stored)
-                if isinstance(decision, ErasureAllowed):
-                    await self._keys.destroy(subject, operator=operator, reason=reason)
-                    receipt = receipt or await self._receipt(subject, footprints, operator, reason)
-                    await connection.execute(
-                        _SQL["keep_receipt"],
-                        uuid.uuid5(_RECEIPTS, subject),
-                        person,
-                        receipt.statement,
-                        receipt.key,
-                        receipt.signature,
-                    )
+        async with self._database.transaction() as log:
+            # This lock keeps a legal hold from being placed between the decision and the destruction of the key.
+            await log.execute("one_at_a_time")
+            stored = await log.row("receipt", person)
+            footprints = [
+                Footprint(**{**row, "case_ids": tuple(row["case_ids"]), "legal_holds": tuple(row["legal_holds"])})
+                for row in await log.rows("footprint", person)
+            ]
+            key = await self._keys.state(subject)
+            decision = decide_erasure(key, footprints, receipted=stored is not None, now=self._clock.now())
+            receipt = None if stored is None else Receipt(**stored)
+            if isinstance(decision, ErasureAllowed):
+                await self._keys.destroy(subject, operator=operator, reason=reason)
+                receipt = receipt or await self._receipt(subject, footprints)
+                receipt_id = uuid.uuid5(_RECEIPTS, subject)
+                await log.execute("keep_receipt", receipt_id, person, receipt.statement, receipt.key, receipt.signature)
         return ErasureResult(decision, receipt)
 
     async def again(self) -> list[str]:
-        """After a restore of the work database: destroy every key that a receipt names; whose there were."""
+        """After a restore of the work database: destroy every key that a receipt names; the subjects of these keys."""
         found: list[str] = []
         after = uuid.UUID(int=0)
         while True:
-            with translate_errors(_DATABASE):
-                page = [row["subject"] for row in await self._pool.fetch(_SQL["subjects"], after)]
+            page = [row["subject"] for row in await self._database.rows("subjects", after)]
             if not page:
                 return found
             found += await self._keys.destroy_restored_keys(page)
             after = uuid.UUID(page[-1])
 
-    async def _receipt(self, subject: str, footprints: list[Footprint], operator: str, reason: str) -> Receipt:
-        # The vault's record, not our clock and arguments: an earlier attempt may have destroyed the key.
+    async def _receipt(self, subject: str, footprints: list[Footprint]) -> Receipt:
+        # By the vault's record, not by our clock and arguments: an earlier attempt may have destroyed the key.
         erased = (await self._keys.state(subject)).erased
         if erased is None:
-            raise LookupError("the vault has no record of the key that it has just deleted")
-        said = build_erasure(
+            raise LookupError("the vault has no record of the key that was just destroyed")
+        statement = build_erasure(
             subject, footprints, self._catalogue, at=erased.at, operator=erased.operator, reason=erased.reason
         )
-        return await sign_receipt(said, self._signer)
+        return await sign_receipt(statement, self._signer)
 
 
 def read_erasure(receipt: Receipt, trusted: TrustedKeys) -> tuple[Erasure, str | None]:
-    """What a receipt says, and why it does not count if it does not. Raises `ValueError` for what cannot be read."""
+    """A receipt's statement, and why its signature is invalid. Raises `ValueError` if it cannot be read."""
     return Erasure.model_validate_json(receipt.statement), receipt.invalid_reason(trusted)

@@ -1,5 +1,5 @@
 -- name: footprint
--- What the log has of a person, by playbook, with what the law says of it.
+-- The cases about a person, by playbook, with the policy, the duty and the legal holds.
 with cases as (
   select opened_on, case_id, split_part(playbook_version, '/', 1) as playbook
   from transition where parents = '{}' and subject = $1

@@ -1,7 +1,7 @@
-"""Receipts: what is signed when bodies leave the log or a person is erased. Pure.
+"""Signed receipts of retirements and erasures. Pure.
 
-A receipt keeps no content. It names each event with its digest and its parents, so that the chain still verifies, and
-the SHA-256 of the body and of the other columns, so that an archived body and a remaining row can be told from others.
+A receipt has no content. It has each event's digest and parents, so that the chain still verifies, and the SHA-256 of
+the body and of the other columns, so that an archived body and a remaining row can be verified.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ ReceiptText = Annotated[str, Field(min_length=1, max_length=2_000)]
 
 
 class RetiredEvent(Contract):
-    """One event of a retired case: what the chain needs of it, and hashes of the rest."""
+    """One event of a retired case: what the chain needs, and hashes of the rest."""
 
     event_id: Uuid
     digest: Sha256
@@ -35,7 +35,7 @@ class RetiredEvent(Contract):
 
 
 class Archive(Contract):
-    """Where the bodies went, if they were not simply deleted."""
+    """Where the bodies were archived."""
 
     uri: Annotated[str, Field(max_length=1_000)]
     sha256: Sha256
@@ -52,28 +52,28 @@ class Retirement(Contract):
     policy_from: str = Field(description="effective_from of the policy's row.")
     citation: ReceiptText
     last_recorded: Timestamp
-    duty_until: Timestamp | None = Field(description="The end of the legal duty to keep it; null if there was none.")
+    duty_until: Timestamp | None = Field(description="The end of the legal duty to keep it; null without a duty.")
     retired_at: Timestamp
     retired_by: ReceiptText
     archive: Archive | None
-    objects: int = Field(ge=0, description="Artefacts in S3 that go once the bodies are gone.")
+    objects: int = Field(ge=0, description="Artefacts in S3, deleted after the bodies.")
     events: tuple[RetiredEvent, ...]
 
 
 class UnreadableReceipt(ValueError):
-    """A receipt's statement is none."""
+    """The statement of a receipt is invalid."""
 
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """A signed statement as it is stored. `key` is the SHA-256 of the public half."""
+    """A signed statement as it is stored. `key` is the SHA-256 of the signing key's public half."""
 
     statement: str
     key: str
     signature: bytes
 
     def invalid_reason(self, trusted: TrustedKeys) -> str | None:
-        """Why the signature does not count; None if it does."""
+        """Why the signature is invalid; None if it is valid."""
         return trusted.invalid_reason(self.key, _signed_bytes(self.statement), self.signature)
 
 
@@ -87,25 +87,35 @@ class RetentionReceipt:
     receipt: Receipt
 
 
+def read_receipt_row(row: Any) -> RetentionReceipt:
+    """The receipt of a database record."""
+    receipt = Receipt(row["statement"], row["key"], row["signature"])
+    return RetentionReceipt(row["opened_on"], row["case_id"], row["part"], receipt)
+
+
 def read_retirement(row: RetentionReceipt) -> Retirement:
-    """The statement. Raises `UnreadableReceipt` if it is none, or is about another case than its row."""
+    """The statement. Raises `UnreadableReceipt` if it is invalid, or about another case than its row."""
     try:
-        said = Retirement.model_validate_json(canonical_json(parse_json(row.receipt.statement)))
+        retirement = Retirement.model_validate_json(canonical_json(parse_json(row.receipt.statement)))
     except (InvalidEvent, ValidationError) as error:
         raise UnreadableReceipt("its statement cannot be read") from error
-    if (said.case_id, said.opened_on, said.part) != (row.case_id, row.opened_on.isoformat(), row.part):
+    if (retirement.case_id, retirement.opened_on, retirement.part) != (
+        row.case_id,
+        row.opened_on.isoformat(),
+        row.part,
+    ):
         raise UnreadableReceipt("its statement is about another case than its row")
-    return said
+    return retirement
 
 
 async def sign_receipt(statement: Contract, signer: Signer) -> Receipt:
-    """Sign a statement. Raises `Unavailable` if the key is out of reach."""
+    """Sign a statement. Raises `Unavailable` if the key cannot be reached."""
     text = canonical_json(statement.model_dump(mode="json")).decode()
     return Receipt(text, key_name(signer.public), await signer.sign(_signed_bytes(text)))
 
 
 def retired_event_of(row: Transition, recorded_at: datetime) -> RetiredEvent:
-    """What a receipt keeps of a row that still has its body. Raises `ValueError` if it has none."""
+    """The receipt's entry for a row. Raises `ValueError` if the row has no body any more."""
     if not row.body:
         raise ValueError("the row has no body any more")
     return RetiredEvent(
@@ -124,7 +134,7 @@ def columns_sha256(row: Transition, recorded_at: datetime) -> str:
 
 
 def by_event(retirements: Iterable[Retirement]) -> Mapping[str, RetiredEvent]:
-    """The events of several receipts of one case, by id. Of two entries the earlier counts."""
+    """The events of several receipts of one case, by id. The earlier of two entries counts."""
     found: dict[str, RetiredEvent] = {}
     for retirement in retirements:
         for event in retirement.events:
@@ -133,8 +143,8 @@ def by_event(retirements: Iterable[Retirement]) -> Mapping[str, RetiredEvent]:
 
 
 def _signed_bytes(statement: str) -> bytes:
-    # The hash, because KMS signs 4,096 bytes at most; in an object of a form of its own, because the same key signs
-    # checkpoints, and a signature of one must not pass as the other's.
+    # The hash, because KMS signs at most 4,096 bytes. In an object with its own format name, because the same key signs
+    # checkpoints, and a signature of a receipt must not pass as one of a checkpoint.
     return canonical_json({"format": "switchyard-receipt/1", "sha256": hashlib.sha256(statement.encode()).hexdigest()})
 
 

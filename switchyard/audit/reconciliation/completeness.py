@@ -1,8 +1,7 @@
-"""Is the log complete? What producers stored as published, compared with what the log holds. Pure.
+"""Completeness of the log: the events that producers stored as published, compared with the log. Pure.
 
-An event that the log misses is late until it cannot come by itself any more; then it is a hole. It may still come while
-it is young, and while a queue that it has to pass holds messages, unless all that audit has recorded lately of the same
-producer is later: a producer that is behind is behind with what follows, too.
+A missing event is late (lag) as long as it may still arrive; after that it is a hole. It may arrive while it is young,
+and while a queue on its way holds messages, unless everything that audit recorded lately of its producer is later.
 """
 
 from __future__ import annotations
@@ -18,23 +17,23 @@ from switchyard.protocol.events.failures import TaskFailed
 _FAILED = TaskFailed.__name__
 
 DELIVERY_GRACE = timedelta(seconds=60)
-"""Audit's objective: what the bus accepted is in the log within this time. A redelivery takes half of it."""
+"""Audit's objective: an event that the bus accepted is in the log within this time. A redelivery takes half of it."""
 
 
 class GapKind(StrEnum):
     """How the log and a producer disagree."""
 
     LAG = "lag"  # on its way
-    HOLE = "hole"  # published, and not in the log: it will not come by itself
-    DIFFERS = "differs"  # the log has another event under this id, or another decision on the same cause
-    UNCLAIMED = "unclaimed"  # in the log, and no outcome of the producer that it names
+    HOLE = "hole"  # published and not in the log: it will not arrive by itself
+    DIFFERS = "differs"  # the log has another event with this id, or another decision on the same parent
+    UNCLAIMED = "unclaimed"  # in the log, and not published by the producer that it names
 
 
 @dataclass(frozen=True, slots=True)
 class PublishedEvent:
-    """An event that a producer stored before it published it. `ask` names who can publish it again, and which event.
+    """An event that a producer stored before it published it. `ask` is the producer and the event to publish again.
 
-    For the router, which stores nothing, it is the event that caused this one: routed again, it comes to the same.
+    For the router, which stores nothing, that is the parent: the router makes the same event of it again.
     """
 
     producer: str
@@ -50,7 +49,7 @@ class PublishedEvent:
 
 @dataclass(frozen=True, slots=True)
 class RecordedEvent:
-    """An event of the log. `cause` is the digest of the event that led to it, where the producer stores nothing."""
+    """An event of the log. `cause` is its parent's digest, for a producer that stores nothing."""
 
     producer: str
     case_id: str
@@ -63,9 +62,10 @@ class RecordedEvent:
 
 @dataclass(frozen=True, slots=True)
 class DeliveryProgress:
-    """Where delivery stands at `now`. `passed`: all that audit recorded lately of a producer happened after this.
+    """The state of delivery at `now`, by producer.
 
-    `waiting` counts the messages in the queues on the way of a producer's events.
+    `delivered_until`: all events that audit recorded lately happened after it. `waiting`: messages in the queues that
+    the producer's events pass.
     """
 
     now: datetime
@@ -74,7 +74,7 @@ class DeliveryProgress:
     grace: timedelta = DELIVERY_GRACE
 
     def is_lost(self, event: PublishedEvent) -> bool:
-        """Whether an event that is not in the log will not come by itself."""
+        """Whether a missing event will not arrive by itself."""
         if self.now - event.since <= self.grace:
             return False
         delivered_until = self.delivered_until.get(event.producer)
@@ -85,7 +85,7 @@ class DeliveryProgress:
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """One disagreement. `ask` is who can publish what again; None where nobody can."""
+    """One difference. `ask` is the producer and the event to publish again; None if that is not possible."""
 
     kind: GapKind
     producer: str
@@ -97,26 +97,25 @@ class Gap:
 
 
 def find_missing_events(
-    published: Iterable[PublishedEvent], recorded_event: Iterable[RecordedEvent]
+    published: Iterable[PublishedEvent], recorded: Iterable[RecordedEvent]
 ) -> tuple[list[PublishedEvent], list[Gap]]:
-    """What is missing from the log, and what is in it otherwise than its producer says."""
-    log = {event.event_id: event for event in recorded_event}
-    said = {event.event_id: event for event in published}
-    kept = {event.cause for event in said.values()} - {None}
-    kept -= {event.cause for event in said.values() if event.event_id not in log}
-    # An event that the router once could not route, and routed when it came again, is both in the log: `verify` and the
-    # replay accept its failure beside what it was routed to, and so does this.
+    """The events that the log lacks, and the other differences."""
+    log = {event.event_id: event for event in recorded}
+    stored = {event.event_id: event for event in published}
+    kept = {event.cause for event in stored.values()} - {None}
+    kept -= {event.cause for event in stored.values() if event.event_id not in log}
+    # An event that the router routed at the second delivery has its failure and its command in the log, which `verify`
+    # and the replay accept, too.
     unclaimed = [
         event
         for event_id, event in log.items()
-        if event_id not in said and not (event.type == _FAILED and event.producer == ROUTER and event.cause in kept)
+        if event_id not in stored and not (event.type == _FAILED and event.producer == ROUTER and event.cause in kept)
     ]
-    # Where the log has another decision on the same cause, today's is none that was lost: publishing it now would be a
-    # second one.
+    # If the log has another decision on the same parent, today's decision is not lost: it would be a second one.
     otherwise = {event.cause for event in unclaimed if event.cause is not None}
     missing: list[PublishedEvent] = []
     gaps: list[Gap] = []
-    for event in said.values():
+    for event in stored.values():
         found = log.get(event.event_id)
         if (found is None and event.cause in otherwise) or (found is not None and found.digest != event.digest):
             gaps.append(_gap(GapKind.DIFFERS, event))
@@ -129,9 +128,9 @@ def find_missing_events(
     return missing, gaps
 
 
-def classify_missing(missing: Iterable[PublishedEvent], passage: DeliveryProgress) -> list[Gap]:
-    """Late or lost, for each event that the log misses."""
-    return [_gap(GapKind.HOLE if passage.is_lost(event) else GapKind.LAG, event) for event in missing]
+def classify_missing(missing: Iterable[PublishedEvent], progress: DeliveryProgress) -> list[Gap]:
+    """A lag or a hole for each missing event."""
+    return [_gap(GapKind.HOLE if progress.is_lost(event) else GapKind.LAG, event) for event in missing]
 
 
 def _gap(kind: GapKind, event: PublishedEvent) -> Gap:

@@ -1,4 +1,4 @@
-"""Reconciling, composed: the producers' tables, the log, the queues between them, and the router's own decisions."""
+"""The reconciler: compares the producers' stored events and the router's decisions with the log, and fills holes."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ from switchyard.router.state_seal import RecordedSeal
 from switchyard.runtime.core.clock import Clock
 
 CASES_PER_PAGE = 200
-"""Cases compared at once: what is in memory does not grow with the log."""
+"""Cases compared at once: memory does not grow with the log."""
 
 REPAIR_POLL_S = 0.25
 CountQueuedMessages = Callable[[], Awaitable[dict[str, int]]]
-"""How many messages each consumer's queue and dead-letter queue hold."""
+"""The number of messages in each consumer's queue and dead-letter queue."""
 
 
 @dataclass
 class ReconciliationReport:
-    """What a comparison found, by producer."""
+    """The result of a comparison."""
 
     cases: int = 0
     published: dict[str, int] = field(default_factory=dict)
@@ -43,23 +43,23 @@ class ReconciliationReport:
     filled: list[Gap] = field(default_factory=list)
 
     def of(self, kind: GapKind) -> list[Gap]:
-        """The gaps of one kind that stand."""
+        """The gaps of one kind that were not filled."""
         return [gap for gap in self.gaps if gap.kind is kind and gap not in self.filled]
 
     @property
     def ok(self) -> bool:
-        """Whether the log holds what was published, or will by itself."""
+        """Whether the log has every published event, or will get it by itself."""
         return all(gap.kind is GapKind.LAG or gap in self.filled for gap in self.gaps)
 
     def lag(self, producer: str, now: datetime) -> timedelta:
-        """How long the oldest event that is on its way has been so."""
+        """The age of a producer's oldest event that is on its way."""
         late = [now - gap.since for gap in self.gaps if gap.producer == producer and gap.kind is GapKind.LAG]
         return max(late, default=timedelta(0))
 
 
 @dataclass(frozen=True)
 class Reconciler:
-    """What reconciling depends on."""
+    """Compares the log with its producers."""
 
     producers: Producers
     presence: LogPresence
@@ -69,16 +69,16 @@ class Reconciler:
     table: RoutingTable
 
     async def run(self, since: datetime) -> ReconciliationReport:
-        """Compare every case of which something was published or recorded since, each as a whole."""
+        """Compare every case with events published or recorded since, each as a whole."""
         found = ReconciliationReport(published=dict.fromkeys((*self.producers.nodes, ROUTER), 0))
         async for cases in self._pages(since):
             await self._compare(cases, found)
         return found
 
     async def repair(self, found: ReconciliationReport, *, wait_s: float) -> None:
-        """Have every hole published again by who can, and wait until the log has it.
+        """Have every hole published again, and wait until the log has it.
 
-        What the router made of a lost event cannot be known before that is back, so the cases are compared again then.
+        The router's decision on a lost event is unknown until the event is in the log, so the cases are compared again.
         """
         deadline = time.monotonic() + wait_s
         while (holes := found.of(GapKind.HOLE)) and time.monotonic() < deadline:
@@ -107,37 +107,39 @@ class Reconciler:
                 found.filled.append(wanted.pop(event_id))
 
     async def _compare(self, cases: Sequence[uuid.UUID], found: ReconciliationReport) -> None:
-        stored = await self.producers.published(cases)  # before the log: what comes in between is in both
+        stored = await self.producers.published(
+            cases
+        )  # before the log, so that an event that arrives in between is in both
         rows = await self.presence.rows(cases)
         published = [*stored, *_expected_router_events(rows, self.table)]
-        # What the router made of an event that is lost, or whose body was retired, cannot be known.
+        # The router's decision on an event that is lost, or whose body was retired, is unknown.
         known = {row.recorded_event.digest for row in rows if row.node_to != ROUTER or row.body is not None}
-        recorded_event = [
+        recorded = [
             row.recorded_event for row in rows if row.recorded_event.producer != ROUTER or known.issuperset(row.parents)
         ]
-        missing, gaps = find_missing_events(published, recorded_event)
+        missing, gaps = find_missing_events(published, recorded)
         if any(gap.kind is GapKind.UNCLAIMED for gap in gaps):
-            # What was stored, published and recorded since the first look is claimed at the second.
-            _, gaps = find_missing_events([*published, *await self.producers.published(cases)], recorded_event)
+            # An event that was published and recorded since the first read is in the second.
+            _, gaps = find_missing_events([*published, *await self.producers.published(cases)], recorded)
         if missing:
-            # The queues first: what they held then, and what was in none, the log has or never will.
+            # The queues first: a message that was in none of them is in the log by now, or never will be.
             now, queues = self.clock.now(), await self.waiting()
-            passage = DeliveryProgress(
+            progress = DeliveryProgress(
                 now, await self.presence.delivered_until(now), _count_in_flight(queues), self.grace
             )
-            gaps += classify_missing(await self.presence.still_missing(missing), passage)
+            gaps += classify_missing(await self.presence.still_missing(missing), progress)
         found.cases += len(cases)
         found.gaps += gaps
         for event in published:
             found.published[event.producer] = found.published.get(event.producer, 0) + 1
 
     async def _pages(self, since: datetime) -> AsyncIterator[list[uuid.UUID]]:
-        """The cases to compare, in the order of their ids, from every source at once."""
+        """The cases to compare, in the order of their ids, from all sources."""
         after = uuid.UUID(int=0)
         while True:
             sources = [await self.producers.cases(node, since, after, CASES_PER_PAGE) for node in self.producers.nodes]
             sources.append(await self.presence.cases(since, after, CASES_PER_PAGE))
-            # Beyond the end of a full page there may be more of that source: the next round has it.
+            # A full page ends at its last id: the next round reads on.
             full = [ids[-1] for ids in sources if len(ids) == CASES_PER_PAGE]
             page = sorted({case for ids in sources for case in ids if not full or case <= min(full)})
             if not page:
@@ -147,7 +149,7 @@ class Reconciler:
 
 
 def _expected_router_events(rows: Sequence[PresenceRow], table: RoutingTable) -> list[PublishedEvent]:
-    """What the router must have published because of events of the log: it keeps nothing, but it decides the same."""
+    """The events that the router must have published: it stores none, but its decisions can be repeated."""
     return [
         PublishedEvent(
             ROUTER,
@@ -167,5 +169,5 @@ def _expected_router_events(rows: Sequence[PresenceRow], table: RoutingTable) ->
 
 
 def _count_in_flight(queues: dict[str, int]) -> dict[str, int]:
-    """The messages that a producer's events, or the redelivery that publishes them, may be behind."""
+    """By producer, the messages before its events in the queues, those of a redelivery included."""
     return {node: count + queues[AUDIT] for node, count in queues.items()}

@@ -1,1 +1,1 @@
-"""The log's rows: projection, store, reader, partitions, database roles."""
+"""Rows of the log: projection, store, reader, partitions, roles of the database."""

@@ -1,19 +1,19 @@
--- The rights of the audit database's roles; run after the migrations, and safe to repeat.
+-- The rights of the audit database's roles. Applied after the migrations each time; safe to repeat.
 
 revoke all on all tables in schema audit from audit, audit_reader;
 grant usage on schema audit to audit, audit_reader;
 grant select on
-  audit.transition, audit.integrity_alarm, audit.unindexed, audit.log_index, audit.checkpoint,
+  audit.transition, audit.integrity_alarm, audit.unindexed, audit.log_entry, audit.checkpoint,
   audit.transition_detail, audit.transition_states, audit.case_timeline, audit.case_summary
 to audit, audit_reader;
--- Column by column: recorded_at is the database's to say.
+-- Column by column: the database sets recorded_at.
 grant insert (
   opened_on, event_id, case_id, tenant, session_id, principal_sub, subject, node_from, node_to, transition, type_version,
   seq, ordinal, siblings, parents, transcript_hash, playbook_version, code_version, prompt_version, model_id, latency_ms,
   rubric_score, time_limit_ms, case_deadline, terminal, outcome, catalogued, event_ts, source, bus_id, bus_ts, body
 ) on audit.transition to audit;
 grant insert (kind, event_id, case_id, reason, field, body, body_sha256) on audit.integrity_alarm to audit;
-grant insert (log, number, first_index, last_index, statement, signature) on audit.checkpoint to audit;
+grant insert (log, number, first_index, last_index, body, signature) on audit.checkpoint to audit;
 grant execute on function audit.ensure_partitions(integer), audit.index_rows(integer) to audit;
 
 revoke all on all tables in schema audit from audit_retention;
@@ -36,6 +36,6 @@ grant select on audit.erasure_receipt to audit, audit_reader, audit_retention;
 grant insert (receipt_id, subject, statement, key, signature) on audit.erasure_receipt to audit_retention;
 
 grant select on
-  audit.model_usage, audit.failovers, audit.gate_decisions, audit.tokens_by_agent_and_session, audit.latency_by_agent,
-  audit.goal_success
+  audit.model_usage, audit.failovers, audit.tokens_by_agent_and_session, audit.latency_by_agent,
+  audit.goal_success, audit.outcome_class
 to audit, audit_reader;

@@ -5,7 +5,7 @@ select body from transition where case_id = $1 and body is not null order by seq
 select f.opened_on, f.case_id
 from transition f
 left join lateral (
-  -- As in case_summary: closed while it has more endings than retries, and the latest ending says how.
+  -- As in case_summary: closed with more endings than retries; the latest ending has the outcome.
   select
     count(*) filter (where t.terminal) > count(*) filter (where t.transition = 'TaskRetried') as closed,
     (array_agg(t.outcome order by t.seq desc, t.event_ts desc, t.recorded_at desc) filter (where t.terminal))[1] as outcome
@@ -24,7 +24,7 @@ limit $6
 
 -- name: summaries
 select
-  opened_on, case_id::text, tenant, session_id, playbook_version, route, agent, model_ids, hops, opened_at, closed_at,
+  opened_on, case_id::text, tenant, session_id, playbook_version, route, agents, model_ids, hops, opened_at, closed_at,
   duration_ms, status, outcome, code
 from case_summary
 where opened_on = any($1::date[]) and case_id = any($2::uuid[])
@@ -65,6 +65,6 @@ select kind as name, count(*) as count from integrity_alarm group by 1 order by 
 -- name: cases_like
 select case_id from audit.transition where starts_with(case_id::text, $1) and parents = '{}'
 union
--- The month of a case may have been dropped: its receipts still prove it.
+-- If the month of a case was dropped, its receipts still prove the case.
 select case_id from audit.retention_receipt where starts_with(case_id::text, $1)
 limit 3

@@ -9,7 +9,7 @@ insert into retention_policy (playbook, keep_for, duty_for, duty_counts_from, ci
 values ($1, $2, $3, $4, $5, $6)
 
 -- name: due
--- Only cases older than their own playbook's policy are evaluated one by one; the shortest of all rules out whole months.
+-- Only cases older than their own playbook's policy are evaluated one by one; the shortest policy excludes whole months.
 with policy as materialized (
   select distinct on (playbook) playbook, greatest(keep_for, duty_for) as at_least
   from retention_policy
@@ -27,7 +27,7 @@ from (
     and (t.opened_on, t.case_id) > ($1::date, $2::uuid)
     and exists (
       select from transition b where b.opened_on = t.opened_on and b.case_id = t.case_id and b.body is not null)
-  -- Before the function is asked, whatever the planner thinks that it costs.
+  -- A barrier for the planner: the filters come before the expensive function.
   offset 0
 ) c
 cross join lateral case_retention(c.opened_on, c.case_id) r
@@ -52,8 +52,8 @@ values ($1, $2, $3, $4, $5, $6)
 update transition set body = null where opened_on = $1 and case_id = $2 and body is not null
 
 -- name: artefacts_left
--- Cases whose bodies are gone and whose artefacts may still be there: one is put off while it is held, or while an event
--- that came in late has its body.
+-- Cases without bodies whose artefacts may still be stored. A case waits while it is on hold, or while a late event has
+-- its body.
 select distinct r.opened_on, r.case_id::text
 from retention_receipt r
 where ($1::uuid is null or r.case_id = $1)
@@ -84,7 +84,7 @@ where $1::uuid is null or case_id = $1
 order by placed_at
 
 -- name: droppable
--- Whole months in the past; whether each may go is drop_partition's to say.
+-- Whole months in the past; drop_partition decides on each.
 select c.relname
 from pg_inherits i
 join pg_class c on c.oid = i.inhrelid
@@ -94,22 +94,3 @@ order by c.relname
 
 -- name: drop_partition
 select drop_partition($1)
-
--- name: receipts
-select opened_on, case_id::text, part, statement, key, signature
-from retention_receipt
-where case_id = $1
-order by opened_on, part
-
--- name: receipts_without_rows
-select r.opened_on, r.case_id::text, r.part, r.statement, r.key, r.signature
-from retention_receipt r
-where ($1::uuid is null or r.case_id = $1) and ($2::date is null or r.opened_on = $2)
-  and not exists (select from transition t where t.opened_on = r.opened_on and t.case_id = r.case_id)
-order by r.case_id, r.opened_on, r.part
-
--- name: keep_partitions
-lock table transition in access share mode
-
--- name: dropped
-select partition_name from partition_drop

@@ -1,4 +1,4 @@
-"""What audit does with messages. Returning deletes them, so each returns only after the commit."""
+"""Audit's message handlers. A message is deleted when its handler returns, so each returns after the commit."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ log = structlog.get_logger(__name__)
 
 
 async def record_batch(message: SQSBatchMessage, *, store: AuditStore, gate: DatabaseCircuitBreaker) -> None:
-    """Write a batch to the log. While the database is away everything stays on the queue and polling pauses."""
+    """Write a batch to the log. While the database is unreachable, messages stay on the queue and polling pauses."""
     try:
         recorded = await store.record([each.raw_body for each in message.messages])
     except Unavailable as error:
@@ -25,7 +25,7 @@ async def record_batch(message: SQSBatchMessage, *, store: AuditStore, gate: Dat
         await message.nack(delay=1.0 + 2.0 * random.random())  # noqa: S311 - spreads a fleet's retries
         return
     except asyncpg.PostgresError as error:
-        # No space, no right, no table: not the messages' fault. They come back, more and more slowly.
+        # No space, no right, no table: not caused by the messages, which return to the queue with a growing delay.
         log.error("batch.failed", alarm="audit", error=type(error).__name__, reason=str(error))  # noqa: TRY400 - the reason is the whole of it
         raise
     for index in recorded.refused:
@@ -40,7 +40,7 @@ async def record_batch(message: SQSBatchMessage, *, store: AuditStore, gate: Dat
 
 
 async def drain_dead_letter(message: SQSMessage, *, store: AuditStore, gate: DatabaseCircuitBreaker) -> None:
-    """Audit's dead letters: tried again one by one, and what the database still refuses is kept as an alarm."""
+    """Record a dead letter on its own; one that the database still rejects is kept as an alarm."""
     async with nack_when_unavailable(message, gate):
         recorded = await store.record([message.raw_body])
         decision = "kept" if recorded.refused else "recorded"

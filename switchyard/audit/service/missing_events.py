@@ -1,4 +1,4 @@
-"""Alarms about what is not in the log: a cause that never came, an ending that is overdue."""
+"""Alarms about missing events: a parent that is not in the log, an ending that is overdue."""
 
 from __future__ import annotations
 
@@ -6,26 +6,24 @@ from datetime import datetime, timedelta
 
 import structlog
 
-from switchyard.audit.transparency.log_index import AuditConnection
-from switchyard.audit.verification.verify import VERIFICATION_GRACE
+from switchyard.audit.verification.case_verifier import VERIFICATION_GRACE
 from switchyard.runtime.core.clock import Clock
-from switchyard.runtime.database.connections import translate_errors
+from switchyard.runtime.database.connections import Database
 from switchyard.runtime.database.queries import load_queries
 
 log = structlog.get_logger(__name__)
 _SQL = load_queries(__file__)
-_DATABASE = "the audit database"
 MAX_WATCH_ROWS = 100_000
-"""How far back a new leader looks: what its predecessor may have left unsaid. Alarms of a takeover may repeat."""
+"""How far back a new leader looks, for alarms that its predecessor did not raise. Alarms may repeat at a takeover."""
 
 WATCH_BATCH_SIZE = 10_000
 WATCH_WINDOW = timedelta(hours=1)
 
 
 class LogWatch:
-    """Looks at each log_index once, `grace` after its row was recorded, and at each deadline once it is that long past.
+    """Looks at each log entry once, `grace` after its row was recorded, and at each deadline once it is that long past.
 
-    An alarm is a log line and nothing in the database: `switchyard audit verify` finds the same whenever it is asked.
+    An alarm is a log line, not a row: `switchyard audit verify` finds the same at any time.
     """
 
     def __init__(self, clock: Clock, *, grace: timedelta = VERIFICATION_GRACE) -> None:
@@ -34,22 +32,20 @@ class LogWatch:
         self._seen: int | None = None
         self._until: datetime | None = None
 
-    async def raise_due_alarms(self, connection: AuditConnection) -> None:
+    async def raise_due_alarms(self, session: Database) -> None:
         """Raise the alarms that have become due. Raises `Unavailable`."""
         ripe = self._clock.now() - self._grace
-        with translate_errors(_DATABASE):
-            if self._seen is None:
-                newest = await connection.fetchval(_SQL["last_index"])
-                self._seen = max(0, newest - MAX_WATCH_ROWS)
-            await self._orphans(connection, ripe)
-            await self._unended(connection, ripe)
+        database = session.with_queries(_SQL)
+        if self._seen is None:
+            self._seen = max(0, await database.value("last_index") - MAX_WATCH_ROWS)
+        await self._orphans(database, ripe)
+        await self._unended(database, ripe)
 
-    async def _orphans(self, connection: AuditConnection, ripe: datetime) -> None:
+    async def _orphans(self, database: Database, ripe: datetime) -> None:
         before = self._seen or 0
-        # Recorded in nearly the order of log indexes: one row that is not yet ripe among others only waits a little
-        # less.
-        while (last := await connection.fetchval(_SQL["ripe"], before, ripe, WATCH_BATCH_SIZE)) > before:
-            for row in await connection.fetch(_SQL["orphans"], before, last):
+        # Rows are recorded in nearly the order of their log indexes: one among older rows is checked a little early.
+        while (last := await database.value("ripe", before, ripe, WATCH_BATCH_SIZE)) > before:
+            for row in await database.rows("orphans", before, last):
                 log.error(
                     "integrity.orphan",
                     alarm="integrity",
@@ -61,9 +57,9 @@ class LogWatch:
                 )
             self._seen = before = last
 
-    async def _unended(self, connection: AuditConnection, ripe: datetime) -> None:
+    async def _unended(self, database: Database, ripe: datetime) -> None:
         since = self._until or ripe - WATCH_WINDOW
-        for row in await connection.fetch(_SQL["unended"], since, ripe):
+        for row in await database.rows("unended", since, ripe):
             log.error(
                 "case.unended",
                 alarm="unended",

@@ -1,1 +1,1 @@
-"""Log index, Merkle trees and signed checkpoints (RFC 9162 terms)."""
+"""The transparency log: entries, Merkle trees and signed checkpoints (RFC 9162 terms)."""

@@ -1,4 +1,4 @@
-"""Writes checkpoints: first to S3, then the copy in the database; after a crash in between it adopts the first."""
+"""Writes checkpoints: first to S3, then the copy to the database. After a crash in between it adopts those in S3."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import structlog
 
-from switchyard.audit.transparency.checkpoints import (
+from switchyard.audit.transparency.checkpoint import (
     MAX_CHECKPOINT_ROWS,
     Checkpoint,
     LogHead,
@@ -16,7 +16,7 @@ from switchyard.audit.transparency.checkpoints import (
     explain_unlinked,
     next_checkpoint_body,
 )
-from switchyard.audit.transparency.log_index import CheckpointBacklog, LogIndex
+from switchyard.audit.transparency.transparency_log import CheckpointBacklog, TransparencyLog
 from switchyard.runtime.core.clock import Clock
 from switchyard.runtime.crypto.signing import Signer, TrustedKeys, key_name
 from switchyard.runtime.storage.locked_objects import LockedObjects
@@ -27,13 +27,14 @@ log = structlog.get_logger(__name__)
 class CheckpointConflict(Exception):
     """S3 has a checkpoint that this database contradicts.
 
-    Remedy: find out who changed the database, or which backup was
-    restored (`switchyard audit verify --checkpoints` names the rows); nothing is covered by a checkpoint until then."""
+    Remedy: find out who changed the database, or which backup was restored; `switchyard audit verify --checkpoints`
+    names the rows. No new checkpoint is written until then.
+    """
 
 
 @dataclass(frozen=True, slots=True)
 class CheckpointSchedule:
-    """When to checkpoint: `rows` log indexes, or the first one `seconds` old. A checkpoint is kept for `keep`."""
+    """A checkpoint is due after `rows` entries, or once the first is `seconds` old. Object Lock keeps it for `keep`."""
 
     rows: int
     seconds: float
@@ -41,15 +42,12 @@ class CheckpointSchedule:
 
 
 def is_checkpoint_due(waiting: CheckpointBacklog, schedule: CheckpointSchedule) -> bool:
-    """Whether to checkpoint now."""
+    """Whether a checkpoint is due."""
     return waiting.rows >= schedule.rows or (waiting.rows > 0 and waiting.oldest_s >= schedule.seconds)
 
 
 class Checkpointer:
-    """Checkpoints the log indexes of one log.
-
-    `keys` are those whose checkpoints it takes over: its own, and older ones.
-    """
+    """Writes the checkpoints of one log. `keys` are those whose checkpoints it adopts: its own, and older ones."""
 
     def __init__(
         self,
@@ -69,57 +67,58 @@ class Checkpointer:
         self._schedule = schedule
         self._name = name
 
-    async def write_if_due(self, log_index: LogIndex, *, now: bool = False) -> bool:
-        """Make one checkpoint if it is due, or `now` if anything waits; whether it made one.
+    async def write_if_due(self, transparency_log: TransparencyLog, *, now: bool = False) -> bool:
+        """Write one checkpoint if it is due, or with `now` if any entry waits; whether it wrote one.
 
         Raises `Unavailable`, `Rejected` for a bucket without Object Lock, and `CheckpointConflict`.
         """
-        head = await log_index.head(self._name)
-        waiting = await log_index.uncovered_rows(head, MAX_CHECKPOINT_ROWS)
+        head = await transparency_log.head(self._name)
+        waiting = await transparency_log.uncovered_rows(head, MAX_CHECKPOINT_ROWS)
         if not (is_checkpoint_due(waiting, self._schedule) or (now and waiting.rows)):
             return False
-        leaves = await log_index.leaves(head.last + 1, head.last + waiting.rows)
+        leaves = await transparency_log.leaves(head.last + 1, head.last + waiting.rows)
         moment = self._clock.now()
-        statement = next_checkpoint_body(head, leaves, log=self._name, made_at=moment, key=self._key)
-        checkpoint = Checkpoint(statement, await self._signer.sign(statement.signed_bytes()), tuple(leaves))
+        body = next_checkpoint_body(head, leaves, log=self._name, made_at=moment, key=self._key)
+        checkpoint = Checkpoint(body, await self._signer.sign(body.signed_bytes()), tuple(leaves))
         made = await self._objects.put_new(
-            checkpoint_key(self._name, statement.number),
+            checkpoint_key(self._name, body.number),
             checkpoint.to_bytes(),
             keep_until=moment + self._schedule.keep,
             content_type="application/json",
         )
         if not made:
-            return await self.adopt(log_index)
-        await log_index.add(checkpoint)
-        log.info("checkpoint.made", number=statement.number, rows=len(leaves), last=statement.last)
+            return await self.adopt(transparency_log)
+        await transparency_log.add(checkpoint)
+        log.info("checkpoint.made", number=body.number, rows=len(leaves), last=body.last)
         return True
 
-    async def adopt(self, log_index: LogIndex) -> bool:
-        """Take over checkpoints that are in S3 and not in the database: whoever wrote them was killed in between.
+    async def adopt(self, transparency_log: TransparencyLog) -> bool:
+        """Take over checkpoints that are in S3 and not in the database: their writer was killed in between.
 
-        Raises `Unavailable`, and `CheckpointConflict` for one that the database's log indexes do not bear out.
+        Raises `Unavailable`, and `CheckpointConflict` for one that does not match the database's entries.
         """
         adopted = False
-        head = await log_index.head(self._name)
+        head = await transparency_log.head(self._name)
         while (found := await self._objects.get(checkpoint_key(self._name, head.number + 1))) is not None:
-            checkpoint = await self._checked(log_index, head, found.data)
-            await log_index.add(checkpoint)
-            log.warning("checkpoint.adopted", number=checkpoint.statement.number)
-            adopted, head = True, await log_index.head(self._name)
+            checkpoint = await self._checked(transparency_log, head, found.data)
+            await transparency_log.add(checkpoint)
+            log.warning("checkpoint.adopted", number=checkpoint.body.number)
+            adopted, head = True, await transparency_log.head(self._name)
         return adopted
 
-    async def _checked(self, log_index: LogIndex, head: LogHead, data: bytes) -> Checkpoint:
+    async def _checked(self, transparency_log: TransparencyLog, head: LogHead, data: bytes) -> Checkpoint:
         number = head.number + 1
         try:
             checkpoint = Checkpoint.from_bytes(data)
         except UnreadableCheckpoint as error:
             raise CheckpointConflict(f"checkpoint {number} in S3 cannot be read: {error}") from error
-        said = checkpoint.statement
-        if said.log != self._name or (why := explain_unlinked(head, said)):
+        body = checkpoint.body
+        if body.log != self._name or (why := explain_unlinked(head, body)):
             raise CheckpointConflict(f"checkpoint {number} in S3 belongs to another history: {why}")
-        if why := self._keys.invalid_reason(said.key, said.signed_bytes(), checkpoint.signature):
-            raise CheckpointConflict(f"checkpoint {number} in S3 is not ours: {why}")
-        if tuple(await log_index.leaves(said.first, said.last)) != checkpoint.leaves:
-            where = f"log indexes {said.first} to {said.last}"
-            raise CheckpointConflict(f"checkpoint {number} in S3 covers other rows than the database has in {where}")
+        if why := self._keys.invalid_reason(body.key, body.signed_bytes(), checkpoint.signature):
+            raise CheckpointConflict(f"checkpoint {number} in S3 is invalid: {why}")
+        if tuple(await transparency_log.leaves(body.first, body.last)) != checkpoint.leaves:
+            raise CheckpointConflict(
+                f"checkpoint {number} in S3 does not match the rows of log indexes {body.first} to {body.last}"
+            )
         return checkpoint

@@ -1,4 +1,4 @@
-"""Merkle trees as RFC 9162 (section 2.1) has them: leaves and nodes are hashed apart, an odd node moves up. Pure."""
+"""Merkle trees of RFC 9162, section 2.1: leaves and nodes are hashed differently, an odd node moves up. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""What must hold between the events of one case. Pure functions over facts, small enough to keep a whole case."""
+"""The hash chain of one case: parents, derived ids, siblings, shared facts and endings. Pure.
+
+A case ends once per attempt. An attempt begins with the case or with an operator's `TaskRetried`, and everything that
+descends from it belongs to it. A retry is valid only if it is a child of the failure that ended the attempt before.
+"""
 
 from __future__ import annotations
 
@@ -8,19 +12,22 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from switchyard.audit.records.projection import Transition
-from switchyard.audit.verification import attempts
 from switchyard.audit.verification.findings import Finding, FindingKind
 from switchyard.protocol.catalogue import ROUTER
 from switchyard.protocol.envelope import event_id_for
+from switchyard.protocol.events.case_manager import TaskRetried
 from switchyard.protocol.events.failures import TaskFailed
 from switchyard.protocol.fields import Principal
 
-_FAILED = TaskFailed.__name__
+RETRIED_TYPE, FAILED_TYPE = TaskRetried.__name__, TaskFailed.__name__
 _CASE_FACTS = ("opened_on", "tenant", "session_id", "principal_sub", "subject", "playbook_version", "case_deadline")
-"""Columns that are one for a whole case: derived events copy them from their cause."""
+"""Columns with one value per case: derived events copy them from their parent."""
 
 _CLAIMS = tuple(name for name in Principal.model_fields if name not in {"sub", "subject"})
-"""Claims of the principal that no column has."""
+"""Claims of the principal without a column."""
+
+FIRST_ATTEMPT = ""
+"""The attempt that the case began with; the others are named by the digest of their retry."""
 
 PENDING_KINDS = frozenset(
     {
@@ -30,12 +37,12 @@ PENDING_KINDS = frozenset(
         FindingKind.RETRY_UNFOUNDED,
     }
 )
-"""What delivery in no order makes look wrong for a moment."""
+"""Findings that may disappear, because events arrive in any order."""
 
 
 @dataclass(frozen=True, slots=True)
 class EventFact:
-    """One event, as its body has it (as its columns have it, if the body cannot be believed). No body: it is large."""
+    """One event by its body, or by its columns if the body is invalid. Without the body, which is large."""
 
     event: Transition
     recorded_at: datetime
@@ -43,7 +50,7 @@ class EventFact:
 
 
 def check_chain(facts: Sequence[EventFact]) -> Iterator[Finding]:
-    """Everything that does not hold between the events of one case."""
+    """The findings between the events of one case."""
     by_digest = {fact.event.transcript_hash: fact.event for fact in facts}
     yield from _duplicates(facts)
     yield from _check_first_event(facts)
@@ -76,19 +83,19 @@ def _duplicates(facts: Iterable[EventFact]) -> Iterator[Finding]:
 def _check_first_event(facts: Sequence[EventFact]) -> Iterator[Finding]:
     firsts = [event for event in _in_recorded_order(facts) if not event.parents]
     if not firsts:
-        why = "no event without parents: the case's first event is not in the log"
+        why = "the case's first event is not in the log: there is no event without parents"
         yield Finding(FindingKind.NO_FIRST_EVENT, facts[0].event.case_id, None, None, why)
     for event in firsts[1:]:
-        yield build_finding(event, FindingKind.SECOND_FIRST_EVENT, "the case has a first event already", "parents")
+        yield build_finding(event, FindingKind.SECOND_FIRST_EVENT, "the case already has a first event", "parents")
 
 
 def _check_endings(facts: Iterable[EventFact]) -> Iterator[Finding]:
-    for fault in attempts.find_ending_faults(_in_recorded_order(facts)):
+    for fault in find_ending_faults(_in_recorded_order(facts)):
         match fault:
-            case attempts.SecondEnding(event, before):
-                why = f"the case was ended already, by {before.transition} {before.event_id}"
+            case SecondEnding(event, before):
+                why = f"the case was already ended by {before.transition} {before.event_id}"
                 yield build_finding(event, FindingKind.SECOND_ENDING, why, "terminal")
-            case attempts.UnfoundedRetry(event, why):
+            case UnfoundedRetry(event, why):
                 yield build_finding(event, FindingKind.RETRY_UNFOUNDED, why, "parents")
 
 
@@ -97,18 +104,18 @@ def _check_case_facts(facts: Sequence[EventFact]) -> Iterator[Finding]:
     reference = first.event
     for fact in facts:
         for name in _differing_claims(first.principal, fact.principal):
-            why = f"it acts for another principal than {reference.transition} {reference.event_id}"
+            why = f"its principal is not that of {reference.transition} {reference.event_id}"
             yield build_finding(fact.event, FindingKind.CASE_FACT_DIFFERS, why, f"principal.{name}")
         for name in _CASE_FACTS:
             if getattr(fact.event, name) != getattr(reference, name):
-                why = f"{name} is not that of the case, which {reference.transition} {reference.event_id} set"
+                why = f"{name} is not that of the case, set by {reference.transition} {reference.event_id}"
                 yield build_finding(fact.event, FindingKind.CASE_FACT_DIFFERS, why, name)
 
 
 def _differing_claims(opened_for: Principal | None, acts_for: Principal | None) -> list[str]:
-    """Derived events keep the whole principal: another actor or more scopes would be more than was granted."""
+    """Derived events keep the whole principal: another actor or more scopes would exceed what was granted."""
     if opened_for is None or acts_for is None:
-        return []  # the body cannot be read, which is a finding of its own
+        return []  # an unreadable body is a finding of its own
     return [name for name in _CLAIMS if getattr(opened_for, name) != getattr(acts_for, name)]
 
 
@@ -117,26 +124,24 @@ def _check_cause(event: Transition, by_digest: Mapping[str, Transition]) -> Iter
     known = [parent for parent in parents if parent is not None]
     for digest, parent in zip(event.parents, parents, strict=True):
         if parent is None:
-            why = f"its cause, with the hash {digest}, is not in the log"
+            why = f"its parent with the digest {digest} is not in the log"
             yield build_finding(event, FindingKind.MISSING_PARENT, why, "parents")
     if len(known) < len(event.parents):
         return
     expected = max((parent.seq for parent in known), default=-1) + 1
     if event.seq != expected:
-        yield build_finding(
-            event, FindingKind.WRONG_SEQ, f"seq is {event.seq} and follows from its causes as {expected}", "seq"
-        )
-    # A join's id is derived from its gather, which no event carries; every other event's from its one parent.
+        yield build_finding(event, FindingKind.WRONG_SEQ, f"seq is {event.seq}; its parents give {expected}", "seq")
+    # A join's id is derived from its gather, which is in no event; every other id from the event's one parent.
     if len(known) == 1:
         derived = event_id_for(known[0].event_id, event.node_from, event.transition, event.ordinal)
         if event.event_id != derived:
             yield build_finding(
-                event, FindingKind.ID_NOT_DERIVED, f"the id that follows from its cause is {derived}", "event_id"
+                event, FindingKind.ID_NOT_DERIVED, f"the id derived from its parent is {derived}", "event_id"
             )
 
 
 def _siblings(facts: Iterable[EventFact]) -> Iterator[Finding]:
-    """Children of one cause by one producer count themselves; none may be missing and none may be too many."""
+    """Each child of one parent and producer has their number: none may be missing or surplus."""
     families: dict[tuple[object, ...], list[Transition]] = defaultdict(list)
     for event in _in_recorded_order(facts):
         if event.parents:
@@ -145,25 +150,101 @@ def _siblings(facts: Iterable[EventFact]) -> Iterator[Finding]:
         eldest, places = family[0], set[int]()
         for event in family:
             if event.siblings != eldest.siblings:
-                why = f"it counts {event.siblings} children of its cause, and {eldest.event_id} {eldest.siblings}"
+                why = (
+                    f"it has {event.siblings} siblings, and {eldest.event_id} of the same parent has {eldest.siblings}"
+                )
                 yield build_finding(event, FindingKind.SIBLINGS_DISAGREE, why, "siblings")
             elif event.ordinal >= event.siblings:
                 why = f"ordinal {event.ordinal} of {event.siblings} children"
                 yield build_finding(event, FindingKind.SIBLINGS_DISAGREE, why, "ordinal")
             elif event.ordinal in places:
-                why = f"its cause has another child {event.ordinal} from {event.node_from}"
+                why = f"its parent has another child {event.ordinal} from {event.node_from}"
                 yield build_finding(event, FindingKind.SIBLINGS_DISAGREE, why, "ordinal")
             places.add(event.ordinal)
         if missing := eldest.siblings - len(places & set(range(eldest.siblings))):
-            why = f"{missing} of the {eldest.siblings} children of its cause are not in the log"
+            why = f"{missing} of the {eldest.siblings} children of its parent are not in the log"
             yield build_finding(eldest, FindingKind.MISSING_SIBLING, why, "siblings")
 
 
 def _is_own_failure(event: Transition) -> bool:
-    # The router keeps no outcome: an event that it routed, and could not delete for long enough, becomes its failure
-    # as well. An agent has one outcome, and its failure beside a result is two.
-    return event.node_from == ROUTER and event.transition == _FAILED
+    # The router stores no outcome: an event that it routed but failed to delete from its queue for long enough has a
+    # failure beside its result. An agent has one outcome only.
+    return event.node_from == ROUTER and event.transition == FAILED_TYPE
 
 
 def _in_recorded_order(facts: Iterable[EventFact]) -> list[Transition]:
     return [fact.event for fact in sorted(facts, key=lambda fact: (fact.recorded_at, fact.event.event_id))]
+
+
+@dataclass(frozen=True, slots=True)
+class SecondEnding:
+    """Two endings of one attempt."""
+
+    event: Transition
+    ended_by: Transition
+
+
+@dataclass(frozen=True, slots=True)
+class UnfoundedRetry:
+    """A retry whose parent did not end the case."""
+
+    event: Transition
+    why: str
+
+
+def latest_attempt_ended(events: Sequence[Transition]) -> bool:
+    """Whether the latest attempt of a case has its ending."""
+    return sum(event.terminal for event in events) > sum(event.transition == RETRIED_TYPE for event in events)
+
+
+def find_ending_faults(events: Sequence[Transition]) -> Iterator[SecondEnding | UnfoundedRetry]:
+    """The faults in the endings and retries of one case; `events` are in the order of recording."""
+    by_digest = {event.transcript_hash: event for event in events}
+    attempts = _attempts_by_digest(events)
+    endings: dict[str, Transition] = {}
+    for event in events:
+        # With a missing parent the attempt is unknown; the missing parent is the finding.
+        if event.terminal and (here := attempts[event.transcript_hash]) is not None:
+            if here in endings:
+                yield SecondEnding(event, endings[here])
+            endings.setdefault(here, event)
+    for event in events:
+        if event.transition == RETRIED_TYPE and len(event.parents) == 1 and event.parents[0] in by_digest:
+            failure = by_digest[event.parents[0]]
+            before = attempts[failure.transcript_hash]
+            ending = None if before is None else endings.get(before)
+            if failure.transition != FAILED_TYPE:
+                yield UnfoundedRetry(event, f"its parent is {failure.transition}; only a failure can be retried")
+            elif ending is None:
+                yield UnfoundedRetry(event, "the failed attempt has no ending in the log")
+            elif failure.transcript_hash not in _ancestors(ending, by_digest):
+                yield UnfoundedRetry(event, f"the case was ended by {ending.event_id}, not because of this failure")
+
+
+def _attempts_by_digest(events: Sequence[Transition]) -> dict[str, str | None]:
+    """The attempt of each event, by digest; None if a parent is missing."""
+    found: dict[str, str | None] = {}
+    seqs = {event.transcript_hash: event.seq for event in events}
+    for event in sorted(events, key=lambda event: event.seq):
+        if event.transition == RETRIED_TYPE:
+            found[event.transcript_hash] = event.transcript_hash
+        elif not event.parents:
+            found[event.transcript_hash] = FIRST_ATTEMPT
+        else:
+            above = [found.get(parent) for parent in event.parents]
+            known = [each for each in above if each is not None]
+            # A join of a retried branch with another branch belongs to the retry.
+            latest = max(known, key=lambda each: seqs.get(each, -1), default=None)
+            found[event.transcript_hash] = latest if len(known) == len(above) else None
+    return found
+
+
+def _ancestors(event: Transition, by_digest: Mapping[str, Transition]) -> set[str]:
+    found: set[str] = set()
+    waiting = list(event.parents)
+    while waiting:
+        digest = waiting.pop()
+        if digest not in found and digest in by_digest:
+            found.add(digest)
+            waiting += by_digest[digest].parents
+    return found

@@ -1,4 +1,4 @@
-"""What a verification finds: which row, and why."""
+"""Findings of a verification: the row, and the reason."""
 
 from __future__ import annotations
 
@@ -7,65 +7,53 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from enum import StrEnum
 
-from switchyard.audit.records.projection import Transition
-
-
-@dataclass(frozen=True, slots=True)
-class StoredRow:
-    """A row of the log as it is stored."""
-
-    row: Transition
-    recorded_at: datetime
-    retired: bool = False
-    """Whether the body is gone: `row.body` is empty then."""
-    receipted: bool = False
-    """Whether the log has a receipt of the case, believed or not."""
+from switchyard.audit.records.stored_row import CaseStatus
 
 
 class FindingKind(StrEnum):
-    """What does not hold."""
+    """What is wrong."""
 
-    UNREADABLE = "unreadable"  # the body is no event any more
+    UNREADABLE = "unreadable"  # the body is not an event
     DIGEST_MISMATCH = "digest_mismatch"  # the body was altered
     FORGED_SOURCE = "forged_source"  # the body's bus source is not that of its producer
     FORGED_TYPE = "forged_type"  # the body's bus detail-type is not its type
-    COLUMN_DIFFERS = "column_differs"  # a column does not say what the body says
+    COLUMN_DIFFERS = "column_differs"  # a column differs from the body
     UNKNOWN_TYPE = "unknown_type"  # no such type or version in the catalogue
     NOT_IN_CATALOGUE = "not_in_catalogue"  # this producer may not send this type to this consumer
     RECORDED_EARLY = "recorded_early"  # recorded before it was produced
     ID_NOT_DERIVED = "id_not_derived"  # the id does not follow from the parent
-    MISSING_PARENT = "missing_parent"  # the cause is not in the log: it was removed, or this row was put in
+    MISSING_PARENT = "missing_parent"  # a parent is not in the log: it was removed, or this row was inserted
     WRONG_SEQ = "wrong_seq"  # not the parents' greatest plus one
     NO_FIRST_EVENT = "no_first_event"
     SECOND_FIRST_EVENT = "second_first_event"
-    SECOND_ENDING = "second_ending"  # a case ends once for each time that it is tried
-    RETRY_UNFOUNDED = "retry_unfounded"  # it undoes no ending, or another one than it says
-    MISSING_SIBLING = "missing_sibling"  # its cause had more children than the log has
-    SIBLINGS_DISAGREE = "siblings_disagree"  # two children of one cause in one place, or counting differently
-    DUPLICATE = "duplicate"  # an event that the log has twice
-    BODY_MISSING = "body_missing"  # the body is gone, and no receipt says that it was retired
-    FORGED_RECEIPT = "forged_receipt"  # a receipt that no trusted key has signed, or about another case
-    RETIRED_ROW_MISSING = "retired_row_missing"  # a receipt names a row that is gone, and its partition is not
-    CASE_FACT_DIFFERS = "case_fact_differs"  # what is one for the whole case is another here
-    ROW_MISSING = "row_missing"  # the log had a row in this log_index, and has it no more
-    ROW_DIFFERS = "row_differs"  # the row is not the one that was given this log_index
-    ROW_UNINDEXED = "row_unindexed"  # put in past the door: it has no log_index and waits for none
-    INDEX_MISSING = "index_missing"  # log indexes have no gaps: one was removed
-    INDEX_DIFFERS = "index_differs"  # a checkpoint covers something else in this log_index
-    CHECKPOINT_MISSING = "checkpoint_missing"  # checkpoints are numbered without gaps: one was removed
+    SECOND_ENDING = "second_ending"  # a case ends once per attempt
+    RETRY_UNFOUNDED = "retry_unfounded"  # its parent is not the failure that ended the case
+    MISSING_SIBLING = "missing_sibling"  # its parent had more children than the log has
+    SIBLINGS_DISAGREE = "siblings_disagree"  # two children of one parent have one ordinal or different counts
+    DUPLICATE = "duplicate"  # the log has the event twice
+    BODY_MISSING = "body_missing"  # the body is missing, and no valid receipt names it
+    FORGED_RECEIPT = "forged_receipt"  # a receipt without a trusted signature, or about another case
+    RETIRED_ROW_MISSING = "retired_row_missing"  # a receipt names a row that is missing from an existing partition
+    CASE_FACT_DIFFERS = "case_fact_differs"  # a value that the whole case shares differs in this event
+    ROW_MISSING = "row_missing"  # the row of a log entry is missing
+    ROW_DIFFERS = "row_differs"  # the row differs from its log entry
+    ROW_UNINDEXED = "row_unindexed"  # inserted past the queue: it has no log index and waits for none
+    INDEX_MISSING = "index_missing"  # a gap in the log indexes: an entry was removed
+    INDEX_DIFFERS = "index_differs"  # the entry differs from the signed leaf
+    CHECKPOINT_MISSING = "checkpoint_missing"  # a gap in the checkpoint numbers: one was removed
     CHECKPOINT_UNREADABLE = "checkpoint_unreadable"
     CHECKPOINT_FORGED = "checkpoint_forged"  # not signed by a trusted key
     CHECKPOINT_UNLINKED = "checkpoint_unlinked"  # it does not continue the one before
-    CHECKPOINT_COVERED = "checkpoint_covered"  # somebody has written over it, or marked it as deleted
+    CHECKPOINT_OVERWRITTEN = "checkpoint_overwritten"  # or marked as deleted
     CHECKPOINT_UNLOCKED = "checkpoint_unlocked"  # Object Lock does not protect it
-    CHECKPOINT_DIFFERS = "checkpoint_differs"  # the database's copy says something else, or is missing
+    CHECKPOINT_DIFFERS = "checkpoint_differs"  # the database's copy differs, or is missing
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that does not hold. `event_id` and `opened_on` name the row; None if it is about the whole case.
+    """One error. `event_id` and `opened_on` name the row; None if the finding is about the whole case.
 
-    `case_id` is None where no row is left to tell it, and for what is about a checkpoint.
+    `case_id` is None if the row is missing, and for a finding about a checkpoint.
     """
 
     kind: FindingKind
@@ -76,17 +64,9 @@ class Finding:
     field: str | None = None
 
 
-class CaseStatus(StrEnum):
-    """Whether a case has ended."""
-
-    CLOSED = "closed"
-    OPEN = "open"  # no ending yet, and its deadline has not passed
-    UNENDED = "unended"  # no ending, and its deadline has passed: it was lost, or its ending was removed
-
-
 @dataclass(frozen=True, slots=True)
 class CaseVerdict:
-    """What was found in one case. `pending` may still be on its way: it is a finding once the grace period is over."""
+    """The findings in one case. `pending` become findings if no event arrives in the grace period to explain them."""
 
     case_id: str
     status: CaseStatus
@@ -97,11 +77,10 @@ class CaseVerdict:
 
 @dataclass(slots=True)
 class CheckpointReport:
-    """What the checkpoints prove. Lists are cut at `limit`; the counts are not.
+    """The result of a verification against checkpoints. Lists are cut at `limit`; the counts are not.
 
-    Retention has taken the bodies of `moved_out` rows; `unlocked` checkpoints are not under Object Lock.
-    `uncovered` counts the rows after the last checkpoint, `unindexed` those of them that have no log_index yet; `since`
-    is when the first of them was recorded.
+    `body_retired` counts the rows without bodies; `unlocked` checkpoints are not under Object Lock. `uncovered_rows`
+    are after the last checkpoint, `unindexed` are those of them without a log index; the first was recorded at `since`.
     """
 
     limit: int = 1_000
@@ -118,11 +97,11 @@ class CheckpointReport:
 
     @property
     def ok(self) -> bool:
-        """Whether every row under a checkpoint is unchanged, and rows have checkpoints."""
+        """Whether there are no findings, and at least one checkpoint if there are rows."""
         return self.finding_count == 0 and (self.checkpoints > 0 or self.uncovered_rows == 0)
 
     def add(self, found: Iterable[Finding]) -> None:
-        """Count findings in."""
+        """Count findings."""
         for each in found:
             self.finding_count += 1
             if len(self.findings) < self.limit:
@@ -131,7 +110,7 @@ class CheckpointReport:
 
 @dataclass(slots=True)
 class VerifyReport:
-    """What was found in all cases of a scope. Lists are cut at `limit`; the counts are not."""
+    """The result of verifying all cases of a scope. Lists are cut at `limit`; the counts are not."""
 
     scope: str
     limit: int = 1_000
@@ -147,11 +126,11 @@ class VerifyReport:
 
     @property
     def ok(self) -> bool:
-        """Whether everything holds: no finding, and no case that should have ended and did not."""
+        """Whether there are no findings and no unended cases."""
         return self.finding_count == 0 and self.unended == 0
 
     def add(self, verdict: CaseVerdict) -> None:
-        """Count one case in."""
+        """Count one case."""
         self.cases += 1
         self.rows += verdict.rows
         self.closed += verdict.status is CaseStatus.CLOSED

@@ -1,4 +1,4 @@
-"""A corpus: events as audit received them, one a line, case by case; gzip if the name says so."""
+"""A corpus: events as audit received them, one per line, case by case; gzip for a name that ends in .gz."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import IO
 
 from switchyard.audit.records.projection import examine_message
-from switchyard.audit.verification.findings import StoredRow
+from switchyard.audit.records.stored_row import StoredRow
 from switchyard.cli.app.errors import CommandFailed
 from switchyard.protocol.catalogue import Catalogue
 
@@ -20,7 +20,7 @@ WriteCases = Callable[[Sequence[StoredRow]], None]
 
 
 def read_cases(catalogue: Catalogue, path: Path) -> Iterator[list[StoredRow]]:
-    """The rows of one case after another. Raises `CommandFailed` naming the line that is no event."""
+    """The rows of case after case. Raises `CommandFailed` with the number of an invalid line."""
     if not path.exists():
         raise CommandFailed(f"there is no file {path}", remedy="write one with `switchyard audit replay --save FILE`")
     with _opened(path) as lines:
@@ -33,16 +33,16 @@ def _rows(catalogue: Catalogue, path: Path, lines: IO[str]) -> Iterator[StoredRo
         if line.strip():
             found = examine_message(catalogue, line.rstrip("\n"))
             if found.row is None:
-                why = found.alarm.reason if found.alarm else "no event"
-                raise CommandFailed(f"{path} line {number}: {why}", remedy="take the file as it was saved")
-            # When it was recorded is not in the text; not before it happened, by whichever clock.
+                why = found.alarm.reason if found.alarm else "not an event"
+                raise CommandFailed(f"{path} line {number}: {why}", remedy="use the file unchanged, as it was saved")
+            # The text lacks the time of recording, which is not before any clock's time of the event.
             claims = (found.row.event_ts, found.row.bus_ts)
             yield StoredRow(found.row, max(claim for claim in claims if claim is not None))
 
 
 @contextmanager
 def open_corpus_writer(path: Path | None) -> Iterator[WriteCases]:
-    """Writes cases to a file; without one, nowhere."""
+    """Writes cases to a file; without one, it drops them."""
     if path is None:
         yield lambda rows: None
         return
@@ -56,7 +56,7 @@ def open_corpus_writer(path: Path | None) -> Iterator[WriteCases]:
 
 
 def _line(body: str) -> str:
-    """The text on one line, without the places of artefacts: no digest and no decision depends on those."""
+    """The text on one line, without storage_refs: no digest and no decision depends on them."""
     event = json.loads(body)
     event["detail"]["storage_refs"] = {}
     return json.dumps(event, ensure_ascii=False, separators=(",", ":"), sort_keys=True)

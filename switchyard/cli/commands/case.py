@@ -29,7 +29,7 @@ _COLOURS = {"answered": "green", "sent": "green", "open": "cyan", "no_agent": "y
 _LISTED = (
     Field("case", "case_id", short=8),
     Field("session", "session_id", wide=True),
-    Field("agent", "agent"),
+    Field("agents", "agents", wide=True),
     Field("model", "model_ids", wide=True),
     Field("hops", "hops"),
     Field("ms", "duration_ms"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any, Self, TypeAlias
 
@@ -31,6 +31,9 @@ _OUT_OF_REACH = (
 # deadlock and serialization:
 # https://www.postgresql.org/docs/current/errcodes-appendix.html
 _NOT_THE_STATEMENTS_FAULT = ("08", "28", "53", "57014", "57P", "25006", "25P03", "40")
+
+_PREFETCH = 200
+"""Rows in memory while streaming."""
 
 
 async def connect_pool(
@@ -79,7 +82,8 @@ class Database:
     """One owner's named statements over a pool, or over the connection of a transaction.
 
     `name` is what an error calls the database, for example "the work database". Every method raises `Unavailable` when
-    the server cannot be reached; errors of a statement itself pass as they are.
+    the server cannot be reached; errors of a statement itself pass as they are. `timeout_s` is for a statement that
+    needs longer than the pool allows.
     """
 
     def __init__(self, pool: Pool, name: str, queries: Queries | None = None, *, connection: Any = None) -> None:
@@ -88,27 +92,44 @@ class Database:
         self._queries = Queries() if queries is None else queries
         self._target = pool if connection is None else connection
 
-    async def rows(self, statement: str, *arguments: Any) -> list[Any]:
+    async def rows(self, statement: str, *arguments: Any, timeout_s: float | None = None) -> list[Any]:
         """All rows of a statement."""
         with translate_errors(self._name):
-            found: list[Any] = await self._target.fetch(self._queries[statement], *arguments)
+            found: list[Any] = await self._target.fetch(self._queries[statement], *arguments, timeout=timeout_s)
             return found
 
-    async def row(self, statement: str, *arguments: Any) -> Any:
+    async def row(self, statement: str, *arguments: Any, timeout_s: float | None = None) -> Any:
         """The first row, or None."""
         with translate_errors(self._name):
-            return await self._target.fetchrow(self._queries[statement], *arguments)
+            return await self._target.fetchrow(self._queries[statement], *arguments, timeout=timeout_s)
 
-    async def value(self, statement: str, *arguments: Any) -> Any:
+    async def value(self, statement: str, *arguments: Any, timeout_s: float | None = None) -> Any:
         """The first column of the first row, or None."""
         with translate_errors(self._name):
-            return await self._target.fetchval(self._queries[statement], *arguments)
+            return await self._target.fetchval(self._queries[statement], *arguments, timeout=timeout_s)
 
-    async def execute(self, statement: str, *arguments: Any) -> int:
+    async def execute(self, statement: str, *arguments: Any, timeout_s: float | None = None) -> int:
         """Run a statement; return how many rows it touched."""
         with translate_errors(self._name):
-            done: str = await self._target.execute(self._queries[statement], *arguments)
+            done: str = await self._target.execute(self._queries[statement], *arguments, timeout=timeout_s)
             return int(count) if (count := done.rpartition(" ")[2]).isdecimal() else 0
+
+    async def stream(
+        self, statement: str, *arguments: Any, timeout_s: float | None = None
+    ) -> AsyncGenerator[Any, None]:
+        """The rows of a statement one by one, in bounded memory. Only inside a transaction."""
+        with translate_errors(self._name):
+            target: Any = self._target
+            cursor = target.cursor(self._queries[statement], *arguments, prefetch=_PREFETCH, timeout=timeout_s)
+            async for row in cursor:
+                yield row
+
+    @asynccontextmanager
+    async def session(self) -> AsyncIterator[Self]:
+        """The same statements over one connection, for session locks."""
+        with translate_errors(self._name):
+            async with self._pool.acquire() as connection:
+                yield type(self)(self._pool, self._name, self._queries, connection=connection)
 
     @asynccontextmanager
     async def transaction(self, **options: Any) -> AsyncIterator[Self]:

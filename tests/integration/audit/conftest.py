@@ -12,10 +12,10 @@ import asyncpg
 import pytest
 
 from contracts.catalogue import CATALOGUE
-from switchyard.audit.records.reader import AuditReader
 from switchyard.audit.records.roles import READER, SCHEMA, WRITER
 from switchyard.audit.records.store import AuditStore
-from switchyard.audit.transparency.log_index import LogIndex
+from switchyard.audit.transparency.transparency_log import TransparencyLog
+from switchyard.audit.verification.audit_reader import AuditReader
 from switchyard.devstack.stack.provision import CHECKPOINT_BUCKET
 from switchyard.processes.databases import migrate_audit
 from switchyard.runtime.database.connections import Pool, connect_pool
@@ -101,8 +101,8 @@ def keeper(cloud: Cloud) -> LockedObjects:
 async def proof(url_for: UrlFor, keeper: LockedObjects, writer: Pool, database: str) -> AsyncIterator[Proof]:
     """The log's checkpoints, in the test's hands."""
     pool = await connect_pool(url_for(READER), schema=SCHEMA)
-    async with writer.acquire() as connection:
-        yield Proof(LogIndex(connection), keeper, pool, database.replace("_", "-"))
+    async with TransparencyLog.open(writer) as transparency_log:
+        yield Proof(transparency_log, keeper, pool, database.replace("_", "-"))
     await pool.close()
 
 

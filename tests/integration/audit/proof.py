@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import timedelta
 
 from switchyard.audit.transparency.checkpointer import Checkpointer, CheckpointSchedule
-from switchyard.audit.transparency.log_index import LogIndex
-from switchyard.audit.verification.checkpoint_reader import CheckpointVerifier
+from switchyard.audit.transparency.transparency_log import TransparencyLog
+from switchyard.audit.verification.checkpoint_verifier import CheckpointVerifier
 from switchyard.audit.verification.findings import CheckpointReport
 from switchyard.runtime.core.clock import SystemClock
 from switchyard.runtime.crypto.signing import LocalSigner, Signer, TrustedKeys
@@ -24,8 +24,8 @@ BATCH = 10_000
 class Proof:
     """One log's checkpoints: made by the parts that the service is composed of, read by those of the command line."""
 
-    def __init__(self, log_index: LogIndex, objects: LockedObjects, reading: Pool, log: str) -> None:
-        self.log_index = log_index
+    def __init__(self, transparency_log: TransparencyLog, objects: LockedObjects, reading: Pool, log: str) -> None:
+        self.transparency_log = transparency_log
         self.objects = objects
         self.log = log
         self._reading = reading
@@ -36,13 +36,13 @@ class Proof:
         return Checkpointer(self.objects, signer, TrustedKeys([signer.public]), SystemClock(), schedule, name=self.log)
 
     async def index_rows(self) -> int:
-        """Give every waiting row its log_index."""
-        return await self.log_index.index_rows(BATCH)
+        """Give every waiting row its log index."""
+        return await self.transparency_log.index_rows(BATCH)
 
     async def checkpoint(self) -> None:
-        """Place and checkpoint everything now."""
+        """Index and checkpoint everything now."""
         await self.index_rows()
-        assert await self.checkpoints().write_if_due(self.log_index, now=True)
+        assert await self.checkpoints().write_if_due(self.transparency_log, now=True)
 
     async def verify(self, *trusted: bytes) -> CheckpointReport:
         """What the checkpoints prove to somebody who trusts these keys; the test's own without any."""

@@ -16,9 +16,8 @@ import asyncpg
 import pytest
 
 from switchyard.audit.records.projection import Transition
-from switchyard.audit.records.reader import AuditReader
 from switchyard.audit.records.store import AuditStore
-from switchyard.audit.transparency.checkpoints import (
+from switchyard.audit.transparency.checkpoint import (
     Checkpoint,
     CheckpointBody,
     LogHead,
@@ -26,6 +25,7 @@ from switchyard.audit.transparency.checkpoints import (
     head_after,
     next_checkpoint_body,
 )
+from switchyard.audit.verification.audit_reader import AuditReader
 from switchyard.audit.verification.findings import CheckpointReport, FindingKind
 from switchyard.devstack.stack.provision import CHECKPOINT_BUCKET
 from switchyard.protocol.events.case_manager import CaseClosed
@@ -42,7 +42,7 @@ LATER = cases.NOW + timedelta(hours=1)
 VICTIM, OPEN, LAST = 1, 7, 2
 """Numbers of cases: an ended one, one that is still open, and the one that the log ends with."""
 
-TABLES = ("transition", "log_index", "checkpoint", "unindexed")
+TABLES = ("transition", "log_entry", "checkpoint", "unindexed")
 
 
 @dataclass
@@ -60,7 +60,7 @@ class Log:
         return cases.answered(VICTIM)
 
     async def rewrite(self, event: Json, forged: Json) -> None:
-        """Replace a row and all that its log_index says, keeping `recorded_at`."""
+        """Replace a row and all that its log entry has, keeping `recorded_at`."""
         row = examine_message(cases.body(forged)).row
         assert row is not None
         names = [name for name in Transition._fields if name not in {"opened_on", "event_id"}]
@@ -74,7 +74,7 @@ class Log:
     async def follow(self) -> None:
         """Make the log indexes say what the rows say."""
         await self.owner.execute(
-            "update log_index p set digest = t.transcript_hash, recorded_at = t.recorded_at,"
+            "update log_entry p set digest = t.transcript_hash, recorded_at = t.recorded_at,"
             " body_sha256 = sha256(convert_to(t.body, 'UTF8')) from transition t where t.event_id = p.event_id"
         )
 
@@ -82,18 +82,18 @@ class Log:
         """Remove rows with their log indexes, and close the gap."""
         await self.owner.execute(f"delete from transition where {condition}", *arguments)
         await self.owner.execute(
-            "delete from log_index p where not exists (select from transition t where t.event_id = p.event_id)"
+            "delete from log_entry p where not exists (select from transition t where t.event_id = p.event_id)"
         )
         await self.owner.execute(
-            "update log_index p set log_index = -n.number from"
-            " (select event_id, row_number() over (order by log_index) as number from log_index) n"
+            "update log_entry p set log_index = -n.number from"
+            " (select event_id, row_number() over (order by log_index) as number from log_entry) n"
             " where n.event_id = p.event_id"
         )
-        await self.owner.execute("update log_index set log_index = -log_index")
+        await self.owner.execute("update log_entry set log_index = -log_index")
 
     async def number(self, event: Json) -> int:
-        """An event's log_index."""
-        return int(await self.owner.fetchval("select log_index from log_index where event_id = $1", event["event_id"]))
+        """An event's log index."""
+        return int(await self.owner.fetchval("select log_index from log_entry where event_id = $1", event["event_id"]))
 
 
 @pytest.fixture
@@ -110,7 +110,7 @@ async def log(store: AuditStore, owner: Owner, proof: Proof, cloud: Cloud, reade
     assert (await reader.verify(now=cases.NOW)).ok
     for table in TABLES[:3]:
         await owner.execute(f"alter table {table} disable trigger all")
-    await owner.execute("alter table log_index drop constraint log_index_log_index_check")
+    await owner.execute("alter table log_entry drop constraint log_entry_log_index_check")
     await owner.execute("alter table transition enable always trigger queued")
     return Log(owner, store, proof, cloud)
 
@@ -191,7 +191,7 @@ async def test_a_dropped_leaf_is_found(log: Log, reader: AuditReader) -> None:
         (FindingKind.ROW_MISSING, leaf["event_id"])
     ]
     assert kinds(without) == {FindingKind.INDEX_DIFFERS, FindingKind.INDEX_MISSING}
-    assert f"log_index {gone} is not what checkpoint 2" in without.findings[0].why
+    assert f"the entry at log index {gone} differs from the leaf in checkpoint 2" in without.findings[0].why
 
 
 async def test_a_dropped_open_case_is_found(log: Log, reader: AuditReader) -> None:
@@ -201,7 +201,7 @@ async def test_a_dropped_open_case_is_found(log: Log, reader: AuditReader) -> No
 
     assert (await reader.verify(now=LATER)).ok, "invisible without checkpoints"
     assert kinds(report) == {FindingKind.INDEX_DIFFERS, FindingKind.INDEX_MISSING}
-    assert "log indexes 28 to 30: 3 rows that checkpoint 2" in report.findings[-1].why
+    assert "log indexes 28 to 30: 3 entries that checkpoint 2" in report.findings[-1].why
 
 
 async def test_a_dropped_tail_is_found(log: Log, reader: AuditReader) -> None:
@@ -212,7 +212,7 @@ async def test_a_dropped_tail_is_found(log: Log, reader: AuditReader) -> None:
 
     assert (await reader.verify(now=cases.NOW)).ok, "invisible without checkpoints"
     assert [found.why.partition(" of ")[0] for found in report.findings] == [
-        "log indexes 22 to 30: 9 rows that checkpoint 2"
+        "log indexes 22 to 30: 9 entries that checkpoint 2"
     ]
 
 
@@ -220,15 +220,15 @@ async def test_two_rows_that_swapped_places_are_found(log: Log, reader: AuditRea
     one, other = log.events[3], cases.answered(0)[3]
     pair = [one["event_id"], other["event_id"]]
     for change in (
-        "update transition t set recorded_at = o.recorded_at from log_index o",
-        "update log_index t set log_index = -o.log_index from log_index o",
+        "update transition t set recorded_at = o.recorded_at from log_entry o",
+        "update log_entry t set log_index = -o.log_index from log_entry o",
     ):
         await log.owner.execute(
             f"{change} where t.event_id = any($1::uuid[]) and o.event_id = any($1::uuid[])"
             " and o.event_id <> t.event_id",
             pair,
         )
-    await log.owner.execute("update log_index set log_index = abs(log_index)")
+    await log.owner.execute("update log_entry set log_index = abs(log_index)")
     await log.follow()
 
     report = await log.proof.verify()
@@ -250,7 +250,7 @@ async def test_a_row_inserted_past_the_service_is_found(log: Log, reader: AuditR
 
     unindexed = await log.proof.verify()
     await log.owner.execute(
-        "insert into log_index select 1 + (select max(log_index) from log_index), opened_on, event_id, transcript_hash,"
+        "insert into log_entry select 1 + (select max(log_index) from log_entry), opened_on, event_id, transcript_hash,"
         " recorded_at, sha256(convert_to(body, 'UTF8')) from transition where event_id = $1",
         late["event_id"],
     )
@@ -287,7 +287,7 @@ async def test_a_dropped_partition_is_found(log: Log, reader: AuditReader) -> No
 
 async def test_a_restored_backup_is_found(log: Log, reader: AuditReader) -> None:
     """The database as it was after the first checkpoint: consistent, and shorter than what the store knows."""
-    await log.remove("event_id in (select event_id from log_index where log_index > 18)")
+    await log.remove("event_id in (select event_id from log_entry where log_index > 18)")
     await log.owner.execute("delete from checkpoint where number > 1")
 
     report = await log.proof.verify()
@@ -295,12 +295,12 @@ async def test_a_restored_backup_is_found(log: Log, reader: AuditReader) -> None
     assert (await reader.verify(now=LATER)).ok, "invisible without checkpoints"
     assert report.checkpoints == 2
     assert [found.why.partition(" of ")[0] for found in report.findings] == [
-        "log indexes 19 to 30: 12 rows that checkpoint 2"
+        "log indexes 19 to 30: 12 entries that checkpoint 2"
     ]
 
 
 async def test_rows_written_after_a_restored_backup_do_not_hide_it(log: Log) -> None:
-    await log.remove("event_id in (select event_id from log_index where log_index > 18)")
+    await log.remove("event_id in (select event_id from log_entry where log_index > 18)")
     await log.owner.execute("delete from checkpoint where number > 1")
     await log.store.record(cases.bodies(cases.answered(9)))
     await log.proof.index_rows()
@@ -334,10 +334,8 @@ async def test_the_database_s_own_copies_of_checkpoints_convince_nobody(log: Log
     """The owner rewrites the last row and makes a checkpoint for it with a key of their own, in the database."""
     event = cases.answered(LAST)[8]
     await log.rewrite(event, cases.rewritten(event, payload={**event["payload"], "outcome": "cancelled"}))
-    statement, signature = await _resigned(log, LocalSigner(b"\1" * 32))
-    await log.owner.execute(
-        "update checkpoint set statement = $1, signature = $2 where number = 2", statement, signature
-    )
+    body, signature = await _resigned(log, LocalSigner(b"\1" * 32))
+    await log.owner.execute("update checkpoint set body = $1, signature = $2 where number = 2", body, signature)
 
     assert kinds(await log.proof.verify()) == {FindingKind.CHECKPOINT_DIFFERS, FindingKind.INDEX_DIFFERS}
 
@@ -346,12 +344,10 @@ async def test_an_checkpoint_put_over_another_is_found_even_with_the_right_signa
     """Whoever may sign and write to the bucket still cannot replace what Object Lock keeps."""
     event = cases.answered(LAST)[8]
     await log.rewrite(event, cases.rewritten(event, payload={**event["payload"], "outcome": "cancelled"}))
-    statement, signature = await _resigned(log, SIGNER)
-    leaves = tuple(await log.proof.log_index.leaves(19, 30))
-    forged = Checkpoint(CheckpointBody.model_validate_json(statement), signature, leaves)
-    await log.owner.execute(
-        "update checkpoint set statement = $1, signature = $2 where number = 2", statement, signature
-    )
+    body, signature = await _resigned(log, SIGNER)
+    leaves = tuple(await log.proof.transparency_log.leaves(19, 30))
+    forged = Checkpoint(CheckpointBody.model_validate_json(body), signature, leaves)
+    await log.owner.execute("update checkpoint set body = $1, signature = $2 where number = 2", body, signature)
     await log.cloud.s3.put_object(
         Bucket=CHECKPOINT_BUCKET, Key=checkpoint_key(log.proof.log, 2), Body=forged.to_bytes()
     )
@@ -359,7 +355,7 @@ async def test_an_checkpoint_put_over_another_is_found_even_with_the_right_signa
     report = await log.proof.verify()
 
     assert kinds(report) == {
-        FindingKind.CHECKPOINT_COVERED,
+        FindingKind.CHECKPOINT_OVERWRITTEN,
         FindingKind.CHECKPOINT_DIFFERS,
         FindingKind.INDEX_DIFFERS,
     }
@@ -371,30 +367,30 @@ async def test_a_missing_or_hidden_checkpoint_is_found(log: Log) -> None:
 
     hidden = await log.proof.verify()
 
-    assert kinds(hidden) == {FindingKind.CHECKPOINT_COVERED}
+    assert kinds(hidden) == {FindingKind.CHECKPOINT_OVERWRITTEN}
     assert hidden.covered_rows == 30
 
 
 async def test_an_checkpoint_that_only_the_database_has_is_found(log: Log) -> None:
     await log.owner.execute(
-        "insert into checkpoint (log, number, first_index, last_index, statement, signature)"
-        " select log, 3, 31, 40, statement, signature from checkpoint where number = 2"
+        "insert into checkpoint (log, number, first_index, last_index, body, signature)"
+        " select log, 3, 31, 40, body, signature from checkpoint where number = 2"
     )
 
     report = await log.proof.verify()
 
-    assert [found.why for found in report.findings] == ["the database has checkpoint 3, and the store does not"]
+    assert [found.why for found in report.findings] == ["checkpoint 3 is in the database and not in the store"]
 
 
 async def _head(log: Log) -> LogHead:
-    statement = await log.owner.fetchval("select statement from checkpoint where number = 1")
-    return head_after(CheckpointBody.model_validate_json(statement))
+    body = await log.owner.fetchval("select body from checkpoint where number = 1")
+    return head_after(CheckpointBody.model_validate_json(body))
 
 
 async def _resigned(log: Log, signer: LocalSigner) -> tuple[str, bytes]:
     """A checkpoint 2 over what the database says now."""
-    leaves = await log.proof.log_index.leaves(19, 30)
-    statement = next_checkpoint_body(
+    leaves = await log.proof.transparency_log.leaves(19, 30)
+    body = next_checkpoint_body(
         await _head(log), leaves, log=log.proof.log, made_at=cases.NOW, key=key_name(signer.public)
     )
-    return statement.signed_bytes().decode(), await signer.sign(statement.signed_bytes())
+    return body.signed_bytes().decode(), await signer.sign(body.signed_bytes())

@@ -12,10 +12,10 @@ import structlog
 from aiobotocore.session import AioSession
 from botocore.exceptions import ClientError
 
-from switchyard.audit.export.exporter import Exporter
+from switchyard.audit.export.bundle import Exporter
 from switchyard.audit.records.store import AuditStore
+from switchyard.audit.transparency.checkpoint import checkpoint_key
 from switchyard.audit.transparency.checkpointer import CheckpointConflict
-from switchyard.audit.transparency.checkpoints import checkpoint_key
 from switchyard.audit.transparency.sequencer import Sequencer
 from switchyard.audit.verification.findings import FindingKind
 from switchyard.devstack.stack.provision import CHECKPOINT_BUCKET, OBJECT_BUCKET
@@ -94,12 +94,12 @@ async def test_an_checkpoint_is_due_after_so_many_rows_or_so_long(store: AuditSt
     await store.record(cases.bodies(cases.answered()))
     await proof.index_rows()
 
-    assert not await proof.checkpoints(rows=10, seconds=60).write_if_due(proof.log_index)
-    assert await proof.checkpoints(rows=9, seconds=60).write_if_due(proof.log_index)
-    assert not await proof.checkpoints(rows=1, seconds=0).write_if_due(proof.log_index)
+    assert not await proof.checkpoints(rows=10, seconds=60).write_if_due(proof.transparency_log)
+    assert await proof.checkpoints(rows=9, seconds=60).write_if_due(proof.transparency_log)
+    assert not await proof.checkpoints(rows=1, seconds=0).write_if_due(proof.transparency_log)
     await store.record([cases.body(cases.first(1))])
     await proof.index_rows()
-    assert await proof.checkpoints(rows=9, seconds=0).write_if_due(proof.log_index)
+    assert await proof.checkpoints(rows=9, seconds=0).write_if_due(proof.transparency_log)
 
     report = await proof.verify()
     assert report.ok
@@ -142,7 +142,7 @@ async def test_a_kms_key_signs_and_only_who_trusts_it_is_convinced(
             return
         made = await kms.create_key(KeySpec=spec, KeyUsage="SIGN_VERIFY")
         signer = await KmsSigner.open(kms, made["KeyMetadata"]["KeyId"])
-        assert await proof.checkpoints(signer).write_if_due(proof.log_index, now=True)
+        assert await proof.checkpoints(signer).write_if_due(proof.transparency_log, now=True)
 
     assert (await proof.verify(SIGNER.public, signer.public)).ok
     distrusted = await proof.verify(SIGNER.public)
@@ -167,8 +167,8 @@ async def test_an_checkpoint_whose_maker_died_before_the_database_had_it_is_take
     await proof.index_rows()
 
     assert (await proof.verify()).ok, "the copy may lag"
-    assert await proof.checkpoints().adopt(proof.log_index)
-    assert await proof.checkpoints().write_if_due(proof.log_index, now=True)
+    assert await proof.checkpoints().adopt(proof.transparency_log)
+    assert await proof.checkpoints().write_if_due(proof.transparency_log, now=True)
 
     report = await proof.verify()
     assert report.ok
@@ -183,7 +183,7 @@ async def test_making_the_same_checkpoint_again_takes_over_the_one_there_is(
     await proof.checkpoint()
     await _forget_copies(owner, from_number=1)
 
-    assert await proof.checkpoints().write_if_due(proof.log_index, now=True)
+    assert await proof.checkpoints().write_if_due(proof.transparency_log, now=True)
 
     assert (await proof.verify()).ok
     assert await owner.fetchval("select count(*) from checkpoint") == 1
@@ -196,13 +196,13 @@ async def test_a_database_that_contradicts_an_checkpoint_is_not_checkpointed_any
     await store.record(cases.bodies(cases.answered()))
     await proof.checkpoint()
     await _forget_copies(owner, from_number=1)
-    await owner.execute("alter table log_index disable trigger all")
-    await owner.execute("update log_index set digest = repeat('0', 64) where log_index = 9")
+    await owner.execute("alter table log_entry disable trigger all")
+    await owner.execute("update log_entry set digest = repeat('0', 64) where log_index = 9")
 
     with pytest.raises(CheckpointConflict, match="log indexes 1 to 9"):
-        await proof.checkpoints().adopt(proof.log_index)
+        await proof.checkpoints().adopt(proof.transparency_log)
     with pytest.raises(CheckpointConflict):
-        await proof.checkpoints().write_if_due(proof.log_index, now=True)
+        await proof.checkpoints().write_if_due(proof.transparency_log, now=True)
 
 
 async def test_an_altered_copy_in_the_database_stops_checkpoints_and_not_the_sequencer(
@@ -211,14 +211,14 @@ async def test_an_altered_copy_in_the_database_stops_checkpoints_and_not_the_seq
     await store.record(cases.bodies(cases.answered()))
     await proof.checkpoint()
     await owner.execute("alter table checkpoint disable trigger all")
-    await owner.execute("update checkpoint set statement = '{}'")
+    await owner.execute("update checkpoint set body = '{}'")
     await store.record([cases.body(cases.first(1))])
 
     with structlog.testing.capture_logs() as logged:
         await Sequencer(writer, proof.checkpoints()).finish()
 
     assert [(line["event"], line["alarm"]) for line in logged] == [("checkpoint.conflict", "integrity")]
-    assert await owner.fetchval("select max(log_index) from log_index") == 10
+    assert await owner.fetchval("select max(log_index) from log_entry") == 10
     assert [found.kind for found in (await proof.verify()).findings] == [FindingKind.CHECKPOINT_DIFFERS]
 
 
@@ -234,11 +234,11 @@ async def test_without_any_checkpoint_nothing_is_proven(store: AuditStore, proof
 async def test_somebody_else_s_checkpoint_is_not_taken_over(store: AuditStore, proof: Proof, owner: Owner) -> None:
     await store.record(cases.bodies(cases.answered()))
     await proof.index_rows()
-    await proof.checkpoints(LocalSigner(b"\1" * 32)).write_if_due(proof.log_index, now=True)
+    await proof.checkpoints(LocalSigner(b"\1" * 32)).write_if_due(proof.transparency_log, now=True)
     await _forget_copies(owner, from_number=1)
 
     with pytest.raises(CheckpointConflict, match="not trusted"):
-        await proof.checkpoints().adopt(proof.log_index)
+        await proof.checkpoints().adopt(proof.transparency_log)
 
 
 @pytest.mark.slow
@@ -257,7 +257,7 @@ async def test_a_store_out_of_reach_delays_checkpoints_and_no_position(
                 return any(line.get("alarm") == "checkpoint" for line in logged)
 
             async def placed() -> bool:
-                return bool(await owner.fetchval("select count(*) = 9 from log_index"))
+                return bool(await owner.fetchval("select count(*) = 9 from log_entry"))
 
             await until(deferred, "an alarm")
             await until(placed, "nine log indexes")
@@ -265,7 +265,7 @@ async def test_a_store_out_of_reach_delays_checkpoints_and_no_position(
             await asyncio.gather(running, return_exceptions=True)
         proof.objects = objects
 
-    assert await proof.checkpoints().write_if_due(proof.log_index, now=True)
+    assert await proof.checkpoints().write_if_due(proof.transparency_log, now=True)
     assert (await proof.verify()).ok
 
 
@@ -311,7 +311,7 @@ async def test_a_row_without_its_body_is_still_held_to_its_position_and_cannot_b
 
     assert (report.covered_rows, report.body_retired) == (9, 1)
     assert [found.kind for found in report.findings] == [FindingKind.BODY_MISSING]
-    with pytest.raises(PermanentTaskError, match="retention"):
+    with pytest.raises(PermanentTaskError, match="were retired"):
         await Exporter(writer, proof.objects, [], log=proof.log).export(events[0]["case_id"])
     await owner.execute(
         "update transition set transcript_hash = repeat('0', 64) where event_id = $1", events[3]["event_id"]
@@ -327,7 +327,7 @@ async def test_an_checkpoint_without_object_lock_is_told_from_one_that_has_it(
     key = checkpoint_key(proof.log, 1)
     found = await proof.objects.get(key)
     assert found is not None
-    other = Proof(proof.log_index, proof.objects, proof._reading, f"{proof.log}-2")
+    other = Proof(proof.transparency_log, proof.objects, proof._reading, f"{proof.log}-2")
     moved = found.data.replace(proof.log.encode(), other.log.encode())
     await cloud.s3.put_object(Bucket=CHECKPOINT_BUCKET, Key=checkpoint_key(other.log, 1), Body=moved)
 

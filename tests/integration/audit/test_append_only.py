@@ -29,10 +29,10 @@ CHANGES = [
     "update integrity_alarm set reason = ''",
     "delete from integrity_alarm",
     "truncate integrity_alarm",
-    "update log_index set digest = ''",
-    "delete from log_index",
-    "truncate log_index",
-    "update checkpoint set statement = ''",
+    "update log_entry set digest = ''",
+    "delete from log_entry",
+    "truncate log_entry",
+    "update checkpoint set body = ''",
     "delete from checkpoint",
     "truncate checkpoint",
 ]
@@ -77,7 +77,7 @@ async def test_the_writer_cannot_say_when_a_row_was_recorded(writer: Pool) -> No
 
 async def test_the_service_cannot_choose_a_position_or_touch_the_queue(writer: Pool) -> None:
     for statement in (
-        "insert into log_index (log_index, opened_on, event_id, digest, recorded_at, body_sha256)"
+        "insert into log_entry (log_index, opened_on, event_id, digest, recorded_at, body_sha256)"
         " values (1, now(), gen_random_uuid(), '', now(), '')",
         "insert into unindexed (opened_on, event_id, digest, recorded_at, body_sha256)"
         " values (now(), gen_random_uuid(), '', now(), '')",

@@ -9,8 +9,8 @@ from typing import TypeVar
 
 import pytest
 
-from switchyard.audit.records.reader import AuditReader
 from switchyard.audit.records.store import AuditStore
+from switchyard.audit.verification.audit_reader import AuditReader
 from tests.integration.audit.many import many_bodies
 from tests.integration.audit.proof import Proof
 

@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 import asyncpg
 import pytest
 
-from switchyard.audit.export.exporter import Exporter
+from switchyard.audit.export.bundle import Exporter
 from switchyard.audit.export.standalone import verify_bundle
 from switchyard.audit.records.store import AuditStore
 from switchyard.protocol.fields import Json
@@ -100,7 +100,7 @@ async def test_the_key_may_be_a_file_and_without_one_nothing_is_proven(bundle: J
     unnamed = run(bundle, tmp_path)
     assert (unnamed.returncode, "NOT PROVEN" in unnamed.stdout) == (3, True)
     distrusted = run(bundle, tmp_path, "--key", other)
-    assert (distrusted.returncode, "not among those to believe" in distrusted.stdout) == (1, True)
+    assert (distrusted.returncode, "which is not trusted" in distrusted.stdout) == (1, True)
     assert run(bundle, tmp_path, "--key", "nonsense").returncode == 2
 
 
@@ -124,8 +124,8 @@ def _swap(bundle: Json) -> None:
 def _forge_checkpoint(bundle: Json) -> None:
     """Another root, signed by the forger."""
     checkpoint = bundle["checkpoints"][1]
-    checkpoint["statement"]["root"] = "0" * 64
-    message = verify_bundle.canonical_json(checkpoint["statement"]).encode()
+    checkpoint["body"]["root"] = "0" * 64
+    message = verify_bundle.canonical_json(checkpoint["body"]).encode()
     checkpoint["signature"] = base64.b64encode(LocalSigner(b"\1" * 32)._key.sign(message)).decode()
 
 
@@ -145,17 +145,17 @@ TAMPERINGS: dict[str, Callable[[Json], None]] = {
     "a log_index outside": lambda b: b["events"][3].update(log_index=10_000),
     "a checkpoint's number": lambda b: b["events"][3].update(checkpoint=2),
     "no checkpoint": lambda b: b["events"][3].update(checkpoint=None, path=[]),
-    "a proof": lambda b: b["events"][3]["path"].__setitem__(0, "00" * 32),
-    "a proof too long": lambda b: b["events"][3]["path"].append("00" * 32),
-    "a proof too short": lambda b: b["events"][3]["path"].pop(),
+    "a proof": lambda b: b["events"][3]["inclusion_proof"].__setitem__(0, "00" * 32),
+    "a proof too long": lambda b: b["events"][3]["inclusion_proof"].append("00" * 32),
+    "a proof too short": lambda b: b["events"][3]["inclusion_proof"].pop(),
     "two rows swapped": _swap,
     "the first event dropped": lambda b: b["events"].pop(0),
     "a middle event dropped": lambda b: b["events"].pop(4),
     "the ending dropped": lambda b: b["events"].pop(),
     "every event dropped": lambda b: b["events"].clear(),
     "an event twice": lambda b: b["events"].append(b["events"][3]),
-    "a root": lambda b: b["checkpoints"][0]["statement"].update(root="0" * 64),
-    "a checkpoint's time": lambda b: b["checkpoints"][0]["statement"].update(made_at="2020-01-01T00:00:00Z"),
+    "a root": lambda b: b["checkpoints"][0]["body"].update(root="0" * 64),
+    "a checkpoint's time": lambda b: b["checkpoints"][0]["body"].update(made_at="2020-01-01T00:00:00Z"),
     "a signature": lambda b: b["checkpoints"][0].update(signature=b["checkpoints"][1]["signature"]),
     "a forged checkpoint": _forge_checkpoint,
     "a checkpoint dropped": lambda b: b["checkpoints"].pop(1),
@@ -166,7 +166,7 @@ TAMPERINGS: dict[str, Callable[[Json], None]] = {
     "an artefact dropped": lambda b: b["artefacts"].pop(),
     "something to come along": lambda b: b.update(remark="all is well"),
     "something in an event": lambda b: b["events"][0].update(remark="all is well"),
-    "something in a statement": lambda b: b["checkpoints"][0]["statement"].update(remark="all is well"),
+    "an unknown field in a checkpoint": lambda b: b["checkpoints"][0]["body"].update(remark="all is well"),
     "another format": lambda b: b.update(format="switchyard-bundle/2"),
 }
 
@@ -214,7 +214,7 @@ async def test_a_tampered_bundle_ends_with_exit_code_one_and_says_where(bundle: 
     ran = run(bundle, tmp_path, "--key", KEY)
 
     assert (ran.returncode, ran.stderr) == (1, "")
-    assert "BROKEN  event 7 (log_index" in ran.stdout
+    assert "BROKEN  event 7 (log index" in ran.stdout
     assert "PROVEN" not in ran.stdout
 
 
@@ -240,11 +240,11 @@ async def test_an_event_that_is_not_checkpointed_yet_is_told_and_not_proven(
 
     assert uncovered_rows == 1
     assert checked(bundle)[1] == [
-        "event 9 (log_index None): no checkpoint of the bundle covers it: "
-        "it was not covered by a checkpoint yet when it was exported"
+        "event 9 (log index None): no checkpoint of the bundle covers it; "
+        "export the case again once the log has a checkpoint for it"
     ]
 
 
 async def test_a_case_that_the_log_does_not_have_cannot_be_exported(exporter: Exporter) -> None:
-    with pytest.raises(PermanentTaskError, match="nothing of this case"):
+    with pytest.raises(PermanentTaskError, match="not in the log"):
         await exporter.export(cases.first(99)["case_id"])

@@ -13,11 +13,17 @@ import asyncpg
 import pytest
 
 from contracts.catalogue import CATALOGUE
-from switchyard.audit.erasure.decision import AlreadyErased, ErasureAllowed, ErasureDenied, PersonUnknown
-from switchyard.audit.erasure.erasure import ErasureService, read_erasure
-from switchyard.audit.records.reader import AuditReader
+from switchyard.audit.erasure.erasure import (
+    AlreadyErased,
+    ErasureAllowed,
+    ErasureDenied,
+    ErasureService,
+    PersonUnknown,
+    read_erasure,
+)
 from switchyard.audit.records.roles import RETENTION, SCHEMA
 from switchyard.audit.records.store import AuditStore
+from switchyard.audit.verification.audit_reader import AuditReader
 from switchyard.protocol.fields import Json
 from switchyard.runtime.core.clock import SystemClock
 from switchyard.runtime.core.errors import PermanentTaskError

@@ -9,8 +9,8 @@ from itertools import chain, islice
 
 import pytest
 
-from switchyard.audit.records.reader import AuditReader
 from switchyard.audit.records.store import AuditStore
+from switchyard.audit.verification.audit_reader import AuditReader
 from tests.unit.audit import cases
 
 pytestmark = pytest.mark.integration

@@ -15,8 +15,8 @@ import pytest
 from contracts.catalogue import CATALOGUE
 from switchyard.audit.records.roles import SCHEMA, WRITER
 from switchyard.audit.records.store import AuditStore
-from switchyard.audit.transparency.log_index import LogIndex
 from switchyard.audit.transparency.sequencer import Sequencer
+from switchyard.audit.transparency.transparency_log import TransparencyLog
 from switchyard.runtime.database.connections import Pool
 from tests.integration.audit.conftest import UrlFor
 from tests.integration.audit.proof import Proof
@@ -40,7 +40,7 @@ asyncio.run(main())
 
 
 async def log_indexes(owner: Owner) -> list[tuple[int, str]]:
-    rows = await owner.fetch("select log_index, event_id::text from log_index order by log_index")
+    rows = await owner.fetch("select log_index, event_id::text from log_entry order by log_index")
     return [(row["log_index"], row["event_id"]) for row in rows]
 
 
@@ -74,7 +74,7 @@ async def test_a_position_keeps_what_the_row_said_when_it_was_written(
     await proof.index_rows()
 
     same = await owner.fetchval(
-        "select count(*) from log_index p join transition t using (opened_on, event_id)"
+        "select count(*) from log_entry p join transition t using (opened_on, event_id)"
         " where p.digest = t.transcript_hash and p.recorded_at = t.recorded_at"
         " and p.body_sha256 = sha256(convert_to(t.body, 'UTF8'))"
     )
@@ -154,9 +154,9 @@ async def test_writers_and_sequencers_at_once_leave_no_gap(
 
     async def index_rows() -> None:
         # Past the lock of the leader: even two that believe to lead cannot make a gap or a double.
-        async with second.acquire() as connection:
+        async with TransparencyLog.open(second) as transparency_log:
             while not done.is_set():
-                await LogIndex(connection).index_rows(7)
+                await transparency_log.index_rows(7)
 
     placing = [asyncio.create_task(index_rows()) for _ in range(2)]
     batches = [cases.bodies(cases.answered(number)) for number in range(24)]
@@ -197,9 +197,9 @@ async def test_one_leads_and_another_takes_over_from_the_dead(store: AuditStore,
 
 
 async def test_a_second_sequencer_waits_for_the_first(writer: Pool) -> None:
-    async with writer.acquire() as one, writer.acquire() as other:
-        assert await LogIndex(one).lead()
-        assert not await LogIndex(other).lead()
+    async with TransparencyLog.open(writer) as one, TransparencyLog.open(writer) as other:
+        assert await one.lead()
+        assert not await other.lead()
 
 
 async def test_a_row_that_was_removed_and_delivered_again_keeps_its_position(
@@ -219,12 +219,12 @@ async def test_a_row_that_was_removed_and_delivered_again_keeps_its_position(
 
 
 async def test_the_sequencer_outlives_a_database_that_refuses(store: AuditStore, owner: Owner, writer: Pool) -> None:
-    await owner.execute("alter table log_index add constraint full_disk check (log_index < 0) not valid")
+    await owner.execute("alter table log_entry add constraint full_disk check (log_index < 0) not valid")
     running = asyncio.create_task(Sequencer(writer, None, every_s=0.02).run())
     await store.record(cases.bodies(cases.answered()))
     await asyncio.sleep(0.2)
     assert not running.done()
-    await owner.execute("alter table log_index drop constraint full_disk")
+    await owner.execute("alter table log_entry drop constraint full_disk")
 
     await until(lambda: gapless(owner), "every row placed")
     running.cancel()

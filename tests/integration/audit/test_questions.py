@@ -122,9 +122,9 @@ async def test_a_settlement_is_a_decision_and_the_case_stays_unknown(store: Audi
     said = {(row["case_id"], row["decision"], row["decider"]) for row in rows}
     assert said == {
         (sent[0]["case_id"], "unknown", "email_sender"),
-        (sent[0]["case_id"], "settled_sent", "dora"),
+        (sent[0]["case_id"], "resolved_sent", "dora"),
         (not_sent[0]["case_id"], "unknown", "email_sender"),
-        (not_sent[0]["case_id"], "settled_not_sent", "dora"),
+        (not_sent[0]["case_id"], "resolved_not_sent", "dora"),
     }
     goals = await owner.fetchrow("select cases, reached, failed, success_bp from goal_success")
     assert tuple(goals or ()) == (2, 0, 2, 0)

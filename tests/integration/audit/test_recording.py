@@ -10,8 +10,8 @@ import asyncpg
 import pytest
 import structlog
 
-from switchyard.audit.records.reader import AuditReader
 from switchyard.audit.records.store import AuditStore, BatchResult
+from switchyard.audit.verification.audit_reader import AuditReader
 from tests.unit.audit import cases
 
 pytestmark = pytest.mark.integration

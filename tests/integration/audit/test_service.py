@@ -14,8 +14,8 @@ from typing import Any
 import aiohttp
 import pytest
 
-from switchyard.audit.records.reader import AuditReader
 from switchyard.audit.records.roles import WRITER
+from switchyard.audit.verification.audit_reader import AuditReader
 from switchyard.protocol.catalogue import AUDIT
 from switchyard.protocol.fields import Json
 from switchyard.protocol.topology import dead_letter_queue_name, queue_name

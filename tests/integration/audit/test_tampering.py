@@ -8,8 +8,8 @@ from typing import Any, TypeAlias
 import asyncpg
 import pytest
 
-from switchyard.audit.records.reader import AuditReader
 from switchyard.audit.records.store import AuditStore
+from switchyard.audit.verification.audit_reader import AuditReader
 from switchyard.audit.verification.findings import FindingKind, VerifyReport
 from switchyard.protocol.fields import Json
 from tests.unit.audit import cases
@@ -39,7 +39,7 @@ async def test_an_edited_column_is_named(events: list[Json], owner: Owner, reade
     report = await reader.verify(now=LATER)
 
     assert named(report) == [(FindingKind.COLUMN_DIFFERS, events[6]["event_id"], "rubric_score")]
-    assert report.findings[0].why == "the column says 9999, the body 8750"
+    assert report.findings[0].why == "the column is 9999, and the body has 8750"
     assert report.findings[0].case_id == events[0]["case_id"]
 
 

@@ -7,10 +7,10 @@ from collections.abc import AsyncIterator
 import pytest
 
 from contracts.catalogue import CATALOGUE
-from switchyard.audit.records.reader import AuditReader
 from switchyard.audit.records.roles import READER, SCHEMA
 from switchyard.audit.records.store import AuditStore
-from switchyard.audit.verification.findings import CaseStatus
+from switchyard.audit.records.stored_row import CaseStatus
+from switchyard.audit.verification.audit_reader import AuditReader
 from switchyard.protocol.events.case_manager import CaseClosed
 from switchyard.protocol.fields import Json
 from switchyard.runtime.database.connections import connect_pool

@@ -10,9 +10,9 @@ from typing import Any, TypeAlias
 import asyncpg
 import pytest
 
-from switchyard.audit.records.reader import AuditReader
 from switchyard.audit.records.store import AuditStore
-from switchyard.audit.verification.findings import CaseStatus
+from switchyard.audit.records.stored_row import CaseStatus
+from switchyard.audit.verification.audit_reader import AuditReader
 from switchyard.protocol.events.case_manager import CaseClosed
 from tests.unit.audit import cases
 
@@ -46,7 +46,11 @@ async def test_the_summary_says_which_way_a_case_went_and_how_it_ended(store: Au
     assert summary is not None
     assert summary.route == ROUTE
     assert (summary.tenant, summary.session_id, summary.playbook_version) == ("acme", "s-9", "assist/1")
-    assert (summary.agent, summary.model_ids, summary.hops) == ("text_to_sql", ("claude-test",), 9)
+    assert (summary.agents, summary.model_ids, summary.hops) == (
+        ("drafter", "text_to_sql", "triage"),
+        ("claude-test",),
+        9,
+    )
     assert (summary.status, summary.outcome, summary.code) == (CaseStatus.CLOSED, "answered", "answered")
     assert summary.duration_ms == 2_000
     assert summary.opened_at == cases.OPENED

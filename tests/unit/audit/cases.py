@@ -15,7 +15,7 @@ from contracts.events.drafter import AnswerDrafted
 from contracts.events.router import AnswerQuestion, ChooseAgent, DraftAnswer
 from contracts.events.specialists import FindingsReady
 from contracts.events.triage import AgentChosen
-from switchyard.audit.verification.findings import StoredRow
+from switchyard.audit.records.stored_row import StoredRow
 from switchyard.protocol.derive import stamp_event
 from switchyard.protocol.envelope import SOURCE_PREFIX, Envelope, add_digest, event_id_for
 from switchyard.protocol.events.case_manager import CaseClosed

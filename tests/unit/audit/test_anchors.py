@@ -8,8 +8,7 @@ from typing import Any
 
 import pytest
 
-from switchyard.audit.transparency.checkpointer import CheckpointSchedule, is_checkpoint_due
-from switchyard.audit.transparency.checkpoints import (
+from switchyard.audit.transparency.checkpoint import (
     NO_PREVIOUS_HASH,
     Checkpoint,
     Leaf,
@@ -21,8 +20,9 @@ from switchyard.audit.transparency.checkpoints import (
     head_after,
     next_checkpoint_body,
 )
-from switchyard.audit.transparency.log_index import CheckpointBacklog
-from switchyard.audit.verification.checkpoint_findings import StoredCheckpoint, check_object_lock
+from switchyard.audit.transparency.checkpointer import CheckpointSchedule, is_checkpoint_due
+from switchyard.audit.transparency.transparency_log import CheckpointBacklog
+from switchyard.audit.verification.checkpoint_verifier import StoredCheckpoint, check_object_lock
 from switchyard.audit.verification.findings import FindingKind
 from switchyard.runtime.crypto.signing import LocalSigner, TrustedKeys, key_name, public_keys
 from switchyard.runtime.storage.locked_objects import LockMode, ObjectLock
@@ -37,10 +37,8 @@ def leaves(count: int) -> list[bytes]:
 
 
 async def checkpoint(head: LogHead | None = None, count: int = 3) -> Checkpoint:
-    statement = next_checkpoint_body(
-        head or LogHead(), leaves(count), log="main", made_at=AT, key=key_name(SIGNER.public)
-    )
-    return Checkpoint(statement, await SIGNER.sign(statement.signed_bytes()), tuple(leaves(count)))
+    body = next_checkpoint_body(head or LogHead(), leaves(count), log="main", made_at=AT, key=key_name(SIGNER.public))
+    return Checkpoint(body, await SIGNER.sign(body.signed_bytes()), tuple(leaves(count)))
 
 
 @pytest.mark.parametrize(
@@ -62,30 +60,27 @@ async def test_an_checkpoint_reads_back_as_it_was_written() -> None:
     made = await checkpoint()
 
     assert Checkpoint.from_bytes(made.to_bytes()) == made
-    assert (
-        TrustedKeys([SIGNER.public]).invalid_reason(made.statement.key, made.statement.signed_bytes(), made.signature)
-        is None
-    )
+    assert TrustedKeys([SIGNER.public]).invalid_reason(made.body.key, made.body.signed_bytes(), made.signature) is None
 
 
 async def test_checkpoints_continue_each_other() -> None:
     one = await checkpoint()
-    two = await checkpoint(head_after(one.statement), 2)
+    two = await checkpoint(head_after(one.body), 2)
 
-    assert (one.statement.first, one.statement.last, one.statement.previous) == (1, 3, NO_PREVIOUS_HASH)
-    assert (two.statement.number, two.statement.first, two.statement.last) == (2, 4, 5)
-    assert two.statement.previous == one.statement.hash()
-    assert explain_unlinked(head_after(one.statement), two.statement) is None
+    assert (one.body.first, one.body.last, one.body.previous) == (1, 3, NO_PREVIOUS_HASH)
+    assert (two.body.number, two.body.first, two.body.last) == (2, 4, 5)
+    assert two.body.previous == one.body.hash()
+    assert explain_unlinked(head_after(one.body), two.body) is None
 
 
 async def test_what_does_not_continue_the_head_says_in_what() -> None:
     one = await checkpoint()
-    two = (await checkpoint(head_after(one.statement), 2)).statement
+    two = (await checkpoint(head_after(one.body), 2)).body
 
-    assert explain_unlinked(LogHead(), two) == "it does not continue checkpoint 0 (in its number, last, hash)"
-    assert "hash" in (explain_unlinked(replace(head_after(one.statement), hash="0" * 64), two) or "")
+    assert explain_unlinked(LogHead(), two) == "it does not continue checkpoint 0: number, last, hash differ"
+    assert "hash" in (explain_unlinked(replace(head_after(one.body), hash="0" * 64), two) or "")
     backwards = two.model_copy(update={"last": 3})
-    assert "last" in (explain_unlinked(head_after(one.statement), backwards) or "")
+    assert "last" in (explain_unlinked(head_after(one.body), backwards) or "")
 
 
 async def test_bytes_that_are_no_checkpoint_are_refused() -> None:
@@ -95,13 +90,13 @@ async def test_bytes_that_are_no_checkpoint_are_refused() -> None:
         with pytest.raises(UnreadableCheckpoint):
             Checkpoint.from_bytes(broken)
     made = await checkpoint()
-    with pytest.raises(UnreadableCheckpoint, match="leaves"):
+    with pytest.raises(UnreadableCheckpoint, match="leaf hashes"):
         Checkpoint.from_bytes(replace(made, leaves=made.leaves[::-1]).to_bytes())
 
 
 async def test_a_signature_counts_by_a_trusted_key_over_the_very_bytes() -> None:
     made, keys = await checkpoint(), TrustedKeys([SIGNER.public])
-    key, message = made.statement.key, made.statement.signed_bytes()
+    key, message = made.body.key, made.body.signed_bytes()
 
     assert keys.invalid_reason(key, message + b" ", made.signature) == "its signature does not match"
     assert keys.invalid_reason(key, message, made.signature[::-1]) == "its signature does not match"

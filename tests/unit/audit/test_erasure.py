@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from contracts.catalogue import CATALOGUE
-from switchyard.audit.erasure.decision import (
+from switchyard.audit.erasure.erasure import (
     AlreadyErased,
     ErasureAllowed,
     ErasureDecision,

@@ -6,7 +6,8 @@ from datetime import timedelta
 
 from contracts.events.email_sender import SendingResolved, SendingUnknown
 from contracts.events.router import SendEmail
-from switchyard.audit.verification.findings import CaseStatus, CaseVerdict, FindingKind
+from switchyard.audit.records.stored_row import CaseStatus
+from switchyard.audit.verification.findings import CaseVerdict, FindingKind
 from switchyard.protocol.events.case_manager import CaseClosed
 from switchyard.protocol.events.router import CloseCase
 from switchyard.protocol.fields import Artefact, Json

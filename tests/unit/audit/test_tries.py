@@ -7,7 +7,8 @@ from datetime import timedelta
 import pytest
 
 from contracts.events.router import AnswerQuestion
-from switchyard.audit.verification.findings import CaseStatus, CaseVerdict, FindingKind
+from switchyard.audit.records.stored_row import CaseStatus
+from switchyard.audit.verification.findings import CaseVerdict, FindingKind
 from switchyard.protocol.events.case_manager import CaseClosed, TaskRetried
 from switchyard.protocol.events.router import CloseCase
 from switchyard.protocol.fields import Json

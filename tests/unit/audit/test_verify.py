@@ -11,8 +11,9 @@ import pytest
 
 from contracts.catalogue import CATALOGUE
 from contracts.events.triage import AgentChosen
-from switchyard.audit.verification.findings import CaseStatus, CaseVerdict, FindingKind, StoredRow, VerifyReport
-from switchyard.audit.verification.verify import verify_cases
+from switchyard.audit.records.stored_row import CaseStatus, StoredRow
+from switchyard.audit.verification.case_verifier import verify_cases
+from switchyard.audit.verification.findings import CaseVerdict, FindingKind, VerifyReport
 from switchyard.protocol.events.case_manager import CaseClosed
 from switchyard.protocol.fields import Json
 from tests.reference import verify_case

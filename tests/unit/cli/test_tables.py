@@ -18,7 +18,8 @@ from services.specialists.email_sender.unresolved_sends import UnresolvedSend
 from switchyard.audit.reconciliation.completeness import Gap, GapKind
 from switchyard.audit.reconciliation.reconciler import ReconciliationReport
 from switchyard.audit.records.reader import CaseSummary, StoredAlarm
-from switchyard.audit.verification.findings import CaseStatus, VerifyReport
+from switchyard.audit.records.stored_row import CaseStatus
+from switchyard.audit.verification.findings import VerifyReport
 from switchyard.cli.app.console import console
 from switchyard.cli.app.target import Env
 from switchyard.cli.commands import approval, case, playbook, stack
@@ -47,7 +48,7 @@ def _summary(outcome: str, code: str, agent: str) -> CaseSummary:
         session_id="f2b6f3de-collections",
         playbook_version="outbound_email/1",
         route="outbound_email",
-        agent=agent,
+        agents=(agent,),
         model_ids=("us.anthropic.claude-sonnet-4-5-20250929-v1:0", "gpt-5.2"),
         hops=14,
         opened_at=NOW,

@@ -3,12 +3,12 @@
 
     python3 -I verify_bundle.py case.json --key PUBLIC_KEY
 
-It imports nothing of the system that it checks and asks nobody. PUBLIC_KEY is the base64 of the key's DER, as
+It imports nothing of the system that it checks, and needs no network. PUBLIC_KEY is the base64 of the key's DER, as
 `aws kms get-public-key --query PublicKey --output text` prints it, or a file with that or PEM; repeat it for older
-keys. Get it from the key's owner and not from whoever handed you the bundle.
+keys. Get it from the key's owner, not from the person who gave you the bundle.
 
-Exit code 0: everything holds and is signed by a key that you named. 1: something does not hold; each line says what.
-2: no bundle, or no such key. 3: everything holds together, and you have named no key, so anybody may have made it.
+Exit code 0: the bundle is valid and signed by a key that you named. 1: the bundle is invalid; each line names an error.
+2: the bundle or a key cannot be read. 3: the bundle is consistent, but without --key its author is unknown.
 """
 
 from __future__ import annotations
@@ -35,26 +35,26 @@ JsonObject = dict[str, Any]
 
 
 class InvalidBundle(ValueError):
-    """One thing that does not hold."""
+    """An error in the bundle."""
 
 
 def parse_json(text: str) -> JsonObject:
     """Read JSON strictly: no fraction, no name twice. Raises `InvalidBundle`."""
 
     def number(_: str) -> Any:
-        raise InvalidBundle("a number that is no integer")
+        raise InvalidBundle("a number is not an integer")
 
     def names(pairs: list[tuple[str, Any]]) -> JsonObject:
         if len({name for name, _ in pairs}) != len(pairs):
-            raise InvalidBundle("a name twice in one object")
+            raise InvalidBundle("an object has a name twice")
         return dict(pairs)
 
     try:
         read = json.loads(text, parse_float=number, parse_constant=number, object_pairs_hook=names)
     except (ValueError, RecursionError) as error:
-        raise InvalidBundle(f"it is no JSON that everybody reads alike ({error})") from error
+        raise InvalidBundle(f"it is not strict JSON ({error})") from error
     if not isinstance(read, dict):
-        raise InvalidBundle("it is no JSON object")
+        raise InvalidBundle("it is not a JSON object")
     return read
 
 
@@ -70,31 +70,28 @@ def canonical_json(value: Any) -> str:
 
 
 def event_digest(event: JsonObject) -> str:
-    """The event's digest: over all that it says but for what is no content."""
+    """The event's digest: over all its fields but the undigested ones."""
     return sha256_hex(canonical_json({name: value for name, value in event.items() if name not in UNDIGESTED_FIELDS}))
 
 
 def sha256_hex(data: str | bytes) -> str:
-    """In hex, of a text over its UTF-8."""
+    """In hex; of a text, over its UTF-8."""
     return hashlib.sha256(data.encode() if isinstance(data, str) else data).hexdigest()
 
 
 def require_names(where: str, found: Any, names: str) -> JsonObject:
-    """The object, if it has these names and no others.
-
-    What is not checked must not come along. Raises `InvalidBundle`.
-    """
+    """The object, if it has these names and no others: a bundle has nothing unchecked. Raises `InvalidBundle`."""
     if not isinstance(found, dict) or set(found) != set(names.split()):
         raise InvalidBundle(f"{where} must have {names} and nothing else")
     return found
 
 
-def root_from_proof(leaf: bytes, index: int, size: int, path: list[str]) -> bytes:
+def root_from_proof(leaf: bytes, index: int, size: int, proof: list[str]) -> bytes:
     """The root that an inclusion proof leads to (RFC 9162, 2.1.3.2). Raises `InvalidBundle`."""
     node, last, left = leaf, size - 1, index
     if not 0 <= index < size:
-        raise InvalidBundle("its log_index is outside the checkpoint")
-    for step in path:
+        raise InvalidBundle("its log index is outside the checkpoint")
+    for step in proof:
         if last == 0:
             raise InvalidBundle("its inclusion proof is too long")
         sibling = bytes.fromhex(step)
@@ -111,7 +108,7 @@ def root_from_proof(leaf: bytes, index: int, size: int, path: list[str]) -> byte
 
 
 class BundleKeys:
-    """The keys to believe, by the SHA-256 of their DER."""
+    """The trusted keys, by the SHA-256 of their DER."""
 
     def __init__(self) -> None:
         self._keys: dict[str, Any] = {}
@@ -125,41 +122,41 @@ class BundleKeys:
         der = key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
         self._keys[sha256_hex(der)] = key
 
-    def invalid_reason(self, statement: JsonObject, signature: bytes) -> str | None:
-        """Why none of the keys has signed this statement; None if one has."""
-        key, message = self._keys.get(str(statement["key"])), canonical_json(statement).encode()
+    def invalid_reason(self, body: JsonObject, signature: bytes) -> str | None:
+        """Why the signature of a checkpoint's body is invalid; None if it is valid."""
+        key, message = self._keys.get(str(body["key"])), canonical_json(body).encode()
         try:
             if isinstance(key, ed25519.Ed25519PublicKey):
                 key.verify(signature, message)
             elif isinstance(key, ec.EllipticCurvePublicKey) and isinstance(key.curve, ec.SECP256R1):
                 key.verify(signature, message, ec.ECDSA(hashes.SHA256()))
             else:
-                return f"is signed by the key {statement['key']}, which is not among those to believe"
+                return f"is signed by the key {body['key']}, which is not trusted"
         except InvalidSignature:
             return "is not signed by the key that it names"
         return None
 
 
 def check_checkpoints(found: Any, keys: BundleKeys) -> dict[int, JsonObject]:
-    """The statements by number, each signed and linked to the one before. Raises `InvalidBundle`."""
-    statements: dict[int, JsonObject] = {}
+    """The bodies by number, each signed and linked to the one before. Raises `InvalidBundle`."""
+    bodies: dict[int, JsonObject] = {}
     before: JsonObject | None = None
     for each in found:
-        checkpoint = require_names("a checkpoint", each, "statement signature")
-        said = require_names(
-            "a statement", checkpoint["statement"], "format log number first last root previous made_at key"
+        checkpoint = require_names("a checkpoint", each, "body signature")
+        body = require_names(
+            "a checkpoint's body", checkpoint["body"], "format log number first last root previous made_at key"
         )
-        name = f"checkpoint {said['number']}"
-        if invalid_reason := keys.invalid_reason(said, base64.b64decode(checkpoint["signature"], validate=True)):
+        name = f"checkpoint {body['number']}"
+        if invalid_reason := keys.invalid_reason(body, base64.b64decode(checkpoint["signature"], validate=True)):
             raise InvalidBundle(f"{name} {invalid_reason}")
-        if said["format"] != "switchyard-checkpoint/1":
+        if body["format"] != "switchyard-checkpoint/1":
             raise InvalidBundle(f"{name} has an unknown format")
         if before is not None:
             goes_on = (before["log"], before["number"] + 1, before["last"] + 1, sha256_hex(canonical_json(before)))
-            if goes_on != (said["log"], said["number"], said["first"], said["previous"]):
+            if goes_on != (body["log"], body["number"], body["first"], body["previous"]):
                 raise InvalidBundle(f"{name} does not continue checkpoint {before['number']}")
-        statements[said["number"]] = before = said
-    return statements
+        bodies[body["number"]] = before = body
+    return bodies
 
 
 def check_event(entry: JsonObject, checkpoints: dict[int, JsonObject]) -> JsonObject:
@@ -169,14 +166,14 @@ def check_event(entry: JsonObject, checkpoints: dict[int, JsonObject]) -> JsonOb
     if not isinstance(event, dict) or event_digest(event) != event.get("digest"):
         raise InvalidBundle("the body does not match its digest")
     if (bus.get("source"), bus.get("detail-type")) != (f"switchyard.{event['node_from']}", event["type"]):
-        raise InvalidBundle("its source or its type on the bus is not that of its producer")
-    for place, storage_ref in event.get("storage_refs", {}).items():
-        if "inline" in storage_ref and sha256_hex(base64.b64decode(storage_ref["inline"])) != place:
-            raise InvalidBundle(f"the artefact {place} does not match its hash")
-    said = checkpoints.get(entry["checkpoint"])
-    if said is None:
+        raise InvalidBundle("its bus source or detail-type is not that of its producer")
+    for sha256, storage_ref in event.get("storage_refs", {}).items():
+        if "inline" in storage_ref and sha256_hex(base64.b64decode(storage_ref["inline"])) != sha256:
+            raise InvalidBundle(f"the artefact {sha256} does not match its hash")
+    body = checkpoints.get(entry["checkpoint"])
+    if body is None:
         raise InvalidBundle(
-            "no checkpoint of the bundle covers it: it was not covered by a checkpoint yet when it was exported"
+            "no checkpoint of the bundle covers it; export the case again once the log has a checkpoint for it"
         )
     leaf = {
         "log_index": entry["log_index"],
@@ -187,21 +184,23 @@ def check_event(entry: JsonObject, checkpoints: dict[int, JsonObject]) -> JsonOb
         "body_sha256": sha256_hex(entry["body"]),
     }
     node = hashlib.sha256(b"\x00" + canonical_json(leaf).encode()).digest()
-    size, index = said["last"] - said["first"] + 1, entry["log_index"] - said["first"]
-    if root_from_proof(node, index, size, entry["path"]).hex() != said["root"]:
-        raise InvalidBundle(f"it is not what checkpoint {said['number']} of {said['made_at']} covers in this log_index")
+    size, index = body["last"] - body["first"] + 1, entry["log_index"] - body["first"]
+    if root_from_proof(node, index, size, entry["inclusion_proof"]).hex() != body["root"]:
+        raise InvalidBundle(
+            f"it differs from what checkpoint {body['number']} of {body['made_at']} covers at this log index"
+        )
     return event
 
 
 def check_case_events(case_id: str, events: list[JsonObject]) -> Iterator[str]:
-    """What does not hold between the events of the case."""
+    """The errors between the events of the case."""
     by_digest = {event["digest"]: event for event in events}
     firsts = [event for event in events if not event["parents"]]
     endings = [event for event in events if event["type"] in ENDINGS]
     if len(by_digest) != len(events) or len({event["event_id"] for event in events}) != len(events):
-        yield "an event is there twice"
-    tries = 1 + sum(event["type"] == "TaskRetried" for event in events)
-    for what, found, count in (("first event", firsts, 1), ("ending", endings, tries)):
+        yield "an event is in the bundle twice"
+    attempts = 1 + sum(event["type"] == "TaskRetried" for event in events)
+    for what, found, count in (("first event", firsts, 1), ("ending", endings, attempts)):
         if len(found) != count:
             yield f"the case must have {what}s: {count}, and has {len(found)}"
     facts = facts_of((firsts or events)[0]) | {"case_id": case_id}
@@ -214,28 +213,28 @@ def check_case_events(case_id: str, events: list[JsonObject]) -> Iterator[str]:
         own_failure = (event["node_from"], event["type"]) == ("router", "TaskFailed")
         families[tuple(event["parents"]), event["node_from"], own_failure].append(event)
     for family in families.values():
-        places = sorted(event["ordinal"] for event in family)
-        if any(event["siblings"] != len(family) for event in family) or places != list(range(len(family))):
-            yield f"{family[0]['type']} {family[0]['event_id']}: its siblings are not all there, or too many"
+        ordinals = sorted(event["ordinal"] for event in family)
+        if any(event["siblings"] != len(family) for event in family) or ordinals != list(range(len(family))):
+            yield f"{family[0]['type']} {family[0]['event_id']}: siblings are missing or surplus"
 
 
 def facts_of(event: JsonObject) -> JsonObject:
-    """What is one for a whole case. A claim that is empty is as good as one that is not made."""
+    """The values that a whole case shares. An empty claim counts as a missing one."""
     principal = {claim: value for claim, value in event["principal"].items() if value}
     return {fact: event[fact] for fact in CASE_FACTS} | {"principal": principal}
 
 
 def check_causes(event: JsonObject, by_digest: dict[str, JsonObject]) -> Iterator[str]:
-    """What does not hold between an event and what caused it."""
+    """The errors between an event and its parents."""
     known = [by_digest[digest] for digest in event["parents"] if digest in by_digest]
     if len(known) != len(event["parents"]):
-        yield "a cause of it is not in the bundle"
+        yield "a parent is not in the bundle"
     elif event["seq"] != max((cause["seq"] for cause in known), default=-1) + 1:
-        yield "its seq does not follow from its causes"
-    elif len(known) == 1:  # the id of a join follows from what no event carries
+        yield "its seq does not follow from its parents"
+    elif len(known) == 1:  # the id of a join is derived from its gather, which is in no event
         label = f"{event['node_from']}/{event['type']}/{event['ordinal']}"
         if event["event_id"] != str(uuid.uuid5(uuid.UUID(known[0]["event_id"]), label)):
-            yield "its id does not follow from its cause"
+            yield "its id is not derived from its parent"
 
 
 def references(value: Any) -> Iterator[JsonObject]:
@@ -247,35 +246,35 @@ def references(value: Any) -> Iterator[JsonObject]:
 
 
 def verify_bundle(bundle: JsonObject, keys: BundleKeys) -> Iterator[str]:
-    """Everything that does not hold in a bundle."""
+    """The errors in a bundle."""
     require_names("the bundle", bundle, "format case_id public_keys checkpoints events artefacts")
     if bundle["format"] != "switchyard-bundle/1":
-        raise InvalidBundle("the format is another one")
+        raise InvalidBundle("its format is unknown")
     checkpoints = check_checkpoints(bundle["checkpoints"], keys)
     events = []
     for number, each in enumerate(bundle["events"], start=1):
-        entry = require_names(f"event {number}", each, "log_index recorded_at body checkpoint path")
+        entry = require_names(f"event {number}", each, "log_index recorded_at body checkpoint inclusion_proof")
         try:
             events.append(check_event(entry, checkpoints))
         except InvalidBundle as error:
-            yield f"event {number} (log_index {entry['log_index']}): {error}"
+            yield f"event {number} (log index {entry['log_index']}): {error}"
     if not bundle["events"]:
         yield "the bundle has no event"
     elif len(events) == len(bundle["events"]):
         yield from check_case_events(bundle["case_id"], events)
         used = {entry["checkpoint"] for entry in bundle["events"]}
         if set(checkpoints) != set(range(min(used), max(used) + 1)):
-            yield "the bundle has checkpoints that prove nothing"
+            yield "the bundle has checkpoints that cover none of its events"
         named = {canonical_json(reference) for event in events for reference in references(event["payload"])}
         if sorted(named) != sorted(map(canonical_json, bundle["artefacts"])):
-            yield "the list of artefacts is not the one that the events name"
+            yield "its list of artefacts differs from those that the events name"
 
 
 def main(arguments: list[str]) -> int:
-    """Read, check, and say the verdict."""
+    """Read the bundle, verify it and print the result."""
     parser = argparse.ArgumentParser(description="Verify an exported case.", epilog="See the top of this file.")
     parser.add_argument("bundle", type=Path)
-    parser.add_argument("--key", action="append", default=[], help="a public key to believe: base64 of DER, or a file")
+    parser.add_argument("--key", action="append", default=[], help="a trusted public key: base64 of DER, or a file")
     options = parser.parse_args(arguments)
     keys = BundleKeys()
     try:
@@ -288,16 +287,16 @@ def main(arguments: list[str]) -> int:
     try:
         findings = list(verify_bundle(bundle, keys))
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        findings = [f"the bundle is not as it must be: {type(error).__name__}: {error}"]
+        findings = [f"the bundle is malformed: {type(error).__name__}: {error}"]
     for finding in findings:
         sys.stdout.write(f"BROKEN  {finding}\n")
     if findings:
         return 1
-    last = bundle["checkpoints"][-1]["statement"]
+    last = bundle["checkpoints"][-1]["body"]
     what = f"case {bundle['case_id']}: {len(bundle['events'])} events, as they were on {last['made_at']}"
     sys.stdout.write(f"{what}\nsigned by the key {last['key']}\n")
     if not options.key:
-        sys.stdout.write("NOT PROVEN  it holds together; name the key that you believe with --key\n")
+        sys.stdout.write("NOT PROVEN  the bundle is consistent; name the key that you trust with --key\n")
         return 3
     sys.stdout.write("PROVEN  nothing altered, nothing inserted, every cause and sibling there, and the ending\n")
     return 0

@@ -60,8 +60,13 @@ async def erase(
 
 
 def _print_erasure(asked: ErasureResult, target: Target, person: str) -> None:
-    from switchyard.audit.erasure.decision import AlreadyErased, ErasureAllowed, ErasureDenied, PersonUnknown
-    from switchyard.audit.erasure.erasure import read_erasure
+    from switchyard.audit.erasure.erasure import (
+        AlreadyErased,
+        ErasureAllowed,
+        ErasureDenied,
+        PersonUnknown,
+        read_erasure,
+    )
     from switchyard.cli.app.keys import load_receipt_keys
 
     match asked.decision:

@@ -18,7 +18,7 @@ from switchyard.cli.app.options import AnyCaseArgument, DayOption, EnvOption, Js
 from switchyard.cli.app.target import Env, Target, open_readable_target
 
 if TYPE_CHECKING:
-    from switchyard.audit.verification.findings import StoredRow
+    from switchyard.audit.records.stored_row import StoredRow
     from switchyard.protocol.signing import OperatorKeys
     from switchyard.router.replay import Divergence
     from switchyard.router.state_seal import StateSeal
@@ -109,7 +109,7 @@ def replay_and_count(
 
     `grace` is how long a cause may be in flight; for a file it is zero.
     """
-    from switchyard.audit.verification.verify import VERIFICATION_GRACE, verify_case
+    from switchyard.audit.verification.case_verifier import VERIFICATION_GRACE, verify_case
     from switchyard.router.replay import replay_case
 
     found.cases += 1

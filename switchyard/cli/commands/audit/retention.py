@@ -128,8 +128,8 @@ async def policy(
 @asynccontextmanager
 async def _open_store(target: Target, archive_bucket: str | None = None) -> AsyncIterator[RetentionStore]:
     """The log, for its retention role."""
-    from switchyard.audit.records.case_objects import CaseObjects
     from switchyard.audit.records.roles import SCHEMA
+    from switchyard.audit.retention.case_objects import CaseObjects
     from switchyard.audit.retention.retention import RetentionStore
     from switchyard.cli.app.connections import open_aws_client, open_pool
     from switchyard.cli.app.keys import load_receipt_keys, open_receipt_signer
@@ -167,9 +167,9 @@ async def retire_due_cases(store: RetentionStore, operator: str, limit: int) -> 
             kept += 1
             print_text(f"kept case {due.case_id}: {error}", style="red")
             continue
-        if outcome.fate is RetirementStatus.REOPENED:
+        if outcome.status is RetirementStatus.REOPENED:
             console.print(f"case {due.case_id} is open again")
-        elif outcome.fate is RetirementStatus.KEPT:
+        elif outcome.status is RetirementStatus.KEPT:
             kept += 1
             found = outcome.findings[0]
             print_text(f"kept case {due.case_id}: {found.kind}: {found.why}", style="red")
@@ -190,12 +190,11 @@ async def _resolve(target: Target, prefix: str) -> str:
 async def _read(env: Env) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     from dataclasses import asdict
 
-    from switchyard.audit.retention.reader import RetentionReader
+    from switchyard.audit.retention.retention import RetentionReader
     from switchyard.cli.app.connections import open_audit_pool
-    from switchyard.cli.app.keys import load_receipt_keys
 
     async with open_readable_target(env) as target, open_audit_pool(target) as pool:
-        reader = RetentionReader(pool, load_receipt_keys(target))
+        reader = RetentionReader(pool)
         policies = [
             {
                 "playbook": each.playbook,

@@ -7,11 +7,11 @@ from collections.abc import AsyncIterator
 import pytest
 
 from contracts.catalogue import CATALOGUE
-from switchyard.audit.records.case_objects import CaseObjects
-from switchyard.audit.records.reader import AuditReader
 from switchyard.audit.records.roles import READER, RETENTION, SCHEMA
 from switchyard.audit.records.store import AuditStore
+from switchyard.audit.retention.case_objects import CaseObjects
 from switchyard.audit.retention.retention import RetentionStore
+from switchyard.audit.verification.audit_reader import AuditReader
 from switchyard.devstack.stack.provision import OBJECT_BUCKET
 from switchyard.protocol.fields import Json
 from switchyard.runtime.core.clock import SystemClock

@@ -22,7 +22,7 @@ async def due_now(retention: RetentionStore) -> list[DueCase]:
 
 
 async def retire_all(retention: RetentionStore) -> list[RetirementStatus]:
-    return [(await retention.retire(due, operator="ada")).fate for due in await due_now(retention)]
+    return [(await retention.retire(due, operator="ada")).status for due in await due_now(retention)]
 
 
 async def tampering(owner: Owner, change: str, *arguments: object) -> None:

@@ -13,20 +13,22 @@ import asyncpg
 import pytest
 
 from contracts.catalogue import CATALOGUE
-from switchyard.audit.records.case_objects import CaseObjects
 from switchyard.audit.records.roles import RETENTION, SCHEMA
 from switchyard.audit.records.store import AuditStore
-from switchyard.audit.retention.reader import RETENTION_SQL, RetentionReader
+from switchyard.audit.retention import retention as retention_module
+from switchyard.audit.retention.case_objects import CaseObjects
 from switchyard.audit.retention.retention import RetentionStore
+from switchyard.audit.verification.retired_cases import RetiredCases
 from switchyard.devstack.stack.provision import OBJECT_BUCKET
 from switchyard.protocol.fields import Json
 from switchyard.runtime.core.clock import SystemClock
 from switchyard.runtime.crypto.signing import TrustedKeys
 from switchyard.runtime.database.connections import connect_pool
+from switchyard.runtime.database.queries import load_queries
 from tests.integration.audit.aged import age, make_month
 from tests.integration.audit.conftest import Owner, UrlFor
 from tests.integration.audit.retention.retiring import MONTH, SIGNER, due_now, retire_all
-from tests.integration.cloud import Cloud
+from tests.integration.cloud import Cloud, until
 from tests.unit.audit import cases
 
 pytestmark = pytest.mark.integration
@@ -56,7 +58,10 @@ async def test_only_cases_older_than_their_own_policy_are_evaluated(store: Audit
     await age(owner)
 
     explained = await owner.fetchval(
-        "explain (analyze, format json) " + RETENTION_SQL["due"], date.min, uuid.UUID(int=0), 100
+        "explain (analyze, format json) " + load_queries(retention_module.__file__)["due"],
+        date.min,
+        uuid.UUID(int=0),
+        100,
     )
 
     (asked,) = [
@@ -70,7 +75,7 @@ async def test_what_looks_at_the_whole_log_is_not_cut_off(
 ) -> None:
     hasty = await connect_pool(url_for(RETENTION), schema=SCHEMA, statement_timeout_s=0.4)
     store = RetentionStore(hasty, CATALOGUE, SIGNER, SystemClock(), objects=CaseObjects(cloud.s3, OBJECT_BUCKET))
-    receipts = await RetentionReader(hasty, TrustedKeys([SIGNER.public])).receipts()
+    receipts = RetiredCases(hasty, TrustedKeys([SIGNER.public]))
 
     async def without_rows() -> list[Any]:
         return [verdict async for verdict in receipts.without_rows(None, None)]
@@ -90,6 +95,16 @@ async def test_what_looks_at_the_whole_log_is_not_cut_off(
     await hasty.close()
 
 
+async def waits_for_a_lock(owner: Owner) -> bool:
+    """Whether a session of the test's database waits for a lock."""
+    return bool(
+        await owner.fetchval(
+            "select true from pg_locks l join pg_database d on d.oid = l.database"
+            " where not l.granted and d.datname = current_database() limit 1"
+        )
+    )
+
+
 async def test_the_log_is_read_and_written_while_a_month_is_counted(
     retention: RetentionStore, owner: Owner, another: Owner, store: AuditStore, events: list[Json]
 ) -> None:
@@ -97,7 +112,7 @@ async def test_the_log_is_read_and_written_while_a_month_is_counted(
     async with another.transaction():
         await another.execute("lock table retention_receipt in access exclusive mode")
         dropping = asyncio.create_task(retention.drop_partitions())
-        await asyncio.sleep(0.4)
+        await until(lambda: waits_for_a_lock(owner), "the drop waiting")
         assert await owner.fetchval("select count(*) from transition", timeout=1) == 18
         async with asyncio.timeout(1):
             await store.record(cases.bodies(cases.answered(4)))
@@ -117,7 +132,7 @@ async def test_a_row_that_comes_in_while_the_month_is_counted_keeps_it(
     async with another.transaction():
         await another.execute(late)  # not to be seen before the commit, and in the way of the lock until then
         dropping = asyncio.create_task(retention.drop_partitions())
-        await asyncio.sleep(0.6)
+        await until(lambda: waits_for_a_lock(owner), "the drop waiting")
         assert not dropping.done()
     assert await dropping == [(PARTITION, "kept")]
     assert await owner.fetchval(f"select count(*) from {PARTITION}") == 10

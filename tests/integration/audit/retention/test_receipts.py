@@ -9,13 +9,14 @@ import pytest
 from aiobotocore.session import AioSession
 
 from contracts.catalogue import CATALOGUE
-from switchyard.audit.records.case_objects import CaseObjects
-from switchyard.audit.records.reader import AuditReader
 from switchyard.audit.records.roles import READER, RETENTION, SCHEMA
 from switchyard.audit.records.store import AuditStore
-from switchyard.audit.retention.reader import RetentionReader, dropped_partitions
+from switchyard.audit.retention.case_objects import CaseObjects
 from switchyard.audit.retention.retention import RetentionStore
+from switchyard.audit.verification import retired_cases
+from switchyard.audit.verification.audit_reader import AuditReader
 from switchyard.audit.verification.findings import FindingKind
+from switchyard.audit.verification.retired_cases import RetiredCases, lock_partitions
 from switchyard.cli.app.target import Env
 from switchyard.cli.commands.audit.replay import replay_scope
 from switchyard.devstack.stack.provision import OBJECT_BUCKET
@@ -23,7 +24,8 @@ from switchyard.protocol.canonical import canonical_json
 from switchyard.protocol.fields import Json
 from switchyard.runtime.core.clock import SystemClock
 from switchyard.runtime.crypto.signing import LocalSigner, TrustedKeys
-from switchyard.runtime.database.connections import connect_pool
+from switchyard.runtime.database.connections import Database, connect_pool
+from switchyard.runtime.database.queries import load_queries
 from tests.integration.audit.aged import age
 from tests.integration.audit.conftest import Owner, UrlFor
 from tests.integration.audit.proof import Proof
@@ -154,7 +156,7 @@ async def test_a_month_that_is_dropped_while_a_verification_runs_is_no_finding(
 ) -> None:
     await retire_all(retention)
     pool = await connect_pool(url_for(READER), schema=SCHEMA)
-    receipts = await RetentionReader(pool, TrustedKeys([SIGNER.public])).receipts()
+    receipts = RetiredCases(pool, TrustedKeys([SIGNER.public]))
 
     assert [state for _, state in await retention.drop_partitions()] == ["dropped"]
 
@@ -168,11 +170,9 @@ async def test_no_month_is_dropped_once_a_verification_has_read_which_were(
 ) -> None:
     await retire_all(retention)
     pool = await connect_pool(url_for(READER), schema=SCHEMA)
-    async with (
-        pool.acquire() as connection,
-        connection.transaction(isolation="repeatable_read", readonly=True),
-    ):
-        assert await dropped_partitions(connection) == frozenset()
+    database = Database(pool, "the audit database", load_queries(retired_cases.__file__))
+    async with database.transaction(isolation="repeatable_read", readonly=True) as log:
+        assert await lock_partitions(log) == frozenset()
         assert [state for _, state in await retention.drop_partitions()] == ["busy"]
     await pool.close()
 

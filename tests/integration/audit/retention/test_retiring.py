@@ -14,11 +14,11 @@ import pytest
 
 from contracts.catalogue import CATALOGUE
 from contracts.events.router import AnswerQuestion
-from switchyard.audit.records.case_objects import CaseObjects
-from switchyard.audit.records.reader import AuditReader
 from switchyard.audit.records.roles import RETENTION, SCHEMA
 from switchyard.audit.records.store import AuditStore
+from switchyard.audit.retention.case_objects import CaseObjects
 from switchyard.audit.retention.retention import RetentionStore, RetirementStatus
+from switchyard.audit.verification.audit_reader import AuditReader
 from switchyard.audit.verification.findings import FindingKind
 from switchyard.devstack.stack.provision import OBJECT_BUCKET
 from switchyard.protocol.fields import Json
@@ -184,7 +184,7 @@ async def test_a_case_that_is_tried_again_is_not_retired_before_its_new_ending(
     await age(owner)
 
     assert await due_now(retention) == []
-    assert (await retention.retire(due, operator="ada")).fate is RetirementStatus.REOPENED
+    assert (await retention.retire(due, operator="ada")).status is RetirementStatus.REOPENED
     assert await owner.fetchval("select count(*) from transition where body is null") == 0
     command = cases.follow(again, AnswerQuestion(question=cases.QUESTION), "router", node_to="text_to_sql")
     failure = cases.failed(command, "text_to_sql")
@@ -202,5 +202,5 @@ async def test_a_case_whose_chain_does_not_hold_is_kept_as_evidence(
     (due,) = await due_now(retention)
     outcome = await retention.retire(due, operator="ada")
 
-    assert (outcome.fate, outcome.findings[0].kind) == (RetirementStatus.KEPT, FindingKind.COLUMN_DIFFERS)
+    assert (outcome.status, outcome.findings[0].kind) == (RetirementStatus.KEPT, FindingKind.COLUMN_DIFFERS)
     assert await owner.fetchval("select count(*) from transition where body is null") == 0

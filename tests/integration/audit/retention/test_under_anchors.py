@@ -8,8 +8,8 @@ from datetime import date
 
 import pytest
 
-from switchyard.audit.records.reader import AuditReader
 from switchyard.audit.retention.retention import RetentionStore
+from switchyard.audit.verification.audit_reader import AuditReader
 from switchyard.audit.verification.findings import FindingKind
 from switchyard.protocol.fields import Json
 from tests.integration.audit.conftest import Owner

@@ -1,4 +1,4 @@
-"""Checkpoints: what is signed about the log indexes of the log, and what is kept outside the database. Pure."""
+"""Checkpoints: signed Merkle roots over ranges of log entries, stored outside the database. Pure."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from switchyard.protocol.fields import Contract, Sha256, Timestamp
 from switchyard.runtime.core.clock import timestamp
 
 NO_PREVIOUS_HASH = "0" * 64
-"""What the first checkpoint of a log names as the one before it."""
+"""`previous` of the first checkpoint of a log."""
 
 MAX_CHECKPOINT_ROWS = 16_384
-"""Log indexes under one checkpoint: 512 KB of leaves, and an inclusion proof of 14 hashes."""
+"""Entries under one checkpoint: 512 KB of leaf hashes, and an inclusion proof of 14 hashes."""
 
 LogName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,39}$")]
 _HASH_BYTES = 32
@@ -30,10 +30,7 @@ _NUMBERED = re.compile(r"checkpoints/[a-z0-9-]+/([0-9]{12})\.json")
 
 @dataclass(frozen=True, slots=True)
 class Leaf:
-    """What a checkpoint covers of one event.
-
-    It needs no body, so it is still there when the body has been moved out.
-    """
+    """The Merkle leaf of one entry. It can be computed after the body was retired."""
 
     log_index: int
     opened_on: date
@@ -56,7 +53,7 @@ class Leaf:
 
 
 class CheckpointBody(Contract):
-    """What is signed: the root over the log indexes from `first` to `last`, and the checkpoint before it."""
+    """The signed part: the root over the log indexes from `first` to `last`, and the hash of the checkpoint before."""
 
     format: Annotated[str, Field(pattern=r"^switchyard-checkpoint/1$")] = "switchyard-checkpoint/1"
     log: LogName
@@ -69,40 +66,37 @@ class CheckpointBody(Contract):
     key: Sha256
 
     def signed_bytes(self) -> bytes:
-        """The canonical JSON that is signed, and whose hash the next checkpoint names."""
+        """The canonical JSON that is signed."""
         return canonical_json(self.model_dump(mode="json"))
 
     def hash(self) -> str:
-        """What the next checkpoint names as `previous`."""
+        """`previous` of the next checkpoint."""
         return hashlib.sha256(self.signed_bytes()).hexdigest()
 
 
 class _File(Contract):
-    statement: CheckpointBody
+    body: CheckpointBody
     signature: Base64Bytes
     leaves: Base64Bytes
 
 
 class UnreadableCheckpoint(ValueError):
-    """The bytes are no checkpoint."""
+    """The bytes are not a checkpoint."""
 
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """A signed statement, with the leaf hashes under its root.
+    """A signed body, with the leaf hashes under its root: they show which row was changed."""
 
-    By them a changed row is found, not only its checkpoint.
-    """
-
-    statement: CheckpointBody
+    body: CheckpointBody
     signature: bytes
     leaves: tuple[bytes, ...]
 
     def to_bytes(self) -> bytes:
-        """As it is kept outside the database."""
+        """The object that is stored outside the database."""
         return canonical_json(
             {
-                "statement": self.statement.model_dump(mode="json"),
+                "body": self.body.model_dump(mode="json"),
                 "signature": base64.b64encode(self.signature).decode(),
                 "leaves": base64.b64encode(b"".join(self.leaves)).decode(),
             }
@@ -110,37 +104,37 @@ class Checkpoint:
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Checkpoint:
-        """Read `to_bytes`. Raises `UnreadableCheckpoint`, also if the leaves do not make the root."""
+        """Read `to_bytes`. Raises `UnreadableCheckpoint`, also if the leaf hashes do not lead to the root."""
         try:
             file = _File.model_validate_json(canonical_json(parse_json(data)))
         except (InvalidEvent, ValidationError) as error:
-            raise UnreadableCheckpoint("it is no checkpoint") from error
+            raise UnreadableCheckpoint("it is not a checkpoint") from error
         joined = file.leaves
         leaves = tuple(joined[start : start + _HASH_BYTES] for start in range(0, len(joined), _HASH_BYTES))
-        rows = file.statement.last - file.statement.first + 1
-        if len(joined) != rows * _HASH_BYTES or merkle_root(leaves).hex() != file.statement.root:
-            raise UnreadableCheckpoint("its leaves do not make its root")
-        return cls(file.statement, file.signature, leaves)
+        rows = file.body.last - file.body.first + 1
+        if len(joined) != rows * _HASH_BYTES or merkle_root(leaves).hex() != file.body.root:
+            raise UnreadableCheckpoint("its leaf hashes do not lead to its root")
+        return cls(file.body, file.signature, leaves)
 
 
 @dataclass(frozen=True, slots=True)
 class LogHead:
-    """Where a log's checkpoints end."""
+    """The latest checkpoint of a log."""
 
     number: int = 0
     last: int = 0
     hash: str = NO_PREVIOUS_HASH
 
 
-def head_after(statement: CheckpointBody) -> LogHead:
-    """The head once this statement is the latest."""
-    return LogHead(statement.number, statement.last, statement.hash())
+def head_after(body: CheckpointBody) -> LogHead:
+    """The head after this checkpoint."""
+    return LogHead(body.number, body.last, body.hash())
 
 
 def next_checkpoint_body(
     head: LogHead, leaves: list[bytes], *, log: str, made_at: datetime, key: str
 ) -> CheckpointBody:
-    """What to sign about the log indexes that follow the head."""
+    """The body of the checkpoint that covers these leaves after the head."""
     return CheckpointBody(
         log=log,
         number=head.number + 1,
@@ -153,22 +147,22 @@ def next_checkpoint_body(
     )
 
 
-def explain_unlinked(head: LogHead, statement: CheckpointBody) -> str | None:
-    """Why a statement does not follow this head; None if it does."""
+def explain_unlinked(head: LogHead, body: CheckpointBody) -> str | None:
+    """Why a checkpoint does not follow this head; None if it does."""
     expected = asdict(head)
-    found = {"number": statement.number - 1, "last": statement.first - 1, "hash": statement.previous}
+    found = {"number": body.number - 1, "last": body.first - 1, "hash": body.previous}
     wrong = [name for name, value in expected.items() if found[name] != value]
-    if statement.last < statement.first:
+    if body.last < body.first:
         wrong.append("last")
-    return f"it does not continue checkpoint {head.number} (in its {', '.join(wrong)})" if wrong else None
+    return f"it does not continue checkpoint {head.number}: {', '.join(wrong)} differ" if wrong else None
 
 
 def checkpoint_key(log: str, number: int) -> str:
-    """The object's name; numbers are padded, so that a listing is in their order."""
+    """The object's key; numbers are padded, so that a listing is in their order."""
     return f"checkpoints/{log}/{number:012d}.json"
 
 
 def checkpoint_number(key: str) -> int | None:
-    """The inverse of `checkpoint_key`; None for another object's name."""
+    """The inverse of `checkpoint_key`; None for another object's key."""
     found = _NUMBERED.fullmatch(key)
     return int(found[1]) if found else None

@@ -1,4 +1,4 @@
-"""A case's artefacts in S3: retired with its bodies."""
+"""A case's artefacts in S3, deleted after its bodies."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from switchyard.runtime.core.errors import Unavailable
 
 
 class CaseObjects:
-    """The artefacts of cases, through an aiobotocore S3 client that the composition root owns.
+    """The artefacts of cases, through an aiobotocore S3 client of the composition root.
 
-    In a bucket with versioning a removal leaves the bytes as an old version: its lifecycle rule must expire those.
+    In a bucket with versioning a deletion leaves the bytes as an old version, which a lifecycle rule must expire.
     """
 
     def __init__(self, client: Any, bucket: str) -> None:
@@ -21,7 +21,7 @@ class CaseObjects:
         self._bucket = bucket
 
     async def count(self, case_id: str) -> int:
-        """How many artefacts of the case are in S3. Raises `Unavailable` if S3 cannot be reached."""
+        """The number of the case's artefacts in S3. Raises `Unavailable` if S3 cannot be reached."""
         return sum([len(page) async for page in self._pages(case_id)])
 
     async def remove(self, case_id: str) -> None:
@@ -32,7 +32,7 @@ class CaseObjects:
                     Bucket=self._bucket, Delete={"Objects": [{"Key": key} for key in page], "Quiet": True}
                 )
             except (ClientError, BotoCoreError) as error:
-                raise Unavailable("object_store", f"S3 deletes nothing ({type(error).__name__})") from error
+                raise Unavailable("object_store", f"S3 cannot delete objects ({type(error).__name__})") from error
             if answer.get("Errors"):
                 codes = sorted({error.get("Code", "unknown") for error in answer["Errors"]})
                 raise Unavailable("object_store", f"S3 kept {len(answer['Errors'])} objects ({', '.join(codes)})")
@@ -46,4 +46,4 @@ class CaseObjects:
                 if found := [item["Key"] for item in page.get("Contents", [])]:
                     yield found
         except (ClientError, BotoCoreError) as error:
-            raise Unavailable("object_store", f"S3 lists nothing ({type(error).__name__})") from error
+            raise Unavailable("object_store", f"S3 cannot list objects ({type(error).__name__})") from error

@@ -1,7 +1,7 @@
-"""Prove the log: recompute what can be recomputed, and name every row that does not hold. Pure.
+"""Verification of one case from its rows: recompute everything, and name every row with an error. Pure.
 
-What a chain alone cannot show: that its last events, or a whole case, were removed or rewritten consistently by the
-database's owner. A removed ending shows as a case that never ended; the rest needs checkpoints outside the database.
+A hash chain alone cannot show that the database's owner removed the last events or a whole case, or rewrote them
+consistently. A removed ending shows as an unended case; the rest needs checkpoints outside the database.
 """
 
 from __future__ import annotations
@@ -10,10 +10,16 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, 
 from datetime import datetime, timedelta
 
 from switchyard.audit.records.projection import AlarmKind, Transition, examine_message
-from switchyard.audit.verification.attempts import latest_attempt_ended
-from switchyard.audit.verification.chain import PENDING_KINDS, EventFact, build_finding, check_chain
-from switchyard.audit.verification.findings import CaseStatus, CaseVerdict, Finding, FindingKind, StoredRow
-from switchyard.audit.verification.retired import RetiredCase
+from switchyard.audit.records.stored_row import CaseStatus, StoredRow
+from switchyard.audit.verification.chain import (
+    PENDING_KINDS,
+    EventFact,
+    build_finding,
+    check_chain,
+    latest_attempt_ended,
+)
+from switchyard.audit.verification.findings import CaseVerdict, Finding, FindingKind
+from switchyard.audit.verification.retired_cases import RetiredCase
 from switchyard.protocol.catalogue import Catalogue
 
 VERIFICATION_GRACE = timedelta(minutes=5)
@@ -31,36 +37,38 @@ _ALARMS = {
     AlarmKind.NOT_IN_CATALOGUE: FindingKind.NOT_IN_CATALOGUE,
 }
 _BY_THE_CATALOGUE = frozenset({"terminal", "outcome", "catalogued"})
-"""Columns that follow from the body and from the catalogue of the day of recording."""
+"""Columns that depend on the catalogue at the time of recording."""
 
 
 def check_stored_row(catalogue: Catalogue, stored: StoredRow) -> tuple[list[Finding], EventFact]:
-    """What does not hold in one row, and what it contributes to its case."""
+    """The findings in one row, and its fact for the chain of its case."""
     row = stored.row
     if stored.retired:
-        return [], EventFact(row, stored.recorded_at)  # the receipt stands for the body: see `RetiredCase`
+        return [], EventFact(row, stored.recorded_at)  # the receipt replaces the body: see `RetiredCase`
     found = examine_message(catalogue, row.body)
     findings = []
     if found.alarm is not None:
         findings.append(build_finding(row, _ALARMS[found.alarm.kind], found.alarm.reason, found.alarm.field))
     if found.row is not None:
         findings += [
-            build_finding(row, FindingKind.COLUMN_DIFFERS, f"the column says {said!r}, the body {meant!r}", name)
-            for name, said, meant in zip(Transition._fields, row, found.row, strict=True)
-            if said != meant and not (name in _BY_THE_CATALOGUE and found.row.catalogued != row.catalogued)
+            build_finding(
+                row, FindingKind.COLUMN_DIFFERS, f"the column is {stored_value!r}, and the body has {meant!r}", name
+            )
+            for name, stored_value, meant in zip(Transition._fields, row, found.row, strict=True)
+            if stored_value != meant and not (name in _BY_THE_CATALOGUE and found.row.catalogued != row.catalogued)
         ]
-    believed = found.row or row
-    for name, claimed in (("event_ts", believed.event_ts), ("bus_ts", believed.bus_ts)):
+    event = found.row or row
+    for name, claimed in (("event_ts", event.event_ts), ("bus_ts", event.bus_ts)):
         if claimed is not None and stored.recorded_at < claimed - CLOCK_SKEW:
             why = f"recorded at {stored.recorded_at.isoformat()}, and {name} is {claimed.isoformat()}"
             findings.append(build_finding(row, FindingKind.RECORDED_EARLY, why, "recorded_at"))
             break
-    # The case_id stays the column's: that is where the row was found.
-    return findings, EventFact(believed._replace(case_id=row.case_id, body=""), stored.recorded_at, found.principal)
+    # The case_id stays that of the column, under which the row was read.
+    return findings, EventFact(event._replace(case_id=row.case_id, body=""), stored.recorded_at, found.principal)
 
 
 class CaseVerifier:
-    """The rows of one case, checked as they come; only what the chain needs is kept of each."""
+    """Checks the rows of one case one by one, and keeps only what the chain needs."""
 
     def __init__(self, catalogue: Catalogue, case_id: str) -> None:
         self.case_id = case_id
@@ -72,7 +80,7 @@ class CaseVerifier:
 
     @property
     def needs_receipts(self) -> bool:
-        """Whether there are any, or should be. A forged one is a finding even if every row has its body."""
+        """Whether there are receipts, or should be. A forged one is a finding even if every row has its body."""
         return self._receipted or bool(self._retired)
 
     def add(self, stored: StoredRow) -> None:
@@ -87,7 +95,7 @@ class CaseVerifier:
     def verdict(
         self, *, now: datetime, grace: timedelta = VERIFICATION_GRACE, retired: RetiredCase | None = None
     ) -> CaseVerdict:
-        """What the whole case comes to at `now`. `retired` are its receipts, if it has any."""
+        """The verdict on the whole case at `now`. `retired` are its receipts."""
         recorded = {fact.event.event_id: fact.recorded_at for fact in self._facts}
         latest = max(recorded.values())
         findings = [*self._findings, *self._retired_findings(retired or RetiredCase(()))]
@@ -114,7 +122,7 @@ class CaseVerifier:
 def verify_case(
     catalogue: Catalogue, rows: Iterable[StoredRow], *, now: datetime, grace: timedelta = VERIFICATION_GRACE
 ) -> CaseVerdict:
-    """What one case comes to. Raises `ValueError` without rows."""
+    """The verdict on one case. Raises `ValueError` without rows."""
     check: CaseVerifier | None = None
     for stored in rows:
         check = check or CaseVerifier(catalogue, stored.row.case_id)
@@ -132,9 +140,9 @@ async def verify_cases(
     grace: timedelta = VERIFICATION_GRACE,
     retired: Callable[[str], Awaitable[RetiredCase]] | None = None,
 ) -> AsyncGenerator[CaseVerdict, None]:
-    """The verdict of each case, from rows that come case by case. Keeps one case at a time.
+    """The verdict on each case, from rows that come case by case. One case in memory at a time.
 
-    `retired` finds the receipts of a case; without it a row without a body is a finding.
+    `retired` reads the receipts of a case; without it a row without a body is a finding.
     """
 
     async def verdict_of(check: CaseVerifier) -> CaseVerdict:
