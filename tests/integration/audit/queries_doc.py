@@ -1,4 +1,4 @@
-"""docs/audit-queries.md: its queries, its outputs, and what the database answers, as psql would print it."""
+"""docs/audit/queries.md: its queries, its outputs, and what the database answers, as psql would print it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 
 import asyncpg
 
-DOC = Path(__file__).resolve().parents[3] / "docs" / "audit-queries.md"
+DOC = Path(__file__).resolve().parents[3] / "docs" / "audit" / "queries.md"
 _BLOCK = re.compile(r"```sql\n(?P<sql>.*?)```\n\n```text\n(?P<output>.*?)```", re.DOTALL)
 
 

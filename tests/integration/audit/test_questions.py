@@ -1,4 +1,4 @@
-"""What docs/audit-queries.md says is what the log answers; and a question about one case never reads the others."""
+"""What docs/audit/queries.md says is what the log answers; and a question about one case never reads the others."""
 
 from __future__ import annotations
 
