@@ -34,7 +34,7 @@ async def test_kill_9_of_audit_leaves_every_row_under_an_checkpoint_and_a_case_t
 
     report = await deployment.until(checkpointed, seconds=30, what="every row under a checkpoint")
     (gaps,) = await deployment.rows(
-        "select count(*) as log indexes, max(log_index) as last, (select count(*) from audit.transition) as rows"
+        "select count(*) as indexes, max(log_index) as last, (select count(*) from audit.transition) as rows"
         " from audit.log_index"
     )
     async with open_exporter(deployment.target) as exporting:
@@ -48,6 +48,6 @@ async def test_kill_9_of_audit_leaves_every_row_under_an_checkpoint_and_a_case_t
     said, _ = await verifier.communicate()
 
     assert (report.findings, report.unlocked) == ([], 0)
-    assert gaps["log indexes"] == gaps["last"] == gaps["rows"] == report.covered_rows
+    assert gaps["indexes"] == gaps["last"] == gaps["rows"] == report.covered_rows
     assert uncovered_rows == 0
     assert (verifier.returncode, b"PROVEN" in said) == (0, True), said.decode()

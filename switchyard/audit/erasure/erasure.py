@@ -53,7 +53,7 @@ class ErasureService:
                 stored = await connection.fetchrow(_SQL["receipt"], person)
                 rows = await connection.fetch(_SQL["footprint"], person)
                 footprints = [
-                    Footprint(**{**row, "case_ids": tuple(row["case_ids"]), "held": tuple(row["held"])}) for row in rows
+                    Footprint(**{**row, "case_ids": tuple(row["case_ids"]), "legal_holds": tuple(row["legal_holds"])}) for row in rows
                 ]
                 key = await self._keys.state(subject)
                 decision = decide_erasure(key, footprints, receipted=stored is not None, now=self._clock.now())

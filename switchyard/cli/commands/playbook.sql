@@ -1,5 +1,5 @@
 -- name: asked
-select approval_id, case_id, playbook, content_sha256, pack, reason, asked_for, asked_at, decide_by, command
+select approval_id, case_id, playbook, content_sha256, pack, reason, requested_by, asked_at, decide_by, command
 from approval_queue where state = 'asked'
 order by decide_by
 

@@ -195,7 +195,7 @@ async def test_an_answer_that_comes_after_all_settles_what_was_given_up(
     await ResolutionPublisher(pool, bus, clock).tick()
     payload = bus.events[0]["payload"]
     assert (payload["sent"], payload["provider_message_id"]) == (True, taken.message_id)
-    assert payload["operator"] == "service:email sender"
+    assert payload["operator"] == "service:email_sender"
 
 
 async def test_the_command_line_lists_and_settles(

@@ -68,10 +68,10 @@ async def test_a_case_is_one_trace_over_two_services_at_the_endpoint_that_the_va
             }  # fmt: skip
             await publish_submissions(Target(stack.exports), [question])
             async with asyncio.timeout(PATIENCE_S):
-                while not (receiver.of_cases & receiver.traces["switchyard-case-manager"]):  # noqa: ASYNC110 - another process sends them
+                while not (receiver.of_cases & receiver.traces["switchyard-case_manager"]):  # noqa: ASYNC110 - another process sends them
                     await asyncio.sleep(0.1)
     finally:
         await runner.cleanup()
     (case,) = receiver.of_cases
     assert case in receiver.traces["switchyard-router"]
-    assert case in receiver.traces["switchyard-case-manager"]
+    assert case in receiver.traces["switchyard-case_manager"]
