@@ -225,7 +225,7 @@ ingress-package: $(READY) ## Build the ingress function's zip for AWS Lambda (Py
 	@ls -l dist/ingress.zip
 
 .PHONY: exit-cost
-exit-cost: $(READY) ## Count what would be rewritten to leave AWS (docs/runtime-decision.md)
+exit-cost: $(READY) ## Count what would be rewritten to leave AWS (docs/start/choosing.md)
 	$(BIN)/python -m bench.exit_cost
 
 REVISION ?= dev

@@ -1,7 +1,7 @@
 """Agent cards: what each agent is for, what it may open, what it may call.
 
 Triage reads the purposes and examples; the vault reads `decrypts`; IAM statements and secrets follow from `vendors` and
-`egress`. A card is the first of the five steps to a new agent (docs/adding-an-agent.md).
+`egress`. A card is the first of the five steps to a new agent (docs/build/adding-an-agent.md).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""docs/adding-an-agent.md at its word: its blocks go into a copy of the repository, whose stack is then asked."""
+"""docs/build/adding-an-agent.md at its word: its blocks go into a copy of the repository, whose stack is then asked."""
 
 from __future__ import annotations
 
@@ -33,17 +33,16 @@ BLOCK = re.compile(r"^```\w+ (\S+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 # Where the document's words put a block into a file that exists: behind what this finds.
 PLACES = {
-    "contracts/cards.py": r"(?=^CARDS: )",
+    "contracts/cards.py": r"(?=^AGENT_CARDS: )",
     "services/specialists/__main__.py": r"^AGENTS = \{\n(?: .*\n)*",
-    "pyproject.toml": r'^triage = \["switchyard\[agent\]"\]\n',
+    "pyproject.toml": r'^triage = \["switchyard-engine\[agent\]"\]\n',
     ".importlinter": r"^\[importlinter:contract:specialists\]\n(?:.+\n)*",
     "evals/datasets/triage.yaml": r"\Z",
     "demo/data/simulator/triage.yaml": r"\Z",
 }
 # What the document's words ask for besides: a name in a list.
 NAMED = {
-    "contracts/cards.py": (r"(for card in \([^)]*)\)", r"\1    UNIT_CONVERTER,\n    )"),
-    "pyproject.toml": (r'(^local = \[\n  "switchyard\[[^\]]*)\]', r"\1,unit-converter]"),
+    "contracts/cards.py": (r"(for card in \([^)]*)\)", r"\1    UNIT_CONVERTER_CARD,\n    )"),
 }
 BASELINE = "evals/baseline/triage.simulator.json"
 GENERATED = {
@@ -96,7 +95,7 @@ class Copy:
 
 def blocks() -> dict[str, str]:
     """The document's files, and what goes into each."""
-    found = BLOCK.findall((ROOT / "docs" / "adding-an-agent.md").read_text(encoding="utf-8"))
+    found = BLOCK.findall((ROOT / "docs" / "build" / "adding-an-agent.md").read_text(encoding="utf-8"))
     assert len(dict(found)) == len(found), "two blocks go into the same file"
     return dict(found)
 

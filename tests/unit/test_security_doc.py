@@ -1,4 +1,4 @@
-"""docs/security.md names tests that exist, and shows every threat by one."""
+"""docs/operate/security.md names tests that exist, and shows every threat by one."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 TESTS = Path(__file__).resolve().parents[1]
-TEXT = (TESTS.parent / "docs" / "security.md").read_text(encoding="utf-8")
+TEXT = (TESTS.parent / "docs" / "operate" / "security.md").read_text(encoding="utf-8")
 NAMED = re.findall(r"`([\w/]+\.py)::(\w+)`", TEXT)
 
 

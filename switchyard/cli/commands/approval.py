@@ -154,5 +154,5 @@ async def _find_approval(case_manager: Any, named: str) -> Any:
 
 def _print_result(result: str) -> None:
     if result.startswith("refused"):
-        raise CommandFailed(result, remedy="see docs/compliance.md for who may approve what")
+        raise CommandFailed(result, remedy="see docs/build/compliance-rules.md for who may approve what")
     console.print(result)

@@ -40,7 +40,7 @@ email = {
   domain          = "harborline.example"
   certificate_arn = "arn:aws:acm:us-east-1:444455556666:certificate/00000000-0000-0000-0000-000000000000"
   optout_url      = "https://mail.harborline.example"
-  sending_enabled = false # docs/deploying.md says when
+  sending_enabled = false # docs/operate/deploy.md says when
 }
 
 ingress = {

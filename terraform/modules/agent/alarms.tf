@@ -1,4 +1,4 @@
-# Each of these has an entry in docs/runbook.md.
+# Each of these has an entry in docs/operate/runbook.md.
 
 # Processes say alarm="…" in a log line that a person must see; the line has no payload.
 resource "aws_cloudwatch_log_metric_filter" "alarms" {

@@ -1,4 +1,4 @@
-# Places for secrets. A person puts each value (docs/deploying.md), so that none is ever in terraform's state.
+# Places for secrets. A person puts each value (docs/operate/deploy.md), so that none is ever in terraform's state.
 
 resource "aws_kms_key" "this" {
   description             = "Switchyard's secrets"

@@ -25,11 +25,11 @@ from tests.unit.audit import cases
 
 pytestmark = pytest.mark.integration
 DOCS = Path(__file__).resolve().parents[3] / "docs"
-TEXT = "\n".join((DOCS / name).read_text(encoding="utf-8") for name in ("runbook.md", "upgrade.md"))
+TEXT = "\n".join((DOCS / name).read_text(encoding="utf-8") for name in ("operate/runbook.md", "operate/upgrade.md"))
 BLOCKS = re.findall(r"```sql\n(-- (audit|work): ([^\n]*)\n.*?)```", TEXT, re.DOTALL)
 EMAIL = recorded.emailed(105, recorded.ANA, 20)
 CASE = EMAIL[0]["case_id"]
-ROLES = {"the case manager's": "case_manager", "that agent (here email sender)": "email_sender"}
+ROLES = {"the case manager's": "case_manager", "that agent (here email_sender)": "email_sender"}
 ADDRESS = "5" * 64
 
 
