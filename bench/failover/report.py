@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 from pydantic import BaseModel
 
@@ -56,17 +56,15 @@ def failover_markdown(run: FailoverBenchRun) -> str:
         "# Latency failover: the bench",
         "",
         "Written by `make bench-failover`; [the method](../../docs/build/failover.md#the-bench). `failover.json` has",
-        "every figure (P50, P95, maximum, extra tokens, wrong abandons). A call without an answer counts as 60,000 ms.",
+        "every figure (P50, P95, maximum, extra tokens, wrong abandons). Cells: P99, deadlines met, extra calls.",
+        "A call without an answer counts as 60,000 ms.",
         run.conditions,
         "",
         *_scenario_list(run.virtual or run.sockets),
     ]
     for title, outcomes in (("In virtual time", run.virtual), ("A sample over real sockets", run.sockets)):
         if outcomes:
-            parts += ["", f"## {title}"]
-            parts += _figure_table("P99 in ms", outcomes, lambda each: f"{each.p99_ms:,}")
-            parts += _figure_table("Deadlines met, %", outcomes, lambda each: f"{each.deadlines_met:g}")
-            parts += _figure_table("Extra calls, %", outcomes, lambda each: f"{each.extra_calls or 0:g}")
+            parts += ["", f"## {title}", "", *_figure_table(outcomes)]
     return "\n".join(parts) + "\n"
 
 
@@ -77,11 +75,15 @@ def _scenario_list(outcomes: list[ScenarioOutcome]) -> list[str]:
     ]
 
 
-def _figure_table(title: str, outcomes: list[ScenarioOutcome], figure: Callable[[LatencyFigures], str]) -> list[str]:
-    """One figure of every contender in every scenario."""
+def _figure_table(outcomes: list[ScenarioOutcome]) -> list[str]:
+    """P99, deadlines met and extra calls of every contender in every scenario."""
     names = list(dict.fromkeys(name for outcome in outcomes for name in outcome.contenders))
-    lines = ["", f"| {title} | oracle | {' | '.join(names)} |", f"|---|{'---:|' * (len(names) + 1)}"]
+    lines = [f"| P99 ms/met %/extra % | oracle | {' | '.join(names)} |", f"|---|{'---:|' * (len(names) + 1)}"]
     for outcome in outcomes:
         row = (outcome.oracle, *(outcome.contenders.get(name) for name in names))
-        lines.append(f"| {outcome.scenario} | {' | '.join('' if each is None else figure(each) for each in row)} |")
+        lines.append(f"| {outcome.scenario} | {' | '.join(map(_figures, row))} |")
     return lines
+
+
+def _figures(each: LatencyFigures | None) -> str:
+    return f"{each.p99_ms:,}/{each.deadlines_met:g}/{each.extra_calls or 0:g}" if each else ""
