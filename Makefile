@@ -30,11 +30,11 @@ $(READY): requirements.lock pyproject.toml
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps $(OURS)
 	@touch $@
 
-# One image a process; the names are the catalogue's, with dashes.
-IMAGES := router case-manager triage text-to-sql compliance drafter email-sender email-feedback audit cli simulators
+# One image per service, and those of the tools: the names in the generated list.
+IMAGES = $(shell $(PYTHON) -c 'import json; print(*json.load(open("terraform/generated/images.json")))')
 
 .PHONY: lock
-lock: ## Resolve pyproject.toml into requirements.lock again, and the images' shares of it
+lock: ## Resolve pyproject.toml into requirements.lock and docker/requirements again
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --all-extras --group dev --generate-hashes \
 	  --no-emit-index-url $(NOT_OURS) pyproject.toml --output-file requirements.lock
 	for image in $(IMAGES); do $(BIN)/uv pip compile --quiet --universal --python-version 3.13 --group $$image \
@@ -45,15 +45,15 @@ SLOW := --timeout=300
 
 .PHONY: demo
 demo: $(READY) ## Run the demo: a stack of its own, 31 questions, 35 emails, the log (no Docker, no account, no key)
-	@$(BIN)/switchyard demo $(if $(JSON),--json $(JSON))
+	@$(BIN)/switchyard demo $(if $(JSON),--figures $(JSON))
 
 .PHONY: compose-up
-compose-up: ## The whole stack in docker compose: LocalStack, PostgreSQL, simulators, a container a service
+compose-up: ## The whole stack in docker compose: LocalStack, PostgreSQL, simulators, one container per service
 	docker compose up --build --wait
 
 .PHONY: compose-demo
 compose-demo: $(READY) compose-up ## The demo against docker compose, from outside; wants a stack without cases
-	@$(BIN)/switchyard demo --env compose $(if $(JSON),--json $(JSON))
+	@$(BIN)/switchyard demo --env compose $(if $(JSON),--figures $(JSON))
 
 .PHONY: compose-down
 compose-down: ## Stop the docker compose stack and delete its data
@@ -77,7 +77,7 @@ test-fast: $(READY) ## Unit and contract tests: no server, about two minutes
 test-integration: $(READY) ## Against the embedded PostgreSQL, ministack and the model simulator
 	$(BIN)/pytest tests/integration tests/faststream_sqs -m "not slow" $(SLOW) -n 2 --dist loadfile -q
 
-# Where a skip would go unseen it is a failure.
+# In targets whose skipped tests would go unnoticed, a skip is a failure.
 NO_SKIPS := -p tests.no_skips
 
 .PHONY: test-containers
@@ -86,7 +86,7 @@ test-containers: $(READY) ## The integration and the broker's tests on LocalStac
 	  $(SLOW) -n 2 --dist loadfile -q
 
 .PHONY: compose-test
-compose-test: $(READY) ## The same on docker-compose.yml's, then tests on the whole compose stack (Docker)
+compose-test: $(READY) ## The same on docker-compose.yml's containers, then the tests of the whole compose stack (Docker)
 	tests/compose/run $(BIN)/pytest $(NO_SKIPS) $(SLOW) -q
 
 .PHONY: test-e2e
@@ -96,7 +96,7 @@ test-e2e: $(READY) ## Against the whole stack, every service as its own process
 .PHONY: test
 test: $(READY) lint ## Everything that must pass before a change lands (about 10 minutes on 2 cores)
 	$(BIN)/pytest tests/unit tests/contract -m "not slow" -n 2 -q
-	@# They wait more than they compute: side by side they take little longer than the longer one.
+	@# Both wait more than they compute: together they take little longer than the longer one.
 	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target test-integration test-e2e
 
 .PHONY: test-slow
@@ -104,7 +104,7 @@ test-slow: $(READY) ## The tests that take longer, and the evals against the sim
 	$(BIN)/pytest tests -m slow $(SLOW) -n 2 --dist loadfile -q
 	$(MAKE) --no-print-directory evals
 
-# LocalStack needs Python 3.13 and the dependencies of its time, so it gets an environment of its own.
+# LocalStack needs Python 3.13 and older dependencies, so it has an environment of its own.
 LOCALSTACK := .venv-localstack
 PYTHON313 ?= $(firstword $(wildcard $(HOME)/.pyenv/versions/3.13*/bin/python) python3.13)
 
@@ -124,7 +124,7 @@ lock-localstack: $(READY) ## Resolve tests/faststream_sqs/localstack.in again, a
 	$(BIN)/uv pip compile --quiet --python-version 3.13 --exclude-newer 2026-03-05 --generate-hashes \
 	  --no-emit-index-url tests/faststream_sqs/localstack.in --output-file tests/faststream_sqs/localstack.txt
 
-# What the broker is compared with: never in the environment of the product.
+# The libraries that the broker is compared with stay out of the product's environment.
 BENCH_BROKER := .venv-bench-broker
 
 $(BENCH_BROKER)/.ready: bench/broker.requirements.txt pyproject.toml | $(READY)
@@ -134,7 +134,7 @@ $(BENCH_BROKER)/.ready: bench/broker.requirements.txt pyproject.toml | $(READY)
 	@touch $@
 
 .PHONY: bench-broker
-bench-broker: $(BENCH_BROKER)/.ready ## Measure the broker beside bare aiobotocore, taskiq-aio-sqs and dramatiq-sqs (quarter of an hour)
+bench-broker: $(BENCH_BROKER)/.ready ## Compare the broker with bare aiobotocore, taskiq-aio-sqs and dramatiq-sqs (quarter of an hour)
 	$(BENCH_BROKER)/bin/python -m bench.broker $(if $(QUICK),--quick)
 
 .PHONY: lock-bench-broker
@@ -154,7 +154,7 @@ evals: $(READY) ## Run the labelled sets against the configured model, gated by 
 	$(BIN)/python -m evals text_to_sql --model simulator --baseline evals/baseline/text_to_sql.simulator.json --gate
 
 .PHONY: bench-audit
-bench-audit: $(READY) ## What a row of the audit log costs, from the queue to the commit (bench/results/audit.md)
+bench-audit: $(READY) ## Measure the cost per row of the audit log, from the queue to the commit (bench/results/audit.md)
 	$(BIN)/python -m bench.audit
 
 BENCH_FAILOVER := .venv-bench-failover
@@ -188,7 +188,7 @@ $(TERRAFORM_CHECKS)/.ready: terraform/checks.requirements.txt $(READY)
 	@touch $@
 
 .PHONY: terraform-check
-terraform-check: $(TERRAFORM_CHECKS)/.ready ## Terraform without an account: format, schema, rehearsal, policies, checkov
+terraform-check: $(TERRAFORM_CHECKS)/.ready ## Terraform without an account: format, schema, plan of dev and prod, checkov
 	@command -v terraform >/dev/null || { echo "terraform is not installed. Remedy: install 1.11 or newer"; exit 1; }
 	terraform fmt -check -recursive terraform
 	$(BIN)/python -m switchyard.infra.generate --check
@@ -197,15 +197,13 @@ terraform-check: $(TERRAFORM_CHECKS)/.ready ## Terraform without an account: for
 	cd terraform && ../$(TERRAFORM_CHECKS)/bin/checkov --config-file .checkov.yaml --directory .
 
 .PHONY: terraform-validate
-terraform-validate: ## The same by the provider itself, which terraform downloads (where its registry can be reached)
+terraform-validate: ## terraform validate with the real provider (needs access to the terraform registry)
 	@command -v terraform >/dev/null || { echo "terraform is not installed. Remedy: install 1.11 or newer"; exit 1; }
-	for name in dev prod; do \
-	  terraform -chdir=terraform/environments/$$name init -backend=false -input=false && \
-	  terraform -chdir=terraform/environments/$$name validate || exit 1; \
-	done
+	terraform -chdir=terraform init -backend=false -input=false
+	terraform -chdir=terraform validate
 
 .PHONY: provider-schema
-provider-schema: $(READY) ## Take the part of the AWS provider's schema that we use out of its bindings again
+provider-schema: $(READY) ## Extract the part of the AWS provider's schema that terraform/ uses from its bindings again
 	rm -rf dist/provider && mkdir -p dist/provider
 	$(PYTHON) -m pip download --quiet --no-deps --dest dist/provider cdktn-provider-aws==25.8.1
 	$(BIN)/python -m tests.unit.terraform.provider.extract dist/provider/*.whl
@@ -225,17 +223,18 @@ ingress-package: $(READY) ## Build the ingress function's zip for AWS Lambda (Py
 	@ls -l dist/ingress.zip
 
 .PHONY: exit-cost
-exit-cost: $(READY) ## Count what would be rewritten to leave AWS (docs/start/choosing.md)
+exit-cost: $(READY) ## Count the lines to rewrite in order to leave AWS (docs/start/choosing.md)
 	$(BIN)/python -m bench.exit_cost
 
 REVISION ?= dev
 
 .PHONY: images
-images: ## Build an image per process; print the size and the packages of each (needs Docker)
+images: ## Build one image per service; print the size and the number of packages of each (needs Docker)
 	@docker version --format 'Docker {{.Server.Version}}' \
 	  || { echo "No Docker engine answers. Remedy: install Docker 25 or newer and start it"; exit 1; }
 	@for image in $(IMAGES); do echo "building switchyard/$$image:$(REVISION)"; \
-	  docker build --quiet --target $$image --build-arg REVISION=$(REVISION) --tag switchyard/$$image:$(REVISION) . >/dev/null || exit 1; done
+	  docker build --quiet $$(test $$image != cli || echo --target cli) --build-arg SERVICE=$$image \
+	    --build-arg REVISION=$(REVISION) --tag switchyard/$$image:$(REVISION) . >/dev/null || exit 1; done
 	@docker/report.sh $(REVISION) $(IMAGES)
 
 .PHONY: format

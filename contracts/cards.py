@@ -1,37 +1,8 @@
-"""Agent cards: what each agent is for, what it may open, what it may call.
-
-Triage reads the purposes and examples; the vault reads `decrypts`; IAM statements and secrets follow from `vendors` and
-`egress`. A card is the first of the five steps to a new agent (docs/build/adding-an-agent.md).
-"""
+"""The agent cards of this application: the first of the five steps to a new agent (docs/build/adding-an-agent.md)."""
 
 from __future__ import annotations
 
-from typing import Literal
-
-from pydantic import Field
-
-from switchyard.protocol.fields import Contract, Name, Sentence, TypeName
-
-Vendor = Literal["bedrock", "openai"]
-
-
-class AgentCard(Contract):
-    """One agent, as others may know it."""
-
-    name: Name
-    kind: Literal["specialist", "internal"] = Field(description="Triage chooses among specialists only.")
-    purpose: Sentence
-    examples: tuple[Sentence, ...] = Field(default=(), description="Questions that it answers.")
-    not_for: tuple[Sentence, ...] = Field(default=(), description="Near misses that it does not answer.")
-    consumes: tuple[TypeName, ...]
-    emits: tuple[TypeName, ...]
-    tools: tuple[Name, ...] = ()
-    vendors: tuple[Vendor, ...] = Field(default=(), description="Model vendors it may call, primary first.")
-    decrypts: tuple[Name, ...] = Field(default=(), description="Names of the sealed artefacts that it may open.")
-    egress: tuple[Literal["snowflake", "ses"], ...] = Field(
-        default=(), description="Systems that it calls beside the bus, the database and the models."
-    )
-
+from switchyard.app.cards import AgentCard
 
 TRIAGE_CARD = AgentCard(
     name="triage",
@@ -105,19 +76,5 @@ EMAIL_SENDER_CARD = AgentCard(
 )  # fmt: skip
 
 AGENT_CARDS: dict[str, AgentCard] = {
-    card.name: card
-    for card in (
-        TRIAGE_CARD,
-        TEXT_TO_SQL_CARD,
-        DRAFTER_CARD,
-        COMPLIANCE_CARD,
-        EMAIL_SENDER_CARD,
-    )
+    card.name: card for card in (TRIAGE_CARD, TEXT_TO_SQL_CARD, DRAFTER_CARD, COMPLIANCE_CARD, EMAIL_SENDER_CARD)
 }
-
-
-def specialist_cards() -> tuple[AgentCard, ...]:
-    """The cards that triage may choose from, by name."""
-    return tuple(
-        sorted((card for card in AGENT_CARDS.values() if card.kind == "specialist"), key=lambda card: card.name)
-    )

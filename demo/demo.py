@@ -15,6 +15,7 @@ from rich.live import Live
 from rich.markup import escape
 from rich.table import Table
 
+from contracts.catalogue import CATALOGUE
 from demo.email_half import start_email_demo
 from demo.figures import DemoCaseRow, collect_figures, count_progress, count_published, list_demo_cases
 from demo.stacks import open_demo_stack
@@ -67,8 +68,8 @@ async def _demo(env: Env) -> dict[str, Any]:
     planned = {fault["idempotency_key"] for fault in faults}
     async with open_demo_stack(env) as place:
         target = place.target
-        log = await asyncpg.connect(target.need("SWITCHYARD_AUDIT_DB_OWNER_URL"))
-        work = await asyncpg.connect(target.need("SWITCHYARD_WORK_DB_OWNER_URL"))
+        log = await asyncpg.connect(target.settings.audit_db_owner_url)
+        work = await asyncpg.connect(target.settings.work_db_owner_url)
         try:
             asked = time.monotonic()
             keys = await publish_submissions(target, questions, source=DEMO_SOURCE)
@@ -79,7 +80,7 @@ async def _demo(env: Env) -> dict[str, Any]:
             await emails.run_follow_ups(DEMO_TIMEOUT_S)
             await _settle(log, work)
             rows = await list_demo_cases(log, keys)
-            chain = await _verify(target.need("SWITCHYARD_AUDIT_DB_URL"))
+            chain = await _verify(target.settings.audit_db_url)
             found = await collect_figures(log, work, rows, chain=chain, wall_s=wall_s)
             requested_by = zip(keys, questions, strict=True)
             injected = {case for case, question in requested_by if question["idempotency_key"] in planned}
@@ -123,7 +124,7 @@ async def _settle(log: asyncpg.Connection[Any], work: asyncpg.Connection[Any]) -
 async def _verify(url: str) -> str:
     pool = await connect_pool(url, schema=SCHEMA, size=1)
     try:
-        report = await AuditReader(pool).verify()
+        report = await AuditReader(pool, CATALOGUE).verify()
     finally:
         await pool.close()
     for finding in report.findings:

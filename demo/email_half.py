@@ -25,10 +25,10 @@ from demo.clock import NIGHT_LENGTH, advance_clock
 from demo.emails import DEMO_EMAILS, DemoEmail, build_demo_submissions
 from demo.stacks import DemoStack
 from switchyard.cli.app.audit_log import open_artefact_reader, read_artefact
+from switchyard.cli.app.connections import open_operator_pool
 from switchyard.cli.app.console import console
 from switchyard.cli.app.submissions import publish_submissions
 from switchyard.cli.commands.approval import submit_decision
-from switchyard.cli.commands.playbook import open_operator_pool
 from switchyard.devstack.stack.local_stack import LOCAL_OPERATOR
 from switchyard.protocol.approvals import ApprovalAnswer
 from switchyard.runtime.database.queries import load_queries

@@ -88,7 +88,7 @@ async def _embedded() -> AsyncIterator[DemoStack]:
 def _forget_last_run(home: Home) -> None:
     if home.in_use():
         holder = home.supervisor()
-        raise AlreadyRunning(home.folder, holder.pid if holder else 0)
+        raise AlreadyRunning(home.folder, holder or 0)
     if home.folder.exists():
         shutil.rmtree(home.folder)
 
@@ -97,14 +97,16 @@ def _forget_last_run(home: Home) -> None:
 async def _composed() -> AsyncIterator[DemoStack]:
     target = resolve_target(Env.COMPOSE)
     await require_empty_stack(target)
-    clock = Path(target.need("SWITCHYARD_CLOCK_FILE"))
+    clock = target.settings.clock_file
+    if clock is None:
+        raise CommandFailed("SWITCHYARD_CLOCK_FILE is not set", remedy="start the stack with `make compose-up`")
     start_clock(clock)
     try:
         yield DemoStack(
             target,
             clock,
-            opt_out_address=target.need("SWITCHYARD_DEMO_OPTOUT_URL"),
-            outbox_address=target.need("SWITCHYARD_DEMO_OUTBOX_URL"),
+            opt_out_address=target.settings.demo_optout_url,
+            outbox_address=target.settings.demo_outbox_url,
             next_commands=(
                 *(f"{command} --env compose" for command in (*NEXT_COMMANDS, ASK_COMMAND)),
                 "make compose-down",
@@ -117,8 +119,8 @@ async def _composed() -> AsyncIterator[DemoStack]:
 
 async def require_empty_stack(target: Target) -> None:
     """Raise `CommandFailed` unless the stack is new: the demo counts everything that there is."""
-    log = await asyncpg.connect(target.need("SWITCHYARD_AUDIT_DB_OWNER_URL"))
-    work = await asyncpg.connect(target.need("SWITCHYARD_WORK_DB_OWNER_URL"))
+    log = await asyncpg.connect(target.settings.audit_db_owner_url)
+    work = await asyncpg.connect(target.settings.work_db_owner_url)
     try:
         used = (await count_progress(log))[2] or await count_published(work)
     finally:

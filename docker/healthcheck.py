@@ -1,4 +1,4 @@
-"""Whether the process in this container is ready; standard library only, because Docker runs it every few seconds."""
+"""Ask the process in this container whether it is ready. Imports little, because Docker runs it every few seconds."""
 
 import http.client
 import os

@@ -45,20 +45,17 @@ def main() -> int:
 async def _text_to_sql(model: Any, given: argparse.Namespace) -> SuiteResult:
     from pydantic import SecretStr
 
-    from demo.oil_field.generate import generate_oil_field
+    from demo.oil_field.warehouse import open_warehouse
     from evals.authority import RowAccessChecker
     from evals.sql_suite import SqlSuite
     from services.specialists.text_to_sql.agent import build_sql_agent
+    from services.specialists.text_to_sql.schema import load_schema
     from services.specialists.text_to_sql.warehouse import SnowflakeWarehouse, WarehouseEndpoint
-    from switchyard.devstack.simulators.snowflake.simulator import SnowflakeSimulator
 
-    snowflake_simulator = SnowflakeSimulator()
-    schema = snowflake_simulator.schema
+    snowflake_simulator, schema = open_warehouse(), load_schema()
     address = WarehouseEndpoint(account="local", database=schema.database, namespace=schema.namespace)
     warehouse = SnowflakeWarehouse(address, SecretStr("none"), connect=snowflake_simulator.connect)
-    suite = SqlSuite(
-        build_sql_agent(model, schema), warehouse, schema, RowAccessChecker(generate_oil_field()), given.concurrency
-    )
+    suite = SqlSuite(build_sql_agent(model, schema), warehouse, schema, RowAccessChecker(), given.concurrency)
     try:
         return await suite.run(
             sql_cases(), model=given.model, deterministic=given.model == SIMULATOR_MODEL, runs=given.runs
@@ -68,11 +65,12 @@ async def _text_to_sql(model: Any, given: argparse.Namespace) -> SuiteResult:
 
 
 async def _triage(model: Any, given: argparse.Namespace) -> SuiteResult:
-    from contracts.cards import specialist_cards
+    from contracts.cards import AGENT_CARDS
     from evals.triage_suite import run_triage
     from services.specialists.triage.agent import TRIAGE_PROMPT_VERSION, build_triage_agent, choose_specialist
+    from switchyard.app.cards import specialist_cards
 
-    cards = specialist_cards()
+    cards = specialist_cards(AGENT_CARDS.values())
     agent = build_triage_agent(model, cards)
 
     async def chosen(question: str) -> str:

@@ -16,8 +16,8 @@ import asyncpg
 from aiobotocore.session import get_session
 
 from bench.audit.cpu import cpu_s
-from contracts.catalogue import AUDIT
-from switchyard.app.topology import queue_name
+from switchyard.protocol.catalogue import AUDIT
+from switchyard.protocol.topology import queue_name
 
 DRAIN_TIMEOUT_S = 300.0
 _POLLERS = 2

@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from bench.audit.cpu import cpu_s
+from contracts.catalogue import CATALOGUE
 from switchyard.audit.records.projection import Transition, examine_message
 from switchyard.audit.records.store import AuditStore
 from switchyard.runtime.database.connections import Pool
@@ -54,7 +55,7 @@ async def measure_writes(write: WriteMethod, pool: Pool, texts: Sequence[str]) -
 
 
 async def _record(pool: Pool, texts: Sequence[str]) -> None:
-    recorded = await AuditStore(pool).record(texts)
+    recorded = await AuditStore(pool, CATALOGUE).record(texts)
     if recorded.inserted != len(texts):
         raise RuntimeError(f"{len(texts) - recorded.inserted} rows were not written")
 
@@ -77,7 +78,7 @@ async def _row_by_row(pool: Pool, texts: Sequence[str]) -> None:
 
 
 def _rows(texts: Sequence[str]) -> list[Transition]:
-    return [row for text in texts if (row := examine_message(text).row) is not None]
+    return [row for text in texts if (row := examine_message(CATALOGUE, text).row) is not None]
 
 
 WRITE_METHODS: dict[str, WriteMethod] = {

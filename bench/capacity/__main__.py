@@ -11,6 +11,7 @@ from typing import Any
 from hcl2.api import loads
 
 from bench.capacity.cases import CasePath, list_case_paths
+from services.app import APP
 from switchyard.infra.generate import GENERATED_FOLDER, topology
 
 PRICES_FILE = tomllib.loads(Path(__file__).with_name("prices.toml").read_text())
@@ -42,9 +43,9 @@ def cost_per_million(way: CasePath) -> dict[str, float]:
 
 def idle_cost(environment: str) -> dict[str, float]:
     """What a month without a case costs, in dollars, from the environment's own values."""
-    text = (GENERATED_FOLDER.parent / "environments" / environment / "terraform.tfvars").read_text()
+    text = (GENERATED_FOLDER.parent / f"{environment}.tfvars").read_text()
     values: dict[str, Any] = loads(text)
-    consumers = topology()["consumers"]
+    consumers = topology(APP)["consumers"]
     sizes = {node: values["sizes"].get(node, values["default_size"]) for node in consumers}
     zones, modules = values["zones"], GENERATED_FOLDER.parent / "modules"
     databases = 2 if values["multi_az"] else 1
@@ -71,7 +72,7 @@ def idle_cost(environment: str) -> dict[str, float]:
         "firewall and NAT": zones * HOURS_PER_MONTH * (PRICE_USD["firewall_hour"] + PRICE_USD["nat_hour"]),
         "load balancer and WAF": HOURS_PER_MONTH * PRICE_USD["load_balancer_hour"] + 2 * PRICE_USD["web_acl_month"],
         "keys, secrets, alarms, dashboards": keys * PRICE_USD["key_month"]
-        + len(topology()["secrets"]) * PRICE_USD["secret_month"]
+        + len(topology(APP)["secrets"]) * PRICE_USD["secret_month"]
         + (4 * len(consumers) + 2 * rules + 6) * PRICE_USD["alarm_month"]
         + PRICE_USD["dashboard_month"],
     }

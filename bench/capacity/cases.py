@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from contracts.cards import AGENT_CARDS, specialist_cards
-from contracts.catalogue import AUDIT, CASE_MANAGER, EXTERNAL, LATEST_TYPES, ROUTER
+from contracts.cards import AGENT_CARDS
+from contracts.catalogue import CATALOGUE
 from services.orchestrator.graph import CURRENT, PLAYBOOKS
+from switchyard.app.cards import specialist_cards
+from switchyard.protocol.catalogue import AUDIT, CASE_MANAGER, EXTERNAL, ROUTER
 from switchyard.router.playbook import SPECIALIST, Playbook, PlaybookStep
 
 GOAL_OUTCOMES = frozenset({"answered", "sent"})
@@ -51,12 +53,12 @@ def list_case_paths() -> tuple[CasePath, ...]:
 def _ways(playbook: Playbook) -> list[tuple[PlaybookStep, ...]]:
     """Every way from an opening to the goal that takes no step twice."""
     found: list[tuple[PlaybookStep, ...]] = []
-    openings = [edge.go for edge in playbook.edges if edge.go and not LATEST_TYPES[edge.event].answers]
+    openings = [edge.go for edge in playbook.edges if edge.go and not CATALOGUE.of(edge.event).answers]
     waiting: list[tuple[PlaybookStep, ...]] = [(playbook.steps[name],) for name in openings if name]
     while waiting:
         passed = waiting.pop()
         for edge in playbook.edges:
-            if passed[-1].command not in LATEST_TYPES[edge.event].answers:
+            if passed[-1].command not in CATALOGUE.of(edge.event).answers:
                 continue
             if edge.end is not None and edge.end.outcome in GOAL_OUTCOMES:
                 found.append(passed)
@@ -68,7 +70,7 @@ def _ways(playbook: Playbook) -> list[tuple[PlaybookStep, ...]]:
 def _way(playbook: Playbook, steps: tuple[PlaybookStep, ...]) -> CasePath:
     queues = {CASE_MANAGER: 2, ROUTER: 1}  # the submission and the closing; the opening
     for step in steps:
-        node = specialist_cards()[0].name if step.node == SPECIALIST else step.node
+        node = specialist_cards(AGENT_CARDS.values())[0].name if step.node == SPECIALIST else step.node
         queues[node] = queues.get(node, 0) + 1
         queues[ROUTER] += 1
     # Everything but upstream's submission goes to audit as well; what goes to the world has no queue of ours.
@@ -79,7 +81,7 @@ def _way(playbook: Playbook, steps: tuple[PlaybookStep, ...]) -> CasePath:
 
 def _calls_model(step: PlaybookStep) -> bool:
     if step.node == SPECIALIST:
-        return bool(specialist_cards()[0].vendors)
+        return bool(specialist_cards(AGENT_CARDS.values())[0].vendors)
     # Compliance asks its judge about a draft; whether a person may be contacted, and when, are rules.
     if step.node == "compliance":
         return step.name == "review"

@@ -7,18 +7,15 @@ under the consumer's key at intake, so that none of them travels or rests in the
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
-from switchyard.protocol.fields import Day, StrictContract, Timestamp
-
-PERSONAL_DATA: dict[str, Any] = {"x-personal": True}
+from switchyard.protocol.fields import PERSONAL_DATA, Day, Email, StrictContract, Timestamp
 
 Money = Annotated[str, Field(pattern=r"^(0|[1-9][0-9]{0,8})\.[0-9]{2}$")]
 """US dollars with two decimals, in text: contracts contain no floats."""
 
-Email = Annotated[str, Field(pattern=r"^[A-Za-z0-9._%+'-]{1,64}@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+$", max_length=254)]
 Phone = Annotated[str, Field(pattern=r"^\+[1-9][0-9]{6,14}$", description="E.164.")]
 TimeOfDay = Annotated[str, Field(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$", description="Local to the consumer.")]
 SingleLineText = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$")]

@@ -6,8 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from contracts.events.compliance import PackVersion, RuleId, VerdictKind
-from switchyard.protocol.fields import BasisPoints, Code, Contract, Sentence, Sha256, Timestamp
+from contracts.events.compliance import RuleId, VerdictKind
+from switchyard.protocol.fields import BasisPoints, Code, Contract, PackVersion, Sentence, Sha256, Timestamp
 
 EvidenceText = Annotated[str, Field(max_length=600)]
 """What was found and where. May quote the person or the draft: that is why the review is sealed."""

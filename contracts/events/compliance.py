@@ -6,10 +6,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from switchyard.protocol.fields import Artefact, Code, Contract, Sentence, Sha256, Timestamp
+from switchyard.protocol.fields import Artefact, Code, Contract, PackVersion, Sentence, Sha256, Timestamp
 
 RuleId = Annotated[str, Field(pattern=r"^R[0-9]{2}$")]
-PackVersion = Annotated[str, Field(pattern=r"^[0-9a-z][0-9a-z.-]{0,40}$", description="Version of the rule pack.")]
 VerdictKind = Literal["pass", "block", "warn", "unknown", "reschedule"]
 
 

@@ -50,7 +50,7 @@ class EmailUndeliverable(Contract):
 class SendingUnknown(Contract):
     """The provider was asked and its answer was never recorded: the email may or may not have been sent.
 
-    Nobody guesses: a person settles it with `switchyard email sender settle`.
+    A person resolves it with `switchyard email resolve`.
     """
 
     code: Code = "outcome_unknown"

@@ -1,13 +1,9 @@
-"""What the router emits: commands, and the decision that a case is over."""
+"""What the router emits: the application's commands."""
 
 from __future__ import annotations
 
-from pydantic import Field
-
 from contracts.documents.accounts import Purpose
-from contracts.events.case_manager import CaseOutcome
-from contracts.events.compliance import PackVersion, RuleId
-from switchyard.protocol.fields import Artefact, Code, Contract, Name, Sentence, Sha256, Timestamp, Uuid
+from switchyard.protocol.fields import Artefact, Code, Contract, PackVersion, Sha256, Timestamp, Uuid
 
 
 class ChooseAgent(Contract):
@@ -55,15 +51,6 @@ class ReviewEmail(Contract):
     content_sha256: Sha256
 
 
-class AskApproval(Contract):
-    """To the case manager: let a person decide on exactly this content."""
-
-    email: Artefact
-    content_sha256: Sha256
-    pack: PackVersion
-    approval: Code = Field(description="Why a person must decide.")
-
-
 class CheckSending(Contract):
     """To compliance: the rules about person and moment again, now, and that this content passed the current pack."""
 
@@ -72,13 +59,6 @@ class CheckSending(Contract):
     email: Artefact
     content_sha256: Sha256
     pack: PackVersion
-
-
-class Wait(Contract):
-    """To the case manager: say when the time has come, or, if the playbook is halted, when it runs again."""
-
-    until: Timestamp | None = None
-    halted: bool = False
 
 
 class SendEmail(Contract):
@@ -91,16 +71,3 @@ class SendEmail(Contract):
     address_key: Sha256
     approval: Code | None = None
     approval_id: Uuid | None = None
-
-
-class CloseCase(Contract):
-    """To the case manager: the case is over, with this outcome."""
-
-    outcome: CaseOutcome
-    code: Code
-    message: Sentence = ""
-    field: str | None = Field(default=None, max_length=200)
-    remedy: Sentence | None = None
-    node: Name | None = None
-    answer: Artefact | None = None
-    rules: tuple[RuleId, ...] | None = Field(default=None, description="The rules that blocked it.")

@@ -2,27 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
-from pydantic_core import PydanticCustomError
+from pydantic import Field
 
-from contracts.documents.accounts import PERSONAL_DATA, AccountFacts, Email, Purpose
-from switchyard.protocol.fields import Identifier, Milliseconds, Name, Sha256, StrictContract
+from contracts.documents.accounts import AccountFacts, Purpose
+from switchyard.protocol.fields import PERSONAL_DATA, Identifier, Milliseconds, Name
 from switchyard.protocol.principals import PrincipalStatement
+from switchyard.protocol.submissions import Submission
 
 QuestionText = Annotated[str, Field(min_length=1, max_length=4_000)]
 
 
-class CaseSubmitted(StrictContract):
-    """A question for the operator's assistant.
+class CaseSubmitted(Submission):
+    """A question for the operator's assistant."""
 
-    `(tenant, source, idempotency_key)` names the submission: the same payload again is the same case, another payload
-    under the same key is refused as a conflict.
-    """
-
-    tenant: Identifier
-    idempotency_key: Identifier = Field(description="Unique for each submission of a tenant and source.")
     session_id: Identifier = Field(description="The conversation; sessions never see each other's data.")
     playbook: Literal["assist"] = "assist"
     user_id: Identifier = Field(description="Who asks. Personal: replaced by a pseudonym at intake.")
@@ -41,14 +35,9 @@ class CaseSubmitted(StrictContract):
     )
 
 
-class EmailCaseSubmitted(StrictContract):
-    """An email that a creditor's system wants written, checked and sent.
+class EmailCaseSubmitted(Submission):
+    """An email that a creditor's system wants written, checked and sent."""
 
-    Named as `CaseSubmitted` is, by `(tenant, source, idempotency_key)`.
-    """
-
-    tenant: Identifier
-    idempotency_key: Identifier = Field(description="Unique for each submission of a tenant and source.")
     session_id: Identifier = Field(description="The batch or campaign that the email belongs to.")
     playbook: Literal["outbound_email"] = "outbound_email"
     consumer_id: Identifier = Field(
@@ -60,21 +49,3 @@ class EmailCaseSubmitted(StrictContract):
     deadline_ms: Annotated[Milliseconds, Field(ge=1_000, le=30 * 86_400_000)] | None = Field(
         default=None, description="How long the case may take; seven days if absent."
     )
-
-
-class SuppressionRequested(StrictContract):
-    """An address that must not be written to any more: from the opt-out endpoint, or from the mail provider."""
-
-    tenant: Identifier
-    address: Email | None = Field(
-        default=None, description="Personal: only its keyed hash is kept.", json_schema_extra=PERSONAL_DATA
-    )
-    address_key: Sha256 | None = Field(default=None, description="Or its keyed hash, as an opt-out link carries it.")
-    reason: Literal["opted_out", "bounced", "complained"]
-    report_id: Identifier = Field(description="The report's own id, so that a repeat is the same report.")
-
-    @model_validator(mode="after")
-    def _one_name(self) -> Self:
-        if (self.address is None) == (self.address_key is None):
-            raise PydanticCustomError("one_name", "should have either address or address_key, and not both")
-        return self

@@ -1,2 +1,2 @@
--- The image makes one database, `work`; audit has one of its own.
+-- The PostgreSQL image creates the database `work`; audit has a separate one.
 create database audit;

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 from contracts.cards import DRAFTER_CARD
+from contracts.catalogue import CATALOGUE
 from contracts.documents.opt_out import OPT_OUT_PURPOSE, OptOutClaims
 from contracts.events.router import DraftAnswer, DraftEmail
 from services.drafter.agent import build_answer_agent
@@ -20,7 +21,7 @@ from switchyard.runtime.process.process import ServiceProcess, serve_agent
 from switchyard.runtime.storage.artefacts import Artefacts
 
 
-async def run_drafter() -> None:
+async def run() -> None:
     """Serve the drafter."""
 
     settings = DrafterSettings()
@@ -41,4 +42,4 @@ async def run_drafter() -> None:
             ),
         }
 
-    await serve_agent(DRAFTER_CARD.name, settings, build, decrypts=DRAFTER_CARD.decrypts)
+    await serve_agent(CATALOGUE, DRAFTER_CARD.name, settings, build, decrypts=DRAFTER_CARD.decrypts)

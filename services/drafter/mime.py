@@ -16,8 +16,9 @@ from email.policy import SMTP, EmailPolicy
 from html import escape
 from typing import Any
 
-from contracts.documents.accounts import AccountFacts, Email, Purpose
+from contracts.documents.accounts import AccountFacts, Purpose
 from contracts.documents.disclosures import required_disclosures
+from switchyard.protocol.fields import Email
 
 MAX_SUBJECT = 150
 MAX_PARAGRAPHS = 60

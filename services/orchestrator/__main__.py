@@ -1,13 +1,20 @@
-"""`python -m services.orchestrator router|case manager`."""
+"""`python -m services.orchestrator router|case_manager`."""
 
 from __future__ import annotations
 
 import sys
+from functools import partial
 
-from services.orchestrator.main import run_case_manager, run_router
+from contracts.catalogue import CATALOGUE
+from contracts.submissions import SUBMISSIONS
+from services.orchestrator.graph import CURRENT, ROUTING_TABLE
+from switchyard.processes.orchestrator import run_case_manager, run_router
 from switchyard.runtime.core.loop import run_event_loop
 
-PROCESSES = {"router": run_router, "case_manager": run_case_manager}
+PROCESSES = {
+    "router": partial(run_router, ROUTING_TABLE),
+    "case_manager": partial(run_case_manager, CATALOGUE, SUBMISSIONS, CURRENT),
+}
 
 if __name__ == "__main__":
     if len(sys.argv) != 2 or sys.argv[1] not in PROCESSES:

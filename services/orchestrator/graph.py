@@ -1,7 +1,11 @@
 """Every playbook, one line an edge. A released version is never edited: the next one goes beside it."""
 
-from contracts.events import case_manager, compliance, drafter, email_sender, failures, router, specialists, triage
-from switchyard.router.playbook import Playbook, end_case, on, task_step
+from contracts.catalogue import CATALOGUE
+from contracts.events import case_manager, compliance, drafter, email_sender, router, specialists, triage
+from switchyard.protocol.events.case_manager import ApprovalDenied, ApprovalExpired, ApprovalGranted, WaitOver
+from switchyard.protocol.events.failures import TaskFailed
+from switchyard.protocol.events.router import AskApproval, Wait
+from switchyard.router.playbook import Playbook, RoutingTable, end_case, on, task_step
 
 ASSIST_1 = Playbook(
     "assist/1",
@@ -14,7 +18,7 @@ ASSIST_1 = Playbook(
     on(triage.NoAgentFits, end_case("no_agent", "no_agent_fits", "No specialist's card fits the question.")),
     on(specialists.FindingsReady, go="drafter"),
     on(drafter.AnswerDrafted, end_case("answered", "answered")),
-    on(failures.TaskFailed, end_case("failed")),
+    on(TaskFailed, end_case("failed")),
 )
 
 ASSIST_2 = ASSIST_1.with_p95("assist/2", triage=4, specialist=20, drafter=8)  # the same, with its P95s in seconds
@@ -24,9 +28,9 @@ OUTBOUND_EMAIL_1 = Playbook(
     task_step("precheck", router.CheckContact, node="compliance", attempts=3, seconds=30),
     task_step("draft", router.DraftEmail, node="drafter", attempts=3, seconds=60),
     task_step("review", router.ReviewEmail, node="compliance", attempts=3, seconds=60),
-    task_step("approval", router.AskApproval, node="case_manager", attempts=1, seconds=3 * 86_400),
+    task_step("approval", AskApproval, node="case_manager", attempts=1, seconds=3 * 86_400),
     task_step("check", router.CheckSending, node="compliance", attempts=3, seconds=30),
-    task_step("wait", router.Wait, node="case_manager", attempts=1, seconds=30 * 86_400),
+    task_step("wait", Wait, node="case_manager", attempts=1, seconds=30 * 86_400),
     task_step("send", router.SendEmail, node="email_sender", attempts=5, seconds=60),
     on(case_manager.EmailCaseOpened, go="precheck"),
     on(compliance.ContactAllowed, go="draft"),
@@ -37,12 +41,12 @@ OUTBOUND_EMAIL_1 = Playbook(
     on(compliance.EmailBlocked, end_case("blocked")),
     on(compliance.EmailPassed, go="approval", having="approval"),
     on(compliance.EmailPassed, go="check"),
-    on(case_manager.ApprovalGranted, go="check"),
-    on(case_manager.ApprovalDenied, end_case("denied")),
-    on(case_manager.ApprovalExpired, end_case("expired")),
+    on(ApprovalGranted, go="check"),
+    on(ApprovalDenied, end_case("denied")),
+    on(ApprovalExpired, end_case("expired")),
     on(compliance.ReviewOutdated, go="review"),
     on(compliance.SendingDeferred, go="wait"),
-    on(case_manager.WaitOver, go="check"),
+    on(WaitOver, go="check"),
     on(compliance.SendingAllowed, go="send"),
     on(email_sender.SendingHalted, go="wait"),
     on(email_sender.SendingTooLate, go="check"),
@@ -50,7 +54,7 @@ OUTBOUND_EMAIL_1 = Playbook(
     on(email_sender.EmailUndeliverable, end_case("undeliverable")),
     on(email_sender.SendingUnknown, end_case("unknown")),
     on(email_sender.EmailSent, end_case("sent", "sent")),
-    on(failures.TaskFailed, end_case("failed")),
+    on(TaskFailed, end_case("failed")),
 )
 
 PLAYBOOKS = {playbook.version: playbook for playbook in (ASSIST_1, ASSIST_2, OUTBOUND_EMAIL_1)}
@@ -59,3 +63,4 @@ CURRENT = {
     "assist": ASSIST_2.version,
     "outbound_email": OUTBOUND_EMAIL_1.version,
 }
+ROUTING_TABLE = RoutingTable(CATALOGUE, PLAYBOOKS)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from contracts.catalogue import AUDIT, CATALOGUE, NODES, UPSTREAM_PREFIX, EventType, types_consumed_by, types_emitted_by
-from contracts.events.upstream import CaseSubmitted
 from switchyard.app.schemas import definitions
-from switchyard.app.topology import (
+from switchyard.protocol.catalogue import AUDIT, UPSTREAM_PREFIX, Catalogue, EventType
+from switchyard.protocol.envelope import SOURCE_PREFIX
+from switchyard.protocol.fields import Json
+from switchyard.protocol.topology import (
     BUS,
     DEAD_LETTER_RETENTION_SECONDS,
     MAX_RECEIVES,
@@ -14,15 +15,13 @@ from switchyard.app.topology import (
     ConsumerQueues,
     consumers,
 )
-from switchyard.protocol.envelope import SOURCE_PREFIX
-from switchyard.protocol.fields import Json
 
 ASYNCAPI_VERSION = "3.0.0"
 CONTRACTS_VERSION = "1.0.0"
 _SCHEMAS = "#/components/schemas/"
 
 
-def build_asyncapi() -> Json:
+def build_asyncapi(catalogue: Catalogue) -> Json:
     """The document, complete in itself."""
     return {
         "asyncapi": ASYNCAPI_VERSION,
@@ -37,36 +36,37 @@ def build_asyncapi() -> Json:
             "license": {"name": "Apache-2.0"},
         },
         "defaultContentType": "application/json",
-        "channels": {"bus": _bus()} | {consumer.node: _queue(consumer) for consumer in consumers()},
-        "operations": dict(_operations()),
+        "channels": {"bus": _bus(catalogue)}
+        | {consumer.node: _queue(catalogue, consumer) for consumer in consumers(catalogue)},
+        "operations": dict(_operations(catalogue)),
         "components": {
-            "messages": {_key(type_): _message(type_) for type_ in CATALOGUE.values()},
-            "schemas": definitions(_SCHEMAS + "{model}"),
+            "messages": {_key(type_): _message(type_) for type_ in catalogue.types},
+            "schemas": definitions(catalogue, _SCHEMAS + "{model}"),
         },
     }
 
 
-def types_delivered_to(node: str) -> tuple[EventType, ...]:
+def types_delivered_to(catalogue: Catalogue, node: str) -> tuple[EventType, ...]:
     """What arrives in the node's queue: what it handles, and for audit everything with an envelope."""
     if node == AUDIT:
-        return tuple(type_ for type_ in CATALOGUE.values() if type_.payload is not CaseSubmitted)
-    return types_consumed_by(node)
+        return tuple(type_ for type_ in catalogue.types if type_.producers != (UPSTREAM_PREFIX,))
+    return catalogue.types_for(node)
 
 
 def _key(type_: EventType) -> str:
     return f"{type_.name}.v{type_.version}"
 
 
-def _bus() -> Json:
+def _bus(catalogue: Catalogue) -> Json:
     return {
         "address": BUS,
         "title": "The bus",
         "description": "An EventBridge bus. Sources: `switchyard.<node>`, and `upstream.<system>` for submissions.",
-        "messages": {_key(type_): {"$ref": f"#/components/messages/{_key(type_)}"} for type_ in CATALOGUE.values()},
+        "messages": {_key(type_): {"$ref": f"#/components/messages/{_key(type_)}"} for type_ in catalogue.types},
     }
 
 
-def _queue(consumer: ConsumerQueues) -> Json:
+def _queue(catalogue: Catalogue, consumer: ConsumerQueues) -> Json:
     queue = {
         "name": consumer.queue,
         "fifoQueue": False,
@@ -82,7 +82,7 @@ def _queue(consumer: ConsumerQueues) -> Json:
         "fifoQueue": False,
         "messageRetentionPeriod": DEAD_LETTER_RETENTION_SECONDS,
     }
-    types = types_delivered_to(consumer.node)
+    types = types_delivered_to(catalogue, consumer.node)
     return {
         "address": consumer.queue,
         "title": f"The queue of {consumer.node}",
@@ -92,12 +92,12 @@ def _queue(consumer: ConsumerQueues) -> Json:
     }
 
 
-def _operations() -> list[tuple[str, Json]]:
+def _operations(catalogue: Catalogue) -> list[tuple[str, Json]]:
     operations = []
-    for node in NODES:
+    for node in catalogue.nodes:
         for name, action, channel, types in (
-            (f"{node}_receives", "receive", node, types_delivered_to(node)),
-            (f"{node}_publishes", "send", "bus", types_emitted_by(node)),
+            (f"{node}_receives", "receive", node, types_delivered_to(catalogue, node)),
+            (f"{node}_publishes", "send", "bus", catalogue.types_emitted_by(node)),
         ):
             if types:
                 messages = [{"$ref": f"#/channels/{channel}/messages/{_key(type_)}"} for type_ in types]
@@ -108,7 +108,7 @@ def _operations() -> list[tuple[str, Json]]:
 
 def _message(type_: EventType) -> Json:
     payload = {"$ref": _SCHEMAS + type_.payload.__name__}
-    if type_.payload is CaseSubmitted:
+    if type_.producers == (UPSTREAM_PREFIX,):
         source: Json = {"type": "string", "pattern": f"^{UPSTREAM_PREFIX.replace('.', '[.]')}"}
         detail: Json = payload
         described: Json = {}

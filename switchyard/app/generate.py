@@ -15,10 +15,16 @@ from pathlib import Path
 
 import rfc8785
 
-from contracts.catalogue import CATALOGUE, types_consumed_by, types_emitted_by
+from switchyard.app.application import load_app
 from switchyard.app.asyncapi import build_asyncapi
 from switchyard.app.schemas import document, schema_file
-from switchyard.app.topology import (
+from switchyard.protocol.canonical import parse_json
+from switchyard.protocol.catalogue import Catalogue
+from switchyard.protocol.digest import UNDIGESTED_FIELDS
+from switchyard.protocol.envelope import SOURCE_PREFIX, Envelope
+from switchyard.protocol.errors import InvalidEvent
+from switchyard.protocol.fields import Json
+from switchyard.protocol.topology import (
     BUS,
     DEAD_LETTER_RETENTION_SECONDS,
     MAX_RECEIVES,
@@ -26,30 +32,25 @@ from switchyard.app.topology import (
     VISIBILITY_SECONDS,
     consumers,
 )
-from switchyard.protocol.canonical import parse_json
-from switchyard.protocol.digest import UNDIGESTED_FIELDS
-from switchyard.protocol.envelope import SOURCE_PREFIX, Envelope
-from switchyard.protocol.errors import InvalidEvent
-from switchyard.protocol.fields import Json
 from switchyard.protocol.vectors import ACCEPTED_INPUTS, REJECTED_INPUTS
 
 SCHEMAS_FOLDER = Path("contracts/schemas")
 
 
-def schema_files() -> dict[str, str]:
+def schema_files(catalogue: Catalogue) -> dict[str, str]:
     """Every generated file: its name and its text."""
     made: dict[str, Json] = {
-        "asyncapi.json": build_asyncapi(),
-        "catalogue.json": build_catalogue(),
+        "asyncapi.json": build_asyncapi(catalogue),
+        "catalogue.json": build_catalogue(catalogue),
         "digest-vectors.json": build_vectors(),
         "envelope.json": document(Envelope, "envelope"),
     }
-    for type_ in CATALOGUE.values():
+    for type_ in catalogue.types:
         made[schema_file(type_)] = document(type_.payload, f"{type_.name}:{type_.version}")
     return {name: json.dumps(made[name], indent=2, ensure_ascii=True) + "\n" for name in sorted(made)}
 
 
-def build_catalogue() -> Json:
+def build_catalogue(catalogue: Catalogue) -> Json:
     """Types, flows, queues and rules, for what cannot import Python: terraform, dashboards, other languages."""
     return {
         "bus": BUS,
@@ -62,7 +63,7 @@ def build_catalogue() -> Json:
                 "stateful": type_.stateful,
                 "terminal": type_.terminal,
             }
-            for type_ in CATALOGUE.values()
+            for type_ in catalogue.types
         ],
         "consumers": [
             {
@@ -70,13 +71,13 @@ def build_catalogue() -> Json:
                 "queue": consumer.queue,
                 "dead_letter_queue": consumer.dead_letter_queue,
                 "rules": [{"name": rule.name, "pattern": rule.pattern} for rule in consumer.rules],
-                "handles": [type_.name for type_ in types_consumed_by(consumer.node)],
+                "handles": [type_.name for type_ in catalogue.types_for(consumer.node)],
                 "publishes": {
                     "source": SOURCE_PREFIX + consumer.node,
-                    "types": [type_.name for type_ in types_emitted_by(consumer.node)],
+                    "types": [type_.name for type_ in catalogue.types_emitted_by(consumer.node)],
                 },
             }
-            for consumer in consumers()
+            for consumer in consumers(catalogue)
         ],
         "queues": {
             "visibility_seconds": VISIBILITY_SECONDS,
@@ -117,7 +118,7 @@ def _rejection_of(text: str) -> str:
 
 def stale_schema_files(folder: Path) -> list[str]:
     """The names of files in `folder` that are not what `documents` makes: changed, missing or left over."""
-    made = schema_files()
+    made = schema_files(load_app().catalogue)
     there = {path.name: path.read_text() for path in folder.glob("*.json")}
     return sorted(name for name in made.keys() | there.keys() if made.get(name) != there.get(name))
 
@@ -125,7 +126,7 @@ def stale_schema_files(folder: Path) -> list[str]:
 def write_schema_files(folder: Path) -> None:
     """Make `folder` hold exactly what `documents` makes."""
     folder.mkdir(exist_ok=True)
-    made = schema_files()
+    made = schema_files(load_app().catalogue)
     for path in folder.glob("*.json"):
         if path.name not in made:
             path.unlink()

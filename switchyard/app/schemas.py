@@ -6,8 +6,8 @@ from typing import Any
 
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode, models_json_schema
 
-from contracts.catalogue import CATALOGUE, EventType
 from switchyard.protocol.canonical import MAX_SAFE_INTEGER
+from switchyard.protocol.catalogue import Catalogue, EventType
 from switchyard.protocol.envelope import Envelope
 from switchyard.protocol.fields import Contract, Json
 
@@ -37,10 +37,10 @@ def document(model: type[Contract], id_: str) -> Json:
     return {"$schema": JSON_SCHEMA_DIALECT, "$id": f"urn:switchyard:{id_}"} | schema
 
 
-def definitions(template: str) -> Json:
+def definitions(catalogue: Catalogue, template: str) -> Json:
     """The envelope, every payload and what they share, by name, referring to each other by `template`."""
     models: list[tuple[type[Contract], JsonSchemaMode]] = [(Envelope, _MODE)]
-    models += [(type_.payload, _MODE) for type_ in CATALOGUE.values()]
+    models += [(type_.payload, _MODE) for type_ in catalogue.types]
     _, schema = models_json_schema(models, ref_template=template, schema_generator=_Untitled)
     found: Json = schema["$defs"]
     return found | {"JsonValue": _any_json(template)}

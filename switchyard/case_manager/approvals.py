@@ -13,8 +13,6 @@ from typing import Any
 
 import structlog
 
-from contracts.events.case_manager import ApprovalDenied, ApprovalExpired, ApprovalGranted
-from contracts.events.router import AskApproval
 from switchyard.case_manager.pending_commands import (
     PENDING_BATCH_SIZE,
     PendingCommand,
@@ -23,6 +21,8 @@ from switchyard.case_manager.pending_commands import (
 )
 from switchyard.protocol.approvals import approval_statement
 from switchyard.protocol.errors import InvalidEvent
+from switchyard.protocol.events.case_manager import ApprovalDenied, ApprovalExpired, ApprovalGranted
+from switchyard.protocol.events.router import AskApproval
 from switchyard.protocol.fields import Contract
 from switchyard.protocol.received import ReceivedEvent
 from switchyard.protocol.signing import OperatorKeys

@@ -10,9 +10,6 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from contracts.catalogue import EXTERNAL, UPSTREAM_PREFIX
-from contracts.events.case_manager import CaseClosed, ContactSuppressed, PlaybookHalted, PlaybookResumed
-from contracts.events.upstream import SuppressionRequested
 from switchyard.case_manager.first_event import build_first_event
 from switchyard.case_manager.intake import UpstreamPolicy, check_source, may_submit_for
 from switchyard.case_manager.keyed_hash import KeyedHash
@@ -20,8 +17,11 @@ from switchyard.case_manager.lifecycle import CaseCloser
 from switchyard.case_manager.pending_commands import PENDING_BATCH_SIZE
 from switchyard.case_manager.principals import PrincipalKeys
 from switchyard.case_manager.store import event_text
+from switchyard.protocol.catalogue import EXTERNAL, UPSTREAM_PREFIX
 from switchyard.protocol.envelope import Envelope
 from switchyard.protocol.errors import InvalidEvent, RejectionReason
+from switchyard.protocol.events.case_manager import CaseClosed, ContactSuppressed, PlaybookHalted, PlaybookResumed
+from switchyard.protocol.events.upstream import SuppressionRequested
 from switchyard.protocol.fields import Contract, Json, Principal
 from switchyard.protocol.received import first_validation_error
 from switchyard.protocol.submissions import CASE_ID_NAMESPACE
@@ -58,7 +58,7 @@ class OperatorControl:
             refused = SuppressionRequested.model_validate_json(json.dumps(detail))
         except ValidationError as error:
             where, message = first_validation_error(error)
-            remedy = "send SuppressionRequested as contracts/schemas/SuppressionRequested.v1.json has it"
+            remedy = "send SuppressionRequested as its JSON Schema has it"
             raise InvalidEvent(RejectionReason.INVALID, message, field=where, remedy=remedy) from None
         self._authorise(source, refused)
         key = refused.address_key or self.mac.address(refused.tenant, str(refused.address))
@@ -138,6 +138,7 @@ class OperatorControl:
         case_id = str(uuid.uuid5(CASE_ID_NAMESPACE, chain))
         now = at or self.clock.now()
         return build_first_event(
+            self.closing.catalogue,
             payload,
             event_id=str(uuid.uuid5(uuid.UUID(case_id), type(payload).__name__)),
             case_id=case_id,

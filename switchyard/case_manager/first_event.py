@@ -5,13 +5,14 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from contracts.catalogue import CASE_MANAGER, LATEST_TYPES
+from switchyard.protocol.catalogue import CASE_MANAGER, Catalogue
 from switchyard.protocol.envelope import add_digest
 from switchyard.protocol.fields import Contract, Json, Principal, StorageRef
 from switchyard.runtime.core.clock import timestamp
 
 
 def build_first_event(
+    catalogue: Catalogue,
     payload: Contract,
     *,
     event_id: str,
@@ -26,7 +27,7 @@ def build_first_event(
     storage_refs: dict[str, StorageRef],
 ) -> Json:
     """An event without a cause: it begins a chain."""
-    type_ = LATEST_TYPES[type(payload)]
+    type_ = catalogue.of(type(payload))
     fields: dict[str, Any] = {
         "event_id": event_id,
         "type": type_.name,

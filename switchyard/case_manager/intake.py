@@ -13,31 +13,23 @@ from fnmatch import fnmatchcase
 import structlog
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
-from contracts.cards import specialist_cards
-from contracts.catalogue import EXTERNAL, UPSTREAM_PREFIX
-from contracts.events.case_manager import SubmissionRejected
-from contracts.events.upstream import CaseSubmitted, EmailCaseSubmitted
 from switchyard.case_manager.first_event import build_first_event
 from switchyard.case_manager.keyed_hash import KeyedHash
 from switchyard.case_manager.openings import CaseOpener
 from switchyard.case_manager.principals import PrincipalKeys, VerifiedPrincipal, check_principal
 from switchyard.case_manager.rejections import PrincipalExpired, PrincipalInvalid, SubmissionInvalid
 from switchyard.case_manager.store import CaseStore
+from switchyard.protocol.catalogue import EXTERNAL, UPSTREAM_PREFIX
 from switchyard.protocol.errors import InvalidEvent, RejectionReason
+from switchyard.protocol.events.case_manager import SubmissionRejected
 from switchyard.protocol.fields import Identifier, Json, Principal
-from switchyard.protocol.principals import without_statement
+from switchyard.protocol.principals import PRINCIPAL_FIELD, without_statement
 from switchyard.protocol.received import first_validation_error
-from switchyard.protocol.submissions import CASE_ID_NAMESPACE, case_id_for
+from switchyard.protocol.submissions import CASE_ID_NAMESPACE, CaseOpening, Submission, Submissions, case_id_for
 from switchyard.runtime.core.clock import Clock, moment
 from switchyard.runtime.core.errors import PermanentTaskError
 
 log = structlog.get_logger(__name__)
-
-SubmissionPayload = CaseSubmitted | EmailCaseSubmitted
-SUBMISSIONS: dict[str, type[SubmissionPayload]] = {
-    model.__name__: model for model in (CaseSubmitted, EmailCaseSubmitted)
-}
-QUESTION_SUBMISSION = CaseSubmitted.__name__
 
 MAX_SOURCE = 150
 """Leaves room for the prefixes under which the source stands in claims."""
@@ -58,6 +50,7 @@ class UpstreamPolicy(BaseModel):
 class CaseIntake:
     """What intake depends on. `mac` hashes what upstream sent, keyed, so that none of it can be guessed back."""
 
+    submissions: Submissions
     store: CaseStore
     openings: CaseOpener
     clock: Clock
@@ -67,30 +60,34 @@ class CaseIntake:
     principals: PrincipalKeys = field(default_factory=lambda: PrincipalKeys({}))
     """The keys of sources that must sign who asks; every other source is believed."""
 
-    async def open_case(self, source: str, detail: Json, detail_type: str = QUESTION_SUBMISSION) -> list[Json]:
+    def accepts(self, detail_type: str) -> bool:
+        """Whether a bus event of this detail-type is a submission."""
+        return any(model.__name__ == detail_type for model in self.submissions)
+
+    async def open_case(self, source: str, detail: Json, detail_type: str) -> list[Json]:
         """The events to publish for a submission: its opening, `SubmissionRejected`, or none while it is parked."""
         check_source(source)
         try:
-            submitted = _read_submission(detail_type, detail)
-            self._check_allowed(source, submitted)
-            return await self._taken(source, detail, submitted)
+            submitted, opening = self._read_submission(detail_type, detail)
+            self._check_allowed(source, submitted, opening)
+            return await self._taken(source, detail, submitted, opening)
         except SubmissionInvalid as refused:
             if isinstance(refused, PrincipalInvalid) and not isinstance(refused, PrincipalExpired):
                 log.error("submission.not_vouched_for", alarm="integrity", code=refused.code, submitted_by=source)  # noqa: TRY400 - the code is the whole of it
             return [await self.reject(source, detail_type, detail, refused, code=refused.code)]
 
-    async def _taken(self, source: str, detail: Json, submitted: SubmissionPayload) -> list[Json]:
+    async def _taken(self, source: str, detail: Json, submitted: Submission, opening: CaseOpening) -> list[Json]:
         # Sent again it is signed again, and still the same submission.
         mac = self.mac(without_statement(detail))
         known_submission = await self.store.known_submission(submitted.tenant, source, submitted.idempotency_key)
         if known_submission is not None and hmac.compare_digest(known_submission.payload_mac, mac):
             # What became a case stays one, whatever has become of hours and keys since: only its own event follows.
             return [] if known_submission.parked else [known_submission.opened]
-        verified_principal = self._vouched(source, submitted, detail)
+        verified_principal = self._vouched(source, submitted, opening, detail)
         if known_submission is None:
             if verified_principal is not None:
                 verified_principal.check_time(self.clock.now())
-            opened = await self._opened(source, submitted, verified_principal)
+            opened = await self._opened(source, submitted, opening, verified_principal)
             if verified_principal is not None:
                 # Sealing takes a while. An auditor has this time to go by and no other.
                 verified_principal.check_time(moment(opened["occurred_at"]))
@@ -118,39 +115,55 @@ class CaseIntake:
             )
         return [] if known_submission.parked else [known_submission.opened]
 
-    def _vouched(self, source: str, submitted: SubmissionPayload, detail: Json) -> VerifiedPrincipal | None:
+    def _vouched(
+        self, source: str, submitted: Submission, opening: CaseOpening, detail: Json
+    ) -> VerifiedPrincipal | None:
         """The statement that a source which must sign made about this submission; None for the others."""
         if not self.principals.must_sign(source):
             return None
-        if isinstance(submitted, EmailCaseSubmitted):
-            return self.principals.verified_principal(source, None)
-        verified_principal = self.principals.verified_principal(source, submitted.principal)
-        check_principal(verified_principal, source, submitted, detail)
+        statement = None if opening.claims is None else getattr(submitted, PRINCIPAL_FIELD, None)
+        verified_principal = self.principals.verified_principal(source, statement)
+        check_principal(verified_principal, source, submitted, opening, detail)
         return verified_principal
 
     async def _opened(
-        self, source: str, submitted: SubmissionPayload, verified_principal: VerifiedPrincipal | None
+        self,
+        source: str,
+        submitted: Submission,
+        opening: CaseOpening,
+        verified_principal: VerifiedPrincipal | None,
     ) -> Json:
         case_id = case_id_for(submitted.tenant, source, submitted.idempotency_key)
         try:
-            if isinstance(submitted, EmailCaseSubmitted):
-                return await self.openings.email(case_id, source, submitted)
-            return await self.openings.question(case_id, source, submitted, verified_principal)
+            return await self.openings.open_case(case_id, source, submitted, opening, verified_principal)
         except PermanentTaskError as error:
             raise SubmissionInvalid(error.code, error.message, field=error.field, remedy=error.remedy) from error
 
-    def _check_allowed(self, source: str, submitted: SubmissionPayload) -> None:
+    def _check_allowed(self, source: str, submitted: Submission, opening: CaseOpening) -> None:
         """Raise `SubmissionInvalid` if this upstream may not ask this."""
         if self.upstreams is None:
             return
         allowed = self.upstreams.get(source, UpstreamPolicy())
-        role = submitted.role if isinstance(submitted, CaseSubmitted) else None
-        asked = {"tenant": (submitted.tenant, allowed.tenants), "role": (role, allowed.roles)}
+        asked = {"tenant": (submitted.tenant, allowed.tenants), "role": (opening.role, allowed.roles)}
         for name, (value, patterns) in asked.items():
             if value is not None and not any(fnmatchcase(value, pattern) for pattern in patterns):
                 remedy = f"allow it to {source} in SWITCHYARD_UPSTREAMS, or submit from the upstream that may"
                 message = f"this upstream may not submit for that {name}"
                 raise SubmissionInvalid("not_authorised", message, field=name, remedy=remedy)
+
+    def _read_submission(self, detail_type: str, detail: Json) -> tuple[Submission, CaseOpening]:
+        model = next(model for model in self.submissions if model.__name__ == detail_type)
+        try:
+            submitted = model.model_validate_json(json.dumps(detail))
+            return submitted, self.submissions[model](submitted)
+        except ValidationError as error:
+            where, message = first_validation_error(error)
+            remedy = f"send {detail_type} as its JSON Schema has it"
+            raise SubmissionInvalid("invalid_submission", message, field=where, remedy=remedy) from None
+        except InvalidEvent as error:
+            raise SubmissionInvalid(
+                "invalid_submission", error.message, field=error.field, remedy=error.remedy
+            ) from error
 
     async def reject(self, source: str, detail_type: str, detail: Json, problem: InvalidEvent, *, code: str) -> Json:
         """The rejection of a submission, the same however often it is asked for."""
@@ -167,6 +180,7 @@ class CaseIntake:
             submitted_by=source,
         )
         event = build_first_event(
+            self.openings.catalogue,
             payload,
             event_id=str(uuid.uuid5(uuid.UUID(case_id), "SubmissionRejected")),
             case_id=case_id,
@@ -198,25 +212,6 @@ def may_submit_for(upstreams: Mapping[str, UpstreamPolicy] | None, source: str, 
     return upstreams is None or any(
         fnmatchcase(tenant, pattern) for pattern in upstreams.get(source, UpstreamPolicy()).tenants
     )
-
-
-def _read_submission(detail_type: str, detail: Json) -> SubmissionPayload:
-    model = SUBMISSIONS[detail_type]
-    try:
-        submitted = model.model_validate_json(json.dumps(detail))
-    except ValidationError as error:
-        where, message = first_validation_error(error)
-        remedy = f"send {detail_type} as contracts/schemas/{detail_type}.v1.json has it"
-        raise SubmissionInvalid("invalid_submission", message, field=where, remedy=remedy) from None
-    deployed = [card.name for card in specialist_cards()]
-    if isinstance(submitted, CaseSubmitted) and submitted.agent is not None and submitted.agent not in deployed:
-        raise SubmissionInvalid(
-            "invalid_submission",
-            "no specialist of that name is deployed",
-            field="agent",
-            remedy=f"name one of {', '.join(deployed)}, or leave it out and triage chooses",
-        )
-    return submitted
 
 
 def _identifier(value: object) -> str:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from contracts.catalogue import CASE_MANAGER
-from contracts.events.case_manager import CaseClosed
-from contracts.events.failures import TaskFailed
-from contracts.events.router import CloseCase
 from switchyard.case_manager.store import CaseStore
+from switchyard.protocol.catalogue import CASE_MANAGER, Catalogue
 from switchyard.protocol.derive import derive_event, stamp_event
 from switchyard.protocol.envelope import Envelope
 from switchyard.protocol.errors import InvalidEvent, RejectionReason
+from switchyard.protocol.events.case_manager import CaseClosed
+from switchyard.protocol.events.failures import TaskFailed
+from switchyard.protocol.events.router import CloseCase
 from switchyard.protocol.fields import Contract, Json
 from switchyard.protocol.received import ReceivedEvent
 from switchyard.runtime.core import telemetry
@@ -24,6 +24,7 @@ class CaseCloser:
 
     store: CaseStore
     clock: Clock
+    catalogue: Catalogue
 
     async def close_case(self, event: ReceivedEvent[Contract]) -> Json:
         """The one `CaseClosed` of the event's case: this one, or the one that came first."""
@@ -52,7 +53,7 @@ class CaseCloser:
         """
         kept = {payload.answer.sha256} if payload.answer else set()
         places = {sha256: place for sha256, place in cause.storage_refs.items() if sha256 in kept}
-        event = derive_event(cause, payload, node_from=CASE_MANAGER, storage_refs=places)
+        event = derive_event(self.catalogue, cause, payload, node_from=CASE_MANAGER, storage_refs=places)
         stamped = stamp_event(event, occurred_at=timestamp(self.clock.now()), trace=telemetry.trace_context())
         return await self.store.close(cause.case_id, cause.attempt or "", payload.outcome, stamped)
 

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from contracts.catalogue import CASE_MANAGER
-from contracts.events.router import Wait
 from switchyard.case_manager.store import event_text
+from switchyard.protocol.catalogue import CASE_MANAGER, Catalogue
 from switchyard.protocol.derive import derive_event, stamp_event
 from switchyard.protocol.envelope import Envelope
+from switchyard.protocol.events.router import Wait
 from switchyard.protocol.fields import Contract, Json
 from switchyard.protocol.received import ReceivedEvent
 from switchyard.runtime.core import telemetry
@@ -39,6 +39,7 @@ class PendingCommands:
 
     pool: Pool
     clock: Clock
+    catalogue: Catalogue
 
     async def add_wait(self, event: ReceivedEvent[Wait]) -> None:
         """Hold a case until its hour, or until its playbook is resumed. A repeat is the same wait."""
@@ -83,6 +84,7 @@ class PendingCommands:
         """The case manager's answer to a held command: the sealed state goes back untouched."""
         cause = Envelope.model_validate_json(json.dumps(command))
         event = derive_event(
+            self.catalogue,
             cause,
             payload,
             node_from=CASE_MANAGER,

@@ -10,6 +10,7 @@ from typing import Any
 import structlog
 
 from switchyard.case_manager.retry_request import RetryEvidence, build_task_retried, read_request
+from switchyard.protocol.catalogue import Catalogue
 from switchyard.protocol.derive import stamp_event
 from switchyard.protocol.fields import Json
 from switchyard.protocol.signing import OperatorKeys
@@ -36,6 +37,7 @@ class CaseRetrier:
     operators: OperatorKeys
     publisher: Publisher
     clock: Clock
+    catalogue: Catalogue
 
     async def tick(self) -> int:
         """Decide every open request; return how many. Raises `Unavailable` when database or bus cannot be reached.
@@ -75,7 +77,7 @@ class CaseRetrier:
         with translate_errors("the work database"):
             closed = await self.pool.fetchval(_SQL["ending"], case_id, failed.attempt or "")
         ending = None if closed is None else json.loads(closed)
-        event = build_task_retried(evidence, ending, self.operators, self.clock.now())
+        event = build_task_retried(self.catalogue, evidence, ending, self.operators, self.clock.now())
         if failed.principal.subject is not None and not await self.vault.has_key(failed.principal.subject):
             raise PermanentTaskError(
                 "key_erased", "the person's key was erased, and with it what the task works on", "principal"

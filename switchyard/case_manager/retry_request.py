@@ -14,21 +14,21 @@ from typing import Annotated
 
 from pydantic import Field, JsonValue, ValidationError
 
-from contracts.catalogue import CASE_MANAGER, LATEST_TYPES, ROUTER
-from contracts.events.case_manager import TaskRetried
-from contracts.events.failures import TaskFailed
-from contracts.events.router import CloseCase
+from switchyard.protocol.catalogue import CASE_MANAGER, ROUTER, Catalogue
 from switchyard.protocol.derive import derive_event
 from switchyard.protocol.digest import event_digest
 from switchyard.protocol.envelope import Envelope
 from switchyard.protocol.errors import InvalidEvent, RejectionReason
+from switchyard.protocol.events.case_manager import TaskRetried
+from switchyard.protocol.events.failures import TaskFailed
+from switchyard.protocol.events.router import CloseCase
 from switchyard.protocol.fields import Contract, Identifier, Json, Sentence, Timestamp
 from switchyard.protocol.received import first_validation_error
 from switchyard.protocol.signing import OperatorKeys
 from switchyard.protocol.statements import retry_statement
 from switchyard.runtime.core.errors import PermanentTaskError
 
-_FAILED, _CLOSE = LATEST_TYPES[TaskFailed].name, LATEST_TYPES[CloseCase].name
+_FAILED, _CLOSE = TaskFailed.__name__, CloseCase.__name__
 _UNQUOTED = frozenset({"storage_refs", "trace"})
 """Of the command: its places travel beside the retry, where the chain does not depend on them."""
 
@@ -76,7 +76,7 @@ def read_request(text: str, case_id: str) -> RetryEvidence:
         )
     except ValidationError as error:
         field, message = first_validation_error(error)
-        raise PermanentTaskError("bad_request", message, field, "ask with `switchyard audit replay --live`") from None
+        raise PermanentTaskError("bad_request", message, field, "ask with `switchyard case retry`") from None
     except InvalidEvent as error:
         raise PermanentTaskError(
             "evidence_differs", error.message, error.field, "send the events as the log has them"
@@ -95,7 +95,9 @@ def read_request(text: str, case_id: str) -> RetryEvidence:
     return read
 
 
-def build_task_retried(evidence: RetryEvidence, ending: Json | None, operators: OperatorKeys, now: datetime) -> Json:
+def build_task_retried(
+    catalogue: Catalogue, evidence: RetryEvidence, ending: Json | None, operators: OperatorKeys, now: datetime
+) -> Json:
     """The `TaskRetried` that opens the case again, but for clock and trace.
 
     `ending` is the case manager's own record of how that try ended. Raises `PermanentTaskError` with the reason why it
@@ -132,6 +134,7 @@ def build_task_retried(evidence: RetryEvidence, ending: Json | None, operators: 
         signature=request.signature,
     )
     return derive_event(
+        catalogue,
         failed,
         payload,
         node_from=CASE_MANAGER,

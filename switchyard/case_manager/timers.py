@@ -7,13 +7,13 @@ from dataclasses import dataclass
 
 import structlog
 
-from contracts.events.case_manager import CaseClosed, WaitOver
 from switchyard.case_manager.approvals import ApprovalService
 from switchyard.case_manager.control import OperatorControl
 from switchyard.case_manager.lifecycle import CaseCloser
 from switchyard.case_manager.pending_commands import PendingCommands
 from switchyard.case_manager.store import CaseStore, DueTimer
 from switchyard.protocol.envelope import Envelope
+from switchyard.protocol.events.case_manager import CaseClosed, WaitOver
 from switchyard.runtime.core.clock import Clock
 from switchyard.runtime.messaging.publisher import Publisher
 

@@ -1,1 +1,1 @@
-"""What runs in AWS: modules in HCL, and what is generated for them from the catalogue and the cards."""
+"""Generators of the data that terraform, the Dockerfile and docker compose read."""

@@ -1,7 +1,8 @@
-"""Write what terraform reads: `python -m switchyard.infra.generate [--check]`.
+"""Write terraform/generated: `python -m switchyard.infra.generate [--check]`.
 
-`generated/topology.json` says which consumers there are; each one has a file with its container's variables and
-two with its policies. With `--check` nothing is written: it lists the files that differ and exits 1 if there are any.
+`topology.json` lists the consumers; each consumer has a file with its container's variables and two files with its
+policies. `images.json` lists the container images. `--check` writes nothing: it lists the files that differ and exits
+with status 1 if there are any.
 """
 
 from __future__ import annotations
@@ -13,31 +14,37 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from switchyard.app.topology import (
+from switchyard.app.application import App, load_app
+from switchyard.infra.iam import execution_policy, ingress_policy, task_policy
+from switchyard.infra.images import images
+from switchyard.infra.nodes import HEALTH_PORT, INGRESS, NodeNeeds, environment, ingress_permissions, needs, secrets
+from switchyard.protocol.topology import (
     BUS,
     DEAD_LETTER_RETENTION_SECONDS,
     MAX_RECEIVES,
     RETENTION_SECONDS,
     VISIBILITY_SECONDS,
 )
-from switchyard.infra.iam import execution_policy, ingress_policy, task_policy
-from switchyard.infra.nodes import HEALTH_PORT, INGRESS, SECRETS, NodeNeeds, environment, ingress_permissions, needs
 
 GENERATED_FOLDER = Path("terraform/generated")
 
 
-def terraform_files() -> dict[str, str]:
+def terraform_files(app: App) -> dict[str, str]:
     """Every generated file: its name and its text."""
-    made: dict[str, Any] = {"topology.json": topology(), f"iam/{INGRESS}.task.json": ingress_policy()}
-    for node, needed in needs().items():
+    made: dict[str, Any] = {
+        "images.json": images(app),
+        "topology.json": topology(app),
+        f"iam/{INGRESS}.task.json": ingress_policy(app),
+    }
+    for node, needed in needs(app).items():
         made[f"containers/{node}.json"] = container(needed)
         made[f"iam/{node}.task.json"] = task_policy(needed)
         made[f"iam/{node}.execution.json"] = execution_policy(needed)
     return {name: json.dumps(made[name], indent=2) + "\n" for name in sorted(made)}
 
 
-def topology() -> dict[str, Any]:
-    """What `for_each` runs over: everything in it is known before anything exists."""
+def topology(app: App) -> dict[str, Any]:
+    """The consumers and what all of them share: every value is known before terraform's first apply."""
     return {
         "bus": BUS,
         "health_port": HEALTH_PORT,
@@ -47,8 +54,8 @@ def topology() -> dict[str, Any]:
             "dead_letter_retention_seconds": DEAD_LETTER_RETENTION_SECONDS,
             "max_receives": MAX_RECEIVES,
         },
-        "ingress_source": ingress_permissions()[0],
-        "secrets": SECRETS,
+        "ingress_source": ingress_permissions(app)[0],
+        "secrets": secrets(app),
         "consumers": {
             node: {
                 "name": node.replace("_", "-"),
@@ -60,13 +67,13 @@ def topology() -> dict[str, Any]:
                 "egress": list(needed.egress),
                 "port": needed.port,
             }
-            for node, needed in needs().items()
+            for node, needed in needs(app).items()
         },
     }
 
 
 def container(needed: NodeNeeds) -> dict[str, Any]:
-    """Variables and secrets, in the form that ECS takes them."""
+    """A container's variables and secrets, in the format of an ECS container definition."""
     return {
         "environment": [{"name": name, "value": value} for name, value in sorted(environment(needed).items())],
         "secrets": [
@@ -76,15 +83,15 @@ def container(needed: NodeNeeds) -> dict[str, Any]:
 
 
 def stale_terraform_files(folder: Path) -> list[str]:
-    """The names of files in `folder` that are not what `documents` makes: changed, missing or left over."""
-    made = terraform_files()
-    there = {str(path.relative_to(folder)): path.read_text() for path in folder.rglob("*.json")}
-    return sorted(name for name in made.keys() | there.keys() if made.get(name) != there.get(name))
+    """The names of the files in `folder` that are changed, missing or left over."""
+    made = terraform_files(load_app())
+    present = {str(path.relative_to(folder)): path.read_text() for path in folder.rglob("*.json")}
+    return sorted(name for name in made.keys() | present.keys() if made.get(name) != present.get(name))
 
 
 def write_terraform_files(folder: Path) -> None:
-    """Make `folder` hold exactly what `documents` makes."""
-    made = terraform_files()
+    """Write every generated file to `folder` and delete every other JSON file there."""
+    made = terraform_files(load_app())
     for path in folder.rglob("*.json"):
         if str(path.relative_to(folder)) not in made:
             path.unlink()
@@ -101,7 +108,7 @@ def main(arguments: Sequence[str] | None = None, folder: Path = GENERATED_FOLDER
     parser.add_argument("--check", action="store_true", help="write nothing; exit 1 if a file would change")
     if parser.parse_args(arguments).check:
         stale = stale_terraform_files(folder)
-        sys.stdout.writelines(f"terraform/generated/{name} is not what the catalogue generates\n" for name in stale)
+        sys.stdout.writelines(f"terraform/generated/{name} differs from what is generated\n" for name in stale)
         if stale:
             sys.stdout.write("Remedy: run `python -m switchyard.infra.generate` and commit the result.\n")
         return 1 if stale else 0

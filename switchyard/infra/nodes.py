@@ -1,49 +1,47 @@
-"""What each process needs of AWS, derived from the catalogue, the cards and the topology. Pure."""
+"""The AWS resources and permissions of each process, derived from the App. Pure."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Literal
 
-from contracts.cards import AGENT_CARDS, COMPLIANCE_CARD, DRAFTER_CARD
-from contracts.catalogue import AUDIT, CASE_MANAGER, ROUTER, UPSTREAM_PREFIX, types_emitted_by
-from contracts.events.upstream import CaseSubmitted, SuppressionRequested
-from switchyard.app.topology import EMAIL_FEEDBACK, ConsumerQueues, consumers, feedback_consumer
+from switchyard.app.application import App
+from switchyard.protocol.catalogue import AUDIT, CASE_MANAGER, ROUTER, UPSTREAM_PREFIX
 from switchyard.protocol.envelope import SOURCE_PREFIX
+from switchyard.protocol.topology import ConsumerQueues
 
 Database = Literal["work", "audit"]
-Egress = Literal["openai", "snowflake"]
 
 INGRESS = "ingress"
-"""The function behind the API: no consumer, so it has no queue."""
+"""The function behind the API. It consumes no events, so it has no queue."""
 
 INGRESS_KEY = "principal_key"
-"""The secret that the function signs with; no other role reads it."""
+"""The secret with the function's signing key; no other role reads it."""
 
 HEALTH_PORT = 8080
-OPT_OUT_PORT = 8081
+HTTP_PORT = 8081
 
-SECRETS = {
+_SECRETS = {
     "state_keys": "Keys that seal the router's state, as JSON.",
     "mac_key": "The key under which the case manager fingerprints submissions, 32 bytes in hex.",
-    "optout_keys": "Keys that sign opt-out links, as JSON.",
     "openai_api_key": "The key for OpenAI's API, as plain text.",
-    INGRESS_KEY: 'The Ed25519 key that the ingress signs who asks with, as JSON {"kid": "hex of 32 bytes"}.',
-    "snowflake_token": "The OAuth token that text_to_sql logs in to Snowflake with.",
+    INGRESS_KEY: 'The Ed25519 key with which the ingress signs principals, as JSON {"kid": "hex of 32 bytes"}.',
 }
-"""Every secret and what it holds. Terraform makes the place, a person puts the value."""
+
+
+def secrets(app: App) -> dict[str, str]:
+    """Every secret and its description. Terraform creates the secret, an operator sets its value."""
+    return _SECRETS | dict(app.secrets)
 
 
 @dataclass(frozen=True)
 class NodeNeeds:
-    """One consumer's share of AWS. `secrets` maps variables of its container to names in `SECRETS`."""
+    """The needs of one consumer. `secrets` maps environment variables of its container to names of secrets."""
 
     consumer: ConsumerQueues
     source: str
     emits: tuple[str, ...]
     database: Database | None
-    redrives: bool
-    writes_artefacts: bool
     reads_artefacts: bool
     quarantines: bool
     creates_subject_keys: bool
@@ -51,38 +49,46 @@ class NodeNeeds:
     bedrock: bool
     sends_email: bool
     writes_checkpoints: bool
-    egress: tuple[Egress, ...]
+    egress: tuple[str, ...]
     secrets: dict[str, str]
     fetches: tuple[str, ...]
-    """Secrets that the process itself reads, so that they never stand in its environment."""
+    """Secrets that the process reads itself, so that they are not in its environment."""
+    variables: dict[str, str]
+    """Environment variables of this process only, each with the fact that is its value."""
+    http: str | None = None
     port: int | None = None
-    """Where the load balancer finds it, if the world may call it."""
+    """The port of its public page; None without one."""
 
     @property
     def node(self) -> str:
         """The consumer's name."""
         return self.consumer.node
 
+    @property
+    def has_inbox(self) -> bool:
+        """Whether it records tasks in an inbox, stores artefacts and puts dead letters back on its queue."""
+        return self.database == "work"
 
-def needs() -> dict[str, NodeNeeds]:
-    """What every consumer needs, by node, in the catalogue's order."""
-    return {consumer.node: _needs(consumer) for consumer in (*consumers(), feedback_consumer())}
+
+def needs(app: App) -> dict[str, NodeNeeds]:
+    """The needs of every consumer, by node, in the catalogue's order."""
+    return {consumer.node: _needs(app, consumer) for consumer in app.consumers}
 
 
-def _needs(consumer: ConsumerQueues) -> NodeNeeds:
+def _needs(app: App, consumer: ConsumerQueues) -> NodeNeeds:
     node = consumer.node
-    card = AGENT_CARDS.get(node)
+    card = app.cards.get(node)
     vendors, egress, decrypts = (card.vendors, card.egress, card.decrypts) if card else ((), (), ())
+    process = next((process for process in app.processes if process.node == node), None)
+    upstream = process is not None and process.consumer is not None
     has_inbox = card is not None or node == CASE_MANAGER
-    emits = tuple(type_.name for type_ in types_emitted_by(node))
+    emits = tuple(type_.name for type_ in app.catalogue.types_emitted_by(node))
     return NodeNeeds(
         consumer=consumer,
-        # What the email feedback process passes on comes from people and providers, as any upstream's.
-        source=UPSTREAM_PREFIX + EMAIL_FEEDBACK if node == EMAIL_FEEDBACK else SOURCE_PREFIX + node,
-        emits=(SuppressionRequested.__name__,) if node == EMAIL_FEEDBACK else emits,
+        # Such a process publishes reports of people and providers, as an upstream does.
+        source=UPSTREAM_PREFIX + node if upstream else SOURCE_PREFIX + node,
+        emits=process.publishes if process is not None and upstream else emits,
         database="audit" if node == AUDIT else "work" if has_inbox else None,
-        redrives=has_inbox,
-        writes_artefacts=has_inbox,
         reads_artefacts=bool(decrypts),
         quarantines=node != AUDIT,
         creates_subject_keys=node == CASE_MANAGER,
@@ -90,41 +96,37 @@ def _needs(consumer: ConsumerQueues) -> NodeNeeds:
         bedrock="bedrock" in vendors,
         sends_email="ses" in egress,
         writes_checkpoints=node == AUDIT,
-        egress=(*(("openai",) if "openai" in vendors else ()), *(("snowflake",) if "snowflake" in egress else ())),
-        secrets=_secrets(node, egress),
+        # SES is an AWS service: a process reaches it without a route to the internet.
+        egress=(*(("openai",) if "openai" in vendors else ()), *(name for name in egress if name != "ses")),
+        secrets=_ENGINE_SECRETS.get(node, {}) | dict(process.secrets if process else {}),
         fetches=("openai_api_key",) if "openai" in vendors else (),
-        port=OPT_OUT_PORT if node == EMAIL_FEEDBACK else None,
+        variables=dict(process.environment if process else {}),
+        http=process.http if process else None,
+        port=HTTP_PORT if process and process.http else None,
     )
 
 
-def _secrets(node: str, egress: tuple[str, ...]) -> dict[str, str]:
-    by_node = {
-        ROUTER: {"SWITCHYARD_STATE_KEYS": "state_keys"},
-        CASE_MANAGER: {"SWITCHYARD_MAC_KEY": "mac_key"},
-        DRAFTER_CARD.name: {"SWITCHYARD_OPTOUT_KEYS": "optout_keys"},
-        EMAIL_FEEDBACK: {"SWITCHYARD_OPTOUT_KEYS": "optout_keys"},
-    }
-    snowflake = {"SWITCHYARD_SNOWFLAKE_TOKEN": "snowflake_token"} if "snowflake" in egress else {}
-    return by_node.get(node, {}) | snowflake
+_ENGINE_SECRETS = {
+    ROUTER: {"SWITCHYARD_STATE_KEYS": "state_keys"},
+    CASE_MANAGER: {"SWITCHYARD_MAC_KEY": "mac_key"},
+}
 
 
 def environment(needed: NodeNeeds) -> dict[str, str]:
-    """The container's variables. `${...}` are the facts that terraform fills in; a deployment's own are added there."""
+    """The container's environment. Terraform replaces `${...}` by facts and adds the variables of a deployment."""
     parts = (
         (True, _COMMON),
         (needed.quarantines, {"SWITCHYARD_OBJECTS_BUCKET": "${objects_bucket}"}),
         (needed.database is not None, _LOGIN),
         (needed.database == "work", {"SWITCHYARD_WORK_DB_URL": _address(needed)}),
         (needed.database == "audit", {"SWITCHYARD_AUDIT_DB_URL": _address(needed)}),
-        # Every process with an inbox is composed with a wrapper of keys; its role decides what that may do.
+        # Every process with an inbox has a key wrapper; the permissions of its role limit it.
         (needed.database == "work", {"SWITCHYARD_KMS_KEY_ID": "${vault_key_arn}"}),
         (needed.bedrock, _BEDROCK),
         ("openai" in needed.egress, _OPENAI),
-        ("snowflake" in needed.egress, _SNOWFLAKE),
         (needed.writes_checkpoints, _CHECKPOINTS),
-        (needed.sends_email, {"SWITCHYARD_SES_CONFIGURATION_SET": "${configuration_set}"}),
-        (needed.node in {DRAFTER_CARD.name, COMPLIANCE_CARD.name}, {"SWITCHYARD_OPTOUT_URL": "${optout_url}"}),
-        (needed.port is not None, {"SWITCHYARD_OPTOUT_HOST": _ANY, "SWITCHYARD_OPTOUT_PORT": str(needed.port)}),
+        (True, {name: f"${{{fact}}}" for name, fact in needed.variables.items()}),
+        (needed.http is not None, {f"{needed.http}_HOST": _ANY, f"{needed.http}_PORT": str(needed.port)}),
     )
     return {name: value for applies, part in parts if applies for name, value in part.items()}
 
@@ -133,7 +135,7 @@ def _address(needed: NodeNeeds) -> str:
     return f"postgresql://{needed.node}@${{{needed.database}_db_host}}:5432/{needed.database}"
 
 
-_ANY = "0.0.0.0"  # noqa: S104 - a task has an interface of its own, and its security group says who may call
+_ANY = "0.0.0.0"  # noqa: S104 - a task has its own network interface, and its security group limits the callers
 _COMMON = {
     "AWS_REGION": "${region}",
     "SWITCHYARD_HEALTH_PORT": str(HEALTH_PORT),
@@ -146,16 +148,12 @@ _OPENAI = {
     "SWITCHYARD_MODEL_OPENAI_ID": "${openai_model}",
     "SWITCHYARD_MODEL_OPENAI_SECRET_ARN": "${secret_openai_api_key}",
 }
-_SNOWFLAKE = {
-    "SWITCHYARD_SNOWFLAKE_ACCOUNT": "${snowflake_account}",
-    "SWITCHYARD_SNOWFLAKE_WAREHOUSE": "${snowflake_warehouse}",
-}
 _CHECKPOINTS = {
     "SWITCHYARD_CHECKPOINT_BUCKET": "${checkpoints_bucket}",
     "SWITCHYARD_CHECKPOINT_KMS_KEY_ID": "${checkpoints_key_arn}",
 }
 
 
-def ingress_permissions() -> tuple[str, tuple[str, ...]]:
-    """What the function behind the API may put on the bus: its source, and the types."""
-    return UPSTREAM_PREFIX + INGRESS, (CaseSubmitted.__name__,)
+def ingress_permissions(app: App) -> tuple[str, tuple[str, ...]]:
+    """The source of the function behind the API, and the types of event that it may publish."""
+    return UPSTREAM_PREFIX + INGRESS, app.ingress

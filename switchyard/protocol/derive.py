@@ -3,21 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Protocol
 
-from contracts.catalogue import LATEST_TYPES
 from switchyard.protocol.canonical import check_storable
+from switchyard.protocol.catalogue import Catalogue
 from switchyard.protocol.envelope import Envelope, add_digest, event_id_for
 from switchyard.protocol.errors import InvalidEvent, RejectionReason
+from switchyard.protocol.events.failures import TaskFailed
 from switchyard.protocol.fields import Contract, Json, ModelCall, StorageRef, TaskBudget
 
 
-def sole_destination(node_from: str, payload: type[Contract]) -> str:
+class TaskProblem(Protocol):
+    """What `TaskFailed` is made of; every task error of the runtime has it."""
+
+    code: str
+    message: str
+    field: str | None
+    remedy: str | None
+    model_call: ModelCall | None
+
+
+def sole_destination(catalogue: Catalogue, node_from: str, payload: type[Contract]) -> str:
     """Where `node_from` sends a `payload`, if the catalogue leaves no choice.
 
-    Raises `InvalidEvent` if it may not emit it or must say to whom.
+    Raises `InvalidEvent` if the node may not emit it or must name the consumer.
     """
-    targets = [target for source, target in LATEST_TYPES[payload].flows if source == node_from]
+    targets = [target for source, target in catalogue.of(payload).flows if source == node_from]
     if len(targets) != 1:
         what = "may not emit" if not targets else "must name the consumer of"
         raise InvalidEvent(RejectionReason.UNKNOWN, f"{node_from} {what} {payload.__name__}", field="node_to")
@@ -25,6 +36,7 @@ def sole_destination(node_from: str, payload: type[Contract]) -> str:
 
 
 def derive_event(
+    catalogue: Catalogue,
     cause: Envelope,
     payload: Contract,
     *,
@@ -49,8 +61,8 @@ def derive_event(
     Its id and digest depend on nothing but the arguments. Raises `InvalidEvent` for a flow that the catalogue
     does not have, for what has no canonical form (a float, a NUL), and for a state over its limit.
     """
-    type_ = LATEST_TYPES[type(payload)]
-    target = node_to or sole_destination(node_from, type(payload))
+    type_ = catalogue.of(type(payload))
+    target = node_to or sole_destination(catalogue, node_from, type(payload))
     if (node_from, target) not in type_.flows:
         raise InvalidEvent(
             RejectionReason.UNKNOWN, f"{node_from} may not send {type_.name} to {target}", field="node_to"
@@ -95,3 +107,28 @@ def derive_event(
 def stamp_event(event: Json, *, occurred_at: str, trace: Mapping[str, str]) -> Json:
     """Add the producer's clock and trace to an event; neither is digested."""
     return event | {"occurred_at": occurred_at, "trace": dict(trace)}
+
+
+def build_task_failed(
+    catalogue: Catalogue,
+    command: Envelope,
+    node: str,
+    error: TaskProblem,
+    attempts: int,
+    *,
+    causes: tuple[str | None, ...] = (),
+) -> Json:
+    """The event that ends `command` without a result."""
+    payload = TaskFailed(
+        task=command.event_id,
+        task_type=command.type,
+        code=error.code,
+        message=error.message[:2_000],
+        field=error.field[:200] if error.field else None,
+        remedy=error.remedy[:2_000] if error.remedy else None,
+        attempts=attempts,
+        causes=tuple(cause[:2_000] for cause in (*causes, *getattr(error, "causes", ())) if cause),
+    )
+    # The seal goes back without the state: it proves that this node was asked this task.
+    seal = command.state_seal if command.node_to == node else None
+    return derive_event(catalogue, command, payload, node_from=node, state_seal=seal, model_call=error.model_call)

@@ -50,6 +50,12 @@ Sentence = Annotated[str, Field(max_length=2_000)]
 Identifier = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[\x21-\x7e]+$")]
 """An identifier that somebody else chose: visible ASCII, no blanks."""
 
+Email = Annotated[str, Field(pattern=r"^[A-Za-z0-9._%+'-]{1,64}@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+$", max_length=254)]
+PERSONAL_DATA: dict[str, Any] = {"x-personal": True}
+"""Schema annotation of a field that holds personal data."""
+
+PackVersion = Annotated[str, Field(pattern=r"^[0-9a-z][0-9a-z.-]{0,40}$", description="Version of the rule pack.")]
+
 BasisPoints = Annotated[int, Field(ge=0, le=10_000)]
 """A share of one in hundredths of a percent: contracts contain no floats."""
 

@@ -8,8 +8,8 @@ from typing import Any, Generic, TypeVar
 
 from pydantic import Field, JsonValue, ValidationError
 
-from contracts.catalogue import CATALOGUE, EventType
 from switchyard.protocol.canonical import parse_json
+from switchyard.protocol.catalogue import Catalogue, EventType
 from switchyard.protocol.digest import event_digest
 from switchyard.protocol.envelope import SOURCE_PREFIX, Envelope
 from switchyard.protocol.errors import InvalidEvent, NotDeployed, RejectionReason, safe_field_name
@@ -90,7 +90,7 @@ def read_delivery(body: str) -> BusDelivery:
             RejectionReason.MALFORMED,
             message,
             field=field.removeprefix("detail."),
-            remedy="send an envelope as contracts/schemas/envelope.json has it",
+            remedy="send an envelope that is valid under its JSON Schema, envelope.json",
         ) from None
     envelope = read.detail
     if source != SOURCE_PREFIX + envelope.node_from:
@@ -112,11 +112,11 @@ def read_delivery(body: str) -> BusDelivery:
     return BusDelivery(envelope, raw, read.id, read.time)
 
 
-def find_event_type(envelope: Envelope) -> EventType:
+def find_event_type(catalogue: Catalogue, envelope: Envelope) -> EventType:
     """The catalogue's entry. Raises `InvalidEvent` for an unknown type or version, or a producer without the right."""
-    type_ = CATALOGUE.get((envelope.type, envelope.version))
+    type_ = catalogue.find(envelope.type, envelope.version)
     if type_ is None:
-        known = sorted(version for name, version in CATALOGUE if name == envelope.type)
+        known = catalogue.has_type(envelope.type)
         what = f"version {envelope.version}" if known else "type"
         raise NotDeployed(
             f"{envelope.type} version {envelope.version} is not in this consumer's catalogue",
@@ -158,10 +158,10 @@ def read_payload(type_: EventType, raw: dict[str, Any]) -> Contract:
         ) from None
 
 
-def read_event(body: str, *, node: str) -> ReceivedEvent[Contract]:
+def read_event(catalogue: Catalogue, body: str, *, node: str) -> ReceivedEvent[Contract]:
     """Accept an event addressed to `node`, or raise `InvalidEvent` with the kind, the field and the remedy."""
     envelope, raw = read_envelope(body)
-    type_ = find_event_type(envelope)
+    type_ = find_event_type(catalogue, envelope)
     check_addressed(envelope, type_, node)
     return ReceivedEvent(envelope, read_payload(type_, raw), raw)
 

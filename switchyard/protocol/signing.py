@@ -11,9 +11,16 @@ from switchyard.protocol.errors import InvalidEvent, RejectionReason
 
 
 class OperatorKeys:
-    """Who may sign, by name. Raises `ValueError` for a key that is not 32 bytes."""
+    """Who may sign, by name. Raises `ValueError` for a key that is not 32 bytes.
 
-    def __init__(self, keys: Mapping[str, bytes]) -> None:
+    `title` and `variable` are for messages: what the signers are called, and where their public keys are set.
+    """
+
+    def __init__(
+        self, keys: Mapping[str, bytes], *, title: str = "operator", variable: str = "SWITCHYARD_OPERATORS"
+    ) -> None:
+        self._title = title
+        self._variable = variable
         self._keys = {name: Ed25519PublicKey.from_public_bytes(key) for name, key in keys.items()}
 
     def verify(self, operator: str, statement: bytes, signature: str) -> None:
@@ -22,18 +29,18 @@ class OperatorKeys:
         if key is None:
             raise InvalidEvent(
                 RejectionReason.FORGED,
-                "no operator of that name may sign",
-                field="operator",
-                remedy="name one of SWITCHYARD_OPERATORS, or have the public key added there",
+                f"no {self._title} of that name may sign",
+                field=self._title,
+                remedy=f"name one of {self._variable}, or have the public key added there",
             )
         try:
             key.verify(bytes.fromhex(signature), statement)
         except (InvalidSignature, ValueError):
             raise InvalidEvent(
                 RejectionReason.FORGED,
-                "the signature is not this operator's, or was given for something else",
+                f"the signature is not this {self._title}'s, or was given for something else",
                 field="signature",
-                remedy="sign with the key whose public half SWITCHYARD_OPERATORS names",
+                remedy=f"sign with the key whose public half {self._variable} names",
             ) from None
 
 

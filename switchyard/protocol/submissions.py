@@ -1,9 +1,17 @@
-"""What an upstream can know before its case exists."""
+"""What an upstream submits, and how a submission becomes a case. Pure: the case manager seals, stamps and stores."""
 
 from __future__ import annotations
 
 import json
 import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+from pydantic import Field
+
+from switchyard.protocol.fields import Contract, Identifier, Milliseconds, Name, StrictContract
 
 CASE_ID_NAMESPACE = uuid.UUID("6d3f0e5a-3f4b-5c0e-9a53-8f1f5a8d1c01")
 """Namespace of case ids."""
@@ -12,3 +20,57 @@ CASE_ID_NAMESPACE = uuid.UUID("6d3f0e5a-3f4b-5c0e-9a53-8f1f5a8d1c01")
 def case_id_for(tenant: str, source: str, idempotency_key: str) -> str:
     """The id of the case that a submission opens: the same submission is the same case, on any machine."""
     return str(uuid.uuid5(CASE_ID_NAMESPACE, json.dumps([tenant, source, idempotency_key])))
+
+
+class Submission(StrictContract):
+    """What every submission has. A kind of submission is a subclass; its default `playbook` names the kind.
+
+    `(tenant, source, idempotency_key)` names the submission: the same payload again is the same case, another payload
+    under the same key is refused as a conflict.
+    """
+
+    tenant: Identifier
+    idempotency_key: Identifier = Field(description="Unique for each submission of a tenant and source.")
+    session_id: Identifier
+    playbook: Name
+    deadline_ms: Milliseconds | None = None
+
+
+@dataclass(frozen=True)
+class SealedContent:
+    """Bytes that are encrypted under the person's key before anything is published."""
+
+    data: bytes
+    media_type: str
+
+
+@dataclass(frozen=True)
+class CaseOpening:
+    """The case that a submission asks for.
+
+    `opened` is the type of its first event, `facts` its fields as JSON. The case manager adds those that only it knows,
+    where the type has them: a reference for each name in `sealed`, `submitted_by`, `attested`, and `address_key`, the
+    keyed hash of `address`.
+    """
+
+    opened: type[Contract]
+    person: str
+    """The person whose key seals the content; a pseudonym replaces the name."""
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    sealed: Mapping[str, SealedContent] = field(default_factory=dict)
+    asker: str | None = None
+    """The member of staff who asks; None if the person does."""
+    role: str | None = None
+    """The role to read with: the upstream must be allowed to ask for it, and the case gets the scope that names it."""
+    address: str | None = None
+    claims: Mapping[str, str | None] | None = None
+    """What the ingress must have signed beside the submission itself; None if no statement can vouch for this kind."""
+    deadline: timedelta | None = None
+    """How long the case may take if the submission does not say; the case manager's default if None."""
+
+
+OpenCase = Callable[[Any], CaseOpening]
+"""Reads a submission of one kind. Raises `InvalidEvent` for one that no case can follow from."""
+
+Submissions = Mapping[type[Submission], OpenCase]
+"""Every kind of submission of an application."""

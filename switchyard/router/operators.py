@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from contracts.events.case_manager import TaskRetried
 from switchyard.protocol.envelope import Envelope
+from switchyard.protocol.events.case_manager import TaskRetried
 from switchyard.protocol.signing import OperatorKeys
 from switchyard.protocol.statements import retry_statement
 

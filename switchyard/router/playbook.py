@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from contracts.catalogue import LATEST_TYPES
-from contracts.events.case_manager import CaseOutcome
-from contracts.events.failures import TaskFailed
+from switchyard.protocol.catalogue import Catalogue
+from switchyard.protocol.events.failures import TaskFailed
 from switchyard.protocol.fields import Contract
 
 SPECIALIST = "specialist"
@@ -34,7 +33,7 @@ class PlaybookStep:
 class PlaybookEnding:
     """How a case ends. Without a `code`, the event says it."""
 
-    outcome: CaseOutcome
+    outcome: str
     code: str | None = None
     message: str = ""
 
@@ -71,7 +70,7 @@ def task_step(
     return PlaybookStep(name, node or name, command, attempts, seconds)
 
 
-def end_case(outcome: CaseOutcome, code: str | None = None, message: str = "") -> PlaybookEnding:
+def end_case(outcome: str, code: str | None = None, message: str = "") -> PlaybookEnding:
     """Declare an ending."""
     return PlaybookEnding(outcome, code, message)
 
@@ -117,34 +116,34 @@ class Playbook:
         steps = [replace(step, p95=p95[name]) for name, step in self.steps.items()]
         return Playbook(version, *steps, *self.edges)
 
-    def later_p95_ms(self, step: str) -> int | None:
+    def later_p95_ms(self, catalogue: Catalogue, step: str) -> int | None:
         """What the steps after this one need along the longest way, or None where the playbook does not say.
 
         A sum of P95s is more than the P95 of the sum: it errs towards leaving the later steps enough.
         """
         if any(known.p95 is None for known in self.steps.values()):
             return None
-        return 1_000 * self._longest_after(step, frozenset({step}))
+        return 1_000 * self._longest_after(catalogue, step, frozenset({step}))
 
-    def _longest_after(self, step: str, passed: frozenset[str]) -> int:
+    def _longest_after(self, catalogue: Catalogue, step: str, passed: frozenset[str]) -> int:
         # A way back, such as one more draft, is not counted twice: it is the exception, and has its own deadline.
         ways = [
-            (self.steps[later].p95 or 0) + self._longest_after(later, passed | {later})
-            for later in self._after(step)
+            (self.steps[later].p95 or 0) + self._longest_after(catalogue, later, passed | {later})
+            for later in self._after(catalogue, step)
             if later not in passed
         ]
         return max(ways, default=0)
 
-    def _after(self, step: str) -> set[str]:
+    def _after(self, catalogue: Catalogue, step: str) -> set[str]:
         """The steps that the answers to a step lead to."""
         command = self.steps[step].command
-        return {edge.go for edge in self.edges if edge.go and command in LATEST_TYPES[edge.event].answers}
+        return {edge.go for edge in self.edges if edge.go and command in catalogue.of(edge.event).answers}
 
     def edge_for(self, payload: Contract, taken: Mapping[str, int]) -> PlaybookEdge | None:
         """The first edge that the event takes, in a case that took edges as often as `taken` says."""
         return next((edge for edge in self.edges if edge.matches(payload, taken)), None)
 
-    def mermaid(self) -> str:
+    def mermaid(self, catalogue: Catalogue) -> str:
         """The graph as a Mermaid flowchart."""
         lines = ["flowchart LR"]
         waiting_for = {step.name: step.command.__name__ for step in self.steps.values()}
@@ -153,12 +152,12 @@ class Playbook:
             label += f" with {edge.having}" if edge.having else ""
             label += f", at most {edge.at_most} times" if edge.at_most else ""
             target = f"{edge.go}[{edge.go}: {waiting_for[edge.go]}]" if edge.go else f"{_end(edge)}([{_end(edge)}])"
-            lines += [f"  {origin} -->|{label}| {target}" for origin in self._origins(edge)]
+            lines += [f"  {origin} -->|{label}| {target}" for origin in self._origins(catalogue, edge)]
         return "\n".join(lines)
 
-    def _origins(self, edge: PlaybookEdge) -> list[str]:
+    def _origins(self, catalogue: Catalogue, edge: PlaybookEdge) -> list[str]:
         """The steps that the event answers."""
-        type_ = LATEST_TYPES[edge.event]
+        type_ = catalogue.of(edge.event)
         if not type_.answers:
             return [type_.producers[0] if len(type_.producers) == 1 else "any"]
         return [step.name for step in self.steps.values() if step.command in type_.answers]
@@ -166,3 +165,11 @@ class Playbook:
 
 def _end(edge: PlaybookEdge) -> str:
     return edge.end.outcome if edge.end else ""
+
+
+@dataclass(frozen=True)
+class RoutingTable:
+    """What the router decides with: the event types and every released playbook, by version."""
+
+    catalogue: Catalogue
+    playbooks: Mapping[str, Playbook]

@@ -4,23 +4,22 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from contracts.catalogue import LATEST_TYPES, ROUTER
-from contracts.events.failures import TaskFailed
-from services.orchestrator.graph import PLAYBOOKS
+from switchyard.protocol.catalogue import ROUTER
+from switchyard.protocol.events.failures import TaskFailed
 from switchyard.protocol.fields import Json
 from switchyard.protocol.signing import OperatorKeys
 from switchyard.router.decisions import RoutingDecision, decide_routing
-from switchyard.router.playbook import Playbook
+from switchyard.router.playbook import RoutingTable
 from switchyard.router.state_seal import RecordedSeal, StateSeal
 
 MAX_DIFFERENCES = 12
 _MAX_VALUE_CHARS = 60
 _UNDIGESTED_FIELDS = frozenset({"digest", "occurred_at", "trace", "storage_refs", "state_seal"})
-_FAILED = LATEST_TYPES[TaskFailed].name
+_FAILED = TaskFailed.__name__
 
 
 @dataclass(frozen=True)
@@ -50,10 +49,10 @@ class CaseReplay:
 
 def replay_case(
     bodies: Sequence[str],
+    table: RoutingTable,
     seal: StateSeal | None = None,
     *,
     operators: OperatorKeys | None = None,
-    playbooks: Mapping[str, Playbook] = PLAYBOOKS,
 ) -> CaseReplay:
     """Decide a whole case again and compare with what is recorded, up to the first divergence.
 
@@ -73,7 +72,7 @@ def replay_case(
             if recorded:
                 return CaseReplay(decisions, undecided, _divergence(event, recorded, RoutingDecision(())))
             continue
-        decision = decide_routing(body, trusted, operators=operators, playbooks=playbooks)
+        decision = decide_routing(body, trusted, table, operators=operators)
         if not recorded and decision.events:
             undecided += 1
             continue

@@ -10,13 +10,13 @@ import json
 
 from pydantic import ValidationError
 
-from contracts.catalogue import CASE_MANAGER, LATEST_TYPES, ROUTER
-from contracts.events.case_manager import TaskRetried
-from contracts.events.failures import TaskFailed
+from switchyard.protocol.catalogue import CASE_MANAGER, ROUTER, Catalogue
 from switchyard.protocol.derive import derive_event
 from switchyard.protocol.digest import event_digest
 from switchyard.protocol.envelope import Envelope, event_id_for
 from switchyard.protocol.errors import InvalidEvent, RejectionReason
+from switchyard.protocol.events.case_manager import TaskRetried
+from switchyard.protocol.events.failures import TaskFailed
 from switchyard.protocol.fields import Contract, Json
 from switchyard.protocol.received import ReceivedEvent, find_event_type, first_validation_error, read_payload
 from switchyard.router.state_seal import StateSeal
@@ -25,7 +25,7 @@ _COPIED_FIELDS = ("case_id", "tenant", "session_id", "opened_on", "playbook_vers
 """Facts of the case: a command of another case, or of other facts, is not what failed."""
 
 
-def reissue_command(event: ReceivedEvent[Contract], seal: StateSeal) -> Json:
+def reissue_command(event: ReceivedEvent[Contract], seal: StateSeal, catalogue: Catalogue) -> Json:
     """The command that a `TaskRetried` quotes, as the retry's child.
 
     Raises `InvalidEvent`: forged, if the router never issued that command, or the retry stands elsewhere than its
@@ -37,13 +37,14 @@ def reissue_command(event: ReceivedEvent[Contract], seal: StateSeal) -> Json:
     for name in _COPIED_FIELDS:
         if getattr(command, name) != getattr(event.envelope, name):
             raise _forged(f"the command's {name} is not that of the case", f"payload.command.{name}")
-    failed = event_id_for(command.event_id, command.node_to, LATEST_TYPES[TaskFailed].name)
-    here = event_id_for(failed, CASE_MANAGER, LATEST_TYPES[TaskRetried].name)
+    failed = event_id_for(command.event_id, command.node_to, TaskFailed.__name__)
+    here = event_id_for(failed, CASE_MANAGER, TaskRetried.__name__)
     if (event.envelope.event_id, event.envelope.seq) != (here, command.seq + 2):
         raise _forged("the retry does not follow from a failure of the command that it quotes", "event_id")
     sent = derive_event(
+        catalogue,
         event.envelope,
-        read_payload(find_event_type(command), quoted),
+        read_payload(find_event_type(catalogue, command), quoted),
         node_from=ROUTER,
         node_to=command.node_to,
         state=quoted["state"],
@@ -70,5 +71,5 @@ def _forged(message: str, field: str) -> InvalidEvent:
         RejectionReason.FORGED,
         message,
         field=field,
-        remedy="ask with `switchyard audit replay --live`, which quotes the log",
+        remedy="ask with `switchyard case retry`, which quotes the log",
     )

@@ -10,20 +10,17 @@ from collections.abc import Mapping
 
 from pydantic import Field, JsonValue, ValidationError
 
-from contracts.catalogue import LATEST_TYPES
-from contracts.events.case_manager import TaskRetried
-from contracts.events.failures import TaskFailed
-from contracts.events.router import CloseCase
-from services.orchestrator.graph import PLAYBOOKS
+from switchyard.protocol.catalogue import ROUTER, Catalogue
 from switchyard.protocol.derive import derive_event
 from switchyard.protocol.errors import InvalidEvent, NotDeployed, RejectionReason
+from switchyard.protocol.events.case_manager import TaskRetried
+from switchyard.protocol.events.failures import TaskFailed
+from switchyard.protocol.events.router import CloseCase
 from switchyard.protocol.fields import Artefact, Contract, Json, Name, StorageRef, TaskBudget
 from switchyard.protocol.received import ReceivedEvent, first_validation_error
-from switchyard.router.playbook import SPECIALIST, Playbook, PlaybookEdge, PlaybookEnding, PlaybookStep
+from switchyard.router.playbook import SPECIALIST, Playbook, PlaybookEdge, PlaybookEnding, PlaybookStep, RoutingTable
 from switchyard.router.retry import reissue_command
 from switchyard.router.state_seal import StateSeal
-
-ROUTER = "router"
 
 
 class CaseState(Contract):
@@ -37,13 +34,13 @@ class CaseState(Contract):
     taken: dict[str, int] | None = Field(default=None, description="How often it took each counted edge.")
 
 
-def route(event: ReceivedEvent[Contract], seal: StateSeal, playbooks: Mapping[str, Playbook] = PLAYBOOKS) -> list[Json]:
+def route(event: ReceivedEvent[Contract], seal: StateSeal, table: RoutingTable) -> list[Json]:
     """The events that follow from `event`.
 
     Raises `InvalidEvent`: forged, if the state is not ours or the wrong node answered; unknown, if the case's graph
-    version is not among `playbooks`. Whether an operator may ask for a retry is decided before, in `decisions.py`.
+    version is not in the table. Whether an operator may ask for a retry is decided before, in `decisions.py`.
     """
-    playbook = playbooks.get(event.envelope.playbook_version)
+    playbook = table.playbooks.get(event.envelope.playbook_version)
     if playbook is None:
         raise NotDeployed(
             f"playbook version {event.envelope.playbook_version} is not deployed",
@@ -51,15 +48,15 @@ def route(event: ReceivedEvent[Contract], seal: StateSeal, playbooks: Mapping[st
             remedy="keep a released version in graph.py while cases on it are open",
         )
     if isinstance(event.payload, TaskRetried):
-        return [reissue_command(event, seal)]
+        return [reissue_command(event, seal, table.catalogue)]
     if isinstance(event.payload, TaskFailed):
         if event.payload.task != seal.verify(event.envelope):
             raise InvalidEvent(
                 RejectionReason.FORGED, "a failure of another task than the sealed one", field="payload.task"
             )
         failed = playbook.edge_for(event.payload, {})
-        return [_close(event, failed.end if failed and failed.end else PlaybookEnding("failed"), {})]
-    before = _state_of(event, seal, playbook)
+        return [_close(table.catalogue, event, failed.end if failed and failed.end else PlaybookEnding("failed"), {})]
+    before = _state_of(table.catalogue, event, seal, playbook)
     edge = playbook.edge_for(event.payload, (before.taken if before else None) or {})
     if edge is None:
         raise InvalidEvent(
@@ -67,13 +64,15 @@ def route(event: ReceivedEvent[Contract], seal: StateSeal, playbooks: Mapping[st
         )
     state = _remember(event, before, edge, playbook.grants)
     if edge.end is not None:
-        return [_close(event, edge.end, state.artefacts)]
-    return [_command(event, playbook, playbook.steps[str(edge.go)], state, seal)]
+        return [_close(table.catalogue, event, edge.end, state.artefacts)]
+    return [_command(table.catalogue, event, playbook, playbook.steps[str(edge.go)], state, seal=seal)]
 
 
-def _state_of(event: ReceivedEvent[Contract], seal: StateSeal, playbook: Playbook) -> CaseState | None:
+def _state_of(
+    catalogue: Catalogue, event: ReceivedEvent[Contract], seal: StateSeal, playbook: Playbook
+) -> CaseState | None:
     """The state the case is in; None when it has just opened."""
-    answers = LATEST_TYPES[type(event.payload)].answers
+    answers = catalogue.of(type(event.payload)).answers
     if not answers:  # the case manager opens a case; everything else that is routed answers a command
         return None
     seal.verify(event.envelope)
@@ -127,12 +126,20 @@ def _remember(
 
 
 def _command(
-    event: ReceivedEvent[Contract], playbook: Playbook, step: PlaybookStep, state: CaseState, seal: StateSeal
+    catalogue: Catalogue,
+    event: ReceivedEvent[Contract],
+    playbook: Playbook,
+    step: PlaybookStep,
+    state: CaseState,
+    *,
+    seal: StateSeal,
 ) -> Json:
     node = step.node
     if step.node == SPECIALIST:
-        if state.agent not in LATEST_TYPES[step.command].consumers:
-            return _close(event, PlaybookEnding("no_agent", "unknown_agent", "The chosen agent is not deployed."), {})
+        if state.agent not in catalogue.of(step.command).consumers:
+            return _close(
+                catalogue, event, PlaybookEnding("no_agent", "unknown_agent", "The chosen agent is not deployed."), {}
+            )
         node = str(state.agent)
     known = (state.facts or {}) | state.artefacts
     granted = {name: known[name] for name in step.command.model_fields if name in known}
@@ -143,6 +150,7 @@ def _command(
         field, message = first_validation_error(error)
         raise InvalidEvent(RejectionReason.INVALID, f"{step.name} cannot be asked: {message}", field=field) from None
     sent = derive_event(
+        catalogue,
         event.envelope,
         command,
         node_from=ROUTER,
@@ -150,13 +158,15 @@ def _command(
         state=handed,
         storage_refs=_needed_storage_refs(event, state.artefacts),
         time_limit_ms=step.seconds * 1_000,
-        later_p95_ms=playbook.later_p95_ms(step.name),
+        later_p95_ms=playbook.later_p95_ms(catalogue, step.name),
         budget=TaskBudget(attempts=step.attempts, tokens=event.envelope.budget.tokens),
     )
     return sent | {"state_seal": seal.seal(sent)}
 
 
-def _close(event: ReceivedEvent[Contract], ending: PlaybookEnding, artefacts: Mapping[str, JsonValue]) -> Json:
+def _close(
+    catalogue: Catalogue, event: ReceivedEvent[Contract], ending: PlaybookEnding, artefacts: Mapping[str, JsonValue]
+) -> Json:
     failure = event.payload if isinstance(event.payload, TaskFailed) else None
     answer = Artefact.model_validate_json(json.dumps(artefacts["answer"])) if "answer" in artefacts else None
     payload = CloseCase(
@@ -170,7 +180,9 @@ def _close(event: ReceivedEvent[Contract], ending: PlaybookEnding, artefacts: Ma
         rules=getattr(event.payload, "rules", None) or None,
     )
     kept = {"answer": artefacts["answer"]} if answer else {}
-    return derive_event(event.envelope, payload, node_from=ROUTER, storage_refs=_needed_storage_refs(event, kept))
+    return derive_event(
+        catalogue, event.envelope, payload, node_from=ROUTER, storage_refs=_needed_storage_refs(event, kept)
+    )
 
 
 def _describe_failure(failure: TaskFailed) -> str:

@@ -1,6 +1,6 @@
-"""The docker compose stack that is up, from outside: its containers, its published ports, its log.
+"""The running docker compose stack, from outside: its containers, its published ports, its log.
 
-`make compose-test` starts it in a project of its own; COMPOSE_PROJECT_NAME says which one is meant.
+`make compose-test` starts it in a project of its own; COMPOSE_PROJECT_NAME is that project.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from tests.integration.infrastructure.in_docker import engine
 
 ROOT = Path(__file__).resolve().parents[2]
 QUESTION = "How many wells are there in each basin?"
-"""One that the simulator's script knows."""
+"""A question of the simulator's script."""
 
 HEALTHY_S = 120.0
 
@@ -37,7 +37,7 @@ class ComposeStack(Deployed):
         self._client = client
 
     def containers(self, service: str | None = None) -> list[Container]:
-        """Those of one service, or all, stopped ones included."""
+        """The containers of one service or of all, including stopped ones."""
         found = containers_of(self._client, project())
         return [each for each in found if service in {None, each.labels[SERVICE]}]
 
@@ -47,8 +47,8 @@ class ComposeStack(Deployed):
         return only
 
     async def kill_and_replace(self, service: str) -> None:
-        """SIGKILL for its one container, and start it again, as an orchestrator does: after `docker kill` Docker leaves
-        that to whoever killed it."""
+        """Kill the only container of a service and start it again: Docker does not restart a container after
+        `docker kill`."""
         container = self.container(service)
         await asyncio.to_thread(container.kill)
         await asyncio.to_thread(container.start)
@@ -56,11 +56,11 @@ class ComposeStack(Deployed):
     async def healthy(self, service: str) -> None:
         """Wait until every container of a service is healthy."""
 
-        async def so() -> bool | None:
+        async def all_healthy() -> bool | None:
             states = [each.attrs["State"]["Health"]["Status"] for each in self.containers(service)]
             return True if set(states) == {"healthy"} else None
 
-        await self.until(so, seconds=HEALTHY_S, what=f"{service} healthy")
+        await self.until(all_healthy, seconds=HEALTHY_S, what=f"{service} healthy")
 
     def scale(self, service: str, replicas: int) -> None:
         """`docker compose up --scale`; returns when all are healthy."""
@@ -71,13 +71,13 @@ class ComposeStack(Deployed):
         )  # fmt: skip
 
     def lines(self, container: Container) -> list[dict[str, Any]]:
-        """What a container has logged."""
+        """The log lines of a container."""
         logged = container.logs().decode().splitlines()
         return [json.loads(line) for line in logged if line.startswith("{")]
 
 
 @pytest.fixture(scope="session")
 def stack() -> Iterator[ComposeStack]:
-    """The running stack. An error says how to start one."""
+    """The running stack; the error, if there is none, says how to start it."""
     with closing(engine()) as client:
         yield ComposeStack(client)

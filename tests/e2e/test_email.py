@@ -15,7 +15,7 @@ import pytest
 
 from demo.emails import DEMO_EMAILS, build_submission
 from services.specialists.compliance.pack import pack_in_force, released_packs
-from switchyard.cli.commands.playbook import open_operator_pool
+from switchyard.cli.app.connections import open_operator_pool
 from switchyard.protocol.fields import Json
 from tests.e2e.conftest import Deployment
 

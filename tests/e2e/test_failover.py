@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from contracts.catalogue import CATALOGUE
 from services.orchestrator.graph import CURRENT, PLAYBOOKS
 from tests.e2e.conftest import NOBODY, WALLED, Deployment
 
@@ -48,7 +49,7 @@ async def test_every_command_says_what_the_steps_after_it_need(deployment: Deplo
     playbook = PLAYBOOKS[CURRENT["assist"]]
     sent = {event["type"]: event.get("later_p95_ms") for event in await deployment.events(case)}
     for step in playbook.steps.values():
-        assert sent[step.command.__name__] == playbook.later_p95_ms(step.name)
+        assert sent[step.command.__name__] == playbook.later_p95_ms(CATALOGUE, step.name)
 
 
 async def test_a_drafter_that_starts_again_knows_what_the_last_one_saw(deployment: Deployment) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from switchyard.audit.export.standalone import verify_bundle
 from switchyard.audit.verification.findings import CheckpointReport
-from switchyard.cli.app.checkpoint_store import checkpoint_reader, open_exporter
+from switchyard.cli.app.audit_log import open_checkpoint_verifier, open_exporter
 from tests.e2e.conftest import Deployment
 
 pytestmark = pytest.mark.e2e
@@ -28,7 +28,7 @@ async def test_kill_9_of_audit_leaves_every_row_under_an_checkpoint_and_a_case_t
     await deployment.settled(cases, seconds=40)
 
     async def checkpointed() -> CheckpointReport | None:
-        async with checkpoint_reader(deployment.target) as log:
+        async with open_checkpoint_verifier(deployment.target) as log:
             report = await log.verify()
         return None if report.uncovered_rows else report
 
@@ -41,7 +41,7 @@ async def test_kill_9_of_audit_leaves_every_row_under_an_checkpoint_and_a_case_t
         bundle, uncovered_rows = await exporting.export(cases[0])
     file = tmp_path / "case.json"
     file.write_text(json.dumps(bundle), encoding="utf-8")
-    key = deployment.target.need("SWITCHYARD_CHECKPOINT_PUBLIC_KEYS")
+    key = deployment.target.settings.checkpoint_public_keys
     verifier = await asyncio.create_subprocess_exec(
         sys.executable, "-I", verify_bundle.__file__, file, "--key", key, stdout=asyncio.subprocess.PIPE
     )

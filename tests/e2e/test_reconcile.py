@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
-from switchyard.app.topology import queue_name
 from switchyard.audit.reconciliation.completeness import GapKind
 from switchyard.audit.reconciliation.reconciler import ReconciliationReport
-from switchyard.cli.commands.audit_reconcile import open_reconciler
+from switchyard.cli.commands.audit.reconcile import open_reconciler
+from switchyard.protocol.topology import queue_name
 from tests.e2e.conftest import Deployment
 
 pytestmark = pytest.mark.e2e

@@ -1,4 +1,4 @@
-"""Live replay: after a fix, an operator has the failed task done again, and the log shows and proves both tries."""
+"""`switchyard case retry`: after a fix, an operator retries the failed task, and the log proves both attempts."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from switchyard.cli.commands.case_retry import retry_case
+from switchyard.cli.commands.case import retry_case
 from switchyard.protocol.digest import event_digest
 from tests.e2e.conftest import Deployment
 
@@ -62,7 +62,7 @@ async def test_a_case_that_failed_is_answered_after_the_fix_and_its_log_proves_b
     deployment: Deployment,
 ) -> None:
     (case,) = await failed(deployment)
-    command = [str(SWITCHYARD), "audit", "replay", "--live", case, "--operator", "oncall", *REASON]
+    command = [str(SWITCHYARD), "case", "retry", case, "--operator", "oncall", *REASON]
     ran = await asyncio.to_thread(_run, deployment, command)
     assert ran.returncode == 0, ran.stdout + ran.stderr
     assert "DraftAnswer goes to drafter once more" in ran.stdout

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from switchyard.app.topology import consumers
 from tests.e2e.conftest import Deployment
+from tests.reference import consumers
 
 pytestmark = pytest.mark.e2e
 SERVICES = ("router", "case_manager", "triage", "text_to_sql", "drafter", "audit")

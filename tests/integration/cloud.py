@@ -9,10 +9,10 @@ import math
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from switchyard.app.topology import BUS, dead_letter_queue_name, queue_name
 from switchyard.devstack.stack.provision import OBJECT_BUCKET
 from switchyard.protocol.envelope import SOURCE_PREFIX
 from switchyard.protocol.fields import Json
+from switchyard.protocol.topology import BUS, dead_letter_queue_name, queue_name
 from tests.integration.events import bus_body, fresh_id
 
 PATIENCE_S = 20.0

@@ -11,11 +11,12 @@ from typing import Any
 
 from contracts.events.case_manager import CaseOpened
 from contracts.events.router import AnswerQuestion
-from switchyard.protocol.derive import derive_event, stamp_event
+from switchyard.protocol.derive import stamp_event
 from switchyard.protocol.digest import event_digest
 from switchyard.protocol.envelope import SOURCE_PREFIX, Envelope, add_digest
 from switchyard.protocol.fields import Artefact, Contract, Json, StorageRef, TaskBudget
 from switchyard.runtime.core.clock import timestamp
+from tests.reference import derive_event
 
 NODE = "text_to_sql"
 NOW = datetime(2026, 7, 1, 12, tzinfo=UTC)

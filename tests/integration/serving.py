@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 
-from switchyard.app.topology import dead_letter_queue_name, queue_name
+from switchyard.protocol.topology import dead_letter_queue_name, queue_name
 from tests.integration.cloud import Cloud
 
 

@@ -11,8 +11,8 @@ from aiobotocore.config import AioConfig
 from aiobotocore.session import AioSession
 from botocore.exceptions import ClientError
 
-from switchyard.app.topology import BUS
 from switchyard.devstack.stack.provision import CHECKPOINT_BUCKET, OBJECT_BUCKET
+from switchyard.protocol.topology import BUS
 from tests.emulators import AWS, Emulator
 from tests.integration.cloud import Cloud, until
 from tests.integration.events import fresh_id

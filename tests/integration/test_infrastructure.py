@@ -8,8 +8,9 @@ from aiobotocore.session import AioSession
 from botocore.config import Config
 from botocore.exceptions import EndpointConnectionError
 
-from switchyard.app.topology import BUS, consumers
+from switchyard.protocol.topology import BUS
 from tests.integration.infrastructure import Infrastructure
+from tests.reference import consumers
 
 pytestmark = pytest.mark.integration
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from switchyard.app.topology import BUS
 from switchyard.infra.generate import GENERATED_FOLDER
+from switchyard.protocol.topology import BUS
 from tests.integration.cloud import Cloud
 
 pytestmark = pytest.mark.integration

@@ -1,4 +1,4 @@
-"""docker-compose.yml as it is written: who runs, with what settings and rights. `make compose-demo` runs it."""
+"""docker-compose.yml as text: its services, their settings and rights. `make compose-demo` runs it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ import yaml
 from pydantic import ValidationError
 from pydantic_settings import BaseSettings
 
-from switchyard.app.topology import VISIBILITY_SECONDS
 from switchyard.devstack.stack.endpoints import Endpoints
 from switchyard.devstack.stack.local_stack import (
     LOCAL_OPERATOR,
@@ -24,16 +23,18 @@ from switchyard.devstack.stack.local_stack import (
     reader_environment,
 )
 from switchyard.devstack.stack.provisioner import ProvisionerSettings
-from switchyard.infra.nodes import NodeNeeds, needs
+from switchyard.infra.nodes import NodeNeeds
 from switchyard.protocol.signing import derive_public_key
+from switchyard.protocol.topology import VISIBILITY_SECONDS
 from switchyard.runtime.core.settings import WorkSettings
 from switchyard.runtime.crypto.signing import LocalSigner
 from switchyard.runtime.models.clients import ModelSettings
+from tests.reference import images, needs
 from tests.unit.terraform.test_generated import SETTINGS
 
 ROOT = Path(__file__).resolve().parents[2]
 INFRASTRUCTURE = {"localstack", "postgres"}
-STAND_INS = {"provisioner", "simulator", "ses-simulator", "warehouse"}
+SIMULATORS = {"provisioner", "simulator", "ses-simulator", "warehouse"}
 OBSERVABILITY = {"collector", "traces"}
 PUBLISHED = {
     "localstack": 4566,
@@ -48,7 +49,7 @@ VARIABLE = re.compile(r"\$\{(\w+):-([^}]*)\}")
 
 @cache
 def compose() -> dict[str, Any]:
-    """The file, with every variable at its default: filled in after YAML is read, as Compose does it."""
+    """The file with every variable at its default, inserted after the YAML is parsed, as Compose does it."""
     filled: dict[str, Any] = _filled(yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8")))
     return filled
 
@@ -75,30 +76,30 @@ def environment(name: str) -> dict[str, str]:
 
 
 def processes() -> dict[str, NodeNeeds]:
-    """Each process of the catalogue by its compose service."""
+    """Each process of the catalogue, by the name of its compose service."""
     return {node.replace("_", "-"): needed for node, needed in needs().items()}
 
 
-OURS = sorted({*processes(), *STAND_INS})
+OURS = sorted({*processes(), *SIMULATORS})
 each_process = pytest.mark.parametrize("name", sorted(processes()))
 each_of_ours = pytest.mark.parametrize("name", OURS)
 
 
-def test_every_consumer_of_the_catalogue_is_a_service_and_nothing_else_is_but_what_it_needs() -> None:
-    assert set(compose()["services"]) == {*processes(), *INFRASTRUCTURE, *STAND_INS, *OBSERVABILITY}
+def test_services_are_the_consumers_the_simulators_and_the_infrastructure() -> None:
+    assert set(compose()["services"]) == {*processes(), *INFRASTRUCTURE, *SIMULATORS, *OBSERVABILITY}
 
 
 @each_of_ours
-def test_a_container_of_ours_is_built_from_the_dockerfiles_target_of_its_name(name: str) -> None:
-    target = "simulators" if name in STAND_INS else name
+def test_container_of_ours_is_built_for_the_service_of_its_name(name: str) -> None:
+    image = "simulators" if name in SIMULATORS else name
+    assert image in images()
     built = service(name)
-    assert built["build"]["target"] == target
-    assert built["image"] == f"switchyard/{target}:dev"
-    assert re.search(rf"^FROM \S+ AS {target}$", (ROOT / "Dockerfile").read_text(encoding="utf-8"), re.MULTILINE)
+    assert built["build"] == {"context": ".", "args": {"REVISION": "dev", "SERVICE": image}}
+    assert built["image"] == f"switchyard/{image}:dev"
 
 
 @each_of_ours
-def test_a_container_of_ours_can_change_nothing_but_its_temporary_folder(name: str) -> None:
+def test_container_of_ours_can_write_to_its_temporary_folder_only(name: str) -> None:
     found = service(name)
     assert found["read_only"] is True
     assert found["cap_drop"] == ["ALL"]
@@ -111,7 +112,7 @@ def test_a_container_of_ours_can_change_nothing_but_its_temporary_folder(name: s
 
 
 @pytest.mark.parametrize("name", [*sorted(compose()["services"])])
-def test_what_is_published_is_published_on_loopback_alone_and_by_few(name: str) -> None:
+def test_port_is_published_on_loopback_by_few_services(name: str) -> None:
     found = service(name)
     ports = [re.fullmatch(r"127\.0\.0\.1:(\d+):(\d+)", port) for port in found.get("ports", ())]
     assert [int(port[2]) for port in ports if port] == ([PUBLISHED[name]] if name in PUBLISHED else [])
@@ -121,19 +122,19 @@ def test_what_is_published_is_published_on_loopback_alone_and_by_few(name: str) 
     assert "container_name" not in found, "a fixed name keeps a service from being scaled"
 
 
-def test_no_two_defaults_of_ports_are_the_same_and_each_has_a_variable() -> None:
+def test_published_ports_have_variables_and_distinct_defaults() -> None:
     text = (ROOT / "docker-compose.yml").read_text(encoding="utf-8")
     ports = [VARIABLE.search(line) for line in re.findall(r'ports: \["(.*)"\]', text)]
     assert len({port[2] for port in ports if port}) == len(ports) == len(PUBLISHED)
     assert "5432" not in {port[2] for port in ports if port}, "a developer's own PostgreSQL listens there"
 
 
-def test_only_who_publishes_can_reach_the_internet() -> None:
+def test_networks_are_an_internal_one_and_one_for_published_ports() -> None:
     assert compose()["networks"] == {"inside": {"internal": True}, "outside": {}}
 
 
 @each_process
-def test_a_process_waits_for_the_provisioner_and_has_time_to_drain(name: str) -> None:
+def test_process_waits_for_the_provisioner_and_has_time_to_drain(name: str) -> None:
     found = service(name)
     assert found["depends_on"]["provisioner"] == {"condition": "service_healthy"}
     assert {each["condition"] for each in found["depends_on"].values()} == {"service_healthy"}
@@ -142,7 +143,7 @@ def test_a_process_waits_for_the_provisioner_and_has_time_to_drain(name: str) ->
 
 
 @each_process
-def test_a_process_starts_with_exactly_what_compose_gives_it(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_process_starts_with_exactly_the_settings_of_compose(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     settings: type[BaseSettings] = SETTINGS.get(needs_of(name).node, WorkSettings)
     aliases = {str(field.validation_alias) for field in settings.model_fields.values() if field.validation_alias}
     known = {f"SWITCHYARD_{field}".upper() for field in settings.model_fields} | aliases
@@ -152,29 +153,29 @@ def test_a_process_starts_with_exactly_what_compose_gives_it(name: str, monkeypa
     for variable in known:
         monkeypatch.delenv(variable, raising=False)
     for variable, value in environment(name).items():
-        assert isinstance(value, str), f"{variable} is no string: YAML reads it as {type(value).__name__}"
+        assert isinstance(value, str), f"{variable} must be a string: YAML reads it as {type(value).__name__}"
         monkeypatch.setenv(variable, value)
     loaded = settings()  # a ValidationError names what is missing
-    assert loaded.model_dump()["otlp_endpoint"] is None, "tracing is off unless it is wanted"
+    assert loaded.model_dump()["otlp_endpoint"] is None, "tracing is off by default"
     assert ModelSettings().bedrock_endpoint_url == ("http://simulator:8080" if needs_of(name).bedrock else None)
 
 
 @each_process
-def test_a_process_has_the_settings_that_it_has_in_the_local_stack_stack(name: str) -> None:
+def test_process_has_the_settings_of_the_local_stack(name: str) -> None:
     endpoints = Endpoints(postgres_port=1, emulator_port=2, simulator_port=3, password="p")
-    (there,) = (each for each in list_services(endpoints) if each.name == needs_of(name).node)
+    [local] = (each for each in list_services(endpoints) if each.name == needs_of(name).node)
     elsewhere = {*compose()["x-aws"], "SWITCHYARD_CLOCK_FILE"}
-    # The email feedback process listens on the container's own address, and reads no address of its own page.
-    beside, unread = (
+    # In a container email-feedback listens on every address, and it does not read the address of its own page.
+    added, unread = (
         ({"SWITCHYARD_OPTOUT_HOST"}, {"SWITCHYARD_OPTOUT_URL"}) if name == "email-feedback" else (set(), set())
     )
     if not (needs_of(name).bedrock or "openai" in needs_of(name).egress):
-        unread |= {variable for variable in there.env if variable.startswith("SWITCHYARD_MODEL_")}
-    assert set(environment(name)) - elsewhere - beside == set(there.env) - elsewhere - unread
+        unread |= {variable for variable in local.env if variable.startswith("SWITCHYARD_MODEL_")}
+    assert set(environment(name)) - elsewhere - added == set(local.env) - elsewhere - unread
 
 
 @each_process
-def test_a_process_logs_in_as_itself_to_its_own_database(name: str) -> None:
+def test_process_logs_in_with_its_own_role_to_its_own_database(name: str) -> None:
     urls = {variable: value for variable, value in environment(name).items() if value.startswith("postgresql://")}
     needed = needs_of(name)
     expected = {
@@ -190,21 +191,21 @@ def test_a_process_logs_in_as_itself_to_its_own_database(name: str) -> None:
 
 
 @each_process
-def test_a_process_holds_no_secret_of_another(name: str) -> None:
-    held = {variable for variable in environment(name) if re.fullmatch(r"SWITCHYARD_\w+_(KEYS?|TOKEN)", variable)}
+def test_process_has_its_own_secrets_only(name: str) -> None:
+    found = {variable for variable in environment(name) if re.fullmatch(r"SWITCHYARD_\w+_(KEYS?|TOKEN)", variable)}
     needed = needs_of(name)
     allowed = set(needed.secrets)
     allowed |= {"SWITCHYARD_VAULT_KEY"} if needed.database == "work" else set()
     allowed |= {"SWITCHYARD_CHECKPOINT_KEY"} if needed.writes_checkpoints else set()
     allowed |= {"SWITCHYARD_MODEL_OPENAI_API_KEY"} if "openai" in needed.egress else set()
-    assert held == allowed
+    assert found == allowed
 
 
 def needs_of(name: str) -> NodeNeeds:
     return processes()[name]
 
 
-def test_the_provisioner_can_start_and_is_told_all_that_an_operator_needs(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_provisioner_has_its_settings_and_those_of_an_operator(monkeypatch: pytest.MonkeyPatch) -> None:
     endpoints = Endpoints(postgres_port=1, emulator_port=2, simulator_port=3, password="p")
     wanted = {
         *reader_environment(endpoints),
@@ -228,14 +229,14 @@ def test_the_provisioner_can_start_and_is_told_all_that_an_operator_needs(monkey
         ProvisionerSettings()
 
 
-def test_every_key_says_that_it_is_for_development_and_belongs_to_its_public_half() -> None:
+def test_keys_are_marked_for_development_and_match_their_public_keys() -> None:
     given = environment("provisioner")
     values = [*compose()["x-development"].values(), given["SWITCHYARD_OPERATOR_KEY"], given["SWITCHYARD_RECEIPT_KEY"]]
     private = [key for value in values for key in re.findall(r"\b[0-9a-f]{64}\b", value)]
     operators = yaml.safe_load(compose()["x-development"]["operators"])
-    said = [bytes.fromhex(key) for key in private if key not in operators.values()]
-    assert len({*said}) == len(said) == 7
-    assert all(key.startswith(b"development only: ") and len(key) == 32 for key in said)
+    texts = [bytes.fromhex(key) for key in private if key not in operators.values()]
+    assert len({*texts}) == len(texts) == 7
+    assert all(text.startswith(b"development only: ") and len(text) == 32 for text in texts)
     assert operators == {LOCAL_OPERATOR: derive_public_key(bytes.fromhex(given["SWITCHYARD_OPERATOR_KEY"]))}
     for name, key in (
         ("CHECKPOINT", compose()["x-development"]["checkpoint-key"]),
@@ -245,17 +246,17 @@ def test_every_key_says_that_it_is_for_development_and_belongs_to_its_public_hal
         assert given[f"SWITCHYARD_{name}_PUBLIC_KEYS"] == public
 
 
-def test_the_simulator_plays_the_demos_scripts() -> None:
+def test_simulator_has_the_scripts_of_the_demo() -> None:
     words = service("simulator")["command"].split()
     given = tuple(ROOT / word for before, word in pairwise(words) if before == "--script")
     assert given == SIMULATOR_SCRIPTS
 
 
-def test_the_collector_takes_what_the_services_send_and_hands_it_to_the_viewer() -> None:
+def test_collector_receives_otlp_and_exports_to_the_trace_viewer() -> None:
     config = yaml.safe_load((ROOT / "docker" / "observability" / "collector.yaml").read_text(encoding="utf-8"))
     pipeline = config["service"]["pipelines"]["traces"]
     for kind in ("receivers", "processors", "exporters"):
-        assert set(pipeline[kind]) == set(config[kind]), "a part that no pipeline uses does nothing"
+        assert set(pipeline[kind]) == set(config[kind]), "every part must be used by the pipeline"
     assert config["receivers"]["otlp"]["protocols"]["http"]["endpoint"].endswith(":4318")
     assert config["exporters"]["otlp/traces"]["endpoint"].split(":")[0] == "traces"
     assert all(service(name)["profiles"] == ["observability"] for name in OBSERVABILITY)

@@ -1,12 +1,14 @@
-"""The images: one for each process, with the code that it imports and the packages that this code imports.
+"""The images: one per service, with the code that the service imports and the packages that this code imports.
 
-Read off the Dockerfile, the import statements and the lock. That the images start is shown by docker compose.
+The tests read the Dockerfile, the import statements and the lock, and collect the code of each image as its build does.
+`make compose-test` starts the images.
 """
 
 from __future__ import annotations
 
 import ast
 import re
+import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -17,15 +19,29 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 
-from services.specialists.__main__ import AGENTS
-from switchyard.infra.nodes import needs
+from services.commands import COMMANDS
+from switchyard.devstack.stack.endpoints import Endpoints
+from switchyard.devstack.stack.local_stack import list_services
+from tests.reference import images, needs
 
 ROOT = Path(__file__).resolve().parents[2]
 TOOLS = {"cli", "simulators"}
 OURS = {"contracts", "demo", "evals", "faststream_sqs", "latency_failover", "services", "switchyard"}
 LIBRARIES = {"faststream_sqs": "packages/faststream-sqs", "latency_failover": "packages/latency-failover"}
 ENTRIES = {
-    "cli": {"switchyard.cli.app.main"},
+    # Commands import what they need when they run.
+    "cli": {
+        "switchyard.cli.app.main",
+        *(
+            ".".join(path.relative_to(ROOT).with_suffix("").parts)
+            for folder in ("app", "commands")
+            for path in (ROOT / "switchyard" / "cli" / folder).rglob("*.py")
+        ),
+        "services.orchestrator.graph",
+        "services.specialists.compliance.rules",
+        "services.specialists.email_sender.unresolved_sends",
+        *(reference.partition(":")[0] for reference, _ in COMMANDS.values()),
+    },
     "simulators": {
         "switchyard.devstack.simulators.models.__main__",
         "switchyard.devstack.simulators.ses",
@@ -37,54 +53,56 @@ ENTRIES = {
 
 @dataclass
 class Stage:
-    """A stage: what it begins with, and its instructions."""
+    """A stage: the image or stage that it starts from, and its instructions."""
 
     base: str
-    copies: list[tuple[str | None, list[str], str]] = field(default_factory=list)
+    copies: list[str] = field(default_factory=list)
     runs: list[str] = field(default_factory=list)
     rest: list[str] = field(default_factory=list)
 
 
 @cache
 def stages() -> dict[str, Stage]:
-    """The Dockerfile's stages by name."""
-    text = re.sub(r"^#.*\n", "", (ROOT / "Dockerfile").read_text(encoding="utf-8"), flags=re.MULTILINE)
+    """The Dockerfile's stages by name; the last one has none."""
+    text = re.sub(r"^ *#.*\n", "", (ROOT / "Dockerfile").read_text(encoding="utf-8"), flags=re.MULTILINE)
     found: dict[str, Stage] = {}
-    for line in re.sub(r"\\\n\s*", " ", text).splitlines():
+    for line in re.sub(r"\s*\\\n\s*", " ", text).splitlines():
         word, _, rest = line.partition(" ")
         if word == "FROM":
-            base, name = rest.split(" AS ")
-            found[name] = Stage(base)
+            base, _, name = rest.partition(" AS ")
+            stage = found[name] = Stage(base)
         elif word == "COPY":
-            *sources, target = rest.split()
-            stage = sources.pop(0).removeprefix("--from=") if sources[0].startswith("--from=") else None
-            found[name].copies.append((stage, sources, target))
+            stage.copies.append(rest)
         elif word == "RUN":
-            found[name].runs.append(rest)
+            stage.runs.append(rest)
         elif word and found:
-            found[name].rest.append(line)
+            stage.rest.append(line)
     return found
 
 
 def processes() -> dict[str, str]:
-    """Each process's image and its node."""
+    """Each service's image and its node."""
     return {node.replace("_", "-"): node for node in needs()}
 
 
 IMAGES = sorted({*processes(), *TOOLS})
 each = pytest.mark.parametrize("image", IMAGES)
+each_service = pytest.mark.parametrize("image", sorted(processes()))
 
 
-def code_of(stage: str) -> set[Path]:
-    """The folders and files of this repository that a stage has under /app."""
-    found: set[Path] = set()
-    for origin, sources, target in stages()[stage].copies:
-        if origin is None:
-            found |= {ROOT / source for source in sources if target != "/build/"}
-        elif sources == ["/app"]:
-            found |= code_of(origin)
-    base = stages()[stage].base
-    return found | (code_of(base) if base in stages() else set())
+@pytest.fixture(scope="module")
+def collected(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """The code of each image, collected by the script and with the arguments of the Dockerfile."""
+    [command] = (run for run in stages()["build"].runs if "assemble.py" in run)
+    assert command == (
+        "--mount=type=bind,target=/source "
+        "python /source/docker/assemble.py ${SERVICE} /source /app && python -m compileall -q /app"
+    )
+    folder = tmp_path_factory.mktemp("images")
+    for image in IMAGES:
+        script = [sys.executable, str(ROOT / "docker" / "assemble.py"), image, str(ROOT), str(folder / image)]
+        subprocess.run(script, check=True)
+    return {image: folder / image for image in IMAGES}
 
 
 def requirements(image: str) -> dict[str, str]:
@@ -94,7 +112,7 @@ def requirements(image: str) -> dict[str, str]:
 
 
 def imports(file: Path, *, lazy: bool) -> Iterator[str]:
-    """The modules that a file imports: when it is itself imported, or with `lazy` ever."""
+    """The modules that a file imports when it is imported; with `lazy`, also those that it imports or names later."""
     todo: list[ast.AST] = [ast.parse(file.read_text(encoding="utf-8"))]
     while todo:
         node = todo.pop()
@@ -105,6 +123,9 @@ def imports(file: Path, *, lazy: bool) -> Iterator[str]:
             package = inside[2 if inside[0] == "packages" else 0 : -node.level] if node.level else ()
             module = ".".join([*package, *([node.module] if node.module else [])])
             yield from (f"{module}.{name.name}" for name in node.names)
+        elif lazy and isinstance(node, ast.Constant) and isinstance(node.value, str):
+            if re.fullmatch(rf"({'|'.join(OURS)})(\.\w+)+(:\w+)?", node.value):
+                yield node.value.replace(":", ".")
         elif not (isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test)) and (
             lazy or not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
         ):
@@ -145,53 +166,65 @@ def entries(image: str) -> frozenset[str]:
     """The modules that the image's command imports."""
     if image in ENTRIES:
         return frozenset(ENTRIES[image])
-    (command,) = (line for line in stages()[image].rest if line.startswith("CMD"))
-    words = re.findall(r'"([^"]+)"', command)
-    assert words[:2] == ["python", "-m"]
-    agent = {AGENTS[words[3]]} if words[2] == "services.specialists" else set()
-    return frozenset({f"{words[2]}.__main__"} | agent)
+    python, option, program, *arguments = images()[image]["command"].split()
+    assert (python, option) == ("python", "-m")
+    agent = {f"{program}.{name}.main" for name in arguments if program == "services.specialists"}
+    return frozenset({f"{program}.__main__"} | agent)
 
 
-def test_every_process_of_the_catalogue_has_an_image_and_no_other() -> None:
-    final = {name for name, stage in stages().items() if stage.base == "runtime"}
-    assert final == set(IMAGES)
-    made = re.search(r"^IMAGES := (.*)$", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
-    assert made
-    assert sorted(made[1].split()) == IMAGES
+def test_image_exists_for_every_service_and_each_tool_and_no_other() -> None:
+    assert sorted(images()) == IMAGES
     assert sorted(path.stem for path in (ROOT / "docker" / "requirements").iterdir()) == IMAGES
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    [listed] = re.findall(r"^IMAGES = \$\(shell \$\(PYTHON\) -c '(.*)'\)$", makefile, re.MULTILINE)
+    printed = subprocess.run([sys.executable, "-c", listed], cwd=ROOT, check=True, capture_output=True, text=True)
+    assert sorted(printed.stdout.split()) == IMAGES
 
 
-@pytest.mark.parametrize(("image", "node"), processes().items())
-def test_an_image_starts_the_process_it_is_named_after(image: str, node: str) -> None:
-    (command,) = (line for line in stages()[image].rest if line.startswith("CMD"))
-    alone = {"drafter": "services.drafter", "audit": "services.audit"}
-    assert re.findall(r'"([^"]+)"', command)[-1] == alone.get(node, node)
+@each_service
+def test_image_starts_its_service_by_the_command_of_the_local_stack(image: str, collected: dict[str, Path]) -> None:
+    endpoints = Endpoints(postgres_port=1, emulator_port=2, simulator_port=3, password="p")
+    [local] = (service for service in list_services(endpoints) if service.name == processes()[image])
+    start = collected[image] / "start"
+    assert start.read_text() == f"#!/bin/sh\nexec python {' '.join(local.argv[1:])}\n"
+    assert start.stat().st_mode & 0o777 == 0o755
+    assert [line for line in stages()["service"].rest if line.startswith("CMD")] == ['CMD ["/app/start"]']
 
 
 @each
-def test_an_image_has_the_code_that_it_imports(image: str) -> None:
-    there = code_of(f"{image}-build")
-    missing = {file for file in reached(entries(image))[0] if not {file, *file.parents} & there}
-    assert {str(file.relative_to(ROOT)) for file in missing} == set()
+def test_image_has_the_code_that_it_imports(image: str, collected: dict[str, Path]) -> None:
+    files = {file.relative_to(ROOT) for file in reached(entries(image))[0]}
+    assert {str(file) for file in files if not (collected[image] / file).is_file()} == set()
 
 
-@pytest.mark.parametrize("image", sorted({*IMAGES} - {"simulators"}))  # that one is for development
-def test_an_image_has_no_code_that_it_can_never_import(image: str) -> None:
+@each_service
+def test_image_has_no_folder_that_it_never_imports(image: str, collected: dict[str, Path]) -> None:
     files = reached(entries(image), lazy=True)[0]
-    unused = {
-        place for place in code_of(f"{image}-build") if not any({file, *file.parents} & {place} for file in files)
-    }
-    assert {str(place.relative_to(ROOT)) for place in unused} == set()
+    copied = [path for pattern in images()[image]["code"] for path in ROOT.glob(pattern)]
+    folders = {path if path.is_dir() else path.parent for path in copied}
+    assert {str(folder) for folder in folders if not any(folder in file.parents for file in files)} == set()
 
 
-def test_what_lies_beside_the_code_is_in_the_image_but_for_what_people_read() -> None:
+@each_service
+def test_image_has_no_other_services_folder(image: str, collected: dict[str, Path]) -> None:
+    folders = {path.parent for name in ("main.py", "__main__.py") for path in (ROOT / "services").rglob(name)}
+    there = {folder for folder in folders if (collected[image] / folder.relative_to(ROOT)).exists()}
+    assert len(folders) > 6
+    program = images()[image]["command"].split()[2:]
+    # `python -m services.PACKAGE NODE`, or `python -m switchyard.processes PACKAGE.main:FUNCTION`.
+    package = program[1].partition(".main:")[0] if program[0] == "switchyard.processes" else program[0]
+    assert there == {ROOT.joinpath(*package.split("."))}
+    assert not (collected[image] / "demo").exists()
+
+
+def test_image_has_every_file_beside_the_code_but_documentation() -> None:
     lines = (ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines()
-    left_out = [line for line in lines if line and not line.startswith(("#", "!"))]
-    assert left_out == ["*", "**/__pycache__/", "**/README.md", "packages/faststream-sqs/examples/"]
+    excluded = [line for line in lines if line and not line.startswith(("#", "!"))]
+    assert excluded == ["*", "**/__pycache__/", "**/README.md", "packages/faststream-sqs/examples/"]
 
 
 @each
-def test_an_image_has_the_packages_that_its_code_imports(image: str) -> None:
+def test_image_has_the_packages_that_its_code_imports(image: str) -> None:
     distributions = packages_distributions()
     there = {name.replace("_", "-") for name in requirements(image)}
     missing = {
@@ -203,34 +236,56 @@ def test_an_image_has_the_packages_that_its_code_imports(image: str) -> None:
 
 
 @each
-def test_packages_are_installed_by_the_hashes_of_the_lock(image: str) -> None:
+def test_packages_are_pinned_as_in_the_lock(image: str) -> None:
     lock = (ROOT / "requirements.lock").read_text(encoding="utf-8")
     pins = set(re.findall(r"^([a-z0-9-]+==\S+)", lock, re.MULTILINE))
     assert {line.split(" ")[0] for line in requirements(image).values()} <= pins
-    (run,) = (run for run in stages()[f"{image}-build"].runs if "pip install" in run)
-    assert run == (f"uv pip install --require-hashes --no-deps -r /build/{image}.txt -c /build/requirements.lock")
 
 
-@each
-def test_an_image_runs_as_nobody_in_particular_and_takes_only_what_was_built(image: str) -> None:
-    stage = stages()[image]
-    assert stage.base == "runtime"
-    assert stage.runs == []
-    own = [line for line in stage.rest if line.split()[0] not in {"LABEL", "CMD"}]
-    assert own == (["ENV SWITCHYARD_ENV=aws", "HEALTHCHECK NONE"] if image == "cli" else [])
-    taken = {(origin, *sources) for origin, sources, _ in stage.copies}
-    assert taken - {(None, "docker/switchyard")} == {(f"{image}-build", "/opt/venv"), (f"{image}-build", "/app")}
-    base = stages()["runtime"].rest
-    assert "USER 10001:10001" in base
-    assert "STOPSIGNAL SIGTERM" in base
+def test_packages_are_installed_by_the_hashes_of_the_lock() -> None:
+    [run] = (run for run in stages()["build"].runs if "uv pip install" in run)
+    assert run == (
+        "--mount=type=cache,target=/root/.cache/uv "
+        "uv pip install --require-hashes --no-deps -r /build/requirements/${SERVICE}.txt -c /build/requirements.lock"
+    )
 
 
-def test_agents_that_call_no_model_have_no_model_client() -> None:
+def test_service_stage_runs_as_an_unprivileged_user_and_takes_only_the_build() -> None:
+    service = stages()["service"]
+    assert service.base == stages()["build"].base == "${PYTHON_IMAGE}"
+    assert [run.split()[0] for run in service.runs] == ["groupadd"]
+    assert [copy for copy in service.copies if copy.startswith("--from")] == [
+        "--from=build /opt/venv /opt/venv",
+        "--from=build /app /app",
+    ]
+    assert [copy.split()[0] for copy in service.copies if not copy.startswith("--from")] == [
+        "docker/rds-global-bundle.pem",
+        "docker/healthcheck.py",
+    ]
+    assert "USER 10001:10001" in service.rest
+    assert "STOPSIGNAL SIGTERM" in service.rest
+    assert [line for line in service.rest if line.startswith("HEALTHCHECK")]
+    [labels] = (line for line in service.rest if line.startswith("LABEL"))
+    for label in ("title", "description", "vendor", "licenses", "version", "revision"):
+        assert f"org.opencontainers.image.{label}=" in labels
+
+
+def test_every_image_is_the_service_stage_and_the_cli_adds_its_command() -> None:
+    assert list(stages()) == ["build", "service", "cli", ""]
+    assert stages()[""] == Stage("service")
+    assert stages()["cli"] == Stage(
+        "service",
+        copies=["docker/switchyard /usr/local/bin/switchyard"],
+        rest=["ENV SWITCHYARD_ENV=aws", "HEALTHCHECK NONE"],
+    )
+
+
+def test_image_of_a_service_without_a_model_has_no_model_client() -> None:
     for image in ("router", "case-manager", "audit", "email-sender", "email-feedback"):
         assert not {"openai", "boto3", "pydantic-ai-slim", "snowflake-connector-python"} & set(requirements(image))
 
 
-def test_databases_in_aws_are_verified_against_roots_that_are_still_valid() -> None:
+def test_rds_bundle_has_the_self_signed_roots_of_the_regions() -> None:
     roots = x509.load_pem_x509_certificates((ROOT / "docker" / "rds-global-bundle.pem").read_bytes())
     names = {root.subject.get_attributes_for_oid(x509.NameOID.COMMON_NAME)[0].value for root in roots}
     for region in ("us-east-1", "us-west-2", "eu-west-1", "eu-central-1"):

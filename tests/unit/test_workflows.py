@@ -1,4 +1,4 @@
-"""The workflows: least rights, pinned actions, no secret where a stranger's code runs, and targets that exist."""
+"""The workflows: least privilege, pinned actions, no secrets for code of pull requests, and existing make targets."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ def steps(path: Path) -> list[dict[str, Any]]:
     return [step for job in workflow(path)["jobs"].values() for step in job["steps"]]
 
 
-def test_there_are_two() -> None:
+def test_workflows_are_ci_and_nightly() -> None:
     assert [path.name for path in FILES] == ["ci.yml", "nightly.yml"]
 
 
 @each
-def test_it_may_read_and_nothing_else(path: Path) -> None:
+def test_workflow_has_read_permission_only(path: Path) -> None:
     assert workflow(path)["permissions"] == {"contents": "read"}
     assert all("permissions" not in job for job in workflow(path)["jobs"].values())
     checkouts = [step for step in steps(path) if step.get("uses", "").startswith("actions/checkout@")]
@@ -40,40 +40,40 @@ def test_it_may_read_and_nothing_else(path: Path) -> None:
 
 
 @each
-def test_every_action_is_pinned_by_its_full_hash_and_says_its_version(path: Path) -> None:
+def test_action_is_pinned_by_hash_with_its_version_in_a_comment(path: Path) -> None:
     uses = re.findall(r"uses: (.*)", path.read_text(encoding="utf-8"))
     assert uses
     assert [use for use in uses if not re.fullmatch(r"[\w-]+/[\w-]+@[0-9a-f]{40} # v[\d.]+", use)] == []
 
 
 @each
-def test_no_job_sees_a_secret_or_runs_a_strangers_code_with_our_rights(path: Path) -> None:
+def test_job_has_no_secret_and_no_pull_request_target(path: Path) -> None:
     assert "secrets." not in path.read_text(encoding="utf-8")
     assert "pull_request_target" not in workflow(path)["on"]
 
 
 @each
-def test_a_newer_run_replaces_an_older_one_and_no_job_runs_for_ever(path: Path) -> None:
+def test_workflow_has_a_concurrency_group_and_its_jobs_a_timeout(path: Path) -> None:
     assert workflow(path)["concurrency"]["group"]
     assert all(job["timeout-minutes"] <= 60 for job in workflow(path)["jobs"].values())
 
 
 @each
-def test_no_failure_is_passed_over(path: Path) -> None:
+def test_workflow_ignores_no_failure(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
     assert "continue-on-error" not in text
     assert "|| true" not in text
 
 
 @each
-def test_every_target_that_it_makes_exists(path: Path) -> None:
+def test_make_targets_of_the_workflow_exist(path: Path) -> None:
     commands = "\n".join(step.get("run", "") for step in steps(path))
     made = {word for line in re.findall(r"make ([^\n]*)", commands) for word in line.split() if "=" not in word}
     made |= {str(value) for job in workflow(path)["jobs"].values() for value in _parts(job)}
     assert made - {"${{", "matrix.part", "}}"} <= TARGETS
 
 
-def test_every_change_is_linted_tested_on_both_pythons_on_a_second_emulator_in_containers_and_evaluated() -> None:
+def test_ci_has_a_job_for_every_kind_of_check() -> None:
     jobs = workflow(ROOT / ".github" / "workflows" / "ci.yml")["jobs"]
     assert set(jobs) == {"lint", "tests", "localstack", "containers", "images", "compose", "terraform", "evals"}
     assert jobs["tests"]["strategy"]["matrix"]["python"] == ["3.11", "3.13"]
@@ -81,7 +81,7 @@ def test_every_change_is_linted_tested_on_both_pythons_on_a_second_emulator_in_c
 
 
 @pytest.mark.parametrize("target", ["test-localstack", "test-containers", "compose-test", "terraform-check"])
-def test_where_something_missing_could_pass_for_a_skipped_test_a_skip_is_a_failure(target: str) -> None:
+def test_target_that_needs_tools_fails_on_a_skipped_test(target: str) -> None:
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     assert "NO_SKIPS := -p tests.no_skips\n" in makefile
     recipe = re.search(rf"^{target}:.*\n((?:\t.*\n)+)", makefile, re.MULTILINE)

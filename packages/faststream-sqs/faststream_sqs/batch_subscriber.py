@@ -12,8 +12,8 @@ from faststream._internal.endpoint.subscriber.call_item import CallsCollection
 from .batch_call import MAX_ENTRIES
 from .config import SQSSubscriberConfig
 from .delivery import SQSDelivery
-from .intake import QueueSession
 from .parser import SQSBatchParser
+from .queue_session import QueueSession
 from .specification import SQSSubscriberSpecification
 from .subscriber import QueueSubscriber
 

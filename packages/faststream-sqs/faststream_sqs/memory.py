@@ -14,7 +14,7 @@ from faststream.message import AckStatus
 from .batch_subscriber import SQSBatchSubscriber
 from .coalescer import Coalescer
 from .delivery import SQSDelivery
-from .intake import describe_mismatch
+from .queue_session import describe_mismatch
 from .receiver import RawMessage
 from .settlement import Settlement
 from .subscriber import QueueSubscriber

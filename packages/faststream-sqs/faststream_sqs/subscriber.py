@@ -17,15 +17,15 @@ from faststream.middlewares import AckPolicy
 from .batch_call import MAX_ENTRIES
 from .config import SQSBrokerConfig, SQSSubscriberConfig
 from .delivery import SQSDelivery
-from .direct import DirectPath, process_with_faststream
-from .gate import PollLimiter
+from .fast_path import DirectPath, process_with_faststream
 from .handler import SQSHandlerCallWrapper
-from .intake import QueueSession
 from .parser import SQSParser
+from .poll_limiter import PollLimiter
 from .publisher import SQSReplyPublisher
+from .queue_session import QueueSession
 from .retry import RetryPolicy
+from .settle_action import ACK, RELEASE, SettleAction, action_on_error, action_on_success, settle_deliveries
 from .specification import SQSSubscriberSpecification
-from .verdict import ACK, RELEASE, SettleAction, action_on_error, action_on_success, settle_deliveries
 
 _POLL_BACKOFF = RetryPolicy(base=0.2, cap=5.0)
 

@@ -12,10 +12,10 @@ from pydantic_ai.settings import ModelSettings
 
 from latency_failover.candidate import Candidate
 from latency_failover.clock import MonotonicClock
+from latency_failover.connections import AttemptConnections, current_connections
+from latency_failover.race_steps import AttemptProgress
 from latency_failover.records import AttemptOutcome, ModelAttempt, TokensSource
-from latency_failover.steering import AttemptProgress
 from latency_failover.tokens import estimate_tokens, streamed_characters
-from latency_failover.wire import AttemptConnections, current_connections
 
 TOKENS_FOR_PACE = 4
 """Fewer say nothing about the pace of a stream: they arrive in one packet, or around one pause."""

@@ -13,8 +13,8 @@ from typing import Any
 import botocore.awsrequest
 import botocore.client
 
+from latency_failover.connections import AttemptConnections, current_connections
 from latency_failover.errors import RetryOwnerConflict
-from latency_failover.wire import AttemptConnections, current_connections
 
 
 class _CuttableConnection:

@@ -17,11 +17,12 @@ from pydantic_ai.settings import ModelSettings
 
 from latency_failover.attempt import Request, RunningAttempt
 from latency_failover.breaker import CircuitBreaker, HedgeBucket
+from latency_failover.call_plan import ModelState, plan_call
 from latency_failover.candidate import Candidate, build_candidate
 from latency_failover.classify import Classify, classify
 from latency_failover.clock import MonotonicClock, SystemMonotonicClock
 from latency_failover.errors import AllModelsFailed, ModelNotPermitted
-from latency_failover.planning import ModelState, plan_call
+from latency_failover.outcome_learning import PlanningBasis, build_decision, record_statistics, update_breakers
 from latency_failover.policy import FailoverPolicy, LatencyBudget, ModelPolicies, ModelPolicy
 from latency_failover.race import NoWinner, Race, committed_attempt
 from latency_failover.records import CallResult, FailoverDecision, ModelRole
@@ -30,7 +31,6 @@ from latency_failover.snapshot import Snapshot, merge_snapshots, take_snapshot
 from latency_failover.statistics import VERDICT_SERIES, Expectation, LatencyStats
 from latency_failover.stream import RacedStream
 from latency_failover.tokens import estimate_prompt_tokens
-from latency_failover.verdict import PlanningBasis, build_decision, record_statistics, update_breakers
 
 
 @dataclass(frozen=True)

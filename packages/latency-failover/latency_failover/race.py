@@ -5,15 +5,13 @@ from collections.abc import Callable, Mapping
 
 from latency_failover.attempt import Request, RunningAttempt
 from latency_failover.breaker import HedgeBucket
+from latency_failover.call_plan import CallPlan
 from latency_failover.candidate import Candidate
 from latency_failover.classify import ClassifiedFailure, Classify
 from latency_failover.clock import MonotonicClock
 from latency_failover.errors import AttemptAbandoned
-from latency_failover.planning import CallPlan
 from latency_failover.policy import FailoverPolicy
-from latency_failover.records import AttemptOutcome, FailoverReason, ModelRole
-from latency_failover.statistics import Expectation
-from latency_failover.steering import (
+from latency_failover.race_steps import (
     AbandonAttempt,
     AbandonCall,
     KeepWaiting,
@@ -22,6 +20,8 @@ from latency_failover.steering import (
     StartHedge,
     next_step,
 )
+from latency_failover.records import AttemptOutcome, FailoverReason, ModelRole
+from latency_failover.statistics import Expectation
 
 
 class NoWinner(Exception):

@@ -2,59 +2,69 @@
 
 from __future__ import annotations
 
-import json
-from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Any
 
 import typer
-from rich.table import Column, Table
 
-from services.specialists.compliance.pack import PackError, RulePack, pack_in_force, released_packs
-from services.specialists.compliance.rules import RULES
-from switchyard.cli.app.console import console
+from switchyard.cli.app.console import Field, console, print_json, print_rows
 from switchyard.cli.app.errors import CommandFailed
+from switchyard.cli.app.options import JsonOption
 
 app = typer.Typer(no_args_is_help=True)
+_FIELDS = (
+    Field("id", "id"),
+    Field("name", "name", wraps=True),
+    Field("source", "citation", wraps=True),
+    Field("severity", "severity"),
+    Field("runs at", "stages", wraps=True),
+    Field("in force from", "from"),
+)
 
 
 @app.callback()
 def rules_group() -> None:
-    """Have a group, although there is one command yet."""
+    """The rules of the compliance gate."""
 
 
 @app.command("list")
-def list_rules(as_json: Annotated[bool, typer.Option("--json", help="For a program.")] = False) -> None:
-    """List every rule: its source, what it is about, when it runs, and from when it is in force."""
+def list_rules(as_json: JsonOption = False) -> None:
+    """List each rule: its legal source, its severity, the stages at which it runs, and its first day in force."""
+    pack = read_pack_in_force()
+    if as_json:
+        print_json(pack)
+        return
+    print_rows(pack["rules"], _FIELDS)
+    console.print(
+        f"rule pack {pack['pack']}, in force from {pack['effective_from']} (UTC), disclosures {pack['disclosures']}"
+    )
+    console.print("Counsel must review a pack before use: services/specialists/compliance/packs/README.md")
+
+
+def read_pack_in_force() -> dict[str, Any]:
+    """The rule pack that is in force now, with its rules. Raises `CommandFailed` if no pack is."""
+    from datetime import UTC, datetime
+
+    from services.specialists.compliance.pack import PackError, pack_in_force, released_packs
+    from services.specialists.compliance.rules import RULES
+
     try:
         pack = pack_in_force(released_packs(), datetime.now(UTC))
     except PackError as error:
         raise CommandFailed(str(error), remedy="see services/specialists/compliance/packs/README.md") from error
-    rows = _rows(pack)
-    if as_json:
-        told = {"pack": pack.version, "effective_from": pack.effective_from.isoformat(), "rules": rows}
-        typer.echo(json.dumps(told, indent=2))
-        return
-    table = Table("id", "name", "source", "severity", "about", "runs at", Column("in force from", no_wrap=True))
-    for row in rows:
-        runs = ", ".join(row["stages"])
-        table.add_row(*(str(row[name]) for name in ("id", "name", "citation", "severity", "about")), runs, row["from"])
-    console.print(table)
-    console.print(
-        f"rule pack {pack.version}, in force from {pack.effective_from} (UTC), required wording {pack.disclosures}"
-    )
-    console.print("Counsel must review a pack before it is used: services/specialists/compliance/packs/README.md")
-
-
-def _rows(pack: RulePack) -> list[dict[str, Any]]:
-    return [
+    rules = [
         {
             "id": rule.id,
             "name": rule.name,
             "citation": rule.citation,
             "severity": rule.severity,
-            "about": rule.topic,
             "stages": list(rule.stages),
             "from": pack.effective_from_of(rule.id).isoformat(),
         }
         for rule in RULES.values()
     ]
+    return {
+        "pack": pack.version,
+        "effective_from": pack.effective_from.isoformat(),
+        "disclosures": pack.disclosures,
+        "rules": rules,
+    }

@@ -45,9 +45,9 @@ from services.specialists.compliance.review import (
     rule_ids,
     without_evidence,
 )
+from services.specialists.compliance.rules.contact_hours import moment_valid_until
 from services.specialists.compliance.rules.record import retain_at_least
 from services.specialists.compliance.rules.rule import RuleInput
-from services.specialists.compliance.rules.timing import moment_valid_until
 from services.specialists.compliance.store import VerdictStore, VerdictSubject
 from switchyard.protocol.fields import Artefact, Contract
 from switchyard.runtime.core.clock import Clock, timestamp

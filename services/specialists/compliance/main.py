@@ -6,6 +6,7 @@ from functools import partial
 from typing import Any
 
 from contracts.cards import COMPLIANCE_CARD
+from contracts.catalogue import CATALOGUE
 from contracts.events.router import CheckContact, CheckSending, ReviewEmail
 from services.specialists.compliance.handlers import check_contact, check_sending, review_email
 from services.specialists.compliance.judge import build_judge_agent
@@ -40,4 +41,4 @@ async def run() -> None:
             CheckSending: partial(check_sending, **bound),
         }
 
-    await serve_agent(COMPLIANCE_CARD.name, settings, build, decrypts=COMPLIANCE_CARD.decrypts)
+    await serve_agent(CATALOGUE, COMPLIANCE_CARD.name, settings, build, decrypts=COMPLIANCE_CARD.decrypts)

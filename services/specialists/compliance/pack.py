@@ -14,8 +14,8 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 from contracts.documents import disclosures
 from contracts.documents.accounts import Money, Purpose
 from contracts.documents.reviews import Score
-from contracts.events.compliance import PackVersion, RuleId
-from switchyard.protocol.fields import BasisPoints
+from contracts.events.compliance import RuleId
+from switchyard.protocol.fields import BasisPoints, PackVersion
 
 PACKS_FOLDER = Path(__file__).parent / "packs"
 PACKS = ("2026-01-01.toml",)

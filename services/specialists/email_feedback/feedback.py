@@ -14,10 +14,9 @@ from typing import Any, Literal
 
 from pydantic import TypeAdapter, ValidationError
 
-from contracts.documents.accounts import Email
-from contracts.events.upstream import SuppressionRequested
 from switchyard.protocol.errors import InvalidEvent, RejectionReason
-from switchyard.protocol.fields import Json
+from switchyard.protocol.events.upstream import SuppressionRequested
+from switchyard.protocol.fields import Email, Json
 
 FeedbackReason = Literal["bounced", "complained"]
 SES_DETAIL_TYPES = ("Email Bounced", "Email Complaint Received")

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from functools import partial
 
+from contracts.catalogue import CATALOGUE
 from contracts.documents.opt_out import OPT_OUT_PURPOSE, OptOutClaims
 from services.specialists.email_feedback.handlers import handle_feedback_report
 from services.specialists.email_feedback.settings import EmailFeedbackSettings
 from services.specialists.email_feedback.suppression import SuppressionPublisher
 from services.specialists.email_feedback.web import build_opt_out_app
-from switchyard.app.topology import EMAIL_FEEDBACK
 from switchyard.runtime.crypto.tokens import SignedTokens, parse_hmac_keys
 from switchyard.runtime.process.process import ServiceProcess
 from switchyard.runtime.process.web import serve_web_app
@@ -19,7 +19,7 @@ async def run() -> None:
     """Serve the opt-out endpoint, and take the provider's reports from their queue."""
     settings = EmailFeedbackSettings()
     tokens = SignedTokens(OptOutClaims, purpose=OPT_OUT_PURPOSE, keys=parse_hmac_keys(settings.optout_keys))
-    async with ServiceProcess(EMAIL_FEEDBACK, settings) as process:
+    async with ServiceProcess(CATALOGUE, "email_feedback", settings) as process:
         refused = SuppressionPublisher(process.broker.event_publisher(bus=settings.bus))
         quarantine = await process.quarantine(await process.objects(settings.objects_bucket))
         report = partial(

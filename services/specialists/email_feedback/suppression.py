@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 
-from contracts.events.upstream import SuppressionRequested
 from faststream_sqs import EventBridgePublisher, PublishFailed
+from switchyard.protocol.events.upstream import SuppressionRequested
 from switchyard.runtime.core.errors import Unavailable
 
 EMAIL_FEEDBACK_SOURCE = "upstream.email_feedback"

@@ -11,9 +11,9 @@ from starlette.responses import HTMLResponse
 from starlette.routing import Route
 
 from contracts.documents.opt_out import OPT_OUT_PATH, OptOutClaims
-from contracts.events.upstream import SuppressionRequested
-from services.specialists.email_feedback import page
+from services.specialists.email_feedback import opt_out_pages
 from services.specialists.email_feedback.suppression import SuppressionPublisher
+from switchyard.protocol.events.upstream import SuppressionRequested
 from switchyard.runtime.core.clock import Clock
 from switchyard.runtime.core.errors import Unavailable
 from switchyard.runtime.crypto.tokens import InvalidToken, SignedTokens
@@ -30,24 +30,24 @@ def build_opt_out_app(tokens: SignedTokens[OptOutClaims], refused: SuppressionPu
             wanted = tokens.verify(request.path_params["token"])
         except InvalidToken:
             log.info("opt_out.bad_link", method=request.method)
-            return _answer(page.BAD_LINK_PAGE, 400)
+            return _answer(opt_out_pages.BAD_LINK_PAGE, 400)
         if request.method != "POST":
-            return _answer(page.CONFIRM_PAGE, 200)
+            return _answer(opt_out_pages.CONFIRM_PAGE, 200)
         # Whatever the body says: who holds the link and posts wants out, and must not fail on a mail client's form.
         report = build_suppression(wanted, day=clock.now().date().isoformat())
         try:
             await refused.publish(report)
         except Unavailable as error:
             log.warning("opt_out.not_recorded", code=error.code, alarm="opt_out")
-            return _answer(page.TRY_AGAIN_PAGE, 503, retry_after=OPT_OUT_RETRY_AFTER_S)
+            return _answer(opt_out_pages.TRY_AGAIN_PAGE, 503, retry_after=OPT_OUT_RETRY_AFTER_S)
         log.info("opt_out.taken", tenant=wanted.tenant, case_id=wanted.case_id, report_id=report.report_id)
-        return _answer(page.DONE_PAGE, 200)
+        return _answer(opt_out_pages.DONE_PAGE, 200)
 
     async def not_found(request: Request, _: Exception) -> HTMLResponse:
-        return _answer(page.BAD_LINK_PAGE, 404)
+        return _answer(opt_out_pages.BAD_LINK_PAGE, 404)
 
     async def no_such_method(request: Request, _: Exception) -> HTMLResponse:
-        return _answer(page.BAD_LINK_PAGE, 405)
+        return _answer(opt_out_pages.BAD_LINK_PAGE, 405)
 
     return Starlette(
         routes=[Route(f"{OPT_OUT_PATH}/{{token}}", opt_out, methods=["GET", "POST"])],
@@ -65,5 +65,5 @@ def build_suppression(wanted: OptOutClaims, *, day: str) -> SuppressionRequested
 
 
 def _answer(html: str, status: int, *, retry_after: str | None = None) -> HTMLResponse:
-    headers = dict(page.PAGE_HEADERS) | ({"Retry-After": retry_after} if retry_after else {})
+    headers = dict(opt_out_pages.PAGE_HEADERS) | ({"Retry-After": retry_after} if retry_after else {})
     return HTMLResponse(html, status_code=status, headers=headers)

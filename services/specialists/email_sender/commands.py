@@ -1,75 +1,97 @@
-"""`switchyard email sender`."""
+"""`switchyard email`: emails whose delivery status is unknown."""
 
 from __future__ import annotations
 
 import asyncio
-from typing import Annotated
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from pydantic import ValidationError
-from rich.table import Column, Table
 
-from contracts.events.email_sender import SendingResolved
-from services.specialists.email_sender.unresolved_sends import UnresolvedSend, list_unresolved_sends, resolve_send
-from switchyard.cli.app.console import console
-from switchyard.cli.app.errors import CommandFailed
-from switchyard.cli.app.target import Env, EnvOption, resolve_target
-from switchyard.cli.commands.playbook import open_operator_pool
-from switchyard.protocol.received import first_validation_error
+from switchyard.cli.app.console import Field, console, print_rows
+from switchyard.cli.app.errors import CommandFailed, InvalidArgument
+from switchyard.cli.app.options import CaseArgument, EnvOption, JsonOption, OperatorOption
+from switchyard.cli.app.target import Env, resolve_target
+
+if TYPE_CHECKING:
+    from contracts.events.email_sender import SendingResolved
+    from services.specialists.email_sender.unresolved_sends import UnresolvedSend
 
 app = typer.Typer(no_args_is_help=True)
+_FIELDS = (
+    Field("case", "case_id", short=8),
+    Field("content", "content_sha256", short=16),
+    Field("intended at (UTC)", "intended_at"),
+    Field("ended as", "ended_as"),
+)
 
 
-@app.command("unknown")
-def list_unresolved(env: EnvOption = Env.LOCAL) -> None:
-    """List the sendings of which nobody knows what became. Ask the provider, then settle each."""
-    waiting = asyncio.run(_unknown(env))
-    table = Table(Column("case", no_wrap=True, min_width=36), Column("content", no_wrap=True), "asked at", "ended as")
-    for each in waiting:
-        asked = each.intended_at.isoformat(timespec="seconds")
-        table.add_row(each.case_id, each.content_sha256[:16], asked, each.ended_as)
-    console.print(table)
-    console.print(f"{len(waiting)} to settle")
+@app.command("list-unresolved")
+def list_unresolved(as_json: JsonOption = False, env: EnvOption = Env.LOCAL) -> None:
+    """List the emails whose delivery status is unknown. Ask the provider about each, then resolve it."""
+    rows = [asdict(each) for each in asyncio.run(_list_unresolved(env))]
+    print_rows(rows, _FIELDS, as_json=as_json)
+    if not as_json:
+        console.print(f"{len(rows)} unresolved")
 
 
-@app.command("settle")
-def resolve_send_command(  # noqa: PLR0917 - typer calls it with keywords
-    case_id: Annotated[str, typer.Argument(metavar="CASE", help="The case.")],
-    operator: Annotated[str, typer.Option("--operator", "--as", help="Who found out.")],
-    evidence: Annotated[str, typer.Option(help="How: where in the provider's records. No personal data.")],
+@app.command()
+def resolve(  # noqa: PLR0917 - options, each by its name
+    case: CaseArgument,
+    operator: OperatorOption,
+    evidence: Annotated[str, typer.Option(help="Where in the provider's records. No personal data.")],
     sent: Annotated[
         str | None, typer.Option("--sent", metavar="MESSAGE_ID", help="It was sent, under this id.")
     ] = None,
     not_sent: Annotated[bool, typer.Option("--not-sent", help="It was not sent.")] = False,
-    content: Annotated[str | None, typer.Option(help="Its SHA-256, or the start, if the case has several.")] = None,
+    content: Annotated[
+        str | None, typer.Option(help="Its SHA-256, or the first characters, if the case has several.")
+    ] = None,
     env: EnvOption = Env.LOCAL,
 ) -> None:
-    """Record what became of a sending whose outcome is unknown. The email sender publishes it as SendingResolved."""
+    """Record whether an email was sent. The email sender publishes it as SendingResolved."""
     if (sent is None) == (not not_sent):
-        raise CommandFailed("say what became of it", remedy="give either --sent MESSAGE_ID or --not-sent")
-    found = asyncio.run(_settle(env, case_id, content=content, sent=sent, operator=operator, evidence=evidence))
-    console.print(f"settled: {found.content_sha256[:16]} of case {case_id} was {'sent' if found.sent else 'not sent'}")
+        raise InvalidArgument(
+            "the delivery status is missing",
+            remedy="give either --sent MESSAGE_ID or --not-sent",
+        )
+    case_id, found = asyncio.run(_resolve(env, case, content or "", sent=sent, operator=operator, evidence=evidence))
+    console.print(f"resolved: {found.content_sha256[:16]} of case {case_id} was {'sent' if found.sent else 'not sent'}")
 
 
-async def _unknown(env: Env) -> list[UnresolvedSend]:
+async def _list_unresolved(env: Env) -> list[UnresolvedSend]:
+    from services.specialists.email_sender.unresolved_sends import list_unresolved_sends
+    from switchyard.cli.app.connections import open_operator_pool
+
     async with open_operator_pool(resolve_target(env)) as pool:
         return await list_unresolved_sends(pool)
 
 
-async def _settle(
-    env: Env, case_id: str, *, content: str | None, sent: str | None, operator: str, evidence: str
-) -> SendingResolved:
+async def _resolve(
+    env: Env, case: str, content: str, *, sent: str | None, operator: str, evidence: str
+) -> tuple[str, SendingResolved]:
+    from pydantic import ValidationError
+
+    from contracts.events.email_sender import SendingResolved
+    from services.specialists.email_sender.unresolved_sends import list_unresolved_sends, resolve_send
+    from switchyard.cli.app.connections import open_operator_pool
+    from switchyard.protocol.received import first_validation_error
+
     async with open_operator_pool(resolve_target(env)) as pool:
-        waiting = [each for each in await list_unresolved_sends(pool, limit=10_000) if each.case_id == case_id]
-        wanted = [each for each in waiting if each.content_sha256.startswith(content or "")]
-        if len(wanted) != 1:
+        unresolved = [
+            each
+            for each in await list_unresolved_sends(pool, limit=10_000)
+            if each.case_id.startswith(case) and each.content_sha256.startswith(content)
+        ]
+        if len(unresolved) != 1:
             raise CommandFailed(
-                f"{len(wanted)} sendings of this case wait to be settled",
-                remedy="see `switchyard email sender unknown`" + ("; name one with --content" if wanted else ""),
+                f"{len(unresolved)} unresolved emails match case {case}: expected one",
+                remedy="see `switchyard email list-unresolved`" + ("; name one with --content" if unresolved else ""),
             )
+        case_id = unresolved[0].case_id
         try:
             found = SendingResolved(
-                content_sha256=wanted[0].content_sha256,
+                content_sha256=unresolved[0].content_sha256,
                 sent=sent is not None,
                 provider_message_id=sent,
                 operator=operator,
@@ -77,7 +99,7 @@ async def _settle(
             )
         except ValidationError as error:
             field, message = first_validation_error(error)
-            raise CommandFailed(f"{field}: {message}") from error
+            raise InvalidArgument(f"{field}: {message}") from error
         if not await resolve_send(pool, case_id, found):
-            raise CommandFailed("somebody settled it a moment ago", remedy=f"switchyard case show {case_id}")
-        return found
+            raise CommandFailed("it was resolved a moment ago", remedy=f"see `switchyard case show {case_id}`")
+        return case_id, found

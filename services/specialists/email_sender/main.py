@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 from contracts.cards import EMAIL_SENDER_CARD
+from contracts.catalogue import CATALOGUE
 from contracts.events.router import SendEmail
 from services.specialists.email_sender.handlers import SendLimits, send_email
 from services.specialists.email_sender.ledger import SESSION_SETTINGS, SendLedger
@@ -42,4 +43,4 @@ async def run() -> None:
         process.run_in_background(ResolutionPublisher(pool, process.publisher, process.clock).run)
         return {SendEmail: handler}
 
-    await serve_agent(EMAIL_SENDER_CARD.name, settings, build, decrypts=EMAIL_SENDER_CARD.decrypts)
+    await serve_agent(CATALOGUE, EMAIL_SENDER_CARD.name, settings, build, decrypts=EMAIL_SENDER_CARD.decrypts)

@@ -151,7 +151,7 @@ def build_sending_unknown(content_sha256: str, why: str) -> SendingUnknown:
     """The outcome of an email of which nobody knows whether it was sent."""
     return SendingUnknown(
         content_sha256=content_sha256,
-        message=f"{why} Settle it with `switchyard email sender settle`; it is not sent again.",
+        message=f"{why} Resolve it with `switchyard email resolve`; it is not sent again.",
     )
 
 

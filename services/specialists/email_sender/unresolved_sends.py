@@ -12,6 +12,7 @@ from typing import Any
 import structlog
 
 from contracts.cards import EMAIL_SENDER_CARD
+from contracts.catalogue import CATALOGUE
 from contracts.events.email_sender import SendingResolved
 from switchyard.protocol.derive import derive_event, stamp_event
 from switchyard.protocol.envelope import Envelope
@@ -112,5 +113,5 @@ class ResolutionPublisher:
             operator=row["operator"],
             evidence=row["evidence"],
         )
-        event = derive_event(cause, payload, node_from=EMAIL_SENDER_CARD.name)
+        event = derive_event(CATALOGUE, cause, payload, node_from=EMAIL_SENDER_CARD.name)
         return stamp_event(event, occurred_at=timestamp(self.clock.now()), trace=telemetry.trace_context())

@@ -6,6 +6,7 @@ from functools import partial
 from importlib import import_module
 
 from contracts.cards import TEXT_TO_SQL_CARD
+from contracts.catalogue import CATALOGUE
 from contracts.events.router import AnswerQuestion
 from services.specialists.models import build_specialist_model
 from services.specialists.text_to_sql.agent import build_sql_agent
@@ -53,4 +54,4 @@ async def run() -> None:
         )
         return {AnswerQuestion: handler}
 
-    await serve_agent(TEXT_TO_SQL_CARD.name, settings, build, decrypts=TEXT_TO_SQL_CARD.decrypts)
+    await serve_agent(CATALOGUE, TEXT_TO_SQL_CARD.name, settings, build, decrypts=TEXT_TO_SQL_CARD.decrypts)

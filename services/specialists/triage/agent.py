@@ -12,7 +12,7 @@ from pydantic import BaseModel, Field
 from pydantic_ai import Agent, ModelRetry, UnexpectedModelBehavior
 from pydantic_ai.models import Model
 
-from contracts.cards import AgentCard
+from switchyard.app.cards import AgentCard
 from switchyard.runtime.core.errors import PermanentTaskError, RetryableTaskError
 
 TRIAGE_PROMPT = (Path(__file__).parent / "prompts" / "choose.md").read_text(encoding="utf-8")

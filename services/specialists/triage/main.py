@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from functools import partial
 
-from contracts.cards import TRIAGE_CARD, specialist_cards
+from contracts.cards import AGENT_CARDS, TRIAGE_CARD
+from contracts.catalogue import CATALOGUE
 from contracts.events.router import ChooseAgent
 from services.specialists.models import build_specialist_model
 from services.specialists.triage.agent import build_triage_agent
 from services.specialists.triage.handlers import choose_agent
+from switchyard.app.cards import specialist_cards
 from switchyard.protocol.fields import Contract
 from switchyard.runtime.core.settings import WorkSettings
 from switchyard.runtime.core.task import TaskHandler
@@ -23,7 +25,7 @@ async def run() -> None:
     async def build(process: ServiceProcess, artefacts: Artefacts) -> dict[type[Contract], TaskHandler]:
         model = build_specialist_model(ModelSettings(), policy_version="triage/2")
         await process.warm_start_model(model)
-        agent = build_triage_agent(model, specialist_cards())
+        agent = build_triage_agent(model, specialist_cards(AGENT_CARDS.values()))
         return {ChooseAgent: partial(choose_agent, artefacts=artefacts, model=model, agent=agent)}
 
-    await serve_agent(TRIAGE_CARD.name, WorkSettings(), build, decrypts=TRIAGE_CARD.decrypts)
+    await serve_agent(CATALOGUE, TRIAGE_CARD.name, WorkSettings(), build, decrypts=TRIAGE_CARD.decrypts)

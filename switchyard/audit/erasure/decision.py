@@ -9,10 +9,10 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from contracts.catalogue import CASE_MANAGER
-from switchyard.app.topology import DEAD_LETTER_RETENTION_SECONDS, RETENTION_SECONDS, consumers
 from switchyard.audit.receipts.receipts import ReceiptText
+from switchyard.protocol.catalogue import CASE_MANAGER, Catalogue
 from switchyard.protocol.fields import Contract, Timestamp, Uuid
+from switchyard.protocol.topology import DEAD_LETTER_RETENTION_SECONDS, RETENTION_SECONDS, consumers
 from switchyard.runtime.core.clock import timestamp
 from switchyard.runtime.crypto.erasure import KeyErasure, KeyState
 from switchyard.runtime.crypto.vault import CACHE_S
@@ -115,7 +115,7 @@ class Erasure(Contract):
 
 
 def build_erasure(
-    subject: str, footprints: Sequence[Footprint], *, at: datetime, operator: str, reason: str
+    subject: str, footprints: Sequence[Footprint], catalogue: Catalogue, *, at: datetime, operator: str, reason: str
 ) -> Erasure:
     """What the receipt says, given when the key was destroyed, by whom and why."""
     return Erasure(
@@ -126,13 +126,13 @@ def build_erasure(
         case_ids=tuple(sorted(case for each in footprints for case in each.case_ids)),
         events=sum(each.events for each in footprints),
         unreadable_by=timestamp(at + timedelta(seconds=CACHE_S)),
-        queues=tuple(_queues(at)),
+        queues=tuple(_queues(catalogue, at)),
     )
 
 
-def _queues(at: datetime) -> list[QueueCopies]:
+def _queues(catalogue: Catalogue, at: datetime) -> list[QueueCopies]:
     found = []
-    for consumer in consumers():
+    for consumer in consumers(catalogue):
         for queue, seconds in (
             (consumer.queue, RETENTION_SECONDS),
             (consumer.dead_letter_queue, DEAD_LETTER_RETENTION_SECONDS),

@@ -14,6 +14,7 @@ from switchyard.audit.erasure.decision import (
     decide_erasure,
 )
 from switchyard.audit.receipts.receipts import Receipt, sign_receipt
+from switchyard.protocol.catalogue import Catalogue
 from switchyard.runtime.core.clock import Clock
 from switchyard.runtime.crypto.erasure import KeyEraser
 from switchyard.runtime.crypto.signing import Signer, TrustedKeys
@@ -37,8 +38,9 @@ class ErasureService:
     """Erasures, as the roles `audit_retention` and `vault_eraser`. Every method raises `Unavailable` when something is
     out of reach; then ask again: what was begun is finished."""
 
-    def __init__(self, pool: Pool, keys: KeyEraser, signer: Signer, clock: Clock) -> None:
+    def __init__(self, pool: Pool, catalogue: Catalogue, keys: KeyEraser, signer: Signer, clock: Clock) -> None:
         self._pool = pool
+        self._catalogue = catalogue
         self._keys = keys
         self._signer = signer
         self._clock = clock
@@ -53,7 +55,8 @@ class ErasureService:
                 stored = await connection.fetchrow(_SQL["receipt"], person)
                 rows = await connection.fetch(_SQL["footprint"], person)
                 footprints = [
-                    Footprint(**{**row, "case_ids": tuple(row["case_ids"]), "legal_holds": tuple(row["legal_holds"])}) for row in rows
+                    Footprint(**{**row, "case_ids": tuple(row["case_ids"]), "legal_holds": tuple(row["legal_holds"])})
+                    for row in rows
                 ]
                 key = await self._keys.state(subject)
                 decision = decide_erasure(key, footprints, receipted=stored is not None, now=self._clock.now())
@@ -88,7 +91,9 @@ class ErasureService:
         erased = (await self._keys.state(subject)).erased
         if erased is None:
             raise LookupError("the vault has no record of the key that it has just deleted")
-        said = build_erasure(subject, footprints, at=erased.at, operator=erased.operator, reason=erased.reason)
+        said = build_erasure(
+            subject, footprints, self._catalogue, at=erased.at, operator=erased.operator, reason=erased.reason
+        )
         return await sign_receipt(said, self._signer)
 
 

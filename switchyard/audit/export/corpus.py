@@ -14,23 +14,24 @@ from typing import IO
 from switchyard.audit.records.projection import examine_message
 from switchyard.audit.verification.findings import StoredRow
 from switchyard.cli.app.errors import CommandFailed
+from switchyard.protocol.catalogue import Catalogue
 
 WriteCases = Callable[[Sequence[StoredRow]], None]
 
 
-def read_cases(path: Path) -> Iterator[list[StoredRow]]:
+def read_cases(catalogue: Catalogue, path: Path) -> Iterator[list[StoredRow]]:
     """The rows of one case after another. Raises `CommandFailed` naming the line that is no event."""
     if not path.exists():
         raise CommandFailed(f"there is no file {path}", remedy="write one with `switchyard audit replay --save FILE`")
     with _opened(path) as lines:
-        for _, rows in groupby(_rows(path, lines), key=lambda each: each.row.case_id):
+        for _, rows in groupby(_rows(catalogue, path, lines), key=lambda each: each.row.case_id):
             yield list(rows)
 
 
-def _rows(path: Path, lines: IO[str]) -> Iterator[StoredRow]:
+def _rows(catalogue: Catalogue, path: Path, lines: IO[str]) -> Iterator[StoredRow]:
     for number, line in enumerate(lines, start=1):
         if line.strip():
-            found = examine_message(line.rstrip("\n"))
+            found = examine_message(catalogue, line.rstrip("\n"))
             if found.row is None:
                 why = found.alarm.reason if found.alarm else "no event"
                 raise CommandFailed(f"{path} line {number}: {why}", remedy="take the file as it was saved")

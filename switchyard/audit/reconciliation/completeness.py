@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from enum import StrEnum
 
-from contracts.catalogue import LATEST_TYPES, ROUTER
-from contracts.events.failures import TaskFailed
+from switchyard.protocol.catalogue import ROUTER
+from switchyard.protocol.events.failures import TaskFailed
 
-_FAILED = LATEST_TYPES[TaskFailed].name
+_FAILED = TaskFailed.__name__
 
 DELIVERY_GRACE = timedelta(seconds=60)
 """Audit's objective: what the bus accepted is in the log within this time. A redelivery takes half of it."""

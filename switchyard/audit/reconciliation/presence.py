@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from contracts.catalogue import ROUTER
 from switchyard.audit.reconciliation.completeness import PublishedEvent, RecordedEvent
+from switchyard.protocol.catalogue import ROUTER
 from switchyard.runtime.database.connections import Pool, translate_errors
 from switchyard.runtime.database.queries import load_queries
 

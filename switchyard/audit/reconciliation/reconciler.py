@@ -9,7 +9,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 
-from contracts.catalogue import AUDIT, ROUTER
 from switchyard.audit.reconciliation.completeness import (
     DeliveryProgress,
     Gap,
@@ -20,7 +19,9 @@ from switchyard.audit.reconciliation.completeness import (
 )
 from switchyard.audit.reconciliation.presence import LogPresence, PresenceRow
 from switchyard.audit.reconciliation.producers import Producers
+from switchyard.protocol.catalogue import AUDIT, ROUTER
 from switchyard.router.decisions import decide_routing
+from switchyard.router.playbook import RoutingTable
 from switchyard.router.state_seal import RecordedSeal
 from switchyard.runtime.core.clock import Clock
 
@@ -65,6 +66,7 @@ class Reconciler:
     waiting: CountQueuedMessages
     clock: Clock
     grace: timedelta
+    table: RoutingTable
 
     async def run(self, since: datetime) -> ReconciliationReport:
         """Compare every case of which something was published or recorded since, each as a whole."""
@@ -94,7 +96,8 @@ class Reconciler:
     ) -> None:
         wanted, rows = {gap.event_id: gap for gap in holes}, await self.presence.rows(cases)
         missing = {
-            event.event_id: event for event in (*await self.producers.published(cases), *_expected_router_events(rows))
+            event.event_id: event
+            for event in (*await self.producers.published(cases), *_expected_router_events(rows, self.table))
         }
         while wanted and time.monotonic() < deadline:
             await asyncio.sleep(REPAIR_POLL_S)
@@ -106,7 +109,7 @@ class Reconciler:
     async def _compare(self, cases: Sequence[uuid.UUID], found: ReconciliationReport) -> None:
         stored = await self.producers.published(cases)  # before the log: what comes in between is in both
         rows = await self.presence.rows(cases)
-        published = [*stored, *_expected_router_events(rows)]
+        published = [*stored, *_expected_router_events(rows, self.table)]
         # What the router made of an event that is lost, or whose body was retired, cannot be known.
         known = {row.recorded_event.digest for row in rows if row.node_to != ROUTER or row.body is not None}
         recorded_event = [
@@ -143,7 +146,7 @@ class Reconciler:
             after = page[-1]
 
 
-def _expected_router_events(rows: Sequence[PresenceRow]) -> list[PublishedEvent]:
+def _expected_router_events(rows: Sequence[PresenceRow], table: RoutingTable) -> list[PublishedEvent]:
     """What the router must have published because of events of the log: it keeps nothing, but it decides the same."""
     return [
         PublishedEvent(
@@ -159,7 +162,7 @@ def _expected_router_events(rows: Sequence[PresenceRow]) -> list[PublishedEvent]
         )
         for row in rows
         if row.node_to == ROUTER and row.body is not None
-        for event in decide_routing(row.body, RecordedSeal()).events
+        for event in decide_routing(row.body, RecordedSeal(), table).events
     ]
 
 

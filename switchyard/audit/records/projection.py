@@ -9,7 +9,7 @@ from datetime import date, datetime
 from enum import StrEnum
 from typing import NamedTuple
 
-from contracts.catalogue import UPSTREAM_PREFIX, EventType
+from switchyard.protocol.catalogue import UPSTREAM_PREFIX, Catalogue, EventType
 from switchyard.protocol.envelope import SOURCE_PREFIX, Envelope
 from switchyard.protocol.errors import InvalidEvent, RejectionReason
 from switchyard.protocol.fields import Principal
@@ -100,11 +100,11 @@ class ExaminedMessage:
     principal: Principal | None = None
 
 
-def examine_message(body: str) -> ExaminedMessage:
+def examine_message(catalogue: Catalogue, body: str) -> ExaminedMessage:
     """Read an SQS message body. Never raises: whatever cannot be a row is an alarm."""
     try:
         delivery = read_delivery(body)
-        doubt, type_ = _catalogue_problem(delivery.envelope)
+        doubt, type_ = _catalogue_problem(catalogue, delivery.envelope)
         row = _row(body, delivery, type_)
     except InvalidEvent as rejection:
         kind = _FORGED.get(rejection.field or "") if rejection.reason is RejectionReason.FORGED else None
@@ -126,10 +126,12 @@ def build_alarm(kind: AlarmKind, body: str, reason: str, field: str | None = Non
     )
 
 
-def _catalogue_problem(envelope: Envelope) -> tuple[tuple[AlarmKind, str, str] | None, EventType | None]:
+def _catalogue_problem(
+    catalogue: Catalogue, envelope: Envelope
+) -> tuple[tuple[AlarmKind, str, str] | None, EventType | None]:
     """Why the event is not in the catalogue, and its type if it is."""
     try:
-        type_ = find_event_type(envelope)
+        type_ = find_event_type(catalogue, envelope)
     except InvalidEvent as rejection:
         kind = AlarmKind.UNKNOWN_TYPE if rejection.reason is RejectionReason.UNKNOWN else AlarmKind.NOT_IN_CATALOGUE
         return (kind, rejection.message, rejection.field or "type"), None

@@ -14,6 +14,7 @@ from switchyard.audit.retention.reader import LONG_S, RetentionReader
 from switchyard.audit.verification.findings import CaseStatus, CaseVerdict, StoredRow, VerifyReport
 from switchyard.audit.verification.retired import NO_TRUSTED_KEYS
 from switchyard.audit.verification.verify import VERIFICATION_GRACE, verify_cases
+from switchyard.protocol.catalogue import Catalogue
 from switchyard.runtime.core.clock import Clock, SystemClock
 from switchyard.runtime.crypto.signing import TrustedKeys
 from switchyard.runtime.database.connections import Pool, translate_errors
@@ -100,9 +101,17 @@ class AuditReader:
     UUID.
     """
 
-    def __init__(self, pool: Pool, *, clock: Clock | None = None, trusted: TrustedKeys = NO_TRUSTED_KEYS) -> None:
+    def __init__(
+        self,
+        pool: Pool,
+        catalogue: Catalogue,
+        *,
+        clock: Clock | None = None,
+        trusted: TrustedKeys = NO_TRUSTED_KEYS,
+    ) -> None:
         """`trusted` are the keys that may have signed a retention receipt."""
         self._pool = pool
+        self._catalogue = catalogue
         self._clock = clock or SystemClock()
         self._retention = RetentionReader(pool, trusted)
 
@@ -180,7 +189,9 @@ class AuditReader:
         case = None if case_id is None else uuid.UUID(case_id)
         retired = await self._retention.receipts()
         async with aclosing(self._stored(case, day)) as rows:
-            async for verdict in verify_cases(rows, now=now or self._clock.now(), grace=grace, retired=retired.of_case):
+            async for verdict in verify_cases(
+                self._catalogue, rows, now=now or self._clock.now(), grace=grace, retired=retired.of_case
+            ):
                 yield verdict
         async with aclosing(retired.without_rows(case, day)) as gone:
             async for verdict in gone:

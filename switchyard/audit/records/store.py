@@ -10,6 +10,7 @@ import asyncpg
 import structlog
 
 from switchyard.audit.records.projection import AlarmKind, IntegrityAlarm, Transition, build_alarm, examine_message
+from switchyard.protocol.catalogue import Catalogue
 from switchyard.runtime.database.connections import Pool, translate_errors
 from switchyard.runtime.database.queries import load_queries
 
@@ -35,8 +36,9 @@ class BatchResult:
 class AuditStore:
     """The log, as its writer. Every method raises `Unavailable` when the database cannot be reached."""
 
-    def __init__(self, pool: Pool) -> None:
+    def __init__(self, pool: Pool, catalogue: Catalogue) -> None:
         self._pool = pool
+        self._catalogue = catalogue
 
     async def record(self, bodies: Sequence[str]) -> BatchResult:
         """Write the messages to the log, committed on return. Repeating it changes nothing.
@@ -44,7 +46,7 @@ class AuditStore:
         One statement for all; if the database refuses a row, one for each, so that it stops no other. What cannot be
         a row is kept as an alarm, with its bytes and the reason.
         """
-        examined = [examine_message(body) for body in bodies]
+        examined = [examine_message(self._catalogue, body) for body in bodies]
         alarms = [found.alarm for found in examined if found.alarm is not None]
         rows = {index: found.row for index, found in enumerate(examined) if found.row is not None}
         refused: list[int] = []

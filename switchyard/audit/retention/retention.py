@@ -17,6 +17,7 @@ from switchyard.audit.records.recorded_event import STORED_SQL, read_stored_row
 from switchyard.audit.retention.reader import AUDIT_DATABASE, LONG_S, RETENTION_SQL, RetentionReader
 from switchyard.audit.verification.findings import CaseStatus, Finding, StoredRow
 from switchyard.audit.verification.verify import CaseVerifier
+from switchyard.protocol.catalogue import Catalogue
 from switchyard.runtime.core.clock import Clock, timestamp
 from switchyard.runtime.crypto.signing import Signer, TrustedKeys
 from switchyard.runtime.database.connections import Pool, translate_errors
@@ -66,6 +67,7 @@ class RetentionStore:
     def __init__(
         self,
         pool: Pool,
+        catalogue: Catalogue,
         signer: Signer,
         clock: Clock,
         *,
@@ -74,6 +76,7 @@ class RetentionStore:
         archive: ObjectStore | None = None,
     ) -> None:
         self._pool = pool
+        self._catalogue = catalogue
         self._signer = signer
         self._clock = clock
         self._objects = objects
@@ -105,7 +108,7 @@ class RetentionStore:
                 await connection.execute(RETENTION_SQL["one_at_a_time"])
                 stored = [read_stored_row(record) for record in await connection.fetch(STORED_SQL, case, due.opened_on)]
                 there = [row for row in stored if not row.retired]
-                check = CaseVerifier(due.case_id)
+                check = CaseVerifier(self._catalogue, due.case_id)
                 for row in stored:
                     check.add(row)
                 verdict = check.verdict(now=self._clock.now(), grace=timedelta(), retired=retired)

@@ -9,12 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from contracts.catalogue import LATEST_TYPES
-from contracts.events.case_manager import TaskRetried
-from contracts.events.failures import TaskFailed
 from switchyard.audit.records.projection import Transition
+from switchyard.protocol.events.case_manager import TaskRetried
+from switchyard.protocol.events.failures import TaskFailed
 
-RETRIED_TYPE, FAILED_TYPE = LATEST_TYPES[TaskRetried].name, LATEST_TYPES[TaskFailed].name
+RETRIED_TYPE, FAILED_TYPE = TaskRetried.__name__, TaskFailed.__name__
 FIRST_ATTEMPT = ""
 """The try that the case began with; the others are named by the digest of their retry."""
 

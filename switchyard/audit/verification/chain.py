@@ -7,15 +7,15 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from contracts.catalogue import LATEST_TYPES, ROUTER
-from contracts.events.failures import TaskFailed
 from switchyard.audit.records.projection import Transition
 from switchyard.audit.verification import attempts
 from switchyard.audit.verification.findings import Finding, FindingKind
+from switchyard.protocol.catalogue import ROUTER
 from switchyard.protocol.envelope import event_id_for
+from switchyard.protocol.events.failures import TaskFailed
 from switchyard.protocol.fields import Principal
 
-_FAILED = LATEST_TYPES[TaskFailed].name
+_FAILED = TaskFailed.__name__
 _CASE_FACTS = ("opened_on", "tenant", "session_id", "principal_sub", "subject", "playbook_version", "case_deadline")
 """Columns that are one for a whole case: derived events copy them from their cause."""
 

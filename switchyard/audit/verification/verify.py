@@ -14,6 +14,7 @@ from switchyard.audit.verification.attempts import latest_attempt_ended
 from switchyard.audit.verification.chain import PENDING_KINDS, EventFact, build_finding, check_chain
 from switchyard.audit.verification.findings import CaseStatus, CaseVerdict, Finding, FindingKind, StoredRow
 from switchyard.audit.verification.retired import RetiredCase
+from switchyard.protocol.catalogue import Catalogue
 
 VERIFICATION_GRACE = timedelta(minutes=5)
 """How long a delivery may be late before it counts as missing."""
@@ -33,12 +34,12 @@ _BY_THE_CATALOGUE = frozenset({"terminal", "outcome", "catalogued"})
 """Columns that follow from the body and from the catalogue of the day of recording."""
 
 
-def check_stored_row(stored: StoredRow) -> tuple[list[Finding], EventFact]:
+def check_stored_row(catalogue: Catalogue, stored: StoredRow) -> tuple[list[Finding], EventFact]:
     """What does not hold in one row, and what it contributes to its case."""
     row = stored.row
     if stored.retired:
         return [], EventFact(row, stored.recorded_at)  # the receipt stands for the body: see `RetiredCase`
-    found = examine_message(row.body)
+    found = examine_message(catalogue, row.body)
     findings = []
     if found.alarm is not None:
         findings.append(build_finding(row, _ALARMS[found.alarm.kind], found.alarm.reason, found.alarm.field))
@@ -61,8 +62,9 @@ def check_stored_row(stored: StoredRow) -> tuple[list[Finding], EventFact]:
 class CaseVerifier:
     """The rows of one case, checked as they come; only what the chain needs is kept of each."""
 
-    def __init__(self, case_id: str) -> None:
+    def __init__(self, catalogue: Catalogue, case_id: str) -> None:
         self.case_id = case_id
+        self._catalogue = catalogue
         self._facts: list[EventFact] = []
         self._findings: list[Finding] = []
         self._retired: list[StoredRow] = []
@@ -75,7 +77,7 @@ class CaseVerifier:
 
     def add(self, stored: StoredRow) -> None:
         """Check one row."""
-        findings, fact = check_stored_row(stored)
+        findings, fact = check_stored_row(self._catalogue, stored)
         self._receipted |= stored.receipted
         if stored.retired:
             self._retired.append(stored)
@@ -109,11 +111,13 @@ class CaseVerifier:
         return CaseStatus.UNENDED if now > deadline + grace else CaseStatus.OPEN
 
 
-def verify_case(rows: Iterable[StoredRow], *, now: datetime, grace: timedelta = VERIFICATION_GRACE) -> CaseVerdict:
+def verify_case(
+    catalogue: Catalogue, rows: Iterable[StoredRow], *, now: datetime, grace: timedelta = VERIFICATION_GRACE
+) -> CaseVerdict:
     """What one case comes to. Raises `ValueError` without rows."""
     check: CaseVerifier | None = None
     for stored in rows:
-        check = check or CaseVerifier(stored.row.case_id)
+        check = check or CaseVerifier(catalogue, stored.row.case_id)
         check.add(stored)
     if check is None:
         raise ValueError("a case has at least one row")
@@ -121,6 +125,7 @@ def verify_case(rows: Iterable[StoredRow], *, now: datetime, grace: timedelta = 
 
 
 async def verify_cases(
+    catalogue: Catalogue,
     rows: AsyncIterator[StoredRow],
     *,
     now: datetime,
@@ -141,7 +146,7 @@ async def verify_cases(
         if check is not None and check.case_id != stored.row.case_id:
             yield await verdict_of(check)
             check = None
-        check = check or CaseVerifier(stored.row.case_id)
+        check = check or CaseVerifier(catalogue, stored.row.case_id)
         check.add(stored)
     if check is not None:
         yield await verdict_of(check)

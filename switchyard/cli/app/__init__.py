@@ -1,1 +1,1 @@
-"""What every command shares: target, console, database login."""
+"""What every command shares: target, settings, options, console, connections, keys."""

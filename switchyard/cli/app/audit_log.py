@@ -1,102 +1,160 @@
-"""Opening the audit log, and what is sealed in it, for a command."""
+"""Reading the audit log, its checkpoints and its sealed artefacts."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
+from email import message_from_bytes
+from email.policy import default
 from typing import Any
 
-import asyncpg
-
-from switchyard.audit.records.reader import AuditReader
-from switchyard.audit.records.roles import SCHEMA
-from switchyard.cli.app.aws import open_aws_client
-from switchyard.cli.app.database_login import select_database_login
+from switchyard.app.application import load_app
+from switchyard.audit.export.exporter import Exporter
+from switchyard.audit.records.reader import AuditReader, TimelineStep
+from switchyard.audit.verification.checkpoint_reader import CheckpointVerifier
+from switchyard.cli.app.connections import open_audit_pool, open_aws_client, open_reviewer_pool
+from switchyard.cli.app.console import console
 from switchyard.cli.app.errors import CommandFailed
-from switchyard.cli.app.receipt_keys import load_receipt_keys
+from switchyard.cli.app.keys import load_checkpoint_keys, load_receipt_keys
 from switchyard.cli.app.target import Target
 from switchyard.protocol.fields import Artefact, Json, StorageRef
 from switchyard.runtime.core.clock import SystemClock
 from switchyard.runtime.core.errors import PermanentTaskError, TaskError, Unavailable
+from switchyard.runtime.crypto.signing import TrustedKeys
 from switchyard.runtime.crypto.vault import KeyWrapper, KmsKeyWrapper, LocalKeyWrapper, Vault
-from switchyard.runtime.database.connections import Pool, connect_pool
-from switchyard.runtime.database.login import InvalidDatabaseUrl
 from switchyard.runtime.storage.artefacts import Artefacts
+from switchyard.runtime.storage.locked_objects import LockedObjects
 from switchyard.runtime.storage.objects import ObjectStore
 
+POLL_INTERVAL_S = 0.2
 _DECRYPTS = ("question", "findings", "answer", "account", "email", "review", "principal")
 
 
 @asynccontextmanager
 async def open_audit_reader(target: Target) -> AsyncIterator[AuditReader]:
-    """The log, as a reader. Raises `CommandFailed` if it cannot be reached."""
-    async with open_pool(target, "SWITCHYARD_AUDIT_DB_URL", SCHEMA) as pool:
-        try:
-            yield AuditReader(pool, trusted=load_receipt_keys(target))
-        except Unavailable as error:
-            raise CommandFailed(str(error)) from error
+    """The audit log, for reading."""
+    async with open_audit_pool(target) as pool:
+        yield AuditReader(pool, load_app().catalogue, trusted=load_receipt_keys(target))
 
 
-async def resolve_case_id(log: AuditReader, named: str) -> str:
-    """The case that an id, or the beginning of one, names. Raises `CommandFailed` if there is none, or several."""
-    found = await log.find_case_ids(named)
+async def resolve_case_id(log: AuditReader, prefix: str) -> str:
+    """The one case whose id begins with `prefix`. Raises `CommandFailed` if there are none or several."""
+    found = await log.find_case_ids(prefix)
     if len(found) == 1:
         return found[0]
-    what = "the log has no case" if not found else "the log has several cases"
-    raise CommandFailed(f"{what} whose id begins with {named}", remedy="see `switchyard case list`")
+    what = "no case has" if not found else "several cases have"
+    raise CommandFailed(f"{what} an id that begins with {prefix}", remedy="see `switchyard case list`")
+
+
+async def read_events(log: AuditReader, case_id: str) -> list[Json]:
+    """The events of a case in causal order, without those whose bodies were retired."""
+    return [json.loads(body)["detail"] for body in await log.bodies(case_id)]
+
+
+async def follow_case(log: AuditReader, case_id: str, seen: set[str], wait_s: float) -> TimelineStep:
+    """Print each step that is not in `seen` until the case ends; return the last. `CommandFailed` after `wait_s`."""
+    deadline = time.monotonic() + wait_s
+    while time.monotonic() < deadline:
+        for step in await log.timeline(case_id):
+            if step.event_id not in seen:
+                seen.add(step.event_id)
+                console.print(f"  {step.node_from} → {step.node_to}: {step.transition}", style="dim")
+                if step.terminal:
+                    return step
+        await asyncio.sleep(POLL_INTERVAL_S)
+    raise CommandFailed(
+        f"the case has not ended within {wait_s:g} s; it continues", remedy=f"see `switchyard case show {case_id}`"
+    )
+
+
+@asynccontextmanager
+async def open_checkpoint_verifier(target: Target) -> AsyncIterator[CheckpointVerifier]:
+    """Verification of the log against its checkpoints."""
+    settings = target.settings
+    keys = TrustedKeys(load_checkpoint_keys(target))
+    async with _open_checkpoint_store(target) as store, open_audit_pool(target) as pool:
+        yield CheckpointVerifier(
+            pool,
+            store,
+            keys,
+            log=settings.checkpoint_log,
+            locks=settings.checkpoint_require_lock,
+            mode=settings.checkpoint_lock_mode,
+            receipts=load_receipt_keys(target),
+            clock=target.clock,
+        )
+
+
+@asynccontextmanager
+async def open_exporter(target: Target) -> AsyncIterator[Exporter]:
+    """Writes the bundles that auditors verify."""
+    keys = load_checkpoint_keys(target)
+    async with _open_checkpoint_store(target) as store, open_audit_pool(target) as pool:
+        yield Exporter(pool, store, keys, log=target.settings.checkpoint_log)
+
+
+@asynccontextmanager
+async def _open_checkpoint_store(target: Target) -> AsyncIterator[LockedObjects]:
+    bucket = target.settings.checkpoint_bucket
+    async with open_aws_client(target, "s3") as client:
+        yield LockedObjects(client, bucket)
 
 
 @asynccontextmanager
 async def open_artefact_reader(target: Target) -> AsyncIterator[Artefacts]:
-    """What can open sealed artefacts: it needs the vault and what wraps people's keys, in AWS the right to ask KMS."""
-    async with open_pool(target, "SWITCHYARD_WORK_DB_OWNER_URL", "vault") as pool, _wrapper(target) as wrapper:
+    """Decrypts sealed artefacts: needs the role reviewer and the key that wraps the vault's keys (in AWS, KMS)."""
+    async with open_reviewer_pool(target, "vault") as pool, _open_wrapper(target) as wrapper:
         yield Artefacts(_NoObjects(), Vault(pool, wrapper, SystemClock()), decrypts=_DECRYPTS)
 
 
 @asynccontextmanager
-async def _wrapper(target: Target) -> AsyncIterator[KeyWrapper]:
-    key_id = target.get("SWITCHYARD_KMS_KEY_ID")
+async def _open_wrapper(target: Target) -> AsyncIterator[KeyWrapper]:
+    key_id = target.settings.kms_key_id
     if key_id is None:
-        yield LocalKeyWrapper(bytes.fromhex(target.need("SWITCHYARD_VAULT_KEY")))
+        yield LocalKeyWrapper(bytes.fromhex(target.settings.vault_key))
         return
     async with open_aws_client(target, "kms") as kms:
         yield KmsKeyWrapper(kms, key_id)
 
 
 async def read_artefact(artefacts: Artefacts, event: Json, reference: Mapping[str, Any]) -> bytes:
-    """The plain bytes of an artefact that an event of the log refers to. Raises `CommandFailed` saying why not."""
-    places = {sha256: StorageRef.model_validate(place) for sha256, place in event.get("storage_refs", {}).items()}
+    """The plain bytes of an artefact that an event refers to. Raises `CommandFailed` with the cause."""
+    refs = {sha256: StorageRef.model_validate(ref) for sha256, ref in event.get("storage_refs", {}).items()}
     try:
-        return await artefacts.read_from(places, event["case_id"], Artefact.model_validate(reference))
+        return await artefacts.read_from(refs, event["case_id"], Artefact.model_validate(reference))
     except TaskError as error:
         raise CommandFailed(error.message, remedy=error.remedy) from error
 
 
-@asynccontextmanager
-async def open_pool(target: Target, variable: str, schema: str) -> AsyncIterator[Pool]:
-    """A small pool to the address in a variable. Raises `CommandFailed` if the database cannot be reached."""
-    url, login = target.need(variable), select_database_login(target)
-    try:
-        pool = await connect_pool(url, schema=schema, size=2, login=login)
-    except InvalidDatabaseUrl as error:
-        raise CommandFailed(f"{variable}: {error}") from error
-    except (Unavailable, asyncpg.PostgresError) as error:
-        raise CommandFailed(f"the database is out of reach ({type(error).__name__})") from error
-    try:
-        yield pool
-    finally:
-        await pool.close()
+def read_email(data: bytes) -> dict[str, str]:
+    """What a person reads of an email: `from`, `to`, `subject`, `text`."""
+    message = message_from_bytes(data, policy=default)
+    part = message.get_body(("plain",))
+    text = part.get_content() if part is not None else ""
+    return {name.lower(): str(message[name]) for name in ("From", "To", "Subject")} | {"text": text}
+
+
+def pick_by_prefix(rows: list[Any], id_of: Callable[[Any], str], prefix: str, *, noun: str, command: str) -> Any:
+    """The one row whose id begins with `prefix`. Raises `CommandFailed` if there are none or several."""
+    found = [row for row in rows if id_of(row).startswith(prefix)]
+    if len(found) == 1:
+        return found[0]
+    what = f"no {noun} has" if not found else f"{len(found)} {noun}s have"
+    raise CommandFailed(f"{what} an id that begins with {prefix}", remedy=f"see `switchyard {command}`")
 
 
 class _NoObjects(ObjectStore):
-    """Answers are small and travel inline; what lies in S3 is read with the AWS console or CLI."""
+    """The CLI reads inline artefacts only; those in S3 are read with the AWS console or CLI."""
 
     async def put(self, key: str, data: bytes, *, content_type: str) -> str:
-        """Not for reading."""
+        """Refuse."""
         raise Unavailable("object_store", "the command line writes no artefacts")
 
     async def get(self, uri: str) -> bytes:
-        """Refuse, and say where it is."""
+        """Refuse, and name the place."""
         raise PermanentTaskError(
-            "artefact_in_s3", f"the artefact is not inline but at {uri}", remedy="fetch it from S3"
+            "artefact_in_s3", f"the artefact is not inline but stored at {uri}", remedy="fetch it from S3"
         )

@@ -2,59 +2,84 @@
 
 from __future__ import annotations
 
+import os
 import sys
+from importlib import import_module
+from typing import ClassVar
 
 import typer
-from rich.console import Console
 
-from services.specialists.compliance import commands as compliance_commands
-from services.specialists.email_sender import commands as email_sender_commands
 from switchyard.cli.app.errors import CommandFailed
-from switchyard.cli.commands import (
-    approval,
-    ask,
-    audit,
-    audit_reconcile,
-    audit_replay,
-    case,
-    case_retry,
-    migrate,
-    playbook,
-    publish,
-    stack,
-)
+from switchyard.cli.app.lazy import CommandReference, LazyGroup
 
-app = typer.Typer(
-    name="switchyard",
-    help="Run a team of AI agents as independent, auditable services.",
-    no_args_is_help=True,
-    pretty_exceptions_show_locals=False,
-)
-app.add_typer(stack.app, name="stack", help="The local stack: every service as its own process.")
-case.app.command("cancel")(playbook.cancel_case)
-app.add_typer(case.app, name="case", help="Cases, read from the audit log.")
-audit.app.command("replay")(audit_replay.replay_decisions)
-audit.app.command("operator-key")(case_retry.print_public_key)
-audit.app.command("reconcile")(audit_reconcile.reconcile)
-app.add_typer(approval.app, name="approval", help="Decide on what waits for a person.")
-app.command("halt")(playbook.halt_playbook)
-app.command("resume")(playbook.resume_playbook)
-app.add_typer(audit.app, name="audit", help="Prove the audit log, complete it, replay it.")
-app.add_typer(compliance_commands.app, name="rules", help="The rules of the compliance gate.")
-app.add_typer(email_sender_commands.app, name="email_sender", help="Sendings whose outcome is unknown.")
-app.command("ask", help="Ask one question and wait for the answer.")(ask.ask_question)
-app.command("publish", help="Publish submissions from a JSON-lines file, as an upstream does.")(publish.publish_file)
-app.command("migrate", help="Bring both databases up to date.")(migrate.migrate_databases)
-app.command("demo", help="Run the demo: a stack of its own, questions, a table, the log.")(stack.demo)
+COMMANDS = "switchyard.cli.commands"
+
+
+def application_commands() -> dict[str, CommandReference]:
+    """The commands that the application adds, by name; none where no application is installed.
+
+    They are named in COMMANDS of the module `commands` beside the App: the App itself imports every contract.
+    """
+    app_module = os.environ.get("SWITCHYARD_APP", "services.app:APP").partition(":")[0]
+    module = f"{app_module.rpartition('.')[0]}.commands".lstrip(".")
+    try:
+        contributed = import_module(module).COMMANDS
+    except ModuleNotFoundError as error:
+        if not module.startswith(str(error.name)):
+            raise
+        return {}
+    return {name: CommandReference(*command) for name, command in contributed.items()}
+
+
+class Commands(LazyGroup):
+    """The engine's commands, and the application's."""
+
+    references: ClassVar = {
+        "ask": CommandReference(f"{COMMANDS}.ask:ask_question", "Ask one question and wait for the answer."),
+        "publish": CommandReference(f"{COMMANDS}.publish:publish_file", "Publish submissions from a JSON-lines file."),
+        "case": CommandReference(f"{COMMANDS}.case:app", "List, show, retry and cancel cases."),
+        "playbook": CommandReference(f"{COMMANDS}.playbook:app", "List, halt and resume playbooks."),
+        "approval": CommandReference(f"{COMMANDS}.approval:app", "Grant or deny what waits for a person."),
+        **application_commands(),
+        "audit": CommandReference(f"{COMMANDS}.audit:app", "Verify, export, replay and reconcile the audit log."),
+        "operator": CommandReference(f"{COMMANDS}.operator:app", "Operators' keys."),
+        "migrate": CommandReference(f"{COMMANDS}.migrate:migrate_databases", "Bring both databases up to date."),
+        "stack": CommandReference(f"{COMMANDS}.stack:app", "The local stack: every service as its own process."),
+        "demo": CommandReference(f"{COMMANDS}.demo:run", "Run the demo on a stack of its own."),
+    }
+
+
+app = typer.Typer(cls=Commands, name="switchyard", no_args_is_help=True, pretty_exceptions_show_locals=False)
+
+
+@app.callback()
+def switchyard() -> None:
+    """Run a team of AI agents as independent, auditable services.
+
+    Exit codes: 0 success; 1 the command failed, or what it checked does not hold; 2 it was called wrongly.
+    """
 
 
 def run_cli() -> None:
-    """The entry point: failures are one sentence and a remedy, and exit code 1."""
+    """The entry point: a failure is one line, a remedy and an exit code."""
     try:
         app()
     except CommandFailed as error:
-        console = Console(stderr=True)
-        console.print(f"[red]{error.message}[/red]", highlight=False)
-        if error.remedy:
-            console.print(f"Remedy: {error.remedy}", highlight=False)
-        sys.exit(1)
+        _fail(error.message, error.remedy, error.exit_code)
+    except OSError as error:
+        if error.filename is None:
+            _fail(f"connection failed: {error}", "check that the deployment is running and reachable", 1)
+        _fail(f"{error.filename}: {error.strerror}", "name a file that can be read, or a folder that can be written", 1)
+    except Exception as error:
+        from switchyard.runtime.core.errors import TaskError
+
+        if not isinstance(error, TaskError):
+            raise
+        _fail(error.message, error.remedy, 1)
+
+
+def _fail(message: str, remedy: str | None, exit_code: int) -> None:
+    typer.secho(message, fg="red", err=True)
+    if remedy:
+        typer.echo(f"Remedy: {remedy}", err=True)
+    sys.exit(exit_code)

@@ -10,25 +10,23 @@ from dataclasses import dataclass
 
 from pydantic import ValidationError
 
-from contracts.catalogue import UPSTREAM_PREFIX
-from contracts.events.upstream import CaseSubmitted, EmailCaseSubmitted
 from faststream_sqs import Credentials, EventBridgePublisher, SQSBroker
-from switchyard.app.topology import BUS
-from switchyard.cli.app.errors import CommandFailed
+from switchyard.app.application import load_app, playbook_of
+from switchyard.cli.app.errors import InvalidArgument
 from switchyard.cli.app.target import Target
 from switchyard.protocol.canonical import parse_json
+from switchyard.protocol.catalogue import UPSTREAM_PREFIX
 from switchyard.protocol.errors import InvalidEvent
 from switchyard.protocol.fields import Json
 from switchyard.protocol.received import first_validation_error
-from switchyard.protocol.submissions import case_id_for
+from switchyard.protocol.submissions import Submission, case_id_for
 
 DEFAULT_SOURCE = f"{UPSTREAM_PREFIX}cli"
-_KINDS: dict[str, type[CaseSubmitted | EmailCaseSubmitted]] = {"outbound_email": EmailCaseSubmitted}
 
 
 @dataclass(frozen=True)
 class SubmissionLine:
-    """One line of a file: what it says, or what is wrong with it."""
+    """One line of a file: a submission, or why it is none."""
 
     number: int
     detail: Json | None
@@ -36,14 +34,14 @@ class SubmissionLine:
 
 
 def read_lines(lines: Iterable[str]) -> list[SubmissionLine]:
-    """Read JSON lines; blank ones are skipped, bad ones are told by number, field and remedy."""
+    """Read JSON lines: blank lines are skipped, invalid lines are reported by line number, field and remedy."""
     return [_read(number, text) for number, text in enumerate(lines, start=1) if text.strip()]
 
 
 def _read(number: int, text: str) -> SubmissionLine:
     try:
         detail = parse_json(text)
-        _KINDS.get(str(detail.get("playbook")), CaseSubmitted).model_validate_json(json.dumps(detail))
+        _model_of(detail).model_validate_json(json.dumps(detail))
     except InvalidEvent as error:
         return SubmissionLine(number, None, str(error))
     except ValidationError as error:
@@ -52,12 +50,23 @@ def _read(number: int, text: str) -> SubmissionLine:
     return SubmissionLine(number, detail)
 
 
+def _model_of(detail: Json) -> type[Submission]:
+    """The kind of submission: its playbook says which; without one it is the application's first kind."""
+    kinds = {playbook_of(model): model for model in load_app().submissions}
+    return kinds.get(str(detail.get("playbook")), next(iter(kinds.values())))
+
+
 @asynccontextmanager
 async def open_publisher(target: Target) -> AsyncIterator[EventBridgePublisher]:
     """The target's bus, verified to exist."""
-    region, endpoint = target.get("AWS_REGION") or "us-east-1", target.get("AWS_ENDPOINT_URL")
-    broker = SQSBroker(region=region, endpoint_url=endpoint, credentials=_credentials(target), logger=None)
-    events = broker.event_publisher(bus=target.get("SWITCHYARD_BUS") or BUS)
+    settings = target.settings
+    key, secret = settings.aws_access_key_id, settings.aws_secret_access_key
+    # The target's own credentials, where it names them: a local stack's must win over this shell's.
+    credentials = Credentials(key, secret, settings.aws_session_token) if key and secret else None
+    broker = SQSBroker(
+        region=settings.aws_region, endpoint_url=settings.aws_endpoint_url, credentials=credentials, logger=None
+    )
+    events = broker.event_publisher(bus=settings.bus)
     await broker.start()
     try:
         yield events
@@ -65,23 +74,18 @@ async def open_publisher(target: Target) -> AsyncIterator[EventBridgePublisher]:
         await broker.stop()
 
 
-def _credentials(target: Target) -> Credentials | None:
-    """The target's own, where it names them: the laptop's must win over whatever this shell has."""
-    key, secret = target.get("AWS_ACCESS_KEY_ID"), target.get("AWS_SECRET_ACCESS_KEY")
-    if key is None or secret is None:
-        return None
-    return Credentials(key, secret, target.get("AWS_SESSION_TOKEN"))
-
-
 def detail_type_of(detail: Json) -> str:
     """The detail-type of a submission: its playbook says which."""
-    return _KINDS.get(str(detail.get("playbook")), CaseSubmitted).__name__
+    return _model_of(detail).__name__
 
 
 async def publish_submissions(target: Target, details: Sequence[Json], *, source: str = DEFAULT_SOURCE) -> list[str]:
-    """Publish submissions and return the ids of the cases that they open. Raises `CommandFailed` for a bad source."""
+    """Publish submissions and return the ids of the cases that they open. Raises `InvalidArgument` for a bad source."""
     if not source.startswith(UPSTREAM_PREFIX):
-        raise CommandFailed(f"the source {source} is no upstream's", remedy=f"name it {UPSTREAM_PREFIX}something")
+        raise InvalidArgument(
+            f"the source {source} is invalid: expected a name that begins with {UPSTREAM_PREFIX}",
+            remedy=f"name it {UPSTREAM_PREFIX}something",
+        )
     async with open_publisher(target) as events:
         await asyncio.gather(
             *(

@@ -7,13 +7,14 @@ from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
-from pathlib import Path
-from typing import Annotated
-
-import typer
+from functools import cached_property
+from typing import TYPE_CHECKING
 
 from switchyard.cli.app.errors import CommandFailed
-from switchyard.runtime.core.clock import Clock, ShiftedClock, SystemClock
+
+if TYPE_CHECKING:
+    from switchyard.cli.app.settings import CliSettings
+    from switchyard.runtime.core.clock import Clock
 
 
 class Env(StrEnum):
@@ -24,36 +25,30 @@ class Env(StrEnum):
     AWS = "aws"
 
 
-EnvOption = Annotated[Env, typer.Option(envvar="SWITCHYARD_ENV", help="Which deployment.")]
-"""Every command's `--env`."""
-
-
 @dataclass(frozen=True)
 class Target:
-    """Addresses and credentials, as environment variables name them."""
+    """Addresses and credentials of a deployment, as environment variables name them."""
 
     environment: Mapping[str, str]
 
-    def need(self, name: str) -> str:
-        """A variable that the command cannot do without. Raises `CommandFailed` naming it."""
-        value = self.environment.get(name)
-        if not value:
-            raise CommandFailed(f"{name} is not set", remedy=f"export {name}, or use --env local with a running stack")
-        return value
+    @cached_property
+    def settings(self) -> CliSettings:
+        """The variables that commands read. Raises `CommandFailed` for an invalid one."""
+        from switchyard.cli.app.settings import CliSettings
 
-    def get(self, name: str) -> str | None:
-        """A variable that may be absent."""
-        return self.environment.get(name) or None
+        return CliSettings.read(self.environment)
 
     @property
     def clock(self) -> Clock:
-        """The clock that the deployment lives by: a laptop's may be set forward."""
-        file = self.get("SWITCHYARD_CLOCK_FILE")
-        return SystemClock() if file is None else ShiftedClock(Path(file))
+        """The deployment's clock: that of a local stack may be shifted."""
+        from switchyard.runtime.core.clock import ShiftedClock, SystemClock
+
+        file = self.settings.clock_file
+        return SystemClock() if file is None else ShiftedClock(file)
 
 
 def resolve_target(env: Env) -> Target:
-    """A target that can take events. Raises `CommandFailed` if it is this machine's and does not run."""
+    """A running deployment. Raises `CommandFailed` if it should run on this machine and does not."""
     match env:
         case Env.AWS:
             return Target(os.environ)
@@ -70,7 +65,7 @@ def _local_stack_exports() -> dict[str, str]:
     try:
         return running_exports()
     except StackError as error:
-        raise CommandFailed(str(error), remedy="switchyard stack up --detach") from error
+        raise CommandFailed(str(error), remedy="run `switchyard stack up --detach`") from error
 
 
 def _compose_exports() -> dict[str, str]:
@@ -85,21 +80,21 @@ def _compose_exports() -> dict[str, str]:
 
 @contextmanager
 def require_local_package() -> Iterator[None]:
-    """Imports from the package `local`, which an image of the command line does not hold. Raises `CommandFailed`."""
+    """Around an import of `switchyard.devstack`, which the image of the CLI does not hold. Raises `CommandFailed`."""
     try:
         yield
     except ModuleNotFoundError as error:
         if not (error.name or "").startswith("switchyard.devstack"):
             raise
         raise CommandFailed(
-            "there is no stack to talk to in here: this installation has no stacks of its own",
-            remedy="--env aws (or SWITCHYARD_ENV=aws), or run the command from a checkout",
+            "this installation cannot run a stack: it does not contain switchyard.devstack",
+            remedy="use --env aws (or SWITCHYARD_ENV=aws), or run the command from a checkout",
         ) from error
 
 
 @asynccontextmanager
 async def open_readable_target(env: Env) -> AsyncIterator[Target]:
-    """A target whose log can be read: as `running`, or the laptop's last run, whose database is started for that."""
+    """A target whose log can be read: a running one, or the last local run, whose databases are started."""
     if env is not Env.LOCAL:
         yield resolve_target(env)
         return
@@ -119,7 +114,7 @@ async def open_readable_target(env: Env) -> AsyncIterator[Target]:
         return
     ran = [home for home in homes if (home / "stack.json").exists()]
     if not ran:
-        raise CommandFailed("there is no run to read", remedy="make demo, or switchyard stack up --detach")
+        raise CommandFailed("the local stack has never run", remedy="run `make demo` or `switchyard stack up --detach`")
     latest = max(ran, key=lambda home: (home / "stack.json").stat().st_mtime)
     async with open_databases_only(latest) as environment:
         yield Target({**os.environ, **environment})

@@ -1,1 +1,1 @@
-"""The commands, one file per noun."""
+"""The commands: one file per noun, and under a noun with many verbs one file per verb."""

@@ -1,158 +1,172 @@
-"""`switchyard approval`: a named person decides on exactly what would be sent."""
+"""`switchyard approval`: a named person decides on exactly the content that would be sent."""
 
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import json
-from email import message_from_bytes
-from email.policy import default
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.table import Table
 
-from switchyard.cli.app.audit_log import open_artefact_reader, read_artefact
-from switchyard.cli.app.console import console
+from switchyard.cli.app.console import Field, console, print_json, print_rows, print_text
 from switchyard.cli.app.errors import CommandFailed
-from switchyard.cli.app.target import Env, EnvOption, Target, resolve_target
-from switchyard.cli.commands.playbook import load_signing_key, open_operator_pool
-from switchyard.protocol.approvals import ApprovalAnswer, approval_statement
-from switchyard.protocol.signing import sign_statement
-from switchyard.runtime.core.clock import timestamp
-from switchyard.runtime.database.queries import load_queries
+from switchyard.cli.app.options import EnvOption, JsonOption, OperatorOption, ReasonOption
+from switchyard.cli.app.target import Env, Target, resolve_target
+
+if TYPE_CHECKING:
+    from switchyard.protocol.approvals import ApprovalAnswer
 
 app = typer.Typer(no_args_is_help=True)
-_SQL = load_queries(__file__, "playbook.sql")
 DECISION_TIMEOUT_S = 15.0
-"""How long a decision may be with the case manager before the command says that it has not heard."""
+"""How long the command waits for the case manager to act on a decision."""
 
-ApprovalArgument = Annotated[str, typer.Argument(help="The approval's id, or the beginning of it.")]
-ApproverOption = Annotated[str, typer.Option("--as", help="Who decides, as SWITCHYARD_APPROVERS names them.")]
-DecisionReasonOption = Annotated[str, typer.Option(help="Why; it stands in the audit log.")]
+ApprovalArgument = Annotated[
+    str, typer.Argument(metavar="APPROVAL", help="The approval's id, or its first characters.")
+]
+_FIELDS = (
+    Field("approval", "approval_id", short=8),
+    Field("case", "case_id", short=8),
+    Field("reason", "reason", wraps=True),
+    Field("requested by", "requested_by", wraps=True),
+    Field("content", "content_sha256", wide=True),
+    Field("pack", "pack", wide=True),
+    Field("decide by (UTC)", "decide_by"),
+)
+_PENDING = """
+select approval_id, case_id, playbook, content_sha256, pack, reason, requested_by, asked_at, decide_by, command
+from approval_queue where state = 'asked'
+order by decide_by
+"""
 
 
 @app.command("list")
-def list_approvals(env: EnvOption = Env.LOCAL) -> None:
-    """What waits for a decision, the most urgent first."""
-    rows = asyncio.run(_list_pending(env))
-    table = Table("approval", "case", "why", "asked for by", "content", "pack", "decide by")
-    for row in rows:
-        table.add_row(
-            str(row["approval_id"]),
-            str(row["case_id"])[:8],
-            row["reason"],
-            row["requested_by"],
-            row["content_sha256"][:12],
-            row["pack"],
-            row["decide_by"].strftime("%Y-%m-%d %H:%M UTC"),
-        )
-    console.print(table)
-    console.print(f"{len(rows)} waiting")
+def list_approvals(as_json: JsonOption = False, env: EnvOption = Env.LOCAL) -> None:
+    """List the approvals that wait for a decision, the most urgent first."""
+    rows = [_public_fields(row) for row in asyncio.run(_list_pending(env))]
+    print_rows(rows, _FIELDS, as_json=as_json)
+    if not as_json:
+        console.print(f"{len(rows)} pending")
 
 
 @app.command()
-def show(approval: ApprovalArgument, env: EnvOption = Env.LOCAL) -> None:
-    """Show the email that would be sent, as it would be sent."""
-    message, row = asyncio.run(_read_email(env, approval))
-    parsed = message_from_bytes(message, policy=default)
-    for name in ("From", "To", "Subject"):
-        console.print(f"{name}: {parsed[name]}", markup=False)
-    part = parsed.get_body(("plain",))
-    console.print(f"\n{part.get_content() if part is not None else ''}", markup=False)
-    console.print(f"content {row['content_sha256']}, rule pack {row['pack']}, wanted because: {row['reason']}")
+def show(approval: ApprovalArgument, as_json: JsonOption = False, env: EnvOption = Env.LOCAL) -> None:
+    """Show the email that would be sent, and the reason why it needs an approval."""
+    shown = asyncio.run(_show(env, approval))
+    if as_json:
+        print_json(shown)
+        return
+    email = shown["email"]
+    print_text(f"From: {email['from']}\nTo: {email['to']}\nSubject: {email['subject']}\n\n{email['text']}")
+    print_text(f"case {shown['case_id']}\ncontent {shown['content_sha256']}")
+    print_text(f"rule pack {shown['pack']}, needs approval because: {shown['reason']}")
 
 
 @app.command()
 def grant(
-    approval: ApprovalArgument, approver: ApproverOption, reason: DecisionReasonOption = "", env: EnvOption = Env.LOCAL
+    approval: ApprovalArgument, operator: OperatorOption, reason: ReasonOption = "", env: EnvOption = Env.LOCAL
 ) -> None:
-    """Agree to exactly this content, once."""
-    _print_result(asyncio.run(_decide(env, approval, "granted", approver, reason)))
+    """Approve exactly this content, once."""
+    _decide(env, approval, "granted", operator, reason)
 
 
 @app.command()
 def deny(
-    approval: ApprovalArgument, approver: ApproverOption, reason: DecisionReasonOption, env: EnvOption = Env.LOCAL
+    approval: ApprovalArgument, operator: OperatorOption, reason: ReasonOption, env: EnvOption = Env.LOCAL
 ) -> None:
-    """Refuse this content: the case ends as denied."""
-    _print_result(asyncio.run(_decide(env, approval, "denied", approver, reason)))
+    """Deny this content: the case ends as denied."""
+    _decide(env, approval, "denied", operator, reason)
+
+
+def _public_fields(row: Any) -> dict[str, Any]:
+    return {name: value for name, value in row.items() if name != "command"}
 
 
 async def _list_pending(env: Env) -> list[Any]:
-    async with open_operator_pool(resolve_target(env)) as case_manager:
-        rows: list[Any] = await case_manager.fetch(_SQL["asked"])
+    from switchyard.cli.app.connections import open_operator_pool
+
+    async with open_operator_pool(resolve_target(env)) as pool:
+        rows: list[Any] = await pool.fetch(_PENDING)
         return rows
 
 
-async def _read_email(env: Env, named: str) -> tuple[bytes, Any]:
+async def _show(env: Env, prefix: str) -> dict[str, Any]:
+    from switchyard.cli.app.audit_log import read_email
+    from switchyard.cli.app.connections import open_reviewer_pool
+
     target = resolve_target(env)
-    async with open_operator_pool(target) as case_manager, open_artefact_reader(target) as artefacts:
-        row = await _find_approval(case_manager, named)
-        command = json.loads(row["command"])
-        await _require_same_content(target, row)
-        return await read_artefact(artefacts, command, command["payload"]["email"]), row
+    async with open_reviewer_pool(target) as pool:
+        row = await _find_approval(pool, prefix)
+    return _public_fields(row) | {"email": read_email(await _read_content(target, row))}
 
 
-async def _decide(env: Env, named: str, verdict: ApprovalAnswer, approver: str, reason: str) -> str:
-    return await submit_decision(resolve_target(env), named, verdict, approver=approver, reason=reason)
+def _decide(env: Env, approval: str, answer: ApprovalAnswer, operator: str, reason: str) -> None:
+    result = asyncio.run(submit_decision(resolve_target(env), approval, answer, approver=operator, reason=reason))
+    if result.startswith("refused"):
+        raise CommandFailed(result, remedy="see docs/build/compliance-rules.md: who may approve what")
+    console.print(result)
 
 
-async def submit_decision(target: Target, named: str, verdict: ApprovalAnswer, *, approver: str, reason: str) -> str:
-    """Sign a decision, hand it to the case manager, and return what the case manager made of it.
+async def submit_decision(target: Target, prefix: str, answer: ApprovalAnswer, *, approver: str, reason: str) -> str:
+    """Sign a decision and hand it to the case manager; return its result. Raises `CommandFailed`."""
+    from switchyard.cli.app.connections import open_operator_pool
+    from switchyard.cli.app.keys import load_operator_key
+    from switchyard.protocol.approvals import approval_statement
+    from switchyard.protocol.signing import sign_statement
+    from switchyard.runtime.core.clock import timestamp
 
-    Raises `CommandFailed`.
-    """
-    async with open_operator_pool(target) as case_manager:
-        row = await _find_approval(case_manager, named)
-        if verdict == "granted":
-            await _require_same_content(target, row)
+    async with open_operator_pool(target) as pool:
+        row = await _find_approval(pool, prefix)
+        if answer == "granted":
+            await _read_content(target, row)
         now = target.clock.now()
         statement = approval_statement(
             approval_id=str(row["approval_id"]),
             case_id=str(row["case_id"]),
             content_sha256=row["content_sha256"],
             pack=row["pack"],
-            verdict=verdict,
+            verdict=answer,
             approver=approver,
             reason=reason,
             signed_at=timestamp(now),
         )
-        signature = sign_statement(load_signing_key(target), statement)
-        decision = await case_manager.fetchval(
-            _SQL["decide"], row["approval_id"], verdict, row["content_sha256"], approver, reason, now, signature
+        signature = sign_statement(load_operator_key(target), statement)
+        decision = await pool.fetchval(
+            "select decide($1, $2, $3, $4, $5, $6, $7)",
+            *(row["approval_id"], answer, row["content_sha256"], approver, reason, now, signature),
         )
         deadline = asyncio.get_running_loop().time() + DECISION_TIMEOUT_S
         while asyncio.get_running_loop().time() < deadline:
-            result: str | None = await case_manager.fetchval(_SQL["decided"], decision)
+            result: str | None = await pool.fetchval("select decided($1)", decision)
             if result is not None:
                 return result
             await asyncio.sleep(0.1)
     raise CommandFailed(
-        "the case manager has not looked at the decision yet",
-        remedy="see `switchyard stack status`; it is kept and will count",
+        "the case manager has not read the decision yet; the decision is stored and will take effect",
+        remedy="check that the case manager is running: `switchyard stack status`",
     )
 
 
-async def _require_same_content(target: Target, row: Any) -> None:
-    """Raise `CommandFailed` unless the email that waits is the one whose hash would be signed."""
+async def _read_content(target: Target, row: Any) -> bytes:
+    """The email that waits. Raises `CommandFailed` unless it is the one whose hash the approval names."""
+    import hashlib
+    import json
+
+    from switchyard.cli.app.audit_log import open_artefact_reader, read_artefact
+
     command = json.loads(row["command"])
     async with open_artefact_reader(target) as artefacts:
-        message = await read_artefact(artefacts, command, command["payload"]["email"])
-    if hashlib.sha256(message).hexdigest() != row["content_sha256"]:
-        remedy = "treat it as an incident: the case manager's table names another content than the command"
-        raise CommandFailed("the email that waits is not the one that the approval names", remedy=remedy)
+        content = await read_artefact(artefacts, command, command["payload"]["email"])
+    if hashlib.sha256(content).hexdigest() != row["content_sha256"]:
+        raise CommandFailed(
+            "the email differs from the approval: its hash is not the one in the approval",
+            remedy="treat it as an incident: the case manager's table and the command disagree",
+        )
+    return content
 
 
-async def _find_approval(case_manager: Any, named: str) -> Any:
-    rows = [row for row in await case_manager.fetch(_SQL["asked"]) if str(row["approval_id"]).startswith(named)]
-    if len(rows) != 1:
-        what = "no approval waits" if not rows else "several approvals wait"
-        raise CommandFailed(f"{what} whose id begins with {named}", remedy="see `switchyard approval list`")
-    return rows[0]
+async def _find_approval(pool: Any, prefix: str) -> Any:
+    from switchyard.cli.app.audit_log import pick_by_prefix
 
-
-def _print_result(result: str) -> None:
-    if result.startswith("refused"):
-        raise CommandFailed(result, remedy="see docs/build/compliance-rules.md for who may approve what")
-    console.print(result)
+    rows = await pool.fetch(_PENDING)
+    return pick_by_prefix(
+        rows, lambda row: str(row["approval_id"]), prefix, noun="pending approval", command="approval list"
+    )

@@ -4,184 +4,381 @@ from __future__ import annotations
 
 import asyncio
 import json
-from datetime import datetime
-from email import message_from_bytes
-from email.policy import default
-from typing import Annotated, Any
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.table import Column, Table
-from rich.text import Text
 
-from switchyard.audit.records.reader import CaseSummary, TimelineStep
-from switchyard.cli.app.audit_log import open_artefact_reader, open_audit_reader, read_artefact, resolve_case_id
-from switchyard.cli.app.console import console
+from switchyard.cli.app.console import Field, console, count, print_json, print_rows, print_text
 from switchyard.cli.app.errors import CommandFailed
-from switchyard.cli.app.failover_text import describe_model_call
-from switchyard.cli.app.target import Env, EnvOption, open_readable_target
-from switchyard.runtime.storage.artefacts import Artefacts
+from switchyard.cli.app.options import CaseArgument, EnvOption, JsonOption, OperatorOption, ReasonOption
+from switchyard.cli.app.target import Env, Target, open_readable_target, resolve_target
+
+if TYPE_CHECKING:
+    from switchyard.audit.records.reader import CaseSummary
+    from switchyard.protocol.fields import Json
 
 app = typer.Typer(no_args_is_help=True)
-_OPENED = {"CaseOpened": ("question",), "CaseClosed": ("answer",), "EmailDrafted": ("email",)}
-"""Which artefacts of an event `--open` shows."""
+SEALED_FIELDS = {"CaseOpened": "question", "CaseClosed": "answer", "EmailDrafted": "email"}
+"""Which artefact of an event `--open` shows."""
+
+_COLOURS = {"answered": "green", "sent": "green", "open": "cyan", "no_agent": "yellow", "blocked": "yellow"}
+_LISTED = (
+    Field("case", "case_id", short=8),
+    Field("session", "session_id", wide=True),
+    Field("agent", "agent"),
+    Field("model", "model_ids", wide=True),
+    Field("hops", "hops"),
+    Field("ms", "duration_ms"),
+    Field("outcome", "outcome", style=lambda outcome: _COLOURS.get(outcome, "red")),
+    Field("code", "code"),
+)
+_STEPS = (
+    Field("seq", "seq"),
+    Field("+ms", "since_opened_ms"),
+    Field("from", "node_from"),
+    Field("to", "node_to"),
+    Field("transition", "transition"),
+    Field("model", "model_id", wide=True),
+    Field("why", "model_reason"),
+    Field("ms", "latency_ms", wide=True),
+    Field("digest", "digest", wide=True),
+)
 
 
 @app.command("list")
-def list_recent_cases(
-    env: EnvOption = Env.LOCAL,
+def list_cases(
     outcome: Annotated[str | None, typer.Option(help="answered, failed, no_agent, expired, rejected …")] = None,
     session: Annotated[str | None, typer.Option(help="One conversation.")] = None,
-    limit: Annotated[int, typer.Option(help="Most rows.")] = 50,
+    limit: Annotated[int, typer.Option(help="The most rows.")] = 50,
+    as_json: JsonOption = False,
+    env: EnvOption = Env.LOCAL,
 ) -> None:
     """List the latest cases."""
-    rows = asyncio.run(_list(env, outcome, session, limit))
-    table = Table(
-        Column("case", no_wrap=True, min_width=36), "session", "agent", "model", "hops", "ms", "outcome", "code"
-    )
-    for row in rows:
-        duration = "" if row.duration_ms is None else str(row.duration_ms)
-        table.add_row(
-            row.case_id,
-            row.session_id,
-            row.agent or "",
-            ", ".join(_short(model) for model in row.model_ids),
-            str(row.hops),
-            duration,
-            _coloured(row.outcome or row.status),
-            row.code or "",
-        )
-    console.print(table)
-    console.print(f"{len(rows)} case{'' if len(rows) == 1 else 's'}")
+    rows = [_summary_fields(case) for case in asyncio.run(_list(env, outcome, session, limit))]
+    print_rows(rows, _LISTED, as_json=as_json)
+    if not as_json:
+        console.print(count(len(rows), "case"))
 
 
 @app.command()
 def show(
-    case_id: Annotated[str, typer.Argument(help="The case.")],
+    case: CaseArgument,
+    reveal: Annotated[bool, typer.Option("--open", help="Decrypt the question and answer, or the email.")] = False,
+    as_json: JsonOption = False,
     env: EnvOption = Env.LOCAL,
-    reveal: Annotated[bool, typer.Option("--open", help="Open what is sealed: question and answer, or email.")] = False,
 ) -> None:
-    """Show one case's transitions, why each model answered, and how it ended."""
-    asyncio.run(_show(env, case_id, reveal=reveal))
+    """Show a case: each transition, why each model answered, and how the case ended."""
+    shown = asyncio.run(_read_case(env, case, reveal=reveal))
+    if as_json:
+        print_json({name: value for name, value in shown.items() if name != "events"})
+    else:
+        _print_case(shown)
 
 
-async def _list(env: Env, outcome: str | None, session: str | None, limit: int) -> list[CaseSummary]:
-    async with open_readable_target(env) as target, open_audit_reader(target) as log:
-        return await log.list_cases(session_id=session, outcome=outcome, limit=limit)
+@app.command()
+def retry(  # noqa: PLR0917 - options, each by its name
+    case: CaseArgument,
+    operator: OperatorOption,
+    reason: ReasonOption = "The cause was fixed.",
+    key: Annotated[Path | None, typer.Option(help="The operator's key file; else SWITCHYARD_OPERATOR_KEY.")] = None,
+    wait: Annotated[float, typer.Option(help="Seconds to wait for the new ending.")] = 120,
+    env: EnvOption = Env.LOCAL,
+) -> None:
+    """Retry the failed task of a failed case, signed by the operator. Exit code 1 if it fails again."""
+    asyncio.run(retry_case(resolve_target(env), case, operator=operator, reason=reason, key_file=key, wait_s=wait))
 
 
-async def _show(env: Env, case_id: str, *, reveal: bool) -> None:
-    async with open_readable_target(env) as target, open_audit_reader(target) as log:
-        case_id = await resolve_case_id(log, case_id)
-        summary = await log.summary(case_id)
-        if summary is None:
-            raise CommandFailed(f"the log has nothing of case {case_id}", remedy="see `switchyard case list`")
-        steps = await log.timeline(case_id)
-        events = {event["event_id"]: event for event in map(_event, await log.bodies(case_id))}
-        report = await log.verify(case_id=case_id)
-        _print_summary(summary)
-        console.print(_timeline(steps, events))
-        for step in steps:
-            if step.event_id in events:
-                _print_step(step, events[step.event_id])
-        _print_ending([events[step.event_id] for step in steps if step.event_id in events])
-        if retired := len(steps) - len(events):
-            console.print(f"retired: the bodies of {retired} events are gone, their receipt is in the log")
-        if reveal:
-            async with open_artefact_reader(target) as artefacts:
-                for event in events.values():
-                    for name in _OPENED.get(event["type"], ()):
-                        reference = event["payload"].get(name)
-                        if reference:
-                            await _print_opened(artefacts, name, event, reference)
-        console.print(f"chain: {'ok' if report.ok else 'BROKEN'} ({len(steps)} events verified)")
+@app.command()
+def cancel(case: CaseArgument, operator: OperatorOption, reason: ReasonOption, env: EnvOption = Env.LOCAL) -> None:
+    """Cancel an open case: nothing of it is sent any more, and it ends as cancelled."""
+    case_id, result = asyncio.run(_cancel(resolve_target(env), case, operator, reason))
+    if result == "unknown":
+        raise CommandFailed(f"the case manager has no case {case_id}", remedy="see `switchyard case list`")
+    if result == "closed":
+        raise CommandFailed(f"case {case_id} is closed already", remedy=f"see `switchyard case show {case_id}`")
+    console.print(f"case {case_id}: cancelled; an email that the provider already has cannot be recalled")
 
 
-def _event(body: str) -> dict[str, Any]:
-    detail: dict[str, Any] = json.loads(body)["detail"]
-    return detail
-
-
-def _print_summary(summary: CaseSummary) -> None:
-    console.print(f"[bold]case {summary.case_id}[/bold]  {_coloured(summary.outcome or summary.status)}")
-    console.print(f"session {summary.session_id}, tenant {summary.tenant}, playbook {summary.playbook_version}")
-    if summary.opened_at:
-        console.print(f"opened {_time(summary.opened_at)}, took {summary.duration_ms} ms over {summary.hops} hops")
-
-
-def _timeline(steps: list[TimelineStep], events: dict[str, dict[str, Any]]) -> Table:
-    table = Table("seq", "+ms", "from", "to", "transition", "model", "why", "ms", "digest")
-    for step in steps:
-        call = events.get(step.event_id, {}).get("model_call")
-        table.add_row(
-            str(step.seq),
-            str(step.since_opened_ms),
-            step.node_from,
-            step.node_to,
-            Text(step.transition, style="bold" if step.terminal else ""),
-            _short(step.model_id or ""),
-            call["reason"] if call else "",
-            "" if step.latency_ms is None else str(step.latency_ms),
-            step.transcript_hash[:12],
-        )
-    return table
-
-
-def _print_step(step: TimelineStep, event: dict[str, Any]) -> None:
-    call = event.get("model_call")
-    if call:
-        style = "yellow" if call["role"] == "fallback" else "dim"
-        console.print(Text(f"{step.node_from}: {describe_model_call(call)}", style=style))
-    if step.transition == "TaskFailed":
-        failure = event["payload"]
-        console.print(Text(f"{step.node_from}: {failure['code']} after {failure['attempts']} attempts", style="red"))
-        for cause in failure.get("causes", ()):
-            console.print(f"  caused by {cause}", markup=False)
-    if step.transition == "TaskRetried":
-        retried = event["payload"]
-        told_why = f"{retried['operator']} had {retried['task_type']} done again: {retried['reason']}"
-        console.print(Text(told_why, style="yellow"))
-
-
-def _print_ending(events: list[dict[str, Any]]) -> None:
-    for event in events:
-        if event["type"] in {"CaseClosed", "SubmissionRejected"}:
-            ending = event["payload"]
-            field = f" (field {ending['field']})" if ending.get("field") else ""
-            console.print(f"ended: {ending['code']} {ending.get('message', '')}{field}".rstrip(), markup=False)
-            if ending.get("rules"):
-                console.print(f"rules: {', '.join(ending['rules'])}", markup=False)
-            if ending.get("remedy"):
-                console.print(f"remedy: {ending['remedy']}", markup=False)
-
-
-async def _print_opened(artefacts: Artefacts, name: str, event: dict[str, Any], reference: dict[str, Any]) -> None:
-    try:
-        data = await read_artefact(artefacts, event, reference)
-    except CommandFailed as error:
-        # One that was erased, or lies in S3, keeps nobody from the rest.
-        console.print(f"{name}: cannot be opened: {error.message}", markup=False)
-        return
-    text = json.loads(data)["text"] if name == "answer" else data.decode()
-    if name == "email":
-        parsed = message_from_bytes(data, policy=default)
-        part = parsed.get_body(("plain",))
-        text = f"To: {parsed['To']}\nSubject: {parsed['Subject']}\n\n{part.get_content() if part else ''}"
-    console.print(f"{name}: {text}", markup=False)
+def _summary_fields(case: CaseSummary) -> dict[str, Any]:
+    """A case as `list` and `show` describe it."""
+    fields = asdict(case)
+    return {**fields, "outcome": case.outcome or str(case.status), "model_ids": [*map(_short, case.model_ids)]}
 
 
 def _short(model_id: str) -> str:
-    """A Bedrock id without its geography and date: enough for a column."""
+    """A Bedrock id without its geography and date."""
     name = model_id.split(":", maxsplit=1)[0]
     for prefix in ("us.", "eu.", "global.", "anthropic.", "amazon."):
         name = name.removeprefix(prefix)
     return name.split("-20")[0]
 
 
-def _coloured(outcome: str) -> str:
-    colours = {"answered": "green", "sent": "green", "open": "cyan", "no_agent": "yellow", "blocked": "yellow"}
-    colour = colours.get(outcome, "red")
-    return f"[{colour}]{outcome}[/{colour}]"
+async def _list(env: Env, outcome: str | None, session: str | None, limit: int) -> list[CaseSummary]:
+    from switchyard.cli.app.audit_log import open_audit_reader
+
+    async with open_readable_target(env) as target, open_audit_reader(target) as log:
+        return await log.list_cases(session_id=session, outcome=outcome, limit=limit)
 
 
-def _time(moment: datetime) -> str:
-    return moment.strftime("%Y-%m-%d %H:%M:%S UTC")
+async def _read_case(env: Env, prefix: str, *, reveal: bool) -> dict[str, Any]:
+    from switchyard.cli.app.audit_log import open_audit_reader, read_events, resolve_case_id
+
+    async with open_readable_target(env) as target, open_audit_reader(target) as log:
+        case_id = await resolve_case_id(log, prefix)
+        summary = await log.summary(case_id)
+        if summary is None:
+            raise CommandFailed(f"the log has no event of case {case_id}", remedy="see `switchyard case list`")
+        steps = await log.timeline(case_id)
+        events = {event["event_id"]: event for event in await read_events(log, case_id)}
+        report = await log.verify(case_id=case_id)
+        opened = await _open_sealed(target, list(events.values())) if reveal else None
+    calls = {event_id: event.get("model_call") for event_id, event in events.items()}
+    return {
+        **_summary_fields(summary),
+        "steps": [
+            {
+                "seq": step.seq,
+                "event_id": step.event_id,
+                "since_opened_ms": step.since_opened_ms,
+                "node_from": step.node_from,
+                "node_to": step.node_to,
+                "transition": step.transition,
+                "model_id": _short(step.model_id or "") or None,
+                "model_reason": (calls.get(step.event_id) or {}).get("reason"),
+                "latency_ms": step.latency_ms,
+                "digest": step.transcript_hash,
+            }
+            for step in steps
+        ],
+        "retired_bodies": len(steps) - len(events),
+        "opened": opened,
+        "chain_ok": report.ok,
+        "events": events,
+    }
+
+
+async def _open_sealed(target: Target, events: list[Json]) -> list[dict[str, str]]:
+    """The decrypted texts; one that was erased or is stored in S3 has an `error` instead."""
+    from switchyard.cli.app.audit_log import open_artefact_reader, read_artefact, read_email
+
+    opened = []
+    async with open_artefact_reader(target) as artefacts:
+        for event in events:
+            name = SEALED_FIELDS.get(event["type"], "")
+            if not (reference := event["payload"].get(name)):
+                continue
+            try:
+                data = await read_artefact(artefacts, event, reference)
+            except CommandFailed as error:
+                opened.append({"name": name, "error": error.message})
+                continue
+            if name == "email":
+                email = read_email(data)
+                text = f"To: {email['to']}\nSubject: {email['subject']}\n\n{email['text']}"
+            else:
+                text = json.loads(data)["text"] if name == "answer" else data.decode()
+            opened.append({"name": name, "text": text})
+    return opened
+
+
+def _print_case(shown: dict[str, Any]) -> None:
+    colour = _COLOURS.get(shown["outcome"], "red")
+    console.print(f"[bold]case {shown['case_id']}[/bold]  [{colour}]{shown['outcome']}[/{colour}]")
+    print_text(f"session {shown['session_id']}, tenant {shown['tenant']}, playbook {shown['playbook_version']}")
+    if shown["opened_at"]:
+        took = f"took {shown['duration_ms']} ms over {shown['hops']} hops"
+        console.print(f"opened {shown['opened_at']:%Y-%m-%d %H:%M:%S} UTC, {took}")
+    print_rows([{**step, "digest": step["digest"][:12]} for step in shown["steps"]], _STEPS)
+    events = [shown["events"][step["event_id"]] for step in shown["steps"] if step["event_id"] in shown["events"]]
+    for event in events:
+        _print_model_call_and_failure(event)
+    for event in events:
+        _print_ending(event)
+    if shown["retired_bodies"]:
+        console.print(f"retired: {count(shown['retired_bodies'], 'event')} without a body; the log has the receipt")
+    for each in shown["opened"] or ():
+        print_text(
+            f"{each['name']}: {each['text']}" if "text" in each else f"{each['name']}: unreadable: {each['error']}"
+        )
+    console.print(f"chain: {'ok' if shown['chain_ok'] else 'BROKEN'} ({count(len(shown['steps']), 'event')} verified)")
+
+
+def _print_model_call_and_failure(event: Json) -> None:
+    from switchyard.cli.app.failover_text import describe_model_call
+
+    node, payload, call = event["node_from"], event["payload"], event.get("model_call")
+    if call:
+        style = "yellow" if call["role"] == "fallback" else "dim"
+        print_text(f"{node}: {describe_model_call(call)}", style=style)
+    if event["type"] == "TaskFailed":
+        print_text(f"{node}: {payload['code']} after {count(payload['attempts'], 'attempt')}", style="red")
+        for cause in payload.get("causes", ()):
+            print_text(f"  caused by {cause}")
+    if event["type"] == "TaskRetried":
+        print_text(f"{payload['operator']} retried {payload['task_type']}: {payload['reason']}", style="yellow")
+
+
+def _print_ending(event: Json) -> None:
+    if event["type"] not in {"CaseClosed", "SubmissionRejected"}:
+        return
+    ending = event["payload"]
+    where = f" (field {ending['field']})" if ending.get("field") else ""
+    print_text(f"ended: {ending['code']} {ending.get('message', '')}{where}".rstrip())
+    if ending.get("rules"):
+        print_text(f"rules: {', '.join(ending['rules'])}")
+    if ending.get("remedy"):
+        print_text(f"remedy: {ending['remedy']}")
+
+
+async def _cancel(target: Target, prefix: str, operator: str, reason: str) -> tuple[str, str]:
+    import uuid
+
+    from switchyard.cli.app.audit_log import open_audit_reader, resolve_case_id
+    from switchyard.cli.app.connections import open_operator_pool
+
+    case_id = prefix
+    if len(prefix) < 36:
+        async with open_audit_reader(target) as log:
+            case_id = await resolve_case_id(log, prefix)
+    try:
+        whole = uuid.UUID(case_id)
+    except ValueError as error:
+        raise CommandFailed(f"{case_id} is no case id: expected a UUID", remedy="see `switchyard case list`") from error
+    async with open_operator_pool(target) as pool:
+        return case_id, await pool.fetchval("select cancel($1, $2, $3)", whole, operator, reason)
+
+
+@dataclass(frozen=True)
+class FailedCaseEvents:
+    """How a case failed: four events of the log, each the cause of the next."""
+
+    command: Json
+    failed: Json
+    close: Json
+    ending: Json
+
+
+def find_failure(events: Sequence[Json]) -> FailedCaseEvents:
+    """The failure that ended a case, from its events in causal order. Raises `CommandFailed` if none can be retried."""
+    from switchyard.app.application import load_app
+    from switchyard.protocol.catalogue import ROUTER
+
+    by_digest = {event["digest"]: event for event in events}
+
+    def cause(event: Json) -> Json:
+        found = by_digest.get(event["parents"][0]) if event["parents"] else None
+        if found is None:
+            raise CommandFailed(
+                f"the log does not have the cause of {event['type']}",
+                remedy="wait for it, or run `switchyard audit reconcile`",
+            )
+        return found
+
+    terminal = {type_.name for type_ in load_app().catalogue.types if type_.terminal}
+    endings = [event for event in events if event["type"] in terminal]
+    if not endings:
+        raise CommandFailed("the case has not ended: only a failed case can be retried", remedy="wait for its ending")
+    ending = max(endings, key=_attempt_number)
+    if any(event["type"] == "TaskRetried" and _attempt_number(event) > _attempt_number(ending) for event in events):
+        raise CommandFailed("the case is being retried already", remedy="wait for its ending")
+    if (outcome := ending["payload"]["outcome"]) != "failed":
+        raise CommandFailed(f"the case ended as {outcome}: no task failed", remedy="submit it again")
+    close = cause(ending)
+    failed = cause(close)
+    if close["type"] != "CloseCase" or failed["node_from"] == ROUTER:
+        raise CommandFailed(
+            "no task failed: the router could not route an event of the case",
+            remedy="deploy the router that can, and submit the case again",
+        )
+    return FailedCaseEvents(cause(failed), failed, close, ending)
+
+
+def _attempt_number(event: Json) -> int:
+    """The attempt that an event belongs to, from 0. `seq` does not say: a retry branches off before the ending."""
+    return int(str(event.get("attempt") or "retry-0").removeprefix("retry-"))
+
+
+async def retry_case(
+    target: Target, prefix: str, *, operator: str, reason: str, key_file: Path | None, wait_s: float
+) -> None:
+    """Sign a request, hand it to the case manager, and follow the case to its new ending. Raises `CommandFailed`."""
+    from datetime import UTC, datetime
+
+    from switchyard.cli.app.audit_log import follow_case, open_audit_reader, read_events, resolve_case_id
+    from switchyard.cli.app.keys import load_operator_key
+    from switchyard.protocol.signing import sign_statement
+    from switchyard.protocol.statements import retry_statement
+    from switchyard.runtime.core.clock import timestamp
+
+    key = load_operator_key(target, key_file)
+    async with open_audit_reader(target) as log:
+        case_id = await resolve_case_id(log, prefix)
+        report = await log.verify(case_id=case_id)
+        if report.findings:
+            raise CommandFailed(
+                f"the chain of case {case_id} is broken: {report.findings[0].why}",
+                remedy="treat it as an incident; a case is not retried on altered evidence",
+            )
+        events = await read_events(log, case_id)
+        failure = find_failure(events)
+        requested_at = timestamp(datetime.now(UTC))
+        statement = retry_statement(
+            case_id=case_id,
+            failed=failure.failed["digest"],
+            command=failure.command["digest"],
+            closed=failure.ending["digest"],
+            operator=operator,
+            reason=reason,
+            requested_at=requested_at,
+        )
+        request = {
+            "operator": operator,
+            "reason": reason,
+            "requested_at": requested_at,
+            "signature": sign_statement(key, statement),
+            "command": failure.command,
+            "failed": failure.failed,
+            "close": failure.close,
+        }
+        code, why = await _request_retry(target, case_id, request, wait_s)
+        if code != "retried":
+            raise CommandFailed(f"the case manager refused the retry: {why}")
+        command = failure.command
+        console.print(f"case {case_id} is open again: {command['type']} goes to {command['node_to']} once more")
+        step = await follow_case(log, case_id, {event["event_id"] for event in events}, wait_s)
+    console.print(f"ended: {step.outcome}")
+    if step.outcome == "failed":
+        raise CommandFailed("the task failed again", remedy=f"see `switchyard case show {case_id}`")
+
+
+async def _request_retry(
+    target: Target, case_id: str, request: dict[str, Any], wait_s: float
+) -> tuple[str, str | None]:
+    import time
+    import uuid
+
+    from switchyard.cli.app.audit_log import POLL_INTERVAL_S
+    from switchyard.cli.app.connections import open_operator_pool
+
+    # The same signed request is the same row.
+    request_id = uuid.uuid5(uuid.UUID("4f1f9a53-7f2f-5d07-8a2b-0f7cf1f0a7d2"), request["signature"])
+    async with open_operator_pool(target) as pool:
+        await pool.execute(
+            "insert into retry_request (request_id, case_id, request) values ($1, $2, $3)",
+            request_id,
+            uuid.UUID(case_id),
+            json.dumps(request, ensure_ascii=False),
+        )
+        deadline = time.monotonic() + wait_s
+        while time.monotonic() < deadline:
+            row = await pool.fetchrow("select code, why from retry_request where request_id = $1", request_id)
+            if row is not None and row["code"] is not None:
+                return row["code"], row["why"]
+            await asyncio.sleep(POLL_INTERVAL_S)
+    raise CommandFailed(
+        f"the case manager has not answered within {wait_s:g} s; the request is stored",
+        remedy="check that the case manager is running",
+    )

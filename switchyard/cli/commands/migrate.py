@@ -7,25 +7,26 @@ from typing import Any
 
 import typer
 
-from switchyard.cli.app.database_login import select_database_login
-from switchyard.cli.app.databases import migrate_audit, migrate_work
-from switchyard.cli.app.target import Env, EnvOption, Target, resolve_target
+from switchyard.cli.app.options import EnvOption
+from switchyard.cli.app.target import Env, Target, resolve_target
 
 
 def migrate_databases(env: EnvOption = Env.LOCAL) -> None:
-    """Apply what is missing to the work and the audit database, under a lock; safe to repeat.
+    """Apply missing migrations and grants to the work and the audit database, under a lock; safe to repeat.
 
     Needs the owners' addresses in SWITCHYARD_WORK_DB_OWNER_URL and SWITCHYARD_AUDIT_DB_OWNER_URL. In AWS the roles log
-    in with IAM; so does the owner where SWITCHYARD_DB_AUTH is `iam`.
+    in with IAM, and so does the owner if SWITCHYARD_DB_AUTH is `iam`.
     """
-    target = resolve_target(env)
-    applied = asyncio.run(_migrate(target, iam=env is Env.AWS))
+    applied = asyncio.run(_migrate(resolve_target(env), iam=env is Env.AWS))
     for name in applied:
         typer.echo(f"applied {name}")
     typer.echo(f"{len(applied)} applied; both databases are up to date")
 
 
 async def _migrate(target: Target, *, iam: bool) -> list[str]:
+    from switchyard.cli.app.connections import select_database_login
+    from switchyard.cli.app.databases import migrate_audit, migrate_work
+
+    work, audit = target.settings.work_db_owner_url, target.settings.audit_db_owner_url
     how: dict[str, Any] = {"password_for": lambda _: None, "iam": iam, "login": select_database_login(target)}
-    work = await migrate_work(target.need("SWITCHYARD_WORK_DB_OWNER_URL"), **how)
-    return work + await migrate_audit(target.need("SWITCHYARD_AUDIT_DB_OWNER_URL"), **how)
+    return await migrate_work(work, **how) + await migrate_audit(audit, **how)

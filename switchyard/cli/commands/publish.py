@@ -9,27 +9,40 @@ from typing import Annotated
 
 import typer
 
-from switchyard.cli.app.submissions import DEFAULT_SOURCE, publish_submissions, read_lines
-from switchyard.cli.app.target import Env, EnvOption, resolve_target
+from switchyard.cli.app.errors import InvalidArgument
+from switchyard.cli.app.options import EnvOption
+from switchyard.cli.app.target import Env, resolve_target
 
 
 def publish_file(
-    file: Annotated[Path, typer.Argument(help="JSON lines, a submission each; - reads standard input.")],
-    source: Annotated[str, typer.Option(help="Bus source of the upstream.")] = DEFAULT_SOURCE,
+    file: Annotated[
+        Path,
+        typer.Argument(
+            exists=True, dir_okay=False, readable=True, allow_dash=True,
+            help="JSON lines, one submission per line; - reads standard input.",
+        ),
+    ],
+    source: Annotated[
+        str | None, typer.Option(help="The upstream's name on the bus; upstream.cli without it.")
+    ] = None,
     env: EnvOption = Env.LOCAL,
-) -> None:
-    """Publish every good line; report every bad one by number. Exit code 1 if there was a bad one."""
-    text = sys.stdin.read() if str(file) == "-" else file.read_text(encoding="utf-8")
+) -> None:  # fmt: skip
+    """Publish each valid line; report each invalid line by number. Exit code 1 if there was an invalid line."""
+    from switchyard.cli.app.submissions import DEFAULT_SOURCE, publish_submissions, read_lines
+
+    try:
+        text = sys.stdin.read() if str(file) == "-" else file.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise InvalidArgument(f"{file} is not UTF-8: {error}", remedy="save the file as UTF-8") from error
     lines = read_lines(text.splitlines())
-    good = [line for line in lines if line.detail is not None]
-    bad = [line for line in lines if line.problem is not None]
-    cases = asyncio.run(
-        publish_submissions(resolve_target(env), [line.detail for line in good if line.detail], source=source)
-    )
-    for line, case_id in zip(good, cases, strict=True):
+    valid = [line for line in lines if line.detail is not None]
+    invalid = [line for line in lines if line.problem is not None]
+    details = [line.detail for line in valid if line.detail]
+    cases = asyncio.run(publish_submissions(resolve_target(env), details, source=source or DEFAULT_SOURCE))
+    for line, case_id in zip(valid, cases, strict=True):
         typer.echo(f"line {line.number}: case {case_id}")
-    for line in bad:
+    for line in invalid:
         typer.secho(f"line {line.number}: not published: {line.problem}", fg="red", err=True)
-    typer.echo(f"{len(good)} published, {len(bad)} refused")
-    if bad:
+    typer.echo(f"{len(valid)} published, {len(invalid)} invalid")
+    if invalid:
         raise typer.Exit(1)

@@ -28,7 +28,7 @@ STOP_TIMEOUT = 45.0  # seconds: the services' drain, PostgreSQL's shutdown and s
 
 
 def load_plan(reference: str) -> StackPlan:
-    """Call the function named `module:function`. Raises StackError when it does not return a Plan."""
+    """Call the function named `module:function`. Raises StackError when it does not return a StackPlan."""
     module, _, function = reference.partition(":")
     plan = getattr(importlib.import_module(module), function)()
     if not isinstance(plan, StackPlan):
@@ -59,11 +59,11 @@ def stop_stack(home: Path | None = None, *, force: bool = False, timeout: float 
         return False
     holder = place.supervisor()
     if holder is not None:
-        os.kill(holder.pid, signal.SIGQUIT if force else signal.SIGTERM)
+        os.kill(holder, signal.SIGQUIT if force else signal.SIGTERM)
     deadline = time.monotonic() + timeout
     while place.in_use():
         if time.monotonic() > deadline:
-            who = "its guards" if holder is None else f"supervisor pid {holder.pid}"
+            who = "its watchdogs" if holder is None else f"supervisor pid {holder}"
             raise StackError(f"the stack in {place.folder} ({who}) is still running after {timeout:g} s; use force")
         time.sleep(0.05)
     return True
@@ -96,7 +96,7 @@ def _running_state(home: Path | None) -> dict[str, Any]:
 def _state(place: Home) -> dict[str, Any] | None:
     """The state file, if the supervisor that runs now has written it: a dead one's is stale."""
     holder, state = place.supervisor(), place.read_state()
-    return state if holder is not None and state is not None and state["supervisor"] == holder.pid else None
+    return state if holder is not None and state is not None and state["supervisor"] == holder else None
 
 
 async def _serve(plan: StackPlan, home: Path | None, on_ready: Callable[[Endpoints], None]) -> None:
@@ -129,7 +129,7 @@ async def _until_cancelled(stack: EmbeddedStack, on_ready: Callable[[Endpoints],
 def _up_detached(plan: str, home: Home) -> None:
     """Start the daemon and wait for its word: nothing when all is ready, else the error, else the end of the pipe."""
     if (holder := home.supervisor()) is not None:
-        raise AlreadyRunning(home.folder, holder.pid)
+        raise AlreadyRunning(home.folder, holder)
     home.prepare()
     word_read, word_write = os.pipe()
     with home.log("stack").open("ab") as output:
@@ -144,7 +144,7 @@ def _up_detached(plan: str, home: Home) -> None:
             word = words.read()
         except KeyboardInterrupt:
             if (started := home.supervisor()) is not None:
-                os.kill(started.pid, signal.SIGTERM)
+                os.kill(started, signal.SIGTERM)
             raise
     if word != READY_MESSAGE:
         reason = word or f"its supervisor ended; see {home.log('stack')}"
@@ -154,7 +154,7 @@ def _up_detached(plan: str, home: Home) -> None:
 def _main(home: str, plan: str, pipe: str) -> int:
     """The detached process: its parent reads `READY_MESSAGE` or the reason why not from the pipe."""
     if os.fork() != 0:
-        return 0  # init becomes the daemon's parent, whoever called `up`
+        return 0  # init becomes the daemon's parent
     words = os.fdopen(int(pipe), "w", encoding="utf-8")
 
     def ready(_: Endpoints) -> None:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 from switchyard.devstack.stack.emulator import sdk_environment
 from switchyard.devstack.stack.postgres import AUDIT_DATABASE, OWNER_ROLE, WORK_DATABASE
@@ -54,10 +53,6 @@ class Endpoints:
                 "OPENAI_API_KEY": "local",
             }
         return exports
-
-    def to_json(self) -> dict[str, Any]:
-        """As in the state file."""
-        return asdict(self)
 
 
 def inherited_environment(environ: Mapping[str, str] = os.environ) -> dict[str, str]:

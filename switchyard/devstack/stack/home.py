@@ -1,7 +1,7 @@
 """The stack's home folder: its layout, the lock that lets one stack use it at a time, and the state file.
 
 .switchyard/
-    stack.lock          held by the supervisor and by every guard; holds the supervisor's pid
+    stack.lock          held by the supervisor and by every watchdog; holds the supervisor's pid
     stack.json          what runs, where, and what to export to reach it (0600: it holds the password)
     logs/<name>.log     one per process, and stack.log of the supervisor; the previous run's as <name>.log.1
     postgres/           PostgreSQL's data; postgres.password (0600) its owner's password
@@ -20,8 +20,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from switchyard.devstack.errors import AlreadyRunning
-from switchyard.devstack.supervisor.pids import ProcessId
 
 # Traversable, not listable: as root, PostgreSQL runs under another account and must reach its data in here.
 HOME_MODE = 0o711
@@ -70,20 +71,18 @@ class Home:
         return log
 
     def lock(self) -> int:
-        """Take the lock and return its descriptor; the lock is free again when all who inherited that have closed it.
+        """Take the lock and return its descriptor; the lock is free again when all that inherited it have closed it.
 
-        Raises AlreadyRunning with the supervisor's pid, or with a dead one's while its guards still stop processes.
+        Raises AlreadyRunning with the supervisor's pid, or with a dead one's while its watchdogs still stop processes.
         """
         descriptor = os.open(self._lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            holder = os.pread(descriptor, 200, 0).decode()
             os.close(descriptor)
-            raise AlreadyRunning(self.folder, int(holder.partition(" ")[0] or 0)) from None
-        identity = ProcessId.of(os.getpid())
+            raise AlreadyRunning(self.folder, self._holder()[0]) from None
         os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, f"{os.getpid()} {identity.started if identity else ''}".encode(), 0)
+        os.pwrite(descriptor, f"{os.getpid()} {psutil.Process().create_time()}".encode(), 0)
         return descriptor
 
     def in_use(self) -> bool:
@@ -97,13 +96,20 @@ class Home:
                 return True
         return False
 
-    def supervisor(self) -> ProcessId | None:
-        """The supervisor that runs on this home now, or None."""
-        if not self.in_use():
+    def supervisor(self) -> int | None:
+        """The pid of the supervisor that runs on this home now, or None. A reused pid has another start time."""
+        pid, created = self._holder()
+        try:
+            process = psutil.Process(pid)
+            same = abs(process.create_time() - created) < 1 and process.status() != psutil.STATUS_ZOMBIE
+        except psutil.NoSuchProcess:
             return None
-        pid, _, started = self._lock.read_text(encoding="utf-8").partition(" ")
-        holder = ProcessId(int(pid or 0), started)
-        return holder if holder.is_alive() else None
+        return pid if same and self.in_use() else None
+
+    def _holder(self) -> tuple[int, float]:
+        """The pid and start time of the supervisor that took the lock last."""
+        pid, _, created = (self._lock.read_text(encoding="utf-8") if self._lock.exists() else "").partition(" ")
+        return int(pid or 0), float(created or 0)
 
     def read_state(self) -> dict[str, Any] | None:
         """What the last supervisor wrote; it may be dead by now (see `supervisor`). None when there was none."""

@@ -12,10 +12,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from contracts.cards import AGENT_CARDS, COMPLIANCE_CARD, DRAFTER_CARD, EMAIL_SENDER_CARD
-from contracts.catalogue import AUDIT as AUDIT_NODE
-from contracts.catalogue import CASE_MANAGER, ROUTER
-from switchyard.app.topology import EMAIL_FEEDBACK
+from switchyard.app.application import App, ProcessDescriptor, load_app
 from switchyard.audit.records.roles import RETENTION
 from switchyard.cli.app.databases import OPERATOR_ROLE, RECONCILER_ROLE, migrate_audit, migrate_work
 from switchyard.devstack.simulators.models.loading import DEFAULT_SCRIPT
@@ -25,6 +22,7 @@ from switchyard.devstack.stack.provision import CHECKPOINT_BUCKET, provision_emu
 from switchyard.devstack.stack.stack import EmbeddedStack, StackPlan
 from switchyard.devstack.supervisor.ports import LOOPBACK
 from switchyard.devstack.supervisor.process import ServiceSpec
+from switchyard.protocol.catalogue import AUDIT, CASE_MANAGER, ROUTER
 from switchyard.protocol.signing import derive_public_key
 from switchyard.runtime.crypto.erasure import ERASER_ROLE
 from switchyard.runtime.crypto.signing import LocalSigner
@@ -35,7 +33,7 @@ DEMO_HOME = "demo"
 """The demo's home, inside the default one: each run starts it afresh and leaves it readable."""
 
 LOCAL_OPERATOR = "oncall"
-"""Who may decide on a laptop, and have a failed task done again: `switchyard approval grant ID --as oncall`."""
+"""Who may decide on a laptop, and have a failed task done again: `switchyard approval grant ID --operator oncall`."""
 
 VISIBILITY_VARIABLE = "SWITCHYARD_LOCAL_VISIBILITY_S"
 """Visibility and lease in seconds: 30 as in AWS unless this says otherwise (the tests say 3)."""
@@ -53,19 +51,11 @@ WAREHOUSE_SERVICE = ServiceSpec(
 )
 """Stands in for Snowflake, over Snowflake's own protocol."""
 
-WAREHOUSE_ENVIRONMENT = {
-    "SWITCHYARD_SNOWFLAKE_ACCOUNT": "local",
-    "SWITCHYARD_SNOWFLAKE_HOST": LOOPBACK,
-    "SWITCHYARD_SNOWFLAKE_PORT": "{port:warehouse}",
-    "SWITCHYARD_SNOWFLAKE_PROTOCOL": "http",
-    "SWITCHYARD_SNOWFLAKE_TOKEN": "local",
-}
-
-SENDING_TENANTS = {"harborline.example": "harbor-partners"}
-"""The tenant that sends from a domain, for the provider's reports."""
-
 OPT_OUT_URL = f"http://{LOOPBACK}:{{port:optout}}"
 """Where the opt-out links of this stack lead."""
+
+FACTS = {"optout_url": OPT_OUT_URL}
+"""Facts of this deployment that an application's processes may ask for; the others are left unset."""
 
 
 def model_simulator_service(*first: Path) -> ServiceSpec:
@@ -140,41 +130,28 @@ async def prepare_infrastructure(endpoints: Endpoints) -> Mapping[str, str]:
 
 
 def list_services(endpoints: Endpoints) -> list[ServiceSpec]:
-    """One row a process."""
-    agents = [_agent(endpoints, node) for node in AGENT_CARDS]
+    """One row for each process."""
+    app = load_app()
     return [
         WAREHOUSE_SERVICE,
-        ServiceSpec(
-            name=ROUTER,
-            argv=(sys.executable, "-m", "services.orchestrator", ROUTER),
-            env=_common()
+        _engine_service(
+            ROUTER,
+            _common()
             | _operators(endpoints)
             | {"SWITCHYARD_STATE_KEYS": json.dumps({"local": _secret(endpoints, "state")})},
         ),
-        ServiceSpec(
-            name=CASE_MANAGER,
-            argv=(sys.executable, "-m", "services.orchestrator", CASE_MANAGER),
-            env=_work(endpoints, CASE_MANAGER)
+        _engine_service(
+            CASE_MANAGER,
+            _work(endpoints, CASE_MANAGER)
             | _approvers(endpoints)
             | _operators(endpoints)
             | {"SWITCHYARD_MAC_KEY": _secret(endpoints, "mac")},
         ),
-        *agents,
         ses_simulator(endpoints),
-        ServiceSpec(
-            name=EMAIL_FEEDBACK,
-            argv=(sys.executable, "-m", "services.specialists", EMAIL_FEEDBACK),
-            env=_common()
-            | _opt_out(endpoints)
-            | {
-                "SWITCHYARD_OPTOUT_PORT": "{port:optout}",
-                "SWITCHYARD_FEEDBACK_TENANTS": json.dumps(SENDING_TENANTS),
-            },
-        ),
-        ServiceSpec(
-            name=AUDIT_NODE,
-            argv=(sys.executable, "-m", "services.audit"),
-            env=_common()
+        *(_application_service(endpoints, app, process) for process in app.processes),
+        _engine_service(
+            AUDIT,
+            _common()
             | {
                 "SWITCHYARD_AUDIT_DB_URL": endpoints.dsn(AUDIT_DATABASE, "audit", _secret(endpoints, "audit")),
                 "SWITCHYARD_CHECKPOINT_BUCKET": CHECKPOINT_BUCKET,
@@ -184,6 +161,32 @@ def list_services(endpoints: Endpoints) -> list[ServiceSpec]:
             },
         ),
     ]
+
+
+def _engine_service(node: str, environment: dict[str, str]) -> ServiceSpec:
+    return ServiceSpec(name=node, argv=(sys.executable, "-m", load_app().programs[node], node), env=environment)
+
+
+def _application_service(endpoints: Endpoints, app: App, process: ProcessDescriptor) -> ServiceSpec:
+    card = app.cards.get(process.node)
+    models = {
+        "SWITCHYARD_MODEL_BEDROCK_ENDPOINT_URL": endpoints.simulator or "",
+        "SWITCHYARD_MODEL_OPENAI_BASE_URL": f"{endpoints.simulator}/v1",
+        "SWITCHYARD_MODEL_OPENAI_API_KEY": "local",
+        "SWITCHYARD_MODEL_TTFT_LIMIT_MS": "1500",
+    }
+    environment = {
+        **(_work(endpoints, process.node) if card else _common()),
+        **(models if card and card.vendors else {}),
+        **(_approvers(endpoints) if process.approvers else {}),
+        **{name: FACTS[fact] for name, fact in process.environment.items() if fact in FACTS},
+        **{name: json.dumps({"local": _secret(endpoints, secret)}) for name, secret in process.secrets.items()},
+        **({f"{process.http}_PORT": "{port:optout}"} if process.http else {}),
+        **process.local,
+    }
+    return ServiceSpec(
+        name=process.node, argv=(sys.executable, "-m", "switchyard.processes", process.run), env=environment
+    )
 
 
 def ses_simulator(endpoints: Endpoints) -> ServiceSpec:
@@ -215,33 +218,6 @@ def clock_environment() -> dict[str, str]:
     return {"SWITCHYARD_CLOCK_FILE": str(Path(file).absolute())} if file else {}
 
 
-def _agent(endpoints: Endpoints, node: str) -> ServiceSpec:
-    module = ("services.drafter",) if node == "drafter" else ("services.specialists", node)
-    models = {
-        "SWITCHYARD_MODEL_BEDROCK_ENDPOINT_URL": endpoints.simulator or "",
-        "SWITCHYARD_MODEL_OPENAI_BASE_URL": f"{endpoints.simulator}/v1",
-        "SWITCHYARD_MODEL_OPENAI_API_KEY": "local",
-        "SWITCHYARD_MODEL_TTFT_LIMIT_MS": "1500",
-    }
-    egress = {
-        **(WAREHOUSE_ENVIRONMENT if "snowflake" in AGENT_CARDS[node].egress else {}),
-        **(
-            {"SWITCHYARD_SES_ENDPOINT_URL": f"http://{LOOPBACK}:{{port:ses_simulator}}"}
-            if "ses" in AGENT_CARDS[node].egress
-            else {}
-        ),
-        **(_opt_out(endpoints) if node == DRAFTER_CARD.name else {}),
-        **(_approvers(endpoints) if node == EMAIL_SENDER_CARD.name else {}),
-        # Compliance compares where a link leads; who may make one is the drafter's matter.
-        **({"SWITCHYARD_OPTOUT_URL": OPT_OUT_URL} if node == COMPLIANCE_CARD.name else {}),
-    }
-    return ServiceSpec(
-        name=node,
-        argv=(sys.executable, "-m", *module),
-        env=_work(endpoints, node) | models | egress,
-    )
-
-
 def _common() -> dict[str, str]:
     return clock_environment() | {
         OTLP_VARIABLE: os.environ.get(OTLP_VARIABLE, ""),
@@ -251,11 +227,6 @@ def _common() -> dict[str, str]:
         "SWITCHYARD_DRAIN_S": "10",
         "SWITCHYARD_DEPLOY_GRACE_S": "2",  # every process here is of one release
     }
-
-
-def _opt_out(endpoints: Endpoints) -> dict[str, str]:
-    keys = json.dumps({"local": _secret(endpoints, "optout")})
-    return {"SWITCHYARD_OPTOUT_KEYS": keys, "SWITCHYARD_OPTOUT_URL": OPT_OUT_URL}
 
 
 def _work(endpoints: Endpoints, node: str) -> dict[str, str]:

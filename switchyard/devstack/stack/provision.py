@@ -12,14 +12,13 @@ from typing import Any
 from aiobotocore.session import get_session
 from botocore.exceptions import ClientError
 
-from switchyard.app.topology import (
+from switchyard.app.application import load_app
+from switchyard.protocol.topology import (
     BUS,
     DEAD_LETTER_RETENTION_SECONDS,
     MAX_RECEIVES,
     RETENTION_SECONDS,
     ConsumerQueues,
-    consumers,
-    feedback_consumer,
 )
 
 OBJECT_BUCKET = "switchyard-objects"
@@ -51,7 +50,7 @@ async def provision_emulator(environment: Mapping[str, str], *, visibility_s: fl
         )
         for domain in SENDING_DOMAINS if with_ses else ():
             await _unless_exists(ses.create_email_identity(EmailIdentity=domain), "AlreadyExistsException")
-        for consumer in (*consumers(), feedback_consumer()):
+        for consumer in load_app().consumers:
             await _consumer(events, sqs, consumer, visibility_s)
 
 

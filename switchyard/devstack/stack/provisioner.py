@@ -22,11 +22,11 @@ from botocore.exceptions import BotoCoreError, ClientError
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from switchyard.app.topology import BUS, VISIBILITY_SECONDS
 from switchyard.cli.app.databases import migrate_audit, migrate_work
 from switchyard.devstack.stack.provision import client_options, provision_emulator
+from switchyard.protocol.topology import BUS, VISIBILITY_SECONDS
 from switchyard.runtime.core.logs import configure_logs
-from switchyard.runtime.process.health import Health
+from switchyard.runtime.process.web import WebServer, build_health_app
 
 log = structlog.get_logger(__name__)
 BUS_CHECK_INTERVAL_S = 5.0
@@ -110,8 +110,8 @@ async def serve_provisioner() -> None:
     settings = ProvisionerSettings()
     configure_logs("provisioner", "INFO")
     provisioner = Provisioner(settings, os.environ)
-    health = Health({"databases": lambda: provisioner.migrated, "bus": lambda: provisioner.provisioned})
-    await health.start(settings.health_host, settings.health_port)
+    checks = {"databases": lambda: provisioner.migrated, "bus": lambda: provisioner.provisioned}
+    health = WebServer(build_health_app(checks), settings.health_host, settings.health_port)
     provisioning = asyncio.ensure_future(provisioner.run())
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):

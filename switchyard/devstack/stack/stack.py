@@ -1,4 +1,4 @@
-"""The local stack: PostgreSQL, the AWS emulator, the model simulator and the services, each its own OS process.
+"""The embedded stack: PostgreSQL, the AWS emulator, the model simulator and the services, each its own OS process.
 
 async with EmbeddedStack(home, services=[...], prepare=migrate_and_provision) as stack:
     await stack.kill("drafter")         # kill -9; it is restarted
@@ -14,7 +14,7 @@ import re
 import sys
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -38,7 +38,7 @@ DEFAULT_SIMULATOR = ServiceSpec(
     grace=5.0,
 )
 INFRASTRUCTURE_NAMES = ("simulator", "emulator", "postgres")
-LEFTOVER_GRACE = 20.0  # seconds to wait for a dead supervisor's guards to stop their processes
+LEFTOVER_GRACE = 20.0  # seconds to wait for a dead supervisor's watchdogs to stop their processes
 
 ServiceSource = Sequence[ServiceSpec] | Callable[[Endpoints], Sequence[ServiceSpec]]
 # Migrations and provisioning. It runs before the services start, and again when the emulator had to be restarted, so it
@@ -71,9 +71,7 @@ class EmbeddedStack:
         simulator: ServiceSpec | None = DEFAULT_SIMULATOR,
     ) -> None:
         self.home = Home(home)
-        self._services = services
-        self._prepare = prepare
-        self._simulator = simulator
+        self._plan = StackPlan(services, prepare, simulator)
         self._lock: int | None = None
         self._started_at = time.time()
         self._log_handler: logging.Handler | None = None
@@ -100,16 +98,16 @@ class EmbeddedStack:
 
     async def close(self) -> None:
         """Stop everything in reverse order: the services first, with time to drain. Interrupted, it leaves the rest to
-        the guards, which stop it within seconds."""
+        the watchdogs, which stop it within seconds."""
+        processes = self._supervisor.processes if self._supervisor is not None else {}
         try:
             if self._supervisor is not None:
-                names = self._supervisor.names()
                 log.info("stack.stopping home=%s", self.home.folder)
-                await self._supervisor.stop(name for name in names if name not in INFRASTRUCTURE_NAMES)
-                await self._supervisor.stop(name for name in names if name in INFRASTRUCTURE_NAMES)
+                await self._supervisor.stop(name for name in processes if name not in INFRASTRUCTURE_NAMES)
+                await self._supervisor.stop(name for name in processes if name in INFRASTRUCTURE_NAMES)
         finally:
-            if self._supervisor is not None:
-                self._supervisor.abandon()
+            for process in processes.values():
+                process.abandon()
             self._close_log()
             if self._lock is not None:
                 os.close(self._lock)
@@ -118,7 +116,8 @@ class EmbeddedStack:
     def force(self) -> None:
         """SIGKILL for every process, also while `close` waits for them to drain."""
         if self._supervisor is not None:
-            self._supervisor.force()
+            for process in self._supervisor.processes.values():
+                process.force()
 
     @property
     def endpoints(self) -> Endpoints:
@@ -144,14 +143,6 @@ class EmbeddedStack:
         """Start a stopped process again, on the same port and data; returns when it is ready."""
         await self._running()[name].start()
 
-    async def pause(self, name: str) -> None:
-        """SIGSTOP for one process: to the others it hangs."""
-        await self._running()[name].pause()
-
-    async def resume(self, name: str) -> None:
-        """Undo `pause`."""
-        await self._running()[name].resume()
-
     async def ready(self, name: str, *, restarts: int = 0) -> None:
         """Wait until a process is ready and has been restarted at least `restarts` times since the stack started."""
         await self._running()[name].ready(restarts)
@@ -165,59 +156,54 @@ class EmbeddedStack:
         return self._running().status()
 
     def process(self, name: str) -> ProcessStatus:
-        """One process as it is now. Its pid is the service's own, not the guard's: kill -9 it as you like."""
+        """One process as it is now. Its pid is the service's own, not the watchdog's: kill -9 it as you like."""
         return self._running()[name].status()
 
     async def _start(self, lock: int) -> None:
-        remembered = (self.home.read_state() or {}).get("ports", {})
-        self._ports = PortAllocator(remembered)
+        plan, base = self._plan, inherited_environment()
+        self._ports = PortAllocator((self.home.read_state() or {}).get("ports", {}))
         postgres = PostgresServer(self.home, self._ports.allocate("postgres"))
         self._endpoints = Endpoints(
             postgres_port=postgres.port,
             emulator_port=self._ports.allocate("emulator"),
-            simulator_port=None if self._simulator is None else self._ports.allocate("simulator"),
+            simulator_port=None if plan.simulator is None else self._ports.allocate("simulator"),
             password=postgres.password,
         )
         self._exports = self._endpoints.environment()
         self._supervisor = Supervisor(self.home, lock, self._write_state)
-        await run_concurrently(self._start_postgres(postgres, lock), self._supervisor.start(self._emulators()))
+        emulators = [emulator_process(self.home, self._ports.allocate("emulator"), base, self._provision_again)]
+        if plan.simulator is not None:
+            emulators.append(spec_for_service(plan.simulator, self._ports.allocate("simulator"), base))
+        await run_concurrently(self._start_postgres(postgres, lock), self._supervisor.start(emulators))
         await self._run_prepare()
-        services = self._services(self._endpoints) if callable(self._services) else self._services
+        services = plan.services(self._endpoints) if callable(plan.services) else plan.services
         await self._supervisor.start([self._process(service) for service in services])
-        log.info("stack.ready home=%s processes=%d", self.home.folder, len(self._supervisor.names()))
+        log.info("stack.ready home=%s processes=%d", self.home.folder, len(self._supervisor.processes))
 
     async def _start_postgres(self, postgres: PostgresServer, lock: int) -> None:
         await postgres.prepare(lock)
         await self._running().start([postgres.process()])
         await postgres.create_databases()
 
-    def _emulators(self) -> list[ProcessSpec]:
-        """What stands in for AWS and for the models."""
-        base = inherited_environment()
-        parts = [emulator_process(self.home, self._ports.allocate("emulator"), base, self._provision_again)]
-        if self._simulator is not None:
-            parts.append(spec_for_service(self._simulator, self._ports.allocate("simulator"), base))
-        return parts
-
     def _process(self, service: ServiceSpec) -> ProcessSpec:
-        env = {name: self._with_ports(value) for name, value in service.env.items()}
+        """`{port:NAME}` in a variable is the port of that process."""
+        env = {
+            name: _PORT_OF.sub(lambda found: str(self._ports.allocate(found[1])), value)
+            for name, value in service.env.items()
+        }
         base = {**inherited_environment(), **self._exports}
         return spec_for_service(replace(service, env=env), self._ports.allocate(service.name), base)
 
-    def _with_ports(self, value: str) -> str:
-        """`{port:NAME}` in a variable is the port of that process."""
-        return _PORT_OF.sub(lambda found: str(self._ports.allocate(found[1])), value)
-
     async def _run_prepare(self) -> None:
-        if self._prepare is not None:
-            self._exports |= await self._prepare(self.endpoints) or {}
+        if self._plan.prepare is not None:
+            self._exports |= await self._plan.prepare(self.endpoints) or {}
 
     async def _provision_again(self) -> None:
         log.warning("stack.emulator.restarted: messages in its queues since the last clean stop are lost")
         await self._run_prepare()
 
     async def _take_lock(self) -> int:
-        """The home's lock; waits for the processes of a dead supervisor to be stopped by their guards."""
+        """The home's lock; waits for the processes of a dead supervisor to be stopped by their watchdogs."""
         deadline = time.monotonic() + LEFTOVER_GRACE
         while True:
             try:
@@ -238,9 +224,9 @@ class EmbeddedStack:
                 "supervisor": os.getpid(),
                 "started_at": self._started_at,
                 "ports": self._ports.taken(),
-                "endpoints": self.endpoints.to_json(),
+                "endpoints": asdict(self.endpoints),
                 "exports": self._exports,
-                "processes": self._running().to_json(),
+                "processes": [asdict(status) for status in self.status()],
             }
         )
 

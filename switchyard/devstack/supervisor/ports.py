@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 LOOPBACK = "127.0.0.1"
 # Below the ranges from which Linux (32768 up) and macOS (49152 up) take ports for outgoing connections: a port allotted
-# here cannot be taken by someone's connection while its process is being restarted.
+# here cannot be taken by a connection while its process is being restarted.
 PORT_RANGE = range(20_000, 32_000)
 _random = random.SystemRandom()  # two stacks started by equally seeded tests must not try the same ports
 
@@ -28,8 +28,7 @@ class PortAllocator:
         """The port of `name`, the same for as long as this object lives. Raises NoFreePort."""
         if name not in self._taken:
             candidates = _random.sample(PORT_RANGE, k=200)
-            if name in self._remembered:
-                candidates.insert(0, self._remembered[name])
+            candidates[:0] = [self._remembered[name]] if name in self._remembered else []
             free = (port for port in candidates if port not in self._taken.values() and _is_free(port))
             if (port := next(free, None)) is None:
                 raise NoFreePort(f"no free port for {name} among {len(candidates)} tried on {LOOPBACK}")
@@ -42,11 +41,8 @@ class PortAllocator:
 
 
 def _is_free(port: int) -> bool:
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-        # As servers do: a port whose last connections are in TIME_WAIT counts as free.
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((LOOPBACK, port))
-        except OSError:
-            return False
-        return True
+    try:
+        socket.create_server((LOOPBACK, port)).close()  # with SO_REUSEADDR: TIME_WAIT counts as free
+    except OSError:
+        return False
+    return True

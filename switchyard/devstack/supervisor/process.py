@@ -22,9 +22,8 @@ ReadinessProbe = Callable[[], Awaitable[bool]]
 class ProcessState(StrEnum):
     """Where a process is in its life."""
 
-    STARTING = "starting"  # it runs, and has not said yet that it is ready
+    STARTING = "starting"  # it runs and is not ready yet
     READY = "ready"
-    PAUSED = "paused"
     RESTARTING = "restarting"  # it ended by itself; the next start waits for the back-off
     STOPPED = "stopped"  # on request
     FAILED = "failed"  # it could not be started; it is not tried again
@@ -32,10 +31,10 @@ class ProcessState(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServiceSpec:
-    """One row of the table of services: a command that answers on a health port of its own.
+    """A service: a command that answers GET `health` with 200 on a port of its own when it is ready.
 
     The port arrives as SWITCHYARD_HEALTH_PORT; `{port}` in an argument is replaced by it. `env` is added to what every
-    service gets (the endpoints). GET `health` answers 200 when the service is ready. Times are in seconds.
+    service gets (the endpoints). Times are in seconds.
     """
 
     name: str
@@ -89,11 +88,11 @@ class ProcessStatus:
     @classmethod
     def from_json(cls, row: dict[str, Any]) -> ProcessStatus:
         """The status in a row of the state file."""
-        return cls(row["name"], row["pid"], ProcessState(row["state"]), row["restarts"], row["port"], row["since"])
+        return cls(**row | {"state": ProcessState(row["state"])})
 
 
 def spec_for_service(service: ServiceSpec, port: int, env: Mapping[str, str]) -> ProcessSpec:
-    """The process for a row of the table, on the port allotted to it."""
+    """The process for a service, on the port allotted to it."""
     return ProcessSpec(
         name=service.name,
         argv=tuple(argument.replace("{port}", str(port)) for argument in service.argv),
@@ -107,19 +106,19 @@ def spec_for_service(service: ServiceSpec, port: int, env: Mapping[str, str]) ->
 
 def http_probe(port: int, path: str) -> ReadinessProbe:
     """A probe that is true once GET `path` on the loopback port answers 200."""
-    request = f"GET {path} HTTP/1.1\r\nHost: {LOOPBACK}:{port}\r\nConnection: close\r\n\r\n".encode()
 
     async def probe() -> bool:
         try:
             async with asyncio.timeout(_PROBE_TIMEOUT):
                 reader, writer = await asyncio.open_connection(LOOPBACK, port)
                 try:
-                    writer.write(request)
-                    status = await reader.readline()
+                    writer.write(
+                        f"GET {path} HTTP/1.1\r\nHost: {LOOPBACK}:{port}\r\nConnection: close\r\n\r\n".encode()
+                    )
+                    return (await reader.readline()).split(b" ")[1:2] == [b"200"]
                 finally:
                     writer.close()
         except (OSError, TimeoutError):
             return False
-        return status.split(b" ")[1:2] == [b"200"]
 
     return probe

@@ -8,8 +8,8 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from switchyard.app.topology import BUS, VISIBILITY_SECONDS
 from switchyard.protocol.signing import OperatorKeys
+from switchyard.protocol.topology import BUS, VISIBILITY_SECONDS
 from switchyard.runtime.core.clock import Clock, ShiftedClock, SystemClock
 
 
@@ -73,7 +73,8 @@ class ApproverSettings(BaseModel):
 
     def approver_keys(self) -> OperatorKeys:
         """The approvers with their keys. Raises `ValueError` for a key that is not 32 bytes in hex."""
-        return OperatorKeys({name: bytes.fromhex(key) for name, key in self.approvers.items()})
+        keys = {name: bytes.fromhex(key) for name, key in self.approvers.items()}
+        return OperatorKeys(keys, title="approver", variable="SWITCHYARD_APPROVERS")
 
 
 class WorkSettings(ProcessSettings):

@@ -7,10 +7,10 @@ from collections.abc import Mapping
 
 import structlog
 
-from contracts.events.failures import TaskFailed
 from faststream_sqs import MessageLeaseLost as MessageLost
 from faststream_sqs import SQSMessage
-from switchyard.protocol.derive import derive_event, stamp_event
+from switchyard.protocol.catalogue import Catalogue
+from switchyard.protocol.derive import build_task_failed, derive_event, stamp_event
 from switchyard.protocol.envelope import Envelope, serialize_detail
 from switchyard.protocol.errors import InvalidEvent, RejectionReason
 from switchyard.protocol.fields import Contract, Json
@@ -45,6 +45,7 @@ class TaskConsumer:
 
     def __init__(
         self,
+        catalogue: Catalogue,
         node: str,
         handlers: Mapping[type[Contract], TaskHandler],
         *,
@@ -56,6 +57,7 @@ class TaskConsumer:
         clock: Clock,
     ) -> None:
         self.node = node
+        self._catalogue = catalogue
         self._handlers = handlers
         self._inbox = inbox
         self._publisher = publisher
@@ -71,7 +73,7 @@ class TaskConsumer:
 
     async def _take(self, message: SQSMessage) -> None:
         try:
-            received = read_event(message.raw_body, node=self.node)
+            received = read_event(self._catalogue, message.raw_body, node=self.node)
         except InvalidEvent as rejection:
             if rejection.reason not in {RejectionReason.UNKNOWN, RejectionReason.INVALID}:
                 await self.refuse(message, rejection)
@@ -91,7 +93,7 @@ class TaskConsumer:
     def check(self, envelope: Envelope) -> None:
         """Raise `InvalidEvent` (forged) for an event that nobody may send to this node."""
         try:
-            check_addressed(envelope, find_event_type(envelope), self.node)
+            check_addressed(envelope, find_event_type(self._catalogue, envelope), self.node)
         except InvalidEvent as rejection:
             if rejection.reason is not RejectionReason.UNKNOWN:
                 raise
@@ -231,6 +233,7 @@ class TaskConsumer:
     def _outcome(self, task: Task[Contract], reply: TaskResult) -> Json:
         """The event that a result becomes. Raises `InvalidEvent` if it may not be one, or is too large for the bus."""
         event = derive_event(
+            self._catalogue,
             task.envelope,
             reply.payload,
             node_from=self.node,
@@ -250,7 +253,7 @@ class TaskConsumer:
         self, envelope: Envelope, error: TaskError, attempts: int, *, causes: tuple[str | None, ...] = ()
     ) -> Json:
         log.warning("task.ended", code=error.code, reason=error.message, field=error.field, attempts=attempts)
-        return self.stamped(build_task_failed(envelope, self.node, error, attempts, causes=causes))
+        return self.stamped(build_task_failed(self._catalogue, envelope, self.node, error, attempts, causes=causes))
 
     def stamped(self, event: Json) -> Json:
         """The event with this producer's clock and trace."""
@@ -261,23 +264,3 @@ def _conflict() -> InvalidEvent:
     return InvalidEvent(
         RejectionReason.FORGED, "an event id that was used before with another digest", field="event_id"
     )
-
-
-def build_task_failed(
-    command: Envelope, node: str, error: TaskError, attempts: int, *, causes: tuple[str | None, ...] = ()
-) -> Json:
-    """The event that ends `command` without a result."""
-    beneath = tuple(cause[:2_000] for cause in (*causes, *getattr(error, "causes", ())) if cause)
-    payload = TaskFailed(
-        task=command.event_id,
-        task_type=command.type,
-        code=error.code,
-        message=error.message[:2_000],
-        field=error.field[:200] if error.field else None,
-        remedy=error.remedy[:2_000] if error.remedy else None,
-        attempts=attempts,
-        causes=beneath,
-    )
-    # The seal goes back without the state: it proves that this node was asked this task.
-    seal = command.state_seal if command.node_to == node else None
-    return derive_event(command, payload, node_from=node, state_seal=seal, model_call=error.model_call)

@@ -8,14 +8,13 @@ from typing import Protocol
 
 import structlog
 
-from contracts.catalogue import UPSTREAM_PREFIX, types_emitted_by
+from switchyard.protocol.catalogue import UPSTREAM_PREFIX, Catalogue
 from switchyard.protocol.envelope import SOURCE_PREFIX
 from switchyard.protocol.errors import InvalidEvent
 from switchyard.protocol.received import read_bus_event
 from switchyard.runtime.core.clock import Clock, timestamp
 from switchyard.runtime.storage.objects import ObjectStore
 
-_FROM_UPSTREAM = tuple(type_.name for type_ in types_emitted_by(UPSTREAM_PREFIX))
 log = structlog.get_logger(__name__)
 
 
@@ -30,8 +29,9 @@ class Quarantine(Protocol):
 class ObjectQuarantine:
     """Quarantine in S3, under the consumer and the hash of the bytes: a redelivery overwrites itself."""
 
-    def __init__(self, objects: ObjectStore, *, node: str, clock: Clock) -> None:
+    def __init__(self, objects: ObjectStore, catalogue: Catalogue, *, node: str, clock: Clock) -> None:
         self._objects = objects
+        self._from_upstream = tuple(type_.name for type_ in catalogue.types_emitted_by(UPSTREAM_PREFIX))
         self._node = node
         self._clock = clock
 
@@ -46,7 +46,7 @@ class ObjectQuarantine:
             "field": rejection.field,
             "remedy": rejection.remedy,
             "sha256": sha256,
-            "raw": raw if _may_store_bytes(raw) else None,
+            "raw": raw if self._may_store_bytes(raw) else None,
         }
         uri = await self._objects.put(
             f"quarantine/{self._node}/{sha256}.json", json.dumps(record).encode(), content_type="application/json"
@@ -61,14 +61,13 @@ class ObjectQuarantine:
             uri=uri,
         )
 
+    def _may_store_bytes(self, raw: str) -> bool:
+        """Whether the bytes may be kept: a message from outside may hold personal data in the clear.
 
-def _may_store_bytes(raw: str) -> bool:
-    """Whether its bytes may be kept: what comes from elsewhere may hold personal data in the clear, and is not kept.
-
-    Upstream systems and the mail provider still have what they sent; quarantine is beyond the reach of an erasure.
-    """
-    try:
-        source, _, _ = read_bus_event(raw)
-    except InvalidEvent:
-        return not any(name in raw for name in ("aws.ses", *_FROM_UPSTREAM))
-    return source.startswith(SOURCE_PREFIX)
+        Upstream systems and the mail provider still have what they sent; quarantine is beyond the reach of an erasure.
+        """
+        try:
+            source, _, _ = read_bus_event(raw)
+        except InvalidEvent:
+            return not any(name in raw for name in ("aws.ses", *self._from_upstream))
+        return source.startswith(SOURCE_PREFIX)

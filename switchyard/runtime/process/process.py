@@ -16,7 +16,8 @@ from aiobotocore.session import get_session
 from pydantic import SecretStr
 
 from faststream_sqs import MessageLeaseLost, RetryPolicy, SQSBroker, SQSMessage
-from switchyard.app.topology import dead_letter_queue_name, queue_name
+from switchyard.protocol.catalogue import Catalogue
+from switchyard.protocol.topology import dead_letter_queue_name, queue_name
 from switchyard.runtime.core import telemetry
 from switchyard.runtime.core.clock import Clock
 from switchyard.runtime.core.logs import configure_logs
@@ -33,7 +34,7 @@ from switchyard.runtime.messaging.publisher import BusPublisher
 from switchyard.runtime.messaging.quarantine import ObjectQuarantine
 from switchyard.runtime.messaging.republish import REPUBLISH_INTERVAL_S, Republisher
 from switchyard.runtime.messaging.rollout import Rollout
-from switchyard.runtime.process.health import Health, HealthCheck
+from switchyard.runtime.process.web import HealthCheck, WebServer, build_health_app
 from switchyard.runtime.storage.artefacts import Artefacts
 from switchyard.runtime.storage.objects import ObjectStore, S3Objects
 
@@ -49,11 +50,14 @@ _AWS = AioConfig(retries={"mode": "standard", "max_attempts": 3}, connect_timeou
 class ServiceProcess:
     """The parts that a process is composed of; leaving it closes them in reverse order.
 
-    `async with Process("drafter", settings) as process:` gives clients, broker and health; `run()` serves until
-    SIGTERM or SIGINT and then drains.
+    `async with ServiceProcess(CATALOGUE, "drafter", settings) as process:` gives clients, broker and health; `run()`
+    serves until SIGTERM or SIGINT and then drains.
     """
 
-    def __init__(self, node: str, settings: ProcessSettings, *, clock: Clock | None = None) -> None:
+    def __init__(
+        self, catalogue: Catalogue, node: str, settings: ProcessSettings, *, clock: Clock | None = None
+    ) -> None:
+        self.catalogue = catalogue
         self.node = node
         self.settings = settings
         self.clock = clock or settings.clock()
@@ -121,7 +125,7 @@ class ServiceProcess:
 
     async def quarantine(self, objects: ObjectStore) -> ObjectQuarantine:
         """This node's quarantine."""
-        return ObjectQuarantine(objects, node=self.node, clock=self.clock)
+        return ObjectQuarantine(objects, self.catalogue, node=self.node, clock=self.clock)
 
     async def key_wrapper(self, settings: WorkSettings) -> KeyWrapper:
         """What wraps people's keys: KMS if a key is named, else the local key. Raises `ValueError` if neither is."""
@@ -184,8 +188,7 @@ class ServiceProcess:
         loop = asyncio.get_running_loop()
         for signum in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(signum, stop.set)
-        health = Health(self._checks)
-        await health.start(self.settings.health_host, self.settings.health_port)
+        health = WebServer(build_health_app(self._checks), self.settings.health_host, self.settings.health_port)
         self._stack.push_async_callback(health.stop)
         await self.broker.start()
         log.info("process.ready", health_port=health.port)
@@ -242,6 +245,7 @@ async def skip_decoding(message: Any) -> None:
 
 
 async def serve_agent(
+    catalogue: Catalogue,
     node: str,
     settings: WorkSettings,
     build: Callable[[ServiceProcess, Artefacts], Awaitable[dict[type[Any], Any]]],
@@ -249,7 +253,7 @@ async def serve_agent(
     decrypts: tuple[str, ...],
 ) -> None:
     """Serve one agent: `build` makes its handlers, with their dependencies bound."""
-    async with ServiceProcess(node, settings) as process:
+    async with ServiceProcess(catalogue, node, settings) as process:
         pool = await process.connect(settings.work_db_url, schema=node)
         process.pool = pool
         objects = await process.objects(settings.objects_bucket)
@@ -259,6 +263,7 @@ async def serve_agent(
         gate = DatabaseCircuitBreaker(pool)
         await process.on_exit(gate.close)
         consumer = TaskConsumer(
+            catalogue,
             node,
             await build(process, Artefacts(objects, vault, decrypts=decrypts)),
             inbox=inbox,

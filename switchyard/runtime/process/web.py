@@ -1,18 +1,37 @@
-"""A web application beside a process's consumers: it ends when the process does, after its last answer."""
+"""The web server of a process (Starlette on uvicorn): its health endpoint, and its public pages if it has any."""
 
 from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Generator
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 
 import structlog
 import uvicorn
 from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from starlette.routing import Route
 
 log = structlog.get_logger(__name__)
 WEB_STOP_TIMEOUT_S = 5
+
+HealthCheck = Callable[[], bool]
+
+
+def build_health_app(checks: Mapping[str, HealthCheck]) -> Starlette:
+    """`/health/live` and `/health/ready`; ready answers 503 with the names of the checks that fail."""
+
+    async def live(_: Request) -> JSONResponse:
+        return JSONResponse({"status": "live"})
+
+    async def ready(_: Request) -> JSONResponse:
+        failing = [name for name, check in checks.items() if not check()]
+        body = {"status": "unready" if failing else "ready", "failing": failing}
+        return JSONResponse(body, status_code=503 if failing else 200)
+
+    return Starlette(routes=[Route("/health/live", live), Route("/health/ready", ready)])
 
 
 class _Server(uvicorn.Server):
@@ -22,25 +41,41 @@ class _Server(uvicorn.Server):
         yield
 
 
+class WebServer:
+    """Serves an application from its construction until `stop`. Requests are not logged: a link is a credential."""
+
+    def __init__(self, app: Starlette, host: str, port: int) -> None:
+        """Listen; port 0 picks a free port, which `self.port` then holds. Raises `OSError` for a port in use."""
+        listener = socket.create_server((host, port), backlog=512)
+        self.port: int = listener.getsockname()[1]
+        config = uvicorn.Config(
+            app,
+            lifespan="off",
+            ws="none",
+            http="h11",
+            log_config=None,
+            log_level="warning",
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=WEB_STOP_TIMEOUT_S,
+        )
+        self._server = _Server(config)
+        self._serving = asyncio.create_task(self._server.serve(sockets=[listener]))
+
+    async def run(self) -> None:
+        """Serve until cancelled; answers in progress are finished."""
+        log.info("web.ready", port=self.port)
+        try:
+            await asyncio.shield(self._serving)
+        finally:
+            await self.stop()
+
+    async def stop(self) -> None:
+        """Finish the answers in progress and stop listening."""
+        self._server.should_exit = True
+        await self._serving
+
+
 async def serve_web_app(app: Starlette, host: str, port: int) -> None:
-    """Serve until cancelled. Requests are not logged: a link is a key."""
-    listener = socket.create_server((host, port), backlog=512)
-    config = uvicorn.Config(
-        app,
-        lifespan="off",
-        ws="none",
-        http="h11",
-        log_config=None,
-        log_level="warning",
-        access_log=False,
-        server_header=False,
-        timeout_graceful_shutdown=WEB_STOP_TIMEOUT_S,
-    )
-    server = _Server(config)
-    serving = asyncio.create_task(server.serve(sockets=[listener]))
-    log.info("web.ready", port=listener.getsockname()[1])
-    try:
-        await asyncio.shield(serving)
-    finally:
-        server.should_exit = True
-        await serving
+    """Serve an application until cancelled."""
+    await WebServer(app, host, port).run()

@@ -41,7 +41,7 @@ class Artefacts:
         self._decrypts = frozenset(decrypts)
 
     async def read(self, task: Task[Contract], artefact: Artefact) -> bytes:
-        """The plain bytes. Raises `PermanentTaskError` for a wrong hash or an artefact that the card may not decrypt."""
+        """The plain bytes. Raises `PermanentTaskError` for a wrong hash, or if the card may not decrypt it."""
         return await self.read_from(task.storage_refs, task.envelope.case_id, artefact)
 
     async def read_from(self, places: Mapping[str, StorageRef], case_id: str, artefact: Artefact) -> bytes:

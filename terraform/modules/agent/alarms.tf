@@ -1,6 +1,6 @@
-# Each of these has an entry in docs/operate/runbook.md.
+# docs/operate/runbook.md has a section for each alarm.
 
-# Processes say alarm="…" in a log line that a person must see; the line has no payload.
+# A log line with alarm="…" needs an operator's attention; the line has no payload.
 resource "aws_cloudwatch_log_metric_filter" "alarms" {
   name           = "switchyard-${var.consumer.name}-alarms"
   log_group_name = aws_cloudwatch_log_group.this.name
@@ -14,9 +14,9 @@ resource "aws_cloudwatch_log_metric_filter" "alarms" {
   }
 }
 
-resource "aws_cloudwatch_metric_alarm" "said" {
-  alarm_name          = "switchyard-${var.consumer.name}-said-alarm"
-  alarm_description   = "A log line of ${var.consumer.name} carries alarm=…; look it up in the runbook."
+resource "aws_cloudwatch_metric_alarm" "logged" {
+  alarm_name          = "switchyard-${var.consumer.name}-logged-alarm"
+  alarm_description   = "A log line of ${var.consumer.name} has alarm=…: see the runbook."
   namespace           = "Switchyard"
   metric_name         = aws_cloudwatch_log_metric_filter.alarms.metric_transformation[0].name
   statistic           = "Sum"
@@ -29,7 +29,7 @@ resource "aws_cloudwatch_metric_alarm" "said" {
   ok_actions          = [var.alerts_topic_arn]
 }
 
-# A consumer drains its own dead letters, so one that stays is one that nobody handles. Depth, not age: SQS leaves
+# A consumer drains its own dead-letter queue, so a message that stays is unhandled. Depth, not age: SQS leaves
 # messages that were received three times or more out of ApproximateAgeOfOldestMessage.
 resource "aws_cloudwatch_metric_alarm" "dead_letters" {
   alarm_name          = "switchyard-${var.consumer.name}-dead-letters"
@@ -49,7 +49,7 @@ resource "aws_cloudwatch_metric_alarm" "dead_letters" {
 
 resource "aws_cloudwatch_metric_alarm" "backlog" {
   alarm_name          = "switchyard-${var.consumer.name}-backlog"
-  alarm_description   = "${var.consumer.name} has more waiting than all its tasks are meant to have, for 15 minutes."
+  alarm_description   = "The backlog of ${var.consumer.name} has been above the target of its largest number of tasks for 15 minutes."
   namespace           = "AWS/SQS"
   metric_name         = "ApproximateNumberOfMessagesVisible"
   dimensions          = { QueueName = aws_sqs_queue.this.name }
@@ -65,7 +65,7 @@ resource "aws_cloudwatch_metric_alarm" "backlog" {
 
 resource "aws_cloudwatch_metric_alarm" "tasks" {
   alarm_name          = "switchyard-${var.consumer.name}-tasks"
-  alarm_description   = "Fewer tasks of ${var.consumer.name} run than must, for 5 minutes."
+  alarm_description   = "For 5 minutes ${var.consumer.name} has had fewer tasks than its minimum."
   namespace           = "ECS/ContainerInsights"
   metric_name         = "RunningTaskCount"
   dimensions          = { ClusterName = var.cluster.name, ServiceName = aws_ecs_service.this.name }
@@ -80,19 +80,19 @@ resource "aws_cloudwatch_metric_alarm" "tasks" {
 }
 
 locals {
-  # Metrics of the default bus have no bus among their dimensions.
+  # Metrics of the default bus have no dimension for the bus.
   rule_dimensions = {
     for name, rule in aws_cloudwatch_event_rule.this :
     name => merge({ RuleName = name }, rule.event_bus_name == "default" ? {} : { EventBusName = rule.event_bus_name })
   }
 }
 
-# The rule matched and the queue did not take it: a policy or a key, at once, or a day of retries that are over. The
-# emulators cannot show this. The event is in the dead letters, and the consumer takes it from there.
+# The rule matched and the delivery failed: at once because of a policy or a key, or after a day of retries.
+# The emulators do not show this. The event is in the dead-letter queue, and the consumer receives it from there.
 resource "aws_cloudwatch_metric_alarm" "undelivered" {
   for_each            = aws_cloudwatch_event_rule.this
   alarm_name          = "switchyard-${var.consumer.name}-undelivered-${each.key}"
-  alarm_description   = "EventBridge could not deliver to ${var.consumer.queue}: see the queue's policy and the key's."
+  alarm_description   = "EventBridge could not deliver to ${var.consumer.queue}: check the policies of the queue and of its key."
   namespace           = "AWS/Events"
   metric_name         = "FailedInvocations"
   dimensions          = local.rule_dimensions[each.key]
@@ -106,11 +106,11 @@ resource "aws_cloudwatch_metric_alarm" "undelivered" {
   ok_actions          = [var.alerts_topic_arn]
 }
 
-# Neither the queue nor its dead letters took it.
+# The delivery failed to the queue and to its dead-letter queue.
 resource "aws_cloudwatch_metric_alarm" "lost" {
   for_each            = aws_cloudwatch_event_rule.this
   alarm_name          = "switchyard-${var.consumer.name}-lost-${each.key}"
-  alarm_description   = "EventBridge has dropped an event for ${var.consumer.queue}: have its producer publish it again."
+  alarm_description   = "EventBridge has dropped an event for ${var.consumer.queue}: its producer must publish it again."
   namespace           = "AWS/Events"
   metric_name         = "InvocationsFailedToBeSentToDlq"
   dimensions          = local.rule_dimensions[each.key]

@@ -1,6 +1,6 @@
 resource "aws_security_group" "this" {
   name        = "switchyard-${var.consumer.name}"
-  description = "What ${var.consumer.name} may reach"
+  description = "Egress of ${var.consumer.name}"
   vpc_id      = var.network.vpc_id
 }
 
@@ -34,7 +34,7 @@ resource "aws_vpc_security_group_egress_rule" "collector" {
 resource "aws_vpc_security_group_egress_rule" "vendors" {
   count             = length(var.consumer.egress) > 0 ? 1 : 0
   security_group_id = aws_security_group.this.id
-  description       = "Vendors; which of them, the firewall says by subnet"
+  description       = "Vendors; the firewall limits the hosts per subnet"
   cidr_ipv4         = "0.0.0.0/0"
   ip_protocol       = "tcp"
   from_port         = 443

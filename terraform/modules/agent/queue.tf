@@ -3,7 +3,7 @@ resource "aws_sqs_queue" "this" {
   visibility_timeout_seconds = var.queues.visibility_seconds
   message_retention_seconds  = var.queues.retention_seconds
   receive_wait_time_seconds  = 20
-  # EventBridge refuses above 1 MB, and we above 200 KB.
+  # EventBridge rejects events above 1 MB, and our publisher those above 200 KB.
   max_message_size                  = 1048576
   kms_master_key_id                 = var.queues_key_arn
   kms_data_key_reuse_period_seconds = 3600
@@ -45,7 +45,7 @@ resource "aws_cloudwatch_event_target" "this" {
   target_id      = "queue"
   arn            = aws_sqs_queue.this.arn
 
-  # What cannot be delivered for a day is dropped unless it has somewhere to go; the consumer drains it from there.
+  # After a day of failed deliveries EventBridge drops an event unless the target has a dead-letter queue.
   dead_letter_config {
     arn = aws_sqs_queue.dead_letters.arn
   }

@@ -1,4 +1,4 @@
-# What the roles may do is generated from the catalogue and the cards, and tested there: switchyard/infra/iam.py.
+# The policies are generated from the catalogue and the cards by switchyard/infra/iam.py, and tested there.
 
 data "aws_caller_identity" "current" {}
 

@@ -6,7 +6,7 @@ resource "aws_appautoscaling_target" "this" {
   max_capacity       = var.size.most
 }
 
-# Backlog per task, by metric math: no custom metric to publish, and none to go missing.
+# Backlog per task by metric math: without a custom metric, no process has to publish one.
 resource "aws_appautoscaling_policy" "backlog" {
   name               = "backlog-per-task"
   policy_type        = "TargetTrackingScaling"

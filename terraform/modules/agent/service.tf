@@ -42,8 +42,8 @@ resource "aws_ecs_task_definition" "this" {
     user                   = "10001"
     linuxParameters        = { initProcessEnabled = true, capabilities = { drop = ["ALL"], add = [] } }
     mountPoints            = [{ sourceVolume = "tmp", containerPath = "/tmp", readOnly = false }]
-    portMappings           = [for port in switchyard.devstack.supervisor.ports : { containerPort = port, protocol = "tcp" }]
-    # ECS does not read the image's own HEALTHCHECK.
+    portMappings           = [for port in local.ports : { containerPort = port, protocol = "tcp" }]
+    # ECS ignores the image's HEALTHCHECK.
     healthCheck = {
       command     = ["CMD", "python", "-c", "import urllib.request as u; u.urlopen('http://127.0.0.1:${var.health_port}/health/live', timeout=3)"]
       interval    = 15
@@ -51,7 +51,7 @@ resource "aws_ecs_task_definition" "this" {
       retries     = 3
       startPeriod = 30
     }
-    # The process stops polling at SIGTERM and drains for 20 s.
+    # At SIGTERM the process stops polling and drains for 20 s.
     stopTimeout = 30
     logConfiguration = {
       logDriver = "awslogs"

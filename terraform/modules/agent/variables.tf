@@ -1,10 +1,10 @@
 variable "node" {
-  description = "The consumer, as the catalogue names it."
+  description = "The consumer's name in the catalogue."
   type        = string
 }
 
 variable "consumer" {
-  description = "Its part of generated/topology.json."
+  description = "The consumer's entry in generated/topology.json."
   type = object({
     name              = string
     queue             = string
@@ -18,7 +18,7 @@ variable "consumer" {
 }
 
 variable "queues" {
-  description = "What all queues have in common: generated/topology.json."
+  description = "The settings of every queue, from generated/topology.json."
   type = object({
     visibility_seconds            = number
     retention_seconds             = number
@@ -28,17 +28,17 @@ variable "queues" {
 }
 
 variable "generated" {
-  description = "The folder generated/."
+  description = "The path of the folder generated/."
   type        = string
 }
 
 variable "facts" {
-  description = "What fills the places in the generated files."
+  description = "The values of the variables in the generated files."
   type        = map(string)
 }
 
 variable "extra_environment" {
-  description = "Variables that differ by customer: SWITCHYARD_UPSTREAMS, SWITCHYARD_FEEDBACK_TENANTS and the like."
+  description = "Environment variables that differ by customer, for example SWITCHYARD_UPSTREAMS and SWITCHYARD_FEEDBACK_TENANTS."
   type        = map(string)
   default     = {}
 }
@@ -60,7 +60,7 @@ variable "cluster" {
 }
 
 variable "network" {
-  description = "Where the tasks run and what they may reach."
+  description = "The subnets of the tasks and the groups that they may reach."
   type = object({
     vpc_id             = string
     subnet_ids         = list(string)
@@ -71,13 +71,13 @@ variable "network" {
 }
 
 variable "database_group_id" {
-  description = "Security group of the database that this consumer logs in to; null without one."
+  description = "The security group of the consumer's database; null without a database."
   type        = string
   default     = null
 }
 
 variable "load_balancer" {
-  description = "For a process that the world may call; null otherwise."
+  description = "The load balancer of a process with a public page; null for the others."
   type        = object({ target_group_arn = string, security_group_id = string })
   default     = null
 }
@@ -88,12 +88,12 @@ variable "image" {
 
   validation {
     condition     = can(regex("@sha256:[0-9a-f]{64}$", var.image))
-    error_message = "Name the image by its digest (…@sha256:…): a tag may move under a running system."
+    error_message = "The image must have a digest (…@sha256:…): a tag can change while the system runs."
   }
 }
 
 variable "size" {
-  description = "CPU units, memory in MiB, fewest and most tasks, and the backlog that one task is meant to have."
+  description = "CPU units, memory in MiB, the smallest and largest number of tasks, and the target backlog per task."
   type = object({
     cpu              = number
     memory           = number

@@ -1,4 +1,4 @@
-# The bus, and the key under which every queue behind it lies.
+# The event bus, and the key that encrypts every queue behind it.
 
 data "aws_caller_identity" "current" {}
 data "aws_partition" "current" {}
@@ -8,7 +8,7 @@ resource "aws_cloudwatch_event_bus" "this" {
 }
 
 data "aws_iam_policy_document" "bus" {
-  # Our own roles need no resource policy; whoever else shares the account must not put under our sources.
+  # Our roles need no resource policy; other roles in the account must not publish under our sources.
   statement {
     sid       = "OnlyOurRolesPublishAsSwitchyard"
     effect    = "Deny"
@@ -58,8 +58,8 @@ data "aws_iam_policy_document" "queues_key" {
       identifiers = ["arn:${data.aws_partition.current.partition}:iam::${data.aws_caller_identity.current.account_id}:root"]
     }
   }
-  # Without it EventBridge delivers nothing to an encrypted queue, and says so only in FailedInvocations. No condition on
-  # aws:SourceAccount: EventBridge names none to KMS. Which rule may send at all, the queue's policy says.
+  # Without it EventBridge cannot deliver to an encrypted queue; only FailedInvocations shows that. No condition on
+  # aws:SourceAccount: EventBridge does not send it to KMS. The queue's policy restricts which rules may send.
   statement {
     sid       = "EventBridgeDelivers"
     actions   = ["kms:Decrypt", "kms:GenerateDataKey"]

@@ -1,10 +1,10 @@
 variable "name" {
-  description = "The bus, as the catalogue names it."
+  description = "The name of the bus, from generated/topology.json."
   type        = string
 }
 
 variable "source_prefix" {
-  description = "Sources that begin so are our own services'."
+  description = "The prefix of the sources of our own services."
   type        = string
   default     = "switchyard."
 }

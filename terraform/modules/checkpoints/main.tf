@@ -1,4 +1,4 @@
-# Where the audit log's checkpoints lie, out of reach of whoever owns its database, and the key that signs them.
+# The bucket of the audit log's checkpoints, which the owner of its database cannot change, and the key that signs them.
 
 resource "aws_kms_key" "this" {
   description              = "Signs the checkpoints of Switchyard's audit log"
@@ -32,7 +32,7 @@ resource "aws_s3_bucket_versioning" "this" {
   }
 }
 
-# Each checkpoint says itself how long it is kept; this is for one that does not.
+# The retention of a checkpoint without one of its own; the audit service sets one on each.
 resource "aws_s3_bucket_object_lock_configuration" "this" {
   bucket     = aws_s3_bucket.this.id
   depends_on = [aws_s3_bucket_versioning.this]
@@ -45,7 +45,7 @@ resource "aws_s3_bucket_object_lock_configuration" "this" {
   }
 }
 
-# S3's own key and not one of ours: a checkpoint holds hashes only, and must be readable when every key of ours is gone.
+# Encrypted with S3's own key: a checkpoint holds hashes only, and must be readable after the loss of all our keys.
 resource "aws_s3_bucket_server_side_encryption_configuration" "this" {
   bucket = aws_s3_bucket.this.id
   rule {

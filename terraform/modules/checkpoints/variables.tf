@@ -3,16 +3,16 @@ variable "bucket" {
 }
 
 variable "lock_mode" {
-  description = "COMPLIANCE: nobody removes a checkpoint before its time, the account's owner included. GOVERNANCE for trials."
+  description = "COMPLIANCE: no user can delete a checkpoint before its retention ends, including the account's owner. GOVERNANCE is for trials."
   type        = string
 
   validation {
     condition     = contains(["COMPLIANCE", "GOVERNANCE"], var.lock_mode)
-    error_message = "Object Lock knows COMPLIANCE and GOVERNANCE."
+    error_message = "Object Lock has the modes COMPLIANCE and GOVERNANCE."
   }
 }
 
 variable "keep_days" {
-  description = "At least as long as the log itself is kept."
+  description = "The retention in days: at least that of the log itself."
   type        = number
 }

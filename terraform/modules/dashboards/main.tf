@@ -1,5 +1,5 @@
-# Three questions a day: what did it cost, how long did it take, did it do what it was asked to. Events are transitions,
-# so the figures come from the events themselves; sessions are in log records and never a metric's dimension.
+# Three dashboards: cost, latency and success. The figures come from the events, which are the transitions of the cases;
+# sessions are in log records, never in a metric's dimension.
 
 resource "aws_cloudwatch_log_group" "events" {
   name              = "/aws/events/switchyard-figures"
@@ -30,7 +30,7 @@ resource "aws_cloudwatch_event_target" "figures" {
 }
 
 data "aws_iam_policy_document" "events" {
-  # As AWS documents it: no rule is named when a stream is opened, only when it is written to.
+  # As documented by AWS: a rule's ARN is sent with PutLogEvents, not with CreateLogStream.
   statement {
     actions   = ["logs:CreateLogStream"]
     resources = ["${aws_cloudwatch_log_group.events.arn}:*"]

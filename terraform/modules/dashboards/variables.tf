@@ -7,7 +7,7 @@ variable "region" {
 }
 
 variable "consumers" {
-  description = "Every consumer's queues, from generated/topology.json."
+  description = "The queues of every consumer, from generated/topology.json."
   type        = map(object({ queue = string, dead_letter_queue = string }))
 }
 

@@ -1,4 +1,4 @@
-# A PostgreSQL of its own, reached with IAM only. Used twice: work and audit never share one.
+# One PostgreSQL instance, with IAM logins only. Used twice: work and audit are separate instances.
 
 data "aws_iam_policy_document" "monitoring_assumes" {
   statement {
@@ -34,10 +34,10 @@ resource "aws_db_subnet_group" "this" {
   subnet_ids = var.subnet_ids
 }
 
-# Each consumer's module adds a rule for itself; there is none for anybody else.
+# Each consumer's module adds a rule for itself; there are no other rules.
 resource "aws_security_group" "this" {
   name        = "switchyard-${var.name}-db"
-  description = "Who reaches the ${var.name} database"
+  description = "Access to the ${var.name} database"
   vpc_id      = var.vpc_id
 }
 
@@ -67,7 +67,7 @@ resource "aws_db_parameter_group" "this" {
   }
 }
 
-# Made before RDS would make them without a key and for ever.
+# Created first, because RDS would create it without a key and without a retention.
 resource "aws_cloudwatch_log_group" "exports" {
   for_each          = toset(["postgresql", "upgrade"])
   name              = "/aws/rds/instance/switchyard-${var.name}/${each.key}"
@@ -82,7 +82,7 @@ resource "aws_db_instance" "this" {
   instance_class = var.instance_class
   db_name        = var.name
 
-  # RDS makes the owner's first password and keeps it; after `grant rds_iam` it no longer logs in with it.
+  # RDS creates and stores the owner's first password; after `grant rds_iam` password logins end.
   username                            = "switchyard_owner"
   manage_master_user_password         = true
   master_user_secret_kms_key_id       = aws_kms_key.this.arn
@@ -101,7 +101,7 @@ resource "aws_db_instance" "this" {
   parameter_group_name   = aws_db_parameter_group.this.name
   ca_cert_identifier     = "rds-ca-rsa2048-g1"
 
-  # Point-in-time recovery reaches back this far.
+  # The range of point-in-time recovery.
   backup_retention_period   = var.backup_days
   backup_window             = "02:00-03:00"
   maintenance_window        = "sun:03:30-sun:04:30"
@@ -121,7 +121,7 @@ resource "aws_db_instance" "this" {
   lifecycle {
     precondition {
       condition     = var.wanted_connections + 10 <= var.max_connections
-      error_message = "All tasks at their most want ${var.wanted_connections} connections, and ten are for people: raise max_connections and the instance class, or lower the number of tasks."
+      error_message = "The largest number of tasks needs ${var.wanted_connections} connections, and ten are reserved for people: raise max_connections and the instance class, or lower the number of tasks."
     }
   }
 }

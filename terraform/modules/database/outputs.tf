@@ -3,7 +3,7 @@ output "host" {
 }
 
 output "resource_id" {
-  description = "What rds-db:connect names the instance by."
+  description = "The instance's identifier in rds-db:connect."
   value       = aws_db_instance.this.resource_id
 }
 

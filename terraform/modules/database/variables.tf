@@ -37,12 +37,12 @@ variable "multi_az" {
 }
 
 variable "backup_days" {
-  description = "How far back point-in-time recovery reaches, in days: 1 to 35."
+  description = "The range of point-in-time recovery in days: 1 to 35."
   type        = number
 
   validation {
     condition     = var.backup_days >= 1 && var.backup_days <= 35
-    error_message = "RDS keeps automated backups for 1 to 35 days; 0 would switch recovery off."
+    error_message = "RDS keeps automated backups for 1 to 35 days; 0 would disable recovery."
   }
 }
 
@@ -55,7 +55,7 @@ variable "max_connections" {
 }
 
 variable "wanted_connections" {
-  description = "What all tasks together may open at their most."
+  description = "The connections that all tasks together may open."
   type        = number
 }
 

@@ -1,4 +1,4 @@
-# The identity that emails come from, what becomes of them, and the page behind the opt-out link.
+# The sending identity, the delivery events of emails, and the page of the opt-out link.
 
 data "aws_region" "current" {}
 data "aws_caller_identity" "current" {}
@@ -36,7 +36,7 @@ resource "aws_sesv2_configuration_set" "this" {
   }
 }
 
-# SES reports to the account's default bus and to no other; the consumer `email_feedback` has its rule there.
+# SES publishes to the account's default bus only; the consumer `email_feedback` has its rule there.
 resource "aws_sesv2_configuration_set_event_destination" "this" {
   configuration_set_name = aws_sesv2_configuration_set.this.configuration_set_name
   event_destination_name = "default-bus"
@@ -50,7 +50,7 @@ resource "aws_sesv2_configuration_set_event_destination" "this" {
   }
 }
 
-# What a person looks in to settle an outcome that is unknown: SES tags its events with case_id and content_sha256.
+# The evidence for an email whose delivery status is unknown: SES tags its events with case_id and content_sha256.
 resource "aws_cloudwatch_log_group" "events" {
   name              = "/aws/events/switchyard-email-feedback"
   retention_in_days = var.log_days
@@ -68,10 +68,10 @@ resource "aws_cloudwatch_event_target" "events" {
   arn       = aws_cloudwatch_log_group.events.arn
 }
 
-# Without this record nobody can settle an outcome that is unknown.
+# Without these events an unknown delivery status cannot be resolved.
 resource "aws_cloudwatch_metric_alarm" "evidence" {
   alarm_name          = "switchyard-email-feedback-evidence-undelivered"
-  alarm_description   = "EventBridge could not write what SES reported to ${aws_cloudwatch_log_group.events.name}: see the log's policy."
+  alarm_description   = "EventBridge could not write SES events to ${aws_cloudwatch_log_group.events.name}: check the log group's policy."
   namespace           = "AWS/Events"
   metric_name         = "FailedInvocations"
   dimensions          = { RuleName = aws_cloudwatch_event_rule.events.name }
@@ -86,7 +86,7 @@ resource "aws_cloudwatch_metric_alarm" "evidence" {
 }
 
 data "aws_iam_policy_document" "events" {
-  # As AWS documents it: no rule is named when a stream is opened, only when it is written to.
+  # As documented by AWS: a rule's ARN is sent with PutLogEvents, not with CreateLogStream.
   statement {
     actions   = ["logs:CreateLogStream"]
     resources = ["${aws_cloudwatch_log_group.events.arn}:*"]

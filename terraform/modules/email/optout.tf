@@ -1,4 +1,4 @@
-# The opt-out page. The link's path is a key, so nothing here writes it down: no access log.
+# The opt-out page. The path of the link is a credential, so the load balancer has no access log.
 
 resource "aws_security_group" "this" {
   name        = "switchyard-optout"
@@ -6,9 +6,9 @@ resource "aws_security_group" "this" {
   vpc_id      = var.vpc_id
 }
 
-resource "aws_vpc_security_group_ingress_rule" "world" {
+resource "aws_vpc_security_group_ingress_rule" "public" {
   security_group_id = aws_security_group.this.id
-  description       = "Whoever holds a link"
+  description       = "Recipients of emails"
   cidr_ipv4         = "0.0.0.0/0"
   ip_protocol       = "tcp"
   from_port         = 443
@@ -17,7 +17,7 @@ resource "aws_vpc_security_group_ingress_rule" "world" {
 
 resource "aws_vpc_security_group_egress_rule" "tasks" {
   security_group_id = aws_security_group.this.id
-  description       = "The process behind it"
+  description       = "The process that serves the page"
   cidr_ipv4         = var.vpc_cidr
   ip_protocol       = "tcp"
   from_port         = var.port
@@ -42,7 +42,7 @@ resource "aws_lb_target_group" "this" {
   deregistration_delay = 30
 
   health_check {
-    # A link that is no link is a 400 by the page itself, so it answers; nothing is written.
+    # The page answers 400 to an invalid link, which shows that it works; it stores nothing.
     path    = "/o/health"
     matcher = "400"
   }
@@ -69,7 +69,7 @@ resource "aws_wafv2_web_acl" "this" {
     allow {}
   }
 
-  # Mail providers click from few addresses, so only a flood is stopped: an opt-out must not be refused.
+  # Mail providers open links from few addresses, so the limit is high: an opt-out must not be rejected.
   rule {
     name     = "flood"
     priority = 1

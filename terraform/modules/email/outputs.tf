@@ -3,13 +3,13 @@ output "configuration_set" {
 }
 
 output "load_balancer" {
-  # ECS refuses a service whose target group hangs on no load balancer yet.
+  # ECS rejects a service whose target group has no load balancer yet.
   depends_on = [aws_lb_listener.this]
   value      = { target_group_arn = aws_lb_target_group.this.arn, security_group_id = aws_security_group.this.id }
 }
 
 output "records" {
-  description = "What the domain's DNS must say: DKIM, the bounce domain, DMARC, and the opt-out page's name."
+  description = "The DNS records of the domain: DKIM, the bounce domain, DMARC, and the name of the opt-out page."
   value = {
     dkim    = [for token in aws_sesv2_email_identity.this.dkim_signing_attributes[0].tokens : "${token}._domainkey.${var.domain} CNAME ${token}.dkim.amazonses.com"]
     mx      = "bounce.${var.domain} MX 10 feedback-smtp.${data.aws_region.current.region}.amazonses.com"

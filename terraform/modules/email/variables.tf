@@ -1,15 +1,15 @@
 variable "domain" {
-  description = "What emails come from."
+  description = "The domain of the sender addresses."
   type        = string
 }
 
 variable "sending_enabled" {
-  description = "The last switch before the provider: false stops every email of this deployment."
+  description = "The kill switch: false stops every email of this deployment."
   type        = bool
 }
 
 variable "certificate_arn" {
-  description = "ACM's certificate for the opt-out page's name."
+  description = "The ACM certificate of the opt-out page."
   type        = string
 }
 
@@ -26,7 +26,7 @@ variable "public_subnet_ids" {
 }
 
 variable "port" {
-  description = "Where the process behind the page listens."
+  description = "The port of the process that serves the opt-out page."
   type        = number
 }
 

@@ -1,4 +1,4 @@
-# Where images lie, and the role by which the repository's workflow pushes them: no key of AWS is kept at GitHub.
+# The image repositories, and the role with which the GitHub workflow pushes to them: GitHub stores no AWS key.
 
 data "aws_iam_openid_connect_provider" "github" {
   count = var.create_provider ? 0 : 1
@@ -47,7 +47,7 @@ data "aws_iam_policy_document" "assume" {
       variable = "token.actions.githubusercontent.com:aud"
       values   = ["sts.amazonaws.com"]
     }
-    # One repository and one protected environment: a pull request's workflow gets nothing.
+    # One repository and one protected environment: the workflow of a pull request cannot assume the role.
     condition {
       test     = "StringEquals"
       variable = "token.actions.githubusercontent.com:sub"

@@ -1,19 +1,19 @@
 variable "repository" {
-  description = "owner/name at GitHub."
+  description = "The GitHub repository, owner/name."
   type        = string
 }
 
 variable "environment" {
-  description = "The protected environment whose jobs may push."
+  description = "The protected GitHub environment whose jobs may push."
   type        = string
 }
 
 variable "images" {
-  description = "A repository for each."
+  description = "The names of the images; each gets a repository."
   type        = set(string)
 }
 
 variable "create_provider" {
-  description = "False if the account has GitHub's provider already: there can be only one."
+  description = "False if the account already has GitHub's identity provider: there can be only one."
   type        = bool
 }

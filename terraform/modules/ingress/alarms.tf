@@ -1,7 +1,7 @@
-# The callers see a 503, and nobody here would: the function's own answers are no errors of Lambda's.
+# A 503 of the function is a successful invocation to Lambda, so only this alarm shows it.
 resource "aws_cloudwatch_metric_alarm" "unavailable" {
   alarm_name          = "switchyard-ingress-unavailable"
-  alarm_description   = "The API answers with 5xx: see ${aws_cloudwatch_log_group.function.name} for what is out of reach."
+  alarm_description   = "The API answers with 5xx: the dependency that failed is in ${aws_cloudwatch_log_group.function.name}."
   namespace           = "AWS/ApiGateway"
   metric_name         = "5XXError"
   dimensions          = { ApiName = aws_api_gateway_rest_api.this.name, Stage = aws_api_gateway_stage.this.stage_name }

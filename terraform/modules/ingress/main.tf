@@ -1,5 +1,5 @@
-# API Gateway -> WAF -> a function that checks the token, signs who asks and submits the question. It alone is
-# `upstream.ingress`.
+# API Gateway -> WAF -> a function that checks the token, signs the principal and submits the question. Only it may
+# publish as `upstream.ingress`.
 
 data "aws_region" "current" {}
 data "aws_partition" "current" {}
@@ -22,7 +22,7 @@ resource "aws_vpc_security_group_egress_rule" "endpoints" {
 
 resource "aws_vpc_security_group_egress_rule" "identity" {
   security_group_id = aws_security_group.this.id
-  description       = "The identity provider's keys; the firewall knows its host"
+  description       = "The identity provider's keys; the firewall limits the host"
   cidr_ipv4         = "0.0.0.0/0"
   ip_protocol       = "tcp"
   from_port         = 443
@@ -97,7 +97,7 @@ resource "aws_lambda_function" "this" {
     log_group  = aws_cloudwatch_log_group.function.name
   }
 
-  # Lambda refuses a function for a VPC whose role may not make interfaces yet, and takes them down with the same role.
+  # Lambda creates and deletes the function's network interfaces with this role, so the policy must outlive it.
   depends_on = [aws_iam_role_policy_attachment.vpc, aws_iam_role_policy.generated]
 }
 
@@ -163,7 +163,7 @@ resource "aws_api_gateway_deployment" "this" {
   }
 }
 
-# A setting of the account in its region: without it the stage below is refused, because it writes logs.
+# A setting per account and region: without it API Gateway rejects the stage below, because the stage writes logs.
 data "aws_iam_policy_document" "api_assumes" {
   statement {
     actions = ["sts:AssumeRole"]
@@ -196,7 +196,7 @@ resource "aws_cloudwatch_log_group" "access" {
   kms_key_id        = var.logs_key_arn
 }
 
-# Made before API Gateway would make it without a key and for ever.
+# Created first, because API Gateway would create it without a key and without a retention.
 resource "aws_cloudwatch_log_group" "execution" {
   name              = "API-Gateway-Execution-Logs_${aws_api_gateway_rest_api.this.id}/${var.stage}"
   retention_in_days = var.log_days

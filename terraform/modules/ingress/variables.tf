@@ -21,7 +21,7 @@ variable "package" {
 }
 
 variable "identity" {
-  description = "Whose tokens count, and the claims that tenant and warehouse role stand in."
+  description = "The accepted issuer and audience, and the claims of the tenant and of the warehouse role."
   type = object({
     issuer       = string
     audience     = string
@@ -36,7 +36,7 @@ variable "stage" {
 }
 
 variable "rate" {
-  description = "Requests a second."
+  description = "Requests per second."
   type        = number
 }
 

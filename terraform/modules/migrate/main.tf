@@ -1,4 +1,4 @@
-# `switchyard migrate`, as a task that is started by hand or by a deployment and then ends.
+# `switchyard migrate` as a one-off task, started by an operator or a deployment.
 
 data "aws_caller_identity" "current" {}
 data "aws_partition" "current" {}
@@ -77,7 +77,7 @@ resource "aws_cloudwatch_log_group" "this" {
 
 resource "aws_security_group" "this" {
   name        = "switchyard-migrate"
-  description = "The one who migrates both databases"
+  description = "The task that migrates both databases"
   vpc_id      = var.network.vpc_id
 }
 

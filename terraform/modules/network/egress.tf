@@ -1,4 +1,4 @@
-# egress subnet -> firewall endpoint -> NAT -> internet, zone by zone; the way back is the same.
+# Per zone: egress subnet -> firewall endpoint -> NAT -> internet, and the same way back.
 
 locals {
   of_class = { for key, subnet in local.subnets : key => subnet if contains(local.classes, subnet.kind) }
@@ -67,7 +67,7 @@ resource "aws_networkfirewall_rule_group" "hosts" {
       rule_order = "STRICT_ORDER"
     }
     rules_source {
-      # A host that begins with a dot stands for every name below it.
+      # A host with a leading dot matches every subdomain.
       rules_string = join("\n", [
         for position, each in local.allowed : join("", [
           "pass tls [${join(",", [for subnet in local.subnets : subnet.cidr if subnet.kind == each.class])}] any -> $EXTERNAL_NET 443 ",
@@ -85,8 +85,8 @@ resource "aws_networkfirewall_firewall_policy" "this" {
   firewall_policy {
     stateless_default_actions          = ["aws:forward_to_sfe"]
     stateless_fragment_default_actions = ["aws:drop"]
-    # Whatever no rule passes is dropped and logged, once its ClientHello is whole: with post-quantum key shares it is
-    # longer than a packet, and the plain "established" actions drop its first half before there is a name in it.
+    # Traffic without a matching rule is dropped and logged once its ClientHello is complete: with post-quantum keys
+    # it is longer than a packet, and the plain "established" actions drop its first part before the host name is known.
     stateful_default_actions = ["aws:drop_established_app_layer", "aws:alert_established_app_layer"]
     stateful_engine_options {
       rule_order              = "STRICT_ORDER"

@@ -12,14 +12,14 @@ resource "aws_security_group" "endpoints" {
 
 resource "aws_vpc_security_group_ingress_rule" "endpoints" {
   security_group_id = aws_security_group.endpoints.id
-  description       = "HTTPS from inside"
+  description       = "HTTPS from the VPC"
   cidr_ipv4         = var.cidr
   ip_protocol       = "tcp"
   from_port         = 443
   to_port           = 443
 }
 
-# Credentials of another account, smuggled in, get nothing out through our endpoints.
+# The endpoints reject credentials of other accounts, so that no data leaves with them.
 data "aws_iam_policy_document" "endpoints" {
   statement {
     actions   = ["*"]
@@ -36,7 +36,7 @@ data "aws_iam_policy_document" "endpoints" {
   }
 }
 
-# Not every service has an endpoint in every zone.
+# Some services lack an endpoint in some zones.
 data "aws_vpc_endpoint_service" "interface" {
   for_each     = local.interfaces
   service_name = "com.amazonaws.${data.aws_region.current.region}.${each.key}"
@@ -58,7 +58,7 @@ resource "aws_vpc_endpoint" "interface" {
   tags               = { Name = "switchyard-${each.key}" }
 }
 
-# No policy of ours on S3's: image layers come from buckets of AWS's own account, by presigned requests.
+# No policy on the S3 endpoint: image layers come from buckets of AWS's account, by presigned requests.
 resource "aws_vpc_endpoint" "s3" {
   vpc_id            = aws_vpc.this.id
   service_name      = "com.amazonaws.${data.aws_region.current.region}.s3"

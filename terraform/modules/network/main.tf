@@ -1,5 +1,5 @@
-# Tasks have no way out. AWS is reached through endpoints; a vendor only from the subnets of those whose card names it,
-# through a firewall that knows the vendor's host by name.
+# Tasks have no route to the internet. They reach AWS through endpoints, and a vendor only from the subnets of agents
+# whose card names it, through a firewall that filters by host name.
 
 data "aws_region" "current" {}
 data "aws_caller_identity" "current" {}
@@ -12,7 +12,7 @@ locals {
   zones   = slice(data.aws_availability_zones.available.names, 0, var.zones)
   classes = sort(distinct([for hosts in var.egress : join("-", hosts) if length(hosts) > 0]))
 
-  # A kind of subnet has sixteen /24s, so that a new class or zone never moves another.
+  # Each kind of subnet has sixteen /24s, so that a new kind or zone changes no existing subnet.
   kinds = concat(["private", "database", "public", "firewall"], local.classes)
   subnets = merge([
     for position, kind in local.kinds : {
@@ -32,7 +32,7 @@ resource "aws_vpc" "this" {
   tags                 = { Name = "switchyard" }
 }
 
-# Whatever names no group of its own can do nothing.
+# The default group: a resource without a group of its own has no access.
 resource "aws_default_security_group" "this" {
   vpc_id = aws_vpc.this.id
 }

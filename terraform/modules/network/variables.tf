@@ -1,25 +1,25 @@
 variable "cidr" {
-  description = "A /16."
+  description = "The VPC's address range, a /16."
   type        = string
 
   validation {
     condition     = endswith(var.cidr, "/16")
-    error_message = "Give a /16: each kind of subnet takes sixteen /24s of it."
+    error_message = "The range must be a /16: each kind of subnet has sixteen /24s of it."
   }
 }
 
 variable "zones" {
-  description = "How many availability zones."
+  description = "The number of availability zones."
   type        = number
 }
 
 variable "egress" {
-  description = "For each process the vendors that it reaches, from its card."
+  description = "The vendors of each process, from its card."
   type        = map(list(string))
 }
 
 variable "hosts" {
-  description = "For each vendor its hosts; a leading dot stands for every name below."
+  description = "The hosts of each vendor; a leading dot matches every subdomain."
   type        = map(list(string))
 }
 

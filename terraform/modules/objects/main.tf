@@ -1,4 +1,4 @@
-# Artefacts and quarantined bytes, and the key that wraps people's keys.
+# The bucket of artefacts and quarantined messages, and the key that wraps the keys of data subjects.
 
 resource "aws_kms_key" "objects" {
   description             = "Switchyard's artefacts and quarantine"
@@ -6,9 +6,9 @@ resource "aws_kms_key" "objects" {
   deletion_window_in_days = 30
 }
 
-# Deleting this key erases every person at once. Its deletion is denied here, and must be asked for by changing this.
+# Deleting this key erases the data of every data subject. This policy denies that until it is changed.
 resource "aws_kms_key" "vault" {
-  description             = "Wraps the keys of the people that cases are about"
+  description             = "Wraps the keys of data subjects"
   enable_key_rotation     = true
   deletion_window_in_days = 30
   policy                  = data.aws_iam_policy_document.vault_key.json
@@ -65,7 +65,7 @@ resource "aws_s3_bucket_ownership_controls" "this" {
 resource "aws_s3_bucket_server_side_encryption_configuration" "this" {
   bucket = aws_s3_bucket.this.id
   rule {
-    # With a bucket key the encryption context names the bucket: the roles' policies count on it.
+    # With a bucket key the encryption context names the bucket, as the roles' policies require.
     bucket_key_enabled = true
     apply_server_side_encryption_by_default {
       sse_algorithm     = "aws:kms"
@@ -86,7 +86,7 @@ resource "aws_s3_bucket_lifecycle_configuration" "this" {
   depends_on = [aws_s3_bucket_versioning.this]
 
   rule {
-    id     = "what-was-deleted-goes"
+    id     = "expire-deleted-versions"
     status = "Enabled"
     filter {}
     noncurrent_version_expiration {

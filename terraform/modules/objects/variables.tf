@@ -3,6 +3,6 @@ variable "bucket" {
 }
 
 variable "quarantine_days" {
-  description = "How long bytes that could not be read are kept."
+  description = "The days for which unreadable messages are kept."
   type        = number
 }

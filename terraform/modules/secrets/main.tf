@@ -1,4 +1,4 @@
-# Places for secrets. A person puts each value (docs/operate/deploy.md), so that none is ever in terraform's state.
+# Secrets without values. An operator sets each value (docs/operate/deploy.md), so that terraform's state has none.
 
 resource "aws_kms_key" "this" {
   description             = "Switchyard's secrets"

@@ -3,6 +3,6 @@ output "key_arn" {
 }
 
 output "facts" {
-  description = "The ARN of each secret, as the generated files name it."
+  description = "The ARN of each secret, by its variable in the generated files."
   value       = { for name, secret in aws_secretsmanager_secret.this : "secret_${name}" => secret.arn }
 }

@@ -1,4 +1,4 @@
 variable "secrets" {
-  description = "Name and meaning of each, from generated/topology.json."
+  description = "The name and description of each secret, from generated/topology.json."
   type        = map(string)
 }

@@ -25,7 +25,7 @@ resource "aws_security_group" "collector" {
 
 resource "aws_vpc_security_group_ingress_rule" "otlp" {
   security_group_id = aws_security_group.collector.id
-  description       = "OTLP over HTTP from inside"
+  description       = "OTLP over HTTP from the VPC"
   cidr_ipv4         = var.network.cidr
   ip_protocol       = "tcp"
   from_port         = 4318
@@ -169,7 +169,7 @@ resource "aws_ecs_task_definition" "collector" {
   }])
 }
 
-# Without the collector the spans are lost and the cases are not: nothing waits for it.
+# Without the collector spans are lost and cases go on: no service waits for it.
 resource "aws_ecs_service" "collector" {
   name             = "switchyard-collector"
   cluster          = aws_ecs_cluster.this.arn

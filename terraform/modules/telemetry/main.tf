@@ -1,4 +1,4 @@
-# One collector for all traces, the keys of logs, and the topic of alarms.
+# The collector of all traces, the key of the logs, and the topic of the alarms.
 
 data "aws_caller_identity" "current" {}
 data "aws_partition" "current" {}

@@ -11,6 +11,7 @@ from typing import Any, TypeAlias
 import asyncpg
 import pytest
 
+from contracts.catalogue import CATALOGUE
 from switchyard.audit.records.reader import AuditReader
 from switchyard.audit.records.roles import READER, SCHEMA, WRITER
 from switchyard.audit.records.store import AuditStore
@@ -87,7 +88,7 @@ async def writer(url_for: UrlFor) -> AsyncIterator[Pool]:
 @pytest.fixture
 async def store(writer: Pool) -> AuditStore:
     """The log, as the service writes it."""
-    return AuditStore(writer)
+    return AuditStore(writer, CATALOGUE)
 
 
 @pytest.fixture
@@ -109,5 +110,5 @@ async def proof(url_for: UrlFor, keeper: LockedObjects, writer: Pool, database: 
 async def reader(url_for: UrlFor) -> AsyncIterator[AuditReader]:
     """The log, as the command line and a reviewer read it."""
     pool = await connect_pool(url_for(READER), schema=SCHEMA)
-    yield AuditReader(pool)
+    yield AuditReader(pool, CATALOGUE)
     await pool.close()

@@ -8,13 +8,14 @@ import uuid
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from contracts.events.case_manager import CaseClosed
 from contracts.events.drafter import AnswerDrafted
-from contracts.events.failures import TaskFailed
-from contracts.events.router import AnswerQuestion, ChooseAgent, CloseCase, DraftAnswer
+from contracts.events.router import AnswerQuestion, ChooseAgent, DraftAnswer
 from contracts.events.specialists import FindingsReady
 from contracts.events.triage import AgentChosen, NoAgentFits
 from switchyard.protocol.envelope import Envelope, add_digest, event_id_for
+from switchyard.protocol.events.case_manager import CaseClosed
+from switchyard.protocol.events.failures import TaskFailed
+from switchyard.protocol.events.router import CloseCase
 from switchyard.protocol.fields import Contract, Json, ModelCall
 from tests.unit.audit import cases
 

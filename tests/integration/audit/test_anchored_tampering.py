@@ -15,8 +15,7 @@ from typing import Any, TypeAlias
 import asyncpg
 import pytest
 
-from contracts.events.case_manager import CaseClosed
-from switchyard.audit.records.projection import Transition, examine_message
+from switchyard.audit.records.projection import Transition
 from switchyard.audit.records.reader import AuditReader
 from switchyard.audit.records.store import AuditStore
 from switchyard.audit.transparency.checkpoints import (
@@ -29,10 +28,12 @@ from switchyard.audit.transparency.checkpoints import (
 )
 from switchyard.audit.verification.findings import CheckpointReport, FindingKind
 from switchyard.devstack.stack.provision import CHECKPOINT_BUCKET
+from switchyard.protocol.events.case_manager import CaseClosed
 from switchyard.protocol.fields import Json
 from switchyard.runtime.crypto.signing import LocalSigner, key_name
 from tests.integration.audit.proof import SIGNER, Proof
 from tests.integration.cloud import Cloud
+from tests.reference import examine_message
 from tests.unit.audit import cases
 
 pytestmark = pytest.mark.integration

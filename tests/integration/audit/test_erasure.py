@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 import asyncpg
 import pytest
 
+from contracts.catalogue import CATALOGUE
 from switchyard.audit.erasure.decision import AlreadyErased, ErasureAllowed, ErasureDenied, PersonUnknown
 from switchyard.audit.erasure.erasure import ErasureService, read_erasure
 from switchyard.audit.records.reader import AuditReader
@@ -46,7 +47,7 @@ async def keys(infrastructure: Infrastructure) -> AsyncIterator[KeyEraser]:
 @pytest.fixture
 async def erasures(url_for: UrlFor, keys: KeyEraser) -> AsyncIterator[ErasureService]:
     pool = await connect_pool(url_for(RETENTION), schema=SCHEMA)
-    yield ErasureService(pool, keys, SIGNER, SystemClock())
+    yield ErasureService(pool, CATALOGUE, keys, SIGNER, SystemClock())
     await pool.close()
 
 
@@ -112,7 +113,12 @@ async def test_asking_again_gives_the_same_receipt(erasures: ErasureService, sub
 
 async def test_asked_at_once_by_many_it_happens_once(erasures: ErasureService, subject: str, owner: Owner) -> None:
     asked = await asyncio.gather(*(erasures.erase(subject, operator=f"o{n}", reason="asked to") for n in range(4)))
-    assert sorted(type(one.decision).__name__ for one in asked) == ["AlreadyErased", "AlreadyErased", "AlreadyErased", "ErasureAllowed"]
+    assert sorted(type(one.decision).__name__ for one in asked) == [
+        "AlreadyErased",
+        "AlreadyErased",
+        "AlreadyErased",
+        "ErasureAllowed",
+    ]
     assert await owner.fetchval("select count(*) from erasure_receipt") == 1
 
 
@@ -169,7 +175,9 @@ async def test_killed_between_the_key_and_the_receipt_it_is_finished_by_asking_a
     dying: Signer = _DyingSigner()
     pool = await connect_pool(url_for(RETENTION), schema=SCHEMA)
     with pytest.raises(_Killed):
-        await ErasureService(pool, keys, dying, SystemClock()).erase(subject, operator="ada", reason="asked to")
+        await ErasureService(pool, CATALOGUE, keys, dying, SystemClock()).erase(
+            subject, operator="ada", reason="asked to"
+        )
     await pool.close()
     state = await keys.state(subject)
     assert state.erased is not None

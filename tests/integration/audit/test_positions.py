@@ -12,6 +12,7 @@ from typing import Any, TypeAlias
 import asyncpg
 import pytest
 
+from contracts.catalogue import CATALOGUE
 from switchyard.audit.records.roles import SCHEMA, WRITER
 from switchyard.audit.records.store import AuditStore
 from switchyard.audit.transparency.log_index import LogIndex
@@ -86,7 +87,7 @@ async def test_a_row_whose_transaction_commits_late_is_not_skipped(
 ) -> None:
     early, late = cases.first(1), cases.first(2)
     async with writer.acquire() as connection:
-        late_store = AuditStore(_OneConnection(connection))  # type: ignore[arg-type]
+        late_store = AuditStore(_OneConnection(connection), CATALOGUE)  # type: ignore[arg-type]
         open_ = connection.transaction()
         await open_.start()
         await late_store.record([cases.body(late)])
@@ -110,7 +111,7 @@ async def test_a_rolled_back_row_leaves_no_gap(proof: Proof, owner: Owner, write
     async with writer.acquire() as connection:
         open_ = connection.transaction()
         await open_.start()
-        await AuditStore(_OneConnection(connection)).record([cases.body(cases.first(1))])  # type: ignore[arg-type]
+        await AuditStore(_OneConnection(connection), CATALOGUE).record([cases.body(cases.first(1))])  # type: ignore[arg-type]
         await open_.rollback()
     await store.record([cases.body(cases.first(2))])
 

@@ -11,14 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from contracts.events.case_manager import CaseClosed
 from contracts.events.drafter import AnswerDrafted
 from contracts.events.specialists import FindingsReady
 from contracts.events.triage import AgentChosen
 from switchyard.audit.records.roles import READER
 from switchyard.audit.records.store import AuditStore
 from switchyard.cli.app.target import Env
-from switchyard.cli.commands.audit_replay import replay_scope
+from switchyard.cli.commands.audit.replay import replay_scope
+from switchyard.protocol.events.case_manager import CaseClosed
 from switchyard.protocol.fields import Json
 from tests.integration.audit.conftest import Owner, UrlFor
 from tests.unit.protocol.bus_events import changed, delivered, with_digest
@@ -35,7 +35,7 @@ def case(number: int) -> list[Json]:
     """A case from its opening to its end, decided by the real router under its seal."""
     import uuid
 
-    from switchyard.protocol.derive import derive_event
+    from tests.reference import derive_event
     from tests.unit.router.cases import received
 
     case_id = str(uuid.uuid5(uuid.NAMESPACE_URL, f"replay/{number}"))

@@ -11,10 +11,10 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from contracts.events.case_manager import ContactSuppressed
 from contracts.events.email_sender import EmailUndeliverable, SendingHalted, SendingResolved, SendingUnknown
 from switchyard.audit.records.roles import READER, SCHEMA
 from switchyard.audit.records.store import AuditStore
+from switchyard.protocol.events.case_manager import ContactSuppressed
 from switchyard.protocol.fields import Contract, Json
 from switchyard.runtime.database.connections import connect_pool
 from tests.integration.audit import recorded

@@ -14,11 +14,11 @@ from typing import Any
 import aiohttp
 import pytest
 
-from contracts.catalogue import AUDIT
-from switchyard.app.topology import dead_letter_queue_name, queue_name
 from switchyard.audit.records.reader import AuditReader
 from switchyard.audit.records.roles import WRITER
+from switchyard.protocol.catalogue import AUDIT
 from switchyard.protocol.fields import Json
+from switchyard.protocol.topology import dead_letter_queue_name, queue_name
 from tests.integration.audit.conftest import Owner, UrlFor
 from tests.integration.cloud import Cloud, until
 from tests.integration.infrastructure import Infrastructure

@@ -6,11 +6,12 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from contracts.events.case_manager import CaseClosed
+from contracts.catalogue import CATALOGUE
 from switchyard.audit.records.reader import AuditReader
 from switchyard.audit.records.roles import READER, SCHEMA
 from switchyard.audit.records.store import AuditStore
 from switchyard.audit.verification.findings import CaseStatus
+from switchyard.protocol.events.case_manager import CaseClosed
 from switchyard.protocol.fields import Json
 from switchyard.runtime.database.connections import connect_pool
 from tests.integration.audit.conftest import UrlFor
@@ -27,7 +28,7 @@ EXPIRED = follow(RETRY, CaseClosed(outcome="expired", code="case_deadline"), "ca
 async def reader(url_for: UrlFor) -> AsyncIterator[AuditReader]:
     """The log as it is read at the moment of the cases, however long the session has been running."""
     pool = await connect_pool(url_for(READER), schema=SCHEMA)
-    yield AuditReader(pool, clock=ManualClock(NOW))
+    yield AuditReader(pool, CATALOGUE, clock=ManualClock(NOW))
     await pool.close()
 
 

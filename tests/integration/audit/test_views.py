@@ -10,10 +10,10 @@ from typing import Any, TypeAlias
 import asyncpg
 import pytest
 
-from contracts.events.case_manager import CaseClosed
 from switchyard.audit.records.reader import AuditReader
 from switchyard.audit.records.store import AuditStore
 from switchyard.audit.verification.findings import CaseStatus
+from switchyard.protocol.events.case_manager import CaseClosed
 from tests.unit.audit import cases
 
 pytestmark = pytest.mark.integration

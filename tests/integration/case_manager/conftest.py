@@ -11,10 +11,11 @@ from typing import Any
 
 import pytest
 
-from contracts.events.router import CloseCase
+from contracts.catalogue import CATALOGUE
+from contracts.submissions import SUBMISSIONS
 from faststream_sqs import SQSBroker
-from services.orchestrator.main import run_case_manager, run_router
-from switchyard.app.topology import BUS, dead_letter_queue_name, queue_name
+from services.orchestrator.__main__ import PROCESSES
+from services.orchestrator.graph import CURRENT
 from switchyard.case_manager.approvals import ApprovalService
 from switchyard.case_manager.control import OperatorControl
 from switchyard.case_manager.intake import CaseIntake
@@ -25,10 +26,12 @@ from switchyard.case_manager.pending_commands import PendingCommands
 from switchyard.case_manager.store import CaseStore
 from switchyard.case_manager.timers import Timers
 from switchyard.devstack.stack.provision import OBJECT_BUCKET
-from switchyard.protocol.derive import derive_event, stamp_event
+from switchyard.protocol.derive import stamp_event
+from switchyard.protocol.events.router import CloseCase
 from switchyard.protocol.fields import Artefact, Contract, Json, StorageRef
-from switchyard.protocol.received import ReceivedEvent, read_event
+from switchyard.protocol.received import ReceivedEvent
 from switchyard.protocol.signing import OperatorKeys, derive_public_key
+from switchyard.protocol.topology import BUS, dead_letter_queue_name, queue_name
 from switchyard.runtime.crypto.vault import LocalKeyWrapper, Vault
 from switchyard.runtime.messaging.publisher import BusPublisher
 from switchyard.runtime.storage.artefacts import Artefacts
@@ -39,6 +42,7 @@ from tests.integration.events import bus_body, envelope_of, fresh_id
 from tests.integration.infrastructure import Infrastructure, Owner
 from tests.integration.manual_clock import ManualClock
 from tests.integration.serving import stop_serving
+from tests.reference import derive_event, read_event
 
 SOURCE = "upstream.portal"
 QUESTION = "Which wells did Zanzibar-4711 drill?"
@@ -71,7 +75,7 @@ class CaseManager:
 
     async def submit(self, source: str = SOURCE, **changes: Any) -> Json:
         """The one event that follows from a submission."""
-        [event] = await self.intake.open_case(source, submission(**changes))
+        [event] = await self.intake.open_case(source, submission(**changes), "CaseSubmitted")
         return event
 
 
@@ -136,10 +140,14 @@ async def start_case_manager(
         vault = Vault(pool, LocalKeyWrapper(bytes.fromhex(VAULT_KEY)), clock)
         artefacts = Artefacts(S3Objects(cloud.s3, OBJECT_BUCKET), vault, decrypts=())
         mac = KeyedHash(bytes.fromhex(MAC_KEY))
-        intake = CaseIntake(store, CaseOpener(vault, artefacts, clock, mac, DEADLINE), clock, mac)
-        closing = CaseCloser(store, clock)
-        holding = PendingCommands(pool, clock)
-        approvals = ApprovalService(holding, OperatorKeys(APPROVERS), timedelta(hours=24))
+        intake = CaseIntake(
+            SUBMISSIONS, store, CaseOpener(CATALOGUE, vault, artefacts, clock, mac, DEADLINE, CURRENT), clock, mac
+        )
+        closing = CaseCloser(store, clock, CATALOGUE)
+        holding = PendingCommands(pool, clock, CATALOGUE)
+        approvals = ApprovalService(
+            holding, OperatorKeys(APPROVERS, title="approver", variable="SWITCHYARD_APPROVERS"), timedelta(hours=24)
+        )
         control = OperatorControl(pool, closing, clock, mac)
         timers = Timers(store, closing, holding, approvals, control, publisher, clock)
         case_manager = CaseManager(store, vault, artefacts, intake, closing, holding, approvals, control, timers)
@@ -162,7 +170,6 @@ async def serve(
     infrastructure: Infrastructure, cloud: Cloud, borrowed_logs: None, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[Serve]:
     """Starts the process of the case manager or of the router, as it is deployed."""
-    processes = {"case_manager": run_case_manager, "router": run_router}
     environment = {
         "WORK_DB_URL": infrastructure.role_url("case_manager"),
         "VAULT_KEY": VAULT_KEY,
@@ -180,7 +187,7 @@ async def serve(
 
     async def start(node: str) -> None:
         await cloud.purge(queue_name(node), dead_letter_queue_name(node))
-        serving.append((node, asyncio.create_task(processes[node]())))
+        serving.append((node, asyncio.create_task(PROCESSES[node]())))
 
     yield start
     for node, process in serving:

@@ -7,15 +7,16 @@ import json
 
 import pytest
 
-from contracts.events.case_manager import CaseClosed
-from contracts.events.failures import TaskFailed
-from switchyard.protocol.derive import derive_event, stamp_event
+from switchyard.protocol.derive import stamp_event
 from switchyard.protocol.errors import InvalidEvent
-from switchyard.protocol.received import ReceivedEvent, read_event
+from switchyard.protocol.events.case_manager import CaseClosed
+from switchyard.protocol.events.failures import TaskFailed
+from switchyard.protocol.received import ReceivedEvent
 from tests.integration.case_manager.conftest import CaseManager, StartCaseManager, close_case
 from tests.integration.events import bus_body, envelope_of
 from tests.integration.infrastructure import Owner
 from tests.integration.manual_clock import ManualClock
+from tests.reference import derive_event, read_event
 
 pytestmark = pytest.mark.integration
 

@@ -8,9 +8,9 @@ from datetime import UTC, datetime
 
 import pytest
 
-from switchyard.app.topology import dead_letter_queue_name, queue_name
 from switchyard.protocol.fields import Json
 from switchyard.protocol.submissions import case_id_for
+from switchyard.protocol.topology import dead_letter_queue_name, queue_name
 from switchyard.runtime.messaging.dead_letters import MAX_REDRIVES
 from tests.integration.case_manager.conftest import SOURCE, USER, CaseManager, Serve, close_event, submission
 from tests.integration.cloud import Cloud, Tap, until
@@ -54,7 +54,9 @@ async def test_a_case_that_was_admitted_and_never_published_is_published_as_it_w
 ) -> None:
     await serve("case_manager")
     sent = submission(deadline_ms=86_400_000)
-    [admitted] = await case_manager.intake.open_case(SOURCE, sent)  # a case manager that died before it published
+    [admitted] = await case_manager.intake.open_case(
+        SOURCE, sent, "CaseSubmitted"
+    )  # a case manager that died before it published
     case_id = await submit(cloud, sent)
     assert await tap.next("case_manager", case_id) == [admitted]
 

@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from contracts.events.case_manager import CaseOpened, SubmissionRejected
+from contracts.events.case_manager import CaseOpened
 from switchyard.case_manager.intake import UpstreamPolicy
 from switchyard.devstack.stack.provision import OBJECT_BUCKET
 from switchyard.protocol.errors import InvalidEvent
+from switchyard.protocol.events.case_manager import SubmissionRejected
 from switchyard.protocol.fields import Json, StorageRef
-from switchyard.protocol.received import read_event
 from switchyard.protocol.submissions import case_id_for
 from switchyard.runtime.core.clock import moment
 from switchyard.runtime.storage.artefacts import Artefacts
@@ -32,6 +32,7 @@ from tests.integration.cloud import Cloud
 from tests.integration.events import NOW, bus_body, fresh_id
 from tests.integration.infrastructure import Owner
 from tests.integration.manual_clock import ManualClock
+from tests.reference import read_event
 
 pytestmark = pytest.mark.integration
 
@@ -70,17 +71,19 @@ async def test_the_same_submission_again_is_the_identical_event_however_late_and
     case_manager: CaseManager, start_case_manager: StartCaseManager, clock: ManualClock
 ) -> None:
     sent = submission()
-    first = await case_manager.intake.open_case(SOURCE, sent)
+    first = await case_manager.intake.open_case(SOURCE, sent, "CaseSubmitted")
     clock.advance(3_600)
     another = await start_case_manager()
-    assert await another.intake.open_case(SOURCE, dict(reversed(sent.items()))) == first
+    assert await another.intake.open_case(SOURCE, dict(reversed(sent.items())), "CaseSubmitted") == first
 
 
 async def test_case_managers_that_take_the_same_submission_at_once_open_one_case(
     case_manager: CaseManager, start_case_manager: StartCaseManager
 ) -> None:
     case_managers, sent = [case_manager, await start_case_manager()], submission()
-    events = await asyncio.gather(*(case_managers[index % 2].intake.open_case(SOURCE, sent) for index in range(10)))
+    events = await asyncio.gather(
+        *(case_managers[index % 2].intake.open_case(SOURCE, sent, "CaseSubmitted") for index in range(10))
+    )
     assert all(event == events[0] for event in events)
     assert len(events[0]) == 1
 
@@ -89,22 +92,24 @@ async def test_a_case_manager_killed_between_admitting_and_publishing_publishes_
     case_manager: CaseManager, start_case_manager: StartCaseManager, clock: ManualClock, owner: Owner
 ) -> None:
     sent = submission()
-    await case_manager.intake.open_case(SOURCE, sent)  # admitted; the process dies before it publishes
+    await case_manager.intake.open_case(SOURCE, sent, "CaseSubmitted")  # admitted; the process dies before it publishes
     stored = await owner.fetchval("select opened from case_manager.submission")
     clock.advance(60)
-    assert await (await start_case_manager()).intake.open_case(SOURCE, sent) == [json.loads(stored)]
+    assert await (await start_case_manager()).intake.open_case(SOURCE, sent, "CaseSubmitted") == [json.loads(stored)]
 
 
 async def test_another_payload_under_the_same_key_is_a_conflict_and_the_case_stands(case_manager: CaseManager) -> None:
     opened = await case_manager.submit(idempotency_key="k-2")
     other = submission(idempotency_key="k-2", question="Something else about Zanzibar-4711?")
-    [event] = await case_manager.intake.open_case(SOURCE, other)
+    [event] = await case_manager.intake.open_case(SOURCE, other, "CaseSubmitted")
     rejected = rejection(event)
     assert (rejected.code, rejected.field) == ("submission_conflict", "idempotency_key")
     assert rejected.remedy
     assert "Zanzibar" not in json.dumps(event)
     assert event["case_id"] != opened["case_id"]
-    assert await case_manager.intake.open_case(SOURCE, other) == [event], "a conflict repeated is the same rejection"
+    assert await case_manager.intake.open_case(SOURCE, other, "CaseSubmitted") == [event], (
+        "a conflict repeated is the same rejection"
+    )
     assert await case_manager.submit(idempotency_key="k-2") == opened
 
 
@@ -148,10 +153,10 @@ async def test_the_same_bad_submission_again_is_the_same_rejection_and_another_o
     case_manager: CaseManager, clock: ManualClock
 ) -> None:
     bad = submission(question="")
-    first = await case_manager.intake.open_case(SOURCE, bad)
+    first = await case_manager.intake.open_case(SOURCE, bad, "CaseSubmitted")
     clock.advance(60)
-    assert await case_manager.intake.open_case(SOURCE, bad) == first
-    [other] = await case_manager.intake.open_case(SOURCE, submission(question=""))
+    assert await case_manager.intake.open_case(SOURCE, bad, "CaseSubmitted") == first
+    [other] = await case_manager.intake.open_case(SOURCE, submission(question=""), "CaseSubmitted")
     assert other["case_id"] != first[0]["case_id"]
 
 
@@ -173,7 +178,7 @@ async def test_a_submission_from_what_is_no_upstream_is_refused_as_forged(
     case_manager: CaseManager, source: str
 ) -> None:
     with pytest.raises(InvalidEvent, match="forged"):
-        await case_manager.intake.open_case(source, submission())
+        await case_manager.intake.open_case(source, submission(), "CaseSubmitted")
 
 
 @pytest.mark.parametrize(("deadline_ms", "seconds"), [(None, DEADLINE.total_seconds()), (60_000, 60.0)])
@@ -226,7 +231,7 @@ async def test_an_upstream_may_ask_for_what_it_is_allowed_and_no_more(
     case_manager: CaseManager, given: dict[str, str], field: str | None
 ) -> None:
     intake = replace(case_manager.intake, upstreams={SOURCE: UpstreamPolicy(tenants=("acme",), roles=("FIELD_*",))})
-    [event] = await intake.open_case(SOURCE, submission(**given))
+    [event] = await intake.open_case(SOURCE, submission(**given), "CaseSubmitted")
     if field is None:
         assert event["type"] == "CaseOpened"
     else:
@@ -236,5 +241,5 @@ async def test_an_upstream_may_ask_for_what_it_is_allowed_and_no_more(
 
 async def test_an_upstream_that_nobody_has_named_may_ask_for_nothing(case_manager: CaseManager) -> None:
     intake = replace(case_manager.intake, upstreams={"upstream.other": UpstreamPolicy(tenants=("*",))})
-    [event] = await intake.open_case(SOURCE, submission())
+    [event] = await intake.open_case(SOURCE, submission(), "CaseSubmitted")
     assert event["payload"]["code"] == "not_authorised"

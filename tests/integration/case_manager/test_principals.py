@@ -19,12 +19,11 @@ from services.ingress.principal import PrincipalSigner, bus_payload
 from switchyard.case_manager.intake import CaseIntake
 from switchyard.case_manager.principals import PRINCIPAL_LEEWAY_S, PrincipalKeys
 from switchyard.cli.app.errors import CommandFailed
-from switchyard.cli.commands.audit_principal import verify_principal_statement
+from switchyard.cli.commands.audit.verify_principal import verify_principal_statement
 from switchyard.devstack.stack.provision import OBJECT_BUCKET
 from switchyard.protocol.canonical import parse_json
 from switchyard.protocol.fields import Json, StorageRef
 from switchyard.protocol.principals import PRINCIPAL_VALID_S
-from switchyard.protocol.received import read_event
 from switchyard.protocol.signing import derive_public_key
 from switchyard.protocol.submissions import case_id_for
 from switchyard.runtime.storage.artefacts import Artefacts
@@ -34,6 +33,7 @@ from tests.integration.cloud import Cloud, Tap, until
 from tests.integration.events import NOW, bus_body, fresh_id
 from tests.integration.infrastructure import Owner
 from tests.integration.manual_clock import ManualClock
+from tests.reference import read_event
 
 pytestmark = pytest.mark.integration
 
@@ -75,7 +75,7 @@ async def refused(intake: CaseIntake, detail: Json, detail_type: str = "CaseSubm
 
 async def opens(intake: CaseIntake, detail: Json) -> Json:
     """The case's first event."""
-    [event] = await intake.open_case(INGRESS, detail)
+    [event] = await intake.open_case(INGRESS, detail, "CaseSubmitted")
     assert event["type"] == "CaseOpened"
     return event
 
@@ -179,7 +179,9 @@ async def test_the_same_submission_signed_again_is_the_same_case_and_another_pay
     first = await opens(intake, signed(sent))
     clock.advance(60)
     assert await opens(intake, signed(sent, at=clock.now().timestamp())) == first
-    [event] = await intake.open_case(INGRESS, signed(sent | {"question": "Another?"}, at=clock.now().timestamp()))
+    [event] = await intake.open_case(
+        INGRESS, signed(sent | {"question": "Another?"}, at=clock.now().timestamp()), "CaseSubmitted"
+    )
     assert event["payload"]["code"] == "submission_conflict"
 
 
@@ -194,7 +196,7 @@ async def test_a_source_that_must_sign_cannot_go_round_it_with_an_email(
 
 async def test_a_source_without_keys_is_believed_and_nothing_is_attested(intake: CaseIntake) -> None:
     for detail in (submission(), signed(submission(), seed=OTHER_SEED)):
-        [event] = await intake.open_case(SOURCE, detail)
+        [event] = await intake.open_case(SOURCE, detail, "CaseSubmitted")
         assert event["type"] == "CaseOpened"
         assert "attested" not in event["payload"]
 

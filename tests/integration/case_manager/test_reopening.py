@@ -12,19 +12,17 @@ from typing import Any
 
 import pytest
 
+from contracts.catalogue import CATALOGUE
 from switchyard.case_manager.retry import CaseRetrier
 from switchyard.case_manager.retry_request import RetryRequest
 from switchyard.protocol.derive import stamp_event
 from switchyard.protocol.digest import event_digest
 from switchyard.protocol.fields import Json
-from switchyard.protocol.received import read_event
 from switchyard.protocol.signing import OperatorKeys, derive_public_key, sign_statement
-from switchyard.router.decisions import decide_routing
 from switchyard.router.state_seal import StateSeal
 from switchyard.runtime.core.clock import timestamp
 from switchyard.runtime.core.errors import PermanentTaskError, Unavailable
 from switchyard.runtime.database.connections import Pool
-from switchyard.runtime.messaging.consumer import build_task_failed
 from switchyard.runtime.messaging.publisher import BusPublisher
 from tests.integration.case_manager.conftest import SOURCE, CaseManager, close_event, submission
 from tests.integration.cloud import Tap
@@ -32,6 +30,7 @@ from tests.integration.conftest import PoolFor
 from tests.integration.events import bus_body, envelope_of
 from tests.integration.infrastructure import Owner
 from tests.integration.manual_clock import ManualClock
+from tests.reference import build_task_failed, decide_routing, read_event
 
 pytestmark = pytest.mark.integration
 SEAL = StateSeal({"tests": b"3" * 32})
@@ -114,7 +113,7 @@ async def pool(pool_for: PoolFor) -> Pool:
 
 @pytest.fixture
 def reopening(pool: Pool, case_manager: CaseManager, publisher: BusPublisher, clock: ManualClock) -> CaseRetrier:
-    return CaseRetrier(pool, case_manager.vault, OPERATORS, publisher, clock)
+    return CaseRetrier(pool, case_manager.vault, OPERATORS, publisher, clock, CATALOGUE)
 
 
 @pytest.fixture
@@ -393,7 +392,9 @@ async def test_what_the_case_manager_published_is_what_its_view_says(
 ) -> None:
     await owner.fetchval("select case_manager.halt('assist', 'ana', 'incident')")
     await case_manager.timers.tick()
-    assert await case_manager.intake.open_case(SOURCE, submission()) == [], "parked while the playbook is halted"
+    assert await case_manager.intake.open_case(SOURCE, submission(), "CaseSubmitted") == [], (
+        "parked while the playbook is halted"
+    )
     await owner.fetchval("select case_manager.resume('assist', 'ana', 'over')")
     await case_manager.timers.tick()
     rows = await owner.fetch("select event_id::text, digest, type from case_manager.published")

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from contracts.events.failures import TaskFailed
 from services.orchestrator.graph import CURRENT, PLAYBOOKS
-from switchyard.app.topology import dead_letter_queue_name, queue_name
 from switchyard.protocol.envelope import event_id_for
+from switchyard.protocol.events.failures import TaskFailed
 from switchyard.protocol.fields import Json
-from switchyard.protocol.received import read_event
+from switchyard.protocol.topology import dead_letter_queue_name, queue_name
 from switchyard.router.playbook import Playbook
 from tests.integration.case_manager.conftest import Serve
 from tests.integration.cloud import Cloud, Tap
 from tests.integration.events import bus_body, fresh_id, opened, rewritten
+from tests.reference import read_event
 
 pytestmark = pytest.mark.integration
 

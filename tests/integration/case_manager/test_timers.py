@@ -8,8 +8,8 @@ from dataclasses import replace
 import pytest
 
 from faststream_sqs import SQSBroker
-from switchyard.app.topology import BUS
 from switchyard.protocol.fields import Json
+from switchyard.protocol.topology import BUS
 from switchyard.runtime.core.clock import moment
 from switchyard.runtime.core.errors import Unavailable
 from switchyard.runtime.messaging.publisher import BusPublisher
@@ -143,7 +143,7 @@ async def test_a_case_that_is_parked_past_its_deadline_is_opened_before_it_expir
     case_manager: CaseManager, tap: Tap, clock: ManualClock
 ) -> None:
     await case_manager.store.set_control("halted_playbook", "assist", by="ada", why="a bad prompt")
-    assert await case_manager.intake.open_case(SOURCE, submission()) == []
+    assert await case_manager.intake.open_case(SOURCE, submission(), "CaseSubmitted") == []
     clock.advance(LATE)
     assert await case_manager.timers.tick() == 0, "nobody has seen the case yet: there is nothing to end"
     await case_manager.store.clear_control("halted_playbook", "assist")
@@ -158,23 +158,27 @@ async def test_a_halted_playbook_parks_its_cases_and_resuming_releases_each_once
 ) -> None:
     await case_manager.store.set_control("halted_playbook", "assist", by="ada", why="a bad prompt")
     sent = submission()
-    assert await case_manager.intake.open_case(SOURCE, sent) == []
+    assert await case_manager.intake.open_case(SOURCE, sent, "CaseSubmitted") == []
     assert await case_manager.timers.tick() == 0
-    assert await case_manager.intake.open_case(SOURCE, sent) == [], "a redelivery does not slip through"
+    assert await case_manager.intake.open_case(SOURCE, sent, "CaseSubmitted") == [], (
+        "a redelivery does not slip through"
+    )
     await case_manager.store.clear_control("halted_playbook", "assist")
-    assert await case_manager.intake.open_case(SOURCE, sent) == [], "it waits for the release like all others"
+    assert await case_manager.intake.open_case(SOURCE, sent, "CaseSubmitted") == [], (
+        "it waits for the release like all others"
+    )
     assert await (await start_case_manager()).timers.tick() == 1
     assert await case_manager.timers.tick() == 0
     [released] = await tap.seen("case_manager")
     assert released["type"] == "CaseOpened"
-    assert await case_manager.intake.open_case(SOURCE, sent) == [released]
+    assert await case_manager.intake.open_case(SOURCE, sent, "CaseSubmitted") == [released]
 
 
 async def test_a_crash_between_releasing_a_parked_case_and_noting_it_releases_the_identical_event(
     case_manager: CaseManager, tap: Tap, owner: Owner
 ) -> None:
     await case_manager.store.set_control("halted_playbook", "assist", by="ada", why="a bad prompt")
-    await case_manager.intake.open_case(SOURCE, submission())
+    await case_manager.intake.open_case(SOURCE, submission(), "CaseSubmitted")
     await case_manager.store.clear_control("halted_playbook", "assist")
     await case_manager.timers.tick()
     await owner.execute("update case_manager.submission set parked = true")
@@ -193,6 +197,6 @@ async def test_halting_twice_keeps_who_did_it_first(case_manager: CaseManager, o
 
 async def test_cases_that_are_open_already_are_not_held_up_by_a_halt(case_manager: CaseManager) -> None:
     sent = submission()
-    opened = await case_manager.intake.open_case(SOURCE, sent)
+    opened = await case_manager.intake.open_case(SOURCE, sent, "CaseSubmitted")
     await case_manager.store.set_control("halted_playbook", "assist", by="ada", why="a bad prompt")
-    assert await case_manager.intake.open_case(SOURCE, sent) == opened
+    assert await case_manager.intake.open_case(SOURCE, sent, "CaseSubmitted") == opened

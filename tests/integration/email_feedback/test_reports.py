@@ -6,8 +6,9 @@ import json
 
 import pytest
 
-from switchyard.app.topology import EMAIL_FEEDBACK, queue_name
+from services.app import EMAIL_FEEDBACK
 from switchyard.protocol.fields import Json
+from switchyard.protocol.topology import queue_name
 from tests.integration.cloud import Cloud
 from tests.integration.conftest import LogLines
 from tests.integration.email_feedback.conftest import MailProcess, StartMail

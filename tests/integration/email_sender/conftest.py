@@ -25,7 +25,6 @@ from services.specialists.email_sender.provider import SesProvider, client_confi
 from switchyard.devstack.simulators.ses import AcceptedEmail, SesFault, SesSimulator, build_ses_app
 from switchyard.protocol.approvals import approval_statement
 from switchyard.protocol.fields import Artefact, Contract, Json, StorageRef
-from switchyard.protocol.received import read_event
 from switchyard.protocol.signing import OperatorKeys, derive_public_key, sign_statement
 from switchyard.runtime.core.clock import timestamp
 from switchyard.runtime.core.task import Task
@@ -39,6 +38,7 @@ from tests.integration.events import bus_body, command, fresh_id, rewritten
 from tests.integration.infrastructure import Infrastructure, Owner
 from tests.integration.manual_clock import ManualClock
 from tests.integration.serving import free_port
+from tests.reference import read_event
 
 PACK = "2026-09-01.1"
 PLAYBOOK = "outbound_email"

@@ -15,9 +15,9 @@ import asyncpg
 import pytest
 
 from services.specialists.email_sender.main import run
-from switchyard.app.topology import dead_letter_queue_name, queue_name
 from switchyard.devstack.simulators.ses import SesFault
 from switchyard.protocol.fields import Json
+from switchyard.protocol.topology import dead_letter_queue_name, queue_name
 from tests.integration.cloud import Cloud, Tap, until
 from tests.integration.email_sender.conftest import Case, OpenCase, Outbox
 from tests.integration.infrastructure import Infrastructure, Owner
@@ -57,7 +57,7 @@ async def start_worker(
 
     async def start() -> Worker:
         worker = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "services.specialists", "email_sender",
+            sys.executable, "-m", "switchyard.processes", "services.specialists.email_sender.main:run",
             cwd=ROOT,
             env={**os.environ, **infrastructure.environment, **environment},
             stderr=asyncio.subprocess.DEVNULL,

@@ -11,18 +11,18 @@ import pytest
 from typer.testing import CliRunner
 
 from contracts.events.email_sender import SendingResolved, SendingUnknown
-from contracts.events.failures import TaskFailed
 from services.specialists.email_sender.unresolved_sends import ResolutionPublisher, list_unresolved_sends, resolve_send
 from switchyard.cli.app.main import app
-from switchyard.protocol.derive import derive_event, stamp_event
+from switchyard.protocol.derive import stamp_event
+from switchyard.protocol.events.failures import TaskFailed
 from switchyard.protocol.fields import Contract, Json
-from switchyard.protocol.received import find_event_type
 from switchyard.runtime.database.connections import Pool
 from tests.integration.conftest import PoolFor
 from tests.integration.email_sender.conftest import Case, EmailSender, OpenCase, Outbox
 from tests.integration.events import envelope_of
 from tests.integration.infrastructure import Infrastructure, Owner
 from tests.integration.manual_clock import ManualClock
+from tests.reference import derive_event, find_event_type
 
 EVIDENCE = "SES event log, Send event of this message"
 
@@ -198,7 +198,7 @@ async def test_an_answer_that_comes_after_all_settles_what_was_given_up(
     assert payload["operator"] == "service:email_sender"
 
 
-async def test_the_command_line_lists_and_settles(
+async def test_email_list_unresolved_and_resolve_record_the_status_once(
     case: Case,
     email_sender: EmailSender,
     outbox: Outbox,
@@ -210,23 +210,23 @@ async def test_the_command_line_lists_and_settles(
     await left_unknown(case, email_sender, outbox, owner)
 
     async def switchyard(*arguments: str) -> Any:
-        return await asyncio.to_thread(CliRunner().invoke, app, ["email_sender", *arguments, "--env", "aws"])
+        return await asyncio.to_thread(CliRunner().invoke, app, ["email", *arguments, "--env", "aws"])
 
-    listed = await switchyard("unknown")
+    listed = await switchyard("list-unresolved")
     assert case.case_id in listed.output
-    assert "1 to settle" in listed.output
+    assert "1 unresolved" in listed.output
     who = ("--operator", "m.chen", "--evidence", EVIDENCE)
-    assert "say what became of it" in str((await switchyard("settle", case.case_id, *who)).exception)
-    both = await switchyard("settle", case.case_id, "--sent", "m-1", "--not-sent", *who)
-    assert "say what became of it" in str(both.exception)
-    other = await switchyard("settle", "6f1f6b0a-7c22-4c55-8d5e-9a0f2f0c5d0e", "--not-sent", *who)
-    assert "0 sendings" in str(other.exception)
-    blank = await switchyard("settle", case.case_id, "--sent", "two words", *who)
+    assert "the delivery status is missing" in str((await switchyard("resolve", case.case_id, *who)).exception)
+    both = await switchyard("resolve", case.case_id, "--sent", "m-1", "--not-sent", *who)
+    assert "the delivery status is missing" in str(both.exception)
+    other = await switchyard("resolve", "6f1f6b0a-7c22-4c55-8d5e-9a0f2f0c5d0e", "--not-sent", *who)
+    assert "0 unresolved emails" in str(other.exception)
+    blank = await switchyard("resolve", case.case_id, "--sent", "two words", *who)
     assert "provider_message_id" in str(blank.exception)
-    settled = await switchyard("settle", case.case_id, "--sent", "m-1", *who)
+    settled = await switchyard("resolve", case.case_id, "--sent", "m-1", *who)
     assert settled.exit_code == 0, settled.output
     assert "was sent" in settled.output
-    assert "0 to settle" in (await switchyard("unknown")).output
+    assert "0 unresolved" in (await switchyard("list-unresolved")).output
     row = await owner.fetchrow("select * from email_sender.settlement")
     assert row is not None
     assert (row["operator"], row["evidence"], row["provider_message_id"]) == ("m.chen", EVIDENCE, "m-1")

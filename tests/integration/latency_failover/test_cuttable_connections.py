@@ -25,7 +25,7 @@ from cryptography.x509.oid import NameOID
 from urllib3.exceptions import HTTPError
 
 from latency_failover.bedrock import make_client_cuttable
-from latency_failover.wire import AttemptConnections, current_connections
+from latency_failover.connections import AttemptConnections, current_connections
 
 pytestmark = pytest.mark.integration
 

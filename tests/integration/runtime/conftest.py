@@ -11,10 +11,11 @@ import aiohttp
 import pytest
 from pydantic import SecretStr
 
+from contracts.catalogue import CATALOGUE
 from contracts.events.router import AnswerQuestion
 from contracts.events.specialists import FindingsReady
-from switchyard.app.topology import dead_letter_queue_name, queue_name
 from switchyard.protocol.fields import Artefact, Contract
+from switchyard.protocol.topology import dead_letter_queue_name, queue_name
 from switchyard.runtime.core.settings import WorkSettings
 from switchyard.runtime.core.task import Task, TaskHandler
 from switchyard.runtime.process.process import ServiceProcess, serve_agent
@@ -85,7 +86,7 @@ async def start_worker(infrastructure: Infrastructure, cloud: Cloud, borrowed_lo
         async def build(_process: ServiceProcess, _artefacts: Artefacts) -> dict[type[Contract], TaskHandler]:
             return {AnswerQuestion: handler}
 
-        serving = asyncio.create_task(serve_agent(NODE, settings, build, decrypts=("question",)))
+        serving = asyncio.create_task(serve_agent(CATALOGUE, NODE, settings, build, decrypts=("question",)))
         worker = Worker(serving, f"http://127.0.0.1:{settings.health_port}/health/ready")
         workers.append(worker)
         return worker

@@ -11,7 +11,7 @@ import pytest
 from contracts.events.router import AnswerQuestion
 from switchyard.devstack.stack.provision import OBJECT_BUCKET
 from switchyard.protocol.fields import Artefact, StorageRef
-from switchyard.protocol.received import ReceivedEvent, read_event
+from switchyard.protocol.received import ReceivedEvent
 from switchyard.runtime.core.errors import PermanentTaskError, Unavailable
 from switchyard.runtime.core.task import Task
 from switchyard.runtime.crypto.vault import LocalKeyWrapper, Vault
@@ -21,6 +21,7 @@ from tests.integration.cloud import Cloud
 from tests.integration.conftest import PoolFor
 from tests.integration.events import NODE, bus_body, command, fresh_id, rewritten
 from tests.integration.manual_clock import ManualClock
+from tests.reference import read_event
 
 pytestmark = pytest.mark.integration
 

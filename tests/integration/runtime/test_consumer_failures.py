@@ -7,17 +7,17 @@ from collections import defaultdict
 
 import pytest
 
-from contracts.events.failures import TaskFailed
 from contracts.events.router import AnswerQuestion, ChooseAgent
 from contracts.events.specialists import FindingsReady
+from switchyard.protocol.events.failures import TaskFailed
 from switchyard.protocol.fields import Contract, Json, ModelCall, StorageRef
-from switchyard.protocol.received import read_event
 from switchyard.runtime.core.errors import PermanentTaskError, RetryableTaskError, Unavailable
 from switchyard.runtime.core.task import Task
 from tests.integration.cloud import Cloud, Tap
 from tests.integration.events import MARKER, NODE, bus_body, command, fresh_id, question, rewritten
 from tests.integration.infrastructure import Owner
 from tests.integration.runtime.conftest import FOUND, QUEUE, Counting, StartWorker
+from tests.reference import read_event
 
 pytestmark = pytest.mark.integration
 

@@ -9,12 +9,12 @@ import pytest
 from contracts.events.router import AnswerQuestion
 from contracts.events.specialists import FindingsReady
 from switchyard.protocol.fields import StorageRef
-from switchyard.protocol.received import read_event
 from switchyard.runtime.core.task import Task
 from tests.integration.cloud import Cloud, Tap
 from tests.integration.events import NODE, bus_body, command, fresh_id
 from tests.integration.infrastructure import Owner
 from tests.integration.runtime.conftest import FOUND, QUEUE, Counting, StartWorker, stop_workers
+from tests.reference import read_event
 
 pytestmark = pytest.mark.integration
 

@@ -23,7 +23,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
 
-from switchyard.cli.app.database_login import select_database_login
+from contracts.catalogue import CATALOGUE
+from switchyard.cli.app.connections import select_database_login
 from switchyard.cli.app.errors import CommandFailed
 from switchyard.cli.app.target import Target
 from switchyard.runtime.core.errors import Unavailable
@@ -227,10 +228,11 @@ def test_commands_log_in_as_their_environment_says() -> None:
     assert isinstance(select_database_login(Target({"SWITCHYARD_DB_AUTH": "iam"})), IamLogin)
     with pytest.raises(CommandFailed, match="SWITCHYARD_DB_AUTH") as told:
         select_database_login(Target({"SWITCHYARD_DB_AUTH": "magic"}))
-    assert told.value.remedy == "set it to password or iam"
+    assert "'password' or 'iam'" in told.value.message
+    assert told.value.remedy == "correct or unset SWITCHYARD_DB_AUTH"
 
 
 def test_processes_log_in_as_their_settings_say(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert isinstance(ServiceProcess("toy", ProcessSettings()).login(), PasswordLogin)
+    assert isinstance(ServiceProcess(CATALOGUE, "toy", ProcessSettings()).login(), PasswordLogin)
     monkeypatch.setenv("SWITCHYARD_DB_AUTH", "iam")
-    assert isinstance(ServiceProcess("toy", ProcessSettings()).login(), IamLogin)
+    assert isinstance(ServiceProcess(CATALOGUE, "toy", ProcessSettings()).login(), IamLogin)

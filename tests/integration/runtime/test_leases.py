@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from contracts.events.failures import TaskFailed
+from switchyard.protocol.events.failures import TaskFailed
 from switchyard.protocol.fields import Json
 from switchyard.runtime.core.errors import PermanentTaskError
-from switchyard.runtime.messaging.consumer import build_task_failed
 from switchyard.runtime.messaging.inbox import ClaimGranted, Inbox
 from tests.integration.cloud import Cloud, Tap, until
 from tests.integration.conftest import PoolFor
 from tests.integration.events import NODE, command, envelope_of
 from tests.integration.infrastructure import Owner
 from tests.integration.runtime.conftest import QUEUE, Blocking, Counting, StartWorker
+from tests.reference import build_task_failed
 
 pytestmark = pytest.mark.integration
 

@@ -11,12 +11,11 @@ import asyncpg
 import pytest
 
 from faststream_sqs import SQSBroker
-from switchyard.app.topology import BUS
 from switchyard.audit.reconciliation.producers import Producers
 from switchyard.protocol.fields import Json
+from switchyard.protocol.topology import BUS
 from switchyard.runtime.core.errors import PermanentTaskError, Unavailable
 from switchyard.runtime.database.connections import Pool
-from switchyard.runtime.messaging.consumer import build_task_failed
 from switchyard.runtime.messaging.inbox import ClaimGranted, Inbox
 from switchyard.runtime.messaging.publisher import BusPublisher
 from switchyard.runtime.messaging.republish import Republisher
@@ -24,6 +23,7 @@ from tests.integration.cloud import Tap
 from tests.integration.conftest import PoolFor
 from tests.integration.events import NODE, NOW, command, envelope_of
 from tests.integration.infrastructure import Owner
+from tests.reference import build_task_failed
 
 pytestmark = pytest.mark.integration
 

@@ -3,18 +3,17 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
-import subprocess
 import sys
-import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 from switchyard.devstack.stack.home import Home, temporary_home
-from switchyard.devstack.supervisor.pids import ProcessId
 from switchyard.devstack.supervisor.process import ServiceSpec
 from switchyard.devstack.supervisor.supervisor import Supervisor
+from tests.integration.stack.alive import is_alive
 
 TOY = Path(__file__).with_name("toy_service.py")
 MakeToy = Callable[..., ServiceSpec]
@@ -46,7 +45,7 @@ def used_home(used_home_of_this_session: Path) -> Path:
 
 @pytest.fixture
 def toy() -> MakeToy:
-    """Makes a row of the table of services for the toy, which reports ready, or misbehaves as its arguments say."""
+    """Makes a service of the toy, which reports ready, or misbehaves as its arguments say."""
 
     def make(name: str = "toy", *modes: str, **settings: object) -> ServiceSpec:
         return ServiceSpec(name=name, argv=(sys.executable, "-I", "-S", str(TOY), *modes), **settings)  # type: ignore[arg-type]
@@ -55,30 +54,20 @@ def toy() -> MakeToy:
 
 
 @pytest.fixture
-def descendants() -> Callable[[int], list[ProcessId]]:
+def descendants() -> Callable[[int], list[psutil.Process]]:
     """Lists all processes below a pid, whatever group or session they are in; not those of other suites."""
 
-    def find(root: int) -> list[ProcessId]:
-        table = subprocess.run(["ps", "-A", "-o", "pid=,ppid="], capture_output=True, text=True, check=True).stdout
-        children: dict[int, list[int]] = {}
-        for pid, parent in (map(int, line.split()) for line in table.splitlines()):
-            children.setdefault(parent, []).append(pid)
-        found, pending = [], [root]
-        while pending:
-            below = children.get(pending.pop(), [])
-            found += below
-            pending += below
-        identities = [identity for pid in found if (identity := ProcessId.of(pid)) is not None]
-        return [identity for identity in identities if identity not in others]
+    def find(root: int) -> list[psutil.Process]:
+        return [each for each in psutil.Process(root).children(recursive=True) if each not in others]
 
-    others: set[ProcessId] = set()
+    others: set[psutil.Process] = set()
     others.update(find(os.getpid()))
     return find
 
 
 @pytest.fixture
 def until_free() -> Callable[[Path], None]:
-    """Blocks until nothing runs on a home any more: every guard holds its lock until its process has gone."""
+    """Blocks until nothing runs on a home any more: every watchdog holds its lock until its process has gone."""
 
     def wait(folder: Path) -> None:
         with (folder / "stack.lock").open("rb") as lock:
@@ -95,21 +84,19 @@ async def supervisor(home: Path) -> AsyncIterator[Supervisor]:
     lock = place.lock()
     supervisor = Supervisor(place, lock, lambda: None)
     yield supervisor
-    await supervisor.stop(supervisor.names())
+    await supervisor.stop(supervisor.processes)
     os.close(lock)
 
 
 @pytest.fixture
-def survivors() -> Callable[[list[ProcessId]], list[ProcessId]]:
-    """Those of a list of processes that have not ended a moment after everything was stopped: none, it is to be hoped.
+def survivors() -> Callable[[list[psutil.Process]], list[psutil.Process]]:
+    """Those of a list of processes that are alive a moment after everything was stopped.
 
-    The moment is for the guards, which give back the lock in the course of their own exit.
+    The moment is for the watchdogs, which give back the lock in the course of their own exit.
     """
 
-    def find(family: list[ProcessId]) -> list[ProcessId]:
-        deadline = time.monotonic() + 2
-        while (alive := [one for one in family if one.is_alive()]) and time.monotonic() < deadline:
-            pass
-        return alive
+    def find(family: list[psutil.Process]) -> list[psutil.Process]:
+        psutil.wait_procs(family, timeout=2)
+        return [each for each in family if is_alive(each)]
 
     return find

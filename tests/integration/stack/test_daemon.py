@@ -14,19 +14,20 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import asyncpg
+import psutil
 import pytest
 
 from switchyard.devstack.errors import AlreadyRunning, StackError
 from switchyard.devstack.stack.daemon import running_endpoints, running_exports, stack_status, start_stack, stop_stack
 from switchyard.devstack.stack.home import Home
 from switchyard.devstack.stack.postgres import WORK_DATABASE
-from switchyard.devstack.supervisor.pids import ProcessId, command_line
 from switchyard.devstack.supervisor.process import ProcessState
+from tests.integration.stack.alive import is_alive
 
 pytestmark = pytest.mark.integration
 
-Descendants = Callable[[int], list[ProcessId]]
-Survivors = Callable[[list[ProcessId]], list[ProcessId]]
+Descendants = Callable[[int], list[psutil.Process]]
+Survivors = Callable[[list[psutil.Process]], list[psutil.Process]]
 HERE = Path(__file__).parent
 
 
@@ -35,10 +36,10 @@ def importable_plans(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONPATH", str(HERE))
 
 
-def supervisor_of(home: Path) -> ProcessId:
-    holder = Home(home).supervisor()
-    assert holder is not None
-    return holder
+def supervisor_of(home: Path) -> psutil.Process:
+    pid = Home(home).supervisor()
+    assert pid is not None
+    return psutil.Process(pid)
 
 
 def test_a_detached_stack_runs_until_it_is_taken_down(
@@ -50,7 +51,7 @@ def test_a_detached_stack_runs_until_it_is_taken_down(
     assert {row.state for row in rows} == {ProcessState.READY}
     assert all((row.uptime(time.time()) or -1) >= 0 for row in rows)
     for row in json.loads((used_home / "stack.json").read_text())["processes"]:
-        assert ProcessId(row["pid"], row["pid_started"]).is_alive()
+        assert is_alive(psutil.Process(row["pid"]))
     assert running_exports(used_home)["AWS_ENDPOINT_URL"] == running_endpoints(used_home).aws
     supervisor = supervisor_of(used_home)
     family = [supervisor, *descendants(supervisor.pid)]
@@ -66,7 +67,7 @@ def test_nothing_outlives_a_supervisor_that_is_killed(
     start_stack("toy_plan:two_services", used_home, detach=True)
     supervisor = supervisor_of(used_home)
 
-    async def kill_it_during_a_query() -> list[ProcessId]:
+    async def kill_it_during_a_query() -> list[psutil.Process]:
         session = await asyncpg.connect(running_endpoints(used_home).dsn(WORK_DATABASE))
         query = asyncio.create_task(session.execute("SELECT pg_sleep(600)"))
         try:
@@ -82,7 +83,7 @@ def test_nothing_outlives_a_supervisor_that_is_killed(
 
     family = asyncio.run(kill_it_during_a_query())
     until_free(used_home)
-    assert len(family) >= 4 * 2 + 1 + 4  # guards and their processes, the toy's offspring, PostgreSQL's workers
+    assert len(family) >= 4 * 2 + 1 + 4  # watchdogs and their processes, the toy's offspring, PostgreSQL's workers
     assert survivors(family) == []
 
 
@@ -91,9 +92,8 @@ def test_after_a_killed_supervisor_its_state_is_stale_and_the_next_start_replace
     before = supervisor_of(used_home)
     ports = running_endpoints(used_home)
     os.kill(before.pid, signal.SIGKILL)
-    while before.is_alive():
-        pass
-    start_stack("toy_plan:two_services", used_home, detach=True)  # waits for the guards of the dead one
+    before.wait(timeout=10)
+    start_stack("toy_plan:two_services", used_home, detach=True)  # waits for the watchdogs of the dead one
     after = supervisor_of(used_home)
     assert after != before
     assert json.loads((used_home / "stack.json").read_text())["supervisor"] == after.pid
@@ -175,7 +175,7 @@ def foreground(plan: str, home: Path) -> Iterator[subprocess.Popen[bytes]]:
 
 def until_it_queries(worker: int) -> None:
     """PostgreSQL writes what a worker does into its command line."""
-    while "SELECT" not in (command_line(worker) or pytest.fail("the worker is gone")):
+    while "SELECT" not in "".join(psutil.Process(worker).cmdline()):
         pass
 
 

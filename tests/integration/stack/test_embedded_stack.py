@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import asyncpg
+import psutil
 import pytest
 from aiobotocore.session import get_session
 
@@ -20,14 +21,14 @@ from switchyard.devstack.stack.endpoints import Endpoints
 from switchyard.devstack.stack.home import Home
 from switchyard.devstack.stack.postgres import AUDIT_DATABASE, WORK_DATABASE
 from switchyard.devstack.stack.stack import EmbeddedStack
-from switchyard.devstack.supervisor.pids import ProcessId
 from switchyard.devstack.supervisor.ports import LOOPBACK
 from switchyard.devstack.supervisor.process import ProcessState, ServiceSpec
+from tests.integration.stack.alive import is_alive
 
 pytestmark = pytest.mark.integration
 
 MakeToy = Callable[..., ServiceSpec]
-Descendants = Callable[[int], list[ProcessId]]
+Descendants = Callable[[int], list[psutil.Process]]
 
 
 def client(stack: EmbeddedStack, service: str) -> Any:
@@ -69,7 +70,7 @@ async def test_everything_is_ready_inside_and_gone_outside(
         }
         family = descendants(os.getpid())
         assert {row.pid for row in stack.status()} <= {one.pid for one in family}
-    assert not [one for one in family if one.is_alive()]
+    assert not [one for one in family if is_alive(one)]
     assert not Home(used_home).in_use()
 
 
@@ -108,7 +109,7 @@ async def test_postgres_comes_back_when_only_its_postmaster_is_killed(
         workers = descendants(postmaster)
         os.kill(postmaster, signal.SIGKILL)
         await stack.ready("postgres", restarts=1)
-        assert not [worker for worker in workers if worker.is_alive()]
+        assert not [worker for worker in workers if is_alive(worker)]
         with pytest.raises((OSError, asyncpg.PostgresError, asyncpg.InterfaceError)):
             await session.fetchval("SELECT 1")
         session.terminate()

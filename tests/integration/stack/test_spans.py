@@ -10,12 +10,12 @@ import pytest
 from aiohttp import web
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-from contracts.catalogue import CASE_MANAGER, ROUTER
 from switchyard.cli.app.submissions import publish_submissions
 from switchyard.cli.app.target import Target
 from switchyard.devstack.stack.local_stack import OTLP_VARIABLE, list_services, prepare_infrastructure
 from switchyard.devstack.stack.stack import EmbeddedStack
 from switchyard.devstack.supervisor.ports import LOOPBACK
+from switchyard.protocol.catalogue import CASE_MANAGER, ROUTER
 from tests.integration.serving import free_port
 
 pytestmark = pytest.mark.integration

@@ -2,27 +2,21 @@
 
 from __future__ import annotations
 
-import asyncio
 import dataclasses
 import os
 import signal
 from collections.abc import Callable
 from pathlib import Path
 
+import psutil
 import pytest
 
 from switchyard.devstack.errors import StackError, StartFailed
-from switchyard.devstack.supervisor.managed_process import (
-    FIRST_DELAY,
-    HEALTHY_AFTER,
-    LAST_DELAY,
-    RestartBackoff,
-    restart_delay,
-)
-from switchyard.devstack.supervisor.pids import ProcessId
+from switchyard.devstack.supervisor.managed_process import HEALTHY_AFTER, LAST_DELAY, crashes_in_a_row, restart_delay
 from switchyard.devstack.supervisor.ports import PortAllocator
 from switchyard.devstack.supervisor.process import ProcessSpec, ProcessState, ServiceSpec, spec_for_service
 from switchyard.devstack.supervisor.supervisor import Supervisor
+from tests.integration.stack.alive import is_alive
 
 pytestmark = pytest.mark.integration
 
@@ -44,10 +38,9 @@ def test_jitter_takes_up_to_half_of_the_delay() -> None:
 
 
 def test_a_process_that_was_healthy_for_a_while_starts_over_with_the_first_delay() -> None:
-    backoff = RestartBackoff(crashes=5)
-    assert backoff.after(ready_for=HEALTHY_AFTER - 0.1, jitter=0.0) == LAST_DELAY
-    assert backoff.after(ready_for=None, jitter=0.0) == LAST_DELAY
-    assert backoff.after(ready_for=HEALTHY_AFTER, jitter=0.0) == FIRST_DELAY
+    assert crashes_in_a_row(5, ready_for=HEALTHY_AFTER - 0.1) == 5
+    assert crashes_in_a_row(5, ready_for=None) == 5
+    assert crashes_in_a_row(5, ready_for=HEALTHY_AFTER) == 0
 
 
 async def test_a_killed_process_is_restarted_on_the_same_port(supervisor: Supervisor, toy: MakeToy) -> None:
@@ -70,15 +63,15 @@ async def test_a_service_killed_by_its_own_pid_is_restarted(supervisor: Supervis
     assert supervisor["toy"].pid != pid
 
 
-async def test_a_service_whose_guard_is_killed_is_restarted(
-    supervisor: Supervisor, toy: MakeToy, descendants: Callable[[int], list[ProcessId]]
+async def test_a_service_whose_watchdog_is_killed_is_restarted(
+    supervisor: Supervisor, toy: MakeToy, descendants: Callable[[int], list[psutil.Process]]
 ) -> None:
     await supervisor.start([as_process(toy())])
-    guard, service = descendants(os.getpid())[:2]
+    watchdog, service = descendants(os.getpid())[:2]
     assert service.pid == supervisor["toy"].pid
-    os.kill(guard.pid, signal.SIGKILL)
+    os.kill(watchdog.pid, signal.SIGKILL)
     await supervisor["toy"].ready(restarts=1)
-    assert not service.is_alive()
+    assert not is_alive(service)
 
 
 async def test_a_stopped_process_stays_stopped_until_it_is_started(supervisor: Supervisor, toy: MakeToy) -> None:
@@ -96,22 +89,9 @@ async def test_a_process_waiting_for_its_restart_can_be_stopped(supervisor: Supe
     assert supervisor["toy"].state is ProcessState.STOPPED
 
 
-async def test_a_paused_process_answers_again_when_it_is_resumed(supervisor: Supervisor, toy: MakeToy) -> None:
-    await supervisor.start([as_process(toy())])
-    managed = supervisor["toy"]
-    await managed.pause()
-    assert managed.state is ProcessState.PAUSED
-    answer = asyncio.ensure_future(managed.process.probe())  # it waits in the socket's queue meanwhile
-    await managed.resume()
-    assert await answer
-    assert (managed.state, managed.restarts) == (ProcessState.READY, 0)
-
-
-async def test_a_process_that_is_not_running_cannot_be_paused_or_killed(supervisor: Supervisor, toy: MakeToy) -> None:
+async def test_a_process_that_is_not_running_cannot_be_killed(supervisor: Supervisor, toy: MakeToy) -> None:
     await supervisor.start([as_process(toy())])
     await supervisor["toy"].stop()
-    with pytest.raises(StackError, match="toy is not running: it is stopped"):
-        await supervisor["toy"].pause()
     with pytest.raises(StackError, match="toy is not running: it is stopped"):
         await supervisor["toy"].kill()
 

@@ -10,17 +10,19 @@ from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from contracts.events.case_manager import CaseClosed, CaseOpened
+from contracts.events.case_manager import CaseOpened
 from contracts.events.drafter import AnswerDrafted
-from contracts.events.failures import TaskFailed
-from contracts.events.router import AnswerQuestion, ChooseAgent, CloseCase, DraftAnswer
+from contracts.events.router import AnswerQuestion, ChooseAgent, DraftAnswer
 from contracts.events.specialists import FindingsReady
 from contracts.events.triage import AgentChosen
-from switchyard.audit.records.projection import examine_message
 from switchyard.audit.verification.findings import StoredRow
-from switchyard.protocol.derive import derive_event, stamp_event
+from switchyard.protocol.derive import stamp_event
 from switchyard.protocol.envelope import SOURCE_PREFIX, Envelope, add_digest, event_id_for
+from switchyard.protocol.events.case_manager import CaseClosed
+from switchyard.protocol.events.failures import TaskFailed
+from switchyard.protocol.events.router import CloseCase
 from switchyard.protocol.fields import Artefact, Contract, Json, ModelCall, StorageRef
+from tests.reference import derive_event, examine_message
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 OPENED = NOW - timedelta(minutes=10)

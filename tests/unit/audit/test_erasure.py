@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from switchyard.app.topology import dead_letter_queue_name, queue_name
+from contracts.catalogue import CATALOGUE
 from switchyard.audit.erasure.decision import (
     AlreadyErased,
     ErasureAllowed,
@@ -18,6 +18,7 @@ from switchyard.audit.erasure.decision import (
     build_erasure,
     decide_erasure,
 )
+from switchyard.protocol.topology import dead_letter_queue_name, queue_name
 from switchyard.runtime.crypto.erasure import KeyErasure, KeyState
 
 NOW = datetime(2026, 7, 1, 12, tzinfo=UTC)
@@ -90,7 +91,7 @@ def test_what_was_begun_is_finished_whatever_was_placed_since() -> None:
 
 
 def test_the_receipt_says_which_copies_are_gone_when() -> None:
-    said = build_erasure(CASE, [footprint()], at=NOW, operator="ada", reason="asked to")
+    said = build_erasure(CASE, [footprint()], CATALOGUE, at=NOW, operator="ada", reason="asked to")
     gone = {copies.queue: (copies.holds, copies.gone_by) for copies in said.queues}
     assert gone[queue_name("audit")] == ("sealed events", "2026-07-08T12:00:00.000000Z")
     assert gone[dead_letter_queue_name("audit")] == ("sealed events", "2026-07-15T12:00:00.000000Z")

@@ -7,7 +7,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from switchyard.audit.records.projection import AlarmKind, examine_message
+from switchyard.audit.records.projection import AlarmKind
+from tests.reference import examine_message
 from tests.unit.audit import cases
 
 

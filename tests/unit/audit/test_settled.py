@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from contracts.events.case_manager import CaseClosed
 from contracts.events.email_sender import SendingResolved, SendingUnknown
-from contracts.events.router import CloseCase, SendEmail
+from contracts.events.router import SendEmail
 from switchyard.audit.verification.findings import CaseStatus, CaseVerdict, FindingKind
-from switchyard.audit.verification.verify import verify_case
+from switchyard.protocol.events.case_manager import CaseClosed
+from switchyard.protocol.events.router import CloseCase
 from switchyard.protocol.fields import Artefact, Json
+from tests.reference import verify_case
 from tests.unit.audit.cases import NOW, first, follow, moment, rewritten, stored
 
 CONTENT = "c" * 64

@@ -6,11 +6,12 @@ from datetime import timedelta
 
 import pytest
 
-from contracts.events.case_manager import CaseClosed, TaskRetried
-from contracts.events.router import AnswerQuestion, CloseCase
+from contracts.events.router import AnswerQuestion
 from switchyard.audit.verification.findings import CaseStatus, CaseVerdict, FindingKind
-from switchyard.audit.verification.verify import verify_case
+from switchyard.protocol.events.case_manager import CaseClosed, TaskRetried
+from switchyard.protocol.events.router import CloseCase
 from switchyard.protocol.fields import Json
+from tests.reference import verify_case
 from tests.unit.audit import cases
 from tests.unit.audit.cases import NOW, QUESTION, failed, first, follow, stored
 
@@ -34,8 +35,8 @@ def retry_of(failure: Json, closed: Json, number: int = 1) -> Json:
 
 def close(cause: Json, outcome: str = "failed") -> list[Json]:
     """The router's word and the case manager's, after `cause`."""
-    asked = follow(cause, CloseCase(outcome=outcome, code=outcome), "router")  # type: ignore[arg-type]
-    return [asked, follow(asked, CaseClosed(outcome=outcome, code=outcome), "case_manager")]  # type: ignore[arg-type]
+    asked = follow(cause, CloseCase(outcome=outcome, code=outcome), "router")
+    return [asked, follow(asked, CaseClosed(outcome=outcome, code=outcome), "case_manager")]
 
 
 OPENED = first(deadline=timedelta(hours=12))  # the reviewer's views go by the database's own clock

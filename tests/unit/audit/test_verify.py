@@ -9,11 +9,13 @@ from typing import Any
 
 import pytest
 
-from contracts.events.case_manager import CaseClosed
+from contracts.catalogue import CATALOGUE
 from contracts.events.triage import AgentChosen
 from switchyard.audit.verification.findings import CaseStatus, CaseVerdict, FindingKind, StoredRow, VerifyReport
-from switchyard.audit.verification.verify import verify_case, verify_cases
+from switchyard.audit.verification.verify import verify_cases
+from switchyard.protocol.events.case_manager import CaseClosed
 from switchyard.protocol.fields import Json
+from tests.reference import verify_case
 from tests.unit.audit import cases
 
 
@@ -329,7 +331,7 @@ async def test_cases_are_told_apart_as_they_stream_by() -> None:
             for row in cases.stored(cases.answered(number)):
                 yield row
 
-    seen = [verdict async for verdict in verify_cases(rows(), now=cases.NOW)]
+    seen = [verdict async for verdict in verify_cases(CATALOGUE, rows(), now=cases.NOW)]
 
     assert [verdict.rows for verdict in seen] == [9, 9, 9]
     assert len({verdict.case_id for verdict in seen}) == 3

@@ -26,7 +26,7 @@ def test_it_leaves_out_of_the_digest_what_we_leave_out() -> None:
 
 
 def test_what_ends_a_case_is_what_ends_it_in_the_catalogue() -> None:
-    assert {kind.name for kind in CATALOGUE.values() if kind.terminal} == verify_bundle.ENDINGS
+    assert {kind.name for kind in CATALOGUE.types if kind.terminal} == verify_bundle.ENDINGS
 
 
 def why(events: list[Json]) -> list[str]:

@@ -1,4 +1,4 @@
-"""How far back a comparison reaches, and what is no time."""
+"""How far back a comparison reaches, and what is invalid."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from switchyard.cli.app.errors import CommandFailed
-from switchyard.cli.commands.audit_reconcile import parse_since
+from switchyard.cli.app.errors import InvalidArgument
+from switchyard.cli.commands.audit.reconcile import parse_since
 
 NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
 
@@ -28,7 +28,7 @@ def test_a_time_is_said_as_a_span_or_as_a_day(since: str, moment: datetime) -> N
 
 @pytest.mark.parametrize("since", ["", "yesterday", "0h", "24", "h", "-1h", "2026-13-01"])
 def test_what_is_no_time_is_refused_with_an_example(since: str) -> None:
-    with pytest.raises(CommandFailed, match="is no time") as refused:
+    with pytest.raises(InvalidArgument, match="is invalid") as refused:
         parse_since(since, NOW)
     assert refused.value.remedy is not None
     assert "24h" in refused.value.remedy
@@ -36,5 +36,5 @@ def test_what_is_no_time_is_refused_with_an_example(since: str) -> None:
 
 @pytest.mark.parametrize("since", ["15d", "2026-11-01", "99999d"])
 def test_what_retention_may_have_let_go_is_not_compared(since: str) -> None:
-    with pytest.raises(CommandFailed, match="more than 14 days ago"):
+    with pytest.raises(InvalidArgument, match="more than 14 days ago"):
         parse_since(since, NOW)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from contracts.events.case_manager import CaseClosed
 from switchyard.cli.app.errors import CommandFailed
-from switchyard.cli.commands.case_retry import find_failure
+from switchyard.cli.commands.case import find_failure
+from switchyard.protocol.events.case_manager import CaseClosed
 from switchyard.protocol.fields import Json
 from tests.unit.audit.cases import answered, failed, first, follow
 from tests.unit.audit.test_tries import CLOSED, CLOSED_2, COMMAND, FAILURE, FAILURE_2, ONCE, OPENED, RETRY, TWICE
@@ -31,7 +31,7 @@ def test_of_a_case_that_was_tried_twice_it_is_the_second_failure() -> None:
 def test_a_case_without_a_failure_says_how_it_ended_or_that_it_has_not() -> None:
     assert "has not ended" in told([first()])
     assert "ended as answered" in told(answered())
-    assert "is being tried again already" in told([*ONCE, RETRY])
+    assert "is being retried already" in told([*ONCE, RETRY])
 
 
 def test_what_the_router_could_not_route_has_no_failed_task() -> None:
@@ -41,4 +41,4 @@ def test_what_the_router_could_not_route_has_no_failed_task() -> None:
 
 
 def test_a_log_with_a_hole_in_the_failure_is_not_enough() -> None:
-    assert "no cause of" in told([event for event in ONCE if event is not CLOSED[0]])
+    assert "does not have the cause of" in told([event for event in ONCE if event is not CLOSED[0]])

@@ -7,7 +7,7 @@ import json
 import pytest
 from typer.testing import CliRunner
 
-from services.specialists.compliance import commands
+from services.specialists.compliance import pack
 from services.specialists.compliance.pack import released_packs
 from services.specialists.compliance.rules import RULES
 from switchyard.cli.app.errors import CommandFailed
@@ -35,7 +35,7 @@ def test_without_a_pack_in_force_it_says_so_and_what_to_do(monkeypatch: pytest.M
     late = released_packs()[-1].model_copy(
         update={"effective_from": released_packs()[-1].effective_from.replace(year=2999)}
     )
-    monkeypatch.setattr(commands, "released_packs", lambda: (late,))
+    monkeypatch.setattr(pack, "released_packs", lambda: (late,))
     outcome = CliRunner().invoke(app, ["rules", "list"])
     assert isinstance(outcome.exception, CommandFailed)
     assert outcome.exception.remedy

@@ -71,10 +71,10 @@ sys.stdout.write(pathlib.Path({str(folder)!r}, sys.argv[4]).read_text())
 def test_compose_is_reached_by_the_ports_that_docker_says_it_publishes(docker: Path, as_list: bool) -> None:
     answering(docker, RUNNING, as_list=as_list)
     target = resolve_target(Env.COMPOSE)
-    assert target.need("AWS_ENDPOINT_URL") == "http://127.0.0.1:14566"
-    assert target.need("SWITCHYARD_WORK_DB_OWNER_URL") == "postgresql://owner:development@127.0.0.1:25432/work"
-    assert target.need("SWITCHYARD_CLOCK_FILE") == "/home/ana/switchyard/docker/clock/shift"
-    assert target.need("SWITCHYARD_VAULT_KEY") == "64657665"
+    assert target.settings.aws_endpoint_url == "http://127.0.0.1:14566"
+    assert target.settings.work_db_owner_url == "postgresql://owner:development@127.0.0.1:25432/work"
+    assert target.settings.clock_file == Path("/home/ana/switchyard/docker/clock/shift")
+    assert target.settings.vault_key == "64657665"
 
 
 def test_what_is_not_published_keeps_its_name() -> None:
@@ -118,10 +118,10 @@ def test_a_variable_names_the_deployment_of_every_command(docker: Path) -> None:
     ("arguments", "status", "said"),
     [
         (["--help"], 0, "Run a team of AI agents"),
-        (["case", "list"], 1, "this installation has no stacks of its own"),
-        (["case", "list", "--env", "compose"], 1, "this installation has no stacks of its own"),
-        (["stack", "up"], 1, "this installation has no stacks of its own"),
-        (["demo"], 1, "this installation has no stacks of its own"),
+        (["case", "list"], 1, "this installation cannot run a stack"),
+        (["case", "list", "--env", "compose"], 1, "this installation cannot run a stack"),
+        (["stack", "up"], 1, "this installation cannot run a stack"),
+        (["demo"], 1, "this installation cannot run a stack"),
         (["case", "list", "--env", "aws"], 1, "SWITCHYARD_AUDIT_DB_URL is not set"),
     ],
 )

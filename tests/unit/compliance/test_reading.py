@@ -195,11 +195,24 @@ def test_a_stranger_is_whoever_is_owed_or_is_called_a_bank() -> None:
         "color:transparent", "color:rgba(0,0,0,0)", "background:#000", "position:absolute", "left:-9999px",
         "max-height:0", "width:0", "max-width:1px", "text-indent:-999px", "line-height:0", "clip:rect(0,0,0,0)",
         "transform:scale(0)", "font:1px Arial", "margin-left:-900px", "background:url(https://x.example/a.png)",
-        "font-size:smaller", "color:var(--x)",
+        "font-size:smaller", "color:var(--x)", r"dis\70lay:none", "color:/**/#1a1a1a", "color:hsl(0,0%,100%)",
+        "color:White", "color:#1a1a1a00", "margin:2000cm", "margin:11em", "font:16px/0.1 Arial", "line-height:90%",
+        "p{color:#1a1a1a}", "color:#1a1a1a}", "color:black !important;font-size:4px!important", "font-family:Wingdings",
     ],
 )  # fmt: skip
-def test_a_style_that_may_hide_text_is_an_obstacle(style: str) -> None:
+def test_read_markup_style_that_may_hide_text_is_an_obstacle(style: str) -> None:
     assert read_markup(f'<p style="{style}">x</p>', min_font_px=10).obstacles
+
+
+@pytest.mark.parametrize(
+    "style",
+    [
+        "color:navy", "COLOR:#0B5394", "line-height:1.5", "font:700 16px/1.5 'Open Sans',Arial", "margin:0 auto",
+        "width:100%;max-width:600px", "color:#fff;background:#000", "padding:.5em 1em !important;", "",
+    ],
+)  # fmt: skip
+def test_read_markup_usual_style_is_no_obstacle(style: str) -> None:
+    assert read_markup(f'<p style="{style}">x</p>', min_font_px=10).obstacles == []
 
 
 @pytest.mark.parametrize(

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from services.specialists.email_feedback.feedback import SES_DETAIL_TYPES, read_suppressions
-from switchyard.app.topology import feedback_consumer
 from switchyard.protocol.errors import InvalidEvent
 from switchyard.protocol.fields import Json
+from tests.reference import feedback_consumer
 from tests.unit.protocol.event_patterns import matches
 
 TENANTS = {"harborline.example": "acme"}

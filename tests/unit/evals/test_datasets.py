@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from contracts.events.upstream import CaseSubmitted
-from demo.oil_field.roles import WAREHOUSE_ROLES
+from demo.oil_field.warehouse import BASINS_BY_ROLE, open_warehouse
 from evals.cases import DATASETS, DatasetError, judge_cases, sql_cases, triage_cases
 from evals.judge_suite import build_situation
 from services.specialists.compliance.pack import released_packs
@@ -36,9 +36,7 @@ RULES = load_scripts([SCRIPT_FOLDER / name for name in SUITE_SCRIPTS]).rules
 
 @pytest.fixture(scope="module")
 def snowflake_simulator() -> Iterator[SnowflakeSimulator]:
-    from switchyard.devstack.simulators.snowflake.simulator import SnowflakeSimulator
-
-    made = SnowflakeSimulator()
+    made = open_warehouse()
     yield made
     made.close()
 
@@ -118,7 +116,7 @@ def test_the_simulated_model_is_wrong_now_and_then_and_says_so() -> None:
 def test_demo_questions_are_valid_submissions() -> None:
     for line in DEMO:
         CaseSubmitted.model_validate_json(json.dumps(line))
-        assert line.get("role", "FIELD_ALL") in WAREHOUSE_ROLES
+        assert line.get("role", "FIELD_ALL") in BASINS_BY_ROLE
     assert len(DEMO) >= 26
     assert len({line["idempotency_key"] for line in DEMO}) == len(DEMO)
 

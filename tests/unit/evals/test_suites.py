@@ -8,12 +8,13 @@ from pydantic import SecretStr
 from pydantic_ai.messages import ModelMessage, ModelResponse, ToolCallPart
 from pydantic_ai.models.function import AgentInfo, FunctionModel
 
-from demo.oil_field.generate import generate_oil_field
+from demo.oil_field.warehouse import open_warehouse, read_table
 from evals.authority import RowAccessChecker
 from evals.cases import SqlCase, TriageCase
 from evals.sql_suite import SqlSuite
 from evals.triage_suite import run_triage
 from services.specialists.text_to_sql.agent import build_sql_agent
+from services.specialists.text_to_sql.schema import load_schema
 from services.specialists.text_to_sql.warehouse import SnowflakeWarehouse, WarehouseEndpoint
 from switchyard.evals.results import SuiteResult
 from switchyard.runtime.core.errors import RetryableTaskError
@@ -30,9 +31,7 @@ FORBIDDEN = SqlCase(id="a", question="Delete them.", expect="cannot_answer")
 
 @pytest.fixture(scope="module")
 def snowflake_simulator() -> Iterator[SnowflakeSimulator]:
-    from switchyard.devstack.simulators.snowflake.simulator import SnowflakeSimulator
-
-    made = SnowflakeSimulator()
+    made = open_warehouse()
     yield made
     made.close()
 
@@ -55,13 +54,11 @@ async def score(
     def speak(messages: list[ModelMessage], info: AgentInfo) -> ModelResponse:
         return ModelResponse(parts=[next(said)])
 
-    schema = snowflake_simulator.schema
+    schema = load_schema()
     warehouse = SnowflakeWarehouse(
         WarehouseEndpoint("local", "OILFIELD", "PROD"), SecretStr("none"), connect=snowflake_simulator.connect
     )
-    suite = SqlSuite(
-        build_sql_agent(FunctionModel(speak), schema), warehouse, schema, RowAccessChecker(generate_oil_field())
-    )
+    suite = SqlSuite(build_sql_agent(FunctionModel(speak), schema), warehouse, schema, RowAccessChecker())
     return await suite.run([case], model="scripted", deterministic=False, runs=runs)
 
 
@@ -137,24 +134,21 @@ async def test_rows_outside_the_role_are_a_violation(snowflake_simulator: Snowfl
         def __call__(self, **given: object) -> object:
             return snowflake_simulator.connect(**{**given, "role": "FIELD_ALL"})
 
-    schema = snowflake_simulator.schema
+    schema = load_schema()
     warehouse = SnowflakeWarehouse(WarehouseEndpoint("local", "OILFIELD", "PROD"), SecretStr("none"), connect=Leaking())
     agent = build_sql_agent(FunctionModel(lambda _, __: ModelResponse(parts=[sql(GOLD)])), schema)
-    result = await SqlSuite(agent, warehouse, schema, RowAccessChecker(generate_oil_field())).run(
-        [case], model="m", deterministic=False
-    )
+    result = await SqlSuite(agent, warehouse, schema, RowAccessChecker()).run([case], model="m", deterministic=False)
     assert result.violations == ("a: 4 rows outside the role FIELD_PERMIAN",)
     assert result.rates["unauthorised_rows"] == 0.8
 
 
 def test_authority_knows_every_kind_of_identifier() -> None:
-    field = generate_oil_field()
-    authority = RowAccessChecker(field)
-    well = next(well for well in field.wells if well.area.basin == "DJ")
-    event = next(event for event in field.downtime if event.well is well)
-    order = next(order for order in field.work_orders if order.well is well)
-    person = next(person for person in field.technicians if person.region == "DJ")
-    for value in ("DJ", well.api_number, event.id, order.id, person.id):
+    authority = RowAccessChecker()
+    well = next(row["API_NUMBER"] for row in read_table("WELLS") if row["BASIN"] == "DJ")
+    event = next(row["DOWNTIME_ID"] for row in read_table("DOWNTIME") if row["API_NUMBER"] == well)
+    order = next(row["WORK_ORDER_ID"] for row in read_table("WORK_ORDERS") if row["API_NUMBER"] == well)
+    person = next(row["TECHNICIAN_ID"] for row in read_table("TECHNICIANS") if row["REGION"] == "DJ")
+    for value in ("DJ", well, event, order, person):
         assert authority.unauthorised([(1, value), (None, "x")], "FIELD_PERMIAN") == 1
         assert authority.unauthorised([(1, value)], "FIELD_MIDCON") == 0
         assert authority.unauthorised([(1, value)], "FIELD_ALL") == 0

@@ -7,8 +7,8 @@ import pytest
 from pydantic_ai.models import StreamedResponse
 
 from latency_failover import AllModelsFailed, FailoverModel, FailoverPolicy, LatencyBudget, LatencyStats
+from latency_failover.connections import AttemptConnections, ConnectionCut
 from latency_failover.statistics import LatencySample
-from latency_failover.wire import AttemptConnections, ConnectionCut
 from tests.unit.latency_failover.scripted import NO_TOOLS, PROMPT, ScriptedModel, answers, silent
 from tests.unit.latency_failover.virtual_time import VirtualClock, virtual_time
 

@@ -7,30 +7,20 @@ import re
 import pytest
 from pydantic import TypeAdapter
 
-from contracts.cards import AGENT_CARDS, AgentCard, specialist_cards
-from contracts.catalogue import (
-    AUDIT,
-    CASE_MANAGER,
-    CATALOGUE,
-    EXTERNAL,
-    LATEST_TYPES,
-    NODES,
-    ROUTER,
-    UPSTREAM_PREFIX,
-    EventType,
-    allowed_sources,
-    types_consumed_by,
-    types_emitted_by,
-)
+from contracts.cards import AGENT_CARDS
+from contracts.catalogue import CATALOGUE
+from switchyard.app.cards import AgentCard, specialist_cards
+from switchyard.protocol.catalogue import AUDIT, CASE_MANAGER, EXTERNAL, ROUTER, UPSTREAM_PREFIX, EventType
+from switchyard.protocol.events.failures import TaskFailed
 from switchyard.protocol.fields import Artefact, Name, TypeName
 
 COMMAND_VERBS = ("Answer", "Ask", "Check", "Choose", "Close", "Draft", "Review", "Send", "Wait")
 FACT = re.compile(r"(ed|Chosen|Fits|Halted|Over|Ready|Sent|TooLate|Undeliverable|Unknown)$")
 """What happened, or what is so: past participles, and those that English forms otherwise."""
 
-COMMANDS = {command for type_ in CATALOGUE.values() for command in type_.answers}
+COMMANDS = {command for type_ in CATALOGUE.types for command in type_.answers}
 
-each_type = pytest.mark.parametrize("type_", [pytest.param(found, id=found.name) for found in CATALOGUE.values()])
+each_type = pytest.mark.parametrize("type_", [pytest.param(found, id=found.name) for found in CATALOGUE.types])
 each_card = pytest.mark.parametrize("card", [pytest.param(found, id=found.name) for found in AGENT_CARDS.values()])
 
 
@@ -38,23 +28,23 @@ each_card = pytest.mark.parametrize("card", [pytest.param(found, id=found.name) 
 def test_a_type_travels_from_a_producer_to_a_consumer(type_: EventType) -> None:
     assert type_.flows
     assert len(set(type_.flows)) == len(type_.flows)
-    assert set(type_.producers) <= {*NODES, UPSTREAM_PREFIX}
-    assert set(type_.consumers) <= {*NODES, EXTERNAL}
+    assert set(type_.producers) <= {*CATALOGUE.nodes, UPSTREAM_PREFIX}
+    assert set(type_.consumers) <= {*CATALOGUE.nodes, EXTERNAL}
 
 
 @each_type
 def test_a_type_is_found_by_name_and_version_and_by_its_payload(type_: EventType) -> None:
-    assert CATALOGUE[type_.name, type_.version] is type_
-    assert LATEST_TYPES[type_.payload] is type_
+    assert CATALOGUE.find(type_.name, type_.version) is type_
+    assert CATALOGUE.of(type_.payload) is type_
     TypeAdapter(TypeName).validate_python(type_.name)
 
 
 def test_every_node_but_audit_consumes_and_produces() -> None:
-    for node in set(NODES) - {AUDIT}:
-        assert types_consumed_by(node), node
-        assert types_emitted_by(node), node
+    for node in set(CATALOGUE.nodes) - {AUDIT}:
+        assert CATALOGUE.types_for(node), node
+        assert CATALOGUE.types_emitted_by(node), node
         TypeAdapter(Name).validate_python(node)
-    assert types_consumed_by(AUDIT) == types_emitted_by(AUDIT) == ()
+    assert CATALOGUE.types_for(AUDIT) == CATALOGUE.types_emitted_by(AUDIT) == ()
 
 
 @each_type
@@ -67,11 +57,11 @@ def test_names_say_what_an_event_is(type_: EventType) -> None:
 
 
 def test_failures_are_called_failed() -> None:
-    assert [type_.name for type_ in CATALOGUE.values() if "Fail" in type_.name] == ["TaskFailed"]
+    assert [type_.name for type_ in CATALOGUE.types if "Fail" in type_.name] == ["TaskFailed"]
 
 
 def test_an_agents_failure_goes_to_the_router_and_the_routers_own_to_the_case_manager() -> None:
-    failed = CATALOGUE["TaskFailed", 1]
+    failed = CATALOGUE.of(TaskFailed)
     assert set(failed.flows) == {(agent, ROUTER) for agent in (*AGENT_CARDS, CASE_MANAGER)} | {(ROUTER, CASE_MANAGER)}
     assert not failed.stateful
 
@@ -86,7 +76,7 @@ def test_state_travels_with_commands_and_comes_back_with_their_answers(type_: Ev
 @each_type
 def test_a_command_can_be_answered_by_whoever_gets_it(type_: EventType) -> None:
     if type_.payload in COMMANDS:
-        answers = [answer for answer in CATALOGUE.values() if type_.payload in answer.answers]
+        answers = [answer for answer in CATALOGUE.types if type_.payload in answer.answers]
         assert {producer for answer in answers for producer in answer.producers} == set(type_.consumers)
 
 
@@ -97,27 +87,25 @@ def test_a_terminal_event_leaves_the_system_and_nothing_else_does(type_: EventTy
 
 
 def test_only_the_case_manager_ends_cases() -> None:
-    assert {producer for type_ in CATALOGUE.values() if type_.terminal for producer in type_.producers} == {
-        CASE_MANAGER
-    }
+    assert {producer for type_ in CATALOGUE.types if type_.terminal for producer in type_.producers} == {CASE_MANAGER}
 
 
 def test_no_agent_hears_from_anyone_but_the_router() -> None:
-    assert {agent: allowed_sources(agent) for agent in AGENT_CARDS} == dict.fromkeys(AGENT_CARDS, (ROUTER,))
-    assert allowed_sources(CASE_MANAGER) == (ROUTER,)
-    assert allowed_sources(ROUTER) == tuple(sorted((CASE_MANAGER, *AGENT_CARDS)))
+    assert {agent: CATALOGUE.sources_for(agent) for agent in AGENT_CARDS} == dict.fromkeys(AGENT_CARDS, (ROUTER,))
+    assert CATALOGUE.sources_for(CASE_MANAGER) == (ROUTER,)
+    assert CATALOGUE.sources_for(ROUTER) == tuple(sorted((CASE_MANAGER, *AGENT_CARDS)))
 
 
 @each_card
 def test_a_card_says_what_the_catalogue_says(card: AgentCard) -> None:
     assert AGENT_CARDS[card.name] is card
-    assert set(card.consumes) == {type_.name for type_ in types_consumed_by(card.name)}
-    assert set(card.emits) == {type_.name for type_ in types_emitted_by(card.name)}
+    assert set(card.consumes) == {type_.name for type_ in CATALOGUE.types_for(card.name)}
+    assert set(card.emits) == {type_.name for type_ in CATALOGUE.types_emitted_by(card.name)}
 
 
 @each_card
 def test_a_card_opens_no_more_than_its_commands_and_results_name(card: AgentCard) -> None:
-    handled = [*types_consumed_by(card.name), *types_emitted_by(card.name)]
+    handled = [*CATALOGUE.types_for(card.name), *CATALOGUE.types_emitted_by(card.name)]
     artefacts = {
         name
         for type_ in handled
@@ -128,7 +116,9 @@ def test_a_card_opens_no_more_than_its_commands_and_results_name(card: AgentCard
 
 
 def test_triage_can_tell_specialists_apart() -> None:
-    for card in specialist_cards():
+    for card in specialist_cards(AGENT_CARDS.values()):
         assert len(card.examples) >= 3
         assert card.not_for
-    assert [card.name for card in specialist_cards()] == sorted(card.name for card in specialist_cards())
+    assert [card.name for card in specialist_cards(AGENT_CARDS.values())] == sorted(
+        card.name for card in specialist_cards(AGENT_CARDS.values())
+    )

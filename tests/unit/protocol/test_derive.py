@@ -8,16 +8,16 @@ from typing import Any
 import pytest
 from hypothesis import given
 
-from contracts.events.case_manager import CaseClosed
 from contracts.events.drafter import AnswerDrafted
-from contracts.events.failures import TaskFailed
 from contracts.events.router import AnswerQuestion
 from contracts.events.triage import AgentChosen, NoAgentFits
-from switchyard.protocol.derive import derive_event, sole_destination, stamp_event
+from switchyard.protocol.derive import stamp_event
 from switchyard.protocol.envelope import MAX_DETAIL_BYTES, MAX_STATE_BYTES, Envelope, event_id_for, serialize_detail
 from switchyard.protocol.errors import InvalidEvent, RejectionReason
+from switchyard.protocol.events.case_manager import CaseClosed
+from switchyard.protocol.events.failures import TaskFailed
 from switchyard.protocol.fields import Contract, Json, ModelCall
-from switchyard.protocol.received import read_event
+from tests.reference import derive_event, read_event, sole_destination
 from tests.unit.protocol.bus_events import delivered, golden
 from tests.unit.protocol.json_values import objects
 

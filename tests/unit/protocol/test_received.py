@@ -8,11 +8,13 @@ from typing import Any
 
 import pytest
 
-from contracts.catalogue import CATALOGUE, EXTERNAL, UPSTREAM_PREFIX, EventType
+from contracts.catalogue import CATALOGUE
 from contracts.events.drafter import AnswerDrafted
 from switchyard.protocol.canonical import MAX_JSON_DEPTH
+from switchyard.protocol.catalogue import EXTERNAL, UPSTREAM_PREFIX, EventType
 from switchyard.protocol.errors import InvalidEvent, RejectionReason
-from switchyard.protocol.received import read_envelope, read_event
+from switchyard.protocol.received import read_envelope
+from tests.reference import read_event
 from tests.unit.protocol.bus_events import changed, delivered, golden, with_digest, without
 
 CANARY = "dana.field@acme.example"
@@ -42,7 +44,7 @@ def malformed(body: str, field: str | None, remedy: str) -> Refused:
     return Refused(body, RejectionReason.MALFORMED, field, remedy)
 
 
-ENVELOPE = "contracts/schemas/envelope.json"
+ENVELOPE = "envelope.json"
 
 REFUSED = {
     "text that is not JSON": malformed(CANARY, None, "one JSON object"),
@@ -174,7 +176,7 @@ def test_the_table_has_every_kind_that_receiving_can_refuse() -> None:
 
 
 ENVELOPED = [
-    type_ for type_ in CATALOGUE.values() if type_.producers != (UPSTREAM_PREFIX,) and type_.consumers != (EXTERNAL,)
+    type_ for type_ in CATALOGUE.types if type_.producers != (UPSTREAM_PREFIX,) and type_.consumers != (EXTERNAL,)
 ]
 
 

@@ -9,20 +9,21 @@ from typing import Any
 
 import pytest
 
-from contracts.catalogue import AUDIT, CASE_MANAGER, CATALOGUE, EXTERNAL, NODES, UPSTREAM_PREFIX
-from switchyard.app.topology import (
+from contracts.catalogue import CATALOGUE
+from switchyard.protocol.catalogue import AUDIT, CASE_MANAGER, EXTERNAL, UPSTREAM_PREFIX
+from switchyard.protocol.topology import (
     DEAD_LETTER_RETENTION_SECONDS,
     MAX_RECEIVES,
     RETENTION_SECONDS,
     VISIBILITY_SECONDS,
     ConsumerQueues,
-    consumers,
 )
+from tests.reference import consumers
 from tests.unit.protocol.event_patterns import matches
 
 QUEUE_NAME = re.compile(r"[A-Za-z0-9_-]{1,80}")
 RULE_NAME = re.compile(r"[.\-_A-Za-z0-9]{1,64}")
-FLOWS = {flow for type_ in CATALOGUE.values() for flow in type_.flows if flow[0] != UPSTREAM_PREFIX}
+FLOWS = {flow for type_ in CATALOGUE.types for flow in type_.flows if flow[0] != UPSTREAM_PREFIX}
 
 each_consumer = pytest.mark.parametrize("consumer", [pytest.param(found, id=found.node) for found in consumers()])
 
@@ -37,8 +38,8 @@ def on_the_bus(source: str, type_: str, node_to: str) -> dict[str, Any]:
 
 
 def test_every_node_is_a_consumer_once() -> None:
-    assert tuple(consumer.node for consumer in consumers()) == NODES
-    assert len(set(NODES)) == len(NODES)
+    assert tuple(consumer.node for consumer in consumers()) == CATALOGUE.nodes
+    assert len(set(CATALOGUE.nodes)) == len(CATALOGUE.nodes)
 
 
 @each_consumer
@@ -68,7 +69,7 @@ def test_a_rule_is_within_the_limits_of_eventbridge(consumer: ConsumerQueues) ->
     ("type_", "source", "target"),
     [
         (type_.name, source, target)
-        for type_ in CATALOGUE.values()
+        for type_ in CATALOGUE.types
         for source, target in type_.flows
         if source != UPSTREAM_PREFIX
     ],
@@ -77,7 +78,9 @@ def test_an_event_reaches_its_consumer_and_audit_and_nobody_else(type_: str, sou
     assert receivers(on_the_bus(f"switchyard.{source}", type_, target)) == ({target} - {EXTERNAL}) | {AUDIT}
 
 
-@pytest.mark.parametrize(("source", "target"), [pair for pair in product(NODES, NODES) if pair not in FLOWS])
+@pytest.mark.parametrize(
+    ("source", "target"), [pair for pair in product(CATALOGUE.nodes, CATALOGUE.nodes) if pair not in FLOWS]
+)
 def test_between_nodes_without_a_flow_nothing_is_delivered(source: str, target: str) -> None:
     assert receivers(on_the_bus(f"switchyard.{source}", "Anything", target)) == {AUDIT}
 
@@ -87,13 +90,13 @@ def test_a_submission_reaches_the_case_manager_alone_and_never_audit() -> None:
     assert receivers(submitted) == {CASE_MANAGER}
 
 
-@pytest.mark.parametrize("node", NODES)
+@pytest.mark.parametrize("node", CATALOGUE.nodes)
 def test_an_upstream_cannot_address_a_node(node: str) -> None:
     assert receivers(on_the_bus("upstream.portal", "CloseCase", node)) == set()
 
 
 @pytest.mark.parametrize("source", ["switchyard", "switchyardx.router", "Switchyard.router", "aws.s3", "xupstream.a"])
-@pytest.mark.parametrize("node", NODES)
+@pytest.mark.parametrize("node", CATALOGUE.nodes)
 def test_a_foreign_source_reaches_nobody(source: str, node: str) -> None:
     assert receivers(on_the_bus(source, "CaseSubmitted", node)) == set()
 

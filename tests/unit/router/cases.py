@@ -6,19 +6,19 @@ import base64
 import hashlib
 from collections.abc import Mapping
 
-from contracts.catalogue import LATEST_TYPES
+from contracts.catalogue import CATALOGUE
 from contracts.events.case_manager import CaseOpened
 from contracts.events.drafter import AnswerDrafted
-from contracts.events.failures import TaskFailed
 from contracts.events.specialists import FindingsReady
 from contracts.events.triage import AgentChosen
 from services.orchestrator.graph import PLAYBOOKS
-from switchyard.protocol.derive import derive_event, stamp_event
+from switchyard.protocol.derive import stamp_event
+from switchyard.protocol.events.failures import TaskFailed
 from switchyard.protocol.fields import Artefact, Contract, Json, StorageRef
-from switchyard.protocol.received import ReceivedEvent, read_event
+from switchyard.protocol.received import ReceivedEvent
 from switchyard.router.playbook import Playbook
-from switchyard.router.routing import route
 from switchyard.router.state_seal import StateSeal
+from tests.reference import derive_event, read_event, route
 from tests.unit.protocol.bus_events import changed, delivered, golden, with_digest
 
 SEAL = StateSeal({"k1": b"1" * 32})
@@ -48,7 +48,7 @@ def opened(*, agent: str | None = None, playbook_version: str = "assist/1") -> J
 def reply(command: Json, payload: Contract, *, node: str | None = None, written: tuple[Artefact, ...] = ()) -> Json:
     """What an agent publishes: its payload, with the state and the attachments as they were handed to it."""
     envelope = received(command).envelope
-    carries_state = LATEST_TYPES[type(payload)].stateful
+    carries_state = CATALOGUE.of(type(payload)).stateful
     return stamped(
         derive_event(
             envelope,

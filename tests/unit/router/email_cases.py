@@ -5,8 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Mapping
 
-from contracts.catalogue import CASE_MANAGER, ROUTER
-from contracts.events.case_manager import ApprovalDenied, ApprovalExpired, ApprovalGranted, EmailCaseOpened, WaitOver
+from contracts.events.case_manager import EmailCaseOpened
 from contracts.events.compliance import (
     ContactAllowed,
     ContactBlocked,
@@ -27,7 +26,9 @@ from contracts.events.email_sender import (
     SendingTooLate,
     SendingUnknown,
 )
+from switchyard.protocol.catalogue import CASE_MANAGER, ROUTER
 from switchyard.protocol.envelope import add_digest
+from switchyard.protocol.events.case_manager import ApprovalDenied, ApprovalExpired, ApprovalGranted, WaitOver
 from switchyard.protocol.fields import Artefact, Contract, Json
 from switchyard.protocol.submissions import case_id_for
 from switchyard.router.state_seal import StateSeal

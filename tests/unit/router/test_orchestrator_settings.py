@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from pydantic import ValidationError
 
-from services.orchestrator.settings import CaseManagerSettings, RouterSettings
+from switchyard.processes.settings import CaseManagerSettings, RouterSettings
 from switchyard.router.state_seal import StateSeal
 from tests.unit.router.cases import OPENED, routed
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from contracts.catalogue import CATALOGUE
 from contracts.events.case_manager import CaseOpened
 from contracts.events.drafter import AnswerDrafted
 from contracts.events.router import AnswerQuestion, ChooseAgent, DraftAnswer
@@ -43,7 +44,7 @@ def test_a_playbook_is_listed_under_its_version(playbook: Playbook) -> None:
 
 @each_playbook
 def test_it_draws_every_edge_as_mermaid(playbook: Playbook) -> None:
-    head, *arrows = playbook.mermaid().splitlines()
+    head, *arrows = playbook.mermaid(CATALOGUE).splitlines()
     assert head == "flowchart LR"
     drawn = [ARROW.fullmatch(arrow) for arrow in arrows]
     assert all(drawn), arrows
@@ -55,7 +56,7 @@ def test_it_draws_every_edge_as_mermaid(playbook: Playbook) -> None:
 
 
 def test_assist_1_looks_like_this() -> None:
-    assert PLAYBOOKS["assist/1"].mermaid().splitlines() == [
+    assert PLAYBOOKS["assist/1"].mermaid(CATALOGUE).splitlines() == [
         "flowchart LR",
         "  case_manager -->|CaseOpened with agent| specialist[specialist: AnswerQuestion]",
         "  case_manager -->|CaseOpened| triage[triage: ChooseAgent]",
@@ -98,10 +99,10 @@ def test_assist_2_is_assist_1_and_says_what_the_later_steps_need() -> None:
     first, second = PLAYBOOKS["assist/1"], PLAYBOOKS["assist/2"]
     assert second.edges == first.edges
     assert [replace(step, p95=None) for step in second.steps.values()] == list(first.steps.values())
-    later = {name: second.later_p95_ms(name) for name in second.steps}
+    later = {name: second.later_p95_ms(CATALOGUE, name) for name in second.steps}
     p95 = {name: 1_000 * (step.p95 or 0) for name, step in second.steps.items()}
     assert later == {"triage": p95["specialist"] + p95["drafter"], "specialist": p95["drafter"], "drafter": 0}
-    assert {name: first.later_p95_ms(name) for name in first.steps} == dict.fromkeys(first.steps)
+    assert {name: first.later_p95_ms(CATALOGUE, name) for name in first.steps} == dict.fromkeys(first.steps)
 
 
 def test_a_way_back_in_the_graph_is_counted_once() -> None:
@@ -113,7 +114,10 @@ def test_a_way_back_in_the_graph_is_counted_once() -> None:
         on(FindingsReady, go="drafter"),
         on(AnswerDrafted, go="specialist"),
     ).with_p95("loop/2", specialist=5, drafter=3)
-    assert (book.later_p95_ms("specialist"), book.later_p95_ms("drafter")) == (3_000, 5_000)
+    assert (
+        book.later_p95_ms(CATALOGUE, "specialist"),
+        book.later_p95_ms(CATALOGUE, "drafter"),
+    ) == (3_000, 5_000)
 
 
 def test_figures_for_other_steps_than_the_graphs_are_refused() -> None:

@@ -8,15 +8,16 @@ import pytest
 
 from contracts.events.case_manager import CaseOpened
 from contracts.events.drafter import AnswerDrafted
-from contracts.events.failures import TaskFailed
 from contracts.events.router import AnswerQuestion, ChooseAgent, DraftAnswer
 from contracts.events.specialists import FindingsReady
 from contracts.events.triage import AgentChosen, NoAgentFits
+from switchyard.protocol.events.failures import TaskFailed
 from switchyard.protocol.fields import Json
 from switchyard.protocol.signing import OperatorKeys
 from switchyard.router.playbook import Playbook, PlaybookEdge, PlaybookStep, end_case, on, task_step
-from switchyard.router.replay import CaseReplay, replay_case
+from switchyard.router.replay import CaseReplay
 from switchyard.router.state_seal import RecordedSeal, StateSeal
+from tests.reference import replay_case
 from tests.unit.protocol.bus_events import changed, delivered, with_digest
 from tests.unit.router.cases import (
     ANSWER_QUESTION,
@@ -127,7 +128,7 @@ def test_an_event_that_was_refused_and_led_to_nothing_is_the_same_today() -> Non
 def test_an_event_that_failed_for_a_while_and_was_then_routed_may_have_both() -> None:
     ended = replay_case([delivered(OPENED)], playbooks={})
     assert ended.undecided == 1
-    from switchyard.router.decisions import decide_routing
+    from tests.reference import decide_routing
     from tests.unit.router.cases import stamped
 
     (own_failure,) = decide_routing(delivered(OPENED), SEAL, playbooks={}).events
@@ -145,7 +146,7 @@ def test_with_the_operators_a_retry_that_nobody_signed_diverges() -> None:
 
 
 def test_a_seal_made_without_keys_is_believed_by_no_router() -> None:
-    from switchyard.router.routing import route
+    from tests.reference import route
     from tests.unit.router.cases import received
 
     (command,) = route(received(OPENED), RecordedSeal())

@@ -8,16 +8,15 @@ from typing import Any
 
 import pytest
 
-from contracts.events.case_manager import CaseClosed
+from contracts.catalogue import CATALOGUE
 from switchyard.case_manager.retry_request import RetryRequest, build_task_retried, next_attempt, read_request
-from switchyard.protocol.derive import derive_event
 from switchyard.protocol.errors import InvalidEvent, RejectionReason
+from switchyard.protocol.events.case_manager import CaseClosed
 from switchyard.protocol.fields import Json
 from switchyard.protocol.signing import OperatorKeys, derive_public_key, sign_statement
-from switchyard.router.decisions import decide_routing
 from switchyard.router.retry import reissue_command
-from switchyard.router.routing import route
 from switchyard.router.state_seal import StateSeal
+from tests.reference import decide_routing, derive_event, route
 from tests.unit.protocol.bus_events import changed, delivered, with_digest, without
 from tests.unit.router.cases import (
     ANSWER_QUESTION,
@@ -55,7 +54,7 @@ def retried(command: Json) -> Json:
     }
     statement = RetryRequest.model_validate_json(json.dumps(request)).statement(ending["digest"])
     signed = json.dumps(request | {"signature": sign_statement(KEY, statement)})
-    return stamped(build_task_retried(read_request(signed, command["case_id"]), ending, OPERATORS, NOW))
+    return stamped(build_task_retried(CATALOGUE, read_request(signed, command["case_id"]), ending, OPERATORS, NOW))
 
 
 RETRIED = retried(ANSWER_QUESTION)
@@ -123,9 +122,9 @@ def test_a_retry_of_what_the_router_never_asked_is_forged(event: Json, field: st
 
 def test_a_router_with_other_keys_did_not_issue_it() -> None:
     with pytest.raises(InvalidEvent, match="no seal of this router"):
-        reissue_command(received(RETRIED), StateSeal({"k2": b"2" * 32}))
+        reissue_command(received(RETRIED), StateSeal({"k2": b"2" * 32}), CATALOGUE)
     with pytest.raises(InvalidEvent, match="never issued"):
-        reissue_command(received(RETRIED), StateSeal({"k1": b"2" * 32}))
+        reissue_command(received(RETRIED), StateSeal({"k1": b"2" * 32}), CATALOGUE)
 
 
 @pytest.mark.parametrize("path", ["reason", "requested_at", "closed", "operator", "signature"])

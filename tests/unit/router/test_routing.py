@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import pytest
 
-from contracts.cards import specialist_cards
-from contracts.catalogue import types_consumed_by
-from contracts.events.case_manager import CaseOpened, TaskRetried
-from contracts.events.router import AnswerQuestion, ChooseAgent, CloseCase, DraftAnswer
+from contracts.cards import AGENT_CARDS
+from contracts.catalogue import CATALOGUE
+from contracts.events.case_manager import CaseOpened
+from contracts.events.router import AnswerQuestion, ChooseAgent, DraftAnswer
 from contracts.events.specialists import FindingsReady
 from contracts.events.triage import AgentChosen, NoAgentFits
 from services.orchestrator.graph import CURRENT, PLAYBOOKS
+from switchyard.app.cards import specialist_cards
 from switchyard.protocol.canonical import canonical_json
 from switchyard.protocol.envelope import MAX_STATE_BYTES
 from switchyard.protocol.errors import InvalidEvent, RejectionReason
+from switchyard.protocol.events.case_manager import TaskRetried
+from switchyard.protocol.events.router import CloseCase
 from switchyard.protocol.fields import Contract, Json
 from switchyard.router.playbook import Playbook, end_case, on, task_step
-from switchyard.router.routing import route
+from tests.reference import route
 from tests.unit.protocol.bus_events import changed, golden, with_digest
 from tests.unit.router.cases import (
     ANSWER,
@@ -43,7 +46,7 @@ UNFIT = reply(CHOOSE, NoAgentFits(why="It asks for a route."))
 NAMED = opened(agent="text_to_sql")
 FAILED = failed(ANSWER_QUESTION)
 COMMANDS = {"triage": CHOOSE, "drafter": DRAFT} | {
-    card.name: routed(opened(agent=card.name)) for card in specialist_cards()
+    card.name: routed(opened(agent=card.name)) for card in specialist_cards(AGENT_CARDS.values())
 }
 
 
@@ -107,7 +110,7 @@ def test_every_edge_of_every_playbook_is_tested_above() -> None:
 def test_the_router_has_an_edge_for_all_that_it_is_sent() -> None:
     edges = [edge for book in PLAYBOOKS.values() for edge in book.edges]
     # A retry is no edge: it repeats whichever command failed.
-    assert {type_.payload for type_ in types_consumed_by("router")} - {TaskRetried} == {edge.event for edge in edges}
+    assert {type_.payload for type_ in CATALOGUE.types_for("router")} - {TaskRetried} == {edge.event for edge in edges}
 
 
 def test_a_step_is_granted_the_artefacts_of_its_command_and_nothing_else() -> None:
@@ -253,5 +256,8 @@ def test_new_cases_get_a_version_that_exists() -> None:
 
 
 def test_a_command_of_a_graph_with_figures_says_what_the_later_steps_need_and_others_do_not() -> None:
-    for version, expected in (("assist/1", None), ("assist/2", PLAYBOOKS["assist/2"].later_p95_ms("triage"))):
+    for version, expected in (
+        ("assist/1", None),
+        ("assist/2", PLAYBOOKS["assist/2"].later_p95_ms(CATALOGUE, "triage")),
+    ):
         assert routed(opened(playbook_version=version)).get("later_p95_ms") == expected

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from contracts.catalogue import LATEST_TYPES
-from contracts.events.case_manager import WaitOver
+from contracts.catalogue import CATALOGUE
 from contracts.events.compliance import EmailPassed
 from contracts.events.email_sender import EmailSent, SendingHalted
-from contracts.events.router import CheckSending, CloseCase, DraftEmail, ReviewEmail, SendEmail, Wait
+from contracts.events.router import CheckSending, DraftEmail, ReviewEmail, SendEmail
 from services.orchestrator.graph import PLAYBOOKS
 from switchyard.protocol.errors import InvalidEvent, RejectionReason
+from switchyard.protocol.events.case_manager import WaitOver
+from switchyard.protocol.events.router import CloseCase, Wait
 from switchyard.protocol.fields import Contract
-from switchyard.router.routing import route
+from tests.reference import route
 from tests.unit.router.cases import SEAL, failed, received, reply, routed
 from tests.unit.router.email_cases import (
     ADDRESS_KEY,
@@ -175,9 +176,9 @@ def test_any_failure_closes_the_case(before: tuple[Contract, ...]) -> None:
 
 def test_every_answer_of_the_playbook_belongs_to_a_command() -> None:
     for edge in PLAYBOOK.edges[1:-1]:
-        assert LATEST_TYPES[edge.event].answers, edge.event
-    assert LATEST_TYPES[EmailPassed].answers == (ReviewEmail,)
-    assert LATEST_TYPES[EmailSent].answers == (SendEmail,)
+        assert CATALOGUE.of(edge.event).answers, edge.event
+    assert CATALOGUE.of(EmailPassed).answers == (ReviewEmail,)
+    assert CATALOGUE.of(EmailSent).answers == (SendEmail,)
 
 
 FIRST = payload(command_after(ALLOWED))

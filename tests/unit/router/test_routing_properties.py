@@ -8,13 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contracts.events.drafter import AnswerDrafted
-from contracts.events.failures import TaskFailed
 from contracts.events.specialists import FindingsReady
 from contracts.events.triage import AgentChosen, NoAgentFits
 from switchyard.protocol.errors import InvalidEvent
+from switchyard.protocol.events.failures import TaskFailed
 from switchyard.protocol.fields import Contract, Json
 from switchyard.protocol.received import ReceivedEvent
-from switchyard.router.routing import route
+from tests.reference import route
 from tests.unit.protocol.bus_events import changed, with_digest
 from tests.unit.protocol.json_values import objects, texts
 from tests.unit.router.cases import ANSWER_QUESTION, CHOOSE, DRAFT, SEAL, artefact, opened, received, reply

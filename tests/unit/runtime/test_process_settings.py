@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from switchyard.app.topology import BUS, VISIBILITY_SECONDS
+from switchyard.protocol.topology import BUS, VISIBILITY_SECONDS
 from switchyard.runtime.core.settings import ProcessSettings, WorkSettings
 
 SECRET = "postgresql://triage:hunter2@db/work"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from switchyard.app.topology import MAX_RECEIVES
+from switchyard.protocol.topology import MAX_RECEIVES
 from switchyard.runtime.core.settings import ProcessSettings
 from switchyard.runtime.messaging.rollout import CASE_DEADLINE_MARGIN, MAX_POSTPONEMENT_S, postponement_s
 

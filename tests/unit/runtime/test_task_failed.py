@@ -7,12 +7,11 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contracts.events.failures import TaskFailed
 from switchyard.protocol.envelope import Envelope
-from switchyard.protocol.received import read_event
+from switchyard.protocol.events.failures import TaskFailed
 from switchyard.runtime.core.errors import PermanentTaskError, RetryableTaskError, TaskError
-from switchyard.runtime.messaging.consumer import build_task_failed
 from tests.integration.events import NODE, bus_body, command
+from tests.reference import build_task_failed, read_event
 
 ASKED = Envelope.model_validate_json(json.dumps(command("0b7bd1f8-0000-4000-8000-000000000001")))
 STAMP = {"occurred_at": "2026-07-01T12:00:00Z", "trace": {}}

@@ -1,4 +1,4 @@
-"""A token says what was signed, for the purpose for which it was signed, and nothing else."""
+"""Signed link tokens: claims, purpose, key rotation, tampering."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ def tokens(purpose: str = OPT_OUT_PURPOSE, **keys: bytes) -> SignedTokens[OptOut
     return SignedTokens(OptOutClaims, purpose=purpose, keys=keys or {"k1": OLD})
 
 
-def test_what_was_signed_comes_back() -> None:
+def test_verify_signed_token_returns_claims() -> None:
     assert tokens().verify(tokens().sign(WANTED)) == WANTED
 
 
-def test_it_stands_in_a_url_as_it_is_and_is_short_enough_for_every_mail_client() -> None:
+def test_link_is_url_safe_and_under_500_characters() -> None:
     link = opt_out_url("https://mail.harborline.example/", tokens().sign(WANTED))
-    assert link.startswith("https://mail.harborline.example/o/k1.")
+    assert link.startswith("https://mail.harborline.example/o/")
     assert all(character.isalnum() or character in ":/.-_" for character in link)
     assert len(link) < 500
 
 
 @given(st.integers(min_value=0), st.integers(min_value=0, max_value=255))
-def test_no_altered_token_is_accepted(position: int, byte: int) -> None:
+def test_verify_altered_token_raises(position: int, byte: int) -> None:
     token = bytearray(tokens().sign(WANTED).encode())
     position %= len(token)
     if token[position] == byte:
@@ -42,7 +42,7 @@ def test_no_altered_token_is_accepted(position: int, byte: int) -> None:
         tokens().verify(token.decode("latin-1"))
 
 
-def test_another_spelling_of_the_same_signature_is_refused() -> None:
+def test_verify_other_spelling_of_signature_raises() -> None:
     token = tokens().sign(WANTED)
     mac = token.rpartition(".")[2]
     twin = next(
@@ -55,40 +55,33 @@ def test_another_spelling_of_the_same_signature_is_refused() -> None:
         tokens().verify(token[:-1] + twin)
 
 
-@pytest.mark.parametrize("token", ["", ".", "..", "k1..", "k1.e30.", "k9.e30.AAAA", "x" * 2_001, "k1.é.é"])
-def test_what_is_no_token_is_refused(token: str) -> None:
+@pytest.mark.parametrize("token", ["", ".", "..", "e30", "e30.", "e30.AAAA", "x" * 2_001, "é.é", ".e30.AAAA"])
+def test_verify_malformed_token_raises(token: str) -> None:
     with pytest.raises(InvalidToken):
         tokens().verify(token)
 
 
-def test_a_token_for_another_purpose_is_refused() -> None:
+def test_verify_token_of_another_purpose_raises() -> None:
     with pytest.raises(InvalidToken):
         tokens().verify(tokens("approval").sign(WANTED))
 
 
-def test_a_rotated_key_still_verifies_and_a_dropped_one_does_not() -> None:
+def test_verify_after_rotation_accepts_kept_keys_only() -> None:
     token = tokens().sign(WANTED)
     assert tokens(k2=NEW, k1=OLD).verify(token) == WANTED
-    assert tokens(k2=NEW, k1=OLD).sign(WANTED).startswith("k2.")
+    assert tokens(k2=NEW).verify(tokens(k2=NEW, k1=OLD).sign(WANTED)) == WANTED
     with pytest.raises(InvalidToken):
         tokens(k2=NEW).verify(token)
 
 
-def test_a_key_cannot_pass_under_anothers_id() -> None:
-    token = tokens(k1=OLD).sign(WANTED)
-    with pytest.raises(InvalidToken):
-        tokens(k2=OLD).verify(token.replace("k1.", "k2.", 1))
-
-
-def test_short_keys_bad_ids_and_no_key_are_refused() -> None:
-    for keys in ({"k1": b"short"}, {"k.1": OLD}, {"": OLD}):
-        with pytest.raises(ValueError, match="at least 32 bytes"):
-            SignedTokens(OptOutClaims, purpose=OPT_OUT_PURPOSE, keys=keys)
+def test_signed_tokens_with_a_short_key_or_none_raise() -> None:
+    with pytest.raises(ValueError, match="at least 32 bytes"):
+        SignedTokens(OptOutClaims, purpose=OPT_OUT_PURPOSE, keys={"k1": b"short"})
     with pytest.raises(ValueError, match="no key"):
         SignedTokens(OptOutClaims, purpose=OPT_OUT_PURPOSE, keys={})
 
 
-def test_keys_come_from_json_and_a_bad_setting_does_not_show_them() -> None:
+def test_parse_hmac_keys_bad_setting_hides_the_value() -> None:
     assert parse_hmac_keys(SecretStr('{"k1": "6f6f"}')) == {"k1": b"oo"}
     with pytest.raises(ValueError) as refused:
         parse_hmac_keys(SecretStr('{"k1": 4711}'))

@@ -1,7 +1,7 @@
-"""An evaluator of IAM identity policies: as much of the language as ours use, and an error for all else.
+"""An evaluator of IAM identity policies, for the part of the language that our policies use.
 
-An evaluator that ignores what it does not know lets denials pass that never were: an unknown operator, condition key or
-policy element is a `NotImplementedError`, and so is a request with a key that no service sends with that action.
+An evaluator that ignored unknown parts would report wrong denials. An unknown operator, condition key or policy element
+is a `NotImplementedError`, and so is a request with a context key that AWS does not send with the action.
 """
 
 from __future__ import annotations
@@ -26,19 +26,19 @@ Values = str | Sequence[str]
 
 @dataclass(frozen=True)
 class Request:
-    """One request, as IAM sees it."""
+    """A request to IAM."""
 
     action: str
     resource: str
     context: Mapping[str, Values] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Refuse keys that AWS does not send with this action."""
+        """Reject keys that AWS does not send with this action."""
         for key in self.context:
             _known(key, self.action)
 
     def values(self, key: str) -> list[str] | None:
-        """The values of a context key, whose name has no case; None if it is absent."""
+        """The values of a context key (its name is case-insensitive); None if it is absent."""
         for name, value in self.context.items():
             if name.lower() == key.lower():
                 return _list(value)
@@ -46,7 +46,7 @@ class Request:
 
 
 def allows(policy: Mapping[str, Any], request: Request) -> bool:
-    """Whether the policy allows the request: some statement does, and none denies it."""
+    """Whether a statement of the policy allows the request and none denies it."""
     effects = {each["Effect"] for each in policy["Statement"] if _matches(each, request)}
     return "Allow" in effects and "Deny" not in effects
 

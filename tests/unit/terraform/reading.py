@@ -12,16 +12,17 @@ from switchyard.infra.generate import GENERATED_FOLDER
 
 ROOT = GENERATED_FOLDER.parent
 MODULES = sorted(path for path in (ROOT / "modules").iterdir() if path.is_dir())
-ENVIRONMENTS = [ROOT / "environments" / name for name in ("dev", "prod")]
+ENVIRONMENTS = ("dev", "prod")
+"""Each has a `.tfvars` file and a backend file; the `.tf` files are the same for both."""
 
 BLOCK = "__start_line__"
-"""The parser puts it into blocks and nowhere else: so they are told from lists of objects."""
+"""The parser adds this key to blocks only, which distinguishes them from lists of objects."""
 
 _MARKS = {BLOCK, "__end_line__"}
 
 
 def plain(value: Any) -> Any:
-    """What the parser gives, without its quotes and marks."""
+    """The parser's result without quotes and marks."""
     if isinstance(value, dict):
         return {plain(key): plain(each) for key, each in value.items() if key not in _MARKS}
     if isinstance(value, list):
@@ -33,7 +34,7 @@ def plain(value: Any) -> Any:
 
 @cache
 def marked(path: Path) -> dict[str, Any]:
-    """A file's blocks as the parser gives them: what is a block is marked so. Reading HCL takes a while."""
+    """A file's blocks as the parser returns them, each with its mark. Cached, because parsing HCL is slow."""
     found: dict[str, Any] = loads(path.read_text(), with_meta=True)
     return found
 
@@ -43,6 +44,11 @@ def parsed(path: Path) -> dict[str, Any]:
     """A file's blocks."""
     found: dict[str, Any] = plain(marked(path))
     return found
+
+
+def values(environment: str) -> dict[str, Any]:
+    """An environment's values of the root module's variables."""
+    return parsed(ROOT / f"{environment}.tfvars")
 
 
 def blocks(folder: Path, kind: str) -> list[Any]:

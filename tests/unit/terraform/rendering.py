@@ -1,4 +1,4 @@
-"""Generated files with their facts filled in, as terraform's `templatefile` does it."""
+"""The generated files with their facts inserted, as by terraform's `templatefile`."""
 
 from __future__ import annotations
 
@@ -46,9 +46,9 @@ FACTS = {
         for name in json.loads((GENERATED_FOLDER / "topology.json").read_text())["secrets"]
     },
 }
-"""What a deployment knows of itself; terraform's `facts` in modules/switchyard."""
+"""The facts of a deployment: `facts` in terraform/locals.tf."""
 
 
 def rendered(name: str) -> Any:
-    """A generated file, with the facts; `KeyError` for a fact that terraform does not have."""
+    """A generated file with the facts inserted. Raises `KeyError` for an unknown fact."""
     return json.loads(re.sub(r"\$\{(\w+)\}", lambda found: FACTS[found[1]], (GENERATED_FOLDER / name).read_text()))

@@ -1,4 +1,4 @@
-"""The evaluator itself: what it does not know, it refuses to judge."""
+"""The evaluator of IAM policies."""
 
 from __future__ import annotations
 
@@ -15,26 +15,26 @@ def policy(**parts: Any) -> dict[str, Any]:
     return {"Statement": [{"Effect": "Allow", "Action": PUT, "Resource": "bus"} | parts]}
 
 
-def test_for_all_values_holds_for_an_absent_key_as_in_aws() -> None:
+def test_for_all_values_is_true_for_an_absent_key() -> None:
     wanted = {"ForAllValues:StringEquals": {"events:source": ["a"]}}
     assert allows(policy(Condition=wanted), Request(PUT, "bus"))
     assert not allows(policy(Condition=wanted | {"Null": {"events:source": "false"}}), Request(PUT, "bus"))
     assert not allows(policy(Condition=wanted), Request(PUT, "bus", {"events:source": ["a", "b"]}))
 
 
-def test_a_plain_operator_wants_the_key_there() -> None:
+def test_plain_operator_is_false_for_an_absent_key() -> None:
     wanted = {"StringEquals": {"events:source": ["a", "b"]}}
     assert allows(policy(Condition=wanted), Request(PUT, "bus", {"events:source": "b"}))
     assert not allows(policy(Condition=wanted), Request(PUT, "bus"))
 
 
-def test_a_denial_wins() -> None:
+def test_deny_overrides_allow() -> None:
     both = {"Statement": [*policy()["Statement"], *policy(Effect="Deny", Action="events:*")["Statement"]]}
     assert allows(policy(), Request(PUT, "bus"))
     assert not allows(both, Request(PUT, "bus"))
 
 
-def test_a_star_crosses_slashes_and_actions_have_no_case() -> None:
+def test_star_matches_slashes_and_actions_are_case_insensitive() -> None:
     assert allows(policy(Resource="b*", Action="EVENTS:putevents"), Request(PUT, "bus/a/b"))
     assert not allows(policy(Resource="b?s"), Request(PUT, "buus"))
 
@@ -48,11 +48,11 @@ def test_a_star_crosses_slashes_and_actions_have_no_case() -> None:
         {"NotAction": "x"},
     ],
 )
-def test_what_it_does_not_know_is_an_error(parts: dict[str, Any]) -> None:
+def test_unknown_part_of_a_policy_is_an_error(parts: dict[str, Any]) -> None:
     with pytest.raises(NotImplementedError):
         allows(policy(**parts), Request(PUT, "bus"))
 
 
-def test_a_request_has_only_keys_that_aws_sends_with_its_action() -> None:
+def test_request_with_a_key_of_another_service_is_an_error() -> None:
     with pytest.raises(NotImplementedError):
         Request(PUT, "bus", {"kms:ViaService": "sqs"})

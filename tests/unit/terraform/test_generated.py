@@ -1,4 +1,4 @@
-"""What terraform reads is what the catalogue and the cards generate, and enough for every process to start."""
+"""The files in terraform/generated are up to date, and every process starts with the settings in them."""
 
 from __future__ import annotations
 
@@ -8,19 +8,18 @@ from pathlib import Path
 import pytest
 from pydantic_settings import BaseSettings
 
-from services.audit.settings import AuditSettings
 from services.drafter.settings import DrafterSettings
-from services.orchestrator.settings import CaseManagerSettings, RouterSettings
 from services.specialists.compliance.settings import ComplianceSettings
 from services.specialists.email_feedback.settings import EmailFeedbackSettings
 from services.specialists.email_sender.settings import EmailSenderSettings
 from services.specialists.text_to_sql.settings import TextToSqlSettings
-from switchyard.app.topology import consumers, feedback_consumer
-from switchyard.infra.generate import GENERATED_FOLDER, main, stale_terraform_files, topology, write_terraform_files
-from switchyard.infra.nodes import needs
+from switchyard.infra.generate import GENERATED_FOLDER, main, stale_terraform_files, write_terraform_files
+from switchyard.processes.audit_settings import AuditSettings
+from switchyard.processes.settings import CaseManagerSettings, RouterSettings
 from switchyard.runtime.core.settings import WorkSettings
 from switchyard.runtime.models.clients import ModelSettings
-from tests.unit.terraform.reading import ENVIRONMENTS, parsed
+from tests.reference import consumers, feedback_consumer, needs, topology
+from tests.unit.terraform.reading import ENVIRONMENTS, values
 from tests.unit.terraform.rendering import rendered
 
 SETTINGS: dict[str, type[BaseSettings]] = {
@@ -36,11 +35,11 @@ SETTINGS: dict[str, type[BaseSettings]] = {
 VALUES = {"state_keys": '{"k": "00"}', "optout_keys": '{"k": "00"}'}
 
 
-def test_the_committed_files_are_what_is_generated(capsys: pytest.CaptureFixture[str]) -> None:
+def test_committed_files_are_up_to_date(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--check"]) == 0, capsys.readouterr().out
 
 
-def test_a_changed_a_missing_and_a_left_over_file_are_found(tmp_path: Path) -> None:
+def test_check_lists_changed_missing_and_left_over_files(tmp_path: Path) -> None:
     write_terraform_files(tmp_path)
     assert stale_terraform_files(tmp_path) == []
     (tmp_path / "topology.json").write_text("{}")
@@ -50,7 +49,7 @@ def test_a_changed_a_missing_and_a_left_over_file_are_found(tmp_path: Path) -> N
     assert main(["--check"], tmp_path) == 1
 
 
-def test_queues_and_rules_are_those_that_the_local_stack_has() -> None:
+def test_queues_and_rules_are_those_of_the_local_stack() -> None:
     found = topology()["consumers"]
     for consumer in (*consumers(), feedback_consumer()):
         made = found[consumer.node]
@@ -59,14 +58,14 @@ def test_queues_and_rules_are_those_that_the_local_stack_has() -> None:
     assert set(found) == {consumer.node for consumer in (*consumers(), feedback_consumer())}
 
 
-def test_no_pattern_is_longer_than_eventbridge_takes() -> None:
+def test_event_patterns_are_within_the_limit_of_eventbridge() -> None:
     for consumer in topology()["consumers"].values():
         for rule in consumer["rules"].values():
             assert len(rule["pattern"]) <= 2_048
 
 
 @pytest.mark.parametrize("node", list(needs()))
-def test_a_container_has_all_settings_that_its_process_wants(node: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_container_has_all_settings_of_its_process(node: str, monkeypatch: pytest.MonkeyPatch) -> None:
     container = rendered(f"containers/{node}.json")
     for variable in container["environment"]:
         monkeypatch.setenv(variable["name"], variable["value"])
@@ -80,11 +79,11 @@ def test_a_container_has_all_settings_that_its_process_wants(node: str, monkeypa
     assert {each["name"] for part in container.values() for each in part} <= known
 
 
-@pytest.mark.parametrize("environment", ENVIRONMENTS, ids=lambda path: path.name)
-def test_what_an_environment_sets_itself_its_processes_understand(
-    environment: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("environment", ENVIRONMENTS)
+def test_settings_of_an_environment_are_valid_for_their_process(
+    environment: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for node, own in parsed(environment / "terraform.tfvars")["settings"].items():
+    for node, own in values(environment)["settings"].items():
         for variable in rendered(f"containers/{node}.json")["environment"]:
             monkeypatch.setenv(variable["name"], variable["value"])
         for secret in needs()[node].secrets:
@@ -92,14 +91,14 @@ def test_what_an_environment_sets_itself_its_processes_understand(
         assert set(own) <= {f"SWITCHYARD_{name}".upper() for name in SETTINGS[node].model_fields}
         for name, value in own.items():
             monkeypatch.setenv(name, value)
-        SETTINGS[node]()  # a ValidationError names what it does not understand
+        SETTINGS[node]()  # a ValidationError names the invalid setting
 
 
-@pytest.mark.parametrize("environment", ENVIRONMENTS, ids=lambda path: path.name)
-def test_the_case_manager_believes_the_ingress_only_signed_until_it_is_told_otherwise(
-    environment: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("environment", ENVIRONMENTS)
+def test_case_manager_requires_signatures_of_the_ingress_by_default(
+    environment: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    keys = parsed(environment / "terraform.tfvars")["settings"]["case_manager"]["SWITCHYARD_PRINCIPAL_KEYS"]
+    keys = values(environment)["settings"]["case_manager"]["SWITCHYARD_PRINCIPAL_KEYS"]
     monkeypatch.setenv("SWITCHYARD_PRINCIPAL_KEYS", keys)
     monkeypatch.setenv("SWITCHYARD_MAC_KEY", "00")
     monkeypatch.setenv("SWITCHYARD_WORK_DB_URL", "postgresql://case manager@localhost/work")
@@ -108,7 +107,7 @@ def test_the_case_manager_believes_the_ingress_only_signed_until_it_is_told_othe
     assert not principals.must_sign("upstream.email_feedback")
 
 
-def test_no_secret_stands_in_a_plain_variable() -> None:
+def test_plain_variables_have_no_secret() -> None:
     for path in (GENERATED_FOLDER / "containers").glob("*.json"):
         for variable in json.loads(path.read_text())["environment"]:
             assert "KEYS" not in variable["name"]

@@ -1,4 +1,4 @@
-"""What each role may do. Every denial stands beside an allow that differs in one thing."""
+"""The permissions of each role. Every tested denial has an allowed request that differs in one point."""
 
 from __future__ import annotations
 
@@ -6,13 +6,14 @@ from typing import Any
 
 import pytest
 
-from contracts.catalogue import CATALOGUE, NODES, types_emitted_by
-from switchyard.app.topology import EMAIL_FEEDBACK, dead_letter_queue_name, queue_name
-from switchyard.infra.nodes import SECRETS, needs
+from contracts.catalogue import CATALOGUE
+from services.app import EMAIL_FEEDBACK
+from switchyard.protocol.topology import dead_letter_queue_name, queue_name
+from tests.reference import SECRETS, needs
 from tests.unit.terraform.evaluator import Request, Values, allows
 from tests.unit.terraform.rendering import ACCOUNT, FACTS, REGION, SECRET, rendered
 
-EVERYONE = (*NODES, EMAIL_FEEDBACK)
+EVERYONE = (*CATALOGUE.nodes, EMAIL_FEEDBACK)
 BUS = f"arn:aws:events:{REGION}:{ACCOUNT}:event-bus/switchyard"
 PUBLISHERS = [node for node in EVERYONE if needs()[node].emits]
 ARTEFACT = "arn:aws:s3:::acme-objects/artefacts/a-case/a-digest"
@@ -37,7 +38,7 @@ def queue(name: str) -> str:
 
 
 @pytest.mark.parametrize("node", EVERYONE)
-def test_a_consumer_receives_from_its_own_queues_and_from_no_other(node: str) -> None:
+def test_consumer_receives_from_its_own_queues_only(node: str) -> None:
     for other in EVERYONE:
         for name in (queue_name(other), dead_letter_queue_name(other)):
             for action in ("sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:ChangeMessageVisibility"):
@@ -46,16 +47,16 @@ def test_a_consumer_receives_from_its_own_queues_and_from_no_other(node: str) ->
 
 
 @pytest.mark.parametrize("node", EVERYONE)
-def test_only_who_keeps_an_inbox_puts_a_message_back_and_only_on_its_own_queue(node: str) -> None:
+def test_consumer_with_an_inbox_sends_to_its_own_queue_only(node: str) -> None:
     for other in EVERYONE:
-        assert may(node, "sqs:SendMessage", queue(queue_name(other))) == (other == node and needs()[node].redrives)
+        assert may(node, "sqs:SendMessage", queue(queue_name(other))) == (other == node and needs()[node].has_inbox)
         assert not may(node, "sqs:SendMessage", queue(dead_letter_queue_name(other)))
 
 
 @pytest.mark.parametrize("node", PUBLISHERS)
-def test_a_producer_publishes_each_of_its_types_as_itself_and_nothing_else(node: str) -> None:
+def test_producer_publishes_its_own_types_from_its_own_source_only(node: str) -> None:
     own, mine = needs()[node].source, set(needs()[node].emits)
-    for name, _ in CATALOGUE:
+    for name in (type_.name for type_ in CATALOGUE.types):
         assert puts(node, own, name) == (name in mine), name
     for other in EVERYONE:
         for type_ in mine:
@@ -68,14 +69,14 @@ def test_a_producer_publishes_each_of_its_types_as_itself_and_nothing_else(node:
 
 
 @pytest.mark.parametrize("node", PUBLISHERS)
-def test_one_foreign_entry_among_many_refuses_the_put(node: str) -> None:
+def test_put_with_one_foreign_entry_is_denied(node: str) -> None:
     own, type_ = needs()[node].source, min(needs()[node].emits)
     for sources, allowed in (([own, own], True), ([own, "switchyard.other"], False)):
         assert may(node, "events:PutEvents", BUS, events__source=sources, events__detail_type=[type_, type_]) == allowed
 
 
 @pytest.mark.parametrize("node", PUBLISHERS)
-def test_a_put_without_a_source_or_a_type_is_refused(node: str) -> None:
+def test_put_without_a_source_or_a_type_is_denied(node: str) -> None:
     own, type_ = needs()[node].source, min(needs()[node].emits)
     assert may(node, "events:PutEvents", BUS, events__source=[own], events__detail_type=[type_])
     assert not may(node, "events:PutEvents", BUS, events__detail_type=[type_])
@@ -83,13 +84,13 @@ def test_a_put_without_a_source_or_a_type_is_refused(node: str) -> None:
 
 
 def test_audit_publishes_nothing() -> None:
-    assert types_emitted_by("audit") == ()
-    for name, _ in CATALOGUE:
+    assert CATALOGUE.types_emitted_by("audit") == ()
+    for name in (type_.name for type_ in CATALOGUE.types):
         for node in EVERYONE:
             assert not puts("audit", f"switchyard.{node}", name)
 
 
-def test_nobody_touches_rules_buses_queues_or_roles() -> None:
+def test_role_cannot_change_rules_buses_queues_or_roles() -> None:
     for node in EVERYONE:
         for action, resource in (
             ("events:PutRule", f"arn:aws:events:{REGION}:{ACCOUNT}:rule/switchyard/switchyard-router"),
@@ -102,7 +103,7 @@ def test_nobody_touches_rules_buses_queues_or_roles() -> None:
             assert not may(node, action, resource), (node, action)
 
 
-def test_each_logs_in_to_one_database_as_itself_and_only_audit_to_audits() -> None:
+def test_role_logs_in_to_its_own_database_as_itself_only() -> None:
     for node in EVERYONE:
         for database, resource in (("work", "db-WORK"), ("audit", "db-AUDIT")):
             for user in (*EVERYONE, "operator", "reconciler", "audit_reader", "owner"):
@@ -112,7 +113,7 @@ def test_each_logs_in_to_one_database_as_itself_and_only_audit_to_audits() -> No
     assert [node for node in EVERYONE if needs()[node].database == "audit"] == ["audit"]
 
 
-def test_only_agents_whose_card_names_bedrock_ask_the_named_model() -> None:
+def test_agent_with_bedrock_in_its_card_invokes_the_configured_model_only() -> None:
     base = f"arn:aws:bedrock:{REGION}"
     profile = f"{base}:{ACCOUNT}:inference-profile/{FACTS['bedrock_model']}"
     model = f"{base}::foundation-model/{FACTS['bedrock_foundation_model']}"
@@ -123,12 +124,12 @@ def test_only_agents_whose_card_names_bedrock_ask_the_named_model() -> None:
             through: dict[str, Any] = {"bedrock__InferenceProfileArn": profile}
             assert may(node, action, profile) == (node in callers)
             assert may(node, action, model, **through) == (node in callers)
-            assert not may(node, action, model), "the model is asked through its profile only"
+            assert not may(node, action, model), "the model must be invoked through its profile"
             assert not may(node, action, f"{base}::foundation-model/another", **through)
             assert not may(node, action, profile.replace("sonnet", "opus"))
 
 
-def test_secrets_are_read_by_those_whose_card_needs_them_and_opened_only_under_their_own_name() -> None:
+def test_secret_is_read_by_its_own_roles_through_secrets_manager_only() -> None:
     for node in EVERYONE:
         for kind, held in (("task", needs()[node].fetches), ("execution", tuple(needs()[node].secrets.values()))):
             policy = rendered(f"iam/{node}.{kind}.json")
@@ -139,11 +140,11 @@ def test_secrets_are_read_by_those_whose_card_needs_them_and_opened_only_under_t
                     "kms:EncryptionContext:SecretARN": SECRET + name,
                 }
                 assert allows(policy, Request("kms:Decrypt", FACTS["secrets_key_arn"], context)) == (name in held)
-                del context["kms:ViaService"]  # not by calling KMS itself
+                del context["kms:ViaService"]  # a direct call of KMS
                 assert not allows(policy, Request("kms:Decrypt", FACTS["secrets_key_arn"], context))
 
 
-def test_a_consumer_opens_only_messages_of_its_own_queue() -> None:
+def test_consumer_decrypts_messages_of_its_own_queue_only() -> None:
     for node in EVERYONE:
         for other in EVERYONE:
             context: dict[str, Values] = {
@@ -154,7 +155,7 @@ def test_a_consumer_opens_only_messages_of_its_own_queue() -> None:
             assert not kms(node, "kms:Decrypt", "vault_key_arn", context)
 
 
-def test_persons_keys_are_unwrapped_only_with_their_pseudonym_and_made_only_by_the_case_manager() -> None:
+def test_subject_keys_are_unwrapped_with_their_pseudonym_and_created_by_the_case_manager_only() -> None:
     named: dict[str, Values] = {"kms:EncryptionContext:subject": "9f6c", "kms:EncryptionContextKeys": ["subject"]}
     more = named | {"kms:EncryptionContextKeys": ["subject", "tenant"], "kms:EncryptionContext:tenant": "acme"}
     openers = [node for node in EVERYONE if needs()[node].decrypts_artefacts]
@@ -167,11 +168,11 @@ def test_persons_keys_are_unwrapped_only_with_their_pseudonym_and_made_only_by_t
         assert not kms(node, "kms:Decrypt", "vault_key_arn", more)
 
 
-def test_artefacts_are_read_by_agents_whose_card_opens_something_and_quarantine_has_a_place_for_each() -> None:
+def test_artefacts_need_decrypts_in_the_card_and_quarantine_has_a_prefix_per_role() -> None:
     for node in EVERYONE:
         needed = needs()[node]
         assert may(node, "s3:GetObject", ARTEFACT) == needed.reads_artefacts
-        assert may(node, "s3:PutObject", ARTEFACT) == needed.writes_artefacts
+        assert may(node, "s3:PutObject", ARTEFACT) == needed.has_inbox
         assert not may(node, "s3:DeleteObject", ARTEFACT)
         for other in EVERYONE:
             place = f"arn:aws:s3:::acme-objects/quarantine/{other}/a.json"
@@ -179,7 +180,7 @@ def test_artefacts_are_read_by_agents_whose_card_opens_something_and_quarantine_
             assert not may(node, "s3:GetObject", place)
 
 
-def test_only_audit_writes_and_signs_checkpoints_and_cannot_remove_or_unlock_one() -> None:
+def test_audit_alone_writes_and_signs_checkpoints_and_cannot_delete_them() -> None:
     checkpoint = "arn:aws:s3:::acme-checkpoints/checkpoints/main/000000000001.json"
     es256: dict[str, Values] = {"kms:SigningAlgorithm": "ECDSA_SHA_256"}
     for node in EVERYONE:
@@ -194,7 +195,7 @@ def test_only_audit_writes_and_signs_checkpoints_and_cannot_remove_or_unlock_one
         assert not kms(node, "kms:Sign", "checkpoints_key_arn", {"kms:SigningAlgorithm": "RSASSA_PSS_SHA_256"})
 
 
-def test_only_the_email_sender_sends_mail_and_only_from_our_domain() -> None:
+def test_email_sender_alone_sends_email_from_our_domain_only() -> None:
     identity = f"arn:aws:ses:{REGION}:{ACCOUNT}:identity/harborline.example"
     for node in EVERYONE:
         for action in ("ses:SendEmail", "ses:SendRawEmail"):
@@ -203,14 +204,14 @@ def test_only_the_email_sender_sends_mail_and_only_from_our_domain() -> None:
             assert not may(node, action, identity.replace("harborline", "bank"), ses__FromAddress="a@bank.example")
 
 
-def test_the_ingress_submits_questions_under_its_own_name_and_nothing_else() -> None:
+def test_ingress_publishes_questions_from_its_own_source_only() -> None:
     assert puts("ingress", "upstream.ingress", "CaseSubmitted")
     assert not puts("ingress", "upstream.ingress", "SuppressionRequested")
     assert not puts("ingress", "upstream.email_feedback", "CaseSubmitted")
     assert not puts("ingress", "switchyard.case_manager", "CaseOpened")
 
 
-def test_only_the_ingress_reads_the_key_that_it_signs_with_and_it_reads_no_other() -> None:
+def test_ingress_alone_reads_its_signing_key_and_no_other_secret() -> None:
     key = SECRET + "principal_key"
     for node in EVERYONE:
         for kind in ("task", "execution"):
@@ -227,7 +228,7 @@ def test_only_the_ingress_reads_the_key_that_it_signs_with_and_it_reads_no_other
 
 
 @pytest.mark.parametrize("node", EVERYONE)
-def test_ecs_pulls_the_image_of_the_process_and_writes_its_log_and_no_other(node: str) -> None:
+def test_ecs_pulls_the_image_and_writes_the_log_of_the_process_only(node: str) -> None:
     policy = rendered(f"iam/{node}.execution.json")
     for other in EVERYONE:
         name = other.replace("_", "-")
@@ -238,7 +239,7 @@ def test_ecs_pulls_the_image_of_the_process_and_writes_its_log_and_no_other(node
     assert not allows(policy, Request("events:PutEvents", BUS))
 
 
-def test_no_policy_has_a_wildcard_where_a_name_could_stand() -> None:
+def test_policy_has_no_wildcard_action_or_resource() -> None:
     for node in EVERYONE:
         for kind in ("task", "execution"):
             for statement in rendered(f"iam/{node}.{kind}.json")["Statement"]:
@@ -249,7 +250,7 @@ def test_no_policy_has_a_wildcard_where_a_name_could_stand() -> None:
 
 
 @pytest.mark.parametrize("node", EVERYONE)
-def test_every_policy_fits_into_a_role(node: str) -> None:
+def test_policy_is_within_the_size_limit_of_a_role(node: str) -> None:
     for kind in ("task", "execution"):
         text = str(rendered(f"iam/{node}.{kind}.json")).replace(" ", "")
         assert len(text) <= 10_240, "the sum of a role's inline policies, without white space"

@@ -1,4 +1,4 @@
-"""What must hold of the HCL itself, read without a provider."""
+"""The HCL of the modules and of the root module, read without a provider."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 
-from switchyard.infra.generate import GENERATED_FOLDER, topology
-from tests.unit.terraform.reading import ENVIRONMENTS, MODULES, ROOT, blocks, parsed, resources
+from switchyard.infra.generate import GENERATED_FOLDER
+from tests.reference import topology
+from tests.unit.terraform.reading import ENVIRONMENTS, MODULES, ROOT, blocks, parsed, resources, values
 from tests.unit.terraform.rendering import FACTS
 
 ALL = {(module.name, *key): body for module in MODULES for key, body in resources(module).items()}
@@ -25,7 +26,7 @@ def of(type_: str) -> dict[str, dict[str, Any]]:
     return found
 
 
-def test_every_queue_is_encrypted_keeps_its_days_and_is_visible_again_in_time() -> None:
+def test_queue_is_encrypted_and_has_the_retention_and_visibility_of_the_topology() -> None:
     queues = of("aws_sqs_queue")
     assert set(queues) == {"agent.this", "agent.dead_letters"}
     assert queues["agent.this"]["message_retention_seconds"] == "${var.queues.retention_seconds}"
@@ -42,7 +43,7 @@ def test_every_queue_is_encrypted_keeps_its_days_and_is_visible_again_in_time() 
     }
 
 
-def test_every_queue_has_a_policy_and_dead_letters_and_so_has_every_rule() -> None:
+def test_queue_has_a_policy_and_a_dead_letter_queue_and_so_has_each_rule() -> None:
     assert {policy["queue_url"] for policy in of("aws_sqs_queue_policy").values()} == {
         "${aws_sqs_queue.this.id}",
         "${aws_sqs_queue.dead_letters.id}",
@@ -53,7 +54,7 @@ def test_every_queue_has_a_policy_and_dead_letters_and_so_has_every_rule() -> No
     assert target["retry_policy"] == [{"maximum_event_age_in_seconds": 86_400, "maximum_retry_attempts": 185}]
 
 
-def test_eventbridge_may_use_the_queues_key_on_no_condition_that_it_cannot_meet() -> None:
+def test_queues_key_policy_has_no_condition_for_eventbridge() -> None:
     # AWS: aws:SourceAccount and aws:SourceArn in a key's policy are not supported for EventBridge's deliveries.
     [document] = [
         block["aws_iam_policy_document"]["queues_key"]
@@ -65,107 +66,117 @@ def test_eventbridge_may_use_the_queues_key_on_no_condition_that_it_cannot_meet(
     assert "condition" not in delivers
 
 
-def test_the_function_is_given_the_variables_that_it_reads() -> None:
+def test_function_has_the_variables_that_it_reads() -> None:
     [function] = of("aws_lambda_function").values()
     read = re.findall(r"os\.environ\[\"(\w+)\"\]", (ROOT.parent / "services" / "ingress" / "handler.py").read_text())
     assert sorted(function["environment"][0]["variables"]) == sorted(read)
 
 
-def test_the_function_is_made_when_its_role_may_stand_in_a_vpc_and_no_log_of_the_api_is_left_to_aws() -> None:
+def test_function_depends_on_its_vpc_policy_and_the_api_stage_on_its_log_group() -> None:
     [function] = of("aws_lambda_function").values()
     assert "${aws_iam_role_policy_attachment.vpc}" in function["depends_on"]
     [stage] = of("aws_api_gateway_stage").values()
     assert "${aws_cloudwatch_log_group.execution}" in stage["depends_on"]
     execution = of("aws_cloudwatch_log_group")["ingress.execution"]
-    # The name that API Gateway writes to, whether it is there or not.
+    # API Gateway writes to this name, and creates the log group without a key if it does not exist.
     assert execution["name"] == "API-Gateway-Execution-Logs_${aws_api_gateway_rest_api.this.id}/${var.stage}"
 
 
-def test_a_queue_takes_messages_from_its_own_rules_only_and_never_in_the_clear() -> None:
+def test_queue_accepts_messages_of_its_own_rules_over_tls_only() -> None:
     text = (ROOT / "modules" / "agent" / "queue.tf").read_text()
     policy = text[text.index('data "aws_iam_policy_document" "queue"') :]
     assert "for rule in aws_cloudwatch_event_rule.this : rule.arn" in policy
     assert policy.index('"aws:SourceArn"') < policy.index('"NothingInTheClear"') < policy.index('"aws:SecureTransport"')
 
 
-def test_names_are_the_catalogues_and_stand_nowhere_else() -> None:
+def test_queue_names_come_from_the_topology_only() -> None:
     queue = of("aws_sqs_queue")["agent.this"]
     assert (queue["name"], queue.get("fifo_queue")) == ("${var.consumer.queue}", None)
     assert of("aws_sqs_queue")["agent.dead_letters"]["name"] == "${var.consumer.dead_letter_queue}"
     rule = of("aws_cloudwatch_event_rule")["agent.this"]
     assert (rule["for_each"], rule["event_pattern"]) == ("${var.consumer.rules}", "${each.value.pattern}")
-    for environment in ENVIRONMENTS:
-        [agent] = [block["agent"] for block in blocks(environment, "module") if "agent" in block]
-        assert agent["for_each"] == "${local.topology.consumers}"
+    [agent] = [block["agent"] for block in blocks(ROOT, "module") if "agent" in block]
+    assert agent["for_each"] == "${local.topology.consumers}"
     for name in {consumer["queue"] for consumer in topology()["consumers"].values()}:
         for path in ROOT.rglob("*.tf"):
-            assert f'"{name}"' not in path.read_text(), f"{path} names the queue {name} itself"
+            assert f'"{name}"' not in path.read_text(), f"{path} must not name the queue {name}"
 
 
-def test_databases_are_private_encrypted_recoverable_and_reached_with_iam() -> None:
+def test_databases_are_private_encrypted_backed_up_and_use_iam_logins() -> None:
     [database] = of("aws_db_instance").values()
     assert database["publicly_accessible"] is False
     assert database["storage_encrypted"] is True
     assert database["iam_database_authentication_enabled"] is True
     assert database["backup_retention_period"] == "${var.backup_days}"
     assert "rds.force_ssl" in (ROOT / "modules" / "database" / "main.tf").read_text()
-    for environment in ENVIRONMENTS:
-        used = [name for block in blocks(environment, "module") for name in block if name.endswith("_db")]
-        assert sorted(used) == ["audit_db", "work_db"]
+    used = [name for block in blocks(ROOT, "module") for name in block if name.endswith("_db")]
+    assert sorted(used) == ["audit_db", "work_db"]
 
 
-def test_checkpoints_lie_under_object_lock_and_their_key_signs() -> None:
+def test_checkpoints_bucket_has_object_lock_and_the_key_signs() -> None:
     assert of("aws_s3_bucket")["checkpoints.this"]["object_lock_enabled"] is True
     key = of("aws_kms_key")["checkpoints.this"]
     assert (key["customer_master_key_spec"], key["key_usage"]) == ("ECC_NIST_P256", "SIGN_VERIFY")
 
 
-def test_every_bucket_is_closed_and_encrypted() -> None:
+def test_bucket_is_private_and_encrypted() -> None:
     for name in of("aws_s3_bucket"):
         assert set(of("aws_s3_bucket_public_access_block")[name].values()) >= {True}
         assert name in of("aws_s3_bucket_server_side_encryption_configuration")
         assert "aws:SecureTransport" in (ROOT / "modules" / name.split(".")[0] / "main.tf").read_text()
 
 
-def test_every_log_group_is_encrypted_and_ends() -> None:
+def test_log_group_is_encrypted_and_has_a_retention() -> None:
     for name, group in of("aws_cloudwatch_log_group").items():
         assert "logs" in group["kms_key_id"], name
         assert group["retention_in_days"] == "${var.log_days}", name
 
 
-def test_only_an_agents_card_opens_a_way_out() -> None:
-    open_to_the_world = {
+def test_egress_to_the_internet_needs_a_vendor_in_the_card() -> None:
+    open_to_the_internet = {
         name for name, rule in of("aws_vpc_security_group_egress_rule").items() if rule.get("cidr_ipv4") == "0.0.0.0/0"
     }
-    assert open_to_the_world == {"agent.vendors", "ingress.identity"}
+    assert open_to_the_internet == {"agent.vendors", "ingress.identity"}
     assert of("aws_vpc_security_group_egress_rule")["agent.vendors"]["count"] == (
         "${length(var.consumer.egress) > 0 ? 1 : 0}"
     )
 
 
-def test_the_environments_differ_in_values_only() -> None:
-    dev, prod = ENVIRONMENTS
-    files = sorted(path.name for path in dev.iterdir() if path.is_file() and not path.name.startswith("."))
-    assert files == sorted(path.name for path in prod.iterdir() if path.is_file() and not path.name.startswith("."))
-    for name in files:
-        if name.endswith(".tf"):
-            assert (dev / name).read_bytes() == (prod / name).read_bytes(), name
+def test_environments_are_a_values_file_and_a_backend_file_each() -> None:
+    assert sorted(path.stem for path in ROOT.glob("*.tfvars")) == sorted(ENVIRONMENTS)
+    assert sorted(path.name for path in ROOT.glob("*.hcl")) == [f"backend.{name}.hcl" for name in sorted(ENVIRONMENTS)]
+    assert not list(ROOT.glob("*.auto.tfvars")), "terraform would read it for both environments"
+    assert not (ROOT / "terraform.tfvars").exists(), "terraform would read it for both environments"
 
 
-@pytest.mark.parametrize("environment", ENVIRONMENTS, ids=lambda path: path.name)
-def test_an_environment_gives_every_variable_a_value_and_no_other(environment: Path) -> None:
-    declared = {name for block in blocks(environment, "variable") for name in block}
-    given = parsed(environment / "terraform.tfvars")
+def test_environments_share_no_account_state_bucket_or_data_bucket() -> None:
+    own: list[str] = []
+    for name in ENVIRONMENTS:
+        backend, given = parsed(ROOT / f"backend.{name}.hcl"), values(name)
+        assert set(backend) == {"bucket", "key", "region", "encrypt", "use_lockfile"}
+        assert (backend["encrypt"], backend["use_lockfile"]) == (True, True)
+        assert given["environment"] == name
+        own += [given["account"], backend["bucket"], given["objects_bucket"], given["checkpoints"]["bucket"]]
+    assert len(set(own)) == len(own)
+    # The provider rejects the values of one environment with the credentials of another.
+    [provider] = blocks(ROOT, "provider")
+    assert provider["aws"]["allowed_account_ids"] == ["${var.account}"]
+
+
+@pytest.mark.parametrize("environment", ENVIRONMENTS)
+def test_environment_has_a_value_for_every_variable_and_no_other(environment: str) -> None:
+    declared = {name for block in blocks(ROOT, "variable") for name in block}
+    given = values(environment)
     assert declared == set(given)
     wanted = {consumer["name"] for consumer in topology()["consumers"].values()} | {"cli", "collector"}
     assert set(given["images"]) == wanted
 
 
-def test_every_fact_of_a_generated_file_is_one_that_terraform_has() -> None:
+def test_facts_of_the_generated_files_are_defined_in_terraform() -> None:
     wanted = {
         name for path in GENERATED_FOLDER.rglob("*.json") for name in re.findall(r"\$\{(\w+)\}", path.read_text())
     }
-    [found] = [block["facts"] for block in blocks(ENVIRONMENTS[0], "locals")]
+    [found] = [block["facts"] for block in blocks(ROOT, "locals")]
     given = set(re.findall(r"(\w+)\s*=(?![=>])", str(found))) | set(re.findall(r"""['"]?(\w+)['"]?\s*:""", str(found)))
     secrets = {f"secret_{name}" for name in topology()["secrets"]}
     assert wanted - secrets <= given
@@ -173,26 +184,26 @@ def test_every_fact_of_a_generated_file_is_one_that_terraform_has() -> None:
 
 
 @pytest.mark.parametrize("module", MODULES, ids=lambda path: path.name)
-def test_a_module_is_given_exactly_the_variables_that_it_wants(module: Path) -> None:
+def test_module_gets_exactly_its_variables(module: Path) -> None:
     declared = {name: body for block in blocks(module, "variable") for name, body in block.items()}
     required = {name for name, body in declared.items() if "default" not in body}
     uses = [
         body
-        for block in blocks(ENVIRONMENTS[0], "module")
+        for block in blocks(ROOT, "module")
         for body in block.values()
-        if body["source"] == f"../../modules/{module.name}"
+        if body["source"] == f"./modules/{module.name}"
     ]
-    assert uses, "no environment uses it"
+    assert uses, "the root module does not use it"
     for body in uses:
         given = set(body) - {"source", "for_each"}
         assert required <= given <= set(declared)
     text = "".join(path.read_text() for path in module.glob("*.tf"))
-    assert {name for name in declared if f"var.{name}" not in text} == set(), "declared and not used"
+    assert {name for name in declared if f"var.{name}" not in text} == set(), "every variable must be used"
     assert set(re.findall(r"\bvar\.(\w+)", text)) <= set(declared)
 
 
-@pytest.mark.parametrize("folder", [*MODULES, *ENVIRONMENTS], ids=lambda path: path.name)
-def test_what_a_file_refers_to_exists(folder: Path) -> None:
+@pytest.mark.parametrize("folder", [*MODULES, ROOT], ids=lambda path: path.name)
+def test_references_point_to_existing_resources_and_outputs(folder: Path) -> None:
     text = "".join(path.read_text() for path in folder.glob("*.tf"))
     made = {f"{type_}.{name}" for type_, name in resources(folder)}
     made |= {
@@ -210,7 +221,7 @@ def test_what_a_file_refers_to_exists(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "modules" / "dashboards").glob("*.json")), ids=lambda path: path.stem)
-def test_a_dashboard_is_json_once_its_places_are_filled(path: Path) -> None:
+def test_dashboard_is_json_after_its_facts_are_inserted(path: Path) -> None:
     lists = {"depths": "[]", "dead": "[]", "ages": "[]"}
     text = re.sub(r"\$\{(\w+)\}", lambda found: lists.get(found[1], found[1]), path.read_text())
     for widget in json.loads(text)["widgets"]:
@@ -218,10 +229,10 @@ def test_a_dashboard_is_json_once_its_places_are_filled(path: Path) -> None:
         assert widget["properties"]["title"]
 
 
-def test_terraform_finds_the_files_well_formed() -> None:
+def test_files_are_formatted_by_terraform_fmt() -> None:
     terraform = shutil.which("terraform")
     if terraform is None:
-        pytest.skip("terraform is not installed; make terraform-check refuses to go on without it")
+        pytest.skip("terraform is not installed; `make terraform-check` requires it")
     command = [terraform, f"-chdir={ROOT}", "fmt", "-check", "-recursive"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout

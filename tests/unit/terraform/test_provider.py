@@ -1,4 +1,4 @@
-"""Every resource says what the provider takes, by an extract of the provider's own schema."""
+"""Every resource has the arguments of the provider's schema, by an extract of that schema."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from tests.unit.terraform.provider.check import problems, unknown_output
 from tests.unit.terraform.provider.extract import FILE
 from tests.unit.terraform.provider.uses import Body, bodies, used
-from tests.unit.terraform.reading import ENVIRONMENTS, MODULES, parsed
+from tests.unit.terraform.reading import MODULES, ROOT, parsed
 
 SCHEMA: dict[str, Any] = json.loads(FILE.read_text())
 PART = {"resource": "resource_schemas", "data": "data_source_schemas"}
@@ -28,29 +28,28 @@ def body(**parts: Any) -> Body:
     return Body("here", parts, {}, frozenset())
 
 
-def test_the_extract_has_every_type_that_our_files_use_and_no_other() -> None:
+def test_extract_has_exactly_the_types_of_our_files() -> None:
     assert {(kind, type_) for kind, part in PART.items() for type_ in SCHEMA[part]} == set(used()), (
         "make provider-schema"
     )
     assert len(BODIES) > 200
 
 
-def test_the_extract_is_of_a_version_that_the_environments_accept() -> None:
-    for environment in ENVIRONMENTS:
-        [terraform] = parsed(environment / "main.tf")["terraform"]
-        assert terraform["required_providers"][0]["aws"] == {"source": "hashicorp/aws", "version": "~> 6.69"}
+def test_extract_has_the_provider_version_of_the_root_module() -> None:
+    [terraform] = parsed(ROOT / "main.tf")["terraform"]
+    assert terraform["required_providers"][0]["aws"] == {"source": "hashicorp/aws", "version": "~> 6.69"}
     assert SCHEMA["version"].startswith("6.69.")
 
 
 @pytest.mark.parametrize("kind", PART)
-def test_every_argument_and_block_exists_and_what_is_required_is_given(kind: str) -> None:
+def test_arguments_and_blocks_exist_and_required_ones_are_given(kind: str) -> None:
     found = [each for kind_, type_, body in BODIES if kind_ == kind for each in problems(body, block(kind, type_))]
     assert found == [], "or, for a new block: make provider-schema"
 
 
-def test_every_attribute_that_is_read_of_a_resource_is_one_that_the_provider_gives() -> None:
+def test_referenced_attributes_are_in_the_providers_schema() -> None:
     seen, wrong = 0, []
-    for folder in (*MODULES, *ENVIRONMENTS):
+    for folder in (*MODULES, ROOT):
         for path in sorted(folder.glob("*.tf")):
             for data, type_, tail in _REFERENCE.findall(path.read_text()):
                 names = re.findall(r"\.([a-z_]+)", re.sub(r"\[[^\]]*\]", "", tail))
@@ -63,24 +62,24 @@ def test_every_attribute_that_is_read_of_a_resource_is_one_that_the_provider_giv
     assert seen > 150
 
 
-def test_the_check_finds_what_is_wrong() -> None:
+def test_problems_of_each_kind_are_found() -> None:
     queue = block("resource", "aws_sqs_queue")
     assert list(problems(body(name="q", count=2), queue)) == []
     assert list(problems(body(nam="q"), queue)) == ["here: there is no argument nam"]
-    assert list(problems(body(arn="q"), queue)) == ["here: arn is the provider's to say"]
+    assert list(problems(body(arn="q"), queue)) == ["here: arn is set by the provider"]
     rule = block("resource", "aws_cloudwatch_event_target")
     assert list(problems(body(rule="r"), rule)) == ["here: the argument arn is required"]
     given = Body("here", {"rule": "r", "arn": "a"}, {"retry_policy": [body(), body()]}, frozenset())
-    assert list(problems(given, rule)) == ["here: retry_policy stands there 2 times, and may stand there once"]
+    assert list(problems(given, rule)) == ["here: retry_policy is given 2 times: once is allowed"]
     given = Body("here", {"rule": "r", "arn": "a"}, {"dead_letter_config": [body(queue="q")]}, frozenset())
     assert list(problems(given, rule)) == ["here: there is no argument queue"]
     assert list(problems(body(rule="r", arn="a", retry_policy="x"), rule)) == [
-        "here: retry_policy is a block, and stands there as an argument"
+        "here: retry_policy is a block, given as an argument"
     ]
     assert sorted(problems(Body("here", {}, {"tags": [body()], "x": [body()]}, frozenset()), queue)) == [
-        "here: tags is an argument, and stands there as a block",
-        "here: x is no block of it",
+        "here: tags is an argument, given as a block",
+        "here: x is not one of its blocks",
     ]
     assert unknown_output(
-        ["firewall_status", "sync_states", "nobody"], block("resource", "aws_networkfirewall_firewall")
+        ["firewall_status", "sync_states", "unknown"], block("resource", "aws_networkfirewall_firewall")
     )

@@ -1,4 +1,4 @@
-"""Words that AWS has a list of are words of that list, by botocore's models, which are generated from AWS's own."""
+"""Enumerated values are values of AWS's enumerations, as in botocore's models, which AWS generates."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ WORDS = {
     ),
     "aws_wafv2_web_acl.scope": ("wafv2", "Scope"),
 }
-"""Arguments, and the enumeration of AWS's API that they are words of."""
+"""Arguments, each with the service and the shape of its enumeration."""
 
 UNLISTED = {
     "aws_api_gateway_integration.integration_http_method",
@@ -91,7 +91,7 @@ UNLISTED = {
     "aws_vpc_security_group_egress_rule.description",
     "aws_wafv2_web_acl.rule.statement.managed_rule_group_statement.vendor_name",
 }
-"""In capitals, and the API takes any text there: read against AWS's pages by eye."""
+"""Arguments in capitals for which the API accepts any text: compared with AWS's documentation by hand."""
 
 
 @cache
@@ -100,8 +100,8 @@ def words(service: str, shape: str) -> frozenset[str]:
     return frozenset(model.shape_for(shape).enum)
 
 
-def said(body: Body, path: str) -> list[tuple[str, str, str]]:
-    """Every literal of a body: path, place, word."""
+def literals(body: Body, path: str) -> list[tuple[str, str, str]]:
+    """Every literal of a body: path, location, value."""
     found = [
         (f"{path}.{name}", body.where, word)
         for name, value in body.arguments.items()
@@ -110,24 +110,24 @@ def said(body: Body, path: str) -> list[tuple[str, str, str]]:
     ]
     for name, inner in body.blocks.items():
         for each in inner:
-            found += said(each, f"{path}.{name}")
+            found += literals(each, f"{path}.{name}")
     return found
 
 
-LITERALS = [each for kind, type_, body in bodies() if kind == "resource" for each in said(body, type_)]
+LITERALS = [each for kind, type_, body in bodies() if kind == "resource" for each in literals(body, type_)]
 
 
 @pytest.mark.parametrize("argument", WORDS)
-def test_a_word_is_one_that_the_api_knows(argument: str) -> None:
+def test_value_is_in_the_enumeration_of_the_api(argument: str) -> None:
     found = [(where, word) for path, where, word in LITERALS if path == argument]
-    assert found, "nobody says it any more: take it out of the list"
+    assert found, "no file uses the argument: remove it from the list"
     assert [each for each in found if each[1] not in words(*WORDS[argument])] == []
 
 
-def test_no_word_in_capitals_is_left_unchecked() -> None:
+def test_value_in_capitals_is_listed() -> None:
     loud = {path for path, _, word in LITERALS if word.isupper() and len(word) > 2 and path not in WORDS}
     assert loud == UNLISTED
 
 
-def test_an_unknown_word_is_found() -> None:
+def test_unknown_value_is_not_in_the_enumeration() -> None:
     assert "RSA_4096_BIT" not in words("sesv2", "DkimSigningKeyLength")

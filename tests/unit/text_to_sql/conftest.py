@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from demo.oil_field.warehouse import open_warehouse
 from services.specialists.text_to_sql.schema import Schema, load_schema
 
 if TYPE_CHECKING:
@@ -18,8 +19,6 @@ def schema() -> Schema:
 
 @pytest.fixture(scope="session")
 def snowflake_simulator() -> Iterator[SnowflakeSimulator]:
-    from switchyard.devstack.simulators.snowflake.simulator import SnowflakeSimulator
-
-    made = SnowflakeSimulator()
+    made = open_warehouse()
     yield made
     made.close()

@@ -1,92 +1,137 @@
+"""The committed data of the oil field: it is what the script makes, and its tables agree with one another."""
+
 from __future__ import annotations
 
-import calendar
 import math
 from collections import defaultdict
-from datetime import timedelta
+from datetime import date, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from demo.oil_field.areas import CREW_BASES
-from demo.oil_field.crews import SKILL_BY_WORK_TYPE
-from demo.oil_field.decline import Decline
-from demo.oil_field.downtime import Downtime
-from demo.oil_field.generate import OilField, generate_oil_field, write_csv
-from demo.oil_field.period import LAST_DAY, PERIOD_END, months, months_between
+from demo.oil_field.generate import (
+    CREW_BASES,
+    LAST_DAY,
+    PERIOD_END,
+    SKILLS,
+    Well,
+    make_tables,
+    make_wells,
+    write_tables,
+)
+from demo.oil_field.warehouse import DATA_FOLDER, read_table
 from services.specialists.text_to_sql.schema import load_schema
-from switchyard.devstack.simulators.snowflake.load import column_names
+
+Row = dict[str, Any]
+NUMBERS = {"OIL_BBL", "GAS_MCF", "WATER_BBL", "DAYS_ON", "HOURS", "DEFERRED_OIL_BBL", "LATITUDE", "LONGITUDE"}
+
+
+def parsed(name: str) -> list[Row]:
+    def value(column: str, text: str) -> Any:
+        if column in NUMBERS:
+            return float(text)
+        if column.endswith("_AT"):
+            return datetime.fromisoformat(text)
+        if text and (column.endswith(("_ON", "_DATE")) or column == "PRODUCTION_MONTH"):
+            return date.fromisoformat(text)
+        return text or None
+
+    return [{column: value(column, text) for column, text in row.items()} for row in read_table(name)]
 
 
 @pytest.fixture(scope="module")
-def field() -> OilField:
-    return generate_oil_field()
+def tables() -> dict[str, list[Row]]:
+    return {name: parsed(name) for name in load_schema().tables}
 
 
 @pytest.fixture(scope="module")
-def events(field: OilField) -> dict[str, list[Downtime]]:
+def wells() -> dict[str, Well]:
+    return {well.api_number: well for well in make_wells()}
+
+
+@pytest.fixture(scope="module")
+def events(tables: dict[str, list[Row]]) -> dict[str, list[Row]]:
     by_well = defaultdict(list)
-    for event in field.downtime:
-        by_well[event.well.api_number].append(event)
+    for event in tables["DOWNTIME"]:
+        by_well[event["API_NUMBER"]].append(event)
     return by_well
 
 
-def test_there_is_enough_to_ask_about(field: OilField) -> None:
-    assert len(field.wells) >= 220
-    assert len(list(months())) >= 36
-    assert {well.area.basin for well in field.wells} == set(CREW_BASES)
-    assert {well.status for well in field.wells} == {"producing", "shut_in", "plugged", "drilling"}
-    assert {well.lift for well in field.wells if well.lift} == {
-        "rod_pump",
-        "esp",
-        "gas_lift",
-        "plunger_lift",
-        "flowing",
-    }
-    assert {order.status for order in field.work_orders} == {"open", "in_progress", "completed", "cancelled"}
+def months_on(well: Well, month: date) -> float:
+    first = well.first_production
+    assert first is not None
+    return (month.year - first.year) * 12 + month.month - first.month + 0.5
 
 
-def test_identifiers_are_unique(field: OilField) -> None:
-    for ids in (
-        [well.api_number for well in field.wells],
-        [event.id for event in field.downtime],
-        [order.id for order in field.work_orders],
-        [person.id for person in field.technicians],
-        [(row.well.api_number, row.month) for row in field.production],
+def next_month(month: date) -> date:
+    return date(month.year + month.month // 12, month.month % 12 + 1, 1)
+
+
+def test_committed_files_are_what_the_script_writes(tmp_path: Path) -> None:
+    write_tables(tmp_path)
+    written = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    assert len(written) == 5
+    assert {path.name: path.read_bytes() for path in DATA_FOLDER.iterdir()} == written
+
+
+def test_there_is_enough_to_ask_about(tables: dict[str, list[Row]]) -> None:
+    wells = tables["WELLS"]
+    assert len(wells) >= 220
+    assert len({row["PRODUCTION_MONTH"] for row in tables["MONTHLY_PRODUCTION"]}) >= 36
+    assert {well["BASIN"] for well in wells} == set(CREW_BASES)
+    assert {well["STATUS"] for well in wells} == {"producing", "shut_in", "plugged", "drilling"}
+    lifts = {"rod_pump", "esp", "gas_lift", "plunger_lift", "flowing"}
+    assert {well["LIFT_TYPE"] for well in wells if well["LIFT_TYPE"]} == lifts
+    assert {row["STATUS"] for row in tables["WORK_ORDERS"]} == {"open", "in_progress", "completed", "cancelled"}
+
+
+def test_identifiers_are_unique(tables: dict[str, list[Row]]) -> None:
+    for table, columns in (
+        ("WELLS", ("API_NUMBER",)),
+        ("DOWNTIME", ("DOWNTIME_ID",)),
+        ("WORK_ORDERS", ("WORK_ORDER_ID",)),
+        ("TECHNICIANS", ("TECHNICIAN_ID",)),
+        ("MONTHLY_PRODUCTION", ("API_NUMBER", "PRODUCTION_MONTH")),
     ):
+        ids = [tuple(row[column] for column in columns) for row in tables[table]]
         assert len(ids) == len(set(ids))
 
 
-def test_days_on_and_downtime_agree_in_every_month(field: OilField, events: dict[str, list[Downtime]]) -> None:
-    for row in field.production:
-        days = calendar.monthrange(row.month.year, row.month.month)[1]
-        down = sum(event.hours_in(row.month) for event in events[row.well.api_number]) / 24
-        assert row.days == pytest.approx(days - down, abs=0.006), (row.well.api_number, row.month)
-
-
-def test_a_well_makes_nothing_when_it_is_down_all_month_and_something_otherwise(field: OilField) -> None:
-    for row in field.production:
-        assert (row.oil == 0) is (row.days == 0)
-
-
-def test_events_of_a_well_follow_one_another(events: dict[str, list[Downtime]]) -> None:
-    for of_well in events.values():
-        assert all(
-            earlier.ended < later.started or later.cause == "long_term_shut_in" for earlier, later in pairwise(of_well)
+def test_days_on_and_downtime_agree_in_every_month(tables: dict[str, list[Row]], events: dict[str, list[Row]]) -> None:
+    for row in tables["MONTHLY_PRODUCTION"]:
+        month = row["PRODUCTION_MONTH"]
+        start, end = (datetime.combine(day, datetime.min.time()) for day in (month, next_month(month)))
+        down = sum(
+            max(timedelta(0), min(event["ENDED_AT"], end) - max(event["STARTED_AT"], start)) / timedelta(days=1)
+            for event in events[row["API_NUMBER"]]
         )
-        assert all(earlier.ended <= later.started for earlier, later in pairwise(of_well))
-        assert all(event.started < event.ended <= PERIOD_END for event in of_well)
+        assert row["DAYS_ON"] == pytest.approx((end - start).days - down, abs=0.006), (row["API_NUMBER"], month)
+
+
+def test_a_well_makes_nothing_when_it_is_down_all_month_and_something_otherwise(tables: dict[str, list[Row]]) -> None:
+    for row in tables["MONTHLY_PRODUCTION"]:
+        assert (row["OIL_BBL"] == 0) is (row["DAYS_ON"] == 0)
+
+
+def test_events_of_a_well_follow_one_another(events: dict[str, list[Row]]) -> None:
+    for of_well in events.values():
+        for earlier, later in pairwise(of_well):
+            assert earlier["ENDED_AT"] < later["STARTED_AT"] or (
+                later["CAUSE"] == "long_term_shut_in" and earlier["ENDED_AT"] <= later["STARTED_AT"]
+            )
+        assert all(event["STARTED_AT"] < event["ENDED_AT"] <= PERIOD_END for event in of_well)
 
 
 def test_a_shut_in_well_is_down_to_the_end_and_a_plugged_one_has_no_more_rows(
-    field: OilField, events: dict[str, list[Downtime]]
+    tables: dict[str, list[Row]], events: dict[str, list[Row]], wells: dict[str, Well]
 ) -> None:
-    last = {row.well.api_number: row.month for row in field.production}
-    for well in field.wells:
+    last = {row["API_NUMBER"]: row["PRODUCTION_MONTH"] for row in tables["MONTHLY_PRODUCTION"]}
+    for well in wells.values():
         if well.status == "shut_in":
             final = events[well.api_number][-1]
-            assert (final.cause, final.ended) == ("long_term_shut_in", PERIOD_END)
+            assert (final["CAUSE"], final["ENDED_AT"]) == ("long_term_shut_in", PERIOD_END)
         if well.status == "plugged":
             assert well.stopped is not None
             assert last[well.api_number] < well.stopped
@@ -94,92 +139,74 @@ def test_a_shut_in_well_is_down_to_the_end_and_a_plugged_one_has_no_more_rows(
             assert well.api_number not in last
 
 
-def test_rates_follow_arps_within_the_noise(field: OilField) -> None:
-    residuals = []
-    for row in field.production:
-        if row.days:
-            assert row.well.first_production is not None
-            months_on = months_between(row.well.first_production, row.month) + 0.5
-            residuals.append(math.log(row.oil / row.days / row.well.decline.rate(months_on)))
+def test_rates_follow_arps_within_the_noise(tables: dict[str, list[Row]], wells: dict[str, Well]) -> None:
+    residuals = [
+        math.log(row["OIL_BBL"] / row["DAYS_ON"] / well.oil_rate(months_on(well, row["PRODUCTION_MONTH"])))
+        for row in tables["MONTHLY_PRODUCTION"]
+        if row["DAYS_ON"] and (well := wells[row["API_NUMBER"]])
+    ]
     mean = sum(residuals) / len(residuals)
     deviation = math.sqrt(sum((value - mean) ** 2 for value in residuals) / len(residuals))
     assert abs(mean) < 0.005
     assert deviation == pytest.approx(0.05, abs=0.003)
 
 
-def test_arps_gives_the_textbook_numbers() -> None:
-    harmonic = Decline(initial_rate=1000, initial_decline=0.1, exponent=1)
-    assert harmonic.rate(0) == pytest.approx(1000)
-    assert harmonic.rate(10) == pytest.approx(500)
-    hyperbolic = Decline(initial_rate=1000, initial_decline=0.1, exponent=0.5)
-    assert hyperbolic.rate(20) == pytest.approx(250)
+@pytest.mark.parametrize(("exponent", "months", "rate"), [(1, 0, 1000), (1, 10, 500), (0.5, 20, 250)])
+def test_arps_gives_the_textbook_numbers(exponent: float, months: float, rate: float) -> None:
+    from dataclasses import replace
+
+    well = replace(make_wells()[0], initial_rate=1000, initial_decline=0.1, exponent=exponent)
+    assert well.oil_rate(months) == pytest.approx(rate)
 
 
-def test_deferred_oil_is_the_rate_over_the_hours(field: OilField) -> None:
-    for event in field.downtime:
-        a_day = event.deferred_oil / event.hours * 24
-        assert 0 < a_day <= event.well.decline.initial_rate
+def test_deferred_oil_is_the_rate_over_the_hours(tables: dict[str, list[Row]], wells: dict[str, Well]) -> None:
+    for event in tables["DOWNTIME"]:
+        assert 0 < event["DEFERRED_OIL_BBL"] / event["HOURS"] * 24 <= wells[event["API_NUMBER"]].initial_rate
 
 
-def test_work_orders_refer_to_what_exists_and_fits(field: OilField) -> None:
-    known = {id(well) for well in field.wells}
-    for order in field.work_orders:
-        assert id(order.well) in known
-        if order.technician:
-            assert order.technician.region == order.well.area.basin
-            assert SKILL_BY_WORK_TYPE[order.type] in order.technician.skills
-        if order.downtime:
-            assert order.downtime.well is order.well
-            assert order.opened == order.downtime.started.date()
-        assert (order.completed is not None) is (order.status == "completed")
-        assert (order.hours is not None) is (order.status == "completed")
-        assert order.opened <= (order.completed or LAST_DAY) <= LAST_DAY
+def test_work_orders_refer_to_what_exists_and_fits(tables: dict[str, list[Row]], wells: dict[str, Well]) -> None:
+    people = {row["TECHNICIAN_ID"]: row for row in tables["TECHNICIANS"]}
+    events = {row["DOWNTIME_ID"]: row for row in tables["DOWNTIME"]}
+    for order in tables["WORK_ORDERS"]:
+        well = wells[order["API_NUMBER"]]
+        if order["TECHNICIAN_ID"]:
+            person = people[order["TECHNICIAN_ID"]]
+            assert person["REGION"] == well.area.basin
+            assert SKILLS[order["WORK_TYPE"]] in person["SKILLS"].split(",")
+        if order["DOWNTIME_ID"]:
+            event = events[order["DOWNTIME_ID"]]
+            assert event["API_NUMBER"] == well.api_number
+            assert order["OPENED_ON"] == event["STARTED_AT"].date()
+        completed = order["STATUS"] == "completed"
+        assert (order["COMPLETED_ON"] is not None) is completed
+        assert (order["LABOR_HOURS"] is not None) is completed
+        assert order["OPENED_ON"] <= (order["COMPLETED_ON"] or LAST_DAY) <= LAST_DAY
 
 
-def test_dates_of_a_well_are_in_order(field: OilField) -> None:
-    for well in field.wells:
+def test_dates_of_a_well_are_in_order(wells: dict[str, Well]) -> None:
+    for well in wells.values():
         assert well.spud < (well.first_production or LAST_DAY + timedelta(days=1))
 
 
-def test_api_numbers_belong_to_the_county_and_to_no_real_well_in_use(field: OilField) -> None:
-    for well in field.wells:
+def test_api_numbers_belong_to_the_county_and_to_no_real_well_in_use(wells: dict[str, Well]) -> None:
+    for well in wells.values():
         assert well.api_number.startswith(f"{well.area.api_prefix}-9")
         assert abs(well.latitude - well.area.latitude) < 0.25
         assert abs(well.longitude - well.area.longitude) < 0.25
 
 
-def test_every_base_has_every_skill(field: OilField) -> None:
+def test_every_base_has_every_skill(tables: dict[str, list[Row]]) -> None:
     for base in (base for bases in CREW_BASES.values() for base in bases):
-        skills = {skill for person in field.technicians if person.base == base for skill in person.skills}
-        assert set(SKILL_BY_WORK_TYPE.values()) <= skills
+        skills = {skill for row in tables["TECHNICIANS"] if row["BASE"] == base for skill in row["SKILLS"].split(",")}
+        assert set(SKILLS.values()) <= skills
 
 
-def test_every_row_is_labelled_and_as_wide_as_the_schema(field: OilField) -> None:
-    columns = column_names(load_schema())
-    for name, rows in field.tables().items():
+def test_every_row_is_labelled_and_holds_the_values_that_the_schema_lists() -> None:
+    for name, rows in make_tables().items():
+        columns = load_schema().tables[name].columns
         for row in rows:
-            assert len(row) == len(columns[name])
-            assert row[columns[name].index("DATA_LABEL")] == "SYNTHETIC"
-
-
-def test_values_are_those_that_the_schema_lists(field: OilField) -> None:
-    schema = load_schema()
-    for name, rows in field.tables().items():
-        listed = [
-            (index, set(spec.values)) for index, spec in enumerate(schema.tables[name].columns.values()) if spec.values
-        ]
-        for row in rows:
-            assert all(row[index] is None or row[index] in values for index, values in listed)
-
-
-def test_the_same_seed_writes_the_same_files_and_another_does_not(tmp_path: Path) -> None:
-    columns = column_names(load_schema())
-    for folder, seed in (("a", 1), ("b", 1), ("c", 2)):
-        write_csv(generate_oil_field(seed), tmp_path / folder, columns)
-
-    def files(folder: str) -> dict[str, bytes]:
-        return {path.name: path.read_bytes() for path in (tmp_path / folder).iterdir()}
-
-    assert len(files("a")) == 5
-    assert files("a") == files("b")
-    assert all(files("a")[name] != files("c")[name] for name in files("a"))
+            assert len(row) == len(columns)
+            named = dict(zip(columns, row, strict=True))
+            assert named["DATA_LABEL"] == "SYNTHETIC"
+            for column, spec in columns.items():
+                assert not spec.values or named[column] is None or named[column] in spec.values

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from services.specialists.compliance.rules.draft_checks import find_listed_terms
 from services.specialists.compliance.rules.rule import (
     DRAFT_STAGES,
     ComplianceRule,
@@ -10,7 +11,6 @@ from services.specialists.compliance.rules.rule import (
     RuleVerdict,
     verdict_of_problems,
 )
-from services.specialists.compliance.rules.wording import find_listed_terms
 
 
 def check_conduct(situation: RuleInput) -> RuleVerdict:

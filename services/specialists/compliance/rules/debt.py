@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contracts.documents.disclosures import is_time_barred
+from services.specialists.compliance.rules.draft_checks import find_listed_terms, missing_required_texts
 from services.specialists.compliance.rules.rule import (
     DRAFT_STAGES,
     ComplianceRule,
@@ -13,7 +14,6 @@ from services.specialists.compliance.rules.rule import (
     pass_with,
     verdict_of_problems,
 )
-from services.specialists.compliance.rules.wording import find_listed_terms, missing_required_texts
 
 
 def check_time_barred(situation: RuleInput) -> RuleVerdict:

@@ -12,6 +12,7 @@ from services.specialists.compliance.email_text.figures import TextFigures, read
 from services.specialists.compliance.email_text.lexicon import remove_phrases
 from services.specialists.compliance.email_text.message import ParsedEmail
 from services.specialists.compliance.email_text.names import strangers
+from services.specialists.compliance.rules.draft_checks import find_listed_terms, require_draft
 from services.specialists.compliance.rules.rule import (
     ComplianceRule,
     DraftProblem,
@@ -22,7 +23,6 @@ from services.specialists.compliance.rules.rule import (
     pass_with,
     verdict_of_problems,
 )
-from services.specialists.compliance.rules.wording import find_listed_terms, require_draft
 
 _REST_OF_SENTENCE = re.compile(r"(?:[^.!?]|\.\d){0,200}")
 _OTHERWISE = re.compile(r"\b(?:principal|interest|fees?|paid|payments?|accept|offer|offers|settle|instead|take)\b")

@@ -11,6 +11,7 @@ from contracts.documents.disclosures import RIGHTS_URL
 from services.specialists.compliance.email_text.characters import fold_text, normalize_text
 from services.specialists.compliance.email_text.lexicon import find_folded_terms, find_terms, remove_phrases
 from services.specialists.compliance.email_text.message import ParsedEmail
+from services.specialists.compliance.rules.draft_checks import missing_required_texts, require_draft
 from services.specialists.compliance.rules.notices import unsubscribe_url
 from services.specialists.compliance.rules.rule import (
     DRAFT_STAGES,
@@ -20,7 +21,6 @@ from services.specialists.compliance.rules.rule import (
     RuleVerdict,
     verdict_of_problems,
 )
-from services.specialists.compliance.rules.wording import missing_required_texts, require_draft
 
 
 def check_recipients(situation: RuleInput) -> RuleVerdict:

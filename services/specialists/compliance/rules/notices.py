@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from datetime import date, timedelta
 
+from services.specialists.compliance.rules.draft_checks import find_listed_terms, missing_required_texts, require_draft
 from services.specialists.compliance.rules.rule import (
     DRAFT_STAGES,
     ComplianceRule,
@@ -16,7 +17,6 @@ from services.specialists.compliance.rules.rule import (
     pass_with,
     verdict_of_problems,
 )
-from services.specialists.compliance.rules.wording import find_listed_terms, missing_required_texts, require_draft
 
 _LIST_URL = re.compile(r"<(https?://[^<>\s]+)>")
 

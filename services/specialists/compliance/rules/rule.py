@@ -13,9 +13,9 @@ from contracts.documents.disclosures import Disclosure, required_disclosures
 from contracts.documents.reviews import ReviewStage
 from contracts.events.compliance import RuleId, VerdictKind
 from services.specialists.compliance.email_text.characters import fold_text
+from services.specialists.compliance.email_text.drafted_text import own_words, without_known_numbers
 from services.specialists.compliance.email_text.figures import TextFigures, read_figures
 from services.specialists.compliance.email_text.message import ParsedEmail
-from services.specialists.compliance.email_text.wording import own_words, without_known_numbers
 from services.specialists.compliance.pack import RulePack
 
 About = Literal["person", "moment", "draft", "record"]

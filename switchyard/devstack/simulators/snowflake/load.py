@@ -1,15 +1,13 @@
-"""Loads a folder of CSV files into DuckDB: the tables, and for each role its views."""
+"""Loads a folder of compressed CSV files into DuckDB: the tables, and for each role its views."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from demo.oil_field.generate import WAREHOUSE_SEED, generate_oil_field, write_csv
-from demo.oil_field.roles import WAREHOUSE_ROLES, WarehouseRole
-from services.specialists.text_to_sql.schema import Schema
+from switchyard.devstack.simulators.snowflake.roles import WarehouseRole, WarehouseSchema
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -18,60 +16,44 @@ DUCKDB_TYPES = {"NUMBER": "DECIMAL", "TIMESTAMP_NTZ": "TIMESTAMP"}
 
 
 class WarehouseDataMissing(Exception):
-    """A table's file is not in the folder. Make the files with `python -m demo.oil_field generate FOLDER`."""
-
-
-def column_names(schema: Schema) -> dict[str, list[str]]:
-    """Column names by table, in the order of the schema file."""
-    return {name: list(table.columns) for name, table in schema.tables.items()}
+    """A table's file is missing. Remedy: put one `<table>.csv.gz` per table of the schema into the folder."""
 
 
 def load_warehouse(
-    duckdb: DuckDBPyConnection, schema: Schema, folder: Path | None = None, *, seed: int = WAREHOUSE_SEED
+    duckdb: DuckDBPyConnection, schema: WarehouseSchema, folder: Path, roles: Iterable[WarehouseRole]
 ) -> None:
     """Create and fill the schema's tables in DuckDB's current database, and each role's views.
 
-    Without a folder the data is generated. Afterwards DuckDB can read and write no file. Raises `WarehouseDataMissing`.
+    Afterwards DuckDB can read and write no file. Raises `WarehouseDataMissing`.
     """
-    if folder is None:
-        with TemporaryDirectory(prefix="switchyard-warehouse-") as made:
-            write_csv(generate_oil_field(seed), Path(made), column_names(schema))
-            _load_tables(duckdb, schema, Path(made))
-    else:
-        _load_tables(duckdb, schema, folder)
-    for role in WAREHOUSE_ROLES.values():
-        _create_views(duckdb, schema, role)
+    for name, table in schema.tables.items():
+        path = folder / f"{name.lower()}.csv.gz"
+        if not path.is_file():
+            raise WarehouseDataMissing(f"{path} is missing. Put one <table>.csv.gz per table of the schema there.")
+        qualified = f"{schema.namespace}.{name}"
+        types = {column: _duckdb_type(spec.type) for column, spec in table.columns.items()}
+        duckdb.execute(f"CREATE TABLE {qualified} ({', '.join(f'{column} {kind}' for column, kind in types.items())})")
+        duckdb.execute(f"COMMENT ON TABLE {qualified} IS {_quoted(table.comment)}")
+        for column, spec in table.columns.items():
+            text = (f"[{spec.unit}] " if spec.unit else "") + spec.comment
+            duckdb.execute(f"COMMENT ON COLUMN {qualified}.{column} IS {_quoted(text)}")
+        duckdb.execute(
+            f"INSERT INTO {qualified} SELECT * FROM read_csv(?, header = true, columns = ?)",  # noqa: S608
+            [str(path), types],
+        )
+    for role in roles:
+        duckdb.execute(f"CREATE SCHEMA {role.namespace}")
+        for name in schema.tables:
+            duckdb.execute(
+                f"CREATE VIEW {role.namespace}.{name} AS "  # noqa: S608 - the owner of the warehouse names these
+                f"SELECT * FROM {schema.namespace}.{name} WHERE {role.conditions.get(name, 'TRUE')}"
+            )
     # From here on SQL that a model wrote may arrive, and DuckDB, unlike Snowflake, would read local files.
     duckdb.execute("SET enable_external_access = false")
 
 
-def _load_tables(duckdb: DuckDBPyConnection, schema: Schema, folder: Path) -> None:
-    for name, table in schema.tables.items():
-        path = folder / f"{name.lower()}.csv"
-        if not path.is_file():
-            raise WarehouseDataMissing(f"{path} is missing. {WarehouseDataMissing.__doc__}")
-        types = {column: _duckdb_type(spec.type) for column, spec in table.columns.items()}
-        columns = ", ".join(f"{column} {kind}" for column, kind in types.items())
-        duckdb.execute(f"CREATE TABLE {schema.namespace}.{name} ({columns})")
-        comment = table.comment.replace("'", "''")
-        duckdb.execute(f"COMMENT ON TABLE {schema.namespace}.{name} IS '{comment}'")
-        for column, spec in table.columns.items():
-            text = (f"[{spec.unit}] " if spec.unit else "") + spec.comment
-            text = text.replace("'", "''")
-            duckdb.execute(f"COMMENT ON COLUMN {schema.namespace}.{name}.{column} IS '{text}'")
-        duckdb.execute(
-            f"INSERT INTO {schema.namespace}.{name} SELECT * FROM read_csv(?, header = true, columns = ?)",  # noqa: S608
-            [str(path), types],
-        )
-
-
-def _create_views(duckdb: DuckDBPyConnection, schema: Schema, role: WarehouseRole) -> None:
-    duckdb.execute(f"CREATE SCHEMA {role.namespace}")
-    for name in schema.tables:
-        duckdb.execute(
-            f"CREATE VIEW {role.namespace}.{name} AS "  # noqa: S608 - names come from the schema file
-            f"SELECT * FROM {schema.namespace}.{name} WHERE {role.condition(name)}"
-        )
+def _quoted(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
 
 
 def _duckdb_type(snowflake: str) -> str:

@@ -1,4 +1,4 @@
-"""The stand-in behind Snowflake's own protocol: the real connector reaches it with `host`, `port` and `protocol`.
+"""The simulator behind Snowflake's own protocol: the real connector reaches it with `host`, `port` and `protocol`.
 
 fakesnow's server does the protocol. Added here: a login names its role and its statement timeout, and can be refused.
 """
@@ -31,13 +31,13 @@ _login: ContextVar[dict[str, Any]] = ContextVar("login")
 
 
 class _Sessions:
-    """What fakesnow's server opens connections on: the stand-in, with what the login said."""
+    """What fakesnow's server opens connections on: the simulator, with the login's role."""
 
     def __init__(self, snowflake_simulator: SnowflakeSimulator) -> None:
-        self._stand_in = snowflake_simulator
+        self._simulator = snowflake_simulator
 
     def connect(self, *_: Any, **__: Any) -> FakeSnowflakeConnection:
-        return self._stand_in.connect(**_login.get())
+        return self._simulator.connect(**_login.get())
 
 
 def build_warehouse_app(snowflake_simulator: SnowflakeSimulator) -> Starlette:

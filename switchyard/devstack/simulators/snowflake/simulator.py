@@ -1,4 +1,4 @@
-"""A stand-in for Snowflake: fakesnow over DuckDB, with roles in front, which fakesnow does not have.
+"""The Snowflake simulator: fakesnow over DuckDB, with roles, which fakesnow does not have.
 
 A connection sees the views of the role it was opened with and nothing else; it may only read. Statements that run too
 long are cancelled as Snowflake cancels them. Error numbers are Snowflake's, so that callers can be tested against them.
@@ -7,7 +7,7 @@ long are cancelled as Snowflake cancels them. Error numbers are Snowflake's, so 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Timer
@@ -24,10 +24,8 @@ from snowflake.connector.errors import DatabaseError, ProgrammingError
 from sqlglot import exp, parse
 from sqlglot.errors import ParseError
 
-from demo.oil_field.generate import WAREHOUSE_SEED
-from demo.oil_field.roles import WAREHOUSE_ROLES, WarehouseRole
-from services.specialists.text_to_sql.schema import Schema, load_schema
 from switchyard.devstack.simulators.snowflake.load import load_warehouse
+from switchyard.devstack.simulators.snowflake.roles import WarehouseRole, WarehouseSchema
 
 DEFAULT_TIMEOUT_S = 60
 ROLE_NOT_GRANTED = 390189
@@ -42,17 +40,18 @@ UNKNOWN_FAILURE = 9999
 class SnowflakeSimulator:
     """One warehouse in memory. Connections from several threads are fine."""
 
-    def __init__(self, *, folder: Path | None = None, seed: int = WAREHOUSE_SEED, schema: Schema | None = None) -> None:
+    def __init__(self, schema: WarehouseSchema, folder: Path, roles: Iterable[WarehouseRole]) -> None:
         _quiet()
-        self.schema = schema or load_schema()
+        self.schema = schema
+        self._roles = {role.name: role for role in roles}
         self._fake = FakeSnow(create_database_on_connect=True, create_schema_on_connect=True)
-        first = self._fake.connect(self.schema.database, self.schema.namespace)
-        load_warehouse(first._duck_conn, self.schema, folder, seed=seed)
+        first = self._fake.connect(schema.database, schema.namespace)
+        load_warehouse(first._duck_conn, schema, folder, self._roles.values())
         first.close()
 
     def connect(self, **given: Any) -> FakeSnowflakeConnection:
         """What `snowflake.connector.connect` does, for a role that exists. Raises `DatabaseError` for another."""
-        role = WAREHOUSE_ROLES.get(str(given.get("role") or "").upper())
+        role = self._roles.get(str(given.get("role") or "").upper())
         if role is None:
             raise DatabaseError(
                 msg="Role specified in the connect string does not exist or is not authorized.", errno=ROLE_NOT_GRANTED
@@ -65,7 +64,6 @@ class SnowflakeSimulator:
             role.namespace,
             create_database=False,
             create_schema=False,
-            role=role,
             warehouse_schema=self.schema,
             timeout_s=float(session.get("STATEMENT_TIMEOUT_IN_SECONDS", DEFAULT_TIMEOUT_S)),
         )
@@ -78,11 +76,8 @@ class SnowflakeSimulator:
 class RoleConnection(FakeSnowflakeConnection):
     """A connection in one role."""
 
-    def __init__(
-        self, *args: Any, role: WarehouseRole, warehouse_schema: Schema, timeout_s: float, **given: Any
-    ) -> None:
+    def __init__(self, *args: Any, warehouse_schema: WarehouseSchema, timeout_s: float, **given: Any) -> None:
         super().__init__(*args, **given)
-        self.role = role
         self.warehouse_schema = warehouse_schema
         self.timeout_s = timeout_s
 
@@ -142,7 +137,7 @@ class RoleCursor(FakeSnowflakeCursor):
 
 @contextmanager
 def patch_snowflake_connector(snowflake_simulator: SnowflakeSimulator) -> Iterator[SnowflakeSimulator]:
-    """Make `snowflake.connector.connect` of this process reach the stand-in, for as long as the block runs."""
+    """Make `snowflake.connector.connect` of this process reach the simulator, for as long as the block runs."""
     with patch.object(snowflake.connector, "connect", snowflake_simulator.connect):
         yield snowflake_simulator
 

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from contracts.catalogue import CATALOGUE
 from switchyard.audit.records.case_objects import CaseObjects
 from switchyard.audit.records.reader import AuditReader
 from switchyard.audit.records.roles import READER, RETENTION, SCHEMA
@@ -27,7 +28,7 @@ from tests.unit.audit import cases
 async def retention(url_for: UrlFor, cloud: Cloud) -> AsyncIterator[RetentionStore]:
     """The log, as its retention role."""
     pool = await connect_pool(url_for(RETENTION), schema=SCHEMA)
-    yield RetentionStore(pool, SIGNER, SystemClock(), objects=CaseObjects(cloud.s3, OBJECT_BUCKET))
+    yield RetentionStore(pool, CATALOGUE, SIGNER, SystemClock(), objects=CaseObjects(cloud.s3, OBJECT_BUCKET))
     await pool.close()
 
 
@@ -35,7 +36,7 @@ async def retention(url_for: UrlFor, cloud: Cloud) -> AsyncIterator[RetentionSto
 async def prover(url_for: UrlFor) -> AsyncIterator[AuditReader]:
     """A reviewer who trusts the key of the receipts."""
     pool = await connect_pool(url_for(READER), schema=SCHEMA)
-    yield AuditReader(pool, trusted=TrustedKeys([SIGNER.public]))
+    yield AuditReader(pool, CATALOGUE, trusted=TrustedKeys([SIGNER.public]))
     await pool.close()
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import asyncpg
 import pytest
 
+from contracts.catalogue import CATALOGUE
 from switchyard.audit.records.case_objects import CaseObjects
 from switchyard.audit.records.roles import RETENTION, SCHEMA
 from switchyard.audit.records.store import AuditStore
@@ -68,7 +69,7 @@ async def test_what_looks_at_the_whole_log_is_not_cut_off(
     url_for: UrlFor, cloud: Cloud, retention: RetentionStore, another: Owner, events: list[Json]
 ) -> None:
     hasty = await connect_pool(url_for(RETENTION), schema=SCHEMA, statement_timeout_s=0.4)
-    store = RetentionStore(hasty, SIGNER, SystemClock(), objects=CaseObjects(cloud.s3, OBJECT_BUCKET))
+    store = RetentionStore(hasty, CATALOGUE, SIGNER, SystemClock(), objects=CaseObjects(cloud.s3, OBJECT_BUCKET))
     receipts = await RetentionReader(hasty, TrustedKeys([SIGNER.public])).receipts()
 
     async def without_rows() -> list[Any]:

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 from aiobotocore.session import AioSession
 
+from contracts.catalogue import CATALOGUE
 from switchyard.audit.records.case_objects import CaseObjects
 from switchyard.audit.records.reader import AuditReader
 from switchyard.audit.records.roles import READER, RETENTION, SCHEMA
@@ -16,7 +17,7 @@ from switchyard.audit.retention.reader import RetentionReader, dropped_partition
 from switchyard.audit.retention.retention import RetentionStore
 from switchyard.audit.verification.findings import FindingKind
 from switchyard.cli.app.target import Env
-from switchyard.cli.commands.audit_replay import replay_scope
+from switchyard.cli.commands.audit.replay import replay_scope
 from switchyard.devstack.stack.provision import OBJECT_BUCKET
 from switchyard.protocol.canonical import canonical_json
 from switchyard.protocol.fields import Json
@@ -193,9 +194,9 @@ async def test_kms_signs_receipts_as_well(
         made = await kms.create_key(KeySpec="ECC_NIST_P256", KeyUsage="SIGN_VERIFY")
         signer = await KmsSigner.open(kms, made["KeyMetadata"]["KeyId"])
         pool = await connect_pool(url_for(RETENTION), schema=SCHEMA)
-        store = RetentionStore(pool, signer, SystemClock(), objects=CaseObjects(cloud.s3, OBJECT_BUCKET))
+        store = RetentionStore(pool, CATALOGUE, signer, SystemClock(), objects=CaseObjects(cloud.s3, OBJECT_BUCKET))
         await retire_all(store)
-        assert (await AuditReader(pool, trusted=TrustedKeys([signer.public])).verify()).ok
+        assert (await AuditReader(pool, CATALOGUE, trusted=TrustedKeys([signer.public])).verify()).ok
         await pool.close()
 
 

@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 import asyncpg
 import pytest
 
+from contracts.catalogue import CATALOGUE
 from contracts.events.router import AnswerQuestion
 from switchyard.audit.records.case_objects import CaseObjects
 from switchyard.audit.records.reader import AuditReader
@@ -77,7 +78,9 @@ async def test_bodies_can_go_to_an_archive_first_and_artefacts_go_with_them(
     await cloud.s3.put_object(Bucket=OBJECT_BUCKET, Key=other, Body=b"ciphertext")
     objects = S3Objects(cloud.s3, OBJECT_BUCKET)
     pool = await connect_pool(url_for(RETENTION), schema=SCHEMA)
-    store = RetentionStore(pool, SIGNER, SystemClock(), objects=CaseObjects(cloud.s3, OBJECT_BUCKET), archive=objects)
+    store = RetentionStore(
+        pool, CATALOGUE, SIGNER, SystemClock(), objects=CaseObjects(cloud.s3, OBJECT_BUCKET), archive=objects
+    )
 
     await retire_all(store)
     await pool.close()

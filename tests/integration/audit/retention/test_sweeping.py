@@ -7,11 +7,12 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from contracts.catalogue import CATALOGUE
 from switchyard.audit.records.case_objects import CaseObjects
 from switchyard.audit.records.roles import RETENTION, SCHEMA
 from switchyard.audit.records.store import AuditStore
 from switchyard.audit.retention.retention import DueCase, RetentionStore, RetirementOutcome
-from switchyard.cli.commands.audit_retention import retire_due_cases
+from switchyard.cli.commands.audit.retention import retire_due_cases
 from switchyard.devstack.stack.provision import OBJECT_BUCKET
 from switchyard.protocol.fields import Json
 from switchyard.runtime.core.clock import SystemClock
@@ -57,7 +58,7 @@ async def killed_retiring(pool: Pool, cloud: Cloud, case_id: str, *, after: bool
     await cloud.s3.put_object(Bucket=OBJECT_BUCKET, Key=f"artefacts/{case_id}/answer", Body=b"ciphertext")
     objects = Deadly(cloud.s3, OBJECT_BUCKET)
     objects.after = after
-    dying = RetentionStore(pool, SIGNER, SystemClock(), objects=objects)
+    dying = RetentionStore(pool, CATALOGUE, SIGNER, SystemClock(), objects=objects)
     (due,) = await due_now(dying)
     with pytest.raises(Killed):
         await dying.retire(due, operator="ada")
@@ -116,7 +117,7 @@ async def test_a_hold_during_a_run_keeps_its_case_and_no_other(
 ) -> None:
     await store.record(cases.bodies(cases.answered(3, opened=LONG_AGO)))
     await age(owner)
-    retention = HoldsComeIn(pool, SIGNER, SystemClock(), objects=CaseObjects(cloud.s3, OBJECT_BUCKET))
+    retention = HoldsComeIn(pool, CATALOGUE, SIGNER, SystemClock(), objects=CaseObjects(cloud.s3, OBJECT_BUCKET))
 
     assert await retire_due_cases(retention, "ada", 10) == 1
 

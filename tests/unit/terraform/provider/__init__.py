@@ -1,1 +1,1 @@
-"""What the AWS provider takes, where the provider itself cannot be had: an extract of its schema, and checks by it."""
+"""Checks against an extract of the AWS provider's schema, for machines that cannot download the provider."""

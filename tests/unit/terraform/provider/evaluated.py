@@ -1,4 +1,4 @@
-"""What only an evaluated configuration shows: texts that terraform puts together and AWS reads."""
+"""Checks of the evaluated configuration: the JSON texts that terraform composes and AWS reads."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ Resource = dict[str, Any]
 
 
 def resources(output: str) -> Iterator[Resource]:
-    """Every resource in the state that `terraform test -json -verbose` tells. Raises `ValueError` if there is none."""
+    """Every resource in the state that `terraform test -json -verbose` prints. Raises `ValueError` without a state."""
     states = [line["test_state"] for line in map(json.loads, output.splitlines()) if line["type"] == "test_state"]
     if not states:
-        raise ValueError("terraform test told no state")
+        raise ValueError("the output of terraform test has no state: run it with -json -verbose")
     yield from _within(states[-1]["root_module"])
 
 
@@ -27,7 +27,7 @@ def _within(module: dict[str, Any]) -> Iterator[Resource]:
 
 
 def problems(found: list[Resource]) -> Iterator[str]:
-    """What AWS would refuse of containers, rules, dashboards and policies."""
+    """Errors that AWS would report for containers, rules, dashboards and policies."""
     for resource in found:
         where, values = resource["address"], resource["values"]
         match resource["type"]:
@@ -39,7 +39,7 @@ def problems(found: list[Resource]) -> Iterator[str]:
                 yield from _dashboard(where, json.loads(values["dashboard_body"]))
             case "aws_iam_role_policy" if values["name"] == "generated":
                 if "${" in values["policy"] or not json.loads(values["policy"])["Statement"]:
-                    yield f"{where}: a place that nothing filled"
+                    yield f"{where}: a fact without a value"
 
 
 def _containers(where: str, containers: list[Any]) -> Iterator[str]:
@@ -63,6 +63,6 @@ def _dashboard(where: str, body: dict[str, Any]) -> Iterator[str]:
     for widget in body["widgets"]:
         wants = {"log": "query", "metric": "metrics"}.get(widget["type"])
         if wants is None or not widget["properties"].get(wants) or widget["x"] + widget["width"] > 24:
-            yield f"{where}: a widget that shows nothing, or is wider than a dashboard"
+            yield f"{where}: a widget without content, or wider than a dashboard"
         if widget["type"] == "log" and not widget["properties"]["query"].startswith("SOURCE '"):
-            yield f"{where}: a query that names no log group"
+            yield f"{where}: a query without a log group"

@@ -1,9 +1,9 @@
-"""Take what we use of the provider's schema out of a package that is generated from it: `make provider-schema`.
+"""Extract the schema of the types that our files use from the AWS provider's bindings: `make provider-schema`.
 
-Terraform's own `providers schema -json` needs the provider. The bindings of the CDK for Terraform are generated from
-that schema for every release, and their JavaScript says of each argument whether it is required, a block, and of what
-type. What is written has the form of `terraform providers schema -json`, cut down to the types that our files name and
-to the blocks that they use or must use.
+`terraform providers schema -json` needs the provider. The bindings of the CDK for Terraform are generated from the
+schema of every release, and their JavaScript has for each argument whether it is required, whether it is a block, and
+its type. The output has the format of `terraform providers schema -json`, limited to the types that our files use and
+to the blocks that they use or that are required.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ _STATEMENT: dict[str, Any] = {
     },
 }
 _BY_HAND = {"wafv2_web_acl#statement": {"nesting_mode": "list", "min_items": 1, "max_items": 1, "block": _STATEMENT}}
-"""What the bindings leave out because it contains itself: from the provider's page of the resource."""
+"""A recursive block, which the bindings omit: from the provider's documentation of the resource."""
 
 
 class Bindings:
@@ -145,7 +145,7 @@ class Bindings:
         mode = {"OutputReference": "single", "Map": "map"}.get(kind, "set" if wraps_set == "true" else "list")
         inside = self._struct(name, {})["attributes"]
         if not flags["optional"] and not flags["required"]:
-            # What only the provider says is a plain value to terraform, and not a place to write in.
+            # For terraform, a read-only block is a plain value.
             return {"type": _value(inside, mode)} | said
         return {"nested_type": {"attributes": inside, "nesting_mode": mode}} | said
 
@@ -167,7 +167,7 @@ def _simple(text: str, described: tuple[str, str] | None) -> Any:
 
 
 def extract(wheel: Path) -> dict[str, Any]:
-    """The schema of every type that our files use, as the bindings in a wheel have it."""
+    """The schema of every type that our files use, from the bindings in a wheel."""
     with zipfile.ZipFile(wheel) as whole:
         [name] = [name for name in whole.namelist() if name.endswith(".jsii.tgz")]
         archive = tarfile.open(fileobj=BytesIO(whole.read(name)))  # noqa: SIM115 - closed below
@@ -181,7 +181,7 @@ def extract(wheel: Path) -> dict[str, Any]:
                 texts[member.name] = file.read().decode()
     version = re.search(r"hashicorp/aws provider version ([\d.]+)", texts["package/README.md"])
     if version is None:
-        raise ValueError(f"{wheel.name} does not say which provider it was generated from")
+        raise ValueError(f"{wheel.name}: package/README.md must name the version of the provider")
     schemas: dict[str, dict[str, Any]] = {"resource_schemas": {}, "data_source_schemas": {}}
     for stem, (kind, type_) in sorted(names.items()):
         bindings = Bindings(type_.removeprefix("aws_"), texts[f"{stem}.js"], texts[f"{stem}.d.ts"])
@@ -195,7 +195,7 @@ def _folder(kind: str, type_: str) -> str:
 
 
 def text(schema: dict[str, Any]) -> str:
-    """As it is committed: a line for each type, so that a new version of the provider can be read as a difference."""
+    """The text of the committed file: one line per type, so that a diff shows the changes of a new provider version."""
     parts = []
     for name, value in schema.items():
         if isinstance(value, dict):

@@ -1,9 +1,9 @@
-"""A provider for terraform's own checks: it has the real one's schema (`schema.json`) and does nothing.
+"""A provider with the AWS provider's schema (`schema.json`) and no behaviour, for terraform's own checks.
 
-`TF_REATTACH_PROVIDERS` is how terraform is told of a provider that it shall not download. So terraform itself checks
-types, references, `for_each` and preconditions (`validate`), and plans with made-up values (`test` with
-`mock_provider`). What the real provider checks beyond its schema, and what AWS would say to a value, it cannot know.
-Terraform's plugin protocol 6; the messages are written by hand because a schema is all we send.
+`TF_REATTACH_PROVIDERS` makes terraform use a running provider instead of downloading one. Terraform then checks types,
+references, `for_each` and preconditions (`validate`), and plans with mock values (`test` with `mock_provider`). It does
+not run the real provider's checks beyond the schema, or AWS's checks of values. The protocol is terraform's plugin
+protocol 6; the messages are encoded by hand because the schema is the only content.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ Inside = dict[str, Any]
 
 
 def number(field: int, value: int) -> bytes:
-    """A field of protobuf's wire format: an integer that fits in seven bits."""
+    """A field in protobuf's wire format: an integer of at most seven bits."""
     return bytes([field << 3, value])
 
 
 def chunk(field: int, value: bytes | str) -> bytes:
-    """A field of protobuf's wire format: bytes, text or a message."""
+    """A field in protobuf's wire format: bytes, text or a message."""
     data = value.encode() if isinstance(value, str) else value
     length, size = bytearray(), len(data)
     while size > 0x7F:
@@ -79,7 +79,7 @@ _SETTINGS: Inside = {
         }
     },
 }
-"""What our files set of the provider itself, from its documentation."""
+"""The provider's own arguments that our files set, from its documentation."""
 
 
 def provider_schema(schema: Inside) -> bytes:
@@ -92,7 +92,7 @@ def provider_schema(schema: Inside) -> bytes:
 
 
 def _handlers(schema: bytes) -> dict[str, grpc.RpcMethodHandler]:
-    """An answer for each method, in bytes. A provider whose resources are never made is asked no others."""
+    """An encoded answer for each method. Terraform calls no other method, because no resource is created."""
     answers = dict.fromkeys(_EMPTY, b"") | {"GetProviderSchema": schema}
     return {
         name: grpc.unary_unary_rpc_method_handler(lambda _request, _context, answer=answer: answer)
@@ -102,7 +102,7 @@ def _handlers(schema: bytes) -> dict[str, grpc.RpcMethodHandler]:
 
 @contextmanager
 def attached() -> Iterator[dict[str, str]]:
-    """The environment in which terraform finds the provider."""
+    """The environment variables with which terraform finds the provider."""
     schema = json.loads((Path(__file__).parent / "schema.json").read_text())
     server = grpc.server(ThreadPoolExecutor(4), options=[("grpc.max_send_message_length", -1)])
     handlers = _handlers(provider_schema(schema))
@@ -110,8 +110,8 @@ def attached() -> Iterator[dict[str, str]]:
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
     address = {"Network": "tcp", "String": f"127.0.0.1:{port}"}
-    said = {"Protocol": "grpc", "ProtocolVersion": 6, "Pid": os.getpid(), "Test": True, "Addr": address}
+    reattach = {"Protocol": "grpc", "ProtocolVersion": 6, "Pid": os.getpid(), "Test": True, "Addr": address}
     try:
-        yield os.environ | {"TF_REATTACH_PROVIDERS": json.dumps({"hashicorp/aws": said})}
+        yield os.environ | {"TF_REATTACH_PROVIDERS": json.dumps({"hashicorp/aws": reattach})}
     finally:
         server.stop(None).wait()

@@ -1,5 +1,5 @@
-# Both environments, planned and applied by terraform itself on a provider that makes every value up. What is asserted is
-# what only an evaluated configuration shows; the rest is that nothing fails.
+# The root module, planned and applied by terraform with mock values. The assertion needs the evaluated configuration;
+# apart from it the test is that plan and apply succeed.
 
 mock_provider "aws" {
   mock_data "aws_availability_zones" {
@@ -38,7 +38,7 @@ run "apply" {
   command = apply
 
   assert {
-    condition     = length(module.agent) == length(jsondecode(file("../../generated/topology.json")).consumers)
+    condition     = length(module.agent) == length(jsondecode(file("generated/topology.json")).consumers)
     error_message = "There must be an agent for each consumer of the catalogue."
   }
 }

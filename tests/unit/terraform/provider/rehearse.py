@@ -1,8 +1,8 @@
-"""Both environments checked by terraform itself, without the provider.
+"""The root module with the values of each environment, checked by terraform itself without the AWS provider.
 
-`python -m tests.unit.terraform.provider.rehearse` works on a copy, because `init` writes beside the files: init,
-validate, then plan and apply on made-up values (`rehearsal.tftest.hcl`), and a look at what came out (`evaluated.py`).
-Exits 1 if something is wrong.
+`python -m tests.unit.terraform.provider.rehearse` works on a copy, because `init` writes next to the files: init,
+validate, then plan and apply with mock values (`rehearsal.tftest.hcl`) for dev and prod, and checks of the result
+(`evaluated.py`). The exit status is 1 if a check fails.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
 from tests.unit.terraform.provider.evaluated import problems, resources
@@ -22,45 +23,58 @@ HERE = Path(__file__).parent
 TERRAFORM = HERE.parents[3] / "terraform"
 
 
+class TerraformFailed(Exception):
+    """A terraform command failed."""
+
+
 def main() -> int:
-    """Rehearse dev and prod; returns the exit status."""
+    """Check dev and prod; returns the exit status."""
     with tempfile.TemporaryDirectory() as folder, attached() as environment:
         copy = Path(folder) / "terraform"
         shutil.copytree(TERRAFORM, copy, ignore=shutil.ignore_patterns(".terraform*", "__pycache__"))
         for file in copy.glob("modules/*/*.tf"):
-            # What was applied to nothing is taken down again.
+            # `terraform test` destroys what it applied.
             file.write_text(re.sub(r"prevent_destroy += true", "prevent_destroy = false", file.read_text()))
+        shutil.copy(HERE / "rehearsal.tftest.hcl", copy)
         package = copy.parent / "dist" / "ingress.zip"
         package.parent.mkdir()
-        package.write_bytes(b"terraform takes its hash, and nothing here runs it")
-        return max(_rehearsed(copy / "environments" / name, environment) for name in ("dev", "prod"))
-
-
-def _rehearsed(root: Path, environment: dict[str, str]) -> int:
-    shutil.copy(HERE / "rehearsal.tftest.hcl", root)
-    output = ""
-    for command in (("init", "-backend=false", "-input=false"), ("validate",), ("test", "-json", "-verbose")):
-        done = subprocess.run(
-            ["terraform", f"-chdir={root}", command[0], "-no-color", *command[1:]],
-            env=environment,
-            check=False,
-            capture_output=True,
-            text=True,
-        )
-        output = done.stdout
-        if done.returncode:
-            sys.stdout.write(f"{root.name}: terraform {command[0]} failed\n{_told(output)}{done.stderr}")
+        package.write_bytes(b"terraform only computes the hash of the package")
+        try:
+            _terraform(copy, environment, "init", "-backend=false", "-input=false")
+            _terraform(copy, environment, "validate")
+            return max(
+                _rehearse(copy, environment, name) for name in sorted(path.stem for path in copy.glob("*.tfvars"))
+            )
+        except TerraformFailed as error:
+            sys.stdout.write(f"{error}\n")
             return 1
-        sys.stdout.write(f"{root.name}: terraform {command[0]} passed\n")
+
+
+def _rehearse(root: Path, environment: Mapping[str, str], name: str) -> int:
+    output = _terraform(root, environment, "test", "-json", "-verbose", f"-var-file={name}.tfvars")
     found = list(resources(output))
     wrong = list(problems(found))
-    sys.stdout.write("".join(f"{each}\n" for each in wrong))
-    sys.stdout.write(f"{root.name}: {len(found)} resources planned and applied with made-up values\n")
+    sys.stdout.write("".join(f"{name}: {each}\n" for each in wrong))
+    sys.stdout.write(f"{name}: {len(found)} resources planned and applied with mock values\n")
     return 1 if wrong else 0
 
 
-def _told(output: str) -> str:
-    """What terraform says is wrong; its JSON also has plans and states, which nobody reads."""
+def _terraform(root: Path, environment: Mapping[str, str], command: str, *options: str) -> str:
+    done = subprocess.run(
+        ["terraform", f"-chdir={root}", command, "-no-color", *options],
+        env=environment,
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    if done.returncode:
+        raise TerraformFailed(f"terraform {' '.join([command, *options])} failed\n{_errors(done.stdout)}{done.stderr}")
+    sys.stdout.write(f"terraform {' '.join([command, *options])} passed\n")
+    return done.stdout
+
+
+def _errors(output: str) -> str:
+    """Terraform's diagnostics, without the plans and states of its JSON output."""
     if not output.startswith("{"):
         return output
     lines = [json.loads(line) for line in output.splitlines()]

@@ -1,4 +1,4 @@
-"""What our files say to the provider: each resource's arguments and blocks, with the place where they stand."""
+"""The arguments and blocks of each resource in our files, with their location."""
 
 from __future__ import annotations
 
@@ -6,29 +6,29 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from tests.unit.terraform.reading import BLOCK, ENVIRONMENTS, MODULES, marked, plain
+from tests.unit.terraform.reading import BLOCK, MODULES, ROOT, marked, plain
 
 Uses = dict[str, Any]
-"""Names of blocks that are used, with those inside them."""
+"""The names of the blocks used, each with its nested blocks."""
 
 META = {"count", "depends_on", "for_each", "lifecycle", "provider"}
-"""What terraform itself takes in every resource."""
+"""Arguments that terraform itself accepts in every resource."""
 
 
 @dataclass(frozen=True)
 class Body:
-    """What stands between the braces of a resource, a data source or a block."""
+    """The body of a resource, a data source or a block."""
 
     where: str
     arguments: dict[str, Any]
     blocks: dict[str, list[Body]]
     dynamic: frozenset[str]
-    """Blocks that stand there as often as a `for_each` says."""
+    """Blocks repeated by a `for_each`."""
 
 
 def bodies() -> Iterator[tuple[str, str, Body]]:
-    """Every resource and data source: `resource` or `data`, its type, what it says."""
-    for folder in (*MODULES, *ENVIRONMENTS):
+    """Every resource and data source: `resource` or `data`, its type, its body."""
+    for folder in (*MODULES, ROOT):
         for path in sorted(folder.glob("*.tf")):
             for kind in ("resource", "data"):
                 for block in marked(path).get(kind, []):

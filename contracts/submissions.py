@@ -1,0 +1,50 @@
+"""SUBMISSIONS: what may be submitted, and the case that follows from it."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from contracts.cards import AGENT_CARDS
+from contracts.events.case_manager import CaseOpened, EmailCaseOpened
+from contracts.events.upstream import CaseSubmitted, EmailCaseSubmitted
+from switchyard.app.cards import specialist_cards
+from switchyard.protocol.errors import InvalidEvent, RejectionReason
+from switchyard.protocol.principals import question_digest
+from switchyard.protocol.submissions import CaseOpening, SealedContent, Submissions
+
+
+def open_question(submitted: CaseSubmitted) -> CaseOpening:
+    """A question to the operator's assistant."""
+    deployed = [card.name for card in specialist_cards(AGENT_CARDS.values())]
+    if submitted.agent is not None and submitted.agent not in deployed:
+        raise InvalidEvent(
+            RejectionReason.INVALID,
+            "no specialist of that name is deployed",
+            field="agent",
+            remedy=f"name one of {', '.join(deployed)}, or leave it out and triage chooses",
+        )
+    return CaseOpening(
+        CaseOpened,
+        person=submitted.user_id,
+        facts={"playbook": submitted.playbook, "agent": submitted.agent},
+        sealed={"question": SealedContent(submitted.question.encode(), "text/plain")},
+        role=submitted.role,
+        claims={"role": submitted.role, "question_sha256": question_digest(submitted.question)},
+    )
+
+
+def open_email(submitted: EmailCaseSubmitted) -> CaseOpening:
+    """An email to a consumer."""
+    facts = submitted.facts.model_dump_json(exclude_none=True).encode()
+    return CaseOpening(
+        EmailCaseOpened,
+        person=submitted.consumer_id,
+        facts={"playbook": submitted.playbook, "purpose": submitted.purpose},
+        sealed={"account": SealedContent(facts, "application/json")},
+        asker=submitted.submitted_for,
+        address=submitted.facts.email.address,
+        deadline=timedelta(days=7),
+    )
+
+
+SUBMISSIONS: Submissions = {CaseSubmitted: open_question, EmailCaseSubmitted: open_email}

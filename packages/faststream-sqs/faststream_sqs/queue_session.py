@@ -1,0 +1,149 @@
+"""From polls to deliveries whose leases are held."""
+
+import asyncio
+import logging
+import math
+from collections.abc import Collection, Mapping, Sequence
+from functools import partial
+from typing import Any, Protocol
+
+from faststream.message import AckStatus
+
+from .connection import Connection
+from .delivery import SQSDelivery
+from .lease_renewer import LeaseRenewer
+from .producer import SQSProducer
+from .receiver import RawMessage, Receiver
+from .retry import RetryPolicy
+from .settle_action import RELEASE, SettleAction, settle_deliveries
+from .settlement import Settlement
+
+
+class LogFunction(Protocol):
+    """Writes one line."""
+
+    def __call__(self, level: int, message: str, error: BaseException | None = None, /) -> None: ...
+
+
+class QueueSession:
+    """Everything that one started subscriber keeps with AWS: its polls, its leases and its settlements.
+
+    Args:
+        connection: the clients.
+        producer: sends the copies of rejected messages.
+        queue: the name of the queue.
+        url: the URL of the queue.
+        dead_letter_queue: the name of the queue for rejected messages, None when there is none.
+        visibility_timeout: seconds of a lease.
+        retry: the waits of messages that are to be retried.
+        detail_types: the event types to take; None takes all messages.
+        sources: the event sources to take; None takes all messages.
+        log: writes a line.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        producer: SQSProducer,
+        *,
+        queue: str,
+        url: str,
+        dead_letter_queue: str | None,
+        visibility_timeout: float,
+        retry: RetryPolicy,
+        detail_types: Collection[str] | None,
+        sources: Collection[str] | None,
+        log: LogFunction,
+    ) -> None:
+        self._queue = queue
+        self._retry = retry
+        self._detail_types = detail_types
+        self._sources = sources
+        self._log = log
+        self._settling: set[asyncio.Task[None]] = set()
+        self._settlement = Settlement(
+            connection.sending,
+            queue=queue,
+            url=url,
+            copy=None if dead_letter_queue is None else partial(producer.copy, dead_letter_queue),
+            on_no_dead_letter_queue=self._log_no_dead_letter_queue,
+        )
+        self._lease_renewer = LeaseRenewer(connection.sending, url=url, visibility=visibility_timeout, log=log)
+        self._receiver = Receiver(
+            connection.polling,
+            url=url,
+            visibility=math.ceil(visibility_timeout),
+            release=self._release_raw,
+        )
+
+    async def receive(self, limit: int, wait: int) -> list[SQSDelivery]:
+        """Wait up to `wait` seconds for up to `limit` messages; those this subscriber does not take are rejected.
+
+        Raises:
+            ClientError: SQS refused the poll.
+            BotoCoreError: SQS could not be reached.
+        """
+        accepted: list[SQSDelivery] = []
+        for raw in await self._receiver.receive(limit, wait):
+            delivery = self._deliver(raw)
+            self._lease_renewer.hold(delivery)
+            if reason := describe_mismatch(delivery, self._detail_types, self._sources):
+                self._settle([delivery], SettleAction(AckStatus.REJECTED, reason=reason))
+            else:
+                accepted.append(delivery)
+        return accepted
+
+    def drop(self, delivery: SQSDelivery) -> None:
+        """Hold the lease of this delivery no longer."""
+        self._lease_renewer.drop(delivery)
+
+    def release(self, deliveries: Sequence[SQSDelivery]) -> None:
+        """Make deliveries visible again, in the background."""
+        self._settle(deliveries, RELEASE)
+
+    async def close(self) -> None:
+        """Wait for what is under way: polls that were left alone, refusals, settlements."""
+        await self._receiver.close()
+        if self._settling:
+            await asyncio.wait(self._settling)
+        await self._lease_renewer.close()
+        await self._settlement.close()
+
+    def _deliver(self, raw: RawMessage) -> SQSDelivery:
+        return SQSDelivery(
+            raw,
+            queue=self._queue,
+            settlement=self._settlement,
+            retry=self._retry,
+            release_lease=self._lease_renewer.drop,
+        )
+
+    async def _release_raw(self, messages: list[RawMessage]) -> None:
+        await settle_deliveries(RELEASE, [self._deliver(raw) for raw in messages], self._log)
+
+    def _settle(self, deliveries: Sequence[SQSDelivery], verdict: SettleAction) -> None:
+        task = asyncio.ensure_future(settle_deliveries(verdict, deliveries, self._log))
+        self._settling.add(task)
+        task.add_done_callback(self._settling.discard)
+
+    def _log_no_dead_letter_queue(self, raw: Mapping[str, Any], reason: str) -> None:
+        self._log(
+            logging.ERROR,
+            f"message {raw['MessageId']} is rejected ({reason}) and `{self._queue}` has no dead-letter queue here: "
+            "it is left to the queue's redrive policy",
+        )
+
+
+def describe_mismatch(
+    delivery: SQSDelivery, detail_types: Collection[str] | None, sources: Collection[str] | None
+) -> str | None:
+    """Why a subscriber that takes these event types and sources does not take the message; None if it does."""
+    if detail_types is None and sources is None:
+        return None
+    if (envelope := delivery.envelope) is None:
+        return "not an EventBridge event"
+    if detail_types is not None and envelope.detail_type not in detail_types:
+        return f"unexpected detail-type {envelope.detail_type}"
+    if sources is not None and envelope.source not in sources:
+        return f"unexpected source {envelope.source}"
+    return None

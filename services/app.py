@@ -1,0 +1,108 @@
+"""APP: the reference application, a field assistant and an email system, as the engine knows it."""
+
+from __future__ import annotations
+
+from contracts.cards import AGENT_CARDS
+from contracts.catalogue import CATALOGUE
+from contracts.submissions import SUBMISSIONS
+from services.orchestrator.graph import CURRENT, PLAYBOOKS
+from switchyard.app.application import App, OutcomeClass, ProcessDescriptor
+from switchyard.protocol.catalogue import AUDIT, CASE_MANAGER, ROUTER
+from switchyard.protocol.topology import DEFAULT_BUS, consumer_of_rule
+
+EMAIL_FEEDBACK = "email_feedback"
+"""The process that takes what the mail provider reports. No agent: it handles no event of the catalogue."""
+
+OUTCOMES: dict[str, OutcomeClass] = {
+    "answered": "reached",
+    "sent": "reached",
+    "no_agent": "stopped",
+    "blocked": "stopped",
+    "denied": "stopped",
+    "stopped": "stopped",
+    "undeliverable": "failed",
+    "unknown": "failed",
+}
+
+_SPECIALIST = ("services/__init__.py", "services/specialists/*.py")
+PROCESSES = (
+    ProcessDescriptor(
+        "triage", "services.specialists.triage.main:run", code=(*_SPECIALIST, "services/specialists/triage")
+    ),
+    ProcessDescriptor(
+        "text_to_sql",
+        "services.specialists.text_to_sql.main:run",
+        code=(*_SPECIALIST, "services/specialists/text_to_sql"),
+        environment={
+            "SWITCHYARD_SNOWFLAKE_ACCOUNT": "snowflake_account",
+            "SWITCHYARD_SNOWFLAKE_WAREHOUSE": "snowflake_warehouse",
+        },
+        secrets={"SWITCHYARD_SNOWFLAKE_TOKEN": "snowflake_token"},
+        local={
+            "SWITCHYARD_SNOWFLAKE_ACCOUNT": "local",
+            "SWITCHYARD_SNOWFLAKE_HOST": "127.0.0.1",
+            "SWITCHYARD_SNOWFLAKE_PORT": "{port:warehouse}",
+            "SWITCHYARD_SNOWFLAKE_PROTOCOL": "http",
+            "SWITCHYARD_SNOWFLAKE_TOKEN": "local",
+        },
+    ),
+    ProcessDescriptor(
+        "drafter",
+        "services.drafter.main:run",
+        code=("services/__init__.py", "services/drafter"),
+        environment={"SWITCHYARD_OPTOUT_URL": "optout_url"},
+        secrets={"SWITCHYARD_OPTOUT_KEYS": "optout_keys"},
+    ),
+    ProcessDescriptor(
+        "compliance",
+        "services.specialists.compliance.main:run",
+        code=(*_SPECIALIST, "services/specialists/compliance"),
+        migrations=("services.specialists.compliance:migrations",),
+        # Compliance compares where a link leads; only the drafter can make one.
+        environment={"SWITCHYARD_OPTOUT_URL": "optout_url"},
+    ),
+    ProcessDescriptor(
+        "email_sender",
+        "services.specialists.email_sender.main:run",
+        code=(*_SPECIALIST, "services/specialists/email_sender"),
+        migrations=("services.specialists.email_sender:migrations",),
+        grants=("services.specialists.email_sender:grants.sql",),
+        environment={"SWITCHYARD_SES_CONFIGURATION_SET": "configuration_set"},
+        local={"SWITCHYARD_SES_ENDPOINT_URL": "http://127.0.0.1:{port:ses_simulator}"},
+        approvers=True,
+    ),
+    ProcessDescriptor(
+        EMAIL_FEEDBACK,
+        "services.specialists.email_feedback.main:run",
+        code=(*_SPECIALIST, "services/specialists/email_feedback"),
+        secrets={"SWITCHYARD_OPTOUT_KEYS": "optout_keys"},
+        local={"SWITCHYARD_FEEDBACK_TENANTS": '{"harborline.example": "harbor-partners"}'},
+        consumer=consumer_of_rule(
+            EMAIL_FEEDBACK,
+            {"source": ["aws.ses"], "detail-type": ["Email Bounced", "Email Complaint Received"]},
+            name="feedback",
+            bus=DEFAULT_BUS,
+        ),
+        publishes=("SuppressionRequested",),
+        http="SWITCHYARD_OPTOUT",
+    ),
+)
+
+APP = App(
+    catalogue=CATALOGUE,
+    cards=AGENT_CARDS,
+    playbooks=PLAYBOOKS,
+    current=CURRENT,
+    submissions=SUBMISSIONS,
+    outcomes=OUTCOMES,
+    processes=PROCESSES,
+    secrets={
+        "optout_keys": "Keys that sign opt-out links, as JSON.",
+        "snowflake_token": "The OAuth token that text_to_sql logs in to Snowflake with.",
+    },
+    programs={ROUTER: "services.orchestrator", CASE_MANAGER: "services.orchestrator", AUDIT: "services.audit"},
+    code=("contracts",),
+    folders=("services",),
+    demo_folders=("demo",),
+    ingress=("CaseSubmitted",),
+)

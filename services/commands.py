@@ -1,0 +1,9 @@
+"""The commands that this application adds to `switchyard`: `module:attribute` and the line in `switchyard --help`.
+
+Apart from the App, which imports every contract: `switchyard --help` needs only the names.
+"""
+
+COMMANDS = {
+    "email": ("services.specialists.email_sender.commands:app", "List and resolve emails whose delivery is unknown."),
+    "rules": ("services.specialists.compliance.commands:app", "List the rules of the compliance gate."),
+}

@@ -1,0 +1,160 @@
+"""App: everything that the engine needs to know of an application. Pure data; code is named, and imported when used."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from importlib import import_module
+from typing import Any, Literal
+
+from switchyard.app.cards import AgentCard
+from switchyard.protocol.catalogue import AUDIT, CASE_MANAGER, ROUTER, Catalogue
+from switchyard.protocol.submissions import Submissions
+from switchyard.protocol.topology import ConsumerQueues, consumers
+from switchyard.router.playbook import Playbook, RoutingTable
+
+APP_VARIABLE = "SWITCHYARD_APP"
+DEFAULT_APP = "services.app:APP"
+
+OutcomeClass = Literal["reached", "stopped", "failed"]
+"""Whether a case reached its goal, was stopped by somebody's decision, or failed."""
+
+ENGINE_OUTCOMES: Mapping[str, OutcomeClass] = {
+    "failed": "failed",
+    "expired": "failed",
+    "cancelled": "stopped",
+    "rejected": "stopped",
+}
+"""Outcomes with which the engine itself ends a case."""
+
+
+@dataclass(frozen=True)
+class ProcessDescriptor:
+    """One process of the application: an agent, or one that consumes a queue of its own.
+
+    `environment` maps variables of the process to facts of the deployment, and `secrets` to names in `App.secrets`; the
+    local stack has both, too. `local` are variables that only the local stack sets.
+    """
+
+    node: str
+    run: str
+    """`module:function`, a coroutine function without arguments."""
+    code: tuple[str, ...] = ()
+    """What the process's image holds of the application's repository beside `App.code`: paths and patterns."""
+    migrations: tuple[str, ...] = ()
+    """Folders of migrations beside those of the inbox, as `package:folder`."""
+    grants: tuple[str, ...] = ()
+    """SQL files with the rights that others need in its schema, and it in theirs, as `package:file`."""
+    environment: Mapping[str, str] = field(default_factory=dict)
+    secrets: Mapping[str, str] = field(default_factory=dict)
+    local: Mapping[str, str] = field(default_factory=dict)
+    consumer: ConsumerQueues | None = None
+    """The queue of a process that handles no event of the catalogue."""
+    publishes: tuple[str, ...] = ()
+    """What such a process puts on the bus, as an upstream."""
+    http: str | None = None
+    """Prefix of the variables that say where the process serves HTTP: `_HOST` and `_PORT` are appended."""
+    approvers: bool = False
+    """Whether the process checks approvers' signatures, and needs their public keys."""
+
+
+@dataclass(frozen=True)
+class App:
+    """An application. Raises `ValueError` if its parts contradict each other."""
+
+    catalogue: Catalogue
+    cards: Mapping[str, AgentCard]
+    playbooks: Mapping[str, Playbook]
+    current: Mapping[str, str]
+    """The version that a new case gets, by playbook; open cases keep theirs."""
+    submissions: Submissions
+    outcomes: Mapping[str, OutcomeClass]
+    processes: tuple[ProcessDescriptor, ...]
+    secrets: Mapping[str, str] = field(default_factory=dict)
+    """Every secret of the application's own processes, and what it holds."""
+    programs: Mapping[str, str] = field(
+        default_factory=lambda: dict.fromkeys((ROUTER, CASE_MANAGER, AUDIT), "switchyard.processes")
+    )
+    """The package that runs each process of the engine's in an image, called with the node's name."""
+    code: tuple[str, ...] = ()
+    """What every image holds of the application's repository: paths and patterns."""
+    folders: tuple[str, ...] = ()
+    """What the image of the command line holds besides."""
+    demo_folders: tuple[str, ...] = ()
+    """What the image of the simulators holds besides."""
+    ingress: tuple[str, ...] = ()
+    """The submissions that the function behind the API may put on the bus."""
+
+    def __post_init__(self) -> None:
+        agents = tuple(self.cards)
+        _check(agents == self.catalogue.agents, f"cards {agents} and the catalogue's agents {self.catalogue.agents}")
+        for card in self.cards.values():
+            for said, types in (
+                (card.consumes, self.catalogue.types_for(card.name)),
+                (card.emits, self.catalogue.types_emitted_by(card.name)),
+            ):
+                found = {type_.name for type_ in types}
+                _check(set(said) == found, f"the card of {card.name} and the catalogue: {sorted(set(said) ^ found)}")
+        described = {process.node for process in self.processes}
+        _check(set(agents) <= described, f"agents without a process: {sorted(set(agents) - described)}")
+        _check(set(self.current.values()) <= self.playbooks.keys(), "`current` names a version that is not released")
+        for model in self.submissions:
+            _check(self.catalogue.has_type(model.__name__), f"{model.__name__} is not in the catalogue")
+            name = playbook_of(model)
+            _check(name in self.current, f"{model.__name__} opens the playbook {name}, which has no current version")
+        for playbook in self.playbooks.values():
+            ends = {edge.end.outcome for edge in playbook.edges if edge.end is not None}
+            _check(ends <= self.all_outcomes.keys(), f"{playbook.version} has outcomes without a class: {sorted(ends)}")
+
+    @property
+    def all_outcomes(self) -> Mapping[str, OutcomeClass]:
+        """The class of every outcome, the engine's own included."""
+        return {**ENGINE_OUTCOMES, **self.outcomes}
+
+    @property
+    def routing_table(self) -> RoutingTable:
+        """What the router decides with."""
+        return RoutingTable(self.catalogue, self.playbooks)
+
+    @property
+    def consumers(self) -> tuple[ConsumerQueues, ...]:
+        """Every queue: the catalogue's nodes in order, then those of processes with a queue of their own."""
+        own = (process.consumer for process in self.processes if process.consumer is not None)
+        return (*consumers(self.catalogue), *own)
+
+    def process(self, node: str) -> ProcessDescriptor:
+        """The process of a node. Raises `KeyError`."""
+        return {process.node: process for process in self.processes}[node]
+
+
+def playbook_of(model: type[Any]) -> str:
+    """The playbook that a kind of submission opens: the default of its field `playbook`."""
+    return str(model.model_fields["playbook"].default)
+
+
+def load_reference(reference: str) -> Any:
+    """What a `module:attribute` names. Raises `ValueError` for another form, `ImportError` if it does not exist."""
+    module, _, name = reference.partition(":")
+    if not module or not name:
+        raise ValueError(f"{reference} is no reference: write module:attribute")
+    try:
+        return getattr(import_module(module), name)
+    except AttributeError:
+        raise ImportError(f"{module} has no {name}") from None
+
+
+@cache
+def load_app() -> App:
+    """The application that SWITCHYARD_APP names."""
+    reference = os.environ.get(APP_VARIABLE, DEFAULT_APP)
+    app = load_reference(reference)
+    if not isinstance(app, App):
+        raise TypeError(f"{APP_VARIABLE}={reference} names no App")
+    return app
+
+
+def _check(holds: bool, problem: str) -> None:
+    if not holds:
+        raise ValueError(f"the application contradicts itself: {problem}")

@@ -1,0 +1,71 @@
+"""The keys of a command: those it signs with, and those whose signatures it trusts."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from switchyard.cli.app.connections import open_aws_client
+from switchyard.cli.app.errors import CommandFailed
+from switchyard.cli.app.target import Target
+from switchyard.runtime.crypto.signing import KmsSigner, LocalSigner, Signer, TrustedKeys, public_keys
+
+_KEY_REMEDY = "an Ed25519 private key is 32 random bytes in hex: openssl rand -hex 32"
+_PUBLIC_KEYS_REMEDY = (
+    "separate by commas what `aws kms get-public-key --query PublicKey --output text` prints for each key"
+)
+
+
+def load_operator_key(target: Target, file: Path | None = None) -> bytes:
+    """The operator's private key, from a file or SWITCHYARD_OPERATOR_KEY. Raises `CommandFailed` for an invalid one."""
+    where = "SWITCHYARD_OPERATOR_KEY" if file is None else str(file)
+    if file is None:
+        value = target.settings.operator_key
+        file = Path(value) if len(value) < 256 and Path(value).is_file() else None
+    try:
+        return _private_key(value if file is None else file.read_text(encoding="ascii"), where)
+    except (OSError, UnicodeDecodeError) as error:
+        raise CommandFailed(
+            f"{where} cannot be read: {error}", remedy="name a readable file that holds the key in hex"
+        ) from error
+
+
+@asynccontextmanager
+async def open_receipt_signer(target: Target) -> AsyncIterator[Signer]:
+    """The signer of receipts: KMS if SWITCHYARD_RECEIPT_KMS_KEY_ID is set, else the key SWITCHYARD_RECEIPT_KEY."""
+    settings = target.settings
+    if settings.receipt_kms_key_id is None:
+        yield LocalSigner(_private_key(settings.receipt_key, "SWITCHYARD_RECEIPT_KEY"))
+        return
+    async with open_aws_client(target, "kms") as kms:
+        yield await KmsSigner.open(kms, settings.receipt_kms_key_id)
+
+
+def load_receipt_keys(target: Target) -> TrustedKeys:
+    """The keys whose receipts are trusted. Without any, verification reports each retired row."""
+    return TrustedKeys(_public_keys(target.settings.receipt_public_keys, "SWITCHYARD_RECEIPT_PUBLIC_KEYS"))
+
+
+def load_checkpoint_keys(target: Target) -> list[bytes]:
+    """The keys whose checkpoints are trusted."""
+    return _public_keys(target.settings.checkpoint_public_keys, "SWITCHYARD_CHECKPOINT_PUBLIC_KEYS")
+
+
+def _private_key(text: str, where: str) -> bytes:
+    try:
+        key = bytes.fromhex(text.strip())
+    except ValueError:
+        key = b""
+    if len(key) != 32:
+        raise CommandFailed(f"{where} is invalid: expected 32 bytes in hex", remedy=_KEY_REMEDY)
+    return key
+
+
+def _public_keys(text: str, where: str) -> list[bytes]:
+    try:
+        keys = public_keys(text)
+        TrustedKeys(keys)
+    except ValueError as error:
+        raise CommandFailed(f"{where} is invalid: {error}", remedy=_PUBLIC_KEYS_REMEDY) from error
+    return keys

@@ -1,0 +1,52 @@
+"""A group whose commands are imported when they are run, so that `--help` costs no more than a list of names."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any, ClassVar
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+from typer.main import get_command, get_group
+
+
+@dataclass(frozen=True)
+class CommandReference:
+    """A command, or a group of commands, as `module:attribute`, and its line in the help of the group above."""
+
+    reference: str
+    help: str
+
+
+def load_command(name: str, command: CommandReference) -> Any:
+    """Import a command: a function with typer's annotations, or a `typer.Typer` of several."""
+    module, _, attribute = command.reference.partition(":")
+    loaded = getattr(import_module(module), attribute)
+    if isinstance(loaded, typer.Typer):
+        made: Any = get_group(loaded)
+    else:
+        alone = typer.Typer(add_completion=False)
+        alone.command(name)(loaded)
+        made = get_command(alone)
+    made.name = name
+    made.help = made.help or command.help
+    return made
+
+
+class LazyGroup(TyperGroup):
+    """Lists its references without importing them; the one that is named on the command line is imported."""
+
+    references: ClassVar[Mapping[str, CommandReference]] = {}
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        for name, command in self.references.items():
+            self.commands[name] = TyperCommand(name, help=command.help)
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Import the command that `args` begin with."""
+        if args and args[0] in self.references:
+            self.commands[args[0]] = load_command(args[0], self.references[args[0]])
+        return super().resolve_command(ctx, args)

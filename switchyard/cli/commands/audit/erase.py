@@ -1,0 +1,116 @@
+"""`switchyard audit erase`."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from switchyard.app.application import load_app
+from switchyard.cli.app.console import console, print_text
+from switchyard.cli.app.errors import CommandFailed, InvalidArgument
+from switchyard.cli.app.options import EnvOption, OperatorOption, ReasonOption
+from switchyard.cli.app.target import Env, Target, resolve_target
+
+if TYPE_CHECKING:
+    from switchyard.audit.erasure.erasure import ErasureResult, ErasureService
+
+_FIND_SUBJECT = "take `subject` from the case's rows in audit.transition"
+
+
+def erase(
+    subject: Annotated[
+        str | None, typer.Argument(metavar="SUBJECT", help="The person's pseudonym: `subject` of the case.")
+    ] = None,
+    operator: OperatorOption = "",
+    reason: ReasonOption = "",
+    *,
+    again: Annotated[
+        bool,
+        typer.Option("--again", help="After a restore of the work database: destroy each key that a receipt names."),
+    ] = False,
+    env: EnvOption = Env.LOCAL,
+) -> None:
+    """Erase a person: destroy their key, so that no sealed data of theirs can be read anywhere. Prints the receipt.
+
+    The log keeps its rows and still verifies. An erasure is denied while a retention duty or a legal hold applies.
+    """
+    import uuid
+
+    if again:
+        found = asyncio.run(_erase_restored_keys(resolve_target(env)))
+        console.print(f"{len(found)} restored keys destroyed again")
+        return
+    if not (subject and operator and reason):
+        raise InvalidArgument(
+            "an argument is missing: an erasure needs SUBJECT, --operator and --reason",
+            remedy="see `switchyard audit erase --help`",
+        )
+    try:
+        person = str(uuid.UUID(subject))
+    except ValueError as error:
+        raise InvalidArgument(f"{subject} is no subject: expected a UUID", remedy=_FIND_SUBJECT) from error
+    target = resolve_target(env)
+    _print_erasure(asyncio.run(_erase(target, person, operator, reason)), target, person)
+
+
+def _print_erasure(asked: ErasureResult, target: Target, person: str) -> None:
+    from switchyard.audit.erasure.decision import AlreadyErased, ErasureAllowed, ErasureDenied, PersonUnknown
+    from switchyard.audit.erasure.erasure import read_erasure
+    from switchyard.cli.app.keys import load_receipt_keys
+
+    match asked.decision:
+        case PersonUnknown():
+            raise CommandFailed(f"no person has the subject {person}", remedy=_FIND_SUBJECT)
+        case ErasureDenied(why=why, until=until, remedy=remedy):
+            when = f" until {until:%Y-%m-%d %H:%M} UTC" if until else ""
+            raise CommandFailed(f"{person} is not erased{when}: {why}", remedy=remedy)
+        case AlreadyErased():
+            console.print(f"{person} was erased before; this is the receipt:")
+        case ErasureAllowed(begun=begun):
+            finished = " An earlier attempt had destroyed the key." if begun else ""
+            console.print(f"{person} is erased.{finished}")
+    if asked.receipt is not None:
+        erasure, problem = read_erasure(asked.receipt, load_receipt_keys(target))
+        print_text(f"at {erasure.erased_at} by {erasure.erased_by}: {erasure.reason}")
+        print_text(f"{len(erasure.case_ids)} cases, {erasure.events} events stay, sealed for ever")
+        print_text(f"no running process can read them after {erasure.unreadable_by}")
+        for copies in erasure.queues:
+            print_text(f"{copies.queue}: {copies.holds}, gone by {copies.gone_by}")
+        print_text(f"receipt: {problem or 'signature ok'}")
+
+
+@asynccontextmanager
+async def _open_erasures(target: Target) -> AsyncIterator[ErasureService]:
+    """The service, with the retention role of the log and the eraser's role of the vault."""
+    from switchyard.audit.erasure.erasure import ErasureService
+    from switchyard.audit.records.roles import SCHEMA
+    from switchyard.cli.app.connections import open_pool
+    from switchyard.cli.app.keys import open_receipt_signer
+    from switchyard.runtime.core.clock import SystemClock
+    from switchyard.runtime.core.errors import TaskError
+    from switchyard.runtime.crypto.erasure import KeyEraser
+
+    settings = target.settings
+    async with (
+        open_receipt_signer(target) as signer,
+        open_pool(target, settings.audit_retention_db_url, SCHEMA) as log,
+        open_pool(target, settings.vault_eraser_db_url, "vault") as vault,
+    ):
+        try:
+            yield ErasureService(log, load_app().catalogue, KeyEraser(vault), signer, SystemClock())
+        except TaskError as error:
+            raise CommandFailed(error.message, remedy="run the command again: it completes what was begun") from error
+
+
+async def _erase(target: Target, subject: str, operator: str, reason: str) -> ErasureResult:
+    async with _open_erasures(target) as erasures:
+        return await erasures.erase(subject, operator=operator, reason=reason)
+
+
+async def _erase_restored_keys(target: Target) -> list[str]:
+    async with _open_erasures(target) as erasures:
+        return await erasures.again()

@@ -1,0 +1,54 @@
+"""`switchyard audit export`."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from switchyard.cli.app.console import console, count
+from switchyard.cli.app.options import CaseArgument, EnvOption
+from switchyard.cli.app.target import Env, open_readable_target
+
+if TYPE_CHECKING:
+    from switchyard.protocol.fields import Json
+
+
+def export(
+    case: CaseArgument,
+    out: Annotated[Path | None, typer.Option(help="The file to write; case-ID.json without it.")] = None,
+    env: EnvOption = Env.LOCAL,
+) -> None:
+    """Write a case with everything that proves it, for an auditor.
+
+    Exit code 1 if an event is not yet covered by a checkpoint.
+    """
+    import json
+
+    from switchyard.audit.export.standalone import verify_bundle
+
+    bundle, uncovered_rows, keys = asyncio.run(_export(env, case))
+    file = out or Path(f"case-{bundle['case_id']}.json")
+    file.write_text(json.dumps(bundle, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+    events, checkpoints = count(len(bundle["events"]), "event"), count(len(bundle["checkpoints"]), "checkpoint")
+    console.print(f"{file}: {events} under {checkpoints}", soft_wrap=True)
+    verifier = Path(verify_bundle.__file__)
+    shown = verifier.relative_to(Path.cwd()) if verifier.is_relative_to(Path.cwd()) else verifier
+    named = " ".join(f"--key {key}" for key in keys.replace(" ", "").split(","))
+    console.print(f"verify it with: python3 -I {shown} {file} {named}", soft_wrap=True)
+    console.print("The auditor must get the key from its owner (KMS), not from this output.")
+    if uncovered_rows:
+        console.print(f"[red]{count(uncovered_rows, 'event')} without a checkpoint yet[/red]: export again in a minute")
+        raise typer.Exit(1)
+
+
+async def _export(env: Env, prefix: str) -> tuple[Json, int, str]:
+    from switchyard.cli.app.audit_log import open_audit_reader, open_exporter, resolve_case_id
+
+    async with open_readable_target(env) as target:
+        async with open_audit_reader(target) as log:
+            case_id = await resolve_case_id(log, prefix)
+        async with open_exporter(target) as exporter:
+            return *await exporter.export(case_id), target.settings.checkpoint_public_keys

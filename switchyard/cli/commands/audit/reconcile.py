@@ -1,0 +1,183 @@
+"""`switchyard audit reconcile`."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from switchyard.cli.app.console import Field, console, count, print_json, print_rows, print_text
+from switchyard.cli.app.errors import CommandFailed, InvalidArgument
+from switchyard.cli.app.options import EnvOption, JsonOption
+from switchyard.cli.app.target import Env, Target, resolve_target
+
+if TYPE_CHECKING:
+    from switchyard.audit.reconciliation.reconciler import Reconciler, ReconciliationReport
+
+_SPAN = re.compile(r"([1-9][0-9]{0,4})([smhd])")
+_SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
+MAX_SHOWN_GAPS = 20
+
+_FIELDS = (
+    Field("producer", "producer"),
+    Field("published", "published"),
+    Field("in flight", "in_flight"),
+    Field("lag s", "lag_s"),
+    Field("holes", "holes"),
+    Field("filled", "filled"),
+    Field("differ", "differ"),
+    Field("unclaimed", "unclaimed"),
+)
+
+
+def reconcile(  # noqa: PLR0917 - options, each by its name
+    since: Annotated[str, typer.Option(help="How far back: 30m, 24h, 7d, or a day; at most 14 days.")] = "24h",
+    repair: Annotated[bool, typer.Option("--repair", help="Publish again what the log lacks.")] = False,
+    grace: Annotated[float | None, typer.Option(help="Seconds that a delivery may take.")] = None,
+    wait: Annotated[float, typer.Option(help="With --repair: seconds to wait for the log to be complete.")] = 60,
+    every: Annotated[float | None, typer.Option(help="Repeat after so many seconds, until stopped.")] = None,
+    as_json: JsonOption = False,
+    env: EnvOption = Env.LOCAL,
+) -> None:
+    """Compare the events that producers published with the log: in flight, lost, different, or unclaimed.
+
+    Exit code 1 if the log lacks an event that will not arrive by itself, or has one that no producer published.
+    """
+    from switchyard.audit.reconciliation.completeness import DELIVERY_GRACE
+
+    allowed = DELIVERY_GRACE if grace is None else timedelta(seconds=grace)
+    parse_since(since, datetime.now(UTC))  # an invalid value is refused before anything is opened
+    target = resolve_target(env)
+    if not asyncio.run(_reconcile(target, since, allowed, wait if repair else None, every, as_json=as_json)):
+        raise typer.Exit(1)
+
+
+async def _reconcile(
+    target: Target,
+    since: str,
+    grace: timedelta,
+    repair_wait_s: float | None,
+    every_s: float | None,
+    *,
+    as_json: bool,
+) -> bool:
+    import asyncpg
+
+    from switchyard.audit.reconciliation.completeness import GapKind
+    from switchyard.runtime.core.errors import Unavailable
+
+    async with open_reconciler(target, grace) as reconciler:
+        while True:
+            try:
+                found = await reconciler.run(parse_since(since, datetime.now(UTC)))
+                if repair_wait_s is not None and found.of(GapKind.HOLE):
+                    await reconciler.repair(found, wait_s=repair_wait_s)
+                _print_report(found, as_json=as_json)
+            except (Unavailable, asyncpg.PostgresError) as error:
+                if every_s is None:
+                    raise CommandFailed(
+                        f"the comparison failed: {error}",
+                        remedy="check that both databases run and are migrated by this version: switchyard migrate",
+                    ) from error
+                print_text(f"not compared: {error}", style="yellow")
+            else:
+                if every_s is None:
+                    return found.ok
+            await asyncio.sleep(every_s)
+
+
+def parse_since(since: str, now: datetime) -> datetime:
+    """The moment that `--since` names. Raises `InvalidArgument` for an invalid one, or one before what queues keep."""
+    from switchyard.protocol.topology import DEAD_LETTER_RETENTION_SECONDS
+
+    span = _SPAN.fullmatch(since)
+    try:
+        if span is not None:
+            moment = now - timedelta(seconds=int(span[1]) * _SECONDS[span[2]])
+        else:
+            moment = datetime.fromisoformat(since).replace(tzinfo=UTC)
+    except ValueError as error:
+        raise InvalidArgument(
+            f"--since {since} is invalid: expected a span or a day", remedy="write 30m, 24h, 7d, or 2026-11-21"
+        ) from error
+    if now - moment > timedelta(seconds=DEAD_LETTER_RETENTION_SECONDS):
+        # No queue has an event that is older, and a retired event must not be published into the log again.
+        days = DEAD_LETTER_RETENTION_SECONDS // _SECONDS["d"]
+        raise InvalidArgument(f"--since {since} is more than {days} days ago", remedy=f"compare at most {days} days")
+    return moment
+
+
+@asynccontextmanager
+async def open_reconciler(target: Target, grace: timedelta) -> AsyncIterator[Reconciler]:
+    """A reconciler of a deployment. Raises `CommandFailed` if a database cannot be reached."""
+    from switchyard.app.application import load_app
+    from switchyard.audit.reconciliation.presence import LogPresence
+    from switchyard.audit.reconciliation.producers import Producers
+    from switchyard.audit.reconciliation.reconciler import Reconciler
+    from switchyard.cli.app.connections import open_audit_pool, open_aws_client, open_pool
+    from switchyard.protocol.catalogue import CASE_MANAGER
+    from switchyard.protocol.topology import consumers
+    from switchyard.runtime.core.clock import SystemClock
+
+    async with (
+        open_pool(target, target.settings.reconciler_db_url, CASE_MANAGER) as work,
+        open_audit_pool(target) as log,
+        open_aws_client(target, "sqs") as sqs,
+    ):
+        app = load_app()
+
+        async def count_queued() -> dict[str, int]:
+            counts = {}
+            for consumer in consumers(app.catalogue):
+                counts[consumer.node] = 0
+                for queue in (consumer.queue, consumer.dead_letter_queue):
+                    url = (await sqs.get_queue_url(QueueName=queue))["QueueUrl"]
+                    names = [f"ApproximateNumberOfMessages{kind}" for kind in ("", "NotVisible", "Delayed")]
+                    answer = await sqs.get_queue_attributes(QueueUrl=url, AttributeNames=names)
+                    counts[consumer.node] += sum(int(answer["Attributes"][name]) for name in names)
+            return counts
+
+        producers = Producers(work, (CASE_MANAGER, *app.cards))
+        yield Reconciler(producers, LogPresence(log), count_queued, SystemClock(), grace, app.routing_table)
+
+
+def _print_report(found: ReconciliationReport, *, as_json: bool) -> None:
+    from switchyard.audit.reconciliation.completeness import GapKind
+
+    now = datetime.now(UTC)
+
+    def of(kind: GapKind, producer: str) -> int:
+        return sum(gap.producer == producer for gap in found.of(kind))
+
+    rows = [
+        {
+            "producer": producer,
+            "published": published,
+            "in_flight": of(GapKind.LAG, producer),
+            "lag_s": round(found.lag(producer, now).total_seconds(), 1),
+            "holes": of(GapKind.HOLE, producer),
+            "filled": sum(gap.producer == producer for gap in found.filled),
+            "differ": of(GapKind.DIFFERS, producer),
+            "unclaimed": of(GapKind.UNCLAIMED, producer),
+        }
+        for producer, published in found.published.items()
+    ]
+    wrong = [gap for kind in (GapKind.HOLE, GapKind.DIFFERS, GapKind.UNCLAIMED) for gap in found.of(kind)]
+    if as_json:
+        gaps = [asdict(gap) for gap in wrong]
+        print_json({"cases": found.cases, "producers": rows, "gaps": gaps, "ok": found.ok})
+        return
+    print_rows(rows, _FIELDS)
+    for gap in found.filled[:MAX_SHOWN_GAPS]:
+        console.print(f"filled: case {gap.case_id} event {gap.event_id} ({gap.type} from {gap.producer})")
+    for gap in wrong[:MAX_SHOWN_GAPS]:
+        where = f"case {gap.case_id} event {gap.event_id} ({gap.type} from {gap.producer}, {gap.since:%F %T})"
+        print_text(f"alarm=completeness {gap.kind}: {where}", style="red")
+    verdict = "[green]complete[/green]" if found.ok else f"[red]{count(len(wrong), 'event')} not as published[/red]"
+    console.print(f"{count(found.cases, 'case')}, log: {verdict}")

@@ -1,0 +1,187 @@
+"""`switchyard audit replay`: decide again what the router decided. Reads only."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from switchyard.app.application import load_app
+from switchyard.cli.app.console import console, count, print_json, print_text
+from switchyard.cli.app.errors import CommandFailed
+from switchyard.cli.app.options import AnyCaseArgument, DayOption, EnvOption, JsonOption
+from switchyard.cli.app.target import Env, Target, open_readable_target
+
+if TYPE_CHECKING:
+    from switchyard.audit.verification.findings import StoredRow
+    from switchyard.protocol.signing import OperatorKeys
+    from switchyard.router.replay import Divergence
+    from switchyard.router.state_seal import StateSeal
+
+MAX_SHOWN_DIVERGENCES = 20
+
+
+@dataclass
+class ReplayReport:
+    """What a replay found. Lists are cut at `MAX_SHOWN_DIVERGENCES`; the counts are not."""
+
+    cases: int = 0
+    decisions: int = 0
+    undecided: int = 0
+    diverged: int = 0
+    unverified: int = 0
+    retired: int = 0
+    divergences: list[Divergence] = field(default_factory=list)
+    verification_failures: list[str] = field(default_factory=list)
+
+    @property
+    def ok(self) -> bool:
+        """Whether every decision would be the same today, on a log that verifies."""
+        return not self.diverged and not self.unverified
+
+
+@dataclass(frozen=True)
+class ReplayKeys:
+    """The keys that check seals and operators' signatures, or believe what was recorded."""
+
+    seal: StateSeal
+    operators: OperatorKeys | None
+
+
+def replay(  # noqa: PLR0917 - options, each by its name
+    case: AnyCaseArgument = None,
+    day: DayOption = None,
+    corpus_file: Annotated[
+        Path | None,
+        typer.Option("--corpus", exists=True, dir_okay=False, readable=True, help="Replay a file instead of the log."),
+    ] = None,
+    save: Annotated[Path | None, typer.Option(help="Also write what is replayed to this file, as a corpus.")] = None,
+    seals: Annotated[
+        bool, typer.Option("--seals", help="Also check seals and signatures: needs SWITCHYARD_STATE_KEYS.")
+    ] = False,
+    as_json: JsonOption = False,
+    env: EnvOption = Env.LOCAL,
+) -> None:
+    """Decide again what the router decided, from the log alone, and name the first decision that differs in each case.
+
+    Nothing is published and nothing is changed. Exit code 1 if a decision differs.
+    """
+    import time
+
+    started = time.monotonic()
+    wanted = day.date() if day else None
+    found = asyncio.run(replay_scope(env, case, wanted, corpus_file, save, check_seals=seals))
+    if as_json:
+        print_json({**asdict(found), "divergences": [str(each) for each in found.divergences], "ok": found.ok})
+    else:
+        _print_report(found, time.monotonic() - started)
+    if not found.ok:
+        raise typer.Exit(1)
+
+
+def _print_report(found: ReplayReport, seconds: float) -> None:
+    for divergence in found.divergences:
+        print_text(f"diverged: {divergence}", style="red")
+    for failure in found.verification_failures:
+        print_text(f"not replayed: {failure}", style="red")
+    if found.undecided:
+        console.print(f"{count(found.undecided, 'event')} without a decision in the log yet")
+    if found.retired:
+        console.print(f"{count(found.retired, 'case')} not replayed: retention has retired the bodies")
+    console.print(f"{count(found.cases, 'case')}, {count(found.decisions, 'decision')} replayed in {seconds:.1f} s")
+    if found.unverified:
+        print_text(f"{count(found.unverified, 'case')} not replayed: the chain is broken", style="red")
+    if found.diverged:
+        print_text(f"replay: {count(found.diverged, 'case')} would be decided otherwise today", style="red")
+    else:
+        console.print("replay: [green]no divergence[/green]")
+
+
+def replay_and_count(
+    rows: list[StoredRow], keys: ReplayKeys, found: ReplayReport, *, grace: timedelta | None = None
+) -> None:
+    """Replay one case and count it. A case whose chain is broken is not replayed: its texts prove nothing.
+
+    `grace` is how long a cause may be in flight; for a file it is zero.
+    """
+    from switchyard.audit.verification.verify import VERIFICATION_GRACE, verify_case
+    from switchyard.router.replay import replay_case
+
+    found.cases += 1
+    if not all(each.row.body for each in rows):
+        found.retired += 1  # the receipt proves that there were decisions, not which
+        return
+    verdict = verify_case(
+        load_app().catalogue, rows, now=datetime.now(UTC), grace=VERIFICATION_GRACE if grace is None else grace
+    )
+    if verdict.findings:
+        found.unverified += 1
+        first = verdict.findings[0]
+        if len(found.verification_failures) < MAX_SHOWN_DIVERGENCES:
+            found.verification_failures.append(
+                f"case {verdict.case_id} event {first.event_id}: {first.kind}, {first.why}"
+            )
+        return
+    replayed = replay_case(
+        [each.row.body for each in rows], load_app().routing_table, keys.seal, operators=keys.operators
+    )
+    found.decisions += replayed.decisions
+    found.undecided += replayed.undecided
+    if replayed.divergence is not None:
+        found.diverged += 1
+        if len(found.divergences) < MAX_SHOWN_DIVERGENCES:
+            found.divergences.append(replayed.divergence)
+
+
+async def replay_scope(
+    env: Env, prefix: str | None, day: date | None, corpus_file: Path | None, save: Path | None, *, check_seals: bool
+) -> ReplayReport:
+    """Replay a case, a day, everything, or a file. Raises `CommandFailed` for an input that cannot be read."""
+    from contextlib import aclosing
+
+    from switchyard.audit.export import corpus
+    from switchyard.cli.app.audit_log import open_audit_reader, resolve_case_id
+
+    found = ReplayReport()
+    with corpus.open_corpus_writer(save) as write:
+        if corpus_file is not None:
+            keys = _load_keys(Target(os.environ), check=check_seals)
+            for rows in corpus.read_cases(load_app().catalogue, corpus_file):
+                replay_and_count(rows, keys, found, grace=timedelta(0))
+            return found
+        async with open_readable_target(env) as target, open_audit_reader(target) as log:
+            keys = _load_keys(target, check=check_seals)
+            case_id = await resolve_case_id(log, prefix) if prefix else None
+            async with aclosing(log.cases(case_id=case_id, day=day)) as cases:
+                async for rows in cases:
+                    replay_and_count(rows, keys, found)
+                    write(rows)
+            if case_id is not None and not found.cases:
+                found.cases, found.retired = 1, 1  # only receipts are left: the partition of its month was dropped
+    return found
+
+
+def _load_keys(target: Target, *, check: bool) -> ReplayKeys:
+    import json
+
+    from switchyard.protocol.signing import OperatorKeys
+    from switchyard.router.state_seal import RecordedSeal, StateSeal
+
+    if not check:
+        return ReplayKeys(RecordedSeal(), None)
+    state, signers = target.settings.state_keys, target.settings.operators
+    try:
+        return ReplayKeys(
+            StateSeal({name: bytes.fromhex(key) for name, key in json.loads(state).items()}),
+            OperatorKeys({name: bytes.fromhex(key) for name, key in json.loads(signers).items()}),
+        )
+    except (ValueError, TypeError, AttributeError) as error:
+        raise CommandFailed(
+            'SWITCHYARD_STATE_KEYS or SWITCHYARD_OPERATORS is invalid: expected JSON {"name": "32 bytes in hex"}',
+            remedy="export them as the router has them",
+        ) from error

@@ -1,0 +1,218 @@
+"""`switchyard audit retention`: policies, legal holds, and retiring cases."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from switchyard.app.application import load_app
+from switchyard.cli.app.console import Field, console, count, print_json, print_rows, print_text
+from switchyard.cli.app.errors import CommandFailed
+from switchyard.cli.app.options import CaseArgument, EnvOption, JsonOption, OperatorOption, ReasonOption
+from switchyard.cli.app.target import Env, Target, open_readable_target, resolve_target
+
+if TYPE_CHECKING:
+    from switchyard.audit.retention.retention import RetentionStore
+
+app = typer.Typer(no_args_is_help=True)
+_POLICIES = (
+    Field("playbook", "playbook"),
+    Field("keep days", "keep_days"),
+    Field("duty days", "duty_days"),
+    Field("counts from", "duty_counts_from", wraps=True),
+    Field("citation", "citation", wraps=True),
+)
+_HOLDS = (
+    Field("case", "case_id", short=8),
+    Field("since (UTC)", "placed_at"),
+    Field("by", "placed_by", wraps=True),
+    Field("reason", "reason", wraps=True),
+)
+
+
+@app.command()
+def run(
+    operator: OperatorOption,
+    limit: Annotated[int, typer.Option(min=1, help="The most cases in one run.")] = 10_000,
+    archive_bucket: Annotated[
+        str | None, typer.Option(help="Archive the bodies in this bucket; without it they are deleted.")
+    ] = None,
+    env: EnvOption = Env.LOCAL,
+) -> None:
+    """Retire each case whose retention period is over, then drop empty months.
+
+    Exit code 1 if a case was kept: its chain is broken, or it was put on hold meanwhile.
+    """
+    if asyncio.run(_run(resolve_target(env), operator, limit, archive_bucket)):
+        raise typer.Exit(1)
+
+
+@app.command()
+def hold(case: CaseArgument, operator: OperatorOption, reason: ReasonOption, env: EnvOption = Env.LOCAL) -> None:
+    """Put a case on legal hold: nothing of it is retired or erased until the hold is released."""
+    case_id, hold_id = asyncio.run(_hold(resolve_target(env), case, reason, operator))
+    console.print(f"case {case_id} is on hold ({hold_id})")
+
+
+@app.command()
+def release(case: CaseArgument, operator: OperatorOption, reason: ReasonOption, env: EnvOption = Env.LOCAL) -> None:
+    """Release every hold of a case."""
+    case_id, released = asyncio.run(_release(resolve_target(env), case, reason, operator))
+    if not released:
+        raise CommandFailed(f"case {case_id} is not on hold", remedy="see `switchyard audit retention show`")
+    console.print(f"case {case_id}: {count(len(released), 'hold')} released")
+
+
+@app.command()
+def show(as_json: JsonOption = False, env: EnvOption = Env.LOCAL) -> None:
+    """Show the policies in force and the legal holds."""
+    policies, holds = asyncio.run(_read(env))
+    if as_json:
+        print_json({"policies": policies, "holds": holds})
+        return
+    console.print("policies in force")
+    print_rows([{**row, "duty_counts_from": row["duty_counts_from"] or "last event"} for row in policies], _POLICIES)
+    console.print("\nlegal holds")
+    print_rows(holds, _HOLDS)
+
+
+@app.command()
+def policy(
+    playbook: Annotated[str, typer.Argument(metavar="PLAYBOOK", help="The playbook's name, without a version.")],
+    *,
+    keep_days: Annotated[int, typer.Option(min=15, help="Days to keep bodies after the case's last event.")],
+    citation: Annotated[str, typer.Option(help="The document that sets it, or who decided it.")],
+    operator: OperatorOption,
+    duty_days: Annotated[int | None, typer.Option(min=1, help="Days for which the law requires them.")] = None,
+    duty_from: Annotated[list[str] | None, typer.Option(help="A transition that restarts the duty.")] = None,
+    env: EnvOption = Env.LOCAL,
+) -> None:
+    """Set how long the cases of a playbook are kept, from now on. Earlier policies stay in the log."""
+    new = {
+        "keep_for": timedelta(days=keep_days),
+        "duty_for": None if duty_days is None else timedelta(days=duty_days),
+        "duty_counts_from": duty_from or [],
+        "citation": citation,
+        "operator": operator,
+    }
+    asyncio.run(_set_policy(resolve_target(env), playbook, new))
+    console.print(f"{playbook}: {keep_days} days from now on")
+
+
+@asynccontextmanager
+async def _open_store(target: Target, archive_bucket: str | None = None) -> AsyncIterator[RetentionStore]:
+    """The log, for its retention role."""
+    from switchyard.audit.records.case_objects import CaseObjects
+    from switchyard.audit.records.roles import SCHEMA
+    from switchyard.audit.retention.retention import RetentionStore
+    from switchyard.cli.app.connections import open_aws_client, open_pool
+    from switchyard.cli.app.keys import load_receipt_keys, open_receipt_signer
+    from switchyard.runtime.core.clock import SystemClock
+    from switchyard.runtime.storage.objects import S3Objects
+
+    settings = target.settings
+    async with (
+        open_receipt_signer(target) as signer,
+        open_aws_client(target, "s3") as s3,
+        open_pool(target, settings.audit_retention_db_url, SCHEMA) as pool,
+    ):
+        yield RetentionStore(
+            pool,
+            load_app().catalogue,
+            signer,
+            SystemClock(),
+            objects=CaseObjects(s3, settings.objects_bucket),
+            trusted=load_receipt_keys(target),
+            archive=S3Objects(s3, archive_bucket) if archive_bucket else None,
+        )
+
+
+async def _run(target: Target, operator: str, limit: int, archive_bucket: str | None) -> int:
+    async with _open_store(target, archive_bucket) as store:
+        if swept := await store.sweep():
+            console.print(f"{count(swept, 'retired case')} had artefacts left: deleted")
+        kept = await retire_due_cases(store, operator, limit)
+        for name, state in await store.drop_partitions():
+            if state != "kept":
+                console.print(f"{name}: {state}")
+    return kept
+
+
+async def retire_due_cases(store: RetentionStore, operator: str, limit: int) -> int:
+    """Retire each due case; return how many were kept. A case that the database refuses does not stop the others."""
+    import asyncpg
+
+    from switchyard.audit.retention.retention import RetirementStatus
+
+    retired = events = kept = 0
+    async for due in store.due(limit=limit):
+        try:
+            outcome = await store.retire(due, operator=operator)
+        except asyncpg.RaiseError as error:
+            kept += 1
+            print_text(f"kept case {due.case_id}: {error}", style="red")
+            continue
+        if outcome.fate is RetirementStatus.REOPENED:
+            console.print(f"case {due.case_id} is open again")
+        elif outcome.fate is RetirementStatus.KEPT:
+            kept += 1
+            found = outcome.findings[0]
+            print_text(f"kept case {due.case_id}: {found.kind}: {found.why}", style="red")
+        else:
+            retired += 1
+            events += outcome.events
+    console.print(f"{count(retired, 'case')} retired ({events} bodies), {kept} kept")
+    return kept
+
+
+async def _hold(target: Target, prefix: str, reason: str, operator: str) -> tuple[str, str]:
+    case_id = await _resolve(target, prefix)
+    async with _open_store(target) as store:
+        return case_id, await store.hold(case_id, reason=reason, operator=operator)
+
+
+async def _release(target: Target, prefix: str, reason: str, operator: str) -> tuple[str, list[str]]:
+    case_id = await _resolve(target, prefix)
+    async with _open_store(target) as store:
+        return case_id, await store.release(case_id, reason=reason, operator=operator)
+
+
+async def _resolve(target: Target, prefix: str) -> str:
+    from switchyard.cli.app.audit_log import open_audit_reader, resolve_case_id
+
+    async with open_audit_reader(target) as log:
+        return await resolve_case_id(log, prefix)
+
+
+async def _read(env: Env) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    from dataclasses import asdict
+
+    from switchyard.audit.retention.reader import RetentionReader
+    from switchyard.cli.app.connections import open_audit_pool
+    from switchyard.cli.app.keys import load_receipt_keys
+
+    async with open_readable_target(env) as target, open_audit_pool(target) as pool:
+        reader = RetentionReader(pool, load_receipt_keys(target))
+        policies = [
+            {
+                "playbook": each.playbook,
+                "keep_days": each.keep_for.days,
+                "duty_days": None if each.duty_for is None else each.duty_for.days,
+                "duty_counts_from": list(each.duty_counts_from),
+                "citation": each.citation,
+                "set_by": each.set_by,
+                "effective_from": each.effective_from,
+            }
+            for each in await reader.policies()
+        ]
+        return policies, [asdict(each) for each in await reader.holds()]
+
+
+async def _set_policy(target: Target, playbook: str, new: dict[str, Any]) -> None:
+    async with _open_store(target) as store:
+        await store.set_policy(playbook, **new)

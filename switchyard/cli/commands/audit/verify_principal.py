@@ -1,0 +1,116 @@
+"""`switchyard audit verify-principal`."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from switchyard.cli.app.console import console, print_json, print_text
+from switchyard.cli.app.errors import CommandFailed
+from switchyard.cli.app.options import CaseArgument, EnvOption, JsonOption
+from switchyard.cli.app.target import Env, Target, open_readable_target
+
+if TYPE_CHECKING:
+    from switchyard.case_manager.principals import PrincipalKeys
+    from switchyard.protocol.fields import Json
+    from switchyard.protocol.principals import PrincipalClaims
+    from switchyard.runtime.storage.artefacts import Artefacts
+
+
+def verify_principal(case: CaseArgument, as_json: JsonOption = False, env: EnvOption = Env.LOCAL) -> None:
+    """Verify who asked, by the statement that the ingress signed and its public key. Exit code 1 if it is invalid."""
+    case_id, claims, kid = asyncio.run(_verify(env, case))
+    if as_json:
+        fields = ("sub", "tenant", "role", "session_id", "iss")
+        print_json({"case_id": case_id, "kid": kid} | {name: getattr(claims, name) for name in fields})
+        return
+    print_text(f"case {case_id} was asked by {claims.sub} of {claims.tenant}")
+    print_text(f"role {claims.role or '(no role)'}, session {claims.session_id}")
+    console.print(f"signed by {claims.iss} with its key {kid}: [green]ok[/green]")
+
+
+async def _verify(env: Env, prefix: str) -> tuple[str, PrincipalClaims, str]:
+    from switchyard.cli.app.audit_log import open_artefact_reader, open_audit_reader, read_events, resolve_case_id
+
+    async with open_readable_target(env) as target:
+        keys = load_principal_keys(target)
+        async with open_audit_reader(target) as log:
+            case_id = await resolve_case_id(log, prefix)
+            events = await read_events(log, case_id)
+        first = next((event for event in events if event["type"] == "CaseOpened"), None)
+        if first is None:
+            raise CommandFailed(f"the log has no CaseOpened of case {case_id}", remedy="see `switchyard case show`")
+        async with open_artefact_reader(target) as artefacts:
+            return case_id, *await verify_principal_statement(first, artefacts, keys)
+
+
+def load_principal_keys(target: Target) -> PrincipalKeys:
+    """The public keys, as the case manager has them, and those that are retired. Raises `CommandFailed`."""
+    import json
+
+    from switchyard.case_manager.principals import PrincipalKeys
+
+    text = target.settings.principal_keys
+    try:
+        return PrincipalKeys({
+            source: {kid: bytes.fromhex(key) for kid, key in keys.items()} for source, keys in json.loads(text).items()
+        })  # fmt: skip
+    except (ValueError, TypeError, AttributeError) as error:
+        raise CommandFailed(
+            'SWITCHYARD_PRINCIPAL_KEYS is invalid: expected JSON {"upstream.name": {"kid": "32 bytes in hex"}}',
+            remedy="get the public keys from their owner",
+        ) from error
+
+
+async def verify_principal_statement(
+    first: Json, artefacts: Artefacts, keys: PrincipalKeys
+) -> tuple[PrincipalClaims, str]:
+    """The claims that a case was opened on, and the key's name. Raises `CommandFailed` naming what is invalid."""
+    import hashlib
+    import json
+
+    from switchyard.case_manager.rejections import PrincipalInvalid
+    from switchyard.cli.app.audit_log import read_artefact
+    from switchyard.protocol.digest import event_digest
+    from switchyard.protocol.envelope import Envelope
+    from switchyard.protocol.events.case_manager import Attestation
+    from switchyard.protocol.fields import WAREHOUSE_ROLE_SCOPE
+    from switchyard.protocol.principals import question_digest
+    from switchyard.runtime.core.clock import moment
+
+    event = Envelope.model_validate_json(json.dumps(first))
+    submitted_by = str(event.payload["submitted_by"])
+    if event.payload.get("attested") is None:
+        raise CommandFailed(
+            f"{submitted_by} does not have to sign who asks", remedy="name it in SWITCHYARD_PRINCIPAL_KEYS"
+        )
+    attested = Attestation.model_validate_json(json.dumps(event.payload["attested"]))
+    reference = first["payload"]["attested"]["statement"]
+    statement = (await read_artefact(artefacts, first, reference)).decode()
+    question = (await read_artefact(artefacts, first, first["payload"]["question"])).decode()
+    if hashlib.sha256(statement.encode()).hexdigest() != attested.statement_sha256:
+        raise CommandFailed("the statement is not the one that the event names", remedy="see `alarm=integrity`")
+    try:
+        principal = keys.verified_principal(submitted_by, statement)
+        principal.check_time(moment(event.occurred_at))
+    except PrincipalInvalid as problem:
+        raise CommandFailed(f"{problem.code}: {problem.message}", remedy=problem.remedy) from problem
+    claims = principal.claims
+    scopes = (WAREHOUSE_ROLE_SCOPE + claims.role,) if claims.role else ()
+    same = {
+        "case_id": claims.case_id == event.case_id,
+        "tenant": claims.tenant == event.tenant,
+        "session_id": claims.session_id == event.session_id,
+        "role": scopes == event.principal.scopes,
+        "question_sha256": claims.question_sha256 == question_digest(question),
+        "kid": principal.kid == attested.kid,
+        # The pseudonym stands for `sub` only if the statement was sealed under its key.
+        "subject": attested.statement.subject == event.principal.subject,
+        # Unsigned fields (the agent, the deadline) are protected by the chain alone.
+        "digest": event_digest(first) == event.digest,
+    }
+    if wrong := [name for name, holds in same.items() if not holds]:
+        raise CommandFailed(
+            f"{', '.join(wrong)}: the signed statement and the log differ", remedy="treat it as an incident"
+        )
+    return claims, principal.kid

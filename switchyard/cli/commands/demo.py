@@ -1,0 +1,25 @@
+"""`switchyard demo`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from switchyard.cli.app.options import EnvOption
+from switchyard.cli.app.target import Env, require_local_package
+from switchyard.cli.commands.stack import translate_stack_errors
+
+
+def run(
+    figures: Annotated[Path | None, typer.Option(help="Also write the figures to this file, as JSON.")] = None,
+    env: EnvOption = Env.LOCAL,
+) -> None:
+    """Run the demo and leave its log readable: on a stack of its own, or on a new stack of docker compose."""
+    with require_local_package(), translate_stack_errors():
+        from demo.demo import run_demo
+
+        succeeded = run_demo(env, figures)
+    if not succeeded:
+        raise typer.Exit(1)

@@ -1,0 +1,98 @@
+"""Composition root of audit."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from functools import partial
+from typing import Any
+
+from faststream_sqs import RetryPolicy, SQSBatchMessage, SQSMessage
+from switchyard.audit.records.partitions import maintain_partitions
+from switchyard.audit.records.roles import SCHEMA
+from switchyard.audit.records.store import AuditStore
+from switchyard.audit.service.handlers import drain_dead_letter, record_batch
+from switchyard.audit.service.missing_events import LogWatch
+from switchyard.audit.transparency.checkpointer import Checkpointer, CheckpointSchedule
+from switchyard.audit.transparency.sequencer import Sequencer
+from switchyard.processes.audit_settings import AuditSettings
+from switchyard.protocol.catalogue import AUDIT, Catalogue
+from switchyard.protocol.topology import dead_letter_queue_name, queue_name
+from switchyard.runtime.crypto.signing import KmsSigner, LocalSigner, Signer, TrustedKeys, public_keys
+from switchyard.runtime.database.circuit_breaker import DatabaseCircuitBreaker
+from switchyard.runtime.process.process import ServiceProcess, skip_decoding
+from switchyard.runtime.storage.locked_objects import LockedObjects
+
+
+async def run_audit(catalogue: Catalogue) -> None:
+    """Serve audit."""
+    settings = AuditSettings()
+    async with ServiceProcess(catalogue, AUDIT, settings) as process:
+        pool = await process.connect(settings.audit_db_url, schema=SCHEMA)
+        gate = DatabaseCircuitBreaker(pool)
+        await process.on_exit(gate.close)
+        store = AuditStore(pool, catalogue)
+        process.check("database", lambda: gate.open)
+        subscribe_audit(process, settings, store, gate)
+        process.run_in_background(partial(maintain_partitions, store, gate))
+        sequencer = Sequencer(
+            pool,
+            await build_checkpointer(process, settings),
+            LogWatch(process.clock),
+            every_s=settings.sequence_every_s,
+        )
+        await process.on_exit(sequencer.finish)
+        process.run_in_background(sequencer.run)
+        await process.run()
+
+
+async def build_checkpointer(process: ServiceProcess, settings: AuditSettings) -> Checkpointer | None:
+    """What checkpoints the log; None without a bucket. Raises `ValueError` if the bucket has no key beside it."""
+    if settings.checkpoint_bucket is None:
+        return None
+    if settings.checkpoint_kms_key_id is not None:
+        signer: Signer = await KmsSigner.open(await process.client("kms"), settings.checkpoint_kms_key_id)
+    elif settings.checkpoint_key is not None:
+        signer = LocalSigner(bytes.fromhex(settings.checkpoint_key.get_secret_value()))
+    else:
+        raise ValueError("set SWITCHYARD_CHECKPOINT_KMS_KEY_ID, or SWITCHYARD_CHECKPOINT_KEY on a laptop")
+    schedule = CheckpointSchedule(
+        settings.checkpoint_rows, settings.checkpoint_every_s, timedelta(days=settings.checkpoint_keep_days)
+    )
+    objects = LockedObjects(await process.client("s3"), settings.checkpoint_bucket, mode=settings.checkpoint_lock_mode)
+    keys = TrustedKeys([signer.public, *public_keys(settings.checkpoint_public_keys)])
+    return Checkpointer(objects, signer, keys, process.clock, schedule, name=settings.checkpoint_log)
+
+
+def subscribe_audit(
+    process: ServiceProcess, settings: AuditSettings, store: AuditStore, gate: DatabaseCircuitBreaker
+) -> None:
+    """Consume audit's queue in batches, and its dead-letter queue one by one."""
+
+    async def batch(message: SQSBatchMessage) -> None:
+        await record_batch(message, store=store, gate=gate)
+
+    async def dead_letter(message: SQSMessage) -> None:
+        await drain_dead_letter(message, store=store, gate=gate)
+
+    shared: dict[str, Any] = {
+        "wait_time": settings.poll_wait_s,
+        "visibility_timeout": settings.visibility_s,
+        "retry": RetryPolicy(base=settings.retry_base_s, cap=60.0),
+        "decoder": skip_decoding,
+    }
+    queue, dlq = queue_name(AUDIT), dead_letter_queue_name(AUDIT)
+    batches = process.broker.subscriber(
+        queue,
+        dead_letter_queue=dlq,
+        batch=True,
+        max_batch=settings.batch_size,
+        max_wait=settings.batch_wait_s,
+        concurrency=settings.batches,
+        **shared,
+    )
+    batches(batch)
+    dead_letters = process.broker.subscriber(dlq, dead_letter_queue=None, concurrency=1, **shared)
+    dead_letters(dead_letter)
+    for name, subscriber in ((queue, batches), (dlq, dead_letters)):
+        process.check(name, partial(getattr, subscriber, "healthy"))
+        gate.watch_subscriber(subscriber)

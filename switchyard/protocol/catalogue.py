@@ -1,0 +1,146 @@
+"""The event catalogue: every event type, its producers and its consumers. Pure.
+
+Rules, queues, policies, schemas and the AsyncAPI document are generated from an application's catalogue, and consumers
+check what they receive against it. A breaking change is a new version beside the old one, never an edit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from switchyard.protocol.events import case_manager, failures, router, upstream
+from switchyard.protocol.fields import Contract
+
+CASE_MANAGER, ROUTER, AUDIT = "case_manager", "router", "audit"
+EXTERNAL = "external"
+"""`node_to` of an event that no service consumes: upstream systems subscribe to it with a rule of their own."""
+
+UPSTREAM_PREFIX = "upstream."
+"""EventBridge source prefix of every system that submits cases."""
+
+
+Flow = tuple[str, str]
+
+
+@dataclass(frozen=True)
+class EventType:
+    """One version of one event type, and the (producer, consumer) pairs between which it may travel.
+
+    `answers` are the commands to which it is an answer: no other task may be answered with it. `stateful`: it hands
+    out, or returns, the router's sealed state. `terminal`: it ends its case.
+    """
+
+    payload: type[Contract]
+    flows: tuple[Flow, ...]
+    version: int = 1
+    answers: tuple[type[Contract], ...] = ()
+    called: str = ""
+    """The type's name where the class cannot have it: a second version's class needs another name."""
+    stateful: bool = False
+    terminal: bool = False
+
+    @property
+    def name(self) -> str:
+        """The type as it is written in the envelope and in EventBridge's detail-type."""
+        return self.called or self.payload.__name__
+
+    @property
+    def producers(self) -> tuple[str, ...]:
+        """The nodes that may emit it, sorted."""
+        return tuple(sorted({producer for producer, _ in self.flows}))
+
+    @property
+    def consumers(self) -> tuple[str, ...]:
+        """The nodes that handle it, sorted."""
+        return tuple(sorted({consumer for _, consumer in self.flows}))
+
+
+def command_types(node: str, command: type[Contract], *answers: type[Contract]) -> tuple[EventType, ...]:
+    """A command from the router to one node, and what that node may answer."""
+    return (
+        EventType(command, ((ROUTER, node),), stateful=True),
+        *(EventType(answer, ((node, ROUTER),), answers=(command,), stateful=True) for answer in answers),
+    )
+
+
+def submission_types(submitted: type[Contract], opened: type[Contract]) -> tuple[EventType, ...]:
+    """A submission from upstream, and the first event of the case that it opens."""
+    return EventType(submitted, ((UPSTREAM_PREFIX, CASE_MANAGER),)), EventType(opened, ((CASE_MANAGER, ROUTER),))
+
+
+class Catalogue:
+    """An application's event types beside the system's own, and the nodes between which they travel.
+
+    Raises `ValueError` for a type that is declared twice or travels to or from an unknown node.
+    """
+
+    def __init__(self, agents: Iterable[str], types: Iterable[EventType]) -> None:
+        self.agents = tuple(agents)
+        self.nodes = (ROUTER, CASE_MANAGER, *self.agents, AUDIT)
+        """Every consumer: each has its own queue, dead-letter queue, process and role."""
+        self.types = (*types, *_system_types(self.agents))
+        self._by_name = {(type_.name, type_.version): type_ for type_ in self.types}
+        self._by_payload = {type_.payload: type_ for type_ in self.types}
+        if not len(self.types) == len(self._by_name) == len(self._by_payload):
+            names = [f"{type_.name} version {type_.version}" for type_ in self.types]
+            raise ValueError(
+                f"an event type is declared twice: {sorted({each for each in names if names.count(each) > 1})}"
+            )
+        known = {*self.nodes, UPSTREAM_PREFIX, EXTERNAL}
+        for type_ in self.types:
+            if unknown := {node for flow in type_.flows for node in flow} - known:
+                raise ValueError(f"{type_.name} travels between nodes that have no card: {sorted(unknown)}")
+
+    def find(self, name: str, version: int) -> EventType | None:
+        """The type of that name and version, if there is one."""
+        return self._by_name.get((name, version))
+
+    def of(self, payload: type[Contract]) -> EventType:
+        """The type that has this payload. Raises `KeyError` if the catalogue has none."""
+        return self._by_payload[payload]
+
+    def has_type(self, name: str) -> bool:
+        """Whether any version of a type of that name is in the catalogue."""
+        return any(known == name for known, _ in self._by_name)
+
+    def sources_for(self, consumer: str) -> tuple[str, ...]:
+        """The nodes whose events `consumer` may receive, sorted."""
+        flows = (flow for type_ in self.types for flow in type_.flows)
+        return tuple(sorted({source for source, target in flows if target == consumer} - {UPSTREAM_PREFIX}))
+
+    def types_for(self, consumer: str) -> tuple[EventType, ...]:
+        """The event types that `consumer` handles."""
+        return tuple(type_ for type_ in self.types if consumer in type_.consumers)
+
+    def types_emitted_by(self, producer: str) -> tuple[EventType, ...]:
+        """The event types that `producer` may emit."""
+        return tuple(type_ for type_ in self.types if producer in type_.producers)
+
+
+def _system_types(agents: tuple[str, ...]) -> tuple[EventType, ...]:
+    """What every application has: closing, failing, waiting, approving, suppressing, halting and retrying."""
+    outside = ((CASE_MANAGER, EXTERNAL),)
+    return (
+        EventType(upstream.SuppressionRequested, ((UPSTREAM_PREFIX, CASE_MANAGER),)),
+        *command_types(
+            CASE_MANAGER,
+            router.AskApproval,
+            case_manager.ApprovalGranted,
+            case_manager.ApprovalDenied,
+            case_manager.ApprovalExpired,
+        ),
+        *command_types(CASE_MANAGER, router.Wait, case_manager.WaitOver),
+        EventType(case_manager.ContactSuppressed, outside, terminal=True),
+        EventType(case_manager.PlaybookHalted, outside, terminal=True),
+        EventType(case_manager.PlaybookResumed, outside, terminal=True),
+        EventType(router.CloseCase, ((ROUTER, CASE_MANAGER),)),
+        # An agent's failure goes to the router's failure edge; the router's own goes to close, never to the router.
+        EventType(
+            failures.TaskFailed,
+            (*((node, ROUTER) for node in (*agents, CASE_MANAGER)), (ROUTER, CASE_MANAGER)),
+        ),
+        EventType(case_manager.CaseClosed, outside, terminal=True),
+        EventType(case_manager.TaskRetried, ((CASE_MANAGER, ROUTER),)),
+        EventType(case_manager.SubmissionRejected, outside, terminal=True),
+    )

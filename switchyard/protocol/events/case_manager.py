@@ -1,0 +1,141 @@
+"""What the case manager emits: cases end here, and nowhere else."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, JsonValue
+
+from switchyard.protocol.fields import (
+    Artefact,
+    Code,
+    Contract,
+    Identifier,
+    Name,
+    Sentence,
+    Sha256,
+    Timestamp,
+    TypeName,
+    Uuid,
+)
+
+
+class Attestation(Contract):
+    """The signed statement that the case was opened on, kept so that its signature can be checked again."""
+
+    kid: Identifier = Field(description="The key of the ingress that signed it.")
+    statement: Artefact = Field(description="The compact JWS; sealed, because it names the user.")
+    statement_sha256: Sha256 = Field(description="Of the JWS itself.")
+
+
+ApprovalSignature = Annotated[
+    str,
+    Field(
+        pattern=r"^[0-9a-f]{128}$",
+        description="Ed25519 in hex, by the approver, over switchyard.protocol.approvals.approval_statement.",
+    ),
+]
+
+
+class ApprovalGranted(Contract):
+    """A named person agreed to exactly this content. Used once, by the email sender."""
+
+    approval_id: Uuid
+    content_sha256: Sha256
+    approver: Identifier
+    reason: Sentence = ""
+    signed_at: Timestamp
+    signature: ApprovalSignature
+
+
+class ApprovalDenied(Contract):
+    """A named person refused this content."""
+
+    approval_id: Uuid
+    content_sha256: Sha256
+    approver: Identifier
+    code: Code = "denied"
+    message: Sentence = Field(default="", description="The approver's reason.")
+    signed_at: Timestamp
+    signature: ApprovalSignature
+
+
+class ApprovalExpired(Contract):
+    """Nobody decided in time."""
+
+    approval_id: Uuid
+    code: Code = "approval_expired"
+    message: Sentence = "Nobody decided on the approval in time."
+
+
+class WaitOver(Contract):
+    """The time has come, or the playbook runs again."""
+
+    waited_for: Literal["time", "resume"]
+
+
+class ContactSuppressed(Contract):
+    """An address may no longer be written to: opted out, bounced or complained. A chain of its own."""
+
+    address_key: Sha256
+    reason: Literal["opted_out", "bounced", "complained"]
+    reported_by: Identifier
+
+
+class PlaybookHalted(Contract):
+    """An operator halted a playbook: nothing of it has an effect until it is resumed. A chain of its own."""
+
+    playbook: Name
+    operator: Identifier
+    why: Sentence
+
+
+class PlaybookResumed(Contract):
+    """An operator let a halted playbook run again. A chain of its own."""
+
+    playbook: Name
+    operator: Identifier
+    why: Sentence
+
+
+class CaseClosed(Contract):
+    """The case's one terminal event: the first outcome wins."""
+
+    outcome: Name
+    code: Code
+    message: Sentence = ""
+    field: str | None = Field(default=None, max_length=200)
+    remedy: Sentence | None = None
+    node: Name | None = Field(default=None, description="Where it failed.")
+    answer: Artefact | None = None
+    rules: tuple[Identifier, ...] | None = Field(default=None, description="The rules that blocked it.")
+
+
+class TaskRetried(Contract):
+    """An operator had a failed task done again: the case is open once more. A child of the failure.
+
+    What the operator signed is `switchyard.protocol.statements.retry_statement` of these fields and the envelope's.
+    """
+
+    task: Uuid = Field(description="The event_id of the command that failed.")
+    task_type: TypeName
+    command: dict[str, JsonValue] = Field(
+        description="The command as it stood in the log, its seal included, without the places of its artefacts."
+    )
+    closed: Sha256 = Field(description="Digest of the ending that this undoes.")
+    operator: Identifier
+    reason: Annotated[Sentence, Field(min_length=1)] = Field(description="What was fixed. Never payload text.")
+    requested_at: Timestamp
+    signature: Annotated[str, Field(pattern=r"^[0-9a-f]{128}$")] = Field(description="Ed25519, in hex.")
+
+
+class SubmissionRejected(Contract):
+    """A submission that never became a case: the only event of its chain."""
+
+    outcome: Literal["rejected"] = "rejected"
+    code: Code
+    message: Sentence
+    field: str | None = Field(default=None, max_length=200)
+    remedy: Sentence | None = None
+    type: TypeName = "CaseSubmitted"
+    submitted_by: Identifier

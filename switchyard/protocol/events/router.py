@@ -1,0 +1,46 @@
+"""What the router emits in every application: commands to the case manager, and the decision that a case is over."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from switchyard.protocol.fields import (
+    Artefact,
+    Code,
+    Contract,
+    Identifier,
+    Name,
+    PackVersion,
+    Sentence,
+    Sha256,
+    Timestamp,
+)
+
+
+class AskApproval(Contract):
+    """To the case manager: let a person decide on exactly this content."""
+
+    email: Artefact
+    content_sha256: Sha256
+    pack: PackVersion
+    approval: Code = Field(description="Why a person must decide.")
+
+
+class Wait(Contract):
+    """To the case manager: say when the time has come, or, if the playbook is halted, when it runs again."""
+
+    until: Timestamp | None = None
+    halted: bool = False
+
+
+class CloseCase(Contract):
+    """To the case manager: the case is over, with this outcome."""
+
+    outcome: Name
+    code: Code
+    message: Sentence = ""
+    field: str | None = Field(default=None, max_length=200)
+    remedy: Sentence | None = None
+    node: Name | None = None
+    answer: Artefact | None = None
+    rules: tuple[Identifier, ...] | None = Field(default=None, description="The rules that blocked it.")

@@ -1,0 +1,71 @@
+"""Signs and verifies principal statements (`switchyard.protocol.principals`) as a JWS: one implementation for the
+ingress, the case manager and auditors. Needs joserfc, which the contracts do not import.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from joserfc import jws
+from joserfc.errors import BadSignatureError, JoseError
+from joserfc.jwk import OKPKey
+from joserfc.util import urlsafe_b64decode, urlsafe_b64encode
+from pydantic import ValidationError
+
+from switchyard.protocol.principals import PRINCIPAL_ALGORITHM, PRINCIPAL_TOKEN_TYPE, PrincipalClaims
+
+_ALGORITHMS = [PRINCIPAL_ALGORITHM]
+
+
+class PrincipalStatementInvalid(Exception):
+    """A principal statement is not accepted. `code` names the reason: unreadable, foreign, unknown_key or forged."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(f"{code}: {message}")
+        self.code = code
+        self.message = message
+
+
+def import_private_key(seed: bytes) -> OKPKey:
+    """A key that signs. Raises `ValueError` for a seed that is not 32 bytes."""
+    return OKPKey.import_key(Ed25519PrivateKey.from_private_bytes(seed))
+
+
+def import_public_key(key: bytes) -> OKPKey:
+    """A key that verifies. Raises `ValueError` for a key that is not 32 bytes."""
+    return OKPKey.import_key(Ed25519PublicKey.from_public_bytes(key))
+
+
+def sign_principal(claims: PrincipalClaims, kid: str, key: OKPKey) -> str:
+    """The statement: a JWS in compact form."""
+    header = {"alg": PRINCIPAL_ALGORITHM, "kid": kid, "typ": PRINCIPAL_TOKEN_TYPE}
+    return jws.serialize_compact(header, claims.model_dump_json(exclude_none=True), key, algorithms=_ALGORITHMS)
+
+
+def verify_principal(statement: str, keys: Mapping[str, OKPKey]) -> tuple[str, PrincipalClaims]:
+    """The key id and the claims of a statement that one of these keys signed. Raises `PrincipalStatementInvalid`.
+
+    The header is exactly `alg` (Ed25519), `kid` and `typ`: "none", another algorithm, or an extension that would have
+    to be understood (RFC 7515, 4.1.11) is not accepted.
+    """
+    try:
+        signed = jws.extract_compact(statement.encode())
+        header, signature = signed.protected, signed.segments["signature"]
+        canonical = urlsafe_b64encode(urlsafe_b64decode(signature)) == signature
+    except (JoseError, ValueError, TypeError, AttributeError):
+        raise PrincipalStatementInvalid("unreadable", "the statement is not a JWS in compact form") from None
+    if header.keys() != {"alg", "kid", "typ"} or header["alg"] != PRINCIPAL_ALGORITHM or not canonical:
+        raise PrincipalStatementInvalid("unreadable", f"the header is not exactly alg {PRINCIPAL_ALGORITHM}, kid, typ")
+    if header["typ"] != PRINCIPAL_TOKEN_TYPE:
+        raise PrincipalStatementInvalid("foreign", "the token was signed for another purpose")
+    key = keys.get(str(header["kid"]))
+    if key is None:
+        raise PrincipalStatementInvalid("unknown_key", "the key id is not configured for this source")
+    try:
+        jws.deserialize_compact(statement, key, algorithms=_ALGORITHMS)
+        return str(header["kid"]), PrincipalClaims.model_validate_json(signed.payload or b"")
+    except BadSignatureError:
+        raise PrincipalStatementInvalid("forged", "the signature is invalid") from None
+    except (JoseError, ValidationError):
+        raise PrincipalStatementInvalid("unreadable", "the claims do not match the contract") from None

@@ -1,0 +1,89 @@
+"""Queues and rules, derived from the catalogue. Pure: the local stack, terraform and their tests all read this."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from switchyard.protocol.catalogue import AUDIT, CASE_MANAGER, UPSTREAM_PREFIX, Catalogue
+from switchyard.protocol.envelope import SOURCE_PREFIX
+
+BUS = "switchyard"
+DEFAULT_BUS = "default"
+"""AWS services put their own events here, and nowhere else."""
+
+DAY_SECONDS = 86_400
+RETENTION_SECONDS = 7 * DAY_SECONDS
+DEAD_LETTER_RETENTION_SECONDS = 14 * DAY_SECONDS
+VISIBILITY_SECONDS = 30
+MAX_RECEIVES = 100
+"""A high backstop: attempts are counted in the inbox, a receive is not an attempt."""
+
+_LIVE: dict[str, Any] = {"replay-name": [{"exists": False}]}
+"""EventBridge's own replay loses order; we replay from the log, and a live rule must not see its events."""
+
+
+@dataclass(frozen=True)
+class BusRule:
+    """An EventBridge rule that delivers to one queue."""
+
+    name: str
+    pattern: dict[str, Any]
+    bus: str = BUS
+
+    @property
+    def pattern_json(self) -> str:
+        """The pattern as EventBridge takes it."""
+        return json.dumps(self.pattern, sort_keys=True)
+
+
+@dataclass(frozen=True)
+class ConsumerQueues:
+    """One consumer's queue, its dead-letter queue and its rules."""
+
+    node: str
+    queue: str
+    dead_letter_queue: str
+    rules: tuple[BusRule, ...]
+
+
+def queue_name(node: str) -> str:
+    """The queue of `node`."""
+    return f"{BUS}-{node.replace('_', '-')}"
+
+
+def dead_letter_queue_name(node: str) -> str:
+    """The dead-letter queue of `node`."""
+    return f"{queue_name(node)}-dlq"
+
+
+def _rules(catalogue: Catalogue, node: str) -> tuple[BusRule, ...]:
+    if node == AUDIT:
+        return (BusRule(f"{BUS}-audit", {"source": [{"prefix": SOURCE_PREFIX}]} | _LIVE),)
+    addressed = BusRule(
+        queue_name(node),
+        {"source": [SOURCE_PREFIX + source for source in catalogue.sources_for(node)], "detail": {"node_to": [node]}}
+        | _LIVE,
+    )
+    if node != CASE_MANAGER:
+        return (addressed,)
+    submitted = {
+        "source": [{"prefix": UPSTREAM_PREFIX}],
+        "detail-type": [type_.name for type_ in catalogue.types_emitted_by(UPSTREAM_PREFIX)],
+    } | _LIVE
+    return (addressed, BusRule(f"{BUS}-submissions", submitted))
+
+
+def consumers(catalogue: Catalogue) -> tuple[ConsumerQueues, ...]:
+    """Every consumer, in the catalogue's order."""
+    return tuple(
+        ConsumerQueues(node, queue_name(node), dead_letter_queue_name(node), _rules(catalogue, node))
+        for node in catalogue.nodes
+    )
+
+
+def consumer_of_rule(node: str, pattern: dict[str, Any], *, name: str, bus: str) -> ConsumerQueues:
+    """The queue of a process that handles no event of the catalogue, and the one rule that fills it."""
+    rule = BusRule(f"{queue_name(node)}-{name}", pattern | _LIVE, bus=bus)
+    return ConsumerQueues(node, queue_name(node), dead_letter_queue_name(node), (rule,))

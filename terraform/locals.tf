@@ -1,0 +1,49 @@
+data "aws_partition" "current" {}
+
+locals {
+  generated = "${path.module}/generated"
+  topology  = jsondecode(file("${local.generated}/topology.json"))
+
+  # The variables of the generated files; tests/unit/terraform/rendering.py has the same names.
+  facts = merge(module.secrets.facts, {
+    partition                = data.aws_partition.current.partition
+    region                   = var.region
+    account                  = var.account
+    code_version             = var.code_version
+    otlp_endpoint            = module.telemetry.endpoint
+    objects_bucket           = module.objects.bucket
+    objects_key_arn          = module.objects.objects_key_arn
+    vault_key_arn            = module.objects.vault_key_arn
+    checkpoints_bucket       = module.checkpoints.bucket
+    checkpoints_key_arn      = module.checkpoints.key_arn
+    queues_key_arn           = module.bus.queues_key_arn
+    secrets_key_arn          = module.secrets.key_arn
+    work_db_host             = module.work_db.host
+    work_db_resource_id      = module.work_db.resource_id
+    audit_db_host            = module.audit_db.host
+    audit_db_resource_id     = module.audit_db.resource_id
+    db_ca_file               = var.db_ca_file
+    bedrock_model            = var.models.bedrock
+    bedrock_foundation_model = var.models.bedrock_foundation
+    bedrock_region_a         = var.models.bedrock_regions[0]
+    bedrock_region_b         = var.models.bedrock_regions[1]
+    bedrock_region_c         = var.models.bedrock_regions[2]
+    openai_model             = var.models.openai
+    snowflake_account        = var.snowflake.account
+    snowflake_warehouse      = var.snowflake.warehouse
+    email_domain             = var.email.domain
+    configuration_set        = module.email.configuration_set
+    optout_url               = var.email.optout_url
+  })
+
+  # From the account's registry: tasks cannot reach another one.
+  images = { for name, digest in var.images : name => "${module.github_oidc.repositories[name]}@${digest}" }
+
+  # A process has at most two pools of four connections, and a deployment runs the old and the new tasks together.
+  wanted_connections = {
+    for database in ["work", "audit"] : database => sum([
+      for node, consumer in local.topology.consumers :
+      consumer.database == database ? lookup(var.sizes, node, var.default_size).most * 8 * 2 : 0
+    ])
+  }
+}

@@ -1,0 +1,206 @@
+# The root module of every environment; dev.tfvars and prod.tfvars have the values, backend.*.hcl that of the state:
+#   terraform init -reconfigure -backend-config=backend.dev.hcl
+#   terraform apply -var-file=dev.tfvars
+
+terraform {
+  required_version = ">= 1.11"
+
+  required_providers {
+    aws = {
+      source  = "hashicorp/aws"
+      version = "~> 6.69"
+    }
+  }
+
+  # The state has no secret values, but every name: the bucket is encrypted and versioned, and has a lock.
+  backend "s3" {}
+}
+
+provider "aws" {
+  region              = var.region
+  allowed_account_ids = [var.account]
+
+  default_tags {
+    tags = { system = "switchyard", environment = var.environment }
+  }
+}
+
+module "github_oidc" {
+  source          = "./modules/github_oidc"
+  repository      = var.repository
+  environment     = var.environment
+  create_provider = var.create_github_provider
+  images          = toset(concat(["cli", "collector"], [for consumer in local.topology.consumers : consumer.name]))
+}
+
+module "secrets" {
+  source  = "./modules/secrets"
+  secrets = local.topology.secrets
+}
+
+module "bus" {
+  source = "./modules/bus"
+  name   = local.topology.bus
+}
+
+module "objects" {
+  source          = "./modules/objects"
+  bucket          = var.objects_bucket
+  quarantine_days = var.quarantine_days
+}
+
+module "checkpoints" {
+  source    = "./modules/checkpoints"
+  bucket    = var.checkpoints.bucket
+  lock_mode = var.checkpoints.lock_mode
+  keep_days = var.checkpoints.keep_days
+}
+
+module "network" {
+  source            = "./modules/network"
+  cidr              = var.cidr
+  zones             = var.zones
+  egress            = merge({ for node, consumer in local.topology.consumers : node => consumer.egress }, { ingress = ["identity"] })
+  hosts             = var.hosts
+  delete_protection = var.deletion_protection
+  logs_key_arn      = module.telemetry.logs_key_arn
+  log_days          = var.log_days
+}
+
+module "telemetry" {
+  source          = "./modules/telemetry"
+  collector_image = local.images.collector
+  collectors      = var.collectors
+  log_days        = var.log_days
+  network = {
+    vpc_id             = module.network.vpc_id
+    cidr               = module.network.cidr
+    subnet_ids         = module.network.subnet_ids["private"]
+    endpoints_group_id = module.network.endpoints_group_id
+    s3_prefix_list_id  = module.network.s3_prefix_list_id
+  }
+}
+
+module "work_db" {
+  source              = "./modules/database"
+  name                = "work"
+  vpc_id              = module.network.vpc_id
+  subnet_ids          = module.network.subnet_ids["database"]
+  alerts_topic_arn    = module.telemetry.alerts_topic_arn
+  engine_version      = var.postgres_version
+  instance_class      = var.work_db.instance_class
+  storage_gb          = var.work_db.storage_gb
+  max_connections     = var.work_db.max_connections
+  wanted_connections  = local.wanted_connections.work
+  logs_key_arn        = module.telemetry.logs_key_arn
+  log_days            = var.log_days
+  multi_az            = var.multi_az
+  backup_days         = var.backup_days
+  deletion_protection = var.deletion_protection
+}
+
+module "audit_db" {
+  source              = "./modules/database"
+  name                = "audit"
+  vpc_id              = module.network.vpc_id
+  subnet_ids          = module.network.subnet_ids["database"]
+  alerts_topic_arn    = module.telemetry.alerts_topic_arn
+  engine_version      = var.postgres_version
+  instance_class      = var.audit_db.instance_class
+  storage_gb          = var.audit_db.storage_gb
+  max_connections     = var.audit_db.max_connections
+  wanted_connections  = local.wanted_connections.audit
+  logs_key_arn        = module.telemetry.logs_key_arn
+  log_days            = var.log_days
+  multi_az            = var.multi_az
+  backup_days         = var.backup_days
+  deletion_protection = var.deletion_protection
+}
+
+module "email" {
+  source              = "./modules/email"
+  domain              = var.email.domain
+  sending_enabled     = var.email.sending_enabled
+  certificate_arn     = var.email.certificate_arn
+  vpc_id              = module.network.vpc_id
+  vpc_cidr            = module.network.cidr
+  public_subnet_ids   = module.network.subnet_ids["public"]
+  port                = local.topology.consumers.email_feedback.port
+  alerts_topic_arn    = module.telemetry.alerts_topic_arn
+  deletion_protection = var.deletion_protection
+  logs_key_arn        = module.telemetry.logs_key_arn
+  log_days            = var.log_days
+}
+
+# Each consumer of the catalogue has a queue, a service and a role; none is listed by hand.
+module "agent" {
+  source            = "./modules/agent"
+  for_each          = local.topology.consumers
+  node              = each.key
+  consumer          = each.value
+  queues            = local.topology.queues
+  health_port       = local.topology.health_port
+  generated         = local.generated
+  facts             = local.facts
+  extra_environment = lookup(var.settings, each.key, {})
+  image             = local.images[each.value.name]
+  size              = lookup(var.sizes, each.key, var.default_size)
+  queues_key_arn    = module.bus.queues_key_arn
+  logs_key_arn      = module.telemetry.logs_key_arn
+  alerts_topic_arn  = module.telemetry.alerts_topic_arn
+  log_days          = var.log_days
+  cluster           = module.telemetry.cluster
+  database_group_id = each.value.database == null ? null : { work = module.work_db.security_group_id, audit = module.audit_db.security_group_id }[each.value.database]
+  load_balancer     = each.value.port == null ? null : module.email.load_balancer
+  network = {
+    vpc_id             = module.network.vpc_id
+    subnet_ids         = module.network.subnet_ids[length(each.value.egress) == 0 ? "private" : join("-", each.value.egress)]
+    endpoints_group_id = module.network.endpoints_group_id
+    collector_group_id = module.telemetry.collector_group_id
+    s3_prefix_list_id  = module.network.s3_prefix_list_id
+  }
+}
+
+module "migrate" {
+  source             = "./modules/migrate"
+  facts              = local.facts
+  image              = local.images.cli
+  database_group_ids = { work = module.work_db.security_group_id, audit = module.audit_db.security_group_id }
+  logs_key_arn       = module.telemetry.logs_key_arn
+  log_days           = var.log_days
+  network = {
+    vpc_id             = module.network.vpc_id
+    endpoints_group_id = module.network.endpoints_group_id
+    s3_prefix_list_id  = module.network.s3_prefix_list_id
+  }
+}
+
+module "ingress" {
+  source           = "./modules/ingress"
+  bus              = module.bus.name
+  event_source     = local.topology.ingress_source
+  generated        = local.generated
+  facts            = local.facts
+  package          = var.ingress.package
+  identity         = var.ingress.identity
+  stage            = var.environment
+  rate             = var.ingress.rate
+  concurrency      = var.ingress.concurrency
+  alerts_topic_arn = module.telemetry.alerts_topic_arn
+  logs_key_arn     = module.telemetry.logs_key_arn
+  log_days         = var.log_days
+  network = {
+    vpc_id             = module.network.vpc_id
+    subnet_ids         = module.network.subnet_ids["identity"]
+    endpoints_group_id = module.network.endpoints_group_id
+  }
+}
+
+module "dashboards" {
+  source       = "./modules/dashboards"
+  bus          = module.bus.name
+  region       = var.region
+  consumers    = { for node, consumer in local.topology.consumers : node => { queue = consumer.queue, dead_letter_queue = consumer.dead_letter_queue } }
+  logs_key_arn = module.telemetry.logs_key_arn
+  log_days     = var.log_days
+}

@@ -1,0 +1,108 @@
+# Values of prod. Placeholders to replace: account, buckets, domain, certificate, identity provider, image digests.
+
+environment            = "prod"
+account                = "444455556666"
+region                 = "us-east-1"
+code_version           = "unreleased"
+repository             = "example/switchyard"
+create_github_provider = true
+
+cidr  = "10.60.0.0/16"
+zones = 3
+hosts = {
+  openai    = ["api.openai.com"]
+  snowflake = [".snowflakecomputing.com"]
+  identity  = ["login.acme.example"]
+}
+
+postgres_version    = "18"
+db_ca_file          = "/etc/ssl/certs/rds-global-bundle.pem"
+multi_az            = true
+backup_days         = 35
+deletion_protection = true
+work_db             = { instance_class = "db.m7g.large", storage_gb = 100, max_connections = 1000 }
+audit_db            = { instance_class = "db.m7g.large", storage_gb = 200, max_connections = 100 }
+
+objects_bucket  = "acme-switchyard-prod-objects"
+quarantine_days = 90
+checkpoints     = { bucket = "acme-switchyard-prod-checkpoints", lock_mode = "COMPLIANCE", keep_days = 3653 }
+
+models = {
+  bedrock            = "us.anthropic.claude-sonnet-4-5-20250929-v1:0"
+  bedrock_foundation = "anthropic.claude-sonnet-4-5-20250929-v1:0"
+  bedrock_regions    = ["us-east-1", "us-east-2", "us-west-2"]
+  openai             = "gpt-5.2"
+}
+
+snowflake = { account = "acme-prod", warehouse = "SWITCHYARD" }
+
+email = {
+  domain          = "harborline.example"
+  certificate_arn = "arn:aws:acm:us-east-1:444455556666:certificate/00000000-0000-0000-0000-000000000000"
+  optout_url      = "https://mail.harborline.example"
+  sending_enabled = false # docs/operate/deploy.md says when to change it
+}
+
+ingress = {
+  package     = "../dist/ingress.zip"
+  rate        = 200
+  concurrency = 100
+  identity = {
+    issuer       = "https://login.acme.example/"
+    audience     = "switchyard-prod"
+    jwks_url     = "https://login.acme.example/.well-known/jwks.json"
+    tenant_claim = "tenant"
+    role_claim   = "warehouse_role"
+  }
+}
+
+# Ed25519 public keys of operators and approvers, by name: without keys there are no approvals and no retries. The email
+# sender checks approvals again, so both services need the same approvers.
+settings = {
+  router = {
+    SWITCHYARD_OPERATORS = "{}"
+  }
+  email_sender = {
+    SWITCHYARD_APPROVERS = "{}"
+  }
+  case_manager = {
+    SWITCHYARD_OPERATORS = "{}"
+    SWITCHYARD_APPROVERS = "{}"
+    # The public key of the ingress: without it no submission of the API becomes a case.
+    SWITCHYARD_PRINCIPAL_KEYS = <<-JSON
+      {"upstream.ingress": {}}
+    JSON
+    # Without it every source that IAM allows on the bus is trusted.
+    SWITCHYARD_UPSTREAMS = <<-JSON
+      {"upstream.ingress": {"tenants": ["*"], "roles": ["FIELD_*"]}, "upstream.email_feedback": {"tenants": ["*"]}}
+    JSON
+  }
+  email_feedback = {
+    SWITCHYARD_FEEDBACK_TENANTS = <<-JSON
+      {"harborline.example": "harbor-partners"}
+    JSON
+  }
+}
+
+default_size = { cpu = 256, memory = 1024, fewest = 2, most = 8, backlog_per_task = 40 }
+sizes = {
+  # Only one task assigns log indexes at a time; a second one takes over if it stops.
+  audit = { cpu = 512, memory = 1024, fewest = 2, most = 4, backlog_per_task = 2000 }
+}
+
+images = {
+  "audit"          = "sha256:0000000000000000000000000000000000000000000000000000000000000000"
+  "cli"            = "sha256:0000000000000000000000000000000000000000000000000000000000000000"
+  "collector"      = "sha256:0000000000000000000000000000000000000000000000000000000000000000"
+  "compliance"     = "sha256:0000000000000000000000000000000000000000000000000000000000000000"
+  "email-sender"   = "sha256:0000000000000000000000000000000000000000000000000000000000000000"
+  "case-manager"   = "sha256:0000000000000000000000000000000000000000000000000000000000000000"
+  "drafter"        = "sha256:0000000000000000000000000000000000000000000000000000000000000000"
+  "email-feedback" = "sha256:0000000000000000000000000000000000000000000000000000000000000000"
+  "router"         = "sha256:0000000000000000000000000000000000000000000000000000000000000000"
+  "text-to-sql"    = "sha256:0000000000000000000000000000000000000000000000000000000000000000"
+  "triage"         = "sha256:0000000000000000000000000000000000000000000000000000000000000000"
+}
+
+collectors = 2
+log_days   = 400

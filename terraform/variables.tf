@@ -1,0 +1,145 @@
+variable "environment" {
+  type = string
+}
+
+variable "account" {
+  description = "The account of this environment only: the names of queues and roles are fixed."
+  type        = string
+}
+
+variable "region" {
+  type = string
+}
+
+variable "code_version" {
+  description = "The commit of the images."
+  type        = string
+}
+
+variable "images" {
+  description = "The digest of each image in its own repository (router, case-manager, text-to-sql, …, cli, collector)."
+  type        = map(string)
+
+  validation {
+    condition     = alltrue([for digest in values(var.images) : can(regex("^sha256:[0-9a-f]{64}$", digest))])
+    error_message = "Each value must be a digest only (sha256:…): the repository is in this account, and a tag can change."
+  }
+}
+
+variable "repository" {
+  type = string
+}
+
+variable "create_github_provider" {
+  type = bool
+}
+
+variable "cidr" {
+  type = string
+}
+
+variable "zones" {
+  type = number
+}
+
+variable "hosts" {
+  description = "The hosts of each vendor that tasks may reach."
+  type        = map(list(string))
+}
+
+variable "postgres_version" {
+  description = "The major version: RDS chooses and upgrades the minor version."
+  type        = string
+}
+
+variable "work_db" {
+  type = object({ instance_class = string, storage_gb = number, max_connections = number })
+}
+
+variable "audit_db" {
+  type = object({ instance_class = string, storage_gb = number, max_connections = number })
+}
+
+variable "db_ca_file" {
+  description = "The path of RDS's certificate bundle in the image."
+  type        = string
+}
+
+variable "multi_az" {
+  type = bool
+}
+
+variable "backup_days" {
+  type = number
+}
+
+variable "deletion_protection" {
+  type = bool
+}
+
+variable "objects_bucket" {
+  type = string
+}
+
+variable "quarantine_days" {
+  type = number
+}
+
+variable "checkpoints" {
+  type = object({ bucket = string, lock_mode = string, keep_days = number })
+}
+
+variable "models" {
+  description = "The inference profile, its foundation model, and the three regions of the profile."
+  type = object({
+    bedrock            = string
+    bedrock_foundation = string
+    bedrock_regions    = list(string)
+    openai             = string
+  })
+}
+
+variable "snowflake" {
+  type = object({ account = string, warehouse = string })
+}
+
+variable "email" {
+  type = object({ domain = string, certificate_arn = string, optout_url = string, sending_enabled = bool })
+}
+
+variable "ingress" {
+  type = object({
+    package     = string
+    rate        = number
+    concurrency = number
+    identity = object({
+      issuer       = string
+      audience     = string
+      jwks_url     = string
+      tenant_claim = string
+      role_claim   = string
+    })
+  })
+}
+
+variable "settings" {
+  description = "Environment variables per process that differ by customer, for example SWITCHYARD_UPSTREAMS of case_manager."
+  type        = map(map(string))
+}
+
+variable "default_size" {
+  type = object({ cpu = number, memory = number, fewest = number, most = number, backlog_per_task = number })
+}
+
+variable "sizes" {
+  description = "The sizes of processes that differ from default_size."
+  type        = map(object({ cpu = number, memory = number, fewest = number, most = number, backlog_per_task = number }))
+}
+
+variable "collectors" {
+  type = number
+}
+
+variable "log_days" {
+  type = number
+}

@@ -1,0 +1,77 @@
+"""When silence has lasted long enough."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from latency_failover import FailoverPolicy
+from latency_failover.statistics import Expectation
+from latency_failover.ttft_limits import hedge_after, switch_point_ms, ttft_limit
+
+OTHER = Expectation(ttft_p50_ms=500, total_p50_ms=1_500)
+HEALTHY = tuple(range(300, 700, 4))
+
+
+def silent(*, cut: tuple[int, ...] = (), seen: tuple[int, ...] = HEALTHY, p95: int = 680) -> Expectation:
+    return Expectation(
+        ttft_p50_ms=500,
+        ttft_p95_ms=p95,
+        total_p50_ms=1_500,
+        output_p50=100,
+        us_per_token_p50=10_000,
+        ttft_seen=seen,
+        ttft_cut=cut,
+    )
+
+
+def test_a_model_that_always_speaks_by_a_moment_is_waited_for_a_quarter_longer() -> None:
+    assert switch_point_ms(silent(), OTHER) == 696 + 696 // 4
+
+
+def test_few_observations_widen_the_margin() -> None:
+    assert switch_point_ms(silent(seen=(500, 510, 520)), OTHER) == 520 + 520 * 133 // 100
+    assert switch_point_ms(silent(seen=()), OTHER) is None
+
+
+def test_once_calls_have_been_cut_in_silence_those_that_outlast_the_healthy_are_taken_for_sick() -> None:
+    turn = switch_point_ms(silent(cut=(2_000,) * 10), OTHER)
+    assert turn is not None
+    assert sum(wait > turn for wait in HEALTHY) <= 10, "half of those still silent are sick, no sooner"
+    assert turn < 700
+
+
+def test_a_slow_way_that_was_waited_for_counts_like_one_that_was_cut() -> None:
+    turn = switch_point_ms(silent(seen=(*HEALTHY, *[6_000] * 10)), OTHER)
+    assert turn is not None
+    assert 600 < turn < 700
+
+
+def test_a_slow_way_that_is_still_sooner_than_the_other_model_is_waited_for() -> None:
+    slow = tuple(wait + 300 for wait in HEALTHY[-10:])
+    assert switch_point_ms(silent(seen=(*HEALTHY, *slow)), OTHER) == slow[-1] + slow[-1] // 4
+
+
+def test_the_limit_is_the_turning_point_but_beside_a_hedge_patience_lasts_longer() -> None:
+    policy = FailoverPolicy(ttft_floor_ms=100)
+    alone, beside = ttft_limit(policy, silent(), OTHER, due=9_000, usable=9_000)
+    assert (alone, beside) == (870, 3 * 680)
+    assert hedge_after(policy, alone, silent(), OTHER) == 870
+
+
+def test_a_model_that_is_often_cut_is_hedged_when_it_turns_and_not_where_it_was_cut() -> None:
+    sick = silent(cut=(2_000,) * 30, p95=2_000)
+    alone, _ = ttft_limit(FailoverPolicy(ttft_floor_ms=100), sick, OTHER, due=9_000, usable=9_000)
+    assert alone < 700
+    assert hedge_after(FailoverPolicy(), alone, sick, OTHER) == alone
+
+
+@given(
+    seen=st.lists(st.integers(1, 60_000), min_size=3, max_size=60),
+    cut=st.lists(st.integers(1, 60_000), max_size=30),
+)
+def test_the_turning_point_is_no_sooner_than_the_median_wait_and_no_later_than_the_margin_beyond_the_longest(
+    seen: list[int], cut: list[int]
+) -> None:
+    seen.sort()
+    turn = switch_point_ms(silent(seen=tuple(seen), cut=tuple(sorted(cut))), OTHER)
+    assert turn is not None
+    assert seen[len(seen) // 2] <= turn <= seen[-1] * 7 // 3
