@@ -4,10 +4,11 @@ set search_path to audit;
 
 -- audit: prints, for the work database, the outcomes that the inboxes have forgotten
 select format(
-  'insert into %I.inbox as i (event_id, digest, case_id, type, token, claims, lease_until, outputs, completed_at) '
-  'values (%L, %L, %L, %L, 1, 1, now(), %L, now()) on conflict (event_id) do update '
+  'insert into %1$I.outbox (event, published_at) values (%2$L, now()) on conflict do nothing; '
+  'insert into %1$I.inbox as i (event_id, digest, case_id, type, token, claims, lease_until, outputs, completed_at) '
+  'values (%3$L, %4$L, %5$L, %6$L, 1, 1, now(), array[%7$L]::uuid[], now()) on conflict (event_id) do update '
   'set outputs = excluded.outputs, completed_at = now(), token = i.token + 1 where i.outputs is null;',
-  c.node_to, c.event_id, c.transcript_hash, c.case_id, c.transition, format('[%s]', a.body::json -> 'detail')) as statement
+  c.node_to, a.body::json -> 'detail', c.event_id, c.transcript_hash, c.case_id, c.transition, a.event_id) as statement
 from transition a
 join transition c on c.opened_on = a.opened_on and c.case_id = a.case_id and c.transcript_hash = a.parents[1]
 where a.recorded_at > :'restored_to'::timestamptz - interval '5 minutes'
@@ -45,8 +46,9 @@ from (
 
 -- audit: prints the endings that the case manager has forgotten: a late event must find its case closed
 select format(
-  'insert into case_manager.case_ending (case_id, attempt, outcome, event) values (%L, %L, %L, %L) on conflict do nothing;',
-  t.case_id, coalesce(t.body::json #>> '{detail,attempt}', ''), t.outcome, t.body::json -> 'detail') as statement
+  'insert into case_manager.outbox (event, published_at) values (%L, now()) on conflict do nothing; '
+  'insert into case_manager.case_ending (case_id, attempt, outcome, event_id) values (%L, %L, %L, %L) on conflict do nothing;',
+  t.body::json -> 'detail', t.case_id, coalesce(t.body::json #>> '{detail,attempt}', ''), t.outcome, t.event_id) as statement
 from transition t
 where t.transition = 'CaseClosed' and t.recorded_at > :'restored_to'::timestamptz - interval '5 minutes' and t.body is json object;
 

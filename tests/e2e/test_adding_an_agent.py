@@ -34,7 +34,7 @@ BLOCK = re.compile(r"^```\w+ (\S+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 # Where the document's words put a block into a file that exists: behind what this finds.
 PLACES = {
     "contracts/cards.py": r"(?=^AGENT_CARDS: )",
-    "services/specialists/__main__.py": r"^AGENTS = \{\n(?: .*\n)*",
+    "services/app.py": r'(?=^    ProcessDescriptor\(\n        "drafter")',
     "pyproject.toml": r'^triage = \["switchyard-engine\[agent\]"\]\n',
     ".importlinter": r"^\[importlinter:contract:specialists\]\n(?:.+\n)*",
     "evals/datasets/triage.yaml": r"\Z",
@@ -42,7 +42,7 @@ PLACES = {
 }
 # What the document's words ask for besides: a name in a list.
 NAMED = {
-    "contracts/cards.py": (r"(for card in \([^)]*)\)", r"\1    UNIT_CONVERTER_CARD,\n    )"),
+    "contracts/cards.py": (r"(for card in \([^)]*)\)", r"\1, UNIT_CONVERTER_CARD)"),
 }
 BASELINE = "evals/baseline/triage.simulator.json"
 GENERATED = {
