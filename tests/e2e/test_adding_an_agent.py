@@ -131,7 +131,7 @@ def take_the_steps(copy: Copy) -> None:
             substituted(path, *NAMED[name])
     shutil.copy(Path(__file__).with_name("toy_agent") / "agent.py", copy.folder / FOLDER / "agent.py")
     # The tests' own environment stands in for the one that make would build from the lock, which has not changed.
-    copy.run("make", "generate", f"VENV={VENV}", "--assume-old", f"{VENV}/.ready")
+    copy.run("make", "format", "generate", f"VENV={VENV}", "--assume-old", f"{VENV}/.ready")
     copy.python("-m", "evals", "triage", "--baseline", BASELINE, "--gate")
     copy.python("-m", "evals", "triage", "--out", BASELINE)
 
