@@ -49,6 +49,7 @@ GENERATED = {
     "contracts/schemas/asyncapi.json",
     "contracts/schemas/catalogue.json",
     BASELINE,
+    "terraform/generated/images.json",
     "terraform/generated/topology.json",
     "terraform/generated/containers/unit_converter.json",
     "terraform/generated/iam/unit_converter.task.json",
