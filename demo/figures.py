@@ -11,6 +11,7 @@ from typing import Any
 import asyncpg
 
 from contracts.cards import AGENT_CARDS
+from switchyard.protocol.catalogue import CASE_MANAGER
 from switchyard.runtime.database.queries import load_queries
 
 _SQL = load_queries(__file__)
@@ -63,20 +64,16 @@ async def count_progress(log: asyncpg.Connection[Any]) -> tuple[int, int, int]:
 
 
 async def count_published(work: asyncpg.Connection[Any], case_ids: list[str] | None = None) -> int:
-    """How many events the producers say that they published, for some cases or in all, from their tables alone.
+    """How many events the producers published, for some cases or in all, from their outboxes alone.
 
-    The router keeps none: it publishes one event for each that it is sent, which is each case opened or tried again,
-    each outcome of an agent, and each answer of the case manager.
+    The router has no outbox: it publishes one event for each that it is sent.
     """
-    case_manager = await work.fetchrow(_SQL["case_manager_events"], case_ids)
-    if case_manager is None:
-        return 0
-    outputs = 0
-    for node in AGENT_CARDS:
+    published = 0
+    for node in (CASE_MANAGER, *AGENT_CARDS):
         await work.execute(f'set search_path to "{node}"')
-        outputs += await work.fetchval(_SQL["agent_events"], case_ids)
-    to_router = case_manager["opened"] + case_manager["retried"] + case_manager["answered"] + outputs
-    return int(to_router + case_manager["rejected"] + case_manager["closed"] + case_manager["notices"] + to_router)
+        row = await work.fetchrow(_SQL["stored_events"], case_ids)
+        published += row["stored"] + row["to_router"] if row else 0
+    return published
 
 
 def percentile(values: list[int], share: float) -> int:

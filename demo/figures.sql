@@ -40,30 +40,21 @@ join audit.transition p
 group by c.node_from
 order by c.node_from
 
--- name: case_manager_events
-select
-  (select count(*) from case_manager.submission where not parked and ($1::uuid[] is null or case_id = any($1))) as opened,
-  (select count(*) from case_manager.rejection where $1::uuid[] is null) as rejected,
-  (select count(*) from case_manager.closed where $1::uuid[] is null or case_id = any($1)) as closed,
-  (select count(*) from case_manager.retry where $1::uuid[] is null or case_id = any($1)) as retried,
-  (select count(*) from case_manager.held where answer is not null and ($1::uuid[] is null or case_id = any($1))) as answered,
-  (select count(*) from case_manager.notice where $1::uuid[] is null) as notices
-
--- name: agent_events
-select coalesce(sum(json_array_length(outputs::json)), 0)::int as outputs
-from inbox where outputs is not null and ($1::uuid[] is null or case_id = any($1))
+-- name: stored_events
+select count(*) as stored, count(*) filter (where node_to = 'router') as to_router
+from outbox where publish_after < 'infinity' and ($1::uuid[] is null or case_id = any($1))
 
 -- name: closed_emails
-select case_id from case_manager.closed where case_id = any($1::uuid[])
+select case_id from case_manager.case_ending where case_id = any($1::uuid[])
 
 -- name: asked_emails
 select approval_id, case_id, command from case_manager.approval_queue where state = 'asked' and case_id = any($1::uuid[])
 
 -- name: resting_emails
-select count(*) from case_manager.held where kind = 'time' and answer is null and case_id = any($1::uuid[])
+select count(*) from case_manager.pending_command where kind = 'time' and answer_id is null and case_id = any($1::uuid[])
 
 -- name: stopped_addresses
-select count(*) from case_manager.control where kind = 'opted_out'
+select count(*) from case_manager.control where kind = 'suppressed_address'
 
 -- name: email_cases
 select

@@ -6,7 +6,7 @@ from contracts.cards import AGENT_CARDS
 from contracts.catalogue import CATALOGUE
 from contracts.submissions import SUBMISSIONS
 from services.orchestrator.graph import CURRENT, PLAYBOOKS
-from switchyard.app.application import App, OutcomeClass, ProcessDescriptor
+from switchyard.app.application import App, OutcomeClass, ProcessDescriptor, SimulatorDescriptor
 from switchyard.protocol.catalogue import AUDIT, CASE_MANAGER, ROUTER
 from switchyard.protocol.topology import DEFAULT_BUS, consumer_of_rule
 
@@ -104,5 +104,7 @@ APP = App(
     code=("contracts",),
     folders=("services",),
     demo_folders=("demo",),
+    simulators=(SimulatorDescriptor("warehouse", ("demo.oil_field", "serve")),),
+    model_scripts=("demo:data/simulator",),
     ingress=("CaseSubmitted",),
 )

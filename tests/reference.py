@@ -8,9 +8,9 @@ from functools import partial
 from contracts.catalogue import CATALOGUE
 from services.app import APP
 from services.orchestrator.graph import PLAYBOOKS
-from switchyard.audit.export import corpus
 from switchyard.audit.records import projection
 from switchyard.audit.verification import verify
+from switchyard.cli.app import corpus
 from switchyard.infra import generate, nodes
 from switchyard.infra import images as images_module
 from switchyard.protocol import derive, received

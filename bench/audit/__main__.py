@@ -24,11 +24,11 @@ from bench.audit.queue import DrainRate, drain_with_audit, drain_with_bare_loop,
 from bench.audit.report import audit_markdown
 from bench.audit.writers import BARE_TABLE_DDL, WRITE_BATCH_SIZE, WRITE_METHODS, WriteCost, measure_writes
 from switchyard.audit.records.roles import SCHEMA, WRITER
-from switchyard.cli.app.databases import migrate_audit
 from switchyard.devstack.stack.endpoints import Endpoints
 from switchyard.devstack.stack.home import temporary_home
 from switchyard.devstack.stack.provision import provision_emulator
 from switchyard.devstack.stack.stack import EmbeddedStack
+from switchyard.processes.databases import migrate_audit
 from switchyard.runtime.database.connections import Pool, connect_pool
 from tests.unit.audit import cases
 

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from importlib import import_module
+from importlib.resources import files
+from pathlib import Path
 from typing import Any, Literal
 
 from switchyard.app.cards import AgentCard
@@ -61,6 +63,17 @@ class ProcessDescriptor:
 
 
 @dataclass(frozen=True)
+class SimulatorDescriptor:
+    """What the local stack runs in place of a system that the application calls.
+
+    `command` is the module and its arguments; the stack appends `--host HOST --port PORT`. `name` is its port's, too.
+    """
+
+    name: str
+    command: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class App:
     """An application. Raises `ValueError` if its parts contradict each other."""
 
@@ -84,6 +97,9 @@ class App:
     """What the image of the command line holds besides."""
     demo_folders: tuple[str, ...] = ()
     """What the image of the simulators holds besides."""
+    simulators: tuple[SimulatorDescriptor, ...] = ()
+    model_scripts: tuple[str, ...] = ()
+    """What the simulated models answer: scripts or folders of scripts, as `package:path`."""
     ingress: tuple[str, ...] = ()
     """The submissions that the function behind the API may put on the bus."""
 
@@ -143,6 +159,12 @@ def load_reference(reference: str) -> Any:
         return getattr(import_module(module), name)
     except AttributeError:
         raise ImportError(f"{module} has no {name}") from None
+
+
+def resource_path(reference: str) -> Path:
+    """What a `package:path` names, wherever the package is installed."""
+    package, _, path = reference.partition(":")
+    return Path(str(files(package))) / path
 
 
 @cache

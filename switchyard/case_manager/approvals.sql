@@ -8,17 +8,17 @@ on conflict (approval_id) do nothing
 -- name: open_decisions
 select d.decision_id, d.approval_id, d.verdict, d.content_sha256, d.approver, d.why, d.signed_at, d.signature,
   a.case_id, a.tenant, a.playbook, a.content_sha256 as asked_content, a.pack, a.state, a.requested_by, a.decide_by,
-  h.command,
-  exists (select from ended_case c where c.case_id = a.case_id) as closed
-from decision d
+  p.command,
+  exists (select from latest_ending ended where ended.case_id = a.case_id) as closed
+from approval_decision d
 left join approval a using (approval_id)
-left join held h on h.task_id = d.approval_id
+left join pending_command p on p.task_id = d.approval_id
 where d.result is null
 order by d.asked_at
 limit $1
 
--- name: settle_decision
-update decision set result = $2 where decision_id = $1 and result is null
+-- name: record_result
+update approval_decision set result = $2 where decision_id = $1 and result is null
 
 -- name: decide
 update approval set state = $2, approver = $3, why = $4, signed_at = $5, signature = $6,

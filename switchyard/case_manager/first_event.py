@@ -1,13 +1,15 @@
-"""The first event of a chain: the only ones that have no cause."""
+"""The first event of a chain: it has no cause."""
 
 from __future__ import annotations
 
+import uuid
 from datetime import UTC, datetime
 from typing import Any
 
-from switchyard.protocol.catalogue import CASE_MANAGER, Catalogue
+from switchyard.protocol.catalogue import CASE_MANAGER, EXTERNAL, Catalogue
 from switchyard.protocol.envelope import add_digest
 from switchyard.protocol.fields import Contract, Json, Principal, StorageRef
+from switchyard.protocol.submissions import CASE_ID_NAMESPACE
 from switchyard.runtime.core.clock import timestamp
 
 
@@ -52,3 +54,31 @@ def build_first_event(
         "storage_refs": {sha256: place.model_dump(exclude_none=True) for sha256, place in storage_refs.items()},
     }
     return add_digest(fields)
+
+
+def build_report(
+    catalogue: Catalogue,
+    payload: Contract,
+    *,
+    chain: str,
+    tenant: str,
+    sub: str,
+    now: datetime,
+    session_id: str = "control",
+) -> Json:
+    """The only event of a chain that is no case, for auditors: the same `chain` gives the same event id."""
+    case_id = str(uuid.uuid5(CASE_ID_NAMESPACE, chain))
+    return build_first_event(
+        catalogue,
+        payload,
+        event_id=str(uuid.uuid5(uuid.UUID(case_id), type(payload).__name__)),
+        case_id=case_id,
+        tenant=tenant,
+        session_id=session_id,
+        playbook_version="none/0",
+        principal=Principal(sub=sub, tenant=tenant),
+        node_to=EXTERNAL,
+        now=now,
+        deadline=now,
+        storage_refs={},
+    )

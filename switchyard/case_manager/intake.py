@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hmac
 import json
-import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -13,19 +12,19 @@ from fnmatch import fnmatchcase
 import structlog
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
-from switchyard.case_manager.first_event import build_first_event
+from switchyard.case_manager.first_event import build_report
 from switchyard.case_manager.keyed_hash import KeyedHash
 from switchyard.case_manager.openings import CaseOpener
 from switchyard.case_manager.principals import PrincipalKeys, VerifiedPrincipal, check_principal
 from switchyard.case_manager.rejections import PrincipalExpired, PrincipalInvalid, SubmissionInvalid
 from switchyard.case_manager.store import CaseStore
-from switchyard.protocol.catalogue import EXTERNAL, UPSTREAM_PREFIX
+from switchyard.protocol.catalogue import UPSTREAM_PREFIX
 from switchyard.protocol.errors import InvalidEvent, RejectionReason
 from switchyard.protocol.events.case_manager import SubmissionRejected
-from switchyard.protocol.fields import Identifier, Json, Principal
+from switchyard.protocol.fields import Identifier, Json
 from switchyard.protocol.principals import PRINCIPAL_FIELD, without_statement
 from switchyard.protocol.received import first_validation_error
-from switchyard.protocol.submissions import CASE_ID_NAMESPACE, CaseOpening, Submission, Submissions, case_id_for
+from switchyard.protocol.submissions import CaseOpening, Submission, Submissions, case_id_for
 from switchyard.runtime.core.clock import Clock, moment
 from switchyard.runtime.core.errors import PermanentTaskError
 
@@ -100,6 +99,7 @@ class CaseIntake:
                 playbook=submitted.playbook,
                 opened=opened,
                 due=due,
+                subject_key=opened["payload"].get("address_key"),
             )
             if parked is not None:
                 return [] if parked else [opened]
@@ -167,10 +167,6 @@ class CaseIntake:
 
     async def reject(self, source: str, detail_type: str, detail: Json, problem: InvalidEvent, *, code: str) -> Json:
         """The rejection of a submission, the same however often it is asked for."""
-        now = self.clock.now()
-        # Keyed by what was sent, so that a redelivery is the same rejection and another bad payload another.
-        case_id = str(uuid.uuid5(CASE_ID_NAMESPACE, f"rejected/{source}/{self.mac(detail).hex()}"))
-        tenant = _identifier(detail.get("tenant"))
         payload = SubmissionRejected(
             code=code,
             message=problem.message,
@@ -179,19 +175,15 @@ class CaseIntake:
             type=detail_type,
             submitted_by=source,
         )
-        event = build_first_event(
+        event = build_report(
             self.openings.catalogue,
             payload,
-            event_id=str(uuid.uuid5(uuid.UUID(case_id), "SubmissionRejected")),
-            case_id=case_id,
-            tenant=tenant,
+            # Keyed by what was sent, so that a redelivery is the same rejection and another bad payload another.
+            chain=f"rejected/{source}/{self.mac(detail).hex()}",
+            tenant=_identifier(detail.get("tenant")),
+            sub=f"service:{source}",
             session_id=_identifier(detail.get("session_id")),
-            playbook_version="none/0",
-            principal=Principal(sub=f"service:{source}", tenant=tenant),
-            node_to=EXTERNAL,
-            now=now,
-            deadline=now,
-            storage_refs={},
+            now=self.clock.now(),
         )
         return await self.store.reject(event)
 

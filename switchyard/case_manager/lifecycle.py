@@ -1,8 +1,11 @@
-"""Close: the first outcome of a case wins, and nothing else emits `CaseClosed`."""
+"""The end of a case: its first outcome wins, and nothing else emits `CaseClosed`."""
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
+
+import structlog
 
 from switchyard.case_manager.store import CaseStore
 from switchyard.protocol.catalogue import CASE_MANAGER, Catalogue
@@ -17,17 +20,19 @@ from switchyard.protocol.received import ReceivedEvent
 from switchyard.runtime.core import telemetry
 from switchyard.runtime.core.clock import Clock, timestamp
 
+log = structlog.get_logger(__name__)
+
 
 @dataclass(frozen=True)
 class CaseCloser:
-    """What closing depends on."""
+    """Closes cases: on the router's word, at their deadline, or because an operator cancelled them."""
 
     store: CaseStore
     clock: Clock
     catalogue: Catalogue
 
     async def close_case(self, event: ReceivedEvent[Contract]) -> Json:
-        """The one `CaseClosed` of the event's case: this one, or the one that came first."""
+        """The one `CaseClosed` of the event's case and attempt: this one, or the one that came first."""
         match event.payload:
             case CloseCase() as asked:
                 payload = CaseClosed.model_validate_json(asked.model_dump_json())
@@ -44,19 +49,41 @@ class CaseCloser:
                 raise InvalidEvent(
                     RejectionReason.UNKNOWN, f"the case manager does not close on {type(other).__name__}", field="type"
                 )
-        return await self.close_with(event.envelope, payload)
+        return await self._close(event.envelope, payload)
 
-    async def close_with(self, cause: Envelope, payload: CaseClosed) -> Json:
-        """Close the case of `cause`, in the try that `cause` belongs to, with this outcome unless it has one.
+    async def close_expired(self) -> list[Json]:
+        """Close the cases whose deadline is over; their endings."""
+        ended = []
+        for timer in await self.store.due(self.clock.now()):
+            log.warning("case.expired", case_id=timer.case_id)
+            payload = CaseClosed(
+                outcome="expired",
+                code="case_deadline",
+                message="The case had no outcome by its deadline.",
+                remedy="see where it rested with `switchyard case show`, or allow more time with deadline_ms",
+            )
+            ended.append(await self._close(_envelope(timer.opened), payload))
+        return ended
 
-        Publish the result, then call `forget`.
-        """
+    async def close_cancelled(self) -> list[Json]:
+        """Close the open cases that operators cancelled; their endings."""
+        ended = []
+        for case in await self.store.cancelled_open():
+            message = f"By {case.operator}: {case.reason}"[:2_000]
+            payload = CaseClosed(outcome="cancelled", code="cancelled", message=message)
+            ended.append(await self._close(_envelope(case.opened), payload))
+        return ended
+
+    async def _close(self, cause: Envelope, payload: CaseClosed) -> Json:
+        """Close the case of `cause`, in the attempt that `cause` belongs to, with this outcome unless it has one."""
         kept = {payload.answer.sha256} if payload.answer else set()
         places = {sha256: place for sha256, place in cause.storage_refs.items() if sha256 in kept}
         event = derive_event(self.catalogue, cause, payload, node_from=CASE_MANAGER, storage_refs=places)
         stamped = stamp_event(event, occurred_at=timestamp(self.clock.now()), trace=telemetry.trace_context())
-        return await self.store.close(cause.case_id, cause.attempt or "", payload.outcome, stamped)
+        closed = await self.store.close(cause.case_id, cause.attempt or "", payload.outcome, stamped)
+        await self.store.stop_timers([cause.case_id])
+        return closed
 
-    async def drop_timers(self, case_id: str) -> None:
-        """Drop the timers of a case whose ending is on the bus."""
-        await self.store.stop_timers([case_id])
+
+def _envelope(event: Json) -> Envelope:
+    return Envelope.model_validate_json(json.dumps(event))

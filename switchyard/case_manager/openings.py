@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -31,7 +32,7 @@ class CaseOpener:
     clock: Clock
     mac: KeyedHash
     deadline: timedelta
-    current: dict[str, str]
+    current: Mapping[str, str]
 
     async def open_case(
         self,

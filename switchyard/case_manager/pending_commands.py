@@ -1,24 +1,23 @@
-"""Holding: commands that the case manager answers later, and the answers until they are on the bus."""
+"""Pending commands: those that the case manager answers later, after an approval, at a time, or on a resumption."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
-from switchyard.case_manager.store import event_text
 from switchyard.protocol.catalogue import CASE_MANAGER, Catalogue
 from switchyard.protocol.derive import derive_event, stamp_event
 from switchyard.protocol.envelope import Envelope
+from switchyard.protocol.events.case_manager import WaitOver
 from switchyard.protocol.events.router import Wait
 from switchyard.protocol.fields import Contract, Json
 from switchyard.protocol.received import ReceivedEvent
 from switchyard.runtime.core import telemetry
 from switchyard.runtime.core.clock import Clock, moment, timestamp
-from switchyard.runtime.database.connections import Pool, translate_errors
+from switchyard.runtime.database.connections import Database
 from switchyard.runtime.database.queries import load_queries
+from switchyard.runtime.messaging.outbox import event_text
 
 _SQL = load_queries(__file__)
 PENDING_BATCH_SIZE = 100
@@ -35,53 +34,43 @@ class PendingCommand:
 
 @dataclass(frozen=True)
 class PendingCommands:
-    """What holding depends on. Nothing waits in memory: a case may rest for days, and any case manager may wake it."""
+    """The table of pending commands. Any case manager may answer one: nothing waits in memory."""
 
-    pool: Pool
+    database: Database
     clock: Clock
     catalogue: Catalogue
 
-    async def add_wait(self, event: ReceivedEvent[Wait]) -> None:
-        """Hold a case until its hour, or until its playbook is resumed. A repeat is the same wait."""
-        add_wait = event.payload
-        due = None if add_wait.halted or add_wait.until is None else moment(add_wait.until)
-        await self.add_command(event, "resume" if due is None else "time", due)
+    async def add_wait(self, event: ReceivedEvent[Wait]) -> list[Json]:
+        """Keep a case until its time, or until its playbook is resumed. Returns the answer of a repeated command."""
+        wait = event.payload
+        due = None if wait.halted or wait.until is None else moment(wait.until)
+        return await self.add(event, "resume" if due is None else "time", due)
 
-    async def add_command(self, event: ReceivedEvent[Contract], kind: str, due: datetime | None) -> None:
-        """Keep a command. One that was answered before is answered again, in case the answer was lost."""
-        playbook = event.envelope.playbook_version.partition("/")[0]
-        envelope = event.envelope
-        with translate_errors("the work database"):
-            await self.pool.execute(
-                _SQL["hold"], envelope.event_id, envelope.case_id, kind, playbook, event_text(event.raw), due
-            )
-            await self.pool.execute(_SQL["answered_again"], envelope.event_id)
+    async def add(self, event: ReceivedEvent[Contract], kind: str, due: datetime | None) -> list[Json]:
+        """Keep a command. Returns the stored answer, to publish again, of one that was answered before."""
+        envelope, playbook = event.envelope, event.envelope.playbook_version.partition("/")[0]
+        row = envelope.event_id, envelope.case_id, kind, playbook, event_text(event.raw), due
+        answer = await self.database.with_queries(_SQL).value("add", *row)
+        return [] if answer is None else [json.loads(answer)]
 
     async def due(self) -> list[PendingCommand]:
         """Commands of open cases whose time has come, oldest first."""
-        with translate_errors("the work database"):
-            rows = await self.pool.fetch(_SQL["due_held"], self.clock.now(), PENDING_BATCH_SIZE)
+        rows = await self.database.with_queries(_SQL).rows("due", self.clock.now(), PENDING_BATCH_SIZE)
         return [PendingCommand(str(row["task_id"]), row["kind"], json.loads(row["command"])) for row in rows]
 
-    async def answer(self, task_id: str, event: Json, connection: Any = None) -> bool:
-        """Store the answer to a held command unless it has one or its case is closed; whether this one was stored."""
-        with translate_errors("the work database"):
-            done: str = await (connection or self.pool).execute(_SQL["answer"], task_id, event_text(event))
-        return done.endswith(" 1")
+    async def end_wait(self, pending: PendingCommand) -> list[Json]:
+        """Answer a wait that is over; the event, unless another case manager has answered it."""
+        over = WaitOver(waited_for="time" if pending.kind == "time" else "resume")
+        event = self.build_answer(pending.command, over)
+        return [event] if await self.answer(pending.task_id, event) else []
 
-    async def unpublished_answers(self) -> list[tuple[str, Json]]:
-        """Answers that may not be on the bus yet."""
-        with translate_errors("the work database"):
-            rows = await self.pool.fetch(_SQL["unpublished_answers"], PENDING_BATCH_SIZE)
-        return [(str(row["task_id"]), json.loads(row["answer"])) for row in rows]
-
-    async def mark_published(self, task_ids: Sequence[str]) -> None:
-        """Note that these answers are on the bus."""
-        with translate_errors("the work database"):
-            await self.pool.execute(_SQL["answers_published"], list(task_ids))
+    async def answer(self, task_id: str, event: Json, transaction: Database | None = None) -> bool:
+        """Store the answer to a command unless it has one or its case is closed; whether this one was stored."""
+        database = (transaction or self.database).with_queries(_SQL)
+        return await database.execute("answer", task_id, event["event_id"], event_text(event)) == 1
 
     def build_answer(self, command: Json, payload: Contract) -> Json:
-        """The case manager's answer to a held command: the sealed state goes back untouched."""
+        """The case manager's answer to a pending command: the sealed state goes back untouched."""
         cause = Envelope.model_validate_json(json.dumps(command))
         event = derive_event(
             self.catalogue,

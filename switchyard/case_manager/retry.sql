@@ -2,15 +2,13 @@
 select request_id, case_id, request from retry_request where decided_at is null order by received_at limit $1
 
 -- name: decide
-update retry_request set decided_at = clock_timestamp(), code = $2, why = $3 where request_id = $1
-
--- name: begun
-select event from retry where request_id = $1
+update retry_request set decided_at = clock_timestamp(), code = $2, why = $3
+where request_id = $1 and decided_at is null
 
 -- name: ending
-select event from closed where case_id = $1 and attempt = $2
+select o.event from case_ending c join outbox o using (event_id) where c.case_id = $1 and c.attempt = $2
 
--- name: playbook_stops
+-- name: stops
 select
   exists (select from control where kind = 'cancelled_case' and key = $1::text) as cancelled,
   exists (
@@ -19,11 +17,16 @@ select
   ) as halted
 
 -- name: reopen
-insert into retry (case_id, attempt, request_id, operator, event) values ($1, $2, $3, $4, $5)
-on conflict do nothing
+with reopened as (
+  insert into retry (case_id, attempt, request_id, operator, event_id) values ($1, $2, $3, $4, $5)
+  on conflict do nothing
+  returning case_id
+)
+insert into outbox (event) select $6 from reopened on conflict (event_id) do nothing
 
 -- name: retried
-select request_id, operator, event from retry where case_id = $1 and attempt = $2
+select r.request_id, r.operator, o.event from retry r join outbox o using (event_id)
+where r.case_id = $1 and r.attempt = $2
 
 -- name: drop_timer
 delete from timer where case_id = $1 and kind = 'case_deadline'

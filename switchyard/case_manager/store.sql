@@ -1,80 +1,86 @@
 -- name: known_submission
-select case_id, payload_mac, opened, parked
-from submission where tenant = $1 and source = $2 and idempotency_key = $3
+select s.case_id, s.payload_mac, s.parked, o.event as opened
+from submission s join outbox o on o.event_id = s.opened_id
+where s.tenant = $1 and s.source = $2 and s.idempotency_key = $3
 
 -- name: admit
 with admitted as (
-  insert into submission (tenant, source, idempotency_key, payload_mac, case_id, playbook, opened, parked)
-  select $1, $2, $3, $4, $5, $6, $7,
+  insert into submission
+    (tenant, source, idempotency_key, payload_mac, case_id, playbook, subject_key, opened_id, parked)
+  select $1, $2, $3, $4, $5, $6, $7, $8,
     exists (select from control where kind = 'halted_playbook' and key = $6)
   on conflict do nothing
   returning case_id, parked
 ),
 timed as (
-  insert into timer (case_id, kind, due_at) select case_id, 'case_deadline', $8 from admitted
+  insert into timer (case_id, kind, due_at) select case_id, 'case_deadline', $10 from admitted
+),
+stored as (
+  insert into outbox (event, publish_after)
+  select $9, case when parked then 'infinity' else relay_time() end from admitted
 )
 select parked from admitted
 
 -- name: reject
-insert into rejection (event_id, event) values ($1, $2)
-on conflict (event_id) do update set event_id = excluded.event_id
+insert into outbox as o (event) values ($1)
+on conflict (event_id) do update set event = o.event
 returning event
 
 -- name: close
 with wanted as (
-  select * from unnest($1::uuid[], $2::text[], $3::text[], $4::text[]) as t (case_id, attempt, outcome, event)
+  select * from unnest($1::uuid[], $2::text[], $3::text[], $4::uuid[], $5::text[])
+    as t (case_id, attempt, outcome, event_id, event)
 ),
 won as (
-  insert into closed (case_id, attempt, outcome, event)
-  select case_id, attempt, outcome, event from wanted
+  insert into case_ending (case_id, attempt, outcome, event_id)
+  select case_id, attempt, outcome, event_id from wanted
   on conflict (case_id, attempt) do nothing
-  returning case_id, attempt, event
+  returning case_id, attempt
+),
+stored as (
+  insert into outbox (event) select event from wanted join won using (case_id, attempt)
+  on conflict (event_id) do nothing
 )
-select case_id, attempt, event from won
+select case_id, attempt, event from wanted join won using (case_id, attempt)
 union all
-select case_id, attempt, c.event from closed c join wanted using (case_id, attempt)
+select c.case_id, c.attempt, o.event
+from case_ending c join wanted using (case_id, attempt) join outbox o on o.event_id = c.event_id
 
 -- name: stop_timers
--- A late word about an earlier try must not stop what the one that is under way waits for.
+-- A late event of an earlier attempt must not stop the timers of the one that is under way.
 with over as (
   select case_id from unnest($1::uuid[]) as t (case_id)
   where not exists (
     select from retry r
     where r.case_id = t.case_id
-      and not exists (select from closed c where c.case_id = r.case_id and c.attempt = r.attempt)
+      and not exists (select from case_ending c where c.case_id = r.case_id and c.attempt = r.attempt)
   )
 ),
 untimed as (
   delete from timer using over where timer.case_id = over.case_id
 ),
 released as (
-  delete from held using over where held.case_id = over.case_id and answer is null
+  delete from pending_command p using over where p.case_id = over.case_id and p.answer_id is null
 )
 update approval set state = 'void' from over where approval.case_id = over.case_id and state = 'asked'
 
 -- name: due_timers
-select t.case_id, t.kind, coalesce(r.event, s.opened) as opened
+select t.case_id, t.kind, o.event as opened
 from timer t
 join submission s using (case_id)
-left join lateral (
-  select event from retry where case_id = t.case_id order by retried_at desc limit 1
-) r on true
+join latest_opening o using (case_id)
 where t.due_at <= $1 and not s.parked
 order by t.due_at
 limit $2
 
--- name: resumable
-select case_id, opened from submission
-where parked and not exists (select from control c where c.kind = 'halted_playbook' and c.key = playbook)
-order by received_at
+-- name: cancelled_open
+with cancelled as materialized (
+  select key::uuid as case_id, by, why from control where kind = 'cancelled_case'
+)
+select s.case_id, o.event as opened, c.by, c.why
+from cancelled c
+join submission s using (case_id)
+join latest_opening o using (case_id)
+where not s.parked
+  and not exists (select from latest_ending ended where ended.case_id = s.case_id)
 limit $1
-
--- name: unpark
-update submission set parked = false where case_id = any($1::uuid[])
-
--- name: set_control
-insert into control (kind, key, by, why) values ($1, $2, $3, $4)
-on conflict (kind, key) do nothing
-
--- name: clear_control
-delete from control where kind = $1 and key = $2

@@ -6,26 +6,27 @@ from collections.abc import Mapping
 from datetime import timedelta
 from functools import partial
 
-from switchyard.case_manager import retry
 from switchyard.case_manager.approvals import ApprovalService
-from switchyard.case_manager.control import OperatorControl
+from switchyard.case_manager.dispatch import CaseManager
 from switchyard.case_manager.intake import CaseIntake
 from switchyard.case_manager.keyed_hash import KeyedHash
 from switchyard.case_manager.lifecycle import CaseCloser
 from switchyard.case_manager.openings import CaseOpener
 from switchyard.case_manager.pending_commands import PendingCommands
-from switchyard.case_manager.retry import CaseRetrier
+from switchyard.case_manager.playbook_halts import PlaybookHalts
+from switchyard.case_manager.retry import RETRY_POLL_S, CaseRetrier
 from switchyard.case_manager.store import CaseStore
+from switchyard.case_manager.suppression import SuppressionList
 from switchyard.case_manager.timers import TIMER_INTERVAL_S, Timers
-from switchyard.processes.handlers import handle_case_manager_dead_letter, handle_case_manager_event, route_event
+from switchyard.processes.handlers import route_event
 from switchyard.processes.settings import CaseManagerSettings, RouterSettings
 from switchyard.protocol.catalogue import CASE_MANAGER, ROUTER, Catalogue
 from switchyard.protocol.submissions import Submissions
 from switchyard.router.playbook import RoutingTable
 from switchyard.router.state_seal import StateSeal
-from switchyard.runtime.core.repeat import run_periodically
 from switchyard.runtime.crypto.vault import Vault
 from switchyard.runtime.database.circuit_breaker import DatabaseCircuitBreaker
+from switchyard.runtime.database.connections import Database
 from switchyard.runtime.process.process import ServiceProcess
 from switchyard.runtime.storage.artefacts import Artefacts
 
@@ -69,7 +70,7 @@ async def run_case_manager(catalogue: Catalogue, submissions: Submissions, curre
             clock=process.clock,
             mac=mac,
             deadline=timedelta(seconds=settings.case_deadline_s),
-            current=dict(current),
+            current=current,
         )
         principals = settings.principals()
         intake = CaseIntake(
@@ -81,39 +82,26 @@ async def run_case_manager(catalogue: Catalogue, submissions: Submissions, curre
             upstreams=settings.upstreams,
             principals=principals,
         )
-        holding = PendingCommands(pool, process.clock, catalogue)
-        approvals = ApprovalService(holding, settings.approver_keys(), timedelta(seconds=settings.approval_valid_s))
-        control = OperatorControl(pool, closing, process.clock, mac, settings.upstreams, principals)
-        quarantine = await process.quarantine(objects)
-        process.check("database", lambda: gate.open)
-        process.subscribe(
-            partial(
-                handle_case_manager_event,
-                intake=intake,
-                closing=closing,
-                holding=holding,
-                approvals=approvals,
-                control=control,
-                publisher=process.publisher,
-                quarantine=quarantine,
-                gate=gate,
-                rollout=process.rollout,
-            ),
+        database = Database(pool, "the work database")
+        outbox = await process.open_outbox(pool, gate)
+        pending = PendingCommands(database, process.clock, catalogue)
+        approvals = ApprovalService(pending, settings.approver_keys(), timedelta(seconds=settings.approval_valid_s))
+        manager = CaseManager(
+            intake=intake,
+            closing=closing,
+            pending=pending,
+            approvals=approvals,
+            suppression=SuppressionList(database, process.clock, catalogue, mac, settings.upstreams, principals),
+            publisher=outbox,
+            quarantine=await process.quarantine(objects),
             gate=gate,
-            dead_letters=partial(
-                handle_case_manager_dead_letter,
-                redrive=process.redrive,
-                intake=intake,
-                publisher=process.publisher,
-                quarantine=quarantine,
-                gate=gate,
-            ),
+            redrive=process.redrive,
+            rollout=process.rollout,
         )
-        timers = Timers(store, closing, holding, approvals, control, process.publisher, process.clock)
-        reopening = CaseRetrier(pool, vault, settings.operator_keys(), process.publisher, process.clock, catalogue)
-        process.run_in_background(partial(run_periodically, "timers", timers.tick, gate, every_s=TIMER_INTERVAL_S))
-        process.run_in_background(
-            partial(run_periodically, "retries", reopening.tick, gate, every_s=retry.RETRY_POLL_S)
-        )
-        process.republish(pool, gate)
+        process.check("database", lambda: gate.open)
+        process.subscribe(manager.handle, gate=gate, dead_letters=manager.handle_dead_letter)
+        timers = Timers(closing, pending, approvals, PlaybookHalts(database, catalogue), outbox)
+        process.run_periodically("timers", timers.tick, gate, every_s=TIMER_INTERVAL_S)
+        retrier = CaseRetrier(database, vault, settings.operator_keys(), outbox, process.clock, catalogue)
+        process.run_periodically("retries", retrier.tick, gate, every_s=RETRY_POLL_S)
         await process.run()

@@ -17,8 +17,8 @@ from contracts.catalogue import CATALOGUE
 from contracts.events.drafter import AnswerDrafted
 from services.orchestrator import graph
 from services.orchestrator.graph import PLAYBOOKS
-from switchyard.audit.export import corpus
 from switchyard.audit.verification.findings import StoredRow
+from switchyard.cli.app import corpus
 from switchyard.cli.app.errors import CommandFailed
 from switchyard.cli.app.main import app
 from switchyard.cli.commands.audit import replay as audit_replay

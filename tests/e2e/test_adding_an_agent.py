@@ -290,7 +290,7 @@ async def test_its_process_and_its_inbox_alone_had_the_work(
     log = (copy.home / "logs" / f"{AGENT}.log").read_text(encoding="utf-8").splitlines()
     for told in (named, chosen):
         assert any("task.done" in line and case_of(told) in line for line in log)
-    sql = "select outputs::text from {}.inbox"
+    sql = "select event from {}.outbox"
     assert len(await work(exports, sql.format(AGENT))) == 2
     assert len(await work(exports, sql.format("triage"))) == 1
     assert await work(exports, sql.format("text_to_sql")) == []

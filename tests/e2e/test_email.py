@@ -95,9 +95,9 @@ async def test_a_halt_stops_every_email_and_a_resumption_sends_each_once(deploym
 
         async def all_rest() -> bool | None:
             (row,) = await deployment.rows(
-                "select (select count(*) from case_manager.held where kind = 'resume' and answer is null"
+                "select (select count(*) from case_manager.pending_command where kind = 'resume' and answer_id is null"
                 "   and case_id = any($1::uuid[]))"
-                " + (select count(*) from case_manager.closed where case_id = any($1::uuid[]))"
+                " + (select count(*) from case_manager.case_ending where case_id = any($1::uuid[]))"
                 " + (select count(*) from case_manager.submission"
                 " where parked and case_id = any($1::uuid[])) as resting",
                 [*cases, *late],

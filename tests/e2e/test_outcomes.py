@@ -122,7 +122,7 @@ async def test_the_log_and_the_work_database_hold_no_question_in_the_clear(deplo
     await deployment.closed([case])
     assert not await deployment.rows("select 1 from audit.transition where body like '%anzibar%'")
     for schema in ("triage", "text_to_sql", "drafter"):
-        sql = f"select 1 from {schema}.inbox where outputs like '%anzibar%'"
+        sql = f"select 1 from {schema}.outbox where event like '%anzibar%'"
         assert not await deployment.rows(sql, database="SWITCHYARD_WORK_DB_OWNER_URL")
     for log in deployment.stack.home.logs.glob("*.log"):
         if log.stem not in {"simulator", "emulator", "warehouse", "postgres"}:

@@ -44,7 +44,7 @@ def _run(deployment: Deployment, *options: str) -> subprocess.CompletedProcess[s
 
 async def case_manager_closed(deployment: Deployment, cases: list[str]) -> None:
     """Wait until the case manager has closed the cases: the log is not being written."""
-    sql = "select count(*) as closed from case_manager.closed where case_id = any($1::uuid[])"
+    sql = "select count(*) as closed from case_manager.case_ending where case_id = any($1::uuid[])"
 
     async def all_of_them() -> bool | None:
         (row,) = await deployment.rows(sql, cases, database="SWITCHYARD_WORK_DB_OWNER_URL")
@@ -122,20 +122,16 @@ async def test_an_event_in_the_log_that_its_producer_never_stored_is_told(deploy
     await deployment.closed([case])
     await deployment.settled([case])
     (row,) = await deployment.rows(
-        "delete from text_to_sql.inbox where case_id = $1::uuid returning outputs",
+        "delete from text_to_sql.outbox where case_id = $1::uuid returning event",
         case,
         database="SWITCHYARD_WORK_DB_OWNER_URL",
     )
     found = await reconciled(deployment)
-    assert ids(found, GapKind.UNCLAIMED, [case]) == {event["event_id"] for event in json.loads(row["outputs"])}
+    assert ids(found, GapKind.UNCLAIMED, [case]) == {json.loads(row["event"])["event_id"]}
     assert not found.ok
     # Put back what was taken: the next test reconciles, too.
-    event = json.loads(row["outputs"])[0]
     await deployment.rows(
-        """insert into text_to_sql.inbox
-             (event_id, digest, case_id, type, token, claims, lease_until, outputs, completed_at)
-           values (gen_random_uuid(), '', $1::uuid, 'AnswerQuestion', 1, 1, now(), $2, now())""",
-        case,
-        json.dumps([event]),
+        "insert into text_to_sql.outbox (event, published_at) values ($1, now())",
+        row["event"],
         database="SWITCHYARD_WORK_DB_OWNER_URL",
     )

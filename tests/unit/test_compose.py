@@ -17,10 +17,10 @@ from pydantic_settings import BaseSettings
 from switchyard.devstack.stack.endpoints import Endpoints
 from switchyard.devstack.stack.local_stack import (
     LOCAL_OPERATOR,
-    SIMULATOR_SCRIPTS,
     list_services,
     operator_environment,
     reader_environment,
+    simulator_scripts,
 )
 from switchyard.devstack.stack.provisioner import ProvisionerSettings
 from switchyard.infra.nodes import NodeNeeds
@@ -249,7 +249,7 @@ def test_keys_are_marked_for_development_and_match_their_public_keys() -> None:
 def test_simulator_has_the_scripts_of_the_demo() -> None:
     words = service("simulator")["command"].split()
     given = tuple(ROOT / word for before, word in pairwise(words) if before == "--script")
-    assert given == SIMULATOR_SCRIPTS
+    assert given == simulator_scripts()
 
 
 def test_collector_receives_otlp_and_exports_to_the_trace_viewer() -> None:

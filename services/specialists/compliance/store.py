@@ -10,7 +10,7 @@ from contracts.documents.reviews import ReviewStage
 from contracts.events import compliance as verdicts
 from switchyard.protocol.fields import Contract, ModelCall, StorageRef
 from switchyard.runtime.core.task import Task, TaskResult
-from switchyard.runtime.database.connections import Pool, translate_errors
+from switchyard.runtime.database.connections import Database, Pool
 from switchyard.runtime.database.queries import load_queries
 
 _SQL = load_queries(__file__)
@@ -47,12 +47,11 @@ class VerdictStore:
     """Records verdicts and finds them again."""
 
     def __init__(self, pool: Pool) -> None:
-        self._pool = pool
+        self._database = Database(pool, "the verdict table", _SQL)
 
     async def find_recorded(self, task: Task[Contract]) -> TaskResult | None:
         """The verdict that an earlier attempt at this command recorded. Its artefacts' places go on with the task."""
-        with translate_errors("the verdict table"):
-            row = await self._pool.fetchrow(_SQL["recorded"], task.envelope.event_id)
+        row = await self._database.row("recorded", task.envelope.event_id)
         if row is None:
             return None
         for sha256, place in json.loads(row["places"]).items():
@@ -67,27 +66,26 @@ class VerdictStore:
         """Record a verdict and return the one that counts: another attempt's, if that was faster."""
         places = {sha256: place.model_dump(exclude_none=True) for sha256, place in task.written_refs.items()}
         approval: str | None = getattr(reply.payload, "approval", None)
-        with translate_errors("the verdict table"):
-            await self._pool.execute(
-                _SQL["record"],
-                task.envelope.event_id,
-                task.envelope.case_id,
-                task.envelope.tenant,
-                about.stage,
-                type(reply.payload).__name__,
-                about.pack,
-                about.purpose,
-                about.account_sha256,
-                about.content_sha256,
-                list(about.rules),
-                reply.rubric_score,
-                approval,
-                reply.payload.model_dump_json(exclude_none=True),
-                json.dumps(places),
-                None if reply.model_call is None else reply.model_call.model_dump_json(exclude_none=True),
-                about.recorded_at,
-                about.retain_until,
-            )
+        await self._database.execute(
+            "record",
+            task.envelope.event_id,
+            task.envelope.case_id,
+            task.envelope.tenant,
+            about.stage,
+            type(reply.payload).__name__,
+            about.pack,
+            about.purpose,
+            about.account_sha256,
+            about.content_sha256,
+            list(about.rules),
+            reply.rubric_score,
+            approval,
+            reply.payload.model_dump_json(exclude_none=True),
+            json.dumps(places),
+            None if reply.model_call is None else reply.model_call.model_dump_json(exclude_none=True),
+            about.recorded_at,
+            about.retain_until,
+        )
         task.written_refs.clear()  # the review that goes on is that of the verdict that counts
         counts = await self.find_recorded(task)
         if counts is None:
@@ -98,6 +96,5 @@ class VerdictStore:
         self, case_id: str, content_sha256: str, account_sha256: str, purpose: str
     ) -> frozenset[str]:
         """The packs under which the last review of exactly this content, for this account and purpose, passed."""
-        with translate_errors("the verdict table"):
-            rows = await self._pool.fetch(_SQL["passes"], case_id, content_sha256, account_sha256, purpose)
+        rows = await self._database.rows("passes", case_id, content_sha256, account_sha256, purpose)
         return frozenset(row["pack"] for row in rows if row["outcome"] == verdicts.EmailPassed.__name__)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 
 from services.specialists.email_sender.send_preconditions import (
     ApprovalRecord,
@@ -17,11 +16,10 @@ from services.specialists.email_sender.send_preconditions import (
     decide_send,
 )
 from switchyard.protocol.signing import OperatorKeys
-from switchyard.runtime.database.connections import Pool, translate_errors
+from switchyard.runtime.database.connections import Database, Pool
 from switchyard.runtime.database.queries import load_queries
 
 _SQL = load_queries(__file__)
-_WHAT = "the work database"
 
 SESSION_SETTINGS = {
     "idle_in_transaction_session_timeout": "5s",
@@ -31,9 +29,7 @@ SESSION_SETTINGS = {
     "tcp_keepalives_count": "3",
     "tcp_user_timeout": "10s",
 }
-"""How long the server lets an email sender that stands still keep the case manager's locks.
-
-Whoever stops a sending waits for them.
+"""How long the server lets an email sender that hangs keep the case manager's locks: a stop waits for them.
 
 https://www.postgresql.org/docs/current/runtime-config-client.html and runtime-config-connection.html.
 """
@@ -68,18 +64,17 @@ class SendLedger:
     """Every method raises `Unavailable` when the database cannot be reached."""
 
     def __init__(self, pool: Pool, approvers: OperatorKeys) -> None:
-        self._pool = pool
+        self._database = Database(pool, "the work database", _SQL)
         self._approvers = approvers
 
     async def begin(self, question: SendRequest, domain_key: str, send_rate: SendRate) -> BeginResult:
         """Decide and, if it is to be sent, write the intent: in one transaction, under the case manager's locks.
 
-        Whoever stops the case, the address or the playbook takes the same locks, so the stop is either seen here or
-        comes after the intent.
+        A stop of the case, the address or the playbook takes the same locks, so it is either seen here or comes after
+        the intent.
         """
-        with translate_errors(_WHAT):
-            async with self._pool.acquire() as connection, connection.transaction():
-                return await _begin(connection, question, domain_key, send_rate, self._approvers)
+        async with self._database.transaction() as transaction:
+            return await _begin(transaction, question, domain_key, send_rate, self._approvers)
 
     async def record(
         self,
@@ -91,50 +86,49 @@ class SendLedger:
         message_id: str | None = None,
         code: str | None = None,
     ) -> None:
-        """Record the provider's answer. If another worker has given up waiting for it, settle what it left open."""
+        """Record the provider's answer. If another worker has given up waiting for it, resolve what it left open."""
         key = question.case_id, question.command.content_sha256, attempt
-        with translate_errors(_WHAT):
-            if await self._pool.fetchval(_SQL["record"], *key, state, message_id, code, at):
-                return
-            if state != "unknown":
-                evidence = "The provider's answer was recorded after the outcome had been given up as unknown."
-                await self._pool.execute(_SQL["settle_late"], *key, message_id, at, evidence)
+        if await self._database.value("record", *key, state, message_id, code, at):
+            return
+        if state != "unknown":
+            evidence = "The provider's answer was recorded after the outcome had been given up as unknown."
+            await self._database.execute("resolve_late", *key, message_id, at, evidence)
 
 
 async def _begin(
-    connection: Any, question: SendRequest, domain_key: str, send_rate: SendRate, approvers: OperatorKeys
+    database: Database, question: SendRequest, domain_key: str, send_rate: SendRate, approvers: OperatorKeys
 ) -> BeginResult:
     command, case_id = question.command, question.case_id
     key = case_id, command.content_sha256
     # A statement of its own: the next one's snapshot must be younger than the locks.
-    await connection.execute(_SQL["lock"], case_id, command.address_key, command.content_sha256)
-    entry = await _entry(connection, *key)
-    gate = await connection.fetchrow(_SQL["gate"], case_id)
-    approval = await _approval(connection, command.approval_id)
+    await database.execute("lock", case_id, command.address_key, command.content_sha256)
+    entry = await _entry(database, *key)
+    permit = await database.row("permit", case_id)
+    approval = await _approval(database, command.approval_id)
     verdict = decide_send(
-        question, entry, None if gate is None else SendPreconditions(**dict(gate)), approval, approvers
+        question, entry, None if permit is None else SendPreconditions(**dict(permit)), approval, approvers
     )
     match verdict:
         case OutcomeUnknown():
-            await connection.execute(_SQL["give_up"], *key, question.command_id)
+            await database.execute("give_up", *key, question.command_id)
             return verdict
         case SendNow():
-            due = await connection.fetchval(
-                _SQL["take_turn"], *key, domain_key, question.now, send_rate.interval_s, send_rate.burst
+            due = await database.value(
+                "take_turn", *key, domain_key, question.now, send_rate.interval_s, send_rate.burst
             )
             if due > question.now:
                 return RateLimited((due - question.now) / timedelta(seconds=1))
-            attempt = await connection.fetchval(
-                _SQL["intend"], *key, question.command_id, command.pack, command.approval_id, question.now
+            attempt = await database.value(
+                "intend", *key, question.command_id, command.pack, command.approval_id, question.now
             )
-            await connection.execute(_SQL["give_back_turn"], *key)
+            await database.execute("give_back_turn", *key)
             return SendIntended(attempt)
         case _:
             return verdict
 
 
-async def _entry(connection: Any, case_id: str, content_sha256: str) -> LedgerEntry | None:
-    row = await connection.fetchrow(_SQL["entry"], case_id, content_sha256)
+async def _entry(database: Database, case_id: str, content_sha256: str) -> LedgerEntry | None:
+    row = await database.row("entry", case_id, content_sha256)
     if row is None:
         return None
     fields = dict(row)
@@ -143,10 +137,10 @@ async def _entry(connection: Any, case_id: str, content_sha256: str) -> LedgerEn
     return LedgerEntry(**fields)
 
 
-async def _approval(connection: Any, approval_id: str | None) -> ApprovalRecord | None:
+async def _approval(database: Database, approval_id: str | None) -> ApprovalRecord | None:
     if approval_id is None:
         return None
-    row = await connection.fetchrow(_SQL["approval"], approval_id)
+    row = await database.row("approval", approval_id)
     return (
         None
         if row is None

@@ -1,19 +1,19 @@
 -- name: lock
 -- First our own, against another command for the same content; then the case manager's.
-select pg_advisory_xact_lock(hashtextextended($1 || '/' || $3, 1)), case_manager.lock_sending($1::uuid, $2)
+select pg_advisory_xact_lock(hashtextextended($1 || '/' || $3, 1)), case_manager.lock_effect($1::uuid, $2)
 
 -- name: entry
 select command_id, attempt, approval_id, state, provider_message_id, code, intended_at
 from sending where case_id = $1 and content_sha256 = $2
 for update
 
--- name: gate
-select tenant, playbook, address_key, ending_outcome, cancelled, halted, opted_out
-from case_manager.sendable where case_id = $1
+-- name: permit
+select tenant, playbook, subject_key, ending_outcome, cancelled, halted, suppressed
+from case_manager.effect_permit where case_id = $1
 
 -- name: approval
 select approval_id, case_id, content_sha256, pack, state, valid_until, approver, why, signed_at, signature
-from case_manager.sendable_approval where approval_id = $1
+from case_manager.effect_approval where approval_id = $1
 
 -- name: take_turn
 -- $3 domain, $4 now, $5 seconds between two emails, $6 how many may go at once.
@@ -63,34 +63,35 @@ update sending
 set state = 'unknown', command_id = $3
 where case_id = $1 and content_sha256 = $2 and state = 'intended'
 
--- name: settle_late
--- The provider's answer came after the outcome was given up as unknown: known now, and nobody need look for it.
+-- name: resolve_late
+-- The provider's answer came after the outcome was given up as unknown: it is resolved without a person.
 with known as (
   update sending
   set state = case when $4::text is null then 'refused' else 'sent' end, provider_message_id = $4, answered_at = $5
   where case_id = $1 and content_sha256 = $2 and attempt = $3 and state = 'unknown'
   returning command_id, case_id, content_sha256
 )
-insert into settlement (command_id, case_id, content_sha256, sent, provider_message_id, operator, evidence)
+insert into resolution (command_id, case_id, content_sha256, sent, provider_message_id, operator, evidence)
 select command_id, case_id, content_sha256, $4::text is not null, $4, 'service:email_sender', $6 from known
 on conflict (command_id) do nothing
 
--- name: unsettled
-select case_id, content_sha256, intended_at, ended_as from email_sender.unsettled order by intended_at limit $1
+-- name: unresolved
+select case_id, content_sha256, intended_at, ended_as from email_sender.unresolved_send order by intended_at limit $1
 
--- name: settle
-select email_sender.settle($1::uuid, $2, $3, $4, $5, $6)
+-- name: resolve
+select email_sender.resolve_send($1::uuid, $2, $3, $4, $5, $6)
 
--- name: settlements
-select t.command_id, t.content_sha256, t.sent, t.provider_message_id, t.operator, t.evidence, t.event, i.outputs
-from settlement t
-join inbox i on i.event_id = t.command_id
-where t.published_at is null and i.outputs is not null
-order by t.settled_at
+-- name: unreported
+select r.command_id, r.content_sha256, r.sent, r.provider_message_id, r.operator, r.evidence, o.event as outcome
+from resolution r
+join inbox i on i.event_id = r.command_id
+join outbox o on o.event_id = i.outputs[1]
+where r.event_id is null
+order by r.resolved_at
 limit $1
 
--- name: keep_event
-update settlement set event = coalesce(event, $2) where command_id = $1 returning event
-
--- name: published
-update settlement set published_at = clock_timestamp() where command_id = any($1::uuid[])
+-- name: report
+with reported as (
+  update resolution set event_id = $2 where command_id = $1 and event_id is null returning command_id
+)
+insert into outbox (event) select $3 from reported on conflict (event_id) do nothing

@@ -11,7 +11,7 @@ from services.specialists.email_sender.handlers import SendLimits, send_email
 from services.specialists.email_sender.ledger import SESSION_SETTINGS, SendLedger
 from services.specialists.email_sender.provider import SesProvider, client_config
 from services.specialists.email_sender.settings import EmailSenderSettings
-from services.specialists.email_sender.unresolved_sends import ResolutionPublisher
+from services.specialists.email_sender.unresolved_sends import RESOLUTION_INTERVAL_S, ResolutionPublisher
 from switchyard.protocol.fields import Contract
 from switchyard.runtime.core.task import TaskHandler
 from switchyard.runtime.process.process import ServiceProcess, serve_agent
@@ -40,7 +40,10 @@ async def run() -> None:
             clock=process.clock,
             limits=SendLimits(timeout_s=settings.ses_timeout_s, send_rate=settings.send_rate),
         )
-        process.run_in_background(ResolutionPublisher(pool, process.publisher, process.clock).run)
+        if process.gate is None or process.outbox is None:
+            raise RuntimeError("the email sender is an agent: serve_agent() gives the process its outbox")
+        resolutions = ResolutionPublisher(pool, process.outbox, process.clock)
+        process.run_periodically("resolutions", resolutions.tick, process.gate, every_s=RESOLUTION_INTERVAL_S)
         return {SendEmail: handler}
 
     await serve_agent(CATALOGUE, EMAIL_SENDER_CARD.name, settings, build, decrypts=EMAIL_SENDER_CARD.decrypts)

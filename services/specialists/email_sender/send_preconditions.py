@@ -42,11 +42,11 @@ class SendPreconditions:
 
     tenant: str
     playbook: str
-    address_key: str | None
+    subject_key: str | None
     ending_outcome: str | None
     cancelled: bool
     halted: bool
-    opted_out: bool
+    suppressed: bool
 
 
 @dataclass(frozen=True)
@@ -188,13 +188,13 @@ def build_email_undeliverable(code: str) -> EmailUndeliverable:
 def _stop_reason(question: SendRequest, gate: SendPreconditions | None) -> SendingStopped | None:
     if gate is None:
         return SendingStopped(code="no_such_case", message="The case manager has no such case. Nothing was sent.")
-    if gate.tenant != question.tenant or gate.address_key != question.command.address_key:
+    if gate.tenant != question.tenant or gate.subject_key != question.command.address_key:
         return SendingStopped(code="not_the_cases", message="The command is not about the case's own address.")
     if gate.ending_outcome is not None:
         return SendingStopped(code="case_closed", message=f"The case was closed before, as {gate.ending_outcome}.")
     if gate.cancelled:
         return SendingStopped(code="case_cancelled", message="An operator cancelled the case.")
-    if gate.opted_out:
+    if gate.suppressed:
         return SendingStopped(code="opted_out", message="The address may not be written to any more.")
     return None
 

@@ -24,19 +24,3 @@ from (
 ) t
 where latest <= $2
 group by node_from
-
--- name: cases_published
-select distinct case_id from published
-where stored_at >= $1 and case_id > $2
-order by case_id limit $3
-
--- name: published_of
-select event_id::text, case_id::text, digest, opened_on, type, stored_at from published where case_id = any($1::uuid[])
-
--- name: ask
-insert into republish as r (event_id, case_id) values ($1, $2)
-on conflict (event_id) do update set requested_at = clock_timestamp(), answered_at = null, found = null
-where r.answered_at is not null
-
--- name: answered
-select found from republish where event_id = $1 and answered_at is not null

@@ -1,6 +1,6 @@
-"""What producers say they published, and asking them for it again. The one place where audit reads the work database.
+"""The producers' outboxes, as the reconciler reads them. The one place where audit reads the work database.
 
-It sees ids and digests, in a view of each producer's schema, and may write event ids into one table of each.
+It sees ids and digests, and may call one function of each producer's schema, which has an event published once more.
 """
 
 from __future__ import annotations
@@ -10,20 +10,18 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-import asyncpg
-
 from switchyard.audit.reconciliation.completeness import PublishedEvent
-from switchyard.runtime.database.connections import Pool, translate_errors
+from switchyard.runtime.database.connections import Database, Pool
 from switchyard.runtime.database.queries import load_queries
 
-_SQL = load_queries(__file__, "completeness.sql")
+_SQL = load_queries(__file__)
 
 
 class Producers:
-    """The producers that keep their outcomes, as the role `reconciler`. Methods raise `Unavailable` if out of reach."""
+    """The producers with an outbox, as the role `reconciler`. Methods raise `Unavailable` if out of reach."""
 
     def __init__(self, pool: Pool, nodes: Sequence[str]) -> None:
-        self._pool = pool
+        self._database = Database(pool, "the work database", _SQL)
         self.nodes = tuple(nodes)
 
     async def cases(self, node: str, since: datetime, after: uuid.UUID, limit: int) -> list[uuid.UUID]:
@@ -36,26 +34,16 @@ class Producers:
         for node in self.nodes:
             for row in await self._fetch(node, "published_of", list(cases)):
                 event_id, since = row["event_id"], row["stored_at"]
-                told = (row["case_id"], event_id, row["digest"], row["opened_on"], row["type"], since)
-                found.append(PublishedEvent(node, *told, ask=(node, event_id)))
+                fields = (row["case_id"], event_id, row["digest"], row["opened_on"], row["type"], since)
+                found.append(PublishedEvent(node, *fields, ask=(node, event_id)))
         return found
 
-    async def ask(self, node: str, event_id: str, case_id: str) -> None:
-        """Ask a producer to publish an event of its own again."""
-        await self._fetch(node, "ask", uuid.UUID(event_id), uuid.UUID(case_id))
-
-    async def answered(self, node: str, event_id: str) -> bool | None:
-        """Whether the producer had such an event; None while it has not answered."""
-        rows = await self._fetch(node, "answered", uuid.UUID(event_id))
-        return bool(rows[0]["found"]) if rows else None
+    async def ask(self, node: str, event_id: str) -> bool:
+        """Ask a producer to publish an event of its own again; whether it has published such an event."""
+        [row] = await self._fetch(node, "republish", uuid.UUID(event_id))
+        return bool(row["known"])
 
     async def _fetch(self, node: str, name: str, *arguments: Any) -> list[Any]:
-        with translate_errors("the work database"):
-            async with self._pool.acquire() as connection, connection.transaction():
-                await _set_search_path(connection, node)
-                rows: list[Any] = await connection.fetch(_SQL[name], *arguments)
-                return rows
-
-
-async def _set_search_path(connection: asyncpg.pool.PoolConnectionProxy[Any], schema: str) -> None:
-    await connection.execute("select set_config('search_path', $1, true)", schema)
+        async with self._database.transaction() as transaction:
+            await transaction.execute("set_schema", node)
+            return await transaction.rows(name, *arguments)

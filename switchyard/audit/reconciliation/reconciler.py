@@ -82,8 +82,8 @@ class Reconciler:
         """
         deadline = time.monotonic() + wait_s
         while (holes := found.of(GapKind.HOLE)) and time.monotonic() < deadline:
-            for ask, case_id in {gap.ask: gap.case_id for gap in holes if gap.ask is not None}.items():
-                await self.producers.ask(*ask, case_id)
+            for ask in {gap.ask for gap in holes if gap.ask is not None}:
+                await self.producers.ask(*ask)
             cases = sorted({uuid.UUID(gap.case_id) for gap in holes})
             await self._wait_until_filled(found, holes, cases, deadline)
             known = {gap.event_id for gap in found.gaps}

@@ -11,6 +11,8 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command, get_group
 
+from switchyard.cli.app.errors import CommandFailed
+
 
 @dataclass(frozen=True)
 class CommandReference:
@@ -23,7 +25,14 @@ class CommandReference:
 def load_command(name: str, command: CommandReference) -> Any:
     """Import a command: a function with typer's annotations, or a `typer.Typer` of several."""
     module, _, attribute = command.reference.partition(":")
-    loaded = getattr(import_module(module), attribute)
+    try:
+        loaded = getattr(import_module(module), attribute)
+    except ModuleNotFoundError as error:
+        if not module.startswith(str(error.name)):
+            raise
+        raise CommandFailed(
+            f"this installation does not have the command {name}: {module} is missing", remedy="run it in a checkout"
+        ) from error
     if isinstance(loaded, typer.Typer):
         made: Any = get_group(loaded)
     else:

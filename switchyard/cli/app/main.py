@@ -45,7 +45,6 @@ class Commands(LazyGroup):
         "operator": CommandReference(f"{COMMANDS}.operator:app", "Operators' keys."),
         "migrate": CommandReference(f"{COMMANDS}.migrate:migrate_databases", "Bring both databases up to date."),
         "stack": CommandReference(f"{COMMANDS}.stack:app", "The local stack: every service as its own process."),
-        "demo": CommandReference(f"{COMMANDS}.demo:run", "Run the demo on a stack of its own."),
     }
 
 

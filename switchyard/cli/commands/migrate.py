@@ -25,7 +25,7 @@ def migrate_databases(env: EnvOption = Env.LOCAL) -> None:
 
 async def _migrate(target: Target, *, iam: bool) -> list[str]:
     from switchyard.cli.app.connections import select_database_login
-    from switchyard.cli.app.databases import migrate_audit, migrate_work
+    from switchyard.processes.databases import migrate_audit, migrate_work
 
     work, audit = target.settings.work_db_owner_url, target.settings.audit_db_owner_url
     how: dict[str, Any] = {"password_for": lambda _: None, "iam": iam, "login": select_database_login(target)}

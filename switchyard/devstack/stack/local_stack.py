@@ -12,9 +12,8 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from switchyard.app.application import App, ProcessDescriptor, load_app
+from switchyard.app.application import App, ProcessDescriptor, SimulatorDescriptor, load_app, resource_path
 from switchyard.audit.records.roles import RETENTION
-from switchyard.cli.app.databases import OPERATOR_ROLE, RECONCILER_ROLE, migrate_audit, migrate_work
 from switchyard.devstack.simulators.models.loading import DEFAULT_SCRIPT
 from switchyard.devstack.stack.endpoints import Endpoints
 from switchyard.devstack.stack.postgres import AUDIT_DATABASE, WORK_DATABASE
@@ -22,13 +21,12 @@ from switchyard.devstack.stack.provision import CHECKPOINT_BUCKET, provision_emu
 from switchyard.devstack.stack.stack import EmbeddedStack, StackPlan
 from switchyard.devstack.supervisor.ports import LOOPBACK
 from switchyard.devstack.supervisor.process import ServiceSpec
+from switchyard.processes.databases import OPERATOR_ROLE, RECONCILER_ROLE, REVIEWER_ROLE, migrate_audit, migrate_work
 from switchyard.protocol.catalogue import AUDIT, CASE_MANAGER, ROUTER
 from switchyard.protocol.signing import derive_public_key
 from switchyard.runtime.crypto.erasure import ERASER_ROLE
 from switchyard.runtime.crypto.signing import LocalSigner
 
-CHECKOUT_ROOT = Path(__file__).resolve().parents[3]
-SIMULATOR_SCRIPTS = (CHECKOUT_ROOT / "demo" / "data" / "simulator", DEFAULT_SCRIPT)
 DEMO_HOME = "demo"
 """The demo's home, inside the default one: each run starts it afresh and leaves it readable."""
 
@@ -44,13 +42,6 @@ CLOCK_VARIABLE = "SWITCHYARD_LOCAL_CLOCK"
 OTLP_VARIABLE = "SWITCHYARD_OTLP_ENDPOINT"
 """Where the stack's processes send their spans, over HTTP: nowhere unless it is set."""
 
-WAREHOUSE_SERVICE = ServiceSpec(
-    name="warehouse",
-    argv=(sys.executable, "-m", "demo.oil_field", "serve", "--host", LOOPBACK, "--port", "{port}"),
-    grace=5.0,
-)
-"""Stands in for Snowflake, over Snowflake's own protocol."""
-
 OPT_OUT_URL = f"http://{LOOPBACK}:{{port:optout}}"
 """Where the opt-out links of this stack lead."""
 
@@ -58,9 +49,14 @@ FACTS = {"optout_url": OPT_OUT_URL}
 """Facts of this deployment that an application's processes may ask for; the others are left unset."""
 
 
+def simulator_scripts() -> tuple[Path, ...]:
+    """What the simulated models answer: the application's scripts, and where they have nothing, the default one."""
+    return (*(resource_path(script) for script in load_app().model_scripts), DEFAULT_SCRIPT)
+
+
 def model_simulator_service(*first: Path) -> ServiceSpec:
-    """The model simulator with the demo's scripts, and before them, so that they win, any others."""
-    scripts = (*first, *SIMULATOR_SCRIPTS)
+    """The model simulator with the application's scripts, and before them, so that they win, any others."""
+    scripts = (*first, *simulator_scripts())
     return ServiceSpec(
         name="simulator",
         argv=(
@@ -102,6 +98,7 @@ def reader_environment(endpoints: Endpoints) -> dict[str, str]:
             WORK_DATABASE, RECONCILER_ROLE, _secret(endpoints, RECONCILER_ROLE)
         ),
         "SWITCHYARD_OPERATOR_DB_URL": endpoints.dsn(WORK_DATABASE, OPERATOR_ROLE, _secret(endpoints, OPERATOR_ROLE)),
+        "SWITCHYARD_REVIEWER_DB_URL": endpoints.dsn(WORK_DATABASE, REVIEWER_ROLE, _secret(endpoints, REVIEWER_ROLE)),
         "SWITCHYARD_OPERATOR_KEY": _secret(endpoints, "operator-key"),
         "SWITCHYARD_RECEIPT_PUBLIC_KEYS": base64.b64encode(LocalSigner(_receipt_key(endpoints)).public).decode(),
     }
@@ -133,7 +130,7 @@ def list_services(endpoints: Endpoints) -> list[ServiceSpec]:
     """One row for each process."""
     app = load_app()
     return [
-        WAREHOUSE_SERVICE,
+        *(_simulator(simulator) for simulator in app.simulators),
         _engine_service(
             ROUTER,
             _common()
@@ -147,7 +144,7 @@ def list_services(endpoints: Endpoints) -> list[ServiceSpec]:
             | _operators(endpoints)
             | {"SWITCHYARD_MAC_KEY": _secret(endpoints, "mac")},
         ),
-        ses_simulator(endpoints),
+        *([ses_simulator(endpoints)] if any("ses" in card.egress for card in app.cards.values()) else []),
         *(_application_service(endpoints, app, process) for process in app.processes),
         _engine_service(
             AUDIT,
@@ -161,6 +158,11 @@ def list_services(endpoints: Endpoints) -> list[ServiceSpec]:
             },
         ),
     ]
+
+
+def _simulator(simulator: SimulatorDescriptor) -> ServiceSpec:
+    arguments = ("--host", LOOPBACK, "--port", "{port}")
+    return ServiceSpec(name=simulator.name, argv=(sys.executable, "-m", *simulator.command, *arguments), grace=5.0)
 
 
 def _engine_service(node: str, environment: dict[str, str]) -> ServiceSpec:

@@ -22,8 +22,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from switchyard.cli.app.databases import migrate_audit, migrate_work
 from switchyard.devstack.stack.provision import client_options, provision_emulator
+from switchyard.processes.databases import migrate_audit, migrate_work
 from switchyard.protocol.topology import BUS, VISIBILITY_SECONDS
 from switchyard.runtime.core.logs import configure_logs
 from switchyard.runtime.process.web import WebServer, build_health_app

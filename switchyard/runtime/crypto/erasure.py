@@ -1,8 +1,8 @@
-"""Destroying a person's key: what is sealed under it is noise from then on, wherever it lies.
+"""Crypto-erasure: once a person's key is destroyed, what is encrypted under it cannot be read any more.
 
 Processes that hold the key in memory use it for `switchyard.runtime.crypto.vault.CACHE_S` at most. A backup of the work
-database holds the wrapped key until the backup expires: after a restore, destroy again whatever the erasure receipts
-name.
+database holds the wrapped key until the backup expires: after a restore, destroy again the keys that the erasure
+receipts name.
 """
 
 from __future__ import annotations
@@ -12,11 +12,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from switchyard.runtime.database.connections import Pool, translate_errors
+from switchyard.runtime.database.connections import Database, Pool
 from switchyard.runtime.database.queries import load_queries
 
 _SQL = load_queries(__file__)
-_VAULT = "the vault"
 ERASER_ROLE = "vault_eraser"
 """The database role that may delete keys. It cannot read one."""
 
@@ -43,12 +42,11 @@ class KeyEraser:
     """The vault, as the role that erases. Every method raises `Unavailable` when the database cannot be reached."""
 
     def __init__(self, pool: Pool) -> None:
-        self._pool = pool
+        self._database = Database(pool, "the vault", _SQL)
 
     async def state(self, subject: str) -> KeyState:
         """What the vault knows of a person."""
-        with translate_errors(_VAULT):
-            row = await self._pool.fetchrow(_SQL["state"], uuid.UUID(subject))
+        row = await self._database.row("state", uuid.UUID(subject))
         if row is None:
             raise LookupError("one row always answers")
         erased = None
@@ -58,11 +56,9 @@ class KeyEraser:
 
     async def destroy(self, subject: str, *, operator: str, reason: str) -> None:
         """Delete the key and record who did it, in one transaction. Repeating it changes nothing."""
-        with translate_errors(_VAULT):
-            await self._pool.execute(_SQL["destroy"], uuid.UUID(subject), operator, reason)
+        await self._database.execute("destroy", uuid.UUID(subject), operator, reason)
 
     async def destroy_restored_keys(self, subjects: Sequence[str]) -> list[str]:
-        """Delete the keys that a restored backup has brought back; whose there were."""
-        with translate_errors(_VAULT):
-            rows = await self._pool.fetch(_SQL["destroy_again"], [uuid.UUID(subject) for subject in subjects])
+        """Delete the keys that a restored backup has brought back; return the subjects that had one."""
+        rows = await self._database.rows("destroy_again", [uuid.UUID(subject) for subject in subjects])
         return [row["subject"] for row in rows]

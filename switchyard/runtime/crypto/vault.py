@@ -1,7 +1,7 @@
-"""The vault: a key per person, under which whatever is about that person is sealed.
+"""The vault: one key per person, which encrypts all personal data about that person.
 
-Erasing the person's key erases every sealed copy at once, wherever it lies; digests cover ciphertext, so the chain
-still verifies. Keys are wrapped by KMS in AWS and by a local key on a laptop.
+Deleting the key erases every encrypted copy at once, wherever it is stored; digests cover ciphertext, so the chain
+still verifies. Keys are wrapped by KMS in AWS and by a local key in the local stack.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from switchyard.runtime.core.clock import Clock
 from switchyard.runtime.core.errors import PermanentTaskError, Unavailable
-from switchyard.runtime.database.connections import Pool, translate_errors
+from switchyard.runtime.database.connections import Database, Pool
 from switchyard.runtime.database.queries import load_queries
 
 _SQL = load_queries(__file__)
@@ -45,7 +45,7 @@ class KeyWrapper(Protocol):
 
 
 class LocalKeyWrapper:
-    """Wraps with a key from the environment. For a laptop and for tests."""
+    """Wraps with a key from the environment. For the local stack and for tests."""
 
     def __init__(self, master_key: bytes) -> None:
         self._aead = AESGCM(master_key)
@@ -103,7 +103,7 @@ class Vault:
     """Seals and opens under people's keys. Only roles that the database grants the vault's table to get any key."""
 
     def __init__(self, pool: Pool, wrapper: KeyWrapper, clock: Clock) -> None:
-        self._pool = pool
+        self._database = Database(pool, "the vault", _SQL)
         self._wrapper = wrapper
         self._clock = clock
         self._cache: OrderedDict[str, _Cached] = OrderedDict()
@@ -114,17 +114,15 @@ class Vault:
         `fingerprint` is the keyed hash by which the vault finds them again; the external id itself is stored only
         encrypted under the person's own key, so that erasing the key erases the name, too.
         """
-        with translate_errors("the vault"):
-            known = await self._pool.fetchval(_SQL["find_subject"], tenant, fingerprint)
+        known = await self._database.value("find_subject", tenant, fingerprint)
         if known is not None:
             return str(known)
         subject = str(UUID(bytes=os.urandom(16), version=4))
         key = AESGCM.generate_key(bit_length=8 * KEY_BYTES)
         named = _encrypt(AESGCM(key), external_id.encode(), subject.encode())
         wrapped = await self._wrapper.wrap(key, subject=subject)
-        with translate_errors("the vault"):
-            # Two processes may meet the same person at once: the first row wins and both use it.
-            return str(await self._pool.fetchval(_SQL["add_subject"], subject, tenant, fingerprint, wrapped, named))
+        # Two processes may meet the same person at once: the first row wins and both use it.
+        return str(await self._database.value("add_subject", subject, tenant, fingerprint, wrapped, named))
 
     async def seal(self, subject: str, plain: bytes, *, context: bytes) -> bytes:
         """Encrypt with AES-256-GCM under the subject's key.
@@ -138,17 +136,15 @@ class Vault:
         return _decrypt(await self._key(subject), sealed, context)
 
     async def has_key(self, subject: str) -> bool:
-        """Whether the person's key is there now, whatever this process remembers of it."""
-        with translate_errors("the vault"):
-            return await self._pool.fetchval(_SQL["key_of"], subject) is not None
+        """Whether the person's key is in the vault now; the cache is not asked."""
+        return await self._database.value("key_of", subject) is not None
 
     async def _key(self, subject: str) -> AESGCM:
         now = self._clock.monotonic()
         cached = self._cache.get(subject)
         if cached is not None and cached.until > now:
             return cached.aead
-        with translate_errors("the vault"):
-            wrapped = await self._pool.fetchval(_SQL["key_of"], subject)
+        wrapped = await self._database.value("key_of", subject)
         if wrapped is None:
             self._cache.pop(subject, None)
             raise PermanentTaskError("key_erased", "the key of the person that this is about was erased", "subject")

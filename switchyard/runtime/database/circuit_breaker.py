@@ -1,9 +1,8 @@
-"""Stop consuming while the database is away: an unreachable database is no attempt."""
+"""Circuit breaker of the database: consuming stops while it is unreachable, and no attempt is counted."""
 
 from __future__ import annotations
 
 import asyncio
-import random
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Protocol
@@ -12,16 +11,17 @@ import asyncpg
 import structlog
 
 from faststream_sqs import SQSMessage
+from switchyard.runtime.core.backoff import backoff_s
 from switchyard.runtime.core.errors import InboxLeaseLost, Unavailable
 from switchyard.runtime.database.connections import Pool, translate_errors
 
 log = structlog.get_logger(__name__)
-PROBE_S = 0.5
+PROBE_S = 0.75
 LONGEST_WAIT_S = 120.0
 """With 100 receives before the dead-letter queue, an outage of three hours uses up no message."""
 
 LONGEST_DELAY_S = 900.0
-"""Whoever knows when to look again is believed, but looks at least every quarter of an hour."""
+"""Upper limit of a delay that an error itself names."""
 
 
 class Pausable(Protocol):
@@ -75,34 +75,29 @@ class DatabaseCircuitBreaker:
                     await self._pool.fetchval("select 1", timeout=2)
                 break
             except (Unavailable, asyncpg.PostgresError) as error:
-                # Whatever it answers but an answer, it is not back yet: a probe that gave up would pause us for ever.
+                # Any error means that it is not back: a probe that gave up would leave the consumer paused for ever.
                 log.debug("database.still_away", error=type(error).__name__)
-                # Jittered, so that a fleet does not knock at the same moment.
-                await asyncio.sleep(PROBE_S * (0.5 + random.random()))  # noqa: S311
+                await asyncio.sleep(backoff_s(1, base=PROBE_S, longest=PROBE_S))
         log.info("database.back")
         self._probe = None
         for subscriber in self._subscribers:
             subscriber.resume()
 
 
-def _nack_delay_s(receives: int) -> float:
-    """Seconds to leave a message alone: an outage must not use up its receives, nor a fleet march in step."""
-    return min(LONGEST_WAIT_S, float(2 ** min(receives, 10))) * (0.5 + 0.5 * random.random())  # noqa: S311
-
-
 @asynccontextmanager
 async def nack_when_unavailable(message: SQSMessage, gate: DatabaseCircuitBreaker | None) -> AsyncIterator[None]:
-    """Leave the message on its queue when something that we need is away, and shut the gate if it is the database."""
+    """Return the message to its queue when a dependency is unavailable, and trip the breaker if it is the database."""
     try:
         yield
     except Unavailable as error:
         if gate is not None and error.code == "database_unreachable":
             gate.trip()
         log.warning("message.deferred", code=error.code, reason=error.message)
-        patience = (
-            _nack_delay_s(message.receive_count) if error.after_s is None else min(error.after_s, LONGEST_DELAY_S)
-        )
-        await message.nack(delay=patience)
+        if error.after_s is not None:
+            await message.nack(delay=min(error.after_s, LONGEST_DELAY_S))
+            return
+        # Doubled with each receive: an outage must not use up the receives that a message has.
+        await message.nack(delay=backoff_s(message.receive_count, base=2.0, longest=LONGEST_WAIT_S))
     except InboxLeaseLost as error:
         log.warning("message.deferred", code=error.code, reason=error.message)
         await message.nack(delay=0)

@@ -82,10 +82,10 @@ class Database:
     the server cannot be reached; errors of a statement itself pass as they are.
     """
 
-    def __init__(self, pool: Pool, name: str, queries: Queries, *, connection: Any = None) -> None:
+    def __init__(self, pool: Pool, name: str, queries: Queries | None = None, *, connection: Any = None) -> None:
         self._pool = pool
         self._name = name
-        self._queries = queries
+        self._queries = Queries() if queries is None else queries
         self._target = pool if connection is None else connection
 
     async def rows(self, statement: str, *arguments: Any) -> list[Any]:

@@ -1,10 +1,10 @@
-"""Forward-only migrations: numbered SQL files, applied once each, under an advisory lock."""
+"""Forward-only migrations, numbered SQL files applied once each under an advisory lock; and grants, run every time."""
 
 from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +14,8 @@ import asyncpg
 
 _NAME = re.compile(r"^(\d{3})_[a-z0-9_]+\.sql$")
 _LOCK = 0x5317C4  # any constant that all migrators share
+WORK_GRANTS = Path(__file__).with_name("grants.sql")
+"""The rights of a schema's own role to its tables."""
 
 
 class MigrationEdited(Exception):
@@ -22,11 +24,15 @@ class MigrationEdited(Exception):
 
 @dataclass(frozen=True)
 class SchemaOwner:
-    """A schema, the folder of its migrations, and the role that works in it (not the role that owns it)."""
+    """A schema, the folders of its migrations, and the role that works in it (not the role that owns it).
+
+    `grants` are repeatable SQL files; they are run in the schema after every migration.
+    """
 
     schema: str
     migrations: tuple[Path, ...]
     role: str
+    grants: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -113,13 +119,20 @@ async def ensure_role(
         await connection.execute(f"grant rds_iam to {name}")
 
 
-async def grant_work(connection: asyncpg.Connection[Any], owner: SchemaOwner) -> None:
-    """Let the owner's role read and write rows in its own schema, and nothing more."""
-    schema, role = _quoted(owner.schema), _quoted(owner.role)
-    await connection.execute(f"grant usage on schema {schema} to {role}")
-    await connection.execute(f"grant select, insert, update, delete on all tables in schema {schema} to {role}")
-    await connection.execute(f"grant usage on all sequences in schema {schema} to {role}")
-    await connection.execute(f"revoke all on {schema}.migration from {role}")
+async def apply_grants(
+    connection: asyncpg.Connection[Any], owners: Sequence[SchemaOwner], settings: Mapping[str, str] | None = None
+) -> None:
+    """Run the owners' grants, each owner's in a transaction of its own. Safe to repeat.
+
+    A file finds its schema in `current_schema()`, its role in the setting `switchyard.role`, and `settings` beside it.
+    """
+    for owner in owners:
+        async with connection.transaction():
+            await connection.execute(f"set local search_path to {_quoted(owner.schema)}")
+            for name, value in {**(settings or {}), "switchyard.role": owner.role}.items():
+                await connection.execute("select set_config($1, $2, true)", name, value)
+            for path in owner.grants:
+                await connection.execute(path.read_text(encoding="utf-8"))
 
 
 def _quoted(identifier: str) -> str:

@@ -11,8 +11,8 @@ _HEADER = re.compile(r"^-- name: (\w+)\s*$", re.MULTILINE)
 class Queries:
     """The statements of one file, by name. A name that is missing is a `KeyError` where it is used first."""
 
-    def __init__(self, path: Path) -> None:
-        parts = _HEADER.split(path.read_text(encoding="utf-8"))
+    def __init__(self, path: Path | None = None) -> None:
+        parts = [] if path is None else _HEADER.split(path.read_text(encoding="utf-8"))
         self._statements = {name: body.strip() for name, body in zip(parts[1::2], parts[2::2], strict=True)}
 
     def __getitem__(self, name: str) -> str:

@@ -1,8 +1,8 @@
-"""Work has one outcome: the inbox.
+"""The inbox: each command has one outcome.
 
 A consumer claims a command with a lease and a fencing token, and completes it by compare-and-swap with its output
-events stored. Whoever comes second publishes what the first one stored. Claims, completions and renewals of concurrent
-messages share statements.
+events stored in the outbox. A second worker publishes what the first one stored. Claims, completions and renewals of
+concurrent messages share statements.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from faststream_sqs import Coalescer
 from switchyard.protocol.envelope import Envelope
 from switchyard.protocol.fields import Json
 from switchyard.runtime.core.errors import InboxLeaseLost
-from switchyard.runtime.database.connections import Pool, translate_errors
+from switchyard.runtime.database.connections import Database, Pool
 from switchyard.runtime.database.queries import load_queries
 
 _SQL = load_queries(__file__)
@@ -79,7 +79,7 @@ class Inbox:
     """The inbox of one consumer. Every method raises `Unavailable` when the database cannot be reached."""
 
     def __init__(self, pool: Pool, *, lease_s: float) -> None:
-        self._pool = pool
+        self._database = Database(pool, "the work database", _SQL)
         self._lease_s = lease_s
         self._claims = Coalescer[Envelope, ClaimResult](self._claim, max_items=INBOX_BATCH_SIZE)
         self._completions = Coalescer[tuple[ClaimGranted, str], bool](self._complete, max_items=INBOX_BATCH_SIZE)
@@ -94,11 +94,10 @@ class Inbox:
         """Store the outcome unless there is one, and return the stored one: publish that, not your own."""
         if await self._completions.submit((claim, json.dumps(outputs, ensure_ascii=False, separators=(",", ":")))):
             return list(outputs)
-        with translate_errors("the work database"):
-            row = await self._pool.fetchrow(_SQL["outputs_of"], [claim.event_id])
-        if row is None or row["outputs"] is None:
+        outputs_of = await self._database.value("outputs_of", claim.event_id)
+        if outputs_of is None:
             raise InboxLeaseLost("lease_lost", "another worker took the task over and has not finished")
-        stored: list[Json] = json.loads(row["outputs"])
+        stored: list[Json] = json.loads(outputs_of)
         return stored
 
     async def renew(self, claim: ClaimGranted) -> None:
@@ -109,23 +108,20 @@ class Inbox:
     async def fail(self, claim: ClaimGranted, error: str, *, model_attempts: Sequence[Json] = ()) -> int:
         """Count a failed attempt and free the lease; return how many there were. Neither text holds payload text."""
         kept = [*claim.model_attempts, *model_attempts][-MAX_MODEL_ATTEMPTS_KEPT:]
-        with translate_errors("the work database"):
-            failures: int | None = await self._pool.fetchval(
-                _SQL["fail"], claim.event_id, claim.token, error.replace("\x00", "")[:2_000], json.dumps(kept)
-            )
+        failures: int | None = await self._database.value(
+            "fail", claim.event_id, claim.token, error.replace("\x00", "")[:2_000], json.dumps(kept)
+        )
         if failures is None:
             raise InboxLeaseLost("lease_lost", "another worker took the task over")
         return failures
 
     async def release(self, claim: ClaimGranted) -> None:
         """Give the command back as if it had not been claimed: what the handler needs is away, which is no attempt."""
-        with translate_errors("the work database"):
-            await self._pool.execute(_SQL["release"], claim.event_id, claim.token)
+        await self._database.execute("release", claim.event_id, claim.token)
 
     async def progress_of(self, event_id: str) -> InboxProgress | None:
         """What is known of a command, without claiming it; None if it never started."""
-        with translate_errors("the work database"):
-            row = await self._pool.fetchrow(_SQL["peek"], event_id)
+        row = await self._database.row("progress", event_id)
         if row is None:
             return None
         outputs = None if row["outputs"] is None else json.loads(row["outputs"])
@@ -140,15 +136,14 @@ class Inbox:
         # One statement may touch a row once: the second copy of a command in a batch waits for the first.
         first = {command.event_id: index for index, command in reversed(list(enumerate(commands)))}
         wanted = [commands[index] for index in first.values()]
-        with translate_errors("the work database"):
-            rows = await self._pool.fetch(
-                _SQL["claim"],
-                [command.event_id for command in wanted],
-                [command.digest for command in wanted],
-                [command.case_id for command in wanted],
-                [command.type for command in wanted],
-                self._lease_s,
-            )
+        rows = await self._database.rows(
+            "claim",
+            [command.event_id for command in wanted],
+            [command.digest for command in wanted],
+            [command.case_id for command in wanted],
+            [command.type for command in wanted],
+            self._lease_s,
+        )
         verdicts = {str(row["event_id"]): row for row in rows}
         return [
             _claim_result(verdicts[command.event_id], command)
@@ -158,21 +153,19 @@ class Inbox:
         ]
 
     async def _complete(self, items: list[tuple[ClaimGranted, str]]) -> list[bool | BaseException]:
-        with translate_errors("the work database"):
-            rows = await self._pool.fetch(
-                _SQL["complete"],
-                [claim.event_id for claim, _ in items],
-                [claim.token for claim, _ in items],
-                [outputs for _, outputs in items],
-            )
+        rows = await self._database.rows(
+            "complete",
+            [claim.event_id for claim, _ in items],
+            [claim.token for claim, _ in items],
+            [outputs for _, outputs in items],
+        )
         won = {(str(row["event_id"]), row["token"]) for row in rows}
         return [(claim.event_id, claim.token) in won for claim, _ in items]
 
     async def _renew(self, claims: list[ClaimGranted]) -> list[bool | BaseException]:
-        with translate_errors("the work database"):
-            rows = await self._pool.fetch(
-                _SQL["renew"], [claim.event_id for claim in claims], [claim.token for claim in claims], self._lease_s
-            )
+        rows = await self._database.rows(
+            "renew", [claim.event_id for claim in claims], [claim.token for claim in claims], self._lease_s
+        )
         held = {(str(row["event_id"]), row["token"]) for row in rows}
         return [(claim.event_id, claim.token) in held for claim in claims]
 

@@ -22,7 +22,7 @@ select
   g.last_error,
   g.model_attempts,
   i.digest as known_digest,
-  i.outputs,
+  events_of(i.outputs) as outputs,
   greatest(extract(epoch from i.lease_until - clock_timestamp()), 0)::float8 as leased_for
 from wanted w
 left join granted g using (event_id)
@@ -30,22 +30,28 @@ left join inbox i using (event_id)
 
 -- name: complete
 -- Rows are locked in the order in which `claim` locks them, or two workers' batches could deadlock.
-with held as (
-  select event_id, t.outputs
-  from unnest($1::uuid[], $2::bigint[], $3::text[]) as t (event_id, token, outputs)
+with done as (
+  select event_id, t.events
+  from unnest($1::uuid[], $2::bigint[], $3::text[]) as t (event_id, token, events)
   join inbox i using (event_id, token)
   where i.outputs is null
   order by event_id
   for update of i
+),
+stored as (
+  insert into outbox (event)
+  select e.event::text from done cross join lateral json_array_elements(done.events::json) as e (event)
+  on conflict (event_id) do nothing
 )
 update inbox i
-set outputs = held.outputs, completed_at = clock_timestamp()
-from held
-where i.event_id = held.event_id
+set completed_at = clock_timestamp(),
+    outputs = (select array_agg((e.event ->> 'event_id')::uuid) from json_array_elements(done.events::json) as e (event))
+from done
+where i.event_id = done.event_id
 returning i.event_id, i.token
 
 -- name: outputs_of
-select event_id, outputs from inbox where event_id = any($1::uuid[])
+select events_of(outputs) as outputs from inbox where event_id = $1
 
 -- name: renew
 with held as (
@@ -74,7 +80,7 @@ update inbox
 set claims = claims - 1, lease_until = clock_timestamp(), token = token + 1
 where event_id = $1 and token = $2 and outputs is null
 
--- name: peek
-select outputs, failures, claims, last_error, digest,
+-- name: progress
+select events_of(outputs) as outputs, failures, claims, last_error,
   greatest(extract(epoch from lease_until - clock_timestamp()), 0)::float8 as leased_for
 from inbox where event_id = $1

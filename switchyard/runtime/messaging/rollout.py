@@ -12,6 +12,7 @@ import structlog
 from faststream_sqs import SQSMessage
 from switchyard.protocol.errors import InvalidEvent, NotDeployed
 from switchyard.protocol.received import read_envelope
+from switchyard.runtime.core.backoff import backoff_s
 from switchyard.runtime.core.clock import Clock, SystemClock, moment
 from switchyard.runtime.core.logs import log_context
 
@@ -34,7 +35,7 @@ def postponement_s(*, age: timedelta, receives: int, grace: timedelta, case_left
     if left <= 0:
         return None
     # SQS knows whole seconds; less than one would be none, and the message would spin.
-    return max(1.0, min(float(2 ** min(max(receives, 1) - 1, 10)), MAX_POSTPONEMENT_S, left))
+    return max(1.0, min(backoff_s(receives, longest=MAX_POSTPONEMENT_S, jitter=False), left))
 
 
 class Rollout:

@@ -1,12 +1,11 @@
-"""A new process is not blind: what earlier ones learned of the models' latency is kept in the work database.
+"""Latency snapshots: a new process starts with what earlier ones measured of the models, from the work database.
 
 Each process writes a row of its own, every half-minute and when it drains; a new one reads every row that is not too
-old. Losing a row costs accuracy, never correctness, so a database that is away is logged and waited for.
+old. Losing a row costs accuracy, never correctness, so an unreachable database is logged and tried again.
 """
 
 from __future__ import annotations
 
-import asyncio
 import uuid
 from datetime import UTC, datetime, timedelta
 
@@ -17,7 +16,8 @@ from latency_failover import FailoverModel, Snapshot
 from latency_failover.snapshot import HORIZON_MS
 from switchyard.runtime.core.clock import Clock
 from switchyard.runtime.core.errors import Unavailable
-from switchyard.runtime.database.connections import Pool, translate_errors
+from switchyard.runtime.core.periodic import run_periodically
+from switchyard.runtime.database.connections import Database, Pool
 from switchyard.runtime.database.queries import load_queries
 
 log = structlog.get_logger(__name__)
@@ -32,7 +32,7 @@ class LatencySnapshots:
     """The latency snapshots of one model pair, in the schema of the consumer that uses it."""
 
     def __init__(self, pool: Pool, model: FailoverModel, clock: Clock, *, every_s: float = SNAPSHOT_INTERVAL_S) -> None:
-        self._pool = pool
+        self._database = Database(pool, "the work database", _SQL)
         self._model = model
         self._clock = clock
         self._every_s = every_s
@@ -42,8 +42,7 @@ class LatencySnapshots:
         """Tell the model what other processes saw; how many snapshots there were."""
         wall_ms = self._wall_ms()
         try:
-            with translate_errors("the work database"):
-                rows = await self._pool.fetch(_SQL["latest"], _from_wall_ms(wall_ms - HORIZON_MS), MAX_SNAPSHOTS)
+            rows = await self._database.rows("latest", _from_wall_ms(wall_ms - HORIZON_MS), MAX_SNAPSHOTS)
             snapshots = [Snapshot.model_validate_json(row["snapshot"]) for row in rows]
         except (Unavailable, ValidationError) as error:
             # A release may have changed the form of a snapshot: starting blind is what it is for a first process.
@@ -60,19 +59,14 @@ class LatencySnapshots:
         if not snapshot.series:
             return
         try:
-            with translate_errors("the work database"):
-                await self._pool.execute(
-                    _SQL["save"], self._replica, _from_wall_ms(wall_ms), snapshot.model_dump_json()
-                )
-                await self._pool.execute(_SQL["prune"], _from_wall_ms(wall_ms - HORIZON_MS))
+            await self._database.execute("save", self._replica, _from_wall_ms(wall_ms), snapshot.model_dump_json())
+            await self._database.execute("prune", _from_wall_ms(wall_ms - HORIZON_MS))
         except Unavailable as error:
             log.warning("latency.not_kept", code=error.code)
 
     async def run(self) -> None:
         """Save again and again, until cancelled."""
-        while True:
-            await asyncio.sleep(self._every_s)
-            await self.save()
+        await run_periodically("latency", self.save, every_s=self._every_s)
 
     def _wall_ms(self) -> int:
         return int(self._clock.now().timestamp() * 1_000)

@@ -21,7 +21,7 @@ from switchyard.protocol.topology import dead_letter_queue_name, queue_name
 from switchyard.runtime.core import telemetry
 from switchyard.runtime.core.clock import Clock
 from switchyard.runtime.core.logs import configure_logs
-from switchyard.runtime.core.repeat import run_periodically
+from switchyard.runtime.core.periodic import run_periodically
 from switchyard.runtime.core.settings import ProcessSettings, WorkSettings
 from switchyard.runtime.crypto.vault import KeyWrapper, KmsKeyWrapper, LocalKeyWrapper, Vault
 from switchyard.runtime.database.circuit_breaker import DatabaseCircuitBreaker
@@ -30,9 +30,9 @@ from switchyard.runtime.database.login import DatabaseLogin, IamLogin, PasswordL
 from switchyard.runtime.messaging.consumer import TaskConsumer
 from switchyard.runtime.messaging.dead_letters import REDRIVES_ATTRIBUTE, DeadLetters
 from switchyard.runtime.messaging.inbox import Inbox
+from switchyard.runtime.messaging.outbox import RELAY_INTERVAL_S, Outbox
 from switchyard.runtime.messaging.publisher import BusPublisher
 from switchyard.runtime.messaging.quarantine import ObjectQuarantine
-from switchyard.runtime.messaging.republish import REPUBLISH_INTERVAL_S, Republisher
 from switchyard.runtime.messaging.rollout import Rollout
 from switchyard.runtime.process.web import HealthCheck, WebServer, build_health_app
 from switchyard.runtime.storage.artefacts import Artefacts
@@ -76,6 +76,8 @@ class ServiceProcess:
         self._stack = AsyncExitStack()
         self._background: list[Callable[[], Awaitable[None]]] = []
         self.pool: Pool | None = None
+        self.gate: DatabaseCircuitBreaker | None = None
+        self.outbox: Outbox | None = None
 
     async def __aenter__(self) -> Self:
         configure_logs(self.node, self.settings.log_level)
@@ -142,7 +144,7 @@ class ServiceProcess:
         )
 
         if self.pool is None:
-            raise RuntimeError("keep_warm() is for agents: serve_agent() gives the process its database")
+            raise RuntimeError("warm_start_model() is for agents: serve_agent() gives the process its database")
         warm = LatencySnapshots(self.pool, model, self.clock)
         await warm.load()
         self.run_in_background(warm.run)
@@ -173,10 +175,18 @@ class ServiceProcess:
         if dead_letters is not None:
             self._subscribe(dlq, dead_letters, gate, dead_letter_queue=None, concurrency=1)
 
-    def republish(self, pool: Pool, gate: DatabaseCircuitBreaker) -> None:
-        """Publish again what this producer is asked for in its schema's table `republish`."""
-        tick = Republisher(pool, self.publisher).tick
-        self.run_in_background(partial(run_periodically, "republish", tick, gate, every_s=REPUBLISH_INTERVAL_S))
+    def run_periodically(
+        self, name: str, tick: Callable[[], Awaitable[object]], gate: DatabaseCircuitBreaker, *, every_s: float
+    ) -> None:
+        """Tick beside the consumers until the process stops, whatever a tick raises."""
+        self.run_in_background(partial(run_periodically, name, tick, gate, every_s=every_s))
+
+    async def open_outbox(self, pool: Pool, gate: DatabaseCircuitBreaker) -> Outbox:
+        """The outbox of the schema that `pool` works in, relayed until the process stops."""
+        self.outbox = Outbox(pool, self.publisher)
+        self.run_periodically("outbox", self.outbox.tick, gate, every_s=RELAY_INTERVAL_S)
+        await self.on_exit(self.outbox.close)
+        return self.outbox
 
     async def redrive(self, body: str, *, redrives: int) -> None:
         """Put a dead letter back on this node's queue."""
@@ -262,12 +272,13 @@ async def serve_agent(
         await process.on_exit(inbox.close)
         gate = DatabaseCircuitBreaker(pool)
         await process.on_exit(gate.close)
+        process.gate, outbox = gate, await process.open_outbox(pool, gate)
         consumer = TaskConsumer(
             catalogue,
             node,
             await build(process, Artefacts(objects, vault, decrypts=decrypts)),
             inbox=inbox,
-            publisher=process.publisher,
+            publisher=outbox,
             quarantine=await process.quarantine(objects),
             gate=gate,
             rollout=process.rollout,
@@ -275,5 +286,4 @@ async def serve_agent(
         )
         process.check("database", lambda: gate.open)
         process.subscribe(consumer, gate=gate, dead_letters=DeadLetters(consumer, inbox, process.redrive))
-        process.republish(pool, gate)
         await process.run()

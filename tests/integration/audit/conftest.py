@@ -16,8 +16,8 @@ from switchyard.audit.records.reader import AuditReader
 from switchyard.audit.records.roles import READER, SCHEMA, WRITER
 from switchyard.audit.records.store import AuditStore
 from switchyard.audit.transparency.log_index import LogIndex
-from switchyard.cli.app.databases import migrate_audit
 from switchyard.devstack.stack.provision import CHECKPOINT_BUCKET
+from switchyard.processes.databases import migrate_audit
 from switchyard.runtime.database.connections import Pool, connect_pool
 from switchyard.runtime.storage.locked_objects import LockedObjects
 from tests.integration.audit.proof import Proof

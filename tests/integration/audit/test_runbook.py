@@ -120,10 +120,14 @@ async def test_after_a_restore_the_log_gives_back_what_was_sent_answered_closed_
     )
     answered = await work.fetchrow("select * from email_sender.inbox where event_id = $1", command["event_id"])
     assert answered is not None
-    [output] = json.loads(answered["outputs"])
+    output = json.loads(
+        await work.fetchval("select event from email_sender.outbox where event_id = $1", answered["outputs"][0])
+    )
     assert (answered["digest"], output["digest"], output) == (command["digest"], sent["digest"], sent)
-    assert await work.fetchval("select outcome from case_manager.closed where case_id = $1", CASE) == "sent"
-    assert await work.fetchval("select why from case_manager.control where kind = 'opted_out' and key = $1", ADDRESS)
+    assert await work.fetchval("select outcome from case_manager.case_ending where case_id = $1", CASE) == "sent"
+    assert await work.fetchval(
+        "select why from case_manager.control where kind = 'suppressed_address' and key = $1", ADDRESS
+    )
     assert await work.fetchval("select count(*) from compliance.inbox where case_id = $1", CASE) == 4
 
 

@@ -17,13 +17,14 @@ from faststream_sqs import SQSBroker
 from services.orchestrator.__main__ import PROCESSES
 from services.orchestrator.graph import CURRENT
 from switchyard.case_manager.approvals import ApprovalService
-from switchyard.case_manager.control import OperatorControl
 from switchyard.case_manager.intake import CaseIntake
 from switchyard.case_manager.keyed_hash import KeyedHash
 from switchyard.case_manager.lifecycle import CaseCloser
 from switchyard.case_manager.openings import CaseOpener
 from switchyard.case_manager.pending_commands import PendingCommands
+from switchyard.case_manager.playbook_halts import PlaybookHalts
 from switchyard.case_manager.store import CaseStore
+from switchyard.case_manager.suppression import SuppressionList
 from switchyard.case_manager.timers import Timers
 from switchyard.devstack.stack.provision import OBJECT_BUCKET
 from switchyard.protocol.derive import stamp_event
@@ -33,6 +34,8 @@ from switchyard.protocol.received import ReceivedEvent
 from switchyard.protocol.signing import OperatorKeys, derive_public_key
 from switchyard.protocol.topology import BUS, dead_letter_queue_name, queue_name
 from switchyard.runtime.crypto.vault import LocalKeyWrapper, Vault
+from switchyard.runtime.database.connections import Database
+from switchyard.runtime.messaging.outbox import Outbox
 from switchyard.runtime.messaging.publisher import BusPublisher
 from switchyard.runtime.storage.artefacts import Artefacts
 from switchyard.runtime.storage.objects import S3Objects
@@ -51,10 +54,13 @@ DEADLINE = timedelta(minutes=15)
 MAC_KEY = "11" * 32
 VAULT_KEY = "22" * 32
 STATE_KEYS = json.dumps({"tests": "33" * 32})
-TABLES = (
-    "case_manager.submission, case_manager.rejection, case_manager.closed, case_manager.timer, case_manager.control, "
-    "case_manager.held, case_manager.approval, case_manager.decision, case_manager.notice"
-)
+TABLES = ", ".join(
+    f"case_manager.{table}"
+    for table in (
+        "submission", "case_ending", "timer", "control", "control_change", "pending_command", "approval",
+        "approval_decision", "retry_request", "retry", "outbox",
+    )
+)  # fmt: skip
 SIGNING_KEYS = {"j.okafor": b"\x01" * 32, "c.ruiz": b"\x02" * 32}
 APPROVERS = {name: bytes.fromhex(derive_public_key(key)) for name, key in SIGNING_KEYS.items()}
 
@@ -68,15 +74,32 @@ class CaseManager:
     artefacts: Artefacts
     intake: CaseIntake
     closing: CaseCloser
-    holding: PendingCommands
+    pending: PendingCommands
     approvals: ApprovalService
-    control: OperatorControl
+    suppression: SuppressionList
     timers: Timers
+    outbox: Outbox
 
     async def submit(self, source: str = SOURCE, **changes: Any) -> Json:
         """The one event that follows from a submission."""
         [event] = await self.intake.open_case(source, submission(**changes), "CaseSubmitted")
         return event
+
+
+async def halt(owner: Owner, playbook: str = "assist", kind: str = "halted_playbook") -> None:
+    """Stop a playbook or a case, without the event that reports it."""
+    sql = "insert into case_manager.control (kind, key, by, why) values ($1, $2, 'ada', 'a bad prompt')"
+    await owner.execute(sql, kind, playbook)
+
+
+async def resume(owner: Owner, playbook: str = "assist") -> None:
+    """Lift the stop."""
+    await owner.execute("delete from case_manager.control where key = $1", playbook)
+
+
+async def make_overdue(owner: Owner) -> None:
+    """Let the relay find what is unpublished at once, as if it had been stored long ago."""
+    await owner.execute("update case_manager.outbox set publish_after = now() where publish_after < 'infinity'")
 
 
 StartCaseManager = Callable[[], Awaitable[CaseManager]]
@@ -144,13 +167,15 @@ async def start_case_manager(
             SUBMISSIONS, store, CaseOpener(CATALOGUE, vault, artefacts, clock, mac, DEADLINE, CURRENT), clock, mac
         )
         closing = CaseCloser(store, clock, CATALOGUE)
-        holding = PendingCommands(pool, clock, CATALOGUE)
-        approvals = ApprovalService(
-            holding, OperatorKeys(APPROVERS, title="approver", variable="SWITCHYARD_APPROVERS"), timedelta(hours=24)
+        database = Database(pool, "the work database")
+        pending = PendingCommands(database, clock, CATALOGUE)
+        approvals = ApprovalService(pending, OperatorKeys(APPROVERS), timedelta(hours=24))
+        suppression = SuppressionList(database, clock, CATALOGUE, mac)
+        outbox = Outbox(pool, publisher)
+        timers = Timers(closing, pending, approvals, PlaybookHalts(database, CATALOGUE), outbox)
+        case_manager = CaseManager(
+            store, vault, artefacts, intake, closing, pending, approvals, suppression, timers, outbox
         )
-        control = OperatorControl(pool, closing, clock, mac)
-        timers = Timers(store, closing, holding, approvals, control, publisher, clock)
-        case_manager = CaseManager(store, vault, artefacts, intake, closing, holding, approvals, control, timers)
         case_managers.append(case_manager)
         return case_manager
 

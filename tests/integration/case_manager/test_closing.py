@@ -76,13 +76,9 @@ async def test_the_routers_own_failure_closes_the_case_with_its_reason(case_mana
     }  # fmt: skip
 
 
-async def test_a_cases_timers_stay_until_its_ending_is_on_the_bus_and_no_others_go(
-    case_manager: CaseManager, owner: Owner
-) -> None:
+async def test_a_closed_case_has_no_timer_and_others_keep_theirs(case_manager: CaseManager, owner: Owner) -> None:
     opened, other = await case_manager.submit(), await case_manager.submit()
     await case_manager.closing.close_case(close_case(opened))
-    assert len(await owner.fetch("select case_id from case_manager.timer")) == 2
-    await case_manager.closing.drop_timers(opened["case_id"])
     assert [str(row["case_id"]) for row in await owner.fetch("select case_id from case_manager.timer")] == [
         other["case_id"]
     ]

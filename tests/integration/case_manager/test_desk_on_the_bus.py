@@ -12,11 +12,20 @@ from switchyard.protocol.fields import Json
 from switchyard.protocol.submissions import case_id_for
 from switchyard.protocol.topology import dead_letter_queue_name, queue_name
 from switchyard.runtime.messaging.dead_letters import MAX_REDRIVES
-from tests.integration.case_manager.conftest import SOURCE, USER, CaseManager, Serve, close_event, submission
+from tests.integration.case_manager.conftest import (
+    SOURCE,
+    USER,
+    CaseManager,
+    Serve,
+    close_event,
+    halt,
+    resume,
+    submission,
+)
 from tests.integration.cloud import Cloud, Tap, until
 from tests.integration.conftest import LogLines
 from tests.integration.events import bus_body, fresh_id, opened, rewritten
-from tests.integration.infrastructure import Infrastructure
+from tests.integration.infrastructure import Infrastructure, Owner
 from tests.integration.manual_clock import ManualClock
 
 pytestmark = pytest.mark.integration
@@ -119,14 +128,14 @@ async def test_what_is_no_authentic_event_is_quarantined_and_the_case_manager_go
 
 
 async def test_a_parked_case_is_released_by_the_running_case_manager_when_its_playbook_is_resumed(
-    serve: Serve, cloud: Cloud, tap: Tap, case_manager: CaseManager
+    serve: Serve, cloud: Cloud, tap: Tap, owner: Owner
 ) -> None:
     await serve("case_manager")
-    await case_manager.store.set_control("halted_playbook", "assist", by="ada", why="a bad prompt")
+    await halt(owner)
     case_id = await submit(cloud, submission())
     await cloud.settled(QUEUE)
     assert await tap.seen("case_manager", case_id) == []
-    await case_manager.store.clear_control("halted_playbook", "assist")
+    await resume(owner)
     [opened] = await tap.next("case_manager", case_id)
     assert opened["type"] == "CaseOpened"
 

@@ -93,7 +93,7 @@ async def test_a_case_manager_killed_between_admitting_and_publishing_publishes_
 ) -> None:
     sent = submission()
     await case_manager.intake.open_case(SOURCE, sent, "CaseSubmitted")  # admitted; the process dies before it publishes
-    stored = await owner.fetchval("select opened from case_manager.submission")
+    stored = await owner.fetchval("select event from case_manager.outbox")
     clock.advance(60)
     assert await (await start_case_manager()).intake.open_case(SOURCE, sent, "CaseSubmitted") == [json.loads(stored)]
 
@@ -143,7 +143,7 @@ async def test_a_bad_field_is_named_and_its_value_never_quoted(
     rejected = rejection(event)
     assert (rejected.code, rejected.field) == ("invalid_submission", field)
     assert rejected.remedy
-    stored = await owner.fetchval("select event from case_manager.rejection")
+    stored = await owner.fetchval("select event from case_manager.outbox")
     assert json.loads(stored) == event
     assert "Zanzibar" not in stored
     assert "4711" not in json.dumps(event["payload"])

@@ -39,7 +39,19 @@ async def test_a_temporary_table_does_not_make_an_operator_the_owner(pool_for: P
     assert await owner.fetchval("select by from case_manager.control where key = 'assist'") == "m.allory"
 
 
-@pytest.mark.parametrize("table", ["submission", "closed", "control", "approval", "decision", "held", "notice"])
+@pytest.mark.parametrize(
+    "table",
+    [
+        "submission",
+        "case_ending",
+        "control",
+        "control_change",
+        "approval",
+        "approval_decision",
+        "pending_command",
+        "outbox",
+    ],
+)
 async def test_an_operator_reads_and_writes_no_table_of_the_case_manager(pool_for: PoolFor, table: str) -> None:
     pool = await pool_for("operator")
     for statement in (f"select * from case_manager.{table}", f"delete from case_manager.{table}"):

@@ -92,7 +92,7 @@ async def test_a_signed_submission_opens_a_case_that_says_by_which_key(intake: C
 async def test_the_statement_is_sealed_because_it_names_the_user(intake: CaseIntake, owner: Owner) -> None:
     detail = signed(submission())
     event = await opens(intake, detail)
-    dump = json.dumps(event) + await owner.fetchval("select opened from case_manager.submission")
+    dump = json.dumps(event) + await owner.fetchval("select event from case_manager.outbox")
     body = detail["principal"].split(".")[1]
     assert body not in dump
     assert base64.b64encode(detail["principal"].encode()).decode() not in dump

@@ -12,9 +12,7 @@ from typing import Any
 
 import pytest
 
-from contracts.catalogue import CATALOGUE
-from switchyard.case_manager.retry import CaseRetrier
-from switchyard.case_manager.retry_request import RetryRequest
+from switchyard.case_manager.retry import CaseRetrier, RetryRequest
 from switchyard.protocol.derive import stamp_event
 from switchyard.protocol.digest import event_digest
 from switchyard.protocol.fields import Json
@@ -22,9 +20,17 @@ from switchyard.protocol.signing import OperatorKeys, derive_public_key, sign_st
 from switchyard.router.state_seal import StateSeal
 from switchyard.runtime.core.clock import timestamp
 from switchyard.runtime.core.errors import PermanentTaskError, Unavailable
-from switchyard.runtime.database.connections import Pool
+from switchyard.runtime.database.connections import Database, Pool
 from switchyard.runtime.messaging.publisher import BusPublisher
-from tests.integration.case_manager.conftest import SOURCE, CaseManager, close_event, submission
+from tests.integration.case_manager.conftest import (
+    SOURCE,
+    CaseManager,
+    close_event,
+    halt,
+    make_overdue,
+    resume,
+    submission,
+)
 from tests.integration.cloud import Tap
 from tests.integration.conftest import PoolFor
 from tests.integration.events import bus_body, envelope_of
@@ -113,7 +119,7 @@ async def pool(pool_for: PoolFor) -> Pool:
 
 @pytest.fixture
 def reopening(pool: Pool, case_manager: CaseManager, publisher: BusPublisher, clock: ManualClock) -> CaseRetrier:
-    return CaseRetrier(pool, case_manager.vault, OPERATORS, publisher, clock, CATALOGUE)
+    return CaseRetrier(Database(pool, "the work database"), case_manager.vault, OPERATORS, publisher, clock, CATALOGUE)
 
 
 @pytest.fixture
@@ -140,11 +146,6 @@ def answer(owner: Owner) -> Answer:
     return read
 
 
-@pytest.fixture(autouse=True)
-async def no_requests(owner: Owner) -> None:
-    await owner.execute("truncate case_manager.retry_request, case_manager.retry")
-
-
 Fail = Callable[..., Awaitable[Failure]]
 
 
@@ -152,7 +153,6 @@ async def test_a_signed_request_opens_the_case_again_as_a_child_of_its_failure(
     fail: Fail, ask: Ask, answer: Answer, reopening: CaseRetrier, tap: Tap, case_manager: CaseManager, owner: Owner
 ) -> None:
     failure = await fail()
-    await case_manager.closing.drop_timers(failure.case_id)
     asked = await ask(failure, failure.request())
     assert await reopening.tick() == 1
     assert await answer(asked) == ("retried", None)
@@ -178,13 +178,11 @@ async def test_the_second_try_ends_on_its_own_and_a_late_word_about_the_first_re
     (event,) = await tap.next("case_manager", failure.case_id)
     late = read_event(bus_body(failure.close), node="case_manager")
     assert await case_manager.closing.close_case(late) == failure.ending
-    await case_manager.closing.drop_timers(failure.case_id)
     timers = "select count(*) from case_manager.timer where case_id = $1::text::uuid"
     assert await owner.fetchval(timers, failure.case_id) == 1, "the first try's end stopped the second's clock"
     answered = read_event(bus_body(close_event(event, "answered")), node="case_manager")
     second = await case_manager.closing.close_case(answered)
     assert (second["payload"]["outcome"], second["attempt"]) == ("answered", "retry-1")
-    await case_manager.closing.drop_timers(failure.case_id)
     assert await owner.fetchval(timers, failure.case_id) == 0
 
 
@@ -197,7 +195,7 @@ async def test_a_second_try_that_rests_too_long_expires(
     (event,) = await tap.next("case_manager", failure.case_id)
     clock.advance(3_600)
     await case_manager.timers.tick()
-    *_, expired = await tap.next("case_manager", failure.case_id, 3)
+    _, expired = await tap.next("case_manager", failure.case_id, 2)
     assert (expired["payload"]["outcome"], expired["attempt"]) == ("expired", "retry-1")
     assert expired["parents"] == [event["digest"]]
 
@@ -215,8 +213,8 @@ async def test_of_two_requests_at_once_one_wins_and_the_other_is_told_whose(
     assert await owner.fetchval("select count(*) from case_manager.retry") == 1
 
 
-async def test_a_case_manager_that_dies_before_it_publishes_publishes_the_same_event_when_it_is_back(
-    fail: Fail, ask: Ask, answer: Answer, reopening: CaseRetrier, tap: Tap, owner: Owner, clock: ManualClock
+async def test_a_retry_whose_case_manager_dies_before_it_publishes_is_published_from_the_outbox(
+    fail: Fail, ask: Ask, answer: Answer, reopening: CaseRetrier, tap: Tap, owner: Owner, case_manager: CaseManager
 ) -> None:
     class Dying:
         async def publish(self, events: object) -> None:
@@ -226,12 +224,14 @@ async def test_a_case_manager_that_dies_before_it_publishes_publishes_the_same_e
     asked = await ask(failure, failure.request())
     with pytest.raises(Unavailable):
         await replace(reopening, publisher=Dying()).tick()
-    assert await answer(asked) == (None, None)
-    stored = json.loads(await owner.fetchval("select event from case_manager.retry"))
-    clock.advance(100_000)  # past the deadline: the case is open, and what opened it must be in the log
-    await reopening.tick()
     assert await answer(asked) == ("retried", None)
-    assert await tap.next("case_manager", failure.case_id) == [stored]
+    stored = json.loads(
+        await owner.fetchval("select event from case_manager.retry join case_manager.outbox using (event_id)")
+    )
+    assert await reopening.tick() == 0, "it is decided"
+    await make_overdue(owner)
+    await case_manager.outbox.tick()
+    assert stored in await tap.seen("case_manager", failure.case_id)
 
 
 async def test_a_failure_of_the_second_try_can_be_tried_again(
@@ -327,13 +327,13 @@ async def test_a_case_whose_persons_key_is_erased_is_refused(
 
 
 async def test_a_halted_playbook_and_a_cancelled_case_are_refused_until_they_are_lifted(
-    fail: Fail, ask: Ask, answer: Answer, reopening: CaseRetrier, case_manager: CaseManager
+    fail: Fail, ask: Ask, answer: Answer, reopening: CaseRetrier, owner: Owner
 ) -> None:
     failure = await fail()
     for kind, key in (("halted_playbook", "assist"), ("cancelled_case", failure.case_id)):
-        await case_manager.store.set_control(kind, key, by="ana", why="incident")
+        await halt(owner, key, kind)
         assert await _told(failure, failure.request(), ask, answer, reopening) == "stopped"
-        await case_manager.store.clear_control(kind, key)
+        await resume(owner, key)
     asked = await ask(failure, failure.request())
     await reopening.tick()
     assert (await answer(asked))[0] == "retried"
@@ -371,23 +371,22 @@ async def test_a_case_that_is_tried_again_is_open_to_whoever_asks_and_can_be_can
 ) -> None:
     failure = await fail()
     case = uuid.UUID(failure.case_id)
-    assert await owner.fetchval("select ending_outcome from case_manager.sendable where case_id = $1", case) == "failed"
+    ending = "select ending_outcome from case_manager.effect_permit where case_id = $1"
+    assert await owner.fetchval(ending, case) == "failed"
     assert await owner.fetchval("select case_manager.cancel($1, 'ana', 'too late')", case) == "closed"
     await ask(failure, failure.request())
     await reopening.tick()
     (event,) = await tap.next("case_manager", failure.case_id)
-    assert await owner.fetchval("select ending_outcome from case_manager.sendable where case_id = $1", case) is None
+    assert await owner.fetchval(ending, case) is None
     assert await owner.fetchval("select case_manager.cancel($1, 'ana', 'after all')", case) == "cancelled"
     await case_manager.timers.tick()
-    *_, cancelled = await tap.next("case_manager", failure.case_id, 3)
+    _, cancelled = await tap.next("case_manager", failure.case_id, 2)
     assert (cancelled["payload"]["outcome"], cancelled["attempt"]) == ("cancelled", "retry-1")
     assert cancelled["parents"] == [event["digest"]]
-    assert (
-        await owner.fetchval("select ending_outcome from case_manager.sendable where case_id = $1", case) == "cancelled"
-    )
+    assert await owner.fetchval(ending, case) == "cancelled"
 
 
-async def test_what_the_case_manager_published_is_what_its_view_says(
+async def test_what_the_case_manager_published_is_what_its_outbox_says(
     case_manager: CaseManager, owner: Owner, tap: Tap
 ) -> None:
     await owner.fetchval("select case_manager.halt('assist', 'ana', 'incident')")
@@ -397,7 +396,9 @@ async def test_what_the_case_manager_published_is_what_its_view_says(
     )
     await owner.fetchval("select case_manager.resume('assist', 'ana', 'over')")
     await case_manager.timers.tick()
-    rows = await owner.fetch("select event_id::text, digest, type from case_manager.published")
+    await case_manager.outbox.tick()
+    sql = "select event_id::text, digest, type from case_manager.outbox where published_at is not null"
+    rows = await owner.fetch(sql)
     assert {row["type"] for row in rows} == {"PlaybookHalted", "PlaybookResumed", "CaseOpened"}
     published = {event["event_id"]: event["digest"] for event in await tap.seen("case_manager")}
     assert {row["event_id"]: row["digest"] for row in rows}.items() <= published.items()

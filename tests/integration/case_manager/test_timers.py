@@ -19,6 +19,9 @@ from tests.integration.case_manager.conftest import (
     CaseManager,
     StartCaseManager,
     close_case,
+    halt,
+    make_overdue,
+    resume,
     submission,
 )
 from tests.integration.cloud import Tap
@@ -31,7 +34,7 @@ LATE = DEADLINE.total_seconds()
 
 
 async def endings(tap: Tap, opened: Json) -> list[Json]:
-    """The case's endings on the bus. An expiry comes with the opening again, in case that had never got there."""
+    """The case's endings on the bus."""
     return [event for event in await tap.seen("case_manager", opened["case_id"]) if event["type"] == "CaseClosed"]
 
 
@@ -45,7 +48,7 @@ async def rearm(owner: Owner, opened: Json) -> None:
 
 
 async def test_a_case_without_an_outcome_closes_as_expired_at_its_deadline_and_only_once(
-    case_manager: CaseManager, tap: Tap, clock: ManualClock
+    case_manager: CaseManager, tap: Tap, clock: ManualClock, owner: Owner
 ) -> None:
     opened = await case_manager.submit()
     clock.advance(LATE - 1)
@@ -53,8 +56,10 @@ async def test_a_case_without_an_outcome_closes_as_expired_at_its_deadline_and_o
     clock.advance(1)
     assert await case_manager.timers.tick() == 1
     assert await case_manager.timers.tick() == 0
-    first, closed = await tap.seen("case_manager", opened["case_id"])
-    assert first == opened, "the ending must not be without its opening"
+    [closed] = await tap.seen("case_manager", opened["case_id"])
+    await make_overdue(owner)
+    assert await case_manager.outbox.tick() == 1, "the ending must not be without its opening"
+    assert opened in await tap.seen("case_manager", opened["case_id"])
     assert (closed["type"], closed["payload"]["outcome"]) == ("CaseClosed", "expired")
     assert closed["payload"]["remedy"]
 
@@ -73,25 +78,38 @@ async def test_a_case_that_was_closed_in_time_does_not_expire(
 ) -> None:
     opened = await case_manager.submit()
     await case_manager.closing.close_case(close_case(opened))
-    await case_manager.closing.drop_timers(opened["case_id"])
     clock.advance(LATE)
     assert await case_manager.timers.tick() == 0
     assert await tap.seen("case_manager", opened["case_id"]) == []
 
 
-async def test_a_crash_between_closing_and_publishing_publishes_the_outcome_at_the_deadline(
-    case_manager: CaseManager, tap: Tap, clock: ManualClock
+async def test_a_crash_between_closing_and_publishing_publishes_the_outcome_from_the_outbox(
+    case_manager: CaseManager, start_case_manager: StartCaseManager, tap: Tap, owner: Owner
 ) -> None:
     opened = await case_manager.submit()
     closed = await case_manager.closing.close_case(close_case(opened))
+    another = await start_case_manager()
+    assert await another.outbox.tick() == 0, "the case manager that stored it may be publishing it"
+    await make_overdue(owner)
+    assert await another.outbox.tick() == 2
+    assert await endings(tap, opened) == [closed]
+    assert await another.outbox.tick() == 0
+
+
+async def test_a_crash_between_closing_and_stopping_the_timer_repeats_the_outcome_at_the_deadline(
+    case_manager: CaseManager, tap: Tap, clock: ManualClock, owner: Owner
+) -> None:
+    opened = await case_manager.submit()
+    closed = await case_manager.closing.close_case(close_case(opened))
+    await rearm(owner, opened)
     clock.advance(LATE)
     assert await case_manager.timers.tick() == 1
     assert await endings(tap, opened) == [closed]
     assert await case_manager.timers.tick() == 0
 
 
-async def test_an_expired_case_whose_event_did_not_reach_the_bus_is_published_at_the_next_tick(
-    case_manager: CaseManager, tap: Tap, clock: ManualClock
+async def test_an_expired_case_whose_event_did_not_reach_the_bus_is_published_from_the_outbox(
+    case_manager: CaseManager, tap: Tap, clock: ManualClock, owner: Owner
 ) -> None:
     opened = await case_manager.submit()
     clock.advance(LATE)
@@ -99,7 +117,8 @@ async def test_an_expired_case_whose_event_did_not_reach_the_bus_is_published_at
     with pytest.raises(Unavailable, match="publish_failed"):
         await replace(case_manager.timers, publisher=unplugged).tick()
     assert await tap.seen("case_manager", opened["case_id"]) == []
-    assert await case_manager.timers.tick() == 1
+    await make_overdue(owner)
+    assert await case_manager.outbox.tick() == 2, "the opening, which was not published either, and the ending"
     [closed] = await endings(tap, opened)
     assert closed["payload"]["outcome"] == "expired"
 
@@ -140,30 +159,30 @@ async def test_an_answer_that_comes_after_the_expiry_changes_nothing(
 
 
 async def test_a_case_that_is_parked_past_its_deadline_is_opened_before_it_expires(
-    case_manager: CaseManager, tap: Tap, clock: ManualClock
+    case_manager: CaseManager, tap: Tap, clock: ManualClock, owner: Owner
 ) -> None:
-    await case_manager.store.set_control("halted_playbook", "assist", by="ada", why="a bad prompt")
+    await halt(owner)
     assert await case_manager.intake.open_case(SOURCE, submission(), "CaseSubmitted") == []
     clock.advance(LATE)
     assert await case_manager.timers.tick() == 0, "nobody has seen the case yet: there is nothing to end"
-    await case_manager.store.clear_control("halted_playbook", "assist")
+    await resume(owner)
     while await case_manager.timers.tick():
         pass
     types = [event["type"] for event in await tap.seen("case_manager")]
-    assert types == ["CaseOpened", "CaseOpened", "CaseClosed"]
+    assert types == ["CaseOpened", "CaseClosed"]
 
 
 async def test_a_halted_playbook_parks_its_cases_and_resuming_releases_each_once(
     case_manager: CaseManager, tap: Tap, start_case_manager: StartCaseManager, owner: Owner
 ) -> None:
-    await case_manager.store.set_control("halted_playbook", "assist", by="ada", why="a bad prompt")
+    await halt(owner)
     sent = submission()
     assert await case_manager.intake.open_case(SOURCE, sent, "CaseSubmitted") == []
     assert await case_manager.timers.tick() == 0
     assert await case_manager.intake.open_case(SOURCE, sent, "CaseSubmitted") == [], (
         "a redelivery does not slip through"
     )
-    await case_manager.store.clear_control("halted_playbook", "assist")
+    await resume(owner)
     assert await case_manager.intake.open_case(SOURCE, sent, "CaseSubmitted") == [], (
         "it waits for the release like all others"
     )
@@ -174,29 +193,33 @@ async def test_a_halted_playbook_parks_its_cases_and_resuming_releases_each_once
     assert await case_manager.intake.open_case(SOURCE, sent, "CaseSubmitted") == [released]
 
 
-async def test_a_crash_between_releasing_a_parked_case_and_noting_it_releases_the_identical_event(
+async def test_a_crash_between_releasing_a_parked_case_and_publishing_it_publishes_the_identical_event(
     case_manager: CaseManager, tap: Tap, owner: Owner
 ) -> None:
-    await case_manager.store.set_control("halted_playbook", "assist", by="ada", why="a bad prompt")
+    await halt(owner)
     await case_manager.intake.open_case(SOURCE, submission(), "CaseSubmitted")
-    await case_manager.store.clear_control("halted_playbook", "assist")
-    await case_manager.timers.tick()
-    await owner.execute("update case_manager.submission set parked = true")
-    await case_manager.timers.tick()
-    first, second = await tap.seen("case_manager")
-    assert first == second
+    await make_overdue(owner)
+    assert await case_manager.outbox.tick() == 0, "the relay publishes nothing that is parked"
+    await resume(owner)
+    unplugged = BusPublisher(SQSBroker(logger=None).event_publisher(bus=BUS))
+    with pytest.raises(Unavailable, match="publish_failed"):
+        await replace(case_manager.timers, publisher=unplugged).tick()
+    await make_overdue(owner)
+    assert await case_manager.outbox.tick() == 1
+    [released] = await tap.seen("case_manager")
+    assert released["type"] == "CaseOpened"
 
 
-async def test_halting_twice_keeps_who_did_it_first(case_manager: CaseManager, owner: Owner) -> None:
-    await case_manager.store.set_control("halted_playbook", "assist", by="ada", why="a bad prompt")
-    await case_manager.store.set_control("halted_playbook", "assist", by="grace", why="me too")
+async def test_halting_twice_keeps_who_did_it_first(owner: Owner) -> None:
+    assert await owner.fetchval("select case_manager.halt('assist', 'ada', 'a bad prompt')")
+    assert not await owner.fetchval("select case_manager.halt('assist', 'grace', 'me too')")
     row = await owner.fetchrow("select by, why from case_manager.control")
     assert row is not None
     assert tuple(row) == ("ada", "a bad prompt")
 
 
-async def test_cases_that_are_open_already_are_not_held_up_by_a_halt(case_manager: CaseManager) -> None:
+async def test_cases_that_are_open_already_are_not_held_up_by_a_halt(case_manager: CaseManager, owner: Owner) -> None:
     sent = submission()
     opened = await case_manager.intake.open_case(SOURCE, sent, "CaseSubmitted")
-    await case_manager.store.set_control("halted_playbook", "assist", by="ada", why="a bad prompt")
+    await halt(owner)
     assert await case_manager.intake.open_case(SOURCE, sent, "CaseSubmitted") == opened

@@ -8,7 +8,7 @@ from typing import Any
 from opentelemetry.sdk.trace import TracerProvider
 
 from faststream_sqs import SQSBroker, SQSMessage, TestSQSBroker
-from switchyard.processes.handlers import handle_case_manager_event
+from switchyard.case_manager.dispatch import CaseManager as Dispatch
 from switchyard.protocol.fields import Json
 from switchyard.runtime.core.telemetry import broker_middlewares
 from tests.integration.case_manager.conftest import SOURCE, StartCaseManager, submission
@@ -37,17 +37,18 @@ async def test_a_repeated_submission_publishes_the_same_event_under_its_own_trac
     @broker.subscriber("switchyard-case-manager", source=SOURCE)
     async def keep(message: SQSMessage) -> None:
         nobody: Any = None  # what has no part in a submission that is in order
-        await handle_case_manager_event(
-            message,
+        await Dispatch(
             intake=case_manager.intake,
             closing=case_manager.closing,
-            holding=nobody,
+            pending=nobody,
             approvals=nobody,
-            control=nobody,
+            suppression=nobody,
             publisher=recorded,
             quarantine=nobody,
             gate=nobody,
-        )
+            redrive=nobody,
+            rollout=nobody,
+        ).handle(message)
 
     detail = submission()
     async with TestSQSBroker(broker):

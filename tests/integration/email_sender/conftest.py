@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import json
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
@@ -45,9 +44,9 @@ PLAYBOOK = "outbound_email"
 TIMEOUT_S = 0.6
 APPROVER, APPROVERS_KEY = "m.okafor", b"a" * 32
 APPROVERS = OperatorKeys({APPROVER: bytes.fromhex(derive_public_key(APPROVERS_KEY))})
-CASE_MANAGER_TABLES = "case_manager.submission, case_manager.closed, case_manager.control, case_manager.approval"
-TABLES = (
-    "email_sender.sending, email_sender.settlement, email_sender.domain_rate, email_sender.turn, email_sender.inbox"
+TABLES = ", ".join(
+    [f"case_manager.{table}" for table in ("submission", "case_ending", "control", "approval", "outbox")]
+    + [f"email_sender.{table}" for table in ("sending", "resolution", "domain_rate", "turn", "inbox", "outbox")]
 )
 
 
@@ -85,14 +84,13 @@ class Case:
 
     async def open(self) -> Case:
         """Put it into the case manager's table, as intake does."""
-        opened = {"case_id": self.case_id, "payload": {"playbook": PLAYBOOK, "address_key": self.address_key}}
         await self.owner.execute(
             "insert into case_manager.submission"
-            " (tenant, source, idempotency_key, payload_mac, case_id, playbook, opened)"
-            " values ('acme', 'upstream.tests', $1, '', $1::text::uuid, $2, $3)",
+            " (tenant, source, idempotency_key, payload_mac, case_id, playbook, subject_key, opened_id)"
+            " values ('acme', 'upstream.tests', $1, '', $1::text::uuid, $2, $3, gen_random_uuid())",
             self.case_id,
             PLAYBOOK,
-            json.dumps(opened),
+            self.address_key,
         )
         return self
 
@@ -204,7 +202,7 @@ OpenCase = Callable[..., Awaitable[Case]]
 @pytest.fixture(autouse=True)
 async def empty_tables(owner: Owner) -> None:
     """Stops and reservations of one test are nothing to the next."""
-    await owner.execute(f"truncate {CASE_MANAGER_TABLES}, {TABLES}")
+    await owner.execute(f"truncate {TABLES}")
 
 
 @pytest.fixture

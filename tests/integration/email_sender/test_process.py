@@ -304,7 +304,7 @@ async def test_two_hundred_emails_under_random_kills_go_out_at_most_once_and_non
         taken = len(outbox.of(case.case_id))
         assert taken == 1 if case.case_id in sent else taken <= 1
         assert await state_of(owner, case) == ("sent" if case.case_id in sent else "unknown")
-    listed = {str(row["case_id"]) for row in await owner.fetch("select case_id from email_sender.unsettled")}
+    listed = {str(row["case_id"]) for row in await owner.fetch("select case_id from email_sender.unresolved_send")}
     assert listed == unknown
     left = sum(bool(outbox.of(case_id)) for case_id in unknown)
     print(f"{kills} kills, {len(sent)} sent, {len(unknown)} unknown, of which {left} had gone out")

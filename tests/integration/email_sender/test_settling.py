@@ -17,6 +17,7 @@ from switchyard.protocol.derive import stamp_event
 from switchyard.protocol.events.failures import TaskFailed
 from switchyard.protocol.fields import Contract, Json
 from switchyard.runtime.database.connections import Pool
+from switchyard.runtime.messaging.outbox import Outbox as PublishedEvents
 from tests.integration.conftest import PoolFor
 from tests.integration.email_sender.conftest import Case, EmailSender, OpenCase, Outbox
 from tests.integration.events import envelope_of
@@ -48,13 +49,14 @@ async def ended(owner: Owner, command: Json, payload: Contract) -> Json:
         occurred_at=command["occurred_at"],
         trace={},
     )
+    await owner.execute("insert into email_sender.outbox (event) values ($1)", json.dumps(event))
     await owner.execute(
         "insert into email_sender.inbox (event_id, digest, case_id, type, token, claims, lease_until, outputs)"
-        " values ($1, $2, $3, 'SendEmail', 1, 1, now(), $4)",
+        " values ($1, $2, $3, 'SendEmail', 1, 1, now(), array[$4::text::uuid])",
         command["event_id"],
         command["digest"],
         command["case_id"],
-        json.dumps([event]),
+        event["event_id"],
     )
     return event
 
@@ -104,7 +106,7 @@ async def test_it_is_settled_once(
         *(resolve_send(pool, case.case_id, found(case, operator=f"o.{n}")) for n in range(4))
     )
     assert sorted(results) == [False, False, False, True]
-    assert await owner.fetchval("select count(*) from email_sender.settlement") == 1
+    assert await owner.fetchval("select count(*) from email_sender.resolution") == 1
 
 
 async def test_what_was_sent_or_never_tried_cannot_be_settled(
@@ -134,7 +136,7 @@ async def test_the_settlement_is_published_as_a_child_of_what_it_settles_and_no_
     assert not find_event_type(envelope_of(event)).terminal
 
 
-async def test_killed_between_publishing_and_noting_it_the_same_event_comes_again(
+async def test_killed_while_publishing_the_same_event_comes_again_from_the_outbox(
     case: Case, email_sender: EmailSender, outbox: Outbox, owner: Owner, pool: Pool, clock: ManualClock
 ) -> None:
     await left_unknown(case, email_sender, outbox, owner)
@@ -144,8 +146,9 @@ async def test_killed_between_publishing_and_noting_it_the_same_event_comes_agai
     with pytest.raises(ConnectionResetError):
         await ResolutionPublisher(pool, bus, clock).tick()
     bus.dies = False
-    clock.advance(60)
-    await ResolutionPublisher(pool, bus, clock).tick()
+    assert await ResolutionPublisher(pool, bus, clock).tick() == 0, "it is in the outbox"
+    await owner.execute("update email_sender.outbox set publish_after = now() where type = 'SendingResolved'")
+    assert await PublishedEvents(pool, bus).tick() == 1
     first, second = bus.events
     assert (first["event_id"], first["digest"]) == (second["event_id"], second["digest"])
 
@@ -198,7 +201,7 @@ async def test_an_answer_that_comes_after_all_settles_what_was_given_up(
     assert payload["operator"] == "service:email_sender"
 
 
-async def test_email_list_unresolved_and_resolve_record_the_status_once(
+async def test_the_command_line_lists_and_settles(
     case: Case,
     email_sender: EmailSender,
     outbox: Outbox,
@@ -210,24 +213,24 @@ async def test_email_list_unresolved_and_resolve_record_the_status_once(
     await left_unknown(case, email_sender, outbox, owner)
 
     async def switchyard(*arguments: str) -> Any:
-        return await asyncio.to_thread(CliRunner().invoke, app, ["email", *arguments, "--env", "aws"])
+        return await asyncio.to_thread(CliRunner().invoke, app, ["email_sender", *arguments, "--env", "aws"])
 
-    listed = await switchyard("list-unresolved")
+    listed = await switchyard("unknown")
     assert case.case_id in listed.output
-    assert "1 unresolved" in listed.output
+    assert "1 to settle" in listed.output
     who = ("--operator", "m.chen", "--evidence", EVIDENCE)
-    assert "the delivery status is missing" in str((await switchyard("resolve", case.case_id, *who)).exception)
-    both = await switchyard("resolve", case.case_id, "--sent", "m-1", "--not-sent", *who)
-    assert "the delivery status is missing" in str(both.exception)
-    other = await switchyard("resolve", "6f1f6b0a-7c22-4c55-8d5e-9a0f2f0c5d0e", "--not-sent", *who)
-    assert "0 unresolved emails" in str(other.exception)
-    blank = await switchyard("resolve", case.case_id, "--sent", "two words", *who)
+    assert "say what became of it" in str((await switchyard("settle", case.case_id, *who)).exception)
+    both = await switchyard("settle", case.case_id, "--sent", "m-1", "--not-sent", *who)
+    assert "say what became of it" in str(both.exception)
+    other = await switchyard("settle", "6f1f6b0a-7c22-4c55-8d5e-9a0f2f0c5d0e", "--not-sent", *who)
+    assert "0 sendings" in str(other.exception)
+    blank = await switchyard("settle", case.case_id, "--sent", "two words", *who)
     assert "provider_message_id" in str(blank.exception)
-    settled = await switchyard("resolve", case.case_id, "--sent", "m-1", *who)
+    settled = await switchyard("settle", case.case_id, "--sent", "m-1", *who)
     assert settled.exit_code == 0, settled.output
     assert "was sent" in settled.output
-    assert "0 unresolved" in (await switchyard("list-unresolved")).output
-    row = await owner.fetchrow("select * from email_sender.settlement")
+    assert "0 to settle" in (await switchyard("unknown")).output
+    row = await owner.fetchrow("select * from email_sender.resolution")
     assert row is not None
     assert (row["operator"], row["evidence"], row["provider_message_id"]) == ("m.chen", EVIDENCE, "m-1")
 
@@ -237,7 +240,7 @@ async def test_an_operator_settles_and_does_nothing_else_to_the_ledger(pool_for:
     assert await list_unresolved_sends(pool) == []
     for statement in (
         "select * from email_sender.sending",
-        "delete from email_sender.unsettled",
+        "delete from email_sender.unresolved_send",
         "select * from email_sender.inbox",
     ):
         with pytest.raises((asyncpg.InsufficientPrivilegeError, asyncpg.ObjectNotInPrerequisiteStateError)):

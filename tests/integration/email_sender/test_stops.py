@@ -24,7 +24,7 @@ Stop = Callable[[Owner, Case], Awaitable[object]]
 async def close(owner: Owner, case: Case) -> object:
     """As the case manager's close does."""
     return await owner.execute(
-        "insert into case_manager.closed (case_id, outcome, event) values ($1, 'expired', '{}')", case.case_id
+        "insert into case_manager.case_ending (case_id, outcome, event) values ($1, 'expired', '{}')", case.case_id
     )
 
 
@@ -42,7 +42,7 @@ async def opt_out(owner: Owner, case: Case) -> object:
     """As the case manager does for a SuppressionRequested."""
     return await owner.execute(
         "insert into case_manager.control (kind, key, by, why) "
-        " values ('opted_out', $1, 'upstream.email_feedback', 'opted_out')",
+        " values ('suppressed_address', $1, 'upstream.email_feedback', 'opted_out')",
         case.address_key,
     )
 
@@ -214,13 +214,13 @@ async def test_a_stop_waits_for_an_intent_that_is_being_written(
     async with pool.acquire() as connection:
         intending = connection.transaction()
         await intending.start()
-        await connection.execute("select case_manager.lock_sending($1, $2)", case.case_id, case.address_key)
+        await connection.execute("select case_manager.lock_effect($1, $2)", case.case_id, case.address_key)
         stopping = asyncio.ensure_future(STOPS[reason](owner, case))
         await asyncio.sleep(0.3)
         assert not stopping.done()
-        gate = await connection.fetchrow("select * from case_manager.sendable where case_id = $1", case.case_id)
+        gate = await connection.fetchrow("select * from case_manager.effect_permit where case_id = $1", case.case_id)
         assert gate is not None
-        assert not any((gate["ending_outcome"], gate["cancelled"], gate["halted"], gate["opted_out"]))
+        assert not any((gate["ending_outcome"], gate["cancelled"], gate["halted"], gate["suppressed"]))
         await intending.commit()
         await stopping
 
@@ -233,7 +233,7 @@ async def test_a_email_sender_that_stands_still_holds_up_no_stop(
     )
     async with pool.acquire() as connection:
         await connection.execute("begin")
-        await connection.execute("select case_manager.lock_sending($1, $2)", case.case_id, case.address_key)
+        await connection.execute("select case_manager.lock_effect($1, $2)", case.case_id, case.address_key)
         assert await asyncio.wait_for(halt(owner, case), 9)
         with pytest.raises(Unavailable), translate_errors("the work database"):
             await connection.execute("select 1")
@@ -243,9 +243,9 @@ async def test_a_email_sender_that_stands_still_holds_up_no_stop(
 async def test_two_intents_do_not_wait_for_each_other(case: Case, open_case: OpenCase, pool_for: PoolFor) -> None:
     pool, other = await pool_for("email_sender"), await open_case(address_key=case.address_key)
     async with pool.acquire() as one, pool.acquire() as two, one.transaction(), two.transaction():
-        await one.execute("select case_manager.lock_sending($1, $2)", case.case_id, case.address_key)
+        await one.execute("select case_manager.lock_effect($1, $2)", case.case_id, case.address_key)
         await asyncio.wait_for(
-            two.execute("select case_manager.lock_sending($1, $2)", other.case_id, other.address_key), 5
+            two.execute("select case_manager.lock_effect($1, $2)", other.case_id, other.address_key), 5
         )
 
 
@@ -257,7 +257,7 @@ async def test_a_grant_that_is_taken_back_waits_for_the_intent_too(
     async with pool.acquire() as connection:
         intending = connection.transaction()
         await intending.start()
-        await connection.execute("select case_manager.lock_sending($1, $2)", case.case_id, case.address_key)
+        await connection.execute("select case_manager.lock_effect($1, $2)", case.case_id, case.address_key)
         taking_back = asyncio.create_task(
             owner.execute("update case_manager.approval set state = 'void' where approval_id = $1", approval_id)
         )
@@ -269,13 +269,13 @@ async def test_a_grant_that_is_taken_back_waits_for_the_intent_too(
 
 async def test_the_email_sender_reads_the_gate_and_nothing_else_of_the_case_managers(pool_for: PoolFor) -> None:
     pool = await pool_for("email_sender")
-    assert await pool.fetch("select * from case_manager.sendable") == []
+    assert await pool.fetch("select * from case_manager.effect_permit") == []
     for statement in (
         "select * from case_manager.submission",
         "select * from case_manager.control",
         "select * from case_manager.approval",
-        "select * from case_manager.closed",
-        "delete from case_manager.sendable_approval",
+        "select * from case_manager.case_ending",
+        "delete from case_manager.effect_approval",
         "select case_manager.halt('outbound_email', 'email_sender', 'why')",
     ):
         with pytest.raises(asyncpg.InsufficientPrivilegeError):
@@ -285,4 +285,4 @@ async def test_the_email_sender_reads_the_gate_and_nothing_else_of_the_case_mana
 async def test_no_other_agent_takes_the_case_managers_locks(pool_for: PoolFor, case: Case) -> None:
     pool = await pool_for("drafter")
     with pytest.raises(asyncpg.InsufficientPrivilegeError):
-        await pool.execute("select case_manager.lock_sending($1, $2)", case.case_id, case.address_key)
+        await pool.execute("select case_manager.lock_effect($1, $2)", case.case_id, case.address_key)

@@ -12,9 +12,9 @@ from typing import Protocol, TypeAlias
 
 import asyncpg
 
-from switchyard.cli.app.databases import migrate_work
 from switchyard.devstack.stack.postgres import WORK_DATABASE
 from switchyard.devstack.stack.provision import provision_emulator
+from switchyard.processes.databases import migrate_work
 from tests.emulators import identify
 from tests.where import Where
 

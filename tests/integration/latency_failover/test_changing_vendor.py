@@ -14,7 +14,7 @@ from latency_failover import FailoverDecision, FailoverModel, LatencyBudget
 from services.drafter import models as drafter_models
 from services.drafter.agent import build_answer_agent, write_answer
 from services.specialists import models as specialist_models
-from switchyard.devstack.stack.local_stack import SIMULATOR_SCRIPTS
+from switchyard.devstack.stack.local_stack import simulator_scripts
 from switchyard.runtime.models.clients import ModelSettings
 from tests.integration.simulator.running import Running, start
 
@@ -39,7 +39,7 @@ FINDINGS = [{"id": "F1", "summary": "12 wells are shut in", "rows": []}]
 
 @pytest.fixture(scope="module")
 def simulator() -> Iterator[Running]:
-    process, url = start(*(part for script in SIMULATOR_SCRIPTS for part in ("--script", str(script))))
+    process, url = start(*(part for script in simulator_scripts() for part in ("--script", str(script))))
     with process:
         yield Running(url)
         process.terminate()

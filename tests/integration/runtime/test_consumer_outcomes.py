@@ -85,9 +85,7 @@ async def test_the_outcome_is_stored_before_it_is_published(
     await start_worker(Counting())
     await cloud.put(command(case_id))
     [found] = await tap.next(NODE, case_id)
-    stored = await owner.fetchval(
-        "select outputs::json -> 0 ->> 'digest' from text_to_sql.inbox where case_id = $1", case_id
-    )
+    stored = await owner.fetchval("select digest from text_to_sql.outbox where case_id = $1", case_id)
     assert stored == found["digest"]
 
 

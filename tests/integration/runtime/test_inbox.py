@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import uuid
 from collections import Counter
 from collections.abc import AsyncIterator
-from functools import partial
 
 import asyncpg
 import pytest
@@ -29,8 +29,14 @@ from tests.integration.infrastructure import Infrastructure, Owner
 pytestmark = pytest.mark.integration
 
 LEASE_S = 30.0
-OUTCOME: list[Json] = [{"type": "FindingsReady", "payload": {"rows": 3}}]
-OTHER: list[Json] = [{"type": "TaskFailed", "payload": {"code": "late"}}]
+FOUND, FAILED = "FindingsReady", "TaskFailed"
+
+
+def outcome(type_: str, command_id: str) -> list[Json]:
+    """The one event that a command came to, with the fields that the outbox keeps as columns."""
+    event_id = str(uuid.uuid5(uuid.UUID(command_id), type_))
+    ids = {"event_id": event_id, "case_id": command_id, "digest": "d" * 64, "opened_on": "2026-07-01"}
+    return [ids | {"type": type_, "node_to": "router", "payload": {"text": 'naïve "quoted" \\u0041'}}]
 
 
 @pytest.fixture
@@ -86,16 +92,17 @@ async def test_a_second_claim_while_the_lease_runs_is_told_for_how_long(
 
 
 async def test_after_completion_a_claim_finds_the_stored_outcome(inbox: Inbox, another: Inbox, task: Envelope) -> None:
-    assert await inbox.complete(await granted(inbox, task), OUTCOME) == OUTCOME
-    assert await another.claim(task) == ClaimCompleted(OUTCOME)
+    found = outcome(FOUND, task.event_id)
+    assert await inbox.complete(await granted(inbox, task), found) == found
+    assert await another.claim(task) == ClaimCompleted(found)
 
 
 async def test_the_outcome_is_found_long_after_the_lease(
     inbox: Inbox, another: Inbox, task: Envelope, owner: Owner
 ) -> None:
-    await inbox.complete(await granted(inbox, task), OUTCOME)
+    await inbox.complete(await granted(inbox, task), outcome(FOUND, task.event_id))
     await expire(owner, task)
-    assert await another.claim(task) == ClaimCompleted(OUTCOME)
+    assert await another.claim(task) == ClaimCompleted(outcome(FOUND, task.event_id))
 
 
 async def test_an_expired_lease_is_granted_again_with_a_higher_token(
@@ -114,9 +121,9 @@ async def test_a_late_completion_changes_nothing_and_gets_the_winners_outcome(
 ) -> None:
     late = await granted(inbox, task)
     await expire(owner, task)
-    await another.complete(await granted(another, task), OUTCOME)
-    assert await inbox.complete(late, OTHER) == OUTCOME
-    assert await another.claim(task) == ClaimCompleted(OUTCOME)
+    await another.complete(await granted(another, task), outcome(FOUND, task.event_id))
+    assert await inbox.complete(late, outcome(FAILED, task.event_id)) == outcome(FOUND, task.event_id)
+    assert await another.claim(task) == ClaimCompleted(outcome(FOUND, task.event_id))
 
 
 async def test_a_late_completion_before_the_winner_has_finished_is_refused(
@@ -126,14 +133,14 @@ async def test_a_late_completion_before_the_winner_has_finished_is_refused(
     await expire(owner, task)
     winner = await granted(another, task)
     with pytest.raises(InboxLeaseLost):
-        await inbox.complete(late, OTHER)
-    assert await another.complete(winner, OUTCOME) == OUTCOME
+        await inbox.complete(late, outcome(FAILED, task.event_id))
+    assert await another.complete(winner, outcome(FOUND, task.event_id)) == outcome(FOUND, task.event_id)
 
 
 async def test_completing_twice_keeps_the_first_outcome(inbox: Inbox, task: Envelope) -> None:
     claim = await granted(inbox, task)
-    await inbox.complete(claim, OUTCOME)
-    assert await inbox.complete(claim, OTHER) == OUTCOME
+    await inbox.complete(claim, outcome(FOUND, task.event_id))
+    assert await inbox.complete(claim, outcome(FAILED, task.event_id)) == outcome(FOUND, task.event_id)
 
 
 async def test_the_same_id_with_another_digest_is_a_conflict(inbox: Inbox, task: Envelope) -> None:
@@ -149,7 +156,7 @@ async def test_another_digest_is_a_conflict_even_after_completion_and_expiry(
     claim = await granted(inbox, task)
     await expire(owner, task)
     assert isinstance(await inbox.claim(forged), ClaimConflict)
-    await inbox.complete(claim, OUTCOME)
+    await inbox.complete(claim, outcome(FOUND, task.event_id))
     assert isinstance(await inbox.claim(forged), ClaimConflict)
 
 
@@ -190,7 +197,7 @@ async def test_a_lease_that_was_taken_over_cannot_be_renewed(
 
 async def test_a_completed_task_cannot_be_renewed(inbox: Inbox, task: Envelope) -> None:
     claim = await granted(inbox, task)
-    await inbox.complete(claim, OUTCOME)
+    await inbox.complete(claim, outcome(FOUND, task.event_id))
     with pytest.raises(InboxLeaseLost):
         await inbox.renew(claim)
 
@@ -248,7 +255,10 @@ async def test_of_500_claims_of_200_tasks_by_two_workers_each_task_is_granted_on
 async def test_batches_of_two_workers_that_meet_on_the_same_rows_never_deadlock(
     inbox: Inbox, another: Inbox, owner: Owner
 ) -> None:
-    for late in (inbox.renew, partial(inbox.complete, outputs=OTHER)) * 8:
+    async def complete_late(claim: ClaimGranted) -> None:
+        await inbox.complete(claim, outcome(FAILED, claim.event_id))
+
+    for late in (inbox.renew, complete_late) * 8:
         tasks = [envelope_of(command(fresh_id())) for _ in range(50)]
         stale = await asyncio.gather(*(granted(inbox, task) for task in tasks))
         await owner.execute("update text_to_sql.inbox set lease_until = clock_timestamp() where outputs is null")
@@ -270,14 +280,14 @@ async def test_a_late_worker_and_its_successor_always_agree_on_the_outcome(
 
     async def finish_late(claim: ClaimGranted) -> list[Json] | None:
         try:
-            return await inbox.complete(claim, OTHER)
+            return await inbox.complete(claim, outcome(FAILED, claim.event_id))
         except InboxLeaseLost:
             return None
 
     async def take_over(task: Envelope) -> list[Json] | None:
         match await another.claim(task):
             case ClaimGranted() as claim:
-                return await another.complete(claim, OUTCOME)
+                return await another.complete(claim, outcome(FOUND, task.event_id))
             case ClaimCompleted(outputs):
                 return outputs
             case _:
@@ -288,7 +298,7 @@ async def test_a_late_worker_and_its_successor_always_agree_on_the_outcome(
     )
     stored = [await inbox.progress_of(task.event_id) for task in tasks]
     outcomes = {task.event_id: progress and progress.outputs for task, progress in zip(tasks, stored, strict=True)}
-    assert all(outcome in (OUTCOME, OTHER) for outcome in outcomes.values())
+    assert all(kept in (outcome(FOUND, task), outcome(FAILED, task)) for task, kept in outcomes.items())
     published = zip([*tasks[::2], *reversed(tasks)], late, strict=True)
     assert all(mine is None or mine == outcomes[task.event_id] for task, mine in published)
 
@@ -308,7 +318,7 @@ async def test_claims_completions_and_renewals_made_together_share_statements(
     tasks = [envelope_of(command(fresh_id())) for _ in range(100)]
     claims = await asyncio.gather(*(granted(inbox, task) for task in tasks))
     await asyncio.gather(*(inbox.renew(claim) for claim in claims))
-    await asyncio.gather(*(inbox.complete(claim, OUTCOME) for claim in claims))
+    await asyncio.gather(*(inbox.complete(claim, outcome(FOUND, claim.event_id)) for claim in claims))
     await inbox.close()
     await pool.close()
     ours = [statement for statement in statements if "inbox" in statement]

@@ -10,13 +10,14 @@ import asyncpg
 import pytest
 
 from contracts.cards import AGENT_CARDS
-from switchyard.cli.app.databases import migrate_work
+from switchyard.processes.databases import migrate_work
 from switchyard.runtime.database.migrate import (
+    WORK_GRANTS,
     MigrationEdited,
     SchemaOwner,
+    apply_grants,
     apply_migrations,
     ensure_role,
-    grant_work,
     load_migrations,
     migration_lock,
 )
@@ -49,7 +50,7 @@ def toy(tmp_path: Path) -> SchemaOwner:
     folder = tmp_path / "toy"
     folder.mkdir()
     (folder / "001_first.sql").write_text("create table note (id int primary key, text text)")
-    return SchemaOwner("toy", (folder,), "toy")
+    return SchemaOwner("toy", (folder,), "toy", (WORK_GRANTS,))
 
 
 async def test_migrations_are_applied_in_order_once_each(connection: OwnerConnection, toy: SchemaOwner) -> None:
@@ -102,7 +103,7 @@ async def test_migrators_that_start_at_once_apply_everything_once_between_them(e
         async with migration_lock(connection):
             await ensure_role(connection, "toy", password=password("toy"))
             applied = await apply_migrations(connection, [toy])
-            await grant_work(connection, toy)
+            await apply_grants(connection, [toy])
             return applied
 
     applied = await asyncio.gather(*(bring_up_to_date(connection) for connection in connections))
@@ -171,7 +172,7 @@ async def test_a_role_whose_card_opens_nothing_does_not_reach_the_vault(
 ) -> None:
     await ensure_role(owner, "toy", password=password("toy"))
     await apply_migrations(owner, [toy])
-    await grant_work(owner, toy)
+    await apply_grants(owner, [toy])
     assert not await refused(infrastructure, "toy", "table toy.note")
     assert await refused(infrastructure, "toy", "select subject from vault.subject_key")
 

@@ -51,11 +51,11 @@ def gate(**changes: Any) -> SendPreconditions:
     fields: dict[str, Any] = {
         "tenant": "acme",
         "playbook": "outbound_email",
-        "address_key": ADDRESS,
+        "subject_key": ADDRESS,
         "ending_outcome": None,
         "cancelled": False,
         "halted": False,
-        "opted_out": False,
+        "suppressed": False,
     }
     return SendPreconditions(**(fields | changes))
 
@@ -117,11 +117,11 @@ def test_nothing_in_the_way_it_is_sent() -> None:
     [
         (None, "no_such_case"),
         (gate(tenant="rival"), "not_the_cases"),
-        (gate(address_key="b" * 64), "not_the_cases"),
-        (gate(address_key=None), "not_the_cases"),
+        (gate(subject_key="b" * 64), "not_the_cases"),
+        (gate(subject_key=None), "not_the_cases"),
         (gate(ending_outcome="expired"), "case_closed"),
         (gate(cancelled=True), "case_cancelled"),
-        (gate(opted_out=True), "opted_out"),
+        (gate(suppressed=True), "opted_out"),
     ],
 )
 def test_a_stop_refuses_for_good(stopped: SendPreconditions | None, reason: str) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from contracts.catalogue import CATALOGUE
-from switchyard.case_manager.retry_request import RetryRequest, build_task_retried, next_attempt, read_request
+from switchyard.case_manager.retry import RetryRequest, build_task_retried, next_attempt, read_request
 from switchyard.protocol.errors import InvalidEvent, RejectionReason
 from switchyard.protocol.events.case_manager import CaseClosed
 from switchyard.protocol.fields import Json

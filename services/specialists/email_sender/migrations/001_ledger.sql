@@ -20,7 +20,7 @@ comment on column sending.approval_id is 'The approval that it used; no other se
 comment on column sending.state is
   'intended: asked, or about to be. sent, refused: the provider''s answer. released: certainly not accepted, may be tried again. unknown: asked, and no answer was recorded.';
 
-create table settlement (
+create table resolution (
   command_id          uuid primary key,
   case_id             uuid not null,
   content_sha256      text not null,
@@ -28,17 +28,17 @@ create table settlement (
   provider_message_id text,
   operator            text not null,
   evidence            text not null,
-  settled_at          timestamptz not null default clock_timestamp(),
-  event               text,
-  published_at        timestamptz,
+  resolved_at         timestamptz not null default clock_timestamp(),
+  event_id            uuid,
   check (sent = (provider_message_id is not null)),
-  -- What stands in an event must fit its contract.
+  -- These are fields of an event and must fit its contract.
   check (operator ~ '^[!-~]{1,150}$' and length(evidence) <= 2000 and provider_message_id ~ '^[!-~]{1,200}$')
 );
-create index settlement_unpublished on settlement (settled_at) where published_at is null;
-comment on table settlement is 'What a person found out about an unknown outcome; the email sender publishes it as SendingResolved.';
-comment on column settlement.event is 'SendingResolved as it is published: stored before, so that a repeat is the same.';
-comment on column settlement.command_id is 'The SendEmail whose outcome it follows in the case''s chain.';
+create index resolution_unreported on resolution (resolved_at) where event_id is null;
+create index resolution_case on resolution (case_id);
+comment on table resolution is 'What a person found out about an unknown outcome; the email sender reports it as SendingResolved.';
+comment on column resolution.event_id is 'SendingResolved, in the outbox; null until the email sender has stored it.';
+comment on column resolution.command_id is 'The SendEmail whose outcome it follows in the case''s chain.';
 
 create table domain_rate (
   domain_key text primary key,
@@ -53,4 +53,39 @@ create table turn (
   due_at         timestamptz not null,
   primary key (case_id, content_sha256)
 );
-comment on table turn is 'A place in a domain''s queue: taken once, kept until the email is sent.';
+comment on table turn is 'A turn in a domain''s queue: taken once, kept until the email is sent.';
+
+-- What operators see and may do: this view and this function, and nothing else of the email sender's.
+
+create view unresolved_send as
+select s.case_id, s.content_sha256, s.intended_at, o.type as ended_as
+from sending s
+join inbox i on i.event_id = s.command_id
+join outbox o on o.event_id = i.outputs[1]
+where s.state in ('intended', 'unknown');
+comment on view unresolved_send is 'Emails whose delivery status is unknown: given up, or ended while the provider was asked.';
+
+create function resolve_send(
+  the_case uuid, content text, was_sent boolean, message_id text, who text, how text
+) returns boolean
+language plpgsql security definer set search_path = email_sender, pg_temp as $$
+declare
+  command uuid;
+begin
+  update sending s
+  set state = case when was_sent then 'sent' else 'refused' end,
+      provider_message_id = message_id,
+      answered_at = clock_timestamp()
+  from inbox i
+  where s.case_id = the_case and s.content_sha256 = content and s.state in ('intended', 'unknown')
+    and i.event_id = s.command_id and i.outputs is not null
+  returning s.command_id into command;
+  if not found then
+    return false;
+  end if;
+  insert into resolution (command_id, case_id, content_sha256, sent, provider_message_id, operator, evidence)
+  values (command, the_case, content, was_sent, message_id, who, how);
+  return true;
+end $$;
+revoke execute on function resolve_send from public;
+comment on function resolve_send is 'Record what a person found out; false if there is no such unresolved send.';

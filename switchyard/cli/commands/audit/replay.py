@@ -144,7 +144,7 @@ async def replay_scope(
     """Replay a case, a day, everything, or a file. Raises `CommandFailed` for an input that cannot be read."""
     from contextlib import aclosing
 
-    from switchyard.audit.export import corpus
+    from switchyard.cli.app import corpus
     from switchyard.cli.app.audit_log import open_audit_reader, resolve_case_id
 
     found = ReplayReport()

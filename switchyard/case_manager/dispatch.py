@@ -1,0 +1,116 @@
+"""The case manager's messages: each handler returns the events that follow, and one place publishes and logs them."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+
+from faststream_sqs import SQSMessage
+from switchyard.case_manager.approvals import ApprovalService
+from switchyard.case_manager.intake import CaseIntake
+from switchyard.case_manager.lifecycle import CaseCloser
+from switchyard.case_manager.pending_commands import PendingCommands
+from switchyard.case_manager.suppression import SuppressionList
+from switchyard.protocol.catalogue import CASE_MANAGER
+from switchyard.protocol.errors import InvalidEvent, RejectionReason
+from switchyard.protocol.events.failures import TaskFailed
+from switchyard.protocol.events.router import AskApproval, CloseCase, Wait
+from switchyard.protocol.events.upstream import SuppressionRequested
+from switchyard.protocol.fields import Contract, Json
+from switchyard.protocol.received import ReceivedEvent, read_bus_event, read_event
+from switchyard.runtime.core import telemetry
+from switchyard.runtime.core.logs import log_context
+from switchyard.runtime.database.circuit_breaker import DatabaseCircuitBreaker, nack_when_unavailable
+from switchyard.runtime.messaging.dead_letters import MAX_REDRIVES, REDRIVES_ATTRIBUTE, Redriver
+from switchyard.runtime.messaging.publisher import Publisher
+from switchyard.runtime.messaging.quarantine import Quarantine
+from switchyard.runtime.messaging.rollout import Rollout
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class CaseManager:
+    """The case manager. It needs no inbox: its tables make every message safe to repeat."""
+
+    intake: CaseIntake
+    closing: CaseCloser
+    pending: PendingCommands
+    approvals: ApprovalService
+    suppression: SuppressionList
+    publisher: Publisher
+    quarantine: Quarantine
+    gate: DatabaseCircuitBreaker
+    redrive: Redriver
+    rollout: Rollout
+
+    async def handle(self, message: SQSMessage) -> None:
+        """Handle one message: what follows is stored, published, and only then returned from."""
+        async with nack_when_unavailable(message, self.gate):
+            try:
+                await self._publish(await self._events_after(message.raw_body))
+            except InvalidEvent as rejection:
+                if not await self.rollout.postpone(message, rejection):
+                    # Only the router sends to the case manager: its events are well formed, or not the router's.
+                    await self.quarantine.keep(message.raw_body, rejection)
+
+    async def handle_dead_letter(self, message: SQSMessage) -> None:
+        """Redrive a dead letter a few times; then a submission is rejected, and any other event quarantined.
+
+        The deadline of a case ends it if its ending could not be handled.
+        """
+        async with nack_when_unavailable(message, self.gate):
+            redrives = int(message.headers.get(REDRIVES_ATTRIBUTE, "0"))
+            if redrives < MAX_REDRIVES:
+                await self.redrive(message.raw_body, redrives=redrives + 1)
+                return
+            problem = InvalidEvent(
+                RejectionReason.INVALID, "the case manager could not handle it", remedy="see the case manager's log"
+            )
+            try:
+                source, detail_type, detail = read_bus_event(message.raw_body)
+                if self.intake.accepts(detail_type):
+                    await self._publish(
+                        [await self.intake.reject(source, detail_type, detail, problem, code="not_handled")]
+                    )
+                    return
+            except InvalidEvent as unreadable:
+                problem = unreadable
+            await self.quarantine.keep(message.raw_body, problem)
+
+    async def _events_after(self, body: str) -> list[Json]:
+        source, detail_type, detail = read_bus_event(body)
+        if self.intake.accepts(detail_type):
+            # The stored event has no trace: a repeated submission publishes it again under its own.
+            opened = await self.intake.open_case(source, detail, detail_type)
+            return [event | {"trace": telemetry.trace_context()} for event in opened]
+        if detail_type == SuppressionRequested.__name__:
+            return [await self.suppression.suppress_contact(source, detail)]
+        received = read_event(self.closing.catalogue, body, node=CASE_MANAGER)
+        with log_context(received.envelope), telemetry.tag_span(CASE_MANAGER, received.envelope):
+            events = await HANDLERS[type(received.payload)](self, received)
+            log.info("event.handled")
+            return events
+
+    async def _publish(self, events: list[Json]) -> None:
+        await self.publisher.publish(events)
+        for event in events:
+            log.info("event.published", type=event["type"], case_id=event["case_id"], event_id=event["event_id"])
+
+
+Handler = Callable[[CaseManager, ReceivedEvent[Any]], Awaitable[list[Json]]]
+
+
+async def _close(manager: CaseManager, event: ReceivedEvent[Contract]) -> list[Json]:
+    return [await manager.closing.close_case(event)]
+
+
+HANDLERS: Mapping[type[Contract], Handler] = {
+    AskApproval: lambda manager, event: manager.approvals.request_approval(event),
+    Wait: lambda manager, event: manager.pending.add_wait(event),
+    CloseCase: _close,
+    TaskFailed: _close,
+}

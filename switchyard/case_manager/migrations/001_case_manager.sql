@@ -1,0 +1,310 @@
+-- Case lifecycle: submissions, endings, timers, approvals, suppression and retries. Events are stored in the outbox; the
+-- tables name them by their ids.
+
+create table submission (
+  tenant          text not null,
+  source          text not null,
+  idempotency_key text not null,
+  payload_mac     bytea not null,
+  case_id         uuid not null unique,
+  playbook        text not null,
+  subject_key     text,
+  opened_id       uuid not null,
+  parked          boolean not null default false,
+  received_at     timestamptz not null default clock_timestamp(),
+  primary key (tenant, source, idempotency_key)
+);
+create index submission_parked on submission (playbook) where parked;
+comment on table submission is 'Intake: one row per submission. The same payload again republishes the same event.';
+comment on column submission.payload_mac is 'HMAC of the payload''s canonical form: tells a repeat from a conflict without keeping it.';
+comment on column submission.subject_key is 'Whom or what the case''s effect is about, for example the keyed hash of an address; null if the case has no effect to permit.';
+comment on column submission.opened_id is 'The case''s first event, in the outbox; personal fields are sealed in it.';
+comment on column submission.parked is 'Received while the playbook was halted; published when it is resumed.';
+
+create table case_ending (
+  case_id   uuid not null,
+  attempt   text not null default '',
+  outcome   text not null,
+  event_id  uuid not null,
+  closed_at timestamptz not null default clock_timestamp(),
+  primary key (case_id, attempt)
+);
+comment on table case_ending is 'How a case ended: one row per case and attempt, the first outcome wins.';
+comment on column case_ending.attempt is 'Which retry ended so; empty for the case as it was submitted.';
+comment on column case_ending.event_id is 'CaseClosed, in the outbox.';
+
+create table timer (
+  case_id uuid not null,
+  kind    text not null check (kind in ('case_deadline')),
+  due_at  timestamptz not null,
+  primary key (case_id, kind)
+);
+create index timer_due on timer (due_at);
+comment on table timer is 'What must happen later. A row goes when it has happened and its event is stored.';
+
+create table control (
+  kind  text not null check (kind in ('halted_playbook', 'cancelled_case', 'suppressed_address')),
+  key   text not null,
+  by    text not null,
+  why   text not null,
+  since timestamptz not null default clock_timestamp(),
+  primary key (kind, key)
+);
+comment on table control is 'What stops work: halted playbooks, cancelled cases, and the suppression list. Read in the transaction that writes an effect''s intent.';
+comment on column control.key is 'The playbook, the case id, or the keyed hash of the suppressed address.';
+
+create table control_change (
+  change_id uuid primary key default gen_random_uuid(),
+  kind      text not null check (kind in ('halted', 'resumed')),
+  key       text not null,
+  by        text not null,
+  why       text not null,
+  at        timestamptz not null default clock_timestamp(),
+  check (by ~ '^[!-~]{1,150}$' and length(why) <= 2000),
+  check (key ~ '^[a-z][a-z0-9_]{0,39}$')
+);
+comment on table control_change is 'What operators did to playbooks, until the case manager has stored the event that reports it in the outbox.';
+
+create table pending_command (
+  task_id     uuid primary key,
+  case_id     uuid not null,
+  kind        text not null check (kind in ('approval', 'time', 'resume')),
+  playbook    text not null,
+  command     text not null,
+  due_at      timestamptz,
+  stored_at   timestamptz not null default clock_timestamp(),
+  answer_id   uuid,
+  answered_at timestamptz,
+  check (due_at is not null or kind = 'resume')
+);
+create index pending_command_due on pending_command (due_at) where answer_id is null;
+create index pending_command_case on pending_command (case_id);
+comment on table pending_command is
+  'Commands that the case manager answers later: after an approval, at a time, or when a playbook is resumed. Unanswered ones go when their case closes.';
+comment on column pending_command.command is 'The command as received: its answer hands the sealed state back untouched.';
+comment on column pending_command.due_at is 'When an approval expires, or a wait is over; null while a playbook is halted.';
+comment on column pending_command.answer_id is 'The event that answered it, in the outbox: the first answer wins.';
+
+create table approval (
+  approval_id    uuid primary key,
+  case_id        uuid not null,
+  tenant         text not null,
+  playbook       text not null,
+  content_sha256 text not null,
+  pack           text not null,
+  reason         text not null,
+  requested_by   text not null,
+  state          text not null default 'asked' check (state in ('asked', 'granted', 'denied', 'expired', 'void')),
+  asked_at       timestamptz not null,
+  decide_by      timestamptz not null,
+  valid_until    timestamptz,
+  approver       text,
+  why            text,
+  signed_at      timestamptz,
+  signature      text,
+  decided_at     timestamptz
+);
+create index approval_case on approval (case_id);
+create index approval_asked on approval (asked_at) where state = 'asked';
+comment on table approval is 'One row per content that a person must decide on; who performs the effect reads it before.';
+comment on column approval.content_sha256 is 'Of the bytes that would be sent: a changed email is another approval.';
+comment on column approval.requested_by is 'Who asked for the effect, who may therefore not approve it.';
+comment on column approval.signed_at is 'When the approver signed: it is part of what was signed.';
+comment on column approval.valid_until is 'After this a grant that was not used is invalid.';
+
+create table approval_decision (
+  decision_id    uuid primary key default gen_random_uuid(),
+  approval_id    uuid not null,
+  verdict        text not null check (verdict in ('granted', 'denied')),
+  content_sha256 text not null,
+  approver       text not null,
+  why            text not null,
+  signed_at      timestamptz not null,
+  signature      text not null,
+  asked_at       timestamptz not null default clock_timestamp(),
+  result         text,
+  -- These are fields of an event: a value that does not fit its contract is refused here, not by every case manager.
+  check (approver ~ '^[!-~]{1,150}$' and length(why) <= 2000)
+);
+create index approval_decision_open on approval_decision (asked_at) where result is null;
+comment on table approval_decision is 'Decisions of approvers, signed, as the command line wrote them; the case manager checks and applies them.';
+comment on column approval_decision.result is 'granted or denied, or why the case manager refused the decision; null until then.';
+
+create table retry_request (
+  request_id  uuid primary key,
+  case_id     uuid not null,
+  request     text not null,
+  received_at timestamptz not null default clock_timestamp(),
+  decided_at  timestamptz,
+  code        text,
+  why         text
+);
+create index retry_request_open on retry_request (received_at) where decided_at is null;
+comment on table retry_request is 'What operators ask for, signed. A row has no effect before its signature and its evidence were checked.';
+comment on column retry_request.request is 'JSON: operator, reason, requested_at, signature, and three events of the log: the command, its failure, the router''s CloseCase.';
+comment on column retry_request.code is 'retried, or why it was refused; null until it is decided.';
+comment on column retry_request.why is 'The refusal for people, with the remedy.';
+
+create table retry (
+  case_id    uuid not null,
+  attempt    text not null,
+  request_id uuid not null unique,
+  operator   text not null,
+  event_id   uuid not null,
+  retried_at timestamptz not null default clock_timestamp(),
+  primary key (case_id, attempt)
+);
+comment on table retry is 'Cases that were opened again. One attempt follows another: of two requests for the same one, the first wins.';
+comment on column retry.attempt is 'The name of the attempt: every event of it carries it.';
+comment on column retry.event_id is 'TaskRetried, in the outbox.';
+
+create view latest_opening as
+select s.case_id, o.event
+from submission s
+left join lateral (
+  select event_id from retry where case_id = s.case_id order by retried_at desc limit 1
+) r on true
+join outbox o on o.event_id = coalesce(r.event_id, s.opened_id);
+comment on view latest_opening is 'The event that opened a case, or opened it again.';
+
+create view latest_ending as
+select c.case_id, c.outcome, c.attempt
+from case_ending c
+where c.attempt = coalesce(
+  (select r.attempt from retry r where r.case_id = c.case_id order by r.retried_at desc limit 1), '');
+comment on view latest_ending is 'Cases that have ended: the ending of the latest attempt. A case that is tried again is not in it.';
+
+create view approval_queue as
+select a.*, p.command
+from approval a join pending_command p on p.task_id = a.approval_id
+where not exists (select from latest_ending ended where ended.case_id = a.case_id);
+comment on view approval_queue is 'Approvals of open cases, with the command that names the sealed email.';
+
+create view halted as
+select key as playbook, by, why, since from control where kind = 'halted_playbook';
+comment on view halted is 'What is halted now, by whom and why.';
+
+-- Effect permits: what stops an effect (for example sending an email), as the service that performs it reads it, and the
+-- locks that order a stop and an effect.
+--
+-- A stop (a case closed or cancelled, a playbook halted, an address suppressed, an approval taken back) and the intent of
+-- an effect are written by two services. Each takes the advisory locks of what it is about, in this order: playbook,
+-- case, address. The stop takes its one lock exclusively, in a trigger, so that no statement can forget it; the intent
+-- takes all three shared and only then reads `effect_permit`. So either the stop was committed before the permit was
+-- read, and the effect does not happen, or the intent was committed before the stop, and the effect counts as earlier.
+
+create function stop_lock_key(kind text, key text) returns bigint
+  language sql immutable parallel safe
+  return hashtextextended(kind || '/' || key, 0);
+comment on function stop_lock_key is 'The advisory lock of one thing that can be stopped; kind is playbook, case or address.';
+
+create function lock_stop() returns trigger language plpgsql as $$
+begin
+  perform pg_advisory_xact_lock(case_manager.stop_lock_key(
+    case new.kind when 'halted_playbook' then 'playbook' when 'cancelled_case' then 'case' else 'address' end, new.key));
+  return new;
+end $$;
+create trigger control_lock before insert on control for each row execute function lock_stop();
+
+create function lock_case() returns trigger language plpgsql as $$
+begin
+  perform pg_advisory_xact_lock(case_manager.stop_lock_key('case', new.case_id::text));
+  return new;
+end $$;
+create trigger case_ending_lock before insert on case_ending for each row execute function lock_case();
+-- A grant that is taken back is a stop, too. Asking, granting and denying are not.
+create trigger approval_lock before update on approval
+  for each row when (old.state = 'granted' and new.state <> old.state) execute function lock_case();
+
+create function lock_effect(effect_case uuid, effect_subject text) returns void
+  language plpgsql security definer set search_path = case_manager, pg_temp as $$
+declare
+  its_playbook text;
+begin
+  select playbook into its_playbook from submission where case_id = effect_case;
+  perform pg_advisory_xact_lock_shared(stop_lock_key('playbook', coalesce(its_playbook, '')));
+  perform pg_advisory_xact_lock_shared(stop_lock_key('case', effect_case::text));
+  perform pg_advisory_xact_lock_shared(stop_lock_key('address', effect_subject));
+end $$;
+revoke execute on function lock_effect from public;
+comment on function lock_effect is 'Shared locks until the end of the transaction: call it, then read effect_permit, then write the intent.';
+
+create view effect_permit as
+select
+  s.case_id,
+  s.subject_key,
+  s.tenant,
+  s.playbook,
+  e.outcome as ending_outcome,
+  exists (select from control where kind = 'cancelled_case' and key = s.case_id::text) as cancelled,
+  exists (select from control where kind = 'halted_playbook' and key = s.playbook) as halted,
+  exists (select from control where kind = 'suppressed_address' and key = s.subject_key) as suppressed
+from submission s
+left join latest_ending e using (case_id);
+comment on view effect_permit is 'One row per case: what is checked in the transaction that writes an effect''s intent.';
+comment on column effect_permit.ending_outcome is 'The outcome of a closed case; null while it is open.';
+
+create view effect_approval as
+select approval_id, case_id, content_sha256, pack, state, valid_until, approver, why, signed_at, signature from approval;
+comment on view effect_approval is 'Approvals as the service that performs the effect reads them, with what it needs to check the signature again; its own ledger says whether one was used.';
+
+-- The functions that the role `operator` may call.
+
+create function halt(playbook text, operator text, reason text) returns boolean
+language plpgsql security definer set search_path = case_manager, pg_temp as $$
+begin
+  insert into control (kind, key, by, why) values ('halted_playbook', playbook, operator, reason)
+  on conflict do nothing;
+  if found then
+    insert into control_change (kind, key, by, why) values ('halted', playbook, operator, reason);
+  end if;
+  return found;
+end $$;
+comment on function halt is 'Halt a playbook; false if it was halted.';
+
+create function resume(playbook text, operator text, reason text) returns boolean
+language plpgsql security definer set search_path = case_manager, pg_temp as $$
+begin
+  delete from control where kind = 'halted_playbook' and key = playbook;
+  if found then
+    insert into control_change (kind, key, by, why) values ('resumed', playbook, operator, reason);
+  end if;
+  return found;
+end $$;
+comment on function resume is 'Resume a halted playbook; false if it was not halted.';
+
+create function cancel(the_case uuid, operator text, reason text) returns text
+language plpgsql security definer set search_path = case_manager, pg_temp as $$
+begin
+  if not exists (select from submission where case_id = the_case) then
+    return 'unknown';
+  end if;
+  if exists (select from latest_ending where case_id = the_case) then
+    return 'closed';
+  end if;
+  insert into control (kind, key, by, why) values ('cancelled_case', the_case::text, operator, reason)
+  on conflict do nothing;
+  return 'cancelled';
+end $$;
+comment on function cancel is 'Cancel an open case: cancelled, closed (too late) or unknown.';
+
+create function decide(
+  approval uuid, verdict text, content text, approver text, reason text, signed timestamptz, signature text
+) returns uuid
+language sql security definer set search_path = case_manager, pg_temp as $$
+  insert into approval_decision (approval_id, verdict, content_sha256, approver, why, signed_at, signature)
+  values (approval, verdict, content, approver, reason, signed, signature)
+  returning decision_id
+$$;
+comment on function decide is 'Hand in a signed decision; returns its id for `decided`.';
+
+create function decided(the_decision uuid) returns text
+language sql stable security definer set search_path = case_manager, pg_temp as $$
+  select result from approval_decision where decision_id = the_decision
+$$;
+comment on function decided is 'What the case manager made of a decision; null while it is open.';
+
+revoke execute on function
+  halt(text, text, text), resume(text, text, text), cancel(uuid, text, text),
+  decide(uuid, text, text, text, text, timestamptz, text), decided(uuid)
+from public;

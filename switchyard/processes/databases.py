@@ -1,0 +1,101 @@
+"""Every owner's migrations and rights, for `switchyard migrate`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import asyncpg
+
+from switchyard.app.application import load_app, resource_path
+from switchyard.audit.records.roles import READER, RETENTION, WRITER, audit_owner, grant_audit_rights
+from switchyard.protocol.catalogue import CASE_MANAGER
+from switchyard.runtime.crypto.erasure import ERASER_ROLE
+from switchyard.runtime.database.login import DatabaseLogin, PasswordLogin
+from switchyard.runtime.database.migrate import (
+    WORK_GRANTS,
+    SchemaOwner,
+    apply_grants,
+    apply_migrations,
+    ensure_role,
+    migration_lock,
+)
+
+ENGINE = Path(__file__).resolve().parents[1]
+MESSAGING = ENGINE / "runtime" / "messaging"
+OUTBOX_MIGRATIONS = MESSAGING / "migrations" / "outbox"
+INBOX_MIGRATIONS = MESSAGING / "migrations" / "inbox"
+
+OPERATOR_ROLE = "operator"
+"""The role of the people who run the system."""
+
+REVIEWER_ROLE = "reviewer"
+"""The role that reads what an approver decides on: pending approvals, and the keys of the people they are about."""
+
+RECONCILER_ROLE = "reconciler"
+"""The role that sees what was published, not the events, and may ask for it again."""
+
+PasswordForRole = Callable[[str], str | None]
+"""The password of a role; None where roles log in with IAM."""
+
+
+def list_work_owners() -> tuple[SchemaOwner, ...]:
+    """The schemas of the work database: the case manager's, one for each agent, and the vault."""
+    shared = (WORK_GRANTS, MESSAGING / "grants.sql")
+    case_manager, vault = ENGINE / "case_manager", ENGINE / "runtime" / "crypto"
+    owners = [
+        SchemaOwner(
+            CASE_MANAGER,
+            (OUTBOX_MIGRATIONS, case_manager / "migrations"),
+            CASE_MANAGER,
+            (*shared, case_manager / "grants.sql"),
+        )
+    ]
+    app = load_app()
+    for node, card in app.cards.items():
+        process = app.process(node)
+        migrations, grants = [OUTBOX_MIGRATIONS, INBOX_MIGRATIONS], list(shared)
+        if card.vendors:
+            migrations.append(ENGINE / "runtime" / "models" / "migrations")
+        migrations += map(resource_path, process.migrations)
+        grants += map(resource_path, process.grants)
+        owners.append(SchemaOwner(node, tuple(migrations), node, tuple(grants)))
+    owners.append(SchemaOwner("vault", (vault / "migrations",), CASE_MANAGER, (vault / "grants.sql",)))
+    return tuple(owners)
+
+
+async def migrate_work(
+    url: str, *, password_for: PasswordForRole, iam: bool = False, login: DatabaseLogin | None = None
+) -> list[str]:
+    """Bring the work database up to date; return what was applied. `url` is its owner's, who logs in by `login`."""
+    connection = await asyncpg.connect(**(login or PasswordLogin()).options(url))
+    cards = load_app().cards
+    settings = {
+        "switchyard.agents": ",".join(cards),
+        "switchyard.decrypting_agents": ",".join(card.name for card in cards.values() if card.decrypts),
+    }
+    try:
+        async with migration_lock(connection):
+            for role in (CASE_MANAGER, *cards, OPERATOR_ROLE, REVIEWER_ROLE, ERASER_ROLE, RECONCILER_ROLE):
+                await ensure_role(connection, role, password=password_for(role), iam=iam)
+            applied = await apply_migrations(connection, list_work_owners())
+            await apply_grants(connection, list_work_owners(), settings)
+            return applied
+    finally:
+        await connection.close()
+
+
+async def migrate_audit(
+    url: str, *, password_for: PasswordForRole, iam: bool = False, login: DatabaseLogin | None = None
+) -> list[str]:
+    """Bring the audit database up to date; return what was applied. `url` is its owner's, who logs in by `login`."""
+    connection = await asyncpg.connect(**(login or PasswordLogin()).options(url))
+    try:
+        async with migration_lock(connection):
+            for role in (WRITER, READER, RETENTION):
+                await ensure_role(connection, role, password=password_for(role), iam=iam)
+            applied = await apply_migrations(connection, (audit_owner(),))
+            await grant_audit_rights(connection)
+            return applied
+    finally:
+        await connection.close()

@@ -1,0 +1,57 @@
+"""A background loop that survives every exception."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Protocol
+
+import structlog
+
+from switchyard.runtime.core.backoff import backoff_s
+from switchyard.runtime.core.errors import Unavailable
+
+log = structlog.get_logger(__name__)
+LONGEST_BACKOFF_S = 60.0
+DEFERRED_S = 30.0
+"""How soon at the latest a tick is repeated that something unavailable prevented."""
+
+
+class CircuitBreaker(Protocol):
+    """Says whether the database answers."""
+
+    @property
+    def open(self) -> bool:
+        """Whether work may go on."""
+        ...
+
+    def trip(self) -> None:
+        """Stop work until the database answers."""
+        ...
+
+
+async def run_periodically(
+    name: str, tick: Callable[[], Awaitable[object]], gate: CircuitBreaker | None = None, *, every_s: float
+) -> None:
+    """Tick every `every_s` seconds until cancelled; pause while the database is unavailable.
+
+    A tick must be safe to repeat. One that raises `Unavailable` is repeated soon; any other exception is logged with an
+    alarm, and the next tick follows after a back-off.
+    """
+    failures = 0
+    while True:
+        delay = every_s
+        if gate is None or gate.open:
+            try:
+                await tick()
+                failures = 0
+            except Unavailable as error:
+                log.warning("tick.deferred", of=name, code=error.code)
+                if gate is not None and error.code == "database_unreachable":
+                    gate.trip()
+                delay = min(every_s, DEFERRED_S)
+            except Exception:
+                failures += 1
+                delay = backoff_s(failures, longest=LONGEST_BACKOFF_S)
+                log.exception("tick.failed", alarm="tick", of=name, failures=failures, again_in_s=round(delay, 1))
+        await asyncio.sleep(delay)
