@@ -36,7 +36,7 @@ async def test_publish_reports_bad_lines_by_number_and_publishes_the_rest(deploy
     ]
     ran = _run(deployment, "publish", "-", stdin="\n".join(lines))
     assert ran.returncode == 1
-    assert "2 published, 3 refused" in ran.stdout
+    assert "2 published, 3 invalid" in ran.stdout
     for line in (
         "line 2: not published: malformed",
         "line 3: not published: idempotency_key",
@@ -77,7 +77,7 @@ async def test_a_failover_is_told_in_one_line(deployment: Deployment) -> None:
 async def test_what_does_not_exist_is_said_in_a_sentence(deployment: Deployment) -> None:
     ran = _run(deployment, "case", "show", "ffffffff")
     assert ran.returncode == 1
-    assert "no case whose id begins with ffffffff" in ran.stderr
+    assert "no case has an id that begins with ffffffff" in ran.stderr
     assert "Traceback" not in ran.stderr
 
 
@@ -93,3 +93,35 @@ async def test_the_demo_refuses_a_stack_that_has_cases(deployment: Deployment) -
     with pytest.raises(CommandFailed, match="has cases already") as caught:
         await require_empty_stack(deployment.target)
     assert caught.value.remedy == "make compose-down compose-demo"
+
+
+@pytest.mark.parametrize(
+    "command",
+    ["case list", "approval list", "playbook list", "email list-unresolved", "rules list", "stack status",
+     "audit retention show"],
+)  # fmt: skip
+def test_a_list_fits_80_columns_and_is_json_on_demand(deployment: Deployment, command: str) -> None:
+    environment = {**deployment.target.environment, "SWITCHYARD_HOME": str(deployment.stack.home.folder)}
+    ran = subprocess.run(
+        [SWITCHYARD, *command.split()],
+        env={**environment, "COLUMNS": "80"},
+        capture_output=True,
+        text=True,
+        timeout=90,
+        check=False,
+    )
+    assert ran.returncode == 0, ran.stderr
+    assert max(map(len, ran.stdout.splitlines())) <= 80
+    assert isinstance(json.loads(_run(deployment, *command.split(), "--json").stdout), list | dict)
+
+
+async def test_a_playbook_is_halted_listed_and_resumed(deployment: Deployment) -> None:
+    who = ("--operator", "oncall", "--reason", "a drill")
+    assert "outbound_email: halted" in _run(deployment, "playbook", "halt", "outbound_email", *who).stdout
+    try:
+        listed = json.loads(_run(deployment, "playbook", "list", "--json").stdout)
+        (halted,) = [row for row in listed if row["state"] == "halted"]
+        assert (halted["playbook"], halted["by"], halted["reason"]) == ("outbound_email", "oncall", "a drill")
+    finally:
+        resumed = _run(deployment, "playbook", "resume", "outbound_email", *who)
+    assert "outbound_email: resumed" in resumed.stdout

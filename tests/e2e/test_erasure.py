@@ -22,8 +22,8 @@ async def _run(deployment: Deployment, *arguments: str) -> tuple[int, str]:
     ran = await asyncio.to_thread(CliRunner().invoke, app, arguments, env=environment)
     said = ran.output
     if isinstance(ran.exception, CommandFailed):
-        said += f" {ran.exception.message} {ran.exception.remedy}"
-    elif ran.exception is not None and not isinstance(ran.exception, SystemExit):
+        return ran.exception.exit_code, f"{' '.join(said.split())} {ran.exception.message} {ran.exception.remedy}"
+    if ran.exception is not None and not isinstance(ran.exception, SystemExit):
         raise ran.exception
     return ran.exit_code, " ".join(said.split())
 
@@ -64,7 +64,7 @@ async def test_a_person_is_erased_although_the_log_keeps_every_row(deployment: D
     code, again = await _run(deployment, "audit", "erase", subject, *WHO)
     assert (code, "was erased before" in again) == (0, True)
     code, unknown = await _run(deployment, "audit", "erase", str(uuid.uuid4()), *WHO)
-    assert (code, "nobody is known" in unknown) == (1, True)
+    assert (code, "no person has the subject" in unknown) == (1, True)
 
 
 async def test_who_comes_back_after_an_erasure_is_somebody_new(deployment: Deployment) -> None:
@@ -92,16 +92,16 @@ async def test_what_is_kept_how_long_is_shown_and_nothing_is_retired_before_its_
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "exit_code", "told"),
     [
-        (("audit", "erase", "00000000-0000-4000-8000-000000000000"), "see --help"),
-        (("audit", "erase", "alex@example.com", *WHO), "is no UUID"),
-        (("audit", "retention", "release", "ffffffff", *WHO), "no case whose id begins"),
+        (("audit", "erase", "00000000-0000-4000-8000-000000000000"), 2, "an argument is missing"),
+        (("audit", "erase", "alex@example.com", *WHO), 2, "expected a UUID"),
+        (("audit", "retention", "release", "ffffffff", *WHO), 1, "no case has an id that begins"),
     ],
 )
-async def test_what_an_operator_gets_wrong_is_said_with_its_remedy(
-    deployment: Deployment, arguments: tuple[str, ...], told: str
+async def test_a_wrong_argument_is_an_error_with_its_exit_code(
+    deployment: Deployment, arguments: tuple[str, ...], exit_code: int, told: str
 ) -> None:
     code, said = await _run(deployment, *arguments)
-    assert code == 1
+    assert code == exit_code
     assert told in said

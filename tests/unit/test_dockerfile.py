@@ -40,7 +40,8 @@ ENTRIES = {
         "services.orchestrator.graph",
         "services.specialists.compliance.rules",
         "services.specialists.email_sender.unresolved_sends",
-        *(reference.partition(":")[0] for reference, _ in COMMANDS.values()),
+        # The demo runs in a checkout only.
+        *(reference.partition(":")[0] for reference, _ in COMMANDS.values() if not reference.startswith("demo.")),
     },
     "simulators": {
         "switchyard.devstack.simulators.models.__main__",

@@ -2,16 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
+from functools import wraps
 from importlib import import_module
-from typing import Any, ClassVar
+from inspect import iscoroutinefunction
+from typing import Any, ClassVar, ParamSpec
 
 import typer
 from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command, get_group
 
 from switchyard.cli.app.errors import CommandFailed
+
+P = ParamSpec("P")
+
+
+def run_async(command: Callable[P, Coroutine[Any, Any, None]]) -> Callable[P, None]:
+    """A coroutine function as typer takes a command."""
+
+    @wraps(command)
+    def run(*args: P.args, **kwargs: P.kwargs) -> None:
+        asyncio.run(command(*args, **kwargs))
+
+    return run
 
 
 @dataclass(frozen=True)
@@ -37,7 +52,7 @@ def load_command(name: str, command: CommandReference) -> Any:
         made: Any = get_group(loaded)
     else:
         alone = typer.Typer(add_completion=False)
-        alone.command(name)(loaded)
+        alone.command(name)(run_async(loaded) if iscoroutinefunction(loaded) else loaded)
         made = get_command(alone)
     made.name = name
     made.help = made.help or command.help

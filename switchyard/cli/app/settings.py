@@ -72,16 +72,9 @@ class CliSettings(BaseSettings):
     aws_session_token: str | None = Field(default=None, validation_alias="AWS_SESSION_TOKEN")
 
     @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
+    def settings_customise_sources(cls, *_: Any, **sources: Any) -> tuple[PydanticBaseSettingsSource, ...]:
         """Only what `read` was given: a target's addresses are not this shell's."""
-        return (init_settings,)
+        return (sources["init_settings"],)
 
     @classmethod
     def read(cls, environment: Mapping[str, str]) -> Self:

@@ -9,6 +9,7 @@ import typer
 
 from switchyard.cli.app.console import Field, console, print_json, print_rows, print_text
 from switchyard.cli.app.errors import CommandFailed
+from switchyard.cli.app.lazy import run_async
 from switchyard.cli.app.options import EnvOption, JsonOption, OperatorOption, ReasonOption
 from switchyard.cli.app.target import Env, Target, resolve_target
 
@@ -61,19 +62,21 @@ def show(approval: ApprovalArgument, as_json: JsonOption = False, env: EnvOption
 
 
 @app.command()
-def grant(
+@run_async
+async def grant(
     approval: ApprovalArgument, operator: OperatorOption, reason: ReasonOption = "", env: EnvOption = Env.LOCAL
 ) -> None:
     """Approve exactly this content, once."""
-    _decide(env, approval, "granted", operator, reason)
+    await _decide(env, approval, "granted", operator, reason)
 
 
 @app.command()
-def deny(
+@run_async
+async def deny(
     approval: ApprovalArgument, operator: OperatorOption, reason: ReasonOption, env: EnvOption = Env.LOCAL
 ) -> None:
     """Deny this content: the case ends as denied."""
-    _decide(env, approval, "denied", operator, reason)
+    await _decide(env, approval, "denied", operator, reason)
 
 
 def _public_fields(row: Any) -> dict[str, Any]:
@@ -98,8 +101,8 @@ async def _show(env: Env, prefix: str) -> dict[str, Any]:
     return _public_fields(row) | {"email": read_email(await _read_content(target, row))}
 
 
-def _decide(env: Env, approval: str, answer: ApprovalAnswer, operator: str, reason: str) -> None:
-    result = asyncio.run(submit_decision(resolve_target(env), approval, answer, approver=operator, reason=reason))
+async def _decide(env: Env, approval: str, answer: ApprovalAnswer, operator: str, reason: str) -> None:
+    result = await submit_decision(resolve_target(env), approval, answer, approver=operator, reason=reason)
     if result.startswith("refused"):
         raise CommandFailed(result, remedy="see docs/build/compliance-rules.md: who may approve what")
     console.print(result)

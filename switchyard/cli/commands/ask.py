@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -15,7 +14,7 @@ if TYPE_CHECKING:
     from switchyard.protocol.fields import Json
 
 
-def ask_question(  # noqa: PLR0917 - options, each by its name
+async def ask_question(  # noqa: PLR0917 - options, each by its name
     question: Annotated[str, typer.Argument(help="The question.")],
     role: Annotated[str, typer.Option(help="The warehouse role to ask as.")] = "FIELD_ALL",
     agent: Annotated[str | None, typer.Option(help="The specialist; triage chooses without it.")] = None,
@@ -28,6 +27,9 @@ def ask_question(  # noqa: PLR0917 - options, each by its name
     import getpass
     import uuid
 
+    from switchyard.cli.app.audit_log import follow_case, open_audit_reader, read_events
+    from switchyard.cli.app.submissions import publish_submissions
+
     detail: dict[str, Any] = {
         "tenant": tenant,
         "idempotency_key": str(uuid.uuid4()),
@@ -38,19 +40,14 @@ def ask_question(  # noqa: PLR0917 - options, each by its name
     }
     if agent:
         detail["agent"] = agent
-    if not asyncio.run(_ask(resolve_target(env), detail, wait)):
-        raise typer.Exit(1)
-
-
-async def _ask(target: Target, detail: dict[str, Any], wait_s: float) -> bool:
-    from switchyard.cli.app.audit_log import follow_case, open_audit_reader, read_events
-    from switchyard.cli.app.submissions import publish_submissions
-
+    target = resolve_target(env)
     (case_id,) = await publish_submissions(target, [detail])
     console.print(f"case {case_id}", style="dim")
     async with open_audit_reader(target) as log:
-        await follow_case(log, case_id, set(), wait_s)
-        return await _print_answer(target, (await read_events(log, case_id))[-1])
+        await follow_case(log, case_id, set(), wait)
+        answered = await _print_answer(target, (await read_events(log, case_id))[-1])
+    if not answered:
+        raise typer.Exit(1)
 
 
 async def _print_answer(target: Target, event: Json) -> bool:

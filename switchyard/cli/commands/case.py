@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from switchyard.cli.app.console import Field, console, count, print_json, print_rows, print_text
-from switchyard.cli.app.errors import CommandFailed
+from switchyard.cli.app.errors import CommandFailed, InvalidArgument
+from switchyard.cli.app.lazy import run_async
 from switchyard.cli.app.options import CaseArgument, EnvOption, JsonOption, OperatorOption, ReasonOption
 from switchyard.cli.app.target import Env, Target, open_readable_target, resolve_target
 
@@ -79,7 +80,8 @@ def show(
 
 
 @app.command()
-def retry(  # noqa: PLR0917 - options, each by its name
+@run_async
+async def retry(  # noqa: PLR0917 - options, each by its name
     case: CaseArgument,
     operator: OperatorOption,
     reason: ReasonOption = "The cause was fixed.",
@@ -88,13 +90,30 @@ def retry(  # noqa: PLR0917 - options, each by its name
     env: EnvOption = Env.LOCAL,
 ) -> None:
     """Retry the failed task of a failed case, signed by the operator. Exit code 1 if it fails again."""
-    asyncio.run(retry_case(resolve_target(env), case, operator=operator, reason=reason, key_file=key, wait_s=wait))
+    await retry_case(resolve_target(env), case, operator=operator, reason=reason, key_file=key, wait_s=wait)
 
 
 @app.command()
-def cancel(case: CaseArgument, operator: OperatorOption, reason: ReasonOption, env: EnvOption = Env.LOCAL) -> None:
+@run_async
+async def cancel(
+    case: CaseArgument, operator: OperatorOption, reason: ReasonOption, env: EnvOption = Env.LOCAL
+) -> None:
     """Cancel an open case: nothing of it is sent any more, and it ends as cancelled."""
-    case_id, result = asyncio.run(_cancel(resolve_target(env), case, operator, reason))
+    import uuid
+
+    from switchyard.cli.app.audit_log import open_audit_reader, resolve_case_id
+    from switchyard.cli.app.connections import open_operator_pool
+
+    target, case_id = resolve_target(env), case
+    if len(case) < len(str(uuid.NAMESPACE_DNS)):
+        async with open_audit_reader(target) as log:
+            case_id = await resolve_case_id(log, case)
+    try:
+        whole = uuid.UUID(case_id)
+    except ValueError as error:
+        raise InvalidArgument(f"{case_id} is invalid: expected a UUID", remedy="see `switchyard case list`") from error
+    async with open_operator_pool(target) as pool:
+        result = await pool.fetchval("select cancel($1, $2, $3)", whole, operator, reason)
     if result == "unknown":
         raise CommandFailed(f"the case manager has no case {case_id}", remedy="see `switchyard case list`")
     if result == "closed":
@@ -200,9 +219,7 @@ def _print_case(shown: dict[str, Any]) -> None:
     if shown["retired_bodies"]:
         console.print(f"retired: {count(shown['retired_bodies'], 'event')} without a body; the log has the receipt")
     for each in shown["opened"] or ():
-        print_text(
-            f"{each['name']}: {each['text']}" if "text" in each else f"{each['name']}: unreadable: {each['error']}"
-        )
+        print_text(f"{each['name']}: {each.get('text') or 'cannot be opened: ' + each['error']}")
     console.print(f"chain: {'ok' if shown['chain_ok'] else 'BROKEN'} ({count(len(shown['steps']), 'event')} verified)")
 
 
@@ -231,24 +248,6 @@ def _print_ending(event: Json) -> None:
         print_text(f"rules: {', '.join(ending['rules'])}")
     if ending.get("remedy"):
         print_text(f"remedy: {ending['remedy']}")
-
-
-async def _cancel(target: Target, prefix: str, operator: str, reason: str) -> tuple[str, str]:
-    import uuid
-
-    from switchyard.cli.app.audit_log import open_audit_reader, resolve_case_id
-    from switchyard.cli.app.connections import open_operator_pool
-
-    case_id = prefix
-    if len(prefix) < 36:
-        async with open_audit_reader(target) as log:
-            case_id = await resolve_case_id(log, prefix)
-    try:
-        whole = uuid.UUID(case_id)
-    except ValueError as error:
-        raise CommandFailed(f"{case_id} is no case id: expected a UUID", remedy="see `switchyard case list`") from error
-    async with open_operator_pool(target) as pool:
-        return case_id, await pool.fetchval("select cancel($1, $2, $3)", whole, operator, reason)
 
 
 @dataclass(frozen=True)

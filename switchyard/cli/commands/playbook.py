@@ -9,6 +9,7 @@ import typer
 
 from switchyard.cli.app.console import Field, console, print_rows
 from switchyard.cli.app.errors import CommandFailed
+from switchyard.cli.app.lazy import run_async
 from switchyard.cli.app.options import EnvOption, JsonOption, OperatorOption, ReasonOption
 from switchyard.cli.app.target import Env, resolve_target
 
@@ -31,20 +32,22 @@ def list_playbooks(as_json: JsonOption = False, env: EnvOption = Env.LOCAL) -> N
 
 
 @app.command()
-def halt(
+@run_async
+async def halt(
     playbook: PlaybookArgument, operator: OperatorOption, reason: ReasonOption, env: EnvOption = Env.LOCAL
 ) -> None:
     """Halt a playbook, at once: nothing of it is sent, and new cases wait."""
-    done = asyncio.run(_set_halted(env, "halt", playbook, operator, reason))
+    done = await _set_halted(env, "halt", playbook, operator, reason)
     console.print(f"{playbook}: halted" if done else f"{playbook}: was halted already")
 
 
 @app.command()
-def resume(
+@run_async
+async def resume(
     playbook: PlaybookArgument, operator: OperatorOption, reason: ReasonOption, env: EnvOption = Env.LOCAL
 ) -> None:
     """Resume a halted playbook: each waiting command is checked again before it is sent."""
-    done = asyncio.run(_set_halted(env, "resume", playbook, operator, reason))
+    done = await _set_halted(env, "resume", playbook, operator, reason)
     console.print(f"{playbook}: resumed" if done else f"{playbook}: was not halted")
 
 

@@ -15,25 +15,17 @@ from switchyard.cli.app.target import Env, resolve_target
 
 
 def publish_file(
-    file: Annotated[
-        Path,
-        typer.Argument(
-            exists=True, dir_okay=False, readable=True, allow_dash=True,
-            help="JSON lines, one submission per line; - reads standard input.",
-        ),
-    ],
-    source: Annotated[
-        str | None, typer.Option(help="The upstream's name on the bus; upstream.cli without it.")
-    ] = None,
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="JSON lines, one submission per line; - reads stdin.")],
+    source: Annotated[str | None, typer.Option(help="The upstream's name on the bus; upstream.cli without it.")] = None,
     env: EnvOption = Env.LOCAL,
-) -> None:  # fmt: skip
+) -> None:
     """Publish each valid line; report each invalid line by number. Exit code 1 if there was an invalid line."""
     from switchyard.cli.app.submissions import DEFAULT_SOURCE, publish_submissions, read_lines
 
     try:
         text = sys.stdin.read() if str(file) == "-" else file.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise InvalidArgument(f"{file} is not UTF-8: {error}", remedy="save the file as UTF-8") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidArgument(f"{file} cannot be read: {error}", remedy="name a readable file in UTF-8") from error
     lines = read_lines(text.splitlines())
     valid = [line for line in lines if line.detail is not None]
     invalid = [line for line in lines if line.problem is not None]

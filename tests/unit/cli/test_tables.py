@@ -131,7 +131,7 @@ def _alarm() -> StoredAlarm:
 def _reconciled() -> ReconciliationReport:
     found = ReconciliationReport(cases=1_234, published=dict.fromkeys(("case_manager", "email_feedback"), 123_456))
     gap = {"producer": "case_manager", "case_id": CASE, "event_id": CASE, "type": "CaseOpened", "since": NOW}
-    fields = dict.fromkeys(Gap.__dataclass_fields__) | gap
+    fields: dict[str, Any] = dict.fromkeys(Gap.__dataclass_fields__) | gap
     found.gaps.append(Gap(**(fields | {"kind": GapKind.HOLE})))
     return found
 
@@ -188,7 +188,7 @@ def _rules_list(_: pytest.MonkeyPatch, as_json: bool) -> None:
 
 
 def _stack_status(patch: pytest.MonkeyPatch, as_json: bool) -> None:
-    fields = dict.fromkeys(ProcessStatus.__dataclass_fields__)
+    fields: dict[str, Any] = dict.fromkeys(ProcessStatus.__dataclass_fields__)
     fields |= {
         "name": "email_feedback",
         "state": ProcessState.RESTARTING,

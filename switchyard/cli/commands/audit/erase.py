@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Annotated
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
 _FIND_SUBJECT = "take `subject` from the case's rows in audit.transition"
 
 
-def erase(
+async def erase(
     subject: Annotated[
         str | None, typer.Argument(metavar="SUBJECT", help="The person's pseudonym: `subject` of the case.")
     ] = None,
@@ -41,7 +40,8 @@ def erase(
     import uuid
 
     if again:
-        found = asyncio.run(_erase_restored_keys(resolve_target(env)))
+        async with _open_erasures(resolve_target(env)) as erasures:
+            found = await erasures.again()
         console.print(f"{len(found)} restored keys destroyed again")
         return
     if not (subject and operator and reason):
@@ -54,7 +54,9 @@ def erase(
     except ValueError as error:
         raise InvalidArgument(f"{subject} is no subject: expected a UUID", remedy=_FIND_SUBJECT) from error
     target = resolve_target(env)
-    _print_erasure(asyncio.run(_erase(target, person, operator, reason)), target, person)
+    async with _open_erasures(target) as erasures:
+        result = await erasures.erase(person, operator=operator, reason=reason)
+    _print_erasure(result, target, person)
 
 
 def _print_erasure(asked: ErasureResult, target: Target, person: str) -> None:
@@ -104,13 +106,3 @@ async def _open_erasures(target: Target) -> AsyncIterator[ErasureService]:
             yield ErasureService(log, load_app().catalogue, KeyEraser(vault), signer, SystemClock())
         except TaskError as error:
             raise CommandFailed(error.message, remedy="run the command again: it completes what was begun") from error
-
-
-async def _erase(target: Target, subject: str, operator: str, reason: str) -> ErasureResult:
-    async with _open_erasures(target) as erasures:
-        return await erasures.erase(subject, operator=operator, reason=reason)
-
-
-async def _erase_restored_keys(target: Target) -> list[str]:
-    async with _open_erasures(target) as erasures:
-        return await erasures.again()

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -12,11 +11,8 @@ from switchyard.cli.app.console import console, count
 from switchyard.cli.app.options import CaseArgument, EnvOption
 from switchyard.cli.app.target import Env, open_readable_target
 
-if TYPE_CHECKING:
-    from switchyard.protocol.fields import Json
 
-
-def export(
+async def export(
     case: CaseArgument,
     out: Annotated[Path | None, typer.Option(help="The file to write; case-ID.json without it.")] = None,
     env: EnvOption = Env.LOCAL,
@@ -28,8 +24,14 @@ def export(
     import json
 
     from switchyard.audit.export.standalone import verify_bundle
+    from switchyard.cli.app.audit_log import open_audit_reader, open_exporter, resolve_case_id
 
-    bundle, uncovered_rows, keys = asyncio.run(_export(env, case))
+    async with open_readable_target(env) as target:
+        async with open_audit_reader(target) as log:
+            case_id = await resolve_case_id(log, case)
+        async with open_exporter(target) as exporter:
+            bundle, uncovered_rows = await exporter.export(case_id)
+        keys = target.settings.checkpoint_public_keys
     file = out or Path(f"case-{bundle['case_id']}.json")
     file.write_text(json.dumps(bundle, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
     events, checkpoints = count(len(bundle["events"]), "event"), count(len(bundle["checkpoints"]), "checkpoint")
@@ -42,13 +44,3 @@ def export(
     if uncovered_rows:
         console.print(f"[red]{count(uncovered_rows, 'event')} without a checkpoint yet[/red]: export again in a minute")
         raise typer.Exit(1)
-
-
-async def _export(env: Env, prefix: str) -> tuple[Json, int, str]:
-    from switchyard.cli.app.audit_log import open_audit_reader, open_exporter, resolve_case_id
-
-    async with open_readable_target(env) as target:
-        async with open_audit_reader(target) as log:
-            case_id = await resolve_case_id(log, prefix)
-        async with open_exporter(target) as exporter:
-            return *await exporter.export(case_id), target.settings.checkpoint_public_keys

@@ -13,6 +13,7 @@ import typer
 from switchyard.app.application import load_app
 from switchyard.cli.app.console import Field, console, count, print_json, print_rows, print_text
 from switchyard.cli.app.errors import CommandFailed
+from switchyard.cli.app.lazy import run_async
 from switchyard.cli.app.options import CaseArgument, EnvOption, JsonOption, OperatorOption, ReasonOption
 from switchyard.cli.app.target import Env, Target, open_readable_target, resolve_target
 
@@ -36,7 +37,8 @@ _HOLDS = (
 
 
 @app.command()
-def run(
+@run_async
+async def run(
     operator: OperatorOption,
     limit: Annotated[int, typer.Option(min=1, help="The most cases in one run.")] = 10_000,
     archive_bucket: Annotated[
@@ -48,21 +50,38 @@ def run(
 
     Exit code 1 if a case was kept: its chain is broken, or it was put on hold meanwhile.
     """
-    if asyncio.run(_run(resolve_target(env), operator, limit, archive_bucket)):
+    async with _open_store(resolve_target(env), archive_bucket) as store:
+        if swept := await store.sweep():
+            console.print(f"{count(swept, 'retired case')} had artefacts left: deleted")
+        kept = await retire_due_cases(store, operator, limit)
+        for name, state in await store.drop_partitions():
+            if state != "kept":
+                console.print(f"{name}: {state}")
+    if kept:
         raise typer.Exit(1)
 
 
 @app.command()
-def hold(case: CaseArgument, operator: OperatorOption, reason: ReasonOption, env: EnvOption = Env.LOCAL) -> None:
+@run_async
+async def hold(case: CaseArgument, operator: OperatorOption, reason: ReasonOption, env: EnvOption = Env.LOCAL) -> None:
     """Put a case on legal hold: nothing of it is retired or erased until the hold is released."""
-    case_id, hold_id = asyncio.run(_hold(resolve_target(env), case, reason, operator))
+    target = resolve_target(env)
+    case_id = await _resolve(target, case)
+    async with _open_store(target) as store:
+        hold_id = await store.hold(case_id, reason=reason, operator=operator)
     console.print(f"case {case_id} is on hold ({hold_id})")
 
 
 @app.command()
-def release(case: CaseArgument, operator: OperatorOption, reason: ReasonOption, env: EnvOption = Env.LOCAL) -> None:
+@run_async
+async def release(
+    case: CaseArgument, operator: OperatorOption, reason: ReasonOption, env: EnvOption = Env.LOCAL
+) -> None:
     """Release every hold of a case."""
-    case_id, released = asyncio.run(_release(resolve_target(env), case, reason, operator))
+    target = resolve_target(env)
+    case_id = await _resolve(target, case)
+    async with _open_store(target) as store:
+        released = await store.release(case_id, reason=reason, operator=operator)
     if not released:
         raise CommandFailed(f"case {case_id} is not on hold", remedy="see `switchyard audit retention show`")
     console.print(f"case {case_id}: {count(len(released), 'hold')} released")
@@ -82,7 +101,8 @@ def show(as_json: JsonOption = False, env: EnvOption = Env.LOCAL) -> None:
 
 
 @app.command()
-def policy(
+@run_async
+async def policy(
     playbook: Annotated[str, typer.Argument(metavar="PLAYBOOK", help="The playbook's name, without a version.")],
     *,
     keep_days: Annotated[int, typer.Option(min=15, help="Days to keep bodies after the case's last event.")],
@@ -93,14 +113,15 @@ def policy(
     env: EnvOption = Env.LOCAL,
 ) -> None:
     """Set how long the cases of a playbook are kept, from now on. Earlier policies stay in the log."""
-    new = {
-        "keep_for": timedelta(days=keep_days),
-        "duty_for": None if duty_days is None else timedelta(days=duty_days),
-        "duty_counts_from": duty_from or [],
-        "citation": citation,
-        "operator": operator,
-    }
-    asyncio.run(_set_policy(resolve_target(env), playbook, new))
+    async with _open_store(resolve_target(env)) as store:
+        await store.set_policy(
+            playbook,
+            keep_for=timedelta(days=keep_days),
+            duty_for=None if duty_days is None else timedelta(days=duty_days),
+            duty_counts_from=duty_from or [],
+            citation=citation,
+            operator=operator,
+        )
     console.print(f"{playbook}: {keep_days} days from now on")
 
 
@@ -132,17 +153,6 @@ async def _open_store(target: Target, archive_bucket: str | None = None) -> Asyn
         )
 
 
-async def _run(target: Target, operator: str, limit: int, archive_bucket: str | None) -> int:
-    async with _open_store(target, archive_bucket) as store:
-        if swept := await store.sweep():
-            console.print(f"{count(swept, 'retired case')} had artefacts left: deleted")
-        kept = await retire_due_cases(store, operator, limit)
-        for name, state in await store.drop_partitions():
-            if state != "kept":
-                console.print(f"{name}: {state}")
-    return kept
-
-
 async def retire_due_cases(store: RetentionStore, operator: str, limit: int) -> int:
     """Retire each due case; return how many were kept. A case that the database refuses does not stop the others."""
     import asyncpg
@@ -168,18 +178,6 @@ async def retire_due_cases(store: RetentionStore, operator: str, limit: int) -> 
             events += outcome.events
     console.print(f"{count(retired, 'case')} retired ({events} bodies), {kept} kept")
     return kept
-
-
-async def _hold(target: Target, prefix: str, reason: str, operator: str) -> tuple[str, str]:
-    case_id = await _resolve(target, prefix)
-    async with _open_store(target) as store:
-        return case_id, await store.hold(case_id, reason=reason, operator=operator)
-
-
-async def _release(target: Target, prefix: str, reason: str, operator: str) -> tuple[str, list[str]]:
-    case_id = await _resolve(target, prefix)
-    async with _open_store(target) as store:
-        return case_id, await store.release(case_id, reason=reason, operator=operator)
 
 
 async def _resolve(target: Target, prefix: str) -> str:
@@ -211,8 +209,3 @@ async def _read(env: Env) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
             for each in await reader.policies()
         ]
         return policies, [asdict(each) for each in await reader.holds()]
-
-
-async def _set_policy(target: Target, playbook: str, new: dict[str, Any]) -> None:
-    async with _open_store(target) as store:
-        await store.set_policy(playbook, **new)

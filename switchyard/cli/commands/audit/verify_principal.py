@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING
 
 from switchyard.cli.app.console import console, print_json, print_text
@@ -17,9 +16,20 @@ if TYPE_CHECKING:
     from switchyard.runtime.storage.artefacts import Artefacts
 
 
-def verify_principal(case: CaseArgument, as_json: JsonOption = False, env: EnvOption = Env.LOCAL) -> None:
+async def verify_principal(case: CaseArgument, as_json: JsonOption = False, env: EnvOption = Env.LOCAL) -> None:
     """Verify who asked, by the statement that the ingress signed and its public key. Exit code 1 if it is invalid."""
-    case_id, claims, kid = asyncio.run(_verify(env, case))
+    from switchyard.cli.app.audit_log import open_artefact_reader, open_audit_reader, read_events, resolve_case_id
+
+    async with open_readable_target(env) as target:
+        keys = load_principal_keys(target)
+        async with open_audit_reader(target) as log:
+            case_id = await resolve_case_id(log, case)
+            events = await read_events(log, case_id)
+        first = next((event for event in events if event["type"] == "CaseOpened"), None)
+        if first is None:
+            raise CommandFailed(f"the log has no CaseOpened of case {case_id}", remedy="see `switchyard case show`")
+        async with open_artefact_reader(target) as artefacts:
+            claims, kid = await verify_principal_statement(first, artefacts, keys)
     if as_json:
         fields = ("sub", "tenant", "role", "session_id", "iss")
         print_json({"case_id": case_id, "kid": kid} | {name: getattr(claims, name) for name in fields})
@@ -27,21 +37,6 @@ def verify_principal(case: CaseArgument, as_json: JsonOption = False, env: EnvOp
     print_text(f"case {case_id} was asked by {claims.sub} of {claims.tenant}")
     print_text(f"role {claims.role or '(no role)'}, session {claims.session_id}")
     console.print(f"signed by {claims.iss} with its key {kid}: [green]ok[/green]")
-
-
-async def _verify(env: Env, prefix: str) -> tuple[str, PrincipalClaims, str]:
-    from switchyard.cli.app.audit_log import open_artefact_reader, open_audit_reader, read_events, resolve_case_id
-
-    async with open_readable_target(env) as target:
-        keys = load_principal_keys(target)
-        async with open_audit_reader(target) as log:
-            case_id = await resolve_case_id(log, prefix)
-            events = await read_events(log, case_id)
-        first = next((event for event in events if event["type"] == "CaseOpened"), None)
-        if first is None:
-            raise CommandFailed(f"the log has no CaseOpened of case {case_id}", remedy="see `switchyard case show`")
-        async with open_artefact_reader(target) as artefacts:
-            return case_id, *await verify_principal_statement(first, artefacts, keys)
 
 
 def load_principal_keys(target: Target) -> PrincipalKeys:

@@ -129,4 +129,4 @@ async def test_a_hold_during_a_run_keeps_its_case_and_no_other(
     }
     said = " ".join(capsys.readouterr().out.split())
     assert f"kept case {retention.held}: retention_receipt: case {retention.held} may not be retired" in said
-    assert "1 cases retired (9 bodies), 1 kept" in said
+    assert "1 case retired (9 bodies), 1 kept" in said
