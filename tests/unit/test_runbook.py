@@ -1,4 +1,4 @@
-"""docs/operate/runbook.md has a section for every alarm that code or CloudWatch can raise, and for none that they cannot."""
+"""docs/operate/runbook.md has a section for every alarm of code and CloudWatch, and for no other."""
 
 from __future__ import annotations
 
