@@ -223,7 +223,7 @@ ingress-package: $(READY) ## Build the ingress function's zip for AWS Lambda (Py
 	@ls -l dist/ingress.zip
 
 .PHONY: exit-cost
-exit-cost: $(READY) ## Count the lines to rewrite in order to leave AWS (docs/runtime-decision.md)
+exit-cost: $(READY) ## Count the lines to rewrite in order to leave AWS (docs/start/choosing.md)
 	$(BIN)/python -m bench.exit_cost
 
 REVISION ?= dev
@@ -239,7 +239,7 @@ images: ## Build one image per service; print the size and the number of package
 
 .PHONY: format
 format: $(READY) ## Format and fix what can be fixed
-	$(BIN)/ruff check --fix .
+	$(BIN)/ruff check --fix --exit-zero .
 	$(BIN)/ruff format .
 
 .PHONY: clean

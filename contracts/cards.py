@@ -1,4 +1,4 @@
-"""The agent cards of this application: the first of the five steps to a new agent (docs/adding-an-agent.md)."""
+"""The agent cards of this application: the first of the five steps to a new agent (docs/build/adding-an-agent.md)."""
 
 from __future__ import annotations
 

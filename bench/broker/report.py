@@ -8,9 +8,14 @@ from .figures import MAX_DELAY_MS, MAX_MEMORY_GROWTH_BYTES, MAX_RATIO, missed_ta
 
 def as_markdown(results: Mapping[str, Any], ours: str) -> str:
     """One table for each phase that was run."""
-    lines = ["# The broker, measured", "", "Written by `make bench-broker`; what it means is in ../README.md.", ""]
+    lines = [
+        "# The broker, measured",
+        "",
+        "Written by `make bench-broker`; what it means is in ../README.md, the rest in broker.json.",
+        "",
+    ]
     if cpu := results.get("cpu"):
-        lines += _cpu(cpu, results["batches"])
+        lines += _cpu(cpu)
     if latency := results.get("latency"):
         lines += [
             "## One-way latency at idle",
@@ -25,11 +30,10 @@ def as_markdown(results: Mapping[str, Any], ours: str) -> str:
         ]
         lines += [""]
     if memory := results.get("memory"):
-        series = ", ".join(map(str, memory["resident_mib"]))
         lines += [
             f"## Memory over {memory['messages']:,} messages",
             "",
-            f"{memory['growth_bytes'] / 1024:.0f} KiB more in the last quarter than in the second. MiB: {series}.",
+            f"{memory['growth_bytes'] / 1024:.0f} KiB more in the last quarter than in the second.",
             "",
         ]
     if layers := results.get("layers"):
@@ -45,23 +49,19 @@ def as_markdown(results: Mapping[str, Any], ours: str) -> str:
     ]
     lines += ["## Conditions", ""]
     for phase, each in results.get("conditions", {}).items():
-        packages = ", ".join(f"{name} {version}" for name, version in each["packages"].items())
         lines += [
             f"- {phase}: {each['at']}, Python {each['python']}, {each['cpus']} CPUs, "
-            f"load {each['load'][0]} before and {each['load'][1]} after; {packages}"
+            f"load {each['load'][0]} before and {each['load'][1]} after"
         ]
     return "\n".join(lines) + "\n"
 
 
-def _cpu(cpu: Mapping[str, Any], batches: Mapping[str, Any]) -> list[str]:
-    lines = ["## CPU of the client process, microseconds a message", ""]
+def _cpu(cpu: Mapping[str, Any]) -> list[str]:
+    lines = ["## CPU of the client process", "", "Microseconds a message, and times the bare loop (quartiles).", ""]
     for discipline, contenders in cpu.items():
-        lines += [f"### {discipline}", "", "| | median | quartiles | times bare (quartiles) | messages a request |"]
-        lines += ["|---|---|---|---|---|"]
-        for name, each in contenders.items():
-            seen = ", ".join(f"{operation} {size}" for operation, size in batches[discipline][name].items())
-            ratio = f"{each['ratio']:.2f} ({each['ratio_low']:.2f} to {each['ratio_high']:.2f})"
-            spread = f"{each['low']:.0f} to {each['high']:.0f}"
-            lines += [f"| {name} | {each['median']:.0f} | {spread} | {ratio} | {seen} |"]
-        lines += [""]
-    return lines
+        figures = (
+            f"{name} {each['median']:.0f}, {each['ratio']:.2f} ({each['ratio_low']:.2f}-{each['ratio_high']:.2f})"
+            for name, each in contenders.items()
+        )
+        lines += [f"- {discipline}: {'; '.join(figures)}."]
+    return [*lines, ""]

@@ -1,4 +1,4 @@
-"""`python -m bench.capacity`: print docs/capacity.md's tables, from the catalogue and prices.toml."""
+"""`python -m bench.capacity`: print docs/operate/capacity.md's tables, from the catalogue and prices.toml."""
 
 from __future__ import annotations
 

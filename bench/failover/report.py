@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 from pydantic import BaseModel
 
@@ -50,50 +50,40 @@ def failed_claims(outcome: ScenarioOutcome) -> Iterator[str]:
         yield f"P99 {ours.p99_ms} ms, allowed {outcome.allowed_p99_ms}"
 
 
-def scenario_table(outcome: ScenarioOutcome) -> str:
-    """One scenario as a Markdown table."""
-    lines = [
-        f"### {outcome.scenario}",
-        "",
-        f"{outcome.description}; {outcome.calls} calls. "
-        f"Allowed P99: 1.25 * {outcome.oracle.p99_ms} + {outcome.detection_ms}"
-        f" = {outcome.allowed_p99_ms} ms.",
-        "",
-        "| | p50 ms | p95 ms | p99 ms | max ms | deadlines met | extra calls | extra tokens | wrong abandons |",
-        "|---|---:|---:|---:|---:|---:|---:|---:|---:|",
-    ]
-    rows: Mapping[str, LatencyFigures] = {"oracle": outcome.oracle} | outcome.contenders
-    for name, each in rows.items():
-        shown = f"**{name}**" if name == OUR_CONTENDER else name
-        cells = [shown, *(_milliseconds(ms) for ms in (each.p50_ms, each.p95_ms, each.p99_ms, each.max_ms))]
-        cells += [_percent(each.deadlines_met), _percent(each.extra_calls), _percent(each.extra_tokens)]
-        cells.append("" if each.wrong_abandons is None else str(each.wrong_abandons))
-        lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines)
-
-
 def failover_markdown(run: FailoverBenchRun) -> str:
-    """The whole report."""
+    """The report: the three figures that decide, by scenario and contender."""
     parts = [
         "# Latency failover: the bench",
         "",
-        "Written by `make bench-failover`; [docs/failover.md](../../docs/failover.md) says what is measured and why.",
-        f"A call without an answer counts as 60,000 ms. {run.conditions}",
+        "Written by `make bench-failover`; [the method](../../docs/build/failover.md#the-bench). `failover.json` has",
+        "every figure (P50, P95, maximum, extra tokens, wrong abandons). Cells: P99, deadlines met, extra calls.",
+        "A call without an answer counts as 60,000 ms.",
+        run.conditions,
+        "",
+        *_scenario_list(run.virtual or run.sockets),
     ]
-    if run.virtual:
-        parts += ["", "## In virtual time", "", *_markdown_tables(run.virtual)]
-    if run.sockets:
-        parts += ["", "## A sample over real sockets", "", *_markdown_tables(run.sockets)]
+    for title, outcomes in (("In virtual time", run.virtual), ("A sample over real sockets", run.sockets)):
+        if outcomes:
+            parts += ["", f"## {title}", "", *_figure_table(outcomes)]
     return "\n".join(parts) + "\n"
 
 
-def _markdown_tables(outcomes: list[ScenarioOutcome]) -> list[str]:
-    return ["\n\n".join(scenario_table(outcome) for outcome in outcomes)]
+def _scenario_list(outcomes: list[ScenarioOutcome]) -> list[str]:
+    return [
+        f"- `{each.scenario}`: {each.description}; {each.calls} calls; P99 {each.allowed_p99_ms:,} ms allowed."
+        for each in outcomes
+    ]
 
 
-def _milliseconds(value: int) -> str:
-    return f"{value:,}"
+def _figure_table(outcomes: list[ScenarioOutcome]) -> list[str]:
+    """P99, deadlines met and extra calls of every contender in every scenario."""
+    names = list(dict.fromkeys(name for outcome in outcomes for name in outcome.contenders))
+    lines = [f"| P99 ms/met %/extra % | oracle | {' | '.join(names)} |", f"|---|{'---:|' * (len(names) + 1)}"]
+    for outcome in outcomes:
+        row = (outcome.oracle, *(outcome.contenders.get(name) for name in names))
+        lines.append(f"| {outcome.scenario} | {' | '.join(map(_figures, row))} |")
+    return lines
 
 
-def _percent(value: float | None) -> str:
-    return "" if value is None else f"{value:g} %"
+def _figures(each: LatencyFigures | None) -> str:
+    return f"{each.p99_ms:,}/{each.deadlines_met:g}/{each.extra_calls or 0:g}" if each else ""

@@ -2,7 +2,8 @@
 
 The drafter puts these texts in; compliance looks for exactly them. A text that was released is never edited in place:
 change it together with `DISCLOSURES_VERSION` and a new rule pack, and have counsel read both. The validation notice
-follows the model form B-1 of 12 CFR part 1006, appendix B, in words; see docs/compliance.md for what it leaves out.
+follows the model form B-1 of 12 CFR part 1006, appendix B, in words; see docs/build/compliance-rules.md
+for what it leaves out.
 """
 
 from __future__ import annotations

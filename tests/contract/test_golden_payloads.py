@@ -1,4 +1,4 @@
-"""A golden event of every version ever shipped must be read by today's contracts. See contracts/README.md."""
+"""A golden event of every version ever shipped must be read by today's contracts. See docs/build/contracts.md."""
 
 from __future__ import annotations
 

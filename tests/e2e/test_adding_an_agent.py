@@ -1,4 +1,4 @@
-"""docs/adding-an-agent.md at its word: its blocks go into a copy of the repository, whose stack is then asked."""
+"""docs/build/adding-an-agent.md at its word: its blocks go into a copy of the repository, whose stack is then asked."""
 
 from __future__ import annotations
 
@@ -33,17 +33,16 @@ BLOCK = re.compile(r"^```\w+ (\S+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 # Where the document's words put a block into a file that exists: behind what this finds.
 PLACES = {
-    "contracts/cards.py": r"(?=^CARDS: )",
-    "services/app.py": r"^PROCESSES = \(\n",
-    "pyproject.toml": r'^triage = \["switchyard\[agent\]"\]\n',
+    "contracts/cards.py": r"(?=^AGENT_CARDS: )",
+    "services/app.py": r'(?=^    ProcessDescriptor\(\n        "drafter")',
+    "pyproject.toml": r'^triage = \["switchyard-engine\[agent\]"\]\n',
     ".importlinter": r"^\[importlinter:contract:specialists\]\n(?:.+\n)*",
     "evals/datasets/triage.yaml": r"\Z",
     "demo/data/simulator/triage.yaml": r"\Z",
 }
 # What the document's words ask for besides: a name in a list.
 NAMED = {
-    "contracts/cards.py": (r"(for card in \([^)]*)\)", r"\1    UNIT_CONVERTER,\n    )"),
-    "pyproject.toml": (r'(^local = \[\n  "switchyard\[[^\]]*)\]', r"\1,unit-converter]"),
+    "contracts/cards.py": (r"(for card in \([^)]*)\)", r"\1, UNIT_CONVERTER_CARD)"),
 }
 BASELINE = "evals/baseline/triage.simulator.json"
 GENERATED = {
@@ -97,7 +96,7 @@ class Copy:
 
 def blocks() -> dict[str, str]:
     """The document's files, and what goes into each."""
-    found = BLOCK.findall((ROOT / "docs" / "adding-an-agent.md").read_text(encoding="utf-8"))
+    found = BLOCK.findall((ROOT / "docs" / "build" / "adding-an-agent.md").read_text(encoding="utf-8"))
     assert len(dict(found)) == len(found), "two blocks go into the same file"
     return dict(found)
 
@@ -133,7 +132,7 @@ def take_the_steps(copy: Copy) -> None:
             substituted(path, *NAMED[name])
     shutil.copy(Path(__file__).with_name("toy_agent") / "agent.py", copy.folder / FOLDER / "agent.py")
     # The tests' own environment stands in for the one that make would build from the lock, which has not changed.
-    copy.run("make", "generate", f"VENV={VENV}", "--assume-old", f"{VENV}/.ready")
+    copy.run("make", "format", "generate", f"VENV={VENV}", "--assume-old", f"{VENV}/.ready")
     copy.python("-m", "evals", "triage", "--baseline", BASELINE, "--gate")
     copy.python("-m", "evals", "triage", "--out", BASELINE)
 

@@ -1,4 +1,4 @@
-"""docs/runbook.md has a section for every alarm that code or CloudWatch can raise, and for none that they cannot."""
+"""docs/operate/runbook.md has a section for every alarm of code and CloudWatch, and for no other."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from tests.unit.terraform.reading import MODULES, resources
 
 ROOT = Path(__file__).resolve().parents[2]
-RUNBOOK = ROOT / "docs" / "runbook.md"
+RUNBOOK = ROOT / "docs" / "operate" / "runbook.md"
 SOURCES = ("demo", "packages", "services", "switchyard")
 _FIELD = re.compile(r"\balarm=(?P<value>\"[a-z_]+\"[^,\n)]*|[a-z_]+)")
 _NAME = re.compile(r"\"([a-z_]+)\"")

@@ -104,7 +104,7 @@ async def _show(env: Env, prefix: str) -> dict[str, Any]:
 async def _decide(env: Env, approval: str, answer: ApprovalAnswer, operator: str, reason: str) -> None:
     result = await submit_decision(resolve_target(env), approval, answer, approver=operator, reason=reason)
     if result.startswith("refused"):
-        raise CommandFailed(result, remedy="see docs/compliance.md: who may approve what")
+        raise CommandFailed(result, remedy="see docs/build/compliance-rules.md: who may approve what")
     console.print(result)
 
 

@@ -1,4 +1,4 @@
-"""docs/audit-queries.md: its queries, its outputs, and what the database answers, as psql would print it."""
+"""docs/audit/queries.md: its queries, its outputs, and what the database answers, as psql would print it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 
 import asyncpg
 
-DOC = Path(__file__).resolve().parents[3] / "docs" / "audit-queries.md"
+DOC = Path(__file__).resolve().parents[3] / "docs" / "audit" / "queries.md"
 _BLOCK = re.compile(r"```sql\n(?P<sql>.*?)```\n\n```text\n(?P<output>.*?)```", re.DOTALL)
 
 
@@ -43,7 +43,7 @@ def rewrite(text: str, answer: Callable[[str], str]) -> str:
 
 
 def table(columns: Sequence[str], rows: Sequence[asyncpg.Record]) -> str:
-    """As psql prints it: numbers to the right, nulls empty."""
+    """As psql prints it with `\\pset border 0`: numbers to the right, nulls empty."""
     cells = [[_cell(value) for value in row] for row in rows]
     widths = [max([len(name), *(len(row[index]) for row in cells)]) for index, name in enumerate(columns)]
     right = [
@@ -54,9 +54,9 @@ def table(columns: Sequence[str], rows: Sequence[asyncpg.Record]) -> str:
 
     def line(values: Sequence[str]) -> str:
         places = zip(values, widths, right, strict=True)
-        return " | ".join(text.rjust(width) if to_right else text.ljust(width) for text, width, to_right in places)
+        return "  ".join(text.rjust(width) if to_right else text.ljust(width) for text, width, to_right in places)
 
-    lines = [line(columns), "-+-".join("-" * width for width in widths), *map(line, cells)]
+    lines = [line(columns), "  ".join("-" * width for width in widths), *map(line, cells)]
     count = f"({len(rows)} row{'' if len(rows) == 1 else 's'})"
     return "\n".join(text.rstrip() for text in [*lines, count]) + "\n"
 

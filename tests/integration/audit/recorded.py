@@ -1,4 +1,4 @@
-"""A small log with fixed ids and times: what docs/audit-queries.md is asked of."""
+"""A small log with fixed ids and times: what docs/audit/queries.md is asked of."""
 
 from __future__ import annotations
 

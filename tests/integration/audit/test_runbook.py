@@ -25,11 +25,13 @@ from tests.unit.audit import cases
 
 pytestmark = pytest.mark.integration
 DOCS = Path(__file__).resolve().parents[3] / "docs"
-TEXT = "\n".join((DOCS / name).read_text(encoding="utf-8") for name in ("runbook.md", "upgrade.md"))
+TEXT = "\n".join((DOCS / name).read_text(encoding="utf-8") for name in ("operate/runbook.md", "operate/upgrade.md"))
 BLOCKS = re.findall(r"```sql\n(-- (audit|work): ([^\n]*)\n.*?)```", TEXT, re.DOTALL)
+RESTORE = (DOCS / "operate" / "restore.sql").read_text(encoding="utf-8")
+BLOCKS += re.findall(r"^(-- (audit): (prints[^\n]*)\n.*?;)$(?=\n\n|\n?\Z)", RESTORE, re.DOTALL | re.MULTILINE)
 EMAIL = recorded.emailed(105, recorded.ANA, 20)
 CASE = EMAIL[0]["case_id"]
-ROLES = {"the case manager's": "case_manager", "that agent (here email sender)": "email_sender"}
+ROLES = {"the case manager's": "case_manager", "that agent (here email_sender)": "email_sender"}
 ADDRESS = "5" * 64
 
 
@@ -72,7 +74,7 @@ async def work(infrastructure: Infrastructure) -> AsyncIterator[WorkOwner]:
 
 
 def test_every_query_of_the_page_says_where_it_runs() -> None:
-    assert len(BLOCKS) == TEXT.count("```sql") >= 15
+    assert len(BLOCKS) == TEXT.count("```sql") + RESTORE.count("-- audit: prints") >= 15
 
 
 async def test_every_query_on_the_log_runs_with_the_readers_rights(store: AuditStore, url_for: UrlFor) -> None:

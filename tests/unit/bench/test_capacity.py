@@ -8,7 +8,7 @@ from bench.capacity.__main__ import binding_quotas, capacity_report, cost_per_mi
 from bench.capacity.cases import list_case_paths
 from services.orchestrator.graph import CURRENT
 
-DOCS = Path(__file__).parents[3] / "docs" / "capacity.md"
+DOCS = Path(__file__).parents[3] / "docs" / "operate" / "capacity.md"
 
 
 def test_a_question_that_names_its_agent_takes_eight_events_and_one_that_does_not_takes_ten() -> None:

@@ -18,7 +18,7 @@ from tests.unit.compliance.table import Case, cases, stopping
 GOOD, BAD = cases("good"), cases("bad")
 RESULTS = cache(lambda case_id: next(case for case in (*GOOD, *BAD) if case.id == case_id).results())
 FALSE_BLOCKS = 4
-"""Of the good cases: docs/compliance.md states the rate. A change of rules that stops more of them must say so."""
+"""Of the good cases: docs/build/compliance-rules.md states the rate. A rule that stops more of them must change it."""
 
 
 def by_id(case: Case) -> str:

@@ -1,0 +1,100 @@
+"""`python -m tests.lint.names`: replaced names in Python, SQL, schemas, file names and environment variables."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+WORDS = re.compile(
+    r"desk|courier|mailbox|letter|anchor(s|ed|ing)?|unplaced|laptop|caretaker|keeper|leash|standin|told|said|mend(ed|able)?"
+    r"|beside|reaching|deferring|spending|undecoded|alongside|refusals?"
+)
+"""Parts of an identifier that no name has any more; dead letters are the queue's own word."""
+NAMES = frozenset(
+    {"world", "graph_version", "keep_warm", "first_position", "last_position", "gate_key", "lock_sending"}
+)
+CLASSES = frozenset({"Refused", "Rejected"})
+FUNCTIONS = frozenset({"say", "tell", "found", "about", "bury", "obey"})
+SQL = frozenset({"held", "notice", "sendable", "unsettled", "settle", "position", "replay"})
+VARIABLES = re.compile(
+    r"\bSWITCHYARD_(?:\w*DSN|\w*DATABASE_(?:URL|AUTH|CA_FILE)|(?:ANCHOR|MAILBOX|LAPTOP)\w*|(?:AUDIT_RETENTION|VAULT_ERASER)_URL)\b"
+)
+ALLOWED = {
+    "letter": ("contracts/", "demo/emails.py", "tests/accounts.py"),  # a channel of contact: paper mail
+    "_mailbox": ("services/drafter/mime.py",),  # RFC 5322's word
+}
+SKIPPED = ("tests/lint/", "tests/contract/corpus/", "docs/adr/", "terraform/.terraform")
+
+
+def parts(name: str) -> set[str]:
+    """The words of an identifier, a file name or a queue's name."""
+    plain = re.sub(r"dead[_-]?letters?|(?<=ascii_)letters", "", re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower())
+    return set(re.split(r"[^a-z0-9]+", plain))
+
+
+def old(name: str) -> bool:
+    """Whether an identifier has a replaced word in it."""
+    return name in NAMES or any(WORDS.fullmatch(word) for word in parts(name))
+
+
+def identifiers(source: str) -> Iterator[tuple[int, str]]:
+    """Every identifier of a module, and every string that is one word, because such strings are wire names."""
+    for node in ast.walk(ast.parse(source)):
+        line = getattr(node, "lineno", 0)
+        match node:
+            case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name):
+                yield line, f"def {name}" if name in FUNCTIONS else name
+            case ast.ClassDef(name=name):
+                yield line, f"class {name}" if name in CLASSES else name
+            case ast.alias(name=name) | ast.Name(id=name) | ast.Attribute(attr=name):
+                yield line, name
+            case ast.arg(arg=name) | ast.keyword(arg=str(name)):
+                yield line, name
+            case ast.Constant(value=str(text)) if re.fullmatch(r"[A-Za-z][\w-]*", text):
+                yield line, text
+
+
+def findings(path: Path, text: str) -> Iterator[tuple[int, str]]:
+    """Every old name of a file, with its line."""
+    if any(old(part) for part in path.parts):
+        yield 0, str(path)
+    yield from ((text.count("\n", 0, found.start()) + 1, found[0]) for found in VARIABLES.finditer(text))
+    if path.suffix == ".py":
+        yield from (
+            (line, name) for line, name in identifiers(text) if old(name) or name.startswith(("def ", "class "))
+        )
+    elif path.suffix == ".sql":
+        for number, line in enumerate(text.splitlines(), 1):
+            code = re.sub(r"--.*|'[^']*'", "", line)
+            yield from ((number, name) for name in re.findall(r"[a-z_]\w*", code) if name in SQL or old(name))
+    elif path.suffix == ".json":
+        for number, line in enumerate(text.splitlines(), 1):
+            yield from ((number, name) for name in re.findall(r'"([\w.-]+)"', line) if old(name))
+
+
+def main() -> int:
+    """Print every finding and the number per top folder."""
+    counts: Counter[str] = Counter()
+    listed = subprocess.run(["git", "ls-files", "-z"], stdout=subprocess.PIPE, check=True, text=True).stdout
+    for path in (Path(name) for name in filter(None, listed.split("\0")) if not name.startswith(SKIPPED)):
+        try:
+            text = path.read_text(encoding="utf-8")
+        except (UnicodeDecodeError, FileNotFoundError):
+            continue
+        for line, name in findings(path, text):
+            if str(path).startswith(ALLOWED.get(name, ("-",))):
+                continue
+            print(f"{path}:{line}: {name}")
+            counts[path.parts[0] if len(path.parts) > 1 else "."] += 1
+    if counts:
+        print(f"{counts.total()} findings:", ", ".join(f"{top} {count}" for top, count in sorted(counts.items())))
+    return 1 if counts else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
