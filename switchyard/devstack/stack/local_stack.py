@@ -14,7 +14,6 @@ from pathlib import Path
 
 from switchyard.app.application import (
     APP_VARIABLE,
-    DEFAULT_APP,
     App,
     ProcessDescriptor,
     SimulatorDescriptor,
@@ -229,15 +228,19 @@ def clock_environment() -> dict[str, str]:
 
 
 def _common() -> dict[str, str]:
-    return clock_environment() | {
-        APP_VARIABLE: os.environ.get(APP_VARIABLE, DEFAULT_APP),
-        OTLP_VARIABLE: os.environ.get(OTLP_VARIABLE, ""),
-        "SWITCHYARD_VISIBILITY_S": str(read_visibility_s()),
-        "SWITCHYARD_POLL_WAIT_S": "2",
-        "SWITCHYARD_RETRY_BASE_S": "0.5",
-        "SWITCHYARD_DRAIN_S": "10",
-        "SWITCHYARD_DEPLOY_GRACE_S": "2",  # every process here is of one release
-    }
+    application = {name: os.environ[name] for name in (APP_VARIABLE,) if name in os.environ}
+    return (
+        clock_environment()
+        | application
+        | {
+            OTLP_VARIABLE: os.environ.get(OTLP_VARIABLE, ""),
+            "SWITCHYARD_VISIBILITY_S": str(read_visibility_s()),
+            "SWITCHYARD_POLL_WAIT_S": "2",
+            "SWITCHYARD_RETRY_BASE_S": "0.5",
+            "SWITCHYARD_DRAIN_S": "10",
+            "SWITCHYARD_DEPLOY_GRACE_S": "2",  # every process here is of one release
+        }
+    )
 
 
 def _work(endpoints: Endpoints, node: str) -> dict[str, str]:
