@@ -105,9 +105,7 @@ def test_faststream_still_has_what_this_package_imports(module: str, name: str) 
 
 
 @pytest.mark.parametrize(("module", "path", "parameters"), HOOKS, ids=[path for _, path, _ in HOOKS])
-def test_faststream_still_has_the_hooks_that_this_package_overrides_and_calls(
-    module: str, path: str, parameters: set[str] | None
-) -> None:
+def test_faststream_hooks_used_by_broker_exist(module: str, path: str, parameters: set[str] | None) -> None:
     require(module, path, parameters)
 
 

@@ -73,7 +73,7 @@ def test_it_passes_every_check_of_its_consumer(path: Path) -> None:
 
 
 @each_event
-def test_it_shows_every_field_that_its_payload_may_have_or_leaves_out_an_optional_one(path: Path) -> None:
+def test_golden_payload_shows_every_field(path: Path) -> None:
     event = read(path)
     type_ = CATALOGUE.find(event["type"], event["version"])
     assert type_ is not None
@@ -126,7 +126,7 @@ def test_the_golden_events_of_the_answered_case_are_one_chain() -> None:
         assert event["event_id"] == event_id_for(cause["event_id"], event["node_from"], event["type"])
 
 
-def test_the_golden_statement_is_about_the_golden_submission_and_of_the_key_that_the_golden_case_names() -> None:
+def test_golden_statement_matches_golden_submission_and_key() -> None:
     submission, opened = (
         read(GOLDEN / f"{name}.json") for name in ("CaseSubmitted.v1.signed", "CaseOpened.v1.attested")
     )

@@ -81,7 +81,7 @@ async def test_who_comes_back_after_an_erasure_is_somebody_new(deployment: Deplo
     assert (await deployment.events(again))[0]["principal"]["subject"] != old
 
 
-async def test_what_is_kept_how_long_is_shown_and_nothing_is_retired_before_its_time(deployment: Deployment) -> None:
+async def test_retention_is_listed_and_nothing_retired_early(deployment: Deployment) -> None:
     code, shown = await _run(deployment, "audit", "retention", "show")
     assert code == 0, shown
     assert "outbound_email" in shown

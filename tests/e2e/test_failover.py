@@ -18,7 +18,7 @@ def _calls(events: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [event["model_call"] for event in events if event.get("model_call")]
 
 
-async def test_data_that_nobody_may_see_is_sent_to_no_model_and_the_case_says_which_policy_forbids_it(
+async def test_forbidden_data_reaches_no_model_and_case_names_policy(
     deployment: Deployment,
 ) -> None:
     (case,) = await deployment.submit([deployment.question("e2e wells by basin", tenant=NOBODY)])

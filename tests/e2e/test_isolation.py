@@ -11,7 +11,7 @@ pytestmark = pytest.mark.e2e
 BASINS = {"FIELD_PERMIAN": "Permian", "FIELD_WILLISTON": "Williston", "FIELD_EAGLE_FORD": "Eagle Ford"}
 
 
-async def test_the_same_question_in_interleaved_sessions_is_answered_in_each_users_role(deployment: Deployment) -> None:
+async def test_same_question_interleaved_answers_in_each_users_role(deployment: Deployment) -> None:
     asked = [
         (
             role,

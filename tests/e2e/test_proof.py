@@ -17,9 +17,7 @@ from tests.e2e.conftest import Deployment
 pytestmark = pytest.mark.e2e
 
 
-async def test_kill_9_of_audit_leaves_every_row_under_an_checkpoint_and_a_case_that_an_auditor_can_check(
-    deployment: Deployment, tmp_path: Path
-) -> None:
+async def test_audit_kill_9_keeps_rows_covered_and_case_exportable(deployment: Deployment, tmp_path: Path) -> None:
     cases = await deployment.submit([deployment.question(f"e2e slow proof {number}") for number in range(12)])
     for _ in range(4):
         await asyncio.sleep(0.7)

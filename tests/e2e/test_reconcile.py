@@ -84,7 +84,7 @@ def told(ran: subprocess.CompletedProcess[str], kind: str) -> set[str]:
     return {line.split("event ")[1].split()[0] for line in lines}
 
 
-async def test_what_audit_has_not_read_yet_is_late_and_what_it_never_will_is_a_hole_that_its_producer_fills(
+async def test_unread_event_is_late_and_lost_event_is_republished(
     deployment: Deployment,
 ) -> None:
     await deployment.do(deployment.stack.stop("audit"))

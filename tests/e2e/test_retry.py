@@ -58,7 +58,7 @@ def endings(events: list[dict[str, Any]]) -> list[str]:
     return [event["payload"]["outcome"] for event in events if event["type"] == "CaseClosed"]
 
 
-async def test_a_case_that_failed_is_answered_after_the_fix_and_its_log_proves_both_tries(
+async def test_failed_case_retried_after_fix_is_answered_and_both_attempts_verify(
     deployment: Deployment,
 ) -> None:
     (case,) = await failed(deployment)
@@ -84,7 +84,7 @@ async def test_a_case_that_failed_is_answered_after_the_fix_and_its_log_proves_b
     await deployment.until(refused, seconds=15, what="the forged retry in the router's quarantine")
 
 
-async def test_kill_9_of_case_manager_router_and_drafter_while_cases_are_retried_loses_none_and_repeats_none(
+async def test_retry_under_kill_9_loses_and_repeats_no_case(
     deployment: Deployment,
 ) -> None:
     cases = await failed(deployment, 3)

@@ -30,7 +30,7 @@ async def _one_of_each(deployment: Deployment, cases: list[str]) -> None:
     assert {(row["endings"], row["drafts"], row["findings"]) for row in rows} == {(1, 1, 1)}
 
 
-async def test_kill_9_of_each_service_in_turn_loses_nothing_and_answers_nothing_twice(deployment: Deployment) -> None:
+async def test_each_service_kill_9_loses_nothing_and_answers_once(deployment: Deployment) -> None:
     cases = await deployment.submit([deployment.question(f"e2e slow {number}") for number in range(40)])
     for name in SERVICES:
         await asyncio.sleep(0.4)

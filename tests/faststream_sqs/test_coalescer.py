@@ -68,7 +68,7 @@ async def test_a_burst_leaves_in_one_batch_without_any_wait() -> None:
     assert sink.batches == [list(range(10))]
 
 
-async def test_what_comes_behind_a_batch_in_flight_waits_for_it_and_leaves_together() -> None:
+async def test_items_behind_batch_in_flight_leave_together() -> None:
     sink = Sink(held=True)
     coalescer = Coalescer(sink.flush, max_items=10, max_in_flight=1)
     first = coalescer.put(0)

@@ -9,7 +9,7 @@ _MOST = 1.6
 
 
 @pytest.mark.slow
-async def test_all_that_happens_to_a_message_costs_little_more_than_faststreams_own_part_alone() -> None:
+async def test_message_path_cost_is_close_to_faststreams_own() -> None:
     cost = await measure_layers()
     ours = cost["all of it: poll, lease, handler, delete"]
     theirs = cost["FastStream's process_message, direct call"]

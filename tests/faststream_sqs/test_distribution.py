@@ -39,7 +39,7 @@ def names_in(wheel: Path) -> set[str]:
         return set(archive.namelist())
 
 
-def test_the_wheel_holds_the_package_with_its_types_and_its_license_and_nothing_else(wheel: Path) -> None:
+def test_wheel_holds_package_types_and_license_only(wheel: Path) -> None:
     info = "faststream_sqs-0.1.0.dist-info"
     assert wheel.name == "faststream_sqs-0.1.0-py3-none-any.whl"
     modules = {f"faststream_sqs/{path.name}" for path in (SOURCE / "faststream_sqs").glob("*.py")}

@@ -150,9 +150,7 @@ async def test_a_rejected_message_reaches_the_handler_of_the_dead_letter_queue(
         await bury.assert_called_once_with("hello", headers={"reject-reason": "beyond repair"})
 
 
-async def test_a_batch_handler_gets_what_was_published_together_and_retries_a_part(
-    stage: Stage, queue: "Queue", eventually: Eventually
-) -> None:
+async def test_batch_handler_partial_failure_retries_part(stage: Stage, queue: "Queue", eventually: Eventually) -> None:
     batches: list[list[int]] = []
 
     @stage.broker.subscriber(

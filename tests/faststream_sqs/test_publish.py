@@ -137,7 +137,7 @@ async def test_only_the_failed_entries_of_a_request_are_sent_again(
     assert sent == [bodies, ["throttled"]]
 
 
-async def test_a_request_refused_as_a_whole_is_divided_until_the_culprit_stands_alone(
+async def test_batch_request_refused_whole_is_split_to_find_culprit(
     wired_broker: SQSBroker, queue: "Queue", wire: "Wire"
 ) -> None:
     def refuse(payload: dict[str, Any]) -> web.Response | None:

@@ -162,7 +162,7 @@ async def test_a_cancelled_poll_loses_nothing(
     assert await queue.counts() == (1, 0)
 
 
-async def test_a_handler_that_outlasts_the_drain_is_cancelled_and_its_message_released(
+async def test_handler_outlasting_drain_is_cancelled_and_message_released(
     make_broker: Callable[..., SQSBroker], queue: "Queue"
 ) -> None:
     broker = make_broker(drain_timeout=0.5)

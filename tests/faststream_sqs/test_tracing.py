@@ -159,7 +159,7 @@ async def test_where_the_trace_is_in_the_content_can_be_told(
     assert trace_of(spans.one(f"{queue.name} process")) == TRACE
 
 
-async def test_an_attribute_comes_before_the_content_and_the_content_before_the_xray_header(
+async def test_content_type_precedence_is_attribute_then_content_then_xray(
     traced: SQSBroker, spans: Spans, queue: "Queue", sqs: Any, eventually: Eventually
 ) -> None:
     def envelope(**detail: Any) -> str:

@@ -57,7 +57,7 @@ def made_by_terraform() -> list[str]:
     return named
 
 
-def test_every_alarm_that_terraform_makes_has_its_section_under_its_own_name() -> None:
+def test_terraform_alarm_has_runbook_section() -> None:
     names = made_by_terraform()
     assert len(names) >= 9
     assert not [name for name in names if "$" in name]

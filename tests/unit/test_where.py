@@ -30,7 +30,7 @@ def test_a_place_that_is_none_is_refused_with_those_that_are() -> None:
         chosen({"SWITCHYARD_TEST_INFRASTRUCTURE": "docker"})
 
 
-def test_a_session_with_an_unknown_place_or_without_docker_ends_before_its_first_test(tmp_path: Path) -> None:
+def test_session_with_unknown_infrastructure_ends_before_first_test(tmp_path: Path) -> None:
     for environ, said in (
         ({"SWITCHYARD_TEST_INFRASTRUCTURE": "docker"}, "it may be embedded, containers, compose"),
         (

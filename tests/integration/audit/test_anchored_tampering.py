@@ -340,7 +340,7 @@ async def test_the_database_s_own_copies_of_checkpoints_convince_nobody(log: Log
     assert kinds(await log.proof.verify()) == {FindingKind.CHECKPOINT_DIFFERS, FindingKind.INDEX_DIFFERS}
 
 
-async def test_an_checkpoint_put_over_another_is_found_even_with_the_right_signature(log: Log) -> None:
+async def test_overwritten_checkpoint_is_found_despite_valid_signature(log: Log) -> None:
     """Whoever may sign and write to the bucket still cannot replace what Object Lock keeps."""
     event = cases.answered(LAST)[8]
     await log.rewrite(event, cases.rewritten(event, payload={**event["payload"], "outcome": "cancelled"}))

@@ -64,7 +64,7 @@ async def test_what_is_written_over_a_locked_object_hides_nothing(cloud: Cloud, 
     assert [(kept.key, kept.versions) for kept in listed] == [(key, 3)]
 
 
-async def test_the_versions_of_a_key_are_together_even_if_a_page_ends_between_them(cloud: Cloud) -> None:
+async def test_key_versions_stay_together_across_pages(cloud: Cloud) -> None:
     folder = f"test/{datetime.now(UTC).timestamp()}"
     keeper = LockedObjects(cloud.s3, CHECKPOINT_BUCKET, page=2)
     for name in ("a", "b", "c"):
@@ -106,9 +106,7 @@ async def test_an_checkpoint_is_due_after_so_many_rows_or_so_long(store: AuditSt
     assert (report.checkpoints, report.covered_rows, report.uncovered_rows) == (2, 10, 0)
 
 
-async def test_rows_after_the_last_checkpoint_are_counted_and_so_are_those_without_a_position(
-    store: AuditStore, proof: Proof
-) -> None:
+async def test_rows_after_last_checkpoint_and_unindexed_are_counted(store: AuditStore, proof: Proof) -> None:
     await store.record(cases.bodies(cases.answered()))
     await proof.checkpoint()
     await store.record([cases.body(cases.first(1))])
@@ -157,9 +155,7 @@ async def test_a_symmetric_kms_key_is_refused(aws_session: AioSession, aws: None
             await KmsSigner.open(kms, made["KeyMetadata"]["KeyId"])
 
 
-async def test_an_checkpoint_whose_maker_died_before_the_database_had_it_is_taken_over(
-    store: AuditStore, proof: Proof, owner: Owner
-) -> None:
+async def test_checkpoint_without_database_copy_is_adopted(store: AuditStore, proof: Proof, owner: Owner) -> None:
     await store.record(cases.bodies(cases.answered()))
     await proof.checkpoint()
     await _forget_copies(owner, from_number=1)
@@ -189,7 +185,7 @@ async def test_making_the_same_checkpoint_again_takes_over_the_one_there_is(
     assert await owner.fetchval("select count(*) from checkpoint") == 1
 
 
-async def test_a_database_that_contradicts_an_checkpoint_is_not_checkpointed_any_further(
+async def test_database_contradicting_checkpoint_stops_checkpoints(
     store: AuditStore, proof: Proof, owner: Owner
 ) -> None:
     """A restored backup lacks the last rows and their checkpoint, and new rows have taken their log indexes."""
@@ -205,7 +201,7 @@ async def test_a_database_that_contradicts_an_checkpoint_is_not_checkpointed_any
         await proof.checkpoints().write_if_due(proof.transparency_log, now=True)
 
 
-async def test_an_altered_copy_in_the_database_stops_checkpoints_and_not_the_sequencer(
+async def test_altered_checkpoint_copy_stops_checkpoints_not_sequencer(
     store: AuditStore, proof: Proof, owner: Owner, writer: Pool
 ) -> None:
     await store.record(cases.bodies(cases.answered()))
@@ -269,9 +265,7 @@ async def test_a_store_out_of_reach_delays_checkpoints_and_no_position(
     assert (await proof.verify()).ok
 
 
-async def test_the_sequencer_places_and_checkpoints_and_a_clean_stop_leaves_nothing_open(
-    store: AuditStore, proof: Proof, writer: Pool
-) -> None:
+async def test_sequencer_indexes_checkpoints_and_stops_clean(store: AuditStore, proof: Proof, writer: Pool) -> None:
     sequencer = Sequencer(writer, proof.checkpoints(rows=9), every_s=0.02)
     running = asyncio.create_task(sequencer.run())
     await store.record(cases.bodies(cases.answered()))
@@ -296,7 +290,7 @@ async def _forget_copies(owner: Owner, *, from_number: int) -> None:
     await owner.execute("alter table checkpoint enable always trigger append_only")
 
 
-async def test_a_row_without_its_body_is_still_held_to_its_position_and_cannot_be_exported(
+async def test_row_without_body_keeps_log_index_and_is_not_exported(
     store: AuditStore, proof: Proof, owner: Owner, writer: Pool
 ) -> None:
     """No receipt stands for the body here: that is found, and what else is altered in the row, too."""

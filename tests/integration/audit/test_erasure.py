@@ -175,7 +175,7 @@ class _DyingSigner:
         raise _Killed
 
 
-async def test_killed_between_the_key_and_the_receipt_it_is_finished_by_asking_again(
+async def test_erasure_killed_before_receipt_is_completed_on_repeat(
     erasures: ErasureService, keys: KeyEraser, url_for: UrlFor, subject: str
 ) -> None:
     dying: Signer = _DyingSigner()

@@ -81,7 +81,7 @@ async def test_the_service_makes_the_coming_months_and_makes_them_append_only(st
             await owner.execute(change.format(f"transition_{month(5):%Y_%m}"))
 
 
-async def test_a_month_whose_rows_are_in_the_default_partition_already_is_an_alarm(store: AuditStore) -> None:
+async def test_month_with_rows_in_default_partition_raises_alarm(store: AuditStore) -> None:
     await store.record([cases.body(cases.first(opened=month(5)))])
 
     with structlog.testing.capture_logs() as logged:

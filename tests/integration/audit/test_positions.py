@@ -130,7 +130,7 @@ async def test_duplicates_are_placed_once(store: AuditStore, proof: Proof, owner
     assert await gapless(owner)
 
 
-async def test_an_event_sent_again_after_the_month_has_ended_is_one_row_with_one_position(
+async def test_event_resent_after_month_end_is_one_row_with_one_log_index(
     store: AuditStore, proof: Proof, owner: Owner
 ) -> None:
     today = cases.NOW.replace(day=1, hour=0, minute=0, second=0)

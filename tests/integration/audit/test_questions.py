@@ -130,7 +130,7 @@ async def test_a_settlement_is_a_decision_and_the_case_stays_unknown(store: Audi
     assert tuple(goals or ()) == (2, 0, 2, 0)
 
 
-async def test_what_stopped_an_address_or_a_playbook_is_no_case_and_a_refused_submission_was_stopped(
+async def test_suppression_and_halt_are_no_cases_and_rejection_counts_as_stopped(
     store: AuditStore, owner: Owner
 ) -> None:
     chains = {
@@ -157,9 +157,7 @@ async def test_what_stopped_an_address_or_a_playbook_is_no_case_and_a_refused_su
 
 
 @pytest.mark.slow
-async def test_a_question_about_one_case_reads_that_case_by_index_in_a_hundred_thousand_rows(
-    owner: Owner, url_for: UrlFor
-) -> None:
+async def test_case_question_uses_index_among_100000_rows(owner: Owner, url_for: UrlFor) -> None:
     for months in (1, 2, 3):
         await owner.execute(
             f"""

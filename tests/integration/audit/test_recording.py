@@ -173,9 +173,7 @@ def _poisoned(number: int) -> dict[str, tuple[str, str, bool]]:
     }
 
 
-async def test_one_poison_row_of_ten_is_set_aside_with_its_bytes_and_stops_none_of_the_nine(
-    store: AuditStore, reader: AuditReader
-) -> None:
+async def test_poison_row_is_set_aside_and_other_nine_recorded(store: AuditStore, reader: AuditReader) -> None:
     await store.record([cases.body(cases.first(0))])
     for batch, (what, (poison, kind, logged)) in enumerate(_poisoned(999).items()):
         texts = cases.bodies([cases.first(10 + 10 * batch + number) for number in range(9)])
@@ -189,9 +187,7 @@ async def test_one_poison_row_of_ten_is_set_aside_with_its_bytes_and_stops_none_
         assert kept.reason, what
 
 
-async def test_a_row_of_a_month_without_a_partition_is_kept_apart_and_stops_none_of_the_nine(
-    store: AuditStore, reader: AuditReader
-) -> None:
+async def test_row_without_partition_is_set_aside_and_rest_recorded(store: AuditStore, reader: AuditReader) -> None:
     texts = cases.bodies([cases.first(number) for number in range(9)])
     far = cases.body(cases.first(9, opened=cases.OPENED.replace(year=2099)))
 

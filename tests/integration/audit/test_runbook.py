@@ -100,7 +100,7 @@ async def test_every_query_on_the_work_database_runs_with_the_named_role(infrast
         await connection.close()
 
 
-async def test_after_a_restore_the_log_gives_back_what_was_sent_answered_closed_and_stopped(
+async def test_restore_recovers_sent_answered_closed_and_suppressed_from_log(
     store: AuditStore, url_for: UrlFor, work: WorkOwner
 ) -> None:
     statements = await recovered(store, url_for, *cases.bodies([*EMAIL, stopped()]))
@@ -130,7 +130,7 @@ async def test_after_a_restore_the_log_gives_back_what_was_sent_answered_closed_
     assert await work.fetchval("select count(*) from compliance.inbox where case_id = $1", CASE) == 4
 
 
-async def test_after_a_restore_an_email_of_which_the_log_has_no_answer_is_unknown_and_not_sent_again(
+async def test_restore_email_without_logged_answer_is_unknown_and_not_resent(
     store: AuditStore, url_for: UrlFor, work: WorkOwner
 ) -> None:
     unanswered = recorded.emailed(106, recorded.ANA, 20)

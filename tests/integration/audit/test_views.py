@@ -56,7 +56,7 @@ async def test_the_summary_says_which_way_a_case_went_and_how_it_ended(store: Au
     assert summary.opened_at == cases.OPENED
 
 
-async def test_a_case_without_an_ending_is_open_until_its_deadline_and_unended_after(
+async def test_case_without_ending_is_open_until_deadline_and_unended_after(
     store: AuditStore, reader: AuditReader
 ) -> None:
     alive = cases.answered(1, deadline=timedelta(days=1))[:4]

@@ -58,7 +58,7 @@ async def test_a_submission_becomes_a_case_and_the_same_again_the_identical_even
     assert first == second
 
 
-async def test_a_case_that_was_admitted_and_never_published_is_published_as_it_was_admitted(
+async def test_recorded_case_never_published_is_published_unchanged(
     serve: Serve, cloud: Cloud, tap: Tap, case_manager: CaseManager
 ) -> None:
     await serve("case_manager")
@@ -99,7 +99,7 @@ async def test_a_case_closes_once_however_often_the_router_says_so(serve: Serve,
     assert all(event == first for event in others)
 
 
-async def test_what_is_no_authentic_event_is_quarantined_and_the_case_manager_goes_on(
+async def test_unauthentic_bytes_are_quarantined_and_case_manager_continues(
     serve: Serve, cloud: Cloud, tap: Tap, capsys: pytest.CaptureFixture[str]
 ) -> None:
     await serve("case_manager")
@@ -127,7 +127,7 @@ async def test_what_is_no_authentic_event_is_quarantined_and_the_case_manager_go
     assert USER not in capsys.readouterr().err
 
 
-async def test_a_parked_case_is_released_by_the_running_case_manager_when_its_playbook_is_resumed(
+async def test_parked_case_is_released_when_its_playbook_resumes(
     serve: Serve, cloud: Cloud, tap: Tap, owner: Owner
 ) -> None:
     await serve("case_manager")
@@ -140,7 +140,7 @@ async def test_a_parked_case_is_released_by_the_running_case_manager_when_its_pl
     assert opened["type"] == "CaseOpened"
 
 
-async def test_a_submission_that_arrives_while_postgres_is_away_is_taken_when_it_is_back(
+async def test_submission_during_postgres_outage_is_recorded_after(
     serve: Serve, infrastructure: Infrastructure, cloud: Cloud, tap: Tap, log_lines: LogLines
 ) -> None:
     await serve("case_manager")
@@ -170,7 +170,7 @@ async def test_a_dead_letter_is_tried_again(serve: Serve, cloud: Cloud, tap: Tap
     await cloud.settled(QUEUE, DEAD_LETTERS)
 
 
-async def test_a_submission_that_was_tried_too_often_is_rejected_and_what_is_none_kept_for_a_person(
+async def test_submission_dead_letter_is_rejected_and_unreadable_quarantined(
     serve: Serve, cloud: Cloud, tap: Tap
 ) -> None:
     await serve("case_manager")
@@ -185,7 +185,7 @@ async def test_a_submission_that_was_tried_too_often_is_rejected_and_what_is_non
     assert all(USER not in body for body in tap.bodies)
 
 
-async def test_an_ending_of_a_newer_release_waits_for_it_before_it_is_kept_for_a_person(
+async def test_ending_of_newer_release_waits_then_is_quarantined(
     serve: Serve, cloud: Cloud, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SWITCHYARD_DEPLOY_GRACE_S", "5")

@@ -67,7 +67,7 @@ async def test_an_agent_whose_card_says_so_opens_the_question(case_manager: Case
     assert (await opening.read_from(places, event["case_id"], payload.question)).decode() == QUESTION
 
 
-async def test_the_same_submission_again_is_the_identical_event_however_late_and_wherever(
+async def test_submission_repeated_gives_identical_event(
     case_manager: CaseManager, start_case_manager: StartCaseManager, clock: ManualClock
 ) -> None:
     sent = submission()
@@ -88,7 +88,7 @@ async def test_case_managers_that_take_the_same_submission_at_once_open_one_case
     assert len(events[0]) == 1
 
 
-async def test_a_case_manager_killed_between_admitting_and_publishing_publishes_the_same_event_when_it_is_asked_again(
+async def test_case_manager_killed_after_recording_republishes_same_event_on_redelivery(
     case_manager: CaseManager, start_case_manager: StartCaseManager, clock: ManualClock, owner: Owner
 ) -> None:
     sent = submission()
@@ -98,7 +98,7 @@ async def test_a_case_manager_killed_between_admitting_and_publishing_publishes_
     assert await (await start_case_manager()).intake.open_case(SOURCE, sent, "CaseSubmitted") == [json.loads(stored)]
 
 
-async def test_another_payload_under_the_same_key_is_a_conflict_and_the_case_stands(case_manager: CaseManager) -> None:
+async def test_reused_idempotency_key_is_conflict_and_case_stands(case_manager: CaseManager) -> None:
     opened = await case_manager.submit(idempotency_key="k-2")
     other = submission(idempotency_key="k-2", question="Something else about Zanzibar-4711?")
     [event] = await case_manager.intake.open_case(SOURCE, other, "CaseSubmitted")
@@ -149,9 +149,7 @@ async def test_a_bad_field_is_named_and_its_value_never_quoted(
     assert "4711" not in json.dumps(event["payload"])
 
 
-async def test_the_same_bad_submission_again_is_the_same_rejection_and_another_one_another(
-    case_manager: CaseManager, clock: ManualClock
-) -> None:
+async def test_bad_submission_repeated_is_same_rejection(case_manager: CaseManager, clock: ManualClock) -> None:
     bad = submission(question="")
     first = await case_manager.intake.open_case(SOURCE, bad, "CaseSubmitted")
     clock.advance(60)
@@ -190,7 +188,7 @@ async def test_a_case_has_the_deadline_that_upstream_gave_it_or_the_case_manager
     assert await owner.fetchval("select due_at from case_manager.timer") == moment(event["case_deadline"])
 
 
-async def test_a_person_is_the_same_pseudonym_in_every_case_of_a_tenant_and_another_in_another(
+async def test_subject_pseudonym_is_stable_in_tenant_and_differs_across_tenants(
     case_manager: CaseManager,
 ) -> None:
     user = fresh_id()

@@ -11,7 +11,7 @@ from tests.integration.infrastructure import Owner
 pytestmark = pytest.mark.integration
 
 
-async def test_every_function_that_runs_with_its_owners_rights_looks_into_pg_temp_last(owner: Owner) -> None:
+async def test_security_definer_functions_search_pg_temp_last(owner: Owner) -> None:
     # Without this a caller's temporary table of the same name is what the function reads and writes.
     rows = await owner.fetch(
         """select n.nspname || '.' || p.proname as name, coalesce(array_to_string(p.proconfig, ';'), '') as config

@@ -126,7 +126,7 @@ async def test_a_statement_moved_to_another_key_opens_no_second_case(intake: Cas
     assert await refused(intake, detail | {"idempotency_key": fresh_id()}) == ("principal_mismatch", ["integrity"])
 
 
-async def test_what_lay_too_long_is_refused_without_suspicion_and_may_be_sent_again(
+async def test_late_statement_is_rejected_without_alarm_and_may_be_resent(
     intake: CaseIntake, clock: ManualClock
 ) -> None:
     detail = signed(submission())
@@ -142,7 +142,7 @@ async def test_what_is_signed_in_the_future_is_refused(intake: CaseIntake) -> No
     assert await refused(intake, detail) == ("principal_not_yet_valid", [])
 
 
-async def test_a_case_that_was_admitted_in_time_is_published_however_late_it_is_delivered_again(
+async def test_recorded_case_redelivered_late_is_published(
     intake: CaseIntake, start_case_manager: StartCaseManager, clock: ManualClock
 ) -> None:
     detail = signed(submission())
@@ -152,7 +152,7 @@ async def test_a_case_that_was_admitted_in_time_is_published_however_late_it_is_
     assert await opens(another, detail) == first
 
 
-async def test_a_case_that_was_admitted_is_published_though_its_key_was_withdrawn_before_it_was(
+async def test_recorded_case_with_withdrawn_key_is_published(
     intake: CaseIntake,
 ) -> None:
     detail = signed(submission())
@@ -162,7 +162,7 @@ async def test_a_case_that_was_admitted_is_published_though_its_key_was_withdraw
     assert await refused(without, detail | {"question": "Another?"}) == ("principal_unknown_key", ["integrity"])
 
 
-async def test_a_statement_that_ends_while_the_case_is_sealed_opens_none_that_an_auditor_would_doubt(
+async def test_statement_expiring_during_sealing_opens_no_case(
     intake: CaseIntake, clock: ManualClock, owner: Owner
 ) -> None:
     detail = signed(submission())
@@ -172,9 +172,7 @@ async def test_a_statement_that_ends_while_the_case_is_sealed_opens_none_that_an
     assert await owner.fetchval("select count(*) from case_manager.submission") == 0
 
 
-async def test_the_same_submission_signed_again_is_the_same_case_and_another_payload_a_conflict(
-    intake: CaseIntake, clock: ManualClock
-) -> None:
+async def test_submission_signed_again_is_same_case(intake: CaseIntake, clock: ManualClock) -> None:
     sent = submission()
     first = await opens(intake, signed(sent))
     clock.advance(60)

@@ -171,7 +171,7 @@ async def test_a_signed_request_opens_the_case_again_as_a_child_of_its_failure(
     assert timer is not None, "a case that is open has a deadline"
 
 
-async def test_the_second_try_ends_on_its_own_and_a_late_word_about_the_first_repeats_the_first(
+async def test_second_attempt_ends_alone_and_first_stays_closed(
     fail: Fail, ask: Ask, reopening: CaseRetrier, tap: Tap, case_manager: CaseManager, owner: Owner
 ) -> None:
     failure = await fail()
@@ -328,7 +328,7 @@ async def test_a_case_whose_persons_key_is_erased_is_refused(
     assert await _told(failure, failure.request(), ask, answer, reopening) == "key_erased"
 
 
-async def test_a_halted_playbook_and_a_cancelled_case_are_refused_until_they_are_lifted(
+async def test_retry_of_halted_or_cancelled_case_is_denied_until_lifted(
     fail: Fail, ask: Ask, answer: Answer, reopening: CaseRetrier, owner: Owner
 ) -> None:
     failure = await fail()
@@ -368,7 +368,7 @@ async def test_the_operators_role_may_ask_and_nothing_else(pool_for: PoolFor) ->
             await operator.execute(sql, *arguments)
 
 
-async def test_a_case_that_is_tried_again_is_open_to_whoever_asks_and_can_be_cancelled(
+async def test_retried_case_counts_as_open_and_can_be_cancelled(
     fail: Fail, ask: Ask, reopening: CaseRetrier, tap: Tap, case_manager: CaseManager, owner: Owner
 ) -> None:
     failure = await fail()

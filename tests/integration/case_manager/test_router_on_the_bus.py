@@ -81,9 +81,7 @@ async def test_a_case_on_a_graph_that_is_being_deployed_waits_for_it_and_goes_on
     assert (command["type"], command["playbook_version"]) == ("AnswerQuestion", "assist/99")
 
 
-async def test_a_state_that_the_router_did_not_write_is_quarantined_and_the_case_goes_on(
-    serve: Serve, cloud: Cloud, tap: Tap
-) -> None:
+async def test_foreign_state_is_quarantined_and_case_continues(serve: Serve, cloud: Cloud, tap: Tap) -> None:
     await serve("router")
     case = opened()
     await cloud.put(case)
@@ -105,9 +103,7 @@ async def test_a_dead_letter_of_the_router_is_routed_again(serve: Serve, cloud: 
     await cloud.settled(QUEUE, DEAD_LETTERS)
 
 
-async def test_a_dead_letter_that_cannot_be_routed_goes_to_close_and_never_back_to_the_router(
-    serve: Serve, cloud: Cloud, tap: Tap
-) -> None:
+async def test_router_dead_letter_unroutable_goes_to_close(serve: Serve, cloud: Cloud, tap: Tap) -> None:
     await serve("router")
     case = rewritten(opened(), playbook_version="assist/99")
     await cloud.bury("router", bus_body(case))

@@ -47,7 +47,7 @@ async def rearm(owner: Owner, opened: Json) -> None:
     )
 
 
-async def test_a_case_without_an_outcome_closes_as_expired_at_its_deadline_and_only_once(
+async def test_case_without_outcome_expires_once_at_deadline(
     case_manager: CaseManager, tap: Tap, clock: ManualClock, owner: Owner
 ) -> None:
     opened = await case_manager.submit()
@@ -158,7 +158,7 @@ async def test_an_answer_that_comes_after_the_expiry_changes_nothing(
     assert [late] == await endings(tap, opened)
 
 
-async def test_a_case_that_is_parked_past_its_deadline_is_opened_before_it_expires(
+async def test_parked_case_past_deadline_is_opened_before_expiry(
     case_manager: CaseManager, tap: Tap, clock: ManualClock, owner: Owner
 ) -> None:
     await halt(owner)

@@ -246,7 +246,7 @@ async def test_an_answer_that_was_lost_on_its_way_is_published_again(
     assert first == again
 
 
-async def test_a_case_manager_that_dies_between_storing_and_publishing_loses_nothing(
+async def test_case_manager_killed_between_store_and_publish_loses_nothing(
     case_manager: CaseManager, start_case_manager: StartCaseManager, tap: Tap, clock: ManualClock, owner: Owner
 ) -> None:
     asked = await command(

@@ -53,7 +53,7 @@ async def test_a_person_who_may_be_contacted_is_allowed_even_at_night(gate: Gate
     assert {finding.rule: finding.verdict for finding in review.findings}["R01"] == "reschedule"
 
 
-async def test_a_person_who_may_not_be_contacted_is_blocked_by_every_rule_that_says_so(gate: Gate) -> None:
+async def test_contact_check_blocked_person_names_every_blocking_rule(gate: Gate) -> None:
     case = Case(facts(consumer__attorney=True, consumer__bankrupt=None, email__opted_out=True))
     reply = await gate.contact(case)
     assert isinstance(reply.payload, ContactBlocked)
@@ -142,7 +142,7 @@ async def test_bytes_that_are_not_those_of_the_command_are_refused(gate: Gate) -
     assert raised.value.code == "content_altered"
 
 
-async def test_the_first_verdict_on_a_command_stays_whatever_a_second_attempt_would_say(gate: Gate) -> None:
+async def test_first_verdict_on_command_stays_on_second_attempt(gate: Gate) -> None:
     case = Case()
     task = await gate.review_task(case)
     first = await gate.review_again(task)
@@ -185,7 +185,7 @@ async def test_what_passed_may_not_be_sent_past_the_midnight_of_the_next_pack(ga
     assert reply.payload.valid_until == "2026-09-16T00:00:00.000000Z"
 
 
-async def test_two_reviews_of_the_same_case_show_no_hash_in_common_and_each_seals_its_salt(gate: Gate) -> None:
+async def test_two_reviews_share_no_input_hash(gate: Gate) -> None:
     case = Case()
     first = await gate.contact(case)
     opened = await gate.opened(first, case)
@@ -255,7 +255,7 @@ async def test_a_later_review_of_the_same_content_takes_the_pass_back(gate: Gate
     assert raised.value.code == "not_reviewed"
 
 
-async def test_a_new_pack_makes_the_review_outdated_and_a_new_review_makes_it_good(gate: Gate) -> None:
+async def test_new_pack_outdates_review_until_reviewed_again(gate: Gate) -> None:
     case = Case()
     await gate.review(case)
     old = released_packs()[-1]
@@ -279,7 +279,7 @@ async def test_facts_that_are_no_account_end_the_task_and_name_the_field_only(ga
     assert "Zanzibar" not in str(raised.value)
 
 
-async def test_a_verdict_is_on_record_with_hash_pack_and_date_and_cannot_be_changed(
+async def test_verdict_record_has_hash_pack_and_date_and_is_immutable(
     gate: Gate, pool_for: PoolFor, owner: Owner
 ) -> None:
     case = Case()

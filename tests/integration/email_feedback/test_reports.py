@@ -63,9 +63,7 @@ async def test_a_report_that_comes_twice_is_the_same_refusal(mail: MailProcess, 
     assert first["detail"] == second["detail"]
 
 
-async def test_a_report_that_cannot_be_read_is_kept_for_a_person_and_blocks_nothing(
-    mail: MailProcess, cloud: Cloud
-) -> None:
+async def test_unreadable_report_is_quarantined_and_blocks_nothing(mail: MailProcess, cloud: Cloud) -> None:
     bad = json.dumps(REPORT | {"mail": {"messageId": "m", "source": "x@nobodys.example"}})
     await cloud.send(queue_name(EMAIL_FEEDBACK), bad)
     record = await cloud.quarantine_of(EMAIL_FEEDBACK, bad)

@@ -96,7 +96,7 @@ async def test_ten_email_senders_with_commands_for_one_email_send_it_once(
 
 
 @pytest.mark.parametrize("fault", ["error", "error_after", "drop", "drop_after", "reset_after", "hang", "hang_after"])
-async def test_without_an_answer_the_outcome_is_unknown_and_it_is_never_sent_again(
+async def test_unanswered_send_is_unknown_and_never_repeated(
     fault: SesFault, case: Case, email_sender: EmailSender, outbox: Outbox, clock: ManualClock
 ) -> None:
     outbox.plan(fault)
@@ -164,7 +164,7 @@ async def test_a_task_without_time_for_the_providers_answer_asks_nobody(
     assert outbox.of(case.case_id) == []
 
 
-async def test_an_intent_that_took_too_long_is_taken_back_and_the_gate_is_read_again(
+async def test_slow_intent_is_taken_back_and_preconditions_read_again(
     case: Case, email_sender: EmailSender, outbox: Outbox, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     begin = SendLedger.begin
@@ -202,7 +202,7 @@ async def test_an_answer_is_kept_until_a_database_that_is_away_can_take_it(
     assert len(outbox.of(case.case_id)) == 1
 
 
-async def test_no_address_and_no_word_of_the_email_stands_in_an_answer_or_in_the_ledger(
+async def test_ledger_and_answers_hold_no_address_or_text(
     open_case: OpenCase, email_sender: EmailSender, outbox: Outbox, owner: Owner
 ) -> None:
     for fault in ("none", "reject", "error"):

@@ -187,7 +187,7 @@ async def test_killed_while_the_provider_is_asked_the_outcome_is_unknown(
 
 
 @pytest.mark.slow
-async def test_killed_after_the_answer_was_recorded_the_next_one_says_what_the_provider_said(
+async def test_sender_killed_after_recording_repeats_provider_answer(
     case: Case, start_worker: StartWorker, cloud: Cloud, tap: Tap, outbox: Outbox, owner: Owner, blocking: Owner
 ) -> None:
     command = case.command(soon())
@@ -254,7 +254,7 @@ KILLS = 15
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-async def test_two_hundred_emails_under_random_kills_go_out_at_most_once_and_none_is_lost(
+async def test_200_emails_under_kills_are_sent_at_most_once(
     open_case: OpenCase,
     start_worker: StartWorker,
     environment: dict[str, str],

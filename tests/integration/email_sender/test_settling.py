@@ -119,7 +119,7 @@ async def test_what_was_sent_or_never_tried_cannot_be_settled(
     assert not await resolve_send(pool, untried.case_id, found(untried))
 
 
-async def test_the_settlement_is_published_as_a_child_of_what_it_settles_and_no_more_than_once(
+async def test_resolution_is_published_once_as_child_of_outcome(
     case: Case, email_sender: EmailSender, outbox: Outbox, owner: Owner, pool: Pool, clock: ManualClock
 ) -> None:
     unknown = await left_unknown(case, email_sender, outbox, owner)

@@ -157,7 +157,7 @@ async def test_without_a_good_approval_nothing_is_sent(
 
 
 @pytest.mark.parametrize("key", [None, b"f" * 32])
-async def test_a_row_that_says_granted_without_an_approvers_signature_sends_nothing(
+async def test_granted_row_without_approver_signature_sends_nothing(
     key: bytes | None, case: Case, email_sender: EmailSender, outbox: Outbox, owner: Owner
 ) -> None:
     forged = await case.approve(email_sender.soon, key=key)
@@ -282,7 +282,7 @@ async def test_a_grant_that_is_taken_back_waits_for_the_intent_too(
         await taking_back
 
 
-async def test_the_email_sender_reads_the_gate_and_nothing_else_of_the_case_managers(pool_for: PoolFor) -> None:
+async def test_email_sender_reads_only_effect_permits_of_case_manager(pool_for: PoolFor) -> None:
     pool = await pool_for("email_sender")
     assert await pool.fetch("select * from case_manager.effect_permit") == []
     for statement in (

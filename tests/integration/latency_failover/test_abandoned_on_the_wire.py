@@ -105,9 +105,7 @@ async def test_a_healthy_bedrock_answers_over_the_real_wire(model: FailoverModel
     assert decision.ttft_ms is not None
 
 
-async def test_a_bedrock_that_sends_no_headers_is_left_for_openai_and_its_thread_ends(
-    model: FailoverModel, simulator: Running
-) -> None:
+async def test_bedrock_without_headers_falls_back_and_ends_thread(model: FailoverModel, simulator: Running) -> None:
     simulator.inject(wire="bedrock", stall=True)
     text, decision = await story(model)
     assert text.startswith("Once there was a pump")
@@ -117,9 +115,7 @@ async def test_a_bedrock_that_sends_no_headers_is_left_for_openai_and_its_thread
     await promptly(lambda: simulator.streams()["aborted"] == 1)
 
 
-async def test_a_bedrock_that_stops_mid_stream_is_left_for_openai_and_its_thread_ends(
-    model: FailoverModel, simulator: Running
-) -> None:
+async def test_bedrock_stalled_mid_stream_falls_back_and_ends_thread(model: FailoverModel, simulator: Running) -> None:
     simulator.inject(wire="bedrock", stall_after_tokens=5)
     text, decision = await story(model)
     assert text.startswith("Once there was a pump")
@@ -149,9 +145,7 @@ async def test_cancelling_the_caller_frees_the_thread_and_the_connection(
     await promptly(lambda: simulator.streams()["aborted"] == 1)
 
 
-async def test_a_bedrock_connection_that_was_cut_does_not_disturb_the_calls_after_it(
-    model: FailoverModel, simulator: Running
-) -> None:
+async def test_bedrock_connection_cut_leaves_later_calls_undisturbed(model: FailoverModel, simulator: Running) -> None:
     simulator.inject(wire="bedrock", stall=True, times=2)
     reasons = [(await story(model))[1].reason for _ in range(4)]
     assert reasons == ["ttft", "ttft", "primary", "primary"]
@@ -164,9 +158,7 @@ async def test_a_throttled_bedrock_is_left_at_once(model: FailoverModel, simulat
     assert decision.attempts[0].error_code == "ModelRateLimitError/429/ThrottlingException"
 
 
-async def test_a_failing_openai_behind_a_failing_bedrock_is_asked_once_and_not_retried(
-    model: FailoverModel, simulator: Running
-) -> None:
+async def test_both_vendors_failing_asks_openai_once_without_retry(model: FailoverModel, simulator: Running) -> None:
     simulator.inject(error=503)
     with pytest.raises(AllModelsFailed) as raised:
         await story(model)

@@ -70,9 +70,7 @@ async def drafted(model: FailoverModel) -> tuple[str, FailoverDecision]:
     return written.text, decision
 
 
-async def test_two_other_vendors_draft_and_fail_over_after_two_function_bodies_were_changed(
-    simulator: Running, settings: ModelSettings
-) -> None:
+async def test_changed_vendor_functions_draft_and_fail_over(simulator: Running, settings: ModelSettings) -> None:
     module = rewritten(drafter_models, pick_primary=PRIMARY, pick_fallback=FALLBACK)
     model: FailoverModel = module.build_drafter_model(settings)
     text, decision = await drafted(model)

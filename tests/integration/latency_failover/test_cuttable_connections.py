@@ -236,7 +236,7 @@ def test_a_call_ends_at_its_attempts_limit_though_nobody_cuts_it(
     assert server.asked.is_set()
 
 
-def test_a_pooled_connection_is_out_of_reach_of_the_attempt_that_had_it_before(
+def test_pooled_connection_is_not_cut_by_its_former_attempt(
     serve: Callable[..., Server], connect: Callable[[Server], Any], threads: ThreadPoolExecutor
 ) -> None:
     server, before, now = serve(), AttemptConnections(limit_s=60), AttemptConnections(limit_s=60)

@@ -63,9 +63,7 @@ def handed_on(task: Task[AnswerQuestion]) -> dict[str, StorageRef]:
 @pytest.mark.parametrize(
     ("size", "inline"), [(0, True), (MAX_INLINE_BYTES, True), (MAX_INLINE_BYTES + 1, False), (3_000_000, False)]
 )
-async def test_a_result_up_to_16_kb_travels_in_the_event_and_a_larger_one_through_s3(
-    artefacts: Artefacts, size: int, inline: bool
-) -> None:
+async def test_result_up_to_16_kb_is_inline_and_larger_in_s3(artefacts: Artefacts, size: int, inline: bool) -> None:
     task, data = task_about(None), b"x" * size
     artefact = await artefacts.write(task, "findings", data, media_type="text/csv")
     place = task.written_refs[artefact.sha256]

@@ -61,7 +61,7 @@ async def test_a_redelivered_task_knows_what_the_models_did_before(
     assert [task.model_attempts for task in handler.tasks] == [(), (left,)]
 
 
-async def test_a_retryable_failure_is_tried_as_often_as_the_budget_says_and_then_ends_the_task_with_its_causes(
+async def test_retryable_failure_uses_budget_then_ends_task_with_causes(
     start_worker: StartWorker, cloud: Cloud, tap: Tap
 ) -> None:
     runs: dict[str, list[int]] = defaultdict(list)
@@ -99,7 +99,7 @@ async def test_a_rejected_task_fails_at_once_and_names_the_field_and_the_remedy(
     assert (len(handler.tasks), failed.attempts) == (1, 1)
 
 
-async def test_a_defect_is_tried_again_and_then_fails_the_task_without_quoting_what_it_said(
+async def test_handler_defect_is_retried_then_fails_without_quoting(
     start_worker: StartWorker, cloud: Cloud, tap: Tap, case_id: str
 ) -> None:
     handler = Counting(*(ValueError(f"cannot parse {MARKER}") for _ in range(2)))
@@ -143,9 +143,7 @@ UNFIT: dict[str, tuple[Contract, str, list[int]]] = {
 }
 
 
-async def test_a_result_that_cannot_be_an_event_fails_the_task_instead_of_running_it_again_for_ever(
-    start_worker: StartWorker, cloud: Cloud, tap: Tap
-) -> None:
+async def test_invalid_result_fails_task_without_retry(start_worker: StartWorker, cloud: Cloud, tap: Tap) -> None:
     asked = {name: command(fresh_id(), attempts=2) for name in UNFIT}
     results = {asked[name]["case_id"]: result for name, (result, _, _) in UNFIT.items()}
     runs: dict[str, list[int]] = defaultdict(list)
@@ -162,7 +160,7 @@ async def test_a_result_that_cannot_be_an_event_fails_the_task_instead_of_runnin
     assert ends == {name: (code, attempts) for name, (_, code, attempts) in UNFIT.items()}
 
 
-async def test_an_outcome_too_large_for_the_bus_fails_the_task_before_it_is_stored(
+async def test_outcome_too_large_fails_task_before_storing(
     start_worker: StartWorker, cloud: Cloud, tap: Tap, case_id: str
 ) -> None:
     async def answer(task: Task[AnswerQuestion]) -> FindingsReady:
@@ -184,9 +182,7 @@ BEYOND: dict[str, tuple[Json, str, str]] = {
 }
 
 
-async def test_an_authentic_command_beyond_this_consumer_ends_its_task_and_names_the_field(
-    start_worker: StartWorker, cloud: Cloud, tap: Tap
-) -> None:
+async def test_undeployed_command_ends_task_and_names_field(start_worker: StartWorker, cloud: Cloud, tap: Tap) -> None:
     handler = Counting()
     await start_worker(handler)
     asked = {name: rewritten(command(fresh_id()), **changes) for name, (changes, _, _) in BEYOND.items()}
@@ -199,7 +195,7 @@ async def test_an_authentic_command_beyond_this_consumer_ends_its_task_and_names
     assert handler.tasks == []
 
 
-async def test_a_command_of_a_newer_release_waits_unclaimed_until_its_grace_is_over(
+async def test_command_of_newer_release_waits_unclaimed_for_its_grace(
     start_worker: StartWorker, cloud: Cloud, tap: Tap, owner: Owner, case_id: str
 ) -> None:
     await start_worker(Counting(), deploy_grace_s=5.0)

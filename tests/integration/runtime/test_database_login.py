@@ -126,7 +126,7 @@ async def rds(
     await owner.execute(f"drop role {ROLE}")
 
 
-async def test_a_token_is_a_presigned_request_for_this_user_at_this_place_and_for_15_minutes(
+async def test_iam_token_is_presigned_for_user_and_endpoint_for_15_minutes(
     tokens: TokenSource,
 ) -> None:
     token = await tokens(PLACE)

@@ -13,7 +13,7 @@ from tests.integration.runtime.conftest import QUEUE, Blocking, Counting, StartW
 pytestmark = pytest.mark.integration
 
 
-async def test_polling_pauses_while_postgres_is_away_and_nothing_counts_as_an_attempt(
+async def test_polling_pauses_during_postgres_outage_without_attempts(
     infrastructure: Infrastructure,
     start_worker: StartWorker,
     cloud: Cloud,

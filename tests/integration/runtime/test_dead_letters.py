@@ -78,7 +78,7 @@ async def test_a_dead_letter_in_a_workers_hands_waits_for_its_outcome(
     assert len(handler.tasks) == 1
 
 
-async def test_a_dead_letter_that_was_tried_and_given_up_fails_its_task_with_the_last_error(
+async def test_dead_letter_after_last_attempt_fails_task_with_last_error(
     start_worker: StartWorker, cloud: Cloud, tap: Tap, pool_for: PoolFor, case_id: str
 ) -> None:
     asked = command(case_id)
@@ -108,7 +108,7 @@ async def test_a_dead_letter_that_is_no_event_is_quarantined(
     await cloud.settled(DEAD_LETTERS)
 
 
-async def test_a_dead_letter_under_another_events_id_is_quarantined_and_not_dropped(
+async def test_dead_letter_with_foreign_event_id_is_quarantined(
     start_worker: StartWorker, cloud: Cloud, tap: Tap, owner: Owner, case_id: str
 ) -> None:
     await start_worker(Counting())

@@ -209,9 +209,7 @@ async def test_a_failure_is_counted_and_frees_the_task_at_once(inbox: Inbox, ano
     assert await another.fail(again, "throttled: still") == 2
 
 
-async def test_what_models_did_in_a_failed_attempt_is_known_to_whoever_claims_the_task_next(
-    inbox: Inbox, another: Inbox, task: Envelope
-) -> None:
+async def test_failed_attempts_model_calls_reach_next_claim(inbox: Inbox, another: Inbox, task: Envelope) -> None:
     first: Json = {"role": "primary", "outcome": "throttled"}
     await inbox.fail(await granted(inbox, task), "models_failed: both", model_attempts=[first])
     again = await granted(another, task)
@@ -241,9 +239,7 @@ async def test_what_never_started_is_unknown_and_what_did_is_described(inbox: In
     assert progress.leased_for > 0
 
 
-async def test_of_500_claims_of_200_tasks_by_two_workers_each_task_is_granted_once(
-    inbox: Inbox, another: Inbox
-) -> None:
+async def test_inbox_500_claims_of_200_tasks_grant_each_once(inbox: Inbox, another: Inbox) -> None:
     tasks = [envelope_of(command(fresh_id())) for _ in range(200)]
     order = [tasks[index * 37 % 200] for index in range(500)]
     claims = await asyncio.gather(*((inbox, another)[index % 2].claim(task) for index, task in enumerate(order)))

@@ -146,7 +146,7 @@ async def test_no_role_may_touch_what_was_migrated_or_create_tables(infrastructu
     assert await refused(infrastructure, role, f"create schema {role}_extra")
 
 
-async def test_only_the_case_manager_makes_keys_agents_whose_card_opens_something_read_them_and_nobody_changes_one(
+async def test_subject_keys_are_made_by_case_manager_and_read_by_card(
     infrastructure: Infrastructure,
 ) -> None:
     statements = {

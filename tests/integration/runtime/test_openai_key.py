@@ -77,7 +77,7 @@ async def test_the_key_is_in_no_dump_no_log_line_and_no_record(
     await model.client.close()  # type: ignore[attr-defined]
 
 
-def test_a_key_given_in_the_environment_of_a_local_stack_is_masked_wherever_settings_are_shown() -> None:
+def test_local_key_in_environment_is_masked_in_settings() -> None:
     settings = ModelSettings.model_validate({"openai_api_key": KEY})
     assert KEY not in repr(settings) + str(settings) + settings.model_dump_json()
 

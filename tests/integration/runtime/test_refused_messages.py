@@ -32,7 +32,7 @@ REFUSED: dict[str, tuple[str, str, str | None]] = {
 }
 
 
-async def test_what_is_no_authentic_event_is_quarantined_with_the_reason_and_the_consumer_goes_on(
+async def test_unauthentic_bytes_are_quarantined_with_reason_and_consumer_continues(
     start_worker: StartWorker, cloud: Cloud, tap: Tap, log_lines: LogLines, case_id: str
 ) -> None:
     handler = Counting()
@@ -56,7 +56,7 @@ async def test_what_is_no_authentic_event_is_quarantined_with_the_reason_and_the
     assert alarms == {"quarantine": 4, "integrity": 6}
 
 
-async def test_another_event_under_a_used_id_is_quarantined_and_the_first_outcome_stands(
+async def test_reused_event_id_is_quarantined_and_first_outcome_stands(
     start_worker: StartWorker, cloud: Cloud, tap: Tap, case_id: str
 ) -> None:
     handler = Counting()

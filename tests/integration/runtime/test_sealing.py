@@ -113,7 +113,7 @@ async def test_a_person_met_again_after_erasure_is_somebody_new(vault: Vault, ow
     assert await person(vault, name) != subject
 
 
-async def test_a_person_has_one_pseudonym_however_many_processes_meet_them_at_once(
+async def test_subject_pseudonym_is_one_across_concurrent_processes(
     vault: Vault, pool_for: PoolFor, wrapper: KeyWrapper, clock: ManualClock
 ) -> None:
     vaults = [vault, Vault(await pool_for("case_manager"), wrapper, clock)]

@@ -84,7 +84,7 @@ async def test_what_is_old_counts_less_and_is_swept_in_the_end(pool: Pool, clock
     assert await pool.fetchval("select count(*) from latency_snapshot") == 2
 
 
-async def test_a_process_that_saw_nothing_writes_nothing_and_reads_what_it_cannot_understand_as_nothing(
+async def test_snapshot_without_statistics_writes_nothing_and_ignores_unreadable(
     pool: Pool,
 ) -> None:
     warm = LatencySnapshots(pool, pair(), SystemClock())

@@ -81,7 +81,7 @@ async def test_an_output_tool_of_another_name_is_not_guessed(model: Model) -> No
         await agent.run(QUESTION)
 
 
-async def test_a_second_question_in_the_same_conversation_starts_with_the_tool_again(model: Model) -> None:
+async def test_second_question_in_conversation_calls_tool_again(model: Model) -> None:
     agent, looked_up = well_agent(model, WellAnswer)
     first = await agent.run(QUESTION)
     await agent.run("And well 4200399999 over 6 months?", message_history=first.all_messages())

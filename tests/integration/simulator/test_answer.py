@@ -92,7 +92,7 @@ def test_every_condition_must_hold(when: dict[str, Any], fits: bool) -> None:
     assert (answer_prompt(rules({"when": when, "reply": {"text": "x"}}), prompt).rule is not None) is fits
 
 
-def test_the_steps_of_a_conversation_are_told_apart_by_the_latest_tool_result() -> None:
+def test_conversation_steps_follow_latest_tool_result() -> None:
     script = rules(
         {"when": {"after_tool": "second"}, "reply": {"text": "after second"}},
         {"when": {"after_tool": "first"}, "reply": {"text": "after first"}},

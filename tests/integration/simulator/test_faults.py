@@ -38,9 +38,7 @@ def test_a_fault_with_a_number_of_times_is_over_after_them(bedrock: Any, simulat
     assert bedrock.converse(**STORY)["stopReason"] == "end_turn"
 
 
-def test_a_call_that_names_its_number_meets_that_numbers_trouble_in_whatever_order(
-    bedrock: Any, simulator: Running
-) -> None:
+def test_numbered_call_gets_its_planned_fault_in_any_order(bedrock: Any, simulator: Running) -> None:
     outage = {"name": "outage", "starts_at": 2, "lasts": 1, "first_token_ms": 1, "tokens_per_second": 100_000}
     simulator.inject(distribution=outage, numbered_by=r"story (\d+)")
     went = {}
@@ -120,7 +118,7 @@ def test_a_fault_that_makes_no_sense_is_refused_with_the_reason(
         assert told in refused.read().decode()
 
 
-def test_a_bedrock_stream_stalls_after_its_tokens_until_the_client_closes_it(bedrock: Any, simulator: Running) -> None:
+def test_bedrock_stream_planned_stall_waits_for_client_close(bedrock: Any, simulator: Running) -> None:
     simulator.inject(stall_after_tokens=3)
     stream = bedrock.converse_stream(**STORY)["stream"]
     events = iter(stream)

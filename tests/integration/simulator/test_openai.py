@@ -29,7 +29,7 @@ def test_a_completion_has_text_usage_and_finish_reason(chat: openai.OpenAI) -> N
     assert completion.usage.total_tokens == completion.usage.prompt_tokens + completion.usage.completion_tokens
 
 
-def test_a_stream_holds_the_same_text_and_ends_with_the_usage_if_it_is_asked_for(chat: openai.OpenAI) -> None:
+def test_stream_equals_whole_answer_and_reports_usage_on_request(chat: openai.OpenAI) -> None:
     whole = chat.chat.completions.create(model=OPENAI_MODEL, messages=STORY)
     chunks = list(
         chat.chat.completions.create(

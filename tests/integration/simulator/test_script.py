@@ -23,7 +23,7 @@ def test_the_built_in_script_can_be_read() -> None:
     assert [rule.name for rule in load_scripts([DEFAULT_SCRIPT]).rules] == ["ping", "draft-from-findings"]
 
 
-def test_the_scripts_of_a_folder_are_read_by_name_and_the_rules_tried_in_that_order(tmp_path: Path) -> None:
+def test_scripts_folder_is_read_by_name_in_rule_order(tmp_path: Path) -> None:
     written(tmp_path, "rules: [{name: two, when: {}, reply: {text: '2'}}]", "b.yaml")
     written(tmp_path, "rules: [{name: one, when: {}, reply: {text: '1'}}]", "a.yaml")
     extra = written(tmp_path, "rules: [{name: three, when: {}, reply: {text: '3'}}]", "extra.yml")

@@ -87,7 +87,7 @@ def test_nothing_outlives_a_supervisor_that_is_killed(
     assert survivors(family) == []
 
 
-def test_after_a_killed_supervisor_its_state_is_stale_and_the_next_start_replaces_it(used_home: Path) -> None:
+def test_killed_supervisor_state_is_stale_and_replaced_on_start(used_home: Path) -> None:
     start_stack("toy_plan:two_services", used_home, detach=True)
     before = supervisor_of(used_home)
     ports = running_endpoints(used_home)

@@ -83,7 +83,7 @@ async def test_both_databases_and_the_vector_extension_are_there(home: Path) -> 
         assert await run_sql(dsn, "SHOW server_version_num") >= "180000"
 
 
-async def test_postgres_keeps_its_data_when_it_is_stopped_and_started_and_when_it_is_killed(used_home: Path) -> None:
+async def test_postgres_keeps_data_after_stop_and_kill(used_home: Path) -> None:
     async with EmbeddedStack(used_home, simulator=None) as stack:
         dsn = stack.endpoints.dsn(WORK_DATABASE)
         await run_sql(dsn, "CREATE TABLE seen AS SELECT 1 AS n")
@@ -162,7 +162,7 @@ async def test_a_killed_emulator_is_provisioned_again(used_home: Path) -> None:
             assert (await sqs.get_queue_url(QueueName="case_manager"))["QueueUrl"].startswith(stack.endpoints.aws)
 
 
-async def test_services_get_the_endpoints_what_prepare_returned_and_nothing_of_the_users_aws_account(
+async def test_services_get_stack_endpoints_and_no_user_credentials(
     used_home: Path, toy: MakeToy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AWS_PROFILE", "production")

@@ -97,7 +97,7 @@ def test_an_account_cannot_reach_a_folder_below_a_closed_one(tmp_path: Path) -> 
 
 
 @root_only
-def test_root_leaves_closed_folders_closed_and_puts_the_data_where_the_account_can_reach_it(tmp_path: Path) -> None:
+def test_root_keeps_closed_folders_and_moves_data_to_reachable_place(tmp_path: Path) -> None:
     account = find_unprivileged_account()
     assert account is not None
     closed = tmp_path / "closed"

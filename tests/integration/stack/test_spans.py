@@ -43,7 +43,7 @@ class Receiver:
         return web.Response()
 
 
-async def test_a_case_is_one_trace_over_two_services_at_the_endpoint_that_the_variable_names(
+async def test_case_spans_form_one_trace_at_configured_endpoint(
     used_home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     receiver, port = Receiver(), free_port()

@@ -37,7 +37,7 @@ def test_jitter_takes_up_to_half_of_the_delay() -> None:
     assert restart_delay(2, 0.999) == pytest.approx(0.4, abs=0.001)
 
 
-def test_a_process_that_was_healthy_for_a_while_starts_over_with_the_first_delay() -> None:
+def test_healthy_process_restart_delay_starts_over() -> None:
     assert crashes_in_a_row(5, ready_for=HEALTHY_AFTER - 0.1) == 5
     assert crashes_in_a_row(5, ready_for=None) == 5
     assert crashes_in_a_row(5, ready_for=HEALTHY_AFTER) == 0
@@ -102,9 +102,7 @@ async def test_an_unknown_name_is_answered_with_the_known_ones(supervisor: Super
         supervisor["draftr"]
 
 
-async def test_a_process_that_ends_while_starting_is_reported_with_the_end_of_its_log(
-    supervisor: Supervisor, toy: MakeToy
-) -> None:
+async def test_process_ending_during_start_is_reported_with_log_tail(supervisor: Supervisor, toy: MakeToy) -> None:
     with pytest.raises(
         StartFailed, match=r"(?s)ended before it was ready \(exit status 3\).*toy\.log.*COLOUR is missing"
     ):
@@ -112,9 +110,7 @@ async def test_a_process_that_ends_while_starting_is_reported_with_the_end_of_it
     assert supervisor["toy"].state is ProcessState.FAILED
 
 
-async def test_a_process_that_never_becomes_ready_is_killed_and_reported_with_the_end_of_its_log(
-    supervisor: Supervisor, toy: MakeToy
-) -> None:
+async def test_process_never_ready_is_killed_and_reported_with_log_tail(supervisor: Supervisor, toy: MakeToy) -> None:
     with pytest.raises(StartFailed, match=r"(?s)was not ready after 0\.5 s.*toy\.log.*toy: starting"):
         await supervisor.start([as_process(toy("toy", "never", start_timeout=0.5))])
     assert supervisor["toy"].pid is None
@@ -143,9 +139,7 @@ async def test_a_process_that_does_not_stop_is_killed_after_its_grace(supervisor
     assert supervisor["toy"].state is ProcessState.STOPPED
 
 
-async def test_the_restart_hook_has_run_before_a_restarted_process_counts_as_ready(
-    supervisor: Supervisor, toy: MakeToy
-) -> None:
+async def test_restart_hook_runs_before_process_is_ready(supervisor: Supervisor, toy: MakeToy) -> None:
     states: list[ProcessState] = []
 
     async def hook() -> None:

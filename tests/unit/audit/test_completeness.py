@@ -49,12 +49,12 @@ def test_another_event_under_the_same_id_differs() -> None:
     assert (missing, gap.kind, gap.event_id) == ([], GapKind.DIFFERS, "e1")
 
 
-def test_an_event_of_the_log_that_its_producer_does_not_know_is_claimed_by_nobody() -> None:
+def test_log_event_unknown_to_producer_is_unclaimed() -> None:
     _, (gap,) = find_missing_events([], [ROW])
     assert gap == Gap(GapKind.UNCLAIMED, "drafter", "c1", "e1", "AnswerDrafted", NOW)
 
 
-def test_another_decision_on_the_same_cause_is_no_hole_to_be_filled_with_a_second_one() -> None:
+def test_other_decision_on_same_cause_is_no_republishable_hole() -> None:
     today = replace(EVENT, producer="router", event_id="e2", cause="d0")
     recorded = replace(ROW, producer="router", cause="d0")
     missing, gaps = find_missing_events([today], [recorded])
@@ -64,7 +64,7 @@ def test_another_decision_on_the_same_cause_is_no_hole_to_be_filled_with_a_secon
     assert find_missing_events([replace(today, cause="d9")], [recorded])[0] == [replace(today, cause="d9")]
 
 
-def test_a_failure_of_the_router_beside_what_it_routed_when_the_event_came_again_is_no_gap() -> None:
+def test_router_failure_beside_routed_event_is_no_gap() -> None:
     routed = replace(EVENT, producer="router", event_id="e2", type="DraftAnswer", cause="d0")
     recorded_event = [
         RecordedEvent("router", "c1", "e2", EVENT.digest, "DraftAnswer", NOW, cause="d0"),
@@ -91,7 +91,7 @@ def test_what_is_in_no_queue_is_lost_and_says_who_can_publish_it_again() -> None
     assert (gap.kind, gap.ask) == (GapKind.HOLE, ("drafter", "e1"))
 
 
-def test_a_busy_queue_hides_no_hole_once_audit_has_recorded_only_what_came_later() -> None:
+def test_busy_queue_hides_no_hole_once_later_events_are_recorded() -> None:
     assert kind(EVENT, passage(waiting=1_000, delivered_until=timedelta(minutes=9))) is GapKind.HOLE
 
 

@@ -88,7 +88,7 @@ def test_an_unknown_type_is_recorded_all_the_same_and_an_alarm_beside() -> None:
 
 
 @pytest.mark.parametrize("fields", [{"node_from": "triage"}, {"node_to": "drafter"}], ids=["producer", "consumer"])
-def test_a_producer_or_consumer_outside_the_catalogue_is_recorded_with_an_alarm(fields: dict[str, str]) -> None:
+def test_unlisted_producer_or_consumer_is_recorded_with_alarm(fields: dict[str, str]) -> None:
     found = examine_message(cases.body(cases.rewritten(cases.first(), **fields)))
 
     assert found.alarm is not None

@@ -73,7 +73,7 @@ def test_a_case_may_be_tried_more_than_twice() -> None:
     assert (found.findings, found.status) == ((), CaseStatus.CLOSED)
 
 
-def test_a_case_that_was_opened_again_is_open_until_its_deadline_and_unended_after_it() -> None:
+def test_reopened_case_is_open_until_deadline_and_unended_after() -> None:
     rows = stored([*ONCE, RETRY, AGAIN])
     assert verify_case(rows, now=NOW).status is CaseStatus.OPEN
     assert verify_case(rows, now=NOW + timedelta(days=1)).status is CaseStatus.UNENDED
@@ -98,7 +98,7 @@ def test_a_retry_of_a_case_that_was_not_ended_by_its_failure_does_not_hold(gone:
     assert FindingKind.RETRY_UNFOUNDED in kinds(verdict(*TWICE, without=gone))
 
 
-def test_a_retry_of_another_failure_than_the_one_that_ended_the_case_does_not_hold() -> None:
+def test_retry_of_foreign_failure_is_a_finding() -> None:
     asks = [
         follow(OPENED, AnswerQuestion(question=QUESTION), "router", node_to="text_to_sql", ordinal=n, siblings=2)
         for n in (0, 1)

@@ -264,7 +264,7 @@ def test_a_row_backdated_to_before_it_happened_is_found() -> None:
     assert (finding.kind, finding.event_id) == (FindingKind.RECORDED_EARLY, rows[8].row.event_id)
 
 
-def test_a_type_learnt_after_the_row_was_written_does_not_make_its_columns_wrong() -> None:
+def test_later_catalogue_type_keeps_row_columns_valid() -> None:
     rows = cases.stored(cases.answered())
     rows[8] = column(rows[8], catalogued=False, terminal=False, outcome=None)
 

@@ -11,7 +11,7 @@ from services.orchestrator.graph import CURRENT
 DOCS = Path(__file__).parents[3] / "docs" / "operate" / "capacity.md"
 
 
-def test_a_question_that_names_its_agent_takes_eight_events_and_one_that_does_not_takes_ten() -> None:
+def test_question_with_agent_takes_eight_events_and_without_ten() -> None:
     assist = [way for way in list_case_paths() if way.playbook == CURRENT["assist"]]
     assert [[step.name for step in way.steps] for way in assist] == [
         ["specialist", "drafter"],
@@ -21,7 +21,7 @@ def test_a_question_that_names_its_agent_takes_eight_events_and_one_that_does_no
     assert [(way.events, way.queues["audit"], way.model_calls) for way in assist] == [(8, 7, 2), (10, 9, 3)]
 
 
-def test_every_playbook_has_a_way_to_its_goal_that_quotas_and_prices_apply_to() -> None:
+def test_playbook_has_a_priced_path_to_its_goal() -> None:
     assert {way.playbook for way in list_case_paths()} == set(CURRENT.values())
     for way in list_case_paths():
         assert cost_per_million(way)["EventBridge"] == way.events

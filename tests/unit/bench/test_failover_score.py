@@ -21,14 +21,14 @@ def call(number: int, primary: ResponsePlan = QUICK, *, budget_ms: int = 3_000) 
     )
 
 
-def test_a_call_takes_until_its_last_token_and_one_without_an_answer_takes_a_read_timeout() -> None:
+def test_call_latency_lasts_to_last_token_or_read_timeout() -> None:
     assert duration_ms(QUICK, 11) == 200
     assert duration_ms(ResponsePlan(failure=FailureResponse(503)), 11) == NO_ANSWER_MS
     assert duration_ms(ResponsePlan(100, 100, stall_after_tokens=3), 11) == NO_ANSWER_MS
     assert call(0, SLOW).best_ms == 500, "the fallback's"
 
 
-def test_a_trace_is_the_same_every_time_and_begins_alike_whatever_its_length() -> None:
+def test_trace_is_deterministic_and_prefix_stable() -> None:
     for scenario in scenarios():
         assert build_trace(scenario, 50) == build_trace(scenario, 80)[:50]
 
@@ -48,12 +48,12 @@ def test_what_was_served_and_gave_no_answer_is_extra_and_refusals_are_free() -> 
     assert figures.wrong_abandons == 0
 
 
-def test_a_call_cut_although_it_would_have_been_done_sooner_is_a_wrong_abandon() -> None:
+def test_call_cut_before_faster_finish_counts_as_wrong_abandon() -> None:
     served = [ServedRequest(0, "primary", tokens=5), ServedRequest(0, "fallback", finished=True, tokens=11)]
     assert score_with_costs([900], [call(0)], served, {}).wrong_abandons == 1
 
 
-def test_a_call_without_an_answer_misses_its_deadline_and_counts_as_the_longest() -> None:
+def test_call_without_answer_misses_deadline_and_counts_as_longest() -> None:
     figures = score_with_costs([200, NO_ANSWER_MS], [call(0), call(1, budget_ms=12_000)], [], {})
     assert (figures.deadlines_met, figures.max_ms) == (50.0, NO_ANSWER_MS)
 

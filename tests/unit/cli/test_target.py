@@ -85,9 +85,7 @@ def test_what_is_not_published_keeps_its_name() -> None:
 
 
 @pytest.mark.parametrize("containers", [[], [container("postgres", (5432, 1))], [container("provisioner", health="")]])
-def test_a_compose_stack_that_is_not_up_is_told_with_the_command_that_brings_it_up(
-    docker: Path, containers: list[dict[str, Any]]
-) -> None:
+def test_compose_stack_down_names_the_start_command(docker: Path, containers: list[dict[str, Any]]) -> None:
     answering(docker, containers)
     with pytest.raises(CommandFailed, match="the docker compose stack is not up") as caught:
         resolve_target(Env.COMPOSE)

@@ -121,7 +121,7 @@ def test_arizona_waits_for_the_navajo_nation_in_winter_time_too() -> None:
     assert permitted.next_change(january, HORIZON, to=True) == datetime(2026, 1, 5, 15, tzinfo=UTC)
 
 
-def test_an_inconvenient_hour_that_summer_time_repeats_is_inconvenient_twice() -> None:
+def test_inconvenient_hour_repeated_by_dst_is_inconvenient_twice() -> None:
     period = InconvenientPeriod(days=("sun",), start="01:00", end="02:00")
     zone = ZoneInfo("America/New_York")
     always = PermittedHours((zone,), time(0), time(23, 59), (period,))
@@ -131,7 +131,7 @@ def test_an_inconvenient_hour_that_summer_time_repeats_is_inconvenient_twice() -
     assert always.next_change(first, HORIZON, to=True) == datetime(2026, 11, 1, 7, tzinfo=UTC)
 
 
-def test_a_checked_moment_is_valid_for_a_quarter_of_an_hour_and_never_past_the_window() -> None:
+def test_permitted_moment_lasts_fifteen_minutes_within_the_window() -> None:
     noon = situation()
     assert moment_valid_until(noon, released_packs()) == noon.now + timedelta(minutes=15)
     late = situation(now=datetime(2026, 9, 16, 0, 55, tzinfo=UTC))
@@ -155,14 +155,14 @@ def test_a_checked_moment_is_not_valid_past_the_midnight_of_the_next_pack(day: s
     assert moment_valid_until(evening, (old,)) == evening.now + timedelta(minutes=15)
 
 
-def test_a_checked_moment_is_not_valid_past_the_day_of_a_rule_with_a_day_of_its_own() -> None:
+def test_permitted_moment_ends_before_a_rule_takes_effect() -> None:
     september = datetime(2026, 9, 1, tzinfo=UTC)
     eve = situation(now=september - timedelta(minutes=5))
     assert moment_valid_until(eve, released_packs()) == september
     assert moment_valid_until(situation(now=september), released_packs()) == september + timedelta(minutes=15)
 
 
-def test_every_state_and_territory_has_zones_that_exist_and_nobody_guesses_for_the_forces() -> None:
+def test_state_and_territory_have_known_zones_and_forces_none() -> None:
     assert len(zones_by_state()) == 50 + 1 + 5
     assert all(ZoneInfo(name) for names in zones_by_state().values() for name in names)
     consumer = ConsumerFacts(first_name="A", last_name="B", residences=(Residence(state="AE"),))

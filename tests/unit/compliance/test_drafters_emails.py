@@ -50,7 +50,7 @@ def test_a_good_draft_that_the_drafter_composed_keeps_every_rule(purpose: Purpos
     assert [(each.rule.id, each.verdict) for each in blocking_results(results)] == []
 
 
-def test_a_link_of_the_laptops_own_opt_out_pages_passes_there_and_nowhere_else() -> None:
+def test_local_opt_out_link_passes_only_on_the_local_stack() -> None:
     given = situation(email=composed(facts(), "payment_reminder", PARAGRAPHS["payment_reminder"], NOW, LOCAL))
     assert blocking_results(evaluate_rules(replace(given, opt_out_base=LOCAL), "email", SALT)) == ()
     assert "R06" in rule_ids(blocking_results(evaluate_rules(given, "email", SALT)))

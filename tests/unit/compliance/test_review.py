@@ -99,7 +99,7 @@ def test_the_input_hash_follows_what_a_rule_reads_and_nothing_else() -> None:
     assert [rule for rule in first if first[rule] != changed[rule]] == ["R03"]
 
 
-def test_an_input_hash_cannot_be_guessed_without_the_salt_and_can_be_checked_with_it() -> None:
+def test_input_hash_is_unguessable_without_salt_and_checkable_with_it() -> None:
     given = situation()
     results = evaluate_rules(given, "sending", fresh_salt())
     shown = [result.input_hash for result in results]
@@ -185,7 +185,7 @@ def test_new_yorks_rule_begins_in_september() -> None:
         assert found["R18"].kind == kind
 
 
-def test_what_stands_in_the_open_has_no_evidence_and_the_sealed_review_has_all_of_it() -> None:
+def test_open_results_have_no_evidence_and_sealed_review_has_all() -> None:
     given = drafted(paragraphs=["You deadbeat, Dana.", "Send $5.00."])
     results = evaluate_rules(given, "email", SALT)
     shown = json.dumps([result.model_dump(mode="json") for result in without_evidence(results)]) + describe_rules(

@@ -156,7 +156,7 @@ def test_an_email_needs_a_paragraph() -> None:
         composed(paragraphs=[])
 
 
-def test_an_initial_notice_without_the_end_of_the_validation_period_is_refused_by_field() -> None:
+def test_initial_notice_without_validation_end_is_refused_by_field() -> None:
     with pytest.raises(InvalidEmailText, match=r"^history\.validation_ends_on: "):
         composed(purpose="initial_notice")
 
@@ -175,7 +175,7 @@ def test_a_mailbox_is_named_only_if_there_is_one_and_then_carries_the_token() ->
     assert message["List-Unsubscribe"] == f"<{LINK}>, <mailto:stop@harborline.example?subject={token}>"
 
 
-def test_the_same_content_gives_the_same_bytes_and_another_content_another_message_id() -> None:
+def test_mime_same_content_gives_same_bytes_and_message_id() -> None:
     assert composed() == composed()
     other = parsed(composed(paragraphs=["Dear Ada Lovelace,", "Something else."]))
     assert parsed(composed())["Message-ID"] != other["Message-ID"]
@@ -193,9 +193,7 @@ def test_a_boundary_in_the_text_does_not_end_the_part() -> None:
     subject=st.text(max_size=160),
     paragraphs=st.lists(st.text(max_size=300), min_size=1, max_size=4),
 )
-def test_whatever_the_drafter_writes_is_refused_or_becomes_the_same_safe_message(
-    subject: str, paragraphs: list[str]
-) -> None:
+def test_drafted_message_is_refused_or_same_safe_message(subject: str, paragraphs: list[str]) -> None:
     try:
         raw = composed(subject=subject, paragraphs=paragraphs)
     except InvalidEmailText:

@@ -206,7 +206,7 @@ def test_what_was_sent_stays_sent_whatever_is_stopped_since() -> None:
             )
 
 
-def test_an_intent_without_an_answer_is_left_alone_and_then_given_up_but_never_repeated() -> None:
+def test_unanswered_intent_is_waited_for_then_unknown_never_repeated() -> None:
     fresh = entry("intended", intended_at=NOW - timedelta(seconds=2))
     assert decided(question(), fresh, gate(), None) == SendInFlight(10.0)
     for state, command_id in itertools.product(("intended", "unknown"), (COMMAND, OTHER)):

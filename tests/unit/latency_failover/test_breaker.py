@@ -91,7 +91,7 @@ def test_a_probe_without_a_verdict_gives_its_place_back() -> None:
     assert breaker.state(1_000) == "half_open"
 
 
-def test_calls_that_were_under_way_when_it_opened_neither_close_it_nor_lengthen_the_pause() -> None:
+def test_calls_in_flight_at_opening_change_no_breaker_state() -> None:
     breaker = opened()
     breaker.record(500, good=False)
     breaker.record(500, good=True)
@@ -142,14 +142,14 @@ def test_one_bad_call_in_eight_for_half_a_minute_burns_the_slow_window_only() ->
     assert without.state(32_000) == "closed"
 
 
-def test_bad_calls_that_are_over_do_not_open_it_however_many_the_slow_window_holds() -> None:
+def test_past_bad_calls_do_not_open_breaker_by_slow_window() -> None:
     breaker = CircuitBreaker(SLOW)
     for second in range(40):
         breaker.record(second * 1_000, good=second % 4 != 0 or second > 16)
     assert breaker.state(39_000) == "closed"
 
 
-def test_what_the_slow_window_opened_is_paused_longer_and_wants_more_good_probes() -> None:
+def test_slow_window_opening_pauses_longer_and_needs_more_probes() -> None:
     breaker = CircuitBreaker(SLOW)
     lasting(breaker, seconds=32, bad_every=8)
     assert breaker.state(32_000 + 5_999) == "open"
@@ -160,7 +160,7 @@ def test_what_the_slow_window_opened_is_paused_longer_and_wants_more_good_probes
     assert breaker.state(now) == "closed"
 
 
-def test_verdicts_of_other_processes_open_nothing_until_one_of_its_own_agrees() -> None:
+def test_foreign_verdicts_open_no_breaker_until_confirmed() -> None:
     breaker = CircuitBreaker(SLOW)
     breaker.restore_history(200_000, [True] * 50 + [False] * 10)
     assert breaker.state(200_000) == "closed"

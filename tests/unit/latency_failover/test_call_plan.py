@@ -53,7 +53,7 @@ def earlier(role: ModelRole, outcome: AttemptOutcome) -> ModelAttempt:
     return ModelAttempt(vendor="v", model_id=role, role=role, started_ms=0, ended_ms=1, outcome=outcome)
 
 
-def test_the_primary_gets_what_is_left_after_later_steps_and_the_fallbacks_p95() -> None:
+def test_primary_share_leaves_later_steps_and_fallback_p95() -> None:
     made = plan(total=20_000, remaining_nodes_p95_ms=4_000, spent=1_000)
     assert (made.first, made.reason) == ("primary", "primary")
     assert made.reserve_ms == 3_000
@@ -77,14 +77,14 @@ def test_a_primary_whose_p95_does_not_fit_is_passed_over() -> None:
     assert (made.first, made.reason) == ("fallback", "budget")
 
 
-def test_a_primary_that_does_not_fit_is_asked_all_the_same_when_the_fallback_is_no_faster() -> None:
+def test_primary_over_budget_is_asked_when_fallback_is_no_faster() -> None:
     made = plan(
         total=5_000, primary=ModelState(known(total_p95=4_000), idle_ms=10), fallback=ModelState(known(total_p95=4_000))
     )
     assert made.first == "primary"
 
 
-def test_a_primary_passed_over_for_long_is_tried_again_so_that_its_numbers_do_not_go_stale() -> None:
+def test_primary_passed_over_is_probed_to_refresh_statistics() -> None:
     slow, quick = known(total_p95=4_000), ModelState(known(total_p95=1_500))
     assert plan(total=5_000, primary=ModelState(slow, idle_ms=29_999), fallback=quick).first == "fallback"
     assert plan(total=5_000, primary=ModelState(slow, idle_ms=30_000), fallback=quick).first == "primary"
@@ -155,7 +155,7 @@ def test_a_first_token_that_leaves_no_time_for_the_rest_is_too_late() -> None:
     assert plan(total=6_500, primary=slow, expected_output_tokens=320).ttft_limit_ms == 6_500 - 3_200
 
 
-def test_a_model_asked_although_it_will_be_late_is_only_left_if_it_is_unwell() -> None:
+def test_late_model_asked_anyway_is_left_only_if_unhealthy() -> None:
     slow = known(total_p95=4_000)
     made = plan(total=4_300, primary=ModelState(slow, idle_ms=10), fallback=ModelState(slow))
     assert (made.first, made.due_ms, made.ttft_limit_ms) == ("primary", 300, 1_600)

@@ -90,7 +90,7 @@ class SlowToClose(ScriptedModel):
 
 
 @virtual_time
-async def test_the_caller_does_not_wait_for_the_losers_connection_to_close_but_leaving_the_model_does() -> None:
+async def test_caller_skips_loser_close_and_model_exit_waits_for_it() -> None:
     primary, fallback = SlowToClose("a", silent()), ScriptedModel("b", answers(first_after=0.1))
     policy = FailoverPolicy(cold_ttft_ms=1_000, close_grace_ms=10_000)
     clock = VirtualClock()
@@ -103,7 +103,7 @@ async def test_the_caller_does_not_wait_for_the_losers_connection_to_close_but_l
 
 
 @virtual_time
-async def test_a_cancelled_caller_waits_for_connections_to_close_but_no_longer_than_the_grace() -> None:
+async def test_cancelled_caller_waits_for_connection_close_within_grace() -> None:
     primary = SlowToClose("a", silent())
     model = FailoverModel(primary, None, policy=FailoverPolicy(close_grace_ms=2_000), clock=VirtualClock())
     started = VirtualClock().monotonic()

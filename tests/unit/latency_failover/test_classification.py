@@ -50,7 +50,7 @@ def test_failures_are_told_apart(error: Exception, kind: FailureKind) -> None:
     assert classify(error).kind == kind
 
 
-def test_a_transport_error_the_adapter_let_through_is_an_error_of_the_vendors() -> None:
+def test_transport_error_from_adapter_counts_as_vendor_error() -> None:
     httpx2 = pytest.importorskip("httpx2")
     assert classify(httpx2.ReadError("broken")).kind == "error"
 

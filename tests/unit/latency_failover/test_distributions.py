@@ -117,7 +117,7 @@ async def test_a_steady_primary_is_left_alone() -> None:
 
 
 @virtual_time
-async def test_a_primary_that_is_often_slow_to_start_is_left_when_the_fallback_is_faster() -> None:
+async def test_slow_starting_primary_is_left_for_faster_fallback() -> None:
     report = await weather(bimodal)
     assert report.reasons("breaker") > CALLS / 2, "one call in eight is more than the objective allows"
     assert report.added_p50 < DIFFERENCE_MS

@@ -85,7 +85,7 @@ async def test_a_stream_that_stands_still_is_abandoned_and_its_tokens_are_counte
 
 
 @virtual_time
-async def test_a_stream_too_slow_for_the_budget_is_left_long_before_the_budget_ends() -> None:
+async def test_slow_stream_is_left_long_before_budget_end() -> None:
     model = over(
         ScriptedModel("a", answers(first_after=0.1, tokens=100, every=0.5)),
         ScriptedModel("b", answers(first_after=0.2)),
@@ -159,7 +159,7 @@ async def test_a_recovered_primary_is_found_by_a_probe_and_takes_over_again() ->
 
 
 @virtual_time
-async def test_a_request_the_vendor_calls_invalid_is_raised_as_it_is_and_not_sent_to_the_other() -> None:
+async def test_invalid_request_is_raised_and_not_sent_to_fallback() -> None:
     refusal = ModelHTTPError.for_category(ModelRequestRejectedError, status_code=400, model_name="a")
     fallback = ScriptedModel("b", answers(first_after=0.1))
     model = over(ScriptedModel("a", fails(refusal)), fallback)
@@ -204,7 +204,7 @@ async def test_when_the_budget_ends_everything_is_cut_and_the_call_fails_in_time
 
 
 @virtual_time
-async def test_a_budget_is_shared_by_the_calls_in_its_scope_and_an_empty_one_asks_nobody() -> None:
+async def test_budget_shared_by_calls_in_scope_and_empty_budget_calls_nobody() -> None:
     primary = ScriptedModel("a", answers(first_after=0.91))
     model = over(primary, None)
     with model.budget(LatencyBudget(total_ms=1_000)) as record:
@@ -223,7 +223,7 @@ async def test_a_lone_model_is_given_all_the_time_there_is() -> None:
 
 
 @virtual_time
-async def test_a_fallback_asked_first_may_still_hand_over_to_the_primary_when_it_fails() -> None:
+async def test_fallback_asked_first_hands_over_to_primary_on_failure() -> None:
     model = over(ScriptedModel("a", answers(first_after=0.1)), ScriptedModel("b", fails(ConnectionError())))
     model.breakers["primary"].hold(1_000_000, 60_000)
     name, decision = await ask(model)

@@ -39,7 +39,7 @@ async def ask(model: FailoverModel, parameters: ModelRequestParameters = NO_TOOL
 
 
 @virtual_time
-async def test_the_hedge_is_started_beyond_what_was_ever_seen_and_wins_if_it_speaks_first() -> None:
+async def test_hedge_starts_beyond_longest_wait_and_wins_if_first() -> None:
     model, _ = pair(answers(first_after=1.0), answers(first_after=0.1))
     decision = await ask(model)
     assert (decision.reason, decision.role, decision.hedge_after_ms) == ("hedge_win", "fallback", 300)
@@ -104,7 +104,7 @@ async def test_a_hedge_that_fails_does_not_disturb_the_primary() -> None:
 
 
 @virtual_time
-async def test_a_fallback_that_lost_as_a_hedge_is_still_there_when_the_primary_stalls() -> None:
+async def test_fallback_lost_as_hedge_remains_available_on_stall() -> None:
     model, second = pair(stalls(first_after=0.35, tokens=3), answers(first_after=0.5))
     decision = await ask(model)
     assert (decision.reason, decision.role) == ("projected", "fallback")
@@ -113,7 +113,7 @@ async def test_a_fallback_that_lost_as_a_hedge_is_still_there_when_the_primary_s
 
 
 @virtual_time
-async def test_when_both_stay_silent_the_primary_is_given_up_at_its_limit_and_the_hedge_goes_on() -> None:
+async def test_both_models_silent_gives_up_primary_at_limit() -> None:
     model, _ = pair(silent(), answers(first_after=3.0))
     decision = await ask(model)
     assert (decision.reason, decision.role) == ("ttft", "fallback")

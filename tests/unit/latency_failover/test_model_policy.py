@@ -82,7 +82,7 @@ async def test_the_same_models_fail_over_for_the_data_of_another_tenant() -> Non
 
 
 @virtual_time
-async def test_data_that_must_not_fail_over_fails_with_its_primary_and_nobody_else_is_asked() -> None:
+async def test_no_failover_data_fails_with_its_primary() -> None:
     fallback = ScriptedModel("b", answers(first_after=0.1))
     model = over(ScriptedModel("a", silent()), fallback, ModelPolicy(never_fail_over=True))
     with model.budget(LatencyBudget(total_ms=9_000), labels=ACME), pytest.raises(AllModelsFailed) as failed:
@@ -155,9 +155,7 @@ def bedrock(model_id: str, retries: dict[str, object] | None) -> BedrockConverse
         ("global.anthropic.claude-sonnet-4-5", "global"),
     ],
 )
-def test_a_bedrock_models_region_is_its_clients_unless_an_inference_profile_says_otherwise(
-    model_id: str, region: str
-) -> None:
+def test_bedrock_model_region_defaults_to_client_unless_inference_profile(model_id: str, region: str) -> None:
     described = build_candidate(bedrock(model_id, {"total_max_attempts": 1}), "primary", region=None)
     assert (described.vendor, described.region) == ("bedrock", region)
 
@@ -168,7 +166,7 @@ def test_a_bedrock_client_that_retries_by_itself_is_refused(retries: dict[str, o
         FailoverModel(bedrock("m", retries), None)
 
 
-def test_openais_own_retries_are_turned_off_for_each_request_also_behind_a_wrapper() -> None:
+def test_openai_retries_are_disabled_per_request() -> None:
     openai = OpenAIChatModel("gpt", provider=OpenAIProvider(base_url="http://127.0.0.1:1", api_key="test"))
     assert openai.client.max_retries > 0
     described = build_candidate(WrapperModel(openai), "fallback", region=None)

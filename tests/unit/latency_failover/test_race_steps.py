@@ -70,7 +70,7 @@ def test_a_silent_primary_with_nobody_to_turn_to_is_waited_for_to_the_end() -> N
     assert next_step(POLICY, PLAN, view(5_000, SILENT, second_available=False)) == KeepWaiting(10_000)
 
 
-def test_a_silent_primary_is_not_abandoned_when_the_fallback_could_no_longer_answer_in_time() -> None:
+def test_silent_primary_is_kept_when_fallback_would_miss_deadline() -> None:
     assert next_step(POLICY, PLAN, view(8_000, SILENT, hedge_available=False)) == AbandonAttempt("primary", "ttft")
     assert next_step(POLICY, PLAN, view(8_001, SILENT, hedge_available=False)) == KeepWaiting(10_000)
 
@@ -84,7 +84,7 @@ def test_a_stream_that_is_on_time_is_looked_at_again_soon() -> None:
     assert next_step(POLICY, PLAN, view(1_000, streaming(1_000, 50, 20_000))) == KeepWaiting(1_100)
 
 
-def test_a_stream_too_slow_to_be_done_in_time_is_abandoned_for_a_faster_model() -> None:
+def test_slow_stream_is_abandoned_for_faster_model() -> None:
     # 90 tokens to go at 100 ms each: done at 10,000, and the answer is wanted by 7,000.
     assert next_step(POLICY, PLAN, view(1_000, streaming(1_000, 10, 100_000))) == AbandonAttempt("primary", "projected")
 
@@ -94,7 +94,7 @@ def test_a_late_stream_is_kept_when_the_fallback_would_be_later_still() -> None:
     assert next_step(POLICY, PLAN, view(6_500, streaming(6_500, 84, 100_000))) == KeepWaiting(6_600)
 
 
-def test_a_stream_that_stands_still_is_abandoned_while_the_fallback_can_still_answer() -> None:
+def test_stalled_stream_is_abandoned_while_fallback_can_answer() -> None:
     stalled = streaming(0, 50, 20_000, last=1_000)
     assert next_step(POLICY, PLAN, view(2_999, stalled)) == KeepWaiting(3_099)
     assert next_step(POLICY, PLAN, view(3_000, stalled)) == AbandonAttempt("primary", "projected")
@@ -110,7 +110,7 @@ def test_the_first_of_two_to_speak_is_settled_on() -> None:
     assert next_step(POLICY, PLAN, view(900, SILENT, spoken)) == SettleOnWinner("fallback")
 
 
-def test_of_two_that_speak_at_once_the_one_done_sooner_is_settled_on_and_the_first_asked_if_equal() -> None:
+def test_two_speaking_models_settle_on_sooner_finish() -> None:
     both = (streaming(900, 1, 20_000), streaming(900, 1, 10_000, "fallback"))
     assert next_step(POLICY, PLAN, view(900, *both)) == SettleOnWinner("fallback")
     equal = (streaming(900, 1, 10_000), streaming(900, 1, 10_000, "fallback"))
@@ -144,7 +144,7 @@ def test_the_projection_takes_an_answer_beyond_the_median_for_a_long_one() -> No
     speaking=st.booleans(),
     free=st.booleans(),
 )
-def test_every_step_makes_progress_and_nothing_is_waited_for_beyond_the_hard_limit(
+def test_race_step_makes_progress_within_hard_limit(
     now: int, tokens: int, pace: int | None, last: int, speaking: bool, free: bool
 ) -> None:
     running = streaming(now, tokens, pace, last=min(last, now)) if speaking else SILENT

@@ -55,7 +55,7 @@ def test_prompt_sizes_are_kept_apart_once_both_are_known() -> None:
     assert stats.expect("m", 20_000, now_ms=0).ttft_p50_ms == 900
 
 
-def test_an_abandoned_attempt_counts_as_at_least_its_wait_and_a_typical_generation() -> None:
+def test_abandoned_attempt_counts_as_its_wait_plus_typical_generation() -> None:
     stats = filled(100, 100, 100, 100)
     stats.observe_cut("m", 100, waited_ms=3_000, silent=True, now_ms=0)
     known = stats.expect("m", 100, now_ms=0)
@@ -63,7 +63,7 @@ def test_an_abandoned_attempt_counts_as_at_least_its_wait_and_a_typical_generati
     assert known.total_p95_ms == 3_000 + 100 * 10
 
 
-def test_a_model_cut_early_because_the_other_was_first_does_not_look_faster_for_it() -> None:
+def test_model_cut_by_a_race_does_not_look_faster() -> None:
     stats = filled(100, 100, 100, 100)
     before = stats.expect("m", 100, now_ms=0)
     for _ in range(20):

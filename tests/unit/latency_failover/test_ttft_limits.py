@@ -23,7 +23,7 @@ def silent(*, cut: tuple[int, ...] = (), seen: tuple[int, ...] = HEALTHY, p95: i
     )
 
 
-def test_a_model_that_always_speaks_by_a_moment_is_waited_for_a_quarter_longer() -> None:
+def test_model_first_token_limit_is_a_quarter_beyond_longest_wait() -> None:
     assert switch_point_ms(silent(), OTHER) == 696 + 696 // 4
 
 
@@ -32,7 +32,7 @@ def test_few_observations_widen_the_margin() -> None:
     assert switch_point_ms(silent(seen=()), OTHER) is None
 
 
-def test_once_calls_have_been_cut_in_silence_those_that_outlast_the_healthy_are_taken_for_sick() -> None:
+def test_cuts_in_silence_mark_outlasting_calls_as_unhealthy() -> None:
     turn = switch_point_ms(silent(cut=(2_000,) * 10), OTHER)
     assert turn is not None
     assert sum(wait > turn for wait in HEALTHY) <= 10, "half of those still silent are sick, no sooner"
@@ -50,14 +50,14 @@ def test_a_slow_way_that_is_still_sooner_than_the_other_model_is_waited_for() ->
     assert switch_point_ms(silent(seen=(*HEALTHY, *slow)), OTHER) == slow[-1] + slow[-1] // 4
 
 
-def test_the_limit_is_the_turning_point_but_beside_a_hedge_patience_lasts_longer() -> None:
+def test_ttft_limit_is_turning_point_and_longer_beside_hedge() -> None:
     policy = FailoverPolicy(ttft_floor_ms=100)
     alone, beside = ttft_limit(policy, silent(), OTHER, due=9_000, usable=9_000)
     assert (alone, beside) == (870, 3 * 680)
     assert hedge_after(policy, alone, silent(), OTHER) == 870
 
 
-def test_a_model_that_is_often_cut_is_hedged_when_it_turns_and_not_where_it_was_cut() -> None:
+def test_often_cut_model_is_hedged_at_its_turning_point() -> None:
     sick = silent(cut=(2_000,) * 30, p95=2_000)
     alone, _ = ttft_limit(FailoverPolicy(ttft_floor_ms=100), sick, OTHER, due=9_000, usable=9_000)
     assert alone < 700
@@ -68,9 +68,7 @@ def test_a_model_that_is_often_cut_is_hedged_when_it_turns_and_not_where_it_was_
     seen=st.lists(st.integers(1, 60_000), min_size=3, max_size=60),
     cut=st.lists(st.integers(1, 60_000), max_size=30),
 )
-def test_the_turning_point_is_no_sooner_than_the_median_wait_and_no_later_than_the_margin_beyond_the_longest(
-    seen: list[int], cut: list[int]
-) -> None:
+def test_turning_point_lies_between_median_and_margin(seen: list[int], cut: list[int]) -> None:
     seen.sort()
     turn = switch_point_ms(silent(seen=tuple(seen), cut=tuple(sorted(cut))), OTHER)
     assert turn is not None

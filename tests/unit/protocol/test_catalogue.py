@@ -60,7 +60,7 @@ def test_failures_are_called_failed() -> None:
     assert [type_.name for type_ in CATALOGUE.types if "Fail" in type_.name] == ["TaskFailed"]
 
 
-def test_an_agents_failure_goes_to_the_router_and_the_routers_own_to_the_case_manager() -> None:
+def test_agent_failure_goes_to_router_and_router_failure_to_case_manager() -> None:
     failed = CATALOGUE.of(TaskFailed)
     assert set(failed.flows) == {(agent, ROUTER) for agent in (*AGENT_CARDS, CASE_MANAGER)} | {(ROUTER, CASE_MANAGER)}
     assert not failed.stateful

@@ -197,6 +197,6 @@ def test_unknown_fields_are_accepted_digested_and_kept() -> None:
     assert isinstance(received.payload, AnswerDrafted)
 
 
-def test_an_authentic_event_beyond_this_consumer_can_still_be_read_for_its_case() -> None:
+def test_undeployed_event_can_be_read_for_its_case() -> None:
     envelope, raw = read_envelope(redigested("version", 2))
     assert (envelope.case_id, raw["version"]) == (DRAFTED["case_id"], 2)

@@ -53,9 +53,7 @@ def test_a_case_manager_needs_its_mac_key(monkeypatch: pytest.MonkeyPatch) -> No
         pytest.param('{"upstream.ingress": {"k1": "0a"}}', id="no key"),
     ],
 )
-def test_a_case_manager_does_not_start_on_keys_that_it_would_never_look_at_or_could_not_name(
-    monkeypatch: pytest.MonkeyPatch, keys: str
-) -> None:
+def test_case_manager_unusable_keys_refuse_start(monkeypatch: pytest.MonkeyPatch, keys: str) -> None:
     monkeypatch.setenv("SWITCHYARD_WORK_DB_URL", "postgresql://case manager@db/work")
     monkeypatch.setenv("SWITCHYARD_MAC_KEY", "00")
     monkeypatch.setenv("SWITCHYARD_PRINCIPAL_KEYS", f'{{"upstream.ingress": {{"k1": "{KEY}"}}}}')

@@ -68,7 +68,7 @@ def test_an_unchanged_router_decides_the_same(case: list[Json], decisions: int) 
     assert replayed(case, SEAL) == CaseReplay(decisions, 0, None)
 
 
-def test_an_event_whose_decision_is_not_recorded_yet_is_counted_and_is_no_divergence() -> None:
+def test_event_without_recorded_decision_is_counted_as_undecided() -> None:
     assert replayed(CASE[:-1]) == CaseReplay(3, 1, None)
 
 
@@ -101,7 +101,7 @@ def test_a_decision_with_other_limits_is_told_field_by_field() -> None:
     )
 
 
-def test_a_playbook_that_is_gone_is_told_as_what_the_router_would_make_of_it() -> None:
+def test_replay_of_missing_playbook_describes_todays_failure() -> None:
     found = replay_case([delivered(event) for event in CASE], playbooks={})
     assert "recorded ChooseAgent to triage; today TaskFailed to case_manager as unknown_event" in told(found)
     assert "playbook version assist/1 is not deployed" in told(found)

@@ -187,7 +187,7 @@ def test_a_redelivery_makes_the_same_events(event: Json) -> None:
     ]
 
 
-def test_a_redelivery_with_another_clock_trace_and_place_makes_the_same_events() -> None:
+def test_redelivery_with_other_clock_and_trace_gives_same_events() -> None:
     moved = FOUND | {"occurred_at": "2026-07-02T00:00:00Z", "trace": {}}
     moved["storage_refs"] = {sha256: {"uri": "s3://bucket/key"} for sha256 in FOUND["storage_refs"]}
     once, again = route(received(FOUND), SEAL), route(received(moved), SEAL)
@@ -255,7 +255,7 @@ def test_new_cases_get_a_version_that_exists() -> None:
     assert {name: version.partition("/")[0] for name, version in CURRENT.items()} == {name: name for name in CURRENT}
 
 
-def test_a_command_of_a_graph_with_figures_says_what_the_later_steps_need_and_others_do_not() -> None:
+def test_command_states_later_p95_only_for_playbooks_with_figures() -> None:
     for version, expected in (
         ("assist/1", None),
         ("assist/2", PLAYBOOKS["assist/2"].later_p95_ms(CATALOGUE, "triage")),

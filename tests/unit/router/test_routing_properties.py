@@ -95,7 +95,7 @@ def test_any_state_that_is_not_ours_is_refused(event: Json, state: Json, seal: s
 
 
 @given(events, objects)
-def test_fields_that_the_router_does_not_know_change_the_digest_and_not_the_decision(event: Json, extra: Json) -> None:
+def test_unknown_fields_change_digest_not_decision(event: Json, extra: Json) -> None:
     told = with_digest(changed(event, "payload.added_later", extra))
     before, after = outcome(received(event)), outcome(received(told))
     if not isinstance(before, list):

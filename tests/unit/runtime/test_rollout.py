@@ -37,7 +37,7 @@ def test_the_last_look_comes_at_the_end_of_the_grace() -> None:
     assert look(588, 30) == 12.0
 
 
-def test_a_case_near_its_deadline_is_refused_while_it_can_still_be_ended_by_name() -> None:
+def test_postponed_case_near_deadline_is_rejected_in_time() -> None:
     case = timedelta(minutes=2)
     assert look(89, 1, case=case) == 1.0
     assert look((case - CASE_DEADLINE_MARGIN).total_seconds(), 1, case=case) is None

@@ -85,7 +85,7 @@ def test_a_case_that_is_about_to_end_is_refused_with_its_field(case_s: float) ->
     assert refused.value.remedy
 
 
-def test_attempts_of_earlier_deliveries_come_with_the_budget_and_unreadable_ones_do_not() -> None:
+def test_earlier_attempts_join_budget_and_unreadable_are_ignored() -> None:
     (known,) = task_model_budget(task(model_attempts=(ATTEMPT, {"role": "nobody"})), margin_ms=0).earlier
     assert (known.role, known.outcome) == ("primary", "throttled")
 
@@ -99,6 +99,6 @@ def labelled(subject: str | None) -> Mapping[str, str]:
     return data_labels(Task(received(with_digest(event)), attempt=1, deadline=None))
 
 
-def test_data_is_personal_if_anything_that_is_handed_over_is_sealed_for_a_person() -> None:
+def test_model_data_is_personal_if_any_input_is_sealed() -> None:
     assert labelled(None) == {"tenant": golden("DraftAnswer")["tenant"], "data": "general", "node": "drafter"}
     assert labelled("11111111-2222-5333-8444-555555555555")["data"] == "personal"

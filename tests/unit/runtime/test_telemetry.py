@@ -38,7 +38,7 @@ def test_a_trace_that_is_none_does_no_harm() -> None:
         assert trace_context() == {}
 
 
-async def test_a_message_is_one_span_of_its_case_and_what_it_publishes_belongs_to_the_same_trace() -> None:
+async def test_message_is_one_span_and_its_publishes_share_the_trace() -> None:
     spans = InMemorySpanExporter()
     provider = TracerProvider()
     provider.add_span_processor(SimpleSpanProcessor(spans))

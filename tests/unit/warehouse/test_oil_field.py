@@ -110,7 +110,7 @@ def test_days_on_and_downtime_agree_in_every_month(tables: dict[str, list[Row]],
         assert row["DAYS_ON"] == pytest.approx((end - start).days - down, abs=0.006), (row["API_NUMBER"], month)
 
 
-def test_a_well_makes_nothing_when_it_is_down_all_month_and_something_otherwise(tables: dict[str, list[Row]]) -> None:
+def test_well_produces_nothing_when_down_all_month(tables: dict[str, list[Row]]) -> None:
     for row in tables["MONTHLY_PRODUCTION"]:
         assert (row["OIL_BBL"] == 0) is (row["DAYS_ON"] == 0)
 
@@ -124,7 +124,7 @@ def test_events_of_a_well_follow_one_another(events: dict[str, list[Row]]) -> No
         assert all(event["STARTED_AT"] < event["ENDED_AT"] <= PERIOD_END for event in of_well)
 
 
-def test_a_shut_in_well_is_down_to_the_end_and_a_plugged_one_has_no_more_rows(
+def test_shut_in_well_stays_down_and_plugged_well_has_no_rows(
     tables: dict[str, list[Row]], events: dict[str, list[Row]], wells: dict[str, Well]
 ) -> None:
     last = {row["API_NUMBER"]: row["PRODUCTION_MONTH"] for row in tables["MONTHLY_PRODUCTION"]}

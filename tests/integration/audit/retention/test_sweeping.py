@@ -65,7 +65,7 @@ async def killed_retiring(pool: Pool, cloud: Cloud, case_id: str, *, after: bool
 
 
 @pytest.mark.parametrize("after", [False, True])
-async def test_killed_before_or_after_the_deletion_the_bodies_are_gone_and_the_next_run_ends_it(
+async def test_retirement_killed_midway_is_completed_by_next_run(
     pool: Pool, cloud: Cloud, owner: Owner, retention: RetentionStore, events: list[Json], after: bool
 ) -> None:
     case_id = events[0]["case_id"]

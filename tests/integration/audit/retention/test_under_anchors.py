@@ -20,7 +20,7 @@ from tests.unit.audit import cases
 pytestmark = pytest.mark.integration
 
 
-async def test_retired_rows_and_a_dropped_month_hold_under_their_checkpoints_and_a_removed_receipt_does_not(
+async def test_retired_rows_verify_and_removed_receipt_is_found(
     retention: RetentionStore, prover: AuditReader, proof: Proof, owner: Owner, events: list[Json]
 ) -> None:
     await proof.checkpoint()
@@ -61,7 +61,7 @@ async def test_a_forged_receipt_takes_no_row_out_of_the_proof(
     }
 
 
-async def test_a_row_that_was_retired_must_still_be_there_unless_its_month_was_dropped(
+async def test_retired_row_missing_is_a_finding_unless_month_dropped(
     retention: RetentionStore, proof: Proof, owner: Owner, events: list[Json]
 ) -> None:
     await proof.checkpoint()
@@ -74,7 +74,7 @@ async def test_a_row_that_was_retired_must_still_be_there_unless_its_month_was_d
     ]
 
 
-async def test_a_body_that_is_gone_without_a_receipt_is_found_under_its_checkpoint(
+async def test_body_missing_without_receipt_found_under_checkpoint(
     proof: Proof, owner: Owner, events: list[Json]
 ) -> None:
     await proof.checkpoint()
