@@ -92,17 +92,17 @@ async def store(writer: Pool) -> AuditStore:
 
 
 @pytest.fixture
-def keeper(cloud: Cloud) -> LockedObjects:
+def locked_objects(cloud: Cloud) -> LockedObjects:
     """The store outside the database, as the service writes to it."""
     return LockedObjects(cloud.s3, CHECKPOINT_BUCKET)
 
 
 @pytest.fixture
-async def proof(url_for: UrlFor, keeper: LockedObjects, writer: Pool, database: str) -> AsyncIterator[Proof]:
+async def proof(url_for: UrlFor, locked_objects: LockedObjects, writer: Pool, database: str) -> AsyncIterator[Proof]:
     """The log's checkpoints, in the test's hands."""
     pool = await connect_pool(url_for(READER), schema=SCHEMA)
     async with TransparencyLog.open(writer) as transparency_log:
-        yield Proof(transparency_log, keeper, pool, database.replace("_", "-"))
+        yield Proof(transparency_log, locked_objects, pool, database.replace("_", "-"))
     await pool.close()
 
 

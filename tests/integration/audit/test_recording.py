@@ -157,7 +157,7 @@ def _poisoned(number: int) -> dict[str, tuple[str, str, bool]]:
         "bad JSON": ('{"source": ', "malformed", False),
         "NUL": (cases.body(event).replace('"s-1"', '"s-\\u0000"'), "malformed", False),
         "an over-long field": (cases.body(cases.rewritten(event, session_id="s" * 201)), "malformed", False),
-        "a day that is none": (cases.body(cases.rewritten(event, opened_on="2026-02-30")), "malformed", False),
+        "an invalid day": (cases.body(cases.rewritten(event, opened_on="2026-02-30")), "malformed", False),
         "altered": (cases.body(event | {"seq": 7}), "digest_mismatch", False),
         "another source": (cases.body(event, source="switchyard.drafter"), "forged_source", False),
         "of an unknown type": (

@@ -64,7 +64,7 @@ def test_other_decision_on_same_cause_is_no_republishable_hole() -> None:
     assert find_missing_events([replace(today, cause="d9")], [recorded])[0] == [replace(today, cause="d9")]
 
 
-def test_router_failure_beside_routed_event_is_no_gap() -> None:
+def test_router_failure_and_routed_event_of_one_parent_are_no_gap() -> None:
     routed = replace(EVENT, producer="router", event_id="e2", type="DraftAnswer", cause="d0")
     recorded_event = [
         RecordedEvent("router", "c1", "e2", EVENT.digest, "DraftAnswer", NOW, cause="d0"),

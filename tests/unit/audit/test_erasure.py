@@ -91,11 +91,11 @@ def test_what_was_begun_is_finished_whatever_was_placed_since() -> None:
 
 
 def test_the_receipt_says_which_copies_are_gone_when() -> None:
-    said = build_erasure(CASE, [footprint()], CATALOGUE, at=NOW, operator="ada", reason="asked to")
-    gone = {copies.queue: (copies.holds, copies.gone_by) for copies in said.queues}
+    statement = build_erasure(CASE, [footprint()], CATALOGUE, at=NOW, operator="ada", reason="asked to")
+    gone = {copies.queue: (copies.holds, copies.gone_by) for copies in statement.queues}
     assert gone[queue_name("audit")] == ("sealed events", "2026-07-08T12:00:00.000000Z")
     assert gone[dead_letter_queue_name("audit")] == ("sealed events", "2026-07-15T12:00:00.000000Z")
     assert "in the clear" in gone[queue_name("case_manager")][0]
     assert "in the clear" in gone[dead_letter_queue_name("case_manager")][0]
-    assert (said.case_ids, said.events) == ((CASE,), 9)
-    assert said.unreadable_by == "2026-07-01T12:00:30.000000Z"
+    assert (statement.case_ids, statement.events) == ((CASE,), 9)
+    assert statement.unreadable_by == "2026-07-01T12:00:30.000000Z"

@@ -76,7 +76,7 @@ def test_what_cannot_be_believed_is_an_alarm_and_no_row(text: str, kind: AlarmKi
     assert found.alarm.kind is kind
 
 
-def test_an_unknown_type_is_recorded_all_the_same_and_an_alarm_beside() -> None:
+def test_unknown_type_is_recorded_and_raises_an_alarm() -> None:
     unknown = cases.rewritten(cases.first(), type="CaseDreamt")
 
     found = examine_message(cases.body(unknown))

@@ -20,7 +20,7 @@ from tests.reference import verify_case
 from tests.unit.audit import cases
 
 
-def found(events: list[Json], **more: Any) -> list[tuple[FindingKind, str | None]]:
+def findings_in(events: list[Json], **more: Any) -> list[tuple[FindingKind, str | None]]:
     verdict = verify_case(cases.stored(events), **{"now": cases.NOW, **more})
     return [(finding.kind, finding.event_id) for finding in verdict.findings]
 
@@ -41,7 +41,7 @@ def test_the_order_of_the_rows_does_not_matter(seed: int) -> None:
     events = cases.answered()
     random.Random(seed).shuffle(events)
 
-    assert found(events) == []
+    assert findings_in(events) == []
 
 
 ALTERED: list[tuple[str, Any]] = [
@@ -111,21 +111,21 @@ def test_an_event_rewritten_with_its_digest_orphans_what_it_caused() -> None:
     events = cases.answered()
     events[6] = cases.rewritten(events[6], rubric_score=9_999)
 
-    assert found(events) == [(FindingKind.MISSING_PARENT, events[7]["event_id"])]
+    assert findings_in(events) == [(FindingKind.MISSING_PARENT, events[7]["event_id"])]
 
 
 def test_a_removed_event_orphans_what_it_caused() -> None:
     events = cases.answered()
     removed = events.pop(4)
 
-    assert found(events) == [(FindingKind.MISSING_PARENT, events[4]["event_id"])]
+    assert findings_in(events) == [(FindingKind.MISSING_PARENT, events[4]["event_id"])]
     assert removed["digest"] in verify_case(cases.stored(events), now=cases.NOW).findings[0].why
 
 
 def test_without_its_first_event_a_case_says_so() -> None:
     events = cases.answered()[1:]
 
-    assert found(events) == [
+    assert findings_in(events) == [
         (FindingKind.NO_FIRST_EVENT, None),
         (FindingKind.MISSING_PARENT, events[0]["event_id"]),
     ]
@@ -149,7 +149,7 @@ def test_an_inserted_event_whose_id_does_not_follow_is_found() -> None:
         ordinal=0,
     )
 
-    kinds = {kind for kind, event_id in found([*events, forged]) if event_id == forged["event_id"]}
+    kinds = {kind for kind, event_id in findings_in([*events, forged]) if event_id == forged["event_id"]}
 
     assert FindingKind.ID_NOT_DERIVED in kinds
 
@@ -168,7 +168,7 @@ def test_an_inserted_event_in_the_place_of_another_is_found() -> None:
 def test_an_event_put_in_from_another_case_has_no_parent_here() -> None:
     stranger = cases.rewritten(cases.answered(1)[4], case_id=cases.first()["case_id"])
 
-    kinds = {kind for kind, event_id in found([*cases.answered(), stranger]) if event_id == stranger["event_id"]}
+    kinds = {kind for kind, event_id in findings_in([*cases.answered(), stranger]) if event_id == stranger["event_id"]}
 
     assert {FindingKind.MISSING_PARENT, FindingKind.CASE_FACT_DIFFERS} <= kinds
 
@@ -177,14 +177,14 @@ def test_a_wrong_seq_is_found() -> None:
     events = cases.answered()[:2]
     events[1] = cases.rewritten(events[1], seq=5)
 
-    assert found(events) == [(FindingKind.WRONG_SEQ, events[1]["event_id"])]
+    assert findings_in(events) == [(FindingKind.WRONG_SEQ, events[1]["event_id"])]
 
 
 def test_a_second_first_event_is_found() -> None:
     events = cases.answered()
     second = cases.rewritten(events[0], event_id="00000000-0000-4000-8000-000000000000")
 
-    assert FindingKind.SECOND_FIRST_EVENT in {kind for kind, _ in found([*events, second])}
+    assert FindingKind.SECOND_FIRST_EVENT in {kind for kind, _ in findings_in([*events, second])}
 
 
 def test_a_second_ending_is_found_and_the_first_recorded_stands() -> None:
@@ -193,7 +193,7 @@ def test_a_second_ending_is_found_and_the_first_recorded_stands() -> None:
         events[0], CaseClosed(outcome="expired", code="case_deadline"), "case_manager", after_ms=60_000
     )
 
-    assert found([*events, expired]) == [(FindingKind.SECOND_ENDING, expired["event_id"])]
+    assert findings_in([*events, expired]) == [(FindingKind.SECOND_ENDING, expired["event_id"])]
 
 
 def test_what_arrives_after_the_ending_is_legitimate() -> None:
@@ -201,21 +201,21 @@ def test_what_arrives_after_the_ending_is_legitimate() -> None:
     expired = cases.follow(opened, CaseClosed(outcome="expired", code="case_deadline"), "case_manager")
     late = cases.failed(asked, "triage")
 
-    assert found([opened, asked, expired, late]) == []
+    assert findings_in([opened, asked, expired, late]) == []
 
 
-def test_a_failure_beside_a_result_is_two_outcomes_of_one_task() -> None:
+def test_failure_and_result_of_one_task_are_two_outcomes() -> None:
     events = cases.answered()
     failure = cases.failed(events[1], "triage")
 
-    assert {kind for kind, _ in found([*events, failure])} == {FindingKind.SIBLINGS_DISAGREE}
+    assert {kind for kind, _ in findings_in([*events, failure])} == {FindingKind.SIBLINGS_DISAGREE}
 
 
 def test_the_router_may_fail_on_an_event_that_it_has_routed_before() -> None:
     events = cases.answered()
     failure = cases.failed(events[2], "router")
 
-    assert found([*events, failure]) == []
+    assert findings_in([*events, failure]) == []
 
 
 def test_a_missing_sibling_is_found_once_the_grace_is_over() -> None:
@@ -231,7 +231,7 @@ def test_a_missing_sibling_is_found_once_the_grace_is_over() -> None:
 
 
 def test_both_branches_of_a_fork_are_no_finding() -> None:
-    assert found(cases.forked()) == []
+    assert findings_in(cases.forked()) == []
 
 
 def test_an_event_that_overtook_its_cause_is_pending_for_a_while() -> None:
@@ -280,7 +280,7 @@ def test_a_producer_outside_the_catalogue_is_found() -> None:
         cases.renamed(cases.answered()[8], events[1], node_from="triage", seq=2, parents=[events[1]["digest"]])
     )
 
-    assert found(events) == [(FindingKind.NOT_IN_CATALOGUE, events[2]["event_id"])]
+    assert findings_in(events) == [(FindingKind.NOT_IN_CATALOGUE, events[2]["event_id"])]
 
 
 @pytest.mark.parametrize(
@@ -323,10 +323,10 @@ def _last_inserted() -> list[Json]:
 @pytest.mark.parametrize("tampered", [_last_rewritten, _late_event_removed, _last_inserted])
 def test_the_end_of_a_chain_can_only_be_proved_with_checkpoints(tampered: Callable[[], list[Json]]) -> None:
     """What nothing follows can be replaced, removed or put in by the database's owner, unseen by the chain."""
-    assert found(tampered()) == []
+    assert findings_in(tampered()) == []
 
 
-async def test_cases_are_told_apart_as_they_stream_by() -> None:
+async def test_streamed_cases_get_one_verdict_each() -> None:
     async def rows() -> AsyncIterator[StoredRow]:
         for number in range(3):
             for row in cases.stored(cases.answered(number)):
