@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from switchyard.audit.reconciliation.completeness import PublishedEvent, RecordedEvent
 from switchyard.audit.records.roles import AUDIT_DATABASE
-from switchyard.protocol.catalogue import ROUTER
 from switchyard.runtime.database.connections import Database, Pool
 from switchyard.runtime.database.queries import load_queries
 
@@ -17,16 +15,6 @@ _SQL = load_queries(__file__, "completeness.sql")
 RECENT_WINDOW = timedelta(minutes=10)
 RECENT_ROWS = 100
 """The latest rows of a producer, whose oldest shows its progress, because queues do not keep the order."""
-
-
-@dataclass(frozen=True, slots=True)
-class PresenceRow:
-    """An event of the log, with its body if it is for the router."""
-
-    recorded_event: RecordedEvent
-    parents: tuple[str, ...]
-    node_to: str
-    body: str | None
 
 
 class LogPresence:
@@ -39,26 +27,10 @@ class LogPresence:
         """The next cases with rows recorded since, in the order of their ids."""
         return [row["case_id"] for row in await self._database.rows("cases_recorded", since, after, limit)]
 
-    async def rows(self, cases: Sequence[uuid.UUID]) -> list[PresenceRow]:
-        """All rows of some cases."""
-        return [
-            PresenceRow(
-                RecordedEvent(
-                    row["node_from"],
-                    row["case_id"],
-                    row["event_id"],
-                    row["transcript_hash"],
-                    row["transition"],
-                    row["recorded_at"],
-                    # The router stores nothing: its decision is identified by the event that it decided on.
-                    row["parents"][0] if row["node_from"] == ROUTER and row["parents"] else None,
-                ),
-                tuple(row["parents"]),
-                row["node_to"],
-                row["body"],
-            )
-            for row in await self._database.rows("events_of", list(cases))
-        ]
+    async def recorded(self, cases: Sequence[uuid.UUID]) -> list[RecordedEvent]:
+        """All events of some cases."""
+        rows = await self._database.rows("events_of", list(cases))
+        return [RecordedEvent(**row | {"parents": tuple(row["parents"])}) for row in map(dict, rows)]
 
     async def still_missing(self, events: Sequence[PublishedEvent]) -> list[PublishedEvent]:
         """The events that the log still lacks."""

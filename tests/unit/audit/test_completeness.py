@@ -56,7 +56,7 @@ def test_log_event_unknown_to_producer_is_unclaimed() -> None:
 
 def test_other_decision_on_same_cause_is_no_republishable_hole() -> None:
     today = replace(EVENT, producer="router", event_id="e2", cause="d0")
-    recorded = replace(ROW, producer="router", cause="d0")
+    recorded = replace(ROW, producer="router", parents=("d0",))
     missing, gaps = find_missing_events([today], [recorded])
     assert missing == []
     assert {(gap.kind, gap.event_id) for gap in gaps} == {(GapKind.DIFFERS, "e2"), (GapKind.UNCLAIMED, "e1")}
@@ -67,8 +67,8 @@ def test_other_decision_on_same_cause_is_no_republishable_hole() -> None:
 def test_router_failure_and_routed_event_of_one_parent_are_no_gap() -> None:
     routed = replace(EVENT, producer="router", event_id="e2", type="DraftAnswer", cause="d0")
     recorded_event = [
-        RecordedEvent("router", "c1", "e2", EVENT.digest, "DraftAnswer", NOW, cause="d0"),
-        RecordedEvent("router", "c1", "e3", "d3", "TaskFailed", NOW, cause="d0"),
+        RecordedEvent("router", "c1", "e2", EVENT.digest, "DraftAnswer", NOW, ("d0",)),
+        RecordedEvent("router", "c1", "e3", "d3", "TaskFailed", NOW, ("d0",)),
     ]
     assert find_missing_events([routed], recorded_event) == ([], [])
     assert find_missing_events([routed], recorded_event[1:])[1] != [], (
