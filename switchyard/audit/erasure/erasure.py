@@ -9,7 +9,8 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Annotated, Literal
+from enum import StrEnum
+from typing import Annotated
 
 from pydantic import Field
 
@@ -34,31 +35,21 @@ class Footprint:
     """The cases about a person under one playbook. Without a policy they must not be erased."""
 
     playbook: str
-    case_ids: tuple[str, ...]
+    case_ids: Sequence[str]
     events: int
     has_policy: bool
     duty_until: datetime | None
     citation: str | None
-    legal_holds: tuple[str, ...]
+    legal_holds: Sequence[str]
 
 
 @dataclass(frozen=True, slots=True)
 class ErasureDenied:
-    """Why a person may not be erased now. `until` is None if an operator must act first."""
+    """Why a person may not be erased now. Without `until` an operator must act first."""
 
     why: str
     until: datetime | None
     remedy: str
-
-
-@dataclass(frozen=True, slots=True)
-class PersonUnknown:
-    """The person is neither in the vault nor in the log."""
-
-
-@dataclass(frozen=True, slots=True)
-class AlreadyErased:
-    """The person was erased, and the receipt is stored."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +59,14 @@ class ErasureAllowed:
     begun: KeyErasure | None
 
 
-ErasureDecision = ErasureDenied | PersonUnknown | AlreadyErased | ErasureAllowed
+class ErasureNotNeeded(StrEnum):
+    """Why there is nothing to erase."""
+
+    PERSON_UNKNOWN = "person_unknown"  # neither in the vault nor in the log
+    ALREADY_ERASED = "already_erased"  # the receipt is stored
+
+
+ErasureDecision = ErasureDenied | ErasureNotNeeded | ErasureAllowed
 
 
 def decide_erasure(
@@ -78,12 +76,12 @@ def decide_erasure(
 
     An erasure whose key was already destroyed is always finished, also if a legal hold was placed since.
     """
-    if not key.present:
-        if receipted:
-            return AlreadyErased()
-        return ErasureAllowed(key.erased) if key.erased is not None else PersonUnknown()
+    if not key.present and receipted:
+        return ErasureNotNeeded.ALREADY_ERASED
+    if not key.present and key.erased is None:
+        return ErasureNotNeeded.PERSON_UNKNOWN
     if receipted or key.erased is not None:
-        return ErasureAllowed(key.erased)  # a restored backup has brought the key back
+        return ErasureAllowed(key.erased)  # begun before, or a restored backup has brought the key back
     return _denial(footprints, now) or ErasureAllowed(None)
 
 
@@ -96,18 +94,17 @@ def _denial(footprints: Sequence[Footprint], now: datetime) -> ErasureDenied | N
             why = f"no policy says how long the cases of playbook {each.playbook} must be kept"
             return ErasureDenied(why, None, "set one with `switchyard audit retention policy`")
     owed = [(each.duty_until, each) for each in footprints if each.duty_until is not None and each.duty_until > now]
-    if not owed:
-        return None
-    until, longest = max(owed, key=lambda pair: pair[0])
-    why = f"{len(longest.case_ids)} cases of playbook {longest.playbook} must be kept: {longest.citation}"
-    return ErasureDenied(why, until, "repeat the request after that day")
+    for until, each in sorted(owed, key=lambda pair: pair[0], reverse=True)[:1]:
+        why = f"{len(each.case_ids)} cases of playbook {each.playbook} must be kept: {each.citation}"
+        return ErasureDenied(why, until, "repeat the request after that day")
+    return None
 
 
 class QueueCopies(Contract):
     """Until when a queue may hold copies, and of what."""
 
     queue: str
-    holds: Literal["sealed events", "sealed events and what upstream submitted in the clear"]
+    holds: str
     gone_by: Timestamp
 
 
@@ -143,20 +140,11 @@ def build_erasure(
 
 def _queues(catalogue: Catalogue, at: datetime) -> list[QueueCopies]:
     found = []
-    for consumer in consumers(catalogue):
-        for queue, seconds in (
-            (consumer.queue, RETENTION_SECONDS),
-            (consumer.dead_letter_queue, DEAD_LETTER_RETENTION_SECONDS),
-        ):
-            found.append(
-                QueueCopies(
-                    queue=queue,
-                    holds="sealed events and what upstream submitted in the clear"
-                    if consumer.node == CASE_MANAGER
-                    else "sealed events",
-                    gone_by=timestamp(at + timedelta(seconds=seconds)),
-                )
-            )
+    for each in consumers(catalogue):
+        clear = each.node == CASE_MANAGER
+        holds = "sealed events and what upstream submitted in the clear" if clear else "sealed events"
+        for queue, seconds in (each.queue, RETENTION_SECONDS), (each.dead_letter_queue, DEAD_LETTER_RETENTION_SECONDS):
+            found.append(QueueCopies(queue=queue, holds=holds, gone_by=timestamp(at + timedelta(seconds=seconds))))
     return found
 
 
@@ -188,10 +176,7 @@ class ErasureService:
             # This lock keeps a legal hold from being placed between the decision and the destruction of the key.
             await log.execute("one_at_a_time")
             stored = await log.row("receipt", person)
-            footprints = [
-                Footprint(**{**row, "case_ids": tuple(row["case_ids"]), "legal_holds": tuple(row["legal_holds"])})
-                for row in await log.rows("footprint", person)
-            ]
+            footprints = [Footprint(**row) for row in await log.rows("footprint", person)]
             key = await self._keys.state(subject)
             decision = decide_erasure(key, footprints, receipted=stored is not None, now=self._clock.now())
             receipt = None if stored is None else Receipt(**stored)

@@ -11,9 +11,10 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import groupby
+from operator import attrgetter
 from typing import Any
 
-from switchyard.audit.receipts.receipts import read_receipt_row
+from switchyard.audit.receipts.receipts import RetentionReceipt
 from switchyard.audit.records.roles import AUDIT_DATABASE
 from switchyard.audit.records.stored_row import SCAN_TIMEOUT_S
 from switchyard.audit.transparency.checkpoint import (
@@ -296,7 +297,7 @@ class CheckpointVerifier:
             return rows
         days = list({indexed.leaf.opened_on for indexed in gone.values()})
         found = await log.rows("receipts_naming", days, list(gone), timeout_s=SCAN_TIMEOUT_S)
-        for case_id, receipts in groupby(map(read_receipt_row, found), key=lambda receipt: receipt.case_id):
+        for case_id, receipts in groupby([RetentionReceipt(**row) for row in found], key=attrgetter("case_id")):
             retired = RetiredCase(receipts, self._receipts, dropped=self._dropped)
             for event in retired.events:
                 indexed = gone.get(event.event_id)

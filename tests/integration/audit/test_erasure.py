@@ -14,11 +14,10 @@ import pytest
 
 from contracts.catalogue import CATALOGUE
 from switchyard.audit.erasure.erasure import (
-    AlreadyErased,
     ErasureAllowed,
     ErasureDenied,
+    ErasureNotNeeded,
     ErasureService,
-    PersonUnknown,
     read_erasure,
 )
 from switchyard.audit.records.roles import RETENTION, SCHEMA
@@ -113,16 +112,16 @@ async def test_the_receipt_is_signed_and_names_cases_operator_and_copies(
 async def test_asking_again_gives_the_same_receipt(erasures: ErasureService, subject: str) -> None:
     first = await erasures.erase(subject, operator="ada", reason="asked to")
     again = await erasures.erase(subject, operator="ben", reason="asked twice")
-    assert again.decision == AlreadyErased()
+    assert again.decision == ErasureNotNeeded.ALREADY_ERASED
     assert again.receipt == first.receipt
 
 
 async def test_asked_at_once_by_many_it_happens_once(erasures: ErasureService, subject: str, owner: Owner) -> None:
     asked = await asyncio.gather(*(erasures.erase(subject, operator=f"o{n}", reason="asked to") for n in range(4)))
     assert sorted(type(one.decision).__name__ for one in asked) == [
-        "AlreadyErased",
-        "AlreadyErased",
-        "AlreadyErased",
+        "ErasureNotNeeded",
+        "ErasureNotNeeded",
+        "ErasureNotNeeded",
         "ErasureAllowed",
     ]
     assert await owner.fetchval("select count(*) from erasure_receipt") == 1
@@ -130,7 +129,7 @@ async def test_asked_at_once_by_many_it_happens_once(erasures: ErasureService, s
 
 async def test_unknown_person_is_not_erased(erasures: ErasureService, owner: Owner) -> None:
     asked = await erasures.erase(str(uuid.uuid4()), operator="ada", reason="asked to")
-    assert (asked.decision, asked.receipt) == (PersonUnknown(), None)
+    assert (asked.decision, asked.receipt) == (ErasureNotNeeded.PERSON_UNKNOWN, None)
     assert await owner.fetchval("select count(*) from erasure_receipt") == 0
 
 

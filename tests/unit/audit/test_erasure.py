@@ -9,12 +9,11 @@ import pytest
 
 from contracts.catalogue import CATALOGUE
 from switchyard.audit.erasure.erasure import (
-    AlreadyErased,
     ErasureAllowed,
     ErasureDecision,
     ErasureDenied,
+    ErasureNotNeeded,
     Footprint,
-    PersonUnknown,
     build_erasure,
     decide_erasure,
 )
@@ -45,9 +44,9 @@ def footprint(**fields: Any) -> Footprint:
     ("key", "receipted", "decision"),
     [
         (PRESENT, False, ErasureAllowed(None)),
-        (NEVER, False, PersonUnknown()),
+        (NEVER, False, ErasureNotNeeded.PERSON_UNKNOWN),
         (GONE, False, ErasureAllowed(ERASED)),
-        (GONE, True, AlreadyErased()),
+        (GONE, True, ErasureNotNeeded.ALREADY_ERASED),
         (BACK, True, ErasureAllowed(ERASED)),
         (PRESENT, True, ErasureAllowed(None)),
     ],
