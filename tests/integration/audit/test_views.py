@@ -47,8 +47,8 @@ async def test_the_summary_says_which_way_a_case_went_and_how_it_ended(store: Au
     assert summary.route == ROUTE
     assert (summary.tenant, summary.session_id, summary.playbook_version) == ("acme", "s-9", "assist/1")
     assert (summary.agents, summary.model_ids, summary.hops) == (
-        ("drafter", "text_to_sql", "triage"),
-        ("claude-test",),
+        ["drafter", "text_to_sql", "triage"],
+        ["claude-test"],
         9,
     )
     assert (summary.status, summary.outcome, summary.code) == (CaseStatus.CLOSED, "answered", "answered")

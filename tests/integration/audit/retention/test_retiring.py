@@ -16,8 +16,7 @@ from contracts.catalogue import CATALOGUE
 from contracts.events.router import AnswerQuestion
 from switchyard.audit.records.roles import RETENTION, SCHEMA
 from switchyard.audit.records.store import AuditStore
-from switchyard.audit.retention.case_objects import CaseObjects
-from switchyard.audit.retention.retention import RetentionStore, RetirementStatus
+from switchyard.audit.retention.retention import CaseObjects, RetentionStore, RetirementStatus
 from switchyard.audit.verification.audit_reader import AuditReader
 from switchyard.audit.verification.findings import FindingKind
 from switchyard.devstack.stack.provision import OBJECT_BUCKET

@@ -10,8 +10,7 @@ import pytest
 from contracts.catalogue import CATALOGUE
 from switchyard.audit.records.roles import RETENTION, SCHEMA
 from switchyard.audit.records.store import AuditStore
-from switchyard.audit.retention.case_objects import CaseObjects
-from switchyard.audit.retention.retention import DueCase, RetentionStore, RetirementOutcome
+from switchyard.audit.retention.retention import CaseObjects, DueCase, RetentionStore, RetirementOutcome
 from switchyard.cli.commands.audit.retention import retire_due_cases
 from switchyard.devstack.stack.provision import OBJECT_BUCKET
 from switchyard.protocol.fields import Json
