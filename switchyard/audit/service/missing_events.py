@@ -46,25 +46,12 @@ class LogWatch:
         # Rows are recorded in nearly the order of their log indexes: one among older rows is checked a little early.
         while (last := await database.value("ripe", before, ripe, WATCH_BATCH_SIZE)) > before:
             for row in await database.rows("orphans", before, last):
-                log.error(
-                    "integrity.orphan",
-                    alarm="integrity",
-                    kind="missing_parent",
-                    case_id=row["case_id"],
-                    event_id=row["event_id"],
-                    transition=row["transition"],
-                    node_from=row["node_from"],
-                )
+                log.error("integrity.orphan", alarm="integrity", kind="missing_parent", **row)
             self._seen = before = last
 
     async def _unended(self, database: Database, ripe: datetime) -> None:
         since = self._until or ripe - WATCH_WINDOW
         for row in await database.rows("unended", since, ripe):
-            log.error(
-                "case.unended",
-                alarm="unended",
-                case_id=row["case_id"],
-                tenant=row["tenant"],
-                case_deadline=row["case_deadline"].isoformat(),
-            )
+            fields = {**row, "case_deadline": row["case_deadline"].isoformat()}
+            log.error("case.unended", alarm="unended", **fields)
         self._until = ripe

@@ -16,7 +16,7 @@ from switchyard.audit.transparency.checkpoint import (
     explain_unlinked,
     next_checkpoint_body,
 )
-from switchyard.audit.transparency.transparency_log import CheckpointBacklog, TransparencyLog
+from switchyard.audit.transparency.transparency_log import TransparencyLog
 from switchyard.runtime.core.clock import Clock
 from switchyard.runtime.crypto.signing import Signer, TrustedKeys, key_name
 from switchyard.runtime.storage.locked_objects import LockedObjects
@@ -40,10 +40,9 @@ class CheckpointSchedule:
     seconds: float
     keep: timedelta
 
-
-def is_checkpoint_due(waiting: CheckpointBacklog, schedule: CheckpointSchedule) -> bool:
-    """Whether a checkpoint is due."""
-    return waiting.rows >= schedule.rows or (waiting.rows > 0 and waiting.oldest_s >= schedule.seconds)
+    def is_due(self, rows: int, oldest_s: float) -> bool:
+        """Whether a checkpoint is due when `rows` entries wait, the first for `oldest_s` seconds."""
+        return rows >= self.rows or (rows > 0 and oldest_s >= self.seconds)
 
 
 class Checkpointer:
@@ -73,18 +72,16 @@ class Checkpointer:
         Raises `Unavailable`, `Rejected` for a bucket without Object Lock, and `CheckpointConflict`.
         """
         head = await transparency_log.head(self._name)
-        waiting = await transparency_log.uncovered_rows(head, MAX_CHECKPOINT_ROWS)
-        if not (is_checkpoint_due(waiting, self._schedule) or (now and waiting.rows)):
+        rows, oldest_s = await transparency_log.uncovered_rows(head, MAX_CHECKPOINT_ROWS)
+        if not (self._schedule.is_due(rows, oldest_s) or (now and rows)):
             return False
-        leaves = await transparency_log.leaves(head.last + 1, head.last + waiting.rows)
+        leaves = await transparency_log.leaves(head.last + 1, head.last + rows)
         moment = self._clock.now()
         body = next_checkpoint_body(head, leaves, log=self._name, made_at=moment, key=self._key)
         checkpoint = Checkpoint(body, await self._signer.sign(body.signed_bytes()), tuple(leaves))
+        key, until = checkpoint_key(self._name, body.number), moment + self._schedule.keep
         made = await self._objects.put_new(
-            checkpoint_key(self._name, body.number),
-            checkpoint.to_bytes(),
-            keep_until=moment + self._schedule.keep,
-            content_type="application/json",
+            key, checkpoint.to_bytes(), keep_until=until, content_type="application/json"
         )
         if not made:
             return await self.adopt(transparency_log)
@@ -118,7 +115,6 @@ class Checkpointer:
         if why := self._keys.invalid_reason(body.key, body.signed_bytes(), checkpoint.signature):
             raise CheckpointConflict(f"checkpoint {number} in S3 is invalid: {why}")
         if tuple(await transparency_log.leaves(body.first, body.last)) != checkpoint.leaves:
-            raise CheckpointConflict(
-                f"checkpoint {number} in S3 does not match the rows of log indexes {body.first} to {body.last}"
-            )
+            rows = f"the rows of log indexes {body.first} to {body.last}"
+            raise CheckpointConflict(f"checkpoint {number} in S3 does not match {rows}")
         return checkpoint

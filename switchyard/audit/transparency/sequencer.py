@@ -46,7 +46,6 @@ class Sequencer:
         self._pool = pool
         self._checkpointer = checkpointer
         self._watch = watch
-        self._watch_at = 0.0
         self._every_s = every_s
         self._again_s = again_s
         self._rest_until = 0.0
@@ -68,24 +67,21 @@ class Sequencer:
             log.warning("sequence.unfinished", error=type(error).__name__)
 
     async def _lead(self) -> None:
+        loop = asyncio.get_running_loop()
         async with TransparencyLog.open(self._pool) as transparency_log:
             if not await transparency_log.lead():
                 return
             log.info("sequence.leading")
-            self._rest_until = 0.0
+            self._rest_until = watch_at = 0.0
             takeover = True
             while True:
                 await self._index_rows(transparency_log)
                 await self._write_checkpoints(transparency_log, takeover=takeover)
                 takeover = False
-                await self._run_watch(transparency_log.session)
+                if self._watch is not None and loop.time() >= watch_at:
+                    watch_at = loop.time() + WATCH_INTERVAL_S
+                    await self._watch(transparency_log.session)
                 await asyncio.sleep(self._every_s)
-
-    async def _run_watch(self, session: Database) -> None:
-        loop = asyncio.get_running_loop()
-        if self._watch is not None and loop.time() >= self._watch_at:
-            self._watch_at = loop.time() + WATCH_INTERVAL_S
-            await self._watch(session)
 
     async def _index_rows(self, transparency_log: TransparencyLog) -> None:
         while await transparency_log.index_rows(SEQUENCE_BATCH_SIZE) == SEQUENCE_BATCH_SIZE:

@@ -58,7 +58,7 @@ def check_chain(facts: Sequence[EventFact]) -> Iterator[Finding]:
 
 def build_finding(event: Transition, kind: FindingKind, why: str, field: str | None = None) -> Finding:
     """A finding about one row."""
-    return Finding(kind, event.case_id, event.event_id, event.opened_on, why, field)
+    return Finding(kind, why, field, event.case_id, event.event_id, event.opened_on)
 
 
 def _duplicates(events: Iterable[Transition]) -> Iterator[Finding]:
@@ -74,7 +74,7 @@ def _check_first_event(events: Sequence[Transition]) -> Iterator[Finding]:
     firsts = [event for event in events if not event.parents]
     if not firsts:
         why = "the case's first event is not in the log: there is no event without parents"
-        yield Finding(FindingKind.NO_FIRST_EVENT, events[0].case_id, None, None, why)
+        yield Finding(FindingKind.NO_FIRST_EVENT, why, case_id=events[0].case_id)
     for event in firsts[1:]:
         yield build_finding(event, FindingKind.SECOND_FIRST_EVENT, "the case already has a first event", "parents")
 
@@ -141,11 +141,6 @@ def _siblings(events: Iterable[Transition]) -> Iterator[Finding]:
         if missing := count - len(ordinals & set(range(count))):
             why = f"{missing} of the {count} children of its parent are not in the log"
             yield build_finding(eldest, FindingKind.MISSING_SIBLING, why, "siblings")
-
-
-def latest_attempt_ended(events: Sequence[Transition]) -> bool:
-    """Whether the latest attempt of a case has its ending."""
-    return sum(event.terminal for event in events) > sum(event.transition == RETRIED_TYPE for event in events)
 
 
 def _check_endings(events: Sequence[Transition], by_digest: Mapping[str, Transition]) -> Iterator[Finding]:

@@ -111,7 +111,7 @@ class RetiredCase:
                 yield retirement
             else:
                 why = f"retention receipt {row.part} of the case is invalid: {invalid_reason}"
-                finding = Finding(FindingKind.FORGED_RECEIPT, row.case_id, None, row.opened_on, why, "receipt")
+                finding = Finding(FindingKind.FORGED_RECEIPT, why, "receipt", row.case_id, opened_on=row.opened_on)
                 self.findings.append(finding)
 
 
@@ -121,7 +121,7 @@ def partition_of(opened_on: str) -> str:
 
 
 def _build_receipt_finding(retirement: Retirement, event: RetiredEvent, kind: FindingKind, why: str) -> Finding:
-    return Finding(kind, retirement.case_id, event.event_id, date.fromisoformat(retirement.opened_on), why)
+    return Finding(kind, why, None, retirement.case_id, event.event_id, date.fromisoformat(retirement.opened_on))
 
 
 class RetiredCases:

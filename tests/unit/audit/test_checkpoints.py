@@ -20,8 +20,7 @@ from switchyard.audit.transparency.checkpoint import (
     head_after,
     next_checkpoint_body,
 )
-from switchyard.audit.transparency.checkpointer import CheckpointSchedule, is_checkpoint_due
-from switchyard.audit.transparency.transparency_log import CheckpointBacklog
+from switchyard.audit.transparency.checkpointer import CheckpointSchedule
 from switchyard.audit.verification.checkpoint_verifier import StoredCheckpoint, check_object_lock
 from switchyard.audit.verification.findings import FindingKind
 from switchyard.runtime.crypto.signing import LocalSigner, TrustedKeys, key_name, public_keys
@@ -110,18 +109,12 @@ def test_what_is_no_public_key_is_refused(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("waiting", "expected"),
-    [
-        (CheckpointBacklog(0, 0), False),
-        (CheckpointBacklog(9, 59), False),
-        (CheckpointBacklog(10, 0), True),
-        (CheckpointBacklog(1, 60), True),
-    ],
+    ("rows", "oldest_s", "expected"), [(0, 0, False), (9, 59, False), (10, 0, True), (1, 60, True)]
 )
-def test_an_checkpoint_is_due_after_rows_or_seconds_and_never_for_nothing(
-    waiting: CheckpointBacklog, expected: bool
+def test_checkpoint_is_due_after_rows_or_seconds_and_never_for_nothing(
+    rows: int, oldest_s: float, expected: bool
 ) -> None:
-    assert is_checkpoint_due(waiting, CheckpointSchedule(10, 60, timedelta(days=1))) is expected
+    assert CheckpointSchedule(10, 60, timedelta(days=1)).is_due(rows, oldest_s) is expected
 
 
 def test_names_of_objects_are_in_the_order_of_their_numbers() -> None:
