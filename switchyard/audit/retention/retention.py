@@ -62,9 +62,8 @@ class CaseObjects:
                 raise Unavailable("object_store", f"S3 kept {len(answer['Errors'])} objects ({', '.join(codes)})")
 
     async def _pages(self, case_id: str) -> AsyncIterator[list[str]]:
-        pages = self._client.get_paginator("list_objects_v2").paginate(
-            Bucket=self._bucket, Prefix=f"artefacts/{case_id}/"
-        )
+        listing = self._client.get_paginator("list_objects_v2")
+        pages = listing.paginate(Bucket=self._bucket, Prefix=f"artefacts/{case_id}/")
         try:
             async for page in pages:
                 if found := [item["Key"] for item in page.get("Contents", [])]:
@@ -98,7 +97,6 @@ class RetirementStatus(StrEnum):
 class RetirementOutcome:
     """The result for one case, with the findings that kept it."""
 
-    case_id: str
     status: RetirementStatus
     events: int
     findings: tuple[Finding, ...] = ()
@@ -165,9 +163,9 @@ class RetentionStore:
                 check.add(row)
             verdict = check.verdict(now=self._clock.now(), grace=timedelta(), retired=retired)
             if verdict.status is not CaseStatus.CLOSED:
-                return RetirementOutcome(due.case_id, RetirementStatus.REOPENED, len(there))
+                return RetirementOutcome(RetirementStatus.REOPENED, len(there))
             if verdict.findings:
-                return RetirementOutcome(due.case_id, RetirementStatus.KEPT, len(there), verdict.findings)
+                return RetirementOutcome(RetirementStatus.KEPT, len(there), verdict.findings)
             part = await log.value("next_part", due.opened_on, case)
             statement = Retirement(
                 case_id=due.case_id,
@@ -190,7 +188,7 @@ class RetentionStore:
             await log.execute("retire", due.opened_on, case)
         # After the commit, so that a body in the log has its artefacts. The next run sweeps if this one is killed.
         await self._remove_artefacts(due.opened_on, case)
-        return RetirementOutcome(due.case_id, RetirementStatus.RETIRED, len(there))
+        return RetirementOutcome(RetirementStatus.RETIRED, len(there))
 
     async def sweep(self) -> int:
         """Delete the artefacts of retired cases that interrupted runs have left; the number of cases."""

@@ -6,13 +6,14 @@ import uuid
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
+from functools import partial
 from typing import Any
 
 from switchyard.audit.records.roles import AUDIT_DATABASE
 from switchyard.audit.records.stored_row import SCAN_TIMEOUT_S, STORED_SQL, CaseStatus, StoredRow, read_stored_row
-from switchyard.audit.verification.case_verifier import VERIFICATION_GRACE, verify_cases
-from switchyard.audit.verification.findings import CaseVerdict, VerifyReport
+from switchyard.audit.verification.case_verifier import verify_cases
+from switchyard.audit.verification.findings import VerifyReport
 from switchyard.audit.verification.retired_cases import NO_TRUSTED_KEYS, RetiredCases
 from switchyard.protocol.catalogue import Catalogue
 from switchyard.runtime.core.clock import Clock, SystemClock
@@ -164,44 +165,19 @@ class AuditReader:
                 yield read_stored_row(record)
 
     async def verify(
-        self,
-        *,
-        case_id: str | None = None,
-        day: date | None = None,
-        now: datetime | None = None,
-        grace: timedelta = VERIFICATION_GRACE,
-        limit: int = 1_000,
+        self, *, case_id: str | None = None, day: date | None = None, now: datetime | None = None
     ) -> VerifyReport:
-        """Verify one case, the cases opened on one day, or the whole log. At most `limit` findings are listed."""
-        scope = f"case {case_id}" if case_id else f"day {day.isoformat()}" if day else "all"
-        report = VerifyReport(scope, limit)
-        async with aclosing(self.verdicts(case_id=case_id, day=day, now=now, grace=grace)) as verdicts:
-            async for verdict in verdicts:
-                report.add(verdict)
-        return report
-
-    async def verdicts(
-        self,
-        *,
-        case_id: str | None = None,
-        day: date | None = None,
-        now: datetime | None = None,
-        grace: timedelta = VERIFICATION_GRACE,
-    ) -> AsyncGenerator[CaseVerdict, None]:
-        """Case after case, from one snapshot and in bounded memory, however large the log is."""
+        """Verify one case, the cases opened on one day, or the whole log, from one snapshot and in bounded memory."""
+        report = VerifyReport(f"case {case_id}" if case_id else f"day {day.isoformat()}" if day else "all")
         case = None if case_id is None else uuid.UUID(case_id)
         # Before the rows are read: a partition that is dropped meanwhile is in the snapshot of the rows.
         dropped = await self._retired.dropped_partitions()
         async with aclosing(self.stored_rows(case, day)) as rows:
-            verified = verify_cases(
-                self._catalogue,
-                rows,
-                now=now or self._clock.now(),
-                grace=grace,
-                retired=lambda case_id: self._retired.of_case(case_id, dropped),
-            )
-            async for verdict in verified:
-                yield verdict
+            moment = now or self._clock.now()
+            receipts = partial(self._retired.of_case, dropped=dropped)
+            async for verdict in verify_cases(self._catalogue, rows, now=moment, retired=receipts):
+                report.add(verdict)
         async with aclosing(self._retired.without_rows(case, day)) as rest:
             async for verdict in rest:
-                yield verdict
+                report.add(verdict)
+        return report

@@ -6,7 +6,7 @@ consistently. A removed ending shows as an unended case; the rest needs checkpoi
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from datetime import datetime, timedelta
 
 from switchyard.audit.records.projection import AlarmKind, Transition, examine_message
@@ -105,15 +105,12 @@ class CaseVerifier:
 
 
 def verify_case(
-    catalogue: Catalogue, rows: Iterable[StoredRow], *, now: datetime, grace: timedelta = VERIFICATION_GRACE
+    catalogue: Catalogue, rows: Sequence[StoredRow], *, now: datetime, grace: timedelta = VERIFICATION_GRACE
 ) -> CaseVerdict:
-    """The verdict on one case. Raises `ValueError` without rows."""
-    check: CaseVerifier | None = None
+    """The verdict on one case. Raises `IndexError` without rows."""
+    check = CaseVerifier(catalogue, rows[0].row.case_id)
     for stored in rows:
-        check = check or CaseVerifier(catalogue, stored.row.case_id)
         check.add(stored)
-    if check is None:
-        raise ValueError("a case has at least one row")
     return check.verdict(now=now, grace=grace)
 
 
@@ -122,7 +119,6 @@ async def verify_cases(
     rows: AsyncIterator[StoredRow],
     *,
     now: datetime,
-    grace: timedelta = VERIFICATION_GRACE,
     retired: Callable[[str], Awaitable[RetiredCase]] | None = None,
 ) -> AsyncGenerator[CaseVerdict, None]:
     """The verdict on each case, from rows that come case by case. One case in memory at a time.
@@ -132,7 +128,7 @@ async def verify_cases(
 
     async def verdict_of(check: CaseVerifier) -> CaseVerdict:
         found = await retired(check.case_id) if retired is not None and check.needs_receipts else None
-        return check.verdict(now=now, grace=grace, retired=found)
+        return check.verdict(now=now, retired=found)
 
     check: CaseVerifier | None = None
     async for stored in rows:

@@ -197,13 +197,13 @@ class CheckpointVerifier:
         self._dropped: frozenset[str] = frozenset()
         self._clock = clock or SystemClock()
 
-    async def verify(self, *, limit: int = 1_000) -> CheckpointReport:
+    async def verify(self) -> CheckpointReport:
         """Compare every row with the checkpoint that covers it, in bounded memory.
 
         The store is listed before the database's snapshot is taken. A checkpoint covers committed rows only, so what a
         listed checkpoint covers and the snapshot lacks is missing.
         """
-        report = CheckpointReport(limit)
+        report = CheckpointReport()
         newest = 0
         async with aclosing(self._listed()) as listed:
             async for number, _ in listed:
@@ -296,9 +296,7 @@ class CheckpointVerifier:
             report.since = min(report.since or waiting["oldest"], waiting["oldest"])
         async for row in log.stream("rows_without_entry", timeout_s=SCAN_TIMEOUT_S):
             why = "it was inserted past the queue that gives each row its log index"
-            report.add(
-                [Finding(FindingKind.ROW_UNINDEXED, why, None, row["case_id"], row["event_id"], row["opened_on"])]
-            )
+            report.add([Finding(FindingKind.ROW_UNINDEXED, why, **row)])
         for row in await log.rows("checkpoints_after", self._log, newest):
             if await self._objects.get(checkpoint_key(self._log, row["number"])) is None:
                 why = f"checkpoint {row['number']} is in the database and not in the store"

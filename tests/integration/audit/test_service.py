@@ -57,7 +57,7 @@ class Service:
         return (await self.health()).get("status") == "ready"
 
     async def health(self) -> dict[str, Any]:
-        """The answer of its readiness endpoint; empty while there is none."""
+        """The answer of its readiness endpoint; empty while it does not run."""
         ports = [line["health_port"] for line in self.lines() if line["event"] == "process.ready"]
         if not ports:
             return {}

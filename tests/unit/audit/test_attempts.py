@@ -54,7 +54,7 @@ RETRY_2 = retry_of(FAILURE_2, CLOSED_2[1], 2)
 
 
 def verdict(*events: Json, without: Json | None = None) -> CaseVerdict:
-    return verify_case(stored(event for event in events if event is not without), now=LATER)
+    return verify_case(stored([event for event in events if event is not without]), now=LATER)
 
 
 def kinds(found: CaseVerdict) -> set[FindingKind]:
