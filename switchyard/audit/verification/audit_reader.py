@@ -88,12 +88,7 @@ class AuditReader:
     """
 
     def __init__(
-        self,
-        pool: Pool,
-        catalogue: Catalogue,
-        *,
-        clock: Clock | None = None,
-        trusted: TrustedKeys = NO_TRUSTED_KEYS,
+        self, pool: Pool, catalogue: Catalogue, *, clock: Clock | None = None, trusted: TrustedKeys = NO_TRUSTED_KEYS
     ) -> None:
         self._database = Database(pool, AUDIT_DATABASE, _SQL)
         self._catalogue = catalogue

@@ -305,13 +305,8 @@ class CheckpointVerifier:
     async def _stored(self, log: Database, number: int, kept: ObjectKey) -> StoredCheckpoint:
         found = await self._objects.read(kept)
         copy = await log.row("checkpoint", self._log, number)
-        return StoredCheckpoint(
-            number,
-            found.data if found else None,
-            kept.versions,
-            found.lock if found else None,
-            (copy["body"], copy["signature"]) if copy else None,
-        )
+        data, lock = (found.data, found.lock) if found else (None, None)
+        return StoredCheckpoint(number, data, kept.versions, lock, (copy["body"], copy["signature"]) if copy else None)
 
     async def _listed(self) -> AsyncGenerator[tuple[int, ObjectKey], None]:
         prefix = checkpoint_key(self._log, 0).rpartition("/")[0] + "/"
