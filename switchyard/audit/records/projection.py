@@ -136,34 +136,29 @@ def _catalogue_problem(
     return None, type_
 
 
+_COPIED = (
+    *("event_id", "case_id", "tenant", "session_id", "node_from", "node_to", "seq", "ordinal", "siblings", "parents"),
+    *("playbook_version", "rubric_score", "time_limit_ms"),
+)
+"""Columns that have the envelope's names and values."""
+
+
 def _row(body: str, delivery: BusDelivery, type_: EventType | None) -> Transition:
     envelope = delivery.envelope
     call = envelope.model_call
     terminal = type_ is not None and type_.terminal
     return Transition(
+        **{name: getattr(envelope, name) for name in _COPIED},
         opened_on=date.fromisoformat(envelope.opened_on),
-        event_id=envelope.event_id,
-        case_id=envelope.case_id,
-        tenant=envelope.tenant,
-        session_id=envelope.session_id,
         principal_sub=envelope.principal.sub,
         subject=envelope.principal.subject,
-        node_from=envelope.node_from,
-        node_to=envelope.node_to,
         transition=envelope.type,
         type_version=envelope.version,
-        seq=envelope.seq,
-        ordinal=envelope.ordinal,
-        siblings=envelope.siblings,
-        parents=envelope.parents,
         transcript_hash=envelope.digest,
-        playbook_version=envelope.playbook_version,
         code_version=_short(delivery.raw.get("code_version")),
         prompt_version=call.prompt_version if call else None,
         model_id=call.model_id if call else None,
         latency_ms=call.latency_ms if call else None,
-        rubric_score=envelope.rubric_score,
-        time_limit_ms=envelope.time_limit_ms,
         case_deadline=datetime.fromisoformat(envelope.case_deadline),
         terminal=terminal,
         outcome=_outcome(envelope.payload.get("outcome")) if terminal else None,

@@ -7,7 +7,7 @@ import hashlib
 import json
 import uuid
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from datetime import date, datetime, timedelta
 from enum import StrEnum
 from typing import Any
@@ -108,6 +108,7 @@ async def read_retention(pool: Pool) -> tuple[list[Json], list[Json]]:
     return [dict(row) for row in await database.rows("policies")], [dict(row) for row in await database.rows("holds")]
 
 
+@dataclass
 class RetentionStore:
     """Retires cases and sets holds and policies, as the role `audit_retention`.
 
@@ -115,24 +116,18 @@ class RetentionStore:
     they are removed.
     """
 
-    def __init__(
-        self,
-        pool: Pool,
-        catalogue: Catalogue,
-        signer: Signer,
-        clock: Clock,
-        *,
-        objects: CaseObjects,
-        trusted: TrustedKeys | None = None,
-        archive: ObjectStore | None = None,
-    ) -> None:
-        self._database = Database(pool, AUDIT_DATABASE, _SQL)
-        self._catalogue = catalogue
-        self._signer = signer
-        self._clock = clock
-        self._objects = objects
-        self._archive = archive
-        self._retired = RetiredCases(pool, trusted or TrustedKeys([signer.public]))
+    pool: Pool
+    catalogue: Catalogue
+    signer: Signer
+    clock: Clock
+    _: KW_ONLY
+    objects: CaseObjects
+    trusted: TrustedKeys | None = None
+    archive: ObjectStore | None = None
+
+    def __post_init__(self) -> None:
+        self._database = Database(self.pool, AUDIT_DATABASE, _SQL)
+        self._retired = RetiredCases(self.pool, self.trusted or TrustedKeys([self.signer.public]))
 
     async def due(self, *, limit: int) -> AsyncIterator[DueCase]:
         """Cases whose retention is over, oldest first, at most `limit`; read in pages."""
@@ -158,10 +153,10 @@ class RetentionStore:
             records = await log.with_queries(STORED_SQL).rows("stored", case, due.opened_on)
             stored = [read_stored_row(record) for record in records]
             there = [row for row in stored if not row.retired]
-            check = CaseVerifier(self._catalogue, due.case_id)
+            check = CaseVerifier(self.catalogue, due.case_id)
             for row in stored:
                 check.add(row)
-            verdict = check.verdict(now=self._clock.now(), grace=timedelta(), retired=retired)
+            verdict = check.verdict(now=self.clock.now(), grace=timedelta(), retired=retired)
             if verdict.status is not CaseStatus.CLOSED:
                 return RetirementOutcome(RetirementStatus.REOPENED, len(there))
             if verdict.findings:
@@ -176,13 +171,13 @@ class RetentionStore:
                 citation=due.citation,
                 last_recorded=timestamp(due.last_recorded),
                 duty_until=None if due.duty_until is None else timestamp(due.duty_until),
-                retired_at=timestamp(self._clock.now()),
+                retired_at=timestamp(self.clock.now()),
                 retired_by=operator,
                 archive=await self._archived(due, part, there),
-                objects=await self._objects.count(due.case_id),
+                objects=await self.objects.count(due.case_id),
                 events=tuple(retired_event_of(row.row, row.recorded_at) for row in there),
             )
-            receipt = await sign_receipt(statement, self._signer)
+            receipt = await sign_receipt(statement, self.signer)
             signed = (receipt.statement, receipt.key, receipt.signature)
             await log.execute("keep_receipt", due.opened_on, case, part, *signed)
             await log.execute("retire", due.opened_on, case)
@@ -232,15 +227,15 @@ class RetentionStore:
             left = await log.rows("artefacts_left", case)
             if opened_on not in {row["opened_on"] for row in left}:
                 return False
-            await self._objects.remove(str(case))
+            await self.objects.remove(str(case))
             await log.execute("artefacts_removed", opened_on, case)
         return True
 
     async def _archived(self, due: DueCase, part: int, rows: list[StoredRow]) -> Archive | None:
-        if self._archive is None:
+        if self.archive is None:
             return None
         lines = "".join(json.dumps({"event_id": row.row.event_id, "body": row.row.body}) + "\n" for row in rows)
         data = gzip.compress(lines.encode(), mtime=0)  # the same bytes when it is repeated
         key = f"retired/{due.opened_on}/{due.case_id}-{part}.jsonl.gz"
-        uri = await self._archive.put(key, data, content_type="application/gzip")
+        uri = await self.archive.put(key, data, content_type="application/gzip")
         return Archive(uri=uri, sha256=hashlib.sha256(data).hexdigest())

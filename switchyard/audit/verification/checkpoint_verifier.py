@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, replace
+from dataclasses import KW_ONLY, dataclass, field, replace
 from datetime import datetime, timedelta
 from itertools import groupby
 from operator import attrgetter
@@ -153,20 +153,21 @@ def check_indexed_row(indexed: IndexedRow) -> Iterator[Finding]:
     if indexed.body_retired and not indexed.retired:
         why = f"the body of log index {leaf.log_index} is missing, and no valid receipt names it"
         yield _build_row_finding(indexed, FindingKind.BODY_MISSING, why, "body")
-    for field, was, is_ in (
+    for name, was, is_ in (
         ("transcript_hash", leaf.digest, indexed.digest),
         ("recorded_at", leaf.recorded_at, indexed.recorded_at),
         ("body", leaf.body_sha256, indexed.body_sha256 or leaf.body_sha256),
     ):
         if was != is_:
-            why = f"the {field} of log index {leaf.log_index} was changed after the row was written"
-            yield _build_row_finding(indexed, FindingKind.ROW_DIFFERS, why, field)
+            why = f"the {name} of log index {leaf.log_index} was changed after the row was written"
+            yield _build_row_finding(indexed, FindingKind.ROW_DIFFERS, why, name)
 
 
 def _build_row_finding(indexed: IndexedRow, kind: FindingKind, why: str, field: str | None = None) -> Finding:
     return Finding(kind, why, field, indexed.case_id, indexed.leaf.event_id, indexed.leaf.opened_on)
 
 
+@dataclass
 class CheckpointVerifier:
     """Verifies the rows of one log against its checkpoints.
 
@@ -175,27 +176,16 @@ class CheckpointVerifier:
     retired row is a finding. Raises `Unavailable` when the database or the store cannot be reached.
     """
 
-    def __init__(
-        self,
-        pool: Pool,
-        objects: LockedObjects,
-        keys: TrustedKeys,
-        *,
-        log: str = "main",
-        locks: bool = True,
-        mode: LockMode = "COMPLIANCE",
-        receipts: TrustedKeys = NO_TRUSTED_KEYS,
-        clock: Clock | None = None,
-    ) -> None:
-        self._database = Database(pool, AUDIT_DATABASE, _SQL)
-        self._objects = objects
-        self._keys = keys
-        self._log = log
-        self._locks = locks
-        self._mode: LockMode = mode
-        self._receipts = receipts
-        self._dropped: frozenset[str] = frozenset()
-        self._clock = clock or SystemClock()
+    pool: Pool
+    objects: LockedObjects
+    keys: TrustedKeys
+    _: KW_ONLY
+    log: str = "main"
+    locks: bool = True
+    mode: LockMode = "COMPLIANCE"
+    receipts: TrustedKeys = NO_TRUSTED_KEYS
+    clock: Clock = field(default_factory=SystemClock)
+    _dropped: frozenset[str] = field(default=frozenset(), init=False)
 
     async def verify(self) -> CheckpointReport:
         """Compare every row with the checkpoint that covers it, in bounded memory.
@@ -209,7 +199,7 @@ class CheckpointVerifier:
             async for number, _ in listed:
                 newest = number
         async with (
-            self._database.transaction(isolation="repeatable_read", readonly=True) as log,
+            Database(self.pool, AUDIT_DATABASE, _SQL).transaction(isolation="repeatable_read", readonly=True) as log,
             aclosing(_indexed_rows(log)) as rows,
         ):
             self._dropped = await lock_partitions(log)
@@ -229,11 +219,11 @@ class CheckpointVerifier:
                     why = f"checkpoints {head.number + 1} to {number - 1} are not in the store"
                     report.add([Finding(FindingKind.CHECKPOINT_MISSING, why)])
                 stored = await self._stored(log, number, kept)
-                checkpoint, found = read_checkpoint(stored, head, self._keys, log=self._log)
+                checkpoint, found = read_checkpoint(stored, head, self.keys, log=self.log)
                 report.add(found)
-                unlocked = list(check_object_lock(stored, mode=self._mode, now=self._clock.now()))
+                unlocked = list(check_object_lock(stored, mode=self.mode, now=self.clock.now()))
                 report.unlocked += len(unlocked)
-                report.add(unlocked if self._locks else ())
+                report.add(unlocked if self.locks else ())
                 report.checkpoints += 1
                 if checkpoint is None:
                     # There are no leaves to compare rows with; the next checkpoint names where it continues.
@@ -244,7 +234,7 @@ class CheckpointVerifier:
                     covered.append(ahead)
                     ahead = await anext(rows, None)
                 covered = await self._with_receipts(log, covered)
-                report.add(check_database_copy(stored.copy, checkpoint, now=self._clock.now()))
+                report.add(check_database_copy(stored.copy, checkpoint, now=self.clock.now()))
                 report.add(each for indexed in covered for each in check_indexed_row(indexed))
                 report.add(check_leaves(checkpoint, covered))
                 for indexed in covered:
@@ -270,7 +260,7 @@ class CheckpointVerifier:
         days = list({indexed.leaf.opened_on for indexed in gone.values()})
         found = await log.rows("receipts_naming", days, list(gone), timeout_s=SCAN_TIMEOUT_S)
         for case_id, receipts in groupby([RetentionReceipt(**row) for row in found], key=attrgetter("case_id")):
-            retired = RetiredCase(receipts, self._receipts, dropped=self._dropped)
+            retired = RetiredCase(receipts, self.receipts, dropped=self._dropped)
             for event in retired.events:
                 indexed = gone.get(event.event_id)
                 if indexed is not None and retired.proves(indexed.leaf, present=indexed.case_id is not None):
@@ -297,20 +287,20 @@ class CheckpointVerifier:
         async for row in log.stream("rows_without_entry", timeout_s=SCAN_TIMEOUT_S):
             why = "it was inserted past the queue that gives each row its log index"
             report.add([Finding(FindingKind.ROW_UNINDEXED, why, **row)])
-        for row in await log.rows("checkpoints_after", self._log, newest):
-            if await self._objects.get(checkpoint_key(self._log, row["number"])) is None:
+        for row in await log.rows("checkpoints_after", self.log, newest):
+            if await self.objects.get(checkpoint_key(self.log, row["number"])) is None:
                 why = f"checkpoint {row['number']} is in the database and not in the store"
                 report.add([Finding(FindingKind.CHECKPOINT_MISSING, why)])
 
     async def _stored(self, log: Database, number: int, kept: ObjectKey) -> StoredCheckpoint:
-        found = await self._objects.read(kept)
-        copy = await log.row("checkpoint", self._log, number)
+        found = await self.objects.read(kept)
+        copy = await log.row("checkpoint", self.log, number)
         data, lock = (found.data, found.lock) if found else (None, None)
         return StoredCheckpoint(number, data, kept.versions, lock, (copy["body"], copy["signature"]) if copy else None)
 
     async def _listed(self) -> AsyncGenerator[tuple[int, ObjectKey], None]:
-        prefix = checkpoint_key(self._log, 0).rpartition("/")[0] + "/"
-        async with aclosing(self._objects.kept(prefix)) as listed:
+        prefix = checkpoint_key(self.log, 0).rpartition("/")[0] + "/"
+        async with aclosing(self.objects.kept(prefix)) as listed:
             async for kept in listed:
                 number = checkpoint_number(kept.key)
                 if number:
