@@ -156,18 +156,21 @@ class ErasureResult:
     receipt: Receipt | None = None
 
 
+@dataclass
 class ErasureService:
     """Erases persons, as the roles `audit_retention` and `vault_eraser`.
 
     Every method raises `Unavailable` when a dependency cannot be reached. Repeat it then: it finishes what was begun.
     """
 
-    def __init__(self, pool: Pool, catalogue: Catalogue, keys: KeyEraser, signer: Signer, clock: Clock) -> None:
-        self._database = Database(pool, AUDIT_DATABASE, _SQL)
-        self._catalogue = catalogue
-        self._keys = keys
-        self._signer = signer
-        self._clock = clock
+    pool: Pool
+    catalogue: Catalogue
+    keys: KeyEraser
+    signer: Signer
+    clock: Clock
+
+    def __post_init__(self) -> None:
+        self._database = Database(self.pool, AUDIT_DATABASE, _SQL)
 
     async def erase(self, subject: str, *, operator: str, reason: str) -> ErasureResult:
         """Erase a person, or return why not. Raises `ValueError` for a subject that is not a UUID."""
@@ -177,11 +180,11 @@ class ErasureService:
             await log.execute("one_at_a_time")
             stored = await log.row("receipt", person)
             footprints = [Footprint(**row) for row in await log.rows("footprint", person)]
-            key = await self._keys.state(subject)
-            decision = decide_erasure(key, footprints, receipted=stored is not None, now=self._clock.now())
+            key = await self.keys.state(subject)
+            decision = decide_erasure(key, footprints, receipted=stored is not None, now=self.clock.now())
             receipt = None if stored is None else Receipt(**stored)
             if isinstance(decision, ErasureAllowed):
-                await self._keys.destroy(subject, operator=operator, reason=reason)
+                await self.keys.destroy(subject, operator=operator, reason=reason)
                 receipt = receipt or await self._receipt(subject, footprints)
                 receipt_id = uuid.uuid5(_RECEIPTS, subject)
                 await log.execute("keep_receipt", receipt_id, person, receipt.statement, receipt.key, receipt.signature)
@@ -191,22 +194,20 @@ class ErasureService:
         """After a restore of the work database: destroy every key that a receipt names; the subjects of these keys."""
         found: list[str] = []
         after = uuid.UUID(int=0)
-        while True:
-            page = [row["subject"] for row in await self._database.rows("subjects", after)]
-            if not page:
-                return found
-            found += await self._keys.destroy_restored_keys(page)
+        while page := [row["subject"] for row in await self._database.rows("subjects", after)]:
+            found += await self.keys.destroy_restored_keys(page)
             after = uuid.UUID(page[-1])
+        return found
 
     async def _receipt(self, subject: str, footprints: list[Footprint]) -> Receipt:
         # By the vault's record, not by our clock and arguments: an earlier attempt may have destroyed the key.
-        erased = (await self._keys.state(subject)).erased
+        erased = (await self.keys.state(subject)).erased
         if erased is None:
             raise LookupError("the vault has no record of the key that was just destroyed")
         statement = build_erasure(
-            subject, footprints, self._catalogue, at=erased.at, operator=erased.operator, reason=erased.reason
+            subject, footprints, self.catalogue, at=erased.at, operator=erased.operator, reason=erased.reason
         )
-        return await sign_receipt(statement, self._signer)
+        return await sign_receipt(statement, self.signer)
 
 
 def read_erasure(receipt: Receipt, trusted: TrustedKeys) -> tuple[Erasure, str | None]:

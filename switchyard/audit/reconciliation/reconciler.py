@@ -64,10 +64,8 @@ class LogPresence:
 
     async def delivered_until(self, now: datetime) -> dict[str, datetime]:
         """By producer, the moment after which its latest recorded events happened."""
-        return {
-            row["node_from"]: row["since"]
-            for row in await self._database.rows("passed", now - RECENT_WINDOW, RECENT_ROWS)
-        }
+        rows = await self._database.rows("passed", now - RECENT_WINDOW, RECENT_ROWS)
+        return {row["node_from"]: row["since"] for row in rows}
 
 
 @dataclass

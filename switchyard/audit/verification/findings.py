@@ -138,7 +138,6 @@ class VerifyReport:
         self.finding_count += len(verdict.findings)
         self.pending_count += len(verdict.pending)
         self.findings += verdict.findings[: self.limit - len(self.findings)]
-        if verdict.status is CaseStatus.UNENDED:
-            self.unended += 1
-            if len(self.unended_cases) < self.limit:
-                self.unended_cases.append(verdict.case_id)
+        self.unended += verdict.status is CaseStatus.UNENDED
+        if verdict.status is CaseStatus.UNENDED and len(self.unended_cases) < self.limit:
+            self.unended_cases.append(verdict.case_id)
