@@ -167,7 +167,7 @@ def test_every_queue_is_a_channel_with_its_dead_letter_queue() -> None:
         assert binding["deadLetterQueue"]["name"] == consumer.dead_letter_queue
 
 
-def test_every_type_is_a_message_that_somebody_sends_and_somebody_gets() -> None:
+def test_every_type_has_a_sender_and_a_receiver() -> None:
     document = generated("asyncapi.json")
     assert set(document["components"]["messages"]) == {f"{name}.v{version}" for name, version in NAMES}
     assert set(document["channels"]["bus"]["messages"]) == set(document["components"]["messages"])
@@ -175,7 +175,7 @@ def test_every_type_is_a_message_that_somebody_sends_and_somebody_gets() -> None
         assert message["x-flows"]
 
 
-def test_the_catalogue_for_others_is_the_catalogue() -> None:
+def test_generated_catalogue_equals_the_catalogue() -> None:
     document = generated("catalogue.json")
     assert [consumer["node"] for consumer in document["consumers"]] == list(CATALOGUE.nodes)
     for entry in document["types"]:
@@ -208,7 +208,7 @@ def test_a_digest_vector_holds(vector: Json) -> None:
 
 
 @pytest.mark.parametrize("vector", [pytest.param(vector, id=vector["name"]) for vector in VECTORS["refused"]])
-def test_a_text_that_must_be_refused_is(vector: Json) -> None:
+def test_invalid_text_is_rejected(vector: Json) -> None:
     with pytest.raises(InvalidEvent) as caught:
         parse_json(vector["text"])
     assert caught.value.message.partition(" at line ")[0] == vector["why"]

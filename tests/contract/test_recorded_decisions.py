@@ -103,7 +103,7 @@ def test_a_retry_in_the_corpus_was_signed_by_the_operator_that_it_names() -> Non
     assert "signature is not this operator's" in str(stranger.divergence)
 
 
-def test_a_case_of_which_an_event_is_missing_is_not_replayed_but_named(tmp_path: Path) -> None:
+def test_case_with_missing_event_is_named_and_not_replayed(tmp_path: Path) -> None:
     case = cases(ASSIST)[0]
     path = tmp_path / "cut.jsonl"
     path.write_text("".join(each.row.body + "\n" for each in case[:2] + case[3:]))
@@ -113,7 +113,7 @@ def test_a_case_of_which_an_event_is_missing_is_not_replayed_but_named(tmp_path:
     assert "missing_parent" in ran.output
 
 
-def test_a_line_that_was_altered_is_named(tmp_path: Path) -> None:
+def test_altered_corpus_line_is_named(tmp_path: Path) -> None:
     path = tmp_path / "altered.jsonl"
     text = "".join(each.row.body + "\n" for each in cases(ASSIST)[0])
     path.write_text(text.replace('"seq":1', '"seq":2', 1))
@@ -121,7 +121,7 @@ def test_a_line_that_was_altered_is_named(tmp_path: Path) -> None:
         cases(path)
 
 
-def test_what_is_saved_is_what_was_read_and_the_same_again(tmp_path: Path) -> None:
+def test_saved_corpus_equals_the_read_one(tmp_path: Path) -> None:
     for name in ("one.jsonl.gz", "two.jsonl.gz"):
         with corpus.open_corpus_writer(tmp_path / name) as write:
             for case in cases(ASSIST):
