@@ -53,7 +53,7 @@ class DemoStack:
 
 @asynccontextmanager
 async def open_demo_stack(env: Env) -> AsyncIterator[DemoStack]:
-    """A stack whose clock the demo has set. Raises StackError and `CommandFailed` if there is none."""
+    """A stack whose clock the demo has set. Raises StackError and `CommandFailed` without one."""
     if env is Env.AWS:
         raise CommandFailed("the demo runs on emulators only", remedy="--env local or --env compose")
     async with _embedded() if env is Env.LOCAL else _composed() as stack:

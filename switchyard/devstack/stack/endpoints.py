@@ -16,7 +16,7 @@ PRIVATE_PREFIXES = ("AWS_", "OPENAI_", "PG", "SWITCHYARD_")
 
 @dataclass(frozen=True, slots=True)
 class Endpoints:
-    """The ports of a stack and its database owner's password. `simulator_port` is None in a stack without one."""
+    """The ports of a stack and its database owner's password. A stack without a simulator has no `simulator_port`."""
 
     postgres_port: int
     emulator_port: int

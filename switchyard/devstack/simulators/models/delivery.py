@@ -62,7 +62,7 @@ class ResponseDelivery:
         self._began = time.monotonic()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send the response. The call's record is closed whatever happens."""
+        """Send the response. The call's record is closed in any case."""
         self._receive, self._send = receive, send
         outcome: CallOutcome = "dropped"
         try:
