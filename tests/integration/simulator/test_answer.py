@@ -179,7 +179,8 @@ def test_a_reply_is_composed_of_the_findings_in_the_prompt() -> None:
     findings = json.dumps([{"id": "F1", "summary": "Oil is up"}, {"id": "F2", "summary": "Water is down"}])
     system = "The findings are in <findings>, as JSON."
     full = asked(("user", f"<question>?</question><findings>{findings}</findings>"), system=system, wants_json=True)
-    assert json.loads(reply_text(answer_prompt(script, full))) == {"body": "Dear reader, Oil is up [F1]. Water is down [F2]."}
+    body = "Dear reader, Oil is up [F1]. Water is down [F2]."
+    assert json.loads(reply_text(answer_prompt(script, full))) == {"body": body}
     empty = asked(("user", "<findings>[]</findings>"), system=system, wants_json=True)
     assert json.loads(reply_text(answer_prompt(script, empty))) == {"body": "Dear reader, Nothing."}
 
