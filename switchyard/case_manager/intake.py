@@ -127,11 +127,7 @@ class CaseIntake:
         return verified_principal
 
     async def _opened(
-        self,
-        source: str,
-        submitted: Submission,
-        opening: CaseOpening,
-        verified_principal: VerifiedPrincipal | None,
+        self, source: str, submitted: Submission, opening: CaseOpening, verified_principal: VerifiedPrincipal | None
     ) -> Json:
         case_id = case_id_for(submitted.tenant, source, submitted.idempotency_key)
         try:

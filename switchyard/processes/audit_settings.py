@@ -24,8 +24,7 @@ class AuditSettings(ProcessSettings):
         default=1.0, description="Interval of the sequencer."
     )
     checkpoint_bucket: str | None = Field(
-        default=None,
-        description="A bucket with Object Lock for checkpoints; without it no checkpoints are written.",
+        default=None, description="A bucket with Object Lock for checkpoints; without it no checkpoints are written."
     )
     checkpoint_log: LogName = Field(default="main", description="The log's name in its checkpoints; one per database.")
     checkpoint_kms_key_id: str | None = Field(

@@ -29,11 +29,7 @@ class RoutingDecision:
 
 
 def follow_event(
-    event: ReceivedEvent[Contract],
-    seal: StateSeal,
-    table: RoutingTable,
-    *,
-    operators: OperatorKeys | None,
+    event: ReceivedEvent[Contract], seal: StateSeal, table: RoutingTable, *, operators: OperatorKeys | None
 ) -> list[Json]:
     """What follows from an event. `operators` is None where a proved log vouches for who signed.
 

@@ -48,11 +48,7 @@ class CaseReplay:
 
 
 def replay_case(
-    bodies: Sequence[str],
-    table: RoutingTable,
-    seal: StateSeal | None = None,
-    *,
-    operators: OperatorKeys | None = None,
+    bodies: Sequence[str], table: RoutingTable, seal: StateSeal | None = None, *, operators: OperatorKeys | None = None
 ) -> CaseReplay:
     """Decide a whole case again and compare with what is recorded, up to the first divergence.
 

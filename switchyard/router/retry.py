@@ -68,8 +68,5 @@ def _command(quoted: Json) -> Envelope:
 
 def _forged(message: str, field: str) -> InvalidEvent:
     return InvalidEvent(
-        RejectionReason.FORGED,
-        message,
-        field=field,
-        remedy="ask with `switchyard case retry`, which quotes the log",
+        RejectionReason.FORGED, message, field=field, remedy="ask with `switchyard case retry`, which quotes the log"
     )

@@ -89,9 +89,6 @@ def strip_exception_text(_logger: object, _method: str, line: EventDict) -> Even
 def log_context(envelope: Envelope) -> Iterator[None]:
     """Every log line inside names the event, its case and its session."""
     with structlog.contextvars.bound_contextvars(
-        case_id=envelope.case_id,
-        session_id=envelope.session_id,
-        event_id=envelope.event_id,
-        type=envelope.type,
+        case_id=envelope.case_id, session_id=envelope.session_id, event_id=envelope.event_id, type=envelope.type
     ):
         yield
