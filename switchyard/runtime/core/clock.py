@@ -13,11 +13,9 @@ class Clock(Protocol):
 
     def now(self) -> datetime:
         """The wall clock, in UTC."""
-        ...
 
     def monotonic(self) -> float:
         """Seconds since some fixed moment; never goes back."""
-        ...
 
 
 class SystemClock:

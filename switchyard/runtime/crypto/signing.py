@@ -34,11 +34,9 @@ class Signer(Protocol):
     @property
     def public(self) -> bytes:
         """The public key, as the DER of its SubjectPublicKeyInfo."""
-        ...
 
     async def sign(self, message: bytes) -> bytes:
         """The signature. Raises `Unavailable` if the key is out of reach."""
-        ...
 
 
 class LocalSigner:
@@ -49,7 +47,6 @@ class LocalSigner:
         self.public = self._key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
 
     async def sign(self, message: bytes) -> bytes:
-        """See `Signer.sign`."""
         return self._key.sign(message)
 
 
@@ -81,7 +78,6 @@ class KmsSigner:
         )
 
     async def sign(self, message: bytes) -> bytes:
-        """See `Signer.sign`."""
         answer = await _translate_kms_errors(
             self._client.sign(KeyId=self._key_id, Message=message, MessageType="RAW", SigningAlgorithm=self._algorithm)
         )

@@ -37,11 +37,9 @@ class KeyWrapper(Protocol):
 
     async def wrap(self, key: bytes, *, subject: str) -> bytes:
         """Encrypt a key. Raises `Unavailable` if the wrapping key is out of reach."""
-        ...
 
     async def unwrap(self, wrapped: bytes, *, subject: str) -> bytes:
         """Decrypt a key. Raises `PermanentTaskError` if it was altered or is not this subject's, else like `wrap`."""
-        ...
 
 
 class LocalKeyWrapper:
@@ -51,11 +49,9 @@ class LocalKeyWrapper:
         self._aead = AESGCM(master_key)
 
     async def wrap(self, key: bytes, *, subject: str) -> bytes:
-        """See `KeyWrapper.wrap`."""
         return _encrypt(self._aead, key, subject.encode())
 
     async def unwrap(self, wrapped: bytes, *, subject: str) -> bytes:
-        """See `KeyWrapper.unwrap`."""
         return _decrypt(self._aead, wrapped, subject.encode())
 
 
@@ -67,14 +63,12 @@ class KmsKeyWrapper:
         self._key_id = key_id
 
     async def wrap(self, key: bytes, *, subject: str) -> bytes:
-        """See `KeyWrapper.wrap`."""
         context = {"subject": subject}
         answer = await self._call(self._client.encrypt(KeyId=self._key_id, Plaintext=key, EncryptionContext=context))
         wrapped: bytes = answer["CiphertextBlob"]
         return wrapped
 
     async def unwrap(self, wrapped: bytes, *, subject: str) -> bytes:
-        """See `KeyWrapper.unwrap`."""
         context = {"subject": subject}
         answer = await self._call(
             self._client.decrypt(KeyId=self._key_id, CiphertextBlob=wrapped, EncryptionContext=context)

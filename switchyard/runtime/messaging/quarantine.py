@@ -23,7 +23,6 @@ class Quarantine(Protocol):
 
     async def keep(self, raw: str, rejection: InvalidEvent) -> None:
         """Return when the bytes are safe. Raises `Unavailable` if they are not; then the message must stay."""
-        ...
 
 
 class ObjectQuarantine:

@@ -131,8 +131,8 @@ class ServiceProcess:
         if settings.kms_key_id is not None:
             return KmsKeyWrapper(await self.client("kms"), settings.kms_key_id)
         if settings.vault_key is None:
-            raise ValueError("set SWITCHYARD_KMS_KEY_ID, or SWITCHYARD_VAULT_KEY on a laptop")
-        return LocalKeyWrapper(bytes.fromhex(settings.vault_key.get_secret_value()))
+            raise ValueError("set SWITCHYARD_KMS_KEY_ID, or SWITCHYARD_VAULT_KEY in the local stack")
+        return LocalKeyWrapper(settings.vault_key)
 
     async def warm_start_model(self, model: FailoverModel) -> None:
         """Let this agent's model begin with what earlier processes learned, and keep what this one learns."""

@@ -21,11 +21,9 @@ class ArtefactCipher(Protocol):
 
     async def seal(self, subject: str, plain: bytes, *, context: bytes) -> bytes:
         """Encrypt under the subject's key."""
-        ...
 
     async def open(self, subject: str, sealed: bytes, *, context: bytes) -> bytes:
         """Decrypt. Raises `PermanentTaskError` if the key was erased or the bytes were altered."""
-        ...
 
 
 class Artefacts:

@@ -14,14 +14,12 @@ class ObjectStore(Protocol):
 
     async def put(self, key: str, data: bytes, *, content_type: str) -> str:
         """Store `data` and return its URI. Raises `Unavailable` if the store cannot be reached."""
-        ...
 
     async def get(self, uri: str) -> bytes:
         """Fetch the bytes behind a URI.
 
         Raises `PermanentTaskError` if there are none, `Unavailable` if out of reach.
         """
-        ...
 
 
 class S3Objects:
@@ -40,7 +38,6 @@ class S3Objects:
         return f"s3://{self._bucket}/{key}"
 
     async def get(self, uri: str) -> bytes:
-        """See `ObjectStore.get`."""
         prefix = f"s3://{self._bucket}/"
         if not uri.startswith(prefix):
             raise PermanentTaskError(
