@@ -47,7 +47,7 @@ class CaseCloser:
                 )
             case other:
                 raise InvalidEvent(
-                    RejectionReason.UNKNOWN, f"the case manager does not close on {type(other).__name__}", field="type"
+                    RejectionReason.UNKNOWN, f"the case manager does not close on {type(other).__name__}", "type"
                 )
         return await self._close(event.envelope, payload)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from enum import StrEnum
+from functools import partial
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ class InvalidEvent(ValueError):
     """The envelope, if it was authenticated before the event was rejected."""
 
     def __init__(
-        self, reason: RejectionReason, message: str, *, field: str | None = None, remedy: str | None = None
+        self, reason: RejectionReason, message: str, field: str | None = None, remedy: str | None = None
     ) -> None:
         super().__init__(message)
         self.reason = reason
@@ -49,6 +50,11 @@ class InvalidEvent(ValueError):
         return f"{self.reason}: {self.message}{where}.{fix}"
 
 
+malformed = partial(InvalidEvent, RejectionReason.MALFORMED)
+forged = partial(InvalidEvent, RejectionReason.FORGED)
+invalid = partial(InvalidEvent, RejectionReason.INVALID)
+
+
 class NotDeployed(InvalidEvent):
     """A type, a version or a graph that this process's release does not know, and that a newer one may know.
 
@@ -56,8 +62,8 @@ class NotDeployed(InvalidEvent):
     (`switchyard/runtime/messaging/rollout.py`).
     """
 
-    def __init__(self, message: str, *, field: str | None = None, remedy: str | None = None) -> None:
-        super().__init__(RejectionReason.UNKNOWN, message, field=field, remedy=remedy)
+    def __init__(self, message: str, field: str | None = None, remedy: str | None = None) -> None:
+        super().__init__(RejectionReason.UNKNOWN, message, field, remedy)
 
 
 def safe_field_name(name: object) -> str:

@@ -14,7 +14,7 @@ from switchyard.protocol.catalogue import CASE_MANAGER, ROUTER, Catalogue
 from switchyard.protocol.derive import derive_event
 from switchyard.protocol.digest import event_digest
 from switchyard.protocol.envelope import Envelope, event_id_for
-from switchyard.protocol.errors import InvalidEvent, RejectionReason
+from switchyard.protocol.errors import InvalidEvent, forged
 from switchyard.protocol.events.case_manager import TaskRetried
 from switchyard.protocol.events.failures import TaskFailed
 from switchyard.protocol.fields import Contract, Json
@@ -67,6 +67,4 @@ def _command(quoted: Json) -> Envelope:
 
 
 def _forged(message: str, field: str) -> InvalidEvent:
-    return InvalidEvent(
-        RejectionReason.FORGED, message, field=field, remedy="ask with `switchyard case retry`, which quotes the log"
-    )
+    return forged(message, field, "ask with `switchyard case retry`, which quotes the log")

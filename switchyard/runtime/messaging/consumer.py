@@ -13,7 +13,7 @@ from faststream_sqs import SQSMessage
 from switchyard.protocol.catalogue import Catalogue
 from switchyard.protocol.derive import build_task_failed, derive_event, stamp_event
 from switchyard.protocol.envelope import Envelope, serialize_detail
-from switchyard.protocol.errors import InvalidEvent, RejectionReason
+from switchyard.protocol.errors import InvalidEvent, RejectionReason, forged
 from switchyard.protocol.fields import Contract, Json
 from switchyard.protocol.received import ReceivedEvent, check_addressed, find_event_type, read_event
 from switchyard.runtime.core import telemetry
@@ -256,6 +256,4 @@ class TaskConsumer:
 
 
 def _conflict() -> InvalidEvent:
-    return InvalidEvent(
-        RejectionReason.FORGED, "an event id that was used before with another digest", field="event_id"
-    )
+    return forged("an event id that was used before with another digest", "event_id")

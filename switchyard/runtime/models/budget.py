@@ -31,12 +31,8 @@ def task_model_budget(task: Task[Contract], *, margin_ms: int) -> LatencyBudget:
     limit = DEFAULT_TASK_LIMIT_MS if left is None else left
     case = task.remaining_ms(task.case_deadline_at)
     if case is not None and case - margin_ms < MIN_BUDGET_MS:
-        raise PermanentTaskError(
-            "no_time_left",
-            f"the case ends in {max(0, case)} ms, which is too soon for a model call",
-            "case_deadline",
-            "submit with a later deadline",
-        )
+        message = f"the case ends in {max(0, case)} ms, which is too soon for a model call"
+        raise PermanentTaskError("no_time_left", message, "case_deadline", "submit with a later deadline")
     total = max(MIN_BUDGET_MS, (limit if case is None else min(limit, case)) - margin_ms)
     later = task.envelope.later_p95_ms or 0
     wanted = 0 if case is None else total - max(0, min(total, case - margin_ms - later))

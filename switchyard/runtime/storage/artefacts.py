@@ -45,12 +45,8 @@ class Artefacts:
     async def read_from(self, places: Mapping[str, StorageRef], case_id: str, artefact: Artefact) -> bytes:
         """The plain bytes of an artefact of `case_id`, given the attachments of any event that names it."""
         if artefact.subject and artefact.name not in self._decrypts:
-            raise PermanentTaskError(
-                "not_opened",
-                f"this agent's card does not open {artefact.name}",
-                "opens",
-                "add it to the card, or do without",
-            )
+            remedy = "add it to the card, or do without"
+            raise PermanentTaskError("not_opened", f"this agent's card does not open {artefact.name}", "opens", remedy)
         place = places.get(artefact.sha256)
         if place is None:
             raise PermanentTaskError(

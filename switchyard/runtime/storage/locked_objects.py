@@ -81,11 +81,9 @@ class LockedObjects:
             if code in {"PreconditionFailed", "ConditionalRequestConflict"}:
                 return False
             if code == "InvalidRequest":
-                raise PermanentTaskError(
-                    "bucket_not_locked",
-                    f"the bucket {self._bucket} takes no locked objects",
-                    remedy="create it with Object Lock enabled",
-                ) from error
+                message = f"the bucket {self._bucket} takes no locked objects"
+                remedy = "create it with Object Lock enabled"
+                raise PermanentTaskError("bucket_not_locked", message, remedy=remedy) from error
             raise Unavailable("object_store", f"S3 refused an object ({code})") from error
         except BotoCoreError as error:
             raise Unavailable("object_store", f"S3 is unreachable ({type(error).__name__})") from error

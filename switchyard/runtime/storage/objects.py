@@ -40,12 +40,8 @@ class S3Objects:
     async def get(self, uri: str) -> bytes:
         prefix = f"s3://{self._bucket}/"
         if not uri.startswith(prefix):
-            raise PermanentTaskError(
-                "foreign_artefact",
-                "an artefact outside this deployment's bucket",
-                "storage_refs",
-                "write it to the bucket",
-            )
+            message = "an artefact outside this deployment's bucket"
+            raise PermanentTaskError("foreign_artefact", message, "storage_refs", "write it to the bucket")
         try:
             answer = await self._client.get_object(Bucket=self._bucket, Key=uri.removeprefix(prefix))
             async with answer["Body"] as body:
