@@ -31,7 +31,7 @@ from switchyard.runtime.core.errors import PermanentTaskError
 log = structlog.get_logger(__name__)
 
 MAX_SOURCE = 150
-"""Leaves room for the prefixes under which the source stands in claims."""
+"""Leaves room for the prefixes under which claims name the source."""
 
 _IDENTIFIER: TypeAdapter[str] = TypeAdapter(Identifier)
 
@@ -80,7 +80,7 @@ class CaseIntake:
         mac = self.mac(without_statement(detail))
         known_submission = await self.store.known_submission(submitted.tenant, source, submitted.idempotency_key)
         if known_submission is not None and hmac.compare_digest(known_submission.payload_mac, mac):
-            # What became a case stays one, whatever has become of hours and keys since: only its own event follows.
+            # What became a case stays one, even after its hours and keys have expired: only its own event follows.
             return [] if known_submission.parked else [known_submission.opened]
         verified_principal = self._vouched(source, submitted, opening, detail)
         if known_submission is None:
@@ -182,7 +182,7 @@ class CaseIntake:
 
 
 def check_source(source: str) -> None:
-    """Raise `InvalidEvent` (forged) unless the source is an upstream's and can stand in claims."""
+    """Raise `InvalidEvent` (forged) unless the source is an upstream's that claims can name."""
     if not source.startswith(UPSTREAM_PREFIX) or len(source) > MAX_SOURCE or _identifier(source) != source:
         remedy = f"publish as {UPSTREAM_PREFIX}name, in visible ASCII"
         raise forged("a submission from a source that is no upstream", "source", remedy)

@@ -158,7 +158,7 @@ def canonical_json(value: dict[str, Any]) -> bytes:
     text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
     if text.isascii():
         # The C encoder is RFC 8785 here: the schemes differ only in how they sort names beyond ASCII (by UTF-16 code
-        # unit, by code point) and in how they print floats, and there are none. A property test holds it to that.
+        # unit, by code point) and in how they print floats, which are rejected. A property test holds it to that.
         return text.encode()
     try:
         return rfc8785.dumps(value)

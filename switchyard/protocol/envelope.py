@@ -1,4 +1,4 @@
-"""The envelope: what every event says, whatever its type."""
+"""The envelope: the fields of every event."""
 
 from __future__ import annotations
 

@@ -67,7 +67,7 @@ class NotDeployed(InvalidEvent):
 
 
 def safe_field_name(name: object) -> str:
-    """One part of a field's path, as it may stand in a message.
+    """One part of a field's path, as a message may contain it.
 
     A name that is not plain is the sender's own text, and may be personal data like any value: it becomes `(name)`.
     """

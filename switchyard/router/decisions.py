@@ -31,7 +31,7 @@ class RoutingDecision:
 def follow_event(
     event: ReceivedEvent[Contract], seal: StateSeal, table: RoutingTable, *, operators: OperatorKeys | None
 ) -> list[Json]:
-    """What follows from an event. `operators` is None where a proved log vouches for who signed.
+    """What follows from an event. Without `operators`, a proved log vouches for who signed.
 
     Raises `InvalidEvent` as `route` does, and (forged) for a retry that no operator signed.
     """
@@ -58,7 +58,7 @@ def failure_for(rejection: InvalidEvent, seal: StateSeal, table: RoutingTable) -
 def decide_routing(
     body: str, seal: StateSeal, table: RoutingTable, *, operators: OperatorKeys | None = None
 ) -> RoutingDecision:
-    """What the router makes of a message, as it was received or as it stands in the log."""
+    """What the router makes of a message, as it was received or recorded."""
     try:
         received = read_event(table.catalogue, body, node=ROUTER)
         return RoutingDecision(tuple(follow_event(received, seal, table, operators=operators)))

@@ -88,7 +88,7 @@ def on(
 
 
 class Playbook:
-    """A graph under a version, `name/number`. Raises `ValueError` for an edge to nowhere or a step nobody goes to."""
+    """A graph under a version, `name/number`. Raises `ValueError` for an edge or a step that leads nowhere."""
 
     def __init__(self, version: str, *parts: PlaybookStep | PlaybookEdge) -> None:
         self.version = version

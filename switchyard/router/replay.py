@@ -34,8 +34,8 @@ class Divergence:
     differences: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        told = f"case {self.case_id} event {self.event_id} ({self.event}): recorded {self.recorded}; today {self.today}"
-        return told + (f" ({'; '.join(self.differences)})" if self.differences else "")
+        text = f"case {self.case_id} event {self.event_id} ({self.event}): recorded {self.recorded}; today {self.today}"
+        return text + (f" ({'; '.join(self.differences)})" if self.differences else "")
 
 
 @dataclass(frozen=True)

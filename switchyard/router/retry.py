@@ -1,7 +1,7 @@
-"""A failed task again: the router's own command, as it stood in the log, under a new id. Pure.
+"""A failed task again: the router's own command, as the log has it, under a new id. Pure.
 
 `TaskFailed` carries no state, so the state comes from the command itself. The router believes it because it knows its
-own seal, and issues it in the place where the operator's retry stands in the chain.
+own seal, and issues it in the place of the operator's retry in the chain.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def _command(quoted: Json) -> Envelope:
         field, message = first_validation_error(error)
         raise _forged(f"the quoted command is no event: {message}", f"payload.command.{field}") from None
     if event_digest(quoted) != command.digest or command.node_from != ROUTER:
-        raise _forged("the quoted command is none of the router's, or was altered", "payload.command.digest")
+        raise _forged("the quoted command is not the router's, or was altered", "payload.command.digest")
     return command
 
 

@@ -1,6 +1,6 @@
 """`route(event) -> events`: what happens next. No clock, no network, no database, no model.
 
-Whatever a decision rests on travels in the event, so any decision ever made can be made again from the log.
+All inputs of a decision travel in the event, so any decision ever made can be made again from the log.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ def _remember(
 ) -> CaseState:
     """The state with what the event adds: artefacts and granted facts under the names of their fields, the agent.
 
-    A fact that the event has a field for and leaves out is forgotten: the newest word on it is that there is none.
+    A fact that the event has a field for and leaves out is forgotten: the newest event withdraws it.
     """
     fields = event.payload.model_dump(mode="json", exclude_none=True)
     artefacts = dict(state.artefacts) if state else {}

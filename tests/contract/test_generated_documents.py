@@ -85,13 +85,13 @@ def test_check_passes_after_writing_and_names_what_differs(tmp_path: Path, capsy
     (tmp_path / "AgentChosen.v1.json").unlink()
     (tmp_path / "AgentDismissed.v1.json").write_text("{}")
     assert main(["--check"], tmp_path) == 1
-    told = capsys.readouterr().out
-    assert [line.split("/")[1].split()[0] for line in told.splitlines() if line.startswith(tmp_path.name)] == [
+    reported = capsys.readouterr().out
+    assert [line.split("/")[1].split()[0] for line in reported.splitlines() if line.startswith(tmp_path.name)] == [
         "AgentChosen.v1.json",
         "AgentDismissed.v1.json",
         "envelope.json",
     ]
-    assert "python -m switchyard.app.generate" in told
+    assert "python -m switchyard.app.generate" in reported
 
 
 def test_writing_removes_what_no_contract_generates(tmp_path: Path) -> None:
@@ -183,15 +183,15 @@ def test_every_type_is_a_message_that_somebody_sends_and_somebody_gets() -> None
 def test_the_catalogue_for_others_is_the_catalogue() -> None:
     document = generated("catalogue.json")
     assert [consumer["node"] for consumer in document["consumers"]] == list(CATALOGUE.nodes)
-    for said in document["types"]:
-        type_ = CATALOGUE.find(said["type"], said["version"])
+    for answer in document["types"]:
+        type_ = CATALOGUE.find(answer["type"], answer["version"])
         assert type_ is not None
-        assert [(flow["from"], flow["to"]) for flow in said["flows"]] == list(type_.flows)
-        assert (said["stateful"], said["terminal"]) == (type_.stateful, type_.terminal)
-        assert (SCHEMAS_FOLDER / said["schema"]).exists()
+        assert [(flow["from"], flow["to"]) for flow in answer["flows"]] == list(type_.flows)
+        assert (answer["stateful"], answer["terminal"]) == (type_.stateful, type_.terminal)
+        assert (SCHEMAS_FOLDER / answer["schema"]).exists()
     assert len(document["types"]) == len(CATALOGUE.types)
-    for said, consumer in zip(document["consumers"], consumers(), strict=True):
-        assert [(rule["name"], rule["pattern"]) for rule in said["rules"]] == [
+    for answer, consumer in zip(document["consumers"], consumers(), strict=True):
+        assert [(rule["name"], rule["pattern"]) for rule in answer["rules"]] == [
             (rule.name, rule.pattern) for rule in consumer.rules
         ]
 

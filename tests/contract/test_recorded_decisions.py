@@ -75,18 +75,18 @@ def _altered(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(PLAYBOOKS, "assist/1", Playbook("assist/1", *parts, *edges))
 
 
-def test_an_edited_edge_is_told_with_the_case_the_event_and_both_outcomes(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_replay_of_edited_edge_reports_case_event_and_both_outcomes(monkeypatch: pytest.MonkeyPatch) -> None:
     _altered(monkeypatch)
     ran = CliRunner().invoke(app, ["audit", "replay", "--corpus", str(ASSIST)])
     assert ran.exit_code == 1
     answered = next(case for case in cases(ASSIST) if case[-1].row.outcome == "answered")
     drafted = next(each.row for each in answered if each.row.transition == "AnswerDrafted")
-    told = " ".join(ran.output.split())
+    reported = " ".join(ran.output.split())
     assert (
         f"diverged: case {drafted.case_id} event {drafted.event_id} (AnswerDrafted from drafter, seq {drafted.seq}): "
-        "recorded CloseCase to case_manager as answered; today CloseCase to case_manager as failed" in told
+        "recorded CloseCase to case_manager as answered; today CloseCase to case_manager as failed" in reported
     )
-    assert "cases would be decided otherwise today" in told
+    assert "cases would be decided otherwise today" in reported
 
 
 def test_an_unedited_router_replays_the_corpus_on_the_command_line() -> None:

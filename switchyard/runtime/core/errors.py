@@ -47,7 +47,7 @@ class PermanentTaskError(TaskError):
 
 
 class InboxLeaseLost(TaskError):
-    """Another worker took the task over: whatever this one still does is discarded by the fencing token."""
+    """Another worker took the task over: the results of this one are discarded by the fencing token."""
 
 
 class Unavailable(TaskError):

@@ -1,7 +1,7 @@
 """The transactional outbox: events are stored with the decision that made them, and published from there.
 
-Whoever stores an event publishes it at once. The relay marks what is published, and publishes what was stored and is
-not marked: after a crash, an outage, or because the reconciler asked for it once more.
+The process that stores an event publishes it at once. The relay marks what is published, and publishes what is not
+marked: after a crash, an outage, or because the reconciler asked for it once more.
 """
 
 from __future__ import annotations

@@ -170,19 +170,19 @@ def model_call(decisions: Sequence[FailoverDecision], *, prompt_version: str) ->
     """
     if not decisions:
         return None
-    told = next((decision for decision in decisions if decision.reason != "primary"), decisions[-1])
+    decisive = next((decision for decision in decisions if decision.reason != "primary"), decisions[-1])
     return ModelCall(
-        vendor=told.vendor,
-        model_id=told.model_id,
-        role=told.role,
-        reason=told.reason,
+        vendor=decisive.vendor,
+        model_id=decisive.model_id,
+        role=decisive.role,
+        reason=decisive.reason,
         latency_ms=sum(decision.latency_ms for decision in decisions),
-        ttft_ms=told.ttft_ms,
+        ttft_ms=decisive.ttft_ms,
         calls=len(decisions),
         input_tokens=sum(decision.input_tokens for decision in decisions),
         output_tokens=sum(decision.output_tokens for decision in decisions),
         loser_tokens=sum(decision.loser_tokens for decision in decisions),
         prompt_version=prompt_version,
-        policy_version=told.policy_version,
-        decision=json.loads(told.model_dump_json(exclude_none=True)),
+        policy_version=decisive.policy_version,
+        decision=json.loads(decisive.model_dump_json(exclude_none=True)),
     )

@@ -1,7 +1,7 @@
-"""Objects that nobody can change or remove for a time: S3 Object Lock, written once each.
+"""Objects that cannot be changed or removed for a time: S3 Object Lock, written once each.
 
 A later version over the same key, or a delete marker, hides an object but does not remove it: readers get the oldest
-version, and are told that there are others.
+version, and the number of versions.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class ObjectLock:
 
 @dataclass(frozen=True, slots=True)
 class LockedObject:
-    """An object's first version. `lock` is None if nothing keeps it from being removed."""
+    """An object's first version. Without a `lock`, it can be removed."""
 
     data: bytes
     lock: ObjectLock | None
@@ -62,7 +62,7 @@ class LockedObjects:
         self._page = page
 
     async def put_new(self, key: str, data: bytes, *, keep_until: datetime, content_type: str) -> bool:
-        """Write an object that nobody may touch before `keep_until`; False if the key is taken.
+        """Write an object that is locked until `keep_until`; False if the key is taken.
 
         Raises `PermanentTaskError` if the bucket has no Object Lock, `Unavailable` if it cannot be reached.
         """
@@ -90,7 +90,7 @@ class LockedObjects:
         return True
 
     async def get(self, key: str) -> LockedObject | None:
-        """The oldest version under a key; None if there is none. Raises `Unavailable`."""
+        """The oldest version under a key, or None. Raises `Unavailable`."""
         async with aclosing(self.kept(key)) as listed:
             async for found in listed:
                 if found.key == key:

@@ -18,7 +18,7 @@ class ObjectStore(Protocol):
     async def get(self, uri: str) -> bytes:
         """Fetch the bytes behind a URI.
 
-        Raises `PermanentTaskError` if there are none, `Unavailable` if out of reach.
+        Raises `PermanentTaskError` if they are missing, `Unavailable` if out of reach.
         """
 
 

@@ -100,7 +100,7 @@ def test_parse_refuses_a_repeated_name_and_does_not_quote_a_sentence(value: dict
 
 @given(st.one_of(st.text(), st.binary(), st.from_regex(r'[\[\]{}":,0-9eE.\\u+-]{0,30}')))
 def test_parse_raises_nothing_but_its_own_error(text: str | bytes) -> None:
-    # Whatever else it raised would leave `suppress`, and fail the test.
+    # Any other error would leave `suppress`, and fail the test.
     with suppress(InvalidEvent):
         assert isinstance(parse_json(text), dict)
 

@@ -45,10 +45,10 @@ def test_verify_other_spelling_of_signature_raises() -> None:
     token = tokens().sign(WANTED)
     mac = token.rpartition(".")[2]
     twin = next(
-        letter
-        for letter in "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
-        if letter != mac[-1]
-        and base64.urlsafe_b64decode(mac[:-1] + letter + "=") == base64.urlsafe_b64decode(mac + "=")
+        symbol
+        for symbol in "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+        if symbol != mac[-1]
+        and base64.urlsafe_b64decode(mac[:-1] + symbol + "=") == base64.urlsafe_b64decode(mac + "=")
     )
     with pytest.raises(InvalidToken):
         tokens().verify(token[:-1] + twin)
