@@ -64,10 +64,8 @@ class ProcessDescriptor:
 
 @dataclass(frozen=True)
 class SimulatorDescriptor:
-    """What the local stack runs in place of a system that the application calls.
-
-    `command` is the module and its arguments; the stack appends `--host HOST --port PORT`. `name` is its port's, too.
-    """
+    """What the local stack runs in place of a system that the application calls. `command` is the module and its
+    arguments; the stack appends `--host HOST --port PORT`. `name` is its port's, too."""
 
     name: str
     command: tuple[str, ...]

@@ -58,10 +58,8 @@ class CaseManager:
                     await self.quarantine.keep(message.raw_body, rejection)
 
     async def handle_dead_letter(self, message: SQSMessage) -> None:
-        """Redrive a dead letter a few times; then a submission is rejected, and any other event quarantined.
-
-        The deadline of a case ends it if its ending could not be handled.
-        """
+        """Redrive a dead letter a few times; then a submission is rejected, and any other event quarantined. The
+        deadline of a case ends it if its ending could not be handled."""
         async with nack_when_unavailable(message, self.gate):
             redrives = int(message.headers.get(REDRIVES_ATTRIBUTE, "0"))
             if redrives < MAX_REDRIVES:

@@ -110,11 +110,8 @@ def read_request(text: str, case_id: str) -> RetryEvidence:
 def build_task_retried(
     catalogue: Catalogue, evidence: RetryEvidence, ending: Json | None, operators: OperatorKeys, now: datetime
 ) -> Json:
-    """The `TaskRetried` that opens the case again, without clock and trace.
-
-    `ending` is the case manager's own record of how that attempt ended. Raises `PermanentTaskError` with the reason why
-    the case may not be retried.
-    """
+    """The `TaskRetried` that opens the case again, without clock and trace. `ending` is the case manager's own record
+    of how that attempt ended. Raises `PermanentTaskError` with the reason why the case may not be retried."""
     request, failed = evidence.request, evidence.failed
     if ending is None or ending["parents"] != [evidence.close.digest]:
         raise PermanentTaskError(

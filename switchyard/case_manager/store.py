@@ -73,10 +73,8 @@ class CaseStore:
         due: datetime,
         subject_key: str | None = None,
     ) -> bool | None:
-        """Record a new case, its first event and its deadline; `subject_key` is what its effect permit is about.
-
-        True if it was parked, None if another worker was first.
-        """
+        """Record a new case, its first event and its deadline; `subject_key` is what its effect permit is about. True
+        if it was parked, None if another worker was first."""
         parked: bool | None = await self._database.value(
             "admit", tenant, source, idempotency_key, payload_mac, opened["case_id"], playbook, subject_key,
             opened["event_id"], event_text(opened), due,

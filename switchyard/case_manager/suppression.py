@@ -42,9 +42,7 @@ class SuppressionList:
 
     async def suppress_contact(self, source: str, detail: Json) -> Json:
         """Put an address on the suppression list; return the event that reports it, the same for a repeated report.
-
-        Raises `InvalidEvent` for an invalid report, and (forged) from a source that may not make it.
-        """
+        Raises `InvalidEvent` for an invalid report, and (forged) from a source that may not make it."""
         try:
             requested = SuppressionRequested.model_validate_json(json.dumps(detail))
         except ValidationError as error:
@@ -69,10 +67,8 @@ class SuppressionList:
         return stored
 
     def _authorise(self, source: str, requested: SuppressionRequested) -> None:
-        """Raise `InvalidEvent` (forged) unless the reporter may stop addresses of that tenant.
-
-        A keyed hash does not say whose address it is, so it counts only from the process whose links carry it.
-        """
+        """Raise `InvalidEvent` (forged) unless the reporter may stop addresses of that tenant. A keyed hash does not
+        say whose address it is, so it counts only from the process whose links carry it."""
         check_source(source)
         if self.principals.must_sign(source):
             remedy = "report under a source that SWITCHYARD_PRINCIPAL_KEYS does not name"

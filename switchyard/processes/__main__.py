@@ -1,7 +1,5 @@
 """`python -m switchyard.processes router|case_manager|audit|MODULE:FUNCTION`: one process of the application.
-
-SWITCHYARD_APP names the application; `MODULE:FUNCTION` is the `run` of one of its process descriptors.
-"""
+SWITCHYARD_APP names the application; `MODULE:FUNCTION` is the `run` of one of its process descriptors."""
 
 from __future__ import annotations
 

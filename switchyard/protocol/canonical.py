@@ -1,8 +1,5 @@
-"""Strict JSON in, canonical JSON out.
-
-Canonical means RFC 8785 (JSON Canonicalization Scheme) over the I-JSON subset that the contracts allow: no floats, no
-NUL, no duplicate names, integers within ±(2**53 - 1).
-"""
+"""Strict JSON in, canonical JSON out. Canonical means RFC 8785 (JSON Canonicalization Scheme) over the I-JSON subset
+that the contracts allow: no floats, no NUL, no duplicate names, integers within ±(2**53 - 1)."""
 
 from __future__ import annotations
 
@@ -59,11 +56,8 @@ _decoder = json.JSONDecoder(
 
 
 def parse_json(text: str | bytes) -> dict[str, Any]:
-    """Read one JSON object strictly.
-
-    Raises `InvalidEvent` (malformed) for anything that two implementations could read differently, so that a digest
-    computed here is the digest computed anywhere.
-    """
+    """Read one JSON object strictly. Raises `InvalidEvent` (malformed) for anything that two implementations could read
+    differently, so that a digest computed here is the digest computed anywhere."""
     try:
         if isinstance(text, bytes):
             text = text.decode("utf-8")
@@ -90,11 +84,8 @@ def parse_json(text: str | bytes) -> dict[str, Any]:
 
 
 def check_storable(value: object, field: str = "", *, room: int = MAX_EVENT_DEPTH) -> None:
-    """Raise `InvalidEvent` for anything below `value` that has no one form everywhere.
-
-    That is a float, an unsafe integer, a NUL (PostgreSQL text cannot hold it), a lone surrogate, or nesting beyond
-    `room` levels.
-    """
+    """Raise `InvalidEvent` for anything below `value` that has no one form everywhere. That is a float, an unsafe
+    integer, a NUL (PostgreSQL text cannot hold it), a lone surrogate, or nesting beyond `room` levels."""
     match value:
         case bool() | None:
             return
@@ -151,10 +142,8 @@ def _not_utf8_error(field: str = "") -> InvalidEvent:
 
 
 def canonical_json(value: dict[str, Any]) -> bytes:
-    """The RFC 8785 bytes of `value`, which `parse` or `check_storable` has accepted.
-
-    Raises `InvalidEvent` for a lone surrogate, which has no UTF-8 form.
-    """
+    """The RFC 8785 bytes of `value`, which `parse` or `check_storable` has accepted. Raises `InvalidEvent` for a lone
+    surrogate, which has no UTF-8 form."""
     text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
     if text.isascii():
         # The C encoder is RFC 8785 here: the schemes differ only in how they sort names beyond ASCII (by UTF-16 code

@@ -70,10 +70,8 @@ def submission_types(submitted: type[Contract], opened: type[Contract]) -> tuple
 
 
 class Catalogue:
-    """An application's event types beside the system's own, and the nodes between which they travel.
-
-    Raises `ValueError` for a type that is declared twice or travels to or from an unknown node.
-    """
+    """An application's event types beside the system's own, and the nodes between which they travel. Raises
+    `ValueError` for a type that is declared twice or travels to or from an unknown node."""
 
     def __init__(self, agents: Iterable[str], types: Iterable[EventType]) -> None:
         self.agents = tuple(agents)

@@ -24,10 +24,8 @@ class TaskProblem(Protocol):
 
 
 def sole_destination(catalogue: Catalogue, node_from: str, payload: type[Contract]) -> str:
-    """Where `node_from` sends a `payload`, if the catalogue leaves no choice.
-
-    Raises `InvalidEvent` if the node may not emit it or must name the consumer.
-    """
+    """Where `node_from` sends a `payload`, if the catalogue leaves no choice. Raises `InvalidEvent` if the node may not
+    emit it or must name the consumer."""
     targets = [target for source, target in catalogue.of(payload).flows if source == node_from]
     if len(targets) != 1:
         what = "may not emit" if not targets else "must name the consumer of"

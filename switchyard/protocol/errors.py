@@ -27,10 +27,8 @@ class RejectionReason(StrEnum):
 
 
 class InvalidEvent(ValueError):
-    """The event cannot be accepted. `field` names the culprit as a dotted path, `remedy` says what to do.
-
-    The message never quotes the offending value: it may be personal data.
-    """
+    """The event cannot be accepted. `field` names the culprit as a dotted path, `remedy` says what to do. The message
+    never quotes the offending value: it may be personal data."""
 
     envelope: Envelope | None = None
     """The envelope, if it was authenticated before the event was rejected."""
@@ -67,9 +65,7 @@ class NotDeployed(InvalidEvent):
 
 
 def safe_field_name(name: object) -> str:
-    """One part of a field's path, as a message may contain it.
-
-    A name that is not plain is the sender's own text, and may be personal data like any value: it becomes `(name)`.
-    """
+    """One part of a field's path, as a message may contain it. A name that is not plain is the sender's own text, and
+    may be personal data like any value: it becomes `(name)`."""
     text = str(name)
     return text if _PLAIN.fullmatch(text) else "(name)"

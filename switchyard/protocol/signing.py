@@ -11,10 +11,8 @@ from switchyard.protocol.errors import forged
 
 
 class OperatorKeys:
-    """Who may sign, by name. Raises `ValueError` for a key that is not 32 bytes.
-
-    `title` and `variable` are for messages: what the signers are called, and where their public keys are set.
-    """
+    """Who may sign, by name. Raises `ValueError` for a key that is not 32 bytes. `title` and `variable` are for
+    messages: what the signers are called, and where their public keys are set."""
 
     def __init__(
         self, keys: Mapping[str, bytes], *, title: str = "operator", variable: str = "SWITCHYARD_OPERATORS"

@@ -31,10 +31,8 @@ class RoutingDecision:
 def follow_event(
     event: ReceivedEvent[Contract], seal: StateSeal, table: RoutingTable, *, operators: OperatorKeys | None
 ) -> list[Json]:
-    """What follows from an event. Without `operators`, a proved log vouches for who signed.
-
-    Raises `InvalidEvent` as `route` does, and (forged) for a retry that no operator signed.
-    """
+    """What follows from an event. Without `operators`, a proved log vouches for who signed. Raises `InvalidEvent` as
+    `route` does, and (forged) for a retry that no operator signed."""
     with attach_envelope(event.envelope):
         if operators is not None and isinstance(event.payload, TaskRetried):
             authorise_retry(operators, event.envelope, event.payload)

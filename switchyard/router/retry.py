@@ -26,11 +26,8 @@ _COPIED_FIELDS = ("case_id", "tenant", "session_id", "opened_on", "playbook_vers
 
 
 def reissue_command(event: ReceivedEvent[Contract], seal: StateSeal, catalogue: Catalogue) -> Json:
-    """The command that a `TaskRetried` quotes, as the retry's child.
-
-    Raises `InvalidEvent`: forged, if the router never issued that command, or the retry stands elsewhere than its
-    failure puts it.
-    """
+    """The command that a `TaskRetried` quotes, as the retry's child. Raises `InvalidEvent`: forged, if the router never
+    issued that command, or the retry stands elsewhere than its failure puts it."""
     quoted: Json = event.raw["payload"]["command"]
     command = _command(quoted)
     seal.check_issued(quoted)

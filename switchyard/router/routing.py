@@ -1,7 +1,5 @@
-"""`route(event) -> events`: what happens next. No clock, no network, no database, no model.
-
-All inputs of a decision travel in the event, so any decision ever made can be made again from the log.
-"""
+"""`route(event) -> events`: what happens next. No clock, no network, no database, no model. All inputs of a decision
+travel in the event, so any decision ever made can be made again from the log."""
 
 from __future__ import annotations
 
@@ -88,10 +86,8 @@ def _state_of(
 def _remember(
     event: ReceivedEvent[Contract], state: CaseState | None, edge: PlaybookEdge, grants: frozenset[str]
 ) -> CaseState:
-    """The state with what the event adds: artefacts and granted facts under the names of their fields, the agent.
-
-    A fact that the event has a field for and leaves out is forgotten: the newest event withdraws it.
-    """
+    """The state with what the event adds: artefacts and granted facts under the names of their fields, the agent. A
+    fact that the event has a field for and leaves out is forgotten: the newest event withdraws it."""
     fields = event.payload.model_dump(mode="json", exclude_none=True)
     artefacts = dict(state.artefacts) if state else {}
     facts = dict(state.facts or {}) if state else {}

@@ -55,9 +55,7 @@ class StateSeal:
 
     def verify(self, answer: Envelope) -> str:
         """The id of the task that `answer` answers. Raises `InvalidEvent` (forged) unless it is the one that was asked.
-
-        Needs no state, so that a failure, which carries none, is verified alike.
-        """
+        Needs no state, so that a failure, which carries none, is verified alike."""
         key_id, seq, task, state, mac = self._parts(answer.state_seal)
         content = {
             "case_id": answer.case_id,

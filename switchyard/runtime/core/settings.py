@@ -79,10 +79,8 @@ KeyRing = Annotated[dict[str, LongHexKey], NoDecode, BeforeValidator(read_key_ri
 
 
 class ProcessSettings(BaseSettings):
-    """Read from `SWITCHYARD_*`. AWS region, endpoint and credentials come from the usual `AWS_*` variables.
-
-    An empty variable counts as none: compose files and task definitions can name one without giving it a value.
-    """
+    """Read from `SWITCHYARD_*`. AWS region, endpoint and credentials come from the usual `AWS_*` variables. An empty
+    variable counts as none: compose files and task definitions can name one without giving it a value."""
 
     model_config = SettingsConfigDict(
         env_prefix="SWITCHYARD_", env_ignore_empty=True, extra="ignore", hide_input_in_errors=True

@@ -51,10 +51,8 @@ class LocalSigner:
 
 
 class KmsSigner:
-    """An asymmetric KMS key, through an aiobotocore client that the composition root owns.
-
-    Its spec is ECC_NIST_P256 or ECC_NIST_EDWARDS25519, its usage SIGN_VERIFY.
-    """
+    """An asymmetric KMS key, through an aiobotocore client that the composition root owns. Its spec is ECC_NIST_P256 or
+    ECC_NIST_EDWARDS25519, its usage SIGN_VERIFY."""
 
     def __init__(self, client: Any, key_id: str, public: bytes, algorithm: str) -> None:
         self.public = public
@@ -64,10 +62,8 @@ class KmsSigner:
 
     @classmethod
     async def open(cls, client: Any, key_id: str) -> Self:
-        """Ask KMS for the public half.
-
-        Raises `PermanentTaskError` for a key of another kind, `Unavailable` if out of reach.
-        """
+        """Ask KMS for the public half. Raises `PermanentTaskError` for a key of another kind, `Unavailable` if out of
+        reach."""
         answer = await _translate_kms_errors(client.get_public_key(KeyId=key_id))
         offered = answer.get("SigningAlgorithms", ())
         for algorithm in _KMS_ALGORITHMS:
@@ -107,10 +103,8 @@ class TrustedKeys:
 
 
 def public_keys(text: str) -> list[bytes]:
-    """Keys as `aws kms get-public-key --query PublicKey --output text` prints them, with commas between.
-
-    Raises `ValueError` for what is not base64.
-    """
+    """Keys as `aws kms get-public-key --query PublicKey --output text` prints them, with commas between. Raises
+    `ValueError` for what is not base64."""
     try:
         return [base64.b64decode(part, validate=True) for part in text.replace(" ", "").split(",") if part]
     except binascii.Error as error:

@@ -1,7 +1,5 @@
-"""Signed tokens for public links (itsdangerous, HMAC-SHA-256). Not encrypted; they do not expire.
-
-A token is valid as long as a key that signed it is configured, so expiry is a decision of key rotation.
-"""
+"""Signed tokens for public links (itsdangerous, HMAC-SHA-256). Not encrypted; they do not expire. A token is valid as
+long as a key that signed it is configured, so expiry is a decision of key rotation."""
 
 from __future__ import annotations
 

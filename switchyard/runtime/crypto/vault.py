@@ -119,10 +119,8 @@ class Vault:
         return str(await self._database.value("add_subject", subject, tenant, fingerprint, wrapped, named))
 
     async def seal(self, subject: str, plain: bytes, *, context: bytes) -> bytes:
-        """Encrypt with AES-256-GCM under the subject's key.
-
-        `context` is authenticated. Raises `PermanentTaskError` if erased.
-        """
+        """Encrypt with AES-256-GCM under the subject's key. `context` is authenticated. Raises `PermanentTaskError` if
+        erased."""
         return _encrypt(await self._key(subject), plain, context)
 
     async def open(self, subject: str, sealed: bytes, *, context: bytes) -> bytes:

@@ -24,10 +24,8 @@ class MigrationEdited(Exception):
 
 @dataclass(frozen=True)
 class SchemaOwner:
-    """A schema, the folders of its migrations, and the role that works in it (not the role that owns it).
-
-    `grants` are repeatable SQL files; they are run in the schema after every migration.
-    """
+    """A schema, the folders of its migrations, and the role that works in it (not the role that owns it). `grants` are
+    repeatable SQL files; they are run in the schema after every migration."""
 
     schema: str
     migrations: tuple[Path, ...]
@@ -58,10 +56,8 @@ def load_migrations(folders: Sequence[Path]) -> list[_Migration]:
 
 @asynccontextmanager
 async def migration_lock(connection: asyncpg.Connection[Any]) -> AsyncIterator[None]:
-    """Let one migrator at a time into a database; the others wait. It may be entered again inside.
-
-    Roles and rights belong inside, too: PostgreSQL refuses concurrent changes of the same one.
-    """
+    """Let one migrator at a time into a database; the others wait. It may be entered again inside. Roles and rights
+    belong inside, too: PostgreSQL refuses concurrent changes of the same one."""
     await connection.execute("select pg_advisory_lock($1)", _LOCK)
     try:
         yield
@@ -71,9 +67,7 @@ async def migration_lock(connection: asyncpg.Connection[Any]) -> AsyncIterator[N
 
 async def apply_migrations(connection: asyncpg.Connection[Any], owners: Sequence[SchemaOwner]) -> list[str]:
     """Apply what is missing, each migration in a transaction of its own; return `schema: name` of each applied.
-
-    `connection` belongs to the database's owner. Two migrators wait for each other. Raises `MigrationEdited`.
-    """
+    `connection` belongs to the database's owner. Two migrators wait for each other. Raises `MigrationEdited`."""
     async with migration_lock(connection):
         return [f"{owner.schema}: {name}" for owner in owners for name in await _migrate_one(connection, owner)]
 
@@ -122,10 +116,8 @@ async def ensure_role(
 async def apply_grants(
     connection: asyncpg.Connection[Any], owners: Sequence[SchemaOwner], settings: Mapping[str, str] | None = None
 ) -> None:
-    """Run the owners' grants, each owner's in a transaction of its own. Safe to repeat.
-
-    A file finds its schema in `current_schema()`, its role in the setting `switchyard.role`, and `settings` beside it.
-    """
+    """Run the owners' grants, each owner's in a transaction of its own. Safe to repeat. A file finds its schema in
+    `current_schema()`, its role in the setting `switchyard.role`, and `settings` beside it."""
     for owner in owners:
         async with connection.transaction():
             await connection.execute(f"set local search_path to {_quoted(owner.schema)}")

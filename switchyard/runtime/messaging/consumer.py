@@ -99,10 +99,8 @@ class TaskConsumer:
                 raise
 
     async def fail_dead_letter(self, command: Envelope) -> None:
-        """End a dead letter: publish its stored outcome again or, if it has none, make `TaskFailed` its outcome.
-
-        Raises `Unavailable` if a worker took it meanwhile, `InvalidEvent` (forged) if its id belongs to another event.
-        """
+        """End a dead letter: publish its stored outcome again or, if it has none, make `TaskFailed` its outcome. Raises
+        `Unavailable` if a worker took it meanwhile, `InvalidEvent` (forged) if its id belongs to another event."""
         claim = await self._inbox.claim(command)
         match claim:
             case ClaimCompleted(outputs):

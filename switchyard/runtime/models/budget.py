@@ -53,10 +53,8 @@ def read_earlier_attempts(recorded: tuple[Json, ...]) -> tuple[ModelAttempt, ...
 
 
 def data_labels(task: Task[Contract]) -> dict[str, str]:
-    """What the model policy is chosen by: the tenant, and whether the task hands over anything about a person.
-
-    It is about a person if any artefact among the command's own fields is sealed under a person's key.
-    """
+    """What the model policy is chosen by: the tenant, and whether the task hands over anything about a person. It is
+    about a person if any artefact among the command's own fields is sealed under a person's key."""
     sealed = any(artefact.subject is not None for artefact in _artefacts(task.payload))
     return {
         "tenant": task.envelope.tenant,

@@ -1,7 +1,5 @@
-"""Model clients for every agent: Bedrock Converse and OpenAI, and the record that a call leaves behind.
-
-Which of them an agent uses is decided in its service's `models.py`, in `pick_primary()` and `pick_fallback()`.
-"""
+"""Model clients for every agent: Bedrock Converse and OpenAI, and the record that a call leaves behind. Which of them
+an agent uses is decided in its service's `models.py`, in `pick_primary()` and `pick_fallback()`."""
 
 from __future__ import annotations
 
@@ -164,10 +162,8 @@ def _with_model_attempts(error: TaskError, decisions: Sequence[FailoverDecision]
 
 
 def model_call(decisions: Sequence[FailoverDecision], *, prompt_version: str) -> ModelCall | None:
-    """The record for the audit row: sums over an agent run's calls, and the decision of the one that says most.
-
-    That is the first that left the primary, else the last.
-    """
+    """The record for the audit row: sums over an agent run's calls, and the decision of the one that says most. That is
+    the first that left the primary, else the last."""
     if not decisions:
         return None
     decisive = next((decision for decision in decisions if decision.reason != "primary"), decisions[-1])

@@ -27,11 +27,8 @@ class ArtefactCipher(Protocol):
 
 
 class Artefacts:
-    """Reads what the command grants and writes what the handler found.
-
-    `decrypts` are the names of the sealed artefacts that the agent's card allows; the vault's own grants are the
-    boundary, this is the early and legible refusal.
-    """
+    """Reads what the command grants and writes what the handler found. `decrypts` are the names of the sealed artefacts
+    that the agent's card allows; the vault's own grants are the boundary, this is the early and legible refusal."""
 
     def __init__(self, objects: ObjectStore, sealing: ArtefactCipher, *, decrypts: Iterable[str]) -> None:
         self._objects = objects

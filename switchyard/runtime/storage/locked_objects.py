@@ -62,10 +62,8 @@ class LockedObjects:
         self._page = page
 
     async def put_new(self, key: str, data: bytes, *, keep_until: datetime, content_type: str) -> bool:
-        """Write an object that is locked until `keep_until`; False if the key is taken.
-
-        Raises `PermanentTaskError` if the bucket has no Object Lock, `Unavailable` if it cannot be reached.
-        """
+        """Write an object that is locked until `keep_until`; False if the key is taken. Raises `PermanentTaskError` if
+        the bucket has no Object Lock, `Unavailable` if it cannot be reached."""
         try:
             await self._client.put_object(
                 Bucket=self._bucket,

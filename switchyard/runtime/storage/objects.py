@@ -16,10 +16,8 @@ class ObjectStore(Protocol):
         """Store `data` and return its URI. Raises `Unavailable` if the store cannot be reached."""
 
     async def get(self, uri: str) -> bytes:
-        """Fetch the bytes behind a URI.
-
-        Raises `PermanentTaskError` if they are missing, `Unavailable` if out of reach.
-        """
+        """Fetch the bytes behind a URI. Raises `PermanentTaskError` if they are missing, `Unavailable` if out of
+        reach."""
 
 
 class S3Objects:
