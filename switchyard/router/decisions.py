@@ -6,12 +6,13 @@ from dataclasses import dataclass
 
 from switchyard.protocol.catalogue import CASE_MANAGER, ROUTER
 from switchyard.protocol.derive import build_task_failed
+from switchyard.protocol.envelope import Envelope
 from switchyard.protocol.errors import InvalidEvent, RejectionReason
 from switchyard.protocol.events.case_manager import TaskRetried
 from switchyard.protocol.fields import Contract, Json
 from switchyard.protocol.received import ReceivedEvent, attach_envelope, read_event
 from switchyard.protocol.signing import OperatorKeys
-from switchyard.router.operators import authorise_retry
+from switchyard.protocol.statements import retry_statement
 from switchyard.router.playbook import RoutingTable
 from switchyard.router.routing import route
 from switchyard.router.state_seal import StateSeal
@@ -26,6 +27,20 @@ class RoutingDecision:
 
     events: tuple[Json, ...]
     rejection: InvalidEvent | None = None
+
+
+def authorise_retry(operators: OperatorKeys, event: Envelope, retried: TaskRetried) -> None:
+    """Raise `InvalidEvent` (forged) unless an operator signed this very retry."""
+    statement = retry_statement(
+        case_id=event.case_id,
+        failed=event.parents[0] if len(event.parents) == 1 else "",
+        command=str(retried.command.get("digest")),
+        closed=retried.closed,
+        operator=retried.operator,
+        reason=retried.reason,
+        requested_at=retried.requested_at,
+    )
+    operators.verify(retried.operator, statement, retried.signature)
 
 
 def follow_event(

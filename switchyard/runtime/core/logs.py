@@ -15,6 +15,20 @@ from switchyard.protocol.envelope import Envelope
 
 MAX_FRAMES = 15
 MAX_CHAIN = 5
+NOISY_LOGGERS = [
+    "botocore",
+    "aiobotocore",
+    "urllib3",
+    "httpx",
+    "httpx2",
+    "httpcore2",
+    "openai",
+    "snowflake",
+    "asyncio",
+    "aiohttp.access",
+    "faststream_sqs",
+]
+"""Libraries whose own lines are logged from WARNING on."""
 
 
 def configure_logs(node: str, level: str) -> None:
@@ -45,19 +59,7 @@ def configure_logs(node: str, level: str) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level)
-    for noisy in (
-        "botocore",
-        "aiobotocore",
-        "urllib3",
-        "httpx",
-        "httpx2",
-        "httpcore2",
-        "openai",
-        "snowflake",
-        "asyncio",
-        "aiohttp.access",
-        "faststream_sqs",
-    ):
+    for noisy in NOISY_LOGGERS:
         logging.getLogger(noisy).setLevel(max(logging.WARNING, logging.getLevelName(level)))
     structlog.contextvars.bind_contextvars(node=node)
 
