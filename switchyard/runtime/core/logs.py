@@ -15,19 +15,9 @@ from switchyard.protocol.envelope import Envelope
 
 MAX_FRAMES = 15
 MAX_CHAIN = 5
-NOISY_LOGGERS = [
-    "botocore",
-    "aiobotocore",
-    "urllib3",
-    "httpx",
-    "httpx2",
-    "httpcore2",
-    "openai",
-    "snowflake",
-    "asyncio",
-    "aiohttp.access",
-    "faststream_sqs",
-]
+NOISY_LOGGERS = (
+    "botocore aiobotocore urllib3 httpx httpx2 httpcore2 openai snowflake asyncio aiohttp.access faststream_sqs"
+)
 """Libraries whose own lines are logged from WARNING on."""
 
 
@@ -59,7 +49,7 @@ def configure_logs(node: str, level: str) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level)
-    for noisy in NOISY_LOGGERS:
+    for noisy in NOISY_LOGGERS.split():
         logging.getLogger(noisy).setLevel(max(logging.WARNING, logging.getLevelName(level)))
     structlog.contextvars.bind_contextvars(node=node)
 
