@@ -33,25 +33,15 @@ class SchemaOwner:
     grants: tuple[Path, ...] = ()
 
 
-@dataclass(frozen=True)
-class _Migration:
-    name: str
-    sql: str
-
-    @property
-    def sha256(self) -> str:
-        return hashlib.sha256(self.sql.encode()).hexdigest()
-
-
-def load_migrations(folders: Sequence[Path]) -> list[_Migration]:
-    """The migrations of some folders in order. Raises `ValueError` for a file name that is not `NNN_name.sql`."""
-    found = []
+def load_migrations(folders: Sequence[Path]) -> dict[str, str]:
+    """Migrations of some folders: SQL by name, in order. Raises `ValueError` unless a file is named `NNN_name.sql`."""
+    migrations = {}
     for folder in folders:
         for path in sorted(folder.glob("*.sql")):
             if not _NAME.match(path.name):
                 raise ValueError(f"{path}: a migration is named NNN_name.sql")
-            found.append(_Migration(f"{folder.name}/{path.name}", path.read_text(encoding="utf-8")))
-    return found
+            migrations[f"{folder.name}/{path.name}"] = path.read_text(encoding="utf-8")
+    return migrations
 
 
 @asynccontextmanager
@@ -80,22 +70,23 @@ async def _migrate_one(connection: asyncpg.Connection[Any], owner: SchemaOwner) 
         "name text primary key, sha256 text not null, applied_at timestamptz not null default clock_timestamp())"
     )
     known = {row["name"]: row["sha256"] for row in await connection.fetch(f"select * from {schema}.migration")}  # noqa: S608 - quoted identifier
-    for migration in load_migrations(owner.migrations):
-        if migration.name in known:
-            if known[migration.name] != migration.sha256:
-                raise MigrationEdited(
-                    f"{owner.schema}: {migration.name} was edited after it was applied; restore it and append a new one"
-                )
+    for name, sql in load_migrations(owner.migrations).items():
+        sha256 = hashlib.sha256(sql.encode()).hexdigest()
+        if known.get(name, sha256) != sha256:
+            raise MigrationEdited(
+                f"{owner.schema}: {name} was edited after it was applied; restore it and append a new one"
+            )
+        if name in known:
             continue
         async with connection.transaction():
             await connection.execute(f"set local search_path to {schema}")
-            await connection.execute(migration.sql)
+            await connection.execute(sql)
             await connection.execute(
                 f"insert into {schema}.migration (name, sha256) values ($1, $2)",  # noqa: S608 - quoted identifier
-                migration.name,
-                migration.sha256,
+                name,
+                sha256,
             )
-        applied.append(migration.name)
+        applied.append(name)
     return applied
 
 

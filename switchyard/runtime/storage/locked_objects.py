@@ -45,11 +45,8 @@ class LockedObject:
     lock: ObjectLock | None
 
 
-@dataclass(frozen=True, slots=True)
-class _Version:
-    key: str
-    version: str
-    modified: datetime
+_Version = tuple[str, datetime, str]
+"""Key, time and version id; the id is empty for a delete marker."""
 
 
 class LockedObjects:
@@ -109,26 +106,26 @@ class LockedObjects:
 
     async def kept(self, prefix: str) -> AsyncGenerator[ObjectKey, None]:
         """Every key under a prefix, in order. Raises `Unavailable`."""
-        held: list[tuple[_Version, bool]] = []
+        held: list[_Version] = []
         async with aclosing(self._pages(prefix)) as pages:
             async for page in pages:
                 held += page
                 # A page may end in the middle of a key's versions: the last key waits for the next one.
-                last = max((version.key for version, _ in held), default="")
-                for found in _grouped(each for each in held if each[0].key != last):
+                last = max((key for key, _, _ in held), default="")
+                for found in _grouped(each for each in held if each[0] != last):
                     yield found
-                held = [each for each in held if each[0].key == last]
+                held = [each for each in held if each[0] == last]
         for found in _grouped(held):
             yield found
 
-    async def _pages(self, prefix: str) -> AsyncGenerator[list[tuple[_Version, bool]], None]:
+    async def _pages(self, prefix: str) -> AsyncGenerator[list[_Version], None]:
         paginator = self._client.get_paginator("list_object_versions")
         try:
             async for page in paginator.paginate(
                 Bucket=self._bucket, Prefix=prefix, PaginationConfig={"PageSize": self._page}
             ):
                 yield [
-                    (_Version(each["Key"], each["VersionId"], each["LastModified"]), marker)
+                    (each["Key"], each["LastModified"], "" if marker else each["VersionId"])
                     for name, marker in (("Versions", False), ("DeleteMarkers", True))
                     for each in page.get(name, ())
                 ]
@@ -136,13 +133,13 @@ class LockedObjects:
             raise Unavailable("object_store", f"S3 refused a listing ({type(error).__name__})") from error
 
 
-def _grouped(versions: Iterable[tuple[_Version, bool]]) -> list[ObjectKey]:
+def _grouped(versions: Iterable[_Version]) -> list[ObjectKey]:
     # S3 lists a key's latest version first, and its times are in whole seconds.
     earliest_first = list(versions)[::-1]
-    ordered = sorted(earliest_first, key=lambda each: (each[0].key, each[0].modified))
+    ordered = sorted(earliest_first, key=lambda each: each[:2])
     found = []
-    for key, group in groupby(ordered, key=lambda each: each[0].key):
+    for key, group in groupby(ordered, key=lambda each: each[0]):
         each = list(group)
-        real = [version.version for version, marker in each if not marker]
+        real = [version for _, _, version in each if version]
         found.append(ObjectKey(key, real[0] if real else "", len(each)))
     return found
