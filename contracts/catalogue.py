@@ -32,11 +32,7 @@ CATALOGUE = Catalogue(
         ),
         *command_types("drafter", router.DraftEmail, drafter.EmailDrafted),
         *command_types(
-            "compliance",
-            router.ReviewEmail,
-            compliance.EmailPassed,
-            compliance.RevisionNeeded,
-            compliance.EmailBlocked,
+            "compliance", router.ReviewEmail, compliance.EmailPassed, compliance.RevisionNeeded, compliance.EmailBlocked
         ),
         *command_types(
             "compliance",

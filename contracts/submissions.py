@@ -8,7 +8,7 @@ from contracts.cards import AGENT_CARDS
 from contracts.events.case_manager import CaseOpened, EmailCaseOpened
 from contracts.events.upstream import CaseSubmitted, EmailCaseSubmitted
 from switchyard.app.cards import specialist_cards
-from switchyard.protocol.errors import InvalidEvent, RejectionReason
+from switchyard.protocol.errors import invalid
 from switchyard.protocol.principals import question_digest
 from switchyard.protocol.submissions import CaseOpening, SealedContent, Submissions
 
@@ -17,12 +17,8 @@ def open_question(submitted: CaseSubmitted) -> CaseOpening:
     """A question to the operator's assistant."""
     deployed = [card.name for card in specialist_cards(AGENT_CARDS.values())]
     if submitted.agent is not None and submitted.agent not in deployed:
-        raise InvalidEvent(
-            RejectionReason.INVALID,
-            "no specialist of that name is deployed",
-            field="agent",
-            remedy=f"name one of {', '.join(deployed)}, or leave it out and triage chooses",
-        )
+        remedy = f"name one of {', '.join(deployed)}, or leave it out and triage chooses"
+        raise invalid("no specialist of that name is deployed", "agent", remedy)
     return CaseOpening(
         CaseOpened,
         person=submitted.user_id,

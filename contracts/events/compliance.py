@@ -13,7 +13,7 @@ VerdictKind = Literal["pass", "block", "warn", "unknown", "reschedule"]
 
 
 class RuleResult(Contract):
-    """One rule's verdict. The evidence may quote the person or the draft, so it stands in the sealed `review`.
+    """One rule's verdict. The evidence may quote the person or the draft, so it is only in the sealed `review`.
 
     `input_hash` is SHA-256(salt || canonical JSON of the rule, the pack and all that the rule read). What a rule reads
     is often a flag or a date, which could be guessed from a plain hash; the salt, 16 random bytes for each review,
@@ -48,11 +48,11 @@ class EmailPassed(_ReviewResult):
     """Exactly this content passed this pack. `approval` is set if the policy wants a person to agree."""
 
     content_sha256: Sha256
-    approval: Code | None = Field(default=None, description="Why a person must approve it; absent if nobody must.")
+    approval: Code | None = Field(default=None, description="Why a person must approve it, if one must.")
 
 
 class RevisionNeeded(_ReviewResult):
-    """The draft can be mended: the drafter gets the findings."""
+    """The draft can be revised: the drafter gets the findings."""
 
     code: Code = "draft_blocked"
     message: Sentence = Field(description="The rules and criteria that it fails.")
@@ -60,7 +60,7 @@ class RevisionNeeded(_ReviewResult):
 
 
 class EmailBlocked(_ReviewResult):
-    """The draft cannot be mended by writing it again."""
+    """Writing the draft again cannot help."""
 
     code: Code = "email_blocked"
     message: Sentence

@@ -33,7 +33,7 @@ class CheckContact(Contract):
 
 
 class DraftEmail(Contract):
-    """To the drafter: write the email; with a review, mend the one that it found wanting."""
+    """To the drafter: write the email; with a review, revise the draft that failed it."""
 
     account: Artefact
     purpose: Purpose

@@ -15,7 +15,7 @@ from services.drafter.models import build_drafter_model
 from services.drafter.settings import DrafterSettings
 from switchyard.protocol.fields import Contract
 from switchyard.runtime.core.task import TaskHandler
-from switchyard.runtime.crypto.tokens import SignedTokens, parse_hmac_keys
+from switchyard.runtime.crypto.tokens import SignedTokens
 from switchyard.runtime.models.clients import ModelSettings
 from switchyard.runtime.process.process import ServiceProcess, serve_agent
 from switchyard.runtime.storage.artefacts import Artefacts
@@ -29,7 +29,7 @@ async def run() -> None:
     async def build(process: ServiceProcess, artefacts: Artefacts) -> dict[type[Contract], TaskHandler]:
         model = build_drafter_model(ModelSettings())
         await process.warm_start_model(model)
-        tokens = SignedTokens(OptOutClaims, purpose=OPT_OUT_PURPOSE, keys=parse_hmac_keys(settings.optout_keys))
+        tokens = SignedTokens(OptOutClaims, purpose=OPT_OUT_PURPOSE, keys=settings.optout_keys)
         return {
             DraftAnswer: partial(draft_answer, artefacts=artefacts, model=model, agent=build_answer_agent(model)),
             DraftEmail: partial(

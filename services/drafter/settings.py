@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from pydantic import Field, SecretStr
+from pydantic import Field
 
-from switchyard.runtime.core.settings import WorkSettings
+from switchyard.runtime.core.settings import KeyRing, WorkSettings
 
 
 class DrafterSettings(WorkSettings):
     """The work database, the vault and the transport, and the parts of opt-out links."""
 
-    optout_keys: SecretStr = Field(
+    optout_keys: KeyRing = Field(
         description='Keys that sign opt-out links, as JSON {"id": "hex of 32 bytes or more"}; the first one signs.'
     )
     optout_url: str = Field(description="Public address of the email feedback service, to which opt-out links lead.")

@@ -1,1 +1,1 @@
-"""The orchestrator: the pure router, and the case manager that keeps whatever waits or counts."""
+"""The orchestrator: the pure router, and the case manager that keeps pending commands, timers and endings."""

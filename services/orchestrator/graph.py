@@ -59,8 +59,5 @@ OUTBOUND_EMAIL_1 = Playbook(
 
 PLAYBOOKS = {playbook.version: playbook for playbook in (ASSIST_1, ASSIST_2, OUTBOUND_EMAIL_1)}
 # What a new case gets; open cases keep theirs.
-CURRENT = {
-    "assist": ASSIST_2.version,
-    "outbound_email": OUTBOUND_EMAIL_1.version,
-}
+CURRENT = {"assist": ASSIST_2.version, "outbound_email": OUTBOUND_EMAIL_1.version}
 ROUTING_TABLE = RoutingTable(CATALOGUE, PLAYBOOKS)

@@ -65,10 +65,8 @@ class ProcessDescriptor:
 
 @dataclass(frozen=True)
 class SimulatorDescriptor:
-    """What the local stack runs in place of a system that the application calls.
-
-    `command` is the module and its arguments; the stack appends `--host HOST --port PORT`. `name` is its port's, too.
-    """
+    """What the local stack runs in place of a system that the application calls. `command` is the module and its
+    arguments; the stack appends `--host HOST --port PORT`. `name` is its port's, too."""
 
     name: str
     command: tuple[str, ...]
@@ -112,12 +110,15 @@ class App:
         agents = tuple(self.cards)
         _check(agents == self.catalogue.agents, f"cards {agents} and the catalogue's agents {self.catalogue.agents}")
         for card in self.cards.values():
-            for said, types in (
+            for declared, types in (
                 (card.consumes, self.catalogue.types_for(card.name)),
                 (card.emits, self.catalogue.types_emitted_by(card.name)),
             ):
                 found = {type_.name for type_ in types}
-                _check(set(said) == found, f"the card of {card.name} and the catalogue: {sorted(set(said) ^ found)}")
+                _check(
+                    set(declared) == found,
+                    f"the card of {card.name} and the catalogue: {sorted(set(declared) ^ found)}",
+                )
         described = {process.node for process in self.processes}
         _check(set(agents) <= described, f"agents without a process: {sorted(set(agents) - described)}")
         _check(set(self.current.values()) <= self.playbooks.keys(), "`current` names a version that is not released")

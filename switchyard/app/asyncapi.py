@@ -72,10 +72,7 @@ def _queue(catalogue: Catalogue, consumer: ConsumerQueues) -> Json:
         "fifoQueue": False,
         "visibilityTimeout": VISIBILITY_SECONDS,
         "messageRetentionPeriod": RETENTION_SECONDS,
-        "redrivePolicy": {
-            "deadLetterQueue": {"name": consumer.dead_letter_queue},
-            "maxReceiveCount": MAX_RECEIVES,
-        },
+        "redrivePolicy": {"deadLetterQueue": {"name": consumer.dead_letter_queue}, "maxReceiveCount": MAX_RECEIVES},
     }
     dead_letters = {
         "name": consumer.dead_letter_queue,

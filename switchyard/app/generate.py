@@ -6,23 +6,17 @@ and exits 1 if there are any.
 
 from __future__ import annotations
 
-import argparse
-import hashlib
 import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-import rfc8785
-
 from switchyard.app.application import load_app
 from switchyard.app.asyncapi import build_asyncapi
+from switchyard.app.generated_files import run_generator
 from switchyard.app.schemas import document, schema_file
-from switchyard.protocol.canonical import parse_json
 from switchyard.protocol.catalogue import Catalogue
-from switchyard.protocol.digest import UNDIGESTED_FIELDS
 from switchyard.protocol.envelope import SOURCE_PREFIX, Envelope
-from switchyard.protocol.errors import InvalidEvent
 from switchyard.protocol.fields import Json
 from switchyard.protocol.topology import (
     BUS,
@@ -32,7 +26,6 @@ from switchyard.protocol.topology import (
     VISIBILITY_SECONDS,
     consumers,
 )
-from switchyard.protocol.vectors import ACCEPTED_INPUTS, REJECTED_INPUTS
 
 SCHEMAS_FOLDER = Path("contracts/schemas")
 
@@ -42,7 +35,6 @@ def schema_files(catalogue: Catalogue) -> dict[str, str]:
     made: dict[str, Json] = {
         "asyncapi.json": build_asyncapi(catalogue),
         "catalogue.json": build_catalogue(catalogue),
-        "digest-vectors.json": build_vectors(),
         "envelope.json": document(Envelope, "envelope"),
     }
     for type_ in catalogue.types:
@@ -88,66 +80,9 @@ def build_catalogue(catalogue: Catalogue) -> Json:
     }
 
 
-def build_vectors() -> Json:
-    """Digest vectors. Their canonical form comes from the reference library alone, not from our faster path."""
-    accepted = []
-    for name, text in ACCEPTED_INPUTS:
-        content = {key: value for key, value in parse_json(text).items() if key not in UNDIGESTED_FIELDS}
-        canonical = rfc8785.dumps(content)
-        sha256 = hashlib.sha256(canonical).hexdigest()
-        accepted.append({"name": name, "text": text, "canonical": canonical.decode(), "sha256": sha256})
-    return {
-        "description": (
-            "Read `text` as JSON, drop the top-level members named in `not_content`, write the rest as RFC 8785 has "
-            "it, and take SHA-256 of the UTF-8 bytes. Every text under `refused` must be refused."
-        ),
-        "not_content": sorted(UNDIGESTED_FIELDS),
-        "accepted": accepted,
-        "refused": [{"name": name, "text": text, "why": _rejection_of(text)} for name, text in REJECTED_INPUTS],
-    }
-
-
-def _rejection_of(text: str) -> str:
-    try:
-        parse_json(text)
-    except InvalidEvent as rejection:
-        # Where a parser stops differs from one to the next; that it stops does not.
-        return rejection.message.partition(" at line ")[0]
-    raise AssertionError("a vector that should be refused was read")
-
-
-def stale_schema_files(folder: Path) -> list[str]:
-    """The names of files in `folder` that are not what `documents` makes: changed, missing or left over."""
-    made = schema_files(load_app().catalogue)
-    there = {path.name: path.read_text() for path in folder.glob("*.json")}
-    return sorted(name for name in made.keys() | there.keys() if made.get(name) != there.get(name))
-
-
-def write_schema_files(folder: Path) -> None:
-    """Make `folder` hold exactly what `documents` makes."""
-    folder.mkdir(exist_ok=True)
-    made = schema_files(load_app().catalogue)
-    for path in folder.glob("*.json"):
-        if path.name not in made:
-            path.unlink()
-    for name, text in made.items():
-        (folder / name).write_text(text)
-
-
 def main(arguments: Sequence[str], folder: Path = SCHEMAS_FOLDER) -> int:
     """The command line; returns the exit status."""
-    parser = argparse.ArgumentParser(
-        prog="python -m switchyard.app.generate", description="Generate contracts/schemas/."
-    )
-    parser.add_argument("--check", action="store_true", help="write nothing; exit 1 if a file would change")
-    if parser.parse_args(arguments).check:
-        stale = stale_schema_files(folder)
-        sys.stdout.writelines(f"{folder.name}/{name} is not what the contracts generate\n" for name in stale)
-        if stale:
-            sys.stdout.write("Remedy: run `python -m switchyard.app.generate` and commit the result.\n")
-        return 1 if stale else 0
-    write_schema_files(folder)
-    return 0
+    return run_generator("switchyard.app.generate", schema_files(load_app().catalogue), folder, arguments)
 
 
 if __name__ == "__main__":

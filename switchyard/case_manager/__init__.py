@@ -1,1 +1,1 @@
-"""The case manager: whatever waits or counts. Intake, close, timers and the control table, one module each."""
+"""Case lifecycle: intake, closing, timers, approvals, suppression and retries, one module each."""

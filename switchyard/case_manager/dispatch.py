@@ -15,7 +15,7 @@ from switchyard.case_manager.lifecycle import CaseCloser
 from switchyard.case_manager.pending_commands import PendingCommands
 from switchyard.case_manager.suppression import SuppressionList
 from switchyard.protocol.catalogue import CASE_MANAGER
-from switchyard.protocol.errors import InvalidEvent, RejectionReason
+from switchyard.protocol.errors import InvalidEvent, invalid
 from switchyard.protocol.events.failures import TaskFailed
 from switchyard.protocol.events.router import AskApproval, CloseCase, Wait
 from switchyard.protocol.events.upstream import SuppressionRequested
@@ -58,18 +58,14 @@ class CaseManager:
                     await self.quarantine.keep(message.raw_body, rejection)
 
     async def handle_dead_letter(self, message: SQSMessage) -> None:
-        """Redrive a dead letter a few times; then a submission is rejected, and any other event quarantined.
-
-        The deadline of a case ends it if its ending could not be handled.
-        """
+        """Redrive a dead letter a few times; then a submission is rejected, and any other event quarantined. The
+        deadline of a case ends it if its ending could not be handled."""
         async with nack_when_unavailable(message, self.gate):
             redrives = int(message.headers.get(REDRIVES_ATTRIBUTE, "0"))
             if redrives < MAX_REDRIVES:
                 await self.redrive(message.raw_body, redrives=redrives + 1)
                 return
-            problem = InvalidEvent(
-                RejectionReason.INVALID, "the case manager could not handle it", remedy="see the case manager's log"
-            )
+            problem = invalid("the case manager could not handle it", remedy="see the case manager's log")
             try:
                 source, detail_type, detail = read_bus_event(message.raw_body)
                 if self.intake.accepts(detail_type):

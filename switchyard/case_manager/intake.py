@@ -19,7 +19,7 @@ from switchyard.case_manager.principals import PrincipalKeys, VerifiedPrincipal,
 from switchyard.case_manager.rejections import PrincipalExpired, PrincipalInvalid, SubmissionInvalid
 from switchyard.case_manager.store import CaseStore
 from switchyard.protocol.catalogue import UPSTREAM_PREFIX
-from switchyard.protocol.errors import InvalidEvent, RejectionReason
+from switchyard.protocol.errors import InvalidEvent, forged
 from switchyard.protocol.events.case_manager import SubmissionRejected
 from switchyard.protocol.fields import Identifier, Json
 from switchyard.protocol.principals import PRINCIPAL_FIELD, without_statement
@@ -31,7 +31,7 @@ from switchyard.runtime.core.errors import PermanentTaskError
 log = structlog.get_logger(__name__)
 
 MAX_SOURCE = 150
-"""Leaves room for the prefixes under which the source stands in claims."""
+"""Leaves room for the prefixes under which claims name the source."""
 
 _IDENTIFIER: TypeAdapter[str] = TypeAdapter(Identifier)
 
@@ -80,7 +80,7 @@ class CaseIntake:
         mac = self.mac(without_statement(detail))
         known_submission = await self.store.known_submission(submitted.tenant, source, submitted.idempotency_key)
         if known_submission is not None and hmac.compare_digest(known_submission.payload_mac, mac):
-            # What became a case stays one, whatever has become of hours and keys since: only its own event follows.
+            # What became a case stays one, even after its hours and keys have expired: only its own event follows.
             return [] if known_submission.parked else [known_submission.opened]
         verified_principal = self._vouched(source, submitted, opening, detail)
         if known_submission is None:
@@ -107,12 +107,9 @@ class CaseIntake:
             if known_submission is None:
                 raise LookupError("a submission vanished between two reads")
         if not hmac.compare_digest(known_submission.payload_mac, mac):
-            raise SubmissionInvalid(
-                "submission_conflict",
-                "another payload was submitted under the same idempotency key",
-                field="idempotency_key",
-                remedy="use a new key for a new submission; repeat the same payload to repeat one",
-            )
+            message = "another payload was submitted under the same idempotency key"
+            remedy = "use a new key for a new submission; repeat the same payload to repeat one"
+            raise SubmissionInvalid("submission_conflict", message, field="idempotency_key", remedy=remedy)
         return [] if known_submission.parked else [known_submission.opened]
 
     def _vouched(
@@ -127,11 +124,7 @@ class CaseIntake:
         return verified_principal
 
     async def _opened(
-        self,
-        source: str,
-        submitted: Submission,
-        opening: CaseOpening,
-        verified_principal: VerifiedPrincipal | None,
+        self, source: str, submitted: Submission, opening: CaseOpening, verified_principal: VerifiedPrincipal | None
     ) -> Json:
         case_id = case_id_for(submitted.tenant, source, submitted.idempotency_key)
         try:
@@ -189,14 +182,10 @@ class CaseIntake:
 
 
 def check_source(source: str) -> None:
-    """Raise `InvalidEvent` (forged) unless the source is an upstream's and can stand in claims."""
+    """Raise `InvalidEvent` (forged) unless the source is an upstream's that claims can name."""
     if not source.startswith(UPSTREAM_PREFIX) or len(source) > MAX_SOURCE or _identifier(source) != source:
-        raise InvalidEvent(
-            RejectionReason.FORGED,
-            "a submission from a source that is no upstream",
-            field="source",
-            remedy=f"publish as {UPSTREAM_PREFIX}name, in visible ASCII",
-        )
+        remedy = f"publish as {UPSTREAM_PREFIX}name, in visible ASCII"
+        raise forged("a submission from a source that is no upstream", "source", remedy)
 
 
 def may_submit_for(upstreams: Mapping[str, UpstreamPolicy] | None, source: str, tenant: str) -> bool:

@@ -1,4 +1,4 @@
-"""Keyed hashes of what upstream sent: they tell a repeat from a conflict, and nobody can guess the content back."""
+"""Keyed hashes of what upstream sent: they tell a repeat from a conflict and do not reveal the content."""
 
 from __future__ import annotations
 

@@ -47,31 +47,31 @@ class CaseCloser:
                 )
             case other:
                 raise InvalidEvent(
-                    RejectionReason.UNKNOWN, f"the case manager does not close on {type(other).__name__}", field="type"
+                    RejectionReason.UNKNOWN, f"the case manager does not close on {type(other).__name__}", "type"
                 )
         return await self._close(event.envelope, payload)
 
     async def close_expired(self) -> list[Json]:
         """Close the cases whose deadline is over; their endings."""
         ended = []
-        for timer in await self.store.due(self.clock.now()):
-            log.warning("case.expired", case_id=timer.case_id)
+        for opened in await self.store.due(self.clock.now()):
+            log.warning("case.expired", case_id=opened["case_id"])
             payload = CaseClosed(
                 outcome="expired",
                 code="case_deadline",
                 message="The case had no outcome by its deadline.",
                 remedy="see where it rested with `switchyard case show`, or allow more time with deadline_ms",
             )
-            ended.append(await self._close(_envelope(timer.opened), payload))
+            ended.append(await self._close(_envelope(opened), payload))
         return ended
 
     async def close_cancelled(self) -> list[Json]:
         """Close the open cases that operators cancelled; their endings."""
         ended = []
-        for case in await self.store.cancelled_open():
-            message = f"By {case.operator}: {case.reason}"[:2_000]
+        for opened, operator, reason in await self.store.cancelled_open():
+            message = f"By {operator}: {reason}"[:2_000]
             payload = CaseClosed(outcome="cancelled", code="cancelled", message=message)
-            ended.append(await self._close(_envelope(case.opened), payload))
+            ended.append(await self._close(_envelope(opened), payload))
         return ended
 
     async def _close(self, cause: Envelope, payload: CaseClosed) -> Json:

@@ -10,12 +10,7 @@ from datetime import datetime
 from switchyard.case_manager.rejections import PrincipalExpired, PrincipalInvalid
 from switchyard.protocol.fields import Json
 from switchyard.protocol.principal_jws import PrincipalStatementInvalid, import_public_key, verify_principal
-from switchyard.protocol.principals import (
-    PRINCIPAL_FIELD,
-    PRINCIPAL_VALID_S,
-    PrincipalClaims,
-    submission_digest,
-)
+from switchyard.protocol.principals import PRINCIPAL_FIELD, PRINCIPAL_VALID_S, PrincipalClaims, submission_digest
 from switchyard.protocol.submissions import CaseOpening, Submission, case_id_for
 
 PRINCIPAL_LEEWAY_S = 30

@@ -14,8 +14,8 @@ class SubmissionInvalid(InvalidEvent):
 
 
 class PrincipalInvalid(SubmissionInvalid):
-    """The submission does not prove who asks. The remedy says what to mend."""
+    """The submission does not prove who asks. The remedy says what to correct."""
 
 
 class PrincipalExpired(PrincipalInvalid):
-    """It proves who asked, and that was too long ago, or by a clock that is wrong: nobody is suspected."""
+    """The proof is too old, or a clock is wrong: no integrity alarm."""

@@ -19,7 +19,7 @@ from switchyard.protocol.catalogue import CASE_MANAGER, ROUTER, Catalogue
 from switchyard.protocol.derive import derive_event, stamp_event
 from switchyard.protocol.digest import event_digest
 from switchyard.protocol.envelope import Envelope
-from switchyard.protocol.errors import InvalidEvent, RejectionReason
+from switchyard.protocol.errors import InvalidEvent, forged, malformed
 from switchyard.protocol.events.case_manager import TaskRetried
 from switchyard.protocol.events.failures import TaskFailed
 from switchyard.protocol.events.router import CloseCase
@@ -110,11 +110,8 @@ def read_request(text: str, case_id: str) -> RetryEvidence:
 def build_task_retried(
     catalogue: Catalogue, evidence: RetryEvidence, ending: Json | None, operators: OperatorKeys, now: datetime
 ) -> Json:
-    """The `TaskRetried` that opens the case again, without clock and trace.
-
-    `ending` is the case manager's own record of how that attempt ended. Raises `PermanentTaskError` with the reason why
-    the case may not be retried.
-    """
+    """The `TaskRetried` that opens the case again, without clock and trace. `ending` is the case manager's own record
+    of how that attempt ended. Raises `PermanentTaskError` with the reason why the case may not be retried."""
     request, failed = evidence.request, evidence.failed
     if ending is None or ending["parents"] != [evidence.close.digest]:
         raise PermanentTaskError(
@@ -235,7 +232,7 @@ def _event(raw: Json, name: str) -> Envelope:
         envelope = Envelope.model_validate_json(json.dumps(raw))
     except ValidationError as error:
         field, message = first_validation_error(error)
-        raise InvalidEvent(RejectionReason.MALFORMED, message, field=f"{name}.{field}") from None
+        raise malformed(message, f"{name}.{field}") from None
     if event_digest(raw) != envelope.digest:
-        raise InvalidEvent(RejectionReason.FORGED, f"the {name} was altered", field=f"{name}.digest")
+        raise forged(f"the {name} was altered", f"{name}.digest")
     return envelope

@@ -23,28 +23,9 @@ _Close = tuple[str, str, str, str, str]
 class KnownSubmission:
     """A submission that was seen before."""
 
-    case_id: str
     payload_mac: bytes
     opened: Json
     parked: bool
-
-
-@dataclass(frozen=True)
-class DueTimer:
-    """A timer whose time has come, with the event that opened its case, or opened it again."""
-
-    case_id: str
-    kind: str
-    opened: Json
-
-
-@dataclass(frozen=True)
-class CancelledCase:
-    """An open case that an operator cancelled."""
-
-    opened: Json
-    operator: str
-    reason: str
 
 
 class CaseStore:
@@ -59,7 +40,7 @@ class CaseStore:
         row = await self._database.row("known_submission", tenant, source, idempotency_key)
         if row is None:
             return None
-        return KnownSubmission(str(row["case_id"]), row["payload_mac"], json.loads(row["opened"]), row["parked"])
+        return KnownSubmission(row["payload_mac"], json.loads(row["opened"]), row["parked"])
 
     async def record_case(
         self,
@@ -73,10 +54,8 @@ class CaseStore:
         due: datetime,
         subject_key: str | None = None,
     ) -> bool | None:
-        """Record a new case, its first event and its deadline; `subject_key` is what its effect permit is about.
-
-        True if it was parked, None if another worker was first.
-        """
+        """Record a new case, its first event and its deadline; `subject_key` is what its effect permit is about. True
+        if it was parked, None if another worker was first."""
         parked: bool | None = await self._database.value(
             "admit", tenant, source, idempotency_key, payload_mac, opened["case_id"], playbook, subject_key,
             opened["event_id"], event_text(opened), due,
@@ -98,15 +77,14 @@ class CaseStore:
         """Delete the timers of cases that are closed; a case that was opened again keeps its own."""
         await self._database.execute("stop_timers", list(case_ids))
 
-    async def due(self, now: datetime) -> list[DueTimer]:
-        """Timers whose time has come by `now`, oldest first."""
-        rows = await self._database.rows("due_timers", now, CASE_BATCH_SIZE)
-        return [DueTimer(str(row["case_id"]), row["kind"], json.loads(row["opened"])) for row in rows]
+    async def due(self, now: datetime) -> list[Json]:
+        """The opening events of cases whose deadline is over by `now`, oldest first."""
+        return [json.loads(row["opened"]) for row in await self._database.rows("due_timers", now, CASE_BATCH_SIZE)]
 
-    async def cancelled_open(self) -> list[CancelledCase]:
-        """Open cases that operators cancelled."""
+    async def cancelled_open(self) -> list[tuple[Json, str, str]]:
+        """Open cases that operators cancelled: the opening event, the operator and the reason."""
         rows = await self._database.rows("cancelled_open", CASE_BATCH_SIZE)
-        return [CancelledCase(json.loads(row["opened"]), row["by"], row["why"]) for row in rows]
+        return [(json.loads(row["opened"]), row["by"], row["why"]) for row in rows]
 
     async def close_store(self) -> None:
         """Finish what is under way."""

@@ -65,7 +65,7 @@ released as (
 update approval set state = 'void' from over where approval.case_id = over.case_id and state = 'asked'
 
 -- name: due_timers
-select t.case_id, t.kind, o.event as opened
+select o.event as opened
 from timer t
 join submission s using (case_id)
 join latest_opening o using (case_id)

@@ -13,7 +13,7 @@ from switchyard.case_manager.intake import UpstreamPolicy, check_source, may_sub
 from switchyard.case_manager.keyed_hash import KeyedHash
 from switchyard.case_manager.principals import PrincipalKeys
 from switchyard.protocol.catalogue import UPSTREAM_PREFIX, Catalogue
-from switchyard.protocol.errors import InvalidEvent, RejectionReason
+from switchyard.protocol.errors import forged, invalid
 from switchyard.protocol.events.case_manager import ContactSuppressed
 from switchyard.protocol.events.upstream import SuppressionRequested
 from switchyard.protocol.fields import Json
@@ -42,15 +42,13 @@ class SuppressionList:
 
     async def suppress_contact(self, source: str, detail: Json) -> Json:
         """Put an address on the suppression list; return the event that reports it, the same for a repeated report.
-
-        Raises `InvalidEvent` for an invalid report, and (forged) from a source that may not make it.
-        """
+        Raises `InvalidEvent` for an invalid report, and (forged) from a source that may not make it."""
         try:
             requested = SuppressionRequested.model_validate_json(json.dumps(detail))
         except ValidationError as error:
             where, message = first_validation_error(error)
             remedy = "send SuppressionRequested as its JSON Schema has it"
-            raise InvalidEvent(RejectionReason.INVALID, message, field=where, remedy=remedy) from None
+            raise invalid(message, where, remedy) from None
         self._authorise(source, requested)
         key = requested.address_key or self.mac.address(requested.tenant, str(requested.address))
         payload = ContactSuppressed(address_key=key, reason=requested.reason, reported_by=source)
@@ -69,26 +67,15 @@ class SuppressionList:
         return stored
 
     def _authorise(self, source: str, requested: SuppressionRequested) -> None:
-        """Raise `InvalidEvent` (forged) unless the reporter may stop addresses of that tenant.
-
-        A keyed hash does not say whose address it is, so it counts only from the process whose links carry it.
-        """
+        """Raise `InvalidEvent` (forged) unless the reporter may stop addresses of that tenant. A keyed hash does not
+        say whose address it is, so it counts only from the process whose links carry it."""
         check_source(source)
         if self.principals.must_sign(source):
             remedy = "report under a source that SWITCHYARD_PRINCIPAL_KEYS does not name"
-            raise InvalidEvent(
-                RejectionReason.FORGED,
-                "a report of a source that must sign what it says",
-                field="source",
-                remedy=remedy,
-            )
+            raise forged("a report of a source that must sign what it says", "source", remedy)
         if not may_submit_for(self.upstreams, source, requested.tenant):
             remedy = f"allow the tenant to {source} in SWITCHYARD_UPSTREAMS"
-            raise InvalidEvent(
-                RejectionReason.FORGED, "this upstream may not report for that tenant", field="tenant", remedy=remedy
-            )
+            raise forged("this upstream may not report for that tenant", "tenant", remedy)
         if requested.address_key is not None and source != EMAIL_FEEDBACK_SOURCE:
-            raise InvalidEvent(
-                RejectionReason.FORGED, f"an address by its key from another source than {EMAIL_FEEDBACK_SOURCE}",
-                field="address_key", remedy="report the address itself",
-            )  # fmt: skip
+            message = f"an address by its key from another source than {EMAIL_FEEDBACK_SOURCE}"
+            raise forged(message, "address_key", "report the address itself")

@@ -7,7 +7,6 @@ with status 1 if there are any.
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
 from collections.abc import Sequence
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from switchyard.app.application import App, load_app
+from switchyard.app.generated_files import run_generator
 from switchyard.infra.iam import execution_policy, ingress_policy, task_policy
 from switchyard.infra.images import images
 from switchyard.infra.nodes import HEALTH_PORT, INGRESS, NodeNeeds, environment, ingress_permissions, needs, secrets
@@ -82,39 +82,10 @@ def container(needed: NodeNeeds) -> dict[str, Any]:
     }
 
 
-def stale_terraform_files(folder: Path) -> list[str]:
-    """The names of the files in `folder` that are changed, missing or left over."""
-    made = terraform_files(load_app())
-    present = {str(path.relative_to(folder)): path.read_text() for path in folder.rglob("*.json")}
-    return sorted(name for name in made.keys() | present.keys() if made.get(name) != present.get(name))
-
-
-def write_terraform_files(folder: Path) -> None:
-    """Write every generated file to `folder` and delete every other JSON file there."""
-    made = terraform_files(load_app())
-    for path in folder.rglob("*.json"):
-        if str(path.relative_to(folder)) not in made:
-            path.unlink()
-    for name, text in made.items():
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_text(text)
-
-
-def main(arguments: Sequence[str] | None = None, folder: Path = GENERATED_FOLDER) -> int:
+def main(arguments: Sequence[str], folder: Path = GENERATED_FOLDER) -> int:
     """The command line; returns the exit status."""
-    parser = argparse.ArgumentParser(
-        prog="python -m switchyard.infra.generate", description="Generate terraform/generated/."
-    )
-    parser.add_argument("--check", action="store_true", help="write nothing; exit 1 if a file would change")
-    if parser.parse_args(arguments).check:
-        stale = stale_terraform_files(folder)
-        sys.stdout.writelines(f"terraform/generated/{name} differs from what is generated\n" for name in stale)
-        if stale:
-            sys.stdout.write("Remedy: run `python -m switchyard.infra.generate` and commit the result.\n")
-        return 1 if stale else 0
-    write_terraform_files(folder)
-    return 0
+    return run_generator("switchyard.infra.generate", terraform_files(load_app()), folder, arguments)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

@@ -23,10 +23,9 @@ BUS_ARN = f"{_PARTITION}:events:{_HERE}:event-bus/{BUS}"
 def task_policy(needed: NodeNeeds) -> dict[str, Any]:
     """The permissions of the process."""
     return _policy(
-        _queue(needed),
-        *([_redrive(needed)] if needed.has_inbox else []),
-        _queue_key(needed),
-        _describe_bus_statement(),
+        *_queue(needed),
+        # A put to a bus that does not exist "succeeds", so each process describes the bus when it starts.
+        _allow("DescribeBus", "events:DescribeEventBus", BUS_ARN),
         *([_publish(needed.source, needed.emits)] if needed.emits else []),
         *_database(needed),
         *_objects(needed),
@@ -74,61 +73,37 @@ def _allow(
     return statement | ({"Condition": condition} if condition else {})
 
 
-def _arns(needed: NodeNeeds) -> tuple[str, str]:
+def _queue(needed: NodeNeeds) -> list[IamStatement]:
     base = f"{_PARTITION}:sqs:{_HERE}:"
-    return base + needed.consumer.queue, base + needed.consumer.dead_letter_queue
-
-
-def _queue(needed: NodeNeeds) -> IamStatement:
+    queues = [base + needed.consumer.queue, base + needed.consumer.dead_letter_queue]
     actions = ["ChangeMessageVisibility", "DeleteMessage", "GetQueueAttributes", "GetQueueUrl", "ReceiveMessage"]
-    return _allow("ConsumeOwnQueue", [f"sqs:{action}" for action in actions], list(_arns(needed)))
-
-
-def _redrive(needed: NodeNeeds) -> IamStatement:
-    return _allow("RedriveToOwnQueue", "sqs:SendMessage", _arns(needed)[0])
-
-
-def _queue_key(needed: NodeNeeds) -> IamStatement:
-    return _key_statement(
-        "DecryptOwnMessages",
-        ["kms:Decrypt", *(["kms:GenerateDataKey"] if needed.has_inbox else [])],
-        "${queues_key_arn}",
-        service="sqs",
-        context={"aws:sqs:arn": list(_arns(needed))},
-    )
+    key_actions = ["kms:Decrypt", *(["kms:GenerateDataKey"] if needed.has_inbox else [])]
+    context: dict[str, str | list[str]] = {"aws:sqs:arn": queues}
+    return [
+        _allow("ConsumeOwnQueue", [f"sqs:{action}" for action in actions], queues),
+        *([_allow("RedriveToOwnQueue", "sqs:SendMessage", queues[0])] if needed.has_inbox else []),
+        _key_statement("DecryptOwnMessages", key_actions, "${queues_key_arn}", service="sqs", context=context),
+    ]
 
 
 def _key_statement(
     sid: str, actions: list[str], key: str, *, service: str, context: dict[str, str | list[str]]
 ) -> IamStatement:
     """Use of a key by an AWS service on behalf of the role, limited to an encryption context."""
-    return _allow(
-        sid,
-        actions,
-        key,
-        {
-            # The DNS suffix differs by partition.
-            "StringLike": {"kms:ViaService": f"{service}.${{region}}.amazonaws.com*"},
-            "StringEquals": {f"kms:EncryptionContext:{name}": value for name, value in context.items()},
-        },
-    )
-
-
-def _describe_bus_statement() -> IamStatement:
-    # A put to a bus that does not exist "succeeds", so each process describes the bus when it starts.
-    return _allow("DescribeBus", "events:DescribeEventBus", BUS_ARN)
+    # The DNS suffix differs by partition.
+    condition = {
+        "StringLike": {"kms:ViaService": f"{service}.${{region}}.amazonaws.com*"},
+        "StringEquals": {f"kms:EncryptionContext:{name}": value for name, value in context.items()},
+    }
+    return _allow(sid, actions, key, condition)
 
 
 def _publish(source: str, types: Iterable[str]) -> IamStatement:
-    return _allow(
-        "PublishAsItself",
-        "events:PutEvents",
-        BUS_ARN,
-        {
-            "ForAllValues:StringEquals": {"events:source": [source], "events:detail-type": sorted(set(types))},
-            "Null": {"events:source": "false", "events:detail-type": "false"},
-        },
-    )
+    condition = {
+        "ForAllValues:StringEquals": {"events:source": [source], "events:detail-type": sorted(set(types))},
+        "Null": {"events:source": "false", "events:detail-type": "false"},
+    }
+    return _allow("PublishAsItself", "events:PutEvents", BUS_ARN, condition)
 
 
 def _database(needed: NodeNeeds) -> list[IamStatement]:
@@ -165,17 +140,12 @@ def _objects(needed: NodeNeeds) -> list[IamStatement]:
 def _vault(needed: NodeNeeds) -> list[IamStatement]:
     if not needed.decrypts_artefacts:
         return []
-    return [
-        _allow(
-            "UnwrapSubjectKeys",
-            ["kms:Decrypt", *(["kms:Encrypt"] if needed.creates_subject_keys else [])],
-            "${vault_key_arn}",
-            {
-                "ForAllValues:StringEquals": {"kms:EncryptionContextKeys": ["subject"]},
-                "Null": {"kms:EncryptionContext:subject": "false"},
-            },
-        )
-    ]
+    actions = ["kms:Decrypt", *(["kms:Encrypt"] if needed.creates_subject_keys else [])]
+    condition = {
+        "ForAllValues:StringEquals": {"kms:EncryptionContextKeys": ["subject"]},
+        "Null": {"kms:EncryptionContext:subject": "false"},
+    }
+    return [_allow("UnwrapSubjectKeys", actions, "${vault_key_arn}", condition)]
 
 
 def _models(needed: NodeNeeds) -> list[IamStatement]:
@@ -210,14 +180,9 @@ def _email(needed: NodeNeeds) -> list[IamStatement]:
     if not needed.sends_email:
         return []
     base = f"{_PARTITION}:ses:{_HERE}"
-    return [
-        _allow(
-            "SendEmail",
-            ["ses:SendEmail", "ses:SendRawEmail"],
-            [f"{base}:identity/${{email_domain}}", f"{base}:configuration-set/${{configuration_set}}"],
-            {"StringLike": {"ses:FromAddress": "*@${email_domain}"}},
-        )
-    ]
+    resources = [f"{base}:identity/${{email_domain}}", f"{base}:configuration-set/${{configuration_set}}"]
+    sender = {"StringLike": {"ses:FromAddress": "*@${email_domain}"}}
+    return [_allow("SendEmail", ["ses:SendEmail", "ses:SendRawEmail"], resources, sender)]
 
 
 def _checkpoint_statements(needed: NodeNeeds) -> list[IamStatement]:

@@ -1,7 +1,5 @@
-"""The container images: which code each one holds and which command it runs. Pure.
-
-`generate` writes them to `terraform/generated/images.json`, which `docker/assemble.py` and the Makefile read.
-"""
+"""The container images: which code each one holds and which command it runs. Pure. `generate` writes them to
+`terraform/generated/images.json`, which `docker/assemble.py` and the Makefile read."""
 
 from __future__ import annotations
 

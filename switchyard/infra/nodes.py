@@ -106,10 +106,7 @@ def _needs(app: App, consumer: ConsumerQueues) -> NodeNeeds:
     )
 
 
-_ENGINE_SECRETS = {
-    ROUTER: {"SWITCHYARD_STATE_KEYS": "state_keys"},
-    CASE_MANAGER: {"SWITCHYARD_MAC_KEY": "mac_key"},
-}
+_ENGINE_SECRETS = {ROUTER: {"SWITCHYARD_STATE_KEYS": "state_keys"}, CASE_MANAGER: {"SWITCHYARD_MAC_KEY": "mac_key"}}
 
 
 def environment(needed: NodeNeeds) -> dict[str, str]:

@@ -51,7 +51,7 @@ async def build_checkpointer(process: ServiceProcess, settings: AuditSettings) -
     if settings.checkpoint_kms_key_id is not None:
         signer: Signer = await KmsSigner.open(await process.client("kms"), settings.checkpoint_kms_key_id)
     elif settings.checkpoint_key is not None:
-        signer = LocalSigner(bytes.fromhex(settings.checkpoint_key.get_secret_value()))
+        signer = LocalSigner(settings.checkpoint_key)
     else:
         raise ValueError(
             "SWITCHYARD_CHECKPOINT_BUCKET is set without a signing key: set SWITCHYARD_CHECKPOINT_KMS_KEY_ID, "

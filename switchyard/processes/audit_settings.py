@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import Field, SecretStr
 
 from switchyard.audit.transparency.checkpoint import MAX_CHECKPOINT_ROWS, LogName
-from switchyard.runtime.core.settings import ProcessSettings
+from switchyard.runtime.core.settings import HexKey, ProcessSettings
 from switchyard.runtime.storage.locked_objects import LockMode
 
 
@@ -24,14 +24,13 @@ class AuditSettings(ProcessSettings):
         default=1.0, description="Interval of the sequencer."
     )
     checkpoint_bucket: str | None = Field(
-        default=None,
-        description="A bucket with Object Lock for checkpoints; without it no checkpoints are written.",
+        default=None, description="A bucket with Object Lock for checkpoints; without it no checkpoints are written."
     )
     checkpoint_log: LogName = Field(default="main", description="The log's name in its checkpoints; one per database.")
     checkpoint_kms_key_id: str | None = Field(
         default=None, description="The asymmetric KMS key that signs checkpoints."
     )
-    checkpoint_key: SecretStr | None = Field(
+    checkpoint_key: HexKey | None = Field(
         default=None, description="An Ed25519 private key, 32 bytes in hex, that signs checkpoints; local stack only."
     )
     checkpoint_public_keys: str = Field(

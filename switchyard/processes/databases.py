@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import asyncpg
 
@@ -68,37 +70,39 @@ async def migrate_work(
     url: str, *, password_for: PasswordForRole, iam: bool = False, login: DatabaseLogin | None = None
 ) -> list[str]:
     """Bring the work database up to date; return what was applied. `url` is its owner's, who logs in by `login`."""
-    connection = await asyncpg.connect(**(login or PasswordLogin()).options(url))
     cards = load_app().cards
     settings = {
         "switchyard.agents": ",".join(cards),
         "switchyard.decrypting_agents": ",".join(card.name for card in cards.values() if card.decrypts),
     }
-    try:
-        async with migration_lock(connection):
-            for role in (CASE_MANAGER, *cards, OPERATOR_ROLE, REVIEWER_ROLE, ERASER_ROLE, RECONCILER_ROLE):
-                await ensure_role(connection, role, password=password_for(role), iam=iam)
-            applied = await apply_migrations(connection, list_work_owners())
-            await apply_grants(connection, list_work_owners(), settings)
-            return applied
-    finally:
-        await connection.close()
+    async with _locked_connection(url, login) as connection:
+        for role in (CASE_MANAGER, *cards, OPERATOR_ROLE, REVIEWER_ROLE, ERASER_ROLE, RECONCILER_ROLE):
+            await ensure_role(connection, role, password=password_for(role), iam=iam)
+        applied = await apply_migrations(connection, list_work_owners())
+        await apply_grants(connection, list_work_owners(), settings)
+        return applied
 
 
 async def migrate_audit(
     url: str, *, password_for: PasswordForRole, iam: bool = False, login: DatabaseLogin | None = None
 ) -> list[str]:
     """Bring the audit database up to date; return what was applied. `url` is its owner's, who logs in by `login`."""
+    async with _locked_connection(url, login) as connection:
+        for role in (WRITER, READER, RETENTION):
+            await ensure_role(connection, role, password=password_for(role), iam=iam)
+        applied = await apply_migrations(connection, (audit_owner(),))
+        app = load_app()
+        await grant_audit_rights(connection, [resource_path(each) for each in app.audit_views])
+        policies = load_reference(app.retention_policies) if app.retention_policies else ()
+        await seed_audit(connection, outcome_classes=app.all_outcomes, retention_policies=policies)
+        return applied
+
+
+@asynccontextmanager
+async def _locked_connection(url: str, login: DatabaseLogin | None) -> AsyncIterator[asyncpg.Connection[Any]]:
     connection = await asyncpg.connect(**(login or PasswordLogin()).options(url))
     try:
         async with migration_lock(connection):
-            for role in (WRITER, READER, RETENTION):
-                await ensure_role(connection, role, password=password_for(role), iam=iam)
-            applied = await apply_migrations(connection, (audit_owner(),))
-            app = load_app()
-            await grant_audit_rights(connection, [resource_path(each) for each in app.audit_views])
-            policies = load_reference(app.retention_policies) if app.retention_policies else ()
-            await seed_audit(connection, outcome_classes=app.all_outcomes, retention_policies=policies)
-            return applied
+            yield connection
     finally:
         await connection.close()

@@ -14,6 +14,7 @@ from switchyard.case_manager.lifecycle import CaseCloser
 from switchyard.case_manager.openings import CaseOpener
 from switchyard.case_manager.pending_commands import PendingCommands
 from switchyard.case_manager.playbook_halts import PlaybookHalts
+from switchyard.case_manager.principals import PrincipalKeys
 from switchyard.case_manager.retry import RETRY_POLL_S, CaseRetrier
 from switchyard.case_manager.store import CaseStore
 from switchyard.case_manager.suppression import SuppressionList
@@ -21,6 +22,7 @@ from switchyard.case_manager.timers import TIMER_INTERVAL_S, Timers
 from switchyard.processes.handlers import route_event
 from switchyard.processes.settings import CaseManagerSettings, RouterSettings
 from switchyard.protocol.catalogue import CASE_MANAGER, ROUTER, Catalogue
+from switchyard.protocol.signing import OperatorKeys
 from switchyard.protocol.submissions import Submissions
 from switchyard.router.playbook import RoutingTable
 from switchyard.router.state_seal import StateSeal
@@ -36,12 +38,12 @@ async def run_router(table: RoutingTable) -> None:
     settings = RouterSettings()
     async with ServiceProcess(table.catalogue, ROUTER, settings) as process:
         quarantine = await process.quarantine(await process.objects(settings.objects_bucket))
-        publisher, clock, seal = process.publisher, process.clock, StateSeal(settings.keys())
+        publisher, clock, seal = process.publisher, process.clock, StateSeal(settings.state_keys)
         routed = partial(
             route_event,
             seal=seal,
             table=table,
-            operators=settings.operator_keys(),
+            operators=OperatorKeys(settings.operators),
             publisher=publisher,
             quarantine=quarantine,
             clock=clock,
@@ -62,7 +64,7 @@ async def run_case_manager(catalogue: Catalogue, submissions: Submissions, curre
         gate = DatabaseCircuitBreaker(pool)
         await process.on_exit(gate.close)
         closing = CaseCloser(store, process.clock, catalogue)
-        mac = KeyedHash(bytes.fromhex(settings.mac_key.get_secret_value()))
+        mac = KeyedHash(settings.mac_key)
         openings = CaseOpener(
             catalogue=catalogue,
             vault=vault,
@@ -72,7 +74,7 @@ async def run_case_manager(catalogue: Catalogue, submissions: Submissions, curre
             deadline=timedelta(seconds=settings.case_deadline_s),
             current=dict(current),
         )
-        principals = settings.principals()
+        principals = PrincipalKeys(settings.principal_keys)
         intake = CaseIntake(
             submissions=submissions,
             store=store,
@@ -102,6 +104,6 @@ async def run_case_manager(catalogue: Catalogue, submissions: Submissions, curre
         process.subscribe(manager.handle, gate=gate, dead_letters=manager.handle_dead_letter)
         timers = Timers(closing, pending, approvals, PlaybookHalts(database, catalogue), outbox)
         process.run_periodically("timers", timers.tick, gate, every_s=TIMER_INTERVAL_S)
-        retrier = CaseRetrier(database, vault, settings.operator_keys(), outbox, process.clock, catalogue)
+        retrier = CaseRetrier(database, vault, OperatorKeys(settings.operators), outbox, process.clock, catalogue)
         process.run_periodically("retries", retrier.tick, gate, every_s=RETRY_POLL_S)
         await process.run()

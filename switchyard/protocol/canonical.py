@@ -1,8 +1,5 @@
-"""Strict JSON in, canonical JSON out.
-
-Canonical means RFC 8785 (JSON Canonicalization Scheme) over the I-JSON subset that the contracts allow: no floats, no
-NUL, no duplicate names, integers within ±(2**53 - 1).
-"""
+"""Strict JSON in, canonical JSON out. Canonical means RFC 8785 (JSON Canonicalization Scheme) over the I-JSON subset
+that the contracts allow: no floats, no NUL, no duplicate names, integers within ±(2**53 - 1)."""
 
 from __future__ import annotations
 
@@ -12,7 +9,7 @@ from typing import Any, NoReturn
 
 import rfc8785
 
-from switchyard.protocol.errors import InvalidEvent, RejectionReason, safe_field_name
+from switchyard.protocol.errors import InvalidEvent, malformed, safe_field_name
 
 MAX_SAFE_INTEGER = 2**53 - 1
 """Largest integer that every JSON implementation reads alike (RFC 7493, section 2.2)."""
@@ -31,21 +28,16 @@ _TYPE_NAMES = {bool: "boolean", int: "integer", str: "string", list: "array", di
 
 
 def _refuse_number(text: str) -> NoReturn:
-    raise InvalidEvent(
-        RejectionReason.MALFORMED,
-        "a number with a fraction, an exponent, or no finite value",
-        remedy="send decimals as strings and scores in basis points",
-    )
+    remedy = "send decimals as strings and scores in basis points"
+    raise malformed("a number with a fraction, an exponent, or no finite value", remedy=remedy)
 
 
 def _integer(text: str) -> int:
     if text == "-0":
-        raise InvalidEvent(
-            RejectionReason.MALFORMED, "minus zero, which some readers keep apart from zero", remedy="send 0"
-        )
+        raise malformed("minus zero, which some readers keep apart from zero", remedy="send 0")
     # The length first: Python refuses to read thousands of digits, with an error of another kind.
     if len(text) > _MAX_INTEGER_CHARS or abs(int(text)) > MAX_SAFE_INTEGER:
-        raise InvalidEvent(RejectionReason.MALFORMED, "an integer beyond 2**53 - 1", remedy="send it as a string")
+        raise malformed("an integer beyond 2**53 - 1", remedy="send it as a string")
     return int(text)
 
 
@@ -54,12 +46,7 @@ def _unique_names(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(read) != len(pairs):
         seen: set[str] = set()
         twice = next(name for name, _ in pairs if name in seen or seen.add(name))  # type: ignore[func-returns-value]
-        raise InvalidEvent(
-            RejectionReason.MALFORMED,
-            "the same name twice in one object",
-            field=safe_field_name(twice),
-            remedy="send it once",
-        )
+        raise malformed("the same name twice in one object", safe_field_name(twice), "send it once")
     return read
 
 
@@ -69,11 +56,8 @@ _decoder = json.JSONDecoder(
 
 
 def parse_json(text: str | bytes) -> dict[str, Any]:
-    """Read one JSON object strictly.
-
-    Raises `InvalidEvent` (malformed) for anything that two implementations could read differently, so that a digest
-    computed here is the digest computed anywhere.
-    """
+    """Read one JSON object strictly. Raises `InvalidEvent` (malformed) for anything that two implementations could read
+    differently, so that a digest computed here is the digest computed anywhere."""
     try:
         if isinstance(text, bytes):
             text = text.decode("utf-8")
@@ -81,21 +65,17 @@ def parse_json(text: str | bytes) -> dict[str, Any]:
             text.encode()
         read = _decoder.decode(text)
     except UnicodeDecodeError as error:
-        raise InvalidEvent(
-            RejectionReason.MALFORMED, "not UTF-8", remedy="send UTF-8 without a byte order mark"
-        ) from error
+        raise malformed("not UTF-8", remedy="send UTF-8 without a byte order mark") from error
     except UnicodeEncodeError as error:
         raise _not_utf8_error() from error
     except json.JSONDecodeError as error:
         where = f"line {error.lineno} column {error.colno}"
-        raise InvalidEvent(RejectionReason.MALFORMED, f"not JSON at {where}", remedy="send one JSON object") from error
+        raise malformed(f"not JSON at {where}", remedy="send one JSON object") from error
     except RecursionError as error:
         raise _too_deep() from error
     if not isinstance(read, dict):
         found = _TYPE_NAMES.get(type(read), "value")
-        raise InvalidEvent(
-            RejectionReason.MALFORMED, f"expected a JSON object, got {found}", remedy="send one JSON object"
-        )
+        raise malformed(f"expected a JSON object, got {found}", remedy="send one JSON object")
     if text.count("{") + text.count("[") > MAX_JSON_DEPTH:
         _refuse_deep(read)
     if _ESCAPED.search(text):
@@ -104,11 +84,8 @@ def parse_json(text: str | bytes) -> dict[str, Any]:
 
 
 def check_storable(value: object, field: str = "", *, room: int = MAX_EVENT_DEPTH) -> None:
-    """Raise `InvalidEvent` for anything below `value` that has no one form everywhere.
-
-    That is a float, an unsafe integer, a NUL (PostgreSQL text cannot hold it), a lone surrogate, or nesting beyond
-    `room` levels.
-    """
+    """Raise `InvalidEvent` for anything below `value` that has no one form everywhere. That is a float, an unsafe
+    integer, a NUL (PostgreSQL text cannot hold it), a lone surrogate, or nesting beyond `room` levels."""
     match value:
         case bool() | None:
             return
@@ -116,15 +93,13 @@ def check_storable(value: object, field: str = "", *, room: int = MAX_EVENT_DEPT
             _refuse_text(value, field)
         case int():
             if abs(value) > MAX_SAFE_INTEGER:
-                raise InvalidEvent(
-                    RejectionReason.MALFORMED, "an integer beyond 2**53 - 1", field=field, remedy="send it as a string"
-                )
+                raise malformed("an integer beyond 2**53 - 1", field, "send it as a string")
         case dict():
             if room == 0:
                 raise _too_deep()
             for name, item in value.items():
                 if not isinstance(name, str):
-                    raise InvalidEvent(RejectionReason.MALFORMED, "a name that is not a string", field=field)
+                    raise malformed("a name that is not a string", field)
                 _refuse_text(name, field)
                 check_storable(
                     item, f"{field}.{safe_field_name(name)}" if field else safe_field_name(name), room=room - 1
@@ -135,17 +110,13 @@ def check_storable(value: object, field: str = "", *, room: int = MAX_EVENT_DEPT
             for index, item in enumerate(value):
                 check_storable(item, f"{field}[{index}]", room=room - 1)
         case _:
-            raise InvalidEvent(
-                RejectionReason.MALFORMED,
-                f"a {type(value).__name__}, which has no canonical form here",
-                field=field,
-                remedy="send decimals as strings and scores in basis points",
-            )
+            remedy = "send decimals as strings and scores in basis points"
+            raise malformed(f"a {type(value).__name__}, which has no canonical form here", field, remedy)
 
 
 def _refuse_text(text: str, field: str) -> None:
     if "\x00" in text:
-        raise InvalidEvent(RejectionReason.MALFORMED, "a NUL character", field=field, remedy="remove it")
+        raise malformed("a NUL character", field, "remove it")
     try:
         text.encode()
     except UnicodeEncodeError as error:
@@ -163,24 +134,20 @@ def _refuse_deep(read: dict[str, Any]) -> None:
 
 
 def _too_deep() -> InvalidEvent:
-    return InvalidEvent(RejectionReason.MALFORMED, "nested too deeply", remedy="flatten the object")
+    return malformed("nested too deeply", remedy="flatten the object")
 
 
 def _not_utf8_error(field: str = "") -> InvalidEvent:
-    return InvalidEvent(
-        RejectionReason.MALFORMED, "text that has no UTF-8 form", field=field, remedy="send well-formed Unicode"
-    )
+    return malformed("text that has no UTF-8 form", field, "send well-formed Unicode")
 
 
 def canonical_json(value: dict[str, Any]) -> bytes:
-    """The RFC 8785 bytes of `value`, which `parse` or `check_storable` has accepted.
-
-    Raises `InvalidEvent` for a lone surrogate, which has no UTF-8 form.
-    """
+    """The RFC 8785 bytes of `value`, which `parse` or `check_storable` has accepted. Raises `InvalidEvent` for a lone
+    surrogate, which has no UTF-8 form."""
     text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
     if text.isascii():
         # The C encoder is RFC 8785 here: the schemes differ only in how they sort names beyond ASCII (by UTF-16 code
-        # unit, by code point) and in how they print floats, and there are none. A property test holds it to that.
+        # unit, by code point) and in how they print floats, which are rejected. A property test holds it to that.
         return text.encode()
     try:
         return rfc8785.dumps(value)

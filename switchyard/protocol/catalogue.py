@@ -70,10 +70,8 @@ def submission_types(submitted: type[Contract], opened: type[Contract]) -> tuple
 
 
 class Catalogue:
-    """An application's event types beside the system's own, and the nodes between which they travel.
-
-    Raises `ValueError` for a type that is declared twice or travels to or from an unknown node.
-    """
+    """An application's event types beside the system's own, and the nodes between which they travel. Raises
+    `ValueError` for a type that is declared twice or travels to or from an unknown node."""
 
     def __init__(self, agents: Iterable[str], types: Iterable[EventType]) -> None:
         self.agents = tuple(agents)
@@ -136,10 +134,7 @@ def _system_types(agents: tuple[str, ...]) -> tuple[EventType, ...]:
         EventType(case_manager.PlaybookResumed, outside, terminal=True),
         EventType(router.CloseCase, ((ROUTER, CASE_MANAGER),)),
         # An agent's failure goes to the router's failure edge; the router's own goes to close, never to the router.
-        EventType(
-            failures.TaskFailed,
-            (*((node, ROUTER) for node in (*agents, CASE_MANAGER)), (ROUTER, CASE_MANAGER)),
-        ),
+        EventType(failures.TaskFailed, (*((node, ROUTER) for node in (*agents, CASE_MANAGER)), (ROUTER, CASE_MANAGER))),
         EventType(case_manager.CaseClosed, outside, terminal=True),
         EventType(case_manager.TaskRetried, ((CASE_MANAGER, ROUTER),)),
         EventType(case_manager.SubmissionRejected, outside, terminal=True),

@@ -24,14 +24,12 @@ class TaskProblem(Protocol):
 
 
 def sole_destination(catalogue: Catalogue, node_from: str, payload: type[Contract]) -> str:
-    """Where `node_from` sends a `payload`, if the catalogue leaves no choice.
-
-    Raises `InvalidEvent` if the node may not emit it or must name the consumer.
-    """
+    """Where `node_from` sends a `payload`, if the catalogue leaves no choice. Raises `InvalidEvent` if the node may not
+    emit it or must name the consumer."""
     targets = [target for source, target in catalogue.of(payload).flows if source == node_from]
     if len(targets) != 1:
         what = "may not emit" if not targets else "must name the consumer of"
-        raise InvalidEvent(RejectionReason.UNKNOWN, f"{node_from} {what} {payload.__name__}", field="node_to")
+        raise InvalidEvent(RejectionReason.UNKNOWN, f"{node_from} {what} {payload.__name__}", "node_to")
     return targets[0]
 
 
@@ -64,9 +62,7 @@ def derive_event(
     type_ = catalogue.of(type(payload))
     target = node_to or sole_destination(catalogue, node_from, type(payload))
     if (node_from, target) not in type_.flows:
-        raise InvalidEvent(
-            RejectionReason.UNKNOWN, f"{node_from} may not send {type_.name} to {target}", field="node_to"
-        )
+        raise InvalidEvent(RejectionReason.UNKNOWN, f"{node_from} may not send {type_.name} to {target}", "node_to")
     fields: dict[str, Any] = {
         "event_id": event_id_for(cause.event_id, node_from, type_.name, ordinal),
         "type": type_.name,

@@ -1,4 +1,4 @@
-"""The envelope: what every event says, whatever its type."""
+"""The envelope: the fields of every event."""
 
 from __future__ import annotations
 
@@ -92,10 +92,7 @@ def add_digest(fields: Json) -> Json:
     state = fields.get("state")
     if state is not None and len(canonical_json(state)) > MAX_STATE_BYTES:
         raise InvalidEvent(
-            RejectionReason.TOO_LARGE,
-            "state over 16 KB",
-            field="state",
-            remedy="keep results in artefacts, facts in state",
+            RejectionReason.TOO_LARGE, "state over 16 KB", "state", "keep results in artefacts, facts in state"
         )
     return fields | {"digest": event_digest(fields)}
 
@@ -104,10 +101,6 @@ def serialize_detail(event: Mapping[str, Any]) -> str:
     """The event as the text that goes on the bus. Raises `InvalidEvent` over `MAX_DETAIL_BYTES`."""
     detail = canonical_json(dict(event))
     if len(detail) > MAX_DETAIL_BYTES:
-        raise InvalidEvent(
-            RejectionReason.TOO_LARGE,
-            f"a detail of {len(detail)} bytes, over the limit of {MAX_DETAIL_BYTES}",
-            field="payload",
-            remedy="put the large part in an artefact",
-        )
+        message = f"a detail of {len(detail)} bytes, over the limit of {MAX_DETAIL_BYTES}"
+        raise InvalidEvent(RejectionReason.TOO_LARGE, message, "payload", "put the large part in an artefact")
     return detail.decode()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from enum import StrEnum
+from functools import partial
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -26,16 +27,14 @@ class RejectionReason(StrEnum):
 
 
 class InvalidEvent(ValueError):
-    """The event cannot be accepted. `field` names the culprit as a dotted path, `remedy` says what to do.
-
-    The message never quotes the offending value: it may be personal data.
-    """
+    """The event cannot be accepted. `field` names the culprit as a dotted path, `remedy` says what to do. The message
+    never quotes the offending value: it may be personal data."""
 
     envelope: Envelope | None = None
     """The envelope, if it was authenticated before the event was rejected."""
 
     def __init__(
-        self, reason: RejectionReason, message: str, *, field: str | None = None, remedy: str | None = None
+        self, reason: RejectionReason, message: str, field: str | None = None, remedy: str | None = None
     ) -> None:
         super().__init__(message)
         self.reason = reason
@@ -49,6 +48,11 @@ class InvalidEvent(ValueError):
         return f"{self.reason}: {self.message}{where}.{fix}"
 
 
+malformed = partial(InvalidEvent, RejectionReason.MALFORMED)
+forged = partial(InvalidEvent, RejectionReason.FORGED)
+invalid = partial(InvalidEvent, RejectionReason.INVALID)
+
+
 class NotDeployed(InvalidEvent):
     """A type, a version or a graph that this process's release does not know, and that a newer one may know.
 
@@ -56,14 +60,12 @@ class NotDeployed(InvalidEvent):
     (`switchyard/runtime/messaging/rollout.py`).
     """
 
-    def __init__(self, message: str, *, field: str | None = None, remedy: str | None = None) -> None:
-        super().__init__(RejectionReason.UNKNOWN, message, field=field, remedy=remedy)
+    def __init__(self, message: str, field: str | None = None, remedy: str | None = None) -> None:
+        super().__init__(RejectionReason.UNKNOWN, message, field, remedy)
 
 
 def safe_field_name(name: object) -> str:
-    """One part of a field's path, as it may stand in a message.
-
-    A name that is not plain is the sender's own text, and may be personal data like any value: it becomes `(name)`.
-    """
+    """One part of a field's path, as a message may contain it. A name that is not plain is the sender's own text, and
+    may be personal data like any value: it becomes `(name)`."""
     text = str(name)
     return text if _PLAIN.fullmatch(text) else "(name)"

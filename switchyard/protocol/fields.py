@@ -19,7 +19,7 @@ def _check_date(text: str) -> str:
 
 
 Uuid = Annotated[str, Field(pattern=r"^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$")]
-"""A UUID in lower-case text, as it stands in JSON and is digested."""
+"""A UUID in lower-case text, as JSON has it and the digest covers it."""
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Timestamp = Annotated[
@@ -78,7 +78,7 @@ class StrictContract(Contract):
 class Artefact(Contract):
     """A result, named by the SHA-256 of its stored bytes.
 
-    The bytes travel in the event's `storage_refs` up to 16 KB and lie in S3 above that. They are ciphertext where
+    The bytes travel in the event's `storage_refs` up to 16 KB and in S3 above that. They are ciphertext where
     `subject` is set. The digest of an event covers this reference, not the place.
     """
 
@@ -86,7 +86,7 @@ class Artefact(Contract):
     sha256: Sha256 = Field(description="Of the stored bytes, which are ciphertext if sealed.")
     size: NonNegativeInt = Field(description="Of the stored bytes.")
     media_type: str = Field(max_length=100)
-    subject: Uuid | None = Field(default=None, description="Whose key seals it; absent if it is about nobody.")
+    subject: Uuid | None = Field(default=None, description="Whose key seals it; absent if it is about no person.")
 
 
 class StorageRef(Contract):
@@ -105,7 +105,7 @@ class StorageRef(Contract):
 
 
 class TaskBudget(Contract):
-    """What a task may spend. Relative time stands beside it in `time_limit_ms`."""
+    """What a task may spend. Relative time is in `time_limit_ms`."""
 
     attempts: Annotated[int, Field(ge=1, le=20)] = Field(default=3, description="How often the task may fail.")
     tokens: NonNegativeInt = Field(

@@ -1,6 +1,5 @@
 """Signs and verifies principal statements (`switchyard.protocol.principals`) as a JWS: one implementation for the
-ingress, the case manager and auditors. Needs joserfc, which the contracts do not import.
-"""
+ingress, the case manager and auditors. Needs joserfc, which the contracts do not import."""
 
 from __future__ import annotations
 

@@ -1,7 +1,5 @@
-"""What an ingress signs about who asks: read by the ingress, the case manager and auditors.
-
-The statement is a JWS in compact form (RFC 7515): header `alg`, `kid`, `typ`, payload `PrincipalClaims` as JSON.
-"""
+"""What an ingress signs about who asks: read by the ingress, the case manager and auditors. The statement is a JWS in
+compact form (RFC 7515): header `alg`, `kid`, `typ`, payload `PrincipalClaims` as JSON."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ from switchyard.protocol.canonical import parse_json
 from switchyard.protocol.catalogue import Catalogue, EventType
 from switchyard.protocol.digest import event_digest
 from switchyard.protocol.envelope import SOURCE_PREFIX, Envelope
-from switchyard.protocol.errors import InvalidEvent, NotDeployed, RejectionReason, safe_field_name
+from switchyard.protocol.errors import InvalidEvent, NotDeployed, forged, invalid, malformed, safe_field_name
 from switchyard.protocol.fields import Contract, Json
 
 P = TypeVar("P", bound=Contract, covariant=True)
@@ -62,12 +62,7 @@ def read_bus_event(body: str) -> tuple[str, str, Json]:
 
 
 def _not_a_bus_event(field: str) -> InvalidEvent:
-    return InvalidEvent(
-        RejectionReason.MALFORMED,
-        "not an EventBridge event",
-        field=field,
-        remedy="put events on the bus; do not send to a consumer's queue",
-    )
+    return malformed("not an EventBridge event", field, "put events on the bus; do not send to a consumer's queue")
 
 
 def read_envelope(body: str) -> tuple[Envelope, Json]:
@@ -88,29 +83,17 @@ def read_delivery(body: str) -> BusDelivery:
         read = _BusEvent.model_validate_json(body)
     except ValidationError as error:
         field, message = first_validation_error(error)
-        raise InvalidEvent(
-            RejectionReason.MALFORMED,
-            message,
-            field=field.removeprefix("detail."),
-            remedy="send an envelope that is valid under its JSON Schema, envelope.json",
-        ) from None
+        remedy = "send an envelope that is valid under its JSON Schema, envelope.json"
+        raise malformed(message, field.removeprefix("detail."), remedy) from None
     envelope = read.detail
     if source != SOURCE_PREFIX + envelope.node_from:
-        raise InvalidEvent(
-            RejectionReason.FORGED,
-            "the bus source is not that of the producer that the event names",
-            field="node_from",
-            remedy=f"publish as {SOURCE_PREFIX}{envelope.node_from}, with that service's role",
-        )
+        remedy = f"publish as {SOURCE_PREFIX}{envelope.node_from}, with that service's role"
+        raise forged("the bus source is not that of the producer that the event names", "node_from", remedy)
     if detail_type != envelope.type:
-        raise InvalidEvent(RejectionReason.FORGED, "the bus detail-type is not the event's type", field="type")
+        raise forged("the bus detail-type is not the event's type", "type")
     if event_digest(raw) != envelope.digest:
-        raise InvalidEvent(
-            RejectionReason.FORGED,
-            "the digest does not match the event: it was altered after it was written",
-            field="digest",
-            remedy="publish it as produced, or produce it again",
-        )
+        remedy = "publish it as produced, or produce it again"
+        raise forged("the digest does not match the event: it was altered after it was written", "digest", remedy)
     return BusDelivery(envelope, raw, read.id, read.time)
 
 
@@ -120,17 +103,12 @@ def find_event_type(catalogue: Catalogue, envelope: Envelope) -> EventType:
     if type_ is None:
         known = catalogue.has_type(envelope.type)
         what = f"version {envelope.version}" if known else "type"
-        raise NotDeployed(
-            f"{envelope.type} version {envelope.version} is not in this consumer's catalogue",
-            field="version" if known else "type",
-            remedy=f"deploy the consumer that knows this {what} before the producer that sends it",
-        )
+        message = f"{envelope.type} version {envelope.version} is not in this consumer's catalogue"
+        remedy = f"deploy the consumer that knows this {what} before the producer that sends it"
+        raise NotDeployed(message, field="version" if known else "type", remedy=remedy)
     if envelope.node_from not in type_.producers:
-        raise InvalidEvent(
-            RejectionReason.FORGED,
-            f"{envelope.node_from} may not emit {envelope.type}",
-            field="node_from",
-            remedy=f"allowed: {', '.join(type_.producers)}",
+        raise forged(
+            f"{envelope.node_from} may not emit {envelope.type}", "node_from", f"allowed: {', '.join(type_.producers)}"
         )
     return type_
 
@@ -138,12 +116,8 @@ def find_event_type(catalogue: Catalogue, envelope: Envelope) -> EventType:
 def check_addressed(envelope: Envelope, type_: EventType, node: str) -> None:
     """Raise `InvalidEvent` unless the event travels to `node` on one of its type's flows."""
     if envelope.node_to != node or (envelope.node_from, node) not in type_.flows:
-        raise InvalidEvent(
-            RejectionReason.FORGED,
-            f"{envelope.type} from {envelope.node_from} for {envelope.node_to} reached {node}",
-            field="node_to",
-            remedy="compare the bus rule with the catalogue",
-        )
+        message = f"{envelope.type} from {envelope.node_from} for {envelope.node_to} reached {node}"
+        raise forged(message, "node_to", "compare the bus rule with the catalogue")
 
 
 def read_payload(type_: EventType, raw: dict[str, Any]) -> Contract:
@@ -152,12 +126,7 @@ def read_payload(type_: EventType, raw: dict[str, Any]) -> Contract:
         return type_.payload.model_validate_json(json.dumps(raw["payload"]))
     except ValidationError as error:
         field, message = first_validation_error(error)
-        raise InvalidEvent(
-            RejectionReason.INVALID,
-            message,
-            field=f"payload.{field}",
-            remedy=f"send {type_.name} as its JSON Schema has it",
-        ) from None
+        raise invalid(message, f"payload.{field}", f"send {type_.name} as its JSON Schema has it") from None
 
 
 def read_event(catalogue: Catalogue, body: str, *, node: str) -> ReceivedEvent[Contract]:

@@ -7,14 +7,12 @@ from collections.abc import Mapping
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
-from switchyard.protocol.errors import InvalidEvent, RejectionReason
+from switchyard.protocol.errors import forged
 
 
 class OperatorKeys:
-    """Who may sign, by name. Raises `ValueError` for a key that is not 32 bytes.
-
-    `title` and `variable` are for messages: what the signers are called, and where their public keys are set.
-    """
+    """Who may sign, by name. Raises `ValueError` for a key that is not 32 bytes. `title` and `variable` are for
+    messages: what the signers are called, and where their public keys are set."""
 
     def __init__(
         self, keys: Mapping[str, bytes], *, title: str = "operator", variable: str = "SWITCHYARD_OPERATORS"
@@ -27,21 +25,13 @@ class OperatorKeys:
         """Raise `InvalidEvent` (forged) unless this operator signed the statement. `signature` is in hex."""
         key = self._keys.get(operator)
         if key is None:
-            raise InvalidEvent(
-                RejectionReason.FORGED,
-                f"no {self._title} of that name may sign",
-                field=self._title,
-                remedy=f"name one of {self._variable}, or have the public key added there",
-            )
+            remedy = f"name one of {self._variable}, or have the public key added there"
+            raise forged(f"no {self._title} of that name may sign", self._title, remedy)
         try:
             key.verify(bytes.fromhex(signature), statement)
         except (InvalidSignature, ValueError):
-            raise InvalidEvent(
-                RejectionReason.FORGED,
-                f"the signature is not this {self._title}'s, or was given for something else",
-                field="signature",
-                remedy=f"sign with the key whose public half {self._variable} names",
-            ) from None
+            message = f"the signature is not this {self._title}'s, or was given for something else"
+            raise forged(message, "signature", f"sign with the key whose public half {self._variable} names") from None
 
 
 def sign_statement(private_key: bytes, statement: bytes) -> str:

@@ -1,7 +1,5 @@
 """What approvers and operators sign, as bytes: the same for the signer, for the services that check and for auditors.
-
-Each statement names its purpose, so that a signature for one purpose is invalid for another.
-"""
+Each statement names its purpose, so that a signature for one purpose is invalid for another."""
 
 from __future__ import annotations
 

@@ -6,12 +6,13 @@ from dataclasses import dataclass
 
 from switchyard.protocol.catalogue import CASE_MANAGER, ROUTER
 from switchyard.protocol.derive import build_task_failed
+from switchyard.protocol.envelope import Envelope
 from switchyard.protocol.errors import InvalidEvent, RejectionReason
 from switchyard.protocol.events.case_manager import TaskRetried
 from switchyard.protocol.fields import Contract, Json
 from switchyard.protocol.received import ReceivedEvent, attach_envelope, read_event
 from switchyard.protocol.signing import OperatorKeys
-from switchyard.router.operators import authorise_retry
+from switchyard.protocol.statements import retry_statement
 from switchyard.router.playbook import RoutingTable
 from switchyard.router.routing import route
 from switchyard.router.state_seal import StateSeal
@@ -28,17 +29,25 @@ class RoutingDecision:
     rejection: InvalidEvent | None = None
 
 
-def follow_event(
-    event: ReceivedEvent[Contract],
-    seal: StateSeal,
-    table: RoutingTable,
-    *,
-    operators: OperatorKeys | None,
-) -> list[Json]:
-    """What follows from an event. `operators` is None where a proved log vouches for who signed.
+def authorise_retry(operators: OperatorKeys, event: Envelope, retried: TaskRetried) -> None:
+    """Raise `InvalidEvent` (forged) unless an operator signed this very retry."""
+    statement = retry_statement(
+        case_id=event.case_id,
+        failed=event.parents[0] if len(event.parents) == 1 else "",
+        command=str(retried.command.get("digest")),
+        closed=retried.closed,
+        operator=retried.operator,
+        reason=retried.reason,
+        requested_at=retried.requested_at,
+    )
+    operators.verify(retried.operator, statement, retried.signature)
 
-    Raises `InvalidEvent` as `route` does, and (forged) for a retry that no operator signed.
-    """
+
+def follow_event(
+    event: ReceivedEvent[Contract], seal: StateSeal, table: RoutingTable, *, operators: OperatorKeys | None
+) -> list[Json]:
+    """What follows from an event. Without `operators`, a proved log vouches for who signed. Raises `InvalidEvent` as
+    `route` does, and (forged) for a retry that no operator signed."""
     with attach_envelope(event.envelope):
         if operators is not None and isinstance(event.payload, TaskRetried):
             authorise_retry(operators, event.envelope, event.payload)
@@ -62,7 +71,7 @@ def failure_for(rejection: InvalidEvent, seal: StateSeal, table: RoutingTable) -
 def decide_routing(
     body: str, seal: StateSeal, table: RoutingTable, *, operators: OperatorKeys | None = None
 ) -> RoutingDecision:
-    """What the router makes of a message, as it was received or as it stands in the log."""
+    """What the router makes of a message, as it was received or recorded."""
     try:
         received = read_event(table.catalogue, body, node=ROUTER)
         return RoutingDecision(tuple(follow_event(received, seal, table, operators=operators)))

@@ -15,10 +15,8 @@ SPECIALIST = "specialist"
 
 @dataclass(frozen=True)
 class PlaybookStep:
-    """A task for a node: its command, how often it may fail, how long one attempt may take.
-
-    The command's fields are what the step is granted: artefacts and facts of these names and nothing else of the case.
-    """
+    """A task for a node: its command, how often it may fail, how long one attempt may take. The command's fields are
+    what the step is granted: artefacts and facts of these names and nothing else of the case."""
 
     name: str
     node: str
@@ -41,9 +39,7 @@ class PlaybookEnding:
 @dataclass(frozen=True)
 class PlaybookEdge:
     """On an event of this type (and, if `having` is set, with that field in it), go to a step or end the case.
-
-    `at_most`: how often one case may take it; after that it does not match.
-    """
+    `at_most`: how often one case may take it; after that it does not match."""
 
     event: type[Contract]
     go: str | None
@@ -88,7 +84,7 @@ def on(
 
 
 class Playbook:
-    """A graph under a version, `name/number`. Raises `ValueError` for an edge to nowhere or a step nobody goes to."""
+    """A graph under a version, `name/number`. Raises `ValueError` for an edge or a step that leads nowhere."""
 
     def __init__(self, version: str, *parts: PlaybookStep | PlaybookEdge) -> None:
         self.version = version
@@ -107,20 +103,16 @@ class Playbook:
         self.grants = frozenset(name for step in self.steps.values() for name in step.command.model_fields)
 
     def with_p95(self, version: str, **p95: int) -> Playbook:
-        """The same graph under a new version that says how many seconds its steps usually take (P95), by name.
-
-        Raises `ValueError` unless every step has its figure.
-        """
+        """The same graph under a new version that says how many seconds its steps usually take (P95), by name. Raises
+        `ValueError` unless every step has its figure."""
         if set(p95) != set(self.steps):
             raise ValueError(f"{version}: figures and steps differ: {sorted(set(p95) ^ set(self.steps))}")
         steps = [replace(step, p95=p95[name]) for name, step in self.steps.items()]
         return Playbook(version, *steps, *self.edges)
 
     def later_p95_ms(self, catalogue: Catalogue, step: str) -> int | None:
-        """What the steps after this one need along the longest way, or None where the playbook does not say.
-
-        A sum of P95s is more than the P95 of the sum: it errs towards leaving the later steps enough.
-        """
+        """What the steps after this one need along the longest way, or None where the playbook does not say. A sum of
+        P95s is more than the P95 of the sum: it errs towards leaving the later steps enough."""
         if any(known.p95 is None for known in self.steps.values()):
             return None
         return 1_000 * self._longest_after(catalogue, step, frozenset({step}))

@@ -34,8 +34,8 @@ class Divergence:
     differences: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        told = f"case {self.case_id} event {self.event_id} ({self.event}): recorded {self.recorded}; today {self.today}"
-        return told + (f" ({'; '.join(self.differences)})" if self.differences else "")
+        text = f"case {self.case_id} event {self.event_id} ({self.event}): recorded {self.recorded}; today {self.today}"
+        return text + (f" ({'; '.join(self.differences)})" if self.differences else "")
 
 
 @dataclass(frozen=True)
@@ -48,11 +48,7 @@ class CaseReplay:
 
 
 def replay_case(
-    bodies: Sequence[str],
-    table: RoutingTable,
-    seal: StateSeal | None = None,
-    *,
-    operators: OperatorKeys | None = None,
+    bodies: Sequence[str], table: RoutingTable, seal: StateSeal | None = None, *, operators: OperatorKeys | None = None
 ) -> CaseReplay:
     """Decide a whole case again and compare with what is recorded, up to the first divergence.
 

@@ -1,7 +1,7 @@
-"""A failed task again: the router's own command, as it stood in the log, under a new id. Pure.
+"""A failed task again: the router's own command, as the log has it, under a new id. Pure.
 
 `TaskFailed` carries no state, so the state comes from the command itself. The router believes it because it knows its
-own seal, and issues it in the place where the operator's retry stands in the chain.
+own seal, and issues it in the place of the operator's retry in the chain.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from switchyard.protocol.catalogue import CASE_MANAGER, ROUTER, Catalogue
 from switchyard.protocol.derive import derive_event
 from switchyard.protocol.digest import event_digest
 from switchyard.protocol.envelope import Envelope, event_id_for
-from switchyard.protocol.errors import InvalidEvent, RejectionReason
+from switchyard.protocol.errors import InvalidEvent, forged
 from switchyard.protocol.events.case_manager import TaskRetried
 from switchyard.protocol.events.failures import TaskFailed
 from switchyard.protocol.fields import Contract, Json
@@ -26,11 +26,8 @@ _COPIED_FIELDS = ("case_id", "tenant", "session_id", "opened_on", "playbook_vers
 
 
 def reissue_command(event: ReceivedEvent[Contract], seal: StateSeal, catalogue: Catalogue) -> Json:
-    """The command that a `TaskRetried` quotes, as the retry's child.
-
-    Raises `InvalidEvent`: forged, if the router never issued that command, or the retry stands elsewhere than its
-    failure puts it.
-    """
+    """The command that a `TaskRetried` quotes, as the retry's child. Raises `InvalidEvent`: forged, if the router never
+    issued that command, or the retry stands elsewhere than its failure puts it."""
     quoted: Json = event.raw["payload"]["command"]
     command = _command(quoted)
     seal.check_issued(quoted)
@@ -62,14 +59,9 @@ def _command(quoted: Json) -> Envelope:
         field, message = first_validation_error(error)
         raise _forged(f"the quoted command is no event: {message}", f"payload.command.{field}") from None
     if event_digest(quoted) != command.digest or command.node_from != ROUTER:
-        raise _forged("the quoted command is none of the router's, or was altered", "payload.command.digest")
+        raise _forged("the quoted command is not the router's, or was altered", "payload.command.digest")
     return command
 
 
 def _forged(message: str, field: str) -> InvalidEvent:
-    return InvalidEvent(
-        RejectionReason.FORGED,
-        message,
-        field=field,
-        remedy="ask with `switchyard case retry`, which quotes the log",
-    )
+    return forged(message, field, "ask with `switchyard case retry`, which quotes the log")

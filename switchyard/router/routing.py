@@ -1,7 +1,5 @@
-"""`route(event) -> events`: what happens next. No clock, no network, no database, no model.
-
-Whatever a decision rests on travels in the event, so any decision ever made can be made again from the log.
-"""
+"""`route(event) -> events`: what happens next. No clock, no network, no database, no model. All inputs of a decision
+travel in the event, so any decision ever made can be made again from the log."""
 
 from __future__ import annotations
 
@@ -12,7 +10,7 @@ from pydantic import Field, JsonValue, ValidationError
 
 from switchyard.protocol.catalogue import ROUTER, Catalogue
 from switchyard.protocol.derive import derive_event
-from switchyard.protocol.errors import InvalidEvent, NotDeployed, RejectionReason
+from switchyard.protocol.errors import InvalidEvent, NotDeployed, RejectionReason, forged, invalid
 from switchyard.protocol.events.case_manager import TaskRetried
 from switchyard.protocol.events.failures import TaskFailed
 from switchyard.protocol.events.router import CloseCase
@@ -42,26 +40,20 @@ def route(event: ReceivedEvent[Contract], seal: StateSeal, table: RoutingTable) 
     """
     playbook = table.playbooks.get(event.envelope.playbook_version)
     if playbook is None:
-        raise NotDeployed(
-            f"playbook version {event.envelope.playbook_version} is not deployed",
-            field="playbook_version",
-            remedy="keep a released version in graph.py while cases on it are open",
-        )
+        message = f"playbook version {event.envelope.playbook_version} is not deployed"
+        remedy = "keep a released version in graph.py while cases on it are open"
+        raise NotDeployed(message, field="playbook_version", remedy=remedy)
     if isinstance(event.payload, TaskRetried):
         return [reissue_command(event, seal, table.catalogue)]
     if isinstance(event.payload, TaskFailed):
         if event.payload.task != seal.verify(event.envelope):
-            raise InvalidEvent(
-                RejectionReason.FORGED, "a failure of another task than the sealed one", field="payload.task"
-            )
+            raise forged("a failure of another task than the sealed one", "payload.task")
         failed = playbook.edge_for(event.payload, {})
         return [_close(table.catalogue, event, failed.end if failed and failed.end else PlaybookEnding("failed"), {})]
     before = _state_of(table.catalogue, event, seal, playbook)
     edge = playbook.edge_for(event.payload, (before.taken if before else None) or {})
     if edge is None:
-        raise InvalidEvent(
-            RejectionReason.UNKNOWN, f"{playbook.version} has no edge for {event.envelope.type}", field="type"
-        )
+        raise InvalidEvent(RejectionReason.UNKNOWN, f"{playbook.version} has no edge for {event.envelope.type}", "type")
     state = _remember(event, before, edge, playbook.grants)
     if edge.end is not None:
         return [_close(table.catalogue, event, edge.end, state.artefacts)]
@@ -81,31 +73,21 @@ def _state_of(
         state = CaseState.model_validate_json(json.dumps(sealed))
     except ValidationError as error:
         field, message = first_validation_error(error)
-        raise InvalidEvent(
-            RejectionReason.INVALID, message, field=f"state.{field}", remedy="deploy the router that knows this state"
-        ) from None
+        raise invalid(message, f"state.{field}", "deploy the router that knows this state") from None
     if state.node != event.envelope.node_from:
-        raise InvalidEvent(
-            RejectionReason.FORGED,
-            f"{event.envelope.node_from} answered a task that was given to {state.node}",
-            field="node_from",
-        )
+        raise forged(f"{event.envelope.node_from} answered a task that was given to {state.node}", "node_from")
     step = playbook.steps.get(state.step)
     if step is None or step.command not in answers:
         # One node may have several steps: an answer to one must not pass for an answer to another.
-        raise InvalidEvent(
-            RejectionReason.FORGED, f"{event.envelope.type} is no answer to the step {state.step}", field="type"
-        )
+        raise forged(f"{event.envelope.type} is no answer to the step {state.step}", "type")
     return state
 
 
 def _remember(
     event: ReceivedEvent[Contract], state: CaseState | None, edge: PlaybookEdge, grants: frozenset[str]
 ) -> CaseState:
-    """The state with what the event adds: artefacts and granted facts under the names of their fields, the agent.
-
-    A fact that the event has a field for and leaves out is forgotten: the newest word on it is that there is none.
-    """
+    """The state with what the event adds: artefacts and granted facts under the names of their fields, the agent. A
+    fact that the event has a field for and leaves out is forgotten: the newest event withdraws it."""
     fields = event.payload.model_dump(mode="json", exclude_none=True)
     artefacts = dict(state.artefacts) if state else {}
     facts = dict(state.facts or {}) if state else {}
@@ -148,7 +130,7 @@ def _command(
         command = step.command.model_validate_json(json.dumps(granted))
     except ValidationError as error:
         field, message = first_validation_error(error)
-        raise InvalidEvent(RejectionReason.INVALID, f"{step.name} cannot be asked: {message}", field=field) from None
+        raise invalid(f"{step.name} cannot be asked: {message}", field) from None
     sent = derive_event(
         catalogue,
         event.envelope,

@@ -15,7 +15,7 @@ from typing import Any
 
 from switchyard.protocol.canonical import canonical_json
 from switchyard.protocol.envelope import Envelope, event_id_for
-from switchyard.protocol.errors import InvalidEvent, RejectionReason
+from switchyard.protocol.errors import InvalidEvent, forged
 from switchyard.protocol.fields import Json
 
 MIN_STATE_KEY_BYTES = 32
@@ -55,9 +55,7 @@ class StateSeal:
 
     def verify(self, answer: Envelope) -> str:
         """The id of the task that `answer` answers. Raises `InvalidEvent` (forged) unless it is the one that was asked.
-
-        Needs no state, so that a failure, which carries none, is verified alike.
-        """
+        Needs no state, so that a failure, which carries none, is verified alike."""
         key_id, seq, task, state, mac = self._parts(answer.state_seal)
         content = {
             "case_id": answer.case_id,
@@ -154,6 +152,4 @@ def _sha256(state: Json) -> str:
 
 
 def _seal_error(message: str, *, field: str = "state_seal") -> InvalidEvent:
-    return InvalidEvent(
-        RejectionReason.FORGED, message, field=field, remedy="return what came with the command untouched, as received"
-    )
+    return forged(message, field, "return what came with the command untouched, as received")

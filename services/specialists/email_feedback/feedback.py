@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from pydantic import TypeAdapter, ValidationError
 
-from switchyard.protocol.errors import InvalidEvent, RejectionReason
+from switchyard.protocol.errors import InvalidEvent, invalid
 from switchyard.protocol.events.upstream import SuppressionRequested
 from switchyard.protocol.fields import Email, Json
 
@@ -93,4 +93,4 @@ def _report_id(kind: str, message_id: str, address: str) -> str:
 
 
 def _unreadable(field: str, why: str) -> InvalidEvent:
-    return InvalidEvent(RejectionReason.INVALID, why, field=field, remedy="compare with SES's documented event data")
+    return invalid(why, field, "compare with SES's documented event data")

@@ -11,7 +11,7 @@ from faststream_sqs import SQSMessage
 from services.specialists.email_feedback.feedback import read_suppressions
 from services.specialists.email_feedback.suppression import SuppressionPublisher
 from switchyard.protocol.canonical import parse_json
-from switchyard.protocol.errors import InvalidEvent, RejectionReason
+from switchyard.protocol.errors import InvalidEvent, malformed
 from switchyard.protocol.fields import Json
 from switchyard.runtime.database.circuit_breaker import nack_when_unavailable
 from switchyard.runtime.messaging.quarantine import Quarantine
@@ -46,5 +46,5 @@ def _report(body: str) -> Json:
 
 def _object(value: Any, field: str) -> Json:
     if not isinstance(value, dict):
-        raise InvalidEvent(RejectionReason.MALFORMED, "not an event of SES", field=field)
+        raise malformed("not an event of SES", field)
     return value

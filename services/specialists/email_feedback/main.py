@@ -10,7 +10,7 @@ from services.specialists.email_feedback.handlers import handle_feedback_report
 from services.specialists.email_feedback.settings import EmailFeedbackSettings
 from services.specialists.email_feedback.suppression import SuppressionPublisher
 from services.specialists.email_feedback.web import build_opt_out_app
-from switchyard.runtime.crypto.tokens import SignedTokens, parse_hmac_keys
+from switchyard.runtime.crypto.tokens import SignedTokens
 from switchyard.runtime.process.process import ServiceProcess
 from switchyard.runtime.process.web import serve_web_app
 
@@ -18,7 +18,7 @@ from switchyard.runtime.process.web import serve_web_app
 async def run() -> None:
     """Serve the opt-out endpoint and consume the queue of the provider's reports."""
     settings = EmailFeedbackSettings()
-    tokens = SignedTokens(OptOutClaims, purpose=OPT_OUT_PURPOSE, keys=parse_hmac_keys(settings.optout_keys))
+    tokens = SignedTokens(OptOutClaims, purpose=OPT_OUT_PURPOSE, keys=settings.optout_keys)
     async with ServiceProcess(CATALOGUE, "email_feedback", settings) as process:
         suppressions = SuppressionPublisher(process.broker.event_publisher(bus=settings.bus))
         quarantine = await process.quarantine(await process.objects(settings.objects_bucket))

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import Field, SecretStr
+from pydantic import Field
 
-from switchyard.runtime.core.settings import ProcessSettings
+from switchyard.runtime.core.settings import KeyRing, ProcessSettings
 
 
 class EmailFeedbackSettings(ProcessSettings):
     """No database and no model: a web server, a queue and the bus."""
 
     objects_bucket: str = "switchyard-objects"
-    optout_keys: SecretStr = Field(
+    optout_keys: KeyRing = Field(
         description='Keys that sign opt-out links, as JSON {"id": "hex of 32 bytes or more"}; the first one signs.'
     )
     optout_host: str = "127.0.0.1"

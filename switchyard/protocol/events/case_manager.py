@@ -61,11 +61,11 @@ class ApprovalDenied(Contract):
 
 
 class ApprovalExpired(Contract):
-    """Nobody decided in time."""
+    """The approval was not decided in time."""
 
     approval_id: Uuid
     code: Code = "approval_expired"
-    message: Sentence = "Nobody decided on the approval in time."
+    message: Sentence = "The approval was not decided in time."
 
 
 class WaitOver(Contract):
@@ -120,7 +120,7 @@ class TaskRetried(Contract):
     task: Uuid = Field(description="The event_id of the command that failed.")
     task_type: TypeName
     command: dict[str, JsonValue] = Field(
-        description="The command as it stood in the log, its seal included, without the places of its artefacts."
+        description="The command as the log has it, its seal included, without the places of its artefacts."
     )
     closed: Sha256 = Field(description="Digest of the ending that this undoes.")
     operator: Identifier

@@ -13,11 +13,9 @@ class Clock(Protocol):
 
     def now(self) -> datetime:
         """The wall clock, in UTC."""
-        ...
 
     def monotonic(self) -> float:
         """Seconds since some fixed moment; never goes back."""
-        ...
 
 
 class SystemClock:
@@ -33,10 +31,8 @@ class SystemClock:
 
 
 class ShiftedClock(SystemClock):
-    """The machine's clocks, with the wall clock moved by the seconds that a file holds: for demos and drills.
-
-    The file may change while the process runs; without it, or with anything but a number in it, nothing is shifted.
-    """
+    """The machine's clocks, with the wall clock moved by the seconds that a file holds: for demos and drills. The file
+    may change while the process runs; without it, or with anything but a number in it, nothing is shifted."""
 
     def __init__(self, file: Path) -> None:
         self._file = file

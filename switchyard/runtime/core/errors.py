@@ -12,9 +12,7 @@ from switchyard.protocol.fields import Json, ModelCall
 
 class TaskError(Exception):
     """A failure with a machine-readable `code`, a plain `message`, and, where they exist, the `field` and the `remedy`.
-
-    The text ends in the case's events and in logs, so it never holds payload text: name the field, not its value.
-    """
+    The text ends in the case's events and in logs, so it never holds payload text: name the field, not its value."""
 
     def __init__(self, code: str, message: str, field: str | None = None, remedy: str | None = None) -> None:
         super().__init__(message)
@@ -47,14 +45,12 @@ class PermanentTaskError(TaskError):
 
 
 class InboxLeaseLost(TaskError):
-    """Another worker took the task over: whatever this one still does is discarded by the fencing token."""
+    """Another worker took the task over: the results of this one are discarded by the fencing token."""
 
 
 class Unavailable(TaskError):
     """A part that the consumer itself needs (its database) is unreachable: no attempt is counted, polling pauses.
-
-    `after_s` says in how many seconds it is worth another look, where that is known.
-    """
+    `after_s` says in how many seconds it is worth another look, where that is known."""
 
     def __init__(
         self,

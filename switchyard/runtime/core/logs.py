@@ -15,6 +15,10 @@ from switchyard.protocol.envelope import Envelope
 
 MAX_FRAMES = 15
 MAX_CHAIN = 5
+NOISY_LOGGERS = (
+    "botocore aiobotocore urllib3 httpx httpx2 httpcore2 openai snowflake asyncio aiohttp.access faststream_sqs"
+)
+"""Libraries whose own lines are logged from WARNING on."""
 
 
 def configure_logs(node: str, level: str) -> None:
@@ -45,19 +49,7 @@ def configure_logs(node: str, level: str) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level)
-    for noisy in (
-        "botocore",
-        "aiobotocore",
-        "urllib3",
-        "httpx",
-        "httpx2",
-        "httpcore2",
-        "openai",
-        "snowflake",
-        "asyncio",
-        "aiohttp.access",
-        "faststream_sqs",
-    ):
+    for noisy in NOISY_LOGGERS.split():
         logging.getLogger(noisy).setLevel(max(logging.WARNING, logging.getLevelName(level)))
     structlog.contextvars.bind_contextvars(node=node)
 
@@ -89,9 +81,6 @@ def strip_exception_text(_logger: object, _method: str, line: EventDict) -> Even
 def log_context(envelope: Envelope) -> Iterator[None]:
     """Every log line inside names the event, its case and its session."""
     with structlog.contextvars.bound_contextvars(
-        case_id=envelope.case_id,
-        session_id=envelope.session_id,
-        event_id=envelope.event_id,
-        type=envelope.type,
+        case_id=envelope.case_id, session_id=envelope.session_id, event_id=envelope.event_id, type=envelope.type
     ):
         yield

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
+from typing import Any
 
 
-def run_event_loop(main: Callable[[], Awaitable[None]]) -> None:
+def run_event_loop(main: Callable[[], Coroutine[Any, Any, None]]) -> None:
     """Run a process's composition root to its end: on uvloop where that exists, which halves the CPU of our sockets."""
-
-    async def root() -> None:
-        await main()
-
     if sys.platform == "win32":
-        asyncio.run(root())
-        return
-    import uvloop
+        asyncio.run(main())
+    else:
+        import uvloop
 
-    uvloop.run(root())
+        uvloop.run(main())

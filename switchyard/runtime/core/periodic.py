@@ -23,11 +23,9 @@ class CircuitBreaker(Protocol):
     @property
     def open(self) -> bool:
         """Whether work may go on."""
-        ...
 
     def trip(self) -> None:
         """Stop work until the database answers."""
-        ...
 
 
 async def run_periodically(

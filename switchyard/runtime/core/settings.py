@@ -2,22 +2,85 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, Field, SecretStr, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    Field,
+    PlainSerializer,
+    PlainValidator,
+    SecretStr,
+    ValidationInfo,
+    model_validator,
+)
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from switchyard.protocol.signing import OperatorKeys
 from switchyard.protocol.topology import BUS, VISIBILITY_SECONDS
 from switchyard.runtime.core.clock import Clock, ShiftedClock, SystemClock
 
+KEY_BYTES = 32
+
+
+class HiddenBytes(bytes):
+    """A key. Its text form does not show it."""
+
+    def __repr__(self) -> str:
+        return "HiddenBytes(hidden)"
+
+    __str__ = __repr__
+
+
+def _read_key(value: object, info: ValidationInfo) -> HiddenBytes:
+    if len(key := _read_long_key(value, info)) != KEY_BYTES:
+        raise _invalid(info, "32 bytes in hex")
+    return key
+
+
+def _read_long_key(value: object, info: ValidationInfo) -> HiddenBytes:
+    try:
+        key = HiddenBytes(value) if isinstance(value, bytes) else HiddenBytes.fromhex(str(value))
+    except ValueError:
+        key = HiddenBytes()
+    if len(key) < KEY_BYTES:
+        raise _invalid(info, "at least 32 bytes in hex")
+    return key
+
+
+def read_key_ring(value: object, info: ValidationInfo) -> object:
+    """The JSON object of a variable. Raises `ValueError`, which names the variable."""
+    try:
+        ring = json.loads(value) if isinstance(value, str) else value
+    except ValueError:
+        ring = None
+    if not isinstance(ring, dict):
+        raise _invalid(info, "a JSON object of keys in hex")
+    return ring
+
+
+def _invalid(info: ValidationInfo, expected: str) -> ValueError:
+    return ValueError(f"SWITCHYARD_{str(info.field_name).upper()} is invalid: expected {expected}. Remedy: replace it")
+
+
+HexKey = Annotated[HiddenBytes, PlainValidator(_read_key), PlainSerializer(repr)]
+"""32 bytes, in hex. An error names the variable and the remedy, never the key."""
+
+LongHexKey = Annotated[HiddenBytes, PlainValidator(_read_long_key), PlainSerializer(repr)]
+"""32 bytes or more, in hex."""
+
+PublicKeys = Annotated[dict[str, HexKey], NoDecode, BeforeValidator(read_key_ring)]
+"""Ed25519 public keys by name, as JSON."""
+
+KeyRing = Annotated[dict[str, LongHexKey], NoDecode, BeforeValidator(read_key_ring)]
+"""Secret keys by id, as JSON; the first one signs, every one verifies."""
+
 
 class ProcessSettings(BaseSettings):
-    """Read from `SWITCHYARD_*`. AWS region, endpoint and credentials come from the usual `AWS_*` variables.
-
-    An empty variable counts as none: compose files and task definitions can name one without giving it a value.
-    """
+    """Read from `SWITCHYARD_*`. AWS region, endpoint and credentials come from the usual `AWS_*` variables. An empty
+    variable counts as none: compose files and task definitions can name one without giving it a value."""
 
     model_config = SettingsConfigDict(
         env_prefix="SWITCHYARD_", env_ignore_empty=True, extra="ignore", hide_input_in_errors=True
@@ -64,17 +127,15 @@ class ProcessSettings(BaseSettings):
 class ApproverSettings(BaseModel):
     """Who may approve: the case manager and the email sender check each approval."""
 
-    approvers: dict[str, str] = Field(
-        default_factory=dict,
-        description='Who may approve, as JSON {"name": "Ed25519 public key in hex"}: the same for '
-        "case manager and email sender. "
-        "Without any, nothing that needs an approval is sent.",
+    approvers: PublicKeys = Field(
+        default={},
+        description='Who may approve, as JSON {"name": "Ed25519 public key in hex"}: the same for case manager and '
+        "email sender. Without any, nothing that needs an approval is sent.",
     )
 
     def approver_keys(self) -> OperatorKeys:
-        """The approvers with their keys. Raises `ValueError` for a key that is not 32 bytes in hex."""
-        keys = {name: bytes.fromhex(key) for name, key in self.approvers.items()}
-        return OperatorKeys(keys, title="approver", variable="SWITCHYARD_APPROVERS")
+        """The approvers with their keys. Raises `ValueError` for a key that is no point of the curve."""
+        return OperatorKeys(self.approvers, title="approver", variable="SWITCHYARD_APPROVERS")
 
 
 class WorkSettings(ProcessSettings):
@@ -82,7 +143,7 @@ class WorkSettings(ProcessSettings):
 
     work_db_url: SecretStr = Field(description="The work database, as this consumer's own role.")
     objects_bucket: str = "switchyard-objects"
-    vault_key: SecretStr | None = Field(
+    vault_key: HexKey | None = Field(
         default=None, description="32 bytes in hex that wrap people's keys; for the local stack only."
     )
     kms_key_id: str | None = Field(default=None, description="The KMS key that wraps people's keys.")

@@ -1,7 +1,5 @@
-"""OpenTelemetry: one trace per case across every hop. Off unless an OTLP endpoint is set.
-
-The trace context travels in the envelope, because message attributes do not survive EventBridge.
-"""
+"""OpenTelemetry: one trace per case across every hop. Off unless an OTLP endpoint is set. The trace context travels in
+the envelope, because message attributes do not survive EventBridge."""
 
 from __future__ import annotations
 
@@ -43,9 +41,7 @@ def shutdown_telemetry() -> None:
 
 def broker_middlewares(*, otlp_endpoint: str | None, tracer_provider: TracerProvider | None = None) -> tuple[Any, ...]:
     """What makes a span of every message and every publish: a child of the one that published it, or linked to it.
-
-    Nothing without an endpoint. The spans go to the global provider, unless another is given.
-    """
+    Nothing without an endpoint. The spans go to the global provider, unless another is given."""
     if otlp_endpoint is None:
         return ()
     from faststream_sqs.opentelemetry import SQSTelemetryMiddleware
@@ -57,11 +53,8 @@ def broker_middlewares(*, otlp_endpoint: str | None, tracer_provider: TracerProv
 
 @contextmanager
 def tag_span(node: str, envelope: Envelope) -> Iterator[None]:
-    """Say on the span of this message which case it is about.
-
-    A process that is not traced has no such span: it hands on the context that came with the event, so that the trace
-    of the case goes on behind it.
-    """
+    """Say on the span of this message which case it is about. A process that is not traced has no such span: it hands
+    on the context that came with the event, so that the trace of the case goes on behind it."""
     span = trace.get_current_span()
     span.set_attributes(
         {

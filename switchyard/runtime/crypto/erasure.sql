@@ -4,7 +4,7 @@ with destroyed as (
 )
 insert into vault.erased_subject (subject, tenant, erased_by, reason)
 select subject, tenant, $2, $3 from destroyed
--- A key that a restored backup has brought back: the first erasure stands in the record.
+-- A key that a restored backup has brought back: the record keeps the first erasure.
 on conflict (subject) do nothing
 
 -- name: state

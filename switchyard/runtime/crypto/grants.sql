@@ -1,4 +1,4 @@
--- The vault: only the case manager makes keys; only agents whose card decrypts something read them; nobody changes one.
+-- The vault: only the case manager makes keys; only agents whose card decrypts something read them; no role changes one.
 grant usage on schema vault to case_manager, vault_eraser, reviewer;
 grant select, insert, update (tenant) on vault.subject_key to case_manager;
 

@@ -34,11 +34,9 @@ class Signer(Protocol):
     @property
     def public(self) -> bytes:
         """The public key, as the DER of its SubjectPublicKeyInfo."""
-        ...
 
     async def sign(self, message: bytes) -> bytes:
         """The signature. Raises `Unavailable` if the key is out of reach."""
-        ...
 
 
 class LocalSigner:
@@ -49,15 +47,12 @@ class LocalSigner:
         self.public = self._key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
 
     async def sign(self, message: bytes) -> bytes:
-        """See `Signer.sign`."""
         return self._key.sign(message)
 
 
 class KmsSigner:
-    """An asymmetric KMS key, through an aiobotocore client that the composition root owns.
-
-    Its spec is ECC_NIST_P256 or ECC_NIST_EDWARDS25519, its usage SIGN_VERIFY.
-    """
+    """An asymmetric KMS key, through an aiobotocore client that the composition root owns. Its spec is ECC_NIST_P256 or
+    ECC_NIST_EDWARDS25519, its usage SIGN_VERIFY."""
 
     def __init__(self, client: Any, key_id: str, public: bytes, algorithm: str) -> None:
         self.public = public
@@ -67,10 +62,8 @@ class KmsSigner:
 
     @classmethod
     async def open(cls, client: Any, key_id: str) -> Self:
-        """Ask KMS for the public half.
-
-        Raises `PermanentTaskError` for a key of another kind, `Unavailable` if out of reach.
-        """
+        """Ask KMS for the public half. Raises `PermanentTaskError` for a key of another kind, `Unavailable` if out of
+        reach."""
         answer = await _translate_kms_errors(client.get_public_key(KeyId=key_id))
         offered = answer.get("SigningAlgorithms", ())
         for algorithm in _KMS_ALGORITHMS:
@@ -81,7 +74,6 @@ class KmsSigner:
         )
 
     async def sign(self, message: bytes) -> bytes:
-        """See `Signer.sign`."""
         answer = await _translate_kms_errors(
             self._client.sign(KeyId=self._key_id, Message=message, MessageType="RAW", SigningAlgorithm=self._algorithm)
         )
@@ -111,10 +103,8 @@ class TrustedKeys:
 
 
 def public_keys(text: str) -> list[bytes]:
-    """Keys as `aws kms get-public-key --query PublicKey --output text` prints them, with commas between.
-
-    Raises `ValueError` for what is not base64.
-    """
+    """Keys as `aws kms get-public-key --query PublicKey --output text` prints them, with commas between. Raises
+    `ValueError` for what is not base64."""
     try:
         return [base64.b64decode(part, validate=True) for part in text.replace(" ", "").split(",") if part]
     except binascii.Error as error:

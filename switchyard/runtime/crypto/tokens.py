@@ -1,7 +1,5 @@
-"""Signed tokens for public links (itsdangerous, HMAC-SHA-256). Not encrypted; they do not expire.
-
-A token is valid as long as a key that signed it is configured, so expiry is a decision of key rotation.
-"""
+"""Signed tokens for public links (itsdangerous, HMAC-SHA-256). Not encrypted; they do not expire. A token is valid as
+long as a key that signed it is configured, so expiry is a decision of key rotation."""
 
 from __future__ import annotations
 
@@ -11,23 +9,17 @@ from typing import Generic, TypeVar
 
 from itsdangerous import BadData, URLSafeSerializer
 from itsdangerous.encoding import base64_decode, base64_encode
-from pydantic import SecretStr, TypeAdapter, ValidationError
+from pydantic import ValidationError
 
 from switchyard.protocol.fields import Contract
 
 C = TypeVar("C", bound=Contract)
 MIN_TOKEN_KEY_BYTES = 32
 MAX_TOKEN = 2_000
-_KEYS: TypeAdapter[dict[str, str]] = TypeAdapter(dict[str, str], config={"hide_input_in_errors": True})
 
 
 class InvalidToken(Exception):
     """The token is incomplete, altered, or signed for another purpose or by an unknown key. Use the whole link."""
-
-
-def parse_hmac_keys(setting: SecretStr) -> dict[str, bytes]:
-    """Keys by id from a setting, JSON {"id": "hex of 32 bytes or more"}. Raises `ValueError` for anything else."""
-    return {key_id: bytes.fromhex(key) for key_id, key in _KEYS.validate_json(setting.get_secret_value()).items()}
 
 
 class SignedTokens(Generic[C]):

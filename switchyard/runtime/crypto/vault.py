@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 from collections import OrderedDict
 from collections.abc import Awaitable
-from dataclasses import dataclass
 from typing import Any, Protocol
 from uuid import UUID
 
@@ -37,11 +36,9 @@ class KeyWrapper(Protocol):
 
     async def wrap(self, key: bytes, *, subject: str) -> bytes:
         """Encrypt a key. Raises `Unavailable` if the wrapping key is out of reach."""
-        ...
 
     async def unwrap(self, wrapped: bytes, *, subject: str) -> bytes:
         """Decrypt a key. Raises `PermanentTaskError` if it was altered or is not this subject's, else like `wrap`."""
-        ...
 
 
 class LocalKeyWrapper:
@@ -51,11 +48,9 @@ class LocalKeyWrapper:
         self._aead = AESGCM(master_key)
 
     async def wrap(self, key: bytes, *, subject: str) -> bytes:
-        """See `KeyWrapper.wrap`."""
         return _encrypt(self._aead, key, subject.encode())
 
     async def unwrap(self, wrapped: bytes, *, subject: str) -> bytes:
-        """See `KeyWrapper.unwrap`."""
         return _decrypt(self._aead, wrapped, subject.encode())
 
 
@@ -67,14 +62,12 @@ class KmsKeyWrapper:
         self._key_id = key_id
 
     async def wrap(self, key: bytes, *, subject: str) -> bytes:
-        """See `KeyWrapper.wrap`."""
         context = {"subject": subject}
         answer = await self._call(self._client.encrypt(KeyId=self._key_id, Plaintext=key, EncryptionContext=context))
         wrapped: bytes = answer["CiphertextBlob"]
         return wrapped
 
     async def unwrap(self, wrapped: bytes, *, subject: str) -> bytes:
-        """See `KeyWrapper.unwrap`."""
         context = {"subject": subject}
         answer = await self._call(
             self._client.decrypt(KeyId=self._key_id, CiphertextBlob=wrapped, EncryptionContext=context)
@@ -93,12 +86,6 @@ class KmsKeyWrapper:
             raise Unavailable("key_management", f"KMS is unreachable ({type(error).__name__})") from error
 
 
-@dataclass(frozen=True)
-class _Cached:
-    aead: AESGCM
-    until: float
-
-
 class Vault:
     """Seals and opens under people's keys. Only roles that the database grants the vault's table to get any key."""
 
@@ -106,7 +93,8 @@ class Vault:
         self._database = Database(pool, "the vault", _SQL)
         self._wrapper = wrapper
         self._clock = clock
-        self._cache: OrderedDict[str, _Cached] = OrderedDict()
+        self._cache: OrderedDict[str, tuple[AESGCM, float]] = OrderedDict()
+        """By subject: the key, and until when it may be used."""
 
     async def subject_for(self, tenant: str, external_id: str, fingerprint: bytes) -> str:
         """The pseudonym of a person, made with a key of their own at first sight.
@@ -125,10 +113,8 @@ class Vault:
         return str(await self._database.value("add_subject", subject, tenant, fingerprint, wrapped, named))
 
     async def seal(self, subject: str, plain: bytes, *, context: bytes) -> bytes:
-        """Encrypt with AES-256-GCM under the subject's key.
-
-        `context` is authenticated. Raises `PermanentTaskError` if erased.
-        """
+        """Encrypt with AES-256-GCM under the subject's key. `context` is authenticated. Raises `PermanentTaskError` if
+        erased."""
         return _encrypt(await self._key(subject), plain, context)
 
     async def open(self, subject: str, sealed: bytes, *, context: bytes) -> bytes:
@@ -141,15 +127,15 @@ class Vault:
 
     async def _key(self, subject: str) -> AESGCM:
         now = self._clock.monotonic()
-        cached = self._cache.get(subject)
-        if cached is not None and cached.until > now:
-            return cached.aead
+        cached, until = self._cache.get(subject, (None, now))
+        if cached is not None and until > now:
+            return cached
         wrapped = await self._database.value("key_of", subject)
         if wrapped is None:
             self._cache.pop(subject, None)
             raise PermanentTaskError("key_erased", "the key of the person that this is about was erased", "subject")
         aead = AESGCM(await self._wrapper.unwrap(wrapped, subject=subject))
-        self._cache[subject] = _Cached(aead, now + CACHE_S)
+        self._cache[subject] = (aead, now + CACHE_S)
         if len(self._cache) > MAX_CACHED_KEYS:
             self._cache.popitem(last=False)
         return aead

@@ -29,11 +29,9 @@ class Pausable(Protocol):
 
     def pause(self, reason: str) -> None:
         """Stop polling."""
-        ...
 
     def resume(self) -> None:
         """Poll again."""
-        ...
 
 
 class DatabaseCircuitBreaker:

@@ -35,14 +35,12 @@ class DatabaseLogin(Protocol):
 
     def options(self, url: str) -> dict[str, Any]:
         """Keyword arguments for `asyncpg.connect` and `create_pool`. Raises `InvalidDatabaseUrl`."""
-        ...
 
 
 class PasswordLogin:
     """The password in the address, TLS as the address asks for it."""
 
     def options(self, url: str) -> dict[str, Any]:
-        """See `Login.options`."""
         return {"dsn": url}
 
 
@@ -66,7 +64,6 @@ class IamLogin:
         self._ca_file = ca_file
 
     def options(self, url: str) -> dict[str, Any]:
-        """See `Login.options`."""
         place = parse_endpoint(url)
         return {
             "dsn": url,

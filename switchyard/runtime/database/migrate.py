@@ -24,10 +24,8 @@ class MigrationEdited(Exception):
 
 @dataclass(frozen=True)
 class SchemaOwner:
-    """A schema, the folders of its migrations, and the role that works in it (not the role that owns it).
-
-    `grants` are repeatable SQL files; they are run in the schema after every migration.
-    """
+    """A schema, the folders of its migrations, and the role that works in it (not the role that owns it). `grants` are
+    repeatable SQL files; they are run in the schema after every migration."""
 
     schema: str
     migrations: tuple[Path, ...]
@@ -35,33 +33,21 @@ class SchemaOwner:
     grants: tuple[Path, ...] = ()
 
 
-@dataclass(frozen=True)
-class _Migration:
-    name: str
-    sql: str
-
-    @property
-    def sha256(self) -> str:
-        return hashlib.sha256(self.sql.encode()).hexdigest()
-
-
-def load_migrations(folders: Sequence[Path]) -> list[_Migration]:
-    """The migrations of some folders in order. Raises `ValueError` for a file name that is not `NNN_name.sql`."""
-    found = []
+def load_migrations(folders: Sequence[Path]) -> dict[str, str]:
+    """Migrations of some folders: SQL by name, in order. Raises `ValueError` unless a file is named `NNN_name.sql`."""
+    migrations = {}
     for folder in folders:
         for path in sorted(folder.glob("*.sql")):
             if not _NAME.match(path.name):
                 raise ValueError(f"{path}: a migration is named NNN_name.sql")
-            found.append(_Migration(f"{folder.name}/{path.name}", path.read_text(encoding="utf-8")))
-    return found
+            migrations[f"{folder.name}/{path.name}"] = path.read_text(encoding="utf-8")
+    return migrations
 
 
 @asynccontextmanager
 async def migration_lock(connection: asyncpg.Connection[Any]) -> AsyncIterator[None]:
-    """Let one migrator at a time into a database; the others wait. It may be entered again inside.
-
-    Roles and rights belong inside, too: PostgreSQL refuses concurrent changes of the same one.
-    """
+    """Let one migrator at a time into a database; the others wait. It may be entered again inside. Roles and rights
+    belong inside, too: PostgreSQL refuses concurrent changes of the same one."""
     await connection.execute("select pg_advisory_lock($1)", _LOCK)
     try:
         yield
@@ -71,9 +57,7 @@ async def migration_lock(connection: asyncpg.Connection[Any]) -> AsyncIterator[N
 
 async def apply_migrations(connection: asyncpg.Connection[Any], owners: Sequence[SchemaOwner]) -> list[str]:
     """Apply what is missing, each migration in a transaction of its own; return `schema: name` of each applied.
-
-    `connection` belongs to the database's owner. Two migrators wait for each other. Raises `MigrationEdited`.
-    """
+    `connection` belongs to the database's owner. Two migrators wait for each other. Raises `MigrationEdited`."""
     async with migration_lock(connection):
         return [f"{owner.schema}: {name}" for owner in owners for name in await _migrate_one(connection, owner)]
 
@@ -86,22 +70,23 @@ async def _migrate_one(connection: asyncpg.Connection[Any], owner: SchemaOwner) 
         "name text primary key, sha256 text not null, applied_at timestamptz not null default clock_timestamp())"
     )
     known = {row["name"]: row["sha256"] for row in await connection.fetch(f"select * from {schema}.migration")}  # noqa: S608 - quoted identifier
-    for migration in load_migrations(owner.migrations):
-        if migration.name in known:
-            if known[migration.name] != migration.sha256:
-                raise MigrationEdited(
-                    f"{owner.schema}: {migration.name} was edited after it was applied; restore it and append a new one"
-                )
+    for name, sql in load_migrations(owner.migrations).items():
+        sha256 = hashlib.sha256(sql.encode()).hexdigest()
+        if known.get(name, sha256) != sha256:
+            raise MigrationEdited(
+                f"{owner.schema}: {name} was edited after it was applied; restore it and append a new one"
+            )
+        if name in known:
             continue
         async with connection.transaction():
             await connection.execute(f"set local search_path to {schema}")
-            await connection.execute(migration.sql)
+            await connection.execute(sql)
             await connection.execute(
                 f"insert into {schema}.migration (name, sha256) values ($1, $2)",  # noqa: S608 - quoted identifier
-                migration.name,
-                migration.sha256,
+                name,
+                sha256,
             )
-        applied.append(migration.name)
+        applied.append(name)
     return applied
 
 
@@ -122,10 +107,8 @@ async def ensure_role(
 async def apply_grants(
     connection: asyncpg.Connection[Any], owners: Sequence[SchemaOwner], settings: Mapping[str, str] | None = None
 ) -> None:
-    """Run the owners' grants, each owner's in a transaction of its own. Safe to repeat.
-
-    A file finds its schema in `current_schema()`, its role in the setting `switchyard.role`, and `settings` beside it.
-    """
+    """Run the owners' grants, each owner's in a transaction of its own. Safe to repeat. A file finds its schema in
+    `current_schema()`, its role in the setting `switchyard.role`, and `settings` beside it."""
     for owner in owners:
         async with connection.transaction():
             await connection.execute(f"set local search_path to {_quoted(owner.schema)}")

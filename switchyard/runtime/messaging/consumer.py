@@ -13,7 +13,7 @@ from faststream_sqs import SQSMessage
 from switchyard.protocol.catalogue import Catalogue
 from switchyard.protocol.derive import build_task_failed, derive_event, stamp_event
 from switchyard.protocol.envelope import Envelope, serialize_detail
-from switchyard.protocol.errors import InvalidEvent, RejectionReason
+from switchyard.protocol.errors import InvalidEvent, RejectionReason, forged
 from switchyard.protocol.fields import Contract, Json
 from switchyard.protocol.received import ReceivedEvent, check_addressed, find_event_type, read_event
 from switchyard.runtime.core import telemetry
@@ -99,10 +99,8 @@ class TaskConsumer:
                 raise
 
     async def fail_dead_letter(self, command: Envelope) -> None:
-        """End a dead letter: publish its stored outcome again or, if it has none, make `TaskFailed` its outcome.
-
-        Raises `Unavailable` if a worker took it meanwhile, `InvalidEvent` (forged) if its id belongs to another event.
-        """
+        """End a dead letter: publish its stored outcome again or, if it has none, make `TaskFailed` its outcome. Raises
+        `Unavailable` if a worker took it meanwhile, `InvalidEvent` (forged) if its id belongs to another event."""
         claim = await self._inbox.claim(command)
         match claim:
             case ClaimCompleted(outputs):
@@ -256,6 +254,4 @@ class TaskConsumer:
 
 
 def _conflict() -> InvalidEvent:
-    return InvalidEvent(
-        RejectionReason.FORGED, "an event id that was used before with another digest", field="event_id"
-    )
+    return forged("an event id that was used before with another digest", "event_id")

@@ -63,7 +63,6 @@ class Redriver(Protocol):
 
     async def __call__(self, body: str, *, redrives: int) -> None:
         """Send `body`, recording how often it has been redriven."""
-        ...
 
 
 class DeadLetters:

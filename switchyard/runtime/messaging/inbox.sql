@@ -54,7 +54,7 @@ returning i.event_id, i.token
 select events_of(outputs) as outputs from inbox where event_id = $1
 
 -- name: renew
-with held as (
+with leased as (
   select event_id
   from unnest($1::uuid[], $2::bigint[]) as t (event_id, token)
   join inbox i using (event_id, token)
@@ -64,8 +64,8 @@ with held as (
 )
 update inbox i
 set lease_until = clock_timestamp() + make_interval(secs => $3)
-from held
-where i.event_id = held.event_id
+from leased
+where i.event_id = leased.event_id
 returning i.event_id, i.token
 
 -- name: fail

@@ -1,7 +1,7 @@
 """The transactional outbox: events are stored with the decision that made them, and published from there.
 
-Whoever stores an event publishes it at once. The relay marks what is published, and publishes what was stored and is
-not marked: after a crash, an outage, or because the reconciler asked for it once more.
+The process that stores an event publishes it at once. The relay marks what is published, and publishes what is not
+marked: after a crash, an outage, or because the reconciler asked for it once more.
 """
 
 from __future__ import annotations
@@ -27,10 +27,8 @@ _SQL = load_queries(__file__)
 
 
 class Outbox(Publisher):
-    """The outbox of one schema: a `Publisher` of events that are stored in it, and their relay.
-
-    Any number of processes may have one: an event that is published twice is the same event, which consumers drop.
-    """
+    """The outbox of one schema: a `Publisher` of events that are stored in it, and their relay. Any number of processes
+    may have one: an event that is published twice is the same event, which consumers drop."""
 
     def __init__(self, pool: Pool, publisher: Publisher) -> None:
         self._database = Database(pool, "the work database", _SQL)
@@ -43,11 +41,8 @@ class Outbox(Publisher):
         self._published.update(event["event_id"] for event in events)
 
     async def tick(self) -> int:
-        """Mark what is published, then publish what is overdue; return how many events that was.
-
-        Killed in between, it publishes the same events again. Raises `Unavailable` when the database or the bus cannot
-        be reached.
-        """
+        """Mark what is published, then publish what is overdue; return how many events that was. Killed in between, it
+        publishes the same events again. Raises `Unavailable` when the database or the bus cannot be reached."""
         await self.mark_published()
         rows = await self._database.rows("claim", CLAIM_S, RELAY_BATCH_SIZE)
         if rows:

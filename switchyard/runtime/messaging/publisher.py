@@ -17,7 +17,6 @@ class Publisher(Protocol):
 
     async def publish(self, events: Sequence[Json]) -> None:
         """Return when the bus has accepted every event. Raises `Unavailable` if it did not; then publish all again."""
-        ...
 
 
 class BusPublisher:

@@ -23,7 +23,6 @@ class Quarantine(Protocol):
 
     async def keep(self, raw: str, rejection: InvalidEvent) -> None:
         """Return when the bytes are safe. Raises `Unavailable` if they are not; then the message must stay."""
-        ...
 
 
 class ObjectQuarantine:
@@ -62,10 +61,8 @@ class ObjectQuarantine:
         )
 
     def _may_store_bytes(self, raw: str) -> bool:
-        """Whether the bytes may be kept: a message from outside may hold personal data in the clear.
-
-        Upstream systems and the mail provider still have what they sent; quarantine is beyond the reach of an erasure.
-        """
+        """Whether the bytes may be kept: a message from outside may hold personal data in the clear. Upstream systems
+        and the mail provider still have what they sent; quarantine is beyond the reach of an erasure."""
         try:
             source, _, _ = read_bus_event(raw)
         except InvalidEvent:

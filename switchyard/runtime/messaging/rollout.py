@@ -1,7 +1,5 @@
-"""A rolling deploy: an event of the new release may reach a process of the old one.
-
-It is left on its queue for a while, so that a process of the new release takes it, and refused only then.
-"""
+"""A rolling deploy: an event of the new release may reach a process of the old one. It is left on its queue for a
+while, so that a process of the new release takes it, and refused only then."""
 
 from __future__ import annotations
 

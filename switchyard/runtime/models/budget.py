@@ -31,12 +31,8 @@ def task_model_budget(task: Task[Contract], *, margin_ms: int) -> LatencyBudget:
     limit = DEFAULT_TASK_LIMIT_MS if left is None else left
     case = task.remaining_ms(task.case_deadline_at)
     if case is not None and case - margin_ms < MIN_BUDGET_MS:
-        raise PermanentTaskError(
-            "no_time_left",
-            f"the case ends in {max(0, case)} ms, which is too soon for a model call",
-            "case_deadline",
-            "submit with a later deadline",
-        )
+        message = f"the case ends in {max(0, case)} ms, which is too soon for a model call"
+        raise PermanentTaskError("no_time_left", message, "case_deadline", "submit with a later deadline")
     total = max(MIN_BUDGET_MS, (limit if case is None else min(limit, case)) - margin_ms)
     later = task.envelope.later_p95_ms or 0
     wanted = 0 if case is None else total - max(0, min(total, case - margin_ms - later))
@@ -57,10 +53,8 @@ def read_earlier_attempts(recorded: tuple[Json, ...]) -> tuple[ModelAttempt, ...
 
 
 def data_labels(task: Task[Contract]) -> dict[str, str]:
-    """What the model policy is chosen by: the tenant, and whether the task hands over anything about a person.
-
-    It is about a person if any artefact among the command's own fields is sealed under a person's key.
-    """
+    """What the model policy is chosen by: the tenant, and whether the task hands over anything about a person. It is
+    about a person if any artefact among the command's own fields is sealed under a person's key."""
     sealed = any(artefact.subject is not None for artefact in _artefacts(task.payload))
     return {
         "tenant": task.envelope.tenant,

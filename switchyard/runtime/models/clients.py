@@ -1,7 +1,5 @@
-"""Model clients for every agent: Bedrock Converse and OpenAI, and the record that a call leaves behind.
-
-Which of them an agent uses is decided in its service's `models.py`, in `pick_primary()` and `pick_fallback()`.
-"""
+"""Model clients for every agent: Bedrock Converse and OpenAI, and the record that a call leaves behind. Which of them
+an agent uses is decided in its service's `models.py`, in `pick_primary()` and `pick_fallback()`."""
 
 from __future__ import annotations
 
@@ -164,25 +162,23 @@ def _with_model_attempts(error: TaskError, decisions: Sequence[FailoverDecision]
 
 
 def model_call(decisions: Sequence[FailoverDecision], *, prompt_version: str) -> ModelCall | None:
-    """The record for the audit row: sums over an agent run's calls, and the decision of the one that says most.
-
-    That is the first that left the primary, else the last.
-    """
+    """The record for the audit row: sums over an agent run's calls, and the decision of the one that says most. That is
+    the first that left the primary, else the last."""
     if not decisions:
         return None
-    told = next((decision for decision in decisions if decision.reason != "primary"), decisions[-1])
+    decisive = next((decision for decision in decisions if decision.reason != "primary"), decisions[-1])
     return ModelCall(
-        vendor=told.vendor,
-        model_id=told.model_id,
-        role=told.role,
-        reason=told.reason,
+        vendor=decisive.vendor,
+        model_id=decisive.model_id,
+        role=decisive.role,
+        reason=decisive.reason,
         latency_ms=sum(decision.latency_ms for decision in decisions),
-        ttft_ms=told.ttft_ms,
+        ttft_ms=decisive.ttft_ms,
         calls=len(decisions),
         input_tokens=sum(decision.input_tokens for decision in decisions),
         output_tokens=sum(decision.output_tokens for decision in decisions),
         loser_tokens=sum(decision.loser_tokens for decision in decisions),
         prompt_version=prompt_version,
-        policy_version=told.policy_version,
-        decision=json.loads(told.model_dump_json(exclude_none=True)),
+        policy_version=decisive.policy_version,
+        decision=json.loads(decisive.model_dump_json(exclude_none=True)),
     )

@@ -131,8 +131,8 @@ class ServiceProcess:
         if settings.kms_key_id is not None:
             return KmsKeyWrapper(await self.client("kms"), settings.kms_key_id)
         if settings.vault_key is None:
-            raise ValueError("set SWITCHYARD_KMS_KEY_ID, or SWITCHYARD_VAULT_KEY on a laptop")
-        return LocalKeyWrapper(bytes.fromhex(settings.vault_key.get_secret_value()))
+            raise ValueError("set SWITCHYARD_KMS_KEY_ID, or SWITCHYARD_VAULT_KEY in the local stack")
+        return LocalKeyWrapper(settings.vault_key)
 
     async def warm_start_model(self, model: FailoverModel) -> None:
         """Let this agent's model begin with what earlier processes learned, and keep what this one learns."""
@@ -166,7 +166,7 @@ class ServiceProcess:
         gate: DatabaseCircuitBreaker | None = None,
         dead_letters: MessageHandler | None = None,
     ) -> None:
-        """Consume this node's queue, and its dead-letter queue with a slower hand."""
+        """Consume this node's queue, and its dead-letter queue with a concurrency of 1."""
         queue, dlq = queue_name(self.node), dead_letter_queue_name(self.node)
         self._subscribe(queue, handler, gate, dead_letter_queue=dlq, concurrency=self.settings.concurrency)
         if dead_letters is not None:
@@ -175,7 +175,7 @@ class ServiceProcess:
     def run_periodically(
         self, name: str, tick: Callable[[], Awaitable[object]], gate: DatabaseCircuitBreaker, *, every_s: float
     ) -> None:
-        """Tick beside the consumers until the process stops, whatever a tick raises."""
+        """Tick beside the consumers until the process stops, even if a tick raises."""
         self.run_in_background(partial(run_periodically, name, tick, gate, every_s=every_s))
 
     async def open_outbox(self, pool: Pool, gate: DatabaseCircuitBreaker) -> Outbox:

@@ -21,19 +21,14 @@ class ArtefactCipher(Protocol):
 
     async def seal(self, subject: str, plain: bytes, *, context: bytes) -> bytes:
         """Encrypt under the subject's key."""
-        ...
 
     async def open(self, subject: str, sealed: bytes, *, context: bytes) -> bytes:
         """Decrypt. Raises `PermanentTaskError` if the key was erased or the bytes were altered."""
-        ...
 
 
 class Artefacts:
-    """Reads what the command grants and writes what the handler found.
-
-    `decrypts` are the names of the sealed artefacts that the agent's card allows; the vault's own grants are the
-    boundary, this is the early and legible refusal.
-    """
+    """Reads what the command grants and writes what the handler found. `decrypts` are the names of the sealed artefacts
+    that the agent's card allows; the vault's own grants are the boundary, this is the early and legible refusal."""
 
     def __init__(self, objects: ObjectStore, sealing: ArtefactCipher, *, decrypts: Iterable[str]) -> None:
         self._objects = objects
@@ -47,12 +42,8 @@ class Artefacts:
     async def read_from(self, places: Mapping[str, StorageRef], case_id: str, artefact: Artefact) -> bytes:
         """The plain bytes of an artefact of `case_id`, given the attachments of any event that names it."""
         if artefact.subject and artefact.name not in self._decrypts:
-            raise PermanentTaskError(
-                "not_opened",
-                f"this agent's card does not open {artefact.name}",
-                "opens",
-                "add it to the card, or do without",
-            )
+            remedy = "add it to the card, or do without"
+            raise PermanentTaskError("not_opened", f"this agent's card does not open {artefact.name}", "opens", remedy)
         place = places.get(artefact.sha256)
         if place is None:
             raise PermanentTaskError(

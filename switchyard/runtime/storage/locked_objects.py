@@ -1,7 +1,7 @@
-"""Objects that nobody can change or remove for a time: S3 Object Lock, written once each.
+"""Objects that cannot be changed or removed for a time: S3 Object Lock, written once each.
 
 A later version over the same key, or a delete marker, hides an object but does not remove it: readers get the oldest
-version, and are told that there are others.
+version, and the number of versions.
 """
 
 from __future__ import annotations
@@ -39,17 +39,14 @@ class ObjectLock:
 
 @dataclass(frozen=True, slots=True)
 class LockedObject:
-    """An object's first version. `lock` is None if nothing keeps it from being removed."""
+    """An object's first version. Without a `lock`, it can be removed."""
 
     data: bytes
     lock: ObjectLock | None
 
 
-@dataclass(frozen=True, slots=True)
-class _Version:
-    key: str
-    version: str
-    modified: datetime
+_Version = tuple[str, datetime, str]
+"""Key, time and version id; the id is empty for a delete marker."""
 
 
 class LockedObjects:
@@ -62,10 +59,8 @@ class LockedObjects:
         self._page = page
 
     async def put_new(self, key: str, data: bytes, *, keep_until: datetime, content_type: str) -> bool:
-        """Write an object that nobody may touch before `keep_until`; False if the key is taken.
-
-        Raises `PermanentTaskError` if the bucket has no Object Lock, `Unavailable` if it cannot be reached.
-        """
+        """Write an object that is locked until `keep_until`; False if the key is taken. Raises `PermanentTaskError` if
+        the bucket has no Object Lock, `Unavailable` if it cannot be reached."""
         try:
             await self._client.put_object(
                 Bucket=self._bucket,
@@ -81,18 +76,16 @@ class LockedObjects:
             if code in {"PreconditionFailed", "ConditionalRequestConflict"}:
                 return False
             if code == "InvalidRequest":
-                raise PermanentTaskError(
-                    "bucket_not_locked",
-                    f"the bucket {self._bucket} takes no locked objects",
-                    remedy="create it with Object Lock enabled",
-                ) from error
+                message = f"the bucket {self._bucket} takes no locked objects"
+                remedy = "create it with Object Lock enabled"
+                raise PermanentTaskError("bucket_not_locked", message, remedy=remedy) from error
             raise Unavailable("object_store", f"S3 refused an object ({code})") from error
         except BotoCoreError as error:
             raise Unavailable("object_store", f"S3 is unreachable ({type(error).__name__})") from error
         return True
 
     async def get(self, key: str) -> LockedObject | None:
-        """The oldest version under a key; None if there is none. Raises `Unavailable`."""
+        """The oldest version under a key, or None. Raises `Unavailable`."""
         async with aclosing(self.kept(key)) as listed:
             async for found in listed:
                 if found.key == key:
@@ -113,26 +106,26 @@ class LockedObjects:
 
     async def kept(self, prefix: str) -> AsyncGenerator[ObjectKey, None]:
         """Every key under a prefix, in order. Raises `Unavailable`."""
-        held: list[tuple[_Version, bool]] = []
+        held: list[_Version] = []
         async with aclosing(self._pages(prefix)) as pages:
             async for page in pages:
                 held += page
                 # A page may end in the middle of a key's versions: the last key waits for the next one.
-                last = max((version.key for version, _ in held), default="")
-                for found in _grouped(each for each in held if each[0].key != last):
+                last = max((key for key, _, _ in held), default="")
+                for found in _grouped(each for each in held if each[0] != last):
                     yield found
-                held = [each for each in held if each[0].key == last]
+                held = [each for each in held if each[0] == last]
         for found in _grouped(held):
             yield found
 
-    async def _pages(self, prefix: str) -> AsyncGenerator[list[tuple[_Version, bool]], None]:
+    async def _pages(self, prefix: str) -> AsyncGenerator[list[_Version], None]:
         paginator = self._client.get_paginator("list_object_versions")
         try:
             async for page in paginator.paginate(
                 Bucket=self._bucket, Prefix=prefix, PaginationConfig={"PageSize": self._page}
             ):
                 yield [
-                    (_Version(each["Key"], each["VersionId"], each["LastModified"]), marker)
+                    (each["Key"], each["LastModified"], "" if marker else each["VersionId"])
                     for name, marker in (("Versions", False), ("DeleteMarkers", True))
                     for each in page.get(name, ())
                 ]
@@ -140,13 +133,13 @@ class LockedObjects:
             raise Unavailable("object_store", f"S3 refused a listing ({type(error).__name__})") from error
 
 
-def _grouped(versions: Iterable[tuple[_Version, bool]]) -> list[ObjectKey]:
+def _grouped(versions: Iterable[_Version]) -> list[ObjectKey]:
     # S3 lists a key's latest version first, and its times are in whole seconds.
     earliest_first = list(versions)[::-1]
-    ordered = sorted(earliest_first, key=lambda each: (each[0].key, each[0].modified))
+    ordered = sorted(earliest_first, key=lambda each: each[:2])
     found = []
-    for key, group in groupby(ordered, key=lambda each: each[0].key):
+    for key, group in groupby(ordered, key=lambda each: each[0]):
         each = list(group)
-        real = [version.version for version, marker in each if not marker]
+        real = [version for _, _, version in each if version]
         found.append(ObjectKey(key, real[0] if real else "", len(each)))
     return found

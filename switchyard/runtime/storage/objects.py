@@ -14,14 +14,10 @@ class ObjectStore(Protocol):
 
     async def put(self, key: str, data: bytes, *, content_type: str) -> str:
         """Store `data` and return its URI. Raises `Unavailable` if the store cannot be reached."""
-        ...
 
     async def get(self, uri: str) -> bytes:
-        """Fetch the bytes behind a URI.
-
-        Raises `PermanentTaskError` if there are none, `Unavailable` if out of reach.
-        """
-        ...
+        """Fetch the bytes behind a URI. Raises `PermanentTaskError` if they are missing, `Unavailable` if out of
+        reach."""
 
 
 class S3Objects:
@@ -40,15 +36,10 @@ class S3Objects:
         return f"s3://{self._bucket}/{key}"
 
     async def get(self, uri: str) -> bytes:
-        """See `ObjectStore.get`."""
         prefix = f"s3://{self._bucket}/"
         if not uri.startswith(prefix):
-            raise PermanentTaskError(
-                "foreign_artefact",
-                "an artefact outside this deployment's bucket",
-                "storage_refs",
-                "write it to the bucket",
-            )
+            message = "an artefact outside this deployment's bucket"
+            raise PermanentTaskError("foreign_artefact", message, "storage_refs", "write it to the bucket")
         try:
             answer = await self._client.get_object(Bucket=self._bucket, Key=uri.removeprefix(prefix))
             async with answer["Body"] as body:

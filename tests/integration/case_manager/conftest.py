@@ -126,7 +126,7 @@ def close_case(opened: Json, outcome: str = "answered", *, answer: bool = False)
 
 
 def close_event(opened: Json, outcome: str = "answered", *, answer: bool = False) -> Json:
-    """The router's word that a case is over, as it stands on the bus."""
+    """The router's word that a case is over, as the bus delivers it."""
     found = Artefact(name="answer", sha256="a" * 64, size=1, media_type="text/plain") if answer else None
     payload = CloseCase.model_validate({"outcome": outcome, "code": outcome, "answer": found}, strict=False)
     places = {"a" * 64: StorageRef(inline="YQ=="), "b" * 64: StorageRef(inline="Yg==")} if answer else {}

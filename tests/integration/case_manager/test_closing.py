@@ -1,4 +1,4 @@
-"""A case closes once: the first outcome wins, and whoever comes later repeats it."""
+"""A case closes once: the first outcome wins, and every later one repeats it."""
 
 from __future__ import annotations
 

@@ -202,7 +202,7 @@ async def test_a_second_try_that_rests_too_long_expires(
     assert expired["parents"] == [event["digest"]]
 
 
-async def test_of_two_requests_at_once_one_wins_and_the_other_is_told_whose(
+async def test_of_two_requests_at_once_one_wins_and_the_other_names_the_winner(
     fail: Fail, ask: Ask, answer: Answer, reopening: CaseRetrier, tap: Tap, owner: Owner
 ) -> None:
     failure = await fail()
@@ -255,7 +255,7 @@ def _altered(event: Json, **fields: object) -> Json:
     return changed | {"digest": event_digest(changed)}
 
 
-async def _told(failure: Failure, request: Json, ask: Ask, answer: Answer, reopening: CaseRetrier) -> str:
+async def _reported(failure: Failure, request: Json, ask: Ask, answer: Answer, reopening: CaseRetrier) -> str:
     asked = await ask(failure, request)
     await reopening.tick()
     code, why = await answer(asked)
@@ -269,10 +269,10 @@ async def test_what_nobody_signed_is_refused(fail: Fail, ask: Ask, answer: Answe
     forged = {
         "another key": failure.request(key=OTHER_KEY),
         "another reason": failure.request(signed={"reason": "another"}),
-        "nobody's name": failure.request(operator="mallory"),
+        "an unknown name": failure.request(operator="mallory"),
     }
-    told = {name: await _told(failure, each, ask, answer, reopening) for name, each in forged.items()}
-    assert told == dict.fromkeys(forged, "not_authorised")
+    reported = {name: await _reported(failure, each, ask, answer, reopening) for name, each in forged.items()}
+    assert reported == dict.fromkeys(forged, "not_authorised")
 
 
 async def test_what_did_not_happen_is_refused_whoever_signs_it(
@@ -288,8 +288,8 @@ async def test_what_did_not_happen_is_refused_whoever_signs_it(
         "another case's failure": other.request(),
         "no failure": failure.request(failed=failure.command),
     }
-    told = {name: await _told(failure, each, ask, answer, reopening) for name, each in requests.items()}
-    assert told == {
+    reported = {name: await _reported(failure, each, ask, answer, reopening) for name, each in requests.items()}
+    assert reported == {
         "another state": "evidence_differs",
         "a state under the old digest": "evidence_differs",
         "another failure": "evidence_differs",
@@ -303,7 +303,7 @@ async def test_what_is_no_request_is_refused_and_does_not_stop_the_next(
     fail: Fail, ask: Ask, answer: Answer, reopening: CaseRetrier
 ) -> None:
     failure = await fail()
-    assert await _told(failure, {"operator": "ana"}, ask, answer, reopening) == "bad_request"
+    assert await _reported(failure, {"operator": "ana"}, ask, answer, reopening) == "bad_request"
     asked = await ask(failure, failure.request())
     await reopening.tick()
     assert (await answer(asked))[0] == "retried"
@@ -316,7 +316,7 @@ async def test_a_case_whose_time_is_over_is_refused(
     late = datetime.fromisoformat(failure.opened["case_deadline"]) + timedelta(seconds=1)
     clock.advance((late - clock.now()).total_seconds())
     assert timestamp(clock.now()) > failure.opened["case_deadline"]
-    assert await _told(failure, failure.request(), ask, answer, reopening) == "expired"
+    assert await _reported(failure, failure.request(), ask, answer, reopening) == "expired"
 
 
 async def test_a_case_whose_persons_key_is_erased_is_refused(
@@ -325,7 +325,7 @@ async def test_a_case_whose_persons_key_is_erased_is_refused(
     failure = await fail(user_id="erased@example.com")
     subject = failure.opened["principal"]["subject"]
     await owner.execute("delete from vault.subject_key where subject = $1::text::uuid", subject)
-    assert await _told(failure, failure.request(), ask, answer, reopening) == "key_erased"
+    assert await _reported(failure, failure.request(), ask, answer, reopening) == "key_erased"
 
 
 async def test_retry_of_halted_or_cancelled_case_is_denied_until_lifted(
@@ -334,7 +334,7 @@ async def test_retry_of_halted_or_cancelled_case_is_denied_until_lifted(
     failure = await fail()
     for kind, key in (("halted_playbook", "assist"), ("cancelled_case", failure.case_id)):
         await halt(owner, key, kind)
-        assert await _told(failure, failure.request(), ask, answer, reopening) == "stopped"
+        assert await _reported(failure, failure.request(), ask, answer, reopening) == "stopped"
         await resume(owner, key)
     asked = await ask(failure, failure.request())
     await reopening.tick()
@@ -352,7 +352,7 @@ async def test_a_case_that_is_open_and_one_that_was_answered_are_refused(
         read_event(bus_body(close_event(opened, "answered")), node="case_manager")
     )
     failure = Failure(opened, command, failed, close, ending)
-    assert await _told(failure, failure.request(), ask, answer, reopening) == "not_ended_so"
+    assert await _reported(failure, failure.request(), ask, answer, reopening) == "not_ended_so"
 
 
 async def test_the_operators_role_may_ask_and_nothing_else(pool_for: PoolFor) -> None:

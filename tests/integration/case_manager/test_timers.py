@@ -164,7 +164,7 @@ async def test_parked_case_past_deadline_is_opened_before_expiry(
     await halt(owner)
     assert await case_manager.intake.open_case(SOURCE, submission(), "CaseSubmitted") == []
     clock.advance(LATE)
-    assert await case_manager.timers.tick() == 0, "nobody has seen the case yet: there is nothing to end"
+    assert await case_manager.timers.tick() == 0, "no case is known yet: there is nothing to end"
     await resume(owner)
     while await case_manager.timers.tick():
         pass

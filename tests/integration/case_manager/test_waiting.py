@@ -68,7 +68,7 @@ async def waits(case_manager: CaseManager, asked: Json) -> None:
         await case_manager.outbox.publish(await case_manager.pending.add_wait(event))
 
 
-async def said(
+async def stated(
     owner: Owner,
     asked: Json,
     clock: ManualClock,
@@ -100,8 +100,8 @@ async def said(
 
 
 async def result(owner: Owner, decision: str) -> str | None:
-    told: str | None = await owner.fetchval("select case_manager.decided($1)", decision)
-    return told
+    reported: str | None = await owner.fetchval("select case_manager.decided($1)", decision)
+    return reported
 
 
 async def answers(tap: Tap, asked: Json) -> list[Json]:
@@ -116,7 +116,7 @@ async def test_a_granted_approval_goes_back_to_the_router_with_the_state(
     asked = await command(case_manager, ALLOWED, DRAFTED, TO_APPROVE)
     await waits(case_manager, asked)
     assert await case_manager.timers.tick() == 0
-    decision = await said(owner, asked, clock)
+    decision = await stated(owner, asked, clock)
     await case_manager.timers.tick()
     assert await result(owner, decision) == "granted"
     (granted,) = await answers(tap, asked)
@@ -130,7 +130,7 @@ async def test_a_denied_approval_ends_the_case(
 ) -> None:
     asked = await command(case_manager, ALLOWED, DRAFTED, TO_APPROVE)
     await waits(case_manager, asked)
-    await said(owner, asked, clock, "denied")
+    await stated(owner, asked, clock, "denied")
     await case_manager.timers.tick()
     (denied,) = await answers(tap, asked)
     (following,) = route(received(denied), SEAL)
@@ -153,7 +153,7 @@ async def test_a_decision_does_not_count(
 ) -> None:
     asked = await command(case_manager, ALLOWED, DRAFTED, TO_APPROVE)
     await waits(case_manager, asked)
-    decision = await said(owner, asked, clock, **changes)
+    decision = await stated(owner, asked, clock, **changes)
     await case_manager.timers.tick()
     assert why in str(await result(owner, decision))
     assert await answers(tap, asked) == []
@@ -162,7 +162,7 @@ async def test_a_decision_does_not_count(
 async def test_a_decision_counts_once(case_manager: CaseManager, owner: Owner, tap: Tap, clock: ManualClock) -> None:
     asked = await command(case_manager, ALLOWED, DRAFTED, TO_APPROVE)
     await waits(case_manager, asked)
-    first, second = await said(owner, asked, clock, "denied"), await said(owner, asked, clock)
+    first, second = await stated(owner, asked, clock, "denied"), await stated(owner, asked, clock)
     await case_manager.timers.tick()
     assert await result(owner, first) == "denied"
     assert "decided already" in str(await result(owner, second))
@@ -178,7 +178,7 @@ async def test_nobody_decides_on_a_closed_case(
     await case_manager.timers.tick()
     ended = (await tap.seen("case_manager", asked["case_id"]))[-1]
     assert ended["payload"]["outcome"] == "cancelled"
-    decision = await said(owner, asked, clock)
+    decision = await stated(owner, asked, clock)
     await case_manager.timers.tick()
     assert str(await result(owner, decision)).startswith("refused: ")
     assert await answers(tap, asked) == []
@@ -194,7 +194,7 @@ async def test_an_approval_expires_after_days_at_another_case_manager(
     await other.timers.tick()
     assert await answers(tap, asked) == []
     clock.advance(1)
-    decision = await said(owner, asked, clock)
+    decision = await stated(owner, asked, clock)
     await other.timers.tick()
     assert "expired" in str(await result(owner, decision))
     assert [event["type"] for event in await answers(tap, asked)] == ["ApprovalExpired"]
@@ -221,8 +221,8 @@ async def test_a_halted_case_waits_for_the_resumption_and_the_log_hears_of_both(
     await waits(case_manager, asked)
     await case_manager.timers.tick()
     assert await answers(tap, asked) == []
-    assert await owner.fetchval("select case_manager.resume('outbound_email', 'a.lindqvist', 'mended')")
-    assert not await owner.fetchval("select case_manager.resume('outbound_email', 'a.lindqvist', 'mended')")
+    assert await owner.fetchval("select case_manager.resume('outbound_email', 'a.lindqvist', 'fixed')")
+    assert not await owner.fetchval("select case_manager.resume('outbound_email', 'a.lindqvist', 'fixed')")
     await case_manager.timers.tick()
     (over,) = await answers(tap, asked)
     assert over["payload"] == {"waited_for": "resume"}
@@ -290,7 +290,7 @@ async def test_the_consumers_data_is_sealed_and_the_address_is_a_keyed_hash(
     assert same["payload"]["address_key"] == event["payload"]["address_key"]
 
 
-async def test_a_refused_contact_is_recorded_once_and_told(
+async def test_suppressed_contact_is_recorded_once_and_reported(
     case_manager: CaseManager, owner: Owner, tap: Tap, clock: ManualClock
 ) -> None:
     report = golden("SuppressionRequested") | {"report_id": fresh_id()}

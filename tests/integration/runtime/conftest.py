@@ -73,7 +73,7 @@ async def start_worker(infrastructure: Infrastructure, cloud: Cloud, borrowed_lo
     async def start(handler: TaskHandler, **changes: Any) -> Worker:
         options: dict[str, Any] = {
             "work_db_url": SecretStr(infrastructure.role_url(NODE)),
-            "vault_key": SecretStr("00" * 32),
+            "vault_key": "00" * 32,
             "visibility_s": 2.0,
             "poll_wait_s": 1,
             "retry_base_s": 0.05,

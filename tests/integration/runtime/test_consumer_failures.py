@@ -1,4 +1,4 @@
-"""How a task fails: which errors are tried again, how often, and what the case is told at the end."""
+"""How a task fails: which errors are tried again, how often, and how the case ends."""
 
 from __future__ import annotations
 
@@ -77,11 +77,19 @@ async def test_retryable_failure_uses_budget_then_ends_task_with_causes(
     await cloud.put(*asked.values())
     failed = {attempts: await failure(tap, event["case_id"]) for attempts, event in asked.items()}
     await cloud.settled(QUEUE)
-    for attempts, told in failed.items():
+    for attempts, reported in failed.items():
         assert runs[asked[attempts]["case_id"]] == list(range(1, attempts + 1))
-        assert (told.task, told.task_type, told.attempts) == (asked[attempts]["event_id"], "AnswerQuestion", attempts)
-        assert (told.code, told.message, told.remedy) == (THROTTLED.code, THROTTLED.message, THROTTLED.remedy)
-    assert [told.causes for told in failed.values()] == [
+        assert (reported.task, reported.task_type, reported.attempts) == (
+            asked[attempts]["event_id"],
+            "AnswerQuestion",
+            attempts,
+        )
+        assert (reported.code, reported.message, reported.remedy) == (
+            THROTTLED.code,
+            THROTTLED.message,
+            THROTTLED.remedy,
+        )
+    assert [reported.causes for reported in failed.values()] == [
         (),
         ("overloaded: the model is busy (1)",),
         ("overloaded: the model is busy (2)",),
@@ -188,8 +196,8 @@ async def test_undeployed_command_ends_task_and_names_field(start_worker: StartW
     asked = {name: rewritten(command(fresh_id()), **changes) for name, (changes, _, _) in BEYOND.items()}
     await cloud.put(*asked.values())
     failed = {name: await failure(tap, event["case_id"]) for name, event in asked.items()}
-    told = {name: (failure.code, failure.field) for name, failure in failed.items()}
-    assert told == {name: (code, field) for name, (_, code, field) in BEYOND.items()}
+    reported = {name: (failure.code, failure.field) for name, failure in failed.items()}
+    assert reported == {name: (code, field) for name, (_, code, field) in BEYOND.items()}
     assert all(failed[name].task == asked[name]["event_id"] and failed[name].remedy for name in BEYOND)
     assert all(MARKER not in failure.model_dump_json() for failure in failed.values())
     assert handler.tasks == []

@@ -1,4 +1,4 @@
-"""A command has one outcome, however often and in whatever order it is delivered."""
+"""A command has one outcome, however often and in any order it is delivered."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ async def test_the_outcome_is_stored_before_it_is_published(
     assert stored == found["digest"]
 
 
-async def test_the_handler_is_told_the_attempt_and_a_deadline_on_its_own_clock(
+async def test_handler_gets_the_attempt_and_a_deadline_on_its_own_clock(
     start_worker: StartWorker, cloud: Cloud, tap: Tap, case_id: str
 ) -> None:
     handler = Counting()

@@ -132,11 +132,11 @@ async def test_iam_token_is_presigned_for_user_and_endpoint_for_15_minutes(
     token = await tokens(PLACE)
 
     parts = urlsplit(f"https://{token}")
-    said = {name: value for name, (value,) in parse_qs(parts.query).items()}
+    answer = {name: value for name, (value,) in parse_qs(parts.query).items()}
     assert (parts.hostname, parts.port) == (PLACE.host, PLACE.port)
-    assert (said["Action"], said["DBUser"], said["X-Amz-Expires"]) == ("connect", "audit", "900")
-    assert said["X-Amz-Credential"].endswith("/eu-central-1/rds-db/aws4_request")
-    assert len(said["X-Amz-Signature"]) == 64
+    assert (answer["Action"], answer["DBUser"], answer["X-Amz-Expires"]) == ("connect", "audit", "900")
+    assert answer["X-Amz-Credential"].endswith("/eu-central-1/rds-db/aws4_request")
+    assert len(answer["X-Amz-Signature"]) == 64
 
 
 async def test_it_is_the_token_that_botocore_makes_for_rds(tokens: TokenSource, aws_session: AioSession) -> None:
@@ -216,20 +216,20 @@ async def test_no_token_is_sent_to_a_server_that_nobody_vouches_for(
         ("postgresql:///audit", "name both"),
     ],
 )
-def test_an_address_that_iam_cannot_log_in_to_is_told_with_its_remedy(url: str, remedy: str) -> None:
-    with pytest.raises(InvalidDatabaseUrl, match=remedy) as told:
+def test_iam_login_with_unusable_address_raises_with_remedy(url: str, remedy: str) -> None:
+    with pytest.raises(InvalidDatabaseUrl, match=remedy) as reported:
         parse_endpoint(url)
-    assert "secret" not in str(told.value)
+    assert "secret" not in str(reported.value)
 
 
 def test_commands_log_in_as_their_environment_says() -> None:
     assert isinstance(select_database_login(Target({})), PasswordLogin)
     assert isinstance(select_database_login(Target({"SWITCHYARD_DB_AUTH": "password"})), PasswordLogin)
     assert isinstance(select_database_login(Target({"SWITCHYARD_DB_AUTH": "iam"})), IamLogin)
-    with pytest.raises(CommandFailed, match="SWITCHYARD_DB_AUTH") as told:
+    with pytest.raises(CommandFailed, match="SWITCHYARD_DB_AUTH") as reported:
         select_database_login(Target({"SWITCHYARD_DB_AUTH": "magic"}))
-    assert "'password' or 'iam'" in told.value.message
-    assert told.value.remedy == "correct or unset SWITCHYARD_DB_AUTH"
+    assert "'password' or 'iam'" in reported.value.message
+    assert reported.value.remedy == "correct or unset SWITCHYARD_DB_AUTH"
 
 
 def test_processes_log_in_as_their_settings_say(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -82,7 +82,7 @@ async def test_the_first_claim_is_granted_with_the_first_token(inbox: Inbox, tas
     assert await inbox.claim(task) == ClaimGranted(task.event_id, token=1, claims=1, failures=0, last_error=None)
 
 
-async def test_a_second_claim_while_the_lease_runs_is_told_for_how_long(
+async def test_second_claim_during_lease_returns_remaining_seconds(
     inbox: Inbox, another: Inbox, task: Envelope
 ) -> None:
     await granted(inbox, task)

@@ -40,7 +40,7 @@ async def test_no_log_line_quotes_a_payload_whatever_happens_to_it(
     logged = capsys.readouterr().err
     assert "task.defect" in logged, "the test looks at the wrong stream"
     assert "KeyError" in logged
-    assert "test_log_privacy.py" in logged, "a defect without its place in the code cannot be mended"
+    assert "test_log_privacy.py" in logged, "a defect without its place in the code cannot be fixed"
     inline = base64.b64encode(f"How deep is {MARKER}?".encode()).decode()
     assert question()[1].inline == inline
     assert MARKER not in logged

@@ -61,19 +61,19 @@ async def test_the_key_is_in_no_dump_no_log_line_and_no_record(
     if fault is not None:
         simulator.inject(**fault)
     alone = FailoverModel(model, None)
-    told = []
+    reported = []
     with alone.budget(LatencyBudget(total_ms=1_500)) as record:
         try:
-            told.append((await Agent(alone).run("tell me a story")).output)
+            reported.append((await Agent(alone).run("tell me a story")).output)
         except AllModelsFailed as error:
-            told += [str(error), repr(error), *map(str, error.causes), *map(repr, error.causes)]
+            reported += [str(error), repr(error), *map(str, error.causes), *map(repr, error.causes)]
     assert (fault is None) == (record.decisions[0].result == "answered")
     call = model_call(record.decisions, prompt_version="")
     assert call is not None
-    told += [call.model_dump_json(), json.dumps(dict(os.environ)), repr(settings), settings.model_dump_json()]
+    reported += [call.model_dump_json(), json.dumps(dict(os.environ)), repr(settings), settings.model_dump_json()]
     logged = json.dumps(log_lines())
     assert "the most talkative setting" in logged, "the test looks at the wrong stream"
-    assert KEY not in "\n".join((*told, logged))
+    assert KEY not in "\n".join((*reported, logged))
     await model.client.close()  # type: ignore[attr-defined]
 
 

@@ -1,4 +1,4 @@
-"""What is not an authentic event is kept for a person, alarms, ends no case, and stops nobody."""
+"""What is not an authentic event is kept for a person, alarms, ends no case, and stops no consumer."""
 
 from __future__ import annotations
 

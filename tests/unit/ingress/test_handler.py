@@ -99,9 +99,9 @@ def ask(
 
 
 def test_question_is_submitted_for_the_user_of_the_token_and_the_session_of_the_header() -> None:
-    status, said, [entry] = ask()
+    status, answer, [entry] = ask()
     assert status == 202
-    assert said == {"case_id": case_id_for("acme", "upstream.ingress", "portal-17"), "session_id": "s-1"}
+    assert answer == {"case_id": case_id_for("acme", "upstream.ingress", "portal-17"), "session_id": "s-1"}
     assert (entry["EventBusName"], entry["Source"], entry["DetailType"]) == (
         "switchyard",
         "upstream.ingress",
@@ -114,10 +114,10 @@ def test_question_is_submitted_for_the_user_of_the_token_and_the_session_of_the_
 
 @pytest.mark.parametrize("field", ["tenant", "user_id", "role", "session_id", "playbook", "principal"])
 def test_body_with_an_identity_field_is_rejected(field: str) -> None:
-    status, said, entries = ask(body=BODY | {field: "mallory"})
+    status, answer, entries = ask(body=BODY | {field: "mallory"})
     assert (status, entries) == (400, [])
-    assert field in said["error"]
-    assert "mallory" not in said["error"]
+    assert field in answer["error"]
+    assert "mallory" not in answer["error"]
 
 
 @pytest.mark.parametrize(
@@ -167,9 +167,9 @@ def test_token_of_another_key_or_without_signature_is_rejected() -> None:
     ],
 )
 def test_invalid_submission_is_rejected_with_the_invalid_part(parts: dict[str, Any], named: str) -> None:
-    status, said, entries = ask(**parts)
+    status, answer, entries = ask(**parts)
     assert (status, entries) == (400, [])
-    assert named in said["error"]
+    assert named in answer["error"]
 
 
 def test_body_in_base64_is_decoded() -> None:
@@ -185,9 +185,9 @@ def test_submission_is_not_accepted_when_the_bus_fails(bus: Bus) -> None:
             "upstream.ingress",
             CaseSubmitted(tenant="a", idempotency_key="k", session_id="s", user_id="u", question="q"),
         )
-    status, said, _ = ask(bus=bus)
+    status, answer, _ = ask(bus=bus)
     assert status == 503
-    assert "again" in said["error"]
+    assert "again" in answer["error"]
 
 
 def test_provider_keys_are_cached_and_refreshed() -> None:

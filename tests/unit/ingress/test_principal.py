@@ -63,7 +63,7 @@ def believed(detail: Json, source: str = SOURCE) -> VerifiedPrincipal:
     return verified_principal
 
 
-def refusal(detail: Json, source: str = SOURCE) -> str:
+def rejection(detail: Json, source: str = SOURCE) -> str:
     with pytest.raises(PrincipalInvalid) as refused:
         believed(detail, source)
     assert refused.value.field == "principal"
@@ -139,7 +139,7 @@ def test_order_of_fields_does_not_change_the_hash() -> None:
     ids=lambda changes: next(iter(changes)),
 )
 def test_statement_of_another_submission_is_rejected(changes: Json) -> None:
-    assert refusal(sent() | changes) == "principal_mismatch"
+    assert rejection(sent() | changes) == "principal_mismatch"
     assert believed(sent(ASKED.model_copy(update=changes)))
 
 
@@ -148,16 +148,16 @@ def test_claim_that_differs_from_the_submission_is_rejected(claim: str) -> None:
     differing = {"tenant": "t", "user_id": "u", "role": "r", "session_id": "s", "question": "q"}
     other = sent(ASKED.model_copy(update=differing))
     claims = json.loads(base64.urlsafe_b64decode(other["principal"].split(".")[1] + "=="))
-    assert refusal(resigned(**{claim: claims[claim]})) == "principal_mismatch"
+    assert rejection(resigned(**{claim: claims[claim]})) == "principal_mismatch"
     assert believed(resigned())
 
 
 def test_submission_without_a_statement_is_rejected() -> None:
-    assert refusal({name: value for name, value in sent().items() if name != "principal"}) == "principal_missing"
+    assert rejection({name: value for name, value in sent().items() if name != "principal"}) == "principal_missing"
 
 
 def test_signature_of_another_key_is_rejected() -> None:
-    assert refusal(resigned(seed=OTHER_SEED)) == "principal_forged"
+    assert rejection(resigned(seed=OTHER_SEED)) == "principal_forged"
 
 
 @pytest.mark.parametrize("part", [0, 1, 2], ids=["header", "claims", "signature"])
@@ -166,29 +166,29 @@ def test_statement_with_one_altered_bit_is_rejected(part: int) -> None:
     parts = [bytearray(base64.urlsafe_b64decode(each + "==")) for each in whole["principal"].split(".")]
     parts[part][-3] ^= 1
     text = ".".join(base64.urlsafe_b64encode(each).rstrip(b"=").decode() for each in parts)
-    assert refusal(whole | {"principal": text}) in {"principal_forged", "principal_unreadable", "principal_foreign"}
+    assert rejection(whole | {"principal": text}) in {"principal_forged", "principal_unreadable", "principal_foreign"}
 
 
 def test_key_of_another_source_is_rejected() -> None:
     foreign = sent(by=signer(OTHER_SOURCE, json.dumps({"2026-11": OTHER_SEED.hex()})))
-    assert refusal(foreign) == "principal_forged"
+    assert rejection(foreign) == "principal_forged"
     assert believed(foreign, OTHER_SOURCE)
-    assert refusal(sent(by=signer(OTHER_SOURCE))) == "principal_foreign"
+    assert rejection(sent(by=signer(OTHER_SOURCE))) == "principal_foreign"
 
 
 def test_unknown_key_is_rejected_as_unknown() -> None:
-    assert refusal(resigned({"kid": "2026-12"})) == "principal_unknown_key"
+    assert rejection(resigned({"kid": "2026-12"})) == "principal_unknown_key"
 
 
 def test_token_of_another_type_is_rejected() -> None:
-    assert refusal(resigned({"typ": "JWT"})) == "principal_foreign"
+    assert rejection(resigned({"typ": "JWT"})) == "principal_foreign"
 
 
 @pytest.mark.parametrize(
     "head", [{"typ": None}, {"kid": None}, {"crit": ["b64"], "b64": True}, {"jwk": {"kty": "OKP"}}], ids=str
 )
 def test_header_with_other_fields_is_rejected(head: Json) -> None:
-    assert refusal(resigned(head)) == "principal_unreadable"
+    assert rejection(resigned(head)) == "principal_unreadable"
 
 
 def test_algorithms_none_and_hmac_are_rejected() -> None:
@@ -198,20 +198,20 @@ def test_algorithms_none_and_hmac_are_rejected() -> None:
         head = base64.urlsafe_b64encode(
             json.dumps({"alg": name, "kid": "2026-11", "typ": PRINCIPAL_TOKEN_TYPE}).encode()
         ).decode()
-        assert refusal(whole | {"principal": f"{head.rstrip('=')}.{body}.AA"}) == "principal_unreadable"
+        assert rejection(whole | {"principal": f"{head.rstrip('=')}.{body}.AA"}) == "principal_unreadable"
     shared = OctKey.import_key(bytes.fromhex(derive_public_key(SEED)))
     text = jws.serialize_compact({"alg": "HS256", "kid": "2026-11", "typ": PRINCIPAL_TOKEN_TYPE}, b"{}", shared)
-    assert refusal(whole | {"principal": text}) == "principal_unreadable"
+    assert rejection(whole | {"principal": text}) == "principal_unreadable"
 
 
 @pytest.mark.parametrize("claims", [{"exp": None}, {"iat": None}, {"exp": str(NOW)}, {"admin": True}], ids=str)
 def test_claims_that_violate_the_contract_are_rejected(claims: Json) -> None:
-    assert refusal(resigned(**claims)) == "principal_unreadable"
+    assert rejection(resigned(**claims)) == "principal_unreadable"
 
 
 @pytest.mark.parametrize("text", ["a.b.c", "e30.e30.AA", "e30.e31.AA", "bnVsbA.e30.AA"])
 def test_malformed_statement_is_rejected(text: str) -> None:
-    assert refusal(sent() | {"principal": text}) == "principal_unreadable"
+    assert rejection(sent() | {"principal": text}) == "principal_unreadable"
 
 
 def at(seconds: float) -> datetime:

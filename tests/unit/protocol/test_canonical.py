@@ -12,6 +12,7 @@ import rfc8785
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from switchyard.app.application import resource_path
 from switchyard.protocol.canonical import (
     MAX_EVENT_DEPTH,
     MAX_JSON_DEPTH,
@@ -21,8 +22,13 @@ from switchyard.protocol.canonical import (
     parse_json,
 )
 from switchyard.protocol.errors import InvalidEvent, RejectionReason
-from switchyard.protocol.vectors import ACCEPTED_INPUTS, REJECTED_INPUTS
 from tests.unit.protocol.json_values import awkward_names, objects, texts
+
+VECTORS: dict[str, Any] = json.loads(resource_path("switchyard.protocol:digest-vectors.json").read_text())
+
+
+def inputs(kind: str) -> list[Any]:
+    return [pytest.param(vector["text"], id=vector["name"]) for vector in VECTORS[kind]]
 
 
 @given(objects)
@@ -47,12 +53,12 @@ def test_parse_reads_what_the_standard_library_reads(value: dict[str, Any], esca
     assert parse_json(text) == parse_json(text.encode()) == value
 
 
-@pytest.mark.parametrize("text", [pytest.param(text, id=name) for name, text in ACCEPTED_INPUTS])
+@pytest.mark.parametrize("text", inputs("accepted"))
 def test_parse_reads(text: str) -> None:
     assert parse_json(text) == json.loads(text)
 
 
-@pytest.mark.parametrize("text", [pytest.param(text, id=name) for name, text in REJECTED_INPUTS])
+@pytest.mark.parametrize("text", inputs("refused"))
 @pytest.mark.parametrize("encoded", [False, True], ids=["text", "bytes"])
 def test_parse_refuses(text: str, encoded: bool) -> None:
     with pytest.raises(InvalidEvent) as caught:
@@ -94,7 +100,7 @@ def test_parse_refuses_a_repeated_name_and_does_not_quote_a_sentence(value: dict
 
 @given(st.one_of(st.text(), st.binary(), st.from_regex(r'[\[\]{}":,0-9eE.\\u+-]{0,30}')))
 def test_parse_raises_nothing_but_its_own_error(text: str | bytes) -> None:
-    # Whatever else it raised would leave `suppress`, and fail the test.
+    # Any other error would leave `suppress`, and fail the test.
     with suppress(InvalidEvent):
         assert isinstance(parse_json(text), dict)
 

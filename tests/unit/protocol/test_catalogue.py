@@ -1,4 +1,4 @@
-"""Invariants of the catalogue: whoever adds a type to it breaks one of these or is done."""
+"""Invariants of the catalogue: a new type keeps all of them."""
 
 from __future__ import annotations
 

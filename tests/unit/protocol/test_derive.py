@@ -74,7 +74,7 @@ def test_clock_and_trace_do_not_change_the_digest() -> None:
         ("drafter", CHOSEN, None, "may not emit"),
         ("drafter", CHOSEN, "router", "may not send"),
         ("router", QUESTION, "drafter", "may not send"),
-        ("router", QUESTION, "nobody", "may not send"),
+        ("router", QUESTION, "unknown", "may not send"),
     ],
 )
 def test_what_no_flow_allows_is_not_made(node_from: str, payload: Contract, node_to: str | None, message: str) -> None:

@@ -57,5 +57,5 @@ def test_the_stricter_of_two_facts_says_whether_a_debt_is_time_barred(
 ) -> None:
     account = facts(ledger__limitation_ends_on=ends, ledger__limitation_ended=ended)
     assert is_time_barred(account, TODAY) is barred
-    said = [text.rule for text in required_disclosures(account, "payment_reminder", TODAY)]
-    assert ("R13" in said) is bool(barred)
+    answer = [text.rule for text in required_disclosures(account, "payment_reminder", TODAY)]
+    assert ("R13" in answer) is bool(barred)

@@ -81,20 +81,20 @@ def test_a_contract_is_frozen_strict_and_ignores_what_it_does_not_know() -> None
         Example.model_validate({"count": "1"})
 
 
-def test_a_refusal_says_kind_field_and_remedy() -> None:
+def test_invalid_event_text_has_kind_field_and_remedy() -> None:
     rejection = InvalidEvent(RejectionReason.INVALID, "field required", field="payload.question", remedy="send it")
     assert str(rejection) == "invalid: field required (field payload.question). Remedy: send it"
 
 
-def test_a_refusal_cuts_a_path_to_what_a_failure_may_carry() -> None:
+def test_invalid_event_field_is_cut_to_what_a_failure_may_carry() -> None:
     assert len(InvalidEvent(RejectionReason.INVALID, "extra", field="x" * 500).field or "") == MAX_FIELD_CHARS
 
 
 @pytest.mark.parametrize("name", ["user_id", "detail-type", "0", "[key]", "a" * 64])
-def test_plain_names_are_told(name: str) -> None:
+def test_safe_field_name_keeps_plain_names(name: str) -> None:
     assert safe_field_name(name) == name
 
 
 @pytest.mark.parametrize("name", ["", "dana@acme.example", "two words", "a.b", "x\n", "\u00e9", "a" * 65])
-def test_names_that_may_be_personal_are_not_told(name: str) -> None:
+def test_safe_field_name_hides_names_that_may_be_personal(name: str) -> None:
     assert safe_field_name(name) == "(name)"

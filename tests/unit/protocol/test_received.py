@@ -18,7 +18,7 @@ from tests.reference import read_event
 from tests.unit.protocol.bus_events import changed, delivered, golden, with_digest, without
 
 CANARY = "dana.field@acme.example"
-"""Stands for personal data in the place of whatever is wrong; no refusal may repeat it."""
+"""Stands for personal data in the place of the wrong value; no refusal may repeat it."""
 
 DRAFTED = golden("AnswerDrafted")
 DEEP = json.loads("[" * MAX_JSON_DEPTH + "]" * MAX_JSON_DEPTH)
@@ -26,7 +26,7 @@ SHA256 = next(iter(DRAFTED["storage_refs"]))
 
 
 @dataclass(frozen=True)
-class Refused:
+class RejectedCase:
     """A body, and how it is refused."""
 
     body: str
@@ -40,8 +40,8 @@ def redigested(path: str, value: Any, **bus: Any) -> str:
     return delivered(with_digest(changed(DRAFTED, path, value)), **bus)
 
 
-def malformed(body: str, field: str | None, remedy: str) -> Refused:
-    return Refused(body, RejectionReason.MALFORMED, field, remedy)
+def malformed(body: str, field: str | None, remedy: str) -> RejectedCase:
+    return RejectedCase(body, RejectionReason.MALFORMED, field, remedy)
 
 
 ENVELOPE = "envelope.json"
@@ -90,78 +90,78 @@ REFUSED = {
         redigested("storage_refs", {CANARY: {"inline": ""}}), "storage_refs.(name).[key]", ENVELOPE
     ),
     "a payload that is a list": malformed(redigested("payload", [CANARY]), "payload", ENVELOPE),
-    "another service's source": Refused(
+    "another service's source": RejectedCase(
         delivered(DRAFTED, source="switchyard.triage"), RejectionReason.FORGED, "node_from", "switchyard.drafter"
     ),
-    "an upstream's source": Refused(
+    "an upstream's source": RejectedCase(
         delivered(DRAFTED, source="upstream.portal"), RejectionReason.FORGED, "node_from", "switchyard.drafter"
     ),
-    "a source that only ends alike": Refused(
+    "a source that only ends alike": RejectedCase(
         delivered(DRAFTED, source="x.switchyard.drafter"), RejectionReason.FORGED, "node_from", "switchyard.drafter"
     ),
-    "another detail-type": Refused(delivered(DRAFTED, detail_type=CANARY), RejectionReason.FORGED, "type", None),
-    "an altered payload": Refused(
+    "another detail-type": RejectedCase(delivered(DRAFTED, detail_type=CANARY), RejectionReason.FORGED, "type", None),
+    "an altered payload": RejectedCase(
         delivered(changed(DRAFTED, "payload.cites", [CANARY])), RejectionReason.FORGED, "digest", "produce it again"
     ),
-    "an added field": Refused(
+    "an added field": RejectedCase(
         delivered(changed(DRAFTED, "note", CANARY)), RejectionReason.FORGED, "digest", "produce it again"
     ),
-    "an altered state": Refused(
+    "an altered state": RejectedCase(
         delivered(changed(DRAFTED, "state.agent", CANARY)), RejectionReason.FORGED, "digest", "produce it again"
     ),
-    "another digest": Refused(
+    "another digest": RejectedCase(
         delivered(changed(DRAFTED, "digest", "0" * 64)), RejectionReason.FORGED, "digest", "as produced"
     ),
-    "a producer without the right": Refused(
+    "a producer without the right": RejectedCase(
         redigested("node_from", "triage", source="switchyard.triage"),
         RejectionReason.FORGED,
         "node_from",
         "allowed: drafter",
     ),
-    "a submission inside an envelope": Refused(
+    "a submission inside an envelope": RejectedCase(
         redigested("type", "CaseSubmitted", detail_type="CaseSubmitted"),
         RejectionReason.FORGED,
         "node_from",
         "upstream.",
     ),
-    "an event for somebody else": Refused(
+    "an event for somebody else": RejectedCase(
         delivered(DRAFTED), RejectionReason.FORGED, "node_to", "rule", node="case_manager"
     ),
-    "an event addressed off its flow": Refused(
+    "an event addressed off its flow": RejectedCase(
         redigested("node_to", "case_manager"), RejectionReason.FORGED, "node_to", "rule", node="case_manager"
     ),
-    "a type from the future": Refused(
+    "a type from the future": RejectedCase(
         redigested("type", "CaseReopened", detail_type="CaseReopened"),
         RejectionReason.UNKNOWN,
         "type",
         "deploy the consumer",
     ),
-    "a version from the future": Refused(
+    "a version from the future": RejectedCase(
         redigested("version", 2), RejectionReason.UNKNOWN, "version", "deploy the consumer"
     ),
-    "a payload without its answer": Refused(
+    "a payload without its answer": RejectedCase(
         delivered(with_digest(without(DRAFTED, "payload.answer"))),
         RejectionReason.INVALID,
         "payload.answer",
         "AnswerDrafted",
     ),
-    "an answer that is text": Refused(
+    "an answer that is text": RejectedCase(
         redigested("payload.answer", CANARY), RejectionReason.INVALID, "payload.answer", "AnswerDrafted"
     ),
-    "an answer whose hash is none": Refused(
+    "an answer whose hash is no hash": RejectedCase(
         redigested("payload.answer.sha256", CANARY), RejectionReason.INVALID, "payload.answer.sha256", "AnswerDrafted"
     ),
-    "a size in quotes": Refused(
+    "a size in quotes": RejectedCase(
         redigested("payload.answer.size", "64"), RejectionReason.INVALID, "payload.answer.size", "AnswerDrafted"
     ),
-    "a citation of nothing": Refused(
+    "a citation of nothing": RejectedCase(
         redigested("payload.cites", ["F1", CANARY]), RejectionReason.INVALID, "payload.cites.1", "AnswerDrafted"
     ),
 }
 
 
 @pytest.mark.parametrize("case", [pytest.param(case, id=name) for name, case in REFUSED.items()])
-def test_refuses(case: Refused) -> None:
+def test_refuses(case: RejectedCase) -> None:
     with pytest.raises(InvalidEvent) as caught:
         read_event(case.body, node=case.node)
     rejection = caught.value

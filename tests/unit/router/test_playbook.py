@@ -72,7 +72,7 @@ def test_assist_1_looks_like_this() -> None:
     ("parts", "message"),
     [
         pytest.param((on(CaseOpened, go="nowhere"),), "nowhere", id="an edge to nowhere"),
-        pytest.param((task_step("triage", ChooseAgent, attempts=1, seconds=1),), "triage", id="a step nobody goes to"),
+        pytest.param((task_step("triage", ChooseAgent, attempts=1, seconds=1),), "triage", id="a step without an edge"),
         pytest.param((on(CaseOpened),), "either", id="an edge that leads to nothing"),
         pytest.param(
             (

@@ -57,7 +57,7 @@ def replayed(events: Sequence[Json], seal: StateSeal | None = None, **parts: Pla
     return replay_case([delivered(event) for event in events], seal, playbooks={"assist/1": playbook})
 
 
-def told(found: CaseReplay) -> str:
+def report(found: CaseReplay) -> str:
     assert found.divergence is not None
     return str(found.divergence)
 
@@ -72,9 +72,9 @@ def test_event_without_recorded_decision_is_counted_as_undecided() -> None:
     assert replayed(CASE[:-1]) == CaseReplay(3, 1, None)
 
 
-def test_an_altered_edge_is_told_with_the_case_the_event_and_both_outcomes() -> None:
+def test_replay_of_altered_edge_reports_case_event_and_both_outcomes() -> None:
     found = replayed(CASE, found=on(FindingsReady, end_case("answered", "answered")), drafter=ask_again())
-    assert told(found) == (
+    assert report(found) == (
         f"case {FOUND['case_id']} event {FOUND['event_id']} (FindingsReady from text_to_sql, seq 4): "
         "recorded DraftAnswer to drafter; today CloseCase to case_manager as answered"
     )
@@ -88,11 +88,11 @@ def ask_again() -> PlaybookEdge:
 def test_the_first_divergence_ends_the_case() -> None:
     later = replayed(CASE, drafted=on(AnswerDrafted, end_case("failed", "late")))
     assert later.decisions == 4
-    assert "recorded CloseCase to case_manager as answered; today CloseCase to case_manager as failed" in told(later)
-    assert 'payload.outcome: recorded "answered", today "failed"' in told(later)
+    assert "recorded CloseCase to case_manager as answered; today CloseCase to case_manager as failed" in report(later)
+    assert 'payload.outcome: recorded "answered", today "failed"' in report(later)
 
 
-def test_a_decision_with_other_limits_is_told_field_by_field() -> None:
+def test_replay_with_other_limits_reports_each_field() -> None:
     found = replayed(CASE, triage=task_step("triage", ChooseAgent, attempts=5, seconds=90))
     assert found.divergence is not None
     assert found.divergence.differences == (
@@ -103,21 +103,21 @@ def test_a_decision_with_other_limits_is_told_field_by_field() -> None:
 
 def test_replay_of_missing_playbook_describes_todays_failure() -> None:
     found = replay_case([delivered(event) for event in CASE], playbooks={})
-    assert "recorded ChooseAgent to triage; today TaskFailed to case_manager as unknown_event" in told(found)
-    assert "playbook version assist/1 is not deployed" in told(found)
+    assert "recorded ChooseAgent to triage; today TaskFailed to case_manager as unknown_event" in report(found)
+    assert "playbook version assist/1 is not deployed" in report(found)
 
 
-def test_a_router_event_that_no_decision_made_is_told() -> None:
+def test_replay_reports_router_event_without_decision() -> None:
     invented = with_digest(changed(CLOSE, "parents", [CHOOSE["digest"]]))
     found = replayed([OPENED, CHOOSE, invented])
-    assert "(ChooseAgent from router, seq 1): recorded CloseCase to case_manager as answered; today nothing" in told(
+    assert "(ChooseAgent from router, seq 1): recorded CloseCase to case_manager as answered; today nothing" in report(
         found
     )
 
 
-def test_a_second_decision_on_one_event_is_told() -> None:
+def test_replay_reports_second_decision_on_one_event() -> None:
     second = with_digest(changed(CHOOSE, "event_id", CLOSE["event_id"]))
-    assert "recorded ChooseAgent to triage and ChooseAgent to triage" in told(replayed([OPENED, CHOOSE, second]))
+    assert "recorded ChooseAgent to triage and ChooseAgent to triage" in report(replayed([OPENED, CHOOSE, second]))
 
 
 def test_an_event_that_was_refused_and_led_to_nothing_is_the_same_today() -> None:
@@ -136,13 +136,13 @@ def test_an_event_that_failed_for_a_while_and_was_then_routed_may_have_both() ->
 
 
 def test_with_the_keys_a_seal_that_does_not_fit_diverges() -> None:
-    assert "forged: " in told(replayed(CASE, StateSeal({"k1": b"9" * 32})))
+    assert "forged: " in report(replayed(CASE, StateSeal({"k1": b"9" * 32})))
 
 
 def test_with_the_operators_a_retry_that_nobody_signed_diverges() -> None:
     bodies = [delivered(event) for event in RETRIED_CASE]
     assert replay_case(bodies, SEAL, operators=OPERATORS).divergence is None
-    assert "no operator of that name" in told(replay_case(bodies, SEAL, operators=OperatorKeys({})))
+    assert "no operator of that name" in report(replay_case(bodies, SEAL, operators=OperatorKeys({})))
 
 
 def test_a_seal_made_without_keys_is_believed_by_no_router() -> None:

@@ -76,7 +76,7 @@ def test_asks(event: Json, command: type[Contract], node: str, seconds: int) -> 
     ("event", "outcome", "code"),
     [
         pytest.param(DRAFTED, "answered", "answered", id="an answer ends it"),
-        pytest.param(UNFIT, "no_agent", "no_agent_fits", id="a question for nobody ends it"),
+        pytest.param(UNFIT, "no_agent", "no_agent_fits", id="a question for no agent ends it"),
         pytest.param(FAILED, "failed", "time_limit", id="a failure ends it"),
         pytest.param(opened(agent="palmist"), "no_agent", "unknown_agent", id="an unknown agent from upstream ends it"),
         pytest.param(
@@ -92,9 +92,9 @@ def test_asks(event: Json, command: type[Contract], node: str, seconds: int) -> 
 )
 def test_closes(event: Json, outcome: str, code: str) -> None:
     closed = routed(event)
-    told = payload(closed)
-    assert isinstance(told, CloseCase)
-    assert (told.outcome, told.code, closed["node_to"]) == (outcome, code, "case_manager")
+    reported = payload(closed)
+    assert isinstance(reported, CloseCase)
+    assert (reported.outcome, reported.code, closed["node_to"]) == (outcome, code, "case_manager")
     assert "state" not in closed
 
 
@@ -121,9 +121,9 @@ def test_a_step_is_granted_the_artefacts_of_its_command_and_nothing_else() -> No
 
 
 def test_the_answer_travels_to_close() -> None:
-    told = payload(CLOSE)
-    assert isinstance(told, CloseCase)
-    assert told.answer == ANSWER
+    reported = payload(CLOSE)
+    assert isinstance(reported, CloseCase)
+    assert reported.answer == ANSWER
 
 
 def test_attachments_travel_as_long_as_the_case_needs_them() -> None:
@@ -166,9 +166,9 @@ def test_the_signed_statement_of_who_asks_is_handed_to_nobody() -> None:
 
 
 def test_a_long_failure_is_cut_to_what_its_contract_allows() -> None:
-    told = payload(routed(failed(CHOOSE, causes=("x" * 2_000, "y" * 2_000))))
-    assert isinstance(told, CloseCase)
-    assert len(told.message) == 2_000
+    reported = payload(routed(failed(CHOOSE, causes=("x" * 2_000, "y" * 2_000))))
+    assert isinstance(reported, CloseCase)
+    assert len(reported.message) == 2_000
 
 
 def test_a_token_budget_is_handed_on() -> None:
@@ -224,9 +224,9 @@ def test_a_newer_version_does_not_change_an_open_case(event: Json) -> None:
 
 def test_a_case_runs_on_the_version_that_it_was_opened_with() -> None:
     both = PLAYBOOKS | {"assist/2": ASSIST_2}
-    told = payload(routed(opened(playbook_version="assist/2"), playbooks=both))
-    assert isinstance(told, CloseCase)
-    assert told.code == "retired"
+    reported = payload(routed(opened(playbook_version="assist/2"), playbooks=both))
+    assert isinstance(reported, CloseCase)
+    assert reported.code == "retired"
 
 
 def test_a_version_that_was_withdrawn_too_early_is_named() -> None:

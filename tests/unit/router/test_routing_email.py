@@ -80,9 +80,9 @@ def test_asks(name: str, command: str, node: str) -> None:
     ],
 )
 def test_closes(name: str, outcome: str, code: str) -> None:
-    told = payload(routed(event(name)))
-    assert isinstance(told, CloseCase)
-    assert (told.outcome, told.code) == (outcome, code)
+    reported = payload(routed(event(name)))
+    assert isinstance(reported, CloseCase)
+    assert (reported.outcome, reported.code) == (outcome, code)
 
 
 def test_every_edge_is_tested_above() -> None:
@@ -91,33 +91,33 @@ def test_every_edge_is_tested_above() -> None:
 
 
 def test_a_blocked_case_names_its_rules_and_says_why() -> None:
-    told = payload(routed(event("ContactBlocked")))
-    assert isinstance(told, CloseCase)
-    assert told.rules == ("R04",)
-    assert "cease" in told.message
+    reported = payload(routed(event("ContactBlocked")))
+    assert isinstance(reported, CloseCase)
+    assert reported.rules == ("R04",)
+    assert "cease" in reported.message
 
 
-def test_a_draft_is_mended_twice_and_then_blocked() -> None:
+def test_failing_draft_is_revised_twice_then_blocked() -> None:
     command = command_after(ALLOWED, DRAFTED)
     for _ in range(2):
-        mend = routed(answered(command, REVISION))
-        assert payload(mend) == DraftEmail(
+        revise = routed(answered(command, REVISION))
+        assert payload(revise) == DraftEmail(
             account=DRAFT.account, purpose="settlement_offer", address_key=ADDRESS_KEY, email=EMAIL, review=REVIEW
         )
-        command = routed(answered(mend, DRAFTED))
+        command = routed(answered(revise, DRAFTED))
         assert isinstance(payload(command), ReviewEmail)
-    told = payload(routed(answered(command, REVISION)))
-    assert isinstance(told, CloseCase)
-    assert (told.outcome, told.code, told.rules) == ("blocked", "draft_blocked", ("R14",))
+    reported = payload(routed(answered(command, REVISION)))
+    assert isinstance(reported, CloseCase)
+    assert (reported.outcome, reported.code, reported.rules) == ("blocked", "draft_blocked", ("R14",))
 
 
 def test_an_email_that_needs_nobody_goes_on_to_the_check() -> None:
     assert isinstance(payload(command_after(ALLOWED, DRAFTED, PASSED)), CheckSending)
 
 
-def test_the_email_sender_is_told_what_was_checked_and_who_approved() -> None:
-    told = payload(command_after(ALLOWED, DRAFTED, TO_APPROVE, GRANTED, SENDABLE))
-    assert told == SendEmail(
+def test_send_email_carries_what_was_checked_and_the_approval() -> None:
+    reported = payload(command_after(ALLOWED, DRAFTED, TO_APPROVE, GRANTED, SENDABLE))
+    assert reported == SendEmail(
         email=EMAIL,
         content_sha256=CONTENT,
         pack=SENDABLE.pack,
@@ -130,12 +130,12 @@ def test_the_email_sender_is_told_what_was_checked_and_who_approved() -> None:
 
 def test_a_second_review_that_wants_no_approval_leaves_none_over() -> None:
     reviewed = command_after(ALLOWED, DRAFTED, TO_APPROVE, GRANTED, ANSWERS["ReviewOutdated"][1])
-    told = payload(routed(answered(routed(answered(reviewed, PASSED)), SENDABLE)))
-    assert isinstance(told, SendEmail)
-    assert told.approval is None
+    reported = payload(routed(answered(routed(answered(reviewed, PASSED)), SENDABLE)))
+    assert isinstance(reported, SendEmail)
+    assert reported.approval is None
 
 
-def test_a_wait_for_the_hour_and_a_wait_for_the_resumption_are_told_apart() -> None:
+def test_wait_for_time_differs_from_wait_for_resumption() -> None:
     first = command_after(ALLOWED, DRAFTED, PASSED, DEFERRED)
     assert payload(first) == Wait(until=DEFERRED.until)
     again = routed(answered(routed(answered(first, WaitOver(waited_for="time"))), SENDABLE))
@@ -169,9 +169,9 @@ def test_another_node_cannot_say_that_it_was_sent() -> None:
     "before", [(), (ALLOWED,), (ALLOWED, DRAFTED, TO_APPROVE), (ALLOWED, DRAFTED, PASSED, SENDABLE)]
 )
 def test_any_failure_closes_the_case(before: tuple[Contract, ...]) -> None:
-    told = payload(routed(failed(command_after(*before))))
-    assert isinstance(told, CloseCase)
-    assert (told.outcome, told.code) == ("failed", "time_limit")
+    reported = payload(routed(failed(command_after(*before))))
+    assert isinstance(reported, CloseCase)
+    assert (reported.outcome, reported.code) == ("failed", "time_limit")
 
 
 def test_every_answer_of_the_playbook_belongs_to_a_command() -> None:

@@ -1,4 +1,4 @@
-"""Whatever an authentic event says, the router answers or refuses it, and does so every time alike."""
+"""The router answers or rejects any authentic event, and does so every time alike."""
 
 from __future__ import annotations
 
@@ -96,12 +96,12 @@ def test_any_state_that_is_not_ours_is_refused(event: Json, state: Json, seal: s
 
 @given(events, objects)
 def test_unknown_fields_change_digest_not_decision(event: Json, extra: Json) -> None:
-    told = with_digest(changed(event, "payload.added_later", extra))
-    before, after = outcome(received(event)), outcome(received(told))
+    reported = with_digest(changed(event, "payload.added_later", extra))
+    before, after = outcome(received(event)), outcome(received(reported))
     if not isinstance(before, list):
         assert before == after
         return
     for was, is_now in zip(before, after, strict=True):
-        assert is_now["parents"] == [told["digest"]] != was["parents"]
+        assert is_now["parents"] == [reported["digest"]] != was["parents"]
         assert is_now["payload"] == was["payload"]
         assert is_now["event_id"] == was["event_id"]

@@ -30,7 +30,7 @@ PARTS = dict(zip(("key", "seq", "task", "state", "mac"), CHOSEN["state_seal"].sp
 
 
 def with_seal(**parts: str) -> Json:
-    """The answer under a seal of which some parts are others."""
+    """The answer under a seal with some parts replaced."""
     return tampered(CHOSEN, state_seal=".".join((PARTS | parts).values()))
 
 

@@ -58,19 +58,19 @@ def written(exc_info: object) -> list[dict[str, Any]]:
     return exception
 
 
-def test_type_and_place_are_said_and_the_text_is_not() -> None:
-    [said] = written(caught(fail))
-    assert said["type"] == "ValueError"
-    assert said["at"][-1].endswith(" fail")
-    assert "test_logs.py:" in said["at"][-1]
+def test_logged_exception_has_type_and_place_but_no_text() -> None:
+    [answer] = written(caught(fail))
+    assert answer["type"] == "ValueError"
+    assert answer["at"][-1].endswith(" fail")
+    assert "test_logs.py:" in answer["at"][-1]
 
 
-def test_causes_are_said_nearest_first_whether_declared_or_not() -> None:
+def test_logged_exception_lists_causes_nearest_first() -> None:
     for raising in (fail_because, fail_while_handling):
         assert [each["type"] for each in written(caught(raising))] == ["KeyError", "ValueError"]
 
 
-def test_a_cause_that_was_suppressed_is_not_said() -> None:
+def test_logged_exception_omits_suppressed_cause() -> None:
     error = caught(fail_while_handling)
     error.__suppress_context__ = True
     assert [each["type"] for each in written(error)] == ["KeyError"]
@@ -89,12 +89,12 @@ def test_a_triple_is_understood_like_the_exception_itself() -> None:
 
 
 def test_true_means_the_exception_that_is_being_handled() -> None:
-    said = []
+    answer = []
     try:
         fail()
     except ValueError:
-        said = written(True)
-    assert [each["type"] for each in said] == ["ValueError"]
+        answer = written(True)
+    assert [each["type"] for each in answer] == ["ValueError"]
 
 
 def test_a_line_without_an_exception_stays_as_it_is() -> None:

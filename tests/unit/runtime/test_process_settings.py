@@ -66,14 +66,25 @@ def test_a_missing_database_is_named() -> None:
 
 def test_secrets_are_not_in_what_is_printed_nor_in_errors(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SWITCHYARD_WORK_DB_URL", SECRET)
-    monkeypatch.setenv("SWITCHYARD_VAULT_KEY", "hunter2")
+    monkeypatch.setenv("SWITCHYARD_VAULT_KEY", b"hunter2".ljust(32).hex())
     settings = WorkSettings()
     assert settings.work_db_url.get_secret_value() == SECRET
+    assert settings.vault_key == b"hunter2".ljust(32)
     shown: list[Any] = [str(settings), repr(settings), settings.model_dump_json()]
     monkeypatch.setenv("SWITCHYARD_CONCURRENCY", "0")
     with pytest.raises(ValidationError) as caught:
         WorkSettings()
     assert not any("hunter2" in text for text in [*shown, str(caught.value)])
+    assert b"hunter2".hex() not in "".join(shown)
+
+
+@pytest.mark.parametrize("key", ["hunter2", "6a" * 31, "6a" * 33])
+def test_invalid_key_error_names_variable_and_remedy_but_not_the_key(monkeypatch: pytest.MonkeyPatch, key: str) -> None:
+    monkeypatch.setenv("SWITCHYARD_WORK_DB_URL", SECRET)
+    monkeypatch.setenv("SWITCHYARD_VAULT_KEY", key)
+    with pytest.raises(ValidationError, match=r"SWITCHYARD_VAULT_KEY is invalid: .* Remedy: ") as caught:
+        WorkSettings()
+    assert key not in str(caught.value)
 
 
 def test_variables_of_other_processes_do_no_harm(monkeypatch: pytest.MonkeyPatch) -> None:

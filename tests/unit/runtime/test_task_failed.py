@@ -1,4 +1,4 @@
-"""The event that ends a command without a result fits its contract, whatever the error says."""
+"""The event that ends a command without a result fits its contract for any error."""
 
 from __future__ import annotations
 

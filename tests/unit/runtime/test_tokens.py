@@ -7,10 +7,9 @@ import base64
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import SecretStr
 
 from contracts.documents.opt_out import OPT_OUT_PURPOSE, OptOutClaims, opt_out_url
-from switchyard.runtime.crypto.tokens import InvalidToken, SignedTokens, parse_hmac_keys
+from switchyard.runtime.crypto.tokens import InvalidToken, SignedTokens
 
 OLD, NEW = b"o" * 32, b"n" * 32
 WANTED = OptOutClaims(tenant="acme", address_key="a" * 64, case_id="6f1f6b0a-7c22-4c55-8d5e-9a0f2f0c5d0e")
@@ -46,10 +45,10 @@ def test_verify_other_spelling_of_signature_raises() -> None:
     token = tokens().sign(WANTED)
     mac = token.rpartition(".")[2]
     twin = next(
-        letter
-        for letter in "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
-        if letter != mac[-1]
-        and base64.urlsafe_b64decode(mac[:-1] + letter + "=") == base64.urlsafe_b64decode(mac + "=")
+        symbol
+        for symbol in "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+        if symbol != mac[-1]
+        and base64.urlsafe_b64decode(mac[:-1] + symbol + "=") == base64.urlsafe_b64decode(mac + "=")
     )
     with pytest.raises(InvalidToken):
         tokens().verify(token[:-1] + twin)
@@ -79,10 +78,3 @@ def test_signed_tokens_with_a_short_key_or_none_raise() -> None:
         SignedTokens(OptOutClaims, purpose=OPT_OUT_PURPOSE, keys={"k1": b"short"})
     with pytest.raises(ValueError, match="no key"):
         SignedTokens(OptOutClaims, purpose=OPT_OUT_PURPOSE, keys={})
-
-
-def test_parse_hmac_keys_bad_setting_hides_the_value() -> None:
-    assert parse_hmac_keys(SecretStr('{"k1": "6f6f"}')) == {"k1": b"oo"}
-    with pytest.raises(ValueError) as refused:
-        parse_hmac_keys(SecretStr('{"k1": 4711}'))
-    assert "4711" not in str(refused.value)

@@ -8,12 +8,15 @@ from pathlib import Path
 import pytest
 from pydantic_settings import BaseSettings
 
+from services.app import APP
 from services.drafter.settings import DrafterSettings
 from services.specialists.compliance.settings import ComplianceSettings
 from services.specialists.email_feedback.settings import EmailFeedbackSettings
 from services.specialists.email_sender.settings import EmailSenderSettings
 from services.specialists.text_to_sql.settings import TextToSqlSettings
-from switchyard.infra.generate import GENERATED_FOLDER, main, stale_terraform_files, write_terraform_files
+from switchyard.app.generated_files import stale_files
+from switchyard.case_manager.principals import PrincipalKeys
+from switchyard.infra.generate import GENERATED_FOLDER, main, terraform_files
 from switchyard.processes.audit_settings import AuditSettings
 from switchyard.processes.settings import CaseManagerSettings, RouterSettings
 from switchyard.runtime.core.settings import WorkSettings
@@ -32,7 +35,8 @@ SETTINGS: dict[str, type[BaseSettings]] = {
     "email_feedback": EmailFeedbackSettings,
     "text_to_sql": TextToSqlSettings,
 }
-VALUES = {"state_keys": '{"k": "00"}', "optout_keys": '{"k": "00"}'}
+KEY = "00" * 32
+VALUES = {"state_keys": f'{{"k": "{KEY}"}}', "optout_keys": f'{{"k": "{KEY}"}}'}
 
 
 def test_committed_files_are_up_to_date(capsys: pytest.CaptureFixture[str]) -> None:
@@ -40,12 +44,13 @@ def test_committed_files_are_up_to_date(capsys: pytest.CaptureFixture[str]) -> N
 
 
 def test_check_lists_changed_missing_and_left_over_files(tmp_path: Path) -> None:
-    write_terraform_files(tmp_path)
-    assert stale_terraform_files(tmp_path) == []
+    made = terraform_files(APP)
+    assert main([], tmp_path) == 0
+    assert stale_files(tmp_path, made) == []
     (tmp_path / "topology.json").write_text("{}")
     (tmp_path / "iam" / "router.task.json").unlink()
     (tmp_path / "iam" / "gone.task.json").write_text("{}")
-    assert stale_terraform_files(tmp_path) == ["iam/gone.task.json", "iam/router.task.json", "topology.json"]
+    assert stale_files(tmp_path, made) == ["iam/gone.task.json", "iam/router.task.json", "topology.json"]
     assert main(["--check"], tmp_path) == 1
 
 
@@ -70,7 +75,7 @@ def test_container_has_all_settings_of_its_process(node: str, monkeypatch: pytes
     for variable in container["environment"]:
         monkeypatch.setenv(variable["name"], variable["value"])
     for secret in container["secrets"]:
-        monkeypatch.setenv(secret["name"], VALUES.get(needs()[node].secrets[secret["name"]], "00"))
+        monkeypatch.setenv(secret["name"], VALUES.get(needs()[node].secrets[secret["name"]], KEY))
     settings = SETTINGS.get(node, WorkSettings)()  # a ValidationError names what is missing
     models = ModelSettings()
     assert (models.openai_secret_arn is not None) == ("openai" in needs()[node].egress)
@@ -87,7 +92,7 @@ def test_settings_of_an_environment_are_valid_for_their_process(
         for variable in rendered(f"containers/{node}.json")["environment"]:
             monkeypatch.setenv(variable["name"], variable["value"])
         for secret in needs()[node].secrets:
-            monkeypatch.setenv(secret, VALUES.get(needs()[node].secrets[secret], "00"))
+            monkeypatch.setenv(secret, VALUES.get(needs()[node].secrets[secret], KEY))
         assert set(own) <= {f"SWITCHYARD_{name}".upper() for name in SETTINGS[node].model_fields}
         for name, value in own.items():
             monkeypatch.setenv(name, value)
@@ -100,9 +105,9 @@ def test_case_manager_requires_signatures_of_the_ingress_by_default(
 ) -> None:
     keys = values(environment)["settings"]["case_manager"]["SWITCHYARD_PRINCIPAL_KEYS"]
     monkeypatch.setenv("SWITCHYARD_PRINCIPAL_KEYS", keys)
-    monkeypatch.setenv("SWITCHYARD_MAC_KEY", "00")
+    monkeypatch.setenv("SWITCHYARD_MAC_KEY", KEY)
     monkeypatch.setenv("SWITCHYARD_WORK_DB_URL", "postgresql://case manager@localhost/work")
-    principals = CaseManagerSettings().principals()
+    principals = PrincipalKeys(CaseManagerSettings().principal_keys)
     assert principals.must_sign(topology()["ingress_source"])
     assert not principals.must_sign("upstream.email_feedback")
 

@@ -138,16 +138,16 @@ class Bindings:
     def _attribute(
         self, found: re.Match[str] | None, text: str, described: tuple[str, str] | None, flags: dict[str, bool]
     ) -> dict[str, Any]:
-        said = {name: True for name, holds in flags.items() if holds}
+        printed = {name: True for name, holds in flags.items() if holds}
         if found is None:
-            return {"type": _simple(text, described)} | said
+            return {"type": _simple(text, described)} | printed
         name, kind, wraps_set = found.groups()
         mode = {"OutputReference": "single", "Map": "map"}.get(kind, "set" if wraps_set == "true" else "list")
         inside = self._struct(name, {})["attributes"]
         if not flags["optional"] and not flags["required"]:
             # For terraform, a read-only block is a plain value.
-            return {"type": _value(inside, mode)} | said
-        return {"nested_type": {"attributes": inside, "nesting_mode": mode}} | said
+            return {"type": _value(inside, mode)} | printed
+        return {"nested_type": {"attributes": inside, "nesting_mode": mode}} | printed
 
 
 def _value(inside: dict[str, Any], mode: str) -> Any:

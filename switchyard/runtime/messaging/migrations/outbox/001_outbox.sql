@@ -56,4 +56,4 @@ do $$ begin
 end $$;
 revoke execute on function republish(uuid) from public;
 comment on function republish is
-  'Have an event published once more. Whoever may call it can cause a duplicate, which every consumer drops, and nothing else; null for an event that this producer has not published.';
+  'Have an event published once more. A caller can cause a duplicate, which every consumer drops, and nothing else; null for an event that this producer has not published.';

@@ -117,8 +117,8 @@ async def test_unauthentic_bytes_are_quarantined_and_case_manager_continues(
         await cloud.send(QUEUE, raw)
     await cloud.settled(QUEUE)
     records = {name: await cloud.quarantine_of("case_manager", raw) for name, (raw, _) in bodies.items()}
-    refusals = {name: record["reason"] for name, record in records.items()}
-    assert refusals == {name: rejection for name, (_, rejection) in bodies.items()}
+    rejections = {name: record["reason"] for name, record in records.items()}
+    assert rejections == {name: rejection for name, (_, rejection) in bodies.items()}
     assert records["no upstream"]["raw"] is None, "who asked what is not kept in the clear"
     assert records["altered"]["raw"] == bodies["altered"][0]
     assert await tap.seen("case_manager", case_id) == [opened], "the case stays open"

@@ -86,7 +86,7 @@ def test_a_case_that_is_about_to_end_is_refused_with_its_field(case_s: float) ->
 
 
 def test_earlier_attempts_join_budget_and_unreadable_are_ignored() -> None:
-    (known,) = task_model_budget(task(model_attempts=(ATTEMPT, {"role": "nobody"})), margin_ms=0).earlier
+    (known,) = task_model_budget(task(model_attempts=(ATTEMPT, {"role": "unknown"})), margin_ms=0).earlier
     assert (known.role, known.outcome) == ("primary", "throttled")
 
 
