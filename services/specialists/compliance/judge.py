@@ -58,9 +58,7 @@ async def judge_email(agent: Agent[None, Judgement], situation: RuleInput, messa
         result = await agent.run(build_judge_prompt(situation, message))
     except UnexpectedModelBehavior as error:
         raise RetryableTaskError(
-            "bad_judgement",
-            "the judgement is incomplete",
-            remedy="see the judge's prompt and the compliance evals",
+            "bad_judgement", "the judgement is incomplete", remedy="see the judge's prompt and the compliance evals"
         ) from error
     return result.output
 

@@ -12,7 +12,7 @@ from typing import Any
 from contracts.documents.reviews import Review, ReviewStage, RubricCriterion, RuleFinding
 from contracts.events.compliance import RuleResult
 from services.specialists.compliance.rules import RULES
-from services.specialists.compliance.rules.rule import ComplianceRule, RuleInput, RuleVerdict, pass_with
+from services.specialists.compliance.rules.rule import ComplianceRule, RuleInput, RuleVerdict, passes
 from switchyard.protocol.canonical import canonical_json
 from switchyard.protocol.fields import Code
 from switchyard.runtime.core.clock import timestamp
@@ -63,7 +63,7 @@ def evaluate_rules(situation: RuleInput, stage: ReviewStage, salt: bytes) -> tup
 def _check_rule(rule: ComplianceRule, situation: RuleInput) -> RuleVerdict:
     first_day = situation.pack.effective_from_of(rule.id)
     if situation.today < first_day:
-        return pass_with(f"in force from {first_day}")
+        return passes(f"in force from {first_day}")
     age = situation.now - datetime.fromisoformat(situation.facts.as_of)
     limits = situation.pack.facts
     if age > timedelta(hours=limits.max_age_hours):

@@ -49,13 +49,7 @@ async def list_unresolved_sends(pool: Pool, limit: int = 100) -> list[Unresolved
 async def resolve_send(pool: Pool, case_id: str, found: SendingResolved) -> bool:
     """Record what a person found out. False if there is no such unresolved send, or no longer."""
     resolved: bool = await _database(pool).value(
-        "resolve",
-        case_id,
-        found.content_sha256,
-        found.sent,
-        found.provider_message_id,
-        found.operator,
-        found.evidence,
+        "resolve", case_id, found.content_sha256, found.sent, found.provider_message_id, found.operator, found.evidence
     )
     return resolved
 

@@ -3,27 +3,25 @@
 from __future__ import annotations
 
 from contracts.documents.reviews import ReviewStage
-from services.specialists.compliance.rules.address import (
+from services.specialists.compliance.rules.conduct import check_conduct, check_time_barred
+from services.specialists.compliance.rules.contact import (
     check_address_origin,
+    check_cease_request,
+    check_new_york_city,
+    check_protected_person,
+    check_representation,
+    check_suppression,
     check_third_party_disclosure,
     check_work_address,
 )
-from services.specialists.compliance.rules.conduct import check_conduct, check_time_barred
 from services.specialists.compliance.rules.contact_hours import check_inconvenient_times, check_usual_hours
 from services.specialists.compliance.rules.figures import check_figures
 from services.specialists.compliance.rules.headers import check_headers, check_recipients
-from services.specialists.compliance.rules.local_law import check_new_york_city
 from services.specialists.compliance.rules.notices import (
     check_disclosure,
     check_dispute,
     check_opt_out,
     check_validation_notice,
-)
-from services.specialists.compliance.rules.person import (
-    check_cease_request,
-    check_protected_person,
-    check_representation,
-    check_suppression,
 )
 from services.specialists.compliance.rules.record import check_retention
 from services.specialists.compliance.rules.rule import ComplianceRule as Rule
