@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import aiohttp
 from aiobotocore.config import AioConfig
@@ -55,14 +55,6 @@ class SendUnanswered:
 SendResult = SendAccepted | PermanentSendError | TransientSendError | SendUnanswered
 
 
-class EmailProvider(Protocol):
-    """Sends emails."""
-
-    async def send(self, email: OutboundEmail, tags: Mapping[str, str]) -> SendResult:
-        """Hand the email over once. Provider errors are returned, never raised."""
-        ...
-
-
 _SLOW_DOWN_S, _OPERATOR_S = 5.0, 60.0
 
 # Meaning of a 4xx (SES v2 API reference, SendEmail): the message was not accepted.
@@ -102,7 +94,10 @@ class SesProvider:
         self._options = {} if configuration_set is None else {"ConfigurationSetName": configuration_set}
 
     async def send(self, email: OutboundEmail, tags: Mapping[str, str]) -> SendResult:
-        """See `EmailProvider.send`. The bytes are sent unchanged; SES sets its own Date and Message-ID on delivery."""
+        """Hand the email over once. Provider errors are returned, never raised.
+
+        The bytes are sent unchanged; SES sets its own Date and Message-ID on delivery.
+        """
         try:
             answer = await self._client.send_email(
                 FromEmailAddress=email.sender,
@@ -112,9 +107,8 @@ class SesProvider:
                 **self._options,
             )
         except ClientError as error:
-            return classify_ses_error(
-                error.response["ResponseMetadata"]["HTTPStatusCode"], error.response["Error"]["Code"]
-            )
+            response = error.response
+            return classify_ses_error(response["ResponseMetadata"]["HTTPStatusCode"], response["Error"]["Code"])
         except _BEFORE_SENDING as error:
             return TransientSendError(f"not_asked_{type(error).__name__.lower()}", _SLOW_DOWN_S)
         except EndpointConnectionError as error:

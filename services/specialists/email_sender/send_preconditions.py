@@ -133,17 +133,17 @@ def decide_send(
     approval: ApprovalRecord | None,
     approvers: OperatorKeys,
 ) -> SendDecision:
-    """A recorded outcome counts, whatever was stopped since; a send that has not begun may still be stopped."""
+    """A recorded outcome counts, however the case was stopped since; a send that has not begun may still be stopped."""
     if entry is not None and (known := _decide_from_entry(request, entry)) is not None:
         return known
-    if (refusal := _stop_reason(request, preconditions)) is not None:
-        return AnswerWithoutSending(refusal)
+    if (stop := _stop_reason(request, preconditions)) is not None:
+        return AnswerWithoutSending(stop)
     if preconditions is not None and preconditions.halted:
         return AnswerWithoutSending(SendingHalted())
     if moment(request.command.valid_until) <= request.now:
         return AnswerWithoutSending(SendingTooLate(content_sha256=request.command.content_sha256))
-    if (refusal := _approval_problem(request, approval, approvers)) is not None:
-        return AnswerWithoutSending(refusal)
+    if (stop := _approval_problem(request, approval, approvers)) is not None:
+        return AnswerWithoutSending(stop)
     return SendNow()
 
 
@@ -185,20 +185,16 @@ def build_email_undeliverable(code: str) -> EmailUndeliverable:
     return EmailUndeliverable(code=code, message="The provider rejected the email permanently. Nothing was sent.")
 
 
-def _stop_reason(request: SendRequest, preconditions: SendPreconditions | None) -> SendingStopped | None:
-    if preconditions is None:
+def _stop_reason(request: SendRequest, case: SendPreconditions | None) -> SendingStopped | None:
+    if case is None:
         return SendingStopped(code="no_such_case", message="The case manager does not know the case. Nothing was sent.")
-    if preconditions.tenant != request.tenant or preconditions.subject_key != request.command.address_key:
-        return SendingStopped(code="not_the_cases", message="The command names another address than the case.")
-    if preconditions.ending_outcome is not None:
-        return SendingStopped(
-            code="case_closed", message=f"The case was closed before, as {preconditions.ending_outcome}."
-        )
-    if preconditions.cancelled:
-        return SendingStopped(code="case_cancelled", message="An operator cancelled the case.")
-    if preconditions.suppressed:
-        return SendingStopped(code="opted_out", message="The address is on the suppression list.")
-    return None
+    differs = case.tenant != request.tenant or case.subject_key != request.command.address_key
+    return _first_stop(
+        (differs, "not_the_cases", "The command names another address than the case."),
+        (case.ending_outcome is not None, "case_closed", f"The case was closed before, as {case.ending_outcome}."),
+        (case.cancelled, "case_cancelled", "An operator cancelled the case."),
+        (case.suppressed, "opted_out", "The address is on the suppression list."),
+    )
 
 
 def _approval_problem(
@@ -211,14 +207,16 @@ def _approval_problem(
         return None
     if approval is None:
         return SendingStopped(code="approval_missing", message="The email needs an approval, and it is missing.")
-    this = request.case_id, command.content_sha256, command.pack
-    checks = (
-        ((approval.case_id, approval.content_sha256, approval.pack) != this, "approval_differs",
-         "The approval is for another case, content or rule pack."),
+    names = approval.case_id, approval.content_sha256, approval.pack
+    differs = names != (request.case_id, command.content_sha256, command.pack)
+    expired = approval.valid_until is None or approval.valid_until <= request.now
+    return _first_stop(
+        (differs, "approval_differs", "The approval is for another case, content or rule pack."),
         (approval.state != "granted", "approval_not_granted", f"The approval is {approval.state}."),
-        (approval.valid_until is None or approval.valid_until <= request.now, "approval_expired",
-         "The approval has expired."),
+        (expired, "approval_expired", "The approval has expired."),
         (not approval.signed(approvers), "approval_not_signed", "The approval is not signed by an approver."),
-    )  # fmt: skip
-    refusals = (SendingStopped(code=code, message=message) for fails, code, message in checks if fails)
-    return next(refusals, None)
+    )
+
+
+def _first_stop(*checks: tuple[bool, str, str]) -> SendingStopped | None:
+    return next((SendingStopped(code=code, message=message) for fails, code, message in checks if fails), None)

@@ -15,18 +15,10 @@ SIGNIFICANT_DIGITS = 14
 MAX_SAFE_INTEGER = 2**53 - 1
 MAX_TEXT = 500
 TYPE_NAMES = {
-    "FIXED": "number",
-    "REAL": "number",
-    "DECFLOAT": "number",
-    "TEXT": "text",
-    "DATE": "date",
-    "TIME": "time",
-    "BOOLEAN": "boolean",
-    "TIMESTAMP": "timestamp",
-    "TIMESTAMP_NTZ": "timestamp",
-    "TIMESTAMP_LTZ": "timestamp",
+    "FIXED": "number", "REAL": "number", "DECFLOAT": "number", "TEXT": "text", "DATE": "date", "TIME": "time",
+    "BOOLEAN": "boolean", "TIMESTAMP": "timestamp", "TIMESTAMP_NTZ": "timestamp", "TIMESTAMP_LTZ": "timestamp",
     "TIMESTAMP_TZ": "timestamp",
-}
+}  # fmt: skip
 """Our names for the types in snowflake.connector.constants.FIELD_TYPES."""
 
 
