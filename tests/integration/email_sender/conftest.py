@@ -17,7 +17,7 @@ from aiobotocore.session import AioSession
 from aiohttp import web
 
 from contracts.events.router import SendEmail
-from services.drafter.mime import OptOutChannels, compose
+from services.drafter.mime import compose
 from services.specialists.email_sender.handlers import SendLimits, send_email
 from services.specialists.email_sender.ledger import SendLedger, SendRate
 from services.specialists.email_sender.provider import SesProvider, client_config
@@ -59,7 +59,7 @@ def letter(case_id: str, *, to: str = "ada.lovelace@example.com", subject: str =
         subject=subject,
         paragraphs=["Dear Ada Lovelace,", "Your balance is $1,250.00 — please call us."],
         case_id=case_id,
-        opt_out=OptOutChannels("https://mail.harborline.example/o/k1.claims.mac"),
+        opt_out_link="https://mail.harborline.example/o/k1.claims.mac",
     )
 
 

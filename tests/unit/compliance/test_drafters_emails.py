@@ -10,7 +10,7 @@ import pytest
 from contracts.documents.accounts import AccountFacts, Purpose
 from contracts.documents.opt_out import opt_out_url
 from demo.emails import DEMO_EMAILS, DemoEmail, build_submission
-from services.drafter.mime import OptOutChannels, compose
+from services.drafter.mime import compose
 from services.specialists.compliance.review import blocking_results, evaluate_rules, rule_ids
 from tests.unit.compliance.emails import CASE_ID, NOW, PARAGRAPHS, SALT, SUBJECT, facts, first_contact, situation
 from tests.unit.compliance.table import stopping
@@ -28,7 +28,7 @@ def composed(account: AccountFacts, purpose: Purpose, paragraphs: list[str], now
         subject=SUBJECT,
         paragraphs=paragraphs,
         case_id=CASE_ID,
-        opt_out=OptOutChannels(url=opt_out_url(base, "eyJhbGciOi.8kQx"), mailbox="stop@harborline.example"),
+        opt_out_link=opt_out_url(base, "eyJhbGciOi.8kQx"),
     )
 
 

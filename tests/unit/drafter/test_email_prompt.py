@@ -10,7 +10,7 @@ from contracts.documents.accounts import AccountFacts
 from contracts.documents.disclosures import required_disclosures
 from contracts.documents.reviews import Review, RubricCriterion, RuleFinding
 from services.drafter.email import disclosable_facts, email_prompt
-from services.drafter.mime import OptOutChannels, compose, extract_words
+from services.drafter.mime import compose, extract_words
 from switchyard.protocol.fields import Json
 from tests.unit.protocol.bus_events import golden
 
@@ -42,7 +42,7 @@ def message(*paragraphs: str) -> bytes:
     return compose(
         FACTS, purpose="settlement_offer", today="2026-10-01", subject="A message from Acme Recovery",
         paragraphs=paragraphs, case_id="9b6dbef6-7af8-51d3-af84-a04758f5c5d7",
-        opt_out=OptOutChannels(url="https://mail.example/o/k.t.m"),
+        opt_out_link="https://mail.example/o/k.t.m",
     )  # fmt: skip
 
 
