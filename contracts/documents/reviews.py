@@ -1,4 +1,4 @@
-"""The sealed artefact `review`: what compliance found, with its evidence. The drafter mends a draft from it."""
+"""The sealed artefact `review`: what compliance found, with its evidence. The drafter revises a draft from it."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class RubricCriterion(Contract):
 
     name: Sentence
     score: Score
-    floor: Score = Field(description="Below it the draft fails, whatever the other scores are.")
+    floor: Score = Field(description="Below it the draft fails, even if every other score is high.")
     weight: Score = Field(description="Of 100.")
     reason: EvidenceText
 

@@ -35,7 +35,7 @@ class PermittedHours:
         return not any(_covers(period, moment.astimezone(zone)) for zone in self.zones for period in self.inconvenient)
 
     def next_change(self, moment: datetime, horizon: timedelta, *, to: bool) -> datetime | None:
-        """The first moment from `moment` on, within `horizon`, at which `permitted` is `to`; None if there is none.
+        """The first moment from `moment` on, within `horizon`, at which `permitted` is `to`, or None.
 
         The answer changes only when a local clock passes a limit or jumps, so only those moments are tried.
         """

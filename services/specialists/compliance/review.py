@@ -7,6 +7,8 @@ import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import reduce
+from operator import getitem
 from typing import Any
 
 from contracts.documents.reviews import Review, ReviewStage, RubricCriterion, RuleFinding
@@ -78,26 +80,13 @@ def _check_rule(rule: ComplianceRule, situation: RuleInput) -> RuleVerdict:
 
 def _input_hash(rule: ComplianceRule, situation: RuleInput, facts: dict[str, Any], salt: bytes) -> str:
     """SHA-256 over the salt and the canonical JSON of what the rule reads: named facts, their age, and the pack."""
+    digest = None if situation.message is None else situation.message.sha256
+    known = {"message": digest, "purpose": situation.purpose, "now": timestamp(situation.now)}
     inputs: dict[str, Any] = {"as_of": facts["as_of"], "day": situation.today.isoformat()}
     for path in rule.reads:
-        match path:
-            case "message":
-                inputs[path] = None if situation.message is None else situation.message.sha256
-            case "purpose":
-                inputs[path] = situation.purpose
-            case "now":
-                inputs[path] = timestamp(situation.now)
-            case _:
-                inputs[path] = _lookup_fact(facts, path)
+        inputs[path] = known[path] if path in known else reduce(getitem, path.split("."), facts)
     read = {"rule": rule.id, "pack": situation.pack.version, "inputs": inputs}
     return hashlib.sha256(salt + canonical_json(read)).hexdigest()
-
-
-def _lookup_fact(facts: dict[str, Any], path: str) -> Any:
-    value: Any = facts
-    for name in path.split("."):
-        value = value[name]
-    return value
 
 
 def blocking_results(results: Sequence[RuleEvaluation]) -> tuple[RuleEvaluation, ...]:

@@ -50,7 +50,7 @@ TABLES = ", ".join(
 )
 
 
-def letter(case_id: str, *, to: str = "ada.lovelace@example.com", subject: str = "A message for you") -> bytes:
+def compose_email(case_id: str, *, to: str = "ada.lovelace@example.com", subject: str = "A message for you") -> bytes:
     """An email as the drafter composes it."""
     return compose(
         facts(email={"address": to}),
@@ -75,7 +75,7 @@ class Case:
     @property
     def raw(self) -> bytes:
         """The email's bytes."""
-        return letter(self.case_id, to=self.to)
+        return compose_email(self.case_id, to=self.to)
 
     @property
     def content_sha256(self) -> str:

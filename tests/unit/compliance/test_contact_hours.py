@@ -63,7 +63,7 @@ def test_the_next_permitted_moment_is_permitted_and_none_before_it_is(
 
 
 @given(ANYWHERE, PERIODS, MOMENTS)
-def test_a_permitted_moment_stays_so_until_the_change_that_is_told(
+def test_next_change_permitted_moment_stays_so_until_then(
     names: list[str], periods: list[InconvenientPeriod], moment: datetime
 ) -> None:
     permitted = hours(names, periods)

@@ -142,7 +142,7 @@ def test_no_control_mark_or_other_script_is_legible(character: str) -> None:
         "\U000e0041",
     ],
 )
-def test_what_could_deceive_is_told_by_its_name(character: str) -> None:
+def test_illegible_characters_are_reported_by_name(character: str) -> None:
     assert illegible_characters(f"a{character}b")[0].startswith("U+")
 
 

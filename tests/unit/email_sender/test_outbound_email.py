@@ -24,9 +24,9 @@ TO = b"To: ada.lovelace@example.com\r\n"
 
 
 def read(raw: bytes) -> tuple[str, str]:
-    letter = read_outbound_email(raw, hashlib.sha256(raw).hexdigest())
-    assert letter.raw == raw
-    return letter.sender, letter.recipient
+    email = read_outbound_email(raw, hashlib.sha256(raw).hexdigest())
+    assert email.raw == raw
+    return email.sender, email.recipient
 
 
 def test_it_finds_sender_and_recipient_of_what_the_drafter_composed() -> None:

@@ -46,16 +46,16 @@ def _wordlike(text: str) -> bool:
 @cache
 def _pattern(term: str) -> re.Pattern[str]:
     words = [word for word in re.split(r"[^a-z0-9']+", fold_text(term)) if word]
-    together = r"[\W_]+".join("".join(_letter(each) for each in word) for word in words)
+    together = r"[\W_]+".join("".join(_shape(each) for each in word) for word in words)
     forms = [together]
     letters = "".join(words).replace("'", "")
     if len(letters) >= 3:
         # Spaced out, like "p.a.y" or "j a i l": every gap needs a spacer, so "cash it" is not a disguise.
-        forms.append((_SPACERS + "{1,3}").join(_letter(each, more="") for each in letters))
+        forms.append((_SPACERS + "{1,3}").join(_shape(each, more="") for each in letters))
     return re.compile(rf"(?<![a-z0-9])(?:{'|'.join(forms)})(?![a-z0-9])")
 
 
-def _letter(character: str, *, more: str = "{1,3}") -> str:
-    shapes = _DISGUISES.get(character)
-    shape = f"[{re.escape(shapes)}]" if shapes else re.escape(character)
+def _shape(character: str, *, more: str = "{1,3}") -> str:
+    disguises = _DISGUISES.get(character)
+    shape = f"[{re.escape(disguises)}]" if disguises else re.escape(character)
     return shape + (more if character.isalpha() else "")
