@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 
@@ -46,14 +45,6 @@ MAX_PRECONDITION_AGE_S = 5.0
 RECORD_RETRY_S = 0.5
 
 
-@dataclass(frozen=True)
-class SendLimits:
-    """The provider's time limit, and the rate of emails per recipient domain."""
-
-    timeout_s: float
-    send_rate: Callable[[str], SendRate]
-
-
 async def send_email(
     task: Task[SendEmail],
     *,
@@ -61,15 +52,17 @@ async def send_email(
     ledger: SendLedger,
     provider: SesProvider,
     clock: Clock,
-    limits: SendLimits,
+    timeout_s: float,
+    send_rate: Callable[[str], SendRate],
 ) -> Contract:
     """Send the email unless a precondition stops it, and return the outcome. Never sends twice, never guesses.
 
-    Raises `Unavailable` if the send must wait, and `RetryableTaskError` if too little time is left.
+    `timeout_s` is the provider's time limit; `send_rate` the rate of emails to a recipient domain. Raises `Unavailable`
+    if the send must wait, and `RetryableTaskError` if too little time is left.
     """
     command, envelope = task.payload, task.envelope
     email = read_outbound_email(await artefacts.read(task, command.email), command.content_sha256)
-    call_s = limits.timeout_s + SEND_MARGIN_S
+    call_s = timeout_s + SEND_MARGIN_S
     if task.deadline is not None and task.deadline - clock.monotonic() < call_s:
         # A call that the time limit cuts off would leave an unknown outcome.
         raise RetryableTaskError(
@@ -81,7 +74,7 @@ async def send_email(
     in_flight = timedelta(seconds=call_s)
     request = SendRequest(envelope.event_id, envelope.case_id, envelope.tenant, command, clock.now(), in_flight)
     began = clock.monotonic()
-    begun = await ledger.begin(request, email.domain_key, limits.send_rate(email.domain))
+    begun = await ledger.begin(request, email.domain_key, send_rate(email.domain))
     match begun:
         case SendIntended(attempt):
             if clock.monotonic() - began > MAX_PRECONDITION_AGE_S:

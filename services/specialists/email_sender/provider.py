@@ -8,17 +8,7 @@ from typing import Any
 
 import aiohttp
 from aiobotocore.config import AioConfig
-from botocore.exceptions import (
-    BotoCoreError,
-    ClientError,
-    ConnectTimeoutError,
-    CredentialRetrievalError,
-    EndpointConnectionError,
-    NoCredentialsError,
-    ParamValidationError,
-    PartialCredentialsError,
-    SSLError,
-)
+from botocore import exceptions as aws
 
 from services.specialists.email_sender.outbound_email import OutboundEmail
 
@@ -63,13 +53,9 @@ _THROTTLED = frozenset({"TooManyRequestsException", "ThrottlingException", "Thro
 
 # Raised before a byte of the request is sent.
 _BEFORE_SENDING = (
-    ConnectTimeoutError,
-    CredentialRetrievalError,
-    NoCredentialsError,
-    ParamValidationError,
-    PartialCredentialsError,
-    SSLError,
-)
+    aws.ConnectTimeoutError, aws.CredentialRetrievalError, aws.NoCredentialsError, aws.ParamValidationError,
+    aws.PartialCredentialsError, aws.SSLError,
+)  # fmt: skip
 
 
 def client_config(timeout_s: float) -> AioConfig:
@@ -106,17 +92,17 @@ class SesProvider:
                 EmailTags=[{"Name": name, "Value": value} for name, value in tags.items()],
                 **self._options,
             )
-        except ClientError as error:
+        except aws.ClientError as error:
             response = error.response
             return classify_ses_error(response["ResponseMetadata"]["HTTPStatusCode"], response["Error"]["Code"])
         except _BEFORE_SENDING as error:
             return TransientSendError(f"not_asked_{type(error).__name__.lower()}", _SLOW_DOWN_S)
-        except EndpointConnectionError as error:
+        except aws.EndpointConnectionError as error:
             # aiobotocore also uses this class for a connection that was reset after the request.
             if isinstance(error.kwargs.get("error"), aiohttp.ClientConnectorError):
                 return TransientSendError("not_reachable", _SLOW_DOWN_S)
             return SendUnanswered("connection_lost")
-        except BotoCoreError as error:
+        except aws.BotoCoreError as error:
             return SendUnanswered(type(error).__name__.lower())
         message_id = answer.get("MessageId")
         return SendAccepted(message_id) if message_id else SendUnanswered("no_message_id")

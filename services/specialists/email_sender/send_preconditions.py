@@ -5,14 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from contracts.events.email_sender import (
-    EmailSent,
-    EmailUndeliverable,
-    SendingHalted,
-    SendingStopped,
-    SendingTooLate,
-    SendingUnknown,
-)
+from contracts.events import email_sender as events
 from contracts.events.router import SendEmail
 from switchyard.protocol.errors import InvalidEvent
 from switchyard.protocol.fields import Contract
@@ -101,7 +94,7 @@ class AnswerWithoutSending:
 class OutcomeUnknown:
     """The provider was called and its answer was not recorded."""
 
-    payload: SendingUnknown
+    payload: events.SendingUnknown
 
 
 @dataclass(frozen=True)
@@ -139,17 +132,17 @@ def decide_send(
     if (stop := _stop_reason(request, preconditions)) is not None:
         return AnswerWithoutSending(stop)
     if preconditions is not None and preconditions.halted:
-        return AnswerWithoutSending(SendingHalted())
+        return AnswerWithoutSending(events.SendingHalted())
     if moment(request.command.valid_until) <= request.now:
-        return AnswerWithoutSending(SendingTooLate(content_sha256=request.command.content_sha256))
+        return AnswerWithoutSending(events.SendingTooLate(content_sha256=request.command.content_sha256))
     if (stop := _approval_problem(request, approval, approvers)) is not None:
         return AnswerWithoutSending(stop)
     return SendNow()
 
 
-def build_sending_unknown(content_sha256: str, why: str) -> SendingUnknown:
+def build_sending_unknown(content_sha256: str, why: str) -> events.SendingUnknown:
     """The outcome of an email whose delivery status is unknown."""
-    return SendingUnknown(
+    return events.SendingUnknown(
         content_sha256=content_sha256,
         message=f"{why} It is not sent again. Resolve it with `switchyard email resolve`.",
     )
@@ -175,19 +168,23 @@ def _decide_from_entry(request: SendRequest, entry: LedgerEntry) -> SendDecision
             return None
 
 
-def build_email_sent(content_sha256: str, message_id: str) -> EmailSent:
+def build_email_sent(content_sha256: str, message_id: str) -> events.EmailSent:
     """The outcome of an email that the provider accepted."""
-    return EmailSent(content_sha256=content_sha256, provider=PROVIDER, provider_message_id=message_id)
+    return events.EmailSent(content_sha256=content_sha256, provider=PROVIDER, provider_message_id=message_id)
 
 
-def build_email_undeliverable(code: str) -> EmailUndeliverable:
+def build_email_undeliverable(code: str) -> events.EmailUndeliverable:
     """The outcome of a permanent rejection, without the provider's message, which may quote an address."""
-    return EmailUndeliverable(code=code, message="The provider rejected the email permanently. Nothing was sent.")
+    return events.EmailUndeliverable(
+        code=code, message="The provider rejected the email permanently. Nothing was sent."
+    )
 
 
-def _stop_reason(request: SendRequest, case: SendPreconditions | None) -> SendingStopped | None:
+def _stop_reason(request: SendRequest, case: SendPreconditions | None) -> events.SendingStopped | None:
     if case is None:
-        return SendingStopped(code="no_such_case", message="The case manager does not know the case. Nothing was sent.")
+        return events.SendingStopped(
+            code="no_such_case", message="The case manager does not know the case. Nothing was sent."
+        )
     differs = case.tenant != request.tenant or case.subject_key != request.command.address_key
     return _first_stop(
         (differs, "not_the_cases", "The command names another address than the case."),
@@ -199,14 +196,14 @@ def _stop_reason(request: SendRequest, case: SendPreconditions | None) -> Sendin
 
 def _approval_problem(
     request: SendRequest, approval: ApprovalRecord | None, approvers: OperatorKeys
-) -> SendingStopped | None:
+) -> events.SendingStopped | None:
     # Single use needs no check of its own: an approval is for one case and content, which have one ledger row. A send
     # that was certainly not accepted (released, refused) does not use the approval up, whichever command asks again.
     command = request.command
     if command.approval is None:
         return None
     if approval is None:
-        return SendingStopped(code="approval_missing", message="The email needs an approval, and it is missing.")
+        return events.SendingStopped(code="approval_missing", message="The email needs an approval, and it is missing.")
     names = approval.case_id, approval.content_sha256, approval.pack
     differs = names != (request.case_id, command.content_sha256, command.pack)
     expired = approval.valid_until is None or approval.valid_until <= request.now
@@ -218,5 +215,5 @@ def _approval_problem(
     )
 
 
-def _first_stop(*checks: tuple[bool, str, str]) -> SendingStopped | None:
-    return next((SendingStopped(code=code, message=message) for fails, code, message in checks if fails), None)
+def _first_stop(*checks: tuple[bool, str, str]) -> events.SendingStopped | None:
+    return next((events.SendingStopped(code=code, message=message) for fails, code, message in checks if fails), None)

@@ -18,7 +18,7 @@ from aiohttp import web
 
 from contracts.events.router import SendEmail
 from services.drafter.mime import compose
-from services.specialists.email_sender.handlers import SendLimits, send_email
+from services.specialists.email_sender.handlers import send_email
 from services.specialists.email_sender.ledger import SendLedger, SendRate
 from services.specialists.email_sender.provider import SesProvider, client_config
 from switchyard.devstack.simulators.ses import AcceptedEmail, SesFault, SesSimulator, build_ses_app
@@ -253,7 +253,8 @@ async def start_email_sender(
             ledger=SendLedger(pool, APPROVERS),
             provider=SesProvider(client, configuration_set="outbound"),
             clock=clock,
-            limits=SendLimits(timeout_s=TIMEOUT_S, send_rate=lambda _: send_rate or SendRate(0.001, 1_000)),
+            timeout_s=TIMEOUT_S,
+            send_rate=lambda _: send_rate or SendRate(0.001, 1_000),
         )
         return EmailSender(handler, clock)
 

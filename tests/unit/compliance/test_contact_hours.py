@@ -11,10 +11,9 @@ from hypothesis import strategies as st
 
 from contracts.documents.accounts import ConsumerFacts, InconvenientPeriod, Residence
 from services.specialists.compliance.pack import released_packs
-from services.specialists.compliance.permitted_times import PermittedHours
+from services.specialists.compliance.permitted_times import PermittedHours, plausible_zones, zones_by_state
 from services.specialists.compliance.review import evaluate_rules
 from services.specialists.compliance.rules.contact_hours import moment_valid_until
-from services.specialists.compliance.time_zones import plausible_zones, zones_by_state
 from tests.unit.compliance.emails import SALT, facts, situation
 
 HORIZON = timedelta(days=15)

@@ -6,9 +6,8 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from services.specialists.compliance.pack import RulePack, next_change_at
-from services.specialists.compliance.permitted_times import PermittedHours
+from services.specialists.compliance.permitted_times import PermittedHours, plausible_zones
 from services.specialists.compliance.rules.rule import RuleInput, RuleVerdict, blocks, passes, unknown
-from services.specialists.compliance.time_zones import plausible_zones
 
 
 def permitted_hours(situation: RuleInput) -> PermittedHours | None:
