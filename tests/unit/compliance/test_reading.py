@@ -11,10 +11,9 @@ from hypothesis import strategies as st
 
 from services.specialists.compliance.email_text.characters import fold_text, illegible_characters, is_legible
 from services.specialists.compliance.email_text.figures import read_figures
-from services.specialists.compliance.email_text.lexicon import find_terms
+from services.specialists.compliance.email_text.lexicon import find_terms, unknown_organisations
 from services.specialists.compliance.email_text.markup import read_markup
 from services.specialists.compliance.email_text.message import read_message
-from services.specialists.compliance.email_text.names import unknown_organisations
 from services.specialists.compliance.pack import WordList
 from services.specialists.compliance.review import evaluate_rules
 from tests.unit.compliance.emails import SALT, Email, facts, pack, situation

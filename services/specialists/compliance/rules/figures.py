@@ -9,9 +9,8 @@ from decimal import Decimal
 
 from services.specialists.compliance.email_text.characters import fold_text, normalize_text
 from services.specialists.compliance.email_text.figures import TextFigures, read_figures
-from services.specialists.compliance.email_text.lexicon import remove_phrases
+from services.specialists.compliance.email_text.lexicon import remove_phrases, unknown_organisations
 from services.specialists.compliance.email_text.message import ParsedEmail
-from services.specialists.compliance.email_text.names import unknown_organisations
 from services.specialists.compliance.rules.rule import (
     DraftProblem,
     RuleInput,
