@@ -14,11 +14,11 @@ from contracts.events import compliance as events
 from contracts.events.router import CheckContact, CheckSending, ReviewEmail
 from latency_failover import FailoverModel
 from services.specialists.compliance import judge
-from services.specialists.compliance.approval import approval_reasons
 from services.specialists.compliance.email_text.message import read_message
 from services.specialists.compliance.pack import RulePack, pack_in_force
 from services.specialists.compliance.review import (
     RuleEvaluation,
+    approval_reasons,
     blocking_results,
     build_review,
     deferred_until,

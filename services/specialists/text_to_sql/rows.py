@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from datetime import date, datetime, time
 from decimal import Decimal
 from typing import Any
@@ -45,11 +44,6 @@ class Rows(BaseModel):
     sql: str
     """The query that ran."""
     elapsed_ms: int
-
-
-def safe_row(row: Sequence[Any]) -> tuple[CellValue, ...]:
-    """A row in values that JSON represents exactly."""
-    return tuple(safe_value(value) for value in row)
 
 
 def safe_value(value: Any) -> CellValue:

@@ -16,7 +16,7 @@ from typing import Any
 from pydantic import SecretStr
 
 from services.specialists.text_to_sql.guard import GuardedQuery, OutputColumn
-from services.specialists.text_to_sql.rows import TYPE_NAMES, ResultColumn, Rows, safe_row
+from services.specialists.text_to_sql.rows import TYPE_NAMES, ResultColumn, Rows, safe_value
 from switchyard.runtime.core.clock import Clock, SystemClock
 from switchyard.runtime.core.errors import PermanentTaskError, RetryableTaskError
 
@@ -113,7 +113,7 @@ class SnowflakeWarehouse:
                 columns = _columns(cursor.description, query.output)
         except errors.Error as error:
             raise _translate_error(error, errors) from error
-        rows = tuple(safe_row(row) for row in found[: limits.max_rows])
+        rows = tuple(tuple(map(safe_value, row)) for row in found[: limits.max_rows])
         return Rows(
             columns=columns,
             rows=rows,
