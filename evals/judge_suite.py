@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from contracts.documents.accounts import AccountFacts
 from evals.cases import JudgeCase, hash_dataset
-from services.drafter.mime import OptOutChannels, compose
+from services.drafter.mime import compose
 from services.specialists.compliance.email_text.message import ParsedEmail, read_message
 from services.specialists.compliance.judge import JUDGE_PROMPT_VERSION, Judgement, below_floor, criteria, judge_email
 from services.specialists.compliance.pack import RulePack
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pydantic_ai import Agent
 
 DATASET_NOW = datetime(2026, 9, 15, 16, tzinfo=UTC)
-DATASET_OPT_OUT = OptOutChannels(url="https://mail.harborline.example/o/dataset")
+DATASET_OPT_OUT_LINK = "https://mail.harborline.example/o/dataset"
 
 
 def build_situation(account: AccountFacts, case: JudgeCase, pack: RulePack) -> tuple[RuleInput, ParsedEmail]:
@@ -34,7 +34,7 @@ def build_situation(account: AccountFacts, case: JudgeCase, pack: RulePack) -> t
         subject=case.subject,
         paragraphs=case.paragraphs,
         case_id="00000000-0000-4000-8000-000000000000",
-        opt_out=DATASET_OPT_OUT,
+        opt_out_link=DATASET_OPT_OUT_LINK,
     )
     message = read_message(raw, pack.email)
     return RuleInput(account, case.purpose, DATASET_NOW, pack, message), message

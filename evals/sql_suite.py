@@ -18,7 +18,7 @@ from services.specialists.text_to_sql.agent import (
 )
 from services.specialists.text_to_sql.guard import guard_query
 from services.specialists.text_to_sql.schema import Schema
-from services.specialists.text_to_sql.warehouse import QueryLimits, Warehouse
+from services.specialists.text_to_sql.warehouse import QueryLimits, SnowflakeWarehouse
 from switchyard.evals.models import SIMULATOR_MODEL
 from switchyard.evals.results import EvalRun, SuiteResult, share
 from switchyard.runtime.core.errors import PermanentTaskError, TaskError
@@ -57,7 +57,7 @@ class SqlSuite:
     """The agent and what it works on."""
 
     agent: Agent[AgentRun, SqlAnswer | CannotAnswer]
-    warehouse: Warehouse
+    warehouse: SnowflakeWarehouse
     schema: Schema
     authority: RowAccessChecker
 

@@ -44,9 +44,7 @@ def check_draft(text: str, known: frozenset[str]) -> AnswerDraft:
 
 def build_answer_agent(model: Model[Any]) -> Agent[frozenset[str], str]:
     """The agent on this model. Its dependency is the set of ids that may be cited."""
-    agent: Agent[frozenset[str], str] = Agent(
-        model, deps_type=frozenset, output_type=str, instructions=ANSWER_PROMPT, retries={"output": 2}
-    )
+    agent = Agent(model, deps_type=frozenset[str], output_type=str, instructions=ANSWER_PROMPT, retries={"output": 2})
 
     @agent.output_validator
     def cited(context: RunContext[frozenset[str]], text: str) -> str:
@@ -64,9 +62,8 @@ async def write_answer(agent: Agent[frozenset[str], str], question: str, finding
     try:
         result = await agent.run(build_answer_prompt(question, findings), deps=known)
     except UnexpectedModelBehavior as error:
-        raise RetryableTaskError(
-            "bad_draft", "the model's drafts do not cite the findings", remedy="see the prompt and the model's evals"
-        ) from error
+        message, remedy = "the model's drafts do not cite the findings", "see the prompt and the model's evals"
+        raise RetryableTaskError("bad_draft", message, remedy=remedy) from error
     return check_draft(result.output, known)
 
 

@@ -38,9 +38,8 @@ async def write_email(agent: Agent[None, EmailText], prompt: str) -> EmailText:
     try:
         result = await agent.run(prompt)
     except UnexpectedModelBehavior as error:
-        raise RetryableTaskError(
-            "bad_draft", "the model wrote no subject and paragraphs", remedy="see the prompt and the model's evals"
-        ) from error
+        message, remedy = "the model wrote no subject and paragraphs", "see the prompt and the model's evals"
+        raise RetryableTaskError("bad_draft", message, remedy=remedy) from error
     return result.output
 
 
@@ -60,7 +59,10 @@ def email_prompt(facts: AccountFacts, purpose: Purpose, *, review: Review | None
 def disclosable_facts(facts: AccountFacts) -> dict[str, Any]:
     """The facts that an email may state, as they must be written: no address, phone or flag of the consumer."""
     ledger, agency = facts.ledger, facts.agency
-    said: dict[str, Any] = {
+    offers = [
+        {"amount": format_dollars(each.amount), "due_on": format_long_date(each.due_on)} for each in ledger.offers
+    ]
+    shown: dict[str, Any] = {
         "consumer": f"{facts.consumer.first_name} {facts.consumer.last_name}",
         "agency": agency.name,
         "agency_phone": agency.phone,
@@ -69,14 +71,9 @@ def disclosable_facts(facts: AccountFacts) -> dict[str, Any]:
         "current_creditor": ledger.current_creditor,
         "account": ledger.reference,
         "balance": format_dollars(ledger.balance),
-        "offers": [
-            {"amount": format_dollars(offer.amount), "due_on": format_long_date(offer.due_on)}
-            for offer in ledger.offers
-        ],
+        "offers": offers,
     }
     if ledger.last_payment is not None and ledger.last_payment_on is not None:
-        said["last_payment"] = {
-            "amount": format_dollars(ledger.last_payment),
-            "on": format_long_date(ledger.last_payment_on),
-        }
-    return said
+        amount, day = format_dollars(ledger.last_payment), format_long_date(ledger.last_payment_on)
+        shown["last_payment"] = {"amount": amount, "on": day}
+    return shown

@@ -4,23 +4,22 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from contracts.documents.accounts import AccountFacts
 from contracts.documents.disclosures import required_disclosures
-from contracts.documents.opt_out import OptOutClaims, opt_out_url
+from contracts.documents.opt_out import OptOutClaims
 from contracts.documents.reviews import Review
 from contracts.events.drafter import AnswerDrafted, EmailDrafted
 from contracts.events.router import DraftAnswer, DraftEmail
 from latency_failover import FailoverModel
 from services.drafter import email
 from services.drafter.agent import ANSWER_PROMPT_VERSION, write_answer
-from services.drafter.mime import InvalidEmailText, OptOutChannels, compose, extract_words
+from services.drafter.mime import InvalidEmailText, compose, extract_words
 from switchyard.runtime.core.clock import Clock
 from switchyard.runtime.core.errors import PermanentTaskError, RetryableTaskError
 from switchyard.runtime.core.task import Task, TaskResult
-from switchyard.runtime.crypto.tokens import SignedTokens
 from switchyard.runtime.models.clients import model_budget, model_call
 from switchyard.runtime.storage.artefacts import Artefacts
 
@@ -36,40 +35,20 @@ async def draft_answer(
 ) -> TaskResult:
     """Write the answer from the granted findings, and cite each finding that it uses."""
     question = (await artefacts.read(task, task.payload.question)).decode()
-    findings = []
-    for number, artefact in enumerate(task.payload.findings, start=1):
-        found = json.loads(await artefacts.read(task, artefact))
-        findings.append({"id": f"F{number}"} | found)
+    found = [json.loads(await artefacts.read(task, artefact)) for artefact in task.payload.findings]
+    findings = [{"id": f"F{number}"} | each for number, each in enumerate(found, start=1)]
     async with model_budget(model, task, margin_ms=DRAFTER_MARGIN_MS) as decisions:
         written = await write_answer(agent, question, findings)
-    sources = [finding for finding in findings if finding["id"] in written.cites]
-    answer = await artefacts.write(
-        task,
-        "answer",
-        json.dumps({"text": written.text, "citations": [_citation(source) for source in sources]}).encode(),
-        media_type="application/json",
-    )
-    return TaskResult(
-        AnswerDrafted(answer=answer, cites=written.cites),
-        model_call=model_call(decisions, prompt_version=ANSWER_PROMPT_VERSION),
-    )
+    citations = [_citation(finding) for finding in findings if finding["id"] in written.cites]
+    document = json.dumps({"text": written.text, "citations": citations}).encode()
+    answer = await artefacts.write(task, "answer", document, media_type="application/json")
+    call = model_call(decisions, prompt_version=ANSWER_PROMPT_VERSION)
+    return TaskResult(AnswerDrafted(answer=answer, cites=written.cites), model_call=call)
 
 
 def _citation(finding: dict[str, object]) -> dict[str, object]:
     """The fields with which a reader can check a cited finding."""
     return {name: finding[name] for name in ("id", "sql", "tables", "row_count", "truncated") if name in finding}
-
-
-@dataclass(frozen=True)
-class OptOutLinks:
-    """Builds opt-out links. `base` is the public address of the email feedback service."""
-
-    tokens: SignedTokens[OptOutClaims]
-    base: str
-
-    def link(self, claims: OptOutClaims) -> str:
-        """The opt-out link for one address of one tenant."""
-        return opt_out_url(self.base, self.tokens.sign(claims))
 
 
 async def draft_email(
@@ -78,7 +57,7 @@ async def draft_email(
     artefacts: Artefacts,
     model: FailoverModel,
     agent: Agent[None, email.EmailText],
-    links: OptOutLinks,
+    opt_out_link: Callable[[OptOutClaims], str],
     clock: Clock,
 ) -> TaskResult:
     """Write or revise the email and build the message that will be sent, byte for byte.
@@ -103,14 +82,13 @@ async def draft_email(
             subject=written.subject,
             paragraphs=written.paragraphs,
             case_id=envelope.case_id,
-            opt_out=OptOutChannels(url=links.link(claims)),
+            opt_out_link=opt_out_link(claims),
         )
     except InvalidEmailText as problem:
         if problem.field in {"subject", "paragraphs"}:  # written by the model: another attempt may succeed
             raise RetryableTaskError("bad_draft", str(problem), remedy="see the model's evals") from problem
-        raise PermanentTaskError(
-            "unwritable_facts", str(problem), problem.field, "correct the account's facts"
-        ) from problem
+        remedy = "correct the account's facts"
+        raise PermanentTaskError("unwritable_facts", str(problem), problem.field, remedy) from problem
     stored = await artefacts.write(task, "email", message, media_type="message/rfc822")
     return TaskResult(EmailDrafted(email=stored, content_sha256=hashlib.sha256(message).hexdigest()), model_call=call)
 

@@ -6,11 +6,11 @@ from functools import partial
 
 from contracts.cards import DRAFTER_CARD
 from contracts.catalogue import CATALOGUE
-from contracts.documents.opt_out import OPT_OUT_PURPOSE, OptOutClaims
+from contracts.documents.opt_out import OPT_OUT_PURPOSE, OptOutClaims, opt_out_url
 from contracts.events.router import DraftAnswer, DraftEmail
 from services.drafter.agent import build_answer_agent
 from services.drafter.email import build_email_agent
-from services.drafter.handlers import OptOutLinks, draft_answer, draft_email
+from services.drafter.handlers import draft_answer, draft_email
 from services.drafter.models import build_drafter_model
 from services.drafter.settings import DrafterSettings
 from switchyard.protocol.fields import Contract
@@ -37,7 +37,7 @@ async def run() -> None:
                 artefacts=artefacts,
                 model=model,
                 agent=build_email_agent(model),
-                links=OptOutLinks(tokens, settings.optout_url),
+                opt_out_link=lambda claims: opt_out_url(settings.optout_url, tokens.sign(claims)),
                 clock=process.clock,
             ),
         }

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import unicodedata
 from collections.abc import Sequence
-from dataclasses import dataclass
 from email import message_from_bytes
 from email.headerregistry import Address
 from email.message import EmailMessage
@@ -19,7 +18,6 @@ from typing import Any
 
 from contracts.documents.accounts import AccountFacts, Purpose
 from contracts.documents.disclosures import required_disclosures
-from switchyard.protocol.fields import Email
 
 MAX_SUBJECT = 150
 MAX_PARAGRAPHS = 60
@@ -37,14 +35,6 @@ class InvalidEmailText(ValueError):
     def __init__(self, field: str, why: str) -> None:
         super().__init__(f"{field}: {why}")
         self.field = field
-
-
-@dataclass(frozen=True)
-class OptOutChannels:
-    """The ways to opt out: the signed link and, if it is monitored, a mailbox."""
-
-    url: str
-    mailbox: Email | None = None
 
 
 class _Wire(EmailPolicy):
@@ -71,7 +61,7 @@ def compose(
     subject: str,
     paragraphs: Sequence[str],
     case_id: str,
-    opt_out: OptOutChannels,
+    opt_out_link: str,
 ) -> bytes:
     """Build the message. The same arguments give the same bytes.
 
@@ -81,17 +71,17 @@ def compose(
     body = [_text("paragraphs", paragraph) for paragraph in paragraphs]
     if not 1 <= len(body) <= MAX_PARAGRAPHS:
         raise InvalidEmailText("paragraphs", f"between 1 and {MAX_PARAGRAPHS} of them")
-    footer = _footer(facts, purpose, today, opt_out.url)
+    footer = _footer(facts, purpose, today, opt_out_link)
     message = EmailMessage(policy=_WIRE)
     message["From"] = _mailbox(facts.agency.name, facts.agency.from_address)
     message["To"] = _mailbox("", facts.email.address)
     message["Subject"] = _subject(subject)
     message["Message-ID"] = _message_id("content", case_id, facts)
-    message["List-Unsubscribe"] = ", ".join(f"<{way}>" for way in _opt_out_headers(opt_out))
+    message["List-Unsubscribe"] = f"<{opt_out_link}>"
     message["List-Unsubscribe-Post"] = "List-Unsubscribe=One-Click"
     message["Auto-Submitted"] = "auto-generated"
-    message.set_content(_plain(body, footer), cte="quoted-printable")
-    message.add_alternative(_html(body, footer, opt_out.url), subtype="html", cte="quoted-printable")
+    message.set_content("\n\n".join([*body, *footer]) + "\n", cte="quoted-printable")
+    message.add_alternative(_html(body, footer, opt_out_link), subtype="html", cte="quoted-printable")
     # Boundary and Message-ID are derived from the content: nothing is random, and different contents differ.
     message.set_boundary("=_content")
     content = hashlib.sha256(message.as_bytes(policy=_WIRE)).hexdigest()[:32]
@@ -121,28 +111,15 @@ def _footer(facts: AccountFacts, purpose: Purpose, today: str, link: str) -> lis
     return [_text(each.name, each.text + ending.get(each.rule, "")) for each in disclosures]
 
 
-def _opt_out_headers(opt_out: OptOutChannels) -> list[str]:
-    # RFC 8058 requires the https link. A mailbox is named only if it is monitored.
-    token = opt_out.url.rpartition("/")[2]
-    return [opt_out.url, *([f"mailto:{opt_out.mailbox}?subject={token}"] if opt_out.mailbox else [])]
-
-
-def _plain(body: Sequence[str], footer: Sequence[str]) -> str:
-    return "\n\n".join([*body, *footer]) + "\n"
-
-
 def _html(body: Sequence[str], footer: Sequence[str], link: str) -> str:
-    small = [_paragraph(text, f' style="{_SMALL}"', link) for text in footer]
-    return "\n".join(
-        [
-            '<!DOCTYPE html>\n<html lang="en">\n<head><meta charset="utf-8">',
-            '<meta name="viewport" content="width=device-width, initial-scale=1">',
-            f'</head>\n<body style="{_STYLE}">',
-            *(_paragraph(text, "", link) for text in body),
-            *small,
-            "</body>\n</html>\n",
-        ]
-    )
+    return "\n".join([
+        '<!DOCTYPE html>\n<html lang="en">\n<head><meta charset="utf-8">',
+        '<meta name="viewport" content="width=device-width, initial-scale=1">',
+        f'</head>\n<body style="{_STYLE}">',
+        *(_paragraph(text, "", link) for text in body),
+        *(_paragraph(text, f' style="{_SMALL}"', link) for text in footer),
+        "</body>\n</html>\n",
+    ])  # fmt: skip
 
 
 def _paragraph(text: str, style: str, link: str) -> str:

@@ -4,37 +4,21 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
-from contracts.documents.accounts import AccountFacts, Purpose
+from contracts.documents.accounts import AccountFacts
 from contracts.documents.reviews import ReviewStage
-from contracts.events.compliance import (
-    ContactAllowed,
-    ContactBlocked,
-    EmailBlocked,
-    EmailPassed,
-    ReviewOutdated,
-    RevisionNeeded,
-    SendingAllowed,
-    SendingDeferred,
-)
+from contracts.events import compliance as events
 from contracts.events.router import CheckContact, CheckSending, ReviewEmail
 from latency_failover import FailoverModel
-from services.specialists.compliance.approval import approval_reasons
-from services.specialists.compliance.email_text.message import ParsedEmail, read_message
-from services.specialists.compliance.judge import (
-    JUDGE_PROMPT_VERSION,
-    Judgement,
-    below_floor,
-    criteria,
-    judge_email,
-    rubric_score,
-)
+from services.specialists.compliance import judge
+from services.specialists.compliance.email_text.message import read_message
 from services.specialists.compliance.pack import RulePack, pack_in_force
 from services.specialists.compliance.review import (
     RuleEvaluation,
+    approval_reasons,
     blocking_results,
     build_review,
     deferred_until,
@@ -46,10 +30,9 @@ from services.specialists.compliance.review import (
     without_evidence,
 )
 from services.specialists.compliance.rules.contact_hours import moment_valid_until
-from services.specialists.compliance.rules.record import retain_at_least
 from services.specialists.compliance.rules.rule import RuleInput
-from services.specialists.compliance.store import VerdictStore, VerdictSubject
-from switchyard.protocol.fields import Artefact, Contract
+from services.specialists.compliance.store import VerdictStore
+from switchyard.protocol.fields import Contract
 from switchyard.runtime.core.clock import Clock, timestamp
 from switchyard.runtime.core.errors import PermanentTaskError
 from switchyard.runtime.core.task import Task, TaskResult
@@ -62,6 +45,8 @@ if TYPE_CHECKING:
 COMPLIANCE_MARGIN_MS = 2_000
 """Part of the task's time limit that is reserved for recording the verdict and storing the result."""
 
+ComplianceTask = Task[CheckContact] | Task[ReviewEmail] | Task[CheckSending]
+
 
 async def check_contact(
     task: Task[CheckContact], *, artefacts: Artefacts, verdicts: VerdictStore, clock: Clock, packs: Sequence[RulePack]
@@ -69,20 +54,13 @@ async def check_contact(
     """Decide whether this person may be contacted by email about this debt. The moment is checked before sending."""
     if (earlier := await verdicts.find_recorded(task)) is not None:
         return earlier
-    command, now = task.payload, clock.now()
-    situation = RuleInput(await _facts(task, artefacts), command.purpose, now, pack_in_force(packs, now))
+    now = clock.now()
+    situation = RuleInput(await _facts(task, artefacts), task.payload.purpose, now, pack_in_force(packs, now))
     results = evaluate_rules(situation, "contact", fresh_salt())
-    review = await _store_review(task, artefacts, build_review(situation, "contact", results))
+    common = await _store_review(task, artefacts, situation, "contact", results)
     stopped = blocking_results(results)
-    pack, shown = situation.pack.version, without_evidence(results)
-    payload: Contract = ContactAllowed(pack=pack, results=shown, review=review)
-    if stopped:
-        payload = ContactBlocked(
-            pack=pack, results=shown, review=review, message=describe_rules(stopped), rules=rule_ids(stopped)
-        )
-    return await verdicts.record(
-        task, TaskResult(payload), _verdict_subject(task.payload.account, situation, "contact", stopped)
-    )
+    payload = events.ContactBlocked(**common, **_reasons(stopped)) if stopped else events.ContactAllowed(**common)
+    return await verdicts.record(task, TaskResult(payload), situation, "contact", rules=rule_ids(stopped))
 
 
 async def review_email(
@@ -93,7 +71,7 @@ async def review_email(
     clock: Clock,
     packs: Sequence[RulePack],
     model: FailoverModel,
-    agent: Agent[None, Judgement],
+    agent: Agent[None, judge.Judgement],
     opt_out_base: str | None,
 ) -> TaskResult:
     """Decide whether exactly this content may be sent to this person: by the rules, then by the judge if they pass."""
@@ -101,16 +79,20 @@ async def review_email(
         return earlier
     command, now = task.payload, clock.now()
     pack = pack_in_force(packs, now)
-    message = read_message(await _content(task, artefacts, command.email, command.content_sha256), pack.email)
+    message = read_message(await _content(task, artefacts), pack.email)
     situation = RuleInput(await _facts(task, artefacts), command.purpose, now, pack, message, opt_out_base)
     results = evaluate_rules(situation, "email", fresh_salt())
     stopped = blocking_results(results)
-    reply = (
-        await _reply_blocked(task, artefacts, situation, results, stopped)
-        if stopped
-        else await _reply_judged(task, artefacts, situation, message, results, model=model, agent=agent)
+    if stopped:
+        # The judge is not asked, and the score is 0.
+        common = await _store_review(task, artefacts, situation, "email", results, rubric_score=0)
+        outcome = events.RevisionNeeded if is_revisable(stopped) else events.EmailBlocked
+        reply = TaskResult(outcome(**common, **_reasons(stopped)), rubric_score=0)
+    else:
+        reply = await _judged_reply(task, artefacts, situation, results, model=model, agent=agent)
+    return await verdicts.record(
+        task, reply, situation, "email", rules=rule_ids(stopped), content_sha256=message.sha256
     )
-    return await verdicts.record(task, reply, _verdict_subject(command.account, situation, "email", stopped))
 
 
 async def check_sending(
@@ -123,144 +105,94 @@ async def check_sending(
     if (earlier := await verdicts.find_recorded(task)) is not None:
         return earlier
     command, now = task.payload, clock.now()
-    await _content(task, artefacts, command.email, command.content_sha256)
+    await _content(task, artefacts)
     situation = RuleInput(await _facts(task, artefacts), command.purpose, now, pack_in_force(packs, now))
     pack, content = situation.pack.version, command.content_sha256
     packs_passed = await verdicts.packs_passed(task.envelope.case_id, content, command.account.sha256, command.purpose)
-    if pack not in packs_passed:
-        if not packs_passed:
-            raise PermanentTaskError(
-                "not_reviewed",
-                "no review on record passed this content for this account and purpose",
-                "content_sha256",
-                "submit the case again, so that the content is reviewed",
-            )
-        outdated = TaskResult(ReviewOutdated(pack=pack, passed_under=max(packs_passed)))
-        return await verdicts.record(
-            task, outdated, _verdict_subject(command.account, situation, "sending", (), content)
+    if not packs_passed:
+        raise PermanentTaskError(
+            "not_reviewed",
+            "no review on record passed this content for this account and purpose",
+            "content_sha256",
+            "submit the case again, so that the content is reviewed",
         )
-    results = evaluate_rules(situation, "sending", fresh_salt())
-    review = await _store_review(task, artefacts, build_review(situation, "sending", results))
-    stopped, until, shown = blocking_results(results), deferred_until(results), without_evidence(results)
-    waiting = tuple(result for result in results if result.verdict.until is not None)
     payload: Contract
+    if pack not in packs_passed:
+        payload = events.ReviewOutdated(pack=pack, passed_under=max(packs_passed))
+        return await verdicts.record(task, TaskResult(payload), situation, "sending", content_sha256=content)
+    results = evaluate_rules(situation, "sending", fresh_salt())
+    common = await _store_review(task, artefacts, situation, "sending", results)
+    stopped, until = blocking_results(results), deferred_until(results)
+    waiting = tuple(result for result in results if result.verdict.until is not None)
     if stopped:
-        payload = ContactBlocked(
-            pack=pack, results=shown, review=review, message=describe_rules(stopped), rules=rule_ids(stopped)
-        )
+        payload = events.ContactBlocked(**common, **_reasons(stopped))
     elif until is not None:
-        payload = SendingDeferred(
-            pack=pack, results=shown, review=review, until=timestamp(until), rules=rule_ids(waiting)
-        )
+        payload = events.SendingDeferred(**common, until=timestamp(until), rules=rule_ids(waiting))
     else:
-        payload = SendingAllowed(
-            pack=pack,
-            results=shown,
-            review=review,
-            content_sha256=content,
-            valid_until=timestamp(moment_valid_until(situation, packs)),
-        )
-    about = _verdict_subject(command.account, situation, "sending", (*stopped, *waiting), content)
-    return await verdicts.record(task, TaskResult(payload), about)
+        valid_until = timestamp(moment_valid_until(situation, packs))
+        payload = events.SendingAllowed(**common, content_sha256=content, valid_until=valid_until)
+    rules = rule_ids((*stopped, *waiting))
+    return await verdicts.record(task, TaskResult(payload), situation, "sending", rules=rules, content_sha256=content)
 
 
-async def _reply_blocked(
+async def _judged_reply(
     task: Task[ReviewEmail],
     artefacts: Artefacts,
     situation: RuleInput,
-    results: Sequence[RuleEvaluation],
-    stopped: Sequence[RuleEvaluation],
-) -> TaskResult:
-    """The reply for a draft that a rule blocks. The judge is not asked, and the score is 0."""
-    review = await _store_review(task, artefacts, build_review(situation, "email", results, rubric_score=0))
-    outcome = RevisionNeeded if is_revisable(stopped) else EmailBlocked
-    payload = outcome(
-        pack=situation.pack.version,
-        results=without_evidence(results),
-        review=review,
-        message=describe_rules(stopped),
-        rules=rule_ids(stopped),
-    )
-    return TaskResult(payload, rubric_score=0)
-
-
-async def _reply_judged(
-    task: Task[ReviewEmail],
-    artefacts: Artefacts,
-    situation: RuleInput,
-    message: ParsedEmail,
     results: Sequence[RuleEvaluation],
     *,
     model: FailoverModel,
-    agent: Agent[None, Judgement],
+    agent: Agent[None, judge.Judgement],
 ) -> TaskResult:
     async with model_budget(model, task, margin_ms=COMPLIANCE_MARGIN_MS) as decisions:
-        judgement = await judge_email(agent, situation, message)
-    marks = criteria(judgement, situation.pack)
-    score, weak = rubric_score(marks), below_floor(marks)
+        judgement = await judge.judge_email(agent, situation, situation.draft)
+    marks = judge.criteria(judgement, situation.pack)
+    score, weak = judge.rubric_score(marks), judge.below_floor(marks)
     approval = () if weak else approval_reasons(situation, results, score)
-    review = await _store_review(
-        task,
-        artefacts,
-        build_review(situation, "email", results, rubric=marks, rubric_score=score, approval=approval),
-    )
-    pack, shown = situation.pack.version, without_evidence(results)
-    payload: Contract = EmailPassed(
-        pack=pack,
-        results=shown,
-        review=review,
-        content_sha256=message.sha256,
-        approval=approval[0] if approval else None,
-    )
+    judged = {"rubric": marks, "rubric_score": score, "approval": approval}
+    common = await _store_review(task, artefacts, situation, "email", results, **judged)
+    payload: Contract
     if weak:
         failing = "; ".join(f"{mark.name} {mark.score}, floor {mark.floor}" for mark in weak)
-        payload = RevisionNeeded(pack=pack, results=shown, review=review, code="rubric_below_floor", message=failing)
-    return TaskResult(
-        payload, model_call=model_call(decisions, prompt_version=JUDGE_PROMPT_VERSION), rubric_score=score
-    )
+        payload = events.RevisionNeeded(**common, code="rubric_below_floor", message=failing)
+    else:
+        reason = approval[0] if approval else None
+        payload = events.EmailPassed(**common, content_sha256=situation.draft.sha256, approval=reason)
+    call = model_call(decisions, prompt_version=judge.JUDGE_PROMPT_VERSION)
+    return TaskResult(payload, model_call=call, rubric_score=score)
 
 
-async def _facts(task: Task[CheckContact | ReviewEmail | CheckSending], artefacts: Artefacts) -> AccountFacts:
+async def _facts(task: ComplianceTask, artefacts: Artefacts) -> AccountFacts:
     data = await artefacts.read(task, task.payload.account)
     try:
         return AccountFacts.model_validate_json(data)
     except ValidationError as error:
         where = ".".join(str(part) for part in error.errors(include_input=False, include_url=False)[0]["loc"])
-        raise PermanentTaskError(
-            "bad_account", "the account's facts are invalid", where, "submit the case again"
-        ) from None
+        message = "the account's facts are invalid"
+        raise PermanentTaskError("bad_account", message, where, "submit the case again") from None
 
 
-async def _content(task: Task[Contract], artefacts: Artefacts, email: Artefact, content_sha256: str) -> bytes:
-    data = await artefacts.read(task, email)
-    if hashlib.sha256(data).hexdigest() != content_sha256:
-        raise PermanentTaskError(
-            "content_altered", "the email's bytes are not those that the command names", "content_sha256"
-        )
+async def _content(task: Task[ReviewEmail] | Task[CheckSending], artefacts: Artefacts) -> bytes:
+    data = await artefacts.read(task, task.payload.email)
+    if hashlib.sha256(data).hexdigest() != task.payload.content_sha256:
+        message = "the email's bytes are not those that the command names"
+        raise PermanentTaskError("content_altered", message, "content_sha256")
     return data
 
 
-async def _store_review(task: Task[Contract], artefacts: Artefacts, review: bytes) -> Artefact:
-    return await artefacts.write(task, "review", review, media_type="application/json")
-
-
-def _verdict_subject(
-    account: Artefact,
+async def _store_review(
+    task: ComplianceTask,
+    artefacts: Artefacts,
     situation: RuleInput,
     stage: ReviewStage,
-    rules: Sequence[RuleEvaluation],
-    content_sha256: str | None = None,
-) -> VerdictSubject:
-    purpose: Purpose = situation.purpose
-    if situation.message is not None:
-        content_sha256 = situation.message.sha256
-    return VerdictSubject(
-        stage=stage,
-        pack=situation.pack.version,
-        purpose=purpose,
-        account_sha256=account.sha256,
-        content_sha256=content_sha256,
-        rules=rule_ids(rules),
-        recorded_at=situation.now,
-        retain_until=retain_at_least(situation),
-    )
+    results: Sequence[RuleEvaluation],
+    **judged: Any,
+) -> dict[str, Any]:
+    """Store the sealed review; return the fields that all verdict events have."""
+    data = build_review(situation, stage, results, **judged)
+    review = await artefacts.write(task, "review", data, media_type="application/json")
+    return {"pack": situation.pack.version, "results": without_evidence(results), "review": review}
+
+
+def _reasons(stopped: Sequence[RuleEvaluation]) -> dict[str, Any]:
+    return {"message": describe_rules(stopped), "rules": rule_ids(stopped)}

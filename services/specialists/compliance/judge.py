@@ -13,7 +13,7 @@ from pydantic_ai.models import Model
 
 from contracts.documents.reviews import RubricCriterion
 from services.specialists.compliance.email_text.message import ParsedEmail
-from services.specialists.compliance.pack import CRITERIA, RulePack
+from services.specialists.compliance.pack import RulePack
 from services.specialists.compliance.rules.rule import RuleInput
 from switchyard.runtime.core.errors import RetryableTaskError
 
@@ -58,9 +58,7 @@ async def judge_email(agent: Agent[None, Judgement], situation: RuleInput, messa
         result = await agent.run(build_judge_prompt(situation, message))
     except UnexpectedModelBehavior as error:
         raise RetryableTaskError(
-            "bad_judgement",
-            "the judgement is incomplete",
-            remedy="see the judge's prompt and the compliance evals",
+            "bad_judgement", "the judgement is incomplete", remedy="see the judge's prompt and the compliance evals"
         ) from error
     return result.output
 
@@ -89,17 +87,8 @@ def _escape_markup(value: object) -> str:
 
 def criteria(judgement: Judgement, pack: RulePack) -> tuple[RubricCriterion, ...]:
     """The marks with the pack's weights and floors."""
-    marks: dict[str, CriterionMark] = {name: getattr(judgement, name) for name in CRITERIA}
-    return tuple(
-        RubricCriterion(
-            name=rule.name,
-            score=marks[rule.name].score,
-            floor=rule.floor,
-            weight=rule.weight,
-            reason=marks[rule.name].reason,
-        )
-        for rule in pack.rubric
-    )
+    marks = judgement.model_dump()
+    return tuple(RubricCriterion(**rule.model_dump(), **marks[rule.name]) for rule in pack.rubric)
 
 
 def rubric_score(marks: tuple[RubricCriterion, ...]) -> int:

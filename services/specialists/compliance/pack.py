@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from datetime import UTC, date, datetime, time
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from contracts.documents import disclosures
 from contracts.documents.accounts import Money, Purpose
@@ -29,13 +29,6 @@ class PackError(Exception):
     """A rule pack is invalid, or none is in force: release a corrected pack; a released pack is never edited."""
 
 
-def _clock(text: Any) -> Any:
-    return time.fromisoformat(text) if isinstance(text, str) else text
-
-
-LocalTime = Annotated[time, BeforeValidator(_clock)]
-
-
 class _Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -50,8 +43,8 @@ class FactsLimits(_Part):
 class Timing(_Part):
     """When an email may be sent, in the consumer's local time, and for how long a check of the moment is valid."""
 
-    earliest: LocalTime
-    latest: LocalTime
+    earliest: time
+    latest: time
     horizon_days: Annotated[int, Field(ge=8, le=60, description="Longer than a week, or a weekly pattern is missed.")]
     valid_minutes: Annotated[int, Field(ge=1, le=240)]
 
@@ -161,9 +154,8 @@ class RulePack(_Part):
         if missing := used - set(self.lexicon):
             raise ValueError(f"lexicon: {', '.join(sorted(missing))} is missing, and the rules use it")
         if self.disclosures != disclosures.DISCLOSURES_VERSION:
-            raise ValueError(
-                "disclosures: contracts/documents/disclosures.py has another version; release a pack that goes with it"
-            )
+            other = "contracts/documents/disclosures.py has another version"
+            raise ValueError(f"disclosures: {other}; release a pack that goes with it")
         return self
 
     def effective_from_of(self, rule: RuleId) -> date:

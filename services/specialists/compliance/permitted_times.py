@@ -1,16 +1,23 @@
-"""Permitted moments: pure arithmetic on local clocks, including daylight saving time."""
+"""Permitted moments on local clocks, including daylight saving time, and the zones in which the consumer may be."""
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
-from zoneinfo import ZoneInfo
+from functools import cache
+from pathlib import Path
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from contracts.documents.accounts import InconvenientPeriod
+import phonenumbers
+from phonenumbers import timezone
+
+from contracts.documents.accounts import ConsumerFacts, InconvenientPeriod
 
 _DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _SECOND = timedelta(seconds=1)
+_STATES = Path(__file__).with_name("states.toml")
 
 
 @dataclass(frozen=True)
@@ -35,7 +42,7 @@ class PermittedHours:
         return not any(_covers(period, moment.astimezone(zone)) for zone in self.zones for period in self.inconvenient)
 
     def next_change(self, moment: datetime, horizon: timedelta, *, to: bool) -> datetime | None:
-        """The first moment from `moment` on, within `horizon`, at which `permitted` is `to`; None if there is none.
+        """The first moment from `moment` on, within `horizon`, at which `permitted` is `to`, or None.
 
         The answer changes only when a local clock passes a limit or jumps, so only those moments are tried.
         """
@@ -87,3 +94,44 @@ def _transitions(zone: ZoneInfo, days: Sequence[date]) -> Iterator[datetime]:
             else:
                 high = middle
         yield high
+
+
+@cache
+def zones_by_state() -> dict[str, tuple[str, ...]]:
+    """IANA names by USPS code."""
+    return {code: tuple(names) for code, names in tomllib.loads(_STATES.read_text(encoding="utf-8"))["zones"].items()}
+
+
+def plausible_zones(consumer: ConsumerFacts) -> tuple[tuple[ZoneInfo, ...], tuple[str, ...]]:
+    """The zones of every residence, telephone number and the stated zone; and the facts without a known zone.
+
+    Comment 6(b)(1)(i)-2 to 12 CFR 1006.6: where an address and an area code disagree, both count. A toll-free
+    number has no place and is ignored.
+    """
+    facts = [(f"residence in {each.state}", zones_by_state().get(each.state, ())) for each in consumer.residences]
+    phones = [_of_phone(phone) for phone in consumer.phones]
+    facts += [("a telephone number without a known place", found) for found in phones if found is not None]
+    silent = [fact for fact, found in facts if not found]
+    names = {name for _, found in facts for name in found} | (
+        set() if consumer.time_zone is None else {consumer.time_zone}
+    )
+    zones: list[ZoneInfo] = []
+    for name in sorted(names):
+        try:
+            zones.append(ZoneInfo(name))
+        except (ZoneInfoNotFoundError, ValueError, OSError):
+            # ValueError for a path, OSError for a folder of the zone database such as "America".
+            silent.append(f"the time zone {name!r}")
+    return tuple(zones), tuple(silent)
+
+
+def _of_phone(phone: str) -> tuple[str, ...] | None:
+    """The zones of a number; empty if its place is unknown, None if it is toll-free."""
+    try:
+        number = phonenumbers.parse(phone)
+    except phonenumbers.NumberParseException:
+        return ()
+    if phonenumbers.number_type(number) == phonenumbers.PhoneNumberType.TOLL_FREE:
+        return None
+    found: tuple[str, ...] = timezone.time_zones_for_number(number)
+    return tuple(name for name in found if name != timezone.UNKNOWN_TIMEZONE)

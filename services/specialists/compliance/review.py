@@ -1,18 +1,21 @@
-"""Evaluates the rules and builds the review. Pure."""
+"""Evaluates the rules, decides whether a person must approve, and builds the review. Pure."""
 
 from __future__ import annotations
 
 import hashlib
 import secrets
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from decimal import Decimal
+from functools import reduce
+from operator import getitem
 from typing import Any
 
 from contracts.documents.reviews import Review, ReviewStage, RubricCriterion, RuleFinding
 from contracts.events.compliance import RuleResult
 from services.specialists.compliance.rules import RULES
-from services.specialists.compliance.rules.rule import ComplianceRule, RuleInput, RuleVerdict, pass_with
+from services.specialists.compliance.rules.rule import ComplianceRule, RuleInput, RuleVerdict, passes
 from switchyard.protocol.canonical import canonical_json
 from switchyard.protocol.fields import Code
 from switchyard.runtime.core.clock import timestamp
@@ -63,7 +66,7 @@ def evaluate_rules(situation: RuleInput, stage: ReviewStage, salt: bytes) -> tup
 def _check_rule(rule: ComplianceRule, situation: RuleInput) -> RuleVerdict:
     first_day = situation.pack.effective_from_of(rule.id)
     if situation.today < first_day:
-        return pass_with(f"in force from {first_day}")
+        return passes(f"in force from {first_day}")
     age = situation.now - datetime.fromisoformat(situation.facts.as_of)
     limits = situation.pack.facts
     if age > timedelta(hours=limits.max_age_hours):
@@ -78,26 +81,13 @@ def _check_rule(rule: ComplianceRule, situation: RuleInput) -> RuleVerdict:
 
 def _input_hash(rule: ComplianceRule, situation: RuleInput, facts: dict[str, Any], salt: bytes) -> str:
     """SHA-256 over the salt and the canonical JSON of what the rule reads: named facts, their age, and the pack."""
+    digest = None if situation.message is None else situation.message.sha256
+    known = {"message": digest, "purpose": situation.purpose, "now": timestamp(situation.now)}
     inputs: dict[str, Any] = {"as_of": facts["as_of"], "day": situation.today.isoformat()}
     for path in rule.reads:
-        match path:
-            case "message":
-                inputs[path] = None if situation.message is None else situation.message.sha256
-            case "purpose":
-                inputs[path] = situation.purpose
-            case "now":
-                inputs[path] = timestamp(situation.now)
-            case _:
-                inputs[path] = _lookup_fact(facts, path)
+        inputs[path] = known[path] if path in known else reduce(getitem, path.split("."), facts)
     read = {"rule": rule.id, "pack": situation.pack.version, "inputs": inputs}
     return hashlib.sha256(salt + canonical_json(read)).hexdigest()
-
-
-def _lookup_fact(facts: dict[str, Any], path: str) -> Any:
-    value: Any = facts
-    for name in path.split("."):
-        value = value[name]
-    return value
 
 
 def blocking_results(results: Sequence[RuleEvaluation]) -> tuple[RuleEvaluation, ...]:
@@ -131,6 +121,39 @@ def without_evidence(results: Sequence[RuleEvaluation]) -> tuple[RuleResult, ...
     return tuple(
         RuleResult(rule=result.rule.id, verdict=result.verdict.kind, input_hash=result.input_hash) for result in results
     )
+
+
+APPROVAL_REASONS: dict[Code, str] = {
+    "work_address": "Whether the address belongs to an employer is unknown (R09).",
+    "warning": "A rule warns.",
+    "settlement_offer": "The email offers a settlement.",
+    "first_contact": "The email is the first communication with the consumer.",
+    "purpose": "The policy requires approval for this purpose.",
+    "large_amount": "The balance is over the policy's limit.",
+    "rubric_low": "The score passes every floor and is below the comfort threshold.",
+}
+
+
+def approval_reasons(situation: RuleInput, results: Sequence[RuleEvaluation], rubric_score: int) -> tuple[Code, ...]:
+    """Every reason why approval is needed by the pack's policy, the weightiest first; empty if it is not needed."""
+    return tuple(_approval_reasons(situation, results, rubric_score))
+
+
+def _approval_reasons(situation: RuleInput, results: Sequence[RuleEvaluation], rubric_score: int) -> Iterator[Code]:
+    policy = situation.pack.approval
+    warned = {result.rule.id for result in results if result.verdict.kind == "warn"}
+    if policy.work_address and "R09" in warned:
+        yield "work_address"
+    if policy.warnings and warned - {"R09"}:
+        yield "warning"
+    if situation.purpose in policy.purposes:
+        yield "settlement_offer" if situation.purpose == "settlement_offer" else "purpose"
+    if policy.first_contact and situation.facts.history.contacted_before is False:
+        yield "first_contact"
+    if Decimal(situation.facts.ledger.balance) > Decimal(policy.amount_over):
+        yield "large_amount"
+    if rubric_score < policy.comfort_basis_points:
+        yield "rubric_low"
 
 
 def build_review(

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
-from datetime import date, datetime
 
 from contracts.documents.reviews import ReviewStage
-from contracts.events import compliance as verdicts
+from contracts.events import compliance as events
+from contracts.events.router import CheckContact, CheckSending, ReviewEmail
+from services.specialists.compliance.rules.record import retain_at_least
+from services.specialists.compliance.rules.rule import RuleInput
 from switchyard.protocol.fields import Contract, ModelCall, StorageRef
 from switchyard.runtime.core.task import Task, TaskResult
 from switchyard.runtime.database.connections import Database, Pool
@@ -16,30 +17,10 @@ from switchyard.runtime.database.queries import load_queries
 _OUTCOMES: dict[str, type[Contract]] = {
     outcome.__name__: outcome
     for outcome in (
-        verdicts.ContactAllowed,
-        verdicts.ContactBlocked,
-        verdicts.EmailPassed,
-        verdicts.RevisionNeeded,
-        verdicts.EmailBlocked,
-        verdicts.SendingAllowed,
-        verdicts.SendingDeferred,
-        verdicts.ReviewOutdated,
+        events.ContactAllowed, events.ContactBlocked, events.EmailPassed, events.RevisionNeeded, events.EmailBlocked,
+        events.SendingAllowed, events.SendingDeferred, events.ReviewOutdated,
     )
-}
-
-
-@dataclass(frozen=True)
-class VerdictSubject:
-    """The subject of a verdict: stage, account, content, rules and retention."""
-
-    stage: ReviewStage
-    pack: str
-    purpose: str
-    account_sha256: str
-    content_sha256: str | None
-    rules: tuple[str, ...]
-    recorded_at: datetime
-    retain_until: date
+}  # fmt: skip
 
 
 class VerdictStore:
@@ -53,38 +34,34 @@ class VerdictStore:
         row = await self._database.row("recorded", task.envelope.event_id)
         if row is None:
             return None
-        for sha256, place in json.loads(row["places"]).items():
-            task.written_refs[sha256] = StorageRef.model_validate(place)
+        for sha256, ref in json.loads(row["places"]).items():
+            task.written_refs[sha256] = StorageRef.model_validate(ref)
         return TaskResult(
             _OUTCOMES[row["outcome"]].model_validate_json(row["payload"]),
             model_call=None if row["model_call"] is None else ModelCall.model_validate_json(row["model_call"]),
             rubric_score=row["rubric_score"],
         )
 
-    async def record(self, task: Task[Contract], reply: TaskResult, about: VerdictSubject) -> TaskResult:
+    async def record(
+        self,
+        task: Task[CheckContact] | Task[ReviewEmail] | Task[CheckSending],
+        reply: TaskResult,
+        situation: RuleInput,
+        stage: ReviewStage,
+        *,
+        rules: tuple[str, ...] = (),
+        content_sha256: str | None = None,
+    ) -> TaskResult:
         """Record a verdict and return the one that counts: that of another attempt, if it was faster."""
-        places = {sha256: place.model_dump(exclude_none=True) for sha256, place in task.written_refs.items()}
-        approval: str | None = getattr(reply.payload, "approval", None)
+        refs = {sha256: ref.model_dump(exclude_none=True) for sha256, ref in task.written_refs.items()}
+        envelope, payload, call = task.envelope, reply.payload, reply.model_call
         await self._database.execute(
-            "record",
-            task.envelope.event_id,
-            task.envelope.case_id,
-            task.envelope.tenant,
-            about.stage,
-            type(reply.payload).__name__,
-            about.pack,
-            about.purpose,
-            about.account_sha256,
-            about.content_sha256,
-            list(about.rules),
-            reply.rubric_score,
-            approval,
-            reply.payload.model_dump_json(exclude_none=True),
-            json.dumps(places),
-            None if reply.model_call is None else reply.model_call.model_dump_json(exclude_none=True),
-            about.recorded_at,
-            about.retain_until,
-        )
+            "record", envelope.event_id, envelope.case_id, envelope.tenant, stage, type(payload).__name__,
+            situation.pack.version, situation.purpose, task.payload.account.sha256, content_sha256, list(rules),
+            reply.rubric_score, getattr(payload, "approval", None), payload.model_dump_json(exclude_none=True),
+            json.dumps(refs), None if call is None else call.model_dump_json(exclude_none=True), situation.now,
+            retain_at_least(situation),
+        )  # fmt: skip
         task.written_refs.clear()  # only the review of the verdict that counts is published
         counts = await self.find_recorded(task)
         if counts is None:
@@ -96,4 +73,4 @@ class VerdictStore:
     ) -> frozenset[str]:
         """The packs under which the latest review of this content, account and purpose passed."""
         rows = await self._database.rows("passes", case_id, content_sha256, account_sha256, purpose)
-        return frozenset(row["pack"] for row in rows if row["outcome"] == verdicts.EmailPassed.__name__)
+        return frozenset(row["pack"] for row in rows if row["outcome"] == events.EmailPassed.__name__)

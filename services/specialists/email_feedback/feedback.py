@@ -8,7 +8,7 @@ permanent bounce, and a complaint that is not a "not spam" report. An address is
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from email.utils import parseaddr
 from typing import Any, Literal
 
@@ -19,6 +19,12 @@ from switchyard.protocol.events.upstream import SuppressionRequested
 from switchyard.protocol.fields import Email, Json
 
 FeedbackReason = Literal["bounced", "complained"]
+_KINDS: dict[str, tuple[str, FeedbackReason]] = {
+    "Bounce": ("bouncedRecipients", "bounced"),
+    "Complaint": ("complainedRecipients", "complained"),
+}
+"""The recipients' field and the reason, by kind of report."""
+
 SES_DETAIL_TYPES = ("Email Bounced", "Email Complaint Received")
 _ADDRESS: TypeAdapter[str] = TypeAdapter(Email)
 
@@ -26,16 +32,22 @@ _ADDRESS: TypeAdapter[str] = TypeAdapter(Email)
 def read_suppressions(report: Json, tenants: Mapping[str, str]) -> list[SuppressionRequested]:
     """The suppression requests of a report; empty for a soft bounce or any other report.
 
-    `tenants` maps sending domains to tenants. Raises `InvalidEvent` for a report that cannot be read, or about a
-    domain without a tenant.
+    `tenants` maps sending domains to tenants. Raises `InvalidEvent` if the report cannot be read or has no tenant.
     """
-    kind = report.get("eventType") or report.get("notificationType")
-    mail = report.get("mail")
+    kind, mail = report.get("eventType") or report.get("notificationType"), report.get("mail")
     if not isinstance(kind, str) or not isinstance(mail, dict):
         raise _unreadable("eventType", "not an event of SES")
-    found = list(_suppressed_addresses(kind, report))
-    if not found:
+    if kind not in _KINDS:
         return []
+    recipients_field, reason = _KINDS[kind]
+    detail = report.get(kind.lower())
+    if not isinstance(detail, dict):
+        raise _unreadable(kind.lower(), "is missing")
+    soft_bounce = kind == "Bounce" and detail.get("bounceType") != "Permanent"
+    not_spam = kind == "Complaint" and detail.get("complaintFeedbackType") == "not-spam"
+    if soft_bounce or not_spam:
+        return []
+    addresses = _recipients(detail, recipients_field)
     tenant, message_id = _tenant(mail, tenants), mail.get("messageId")
     if not isinstance(message_id, str):
         raise _unreadable("mail.messageId", "is missing")
@@ -43,22 +55,8 @@ def read_suppressions(report: Json, tenants: Mapping[str, str]) -> list[Suppress
         SuppressionRequested(
             tenant=tenant, address=address, reason=reason, report_id=_report_id(kind, message_id, address)
         )
-        for reason, address in found
+        for address in addresses
     ]
-
-
-def _suppressed_addresses(kind: str, report: Json) -> Iterator[tuple[FeedbackReason, str]]:
-    detail = report.get(kind.lower())
-    if not isinstance(detail, dict):
-        if kind in {"Bounce", "Complaint"}:
-            raise _unreadable(kind.lower(), "is missing")
-        return
-    if kind == "Bounce" and detail.get("bounceType") == "Permanent":
-        for recipient in _recipients(detail, "bouncedRecipients"):
-            yield "bounced", recipient
-    if kind == "Complaint" and detail.get("complaintFeedbackType") != "not-spam":
-        for recipient in _recipients(detail, "complainedRecipients"):
-            yield "complained", recipient
 
 
 def _recipients(detail: Json, field: str) -> list[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import structlog
 
@@ -26,8 +25,8 @@ async def handle_feedback_report(
     async with nack_when_unavailable(message, None):
         try:
             found = read_suppressions(_report(message.raw_body), tenants)
-        except InvalidEvent as refusal:
-            await quarantine.keep(message.raw_body, refusal)
+        except InvalidEvent as error:
+            await quarantine.keep(message.raw_body, error)
             return
         for each in found:
             await suppressions.publish(each)
@@ -38,13 +37,10 @@ def _report(body: str) -> Json:
     """The event of SES in an SQS body: EventBridge's detail, SNS's message, or the bare object."""
     outer = parse_json(body)
     if outer.get("source") == "aws.ses":
-        return _object(outer.get("detail"), "detail")
+        detail = outer.get("detail")
+        if isinstance(detail, dict):
+            return detail
+        raise InvalidEvent(RejectionReason.MALFORMED, "not an event of SES", field="detail")
     if outer.get("Type") == "Notification" and isinstance(outer.get("Message"), str):
         return parse_json(outer["Message"])
     return outer
-
-
-def _object(value: Any, field: str) -> Json:
-    if not isinstance(value, dict):
-        raise malformed("not an event of SES", field)
-    return value

@@ -6,6 +6,7 @@ import hashlib
 
 import structlog
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import HTMLResponse
 from starlette.routing import Route
@@ -45,16 +46,11 @@ def build_opt_out_app(
         log.info("opt_out.taken", tenant=wanted.tenant, case_id=wanted.case_id, report_id=report.report_id)
         return _answer(opt_out_pages.DONE_PAGE, 200)
 
-    async def not_found(request: Request, _: Exception) -> HTMLResponse:
-        return _answer(opt_out_pages.BAD_LINK_PAGE, 404)
+    async def bad_link(request: Request, error: Exception) -> HTMLResponse:
+        return _answer(opt_out_pages.BAD_LINK_PAGE, error.status_code if isinstance(error, HTTPException) else 500)
 
-    async def no_such_method(request: Request, _: Exception) -> HTMLResponse:
-        return _answer(opt_out_pages.BAD_LINK_PAGE, 405)
-
-    return Starlette(
-        routes=[Route(f"{OPT_OUT_PATH}/{{token}}", opt_out, methods=["GET", "POST"])],
-        exception_handlers={404: not_found, 405: no_such_method},
-    )
+    routes = [Route(f"{OPT_OUT_PATH}/{{token}}", opt_out, methods=["GET", "POST"])]
+    return Starlette(routes=routes, exception_handlers={HTTPException: bad_link})
 
 
 def build_suppression(wanted: OptOutClaims, *, day: str) -> SuppressionRequested:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 
 import structlog
 
@@ -13,10 +13,10 @@ from contracts.events.router import SendEmail
 from services.specialists.email_sender.ledger import RateLimited, SendIntended, SendLedger, SendRate
 from services.specialists.email_sender.outbound_email import OutboundEmail, read_outbound_email
 from services.specialists.email_sender.provider import (
-    EmailProvider,
     PermanentSendError,
     SendAccepted,
     SendUnanswered,
+    SesProvider,
     TransientSendError,
 )
 from services.specialists.email_sender.send_preconditions import (
@@ -45,40 +45,36 @@ MAX_PRECONDITION_AGE_S = 5.0
 RECORD_RETRY_S = 0.5
 
 
-@dataclass(frozen=True)
-class SendLimits:
-    """The provider's time limit, and the rate of emails per recipient domain."""
-
-    timeout_s: float
-    send_rate: Callable[[str], SendRate]
-
-
 async def send_email(
     task: Task[SendEmail],
     *,
     artefacts: Artefacts,
     ledger: SendLedger,
-    provider: EmailProvider,
+    provider: SesProvider,
     clock: Clock,
-    limits: SendLimits,
+    timeout_s: float,
+    send_rate: Callable[[str], SendRate],
 ) -> Contract:
     """Send the email unless a precondition stops it, and return the outcome. Never sends twice, never guesses.
 
-    Raises `Unavailable` if the send must wait, and `RetryableTaskError` if too little time is left.
+    `timeout_s` is the provider's time limit; `send_rate` the rate of emails to a recipient domain. Raises `Unavailable`
+    if the send must wait, and `RetryableTaskError` if too little time is left.
     """
-    command = task.payload
+    command, envelope = task.payload, task.envelope
     email = read_outbound_email(await artefacts.read(task, command.email), command.content_sha256)
-    _enough_time(task, clock, limits)
-    request = SendRequest(
-        command_id=task.envelope.event_id,
-        case_id=task.envelope.case_id,
-        tenant=task.envelope.tenant,
-        command=command,
-        now=clock.now(),
-        in_flight=timedelta(seconds=limits.timeout_s + SEND_MARGIN_S),
-    )
+    call_s = timeout_s + SEND_MARGIN_S
+    if task.deadline is not None and task.deadline - clock.monotonic() < call_s:
+        # A call that the time limit cuts off would leave an unknown outcome.
+        raise RetryableTaskError(
+            "too_little_time",
+            "the task's time limit is too short for the provider's answer",
+            "time_limit_ms",
+            f"allow more than {call_s:g} s in the graph, or lower SWITCHYARD_SES_TIMEOUT_S",
+        )
+    in_flight = timedelta(seconds=call_s)
+    request = SendRequest(envelope.event_id, envelope.case_id, envelope.tenant, command, clock.now(), in_flight)
     began = clock.monotonic()
-    begun = await ledger.begin(request, email.domain_key, limits.send_rate(email.domain))
+    begun = await ledger.begin(request, email.domain_key, send_rate(email.domain))
     match begun:
         case SendIntended(attempt):
             if clock.monotonic() - began > MAX_PRECONDITION_AGE_S:
@@ -91,65 +87,36 @@ async def send_email(
             raise Unavailable("domain_rate", "the recipient domain's rate limit is reached", after_s=seconds)
         case SendInFlight(seconds):
             raise Unavailable("in_flight", "another worker may be sending this email now", after_s=seconds)
-        case _:
-            raise TypeError(f"unexpected ledger decision {type(begun).__name__}")
 
 
 async def _send_once(
-    email: OutboundEmail,
-    request: SendRequest,
-    attempt: int,
-    *,
-    ledger: SendLedger,
-    provider: EmailProvider,
-    clock: Clock,
+    email: OutboundEmail, request: SendRequest, attempt: int, *, ledger: SendLedger, provider: SesProvider, clock: Clock
 ) -> Contract:
     content = request.command.content_sha256
+    record = partial(_record_answer, ledger, request, attempt, clock)
     result = await provider.send(email, {"case_id": request.case_id, "content_sha256": content})
     match result:
         case SendAccepted(message_id):
-            await _record_answer(ledger, request, attempt, clock, state="sent", message_id=message_id)
+            await record(state="sent", message_id=message_id)
             return build_email_sent(content, message_id)
         case PermanentSendError(code):
-            await _record_answer(ledger, request, attempt, clock, state="refused", code=code)
+            await record(state="refused", code=code)
             return build_email_undeliverable(code)
         case TransientSendError(code, seconds):
             log.warning("provider.not_accepted", code=code, alarm="provider")
-            await _record_answer(ledger, request, attempt, clock, state="released", code=code)
+            await record(state="released", code=code)
             raise Unavailable(code, "the email provider did not accept the email", after_s=seconds)
         case SendUnanswered(code):
             log.error("provider.no_answer", code=code, alarm="outcome_unknown")
-            await _record_answer(ledger, request, attempt, clock, state="unknown", code=code)
+            await record(state="unknown", code=code)
             return build_sending_unknown(content, "The provider was called and did not answer.")
 
 
-async def _record_answer(
-    ledger: SendLedger,
-    request: SendRequest,
-    attempt: int,
-    clock: Clock,
-    *,
-    state: str,
-    message_id: str | None = None,
-    code: str | None = None,
-) -> None:
+async def _record_answer(ledger: SendLedger, request: SendRequest, attempt: int, clock: Clock, **answer: str) -> None:
     """Record the answer. Nothing else holds it, so an unreachable database is waited for."""
     while True:
         try:
-            await ledger.record(request, attempt, state=state, at=clock.now(), message_id=message_id, code=code)
+            return await ledger.record(request, attempt, at=clock.now(), **answer)
         except Unavailable:
             log.warning("answer.not_recorded", code="database_unreachable")
             await asyncio.sleep(RECORD_RETRY_S)
-        else:
-            return
-
-
-def _enough_time(task: Task[SendEmail], clock: Clock, limits: SendLimits) -> None:
-    # A call that the time limit cuts off would leave an unknown outcome.
-    if task.deadline is not None and task.deadline - clock.monotonic() < limits.timeout_s + SEND_MARGIN_S:
-        raise RetryableTaskError(
-            "too_little_time",
-            "the task's time limit is too short for the provider's answer",
-            "time_limit_ms",
-            f"allow more than {limits.timeout_s + SEND_MARGIN_S:g} s in the graph, or lower SWITCHYARD_SES_TIMEOUT_S",
-        )

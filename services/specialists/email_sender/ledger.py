@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any, TypeVar
 
 from services.specialists.email_sender.send_preconditions import (
+    AnswerWithoutSending,
     ApprovalRecord,
     LedgerEntry,
     OutcomeUnknown,
-    SendDecision,
+    SendInFlight,
     SendNow,
     SendPreconditions,
     SendRequest,
@@ -19,14 +21,12 @@ from switchyard.protocol.signing import OperatorKeys
 from switchyard.runtime.database.connections import Database, Pool
 from switchyard.runtime.database.queries import load_queries
 
+T = TypeVar("T")
+
 SESSION_SETTINGS = {
-    "idle_in_transaction_session_timeout": "5s",
-    "statement_timeout": "15s",
-    "tcp_keepalives_idle": "5",
-    "tcp_keepalives_interval": "2",
-    "tcp_keepalives_count": "3",
-    "tcp_user_timeout": "10s",
-}
+    "idle_in_transaction_session_timeout": "5s", "statement_timeout": "15s", "tcp_keepalives_idle": "5",
+    "tcp_keepalives_interval": "2", "tcp_keepalives_count": "3", "tcp_user_timeout": "10s",
+}  # fmt: skip
 """Session limits of PostgreSQL, so that an email sender that hangs does not keep the case manager's locks: stopping a
 send waits for them.
 
@@ -56,7 +56,7 @@ class RateLimited:
     seconds: float
 
 
-BeginResult = SendIntended | RateLimited | SendDecision
+BeginResult = SendIntended | RateLimited | SendInFlight | AnswerWithoutSending | OutcomeUnknown
 
 
 class SendLedger:
@@ -72,8 +72,29 @@ class SendLedger:
         Stopping the case, the address or the playbook takes the same locks, so a stop is either seen here or comes
         after the intent.
         """
+        command, case_id = request.command, request.case_id
+        key = case_id, command.content_sha256
         async with self._database.transaction() as database:
-            return await _begin(database, request, domain_key, send_rate, self._approvers)
+            # A statement of its own, because the snapshot of the next one must be younger than the locks.
+            await database.execute("lock", case_id, command.address_key, command.content_sha256)
+            entry = _read(LedgerEntry, await database.row("entry", *key))
+            preconditions = _read(SendPreconditions, await database.row("permit", case_id))
+            approval = None
+            if command.approval_id is not None:
+                approval = _read(ApprovalRecord, await database.row("approval", command.approval_id))
+            decision = decide_send(request, entry, preconditions, approval, self._approvers)
+            if isinstance(decision, OutcomeUnknown):
+                await database.execute("give_up", *key, request.command_id)
+            if not isinstance(decision, SendNow):
+                return decision
+            rate = send_rate.interval_s, send_rate.burst
+            due = await database.value("take_turn", *key, domain_key, request.now, *rate)
+            if due > request.now:
+                return RateLimited((due - request.now) / timedelta(seconds=1))
+            intent = request.command_id, command.pack, command.approval_id, request.now
+            attempt = await database.value("intend", *key, *intent)
+            await database.execute("give_back_turn", *key)
+            return SendIntended(attempt)
 
     async def record(
         self,
@@ -93,54 +114,5 @@ class SendLedger:
             await self._database.execute("resolve_late", *key, message_id, at, evidence)
 
 
-async def _begin(
-    database: Database, request: SendRequest, domain_key: str, send_rate: SendRate, approvers: OperatorKeys
-) -> BeginResult:
-    command, case_id = request.command, request.case_id
-    key = case_id, command.content_sha256
-    # A statement of its own, because the snapshot of the next one must be younger than the locks.
-    await database.execute("lock", case_id, command.address_key, command.content_sha256)
-    entry = await _entry(database, *key)
-    preconditions = await database.row("permit", case_id)
-    approval = await _approval(database, command.approval_id)
-    decision = decide_send(
-        request, entry, None if preconditions is None else SendPreconditions(**dict(preconditions)), approval, approvers
-    )
-    match decision:
-        case OutcomeUnknown():
-            await database.execute("give_up", *key, request.command_id)
-            return decision
-        case SendNow():
-            due = await database.value(
-                "take_turn", *key, domain_key, request.now, send_rate.interval_s, send_rate.burst
-            )
-            if due > request.now:
-                return RateLimited((due - request.now) / timedelta(seconds=1))
-            attempt = await database.value(
-                "intend", *key, request.command_id, command.pack, command.approval_id, request.now
-            )
-            await database.execute("give_back_turn", *key)
-            return SendIntended(attempt)
-        case _:
-            return decision
-
-
-async def _entry(database: Database, case_id: str, content_sha256: str) -> LedgerEntry | None:
-    row = await database.row("entry", case_id, content_sha256)
-    if row is None:
-        return None
-    fields = dict(row)
-    for name in ("command_id", "approval_id"):
-        fields[name] = None if fields[name] is None else str(fields[name])
-    return LedgerEntry(**fields)
-
-
-async def _approval(database: Database, approval_id: str | None) -> ApprovalRecord | None:
-    if approval_id is None:
-        return None
-    row = await database.row("approval", approval_id)
-    return (
-        None
-        if row is None
-        else ApprovalRecord(**(dict(row) | {name: str(row[name]) for name in ("approval_id", "case_id")}))
-    )
+def _read(kind: type[T], row: Any) -> T | None:
+    return None if row is None else kind(**dict(row))

@@ -3,7 +3,7 @@
 select pg_advisory_xact_lock(hashtextextended($1 || '/' || $3, 1)), case_manager.lock_effect($1::uuid, $2)
 
 -- name: entry
-select command_id, attempt, approval_id, state, provider_message_id, code, intended_at
+select command_id::text, attempt, approval_id::text, state, provider_message_id, code, intended_at
 from sending where case_id = $1 and content_sha256 = $2
 for update
 
@@ -12,7 +12,7 @@ select tenant, playbook, subject_key, ending_outcome, cancelled, halted, suppres
 from case_manager.effect_permit where case_id = $1
 
 -- name: approval
-select approval_id, case_id, content_sha256, pack, state, valid_until, approver, why, signed_at, signature
+select approval_id::text, case_id::text, content_sha256, pack, state, valid_until, approver, why, signed_at, signature
 from case_manager.effect_approval where approval_id = $1
 
 -- name: take_turn
@@ -76,7 +76,7 @@ select command_id, case_id, content_sha256, $4::text is not null, $4, 'service:e
 on conflict (command_id) do nothing
 
 -- name: unresolved
-select case_id, content_sha256, intended_at, ended_as from email_sender.unresolved_send order by intended_at limit $1
+select case_id::text, content_sha256, intended_at, ended_as from email_sender.unresolved_send order by intended_at limit $1
 
 -- name: resolve
 select email_sender.resolve_send($1::uuid, $2, $3, $4, $5, $6)

@@ -7,7 +7,7 @@ from functools import partial
 from contracts.cards import EMAIL_SENDER_CARD
 from contracts.catalogue import CATALOGUE
 from contracts.events.router import SendEmail
-from services.specialists.email_sender.handlers import SendLimits, send_email
+from services.specialists.email_sender.handlers import send_email
 from services.specialists.email_sender.ledger import SESSION_SETTINGS, SendLedger
 from services.specialists.email_sender.provider import SesProvider, client_config
 from services.specialists.email_sender.settings import EmailSenderSettings
@@ -37,7 +37,8 @@ async def run() -> None:
             ledger=SendLedger(pool, approvers),
             provider=SesProvider(ses, configuration_set=settings.ses_configuration_set),
             clock=process.clock,
-            limits=SendLimits(timeout_s=settings.ses_timeout_s, send_rate=settings.send_rate),
+            timeout_s=settings.ses_timeout_s,
+            send_rate=settings.send_rate,
         )
         if process.gate is None or process.outbox is None:
             raise RuntimeError("the email sender is an agent: serve_agent() gives the process its outbox")

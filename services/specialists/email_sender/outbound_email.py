@@ -36,18 +36,13 @@ class OutboundEmail:
 def read_outbound_email(raw: bytes, content_sha256: str) -> OutboundEmail:
     """Read an email. Raises `PermanentTaskError` unless these bytes passed and have exactly one recipient."""
     if hashlib.sha256(raw).hexdigest() != content_sha256:
-        raise PermanentTaskError(
-            "content_altered",
-            "the email's bytes are not those that passed the review",
-            "content_sha256",
-            "have the email reviewed again",
-        )
+        message = "the email's bytes are not those that passed the review"
+        raise PermanentTaskError("content_altered", message, "content_sha256", "have the email reviewed again")
     headers = _PARSER.parsebytes(raw)
     for name in ("Cc", "Bcc", "Resent-To", "Resent-Cc", "Resent-Bcc"):
         if name in headers:
-            raise PermanentTaskError(
-                "more_recipients", f"the email has a {name} header", name, "address the email to one person only"
-            )
+            message, remedy = f"the email has a {name} header", "address the email to one person only"
+            raise PermanentTaskError("more_recipients", message, name, remedy)
     return OutboundEmail(raw, sender=_single_address(headers, "From"), recipient=_single_address(headers, "To"))
 
 

@@ -4,21 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import aiohttp
 from aiobotocore.config import AioConfig
-from botocore.exceptions import (
-    BotoCoreError,
-    ClientError,
-    ConnectTimeoutError,
-    CredentialRetrievalError,
-    EndpointConnectionError,
-    NoCredentialsError,
-    ParamValidationError,
-    PartialCredentialsError,
-    SSLError,
-)
+from botocore import exceptions as aws
 
 from services.specialists.email_sender.outbound_email import OutboundEmail
 
@@ -55,14 +45,6 @@ class SendUnanswered:
 SendResult = SendAccepted | PermanentSendError | TransientSendError | SendUnanswered
 
 
-class EmailProvider(Protocol):
-    """Sends emails."""
-
-    async def send(self, email: OutboundEmail, tags: Mapping[str, str]) -> SendResult:
-        """Hand the email over once. Provider errors are returned, never raised."""
-        ...
-
-
 _SLOW_DOWN_S, _OPERATOR_S = 5.0, 60.0
 
 # Meaning of a 4xx (SES v2 API reference, SendEmail): the message was not accepted.
@@ -71,13 +53,9 @@ _THROTTLED = frozenset({"TooManyRequestsException", "ThrottlingException", "Thro
 
 # Raised before a byte of the request is sent.
 _BEFORE_SENDING = (
-    ConnectTimeoutError,
-    CredentialRetrievalError,
-    NoCredentialsError,
-    ParamValidationError,
-    PartialCredentialsError,
-    SSLError,
-)
+    aws.ConnectTimeoutError, aws.CredentialRetrievalError, aws.NoCredentialsError, aws.ParamValidationError,
+    aws.PartialCredentialsError, aws.SSLError,
+)  # fmt: skip
 
 
 def client_config(timeout_s: float) -> AioConfig:
@@ -102,7 +80,10 @@ class SesProvider:
         self._options = {} if configuration_set is None else {"ConfigurationSetName": configuration_set}
 
     async def send(self, email: OutboundEmail, tags: Mapping[str, str]) -> SendResult:
-        """See `EmailProvider.send`. The bytes are sent unchanged; SES sets its own Date and Message-ID on delivery."""
+        """Hand the email over once. Provider errors are returned, never raised.
+
+        The bytes are sent unchanged; SES sets its own Date and Message-ID on delivery.
+        """
         try:
             answer = await self._client.send_email(
                 FromEmailAddress=email.sender,
@@ -111,18 +92,17 @@ class SesProvider:
                 EmailTags=[{"Name": name, "Value": value} for name, value in tags.items()],
                 **self._options,
             )
-        except ClientError as error:
-            return classify_ses_error(
-                error.response["ResponseMetadata"]["HTTPStatusCode"], error.response["Error"]["Code"]
-            )
+        except aws.ClientError as error:
+            response = error.response
+            return classify_ses_error(response["ResponseMetadata"]["HTTPStatusCode"], response["Error"]["Code"])
         except _BEFORE_SENDING as error:
             return TransientSendError(f"not_asked_{type(error).__name__.lower()}", _SLOW_DOWN_S)
-        except EndpointConnectionError as error:
+        except aws.EndpointConnectionError as error:
             # aiobotocore also uses this class for a connection that was reset after the request.
             if isinstance(error.kwargs.get("error"), aiohttp.ClientConnectorError):
                 return TransientSendError("not_reachable", _SLOW_DOWN_S)
             return SendUnanswered("connection_lost")
-        except BotoCoreError as error:
+        except aws.BotoCoreError as error:
             return SendUnanswered(type(error).__name__.lower())
         message_id = answer.get("MessageId")
         return SendAccepted(message_id) if message_id else SendUnanswered("no_message_id")

@@ -5,14 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from contracts.events.email_sender import (
-    EmailSent,
-    EmailUndeliverable,
-    SendingHalted,
-    SendingStopped,
-    SendingTooLate,
-    SendingUnknown,
-)
+from contracts.events import email_sender as events
 from contracts.events.router import SendEmail
 from switchyard.protocol.errors import InvalidEvent
 from switchyard.protocol.fields import Contract
@@ -101,7 +94,7 @@ class AnswerWithoutSending:
 class OutcomeUnknown:
     """The provider was called and its answer was not recorded."""
 
-    payload: SendingUnknown
+    payload: events.SendingUnknown
 
 
 @dataclass(frozen=True)
@@ -133,23 +126,23 @@ def decide_send(
     approval: ApprovalRecord | None,
     approvers: OperatorKeys,
 ) -> SendDecision:
-    """A recorded outcome counts, whatever was stopped since; a send that has not begun may still be stopped."""
+    """A recorded outcome counts, however the case was stopped since; a send that has not begun may still be stopped."""
     if entry is not None and (known := _decide_from_entry(request, entry)) is not None:
         return known
-    if (refusal := _stop_reason(request, preconditions)) is not None:
-        return AnswerWithoutSending(refusal)
+    if (stop := _stop_reason(request, preconditions)) is not None:
+        return AnswerWithoutSending(stop)
     if preconditions is not None and preconditions.halted:
-        return AnswerWithoutSending(SendingHalted())
+        return AnswerWithoutSending(events.SendingHalted())
     if moment(request.command.valid_until) <= request.now:
-        return AnswerWithoutSending(SendingTooLate(content_sha256=request.command.content_sha256))
-    if (refusal := _approval_problem(request, approval, approvers)) is not None:
-        return AnswerWithoutSending(refusal)
+        return AnswerWithoutSending(events.SendingTooLate(content_sha256=request.command.content_sha256))
+    if (stop := _approval_problem(request, approval, approvers)) is not None:
+        return AnswerWithoutSending(stop)
     return SendNow()
 
 
-def build_sending_unknown(content_sha256: str, why: str) -> SendingUnknown:
+def build_sending_unknown(content_sha256: str, why: str) -> events.SendingUnknown:
     """The outcome of an email whose delivery status is unknown."""
-    return SendingUnknown(
+    return events.SendingUnknown(
         content_sha256=content_sha256,
         message=f"{why} It is not sent again. Resolve it with `switchyard email resolve`.",
     )
@@ -175,50 +168,52 @@ def _decide_from_entry(request: SendRequest, entry: LedgerEntry) -> SendDecision
             return None
 
 
-def build_email_sent(content_sha256: str, message_id: str) -> EmailSent:
+def build_email_sent(content_sha256: str, message_id: str) -> events.EmailSent:
     """The outcome of an email that the provider accepted."""
-    return EmailSent(content_sha256=content_sha256, provider=PROVIDER, provider_message_id=message_id)
+    return events.EmailSent(content_sha256=content_sha256, provider=PROVIDER, provider_message_id=message_id)
 
 
-def build_email_undeliverable(code: str) -> EmailUndeliverable:
+def build_email_undeliverable(code: str) -> events.EmailUndeliverable:
     """The outcome of a permanent rejection, without the provider's message, which may quote an address."""
-    return EmailUndeliverable(code=code, message="The provider rejected the email permanently. Nothing was sent.")
+    return events.EmailUndeliverable(
+        code=code, message="The provider rejected the email permanently. Nothing was sent."
+    )
 
 
-def _stop_reason(request: SendRequest, preconditions: SendPreconditions | None) -> SendingStopped | None:
-    if preconditions is None:
-        return SendingStopped(code="no_such_case", message="The case manager does not know the case. Nothing was sent.")
-    if preconditions.tenant != request.tenant or preconditions.subject_key != request.command.address_key:
-        return SendingStopped(code="not_the_cases", message="The command names another address than the case.")
-    if preconditions.ending_outcome is not None:
-        return SendingStopped(
-            code="case_closed", message=f"The case was closed before, as {preconditions.ending_outcome}."
+def _stop_reason(request: SendRequest, case: SendPreconditions | None) -> events.SendingStopped | None:
+    if case is None:
+        return events.SendingStopped(
+            code="no_such_case", message="The case manager does not know the case. Nothing was sent."
         )
-    if preconditions.cancelled:
-        return SendingStopped(code="case_cancelled", message="An operator cancelled the case.")
-    if preconditions.suppressed:
-        return SendingStopped(code="opted_out", message="The address is on the suppression list.")
-    return None
+    differs = case.tenant != request.tenant or case.subject_key != request.command.address_key
+    return _first_stop(
+        (differs, "not_the_cases", "The command names another address than the case."),
+        (case.ending_outcome is not None, "case_closed", f"The case was closed before, as {case.ending_outcome}."),
+        (case.cancelled, "case_cancelled", "An operator cancelled the case."),
+        (case.suppressed, "opted_out", "The address is on the suppression list."),
+    )
 
 
 def _approval_problem(
     request: SendRequest, approval: ApprovalRecord | None, approvers: OperatorKeys
-) -> SendingStopped | None:
+) -> events.SendingStopped | None:
     # Single use needs no check of its own: an approval is for one case and content, which have one ledger row. A send
     # that was certainly not accepted (released, refused) does not use the approval up, whichever command asks again.
     command = request.command
     if command.approval is None:
         return None
     if approval is None:
-        return SendingStopped(code="approval_missing", message="The email needs an approval, and it is missing.")
-    this = request.case_id, command.content_sha256, command.pack
-    checks = (
-        ((approval.case_id, approval.content_sha256, approval.pack) != this, "approval_differs",
-         "The approval is for another case, content or rule pack."),
+        return events.SendingStopped(code="approval_missing", message="The email needs an approval, and it is missing.")
+    names = approval.case_id, approval.content_sha256, approval.pack
+    differs = names != (request.case_id, command.content_sha256, command.pack)
+    expired = approval.valid_until is None or approval.valid_until <= request.now
+    return _first_stop(
+        (differs, "approval_differs", "The approval is for another case, content or rule pack."),
         (approval.state != "granted", "approval_not_granted", f"The approval is {approval.state}."),
-        (approval.valid_until is None or approval.valid_until <= request.now, "approval_expired",
-         "The approval has expired."),
+        (expired, "approval_expired", "The approval has expired."),
         (not approval.signed(approvers), "approval_not_signed", "The approval is not signed by an approver."),
-    )  # fmt: skip
-    refusals = (SendingStopped(code=code, message=message) for fails, code, message in checks if fails)
-    return next(refusals, None)
+    )
+
+
+def _first_stop(*checks: tuple[bool, str, str]) -> events.SendingStopped | None:
+    return next((events.SendingStopped(code=code, message=message) for fails, code, message in checks if fails), None)

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from contracts.cards import EMAIL_SENDER_CARD
 from contracts.catalogue import CATALOGUE
 from contracts.events.email_sender import SendingResolved
 from switchyard.protocol.derive import derive_event, stamp_event
 from switchyard.protocol.envelope import Envelope
-from switchyard.protocol.fields import Json
 from switchyard.runtime.core import telemetry
 from switchyard.runtime.core.clock import Clock, timestamp
 from switchyard.runtime.database.connections import Database, Pool
@@ -20,7 +18,6 @@ from switchyard.runtime.messaging.outbox import event_text
 from switchyard.runtime.messaging.publisher import Publisher
 
 _SQL = load_queries(__file__, "ledger.sql")
-_WORK = "the work database"
 RESOLUTION_INTERVAL_S = 1.0
 RESOLUTION_BATCH_SIZE = 50
 
@@ -40,22 +37,13 @@ async def list_unresolved_sends(pool: Pool, limit: int = 100) -> list[Unresolved
 
     `pool` belongs to the email sender or to an operator.
     """
-    rows = await _database(pool).rows("unresolved", limit)
-    return [
-        UnresolvedSend(str(row["case_id"]), row["content_sha256"], row["intended_at"], row["ended_as"]) for row in rows
-    ]
+    return [UnresolvedSend(**dict(row)) for row in await _database(pool).rows("unresolved", limit)]
 
 
 async def resolve_send(pool: Pool, case_id: str, found: SendingResolved) -> bool:
     """Record what a person found out. False if there is no such unresolved send, or no longer."""
     resolved: bool = await _database(pool).value(
-        "resolve",
-        case_id,
-        found.content_sha256,
-        found.sent,
-        found.provider_message_id,
-        found.operator,
-        found.evidence,
+        "resolve", case_id, found.content_sha256, found.sent, found.provider_message_id, found.operator, found.evidence
     )
     return resolved
 
@@ -71,26 +59,17 @@ class ResolutionPublisher:
     async def tick(self) -> int:
         """Store the events that report resolutions in the outbox, and publish them; return how many there were."""
         database = _database(self.pool)
-        events = []
+        now, events = timestamp(self.clock.now()), []
         for row in await database.rows("unreported", RESOLUTION_BATCH_SIZE):
-            event = self._build_event(row)
+            fields = {name: row[name] for name in SendingResolved.model_fields}
+            cause = Envelope.model_validate_json(row["outcome"])
+            derived = derive_event(CATALOGUE, cause, SendingResolved(**fields), node_from=EMAIL_SENDER_CARD.name)
+            event = stamp_event(derived, occurred_at=now, trace=telemetry.trace_context())
             if await database.execute("report", row["command_id"], event["event_id"], event_text(event)):
                 events.append(event)
         if events:
             await self.publisher.publish(events)
         return len(events)
-
-    def _build_event(self, row: Any) -> Json:
-        cause = Envelope.model_validate_json(row["outcome"])
-        payload = SendingResolved(
-            content_sha256=row["content_sha256"],
-            sent=row["sent"],
-            provider_message_id=row["provider_message_id"],
-            operator=row["operator"],
-            evidence=row["evidence"],
-        )
-        event = derive_event(CATALOGUE, cause, payload, node_from=EMAIL_SENDER_CARD.name)
-        return stamp_event(event, occurred_at=timestamp(self.clock.now()), trace=telemetry.trace_context())
 
 
 def _database(pool: Pool) -> Database:

@@ -14,7 +14,7 @@ from pydantic_ai.models import Model
 from services.specialists.text_to_sql.findings import Findings, build_findings, build_unanswerable
 from services.specialists.text_to_sql.guard import GuardedQuery, UnsafeQuery, guard_query
 from services.specialists.text_to_sql.schema import Schema
-from services.specialists.text_to_sql.warehouse import QueryLimits, Warehouse
+from services.specialists.text_to_sql.warehouse import QueryLimits, SnowflakeWarehouse
 from switchyard.runtime.core.errors import PermanentTaskError, RetryableTaskError
 
 SQL_PROMPT = (Path(__file__).parent / "prompts" / "answer.md").read_text(encoding="utf-8")
@@ -43,7 +43,7 @@ class AgentRun:
     """The state of one run of the agent."""
 
     limits: QueryLimits = field(default_factory=QueryLimits)
-    refusals: list[UnsafeQuery] = field(default_factory=list)
+    rejected: list[UnsafeQuery] = field(default_factory=list)
     """Rejected answers. Rejections by `check_sql` do not count."""
 
 
@@ -76,8 +76,8 @@ def build_sql_agent(model: Model[Any], schema: Schema) -> Agent[AgentRun, SqlAns
         """Whether a query may run, and how it will; if it may not, what is refused and what to do instead."""
         try:
             accepted = guard_query(sql, schema, max_rows=context.deps.limits.max_rows)
-        except UnsafeQuery as refusal:
-            return _format_unsafe_query(refusal)
+        except UnsafeQuery as error:
+            return _format_unsafe_query(error)
         return f"Accepted. This will run:\n<sql>{accepted.sql}</sql>"
 
     @agent.output_validator
@@ -85,9 +85,9 @@ def build_sql_agent(model: Model[Any], schema: Schema) -> Agent[AgentRun, SqlAns
         if isinstance(output, SqlAnswer):
             try:
                 guard_query(output.sql, schema, max_rows=context.deps.limits.max_rows)
-            except UnsafeQuery as refusal:
-                context.deps.refusals.append(refusal)
-                raise ModelRetry(_format_unsafe_query(refusal)) from refusal
+            except UnsafeQuery as error:
+                context.deps.rejected.append(error)
+                raise ModelRetry(_format_unsafe_query(error)) from error
         return output
 
     return agent
@@ -112,30 +112,32 @@ async def propose_query(
     """
     if not question.strip():
         raise PermanentTaskError("empty_question", "the question is empty", "question", "ask something")
-    attempt = AgentRun(limits)
+    run = AgentRun(limits)
+    prompt, usage = f"<question>{question.replace('<', '&lt;')}</question>", UsageLimits(request_limit=MAX_REQUESTS)
     try:
-        result = await agent.run(
-            f"<question>{question.replace('<', '&lt;')}</question>",
-            deps=attempt,
-            usage_limits=UsageLimits(request_limit=MAX_REQUESTS),
-        )
+        output = (await agent.run(prompt, deps=run, usage_limits=usage)).output
     except UsageLimitExceeded as error:
-        raise PermanentTaskError(
-            "too_many_steps", f"the model found no query in {MAX_REQUESTS} requests", remedy="ask a simpler question"
-        ) from error
+        message = f"the model found no query in {MAX_REQUESTS} requests"
+        raise PermanentTaskError("too_many_steps", message, remedy="ask a simpler question") from error
     except UnexpectedModelBehavior as error:
-        raise _failed(attempt) from error
-    if isinstance(result.output, CannotAnswer):
-        return QueryProposal(None, result.output.reason, len(attempt.refusals))
-    query = guard_query(result.output.sql, schema, max_rows=limits.max_rows)
-    return QueryProposal(query, result.output.explanation, len(attempt.refusals))
+        if len(run.rejected) <= MAX_CORRECTIONS:
+            remedy = "see the prompt and the text_to_sql evals"
+            raise RetryableTaskError("bad_answer", "the model gave no usable answer", remedy=remedy) from error
+        # Only the code: the rejected text may repeat the question, and this goes into an event.
+        message = f"every query of the model was rejected, the last as {run.rejected[-1].code}"
+        remedy = "ask a question that the warehouse can answer"
+        raise PermanentTaskError("query_refused", message, remedy=remedy) from error
+    if isinstance(output, CannotAnswer):
+        return QueryProposal(None, output.reason, len(run.rejected))
+    query = guard_query(output.sql, schema, max_rows=limits.max_rows)
+    return QueryProposal(query, output.explanation, len(run.rejected))
 
 
 async def query_answer(
     question: str,
     *,
     agent: Agent[AgentRun, SqlAnswer | CannotAnswer],
-    warehouse: Warehouse,
+    warehouse: SnowflakeWarehouse,
     schema: Schema,
     case_id: str,
     role: str,
@@ -156,18 +158,5 @@ def _instructions(schema: Schema) -> str:
     return f"{SQL_PROMPT}\n{label}{through}\n<tables>\n{schema.described()}\n</tables>"
 
 
-def _format_unsafe_query(refusal: UnsafeQuery) -> str:
-    return f"Refused ({refusal.code}): {refusal.what}. Remedy: {refusal.remedy}."
-
-
-def _failed(attempt: AgentRun) -> PermanentTaskError | RetryableTaskError:
-    if len(attempt.refusals) > MAX_CORRECTIONS:
-        # Only the code: the rejected text may repeat the question, and this goes into an event.
-        return PermanentTaskError(
-            "query_refused",
-            f"every query of the model was rejected, the last as {attempt.refusals[-1].code}",
-            remedy="ask a question that the warehouse can answer",
-        )
-    return RetryableTaskError(
-        "bad_answer", "the model gave no usable answer", remedy="see the prompt and the text_to_sql evals"
-    )
+def _format_unsafe_query(error: UnsafeQuery) -> str:
+    return f"Refused ({error.code}): {error.what}. Remedy: {error.remedy}."

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal, InvalidOperation
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
@@ -47,32 +47,22 @@ def build_findings(query: GuardedQuery, rows: Rows, *, schema: Schema, explanati
     return Findings(
         outcome="rows" if rows.row_count else "no_rows",
         summary=_summary(query, rows),
-        columns=rows.columns,
-        rows=rows.rows,
-        row_count=rows.row_count,
-        truncated=rows.truncated,
-        sql=rows.sql,
         tables=query.tables,
         explanation=explanation,
         role=role,
-        data_label=schema.data_label,
-        data_through=schema.data_through,
-        schema_version=schema.version,
-        elapsed_ms=rows.elapsed_ms,
+        **_data_of(schema),
+        **dict(rows),
     )
 
 
 def build_unanswerable(reason: str, *, schema: Schema, role: str) -> Findings:
     """Findings for a question that the warehouse cannot answer."""
-    return Findings(
-        outcome="cannot_answer",
-        summary="The warehouse cannot answer this question; no query was run.",
-        explanation=reason,
-        role=role,
-        data_label=schema.data_label,
-        data_through=schema.data_through,
-        schema_version=schema.version,
-    )
+    summary = "The warehouse cannot answer this question; no query was run."
+    return Findings(outcome="cannot_answer", summary=summary, explanation=reason, role=role, **_data_of(schema))
+
+
+def _data_of(schema: Schema) -> dict[str, Any]:
+    return {"data_label": schema.data_label, "data_through": schema.data_through, "schema_version": schema.version}
 
 
 def _sort_key(row: tuple[CellValue, ...]) -> list[tuple[bool, Decimal, str]]:

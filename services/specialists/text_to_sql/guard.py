@@ -25,6 +25,7 @@ MAX_CHARACTERS = 8_000
 MAX_TOKENS = 2_000
 MAX_NESTING = 12
 MAX_NODES = 4_000
+_PLAIN = "SELECT, JOIN, WHERE, GROUP BY, HAVING, QUALIFY, ORDER BY, LIMIT"
 _OPENING = {TokenType.L_PAREN, TokenType.L_BRACKET, TokenType.L_BRACE}
 _CLOSING = {TokenType.R_PAREN, TokenType.R_BRACKET, TokenType.R_BRACE}
 
@@ -99,9 +100,8 @@ def _parse(sql: str) -> exp.Select:
     except RecursionError as error:
         raise _too_deep() from error
     except SqlglotError as error:
-        raise UnsafeQuery(
-            "sql_unreadable", "SQL that cannot be parsed", "check the syntax; the dialect is Snowflake"
-        ) from error
+        remedy = "check the syntax; the dialect is Snowflake"
+        raise UnsafeQuery("sql_unreadable", "SQL that cannot be parsed", remedy) from error
     statement = statements[0] if len(statements) == 1 else None
     if not isinstance(statement, exp.Select):
         name = statement.key.upper() if statement is not None else f"{len(statements)} statements"
@@ -139,36 +139,28 @@ def _check_nodes(tree: exp.Expr) -> None:
             raise _not_allowed(node)
         extra = {name for name, value in node.args.items() if value} - PARTS.get(type(node), set(node.args))
         if extra:
-            raise UnsafeQuery(
-                "sql_construct_not_allowed",
-                f"{node.key.upper()} with {', '.join(sorted(extra)).upper().replace('_', '')}",
-                "use plain SELECT, JOIN, WHERE, GROUP BY, HAVING, QUALIFY, ORDER BY, LIMIT",
-            )
+            parts = ", ".join(sorted(extra)).upper().replace("_", "")
+            raise _bad_construct(f"{node.key.upper()} with {parts}", f"use plain {_PLAIN}")
         if isinstance(node, exp.DataType) and node.this not in TYPES:
-            raise UnsafeQuery(
-                "sql_type_not_allowed", f"a cast to {node.this}", "cast to a number, text, date or timestamp"
-            )
+            remedy = "cast to a number, text, date or timestamp"
+            raise UnsafeQuery("sql_type_not_allowed", f"a cast to {node.this}", remedy)
         if isinstance(node, exp.Var) and node.name.upper() not in WORDS:
-            raise UnsafeQuery(
-                "sql_construct_not_allowed", f"the word {node.name}", "use names of columns and units of time"
-            )
+            raise _bad_construct(f"the word {node.name}", "use names of columns and units of time")
         if isinstance(node, exp.Limit | exp.Offset) and not _is_count(node.expression):
-            raise UnsafeQuery(
-                "sql_construct_not_allowed", f"a computed {node.key.upper()}", "write it as a whole number"
-            )
+            raise _bad_construct(f"a computed {node.key.upper()}", "write it as a whole number")
 
 
 def _not_allowed(node: exp.Expr) -> UnsafeQuery:
     if isinstance(node, exp.SetOperation):
         return UnsafeQuery("sql_not_a_select", node.key.upper(), "write one SELECT; use CTEs or OR instead")
     if isinstance(node, exp.Func):
-        name = node.name if isinstance(node, exp.Anonymous) else node.sql_name()
-        return UnsafeQuery(
-            "sql_function_not_allowed", f"the function {name.upper()}", "use a plain aggregate or date function"
-        )
-    return UnsafeQuery(
-        "sql_construct_not_allowed", node.key.upper(), "use plain SELECT, JOIN, WHERE, GROUP BY, ORDER BY"
-    )
+        name = (node.name if isinstance(node, exp.Anonymous) else node.sql_name()).upper()
+        return UnsafeQuery("sql_function_not_allowed", f"the function {name}", "use a plain aggregate or date function")
+    return _bad_construct(node.key.upper(), f"use plain {_PLAIN}")
+
+
+def _bad_construct(what: str, remedy: str) -> UnsafeQuery:
+    return UnsafeQuery("sql_construct_not_allowed", what, remedy)
 
 
 def _check_tables(tree: exp.Select, schema: Schema) -> None:
@@ -176,12 +168,13 @@ def _check_tables(tree: exp.Select, schema: Schema) -> None:
     for table in tree.find_all(exp.Table):
         name = table.this
         if not isinstance(name, exp.Identifier):
-            raise UnsafeQuery("sql_construct_not_allowed", "a table that is not a plain name", _tables_remedy(schema))
-        own = {"", schema.database}, {"", schema.namespace}
-        if _folded(table.args.get("catalog")) not in own[0] or _folded(table.args.get("db")) not in own[1]:
-            raise UnsafeQuery("sql_unknown_table", f"the table {table.sql(SQL_DIALECT)}", _tables_remedy(schema))
-        if _folded(name) not in schema.tables and _folded(name) not in defined:
-            raise UnsafeQuery("sql_unknown_table", f"the table {name.sql(SQL_DIALECT)}", _tables_remedy(schema))
+            raise _bad_construct("a table that is not a plain name", _tables_remedy(schema))
+        if _folded(table.args.get("catalog")) not in {"", schema.database}:
+            raise _unknown_table(table.sql(SQL_DIALECT), schema)
+        if _folded(table.args.get("db")) not in {"", schema.namespace}:
+            raise _unknown_table(table.sql(SQL_DIALECT), schema)
+        if _folded(name) not in schema.tables.keys() | defined:
+            raise _unknown_table(name.sql(SQL_DIALECT), schema)
         # The connection is set to the only permitted namespace.
         table.set("catalog", None)
         table.set("db", None)
@@ -194,10 +187,8 @@ def _qualified(tree: exp.Select, schema: Schema) -> exp.Select:
     try:
         qualified = qualify(tree, dialect=SQL_DIALECT, schema=known, quote_identifiers=True, identify=True)
     except OptimizeError as error:
-        said = str(error).replace("\n", " ")[:200]
-        raise UnsafeQuery(
-            "sql_unknown_column", said, "use the columns that describe_table lists; alias every table"
-        ) from error
+        remedy = "use the columns that describe_table lists; alias every table"
+        raise UnsafeQuery("sql_unknown_column", str(error).replace("\n", " ")[:200], remedy) from error
     except SqlglotError as error:
         raise UnsafeQuery("sql_unreadable", "names that cannot be resolved", "alias every table and column") from error
     if not isinstance(qualified, exp.Select):
@@ -215,7 +206,7 @@ def _read(tree: exp.Select, schema: Schema) -> tuple[tuple[str, ...], tuple[str,
             seen.add(id(node))
             if isinstance(source, exp.Table):
                 if source.name not in schema.tables:
-                    raise UnsafeQuery("sql_unknown_table", f"the table {source.name}", _tables_remedy(schema))
+                    raise _unknown_table(source.name, schema)
                 tables.add(source.name)
         for column in scope.columns:
             if isinstance(found := _source(scope, column.table), exp.Table):
@@ -225,7 +216,7 @@ def _read(tree: exp.Select, schema: Schema) -> tuple[tuple[str, ...], tuple[str,
             elif found is None:
                 raise _unknown_column(column.sql(SQL_DIALECT))
     if any(id(table) not in seen for table in tree.find_all(exp.Table)):
-        raise UnsafeQuery("sql_construct_not_allowed", "a table outside FROM and JOIN", "name tables in FROM and JOIN")
+        raise _bad_construct("a table outside FROM and JOIN", "name tables in FROM and JOIN")
     if not tables:
         raise UnsafeQuery("sql_unknown_table", "a query that reads no table", _tables_remedy(schema))
     return tuple(sorted(tables)), tuple(sorted(columns))
@@ -253,23 +244,15 @@ def _output(tree: exp.Select, schema: Schema) -> tuple[OutputColumn, ...]:
 
 def _filters(tree: exp.Select) -> tuple[str, ...]:
     clauses = [clause.this for name in ("where", "having", "qualify") if (clause := tree.args.get(name))]
-    conditions = [
-        part for clause in clauses for part in (clause.flatten() if isinstance(clause, exp.And) else [clause])
-    ]
-    return tuple(_is_plain_condition(condition) for condition in conditions)
+    conditions = [each for part in clauses for each in (part.flatten() if isinstance(part, exp.And) else [part])]
+    return tuple(_condition_text(condition) for condition in conditions)
 
 
-def _is_plain_condition(condition: exp.Expr) -> str:
-    if condition.find(exp.Select):
-        # Two tables may have columns of the same name, so the qualifiers matter here.
-        return condition.sql(dialect=SQL_DIALECT, comments=False)
-
-    def bare(node: exp.Expr) -> exp.Expr:
-        if isinstance(node, exp.Column):
-            return exp.column(node.name)
-        return node
-
-    return condition.copy().transform(bare).sql(dialect=SQL_DIALECT, comments=False)
+def _condition_text(condition: exp.Expr) -> str:
+    # In a subquery, two tables may have columns of the same name, so the qualifiers matter there.
+    if not condition.find(exp.Select):
+        condition = condition.copy().transform(lambda n: exp.column(n.name) if isinstance(n, exp.Column) else n)
+    return condition.sql(dialect=SQL_DIALECT, comments=False)
 
 
 def _is_count(node: exp.Expr | None) -> bool:
@@ -281,6 +264,10 @@ def _folded(identifier: object) -> str:
     if not isinstance(identifier, exp.Identifier):
         return "" if identifier is None else "?"
     return str(identifier.this) if identifier.args.get("quoted") else str(identifier.this).upper()
+
+
+def _unknown_table(name: str, schema: Schema) -> UnsafeQuery:
+    return UnsafeQuery("sql_unknown_table", f"the table {name}", _tables_remedy(schema))
 
 
 def _tables_remedy(schema: Schema) -> str:

@@ -9,7 +9,7 @@ from contracts.events.specialists import FindingsReady
 from latency_failover import FailoverModel
 from services.specialists.text_to_sql.agent import SQL_PROMPT_VERSION, AgentRun, CannotAnswer, SqlAnswer, query_answer
 from services.specialists.text_to_sql.schema import Schema
-from services.specialists.text_to_sql.warehouse import QueryLimits, Warehouse
+from services.specialists.text_to_sql.warehouse import QueryLimits, SnowflakeWarehouse
 from switchyard.protocol.fields import WAREHOUSE_ROLE_SCOPE
 from switchyard.runtime.core.errors import PermanentTaskError
 from switchyard.runtime.core.task import Task, TaskResult
@@ -28,31 +28,22 @@ async def answer_question(
     artefacts: Artefacts,
     model: FailoverModel,
     agent: Agent[AgentRun, SqlAnswer | CannotAnswer],
-    warehouse: Warehouse,
+    warehouse: SnowflakeWarehouse,
     schema: Schema,
     limits: QueryLimits,
 ) -> TaskResult:
     """Find the rows that answer the question, in the asking user's role; the SQL is their citation."""
-    role = role_of(task.envelope.principal.scopes)
+    case_id, role = task.envelope.case_id, role_of(task.envelope.principal.scopes)
     question = (await artefacts.read(task, task.payload.question)).decode()
     async with model_budget(model, task, margin_ms=TEXT_TO_SQL_MARGIN_MS) as decisions:
         findings = await query_answer(
-            question,
-            agent=agent,
-            warehouse=warehouse,
-            schema=schema,
-            case_id=task.envelope.case_id,
-            role=role,
-            limits=limits,
+            question, agent=agent, warehouse=warehouse, schema=schema, case_id=case_id, role=role, limits=limits
         )
     if findings.outcome == "cannot_answer":
         # The model's reason may repeat the question, so it does not go into an event.
-        raise PermanentTaskError(
-            "cannot_answer",
-            "the warehouse does not hold what the question asks for",
-            "question",
-            "ask about wells, production, downtime, work orders or technicians",
-        )
+        message = "the warehouse does not hold what the question asks for"
+        remedy = "ask about wells, production, downtime, work orders or technicians"
+        raise PermanentTaskError("cannot_answer", message, "question", remedy)
     found = await artefacts.write(task, "findings", findings.model_dump_json().encode(), media_type="application/json")
     return TaskResult(
         FindingsReady(findings=(found,), rows=findings.row_count, truncated=findings.truncated),
@@ -61,16 +52,10 @@ async def answer_question(
 
 
 def role_of(scopes: tuple[str, ...]) -> str:
-    """The warehouse role of the asking user.
-
-    Raises `PermanentTaskError` if it is missing: there is no default role.
-    """
+    """The warehouse role of the asking user. Raises `PermanentTaskError` if it is missing: there is no default role."""
     roles = [scope.removeprefix(WAREHOUSE_ROLE_SCOPE) for scope in scopes if scope.startswith(WAREHOUSE_ROLE_SCOPE)]
     if len(roles) != 1:
-        raise PermanentTaskError(
-            "no_warehouse_role",
-            "the submission does not name a warehouse role",
-            "role",
-            "submit the question with the asking user's role",
-        )
+        message = "the submission does not name a warehouse role"
+        remedy = "submit the question with the asking user's role"
+        raise PermanentTaskError("no_warehouse_role", message, "role", remedy)
     return roles[0]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from datetime import date, datetime, time
 from decimal import Decimal
 from typing import Any
@@ -15,18 +14,10 @@ SIGNIFICANT_DIGITS = 14
 MAX_SAFE_INTEGER = 2**53 - 1
 MAX_TEXT = 500
 TYPE_NAMES = {
-    "FIXED": "number",
-    "REAL": "number",
-    "DECFLOAT": "number",
-    "TEXT": "text",
-    "DATE": "date",
-    "TIME": "time",
-    "BOOLEAN": "boolean",
-    "TIMESTAMP": "timestamp",
-    "TIMESTAMP_NTZ": "timestamp",
-    "TIMESTAMP_LTZ": "timestamp",
+    "FIXED": "number", "REAL": "number", "DECFLOAT": "number", "TEXT": "text", "DATE": "date", "TIME": "time",
+    "BOOLEAN": "boolean", "TIMESTAMP": "timestamp", "TIMESTAMP_NTZ": "timestamp", "TIMESTAMP_LTZ": "timestamp",
     "TIMESTAMP_TZ": "timestamp",
-}
+}  # fmt: skip
 """Our names for the types in snowflake.connector.constants.FIELD_TYPES."""
 
 
@@ -53,11 +44,6 @@ class Rows(BaseModel):
     sql: str
     """The query that ran."""
     elapsed_ms: int
-
-
-def safe_row(row: Sequence[Any]) -> tuple[CellValue, ...]:
-    """A row in values that JSON represents exactly."""
-    return tuple(safe_value(value) for value in row)
 
 
 def safe_value(value: Any) -> CellValue:

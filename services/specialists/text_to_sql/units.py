@@ -51,13 +51,10 @@ def _of_column(column: exp.Column, scope: Scope, schema: Schema) -> str | None:
 
 
 def _of_product(node: exp.Div | exp.Mul, scope: Scope, schema: Schema) -> str | None:
-    left, right = unit_of(node.this, scope, schema), unit_of(node.expression, scope, schema)
-    if left and right:
-        if left == right and isinstance(node, exp.Div):
-            return None
-        return f"{left}/{right}" if isinstance(node, exp.Div) else None
     # A constant may be a conversion (24 hours per day) or a scale: only two known units are certain.
-    return None
+    left, right = unit_of(node.this, scope, schema), unit_of(node.expression, scope, schema)
+    certain = isinstance(node, exp.Div) and left and right and left != right
+    return f"{left}/{right}" if certain else None
 
 
 def _shared(units: list[str | None]) -> str | None:

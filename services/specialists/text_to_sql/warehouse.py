@@ -11,12 +11,12 @@ from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
 from pydantic import SecretStr
 
 from services.specialists.text_to_sql.guard import GuardedQuery, OutputColumn
-from services.specialists.text_to_sql.rows import TYPE_NAMES, ResultColumn, Rows, safe_row
+from services.specialists.text_to_sql.rows import TYPE_NAMES, ResultColumn, Rows, safe_value
 from switchyard.runtime.core.clock import Clock, SystemClock
 from switchyard.runtime.core.errors import PermanentTaskError, RetryableTaskError
 
@@ -26,10 +26,21 @@ CANCEL_GRACE_S = 10
 
 # Snowflake's error numbers. Those for tokens are named in snowflake.connector.network, those for roles are not: with
 # another number the task would be retried before it fails.
-TOKEN_REFUSED = {390303, 390318, 390195, 390144}
-ROLE_REFUSED = {390186, 390189, 390317}
-CANCELED = {604, 630}
-NOT_AUTHORIZED = {2003, 3001}
+_TOKEN = ("needs_reauth", "the user's warehouse token was not accepted", "grant_ref", "sign in again")
+_ROLE = ("role_not_granted", "the warehouse role does not exist or is not granted to the user", "role", "name another")
+_TIMEOUT = ("query_timeout", "the query took too long and was cancelled", None, "ask for a shorter period")
+_ACCESS = (
+    "not_authorized",
+    "the role may not read what the query needs",
+    "role",
+    "ask the warehouse's owner for access",
+)
+_FAILURES = (
+    dict.fromkeys((390303, 390318, 390195, 390144), _TOKEN)
+    | dict.fromkeys((390186, 390189, 390317), _ROLE)
+    | dict.fromkeys((604, 630), _TIMEOUT)
+    | dict.fromkeys((2003, 3001), _ACCESS)
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,17 +71,6 @@ class WarehouseEndpoint:
         return given | {"protocol": self.protocol} | {key: value for key, value in optional.items() if value}
 
 
-class Warehouse(Protocol):
-    """Runs guarded queries."""
-
-    async def run(self, query: GuardedQuery, *, case_id: str, role: str, limits: QueryLimits) -> Rows:
-        """Run a query in a role.
-
-        Raises `PermanentTaskError` for a query or user that cannot succeed, otherwise `RetryableTaskError`.
-        """
-        ...
-
-
 @dataclass(frozen=True)
 class SnowflakeWarehouse:
     """Snowflake as one user: made for each question with the user's token, which is cheap."""
@@ -84,7 +84,10 @@ class SnowflakeWarehouse:
     """Opens a connection; default: the connector."""
 
     async def run(self, query: GuardedQuery, *, case_id: str, role: str, limits: QueryLimits) -> Rows:
-        """Run the query. See `Warehouse`."""
+        """Run a query in a role.
+
+        Raises `PermanentTaskError` for a query or user that cannot succeed, otherwise `RetryableTaskError`.
+        """
         work = partial(self._run, query, case_id=case_id, role=role, limits=limits)
         try:
             async with asyncio.timeout(limits.timeout_s + LOGIN_TIMEOUT_S + CANCEL_GRACE_S):
@@ -110,7 +113,7 @@ class SnowflakeWarehouse:
                 columns = _columns(cursor.description, query.output)
         except errors.Error as error:
             raise _translate_error(error, errors) from error
-        rows = tuple(safe_row(row) for row in found[: limits.max_rows])
+        rows = tuple(tuple(map(safe_value, row)) for row in found[: limits.max_rows])
         return Rows(
             columns=columns,
             rows=rows,
@@ -152,34 +155,15 @@ def _columns(description: Any, output: tuple[OutputColumn, ...]) -> tuple[Result
 def _translate_error(error: Any, errors: Any) -> PermanentTaskError | RetryableTaskError:
     """The task error for an error of the connector, without its text, which may quote the query."""
     number = int(error.errno) if str(error.errno).lstrip("-").isdigit() else -1
-    if number in TOKEN_REFUSED:
-        return PermanentTaskError(
-            "needs_reauth", "the user's warehouse token was not accepted", "grant_ref", "sign in again"
-        )
-    if number in ROLE_REFUSED:
-        return PermanentTaskError(
-            "role_not_granted",
-            "the warehouse role does not exist or is not granted to the user",
-            "role",
-            "name another",
-        )
-    if number in CANCELED:
-        return PermanentTaskError(
-            "query_timeout", "the query took too long and was cancelled", remedy="ask for a shorter period"
-        )
-    if number in NOT_AUTHORIZED:
-        return PermanentTaskError(
-            "not_authorized", f"the role may not read what the query needs (Snowflake error {number})", "role",
-            "ask the warehouse's owner for access",
-        )  # fmt: skip
+    if number in _FAILURES:
+        code, message, subject, remedy = _FAILURES[number]
+        return PermanentTaskError(code, f"{message} (Snowflake error {number})", subject, remedy)
     if isinstance(error, errors.ProgrammingError):
-        return PermanentTaskError(
-            "query_failed", f"Snowflake could not run the query (error {number})", remedy="ask differently"
-        )
+        message = f"Snowflake could not run the query (error {number})"
+        return PermanentTaskError("query_failed", message, remedy="ask differently")
     return _unreachable()
 
 
 def _unreachable() -> RetryableTaskError:
-    return RetryableTaskError(
-        "warehouse_unreachable", "Snowflake did not answer", remedy="check its status page and the network"
-    )
+    remedy = "check its status page and the network"
+    return RetryableTaskError("warehouse_unreachable", "Snowflake did not answer", remedy=remedy)

@@ -189,5 +189,5 @@ async def gate(pool_for: PoolFor, cloud: Cloud, judges: Running) -> Gate:
 
 
 def at(text: str) -> ManualClock:
-    """A clock that stands at a moment."""
+    """A clock that shows one moment."""
     return ManualClock(datetime.fromisoformat(text))

@@ -87,7 +87,7 @@ async def test_a_broken_rule_scores_nothing_and_asks_no_model(gate: Gate) -> Non
     assert any("deadbeat" in each for each in review.required_changes())
 
 
-async def test_what_writing_cannot_mend_ends_the_email(gate: Gate) -> None:
+async def test_review_email_that_no_revision_can_fix_is_blocked(gate: Gate) -> None:
     reply = await gate.review(spoilt(headers={"To": "boss@bigcorp.com"}))
     assert isinstance(reply.payload, EmailBlocked)
     assert reply.payload.rules == ("R16",)

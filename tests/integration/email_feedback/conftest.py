@@ -35,18 +35,18 @@ class MailProcess:
         """The link in an email."""
         return opt_out_url(self.base, TOKENS.sign(wanted))
 
-    async def refusals(self, count: int) -> list[Json]:
-        """The first `count` refusals that reach the case manager's queue."""
+    async def suppressions(self, count: int) -> list[Json]:
+        """The first `count` suppressions that reach the case manager's queue."""
         found: list[Json] = []
 
         async def enough() -> bool:
             found.extend(await self._receive())
             return len(found) >= count
 
-        await until(enough, f"{count} refusals")
+        await until(enough, f"{count} suppressions")
         return found
 
-    async def no_refusal(self) -> None:
+    async def no_suppression(self) -> None:
         """Nothing has reached the case manager's queue, nor does within a second."""
         assert await self._receive(wait=1) == []
 

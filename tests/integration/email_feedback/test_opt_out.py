@@ -26,7 +26,7 @@ async def test_a_get_asks_and_changes_nothing(
             page = await answer.text()
     assert '<form method="post">' in page
     assert "Yes, stop these emails" in page
-    await mail.no_refusal()
+    await mail.no_suppression()
 
 
 async def test_the_one_click_post_of_a_mail_client_reaches_the_case_manager(
@@ -36,7 +36,7 @@ async def test_the_one_click_post_of_a_mail_client_reaches_the_case_manager(
     async with browser.post(mail.link(wanted), data=ONE_CLICK) as answer:
         assert answer.status == 200
         assert "Your request is recorded" in await answer.text()
-    [event] = await mail.refusals(1)
+    [event] = await mail.suppressions(1)
     assert (event["source"], event["detail-type"]) == ("upstream.email_feedback", "SuppressionRequested")
     refused = SuppressionRequested.model_validate(event["detail"])
     assert (refused.tenant, refused.address_key, refused.reason) == ("acme", wanted.address_key, "opted_out")
@@ -50,7 +50,7 @@ async def test_a_client_that_sends_a_multipart_form_or_no_body_gets_out_too(
     for body in (form, None):
         async with browser.post(mail.link(wanted), data=body) as answer:
             assert answer.status == 200
-    await mail.refusals(2)
+    await mail.suppressions(2)
 
 
 async def test_two_clicks_on_a_day_are_one_report(
@@ -59,7 +59,7 @@ async def test_two_clicks_on_a_day_are_one_report(
     for _ in range(2):
         async with browser.post(mail.link(wanted), data=ONE_CLICK) as answer:
             assert answer.status == 200
-    first, second = await mail.refusals(2)
+    first, second = await mail.suppressions(2)
     assert first["detail"] == second["detail"]
 
 
@@ -72,17 +72,17 @@ async def test_a_link_that_was_cut_or_altered_says_so_and_stops_nothing(
             async with browser.request(method, link, data=ONE_CLICK if method == "POST" else None) as answer:
                 assert answer.status == 400
                 assert "This link does not work" in await answer.text()
-    await mail.no_refusal()
+    await mail.no_suppression()
 
 
-async def test_another_page_or_method_is_told_plainly(
+async def test_opt_out_with_another_page_or_method_gets_the_bad_link_page(
     mail: MailProcess, wanted: OptOutClaims, browser: aiohttp.ClientSession
 ) -> None:
     async with browser.get(f"{mail.base}/admin") as answer:
         assert answer.status == 404
     async with browser.delete(mail.link(wanted)) as answer:
         assert answer.status == 405
-    await mail.no_refusal()
+    await mail.no_suppression()
 
 
 async def test_the_page_says_done_only_after_the_bus_took_it(
@@ -97,10 +97,10 @@ async def test_the_page_says_done_only_after_the_bus_took_it(
             assert answer.status == 503
             assert answer.headers["Retry-After"] == "60"
             assert "could not be recorded" in await answer.text()
-    await mail.no_refusal()
+    await mail.no_suppression()
     async with browser.post(mail.link(wanted), data=ONE_CLICK) as answer:
         assert answer.status == 200
-    await mail.refusals(1)
+    await mail.suppressions(1)
 
 
 async def test_every_answer_is_private_and_runs_nothing(

@@ -1,4 +1,4 @@
-"""Bounces and complaints of SES, from its event bus or through SNS, reach the case manager as refusals."""
+"""Bounces and complaints of SES, from its event bus or through SNS, reach the case manager as suppressions."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ REPORT: Json = {
 async def report(cloud: Cloud, detail: Json) -> str:
     """Put a report on the queue as EventBridge delivers it.
 
-    Nobody but AWS may publish as `aws.ses`, and the emulator refuses it, too: the rule has a unit test of its own.
+    Only AWS may publish as `aws.ses`, and the emulator refuses it, too: the rule has a unit test of its own.
     """
     body = json.dumps({"source": "aws.ses", "detail-type": "Email Bounced", "id": fresh_id(), "detail": detail})
     await cloud.send(queue_name(EMAIL_FEEDBACK), body)
@@ -34,7 +34,7 @@ async def report(cloud: Cloud, detail: Json) -> str:
 
 async def test_a_bounce_reaches_the_case_manager(mail: MailProcess, cloud: Cloud) -> None:
     await report(cloud, REPORT)
-    [event] = await mail.refusals(1)
+    [event] = await mail.suppressions(1)
     assert (event["source"], event["detail-type"]) == ("upstream.email_feedback", "SuppressionRequested")
     assert (event["detail"]["tenant"], event["detail"]["address"]) == ("acme", ADDRESS)
     assert event["detail"]["reason"] == "bounced"
@@ -43,7 +43,7 @@ async def test_a_bounce_reaches_the_case_manager(mail: MailProcess, cloud: Cloud
 async def test_a_soft_bounce_reaches_nobody(mail: MailProcess, cloud: Cloud) -> None:
     await report(cloud, REPORT | {"bounce": {"bounceType": "Transient", "bouncedRecipients": []}})
     await cloud.settled(queue_name(EMAIL_FEEDBACK))
-    await mail.no_refusal()
+    await mail.no_suppression()
 
 
 @pytest.mark.parametrize("wrapped", [True, False])
@@ -52,14 +52,14 @@ async def test_a_report_through_sns_is_read_with_and_without_its_wrapping(
 ) -> None:
     body = json.dumps({"Type": "Notification", "Message": json.dumps(REPORT)} if wrapped else REPORT)
     await cloud.send(queue_name(EMAIL_FEEDBACK), body)
-    [event] = await mail.refusals(1)
+    [event] = await mail.suppressions(1)
     assert event["detail"]["address"] == ADDRESS
 
 
-async def test_a_report_that_comes_twice_is_the_same_refusal(mail: MailProcess, cloud: Cloud) -> None:
+async def test_a_report_that_comes_twice_is_the_same_suppression(mail: MailProcess, cloud: Cloud) -> None:
     for _ in range(2):
         await report(cloud, REPORT)
-    first, second = await mail.refusals(2)
+    first, second = await mail.suppressions(2)
     assert first["detail"] == second["detail"]
 
 
@@ -69,13 +69,13 @@ async def test_unreadable_report_is_quarantined_and_blocks_nothing(mail: MailPro
     record = await cloud.quarantine_of(EMAIL_FEEDBACK, bad)
     assert record["field"] == "mail.source"
     await report(cloud, REPORT)
-    await mail.refusals(1)
+    await mail.suppressions(1)
 
 
 async def test_the_address_stands_in_no_log_line(start_mail: StartMail, cloud: Cloud, log_lines: LogLines) -> None:
     mail = await start_mail()
     await report(cloud, REPORT)
-    await mail.refusals(1)
+    await mail.suppressions(1)
     lines = log_lines()
     assert "report.taken" in {line["event"] for line in lines}
     assert "zanzibar" not in str(lines)

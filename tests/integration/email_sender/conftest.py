@@ -16,8 +16,8 @@ import pytest
 from aiobotocore.session import AioSession
 
 from contracts.events.router import SendEmail
-from services.drafter.mime import OptOutChannels, compose
-from services.specialists.email_sender.handlers import SendLimits, send_email
+from services.drafter.mime import compose
+from services.specialists.email_sender.handlers import send_email
 from services.specialists.email_sender.ledger import SendLedger, SendRate
 from services.specialists.email_sender.provider import SesProvider, client_config
 from switchyard.devstack.simulators.ses import AcceptedEmail, SesFault, SesSimulator
@@ -49,7 +49,7 @@ TABLES = ", ".join(
 )
 
 
-def letter(case_id: str, *, to: str = "ada.lovelace@example.com", subject: str = "A message for you") -> bytes:
+def compose_email(case_id: str, *, to: str = "ada.lovelace@example.com", subject: str = "A message for you") -> bytes:
     """An email as the drafter composes it."""
     return compose(
         facts(email={"address": to}),
@@ -58,7 +58,7 @@ def letter(case_id: str, *, to: str = "ada.lovelace@example.com", subject: str =
         subject=subject,
         paragraphs=["Dear Ada Lovelace,", "Your balance is $1,250.00 — please call us."],
         case_id=case_id,
-        opt_out=OptOutChannels("https://mail.harborline.example/o/k1.claims.mac"),
+        opt_out_link="https://mail.harborline.example/o/k1.claims.mac",
     )
 
 
@@ -74,7 +74,7 @@ class Case:
     @property
     def raw(self) -> bytes:
         """The email's bytes."""
-        return letter(self.case_id, to=self.to)
+        return compose_email(self.case_id, to=self.to)
 
     @property
     def content_sha256(self) -> str:
@@ -250,7 +250,8 @@ async def start_email_sender(
             ledger=SendLedger(pool, APPROVERS),
             provider=SesProvider(client, configuration_set="outbound"),
             clock=clock,
-            limits=SendLimits(timeout_s=TIMEOUT_S, send_rate=lambda _: send_rate or SendRate(0.001, 1_000)),
+            timeout_s=TIMEOUT_S,
+            send_rate=lambda _: send_rate or SendRate(0.001, 1_000),
         )
         return EmailSender(handler, clock)
 

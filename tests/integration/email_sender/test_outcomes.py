@@ -1,4 +1,4 @@
-"""What became of an email, told by what the provider said or did not say."""
+"""The outcome of an email follows from the provider's answer, or from its absence."""
 
 from __future__ import annotations
 

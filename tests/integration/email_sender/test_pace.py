@@ -1,4 +1,4 @@
-"""No domain gets more than its share: whoever comes too early waits for its own turn, and keeps its place."""
+"""No domain gets more than its share: an email that comes too early waits for its own turn, and keeps its place."""
 
 from __future__ import annotations
 

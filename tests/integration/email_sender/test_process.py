@@ -307,4 +307,4 @@ async def test_200_emails_under_kills_are_sent_at_most_once(
     listed = {str(row["case_id"]) for row in await owner.fetch("select case_id from email_sender.unresolved_send")}
     assert listed == unknown
     left = sum(bool(outbox.of(case_id)) for case_id in unknown)
-    print(f"{kills} kills, {len(sent)} sent, {len(unknown)} unknown, of which {left} had gone out")
+    print(f"{kills} kills, {len(sent)} sent, {len(unknown)} unknown ({left} of them had gone out)")

@@ -1,4 +1,4 @@
-"""What was stopped one message earlier is never sent, whatever arrives late; and a stop and a sending have an order."""
+"""An email stopped one message earlier is never sent; a stop and a sending have an order."""
 
 from __future__ import annotations
 

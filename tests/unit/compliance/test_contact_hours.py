@@ -11,10 +11,9 @@ from hypothesis import strategies as st
 
 from contracts.documents.accounts import ConsumerFacts, InconvenientPeriod, Residence
 from services.specialists.compliance.pack import released_packs
-from services.specialists.compliance.permitted_times import PermittedHours
+from services.specialists.compliance.permitted_times import PermittedHours, plausible_zones, zones_by_state
 from services.specialists.compliance.review import evaluate_rules
 from services.specialists.compliance.rules.contact_hours import moment_valid_until
-from services.specialists.compliance.time_zones import plausible_zones, zones_by_state
 from tests.unit.compliance.emails import SALT, facts, situation
 
 HORIZON = timedelta(days=15)
@@ -63,7 +62,7 @@ def test_the_next_permitted_moment_is_permitted_and_none_before_it_is(
 
 
 @given(ANYWHERE, PERIODS, MOMENTS)
-def test_a_permitted_moment_stays_so_until_the_change_that_is_told(
+def test_next_change_permitted_moment_stays_so_until_then(
     names: list[str], periods: list[InconvenientPeriod], moment: datetime
 ) -> None:
     permitted = hours(names, periods)

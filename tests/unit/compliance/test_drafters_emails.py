@@ -10,7 +10,7 @@ import pytest
 from contracts.documents.accounts import AccountFacts, Purpose
 from contracts.documents.opt_out import opt_out_url
 from demo.emails import DEMO_EMAILS, DemoEmail, build_submission
-from services.drafter.mime import OptOutChannels, compose
+from services.drafter.mime import compose
 from services.specialists.compliance.review import blocking_results, evaluate_rules, rule_ids
 from tests.unit.compliance.emails import CASE_ID, NOW, PARAGRAPHS, SALT, SUBJECT, facts, first_contact, situation
 from tests.unit.compliance.table import stopping
@@ -28,7 +28,7 @@ def composed(account: AccountFacts, purpose: Purpose, paragraphs: list[str], now
         subject=SUBJECT,
         paragraphs=paragraphs,
         case_id=CASE_ID,
-        opt_out=OptOutChannels(url=opt_out_url(base, "eyJhbGciOi.8kQx"), mailbox="stop@harborline.example"),
+        opt_out_link=opt_out_url(base, "eyJhbGciOi.8kQx"),
     )
 
 
@@ -60,7 +60,7 @@ def test_local_opt_out_link_passes_only_on_the_local_stack() -> None:
 
 
 @pytest.mark.parametrize("email", DEMO_EMAILS, ids=lambda email: email.key)
-def test_an_account_of_the_demo_is_stopped_by_the_rules_that_the_demo_tells(email: DemoEmail) -> None:
+def test_an_account_of_the_demo_is_stopped_by_the_rules_that_the_demo_names(email: DemoEmail) -> None:
     account = AccountFacts.model_validate(
         build_submission(email, DEMO_EMAILS.index(email), DEMO_NOW)["facts"], strict=False
     )
@@ -72,5 +72,5 @@ def test_an_account_of_the_demo_is_stopped_by_the_rules_that_the_demo_tells(emai
     )  # fmt: skip
     found = stopping(evaluate_rules(draft, "email", SALT)) | stopping(evaluate_rules(before, "contact", SALT))
     # The demo's drafts break R13 to R17 on purpose; this one is good.
-    told = {rule for rule in email.rules if email.facts.get("ledger.reference") is None}
-    assert found == told
+    expected = {rule for rule in email.rules if email.facts.get("ledger.reference") is None}
+    assert found == expected

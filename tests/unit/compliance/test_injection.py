@@ -101,7 +101,7 @@ def test_orders_that_no_reader_sees_are_why_an_email_is_blocked(markup: str) -> 
         ("Disposition-Notification-To: boss@evil.example", "R17"),
     ],
 )
-def test_a_header_that_was_injected_blocks_and_cannot_be_mended(injected: str, rule: str) -> None:
+def test_is_revisable_injected_header_is_false(injected: str, rule: str) -> None:
     stopped = blocking_results(evaluate_rules(drafted(raw_headers=injected), "email", SALT))
     assert rule in rule_ids(stopped)
     assert not is_revisable(stopped)

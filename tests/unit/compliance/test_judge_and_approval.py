@@ -8,10 +8,9 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from services.specialists.compliance.approval import APPROVAL_REASONS, approval_reasons
 from services.specialists.compliance.judge import Judgement, below_floor, build_judge_prompt, criteria, rubric_score
 from services.specialists.compliance.pack import CRITERIA
-from services.specialists.compliance.review import evaluate_rules
+from services.specialists.compliance.review import APPROVAL_REASONS, approval_reasons, evaluate_rules
 from tests.unit.compliance.emails import SALT, Email, drafted, facts, first_contact, pack, situation
 
 GOOD = {name: {"score": 90, "reason": "Good."} for name in CRITERIA}

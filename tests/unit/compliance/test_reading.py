@@ -11,10 +11,9 @@ from hypothesis import strategies as st
 
 from services.specialists.compliance.email_text.characters import fold_text, illegible_characters, is_legible
 from services.specialists.compliance.email_text.figures import read_figures
-from services.specialists.compliance.email_text.lexicon import find_terms
+from services.specialists.compliance.email_text.lexicon import find_terms, unknown_organisations
 from services.specialists.compliance.email_text.markup import read_markup
 from services.specialists.compliance.email_text.message import read_message
-from services.specialists.compliance.email_text.names import unknown_organisations
 from services.specialists.compliance.pack import WordList
 from services.specialists.compliance.review import evaluate_rules
 from tests.unit.compliance.emails import SALT, Email, facts, pack, situation
@@ -142,7 +141,7 @@ def test_no_control_mark_or_other_script_is_legible(character: str) -> None:
         "\U000e0041",
     ],
 )
-def test_what_could_deceive_is_told_by_its_name(character: str) -> None:
+def test_illegible_characters_are_reported_by_name(character: str) -> None:
     assert illegible_characters(f"a{character}b")[0].startswith("U+")
 
 

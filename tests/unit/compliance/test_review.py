@@ -1,4 +1,4 @@
-"""From rules to a verdict: what was read, what can be mended, when it waits, how long it is kept."""
+"""From rules to a verdict: what was read, what can be revised, when it waits, how long it is kept."""
 
 from __future__ import annotations
 
@@ -144,13 +144,13 @@ def test_the_salt_stands_in_the_sealed_review_only() -> None:
         ({"subject": "Your debt", "headers": {"To": "other@gmail.com"}}, False),
     ],
 )
-def test_only_what_words_broke_can_be_mended_with_words(changes: dict[str, Any], can: bool) -> None:
+def test_is_revisable_only_if_words_broke_the_rule(changes: dict[str, Any], can: bool) -> None:
     stopped = blocking_results(evaluate_rules(drafted(**changes), "email", SALT))
     assert stopped
     assert is_revisable(stopped) is can
 
 
-def test_a_fact_that_is_missing_cannot_be_mended_by_the_drafter() -> None:
+def test_is_revisable_missing_fact_is_false() -> None:
     given = drafted(facts(history__last_activity_on=None), subject="Your debt")
     stopped = blocking_results(evaluate_rules(given, "email", SALT))
     assert rule_ids(stopped) == ("R16", "R20")

@@ -40,7 +40,7 @@ def test_what_is_good_passes_before_the_draft_with_it_and_at_the_sending(case: C
 
 
 @pytest.mark.parametrize("case", [case for case in GOOD if case.falsely is not None], ids=by_id)
-def test_what_is_stopped_although_it_is_good_is_known_and_can_be_mended(case: Case) -> None:
+def test_good_emails_that_are_stopped_are_known_and_revisable(case: Case) -> None:
     stopped = [result for result in RESULTS(case.id) if result.blocks]
     assert case.falsely in {result.rule.id for result in stopped}
     assert all(result.verdict.revision_instructions for result in stopped)
@@ -53,19 +53,19 @@ def test_the_table_is_large_enough_and_its_false_blocks_are_counted() -> None:
 
 
 def test_every_rule_passes_blocks_and_is_unknown_somewhere() -> None:
-    said: dict[str, Counter[str]] = {rule: Counter() for rule in RULES}
+    found: dict[str, Counter[str]] = {rule: Counter() for rule in RULES}
     with_draft = [[case for case in BAD if case.expect == rule and case.stage is None][:2] for rule in RULES]
     for case in (GOOD[0], *(case for case in BAD if case.stage), *(case for two in with_draft for case in two)):
         for result in RESULTS(case.id):
-            said[result.rule.id][result.verdict.kind] += 1
+            found[result.rule.id][result.verdict.kind] += 1
     stages: tuple[ReviewStage, ...] = ("contact", "email", "sending")
     for stage in stages:
         draft = cases("good")[0].situation() if stage == "email" else situation()
         stale = situation_with_old_facts(draft)
         for result in evaluate_rules(stale, stage, SALT):
-            said[result.rule.id][result.verdict.kind] += 1
+            found[result.rule.id][result.verdict.kind] += 1
     blocking = {"R01": "reschedule", "R02": "reschedule"}
-    for rule, kinds in said.items():
+    for rule, kinds in found.items():
         assert kinds["pass"], rule
         assert kinds[blocking.get(rule, "block")], rule
         assert kinds["unknown"], rule

@@ -10,7 +10,7 @@ from contracts.documents.accounts import AccountFacts
 from contracts.documents.disclosures import required_disclosures
 from contracts.documents.reviews import Review, RubricCriterion, RuleFinding
 from services.drafter.email import disclosable_facts, email_prompt
-from services.drafter.mime import OptOutChannels, compose, extract_words
+from services.drafter.mime import compose, extract_words
 from switchyard.protocol.fields import Json
 from tests.unit.protocol.bus_events import golden
 
@@ -42,14 +42,14 @@ def message(*paragraphs: str) -> bytes:
     return compose(
         FACTS, purpose="settlement_offer", today="2026-10-01", subject="A message from Acme Recovery",
         paragraphs=paragraphs, case_id="9b6dbef6-7af8-51d3-af84-a04758f5c5d7",
-        opt_out=OptOutChannels(url="https://mail.example/o/k.t.m"),
+        opt_out_link="https://mail.example/o/k.t.m",
     )  # fmt: skip
 
 
 def test_the_model_sees_amounts_and_dates_as_they_must_be_written() -> None:
-    said = disclosable_facts(FACTS)
-    assert said["balance"] == "$1,240.50"
-    assert said["offers"] == [{"amount": "$744.30", "due_on": "November 15, 2026"}]
+    shown = disclosable_facts(FACTS)
+    assert shown["balance"] == "$1,240.50"
+    assert shown["offers"] == [{"amount": "$744.30", "due_on": "November 15, 2026"}]
 
 
 def test_the_model_does_not_see_how_to_reach_the_consumer() -> None:
@@ -71,7 +71,7 @@ def test_empty_notes_are_left_out() -> None:
     assert "<notes>" not in shown
 
 
-def test_a_revision_names_what_to_mend_and_shows_what_was_written() -> None:
+def test_email_prompt_of_a_revision_has_the_changes_and_the_previous_text() -> None:
     previous = "A message\n\nYou owe $9,999.00."
     shown = email_prompt(FACTS, "settlement_offer", review=REVIEW, previous=previous)
     assert "R14 Figures: use the ledger's amounts only" in shown

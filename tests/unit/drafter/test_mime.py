@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contracts.documents.disclosures import required_disclosures
-from services.drafter.mime import InvalidEmailText, OptOutChannels, compose
+from services.drafter.mime import InvalidEmailText, compose
 from tests.accounts import facts
 
 CASE = "6f1f6b0a-7c22-4c55-8d5e-9a0f2f0c5d0e"
@@ -30,7 +30,7 @@ def composed(**changes: Any) -> bytes:
         "subject": "A message about your account",
         "paragraphs": ["Dear Ada Lovelace,", "Your balance is $1,250.00.\nYou can pay online or by phone."],
         "case_id": CASE,
-        "opt_out": OptOutChannels(LINK),
+        "opt_out_link": LINK,
     } | changes
     return compose(changes.pop("facts", None) or facts(), **{k: v for k, v in arguments.items() if k != "facts"})
 
@@ -167,12 +167,6 @@ def test_a_name_in_another_script_survives_the_way() -> None:
     assert message["From"].addresses[0].display_name == 'Björk & Söhne "Inkasso", Zürich'
     assert message["From"].addresses[0].addr_spec == "accounts@harborline.example"
     assert message["Subject"] == "Über Ihr Konto — 账户 " + "x" * 80
-
-
-def test_a_mailbox_is_named_only_if_there_is_one_and_then_carries_the_token() -> None:
-    message = parsed(composed(opt_out=OptOutChannels(LINK, mailbox="stop@harborline.example")))
-    token = LINK.rpartition("/")[2]
-    assert message["List-Unsubscribe"] == f"<{LINK}>, <mailto:stop@harborline.example?subject={token}>"
 
 
 def test_mime_same_content_gives_same_bytes_and_message_id() -> None:

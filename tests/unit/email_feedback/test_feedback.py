@@ -72,7 +72,7 @@ def test_other_reports_refuse_nobody(kind: str) -> None:
     assert read_suppressions({"eventType": kind, kind.lower(): {}, "mail": MAIL}, TENANTS) == []
 
 
-def test_the_same_report_twice_is_the_same_refusal() -> None:
+def test_read_suppressions_same_report_twice_is_the_same_request() -> None:
     assert read_suppressions(bounce(), TENANTS) == read_suppressions(bounce(), TENANTS)
     assert read_suppressions(bounce(), TENANTS) != read_suppressions(bounce(messageId="another"), TENANTS)
 

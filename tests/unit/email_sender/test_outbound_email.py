@@ -6,7 +6,7 @@ import hashlib
 
 import pytest
 
-from services.drafter.mime import OptOutChannels, compose
+from services.drafter.mime import compose
 from services.specialists.email_sender.outbound_email import read_outbound_email
 from switchyard.runtime.core.errors import PermanentTaskError
 from tests.accounts import facts
@@ -18,15 +18,15 @@ RAW = compose(
     subject="A message about your account",
     paragraphs=["Dear Ada Lovelace,"],
     case_id="6f1f6b0a-7c22-4c55-8d5e-9a0f2f0c5d0e",
-    opt_out=OptOutChannels("https://mail.harborline.example/o/token"),
+    opt_out_link="https://mail.harborline.example/o/token",
 )
 TO = b"To: ada.lovelace@example.com\r\n"
 
 
 def read(raw: bytes) -> tuple[str, str]:
-    letter = read_outbound_email(raw, hashlib.sha256(raw).hexdigest())
-    assert letter.raw == raw
-    return letter.sender, letter.recipient
+    email = read_outbound_email(raw, hashlib.sha256(raw).hexdigest())
+    assert email.raw == raw
+    return email.sender, email.recipient
 
 
 def test_it_finds_sender_and_recipient_of_what_the_drafter_composed() -> None:

@@ -75,7 +75,7 @@ def entry(state: str, **changes: Any) -> LedgerEntry:
 
 def approval(*, verdict: ApprovalAnswer = "granted", key: bytes = KEY, **changes: Any) -> ApprovalRecord:
     """An approval as the case manager records it, signed for what it says."""
-    said: dict[str, Any] = {
+    signed: dict[str, Any] = {
         "approval_id": APPROVAL,
         "case_id": CASE,
         "content_sha256": CONTENT,
@@ -83,8 +83,8 @@ def approval(*, verdict: ApprovalAnswer = "granted", key: bytes = KEY, **changes
         "approver": "m.okafor",
     } | {name: value for name, value in changes.items() if name in ("case_id", "content_sha256", "pack")}
     signed_at = NOW - timedelta(hours=1)
-    statement = approval_statement(**said, verdict=verdict, reason="agreed", signed_at=timestamp(signed_at))
-    fields = said | {
+    statement = approval_statement(**signed, verdict=verdict, reason="agreed", signed_at=timestamp(signed_at))
+    fields = signed | {
         "state": "granted",
         "valid_until": NOW + timedelta(days=1),
         "why": "agreed",
@@ -215,7 +215,7 @@ def test_unanswered_intent_is_waited_for_then_unknown_never_repeated() -> None:
         assert verdict.payload.code == "outcome_unknown"
 
 
-def test_a_refusal_of_the_provider_ends_its_command_and_binds_no_other() -> None:
+def test_decide_send_rejected_email_ends_its_command_and_binds_no_other() -> None:
     verdict = decided(question(), entry("refused"), gate(), None)
     assert isinstance(verdict, AnswerWithoutSending)
     assert isinstance(verdict.payload, EmailUndeliverable)

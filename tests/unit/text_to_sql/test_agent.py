@@ -25,7 +25,7 @@ COUNT = "SELECT COUNT(*) AS wells FROM wells"
 
 
 class Script:
-    """A model that says what it is told to, step by step, the last one again and again."""
+    """A model with scripted answers, step by step; the last one repeats."""
 
     def __init__(self, *steps: Step) -> None:
         self.steps = list(steps)
@@ -38,7 +38,7 @@ class Script:
         return ModelResponse(parts=[self.steps.pop(0) if len(self.steps) > 1 else self.steps[0]])
 
     @property
-    def told_last(self) -> str:
+    def last_reply(self) -> str:
         return str(self.seen[-1][-1])
 
 
@@ -93,10 +93,10 @@ async def test_the_model_may_look_before_it_answers(ask: Ask) -> None:
     assert "Accepted. This will run" in checked
 
 
-async def test_a_table_that_does_not_exist_is_said_so_to_the_model(ask: Ask) -> None:
+async def test_describe_table_unknown_name_is_reported_to_the_model(ask: Ask) -> None:
     script = Script(tool("describe_table", name="salaries"), final(COUNT))
     await ask(script)
-    assert "There is no table of that name" in script.told_last
+    assert "There is no table of that name" in script.last_reply
 
 
 async def test_check_sql_says_what_is_refused_and_costs_no_correction(ask: Ask) -> None:
@@ -104,7 +104,7 @@ async def test_check_sql_says_what_is_refused_and_costs_no_correction(ask: Ask) 
     script = Script(wrong, wrong, wrong, wrong, final(COUNT))
     found = await ask(script)
     assert found.rows == ((240,),)
-    assert "Refused (sql_function_not_allowed): the function CURRENT_USER" in script.told_last
+    assert "Refused (sql_function_not_allowed): the function CURRENT_USER" in script.last_reply
 
 
 async def test_a_refused_answer_goes_back_and_may_be_corrected_twice(ask: Ask) -> None:
@@ -115,7 +115,7 @@ async def test_a_refused_answer_goes_back_and_may_be_corrected_twice(ask: Ask) -
     assert "sql_unknown_column" in str(script.seen[2][-1])
 
 
-async def test_the_third_refusal_ends_the_task_without_repeating_the_query(ask: Ask) -> None:
+async def test_the_third_rejection_ends_the_task_without_repeating_the_query(ask: Ask) -> None:
     script = Script(final("DELETE FROM wells WHERE well_name = 'my secret'"))
     with pytest.raises(PermanentTaskError) as caught:
         await ask(script, "Delete my secret well.")

@@ -32,14 +32,14 @@ def findings(
     return build_findings(query, result, schema=schema, explanation="", role="FIELD_ALL")
 
 
-def test_one_row_is_said_in_full_with_units(schema: Schema) -> None:
-    said = findings([NAME, OIL], [("Cutbow 7H", "12345.60")], schema)
-    assert said.summary == "WELL_NAME Cutbow 7H, OIL_BBL 12,345.6 bbl."
+def test_one_row_is_shown_in_full_with_units(schema: Schema) -> None:
+    summary_text = findings([NAME, OIL], [("Cutbow 7H", "12345.60")], schema)
+    assert summary_text.summary == "WELL_NAME Cutbow 7H, OIL_BBL 12,345.6 bbl."
 
 
-def test_many_rows_are_counted_and_the_first_ones_said(schema: Schema) -> None:
-    said = findings([NAME, OIL], [(f"W{number}", number * 1000) for number in range(1, 8)], schema)
-    assert said.summary == (
+def test_many_rows_are_counted_and_the_first_ones_shown(schema: Schema) -> None:
+    summary_text = findings([NAME, OIL], [(f"W{number}", number * 1000) for number in range(1, 8)], schema)
+    assert summary_text.summary == (
         "7 rows, the first 5: WELL_NAME W1, OIL_BBL 1,000 bbl; WELL_NAME W2, OIL_BBL 2,000 bbl; "
         "WELL_NAME W3, OIL_BBL 3,000 bbl; WELL_NAME W4, OIL_BBL 4,000 bbl; WELL_NAME W5, OIL_BBL 5,000 bbl."
     )
@@ -59,18 +59,18 @@ def test_a_truncated_result_says_that_there_is_more(schema: Schema) -> None:
     assert findings([NAME], [("a",), ("b",)], schema, more=True).summary.startswith("More than 2 rows, the first 2:")
 
 
-def test_few_rows_are_said_without_a_first(schema: Schema) -> None:
+def test_few_rows_are_shown_without_a_first(schema: Schema) -> None:
     assert findings([NAME], [("a",), ("b",)], schema).summary == "2 rows: WELL_NAME a; WELL_NAME b."
 
 
 def test_no_rows_is_a_finding_that_names_the_conditions(schema: Schema) -> None:
     sql = "SELECT well_name FROM wells WHERE basin = 'Mars' AND status = 'producing'"
-    said = findings([NAME], [], schema, sql=sql)
-    assert said.outcome == "no_rows"
-    assert said.summary == "No rows match in WELLS. Conditions: BASIN = 'Mars'; STATUS = 'producing'."
+    summary_text = findings([NAME], [], schema, sql=sql)
+    assert summary_text.outcome == "no_rows"
+    assert summary_text.summary == "No rows match in WELLS. Conditions: BASIN = 'Mars'; STATUS = 'producing'."
 
 
-def test_missing_values_and_booleans_are_said_in_words(schema: Schema) -> None:
+def test_missing_values_and_booleans_are_shown_in_words(schema: Schema) -> None:
     columns = [ResultColumn(name="A", type="number", unit="bbl"), ResultColumn(name="B", type="boolean")]
     assert findings(columns, [(None, True)], schema).summary == "A (none), B yes."
 
@@ -85,14 +85,14 @@ def test_wide_rows_are_cut_and_say_so(schema: Schema) -> None:
 
 
 def test_findings_carry_their_evidence(schema: Schema) -> None:
-    said = findings([NAME, OIL], [("Cutbow 7H", 1)], schema)
-    assert said.sql == guard_query(WELLS, schema).sql
-    assert (said.tables, said.role, said.data_label) == (("WELLS",), "FIELD_ALL", "SYNTHETIC")
-    assert (said.data_through, said.schema_version) == ("2026-06-30", schema.version)
+    summary_text = findings([NAME, OIL], [("Cutbow 7H", 1)], schema)
+    assert summary_text.sql == guard_query(WELLS, schema).sql
+    assert (summary_text.tables, summary_text.role, summary_text.data_label) == (("WELLS",), "FIELD_ALL", "SYNTHETIC")
+    assert (summary_text.data_through, summary_text.schema_version) == ("2026-06-30", schema.version)
 
 
 def test_the_model_has_no_hand_in_the_summary(schema: Schema) -> None:
-    said = build_unanswerable("Because I say so.", schema=schema, role="FIELD_ALL")
-    assert said.outcome == "cannot_answer"
-    assert "Because" not in said.summary
-    assert said.explanation == "Because I say so."
+    summary_text = build_unanswerable("Because I say so.", schema=schema, role="FIELD_ALL")
+    assert summary_text.outcome == "cannot_answer"
+    assert "Because" not in summary_text.summary
+    assert summary_text.explanation == "Because I say so."

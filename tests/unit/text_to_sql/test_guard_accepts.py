@@ -95,7 +95,7 @@ def test_a_limit_inside_stays_and_the_outer_one_is_added(schema: Schema) -> None
     assert sql.endswith("LIMIT 11")
 
 
-def test_the_conditions_are_told_for_an_empty_result(schema: Schema) -> None:
+def test_guard_query_lists_the_conditions(schema: Schema) -> None:
     query = guard_query("SELECT w.well_name FROM wells w WHERE w.basin = 'Mars' AND w.status = 'producing'", schema)
     assert query.filters == ("BASIN = 'Mars'", "STATUS = 'producing'")
 

@@ -57,7 +57,7 @@ UNKNOWN_TABLE = {
     "a quoted schema in lower case": 'SELECT * FROM "prod".wells',
     "a look-alike letter": "SELECT * FROM w\u0435lls",
     "in a subquery": "SELECT * FROM wells WHERE api_number IN (SELECT id FROM salaries)",
-    "in a CTE that nobody reads": "WITH t AS (SELECT * FROM salaries) SELECT api_number FROM wells",
+    "in a CTE that is never read": "WITH t AS (SELECT * FROM salaries) SELECT api_number FROM wells",
     "deep in nested CTEs": "WITH a AS (WITH b AS (SELECT * FROM salaries) SELECT * FROM b) SELECT * FROM a",
     "in the select list": "SELECT (SELECT MAX(amount) FROM salaries) AS x FROM wells",
     "in exists": "SELECT api_number FROM wells WHERE EXISTS (SELECT 1 FROM salaries)",
@@ -181,7 +181,7 @@ def params(cases: dict[str, str]) -> list[object]:
     return [pytest.param(sql, id=name) for name, sql in cases.items()]
 
 
-def refusal(sql: str, schema: Schema) -> UnsafeQuery:
+def rejection(sql: str, schema: Schema) -> UnsafeQuery:
     with pytest.raises(UnsafeQuery) as caught:
         guard_query(sql, schema)
     return caught.value
@@ -189,27 +189,31 @@ def refusal(sql: str, schema: Schema) -> UnsafeQuery:
 
 @pytest.mark.parametrize("sql", params(NOT_A_SELECT))
 def test_only_one_select_may_run(sql: str, schema: Schema) -> None:
-    assert refusal(sql, schema).code in {"sql_not_a_select", "sql_unreadable"}
+    assert rejection(sql, schema).code in {"sql_not_a_select", "sql_unreadable"}
 
 
 @pytest.mark.parametrize("sql", params(UNKNOWN_TABLE))
 def test_only_listed_tables_may_be_read(sql: str, schema: Schema) -> None:
-    assert refusal(sql, schema).code == "sql_unknown_table"
+    assert rejection(sql, schema).code == "sql_unknown_table"
 
 
 @pytest.mark.parametrize("sql", params(UNKNOWN_COLUMN))
 def test_only_listed_columns_may_be_read(sql: str, schema: Schema) -> None:
-    assert refusal(sql, schema).code == "sql_unknown_column"
+    assert rejection(sql, schema).code == "sql_unknown_column"
 
 
 @pytest.mark.parametrize("sql", params(FUNCTION))
 def test_only_listed_functions_may_be_called(sql: str, schema: Schema) -> None:
-    assert refusal(sql, schema).code in {"sql_function_not_allowed", "sql_construct_not_allowed", "sql_unknown_column"}
+    assert rejection(sql, schema).code in {
+        "sql_function_not_allowed",
+        "sql_construct_not_allowed",
+        "sql_unknown_column",
+    }
 
 
 @pytest.mark.parametrize("sql", params(CONSTRUCT))
 def test_only_listed_constructs_may_be_used(sql: str, schema: Schema) -> None:
-    assert refusal(sql, schema).code in {
+    assert rejection(sql, schema).code in {
         "sql_construct_not_allowed",
         "sql_function_not_allowed",
         "sql_unreadable",
@@ -219,14 +223,14 @@ def test_only_listed_constructs_may_be_used(sql: str, schema: Schema) -> None:
 
 @pytest.mark.parametrize(("sql", "code"), [pytest.param(*case, id=name) for name, case in OTHER.items()])
 def test_what_is_too_much_or_cannot_be_read_is_refused(sql: str, code: str, schema: Schema) -> None:
-    assert refusal(sql, schema).code == code
+    assert rejection(sql, schema).code == code
 
 
-def test_a_refusal_names_what_is_refused_and_what_to_do(schema: Schema) -> None:
-    found = refusal("SELECT CURRENT_USER() FROM wells", schema)
+def test_unsafe_query_names_the_rejected_part_and_the_remedy(schema: Schema) -> None:
+    found = rejection("SELECT CURRENT_USER() FROM wells", schema)
     assert found.what == "the function CURRENT_USER"
     assert found.remedy
-    assert refusal("SELECT * FROM salaries", schema).remedy == (
+    assert rejection("SELECT * FROM salaries", schema).remedy == (
         "use only the tables WELLS, MONTHLY_PRODUCTION, DOWNTIME, WORK_ORDERS, TECHNICIANS"
     )
 
@@ -234,5 +238,5 @@ def test_a_refusal_names_what_is_refused_and_what_to_do(schema: Schema) -> None:
 @pytest.mark.parametrize("sql", params(NOT_A_SELECT | CONSTRUCT))
 def test_refused_queries_are_not_logged(sql: str, schema: Schema, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.DEBUG):
-        refusal(sql, schema)
+        rejection(sql, schema)
     assert caplog.records == []

@@ -37,7 +37,7 @@ async def rows(
     return await warehouse(snowflake_simulator.connect).run(query, case_id="case-1", role=role, limits=limits)
 
 
-async def refusal(sql: str, snowflake_simulator: SnowflakeSimulator, schema: Schema, **given: Any) -> TaskError:
+async def failure(sql: str, snowflake_simulator: SnowflakeSimulator, schema: Schema, **given: Any) -> TaskError:
     with pytest.raises(TaskError) as caught:
         await rows(sql, snowflake_simulator, schema, **given)
     return caught.value
@@ -100,7 +100,7 @@ async def test_an_empty_result_is_a_result(snowflake_simulator: SnowflakeSimulat
 
 
 async def test_a_role_that_is_not_granted_is_rejected(snowflake_simulator: SnowflakeSimulator, schema: Schema) -> None:
-    error = await refusal("SELECT api_number FROM wells", snowflake_simulator, schema, role="ACCOUNTADMIN")
+    error = await failure("SELECT api_number FROM wells", snowflake_simulator, schema, role="ACCOUNTADMIN")
     assert isinstance(error, PermanentTaskError)
     assert error.code == "role_not_granted"
 
@@ -112,7 +112,7 @@ async def test_a_query_that_takes_too_long_is_cancelled_and_rejected(
         "SELECT COUNT(*) AS n FROM monthly_production a, monthly_production b, monthly_production c "
         "WHERE a.oil_bbl + b.oil_bbl < c.oil_bbl"
     )
-    error = await refusal(endless, snowflake_simulator, schema, limits=QueryLimits(timeout_s=1))
+    error = await failure(endless, snowflake_simulator, schema, limits=QueryLimits(timeout_s=1))
     assert isinstance(error, PermanentTaskError)
     assert error.code == "query_timeout"
 
@@ -120,20 +120,20 @@ async def test_a_query_that_takes_too_long_is_cancelled_and_rejected(
 async def test_a_query_that_the_warehouse_cannot_run_is_rejected_without_its_text(
     snowflake_simulator: SnowflakeSimulator, schema: Schema
 ) -> None:
-    error = await refusal("SELECT CAST(well_name AS INT) AS my_secret FROM wells", snowflake_simulator, schema)
+    error = await failure("SELECT CAST(well_name AS INT) AS my_secret FROM wells", snowflake_simulator, schema)
     assert error.code == "query_failed"
     assert "secret" not in str(error).lower()
 
 
 class Recorder:
-    """Stands where Snowflake's login is, to see what it is told, and refuses it."""
+    """A stand-in for Snowflake's login that records what it receives, and refuses it."""
 
     def __init__(self, error: Exception) -> None:
         self.error = error
-        self.told: dict[str, Any] = {}
+        self.received: dict[str, Any] = {}
 
-    def __call__(self, **told: Any) -> Any:
-        self.told = told
+    def __call__(self, **received: Any) -> Any:
+        self.received = received
         raise self.error
 
 
@@ -166,9 +166,13 @@ async def test_the_connection_is_the_users_and_names_the_case(schema: Schema) ->
             role="FIELD_DJ",
             limits=QueryLimits(timeout_s=9),
         )
-    assert (login.told["authenticator"], login.told["token"], login.told["role"]) == ("oauth", "the-token", "FIELD_DJ")
-    assert login.told["session_parameters"]["QUERY_TAG"] == "case-1"
-    assert login.told["session_parameters"]["STATEMENT_TIMEOUT_IN_SECONDS"] == 9
+    assert (login.received["authenticator"], login.received["token"], login.received["role"]) == (
+        "oauth",
+        "the-token",
+        "FIELD_DJ",
+    )
+    assert login.received["session_parameters"]["QUERY_TAG"] == "case-1"
+    assert login.received["session_parameters"]["STATEMENT_TIMEOUT_IN_SECONDS"] == 9
 
 
 def test_the_token_is_not_shown_when_the_warehouse_is_printed() -> None:

@@ -67,7 +67,7 @@ class WrittenAmount:
 
 @dataclass(frozen=True)
 class WrittenDate:
-    """A date as written. `year` may be missing; month and day are None if the day does not exist."""
+    """A date as written. `year` may be missing; a day that does not exist has neither month nor day."""
 
     text: str
     year: int | None

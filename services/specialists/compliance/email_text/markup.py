@@ -40,7 +40,7 @@ _NUMERIC = frozenset({"number", "dimension", "percentage"})
 _PLAIN_TOKENS = _NUMERIC | {"ident", "hash", "string", "whitespace"}
 _PX_PER_UNIT = {"px": 1.0, "pt": 4 / 3, "em": 16.0, "rem": 16.0, "%": 0.16}
 _MIN_WIDTH = 10
-"""Below this number a width leaves no room for text, whatever its unit."""
+"""Below this number a width leaves no room for text, in any unit."""
 
 _Rgb = tuple[float, float, float]
 _BLACK: _Rgb = (0.0, 0.0, 0.0)

@@ -132,16 +132,13 @@ def _links(shown: str, *hidden: str) -> tuple[str, ...]:
 
 def _raw_obstacles(raw: bytes, max_bytes: int) -> list[str]:
     """Obstacles in the raw bytes, which two mail systems could read differently."""
-    found = []
-    if len(raw) > max_bytes:
-        found.append(f"more than {max_bytes} bytes, which mail readers cut off")
-    if b"\x00" in raw:
-        found.append("a NUL byte")
-    if re.search(rb"\r(?!\n)|(?<!\r)\n", raw):
-        found.append("a line that does not end in CRLF")
-    if any(len(line) > 998 for line in raw.split(b"\r\n")):
-        found.append("a line over 998 bytes")
-    return found
+    checks = (
+        (len(raw) > max_bytes, f"more than {max_bytes} bytes, which mail readers cut off"),
+        (b"\x00" in raw, "a NUL byte"),
+        (re.search(rb"\r(?!\n)|(?<!\r)\n", raw) is not None, "a line that does not end in CRLF"),
+        (any(len(line) > 998 for line in raw.split(b"\r\n")), "a line over 998 bytes"),
+    )
+    return [obstacle for occurs, obstacle in checks if occurs]
 
 
 def _bodies(parsed: EmailMessage) -> tuple[str, str, list[str]]:

@@ -1,4 +1,4 @@
--- Every verdict, once a command: the first attempt that gets here decides, whatever a second one would say.
+-- One verdict per command: the first attempt that gets here decides; a second one changes nothing.
 create table verdict (
     task_id uuid primary key,            -- the command's event_id
     case_id uuid not null,

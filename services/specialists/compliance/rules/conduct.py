@@ -3,15 +3,7 @@
 from __future__ import annotations
 
 from contracts.documents.disclosures import is_time_barred
-from services.specialists.compliance.rules.draft_checks import find_listed_terms, missing_required_texts
-from services.specialists.compliance.rules.rule import (
-    DraftProblem,
-    RuleInput,
-    RuleVerdict,
-    block_for_missing_facts,
-    pass_with,
-    verdict_of_problems,
-)
+from services.specialists.compliance.rules.rule import DraftProblem, RuleInput, RuleVerdict, blocks_for, passes, unknown
 
 
 def check_conduct(situation: RuleInput) -> RuleVerdict:
@@ -22,21 +14,21 @@ def check_conduct(situation: RuleInput) -> RuleVerdict:
     """
     problems = [
         DraftProblem(f"{term!r} in the {where} ({name.replace('_', ' ')})", f"leave out {term!r} and what it implies")
-        for term, name, where in find_listed_terms(situation, *situation.pack.conduct.forbidden)
+        for term, name, where in situation.listed_terms(*situation.pack.conduct.forbidden)
     ]
-    return verdict_of_problems(problems, "no word of the forbidden lists")
+    return blocks_for(problems, fine="no word of the forbidden lists")
 
 
 def check_time_barred(situation: RuleInput) -> RuleVerdict:
     """12 CFR 1006.26(b): no suit, and no threat of one, on a time-barred debt; and the email says so."""
     barred = is_time_barred(situation.facts, situation.today.isoformat())
     if barred is None:
-        return block_for_missing_facts("ledger.limitation_ends_on", "ledger.limitation_ended")
+        return unknown("ledger.limitation_ends_on", "ledger.limitation_ended")
     if not barred:
-        return pass_with("the debt is not time-barred")
-    problems = missing_required_texts(situation, "R13")
+        return passes("the debt is not time-barred")
+    problems = situation.missing_texts("R13")
     problems += [
         DraftProblem(f"{term!r} in the {where} threatens a suit on a time-barred debt", f"leave out {term!r}")
-        for term, _, where in find_listed_terms(situation, *situation.pack.conduct.suit)
+        for term, _, where in situation.listed_terms(*situation.pack.conduct.suit)
     ]
-    return verdict_of_problems(problems, "no threat of a suit, and the disclosure")
+    return blocks_for(problems, fine="no threat of a suit, and the disclosure")

@@ -6,15 +6,8 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from services.specialists.compliance.pack import RulePack, next_change_at
-from services.specialists.compliance.permitted_times import PermittedHours
-from services.specialists.compliance.rules.rule import (
-    RuleInput,
-    RuleVerdict,
-    block_for_missing_facts,
-    block_with,
-    pass_with,
-)
-from services.specialists.compliance.time_zones import plausible_zones
+from services.specialists.compliance.permitted_times import PermittedHours, plausible_zones
+from services.specialists.compliance.rules.rule import RuleInput, RuleVerdict, blocks, passes, unknown
 
 
 def permitted_hours(situation: RuleInput) -> PermittedHours | None:
@@ -28,13 +21,9 @@ def permitted_hours(situation: RuleInput) -> PermittedHours | None:
 
 
 def moment_valid_until(situation: RuleInput, packs: Sequence[RulePack]) -> datetime:
-    """How long a moment that is permitted now stays permitted: until the first of three times.
-
-    They are the end of the permitted hours, the pack's limit, and the midnight at which another pack or rule comes into
-    force, because an email is sent only under the rules that checked it.
-
-    Raises `ValueError` if the permitted hours are unknown; the rules block before that.
-    """
+    """Until when a moment that is permitted now stays so: the end of the permitted hours, the pack's limit, or the
+    midnight at which another pack or rule comes into force, because an email is sent only under the rules that checked
+    it. Raises `ValueError` if the permitted hours are unknown; the rules block before that."""
     permitted = permitted_hours(situation)
     if permitted is None:
         raise ValueError("the permitted hours are unknown: the time zone is missing")
@@ -51,22 +40,22 @@ def check_usual_hours(situation: RuleInput) -> RuleVerdict:
     """
     permitted, missing = permitted_hours(situation), plausible_zones(situation.facts.consumer)[1]
     if permitted is None:
-        return block_for_missing_facts(*(missing or ("consumer.residences", "consumer.phones", "consumer.time_zone")))
+        return unknown(*(missing or ("consumer.residences", "consumer.phones", "consumer.time_zone")))
     where = ", ".join(sorted(zone.key for zone in permitted.zones))
     if permitted.is_usual(situation.now):
-        return pass_with(f"within hours in {where}")
+        return passes(f"within hours in {where}")
     return _reschedule(situation, permitted, f"out of hours in one of {where}")
 
 
 def check_inconvenient_times(situation: RuleInput) -> RuleVerdict:
     """12 CFR 1006.6(b)(1): at no time or place that the consumer called inconvenient."""
     if situation.facts.consumer.inconvenient_times is None:
-        return block_for_missing_facts("consumer.inconvenient_times")
+        return unknown("consumer.inconvenient_times")
     permitted = permitted_hours(situation)
     if permitted is None:
-        return block_for_missing_facts("the consumer's time zone")
+        return unknown("the consumer's time zone")
     if permitted.is_convenient(situation.now):
-        return pass_with("not at a time that the consumer called inconvenient")
+        return passes("not at a time that the consumer called inconvenient")
     return _reschedule(situation, permitted, "at a time that the consumer called inconvenient")
 
 
@@ -74,5 +63,5 @@ def _reschedule(situation: RuleInput, permitted: PermittedHours, why: str) -> Ru
     horizon = timedelta(days=situation.pack.timing.horizon_days)
     until = permitted.next_change(situation.now, horizon, to=True)
     if until is None:
-        return block_with(f"{why}, and no moment of the next {horizon.days} days is permitted")
+        return blocks(f"{why}, and no moment of the next {horizon.days} days is permitted")
     return RuleVerdict("reschedule", (why,), until=until)

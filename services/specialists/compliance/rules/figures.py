@@ -9,18 +9,16 @@ from decimal import Decimal
 
 from services.specialists.compliance.email_text.characters import fold_text, normalize_text
 from services.specialists.compliance.email_text.figures import TextFigures, read_figures
-from services.specialists.compliance.email_text.lexicon import remove_phrases
+from services.specialists.compliance.email_text.lexicon import remove_phrases, unknown_organisations
 from services.specialists.compliance.email_text.message import ParsedEmail
-from services.specialists.compliance.email_text.names import unknown_organisations
-from services.specialists.compliance.rules.draft_checks import find_listed_terms, require_draft
 from services.specialists.compliance.rules.rule import (
     DraftProblem,
     RuleInput,
     RuleVerdict,
-    block_for_missing_facts,
-    block_with,
-    pass_with,
-    verdict_of_problems,
+    blocks,
+    blocks_for,
+    passes,
+    unknown,
 )
 
 _REST_OF_SENTENCE = re.compile(r"(?:[^.!?]|\.\d){0,200}")
@@ -36,31 +34,29 @@ def check_figures(situation: RuleInput) -> RuleVerdict:
     What an amount is *called* is checked for the balance only; the judge scores the rest.
     """
     ledger = situation.facts.ledger
-    if Decimal(ledger.fees) > 0 and ledger.fees_authorised is not True:
-        if ledger.fees_authorised is None:
-            return block_for_missing_facts("ledger.fees_authorised")
-        return block_with("the ledger has fees that neither the agreement nor the law authorises")
+    if Decimal(ledger.fees) > 0 and not ledger.fees_authorised:
+        broken = "the ledger has fees that neither the agreement nor the law authorises"
+        return unknown("ledger.fees_authorised") if ledger.fees_authorised is None else blocks(broken)
     total = Decimal(ledger.principal) + Decimal(ledger.interest) + Decimal(ledger.fees) - Decimal(ledger.payments)
     if total != Decimal(ledger.balance):
-        return block_with("the ledger does not add up: principal + interest + fees - payments is not the balance")
+        return blocks("the ledger does not add up: principal + interest + fees - payments is not the balance")
     if situation.message is None:
-        return pass_with("the ledger adds up")
-    return verdict_of_problems(list(_problems(situation)), "every figure and name is the ledger's, in both parts")
+        return passes("the ledger adds up")
+    return blocks_for(list(_problems(situation)), fine="every figure and name is the ledger's, in both parts")
 
 
 def _problems(situation: RuleInput) -> Iterator[DraftProblem]:
-    message, ledger, agency = require_draft(situation), situation.facts.ledger, situation.facts.agency
+    message, ledger, agency = situation.draft, situation.facts.ledger, situation.facts.agency
     for obstacle in message.obstacles:
         yield DraftProblem(f"the email may not be read as it is checked: {obstacle}", f"avoid {obstacle}")
     known = (ledger.original_creditor, ledger.current_creditor, agency.name)
     for where, part in message.parts.items():
         yield from _figures(situation, where, situation.figures[where])
         for name in unknown_organisations(part, known):
-            yield DraftProblem(
-                f"the {where} names {name!r}", f"name no organisation but {', '.join(sorted(set(known)))}"
-            )
+            fix = f"name no organisation but {', '.join(sorted(set(known)))}"
+            yield DraftProblem(f"the {where} names {name!r}", fix)
         yield from _balance(situation, where, part)
-    for term, name, where in find_listed_terms(situation, "fee", "relative_date"):
+    for term, name, where in situation.listed_terms("fee", "relative_date"):
         kind = "a charge" if name == "fee" else "a date"
         yield DraftProblem(f"{term!r} in the {where} is {kind} that the ledger does not have", f"leave out {term!r}")
     yield from _agreement(message, situation)
@@ -84,19 +80,16 @@ def _figures(situation: RuleInput, where: str, figures: TextFigures) -> Iterator
         for offer in situation.facts.ledger.offers:
             offered = any(amount.value == offer.amount for amount in figures.amounts)
             if offered and not any(date.is_day(offer.due_on) for date in figures.dates):
-                yield DraftProblem(
-                    f"the {where} makes an offer without its date", f"say that it is due on {offer.due_on}"
-                )
+                fix = f"say that it is due on {offer.due_on}"
+                yield DraftProblem(f"the {where} makes an offer without its date", fix)
 
 
 def _amounts(situation: RuleInput) -> set[str]:
     ledger = situation.facts.ledger
-    amounts = {ledger.balance, ledger.principal, ledger.interest, ledger.fees, ledger.payments}
-    if ledger.last_payment is not None:
-        amounts.add(ledger.last_payment)
+    amounts = {ledger.balance, ledger.principal, ledger.interest, ledger.fees, ledger.payments, ledger.last_payment}
     if situation.purpose == "settlement_offer":
         amounts |= {offer.amount for offer in ledger.offers}
-    return amounts
+    return {amount for amount in amounts if amount is not None}
 
 
 def _days(situation: RuleInput) -> set[str]:
@@ -123,9 +116,9 @@ def _balance(situation: RuleInput, where: str, part: str) -> Iterator[DraftProbl
 def _agreement(message: ParsedEmail, situation: RuleInput) -> Iterator[DraftProblem]:
     """The text and the HTML part must agree: the same figures, and nearly the same words."""
     ours, theirs = situation.figures["text part"], situation.figures["HTML part"]
-    if Counter(each.value for each in ours.amounts) != Counter(each.value for each in theirs.amounts) or Counter(
-        (each.month, each.day) for each in ours.dates
-    ) != Counter((each.month, each.day) for each in theirs.dates):
+    amounts = [Counter(each.value for each in figures.amounts) for figures in (ours, theirs)]
+    days = [Counter((each.month, each.day) for each in figures.dates) for figures in (ours, theirs)]
+    if amounts[0] != amounts[1] or days[0] != days[1]:
         yield DraftProblem("the text and the HTML part have different figures", "say the same in both parts")
     words = [Counter(re.findall(r"[a-z']+", fold_text(normalize_text(each)))) for each in (message.text, message.html)]
     common, most = (words[0] & words[1]).total(), max(words[0].total(), words[1].total(), 1)

@@ -11,22 +11,17 @@ from contracts.documents.disclosures import RIGHTS_URL
 from services.specialists.compliance.email_text.characters import fold_text, normalize_text
 from services.specialists.compliance.email_text.lexicon import find_folded_terms, find_terms, remove_phrases
 from services.specialists.compliance.email_text.message import ParsedEmail
-from services.specialists.compliance.rules.draft_checks import missing_required_texts, require_draft
 from services.specialists.compliance.rules.notices import unsubscribe_url
-from services.specialists.compliance.rules.rule import (
-    DraftProblem,
-    RuleInput,
-    RuleVerdict,
-    verdict_of_problems,
-)
+from services.specialists.compliance.rules.rule import DraftProblem, RuleInput, RuleVerdict, blocks_for, passes
 
 
 def check_recipients(situation: RuleInput) -> RuleVerdict:
     """12 CFR 1006.6(d)(1): only the consumer receives the email, and the subject does not disclose a debt."""
-    message, facts = require_draft(situation), situation.facts
+    message, facts = situation.draft, situation.facts
     problems = []
-    fields = [name for name, _ in message.headers]
-    if fields.count("to") != 1 or [each.address for each in message.to] != [facts.email.address.lower()]:
+    if [name for name, _ in message.headers].count("to") != 1 or [each.address for each in message.to] != [
+        facts.email.address.lower()
+    ]:
         problems.append(DraftProblem("To does not name exactly the consumer's address"))
     full = normalize_text(f"{facts.consumer.first_name} {facts.consumer.last_name}").casefold()
     if any(each.name and normalize_text(each.name).casefold() != full for each in message.to):
@@ -35,22 +30,15 @@ def check_recipients(situation: RuleInput) -> RuleVerdict:
         problems.append(DraftProblem(f"further recipients: {', '.join(message.copies)}"))
     subject = message.subject
     ledger = facts.ledger
-    # Mailboxes show the sender's name beside the subject, so repeating it discloses nothing more.
-    problems += [
-        DraftProblem(
-            f"the subject says {term!r}", f"leave {term!r} out of the subject: it may show that there is a debt"
-        )
-        for term in find_folded_terms(remove_phrases(subject, [facts.agency.name]), situation.pack.lexicon["subject"])
-    ]
-    lowered = fold_text(subject)
-    problems += [
-        DraftProblem("the subject names a creditor", "leave the creditor out of the subject")
-        for name in {ledger.original_creditor, ledger.current_creditor}
-        if fold_text(name) in lowered
-    ]
+    # Mail readers show the sender's name next to the subject, so repeating it discloses nothing more.
+    for term in find_folded_terms(remove_phrases(subject, [facts.agency.name]), situation.pack.lexicon["subject"]):
+        fix = f"leave {term!r} out of the subject: it may show that there is a debt"
+        problems.append(DraftProblem(f"the subject says {term!r}", fix))
+    if any(fold_text(name) in fold_text(subject) for name in (ledger.original_creditor, ledger.current_creditor)):
+        problems.append(DraftProblem("the subject names a creditor", "leave the creditor out of the subject"))
     if any(each.isdigit() for each in subject) or "$" in subject:
         problems.append(DraftProblem("the subject has figures", "leave amounts, dates and numbers out of the subject"))
-    return verdict_of_problems(problems, "only the consumer, and a subject that shows no debt")
+    return blocks_for(problems, fine="only the consumer, and a subject that shows no debt")
 
 
 def check_headers(situation: RuleInput) -> RuleVerdict:
@@ -58,7 +46,7 @@ def check_headers(situation: RuleInput) -> RuleVerdict:
 
     A missing postal address warns; a false header blocks.
     """
-    message, facts = require_draft(situation), situation.facts
+    message, facts = situation.draft, situation.facts
     problems = [*_sender(message, situation), *_fields(message, situation)]
     problems += [
         DraftProblem(f"the subject says {term!r}", f"leave {term!r} out of the subject: it misleads")
@@ -72,10 +60,10 @@ def check_headers(situation: RuleInput) -> RuleVerdict:
         if not _expected(link, situation)
     ]
     if problems:
-        return verdict_of_problems(problems, "")
-    if absent := missing_required_texts(situation, "R17"):
+        return blocks_for(problems, fine="")
+    if absent := situation.missing_texts("R17"):
         return RuleVerdict("warn", tuple(each.what for each in absent))
-    return verdict_of_problems([], "the headers are true, the subject is honest, the postal address is there")
+    return passes("the headers are true, the subject is honest, the postal address is there")
 
 
 def _sender(message: ParsedEmail, situation: RuleInput) -> list[DraftProblem]:
@@ -83,10 +71,8 @@ def _sender(message: ParsedEmail, situation: RuleInput) -> list[DraftProblem]:
     problems = []
     if [each.address for each in message.sender] != [agency.from_address.lower()]:
         problems.append(DraftProblem("From is not the agency's address"))
-    if any(
-        each.name and normalize_text(each.name).casefold() != normalize_text(agency.name).casefold()
-        for each in message.sender
-    ):
+    name = normalize_text(agency.name).casefold()
+    if any(each.name and normalize_text(each.name).casefold() != name for each in message.sender):
         problems.append(DraftProblem("From gives the agency another name"))
     domain = agency.from_address.lower().rsplit("@", 1)[1]
     if any(each.address.rsplit("@", 1)[-1] != domain for each in message.reply_to):

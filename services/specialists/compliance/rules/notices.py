@@ -5,15 +5,14 @@ from __future__ import annotations
 import re
 from datetime import date, timedelta
 
-from services.specialists.compliance.rules.draft_checks import find_listed_terms, missing_required_texts, require_draft
 from services.specialists.compliance.rules.rule import (
     DraftProblem,
     RuleInput,
     RuleVerdict,
-    block_for_missing_facts,
-    block_with,
-    pass_with,
-    verdict_of_problems,
+    blocks,
+    blocks_for,
+    passes,
+    unknown,
 )
 
 _LIST_URL = re.compile(r"<(https?://[^<>\s]+)>")
@@ -24,35 +23,34 @@ def unsubscribe_url(situation: RuleInput) -> str | None:
 
     Plain http passes only if the deployment's own opt-out pages use it, as in the local stack.
     """
-    found: list[str] = _LIST_URL.findall(require_draft(situation).header("list-unsubscribe") or "")
+    found: list[str] = _LIST_URL.findall(situation.draft.header("list-unsubscribe") or "")
     base = "https:/" if situation.opt_out_base is None else situation.opt_out_base.rstrip("/")
     return found[0] if len(found) == 1 and found[0].startswith(f"{base}/") else None
 
 
 def check_opt_out(situation: RuleInput) -> RuleVerdict:
     """12 CFR 1006.6(e): a clear and conspicuous way to opt out in every email; RFC 8058 for the one-click headers."""
-    message = require_draft(situation)
-    problems = missing_required_texts(situation, "R06")
+    message = situation.draft
+    problems = situation.missing_texts("R06")
     url = unsubscribe_url(situation)
     if url is None:
         problems.append(DraftProblem("List-Unsubscribe does not hold exactly one https address of the opt-out pages"))
     elif url not in message.text_links or url not in message.html_links:
-        problems.append(
-            DraftProblem("a part lacks the opt-out link", "put the List-Unsubscribe address into both parts")
-        )
+        fix = "put the List-Unsubscribe address into both parts"
+        problems.append(DraftProblem("a part lacks the opt-out link", fix))
     if message.header("list-unsubscribe-post") != "List-Unsubscribe=One-Click":
         problems.append(DraftProblem("List-Unsubscribe-Post is not List-Unsubscribe=One-Click"))
-    return verdict_of_problems(problems, "the opt-out is in both parts and in the headers")
+    return blocks_for(problems, fine="the opt-out is in both parts and in the headers")
 
 
 def check_disclosure(situation: RuleInput) -> RuleVerdict:
     """12 CFR 1006.18(e): the full disclosure in the first communication, "from a debt collector" in each later one."""
     history = situation.facts.history
     if history.contacted_before is None:
-        return block_for_missing_facts("history.contacted_before")
+        return unknown("history.contacted_before")
     if not history.contacted_before and (history.first_contact_on is not None or history.contacts):
-        return block_with("the history says both that there was a contact and that there was none")
-    return verdict_of_problems(missing_required_texts(situation, "R10"), "the disclosure is in both parts")
+        return blocks("the history says both that there was a contact and that there was none")
+    return blocks_for(situation.missing_texts("R10"), fine="the disclosure is in both parts")
 
 
 def check_validation_notice(situation: RuleInput) -> RuleVerdict:
@@ -64,28 +62,28 @@ def _this_notice(situation: RuleInput) -> RuleVerdict:
     """The period ends 30 days after the consumer is assumed to have the notice: 1006.34(b)(5)."""
     ends = situation.facts.history.validation_ends_on
     if ends is None:
-        return block_for_missing_facts("history.validation_ends_on")
+        return unknown("history.validation_ends_on")
     least = situation.pack.validation.min_days
     if date.fromisoformat(ends) < situation.today + timedelta(days=least):
-        return block_with(f"the validation period would end less than {least} days after this notice")
+        return blocks(f"the validation period would end less than {least} days after this notice")
     if situation.message is None:
-        return pass_with("this email is the notice")
-    return verdict_of_problems(missing_required_texts(situation, "R11"), "every item of the notice is in both parts")
+        return passes("this email is the notice")
+    return blocks_for(situation.missing_texts("R11"), fine="every item of the notice is in both parts")
 
 
 def _earlier_notice(situation: RuleInput) -> RuleVerdict:
     history = situation.facts.history
     if history.validation_notice_on is not None:
         if date.fromisoformat(history.validation_notice_on) > situation.today:
-            return block_with("the validation notice is dated in the future")
-        return pass_with("the validation notice was sent")
+            return blocks("the validation notice is dated in the future")
+        return passes("the validation notice was sent")
     if history.contacted_before is False:
-        return block_with("the first communication must be the validation notice: submit it as initial_notice")
+        return blocks("the first communication must be the validation notice: submit it as initial_notice")
     if history.first_contact_on is None:
-        return block_for_missing_facts("history.validation_notice_on", "history.first_contact_on")
+        return unknown("history.validation_notice_on", "history.first_contact_on")
     first = date.fromisoformat(history.first_contact_on)
     if situation.today > first + timedelta(days=situation.pack.validation.days_after_first_contact):
-        return block_with("no validation notice was sent within five days of the first contact")
+        return blocks("no validation notice was sent within five days of the first contact")
     return RuleVerdict("warn", ("the validation notice is still due",))
 
 
@@ -96,26 +94,24 @@ def check_dispute(situation: RuleInput) -> RuleVerdict:
     """
     history = situation.facts.history
     if history.dispute_open is None:
-        return block_for_missing_facts("history.dispute_open")
+        return unknown("history.dispute_open")
     if history.dispute_open and situation.purpose != "dispute_response":
-        return block_with("a dispute is open: only an answer to it may be sent")
+        return blocks("a dispute is open: only an answer to it may be sent")
     if history.contacted_before and history.validation_notice_on is not None and history.validation_ends_on is None:
-        return block_for_missing_facts("history.validation_ends_on")
+        return unknown("history.validation_ends_on")
     if situation.message is None:
-        return pass_with("no dispute is open")
+        return passes("no dispute is open")
     if history.validation_ends_on is not None and history.validation_ends_on < situation.today.isoformat():
-        return pass_with("no dispute is open, the validation period is over")
-    problems = [
-        DraftProblem(
-            f"{term!r} in the {where} overshadows the right to dispute",
-            f"leave out {term!r}: the validation period runs until {history.validation_ends_on}",
-        )
-        for term, _, where in find_listed_terms(situation, "overshadowing")
+        return passes("no dispute is open, the validation period is over")
+    ends = history.validation_ends_on
+    problems = []
+    for term, _, where in situation.listed_terms("overshadowing"):
+        fix = f"leave out {term!r}: the validation period runs until {ends}"
+        problems.append(DraftProblem(f"{term!r} in the {where} overshadows the right to dispute", fix))
+    early = [offer.due_on for offer in situation.facts.ledger.offers if ends is None or offer.due_on < ends]
+    problems += [
+        DraftProblem(f"the {where} wants a payment before the validation period ends")
+        for where, figures in situation.figures.items()
+        if any(written.is_day(day) for written in figures.dates for day in early)
     ]
-    for where, figures in situation.figures.items():
-        for said_date in figures.dates:
-            for offer in situation.facts.ledger.offers:
-                early = history.validation_ends_on is None or offer.due_on < history.validation_ends_on
-                if said_date.is_day(offer.due_on) and early:
-                    problems.append(DraftProblem(f"the {where} wants a payment before the validation period ends"))
-    return verdict_of_problems(problems, "nothing overshadows the validation period")
+    return blocks_for(problems, fine="nothing overshadows the validation period")

@@ -4,13 +4,7 @@ from __future__ import annotations
 
 from datetime import date
 
-from services.specialists.compliance.rules.rule import (
-    RuleInput,
-    RuleVerdict,
-    block_for_missing_facts,
-    block_with,
-    pass_with,
-)
+from services.specialists.compliance.rules.rule import RuleInput, RuleVerdict, blocks, passes, unknown
 
 
 def retain_until(situation: RuleInput) -> date | None:
@@ -37,11 +31,11 @@ def check_retention(situation: RuleInput) -> RuleVerdict:
     """12 CFR 1006.100(a): hash, pack and verdict are kept until three years after the last collection activity."""
     last = situation.facts.history.last_activity_on
     if last is not None and date.fromisoformat(last) > situation.today:
-        return block_with("the last collection activity is dated in the future")
+        return blocks("the last collection activity is dated in the future")
     until = retain_until(situation)
     if until is None:
-        return block_for_missing_facts("history.last_activity_on")
-    return pass_with(f"recorded, to be kept until {until} or longer")
+        return unknown("history.last_activity_on")
+    return passes(f"recorded, to be kept until {until} or longer")
 
 
 def _years_after(day: date, years: int) -> date:

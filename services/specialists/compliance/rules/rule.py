@@ -6,19 +6,29 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from functools import cached_property
+from operator import attrgetter
 from typing import Literal
 
 from contracts.documents.accounts import AccountFacts, Purpose
 from contracts.documents.disclosures import Disclosure, required_disclosures
 from contracts.documents.reviews import ReviewStage
 from contracts.events.compliance import RuleId, VerdictKind
-from services.specialists.compliance.email_text.characters import fold_text
+from services.specialists.compliance.email_text.characters import fold_text, normalize_text
 from services.specialists.compliance.email_text.drafted_text import own_words, without_known_numbers
 from services.specialists.compliance.email_text.figures import TextFigures, read_figures
+from services.specialists.compliance.email_text.lexicon import find_folded_terms
 from services.specialists.compliance.email_text.message import ParsedEmail
 from services.specialists.compliance.pack import RulePack
 
 Severity = Literal["warn", "reschedule", "block"]
+
+
+@dataclass(frozen=True)
+class DraftProblem:
+    """One problem of a draft, and how to fix it; None if no rewriting helps."""
+
+    what: str
+    revision_instructions: str | None = None
 
 
 @dataclass(frozen=True)
@@ -37,6 +47,13 @@ class RuleInput:
     def today(self) -> date:
         """The day in UTC, with which dates in the ledger are compared."""
         return self.now.astimezone(UTC).date()
+
+    @property
+    def draft(self) -> ParsedEmail:
+        """The draft. Raises `ValueError` at a stage without a draft."""
+        if self.message is None:
+            raise ValueError("this rule needs a draft, and the stage has no draft")
+        return self.message
 
     @cached_property
     def required_texts(self) -> tuple[Disclosure, ...]:
@@ -66,6 +83,32 @@ class RuleInput:
     def _parts(self) -> dict[str, str]:
         return {} if self.message is None else self.message.parts
 
+    def missing_facts(self, *fields: str) -> list[str]:
+        """Those of the facts, by dotted name, that are unknown."""
+        return [field for field in fields if attrgetter(field)(self.facts) is None]
+
+    def missing_texts(self, rule: RuleId) -> list[DraftProblem]:
+        """A problem for each required text of a rule that a part of the draft does not contain word for word."""
+        parts = {"text part": normalize_text(self.draft.text), "HTML part": normalize_text(self.draft.html)}
+        return [
+            DraftProblem(
+                f"the {where} lacks the {each.name}", f"carry this text word for word in both parts: {each.text}"
+            )
+            for each in self.required_texts
+            if each.rule == rule
+            for where, part in parts.items()
+            if normalize_text(each.text) not in part
+        ]
+
+    def listed_terms(self, *lists: str) -> list[tuple[str, str, str]]:
+        """(term, list, place) for each term of the pack's word lists in the drafter's own text."""
+        return [
+            (term, name, where)
+            for where, part in self.own_words.items()
+            for name in lists
+            for term in find_folded_terms(part, self.pack.lexicon[name])
+        ]
+
 
 @dataclass(frozen=True)
 class RuleVerdict:
@@ -75,14 +118,6 @@ class RuleVerdict:
     evidence: tuple[str, ...] = ()
     revision_instructions: tuple[str, ...] = ()
     until: datetime | None = None
-
-
-@dataclass(frozen=True)
-class DraftProblem:
-    """One problem of a draft, and how to fix it; None if no rewriting helps."""
-
-    what: str
-    revision_instructions: str | None = None
 
 
 @dataclass(frozen=True)
@@ -102,36 +137,35 @@ class ComplianceRule:
     severity: Severity = "block"
 
 
-def pass_with(evidence: str) -> RuleVerdict:
+def passes(evidence: str) -> RuleVerdict:
     """The rule is kept, with the reason."""
     return RuleVerdict("pass", (evidence,))
 
 
-def block_with(evidence: str) -> RuleVerdict:
+def blocks(evidence: str) -> RuleVerdict:
     """The rule is broken and no rewriting helps."""
     return RuleVerdict("block", (evidence,))
 
 
-def block_for_missing_facts(*fields: str) -> RuleVerdict:
+def unknown(*fields: str) -> RuleVerdict:
     """Facts that the rule needs are missing: a missing fact blocks."""
     return RuleVerdict("unknown", (f"not known: {', '.join(fields)}",))
 
 
-def verdict_of_problems(problems: Sequence[DraftProblem], fine: str) -> RuleVerdict:
+def blocks_if(situation: RuleInput, field: str, *, broken: str, fine: str) -> RuleVerdict:
+    """The verdict for a fact, by dotted name, that must be known to be false."""
+    if situation.missing_facts(field):
+        return unknown(field)
+    return blocks(broken) if attrgetter(field)(situation.facts) else passes(fine)
+
+
+def blocks_for(problems: Sequence[DraftProblem], *, fine: str) -> RuleVerdict:
     """Pass without problems; otherwise block, with instructions only if every problem has some."""
     if not problems:
-        return pass_with(fine)
-    instructions = tuple(
-        dict.fromkeys(
-            problem.revision_instructions for problem in problems if problem.revision_instructions is not None
-        )
+        return passes(fine)
+    evidence = tuple(dict.fromkeys(each.what for each in problems))
+    fixes = tuple(
+        dict.fromkeys(each.revision_instructions for each in problems if each.revision_instructions is not None)
     )
-    revisable = all(problem.revision_instructions is not None for problem in problems)
-    return RuleVerdict("block", tuple(dict.fromkeys(each.what for each in problems)), instructions if revisable else ())
-
-
-def require_false(value: bool | None, field: str, *, broken: str, fine: str) -> RuleVerdict:
-    """The verdict for a fact that must be known to be false."""
-    if value is None:
-        return block_for_missing_facts(field)
-    return block_with(broken) if value else pass_with(fine)
+    revisable = all(each.revision_instructions is not None for each in problems)
+    return RuleVerdict("block", evidence, fixes if revisable else ())

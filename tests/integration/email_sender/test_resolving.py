@@ -77,7 +77,7 @@ async def pool(pool_for: PoolFor) -> Pool:
     return await pool_for("email_sender")
 
 
-def found(case: Case, **changes: Any) -> SendingResolved:
+def resolution(case: Case, **changes: Any) -> SendingResolved:
     fields = {
         "content_sha256": case.content_sha256,
         "sent": True,
@@ -95,7 +95,7 @@ async def test_it_is_listed_until_it_is_settled(
     [waiting] = await list_unresolved_sends(pool)
     assert (waiting.case_id, waiting.content_sha256) == (case.case_id, case.content_sha256)
     assert waiting.ended_as == "SendingUnknown"
-    assert await resolve_send(pool, case.case_id, found(case))
+    assert await resolve_send(pool, case.case_id, resolution(case))
     assert await list_unresolved_sends(pool) == []
 
 
@@ -104,7 +104,7 @@ async def test_it_is_settled_once(
 ) -> None:
     await left_unknown(case, email_sender, outbox, owner)
     results = await asyncio.gather(
-        *(resolve_send(pool, case.case_id, found(case, operator=f"o.{n}")) for n in range(4))
+        *(resolve_send(pool, case.case_id, resolution(case, operator=f"o.{n}")) for n in range(4))
     )
     assert sorted(results) == [False, False, False, True]
     assert await owner.fetchval("select count(*) from email_sender.resolution") == 1
@@ -115,16 +115,16 @@ async def test_what_was_sent_or_never_tried_cannot_be_settled(
 ) -> None:
     command = case.command(email_sender.soon)
     await ended(owner, command, await email_sender.send(command))
-    assert not await resolve_send(pool, case.case_id, found(case, sent=False, provider_message_id=None))
+    assert not await resolve_send(pool, case.case_id, resolution(case, sent=False, provider_message_id=None))
     untried = await open_case()
-    assert not await resolve_send(pool, untried.case_id, found(untried))
+    assert not await resolve_send(pool, untried.case_id, resolution(untried))
 
 
 async def test_resolution_is_published_once_as_child_of_outcome(
     case: Case, email_sender: EmailSender, outbox: Outbox, owner: Owner, pool: Pool, clock: ManualClock
 ) -> None:
     unknown = await left_unknown(case, email_sender, outbox, owner)
-    await resolve_send(pool, case.case_id, found(case))
+    await resolve_send(pool, case.case_id, resolution(case))
     bus = Recorded()
     settlements = ResolutionPublisher(pool, bus, clock)
     assert [await settlements.tick(), await settlements.tick()] == [1, 0]
@@ -133,7 +133,7 @@ async def test_resolution_is_published_once_as_child_of_outcome(
     assert event["type"] == "SendingResolved"
     assert event["parents"] == [unknown["digest"]]
     assert (event["node_from"], event["node_to"], event["seq"]) == ("email_sender", "external", unknown["seq"] + 1)
-    assert event["payload"] == found(case).model_dump(mode="json")
+    assert event["payload"] == resolution(case).model_dump(mode="json")
     assert not find_event_type(envelope_of(event)).terminal
 
 
@@ -141,7 +141,7 @@ async def test_killed_while_publishing_the_same_event_comes_again_from_the_outbo
     case: Case, email_sender: EmailSender, outbox: Outbox, owner: Owner, pool: Pool, clock: ManualClock
 ) -> None:
     await left_unknown(case, email_sender, outbox, owner)
-    await resolve_send(pool, case.case_id, found(case, sent=False, provider_message_id=None))
+    await resolve_send(pool, case.case_id, resolution(case, sent=False, provider_message_id=None))
     bus = Recorded()
     bus.dies = True
     with pytest.raises(ConnectionResetError):
@@ -169,7 +169,7 @@ async def test_a_case_that_failed_while_the_provider_was_asked_is_settled_too(
     )
     [waiting] = await list_unresolved_sends(pool)
     assert waiting.ended_as == "TaskFailed"
-    assert await resolve_send(pool, case.case_id, found(case))
+    assert await resolve_send(pool, case.case_id, resolution(case))
     bus = Recorded()
     await ResolutionPublisher(pool, bus, clock).tick()
     assert bus.events[0]["parents"] == [failed["digest"]]
