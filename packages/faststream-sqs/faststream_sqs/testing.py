@@ -85,7 +85,7 @@ class TestSQSBroker(TestBroker[SQSBroker, EnterType], broker=SQSBroker):
         return self._memory().settled
 
     async def redeliver(self) -> int:
-        """Deliver each message that waits for its retry, whatever its delay, and return their number.
+        """Deliver each message that waits for its retry, regardless of its delay, and return their number.
 
         Raises:
             SetupError: with `with_real`, SQS delivers again.

@@ -13,7 +13,7 @@ from .settlement import MAX_ATTRIBUTES
 
 Carrier: TypeAlias = dict[str, str]
 TraceExtractor: TypeAlias = Callable[[SQSDelivery], Mapping[str, Any] | None]
-"""Finds the W3C fields in the content of a message; None when there are none."""
+"""Finds the W3C fields in the content of a message; None if it has no trace."""
 
 TRACEPARENT = "traceparent"
 FIELDS = (TRACEPARENT, "tracestate", "baggage")

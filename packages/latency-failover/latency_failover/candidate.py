@@ -28,7 +28,7 @@ class Candidate:
         """The key of the statistics: a model at two vendors counts as two models."""
         return f"{self.vendor}:{self.model_id}"
 
-    def refusal(self, policy: ModelPolicy) -> str | None:
+    def denial_reason(self, policy: ModelPolicy) -> str | None:
         """The reason why this model may not see the data; `None` if it may."""
         if self.role == "fallback" and policy.never_fail_over:
             return f"{self.name} (never fail over)"
