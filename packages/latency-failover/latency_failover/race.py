@@ -71,7 +71,7 @@ class Race:
         """Race until a model has answered; the other attempts are then cut.
 
         Raises:
-            NoAnswer: every attempt failed or ran out of time.
+            NoWinner: every attempt failed or ran out of time.
             Exception: the error of the first model, if it rejected the request itself.
         """
         try:

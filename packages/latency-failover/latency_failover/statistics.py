@@ -114,7 +114,7 @@ class LatencyStats:
     """Sliding statistics, shared by every call of a process. Times are the clock's, in milliseconds.
 
     A bucket with too few observations uses the model's other buckets; a model with too few yields `None`. A new process
-    may `recall` the observations of others (`latency_failover.snapshot`).
+    may start with the observations of others (`latency_failover.snapshot`).
     """
 
     window_ms: int = 600_000
