@@ -15,7 +15,7 @@ from typing import Any
 import asyncpg
 from aiobotocore.session import get_session
 
-from bench.audit.cpu import cpu_s
+from bench.audit.writers import cpu_s
 from switchyard.protocol.catalogue import AUDIT
 from switchyard.protocol.topology import queue_name
 

@@ -14,10 +14,9 @@ from faststream.exceptions import SetupError
 from .broker import SQSBroker
 from .delivery import SQSDelivery
 from .envelope import wrap_event
-from .event_producer import EventBridgeProducer
 from .memory import MemoryQueues, SettledDelivery, same_queue
 from .parser import SQSParser
-from .producer import SQSProducer
+from .producer import EventBridgeProducer, SQSProducer
 from .publisher import EventBridgePublisher, SQSPublisher
 from .response import EventPublishCommand, SQSPublishCommand
 from .retry import RetryPolicy

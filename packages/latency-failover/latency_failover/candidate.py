@@ -32,13 +32,8 @@ class Candidate:
         """The reason why this model may not see the data; `None` if it may."""
         if self.role == "fallback" and policy.never_fail_over:
             return f"{self.name} (never fail over)"
-        if self.permitted_by(policy):
-            return None
-        return f"{self.name} ({self.region or 'region unknown'})"
-
-    def permitted_by(self, policy: ModelPolicy) -> bool:
-        """Whether this model may see the data."""
-        return policy.permits(vendor=self.vendor, model_id=self.model_id, region=self.region)
+        permitted = policy.permits(vendor=self.vendor, model_id=self.model_id, region=self.region)
+        return None if permitted else f"{self.name} ({self.region or 'region unknown'})"
 
     def settings(self, given: ModelSettings | None) -> ModelSettings | None:
         """The request's settings, with the SDK's own retries turned off."""
