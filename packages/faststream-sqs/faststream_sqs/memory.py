@@ -13,8 +13,7 @@ from faststream.message import AckStatus
 
 from .coalescer import Coalescer
 from .delivery import SQSDelivery
-from .queue_session import describe_mismatch
-from .receiver import RawMessage
+from .queue_session import RawMessage, describe_mismatch
 from .settlement import Settlement
 from .subscriber import QueueSubscriber, SQSBatchSubscriber
 
