@@ -7,9 +7,8 @@ from functools import partial
 from typing import Any
 
 from faststream_sqs import RetryPolicy, SQSBatchMessage, SQSMessage
-from switchyard.audit.records.partitions import PARTITION_INTERVAL_S, make_partitions
 from switchyard.audit.records.roles import SCHEMA
-from switchyard.audit.records.store import AuditStore
+from switchyard.audit.records.store import PARTITION_INTERVAL_S, AuditStore, make_partitions
 from switchyard.audit.service.handlers import drain_dead_letter, record_batch
 from switchyard.audit.service.missing_events import LogWatch
 from switchyard.audit.transparency.checkpointer import Checkpointer, CheckpointSchedule

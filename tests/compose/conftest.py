@@ -78,6 +78,6 @@ class ComposeStack(Deployed):
 
 @pytest.fixture(scope="session")
 def stack() -> Iterator[ComposeStack]:
-    """The running stack; the error, if there is none, says how to start it."""
+    """The running stack; if it is missing, the error says how to start it."""
     with closing(engine()) as client:
         yield ComposeStack(client)

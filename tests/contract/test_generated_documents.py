@@ -80,13 +80,13 @@ def test_check_passes_after_writing_and_names_what_differs(tmp_path: Path, capsy
     (tmp_path / "AgentChosen.v1.json").unlink()
     (tmp_path / "AgentDismissed.v1.json").write_text("{}")
     assert main(["--check"], tmp_path) == 1
-    told = capsys.readouterr().out
-    assert [line.split("/")[1].split()[0] for line in told.splitlines() if line.startswith(tmp_path.name)] == [
+    output = capsys.readouterr().out
+    assert [line.split("/")[1].split()[0] for line in output.splitlines() if line.startswith(tmp_path.name)] == [
         "AgentChosen.v1.json",
         "AgentDismissed.v1.json",
         "envelope.json",
     ]
-    assert "python -m switchyard.app.generate" in told
+    assert "python -m switchyard.app.generate" in output
 
 
 def test_writing_removes_what_no_contract_generates(tmp_path: Path) -> None:
@@ -167,7 +167,7 @@ def test_every_queue_is_a_channel_with_its_dead_letter_queue() -> None:
         assert binding["deadLetterQueue"]["name"] == consumer.dead_letter_queue
 
 
-def test_every_type_is_a_message_that_somebody_sends_and_somebody_gets() -> None:
+def test_every_type_has_a_sender_and_a_receiver() -> None:
     document = generated("asyncapi.json")
     assert set(document["components"]["messages"]) == {f"{name}.v{version}" for name, version in NAMES}
     assert set(document["channels"]["bus"]["messages"]) == set(document["components"]["messages"])
@@ -175,18 +175,18 @@ def test_every_type_is_a_message_that_somebody_sends_and_somebody_gets() -> None
         assert message["x-flows"]
 
 
-def test_the_catalogue_for_others_is_the_catalogue() -> None:
+def test_generated_catalogue_equals_the_catalogue() -> None:
     document = generated("catalogue.json")
     assert [consumer["node"] for consumer in document["consumers"]] == list(CATALOGUE.nodes)
-    for said in document["types"]:
-        type_ = CATALOGUE.find(said["type"], said["version"])
+    for entry in document["types"]:
+        type_ = CATALOGUE.find(entry["type"], entry["version"])
         assert type_ is not None
-        assert [(flow["from"], flow["to"]) for flow in said["flows"]] == list(type_.flows)
-        assert (said["stateful"], said["terminal"]) == (type_.stateful, type_.terminal)
-        assert (SCHEMAS_FOLDER / said["schema"]).exists()
+        assert [(flow["from"], flow["to"]) for flow in entry["flows"]] == list(type_.flows)
+        assert (entry["stateful"], entry["terminal"]) == (type_.stateful, type_.terminal)
+        assert (SCHEMAS_FOLDER / entry["schema"]).exists()
     assert len(document["types"]) == len(CATALOGUE.types)
-    for said, consumer in zip(document["consumers"], consumers(), strict=True):
-        assert [(rule["name"], rule["pattern"]) for rule in said["rules"]] == [
+    for entry, consumer in zip(document["consumers"], consumers(), strict=True):
+        assert [(rule["name"], rule["pattern"]) for rule in entry["rules"]] == [
             (rule.name, rule.pattern) for rule in consumer.rules
         ]
 
@@ -208,7 +208,7 @@ def test_a_digest_vector_holds(vector: Json) -> None:
 
 
 @pytest.mark.parametrize("vector", [pytest.param(vector, id=vector["name"]) for vector in VECTORS["refused"]])
-def test_a_text_that_must_be_refused_is(vector: Json) -> None:
+def test_invalid_text_is_rejected(vector: Json) -> None:
     with pytest.raises(InvalidEvent) as caught:
         parse_json(vector["text"])
     assert caught.value.message.partition(" at line ")[0] == vector["why"]

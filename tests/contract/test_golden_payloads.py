@@ -95,13 +95,13 @@ def test_it_fits_the_bus(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", [pytest.param(path, id=path.stem) for path in FILES if shows(path) in UPSTREAM])
-def test_what_upstream_sends_is_read_by_its_contract(path: Path) -> None:
+def test_upstream_submission_is_read_by_its_contract(path: Path) -> None:
     text = path.read_bytes()
     read = UPSTREAM[shows(path)].model_validate_json(text)
     assert read.model_dump(mode="json", exclude_unset=True) == json.loads(text)
 
 
-def test_a_misspelt_field_of_a_submission_is_refused() -> None:
+def test_submission_with_misspelt_field_is_rejected() -> None:
     with pytest.raises(ValidationError, match="Extra inputs"):
         CaseSubmitted.model_validate(read(SUBMISSION) | {"quesion": "?"})
 

@@ -75,18 +75,18 @@ def _altered(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(PLAYBOOKS, "assist/1", Playbook("assist/1", *parts, *edges))
 
 
-def test_an_edited_edge_is_told_with_the_case_the_event_and_both_outcomes(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_edited_edge_is_reported_with_case_event_and_both_outcomes(monkeypatch: pytest.MonkeyPatch) -> None:
     _altered(monkeypatch)
     ran = CliRunner().invoke(app, ["audit", "replay", "--corpus", str(ASSIST)])
     assert ran.exit_code == 1
     answered = next(case for case in cases(ASSIST) if case[-1].row.outcome == "answered")
     drafted = next(each.row for each in answered if each.row.transition == "AnswerDrafted")
-    told = " ".join(ran.output.split())
+    output = " ".join(ran.output.split())
     assert (
         f"diverged: case {drafted.case_id} event {drafted.event_id} (AnswerDrafted from drafter, seq {drafted.seq}): "
-        "recorded CloseCase to case_manager as answered; today CloseCase to case_manager as failed" in told
+        "recorded CloseCase to case_manager as answered; today CloseCase to case_manager as failed" in output
     )
-    assert "cases would be decided otherwise today" in told
+    assert "cases would be decided otherwise today" in output
 
 
 def test_an_unedited_router_replays_the_corpus_on_the_command_line() -> None:
@@ -103,7 +103,7 @@ def test_a_retry_in_the_corpus_was_signed_by_the_operator_that_it_names() -> Non
     assert "signature is not this operator's" in str(stranger.divergence)
 
 
-def test_a_case_of_which_an_event_is_missing_is_not_replayed_but_named(tmp_path: Path) -> None:
+def test_case_with_missing_event_is_named_and_not_replayed(tmp_path: Path) -> None:
     case = cases(ASSIST)[0]
     path = tmp_path / "cut.jsonl"
     path.write_text("".join(each.row.body + "\n" for each in case[:2] + case[3:]))
@@ -113,7 +113,7 @@ def test_a_case_of_which_an_event_is_missing_is_not_replayed_but_named(tmp_path:
     assert "missing_parent" in ran.output
 
 
-def test_a_line_that_was_altered_is_named(tmp_path: Path) -> None:
+def test_altered_corpus_line_is_named(tmp_path: Path) -> None:
     path = tmp_path / "altered.jsonl"
     text = "".join(each.row.body + "\n" for each in cases(ASSIST)[0])
     path.write_text(text.replace('"seq":1', '"seq":2', 1))
@@ -121,7 +121,7 @@ def test_a_line_that_was_altered_is_named(tmp_path: Path) -> None:
         cases(path)
 
 
-def test_what_is_saved_is_what_was_read_and_the_same_again(tmp_path: Path) -> None:
+def test_saved_corpus_equals_the_read_one(tmp_path: Path) -> None:
     for name in ("one.jsonl.gz", "two.jsonl.gz"):
         with corpus.open_corpus_writer(tmp_path / name) as write:
             for case in cases(ASSIST):

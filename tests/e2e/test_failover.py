@@ -55,13 +55,13 @@ async def test_every_command_says_what_the_steps_after_it_need(deployment: Deplo
 async def test_a_drafter_that_starts_again_knows_what_the_last_one_saw(deployment: Deployment) -> None:
     (case,) = await deployment.submit([deployment.question("e2e wells by basin")])
     await deployment.closed([case])
-    await deployment.do(deployment.stack.stop("drafter"))
+    await deployment.do(deployment.stack["drafter"].stop())
     rows = await deployment.rows(
         "select snapshot from drafter.latency_snapshot", database="SWITCHYARD_WORK_DB_OWNER_URL"
     )
     models = {series["model"] for row in rows for series in json.loads(row["snapshot"])["series"]}
     assert any(model.startswith("bedrock:") for model in models)
-    await deployment.do(deployment.stack.start("drafter"))
+    await deployment.do(deployment.stack["drafter"].start())
     log = deployment.stack.home.logs / "drafter.log"
 
     async def recalled() -> int | None:

@@ -9,7 +9,8 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Annotated, Literal
+from enum import StrEnum
+from typing import Annotated
 
 from pydantic import Field
 
@@ -34,31 +35,21 @@ class Footprint:
     """The cases about a person under one playbook. Without a policy they must not be erased."""
 
     playbook: str
-    case_ids: tuple[str, ...]
+    case_ids: Sequence[str]
     events: int
     has_policy: bool
     duty_until: datetime | None
     citation: str | None
-    legal_holds: tuple[str, ...]
+    legal_holds: Sequence[str]
 
 
 @dataclass(frozen=True, slots=True)
 class ErasureDenied:
-    """Why a person may not be erased now. `until` is None if an operator must act first."""
+    """Why a person may not be erased now. Without `until` an operator must act first."""
 
     why: str
     until: datetime | None
     remedy: str
-
-
-@dataclass(frozen=True, slots=True)
-class PersonUnknown:
-    """The person is neither in the vault nor in the log."""
-
-
-@dataclass(frozen=True, slots=True)
-class AlreadyErased:
-    """The person was erased, and the receipt is stored."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +59,14 @@ class ErasureAllowed:
     begun: KeyErasure | None
 
 
-ErasureDecision = ErasureDenied | PersonUnknown | AlreadyErased | ErasureAllowed
+class ErasureNotNeeded(StrEnum):
+    """Why there is nothing to erase."""
+
+    PERSON_UNKNOWN = "person_unknown"  # neither in the vault nor in the log
+    ALREADY_ERASED = "already_erased"  # the receipt is stored
+
+
+ErasureDecision = ErasureDenied | ErasureNotNeeded | ErasureAllowed
 
 
 def decide_erasure(
@@ -78,12 +76,12 @@ def decide_erasure(
 
     An erasure whose key was already destroyed is always finished, also if a legal hold was placed since.
     """
-    if not key.present:
-        if receipted:
-            return AlreadyErased()
-        return ErasureAllowed(key.erased) if key.erased is not None else PersonUnknown()
+    if not key.present and receipted:
+        return ErasureNotNeeded.ALREADY_ERASED
+    if not key.present and key.erased is None:
+        return ErasureNotNeeded.PERSON_UNKNOWN
     if receipted or key.erased is not None:
-        return ErasureAllowed(key.erased)  # a restored backup has brought the key back
+        return ErasureAllowed(key.erased)  # begun before, or a restored backup has brought the key back
     return _denial(footprints, now) or ErasureAllowed(None)
 
 
@@ -96,18 +94,17 @@ def _denial(footprints: Sequence[Footprint], now: datetime) -> ErasureDenied | N
             why = f"no policy says how long the cases of playbook {each.playbook} must be kept"
             return ErasureDenied(why, None, "set one with `switchyard audit retention policy`")
     owed = [(each.duty_until, each) for each in footprints if each.duty_until is not None and each.duty_until > now]
-    if not owed:
-        return None
-    until, longest = max(owed, key=lambda pair: pair[0])
-    why = f"{len(longest.case_ids)} cases of playbook {longest.playbook} must be kept: {longest.citation}"
-    return ErasureDenied(why, until, "repeat the request after that day")
+    for until, each in sorted(owed, key=lambda pair: pair[0], reverse=True)[:1]:
+        why = f"{len(each.case_ids)} cases of playbook {each.playbook} must be kept: {each.citation}"
+        return ErasureDenied(why, until, "repeat the request after that day")
+    return None
 
 
 class QueueCopies(Contract):
     """Until when a queue may hold copies, and of what."""
 
     queue: str
-    holds: Literal["sealed events", "sealed events and what upstream submitted in the clear"]
+    holds: str
     gone_by: Timestamp
 
 
@@ -143,20 +140,11 @@ def build_erasure(
 
 def _queues(catalogue: Catalogue, at: datetime) -> list[QueueCopies]:
     found = []
-    for consumer in consumers(catalogue):
-        for queue, seconds in (
-            (consumer.queue, RETENTION_SECONDS),
-            (consumer.dead_letter_queue, DEAD_LETTER_RETENTION_SECONDS),
-        ):
-            found.append(
-                QueueCopies(
-                    queue=queue,
-                    holds="sealed events and what upstream submitted in the clear"
-                    if consumer.node == CASE_MANAGER
-                    else "sealed events",
-                    gone_by=timestamp(at + timedelta(seconds=seconds)),
-                )
-            )
+    for each in consumers(catalogue):
+        clear = each.node == CASE_MANAGER
+        holds = "sealed events and what upstream submitted in the clear" if clear else "sealed events"
+        for queue, seconds in (each.queue, RETENTION_SECONDS), (each.dead_letter_queue, DEAD_LETTER_RETENTION_SECONDS):
+            found.append(QueueCopies(queue=queue, holds=holds, gone_by=timestamp(at + timedelta(seconds=seconds))))
     return found
 
 
@@ -168,18 +156,21 @@ class ErasureResult:
     receipt: Receipt | None = None
 
 
+@dataclass
 class ErasureService:
     """Erases persons, as the roles `audit_retention` and `vault_eraser`.
 
     Every method raises `Unavailable` when a dependency cannot be reached. Repeat it then: it finishes what was begun.
     """
 
-    def __init__(self, pool: Pool, catalogue: Catalogue, keys: KeyEraser, signer: Signer, clock: Clock) -> None:
-        self._database = Database(pool, AUDIT_DATABASE, _SQL)
-        self._catalogue = catalogue
-        self._keys = keys
-        self._signer = signer
-        self._clock = clock
+    pool: Pool
+    catalogue: Catalogue
+    keys: KeyEraser
+    signer: Signer
+    clock: Clock
+
+    def __post_init__(self) -> None:
+        self._database = Database(self.pool, AUDIT_DATABASE, _SQL)
 
     async def erase(self, subject: str, *, operator: str, reason: str) -> ErasureResult:
         """Erase a person, or return why not. Raises `ValueError` for a subject that is not a UUID."""
@@ -188,15 +179,12 @@ class ErasureService:
             # This lock keeps a legal hold from being placed between the decision and the destruction of the key.
             await log.execute("one_at_a_time")
             stored = await log.row("receipt", person)
-            footprints = [
-                Footprint(**{**row, "case_ids": tuple(row["case_ids"]), "legal_holds": tuple(row["legal_holds"])})
-                for row in await log.rows("footprint", person)
-            ]
-            key = await self._keys.state(subject)
-            decision = decide_erasure(key, footprints, receipted=stored is not None, now=self._clock.now())
+            footprints = [Footprint(**row) for row in await log.rows("footprint", person)]
+            key = await self.keys.state(subject)
+            decision = decide_erasure(key, footprints, receipted=stored is not None, now=self.clock.now())
             receipt = None if stored is None else Receipt(**stored)
             if isinstance(decision, ErasureAllowed):
-                await self._keys.destroy(subject, operator=operator, reason=reason)
+                await self.keys.destroy(subject, operator=operator, reason=reason)
                 receipt = receipt or await self._receipt(subject, footprints)
                 receipt_id = uuid.uuid5(_RECEIPTS, subject)
                 await log.execute("keep_receipt", receipt_id, person, receipt.statement, receipt.key, receipt.signature)
@@ -206,22 +194,20 @@ class ErasureService:
         """After a restore of the work database: destroy every key that a receipt names; the subjects of these keys."""
         found: list[str] = []
         after = uuid.UUID(int=0)
-        while True:
-            page = [row["subject"] for row in await self._database.rows("subjects", after)]
-            if not page:
-                return found
-            found += await self._keys.destroy_restored_keys(page)
+        while page := [row["subject"] for row in await self._database.rows("subjects", after)]:
+            found += await self.keys.destroy_restored_keys(page)
             after = uuid.UUID(page[-1])
+        return found
 
     async def _receipt(self, subject: str, footprints: list[Footprint]) -> Receipt:
         # By the vault's record, not by our clock and arguments: an earlier attempt may have destroyed the key.
-        erased = (await self._keys.state(subject)).erased
+        erased = (await self.keys.state(subject)).erased
         if erased is None:
             raise LookupError("the vault has no record of the key that was just destroyed")
         statement = build_erasure(
-            subject, footprints, self._catalogue, at=erased.at, operator=erased.operator, reason=erased.reason
+            subject, footprints, self.catalogue, at=erased.at, operator=erased.operator, reason=erased.reason
         )
-        return await sign_receipt(statement, self._signer)
+        return await sign_receipt(statement, self.signer)
 
 
 def read_erasure(receipt: Receipt, trusted: TrustedKeys) -> tuple[Erasure, str | None]:

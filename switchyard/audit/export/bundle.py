@@ -6,8 +6,6 @@ import base64
 import json
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 from switchyard.audit.records.roles import AUDIT_DATABASE
@@ -27,20 +25,10 @@ _REFERENCE = frozenset({"name", "sha256", "size", "media_type"})
 """The fields of a reference to an artefact in a payload: the contract `Artefact`."""
 
 
-@dataclass(frozen=True, slots=True)
-class BundleEntry:
-    """One event of the case. `log_index` and `checkpoint` are None until it has them."""
-
-    log_index: int | None
-    recorded_at: datetime
-    body: str
-    checkpoint: int | None
-
-
 def build_bundle(
-    case_id: str, entries: Sequence[BundleEntry], checkpoints: Mapping[int, Checkpoint], public_keys: Sequence[bytes]
+    case_id: str, rows: Sequence[Mapping[str, Any]], checkpoints: Mapping[int, Checkpoint], public_keys: Sequence[bytes]
 ) -> Json:
-    """The bundle. `checkpoints` are all from the first to the last that covers an event."""
+    """The bundle. `rows` are those of `events_of_case`; `checkpoints` are all from the first to the last of them."""
     return {
         "format": BUNDLE_FORMAT,
         "case_id": case_id,
@@ -52,31 +40,27 @@ def build_bundle(
             }
             for _, checkpoint in sorted(checkpoints.items())
         ],
-        "events": [_event(entry, checkpoints) for entry in entries],
-        "artefacts": _artefacts(entries),
+        "events": [_event(row, checkpoints.get(row["checkpoint"])) for row in rows],
+        "artefacts": _artefacts([row["body"] for row in rows]),
     }
 
 
-def _event(entry: BundleEntry, checkpoints: Mapping[int, Checkpoint]) -> Json:
-    checkpoint = checkpoints.get(entry.checkpoint or 0)
-    proof: list[str] = []
-    if checkpoint is not None and entry.log_index is not None:
-        proof = [node.hex() for node in inclusion_proof(checkpoint.leaves, entry.log_index - checkpoint.body.first)]
+def _event(row: Mapping[str, Any], checkpoint: Checkpoint | None) -> Json:
+    """An entry with its proof. An event that no checkpoint covers yet has none."""
+    proof = inclusion_proof(checkpoint.leaves, row["log_index"] - checkpoint.body.first) if checkpoint else []
     return {
-        "log_index": entry.log_index,
-        "recorded_at": timestamp(entry.recorded_at),
-        "body": entry.body,
-        "checkpoint": entry.checkpoint,
-        "inclusion_proof": proof,
+        "log_index": row["log_index"],
+        "recorded_at": timestamp(row["recorded_at"]),
+        "body": row["body"],
+        "checkpoint": row["checkpoint"],
+        "inclusion_proof": [node.hex() for node in proof],
     }
 
 
-def _artefacts(entries: Sequence[BundleEntry]) -> list[Json]:
+def _artefacts(bodies: Sequence[str]) -> list[Json]:
     """Each artefact that the events name, once. The events' storage_refs have the places of the bytes."""
-    found: dict[bytes, Json] = {}
-    for entry in entries:
-        payload = json.loads(entry.body)["detail"]["payload"]
-        found |= {canonical_json(reference): reference for reference in _references(payload)}
+    payloads = [json.loads(body)["detail"]["payload"] for body in bodies]
+    found = {canonical_json(reference): reference for payload in payloads for reference in _references(payload)}
     return [found[key] for key in sorted(found)]
 
 
@@ -108,24 +92,16 @@ class Exporter:
         """
         rows = await self._database.rows("events_of_case", uuid.UUID(case_id), self._log)
         if not rows:
-            raise PermanentTaskError(
-                "no_such_case", "the case is not in the log", "case_id", "see `switchyard case list`"
-            )
+            why, remedy = "the case is not in the log", "see `switchyard case list`"
+            raise PermanentTaskError("no_such_case", why, "case_id", remedy)
         if any(row["body"] is None for row in rows):
-            raise PermanentTaskError(
-                "case_retired",
-                "bodies of this case were retired, and a bundle needs all of them",
-                "case_id",
-                "verify its log indexes with `switchyard audit verify --checkpoints`",
-            )
-        entries = [BundleEntry(row["log_index"], row["recorded_at"], row["body"], row["number"]) for row in rows]
-        numbers = [entry.checkpoint for entry in entries if entry.checkpoint is not None]
-        checkpoints = (
-            {number: await self._checkpoint(number) for number in range(min(numbers), max(numbers) + 1)}
-            if numbers
-            else {}
-        )
-        return build_bundle(case_id, entries, checkpoints, self._public_keys), len(entries) - len(numbers)
+            why = "bodies of this case were retired, and a bundle needs all of them"
+            remedy = "verify its log indexes with `switchyard audit verify --checkpoints`"
+            raise PermanentTaskError("case_retired", why, "case_id", remedy)
+        covered = [row["checkpoint"] for row in rows if row["checkpoint"] is not None]
+        numbers = range(min(covered), max(covered) + 1) if covered else ()
+        checkpoints = {number: await self._checkpoint(number) for number in numbers}
+        return build_bundle(case_id, rows, checkpoints, self._public_keys), len(rows) - len(covered)
 
     async def _checkpoint(self, number: int) -> Checkpoint:
         found = await self._objects.get(checkpoint_key(self._log, number))
@@ -133,11 +109,7 @@ class Exporter:
             if found is not None:
                 return Checkpoint.from_bytes(found.data)
         except UnreadableCheckpoint as error:
-            raise PermanentTaskError(
-                "checkpoint_unreadable", f"checkpoint {number} in the store cannot be read: {error}"
-            ) from error
-        raise PermanentTaskError(
-            "checkpoint_missing",
-            f"checkpoint {number} is missing in the store",
-            remedy="see `switchyard audit verify --checkpoints`",
-        )
+            why = f"checkpoint {number} in the store cannot be read: {error}"
+            raise PermanentTaskError("checkpoint_unreadable", why) from error
+        why, remedy = f"checkpoint {number} is missing in the store", "see `switchyard audit verify --checkpoints`"
+        raise PermanentTaskError("checkpoint_missing", why, remedy=remedy)

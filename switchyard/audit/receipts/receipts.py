@@ -7,7 +7,6 @@ the body and of the other columns, so that an archived body and a remaining row 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Annotated, Any
@@ -78,34 +77,23 @@ class Receipt:
 
 
 @dataclass(frozen=True, slots=True)
-class RetentionReceipt:
+class RetentionReceipt(Receipt):
     """A row of `retention_receipt`."""
 
     opened_on: date
     case_id: str
     part: int
-    receipt: Receipt
-
-
-def read_receipt_row(row: Any) -> RetentionReceipt:
-    """The receipt of a database record."""
-    receipt = Receipt(row["statement"], row["key"], row["signature"])
-    return RetentionReceipt(row["opened_on"], row["case_id"], row["part"], receipt)
 
 
 def read_retirement(row: RetentionReceipt) -> Retirement:
     """The statement. Raises `UnreadableReceipt` if it is invalid, or about another case than its row."""
     try:
-        retirement = Retirement.model_validate_json(canonical_json(parse_json(row.receipt.statement)))
+        found = Retirement.model_validate_json(canonical_json(parse_json(row.statement)))
     except (InvalidEvent, ValidationError) as error:
         raise UnreadableReceipt("its statement cannot be read") from error
-    if (retirement.case_id, retirement.opened_on, retirement.part) != (
-        row.case_id,
-        row.opened_on.isoformat(),
-        row.part,
-    ):
+    if (found.case_id, found.opened_on, found.part) != (row.case_id, row.opened_on.isoformat(), row.part):
         raise UnreadableReceipt("its statement is about another case than its row")
-    return retirement
+    return found
 
 
 async def sign_receipt(statement: Contract, signer: Signer) -> Receipt:
@@ -133,15 +121,6 @@ def columns_sha256(row: Transition, recorded_at: datetime) -> str:
     return hashlib.sha256(canonical_json(columns | {"recorded_at": timestamp(recorded_at)})).hexdigest()
 
 
-def by_event(retirements: Iterable[Retirement]) -> Mapping[str, RetiredEvent]:
-    """The events of several receipts of one case, by id. The earlier of two entries counts."""
-    found: dict[str, RetiredEvent] = {}
-    for retirement in retirements:
-        for event in retirement.events:
-            found.setdefault(event.event_id, event)
-    return found
-
-
 def _signed_bytes(statement: str) -> bytes:
     # The hash, because KMS signs at most 4,096 bytes. In an object with its own format name, because the same key signs
     # checkpoints, and a signature of a receipt must not pass as one of a checkpoint.
@@ -149,12 +128,6 @@ def _signed_bytes(statement: str) -> bytes:
 
 
 def _plain(value: Any) -> Any:
-    match value:
-        case datetime():
-            return timestamp(value)
-        case date():
-            return value.isoformat()
-        case tuple():
-            return list(value)
-        case _:
-            return value
+    if isinstance(value, datetime):
+        return timestamp(value)
+    return value.isoformat() if isinstance(value, date) else value

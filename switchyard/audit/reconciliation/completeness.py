@@ -49,7 +49,7 @@ class PublishedEvent:
 
 @dataclass(frozen=True, slots=True)
 class RecordedEvent:
-    """An event of the log. `cause` is its parent's digest, for a producer that stores nothing."""
+    """An event of the log. `body` is read for events to the router only, whose decisions are repeated."""
 
     producer: str
     case_id: str
@@ -57,7 +57,14 @@ class RecordedEvent:
     digest: str
     type: str
     recorded_at: datetime
-    cause: str | None = None
+    parents: tuple[str, ...] = ()
+    node_to: str = ""
+    body: str | None = None
+
+    @property
+    def cause(self) -> str | None:
+        """The digest of the event that the router decided on; None for a producer that stores what it publishes."""
+        return self.parents[0] if self.producer == ROUTER and self.parents else None
 
 
 @dataclass(frozen=True, slots=True)

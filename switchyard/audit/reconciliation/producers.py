@@ -25,7 +25,7 @@ class Producers:
         self.nodes = tuple(nodes)
 
     async def cases(self, node: str, since: datetime, after: uuid.UUID, limit: int) -> list[uuid.UUID]:
-        """The next cases, in the order of their ids, of which a producer has published something since."""
+        """The next cases, in the order of their ids, with events that a producer published since."""
         return [row["case_id"] for row in await self._fetch(node, "cases_published", since, after, limit)]
 
     async def published(self, cases: Sequence[uuid.UUID]) -> list[PublishedEvent]:

@@ -14,16 +14,24 @@ from switchyard.audit.reconciliation.completeness import (
     Gap,
     GapKind,
     PublishedEvent,
+    RecordedEvent,
     classify_missing,
     find_missing_events,
 )
-from switchyard.audit.reconciliation.presence import LogPresence, PresenceRow
 from switchyard.audit.reconciliation.producers import Producers
+from switchyard.audit.records.roles import AUDIT_DATABASE
 from switchyard.protocol.catalogue import AUDIT, ROUTER
 from switchyard.router.decisions import decide_routing
 from switchyard.router.playbook import RoutingTable
 from switchyard.router.state_seal import RecordedSeal
 from switchyard.runtime.core.clock import Clock
+from switchyard.runtime.database.connections import Database, Pool
+from switchyard.runtime.database.queries import load_queries
+
+_SQL = load_queries(__file__)
+RECENT_WINDOW = timedelta(minutes=10)
+RECENT_ROWS = 100
+"""The latest rows of a producer, whose oldest shows its progress, because queues do not keep the order."""
 
 CASES_PER_PAGE = 200
 """Cases compared at once: memory does not grow with the log."""
@@ -31,6 +39,33 @@ CASES_PER_PAGE = 200
 REPAIR_POLL_S = 0.25
 CountQueuedMessages = Callable[[], Awaitable[dict[str, int]]]
 """The number of messages in each consumer's queue and dead-letter queue."""
+
+
+class LogPresence:
+    """Reads the log. Every method raises `Unavailable` when the database cannot be reached."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._database = Database(pool, AUDIT_DATABASE, _SQL)
+
+    async def cases(self, since: datetime, after: uuid.UUID, limit: int) -> list[uuid.UUID]:
+        """The next cases with rows recorded since, in the order of their ids."""
+        return [row["case_id"] for row in await self._database.rows("cases_recorded", since, after, limit)]
+
+    async def recorded(self, cases: Sequence[uuid.UUID]) -> list[RecordedEvent]:
+        """All events of some cases."""
+        rows = await self._database.rows("events_of", list(cases))
+        return [RecordedEvent(**row | {"parents": tuple(row["parents"])}) for row in map(dict, rows)]
+
+    async def still_missing(self, events: Sequence[PublishedEvent]) -> list[PublishedEvent]:
+        """The events that the log still lacks."""
+        days, ids = [event.opened_on for event in events], [uuid.UUID(event.event_id) for event in events]
+        there = {row["event_id"] for row in await self._database.rows("which_are_there", days, ids)}
+        return [event for event in events if event.event_id not in there]
+
+    async def delivered_until(self, now: datetime) -> dict[str, datetime]:
+        """By producer, the moment after which its latest recorded events happened."""
+        rows = await self._database.rows("passed", now - RECENT_WINDOW, RECENT_ROWS)
+        return {row["node_from"]: row["since"] for row in rows}
 
 
 @dataclass
@@ -94,7 +129,7 @@ class Reconciler:
     async def _wait_until_filled(
         self, found: ReconciliationReport, holes: Sequence[Gap], cases: Sequence[uuid.UUID], deadline: float
     ) -> None:
-        wanted, rows = {gap.event_id: gap for gap in holes}, await self.presence.rows(cases)
+        wanted, rows = {gap.event_id: gap for gap in holes}, await self.presence.recorded(cases)
         missing = {
             event.event_id: event
             for event in (*await self.producers.published(cases), *_expected_router_events(rows, self.table))
@@ -107,16 +142,13 @@ class Reconciler:
                 found.filled.append(wanted.pop(event_id))
 
     async def _compare(self, cases: Sequence[uuid.UUID], found: ReconciliationReport) -> None:
-        stored = await self.producers.published(
-            cases
-        )  # before the log, so that an event that arrives in between is in both
-        rows = await self.presence.rows(cases)
+        # Before the log, so that an event that arrives in between is in both.
+        stored = await self.producers.published(cases)
+        rows = await self.presence.recorded(cases)
         published = [*stored, *_expected_router_events(rows, self.table)]
         # The router's decision on an event that is lost, or whose body was retired, is unknown.
-        known = {row.recorded_event.digest for row in rows if row.node_to != ROUTER or row.body is not None}
-        recorded = [
-            row.recorded_event for row in rows if row.recorded_event.producer != ROUTER or known.issuperset(row.parents)
-        ]
+        known = {row.digest for row in rows if row.node_to != ROUTER or row.body is not None}
+        recorded = [row for row in rows if row.producer != ROUTER or known.issuperset(row.parents)]
         missing, gaps = find_missing_events(published, recorded)
         if any(gap.kind is GapKind.UNCLAIMED for gap in gaps):
             # An event that was published and recorded since the first read is in the second.
@@ -124,9 +156,9 @@ class Reconciler:
         if missing:
             # The queues first: a message that was in none of them is in the log by now, or never will be.
             now, queues = self.clock.now(), await self.waiting()
-            progress = DeliveryProgress(
-                now, await self.presence.delivered_until(now), _count_in_flight(queues), self.grace
-            )
+            # The messages before a producer's events are in its own queue and in audit's.
+            waiting = {node: count + queues[AUDIT] for node, count in queues.items()}
+            progress = DeliveryProgress(now, await self.presence.delivered_until(now), waiting, self.grace)
             gaps += classify_missing(await self.presence.still_missing(missing), progress)
         found.cases += len(cases)
         found.gaps += gaps
@@ -148,26 +180,21 @@ class Reconciler:
             after = page[-1]
 
 
-def _expected_router_events(rows: Sequence[PresenceRow], table: RoutingTable) -> list[PublishedEvent]:
+def _expected_router_events(rows: Sequence[RecordedEvent], table: RoutingTable) -> list[PublishedEvent]:
     """The events that the router must have published: it stores none, but its decisions can be repeated."""
     return [
         PublishedEvent(
             ROUTER,
-            row.recorded_event.case_id,
+            row.case_id,
             event["event_id"],
             event["digest"],
             date.fromisoformat(event["opened_on"]),
             event["type"],
-            row.recorded_event.recorded_at,
-            ask=(row.recorded_event.producer, row.recorded_event.event_id),
-            cause=row.recorded_event.digest,
+            row.recorded_at,
+            ask=(row.producer, row.event_id),
+            cause=row.digest,
         )
         for row in rows
         if row.node_to == ROUTER and row.body is not None
         for event in decide_routing(row.body, RecordedSeal(), table).events
     ]
-
-
-def _count_in_flight(queues: dict[str, int]) -> dict[str, int]:
-    """By producer, the messages before its events in the queues, those of a redelivery included."""
-    return {node: count + queues[AUDIT] for node, count in queues.items()}

@@ -34,16 +34,12 @@ class AlarmKind(StrEnum):
     UNSTORABLE = "unstorable"  # the database refuses the row
 
 
-_FORGED = {
-    "node_from": AlarmKind.FORGED_SOURCE,
-    "type": AlarmKind.FORGED_TYPE,
-    "digest": AlarmKind.DIGEST_MISMATCH,
-}
+_FORGED = {"node_from": AlarmKind.FORGED_SOURCE, "type": AlarmKind.FORGED_TYPE, "digest": AlarmKind.DIGEST_MISMATCH}
 
 
 @dataclass(frozen=True, slots=True)
 class IntegrityAlarm:
-    """A row of `integrity_alarm`. `body` is None where it must not be kept."""
+    """A row of `integrity_alarm`. A body that must not be kept is not stored."""
 
     kind: AlarmKind
     event_id: str | None
@@ -101,7 +97,7 @@ class ExaminedMessage:
 
 
 def examine_message(catalogue: Catalogue, body: str) -> ExaminedMessage:
-    """Read an SQS message body. Never raises: whatever cannot be a row is an alarm."""
+    """Read an SQS message body. Never raises: a message that cannot be a row is an alarm."""
     try:
         delivery = read_delivery(body)
         doubt, type_ = _catalogue_problem(catalogue, delivery.envelope)
@@ -121,9 +117,8 @@ def build_alarm(kind: AlarmKind, body: str, reason: str, field: str | None = Non
     source, event_id, case_id = _claims(body)
     kept = None if source is not None and source.startswith(UPSTREAM_PREFIX) else _storable(body)
     sha256 = hashlib.sha256(body.encode("utf-8", "surrogatepass")).digest()
-    return IntegrityAlarm(
-        kind, event_id, case_id, _storable(reason)[:_MAX_REASON], field and _storable(field), kept, sha256
-    )
+    why, where = _storable(reason)[:_MAX_REASON], field and _storable(field)
+    return IntegrityAlarm(kind, event_id, case_id, why, where, kept, sha256)
 
 
 def _catalogue_problem(
@@ -141,34 +136,29 @@ def _catalogue_problem(
     return None, type_
 
 
+_COPIED = (
+    *("event_id", "case_id", "tenant", "session_id", "node_from", "node_to", "seq", "ordinal", "siblings", "parents"),
+    *("playbook_version", "rubric_score", "time_limit_ms"),
+)
+"""Columns that have the envelope's names and values."""
+
+
 def _row(body: str, delivery: BusDelivery, type_: EventType | None) -> Transition:
     envelope = delivery.envelope
     call = envelope.model_call
     terminal = type_ is not None and type_.terminal
     return Transition(
+        **{name: getattr(envelope, name) for name in _COPIED},
         opened_on=date.fromisoformat(envelope.opened_on),
-        event_id=envelope.event_id,
-        case_id=envelope.case_id,
-        tenant=envelope.tenant,
-        session_id=envelope.session_id,
         principal_sub=envelope.principal.sub,
         subject=envelope.principal.subject,
-        node_from=envelope.node_from,
-        node_to=envelope.node_to,
         transition=envelope.type,
         type_version=envelope.version,
-        seq=envelope.seq,
-        ordinal=envelope.ordinal,
-        siblings=envelope.siblings,
-        parents=envelope.parents,
         transcript_hash=envelope.digest,
-        playbook_version=envelope.playbook_version,
         code_version=_short(delivery.raw.get("code_version")),
         prompt_version=call.prompt_version if call else None,
         model_id=call.model_id if call else None,
         latency_ms=call.latency_ms if call else None,
-        rubric_score=envelope.rubric_score,
-        time_limit_ms=envelope.time_limit_ms,
         case_deadline=datetime.fromisoformat(envelope.case_deadline),
         terminal=terminal,
         outcome=_outcome(envelope.payload.get("outcome")) if terminal else None,
@@ -182,7 +172,7 @@ def _row(body: str, delivery: BusDelivery, type_: EventType | None) -> Transitio
 
 
 def _claimed_moment(value: object) -> datetime | None:
-    """The bus's time, None if it says none that can be read: it is a claim, and no reason to lose the event."""
+    """The bus's time; an invalid one is left out, because it is a claim and no reason to lose the event."""
     if not isinstance(value, str):
         return None
     try:

@@ -12,11 +12,13 @@ import structlog
 from switchyard.audit.records.projection import AlarmKind, IntegrityAlarm, Transition, build_alarm, examine_message
 from switchyard.audit.records.roles import AUDIT_DATABASE
 from switchyard.protocol.catalogue import Catalogue
+from switchyard.runtime.core.errors import Unavailable
 from switchyard.runtime.database.connections import Database, Pool
 from switchyard.runtime.database.queries import load_queries
 
 log = structlog.get_logger(__name__)
 _SQL = load_queries(__file__)
+PARTITION_INTERVAL_S = 3_600.0
 _PARENTS = Transition._fields.index("parents")
 
 _ROW_ERRORS = (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError, asyncpg.ProgramLimitExceededError)
@@ -92,15 +94,11 @@ class AuditStore:
 
     async def _differing(self, rows: list[Transition], inserted: set[tuple[object, str]]) -> list[IntegrityAlarm]:
         # Of two rows of a batch with one key the statement inserted one; the digest shows which.
-        often = Counter((row.opened_on, row.event_id) for row in rows)
-        doubtful = [
-            row
-            for row in rows
-            if often[row.opened_on, row.event_id] > 1 or (row.opened_on, row.event_id) not in inserted
-        ]
-        stored = await self._database.rows(
-            "digests_of", [row.opened_on for row in doubtful], [row.event_id for row in doubtful]
-        )
+        keys = [(row.opened_on, row.event_id) for row in rows]
+        often = Counter(keys)
+        doubtful = [row for row, key in zip(rows, keys, strict=True) if often[key] > 1 or key not in inserted]
+        days, ids = [row.opened_on for row in doubtful], [row.event_id for row in doubtful]
+        stored = await self._database.rows("digests_of", days, ids)
         known = {(row["opened_on"], row["event_id"]): row["transcript_hash"] for row in stored}
         reason = "the log has another event with this id: one of the two is forged"
         return [
@@ -117,13 +115,21 @@ class AuditStore:
         new = {(row["kind"], row["body_sha256"]) for row in rows}
         for raised in {(found.kind, found.body_sha256): found for found in alarms}.values():
             if (raised.kind, raised.body_sha256) in new:
-                log.error(
-                    "integrity.alarm",
-                    alarm="integrity",
-                    kind=str(raised.kind),
-                    event_id=raised.event_id,
-                    case_id=raised.case_id,
-                    reason=raised.reason,
-                    field=raised.field,
-                )
+                fields = {name: getattr(raised, name) for name in ("event_id", "case_id", "reason", "field")}
+                log.error("integrity.alarm", alarm="integrity", kind=str(raised.kind), **fields)
         return len(rows)
+
+
+async def make_partitions(store: AuditStore, months_ahead: int = 3) -> None:
+    """Create the missing partitions; one that is not created raises an alarm.
+
+    Raises `Unavailable` when the database cannot be reached or a lock delays a partition: repeat it soon.
+    """
+    made = await store.ensure_partitions(months_ahead)
+    for name, state in made:
+        if state == "created":
+            log.info("partition.created", partition=name)
+        else:
+            log.error("partition.not_created", alarm="partition", partition=name, state=state)
+    if any(state == "busy" for _, state in made):
+        raise Unavailable("partition_busy", "a long read delays a new partition")

@@ -7,19 +7,23 @@ import hashlib
 import json
 import uuid
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from datetime import date, datetime, timedelta
 from enum import StrEnum
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError
 
 from switchyard.audit.receipts.receipts import Archive, Retirement, retired_event_of, sign_receipt
 from switchyard.audit.records.roles import AUDIT_DATABASE
 from switchyard.audit.records.stored_row import SCAN_TIMEOUT_S, STORED_SQL, CaseStatus, StoredRow, read_stored_row
-from switchyard.audit.retention.case_objects import CaseObjects
 from switchyard.audit.verification.case_verifier import CaseVerifier
 from switchyard.audit.verification.findings import Finding
 from switchyard.audit.verification.retired_cases import RetiredCases
 from switchyard.protocol.catalogue import Catalogue
+from switchyard.protocol.fields import Json
 from switchyard.runtime.core.clock import Clock, timestamp
+from switchyard.runtime.core.errors import Unavailable
 from switchyard.runtime.crypto.signing import Signer, TrustedKeys
 from switchyard.runtime.database.connections import Database, Pool
 from switchyard.runtime.database.queries import load_queries
@@ -30,28 +34,42 @@ _PAGE = 1_000
 _BEFORE_ALL = (date.min, uuid.UUID(int=0))
 
 
-@dataclass(frozen=True, slots=True)
-class RetentionPolicy:
-    """A row of `retention_policy` in force; see the comments on the table."""
+class CaseObjects:
+    """The artefacts of cases, through an aiobotocore S3 client of the composition root.
 
-    playbook: str
-    effective_from: datetime
-    keep_for: timedelta
-    duty_for: timedelta | None
-    duty_counts_from: tuple[str, ...]
-    citation: str
-    set_by: str
+    In a bucket with versioning a deletion leaves the bytes as an old version, which a lifecycle rule must expire.
+    """
 
+    def __init__(self, client: Any, bucket: str) -> None:
+        self._client = client
+        self._bucket = bucket
 
-@dataclass(frozen=True, slots=True)
-class LegalHold:
-    """A legal hold that was not released."""
+    async def count(self, case_id: str) -> int:
+        """The number of the case's artefacts in S3. Raises `Unavailable` if S3 cannot be reached."""
+        return sum([len(page) async for page in self._pages(case_id)])
 
-    hold_id: str
-    case_id: str
-    reason: str
-    placed_by: str
-    placed_at: datetime
+    async def remove(self, case_id: str) -> None:
+        """Delete them. Repeating it changes nothing. Raises `Unavailable` like `count`, or if S3 keeps one."""
+        async for page in self._pages(case_id):
+            try:
+                answer = await self._client.delete_objects(
+                    Bucket=self._bucket, Delete={"Objects": [{"Key": key} for key in page], "Quiet": True}
+                )
+            except (ClientError, BotoCoreError) as error:
+                raise Unavailable("object_store", f"S3 cannot delete objects ({type(error).__name__})") from error
+            if answer.get("Errors"):
+                codes = sorted({error.get("Code", "unknown") for error in answer["Errors"]})
+                raise Unavailable("object_store", f"S3 kept {len(answer['Errors'])} objects ({', '.join(codes)})")
+
+    async def _pages(self, case_id: str) -> AsyncIterator[list[str]]:
+        listing = self._client.get_paginator("list_objects_v2")
+        pages = listing.paginate(Bucket=self._bucket, Prefix=f"artefacts/{case_id}/")
+        try:
+            async for page in pages:
+                if found := [item["Key"] for item in page.get("Contents", [])]:
+                    yield found
+        except (ClientError, BotoCoreError) as error:
+            raise Unavailable("object_store", f"S3 cannot list objects ({type(error).__name__})") from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +79,7 @@ class DueCase:
     opened_on: date
     case_id: str
     playbook: str
-    policy_from: str
+    policy_from: datetime
     citation: str
     last_recorded: datetime
     duty_until: datetime | None
@@ -79,29 +97,18 @@ class RetirementStatus(StrEnum):
 class RetirementOutcome:
     """The result for one case, with the findings that kept it."""
 
-    case_id: str
     status: RetirementStatus
     events: int
     findings: tuple[Finding, ...] = ()
 
 
-class RetentionReader:
-    """Reads policies and legal holds. Raises `Unavailable` when the database cannot be reached."""
-
-    def __init__(self, pool: Pool) -> None:
-        self._database = Database(pool, AUDIT_DATABASE, _SQL)
-
-    async def policies(self) -> list[RetentionPolicy]:
-        """The policies in force, by playbook."""
-        rows = await self._database.rows("policies")
-        return [RetentionPolicy(**{**row, "duty_counts_from": tuple(row["duty_counts_from"])}) for row in rows]
-
-    async def holds(self, case_id: str | None = None) -> list[LegalHold]:
-        """The legal holds in force, of one case or of all."""
-        case = None if case_id is None else uuid.UUID(case_id)
-        return [LegalHold(**row) for row in await self._database.rows("holds", case)]
+async def read_retention(pool: Pool) -> tuple[list[Json], list[Json]]:
+    """The policies in force, by playbook, and the legal holds in force. Raises `Unavailable`."""
+    database = Database(pool, AUDIT_DATABASE, _SQL)
+    return [dict(row) for row in await database.rows("policies")], [dict(row) for row in await database.rows("holds")]
 
 
+@dataclass
 class RetentionStore:
     """Retires cases and sets holds and policies, as the role `audit_retention`.
 
@@ -109,24 +116,18 @@ class RetentionStore:
     they are removed.
     """
 
-    def __init__(
-        self,
-        pool: Pool,
-        catalogue: Catalogue,
-        signer: Signer,
-        clock: Clock,
-        *,
-        objects: CaseObjects,
-        trusted: TrustedKeys | None = None,
-        archive: ObjectStore | None = None,
-    ) -> None:
-        self._database = Database(pool, AUDIT_DATABASE, _SQL)
-        self._catalogue = catalogue
-        self._signer = signer
-        self._clock = clock
-        self._objects = objects
-        self._archive = archive
-        self._retired = RetiredCases(pool, trusted or TrustedKeys([signer.public]))
+    pool: Pool
+    catalogue: Catalogue
+    signer: Signer
+    clock: Clock
+    _: KW_ONLY
+    objects: CaseObjects
+    trusted: TrustedKeys | None = None
+    archive: ObjectStore | None = None
+
+    def __post_init__(self) -> None:
+        self._database = Database(self.pool, AUDIT_DATABASE, _SQL)
+        self._retired = RetiredCases(self.pool, self.trusted or TrustedKeys([self.signer.public]))
 
     async def due(self, *, limit: int) -> AsyncIterator[DueCase]:
         """Cases whose retention is over, oldest first, at most `limit`; read in pages."""
@@ -134,7 +135,7 @@ class RetentionStore:
         while left > 0:
             rows = await self._database.rows("due", *after, min(left, _PAGE), timeout_s=SCAN_TIMEOUT_S)
             for row in rows:
-                yield DueCase(**{**row, "policy_from": str(row["policy_from"])})
+                yield DueCase(**row)
             if len(rows) < min(left, _PAGE):
                 return
             left -= len(rows)
@@ -149,49 +150,40 @@ class RetentionStore:
         retired = await self._retired.of_case(due.case_id, await self._retired.dropped_partitions())
         async with self._database.transaction() as log:
             await log.execute("one_at_a_time")
-            stored = [
-                read_stored_row(record)
-                for record in await log.with_queries(STORED_SQL).rows("stored", case, due.opened_on)
-            ]
+            records = await log.with_queries(STORED_SQL).rows("stored", case, due.opened_on)
+            stored = [read_stored_row(record) for record in records]
             there = [row for row in stored if not row.retired]
-            check = CaseVerifier(self._catalogue, due.case_id)
+            check = CaseVerifier(self.catalogue, due.case_id)
             for row in stored:
                 check.add(row)
-            verdict = check.verdict(now=self._clock.now(), grace=timedelta(), retired=retired)
+            verdict = check.verdict(now=self.clock.now(), grace=timedelta(), retired=retired)
             if verdict.status is not CaseStatus.CLOSED:
-                return RetirementOutcome(due.case_id, RetirementStatus.REOPENED, len(there))
+                return RetirementOutcome(RetirementStatus.REOPENED, len(there))
             if verdict.findings:
-                return RetirementOutcome(due.case_id, RetirementStatus.KEPT, len(there), verdict.findings)
+                return RetirementOutcome(RetirementStatus.KEPT, len(there), verdict.findings)
             part = await log.value("next_part", due.opened_on, case)
             statement = Retirement(
                 case_id=due.case_id,
                 opened_on=due.opened_on.isoformat(),
                 part=part,
                 playbook=due.playbook,
-                policy_from=due.policy_from,
+                policy_from=str(due.policy_from),
                 citation=due.citation,
                 last_recorded=timestamp(due.last_recorded),
                 duty_until=None if due.duty_until is None else timestamp(due.duty_until),
-                retired_at=timestamp(self._clock.now()),
+                retired_at=timestamp(self.clock.now()),
                 retired_by=operator,
                 archive=await self._archived(due, part, there),
-                objects=await self._objects.count(due.case_id),
+                objects=await self.objects.count(due.case_id),
                 events=tuple(retired_event_of(row.row, row.recorded_at) for row in there),
             )
-            receipt = await sign_receipt(statement, self._signer)
-            await log.execute(
-                "keep_receipt",
-                due.opened_on,
-                case,
-                part,
-                receipt.statement,
-                receipt.key,
-                receipt.signature,
-            )
+            receipt = await sign_receipt(statement, self.signer)
+            signed = (receipt.statement, receipt.key, receipt.signature)
+            await log.execute("keep_receipt", due.opened_on, case, part, *signed)
             await log.execute("retire", due.opened_on, case)
         # After the commit, so that a body in the log has its artefacts. The next run sweeps if this one is killed.
         await self._remove_artefacts(due.opened_on, case)
-        return RetirementOutcome(due.case_id, RetirementStatus.RETIRED, len(there))
+        return RetirementOutcome(RetirementStatus.RETIRED, len(there))
 
     async def sweep(self) -> int:
         """Delete the artefacts of retired cases that interrupted runs have left; the number of cases."""
@@ -201,9 +193,8 @@ class RetentionStore:
     async def drop_partitions(self) -> list[tuple[str, str]]:
         """Drop the partitions of past months without bodies: the name and `dropped`, `kept` or `busy` of each."""
         names = [row["relname"] for row in await self._database.rows("droppable")]
-        return [
-            (name, str(await self._database.value("drop_partition", name, timeout_s=SCAN_TIMEOUT_S))) for name in names
-        ]
+        states = [await self._database.value("drop_partition", name, timeout_s=SCAN_TIMEOUT_S) for name in names]
+        return list(zip(names, states, strict=True))
 
     async def hold(self, case_id: str, *, reason: str, operator: str) -> str:
         """Place a legal hold on a case; its id. It waits for a retirement in progress."""
@@ -230,21 +221,21 @@ class RetentionStore:
         )
 
     async def _remove_artefacts(self, opened_on: date, case: uuid.UUID) -> bool:
-        """Delete a case's artefacts; False if there are none, or a legal hold or a late event forbids it now."""
+        """Delete a case's artefacts; False if the case has no artefacts, or a legal hold or a late event forbids it."""
         async with self._database.transaction() as log:
             await log.execute("one_at_a_time")
             left = await log.rows("artefacts_left", case)
             if opened_on not in {row["opened_on"] for row in left}:
                 return False
-            await self._objects.remove(str(case))
+            await self.objects.remove(str(case))
             await log.execute("artefacts_removed", opened_on, case)
         return True
 
     async def _archived(self, due: DueCase, part: int, rows: list[StoredRow]) -> Archive | None:
-        if self._archive is None:
+        if self.archive is None:
             return None
         lines = "".join(json.dumps({"event_id": row.row.event_id, "body": row.row.body}) + "\n" for row in rows)
         data = gzip.compress(lines.encode(), mtime=0)  # the same bytes when it is repeated
         key = f"retired/{due.opened_on}/{due.case_id}-{part}.jsonl.gz"
-        uri = await self._archive.put(key, data, content_type="application/gzip")
+        uri = await self.archive.put(key, data, content_type="application/gzip")
         return Archive(uri=uri, sha256=hashlib.sha256(data).hexdigest())

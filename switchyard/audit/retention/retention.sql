@@ -38,9 +38,6 @@ limit $3
 -- name: one_at_a_time
 select one_at_a_time()
 
--- name: case_retention
-select * from case_retention($1, $2)
-
 -- name: next_part
 select coalesce(max(part), 0) + 1 from retention_receipt where opened_on = $1 and case_id = $2
 
@@ -80,7 +77,6 @@ returning hold_id::text
 -- name: holds
 select hold_id::text, case_id::text, reason, placed_by, placed_at
 from active_hold
-where $1::uuid is null or case_id = $1
 order by placed_at
 
 -- name: droppable

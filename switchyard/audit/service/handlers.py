@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import asdict
 
 import asyncpg
 import structlog
@@ -30,13 +31,7 @@ async def record_batch(message: SQSBatchMessage, *, store: AuditStore, gate: Dat
         raise
     for index in recorded.refused:
         await message.messages[index].nack()
-    log.info(
-        "batch.recorded",
-        inserted=recorded.inserted,
-        duplicates=recorded.duplicates,
-        alarms=recorded.alarms,
-        refused=len(recorded.refused),
-    )
+    log.info("batch.recorded", **(asdict(recorded) | {"refused": len(recorded.refused)}))
 
 
 async def drain_dead_letter(message: SQSMessage, *, store: AuditStore, gate: DatabaseCircuitBreaker) -> None:

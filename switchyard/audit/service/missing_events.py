@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import KW_ONLY, dataclass, field
 from datetime import datetime, timedelta
 
 import structlog
@@ -20,21 +21,22 @@ WATCH_BATCH_SIZE = 10_000
 WATCH_WINDOW = timedelta(hours=1)
 
 
+@dataclass
 class LogWatch:
     """Looks at each log entry once, `grace` after its row was recorded, and at each deadline once it is that long past.
 
     An alarm is a log line, not a row: `switchyard audit verify` finds the same at any time.
     """
 
-    def __init__(self, clock: Clock, *, grace: timedelta = VERIFICATION_GRACE) -> None:
-        self._clock = clock
-        self._grace = grace
-        self._seen: int | None = None
-        self._until: datetime | None = None
+    clock: Clock
+    _: KW_ONLY
+    grace: timedelta = VERIFICATION_GRACE
+    _seen: int | None = field(default=None, init=False)
+    _until: datetime | None = field(default=None, init=False)
 
     async def raise_due_alarms(self, session: Database) -> None:
         """Raise the alarms that have become due. Raises `Unavailable`."""
-        ripe = self._clock.now() - self._grace
+        ripe = self.clock.now() - self.grace
         database = session.with_queries(_SQL)
         if self._seen is None:
             self._seen = max(0, await database.value("last_index") - MAX_WATCH_ROWS)
@@ -46,25 +48,12 @@ class LogWatch:
         # Rows are recorded in nearly the order of their log indexes: one among older rows is checked a little early.
         while (last := await database.value("ripe", before, ripe, WATCH_BATCH_SIZE)) > before:
             for row in await database.rows("orphans", before, last):
-                log.error(
-                    "integrity.orphan",
-                    alarm="integrity",
-                    kind="missing_parent",
-                    case_id=row["case_id"],
-                    event_id=row["event_id"],
-                    transition=row["transition"],
-                    node_from=row["node_from"],
-                )
+                log.error("integrity.orphan", alarm="integrity", kind="missing_parent", **row)
             self._seen = before = last
 
     async def _unended(self, database: Database, ripe: datetime) -> None:
         since = self._until or ripe - WATCH_WINDOW
         for row in await database.rows("unended", since, ripe):
-            log.error(
-                "case.unended",
-                alarm="unended",
-                case_id=row["case_id"],
-                tenant=row["tenant"],
-                case_deadline=row["case_deadline"].isoformat(),
-            )
+            fields = {**row, "case_deadline": row["case_deadline"].isoformat()}
+            log.error("case.unended", alarm="unended", **fields)
         self._until = ripe

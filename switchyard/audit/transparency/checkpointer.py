@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from datetime import timedelta
 
 import structlog
@@ -16,7 +16,7 @@ from switchyard.audit.transparency.checkpoint import (
     explain_unlinked,
     next_checkpoint_body,
 )
-from switchyard.audit.transparency.transparency_log import CheckpointBacklog, TransparencyLog
+from switchyard.audit.transparency.transparency_log import TransparencyLog
 from switchyard.runtime.core.clock import Clock
 from switchyard.runtime.crypto.signing import Signer, TrustedKeys, key_name
 from switchyard.runtime.storage.locked_objects import LockedObjects
@@ -40,52 +40,38 @@ class CheckpointSchedule:
     seconds: float
     keep: timedelta
 
+    def is_due(self, rows: int, oldest_s: float) -> bool:
+        """Whether a checkpoint is due when `rows` entries wait, the first for `oldest_s` seconds."""
+        return rows >= self.rows or (rows > 0 and oldest_s >= self.seconds)
 
-def is_checkpoint_due(waiting: CheckpointBacklog, schedule: CheckpointSchedule) -> bool:
-    """Whether a checkpoint is due."""
-    return waiting.rows >= schedule.rows or (waiting.rows > 0 and waiting.oldest_s >= schedule.seconds)
 
-
+@dataclass(frozen=True)
 class Checkpointer:
     """Writes the checkpoints of one log. `keys` are those whose checkpoints it adopts: its own, and older ones."""
 
-    def __init__(
-        self,
-        objects: LockedObjects,
-        signer: Signer,
-        keys: TrustedKeys,
-        clock: Clock,
-        schedule: CheckpointSchedule,
-        *,
-        name: str = "main",
-    ) -> None:
-        self._objects = objects
-        self._signer = signer
-        self._keys = keys
-        self._key = key_name(signer.public)
-        self._clock = clock
-        self._schedule = schedule
-        self._name = name
+    objects: LockedObjects
+    signer: Signer
+    keys: TrustedKeys
+    clock: Clock
+    schedule: CheckpointSchedule
+    _: KW_ONLY
+    name: str = "main"
 
     async def write_if_due(self, transparency_log: TransparencyLog, *, now: bool = False) -> bool:
         """Write one checkpoint if it is due, or with `now` if any entry waits; whether it wrote one.
 
         Raises `Unavailable`, `Rejected` for a bucket without Object Lock, and `CheckpointConflict`.
         """
-        head = await transparency_log.head(self._name)
-        waiting = await transparency_log.uncovered_rows(head, MAX_CHECKPOINT_ROWS)
-        if not (is_checkpoint_due(waiting, self._schedule) or (now and waiting.rows)):
+        head = await transparency_log.head(self.name)
+        rows, oldest_s = await transparency_log.uncovered_rows(head, MAX_CHECKPOINT_ROWS)
+        if not (self.schedule.is_due(rows, oldest_s) or (now and rows)):
             return False
-        leaves = await transparency_log.leaves(head.last + 1, head.last + waiting.rows)
-        moment = self._clock.now()
-        body = next_checkpoint_body(head, leaves, log=self._name, made_at=moment, key=self._key)
-        checkpoint = Checkpoint(body, await self._signer.sign(body.signed_bytes()), tuple(leaves))
-        made = await self._objects.put_new(
-            checkpoint_key(self._name, body.number),
-            checkpoint.to_bytes(),
-            keep_until=moment + self._schedule.keep,
-            content_type="application/json",
-        )
+        leaves = await transparency_log.leaves(head.last + 1, head.last + rows)
+        moment = self.clock.now()
+        body = next_checkpoint_body(head, leaves, log=self.name, made_at=moment, key=key_name(self.signer.public))
+        checkpoint = Checkpoint(body, await self.signer.sign(body.signed_bytes()), tuple(leaves))
+        key, until = checkpoint_key(self.name, body.number), moment + self.schedule.keep
+        made = await self.objects.put_new(key, checkpoint.to_bytes(), keep_until=until, content_type="application/json")
         if not made:
             return await self.adopt(transparency_log)
         await transparency_log.add(checkpoint)
@@ -98,12 +84,12 @@ class Checkpointer:
         Raises `Unavailable`, and `CheckpointConflict` for one that does not match the database's entries.
         """
         adopted = False
-        head = await transparency_log.head(self._name)
-        while (found := await self._objects.get(checkpoint_key(self._name, head.number + 1))) is not None:
+        head = await transparency_log.head(self.name)
+        while (found := await self.objects.get(checkpoint_key(self.name, head.number + 1))) is not None:
             checkpoint = await self._checked(transparency_log, head, found.data)
             await transparency_log.add(checkpoint)
             log.warning("checkpoint.adopted", number=checkpoint.body.number)
-            adopted, head = True, await transparency_log.head(self._name)
+            adopted, head = True, await transparency_log.head(self.name)
         return adopted
 
     async def _checked(self, transparency_log: TransparencyLog, head: LogHead, data: bytes) -> Checkpoint:
@@ -113,12 +99,11 @@ class Checkpointer:
         except UnreadableCheckpoint as error:
             raise CheckpointConflict(f"checkpoint {number} in S3 cannot be read: {error}") from error
         body = checkpoint.body
-        if body.log != self._name or (why := explain_unlinked(head, body)):
+        if body.log != self.name or (why := explain_unlinked(head, body)):
             raise CheckpointConflict(f"checkpoint {number} in S3 belongs to another history: {why}")
-        if why := self._keys.invalid_reason(body.key, body.signed_bytes(), checkpoint.signature):
+        if why := self.keys.invalid_reason(body.key, body.signed_bytes(), checkpoint.signature):
             raise CheckpointConflict(f"checkpoint {number} in S3 is invalid: {why}")
         if tuple(await transparency_log.leaves(body.first, body.last)) != checkpoint.leaves:
-            raise CheckpointConflict(
-                f"checkpoint {number} in S3 does not match the rows of log indexes {body.first} to {body.last}"
-            )
+            rows = f"the rows of log indexes {body.first} to {body.last}"
+            raise CheckpointConflict(f"checkpoint {number} in S3 does not match {rows}")
         return checkpoint

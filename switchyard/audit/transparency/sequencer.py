@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import KW_ONLY, dataclass, field
 
 import asyncpg
 import structlog
@@ -28,39 +29,31 @@ Watch = Callable[[Database], Awaitable[None]]
 """Raises alarms about the log, over the leader's connection."""
 
 
+@dataclass
 class Sequencer:
     """Runs until cancelled. Without `checkpointer` it only gives log indexes, which a database's owner can rewrite.
 
     The leader also runs `watch`, so that each alarm is raised by one process only.
     """
 
-    def __init__(
-        self,
-        pool: Pool,
-        checkpointer: Checkpointer | None,
-        watch: Watch | None = None,
-        *,
-        every_s: float = 1.0,
-        again_s: float = SEQUENCER_RETRY_S,
-    ) -> None:
-        self._pool = pool
-        self._checkpointer = checkpointer
-        self._watch = watch
-        self._watch_at = 0.0
-        self._every_s = every_s
-        self._again_s = again_s
-        self._rest_until = 0.0
+    pool: Pool
+    checkpointer: Checkpointer | None
+    watch: Watch | None = None
+    _: KW_ONLY
+    every_s: float = 1.0
+    again_s: float = SEQUENCER_RETRY_S
+    _rest_until: float = field(default=0.0, init=False)
 
     async def run(self) -> None:
         """Sequence whenever the lock is free, until cancelled. After a failure the next attempt follows."""
-        if self._checkpointer is None:
+        if self.checkpointer is None:
             log.warning("checkpoint.off", reason="SWITCHYARD_CHECKPOINT_BUCKET is not set")
-        await run_periodically("sequencer", self._lead, every_s=self._every_s)
+        await run_periodically("sequencer", self._lead, every_s=self.every_s)
 
     async def finish(self) -> None:
         """At a clean stop: index and checkpoint the remaining rows, unless another process leads."""
         try:
-            async with asyncio.timeout(FINISH_S), TransparencyLog.open(self._pool) as transparency_log:
+            async with asyncio.timeout(FINISH_S), TransparencyLog.open(self.pool) as transparency_log:
                 if await transparency_log.lead():
                     await self._index_rows(transparency_log)
                     await self._write_checkpoints(transparency_log, now=True)
@@ -68,24 +61,21 @@ class Sequencer:
             log.warning("sequence.unfinished", error=type(error).__name__)
 
     async def _lead(self) -> None:
-        async with TransparencyLog.open(self._pool) as transparency_log:
+        loop = asyncio.get_running_loop()
+        async with TransparencyLog.open(self.pool) as transparency_log:
             if not await transparency_log.lead():
                 return
             log.info("sequence.leading")
-            self._rest_until = 0.0
+            self._rest_until = watch_at = 0.0
             takeover = True
             while True:
                 await self._index_rows(transparency_log)
                 await self._write_checkpoints(transparency_log, takeover=takeover)
                 takeover = False
-                await self._run_watch(transparency_log.session)
-                await asyncio.sleep(self._every_s)
-
-    async def _run_watch(self, session: Database) -> None:
-        loop = asyncio.get_running_loop()
-        if self._watch is not None and loop.time() >= self._watch_at:
-            self._watch_at = loop.time() + WATCH_INTERVAL_S
-            await self._watch(session)
+                if self.watch is not None and loop.time() >= watch_at:
+                    watch_at = loop.time() + WATCH_INTERVAL_S
+                    await self.watch(transparency_log.session)
+                await asyncio.sleep(self.every_s)
 
     async def _index_rows(self, transparency_log: TransparencyLog) -> None:
         while await transparency_log.index_rows(SEQUENCE_BATCH_SIZE) == SEQUENCE_BATCH_SIZE:
@@ -96,12 +86,12 @@ class Sequencer:
     ) -> None:
         """Write the checkpoints that are due. If S3 or KMS cannot be reached, only checkpoints are delayed."""
         loop = asyncio.get_running_loop()
-        if self._checkpointer is None or loop.time() < self._rest_until:
+        if self.checkpointer is None or loop.time() < self._rest_until:
             return
         try:
             if takeover:
-                await self._checkpointer.adopt(transparency_log)
-            while await self._checkpointer.write_if_due(transparency_log, now=now):
+                await self.checkpointer.adopt(transparency_log)
+            while await self.checkpointer.write_if_due(transparency_log, now=now):
                 pass
         except Unavailable as error:
             if error.code == "database_unreachable":
@@ -113,4 +103,4 @@ class Sequencer:
             log.error("checkpoint.conflict", alarm="integrity", reason=str(conflict))  # noqa: TRY400
         else:
             return
-        self._rest_until = loop.time() + self._again_s
+        self._rest_until = loop.time() + self.again_s

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from typing import Self
 
 from pydantic import ValidationError
@@ -24,14 +23,6 @@ from switchyard.runtime.database.queries import load_queries
 _SQL = load_queries(__file__)
 
 
-@dataclass(frozen=True, slots=True)
-class CheckpointBacklog:
-    """Entries after the last checkpoint: how many, up to a limit, and the age of the first in seconds."""
-
-    rows: int
-    oldest_s: float
-
-
 class TransparencyLog:
     """The transparency log, over one connection, which holds the sequencer's lock as long as it lives.
 
@@ -39,7 +30,8 @@ class TransparencyLog:
     """
 
     def __init__(self, session: Database) -> None:
-        self._session = session
+        """`session` is open to other statements of the process that holds the lock."""
+        self.session = session
 
     @classmethod
     @asynccontextmanager
@@ -48,22 +40,17 @@ class TransparencyLog:
         async with Database(pool, AUDIT_DATABASE, _SQL).session() as session:
             yield cls(session)
 
-    @property
-    def session(self) -> Database:
-        """The connection, for other statements of the process that holds the lock."""
-        return self._session
-
     async def lead(self) -> bool:
         """Become the sequencer; False while another process is."""
-        return bool(await self._session.value("lead"))
+        return bool(await self.session.value("lead"))
 
     async def index_rows(self, at_most: int) -> int:
         """Give the oldest waiting rows the next log indexes, committed on return; how many waited."""
-        return int(await self._session.value("index_rows", at_most))
+        return int(await self.session.value("index_rows", at_most))
 
     async def head(self, log: str) -> LogHead:
         """The last checkpoint in the database. Raises `UnreadableCheckpoint` if its copy was altered."""
-        row = await self._session.row("head", log)
+        row = await self.session.row("head", log)
         if row is None:
             return LogHead()
         try:
@@ -71,23 +58,17 @@ class TransparencyLog:
         except ValidationError as error:
             raise UnreadableCheckpoint(f"the database's copy of checkpoint {row['number']} cannot be read") from error
 
-    async def uncovered_rows(self, head: LogHead, at_most: int) -> CheckpointBacklog:
-        """The entries that wait for a checkpoint."""
-        return CheckpointBacklog(**await self._session.row("uncovered", head.last, at_most))
+    async def uncovered_rows(self, head: LogHead, at_most: int) -> tuple[int, float]:
+        """How many entries wait for a checkpoint, up to a limit, and the age of the first in seconds."""
+        rows, oldest_s = await self.session.row("uncovered", head.last, at_most)
+        return rows, oldest_s
 
     async def leaves(self, first: int, last: int) -> list[bytes]:
         """The leaf hashes of a range of log indexes, in order."""
-        return [Leaf(**row).hash() for row in await self._session.rows("leaves", first, last)]
+        return [Leaf(**row).hash() for row in await self.session.rows("leaves", first, last)]
 
     async def add(self, checkpoint: Checkpoint) -> None:
         """Store a copy of a checkpoint. Repeating it changes nothing."""
-        body = checkpoint.body
-        await self._session.execute(
-            "add_checkpoint",
-            body.log,
-            body.number,
-            body.first,
-            body.last,
-            body.signed_bytes().decode(),
-            checkpoint.signature,
-        )
+        body, text = checkpoint.body, checkpoint.body.signed_bytes().decode()
+        row = (body.log, body.number, body.first, body.last, text, checkpoint.signature)
+        await self.session.execute("add_checkpoint", *row)

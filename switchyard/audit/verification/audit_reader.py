@@ -1,77 +1,178 @@
-"""Verifying the log as it is read, case by case. The role `audit_reader` is enough."""
+"""Reading and verifying the log, for the command line and the console. The role `audit_reader` is enough."""
 
 from __future__ import annotations
 
 import uuid
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
-from datetime import date, datetime, timedelta
+from dataclasses import dataclass
+from datetime import date, datetime
+from functools import partial
+from typing import Any
 
-from switchyard.audit.records.reader import LogReader
-from switchyard.audit.verification.case_verifier import VERIFICATION_GRACE, verify_cases
-from switchyard.audit.verification.findings import CaseVerdict, VerifyReport
+from switchyard.audit.records.roles import AUDIT_DATABASE
+from switchyard.audit.records.stored_row import SCAN_TIMEOUT_S, STORED_SQL, CaseStatus, StoredRow, read_stored_row
+from switchyard.audit.verification.case_verifier import verify_cases
+from switchyard.audit.verification.findings import VerifyReport
 from switchyard.audit.verification.retired_cases import NO_TRUSTED_KEYS, RetiredCases
 from switchyard.protocol.catalogue import Catalogue
 from switchyard.runtime.core.clock import Clock, SystemClock
 from switchyard.runtime.crypto.signing import TrustedKeys
-from switchyard.runtime.database.connections import Pool
+from switchyard.runtime.database.connections import Database, Pool
+from switchyard.runtime.database.queries import load_queries
+
+_SQL = load_queries(__file__)
 
 
-class AuditReader(LogReader):
-    """Reads the log and verifies it. `trusted` are the keys that may have signed a retention receipt."""
+@dataclass(frozen=True, slots=True)
+class CaseSummary:
+    """A row of the view `case_summary`. Times are the producers'; an open case has no `closed_at`."""
+
+    opened_on: date
+    case_id: str
+    tenant: str
+    session_id: str
+    playbook_version: str
+    route: str
+    agents: Sequence[str]
+    model_ids: Sequence[str]
+    hops: int
+    opened_at: datetime | None
+    closed_at: datetime | None
+    duration_ms: int | None
+    status: CaseStatus
+    outcome: str | None
+    code: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class TimelineStep:
+    """A row of the view `case_timeline`: one transition, in causal order."""
+
+    step: int
+    seq: int
+    ordinal: int
+    event_id: str
+    event_ts: datetime
+    recorded_at: datetime
+    node_from: str
+    node_to: str
+    transition: str
+    model_id: str | None
+    latency_ms: int | None
+    rubric_score: int | None
+    since_opened_ms: int
+    terminal: bool
+    outcome: str | None
+    transcript_hash: str
+
+
+@dataclass(frozen=True, slots=True)
+class StoredAlarm:
+    """A row of `integrity_alarm`."""
+
+    kind: str
+    event_id: str | None
+    case_id: str | None
+    reason: str
+    field: str | None
+    body: str | None
+    recorded_at: datetime
+
+
+class AuditReader:
+    """Reads the log and verifies it. `trusted` are the keys that may have signed a retention receipt.
+
+    Every method raises `Unavailable` when the database cannot be reached, and `ValueError` for a case id that is not a
+    UUID.
+    """
 
     def __init__(
-        self,
-        pool: Pool,
-        catalogue: Catalogue,
-        *,
-        clock: Clock | None = None,
-        trusted: TrustedKeys = NO_TRUSTED_KEYS,
+        self, pool: Pool, catalogue: Catalogue, *, clock: Clock | None = None, trusted: TrustedKeys = NO_TRUSTED_KEYS
     ) -> None:
-        super().__init__(pool)
+        self._database = Database(pool, AUDIT_DATABASE, _SQL)
         self._catalogue = catalogue
         self._clock = clock or SystemClock()
         self._retired = RetiredCases(pool, trusted)
 
-    async def verify(
+    async def list_cases(
         self,
         *,
-        case_id: str | None = None,
+        tenant: str | None = None,
+        session_id: str | None = None,
         day: date | None = None,
-        now: datetime | None = None,
-        grace: timedelta = VERIFICATION_GRACE,
-        limit: int = 1_000,
-    ) -> VerifyReport:
-        """Verify one case, the cases opened on one day, or the whole log. At most `limit` findings are listed."""
-        scope = f"case {case_id}" if case_id else f"day {day.isoformat()}" if day else "all"
-        report = VerifyReport(scope, limit)
-        async with aclosing(self.verdicts(case_id=case_id, day=day, now=now, grace=grace)) as verdicts:
-            async for verdict in verdicts:
-                report.add(verdict)
-        return report
+        outcome: str | None = None,
+        status: CaseStatus | None = None,
+        limit: int = 50,
+    ) -> list[CaseSummary]:
+        """The latest cases that match every filter."""
+        picked = await self._database.rows("pick_cases", tenant, session_id, day, outcome, status, limit)
+        return await self._summaries(picked)
 
-    async def verdicts(
-        self,
-        *,
-        case_id: str | None = None,
-        day: date | None = None,
-        now: datetime | None = None,
-        grace: timedelta = VERIFICATION_GRACE,
-    ) -> AsyncGenerator[CaseVerdict, None]:
-        """Case after case, from one snapshot and in bounded memory, however large the log is."""
+    async def summary(self, case_id: str) -> CaseSummary | None:
+        """One case; None if it is not in the log."""
+        found = await self._summaries(await self._database.rows("days_of", uuid.UUID(case_id)))
+        return found[0] if found else None
+
+    async def _summaries(self, cases: list[Any]) -> list[CaseSummary]:
+        days, ids = [row["opened_on"] for row in cases], [row["case_id"] for row in cases]
+        rows = await self._database.rows("summaries", days, ids)
+        return [CaseSummary(**{**row, "status": CaseStatus(row["status"])}) for row in rows]
+
+    async def find_case_ids(self, prefix: str) -> list[str]:
+        """At most three case ids that begin with `prefix`, those with receipts only included."""
+        return [str(row["case_id"]) for row in await self._database.rows("cases_like", prefix.lower())]
+
+    async def timeline(self, case_id: str) -> list[TimelineStep]:
+        """The transitions of one case in causal order."""
+        return [TimelineStep(**row) for row in await self._database.rows("timeline", uuid.UUID(case_id))]
+
+    async def bodies(self, case_id: str) -> list[str]:
+        """The recorded bodies of one case in causal order, without the retired ones."""
+        return [row["body"] for row in await self._database.rows("bodies", uuid.UUID(case_id))]
+
+    async def alarms(self, *, case_id: str | None = None, limit: int = 100) -> list[StoredAlarm]:
+        """The latest integrity alarms."""
+        case = None if case_id is None else uuid.UUID(case_id)
+        return [StoredAlarm(**row) for row in await self._database.rows("alarms", case, limit)]
+
+    async def cases(
+        self, *, case_id: str | None = None, day: date | None = None
+    ) -> AsyncGenerator[list[StoredRow], None]:
+        """The rows of case after case, in causal order. One case in memory at a time."""
+        rows: list[StoredRow] = []
+        async with aclosing(self.stored_rows(None if case_id is None else uuid.UUID(case_id), day)) as stored:
+            async for each in stored:
+                if rows and rows[0].row.case_id != each.row.case_id:
+                    yield rows
+                    rows = []
+                rows.append(each)
+        if rows:
+            yield rows
+
+    async def stored_rows(self, case: uuid.UUID | None, day: date | None) -> AsyncGenerator[StoredRow, None]:
+        """The rows of one case, of one day, or of the whole log, from one snapshot."""
+        async with (
+            self._database.with_queries(STORED_SQL).transaction(isolation="repeatable_read", readonly=True) as log,
+            aclosing(log.stream("stored", case, day, timeout_s=SCAN_TIMEOUT_S)) as records,
+        ):
+            async for record in records:
+                yield read_stored_row(record)
+
+    async def verify(
+        self, *, case_id: str | None = None, day: date | None = None, now: datetime | None = None
+    ) -> VerifyReport:
+        """Verify one case, the cases opened on one day, or the whole log, from one snapshot and in bounded memory."""
+        report = VerifyReport(f"case {case_id}" if case_id else f"day {day.isoformat()}" if day else "all")
         case = None if case_id is None else uuid.UUID(case_id)
         # Before the rows are read: a partition that is dropped meanwhile is in the snapshot of the rows.
         dropped = await self._retired.dropped_partitions()
         async with aclosing(self.stored_rows(case, day)) as rows:
-            verified = verify_cases(
-                self._catalogue,
-                rows,
-                now=now or self._clock.now(),
-                grace=grace,
-                retired=lambda case_id: self._retired.of_case(case_id, dropped),
-            )
-            async for verdict in verified:
-                yield verdict
+            moment = now or self._clock.now()
+            receipts = partial(self._retired.of_case, dropped=dropped)
+            async for verdict in verify_cases(self._catalogue, rows, now=moment, retired=receipts):
+                report.add(verdict)
         async with aclosing(self._retired.without_rows(case, day)) as rest:
             async for verdict in rest:
-                yield verdict
+                report.add(verdict)
+        return report

@@ -6,18 +6,12 @@ consistently. A removed ending shows as an unended case; the rest needs checkpoi
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from datetime import datetime, timedelta
 
 from switchyard.audit.records.projection import AlarmKind, Transition, examine_message
 from switchyard.audit.records.stored_row import CaseStatus, StoredRow
-from switchyard.audit.verification.chain import (
-    PENDING_KINDS,
-    EventFact,
-    build_finding,
-    check_chain,
-    latest_attempt_ended,
-)
+from switchyard.audit.verification.chain import PENDING_KINDS, RETRIED_TYPE, EventFact, build_finding, check_chain
 from switchyard.audit.verification.findings import CaseVerdict, Finding, FindingKind
 from switchyard.audit.verification.retired_cases import RetiredCase
 from switchyard.protocol.catalogue import Catalogue
@@ -28,14 +22,6 @@ VERIFICATION_GRACE = timedelta(minutes=5)
 CLOCK_SKEW = timedelta(minutes=5)
 """How far a producer's clock may be ahead of the database's."""
 
-_ALARMS = {
-    AlarmKind.MALFORMED: FindingKind.UNREADABLE,
-    AlarmKind.DIGEST_MISMATCH: FindingKind.DIGEST_MISMATCH,
-    AlarmKind.FORGED_SOURCE: FindingKind.FORGED_SOURCE,
-    AlarmKind.FORGED_TYPE: FindingKind.FORGED_TYPE,
-    AlarmKind.UNKNOWN_TYPE: FindingKind.UNKNOWN_TYPE,
-    AlarmKind.NOT_IN_CATALOGUE: FindingKind.NOT_IN_CATALOGUE,
-}
 _BY_THE_CATALOGUE = frozenset({"terminal", "outcome", "catalogued"})
 """Columns that depend on the catalogue at the time of recording."""
 
@@ -48,15 +34,15 @@ def check_stored_row(catalogue: Catalogue, stored: StoredRow) -> tuple[list[Find
     found = examine_message(catalogue, row.body)
     findings = []
     if found.alarm is not None:
-        findings.append(build_finding(row, _ALARMS[found.alarm.kind], found.alarm.reason, found.alarm.field))
+        malformed = found.alarm.kind is AlarmKind.MALFORMED
+        kind = FindingKind.UNREADABLE if malformed else FindingKind(found.alarm.kind)  # the others have equal names
+        findings.append(build_finding(row, kind, found.alarm.reason, found.alarm.field))
     if found.row is not None:
-        findings += [
-            build_finding(
-                row, FindingKind.COLUMN_DIFFERS, f"the column is {stored_value!r}, and the body has {meant!r}", name
-            )
-            for name, stored_value, meant in zip(Transition._fields, row, found.row, strict=True)
-            if stored_value != meant and not (name in _BY_THE_CATALOGUE and found.row.catalogued != row.catalogued)
-        ]
+        other_catalogue = found.row.catalogued != row.catalogued
+        for name, value, meant in zip(Transition._fields, row, found.row, strict=True):
+            if value != meant and not (other_catalogue and name in _BY_THE_CATALOGUE):
+                why = f"the column is {value!r}, and the body has {meant!r}"
+                findings.append(build_finding(row, FindingKind.COLUMN_DIFFERS, why, name))
     event = found.row or row
     for name, claimed in (("event_ts", event.event_ts), ("bus_ts", event.bus_ts)):
         if claimed is not None and stored.recorded_at < claimed - CLOCK_SKEW:
@@ -98,7 +84,10 @@ class CaseVerifier:
         """The verdict on the whole case at `now`. `retired` are its receipts."""
         recorded = {fact.event.event_id: fact.recorded_at for fact in self._facts}
         latest = max(recorded.values())
-        findings = [*self._findings, *self._retired_findings(retired or RetiredCase(()))]
+        receipts = retired or RetiredCase(())
+        findings = [*self._findings, *receipts.findings]
+        findings += [found for stored in self._retired for found in receipts.row_findings(stored)]
+        findings += receipts.missing(recorded)
         pending: list[Finding] = []
         for found in check_chain(self._facts):
             since = recorded.get(found.event_id or "", latest)
@@ -106,29 +95,22 @@ class CaseVerifier:
             (findings if late else pending).append(found)
         return CaseVerdict(self.case_id, self._status(now, grace), len(self._facts), tuple(findings), tuple(pending))
 
-    def _retired_findings(self, retired: RetiredCase) -> Iterator[Finding]:
-        yield from retired.findings
-        for stored in self._retired:
-            yield from retired.row_findings(stored)
-        yield from retired.missing(fact.event.event_id for fact in self._facts)
-
     def _status(self, now: datetime, grace: timedelta) -> CaseStatus:
-        if latest_attempt_ended([fact.event for fact in self._facts]):
+        events = [fact.event for fact in self._facts]
+        # A case ends once per attempt, and each retry begins an attempt.
+        if sum(event.terminal for event in events) > sum(event.transition == RETRIED_TYPE for event in events):
             return CaseStatus.CLOSED
-        deadline = max(fact.event.case_deadline for fact in self._facts)
+        deadline = max(event.case_deadline for event in events)
         return CaseStatus.UNENDED if now > deadline + grace else CaseStatus.OPEN
 
 
 def verify_case(
-    catalogue: Catalogue, rows: Iterable[StoredRow], *, now: datetime, grace: timedelta = VERIFICATION_GRACE
+    catalogue: Catalogue, rows: Sequence[StoredRow], *, now: datetime, grace: timedelta = VERIFICATION_GRACE
 ) -> CaseVerdict:
-    """The verdict on one case. Raises `ValueError` without rows."""
-    check: CaseVerifier | None = None
+    """The verdict on one case. Raises `IndexError` without rows."""
+    check = CaseVerifier(catalogue, rows[0].row.case_id)
     for stored in rows:
-        check = check or CaseVerifier(catalogue, stored.row.case_id)
         check.add(stored)
-    if check is None:
-        raise ValueError("a case has at least one row")
     return check.verdict(now=now, grace=grace)
 
 
@@ -137,7 +119,6 @@ async def verify_cases(
     rows: AsyncIterator[StoredRow],
     *,
     now: datetime,
-    grace: timedelta = VERIFICATION_GRACE,
     retired: Callable[[str], Awaitable[RetiredCase]] | None = None,
 ) -> AsyncGenerator[CaseVerdict, None]:
     """The verdict on each case, from rows that come case by case. One case in memory at a time.
@@ -147,7 +128,7 @@ async def verify_cases(
 
     async def verdict_of(check: CaseVerifier) -> CaseVerdict:
         found = await retired(check.case_id) if retired is not None and check.needs_receipts else None
-        return check.verdict(now=now, grace=grace, retired=found)
+        return check.verdict(now=now, retired=found)
 
     check: CaseVerifier | None = None
     async for stored in rows:

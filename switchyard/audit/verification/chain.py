@@ -29,14 +29,8 @@ _CLAIMS = tuple(name for name in Principal.model_fields if name not in {"sub", "
 FIRST_ATTEMPT = ""
 """The attempt that the case began with; the others are named by the digest of their retry."""
 
-PENDING_KINDS = frozenset(
-    {
-        FindingKind.MISSING_PARENT,
-        FindingKind.MISSING_SIBLING,
-        FindingKind.NO_FIRST_EVENT,
-        FindingKind.RETRY_UNFOUNDED,
-    }
-)
+_KIND = FindingKind
+PENDING_KINDS = frozenset({_KIND.MISSING_PARENT, _KIND.MISSING_SIBLING, _KIND.NO_FIRST_EVENT, _KIND.RETRY_UNFOUNDED})
 """Findings that may disappear, because events arrive in any order."""
 
 
@@ -51,72 +45,53 @@ class EventFact:
 
 def check_chain(facts: Sequence[EventFact]) -> Iterator[Finding]:
     """The findings between the events of one case."""
+    events = [fact.event for fact in sorted(facts, key=lambda fact: (fact.recorded_at, fact.event.event_id))]
     by_digest = {fact.event.transcript_hash: fact.event for fact in facts}
-    yield from _duplicates(facts)
-    yield from _check_first_event(facts)
-    yield from _check_endings(facts)
+    yield from _duplicates(events)
+    yield from _check_first_event(events)
+    yield from _check_endings(events, by_digest)
     yield from _check_case_facts(facts)
     for fact in facts:
         yield from _check_cause(fact.event, by_digest)
-    yield from _siblings(facts)
+    yield from _siblings(events)
 
 
 def build_finding(event: Transition, kind: FindingKind, why: str, field: str | None = None) -> Finding:
     """A finding about one row."""
-    return Finding(kind, event.case_id, event.event_id, event.opened_on, why, field)
+    return Finding(kind, why, field, event.case_id, event.event_id, event.opened_on)
 
 
-def _duplicates(facts: Iterable[EventFact]) -> Iterator[Finding]:
-    ids: set[str] = set()
-    digests: set[str] = set()
-    for event in _in_recorded_order(facts):
-        if event.event_id in ids:
-            yield build_finding(event, FindingKind.DUPLICATE, "another row has the same event_id", "event_id")
-        elif event.transcript_hash in digests:
-            yield build_finding(
-                event, FindingKind.DUPLICATE, "another row has the same transcript_hash", "transcript_hash"
-            )
-        ids.add(event.event_id)
-        digests.add(event.transcript_hash)
+def _duplicates(events: Iterable[Transition]) -> Iterator[Finding]:
+    seen: set[tuple[str, str]] = set()
+    for event in events:
+        keys = [("event_id", event.event_id), ("transcript_hash", event.transcript_hash)]
+        for name in [name for name, value in keys if (name, value) in seen][:1]:
+            yield build_finding(event, FindingKind.DUPLICATE, f"another row has the same {name}", name)
+        seen.update(keys)
 
 
-def _check_first_event(facts: Sequence[EventFact]) -> Iterator[Finding]:
-    firsts = [event for event in _in_recorded_order(facts) if not event.parents]
+def _check_first_event(events: Sequence[Transition]) -> Iterator[Finding]:
+    firsts = [event for event in events if not event.parents]
     if not firsts:
         why = "the case's first event is not in the log: there is no event without parents"
-        yield Finding(FindingKind.NO_FIRST_EVENT, facts[0].event.case_id, None, None, why)
+        yield Finding(FindingKind.NO_FIRST_EVENT, why, case_id=events[0].case_id)
     for event in firsts[1:]:
         yield build_finding(event, FindingKind.SECOND_FIRST_EVENT, "the case already has a first event", "parents")
-
-
-def _check_endings(facts: Iterable[EventFact]) -> Iterator[Finding]:
-    for fault in find_ending_faults(_in_recorded_order(facts)):
-        match fault:
-            case SecondEnding(event, before):
-                why = f"the case was already ended by {before.transition} {before.event_id}"
-                yield build_finding(event, FindingKind.SECOND_ENDING, why, "terminal")
-            case UnfoundedRetry(event, why):
-                yield build_finding(event, FindingKind.RETRY_UNFOUNDED, why, "parents")
 
 
 def _check_case_facts(facts: Sequence[EventFact]) -> Iterator[Finding]:
     first = min(facts, key=lambda fact: (bool(fact.event.parents), fact.event.seq, fact.event.event_id))
     reference = first.event
     for fact in facts:
-        for name in _differing_claims(first.principal, fact.principal):
-            why = f"its principal is not that of {reference.transition} {reference.event_id}"
-            yield build_finding(fact.event, FindingKind.CASE_FACT_DIFFERS, why, f"principal.{name}")
+        # An unreadable body has no principal, and is a finding of its own.
+        for name in _CLAIMS if first.principal and fact.principal else ():
+            if getattr(first.principal, name) != getattr(fact.principal, name):
+                why = f"its principal is not that of {reference.transition} {reference.event_id}"
+                yield build_finding(fact.event, FindingKind.CASE_FACT_DIFFERS, why, f"principal.{name}")
         for name in _CASE_FACTS:
             if getattr(fact.event, name) != getattr(reference, name):
                 why = f"{name} is not that of the case, set by {reference.transition} {reference.event_id}"
                 yield build_finding(fact.event, FindingKind.CASE_FACT_DIFFERS, why, name)
-
-
-def _differing_claims(opened_for: Principal | None, acts_for: Principal | None) -> list[str]:
-    """Derived events keep the whole principal: another actor or more scopes would exceed what was granted."""
-    if opened_for is None or acts_for is None:
-        return []  # an unreadable body is a finding of its own
-    return [name for name in _CLAIMS if getattr(opened_for, name) != getattr(acts_for, name)]
 
 
 def _check_cause(event: Transition, by_digest: Mapping[str, Transition]) -> Iterator[Finding]:
@@ -135,90 +110,63 @@ def _check_cause(event: Transition, by_digest: Mapping[str, Transition]) -> Iter
     if len(known) == 1:
         derived = event_id_for(known[0].event_id, event.node_from, event.transition, event.ordinal)
         if event.event_id != derived:
-            yield build_finding(
-                event, FindingKind.ID_NOT_DERIVED, f"the id derived from its parent is {derived}", "event_id"
-            )
+            why = f"the id derived from its parent is {derived}"
+            yield build_finding(event, FindingKind.ID_NOT_DERIVED, why, "event_id")
 
 
-def _siblings(facts: Iterable[EventFact]) -> Iterator[Finding]:
+def _siblings(events: Iterable[Transition]) -> Iterator[Finding]:
     """Each child of one parent and producer has their number: none may be missing or surplus."""
     families: dict[tuple[object, ...], list[Transition]] = defaultdict(list)
-    for event in _in_recorded_order(facts):
+    for event in events:
         if event.parents:
-            families[event.parents, event.node_from, _is_own_failure(event)].append(event)
+            # The router stores no outcome: an event that it routed but failed to delete from its queue for long enough
+            # has a failure and a result. An agent has one outcome only.
+            own_failure = event.node_from == ROUTER and event.transition == FAILED_TYPE
+            families[event.parents, event.node_from, own_failure].append(event)
     for family in families.values():
-        eldest, places = family[0], set[int]()
+        eldest, ordinals = family[0], set[int]()
+        count = eldest.siblings
         for event in family:
-            if event.siblings != eldest.siblings:
-                why = (
-                    f"it has {event.siblings} siblings, and {eldest.event_id} of the same parent has {eldest.siblings}"
-                )
-                yield build_finding(event, FindingKind.SIBLINGS_DISAGREE, why, "siblings")
+            why, field = "", "ordinal"
+            if event.siblings != count:
+                why = f"it has {event.siblings} siblings, and {eldest.event_id} of the same parent has {count}"
+                field = "siblings"
             elif event.ordinal >= event.siblings:
                 why = f"ordinal {event.ordinal} of {event.siblings} children"
-                yield build_finding(event, FindingKind.SIBLINGS_DISAGREE, why, "ordinal")
-            elif event.ordinal in places:
+            elif event.ordinal in ordinals:
                 why = f"its parent has another child {event.ordinal} from {event.node_from}"
-                yield build_finding(event, FindingKind.SIBLINGS_DISAGREE, why, "ordinal")
-            places.add(event.ordinal)
-        if missing := eldest.siblings - len(places & set(range(eldest.siblings))):
-            why = f"{missing} of the {eldest.siblings} children of its parent are not in the log"
+            if why:
+                yield build_finding(event, FindingKind.SIBLINGS_DISAGREE, why, field)
+            ordinals.add(event.ordinal)
+        if missing := count - len(ordinals & set(range(count))):
+            why = f"{missing} of the {count} children of its parent are not in the log"
             yield build_finding(eldest, FindingKind.MISSING_SIBLING, why, "siblings")
 
 
-def _is_own_failure(event: Transition) -> bool:
-    # The router stores no outcome: an event that it routed but failed to delete from its queue for long enough has a
-    # failure beside its result. An agent has one outcome only.
-    return event.node_from == ROUTER and event.transition == FAILED_TYPE
-
-
-def _in_recorded_order(facts: Iterable[EventFact]) -> list[Transition]:
-    return [fact.event for fact in sorted(facts, key=lambda fact: (fact.recorded_at, fact.event.event_id))]
-
-
-@dataclass(frozen=True, slots=True)
-class SecondEnding:
-    """Two endings of one attempt."""
-
-    event: Transition
-    ended_by: Transition
-
-
-@dataclass(frozen=True, slots=True)
-class UnfoundedRetry:
-    """A retry whose parent did not end the case."""
-
-    event: Transition
-    why: str
-
-
-def latest_attempt_ended(events: Sequence[Transition]) -> bool:
-    """Whether the latest attempt of a case has its ending."""
-    return sum(event.terminal for event in events) > sum(event.transition == RETRIED_TYPE for event in events)
-
-
-def find_ending_faults(events: Sequence[Transition]) -> Iterator[SecondEnding | UnfoundedRetry]:
-    """The faults in the endings and retries of one case; `events` are in the order of recording."""
-    by_digest = {event.transcript_hash: event for event in events}
+def _check_endings(events: Sequence[Transition], by_digest: Mapping[str, Transition]) -> Iterator[Finding]:
+    """The findings about the endings and retries; `events` are in the order of recording."""
     attempts = _attempts_by_digest(events)
     endings: dict[str, Transition] = {}
     for event in events:
         # With a missing parent the attempt is unknown; the missing parent is the finding.
-        if event.terminal and (here := attempts[event.transcript_hash]) is not None:
-            if here in endings:
-                yield SecondEnding(event, endings[here])
-            endings.setdefault(here, event)
+        if event.terminal and (attempt := attempts[event.transcript_hash]) is not None:
+            if before := endings.get(attempt):
+                why = f"the case was already ended by {before.transition} {before.event_id}"
+                yield build_finding(event, FindingKind.SECOND_ENDING, why, "terminal")
+            endings.setdefault(attempt, event)
     for event in events:
         if event.transition == RETRIED_TYPE and len(event.parents) == 1 and event.parents[0] in by_digest:
-            failure = by_digest[event.parents[0]]
-            before = attempts[failure.transcript_hash]
-            ending = None if before is None else endings.get(before)
+            failure, why = by_digest[event.parents[0]], ""
+            attempt = attempts[failure.transcript_hash]
+            ending = None if attempt is None else endings.get(attempt)
             if failure.transition != FAILED_TYPE:
-                yield UnfoundedRetry(event, f"its parent is {failure.transition}; only a failure can be retried")
+                why = f"its parent is {failure.transition}; only a failure can be retried"
             elif ending is None:
-                yield UnfoundedRetry(event, "the failed attempt has no ending in the log")
+                why = "the failed attempt has no ending in the log"
             elif failure.transcript_hash not in _ancestors(ending, by_digest):
-                yield UnfoundedRetry(event, f"the case was ended by {ending.event_id}, not because of this failure")
+                why = f"the case was ended by {ending.event_id}, not because of this failure"
+            if why:
+                yield build_finding(event, FindingKind.RETRY_UNFOUNDED, why, "parents")
 
 
 def _attempts_by_digest(events: Sequence[Transition]) -> dict[str, str | None]:

@@ -6,14 +6,14 @@ The role `audit_reader` is enough.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import AsyncGenerator, Iterable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass, field, replace
 from datetime import datetime, timedelta
 from itertools import groupby
-from typing import Any
+from operator import attrgetter
 
-from switchyard.audit.receipts.receipts import read_receipt_row
+from switchyard.audit.receipts.receipts import RetentionReceipt
 from switchyard.audit.records.roles import AUDIT_DATABASE
 from switchyard.audit.records.stored_row import SCAN_TIMEOUT_S
 from switchyard.audit.transparency.checkpoint import (
@@ -40,30 +40,23 @@ COPY_GRACE = timedelta(minutes=5)
 
 
 @dataclass(frozen=True, slots=True)
-class LoggedRow:
-    """The row of a log entry. The verifier computes `body_sha256`; it is None if the body was retired."""
-
-    case_id: str
-    digest: str
-    recorded_at: datetime
-    body_sha256: bytes | None
-
-
-@dataclass(frozen=True, slots=True)
 class IndexedRow:
-    """A log entry and its row; `row` is None if it is missing.
+    """A log entry and its row. Without `case_id` the row is missing; without `body_sha256` its body was retired.
 
     `retired`: a valid receipt replaces the body, or the row of a dropped partition.
     """
 
     leaf: Leaf
-    row: LoggedRow | None
+    case_id: str | None
+    digest: str | None
+    recorded_at: datetime | None
+    body_sha256: bytes | None
     retired: bool = False
 
     @property
     def body_retired(self) -> bool:
         """Whether the row has no body."""
-        return self.row is not None and self.row.body_sha256 is None
+        return self.case_id is not None and self.body_sha256 is None
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,11 +70,6 @@ class StoredCheckpoint:
     copy: tuple[str, bytes] | None
 
 
-def build_log_finding(kind: FindingKind, why: str, field: str | None = None) -> Finding:
-    """A finding that is not about a single row."""
-    return Finding(kind, None, None, None, why, field)
-
-
 def read_checkpoint(
     stored: StoredCheckpoint, head: LogHead, keys: TrustedKeys, *, log: str
 ) -> tuple[Checkpoint | None, list[Finding]]:
@@ -89,24 +77,22 @@ def read_checkpoint(
     name, found = f"checkpoint {stored.number}", []
     if stored.versions > 1:
         why = f"{name} was overwritten or marked as deleted {stored.versions - 1} times; its first version is read"
-        found.append(build_log_finding(FindingKind.CHECKPOINT_OVERWRITTEN, why))
+        found.append(Finding(FindingKind.CHECKPOINT_OVERWRITTEN, why))
     if stored.data is None:
-        return None, [*found, build_log_finding(FindingKind.CHECKPOINT_MISSING, f"{name} has no version left")]
+        return None, [*found, Finding(FindingKind.CHECKPOINT_MISSING, f"{name} has no version left")]
     try:
         checkpoint = Checkpoint.from_bytes(stored.data)
     except UnreadableCheckpoint as error:
-        return None, [*found, build_log_finding(FindingKind.CHECKPOINT_UNREADABLE, f"{name}: {error}")]
+        return None, [*found, Finding(FindingKind.CHECKPOINT_UNREADABLE, f"{name}: {error}")]
     body = checkpoint.body
-    if why_not := keys.invalid_reason(body.key, body.signed_bytes(), checkpoint.signature):
-        return None, [
-            *found,
-            build_log_finding(FindingKind.CHECKPOINT_FORGED, f"{name}: {why_not} (key {body.key})", "signature"),
-        ]
+    if reason := keys.invalid_reason(body.key, body.signed_bytes(), checkpoint.signature):
+        forged = Finding(FindingKind.CHECKPOINT_FORGED, f"{name}: {reason} (key {body.key})", "signature")
+        return None, [*found, forged]
     if body.log != log or body.number != stored.number:
         why = f"{name} is checkpoint {body.number} of the log {body.log}"
-        return None, [*found, build_log_finding(FindingKind.CHECKPOINT_UNLINKED, why, "number")]
-    if (why_not := explain_unlinked(head, body)) is not None:
-        found.append(build_log_finding(FindingKind.CHECKPOINT_UNLINKED, f"{name}: {why_not}", "previous"))
+        return None, [*found, Finding(FindingKind.CHECKPOINT_UNLINKED, why, "number")]
+    if reason := explain_unlinked(head, body):
+        found.append(Finding(FindingKind.CHECKPOINT_UNLINKED, f"{name}: {reason}", "previous"))
     return checkpoint, found
 
 
@@ -117,17 +103,16 @@ def check_object_lock(stored: StoredCheckpoint, *, mode: LockMode, now: datetime
     """
     if stored.data is None:
         return
-    name, lock = f"checkpoint {stored.number}", stored.lock
+    name, lock, field = f"checkpoint {stored.number}", stored.lock, None
     if lock is None:
-        yield build_log_finding(FindingKind.CHECKPOINT_UNLOCKED, f"{name} is not under Object Lock")
+        why = f"{name} is not under Object Lock"
     elif lock.mode not in {"COMPLIANCE", mode}:
-        yield build_log_finding(
-            FindingKind.CHECKPOINT_UNLOCKED, f"{name} is locked in the mode {lock.mode} instead of {mode}", "mode"
-        )
+        why, field = f"{name} is locked in the mode {lock.mode} instead of {mode}", "mode"
     elif lock.until <= now:
-        yield build_log_finding(
-            FindingKind.CHECKPOINT_UNLOCKED, f"the lock of {name} ended on {lock.until.isoformat()}", "until"
-        )
+        why, field = f"the lock of {name} ended on {lock.until.isoformat()}", "until"
+    else:
+        return
+    yield Finding(FindingKind.CHECKPOINT_UNLOCKED, why, field)
 
 
 def check_database_copy(copy: tuple[str, bytes] | None, checkpoint: Checkpoint, *, now: datetime) -> Iterator[Finding]:
@@ -135,17 +120,10 @@ def check_database_copy(copy: tuple[str, bytes] | None, checkpoint: Checkpoint, 
     body = checkpoint.body
     if copy is None and now - moment(body.made_at) > COPY_GRACE:
         why = f"the database has no copy of checkpoint {body.number} of {body.made_at}"
-        yield build_log_finding(FindingKind.CHECKPOINT_DIFFERS, why)
+        yield Finding(FindingKind.CHECKPOINT_DIFFERS, why)
     if copy is not None and copy != (body.signed_bytes().decode(), checkpoint.signature):
         why = f"the database's copy of checkpoint {body.number} differs from the one in the store"
-        yield build_log_finding(FindingKind.CHECKPOINT_DIFFERS, why)
-
-
-def find_missing_checkpoints(head: LogHead, number: int) -> Iterator[Finding]:
-    """A finding for the numbers between the head and the next checkpoint in the store."""
-    if number > head.number + 1:
-        why = f"checkpoints {head.number + 1} to {number - 1} are not in the store"
-        yield build_log_finding(FindingKind.CHECKPOINT_MISSING, why)
+        yield Finding(FindingKind.CHECKPOINT_DIFFERS, why)
 
 
 def check_leaves(checkpoint: Checkpoint, rows: Sequence[IndexedRow]) -> Iterator[Finding]:
@@ -162,43 +140,34 @@ def check_leaves(checkpoint: Checkpoint, rows: Sequence[IndexedRow]) -> Iterator
     if missing:
         which = f"log indexes {missing[0]} to {missing[-1]}" if len(missing) > 1 else f"log index {missing[0]}"
         why = f"{which}: {len(missing)} entries that {signed_on} covers are missing"
-        yield build_log_finding(FindingKind.INDEX_MISSING, why, "log_index")
+        yield Finding(FindingKind.INDEX_MISSING, why, "log_index")
 
 
 def check_indexed_row(indexed: IndexedRow) -> Iterator[Finding]:
     """The differences between a log entry and its row."""
-    leaf, row = indexed.leaf, indexed.row
-    if row is None:
+    leaf = indexed.leaf
+    if indexed.case_id is None:
         why = f"the row of log index {leaf.log_index}, recorded at {leaf.recorded_at.isoformat()}, is missing"
         yield _build_row_finding(indexed, FindingKind.ROW_MISSING, why)
         return
     if indexed.body_retired and not indexed.retired:
         why = f"the body of log index {leaf.log_index} is missing, and no valid receipt names it"
         yield _build_row_finding(indexed, FindingKind.BODY_MISSING, why, "body")
-    for field, was, is_ in (
-        ("transcript_hash", leaf.digest, row.digest),
-        ("recorded_at", leaf.recorded_at, row.recorded_at),
-        ("body", leaf.body_sha256, row.body_sha256 or leaf.body_sha256),
+    for name, was, is_ in (
+        ("transcript_hash", leaf.digest, indexed.digest),
+        ("recorded_at", leaf.recorded_at, indexed.recorded_at),
+        ("body", leaf.body_sha256, indexed.body_sha256 or leaf.body_sha256),
     ):
         if was != is_:
-            why = f"the {field} of log index {leaf.log_index} was changed after the row was written"
-            yield _build_row_finding(indexed, FindingKind.ROW_DIFFERS, why, field)
-
-
-def find_index_gaps(before: int, rows: Iterable[IndexedRow]) -> Iterator[Finding]:
-    """Findings for gaps after `before` among the entries that no checkpoint covers yet."""
-    for indexed in rows:
-        if (log_index := indexed.leaf.log_index) != before + 1:
-            why = f"log indexes {before + 1} to {log_index - 1} are missing"
-            yield build_log_finding(FindingKind.INDEX_MISSING, why, "log_index")
-        before = log_index
+            why = f"the {name} of log index {leaf.log_index} was changed after the row was written"
+            yield _build_row_finding(indexed, FindingKind.ROW_DIFFERS, why, name)
 
 
 def _build_row_finding(indexed: IndexedRow, kind: FindingKind, why: str, field: str | None = None) -> Finding:
-    case = indexed.row.case_id if indexed.row else None
-    return Finding(kind, case, indexed.leaf.event_id, indexed.leaf.opened_on, why, field)
+    return Finding(kind, why, field, indexed.case_id, indexed.leaf.event_id, indexed.leaf.opened_on)
 
 
+@dataclass
 class CheckpointVerifier:
     """Verifies the rows of one log against its checkpoints.
 
@@ -207,41 +176,30 @@ class CheckpointVerifier:
     retired row is a finding. Raises `Unavailable` when the database or the store cannot be reached.
     """
 
-    def __init__(
-        self,
-        pool: Pool,
-        objects: LockedObjects,
-        keys: TrustedKeys,
-        *,
-        log: str = "main",
-        locks: bool = True,
-        mode: LockMode = "COMPLIANCE",
-        receipts: TrustedKeys = NO_TRUSTED_KEYS,
-        clock: Clock | None = None,
-    ) -> None:
-        self._database = Database(pool, AUDIT_DATABASE, _SQL)
-        self._objects = objects
-        self._keys = keys
-        self._log = log
-        self._locks = locks
-        self._mode: LockMode = mode
-        self._receipts = receipts
-        self._dropped: frozenset[str] = frozenset()
-        self._clock = clock or SystemClock()
+    pool: Pool
+    objects: LockedObjects
+    keys: TrustedKeys
+    _: KW_ONLY
+    log: str = "main"
+    locks: bool = True
+    mode: LockMode = "COMPLIANCE"
+    receipts: TrustedKeys = NO_TRUSTED_KEYS
+    clock: Clock = field(default_factory=SystemClock)
+    _dropped: frozenset[str] = field(default=frozenset(), init=False)
 
-    async def verify(self, *, limit: int = 1_000) -> CheckpointReport:
+    async def verify(self) -> CheckpointReport:
         """Compare every row with the checkpoint that covers it, in bounded memory.
 
         The store is listed before the database's snapshot is taken. A checkpoint covers committed rows only, so what a
         listed checkpoint covers and the snapshot lacks is missing.
         """
-        report = CheckpointReport(limit)
+        report = CheckpointReport()
         newest = 0
         async with aclosing(self._listed()) as listed:
             async for number, _ in listed:
                 newest = number
         async with (
-            self._database.transaction(isolation="repeatable_read", readonly=True) as log,
+            Database(self.pool, AUDIT_DATABASE, _SQL).transaction(isolation="repeatable_read", readonly=True) as log,
             aclosing(_indexed_rows(log)) as rows,
         ):
             self._dropped = await lock_partitions(log)
@@ -257,14 +215,15 @@ class CheckpointVerifier:
             async for number, kept in listed:
                 if number > newest:
                     break
-                report.add(find_missing_checkpoints(head, number))
+                if number > head.number + 1:
+                    why = f"checkpoints {head.number + 1} to {number - 1} are not in the store"
+                    report.add([Finding(FindingKind.CHECKPOINT_MISSING, why)])
                 stored = await self._stored(log, number, kept)
-                checkpoint, found = read_checkpoint(stored, head, self._keys, log=self._log)
+                checkpoint, found = read_checkpoint(stored, head, self.keys, log=self.log)
                 report.add(found)
-                report.unlocked += len(
-                    unlocked := list(check_object_lock(stored, mode=self._mode, now=self._clock.now()))
-                )
-                report.add(unlocked if self._locks else ())
+                unlocked = list(check_object_lock(stored, mode=self.mode, now=self.clock.now()))
+                report.unlocked += len(unlocked)
+                report.add(unlocked if self.locks else ())
                 report.checkpoints += 1
                 if checkpoint is None:
                     # There are no leaves to compare rows with; the next checkpoint names where it continues.
@@ -275,7 +234,7 @@ class CheckpointVerifier:
                     covered.append(ahead)
                     ahead = await anext(rows, None)
                 covered = await self._with_receipts(log, covered)
-                report.add(check_database_copy(stored.copy, checkpoint, now=self._clock.now()))
+                report.add(check_database_copy(stored.copy, checkpoint, now=self.clock.now()))
                 report.add(each for indexed in covered for each in check_indexed_row(indexed))
                 report.add(check_leaves(checkpoint, covered))
                 for indexed in covered:
@@ -285,24 +244,29 @@ class CheckpointVerifier:
         before = head.last
         while ahead is not None:
             (ahead,) = await self._with_receipts(log, [ahead])
-            report.add([*find_index_gaps(before, [ahead]), *check_indexed_row(ahead)])
+            log_index = ahead.leaf.log_index
+            if log_index != before + 1:
+                why = f"log indexes {before + 1} to {log_index - 1} are missing"
+                report.add([Finding(FindingKind.INDEX_MISSING, why, "log_index")])
+            report.add(check_indexed_row(ahead))
             self._count(ahead, False, report)
-            before, ahead = ahead.leaf.log_index, await anext(rows, None)
+            before, ahead = log_index, await anext(rows, None)
 
     async def _with_receipts(self, log: Database, rows: list[IndexedRow]) -> list[IndexedRow]:
         """The same rows, marked as retired where a valid receipt replaces a body or a row of a dropped partition."""
-        gone = {indexed.leaf.event_id: indexed for indexed in rows if indexed.row is None or indexed.body_retired}
+        gone = {indexed.leaf.event_id: indexed for indexed in rows if indexed.body_sha256 is None}
         if not gone:
             return rows
         days = list({indexed.leaf.opened_on for indexed in gone.values()})
         found = await log.rows("receipts_naming", days, list(gone), timeout_s=SCAN_TIMEOUT_S)
-        for case_id, receipts in groupby(map(read_receipt_row, found), key=lambda receipt: receipt.case_id):
-            retired = RetiredCase(receipts, self._receipts, dropped=self._dropped)
+        for case_id, receipts in groupby([RetentionReceipt(**row) for row in found], key=attrgetter("case_id")):
+            retired = RetiredCase(receipts, self.receipts, dropped=self._dropped)
             for event in retired.events:
                 indexed = gone.get(event.event_id)
-                if indexed is not None and retired.proves(indexed.leaf, present=indexed.row is not None):
-                    row = indexed.row or LoggedRow(case_id, indexed.leaf.digest, indexed.leaf.recorded_at, None)
-                    gone[event.event_id] = IndexedRow(indexed.leaf, row, retired=True)
+                if indexed is not None and retired.proves(indexed.leaf, present=indexed.case_id is not None):
+                    leaf = indexed.leaf
+                    row = indexed if indexed.case_id else IndexedRow(leaf, case_id, leaf.digest, leaf.recorded_at, None)
+                    gone[event.event_id] = replace(row, retired=True)
         return [gone.get(indexed.leaf.event_id, indexed) for indexed in rows]
 
     def _count(self, indexed: IndexedRow, covered_rows: bool, report: CheckpointReport) -> None:
@@ -322,26 +286,21 @@ class CheckpointVerifier:
             report.since = min(report.since or waiting["oldest"], waiting["oldest"])
         async for row in log.stream("rows_without_entry", timeout_s=SCAN_TIMEOUT_S):
             why = "it was inserted past the queue that gives each row its log index"
-            report.add([Finding(FindingKind.ROW_UNINDEXED, row["case_id"], row["event_id"], row["opened_on"], why)])
-        for row in await log.rows("checkpoints_after", self._log, newest):
-            if await self._objects.get(checkpoint_key(self._log, row["number"])) is None:
+            report.add([Finding(FindingKind.ROW_UNINDEXED, why, **row)])
+        for row in await log.rows("checkpoints_after", self.log, newest):
+            if await self.objects.get(checkpoint_key(self.log, row["number"])) is None:
                 why = f"checkpoint {row['number']} is in the database and not in the store"
-                report.add([build_log_finding(FindingKind.CHECKPOINT_MISSING, why)])
+                report.add([Finding(FindingKind.CHECKPOINT_MISSING, why)])
 
     async def _stored(self, log: Database, number: int, kept: ObjectKey) -> StoredCheckpoint:
-        found = await self._objects.read(kept)
-        copy = await log.row("checkpoint", self._log, number)
-        return StoredCheckpoint(
-            number,
-            found.data if found else None,
-            kept.versions,
-            found.lock if found else None,
-            (copy["body"], copy["signature"]) if copy else None,
-        )
+        found = await self.objects.read(kept)
+        copy = await log.row("checkpoint", self.log, number)
+        data, lock = (found.data, found.lock) if found else (None, None)
+        return StoredCheckpoint(number, data, kept.versions, lock, (copy["body"], copy["signature"]) if copy else None)
 
     async def _listed(self) -> AsyncGenerator[tuple[int, ObjectKey], None]:
-        prefix = checkpoint_key(self._log, 0).rpartition("/")[0] + "/"
-        async with aclosing(self._objects.kept(prefix)) as listed:
+        prefix = checkpoint_key(self.log, 0).rpartition("/")[0] + "/"
+        async with aclosing(self.objects.kept(prefix)) as listed:
             async for kept in listed:
                 number = checkpoint_number(kept.key)
                 if number:
@@ -350,15 +309,7 @@ class CheckpointVerifier:
 
 async def _indexed_rows(log: Database) -> AsyncGenerator[IndexedRow, None]:
     async for row in log.stream("indexed_rows", timeout_s=SCAN_TIMEOUT_S):
-        yield _read_indexed_row(row)
-
-
-def _read_indexed_row(row: Any) -> IndexedRow:
-    leaf = Leaf(
-        row["log_index"], row["opened_on"], row["event_id"], row["digest"], row["recorded_at"], row["body_sha256"]
-    )
-    if not row["present"]:
-        return IndexedRow(leaf, None)
-    # Hashed here and not by the server, whose owner is the one under suspicion.
-    body_sha256 = None if row["body"] is None else hashlib.sha256(row["body"].encode()).digest()
-    return IndexedRow(leaf, LoggedRow(row["case_id"], row["transcript_hash"], row["row_recorded_at"], body_sha256))
+        *leaf, case_id, digest, recorded_at, body = row
+        # Hashed here and not by the server, whose owner is the one under suspicion.
+        body_sha256 = None if body is None else hashlib.sha256(body.encode()).digest()
+        yield IndexedRow(Leaf(*leaf), case_id, digest, recorded_at, body_sha256)

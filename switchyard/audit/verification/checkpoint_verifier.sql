@@ -7,7 +7,7 @@ select number from checkpoint where log = $1 and number > $2 order by number
 -- name: indexed_rows
 select
   e.log_index, e.opened_on, e.event_id::text, e.digest, e.recorded_at, e.body_sha256,
-  t.event_id is not null as present, t.case_id::text, t.transcript_hash, t.recorded_at as row_recorded_at, t.body
+  t.case_id::text, t.transcript_hash, t.recorded_at, t.body
 from log_entry e
 left join transition t using (opened_on, event_id)
 order by e.log_index

@@ -51,17 +51,17 @@ class FindingKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One error. `event_id` and `opened_on` name the row; None if the finding is about the whole case.
+    """One error. `event_id` and `opened_on` name the row; a finding about a whole case has neither.
 
-    `case_id` is None if the row is missing, and for a finding about a checkpoint.
+    A finding about a checkpoint or a missing row has no `case_id` either.
     """
 
     kind: FindingKind
-    case_id: str | None
-    event_id: str | None
-    opened_on: date | None
     why: str
     field: str | None = None
+    case_id: str | None = None
+    event_id: str | None = None
+    opened_on: date | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +138,6 @@ class VerifyReport:
         self.finding_count += len(verdict.findings)
         self.pending_count += len(verdict.pending)
         self.findings += verdict.findings[: self.limit - len(self.findings)]
-        if verdict.status is CaseStatus.UNENDED:
-            self.unended += 1
-            if len(self.unended_cases) < self.limit:
-                self.unended_cases.append(verdict.case_id)
+        self.unended += verdict.status is CaseStatus.UNENDED
+        if verdict.status is CaseStatus.UNENDED and len(self.unended_cases) < self.limit:
+            self.unended_cases.append(verdict.case_id)

@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import AsyncGenerator, Collection, Iterable, Iterator, Mapping
+from collections.abc import AsyncGenerator, Collection, Iterable, Iterator
 from contextlib import aclosing
 from datetime import date
-from typing import Any
 
 from switchyard.audit.receipts.receipts import (
     RetentionReceipt,
     RetiredEvent,
     Retirement,
     UnreadableReceipt,
-    by_event,
     columns_sha256,
-    read_receipt_row,
     read_retirement,
 )
 from switchyard.audit.records.roles import AUDIT_DATABASE
 from switchyard.audit.records.stored_row import SCAN_TIMEOUT_S, CaseStatus, StoredRow
 from switchyard.audit.transparency.checkpoint import Leaf
+from switchyard.audit.verification.chain import build_finding
 from switchyard.audit.verification.findings import CaseVerdict, Finding, FindingKind
 from switchyard.runtime.crypto.signing import TrustedKeys
 from switchyard.runtime.database.connections import Database, Pool
@@ -44,7 +42,8 @@ class RetiredCase:
         self.findings: list[Finding] = []
         self._dropped = dropped
         self.retirements = tuple(self._valid(receipts, trusted))
-        self._events: Mapping[str, RetiredEvent] = by_event(self.retirements)
+        # The earlier of two entries about one event counts.
+        self._events = {event.event_id: event for each in reversed(self.retirements) for event in reversed(each.events)}
 
     @property
     def events(self) -> tuple[RetiredEvent, ...]:
@@ -65,20 +64,19 @@ class RetiredCase:
         """The findings about a row without a body."""
         row, event = stored.row, self._events.get(stored.row.event_id)
 
-        def found(kind: FindingKind, why: str, field: str) -> Finding:
-            return Finding(kind, row.case_id, row.event_id, row.opened_on, why, field)
-
         if event is None:
-            yield found(FindingKind.BODY_MISSING, "the body is missing, and no valid receipt names it", "body")
+            yield build_finding(
+                row, FindingKind.BODY_MISSING, "the body is missing, and no valid receipt names it", "body"
+            )
         elif event.digest != row.transcript_hash:
             why = f"the column is {row.transcript_hash}, and the receipt has {event.digest}"
-            yield found(FindingKind.COLUMN_DIFFERS, why, "transcript_hash")
+            yield build_finding(row, FindingKind.COLUMN_DIFFERS, why, "transcript_hash")
         elif event.parents != row.parents:
             why = "the column has other parents than the receipt"
-            yield found(FindingKind.COLUMN_DIFFERS, why, "parents")
+            yield build_finding(row, FindingKind.COLUMN_DIFFERS, why, "parents")
         elif event.columns_sha256 != columns_sha256(row, stored.recorded_at):
             why = "a column was altered after the body was retired: the columns do not match the receipt's hash"
-            yield found(FindingKind.COLUMN_DIFFERS, why, "columns_sha256")
+            yield build_finding(row, FindingKind.COLUMN_DIFFERS, why, "columns_sha256")
 
     def missing(self, present: Iterable[str]) -> Iterator[Finding]:
         """The events that a receipt names and the log lacks, although their partition was not dropped."""
@@ -88,9 +86,8 @@ class RetiredCase:
                 continue
             for event in retirement.events:
                 if event.event_id not in there:
-                    yield _build_receipt_finding(
-                        retirement, event, FindingKind.RETIRED_ROW_MISSING, "a receipt names it, and its row is missing"
-                    )
+                    why = "a receipt names it, and its row is missing"
+                    yield _build_receipt_finding(retirement, event, FindingKind.RETIRED_ROW_MISSING, why)
 
     def verdict(self) -> CaseVerdict:
         """The verdict on a case without rows, by its receipts alone. Raises `IndexError` without receipts."""
@@ -107,16 +104,15 @@ class RetiredCase:
     def _valid(self, receipts: Iterable[RetentionReceipt], trusted: TrustedKeys) -> Iterator[Retirement]:
         for row in receipts:
             try:
-                retirement, invalid_reason = read_retirement(row), row.receipt.invalid_reason(trusted)
+                retirement, invalid_reason = read_retirement(row), row.invalid_reason(trusted)
             except UnreadableReceipt as error:
                 retirement, invalid_reason = None, str(error)
             if retirement is not None and invalid_reason is None:
                 yield retirement
             else:
                 why = f"retention receipt {row.part} of the case is invalid: {invalid_reason}"
-                self.findings.append(
-                    Finding(FindingKind.FORGED_RECEIPT, row.case_id, None, row.opened_on, why, "receipt")
-                )
+                finding = Finding(FindingKind.FORGED_RECEIPT, why, "receipt", row.case_id, opened_on=row.opened_on)
+                self.findings.append(finding)
 
 
 def partition_of(opened_on: str) -> str:
@@ -125,7 +121,7 @@ def partition_of(opened_on: str) -> str:
 
 
 def _build_receipt_finding(retirement: Retirement, event: RetiredEvent, kind: FindingKind, why: str) -> Finding:
-    return Finding(kind, retirement.case_id, event.event_id, date.fromisoformat(retirement.opened_on), why)
+    return Finding(kind, why, None, retirement.case_id, event.event_id, date.fromisoformat(retirement.opened_on))
 
 
 class RetiredCases:
@@ -142,24 +138,21 @@ class RetiredCases:
     async def of_case(self, case_id: str, dropped: frozenset[str]) -> RetiredCase:
         """The receipts of one case."""
         rows = await self._database.rows("receipts", uuid.UUID(case_id))
-        return RetiredCase(map(read_receipt_row, rows), self._trusted, dropped=dropped)
+        return RetiredCase([RetentionReceipt(**row) for row in rows], self._trusted, dropped=dropped)
 
     async def without_rows(self, case: uuid.UUID | None, day: date | None) -> AsyncGenerator[CaseVerdict, None]:
-        """The verdict on each case of which only receipts are left, from a snapshot of its own."""
+        """The verdict on each case that has only receipts left, from a snapshot of its own."""
         async with self._database.transaction(isolation="repeatable_read", readonly=True) as log:
             dropped = await lock_partitions(log)
-            same: list[Any] = []
+            same: list[RetentionReceipt] = []
             async with aclosing(log.stream("receipts_without_rows", case, day, timeout_s=SCAN_TIMEOUT_S)) as rows:
                 async for row in rows:
-                    if same and same[0]["case_id"] != row["case_id"]:
-                        yield self._verdict(same, dropped)
+                    if same and same[0].case_id != row["case_id"]:
+                        yield RetiredCase(same, self._trusted, dropped=dropped).verdict()
                         same = []
-                    same.append(row)
+                    same.append(RetentionReceipt(**row))
             if same:
-                yield self._verdict(same, dropped)
-
-    def _verdict(self, rows: list[Any], dropped: frozenset[str]) -> CaseVerdict:
-        return RetiredCase(map(read_receipt_row, rows), self._trusted, dropped=dropped).verdict()
+                yield RetiredCase(same, self._trusted, dropped=dropped).verdict()
 
 
 async def lock_partitions(log: Database) -> frozenset[str]:

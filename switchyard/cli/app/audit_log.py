@@ -13,8 +13,7 @@ from typing import Any
 
 from switchyard.app.application import load_app
 from switchyard.audit.export.bundle import Exporter
-from switchyard.audit.records.reader import TimelineStep
-from switchyard.audit.verification.audit_reader import AuditReader
+from switchyard.audit.verification.audit_reader import AuditReader, TimelineStep
 from switchyard.audit.verification.checkpoint_verifier import CheckpointVerifier
 from switchyard.cli.app.connections import open_audit_pool, open_aws_client, open_reviewer_pool
 from switchyard.cli.app.console import console

@@ -18,7 +18,7 @@ from switchyard.cli.app.options import CaseArgument, EnvOption, JsonOption, Oper
 from switchyard.cli.app.target import Env, Target, open_readable_target, resolve_target
 
 if TYPE_CHECKING:
-    from switchyard.audit.records.reader import CaseSummary
+    from switchyard.audit.verification.audit_reader import CaseSummary
     from switchyard.protocol.fields import Json
 
 app = typer.Typer(no_args_is_help=True)

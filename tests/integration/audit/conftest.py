@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from types import SimpleNamespace
 from typing import Any, TypeAlias
 
 import asyncpg
@@ -26,6 +27,7 @@ from tests.integration.infrastructure import Infrastructure, password
 
 Owner: TypeAlias = "asyncpg.Connection[Any]"
 UrlFor = Callable[[str], str]
+Counts = Callable[[], Awaitable[SimpleNamespace]]
 
 
 @asynccontextmanager
@@ -92,17 +94,35 @@ async def store(writer: Pool) -> AuditStore:
 
 
 @pytest.fixture
-def keeper(cloud: Cloud) -> LockedObjects:
+def counts(owner: Owner) -> Counts:
+    """The log in numbers: rows, events, cases, rows in the default partition, outcomes and alarms."""
+
+    async def count() -> SimpleNamespace:
+        totals = await owner.fetchrow(
+            """select count(*) as transitions, count(distinct event_id) as events, count(distinct case_id) as cases,
+                 count(*) filter (where tableoid = 'transition_default'::regclass) as unplanned
+               from transition"""
+        )
+        outcomes = await owner.fetch("select outcome, count(*) from transition where terminal group by 1")
+        alarms = await owner.fetch("select kind, count(*) from integrity_alarm group by 1")
+        assert totals is not None
+        return SimpleNamespace(**totals, outcomes=dict(map(tuple, outcomes)), alarms=dict(map(tuple, alarms)))
+
+    return count
+
+
+@pytest.fixture
+def locked_objects(cloud: Cloud) -> LockedObjects:
     """The store outside the database, as the service writes to it."""
     return LockedObjects(cloud.s3, CHECKPOINT_BUCKET)
 
 
 @pytest.fixture
-async def proof(url_for: UrlFor, keeper: LockedObjects, writer: Pool, database: str) -> AsyncIterator[Proof]:
+async def proof(url_for: UrlFor, locked_objects: LockedObjects, writer: Pool, database: str) -> AsyncIterator[Proof]:
     """The log's checkpoints, in the test's hands."""
     pool = await connect_pool(url_for(READER), schema=SCHEMA)
     async with TransparencyLog.open(writer) as transparency_log:
-        yield Proof(transparency_log, keeper, pool, database.replace("_", "-"))
+        yield Proof(transparency_log, locked_objects, pool, database.replace("_", "-"))
     await pool.close()
 
 

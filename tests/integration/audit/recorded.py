@@ -35,7 +35,7 @@ STALLED = {
 
 
 class Case:
-    """One case, told event by event."""
+    """One case, built event by event."""
 
     def __init__(self, number: int, *, subject: str, session_id: str, minute: int) -> None:
         opened = cases.first(number, opened=DAY + timedelta(minutes=minute), session_id=session_id)
@@ -130,7 +130,7 @@ def emailed(
     judged: Json = {"pack": "2026.05", "review": {}}
     by_rule = [{"rule": "R06", "verdict": "block", "input_hash": CONTENT}]
     ok: Json = {"content_sha256": CONTENT}
-    told: list[tuple[str, str, str, Json, Json]] = [
+    steps: list[tuple[str, str, str, Json, Json]] = [
         ("CheckContact", "router", "compliance", {}, {"time_limit_ms": 30_000}),
         ("ContactAllowed", "compliance", "router", judged, {}),
         ("DraftEmail", "router", "drafter", {}, {"time_limit_ms": 60_000}),
@@ -155,17 +155,17 @@ def emailed(
         ("EmailSent", "email_sender", "router", ok | {"provider": "ses", "provider_message_id": "m-1"}, {}),
     ]
     if settled is not None:
-        told[-1] = (
+        steps[-1] = (
             "SendingUnknown",
             "email_sender",
             "router",
             ok | {"code": "outcome_unknown", "message": "no answer"},
             {},
         )
-    for type_, node_from, node_to, said, fields in told:
+    for type_, node_from, node_to, payload, fields in steps:
         if type_ in without:
             continue
-        events.append(_next(events[-1], type_, node_from, node_to, said, fields))
+        events.append(_next(events[-1], type_, node_from, node_to, payload, fields))
     case = Case(number, subject=subject, session_id="account-4711", minute=minute)
     case.events = events
     # The terminal event's type is known to every catalogue; its payload is read as it stands.
@@ -207,17 +207,17 @@ def _next(cause: Json, type_: str, node_from: str, node_to: str, payload: Json, 
 def log() -> list[str]:
     """The bodies, in the order in which they arrive."""
     by_primary, by_fallback = call(PRIMARY, 790, (900, 140)), call(FALLBACK, 2_310, (880, 150), lost=905)
-    told = [
+    stories = [
         answered(101, ANA, "s-ana-1", 0, by_primary, 1_050),
         answered(102, BEN, "s-ben-1", 3, by_fallback, 2_700),
         failed(103, BEN, 7),
         unfit(104, ANA, 11),
         emailed(105, ANA, 20),
     ]
-    genuine = told[0][6]
+    genuine = stories[0][6]
     forged = cases.body(cases.rewritten(genuine, rubric_score=10_000))
-    altered = cases.body(told[1][4] | {"session_id": "s-eve-1"})
-    return [*(text for events in told for text in cases.bodies(events)), forged, altered]
+    altered = cases.body(stories[1][4] | {"session_id": "s-eve-1"})
+    return [*(text for events in stories for text in cases.bodies(events)), forged, altered]
 
 
 CASES = {

@@ -1,4 +1,4 @@
-"""Nobody changes the log: not the service, not the reviewer, not the owner."""
+"""No role changes the log: not the service, not the reviewer, not the owner."""
 
 from __future__ import annotations
 

@@ -185,7 +185,7 @@ async def test_every_tampering_with_the_bundle_is_caught(bundle: Json) -> None:
 
 
 async def test_every_single_value_of_the_bundle_matters(bundle: Json) -> None:
-    """Whatever leaf of the JSON is changed, something does not hold; public_keys are for information only."""
+    """After a change of any leaf of the JSON the bundle is invalid; public_keys are for information only."""
     for path, value in list(_leaves({name: part for name, part in bundle.items() if name != "public_keys"})):
         tampered = copy.deepcopy(bundle)
         *way, last = path
@@ -228,7 +228,7 @@ def test_what_is_no_bundle_is_refused_without_a_traceback(text: str, tmp_path: P
     assert verify_bundle.main([str(file), "--key", KEY]) in {1, 2}
 
 
-async def test_an_event_that_is_not_checkpointed_yet_is_told_and_not_proven(
+async def test_event_without_checkpoint_is_reported_and_not_proven(
     store: AuditStore, proof: Proof, exporter: Exporter
 ) -> None:
     events = cases.answered(1)

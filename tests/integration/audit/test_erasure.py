@@ -14,11 +14,10 @@ import pytest
 
 from contracts.catalogue import CATALOGUE
 from switchyard.audit.erasure.erasure import (
-    AlreadyErased,
     ErasureAllowed,
     ErasureDenied,
+    ErasureNotNeeded,
     ErasureService,
-    PersonUnknown,
     read_erasure,
 )
 from switchyard.audit.records.roles import RETENTION, SCHEMA
@@ -69,7 +68,7 @@ async def subject(vault: Vault) -> str:
     return await vault.subject_for("acme", name, hashlib.sha256(name.encode()).digest())
 
 
-def about(subject: str, number: int = 1, **changes: str) -> list[Json]:
+def case_about(subject: str, number: int = 1, **changes: str) -> list[Json]:
     """The beginning of a case about a person."""
     opened = cases.first(number)
     principal = opened["principal"] | {"subject": subject}
@@ -79,7 +78,7 @@ def about(subject: str, number: int = 1, **changes: str) -> list[Json]:
 async def test_an_erased_person_can_be_read_nowhere_and_the_log_still_verifies(
     erasures: ErasureService, vault: Vault, subject: str, store: AuditStore, reader: AuditReader, clock: ManualClock
 ) -> None:
-    await store.record(cases.bodies(about(subject)))
+    await store.record(cases.bodies(case_about(subject)))
     sealed = await vault.seal(subject, b"How deep is it?", context=CONTEXT)
 
     asked = await erasures.erase(subject, operator="ada", reason="asked to")
@@ -95,17 +94,17 @@ async def test_an_erased_person_can_be_read_nowhere_and_the_log_still_verifies(
 async def test_the_receipt_is_signed_and_names_cases_operator_and_copies(
     erasures: ErasureService, subject: str, store: AuditStore
 ) -> None:
-    events = about(subject)
+    events = case_about(subject)
     await store.record(cases.bodies(events))
 
     asked = await erasures.erase(subject, operator="ada", reason="asked to")
 
     assert asked.receipt is not None
-    said, refusal = read_erasure(asked.receipt, TrustedKeys([SIGNER.public]))
-    assert refusal is None
-    assert (said.subject, said.erased_by, said.reason) == (subject, "ada", "asked to")
-    assert (said.case_ids, said.events) == ((events[0]["case_id"],), 1)
-    assert len(said.queues) == 2 * len({copies.queue.removesuffix("-dlq") for copies in said.queues})
+    statement, invalid_reason = read_erasure(asked.receipt, TrustedKeys([SIGNER.public]))
+    assert invalid_reason is None
+    assert (statement.subject, statement.erased_by, statement.reason) == (subject, "ada", "asked to")
+    assert (statement.case_ids, statement.events) == ((events[0]["case_id"],), 1)
+    assert len(statement.queues) == 2 * len({copies.queue.removesuffix("-dlq") for copies in statement.queues})
     _, forged = read_erasure(asked.receipt, TrustedKeys([LocalSigner(b"\x01" * 32).public]))
     assert forged is not None
 
@@ -113,31 +112,31 @@ async def test_the_receipt_is_signed_and_names_cases_operator_and_copies(
 async def test_asking_again_gives_the_same_receipt(erasures: ErasureService, subject: str) -> None:
     first = await erasures.erase(subject, operator="ada", reason="asked to")
     again = await erasures.erase(subject, operator="ben", reason="asked twice")
-    assert again.decision == AlreadyErased()
+    assert again.decision == ErasureNotNeeded.ALREADY_ERASED
     assert again.receipt == first.receipt
 
 
 async def test_asked_at_once_by_many_it_happens_once(erasures: ErasureService, subject: str, owner: Owner) -> None:
     asked = await asyncio.gather(*(erasures.erase(subject, operator=f"o{n}", reason="asked to") for n in range(4)))
     assert sorted(type(one.decision).__name__ for one in asked) == [
-        "AlreadyErased",
-        "AlreadyErased",
-        "AlreadyErased",
         "ErasureAllowed",
+        "ErasureNotNeeded",
+        "ErasureNotNeeded",
+        "ErasureNotNeeded",
     ]
     assert await owner.fetchval("select count(*) from erasure_receipt") == 1
 
 
-async def test_nobody_is_erased_whom_nobody_knows(erasures: ErasureService, owner: Owner) -> None:
+async def test_unknown_person_is_not_erased(erasures: ErasureService, owner: Owner) -> None:
     asked = await erasures.erase(str(uuid.uuid4()), operator="ada", reason="asked to")
-    assert (asked.decision, asked.receipt) == (PersonUnknown(), None)
+    assert (asked.decision, asked.receipt) == (ErasureNotNeeded.PERSON_UNKNOWN, None)
     assert await owner.fetchval("select count(*) from erasure_receipt") == 0
 
 
 async def test_a_legal_duty_refuses_and_says_until_when_and_the_key_stays(
     erasures: ErasureService, keys: KeyEraser, subject: str, store: AuditStore
 ) -> None:
-    await store.record(cases.bodies(about(subject, playbook_version="outbound_email/1")))
+    await store.record(cases.bodies(case_about(subject, playbook_version="outbound_email/1")))
     asked = await erasures.erase(subject, operator="ada", reason="asked to")
     assert isinstance(asked.decision, ErasureDenied)
     assert asked.decision.until is not None
@@ -149,7 +148,7 @@ async def test_a_legal_duty_refuses_and_says_until_when_and_the_key_stays(
 async def test_a_hold_refuses_until_it_is_released(
     erasures: ErasureService, subject: str, store: AuditStore, owner: Owner
 ) -> None:
-    events = about(subject)
+    events = case_about(subject)
     await store.record(cases.bodies(events))
     hold = await owner.fetchval(
         "insert into legal_hold (case_id, reason, placed_by) values ($1, 'a complaint', 'ada') returning hold_id",
@@ -193,8 +192,8 @@ async def test_erasure_killed_before_receipt_is_completed_on_repeat(
 
     assert asked.decision == ErasureAllowed(state.erased)
     assert asked.receipt is not None
-    said, _ = read_erasure(asked.receipt, TrustedKeys([SIGNER.public]))
-    assert (said.erased_by, said.reason) == ("ada", "asked to")
+    statement, _ = read_erasure(asked.receipt, TrustedKeys([SIGNER.public]))
+    assert (statement.erased_by, statement.reason) == ("ada", "asked to")
 
 
 async def test_a_key_that_a_restored_backup_brings_back_is_destroyed_again(
@@ -238,5 +237,5 @@ async def test_receipts_cannot_be_changed_by_their_owner_either(
     for change in ("delete from erasure_receipt", "update erasure_receipt set key = ''", "truncate erasure_receipt"):
         with pytest.raises(asyncpg.RaiseError, match="append-only"):
             await owner.execute(change)
-    said = json.loads(await owner.fetchval("select statement from erasure_receipt"))
-    assert said["subject"] == subject
+    statement = json.loads(await owner.fetchval("select statement from erasure_receipt"))
+    assert statement["subject"] == subject

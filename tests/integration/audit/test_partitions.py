@@ -9,10 +9,9 @@ import asyncpg
 import pytest
 import structlog
 
-from switchyard.audit.records.partitions import make_partitions
-from switchyard.audit.records.store import AuditStore
-from switchyard.audit.verification.audit_reader import AuditReader
+from switchyard.audit.records.store import AuditStore, make_partitions
 from switchyard.runtime.core.errors import Unavailable
+from tests.integration.audit.conftest import Counts
 from tests.unit.audit import cases
 
 pytestmark = pytest.mark.integration
@@ -41,20 +40,18 @@ async def test_the_last_moment_of_a_month_and_the_first_of_the_next_lie_apart(st
     assert await where(owner, after) == f"transition_{midnight:%Y_%m}"
 
 
-async def test_a_case_across_midnight_stays_in_one_partition(
-    store: AuditStore, reader: AuditReader, owner: Owner
-) -> None:
+async def test_a_case_across_midnight_stays_in_one_partition(store: AuditStore, counts: Counts, owner: Owner) -> None:
     events = cases.answered(opened=month(1) - timedelta(milliseconds=600))
 
     await store.record(cases.bodies(events))
 
     assert events[-1]["occurred_at"][:10] != events[0]["occurred_at"][:10]
     assert {await where(owner, event) for event in events} == {f"transition_{month(0):%Y_%m}"}
-    assert (await reader.counts()).unplanned == 0
+    assert (await counts()).unplanned == 0
 
 
 async def test_a_month_without_a_partition_is_caught_and_is_an_alarm(
-    store: AuditStore, reader: AuditReader, owner: Owner
+    store: AuditStore, counts: Counts, owner: Owner
 ) -> None:
     early = cases.first(opened=datetime(2019, 5, 5, tzinfo=UTC))
 
@@ -63,7 +60,7 @@ async def test_a_month_without_a_partition_is_caught_and_is_an_alarm(
 
     assert await where(owner, early) == "transition_default"
     assert [(line["event"], line["alarm"], line["rows"]) for line in logged] == [("partition.missing", "partition", 1)]
-    assert (await reader.counts()).unplanned == 1
+    assert (await counts()).unplanned == 1
 
 
 async def test_the_service_makes_the_coming_months_and_makes_them_append_only(store: AuditStore, owner: Owner) -> None:

@@ -119,8 +119,8 @@ async def test_a_settlement_is_a_decision_and_the_case_stays_unknown(store: Audi
     await store.record(cases.bodies([*sent, *not_sent]))
 
     rows = await owner.fetch("select case_id::text, decision, decider from gate_decisions where gate = 'send'")
-    said = {(row["case_id"], row["decision"], row["decider"]) for row in rows}
-    assert said == {
+    decisions = {(row["case_id"], row["decision"], row["decider"]) for row in rows}
+    assert decisions == {
         (sent[0]["case_id"], "unknown", "email_sender"),
         (sent[0]["case_id"], "resolved_sent", "dora"),
         (not_sent[0]["case_id"], "unknown", "email_sender"),

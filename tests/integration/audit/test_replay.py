@@ -123,8 +123,8 @@ def measured(command: list[str]) -> tuple[int, str, float, int]:
     """Run a command; its exit code, its output, its CPU seconds and its most memory in KB."""
     asked = [sys.executable, "-S", "-c", MEASURE, *command]
     ran = subprocess.run(asked, capture_output=True, text=True, check=True)
-    exit_code, said, cpu_s, most_kb = json.loads(ran.stdout)
-    return exit_code, said, cpu_s, most_kb
+    exit_code, output, cpu_s, most_kb = json.loads(ran.stdout)
+    return exit_code, output, cpu_s, most_kb
 
 
 @pytest.mark.slow
@@ -134,9 +134,9 @@ async def test_ten_thousand_cases_are_replayed_in_bounded_memory(
 ) -> None:
     await record(store, range(CASES))
     command = [str(Path(sys.executable).with_name("switchyard")), "audit", "replay", "--env", "aws"]
-    exit_code, said, cpu_s, most_kb = measured(command)
-    assert exit_code == 0, said
-    assert f"{CASES} cases, {4 * CASES} decisions replayed in" in said
+    exit_code, output, cpu_s, most_kb = measured(command)
+    assert exit_code == 0, output
+    assert f"{CASES} cases, {4 * CASES} decisions replayed in" in output
     with capsys.disabled():
-        print(f"\n{said.splitlines()[0]} ({cpu_s:.1f} s of CPU, {most_kb / 1024:.0f} MB at most)")
+        print(f"\n{output.splitlines()[0]} ({cpu_s:.1f} s of CPU, {most_kb / 1024:.0f} MB at most)")
     assert most_kb < MAX_RSS_KB

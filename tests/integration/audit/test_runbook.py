@@ -43,7 +43,7 @@ def filled(sql: str) -> str:
 
 def of(database: str) -> list[tuple[str, str]]:
     """The queries for one database, each with what its first line says."""
-    return [(filled(sql), said) for sql, where, said in BLOCKS if where == database]
+    return [(filled(sql), comment) for sql, where, comment in BLOCKS if where == database]
 
 
 def stopped() -> Json:
@@ -57,7 +57,7 @@ async def recovered(store: AuditStore, url_for: UrlFor, *bodies: str) -> list[st
     """The statements that the restore's queries print for a log of these events."""
     for body in bodies:
         await store.record([body])
-    printing = [sql for sql, said in of("audit") if said.startswith("prints")]
+    printing = [sql for sql, comment in of("audit") if comment.startswith("prints")]
     assert len(printing) == 4
     pool = await connect_pool(url_for(READER), schema=SCHEMA, size=1)
     statements = [row["statement"] for sql in printing for row in await pool.fetch(sql)]
@@ -81,7 +81,7 @@ async def test_every_query_on_the_log_runs_with_the_readers_rights(store: AuditS
     for body in recorded.log():
         await store.record([body])
     pool = await connect_pool(url_for(READER), schema=SCHEMA, size=1)
-    answers = {said: await pool.fetch(sql) for sql, said in of("audit")}
+    answers = {comment: await pool.fetch(sql) for sql, comment in of("audit")}
     await pool.close()
     assert len(answers["one case, step by step"]) == len(EMAIL)
     assert {row["kind"] for row in answers["what audit refused or found wrong"]} == {
@@ -91,9 +91,9 @@ async def test_every_query_on_the_log_runs_with_the_readers_rights(store: AuditS
 
 
 async def test_every_query_on_the_work_database_runs_with_the_named_role(infrastructure: Infrastructure) -> None:
-    for sql, said in of("work"):
+    for sql, comment in of("work"):
         [role] = [
-            role for name, role in ROLES.items() if said.startswith(("as the role of " + name, f"as {name} role"))
+            role for name, role in ROLES.items() if comment.startswith(("as the role of " + name, f"as {name} role"))
         ]
         connection = await asyncpg.connect(infrastructure.role_url(role))
         await connection.fetch(sql)

@@ -1,4 +1,4 @@
-"""The service as a process of its own, behind the bus: nothing is lost, whoever dies."""
+"""The service as a process of its own, behind the bus: nothing is lost, whichever process dies."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class Service:
         return (await self.health()).get("status") == "ready"
 
     async def health(self) -> dict[str, Any]:
-        """What its readiness endpoint answers; empty while nobody answers."""
+        """The answer of its readiness endpoint; empty while it does not run."""
         ports = [line["health_port"] for line in self.lines() if line["event"] == "process.ready"]
         if not ports:
             return {}

@@ -47,8 +47,8 @@ async def test_the_summary_says_which_way_a_case_went_and_how_it_ended(store: Au
     assert summary.route == ROUTE
     assert (summary.tenant, summary.session_id, summary.playbook_version) == ("acme", "s-9", "assist/1")
     assert (summary.agents, summary.model_ids, summary.hops) == (
-        ("drafter", "text_to_sql", "triage"),
-        ("claude-test",),
+        ["drafter", "text_to_sql", "triage"],
+        ["claude-test"],
         9,
     )
     assert (summary.status, summary.outcome, summary.code) == (CaseStatus.CLOSED, "answered", "answered")
@@ -142,11 +142,11 @@ async def test_a_view_answers_even_when_a_body_is_no_json_any_more(
 
 
 async def test_what_is_not_in_the_log_is_not_found(reader: AuditReader) -> None:
-    nobody = str(uuid.uuid4())
+    unknown = str(uuid.uuid4())
 
-    assert await reader.summary(nobody) is None
-    assert await reader.timeline(nobody) == []
-    assert await reader.bodies(nobody) == []
+    assert await reader.summary(unknown) is None
+    assert await reader.timeline(unknown) == []
+    assert await reader.bodies(unknown) == []
     assert await reader.list_cases() == []
     with pytest.raises(ValueError, match="UUID"):
         await reader.summary("not-an-id")

@@ -36,15 +36,15 @@ def kind(event: PublishedEvent, at: DeliveryProgress) -> GapKind:
     return gap.kind
 
 
-def test_what_is_in_the_log_as_published_is_no_gap() -> None:
+def test_recorded_event_is_no_gap() -> None:
     assert find_missing_events([EVENT], [ROW]) == ([], [])
 
 
-def test_what_is_not_in_the_log_is_missing() -> None:
+def test_unrecorded_event_is_missing() -> None:
     assert find_missing_events([EVENT], []) == ([EVENT], [])
 
 
-def test_another_event_under_the_same_id_differs() -> None:
+def test_event_with_same_id_and_other_digest_differs() -> None:
     missing, (gap,) = find_missing_events([EVENT], [replace(ROW, digest="d2")])
     assert (missing, gap.kind, gap.event_id) == ([], GapKind.DIFFERS, "e1")
 
@@ -56,7 +56,7 @@ def test_log_event_unknown_to_producer_is_unclaimed() -> None:
 
 def test_other_decision_on_same_cause_is_no_republishable_hole() -> None:
     today = replace(EVENT, producer="router", event_id="e2", cause="d0")
-    recorded = replace(ROW, producer="router", cause="d0")
+    recorded = replace(ROW, producer="router", parents=("d0",))
     missing, gaps = find_missing_events([today], [recorded])
     assert missing == []
     assert {(gap.kind, gap.event_id) for gap in gaps} == {(GapKind.DIFFERS, "e2"), (GapKind.UNCLAIMED, "e1")}
@@ -64,11 +64,11 @@ def test_other_decision_on_same_cause_is_no_republishable_hole() -> None:
     assert find_missing_events([replace(today, cause="d9")], [recorded])[0] == [replace(today, cause="d9")]
 
 
-def test_router_failure_beside_routed_event_is_no_gap() -> None:
+def test_router_failure_and_routed_event_of_one_parent_are_no_gap() -> None:
     routed = replace(EVENT, producer="router", event_id="e2", type="DraftAnswer", cause="d0")
     recorded_event = [
-        RecordedEvent("router", "c1", "e2", EVENT.digest, "DraftAnswer", NOW, cause="d0"),
-        RecordedEvent("router", "c1", "e3", "d3", "TaskFailed", NOW, cause="d0"),
+        RecordedEvent("router", "c1", "e2", EVENT.digest, "DraftAnswer", NOW, ("d0",)),
+        RecordedEvent("router", "c1", "e3", "d3", "TaskFailed", NOW, ("d0",)),
     ]
     assert find_missing_events([routed], recorded_event) == ([], [])
     assert find_missing_events([routed], recorded_event[1:])[1] != [], (
@@ -76,17 +76,17 @@ def test_router_failure_beside_routed_event_is_no_gap() -> None:
     )
 
 
-def test_what_is_young_is_late_whatever_the_queues_say() -> None:
+def test_young_event_is_late_for_any_queue_depth() -> None:
     young = replace(EVENT, since=NOW - timedelta(seconds=59))
     assert kind(young, passage(delivered_until=timedelta(0))) is GapKind.LAG
 
 
 @pytest.mark.parametrize("delivered_until", [None, timedelta(minutes=10), timedelta(minutes=9, seconds=30)])
-def test_what_may_still_be_in_a_queue_is_late_however_old_it_is(delivered_until: timedelta | None) -> None:
+def test_old_event_is_late_while_queues_have_messages(delivered_until: timedelta | None) -> None:
     assert kind(EVENT, passage(waiting=1, delivered_until=delivered_until)) is GapKind.LAG
 
 
-def test_what_is_in_no_queue_is_lost_and_says_who_can_publish_it_again() -> None:
+def test_event_in_no_queue_is_lost_and_names_its_publisher() -> None:
     (gap,) = classify_missing([EVENT], passage())
     assert (gap.kind, gap.ask) == (GapKind.HOLE, ("drafter", "e1"))
 
@@ -95,6 +95,6 @@ def test_busy_queue_hides_no_hole_once_later_events_are_recorded() -> None:
     assert kind(EVENT, passage(waiting=1_000, delivered_until=timedelta(minutes=9))) is GapKind.HOLE
 
 
-def test_another_producers_progress_says_nothing() -> None:
+def test_progress_of_another_producer_is_ignored() -> None:
     at = DeliveryProgress(NOW, {"triage": NOW}, {"drafter": 1})
     assert kind(EVENT, at) is GapKind.LAG

@@ -9,12 +9,11 @@ import pytest
 
 from contracts.catalogue import CATALOGUE
 from switchyard.audit.erasure.erasure import (
-    AlreadyErased,
     ErasureAllowed,
     ErasureDecision,
     ErasureDenied,
+    ErasureNotNeeded,
     Footprint,
-    PersonUnknown,
     build_erasure,
     decide_erasure,
 )
@@ -45,20 +44,18 @@ def footprint(**fields: Any) -> Footprint:
     ("key", "receipted", "decision"),
     [
         (PRESENT, False, ErasureAllowed(None)),
-        (NEVER, False, PersonUnknown()),
+        (NEVER, False, ErasureNotNeeded.PERSON_UNKNOWN),
         (GONE, False, ErasureAllowed(ERASED)),
-        (GONE, True, AlreadyErased()),
+        (GONE, True, ErasureNotNeeded.ALREADY_ERASED),
         (BACK, True, ErasureAllowed(ERASED)),
         (PRESENT, True, ErasureAllowed(None)),
     ],
 )
-def test_what_is_done_follows_from_the_key_and_the_receipt(
-    key: KeyState, receipted: bool, decision: ErasureDecision
-) -> None:
+def test_decision_follows_from_key_and_receipt(key: KeyState, receipted: bool, decision: ErasureDecision) -> None:
     assert decide_erasure(key, [footprint()], receipted=receipted, now=NOW) == decision
 
 
-def test_the_longest_duty_refuses_and_says_until_when() -> None:
+def test_longest_duty_denies_erasure_until_its_end() -> None:
     duties = [
         footprint(),
         footprint(playbook="outbound_email", duty_until=NOW + timedelta(days=400)),
@@ -71,14 +68,14 @@ def test_the_longest_duty_refuses_and_says_until_when() -> None:
     assert "12 CFR 1006.100(a)" in decision.why
 
 
-def test_a_duty_that_is_over_refuses_nothing() -> None:
+def test_ended_duty_allows_erasure() -> None:
     assert decide_erasure(PRESENT, [footprint(duty_until=NOW)], receipted=False, now=NOW) == ErasureAllowed(None)
 
 
 @pytest.mark.parametrize(
     ("fields", "why"), [({"legal_holds": (CASE,)}, "legal hold"), ({"has_policy": False}, "no policy")]
 )
-def test_a_hold_and_a_playbook_without_a_policy_refuse_until_somebody_acts(fields: dict[str, Any], why: str) -> None:
+def test_hold_or_missing_policy_denies_erasure_without_end(fields: dict[str, Any], why: str) -> None:
     decision = decide_erasure(PRESENT, [footprint(), footprint(**fields)], receipted=False, now=NOW)
     assert isinstance(decision, ErasureDenied)
     assert decision.until is None
@@ -86,16 +83,16 @@ def test_a_hold_and_a_playbook_without_a_policy_refuse_until_somebody_acts(field
     assert "switchyard audit retention" in decision.remedy
 
 
-def test_what_was_begun_is_finished_whatever_was_placed_since() -> None:
+def test_begun_erasure_is_finished_despite_a_later_hold() -> None:
     assert decide_erasure(GONE, [footprint(legal_holds=(CASE,))], receipted=False, now=NOW) == ErasureAllowed(ERASED)
 
 
-def test_the_receipt_says_which_copies_are_gone_when() -> None:
-    said = build_erasure(CASE, [footprint()], CATALOGUE, at=NOW, operator="ada", reason="asked to")
-    gone = {copies.queue: (copies.holds, copies.gone_by) for copies in said.queues}
+def test_receipt_lists_queue_copies_with_their_expiry() -> None:
+    statement = build_erasure(CASE, [footprint()], CATALOGUE, at=NOW, operator="ada", reason="asked to")
+    gone = {copies.queue: (copies.holds, copies.gone_by) for copies in statement.queues}
     assert gone[queue_name("audit")] == ("sealed events", "2026-07-08T12:00:00.000000Z")
     assert gone[dead_letter_queue_name("audit")] == ("sealed events", "2026-07-15T12:00:00.000000Z")
     assert "in the clear" in gone[queue_name("case_manager")][0]
     assert "in the clear" in gone[dead_letter_queue_name("case_manager")][0]
-    assert (said.case_ids, said.events) == ((CASE,), 9)
-    assert said.unreadable_by == "2026-07-01T12:00:30.000000Z"
+    assert (statement.case_ids, statement.events) == ((CASE,), 9)
+    assert statement.unreadable_by == "2026-07-01T12:00:30.000000Z"

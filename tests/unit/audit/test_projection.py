@@ -12,7 +12,7 @@ from tests.reference import examine_message
 from tests.unit.audit import cases
 
 
-def test_a_model_s_answer_becomes_a_row_with_what_the_reviewer_asks_for() -> None:
+def test_model_answer_becomes_row_with_review_columns() -> None:
     drafted = cases.answered()[6]
     text = cases.body(drafted)
 
@@ -32,14 +32,14 @@ def test_a_model_s_answer_becomes_a_row_with_what_the_reviewer_asks_for() -> Non
     assert row.body == text
 
 
-def test_the_closing_event_is_terminal_and_has_an_outcome() -> None:
+def test_closing_event_is_terminal_with_outcome() -> None:
     row = examine_message(cases.body(cases.answered()[-1])).row
 
     assert row is not None
     assert (row.terminal, row.outcome) == (True, "answered")
 
 
-def test_the_body_is_kept_as_received_whatever_its_spacing() -> None:
+def test_body_is_stored_as_received() -> None:
     text = json.dumps(cases.bus_event(cases.first()), indent=3)
 
     row = examine_message(text).row
@@ -68,7 +68,7 @@ def test_the_body_is_kept_as_received_whatever_its_spacing() -> None:
     ],
     ids=range(14),
 )
-def test_what_cannot_be_believed_is_an_alarm_and_no_row(text: str, kind: AlarmKind) -> None:
+def test_untrusted_message_is_an_alarm_and_no_row(text: str, kind: AlarmKind) -> None:
     found = examine_message(text)
 
     assert found.row is None
@@ -76,7 +76,7 @@ def test_what_cannot_be_believed_is_an_alarm_and_no_row(text: str, kind: AlarmKi
     assert found.alarm.kind is kind
 
 
-def test_an_unknown_type_is_recorded_all_the_same_and_an_alarm_beside() -> None:
+def test_unknown_type_is_recorded_and_raises_an_alarm() -> None:
     unknown = cases.rewritten(cases.first(), type="CaseDreamt")
 
     found = examine_message(cases.body(unknown))
@@ -97,7 +97,7 @@ def test_unlisted_producer_or_consumer_is_recorded_with_alarm(fields: dict[str, 
     assert not found.row.catalogued
 
 
-def test_a_closing_event_from_the_wrong_producer_does_not_end_the_case() -> None:
+def test_closing_event_of_wrong_producer_is_not_terminal() -> None:
     closed = cases.rewritten(cases.answered()[-1], node_from="triage")
 
     row = examine_message(cases.body(closed)).row
@@ -106,7 +106,7 @@ def test_a_closing_event_from_the_wrong_producer_does_not_end_the_case() -> None
     assert not row.terminal
 
 
-def test_an_alarm_names_the_event_and_the_field_and_quotes_no_payload() -> None:
+def test_alarm_names_event_and_field_without_payload() -> None:
     event = cases.first(tenant="secret-tenant") | {"seq": 7}
 
     alarm = examine_message(cases.body(event)).alarm
@@ -117,7 +117,7 @@ def test_an_alarm_names_the_event_and_the_field_and_quotes_no_payload() -> None:
     assert alarm.body == cases.body(event)
 
 
-def test_an_upstream_s_plain_payload_is_not_kept() -> None:
+def test_upstream_plain_payload_is_not_stored() -> None:
     leaked = json.dumps({"source": "upstream.crm", "detail-type": "CaseSubmitted", "detail": {"question": "private"}})
 
     alarm = examine_message(leaked).alarm
@@ -126,7 +126,7 @@ def test_an_upstream_s_plain_payload_is_not_kept() -> None:
     assert alarm.body is None
 
 
-def test_a_terminal_event_with_an_absurd_outcome_has_none() -> None:
+def test_terminal_event_with_invalid_outcome_has_no_outcome() -> None:
     closed = cases.answered()[-1]
     absurd = cases.rewritten(closed, payload={**closed["payload"], "outcome": "x" * 9_000})
 
@@ -137,7 +137,7 @@ def test_a_terminal_event_with_an_absurd_outcome_has_none() -> None:
 
 
 @pytest.mark.parametrize("time", [None, 5, "yesterday", "2026-07-01T00:00:00"])
-def test_a_bus_time_that_cannot_be_read_is_left_out(time: object) -> None:
+def test_invalid_bus_time_is_left_out(time: object) -> None:
     row = examine_message(cases.body(cases.first(), time=time)).row
 
     assert row is not None

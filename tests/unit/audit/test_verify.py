@@ -20,7 +20,7 @@ from tests.reference import verify_case
 from tests.unit.audit import cases
 
 
-def found(events: list[Json], **more: Any) -> list[tuple[FindingKind, str | None]]:
+def findings_in(events: list[Json], **more: Any) -> list[tuple[FindingKind, str | None]]:
     verdict = verify_case(cases.stored(events), **{"now": cases.NOW, **more})
     return [(finding.kind, finding.event_id) for finding in verdict.findings]
 
@@ -29,7 +29,7 @@ def column(stored: StoredRow, **fields: Any) -> StoredRow:
     return StoredRow(stored.row._replace(**fields), stored.recorded_at)
 
 
-def test_an_untouched_case_has_no_findings() -> None:
+def test_unaltered_case_has_no_findings() -> None:
     verdict = verify_case(cases.stored(cases.answered()), now=cases.NOW)
 
     assert verdict.findings == verdict.pending == ()
@@ -37,11 +37,11 @@ def test_an_untouched_case_has_no_findings() -> None:
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_the_order_of_the_rows_does_not_matter(seed: int) -> None:
+def test_row_order_does_not_change_the_verdict(seed: int) -> None:
     events = cases.answered()
     random.Random(seed).shuffle(events)
 
-    assert found(events) == []
+    assert findings_in(events) == []
 
 
 ALTERED: list[tuple[str, Any]] = [
@@ -78,7 +78,7 @@ ALTERED: list[tuple[str, Any]] = [
 
 
 @pytest.mark.parametrize(("name", "value"), ALTERED, ids=[name for name, _ in ALTERED])
-def test_an_altered_column_is_named(name: str, value: object) -> None:
+def test_altered_column_is_named(name: str, value: object) -> None:
     rows = cases.stored(cases.answered())
     rows[6] = column(rows[6], **{name: value})
 
@@ -87,7 +87,7 @@ def test_an_altered_column_is_named(name: str, value: object) -> None:
     assert (finding.kind, finding.field, finding.event_id) == (FindingKind.COLUMN_DIFFERS, name, rows[6].row.event_id)
 
 
-def test_an_altered_body_no_longer_matches_its_digest() -> None:
+def test_altered_body_does_not_match_its_digest() -> None:
     events = cases.answered()
     rows = cases.stored(events)
     altered = events[6] | {"rubric_score": 9_999}
@@ -98,7 +98,7 @@ def test_an_altered_body_no_longer_matches_its_digest() -> None:
     assert (finding.kind, finding.event_id) == (FindingKind.DIGEST_MISMATCH, events[6]["event_id"])
 
 
-def test_a_body_that_is_no_event_any_more_is_unreadable() -> None:
+def test_invalid_body_is_unreadable() -> None:
     rows = cases.stored(cases.answered())
     rows[2] = column(rows[2], body="{}")
 
@@ -107,25 +107,25 @@ def test_a_body_that_is_no_event_any_more_is_unreadable() -> None:
     assert (finding.kind, finding.event_id) == (FindingKind.UNREADABLE, rows[2].row.event_id)
 
 
-def test_an_event_rewritten_with_its_digest_orphans_what_it_caused() -> None:
+def test_event_rewritten_with_its_digest_orphans_its_children() -> None:
     events = cases.answered()
     events[6] = cases.rewritten(events[6], rubric_score=9_999)
 
-    assert found(events) == [(FindingKind.MISSING_PARENT, events[7]["event_id"])]
+    assert findings_in(events) == [(FindingKind.MISSING_PARENT, events[7]["event_id"])]
 
 
-def test_a_removed_event_orphans_what_it_caused() -> None:
+def test_removed_event_orphans_its_children() -> None:
     events = cases.answered()
     removed = events.pop(4)
 
-    assert found(events) == [(FindingKind.MISSING_PARENT, events[4]["event_id"])]
+    assert findings_in(events) == [(FindingKind.MISSING_PARENT, events[4]["event_id"])]
     assert removed["digest"] in verify_case(cases.stored(events), now=cases.NOW).findings[0].why
 
 
 def test_without_its_first_event_a_case_says_so() -> None:
     events = cases.answered()[1:]
 
-    assert found(events) == [
+    assert findings_in(events) == [
         (FindingKind.NO_FIRST_EVENT, None),
         (FindingKind.MISSING_PARENT, events[0]["event_id"]),
     ]
@@ -141,7 +141,7 @@ def test_without_its_ending_a_case_is_unended_once_its_deadline_has_passed() -> 
     assert before.findings == after.findings == ()
 
 
-def test_an_inserted_event_whose_id_does_not_follow_is_found() -> None:
+def test_inserted_event_with_underived_id_is_a_finding() -> None:
     events = cases.answered()
     forged = cases.rewritten(
         cases.follow(events[1], AgentChosen(agent="text_to_sql"), "triage", ordinal=1, siblings=1),
@@ -149,12 +149,12 @@ def test_an_inserted_event_whose_id_does_not_follow_is_found() -> None:
         ordinal=0,
     )
 
-    kinds = {kind for kind, event_id in found([*events, forged]) if event_id == forged["event_id"]}
+    kinds = {kind for kind, event_id in findings_in([*events, forged]) if event_id == forged["event_id"]}
 
     assert FindingKind.ID_NOT_DERIVED in kinds
 
 
-def test_an_inserted_event_in_the_place_of_another_is_found() -> None:
+def test_inserted_event_with_taken_ordinal_is_a_finding() -> None:
     events = cases.answered()
     forged = cases.renamed(events[2], events[1], type="NoAgentFits", payload={"why": ""})
 
@@ -165,60 +165,60 @@ def test_an_inserted_event_in_the_place_of_another_is_found() -> None:
     assert finding.event_id in {events[2]["event_id"], forged["event_id"]}
 
 
-def test_an_event_put_in_from_another_case_has_no_parent_here() -> None:
+def test_event_of_another_case_has_no_parent() -> None:
     stranger = cases.rewritten(cases.answered(1)[4], case_id=cases.first()["case_id"])
 
-    kinds = {kind for kind, event_id in found([*cases.answered(), stranger]) if event_id == stranger["event_id"]}
+    kinds = {kind for kind, event_id in findings_in([*cases.answered(), stranger]) if event_id == stranger["event_id"]}
 
     assert {FindingKind.MISSING_PARENT, FindingKind.CASE_FACT_DIFFERS} <= kinds
 
 
-def test_a_wrong_seq_is_found() -> None:
+def test_wrong_seq_is_a_finding() -> None:
     events = cases.answered()[:2]
     events[1] = cases.rewritten(events[1], seq=5)
 
-    assert found(events) == [(FindingKind.WRONG_SEQ, events[1]["event_id"])]
+    assert findings_in(events) == [(FindingKind.WRONG_SEQ, events[1]["event_id"])]
 
 
-def test_a_second_first_event_is_found() -> None:
+def test_second_first_event_is_a_finding() -> None:
     events = cases.answered()
     second = cases.rewritten(events[0], event_id="00000000-0000-4000-8000-000000000000")
 
-    assert FindingKind.SECOND_FIRST_EVENT in {kind for kind, _ in found([*events, second])}
+    assert FindingKind.SECOND_FIRST_EVENT in {kind for kind, _ in findings_in([*events, second])}
 
 
-def test_a_second_ending_is_found_and_the_first_recorded_stands() -> None:
+def test_second_ending_is_a_finding_on_the_later_row() -> None:
     events = cases.answered()
     expired = cases.follow(
         events[0], CaseClosed(outcome="expired", code="case_deadline"), "case_manager", after_ms=60_000
     )
 
-    assert found([*events, expired]) == [(FindingKind.SECOND_ENDING, expired["event_id"])]
+    assert findings_in([*events, expired]) == [(FindingKind.SECOND_ENDING, expired["event_id"])]
 
 
-def test_what_arrives_after_the_ending_is_legitimate() -> None:
+def test_event_after_the_ending_is_no_finding() -> None:
     opened, asked, *_ = cases.answered()
     expired = cases.follow(opened, CaseClosed(outcome="expired", code="case_deadline"), "case_manager")
     late = cases.failed(asked, "triage")
 
-    assert found([opened, asked, expired, late]) == []
+    assert findings_in([opened, asked, expired, late]) == []
 
 
-def test_a_failure_beside_a_result_is_two_outcomes_of_one_task() -> None:
+def test_failure_and_result_of_one_task_are_two_outcomes() -> None:
     events = cases.answered()
     failure = cases.failed(events[1], "triage")
 
-    assert {kind for kind, _ in found([*events, failure])} == {FindingKind.SIBLINGS_DISAGREE}
+    assert {kind for kind, _ in findings_in([*events, failure])} == {FindingKind.SIBLINGS_DISAGREE}
 
 
-def test_the_router_may_fail_on_an_event_that_it_has_routed_before() -> None:
+def test_router_failure_after_its_result_is_no_finding() -> None:
     events = cases.answered()
     failure = cases.failed(events[2], "router")
 
-    assert found([*events, failure]) == []
+    assert findings_in([*events, failure]) == []
 
 
-def test_a_missing_sibling_is_found_once_the_grace_is_over() -> None:
+def test_missing_sibling_is_a_finding_after_the_grace() -> None:
     opened, one, _ = cases.forked()
     rows = cases.stored([opened, one])
 
@@ -231,10 +231,10 @@ def test_a_missing_sibling_is_found_once_the_grace_is_over() -> None:
 
 
 def test_both_branches_of_a_fork_are_no_finding() -> None:
-    assert found(cases.forked()) == []
+    assert findings_in(cases.forked()) == []
 
 
-def test_an_event_that_overtook_its_cause_is_pending_for_a_while() -> None:
+def test_event_before_its_parent_is_pending_within_the_grace() -> None:
     events = cases.answered()[:3]
     del events[1]
     rows = cases.stored(events)
@@ -246,7 +246,7 @@ def test_an_event_that_overtook_its_cause_is_pending_for_a_while() -> None:
     assert [finding.kind for finding in late.findings] == [FindingKind.MISSING_PARENT]
 
 
-def test_an_event_stored_twice_under_two_days_is_found() -> None:
+def test_event_stored_under_two_days_is_a_finding() -> None:
     rows = cases.stored(cases.answered())
     moved = column(rows[3], opened_on=date(2020, 1, 1))
 
@@ -255,7 +255,7 @@ def test_an_event_stored_twice_under_two_days_is_found() -> None:
     assert {FindingKind.DUPLICATE, FindingKind.COLUMN_DIFFERS} <= kinds
 
 
-def test_a_row_backdated_to_before_it_happened_is_found() -> None:
+def test_backdated_row_is_a_finding() -> None:
     rows = cases.stored(cases.answered())
     rows[8] = StoredRow(rows[8].row, rows[8].recorded_at - timedelta(days=1))
 
@@ -274,13 +274,13 @@ def test_later_catalogue_type_keeps_row_columns_valid() -> None:
     assert verdict.status is CaseStatus.CLOSED
 
 
-def test_a_producer_outside_the_catalogue_is_found() -> None:
+def test_producer_outside_the_catalogue_is_a_finding() -> None:
     events = cases.answered()[:2]
     events.append(
         cases.renamed(cases.answered()[8], events[1], node_from="triage", seq=2, parents=[events[1]["digest"]])
     )
 
-    assert found(events) == [(FindingKind.NOT_IN_CATALOGUE, events[2]["event_id"])]
+    assert findings_in(events) == [(FindingKind.NOT_IN_CATALOGUE, events[2]["event_id"])]
 
 
 @pytest.mark.parametrize(
@@ -293,7 +293,7 @@ def test_a_producer_outside_the_catalogue_is_found() -> None:
         ("grant_ref", "00000000-0000-4000-8000-000000000000"),
     ],
 )
-def test_an_event_that_acts_for_another_principal_than_its_case_is_found(claim: str, value: object) -> None:
+def test_event_with_another_principal_is_a_finding(claim: str, value: object) -> None:
     events = cases.answered()[:3]
     events[2] = cases.rewritten(events[2], principal={**events[2]["principal"], claim: value})
 
@@ -321,12 +321,12 @@ def _last_inserted() -> list[Json]:
 
 
 @pytest.mark.parametrize("tampered", [_last_rewritten, _late_event_removed, _last_inserted])
-def test_the_end_of_a_chain_can_only_be_proved_with_checkpoints(tampered: Callable[[], list[Json]]) -> None:
+def test_removed_last_events_need_checkpoints_to_be_seen(tampered: Callable[[], list[Json]]) -> None:
     """What nothing follows can be replaced, removed or put in by the database's owner, unseen by the chain."""
-    assert found(tampered()) == []
+    assert findings_in(tampered()) == []
 
 
-async def test_cases_are_told_apart_as_they_stream_by() -> None:
+async def test_streamed_cases_get_one_verdict_each() -> None:
     async def rows() -> AsyncIterator[StoredRow]:
         for number in range(3):
             for row in cases.stored(cases.answered(number)):
@@ -338,7 +338,7 @@ async def test_cases_are_told_apart_as_they_stream_by() -> None:
     assert len({verdict.case_id for verdict in seen}) == 3
 
 
-def test_a_report_counts_everything_and_lists_up_to_its_limit() -> None:
+def test_report_counts_all_and_lists_up_to_its_limit() -> None:
     rows = [column(row, tenant="other") for row in cases.stored(cases.answered())]
     report = VerifyReport("all", limit=4)
 

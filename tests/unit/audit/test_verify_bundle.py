@@ -25,7 +25,7 @@ def test_it_leaves_out_of_the_digest_what_we_leave_out() -> None:
     assert verify_bundle.UNDIGESTED_FIELDS == UNDIGESTED_FIELDS
 
 
-def test_what_ends_a_case_is_what_ends_it_in_the_catalogue() -> None:
+def test_verifier_endings_equal_the_terminal_types_of_the_catalogue() -> None:
     assert {kind.name for kind in CATALOGUE.types if kind.terminal} == verify_bundle.ENDINGS
 
 
@@ -43,7 +43,7 @@ def retried() -> list[Json]:
     return [*events, again, closed]
 
 
-def test_a_case_ends_once_for_each_time_that_it_was_tried() -> None:
+def test_case_has_one_ending_per_attempt() -> None:
     assert why(cases.answered()) == why(retried()) == []
     assert len(why(retried()[:-1])) == 1
     assert len(why([*retried()[:-2], retried()[-1]])) == 2, "an ending without its retry, and without its cause"

@@ -9,7 +9,7 @@ from switchyard.cli.commands.case import find_failure
 from switchyard.protocol.events.case_manager import CaseClosed
 from switchyard.protocol.fields import Json
 from tests.unit.audit.cases import answered, failed, first, follow
-from tests.unit.audit.test_tries import CLOSED, CLOSED_2, COMMAND, FAILURE, FAILURE_2, ONCE, OPENED, RETRY, TWICE
+from tests.unit.audit.test_attempts import CLOSED, CLOSED_2, COMMAND, FAILURE, FAILURE_2, ONCE, OPENED, RETRY, TWICE
 
 
 def told(events: list[Json]) -> str:

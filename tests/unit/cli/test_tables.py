@@ -17,8 +17,8 @@ from services.specialists.email_sender import commands as email
 from services.specialists.email_sender.unresolved_sends import UnresolvedSend
 from switchyard.audit.reconciliation.completeness import Gap, GapKind
 from switchyard.audit.reconciliation.reconciler import ReconciliationReport
-from switchyard.audit.records.reader import CaseSummary, StoredAlarm
 from switchyard.audit.records.stored_row import CaseStatus
+from switchyard.audit.verification.audit_reader import CaseSummary, StoredAlarm
 from switchyard.audit.verification.findings import VerifyReport
 from switchyard.cli.app.console import console
 from switchyard.cli.app.target import Env

@@ -409,8 +409,8 @@ as $$
     c.playbook, p.effective_from, p.citation, c.closed, c.last_recorded,
     c.last_recorded + p.keep_for,
     greatest(own.last_at, others.last_at) + p.duty_for,
-    held.holds,
-    case when c.closed and held.holds = 0 and p.playbook is not null
+    active.holds,
+    case when c.closed and active.holds = 0 and p.playbook is not null
       then greatest(c.last_recorded + p.keep_for, greatest(own.last_at, others.last_at) + p.duty_for)
       else 'infinity' end
   from (
@@ -444,7 +444,7 @@ as $$
       and split_part(o.playbook_version, '/', 1) = c.playbook
       and (p.duty_counts_from = '{}' or t.transition = any(p.duty_counts_from))
   ) others on p.duty_for is not null
-  cross join lateral (select count(*) as holds from active_hold h where h.case_id = the_case) held
+  cross join lateral (select count(*) as holds from active_hold h where h.case_id = the_case) active
 $$;
 comment on function case_retention(date, uuid) is
   'When a case may be retired, and what it depends on. infinity while the case is open, is on hold, or its playbook has no policy.';

@@ -60,22 +60,16 @@ async def erase(
 
 
 def _print_erasure(asked: ErasureResult, target: Target, person: str) -> None:
-    from switchyard.audit.erasure.erasure import (
-        AlreadyErased,
-        ErasureAllowed,
-        ErasureDenied,
-        PersonUnknown,
-        read_erasure,
-    )
+    from switchyard.audit.erasure.erasure import ErasureAllowed, ErasureDenied, ErasureNotNeeded, read_erasure
     from switchyard.cli.app.keys import load_receipt_keys
 
     match asked.decision:
-        case PersonUnknown():
+        case ErasureNotNeeded.PERSON_UNKNOWN:
             raise CommandFailed(f"no person has the subject {person}", remedy=_FIND_SUBJECT)
         case ErasureDenied(why=why, until=until, remedy=remedy):
             when = f" until {until:%Y-%m-%d %H:%M} UTC" if until else ""
             raise CommandFailed(f"{person} is not erased{when}: {why}", remedy=remedy)
-        case AlreadyErased():
+        case ErasureNotNeeded.ALREADY_ERASED:
             console.print(f"{person} was erased before; this is the receipt:")
         case ErasureAllowed(begun=begun):
             finished = " An earlier attempt had destroyed the key." if begun else ""

@@ -117,9 +117,8 @@ def parse_since(since: str, now: datetime) -> datetime:
 async def open_reconciler(target: Target, grace: timedelta) -> AsyncIterator[Reconciler]:
     """A reconciler of a deployment. Raises `CommandFailed` if a database cannot be reached."""
     from switchyard.app.application import load_app
-    from switchyard.audit.reconciliation.presence import LogPresence
     from switchyard.audit.reconciliation.producers import Producers
-    from switchyard.audit.reconciliation.reconciler import Reconciler
+    from switchyard.audit.reconciliation.reconciler import LogPresence, Reconciler
     from switchyard.cli.app.connections import open_audit_pool, open_aws_client, open_pool
     from switchyard.protocol.catalogue import CASE_MANAGER
     from switchyard.protocol.topology import consumers

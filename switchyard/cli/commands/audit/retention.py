@@ -129,8 +129,7 @@ async def policy(
 async def _open_store(target: Target, archive_bucket: str | None = None) -> AsyncIterator[RetentionStore]:
     """The log, for its retention role."""
     from switchyard.audit.records.roles import SCHEMA
-    from switchyard.audit.retention.case_objects import CaseObjects
-    from switchyard.audit.retention.retention import RetentionStore
+    from switchyard.audit.retention.retention import CaseObjects, RetentionStore
     from switchyard.cli.app.connections import open_aws_client, open_pool
     from switchyard.cli.app.keys import load_receipt_keys, open_receipt_signer
     from switchyard.runtime.core.clock import SystemClock
@@ -188,23 +187,12 @@ async def _resolve(target: Target, prefix: str) -> str:
 
 
 async def _read(env: Env) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    from dataclasses import asdict
-
-    from switchyard.audit.retention.retention import RetentionReader
+    from switchyard.audit.retention.retention import read_retention
     from switchyard.cli.app.connections import open_audit_pool
 
     async with open_readable_target(env) as target, open_audit_pool(target) as pool:
-        reader = RetentionReader(pool)
-        policies = [
-            {
-                "playbook": each.playbook,
-                "keep_days": each.keep_for.days,
-                "duty_days": None if each.duty_for is None else each.duty_for.days,
-                "duty_counts_from": list(each.duty_counts_from),
-                "citation": each.citation,
-                "set_by": each.set_by,
-                "effective_from": each.effective_from,
-            }
-            for each in await reader.policies()
-        ]
-        return policies, [asdict(each) for each in await reader.holds()]
+        policies, holds = await read_retention(pool)
+    for row in policies:
+        keep_for, duty_for = row.pop("keep_for"), row.pop("duty_for")
+        row |= {"keep_days": keep_for.days, "duty_days": duty_for.days if duty_for else None}
+    return policies, holds

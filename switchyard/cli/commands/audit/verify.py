@@ -15,7 +15,7 @@ from switchyard.cli.app.target import Env, open_readable_target
 if TYPE_CHECKING:
     from datetime import date
 
-    from switchyard.audit.records.reader import StoredAlarm
+    from switchyard.audit.verification.audit_reader import StoredAlarm
     from switchyard.audit.verification.findings import CheckpointReport, Finding, VerifyReport
 
 _REPORTED = ("scope", "cases", "rows", "finding_count", "unended_cases", "pending_count")

@@ -16,8 +16,7 @@ from contracts.catalogue import CATALOGUE
 from switchyard.audit.records.roles import RETENTION, SCHEMA
 from switchyard.audit.records.store import AuditStore
 from switchyard.audit.retention import retention as retention_module
-from switchyard.audit.retention.case_objects import CaseObjects
-from switchyard.audit.retention.retention import RetentionStore
+from switchyard.audit.retention.retention import CaseObjects, RetentionStore
 from switchyard.audit.verification.retired_cases import RetiredCases
 from switchyard.devstack.stack.provision import OBJECT_BUCKET
 from switchyard.protocol.fields import Json

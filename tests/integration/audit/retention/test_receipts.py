@@ -11,8 +11,7 @@ from aiobotocore.session import AioSession
 from contracts.catalogue import CATALOGUE
 from switchyard.audit.records.roles import READER, RETENTION, SCHEMA
 from switchyard.audit.records.store import AuditStore
-from switchyard.audit.retention.case_objects import CaseObjects
-from switchyard.audit.retention.retention import RetentionStore
+from switchyard.audit.retention.retention import CaseObjects, RetentionStore
 from switchyard.audit.verification import retired_cases
 from switchyard.audit.verification.audit_reader import AuditReader
 from switchyard.audit.verification.findings import FindingKind

@@ -16,8 +16,7 @@ from contracts.catalogue import CATALOGUE
 from contracts.events.router import AnswerQuestion
 from switchyard.audit.records.roles import RETENTION, SCHEMA
 from switchyard.audit.records.store import AuditStore
-from switchyard.audit.retention.case_objects import CaseObjects
-from switchyard.audit.retention.retention import RetentionStore, RetirementStatus
+from switchyard.audit.retention.retention import CaseObjects, RetentionStore, RetirementStatus
 from switchyard.audit.verification.audit_reader import AuditReader
 from switchyard.audit.verification.findings import FindingKind
 from switchyard.devstack.stack.provision import OBJECT_BUCKET
@@ -30,7 +29,7 @@ from tests.integration.audit.conftest import Owner, UrlFor
 from tests.integration.audit.retention.retiring import LONG_AGO, SIGNER, due_now, retire_all, tampering
 from tests.integration.cloud import Cloud
 from tests.unit.audit import cases
-from tests.unit.audit.test_tries import close, retry_of
+from tests.unit.audit.test_attempts import close, retry_of
 
 pytestmark = pytest.mark.integration
 
@@ -58,14 +57,18 @@ async def test_the_receipt_says_what_went_when_by_whom_and_why(
 ) -> None:
     await retire_all(retention)
 
-    said = json.loads(await owner.fetchval("select statement from retention_receipt"))
+    statement = json.loads(await owner.fetchval("select statement from retention_receipt"))
 
-    assert (said["case_id"], said["retired_by"], said["playbook"]) == (events[0]["case_id"], "ada", "assist")
-    assert said["archive"] is None
-    assert "year" in said["citation"]
+    assert (statement["case_id"], statement["retired_by"], statement["playbook"]) == (
+        events[0]["case_id"],
+        "ada",
+        "assist",
+    )
+    assert statement["archive"] is None
+    assert "year" in statement["citation"]
     texts = {hashlib.sha256(text.encode()).hexdigest() for text in cases.bodies(events)}
-    assert {event["body_sha256"] for event in said["events"]} == texts
-    assert "body" not in said["events"][0]
+    assert {event["body_sha256"] for event in statement["events"]} == texts
+    assert "body" not in statement["events"][0]
 
 
 async def test_bodies_can_go_to_an_archive_first_and_artefacts_go_with_them(
@@ -85,14 +88,14 @@ async def test_bodies_can_go_to_an_archive_first_and_artefacts_go_with_them(
     await retire_all(store)
     await pool.close()
 
-    said = json.loads(await owner.fetchval("select statement from retention_receipt"))
-    archived = await objects.get(said["archive"]["uri"])
-    assert hashlib.sha256(archived).hexdigest() == said["archive"]["sha256"]
+    statement = json.loads(await owner.fetchval("select statement from retention_receipt"))
+    archived = await objects.get(statement["archive"]["uri"])
+    assert hashlib.sha256(archived).hexdigest() == statement["archive"]["sha256"]
     lines = [json.loads(line) for line in gzip.decompress(archived).splitlines()]
     assert {line["body"] for line in lines} == set(cases.bodies(events))
     left = await cloud.s3.list_objects_v2(Bucket=OBJECT_BUCKET, Prefix="artefacts/")
     keys = {item["Key"] for item in left["Contents"]}
-    assert said["objects"] == 2
+    assert statement["objects"] == 2
     assert not {key for key in keys if case_id in key}
     assert other in keys
 

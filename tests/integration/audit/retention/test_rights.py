@@ -1,4 +1,4 @@
-"""PostgreSQL enforces retention, whoever holds which role."""
+"""PostgreSQL enforces retention, for every role."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ REFUSED = [
 ]
 
 
-async def test_nobody_takes_a_body_or_a_record_of_it_the_owner_included(
+async def test_body_and_its_record_are_removable_by_no_role_nor_the_owner(
     retention: RetentionStore, owner: Owner, events: list[Json]
 ) -> None:
     await retention.hold(cases.first(2)["case_id"], reason="a complaint", operator="ada")

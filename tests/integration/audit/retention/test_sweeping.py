@@ -1,4 +1,4 @@
-"""Artefacts go after the bodies, whatever happens in between: a kill, a hold, or an event that comes in late."""
+"""Artefacts go after the bodies, despite a kill, a hold, or an event that comes in late."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ import pytest
 from contracts.catalogue import CATALOGUE
 from switchyard.audit.records.roles import RETENTION, SCHEMA
 from switchyard.audit.records.store import AuditStore
-from switchyard.audit.retention.case_objects import CaseObjects
-from switchyard.audit.retention.retention import DueCase, RetentionStore, RetirementOutcome
+from switchyard.audit.retention.retention import CaseObjects, DueCase, RetentionStore, RetirementOutcome
 from switchyard.cli.commands.audit.retention import retire_due_cases
 from switchyard.devstack.stack.provision import OBJECT_BUCKET
 from switchyard.protocol.fields import Json
@@ -127,6 +126,6 @@ async def test_a_hold_during_a_run_keeps_its_case_and_no_other(
     assert {row[0]: row[1] for row in rows} == {
         case["case_id"]: 9 if case["case_id"] == retention.held else 0 for case in (events[0], cases.first(3))
     }
-    said = " ".join(capsys.readouterr().out.split())
-    assert f"kept case {retention.held}: retention_receipt: case {retention.held} may not be retired" in said
-    assert "1 case retired (9 bodies), 1 kept" in said
+    output = " ".join(capsys.readouterr().out.split())
+    assert f"kept case {retention.held}: retention_receipt: case {retention.held} may not be retired" in output
+    assert "1 case retired (9 bodies), 1 kept" in output

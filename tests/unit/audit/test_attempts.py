@@ -54,19 +54,19 @@ RETRY_2 = retry_of(FAILURE_2, CLOSED_2[1], 2)
 
 
 def verdict(*events: Json, without: Json | None = None) -> CaseVerdict:
-    return verify_case(stored(event for event in events if event is not without), now=LATER)
+    return verify_case(stored([event for event in events if event is not without]), now=LATER)
 
 
 def kinds(found: CaseVerdict) -> set[FindingKind]:
     return {each.kind for each in found.findings}
 
 
-def test_a_case_with_a_close_a_retry_and_a_second_close_holds() -> None:
+def test_case_closed_retried_and_closed_has_no_findings() -> None:
     found = verdict(*TWICE)
     assert (found.findings, found.pending, found.status) == ((), (), CaseStatus.CLOSED)
 
 
-def test_a_case_may_be_tried_more_than_twice() -> None:
+def test_case_with_three_attempts_has_no_findings() -> None:
     again = follow(RETRY_2, AnswerQuestion(question=QUESTION), "router", node_to="text_to_sql")
     failure = failed(again, "text_to_sql")
     found = verdict(*TWICE, RETRY_2, again, failure, *close(failure))
@@ -79,7 +79,7 @@ def test_reopened_case_is_open_until_deadline_and_unended_after() -> None:
     assert verify_case(rows, now=NOW + timedelta(days=1)).status is CaseStatus.UNENDED
 
 
-def test_a_second_try_that_expired_is_ended() -> None:
+def test_expired_second_attempt_is_ended() -> None:
     expired = follow(RETRY, CaseClosed(outcome="expired", code="case_deadline"), "case_manager")
     found = verdict(*ONCE, RETRY, AGAIN, expired)
     assert (found.findings, found.status) == ((), CaseStatus.CLOSED)
@@ -94,7 +94,7 @@ def test_two_endings_of_one_try_do_not_hold() -> None:
 
 
 @pytest.mark.parametrize("gone", [CLOSED[0], CLOSED[1]], ids=["the router's word", "the ending"])
-def test_a_retry_of_a_case_that_was_not_ended_by_its_failure_does_not_hold(gone: Json) -> None:
+def test_retry_of_case_ended_otherwise_is_unfounded(gone: Json) -> None:
     assert FindingKind.RETRY_UNFOUNDED in kinds(verdict(*TWICE, without=gone))
 
 
@@ -111,17 +111,17 @@ def test_retry_of_foreign_failure_is_a_finding() -> None:
     assert kinds(wrong) == {FindingKind.RETRY_UNFOUNDED}
 
 
-def test_a_retry_of_what_did_not_fail_does_not_hold() -> None:
+def test_retry_without_failure_is_unfounded() -> None:
     answered = cases.answered()
     retry = retry_of({**answered[-2], "payload": FAILURE["payload"]}, answered[-1])
     assert FindingKind.RETRY_UNFOUNDED in kinds(verdict(*answered, retry))
 
 
-def test_a_removed_retry_shows_as_a_missing_cause() -> None:
+def test_removed_retry_is_a_missing_parent() -> None:
     assert kinds(verdict(*TWICE, without=RETRY)) == {FindingKind.MISSING_PARENT}
 
 
-def test_a_retry_that_arrives_before_the_ending_may_wait_for_it() -> None:
+def test_retry_before_the_ending_is_pending() -> None:
     rows = stored([OPENED, COMMAND, FAILURE, CLOSED[0], RETRY])
     found = verify_case(rows, now=NOW - timedelta(minutes=8))
     assert found.findings == ()

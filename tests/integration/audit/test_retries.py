@@ -17,7 +17,7 @@ from switchyard.runtime.database.connections import connect_pool
 from tests.integration.audit.conftest import UrlFor
 from tests.integration.manual_clock import ManualClock
 from tests.unit.audit.cases import NOW, bodies, follow
-from tests.unit.audit.test_tries import AGAIN, ONCE, RETRY, TWICE
+from tests.unit.audit.test_attempts import AGAIN, ONCE, RETRY, TWICE
 
 pytestmark = pytest.mark.integration
 CASE = ONCE[0]["case_id"]

@@ -31,7 +31,7 @@ where opened_on = any($1::date[]) and case_id = any($2::uuid[])
 order by opened_on desc, opened_at desc nulls last, case_id
 
 -- name: days_of
-select distinct opened_on from transition where case_id = $1
+select distinct opened_on, case_id from transition where case_id = $1
 
 -- name: timeline
 select
@@ -47,20 +47,6 @@ from integrity_alarm
 where $1::uuid is null or case_id = $1
 order by alarm_id desc
 limit $2
-
--- name: count_transitions
-select
-  count(*) as transitions,
-  count(distinct event_id) as events,
-  count(distinct case_id) as cases,
-  count(*) filter (where tableoid = 'transition_default'::regclass) as unplanned
-from transition
-
--- name: count_outcomes
-select coalesce(outcome, 'unnamed') as name, count(*) as count from transition where terminal group by 1 order by 1
-
--- name: count_alarms
-select kind as name, count(*) as count from integrity_alarm group by 1 order by 1
 
 -- name: cases_like
 select case_id from audit.transition where starts_with(case_id::text, $1) and parents = '{}'

@@ -34,10 +34,12 @@ Owner: TypeAlias = "asyncpg.Connection[Any]"
 TOMORROW = datetime.now(UTC).replace(microsecond=0) + timedelta(days=1)
 
 
-async def test_a_locked_object_is_written_once_and_cannot_be_removed(cloud: Cloud, keeper: LockedObjects) -> None:
+async def test_a_locked_object_is_written_once_and_cannot_be_removed(
+    cloud: Cloud, locked_objects: LockedObjects
+) -> None:
     key = f"test/{datetime.now(UTC).timestamp()}"
-    assert await keeper.put_new(key, b"first", keep_until=TOMORROW, content_type="text/plain")
-    assert not await keeper.put_new(key, b"second", keep_until=TOMORROW, content_type="text/plain")
+    assert await locked_objects.put_new(key, b"first", keep_until=TOMORROW, content_type="text/plain")
+    assert not await locked_objects.put_new(key, b"second", keep_until=TOMORROW, content_type="text/plain")
     (version,) = (await cloud.s3.list_object_versions(Bucket=CHECKPOINT_BUCKET, Prefix=key))["Versions"]
 
     with pytest.raises(ClientError, match="AccessDenied"):
@@ -45,19 +47,19 @@ async def test_a_locked_object_is_written_once_and_cannot_be_removed(cloud: Clou
             Bucket=CHECKPOINT_BUCKET, Key=key, VersionId=version["VersionId"], BypassGovernanceRetention=True
         )
 
-    found = await keeper.get(key)
+    found = await locked_objects.get(key)
     assert found is not None
     assert (found.data, found.lock) == (b"first", ObjectLock("COMPLIANCE", TOMORROW))
 
 
-async def test_what_is_written_over_a_locked_object_hides_nothing(cloud: Cloud, keeper: LockedObjects) -> None:
+async def test_what_is_written_over_a_locked_object_hides_nothing(cloud: Cloud, locked_objects: LockedObjects) -> None:
     key = f"test/{datetime.now(UTC).timestamp()}"
-    await keeper.put_new(key, b"first", keep_until=TOMORROW, content_type="text/plain")
+    await locked_objects.put_new(key, b"first", keep_until=TOMORROW, content_type="text/plain")
     await cloud.s3.put_object(Bucket=CHECKPOINT_BUCKET, Key=key, Body=b"second")
     await cloud.s3.delete_object(Bucket=CHECKPOINT_BUCKET, Key=key)
 
-    found = await keeper.get(key)
-    listed = [kept async for kept in keeper.kept(key)]
+    found = await locked_objects.get(key)
+    listed = [kept async for kept in locked_objects.kept(key)]
 
     assert found is not None
     assert found.data == b"first"
@@ -66,14 +68,14 @@ async def test_what_is_written_over_a_locked_object_hides_nothing(cloud: Cloud, 
 
 async def test_key_versions_stay_together_across_pages(cloud: Cloud) -> None:
     folder = f"test/{datetime.now(UTC).timestamp()}"
-    keeper = LockedObjects(cloud.s3, CHECKPOINT_BUCKET, page=2)
+    locked_objects = LockedObjects(cloud.s3, CHECKPOINT_BUCKET, page=2)
     for name in ("a", "b", "c"):
-        await keeper.put_new(f"{folder}/{name}", name.encode(), keep_until=TOMORROW, content_type="text/plain")
+        await locked_objects.put_new(f"{folder}/{name}", name.encode(), keep_until=TOMORROW, content_type="text/plain")
         for _ in range(2 if name == "b" else 0):
             await cloud.s3.put_object(Bucket=CHECKPOINT_BUCKET, Key=f"{folder}/{name}", Body=b"over it")
 
-    listed = [kept async for kept in keeper.kept(f"{folder}/")]
-    read = [await keeper.read(kept) for kept in listed]
+    listed = [kept async for kept in locked_objects.kept(f"{folder}/")]
+    read = [await locked_objects.read(kept) for kept in listed]
 
     assert [(kept.key[-1], kept.versions) for kept in listed] == [("a", 1), ("b", 3), ("c", 1)]
     assert [found.data for found in read if found] == [b"a", b"b", b"c"]
@@ -313,7 +315,7 @@ async def test_row_without_body_keeps_log_index_and_is_not_exported(
     assert [found.field for found in (await proof.verify()).findings] == ["body", "transcript_hash"]
 
 
-async def test_an_checkpoint_without_object_lock_is_told_from_one_that_has_it(
+async def test_checkpoint_without_object_lock_is_reported_as_unlocked(
     store: AuditStore, proof: Proof, cloud: Cloud
 ) -> None:
     await store.record(cases.bodies(cases.answered()))

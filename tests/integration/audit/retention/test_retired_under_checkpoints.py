@@ -87,7 +87,7 @@ async def test_body_missing_without_receipt_found_under_checkpoint(
 
 
 def _receipt(events: list[Json], named: list[Json], texts: list[str]) -> tuple[str, date, str, str]:
-    """The insertion of a receipt that says all that one must say, and that nobody has signed."""
+    """The insertion of a complete receipt without a valid signature."""
     case_id, opened_on = events[0]["case_id"], events[0]["opened_on"]
     statement = {
         "format": "switchyard-retirement/1",

@@ -5,9 +5,8 @@ order by case_id limit $3
 
 -- name: events_of
 select
-  case_id::text, event_id::text, opened_on, node_from, node_to, transition, transcript_hash, parents,
-  recorded_at,
-  case when node_to = 'router' then body end as body
+  node_from as producer, case_id::text, event_id::text, transcript_hash as digest, transition as type, recorded_at,
+  parents, node_to, case when node_to = 'router' then body end as body
 from transition where case_id = any($1::uuid[])
 order by case_id, seq, ordinal, event_id
 

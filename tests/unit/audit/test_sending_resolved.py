@@ -50,14 +50,14 @@ def verdict(events: list[Json]) -> CaseVerdict:
     return verify_case(stored(events), now=NOW + timedelta(hours=1))
 
 
-def test_a_settled_case_is_closed_once_and_proves_as_before() -> None:
+def test_resolved_case_has_one_ending_and_no_findings() -> None:
     events = unknown()
     settled = follow(events[2], SETTLED, "email_sender", after_ms=60_000)
     found = verdict([*events, settled])
     assert (found.status, found.findings, found.pending) == (CaseStatus.CLOSED, (), ())
 
 
-def test_a_second_settlement_that_says_something_else_is_found() -> None:
+def test_second_different_resolution_is_a_finding() -> None:
     events = unknown()
     settled = follow(events[2], SETTLED, "email_sender", after_ms=60_000)
     other = rewritten(settled, payload=settled["payload"] | {"operator": "somebody.else"})
@@ -65,7 +65,7 @@ def test_a_second_settlement_that_says_something_else_is_found() -> None:
     assert FindingKind.DUPLICATE in kinds
 
 
-def test_a_settlement_of_nothing_is_found() -> None:
+def test_resolution_without_unknown_sending_is_a_finding() -> None:
     events = unknown()
     settled = follow(events[2], SETTLED, "email_sender", after_ms=60_000)
     orphan = rewritten(settled, parents=["f" * 64])

@@ -20,8 +20,7 @@ from switchyard.audit.transparency.checkpoint import (
     head_after,
     next_checkpoint_body,
 )
-from switchyard.audit.transparency.checkpointer import CheckpointSchedule, is_checkpoint_due
-from switchyard.audit.transparency.transparency_log import CheckpointBacklog
+from switchyard.audit.transparency.checkpointer import CheckpointSchedule
 from switchyard.audit.verification.checkpoint_verifier import StoredCheckpoint, check_object_lock
 from switchyard.audit.verification.findings import FindingKind
 from switchyard.runtime.crypto.signing import LocalSigner, TrustedKeys, key_name, public_keys
@@ -52,11 +51,11 @@ async def checkpoint(head: LogHead | None = None, count: int = 3) -> Checkpoint:
         ("body_sha256", b"\2" * 32),
     ],
 )
-def test_a_leaf_covers_everything_that_it_has(name: str, value: Any) -> None:
+def test_leaf_hash_covers_every_field(name: str, value: Any) -> None:
     assert replace(LEAF, **{name: value}).hash() != LEAF.hash()
 
 
-async def test_an_checkpoint_reads_back_as_it_was_written() -> None:
+async def test_checkpoint_written_and_read_is_equal() -> None:
     made = await checkpoint()
 
     assert Checkpoint.from_bytes(made.to_bytes()) == made
@@ -73,7 +72,7 @@ async def test_checkpoints_continue_each_other() -> None:
     assert explain_unlinked(head_after(one.body), two.body) is None
 
 
-async def test_what_does_not_continue_the_head_says_in_what() -> None:
+async def test_unlinked_checkpoint_names_the_differing_fields() -> None:
     one = await checkpoint()
     two = (await checkpoint(head_after(one.body), 2)).body
 
@@ -83,7 +82,7 @@ async def test_what_does_not_continue_the_head_says_in_what() -> None:
     assert "last" in (explain_unlinked(head_after(one.body), backwards) or "")
 
 
-async def test_bytes_that_are_no_checkpoint_are_refused() -> None:
+async def test_invalid_checkpoint_bytes_are_rejected() -> None:
     data = (await checkpoint()).to_bytes()
 
     for broken in (b"", b"{}", b"[]", b"\xff", data[:-1], data.replace(b'"last":3', b'"last":2')):
@@ -94,7 +93,7 @@ async def test_bytes_that_are_no_checkpoint_are_refused() -> None:
         Checkpoint.from_bytes(replace(made, leaves=made.leaves[::-1]).to_bytes())
 
 
-async def test_a_signature_counts_by_a_trusted_key_over_the_very_bytes() -> None:
+async def test_signature_is_valid_for_trusted_key_and_exact_bytes_only() -> None:
     made, keys = await checkpoint(), TrustedKeys([SIGNER.public])
     key, message = made.body.key, made.body.signed_bytes()
 
@@ -104,24 +103,18 @@ async def test_a_signature_counts_by_a_trusted_key_over_the_very_bytes() -> None
 
 
 @pytest.mark.parametrize("text", ["AAAA", "no base64"])
-def test_what_is_no_public_key_is_refused(text: str) -> None:
+def test_invalid_public_key_is_rejected(text: str) -> None:
     with pytest.raises(ValueError, match="a public key is"):
         TrustedKeys(public_keys(text))
 
 
 @pytest.mark.parametrize(
-    ("waiting", "expected"),
-    [
-        (CheckpointBacklog(0, 0), False),
-        (CheckpointBacklog(9, 59), False),
-        (CheckpointBacklog(10, 0), True),
-        (CheckpointBacklog(1, 60), True),
-    ],
+    ("rows", "oldest_s", "expected"), [(0, 0, False), (9, 59, False), (10, 0, True), (1, 60, True)]
 )
-def test_an_checkpoint_is_due_after_rows_or_seconds_and_never_for_nothing(
-    waiting: CheckpointBacklog, expected: bool
+def test_checkpoint_is_due_after_rows_or_seconds_and_never_for_nothing(
+    rows: int, oldest_s: float, expected: bool
 ) -> None:
-    assert is_checkpoint_due(waiting, CheckpointSchedule(10, 60, timedelta(days=1))) is expected
+    assert CheckpointSchedule(10, 60, timedelta(days=1)).is_due(rows, oldest_s) is expected
 
 
 def test_names_of_objects_are_in_the_order_of_their_numbers() -> None:
@@ -142,7 +135,7 @@ def test_names_of_objects_are_in_the_order_of_their_numbers() -> None:
         (ObjectLock("COMPLIANCE", AT), "until"),
     ],
 )
-def test_a_lock_that_somebody_can_lift_or_that_has_ended_is_none(lock: ObjectLock | None, field: str | None) -> None:
+def test_weak_or_expired_object_lock_is_reported_as_unlocked(lock: ObjectLock | None, field: str | None) -> None:
     stored = StoredCheckpoint(1, b"{}", 1, lock, None)
     (found,) = check_object_lock(stored, mode="COMPLIANCE", now=AT)
     assert (found.kind, found.field) == (FindingKind.CHECKPOINT_UNLOCKED, field)
@@ -151,6 +144,6 @@ def test_a_lock_that_somebody_can_lift_or_that_has_ended_is_none(lock: ObjectLoc
 @pytest.mark.parametrize(
     ("mode", "wanted"), [("COMPLIANCE", "COMPLIANCE"), ("COMPLIANCE", "GOVERNANCE"), ("GOVERNANCE",) * 2]
 )
-def test_a_lock_of_the_mode_that_is_set_or_a_stricter_one_counts(mode: str, wanted: LockMode) -> None:
+def test_object_lock_of_required_or_stricter_mode_is_accepted(mode: str, wanted: LockMode) -> None:
     stored = StoredCheckpoint(1, b"{}", 1, ObjectLock(mode, AT + timedelta(seconds=1)), None)
     assert list(check_object_lock(stored, mode=wanted, now=AT)) == []

@@ -1,4 +1,4 @@
-"""Every committed row gets one log_index, and log indexes have no gap, whoever writes, waits or dies."""
+"""Every committed row gets one log_index, and log indexes have no gap, whichever process writes, waits or dies."""
 
 from __future__ import annotations
 
@@ -67,9 +67,7 @@ async def test_rows_get_positions_from_one_in_the_order_of_recording(
     assert await owner.fetchval("select count(*) from unindexed") == 0
 
 
-async def test_a_position_keeps_what_the_row_said_when_it_was_written(
-    store: AuditStore, proof: Proof, owner: Owner
-) -> None:
+async def test_log_entry_keeps_the_row_as_it_was_written(store: AuditStore, proof: Proof, owner: Owner) -> None:
     await store.record(cases.bodies(cases.answered()))
     await proof.index_rows()
 

@@ -330,7 +330,7 @@ async def test_an_ending_exchanged_for_another_is_found(log: Log, reader: AuditR
     assert at(await log.proof.verify(), other) == {(FindingKind.INDEX_DIFFERS, None)}
 
 
-async def test_the_database_s_own_copies_of_checkpoints_convince_nobody(log: Log) -> None:
+async def test_database_copies_of_checkpoints_are_no_proof(log: Log) -> None:
     """The owner rewrites the last row and makes a checkpoint for it with a key of their own, in the database."""
     event = cases.answered(LAST)[8]
     await log.rewrite(event, cases.rewritten(event, payload={**event["payload"], "outcome": "cancelled"}))
@@ -341,7 +341,7 @@ async def test_the_database_s_own_copies_of_checkpoints_convince_nobody(log: Log
 
 
 async def test_overwritten_checkpoint_is_found_despite_valid_signature(log: Log) -> None:
-    """Whoever may sign and write to the bucket still cannot replace what Object Lock keeps."""
+    """An attacker who may sign and write to the bucket still cannot replace what Object Lock keeps."""
     event = cases.answered(LAST)[8]
     await log.rewrite(event, cases.rewritten(event, payload={**event["payload"], "outcome": "cancelled"}))
     body, signature = await _resigned(log, SIGNER)
