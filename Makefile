@@ -222,10 +222,6 @@ ingress-package: $(READY) ## Build the ingress function's zip for AWS Lambda (Py
 	cd dist/ingress && find . -type f -exec touch -t 202601010000 {} + && zip -qrX ../ingress.zip .
 	@ls -l dist/ingress.zip
 
-.PHONY: exit-cost
-exit-cost: $(READY) ## Count the lines to rewrite in order to leave AWS (docs/start/choosing.md)
-	$(BIN)/python -m bench.exit_cost
-
 REVISION ?= dev
 
 .PHONY: images

@@ -15,7 +15,7 @@ from typing import Any
 import asyncpg
 from aiobotocore.session import get_session
 
-from bench.audit.cpu import cpu_s
+from bench.audit.writers import cpu_s
 from switchyard.protocol.catalogue import AUDIT
 from switchyard.protocol.topology import queue_name
 
@@ -82,7 +82,7 @@ async def drain_with_audit(
 
 
 async def _wait_until(holds: Callable[[], Awaitable[bool]], *, every_s: float) -> None:
-    while not await holds():  # noqa: ASYNC110 - another process changes it, there is nobody to tell us
+    while not await holds():  # noqa: ASYNC110 - another process changes it, without a notification
         await asyncio.sleep(every_s)
 
 

@@ -1,4 +1,4 @@
-"""A real SQS and EventBridge for the tests: whatever AWS_ENDPOINT_URL names, else a ministack of our own, or the
+"""A real SQS and EventBridge for the tests: the endpoint of AWS_ENDPOINT_URL, else a ministack of our own, or the
 LocalStack of the session's infrastructure where that is not the embedded one.
 
 Credentials come from the usual variables when AWS_ENDPOINT_URL is set, and are "test" otherwise.
@@ -226,7 +226,7 @@ class Wire:
     Attributes:
         url: where it listens.
         calls: how often each operation was called.
-        answered: how often each operation was answered, to whoever still listened.
+        answered: how often each operation was answered, to clients that still listened.
         requests: the payloads of each operation.
         intercept: by operation, called with the payload; what it returns is the answer, None lets the request pass.
     """

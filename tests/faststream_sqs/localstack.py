@@ -73,8 +73,8 @@ def _wait(url: str, process: "subprocess.Popen[bytes]", log: Path) -> None:
     deadline = time.monotonic() + _PATIENCE
     while time.monotonic() < deadline:
         if process.poll() is not None:
-            said = log.read_text(errors="replace")[-2000:]
-            raise RuntimeError(f"LocalStack ended with {process.returncode} while starting:\n{said}")
+            output = log.read_text(errors="replace")[-2000:]
+            raise RuntimeError(f"LocalStack ended with {process.returncode} while starting:\n{output}")
         try:
             with urllib.request.urlopen(url, timeout=2) as answer:
                 if b'"events": "running"' in answer.read():

@@ -108,7 +108,9 @@ async def test_what_a_rule_hands_to_a_queue_is_as_listed(
     assert (message["Attributes"].get("AWSTraceHeader") == TRACE) is emulator.target_sets_trace_header
 
 
-async def test_a_refusal_is_final_whoever_is_blamed(wired_broker: SQSBroker, queue: "Queue", wire: Any) -> None:
+async def test_rejected_entry_is_final_regardless_of_sender_fault(
+    wired_broker: SQSBroker, queue: "Queue", wire: Any
+) -> None:
     """Sending again what SQS refused for its content only delays the error, five times."""
     await wired_broker.connect()
     with pytest.raises(PublishFailed) as caught:

@@ -45,9 +45,7 @@ async def test_an_event_arrives_unwrapped_and_with_its_envelope(
     assert message.envelope.resources == ("arn:aws:s3:::bucket",)
 
 
-async def test_text_is_published_verbatim_and_with_what_was_said_about_it(
-    wired_broker: SQSBroker, bus: str, wire: "Wire"
-) -> None:
+async def test_text_is_published_verbatim_with_its_attributes(wired_broker: SQSBroker, bus: str, wire: "Wire") -> None:
     events = wired_broker.event_publisher(bus, source="shop", detail_type="OrderPlaced")
     await wired_broker.start()
     happened = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)

@@ -1,4 +1,4 @@
-"""The short way to the handler and FastStream's own: whatever a handler or an application can see is the same."""
+"""The short way to the handler and FastStream's own: handlers and applications see the same."""
 
 import asyncio
 import logging

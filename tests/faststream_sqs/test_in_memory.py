@@ -121,13 +121,13 @@ async def test_an_event_that_a_rule_sends_to_the_wrong_queue_is_rejected(
     async def handle(body: Any) -> None: ...
 
     @stage.broker.subscriber(dead.name, wait_time=1)
-    async def bury(body: Any) -> None: ...
+    async def take_dead_letter(body: Any) -> None: ...
 
     async with stage.test(rules={bus: [queue.name]}):
         await events.publish({"id": 7}, source="shop", detail_type="OrderLost")
-        await bury.wait_call(timeout=5)
+        await take_dead_letter.wait_call(timeout=5)
         handle.mock.assert_not_called()
-        await bury.assert_called_once_with(
+        await take_dead_letter.assert_called_once_with(
             {"id": 7}, headers={"reject-reason": "unexpected detail-type OrderLost", "reject-queue": queue.name}
         )
 
@@ -142,12 +142,12 @@ async def test_a_rejected_message_reaches_the_handler_of_the_dead_letter_queue(
         await message.reject("beyond repair")
 
     @stage.broker.subscriber(dead.name, wait_time=1)
-    async def bury(body: str) -> None: ...
+    async def take_dead_letter(body: str) -> None: ...
 
     async with stage.test() as broker:
         await broker.publish("hello", queue.name)
-        await bury.wait_call(timeout=5)
-        await bury.assert_called_once_with("hello", headers={"reject-reason": "beyond repair"})
+        await take_dead_letter.wait_call(timeout=5)
+        await take_dead_letter.assert_called_once_with("hello", headers={"reject-reason": "beyond repair"})
 
 
 async def test_batch_handler_partial_failure_retries_part(stage: Stage, queue: "Queue", eventually: Eventually) -> None:

@@ -140,7 +140,7 @@ async def test_a_trace_in_the_detail_of_an_event_is_continued(
     assert span.status.status_code is StatusCode.UNSET
 
 
-async def test_where_the_trace_is_in_the_content_can_be_told(
+async def test_trace_in_content_is_found_by_the_given_extractor(
     make_broker: Callable[..., SQSBroker], spans: Spans, queue: "Queue", eventually: Eventually
 ) -> None:
     def extract(delivery: SQSDelivery) -> Mapping[str, Any] | None:

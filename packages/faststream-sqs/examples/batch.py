@@ -1,4 +1,4 @@
-"""A batch of which a part fails: only that part is retried.
+"""A batch that fails in part: only that part is retried.
 
 python batch.py
 """

@@ -21,7 +21,7 @@ MAX_ENTRIES = 10
 RESEND = RetryPolicy(base=0.1, cap=5.0)
 """Back-off between resends: about 3 s over six attempts, shorter than the shortest sensible lease."""
 
-# Throttling is an HTTP 400, as a rejection is, and must be told apart by its code (botocore, retries/standard.py).
+# Throttling is an HTTP 400, as a rejection is, and is distinguished by its code (botocore, retries/standard.py).
 _THROTTLED = frozenset(
     {
         "RequestLimitExceeded",

@@ -28,9 +28,8 @@ from faststream.specification.schema import BrokerSpec, Tag, TagDict
 from .config import SQSBrokerConfig
 from .connection import Connection, Credentials, Declare
 from .errors import BusMissing, QueueMissing
-from .event_producer import EventBridgeProducer
 from .log import make_sqs_logger_state
-from .producer import SQSProducer
+from .producer import EventBridgeProducer, SQSProducer
 from .publisher import EventBridgePublisher, SQSPublisher
 from .registrator import SQSRegistrator
 from .response import AttributeValue, SQSPublishCommand

@@ -6,9 +6,7 @@ from types import MappingProxyType
 
 from faststream._internal.configs import (
     BrokerConfig,
-    PublisherSpecificationConfig,
     PublisherUsecaseConfig,
-    SubscriberSpecificationConfig,
     SubscriberUsecaseConfig,
     UnderlyingDriverAnnotation,
     UnderlyingDriverAnnotations,
@@ -19,8 +17,7 @@ from faststream.exceptions import IncorrectState
 from faststream.middlewares import AckPolicy
 
 from .connection import Connection, Declare
-from .event_producer import EventBridgeProducer
-from .producer import SQSProducer
+from .producer import EventBridgeProducer, SQSProducer
 from .response import AttributeValue
 from .retry import RetryPolicy
 
@@ -113,14 +110,6 @@ class SQSSubscriberConfig(SubscriberUsecaseConfig):
         if self._outer_config.ack_policy is not EMPTY:
             return self._outer_config.ack_policy
         return AckPolicy.NACK_ON_ERROR
-
-
-class SQSSubscriberSpecificationConfig(SubscriberSpecificationConfig):
-    """The AsyncAPI texts of a subscriber."""
-
-
-class SQSPublisherSpecificationConfig(PublisherSpecificationConfig):
-    """The AsyncAPI texts of a publisher."""
 
 
 @dataclass(kw_only=True)

@@ -26,11 +26,11 @@ class SQSDelivery:
         queue: the name of its queue.
         status: how it was settled; None before.
         lost: whether its lease ended during processing.
-        received_at: when it arrived, on the clock of the lease keeper.
+        received_at: when it arrived, on the clock of the lease renewer.
         expires_at: when its lease ends, on the same clock.
-        next_beat: when its lease is to be renewed, on the same clock.
+        next_renewal_at: when its lease is to be renewed, on the same clock.
         heartbeats: called at each renewal.
-        beating: the calls of the last renewal, until they return.
+        heartbeat_task: the calls of the last renewal, until they return.
         worker: the task that handles it.
     """
 

@@ -1,8 +1,19 @@
 """The fast path of one message to its handler, if FastStream has nothing else to do for it: the usual case."""
 
+import inspect
+from collections.abc import Awaitable, Callable, Reversible, Sequence
 from typing import Any
 
+from fast_depends.core import CallModel
+from fast_depends.dependencies import Dependant
+from faststream._internal.basic_types import Decorator
+from faststream._internal.context import ContextRepo
+from faststream._internal.context.context_type import Context
+from faststream._internal.di import FastDependsConfig
+from faststream._internal.endpoint.call_wrapper import HandlerCallWrapper
 from faststream._internal.endpoint.subscriber import SubscriberUsecase
+from faststream._internal.types import P_HandlerParams, T_HandlerReturn
+from faststream.message import StreamMessage
 from faststream.middlewares.logging import CriticalLogMiddleware
 from faststream.response import Response
 
@@ -56,3 +67,61 @@ async def process_with_faststream(subscriber: SubscriberUsecase[Any], unit: Any)
     response = await subscriber.process_message(unit)
     published = any(call.handler._publishers for call in subscriber.calls)
     return None if published else response.body
+
+
+class SQSHandlerCallWrapper(HandlerCallWrapper[P_HandlerParams, T_HandlerReturn]):
+    """Calls a handler directly if it takes only a body and context values: the usual case, at half the cost."""
+
+    def set_wrapped(
+        self,
+        *,
+        dependencies: Sequence[Dependant],
+        _call_decorators: Reversible[Decorator],
+        config: FastDependsConfig,
+    ) -> CallModel:
+        """Prepare the call as FastStream does, and shorten it where the result is the same."""
+        model = super().set_wrapped(dependencies=dependencies, _call_decorators=_call_decorators, config=config)
+        if config.use_fastdepends and config.get_dependent is None and _is_plain(model):
+            self._wrapped_call = _direct_call(model, config.context)
+        return model
+
+
+def _is_plain(model: CallModel) -> bool:
+    """Whether the handler takes at most one value from the message, and the rest from the context."""
+    return (
+        not model.dependencies
+        and not model.extra_dependencies
+        and not model.is_generator
+        and model.serializer is not None
+        and len(model.params) <= 1
+        and all(param.kind is not inspect.Parameter.VAR_POSITIONAL for param in model.params)
+        and model.kwargs_name is None
+        and set(model.alias_arguments) == {*(param.field_name for param in model.params), *model.custom_fields}
+        and all(isinstance(field, Context) for field in model.custom_fields.values())
+    )
+
+
+def _direct_call(model: CallModel, context: ContextRepo) -> Callable[[StreamMessage[Any]], Awaitable[Any]]:
+    body_name = model.params[0].field_name if model.params else None
+    fields = {name: field for name, field in model.custom_fields.items() if isinstance(field, Context)}
+    message_names = [name for name, field in fields.items() if _is_message(field)]
+    others = [field for field in fields.values() if not _is_message(field)]
+    call = model.call
+    cast: Any = model.serializer
+
+    async def handle(message: StreamMessage[Any]) -> Any:
+        arguments: dict[str, Any] = dict.fromkeys(message_names, message)
+        # A handler without a body argument reads the message itself.
+        if body_name is not None:
+            arguments[body_name] = await message.decode()
+        for field in others:
+            found = Context.use(field, context__=context)
+            if field.param_name in found:
+                arguments[field.param_name] = found[field.param_name]
+        return cast.response(await call(**cast(arguments)))
+
+    return handle
+
+
+def _is_message(field: Context) -> bool:
+    return f"{field.prefix}{field.name or field.param_name}" == "message"

@@ -11,13 +11,11 @@ from typing import Any
 from faststream.exceptions import IgnoredException
 from faststream.message import AckStatus
 
-from .batch_subscriber import SQSBatchSubscriber
 from .coalescer import Coalescer
 from .delivery import SQSDelivery
-from .queue_session import describe_mismatch
-from .receiver import RawMessage
+from .queue_session import RawMessage, describe_mismatch
 from .settlement import Settlement
-from .subscriber import QueueSubscriber
+from .subscriber import QueueSubscriber, SQSBatchSubscriber
 
 
 @dataclass(frozen=True, slots=True)

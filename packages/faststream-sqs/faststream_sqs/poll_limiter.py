@@ -13,14 +13,14 @@ class PollLimiter:
 
     Args:
         slots: handler calls at a time.
-        patience: seconds without a successful poll after which the subscriber counts as unhealthy.
+        unhealthy_after: seconds without a successful poll after which the subscriber counts as unhealthy.
         clock: the time in seconds.
     """
 
     def __init__(self, slots: int, *, unhealthy_after: float, clock: Callable[[], float]) -> None:
-        self._places = slots
+        self._slots = slots
         self._free = slots
-        self._patience = unhealthy_after
+        self._unhealthy_after = unhealthy_after
         self._clock = clock
         self._wake = asyncio.Event()
         self._polling_since: float | None = None
@@ -37,14 +37,14 @@ class PollLimiter:
         """Whether polls succeed. A subscriber that need not poll, being paused or fully busy, is healthy."""
         if self.stopped:
             return False
-        return self._polling_since is None or self._clock() - self._polling_since <= self._patience
+        return self._polling_since is None or self._clock() - self._polling_since <= self._unhealthy_after
 
     async def acquire(self, limit: int) -> int:
         """Wait for free slots and take up to `limit` of them; 0 once the subscriber has stopped."""
         stood_still = False
         while not self.stopped:
             if self.paused is None and self._free:
-                if stood_still and self._free < min(limit, self._places) // 2:
+                if stood_still and self._free < min(limit, self._slots) // 2:
                     stood_still = False
                     await asyncio.sleep(_REGROUP_S)
                     continue

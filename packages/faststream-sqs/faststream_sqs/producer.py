@@ -1,35 +1,53 @@
-"""Sends messages to SQS."""
+"""Sends messages to SQS and events to EventBridge."""
 
 import math
 from collections.abc import Mapping
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 from fast_depends.library.serializer import SerializerProto
 from faststream._internal.constants import ContentTypes
 from faststream._internal.parser import CodecProto, DefaultCodec
 from faststream._internal.producer import ProducerProto
 from faststream.exceptions import FeatureNotSupportedException
+from faststream.response import PublishCommand
 
 from .batch_call import BatchCall, Results, sqs_results
 from .connection import Connection
-from .errors import PublishFailed
+from .errors import PublishFailed, RequestFailed
 from .parser import CONTENT_TYPE_ATTRIBUTE, CORRELATION_ID, REPLY_TO, SQSParser, looks_like_json
-from .response import AttributeValue, SQSPublishCommand
+from .response import AttributeValue, EventPublishCommand, SQSPublishCommand
 from .settlement import MAX_ATTRIBUTES
 
 MAX_SQS_REQUEST_BYTES = 1024 * 1024
 """Bytes of bodies and attributes, of one message and of one request (SQS, since August 2025)."""
 
-MessageEntry: TypeAlias = tuple[dict[str, Any], int]
+MAX_EVENT_BYTES = 1_000_000
+"""Bytes of one request, and so of one event (EventBridge, since January 2026: 1 MB)."""
+
+# Codes of PutEvents for an entry that is never accepted (API reference, PutEventsResultEntry).
+_PERMANENT = frozenset(
+    {
+        "InvalidAccountIdException",
+        "InvalidArgument",
+        "MalformedDetail",
+        "NotAuthorizedForDetailTypeException",
+        "NotAuthorizedForSourceException",
+        "RedactionFailure",
+    }
+)
+
+Entry: TypeAlias = tuple[dict[str, Any], int]
+"""An entry of a batch request, and its weight in bytes."""
+
+C = TypeVar("C", bound=PublishCommand, contravariant=True)
 
 
-class SQSProducer(ProducerProto[SQSPublishCommand]):
-    """Encodes messages and sends them in batches, one stream of requests per queue."""
+class _BatchingProducer(ProducerProto[C]):
+    """Encodes messages; its publishes are coalesced into batch requests."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self._serializer: SerializerProto | None = None
-        self._queues: dict[str, BatchCall[MessageEntry, str]] = {}
         self.codec: CodecProto = DefaultCodec()
         parser = SQSParser()
         self._parser = parser.parse_message
@@ -39,6 +57,22 @@ class SQSProducer(ProducerProto[SQSPublishCommand]):
         """Set the encoder."""
         self._serializer = serializer
         self.codec = codec
+
+    async def publish_batch(self, cmd: C) -> Any:
+        """Not used: every publish is batched, see `SQSBroker.publish_batch`."""
+        raise FeatureNotSupportedException("single messages are batched already")
+
+    async def request(self, cmd: C) -> Any:
+        """Not supported: queues and event buses have no reply channel."""
+        raise FeatureNotSupportedException("SQS has no request and reply; publish with `reply_to` instead")
+
+
+class SQSProducer(_BatchingProducer[SQSPublishCommand]):
+    """Sends messages in batches, one stream of requests per queue."""
+
+    def __init__(self, connection: Connection) -> None:
+        super().__init__(connection)
+        self._queues: dict[str, BatchCall[Entry, str]] = {}
 
     async def disconnect(self) -> None:
         """Send pending messages."""
@@ -58,23 +92,15 @@ class SQSProducer(ProducerProto[SQSPublishCommand]):
         entry = await self.encode(cmd)
         return await self._queue(await self._connection.queue_url(cmd.destination)).send(entry)
 
-    async def publish_batch(self, cmd: SQSPublishCommand) -> Any:
-        """Not used: every publish is batched, see `SQSBroker.publish_batch`."""
-        raise FeatureNotSupportedException("single messages are batched already")
-
-    async def request(self, cmd: SQSPublishCommand) -> Any:
-        """Not supported: a queue has no reply channel."""
-        raise FeatureNotSupportedException("SQS has no request and reply; publish with `reply_to` instead")
-
     async def copy(self, queue: str, body: str, attributes: Mapping[str, Any]) -> None:
         """Send a body and attributes in the form of SQS, unchanged."""
         entry = {"MessageBody": body, "MessageAttributes": attributes}
-        await self._queue(await self._connection.queue_url(queue)).send((entry, _weigh(entry)))
+        await self._queue(await self._connection.queue_url(queue)).send((entry, _weigh_message(entry)))
 
-    def _queue(self, url: str) -> BatchCall[MessageEntry, str]:
+    def _queue(self, url: str) -> BatchCall[Entry, str]:
         if url not in self._queues:
 
-            async def request(entries: list[MessageEntry]) -> Results[str]:
+            async def request(entries: list[Entry]) -> Results[str]:
                 numbered = [{"Id": str(i), **entry} for i, (entry, _) in enumerate(entries)]
                 response = await self._connection.sending.send_message_batch(QueueUrl=url, Entries=numbered)
                 return sqs_results(response, len(entries), lambda accepted: str(accepted["MessageId"]))
@@ -87,7 +113,7 @@ class SQSProducer(ProducerProto[SQSPublishCommand]):
             )
         return self._queues[url]
 
-    async def encode(self, cmd: SQSPublishCommand) -> MessageEntry:
+    async def encode(self, cmd: SQSPublishCommand) -> Entry:
         """The entry of SendMessageBatch for one message, and its weight in bytes.
 
         Raises:
@@ -116,7 +142,7 @@ class SQSProducer(ProducerProto[SQSPublishCommand]):
         if cmd.trace_header:
             # A system attribute counts neither among the ten nor in the size (SQS API reference, SendMessage).
             entry["MessageSystemAttributes"] = {"AWSTraceHeader": _attribute(cmd.trace_header)}
-        weight = _weigh(entry)
+        weight = _weigh_message(entry)
         # Rejected here, because SQS would reject the whole request.
         if weight > MAX_SQS_REQUEST_BYTES:
             raise PublishFailed("MessageTooLong", f"{weight} bytes exceed {MAX_SQS_REQUEST_BYTES}", permanent=True)
@@ -133,7 +159,7 @@ def _attribute(value: AttributeValue) -> dict[str, Any]:
     return {"DataType": "String", "StringValue": str(value)}
 
 
-def _weigh(entry: Mapping[str, Any]) -> int:
+def _weigh_message(entry: Mapping[str, Any]) -> int:
     """Bytes as SQS counts them: the body, and the name, type and value of each attribute."""
     total = len(entry["MessageBody"].encode())
     for name, value in entry.get("MessageAttributes", {}).items():
@@ -141,3 +167,86 @@ def _weigh(entry: Mapping[str, Any]) -> int:
         size = len(content) if content is not None else len(value["StringValue"].encode())
         total += len(name.encode()) + len(value["DataType"]) + size
     return total
+
+
+class EventBridgeProducer(_BatchingProducer[EventPublishCommand]):
+    """Sends events of all buses in common batches."""
+
+    def __init__(self, connection: Connection) -> None:
+        super().__init__(connection)
+        self._events: BatchCall[Entry, str] | None = None
+
+    def connect(self, serializer: SerializerProto | None, codec: CodecProto) -> None:
+        """Set the encoder and prepare to send."""
+        super().connect(serializer, codec)
+        self._events = BatchCall(
+            self._put_events,
+            failure=PublishFailed,
+            weigh=lambda entry: entry[1],
+            max_weight=MAX_EVENT_BYTES,
+        )
+
+    async def disconnect(self) -> None:
+        """Send pending events."""
+        events, self._events = self._events, None
+        if events is not None:
+            await events.close()
+
+    async def publish(self, cmd: EventPublishCommand) -> str:
+        """Send one event and return the id that EventBridge assigned.
+
+        Raises:
+            BusMissing: the bus does not exist.
+            PublishFailed: the event was not accepted.
+        """
+        if self._events is None:
+            raise PublishFailed("NotConnected", "connect the broker before publishing")
+        return await self._events.send(await self.encode(cmd, await self._connection.bus(cmd.destination)))
+
+    async def encode(self, cmd: EventPublishCommand, bus: str) -> Entry:
+        """The entry of PutEvents for one event, and its weight in bytes.
+
+        Raises:
+            PublishFailed: the event is too long.
+        """
+        detail = cmd.body if isinstance(cmd.body, str) else await self._encode(cmd.body)
+        entry: dict[str, Any] = {
+            "EventBusName": bus,
+            "Source": cmd.source,
+            "DetailType": cmd.detail_type,
+            "Detail": detail,
+        }
+        if cmd.resources:
+            entry["Resources"] = list(cmd.resources)
+        if cmd.trace_header:
+            entry["TraceHeader"] = cmd.trace_header
+        if cmd.time is not None:
+            entry["Time"] = cmd.time
+        weight = _weigh_event(entry)
+        # Rejected here, because EventBridge would reject the whole request.
+        if weight > MAX_EVENT_BYTES:
+            raise PublishFailed("EventTooLong", f"{weight} bytes exceed {MAX_EVENT_BYTES}", permanent=True)
+        return entry, weight
+
+    async def _encode(self, detail: Any) -> str:
+        encoded, _ = await self.codec.encode(detail, self._serializer)
+        return encoded.decode()
+
+    async def _put_events(self, entries: list[Entry]) -> Results[str]:
+        response = await self._connection.events.put_events(Entries=[entry for entry, _ in entries])
+        results: list[str | RequestFailed] = [_result(entry) for entry in response["Entries"]]
+        missing = RequestFailed("NoResult", "EventBridge did not report on this entry")
+        return results + [missing] * (len(entries) - len(results))
+
+
+def _result(entry: Mapping[str, Any]) -> str | RequestFailed:
+    code = entry.get("ErrorCode")
+    if code is None:
+        return str(entry["EventId"])
+    return RequestFailed(code, entry.get("ErrorMessage", ""), permanent=code in _PERMANENT)
+
+
+def _weigh_event(entry: Mapping[str, Any]) -> int:
+    """Bytes as EventBridge counts them (user guide, "Calculating PutEvents event entry size")."""
+    texts = (entry["Source"], entry["DetailType"], entry["Detail"], *entry.get("Resources", ()))
+    return sum(len(text.encode()) for text in texts) + (14 if "Time" in entry else 0)

@@ -22,7 +22,7 @@ class SQSPrometheusMiddleware(PrometheusMiddleware[Any, PublishCommand]):
 
     The label `handler` is the queue's name, and `destination` that of the queue or bus. Messages are settled
     after the handler: one that the handler did not settle itself counts as `acked` when it returned and as `error` when
-    it raised, whatever the `ack_policy` does. A batch counts with all its messages, under one
+    it raised, independently of the `ack_policy`. A batch counts with all its messages, under one
     status.
 
     Args:

@@ -11,7 +11,7 @@ from faststream.exceptions import FeatureNotSupportedException, SetupError
 from faststream.response import PublishCommand, PublishType
 
 from .config import EventBridgePublisherConfig, SQSBrokerConfig, SQSPublisherConfig
-from .handler import SQSHandlerCallWrapper
+from .fast_path import SQSHandlerCallWrapper
 from .producer import SQSProducer
 from .response import AttributeValue, EventPublishCommand, SQSPublishCommand
 from .specification import EventBridgePublisherSpecification, SQSPublisherSpecification

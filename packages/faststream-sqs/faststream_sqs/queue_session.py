@@ -3,20 +3,99 @@
 import asyncio
 import logging
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from contextlib import nullcontext
 from functools import partial
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
+from botocore.exceptions import BotoCoreError, ClientError
 from faststream.message import AckStatus
 
 from .connection import Connection
 from .delivery import SQSDelivery
 from .lease_renewer import LeaseRenewer
 from .producer import SQSProducer
-from .receiver import RawMessage, Receiver
 from .retry import RetryPolicy
 from .settle_action import RELEASE, SettleAction, settle_deliveries
 from .settlement import Settlement
+
+try:
+    from opentelemetry.instrumentation.utils import suppress_instrumentation
+except ImportError:  # without it there is no instrumentation to suppress
+    suppress_instrumentation = nullcontext  # type: ignore[assignment]
+
+RawMessage: TypeAlias = dict[str, Any]
+
+_SYSTEM_ATTRIBUTES = ["ApproximateReceiveCount", "SentTimestamp", "MessageGroupId", "AWSTraceHeader"]
+
+
+class Receiver:
+    """Long polls of one queue, never cut short: a message received by an abandoned poll would be stranded.
+
+    Args:
+        client: the SQS client to use.
+        url: the URL of the queue.
+        visibility: seconds for which received messages are hidden from others.
+        release: releases messages whose caller was cancelled.
+    """
+
+    def __init__(
+        self,
+        client: Any,
+        *,
+        url: str,
+        visibility: int,
+        release: Callable[[list[RawMessage]], Awaitable[None]],
+    ) -> None:
+        self._client = client
+        self._url = url
+        self._visibility = visibility
+        self._release = release
+        self._orphans: set[asyncio.Task[None]] = set()
+
+    async def receive(self, limit: int, wait: int) -> list[RawMessage]:
+        """Wait up to `wait` seconds for up to `limit` messages.
+
+        A cancelled caller returns at once; the poll goes on, and its messages are released.
+
+        Raises:
+            ClientError: SQS rejected the poll.
+            BotoCoreError: SQS is unreachable.
+        """
+        # Spans of polls, most of them empty, would hide those of messages. The task keeps this context.
+        with suppress_instrumentation():
+            poll = asyncio.ensure_future(
+                self._client.receive_message(
+                    QueueUrl=self._url,
+                    MaxNumberOfMessages=limit,
+                    WaitTimeSeconds=wait,
+                    VisibilityTimeout=self._visibility,
+                    MessageSystemAttributeNames=_SYSTEM_ATTRIBUTES,
+                    MessageAttributeNames=["All"],
+                )
+            )
+        try:
+            response = await asyncio.shield(poll)
+        except asyncio.CancelledError:
+            orphan = asyncio.ensure_future(self._adopt(poll))
+            self._orphans.add(orphan)
+            orphan.add_done_callback(self._orphans.discard)
+            raise
+        messages: list[RawMessage] = response.get("Messages", [])
+        return messages
+
+    async def close(self) -> None:
+        """Wait for the polls whose callers were cancelled."""
+        if self._orphans:
+            await asyncio.wait(self._orphans)
+
+    async def _adopt(self, poll: "asyncio.Future[Any]") -> None:
+        try:
+            response = await poll
+        except (BotoCoreError, ClientError):
+            return  # nothing was received
+        if messages := response.get("Messages"):
+            await self._release(messages)
 
 
 class LogFunction(Protocol):

@@ -5,6 +5,7 @@ from typing import Any
 
 from fast_depends.dependencies import Dependant
 from faststream._internal.broker.registrator import Registrator
+from faststream._internal.configs import PublisherSpecificationConfig, SubscriberSpecificationConfig
 from faststream._internal.constants import EMPTY
 from faststream._internal.endpoint.subscriber.call_item import CallsCollection
 from faststream._internal.parser import CodecProto
@@ -13,21 +14,18 @@ from faststream.exceptions import SetupError
 from faststream.middlewares import AckPolicy
 
 from .batch_call import MAX_ENTRIES
-from .batch_subscriber import SQSBatchSubscriber
 from .config import (
     EventBridgePublisherConfig,
     SQSBrokerConfig,
     SQSPublisherConfig,
-    SQSPublisherSpecificationConfig,
     SQSSubscriberConfig,
-    SQSSubscriberSpecificationConfig,
 )
 from .delivery import MAX_VISIBILITY
 from .publisher import EventBridgePublisher, SQSPublisher
 from .response import AttributeValue
 from .retry import RetryPolicy
 from .specification import EventBridgePublisherSpecification, SQSPublisherSpecification, SQSSubscriberSpecification
-from .subscriber import QueueSubscriber, SQSSubscriber
+from .subscriber import QueueSubscriber, SQSBatchSubscriber, SQSSubscriber
 
 _MAX_WAIT_TIME = 20  # seconds of a long poll (SQS API reference, ReceiveMessage)
 
@@ -124,7 +122,7 @@ class SQSRegistrator(Registrator[Any, SQSBrokerConfig]):
             max_batch=max_batch,
             max_wait=max_wait,
         )
-        documentation = SQSSubscriberSpecificationConfig(
+        documentation = SubscriberSpecificationConfig(
             title_=title, description_=description, include_in_schema=include_in_schema
         )
         calls = CallsCollection[Any]()
@@ -167,7 +165,7 @@ class SQSRegistrator(Registrator[Any, SQSBrokerConfig]):
             delay=delay,
             group_id=group_id,
         )
-        documentation = SQSPublisherSpecificationConfig(
+        documentation = PublisherSpecificationConfig(
             title_=title, description_=description, schema_=schema, include_in_schema=include_in_schema
         )
         specification = SQSPublisherSpecification(self.config, documentation, queue)  # type: ignore[arg-type]
@@ -205,7 +203,7 @@ class SQSRegistrator(Registrator[Any, SQSBrokerConfig]):
             source=source,
             detail_type=detail_type,
         )
-        documentation = SQSPublisherSpecificationConfig(
+        documentation = PublisherSpecificationConfig(
             title_=title, description_=description, schema_=schema, include_in_schema=include_in_schema
         )
         specification = EventBridgePublisherSpecification(self.config, documentation, config)  # type: ignore[arg-type]

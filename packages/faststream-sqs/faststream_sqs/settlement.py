@@ -42,7 +42,7 @@ class Settlement:
         queue: the name of the queue, for the copies of rejected messages.
         url: the URL of the queue.
         copy: sends a body and its attributes to the dead-letter queue; None without one.
-        on_rejection_kept: called when a message is rejected and there is no dead-letter queue.
+        on_no_dead_letter_queue: called when a message is rejected and there is no dead-letter queue.
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class Settlement:
         self._queue = queue
         self._url = url
         self._copy = copy
-        self._on_rejection_kept = on_no_dead_letter_queue
+        self._on_no_dead_letter_queue = on_no_dead_letter_queue
         self._deletes: BatchCall[str, None] = BatchCall(self._delete, failure=SettleFailed)
         self._changes: BatchCall[tuple[str, int], None] = BatchCall(self._change, failure=SettleFailed)
 
@@ -73,7 +73,7 @@ class Settlement:
     async def dead_letter(self, raw: Mapping[str, Any], reason: str) -> None:
         """Copy one message to the dead-letter queue and delete it; see `SQSDelivery.reject`."""
         if self._copy is None:
-            self._on_rejection_kept(raw, reason)
+            self._on_no_dead_letter_queue(raw, reason)
             return
         await self._copy(raw["Body"], self._rejection_attributes(raw, reason))
         await self.delete(raw["ReceiptHandle"])

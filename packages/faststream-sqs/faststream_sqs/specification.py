@@ -10,6 +10,7 @@ import math
 from collections.abc import Collection
 from typing import Any
 
+from faststream._internal.configs import PublisherSpecificationConfig, SubscriberSpecificationConfig
 from faststream._internal.endpoint.publisher import PublisherSpecification
 from faststream._internal.endpoint.subscriber import SubscriberSpecification
 from faststream._internal.endpoint.subscriber.call_item import CallsCollection
@@ -20,21 +21,19 @@ from faststream.specification.schema.bindings import ChannelBinding, sqs
 from .config import (
     EventBridgePublisherConfig,
     SQSBrokerConfig,
-    SQSPublisherSpecificationConfig,
     SQSSubscriberConfig,
-    SQSSubscriberSpecificationConfig,
 )
 
 BINDING_VERSION = "0.2.0"
 
 
-class SQSSubscriberSpecification(SubscriberSpecification[SQSBrokerConfig, SQSSubscriberSpecificationConfig]):
+class SQSSubscriberSpecification(SubscriberSpecification[SQSBrokerConfig, SubscriberSpecificationConfig]):
     """Documents a subscriber."""
 
     def __init__(
         self,
         _outer_config: SQSBrokerConfig,
-        specification_config: SQSSubscriberSpecificationConfig,
+        specification_config: SubscriberSpecificationConfig,
         calls: CallsCollection[Any],
         settings: SQSSubscriberConfig,
     ) -> None:
@@ -79,13 +78,13 @@ class SQSSubscriberSpecification(SubscriberSpecification[SQSBrokerConfig, SQSSub
         return _binding(queue)
 
 
-class SQSPublisherSpecification(PublisherSpecification[SQSBrokerConfig, SQSPublisherSpecificationConfig]):
+class SQSPublisherSpecification(PublisherSpecification[SQSBrokerConfig, PublisherSpecificationConfig]):
     """Documents a queue publisher."""
 
     def __init__(
         self,
         _outer_config: SQSBrokerConfig,
-        specification_config: SQSPublisherSpecificationConfig,
+        specification_config: PublisherSpecificationConfig,
         queue: str,
     ) -> None:
         super().__init__(_outer_config, specification_config)
@@ -107,13 +106,13 @@ class SQSPublisherSpecification(PublisherSpecification[SQSBrokerConfig, SQSPubli
         return {self.name: _publisher_spec(self, self.address, self.config.description_, binding)}
 
 
-class EventBridgePublisherSpecification(PublisherSpecification[SQSBrokerConfig, SQSPublisherSpecificationConfig]):
+class EventBridgePublisherSpecification(PublisherSpecification[SQSBrokerConfig, PublisherSpecificationConfig]):
     """Documents an event publisher."""
 
     def __init__(
         self,
         _outer_config: SQSBrokerConfig,
-        specification_config: SQSPublisherSpecificationConfig,
+        specification_config: PublisherSpecificationConfig,
         settings: EventBridgePublisherConfig,
     ) -> None:
         super().__init__(_outer_config, specification_config)

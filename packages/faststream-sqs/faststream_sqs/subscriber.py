@@ -1,12 +1,13 @@
-"""Consumes one queue."""
+"""Consumes one queue, message by message or in batches."""
 
 import asyncio
 import logging
 import time
 from abc import abstractmethod
 from collections.abc import AsyncIterator, Collection, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
+from botocore.exceptions import BotoCoreError, ClientError
 from faststream._internal.endpoint.publisher import PublisherProto
 from faststream._internal.endpoint.subscriber.call_item import CallsCollection
 from faststream._internal.endpoint.subscriber.mixins import TasksMixin
@@ -17,15 +18,16 @@ from faststream.middlewares import AckPolicy
 from .batch_call import MAX_ENTRIES
 from .config import SQSBrokerConfig, SQSSubscriberConfig
 from .delivery import SQSDelivery
-from .fast_path import DirectPath, process_with_faststream
-from .handler import SQSHandlerCallWrapper
-from .parser import SQSParser
+from .fast_path import DirectPath, SQSHandlerCallWrapper, process_with_faststream
+from .parser import SQSBatchParser, SQSParser
 from .poll_limiter import PollLimiter
 from .publisher import SQSReplyPublisher
 from .queue_session import QueueSession
 from .retry import RetryPolicy
 from .settle_action import ACK, RELEASE, SettleAction, action_on_error, action_on_success, settle_deliveries
 from .specification import SQSSubscriberSpecification
+
+Calls: TypeAlias = CallsCollection[Any]
 
 _POLL_BACKOFF = RetryPolicy(base=0.2, cap=5.0)
 
@@ -43,12 +45,7 @@ class QueueSubscriber(TasksMixin):
     _outer_config: SQSBrokerConfig
     _call_wrapper_class = SQSHandlerCallWrapper
 
-    def __init__(
-        self,
-        config: SQSSubscriberConfig,
-        specification: SQSSubscriberSpecification,
-        calls: CallsCollection[Any],
-    ) -> None:
+    def __init__(self, config: SQSSubscriberConfig, specification: SQSSubscriberSpecification, calls: Calls) -> None:
         super().__init__(config, specification, calls)
         self.config = config
         self._session: QueueSession | None = None
@@ -271,12 +268,7 @@ class QueueSubscriber(TasksMixin):
 class SQSSubscriber(QueueSubscriber):
     """Hands one message to each handler call."""
 
-    def __init__(
-        self,
-        config: SQSSubscriberConfig,
-        specification: SQSSubscriberSpecification,
-        calls: CallsCollection[Any],
-    ) -> None:
+    def __init__(self, config: SQSSubscriberConfig, specification: SQSSubscriberSpecification, calls: Calls) -> None:
         parser = SQSParser()
         config.parser = parser.parse_message
         config.decoder = parser.decode_message
@@ -294,3 +286,53 @@ class SQSSubscriber(QueueSubscriber):
 
     def _claimable(self, unit: SQSDelivery) -> None:
         return None
+
+
+class SQSBatchSubscriber(QueueSubscriber):
+    """Hands a list of messages to each handler call, gathered over several polls."""
+
+    def __init__(self, config: SQSSubscriberConfig, specification: SQSSubscriberSpecification, calls: Calls) -> None:
+        parser = SQSBatchParser()
+        config.parser = parser.parse_batch
+        config.decoder = parser.decode_batch
+        super().__init__(config, specification, calls)
+
+    @property
+    def _units_per_poll(self) -> int:
+        return 1
+
+    async def _take(self, session: QueueSession, slots: int) -> Sequence[tuple[SQSDelivery, ...]]:
+        batch: list[SQSDelivery] = []
+        try:
+            await self._gather(session, batch)
+        except asyncio.CancelledError:
+            # The poll in flight releases its own messages; those gathered before are released here.
+            session.release(batch)
+            raise
+        except (BotoCoreError, ClientError) as error:
+            if not batch:
+                raise
+            self._log_line(logging.WARNING, f"a batch of `{self.queue}` stays short, polling failed: {error!r}")
+        return [tuple(batch)] if batch else []
+
+    async def _gather(self, session: QueueSession, batch: list[SQSDelivery]) -> None:
+        """Fill `batch` until it is full, `max_wait` has passed since its first message, or the queue is empty."""
+        limit = self.config.max_batch
+        batch += await session.receive(min(MAX_ENTRIES, limit), self.config.wait_time)
+        deadline = time.monotonic() + self.config.max_wait
+        while batch and len(batch) < limit and self._poll_limiter.open:
+            remaining = deadline - time.monotonic()
+            if remaining <= 0:
+                return
+            # SQS waits whole seconds. With less than one left, poll once more without waiting.
+            wait = min(int(remaining), self.config.wait_time)
+            more = await session.receive(min(MAX_ENTRIES, limit - len(batch)), wait)
+            if not more and wait == 0:
+                return
+            batch += more
+
+    def _members(self, unit: tuple[SQSDelivery, ...]) -> Sequence[SQSDelivery]:
+        return unit
+
+    def _claimable(self, unit: tuple[SQSDelivery, ...]) -> Collection[str]:
+        return [delivery.message_id for delivery in unit]

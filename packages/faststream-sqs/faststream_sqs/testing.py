@@ -14,10 +14,9 @@ from faststream.exceptions import SetupError
 from .broker import SQSBroker
 from .delivery import SQSDelivery
 from .envelope import wrap_event
-from .event_producer import EventBridgeProducer
 from .memory import MemoryQueues, SettledDelivery, same_queue
 from .parser import SQSParser
-from .producer import SQSProducer
+from .producer import EventBridgeProducer, SQSProducer
 from .publisher import EventBridgePublisher, SQSPublisher
 from .response import EventPublishCommand, SQSPublishCommand
 from .retry import RetryPolicy
@@ -85,7 +84,7 @@ class TestSQSBroker(TestBroker[SQSBroker, EnterType], broker=SQSBroker):
         return self._memory().settled
 
     async def redeliver(self) -> int:
-        """Deliver each message that waits for its retry, whatever its delay, and return their number.
+        """Deliver each message that waits for its retry, regardless of its delay, and return their number.
 
         Raises:
             SetupError: with `with_real`, SQS delivers again.

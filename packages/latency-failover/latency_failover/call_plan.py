@@ -105,7 +105,7 @@ def _fits(policy: FailoverPolicy, primary: ModelState, fallback: ModelState, *, 
     if p95 is None:
         return share > 0 or other is None
     # An unmeasured fallback is no reason to skip a primary that fits without a reserve for it; and where
-    # neither fits well, one that is no faster is none either.
+    # neither fits well, one that is no faster gives no reason either.
     if p95 <= (usable if other is None else share) or (other is not None and other >= p95):
         return True
     # Statistics of a model that is skipped are never renewed, so one call is sent to it from time to time.

@@ -28,17 +28,12 @@ class Candidate:
         """The key of the statistics: a model at two vendors counts as two models."""
         return f"{self.vendor}:{self.model_id}"
 
-    def refusal(self, policy: ModelPolicy) -> str | None:
+    def denial_reason(self, policy: ModelPolicy) -> str | None:
         """The reason why this model may not see the data; `None` if it may."""
         if self.role == "fallback" and policy.never_fail_over:
             return f"{self.name} (never fail over)"
-        if self.permitted_by(policy):
-            return None
-        return f"{self.name} ({self.region or 'region unknown'})"
-
-    def permitted_by(self, policy: ModelPolicy) -> bool:
-        """Whether this model may see the data."""
-        return policy.permits(vendor=self.vendor, model_id=self.model_id, region=self.region)
+        permitted = policy.permits(vendor=self.vendor, model_id=self.model_id, region=self.region)
+        return None if permitted else f"{self.name} ({self.region or 'region unknown'})"
 
     def settings(self, given: ModelSettings | None) -> ModelSettings | None:
         """The request's settings, with the SDK's own retries turned off."""

@@ -212,9 +212,9 @@ class FailoverModel(FallbackModel):
         return _Call(race, basis, request, scope.record if scope else None)
 
     def _allowed(self, models: ModelPolicy) -> tuple[dict[ModelRole, Candidate], tuple[str, ...]]:
-        refusals = {role: known.refusal(models) for role, known in self._candidates.items()}
-        allowed = {role: known for role, known in self._candidates.items() if refusals[role] is None}
-        refused = tuple(refusal for refusal in refusals.values() if refusal is not None)
+        denials = {role: known.denial_reason(models) for role, known in self._candidates.items()}
+        allowed = {role: known for role, known in self._candidates.items() if denials[role] is None}
+        refused = tuple(reason for reason in denials.values() if reason is not None)
         if not allowed:
             raise ModelNotPermitted(models.name, refused)
         return allowed, refused

@@ -71,7 +71,7 @@ class Race:
         """Race until a model has answered; the other attempts are then cut.
 
         Raises:
-            NoAnswer: every attempt failed or ran out of time.
+            NoWinner: every attempt failed or ran out of time.
             Exception: the error of the first model, if it rejected the request itself.
         """
         try:
@@ -136,19 +136,12 @@ class Race:
         for attempt in ended:
             if attempt.error is None and attempt.response is not None:
                 attempt.outcome = "won"
-                self._record_win(attempt)
+                if attempt.candidate.role != self._plan.first and self._running():
+                    self.reason = "hedge_win"  # it was complete before the first token of either side was examined
                 return attempt
         for attempt in ended:
             self._record_failure(attempt)
         return None
-
-    def _record_win(self, attempt: RunningAttempt) -> None:
-        # The hedge was complete before the first token of either side was examined.
-        if attempt.candidate.role != self._plan.first and self._first_is_running():
-            self.reason = "hedge_win"
-
-    def _first_is_running(self) -> bool:
-        return any(attempt.candidate.role == self._plan.first for attempt in self._running())
 
     def _record_failure(self, attempt: RunningAttempt) -> None:
         error = attempt.error or ConnectionError("the stream was cancelled from outside")
@@ -188,7 +181,8 @@ class Race:
                 now_ms=self._now_ms(),
                 running=[a.progress(self._policy.rate_window_ms, self._policy.min_stream_ms) for a in running],
                 second_available=self._second_is_available(),
-                hedge_available=self._hedge_is_available(),
+                # After a lost hedge, the second model is still available for a failover, but for no second hedge.
+                hedge_available=len(self.attempts) == 1 and self._hedges is not None and self._hedges.available,
                 committed=self.committed.done(),
                 expected=self._expected,
                 expected_tokens=self._expected_tokens,
@@ -197,8 +191,9 @@ class Race:
                 case KeepWaiting(until_ms):
                     self._commit(running)
                     return self._request.started + until_ms / 1000
-                case StartHedge():
-                    self._hedge()
+                case StartHedge() if self._hedges is not None and self._plan.second is not None:
+                    self._hedges.spend()
+                    self._start(self._plan.second)
                 case SettleOnWinner(winner):
                     self._cut_loser(running, winner)
                 case AbandonAttempt(role, reason):
@@ -206,15 +201,6 @@ class Race:
                 case AbandonCall():
                     self._cut_all("abandoned")
                     raise NoWinner
-
-    def _hedge_is_available(self) -> bool:
-        # The second model is called once as a hedge; after a lost hedge it is still free for a failover.
-        return self._hedges is not None and self._hedges.available and len(self.attempts) == 1
-
-    def _hedge(self) -> None:
-        if self._hedges is not None and self._plan.second is not None:
-            self._hedges.spend()
-            self._start(self._plan.second)
 
     def _cut_loser(self, running: list[RunningAttempt], winner: ModelRole) -> None:
         for attempt in running:
@@ -249,7 +235,7 @@ async def committed_attempt(race: Race, supervisor: "asyncio.Task[RunningAttempt
     """The attempt whose stream may be handed over: the first with a token, or with a complete answer.
 
     Raises:
-        NoAnswer: there is no such attempt.
+        NoWinner: there is no such attempt.
     """
     await asyncio.wait({supervisor, race.committed}, return_when=asyncio.FIRST_COMPLETED)
     if race.committed.done() and not race.committed.cancelled():

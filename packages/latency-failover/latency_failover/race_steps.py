@@ -26,7 +26,7 @@ class AttemptProgress:
 
 @dataclass(frozen=True)
 class RaceView:
-    """The input of a step. `second_free`: the second model can still be called."""
+    """The input of a step. `second_available`: the second model can still be called."""
 
     now_ms: int
     running: Sequence[AttemptProgress]
@@ -46,7 +46,7 @@ class KeepWaiting:
 
 @dataclass(frozen=True)
 class StartHedge:
-    """Start the second model beside the first."""
+    """Start the second model while the first is running."""
 
 
 @dataclass(frozen=True)

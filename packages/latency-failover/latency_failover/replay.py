@@ -13,7 +13,7 @@ def find_contradictions(decision: FailoverDecision) -> tuple[str, ...]:
     Auditors run it over stored decisions; it needs no model, clock or statistics.
     """
     found = [] if _BASIS[decision.reason](decision) else [f"reason {decision.reason} has no basis in the record"]
-    return (*found, *(told for told, holds in _ALWAYS.items() if not holds(decision)))
+    return (*found, *(message for message, holds in _ALWAYS.items() if not holds(decision)))
 
 
 def _of_an_older_release(decision: FailoverDecision) -> bool:

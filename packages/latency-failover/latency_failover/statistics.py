@@ -114,7 +114,7 @@ class LatencyStats:
     """Sliding statistics, shared by every call of a process. Times are the clock's, in milliseconds.
 
     A bucket with too few observations uses the model's other buckets; a model with too few yields `None`. A new process
-    may `recall` the observations of others (`latency_failover.snapshot`).
+    may start with the observations of others (`latency_failover.snapshot`).
     """
 
     window_ms: int = 600_000
@@ -200,8 +200,8 @@ class LatencyStats:
         if self._prior is None or now_ms >= self._prior.until_ms:
             return own
         made = len(self._own(model_id, key, "total_ms", now_ms))
-        told = self._prior.points.get((model_id, key, name), ())
-        faded = thin_sorted(told, len(told) * max(0, PRIOR_ATTEMPTS - made) // PRIOR_ATTEMPTS)
+        restored = self._prior.points.get((model_id, key, name), ())
+        faded = thin_sorted(restored, len(restored) * max(0, PRIOR_ATTEMPTS - made) // PRIOR_ATTEMPTS)
         return sorted((*own, *faded)) if faded else own
 
     def _own(self, model_id: str, key: int | None, name: str, now_ms: int) -> Sequence[int]:

@@ -170,8 +170,8 @@ async def test_many_concurrent_calls_into_a_silent_bedrock_leave_no_threads(
     model: FailoverModel, simulator: Running
 ) -> None:
     simulator.inject(wire="bedrock", stall=True)
-    told = await asyncio.gather(*(story(model) for _ in range(8)))
-    assert {decision.reason for _, decision in told} == {"ttft"}
+    stories = await asyncio.gather(*(story(model) for _ in range(8)))
+    assert {decision.reason for _, decision in stories} == {"ttft"}
     await promptly(lambda: threads_in_botocore() == 0)
     await promptly(lambda: simulator.streams()["active"] == 0)
     # On a busy machine a call may be abandoned before it was sent; the simulator never hears of that one.

@@ -37,7 +37,7 @@ PROMPTLY_S = 3
 
 
 class Server:
-    """Accepts, reads one request per turn, sends what it is told to, and then holds its tongue."""
+    """Accepts, reads one request per turn, sends the given bytes, and then stays silent."""
 
     def __init__(self, context: ssl.SSLContext, *, handshake: bool = True) -> None:
         self.asked = threading.Event()

@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import pytest
 
-from bench.failover.playing import ServedRequest
+from bench.failover.contenders import OURS
 from bench.failover.report import FailoverBenchRun as BenchRun
-from bench.failover.report import ScenarioOutcome, failed_claims, failover_markdown
-from bench.failover.score import LatencyFigures, allowed_p99_ms, score_oracle, score_with_costs
-from bench.failover.trace import NO_ANSWER_MS, PROMPT_TOKENS, Scenario, TracedCall, build_trace, duration_ms, scenarios
-from bench.failover.virtual import OUR_CONTENDER, replay_trace, virtual_builders
+from bench.failover.report import failover_markdown
+from bench.failover.score import (
+    LatencyFigures,
+    ScenarioOutcome,
+    ServedRequest,
+    build_outcome,
+    failed_claims,
+    score_with_costs,
+)
+from bench.failover.trace import NO_ANSWER_MS, PROMPT_TOKENS, SCENARIOS, Scenario, TracedCall, build_trace, duration_ms
+from bench.failover.virtual import replay_virtually
 from switchyard.devstack.simulators.models.plan import FailureResponse, ResponsePlan
 
 QUICK, SLOW = ResponsePlan(100, 100), ResponsePlan(5_000, 100)
@@ -29,20 +36,20 @@ def test_call_latency_lasts_to_last_token_or_read_timeout() -> None:
 
 
 def test_trace_is_deterministic_and_prefix_stable() -> None:
-    for scenario in scenarios():
+    for scenario in SCENARIOS:
         assert build_trace(scenario, 50) == build_trace(scenario, 80)[:50]
 
 
-def test_what_was_served_and_gave_no_answer_is_extra_and_refusals_are_free() -> None:
+def test_served_request_without_answer_is_extra_and_rejected_one_is_free() -> None:
     calls = [call(0), call(1, SLOW), call(2, QUICK)]
     served = [
         ServedRequest(0, "primary", finished=True, tokens=11),
         ServedRequest(1, "primary", tokens=0),
         ServedRequest(1, "fallback", finished=True, tokens=11),
-        ServedRequest(2, "primary", refused=True),
+        ServedRequest(2, "primary", rejected=True),
         ServedRequest(2, "fallback", finished=True, tokens=11),
     ]
-    figures = score_with_costs([200, 1_500, 500], calls, served, {})
+    figures = score_with_costs([200, 1_500, 500], calls, served, [])
     assert figures.extra_calls == pytest.approx(33.33)
     assert figures.extra_tokens == round(100 * PROMPT_TOKENS / (3 * (PROMPT_TOKENS + 11)), 2)
     assert figures.wrong_abandons == 0
@@ -50,11 +57,11 @@ def test_what_was_served_and_gave_no_answer_is_extra_and_refusals_are_free() -> 
 
 def test_call_cut_before_faster_finish_counts_as_wrong_abandon() -> None:
     served = [ServedRequest(0, "primary", tokens=5), ServedRequest(0, "fallback", finished=True, tokens=11)]
-    assert score_with_costs([900], [call(0)], served, {}).wrong_abandons == 1
+    assert score_with_costs([900], [call(0)], served, []).wrong_abandons == 1
 
 
 def test_call_without_answer_misses_deadline_and_counts_as_longest() -> None:
-    figures = score_with_costs([200, NO_ANSWER_MS], [call(0), call(1, budget_ms=12_000)], [], {})
+    figures = score_with_costs([200, NO_ANSWER_MS], [call(0), call(1, budget_ms=12_000)], [], [])
     assert (figures.deadlines_met, figures.max_ms) == (50.0, NO_ANSWER_MS)
 
 
@@ -65,9 +72,8 @@ def outcome(ours: LatencyFigures, other: LatencyFigures, *, faulty: bool = True)
         faulty=faulty,
         calls=1,
         oracle=other,
-        detection_ms=0,
         allowed_p99_ms=1_000,
-        contenders={"primary only": other, OUR_CONTENDER: ours},
+        contenders={"primary only": other, OURS: ours},
     )
 
 
@@ -86,7 +92,7 @@ GOOD = LatencyFigures(p50_ms=1, p95_ms=2, p99_ms=3, max_ms=4, deadlines_met=99, 
         ({"p99_ms": 1_001}, True, "P99"),
     ],
 )
-def test_a_claim_that_the_figures_do_not_bear_out_is_told(
+def test_claim_that_the_figures_do_not_bear_out_is_reported(
     changed: dict[str, float], faulty: bool, claim: str | None
 ) -> None:
     found = list(failed_claims(outcome(GOOD.model_copy(update=changed), GOOD, faulty=faulty)))
@@ -95,26 +101,13 @@ def test_a_claim_that_the_figures_do_not_bear_out_is_told(
 
 def test_the_report_shows_every_contender() -> None:
     shown = failover_markdown(BenchRun(virtual=[outcome(GOOD, GOOD)]))
-    assert f"| P99 ms/met %/extra % | oracle | primary only | {OUR_CONTENDER} |" in shown
+    assert f"| P99 ms/met %/extra % | oracle | primary only | {OURS} |" in shown
     assert "| 3/99/0 | 3/99/0 |" in shown
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("scenario", scenarios(), ids=lambda each: each.name)
+@pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda each: each.name)
 def test_the_policys_defaults_keep_what_the_bench_claims(scenario: Scenario) -> None:
-    ideal = score_oracle(build_trace(scenario))
-    found = {
-        name: replay_trace(scenario, virtual_builders()[name]) for name in ("primary only", "fixed 2 s", OUR_CONTENDER)
-    }
-    made = ScenarioOutcome(
-        scenario=scenario.name,
-        description=scenario.description,
-        faulty=scenario.faulty,
-        calls=len(build_trace(scenario)),
-        oracle=ideal,
-        detection_ms=scenario.detection_ms,
-        allowed_p99_ms=allowed_p99_ms(scenario, ideal),
-        contenders=found,
-    )
-    assert list(failed_claims(made)) == []
+    found = {name: replay_virtually(scenario, name) for name in ("primary only", "fixed 2 s", OURS)}
+    assert list(failed_claims(build_outcome(scenario, build_trace(scenario), found))) == []

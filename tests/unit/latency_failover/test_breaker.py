@@ -125,7 +125,7 @@ SLOW = BreakerPolicy(
 
 
 def lasting(breaker: CircuitBreaker, *, seconds: int, bad_every: int) -> None:
-    """One call a second, of which every so-manieth is bad."""
+    """One call per second; every n-th one is bad."""
     for second in range(1, seconds + 1):
         breaker.record(second * 1_000, good=second % bad_every != 0)
 

@@ -44,7 +44,7 @@ async def test_cancelling_the_caller_of_a_stream_closes_both_calls() -> None:
 
     async def read() -> None:
         async with model.request_stream(PROMPT, None, NO_TOOLS):
-            raise AssertionError("nobody ever speaks")
+            raise AssertionError("no model ever answers")
 
     with model.budget(LatencyBudget(total_ms=60_000)) as record:
         caller = asyncio.create_task(read())

@@ -46,7 +46,7 @@ from latency_failover.classify import FailureKind, classify, error_code
     ],
     ids=lambda value: value if isinstance(value, str) else error_code(value),
 )
-def test_failures_are_told_apart(error: Exception, kind: FailureKind) -> None:
+def test_failure_is_classified_by_kind(error: Exception, kind: FailureKind) -> None:
     assert classify(error).kind == kind
 
 

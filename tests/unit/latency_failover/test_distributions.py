@@ -51,7 +51,7 @@ def healthy(rng: random.Random, first_after: float = 0.6, spread: float = 0.1) -
 
 
 def duration_ms(script: Script) -> float:
-    """How long the script would have taken, had nobody cut it."""
+    """How long the script would have taken, without a cut."""
     if script.error is not None:
         return float("inf")
     return 1_000 * (script.opens_after + sum(delay for delay, _ in script.chunks))

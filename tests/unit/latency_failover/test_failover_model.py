@@ -160,12 +160,12 @@ async def test_a_recovered_primary_is_found_by_a_probe_and_takes_over_again() ->
 
 @virtual_time
 async def test_invalid_request_is_raised_and_not_sent_to_fallback() -> None:
-    refusal = ModelHTTPError.for_category(ModelRequestRejectedError, status_code=400, model_name="a")
+    rejection = ModelHTTPError.for_category(ModelRequestRejectedError, status_code=400, model_name="a")
     fallback = ScriptedModel("b", answers(first_after=0.1))
-    model = over(ScriptedModel("a", fails(refusal)), fallback)
+    model = over(ScriptedModel("a", fails(rejection)), fallback)
     with pytest.raises(ModelHTTPError) as raised, model.budget(LatencyBudget(total_ms=9_000)) as record:
         await model.request(PROMPT, None, NO_TOOLS)
-    assert raised.value is refusal
+    assert raised.value is rejection
     assert fallback.calls == 0
     assert record.decisions[0].result == "failed"
     assert record.decisions[0].attempts[0].outcome == "rejected"

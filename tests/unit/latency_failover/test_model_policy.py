@@ -104,11 +104,11 @@ async def test_data_the_primary_may_not_see_goes_to_the_fallback_alone() -> None
 
 
 @virtual_time
-async def test_data_nobody_may_see_is_sent_to_nobody() -> None:
+async def test_data_without_permitted_model_is_not_sent() -> None:
     primary, fallback = ScriptedModel("a", silent()), ScriptedModel("b", silent())
     model = over(primary, fallback, ModelPolicy(models=frozenset({"scripted:b"}), never_fail_over=True))
-    told = r"acme only permits none of: scripted:a \(region unknown\), scripted:b \(never fail over\)"
-    with model.budget(LatencyBudget(total_ms=9_000), labels=ACME), pytest.raises(ModelNotPermitted, match=told):
+    message = r"acme only permits none of: scripted:a \(region unknown\), scripted:b \(never fail over\)"
+    with model.budget(LatencyBudget(total_ms=9_000), labels=ACME), pytest.raises(ModelNotPermitted, match=message):
         await model.request(PROMPT, None, NO_TOOLS)
     assert (primary.calls, fallback.calls) == (0, 0)
 

@@ -117,7 +117,7 @@ def test_two_speaking_models_settle_on_sooner_finish() -> None:
     assert next_step(POLICY, PLAN, view(900, *equal)) == SettleOnWinner("primary")
 
 
-def test_the_primarys_limit_holds_while_a_hedge_runs_beside_it() -> None:
+def test_primary_limit_holds_while_hedge_runs() -> None:
     hedge = AttemptProgress("fallback", started_ms=800)
     assert next_step(POLICY, PLAN, view(1_000, SILENT, hedge)) == KeepWaiting(2_000)
     assert next_step(POLICY, PLAN, view(2_000, SILENT, hedge)) == AbandonAttempt("primary", "ttft")

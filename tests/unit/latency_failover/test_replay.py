@@ -47,7 +47,7 @@ SILENT = attempt(outcome="abandoned", ttft_ms=None)
 
 
 @pytest.mark.parametrize(
-    "told",
+    "record",
     [
         decision(attempt()),
         decision(SILENT, LATER, reason="ttft", **FALLBACK),
@@ -65,14 +65,14 @@ SILENT = attempt(outcome="abandoned", ttft_ms=None)
         decision(SILENT, attempt("fallback", "error", started_ms=900), reason="ttft", result="failed", **FALLBACK),
         decision(result="failed"),
     ],
-    ids=lambda told: f"{told.reason}-{told.result}",
+    ids=lambda record: f"{record.reason}-{record.result}",
 )
-def test_a_decision_that_follows_from_its_record_stands(told: FailoverDecision) -> None:
-    assert find_contradictions(told) == ()
+def test_a_decision_that_follows_from_its_record_stands(record: FailoverDecision) -> None:
+    assert find_contradictions(record) == ()
 
 
 @pytest.mark.parametrize(
-    ("told", "found"),
+    ("record", "found"),
     [
         (decision(attempt("fallback"), **FALLBACK), "reason primary"),
         (decision(SILENT, LATER, reason="ttft", ttft_limit_ms=901, **FALLBACK), "reason ttft"),
@@ -92,5 +92,5 @@ def test_a_decision_that_follows_from_its_record_stands(told: FailoverDecision) 
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_a_record_altered_afterwards_contradicts_itself(told: FailoverDecision, found: str) -> None:
-    assert any(found in contradiction for contradiction in find_contradictions(told))
+def test_a_record_altered_afterwards_contradicts_itself(record: FailoverDecision, found: str) -> None:
+    assert any(found in contradiction for contradiction in find_contradictions(record))

@@ -23,7 +23,7 @@ def watched(*waits: int, cuts: int = 0) -> LatencyStats:
     return stats
 
 
-def told(*snapshots: Snapshot, age_ms: int = 0) -> LatencyStats:
+def restored(*snapshots: Snapshot, age_ms: int = 0) -> LatencyStats:
     stats = LatencyStats()
     stats.restore_history(merge_snapshots(snapshots, wall_ms=WALL + age_ms), now_ms=0)
     return stats
@@ -36,29 +36,29 @@ def test_a_new_process_expects_what_the_last_one_saw() -> None:
     before = watched(*WAITS, cuts=20)
     snapshot = take_snapshot(before, wall_ms=WALL, now_ms=0)
     assert Snapshot.model_validate_json(snapshot.model_dump_json()) == snapshot
-    known, expected = told(snapshot).expect("m", 100, now_ms=0), before.expect("m", 100, now_ms=0)
+    known, expected = restored(snapshot).expect("m", 100, now_ms=0), before.expect("m", 100, now_ms=0)
     for name in ("ttft_p50_ms", "total_p50_ms", "us_per_token_p50", "gap_p95_ms", "output_p95"):
         assert getattr(known, name) == pytest.approx(getattr(expected, name), rel=0.05), name
     assert len(known.ttft_cut) / len(known.ttft_seen) == pytest.approx(20 / 200, rel=0.2)
     assert LatencyStats().expect("m", 100, now_ms=0).ttft_p50_ms is None
 
 
-def test_what_was_told_fades_as_a_process_sees_for_itself() -> None:
-    stats = told(take_snapshot(watched(*WAITS), wall_ms=WALL, now_ms=0))
+def test_restored_history_fades_with_own_observations() -> None:
+    stats = restored(take_snapshot(watched(*WAITS), wall_ms=WALL, now_ms=0))
     for made in range(PRIOR_ATTEMPTS):
         stats.observe("m", 100, LatencySample(ttft_ms=2_000, total_ms=3_000), now_ms=made)
     known = stats.expect("m", 100, now_ms=PRIOR_ATTEMPTS)
     assert (known.ttft_p50_ms, min(known.ttft_seen)) == (2_000, 2_000)
 
 
-def test_what_was_told_is_forgotten_after_one_window() -> None:
-    stats = told(take_snapshot(watched(*WAITS), wall_ms=WALL, now_ms=0))
+def test_restored_history_expires_after_one_window() -> None:
+    stats = restored(take_snapshot(watched(*WAITS), wall_ms=WALL, now_ms=0))
     assert stats.expect("m", 100, now_ms=stats.window_ms - 1).ttft_p50_ms is not None
     assert stats.expect("m", 100, now_ms=stats.window_ms).ttft_p50_ms is None
 
 
-def test_what_was_told_is_not_handed_on_as_if_it_were_new() -> None:
-    heir = told(take_snapshot(watched(*WAITS), wall_ms=WALL, now_ms=0))
+def test_restored_history_is_left_out_of_new_snapshot() -> None:
+    heir = restored(take_snapshot(watched(*WAITS), wall_ms=WALL, now_ms=0))
     assert take_snapshot(heir, wall_ms=WALL + 1, now_ms=1).series == ()
 
 

@@ -50,10 +50,10 @@ def test_a_slow_way_that_is_still_sooner_than_the_other_model_is_waited_for() ->
     assert switch_point_ms(silent(seen=(*HEALTHY, *slow)), OTHER) == slow[-1] + slow[-1] // 4
 
 
-def test_ttft_limit_is_turning_point_and_longer_beside_hedge() -> None:
+def test_ttft_limit_is_turning_point_and_longer_with_hedge() -> None:
     policy = FailoverPolicy(ttft_floor_ms=100)
-    alone, beside = ttft_limit(policy, silent(), OTHER, due=9_000, usable=9_000)
-    assert (alone, beside) == (870, 3 * 680)
+    alone, with_hedge = ttft_limit(policy, silent(), OTHER, due=9_000, usable=9_000)
+    assert (alone, with_hedge) == (870, 3 * 680)
     assert hedge_after(policy, alone, silent(), OTHER) == 870
 
 
