@@ -15,7 +15,7 @@ import pytest
 
 from demo.emails import DEMO_EMAILS, build_submission
 from services.specialists.compliance.pack import pack_in_force, released_packs
-from switchyard.cli.app.connections import open_operator_pool
+from switchyard.cli.app.connections import open_pool
 from switchyard.protocol.fields import Json
 from tests.e2e.conftest import Deployment
 
@@ -87,7 +87,7 @@ async def _sent_once_as_passed(deployment: Deployment, cases: list[str], closed:
 
 
 async def test_a_halt_stops_every_email_and_a_resumption_sends_each_once(deployment: Deployment) -> None:
-    async with open_operator_pool(deployment.target) as case_manager:
+    async with open_pool(deployment.target, "operator") as case_manager:
         cases = await deployment.submit(_emails(deployment, 6), source="upstream.collections")
         assert await case_manager.fetchval("select halt('outbound_email', 'oncall', 'a drill')")
         before = len(_outbox(deployment))

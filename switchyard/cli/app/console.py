@@ -41,7 +41,7 @@ class Field:
     style: Callable[[str], str] | None = None
 
 
-def print_rows(rows: Sequence[Row], fields: Iterable[Field], *, as_json: bool = False) -> None:
+def print_rows(rows: Sequence[Row], fields: Iterable[Field], *, as_json: bool = False, footer: str = "") -> None:
     """Print rows as a table with these columns, or all their fields as a JSON array."""
     if as_json:
         print_json(list(rows))
@@ -58,6 +58,8 @@ def print_rows(rows: Sequence[Row], fields: Iterable[Field], *, as_json: bool = 
     for line in cells:
         table.add_row(*line)
     console.print(table)
+    if footer:
+        console.print(footer)
 
 
 def _widths(fields: Sequence[Field], texts: Sequence[Sequence[str]]) -> list[int | None]:

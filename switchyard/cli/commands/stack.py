@@ -10,13 +10,14 @@ import typer
 
 from switchyard.cli.app.console import Field, console, print_rows
 from switchyard.cli.app.errors import CommandFailed
+from switchyard.cli.app.lazy import CommandGroup
 from switchyard.cli.app.options import JsonOption
 from switchyard.cli.app.target import require_local_package
 
 if TYPE_CHECKING:
     from switchyard.devstack.stack.endpoints import Endpoints
 
-app = typer.Typer(no_args_is_help=True)
+app = CommandGroup()
 STACK_PLAN = "switchyard.devstack.stack.local_stack:build_plan"
 _FIELDS = (
     Field("process", "process"),

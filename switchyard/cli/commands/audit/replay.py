@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
+import json
 import os
+import time
+from contextlib import aclosing
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
 from switchyard.app.application import load_app
+from switchyard.cli.app.audit_log import open_audit_reader, resolve_case_id
 from switchyard.cli.app.console import console, count, print_json, print_text
 from switchyard.cli.app.errors import CommandFailed
 from switchyard.cli.app.options import AnyCaseArgument, DayOption, EnvOption, JsonOption
@@ -45,15 +48,14 @@ class ReplayReport:
         return not self.diverged and not self.unverified
 
 
-@dataclass(frozen=True)
-class ReplayKeys:
+class ReplayKeys(NamedTuple):
     """The keys that check seals and operators' signatures, or believe what was recorded."""
 
     seal: StateSeal
     operators: OperatorKeys | None
 
 
-def replay(  # noqa: PLR0917 - options, each by its name
+async def replay(  # noqa: PLR0917 - options, each by its name
     case: AnyCaseArgument = None,
     day: DayOption = None,
     corpus_file: Annotated[
@@ -71,11 +73,8 @@ def replay(  # noqa: PLR0917 - options, each by its name
 
     Nothing is published and nothing is changed. Exit code 1 if a decision differs.
     """
-    import time
-
     started = time.monotonic()
-    wanted = day.date() if day else None
-    found = asyncio.run(replay_scope(env, case, wanted, corpus_file, save, check_seals=seals))
+    found = await replay_scope(env, case, day.date() if day else None, corpus_file, save, check_seals=seals)
     if as_json:
         print_json({**asdict(found), "divergences": [str(each) for each in found.divergences], "ok": found.ok})
     else:
@@ -112,24 +111,23 @@ def replay_and_count(
     from switchyard.audit.verification.case_verifier import VERIFICATION_GRACE, verify_case
     from switchyard.router.replay import replay_case
 
+    app = load_app()
     found.cases += 1
     if not all(each.row.body for each in rows):
         found.retired += 1  # the receipt proves that there were decisions, not which
         return
     verdict = verify_case(
-        load_app().catalogue, rows, now=datetime.now(UTC), grace=VERIFICATION_GRACE if grace is None else grace
+        app.catalogue, rows, now=datetime.now(UTC), grace=VERIFICATION_GRACE if grace is None else grace
     )
     if verdict.findings:
         found.unverified += 1
         first = verdict.findings[0]
+        where = f"case {verdict.case_id} event {first.event_id}"
         if len(found.verification_failures) < MAX_SHOWN_DIVERGENCES:
-            found.verification_failures.append(
-                f"case {verdict.case_id} event {first.event_id}: {first.kind}, {first.why}"
-            )
+            found.verification_failures.append(f"{where}: {first.kind}, {first.why}")
         return
-    replayed = replay_case(
-        [each.row.body for each in rows], load_app().routing_table, keys.seal, operators=keys.operators
-    )
+    bodies = [each.row.body for each in rows]
+    replayed = replay_case(bodies, app.routing_table, keys.seal, operators=keys.operators)
     found.decisions += replayed.decisions
     found.undecided += replayed.undecided
     if replayed.divergence is not None:
@@ -142,10 +140,7 @@ async def replay_scope(
     env: Env, prefix: str | None, day: date | None, corpus_file: Path | None, save: Path | None, *, check_seals: bool
 ) -> ReplayReport:
     """Replay a case, a day, everything, or a file. Raises `CommandFailed` for an input that cannot be read."""
-    from contextlib import aclosing
-
     from switchyard.cli.app import corpus
-    from switchyard.cli.app.audit_log import open_audit_reader, resolve_case_id
 
     found = ReplayReport()
     with corpus.open_corpus_writer(save) as write:
@@ -167,8 +162,6 @@ async def replay_scope(
 
 
 def _load_keys(target: Target, *, check: bool) -> ReplayKeys:
-    import json
-
     from switchyard.protocol.signing import OperatorKeys
     from switchyard.router.state_seal import RecordedSeal, StateSeal
 

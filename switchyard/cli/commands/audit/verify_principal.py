@@ -2,8 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from typing import TYPE_CHECKING
 
+from switchyard.cli.app.audit_log import (
+    open_artefact_reader,
+    open_audit_reader,
+    read_artefact,
+    read_events,
+    resolve_case_id,
+)
 from switchyard.cli.app.console import console, print_json, print_text
 from switchyard.cli.app.errors import CommandFailed
 from switchyard.cli.app.options import CaseArgument, EnvOption, JsonOption
@@ -18,8 +27,6 @@ if TYPE_CHECKING:
 
 async def verify_principal(case: CaseArgument, as_json: JsonOption = False, env: EnvOption = Env.LOCAL) -> None:
     """Verify who asked, by the statement that the ingress signed and its public key. Exit code 1 if it is invalid."""
-    from switchyard.cli.app.audit_log import open_artefact_reader, open_audit_reader, read_events, resolve_case_id
-
     async with open_readable_target(env) as target:
         keys = load_principal_keys(target)
         async with open_audit_reader(target) as log:
@@ -41,8 +48,6 @@ async def verify_principal(case: CaseArgument, as_json: JsonOption = False, env:
 
 def load_principal_keys(target: Target) -> PrincipalKeys:
     """The public keys, as the case manager has them, and those that are retired. Raises `CommandFailed`."""
-    import json
-
     from switchyard.case_manager.principals import PrincipalKeys
 
     text = target.settings.principal_keys
@@ -61,11 +66,7 @@ async def verify_principal_statement(
     first: Json, artefacts: Artefacts, keys: PrincipalKeys
 ) -> tuple[PrincipalClaims, str]:
     """The claims that a case was opened on, and the key's name. Raises `CommandFailed` naming what is invalid."""
-    import hashlib
-    import json
-
     from switchyard.case_manager.rejections import PrincipalInvalid
-    from switchyard.cli.app.audit_log import read_artefact
     from switchyard.protocol.digest import event_digest
     from switchyard.protocol.envelope import Envelope
     from switchyard.protocol.events.case_manager import Attestation
