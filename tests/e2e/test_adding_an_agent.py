@@ -29,7 +29,7 @@ VENV = Path(sys.prefix)
 AGENT = "unit_converter"
 FOLDER = f"services/specialists/{AGENT}"
 BLOCK = re.compile(r"^```\w+ (\S+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-"""A block of the document that goes into a file: the file's name stands behind the language."""
+"""A block of the document that goes into a file: the file's name follows the language."""
 
 # Where the document's words put a block into a file that exists: behind what this finds.
 PLACES = {
@@ -131,7 +131,7 @@ def take_the_steps(copy: Copy) -> None:
         if name in NAMED:
             substituted(path, *NAMED[name])
     shutil.copy(Path(__file__).with_name("toy_agent") / "agent.py", copy.folder / FOLDER / "agent.py")
-    # The tests' own environment stands in for the one that make would build from the lock, which has not changed.
+    # The tests' own environment is used instead of the one that make would build from the lock, which has not changed.
     copy.run("make", "format", "generate", f"VENV={VENV}", "--assume-old", f"{VENV}/.ready")
     copy.python("-m", "evals", "triage", "--baseline", BASELINE, "--gate")
     copy.python("-m", "evals", "triage", "--out", BASELINE)
@@ -178,7 +178,7 @@ def named(copy: Copy, exports: dict[str, str]) -> str:
 
 @pytest.fixture(scope="module")
 def chosen(copy: Copy, exports: dict[str, str]) -> str:
-    """What the command line says to a question that names nobody."""
+    """What the command line prints for a question without an agent."""
     return copy.switchyard("ask", "How many kPa are 3200 psi?")
 
 
@@ -191,14 +191,14 @@ async def work(exports: dict[str, str], sql: str, *arguments: Any) -> list[Any]:
         await connection.close()
 
 
-def path_of(told: str) -> list[str]:
-    """The hops of a case, as the command line tells them."""
-    return [line.strip() for line in told.splitlines() if "→" in line]
+def path_of(printed: str) -> list[str]:
+    """The hops of a case, as the command line prints them."""
+    return [line.strip() for line in printed.splitlines() if "→" in line]
 
 
-def case_of(told: str) -> str:
+def case_of(printed: str) -> str:
     """The case's id."""
-    return told.split()[1]
+    return printed.split()[1]
 
 
 def test_the_steps_change_the_files_that_they_name_and_no_others(copy: Copy) -> None:
@@ -213,8 +213,8 @@ def test_what_the_steps_write_passes_the_linters_and_the_catalogues_tests(copy: 
     copy.python("-m", "ruff", "format", "--check", *written)
     copy.run(str(VENV / "bin" / "lint-imports"))
     copy.python("-m", "switchyard.app.generate", "--check")
-    told = copy.python("-m", "pytest", "-v", "-p", "no:cacheprovider", "tests/unit/protocol/test_catalogue.py")
-    assert f"test_a_card_says_what_the_catalogue_says[{AGENT}] PASSED" in told
+    printed = copy.python("-m", "pytest", "-v", "-p", "no:cacheprovider", "tests/unit/protocol/test_catalogue.py")
+    assert f"test_a_card_says_what_the_catalogue_says[{AGENT}] PASSED" in printed
 
 
 def test_triage_answers_new_agents_questions_within_baseline(copy: Copy) -> None:
@@ -288,8 +288,8 @@ async def test_its_process_and_its_inbox_alone_had_the_work(
     copy: Copy, exports: dict[str, str], named: str, chosen: str
 ) -> None:
     log = (copy.home / "logs" / f"{AGENT}.log").read_text(encoding="utf-8").splitlines()
-    for told in (named, chosen):
-        assert any("task.done" in line and case_of(told) in line for line in log)
+    for printed in (named, chosen):
+        assert any("task.done" in line and case_of(printed) in line for line in log)
     sql = "select event from {}.outbox"
     assert len(await work(exports, sql.format(AGENT))) == 2
     assert len(await work(exports, sql.format("triage"))) == 1

@@ -62,19 +62,19 @@ async def test_ask_says_why_there_is_no_answer(deployment: Deployment) -> None:
     assert "remedy:" in ran.stdout
 
 
-async def test_a_failover_is_told_in_one_line(deployment: Deployment) -> None:
+async def test_failover_of_a_case_is_shown_in_one_line(deployment: Deployment) -> None:
     (case,) = await deployment.submit([deployment.question("e2e stall")])
     await deployment.closed([case])
     ran = _run(deployment, "case", "show", case[:13], "--open")
     assert ran.returncode == 0, ran.stdout + ran.stderr
-    told = next(line for line in ran.stdout.splitlines() if line.startswith("drafter: "))
-    assert "bedrock" in told
-    assert "openai gpt-5.2 answered in" in told
+    failover = next(line for line in ran.stdout.splitlines() if line.startswith("drafter: "))
+    assert "bedrock" in failover
+    assert "openai gpt-5.2 answered in" in failover
     assert "question: e2e stall" in ran.stdout
     assert "chain: ok" in ran.stdout
 
 
-async def test_what_does_not_exist_is_said_in_a_sentence(deployment: Deployment) -> None:
+async def test_unknown_case_is_reported_without_a_traceback(deployment: Deployment) -> None:
     ran = _run(deployment, "case", "show", "ffffffff")
     assert ran.returncode == 1
     assert "no case has an id that begins with ffffffff" in ran.stderr

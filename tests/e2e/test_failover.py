@@ -9,7 +9,7 @@ import pytest
 
 from contracts.catalogue import CATALOGUE
 from services.orchestrator.graph import CURRENT, PLAYBOOKS
-from tests.e2e.conftest import NOBODY, WALLED, Deployment
+from tests.e2e.conftest import UNSHARED, WALLED, Deployment
 
 pytestmark = pytest.mark.e2e
 
@@ -21,10 +21,10 @@ def _calls(events: list[dict[str, Any]]) -> list[dict[str, Any]]:
 async def test_forbidden_data_reaches_no_model_and_case_names_policy(
     deployment: Deployment,
 ) -> None:
-    (case,) = await deployment.submit([deployment.question("e2e wells by basin", tenant=NOBODY)])
+    (case,) = await deployment.submit([deployment.question("e2e wells by basin", tenant=UNSHARED)])
     closed = (await deployment.closed([case]))[case]
     assert (closed["outcome"], closed["code"], closed["node"]) == ("failed", "model_not_permitted", "triage")
-    assert "nobody-personal permits none of: bedrock:" in closed["message"]
+    assert "unshared-personal permits none of: bedrock:" in closed["message"]
     assert closed["field"] == "model_policy"
     assert _calls(await deployment.events(case)) == []
 
