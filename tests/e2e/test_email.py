@@ -1,4 +1,4 @@
-"""Outbound emails on the whole stack: sent once, as they passed, although processes are killed; and not at all once stopped."""
+"""Outbound emails on the whole stack: each is sent once, also when a process is killed; none is sent after a stop."""
 
 from __future__ import annotations
 
