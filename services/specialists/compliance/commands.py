@@ -9,12 +9,12 @@ from switchyard.cli.app.options import JsonOption
 
 app = CommandGroup()
 _FIELDS = (
-    Field("id", "id"),
-    Field("name", "name", wraps=True),
-    Field("source", "citation", wraps=True),
-    Field("severity", "severity"),
-    Field("runs at", "stages", wraps=True),
-    Field("in force from", "from"),
+    Field("id"),
+    Field("name", wraps=True),
+    Field("citation", "source", wraps=True),
+    Field("severity"),
+    Field("stages", "runs at", wraps=True),
+    Field("from", "in force from"),
 )
 
 

@@ -16,10 +16,10 @@ from switchyard.cli.app.target import Env, resolve_target
 
 app = CommandGroup()
 _FIELDS = (
-    Field("case", "case_id", short=8),
-    Field("content", "content_sha256", short=16),
-    Field("intended at (UTC)", "intended_at"),
-    Field("ended as", "ended_as"),
+    Field("case_id", "case", short=8),
+    Field("content_sha256", "content", short=16),
+    Field("intended_at", "intended at (UTC)"),
+    Field("ended_as"),
 )
 
 

@@ -51,23 +51,23 @@ def resolve_target(env: Env) -> Target:
     """A running deployment. Raises `CommandFailed` if it should run on this machine and does not."""
     if env is Env.AWS:
         return Target(os.environ)
-    with require_local_package():
-        from switchyard.devstack.errors import StackError
+    start = "run `switchyard stack up --detach`" if env is Env.LOCAL else "docker compose up --build --wait"
+    with use_devstack(start):
         from switchyard.devstack.stack.compose import compose_exports
         from switchyard.devstack.stack.daemon import running_exports
-    try:
+
         exports = running_exports() if env is Env.LOCAL else compose_exports()
-    except StackError as error:
-        start = "run `switchyard stack up --detach`" if env is Env.LOCAL else "docker compose up --build --wait"
-        raise CommandFailed(str(error), remedy=start) from error
     return Target({**os.environ, **exports})
 
 
 @contextmanager
-def require_local_package() -> Iterator[None]:
-    """Around an import of `switchyard.devstack`, which the image of the CLI does not hold. Raises `CommandFailed`."""
+def use_devstack(remedy: str | None = None) -> Iterator[None]:
+    """Around the use of `switchyard.devstack`, which the image of the CLI does not hold.
+
+    Raises `CommandFailed` if it is not installed, or with this remedy if the local stack cannot do what was asked.
+    """
     try:
-        yield
+        from switchyard.devstack.errors import StackError
     except ModuleNotFoundError as error:
         if not (error.name or "").startswith("switchyard.devstack"):
             raise
@@ -75,6 +75,10 @@ def require_local_package() -> Iterator[None]:
             "this installation cannot run a stack: it does not contain switchyard.devstack",
             remedy="use --env aws (or SWITCHYARD_ENV=aws), or run the command from a checkout",
         ) from error
+    try:
+        yield
+    except StackError as error:
+        raise CommandFailed(str(error), remedy=remedy) from error
 
 
 @asynccontextmanager
@@ -83,7 +87,7 @@ async def open_readable_target(env: Env) -> AsyncIterator[Target]:
     if env is not Env.LOCAL:
         yield resolve_target(env)
         return
-    with require_local_package():
+    with use_devstack():
         from switchyard.devstack.errors import StackError
         from switchyard.devstack.stack.daemon import running_exports
         from switchyard.devstack.stack.home import default_home

@@ -27,13 +27,13 @@ ApprovalArgument = Annotated[
     str, typer.Argument(metavar="APPROVAL", help="The approval's id, or its first characters.")
 ]
 _FIELDS = (
-    Field("approval", "approval_id", short=8),
-    Field("case", "case_id", short=8),
-    Field("reason", "reason", wraps=True),
-    Field("requested by", "requested_by", wraps=True),
-    Field("content", "content_sha256", wide=True),
-    Field("pack", "pack", wide=True),
-    Field("decide by (UTC)", "decide_by"),
+    Field("approval_id", "approval", short=8),
+    Field("case_id", "case", short=8),
+    Field("reason", wraps=True),
+    Field("requested_by", wraps=True),
+    Field("content_sha256", "content", wide=True),
+    Field("pack", wide=True),
+    Field("decide_by", "decide by (UTC)"),
 )
 _PENDING = """
 select approval_id, case_id, playbook, content_sha256, pack, reason, requested_by, asked_at, decide_by, command

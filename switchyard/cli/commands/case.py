@@ -45,26 +45,26 @@ SEALED_FIELDS = {"CaseOpened": "question", "CaseClosed": "answer", "EmailDrafted
 
 _COLOURS = {"answered": "green", "sent": "green", "open": "cyan", "no_agent": "yellow", "blocked": "yellow"}
 _LISTED = (
-    Field("case", "case_id", short=8),
-    Field("session", "session_id", wide=True),
-    Field("agents", "agents", wide=True),
-    Field("model", "model_ids", wide=True),
-    Field("hops", "hops"),
-    Field("ms", "duration_ms"),
-    Field("outcome", "outcome", style=lambda outcome: _COLOURS.get(outcome, "red")),
-    Field("code", "code"),
+    Field("case_id", "case", short=8),
+    Field("session_id", "session", wide=True),
+    Field("agents", wide=True),
+    Field("model_ids", "model", wide=True),
+    Field("hops"),
+    Field("duration_ms", "ms"),
+    Field("outcome", style=lambda outcome: _COLOURS.get(outcome, "red")),
+    Field("code"),
 )
 _STEP_FIELDS = ("seq", "event_id", "since_opened_ms", "node_from", "node_to", "transition")
 _STEPS = (
-    Field("seq", "seq"),
-    Field("+ms", "since_opened_ms"),
-    Field("from", "node_from"),
-    Field("to", "node_to"),
-    Field("transition", "transition"),
-    Field("model", "model_id", wide=True),
-    Field("why", "model_reason"),
-    Field("ms", "latency_ms", wide=True),
-    Field("digest", "digest", wide=True),
+    Field("seq"),
+    Field("since_opened_ms", "+ms"),
+    Field("node_from", "from"),
+    Field("node_to", "to"),
+    Field("transition"),
+    Field("model_id", "model", wide=True),
+    Field("model_reason", "why"),
+    Field("latency_ms", "ms", wide=True),
+    Field("digest", wide=True),
 )
 
 
@@ -207,9 +207,7 @@ def _print_case(shown: dict[str, Any], events: list[Json]) -> None:
         console.print(f"opened {shown['opened_at']:%Y-%m-%d %H:%M:%S} UTC, {took}")
     print_rows([{**step, "digest": step["digest"][:12]} for step in shown["steps"]], _STEPS)
     for event in events:
-        _print_model_call_and_failure(event)
-    for event in events:
-        _print_ending(event)
+        _print_event(event)
     if shown["retired_bodies"]:
         console.print(f"retired: {count(shown['retired_bodies'], 'event')} without a body; the log has the receipt")
     for each in shown["opened"] or ():
@@ -217,7 +215,7 @@ def _print_case(shown: dict[str, Any], events: list[Json]) -> None:
     console.print(f"chain: {'ok' if shown['chain_ok'] else 'BROKEN'} ({count(len(shown['steps']), 'event')} verified)")
 
 
-def _print_model_call_and_failure(event: Json) -> None:
+def _print_event(event: Json) -> None:
     node, payload, call = event["node_from"], event["payload"], event.get("model_call")
     if call:
         style = "yellow" if call["role"] == "fallback" else "dim"
@@ -228,18 +226,13 @@ def _print_model_call_and_failure(event: Json) -> None:
             print_text(f"  caused by {cause}")
     if event["type"] == "TaskRetried":
         print_text(f"{payload['operator']} retried {payload['task_type']}: {payload['reason']}", style="yellow")
-
-
-def _print_ending(event: Json) -> None:
-    if event["type"] not in {"CaseClosed", "SubmissionRejected"}:
-        return
-    ending = event["payload"]
-    where = f" (field {ending['field']})" if ending.get("field") else ""
-    print_text(f"ended: {ending['code']} {ending.get('message', '')}{where}".rstrip())
-    if ending.get("rules"):
-        print_text(f"rules: {', '.join(ending['rules'])}")
-    if ending.get("remedy"):
-        print_text(f"remedy: {ending['remedy']}")
+    if event["type"] in {"CaseClosed", "SubmissionRejected"}:
+        where = f" (field {payload['field']})" if payload.get("field") else ""
+        print_text(f"ended: {payload['code']} {payload.get('message', '')}{where}".rstrip())
+        if payload.get("rules"):
+            print_text(f"rules: {', '.join(payload['rules'])}")
+        if payload.get("remedy"):
+            print_text(f"remedy: {payload['remedy']}")
 
 
 class FailedCaseEvents(NamedTuple):

@@ -17,12 +17,12 @@ from switchyard.cli.app.target import Env, resolve_target
 app = CommandGroup()
 PlaybookArgument = Annotated[str, typer.Argument(metavar="PLAYBOOK", help="The playbook's name, without a version.")]
 _FIELDS = (
-    Field("playbook", "playbook"),
-    Field("version", "version", wide=True),
-    Field("state", "state"),
-    Field("since", "since"),
-    Field("by", "by", wraps=True),
-    Field("reason", "reason", wraps=True),
+    Field("playbook"),
+    Field("version", wide=True),
+    Field("state"),
+    Field("since"),
+    Field("by", wraps=True),
+    Field("reason", wraps=True),
 )
 
 

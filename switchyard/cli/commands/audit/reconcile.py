@@ -27,16 +27,7 @@ _SPAN = re.compile(r"([1-9][0-9]{0,4})([smhd])")
 _SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 MAX_SHOWN_GAPS = 20
 
-_FIELDS = (
-    Field("producer", "producer"),
-    Field("published", "published"),
-    Field("in flight", "in_flight"),
-    Field("lag s", "lag_s"),
-    Field("holes", "holes"),
-    Field("filled", "filled"),
-    Field("differ", "differ"),
-    Field("unclaimed", "unclaimed"),
-)
+_COLUMNS = ("producer", "published", "in_flight", "lag_s", "holes", "filled", "differ", "unclaimed")
 
 
 async def reconcile(  # noqa: PLR0917 - options, each by its name
@@ -157,7 +148,7 @@ def _print_report(found: ReconciliationReport, *, as_json: bool) -> None:
         gaps = [asdict(gap) for gap in wrong]
         print_json({"cases": found.cases, "producers": rows, "gaps": gaps, "ok": found.ok})
         return
-    print_rows(rows, _FIELDS)
+    print_rows(rows, map(Field, _COLUMNS))
     for gap in found.filled[:MAX_SHOWN_GAPS]:
         console.print(f"filled: case {gap.case_id} event {gap.event_id} ({gap.type} from {gap.producer})")
     for gap in wrong[:MAX_SHOWN_GAPS]:

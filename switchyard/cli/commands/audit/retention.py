@@ -25,17 +25,17 @@ if TYPE_CHECKING:
 
 app = CommandGroup()
 _POLICIES = (
-    Field("playbook", "playbook"),
-    Field("keep days", "keep_days"),
-    Field("duty days", "duty_days"),
-    Field("counts from", "duty_counts_from", wraps=True),
-    Field("citation", "citation", wraps=True),
+    Field("playbook"),
+    Field("keep_days"),
+    Field("duty_days"),
+    Field("duty_counts_from", "counts from", wraps=True),
+    Field("citation", wraps=True),
 )
 _HOLDS = (
-    Field("case", "case_id", short=8),
-    Field("since (UTC)", "placed_at"),
-    Field("by", "placed_by", wraps=True),
-    Field("reason", "reason", wraps=True),
+    Field("case_id", "case", short=8),
+    Field("placed_at", "since (UTC)"),
+    Field("placed_by", "by", wraps=True),
+    Field("reason", wraps=True),
 )
 
 

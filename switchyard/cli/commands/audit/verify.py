@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 
 _REPORTED = ("scope", "cases", "rows", "finding_count", "unended_cases", "pending_count")
 _ALARMS = (
-    Field("alarm", "kind"),
-    Field("case", "case_id", short=8),
-    Field("reason", "reason", wraps=True),
-    Field("recorded (UTC)", "recorded_at"),
+    Field("kind", "alarm"),
+    Field("case_id", "case", short=8),
+    Field("reason", wraps=True),
+    Field("recorded_at", "recorded (UTC)"),
 )
 
 
