@@ -59,10 +59,8 @@ async def resolve(  # noqa: PLR0917 - options, each by its name
             if each.case_id.startswith(case) and each.content_sha256.startswith(content)
         ]
         if len(unresolved) != 1:
-            raise CommandFailed(
-                f"{len(unresolved)} unresolved emails match case {case}: expected one",
-                remedy="see `switchyard email list-unresolved`" + ("; name one with --content" if unresolved else ""),
-            )
+            remedy = "see `switchyard email list-unresolved`" + ("; name one with --content" if unresolved else "")
+            raise CommandFailed(f"{len(unresolved)} unresolved emails match case {case}: expected one", remedy=remedy)
         case_id, content = unresolved[0].case_id, unresolved[0].content_sha256
         try:
             found = SendingResolved(

@@ -62,9 +62,8 @@ async def follow_case(log: AuditReader, case_id: str, seen: set[str], wait_s: fl
                 if step.terminal:
                     return step
         await asyncio.sleep(POLL_INTERVAL_S)
-    raise CommandFailed(
-        f"the case has not ended within {wait_s:g} s; it continues", remedy=f"see `switchyard case show {case_id}`"
-    )
+    remedy = f"see `switchyard case show {case_id}`"
+    raise CommandFailed(f"the case has not ended within {wait_s:g} s; it continues", remedy=remedy)
 
 
 @asynccontextmanager

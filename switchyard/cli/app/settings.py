@@ -70,19 +70,16 @@ class CliSettings(BaseModel):
         except ValidationError as error:
             first = error.errors()[0]
             variable = _variable(str(first["loc"][0]))
-            raise CommandFailed(
-                f"{variable} is invalid: {first['msg']}", remedy=f"correct or unset {variable}"
-            ) from error
+            remedy = f"correct or unset {variable}"
+            raise CommandFailed(f"{variable} is invalid: {first['msg']}", remedy=remedy) from error
 
     def __getattribute__(self, name: str) -> Any:
         """A field's value. Raises `CommandFailed` for one that is needed and not set."""
         value = super().__getattribute__(name)
         if value is None and name in (fields := type(self).model_fields) and fields[name].annotation is str:
             variable = _variable(name)
-            raise CommandFailed(
-                f"{variable} is not set: expected {fields[name].description}",
-                remedy=f"export {variable}, or use --env local with a running stack",
-            )
+            remedy = f"export {variable}, or use --env local with a running stack"
+            raise CommandFailed(f"{variable} is not set: expected {fields[name].description}", remedy=remedy)
         return value
 
 

@@ -15,16 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 import typer
 
 from switchyard.app.application import load_app
-from switchyard.cli.app.audit_log import (
-    POLL_INTERVAL_S,
-    follow_case,
-    open_artefact_reader,
-    open_audit_reader,
-    read_artefact,
-    read_email,
-    read_events,
-    resolve_case_id,
-)
+from switchyard.cli.app import audit_log
 from switchyard.cli.app.connections import open_pool
 from switchyard.cli.app.console import Field, console, count, print_json, print_rows, print_text
 from switchyard.cli.app.errors import CommandFailed, InvalidArgument
@@ -77,7 +68,7 @@ async def list_cases(
     env: EnvOption = Env.LOCAL,
 ) -> None:
     """List the latest cases."""
-    async with open_readable_target(env) as target, open_audit_reader(target) as log:
+    async with open_readable_target(env) as target, audit_log.open_audit_reader(target) as log:
         cases = await log.list_cases(session_id=session, outcome=outcome, limit=limit)
     print_rows([*map(_summary_fields, cases)], _LISTED, as_json=as_json, footer=count(len(cases), "case"))
 
@@ -117,8 +108,8 @@ async def cancel(
     """Cancel an open case: nothing of it is sent any more, and it ends as cancelled."""
     target, case_id = resolve_target(env), case
     if len(case) < len(str(uuid.NAMESPACE_DNS)):
-        async with open_audit_reader(target) as log:
-            case_id = await resolve_case_id(log, case)
+        async with audit_log.open_audit_reader(target) as log:
+            case_id = await audit_log.resolve_case_id(log, case)
     try:
         whole = uuid.UUID(case_id)
     except ValueError as error:
@@ -148,13 +139,13 @@ def _short(model_id: str) -> str:
 
 async def _read_case(env: Env, prefix: str, *, reveal: bool) -> tuple[dict[str, Any], list[Json]]:
     """What `show` prints as JSON, and the events of the case."""
-    async with open_readable_target(env) as target, open_audit_reader(target) as log:
-        case_id = await resolve_case_id(log, prefix)
+    async with open_readable_target(env) as target, audit_log.open_audit_reader(target) as log:
+        case_id = await audit_log.resolve_case_id(log, prefix)
         summary = await log.summary(case_id)
         if summary is None:
             raise CommandFailed(f"the log has no event of case {case_id}", remedy="see `switchyard case list`")
         steps = await log.timeline(case_id)
-        events = await read_events(log, case_id)
+        events = await audit_log.read_events(log, case_id)
         report = await log.verify(case_id=case_id)
         opened = await _open_sealed(target, events) if reveal else None
     calls = {event["event_id"]: event.get("model_call") or {} for event in events}
@@ -179,18 +170,18 @@ async def _read_case(env: Env, prefix: str, *, reveal: bool) -> tuple[dict[str, 
 async def _open_sealed(target: Target, events: list[Json]) -> list[dict[str, str]]:
     """The decrypted texts; one that was erased or is stored in S3 has an `error` instead."""
     opened = []
-    async with open_artefact_reader(target) as artefacts:
+    async with audit_log.open_artefact_reader(target) as artefacts:
         for event in events:
             name = SEALED_FIELDS.get(event["type"], "")
             if not (reference := event["payload"].get(name)):
                 continue
             try:
-                data = await read_artefact(artefacts, event, reference)
+                data = await audit_log.read_artefact(artefacts, event, reference)
             except CommandFailed as error:
                 opened.append({"name": name, "error": error.message})
                 continue
             if name == "email":
-                email = read_email(data)
+                email = audit_log.read_email(data)
                 text = f"To: {email['to']}\nSubject: {email['subject']}\n\n{email['text']}"
             else:
                 text = json.loads(data)["text"] if name == "answer" else data.decode()
@@ -251,10 +242,8 @@ def find_failure(events: Sequence[Json]) -> FailedCaseEvents:
     def cause(event: Json) -> Json:
         found = by_digest.get(event["parents"][0]) if event["parents"] else None
         if found is None:
-            raise CommandFailed(
-                f"the log does not have the cause of {event['type']}",
-                remedy="wait for it, or run `switchyard audit reconcile`",
-            )
+            remedy = "wait for it, or run `switchyard audit reconcile`"
+            raise CommandFailed(f"the log does not have the cause of {event['type']}", remedy=remedy)
         return found
 
     terminal = {type_.name for type_ in load_app().catalogue.types if type_.terminal}
@@ -269,10 +258,8 @@ def find_failure(events: Sequence[Json]) -> FailedCaseEvents:
     close = cause(ending)
     failed = cause(close)
     if close["type"] != "CloseCase" or failed["node_from"] == ROUTER:
-        raise CommandFailed(
-            "no task failed: the router could not route an event of the case",
-            remedy="deploy the router that can, and submit the case again",
-        )
+        remedy = "deploy the router that can, and submit the case again"
+        raise CommandFailed("no task failed: the router could not route an event of the case", remedy=remedy)
     return FailedCaseEvents(cause(failed), failed, close, ending)
 
 
@@ -290,15 +277,13 @@ async def retry_case(
     from switchyard.runtime.core.clock import timestamp
 
     key = load_operator_key(target, key_file)
-    async with open_audit_reader(target) as log:
-        case_id = await resolve_case_id(log, prefix)
+    async with audit_log.open_audit_reader(target) as log:
+        case_id = await audit_log.resolve_case_id(log, prefix)
         report = await log.verify(case_id=case_id)
         if report.findings:
-            raise CommandFailed(
-                f"the chain of case {case_id} is broken: {report.findings[0].why}",
-                remedy="treat it as an incident; a case is not retried on altered evidence",
-            )
-        events = await read_events(log, case_id)
+            remedy = "treat it as an incident; a case is not retried on altered evidence"
+            raise CommandFailed(f"the chain of case {case_id} is broken: {report.findings[0].why}", remedy=remedy)
+        events = await audit_log.read_events(log, case_id)
         failure = find_failure(events)
         signed = {"operator": operator, "reason": reason, "requested_at": timestamp(datetime.now(UTC))}
         statement = retry_statement(
@@ -315,7 +300,7 @@ async def retry_case(
             raise CommandFailed(f"the case manager refused the retry: {why}")
         command = failure.command
         console.print(f"case {case_id} is open again: {command['type']} goes to {command['node_to']} once more")
-        step = await follow_case(log, case_id, {event["event_id"] for event in events}, wait_s)
+        step = await audit_log.follow_case(log, case_id, {event["event_id"] for event in events}, wait_s)
     console.print(f"ended: {step.outcome}")
     if step.outcome == "failed":
         raise CommandFailed("the task failed again", remedy=f"see `switchyard case show {case_id}`")
@@ -338,8 +323,6 @@ async def _request_retry(
             row = await pool.fetchrow("select code, why from retry_request where request_id = $1", request_id)
             if row is not None and row["code"] is not None:
                 return row["code"], row["why"]
-            await asyncio.sleep(POLL_INTERVAL_S)
-    raise CommandFailed(
-        f"the case manager has not answered within {wait_s:g} s; the request is stored",
-        remedy="check that the case manager is running",
-    )
+            await asyncio.sleep(audit_log.POLL_INTERVAL_S)
+    remedy = "check that the case manager is running"
+    raise CommandFailed(f"the case manager has not answered within {wait_s:g} s; the request is stored", remedy=remedy)

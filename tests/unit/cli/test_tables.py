@@ -22,6 +22,7 @@ from switchyard.audit.records.reader import CaseSummary, StoredAlarm
 from switchyard.audit.records.stored_row import CaseStatus
 from switchyard.audit.retention.retention import LegalHold, RetentionPolicy, RetentionReader
 from switchyard.audit.verification.findings import VerifyReport
+from switchyard.cli.app import audit_log
 from switchyard.cli.app.console import console
 from switchyard.cli.app.main import app
 from switchyard.cli.commands import approval, case, playbook
@@ -139,7 +140,7 @@ def _case_list(patch: pytest.MonkeyPatch) -> None:
         _summary("suppressed", "disclosure_missing", "field_routing"),
         _summary("failed", "models_failed", "triage"),
     ]
-    patch.setattr(case, "open_audit_reader", _yield(SimpleNamespace(list_cases=_answer(rows))))
+    patch.setattr(audit_log, "open_audit_reader", _yield(SimpleNamespace(list_cases=_answer(rows))))
 
 
 def _case_show(patch: pytest.MonkeyPatch) -> None:
