@@ -201,13 +201,13 @@ def case_of(printed: str) -> str:
     return printed.split()[1]
 
 
-def test_the_steps_change_the_files_that_they_name_and_no_others(copy: Copy) -> None:
+def test_steps_change_only_the_files_that_they_name(copy: Copy) -> None:
     after = digests(copy.folder)
     changed = {name for name in copy.before.keys() | after.keys() if copy.before.get(name) != after.get(name)}
     assert changed == blocks().keys() | GENERATED | {f"{FOLDER}/agent.py"}
 
 
-def test_what_the_steps_write_passes_the_linters_and_the_catalogues_tests(copy: Copy) -> None:
+def test_written_files_pass_the_linters_and_catalogue_tests(copy: Copy) -> None:
     written = [name for name in (*blocks(), f"{FOLDER}/agent.py") if name.endswith(".py")]
     copy.python("-m", "ruff", "check", *written)
     copy.python("-m", "ruff", "format", "--check", *written)
@@ -255,14 +255,14 @@ async def test_schema_role_and_vault_grant_follow_from_the_card(exports: dict[st
     assert (others, new_keys) == (False, False)
 
 
-def test_it_runs_as_a_process_of_its_own(copy: Copy, exports: dict[str, str]) -> None:
+def test_new_agent_runs_as_its_own_process(copy: Copy, exports: dict[str, str]) -> None:
     processes = {row.name: row for row in daemon.stack_status(copy.home)}
     assert processes[AGENT].state is ProcessState.READY
     assert processes[AGENT].restarts == 0
     assert len({row.pid for row in processes.values()}) == len(processes)
 
 
-def test_a_question_that_names_it_is_answered_by_it(named: str) -> None:
+def test_question_naming_the_agent_is_answered_by_it(named: str) -> None:
     assert "1250 bbl is 198.73412 m3. [F1]" in named
     assert path_of(named) == [
         "case_manager → router: CaseOpened",
@@ -275,7 +275,7 @@ def test_a_question_that_names_it_is_answered_by_it(named: str) -> None:
     ]
 
 
-def test_a_question_that_names_nobody_reaches_it_through_triage(chosen: str) -> None:
+def test_question_without_an_agent_reaches_it_through_triage(chosen: str) -> None:
     assert "3200 psi is 22,063.223 kPa. [F1]" in chosen
     assert path_of(chosen)[1:4] == [
         "router → triage: ChooseAgent",
@@ -284,7 +284,7 @@ def test_a_question_that_names_nobody_reaches_it_through_triage(chosen: str) -> 
     ]
 
 
-async def test_its_process_and_its_inbox_alone_had_the_work(
+async def test_new_agents_process_and_inbox_alone_had_the_work(
     copy: Copy, exports: dict[str, str], named: str, chosen: str
 ) -> None:
     log = (copy.home / "logs" / f"{AGENT}.log").read_text(encoding="utf-8").splitlines()

@@ -48,14 +48,14 @@ async def test_publish_reports_bad_lines_by_number_and_publishes_the_rest(deploy
     assert {payload["outcome"] for payload in closed.values()} == {"answered"}
 
 
-async def test_ask_prints_the_answer_and_the_sql_it_rests_on(deployment: Deployment) -> None:
+async def test_ask_prints_the_answer_and_its_sql(deployment: Deployment) -> None:
     ran = _run(deployment, "ask", "e2e wells by basin", "--role", "FIELD_WILLISTON")
     assert ran.returncode == 0, ran.stdout + ran.stderr
     assert "Williston" in ran.stdout
     assert "SELECT" in ran.stdout
 
 
-async def test_ask_says_why_there_is_no_answer(deployment: Deployment) -> None:
+async def test_ask_without_an_answer_prints_code_and_remedy(deployment: Deployment) -> None:
     ran = _run(deployment, "ask", "e2e delete everything")
     assert ran.returncode == 1
     assert "query_refused" in ran.stdout

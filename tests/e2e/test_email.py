@@ -86,7 +86,7 @@ async def _sent_once_as_passed(deployment: Deployment, cases: list[str], closed:
                 pytest.fail(f"a good email ended as {other}: {closed[case]['message']}")
 
 
-async def test_a_halt_stops_every_email_and_a_resumption_sends_each_once(deployment: Deployment) -> None:
+async def test_halt_stops_every_email_and_resumption_sends_each_once(deployment: Deployment) -> None:
     async with open_pool(deployment.target, "operator") as case_manager:
         cases = await deployment.submit(_emails(deployment, 6), source="upstream.collections")
         assert await case_manager.fetchval("select halt('outbound_email', 'oncall', 'a drill')")
@@ -117,7 +117,7 @@ async def test_a_halt_stops_every_email_and_a_resumption_sends_each_once(deploym
     assert await deployment.findings([*cases, *late]) == []
 
 
-async def test_every_event_of_a_sent_email_again_sends_nothing(deployment: Deployment) -> None:
+async def test_republished_events_of_a_sent_email_send_nothing(deployment: Deployment) -> None:
     cases = await deployment.submit(_emails(deployment, 2), source="upstream.collections")
     closed = await deployment.closed(cases)
     await deployment.settled(cases)

@@ -28,7 +28,7 @@ async def _run(deployment: Deployment, *arguments: str) -> tuple[int, str]:
     return ran.exit_code, " ".join(output.split())
 
 
-async def test_a_person_is_erased_although_the_log_keeps_every_row(deployment: Deployment) -> None:
+async def test_erased_person_is_unreadable_and_every_row_stays(deployment: Deployment) -> None:
     name = f"{uuid.uuid4().hex}@example.com"
     cases = await deployment.submit(
         [deployment.question("e2e wells by basin", user_id=user) for user in (name, "bystander@example.com")]
@@ -67,7 +67,7 @@ async def test_a_person_is_erased_although_the_log_keeps_every_row(deployment: D
     assert (code, "no person has the subject" in unknown) == (1, True)
 
 
-async def test_who_comes_back_after_an_erasure_is_somebody_new(deployment: Deployment) -> None:
+async def test_returning_person_after_an_erasure_has_a_new_subject(deployment: Deployment) -> None:
     name = f"{uuid.uuid4().hex}@example.com"
     (first,) = await deployment.submit([deployment.question("e2e wells by basin", user_id=name)])
     await deployment.closed([first])
@@ -99,7 +99,7 @@ async def test_retention_is_listed_and_nothing_retired_early(deployment: Deploym
         (("audit", "retention", "release", "ffffffff", *WHO), 1, "no case has an id that begins"),
     ],
 )
-async def test_a_wrong_argument_is_an_error_with_its_exit_code(
+async def test_wrong_argument_fails_with_its_exit_code(
     deployment: Deployment, arguments: tuple[str, ...], exit_code: int, expected: str
 ) -> None:
     code, output = await _run(deployment, *arguments)
