@@ -16,9 +16,8 @@ from rich.markup import escape
 
 from contracts.catalogue import CATALOGUE
 from demo.email_cases import publish_emails
-from demo.figures import DemoCaseRow, collect_figures, count_progress, count_published, list_demo_cases
+from demo.figures import DemoCaseRow, collect_figures, count_progress, count_published, demo_table, list_demo_cases
 from demo.stacks import open_demo_stack
-from demo.tables import demo_table
 from switchyard.audit.records.roles import SCHEMA
 from switchyard.audit.verification.audit_reader import AuditReader
 from switchyard.cli.app.console import console

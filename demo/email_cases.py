@@ -22,9 +22,8 @@ from rich.markup import escape
 from contracts.documents.opt_out import OPT_OUT_PATH
 from demo.clock import NIGHT_LENGTH, advance_clock
 from demo.emails import DEMO_EMAILS, DemoEmail, build_demo_submissions
-from demo.figures import QUERIES, count_outcomes
+from demo.figures import QUERIES, count_outcomes, demo_table
 from demo.stacks import DemoStack
-from demo.tables import demo_table
 from switchyard.cli.app.audit_log import open_artefact_reader, read_artefact
 from switchyard.cli.app.connections import open_pool
 from switchyard.cli.app.console import console

@@ -10,12 +10,15 @@ from datetime import timedelta
 from typing import Any
 
 import asyncpg
+from rich import box
+from rich.table import Table
 
 from contracts.cards import AGENT_CARDS
 from switchyard.protocol.catalogue import CASE_MANAGER
 from switchyard.runtime.database.queries import load_queries
 
 QUERIES = load_queries(__file__)
+TERMINAL_WIDTH = 80
 
 
 @dataclass(frozen=True)
@@ -89,3 +92,11 @@ async def collect_figures(
 def count_outcomes(outcomes: Any) -> dict[str, int]:
     """How many cases ended how, by name."""
     return dict(sorted(Counter(outcomes).items()))
+
+
+def demo_table(*columns: str) -> Table:
+    """A table that fits a terminal; the last column takes what is left, and long cells are wrapped."""
+    table = Table(box=box.SIMPLE_HEAD, width=TERMINAL_WIDTH, pad_edge=False, padding=(0, 1, 0, 0))
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    return table

@@ -19,14 +19,7 @@ from switchyard.cli.app.errors import CommandFailed
 from switchyard.cli.app.target import Env, Target, resolve_target
 from switchyard.devstack.errors import AlreadyRunning
 from switchyard.devstack.stack.home import Home, default_home
-from switchyard.devstack.stack.local_stack import (
-    CLOCK_VARIABLE,
-    DEMO_HOME,
-    list_services,
-    model_simulator_service,
-    prepare_infrastructure,
-)
-from switchyard.devstack.stack.stack import EmbeddedStack
+from switchyard.devstack.stack.local_stack import CLOCK_VARIABLE, DEMO_HOME, build_stack
 from switchyard.devstack.supervisor.ports import LOOPBACK
 
 NEXT_COMMANDS = (
@@ -53,7 +46,7 @@ class DemoStack:
 
 @asynccontextmanager
 async def open_demo_stack(env: Env) -> AsyncIterator[DemoStack]:
-    """A stack whose clock the demo has set. Raises StackError and `CommandFailed` if there is none."""
+    """A stack whose clock the demo has set. Raises StackError and `CommandFailed` without one."""
     if env is Env.AWS:
         raise CommandFailed("the demo runs on emulators only", remedy="--env local or --env compose")
     async with _embedded() if env is Env.LOCAL else _composed() as stack:
@@ -70,9 +63,7 @@ async def _embedded() -> AsyncIterator[DemoStack]:
     start_clock(clock)
     os.environ[CLOCK_VARIABLE] = str(clock)
     console.print("Starting PostgreSQL, the AWS emulator, the simulators and every service …")
-    async with EmbeddedStack(
-        home.folder, services=list_services, prepare=prepare_infrastructure, simulator=model_simulator_service()
-    ) as stack:
+    async with build_stack(home.folder) as stack:
         console.print(f"{len(stack.status())} processes are ready after {time.monotonic() - started:.1f} s.")
         yield DemoStack(
             Target(stack.exports),

@@ -5,23 +5,21 @@ from __future__ import annotations
 import argparse
 import asyncio
 import sys
-from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
 from evals.cases import judge_cases, sql_cases, triage_cases
 from switchyard.evals.models import SIMULATOR_MODEL, open_model
 from switchyard.evals.regression_gate import check_regression
-from switchyard.evals.results import SuiteResult
+from switchyard.evals.results import EvalRun, SuiteResult
 
-RunSuite = Callable[[Any, argparse.Namespace], Coroutine[Any, Any, SuiteResult]]
 RESULTS_FOLDER = Path(".switchyard") / "evals"
 
 
 def main() -> int:
     """Run a suite; returns the exit status."""
     parser = argparse.ArgumentParser(prog="python -m evals", description="Evals of the agents. See evals/README.md.")
-    parser.add_argument("suite", choices=tuple(_suites()))
+    parser.add_argument("suite", choices=("compliance", "text_to_sql", "triage"))
     parser.add_argument(
         "--model", default=SIMULATOR_MODEL, help="simulator, or a pydantic-ai model id (bedrock:…, openai:…)"
     )
@@ -35,14 +33,15 @@ def main() -> int:
     if given.gate and given.baseline is None:
         parser.error("--gate compares with a baseline: give --baseline FILE")
     with open_model(given.model, given.base_url) as model:
-        result = asyncio.run(_suites()[given.suite](model, given))
+        suite = {"compliance": _compliance, "text_to_sql": _text_to_sql, "triage": _triage}[given.suite]
+        result = asyncio.run(suite(model, EvalRun(given.model, given.runs, given.concurrency)))
     out = given.out or RESULTS_FOLDER / f"{given.suite}.json"
     result.write(out)
     _print(result, out)
     return _compare_with_baseline(SuiteResult.read(given.baseline), result, gate=given.gate) if given.baseline else 0
 
 
-async def _text_to_sql(model: Any, given: argparse.Namespace) -> SuiteResult:
+async def _text_to_sql(model: Any, run: EvalRun) -> SuiteResult:
     from pydantic import SecretStr
 
     from demo.oil_field.warehouse import open_warehouse
@@ -55,16 +54,14 @@ async def _text_to_sql(model: Any, given: argparse.Namespace) -> SuiteResult:
     snowflake_simulator, schema = open_warehouse(), load_schema()
     address = WarehouseEndpoint(account="local", database=schema.database, namespace=schema.namespace)
     warehouse = SnowflakeWarehouse(address, SecretStr("none"), connect=snowflake_simulator.connect)
-    suite = SqlSuite(build_sql_agent(model, schema), warehouse, schema, RowAccessChecker(), given.concurrency)
+    suite = SqlSuite(build_sql_agent(model, schema), warehouse, schema, RowAccessChecker())
     try:
-        return await suite.run(
-            sql_cases(), model=given.model, deterministic=given.model == SIMULATOR_MODEL, runs=given.runs
-        )
+        return await suite.run(sql_cases(), run)
     finally:
         snowflake_simulator.close()
 
 
-async def _triage(model: Any, given: argparse.Namespace) -> SuiteResult:
+async def _triage(model: Any, run: EvalRun) -> SuiteResult:
     from contracts.cards import AGENT_CARDS
     from evals.triage_suite import run_triage
     from services.specialists.triage.agent import TRIAGE_PROMPT_VERSION, build_triage_agent, choose_specialist
@@ -76,38 +73,17 @@ async def _triage(model: Any, given: argparse.Namespace) -> SuiteResult:
     async def chosen(question: str) -> str:
         return (await choose_specialist(agent, question)).agent
 
-    return await run_triage(
-        chosen,
-        triage_cases(),
-        deployed=frozenset(card.name for card in cards),
-        model=given.model,
-        deterministic=given.model == SIMULATOR_MODEL,
-        prompt_version=TRIAGE_PROMPT_VERSION,
-        runs=given.runs,
-        concurrency=given.concurrency,
-    )
+    deployed = frozenset(card.name for card in cards)
+    return await run_triage(chosen, triage_cases(), run, deployed=deployed, prompt_version=TRIAGE_PROMPT_VERSION)
 
 
-async def _compliance(model: Any, given: argparse.Namespace) -> SuiteResult:
+async def _compliance(model: Any, run: EvalRun) -> SuiteResult:
     from evals.judge_suite import run_judge
     from services.specialists.compliance.judge import build_judge_agent
     from services.specialists.compliance.pack import released_packs
 
     account, cases = judge_cases()
-    return await run_judge(
-        build_judge_agent(model),
-        account,
-        cases,
-        released_packs()[-1],
-        model=given.model,
-        deterministic=given.model == SIMULATOR_MODEL,
-        runs=given.runs,
-        concurrency=given.concurrency,
-    )
-
-
-def _suites() -> dict[str, RunSuite]:
-    return {"compliance": _compliance, "text_to_sql": _text_to_sql, "triage": _triage}
+    return await run_judge(build_judge_agent(model), account, cases, released_packs()[-1], run)
 
 
 def _print(result: SuiteResult, out: Path) -> None:

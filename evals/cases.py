@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, TypeVar
+from typing import Annotated, Generic, Literal, Self, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -62,7 +63,7 @@ class JudgeCase(_Part):
     low: tuple[
         Literal["accuracy", "not_misleading", "respectful", "clear_options", "fits_history", "readable"], ...
     ] = ()
-    """Of which at least one must score below its floor; none for a good draft."""
+    """At least one of them must score below its floor; empty for a good draft."""
 
     never: bool = False
     """Whether letting it pass is what must never happen."""
@@ -74,47 +75,40 @@ class JudgeCase(_Part):
         return self
 
 
-EvalCase = TypeVar("EvalCase", SqlCase, TriageCase, JudgeCase)
+CaseT = TypeVar("CaseT", SqlCase, TriageCase, JudgeCase)
 
 
-class SqlDataset(_Part):
-    """The Text-to-SQL questions."""
+class Dataset(_Part, Generic[CaseT]):
+    """A file of cases; `account` is what the judge's drafts are about."""
 
-    cases: Annotated[tuple[SqlCase, ...], Field(min_length=1)]
+    account: AccountFacts | None = None
+    cases: Annotated[tuple[CaseT, ...], Field(min_length=1)]
 
-
-class TriageDataset(_Part):
-    """The triage questions."""
-
-    cases: Annotated[tuple[TriageCase, ...], Field(min_length=1)]
-
-
-class JudgeDataset(_Part):
-    """The judge's drafts, and the one account that they are about."""
-
-    account: dict[str, Any]
-    cases: Annotated[tuple[JudgeCase, ...], Field(min_length=1)]
+    @model_validator(mode="after")
+    def _require_unique_ids(self) -> Self:
+        for case_id, count in Counter(case.id for case in self.cases).items():
+            if count > 1:
+                raise ValueError(f"two cases are named {case_id!r}: baselines are kept by name, rename one")
+        return self
 
 
 def sql_cases(path: Path = DATASETS / "text_to_sql.yaml") -> tuple[SqlCase, ...]:
     """The Text-to-SQL questions. Raises `DatasetError`."""
-    return _unique(_read(path, SqlDataset).cases, path)
+    return _read(path, Dataset[SqlCase]).cases
 
 
-def triage_cases(path: Path = DATASETS / "triage.yaml") -> tuple[TriageCase, ...]:
+def triage_cases() -> tuple[TriageCase, ...]:
     """The triage questions. Raises `DatasetError`."""
-    return _unique(_read(path, TriageDataset).cases, path)
+    return _read(DATASETS / "triage.yaml", Dataset[TriageCase]).cases
 
 
-def judge_cases(path: Path = DATASETS / "compliance.yaml") -> tuple[AccountFacts, tuple[JudgeCase, ...]]:
+def judge_cases() -> tuple[AccountFacts, tuple[JudgeCase, ...]]:
     """The judge's drafts and their account. Raises `DatasetError`."""
-    read = _read(path, JudgeDataset)
-    try:
-        account = AccountFacts.model_validate_json(json.dumps(read.account))
-    except ValidationError as error:
-        first = error.errors()[0]
-        raise DatasetError(f"{path}: account.{'.'.join(map(str, first['loc']))}: {first['msg']}") from error
-    return account, _unique(read.cases, path)
+    path = DATASETS / "compliance.yaml"
+    dataset = _read(path, Dataset[JudgeCase])
+    if dataset.account is None:
+        raise DatasetError(f"{path}: account: is missing")
+    return dataset.account, dataset.cases
 
 
 def hash_dataset(name: str) -> str:
@@ -122,12 +116,10 @@ def hash_dataset(name: str) -> str:
     return hashlib.sha256((DATASETS / f"{name}.yaml").read_bytes()).hexdigest()[:12]
 
 
-Dataset = TypeVar("Dataset", SqlDataset, TriageDataset, JudgeDataset)
-
-
-def _read(path: Path, kind: type[Dataset]) -> Dataset:
+def _read(path: Path, kind: type[Dataset[CaseT]]) -> Dataset[CaseT]:
     try:
-        return kind.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+        # As JSON, in which a strict model takes a list for a tuple.
+        return kind.model_validate_json(json.dumps(yaml.safe_load(path.read_text(encoding="utf-8"))))
     except OSError as error:
         raise DatasetError(f"{path}: cannot be read ({error.strerror})") from error
     except yaml.YAMLError as error:
@@ -135,12 +127,3 @@ def _read(path: Path, kind: type[Dataset]) -> Dataset:
     except ValidationError as error:
         first = error.errors()[0]
         raise DatasetError(f"{path}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from error
-
-
-def _unique(cases: tuple[EvalCase, ...], path: Path) -> tuple[EvalCase, ...]:
-    seen: set[str] = set()
-    for case in cases:
-        if case.id in seen:
-            raise DatasetError(f"{path}: two cases are named {case.id!r}: baselines are kept by name, rename one")
-        seen.add(case.id)
-    return cases

@@ -8,8 +8,9 @@ sixth significant digit.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from decimal import Decimal, InvalidOperation
+from itertools import product
 
 ResultValue = str | int | bool | None
 ResultRow = Sequence[ResultValue]
@@ -20,13 +21,18 @@ ABSOLUTE_TOLERANCE = 1e-6
 
 def same_result(gold: Sequence[ResultRow], found: Sequence[ResultRow], *, ordered: bool) -> bool:
     """Whether `found` holds the gold's rows."""
-    if len(gold) != len(found):
-        return False
-    if not gold:
-        return True
-    if len(found[0]) < len(gold[0]):
-        return False
-    return any(_rows_agree(gold, found, columns, ordered) for columns in _matches(gold, found, ordered))
+    if not gold or len(gold) != len(found):
+        return len(gold) == len(found)
+
+    def equal_columns(column: int) -> list[int]:
+        wanted = _columns(gold, [column])
+        return [other for other in range(len(found[0])) if _agree(wanted, _columns(found, [other]), ordered)]
+
+    # Every way to take a column of `found` for each of the gold's, by content.
+    choices = product(*map(equal_columns, range(len(gold[0]))))
+    return any(
+        len(set(columns)) == len(columns) and _agree(gold, _columns(found, columns), ordered) for columns in choices
+    )
 
 
 def same_value(left: ResultValue, right: ResultValue) -> bool:
@@ -38,33 +44,8 @@ def same_value(left: ResultValue, right: ResultValue) -> bool:
     return left == right and isinstance(left, bool) is isinstance(right, bool)
 
 
-def _matches(gold: Sequence[ResultRow], found: Sequence[ResultRow], ordered: bool) -> Iterator[tuple[int, ...]]:
-    """Every way to take a column of `found` for each of the gold's, by content."""
-    candidates = [
-        [other for other in range(len(found[0])) if _column_agrees(gold, column, found, other, ordered)]
-        for column in range(len(gold[0]))
-    ]
-    yield from _choices(candidates, ())
-
-
-def _choices(candidates: list[list[int]], taken: tuple[int, ...]) -> Iterator[tuple[int, ...]]:
-    if not candidates:
-        yield taken
-        return
-    for column in candidates[0]:
-        if column not in taken:
-            yield from _choices(candidates[1:], (*taken, column))
-
-
-def _column_agrees(
-    gold: Sequence[ResultRow], column: int, found: Sequence[ResultRow], other: int, ordered: bool
-) -> bool:
-    left, right = [(row[column],) for row in gold], [(row[other],) for row in found]
-    return _agree(left, right, ordered)
-
-
-def _rows_agree(gold: Sequence[ResultRow], found: Sequence[ResultRow], columns: tuple[int, ...], ordered: bool) -> bool:
-    return _agree(gold, [tuple(row[column] for column in columns) for row in found], ordered)
+def _columns(rows: Sequence[ResultRow], columns: Sequence[int]) -> list[ResultRow]:
+    return [[row[column] for column in columns] for row in rows]
 
 
 def _agree(left: Sequence[ResultRow], right: Sequence[ResultRow], ordered: bool) -> bool:

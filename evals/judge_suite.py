@@ -1,8 +1,7 @@
-"""Runs the compliance gate's judge over labelled drafts, against whatever judges."""
+"""Runs the compliance gate's judge over labelled drafts, on any model."""
 
 from __future__ import annotations
 
-import asyncio
 from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -15,7 +14,8 @@ from services.specialists.compliance.email_text.message import ParsedEmail, read
 from services.specialists.compliance.judge import JUDGE_PROMPT_VERSION, Judgement, below_floor, criteria, judge_email
 from services.specialists.compliance.pack import RulePack
 from services.specialists.compliance.rules.rule import RuleInput
-from switchyard.evals.results import CaseResult, SuiteResult
+from switchyard.evals.models import SIMULATOR_MODEL
+from switchyard.evals.results import EvalRun, SuiteResult, share
 from switchyard.runtime.core.errors import TaskError
 
 if TYPE_CHECKING:
@@ -41,64 +41,38 @@ def build_situation(account: AccountFacts, case: JudgeCase, pack: RulePack) -> t
 
 
 async def run_judge(
-    agent: Agent[None, Judgement],
-    account: AccountFacts,
-    cases: Sequence[JudgeCase],
-    pack: RulePack,
-    *,
-    model: str,
-    deterministic: bool,
-    runs: int = 1,
-    concurrency: int = 4,
+    agent: Agent[None, Judgement], account: AccountFacts, cases: Sequence[JudgeCase], pack: RulePack, run: EvalRun
 ) -> SuiteResult:
     """Every draft, so many times."""
-    slots = asyncio.Semaphore(concurrency)
     seen: Counter[tuple[bool, bool]] = Counter()
     violations: set[str] = set()
 
-    async def one(case: JudgeCase) -> CaseResult:
+    async def attempt(case: JudgeCase) -> str:
         given, message = build_situation(account, case, pack)
-        passes, note = 0, ""
-        for _ in range(runs):
-            async with slots:
-                low = await _low(agent, given, message)
-            if low is None:
-                note = "no judgement"
-                continue
-            seen[bool(case.low), bool(low)] += 1
-            if bool(low) == bool(case.low) and (not case.low or low & set(case.low)):
-                passes += 1
-            else:
-                right = " or ".join(case.low) or "nothing"
-                note = f"below the floor: {', '.join(sorted(low)) or 'nothing'}; right is {right}"
-            if case.never and not low:
-                violations.add(f"{case.id} passed")
-        return CaseResult(id=case.id, passes=passes, runs=runs, note=note)
+        try:
+            judgement = await judge_email(agent, given, message)
+        except TaskError:
+            return "no judgement"
+        low = {mark.name for mark in below_floor(criteria(judgement, given.pack))}
+        seen[bool(case.low), bool(low)] += 1
+        if case.never and not low:
+            violations.add(f"{case.id} passed")
+        if low & set(case.low) or not (low or case.low):
+            return ""
+        right = " or ".join(case.low) or "nothing"
+        return f"below the floor: {', '.join(sorted(low)) or 'nothing'}; right is {right}"
 
-    results = await asyncio.gather(*map(one, cases))
+    results = await run.score(cases, attempt)
     return SuiteResult(
         suite="compliance",
-        model=model,
-        deterministic=deterministic,
+        model=run.model,
+        deterministic=run.model == SIMULATOR_MODEL,
         prompt_version=JUDGE_PROMPT_VERSION,
         dataset_version=hash_dataset("compliance"),
         rates={
-            "wrongly_passed": _share(seen[True, False], seen[True, False] + seen[True, True]),
-            "wrongly_stopped": _share(seen[False, True], seen[False, True] + seen[False, False]),
+            "wrongly_passed": share(seen[True, False], seen[True, False] + seen[True, True]),
+            "wrongly_stopped": share(seen[False, True], seen[False, True] + seen[False, False]),
         },
         violations=tuple(sorted(violations)),
-        cases=tuple(results),
+        cases=results,
     )
-
-
-async def _low(agent: Agent[None, Judgement], given: RuleInput, message: ParsedEmail) -> set[str] | None:
-    """The criteria below their floor; None if there is no judgement."""
-    try:
-        judgement = await judge_email(agent, given, message)
-    except TaskError:
-        return None
-    return {mark.name for mark in below_floor(criteria(judgement, given.pack))}
-
-
-def _share(part: float, whole: float) -> float:
-    return round(part / whole, 6) if whole else 0.0

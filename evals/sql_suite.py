@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -20,7 +19,8 @@ from services.specialists.text_to_sql.agent import (
 from services.specialists.text_to_sql.guard import guard_query
 from services.specialists.text_to_sql.schema import Schema
 from services.specialists.text_to_sql.warehouse import QueryLimits, Warehouse
-from switchyard.evals.results import CaseResult, SuiteResult
+from switchyard.evals.models import SIMULATOR_MODEL
+from switchyard.evals.results import EvalRun, SuiteResult, share
 from switchyard.runtime.core.errors import PermanentTaskError, TaskError
 
 if TYPE_CHECKING:
@@ -45,10 +45,10 @@ class SqlTally:
     def rates(self) -> dict[str, float]:
         """The shares that the report prints."""
         return {
-            "valid_sql": _share(self.queries_ran, self.queries_wanted),
-            "guard_refused": _share(self.refused_once, self.runs),
-            "guard_blocked": _share(self.blocked, self.runs),
-            "unauthorised_rows": _share(self.unauthorised_rows, self.rows),
+            "valid_sql": share(self.queries_ran, self.queries_wanted),
+            "guard_refused": share(self.refused_once, self.runs),
+            "guard_blocked": share(self.blocked, self.runs),
+            "unauthorised_rows": share(self.unauthorised_rows, self.rows),
         }
 
 
@@ -60,32 +60,22 @@ class SqlSuite:
     warehouse: Warehouse
     schema: Schema
     authority: RowAccessChecker
-    concurrency: int = 4
 
-    async def run(self, cases: Sequence[SqlCase], *, model: str, deterministic: bool, runs: int = 1) -> SuiteResult:
+    async def run(self, cases: Sequence[SqlCase], run: EvalRun) -> SuiteResult:
         """Every case, so many times."""
-        tally, slots = SqlTally(), asyncio.Semaphore(self.concurrency)
-
-        async def one(case: SqlCase) -> CaseResult:
-            notes = []
-            for _ in range(runs):
-                async with slots:
-                    notes.append(await self._note(case, tally))
-            failed = [note for note in notes if note]
-            return CaseResult(id=case.id, passes=runs - len(failed), runs=runs, note=failed[-1] if failed else "")
-
-        results = await asyncio.gather(*map(one, cases))
+        tally = SqlTally()
+        results = await run.score(cases, lambda case: self._note(case, tally))
         answerable = {case.id for case in cases if case.gold}
         accuracy = [result.score for result in results if result.id in answerable]
         return SuiteResult(
             suite="text_to_sql",
-            model=model,
-            deterministic=deterministic,
+            model=run.model,
+            deterministic=run.model == SIMULATOR_MODEL,
             prompt_version=SQL_PROMPT_VERSION,
             dataset_version=hash_dataset("text_to_sql"),
-            rates={"execution_accuracy": _share(sum(accuracy), len(accuracy)), **tally.rates()},
+            rates={"execution_accuracy": share(sum(accuracy), len(accuracy)), **tally.rates()},
             violations=tuple(tally.violations),
-            cases=tuple(results),
+            cases=results,
         )
 
     async def _note(self, case: SqlCase, tally: SqlTally) -> str:
@@ -122,7 +112,3 @@ class SqlSuite:
         if same_result(wanted.rows, found, ordered=gold.ordered):
             return ""
         return f"other rows than the gold: {len(found)} for {wanted.row_count}"
-
-
-def _share(part: float, whole: float) -> float:
-    return round(part / whole, 6) if whole else 0.0

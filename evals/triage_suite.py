@@ -1,71 +1,46 @@
-"""Runs triage over its questions, against whatever chooses."""
+"""Runs triage over its questions, against any function that chooses an agent."""
 
 from __future__ import annotations
 
-import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 
 from evals.cases import TriageCase, hash_dataset
-from switchyard.evals.results import CaseResult, SuiteResult
+from switchyard.evals.models import SIMULATOR_MODEL
+from switchyard.evals.results import EvalRun, SuiteResult, share
 from switchyard.runtime.core.errors import TaskError
 
 AgentChooser = Callable[[str], Awaitable[str]]
 """A question in, the name of an agent or `none` out."""
 
-FAILED_CHOICE = "(failed)"
-
 
 async def run_triage(
-    choose: AgentChooser,
-    cases: Sequence[TriageCase],
-    *,
-    deployed: frozenset[str],
-    model: str,
-    deterministic: bool,
-    prompt_version: str,
-    runs: int = 1,
-    concurrency: int = 4,
+    choose: AgentChooser, cases: Sequence[TriageCase], run: EvalRun, *, deployed: frozenset[str], prompt_version: str
 ) -> SuiteResult:
     """Every case, so many times. `deployed` are the agents that have a card."""
-    slots = asyncio.Semaphore(concurrency)
     chosen: Counter[tuple[bool, bool]] = Counter()
 
-    async def one(case: TriageCase) -> CaseResult:
-        right, passes, note = case.right(deployed), 0, ""
-        for _ in range(runs):
-            async with slots:
-                choice = await _choice(choose, case.question)
-            chosen[("none" in right, choice == "none")] += 1
-            if choice in right:
-                passes += 1
-            else:
-                note = f"chose {choice}, right is {' or '.join(sorted(right))}"
-        return CaseResult(id=case.id, passes=passes, runs=runs, note=note)
+    async def attempt(case: TriageCase) -> str:
+        try:
+            choice = await choose(case.question)
+        except TaskError as error:
+            choice = f"(failed: {error.code})"
+        right = case.right(deployed)
+        chosen["none" in right, choice == "none"] += 1
+        return "" if choice in right else f"chose {choice} instead of {' or '.join(sorted(right))}"
 
-    results = await asyncio.gather(*map(one, cases))
+    results = await run.score(cases, attempt)
     return SuiteResult(
         suite="triage",
-        model=model,
-        deterministic=deterministic,
+        model=run.model,
+        deterministic=run.model == SIMULATOR_MODEL,
         prompt_version=prompt_version,
         dataset_version=hash_dataset("triage"),
         rates={
-            "accuracy": _share(sum(result.passes for result in results), sum(result.runs for result in results)),
-            # Sent to an agent although it is nobody's: the agent must then refuse. Turned away: the user gets nothing.
-            "wrongly_sent": _share(chosen[True, False], chosen[True, False] + chosen[True, True]),
-            "wrongly_turned_away": _share(chosen[False, True], chosen[False, True] + chosen[False, False]),
+            "accuracy": share(sum(result.passes for result in results), sum(result.runs for result in results)),
+            # Sent to an agent although no agent is right: it must then refuse. Turned away: the user gets nothing.
+            "wrongly_sent": share(chosen[True, False], chosen[True, False] + chosen[True, True]),
+            "wrongly_turned_away": share(chosen[False, True], chosen[False, True] + chosen[False, False]),
         },
-        cases=tuple(results),
+        cases=results,
     )
-
-
-async def _choice(choose: AgentChooser, question: str) -> str:
-    try:
-        return await choose(question)
-    except TaskError as error:
-        return f"{FAILED_CHOICE[:-1]}: {error.code})"
-
-
-def _share(part: float, whole: float) -> float:
-    return round(part / whole, 6) if whole else 0.0

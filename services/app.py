@@ -16,7 +16,6 @@ EMAIL_FEEDBACK = "email_feedback"
 OUTCOMES: dict[str, OutcomeClass] = {
     "answered": "reached",
     "sent": "reached",
-    "no_agent": "stopped",
     "blocked": "stopped",
     "denied": "stopped",
     "stopped": "stopped",

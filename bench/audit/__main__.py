@@ -92,7 +92,7 @@ async def run_audit_bench(rows: int, repetitions: int) -> dict[str, Any]:
     drained: dict[str, list[DrainRate]] = {"audit": [], "receive and delete alone": []}
     given = build_messages(rows)
     with temporary_home() as home:
-        async with EmbeddedStack(home, simulator=None) as stack:
+        async with EmbeddedStack(home) as stack:
             bench, environment = AuditBench(stack.endpoints), stack.endpoints.environment()
             await bench.prepare()
             for repetition in range(repetitions):

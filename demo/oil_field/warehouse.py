@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from services.specialists.text_to_sql.schema import load_schema
-from switchyard.devstack.simulators.snowflake.roles import WarehouseRole
+from switchyard.devstack.simulators.snowflake.load import WarehouseRole
 
 if TYPE_CHECKING:
     from switchyard.devstack.simulators.snowflake.simulator import SnowflakeSimulator

@@ -28,6 +28,7 @@ ENGINE_OUTCOMES: Mapping[str, OutcomeClass] = {
     "expired": "failed",
     "cancelled": "stopped",
     "rejected": "stopped",
+    "no_agent": "stopped",
 }
 """Outcomes with which the engine itself ends a case."""
 

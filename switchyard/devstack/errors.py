@@ -32,7 +32,7 @@ class StartFailed(StackError):
 
 
 def read_log_tail(log: Path, lines: int = TAIL_LINES) -> str:
-    """The last `lines` lines of a log, indented; says so when there are none."""
+    """The last `lines` lines of a log, indented; for an empty log, a line that says so."""
     with log.open("rb") as file:
         file.seek(max(0, log.stat().st_size - 8192))
         last = file.read().decode(errors="replace").splitlines()[-lines:]

@@ -40,16 +40,7 @@ def _openai(name: str, base_url: str) -> OpenAIChatModel:
 @contextmanager
 def _simulator() -> Iterator[str]:
     scripts = [part for name in SUITE_SCRIPTS for part in ("--script", str(SCRIPT_FOLDER / name))]
-    command = [
-        sys.executable,
-        "-m",
-        "switchyard.devstack.simulators.models",
-        "--host",
-        "127.0.0.1",
-        "--port",
-        "0",
-        *scripts,
-    ]
+    command = [sys.executable, "-m", "switchyard.devstack.simulators.models", *scripts]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)  # noqa: S603 - our own module
     try:
         line = process.stdout.readline() if process.stdout else ""

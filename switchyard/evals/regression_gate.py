@@ -2,7 +2,7 @@
 
 Cases are compared in pairs. On a model, one flipped case may be chance, so the mean difference is bootstrapped over the
 cases: the run is worse if even the upper end of the one-sided 95 % interval is below zero. On the simulator there is no
-chance: any newly failing case is a defect. What must never happen fails the gate whatever the score.
+chance: any newly failing case is a defect. What must never happen fails the gate with any score.
 """
 
 from __future__ import annotations

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass
 from math import comb
 from pathlib import Path
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -38,7 +42,7 @@ class SuiteResult(BaseModel):
     dataset_version: str
     rates: dict[str, float]
     violations: tuple[str, ...] = ()
-    """What must never happen, whatever the score: each fails the gate."""
+    """What must never happen: each fails the gate, with any score."""
     cases: tuple[CaseResult, ...]
 
     @property
@@ -59,3 +63,32 @@ class SuiteResult(BaseModel):
     def read(cls, path: Path) -> SuiteResult:
         """Read what `write` wrote."""
         return cls.model_validate_json(path.read_text(encoding="utf-8"))
+
+
+@dataclass(frozen=True)
+class EvalRun:
+    """Which model is measured, how often each case is run, and how many cases at once."""
+
+    model: str
+    runs: int = 1
+    concurrency: int = 4
+
+    async def score(self, cases: Iterable[Any], attempt: Callable[[Any], Awaitable[str]]) -> tuple[CaseResult, ...]:
+        """Run every case. `attempt` returns what went wrong with one run of a case, or empty text."""
+        slots = asyncio.Semaphore(self.concurrency)
+
+        async def one(case: Any) -> CaseResult:
+            notes = []
+            for _ in range(self.runs):
+                async with slots:
+                    notes.append(await attempt(case))
+            failed = [note for note in notes if note]
+            note = failed[-1] if failed else ""
+            return CaseResult(id=case.id, passes=self.runs - len(failed), runs=self.runs, note=note)
+
+        return tuple(await asyncio.gather(*map(one, cases)))
+
+
+def share(part: float, whole: float) -> float:
+    """A rate; 0 of nothing."""
+    return round(part / whole, 6) if whole else 0.0

@@ -66,9 +66,9 @@ class Deployment(Deployed):
 
     async def kill(self, name: str) -> None:
         """SIGKILL for a process in any state; one that is about to be restarted is waited for."""
-        while self.stack.process(name).state is ProcessState.RESTARTING:  # noqa: ASYNC110 - the supervisor lives on another loop
+        while self.stack[name].state is ProcessState.RESTARTING:  # noqa: ASYNC110 - the supervisor lives on another loop
             await asyncio.sleep(0.05)
-        await self.do(self.stack.kill(name))
+        await self.do(self.stack[name].kill())
 
 
 def services_with_policies(endpoints: Endpoints) -> list[ServiceSpec]:

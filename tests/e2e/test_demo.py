@@ -69,7 +69,8 @@ def test_the_demo_twice_in_a_row_agrees_with_its_log_and_leaves_no_process() -> 
 
         listed = _run(home, "case", "list", "--outcome", "failed")
         assert "query_refused" in listed.stdout, "the last run is not readable"
-        case = next(word for word in listed.stdout.split() if word.count("-") == 4)
+        failed = json.loads(_run(home, "case", "list", "--outcome", "failed", "--json").stdout)
+        case = str(failed[0]["case_id"])
         shown = _run(home, "case", "show", case, "--open")
         assert "chain: ok" in shown.stdout
         proved = _run(home, "audit", "verify", "--checkpoints")

@@ -55,13 +55,13 @@ async def test_command_has_the_latency_of_later_steps(deployment: Deployment) ->
 async def test_restarted_drafter_reads_the_latency_snapshots(deployment: Deployment) -> None:
     (case,) = await deployment.submit([deployment.question("e2e wells by basin")])
     await deployment.closed([case])
-    await deployment.do(deployment.stack.stop("drafter"))
+    await deployment.do(deployment.stack["drafter"].stop())
     rows = await deployment.rows(
         "select snapshot from drafter.latency_snapshot", database="SWITCHYARD_WORK_DB_OWNER_URL"
     )
     models = {series["model"] for row in rows for series in json.loads(row["snapshot"])["series"]}
     assert any(model.startswith("bedrock:") for model in models)
-    await deployment.do(deployment.stack.start("drafter"))
+    await deployment.do(deployment.stack["drafter"].start())
     log = deployment.stack.home.logs / "drafter.log"
 
     async def recalled() -> int | None:

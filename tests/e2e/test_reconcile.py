@@ -87,7 +87,7 @@ def reported(ran: subprocess.CompletedProcess[str], kind: str) -> set[str]:
 async def test_unread_event_is_late_and_lost_event_is_republished(
     deployment: Deployment,
 ) -> None:
-    await deployment.do(deployment.stack.stop("audit"))
+    await deployment.do(deployment.stack["audit"].stop())
     try:
         cases = await deployment.submit([deployment.question("e2e wells by basin") for _ in range(2)])
         await case_manager_closed(deployment, cases)
@@ -96,7 +96,7 @@ async def test_unread_event_is_late_and_lost_event_is_republished(
         # One of an agent, one of the router, one of the case manager: each is filled on another way.
         lost = await lose(deployment, cases[0], "AgentChosen", "DraftAnswer", "CaseClosed")
     finally:
-        await deployment.do(deployment.stack.start("audit"))
+        await deployment.do(deployment.stack["audit"].start())
     # Other tests put forged events on this bus; what they left in the log is theirs.
     assert {gap.kind for gap in late.gaps if gap.case_id in cases} == {GapKind.LAG}
     assert late.lag("case_manager", datetime.now(UTC)) > GRACE, "what waits on audit's queue is late, not lost"

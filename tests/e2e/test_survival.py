@@ -47,9 +47,9 @@ async def test_postgres_stopped_for_20_seconds_fails_no_case(deployment: Deploym
         [deployment.question(f"e2e slow outage of the database {n}", agent="text_to_sql") for n in range(12)]
     )
     await asyncio.sleep(1.0)
-    await deployment.do(deployment.stack.stop("postgres"))
+    await deployment.do(deployment.stack["postgres"].stop())
     await asyncio.sleep(20)
-    await deployment.do(deployment.stack.start("postgres"))
+    await deployment.do(deployment.stack["postgres"].start())
     closed = await deployment.closed(cases, seconds=90)
     assert {payload["outcome"] for payload in closed.values()} == {"answered"}
     failures = await deployment.rows(

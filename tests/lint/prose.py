@@ -15,7 +15,8 @@ PHRASES = {
     r"\b(un)?told\b": "reported, notified, described",
     r"\b(is|are) none\b": "is missing, is invalid",
     r"\bwhoever\b": "a noun: the operator, the caller",
-    r"\bnobody\b": "a noun as the subject: no role, no process",
+    # In quotes it is an account of the machine.
+    r"(?<!\")\bnobody\b": "a noun as the subject: no role, no process",
     r"\bwhatever\b": "a noun, or: any",
     r"\bof which\b": "whose, or two sentences",
     r"\b(stands?|stood) (in|on|at|beside|behind|there)\b": "is stored in, is in",

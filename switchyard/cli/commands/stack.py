@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from switchyard.devstack.stack.endpoints import Endpoints
 
 app = CommandGroup()
-STACK_PLAN = "switchyard.devstack.stack.local_stack:build_plan"
+STACK_PLAN = "switchyard.devstack.stack.local_stack:build_stack"
 _FIELDS = (
     Field("process"),
     Field("state"),

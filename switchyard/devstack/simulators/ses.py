@@ -14,21 +14,22 @@ import base64
 import hashlib
 import json
 import random
-import sys
 import uuid
 from collections import deque
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import aiohttp
-from aiohttp import web
+import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
 
 from switchyard.devstack.supervisor.ports import LOOPBACK
 
 SEND_EMAIL_PATH = "/v2/email/outbound-emails"
-MAX_REQUEST_BYTES = 40 * 2**20
-HANG_S = 3_600.0
 SLOW_S = 1.0
 
 SesFault = Literal[
@@ -50,7 +51,6 @@ _ERROR_RESPONSES = {
     "reject": (400, "MessageRejected"),
     "pause": (400, "SendingPausedException"),
     "error": (500, "InternalServiceError"),
-    "error_after": (500, "InternalServiceError"),
 }
 
 
@@ -79,58 +79,63 @@ class SesSimulator:
     taken: list[AcceptedEmail] = field(default_factory=list)
     faults: deque[SesFault] = field(default_factory=deque)
 
-    async def send(self, request: web.Request) -> web.StreamResponse:
-        """SendEmail."""
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """The ASGI application. Only uvicorn's own `send` leads to the connection, which faults cut."""
+        routes = [
+            Route(SEND_EMAIL_PATH, self._send, methods=["POST"]),
+            Route("/outbox", self._list),
+            Route("/outbox/faults", self._plan, methods=["POST"]),
+            Route("/outbox/health", lambda _: JSONResponse({"status": "ready"})),
+        ]
+        connection: Any = send
+        await Starlette(routes=routes)({**scope, "connection": connection.__self__.transport}, receive, send)
+
+    async def _send(self, request: Request) -> Response:
         fault: SesFault = self.faults.popleft() if self.faults else "none"
-        body = await request.read()
-        if fault == "drop":
-            return _cut(request, reset=False)
-        if fault == "hang":
-            await asyncio.sleep(HANG_S)
+        body = await request.body()
         if fault == "slow":
             await asyncio.sleep(SLOW_S)
-        if fault in _ERROR_RESPONSES and not fault.endswith("_after"):
-            return _error(*_ERROR_RESPONSES[fault])
-        await self._simulate_latency()
-        refused = await self._accept_email(request, body)
-        await self._simulate_latency()
-        if refused is not None:
-            return refused
-        match fault:
-            case "error_after":
-                return _error(*_ERROR_RESPONSES[fault])
-            case "drop_after" | "reset_after":
-                return _cut(request, reset=fault == "reset_after")
-            case "hang_after":
-                await asyncio.sleep(HANG_S)
-        return web.json_response({"MessageId": self.taken[-1].message_id})
+        if fault.endswith("_after") or fault in {"none", "slow"}:
+            await self._simulate_latency()
+            rejected = await self._accept_email(request, body)
+            await self._simulate_latency()
+            if rejected is not None:
+                return rejected
+        match fault.removesuffix("_after"):
+            case "throttle" | "reject" | "pause" | "error" as name:
+                status, code = _ERROR_RESPONSES[name]
+                return JSONResponse({"message": code}, status, headers={"x-amzn-errortype": code})
+            case "drop":
+                request.scope["connection"].close()
+            case "reset":
+                request.scope["connection"].abort()
+            case "hang":
+                while (await request.receive())["type"] != "http.disconnect":
+                    pass
+            case _:
+                return JSONResponse({"MessageId": self.taken[-1].message_id})
+        return Response()
 
-    async def list(self, _: web.Request) -> web.Response:
-        """All accepted emails, in order."""
-        return web.json_response({"emails": [asdict(each) for each in self.taken]})
+    async def _list(self, _: Request) -> Response:
+        return JSONResponse({"emails": [asdict(each) for each in self.taken]})
 
-    async def plan(self, request: web.Request) -> web.Response:
-        """Plan faults; an unknown one is refused by name."""
+    async def _plan(self, request: Request) -> Response:
         faults = (await request.json())["faults"]
         unknown = sorted(set(faults) - set(get_args(SesFault)))
         if unknown:
-            return web.json_response({"error": f"no such fault: {', '.join(unknown)}"}, status=400)
+            return JSONResponse({"error": f"no such fault: {', '.join(unknown)}"}, 400)
         self.faults.extend(faults)
-        return web.json_response({"planned": list(self.faults)})
-
-    async def health(self, _: web.Request) -> web.Response:
-        """It serves."""
-        return web.json_response({"status": "ready"})
+        return JSONResponse({"planned": list(self.faults)})
 
     async def _simulate_latency(self) -> None:
         await asyncio.sleep(self.latency_s * random.random())  # noqa: S311
 
-    async def _accept_email(self, request: web.Request, body: bytes) -> web.Response | None:
+    async def _accept_email(self, request: Request, body: bytes) -> Response | None:
         asked = json.loads(body)
         raw = base64.b64decode(asked["Content"]["Raw"]["Data"], validate=True)
         message_id = f"{uuid.uuid4()}"
         if self.upstream is not None:
-            headers = {name: value for name, value in request.headers.items() if name.lower() != "host"}
+            headers = {name: value for name, value in request.headers.items() if name != "host"}
             async with (
                 aiohttp.ClientSession(auto_decompress=False) as session,
                 session.post(self.upstream + SEND_EMAIL_PATH, data=body, headers=headers) as answer,
@@ -138,7 +143,7 @@ class SesSimulator:
                 text = await answer.read()
                 if answer.status != 200:
                     code = {"x-amzn-errortype": answer.headers.get("x-amzn-errortype", "")}
-                    return web.Response(status=answer.status, body=text, headers=code, content_type="application/json")
+                    return Response(text, answer.status, code, "application/json")
                 message_id = json.loads(text)["MessageId"]
         self.taken.append(
             AcceptedEmail(
@@ -154,30 +159,7 @@ class SesSimulator:
         return None
 
 
-def build_ses_app(ses_simulator: SesSimulator) -> web.Application:
-    """The application."""
-    app = web.Application(client_max_size=MAX_REQUEST_BYTES)
-    app.router.add_post(SEND_EMAIL_PATH, ses_simulator.send)
-    app.router.add_get("/outbox", ses_simulator.list)
-    app.router.add_post("/outbox/faults", ses_simulator.plan)
-    app.router.add_get("/outbox/health", ses_simulator.health)
-    return app
-
-
-def _cut(request: web.Request, *, reset: bool) -> web.Response:
-    if request.transport is not None:
-        if reset:
-            request.transport.abort()
-        else:
-            request.transport.close()
-    return web.Response()
-
-
-def _error(status: int, code: str) -> web.Response:
-    return web.json_response({"message": code}, status=status, headers={"x-amzn-errortype": code})
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
+def main() -> None:
     """Serve until SIGTERM or Ctrl-C."""
     parser = argparse.ArgumentParser(
         prog="python -m switchyard.devstack.simulators.ses", description="SES v2's SendEmail, with its bytes."
@@ -185,14 +167,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--host", default=LOOPBACK, help="address to listen on (default: loopback only)")
     parser.add_argument("--port", type=int, required=True, help="port to listen on")
     parser.add_argument("--upstream", help="base URL of the emulator that gets each request, too")
-    given = parser.parse_args(arguments)
-    web.run_app(
-        build_ses_app(SesSimulator(upstream=given.upstream)),
-        host=given.host, port=given.port, print=None, access_log=None,
-        shutdown_timeout=1.0,
+    given = parser.parse_args()
+    uvicorn.run(
+        SesSimulator(given.upstream), host=given.host, port=given.port, lifespan="off", ws="none", http="h11",
+        log_level="warning", access_log=False, timeout_graceful_shutdown=1,
     )  # fmt: skip
-    return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -82,6 +82,6 @@ def _ask(*arguments: str) -> str:
             f"`docker compose {arguments[0]}` did not answer in {COMPOSE_TIMEOUT_S:g} s"
         ) from error
     if ran.returncode != 0:
-        said = ran.stderr.strip().splitlines()[-1:] or ["it said nothing"]
-        raise ComposeUnavailable(f"`docker compose {arguments[0]}` failed: {said[0]}")
+        last = ran.stderr.strip().splitlines()[-1:] or ["no message"]
+        raise ComposeUnavailable(f"`docker compose {arguments[0]}` failed: {last[0]}")
     return ran.stdout

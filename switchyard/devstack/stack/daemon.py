@@ -1,6 +1,6 @@
 """`switchyard stack up`, `down` and `status`: the embedded stack in the foreground of a terminal or in the background.
 
-What to run is a *plan*, named as `module:function`; a detached stack imports it in a process of its own.
+A *plan* is a function named as `module:function` that makes the stack; a detached stack imports it in its own process.
 Run as a module (`python -m switchyard.devstack.stack.daemon HOME PLAN PIPE`) this is that process.
 """
 
@@ -20,20 +20,20 @@ from typing import Any
 from switchyard.devstack.errors import AlreadyRunning, StackError
 from switchyard.devstack.stack.endpoints import Endpoints
 from switchyard.devstack.stack.home import Home
-from switchyard.devstack.stack.stack import EmbeddedStack, StackPlan
+from switchyard.devstack.stack.stack import EmbeddedStack
 from switchyard.devstack.supervisor.process import ProcessStatus
 
 READY_MESSAGE = "ready"
 STOP_TIMEOUT = 45.0  # seconds: the services' drain, PostgreSQL's shutdown and some air
 
 
-def load_plan(reference: str) -> StackPlan:
-    """Call the function named `module:function`. Raises StackError when it does not return a StackPlan."""
+def load_stack(reference: str, home: Path | None) -> EmbeddedStack:
+    """Call the function named `module:function` with the home. Raises StackError unless it returns a stack."""
     module, _, function = reference.partition(":")
-    plan = getattr(importlib.import_module(module), function)()
-    if not isinstance(plan, StackPlan):
-        raise StackError(f"{reference} returned {type(plan).__name__}, not a switchyard.devstack.stack.stack.StackPlan")
-    return plan
+    stack = getattr(importlib.import_module(module), function)(home)
+    if not isinstance(stack, EmbeddedStack):
+        raise StackError(f"{reference} returned {type(stack).__name__}, not a {EmbeddedStack.__name__}")
+    return stack
 
 
 def start_stack(
@@ -42,7 +42,7 @@ def start_stack(
     """Start a stack. In the foreground this returns after Ctrl-C or SIGTERM, when everything has stopped (a second
     Ctrl-C kills); detached, as soon as all is ready. Raises StackError."""
     if not detach:
-        asyncio.run(_serve(load_plan(plan), home, on_ready or (lambda _: None)))
+        asyncio.run(_serve(load_stack(plan, home), on_ready or (lambda _: None)))
         return
     _up_detached(plan, Home(home))
     if on_ready is not None:
@@ -99,9 +99,8 @@ def _state(place: Home) -> dict[str, Any] | None:
     return state if holder is not None and state is not None and state["supervisor"] == holder else None
 
 
-async def _serve(plan: StackPlan, home: Path | None, on_ready: Callable[[Endpoints], None]) -> None:
+async def _serve(stack: EmbeddedStack, on_ready: Callable[[Endpoints], None]) -> None:
     """Run the stack until Ctrl-C or SIGTERM. A second one, or SIGQUIT (Ctrl-backslash), kills what still drains."""
-    stack = EmbeddedStack(home, services=plan.services, prepare=plan.prepare, simulator=plan.simulator)
     serving = asyncio.create_task(_until_cancelled(stack, on_ready))
     asked: list[signal.Signals] = []
 

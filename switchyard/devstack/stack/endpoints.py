@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from switchyard.devstack.stack.emulator import sdk_environment
 from switchyard.devstack.stack.postgres import AUDIT_DATABASE, OWNER_ROLE, WORK_DATABASE
 from switchyard.devstack.supervisor.ports import LOOPBACK
 
+EMULATOR_REGION = "us-east-1"
+EMULATOR_ACCESS_KEY = "local"
 # Not handed down to services: a real account's credentials or another database must not leak into a local stack.
 PRIVATE_PREFIXES = ("AWS_", "OPENAI_", "PG", "SWITCHYARD_")
 
 
 @dataclass(frozen=True, slots=True)
 class Endpoints:
-    """The ports of a stack and its database owner's password. `simulator_port` is None in a stack without one."""
+    """The ports of a stack and its database owner's password. A stack without a simulator has no `simulator_port`."""
 
     postgres_port: int
     emulator_port: int
@@ -27,6 +30,14 @@ class Endpoints:
         """A PostgreSQL address for `user`; both must be safe in a URL, as generated names and passwords are."""
         secret = self.password if password is None else password
         return f"postgresql://{user}:{secret}@{LOOPBACK}:{self.postgres_port}/{database}"
+
+    def secret(self, purpose: str) -> str:
+        """A key or password for one purpose, derived from the generated password, so that a restart finds the same."""
+        return hmac.new(self.password.encode(), purpose.encode(), hashlib.sha256).hexdigest()
+
+    def role_dsn(self, database: str, role: str) -> str:
+        """A PostgreSQL address for a role whose password is its secret."""
+        return self.dsn(database, role, self.secret(role))
 
     @property
     def aws(self) -> str:
@@ -58,3 +69,17 @@ class Endpoints:
 def inherited_environment(environ: Mapping[str, str] = os.environ) -> dict[str, str]:
     """Our own environment without what could lead a service to another account or database."""
     return {name: value for name, value in environ.items() if not name.startswith(PRIVATE_PREFIXES)}
+
+
+def sdk_environment(endpoint: str) -> dict[str, str]:
+    """What makes the AWS SDKs talk to the emulator, and to nothing else: the user's own profiles are out of reach."""
+    return {
+        "AWS_ENDPOINT_URL": endpoint,
+        "AWS_REGION": EMULATOR_REGION,
+        "AWS_DEFAULT_REGION": EMULATOR_REGION,
+        "AWS_ACCESS_KEY_ID": EMULATOR_ACCESS_KEY,
+        "AWS_SECRET_ACCESS_KEY": EMULATOR_ACCESS_KEY,
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "AWS_CONFIG_FILE": os.devnull,
+        "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+    }

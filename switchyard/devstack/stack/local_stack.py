@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import base64
-import hashlib
-import hmac
 import json
 import os
 import sys
@@ -16,7 +14,6 @@ from switchyard.app.application import (
     APP_VARIABLE,
     App,
     ProcessDescriptor,
-    SimulatorDescriptor,
     load_app,
     resource_path,
 )
@@ -25,7 +22,7 @@ from switchyard.devstack.simulators.models.script import DEFAULT_SCRIPT
 from switchyard.devstack.stack.endpoints import Endpoints
 from switchyard.devstack.stack.postgres import AUDIT_DATABASE, WORK_DATABASE
 from switchyard.devstack.stack.provision import CHECKPOINT_BUCKET, provision_emulator
-from switchyard.devstack.stack.stack import EmbeddedStack, StackPlan
+from switchyard.devstack.stack.stack import EmbeddedStack
 from switchyard.devstack.supervisor.ports import LOOPBACK
 from switchyard.devstack.supervisor.process import ServiceSpec
 from switchyard.processes.databases import OPERATOR_ROLE, RECONCILER_ROLE, REVIEWER_ROLE, migrate_audit, migrate_work
@@ -75,59 +72,53 @@ def model_simulator_service(*first: Path) -> ServiceSpec:
     )  # fmt: skip
 
 
-def build_plan() -> StackPlan:
+def build_stack(home: Path | None) -> EmbeddedStack:
     """Everything: `switchyard stack up` and the demo."""
-    return StackPlan(services=list_services, prepare=prepare_infrastructure, simulator=model_simulator_service())
-
-
-def infrastructure_plan() -> StackPlan:
-    """PostgreSQL, the emulator and the simulator, migrated and provisioned, without a service: for tests."""
-    return StackPlan(services=(), prepare=prepare_infrastructure, simulator=model_simulator_service())
+    return EmbeddedStack(
+        home, services=list_services, prepare=prepare_infrastructure, simulator=model_simulator_service()
+    )
 
 
 @asynccontextmanager
 async def open_databases_only(home: Path) -> AsyncIterator[dict[str, str]]:
     """The databases of a stack that is not running, and how to read them."""
-    async with EmbeddedStack(home, simulator=None) as stack:
+    async with EmbeddedStack(home) as stack:
         yield stack.endpoints.environment() | reader_environment(stack.endpoints)
 
 
 def reader_environment(endpoints: Endpoints) -> dict[str, str]:
     """What the CLI needs to read the log, to open sealed answers and to check checkpoints."""
-    checkpoint_key = LocalSigner(bytes.fromhex(_secret(endpoints, "checkpoint")))
     return clock_environment() | {
-        "SWITCHYARD_AUDIT_DB_URL": endpoints.dsn(AUDIT_DATABASE, "audit_reader", _secret(endpoints, "audit_reader")),
-        "SWITCHYARD_VAULT_KEY": _secret(endpoints, "vault"),
+        "SWITCHYARD_AUDIT_DB_URL": endpoints.role_dsn(AUDIT_DATABASE, "audit_reader"),
+        "SWITCHYARD_VAULT_KEY": endpoints.secret("vault"),
         "SWITCHYARD_CHECKPOINT_BUCKET": CHECKPOINT_BUCKET,
         "SWITCHYARD_CHECKPOINT_REQUIRE_LOCK": "false",  # the emulator forgets locks whenever it stops
-        "SWITCHYARD_CHECKPOINT_PUBLIC_KEYS": base64.b64encode(checkpoint_key.public).decode(),
-        "SWITCHYARD_RECONCILER_DB_URL": endpoints.dsn(
-            WORK_DATABASE, RECONCILER_ROLE, _secret(endpoints, RECONCILER_ROLE)
-        ),
-        "SWITCHYARD_OPERATOR_DB_URL": endpoints.dsn(WORK_DATABASE, OPERATOR_ROLE, _secret(endpoints, OPERATOR_ROLE)),
-        "SWITCHYARD_REVIEWER_DB_URL": endpoints.dsn(WORK_DATABASE, REVIEWER_ROLE, _secret(endpoints, REVIEWER_ROLE)),
-        "SWITCHYARD_OPERATOR_KEY": _secret(endpoints, "operator-key"),
-        "SWITCHYARD_RECEIPT_PUBLIC_KEYS": base64.b64encode(LocalSigner(_receipt_key(endpoints)).public).decode(),
+        "SWITCHYARD_CHECKPOINT_PUBLIC_KEYS": _public_key(endpoints, "checkpoint"),
+        "SWITCHYARD_RECONCILER_DB_URL": endpoints.role_dsn(WORK_DATABASE, RECONCILER_ROLE),
+        "SWITCHYARD_OPERATOR_DB_URL": endpoints.role_dsn(WORK_DATABASE, OPERATOR_ROLE),
+        "SWITCHYARD_REVIEWER_DB_URL": endpoints.role_dsn(WORK_DATABASE, REVIEWER_ROLE),
+        "SWITCHYARD_OPERATOR_KEY": endpoints.secret("operator-key"),
+        "SWITCHYARD_RECEIPT_PUBLIC_KEYS": _public_key(endpoints, "receipts"),
     }
 
 
 def operator_environment(endpoints: Endpoints) -> dict[str, str]:
     """What the CLI needs besides to retire cases and to erase persons: an operator's rights, not a reviewer's."""
     return {
-        "SWITCHYARD_AUDIT_RETENTION_DB_URL": endpoints.dsn(AUDIT_DATABASE, RETENTION, _secret(endpoints, RETENTION)),
-        "SWITCHYARD_VAULT_ERASER_DB_URL": endpoints.dsn(WORK_DATABASE, ERASER_ROLE, _secret(endpoints, ERASER_ROLE)),
-        "SWITCHYARD_RECEIPT_KEY": _receipt_key(endpoints).hex(),
+        "SWITCHYARD_AUDIT_RETENTION_DB_URL": endpoints.role_dsn(AUDIT_DATABASE, RETENTION),
+        "SWITCHYARD_VAULT_ERASER_DB_URL": endpoints.role_dsn(WORK_DATABASE, ERASER_ROLE),
+        "SWITCHYARD_RECEIPT_KEY": endpoints.secret("receipts"),
     }
 
 
-def _receipt_key(endpoints: Endpoints) -> bytes:
-    return bytes.fromhex(_secret(endpoints, "receipts"))
+def _public_key(endpoints: Endpoints, purpose: str) -> str:
+    return base64.b64encode(LocalSigner(bytes.fromhex(endpoints.secret(purpose))).public).decode()
 
 
 async def prepare_infrastructure(endpoints: Endpoints) -> Mapping[str, str]:
     """Migrate both databases and provision the emulator; return what the CLI needs to reach them."""
-    await migrate_work(endpoints.dsn(WORK_DATABASE), password_for=lambda role: _secret(endpoints, role))
-    await migrate_audit(endpoints.dsn(AUDIT_DATABASE), password_for=lambda role: _secret(endpoints, role))
+    await migrate_work(endpoints.dsn(WORK_DATABASE), password_for=endpoints.secret)
+    await migrate_audit(endpoints.dsn(AUDIT_DATABASE), password_for=endpoints.secret)
     environment = endpoints.environment()
     await provision_emulator(environment, visibility_s=read_visibility_s())
     return reader_environment(endpoints) | operator_environment(endpoints)
@@ -135,21 +126,20 @@ async def prepare_infrastructure(endpoints: Endpoints) -> Mapping[str, str]:
 
 def list_services(endpoints: Endpoints) -> list[ServiceSpec]:
     """One row for each process."""
-    app = load_app()
+    address = ("--host", LOOPBACK, "--port", "{port}")
+    app, operators = load_app(), _local_operator(endpoints, "SWITCHYARD_OPERATORS")
     return [
-        *(_simulator(simulator) for simulator in app.simulators),
-        _engine_service(
-            ROUTER,
-            _common()
-            | _operators(endpoints)
-            | {"SWITCHYARD_STATE_KEYS": json.dumps({"local": _secret(endpoints, "state")})},
+        *(
+            ServiceSpec(name=simulator.name, argv=(sys.executable, "-m", *simulator.command, *address), grace=5.0)
+            for simulator in app.simulators
         ),
+        _engine_service(ROUTER, _common() | operators | {"SWITCHYARD_STATE_KEYS": _named_secret(endpoints, "state")}),
         _engine_service(
             CASE_MANAGER,
             _work(endpoints, CASE_MANAGER)
-            | _approvers(endpoints)
-            | _operators(endpoints)
-            | {"SWITCHYARD_MAC_KEY": _secret(endpoints, "mac")},
+            | _local_operator(endpoints, "SWITCHYARD_APPROVERS")
+            | operators
+            | {"SWITCHYARD_MAC_KEY": endpoints.secret("mac")},
         ),
         *([ses_simulator(endpoints)] if any("ses" in card.egress for card in app.cards.values()) else []),
         *(_application_service(endpoints, app, process) for process in app.processes),
@@ -157,19 +147,14 @@ def list_services(endpoints: Endpoints) -> list[ServiceSpec]:
             AUDIT,
             _common()
             | {
-                "SWITCHYARD_AUDIT_DB_URL": endpoints.dsn(AUDIT_DATABASE, "audit", _secret(endpoints, "audit")),
+                "SWITCHYARD_AUDIT_DB_URL": endpoints.role_dsn(AUDIT_DATABASE, "audit"),
                 "SWITCHYARD_CHECKPOINT_BUCKET": CHECKPOINT_BUCKET,
-                "SWITCHYARD_CHECKPOINT_KEY": _secret(endpoints, "checkpoint"),
+                "SWITCHYARD_CHECKPOINT_KEY": endpoints.secret("checkpoint"),
                 "SWITCHYARD_CHECKPOINT_EVERY_S": "2",
                 "SWITCHYARD_CHECKPOINT_KEEP_DAYS": "1",
             },
         ),
     ]
-
-
-def _simulator(simulator: SimulatorDescriptor) -> ServiceSpec:
-    arguments = ("--host", LOOPBACK, "--port", "{port}")
-    return ServiceSpec(name=simulator.name, argv=(sys.executable, "-m", *simulator.command, *arguments), grace=5.0)
 
 
 def _engine_service(node: str, environment: dict[str, str]) -> ServiceSpec:
@@ -187,9 +172,9 @@ def _application_service(endpoints: Endpoints, app: App, process: ProcessDescrip
     environment = {
         **(_work(endpoints, process.node) if card else _common()),
         **(models if card and card.vendors else {}),
-        **(_approvers(endpoints) if process.approvers else {}),
+        **(_local_operator(endpoints, "SWITCHYARD_APPROVERS") if process.approvers else {}),
         **{name: FACTS[fact] for name, fact in process.environment.items() if fact in FACTS},
-        **{name: json.dumps({"local": _secret(endpoints, secret)}) for name, secret in process.secrets.items()},
+        **{name: _named_secret(endpoints, secret) for name, secret in process.secrets.items()},
         **({f"{process.http}_PORT": "{port:optout}"} if process.http else {}),
         **process.local,
     }
@@ -203,13 +188,8 @@ def ses_simulator(endpoints: Endpoints) -> ServiceSpec:
     return ServiceSpec(
         name="ses_simulator",
         argv=(
-            sys.executable,
-            "-m",
-            "switchyard.devstack.simulators.ses",
-            "--port",
-            "{port}",
-            "--upstream",
-            endpoints.aws,
+            *(sys.executable, "-m", "switchyard.devstack.simulators.ses"),
+            *("--port", "{port}", "--upstream", endpoints.aws),
         ),
         health="/outbox/health",
         grace=5.0,
@@ -228,40 +208,30 @@ def clock_environment() -> dict[str, str]:
 
 
 def _common() -> dict[str, str]:
-    application = {name: os.environ[name] for name in (APP_VARIABLE,) if name in os.environ}
-    return (
-        clock_environment()
-        | application
-        | {
-            OTLP_VARIABLE: os.environ.get(OTLP_VARIABLE, ""),
-            "SWITCHYARD_VISIBILITY_S": str(read_visibility_s()),
-            "SWITCHYARD_POLL_WAIT_S": "2",
-            "SWITCHYARD_RETRY_BASE_S": "0.5",
-            "SWITCHYARD_DRAIN_S": "10",
-            "SWITCHYARD_DEPLOY_GRACE_S": "2",  # every process here is of one release
-        }
-    )
+    return {
+        **clock_environment(),
+        **{name: os.environ[name] for name in (APP_VARIABLE,) if name in os.environ},
+        OTLP_VARIABLE: os.environ.get(OTLP_VARIABLE, ""),
+        "SWITCHYARD_VISIBILITY_S": str(read_visibility_s()),
+        "SWITCHYARD_POLL_WAIT_S": "2",
+        "SWITCHYARD_RETRY_BASE_S": "0.5",
+        "SWITCHYARD_DRAIN_S": "10",
+        "SWITCHYARD_DEPLOY_GRACE_S": "2",  # every process here is of one release
+    }
 
 
 def _work(endpoints: Endpoints, node: str) -> dict[str, str]:
     return _common() | {
-        "SWITCHYARD_WORK_DB_URL": endpoints.dsn(WORK_DATABASE, node, _secret(endpoints, node)),
-        "SWITCHYARD_VAULT_KEY": _secret(endpoints, "vault"),
+        "SWITCHYARD_WORK_DB_URL": endpoints.role_dsn(WORK_DATABASE, node),
+        "SWITCHYARD_VAULT_KEY": endpoints.secret("vault"),
     }
 
 
-def _operators(endpoints: Endpoints) -> dict[str, str]:
-    """The local operator may retry a failed task."""
-    public = derive_public_key(bytes.fromhex(_secret(endpoints, "operator-key")))
-    return {"SWITCHYARD_OPERATORS": json.dumps({LOCAL_OPERATOR: public})}
+def _local_operator(endpoints: Endpoints, variable: str) -> dict[str, str]:
+    """The local operator's public key, as an approver or as one who may retry; the private key is an export."""
+    public = derive_public_key(bytes.fromhex(endpoints.secret("operator-key")))
+    return {variable: json.dumps({LOCAL_OPERATOR: public})}
 
 
-def _approvers(endpoints: Endpoints) -> dict[str, str]:
-    """The local operator may approve; the private key is among the exports."""
-    public = derive_public_key(bytes.fromhex(_secret(endpoints, "operator-key")))
-    return {"SWITCHYARD_APPROVERS": json.dumps({LOCAL_OPERATOR: public})}
-
-
-def _secret(endpoints: Endpoints, purpose: str) -> str:
-    """A key or password for one purpose, from the stack's one generated secret, so that a restart finds the same."""
-    return hmac.new(endpoints.password.encode(), purpose.encode(), hashlib.sha256).hexdigest()
+def _named_secret(endpoints: Endpoints, purpose: str) -> str:
+    return json.dumps({"local": endpoints.secret(purpose)})

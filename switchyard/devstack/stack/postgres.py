@@ -84,7 +84,7 @@ class PostgresServer:
         return self._password_file.read_text(encoding="utf-8")
 
     async def prepare(self, lock: int) -> None:
-        """Make the data folder if there is none yet, and check the one there is. Raises StackError.
+        """Create the data folder, or check the existing one. Raises StackError.
 
         `lock` is the home's: initdb inherits it, so that no other stack starts in the folder while it still writes.
         """

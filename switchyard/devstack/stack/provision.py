@@ -66,62 +66,44 @@ def client_options(environment: Mapping[str, str]) -> dict[str, Any]:
 
 
 async def _consumer(events: Any, sqs: Any, consumer: ConsumerQueues, visibility_s: float) -> None:
-    visibility = str(max(1, round(visibility_s)))
-    dead_letters = await _queue(
-        sqs,
-        consumer.dead_letter_queue,
-        {"MessageRetentionPeriod": str(DEAD_LETTER_RETENTION_SECONDS), "VisibilityTimeout": visibility},
-    )
-    arns = {}
+    visibility = {"VisibilityTimeout": str(max(1, round(visibility_s)))}
+    retention = {"MessageRetentionPeriod": str(DEAD_LETTER_RETENTION_SECONDS)}
+    _, dead_letters = await _queue(sqs, consumer.dead_letter_queue, retention | visibility)
+    redrive = json.dumps({"deadLetterTargetArn": dead_letters, "maxReceiveCount": MAX_RECEIVES})
+    retention = {"MessageRetentionPeriod": str(RETENTION_SECONDS), "RedrivePolicy": redrive}
+    url, queue = await _queue(sqs, consumer.queue, retention | visibility)
+    arns = []
     for rule in consumer.rules:
         answer = await events.put_rule(Name=rule.name, EventBusName=rule.bus, EventPattern=rule.pattern_json)
-        arns[rule.name] = answer["RuleArn"]
-    queue = await _queue(
-        sqs,
-        consumer.queue,
-        {
-            "MessageRetentionPeriod": str(RETENTION_SECONDS),
-            "VisibilityTimeout": visibility,
-            "RedrivePolicy": json.dumps({"deadLetterTargetArn": dead_letters, "maxReceiveCount": MAX_RECEIVES}),
-        },
-        policy_for=list(arns.values()),
-    )
-    for rule in consumer.rules:
+        arns.append(answer["RuleArn"])
         target = {"Id": "queue", "Arn": queue}
         answer = await events.put_targets(Rule=rule.name, EventBusName=rule.bus, Targets=[target])
         if answer["FailedEntryCount"]:
             raise RuntimeError(f"rule {rule.name} did not take its target: {answer['FailedEntries']}")
+    if arns:
+        # The emulators deliver without it; AWS does not.
+        allow = {
+            "Effect": "Allow",
+            "Principal": {"Service": "events.amazonaws.com"},
+            "Action": "sqs:SendMessage",
+            "Resource": queue,
+            "Condition": {"ArnEquals": {"aws:SourceArn": arns}},
+        }
+        policy = json.dumps({"Version": "2012-10-17", "Statement": [allow]})
+        await sqs.set_queue_attributes(QueueUrl=url, Attributes={"Policy": policy})
 
 
-async def _queue(sqs: Any, name: str, attributes: dict[str, str], *, policy_for: list[str] | None = None) -> str:
+async def _queue(sqs: Any, name: str, attributes: dict[str, str]) -> tuple[str, str]:
+    """The queue's URL and ARN."""
     try:
         url = (await sqs.get_queue_url(QueueName=name))["QueueUrl"]
     except ClientError as error:
         if "NonExistentQueue" not in error.response["Error"]["Code"]:
             raise
         url = (await sqs.create_queue(QueueName=name))["QueueUrl"]
-    answer = await sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])
-    arn: str = answer["Attributes"]["QueueArn"]
-    if policy_for:
-        # The emulators deliver without it; AWS does not.
-        attributes = attributes | {"Policy": json.dumps(_policy(arn, policy_for))}
     await sqs.set_queue_attributes(QueueUrl=url, Attributes=attributes)
-    return arn
-
-
-def _policy(queue_arn: str, rule_arns: list[str]) -> dict[str, Any]:
-    return {
-        "Version": "2012-10-17",
-        "Statement": [
-            {
-                "Effect": "Allow",
-                "Principal": {"Service": "events.amazonaws.com"},
-                "Action": "sqs:SendMessage",
-                "Resource": queue_arn,
-                "Condition": {"ArnEquals": {"aws:SourceArn": rule_arns}},
-            }
-        ],
-    }
+    answer = await sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])
+    return url, answer["Attributes"]["QueueArn"]
 
 
 async def _unless_exists(call: Any, *codes: str) -> None:

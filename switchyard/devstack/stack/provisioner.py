@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import sys
 from collections.abc import Mapping
 from typing import Any
 
@@ -80,9 +79,12 @@ class Provisioner:
         if not self.migrated:
             await self._migrate()
             self.migrated = True
-        if self.provisioned and not await _has_bus(events):
-            log.warning("provisioner.bus_gone", why="the emulator was restarted: what was in its queues is lost")
-            self.provisioned = False
+        if self.provisioned:
+            try:
+                await events.describe_event_bus(Name=BUS)
+            except events.exceptions.ResourceNotFoundException:
+                log.warning("provisioner.bus_gone", why="the emulator was restarted: what was in its queues is lost")
+                self.provisioned = False
         if not self.provisioned:
             await provision_emulator(self._environment, visibility_s=self._settings.visibility_s, with_ses=False)
             self.provisioned = True
@@ -96,14 +98,6 @@ class Provisioner:
         ):
             applied = await migrate(url.get_secret_value(), password_for=lambda _: password)
             log.info("provisioner.migrated", applied=len(applied))
-
-
-async def _has_bus(events: Any) -> bool:
-    try:
-        await events.describe_event_bus(Name=BUS)
-    except events.exceptions.ResourceNotFoundException:
-        return False
-    return True
 
 
 async def serve_provisioner() -> None:
@@ -125,11 +119,5 @@ async def serve_provisioner() -> None:
         provisioning.result()
 
 
-def main() -> int:
-    """Serve; returns the exit status."""
-    asyncio.run(serve_provisioner())
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    asyncio.run(serve_provisioner())

@@ -1,8 +1,8 @@
 """The embedded stack: PostgreSQL, the AWS emulator, the model simulator and the services, each its own OS process.
 
 async with EmbeddedStack(home, services=[...], prepare=migrate_and_provision) as stack:
-    await stack.kill("drafter")         # kill -9; it is restarted
-    await stack.ready("drafter", restarts=1)
+    await stack["drafter"].kill()  # kill -9; it is restarted
+    await stack["drafter"].ready(restarts=1)
 """
 
 from __future__ import annotations
@@ -14,29 +14,23 @@ import re
 import sys
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from switchyard.devstack.errors import AlreadyRunning
-from switchyard.devstack.stack.emulator import emulator_process
-from switchyard.devstack.stack.endpoints import Endpoints, inherited_environment
+from switchyard.devstack.stack.endpoints import EMULATOR_REGION, Endpoints, inherited_environment
 from switchyard.devstack.stack.home import Home
 from switchyard.devstack.stack.postgres import PostgresServer
+from switchyard.devstack.supervisor.managed_process import ManagedProcess
 from switchyard.devstack.supervisor.ports import LOOPBACK, PortAllocator
-from switchyard.devstack.supervisor.process import ProcessSpec, ProcessStatus, ServiceSpec, spec_for_service
+from switchyard.devstack.supervisor.process import ProcessSpec, ProcessStatus, ServiceSpec, http_probe, spec_for_service
 from switchyard.devstack.supervisor.supervisor import Supervisor, run_concurrently
 
 log = logging.getLogger(__name__)
 _PORT_OF = re.compile(r"\{port:([a-z0-9_.-]+)\}")
 
-DEFAULT_SIMULATOR = ServiceSpec(
-    name="simulator",
-    argv=(sys.executable, "-m", "switchyard.devstack.simulators.models", "--host", LOOPBACK, "--port", "{port}"),
-    health="/sim/health",
-    grace=5.0,
-)
 INFRASTRUCTURE_NAMES = ("simulator", "emulator", "postgres")
 LEFTOVER_GRACE = 20.0  # seconds to wait for a dead supervisor's watchdogs to stop their processes
 
@@ -44,15 +38,6 @@ ServiceSource = Sequence[ServiceSpec] | Callable[[Endpoints], Sequence[ServiceSp
 # Migrations and provisioning. It runs before the services start, and again when the emulator had to be restarted, so it
 # must be safe to repeat. What it returns is added to every service's environment.
 PrepareStack = Callable[[Endpoints], Awaitable[Mapping[str, str] | None]]
-
-
-@dataclass(frozen=True, slots=True)
-class StackPlan:
-    """What a stack runs besides PostgreSQL and the emulator; see `EmbeddedStack`."""
-
-    services: ServiceSource = ()
-    prepare: PrepareStack | None = None
-    simulator: ServiceSpec | None = DEFAULT_SIMULATOR
 
 
 class EmbeddedStack:
@@ -68,10 +53,10 @@ class EmbeddedStack:
         *,
         services: ServiceSource = (),
         prepare: PrepareStack | None = None,
-        simulator: ServiceSpec | None = DEFAULT_SIMULATOR,
+        simulator: ServiceSpec | None = None,
     ) -> None:
         self.home = Home(home)
-        self._plan = StackPlan(services, prepare, simulator)
+        self._services, self._prepare, self._simulator = services, prepare, simulator
         self._lock: int | None = None
         self._started_at = time.time()
         self._log_handler: logging.Handler | None = None
@@ -131,21 +116,9 @@ class EmbeddedStack:
         """The variables to export to reach this stack: the endpoints and what `prepare` returned."""
         return dict(self._exports)
 
-    async def kill(self, name: str) -> None:
-        """SIGKILL for one process and all it has started; returns when it is dead. It is restarted as after a crash."""
-        await self._running()[name].kill()
-
-    async def stop(self, name: str) -> None:
-        """Stop one process the way it wants to be stopped, and leave it stopped."""
-        await self._running()[name].stop()
-
-    async def start(self, name: str) -> None:
-        """Start a stopped process again, on the same port and data; returns when it is ready."""
-        await self._running()[name].start()
-
-    async def ready(self, name: str, *, restarts: int = 0) -> None:
-        """Wait until a process is ready and has been restarted at least `restarts` times since the stack started."""
-        await self._running()[name].ready(restarts)
+    def __getitem__(self, name: str) -> ManagedProcess:
+        """One process, to kill, to stop, to start again or to wait for. Raises StackError for an unknown name."""
+        return self._running()[name]
 
     def ports(self) -> dict[str, int]:
         """Every port of the stack, by the name that the plan gives it."""
@@ -155,28 +128,24 @@ class EmbeddedStack:
         """All processes as they are now."""
         return self._running().status()
 
-    def process(self, name: str) -> ProcessStatus:
-        """One process as it is now. Its pid is the service's own, not the watchdog's: kill -9 it as you like."""
-        return self._running()[name].status()
-
     async def _start(self, lock: int) -> None:
-        plan, base = self._plan, inherited_environment()
+        base, simulator = inherited_environment(), self._simulator
         self._ports = PortAllocator((self.home.read_state() or {}).get("ports", {}))
         postgres = PostgresServer(self.home, self._ports.allocate("postgres"))
         self._endpoints = Endpoints(
             postgres_port=postgres.port,
             emulator_port=self._ports.allocate("emulator"),
-            simulator_port=None if plan.simulator is None else self._ports.allocate("simulator"),
+            simulator_port=None if simulator is None else self._ports.allocate("simulator"),
             password=postgres.password,
         )
         self._exports = self._endpoints.environment()
         self._supervisor = Supervisor(self.home, lock, self._write_state)
-        emulators = [emulator_process(self.home, self._ports.allocate("emulator"), base, self._provision_again)]
-        if plan.simulator is not None:
-            emulators.append(spec_for_service(plan.simulator, self._ports.allocate("simulator"), base))
+        emulators = [_emulator_process(self.home, self._ports.allocate("emulator"), base, self._provision_again)]
+        if simulator is not None:
+            emulators.append(spec_for_service(simulator, self._ports.allocate("simulator"), base))
         await run_concurrently(self._start_postgres(postgres, lock), self._supervisor.start(emulators))
         await self._run_prepare()
-        services = plan.services(self._endpoints) if callable(plan.services) else plan.services
+        services = self._services(self._endpoints) if callable(self._services) else self._services
         await self._supervisor.start([self._process(service) for service in services])
         log.info("stack.ready home=%s processes=%d", self.home.folder, len(self._supervisor.processes))
 
@@ -195,8 +164,8 @@ class EmbeddedStack:
         return spec_for_service(replace(service, env=env), self._ports.allocate(service.name), base)
 
     async def _run_prepare(self) -> None:
-        if self._plan.prepare is not None:
-            self._exports |= await self._plan.prepare(self.endpoints) or {}
+        if self._prepare is not None:
+            self._exports |= await self._prepare(self.endpoints) or {}
 
     async def _provision_again(self) -> None:
         log.warning("stack.emulator.restarted: messages in its queues since the last clean stop are lost")
@@ -242,3 +211,34 @@ class EmbeddedStack:
             logging.getLogger("switchyard.devstack").removeHandler(self._log_handler)
             self._log_handler.close()
             self._log_handler = None
+
+
+def _emulator_process(
+    home: Home, port: int, env: Mapping[str, str], on_restart: Callable[[], Awaitable[None]]
+) -> ProcessSpec:
+    """The emulator's process. It keeps its state in memory and saves it when it is stopped, so a restart after kill -9
+    begins with what the last stop had saved: `on_restart` must provision it again."""
+    folder = home.folder / "emulator"
+    (folder / "tmp").mkdir(parents=True, exist_ok=True)
+    return ProcessSpec(
+        name="emulator",
+        argv=(sys.executable, "-m", "ministack"),
+        env={
+            **env,
+            "BIND_HOST": LOOPBACK,
+            "GATEWAY_PORT": str(port),
+            "MINISTACK_HOST": LOOPBACK,  # queue URLs name it
+            "MINISTACK_REGION": EMULATOR_REGION,
+            "IOT_MTLS_ENABLED": "0",  # its MQTT listener would open a second port
+            "DOCKER_HOST": f"unix://{folder}/no-docker",  # it removes its containers from any Docker that it finds
+            "LOG_LEVEL": "WARNING",
+            "PERSIST_STATE": "1",
+            "STATE_DIR": str(folder / "state"),
+            "S3_PERSIST": "1",
+            "S3_DATA_DIR": str(folder / "s3"),
+            "TMPDIR": str(folder / "tmp"),
+        },
+        probe=http_probe(port, "/_ministack/ready"),
+        port=port,
+        on_restart=on_restart,
+    )

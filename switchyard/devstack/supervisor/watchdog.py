@@ -85,7 +85,7 @@ def wait_for_end(child: subprocess.Popen[bytes], stop_signal: int, grace: float,
 
 
 def kill_descendants(child: int) -> None:
-    """End whatever the child has left behind."""
+    """End all that the child has left behind."""
     with contextlib.suppress(ProcessLookupError, PermissionError):  # macOS: no permission for a group of zombies
         os.killpg(child, signal.SIGKILL)
     with contextlib.suppress(ChildProcessError):

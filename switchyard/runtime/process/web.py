@@ -13,6 +13,7 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
+from starlette.types import ASGIApp
 
 log = structlog.get_logger(__name__)
 WEB_STOP_TIMEOUT_S = 5
@@ -44,7 +45,7 @@ class _Server(uvicorn.Server):
 class WebServer:
     """Serves an application from its construction until `stop`. Requests are not logged: a link is a credential."""
 
-    def __init__(self, app: Starlette, host: str, port: int) -> None:
+    def __init__(self, app: ASGIApp, host: str, port: int) -> None:
         """Listen; port 0 picks a free port, which `self.port` then holds. Raises `OSError` for a port in use."""
         listener = socket.create_server((host, port), backlog=512)
         self.port: int = listener.getsockname()[1]
@@ -76,6 +77,6 @@ class WebServer:
         await self._serving
 
 
-async def serve_web_app(app: Starlette, host: str, port: int) -> None:
+async def serve_web_app(app: ASGIApp, host: str, port: int) -> None:
     """Serve an application until cancelled."""
     await WebServer(app, host, port).run()

@@ -14,14 +14,13 @@ from typing import Any
 import aiohttp
 import pytest
 from aiobotocore.session import AioSession
-from aiohttp import web
 
 from contracts.events.router import SendEmail
 from services.drafter.mime import OptOutChannels, compose
 from services.specialists.email_sender.handlers import SendLimits, send_email
 from services.specialists.email_sender.ledger import SendLedger, SendRate
 from services.specialists.email_sender.provider import SesProvider, client_config
-from switchyard.devstack.simulators.ses import AcceptedEmail, SesFault, SesSimulator, build_ses_app
+from switchyard.devstack.simulators.ses import AcceptedEmail, SesFault, SesSimulator
 from switchyard.protocol.fields import Artefact, Contract, Json, StorageRef
 from switchyard.protocol.signing import OperatorKeys, derive_public_key, sign_statement
 from switchyard.protocol.statements import approval_statement
@@ -29,6 +28,7 @@ from switchyard.runtime.core.clock import timestamp
 from switchyard.runtime.core.task import Task
 from switchyard.runtime.crypto.vault import LocalKeyWrapper, Vault
 from switchyard.runtime.database.connections import Pool
+from switchyard.runtime.process.web import WebServer
 from switchyard.runtime.storage.artefacts import Artefacts
 from tests.accounts import facts
 from tests.emulators import Emulator
@@ -36,7 +36,6 @@ from tests.integration.conftest import PoolFor
 from tests.integration.events import bus_body, command, fresh_id, rewritten
 from tests.integration.infrastructure import Infrastructure, Owner
 from tests.integration.manual_clock import ManualClock
-from tests.integration.serving import free_port
 from tests.reference import read_event
 
 PACK = "2026-09-01.1"
@@ -225,12 +224,10 @@ async def case(open_case: OpenCase) -> Case:
 async def outbox(infrastructure: Infrastructure, emulator: Emulator) -> AsyncIterator[Outbox]:
     """The provider on the wire: in front of the emulator's SES, or in its place where it has none."""
     address = infrastructure.environment["AWS_ENDPOINT_URL"]
-    ses_simulator, port = SesSimulator(upstream=address if emulator.sends_email else None), free_port()
-    runner = web.AppRunner(build_ses_app(ses_simulator), access_log=None, shutdown_timeout=0.1)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", port).start()
-    yield Outbox(ses_simulator, f"http://127.0.0.1:{port}", address)
-    await runner.cleanup()
+    ses_simulator = SesSimulator(upstream=address if emulator.sends_email else None)
+    server = WebServer(ses_simulator, "127.0.0.1", 0)
+    yield Outbox(ses_simulator, f"http://127.0.0.1:{server.port}", address)
+    await server.stop()
 
 
 @pytest.fixture

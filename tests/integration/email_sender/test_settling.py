@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 
 from contracts.events.email_sender import SendingResolved, SendingUnknown
 from services.specialists.email_sender.unresolved_sends import ResolutionPublisher, list_unresolved_sends, resolve_send
+from switchyard.cli.app.console import console
 from switchyard.cli.app.main import app
 from switchyard.protocol.derive import stamp_event
 from switchyard.protocol.events.failures import TaskFailed
@@ -210,6 +211,7 @@ async def test_email_list_unresolved_and_resolve_record_the_status_once(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("SWITCHYARD_OPERATOR_DB_URL", infrastructure.role_url("operator"))
+    monkeypatch.setattr(console, "width", 200)
     await left_unknown(case, email_sender, outbox, owner)
 
     async def switchyard(*arguments: str) -> Any:

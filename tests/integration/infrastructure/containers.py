@@ -17,7 +17,7 @@ from testcontainers.community.localstack import LocalStackContainer
 from testcontainers.community.postgres import PostgresContainer
 from testcontainers.core.container import DockerContainer
 
-from switchyard.devstack.stack.emulator import EMULATOR_REGION
+from switchyard.devstack.stack.endpoints import EMULATOR_REGION
 from switchyard.devstack.stack.postgres import OWNER_ROLE, WORK_DATABASE
 from switchyard.devstack.supervisor.ports import LOOPBACK, PortAllocator
 from tests.integration.infrastructure.in_docker import SERVICES, InDocker, engine

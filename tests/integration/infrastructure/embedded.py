@@ -41,11 +41,11 @@ class Embedded:
 
     async def stop(self, name: str) -> None:
         """Stop a process."""
-        await self._run(self._stack.stop(name))
+        await self._run(self._stack[name].stop())
 
     async def start(self, name: str) -> None:
         """Start it again."""
-        await self._run(self._stack.start(name))
+        await self._run(self._stack[name].start())
 
     async def _run(self, work: Coroutine[Any, Any, T]) -> T:
         return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work, self._loop))
@@ -62,7 +62,7 @@ def embedded() -> Iterator[Embedded]:
         asyncio.run_coroutine_threadsafe(work, loop).result(START_TIMEOUT_S)
 
     with temporary_home() as home:
-        stack = EmbeddedStack(home, prepare=_prepare, simulator=None)
+        stack = EmbeddedStack(home, prepare=_prepare)
         try:
             wait_for(stack.__aenter__())
             yield Embedded(stack, loop)

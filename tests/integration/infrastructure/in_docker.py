@@ -14,7 +14,7 @@ from docker import DockerClient
 from docker.errors import DockerException
 from docker.models.containers import Container
 
-from switchyard.devstack.stack.emulator import sdk_environment
+from switchyard.devstack.stack.endpoints import sdk_environment
 from switchyard.devstack.stack.postgres import WORK_DATABASE
 from switchyard.devstack.supervisor.ports import LOOPBACK
 from tests.integration.infrastructure import password, prepare

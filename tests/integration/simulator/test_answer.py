@@ -33,7 +33,7 @@ def asked(
     )
 
 
-def said(found: ScriptedAnswer) -> str:
+def reply_text(found: ScriptedAnswer) -> str:
     (block,) = found.reply.blocks
     assert block.tool is None
     return block.text
@@ -49,18 +49,18 @@ def test_the_first_rule_that_fits_answers() -> None:
     script = rules(
         {"when": {"user": "weather"}, "reply": {"text": "rain"}}, {"when": {}, "reply": {"text": "anything"}}
     )
-    assert said(answer_prompt(script, asked(("user", "the WEATHER, please")))) == "rain"
-    assert said(answer_prompt(script, asked(("user", "the time, please")))) == "anything"
+    assert reply_text(answer_prompt(script, asked(("user", "the WEATHER, please")))) == "rain"
+    assert reply_text(answer_prompt(script, asked(("user", "the time, please")))) == "anything"
 
 
 def test_without_a_rule_the_reply_says_that_there_is_none() -> None:
     found = answer_prompt(rules({"when": {"user": "weather"}, "reply": {"text": "rain"}}), asked(("user", "time?")))
-    assert (said(found), found.rule, found.problem) == (NO_RULE_REPLY, None, "no rule fits")
+    assert (reply_text(found), found.rule, found.problem) == (NO_RULE_REPLY, None, "no rule fits")
 
 
 def test_without_a_rule_no_structured_output_is_made_up() -> None:
     found = answer_prompt([], asked(("user", "time?"), tools=("final_result",), wants_json=True))
-    assert said(found) == NO_RULE_REPLY
+    assert reply_text(found) == NO_RULE_REPLY
     assert found.reply.stop == "end"
 
 
@@ -101,15 +101,15 @@ def test_conversation_steps_follow_latest_tool_result() -> None:
     )
     opening = [("user", "go"), ("assistant", ""), ("call", "1", "first", "{}")]
     then = [*opening, ("result", "1", "one"), ("assistant", ""), ("call", "2", "second", "{}")]
-    assert said(answer_prompt(script, asked(*opening))) == "to begin with"
-    assert said(answer_prompt(script, asked(*opening, ("result", "1", "one")))) == "after first"
-    assert said(answer_prompt(script, asked(*then, ("result", "2", "two")))) == "after second"
+    assert reply_text(answer_prompt(script, asked(*opening))) == "to begin with"
+    assert reply_text(answer_prompt(script, asked(*opening, ("result", "1", "one")))) == "after first"
+    assert reply_text(answer_prompt(script, asked(*then, ("result", "2", "two")))) == "after second"
 
 
 def test_a_new_question_after_tool_results_begins_a_new_turn() -> None:
     script = rules({"when": {"after_tool": False}, "reply": {"text": "new turn"}})
     prompt = asked(("user", "a"), ("assistant", ""), ("call", "1", "t", "{}"), ("result", "1", "ok"), ("user", "b"))
-    assert said(answer_prompt(script, prompt)) == "new turn"
+    assert reply_text(answer_prompt(script, prompt)) == "new turn"
 
 
 def test_a_result_without_its_call_is_refused() -> None:
@@ -138,7 +138,7 @@ def test_captures_fill_text_and_arguments_with_their_types() -> None:
 
 def test_what_a_prompt_says_is_never_taken_for_a_placeholder() -> None:
     script = rules({"when": {"user": {"regex": "(?s)(.*)"}}, "reply": {"text": "$1"}})
-    assert said(answer_prompt(script, asked(("user", "costs $user and ${x}")))) == "costs $user and ${x}"
+    assert reply_text(answer_prompt(script, asked(("user", "costs $user and ${x}")))) == "costs $user and ${x}"
 
 
 @pytest.mark.parametrize(
@@ -151,7 +151,7 @@ def test_structured_output_calls_the_output_tool_that_is_offered(tools: tuple[st
 
 def test_structured_output_is_json_text_where_json_is_asked_for() -> None:
     found = answer_prompt(rules({"when": {}, "reply": {"output": {"n": 1}}}), asked(("user", "x"), wants_json=True))
-    assert json.loads(said(found)) == {"n": 1}
+    assert json.loads(reply_text(found)) == {"n": 1}
 
 
 @pytest.mark.parametrize(
@@ -164,7 +164,7 @@ def test_structured_output_is_json_text_where_json_is_asked_for() -> None:
 )
 def test_a_rule_that_cannot_be_carried_out_says_why(reply: dict[str, Any], tools: tuple[str, ...], reason: str) -> None:
     found = answer_prompt(rules({"when": {}, "reply": reply}), asked(("user", "x"), tools=tools))
-    assert reason in said(found)
+    assert reason in reply_text(found)
     assert found.problem is not None
 
 
@@ -177,11 +177,12 @@ def test_a_reply_is_composed_of_the_findings_in_the_prompt() -> None:
         }
     )
     findings = json.dumps([{"id": "F1", "summary": "Oil is up"}, {"id": "F2", "summary": "Water is down"}])
-    system = "The findings stand in <findings>, as JSON."
+    system = "The findings are in <findings>, as JSON."
     full = asked(("user", f"<question>?</question><findings>{findings}</findings>"), system=system, wants_json=True)
-    assert json.loads(said(answer_prompt(script, full))) == {"body": "Dear reader, Oil is up [F1]. Water is down [F2]."}
+    body = "Dear reader, Oil is up [F1]. Water is down [F2]."
+    assert json.loads(reply_text(answer_prompt(script, full))) == {"body": body}
     empty = asked(("user", "<findings>[]</findings>"), system=system, wants_json=True)
-    assert json.loads(said(answer_prompt(script, empty))) == {"body": "Dear reader, Nothing."}
+    assert json.loads(reply_text(answer_prompt(script, empty))) == {"body": "Dear reader, Nothing."}
 
 
 @pytest.mark.parametrize(
@@ -200,17 +201,17 @@ def test_findings_that_cannot_be_composed_are_not_made_up(block: str, reason: st
             "reply": {"text": "$sentences"},
         }
     )
-    assert reason in said(answer_prompt(script, asked(("user", block))))
+    assert reason in reply_text(answer_prompt(script, asked(("user", block))))
 
 
 def test_a_text_is_cut_at_the_callers_limit() -> None:
     found = answer_prompt(
         rules({"when": {}, "reply": {"text": "one two four five"}}), asked(("user", "x"), max_tokens=2)
     )
-    assert (said(found), found.reply.stop) == ("one two", "length")
+    assert (reply_text(found), found.reply.stop) == ("one two", "length")
 
 
 def test_a_tool_call_beyond_the_callers_limit_is_left_out_whole() -> None:
     script = rules({"when": {}, "reply": {"text": "one", "tools": [{"name": "t", "args": {"long": "x" * 50}}]}})
     found = answer_prompt(script, asked(("user", "x"), tools=("t",), max_tokens=5))
-    assert (said(found), found.reply.stop) == ("one", "length")
+    assert (reply_text(found), found.reply.stop) == ("one", "length")

@@ -106,8 +106,8 @@ def test_a_prompt_without_a_rule_gets_an_honest_answer_and_is_counted(bedrock: A
 
 
 def test_a_tool_result_that_answers_no_call_is_refused_as_invalid(bedrock: Any) -> None:
-    result = {"toolResult": {"toolUseId": "nobody", "content": [{"text": "x"}]}}
-    with pytest.raises(bedrock.exceptions.ValidationException, match="nobody"):
+    result = {"toolResult": {"toolUseId": "unknown", "content": [{"text": "x"}]}}
+    with pytest.raises(bedrock.exceptions.ValidationException, match="unknown"):
         bedrock.converse(modelId=BEDROCK_MODEL, messages=[{"role": "user", "content": [result]}])
 
 

@@ -97,7 +97,7 @@ def test_a_named_distribution_decides_call_by_call(bedrock: Any, simulator: Runn
 
 
 @pytest.mark.parametrize(
-    ("fault", "told"),
+    ("fault", "message"),
     [
         ({"model": "x"}, "says nothing of what shall happen"),
         ({"eror": 500}, "eror: Extra inputs are not permitted"),
@@ -109,13 +109,13 @@ def test_a_named_distribution_decides_call_by_call(bedrock: Any, simulator: Runn
     ],
 )
 def test_a_fault_that_makes_no_sense_is_refused_with_the_reason(
-    simulator: Running, fault: dict[str, Any], told: str
+    simulator: Running, fault: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(HTTPError) as caught:
         simulator.inject(**fault)
     with caught.value as refused:
         assert refused.code == 422
-        assert told in refused.read().decode()
+        assert message in refused.read().decode()
 
 
 def test_bedrock_stream_planned_stall_waits_for_client_close(bedrock: Any, simulator: Running) -> None:

@@ -1,4 +1,4 @@
-"""Reading scripts: what is accepted, and what the author is told."""
+"""Reading scripts: what is accepted, and the messages about mistakes."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def test_scripts_folder_is_read_by_name_in_rule_order(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         (rule("when: {}\n    reply: {}"), "rule 'greet', reply: answers nothing: give one of text, tools, output"),
         (rule("when: {}\n    answer: hi"), "rule 'greet', reply: is missing; add it"),
@@ -53,12 +53,12 @@ def test_scripts_folder_is_read_by_name_in_rule_order(tmp_path: Path) -> None:
         ("- a", "the file: Input should be"),
     ],
 )
-def test_a_mistake_is_named_with_its_place_and_its_remedy(tmp_path: Path, text: str, told: str) -> None:
+def test_a_mistake_is_named_with_its_place_and_its_remedy(tmp_path: Path, text: str, message: str) -> None:
     path = written(tmp_path, text)
     with pytest.raises(ScriptError) as caught:
         load_scripts([path])
     assert str(caught.value).startswith(f"{path}: ")
-    assert told in str(caught.value)
+    assert message in str(caught.value)
 
 
 def test_two_files_may_not_name_a_rule_alike(tmp_path: Path) -> None:

@@ -55,7 +55,7 @@ def toy() -> MakeToy:
 
 @pytest.fixture
 def descendants() -> Callable[[int], list[psutil.Process]]:
-    """Lists all processes below a pid, whatever group or session they are in; not those of other suites."""
+    """Lists all processes below a pid, in any group or session; not those of other suites."""
 
     def find(root: int) -> list[psutil.Process]:
         return [each for each in psutil.Process(root).children(recursive=True) if each not in others]

@@ -48,7 +48,7 @@ async def run_sql(dsn: str, sql: str) -> Any:
 
 async def environment_of(stack: EmbeddedStack, name: str) -> str:
     """What the toy answers to its health check."""
-    reader, writer = await asyncio.open_connection(LOOPBACK, stack.process(name).port)
+    reader, writer = await asyncio.open_connection(LOOPBACK, stack[name].process.port)
     writer.write(b"GET /health/ready HTTP/1.1\r\n\r\n")
     answer = await reader.read()
     writer.close()
@@ -64,7 +64,7 @@ def owner_of(folder: Path) -> int | None:
 async def test_everything_is_ready_inside_and_gone_outside(
     used_home: Path, toy: MakeToy, descendants: Descendants
 ) -> None:
-    async with EmbeddedStack(used_home, services=[toy("router"), toy("drafter")], simulator=None) as stack:
+    async with EmbeddedStack(used_home, services=[toy("router"), toy("drafter")]) as stack:
         assert {(row.name, row.state) for row in stack.status()} == {
             (name, ProcessState.READY) for name in ("postgres", "emulator", "router", "drafter")
         }
@@ -75,7 +75,7 @@ async def test_everything_is_ready_inside_and_gone_outside(
 
 
 async def test_both_databases_and_the_vector_extension_are_there(home: Path) -> None:
-    async with EmbeddedStack(home, simulator=None) as stack:
+    async with EmbeddedStack(home) as stack:
         for database in (WORK_DATABASE, AUDIT_DATABASE):
             dsn = stack.endpoints.dsn(database)
             assert await run_sql(dsn, "SELECT current_database()") == database
@@ -84,31 +84,31 @@ async def test_both_databases_and_the_vector_extension_are_there(home: Path) -> 
 
 
 async def test_postgres_keeps_data_after_stop_and_kill(used_home: Path) -> None:
-    async with EmbeddedStack(used_home, simulator=None) as stack:
+    async with EmbeddedStack(used_home) as stack:
         dsn = stack.endpoints.dsn(WORK_DATABASE)
         await run_sql(dsn, "CREATE TABLE seen AS SELECT 1 AS n")
-        await stack.stop("postgres")
+        await stack["postgres"].stop()
         with pytest.raises(ConnectionRefusedError):
             await run_sql(dsn, "SELECT 1")
-        await stack.start("postgres")
+        await stack["postgres"].start()
         await run_sql(dsn, "INSERT INTO seen VALUES (2)")
-        await stack.kill("postgres")
-        await stack.ready("postgres", restarts=1)
+        await stack["postgres"].kill()
+        await stack["postgres"].ready(restarts=1)
         assert await run_sql(dsn, "SELECT count(*) FROM seen") == 2
-    async with EmbeddedStack(used_home, simulator=None) as stack:
+    async with EmbeddedStack(used_home) as stack:
         assert await run_sql(stack.endpoints.dsn(WORK_DATABASE), "SELECT count(*) FROM seen") == 2
 
 
 async def test_postgres_comes_back_when_only_its_postmaster_is_killed(
     used_home: Path, descendants: Descendants
 ) -> None:
-    async with EmbeddedStack(used_home, simulator=None) as stack:
+    async with EmbeddedStack(used_home) as stack:
         session = await asyncpg.connect(stack.endpoints.dsn(WORK_DATABASE))
-        postmaster = stack.process("postgres").pid
+        postmaster = stack["postgres"].pid
         assert postmaster is not None
         workers = descendants(postmaster)
         os.kill(postmaster, signal.SIGKILL)
-        await stack.ready("postgres", restarts=1)
+        await stack["postgres"].ready(restarts=1)
         assert not [worker for worker in workers if is_alive(worker)]
         with pytest.raises((OSError, asyncpg.PostgresError, asyncpg.InterfaceError)):
             await session.fetchval("SELECT 1")
@@ -117,14 +117,14 @@ async def test_postgres_comes_back_when_only_its_postmaster_is_killed(
 
 
 async def test_postgres_starts_although_its_stale_pid_file_names_another_program(used_home: Path) -> None:
-    async with EmbeddedStack(used_home, simulator=None) as stack:
+    async with EmbeddedStack(used_home) as stack:
         pid_file = Path(await run_sql(stack.endpoints.dsn(WORK_DATABASE), "SHOW data_directory")) / "postmaster.pid"
         _, rest = pid_file.read_text().split("\n", 1)
     owner = owner_of(pid_file.parent)  # PostgreSQL knows that another user's program is no server of its own
     other_program = await asyncio.create_subprocess_exec("sleep", "600", user=owner)
     try:
         pid_file.write_text(f"{other_program.pid}\n{rest}")
-        async with EmbeddedStack(used_home, simulator=None) as stack:
+        async with EmbeddedStack(used_home) as stack:
             assert await run_sql(stack.endpoints.dsn(WORK_DATABASE), "SELECT 1") == 1
     finally:
         other_program.kill()
@@ -132,7 +132,7 @@ async def test_postgres_starts_although_its_stale_pid_file_names_another_program
 
 
 async def test_postgres_wants_the_password_which_only_we_may_read(used_home: Path) -> None:
-    async with EmbeddedStack(used_home, simulator=None) as stack:
+    async with EmbeddedStack(used_home) as stack:
         with pytest.raises(asyncpg.InvalidPasswordError):
             await run_sql(stack.endpoints.dsn(WORK_DATABASE, password="guessed"), "SELECT 1")
     for secret in ("postgres.password", "stack.json"):
@@ -140,11 +140,11 @@ async def test_postgres_wants_the_password_which_only_we_may_read(used_home: Pat
 
 
 async def test_messages_survive_a_clean_stop_on_the_same_ports(used_home: Path) -> None:
-    async with EmbeddedStack(used_home, simulator=None) as stack, client(stack, "sqs") as sqs:
+    async with EmbeddedStack(used_home) as stack, client(stack, "sqs") as sqs:
         before = stack.endpoints
         url = (await sqs.create_queue(QueueName="case_manager"))["QueueUrl"]
         await sqs.send_message(QueueUrl=url, MessageBody="keep me")
-    async with EmbeddedStack(used_home, simulator=None) as stack, client(stack, "sqs") as sqs:
+    async with EmbeddedStack(used_home) as stack, client(stack, "sqs") as sqs:
         assert stack.endpoints == before
         assert (await sqs.receive_message(QueueUrl=url))["Messages"][0]["Body"] == "keep me"
 
@@ -154,10 +154,10 @@ async def test_a_killed_emulator_is_provisioned_again(used_home: Path) -> None:
         async with client(stack, "sqs") as sqs:
             await sqs.create_queue(QueueName="case_manager")
 
-    stack = EmbeddedStack(used_home, prepare=prepare, simulator=None)
+    stack = EmbeddedStack(used_home, prepare=prepare)
     async with stack:
-        await stack.kill("emulator")
-        await stack.ready("emulator", restarts=1)
+        await stack["emulator"].kill()
+        await stack["emulator"].ready(restarts=1)
         async with client(stack, "sqs") as sqs:
             assert (await sqs.get_queue_url(QueueName="case_manager"))["QueueUrl"].startswith(stack.endpoints.aws)
 
@@ -175,10 +175,10 @@ async def test_services_get_stack_endpoints_and_no_user_credentials(
     def services(endpoints: Endpoints) -> list[ServiceSpec]:
         return [toy("router", env={"ROUTER_DSN": endpoints.dsn(WORK_DATABASE, user="router", password="secret")})]
 
-    async with EmbeddedStack(used_home, services=services, prepare=prepare, simulator=None) as stack:
+    async with EmbeddedStack(used_home, services=services, prepare=prepare) as stack:
         seen = await environment_of(stack, "router")
         port = stack.endpoints.postgres_port
-        assert f"SWITCHYARD_HEALTH_PORT={stack.process('router').port}\n" in seen
+        assert f"SWITCHYARD_HEALTH_PORT={stack['router'].process.port}\n" in seen
         assert "SWITCHYARD_BUS=switchyard\n" in seen
         assert f"ROUTER_DSN=postgresql://router:secret@127.0.0.1:{port}/switchyard_work\n" in seen
         assert f"AWS_ENDPOINT_URL={stack.endpoints.aws}\n" in seen
@@ -187,9 +187,9 @@ async def test_services_get_stack_endpoints_and_no_user_credentials(
 
 
 async def test_a_second_stack_on_the_same_home_is_refused(used_home: Path) -> None:
-    async with EmbeddedStack(used_home, simulator=None):
+    async with EmbeddedStack(used_home):
         with pytest.raises(AlreadyRunning, match=rf"supervisor pid {os.getpid()}\).*switchyard stack down"):
-            await EmbeddedStack(used_home, simulator=None).__aenter__()
+            await EmbeddedStack(used_home).__aenter__()
         assert Home(used_home).in_use()
 
 
@@ -197,7 +197,7 @@ async def test_a_failed_start_names_the_log_and_leaves_nothing_running(
     used_home: Path, toy: MakeToy, descendants: Descendants
 ) -> None:
     with pytest.raises(StartFailed, match=r"(?s)drafter ended before it was ready.*drafter\.log.*COLOUR is missing"):
-        async with EmbeddedStack(used_home, services=[toy("router"), toy("drafter", "crash")], simulator=None):
+        async with EmbeddedStack(used_home, services=[toy("router"), toy("drafter", "crash")]):
             pytest.fail("it must not start")
     assert descendants(os.getpid()) == []
     assert not Home(used_home).in_use()
@@ -208,7 +208,7 @@ async def test_a_failing_prepare_leaves_nothing_running(used_home: Path, descend
         raise LookupError("migration 7 is missing")
 
     with pytest.raises(LookupError, match="migration 7"):
-        async with EmbeddedStack(used_home, prepare=prepare, simulator=None):
+        async with EmbeddedStack(used_home, prepare=prepare):
             pytest.fail("it must not start")
     assert descendants(os.getpid()) == []
 
@@ -219,7 +219,7 @@ async def test_services_drain_while_postgres_still_answers(used_home: Path, toy:
     def services(endpoints: Endpoints) -> list[ServiceSpec]:
         return [toy("drafter", "drain", env={"TOY_FILE": str(proof), "TOY_DATABASE": endpoints.dsn(WORK_DATABASE)})]
 
-    async with EmbeddedStack(used_home, services=services, simulator=None):
+    async with EmbeddedStack(used_home, services=services):
         assert not proof.exists()
     assert proof.read_text() == "drained"
 
@@ -229,7 +229,7 @@ async def test_root_may_have_its_home_in_a_closed_folder(tmp_path: Path) -> None
     closed = tmp_path / "closed"
     closed.mkdir(mode=0o700)
     folder = closed / "home"
-    async with EmbeddedStack(folder, simulator=None) as stack:
+    async with EmbeddedStack(folder) as stack:
         data = Path(await run_sql(stack.endpoints.dsn(WORK_DATABASE), "SHOW data_directory"))
         assert await run_sql(stack.endpoints.dsn(WORK_DATABASE), "SELECT 1") == 1
     assert stat.S_IMODE(closed.stat().st_mode) == 0o700

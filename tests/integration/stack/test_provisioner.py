@@ -28,7 +28,7 @@ LOOK_EVERY_S = 0.1
 @pytest.fixture
 async def stack(used_home: Path) -> AsyncIterator[EmbeddedStack]:
     """PostgreSQL and the emulator, empty."""
-    async with EmbeddedStack(used_home, simulator=None) as running:
+    async with EmbeddedStack(used_home) as running:
         yield running
 
 
@@ -74,8 +74,8 @@ async def test_it_provisions_an_emulator_again_that_has_forgotten_everything(
         assert await case_manager.fetchval("select count(*) from case_manager.submission") == 0
         await case_manager.close()
 
-        await stack.kill("emulator")  # it saves its state on a clean stop only
-        await stack.ready("emulator", restarts=1)
+        await stack["emulator"].kill()  # it saves its state on a clean stop only
+        await stack["emulator"].ready(restarts=1)
         await until(provisioned)
     finally:
         provisioning.cancel()
@@ -88,7 +88,7 @@ async def test_it_is_unready_while_a_server_is_away_and_goes_on_when_it_is_back(
     port = free_port()
     settings_for(stack, monkeypatch, SWITCHYARD_HEALTH_PORT=str(port))
     monkeypatch.setattr(switchyard.devstack.stack.provisioner, "PROVISION_RETRY_S", LOOK_EVERY_S)
-    await stack.stop("emulator")
+    await stack["emulator"].stop()
     serving = asyncio.create_task(switchyard.devstack.stack.provisioner.serve_provisioner())
 
     async def answer() -> tuple[int, list[str]]:
@@ -107,7 +107,7 @@ async def test_it_is_unready_while_a_server_is_away_and_goes_on_when_it_is_back(
 
     try:
         await until(migrated_only)
-        await stack.start("emulator")
+        await stack["emulator"].start()
         await until(ready)
         assert queue_name("router") in await queues(stack)
     finally:

@@ -60,7 +60,6 @@ async def test_case_spans_form_one_trace_at_configured_endpoint(
                 each for each in list_services(endpoints) if each.name in {CASE_MANAGER, ROUTER}
             ],
             prepare=prepare_infrastructure,
-            simulator=None,
         ) as stack:
             question = {
                 "tenant": "acme", "idempotency_key": "spans", "session_id": "s", "user_id": "ana@acme.example",

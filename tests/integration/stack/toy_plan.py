@@ -3,22 +3,22 @@
 import sys
 from pathlib import Path
 
-from switchyard.devstack.stack.stack import StackPlan
+from switchyard.devstack.stack.stack import EmbeddedStack
 from switchyard.devstack.supervisor.process import ServiceSpec
 
 TOY = (sys.executable, "-I", "-S", str(Path(__file__).with_name("toy_service.py")))
 
 
-def two_services() -> StackPlan:
-    return StackPlan(
+def two_services(home: Path) -> EmbeddedStack:
+    return EmbeddedStack(
+        home,
         services=[ServiceSpec(name="router", argv=TOY), ServiceSpec(name="drafter", argv=(*TOY, "offspring"))],
-        simulator=None,
     )
 
 
-def stubborn_service() -> StackPlan:
-    return StackPlan(services=[ServiceSpec(name="mule", argv=(*TOY, "stubborn"), grace=60)], simulator=None)
+def stubborn_service(home: Path) -> EmbeddedStack:
+    return EmbeddedStack(home, services=[ServiceSpec(name="mule", argv=(*TOY, "stubborn"), grace=60)])
 
 
-def crashing_service() -> StackPlan:
-    return StackPlan(services=[ServiceSpec(name="drafter", argv=(*TOY, "crash"))], simulator=None)
+def crashing_service(home: Path) -> EmbeddedStack:
+    return EmbeddedStack(home, services=[ServiceSpec(name="drafter", argv=(*TOY, "crash"))])

@@ -40,7 +40,7 @@ async def test_the_real_connector_gets_the_rows_of_its_role(warehouse: Snowflake
 async def test_the_real_connector_learns_that_a_role_is_not_granted(warehouse: SnowflakeWarehouse) -> None:
     with pytest.raises(PermanentTaskError) as caught:
         await warehouse.run(
-            guard_query("SELECT state FROM wells", SCHEMA), case_id="case-1", role="NOBODY", limits=QueryLimits()
+            guard_query("SELECT state FROM wells", SCHEMA), case_id="case-1", role="UNKNOWN", limits=QueryLimits()
         )
     assert caught.value.code == "role_not_granted"
 

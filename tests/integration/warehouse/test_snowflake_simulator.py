@@ -8,12 +8,11 @@ from shutil import copytree
 from typing import Any
 
 import pytest
-import snowflake.connector
 from snowflake.connector.errors import DatabaseError, ProgrammingError
 
 from demo.oil_field.warehouse import BASINS_BY_ROLE, DATA_FOLDER, open_warehouse, read_table
 from switchyard.devstack.simulators.snowflake.load import WarehouseDataMissing
-from switchyard.devstack.simulators.snowflake.simulator import SnowflakeSimulator, patch_snowflake_connector
+from switchyard.devstack.simulators.snowflake.simulator import SnowflakeSimulator
 
 pytestmark = pytest.mark.filterwarnings("ignore:Arrow output on a DB-API result:UserWarning")
 
@@ -121,16 +120,6 @@ def test_connections_in_several_threads_keep_their_roles_apart(snowflake_simulat
     for thread in threads:
         thread.join()
     assert seen == {role: set(BASINS_BY_ROLE[role]) for role in list(BASINS_BY_ROLE)[1:]}
-
-
-def test_patched_connector_reaches_the_simulator_and_is_restored(snowflake_simulator: SnowflakeSimulator) -> None:
-    real = snowflake.connector.connect
-    with patch_snowflake_connector(snowflake_simulator), snowflake.connector.connect(role="FIELD_MIDCON") as connection:
-        cursor = connection.cursor()
-        cursor.execute("SELECT COUNT(*) FROM wells")
-        found = cursor.fetchall()
-    assert found == [(46,)]
-    assert snowflake.connector.connect is real
 
 
 def test_a_folder_of_files_can_be_served(tmp_path: Path) -> None:

@@ -141,7 +141,7 @@ def test_planned_faults_name_demo_cases_and_stay_out_of_the_payload() -> None:
     for fault in planned:
         assert questions[fault["idempotency_key"]] == fault["question"]
     assert "planned" not in (DATA / "questions.jsonl").read_text(encoding="utf-8")
-    # The rule goes by the question's text, so nobody else may ask the same.
+    # The rule goes by the question's text, so no other case may ask the same.
     asked = Counter(questions.values())
     assert all(asked[fault["question"]] == 1 for fault in planned)
 

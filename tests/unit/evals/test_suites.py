@@ -16,7 +16,7 @@ from evals.triage_suite import run_triage
 from services.specialists.text_to_sql.agent import build_sql_agent
 from services.specialists.text_to_sql.schema import load_schema
 from services.specialists.text_to_sql.warehouse import SnowflakeWarehouse, WarehouseEndpoint
-from switchyard.evals.results import SuiteResult
+from switchyard.evals.results import EvalRun, SuiteResult
 from switchyard.runtime.core.errors import RetryableTaskError
 
 if TYPE_CHECKING:
@@ -49,17 +49,17 @@ CANNOT = ToolCallPart("final_result_CannotAnswer", {"reason": "no"})
 async def score(
     snowflake_simulator: SnowflakeSimulator, case: SqlCase, *answers: ToolCallPart, runs: int = 1
 ) -> SuiteResult:
-    said = iter([*answers, *[answers[-1]] * 10])
+    replies = iter([*answers, *[answers[-1]] * 10])
 
     def speak(messages: list[ModelMessage], info: AgentInfo) -> ModelResponse:
-        return ModelResponse(parts=[next(said)])
+        return ModelResponse(parts=[next(replies)])
 
     schema = load_schema()
     warehouse = SnowflakeWarehouse(
         WarehouseEndpoint("local", "OILFIELD", "PROD"), SecretStr("none"), connect=snowflake_simulator.connect
     )
     suite = SqlSuite(build_sql_agent(FunctionModel(speak), schema), warehouse, schema, RowAccessChecker())
-    return await suite.run([case], model="scripted", deterministic=False, runs=runs)
+    return await suite.run([case], EvalRun("scripted", runs))
 
 
 async def test_another_query_with_the_same_rows_passes(snowflake_simulator: SnowflakeSimulator) -> None:
@@ -88,7 +88,7 @@ async def test_a_query_that_cannot_run_is_not_valid_sql(snowflake_simulator: Sno
     assert result.rates["valid_sql"] == 0.0
 
 
-async def test_a_corrected_refusal_passes_and_is_counted(snowflake_simulator: SnowflakeSimulator) -> None:
+async def test_corrected_query_passes_and_is_counted(snowflake_simulator: SnowflakeSimulator) -> None:
     result = await score(snowflake_simulator, CASE, sql("DROP TABLE wells"), sql(GOLD))
     assert result.cases[0].passes == 1
     assert (result.rates["guard_refused"], result.rates["guard_blocked"]) == (1.0, 0.0)
@@ -137,7 +137,7 @@ async def test_rows_outside_the_role_are_a_violation(snowflake_simulator: Snowfl
     schema = load_schema()
     warehouse = SnowflakeWarehouse(WarehouseEndpoint("local", "OILFIELD", "PROD"), SecretStr("none"), connect=Leaking())
     agent = build_sql_agent(FunctionModel(lambda _, __: ModelResponse(parts=[sql(GOLD)])), schema)
-    result = await SqlSuite(agent, warehouse, schema, RowAccessChecker()).run([case], model="m", deterministic=False)
+    result = await SqlSuite(agent, warehouse, schema, RowAccessChecker()).run([case], EvalRun("m"))
     assert result.violations == ("a: 4 rows outside the role FIELD_PERMIAN",)
     assert result.rates["unauthorised_rows"] == 0.8
 
@@ -166,14 +166,7 @@ async def triage(answers: dict[str, str]) -> SuiteResult:
     async def choose(question: str) -> str:
         return answers[question]
 
-    return await run_triage(
-        choose,
-        TRIAGE,
-        deployed=frozenset({"text_to_sql"}),
-        model="m",
-        deterministic=False,
-        prompt_version="p",
-    )
+    return await run_triage(choose, TRIAGE, EvalRun("m"), deployed=frozenset({"text_to_sql"}), prompt_version="p")
 
 
 async def test_an_agent_that_is_not_deployed_counts_as_none() -> None:
@@ -181,12 +174,12 @@ async def test_an_agent_that_is_not_deployed_counts_as_none() -> None:
     assert result.rates == {"accuracy": 1.0, "wrongly_sent": 0.0, "wrongly_turned_away": 0.0}
 
 
-async def test_wrong_choices_are_told_apart() -> None:
+async def test_wrong_choices_count_as_sent_or_turned_away() -> None:
     result = await triage({"q1": "none", "q2": "text_to_sql", "q3": "text_to_sql", "q4": "none"})
     assert result.rates == {"accuracy": 0.5, "wrongly_sent": 0.5, "wrongly_turned_away": 0.5}
     assert [case.note for case in result.cases if case.note] == [
-        "chose none, right is text_to_sql",
-        "chose text_to_sql, right is none",
+        "chose none instead of text_to_sql",
+        "chose text_to_sql instead of none",
     ]
 
 
@@ -194,8 +187,6 @@ async def test_a_failed_choice_is_a_wrong_one_and_not_the_end_of_the_run() -> No
     async def fail(question: str) -> str:
         raise RetryableTaskError("bad_choice", "nonsense")
 
-    result = await run_triage(
-        fail, TRIAGE, deployed=frozenset({"text_to_sql"}), model="m", deterministic=False, prompt_version="p"
-    )
+    result = await run_triage(fail, TRIAGE, EvalRun("m"), deployed=frozenset({"text_to_sql"}), prompt_version="p")
     assert result.accuracy == 0
-    assert result.cases[0].note == "chose (failed: bad_choice), right is text_to_sql"
+    assert result.cases[0].note == "chose (failed: bad_choice) instead of text_to_sql"

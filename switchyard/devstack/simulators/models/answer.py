@@ -46,7 +46,7 @@ class RuleMatch:
 
 
 def answer_prompt(rules: Iterable[ScriptRule], prompt: Prompt) -> ScriptedAnswer:
-    """What the script says to this prompt. Never invented: without a rule, the reply says that there is none."""
+    """What the script says to this prompt. Never invented: without a rule, the reply says so."""
     match = match_rule(rules, prompt)
     if match is None:
         return ScriptedAnswer(_limit((ReplyBlock(NO_RULE_REPLY),), prompt), None, "no rule fits")

@@ -46,7 +46,6 @@ class ModelSimulator:
                 Route("/model/{model:path}/converse", self._converse, methods=post),
                 Route("/model/{model:path}/converse-stream", self._converse, methods=post, name="stream"),
                 Route("/v1/chat/completions", self._chat, methods=post),
-                Route("/v1/models", self._models),
                 Route("/sim/health", self._health),
                 Route("/sim/script", self._show_script),
                 Route("/sim/calls", self._calls),
@@ -78,20 +77,15 @@ class ModelSimulator:
         found = answer_prompt(self.script.rules, prompt)
         rule = found.rule.name if found.rule else None
         decision = self.faults.decide(prompt, rule, found.rule.fault if found.rule else None)
-        call = RecordedCall(
-            prompt.wire, prompt.model, rule, prompt.stream, decision.planned, scripted=found.problem is None
-        )
+        scripted = found.problem is None
+        call = RecordedCall(prompt.wire, prompt.model, rule, prompt.stream, decision.planned, scripted)
         self.log.begin(call)
-        return ResponseDelivery(wire, prompt, found.reply, decision, call, log=self.log, stopping=self.stopping)
+        return ResponseDelivery(wire, prompt, found.reply, decision, call, self.log, self.stopping)
 
     async def _not_simulated(self, request: Request) -> Response:
         if request.url.path.startswith("/v1/"):
-            return _refuse(OpenAIWire(), 404, "The model simulator has chat completions and the list of models only.")
+            return _refuse(OpenAIWire(), 404, "The model simulator has chat completions only.")
         return _refuse(BedrockWire(), 404, "The model simulator has Converse and ConverseStream only.")
-
-    async def _models(self, _: Request) -> Response:
-        owner = {"object": "model", "created": 0, "owned_by": "model-simulator"}
-        return JSONResponse({"object": "list", "data": [{"id": model, **owner} for model in self.script.models]})
 
     async def _health(self, _: Request) -> Response:
         return JSONResponse({"status": "ok", "simulator": "scripted", "rules": len(self.script.rules)})
@@ -107,9 +101,8 @@ class ModelSimulator:
             self.faults.clear()
             return Response(status_code=204)
         try:
-            return JSONResponse(
-                {"id": self.faults.inject(InjectedFault.model_validate_json(await request.body()))}, 201
-            )
+            fault = InjectedFault.model_validate_json(await request.body())
+            return JSONResponse({"id": self.faults.inject(fault)}, 201)
         except ValidationError as error:
             problems = [
                 f"{'.'.join(map(str, problem['loc'])) or 'the fault'}: {problem['msg'].removeprefix('Value error, ')}"

@@ -12,10 +12,17 @@ import uuid
 from typing import Any, Literal
 from zlib import crc32
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AliasPath, BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
-from switchyard.devstack.simulators.models.exchange import ModelReply, Prompt, ReplyBlock, Transcript, read_request
+from switchyard.devstack.simulators.models.exchange import (
+    ModelReply,
+    Prompt,
+    ReplyBlock,
+    Transcript,
+    read_request,
+    to_json,
+)
 from switchyard.devstack.simulators.models.plan import FailureResponse
 
 _CODES = {
@@ -70,36 +77,12 @@ class _Message(_Part):
     content: list[_Block] = []
 
 
-class _Named(_Part):
-    name: str
-
-
-class _Tool(_Part):
-    tool_spec: _Named | None = None
-
-
-class _ToolConfig(_Part):
-    tools: list[_Tool] = []
-
-
-class _TextFormat(_Part):
-    type: str = "text"
-
-
-class _OutputConfig(_Part):
-    text_format: _TextFormat = _TextFormat()
-
-
-class _InferenceConfig(_Part):
-    max_tokens: int | None = Field(default=None, ge=1)
-
-
 class _ConverseRequest(_Part):
     system: list[_Block] = []
     messages: list[_Message] = Field(min_length=1)
-    tool_config: _ToolConfig = _ToolConfig()
-    output_config: _OutputConfig = _OutputConfig()
-    inference_config: _InferenceConfig = _InferenceConfig()
+    tools: list[dict[str, Any]] = Field(default=[], validation_alias=AliasPath("toolConfig", "tools"))
+    text_format: str = Field(default="text", validation_alias=AliasPath("outputConfig", "textFormat", "type"))
+    max_tokens: int | None = Field(default=None, ge=1, validation_alias=AliasPath("inferenceConfig", "maxTokens"))
 
 
 def read_converse_request(model: str, body: bytes, *, stream: bool) -> Prompt:
@@ -124,9 +107,9 @@ def read_converse_request(model: str, body: bytes, *, stream: bool) -> Prompt:
         wire="bedrock",
         model=model,
         stream=stream,
-        tools=tuple(tool.tool_spec.name for tool in request.tool_config.tools if tool.tool_spec),
-        wants_json=request.output_config.text_format.type == "json_schema",
-        max_tokens=request.inference_config.max_tokens,
+        tools=tuple(tool["toolSpec"]["name"] for tool in request.tools if "toolSpec" in tool),
+        wants_json=request.text_format == "json_schema",
+        max_tokens=request.max_tokens,
     )
 
 
@@ -148,7 +131,7 @@ class BedrockWire:
             for block in reply.blocks
         ]
         message = {"role": "assistant", "content": content}
-        return _to_json(
+        return to_json(
             {"output": {"message": message}, "stopReason": _STOPS[reply.stop], **_metadata(usage, elapsed_ms)}
         )
 
@@ -179,7 +162,7 @@ class BedrockWire:
         """An error as AWS answers it: the code in a header, the message in the body."""
         code, message = _CODES.get(failure.status, _CODES[500])
         headers = {**self.headers, "x-amzn-ErrorType": failure.code or code}
-        return failure.status, _to_json({"message": failure.message or message}), headers
+        return failure.status, to_json({"message": failure.message or message}), headers
 
     def error_frame(self, failure: FailureResponse) -> bytes:
         """An exception message; a code that the stream does not model becomes the nearest by status."""
@@ -197,7 +180,7 @@ def encode_event(kind: str, payload: Any, *, message_type: Literal["event", "exc
     for name, value in named.items():
         headers += struct.pack(f"!B{len(name)}sBH", len(name), name.encode(), _STRING_HEADER, len(value))
         headers += value.encode()
-    body = _to_json(payload)
+    body = to_json(payload)
     prelude = struct.pack("!II", 16 + len(headers) + len(body), len(headers))
     framed = prelude + struct.pack("!I", crc32(prelude)) + headers + body
     return framed + struct.pack("!I", crc32(framed))
@@ -206,7 +189,3 @@ def encode_event(kind: str, payload: Any, *, message_type: Literal["event", "exc
 def _metadata(usage: tuple[int, int], elapsed_ms: int) -> dict[str, Any]:
     counted = {"inputTokens": usage[0], "outputTokens": usage[1], "totalTokens": sum(usage)}
     return {"usage": counted, "metrics": {"latencyMs": elapsed_ms}}
-
-
-def _to_json(value: Any) -> bytes:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()

@@ -41,7 +41,7 @@ class CallLog:
         self._active: set[RecordedCall] = set()
         self._recent: deque[RecordedCall] = deque(maxlen=RECENT_CALLS)
 
-    def begin(self, call: RecordedCall) -> RecordedCall:
+    def begin(self, call: RecordedCall) -> None:
         """Count a call that begins."""
         for name, counts in self._by.items():
             if (value := getattr(call, name)) is not None:
@@ -50,7 +50,6 @@ class CallLog:
         self._outcomes[call.stream, "active"] += 1
         self._active.add(call)
         self._recent.append(call)
-        return call
 
     def end(self, call: RecordedCall, outcome: CallOutcome) -> None:
         """Close the record of a call. One that began before the last reset is no longer counted."""

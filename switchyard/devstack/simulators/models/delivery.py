@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import groupby
 from operator import itemgetter
 
@@ -32,80 +32,71 @@ class ClientDisconnected(Exception):
         self.outcome = outcome
 
 
+@dataclass
 class ResponseDelivery:
     """One response, as an ASGI application. `stopping` is set when the simulator stops."""
 
-    def __init__(
-        self,
-        wire: WireFormat,
-        prompt: Prompt,
-        reply: ModelReply,
-        decision: FaultDecision,
-        call: RecordedCall,
-        *,
-        log: CallLog,
-        stopping: asyncio.Event,
-    ) -> None:
-        self._wire = wire
-        self._prompt = prompt
-        self._reply = reply
-        self._plan = decision.plan
-        self._planned = decision.planned
-        self._call = call
-        self._log = log
-        self._stopping = stopping
+    wire: WireFormat
+    prompt: Prompt
+    reply: ModelReply
+    decision: FaultDecision
+    call: RecordedCall
+    log: CallLog
+    stopping: asyncio.Event
+
+    def __post_init__(self) -> None:
+        self._plan = self.decision.plan
         self._ends: dict[asyncio.Task[object], CallOutcome] = {}
-        self._pieces = [
-            (index, piece) for index, block in enumerate(reply.blocks) for piece in split_tokens(block.text)
-        ]
-        self._usage = prompt.input_tokens, len(self._pieces)
+        blocks = enumerate(self.reply.blocks)
+        self._pieces = [(index, piece) for index, block in blocks for piece in split_tokens(block.text)]
+        self._usage = self.prompt.input_tokens, len(self._pieces)
         self._began = time.monotonic()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send the response. The call's record is closed whatever happens."""
+        """Send the response. The call's record is closed in any case."""
         self._receive, self._send = receive, send
         outcome: CallOutcome = "dropped"
         try:
-            outcome = await (self._stream() if self._prompt.stream and self._plan.opens else self._whole())
+            outcome = await (self._stream() if self.prompt.stream and self._plan.opens else self._whole())
         except ClientDisconnected as closed:
             outcome = closed.outcome
         finally:
             for task in self._ends:
                 task.cancel()
-            self._log.end(self._call, outcome)
+            self.log.end(self.call, outcome)
 
     async def _whole(self) -> CallOutcome:
         *_, last = reply_timeline(self._plan, len(self._pieces))
         await self._until(last)
         if last.end == "stall":
             await self._wait(self._plan.stall_seconds)
-            await self._answer(*self._wire.error(self._labelled(FailureResponse(self._wire.timeout_status))))
+            await self._answer(*self.wire.error(self._labelled(FailureResponse(self.wire.timeout_status))))
             return "expired"
         if last.end == "failure":
-            await self._answer(*self._wire.error(self._failure()))
+            await self._answer(*self.wire.error(self._failure()))
             return "failed"
-        await self._answer(200, self._wire.whole(self._reply, self._usage, self._elapsed_ms()), self._wire.headers)
-        self._call.tokens_sent = len(self._pieces)
+        await self._answer(200, self.wire.whole(self.reply, self._usage, self._elapsed_ms()), self.wire.headers)
+        self.call.tokens_sent = len(self._pieces)
         return "completed"
 
     async def _stream(self) -> CallOutcome:
-        await self._start(200, {"content-type": self._wire.stream_type, **self._wire.headers})
-        await self._flush(self._wire.opening())
+        await self._start(200, {"content-type": self.wire.stream_type, **self.wire.headers})
+        await self._flush(self.wire.opening())
         sent = 0
         for step in reply_timeline(self._plan, len(self._pieces)):
             await self._until(step)
             if step.tokens:
                 await self._flush(self._frames(sent, sent + step.tokens))
-                sent = self._call.tokens_sent = sent + step.tokens
+                sent = self.call.tokens_sent = sent + step.tokens
             if step.end == "stall":
                 await self._wait(self._plan.stall_seconds)
                 # Returning without an end makes the server cut the connection, as a broken one would be.
                 return "expired"
             if step.end == "failure":
-                await self._flush(self._wire.error_frame(self._failure()), more=False)
+                await self._flush(self.wire.error_frame(self._failure()), more=False)
                 return "failed"
-        stop = self._wire.block_stop(self._pieces[-1][0]) if self._pieces else b""
-        await self._flush(stop + self._wire.closing(self._reply, self._usage, self._elapsed_ms()), more=False)
+        stop = self.wire.block_stop(self._pieces[-1][0]) if self._pieces else b""
+        await self._flush(stop + self.wire.closing(self.reply, self._usage, self._elapsed_ms()), more=False)
         return "completed"
 
     def _frames(self, start: int, end: int) -> bytes:
@@ -113,12 +104,12 @@ class ResponseDelivery:
         frames: list[bytes] = []
         previous = self._pieces[start - 1][0] if start else None
         for index, pieces in groupby(self._pieces[start:end], key=itemgetter(0)):
-            block = self._reply.blocks[index]
+            block = self.reply.blocks[index]
             if index != previous:
                 if previous is not None:
-                    frames.append(self._wire.block_stop(previous))
-                frames.append(self._wire.block_start(index, block))
-            frames.append(self._wire.delta(index, block, "".join(piece for _, piece in pieces)))
+                    frames.append(self.wire.block_stop(previous))
+                frames.append(self.wire.block_start(index, block))
+            frames.append(self.wire.delta(index, block, "".join(piece for _, piece in pieces)))
             previous = index
         return b"".join(frames)
 
@@ -131,7 +122,7 @@ class ResponseDelivery:
         """Let time pass. Raises `ClientDisconnected` at once when the client leaves or the simulator stops."""
         if not self._ends:  # only a call that waits pays for this: most are answered before a client could leave
             self._ends[asyncio.ensure_future(self._client_leaves())] = "aborted"
-            self._ends[asyncio.ensure_future(self._stopping.wait())] = "dropped"
+            self._ends[asyncio.ensure_future(self.stopping.wait())] = "dropped"
         done, _ = await asyncio.wait(self._ends, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
         for task in done:
             raise ClientDisconnected(self._ends[task])
@@ -146,10 +137,10 @@ class ResponseDelivery:
 
     async def _start(self, status: int, headers: Mapping[str, str]) -> None:
         named = {**headers, SCRIPTED_HEADER: "scripted"}
-        if self._call.rule is not None:
-            named["x-simulator-rule"] = self._call.rule
-        if self._planned is not None:
-            named["x-simulator-fault"] = self._planned
+        if self.call.rule is not None:
+            named["x-simulator-rule"] = self.call.rule
+        if self.decision.planned is not None:
+            named["x-simulator-fault"] = self.decision.planned
         raw = [(name.encode(), value.encode("ascii", "replace")) for name, value in named.items()]
         await self._send({"type": "http.response.start", "status": status, "headers": raw})
 
@@ -162,7 +153,7 @@ class ResponseDelivery:
         return self._labelled(self._plan.failure)
 
     def _labelled(self, failure: FailureResponse) -> FailureResponse:
-        return replace(failure, message=failure.message or f"Planned by the model simulator: {self._planned}")
+        return replace(failure, message=failure.message or f"Planned by the model simulator: {self.decision.planned}")
 
     def _elapsed_ms(self) -> int:
         return round((time.monotonic() - self._began) * 1000)

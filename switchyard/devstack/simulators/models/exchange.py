@@ -6,6 +6,7 @@ characters of a word with the white space before it. It is not the count that an
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -36,6 +37,11 @@ def read_request(model: type[RequestT], body: bytes) -> RequestT:
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         raise InvalidModelRequest(f"{'.'.join(map(str, first['loc'])) or 'the body'}: {first['msg']}") from error
+
+
+def to_json(value: Any) -> bytes:
+    """Compact JSON, as both services write it."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
 
 
 @dataclass(frozen=True)

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-import json
 import math
 import time
 import uuid
 from typing import Any, Literal
 
-from pydantic import BaseModel, Field
+from pydantic import AliasPath, BaseModel, Field
 
-from switchyard.devstack.simulators.models.exchange import ModelReply, Prompt, ReplyBlock, Transcript, read_request
+from switchyard.devstack.simulators.models.exchange import (
+    ModelReply,
+    Prompt,
+    ReplyBlock,
+    Transcript,
+    read_request,
+    to_json,
+)
 from switchyard.devstack.simulators.models.plan import FailureResponse
 
 _ERRORS = {
@@ -56,21 +62,13 @@ class _Tool(BaseModel):
     function: _Function | None = None
 
 
-class _Format(BaseModel):
-    type: str = "text"
-
-
-class _StreamOptions(BaseModel):
-    include_usage: bool | None = None
-
-
 class _ChatRequest(BaseModel):
     model: str = Field(min_length=1)
     messages: list[_Message] = Field(min_length=1)
     stream: bool | None = None
-    stream_options: _StreamOptions | None = None
+    include_usage: bool | None = Field(default=None, validation_alias=AliasPath("stream_options", "include_usage"))
     tools: list[_Tool] | None = None
-    response_format: _Format | None = None
+    response_format: str = Field(default="text", validation_alias=AliasPath("response_format", "type"))
     max_tokens: int | None = Field(default=None, ge=1)
     max_completion_tokens: int | None = Field(default=None, ge=1)
 
@@ -99,10 +97,10 @@ def read_chat_request(body: bytes) -> tuple[Prompt, bool]:
         model=request.model,
         stream=bool(request.stream),
         tools=tuple(tool.function.name for tool in request.tools or () if tool.function),
-        wants_json=request.response_format is not None and request.response_format.type != "text",
+        wants_json=request.response_format != "text",
         max_tokens=request.max_completion_tokens or request.max_tokens,
     )
-    return prompt, bool(request.stream_options and request.stream_options.include_usage)
+    return prompt, bool(request.include_usage)
 
 
 class OpenAIWire:
@@ -129,7 +127,7 @@ class OpenAIWire:
         if calls:
             message["tool_calls"] = calls
         choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": _STOPS[reply.stop]}
-        return _to_json({**self._head, "object": "chat.completion", "choices": [choice], "usage": _usage(usage)})
+        return to_json({**self._head, "object": "chat.completion", "choices": [choice], "usage": _usage(usage)})
 
     def opening(self) -> bytes:
         """The chunk with the role."""
@@ -167,18 +165,18 @@ class OpenAIWire:
         if failure.retry_after_s is not None:
             headers["retry-after"] = str(math.ceil(failure.retry_after_s))
             headers["retry-after-ms"] = str(round(failure.retry_after_s * 1000))
-        return failure.status, _to_json(_error(failure)), headers
+        return failure.status, to_json(_error(failure)), headers
 
     def error_frame(self, failure: FailureResponse) -> bytes:
         """An error object in place of a chunk."""
-        return b"data: " + _to_json(_error(failure)) + b"\n\n"
+        return b"data: " + to_json(_error(failure)) + b"\n\n"
 
     def _choice(self, delta: dict[str, Any], finish: str | None = None) -> bytes:
         choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish}
         return self._chunk(choices=[choice], **({"usage": None} if self._include_usage else {}))
 
     def _chunk(self, **fields: Any) -> bytes:
-        return b"data: " + _to_json({**self._head, "object": "chat.completion.chunk", **fields}) + b"\n\n"
+        return b"data: " + to_json({**self._head, "object": "chat.completion.chunk", **fields}) + b"\n\n"
 
 
 def _error(failure: FailureResponse) -> dict[str, Any]:
@@ -189,7 +187,3 @@ def _error(failure: FailureResponse) -> dict[str, Any]:
 
 def _usage(usage: tuple[int, int]) -> dict[str, int]:
     return {"prompt_tokens": usage[0], "completion_tokens": usage[1], "total_tokens": sum(usage)}
-
-
-def _to_json(value: Any) -> bytes:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()

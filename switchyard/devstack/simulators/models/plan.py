@@ -1,7 +1,7 @@
 """How one call goes: when each token of its reply comes and how it ends; and named behaviours over many calls.
 
 All of it is pure, so that virtual time can run it too. A behaviour is a function of its parameters, its seed and the
-call's number: the same call always gets the same plan, in whatever order calls come. Times are illustrative defaults,
+call's number: the same call always gets the same plan, in any order of calls. Times are illustrative defaults,
 not measurements of any vendor.
 """
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Self
 
@@ -148,12 +148,8 @@ class ScriptRule(_Part):
 
 
 class SimulatorScript(_Part):
-    """All rules in the order in which they are tried, and the model ids that GET /v1/models lists.
+    """All rules in the order in which they are tried. `shared` is for YAML anchors that the rules refer to."""
 
-    `shared` is for YAML anchors that the rules refer to; nothing reads it.
-    """
-
-    models: tuple[NonEmpty, ...] = ()
     shared: Any = None
     rules: tuple[ScriptRule, ...] = ()
 
@@ -181,17 +177,13 @@ def placeholder_names(value: Any) -> Iterator[str]:
 
 def load_scripts(paths: Sequence[Path]) -> SimulatorScript:
     """Read script files, or all *.yaml files of folders by name, as one script. Raises `ScriptError`."""
-    parts = [_read(path) for path in _files(paths)]
-    models = dict.fromkeys(model for part in parts for model in part.models)
-    return _validate({"models": tuple(models), "rules": [rule for part in parts for rule in part.rules]}, "the scripts")
-
-
-def _files(paths: Sequence[Path]) -> Iterable[Path]:
+    rules: list[ScriptRule] = []
     for path in paths:
         found = sorted(path.glob("*.yaml")) if path.is_dir() else [path]
         if not found:
             raise ScriptError(f"{path}: the folder has no *.yaml file; name another, or leave --script out")
-        yield from found
+        rules += (rule for file in found for rule in _read(file).rules)
+    return _validate({"rules": rules}, "the scripts")
 
 
 def _read(path: Path) -> SimulatorScript:

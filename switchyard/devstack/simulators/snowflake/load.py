@@ -3,16 +3,44 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-from switchyard.devstack.simulators.snowflake.roles import WarehouseRole, WarehouseSchema
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 DUCKDB_TYPES = {"NUMBER": "DECIMAL", "TIMESTAMP_NTZ": "TIMESTAMP"}
+
+
+class WarehouseSchema(Protocol):
+    """The tables of one namespace. A table has `comment` and `columns`; a column `type`, `unit` and `comment`."""
+
+    @property
+    def database(self) -> str:
+        """Snowflake's database."""
+
+    @property
+    def namespace(self) -> str:
+        """Snowflake's schema."""
+
+    @property
+    def tables(self) -> Mapping[str, Any]:
+        """Tables by name."""
+
+
+@dataclass(frozen=True, slots=True)
+class WarehouseRole:
+    """A warehouse role: the SQL condition on the rows that it sees, by table; without one it sees all."""
+
+    name: str
+    conditions: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def namespace(self) -> str:
+        """The DuckDB schema that holds its views."""
+        return f"SEEN_BY_{self.name}"
 
 
 class WarehouseDataMissing(Exception):

@@ -7,15 +7,12 @@ long are cancelled as Snowflake cancels them. Error numbers are Snowflake's, so 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from pathlib import Path
 from threading import Timer
 from typing import Any
-from unittest.mock import patch
 
 import duckdb
-import snowflake.connector
 from fakesnow.conn import FakeSnowflakeConnection
 from fakesnow.cursor import FakeSnowflakeCursor
 from fakesnow.instance import FakeSnow
@@ -24,8 +21,7 @@ from snowflake.connector.errors import DatabaseError, ProgrammingError
 from sqlglot import exp, parse
 from sqlglot.errors import ParseError
 
-from switchyard.devstack.simulators.snowflake.load import load_warehouse
-from switchyard.devstack.simulators.snowflake.roles import WarehouseRole, WarehouseSchema
+from switchyard.devstack.simulators.snowflake.load import WarehouseRole, WarehouseSchema, load_warehouse
 
 DEFAULT_TIMEOUT_S = 60
 ROLE_NOT_GRANTED = 390189
@@ -133,13 +129,6 @@ class RoleCursor(FakeSnowflakeCursor):
             table.set("catalog", None)
             table.set("db", None)
         return query.sql(dialect="snowflake")
-
-
-@contextmanager
-def patch_snowflake_connector(snowflake_simulator: SnowflakeSimulator) -> Iterator[SnowflakeSimulator]:
-    """Make `snowflake.connector.connect` of this process reach the simulator, for as long as the block runs."""
-    with patch.object(snowflake.connector, "connect", snowflake_simulator.connect):
-        yield snowflake_simulator
 
 
 def _quiet() -> None:
