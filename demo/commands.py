@@ -8,8 +8,7 @@ from typing import Annotated
 import typer
 
 from switchyard.cli.app.options import EnvOption
-from switchyard.cli.app.target import Env, require_local_package
-from switchyard.cli.commands.stack import translate_stack_errors
+from switchyard.cli.app.target import Env, use_devstack
 
 
 def run(
@@ -17,7 +16,7 @@ def run(
     env: EnvOption = Env.LOCAL,
 ) -> None:
     """Run the demo and leave its log readable: on a stack of its own, or on a new stack of docker compose."""
-    with require_local_package(), translate_stack_errors():
+    with use_devstack():
         from demo.demo import run_demo
 
         succeeded = run_demo(env, figures)

@@ -25,7 +25,7 @@ from demo.emails import DEMO_EMAILS, DemoEmail, build_demo_submissions
 from demo.figures import QUERIES, count_outcomes, demo_table
 from demo.stacks import DemoStack
 from switchyard.cli.app.audit_log import open_artefact_reader, read_artefact
-from switchyard.cli.app.connections import open_operator_pool
+from switchyard.cli.app.connections import open_pool
 from switchyard.cli.app.console import console
 from switchyard.cli.app.submissions import publish_submissions
 from switchyard.cli.commands.approval import submit_decision
@@ -79,7 +79,7 @@ class EmailCases:
                     self.stack.target, str(row["approval_id"]), verdict, approver=LOCAL_OPERATOR, reason=reason
                 )
             case "cancel":
-                async with open_operator_pool(self.stack.target) as case_manager:
+                async with open_pool(self.stack.target, "operator") as case_manager:
                     await case_manager.fetchval(
                         "select cancel($1, $2, $3)", case, LOCAL_OPERATOR, "Submitted by mistake."
                     )

@@ -24,7 +24,6 @@ from switchyard.cli.app.main import app
 from switchyard.cli.commands.audit import replay as audit_replay
 from switchyard.protocol.signing import OperatorKeys
 from switchyard.router.playbook import Playbook, end_case, on
-from switchyard.router.state_seal import RecordedSeal
 from tests.reference import replay_case
 
 FOLDER = Path(__file__).parent / "corpus"
@@ -41,7 +40,7 @@ def cases(path: Path) -> list[list[StoredRow]]:
 def test_every_recorded_decision_is_the_same_today(path: Path) -> None:
     found = audit_replay.ReplayReport()
     for rows in corpus.read_cases(CATALOGUE, path):
-        audit_replay.replay_and_count(rows, audit_replay.ReplayKeys(RecordedSeal(), None), found, grace=timedelta(0))
+        audit_replay.replay_and_count(rows, found, grace=timedelta(0))
     assert [str(each) for each in found.divergences] == []
     assert found.verification_failures == []
     assert found.decisions > 0

@@ -30,15 +30,15 @@ from tests.deployed import Deployed
 T = TypeVar("T")
 SCRIPT = Path(__file__).with_name("simulator.yaml")
 
-WALLED, NOBODY = "walled", "nobody"
+WALLED, UNSHARED = "walled", "unshared"
 """Tenants whose data may not leave the primary, and may not be shown to any model."""
 
 POLICIES = {
     "rules": [
         {"when": {"tenant": WALLED}, "policy": {"name": WALLED, "never_fail_over": True}},
         {
-            "when": {"tenant": NOBODY, "data": "personal"},
-            "policy": {"name": "nobody-personal", "vendors": ["none-of-these"]},
+            "when": {"tenant": UNSHARED, "data": "personal"},
+            "policy": {"name": "unshared-personal", "vendors": ["none-of-these"]},
         },
     ]
 }
@@ -65,7 +65,7 @@ class Deployment(Deployed):
         return await asyncio.wrap_future(self.control(action))
 
     async def kill(self, name: str) -> None:
-        """SIGKILL for a process, whatever it is doing; one that is about to be restarted is waited for."""
+        """SIGKILL for a process in any state; one that is about to be restarted is waited for."""
         while self.stack[name].state is ProcessState.RESTARTING:  # noqa: ASYNC110 - the supervisor lives on another loop
             await asyncio.sleep(0.05)
         await self.do(self.stack[name].kill())

@@ -29,7 +29,7 @@ VENV = Path(sys.prefix)
 AGENT = "unit_converter"
 FOLDER = f"services/specialists/{AGENT}"
 BLOCK = re.compile(r"^```\w+ (\S+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-"""A block of the document that goes into a file: the file's name stands behind the language."""
+"""A block of the document that goes into a file: the file's name follows the language."""
 
 # Where the document's words put a block into a file that exists: behind what this finds.
 PLACES = {
@@ -131,7 +131,7 @@ def take_the_steps(copy: Copy) -> None:
         if name in NAMED:
             substituted(path, *NAMED[name])
     shutil.copy(Path(__file__).with_name("toy_agent") / "agent.py", copy.folder / FOLDER / "agent.py")
-    # The tests' own environment stands in for the one that make would build from the lock, which has not changed.
+    # The tests' own environment is used instead of the one that make would build from the lock, which has not changed.
     copy.run("make", "format", "generate", f"VENV={VENV}", "--assume-old", f"{VENV}/.ready")
     copy.python("-m", "evals", "triage", "--baseline", BASELINE, "--gate")
     copy.python("-m", "evals", "triage", "--out", BASELINE)
@@ -178,7 +178,7 @@ def named(copy: Copy, exports: dict[str, str]) -> str:
 
 @pytest.fixture(scope="module")
 def chosen(copy: Copy, exports: dict[str, str]) -> str:
-    """What the command line says to a question that names nobody."""
+    """What the command line prints for a question without an agent."""
     return copy.switchyard("ask", "How many kPa are 3200 psi?")
 
 
@@ -191,30 +191,30 @@ async def work(exports: dict[str, str], sql: str, *arguments: Any) -> list[Any]:
         await connection.close()
 
 
-def path_of(told: str) -> list[str]:
-    """The hops of a case, as the command line tells them."""
-    return [line.strip() for line in told.splitlines() if "→" in line]
+def path_of(printed: str) -> list[str]:
+    """The hops of a case, as the command line prints them."""
+    return [line.strip() for line in printed.splitlines() if "→" in line]
 
 
-def case_of(told: str) -> str:
+def case_of(printed: str) -> str:
     """The case's id."""
-    return told.split()[1]
+    return printed.split()[1]
 
 
-def test_the_steps_change_the_files_that_they_name_and_no_others(copy: Copy) -> None:
+def test_steps_change_only_the_files_that_they_name(copy: Copy) -> None:
     after = digests(copy.folder)
     changed = {name for name in copy.before.keys() | after.keys() if copy.before.get(name) != after.get(name)}
     assert changed == blocks().keys() | GENERATED | {f"{FOLDER}/agent.py"}
 
 
-def test_what_the_steps_write_passes_the_linters_and_the_catalogues_tests(copy: Copy) -> None:
+def test_written_files_pass_the_linters_and_catalogue_tests(copy: Copy) -> None:
     written = [name for name in (*blocks(), f"{FOLDER}/agent.py") if name.endswith(".py")]
     copy.python("-m", "ruff", "check", *written)
     copy.python("-m", "ruff", "format", "--check", *written)
     copy.run(str(VENV / "bin" / "lint-imports"))
     copy.python("-m", "switchyard.app.generate", "--check")
-    told = copy.python("-m", "pytest", "-v", "-p", "no:cacheprovider", "tests/unit/protocol/test_catalogue.py")
-    assert f"test_a_card_says_what_the_catalogue_says[{AGENT}] PASSED" in told
+    printed = copy.python("-m", "pytest", "-v", "-p", "no:cacheprovider", "tests/unit/protocol/test_catalogue.py")
+    assert f"test_a_card_says_what_the_catalogue_says[{AGENT}] PASSED" in printed
 
 
 def test_triage_answers_new_agents_questions_within_baseline(copy: Copy) -> None:
@@ -255,14 +255,14 @@ async def test_schema_role_and_vault_grant_follow_from_the_card(exports: dict[st
     assert (others, new_keys) == (False, False)
 
 
-def test_it_runs_as_a_process_of_its_own(copy: Copy, exports: dict[str, str]) -> None:
+def test_new_agent_runs_as_its_own_process(copy: Copy, exports: dict[str, str]) -> None:
     processes = {row.name: row for row in daemon.stack_status(copy.home)}
     assert processes[AGENT].state is ProcessState.READY
     assert processes[AGENT].restarts == 0
     assert len({row.pid for row in processes.values()}) == len(processes)
 
 
-def test_a_question_that_names_it_is_answered_by_it(named: str) -> None:
+def test_question_naming_the_agent_is_answered_by_it(named: str) -> None:
     assert "1250 bbl is 198.73412 m3. [F1]" in named
     assert path_of(named) == [
         "case_manager → router: CaseOpened",
@@ -275,7 +275,7 @@ def test_a_question_that_names_it_is_answered_by_it(named: str) -> None:
     ]
 
 
-def test_a_question_that_names_nobody_reaches_it_through_triage(chosen: str) -> None:
+def test_question_without_an_agent_reaches_it_through_triage(chosen: str) -> None:
     assert "3200 psi is 22,063.223 kPa. [F1]" in chosen
     assert path_of(chosen)[1:4] == [
         "router → triage: ChooseAgent",
@@ -284,12 +284,12 @@ def test_a_question_that_names_nobody_reaches_it_through_triage(chosen: str) -> 
     ]
 
 
-async def test_its_process_and_its_inbox_alone_had_the_work(
+async def test_new_agents_process_and_inbox_alone_had_the_work(
     copy: Copy, exports: dict[str, str], named: str, chosen: str
 ) -> None:
     log = (copy.home / "logs" / f"{AGENT}.log").read_text(encoding="utf-8").splitlines()
-    for told in (named, chosen):
-        assert any("task.done" in line and case_of(told) in line for line in log)
+    for printed in (named, chosen):
+        assert any("task.done" in line and case_of(printed) in line for line in log)
     sql = "select event from {}.outbox"
     assert len(await work(exports, sql.format(AGENT))) == 2
     assert len(await work(exports, sql.format("triage"))) == 1

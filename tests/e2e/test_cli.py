@@ -48,33 +48,33 @@ async def test_publish_reports_bad_lines_by_number_and_publishes_the_rest(deploy
     assert {payload["outcome"] for payload in closed.values()} == {"answered"}
 
 
-async def test_ask_prints_the_answer_and_the_sql_it_rests_on(deployment: Deployment) -> None:
+async def test_ask_prints_the_answer_and_its_sql(deployment: Deployment) -> None:
     ran = _run(deployment, "ask", "e2e wells by basin", "--role", "FIELD_WILLISTON")
     assert ran.returncode == 0, ran.stdout + ran.stderr
     assert "Williston" in ran.stdout
     assert "SELECT" in ran.stdout
 
 
-async def test_ask_says_why_there_is_no_answer(deployment: Deployment) -> None:
+async def test_ask_without_an_answer_prints_code_and_remedy(deployment: Deployment) -> None:
     ran = _run(deployment, "ask", "e2e delete everything")
     assert ran.returncode == 1
     assert "query_refused" in ran.stdout
     assert "remedy:" in ran.stdout
 
 
-async def test_a_failover_is_told_in_one_line(deployment: Deployment) -> None:
+async def test_failover_of_a_case_is_shown_in_one_line(deployment: Deployment) -> None:
     (case,) = await deployment.submit([deployment.question("e2e stall")])
     await deployment.closed([case])
     ran = _run(deployment, "case", "show", case[:13], "--open")
     assert ran.returncode == 0, ran.stdout + ran.stderr
-    told = next(line for line in ran.stdout.splitlines() if line.startswith("drafter: "))
-    assert "bedrock" in told
-    assert "openai gpt-5.2 answered in" in told
+    failover = next(line for line in ran.stdout.splitlines() if line.startswith("drafter: "))
+    assert "bedrock" in failover
+    assert "openai gpt-5.2 answered in" in failover
     assert "question: e2e stall" in ran.stdout
     assert "chain: ok" in ran.stdout
 
 
-async def test_what_does_not_exist_is_said_in_a_sentence(deployment: Deployment) -> None:
+async def test_unknown_case_is_reported_without_a_traceback(deployment: Deployment) -> None:
     ran = _run(deployment, "case", "show", "ffffffff")
     assert ran.returncode == 1
     assert "no case has an id that begins with ffffffff" in ran.stderr

@@ -1,4 +1,4 @@
-"""Outbound emails on the whole stack: sent once, as they passed, whoever is killed; and not at all once stopped."""
+"""Outbound emails on the whole stack: each is sent once, also when a process is killed; none is sent after a stop."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import pytest
 
 from demo.emails import DEMO_EMAILS, build_submission
 from services.specialists.compliance.pack import pack_in_force, released_packs
-from switchyard.cli.app.connections import open_operator_pool
+from switchyard.cli.app.connections import open_pool
 from switchyard.protocol.fields import Json
 from tests.e2e.conftest import Deployment
 
@@ -86,8 +86,8 @@ async def _sent_once_as_passed(deployment: Deployment, cases: list[str], closed:
                 pytest.fail(f"a good email ended as {other}: {closed[case]['message']}")
 
 
-async def test_a_halt_stops_every_email_and_a_resumption_sends_each_once(deployment: Deployment) -> None:
-    async with open_operator_pool(deployment.target) as case_manager:
+async def test_halt_stops_every_email_and_resumption_sends_each_once(deployment: Deployment) -> None:
+    async with open_pool(deployment.target, "operator") as case_manager:
         cases = await deployment.submit(_emails(deployment, 6), source="upstream.collections")
         assert await case_manager.fetchval("select halt('outbound_email', 'oncall', 'a drill')")
         before = len(_outbox(deployment))
@@ -117,7 +117,7 @@ async def test_a_halt_stops_every_email_and_a_resumption_sends_each_once(deploym
     assert await deployment.findings([*cases, *late]) == []
 
 
-async def test_every_event_of_a_sent_email_again_sends_nothing(deployment: Deployment) -> None:
+async def test_republished_events_of_a_sent_email_send_nothing(deployment: Deployment) -> None:
     cases = await deployment.submit(_emails(deployment, 2), source="upstream.collections")
     closed = await deployment.closed(cases)
     await deployment.settled(cases)

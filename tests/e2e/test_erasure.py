@@ -17,18 +17,18 @@ WHO = ("--operator", "ada", "--reason", "request 4711")
 
 
 async def _run(deployment: Deployment, *arguments: str) -> tuple[int, str]:
-    """The exit code and all that was said, in one line. In this process: importing everything takes seconds."""
+    """The exit code and the whole output, in one line. In this process: importing everything takes seconds."""
     environment = {"SWITCHYARD_HOME": str(deployment.stack.home.folder)}
     ran = await asyncio.to_thread(CliRunner().invoke, app, arguments, env=environment)
-    said = ran.output
+    output = ran.output
     if isinstance(ran.exception, CommandFailed):
-        return ran.exception.exit_code, f"{' '.join(said.split())} {ran.exception.message} {ran.exception.remedy}"
+        return ran.exception.exit_code, f"{' '.join(output.split())} {ran.exception.message} {ran.exception.remedy}"
     if ran.exception is not None and not isinstance(ran.exception, SystemExit):
         raise ran.exception
-    return ran.exit_code, " ".join(said.split())
+    return ran.exit_code, " ".join(output.split())
 
 
-async def test_a_person_is_erased_although_the_log_keeps_every_row(deployment: Deployment) -> None:
+async def test_erased_person_is_unreadable_and_every_row_stays(deployment: Deployment) -> None:
     name = f"{uuid.uuid4().hex}@example.com"
     cases = await deployment.submit(
         [deployment.question("e2e wells by basin", user_id=user) for user in (name, "bystander@example.com")]
@@ -67,7 +67,7 @@ async def test_a_person_is_erased_although_the_log_keeps_every_row(deployment: D
     assert (code, "no person has the subject" in unknown) == (1, True)
 
 
-async def test_who_comes_back_after_an_erasure_is_somebody_new(deployment: Deployment) -> None:
+async def test_returning_person_after_an_erasure_has_a_new_subject(deployment: Deployment) -> None:
     name = f"{uuid.uuid4().hex}@example.com"
     (first,) = await deployment.submit([deployment.question("e2e wells by basin", user_id=name)])
     await deployment.closed([first])
@@ -92,16 +92,16 @@ async def test_retention_is_listed_and_nothing_retired_early(deployment: Deploym
 
 
 @pytest.mark.parametrize(
-    ("arguments", "exit_code", "told"),
+    ("arguments", "exit_code", "expected"),
     [
         (("audit", "erase", "00000000-0000-4000-8000-000000000000"), 2, "an argument is missing"),
         (("audit", "erase", "alex@example.com", *WHO), 2, "expected a UUID"),
         (("audit", "retention", "release", "ffffffff", *WHO), 1, "no case has an id that begins"),
     ],
 )
-async def test_a_wrong_argument_is_an_error_with_its_exit_code(
-    deployment: Deployment, arguments: tuple[str, ...], exit_code: int, told: str
+async def test_wrong_argument_fails_with_its_exit_code(
+    deployment: Deployment, arguments: tuple[str, ...], exit_code: int, expected: str
 ) -> None:
-    code, said = await _run(deployment, *arguments)
+    code, output = await _run(deployment, *arguments)
     assert code == exit_code
-    assert told in said
+    assert expected in output

@@ -9,7 +9,7 @@ import pytest
 
 from contracts.catalogue import CATALOGUE
 from services.orchestrator.graph import CURRENT, PLAYBOOKS
-from tests.e2e.conftest import NOBODY, WALLED, Deployment
+from tests.e2e.conftest import UNSHARED, WALLED, Deployment
 
 pytestmark = pytest.mark.e2e
 
@@ -21,10 +21,10 @@ def _calls(events: list[dict[str, Any]]) -> list[dict[str, Any]]:
 async def test_forbidden_data_reaches_no_model_and_case_names_policy(
     deployment: Deployment,
 ) -> None:
-    (case,) = await deployment.submit([deployment.question("e2e wells by basin", tenant=NOBODY)])
+    (case,) = await deployment.submit([deployment.question("e2e wells by basin", tenant=UNSHARED)])
     closed = (await deployment.closed([case]))[case]
     assert (closed["outcome"], closed["code"], closed["node"]) == ("failed", "model_not_permitted", "triage")
-    assert "nobody-personal permits none of: bedrock:" in closed["message"]
+    assert "unshared-personal permits none of: bedrock:" in closed["message"]
     assert closed["field"] == "model_policy"
     assert _calls(await deployment.events(case)) == []
 
@@ -43,7 +43,7 @@ async def test_data_that_must_not_fail_over_fails_with_its_primary(deployment: D
     assert len(decision["earlier"]) == 2, "the two deliveries before this one, from the inbox"
 
 
-async def test_every_command_says_what_the_steps_after_it_need(deployment: Deployment) -> None:
+async def test_command_has_the_latency_of_later_steps(deployment: Deployment) -> None:
     (case,) = await deployment.submit([deployment.question("e2e wells by basin")])
     await deployment.closed([case])
     playbook = PLAYBOOKS[CURRENT["assist"]]
@@ -52,7 +52,7 @@ async def test_every_command_says_what_the_steps_after_it_need(deployment: Deplo
         assert sent[step.command.__name__] == playbook.later_p95_ms(CATALOGUE, step.name)
 
 
-async def test_a_drafter_that_starts_again_knows_what_the_last_one_saw(deployment: Deployment) -> None:
+async def test_restarted_drafter_reads_the_latency_snapshots(deployment: Deployment) -> None:
     (case,) = await deployment.submit([deployment.question("e2e wells by basin")])
     await deployment.closed([case])
     await deployment.do(deployment.stack["drafter"].stop())

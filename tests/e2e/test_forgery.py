@@ -87,7 +87,7 @@ async def test_an_unknown_version_from_the_right_producer_ends_the_case_by_name(
     assert payload["remedy"]
 
 
-async def test_bytes_that_are_no_event_go_to_quarantine(deployment: Deployment) -> None:
+async def test_invalid_bytes_go_to_quarantine(deployment: Deployment) -> None:
     before = len(await deployment.quarantined("drafter"))
     await deployment.put(("switchyard.router", "DraftAnswer", json.dumps({"node_to": "drafter", "event_id": 7})))
 

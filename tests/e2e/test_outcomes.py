@@ -11,7 +11,7 @@ from tests.e2e.conftest import Deployment
 pytestmark = pytest.mark.e2e
 
 
-async def test_a_question_is_answered_with_what_it_rests_on(deployment: Deployment) -> None:
+async def test_question_is_answered_with_its_citations(deployment: Deployment) -> None:
     (case,) = await deployment.submit([deployment.question("e2e wells by basin")])
     closed = await deployment.closed([case])
     assert closed[case]["outcome"] == "answered"
@@ -33,7 +33,7 @@ async def test_an_agent_named_by_upstream_skips_triage(deployment: Deployment) -
     assert "triage" not in {event["node_from"] for event in await deployment.events(case)}
 
 
-async def test_a_stalled_primary_is_answered_by_the_fallback_and_the_log_says_why(deployment: Deployment) -> None:
+async def test_stalled_primary_fails_over_and_the_log_has_the_reason(deployment: Deployment) -> None:
     (case,) = await deployment.submit([deployment.question("e2e stall")])
     closed = await deployment.closed([case])
     assert closed[case]["outcome"] == "answered"
@@ -68,9 +68,7 @@ async def test_both_models_failing_ends_the_case_with_both_causes(deployment: De
         ("e2e invented", "failed", "bad_draft"),
     ],
 )
-async def test_what_a_model_gets_wrong_is_a_named_ending(
-    deployment: Deployment, question: str, outcome: str, code: str
-) -> None:
+async def test_model_error_is_a_named_ending(deployment: Deployment, question: str, outcome: str, code: str) -> None:
     (case,) = await deployment.submit([deployment.question(question)])
     closed = await deployment.closed([case])
     assert (closed[case]["outcome"], closed[case]["code"]) == (outcome, code)
@@ -78,7 +76,7 @@ async def test_what_a_model_gets_wrong_is_a_named_ending(
         assert closed[case]["remedy"]
 
 
-async def test_a_result_without_rows_is_an_answer_that_says_so(deployment: Deployment) -> None:
+async def test_result_without_rows_is_an_answer(deployment: Deployment) -> None:
     (case,) = await deployment.submit([deployment.question("e2e empty")])
     await deployment.closed([case])
     assert "No rows match" in (await deployment.answer(case))["text"]
@@ -92,7 +90,7 @@ async def test_a_question_without_a_role_ends_naming_the_field(deployment: Deplo
     assert (closed[case]["code"], closed[case]["field"]) == ("no_warehouse_role", "role")
 
 
-async def test_bad_submissions_are_rejected_by_name_and_the_service_goes_on(deployment: Deployment) -> None:
+async def test_bad_submissions_are_rejected_with_their_code(deployment: Deployment) -> None:
     good = deployment.question("e2e wells by basin")
     unknown_agent = deployment.question("e2e", agent="wizard")
     too_long = deployment.question("e2e" * 2_000)
@@ -116,7 +114,7 @@ async def test_bad_submissions_are_rejected_by_name_and_the_service_goes_on(depl
     assert codes["agent"] == codes["question"] == "invalid_submission"
 
 
-async def test_the_log_and_the_work_database_hold_no_question_in_the_clear(deployment: Deployment) -> None:
+async def test_databases_have_no_question_in_the_clear(deployment: Deployment) -> None:
     marker = "e2e wells by basin for Zanzibar-marker-7"
     (case,) = await deployment.submit([deployment.question(marker, user_id="zanzibar@example.com")])
     await deployment.closed([case])

@@ -43,9 +43,9 @@ async def test_audit_kill_9_keeps_rows_covered_and_case_exportable(deployment: D
     verifier = await asyncio.create_subprocess_exec(
         sys.executable, "-I", verify_bundle.__file__, file, "--key", key, stdout=asyncio.subprocess.PIPE
     )
-    said, _ = await verifier.communicate()
+    output, _ = await verifier.communicate()
 
     assert (report.findings, report.unlocked) == ([], 0)
     assert gaps["entries"] == gaps["last"] == gaps["rows"] == report.covered_rows
     assert uncovered_rows == 0
-    assert (verifier.returncode, b"PROVEN" in said) == (0, True), said.decode()
+    assert (verifier.returncode, b"PROVEN" in output) == (0, True), output.decode()

@@ -61,7 +61,7 @@ async def lose(deployment: Deployment, case: str, *types: str) -> set[str]:
         url = (await sqs.get_queue_url(QueueName=queue_name("audit")))["QueueUrl"]
         kept: list[Any] = []
 
-        async def found() -> bool | None:
+        async def lost_all() -> bool | None:
             answer = await sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10, VisibilityTimeout=60)
             for message in answer.get("Messages", ()):
                 event = json.loads(message["Body"])["detail"]
@@ -72,14 +72,14 @@ async def lose(deployment: Deployment, case: str, *types: str) -> set[str]:
                     kept.append(message["ReceiptHandle"])
             return lost.keys() == set(types) or None
 
-        await deployment.until(found, seconds=30, what=f"{types} in audit's queue")
+        await deployment.until(lost_all, seconds=30, what=f"{types} in audit's queue")
         for receipt in kept:
             await sqs.change_message_visibility(QueueUrl=url, ReceiptHandle=receipt, VisibilityTimeout=0)
     return set(lost.values())
 
 
-def told(ran: subprocess.CompletedProcess[str], kind: str) -> set[str]:
-    """The ids of the events that a run tells as `kind`."""
+def reported(ran: subprocess.CompletedProcess[str], kind: str) -> set[str]:
+    """The ids of the events that a run reports as `kind`."""
     lines = [line for line in ran.stdout.splitlines() if f"{kind}: case" in line]
     return {line.split("event ")[1].split()[0] for line in lines}
 
@@ -110,14 +110,14 @@ async def test_unread_event_is_late_and_lost_event_is_republished(
     await asyncio.sleep(4)
     assert ids(await reconciled(deployment), GapKind.HOLE, cases) == lost
     repaired = await asyncio.to_thread(_run, deployment, "--repair")
-    assert told(repaired, "filled") == lost, repaired.stdout + repaired.stderr
-    assert not told(repaired, "hole") & lost
+    assert reported(repaired, "filled") == lost, repaired.stdout + repaired.stderr
+    assert not reported(repaired, "hole") & lost
     assert await deployment.findings(cases) == []
     again = await reconciled(deployment)
     assert [gap for gap in again.gaps if gap.case_id in cases] == []
 
 
-async def test_an_event_in_the_log_that_its_producer_never_stored_is_told(deployment: Deployment) -> None:
+async def test_logged_event_that_its_producer_never_stored_is_reported(deployment: Deployment) -> None:
     (case,) = await deployment.submit([deployment.question("e2e wells by basin", agent="text_to_sql")])
     await deployment.closed([case])
     await deployment.settled([case])

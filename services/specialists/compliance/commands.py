@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-import typer
-
 from switchyard.cli.app.console import Field, console, print_json, print_rows
 from switchyard.cli.app.errors import CommandFailed
+from switchyard.cli.app.lazy import CommandGroup
 from switchyard.cli.app.options import JsonOption
 
-app = typer.Typer(no_args_is_help=True)
+app = CommandGroup()
 _FIELDS = (
-    Field("id", "id"),
-    Field("name", "name", wraps=True),
-    Field("source", "citation", wraps=True),
-    Field("severity", "severity"),
-    Field("runs at", "stages", wraps=True),
-    Field("in force from", "from"),
+    Field("id"),
+    Field("name", wraps=True),
+    Field("citation", "source", wraps=True),
+    Field("severity"),
+    Field("stages", "runs at", wraps=True),
+    Field("from", "in force from"),
 )
 
 
@@ -29,19 +26,6 @@ def rules_group() -> None:
 @app.command("list")
 def list_rules(as_json: JsonOption = False) -> None:
     """List each rule: its legal source, its severity, the stages at which it runs, and its first day in force."""
-    pack = read_pack_in_force()
-    if as_json:
-        print_json(pack)
-        return
-    print_rows(pack["rules"], _FIELDS)
-    console.print(
-        f"rule pack {pack['pack']}, in force from {pack['effective_from']} (UTC), disclosures {pack['disclosures']}"
-    )
-    console.print("Counsel must review a pack before use: services/specialists/compliance/packs/README.md")
-
-
-def read_pack_in_force() -> dict[str, Any]:
-    """The rule pack that is in force now, with its rules. Raises `CommandFailed` if no pack is."""
     from datetime import UTC, datetime
 
     from services.specialists.compliance.pack import PackError, pack_in_force, released_packs
@@ -57,14 +41,15 @@ def read_pack_in_force() -> dict[str, Any]:
             "name": rule.name,
             "citation": rule.citation,
             "severity": rule.severity,
-            "stages": list(rule.stages),
+            "stages": rule.stages,
             "from": pack.effective_from_of(rule.id).isoformat(),
         }
         for rule in RULES.values()
     ]
-    return {
-        "pack": pack.version,
-        "effective_from": pack.effective_from.isoformat(),
-        "disclosures": pack.disclosures,
-        "rules": rules,
-    }
+    since = pack.effective_from.isoformat()
+    if as_json:
+        print_json({"pack": pack.version, "effective_from": since, "disclosures": pack.disclosures, "rules": rules})
+        return
+    print_rows(rules, _FIELDS)
+    console.print(f"rule pack {pack.version}, in force from {since} (UTC), disclosures {pack.disclosures}")
+    console.print("Counsel must review a pack before use: services/specialists/compliance/packs/README.md")

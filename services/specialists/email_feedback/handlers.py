@@ -40,7 +40,7 @@ def _report(body: str) -> Json:
         detail = outer.get("detail")
         if isinstance(detail, dict):
             return detail
-        raise InvalidEvent(RejectionReason.MALFORMED, "not an event of SES", field="detail")
+        raise malformed("not an event of SES", "detail")
     if outer.get("Type") == "Notification" and isinstance(outer.get("Message"), str):
         return parse_json(outer["Message"])
     return outer

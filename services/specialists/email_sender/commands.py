@@ -2,104 +2,76 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
+from switchyard.cli.app.connections import open_pool
 from switchyard.cli.app.console import Field, console, print_rows
 from switchyard.cli.app.errors import CommandFailed, InvalidArgument
+from switchyard.cli.app.lazy import CommandGroup
 from switchyard.cli.app.options import CaseArgument, EnvOption, JsonOption, OperatorOption
 from switchyard.cli.app.target import Env, resolve_target
 
-if TYPE_CHECKING:
-    from contracts.events.email_sender import SendingResolved
-    from services.specialists.email_sender.unresolved_sends import UnresolvedSend
-
-app = typer.Typer(no_args_is_help=True)
+app = CommandGroup()
 _FIELDS = (
-    Field("case", "case_id", short=8),
-    Field("content", "content_sha256", short=16),
-    Field("intended at (UTC)", "intended_at"),
-    Field("ended as", "ended_as"),
+    Field("case_id", "case", short=8),
+    Field("content_sha256", "content", short=16),
+    Field("intended_at", "intended at (UTC)"),
+    Field("ended_as"),
 )
 
 
 @app.command("list-unresolved")
-def list_unresolved(as_json: JsonOption = False, env: EnvOption = Env.LOCAL) -> None:
+async def list_unresolved(as_json: JsonOption = False, env: EnvOption = Env.LOCAL) -> None:
     """List the emails whose delivery status is unknown. Ask the provider about each, then resolve it."""
-    rows = [asdict(each) for each in asyncio.run(_list_unresolved(env))]
-    print_rows(rows, _FIELDS, as_json=as_json)
-    if not as_json:
-        console.print(f"{len(rows)} unresolved")
+    from services.specialists.email_sender.unresolved_sends import list_unresolved_sends
+
+    async with open_pool(resolve_target(env), "operator") as pool:
+        rows = [asdict(each) for each in await list_unresolved_sends(pool)]
+    print_rows(rows, _FIELDS, as_json=as_json, footer=f"{len(rows)} unresolved")
 
 
 @app.command()
-def resolve(  # noqa: PLR0917 - options, each by its name
+async def resolve(  # noqa: PLR0917 - options, each by its name
     case: CaseArgument,
     operator: OperatorOption,
     evidence: Annotated[str, typer.Option(help="Where in the provider's records. No personal data.")],
-    sent: Annotated[
-        str | None, typer.Option("--sent", metavar="MESSAGE_ID", help="It was sent, under this id.")
-    ] = None,
+    sent: Annotated[str | None, typer.Option(metavar="MESSAGE_ID", help="It was sent, under this id.")] = None,
     not_sent: Annotated[bool, typer.Option("--not-sent", help="It was not sent.")] = False,
-    content: Annotated[
-        str | None, typer.Option(help="Its SHA-256, or the first characters, if the case has several.")
-    ] = None,
+    content: Annotated[str, typer.Option(help="Its SHA-256, or the first characters, if the case has several.")] = "",
     env: EnvOption = Env.LOCAL,
 ) -> None:
     """Record whether an email was sent. The email sender publishes it as SendingResolved."""
-    if (sent is None) == (not not_sent):
-        raise InvalidArgument(
-            "the delivery status is missing",
-            remedy="give either --sent MESSAGE_ID or --not-sent",
-        )
-    case_id, found = asyncio.run(_resolve(env, case, content or "", sent=sent, operator=operator, evidence=evidence))
-    console.print(f"resolved: {found.content_sha256[:16]} of case {case_id} was {'sent' if found.sent else 'not sent'}")
-
-
-async def _list_unresolved(env: Env) -> list[UnresolvedSend]:
-    from services.specialists.email_sender.unresolved_sends import list_unresolved_sends
-    from switchyard.cli.app.connections import open_operator_pool
-
-    async with open_operator_pool(resolve_target(env)) as pool:
-        return await list_unresolved_sends(pool)
-
-
-async def _resolve(
-    env: Env, case: str, content: str, *, sent: str | None, operator: str, evidence: str
-) -> tuple[str, SendingResolved]:
     from pydantic import ValidationError
 
     from contracts.events.email_sender import SendingResolved
     from services.specialists.email_sender.unresolved_sends import list_unresolved_sends, resolve_send
-    from switchyard.cli.app.connections import open_operator_pool
     from switchyard.protocol.received import first_validation_error
 
-    async with open_operator_pool(resolve_target(env)) as pool:
+    if (sent is None) == (not not_sent):
+        raise InvalidArgument("the delivery status is missing", remedy="give either --sent MESSAGE_ID or --not-sent")
+    async with open_pool(resolve_target(env), "operator") as pool:
         unresolved = [
             each
             for each in await list_unresolved_sends(pool, limit=10_000)
             if each.case_id.startswith(case) and each.content_sha256.startswith(content)
         ]
         if len(unresolved) != 1:
-            raise CommandFailed(
-                f"{len(unresolved)} unresolved emails match case {case}: expected one",
-                remedy="see `switchyard email list-unresolved`" + ("; name one with --content" if unresolved else ""),
-            )
-        case_id = unresolved[0].case_id
+            remedy = "see `switchyard email list-unresolved`" + ("; name one with --content" if unresolved else "")
+            raise CommandFailed(f"{len(unresolved)} unresolved emails match case {case}: expected one", remedy=remedy)
+        case_id, content = unresolved[0].case_id, unresolved[0].content_sha256
         try:
             found = SendingResolved(
-                content_sha256=unresolved[0].content_sha256,
+                content_sha256=content,
                 sent=sent is not None,
                 provider_message_id=sent,
                 operator=operator,
                 evidence=evidence,
             )
         except ValidationError as error:
-            field, message = first_validation_error(error)
-            raise InvalidArgument(f"{field}: {message}") from error
+            raise InvalidArgument(": ".join(first_validation_error(error))) from error
         if not await resolve_send(pool, case_id, found):
             raise CommandFailed("it was resolved a moment ago", remedy=f"see `switchyard case show {case_id}`")
-        return case_id, found
+    console.print(f"resolved: {content[:16]} of case {case_id} was {'sent' if found.sent else 'not sent'}")

@@ -5,29 +5,22 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
-from email import message_from_bytes
-from email.policy import default
-from typing import Any
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager, nullcontext
+from typing import TYPE_CHECKING, Any
 
-from switchyard.app.application import load_app
-from switchyard.audit.export.bundle import Exporter
-from switchyard.audit.verification.audit_reader import AuditReader, TimelineStep
-from switchyard.audit.verification.checkpoint_verifier import CheckpointVerifier
-from switchyard.cli.app.connections import open_audit_pool, open_aws_client, open_reviewer_pool
+from switchyard.cli.app.connections import open_aws_client, open_pool
 from switchyard.cli.app.console import console
 from switchyard.cli.app.errors import CommandFailed
 from switchyard.cli.app.keys import load_checkpoint_keys, load_receipt_keys
 from switchyard.cli.app.target import Target
-from switchyard.protocol.fields import Artefact, Json, StorageRef
-from switchyard.runtime.core.clock import SystemClock
-from switchyard.runtime.core.errors import PermanentTaskError, TaskError, Unavailable
-from switchyard.runtime.crypto.signing import TrustedKeys
-from switchyard.runtime.crypto.vault import KeyWrapper, KmsKeyWrapper, LocalKeyWrapper, Vault
-from switchyard.runtime.storage.artefacts import Artefacts
-from switchyard.runtime.storage.locked_objects import LockedObjects
-from switchyard.runtime.storage.objects import ObjectStore
+
+if TYPE_CHECKING:
+    from switchyard.audit.export.bundle import Exporter
+    from switchyard.audit.verification.audit_reader import AuditReader, TimelineStep
+    from switchyard.audit.verification.checkpoint_verifier import CheckpointVerifier
+    from switchyard.protocol.fields import Json
+    from switchyard.runtime.storage.artefacts import Artefacts
 
 POLL_INTERVAL_S = 0.2
 _DECRYPTS = ("question", "findings", "answer", "account", "email", "review", "principal")
@@ -36,16 +29,19 @@ _DECRYPTS = ("question", "findings", "answer", "account", "email", "review", "pr
 @asynccontextmanager
 async def open_audit_reader(target: Target) -> AsyncIterator[AuditReader]:
     """The audit log, for reading."""
-    async with open_audit_pool(target) as pool:
+    from switchyard.app.application import load_app
+    from switchyard.audit.verification.audit_reader import AuditReader
+
+    async with open_pool(target, "audit") as pool:
         yield AuditReader(pool, load_app().catalogue, trusted=load_receipt_keys(target))
 
 
 async def resolve_case_id(log: AuditReader, prefix: str) -> str:
-    """The one case whose id begins with `prefix`. Raises `CommandFailed` if there are none or several."""
+    """The one case whose id begins with `prefix`. Raises `CommandFailed` if the number of such cases is not 1."""
     found = await log.find_case_ids(prefix)
     if len(found) == 1:
         return found[0]
-    what = "no case has" if not found else "several cases have"
+    what = "several cases have" if found else "no case has"
     raise CommandFailed(f"{what} an id that begins with {prefix}", remedy="see `switchyard case list`")
 
 
@@ -65,20 +61,22 @@ async def follow_case(log: AuditReader, case_id: str, seen: set[str], wait_s: fl
                 if step.terminal:
                     return step
         await asyncio.sleep(POLL_INTERVAL_S)
-    raise CommandFailed(
-        f"the case has not ended within {wait_s:g} s; it continues", remedy=f"see `switchyard case show {case_id}`"
-    )
+    remedy = f"see `switchyard case show {case_id}`"
+    raise CommandFailed(f"the case has not ended within {wait_s:g} s; it continues", remedy=remedy)
 
 
 @asynccontextmanager
 async def open_checkpoint_verifier(target: Target) -> AsyncIterator[CheckpointVerifier]:
     """Verification of the log against its checkpoints."""
-    settings = target.settings
-    keys = TrustedKeys(load_checkpoint_keys(target))
-    async with _open_checkpoint_store(target) as store, open_audit_pool(target) as pool:
+    from switchyard.audit.verification.checkpoint_verifier import CheckpointVerifier
+    from switchyard.runtime.crypto.signing import TrustedKeys
+    from switchyard.runtime.storage.locked_objects import LockedObjects
+
+    settings, keys = target.settings, TrustedKeys(load_checkpoint_keys(target))
+    async with open_aws_client(target, "s3") as s3, open_pool(target, "audit") as pool:
         yield CheckpointVerifier(
             pool,
-            store,
+            LockedObjects(s3, settings.checkpoint_bucket),
             keys,
             log=settings.checkpoint_log,
             locks=settings.checkpoint_require_lock,
@@ -91,37 +89,48 @@ async def open_checkpoint_verifier(target: Target) -> AsyncIterator[CheckpointVe
 @asynccontextmanager
 async def open_exporter(target: Target) -> AsyncIterator[Exporter]:
     """Writes the bundles that auditors verify."""
-    keys = load_checkpoint_keys(target)
-    async with _open_checkpoint_store(target) as store, open_audit_pool(target) as pool:
-        yield Exporter(pool, store, keys, log=target.settings.checkpoint_log)
+    from switchyard.audit.export.bundle import Exporter
+    from switchyard.runtime.storage.locked_objects import LockedObjects
 
-
-@asynccontextmanager
-async def _open_checkpoint_store(target: Target) -> AsyncIterator[LockedObjects]:
-    bucket = target.settings.checkpoint_bucket
-    async with open_aws_client(target, "s3") as client:
-        yield LockedObjects(client, bucket)
+    settings, keys = target.settings, load_checkpoint_keys(target)
+    async with open_aws_client(target, "s3") as s3, open_pool(target, "audit") as pool:
+        yield Exporter(pool, LockedObjects(s3, settings.checkpoint_bucket), keys, log=settings.checkpoint_log)
 
 
 @asynccontextmanager
 async def open_artefact_reader(target: Target) -> AsyncIterator[Artefacts]:
-    """Decrypts sealed artefacts: needs the role reviewer and the key that wraps the vault's keys (in AWS, KMS)."""
-    async with open_reviewer_pool(target, "vault") as pool, _open_wrapper(target) as wrapper:
-        yield Artefacts(_NoObjects(), Vault(pool, wrapper, SystemClock()), decrypts=_DECRYPTS)
+    """Decrypts sealed inline artefacts: needs the role reviewer and the key that wraps the vault's keys (in AWS, KMS).
 
+    An artefact in S3 is read with the AWS console or CLI.
+    """
+    from switchyard.runtime.core.clock import SystemClock
+    from switchyard.runtime.core.errors import PermanentTaskError
+    from switchyard.runtime.crypto.vault import KmsKeyWrapper, LocalKeyWrapper, Vault
+    from switchyard.runtime.storage.artefacts import Artefacts
+    from switchyard.runtime.storage.objects import ObjectStore
 
-@asynccontextmanager
-async def _open_wrapper(target: Target) -> AsyncIterator[KeyWrapper]:
+    class NoObjects(ObjectStore):
+        async def put(self, key: str, data: bytes, *, content_type: str) -> str:
+            raise NotImplementedError("the command line writes no artefacts")
+
+        async def get(self, uri: str) -> bytes:
+            why = f"the artefact is not inline but stored at {uri}"
+            raise PermanentTaskError("artefact_in_s3", why, remedy="fetch it from S3")
+
     key_id = target.settings.kms_key_id
-    if key_id is None:
-        yield LocalKeyWrapper(bytes.fromhex(target.settings.vault_key))
-        return
-    async with open_aws_client(target, "kms") as kms:
-        yield KmsKeyWrapper(kms, key_id)
+    async with (
+        open_pool(target, "reviewer", "vault") as pool,
+        open_aws_client(target, "kms") if key_id else nullcontext() as kms,
+    ):
+        wrapper = KmsKeyWrapper(kms, key_id) if key_id else LocalKeyWrapper(bytes.fromhex(target.settings.vault_key))
+        yield Artefacts(NoObjects(), Vault(pool, wrapper, SystemClock()), decrypts=_DECRYPTS)
 
 
 async def read_artefact(artefacts: Artefacts, event: Json, reference: Mapping[str, Any]) -> bytes:
     """The plain bytes of an artefact that an event refers to. Raises `CommandFailed` with the cause."""
+    from switchyard.protocol.fields import Artefact, StorageRef
+    from switchyard.runtime.core.errors import TaskError
+
     refs = {sha256: StorageRef.model_validate(ref) for sha256, ref in event.get("storage_refs", {}).items()}
     try:
         return await artefacts.read_from(refs, event["case_id"], Artefact.model_validate(reference))
@@ -131,30 +140,10 @@ async def read_artefact(artefacts: Artefacts, event: Json, reference: Mapping[st
 
 def read_email(data: bytes) -> dict[str, str]:
     """What a person reads of an email: `from`, `to`, `subject`, `text`."""
+    from email import message_from_bytes
+    from email.policy import default
+
     message = message_from_bytes(data, policy=default)
     part = message.get_body(("plain",))
     text = part.get_content() if part is not None else ""
     return {name.lower(): str(message[name]) for name in ("From", "To", "Subject")} | {"text": text}
-
-
-def pick_by_prefix(rows: list[Any], id_of: Callable[[Any], str], prefix: str, *, noun: str, command: str) -> Any:
-    """The one row whose id begins with `prefix`. Raises `CommandFailed` if there are none or several."""
-    found = [row for row in rows if id_of(row).startswith(prefix)]
-    if len(found) == 1:
-        return found[0]
-    what = f"no {noun} has" if not found else f"{len(found)} {noun}s have"
-    raise CommandFailed(f"{what} an id that begins with {prefix}", remedy=f"see `switchyard {command}`")
-
-
-class _NoObjects(ObjectStore):
-    """The CLI reads inline artefacts only; those in S3 are read with the AWS console or CLI."""
-
-    async def put(self, key: str, data: bytes, *, content_type: str) -> str:
-        """Refuse."""
-        raise Unavailable("object_store", "the command line writes no artefacts")
-
-    async def get(self, uri: str) -> bytes:
-        """Refuse, and name the place."""
-        raise PermanentTaskError(
-            "artefact_in_s3", f"the artefact is not inline but stored at {uri}", remedy="fetch it from S3"
-        )

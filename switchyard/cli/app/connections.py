@@ -2,31 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
-from typing import Any
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any, Literal
 
-import asyncpg
-from aiobotocore.session import get_session
-
-from switchyard.audit.records.roles import SCHEMA
 from switchyard.cli.app.errors import CommandFailed
 from switchyard.cli.app.target import Target
-from switchyard.protocol.catalogue import CASE_MANAGER
-from switchyard.runtime.core.aws import create_aws_client
-from switchyard.runtime.core.errors import Unavailable
-from switchyard.runtime.database.connections import Pool, connect_pool
-from switchyard.runtime.database.login import (
-    DatabaseLogin,
-    IamLogin,
-    InvalidDatabaseUrl,
-    PasswordLogin,
-    rds_token_source,
-)
+
+if TYPE_CHECKING:
+    from switchyard.runtime.database.connections import Pool
+    from switchyard.runtime.database.login import DatabaseLogin
+
+Role = Literal["audit", "audit_retention", "operator", "reviewer", "reconciler", "vault_eraser"]
+"""Whose address is used: that in the variable SWITCHYARD_<ROLE>_DB_URL."""
 
 
 def select_database_login(target: Target) -> DatabaseLogin:
     """How to log in to a target's databases: with a password (the default) or with IAM, as SWITCHYARD_DB_AUTH says."""
+    from aiobotocore.session import get_session
+
+    from switchyard.runtime.database.login import IamLogin, PasswordLogin, rds_token_source
+
     settings = target.settings
     if settings.db_auth == "password":
         return PasswordLogin()
@@ -34,11 +30,22 @@ def select_database_login(target: Target) -> DatabaseLogin:
 
 
 @asynccontextmanager
-async def open_pool(target: Target, url: str, schema: str) -> AsyncIterator[Pool]:
-    """A small pool. Raises `CommandFailed` if the database cannot be reached or refuses a statement."""
-    login = select_database_login(target)
+async def open_pool(target: Target, role: Role, schema: str | None = None) -> AsyncIterator[Pool]:
+    """A small pool; `schema` is audit's or the case manager's without one.
+
+    Raises `CommandFailed` if the database cannot be reached or refuses a statement.
+    """
+    import asyncpg
+
+    from switchyard.protocol.catalogue import AUDIT, CASE_MANAGER
+    from switchyard.runtime.core.errors import Unavailable
+    from switchyard.runtime.database.connections import connect_pool
+    from switchyard.runtime.database.login import InvalidDatabaseUrl
+
+    url: str = getattr(target.settings, f"{role}_db_url")
+    schema = schema or (AUDIT if role.startswith(AUDIT) else CASE_MANAGER)
     try:
-        pool = await connect_pool(url, schema=schema, size=2, login=login)
+        pool = await connect_pool(url, schema=schema, size=2, login=select_database_login(target))
     except InvalidDatabaseUrl as error:
         raise CommandFailed(f"the database's address is invalid: {error}") from error
     except (Unavailable, asyncpg.PostgresError) as error:
@@ -47,56 +54,28 @@ async def open_pool(target: Target, url: str, schema: str) -> AsyncIterator[Pool
             remedy="check that it is running, and the address and password in the variable",
         ) from error
     try:
-        with _describe_refusals():
-            yield pool
-    finally:
-        await pool.close()
-
-
-@contextmanager
-def _describe_refusals() -> Iterator[None]:
-    try:
-        yield
+        yield pool
     except asyncpg.InsufficientPrivilegeError as error:
-        raise CommandFailed(
-            f"the database role lacks a right: {error}",
-            remedy="use the role's own address; `switchyard migrate` grants",
-        ) from error
+        remedy = "use the role's own address; `switchyard migrate` grants"
+        raise CommandFailed(f"the database role lacks a right: {error}", remedy=remedy) from error
     except asyncpg.RaiseError as error:
         raise CommandFailed(str(error), remedy=error.hint) from error
     except asyncpg.CheckViolationError as error:
-        raise CommandFailed(
-            f"the database refuses a value ({error.constraint_name})",
-            remedy="a name is visible ASCII without blanks, at most 150 characters; a reason has at most 2000",
-        ) from error
+        remedy = "a name is visible ASCII without blanks, at most 150 characters; a reason has at most 2000"
+        raise CommandFailed(f"the database refuses a value ({error.constraint_name})", remedy=remedy) from error
     except asyncpg.IntegrityConstraintViolationError as error:
         raise CommandFailed(f"the database refuses the row ({error.constraint_name})") from error
-
-
-@asynccontextmanager
-async def open_operator_pool(target: Target) -> AsyncIterator[Pool]:
-    """The case manager's database, for the role operator: a few functions and views."""
-    async with open_pool(target, target.settings.operator_db_url, CASE_MANAGER) as pool:
-        yield pool
-
-
-@asynccontextmanager
-async def open_reviewer_pool(target: Target, schema: str = CASE_MANAGER) -> AsyncIterator[Pool]:
-    """The case manager's approvals, or the vault's keys, for the role reviewer."""
-    async with open_pool(target, target.settings.reviewer_db_url, schema) as pool:
-        yield pool
-
-
-@asynccontextmanager
-async def open_audit_pool(target: Target) -> AsyncIterator[Pool]:
-    """The audit database, for the role audit_reader."""
-    async with open_pool(target, target.settings.audit_db_url, SCHEMA) as pool:
-        yield pool
+    finally:
+        await pool.close()
 
 
 @asynccontextmanager
 async def open_aws_client(target: Target, service: str) -> AsyncIterator[Any]:
     """An aiobotocore client. The AWS SDK finds what the target does not name (endpoint, credentials)."""
+    from aiobotocore.session import get_session
+
+    from switchyard.runtime.core.aws import create_aws_client
+
     settings = target.settings
     async with create_aws_client(
         get_session(),

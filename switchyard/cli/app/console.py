@@ -27,21 +27,26 @@ Row = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Field:
-    """A column of a table: the field of the row that it shows, under the row's own name in JSON.
+    """A column of a table: the field of the row that it shows, and its header if that is not the field's name.
 
     On a narrow terminal a `wide` column is left out and a `short` one is cut to so many characters. Only a column that
     `wraps` is broken into lines, between words.
     """
 
-    header: str
     name: str
+    header: str = ""
     wide: bool = False
     short: int | None = None
     wraps: bool = False
     style: Callable[[str], str] | None = None
 
+    @property
+    def title(self) -> str:
+        """The header."""
+        return self.header or self.name.replace("_", " ")
 
-def print_rows(rows: Sequence[Row], fields: Iterable[Field], *, as_json: bool = False) -> None:
+
+def print_rows(rows: Sequence[Row], fields: Iterable[Field], *, as_json: bool = False, footer: str = "") -> None:
     """Print rows as a table with these columns, or all their fields as a JSON array."""
     if as_json:
         print_json(list(rows))
@@ -49,15 +54,17 @@ def print_rows(rows: Sequence[Row], fields: Iterable[Field], *, as_json: bool = 
     narrow = console.width < WIDE
     shown = [field for field in fields if not (narrow and field.wide)]
     cells = [[_cell(field, row[field.name], narrow=narrow) for field in shown] for row in rows]
-    texts = [[field.header, *(line[at].plain for line in cells)] for at, field in enumerate(shown)]
+    texts = [[field.title, *(line[at].plain for line in cells)] for at, field in enumerate(shown)]
     columns = [
-        Column(field.header, no_wrap=not field.wraps, width=width, overflow="fold")
+        Column(field.title, no_wrap=not field.wraps, width=width, overflow="fold")
         for field, width in zip(shown, _widths(shown, texts), strict=True)
     ]
     table = Table(*columns, box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False)
     for line in cells:
         table.add_row(*line)
     console.print(table)
+    if footer:
+        console.print(footer)
 
 
 def _widths(fields: Sequence[Field], texts: Sequence[Sequence[str]]) -> list[int | None]:

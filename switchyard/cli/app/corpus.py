@@ -6,10 +6,10 @@ import gzip
 import io
 import json
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from itertools import groupby
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from switchyard.audit.records.projection import examine_message
 from switchyard.audit.records.stored_row import StoredRow
@@ -23,7 +23,7 @@ def read_cases(catalogue: Catalogue, path: Path) -> Iterator[list[StoredRow]]:
     """The rows of case after case. Raises `CommandFailed` with the number of an invalid line."""
     if not path.exists():
         raise CommandFailed(f"there is no file {path}", remedy="write one with `switchyard audit replay --save FILE`")
-    with _opened(path) as lines:
+    with gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else path.open(encoding="utf-8") as lines:
         for _, rows in groupby(_rows(catalogue, path, lines), key=lambda each: each.row.case_id):
             yield list(rows)
 
@@ -46,29 +46,17 @@ def open_corpus_writer(path: Path | None) -> Iterator[WriteCases]:
     if path is None:
         yield lambda rows: None
         return
-    with path.open("wb") as file, _compressed(path, file) as text:
-
-        def write(rows: Sequence[StoredRow]) -> None:
-            for each in rows:
-                text.write(_line(each.row.body) + "\n")
-
-        yield write
+    with ExitStack() as stack:
+        raw: Any = stack.enter_context(path.open("wb"))
+        if path.suffix == ".gz":
+            # No time and no name in the header: the same corpus is the same file.
+            raw = gzip.GzipFile(filename="", mode="wb", fileobj=raw, mtime=0)
+        text = stack.enter_context(io.TextIOWrapper(raw, encoding="utf-8", newline="\n"))
+        yield lambda rows: text.writelines(_line(each.row.body) for each in rows)
 
 
 def _line(body: str) -> str:
-    """The text on one line, without storage_refs: no digest and no decision depends on them."""
+    """The text as a line, without storage_refs: no digest and no decision depends on them."""
     event = json.loads(body)
     event["detail"]["storage_refs"] = {}
-    return json.dumps(event, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
-
-
-def _opened(path: Path) -> IO[str]:
-    return gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else path.open(encoding="utf-8")
-
-
-@contextmanager
-def _compressed(path: Path, file: IO[bytes]) -> Iterator[IO[str]]:
-    # No time and no name in the header: the same corpus is the same file.
-    raw = gzip.GzipFile(filename="", mode="wb", fileobj=file, mtime=0) if path.suffix == ".gz" else file
-    with io.TextIOWrapper(raw, encoding="utf-8", newline="\n") as text:
-        yield text
+    return json.dumps(event, ensure_ascii=False, separators=(",", ":"), sort_keys=True) + "\n"

@@ -15,8 +15,6 @@ _WHY = {
     "budget": "would not have finished within the budget",
     "policy": "may not see this data",
 }
-
-
 _ENDED = {
     "abandoned": "was too slow",
     "lost": "was slower",
@@ -34,10 +32,8 @@ def describe_model_call(model_call: dict[str, Any] | None) -> str:
     decision = model_call.get("decision", {})
     attempts = decision.get("attempts", [])
     if decision.get("result") == "failed":
-        causes = [
-            f"{_model_name(attempt)} {_describe_outcome(attempt)} ({_duration_ms(attempt)} ms)" for attempt in attempts
-        ]
-        return f"no model answered: {'; '.join(causes) or 'no time was left to ask any'}"
+        causes = "; ".join(_describe_attempt(each, _describe_outcome(each)) for each in attempts)
+        return f"no model answered: {causes or 'no time was left to ask any'}"
     answered = f"{_model_name(model_call)} answered in {model_call['latency_ms']} ms"
     if model_call["role"] == "primary":
         return answered
@@ -47,14 +43,13 @@ def describe_model_call(model_call: dict[str, Any] | None) -> str:
 def _describe_primary(reason: str, decision: dict[str, Any], attempts: list[dict[str, Any]]) -> str:
     """Why the primary was left, or not even asked."""
     why = _WHY.get(reason, reason)
-    left = next((attempt for attempt in attempts if attempt["role"] == "primary"), None)
-    if left is not None:
-        return f"{_model_name(left)} {why} ({_duration_ms(left)} ms)"
+    if left := [attempt for attempt in attempts if attempt["role"] == "primary"]:
+        return _describe_attempt(left[0], why)
     if reason == "policy" and decision.get("not_permitted"):
         return f"{', '.join(decision['not_permitted'])} {why}"
-    before = next((attempt for attempt in reversed(decision.get("earlier", [])) if attempt["role"] == "primary"), None)
-    if before is not None and reason in {"error", "throttled", "ttft"}:
-        return f"{_model_name(before)} {_describe_outcome(before)} in an earlier delivery"
+    earlier = [attempt for attempt in decision.get("earlier", []) if attempt["role"] == "primary"]
+    if earlier and reason in {"error", "throttled", "ttft"}:
+        return f"{_model_name(earlier[-1])} {_describe_outcome(earlier[-1])} in an earlier delivery"
     return f"the primary {why}"
 
 
@@ -62,12 +57,10 @@ def _model_name(call: dict[str, Any]) -> str:
     return f"{call['vendor']} {call['model_id']}"
 
 
+def _describe_attempt(attempt: dict[str, Any], what: str) -> str:
+    return f"{_model_name(attempt)} {what} ({attempt['ended_ms'] - attempt['started_ms']} ms)"
+
+
 def _describe_outcome(attempt: dict[str, Any]) -> str:
     code = f" ({attempt['error_code']})" if attempt.get("error_code") else ""
-    outcome: str = attempt["outcome"]
-    return _ENDED.get(outcome, outcome) + code
-
-
-def _duration_ms(attempt: dict[str, Any]) -> int:
-    spent: int = attempt["ended_ms"] - attempt["started_ms"]
-    return spent
+    return f"{_ENDED.get(attempt['outcome'], attempt['outcome'])}{code}"

@@ -5,16 +5,14 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from switchyard.cli.app.connections import open_aws_client
 from switchyard.cli.app.errors import CommandFailed
 from switchyard.cli.app.target import Target
-from switchyard.runtime.crypto.signing import KmsSigner, LocalSigner, Signer, TrustedKeys, public_keys
 
-_KEY_REMEDY = "an Ed25519 private key is 32 random bytes in hex: openssl rand -hex 32"
-_PUBLIC_KEYS_REMEDY = (
-    "separate by commas what `aws kms get-public-key --query PublicKey --output text` prints for each key"
-)
+if TYPE_CHECKING:
+    from switchyard.runtime.crypto.signing import Signer, TrustedKeys
 
 
 def load_operator_key(target: Target, file: Path | None = None) -> bytes:
@@ -26,14 +24,15 @@ def load_operator_key(target: Target, file: Path | None = None) -> bytes:
     try:
         return _private_key(value if file is None else file.read_text(encoding="ascii"), where)
     except (OSError, UnicodeDecodeError) as error:
-        raise CommandFailed(
-            f"{where} cannot be read: {error}", remedy="name a readable file that holds the key in hex"
-        ) from error
+        remedy = "name a readable file that holds the key in hex"
+        raise CommandFailed(f"{where} cannot be read: {error}", remedy=remedy) from error
 
 
 @asynccontextmanager
 async def open_receipt_signer(target: Target) -> AsyncIterator[Signer]:
     """The signer of receipts: KMS if SWITCHYARD_RECEIPT_KMS_KEY_ID is set, else the key SWITCHYARD_RECEIPT_KEY."""
+    from switchyard.runtime.crypto.signing import KmsSigner, LocalSigner
+
     settings = target.settings
     if settings.receipt_kms_key_id is None:
         yield LocalSigner(_private_key(settings.receipt_key, "SWITCHYARD_RECEIPT_KEY"))
@@ -44,6 +43,8 @@ async def open_receipt_signer(target: Target) -> AsyncIterator[Signer]:
 
 def load_receipt_keys(target: Target) -> TrustedKeys:
     """The keys whose receipts are trusted. Without any, verification reports each retired row."""
+    from switchyard.runtime.crypto.signing import TrustedKeys
+
     return TrustedKeys(_public_keys(target.settings.receipt_public_keys, "SWITCHYARD_RECEIPT_PUBLIC_KEYS"))
 
 
@@ -58,14 +59,19 @@ def _private_key(text: str, where: str) -> bytes:
     except ValueError:
         key = b""
     if len(key) != 32:
-        raise CommandFailed(f"{where} is invalid: expected 32 bytes in hex", remedy=_KEY_REMEDY)
+        remedy = "an Ed25519 private key is 32 random bytes in hex: openssl rand -hex 32"
+        raise CommandFailed(f"{where} is invalid: expected 32 bytes in hex", remedy=remedy)
     return key
 
 
 def _public_keys(text: str, where: str) -> list[bytes]:
+    from switchyard.runtime.crypto.signing import TrustedKeys, public_keys
+
     try:
         keys = public_keys(text)
         TrustedKeys(keys)
     except ValueError as error:
-        raise CommandFailed(f"{where} is invalid: {error}", remedy=_PUBLIC_KEYS_REMEDY) from error
+        command = "aws kms get-public-key --query PublicKey --output text"
+        remedy = f"separate by commas what `{command}` prints for each key"
+        raise CommandFailed(f"{where} is invalid: {error}", remedy=remedy) from error
     return keys

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import wraps
 from importlib import import_module
 from inspect import iscoroutinefunction
-from typing import Any, ClassVar, ParamSpec
+from typing import Any, ClassVar, ParamSpec, TypeVar
 
 import typer
 from typer.core import TyperCommand, TyperGroup
@@ -16,6 +16,7 @@ from typer.main import get_command, get_group
 from switchyard.cli.app.errors import CommandFailed
 
 P = ParamSpec("P")
+Command = TypeVar("Command", bound=Callable[..., Any])
 
 
 def run_async(command: Callable[P, Coroutine[Any, Any, None]]) -> Callable[P, None]:
@@ -28,6 +29,23 @@ def run_async(command: Callable[P, Coroutine[Any, Any, None]]) -> Callable[P, No
         asyncio.run(command(*args, **kwargs))
 
     return run
+
+
+class CommandGroup(typer.Typer):
+    """The commands of a noun; a command may be a coroutine function."""
+
+    def __init__(self) -> None:
+        super().__init__(no_args_is_help=True)
+
+    def command(self, name: str | None = None, **options: Any) -> Callable[[Command], Command]:
+        """Add a command, as typer does."""
+        add = super().command(name, **options)
+
+        def register(function: Command) -> Command:
+            add(run_async(function) if iscoroutinefunction(function) else function)
+            return function
+
+        return register
 
 
 @dataclass(frozen=True)

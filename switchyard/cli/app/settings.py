@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from pydantic import Field, ValidationError
-from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from switchyard.cli.app.errors import CommandFailed
 from switchyard.protocol.topology import BUS
@@ -18,17 +17,10 @@ def needed(description: str) -> Any:
     return Field(default=None, description=description)
 
 
-class CliSettings(BaseSettings):
+class CliSettings(BaseModel):
     """The environment of a target. Which variables are needed depends on the command."""
 
-    model_config = SettingsConfigDict(
-        env_prefix="SWITCHYARD_",
-        env_ignore_empty=True,
-        extra="ignore",
-        frozen=True,
-        validate_default=False,
-        hide_input_in_errors=True,
-    )
+    model_config = ConfigDict(frozen=True, hide_input_in_errors=True)
 
     work_db_owner_url: str = needed("the address of the work database, for its owner")
     audit_db_owner_url: str = needed("the address of the audit database, for its owner")
@@ -59,51 +51,38 @@ class CliSettings(BaseSettings):
     objects_bucket: str = "switchyard-objects"
 
     bus: str = BUS
-    clock_file: Path | None = Field(
-        default=None, description="A file with seconds to shift the clock by; emulators only."
-    )
+    clock_file: Path | None = Field(default=None, description="Seconds to shift the clock by; emulators only.")
     demo_optout_url: str = needed("the address of the demo's opt-out page")
     demo_outbox_url: str = needed("the address of the demo's SES simulator")
 
-    aws_region: str = Field(default="us-east-1", validation_alias="AWS_REGION")
-    aws_endpoint_url: str | None = Field(default=None, validation_alias="AWS_ENDPOINT_URL")
-    aws_access_key_id: str | None = Field(default=None, validation_alias="AWS_ACCESS_KEY_ID")
-    aws_secret_access_key: str | None = Field(default=None, validation_alias="AWS_SECRET_ACCESS_KEY")
-    aws_session_token: str | None = Field(default=None, validation_alias="AWS_SESSION_TOKEN")
-
-    @classmethod
-    def settings_customise_sources(cls, *_: Any, **sources: Any) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Only what `read` was given: a target's addresses are not this shell's."""
-        return (sources["init_settings"],)
+    aws_region: str = "us-east-1"
+    aws_endpoint_url: str | None = None
+    aws_access_key_id: str | None = None
+    aws_secret_access_key: str | None = None
+    aws_session_token: str | None = None
 
     @classmethod
     def read(cls, environment: Mapping[str, str]) -> Self:
         """The settings of an environment. Raises `CommandFailed` naming a variable whose value is invalid."""
-        source = EnvSettingsSource(cls)
-        source.env_vars = {name.lower(): value for name, value in environment.items() if value}
+        values = {field: environment.get(_variable(field)) for field in cls.model_fields}
         try:
-            return cls(**source())
+            return cls.model_validate({field: value for field, value in values.items() if value})
         except ValidationError as error:
             first = error.errors()[0]
-            variable = cls.variable(str(first["loc"][0]))
-            raise CommandFailed(
-                f"{variable} is invalid: {first['msg']}", remedy=f"correct or unset {variable}"
-            ) from error
-
-    @classmethod
-    def variable(cls, field: str) -> str:
-        """The environment variable of a field."""
-        declared = cls.model_fields.get(field)
-        alias = None if declared is None else declared.validation_alias
-        return str(alias or (field if declared is None else f"SWITCHYARD_{field.upper()}"))
+            variable = _variable(str(first["loc"][0]))
+            remedy = f"correct or unset {variable}"
+            raise CommandFailed(f"{variable} is invalid: {first['msg']}", remedy=remedy) from error
 
     def __getattribute__(self, name: str) -> Any:
         """A field's value. Raises `CommandFailed` for one that is needed and not set."""
         value = super().__getattribute__(name)
         if value is None and name in (fields := type(self).model_fields) and fields[name].annotation is str:
-            variable = type(self).variable(name)
-            raise CommandFailed(
-                f"{variable} is not set: expected {fields[name].description}",
-                remedy=f"export {variable}, or use --env local with a running stack",
-            )
+            variable = _variable(name)
+            remedy = f"export {variable}, or use --env local with a running stack"
+            raise CommandFailed(f"{variable} is not set: expected {fields[name].description}", remedy=remedy)
         return value
+
+
+def _variable(field: str) -> str:
+    """The environment variable of a field."""
+    return field.upper() if field.startswith("aws_") else f"SWITCHYARD_{field.upper()}"

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 
 from pydantic import ValidationError
 
@@ -24,30 +23,16 @@ from switchyard.protocol.submissions import Submission, case_id_for
 DEFAULT_SOURCE = f"{UPSTREAM_PREFIX}cli"
 
 
-@dataclass(frozen=True)
-class SubmissionLine:
-    """One line of a file: a submission, or why it is none."""
-
-    number: int
-    detail: Json | None
-    problem: str | None = None
-
-
-def read_lines(lines: Iterable[str]) -> list[SubmissionLine]:
-    """Read JSON lines: blank lines are skipped, invalid lines are reported by line number, field and remedy."""
-    return [_read(number, text) for number, text in enumerate(lines, start=1) if text.strip()]
-
-
-def _read(number: int, text: str) -> SubmissionLine:
+def read_submission(text: str) -> Json | str:
+    """A submission as JSON, or what is invalid: the field and the remedy."""
     try:
         detail = parse_json(text)
         _model_of(detail).model_validate_json(json.dumps(detail))
     except InvalidEvent as error:
-        return SubmissionLine(number, None, str(error))
+        return str(error)
     except ValidationError as error:
-        field, message = first_validation_error(error)
-        return SubmissionLine(number, None, f"{field}: {message}")
-    return SubmissionLine(number, detail)
+        return ": ".join(first_validation_error(error))
+    return detail
 
 
 def _model_of(detail: Json) -> type[Submission]:
@@ -74,11 +59,6 @@ async def open_publisher(target: Target) -> AsyncIterator[EventBridgePublisher]:
         await broker.stop()
 
 
-def detail_type_of(detail: Json) -> str:
-    """The detail-type of a submission: its playbook says which."""
-    return _model_of(detail).__name__
-
-
 async def publish_submissions(target: Target, details: Sequence[Json], *, source: str = DEFAULT_SOURCE) -> list[str]:
     """Publish submissions and return the ids of the cases that they open. Raises `InvalidArgument` for a bad source."""
     if not source.startswith(UPSTREAM_PREFIX):
@@ -87,12 +67,10 @@ async def publish_submissions(target: Target, details: Sequence[Json], *, source
             remedy=f"name it {UPSTREAM_PREFIX}something",
         )
     async with open_publisher(target) as events:
-        await asyncio.gather(
-            *(
-                events.publish(
-                    json.dumps(detail, ensure_ascii=False), source=source, detail_type=detail_type_of(detail)
-                )
-                for detail in details
-            )
-        )
+
+        async def publish(detail: Json) -> None:
+            body = json.dumps(detail, ensure_ascii=False)
+            await events.publish(body, source=source, detail_type=_model_of(detail).__name__)
+
+        await asyncio.gather(*map(publish, details))
     return [case_id_for(detail["tenant"], source, detail["idempotency_key"]) for detail in details]

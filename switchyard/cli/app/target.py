@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
@@ -49,40 +49,25 @@ class Target:
 
 def resolve_target(env: Env) -> Target:
     """A running deployment. Raises `CommandFailed` if it should run on this machine and does not."""
-    match env:
-        case Env.AWS:
-            return Target(os.environ)
-        case Env.COMPOSE:
-            return Target({**os.environ, **_compose_exports()})
-        case Env.LOCAL:
-            return Target({**os.environ, **_local_stack_exports()})
-
-
-def _local_stack_exports() -> dict[str, str]:
-    with require_local_package():
-        from switchyard.devstack.errors import StackError
-        from switchyard.devstack.stack.daemon import running_exports
-    try:
-        return running_exports()
-    except StackError as error:
-        raise CommandFailed(str(error), remedy="run `switchyard stack up --detach`") from error
-
-
-def _compose_exports() -> dict[str, str]:
-    with require_local_package():
-        from switchyard.devstack.errors import StackError
+    if env is Env.AWS:
+        return Target(os.environ)
+    start = "run `switchyard stack up --detach`" if env is Env.LOCAL else "docker compose up --build --wait"
+    with use_devstack(start):
         from switchyard.devstack.stack.compose import compose_exports
-    try:
-        return compose_exports()
-    except StackError as error:
-        raise CommandFailed(str(error), remedy="docker compose up --build --wait") from error
+        from switchyard.devstack.stack.daemon import running_exports
+
+        exports = running_exports() if env is Env.LOCAL else compose_exports()
+    return Target({**os.environ, **exports})
 
 
 @contextmanager
-def require_local_package() -> Iterator[None]:
-    """Around an import of `switchyard.devstack`, which the image of the CLI does not hold. Raises `CommandFailed`."""
+def use_devstack(remedy: str | None = None) -> Iterator[None]:
+    """Around the use of `switchyard.devstack`, which the image of the CLI does not hold.
+
+    Raises `CommandFailed` if it is not installed, or with this remedy if the local stack cannot do what was asked.
+    """
     try:
-        yield
+        from switchyard.devstack.errors import StackError
     except ModuleNotFoundError as error:
         if not (error.name or "").startswith("switchyard.devstack"):
             raise
@@ -90,6 +75,10 @@ def require_local_package() -> Iterator[None]:
             "this installation cannot run a stack: it does not contain switchyard.devstack",
             remedy="use --env aws (or SWITCHYARD_ENV=aws), or run the command from a checkout",
         ) from error
+    try:
+        yield
+    except StackError as error:
+        raise CommandFailed(str(error), remedy=remedy) from error
 
 
 @asynccontextmanager
@@ -98,7 +87,7 @@ async def open_readable_target(env: Env) -> AsyncIterator[Target]:
     if env is not Env.LOCAL:
         yield resolve_target(env)
         return
-    with require_local_package():
+    with use_devstack():
         from switchyard.devstack.errors import StackError
         from switchyard.devstack.stack.daemon import running_exports
         from switchyard.devstack.stack.home import default_home
@@ -106,15 +95,16 @@ async def open_readable_target(env: Env) -> AsyncIterator[Target]:
 
     homes = (default_home(), default_home() / DEMO_HOME)
     for home in homes:
-        try:
-            found = running_exports(home)
-        except StackError:
-            continue
-        yield Target({**os.environ, **found})
+        with suppress(StackError):
+            exports = running_exports(home)
+            break
+    else:
+        ran = [home for home in homes if (home / "stack.json").exists()]
+        if not ran:
+            remedy = "run `make demo` or `switchyard stack up --detach`"
+            raise CommandFailed("the local stack has never run", remedy=remedy)
+        latest = max(ran, key=lambda home: (home / "stack.json").stat().st_mtime)
+        async with open_databases_only(latest) as exports:
+            yield Target({**os.environ, **exports})
         return
-    ran = [home for home in homes if (home / "stack.json").exists()]
-    if not ran:
-        raise CommandFailed("the local stack has never run", remedy="run `make demo` or `switchyard stack up --detach`")
-    latest = max(ran, key=lambda home: (home / "stack.json").stat().st_mtime)
-    async with open_databases_only(latest) as environment:
-        yield Target({**os.environ, **environment})
+    yield Target({**os.environ, **exports})

@@ -7,16 +7,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from switchyard.cli.app.audit_log import open_artefact_reader, read_artefact, read_email
+from switchyard.cli.app.connections import open_pool
 from switchyard.cli.app.console import Field, console, print_json, print_rows, print_text
 from switchyard.cli.app.errors import CommandFailed
-from switchyard.cli.app.lazy import run_async
+from switchyard.cli.app.keys import load_operator_key
+from switchyard.cli.app.lazy import CommandGroup
 from switchyard.cli.app.options import EnvOption, JsonOption, OperatorOption, ReasonOption
 from switchyard.cli.app.target import Env, Target, resolve_target
 
 if TYPE_CHECKING:
     from switchyard.protocol.statements import ApprovalAnswer
 
-app = typer.Typer(no_args_is_help=True)
+app = CommandGroup()
 DECISION_TIMEOUT_S = 15.0
 """How long the command waits for the case manager to act on a decision."""
 
@@ -24,13 +27,13 @@ ApprovalArgument = Annotated[
     str, typer.Argument(metavar="APPROVAL", help="The approval's id, or its first characters.")
 ]
 _FIELDS = (
-    Field("approval", "approval_id", short=8),
-    Field("case", "case_id", short=8),
-    Field("reason", "reason", wraps=True),
-    Field("requested by", "requested_by", wraps=True),
-    Field("content", "content_sha256", wide=True),
-    Field("pack", "pack", wide=True),
-    Field("decide by (UTC)", "decide_by"),
+    Field("approval_id", "approval", short=8),
+    Field("case_id", "case", short=8),
+    Field("reason", wraps=True),
+    Field("requested_by", wraps=True),
+    Field("content_sha256", "content", wide=True),
+    Field("pack", wide=True),
+    Field("decide_by", "decide by (UTC)"),
 )
 _PENDING = """
 select approval_id, case_id, playbook, content_sha256, pack, reason, requested_by, asked_at, decide_by, command
@@ -40,29 +43,29 @@ order by decide_by
 
 
 @app.command("list")
-def list_approvals(as_json: JsonOption = False, env: EnvOption = Env.LOCAL) -> None:
+async def list_approvals(as_json: JsonOption = False, env: EnvOption = Env.LOCAL) -> None:
     """List the approvals that wait for a decision, the most urgent first."""
-    rows = [_public_fields(row) for row in asyncio.run(_list_pending(env))]
-    print_rows(rows, _FIELDS, as_json=as_json)
-    if not as_json:
-        console.print(f"{len(rows)} pending")
+    async with open_pool(resolve_target(env), "operator") as pool:
+        rows = [_public_fields(row) for row in await pool.fetch(_PENDING)]
+    print_rows(rows, _FIELDS, as_json=as_json, footer=f"{len(rows)} pending")
 
 
 @app.command()
-def show(approval: ApprovalArgument, as_json: JsonOption = False, env: EnvOption = Env.LOCAL) -> None:
+async def show(approval: ApprovalArgument, as_json: JsonOption = False, env: EnvOption = Env.LOCAL) -> None:
     """Show the email that would be sent, and the reason why it needs an approval."""
-    shown = asyncio.run(_show(env, approval))
+    target = resolve_target(env)
+    async with open_pool(target, "reviewer") as pool:
+        row = await _find_approval(pool, approval)
+    email = read_email(await _read_content(target, row))
     if as_json:
-        print_json(shown)
+        print_json(_public_fields(row) | {"email": email})
         return
-    email = shown["email"]
     print_text(f"From: {email['from']}\nTo: {email['to']}\nSubject: {email['subject']}\n\n{email['text']}")
-    print_text(f"case {shown['case_id']}\ncontent {shown['content_sha256']}")
-    print_text(f"rule pack {shown['pack']}, needs approval because: {shown['reason']}")
+    print_text(f"case {row['case_id']}\ncontent {row['content_sha256']}")
+    print_text(f"rule pack {row['pack']}, needs approval because: {row['reason']}")
 
 
 @app.command()
-@run_async
 async def grant(
     approval: ApprovalArgument, operator: OperatorOption, reason: ReasonOption = "", env: EnvOption = Env.LOCAL
 ) -> None:
@@ -71,7 +74,6 @@ async def grant(
 
 
 @app.command()
-@run_async
 async def deny(
     approval: ApprovalArgument, operator: OperatorOption, reason: ReasonOption, env: EnvOption = Env.LOCAL
 ) -> None:
@@ -83,24 +85,6 @@ def _public_fields(row: Any) -> dict[str, Any]:
     return {name: value for name, value in row.items() if name != "command"}
 
 
-async def _list_pending(env: Env) -> list[Any]:
-    from switchyard.cli.app.connections import open_operator_pool
-
-    async with open_operator_pool(resolve_target(env)) as pool:
-        rows: list[Any] = await pool.fetch(_PENDING)
-        return rows
-
-
-async def _show(env: Env, prefix: str) -> dict[str, Any]:
-    from switchyard.cli.app.audit_log import read_email
-    from switchyard.cli.app.connections import open_reviewer_pool
-
-    target = resolve_target(env)
-    async with open_reviewer_pool(target) as pool:
-        row = await _find_approval(pool, prefix)
-    return _public_fields(row) | {"email": read_email(await _read_content(target, row))}
-
-
 async def _decide(env: Env, approval: str, answer: ApprovalAnswer, operator: str, reason: str) -> None:
     result = await submit_decision(resolve_target(env), approval, answer, approver=operator, reason=reason)
     if result.startswith("refused"):
@@ -110,13 +94,11 @@ async def _decide(env: Env, approval: str, answer: ApprovalAnswer, operator: str
 
 async def submit_decision(target: Target, prefix: str, answer: ApprovalAnswer, *, approver: str, reason: str) -> str:
     """Sign a decision and hand it to the case manager; return its result. Raises `CommandFailed`."""
-    from switchyard.cli.app.connections import open_operator_pool
-    from switchyard.cli.app.keys import load_operator_key
     from switchyard.protocol.signing import sign_statement
     from switchyard.protocol.statements import approval_statement
     from switchyard.runtime.core.clock import timestamp
 
-    async with open_operator_pool(target) as pool:
+    async with open_pool(target, "operator") as pool:
         row = await _find_approval(pool, prefix)
         if answer == "granted":
             await _read_content(target, row)
@@ -153,8 +135,6 @@ async def _read_content(target: Target, row: Any) -> bytes:
     import hashlib
     import json
 
-    from switchyard.cli.app.audit_log import open_artefact_reader, read_artefact
-
     command = json.loads(row["command"])
     async with open_artefact_reader(target) as artefacts:
         content = await read_artefact(artefacts, command, command["payload"]["email"])
@@ -167,9 +147,8 @@ async def _read_content(target: Target, row: Any) -> bytes:
 
 
 async def _find_approval(pool: Any, prefix: str) -> Any:
-    from switchyard.cli.app.audit_log import pick_by_prefix
-
-    rows = await pool.fetch(_PENDING)
-    return pick_by_prefix(
-        rows, lambda row: str(row["approval_id"]), prefix, noun="pending approval", command="approval list"
-    )
+    found = [row for row in await pool.fetch(_PENDING) if str(row["approval_id"]).startswith(prefix)]
+    if len(found) == 1:
+        return found[0]
+    what = f"{len(found)} pending approvals have" if found else "no pending approval has"
+    raise CommandFailed(f"{what} an id that begins with {prefix}", remedy="see `switchyard approval list`")

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+import getpass
+import json
+import uuid
+from typing import Annotated, Any
 
 import typer
 
+from switchyard.cli.app import audit_log
 from switchyard.cli.app.console import console, print_text
 from switchyard.cli.app.options import EnvOption
-from switchyard.cli.app.target import Env, Target, resolve_target
-
-if TYPE_CHECKING:
-    from switchyard.protocol.fields import Json
+from switchyard.cli.app.target import Env, resolve_target
 
 
 async def ask_question(  # noqa: PLR0917 - options, each by its name
@@ -24,10 +25,6 @@ async def ask_question(  # noqa: PLR0917 - options, each by its name
     env: EnvOption = Env.LOCAL,
 ) -> None:
     """Submit a question as an upstream does, follow its case in the audit log, and open the answer."""
-    import getpass
-    import uuid
-
-    from switchyard.cli.app.audit_log import follow_case, open_audit_reader, read_events
     from switchyard.cli.app.submissions import publish_submissions
 
     detail: dict[str, Any] = {
@@ -43,27 +40,17 @@ async def ask_question(  # noqa: PLR0917 - options, each by its name
     target = resolve_target(env)
     (case_id,) = await publish_submissions(target, [detail])
     console.print(f"case {case_id}", style="dim")
-    async with open_audit_reader(target) as log:
-        await follow_case(log, case_id, set(), wait)
-        answered = await _print_answer(target, (await read_events(log, case_id))[-1])
-    if not answered:
-        raise typer.Exit(1)
-
-
-async def _print_answer(target: Target, event: Json) -> bool:
-    import json
-
-    from switchyard.cli.app.audit_log import open_artefact_reader, read_artefact
-
+    async with audit_log.open_audit_reader(target) as log:
+        await audit_log.follow_case(log, case_id, set(), wait)
+        event = (await audit_log.read_events(log, case_id))[-1]
     ending = event["payload"]
     if ending["outcome"] != "answered":
         print_text(f"{ending['outcome']}: {ending['code']}. {ending.get('message', '')}", style="red")
         if ending.get("remedy"):
             print_text(f"remedy: {ending['remedy']}")
-        return False
-    async with open_artefact_reader(target) as artefacts:
-        answer = json.loads(await read_artefact(artefacts, event, ending["answer"]))
+        raise typer.Exit(1)
+    async with audit_log.open_artefact_reader(target) as artefacts:
+        answer = json.loads(await audit_log.read_artefact(artefacts, event, ending["answer"]))
     print_text(answer["text"])
     for citation in answer["citations"]:
         print_text(f"  {citation['id']}: {citation.get('sql', '')}", style="dim")
-    return True

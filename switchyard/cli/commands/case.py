@@ -4,53 +4,63 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
+import uuid
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
+from switchyard.app.application import load_app
+from switchyard.cli.app import audit_log
+from switchyard.cli.app.connections import open_pool
 from switchyard.cli.app.console import Field, console, count, print_json, print_rows, print_text
 from switchyard.cli.app.errors import CommandFailed, InvalidArgument
-from switchyard.cli.app.lazy import run_async
+from switchyard.cli.app.failover_text import describe_model_call
+from switchyard.cli.app.keys import load_operator_key
+from switchyard.cli.app.lazy import CommandGroup
 from switchyard.cli.app.options import CaseArgument, EnvOption, JsonOption, OperatorOption, ReasonOption
 from switchyard.cli.app.target import Env, Target, open_readable_target, resolve_target
+from switchyard.protocol.catalogue import ROUTER
 
 if TYPE_CHECKING:
     from switchyard.audit.verification.audit_reader import CaseSummary
     from switchyard.protocol.fields import Json
 
-app = typer.Typer(no_args_is_help=True)
+app = CommandGroup()
 SEALED_FIELDS = {"CaseOpened": "question", "CaseClosed": "answer", "EmailDrafted": "email"}
 """Which artefact of an event `--open` shows."""
 
 _COLOURS = {"answered": "green", "sent": "green", "open": "cyan", "no_agent": "yellow", "blocked": "yellow"}
 _LISTED = (
-    Field("case", "case_id", short=8),
-    Field("session", "session_id", wide=True),
-    Field("agents", "agents", wide=True),
-    Field("model", "model_ids", wide=True),
-    Field("hops", "hops"),
-    Field("ms", "duration_ms"),
-    Field("outcome", "outcome", style=lambda outcome: _COLOURS.get(outcome, "red")),
-    Field("code", "code"),
+    Field("case_id", "case", short=8),
+    Field("session_id", "session", wide=True),
+    Field("agents", wide=True),
+    Field("model_ids", "model", wide=True),
+    Field("hops"),
+    Field("duration_ms", "ms"),
+    Field("outcome", style=lambda outcome: _COLOURS.get(outcome, "red")),
+    Field("code"),
 )
+_STEP_FIELDS = ("seq", "event_id", "since_opened_ms", "node_from", "node_to", "transition")
 _STEPS = (
-    Field("seq", "seq"),
-    Field("+ms", "since_opened_ms"),
-    Field("from", "node_from"),
-    Field("to", "node_to"),
-    Field("transition", "transition"),
-    Field("model", "model_id", wide=True),
-    Field("why", "model_reason"),
-    Field("ms", "latency_ms", wide=True),
-    Field("digest", "digest", wide=True),
+    Field("seq"),
+    Field("since_opened_ms", "+ms"),
+    Field("node_from", "from"),
+    Field("node_to", "to"),
+    Field("transition"),
+    Field("model_id", "model", wide=True),
+    Field("model_reason", "why"),
+    Field("latency_ms", "ms", wide=True),
+    Field("digest", wide=True),
 )
 
 
 @app.command("list")
-def list_cases(
+async def list_cases(
     outcome: Annotated[str | None, typer.Option(help="answered, failed, no_agent, expired, rejected …")] = None,
     session: Annotated[str | None, typer.Option(help="One conversation.")] = None,
     limit: Annotated[int, typer.Option(help="The most rows.")] = 50,
@@ -58,29 +68,27 @@ def list_cases(
     env: EnvOption = Env.LOCAL,
 ) -> None:
     """List the latest cases."""
-    rows = [_summary_fields(case) for case in asyncio.run(_list(env, outcome, session, limit))]
-    print_rows(rows, _LISTED, as_json=as_json)
-    if not as_json:
-        console.print(count(len(rows), "case"))
+    async with open_readable_target(env) as target, audit_log.open_audit_reader(target) as log:
+        cases = await log.list_cases(session_id=session, outcome=outcome, limit=limit)
+    print_rows([*map(_summary_fields, cases)], _LISTED, as_json=as_json, footer=count(len(cases), "case"))
 
 
 @app.command()
-def show(
+async def show(
     case: CaseArgument,
     reveal: Annotated[bool, typer.Option("--open", help="Decrypt the question and answer, or the email.")] = False,
     as_json: JsonOption = False,
     env: EnvOption = Env.LOCAL,
 ) -> None:
     """Show a case: each transition, why each model answered, and how the case ended."""
-    shown = asyncio.run(_read_case(env, case, reveal=reveal))
+    shown, events = await _read_case(env, case, reveal=reveal)
     if as_json:
-        print_json({name: value for name, value in shown.items() if name != "events"})
+        print_json(shown)
     else:
-        _print_case(shown)
+        _print_case(shown, events)
 
 
 @app.command()
-@run_async
 async def retry(  # noqa: PLR0917 - options, each by its name
     case: CaseArgument,
     operator: OperatorOption,
@@ -94,25 +102,19 @@ async def retry(  # noqa: PLR0917 - options, each by its name
 
 
 @app.command()
-@run_async
 async def cancel(
     case: CaseArgument, operator: OperatorOption, reason: ReasonOption, env: EnvOption = Env.LOCAL
 ) -> None:
     """Cancel an open case: nothing of it is sent any more, and it ends as cancelled."""
-    import uuid
-
-    from switchyard.cli.app.audit_log import open_audit_reader, resolve_case_id
-    from switchyard.cli.app.connections import open_operator_pool
-
     target, case_id = resolve_target(env), case
     if len(case) < len(str(uuid.NAMESPACE_DNS)):
-        async with open_audit_reader(target) as log:
-            case_id = await resolve_case_id(log, case)
+        async with audit_log.open_audit_reader(target) as log:
+            case_id = await audit_log.resolve_case_id(log, case)
     try:
         whole = uuid.UUID(case_id)
     except ValueError as error:
         raise InvalidArgument(f"{case_id} is invalid: expected a UUID", remedy="see `switchyard case list`") from error
-    async with open_operator_pool(target) as pool:
+    async with open_pool(target, "operator") as pool:
         result = await pool.fetchval("select cancel($1, $2, $3)", whole, operator, reason)
     if result == "unknown":
         raise CommandFailed(f"the case manager has no case {case_id}", remedy="see `switchyard case list`")
@@ -135,38 +137,24 @@ def _short(model_id: str) -> str:
     return name.split("-20")[0]
 
 
-async def _list(env: Env, outcome: str | None, session: str | None, limit: int) -> list[CaseSummary]:
-    from switchyard.cli.app.audit_log import open_audit_reader
-
-    async with open_readable_target(env) as target, open_audit_reader(target) as log:
-        return await log.list_cases(session_id=session, outcome=outcome, limit=limit)
-
-
-async def _read_case(env: Env, prefix: str, *, reveal: bool) -> dict[str, Any]:
-    from switchyard.cli.app.audit_log import open_audit_reader, read_events, resolve_case_id
-
-    async with open_readable_target(env) as target, open_audit_reader(target) as log:
-        case_id = await resolve_case_id(log, prefix)
+async def _read_case(env: Env, prefix: str, *, reveal: bool) -> tuple[dict[str, Any], list[Json]]:
+    """What `show` prints as JSON, and the events of the case."""
+    async with open_readable_target(env) as target, audit_log.open_audit_reader(target) as log:
+        case_id = await audit_log.resolve_case_id(log, prefix)
         summary = await log.summary(case_id)
         if summary is None:
             raise CommandFailed(f"the log has no event of case {case_id}", remedy="see `switchyard case list`")
         steps = await log.timeline(case_id)
-        events = {event["event_id"]: event for event in await read_events(log, case_id)}
+        events = await audit_log.read_events(log, case_id)
         report = await log.verify(case_id=case_id)
-        opened = await _open_sealed(target, list(events.values())) if reveal else None
-    calls = {event_id: event.get("model_call") for event_id, event in events.items()}
-    return {
-        **_summary_fields(summary),
+        opened = await _open_sealed(target, events) if reveal else None
+    calls = {event["event_id"]: event.get("model_call") or {} for event in events}
+    shown = _summary_fields(summary) | {
         "steps": [
             {
-                "seq": step.seq,
-                "event_id": step.event_id,
-                "since_opened_ms": step.since_opened_ms,
-                "node_from": step.node_from,
-                "node_to": step.node_to,
-                "transition": step.transition,
+                **{name: getattr(step, name) for name in _STEP_FIELDS},
                 "model_id": _short(step.model_id or "") or None,
-                "model_reason": (calls.get(step.event_id) or {}).get("reason"),
+                "model_reason": calls.get(step.event_id, {}).get("reason"),
                 "latency_ms": step.latency_ms,
                 "digest": step.transcript_hash,
             }
@@ -175,27 +163,25 @@ async def _read_case(env: Env, prefix: str, *, reveal: bool) -> dict[str, Any]:
         "retired_bodies": len(steps) - len(events),
         "opened": opened,
         "chain_ok": report.ok,
-        "events": events,
     }
+    return shown, events
 
 
 async def _open_sealed(target: Target, events: list[Json]) -> list[dict[str, str]]:
     """The decrypted texts; one that was erased or is stored in S3 has an `error` instead."""
-    from switchyard.cli.app.audit_log import open_artefact_reader, read_artefact, read_email
-
     opened = []
-    async with open_artefact_reader(target) as artefacts:
+    async with audit_log.open_artefact_reader(target) as artefacts:
         for event in events:
             name = SEALED_FIELDS.get(event["type"], "")
             if not (reference := event["payload"].get(name)):
                 continue
             try:
-                data = await read_artefact(artefacts, event, reference)
+                data = await audit_log.read_artefact(artefacts, event, reference)
             except CommandFailed as error:
                 opened.append({"name": name, "error": error.message})
                 continue
             if name == "email":
-                email = read_email(data)
+                email = audit_log.read_email(data)
                 text = f"To: {email['to']}\nSubject: {email['subject']}\n\n{email['text']}"
             else:
                 text = json.loads(data)["text"] if name == "answer" else data.decode()
@@ -203,7 +189,7 @@ async def _open_sealed(target: Target, events: list[Json]) -> list[dict[str, str
     return opened
 
 
-def _print_case(shown: dict[str, Any]) -> None:
+def _print_case(shown: dict[str, Any], events: list[Json]) -> None:
     colour = _COLOURS.get(shown["outcome"], "red")
     console.print(f"[bold]case {shown['case_id']}[/bold]  [{colour}]{shown['outcome']}[/{colour}]")
     print_text(f"session {shown['session_id']}, tenant {shown['tenant']}, playbook {shown['playbook_version']}")
@@ -211,11 +197,8 @@ def _print_case(shown: dict[str, Any]) -> None:
         took = f"took {shown['duration_ms']} ms over {shown['hops']} hops"
         console.print(f"opened {shown['opened_at']:%Y-%m-%d %H:%M:%S} UTC, {took}")
     print_rows([{**step, "digest": step["digest"][:12]} for step in shown["steps"]], _STEPS)
-    events = [shown["events"][step["event_id"]] for step in shown["steps"] if step["event_id"] in shown["events"]]
     for event in events:
-        _print_model_call_and_failure(event)
-    for event in events:
-        _print_ending(event)
+        _print_event(event)
     if shown["retired_bodies"]:
         console.print(f"retired: {count(shown['retired_bodies'], 'event')} without a body; the log has the receipt")
     for each in shown["opened"] or ():
@@ -223,9 +206,7 @@ def _print_case(shown: dict[str, Any]) -> None:
     console.print(f"chain: {'ok' if shown['chain_ok'] else 'BROKEN'} ({count(len(shown['steps']), 'event')} verified)")
 
 
-def _print_model_call_and_failure(event: Json) -> None:
-    from switchyard.cli.app.failover_text import describe_model_call
-
+def _print_event(event: Json) -> None:
     node, payload, call = event["node_from"], event["payload"], event.get("model_call")
     if call:
         style = "yellow" if call["role"] == "fallback" else "dim"
@@ -236,22 +217,16 @@ def _print_model_call_and_failure(event: Json) -> None:
             print_text(f"  caused by {cause}")
     if event["type"] == "TaskRetried":
         print_text(f"{payload['operator']} retried {payload['task_type']}: {payload['reason']}", style="yellow")
+    if event["type"] in {"CaseClosed", "SubmissionRejected"}:
+        where = f" (field {payload['field']})" if payload.get("field") else ""
+        print_text(f"ended: {payload['code']} {payload.get('message', '')}{where}".rstrip())
+        if payload.get("rules"):
+            print_text(f"rules: {', '.join(payload['rules'])}")
+        if payload.get("remedy"):
+            print_text(f"remedy: {payload['remedy']}")
 
 
-def _print_ending(event: Json) -> None:
-    if event["type"] not in {"CaseClosed", "SubmissionRejected"}:
-        return
-    ending = event["payload"]
-    where = f" (field {ending['field']})" if ending.get("field") else ""
-    print_text(f"ended: {ending['code']} {ending.get('message', '')}{where}".rstrip())
-    if ending.get("rules"):
-        print_text(f"rules: {', '.join(ending['rules'])}")
-    if ending.get("remedy"):
-        print_text(f"remedy: {ending['remedy']}")
-
-
-@dataclass(frozen=True)
-class FailedCaseEvents:
+class FailedCaseEvents(NamedTuple):
     """How a case failed: four events of the log, each the cause of the next."""
 
     command: Json
@@ -262,18 +237,13 @@ class FailedCaseEvents:
 
 def find_failure(events: Sequence[Json]) -> FailedCaseEvents:
     """The failure that ended a case, from its events in causal order. Raises `CommandFailed` if none can be retried."""
-    from switchyard.app.application import load_app
-    from switchyard.protocol.catalogue import ROUTER
-
     by_digest = {event["digest"]: event for event in events}
 
     def cause(event: Json) -> Json:
         found = by_digest.get(event["parents"][0]) if event["parents"] else None
         if found is None:
-            raise CommandFailed(
-                f"the log does not have the cause of {event['type']}",
-                remedy="wait for it, or run `switchyard audit reconcile`",
-            )
+            remedy = "wait for it, or run `switchyard audit reconcile`"
+            raise CommandFailed(f"the log does not have the cause of {event['type']}", remedy=remedy)
         return found
 
     terminal = {type_.name for type_ in load_app().catalogue.types if type_.terminal}
@@ -288,10 +258,8 @@ def find_failure(events: Sequence[Json]) -> FailedCaseEvents:
     close = cause(ending)
     failed = cause(close)
     if close["type"] != "CloseCase" or failed["node_from"] == ROUTER:
-        raise CommandFailed(
-            "no task failed: the router could not route an event of the case",
-            remedy="deploy the router that can, and submit the case again",
-        )
+        remedy = "deploy the router that can, and submit the case again"
+        raise CommandFailed("no task failed: the router could not route an event of the case", remedy=remedy)
     return FailedCaseEvents(cause(failed), failed, close, ending)
 
 
@@ -304,50 +272,35 @@ async def retry_case(
     target: Target, prefix: str, *, operator: str, reason: str, key_file: Path | None, wait_s: float
 ) -> None:
     """Sign a request, hand it to the case manager, and follow the case to its new ending. Raises `CommandFailed`."""
-    from datetime import UTC, datetime
-
-    from switchyard.cli.app.audit_log import follow_case, open_audit_reader, read_events, resolve_case_id
-    from switchyard.cli.app.keys import load_operator_key
     from switchyard.protocol.signing import sign_statement
     from switchyard.protocol.statements import retry_statement
     from switchyard.runtime.core.clock import timestamp
 
     key = load_operator_key(target, key_file)
-    async with open_audit_reader(target) as log:
-        case_id = await resolve_case_id(log, prefix)
+    async with audit_log.open_audit_reader(target) as log:
+        case_id = await audit_log.resolve_case_id(log, prefix)
         report = await log.verify(case_id=case_id)
         if report.findings:
-            raise CommandFailed(
-                f"the chain of case {case_id} is broken: {report.findings[0].why}",
-                remedy="treat it as an incident; a case is not retried on altered evidence",
-            )
-        events = await read_events(log, case_id)
+            remedy = "treat it as an incident; a case is not retried on altered evidence"
+            raise CommandFailed(f"the chain of case {case_id} is broken: {report.findings[0].why}", remedy=remedy)
+        events = await audit_log.read_events(log, case_id)
         failure = find_failure(events)
-        requested_at = timestamp(datetime.now(UTC))
+        signed = {"operator": operator, "reason": reason, "requested_at": timestamp(datetime.now(UTC))}
         statement = retry_statement(
             case_id=case_id,
             failed=failure.failed["digest"],
             command=failure.command["digest"],
             closed=failure.ending["digest"],
-            operator=operator,
-            reason=reason,
-            requested_at=requested_at,
+            **signed,
         )
-        request = {
-            "operator": operator,
-            "reason": reason,
-            "requested_at": requested_at,
-            "signature": sign_statement(key, statement),
-            "command": failure.command,
-            "failed": failure.failed,
-            "close": failure.close,
-        }
+        evidence = {"command": failure.command, "failed": failure.failed, "close": failure.close}
+        request = {**signed, "signature": sign_statement(key, statement), **evidence}
         code, why = await _request_retry(target, case_id, request, wait_s)
         if code != "retried":
             raise CommandFailed(f"the case manager refused the retry: {why}")
         command = failure.command
         console.print(f"case {case_id} is open again: {command['type']} goes to {command['node_to']} once more")
-        step = await follow_case(log, case_id, {event["event_id"] for event in events}, wait_s)
+        step = await audit_log.follow_case(log, case_id, {event["event_id"] for event in events}, wait_s)
     console.print(f"ended: {step.outcome}")
     if step.outcome == "failed":
         raise CommandFailed("the task failed again", remedy=f"see `switchyard case show {case_id}`")
@@ -356,15 +309,9 @@ async def retry_case(
 async def _request_retry(
     target: Target, case_id: str, request: dict[str, Any], wait_s: float
 ) -> tuple[str, str | None]:
-    import time
-    import uuid
-
-    from switchyard.cli.app.audit_log import POLL_INTERVAL_S
-    from switchyard.cli.app.connections import open_operator_pool
-
     # The same signed request is the same row.
     request_id = uuid.uuid5(uuid.UUID("4f1f9a53-7f2f-5d07-8a2b-0f7cf1f0a7d2"), request["signature"])
-    async with open_operator_pool(target) as pool:
+    async with open_pool(target, "operator") as pool:
         await pool.execute(
             "insert into retry_request (request_id, case_id, request) values ($1, $2, $3)",
             request_id,
@@ -376,8 +323,6 @@ async def _request_retry(
             row = await pool.fetchrow("select code, why from retry_request where request_id = $1", request_id)
             if row is not None and row["code"] is not None:
                 return row["code"], row["why"]
-            await asyncio.sleep(POLL_INTERVAL_S)
-    raise CommandFailed(
-        f"the case manager has not answered within {wait_s:g} s; the request is stored",
-        remedy="check that the case manager is running",
-    )
+            await asyncio.sleep(audit_log.POLL_INTERVAL_S)
+    remedy = "check that the case manager is running"
+    raise CommandFailed(f"the case manager has not answered within {wait_s:g} s; the request is stored", remedy=remedy)

@@ -2,37 +2,46 @@
 
 from __future__ import annotations
 
-import asyncio
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
+from switchyard.app.application import load_app
+from switchyard.cli.app.connections import open_pool
 from switchyard.cli.app.console import Field, console, print_rows
 from switchyard.cli.app.errors import CommandFailed
-from switchyard.cli.app.lazy import run_async
+from switchyard.cli.app.lazy import CommandGroup
 from switchyard.cli.app.options import EnvOption, JsonOption, OperatorOption, ReasonOption
 from switchyard.cli.app.target import Env, resolve_target
 
-app = typer.Typer(no_args_is_help=True)
+app = CommandGroup()
 PlaybookArgument = Annotated[str, typer.Argument(metavar="PLAYBOOK", help="The playbook's name, without a version.")]
 _FIELDS = (
-    Field("playbook", "playbook"),
-    Field("version", "version", wide=True),
-    Field("state", "state"),
-    Field("since", "since"),
-    Field("by", "by", wraps=True),
-    Field("reason", "reason", wraps=True),
+    Field("playbook"),
+    Field("version", wide=True),
+    Field("state"),
+    Field("since"),
+    Field("by", wraps=True),
+    Field("reason", wraps=True),
 )
 
 
 @app.command("list")
-def list_playbooks(as_json: JsonOption = False, env: EnvOption = Env.LOCAL) -> None:
+async def list_playbooks(as_json: JsonOption = False, env: EnvOption = Env.LOCAL) -> None:
     """List every playbook: its current version, and by whom and why it is halted."""
-    print_rows(asyncio.run(_list(env)), _FIELDS, as_json=as_json)
+    async with open_pool(resolve_target(env), "operator") as pool:
+        halted = {
+            row["playbook"]: row for row in await pool.fetch("select playbook, since, by, why as reason from halted")
+        }
+    rows = [
+        {"playbook": name, "version": str(version), "state": "halted" if name in halted else "running"}
+        | dict(halted.get(name) or dict.fromkeys(("since", "by", "reason")))
+        for name, version in load_app().current.items()
+    ]
+    print_rows(rows, _FIELDS, as_json=as_json)
 
 
 @app.command()
-@run_async
 async def halt(
     playbook: PlaybookArgument, operator: OperatorOption, reason: ReasonOption, env: EnvOption = Env.LOCAL
 ) -> None:
@@ -42,7 +51,6 @@ async def halt(
 
 
 @app.command()
-@run_async
 async def resume(
     playbook: PlaybookArgument, operator: OperatorOption, reason: ReasonOption, env: EnvOption = Env.LOCAL
 ) -> None:
@@ -51,33 +59,9 @@ async def resume(
     console.print(f"{playbook}: resumed" if done else f"{playbook}: was not halted")
 
 
-async def _list(env: Env) -> list[dict[str, Any]]:
-    from switchyard.app.application import load_app
-    from switchyard.cli.app.connections import open_operator_pool
-
-    async with open_operator_pool(resolve_target(env)) as pool:
-        halted = {row["playbook"]: row for row in await pool.fetch("select playbook, by, why, since from halted")}
-    return [
-        {
-            "playbook": name,
-            "version": str(version),
-            "state": "halted" if row else "running",
-            "since": row["since"] if row else None,
-            "by": row["by"] if row else None,
-            "reason": row["why"] if row else None,
-        }
-        for name, version in load_app().current.items()
-        for row in [halted.get(name)]
-    ]
-
-
 async def _set_halted(env: Env, function: str, playbook: str, operator: str, reason: str) -> bool:
-    from switchyard.app.application import load_app
-    from switchyard.cli.app.connections import open_operator_pool
-
     current = load_app().current
     if playbook not in current:
         raise CommandFailed(f"no playbook is named {playbook}", remedy=f"name one of {', '.join(current)}")
-    async with open_operator_pool(resolve_target(env)) as pool:
-        done: bool = await pool.fetchval(f"select {function}($1, $2, $3)", playbook, operator, reason)
-        return done
+    async with open_pool(resolve_target(env), "operator") as pool:
+        return bool(await pool.fetchval(f"select {function}($1, $2, $3)", playbook, operator, reason))

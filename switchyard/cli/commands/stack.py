@@ -2,36 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+import time
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from switchyard.cli.app.console import Field, console, print_rows
 from switchyard.cli.app.errors import CommandFailed
+from switchyard.cli.app.lazy import CommandGroup
 from switchyard.cli.app.options import JsonOption
-from switchyard.cli.app.target import require_local_package
+from switchyard.cli.app.target import use_devstack
 
 if TYPE_CHECKING:
     from switchyard.devstack.stack.endpoints import Endpoints
 
-app = typer.Typer(no_args_is_help=True)
+app = CommandGroup()
 STACK_PLAN = "switchyard.devstack.stack.local_stack:build_stack"
 _FIELDS = (
-    Field("process", "process"),
-    Field("state", "state"),
-    Field("pid", "pid"),
-    Field("port", "port"),
-    Field("restarts", "restarts"),
-    Field("ready for (s)", "ready_s"),
+    Field("process"),
+    Field("state"),
+    Field("pid"),
+    Field("port"),
+    Field("restarts"),
+    Field("ready_s", "ready for (s)"),
 )
 
 
 @app.command()
 def up(detach: Annotated[bool, typer.Option("--detach", "-d", help="Run in the background.")] = False) -> None:
     """Start PostgreSQL, the AWS emulator, the model simulator and every service."""
-    with require_local_package(), translate_stack_errors():
+    with use_devstack():
         from switchyard.devstack.stack import daemon
 
         def ready(endpoints: Endpoints) -> None:
@@ -46,7 +46,7 @@ def up(detach: Annotated[bool, typer.Option("--detach", "-d", help="Run in the b
 @app.command()
 def down(force: Annotated[bool, typer.Option(help="Do not wait for the drain.")] = False) -> None:
     """Stop the running stack."""
-    with require_local_package(), translate_stack_errors():
+    with use_devstack():
         from switchyard.devstack.stack import daemon
 
         stopped = daemon.stop_stack(force=force)
@@ -56,13 +56,13 @@ def down(force: Annotated[bool, typer.Option(help="Do not wait for the drain.")]
 @app.command()
 def status(as_json: JsonOption = False) -> None:
     """Show each process of the running stack."""
-    import time
-
-    with require_local_package():
+    with use_devstack():
         from switchyard.devstack.stack import daemon
-    found = daemon.stack_status()
+
+        found = daemon.stack_status()
     if not found:
         raise CommandFailed("no stack is running", remedy="run `switchyard stack up --detach`")
+    now = time.time()
     rows = [
         {
             "process": each.name,
@@ -70,19 +70,8 @@ def status(as_json: JsonOption = False) -> None:
             "pid": each.pid,
             "port": each.port,
             "restarts": each.restarts,
-            "ready_s": None if (uptime := each.uptime(time.time())) is None else round(uptime),
+            "ready_s": None if (uptime := each.uptime(now)) is None else round(uptime),
         }
         for each in found
     ]
     print_rows(rows, _FIELDS, as_json=as_json)
-
-
-@contextmanager
-def translate_stack_errors() -> Iterator[None]:
-    """Turn a `StackError` into a `CommandFailed`."""
-    from switchyard.devstack.errors import StackError
-
-    try:
-        yield
-    except StackError as error:
-        raise CommandFailed(str(error)) from error

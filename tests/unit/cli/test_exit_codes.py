@@ -25,7 +25,7 @@ def run(*arguments: str, **environment: str) -> tuple[int, str]:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (["case", "show"], "Missing argument"),
         (["case", "list", "--as", "ana"], "No such option"),
@@ -38,9 +38,9 @@ def run(*arguments: str, **environment: str) -> tuple[int, str]:
         (["email", "resolve", "c", "--operator", "ana", "--evidence", "e"], "the delivery status is missing"),
     ],
 )
-def test_a_command_that_is_called_wrongly_exits_with_2(arguments: list[str], said: str) -> None:
+def test_a_command_that_is_called_wrongly_exits_with_2(arguments: list[str], message: str) -> None:
     exit_code, stderr = run(*arguments)
-    assert (exit_code, said in stderr) == (2, True), stderr
+    assert (exit_code, message in stderr) == (2, True), stderr
 
 
 @pytest.mark.parametrize(
@@ -66,13 +66,13 @@ def test_a_command_without_its_variable_exits_with_1_and_names_it(arguments: lis
 
 
 def test_an_unreachable_database_exits_with_1() -> None:
-    exit_code, stderr = run("case", "list", SWITCHYARD_AUDIT_DB_URL="postgresql://nobody@127.0.0.1:1/audit")
+    exit_code, stderr = run("case", "list", SWITCHYARD_AUDIT_DB_URL="postgresql://reader@127.0.0.1:1/audit")
     assert exit_code == 1
     assert "the database of audit is unreachable" in stderr
 
 
 def test_migrate_without_a_server_exits_with_1() -> None:
-    url = "postgresql://nobody@127.0.0.1:1/work"
+    url = "postgresql://reader@127.0.0.1:1/work"
     exit_code, stderr = run("migrate", SWITCHYARD_WORK_DB_OWNER_URL=url, SWITCHYARD_AUDIT_DB_OWNER_URL=url)
     assert (exit_code, "connection failed" in stderr) == (1, True), stderr
 

@@ -70,5 +70,5 @@ THROTTLED = attempt(PRIMARY, "throttled", 0, 40, error_code="ModelRateLimitError
         (None, ""),
     ],
 )
-def test_a_decision_is_told_in_one_line(model_call: dict[str, Any] | None, line: str) -> None:
+def test_failover_is_described_in_one_line(model_call: dict[str, Any] | None, line: str) -> None:
     assert describe_model_call(model_call) == line

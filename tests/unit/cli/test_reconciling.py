@@ -22,12 +22,12 @@ NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
         ("2026-11-20", datetime(2026, 11, 20, tzinfo=UTC)),
     ],
 )
-def test_a_time_is_said_as_a_span_or_as_a_day(since: str, moment: datetime) -> None:
+def test_since_as_a_span_or_a_day_is_a_moment(since: str, moment: datetime) -> None:
     assert parse_since(since, NOW) == moment
 
 
 @pytest.mark.parametrize("since", ["", "yesterday", "0h", "24", "h", "-1h", "2026-13-01"])
-def test_what_is_no_time_is_refused_with_an_example(since: str) -> None:
+def test_invalid_since_is_refused_with_an_example(since: str) -> None:
     with pytest.raises(InvalidArgument, match="is invalid") as refused:
         parse_since(since, NOW)
     assert refused.value.remedy is not None
@@ -35,6 +35,6 @@ def test_what_is_no_time_is_refused_with_an_example(since: str) -> None:
 
 
 @pytest.mark.parametrize("since", ["15d", "2026-11-01", "99999d"])
-def test_what_retention_may_have_let_go_is_not_compared(since: str) -> None:
+def test_since_before_the_queues_retention_is_refused(since: str) -> None:
     with pytest.raises(InvalidArgument, match="more than 14 days ago"):
         parse_since(since, NOW)

@@ -14,7 +14,7 @@ from switchyard.cli.app.errors import CommandFailed
 from switchyard.cli.app.main import app
 
 
-def test_every_rule_is_listed_with_its_source_and_its_first_day() -> None:
+def test_rules_list_names_every_rule_and_its_first_day() -> None:
     shown = CliRunner().invoke(app, ["rules", "list"])
     assert shown.exit_code == 0
     for rule in RULES.values():
@@ -23,15 +23,15 @@ def test_every_rule_is_listed_with_its_source_and_its_first_day() -> None:
     assert "2026-09-01" in shown.output
 
 
-def test_a_program_gets_the_same_as_json() -> None:
-    told = json.loads(CliRunner().invoke(app, ["rules", "list", "--json"]).output)
-    assert told["pack"] == released_packs()[-1].version
-    assert [rule["id"] for rule in told["rules"]] == list(RULES)
-    assert told["rules"][17]["from"] == "2026-09-01"
-    assert told["rules"][0]["stages"] == ["contact", "sending"]
+def test_rules_as_json_have_the_same_fields() -> None:
+    listed = json.loads(CliRunner().invoke(app, ["rules", "list", "--json"]).output)
+    assert listed["pack"] == released_packs()[-1].version
+    assert [rule["id"] for rule in listed["rules"]] == list(RULES)
+    assert listed["rules"][17]["from"] == "2026-09-01"
+    assert listed["rules"][0]["stages"] == ["contact", "sending"]
 
 
-def test_without_a_pack_in_force_it_says_so_and_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rules_without_a_pack_in_force_fail_with_a_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
     late = released_packs()[-1].model_copy(
         update={"effective_from": released_packs()[-1].effective_from.replace(year=2999)}
     )

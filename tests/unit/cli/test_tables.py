@@ -2,27 +2,30 @@
 
 from __future__ import annotations
 
-import io
 import json
 from collections.abc import Callable
-from contextlib import redirect_stdout
-from datetime import UTC, date, datetime
+from contextlib import nullcontext
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
-from services.specialists.compliance import commands as rules
 from services.specialists.email_sender import commands as email
+from services.specialists.email_sender import unresolved_sends
 from services.specialists.email_sender.unresolved_sends import UnresolvedSend
 from switchyard.audit.reconciliation.completeness import Gap, GapKind
 from switchyard.audit.reconciliation.reconciler import ReconciliationReport
 from switchyard.audit.records.stored_row import CaseStatus
+from switchyard.audit.retention import retention as log_retention
 from switchyard.audit.verification.audit_reader import CaseSummary, StoredAlarm
 from switchyard.audit.verification.findings import VerifyReport
+from switchyard.cli.app import audit_log
 from switchyard.cli.app.console import console
-from switchyard.cli.app.target import Env
-from switchyard.cli.commands import approval, case, playbook, stack
+from switchyard.cli.app.main import app
+from switchyard.cli.commands import approval, case, playbook
 from switchyard.cli.commands.audit import reconcile, retention, verify
 from switchyard.devstack.stack import daemon
 from switchyard.devstack.supervisor.process import ProcessState, ProcessStatus
@@ -96,16 +99,15 @@ SHOWN = {
     "retired_bodies": 1,
     "opened": [{"name": "question", "text": "Which ten wells produced the most oil in June 2026, in bbl?"}],
     "chain_ok": True,
-    "events": {},
 }
 POLICY = {
     "playbook": "outbound_email",
-    "keep_days": 1_095,
-    "duty_days": 1_095,
+    "effective_from": NOW,
+    "keep_for": timedelta(days=1_095),
+    "duty_for": timedelta(days=1_095),
     "duty_counts_from": ["SendingResolved", "EmailSent"],
     "citation": "12 CFR 1006.100(a): three years after the last collection activity",
     "set_by": "migration",
-    "effective_from": NOW,
 }
 HOLD = {
     "hold_id": CASE,
@@ -116,8 +118,6 @@ HOLD = {
 }
 HALTED = {
     "playbook": "outbound_email",
-    "version": "outbound_email/1",
-    "state": "halted",
     "since": NOW,
     "by": "oncall@harborline.example",
     "reason": "complaints from three consumers since noon, see incident 4711",
@@ -137,58 +137,48 @@ def _reconciled() -> ReconciliationReport:
     return found
 
 
-Print = Callable[[pytest.MonkeyPatch, bool], None]
+def _yield(value: Any) -> Callable[..., Any]:
+    return lambda *_: nullcontext(value)
 
 
-def _case_list(patch: pytest.MonkeyPatch, as_json: bool) -> None:
+def _case_list(patch: pytest.MonkeyPatch) -> None:
     rows = [
         _summary("suppressed", "disclosure_missing", "field_routing"),
         _summary("failed", "models_failed", "triage"),
     ]
-    patch.setattr(case, "_list", _answer(rows))
-    case.list_cases(as_json=as_json)
+    patch.setattr(audit_log, "open_audit_reader", _yield(SimpleNamespace(list_cases=_answer(rows))))
 
 
-def _case_show(patch: pytest.MonkeyPatch, as_json: bool) -> None:
-    patch.setattr(case, "_read_case", _answer(SHOWN))
-    case.show(CASE, as_json=as_json)
+def _case_show(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(case, "_read_case", _answer((SHOWN, [])))
 
 
-def _approval_list(patch: pytest.MonkeyPatch, as_json: bool) -> None:
-    patch.setattr(approval, "_list_pending", _answer([APPROVAL]))
-    approval.list_approvals(as_json=as_json)
+def _approval_list(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(approval, "open_pool", _yield(SimpleNamespace(fetch=_answer([APPROVAL]))))
 
 
-def _approval_show(patch: pytest.MonkeyPatch, as_json: bool) -> None:
+def _approval_show(patch: pytest.MonkeyPatch) -> None:
     text = "Dear Ada,\n\nthis is an attempt to collect a debt, and any information obtained is used for that purpose.\n"
-    email = {"from": "a@b.example", "to": "ada@example.com", "subject": "Your account", "text": text}
-    patch.setattr(approval, "_show", _answer(APPROVAL | {"email": email}))
-    approval.show(CASE, as_json=as_json)
+    email = f"From: a@b.example\nTo: ada@example.com\nSubject: Your account\n\n{text}"
+    _approval_list(patch)
+    patch.setattr(approval, "_read_content", _answer(email.encode()))
 
 
-def _playbook_list(patch: pytest.MonkeyPatch, as_json: bool) -> None:
-    running = {
-        "playbook": "assist",
-        "version": "assist/2",
-        "state": "running",
-        "since": None,
-        "by": None,
-        "reason": None,
-    }
-    patch.setattr(playbook, "_list", _answer([HALTED, running]))
-    playbook.list_playbooks(as_json=as_json)
+def _playbook_list(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(playbook, "open_pool", _yield(SimpleNamespace(fetch=_answer([HALTED]))))
 
 
-def _email_list(patch: pytest.MonkeyPatch, as_json: bool) -> None:
-    patch.setattr(email, "_list_unresolved", _answer([UnresolvedSend(CASE, SHA, NOW, "SendingUnknown")]))
-    email.list_unresolved(as_json=as_json)
+def _email_list(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(email, "open_pool", _yield(None))
+    rows = [UnresolvedSend(CASE, SHA, NOW, "SendingUnknown")]
+    patch.setattr(unresolved_sends, "list_unresolved_sends", _answer(rows))
 
 
-def _rules_list(_: pytest.MonkeyPatch, as_json: bool) -> None:
-    rules.list_rules(as_json=as_json)
+def _rules_list(_: pytest.MonkeyPatch) -> None:
+    """The rules are in the code."""
 
 
-def _stack_status(patch: pytest.MonkeyPatch, as_json: bool) -> None:
+def _stack_status(patch: pytest.MonkeyPatch) -> None:
     fields: dict[str, Any] = dict.fromkeys(ProcessStatus.__dataclass_fields__)
     fields |= {
         "name": "email_feedback",
@@ -199,28 +189,27 @@ def _stack_status(patch: pytest.MonkeyPatch, as_json: bool) -> None:
     }
     patch.setattr(daemon, "stack_status", lambda: [ProcessStatus(**fields)])
     patch.setattr(ProcessStatus, "uptime", lambda *_: 86_400.0)
-    stack.status(as_json=as_json)
 
 
-def _retention_show(patch: pytest.MonkeyPatch, as_json: bool) -> None:
-    patch.setattr(retention, "_read", _answer(([POLICY], [HOLD])))
-    retention.show(as_json=as_json, env=Env.AWS)
+def _retention_show(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(retention, "open_pool", _yield(None))
+    patch.setattr(log_retention, "read_retention", _answer(([dict(POLICY)], [dict(HOLD)])))
 
 
-def _audit_verify(patch: pytest.MonkeyPatch, as_json: bool) -> None:
-    patch.setattr(verify, "_verify", _answer((VerifyReport("everything"), [_alarm()], None)))
-    verify.verify(as_json=as_json)
+def _audit_verify(patch: pytest.MonkeyPatch) -> None:
+    log = SimpleNamespace(verify=_answer(VerifyReport("everything")), alarms=_answer([_alarm()]))
+    patch.setattr(verify, "open_audit_reader", _yield(log))
 
 
-def _audit_reconcile(_: pytest.MonkeyPatch, as_json: bool) -> None:
-    reconcile._print_report(_reconciled(), as_json=as_json)
+def _audit_reconcile(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(reconcile, "open_reconciler", _yield(SimpleNamespace(run=_answer(_reconciled()))))
 
 
-COMMANDS: dict[str, Print] = {
+COMMANDS: dict[str, Callable[[pytest.MonkeyPatch], None]] = {
     "case list": _case_list,
-    "case show": _case_show,
+    f"case show {CASE}": _case_show,
     "approval list": _approval_list,
-    "approval show": _approval_show,
+    f"approval show {CASE}": _approval_show,
     "playbook list": _playbook_list,
     "email list-unresolved": _email_list,
     "rules list": _rules_list,
@@ -232,12 +221,15 @@ COMMANDS: dict[str, Print] = {
 each_command = pytest.mark.parametrize("name", COMMANDS)
 
 
-def printed(patch: pytest.MonkeyPatch, name: str, width: int, *, as_json: bool = False) -> str:
+def printed(patch: pytest.MonkeyPatch, name: str, width: int, *options: str) -> str:
     """What a command prints."""
     patch.setattr(console, "width", width)
-    with redirect_stdout(io.StringIO()) as output:
-        COMMANDS[name](patch, as_json)
-    return output.getvalue()
+    patch.setenv("SWITCHYARD_ENV", "aws")
+    COMMANDS[name](patch)
+    ran = CliRunner().invoke(app, [*name.split(), *options])
+    if not isinstance(ran.exception, SystemExit | None):
+        raise ran.exception
+    return ran.stdout
 
 
 @each_command
@@ -258,7 +250,11 @@ def test_table_in_a_pipe_has_whole_ids_on_one_line(monkeypatch: pytest.MonkeyPat
 
 @each_command
 def test_json_has_the_documented_fields(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-    found = json.loads(printed(monkeypatch, name, 80, as_json=True))
+    found = json.loads(printed(monkeypatch, name, 80, "--json"))
     fields = list(found[0] if isinstance(found, list) else found)
-    row = next(line for line in DOCUMENT.read_text(encoding="utf-8").splitlines() if line.startswith(f"| `{name}` |"))
+    row = next(
+        line
+        for line in DOCUMENT.read_text(encoding="utf-8").splitlines()
+        if line.startswith(f"| `{name.removesuffix(f' {CASE}')}` |")
+    )
     assert [field.strip(" `") for field in row.split("|")[3].split(",")] == fields

@@ -1,4 +1,4 @@
-"""Which deployment a command talks to, and what it says when there is none."""
+"""The deployment that a command uses, and the error if it is not running."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ sys.stdout.write(pathlib.Path({str(folder)!r}, sys.argv[4]).read_text())
 
 
 @pytest.mark.parametrize("as_list", [False, True])
-def test_compose_is_reached_by_the_ports_that_docker_says_it_publishes(docker: Path, as_list: bool) -> None:
+def test_compose_addresses_are_the_published_ports(docker: Path, as_list: bool) -> None:
     answering(docker, RUNNING, as_list=as_list)
     target = resolve_target(Env.COMPOSE)
     assert target.settings.aws_endpoint_url == "http://127.0.0.1:14566"
@@ -77,7 +77,7 @@ def test_compose_is_reached_by_the_ports_that_docker_says_it_publishes(docker: P
     assert target.settings.vault_key == "64657665"
 
 
-def test_what_is_not_published_keeps_its_name() -> None:
+def test_unpublished_address_is_kept() -> None:
     assert (
         rewrite_for_host("http://warehouse:8080", {"ses-simulator:8080": "127.0.0.1:1"}, {}) == "http://warehouse:8080"
     )
@@ -92,19 +92,19 @@ def test_compose_stack_down_names_the_start_command(docker: Path, containers: li
     assert caught.value.remedy == COMPOSE_UP
 
 
-def test_a_machine_without_docker_is_told_so(docker: Path) -> None:
+def test_missing_docker_command_is_reported(docker: Path) -> None:
     with pytest.raises(CommandFailed, match="there is no `docker` command"):
         resolve_target(Env.COMPOSE)
 
 
-def test_what_docker_says_when_it_fails_is_passed_on(docker: Path) -> None:
+def test_failure_of_docker_is_passed_on(docker: Path) -> None:
     (docker / "docker").write_text(f"#!{sys.executable}\nimport sys\nsys.exit('Cannot connect to the Docker daemon')\n")
     (docker / "docker").chmod(0o755)
     with pytest.raises(CommandFailed, match=r"`docker compose ps` failed: Cannot connect to the Docker daemon"):
         resolve_target(Env.COMPOSE)
 
 
-def test_a_variable_names_the_deployment_of_every_command(docker: Path) -> None:
+def test_switchyard_env_selects_the_deployment(docker: Path) -> None:
     result = CliRunner().invoke(app, ["approval", "list"], env={"SWITCHYARD_ENV": "compose"})
     assert isinstance(result.exception, CommandFailed)
     assert result.exception.remedy == COMPOSE_UP
@@ -113,7 +113,7 @@ def test_a_variable_names_the_deployment_of_every_command(docker: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "status", "said"),
+    ("arguments", "status", "message"),
     [
         (["--help"], 0, "Run a team of AI agents"),
         (["case", "list"], 1, "this installation cannot run a stack"),
@@ -123,9 +123,7 @@ def test_a_variable_names_the_deployment_of_every_command(docker: Path) -> None:
         (["case", "list", "--env", "aws"], 1, "SWITCHYARD_AUDIT_DB_URL is not set"),
     ],
 )
-def test_an_installation_without_the_package_local_says_what_it_cannot_do(
-    arguments: list[str], status: int, said: str
-) -> None:
+def test_installation_without_devstack_names_the_remedy(arguments: list[str], status: int, message: str) -> None:
     code = f"import sys; sys.modules['switchyard.devstack'] = None; sys.argv[1:] = {arguments!r}; "
     code += "from switchyard.cli.app.main import run_cli; run_cli()"
     ran = subprocess.run(
@@ -136,5 +134,5 @@ def test_an_installation_without_the_package_local_says_what_it_cannot_do(
         timeout=60,
         env={"PATH": "/usr/bin:/bin", "COLUMNS": "200"},
     )
-    assert (ran.returncode, said in ran.stdout + ran.stderr) == (status, True), ran.stdout + ran.stderr
+    assert (ran.returncode, message in ran.stdout + ran.stderr) == (status, True), ran.stdout + ran.stderr
     assert "Traceback" not in ran.stderr

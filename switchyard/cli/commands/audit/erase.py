@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Annotated
@@ -9,8 +10,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from switchyard.app.application import load_app
+from switchyard.cli.app.connections import open_pool
 from switchyard.cli.app.console import console, print_text
 from switchyard.cli.app.errors import CommandFailed, InvalidArgument
+from switchyard.cli.app.keys import load_receipt_keys, open_receipt_signer
 from switchyard.cli.app.options import EnvOption, OperatorOption, ReasonOption
 from switchyard.cli.app.target import Env, Target, resolve_target
 
@@ -37,8 +40,6 @@ async def erase(
 
     The log keeps its rows and still verifies. An erasure is denied while a retention duty or a legal hold applies.
     """
-    import uuid
-
     if again:
         async with _open_erasures(resolve_target(env)) as erasures:
             found = await erasures.again()
@@ -60,22 +61,21 @@ async def erase(
 
 
 def _print_erasure(asked: ErasureResult, target: Target, person: str) -> None:
-    from switchyard.audit.erasure.erasure import ErasureAllowed, ErasureDenied, ErasureNotNeeded, read_erasure
-    from switchyard.cli.app.keys import load_receipt_keys
+    from switchyard.audit.erasure import erasure as erasures
 
     match asked.decision:
-        case ErasureNotNeeded.PERSON_UNKNOWN:
+        case erasures.ErasureNotNeeded.PERSON_UNKNOWN:
             raise CommandFailed(f"no person has the subject {person}", remedy=_FIND_SUBJECT)
-        case ErasureDenied(why=why, until=until, remedy=remedy):
+        case erasures.ErasureDenied(why=why, until=until, remedy=remedy):
             when = f" until {until:%Y-%m-%d %H:%M} UTC" if until else ""
             raise CommandFailed(f"{person} is not erased{when}: {why}", remedy=remedy)
-        case ErasureNotNeeded.ALREADY_ERASED:
+        case erasures.ErasureNotNeeded.ALREADY_ERASED:
             console.print(f"{person} was erased before; this is the receipt:")
-        case ErasureAllowed(begun=begun):
+        case erasures.ErasureAllowed(begun=begun):
             finished = " An earlier attempt had destroyed the key." if begun else ""
             console.print(f"{person} is erased.{finished}")
     if asked.receipt is not None:
-        erasure, problem = read_erasure(asked.receipt, load_receipt_keys(target))
+        erasure, problem = erasures.read_erasure(asked.receipt, load_receipt_keys(target))
         print_text(f"at {erasure.erased_at} by {erasure.erased_by}: {erasure.reason}")
         print_text(f"{len(erasure.case_ids)} cases, {erasure.events} events stay, sealed for ever")
         print_text(f"no running process can read them after {erasure.unreadable_by}")
@@ -88,18 +88,14 @@ def _print_erasure(asked: ErasureResult, target: Target, person: str) -> None:
 async def _open_erasures(target: Target) -> AsyncIterator[ErasureService]:
     """The service, with the retention role of the log and the eraser's role of the vault."""
     from switchyard.audit.erasure.erasure import ErasureService
-    from switchyard.audit.records.roles import SCHEMA
-    from switchyard.cli.app.connections import open_pool
-    from switchyard.cli.app.keys import open_receipt_signer
     from switchyard.runtime.core.clock import SystemClock
     from switchyard.runtime.core.errors import TaskError
     from switchyard.runtime.crypto.erasure import KeyEraser
 
-    settings = target.settings
     async with (
         open_receipt_signer(target) as signer,
-        open_pool(target, settings.audit_retention_db_url, SCHEMA) as log,
-        open_pool(target, settings.vault_eraser_db_url, "vault") as vault,
+        open_pool(target, "audit_retention") as log,
+        open_pool(target, "vault_eraser", "vault") as vault,
     ):
         try:
             yield ErasureService(log, load_app().catalogue, KeyEraser(vault), signer, SystemClock())

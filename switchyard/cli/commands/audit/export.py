@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from switchyard.cli.app.audit_log import open_audit_reader, open_exporter, resolve_case_id
 from switchyard.cli.app.console import console, count
 from switchyard.cli.app.options import CaseArgument, EnvOption
 from switchyard.cli.app.target import Env, open_readable_target
@@ -21,10 +23,7 @@ async def export(
 
     Exit code 1 if an event is not yet covered by a checkpoint.
     """
-    import json
-
     from switchyard.audit.export.standalone import verify_bundle
-    from switchyard.cli.app.audit_log import open_audit_reader, open_exporter, resolve_case_id
 
     async with open_readable_target(env) as target:
         async with open_audit_reader(target) as log:

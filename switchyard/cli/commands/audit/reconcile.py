@@ -12,31 +12,25 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from switchyard.cli.app.connections import open_aws_client, open_pool
 from switchyard.cli.app.console import Field, console, count, print_json, print_rows, print_text
 from switchyard.cli.app.errors import CommandFailed, InvalidArgument
 from switchyard.cli.app.options import EnvOption, JsonOption
 from switchyard.cli.app.target import Env, Target, resolve_target
+from switchyard.protocol.catalogue import CASE_MANAGER
 
 if TYPE_CHECKING:
+    from switchyard.audit.reconciliation.completeness import Gap
     from switchyard.audit.reconciliation.reconciler import Reconciler, ReconciliationReport
 
 _SPAN = re.compile(r"([1-9][0-9]{0,4})([smhd])")
 _SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 MAX_SHOWN_GAPS = 20
 
-_FIELDS = (
-    Field("producer", "producer"),
-    Field("published", "published"),
-    Field("in flight", "in_flight"),
-    Field("lag s", "lag_s"),
-    Field("holes", "holes"),
-    Field("filled", "filled"),
-    Field("differ", "differ"),
-    Field("unclaimed", "unclaimed"),
-)
+_COLUMNS = ("producer", "published", "in_flight", "lag_s", "holes", "filled", "differ", "unclaimed")
 
 
-def reconcile(  # noqa: PLR0917 - options, each by its name
+async def reconcile(  # noqa: PLR0917 - options, each by its name
     since: Annotated[str, typer.Option(help="How far back: 30m, 24h, 7d, or a day; at most 14 days.")] = "24h",
     repair: Annotated[bool, typer.Option("--repair", help="Publish again what the log lacks.")] = False,
     grace: Annotated[float | None, typer.Option(help="Seconds that a delivery may take.")] = None,
@@ -49,47 +43,31 @@ def reconcile(  # noqa: PLR0917 - options, each by its name
 
     Exit code 1 if the log lacks an event that will not arrive by itself, or has one that no producer published.
     """
-    from switchyard.audit.reconciliation.completeness import DELIVERY_GRACE
+    import asyncpg
+
+    from switchyard.audit.reconciliation.completeness import DELIVERY_GRACE, GapKind
+    from switchyard.runtime.core.errors import Unavailable
 
     allowed = DELIVERY_GRACE if grace is None else timedelta(seconds=grace)
     parse_since(since, datetime.now(UTC))  # an invalid value is refused before anything is opened
-    target = resolve_target(env)
-    if not asyncio.run(_reconcile(target, since, allowed, wait if repair else None, every, as_json=as_json)):
-        raise typer.Exit(1)
-
-
-async def _reconcile(
-    target: Target,
-    since: str,
-    grace: timedelta,
-    repair_wait_s: float | None,
-    every_s: float | None,
-    *,
-    as_json: bool,
-) -> bool:
-    import asyncpg
-
-    from switchyard.audit.reconciliation.completeness import GapKind
-    from switchyard.runtime.core.errors import Unavailable
-
-    async with open_reconciler(target, grace) as reconciler:
+    async with open_reconciler(resolve_target(env), allowed) as reconciler:
         while True:
+            start = parse_since(since, datetime.now(UTC))
             try:
-                found = await reconciler.run(parse_since(since, datetime.now(UTC)))
-                if repair_wait_s is not None and found.of(GapKind.HOLE):
-                    await reconciler.repair(found, wait_s=repair_wait_s)
+                found = await reconciler.run(start)
+                if repair and found.of(GapKind.HOLE):
+                    await reconciler.repair(found, wait_s=wait)
                 _print_report(found, as_json=as_json)
             except (Unavailable, asyncpg.PostgresError) as error:
-                if every_s is None:
-                    raise CommandFailed(
-                        f"the comparison failed: {error}",
-                        remedy="check that both databases run and are migrated by this version: switchyard migrate",
-                    ) from error
+                if every is None:
+                    remedy = "check that both databases run and are migrated by this version: switchyard migrate"
+                    raise CommandFailed(f"the comparison failed: {error}", remedy=remedy) from error
                 print_text(f"not compared: {error}", style="yellow")
-            else:
-                if every_s is None:
-                    return found.ok
-            await asyncio.sleep(every_s)
+            if every is None:
+                break
+            await asyncio.sleep(every)
+    if not found.ok:
+        raise typer.Exit(1)
 
 
 def parse_since(since: str, now: datetime) -> datetime:
@@ -103,9 +81,8 @@ def parse_since(since: str, now: datetime) -> datetime:
         else:
             moment = datetime.fromisoformat(since).replace(tzinfo=UTC)
     except ValueError as error:
-        raise InvalidArgument(
-            f"--since {since} is invalid: expected a span or a day", remedy="write 30m, 24h, 7d, or 2026-11-21"
-        ) from error
+        remedy = "write 30m, 24h, 7d, or 2026-11-21"
+        raise InvalidArgument(f"--since {since} is invalid: expected a span or a day", remedy=remedy) from error
     if now - moment > timedelta(seconds=DEAD_LETTER_RETENTION_SECONDS):
         # No queue has an event that is older, and a retired event must not be published into the log again.
         days = DEAD_LETTER_RETENTION_SECONDS // _SECONDS["d"]
@@ -119,14 +96,12 @@ async def open_reconciler(target: Target, grace: timedelta) -> AsyncIterator[Rec
     from switchyard.app.application import load_app
     from switchyard.audit.reconciliation.producers import Producers
     from switchyard.audit.reconciliation.reconciler import LogPresence, Reconciler
-    from switchyard.cli.app.connections import open_audit_pool, open_aws_client, open_pool
-    from switchyard.protocol.catalogue import CASE_MANAGER
     from switchyard.protocol.topology import consumers
     from switchyard.runtime.core.clock import SystemClock
 
     async with (
-        open_pool(target, target.settings.reconciler_db_url, CASE_MANAGER) as work,
-        open_audit_pool(target) as log,
+        open_pool(target, "reconciler") as work,
+        open_pool(target, "audit") as log,
         open_aws_client(target, "sqs") as sqs,
     ):
         app = load_app()
@@ -151,19 +126,19 @@ def _print_report(found: ReconciliationReport, *, as_json: bool) -> None:
 
     now = datetime.now(UTC)
 
-    def of(kind: GapKind, producer: str) -> int:
-        return sum(gap.producer == producer for gap in found.of(kind))
+    def counted(gaps: list[Gap], producer: str) -> int:
+        return sum(gap.producer == producer for gap in gaps)
 
     rows = [
         {
             "producer": producer,
             "published": published,
-            "in_flight": of(GapKind.LAG, producer),
+            "in_flight": counted(found.of(GapKind.LAG), producer),
             "lag_s": round(found.lag(producer, now).total_seconds(), 1),
-            "holes": of(GapKind.HOLE, producer),
-            "filled": sum(gap.producer == producer for gap in found.filled),
-            "differ": of(GapKind.DIFFERS, producer),
-            "unclaimed": of(GapKind.UNCLAIMED, producer),
+            "holes": counted(found.of(GapKind.HOLE), producer),
+            "filled": counted(found.filled, producer),
+            "differ": counted(found.of(GapKind.DIFFERS), producer),
+            "unclaimed": counted(found.of(GapKind.UNCLAIMED), producer),
         }
         for producer, published in found.published.items()
     ]
@@ -172,7 +147,7 @@ def _print_report(found: ReconciliationReport, *, as_json: bool) -> None:
         gaps = [asdict(gap) for gap in wrong]
         print_json({"cases": found.cases, "producers": rows, "gaps": gaps, "ok": found.ok})
         return
-    print_rows(rows, _FIELDS)
+    print_rows(rows, map(Field, _COLUMNS))
     for gap in found.filled[:MAX_SHOWN_GAPS]:
         console.print(f"filled: case {gap.case_id} event {gap.event_id} ({gap.type} from {gap.producer})")
     for gap in wrong[:MAX_SHOWN_GAPS]:

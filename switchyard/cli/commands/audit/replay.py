@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
+import json
 import os
+import time
+from contextlib import aclosing
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -12,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from switchyard.app.application import load_app
+from switchyard.cli.app.audit_log import open_audit_reader, resolve_case_id
 from switchyard.cli.app.console import console, count, print_json, print_text
 from switchyard.cli.app.errors import CommandFailed
 from switchyard.cli.app.options import AnyCaseArgument, DayOption, EnvOption, JsonOption
@@ -22,6 +25,8 @@ if TYPE_CHECKING:
     from switchyard.protocol.signing import OperatorKeys
     from switchyard.router.replay import Divergence
     from switchyard.router.state_seal import StateSeal
+
+    ReplayKeys = tuple[StateSeal | None, OperatorKeys | None]
 
 MAX_SHOWN_DIVERGENCES = 20
 
@@ -45,15 +50,7 @@ class ReplayReport:
         return not self.diverged and not self.unverified
 
 
-@dataclass(frozen=True)
-class ReplayKeys:
-    """The keys that check seals and operators' signatures, or believe what was recorded."""
-
-    seal: StateSeal
-    operators: OperatorKeys | None
-
-
-def replay(  # noqa: PLR0917 - options, each by its name
+async def replay(  # noqa: PLR0917 - options, each by its name
     case: AnyCaseArgument = None,
     day: DayOption = None,
     corpus_file: Annotated[
@@ -71,11 +68,8 @@ def replay(  # noqa: PLR0917 - options, each by its name
 
     Nothing is published and nothing is changed. Exit code 1 if a decision differs.
     """
-    import time
-
     started = time.monotonic()
-    wanted = day.date() if day else None
-    found = asyncio.run(replay_scope(env, case, wanted, corpus_file, save, check_seals=seals))
+    found = await replay_scope(env, case, day.date() if day else None, corpus_file, save, check_seals=seals)
     if as_json:
         print_json({**asdict(found), "divergences": [str(each) for each in found.divergences], "ok": found.ok})
     else:
@@ -103,33 +97,31 @@ def _print_report(found: ReplayReport, seconds: float) -> None:
 
 
 def replay_and_count(
-    rows: list[StoredRow], keys: ReplayKeys, found: ReplayReport, *, grace: timedelta | None = None
+    rows: list[StoredRow], found: ReplayReport, keys: ReplayKeys = (None, None), grace: timedelta | None = None
 ) -> None:
     """Replay one case and count it. A case whose chain is broken is not replayed: its texts prove nothing.
 
-    `grace` is how long a cause may be in flight; for a file it is zero.
+    The keys check seals and signatures. `grace` is how long a cause may be in flight; for a file it is zero.
     """
     from switchyard.audit.verification.case_verifier import VERIFICATION_GRACE, verify_case
     from switchyard.router.replay import replay_case
 
+    app = load_app()
     found.cases += 1
     if not all(each.row.body for each in rows):
         found.retired += 1  # the receipt proves that there were decisions, not which
         return
-    verdict = verify_case(
-        load_app().catalogue, rows, now=datetime.now(UTC), grace=VERIFICATION_GRACE if grace is None else grace
-    )
+    grace = VERIFICATION_GRACE if grace is None else grace
+    verdict = verify_case(app.catalogue, rows, now=datetime.now(UTC), grace=grace)
     if verdict.findings:
         found.unverified += 1
         first = verdict.findings[0]
+        where = f"case {verdict.case_id} event {first.event_id}"
         if len(found.verification_failures) < MAX_SHOWN_DIVERGENCES:
-            found.verification_failures.append(
-                f"case {verdict.case_id} event {first.event_id}: {first.kind}, {first.why}"
-            )
+            found.verification_failures.append(f"{where}: {first.kind}, {first.why}")
         return
-    replayed = replay_case(
-        [each.row.body for each in rows], load_app().routing_table, keys.seal, operators=keys.operators
-    )
+    bodies = [each.row.body for each in rows]
+    replayed = replay_case(bodies, app.routing_table, keys[0], operators=keys[1])
     found.decisions += replayed.decisions
     found.undecided += replayed.undecided
     if replayed.divergence is not None:
@@ -142,41 +134,34 @@ async def replay_scope(
     env: Env, prefix: str | None, day: date | None, corpus_file: Path | None, save: Path | None, *, check_seals: bool
 ) -> ReplayReport:
     """Replay a case, a day, everything, or a file. Raises `CommandFailed` for an input that cannot be read."""
-    from contextlib import aclosing
-
     from switchyard.cli.app import corpus
-    from switchyard.cli.app.audit_log import open_audit_reader, resolve_case_id
 
     found = ReplayReport()
     with corpus.open_corpus_writer(save) as write:
         if corpus_file is not None:
-            keys = _load_keys(Target(os.environ), check=check_seals)
+            keys = _load_keys(Target(os.environ)) if check_seals else (None, None)
             for rows in corpus.read_cases(load_app().catalogue, corpus_file):
-                replay_and_count(rows, keys, found, grace=timedelta(0))
+                replay_and_count(rows, found, keys, timedelta(0))
             return found
         async with open_readable_target(env) as target, open_audit_reader(target) as log:
-            keys = _load_keys(target, check=check_seals)
+            keys = _load_keys(target) if check_seals else (None, None)
             case_id = await resolve_case_id(log, prefix) if prefix else None
             async with aclosing(log.cases(case_id=case_id, day=day)) as cases:
                 async for rows in cases:
-                    replay_and_count(rows, keys, found)
+                    replay_and_count(rows, found, keys)
                     write(rows)
             if case_id is not None and not found.cases:
                 found.cases, found.retired = 1, 1  # only receipts are left: the partition of its month was dropped
     return found
 
 
-def _load_keys(target: Target, *, check: bool) -> ReplayKeys:
-    import json
-
+def _load_keys(target: Target) -> ReplayKeys:
     from switchyard.protocol.signing import OperatorKeys
-    from switchyard.router.state_seal import RecordedSeal, StateSeal
+    from switchyard.router.state_seal import StateSeal
 
-    if not check:
-        return ReplayKeys(RecordedSeal(), None)
     state, signers = target.settings.state_keys, target.settings.operators
     try:
-        return ReplayKeys(
+        return (
             StateSeal({name: bytes.fromhex(key) for name, key in json.loads(state).items()}),
             OperatorKeys({name: bytes.fromhex(key) for name, key in json.loads(signers).items()}),
         )

@@ -2,42 +2,43 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from switchyard.app.application import load_app
+from switchyard.cli.app.audit_log import open_audit_reader, resolve_case_id
+from switchyard.cli.app.connections import open_aws_client, open_pool
 from switchyard.cli.app.console import Field, console, count, print_json, print_rows, print_text
 from switchyard.cli.app.errors import CommandFailed
-from switchyard.cli.app.lazy import run_async
+from switchyard.cli.app.keys import load_receipt_keys, open_receipt_signer
+from switchyard.cli.app.lazy import CommandGroup
 from switchyard.cli.app.options import CaseArgument, EnvOption, JsonOption, OperatorOption, ReasonOption
 from switchyard.cli.app.target import Env, Target, open_readable_target, resolve_target
 
 if TYPE_CHECKING:
     from switchyard.audit.retention.retention import RetentionStore
 
-app = typer.Typer(no_args_is_help=True)
+app = CommandGroup()
 _POLICIES = (
-    Field("playbook", "playbook"),
-    Field("keep days", "keep_days"),
-    Field("duty days", "duty_days"),
-    Field("counts from", "duty_counts_from", wraps=True),
-    Field("citation", "citation", wraps=True),
+    Field("playbook"),
+    Field("keep_days"),
+    Field("duty_days"),
+    Field("duty_counts_from", "counts from", wraps=True),
+    Field("citation", wraps=True),
 )
 _HOLDS = (
-    Field("case", "case_id", short=8),
-    Field("since (UTC)", "placed_at"),
-    Field("by", "placed_by", wraps=True),
-    Field("reason", "reason", wraps=True),
+    Field("case_id", "case", short=8),
+    Field("placed_at", "since (UTC)"),
+    Field("placed_by", "by", wraps=True),
+    Field("reason", wraps=True),
 )
 
 
 @app.command()
-@run_async
 async def run(
     operator: OperatorOption,
     limit: Annotated[int, typer.Option(min=1, help="The most cases in one run.")] = 10_000,
@@ -62,25 +63,19 @@ async def run(
 
 
 @app.command()
-@run_async
 async def hold(case: CaseArgument, operator: OperatorOption, reason: ReasonOption, env: EnvOption = Env.LOCAL) -> None:
     """Put a case on legal hold: nothing of it is retired or erased until the hold is released."""
-    target = resolve_target(env)
-    case_id = await _resolve(target, case)
-    async with _open_store(target) as store:
+    async with _open_case(env, case) as (case_id, store):
         hold_id = await store.hold(case_id, reason=reason, operator=operator)
     console.print(f"case {case_id} is on hold ({hold_id})")
 
 
 @app.command()
-@run_async
 async def release(
     case: CaseArgument, operator: OperatorOption, reason: ReasonOption, env: EnvOption = Env.LOCAL
 ) -> None:
     """Release every hold of a case."""
-    target = resolve_target(env)
-    case_id = await _resolve(target, case)
-    async with _open_store(target) as store:
+    async with _open_case(env, case) as (case_id, store):
         released = await store.release(case_id, reason=reason, operator=operator)
     if not released:
         raise CommandFailed(f"case {case_id} is not on hold", remedy="see `switchyard audit retention show`")
@@ -88,9 +83,15 @@ async def release(
 
 
 @app.command()
-def show(as_json: JsonOption = False, env: EnvOption = Env.LOCAL) -> None:
+async def show(as_json: JsonOption = False, env: EnvOption = Env.LOCAL) -> None:
     """Show the policies in force and the legal holds."""
-    policies, holds = asyncio.run(_read(env))
+    from switchyard.audit.retention.retention import read_retention
+
+    async with open_readable_target(env) as target, open_pool(target, "audit") as pool:
+        policies, holds = await read_retention(pool)
+    for row in policies:
+        keep_for, duty_for = row.pop("keep_for"), row.pop("duty_for")
+        row |= {"keep_days": keep_for.days, "duty_days": duty_for.days if duty_for else None}
     if as_json:
         print_json({"policies": policies, "holds": holds})
         return
@@ -101,7 +102,6 @@ def show(as_json: JsonOption = False, env: EnvOption = Env.LOCAL) -> None:
 
 
 @app.command()
-@run_async
 async def policy(
     playbook: Annotated[str, typer.Argument(metavar="PLAYBOOK", help="The playbook's name, without a version.")],
     *,
@@ -128,10 +128,7 @@ async def policy(
 @asynccontextmanager
 async def _open_store(target: Target, archive_bucket: str | None = None) -> AsyncIterator[RetentionStore]:
     """The log, for its retention role."""
-    from switchyard.audit.records.roles import SCHEMA
     from switchyard.audit.retention.retention import CaseObjects, RetentionStore
-    from switchyard.cli.app.connections import open_aws_client, open_pool
-    from switchyard.cli.app.keys import load_receipt_keys, open_receipt_signer
     from switchyard.runtime.core.clock import SystemClock
     from switchyard.runtime.storage.objects import S3Objects
 
@@ -139,7 +136,7 @@ async def _open_store(target: Target, archive_bucket: str | None = None) -> Asyn
     async with (
         open_receipt_signer(target) as signer,
         open_aws_client(target, "s3") as s3,
-        open_pool(target, settings.audit_retention_db_url, SCHEMA) as pool,
+        open_pool(target, "audit_retention") as pool,
     ):
         yield RetentionStore(
             pool,
@@ -150,6 +147,16 @@ async def _open_store(target: Target, archive_bucket: str | None = None) -> Asyn
             trusted=load_receipt_keys(target),
             archive=S3Objects(s3, archive_bucket) if archive_bucket else None,
         )
+
+
+@asynccontextmanager
+async def _open_case(env: Env, prefix: str) -> AsyncIterator[tuple[str, RetentionStore]]:
+    """The id of a case, and the log."""
+    target = resolve_target(env)
+    async with open_audit_reader(target) as log:
+        case_id = await resolve_case_id(log, prefix)
+    async with _open_store(target) as store:
+        yield case_id, store
 
 
 async def retire_due_cases(store: RetentionStore, operator: str, limit: int) -> int:
@@ -177,22 +184,3 @@ async def retire_due_cases(store: RetentionStore, operator: str, limit: int) -> 
             events += outcome.events
     console.print(f"{count(retired, 'case')} retired ({events} bodies), {kept} kept")
     return kept
-
-
-async def _resolve(target: Target, prefix: str) -> str:
-    from switchyard.cli.app.audit_log import open_audit_reader, resolve_case_id
-
-    async with open_audit_reader(target) as log:
-        return await resolve_case_id(log, prefix)
-
-
-async def _read(env: Env) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    from switchyard.audit.retention.retention import read_retention
-    from switchyard.cli.app.connections import open_audit_pool
-
-    async with open_readable_target(env) as target, open_audit_pool(target) as pool:
-        policies, holds = await read_retention(pool)
-    for row in policies:
-        keep_for, duty_for = row.pop("keep_for"), row.pop("duty_for")
-        row |= {"keep_days": keep_for.days, "duty_days": duty_for.days if duty_for else None}
-    return policies, holds

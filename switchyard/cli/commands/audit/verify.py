@@ -2,32 +2,30 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from switchyard.cli.app.audit_log import open_audit_reader, open_checkpoint_verifier, resolve_case_id
 from switchyard.cli.app.console import Field, console, count, print_json, print_rows, print_text
 from switchyard.cli.app.options import AnyCaseArgument, DayOption, EnvOption, JsonOption
 from switchyard.cli.app.target import Env, open_readable_target
 
 if TYPE_CHECKING:
-    from datetime import date
-
     from switchyard.audit.verification.audit_reader import StoredAlarm
     from switchyard.audit.verification.findings import CheckpointReport, Finding, VerifyReport
 
 _REPORTED = ("scope", "cases", "rows", "finding_count", "unended_cases", "pending_count")
 _ALARMS = (
-    Field("alarm", "kind"),
-    Field("case", "case_id", short=8),
-    Field("reason", "reason", wraps=True),
-    Field("recorded (UTC)", "recorded_at"),
+    Field("kind", "alarm"),
+    Field("case_id", "case", short=8),
+    Field("reason", wraps=True),
+    Field("recorded_at", "recorded (UTC)"),
 )
 
 
-def verify(
+async def verify(
     case: AnyCaseArgument = None,
     day: DayOption = None,
     checkpoints: Annotated[
@@ -37,8 +35,15 @@ def verify(
     env: EnvOption = Env.LOCAL,
 ) -> None:
     """Prove the chain: no event is altered, missing or forged, and no case lacks its ending. Exit code 1 otherwise."""
-    wanted = day.date() if day else None
-    report, alarms, checkpointed = asyncio.run(_verify(env, case, wanted, checkpoints=checkpoints))
+    checkpointed = None
+    async with open_readable_target(env) as target:
+        async with open_audit_reader(target) as log:
+            case_id = await resolve_case_id(log, case) if case else None
+            report = await log.verify(case_id=case_id, day=day.date() if day else None)
+            alarms = await log.alarms(case_id=case_id)
+        if checkpoints:
+            async with open_checkpoint_verifier(target) as verifier:
+                checkpointed = await verifier.verify()
     ok = report.ok and (checkpointed is None or checkpointed.ok)
     if as_json:
         print_json({
@@ -93,16 +98,3 @@ def _print_checkpoints(report: CheckpointReport) -> None:
         since = f", the first recorded at {report.since:%Y-%m-%d %H:%M:%S} UTC" if report.since else ""
         console.print(f"{count(report.uncovered_rows, 'row')} not yet covered by a checkpoint{since}")
     console.print("checkpoints: [green]ok[/green]" if report.ok else "checkpoints: [red]BROKEN[/red]")
-
-
-async def _verify(env: Env, case: str | None, day: date | None, *, checkpoints: bool) -> tuple[Any, Any, Any]:
-    from switchyard.cli.app.audit_log import open_audit_reader, open_checkpoint_verifier, resolve_case_id
-
-    async with open_readable_target(env) as target:
-        async with open_audit_reader(target) as log:
-            case_id = await resolve_case_id(log, case) if case else None
-            report, alarms = await log.verify(case_id=case_id, day=day), await log.alarms(case_id=case_id)
-        if not checkpoints:
-            return report, alarms, None
-        async with open_checkpoint_verifier(target) as verifier:
-            return report, alarms, await verifier.verify()

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from typing import TYPE_CHECKING
 
+from switchyard.cli.app import audit_log
 from switchyard.cli.app.console import console, print_json, print_text
 from switchyard.cli.app.errors import CommandFailed
 from switchyard.cli.app.options import CaseArgument, EnvOption, JsonOption
@@ -18,17 +21,15 @@ if TYPE_CHECKING:
 
 async def verify_principal(case: CaseArgument, as_json: JsonOption = False, env: EnvOption = Env.LOCAL) -> None:
     """Verify who asked, by the statement that the ingress signed and its public key. Exit code 1 if it is invalid."""
-    from switchyard.cli.app.audit_log import open_artefact_reader, open_audit_reader, read_events, resolve_case_id
-
     async with open_readable_target(env) as target:
         keys = load_principal_keys(target)
-        async with open_audit_reader(target) as log:
-            case_id = await resolve_case_id(log, case)
-            events = await read_events(log, case_id)
+        async with audit_log.open_audit_reader(target) as log:
+            case_id = await audit_log.resolve_case_id(log, case)
+            events = await audit_log.read_events(log, case_id)
         first = next((event for event in events if event["type"] == "CaseOpened"), None)
         if first is None:
             raise CommandFailed(f"the log has no CaseOpened of case {case_id}", remedy="see `switchyard case show`")
-        async with open_artefact_reader(target) as artefacts:
+        async with audit_log.open_artefact_reader(target) as artefacts:
             claims, kid = await verify_principal_statement(first, artefacts, keys)
     if as_json:
         fields = ("sub", "tenant", "role", "session_id", "iss")
@@ -41,8 +42,6 @@ async def verify_principal(case: CaseArgument, as_json: JsonOption = False, env:
 
 def load_principal_keys(target: Target) -> PrincipalKeys:
     """The public keys, as the case manager has them, and those that are retired. Raises `CommandFailed`."""
-    import json
-
     from switchyard.case_manager.principals import PrincipalKeys
 
     text = target.settings.principal_keys
@@ -61,11 +60,7 @@ async def verify_principal_statement(
     first: Json, artefacts: Artefacts, keys: PrincipalKeys
 ) -> tuple[PrincipalClaims, str]:
     """The claims that a case was opened on, and the key's name. Raises `CommandFailed` naming what is invalid."""
-    import hashlib
-    import json
-
     from switchyard.case_manager.rejections import PrincipalInvalid
-    from switchyard.cli.app.audit_log import read_artefact
     from switchyard.protocol.digest import event_digest
     from switchyard.protocol.envelope import Envelope
     from switchyard.protocol.events.case_manager import Attestation
@@ -76,13 +71,12 @@ async def verify_principal_statement(
     event = Envelope.model_validate_json(json.dumps(first))
     submitted_by = str(event.payload["submitted_by"])
     if event.payload.get("attested") is None:
-        raise CommandFailed(
-            f"{submitted_by} does not have to sign who asks", remedy="name it in SWITCHYARD_PRINCIPAL_KEYS"
-        )
+        remedy = "name it in SWITCHYARD_PRINCIPAL_KEYS"
+        raise CommandFailed(f"{submitted_by} does not have to sign who asks", remedy=remedy)
     attested = Attestation.model_validate_json(json.dumps(event.payload["attested"]))
     reference = first["payload"]["attested"]["statement"]
-    statement = (await read_artefact(artefacts, first, reference)).decode()
-    question = (await read_artefact(artefacts, first, first["payload"]["question"])).decode()
+    statement = (await audit_log.read_artefact(artefacts, first, reference)).decode()
+    question = (await audit_log.read_artefact(artefacts, first, first["payload"]["question"])).decode()
     if hashlib.sha256(statement.encode()).hexdigest() != attested.statement_sha256:
         raise CommandFailed("the statement is not the one that the event names", remedy="see `alarm=integrity`")
     try:
@@ -105,7 +99,6 @@ async def verify_principal_statement(
         "digest": event_digest(first) == event.digest,
     }
     if wrong := [name for name, holds in same.items() if not holds]:
-        raise CommandFailed(
-            f"{', '.join(wrong)}: the signed statement and the log differ", remedy="treat it as an incident"
-        )
+        remedy = "treat it as an incident"
+        raise CommandFailed(f"{', '.join(wrong)}: the signed statement and the log differ", remedy=remedy)
     return claims, principal.kid
