@@ -61,13 +61,15 @@ compose-down: ## Stop the docker compose stack and delete its data
 	rm -f docker/clock/shift
 
 .PHONY: lint
-lint: $(READY) ## ruff, mypy strict, import rules, generated files
+lint: $(READY) ## ruff, mypy strict, import rules, generated files, names and prose
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m switchyard.app.generate --check
 	$(BIN)/python -m switchyard.infra.generate --check
+	$(BIN)/python -m tests.lint.names
+	$(BIN)/python -m tests.lint.prose
 
 .PHONY: test-fast
 test-fast: $(READY) ## Unit and contract tests: no server, about two minutes

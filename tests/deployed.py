@@ -1,4 +1,4 @@
-"""A running deployment, whoever runs it, and how tests talk to it: submissions go in, the audit log comes out."""
+"""A running deployment, and how tests use it: submissions go in, the audit log comes out."""
 
 from __future__ import annotations
 

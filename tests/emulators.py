@@ -52,7 +52,7 @@ class Emulator:
     )
     blames_the_sender: bool = _trait(
         "a refused entry of an SQS batch carries SenderFault. LocalStack never sets it: whether a refusal is final "
-        "must be told from its code as well",
+        "must be distinguished by its code as well",
         aws=True,
     )
     deletes_the_deleted: bool = _trait(
@@ -139,11 +139,11 @@ NOT_SHOWN = (
     "rules take effect at once on both; AWS takes seconds",
     "a restart: LocalStack's free edition comes back empty, ministack with what it saved when it was stopped",
 )
-"""What no test here can show, whatever the endpoint."""
+"""What no test here can show, at any endpoint."""
 
 
 def identify(endpoint: str) -> Emulator:
-    """Which emulator listens there; AWS if it is none of those known.
+    """Which emulator listens there; AWS if it is not a known emulator.
 
     Raises:
         ConnectionError: nothing answers at all.
@@ -151,13 +151,13 @@ def identify(endpoint: str) -> Emulator:
     for known in (MINISTACK, LOCALSTACK):
         try:
             with urllib.request.urlopen(f"{endpoint}{known.health}", timeout=5) as answer:
-                said = json.loads(answer.read())
+                health = json.loads(answer.read())
         except urllib.error.HTTPError:
             continue
         except (urllib.error.URLError, TimeoutError) as error:
             raise ConnectionError(f"AWS_ENDPOINT_URL is {endpoint}, and nothing answers there: {error}") from error
         except ValueError:
             continue
-        if isinstance(said, dict) and "services" in said:
-            return replace(known, version=str(said.get("version", "")))
+        if isinstance(health, dict) and "services" in health:
+            return replace(known, version=str(health.get("version", "")))
     return AWS

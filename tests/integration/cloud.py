@@ -22,7 +22,7 @@ async def until(holds: Callable[[], Awaitable[bool]], what: str, within_s: float
     """Ask again and again until it holds. Fails with `what` when it has not after `within_s` seconds."""
     try:
         async with asyncio.timeout(within_s):
-            while not await holds():  # noqa: ASYNC110 - another process changes it, there is nobody to tell us
+            while not await holds():  # noqa: ASYNC110 - another process changes it without an event
                 await asyncio.sleep(0.02)
     except TimeoutError:
         raise AssertionError(f"not within {within_s:g} s: {what}") from None
@@ -67,7 +67,7 @@ class Cloud:
         """Deliver an event to a consumer once more, as SQS may at any time."""
         await self.send(queue_name(node), bus_body(event))
 
-    async def bury(self, node: str, body: str, **attributes: str) -> None:
+    async def put_dead_letter(self, node: str, body: str, **attributes: str) -> None:
         """Put a body in a consumer's dead-letter queue."""
         await self.send(dead_letter_queue_name(node), body, **attributes)
 

@@ -21,7 +21,7 @@ from tests.reference import derive_event
 NODE = "text_to_sql"
 NOW = datetime(2026, 7, 1, 12, tzinfo=UTC)
 MARKER = "Zanzibar-4711"
-"""Stands in every question, state and finding of these tests: it must not turn up where payload text may not."""
+"""Part of every question, state and finding of these tests: it must not appear where payload text may not."""
 
 
 def fresh_id() -> str:
@@ -35,7 +35,7 @@ def envelope_of(event: Json) -> Envelope:
 
 
 def question(text: str = f"How deep is {MARKER}?") -> tuple[Artefact, StorageRef]:
-    """An artefact about nobody, inline."""
+    """An artefact without a subject, inline."""
     data = text.encode()
     sha256 = hashlib.sha256(data).hexdigest()
     artefact = Artefact(name="question", sha256=sha256, size=len(data), media_type="text/plain")
@@ -101,7 +101,7 @@ def command(
 
 
 def rewritten(event: Json, **changes: Any) -> Json:
-    """The event with other fields and the digest that belongs to them: authentic, whatever it says."""
+    """The event with other fields and the digest that belongs to them: authentic, with any content."""
     changed = {name: value for name, value in (event | changes).items() if name != "digest"}
     return changed | {"digest": event_digest(changed)}
 

@@ -23,7 +23,7 @@ async def stop_serving(cloud: Cloud, node: str, *serving: asyncio.Task[None]) ->
 
 
 def free_port() -> int:
-    """A port that nobody listens on now."""
+    """A port without a listener."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

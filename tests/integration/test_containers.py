@@ -1,4 +1,4 @@
-"""Containers that a session of tests starts end with it, whatever ends it. `make test-containers` alone runs this."""
+"""Containers of a test session end with the session, even if it is killed. `make test-containers` alone runs this."""
 
 from __future__ import annotations
 

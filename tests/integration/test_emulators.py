@@ -26,7 +26,7 @@ async def test_an_event_is_delivered_when_listed(cloud: Cloud, emulator: Emulato
     arn = (await cloud.sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"]))["Attributes"]["QueueArn"]
     await cloud.events.put_rule(Name=name, EventBusName=BUS, EventPattern=json.dumps({"source": [name]}))
     await cloud.events.put_targets(Rule=name, EventBusName=BUS, Targets=[{"Id": "queue", "Arn": arn}])
-    entry = {"EventBusName": BUS, "Source": name, "DetailType": "Told", "Detail": json.dumps({"text": "x" * 100_000})}
+    entry = {"EventBusName": BUS, "Source": name, "DetailType": "Sent", "Detail": json.dumps({"text": "x" * 100_000})}
 
     async def arrived(number: int) -> bool:
         answer = await cloud.sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["ApproximateNumberOfMessages"])

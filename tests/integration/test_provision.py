@@ -35,14 +35,14 @@ async def test_every_queue_of_terraform_is_there_and_no_other_of_ours(cloud: Clo
 
 
 async def test_queues_keep_and_redrive_their_messages_as_terraforms_do(cloud: Cloud, topology: dict[str, Any]) -> None:
-    told = topology["queues"]
+    expected = topology["queues"]
     for consumer in topology["consumers"].values():
         queue = await attributes(cloud, consumer["queue"])
         dead = await attributes(cloud, consumer["dead_letter_queue"])
-        assert int(queue["MessageRetentionPeriod"]) == told["retention_seconds"]
-        assert int(dead["MessageRetentionPeriod"]) == told["dead_letter_retention_seconds"]
+        assert int(queue["MessageRetentionPeriod"]) == expected["retention_seconds"]
+        assert int(dead["MessageRetentionPeriod"]) == expected["dead_letter_retention_seconds"]
         redrive = json.loads(queue["RedrivePolicy"])
-        assert int(redrive["maxReceiveCount"]) == told["max_receives"]
+        assert int(redrive["maxReceiveCount"]) == expected["max_receives"]
         assert redrive["deadLetterTargetArn"] == dead["QueueArn"]
         assert queue["VisibilityTimeout"] == dead["VisibilityTimeout"], "a deployment has one visibility"
 

@@ -218,7 +218,7 @@ def test_image_has_no_other_services_folder(image: str, collected: dict[str, Pat
     assert not (collected[image] / "demo").exists()
 
 
-def test_image_has_every_file_beside_the_code_but_documentation() -> None:
+def test_image_has_every_file_of_the_code_but_documentation() -> None:
     lines = (ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines()
     excluded = [line for line in lines if line and not line.startswith(("#", "!"))]
     assert excluded == ["*", "**/__pycache__/", "**/README.md", "packages/faststream-sqs/examples/"]

@@ -31,7 +31,7 @@ def test_a_place_that_is_none_is_refused_with_those_that_are() -> None:
 
 
 def test_session_with_unknown_infrastructure_ends_before_first_test(tmp_path: Path) -> None:
-    for environ, said in (
+    for environ, message in (
         ({"SWITCHYARD_TEST_INFRASTRUCTURE": "docker"}, "it may be embedded, containers, compose"),
         (
             {"SWITCHYARD_TEST_INFRASTRUCTURE": "containers", "DOCKER_HOST": f"unix://{tmp_path}/none"},
@@ -40,7 +40,7 @@ def test_session_with_unknown_infrastructure_ends_before_first_test(tmp_path: Pa
     ):
         ran = _pytest("tests/integration/case_manager/test_intake.py", environ=environ)
         assert ran.returncode == pytest.ExitCode.USAGE_ERROR
-        assert said in ran.stderr
+        assert message in ran.stderr
         assert "passed" not in ran.stdout
 
 

@@ -144,7 +144,7 @@ async def test_everything_on_the_bus_is_recorded_once_although_both_ends_die(
 
 async def test_dead_letters_poison_and_a_clean_stop(service: Service, cloud: Cloud, reader: AuditReader) -> None:
     dead, *_ = cases.bodies(cases.answered(0))
-    await cloud.bury(AUDIT, dead)
+    await cloud.put_dead_letter(AUDIT, dead)
     await cloud.send(queue_name(AUDIT), "not an event")
     await cloud.send(queue_name(AUDIT), cases.body(cases.first(1) | {"seq": 5}))
     await put(cloud, cases.answered(2))
@@ -165,7 +165,7 @@ async def test_a_row_that_the_database_refuses_comes_back_and_a_dead_one_is_kept
 ) -> None:
     await owner.execute("alter table transition add constraint no_poison check (tenant <> 'poison')")
     refused, dead = (cases.first(number, tenant="poison") for number in (1, 2))
-    await cloud.bury(AUDIT, cases.body(dead))
+    await cloud.put_dead_letter(AUDIT, cases.body(dead))
     await put(cloud, [*cases.answered(0), refused])
 
     async def kept() -> bool:

@@ -164,7 +164,7 @@ async def test_submission_during_postgres_outage_is_recorded_after(
 async def test_a_dead_letter_is_tried_again(serve: Serve, cloud: Cloud, tap: Tap) -> None:
     await serve("case_manager")
     sent = submission()
-    await cloud.bury("case_manager", bus_body(sent, source=SOURCE, detail_type="CaseSubmitted"))
+    await cloud.put_dead_letter("case_manager", bus_body(sent, source=SOURCE, detail_type="CaseSubmitted"))
     [event] = await tap.next("case_manager", case_id_for(sent["tenant"], SOURCE, sent["idempotency_key"]))
     assert event["type"] == "CaseOpened"
     await cloud.settled(QUEUE, DEAD_LETTERS)
@@ -175,9 +175,9 @@ async def test_submission_dead_letter_is_rejected_and_unreadable_quarantined(
 ) -> None:
     await serve("case_manager")
     body = bus_body(submission(), source=SOURCE, detail_type="CaseSubmitted")
-    await cloud.bury("case_manager", body, switchyard_redrives=str(MAX_REDRIVES))
+    await cloud.put_dead_letter("case_manager", body, switchyard_redrives=str(MAX_REDRIVES))
     other = json.dumps({"given": "up", "id": fresh_id()})
-    await cloud.bury("case_manager", other, switchyard_redrives=str(MAX_REDRIVES))
+    await cloud.put_dead_letter("case_manager", other, switchyard_redrives=str(MAX_REDRIVES))
     assert (await cloud.quarantine_of("case_manager", other))["reason"] == "malformed"
     await cloud.settled(QUEUE, DEAD_LETTERS)
     [event] = await tap.seen("case_manager")

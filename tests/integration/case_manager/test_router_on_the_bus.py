@@ -97,7 +97,7 @@ async def test_foreign_state_is_quarantined_and_case_continues(serve: Serve, clo
 async def test_a_dead_letter_of_the_router_is_routed_again(serve: Serve, cloud: Cloud, tap: Tap) -> None:
     await serve("router")
     case = opened()
-    await cloud.bury("router", bus_body(case))
+    await cloud.put_dead_letter("router", bus_body(case))
     [command] = await tap.next("router", case["case_id"])
     assert command["type"] == "AnswerQuestion"
     await cloud.settled(QUEUE, DEAD_LETTERS)
@@ -106,7 +106,7 @@ async def test_a_dead_letter_of_the_router_is_routed_again(serve: Serve, cloud: 
 async def test_router_dead_letter_unroutable_goes_to_close(serve: Serve, cloud: Cloud, tap: Tap) -> None:
     await serve("router")
     case = rewritten(opened(), playbook_version="assist/99")
-    await cloud.bury("router", bus_body(case))
+    await cloud.put_dead_letter("router", bus_body(case))
     failed = await closed_with(tap, case["case_id"])
     assert (failed.code, failed.task_type) == ("unknown_event", "CaseOpened")
     await cloud.settled(QUEUE, DEAD_LETTERS)
@@ -115,5 +115,5 @@ async def test_router_dead_letter_unroutable_goes_to_close(serve: Serve, cloud: 
 async def test_a_dead_letter_that_is_no_event_is_quarantined(serve: Serve, cloud: Cloud) -> None:
     await serve("router")
     raw = f"not JSON {fresh_id()}"
-    await cloud.bury("router", raw)
+    await cloud.put_dead_letter("router", raw)
     assert (await cloud.quarantine_of("router", raw))["reason"] == "malformed"

@@ -18,7 +18,7 @@ from docker.models.containers import Container
 from tests.integration.infrastructure.in_docker import InDocker, engine
 
 NAME = "switchyard"
-"""The project's, unless COMPOSE_PROJECT_NAME says otherwise; it stands in docker-compose.yml."""
+"""The project's, unless COMPOSE_PROJECT_NAME says otherwise; docker-compose.yml sets it."""
 
 SERVICE = "com.docker.compose.service"
 NEEDED = {"postgres": 5432, "localstack": 4566}

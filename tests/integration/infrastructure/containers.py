@@ -33,7 +33,7 @@ SESSION = "SWITCHYARD_TEST_SESSION"
 
 
 def session_id() -> str:
-    """This session's; whoever asks first makes it, and hands it down to the workers."""
+    """This session's; the first process to ask creates it for the workers."""
     return os.environ.setdefault(SESSION, secrets.token_hex(8))
 
 

@@ -1,4 +1,4 @@
-"""What containers have in common, whoever started them: how they are asked, stopped and started again."""
+"""What containers have in common: how tests query, stop and restart them."""
 
 from __future__ import annotations
 
@@ -127,7 +127,7 @@ def _runs(health: str) -> bool:
 async def _until(answers: Callable[[], Awaitable[bool]], who: str) -> None:
     try:
         async with asyncio.timeout(_READY_S):
-            while not await answers():  # noqa: ASYNC110 - another process changes it, there is nobody to tell us
+            while not await answers():  # noqa: ASYNC110 - another process changes it without an event
                 await asyncio.sleep(0.1)
     except TimeoutError:
         raise TimeoutError(f"{who} does not answer, {_READY_S:g} s after it was started") from None

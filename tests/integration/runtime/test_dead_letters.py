@@ -20,7 +20,7 @@ async def test_a_dead_letter_that_no_worker_ever_started_is_put_back_and_done(
 ) -> None:
     handler = Counting()
     await start_worker(handler)
-    await cloud.bury(NODE, bus_body(command(case_id)))
+    await cloud.put_dead_letter(NODE, bus_body(command(case_id)))
     [event] = await tap.next(NODE, case_id)
     assert event["type"] == "FindingsReady"
     await cloud.settled(QUEUE, DEAD_LETTERS)
@@ -32,7 +32,7 @@ async def test_a_dead_letter_that_was_put_back_too_often_fails_its_task(
 ) -> None:
     handler = Counting()
     await start_worker(handler)
-    await cloud.bury(NODE, bus_body(command(case_id)), switchyard_redrives=str(MAX_REDRIVES))
+    await cloud.put_dead_letter(NODE, bus_body(command(case_id)), switchyard_redrives=str(MAX_REDRIVES))
     [event] = await tap.next(NODE, case_id)
     assert (event["type"], event["payload"]["code"]) == ("TaskFailed", "dead_letter")
     assert handler.tasks == []
@@ -45,7 +45,7 @@ async def test_a_dead_letter_whose_outcome_is_stored_is_published_again(
     await start_worker(handler)
     await cloud.put(command(case_id))
     await tap.next(NODE, case_id)
-    await cloud.bury(NODE, bus_body(command(case_id)))
+    await cloud.put_dead_letter(NODE, bus_body(command(case_id)))
     first, second = await tap.next(NODE, case_id, 2)
     assert first == second
     await cloud.settled(DEAD_LETTERS)
@@ -59,7 +59,7 @@ async def test_a_dead_letter_in_a_workers_hands_waits_for_its_outcome(
     await start_worker(handler, visibility_s=1.0)
     await cloud.put(command(case_id))
     await handler.started.wait()
-    await cloud.bury(NODE, bus_body(command(case_id)))
+    await cloud.put_dead_letter(NODE, bus_body(command(case_id)))
 
     decided: list[str] = []
 
@@ -88,7 +88,7 @@ async def test_dead_letter_after_last_attempt_fails_task_with_last_error(
     await inbox.fail(claim, "throttled: too many requests")
     handler = Counting()
     await start_worker(handler)
-    await cloud.bury(NODE, bus_body(asked))
+    await cloud.put_dead_letter(NODE, bus_body(asked))
     [event] = await tap.next(NODE, case_id)
     assert (event["type"], event["payload"]["code"]) == ("TaskFailed", "dead_letter")
     assert (event["payload"]["attempts"], event["payload"]["causes"]) == (1, ["throttled: too many requests"])
@@ -103,7 +103,7 @@ async def test_a_dead_letter_that_is_no_event_is_quarantined(
 ) -> None:
     await start_worker(Counting())
     raw = f"not JSON {case_id}"
-    await cloud.bury(NODE, raw)
+    await cloud.put_dead_letter(NODE, raw)
     assert (await cloud.quarantine_of(NODE, raw))["reason"] == "malformed"
     await cloud.settled(DEAD_LETTERS)
 
@@ -115,7 +115,7 @@ async def test_dead_letter_with_foreign_event_id_is_quarantined(
     await cloud.put(command(case_id))
     await tap.next(NODE, case_id)
     raw = bus_body(rewritten(command(case_id), state={"note": "forged"}))
-    await cloud.bury(NODE, raw)
+    await cloud.put_dead_letter(NODE, raw)
     record = await cloud.quarantine_of(NODE, raw)
     assert (record["reason"], record["field"]) == ("forged", "event_id")
     await cloud.settled(DEAD_LETTERS)

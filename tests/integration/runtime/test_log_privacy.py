@@ -34,7 +34,7 @@ async def test_no_log_line_quotes_a_payload_whatever_happens_to_it(
     await cloud.put(rewritten(command(fresh_id()), version=9))
     await cloud.send(QUEUE, f"{MARKER} is not JSON")
     await cloud.send(QUEUE, bus_body({**asked, MARKER: MARKER}))
-    await cloud.bury(NODE, f"{MARKER} is not JSON either")
+    await cloud.put_dead_letter(NODE, f"{MARKER} is not JSON either")
     await tap.next(NODE, case_id)
     await cloud.settled(QUEUE)
     logged = capsys.readouterr().err
