@@ -29,7 +29,7 @@ class DemoEmail:
     """Changes of the good account, by dotted path."""
 
 
-def build_submission(email: DemoEmail, number: int, now: datetime) -> Json:
+def build_email_submission(email: DemoEmail, number: int, now: datetime) -> Json:
     """What an upstream would send for it."""
     return {
         "tenant": "harbor-partners",
@@ -229,4 +229,4 @@ DEMO_EMAILS: tuple[DemoEmail, ...] = (
 
 def build_demo_submissions(now: datetime) -> list[Json]:
     """The submissions, in order."""
-    return [build_submission(email, number, now) for number, email in enumerate(DEMO_EMAILS)]
+    return [build_email_submission(email, number, now) for number, email in enumerate(DEMO_EMAILS)]

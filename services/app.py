@@ -6,8 +6,8 @@ from contracts.cards import AGENT_CARDS
 from contracts.catalogue import CATALOGUE
 from contracts.submissions import SUBMISSIONS
 from services.orchestrator.graph import CURRENT, PLAYBOOKS
-from switchyard.app.application import App, OutcomeClass, ProcessDescriptor, SimulatorDescriptor
-from switchyard.protocol.catalogue import AUDIT, CASE_MANAGER, ROUTER
+from switchyard.app.application import App, ProcessDescriptor, SimulatorDescriptor
+from switchyard.protocol.catalogue import AUDIT, CASE_MANAGER, ROUTER, OutcomeClass
 from switchyard.protocol.topology import DEFAULT_BUS, consumer_of_rule
 
 EMAIL_FEEDBACK = "email_feedback"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from demo.oil_field.warehouse import DATA_FOLDER, open_warehouse
+from demo.oil_field.warehouse import OIL_FIELD_FOLDER, open_warehouse
 from switchyard.devstack.simulators.snowflake.server import serve_warehouse
 
 if __name__ == "__main__":
@@ -13,6 +13,6 @@ if __name__ == "__main__":
     parser.add_argument("command", choices=["serve"])
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=0, help="0 picks a free port")
-    parser.add_argument("--folder", type=Path, default=DATA_FOLDER, help="one TABLE.csv.gz per table")
+    parser.add_argument("--folder", type=Path, default=OIL_FIELD_FOLDER, help="one TABLE.csv.gz per table")
     given = parser.parse_args()
     serve_warehouse(open_warehouse(given.folder), host=given.host, port=given.port)

@@ -13,7 +13,7 @@ from switchyard.devstack.simulators.snowflake.load import WarehouseRole
 if TYPE_CHECKING:
     from switchyard.devstack.simulators.snowflake.simulator import SnowflakeSimulator
 
-DATA_FOLDER = Path(__file__).parent / "data"
+OIL_FIELD_FOLDER = Path(__file__).parent / "data"
 BASINS_BY_ROLE: dict[str, tuple[str, ...]] = {
     "FIELD_ALL": (),
     "FIELD_PERMIAN": ("Permian",),
@@ -24,7 +24,7 @@ BASINS_BY_ROLE: dict[str, tuple[str, ...]] = {
 """The basins whose rows a role sees; none means all. In Snowflake these are row-access policies."""
 
 
-def open_warehouse(folder: Path = DATA_FOLDER) -> SnowflakeSimulator:
+def open_warehouse(folder: Path = OIL_FIELD_FOLDER) -> SnowflakeSimulator:
     """The simulator with the oil field loaded."""
     from switchyard.devstack.simulators.snowflake.simulator import SnowflakeSimulator
 
@@ -32,7 +32,7 @@ def open_warehouse(folder: Path = DATA_FOLDER) -> SnowflakeSimulator:
     return SnowflakeSimulator(load_schema(), folder, roles)
 
 
-def read_table(name: str, folder: Path = DATA_FOLDER) -> list[dict[str, str]]:
+def read_table(name: str, folder: Path = OIL_FIELD_FOLDER) -> list[dict[str, str]]:
     """A table's rows as text, by column."""
     with gzip.open(folder / f"{name.lower()}.csv.gz", "rt", encoding="utf-8", newline="") as file:
         return list(csv.DictReader(file))

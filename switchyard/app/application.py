@@ -9,19 +9,16 @@ from functools import cache
 from importlib import import_module
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from switchyard.app.cards import AgentCard
-from switchyard.protocol.catalogue import AUDIT, CASE_MANAGER, ROUTER, Catalogue
+from switchyard.protocol.catalogue import AUDIT, CASE_MANAGER, ROUTER, Catalogue, OutcomeClass
 from switchyard.protocol.submissions import Submissions
 from switchyard.protocol.topology import ConsumerQueues, consumers
 from switchyard.router.playbook import Playbook, RoutingTable
 
 APP_VARIABLE = "SWITCHYARD_APP"
 DEFAULT_APP = "services.app:APP"
-
-OutcomeClass = Literal["reached", "stopped", "failed"]
-"""Whether a case reached its goal, was stopped by somebody's decision, or failed."""
 
 ENGINE_OUTCOMES: Mapping[str, OutcomeClass] = {
     "failed": "failed",

@@ -43,13 +43,13 @@ class CaseManager:
     suppression: SuppressionList
     publisher: Publisher
     quarantine: Quarantine
-    gate: DatabaseCircuitBreaker
+    breaker: DatabaseCircuitBreaker
     redrive: Redriver
     rollout: Rollout
 
     async def handle(self, message: SQSMessage) -> None:
         """Handle one message: what follows is stored, published, and only then returned from."""
-        async with nack_when_unavailable(message, self.gate):
+        async with nack_when_unavailable(message, self.breaker):
             try:
                 await self._publish(await self._events_after(message.raw_body))
             except InvalidEvent as rejection:
@@ -60,7 +60,7 @@ class CaseManager:
     async def handle_dead_letter(self, message: SQSMessage) -> None:
         """Redrive a dead letter a few times; then a submission is rejected, and any other event quarantined. The
         deadline of a case ends it if its ending could not be handled."""
-        async with nack_when_unavailable(message, self.gate):
+        async with nack_when_unavailable(message, self.breaker):
             redrives = int(message.headers.get(REDRIVES_ATTRIBUTE, "0"))
             if redrives < MAX_REDRIVES:
                 await self.redrive(message.raw_body, redrives=redrives + 1)

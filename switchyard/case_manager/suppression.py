@@ -12,10 +12,10 @@ from switchyard.case_manager.first_event import build_report
 from switchyard.case_manager.intake import UpstreamPolicy, check_source, may_submit_for
 from switchyard.case_manager.keyed_hash import KeyedHash
 from switchyard.case_manager.principals import PrincipalKeys
-from switchyard.protocol.catalogue import UPSTREAM_PREFIX, Catalogue
+from switchyard.protocol.catalogue import Catalogue
 from switchyard.protocol.errors import forged, invalid
 from switchyard.protocol.events.case_manager import ContactSuppressed
-from switchyard.protocol.events.upstream import SuppressionRequested
+from switchyard.protocol.events.upstream import EMAIL_FEEDBACK_SOURCE, SuppressionRequested
 from switchyard.protocol.fields import Json
 from switchyard.protocol.received import first_validation_error
 from switchyard.runtime.core.clock import Clock
@@ -24,8 +24,6 @@ from switchyard.runtime.database.queries import load_queries
 from switchyard.runtime.messaging.outbox import event_text
 
 _SQL = load_queries(__file__)
-EMAIL_FEEDBACK_SOURCE = f"{UPSTREAM_PREFIX}email_feedback"
-"""The process behind the opt-out links."""
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from switchyard.protocol.catalogue import AUDIT, CASE_MANAGER, ROUTER, UPSTREAM_
 from switchyard.protocol.envelope import SOURCE_PREFIX
 from switchyard.protocol.topology import ConsumerQueues
 
-Database = Literal["work", "audit"]
+DatabaseName = Literal["work", "audit"]
 
 INGRESS = "ingress"
 """The function behind the API. It consumes no events, so it has no queue."""
@@ -41,7 +41,7 @@ class NodeNeeds:
     consumer: ConsumerQueues
     source: str
     emits: tuple[str, ...]
-    database: Database | None
+    database: DatabaseName | None
     reads_artefacts: bool
     quarantines: bool
     creates_subject_keys: bool

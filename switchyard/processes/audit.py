@@ -27,12 +27,12 @@ async def run_audit(catalogue: Catalogue) -> None:
     settings = AuditSettings()
     async with ServiceProcess(catalogue, AUDIT, settings) as process:
         pool = await process.connect(settings.audit_db_url, schema=SCHEMA)
-        gate = DatabaseCircuitBreaker(pool)
-        await process.on_exit(gate.close)
+        breaker = DatabaseCircuitBreaker(pool)
+        await process.on_exit(breaker.close)
         store = AuditStore(pool, catalogue)
-        process.check("database", lambda: gate.open)
-        subscribe_audit(process, settings, store, gate)
-        process.run_periodically("partitions", partial(make_partitions, store), gate, every_s=PARTITION_INTERVAL_S)
+        process.check("database", lambda: breaker.available)
+        subscribe_audit(process, settings, store, breaker)
+        process.run_periodically("partitions", partial(make_partitions, store), breaker, every_s=PARTITION_INTERVAL_S)
         sequencer = Sequencer(
             pool,
             await build_checkpointer(process, settings),
@@ -66,15 +66,15 @@ async def build_checkpointer(process: ServiceProcess, settings: AuditSettings) -
 
 
 def subscribe_audit(
-    process: ServiceProcess, settings: AuditSettings, store: AuditStore, gate: DatabaseCircuitBreaker
+    process: ServiceProcess, settings: AuditSettings, store: AuditStore, breaker: DatabaseCircuitBreaker
 ) -> None:
     """Consume audit's queue in batches, and its dead-letter queue one by one."""
 
     async def batch(message: SQSBatchMessage) -> None:
-        await record_batch(message, store=store, gate=gate)
+        await record_batch(message, store=store, breaker=breaker)
 
     async def dead_letter(message: SQSMessage) -> None:
-        await drain_dead_letter(message, store=store, gate=gate)
+        await drain_dead_letter(message, store=store, breaker=breaker)
 
     shared: dict[str, Any] = {
         "wait_time": settings.poll_wait_s,
@@ -97,4 +97,4 @@ def subscribe_audit(
     dead_letters(dead_letter)
     for name, subscriber in ((queue, batches), (dlq, dead_letters)):
         process.check(name, partial(getattr, subscriber, "healthy"))
-        gate.watch_subscriber(subscriber)
+        breaker.watch_subscriber(subscriber)

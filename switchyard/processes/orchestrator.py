@@ -61,8 +61,8 @@ async def run_case_manager(catalogue: Catalogue, submissions: Submissions, curre
         vault = Vault(pool, await process.key_wrapper(settings), process.clock)
         store = CaseStore(pool)
         await process.on_exit(store.close_store)
-        gate = DatabaseCircuitBreaker(pool)
-        await process.on_exit(gate.close)
+        breaker = DatabaseCircuitBreaker(pool)
+        await process.on_exit(breaker.close)
         closing = CaseCloser(store, process.clock, catalogue)
         mac = KeyedHash(settings.mac_key)
         openings = CaseOpener(
@@ -85,7 +85,7 @@ async def run_case_manager(catalogue: Catalogue, submissions: Submissions, curre
             principals=principals,
         )
         database = Database(pool, "the work database")
-        outbox = await process.open_outbox(pool, gate)
+        outbox = await process.open_outbox(pool, breaker)
         pending = PendingCommands(database, process.clock, catalogue)
         approvals = ApprovalService(pending, settings.approver_keys(), timedelta(seconds=settings.approval_valid_s))
         manager = CaseManager(
@@ -96,14 +96,14 @@ async def run_case_manager(catalogue: Catalogue, submissions: Submissions, curre
             suppression=SuppressionList(database, catalogue, process.clock, mac, settings.upstreams, principals),
             publisher=outbox,
             quarantine=await process.quarantine(objects),
-            gate=gate,
+            breaker=breaker,
             redrive=process.redrive,
             rollout=process.rollout,
         )
-        process.check("database", lambda: gate.open)
-        process.subscribe(manager.handle, gate=gate, dead_letters=manager.handle_dead_letter)
+        process.check("database", lambda: breaker.available)
+        process.subscribe(manager.handle, breaker=breaker, dead_letters=manager.handle_dead_letter)
         timers = Timers(closing, pending, approvals, PlaybookHalts(database, catalogue), outbox)
-        process.run_periodically("timers", timers.tick, gate, every_s=TIMER_INTERVAL_S)
+        process.run_periodically("timers", timers.tick, breaker, every_s=TIMER_INTERVAL_S)
         retrier = CaseRetrier(database, vault, OperatorKeys(settings.operators), outbox, process.clock, catalogue)
-        process.run_periodically("retries", retrier.tick, gate, every_s=RETRY_POLL_S)
+        process.run_periodically("retries", retrier.tick, breaker, every_s=RETRY_POLL_S)
         await process.run()

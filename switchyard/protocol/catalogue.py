@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Literal
 
 from switchyard.protocol.events import case_manager, failures, router, upstream
 from switchyard.protocol.fields import Contract
@@ -18,6 +19,9 @@ EXTERNAL = "external"
 
 UPSTREAM_PREFIX = "upstream."
 """EventBridge source prefix of every system that submits cases."""
+
+OutcomeClass = Literal["reached", "stopped", "failed"]
+"""Whether a case reached its goal, was stopped by a decision, or failed."""
 
 
 Flow = tuple[str, str]

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from demo.emails import DEMO_EMAILS, build_submission
+from demo.emails import DEMO_EMAILS, build_email_submission
 from services.specialists.compliance.pack import pack_in_force, released_packs
 from switchyard.cli.app.connections import open_pool
 from switchyard.protocol.fields import Json
@@ -29,7 +29,7 @@ def _emails(deployment: Deployment, count: int) -> list[Json]:
     mark = f"{deployment.prefix}-{random.SystemRandom().randrange(10**9):09}"
     made = []
     for number in range(count):
-        email = build_submission(REMINDER, number, now)
+        email = build_email_submission(REMINDER, number, now)
         email["idempotency_key"] = f"{mark}-{number}"
         email["consumer_id"] = f"{mark}-{number}"
         email["facts"]["email"]["address"] = f"{mark}.{number}@gmail.com"

@@ -5,10 +5,8 @@ from __future__ import annotations
 import json
 
 from faststream_sqs import EventBridgePublisher, PublishFailed
-from switchyard.protocol.events.upstream import SuppressionRequested
+from switchyard.protocol.events.upstream import EMAIL_FEEDBACK_SOURCE, SuppressionRequested
 from switchyard.runtime.core.errors import Unavailable
-
-EMAIL_FEEDBACK_SOURCE = "upstream.email_feedback"
 
 
 class SuppressionPublisher:

@@ -40,10 +40,10 @@ async def run() -> None:
             timeout_s=settings.ses_timeout_s,
             send_rate=settings.send_rate,
         )
-        if process.gate is None or process.outbox is None:
+        if process.breaker is None or process.outbox is None:
             raise RuntimeError("the email sender is an agent: serve_agent() gives the process its outbox")
         resolutions = ResolutionPublisher(pool, process.outbox, process.clock)
-        process.run_periodically("resolutions", resolutions.tick, process.gate, every_s=RESOLUTION_INTERVAL_S)
+        process.run_periodically("resolutions", resolutions.tick, process.breaker, every_s=RESOLUTION_INTERVAL_S)
         return {SendEmail: handler}
 
     await serve_agent(CATALOGUE, EMAIL_SENDER_CARD.name, settings, build, decrypts=EMAIL_SENDER_CARD.decrypts)

@@ -9,9 +9,10 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
+from switchyard.protocol.canonical import MAX_SAFE_INTEGER
+
 CellValue = str | int | bool | None
 SIGNIFICANT_DIGITS = 14
-MAX_SAFE_INTEGER = 2**53 - 1
 MAX_TEXT = 500
 TYPE_NAMES = {
     "FIXED": "number", "REAL": "number", "DECFLOAT": "number", "TEXT": "text", "DATE": "date", "TIME": "time",

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import asyncpg
 
+from switchyard.protocol.catalogue import OutcomeClass
 from switchyard.runtime.database.migrate import SchemaOwner
 from switchyard.runtime.database.queries import load_queries
 
@@ -25,7 +26,6 @@ READER = "audit_reader"
 RETENTION = "audit_retention"
 """The operators' role for retention and erasure: it places holds and removes bodies against receipts."""
 
-OutcomeClass = Literal["reached", "stopped", "failed"]
 _SQL = load_queries(__file__, "seeds.sql")
 
 

@@ -16,12 +16,12 @@ from switchyard.runtime.database.circuit_breaker import DatabaseCircuitBreaker, 
 log = structlog.get_logger(__name__)
 
 
-async def record_batch(message: SQSBatchMessage, *, store: AuditStore, gate: DatabaseCircuitBreaker) -> None:
+async def record_batch(message: SQSBatchMessage, *, store: AuditStore, breaker: DatabaseCircuitBreaker) -> None:
     """Write a batch to the log. While the database is unreachable, messages stay on the queue and polling pauses."""
     try:
         recorded = await store.record([each.raw_body for each in message.messages])
     except Unavailable as error:
-        gate.trip()
+        breaker.trip()
         log.warning("batch.deferred", code=error.code, messages=len(message.messages))
         await message.nack(delay=1.0 + 2.0 * random.random())  # noqa: S311 - spreads a fleet's retries
         return
@@ -34,9 +34,9 @@ async def record_batch(message: SQSBatchMessage, *, store: AuditStore, gate: Dat
     log.info("batch.recorded", **(asdict(recorded) | {"refused": len(recorded.refused)}))
 
 
-async def drain_dead_letter(message: SQSMessage, *, store: AuditStore, gate: DatabaseCircuitBreaker) -> None:
+async def drain_dead_letter(message: SQSMessage, *, store: AuditStore, breaker: DatabaseCircuitBreaker) -> None:
     """Record a dead letter on its own; one that the database still rejects is kept as an alarm."""
-    async with nack_when_unavailable(message, gate):
+    async with nack_when_unavailable(message, breaker):
         recorded = await store.record([message.raw_body])
         decision = "kept" if recorded.refused else "recorded"
         log.warning("dead_letter.decided", alarm="dead_letter", decision=decision)

@@ -12,7 +12,7 @@ import typer
 from switchyard.cli.app.errors import CommandFailed
 from switchyard.cli.app.lazy import CommandReference, LazyGroup
 
-COMMANDS = "switchyard.cli.commands"
+_MODULES = "switchyard.cli.commands"
 
 
 def application_commands() -> dict[str, CommandReference]:
@@ -35,16 +35,16 @@ class Commands(LazyGroup):
     """The engine's commands, and the application's."""
 
     references: ClassVar = {
-        "ask": CommandReference(f"{COMMANDS}.ask:ask_question", "Ask one question and wait for the answer."),
-        "publish": CommandReference(f"{COMMANDS}.publish:publish_file", "Publish submissions from a JSON-lines file."),
-        "case": CommandReference(f"{COMMANDS}.case:app", "List, show, retry and cancel cases."),
-        "playbook": CommandReference(f"{COMMANDS}.playbook:app", "List, halt and resume playbooks."),
-        "approval": CommandReference(f"{COMMANDS}.approval:app", "Grant or deny what waits for a person."),
+        "ask": CommandReference(f"{_MODULES}.ask:ask_question", "Ask one question and wait for the answer."),
+        "publish": CommandReference(f"{_MODULES}.publish:publish_file", "Publish submissions from a JSON-lines file."),
+        "case": CommandReference(f"{_MODULES}.case:app", "List, show, retry and cancel cases."),
+        "playbook": CommandReference(f"{_MODULES}.playbook:app", "List, halt and resume playbooks."),
+        "approval": CommandReference(f"{_MODULES}.approval:app", "Grant or deny what waits for a person."),
         **application_commands(),
-        "audit": CommandReference(f"{COMMANDS}.audit:app", "Verify, export, replay and reconcile the audit log."),
-        "operator": CommandReference(f"{COMMANDS}.operator:app", "Operators' keys."),
-        "migrate": CommandReference(f"{COMMANDS}.migrate:migrate_databases", "Bring both databases up to date."),
-        "stack": CommandReference(f"{COMMANDS}.stack:app", "The local stack: every service as its own process."),
+        "audit": CommandReference(f"{_MODULES}.audit:app", "Verify, export, replay and reconcile the audit log."),
+        "operator": CommandReference(f"{_MODULES}.operator:app", "Operators' keys."),
+        "migrate": CommandReference(f"{_MODULES}.migrate:migrate_databases", "Bring both databases up to date."),
+        "stack": CommandReference(f"{_MODULES}.stack:app", "The local stack: every service as its own process."),
     }
 
 

@@ -17,11 +17,11 @@ DEFERRED_S = 30.0
 """How soon at the latest a tick is repeated that something unavailable prevented."""
 
 
-class CircuitBreaker(Protocol):
+class Breaker(Protocol):
     """Says whether the database answers."""
 
     @property
-    def open(self) -> bool:
+    def available(self) -> bool:
         """Whether work may go on."""
 
     def trip(self) -> None:
@@ -29,7 +29,7 @@ class CircuitBreaker(Protocol):
 
 
 async def run_periodically(
-    name: str, tick: Callable[[], Awaitable[object]], gate: CircuitBreaker | None = None, *, every_s: float
+    name: str, tick: Callable[[], Awaitable[object]], breaker: Breaker | None = None, *, every_s: float
 ) -> None:
     """Tick every `every_s` seconds until cancelled; pause while the database is unavailable.
 
@@ -39,14 +39,14 @@ async def run_periodically(
     failures = 0
     while True:
         delay = every_s
-        if gate is None or gate.open:
+        if breaker is None or breaker.available:
             try:
                 await tick()
                 failures = 0
             except Unavailable as error:
                 log.warning("tick.deferred", of=name, code=error.code)
-                if gate is not None and error.code == "database_unreachable":
-                    gate.trip()
+                if breaker is not None and error.code == "database_unreachable":
+                    breaker.trip()
                 delay = min(every_s, DEFERRED_S)
             except Exception:
                 failures += 1

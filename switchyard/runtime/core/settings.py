@@ -22,7 +22,7 @@ from switchyard.protocol.signing import OperatorKeys
 from switchyard.protocol.topology import BUS, VISIBILITY_SECONDS
 from switchyard.runtime.core.clock import Clock, ShiftedClock, SystemClock
 
-KEY_BYTES = 32
+HEX_KEY_BYTES = 32
 
 
 class HiddenBytes(bytes):
@@ -35,7 +35,7 @@ class HiddenBytes(bytes):
 
 
 def _read_key(value: object, info: ValidationInfo) -> HiddenBytes:
-    if len(key := _read_long_key(value, info)) != KEY_BYTES:
+    if len(key := _read_long_key(value, info)) != HEX_KEY_BYTES:
         raise _invalid(info, "32 bytes in hex")
     return key
 
@@ -45,7 +45,7 @@ def _read_long_key(value: object, info: ValidationInfo) -> HiddenBytes:
         key = HiddenBytes(value) if isinstance(value, bytes) else HiddenBytes.fromhex(str(value))
     except ValueError:
         key = HiddenBytes()
-    if len(key) < KEY_BYTES:
+    if len(key) < HEX_KEY_BYTES:
         raise _invalid(info, "at least 32 bytes in hex")
     return key
 

@@ -47,7 +47,7 @@ class DatabaseCircuitBreaker:
         self._subscribers.append(subscriber)
 
     @property
-    def open(self) -> bool:
+    def available(self) -> bool:
         """Whether the database answered when it was last asked."""
         return self._probe is None
 
@@ -83,13 +83,13 @@ class DatabaseCircuitBreaker:
 
 
 @asynccontextmanager
-async def nack_when_unavailable(message: SQSMessage, gate: DatabaseCircuitBreaker | None) -> AsyncIterator[None]:
+async def nack_when_unavailable(message: SQSMessage, breaker: DatabaseCircuitBreaker | None) -> AsyncIterator[None]:
     """Return the message to its queue when a dependency is unavailable, and trip the breaker if it is the database."""
     try:
         yield
     except Unavailable as error:
-        if gate is not None and error.code == "database_unreachable":
-            gate.trip()
+        if breaker is not None and error.code == "database_unreachable":
+            breaker.trip()
         log.warning("message.deferred", code=error.code, reason=error.message)
         if error.after_s is not None:
             await message.nack(delay=min(error.after_s, LONGEST_DELAY_S))

@@ -56,7 +56,7 @@ class TaskConsumer:
         inbox: Inbox,
         publisher: Publisher,
         quarantine: Quarantine,
-        gate: DatabaseCircuitBreaker,
+        breaker: DatabaseCircuitBreaker,
         rollout: Rollout,
         clock: Clock,
     ) -> None:
@@ -66,13 +66,13 @@ class TaskConsumer:
         self._inbox = inbox
         self._publisher = publisher
         self._quarantine = quarantine
-        self._gate = gate
+        self._breaker = breaker
         self._rollout = rollout
         self._clock = clock
 
     async def __call__(self, message: SQSMessage) -> None:
         """Handle one message: outcome stored, published, and only then returned from."""
-        async with nack_when_unavailable(message, self._gate):
+        async with nack_when_unavailable(message, self._breaker):
             await self._take(message)
 
     async def _take(self, message: SQSMessage) -> None:
@@ -211,7 +211,7 @@ class TaskConsumer:
             try:
                 return await self._inbox.complete(claim, outputs)
             except Unavailable:
-                self._gate.trip()
+                self._breaker.trip()
                 await asyncio.sleep(COMPLETE_RETRY_S)
 
     async def _renew(self, claim: ClaimGranted) -> None:

@@ -75,7 +75,7 @@ class ServiceProcess:
         self._stack = AsyncExitStack()
         self._background: list[Callable[[], Awaitable[None]]] = []
         self.pool: Pool | None = None
-        self.gate: DatabaseCircuitBreaker | None = None
+        self.breaker: DatabaseCircuitBreaker | None = None
         self.outbox: Outbox | None = None
 
     async def __aenter__(self) -> Self:
@@ -163,25 +163,25 @@ class ServiceProcess:
         self,
         handler: MessageHandler,
         *,
-        gate: DatabaseCircuitBreaker | None = None,
+        breaker: DatabaseCircuitBreaker | None = None,
         dead_letters: MessageHandler | None = None,
     ) -> None:
         """Consume this node's queue, and its dead-letter queue with a concurrency of 1."""
         queue, dlq = queue_name(self.node), dead_letter_queue_name(self.node)
-        self._subscribe(queue, handler, gate, dead_letter_queue=dlq, concurrency=self.settings.concurrency)
+        self._subscribe(queue, handler, breaker, dead_letter_queue=dlq, concurrency=self.settings.concurrency)
         if dead_letters is not None:
-            self._subscribe(dlq, dead_letters, gate, dead_letter_queue=None, concurrency=1)
+            self._subscribe(dlq, dead_letters, breaker, dead_letter_queue=None, concurrency=1)
 
     def run_periodically(
-        self, name: str, tick: Callable[[], Awaitable[object]], gate: DatabaseCircuitBreaker, *, every_s: float
+        self, name: str, tick: Callable[[], Awaitable[object]], breaker: DatabaseCircuitBreaker, *, every_s: float
     ) -> None:
         """Tick beside the consumers until the process stops, even if a tick raises."""
-        self.run_in_background(partial(run_periodically, name, tick, gate, every_s=every_s))
+        self.run_in_background(partial(run_periodically, name, tick, breaker, every_s=every_s))
 
-    async def open_outbox(self, pool: Pool, gate: DatabaseCircuitBreaker) -> Outbox:
+    async def open_outbox(self, pool: Pool, breaker: DatabaseCircuitBreaker) -> Outbox:
         """The outbox of the schema that `pool` works in, relayed until the process stops."""
         self.outbox = Outbox(pool, self.publisher)
-        self.run_periodically("outbox", self.outbox.tick, gate, every_s=RELAY_INTERVAL_S)
+        self.run_periodically("outbox", self.outbox.tick, breaker, every_s=RELAY_INTERVAL_S)
         await self.on_exit(self.outbox.close)
         return self.outbox
 
@@ -216,7 +216,7 @@ class ServiceProcess:
         self,
         queue: str,
         handler: MessageHandler,
-        gate: DatabaseCircuitBreaker | None,
+        breaker: DatabaseCircuitBreaker | None,
         *,
         dead_letter_queue: str | None,
         concurrency: int,
@@ -242,8 +242,8 @@ class ServiceProcess:
         )
         subscriber(handle)
         self.check(queue, lambda: subscriber.healthy)
-        if gate is not None:
-            gate.watch_subscriber(subscriber)
+        if breaker is not None:
+            breaker.watch_subscriber(subscriber)
 
 
 async def skip_decoding(message: Any) -> None:
@@ -267,9 +267,9 @@ async def serve_agent(
         vault = Vault(pool, await process.key_wrapper(settings), process.clock)
         inbox = Inbox(pool, lease_s=settings.visibility_s)
         await process.on_exit(inbox.close)
-        gate = DatabaseCircuitBreaker(pool)
-        await process.on_exit(gate.close)
-        process.gate, outbox = gate, await process.open_outbox(pool, gate)
+        breaker = DatabaseCircuitBreaker(pool)
+        await process.on_exit(breaker.close)
+        process.breaker, outbox = breaker, await process.open_outbox(pool, breaker)
         consumer = TaskConsumer(
             catalogue,
             node,
@@ -277,10 +277,10 @@ async def serve_agent(
             inbox=inbox,
             publisher=outbox,
             quarantine=await process.quarantine(objects),
-            gate=gate,
+            breaker=breaker,
             rollout=process.rollout,
             clock=process.clock,
         )
-        process.check("database", lambda: gate.open)
-        process.subscribe(consumer, gate=gate, dead_letters=DeadLetters(consumer, inbox, process.redrive))
+        process.check("database", lambda: breaker.available)
+        process.subscribe(consumer, breaker=breaker, dead_letters=DeadLetters(consumer, inbox, process.redrive))
         await process.run()

@@ -45,7 +45,7 @@ async def test_a_repeated_submission_publishes_the_same_event_under_its_own_trac
             suppression=nobody,
             publisher=recorded,
             quarantine=nobody,
-            gate=nobody,
+            breaker=nobody,
             redrive=nobody,
             rollout=nobody,
         ).handle(message)

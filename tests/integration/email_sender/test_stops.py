@@ -233,9 +233,9 @@ async def test_a_stop_waits_for_an_intent_that_is_being_written(
         stopping = asyncio.ensure_future(STOPS[reason](owner, case))
         await is_waited_for(connection, connection)
         assert not stopping.done()
-        gate = await connection.fetchrow("select * from case_manager.effect_permit where case_id = $1", case.case_id)
-        assert gate is not None
-        assert not any((gate["ending_outcome"], gate["cancelled"], gate["halted"], gate["suppressed"]))
+        breaker = await connection.fetchrow("select * from case_manager.effect_permit where case_id = $1", case.case_id)
+        assert breaker is not None
+        assert not any((breaker["ending_outcome"], breaker["cancelled"], breaker["halted"], breaker["suppressed"]))
         await intending.commit()
         await stopping
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from snowflake.connector.errors import DatabaseError, ProgrammingError
 
-from demo.oil_field.warehouse import BASINS_BY_ROLE, DATA_FOLDER, open_warehouse, read_table
+from demo.oil_field.warehouse import BASINS_BY_ROLE, OIL_FIELD_FOLDER, open_warehouse, read_table
 from switchyard.devstack.simulators.snowflake.load import WarehouseDataMissing
 from switchyard.devstack.simulators.snowflake.simulator import SnowflakeSimulator
 
@@ -123,7 +123,7 @@ def test_connections_in_several_threads_keep_their_roles_apart(snowflake_simulat
 
 
 def test_a_folder_of_files_can_be_served(tmp_path: Path) -> None:
-    wells = copytree(DATA_FOLDER, tmp_path / "data") / "wells.csv.gz"
+    wells = copytree(OIL_FIELD_FOLDER, tmp_path / "data") / "wells.csv.gz"
     wells.write_bytes(gzip.compress(b"".join(gzip.decompress(wells.read_bytes()).splitlines(keepends=True)[:11])))
     served = open_warehouse(wells.parent)
     assert read(served, "SELECT COUNT(*) FROM wells") == [(10,)]

@@ -9,7 +9,7 @@ import pytest
 
 from contracts.documents.accounts import AccountFacts, Purpose
 from contracts.documents.opt_out import opt_out_url
-from demo.emails import DEMO_EMAILS, DemoEmail, build_submission
+from demo.emails import DEMO_EMAILS, DemoEmail, build_email_submission
 from services.drafter.mime import compose
 from services.specialists.compliance.review import blocking_results, evaluate_rules, rule_ids
 from tests.unit.compliance.emails import CASE_ID, NOW, PARAGRAPHS, SALT, SUBJECT, facts, first_contact, situation
@@ -62,7 +62,7 @@ def test_local_opt_out_link_passes_only_on_the_local_stack() -> None:
 @pytest.mark.parametrize("email", DEMO_EMAILS, ids=lambda email: email.key)
 def test_an_account_of_the_demo_is_stopped_by_the_rules_that_the_demo_names(email: DemoEmail) -> None:
     account = AccountFacts.model_validate(
-        build_submission(email, DEMO_EMAILS.index(email), DEMO_NOW)["facts"], strict=False
+        build_email_submission(email, DEMO_EMAILS.index(email), DEMO_NOW)["facts"], strict=False
     )
     before = situation(account, purpose=email.purpose, now=DEMO_NOW)
     paragraphs = ["We are writing about your account.", "Call us or write to us if you have a question."]

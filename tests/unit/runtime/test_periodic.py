@@ -31,7 +31,7 @@ class Ticks:
 class Breaker:
     """A circuit breaker that stays as it is set."""
 
-    open: bool = True
+    available: bool = True
     trips: int = 0
 
     def trip(self) -> None:

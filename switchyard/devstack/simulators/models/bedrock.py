@@ -20,7 +20,7 @@ from switchyard.devstack.simulators.models.exchange import (
     Prompt,
     ReplyBlock,
     Transcript,
-    read_request,
+    read_model_request,
     to_json,
 )
 from switchyard.devstack.simulators.models.plan import FailureResponse
@@ -87,7 +87,7 @@ class _ConverseRequest(_Part):
 
 def read_converse_request(model: str, body: bytes, *, stream: bool) -> Prompt:
     """The request. Raises `InvalidModelRequest` for one that Bedrock would refuse."""
-    request = read_request(_ConverseRequest, body)
+    request = read_model_request(_ConverseRequest, body)
     transcript = Transcript()
     for block in request.system:
         transcript.system(block.text)

@@ -16,7 +16,7 @@ from switchyard.devstack.simulators.models.calls import CallLog, CallOutcome, Re
 from switchyard.devstack.simulators.models.exchange import ModelReply, Prompt, split_tokens
 from switchyard.devstack.simulators.models.faults import FaultDecision
 from switchyard.devstack.simulators.models.openai_wire import OpenAIWire
-from switchyard.devstack.simulators.models.plan import FailureResponse, TimelineStep, reply_timeline
+from switchyard.devstack.simulators.models.plan import FailureResponse, ReplyStep, reply_timeline
 
 SCRIPTED_HEADER = "x-simulator"
 """On every answer, so that it is not taken for a model's."""
@@ -113,7 +113,7 @@ class ResponseDelivery:
             previous = index
         return b"".join(frames)
 
-    async def _until(self, step: TimelineStep) -> None:
+    async def _until(self, step: ReplyStep) -> None:
         late = self._began + step.at_ms / 1000 - time.monotonic()
         if late > 0:
             await self._wait(late)

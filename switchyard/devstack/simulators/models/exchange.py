@@ -30,7 +30,7 @@ def split_tokens(text: str) -> list[str]:
     return _TOKEN.findall(text)
 
 
-def read_request(model: type[RequestT], body: bytes) -> RequestT:
+def read_model_request(model: type[RequestT], body: bytes) -> RequestT:
     """The body as one of a wire's requests; what the simulator does not need is ignored."""
     try:
         return model.model_validate_json(body)

@@ -14,7 +14,7 @@ from switchyard.devstack.simulators.models.exchange import (
     Prompt,
     ReplyBlock,
     Transcript,
-    read_request,
+    read_model_request,
     to_json,
 )
 from switchyard.devstack.simulators.models.plan import FailureResponse
@@ -78,7 +78,7 @@ def read_chat_request(body: bytes) -> tuple[Prompt, bool]:
 
     Raises `InvalidModelRequest` for one OpenAI would refuse.
     """
-    request = read_request(_ChatRequest, body)
+    request = read_model_request(_ChatRequest, body)
     transcript = Transcript()
     for message in request.messages:
         match message.role:

@@ -62,7 +62,7 @@ class ResponsePlan:
 
 
 @dataclass(frozen=True, slots=True)
-class TimelineStep:
+class ReplyStep:
     """At a time after the request was read, so many tokens come; the last step says how the reply ends."""
 
     at_ms: float
@@ -70,10 +70,10 @@ class TimelineStep:
     end: ReplyEnd | None = None
 
 
-def reply_timeline(plan: ResponsePlan, tokens: int) -> Iterator[TimelineStep]:
+def reply_timeline(plan: ResponsePlan, tokens: int) -> Iterator[ReplyStep]:
     """The steps of a reply that has `tokens` tokens. Exactly one step has an end, and it is the last."""
     if not plan.opens:
-        yield TimelineStep(0.0, 0, "stall") if plan.stall else TimelineStep(plan.first_token_ms, 0, "failure")
+        yield ReplyStep(0.0, 0, "stall") if plan.stall else ReplyStep(plan.first_token_ms, 0, "failure")
         return
     end: ReplyEnd = "done"  # a fault beyond the reply's length never comes
     if plan.stall_after_tokens is not None and plan.stall_after_tokens <= tokens:
@@ -84,8 +84,8 @@ def reply_timeline(plan: ResponsePlan, tokens: int) -> Iterator[TimelineStep]:
     gap_ms = 0.0 if rate is None else 1000 / rate
     group = BURST_TOKENS if rate is None else max(1, round(rate * MIN_STEP_MS / 1000))
     for sent in range(0, tokens, group):
-        yield TimelineStep(plan.first_token_ms + sent * gap_ms, min(group, tokens - sent))
-    yield TimelineStep(plan.first_token_ms + max(tokens - 1, 0) * gap_ms, 0, end)
+        yield ReplyStep(plan.first_token_ms + sent * gap_ms, min(group, tokens - sent))
+    yield ReplyStep(plan.first_token_ms + max(tokens - 1, 0) * gap_ms, 0, end)
 
 
 class Behaviour(BaseModel):
