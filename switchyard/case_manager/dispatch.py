@@ -15,7 +15,7 @@ from switchyard.case_manager.lifecycle import CaseCloser
 from switchyard.case_manager.pending_commands import PendingCommands
 from switchyard.case_manager.suppression import SuppressionList
 from switchyard.protocol.catalogue import CASE_MANAGER
-from switchyard.protocol.errors import InvalidEvent, invalid
+from switchyard.protocol.errors import InvalidEvent, RejectionReason, invalid
 from switchyard.protocol.events.failures import TaskFailed
 from switchyard.protocol.events.router import AskApproval, CloseCase, Wait
 from switchyard.protocol.events.upstream import SuppressionRequested
@@ -87,7 +87,11 @@ class CaseManager:
             return [await self.suppression.suppress_contact(source, detail)]
         received = read_event(self.closing.catalogue, body, node=CASE_MANAGER)
         with log_context(received.envelope), telemetry.tag_span(CASE_MANAGER, received.envelope):
-            events = await HANDLERS[type(received.payload)](self, received)
+            handler = HANDLERS.get(type(received.payload))
+            if handler is None:
+                what = f"the case manager has no handler for {received.envelope.type}"
+                raise InvalidEvent(RejectionReason.UNKNOWN, what, "type", "send it to a node that handles it")
+            events = await handler(self, received)
             log.info("event.handled")
             return events
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 from typing import Protocol
 
@@ -15,6 +16,8 @@ log = structlog.get_logger(__name__)
 LONGEST_BACKOFF_S = 60.0
 DEFERRED_S = 30.0
 """How soon at the latest a tick is repeated that something unavailable prevented."""
+
+_now = time.monotonic
 
 
 class Breaker(Protocol):
@@ -34,12 +37,13 @@ async def run_periodically(
     """Tick every `every_s` seconds until cancelled; pause while the database is unavailable.
 
     A tick must be safe to repeat. One that raises `Unavailable` is repeated soon; any other exception is logged with an
-    alarm, and the next tick follows after a back-off.
+    alarm, and the next tick follows after a back-off, which starts over after a tick that ran for `LONGEST_BACKOFF_S`.
     """
     failures = 0
     while True:
         delay = every_s
         if breaker is None or breaker.available:
+            started = _now()
             try:
                 await tick()
                 failures = 0
@@ -49,7 +53,7 @@ async def run_periodically(
                     breaker.trip()
                 delay = min(every_s, DEFERRED_S)
             except Exception:
-                failures += 1
+                failures = failures + 1 if _now() - started < LONGEST_BACKOFF_S else 1
                 delay = backoff_s(failures, longest=LONGEST_BACKOFF_S)
                 log.exception("tick.failed", alarm="tick", of=name, failures=failures, again_in_s=round(delay, 1))
         await asyncio.sleep(delay)

@@ -66,6 +66,18 @@ async def test_loop_whose_tick_raises_anything_goes_on_with_an_alarm_and_growing
     assert usual == 0.5
 
 
+async def test_loop_whose_tick_ran_long_before_it_failed_starts_the_delays_over(
+    delays: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A tick that leads for hours and then fails is not punished for failures of last week."""
+    times = iter([0.0, 0.1, 1.0, 1.1, 2.0, 2.0 + periodic.LONGEST_BACKOFF_S, 100.0])
+    monkeypatch.setattr(periodic, "_now", lambda: next(times))
+    await run(Ticks([ValueError(), ValueError(), ValueError()]))
+    first, second, third = delays
+    assert first <= 1.0 <= second <= 2.0
+    assert 0.5 <= third <= 1.0
+
+
 async def test_loop_whose_database_is_unreachable_trips_the_breaker_and_keeps_its_pace(delays: list[float]) -> None:
     breaker = Breaker()
     assert await run(Ticks([Unavailable("database_unreachable", "away")]), breaker) == ["tick.deferred"]
