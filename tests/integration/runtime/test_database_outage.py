@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from switchyard.runtime.process import process
 from tests.integration.cloud import Cloud, Tap, until
 from tests.integration.conftest import LogLines
 from tests.integration.events import NODE, command, fresh_id
@@ -20,7 +21,10 @@ async def test_polling_pauses_during_postgres_outage_without_attempts(
     tap: Tap,
     log_lines: LogLines,
     case_id: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    # The consumer is to notice the outage: the relay of the outbox, which may notice it first, rests.
+    monkeypatch.setattr(process, "RELAY_INTERVAL_S", 3_600.0)
     handler = Counting()
     worker = await start_worker(handler)
     before = fresh_id()
