@@ -48,10 +48,10 @@ class LocalKeyWrapper:
         self._aead = AESGCM(master_key)
 
     async def wrap(self, key: bytes, *, subject: str) -> bytes:
-        return _encrypt(self._aead, key, subject.encode())
+        return encrypt(self._aead, key, subject.encode())
 
     async def unwrap(self, wrapped: bytes, *, subject: str) -> bytes:
-        return _decrypt(self._aead, wrapped, subject.encode())
+        return decrypt(self._aead, wrapped, subject.encode())
 
 
 class KmsKeyWrapper:
@@ -107,7 +107,7 @@ class Vault:
             return str(known)
         subject = str(UUID(bytes=os.urandom(16), version=4))
         key = AESGCM.generate_key(bit_length=8 * KEY_BYTES)
-        named = _encrypt(AESGCM(key), external_id.encode(), subject.encode())
+        named = encrypt(AESGCM(key), external_id.encode(), subject.encode())
         wrapped = await self._wrapper.wrap(key, subject=subject)
         # Two processes may meet the same person at once: the first row wins and both use it.
         return str(await self._database.value("add_subject", subject, tenant, fingerprint, wrapped, named))
@@ -115,11 +115,11 @@ class Vault:
     async def seal(self, subject: str, plain: bytes, *, context: bytes) -> bytes:
         """Encrypt with AES-256-GCM under the subject's key. `context` is authenticated. Raises `PermanentTaskError` if
         erased."""
-        return _encrypt(await self._key(subject), plain, context)
+        return encrypt(await self._key(subject), plain, context)
 
     async def open(self, subject: str, sealed: bytes, *, context: bytes) -> bytes:
         """Decrypt. Raises `PermanentTaskError` if the key was erased, or if bytes or context were altered."""
-        return _decrypt(await self._key(subject), sealed, context)
+        return decrypt(await self._key(subject), sealed, context)
 
     async def has_key(self, subject: str) -> bool:
         """Whether the person's key is in the vault now; the cache is not asked."""
@@ -141,12 +141,14 @@ class Vault:
         return aead
 
 
-def _encrypt(aead: AESGCM, plain: bytes, context: bytes) -> bytes:
+def encrypt(aead: AESGCM, plain: bytes, context: bytes) -> bytes:
+    """Nonce and ciphertext; `context` is authenticated."""
     nonce = os.urandom(NONCE_BYTES)
     return nonce + aead.encrypt(nonce, plain, context)
 
 
-def _decrypt(aead: AESGCM, sealed: bytes, context: bytes) -> bytes:
+def decrypt(aead: AESGCM, sealed: bytes, context: bytes) -> bytes:
+    """What `encrypt` sealed. Raises `PermanentTaskError` if bytes or context were altered."""
     try:
         return aead.decrypt(sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], context)
     except (InvalidTag, ValueError) as error:  # ValueError: too short to hold a nonce

@@ -1,0 +1,29 @@
+create table user_grant (
+  grant_id      uuid primary key,
+  statement     text not null,
+  wrapped_key   bytea,
+  credential    bytea,
+  registered_at timestamptz not null,
+  expires_at    timestamptz not null,
+  revoked_at    timestamptz,
+  check ((wrapped_key is null) = (credential is null))
+);
+create index user_grant_expired on user_grant (expires_at) where credential is not null;
+comment on table user_grant is 'What a user allows agents to do in their name, and the sealed credential that it is redeemed with.';
+comment on column user_grant.statement is 'The grant as the ingress signed it: a compact JWS without a token.';
+comment on column user_grant.credential is 'The user''s token and what renews it, sealed; deleted at revocation and expiry.';
+
+create table issued_token (
+  jti        text not null,
+  task_id    uuid not null,
+  grant_id   uuid not null references user_grant,
+  case_id    uuid not null,
+  agent      text not null,
+  audience   text not null,
+  scopes     text[] not null,
+  issued_at  timestamptz not null,
+  expires_at timestamptz not null,
+  primary key (jti, task_id)
+);
+create index issued_token_grant on issued_token (grant_id, issued_at);
+comment on table issued_token is 'One row per token and task, written before the token is handed out. No token is stored.';
