@@ -36,9 +36,8 @@ class OpenTask:
     """What the databases of others say about a task: recorded at intake and at its claim, not by the router."""
 
     tenant: str
-    asker: str
-    """The user who asked, as the ingress signed it."""
     grant: str | None
+    """The grant of the user who asked: intake compared both."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +67,7 @@ def check_request(
     patterns = ceiling.audiences.get(request.audience, ())
     reasons = (
         (
-            (task.grant, task.tenant, task.asker) == (request.grant, grant.tenant, grant.sub),
+            (task.grant, task.tenant) == (request.grant, grant.tenant),
             Denied("grant_foreign", "the grant is not that of the case's asker"),
         ),
         (agent in grant.agents, Denied("agent_not_granted", "the grant does not name this agent")),

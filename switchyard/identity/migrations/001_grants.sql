@@ -27,3 +27,23 @@ create table issued_token (
 );
 create index issued_token_grant on issued_token (grant_id, issued_at);
 comment on table issued_token is 'One row per token and task, written before the token is handed out. No token is stored.';
+
+create function open_task(the_agent text, the_case uuid, the_task uuid) returns text
+language plpgsql stable security definer set search_path = identity, pg_temp as $$
+declare
+  its_facts text;
+  held boolean := false;
+begin
+  select f.facts into its_facts from case_manager.case_facts(the_case) f
+  where f.ending_outcome is null and not f.cancelled;
+  if its_facts is null or to_regclass(format('%I.inbox', the_agent)) is null then
+    return null;
+  end if;
+  execute format(
+    'select exists (select from %I.inbox where event_id = $1 and case_id = $2 and outputs is null and lease_until > clock_timestamp())',
+    the_agent
+  ) into held using the_task, the_case;
+  return case when held then its_facts end;
+end $$;
+revoke execute on function open_task from public;
+comment on function open_task is 'The facts of an open case, for a task that this agent holds the lease of now; else null.';

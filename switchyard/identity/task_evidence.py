@@ -1,0 +1,26 @@
+"""What the work database says about a task: the case's facts as intake recorded them, and the agent's own lease."""
+
+from __future__ import annotations
+
+import json
+
+from switchyard.identity.permissions import OpenTask
+from switchyard.runtime.database.connections import Database, Pool
+from switchyard.runtime.database.queries import load_queries
+
+_SQL = load_queries(__file__)
+
+
+class WorkDatabaseEvidence:
+    """Reads through a function that shows one task at a time."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._database = Database(pool, "the work database", _SQL)
+
+    async def open_task(self, agent: str, case_id: str, task_id: str) -> OpenTask | None:
+        """The task, if this agent holds its lease and the case is open. Raises `Unavailable`."""
+        facts = await self._database.value("open_task", agent, case_id, task_id)
+        if facts is None:
+            return None
+        found = json.loads(facts)
+        return OpenTask(tenant=found["tenant"], grant=found.get("grant_ref"))
