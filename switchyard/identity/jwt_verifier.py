@@ -76,7 +76,7 @@ class JwtVerifier:
         if self._keys is None or self._now() - self._fetched > max_age_s:
             try:
                 self._keys = KeySet.import_key_set(json.loads(self._fetch()))
-            except (OSError, ValueError, JoseError) as error:
+            except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError, JoseError) as error:
                 raise JwksUnavailable(f"the issuer's keys cannot be fetched ({type(error).__name__})") from error
             self._fetched = self._now()
         return self._keys
