@@ -31,6 +31,7 @@ PROCESSES = (
     ProcessDescriptor(
         "text_to_sql",
         "services.specialists.text_to_sql.main:run",
+        settings="services.specialists.text_to_sql.settings:TextToSqlSettings",
         code=(*_SPECIALIST, "services/specialists/text_to_sql"),
         environment={
             "SWITCHYARD_SNOWFLAKE_ACCOUNT": "snowflake_account",
@@ -48,6 +49,7 @@ PROCESSES = (
     ProcessDescriptor(
         "drafter",
         "services.drafter.main:run",
+        settings="services.drafter.settings:DrafterSettings",
         code=("services/__init__.py", "services/drafter"),
         environment={"SWITCHYARD_OPTOUT_URL": "optout_url"},
         secrets={"SWITCHYARD_OPTOUT_KEYS": "optout_keys"},
@@ -55,6 +57,7 @@ PROCESSES = (
     ProcessDescriptor(
         "compliance",
         "services.specialists.compliance.main:run",
+        settings="services.specialists.compliance.settings:ComplianceSettings",
         code=(*_SPECIALIST, "services/specialists/compliance"),
         migrations=("services.specialists.compliance:migrations",),
         # Compliance compares where a link leads; only the drafter can make one.
@@ -63,6 +66,7 @@ PROCESSES = (
     ProcessDescriptor(
         "email_sender",
         "services.specialists.email_sender.main:run",
+        settings="services.specialists.email_sender.settings:EmailSenderSettings",
         code=(*_SPECIALIST, "services/specialists/email_sender"),
         migrations=("services.specialists.email_sender:migrations",),
         grants=("services.specialists.email_sender:grants.sql",),
@@ -73,6 +77,7 @@ PROCESSES = (
     ProcessDescriptor(
         EMAIL_FEEDBACK,
         "services.specialists.email_feedback.main:run",
+        settings="services.specialists.email_feedback.settings:EmailFeedbackSettings",
         code=(*_SPECIALIST, "services/specialists/email_feedback"),
         secrets={"SWITCHYARD_OPTOUT_KEYS": "optout_keys"},
         local={"SWITCHYARD_FEEDBACK_TENANTS": '{"harborline.example": "harbor-partners"}'},
@@ -106,6 +111,7 @@ APP = App(
     simulators=(SimulatorDescriptor("warehouse", ("demo.oil_field", "serve")),),
     model_scripts=("demo:data/simulator",),
     ingress=("CaseSubmitted",),
+    ingress_settings="services.ingress.settings:IngressSettings",
     audit_views=("services.audit:views.sql",),
     retention_policies="services.audit.retention_policies:RETENTION_POLICIES",
 )

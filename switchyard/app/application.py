@@ -41,6 +41,8 @@ class ProcessDescriptor:
     node: str
     run: str
     """`module:function`, a coroutine function without arguments."""
+    settings: str = "switchyard.runtime.core.settings:WorkSettings"
+    """Its settings class, as `module:class`; an agent whose card names model vendors has `ModelSettings`, too."""
     code: tuple[str, ...] = ()
     """What the process's image holds of the application's repository beside `App.code`: paths and patterns."""
     migrations: tuple[str, ...] = ()
@@ -98,6 +100,8 @@ class App:
     """What the simulated models answer: scripts or folders of scripts, as `package:path`."""
     ingress: tuple[str, ...] = ()
     """The submissions that the function behind the API may put on the bus."""
+    ingress_settings: str | None = None
+    """The function's settings class, as `module:class`."""
     audit_views: tuple[str, ...] = ()
     """SQL files with views of the audit log for reviewers, as `package:path`."""
     retention_policies: str | None = None

@@ -80,6 +80,7 @@ class ServiceProcess:
 
     async def __aenter__(self) -> Self:
         configure_logs(self.node, self.settings.log_level)
+        self.settings.log_unknown_variables()
         telemetry.configure_telemetry(
             self.node, otlp_endpoint=self.settings.otlp_endpoint, code_version=self.settings.code_version
         )
