@@ -23,6 +23,17 @@ OUTCOMES: dict[str, OutcomeClass] = {
     "unknown": "failed",
 }
 
+SEND_EMAIL = {
+    "Sid": "SendEmail",
+    "Effect": "Allow",
+    "Action": ["ses:SendEmail", "ses:SendRawEmail"],
+    "Resource": [
+        "arn:${partition}:ses:${region}:${account}:identity/${email_domain}",
+        "arn:${partition}:ses:${region}:${account}:configuration-set/${configuration_set}",
+    ],
+    "Condition": {"StringLike": {"ses:FromAddress": "*@${email_domain}"}},
+}
+_OPT_OUT_PAGES = {"SWITCHYARD_OPTOUT_URL": f"http://127.0.0.1:{{port:{EMAIL_FEEDBACK}}}"}
 _SPECIALIST = ("services/__init__.py", "services/specialists/*.py")
 PROCESSES = (
     ProcessDescriptor(
@@ -53,6 +64,7 @@ PROCESSES = (
         code=("services/__init__.py", "services/drafter"),
         environment={"SWITCHYARD_OPTOUT_URL": "optout_url"},
         secrets={"SWITCHYARD_OPTOUT_KEYS": "optout_keys"},
+        local=_OPT_OUT_PAGES,
     ),
     ProcessDescriptor(
         "compliance",
@@ -62,6 +74,7 @@ PROCESSES = (
         migrations=("services.specialists.compliance:migrations",),
         # Compliance compares where a link leads; only the drafter can make one.
         environment={"SWITCHYARD_OPTOUT_URL": "optout_url"},
+        local=_OPT_OUT_PAGES,
     ),
     ProcessDescriptor(
         "email_sender",
@@ -72,6 +85,7 @@ PROCESSES = (
         grants=("services.specialists.email_sender:grants.sql",),
         environment={"SWITCHYARD_SES_CONFIGURATION_SET": "configuration_set"},
         local={"SWITCHYARD_SES_ENDPOINT_URL": "http://127.0.0.1:{port:ses_simulator}"},
+        iam=(SEND_EMAIL,),
         approvers=True,
     ),
     ProcessDescriptor(
@@ -108,10 +122,25 @@ APP = App(
     code=("contracts",),
     folders=("services",),
     demo_folders=("demo",),
-    simulators=(SimulatorDescriptor("warehouse", ("demo.oil_field", "serve")),),
+    simulators=(
+        SimulatorDescriptor("warehouse", ("demo.oil_field", "serve")),
+        SimulatorDescriptor(
+            "ses_simulator",
+            ("switchyard.devstack.simulators.ses", "--upstream", "{aws}", "--domain", "harborline.example"),
+            health="/outbox/health",
+        ),
+    ),
     model_scripts=("demo:data/simulator",),
     ingress=("CaseSubmitted",),
-    ingress_settings="services.ingress.settings:IngressSettings",
+    settings={
+        "ingress": "services.ingress.settings:IngressSettings",
+        "`switchyard demo`": "demo.settings:DemoSettings",
+    },
+    artefact_texts={
+        "answer": "services.artefact_texts:read_answer",
+        "email": "services.artefact_texts:read_email",
+    },
+    first_command='switchyard ask "Which ten wells produced the most oil in June 2026?"',
     audit_views=("services.audit:views.sql",),
     retention_policies="services.audit.retention_policies:RETENTION_POLICIES",
 )

@@ -90,8 +90,7 @@ def settings_page(app: App, compose: str) -> str:
     callers = tuple(node for node, classes in processes.items() if len(classes) > 1)
     groups = {tuple(processes): [EVERY_PROCESS], workers: [EVERY_AGENT], callers: [MODEL_CALLERS]}
     rows = {variable: groups.get(tuple(nodes), nodes) for variable, nodes in readers.items()}
-    tools = TOOL_SETTINGS | ({"ingress": app.ingress_settings} if app.ingress_settings else {})
-    for tool, reference in tools.items():
+    for tool, reference in (TOOL_SETTINGS | dict(app.settings)).items():
         for variable in _variables(load_reference(reference)):
             rows[variable] = [*rows.get(variable, ()), tool]
     rows |= {variable: [reader] for variable, reader in (*ENGINE_VARIABLES.items(), *_ports(compose))}
@@ -123,7 +122,7 @@ def _is_secret(annotation: Any) -> bool:
 
 
 def _code(default: Any) -> str:
-    """A default as it would be written; empty if there is none, or an empty one."""
+    """A default as it would be written; empty for an empty one."""
     text = str(default).lower() if isinstance(default, bool | int | float | str) else ""
     return f"`{default if isinstance(default, str) else text}`" if text else ""
 

@@ -18,10 +18,42 @@ def needed(description: str, *, secret: bool = False) -> Any:
     return Field(default=None, description=description, json_schema_extra={"needed": True, "secret": secret})
 
 
-class CliSettings(BaseModel):
-    """The environment of a target. Which variables are needed depends on the command."""
+class TargetSettings(BaseModel):
+    """Settings that are read from the environment of a target, not of this process."""
 
     model_config = ConfigDict(frozen=True, hide_input_in_errors=True)
+
+    @staticmethod
+    def variable_of(field: str) -> str:
+        """The environment variable of a field."""
+        return field.upper() if field.startswith("aws_") else f"SWITCHYARD_{field.upper()}"
+
+    @classmethod
+    def read(cls, environment: Mapping[str, str]) -> Self:
+        """The settings of an environment. Raises `CommandFailed` naming a variable whose value is invalid."""
+        values = {field: environment.get(cls.variable_of(field)) for field in cls.model_fields}
+        for name, known in misspelt_variables([*map(cls.variable_of, values)], environment).items():
+            raise CommandFailed(f"{name} is unknown", remedy=f"rename it {known}, or unset it")
+        try:
+            return cls.model_validate({field: value for field, value in values.items() if value})
+        except ValidationError as error:
+            first = error.errors()[0]
+            variable = cls.variable_of(str(first["loc"][0]))
+            remedy = f"correct or unset {variable}"
+            raise CommandFailed(f"{variable} is invalid: {first['msg']}", remedy=remedy) from error
+
+    def __getattribute__(self, name: str) -> Any:
+        """A field's value. Raises `CommandFailed` for one that is needed and not set."""
+        value = super().__getattribute__(name)
+        if value is None and name in (fields := type(self).model_fields) and fields[name].annotation is str:
+            variable = type(self).variable_of(name)
+            remedy = f"export {variable}, or use --env local with a running stack"
+            raise CommandFailed(f"{variable} is not set: expected {fields[name].description}", remedy=remedy)
+        return value
+
+
+class CliSettings(TargetSettings):
+    """The environment of a target. Which variables are needed depends on the command."""
 
     work_db_owner_url: str = needed("the address of the work database, for its owner", secret=True)
     audit_db_owner_url: str = needed("the address of the audit database, for its owner", secret=True)
@@ -63,39 +95,9 @@ class CliSettings(BaseModel):
     clock_file: Path | None = Field(
         default=None, description="A file with seconds by which the clock is shifted; for emulators only."
     )
-    demo_optout_url: str = needed("the address of the demo's opt-out page")
-    demo_outbox_url: str = needed("the address of the demo's SES simulator")
 
     aws_region: str = Field(default="us-east-1", description="The AWS region.")
     aws_endpoint_url: str | None = Field(default=None, description="An emulator in place of AWS.")
     aws_access_key_id: str | None = Field(default=None, description="AWS credentials; else the SDK finds them.")
     aws_secret_access_key: str | None = Field(default=None, description="The same.", json_schema_extra={"secret": True})
     aws_session_token: str | None = Field(default=None, description="The same.", json_schema_extra={"secret": True})
-
-    @staticmethod
-    def variable_of(field: str) -> str:
-        """The environment variable of a field."""
-        return field.upper() if field.startswith("aws_") else f"SWITCHYARD_{field.upper()}"
-
-    @classmethod
-    def read(cls, environment: Mapping[str, str]) -> Self:
-        """The settings of an environment. Raises `CommandFailed` naming a variable whose value is invalid."""
-        values = {field: environment.get(cls.variable_of(field)) for field in cls.model_fields}
-        for name, known in misspelt_variables([*map(cls.variable_of, values)], environment).items():
-            raise CommandFailed(f"{name} is unknown", remedy=f"rename it {known}, or unset it")
-        try:
-            return cls.model_validate({field: value for field, value in values.items() if value})
-        except ValidationError as error:
-            first = error.errors()[0]
-            variable = cls.variable_of(str(first["loc"][0]))
-            remedy = f"correct or unset {variable}"
-            raise CommandFailed(f"{variable} is invalid: {first['msg']}", remedy=remedy) from error
-
-    def __getattribute__(self, name: str) -> Any:
-        """A field's value. Raises `CommandFailed` for one that is needed and not set."""
-        value = super().__getattribute__(name)
-        if value is None and name in (fields := type(self).model_fields) and fields[name].annotation is str:
-            variable = type(self).variable_of(name)
-            remedy = f"export {variable}, or use --env local with a running stack"
-            raise CommandFailed(f"{variable} is not set: expected {fields[name].description}", remedy=remedy)
-        return value

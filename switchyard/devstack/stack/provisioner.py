@@ -86,7 +86,7 @@ class Provisioner:
                 log.warning("provisioner.bus_gone", why="the emulator was restarted: what was in its queues is lost")
                 self.provisioned = False
         if not self.provisioned:
-            await provision_emulator(self._environment, visibility_s=self._settings.visibility_s, with_ses=False)
+            await provision_emulator(self._environment, visibility_s=self._settings.visibility_s)
             self.provisioned = True
             log.info("provisioner.provisioned")
 

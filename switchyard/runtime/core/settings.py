@@ -216,12 +216,12 @@ ObjectsBucket = Annotated[str, Field(description="The S3 bucket of large artefac
 
 
 class ApproverSettings(BaseModel):
-    """Who may approve: the case manager and the email sender check each approval."""
+    """Who may approve: the case manager, and the process that performs the effect, check each approval."""
 
     approvers: PublicKeys = Field(
         default={},
-        description='Who may approve, as JSON {"name": "Ed25519 public key in hex"}: the same for case manager and '
-        "email sender. Without any, nothing that needs an approval is sent.",
+        description='Who may approve, as JSON {"name": "Ed25519 public key in hex"}, the same for every process. '
+        "Without any, nothing that needs an approval takes effect.",
     )
 
     def approver_keys(self) -> OperatorKeys:

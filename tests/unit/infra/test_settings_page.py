@@ -30,7 +30,7 @@ def rows() -> dict[str, list[tuple[str, str, str]]]:
 
 
 def settings_classes() -> list[type[BaseModel]]:
-    tools = [load_reference(reference) for reference in (*TOOL_SETTINGS.values(), str(APP.ingress_settings))]
+    tools = [load_reference(reference) for reference in (*TOOL_SETTINGS.values(), *APP.settings.values())]
     return [*tools, *(each for classes in process_settings(APP).values() for each in classes)]
 
 
