@@ -61,7 +61,7 @@ class ProcessDescriptor:
     """IAM statements for AWS services that only this process calls. Terraform replaces `${...}` by facts."""
     http: str | None = None
     """Prefix of the variables that say where the process serves HTTP: `_HOST` and `_PORT` are appended. Its port in the
-    local stack has the node's name."""
+    local stack is named `NODE_http`."""
     approvers: bool = False
     """Whether the process checks approvers' signatures, and needs their public keys."""
 

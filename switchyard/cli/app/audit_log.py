@@ -124,7 +124,7 @@ async def open_artefact_reader(target: Target) -> AsyncIterator[Artefacts]:
         open_pool(target, "reviewer", "vault") as pool,
         open_aws_client(target, "kms") if key_id else nullcontext() as kms,
     ):
-        wrapper = KmsKeyWrapper(kms, key_id) if key_id else LocalKeyWrapper(bytes.fromhex(target.settings.vault_key))
+        wrapper = KmsKeyWrapper(kms, key_id) if key_id else LocalKeyWrapper(target.settings.vault_key)
         decrypts = (*load_app().decrypts, STATEMENT_ARTEFACT)
         yield Artefacts(NoObjects(), Vault(pool, wrapper, SystemClock()), decrypts=decrypts)
 

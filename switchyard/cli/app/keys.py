@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -35,10 +35,19 @@ async def open_receipt_signer(target: Target) -> AsyncIterator[Signer]:
 
     settings = target.settings
     if settings.receipt_kms_key_id is None:
-        yield LocalSigner(_private_key(settings.receipt_key, "SWITCHYARD_RECEIPT_KEY"))
+        yield LocalSigner(settings.receipt_key)
         return
     async with open_aws_client(target, "kms") as kms:
         yield await KmsSigner.open(kms, settings.receipt_kms_key_id)
+
+
+@contextmanager
+def report_invalid_keys() -> Iterator[None]:
+    """Raise `CommandFailed` for a key of 32 bytes that is no point of the curve."""
+    try:
+        yield
+    except ValueError as error:
+        raise CommandFailed(f"a key is invalid: {error}", remedy="get the public keys from their owner") from error
 
 
 def load_receipt_keys(target: Target) -> TrustedKeys:

@@ -175,7 +175,7 @@ def _application_service(endpoints: Endpoints, app: App, process: ProcessDescrip
         **(models if card and card.vendors else {}),
         **(_local_operator(endpoints, "SWITCHYARD_APPROVERS") if process.approvers else {}),
         **{name: _named_secret(endpoints, secret) for name, secret in process.secrets.items()},
-        **({f"{process.http}_PORT": f"{{port:{process.node}}}"} if process.http else {}),
+        **({f"{process.http}_PORT": f"{{port:{process.node}_http}}"} if process.http else {}),
         **process.local,
     }
     return ServiceSpec(

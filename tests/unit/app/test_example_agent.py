@@ -68,6 +68,6 @@ async def test_example_handler_answers_with_the_converted_amount(agent: ModuleTy
     assert (result.payload.rows, result.model_call.model_id) == (1, "primary")
 
 
-def test_example_amount_without_two_units_of_a_quantity_is_not_converted(agent: ModuleType) -> None:
+def test_example_without_two_units_of_a_quantity_is_not_converted(agent: ModuleType) -> None:
     with pytest.raises(PermanentTaskError, match="no two units of the same quantity"):
         agent.convert(agent.Reading(amount="1", source="bbl", target="kPa"))
