@@ -98,7 +98,7 @@ class TokenVerifier:
             token = jwt.decode(text, keys, algorithms=ALGORITHMS)
             registry.validate(token.claims)
         except Exception as error:
-            # The boundary: whatever a token makes the library raise, the token is what is wrong.
+            # The boundary: any error that a token makes the library raise is a fault of the token.
             raise InvalidUserToken(f"the token is invalid ({type(error).__name__})") from error
         return token.claims
 

@@ -135,7 +135,7 @@ class BatchCall(Generic[T, R]):
     async def _send_batch(self, entries: list[T]) -> Results[R]:
         try:
             return await self._request(entries)
-        except Exception as error:  # noqa: BLE001 - a proxy's page raises whatever botocore's parser makes of it
+        except Exception as error:  # noqa: BLE001 - a proxy's page raises an error of botocore's parser
             failed = from_error(error)
             if failed.permanent and len(entries) > 1:
                 middle = len(entries) // 2

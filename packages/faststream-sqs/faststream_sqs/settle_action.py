@@ -131,5 +131,5 @@ async def _carry_out(
             await delivery.ack()
         else:
             await delivery.reject(action.reason)
-    except Exception as error:  # noqa: BLE001 - whatever it is, the message returns
+    except Exception as error:  # noqa: BLE001 - any failure leaves the message to its queue
         log(logging.ERROR, f"message {delivery.message_id} could not be settled and will return: {error}", None)
