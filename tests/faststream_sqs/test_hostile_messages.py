@@ -203,15 +203,13 @@ async def test_publish_with_credentials_that_expired_is_repeated(
 ) -> None:
     publisher = wired_broker.event_publisher(bus=bus)
     await wired_broker.start()
-    refusals = 2
+    left = 2
 
     def refuse(_: dict[str, Any]) -> web.Response | None:
-        nonlocal refusals
-        refusals -= 1
+        nonlocal left
+        left -= 1
         answer = json.dumps({"__type": code, "message": "expired"})
-        return (
-            web.Response(text=answer, status=400, content_type="application/x-amz-json-1.1") if refusals >= 0 else None
-        )
+        return web.Response(text=answer, status=400, content_type="application/x-amz-json-1.1") if left >= 0 else None
 
     wire.intercept["PutEvents"] = refuse
     assert await publisher.publish({"n": 1}, source="s", detail_type="d")

@@ -72,7 +72,7 @@ def read_report(body: str) -> Json:
 def read_suppressions(report: Json, tenants: Mapping[str, str]) -> FeedbackReport:
     """The suppression requests of a report; none for a soft bounce or any other report.
 
-    `tenants` maps sending domains to tenants. Raises `InvalidEvent` if nobody can be stopped who should be.
+    `tenants` maps sending domains to tenants. Raises `InvalidEvent` if no address can be read that should be stopped.
     """
     kind = _kind(report)
     if kind is None:

@@ -32,12 +32,12 @@ def answer(body: bytes, *, status: str = "200 OK", length: int | None = None, ki
     return head.encode() + body
 
 
-def refusal(code: str) -> bytes:
+def error_in_xml(code: str) -> bytes:
     xml = f"<?xml version='1.0'?><Error><Code>{code}</Code><Message>m</Message></Error>"
     return answer(xml.encode(), status="400 Bad Request", kind="application/xml")
 
 
-def refusal_in_json(code: str) -> bytes:
+def error_in_json(code: str) -> bytes:
     return answer(f'{{"__type":"{code}"}}'.encode(), status="400 Bad Request", kind="application/x-amz-json-1.1")
 
 
@@ -55,10 +55,10 @@ CREDENTIALS = (
     "InvalidSignatureException",
     "InvalidToken",
 )
-ANSWERS = CUT | {code: refusal(code) for code in CREDENTIALS}
+ANSWERS = CUT | {code: error_in_xml(code) for code in CREDENTIALS}
 KMS_ANSWERS = (
     CUT
-    | {code: refusal_in_json(code) for code in CREDENTIALS}
+    | {code: error_in_json(code) for code in CREDENTIALS}
     | {"page": answer(PAGE), "nested": answer(b"[" * 5_000, kind="application/x-amz-json-1.1")}
 )
 
