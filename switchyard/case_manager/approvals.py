@@ -1,7 +1,7 @@
-"""Approvals: a named person decides on exactly the bytes that would be sent.
+"""Approvals: a named person decides on exactly the bytes that would take effect.
 
 An approval is bound to their hash and to the rule pack, given by an approver of record, who signs and did not ask for
-the email, used once, and expires. A changed email is another content and needs another approval.
+the effect, used once, and expires. Changed bytes need another approval.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def explain_invalid_decision(asked: ApprovalRequest | None, decision: ApproverDe
         (asked.state != "asked", f"the approval was decided already: {asked.state}"),
         (now >= asked.decide_by, "the approval has expired"),
         (decision.content_sha256 != asked.content_sha256, "the decision is about another content than the pending one"),
-        (decision.approver == asked.requested_by, "the person who asked for the email may not approve it"),
+        (decision.approver == asked.requested_by, "the person who asked for it may not approve it"),
         (abs(now - decision.signed_at) > MAX_SIGNATURE_AGE, "the signature is too old or in the future; sign again"),
     )
     return next((f"refused: {why}" for fails, why in checks if fails), None)
