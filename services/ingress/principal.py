@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from botocore.exceptions import BotoCoreError, ClientError
 from joserfc.jwk import OKPKey
 from pydantic import TypeAdapter
 
@@ -58,9 +57,11 @@ class PrincipalSigner:
     def _current(self) -> tuple[str, OKPKey]:
         if self._key is None or self._now() - self._fetched > SIGNING_KEY_CACHE_S:
             try:
-                self._key = _parse_signing_key(self._fetch())
-            except (BotoCoreError, ClientError, OSError) as error:
+                secret = self._fetch()
+            except Exception as error:
+                # The boundary: an answer that is not the service's raises what its parser makes of it.
                 raise SigningKeyUnavailable(f"the signing key cannot be read ({type(error).__name__})") from error
+            self._key = _parse_signing_key(secret)
             self._fetched = self._now()
         return self._key
 

@@ -7,7 +7,7 @@ the effect, used once, and expires. Changed bytes need another approval.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -27,6 +27,7 @@ from switchyard.protocol.received import ReceivedEvent
 from switchyard.protocol.signing import OperatorKeys
 from switchyard.protocol.statements import approval_statement
 from switchyard.runtime.core.clock import timestamp
+from switchyard.runtime.core.periodic import SetAside
 from switchyard.runtime.database.connections import Database
 from switchyard.runtime.database.queries import load_queries
 
@@ -78,6 +79,7 @@ class ApprovalService:
     pending: PendingCommands
     approvers: OperatorKeys
     valid_for: timedelta
+    aside: SetAside = field(default_factory=lambda: SetAside("approval_decision"))
 
     @property
     def _database(self) -> Database:
@@ -114,8 +116,12 @@ class ApprovalService:
 
     async def apply_decisions(self) -> tuple[int, list[Json]]:
         """Check what approvers decided since the last call; how many decisions there were, and the answers."""
-        rows = await self._database.rows("open_decisions", PENDING_BATCH_SIZE)
-        return len(rows), [event for row in rows for event in await self._decide(row)]
+        rows = await self._database.rows("open_decisions", PENDING_BATCH_SIZE, self.aside.names())
+        events: list[Json] = []
+        for row in rows:
+            with self.aside.guard(str(row["decision_id"])):
+                events += await self._decide(row)
+        return len(rows), events
 
     async def _decide(self, row: Any) -> list[Json]:
         now = self.pending.clock.now()

@@ -124,7 +124,10 @@ create table approval_decision (
   asked_at       timestamptz not null default clock_timestamp(),
   result         text,
   -- These are fields of an event: a value that does not fit its contract is refused here, not by every case manager.
-  check (approver ~ '^[!-~]{1,150}$' and length(why) <= 2000)
+  check (approver ~ '^[!-~]{1,150}$' and length(why) <= 2000),
+  check (content_sha256 ~ '^[0-9a-f]{64}$' and length(signature) <= 200),
+  -- A time that no client can read would hold up every decision behind it.
+  check (signed_at between '2000-01-01' and '9000-01-01')
 );
 create index approval_decision_open on approval_decision (asked_at) where result is null;
 comment on table approval_decision is 'Decisions of approvers, signed, as the command line wrote them; the case manager checks and applies them.';

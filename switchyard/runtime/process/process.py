@@ -123,9 +123,9 @@ class ServiceProcess:
         """The bucket for large artefacts and quarantine."""
         return S3Objects(await self.client("s3"), bucket)
 
-    async def quarantine(self, objects: ObjectStore) -> ObjectQuarantine:
-        """This node's quarantine."""
-        return ObjectQuarantine(objects, self.catalogue, node=self.node, clock=self.clock)
+    async def quarantine(self, objects: ObjectStore, *, keep_bytes: bool = True) -> ObjectQuarantine:
+        """This node's quarantine; see `ObjectQuarantine` for `keep_bytes`."""
+        return ObjectQuarantine(objects, self.catalogue, node=self.node, clock=self.clock, keep_bytes=keep_bytes)
 
     async def key_wrapper(self, settings: WorkSettings) -> KeyWrapper:
         """What wraps people's keys: KMS if a key is named, else the local key. Raises `ValueError` if neither is."""

@@ -23,7 +23,7 @@ from switchyard.devstack.simulators.models.exchange import (
     read_model_request,
     to_json,
 )
-from switchyard.devstack.simulators.models.plan import FailureResponse
+from switchyard.devstack.simulators.models.plan import FailureResponse, Omission
 
 _CODES = {
     400: ("ValidationException", "The request is not valid."),
@@ -132,7 +132,11 @@ class BedrockWire:
         ]
         message = {"role": "assistant", "content": content}
         return to_json(
-            {"output": {"message": message}, "stopReason": _STOPS[reply.stop], **_metadata(usage, elapsed_ms)}
+            {
+                "output": {"message": message},
+                "stopReason": _STOPS.get(reply.stop, reply.stop),
+                **_metadata(usage, elapsed_ms),
+            }
         )
 
     def opening(self) -> bytes:
@@ -153,9 +157,12 @@ class BedrockWire:
         """contentBlockStop."""
         return encode_event("contentBlockStop", {"contentBlockIndex": index})
 
-    def closing(self, reply: ModelReply, usage: tuple[int, int], elapsed_ms: int) -> bytes:
+    def closing(
+        self, reply: ModelReply, usage: tuple[int, int], elapsed_ms: int, omit: frozenset[Omission] = frozenset()
+    ) -> bytes:
         """messageStop, and metadata with the usage."""
-        stop = encode_event("messageStop", {"stopReason": _STOPS[reply.stop]})
+        reason = {"stopReason": _STOPS.get(reply.stop, reply.stop)}
+        stop = b"" if "stop" in omit else encode_event("messageStop", reason)
         return stop + encode_event("metadata", _metadata(usage, elapsed_ms))
 
     def error(self, failure: FailureResponse) -> tuple[int, bytes, dict[str, str]]:
