@@ -8,6 +8,7 @@ import time
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cache
 from html import escape
 from typing import Any
 
@@ -51,8 +52,8 @@ _PARAGRAPHS: dict[Purpose, tuple[str, ...]] = {
         "Your current balance is $1,234.50.",
     ),
     "dispute_response": (
-        "You told us that you dispute your account ****4821 from {original_creditor}. The books of {current_creditor} "
-        "say: the principal is $1,400.00, the interest $34.50, and you paid $200.00.",
+        "You wrote to us that you dispute your account ****4821 from {original_creditor}. The books of "
+        "{current_creditor} say: the principal is $1,400.00, the interest $34.50, and you paid $200.00.",
     ),
 }
 
@@ -85,9 +86,14 @@ class RuleTally:
     judge_only: int
 
 
+@cache
+def _account() -> str:
+    return judge_cases()[0].model_dump_json(exclude_none=True)
+
+
 def build_account(case: RuleCase) -> AccountFacts:
     """The account of the judge's drafts with the case's changes."""
-    facts = json.loads(judge_cases()[0].model_dump_json(exclude_none=True))
+    facts = json.loads(_account())
     changes = (_FIRST_CONTACT if case.base == "first_contact" else {}) | case.facts
     for path, value in changes.items():
         *way, last = path.split("__")
@@ -160,7 +166,6 @@ def _html(case: RuleCase, body: list[str], required: Iterable[Disclosure]) -> st
             shown += " " + case.link.replace("{}", DATASET_OPT_OUT_LINK)
         legal.append(case.around.replace("{}", shown))
     head = case.head.replace("{}", escape(" ".join(each.text for each in required)))
-    # The drafter's text stands in paragraphs that have not the markup of the required texts.
     own = [f"<p>{escape(each)}</p>" for each in body]
     return "\n".join([
         f'<!DOCTYPE html>\n<html lang="en">\n<head><meta charset="utf-8">{head}</head>',

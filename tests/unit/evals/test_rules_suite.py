@@ -3,16 +3,46 @@
 from __future__ import annotations
 
 from collections import Counter
+from pathlib import Path
+
+import pytest
 
 from evals.cases import RuleCase, rule_cases
-from evals.rules_suite import RuleCaseResult, false_block_rate, format_table, tally_rules
+from evals.rules_suite import RuleCaseResult, false_block_rate, format_table, run_rules, tally_rules
 
 CASES = rule_cases()
+PAGE = Path(__file__).parents[3] / "docs" / "build" / "compliance-rules.md"
+
+
+@pytest.fixture(scope="module")
+def results() -> tuple[RuleCaseResult, ...]:
+    """What the rules say of every draft."""
+    return run_rules(CASES)
+
+
+def test_rules_block_every_bad_draft_by_the_rule_for_it(results: tuple[RuleCaseResult, ...]) -> None:
+    assert [(each.case.id, each.blocked_by) for each in results if each.case.rule and not each.right] == []
+
+
+def test_rules_on_any_draft_of_the_set_raise_nothing(results: tuple[RuleCaseResult, ...]) -> None:
+    assert [(each.case.id, each.error) for each in results if each.error] == []
+
+
+def test_rules_block_at_most_two_percent_of_the_clean_drafts(results: tuple[RuleCaseResult, ...]) -> None:
+    assert false_block_rate(results) <= 0.02
+
+
+def test_drafts_for_the_judge_only_pass_the_rules(results: tuple[RuleCaseResult, ...]) -> None:
+    assert [each.case.id for each in results if each.case.judge_only and each.blocked_by] == []
+
+
+def test_the_page_shows_the_counts_of_the_set(results: tuple[RuleCaseResult, ...]) -> None:
+    assert format_table(results) in PAGE.read_text(encoding="utf-8")
 
 
 def test_rule_cases_are_as_many_as_the_readme_says() -> None:
-    assert sum(case.rule is not None and not case.judge_only for case in CASES) == 372
-    assert sum(case.rule is None for case in CASES) == 105
+    assert sum(case.rule is not None and not case.judge_only for case in CASES) == 520
+    assert sum(case.rule is None for case in CASES) == 155
     assert sum(case.judge_only for case in CASES) == 16
     assert min(Counter(case.kind for case in CASES).values()) >= 5
 
