@@ -32,6 +32,7 @@ PROCESSES = (
         "text_to_sql",
         "services.specialists.text_to_sql.main:run",
         code=(*_SPECIALIST, "services/specialists/text_to_sql"),
+        migrations=("services.specialists.text_to_sql:migrations",),
         environment={
             "SWITCHYARD_SNOWFLAKE_ACCOUNT": "snowflake_account",
             "SWITCHYARD_SNOWFLAKE_WAREHOUSE": "snowflake_warehouse",

@@ -20,3 +20,9 @@ class TextToSqlSettings(WorkSettings):
     snowflake_token: SecretStr = Field(description="OAuth token to log in with; the role comes from the asking user.")
     max_rows: Annotated[int, Field(ge=1, le=10_000)] = 200
     query_timeout_s: Annotated[int, Field(ge=1, le=600)] = 30
+    user_seconds_per_day: Annotated[int, Field(ge=1)] = Field(
+        default=900, description="Seconds of the warehouse that one user may use per day (UTC)."
+    )
+    user_bytes_per_day: Annotated[int, Field(ge=1)] = Field(
+        default=200_000_000, description="Bytes of results that one user may take from the warehouse per day (UTC)."
+    )
