@@ -54,16 +54,19 @@ async def _text_to_sql(model: Any, run: EvalRun) -> SuiteResult:
     from evals.authority import RowAccessChecker
     from evals.sql_suite import SqlSuite
     from services.specialists.text_to_sql.agent import build_sql_agent
+    from services.specialists.text_to_sql.guard_process import GuardProcess
     from services.specialists.text_to_sql.schema import load_schema
     from services.specialists.text_to_sql.warehouse import SnowflakeWarehouse, WarehouseEndpoint
 
     snowflake_simulator, schema = open_warehouse(), load_schema()
     address = WarehouseEndpoint(account="local", database=schema.database, namespace=schema.namespace)
     warehouse = SnowflakeWarehouse(address, SecretStr("none"), connect=snowflake_simulator.connect)
-    suite = SqlSuite(build_sql_agent(model, schema), warehouse, schema, RowAccessChecker())
+    guard = GuardProcess(schema)
+    suite = SqlSuite(build_sql_agent(model, schema), warehouse, guard.check, RowAccessChecker())
     try:
         return await suite.run(sql_cases(), run)
     finally:
+        await guard.close()
         snowflake_simulator.close()
 
 

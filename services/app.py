@@ -44,6 +44,7 @@ PROCESSES = (
         "services.specialists.text_to_sql.main:run",
         settings="services.specialists.text_to_sql.settings:TextToSqlSettings",
         code=(*_SPECIALIST, "services/specialists/text_to_sql"),
+        migrations=("services.specialists.text_to_sql:migrations",),
         environment={
             "SWITCHYARD_SNOWFLAKE_ACCOUNT": "snowflake_account",
             "SWITCHYARD_SNOWFLAKE_WAREHOUSE": "snowflake_warehouse",
