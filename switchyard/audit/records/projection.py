@@ -32,6 +32,8 @@ class AlarmKind(StrEnum):
     NOT_IN_CATALOGUE = "not_in_catalogue"  # this producer may not send this type to this consumer
     DUPLICATE_DIFFERS = "duplicate_differs"  # the log has another event under the same id
     UNSTORABLE = "unstorable"  # the database refuses the row
+    BUS_TIME = "bus_time"  # recorded without the bus's time, which cannot be held
+    FORGED_ROW = "forged_row"  # in the log, and not recorded by the audit process
 
 
 _FORGED = {"node_from": AlarmKind.FORGED_SOURCE, "type": AlarmKind.FORGED_TYPE, "digest": AlarmKind.DIGEST_MISMATCH}

@@ -37,9 +37,13 @@ class FindingKind(StrEnum):
     CASE_FACT_DIFFERS = "case_fact_differs"  # a value that the whole case shares differs in this event
     ROW_MISSING = "row_missing"  # the row of a log entry is missing
     ROW_DIFFERS = "row_differs"  # the row differs from its log entry
-    ROW_UNINDEXED = "row_unindexed"  # inserted past the queue: it has no log index and waits for none
+    ROW_UNINDEXED = "row_unindexed"  # refused by the sequencer, or past the queue: no log index, and waits for none
     INDEX_MISSING = "index_missing"  # a gap in the log indexes: an entry was removed
+    INDEX_DUPLICATE = "index_duplicate"  # two entries name one event
     INDEX_DIFFERS = "index_differs"  # the entry differs from the signed leaf
+    FORGED_SIGNATURE = "forged_signature"  # not signed by the person it names, or by an unknown key
+    FORGED_ROW = "forged_row"  # its MAC is not that of the audit process, or of another time
+    BACKDATED = "backdated"  # recorded before the checkpoint before, or after its own
     CHECKPOINT_MISSING = "checkpoint_missing"  # a gap in the checkpoint numbers: one was removed
     CHECKPOINT_UNREADABLE = "checkpoint_unreadable"
     CHECKPOINT_FORGED = "checkpoint_forged"  # not signed by a trusted key

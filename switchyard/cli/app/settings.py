@@ -41,6 +41,7 @@ class CliSettings(BaseModel):
     receipt_public_keys: str = Field(default="", description="Public keys of receipts, separated by commas.")
     state_keys: str = needed('the router\'s keys, as JSON {"name": "32 bytes in hex"}')
     operators: str = Field(default="{}", description='Operators\' public keys, as JSON {"name": "32 bytes in hex"}.')
+    approvers: str = Field(default="{}", description='Approvers\' public keys, as JSON {"name": "32 bytes in hex"}.')
     principal_keys: str = needed('the ingress\' public keys, as JSON {"source": {"kid": "32 bytes in hex"}}')
 
     checkpoint_bucket: str = needed("the S3 bucket of the checkpoints")
@@ -48,6 +49,8 @@ class CliSettings(BaseModel):
     checkpoint_log: str = "main"
     checkpoint_lock_mode: Literal["COMPLIANCE", "GOVERNANCE"] = "COMPLIANCE"
     checkpoint_require_lock: bool = True
+    row_key: str | None = Field(default=None, description="The local key that wraps the keys of the rows' MACs.")
+    row_kms_key_id: str | None = Field(default=None, description="The KMS key that wraps the keys of the rows' MACs.")
     objects_bucket: str = "switchyard-objects"
 
     bus: str = BUS

@@ -192,7 +192,9 @@ async def test_every_single_value_of_the_bundle_matters(bundle: Json) -> None:
         place: Any = tampered
         for step in way:
             place = place[step]
-        place[last] = value + 1 if isinstance(value, int) else f"{value[:-1]}{'0' if value[-1] != '0' else '1'}"
+        place[last] = (
+            value + 1 if isinstance(value, int) else f"{(value or 'x')[:-1]}{'0' if (value or 'x')[-1] != '0' else '1'}"
+        )
 
         assert checked(tampered)[0], path
 

@@ -10,6 +10,16 @@ end
 $$;
 comment on function refuse_change() is 'Refuses every change of an append-only table, also by its owner.';
 
+-- A row of a hostile owner may hold a time that a client cannot read, and would then stop every query that meets it.
+create function clamped(moment timestamptz) returns timestamptz
+language sql immutable parallel safe
+as $$ select least(greatest(moment, timestamptz '0001-01-03 00:00:00+00'), timestamptz '9999-12-29 00:00:00+00') $$;
+comment on function clamped(timestamptz) is 'The time itself, or the nearest one that every client can hold, in any time zone.';
+create function clamped(day date) returns date
+language sql immutable parallel safe
+as $$ select least(greatest(day, date '0001-01-03'), date '9999-12-29') $$;
+comment on function clamped(date) is 'The same of a day.';
+
 -- The log: one row per event that the bus delivered. The body is the text as received; the other columns are read from it.
 create table transition (
   opened_on       date not null,
@@ -44,6 +54,8 @@ create table transition (
   bus_id          text,
   bus_ts          timestamptz,
   recorded_at     timestamptz not null default clock_timestamp(),
+  mac             bytea not null,
+  mac_key         uuid not null,
   body            text,
   primary key (opened_on, event_id)
 ) partition by range (opened_on);
@@ -91,6 +103,8 @@ comment on column transition.source is 'EventBridge source: switchyard. and the 
 comment on column transition.bus_id is 'EventBridge''s id of this delivery: a claim; a producer''s retry gets a new one.';
 comment on column transition.bus_ts is 'When EventBridge accepted the event, in whole seconds: a claim.';
 comment on column transition.recorded_at is 'When it was written here, by this database''s clock, which the writer cannot set: evidence.';
+comment on column transition.mac is 'HMAC-SHA-256 over opened_on, event_id, the body''s SHA-256 and transcript_hash, made by the audit process at ingest.';
+comment on column transition.mac_key is 'The key of the MAC, in mac_key.';
 comment on column transition.body is 'The SQS message body, verbatim: the EventBridge event with the envelope as its detail. Personal fields in it are sealed. Null once it is retired: retention_receipt has its SHA-256.';
 
 create table integrity_alarm (
@@ -110,7 +124,7 @@ comment on table integrity_alarm is
   'Messages that reached audit and are invalid or suspicious, with the reason. Append-only, like the log.';
 comment on column integrity_alarm.alarm_id is 'In the order of recording; gaps have no meaning.';
 comment on column integrity_alarm.kind is
-  'forged_source, forged_type, digest_mismatch, malformed, unstorable: not recorded in the log. unknown_type, not_in_catalogue: recorded in the log as well. duplicate_differs: the log has another event with this id.';
+  'forged_source, forged_type, digest_mismatch, malformed, unstorable: not recorded in the log. unknown_type, not_in_catalogue: recorded in the log as well. bus_time: recorded without the bus''s time, which no database holds. duplicate_differs: the log has another event with this id. forged_row: in the log, but not recorded by the audit process; it gets no log index.';
 comment on column integrity_alarm.event_id is 'The event id that the message claims; null if it is missing.';
 comment on column integrity_alarm.case_id is 'The case id that the message claims; null if it is missing.';
 comment on column integrity_alarm.reason is 'What is wrong, for people; never payload text.';
@@ -120,27 +134,35 @@ comment on column integrity_alarm.body is
 comment on column integrity_alarm.body_sha256 is 'SHA-256 of the body: a redelivery raises no second alarm.';
 comment on column integrity_alarm.recorded_at is 'When it was written here, by this database''s clock.';
 
--- The transparency log (RFC 9162): each committed row gets the next log index, without a gap, and checkpoints cover the
--- log indexes. The statement that writes a row also queues it; one sequencer moves the queue into log_entry. Writers never
--- wait for the sequencer, and no row is skipped, however late its transaction commits: a queued row becomes visible with it.
--- Log indexes: one number for each committed row of the log, without a gap, and checkpoints over them. A row that commits is
--- queued by the statement that wrote it; one sequencer moves the queue into log indexes. Writers never wait for it, and no
--- row is skipped, however late its transaction commits: the queue's row becomes visible with it.
+-- The keys of the rows' MACs, wrapped by a key that this database does not have.
+create table mac_key (
+  key_id      uuid primary key,
+  not_before  timestamptz not null,
+  not_after   timestamptz not null,
+  wrapped     bytea not null,
+  recorded_at timestamptz not null default clock_timestamp()
+);
+comment on table mac_key is 'Keys with which the audit process authenticates rows, wrapped by KMS. Append-only; a changed row cannot be unwrapped.';
+comment on column mac_key.key_id is 'Identity of the key; authenticated with it.';
+comment on column mac_key.not_before is 'When the key was made, by the clock of the audit process; authenticated with it.';
+comment on column mac_key.not_after is 'Until when rows may be recorded with it; authenticated with it.';
+comment on column mac_key.wrapped is 'The key, encrypted by KMS.';
+comment on column mac_key.recorded_at is 'When it was written here, by this database''s clock.';
 
+-- The transparency log (RFC 9162): each committed row gets the next log index, without a gap, and checkpoints cover the
+-- log indexes. The statement that writes a row also queues it; one sequencer checks its MAC and moves it into log_entry.
+-- Writers never wait for the sequencer, and no row is skipped, however late its transaction commits: a queued row becomes
+-- visible with it.
 create table unindexed (
   opened_on   date not null,
   event_id    uuid not null,
-  digest      text not null,
   recorded_at timestamptz not null,
-  body_sha256 bytea not null,
   primary key (opened_on, event_id)
 );
 comment on table unindexed is 'Rows of the log that wait for their log index: a queue, emptied within seconds.';
 comment on column unindexed.opened_on is 'As in transition.';
 comment on column unindexed.event_id is 'As in transition.';
-comment on column unindexed.digest is 'transcript_hash at the time of writing.';
-comment on column unindexed.recorded_at is 'As in transition.';
-comment on column unindexed.body_sha256 is 'SHA-256 of the body''s UTF-8 at the time of writing.';
+comment on column unindexed.recorded_at is 'As in transition; the order of the queue.';
 create table log_entry (
   log_index   bigint not null primary key check (log_index > 0),
   opened_on   date not null,
@@ -148,6 +170,8 @@ create table log_entry (
   digest      text not null,
   recorded_at timestamptz not null,
   body_sha256 bytea not null,
+  mac         bytea not null,
+  mac_key     uuid not null,
   indexed_at  timestamptz not null default clock_timestamp(),
   unique (opened_on, event_id)
 );
@@ -156,9 +180,11 @@ comment on table log_entry is
 comment on column log_entry.log_index is 'From 1, without a gap.';
 comment on column log_entry.opened_on is 'As in transition.';
 comment on column log_entry.event_id is 'As in transition. An event keeps its log index.';
-comment on column log_entry.digest is 'transcript_hash at the time of writing.';
-comment on column log_entry.recorded_at is 'recorded_at at the time of writing.';
-comment on column log_entry.body_sha256 is 'SHA-256 of the body''s UTF-8 at the time of writing: it covers what the digest leaves out.';
+comment on column log_entry.digest is 'transcript_hash when it was indexed.';
+comment on column log_entry.recorded_at is 'recorded_at when it was indexed.';
+comment on column log_entry.body_sha256 is 'SHA-256 of the body''s UTF-8: it covers what the digest leaves out, and the MAC covers it.';
+comment on column log_entry.mac is 'As in transition.';
+comment on column log_entry.mac_key is 'As in transition.';
 comment on column log_entry.indexed_at is 'When the entry got its log index, by this database''s clock; not part of the leaf.';
 create table checkpoint (
   log         text not null,
@@ -177,7 +203,7 @@ comment on column checkpoint.log is 'Name of the log; part of the signed body.';
 comment on column checkpoint.number is 'From 1, without a gap.';
 comment on column checkpoint.first_index is 'The first log index that it covers: the last one of the checkpoint before, plus one.';
 comment on column checkpoint.last_index is 'The last log index that it covers.';
-comment on column checkpoint.body is 'The signed text: RFC 8785 JSON with format, log, number, first, last, root, previous, made_at and key.';
+comment on column checkpoint.body is 'The signed text: RFC 8785 JSON with format, log, number, first, last, root, previous, not_before, made_at and key.';
 comment on column checkpoint.signature is 'Ed25519, or ECDSA on P-256 with SHA-256 in DER, by the key whose SHA-256 the body names.';
 comment on column checkpoint.recorded_at is 'When it was written here, by this database''s clock.';
 
@@ -319,7 +345,7 @@ declare
   name text;
 begin
   foreach name in array array[
-    'integrity_alarm', 'log_entry', 'checkpoint', 'retention_policy', 'legal_hold', 'legal_hold_release',
+    'integrity_alarm', 'mac_key', 'log_entry', 'checkpoint', 'retention_policy', 'legal_hold', 'legal_hold_release',
     'retention_receipt', 'artefact_removal', 'partition_drop', 'erasure_receipt']
   loop
     execute format('create trigger append_only before update or delete on %I for each row execute function refuse_change()', name);
@@ -337,8 +363,7 @@ security definer
 set search_path = audit, pg_temp
 as $$
 begin
-  insert into unindexed (opened_on, event_id, digest, recorded_at, body_sha256)
-  select opened_on, event_id, transcript_hash, recorded_at, sha256(convert_to(body, 'UTF8')) from inserted;
+  insert into unindexed (opened_on, event_id, recorded_at) select opened_on, event_id, recorded_at from inserted;
   return null;
 end
 $$;
@@ -347,7 +372,9 @@ revoke execute on function queue_rows() from public;
 create trigger queued after insert on transition
   referencing new table as inserted for each statement execute function queue_rows();
 alter table transition enable always trigger queued;
-create function index_rows(at_most integer default 10000) returns integer
+create function index_rows(
+  days date[], ids uuid[], digests text[], times timestamptz[], body_hashes bytea[], macs bytea[], keys uuid[]
+) returns integer
 language plpgsql
 security definer
 set search_path = audit, pg_temp
@@ -356,31 +383,41 @@ declare
   last_index bigint;
   taken      integer;
 begin
-  if not exists (select from unindexed) then
-    return 0;
-  end if;
   -- One at a time, also if two processes take themselves for the sequencer. Each statement sees the commits before it.
   perform pg_advisory_xact_lock(hashtextextended('audit.index_rows', 0));
   select coalesce(max(e.log_index), 0) into last_index from log_entry e;
-  with next as (
-    select u.opened_on, u.event_id from unindexed u order by u.recorded_at, u.event_id limit at_most
-  ), moved as (
-    delete from unindexed u using next n where u.opened_on = n.opened_on and u.event_id = n.event_id returning u.*
+  with checked as (
+    select * from unnest(days, ids, digests, times, body_hashes, macs, keys)
+      with ordinality as c (opened_on, event_id, digest, recorded_at, body_sha256, mac, mac_key, place)
+  ), taken_off as (
+    delete from unindexed u using checked c where u.opened_on = c.opened_on and u.event_id = c.event_id
+    returning u.opened_on, u.event_id
   ), indexed as (
-    insert into log_entry (log_index, opened_on, event_id, digest, recorded_at, body_sha256)
-    select last_index + row_number() over (order by m.recorded_at, m.event_id),
-      m.opened_on, m.event_id, m.digest, m.recorded_at, m.body_sha256
-    from moved m
+    insert into log_entry (log_index, opened_on, event_id, digest, recorded_at, body_sha256, mac, mac_key)
+    select last_index + row_number() over (order by c.place),
+      c.opened_on, c.event_id, c.digest, c.recorded_at, c.body_sha256, c.mac, c.mac_key
+    from checked c join taken_off using (opened_on, event_id)
     -- A row that was removed and delivered again keeps its old log index; verification finds that it is another row.
-    where not exists (select from log_entry e where e.opened_on = m.opened_on and e.event_id = m.event_id)
+    where not exists (select from log_entry e where e.opened_on = c.opened_on and e.event_id = c.event_id)
   )
-  select count(*) into taken from moved;
+  select count(*) into taken from taken_off;
   return taken;
 end
 $$;
-comment on function index_rows(integer) is
-  'Gives the oldest rows of the queue the next log indexes, in one transaction; returns how many it took.';
-revoke execute on function index_rows(integer) from public;
+comment on function index_rows(date[], uuid[], text[], timestamptz[], bytea[], bytea[], uuid[]) is
+  'Gives queued rows, as the sequencer has checked them, the next log indexes, in one transaction; returns how many it took.';
+create function refuse_rows(days date[], ids uuid[]) returns void
+language sql
+security definer
+set search_path = audit, pg_temp
+as $$
+  delete from unindexed u using unnest(days, ids) as r (opened_on, event_id)
+  where clamped(u.opened_on) = r.opened_on and u.event_id = r.event_id
+$$;
+comment on function refuse_rows(date[], uuid[]) is
+  'Takes rows off the queue that the audit process did not record. They stay in the log without a log index, which is a finding.';
+revoke execute on function
+  index_rows(date[], uuid[], text[], timestamptz[], bytea[], bytea[], uuid[]), refuse_rows(date[], uuid[]) from public;
 
 -- Retirement, erasure and the placing of a hold exclude each other, so that a hold never comes a moment too late.
 create function one_at_a_time() returns void
