@@ -113,13 +113,16 @@ class AuditStore:
         days, ids = [row.opened_on for row in doubtful], [row.event_id for row in doubtful]
         stored = await self._database.rows("digests_of", days, ids)
         known = {(row["opened_on"], row["event_id"]): row["transcript_hash"] for row in stored}
-        reason = "the log has another event with this id: one of the two is forged"
-        return [
-            build_alarm(AlarmKind.DUPLICATE_DIFFERS, row.body, reason, "event_id")
-            for row in doubtful
-            # Neither inserted nor there: the database dropped it, and `audit reconcile` has it published again.
-            if known.get((row.opened_on, row.event_id)) != row.transcript_hash
-        ]
+        alarms = []
+        for row in doubtful:
+            digest = known.get((row.opened_on, row.event_id))
+            if digest is None:
+                reason = "the database dropped the row; `audit reconcile --repair` has the event published again"
+                alarms.append(build_alarm(AlarmKind.UNSTORABLE, row.body, reason))
+            elif digest != row.transcript_hash:
+                reason = "the log has another event with this id: one of the two is forged"
+                alarms.append(build_alarm(AlarmKind.DUPLICATE_DIFFERS, row.body, reason, "event_id"))
+        return alarms
 
     async def _keep(self, alarms: list[IntegrityAlarm]) -> int:
         """Store and log each alarm once; return how many are new."""

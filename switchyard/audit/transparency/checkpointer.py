@@ -72,6 +72,8 @@ class Checkpointer:
         if not (self.schedule.is_due(rows, oldest_s) or (now and rows)):
             return False
         entries = await transparency_log.leaves(head.last + 1, head.last + rows)
+        if [leaf.log_index for leaf in entries] != list(range(head.last + 1, head.last + rows + 1)):
+            raise CheckpointConflict(f"the log indexes after {head.last} have a gap")
         if why := await transparency_log.forged(entries):
             raise CheckpointConflict(f"an entry of the log did not come from the audit process: {why}")
         leaves = [leaf.hash() for leaf in entries]

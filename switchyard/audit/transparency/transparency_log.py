@@ -76,7 +76,7 @@ class TransparencyLog:
                     raise
                 log.warning("sequence.waiting", alarm="mac_key", key_id=key_id, code=error.code)
                 away.add(key_id)
-        checked = [(row, self._refusal(row)) for row in rows if row["mac_key"] not in away]
+        checked = [(row, self._rejection(row)) for row in rows if row["mac_key"] not in away]
         good = [row for row, why in checked if why is None]
         refused = [(row, why) for row, why in checked if why is not None]
         if refused:
@@ -86,7 +86,7 @@ class TransparencyLog:
         # Rows of a key that was found to be away took places in the batch.
         return len(rows) if not away else len(good) + len(refused)
 
-    def _refusal(self, row: Any) -> str | None:
+    def _rejection(self, row: Any) -> str | None:
         if row["digest"] is None:
             return "the queue names it, and it is not in the log"
         if row["body_sha256"] is None:
@@ -99,7 +99,7 @@ class TransparencyLog:
             ids = {"event_id": row["event_id"], "case_id": row["case_id"]}
             log.error("integrity.alarm", alarm="integrity", kind="forged_row", reason=why, **ids)
         columns = ([row[name] for row, _ in refused] for name in ("event_id", "case_id", "body_sha256"))
-        await self.session.execute("keep_refusals", *columns, [why for _, why in refused])
+        await self.session.execute("keep_refused", *columns, [why for _, why in refused])
         await self.session.execute(
             "refuse_rows", [row["opened_on"] for row, _ in refused], [row["event_id"] for row, _ in refused]
         )

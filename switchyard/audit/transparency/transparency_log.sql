@@ -17,7 +17,7 @@ select index_rows($1, $2::uuid[], $3, $4, $5, $6, $7::uuid[])
 -- name: refuse_rows
 select refuse_rows($1, $2::uuid[])
 
--- name: keep_refusals
+-- name: keep_refused
 insert into integrity_alarm (kind, event_id, case_id, reason, body_sha256)
 select 'forged_row', r.event_id, r.case_id, r.reason, coalesce(r.body_sha256, sha256(convert_to(r.event_id::text, 'UTF8')))
 from unnest($1::uuid[], $2::uuid[], $3::bytea[], $4::text[]) as r (event_id, case_id, body_sha256, reason)

@@ -183,4 +183,6 @@ class AuditReader:
         async with aclosing(self._retired.without_rows(case, day)) as rest:
             async for verdict in rest:
                 report.add(verdict)
+        if case is None and day is None:
+            report.add_findings([found async for found in self._retired.forged_erasures()])
         return report

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from enum import StrEnum
@@ -139,9 +139,13 @@ class VerifyReport:
         self.rows += verdict.rows
         self.closed += verdict.status is CaseStatus.CLOSED
         self.open += verdict.status is CaseStatus.OPEN
-        self.finding_count += len(verdict.findings)
         self.pending_count += len(verdict.pending)
-        self.findings += verdict.findings[: self.limit - len(self.findings)]
+        self.add_findings(verdict.findings)
         self.unended += verdict.status is CaseStatus.UNENDED
         if verdict.status is CaseStatus.UNENDED and len(self.unended_cases) < self.limit:
             self.unended_cases.append(verdict.case_id)
+
+    def add_findings(self, found: Sequence[Finding]) -> None:
+        """Count findings."""
+        self.finding_count += len(found)
+        self.findings += found[: self.limit - len(self.findings)]

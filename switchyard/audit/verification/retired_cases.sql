@@ -16,3 +16,6 @@ lock table transition in access share mode
 
 -- name: dropped
 select partition_name from partition_drop
+
+-- name: erasures
+select subject::text, statement, key, signature from erasure_receipt order by subject

@@ -290,7 +290,7 @@ def check_signatures(event: JsonObject, cause: JsonObject | None, signers: Signe
         statement = {name: value_at(one, cause, path) for name, path in signed["statement"].items()}
         key = signers.get(signed["ring"], {}).get(signer)
         if key is None:
-            yield f"{event['type']} {event['event_id']}: {signer} is none of the {signed['ring']} that you named"
+            yield f"{event['type']} {event['event_id']}: {signer} is not among the {signed['ring']} that you named"
             continue
         try:
             signature = bytes.fromhex(value_at(one, cause, signed["signature"]))
