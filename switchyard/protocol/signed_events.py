@@ -93,6 +93,8 @@ def check_signatures(event: Json, cause: Json | None, signers: SignerRings) -> I
             signers[signed.ring].verify(str(signer), statement, str(signature))
         except InvalidEvent as problem:
             yield f"it names {signer}: {problem.message}"
+        except ValueError:
+            yield f"it names {signer}, and its statement has no canonical form"
 
 
 def _value(event: Json, cause: Json | None, path: str) -> Any:

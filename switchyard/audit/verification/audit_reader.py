@@ -12,7 +12,7 @@ from typing import Any
 
 from switchyard.audit.records.roles import AUDIT_DATABASE
 from switchyard.audit.records.stored_row import SCAN_TIMEOUT_S, STORED_SQL, CaseStatus, StoredRow, read_stored_row
-from switchyard.audit.verification.case_verifier import RowTrust, verify_cases
+from switchyard.audit.verification.case_verifier import NO_ROW_CHECKS, RowTrust, verify_cases
 from switchyard.audit.verification.findings import VerifyReport
 from switchyard.audit.verification.retired_cases import NO_TRUSTED_KEYS, RetiredCases
 from switchyard.protocol.catalogue import Catalogue
@@ -95,7 +95,7 @@ class AuditReader:
         *,
         clock: Clock | None = None,
         trusted: TrustedKeys = NO_TRUSTED_KEYS,
-        rows: RowTrust = RowTrust(),
+        rows: RowTrust = NO_ROW_CHECKS,
     ) -> None:
         self._database = Database(pool, AUDIT_DATABASE, _SQL)
         self._catalogue = catalogue

@@ -75,10 +75,13 @@ class RowTrust:
     signers: SignerRings | None = None
 
 
+NO_ROW_CHECKS = RowTrust()
+
+
 class CaseVerifier:
     """Checks the rows of one case one by one, and keeps only what the chain needs."""
 
-    def __init__(self, catalogue: Catalogue, case_id: str, trusted: RowTrust = RowTrust()) -> None:
+    def __init__(self, catalogue: Catalogue, case_id: str, trusted: RowTrust = NO_ROW_CHECKS) -> None:
         self.case_id = case_id
         self._catalogue = catalogue
         self._trusted = trusted
@@ -162,7 +165,7 @@ async def verify_cases(
     *,
     now: datetime,
     retired: Callable[[str], Awaitable[RetiredCase]] | None = None,
-    trusted: RowTrust = RowTrust(),
+    trusted: RowTrust = NO_ROW_CHECKS,
 ) -> AsyncGenerator[CaseVerdict, None]:
     """The verdict on each case, from rows that come case by case. One case in memory at a time.
 

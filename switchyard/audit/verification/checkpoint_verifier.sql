@@ -16,9 +16,9 @@ order by e.log_index
 -- A forged receipt may contain anything: nothing is cast that need not be well-formed.
 select r.opened_on, r.case_id::text, r.part, r.statement, r.key, r.signature
 from retention_receipt r
-cross join lateral (select r.statement::jsonb -> 'events' as events) s
+cross join lateral (select elements_of(json_of(r.statement) -> 'events') as events) s
 where r.opened_on = any($1::date[]) and exists (
-  select from jsonb_array_elements(case when jsonb_typeof(s.events) = 'array' then s.events else '[]' end) e
+  select from jsonb_array_elements(s.events) e
   where e.value ->> 'event_id' = any($2::text[]))
 order by r.opened_on, r.case_id, r.part
 

@@ -12,7 +12,7 @@ import json
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, TypeAlias
 
 import asyncpg
@@ -161,20 +161,20 @@ def approved(key: bytes, number: int = 8, **opened: Any) -> list[Json]:
         node_to="case_manager",
         time_limit_ms=60_000,
     )
-    said: dict[str, Any] = {
+    stated: dict[str, Any] = {
         "approval_id": asked["event_id"],
         "content_sha256": content,
         "approver": "oncall",
         "reason": "agreed",
         "signed_at": cases.moment(cases.OPENED),
     }
-    statement = approval_statement(case_id=first["case_id"], pack="2026.05", verdict="granted", **said)
-    granted = ApprovalGranted(**said, signature=sign_statement(key, statement))
+    statement = approval_statement(case_id=first["case_id"], pack="2026.05", verdict="granted", **stated)
+    granted = ApprovalGranted(**stated, signature=sign_statement(key, statement))
     return [first, asked, cases.follow(asked, granted, "case_manager")]
 
 
 def retried() -> list[Json]:
-    """A retry of a failed task by an operator whom nobody knows."""
+    """A retry of a failed task by an operator without a key."""
     events = cases.answered(9)[:2]
     failure = cases.failed(events[-1], "triage")
     payload = TaskRetried(
@@ -216,7 +216,7 @@ def _signed(key: MacKey, event: Json) -> bytes:
 
 
 async def replayed_mac(log: Attacked) -> None:
-    (mac,) = await log.owner.fetchrow("select mac from transition where event_id = $1", log.victim[3]["event_id"])
+    mac = await log.owner.fetchval("select mac from transition where event_id = $1", log.victim[3]["event_id"])
     await log.insert(cases.first(20), mac=mac)
 
 
@@ -264,7 +264,8 @@ async def column_altered_while_detached(log: Attacked) -> None:
 
 async def macs_swapped_while_detached(log: Attacked) -> None:
     await log.while_detached(
-        "update {partition} t set mac = o.mac from {partition} o where t.seq = 3 and o.seq = 4 and t.case_id = o.case_id"
+        "update {partition} t set mac = o.mac from {partition} o"
+        " where t.seq = 3 and o.seq = 4 and t.case_id = o.case_id"
     )
 
 
@@ -381,8 +382,8 @@ async def same_event_twice_in_the_index(log: Attacked) -> None:
     await log.owner.execute("alter table log_entry drop constraint log_entry_opened_on_event_id_key")
     await log.owner.execute(
         "insert into log_entry (log_index, opened_on, event_id, digest, recorded_at, body_sha256, mac, mac_key)"
-        " select (select max(log_index) + 1 from log_entry), opened_on, event_id, digest, recorded_at, body_sha256, mac,"
-        " mac_key from log_entry where log_index = 20"
+        " select (select max(log_index) + 1 from log_entry), opened_on, event_id, digest, recorded_at, body_sha256,"
+        " mac, mac_key from log_entry where log_index = 20"
     )
 
 

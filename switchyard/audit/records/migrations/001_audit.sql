@@ -19,6 +19,25 @@ create function clamped(day date) returns date
 language sql immutable parallel safe
 as $$ select least(greatest(day, date '0001-01-03'), date '9999-12-29') $$;
 comment on function clamped(date) is 'The same of a day.';
+create function json_of(body text) returns jsonb
+language sql stable parallel safe
+as $$ select case when pg_input_is_valid(body, 'jsonb') then body::jsonb end $$;
+comment on function json_of(text) is 'A text as JSON; null if it is no JSON that PostgreSQL can hold.';
+create function whole_number(value jsonb) returns bigint
+language sql stable parallel safe
+as $$
+  select case when pg_input_is_valid(value #>> '{}', 'bigint') and (value #>> '{}')::bigint between 0 and 1000000000000
+    then (value #>> '{}')::bigint end
+$$;
+comment on function whole_number(jsonb) is 'A JSON value as a count, of tokens or milliseconds; null if it is no count.';
+create function elements_of(value jsonb) returns jsonb
+language sql immutable parallel safe
+as $$ select case when jsonb_typeof(value) = 'array' then value else '[]' end $$;
+comment on function elements_of(jsonb) is 'A JSON array itself; an empty one in place of anything else.';
+create function milliseconds(earlier timestamptz, later timestamptz) returns bigint
+language sql immutable parallel safe
+as $$ select (extract(epoch from audit.clamped(later) - audit.clamped(earlier)) * 1000)::bigint $$;
+comment on function milliseconds(timestamptz, timestamptz) is 'From one time to another.';
 
 -- The log: one row per event that the bus delivered. The body is the text as received; the other columns are read from it.
 create table transition (
@@ -288,12 +307,12 @@ comment on column retention_receipt.recorded_at is 'By this database''s clock.';
 create view retired_event as
 select
   r.opened_on, r.case_id, r.part,
-  (e.value ->> 'event_id')::uuid as event_id,
+  case when pg_input_is_valid(e.value ->> 'event_id', 'uuid') then (e.value ->> 'event_id')::uuid end as event_id,
   e.value ->> 'digest' as transcript_hash,
-  array(select jsonb_array_elements_text(e.value -> 'parents')) as parents,
+  array(select jsonb_array_elements_text(audit.elements_of(e.value -> 'parents'))) as parents,
   e.value ->> 'body_sha256' as body_sha256
 from retention_receipt r
-cross join lateral jsonb_array_elements(r.statement::jsonb -> 'events') e;
+cross join lateral jsonb_array_elements(audit.elements_of(audit.json_of(r.statement) -> 'events')) e;
 comment on view retired_event is 'Events with retired bodies, as their receipts name them. They stay here when their partition is dropped.';
 create table artefact_removal (
   opened_on  date not null,
@@ -648,8 +667,8 @@ revoke execute on function drop_partition(text), case_retention(date, uuid), one
 -- A view must answer even if a body in the log is not JSON: such a row has null details.
 create view transition_detail as
 select
-  t.opened_on, t.case_id, t.seq, t.ordinal, t.event_id, t.node_from, t.node_to, t.transition, t.event_ts,
-  t.parents, t.transcript_hash,
+  t.opened_on, t.case_id, t.seq, t.ordinal, t.event_id, t.node_from, t.node_to, t.transition,
+  audit.clamped(t.event_ts) as event_ts, t.parents, t.transcript_hash,
   d.detail,
   d.detail -> 'payload' as payload,
   d.detail -> 'state' as state,
@@ -660,7 +679,7 @@ select
   d.detail -> 'storage_refs' as storage_refs
 from transition t
 -- offset 0 keeps the planner from parsing the body once per column.
-cross join lateral (select case when t.body is json object then t.body::jsonb -> 'detail' end as detail offset 0) d;
+cross join lateral (select audit.json_of(t.body) -> 'detail' as detail offset 0) d;
 comment on view transition_detail is 'The event itself, as JSON, beside the columns that identify it. Narrow it by case_id: each row is parsed.';
 comment on column transition_detail.detail is 'The whole envelope; null if the body is not a JSON object.';
 comment on column transition_detail.payload is 'The event''s payload.';
@@ -678,7 +697,7 @@ select
   c.state as post_state
 from transition_detail c
 left join lateral (
-  select t.event_id, case when t.body is json object then t.body::jsonb #> '{detail,state}' end as state
+  select t.event_id, audit.json_of(t.body) #> '{detail,state}' as state
   from transition t
   where t.opened_on = c.opened_on and t.case_id = c.case_id and t.transcript_hash = c.parents[1]
   limit 1
@@ -692,8 +711,9 @@ create view case_timeline as
 select
   opened_on, case_id,
   row_number() over ordered as step,
-  seq, ordinal, event_id, event_ts, recorded_at, node_from, node_to, transition, model_id, latency_ms, rubric_score,
-  (extract(epoch from event_ts - first_value(event_ts) over ordered) * 1000)::bigint as since_opened_ms,
+  seq, ordinal, event_id, audit.clamped(event_ts) as event_ts, audit.clamped(recorded_at) as recorded_at,
+  node_from, node_to, transition, model_id, latency_ms, rubric_score,
+  audit.milliseconds(first_value(event_ts) over ordered, event_ts) as since_opened_ms,
   terminal, outcome, transcript_hash
 from transition
 window ordered as (partition by opened_on, case_id order by seq, ordinal, recorded_at, event_id);
@@ -712,10 +732,10 @@ select
   coalesce(array_agg(distinct node_to) filter (where node_from = 'router' and time_limit_ms is not null), '{}') as agents,
   coalesce(array_agg(distinct model_id) filter (where model_id is not null), '{}') as model_ids,
   count(*) as hops,
-  min(event_ts) filter (where parents = '{}') as opened_at,
-  case when ended then max(event_ts) filter (where terminal) end as closed_at,
+  audit.clamped(min(event_ts) filter (where parents = '{}')) as opened_at,
+  case when ended then audit.clamped(max(event_ts) filter (where terminal)) end as closed_at,
   case when ended then
-    (extract(epoch from max(event_ts) filter (where terminal) - min(event_ts) filter (where parents = '{}')) * 1000)::bigint
+    audit.milliseconds(min(event_ts) filter (where parents = '{}'), max(event_ts) filter (where terminal))
   end as duration_ms,
   case
     when ended then 'closed'
@@ -723,7 +743,7 @@ select
     else 'open'
   end as status,
   case when ended then (array_agg(outcome order by seq desc, event_ts desc, recorded_at desc) filter (where terminal))[1] end as outcome,
-  case when ended then (array_agg(case when terminal and body is json object then body::jsonb #>> '{detail,payload,code}' end
+  case when ended then (array_agg(case when terminal then audit.json_of(body) #>> '{detail,payload,code}' end
     order by seq desc, event_ts desc, recorded_at desc) filter (where terminal))[1] end as code
 from (
   select *,
@@ -760,15 +780,15 @@ select
   t.opened_on, t.tenant, t.node_from as agent,
   c.call ->> 'vendor' as vendor, t.model_id, c.call ->> 'role' as role, t.prompt_version,
   count(*) as answers,
-  sum((c.call ->> 'calls')::bigint)::bigint as calls,
-  sum((c.call ->> 'input_tokens')::bigint)::bigint as input_tokens,
-  sum((c.call ->> 'output_tokens')::bigint)::bigint as output_tokens,
-  sum((c.call ->> 'loser_tokens')::bigint)::bigint as lost_tokens,
+  sum(audit.whole_number(c.call -> 'calls'))::bigint as calls,
+  sum(audit.whole_number(c.call -> 'input_tokens'))::bigint as input_tokens,
+  sum(audit.whole_number(c.call -> 'output_tokens'))::bigint as output_tokens,
+  sum(audit.whole_number(c.call -> 'loser_tokens'))::bigint as lost_tokens,
   count(*) filter (where t.transition = 'TaskFailed') as failures
 from transition t
 -- offset 0 keeps the planner from parsing the body once per column.
 cross join lateral (
-  select case when t.body is json object then t.body::jsonb #> '{detail,model_call}' end as call offset 0
+  select audit.json_of(t.body) #> '{detail,model_call}' as call offset 0
 ) c
 where t.model_id is not null
 group by 1, 2, 3, 4, 5, 6, 7;
@@ -788,18 +808,19 @@ comment on column model_usage.lost_tokens is 'Tokens of calls whose answer was n
 comment on column model_usage.failures is 'Runs that failed although a model was called.';
 create view failovers as
 select
-  t.opened_on, t.case_id, t.tenant, t.session_id, t.event_id, t.event_ts, t.node_from as agent, c.call ->> 'reason' as reason,
+  t.opened_on, t.case_id, t.tenant, t.session_id, t.event_id, audit.clamped(t.event_ts) as event_ts,
+  t.node_from as agent, c.call ->> 'reason' as reason,
   p.attempt ->> 'vendor' as left_vendor, p.attempt ->> 'model_id' as left_model_id,
-  (p.attempt ->> 'ended_ms')::bigint - (p.attempt ->> 'started_ms')::bigint as left_after_ms,
+  audit.whole_number(p.attempt -> 'ended_ms') - audit.whole_number(p.attempt -> 'started_ms') as left_after_ms,
   c.call ->> 'vendor' as vendor, t.model_id, t.latency_ms,
   c.call -> 'decision' as decision
 from transition t
 cross join lateral (
-  select case when t.body is json object then t.body::jsonb #> '{detail,model_call}' end as call offset 0
+  select audit.json_of(t.body) #> '{detail,model_call}' as call offset 0
 ) c
 left join lateral (
   select a.value as attempt
-  from jsonb_array_elements(c.call #> '{decision,attempts}') with ordinality as a (value, number)
+  from jsonb_array_elements(audit.elements_of(c.call #> '{decision,attempts}')) with ordinality as a (value, number)
   where a.value ->> 'role' = 'primary'
   order by a.number limit 1
 ) p on true
@@ -824,12 +845,12 @@ create view tokens_by_agent_and_session as
 select
   t.opened_on, t.tenant, t.session_id, t.node_from as agent,
   count(*) as answers,
-  sum((c.call ->> 'input_tokens')::bigint)::bigint as input_tokens,
-  sum((c.call ->> 'output_tokens')::bigint)::bigint as output_tokens,
-  sum((c.call ->> 'loser_tokens')::bigint)::bigint as lost_tokens
+  sum(audit.whole_number(c.call -> 'input_tokens'))::bigint as input_tokens,
+  sum(audit.whole_number(c.call -> 'output_tokens'))::bigint as output_tokens,
+  sum(audit.whole_number(c.call -> 'loser_tokens'))::bigint as lost_tokens
 from transition t
 cross join lateral (
-  select case when t.body is json object then t.body::jsonb #> '{detail,model_call}' end as call offset 0
+  select audit.json_of(t.body) #> '{detail,model_call}' as call offset 0
 ) c
 where t.model_id is not null
 group by 1, 2, 3, 4;
@@ -856,7 +877,7 @@ select
 from transition t
 join transition command
   on command.opened_on = t.opened_on and command.case_id = t.case_id and command.transcript_hash = t.parents[1]
-cross join lateral (select (extract(epoch from t.event_ts - command.event_ts) * 1000)::bigint as step_ms) s
+cross join lateral (select audit.milliseconds(command.event_ts, t.event_ts) as step_ms) s
 where command.node_to = t.node_from and command.time_limit_ms is not null
 group by 1, 2, 3;
 comment on view latency_by_agent is
