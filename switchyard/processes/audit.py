@@ -32,7 +32,7 @@ async def run_audit(catalogue: Catalogue) -> None:
         breaker = DatabaseCircuitBreaker(pool)
         await process.on_exit(breaker.close)
         keys = MacKeys(pool, await open_key_wrapper(process, settings), process.clock)
-        key_breaker = CircuitBreaker("mac_key", keys.serving)
+        key_breaker = CircuitBreaker(keys.serving, alarm="mac_key")
         await process.on_exit(key_breaker.close)
         store = AuditStore(pool, catalogue, keys)
         process.check("database", lambda: breaker.available)

@@ -9,7 +9,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, mo
 from pydantic_core import PydanticCustomError
 
 FIRST_YEAR, LAST_YEAR = 1900, 8999
-"""Of every time. Python and clients of PostgreSQL end with 9999: time zones and periods are added to a time, and must not
+"""Of every time. Python and PostgreSQL's clients end with 9999: zones and periods are added to a time, and must not
 lead past that."""
 
 MAX_MILLISECONDS = 100 * 366 * 86_400_000

@@ -37,11 +37,11 @@ class Pausable(Protocol):
 class CircuitBreaker:
     """Pauses subscribers when a dependency goes away and resumes them when `probe` finds it back.
 
-    `probe` raises `Unavailable`, or a database's error, while it is away. `name` is for logs and alarms.
+    `probe` raises `Unavailable`, or a database's error, while it is away. `alarm` names it in logs and alarms.
     """
 
-    def __init__(self, name: str, probe: Callable[[], Awaitable[object]]) -> None:
-        self._name = name
+    def __init__(self, probe: Callable[[], Awaitable[object]], *, alarm: str) -> None:
+        self._name = alarm
         self._ask = probe
         self._subscribers: list[Pausable] = []
         self._probe: asyncio.Task[None] | None = None
@@ -59,8 +59,8 @@ class CircuitBreaker:
         """Pause everything and probe until the dependency answers."""
         if self._probe is not None:
             return
-        unreachable = f"{self._name}.unreachable"
-        log.warning(unreachable, alarm=self._name)
+        unreachable, fields = f"{self._name}.unreachable", {"alarm": self._name}
+        log.warning(unreachable, **fields)
         for subscriber in self._subscribers:
             subscriber.pause(self._name)
         self._probe = asyncio.create_task(self._reopen())
@@ -91,7 +91,7 @@ class DatabaseCircuitBreaker(CircuitBreaker):
     """The circuit breaker of a process's database."""
 
     def __init__(self, pool: Pool) -> None:
-        super().__init__("database", self._select)
+        super().__init__(self._select, alarm="database")
         self._pool = pool
 
     async def _select(self) -> None:

@@ -163,7 +163,7 @@ class Subscriber:
 async def test_without_its_key_the_consumer_pauses_until_it_is_back_and_the_database_is_not_blamed(
     store: AuditStore, wrapper: Wrapper, row_keys: MacKeys, writer: Pool, counts: Counts
 ) -> None:
-    database, keys = DatabaseCircuitBreaker(writer), CircuitBreaker("mac_key", row_keys.serving)
+    database, keys = DatabaseCircuitBreaker(writer), CircuitBreaker(row_keys.serving, alarm="mac_key")
     subscriber = Subscriber()
     keys.watch_subscriber(subscriber)
     wrapper.away = True

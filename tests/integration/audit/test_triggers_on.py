@@ -7,6 +7,7 @@ docs/audit/proof.md.
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 import uuid
@@ -20,10 +21,14 @@ import pytest
 import structlog
 
 from contracts.catalogue import CATALOGUE
+from switchyard.audit.export.bundle import Exporter
+from switchyard.audit.export.standalone import verify_bundle
+from switchyard.audit.reconciliation.reconciler import LogPresence
 from switchyard.audit.records.projection import Transition
 from switchyard.audit.records.roles import READER, SCHEMA
 from switchyard.audit.records.row_mac import MacKey, MacKeys
 from switchyard.audit.records.store import AuditStore, authentic_row
+from switchyard.audit.transparency.checkpoint import Checkpoint, checkpoint_key, next_checkpoint_body
 from switchyard.audit.transparency.checkpointer import CheckpointConflict
 from switchyard.audit.verification.audit_reader import AuditReader
 from switchyard.audit.verification.case_verifier import RowTrust
@@ -34,11 +39,11 @@ from switchyard.protocol.fields import Json
 from switchyard.protocol.signed_events import SignerRings
 from switchyard.protocol.signing import OperatorKeys, derive_public_key, sign_statement
 from switchyard.protocol.statements import approval_statement
-from switchyard.runtime.crypto.signing import LocalSigner, TrustedKeys
+from switchyard.runtime.crypto.signing import LocalSigner, TrustedKeys, key_name
 from switchyard.runtime.crypto.vault import LocalKeyWrapper
 from switchyard.runtime.database.connections import Pool, connect_pool
 from tests.integration.audit.conftest import UrlFor
-from tests.integration.audit.proof import RECEIPTS, ROW_KEY, Proof, mac_keys
+from tests.integration.audit.proof import RECEIPTS, ROW_KEY, SIGNER, Proof, mac_keys
 from tests.integration.manual_clock import ManualClock
 from tests.reference import examine_message
 from tests.unit.audit import cases
@@ -112,7 +117,7 @@ class Attacked:
         except CheckpointConflict as conflict:
             structlog.get_logger().error("checkpoint.conflict", reason=str(conflict))
 
-    async def found(self) -> set[FindingKind]:
+    async def verify(self) -> set[FindingKind]:
         chain = await self.reader.verify(now=cases.NOW + HOUR)
         covered = await self.proof.verify(macs=mac_keys(self.proof._reading))
         return {finding.kind for finding in (*chain.findings, *covered.findings)}
@@ -146,7 +151,7 @@ async def log(
     for events in (cases.answered(LATER), approved(APPROVER)):
         await store.record(cases.bodies(events))
     await attacked.goes_on()
-    assert await attacked.found() == set()
+    assert await attacked.verify() == set()
     return attacked
 
 
@@ -450,6 +455,68 @@ async def test_owners_attack_with_triggers_on_is_found(log: Attacked, attack: At
     await attack(log)
     await log.goes_on()
 
-    found = await log.found()
+    found = await log.verify()
 
     assert ATTACKS[attack] <= found, found
+
+
+async def test_thief_of_the_serving_key_adds_rows_of_today_that_only_their_producers_disown(log: Attacked) -> None:
+    """The owner with the key that authenticates rows now. Not the past, and no person's signature."""
+    for event in cases.answered(20):
+        await log.insert(event, mac=_signed(log.serving, event), key=log.serving.key_id)
+    await log.goes_on()
+
+    assert await log.verify() == set()
+    producers = LogPresence(log.proof._reading)
+    compared = await producers.cases(None, 0, uuid.UUID(int=0), 100)
+    assert uuid.UUID(cases.first(20)["case_id"]) in compared, "reconcile finds it unclaimed: no producer stored it"
+
+    for event in approved(b"\6" * 32, 21):
+        await log.insert(event, mac=_signed(log.serving, event), key=log.serving.key_id)
+    await log.goes_on()
+    assert await log.verify() == {K.FORGED_SIGNATURE}
+    before = cases.first(22)
+    await log.insert(
+        before,
+        mac=_signed(log.serving, before),
+        key=log.serving.key_id,
+        recorded_at=datetime.now(UTC) - timedelta(minutes=30),
+    )
+    await log.goes_on()
+    assert K.BACKDATED in await log.verify()
+
+
+async def test_thief_of_the_checkpoint_key_convinces_a_verifier_without_the_rows_keys(log: Attacked) -> None:
+    """The owner with the key that signs checkpoints, and without any key of the rows."""
+    for event in cases.answered(20):
+        await log.insert(event)
+    await log.owner.execute("delete from unindexed")
+    await log.owner.execute(
+        "insert into log_entry (log_index, opened_on, event_id, digest, recorded_at, body_sha256, mac, mac_key)"
+        " select (select max(log_index) from log_entry) + row_number() over (order by seq), opened_on, event_id,"
+        " transcript_hash, recorded_at, sha256(convert_to(body, 'UTF8')), mac, mac_key from transition"
+        " where case_id = $1",
+        cases.first(20)["case_id"],
+    )
+    transparency_log, checkpointer = log.proof.transparency_log, log.proof.checkpoints()
+    head = await transparency_log.head(log.proof.log)
+    leaves = [leaf.hash() for leaf in await transparency_log.leaves(head.last + 1, head.last + 9)]
+    now = datetime.now(UTC)
+    body = next_checkpoint_body(head, leaves, log=log.proof.log, made_at=now, key=key_name(SIGNER.public))
+    checkpoint = Checkpoint(body, await SIGNER.sign(body.signed_bytes()), tuple(leaves))
+    await checkpointer.objects.put_new(
+        checkpoint_key(log.proof.log, body.number),
+        checkpoint.to_bytes(),
+        keep_until=now + HOUR,
+        content_type="text/plain",
+    )
+    await transparency_log.add(checkpoint)
+
+    assert (await log.proof.verify()).ok, "without the keys of the MACs"
+    bundle, _ = await Exporter(log.proof._reading, log.proof.objects, [], log=log.proof.log).export(
+        cases.first(20)["case_id"]
+    )
+    keys = verify_bundle.BundleKeys()
+    keys.add(base64.b64encode(SIGNER.public).decode())
+    assert list(verify_bundle.verify_bundle(bundle, keys, {})) == []
+    assert await log.verify() == {K.FORGED_ROW}
