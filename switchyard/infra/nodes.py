@@ -149,6 +149,7 @@ _OPENAI = {
 _CHECKPOINTS = {
     "SWITCHYARD_CHECKPOINT_BUCKET": "${checkpoints_bucket}",
     "SWITCHYARD_CHECKPOINT_KMS_KEY_ID": "${checkpoints_key_arn}",
+    "SWITCHYARD_ROW_KMS_KEY_ID": "${rows_key_arn}",
 }
 
 

@@ -194,7 +194,7 @@ def test_process_has_its_own_secrets_only(name: str) -> None:
     needed = needs_of(name)
     allowed = set(needed.secrets)
     allowed |= {"SWITCHYARD_VAULT_KEY"} if needed.database == "work" else set()
-    allowed |= {"SWITCHYARD_CHECKPOINT_KEY"} if needed.writes_checkpoints else set()
+    allowed |= {"SWITCHYARD_CHECKPOINT_KEY", "SWITCHYARD_ROW_KEY"} if needed.writes_checkpoints else set()
     allowed |= {"SWITCHYARD_MODEL_OPENAI_API_KEY"} if "openai" in needed.egress else set()
     assert found == allowed
 
@@ -233,7 +233,7 @@ def test_keys_are_marked_for_development_and_match_their_public_keys() -> None:
     private = [key for value in values for key in re.findall(r"\b[0-9a-f]{64}\b", value)]
     operators = yaml.safe_load(compose()["x-development"]["operators"])
     texts = [bytes.fromhex(key) for key in private if key not in operators.values()]
-    assert len({*texts}) == len(texts) == 7
+    assert len({*texts}) == len(texts) == 8
     assert all(text.startswith(b"development only: ") and len(text) == 32 for text in texts)
     assert operators == {LOCAL_OPERATOR: derive_public_key(bytes.fromhex(given["SWITCHYARD_OPERATOR_KEY"]))}
     for name, key in (

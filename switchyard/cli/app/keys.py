@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,7 +12,11 @@ from switchyard.cli.app.errors import CommandFailed
 from switchyard.cli.app.target import Target
 
 if TYPE_CHECKING:
+    from switchyard.audit.verification.case_verifier import RowTrust
+    from switchyard.protocol.signed_events import Ring, SignerRings
+    from switchyard.protocol.signing import OperatorKeys
     from switchyard.runtime.crypto.signing import Signer, TrustedKeys
+    from switchyard.runtime.database.connections import Pool
 
 
 def load_operator_key(target: Target, file: Path | None = None) -> bytes:
@@ -55,6 +59,37 @@ def load_receipt_keys(target: Target) -> TrustedKeys:
     from switchyard.runtime.crypto.signing import TrustedKeys
 
     return TrustedKeys(_public_keys(target.settings.receipt_public_keys, "SWITCHYARD_RECEIPT_PUBLIC_KEYS"))
+
+
+@asynccontextmanager
+async def open_row_trust(target: Target, pool: Pool) -> AsyncIterator[RowTrust]:
+    """What rows are checked with: people's public keys always, and MACs if the key that wraps their keys is set."""
+    from switchyard.audit.records.row_mac import MacKeys
+    from switchyard.audit.verification.case_verifier import RowTrust
+    from switchyard.runtime.crypto.vault import KmsKeyWrapper, LocalKeyWrapper
+
+    settings, signers = target.settings, load_signers(target)
+    if settings.row_kms_key_id is not None:
+        async with open_aws_client(target, "kms") as kms:
+            yield RowTrust(MacKeys(pool, KmsKeyWrapper(kms, settings.row_kms_key_id), target.clock), signers)
+    elif settings.row_key is not None:
+        yield RowTrust(MacKeys(pool, LocalKeyWrapper(settings.row_key), target.clock), signers)
+    else:
+        yield RowTrust(None, signers)
+
+
+def load_signers(target: Target) -> SignerRings:
+    """The approvers' and operators' public keys. Raises `CommandFailed` for an invalid one."""
+    from switchyard.protocol.signing import OperatorKeys
+
+    rings: tuple[tuple[Ring, Mapping[str, bytes]], ...] = (
+        ("approvers", target.settings.approvers),
+        ("operators", target.settings.operators),
+    )
+    with report_invalid_keys():
+        return {
+            ring: OperatorKeys(keys, title=ring[:-1], variable=f"SWITCHYARD_{ring.upper()}") for ring, keys in rings
+        }
 
 
 def load_checkpoint_keys(target: Target) -> list[bytes]:

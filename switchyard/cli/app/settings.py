@@ -94,6 +94,9 @@ class CliSettings(TargetSettings):
     operators: PublicKeys = Field(
         default={}, description='Operators\' public keys, as JSON {"name": "32 bytes in hex"}.'
     )
+    approvers: PublicKeys = Field(
+        default={}, description='Approvers\' public keys, as JSON {"name": "32 bytes in hex"}.'
+    )
     principal_keys: UpstreamKeys = needed('the ingress\' public keys, as JSON {"source": {"kid": "32 bytes in hex"}}')
 
     checkpoint_bucket: str = needed("the S3 bucket of the checkpoints")
@@ -103,6 +106,12 @@ class CliSettings(TargetSettings):
         default="COMPLIANCE", description="The weakest Object Lock that a checkpoint may have."
     )
     checkpoint_require_lock: bool = Field(default=True, description="Whether a checkpoint without a lock is an error.")
+    row_key: HexKey | None = Field(
+        default=None,
+        description="The local key that wraps the keys of the rows' MACs.",
+        json_schema_extra={"secret": True},
+    )
+    row_kms_key_id: str | None = Field(default=None, description="The KMS key that wraps the keys of the rows' MACs.")
     objects_bucket: str = Field(default="switchyard-objects", description="The S3 bucket of large artefacts.")
 
     bus: str = Field(default=BUS, description="The EventBridge bus.")

@@ -88,6 +88,9 @@ def reader_environment(endpoints: Endpoints) -> dict[str, str]:
         "SWITCHYARD_CHECKPOINT_BUCKET": CHECKPOINT_BUCKET,
         "SWITCHYARD_CHECKPOINT_REQUIRE_LOCK": "false",  # the emulator forgets locks whenever it stops
         "SWITCHYARD_CHECKPOINT_PUBLIC_KEYS": _public_key(endpoints, "checkpoint"),
+        "SWITCHYARD_ROW_KEY": endpoints.secret("rows"),
+        **_local_operator(endpoints, "SWITCHYARD_APPROVERS"),
+        **_local_operator(endpoints, "SWITCHYARD_OPERATORS"),
         "SWITCHYARD_RECONCILER_DB_URL": endpoints.role_dsn(WORK_DATABASE, RECONCILER_ROLE),
         "SWITCHYARD_OPERATOR_DB_URL": endpoints.role_dsn(WORK_DATABASE, OPERATOR_ROLE),
         "SWITCHYARD_REVIEWER_DB_URL": endpoints.role_dsn(WORK_DATABASE, REVIEWER_ROLE),
@@ -151,6 +154,7 @@ def list_services(endpoints: Endpoints) -> list[ServiceSpec]:
                 "SWITCHYARD_AUDIT_DB_URL": endpoints.role_dsn(AUDIT_DATABASE, "audit"),
                 "SWITCHYARD_CHECKPOINT_BUCKET": CHECKPOINT_BUCKET,
                 "SWITCHYARD_CHECKPOINT_KEY": endpoints.secret("checkpoint"),
+                "SWITCHYARD_ROW_KEY": endpoints.secret("rows"),
                 "SWITCHYARD_CHECKPOINT_EVERY_S": "2",
                 "SWITCHYARD_CHECKPOINT_KEEP_DAYS": "1",
             },
