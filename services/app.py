@@ -57,6 +57,7 @@ PROCESSES = (
         "services.specialists.compliance.main:run",
         code=(*_SPECIALIST, "services/specialists/compliance"),
         migrations=("services.specialists.compliance:migrations",),
+        grants=("services.specialists.compliance:grants.sql",),
         # Compliance compares where a link leads; only the drafter can make one.
         environment={"SWITCHYARD_OPTOUT_URL": "optout_url"},
     ),
@@ -104,6 +105,7 @@ APP = App(
     folders=("services",),
     demo_folders=("demo",),
     simulators=(SimulatorDescriptor("warehouse", ("demo.oil_field", "serve")),),
+    local_submitters={"c.ruiz": ("c.ruiz@harborline.example",), "oncall": ("oncall@harborline.example",)},
     model_scripts=("demo:data/simulator",),
     ingress=("CaseSubmitted",),
     audit_views=("services.audit:views.sql",),

@@ -123,7 +123,7 @@ async def open_artefact_reader(target: Target) -> AsyncIterator[Artefacts]:
         open_aws_client(target, "kms") if key_id else nullcontext() as kms,
     ):
         wrapper = KmsKeyWrapper(kms, key_id) if key_id else LocalKeyWrapper(bytes.fromhex(target.settings.vault_key))
-        yield Artefacts(NoObjects(), Vault(pool, wrapper, SystemClock()), decrypts=_DECRYPTS)
+        yield Artefacts(NoObjects(), Vault(pool, wrapper, SystemClock(), use="review"), decrypts=_DECRYPTS)
 
 
 async def read_artefact(artefacts: Artefacts, event: Json, reference: Mapping[str, Any]) -> bytes:
