@@ -73,6 +73,7 @@ PROCESSES = (
         settings="services.specialists.compliance.settings:ComplianceSettings",
         code=(*_SPECIALIST, "services/specialists/compliance"),
         migrations=("services.specialists.compliance:migrations",),
+        grants=("services.specialists.compliance:grants.sql",),
         # Compliance compares where a link leads; only the drafter can make one.
         environment={"SWITCHYARD_OPTOUT_URL": "optout_url"},
         local=_OPT_OUT_PAGES,
@@ -131,6 +132,7 @@ APP = App(
             health="/outbox/health",
         ),
     ),
+    local_submitters={"c.ruiz": ("c.ruiz@harborline.example",), "oncall": ("oncall@harborline.example",)},
     model_scripts=("demo:data/simulator",),
     ingress=("CaseSubmitted",),
     settings={

@@ -131,7 +131,7 @@ async def open_artefact_reader(target: Target) -> AsyncIterator[Artefacts]:
     ):
         wrapper = KmsKeyWrapper(kms, key_id) if key_id else LocalKeyWrapper(target.settings.vault_key)
         decrypts = (*load_app().decrypts, STATEMENT_ARTEFACT)
-        yield Artefacts(NoObjects(), Vault(pool, wrapper, SystemClock()), decrypts=decrypts)
+        yield Artefacts(NoObjects(), Vault(pool, wrapper, SystemClock(), use="review"), decrypts=decrypts)
 
 
 async def read_artefact(artefacts: Artefacts, event: Json, reference: Mapping[str, Any]) -> bytes:

@@ -14,7 +14,6 @@ from switchyard.cli.app.target import Target
 if TYPE_CHECKING:
     from switchyard.audit.verification.case_verifier import RowTrust
     from switchyard.protocol.signed_events import Ring, SignerRings
-    from switchyard.protocol.signing import OperatorKeys
     from switchyard.runtime.crypto.signing import Signer, TrustedKeys
     from switchyard.runtime.database.connections import Pool
 

@@ -142,7 +142,7 @@ def list_services(endpoints: Endpoints) -> list[ServiceSpec]:
         _engine_service(
             CASE_MANAGER,
             _work(endpoints, CASE_MANAGER)
-            | _local_operator(endpoints, "SWITCHYARD_APPROVERS")
+            | _approvers(endpoints, app)
             | operators
             | {"SWITCHYARD_MAC_KEY": endpoints.secret("mac")},
         ),
@@ -177,7 +177,7 @@ def _application_service(endpoints: Endpoints, app: App, process: ProcessDescrip
     environment = {
         **(_work(endpoints, process.node) if card else _common()),
         **(models if card and card.vendors else {}),
-        **(_local_operator(endpoints, "SWITCHYARD_APPROVERS") if process.approvers else {}),
+        **(_approvers(endpoints, app) if process.approvers else {}),
         **{name: _named_secret(endpoints, secret) for name, secret in process.secrets.items()},
         **({f"{process.http}_PORT": f"{{port:{process.node}_http}}"} if process.http else {}),
         **process.local,
@@ -222,6 +222,12 @@ def _local_operator(endpoints: Endpoints, variable: str) -> dict[str, str]:
     """The local operator's public key, as an approver or as one who may retry; the private key is an export."""
     public = derive_public_key(bytes.fromhex(endpoints.secret("operator-key")))
     return {variable: json.dumps({LOCAL_OPERATOR: public})}
+
+
+def _approvers(endpoints: Endpoints, app: App) -> dict[str, str]:
+    """Who may approve here, and under which identities people submit."""
+    identities = {"SWITCHYARD_SUBMITTER_IDENTITIES": json.dumps(dict(app.local_submitters))}
+    return _local_operator(endpoints, "SWITCHYARD_APPROVERS") | identities
 
 
 def _named_secret(endpoints: Endpoints, purpose: str) -> str:
