@@ -12,14 +12,19 @@ from switchyard.case_manager.keyed_hash import KeyedHash
 from switchyard.case_manager.principals import VerifiedPrincipal
 from switchyard.protocol.catalogue import ROUTER, Catalogue
 from switchyard.protocol.events.case_manager import Attestation
-from switchyard.protocol.fields import WAREHOUSE_ROLE_SCOPE, Artefact, Json, Principal
+from switchyard.protocol.fields import ROLE_SCOPE, Artefact, Json, Principal
+from switchyard.protocol.grants import service_grant_id
 from switchyard.protocol.submissions import CaseOpening, SealedContent, Submission
 from switchyard.runtime.core.clock import Clock, timestamp
-from switchyard.runtime.crypto.vault import Vault
+from switchyard.runtime.crypto.vault import ADDRESS_FACT, Vault
 from switchyard.runtime.storage.artefacts import Artefacts
 
 STATEMENT_ARTEFACT = "principal"
 """The artefact that holds the signed statement of who asks. No card decrypts it: it is for auditors."""
+
+
+GRANT_ARTEFACT = "grant"
+"""The artefact that holds the user's grant, for auditors, too."""
 
 
 @dataclass(frozen=True)
@@ -41,8 +46,9 @@ class CaseOpener:
         submitted: Submission,
         opening: CaseOpening,
         verified_principal: VerifiedPrincipal | None = None,
-    ) -> Json:
-        """The first event of the case, with the statement of who asks if there is one."""
+    ) -> tuple[Json, bytes | None]:
+        """The first event of the case, with the statement of who asks if there is one; and the address that its effect
+        may go to, sealed, if it has one."""
         person = {"tenant": submitted.tenant, "user": opening.person}
         subject = await self.vault.subject_for(submitted.tenant, opening.person, self.mac(person))
         storage_refs = {}
@@ -62,8 +68,16 @@ class CaseOpener:
                 kid=verified_principal.kid,
                 statement=await seal(STATEMENT_ARTEFACT, content),
                 statement_sha256=verified_principal.sha256,
+                grant=None
+                if opening.grant is None
+                else await seal(GRANT_ARTEFACT, SealedContent(opening.grant.encode(), "application/jose")),
             )
-        address_key = self.mac.address(submitted.tenant, opening.address) if opening.address is not None else None
+        address_key = sealed_address = None
+        if opening.address is not None:
+            address_key = self.mac.address(submitted.tenant, opening.address)
+            sealed_address = await self.vault.seal(
+                subject, opening.address.encode(), case_id=case_id, name=ADDRESS_FACT
+            )
         payload = opening.opened.model_validate(
             {**opening.facts, **fields, "submitted_by": source, "attested": attested, "address_key": address_key}
         )
@@ -71,7 +85,7 @@ class CaseOpener:
         if submitted.deadline_ms is not None:
             wait = timedelta(milliseconds=submitted.deadline_ms)
         now = self.clock.now()
-        return build_first_event(
+        opened = build_first_event(
             self.catalogue,
             payload,
             event_id=str(uuid.uuid5(uuid.UUID(case_id), opening.opened.__name__)),
@@ -83,12 +97,22 @@ class CaseOpener:
                 sub=f"service:{source}",
                 tenant=submitted.tenant,
                 subject=subject,
-                scopes=(WAREHOUSE_ROLE_SCOPE + opening.role,) if opening.role else (),
+                scopes=(ROLE_SCOPE + opening.role,) if opening.role else (),
                 act=(f"user:{subject}" if opening.asker is None else f"staff:{opening.asker}",),
                 exp=timestamp(now + wait),
+                grant_ref=_grant_of(source, verified_principal),
             ),
             node_to=ROUTER,
             now=now,
             deadline=now + wait,
             storage_refs=storage_refs,
         )
+        return opened, sealed_address
+
+
+def _grant_of(source: str, verified_principal: VerifiedPrincipal | None) -> str | None:
+    """The grant that agents redeem: the user's, or that of a source that acts for itself. A user without a grant has
+    none: nobody reads in their name, and no service does in their place."""
+    if verified_principal is None:
+        return service_grant_id(source)
+    return None if verified_principal.grant is None else verified_principal.grant.jti

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
-
 from switchyard.identity.permissions import OpenTask
+from switchyard.protocol.case_facts import CaseFacts
 from switchyard.runtime.database.connections import Database, Pool
 from switchyard.runtime.database.queries import load_queries
 
@@ -22,5 +21,5 @@ class WorkDatabaseEvidence:
         facts = await self._database.value("open_task", agent, case_id, task_id)
         if facts is None:
             return None
-        found = json.loads(facts)
-        return OpenTask(tenant=found["tenant"], grant=found.get("grant_ref"))
+        pinned = CaseFacts.from_json(facts).pinned
+        return OpenTask(tenant=pinned["tenant"], grant=pinned["principal"].get("grant_ref"))

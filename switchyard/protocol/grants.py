@@ -3,6 +3,7 @@ service redeems it, step by step, for short tokens. A grant is a compact JWS and
 
 from __future__ import annotations
 
+import uuid
 from typing import Annotated
 
 from pydantic import Field
@@ -28,6 +29,14 @@ class GrantClaims(StrictContract):
     audiences: tuple[Identifier, ...] = Field(description="The services that a token may be for.")
     iat: NonNegativeInt = Field(description="Seconds since 1970.")
     exp: NonNegativeInt
+
+
+SERVICE_GRANTS = uuid.UUID("0c1d6a55-88f5-5f0e-8f2e-7a0c2b6d1f43")
+
+
+def service_grant_id(source: str) -> str:
+    """The grant of a source that acts for itself: configuration says what it covers, if anything."""
+    return str(uuid.uuid5(SERVICE_GRANTS, source))
 
 
 class Access(StrictContract):

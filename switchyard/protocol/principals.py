@@ -20,6 +20,9 @@ PRINCIPAL_TOKEN_TYPE = "switchyard-principal+jwt"  # noqa: S105 - the name of a 
 PRINCIPAL_FIELD = "principal"
 """The submission's field that carries the statement. It cannot be part of what it signs."""
 
+GRANT_FIELD = "grant"
+"""The submission's field that carries the user's grant. It is signed by itself; a user who logs in again has another."""
+
 PRINCIPAL_VALID_S = 3_600
 """How long a statement may lie before intake, in seconds.
 
@@ -42,16 +45,16 @@ class PrincipalClaims(StrictContract):
     tenant: Identifier
     session_id: Identifier
     role: Identifier | None = None
-    case_id: Uuid = Field(description="The case that the submission opens: named by tenant, source and key.")
-    question_sha256: Sha256 = Field(description="Of the question in UTF-8, so that an auditor can compare it.")
+    case_id: Uuid = Field(description="The case that the submission opens: named by tenant, source, user and key.")
+    content_sha256: Sha256 = Field(description="Of what is sealed for the case, so that an auditor can compare it.")
     submission: Sha256 = Field(description="`submission_digest` of the whole submission.")
     iat: NonNegativeInt = Field(description="Seconds since 1970.")
     exp: NonNegativeInt
 
 
 def without_statement(submission: Json) -> Json:
-    """The submission as it was before the statement was put in."""
-    return {name: value for name, value in submission.items() if name != PRINCIPAL_FIELD}
+    """The submission as it was before statement and grant were put in."""
+    return {name: value for name, value in submission.items() if name not in (PRINCIPAL_FIELD, GRANT_FIELD)}
 
 
 def submission_digest(submission: Json) -> str:
@@ -59,6 +62,6 @@ def submission_digest(submission: Json) -> str:
     return hashlib.sha256(canonical_json(without_statement(submission))).hexdigest()
 
 
-def question_digest(question: str) -> str:
-    """SHA-256, in hex, of a question."""
-    return hashlib.sha256(question.encode()).hexdigest()
+def content_digest(content: bytes) -> str:
+    """SHA-256, in hex, of what is sealed."""
+    return hashlib.sha256(content).hexdigest()

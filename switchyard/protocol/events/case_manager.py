@@ -26,6 +26,7 @@ class Attestation(Contract):
     kid: Identifier = Field(description="The key of the ingress that signed it.")
     statement: Artefact = Field(description="The compact JWS; sealed, because it names the user.")
     statement_sha256: Sha256 = Field(description="Of the JWS itself.")
+    grant: Artefact | None = Field(default=None, description="The grant of the user: a compact JWS; sealed.")
 
 
 ApprovalSignature = Annotated[
@@ -37,8 +38,17 @@ ApprovalSignature = Annotated[
 ]
 
 
+class CoApproval(Contract):
+    """Another person who agreed to the same content before."""
+
+    approver: Identifier
+    reason: Sentence = ""
+    signed_at: Timestamp
+    signature: ApprovalSignature
+
+
 class ApprovalGranted(Contract):
-    """A named person agreed to exactly this content. Used once, by the email sender."""
+    """A named person agreed to exactly this content. Used once."""
 
     approval_id: Uuid
     content_sha256: Sha256
@@ -46,6 +56,9 @@ class ApprovalGranted(Contract):
     reason: Sentence = ""
     signed_at: Timestamp
     signature: ApprovalSignature
+    co_approvals: tuple[CoApproval, ...] | None = Field(
+        default=None, description="Who agreed before, where two persons must: each signed the same statement."
+    )
 
 
 class ApprovalDenied(Contract):
@@ -137,5 +150,5 @@ class SubmissionRejected(Contract):
     message: Sentence
     field: str | None = Field(default=None, max_length=200)
     remedy: Sentence | None = None
-    type: TypeName = "CaseSubmitted"
+    type: TypeName = Field(description="What was submitted.")
     submitted_by: Identifier
