@@ -108,6 +108,16 @@ PROCESSES = (
     ),
 )
 
+IDENTITY_PROCESS = ProcessDescriptor(
+    "identity",
+    "services.identity.main:run",
+    settings="switchyard.processes.identity_settings:IdentitySettings",
+    code=("services/__init__.py", "services/identity"),
+    migrations=("switchyard.identity:migrations",),
+    grants=("switchyard.identity:grants.sql",),
+    database=True,
+)
+
 APP = App(
     catalogue=CATALOGUE,
     cards=AGENT_CARDS,
@@ -115,7 +125,7 @@ APP = App(
     current=CURRENT,
     submissions=SUBMISSIONS,
     outcomes=OUTCOMES,
-    processes=PROCESSES,
+    processes=(*PROCESSES, IDENTITY_PROCESS),
     secrets={
         "optout_keys": "Keys that sign opt-out links, as JSON.",
         "snowflake_token": "The OAuth token that text_to_sql logs in to Snowflake with.",

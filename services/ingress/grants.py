@@ -6,15 +6,15 @@ import json
 import ssl
 import uuid
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 from joserfc.jwk import OKPKey
 from pydantic import BaseModel, ConfigDict
 
+from services.ingress.tokens import AuthenticatedUser
 from switchyard.protocol.grants import GrantClaims
 from switchyard.protocol.principal_jws import sign_grant
 
@@ -42,18 +42,17 @@ class GrantPolicy(BaseModel):
     role_scope: str = "session:role:"
 
 
-def grant_claims(
-    source: str, tenant: str, token: Mapping[str, Any], roles: tuple[str, ...], policy: GrantPolicy
-) -> GrantClaims:
+def grant_claims(source: str, user: AuthenticatedUser, policy: GrantPolicy) -> GrantClaims:
     """The grant of a verified token: the same for every use of it."""
+    token = user.claims
     name = json.dumps([token["iss"], token["sub"], token.get("jti") or [token.get("iat"), token["exp"]]])
     return GrantClaims(
         iss=source,
         jti=str(uuid.uuid5(GRANT_NAMESPACE, name)),
-        sub=token["sub"],
-        tenant=tenant,
+        sub=user.user_id,
+        tenant=user.tenant,
         agents=policy.agents,
-        scopes=(*(policy.role_scope + role for role in roles), *policy.scopes),
+        scopes=(*(policy.role_scope + role for role in user.roles), *policy.scopes),
         audiences=policy.audiences,
         iat=int(token.get("iat", 0)),
         exp=int(token["exp"]),
@@ -94,15 +93,13 @@ class Grants:
         self._source = source
         self._known: OrderedDict[str, str] = OrderedDict()
 
-    def grant_of(
-        self, token: str, claims: Mapping[str, Any], tenant: str, roles: tuple[str, ...], key: tuple[str, OKPKey]
-    ) -> str:
-        """The statement of the grant, registered. Raises `GrantRefused` or `IdentityUnavailable`."""
-        granted = grant_claims(self._source, tenant, claims, roles, self._policy)
+    def grant_of(self, user: AuthenticatedUser, key: tuple[str, OKPKey]) -> str:
+        """The statement of the user's grant, registered. Raises `GrantRefused` or `IdentityUnavailable`."""
+        granted = grant_claims(self._source, user, self._policy)
         statement = self._known.get(granted.jti)
         if statement is None:
             statement = sign_grant(granted, *key)
-            self._register(statement, token)
+            self._register(statement, user.token)
             self._known[granted.jti] = statement
             if len(self._known) > MAX_KNOWN_GRANTS:
                 self._known.popitem(last=False)

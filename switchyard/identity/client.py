@@ -5,12 +5,11 @@ from __future__ import annotations
 import json
 import ssl
 from dataclasses import dataclass
-from pathlib import Path
 
 import aiohttp
 
 from switchyard.identity.api import describe_error
-from switchyard.protocol.grants import Access
+from switchyard.protocol.fields import Access, Contract
 from switchyard.runtime.core.errors import PermanentTaskError, Unavailable
 from switchyard.runtime.core.task import Task
 
@@ -38,13 +37,6 @@ class UserToken:
         return f"UserToken({self.access!r})"
 
 
-def client_tls(*, ca: Path, certificate: Path, key: Path) -> ssl.SSLContext:
-    """TLS with the process's own certificate; only servers of this authority are believed."""
-    context = ssl.create_default_context(cafile=str(ca))
-    context.load_cert_chain(certificate, key)
-    return context
-
-
 class IdentityClient:
     """Asks the identity service at `url`."""
 
@@ -54,8 +46,11 @@ class IdentityClient:
         self._agent = agent
         self._tls = tls
 
-    async def token(self, task: Task[object], *, audience: str, scopes: tuple[str, ...]) -> UserToken:  # type: ignore[type-var]
-        """A token for this task. Raises `ReauthNeeded`, `PermanentTaskError` or `Unavailable`."""
+    async def token(self, task: Task[Contract], *, audience: str, scopes: tuple[str, ...]) -> UserToken:
+        """A token for this task, recorded with its outcome.
+
+        Raises `ReauthNeeded`, `PermanentTaskError` or `Unavailable`.
+        """
         principal = task.envelope.principal
         if principal.grant_ref is None or principal.subject is None:
             message = "nobody granted this case anything"
@@ -98,4 +93,5 @@ class IdentityClient:
             audience=audience,
             scopes=scopes,
         )
+        task.accesses.append(access)
         return UserToken(token, access)

@@ -9,7 +9,7 @@ from fnmatch import fnmatchcase
 from pydantic import BaseModel, ConfigDict
 
 from switchyard.protocol.fields import Identifier, Name, StrictContract, Uuid
-from switchyard.protocol.grants import GrantClaims
+from switchyard.protocol.grants import GrantClaims, service_grant_id
 
 
 class TokenRequest(StrictContract):
@@ -88,4 +88,33 @@ def check_request(
     return next((denied for holds, denied in reasons if not holds), None)
 
 
+class ServiceGrant(BaseModel):
+    """What a source that acts for itself may have agents do. Its client is registered with the token exchange under the
+    source's name."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    tenants: tuple[str, ...]
+    agents: tuple[str, ...]
+    audiences: tuple[str, ...]
+    scopes: tuple[str, ...]
+
+    def claims(self, source: str, tenant: str, now: float) -> GrantClaims | None:
+        """The grant for a case of this tenant; None if the source may not act for it."""
+        if not any(fnmatchcase(tenant, pattern) for pattern in self.tenants):
+            return None
+        return GrantClaims(
+            iss=source,
+            jti=service_grant_id(source),
+            sub=source,
+            tenant=tenant,
+            agents=self.agents,
+            scopes=self.scopes,
+            audiences=self.audiences,
+            iat=int(now),
+            exp=int(now) + SERVICE_GRANT_S,
+        )
+
+
+SERVICE_GRANT_S = 3_600
 AgentCeilings = Mapping[Name, AgentCeiling]

@@ -15,6 +15,7 @@ from switchyard.identity.jwt_verifier import InvalidToken, JwksUnavailable, JwtV
 from switchyard.runtime.core.errors import Unavailable
 
 EXCHANGE_GRANT_TYPE = "urn:ietf:params:oauth:grant-type:token-exchange"
+ACCESS_TOKEN_TYPE = "urn:ietf:params:oauth:token-type:access_token"  # noqa: S105 - the name of a type
 HTTP_TIMEOUT_S = 10.0
 MAX_ANSWER_BYTES = 65_536
 MAX_TOKEN_LIFE_S = 900
@@ -55,6 +56,8 @@ class UserCredential:
     token: str
     expires_at: int
     refresh_token: str | None = None
+    service: bool = False
+    """Whether it is a service's own, issued by the token exchange itself."""
 
 
 class _Answer(BaseModel):
@@ -86,23 +89,41 @@ class TokenExchange:
         self._subject_token_type = subject_token_type
         self._subject_prefix = subject_prefix
 
+    def client_of(self, name: str) -> OAuthClient:
+        """The registration of an agent, or of a source. Raises `ExchangeDenied` or `Unavailable`."""
+        client = self._clients.get(name)
+        if client is None:
+            raise ExchangeDenied(f"{name} is not registered with the token exchange")
+        return client
+
+    async def service_credential(self, client: OAuthClient, scopes: tuple[str, ...], *, now: float) -> UserCredential:
+        """A service's own credential (RFC 6749, 4.4), to exchange. Raises `ExchangeDenied` or `Unavailable`."""
+        form = {"grant_type": "client_credentials", "scope": " ".join(scopes)}
+        status, answer = await _post(self._http, self._endpoint, form, client)
+        if status != 200:
+            raise ExchangeDenied(f"the token exchange denied the service ({str(answer.get('error'))[:60]})")
+        try:
+            found = _Answer.model_validate(answer)
+        except ValidationError:
+            raise Unavailable("token_endpoint", "the token exchange's answer is invalid") from None
+        return UserCredential(found.access_token, int(now) + (found.expires_in or 0), service=True)
+
     async def exchange(
         self, credential: UserCredential, *, user: str, agent: str, audience: str, scopes: tuple[str, ...], now: float
     ) -> IssuedToken:
-        """A token for this audience, in the user's name with this agent as actor.
+        """A token for this audience, in the user's name with this agent as actor. `user` is a service's client id for
+        a service's credential.
 
         Raises `SubjectTokenRejected`, `ExchangeDenied`, or `Unavailable`.
         """
-        client = self._clients.get(agent)
-        if client is None:
-            raise ExchangeDenied(f"{agent} is not registered with the token exchange")
+        client = self.client_of(agent)
         status, answer = await _post(
             self._http,
             self._endpoint,
             {
                 "grant_type": EXCHANGE_GRANT_TYPE,
                 "subject_token": credential.token,
-                "subject_token_type": self._subject_token_type,
+                "subject_token_type": ACCESS_TOKEN_TYPE if credential.service else self._subject_token_type,
                 "audience": audience,
                 "resource": audience,
                 "scope": " ".join(scopes),
@@ -121,16 +142,17 @@ class TokenExchange:
             raise ExchangeDenied("the token exchange answered with an invalid token") from None
         except JwksUnavailable as error:
             raise Unavailable("token_exchange", str(error)) from error
-        self._check(claims, user, client, scopes, now)
+        prefix = "client:" if credential.service else self._subject_prefix
+        self._check(claims, prefix + user, client, scopes, now)
         return IssuedToken(text, str(claims["jti"]), int(claims["exp"]))
 
     def _check(
-        self, claims: Mapping[str, Any], user: str, client: OAuthClient, scopes: tuple[str, ...], now: float
+        self, claims: Mapping[str, Any], subject: str, client: OAuthClient, scopes: tuple[str, ...], now: float
     ) -> None:
         """Raise `ExchangeDenied` unless the token is no more than was asked for."""
         actor = claims.get("act")
         got = {
-            "sub": claims.get("sub") == self._subject_prefix + user,
+            "sub": claims.get("sub") == subject,
             "act": isinstance(actor, dict) and str(actor.get("sub", "")).rpartition(":")[2] == client.id,
             "scope": set(str(claims.get("scope", "")).split()) == set(scopes),
             "jti": isinstance(claims.get("jti"), str) and bool(claims.get("jti")),

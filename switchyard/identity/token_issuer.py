@@ -12,7 +12,15 @@ import structlog
 from joserfc.jwk import OKPKey
 
 from switchyard.identity.grant_store import GrantStore, RegisteredGrant
-from switchyard.identity.permissions import AgentCeiling, AgentCeilings, Denied, OpenTask, TokenRequest, check_request
+from switchyard.identity.permissions import (
+    AgentCeiling,
+    AgentCeilings,
+    Denied,
+    OpenTask,
+    ServiceGrant,
+    TokenRequest,
+    check_request,
+)
 from switchyard.identity.token_exchange import (
     ExchangeDenied,
     IdentityProvider,
@@ -21,7 +29,7 @@ from switchyard.identity.token_exchange import (
     TokenExchange,
     UserCredential,
 )
-from switchyard.protocol.grants import GrantClaims
+from switchyard.protocol.grants import GrantClaims, service_grant_id
 from switchyard.protocol.principal_jws import PrincipalStatementInvalid, verify_grant
 from switchyard.runtime.core.clock import Clock
 
@@ -36,7 +44,8 @@ MAX_CACHED_TOKENS = 10_000
 GrantKeys: TypeAlias = Mapping[str, Mapping[str, OKPKey]]
 """Public keys of those who sign grants, by source and key id."""
 
-_CacheKey: TypeAlias = tuple[str, datetime, str, str, tuple[str, ...]]
+_CacheKey: TypeAlias = tuple[str, datetime | None, str, str, tuple[str, ...]]
+_UNKNOWN = Denied("grant_unknown", "no grant of that id is registered", reauth=True)
 
 
 class TokenDenied(Exception):
@@ -56,7 +65,8 @@ class TaskEvidence(Protocol):
 
 @dataclass
 class TokenIssuer:
-    """What issuing depends on. `ceilings` has the agents' limits by name."""
+    """What issuing depends on. `ceilings` has the agents' limits by name, `services` the grants of sources that act for
+    themselves, by source."""
 
     store: GrantStore
     evidence: TaskEvidence
@@ -64,50 +74,62 @@ class TokenIssuer:
     provider: IdentityProvider
     keys: GrantKeys
     ceilings: AgentCeilings
+    services: Mapping[str, ServiceGrant]
     clock: Clock
     _cache: OrderedDict[_CacheKey, IssuedToken] = field(default_factory=OrderedDict)
 
     async def issue(self, agent: str, request: TokenRequest) -> IssuedToken:
         """A token for a task. Raises `TokenDenied` or `Unavailable`."""
-        grant = await self.store.find(request.grant)
-        claims = None if grant is None else read_grant(grant.statement, self.keys)
+        now = self.clock.now().timestamp()
+        task = await self.evidence.open_task(agent, request.case_id, request.task_id)
+        service = next((each for each in self.services if service_grant_id(each) == request.grant), None)
+        registered = None if service else await self.store.find(request.grant)
+        if service:
+            claims = None if task is None else self.services[service].claims(service, task.tenant, now)
+        else:
+            claims = None if registered is None else read_grant(registered.statement, self.keys)
         denied = check_request(
             request,
             agent=agent,
             grant=claims,
-            revoked=grant is None or grant.revoked,
-            task=await self.evidence.open_task(agent, request.case_id, request.task_id),
+            revoked=registered is not None and registered.revoked,
+            task=task,
             ceiling=self.ceilings.get(agent, AgentCeiling()),
-            now=self.clock.now().timestamp(),
+            now=now,
         )
-        if denied is not None or grant is None or claims is None:
-            raise TokenDenied(denied or Denied("grant_unknown", "no grant of that id is registered", reauth=True))
-        token = await self._token(agent, request, grant, claims)
+        if denied is not None or claims is None:
+            raise TokenDenied(denied or _UNKNOWN)
+        version = registered.registered_at if registered is not None else None
+        key = request.grant, version, agent, request.audience, tuple(sorted(request.scopes))
+        token = self._cache.get(key)
+        if token is None or token.expires_at - now <= MIN_REMAINING_S:
+            token = await self._exchanged(agent, request, registered, claims)
+            self._cache[key] = replace(token, expires_at=min(token.expires_at, claims.exp))
+            if len(self._cache) > MAX_CACHED_TOKENS:
+                self._cache.popitem(last=False)
         # Before it leaves: a token that somebody holds is in this table.
         await self.store.record_issue(request, agent, token)
         log.info("token.issued", agent=agent, grant=request.grant, case_id=request.case_id, jti=token.jti)
         return token
 
-    async def _token(
-        self, agent: str, request: TokenRequest, grant: RegisteredGrant, claims: GrantClaims
+    async def _exchanged(
+        self, agent: str, request: TokenRequest, registered: RegisteredGrant | None, claims: GrantClaims
     ) -> IssuedToken:
-        key = request.grant, grant.registered_at, agent, request.audience, tuple(sorted(request.scopes))
-        now = self.clock.now().timestamp()
-        cached = self._cache.get(key)
-        if cached is not None and cached.expires_at - now > MIN_REMAINING_S:
-            return cached
         try:
-            token = await self._exchanged(agent, request, grant, claims)
+            if registered is None:
+                return await self._exchange_for_service(agent, request, claims)
+            return await self._exchange_for_user(agent, request, registered, claims)
         except SubjectTokenRejected as error:
             raise TokenDenied(Denied("needs_reauth", str(error), reauth=True)) from None
         except ExchangeDenied as error:
             raise TokenDenied(Denied("exchange_denied", str(error))) from None
-        self._cache[key] = replace(token, expires_at=min(token.expires_at, claims.exp))
-        if len(self._cache) > MAX_CACHED_TOKENS:
-            self._cache.popitem(last=False)
-        return token
 
-    async def _exchanged(
+    async def _exchange_for_service(self, agent: str, request: TokenRequest, claims: GrantClaims) -> IssuedToken:
+        client = self.exchange.client_of(claims.sub)
+        credential = await self.exchange.service_credential(client, request.scopes, now=self.clock.now().timestamp())
+        return await self._exchange(credential, client.id, agent, request)
+
+    async def _exchange_for_user(
         self, agent: str, request: TokenRequest, grant: RegisteredGrant, claims: GrantClaims
     ) -> IssuedToken:
         credential = await self.store.open(request.grant, grant)
@@ -115,11 +137,11 @@ class TokenIssuer:
             raise SubjectTokenRejected("the user's credential was deleted")
         if credential.expires_at - self.clock.now().timestamp() > REFRESH_BEFORE_S:
             try:
-                return await self._exchange(credential, agent, request, claims)
+                return await self._exchange(credential, claims.sub, agent, request)
             except SubjectTokenRejected:
                 if credential.refresh_token is None:
                     raise
-        return await self._exchange(await self._refreshed(request.grant, credential), agent, request, claims)
+        return await self._exchange(await self._refreshed(request.grant, credential), claims.sub, agent, request)
 
     async def _refreshed(self, grant_id: str, used: UserCredential) -> UserCredential:
         """A fresh credential: another process's, if it has just refreshed this grant's."""
@@ -135,12 +157,10 @@ class TokenIssuer:
             await store.replace_credential(grant_id, fresh)
             return fresh
 
-    async def _exchange(
-        self, credential: UserCredential, agent: str, request: TokenRequest, claims: GrantClaims
-    ) -> IssuedToken:
+    async def _exchange(self, credential: UserCredential, user: str, agent: str, request: TokenRequest) -> IssuedToken:
         return await self.exchange.exchange(
             credential,
-            user=claims.sub,
+            user=user,
             agent=agent,
             audience=request.audience,
             scopes=request.scopes,

@@ -60,6 +60,7 @@ async def run_identity(catalogue: Catalogue) -> None:
             provider=IdentityProvider(http, endpoint=settings.idp_token_url, client=settings.refreshing_client()),
             keys=keys,
             ceilings=settings.identity_ceilings,
+            services=settings.service_grants,
             clock=process.clock,
         )
         users = UserTokens(

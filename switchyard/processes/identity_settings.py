@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import Field, SecretStr
 
-from switchyard.identity.permissions import AgentCeiling
+from switchyard.identity.permissions import AgentCeiling, ServiceGrant
 from switchyard.identity.token_exchange import OAuthClient
 from switchyard.runtime.core.settings import HexKey, ProcessSettings, PublicKeys
 
@@ -31,6 +31,11 @@ class IdentitySettings(ProcessSettings):
     identity_ceilings: dict[str, AgentCeiling] = Field(
         default_factory=dict,
         description='What tokens of an agent may be for, as JSON {"agent": {"audiences": {"audience": ["scope*"]}}}.',
+    )
+    service_grants: dict[str, ServiceGrant] = Field(
+        default_factory=dict,
+        description="What sources that act for themselves may have agents do, as JSON "
+        '{"upstream.name": {"tenants": [..], "agents": [..], "audiences": [..], "scopes": [..]}}.',
     )
     principal_keys: dict[str, PublicKeys] = Field(
         default_factory=dict, description="Who signs grants, as JSON {source: {key id: Ed25519 public key in hex}}."

@@ -37,14 +37,3 @@ SERVICE_GRANTS = uuid.UUID("0c1d6a55-88f5-5f0e-8f2e-7a0c2b6d1f43")
 def service_grant_id(source: str) -> str:
     """The grant of a source that acts for itself: configuration says what it covers, if anything."""
     return str(uuid.uuid5(SERVICE_GRANTS, source))
-
-
-class Access(StrictContract):
-    """One credential that a step used, as the audit log keeps it: identifiers only, never the token."""
-
-    subject: Identifier = Field(description="The user in whose name: a pseudonym.")
-    agent: Name
-    grant: Uuid
-    jti: Identifier = Field(description="The token's id at the exchange.")
-    audience: Identifier
-    scopes: tuple[Identifier, ...]

@@ -15,10 +15,10 @@ from joserfc.jwk import OKPKey
 from joserfc.util import urlsafe_b64decode, urlsafe_b64encode
 from pydantic import ValidationError
 
-from switchyard.protocol.fields import StrictContract
-from switchyard.protocol.grants import GRANT_TOKEN_TYPE, GrantClaims
 from switchyard.protocol.canonical import parse_foreign_json
 from switchyard.protocol.errors import malformed
+from switchyard.protocol.fields import StrictContract
+from switchyard.protocol.grants import GRANT_TOKEN_TYPE, GrantClaims
 from switchyard.protocol.principals import PRINCIPAL_ALGORITHM, PRINCIPAL_TOKEN_TYPE, PrincipalClaims
 
 C = TypeVar("C", bound=StrictContract)

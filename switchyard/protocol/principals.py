@@ -21,7 +21,7 @@ PRINCIPAL_FIELD = "principal"
 """The submission's field that carries the statement. It cannot be part of what it signs."""
 
 GRANT_FIELD = "grant"
-"""The submission's field that carries the user's grant. It is signed by itself; a user who logs in again has another."""
+"""The submission's field that carries the user's grant. It is signed by itself; a new log-in has another."""
 
 PRINCIPAL_VALID_S = 3_600
 """How long a statement may lie before intake, in seconds.

@@ -72,7 +72,8 @@ def register_clients(url: str, clients: dict[str, dict[str, list[str]]], file: P
     for agent, allowed in clients.items():
         body = {
             "client_name": agent,
-            "grant_types": [EXCHANGE_GRANT],
+            # What has no audience is a source that acts for itself: it gets a credential, and agents exchange it.
+            "grant_types": [EXCHANGE_GRANT if allowed["audiences"] else "client_credentials"],
             "scope": " ".join(allowed["scopes"]),
             "allowed_resources": allowed["audiences"],
         }

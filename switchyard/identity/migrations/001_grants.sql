@@ -16,7 +16,7 @@ comment on column user_grant.credential is 'The user''s token and what renews it
 create table issued_token (
   jti        text not null,
   task_id    uuid not null,
-  grant_id   uuid not null references user_grant,
+  grant_id   uuid not null,
   case_id    uuid not null,
   agent      text not null,
   audience   text not null,
@@ -27,6 +27,7 @@ create table issued_token (
 );
 create index issued_token_grant on issued_token (grant_id, issued_at);
 comment on table issued_token is 'One row per token and task, written before the token is handed out. No token is stored.';
+comment on column issued_token.grant_id is 'A user''s grant, or that of a source that acts for itself, which is in no table.';
 
 create function open_task(the_agent text, the_case uuid, the_task uuid) returns text
 language plpgsql stable security definer set search_path = identity, pg_temp as $$

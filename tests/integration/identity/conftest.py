@@ -30,6 +30,7 @@ WORK_ORDERS = "https://work-orders.example"
 CLIENTS = {
     "text_to_sql": {"scopes": ["session:role:NORTH", "session:role:SOUTH"], "audiences": [WAREHOUSE]},
     "field_routing": {"scopes": ["work_orders:read"], "audiences": [WORK_ORDERS]},
+    "upstream.jobs": {"scopes": ["session:role:NORTH"], "audiences": []},
 }
 USERS = {
     "config_version": 1,

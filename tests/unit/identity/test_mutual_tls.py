@@ -14,7 +14,7 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
 from switchyard.devstack.identity.certificates import CA_FILE, write_certificates
-from switchyard.identity.client import client_tls
+from switchyard.identity.tls import client_tls
 from switchyard.runtime.process.web import MutualTls, WebServer, peer_name
 
 
