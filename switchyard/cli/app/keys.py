@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,7 +14,6 @@ from switchyard.cli.app.target import Target
 if TYPE_CHECKING:
     from switchyard.audit.verification.case_verifier import RowTrust
     from switchyard.protocol.signed_events import Ring, SignerRings
-    from switchyard.protocol.signing import OperatorKeys
     from switchyard.runtime.crypto.signing import Signer, TrustedKeys
     from switchyard.runtime.database.connections import Pool
 
@@ -40,10 +38,19 @@ async def open_receipt_signer(target: Target) -> AsyncIterator[Signer]:
 
     settings = target.settings
     if settings.receipt_kms_key_id is None:
-        yield LocalSigner(_private_key(settings.receipt_key, "SWITCHYARD_RECEIPT_KEY"))
+        yield LocalSigner(settings.receipt_key)
         return
     async with open_aws_client(target, "kms") as kms:
         yield await KmsSigner.open(kms, settings.receipt_kms_key_id)
+
+
+@contextmanager
+def report_invalid_keys() -> Iterator[None]:
+    """Raise `CommandFailed` for a key of 32 bytes that is no point of the curve."""
+    try:
+        yield
+    except ValueError as error:
+        raise CommandFailed(f"a key is invalid: {error}", remedy="get the public keys from their owner") from error
 
 
 def load_receipt_keys(target: Target) -> TrustedKeys:
@@ -65,8 +72,7 @@ async def open_row_trust(target: Target, pool: Pool) -> AsyncIterator[RowTrust]:
         async with open_aws_client(target, "kms") as kms:
             yield RowTrust(MacKeys(pool, KmsKeyWrapper(kms, settings.row_kms_key_id), target.clock), signers)
     elif settings.row_key is not None:
-        wrapper = LocalKeyWrapper(_private_key(settings.row_key, "SWITCHYARD_ROW_KEY"))
-        yield RowTrust(MacKeys(pool, wrapper, target.clock), signers)
+        yield RowTrust(MacKeys(pool, LocalKeyWrapper(settings.row_key), target.clock), signers)
     else:
         yield RowTrust(None, signers)
 
@@ -75,20 +81,14 @@ def load_signers(target: Target) -> SignerRings:
     """The approvers' and operators' public keys. Raises `CommandFailed` for an invalid one."""
     from switchyard.protocol.signing import OperatorKeys
 
-    found: dict[Ring, OperatorKeys] = {}
-    rings: tuple[tuple[Ring, str], ...] = (
+    rings: tuple[tuple[Ring, Mapping[str, bytes]], ...] = (
         ("approvers", target.settings.approvers),
         ("operators", target.settings.operators),
     )
-    for ring, text in rings:
-        variable = f"SWITCHYARD_{ring.upper()}"
-        try:
-            keys = {name: bytes.fromhex(key) for name, key in json.loads(text).items()}
-            found[ring] = OperatorKeys(keys, title=ring[:-1], variable=variable)
-        except (ValueError, TypeError, AttributeError) as error:
-            remedy = 'export it as JSON: {"name": "32 bytes in hex"}'
-            raise CommandFailed(f"{variable} is invalid", remedy=remedy) from error
-    return found
+    with report_invalid_keys():
+        return {
+            ring: OperatorKeys(keys, title=ring[:-1], variable=f"SWITCHYARD_{ring.upper()}") for ring, keys in rings
+        }
 
 
 def load_checkpoint_keys(target: Target) -> list[bytes]:

@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Protocol
 
-import asyncpg
 import structlog
 
 from faststream_sqs import SQSMessage
@@ -76,7 +75,7 @@ class CircuitBreaker:
             try:
                 await self._ask()
                 break
-            except (Unavailable, asyncpg.PostgresError) as error:
+            except Exception as error:  # noqa: BLE001
                 # Any error means that it is not back: a probe that gave up would leave the consumer paused for ever.
                 log.debug("breaker.still_open", of=self._name, error=type(error).__name__)
                 await asyncio.sleep(backoff_s(1, base=PROBE_S, longest=PROBE_S))

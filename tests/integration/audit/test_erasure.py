@@ -32,6 +32,7 @@ from switchyard.runtime.crypto.vault import CACHE_S, LocalKeyWrapper, Vault
 from switchyard.runtime.database.connections import connect_pool
 from tests.integration.audit.conftest import Owner, UrlFor
 from tests.integration.conftest import PoolFor
+from tests.integration.events import opened
 from tests.integration.infrastructure import Infrastructure
 from tests.integration.manual_clock import ManualClock
 from tests.unit.audit import cases
@@ -39,7 +40,6 @@ from tests.unit.audit import cases
 pytestmark = pytest.mark.integration
 SIGNER = LocalSigner(bytes(32))
 WRAPPER = LocalKeyWrapper(bytes(32))
-CONTEXT = b"switchyard/artefact/case/question"
 
 
 @pytest.fixture
@@ -58,7 +58,7 @@ async def erasures(url_for: UrlFor, keys: KeyEraser) -> AsyncIterator[ErasureSer
 
 @pytest.fixture
 async def vault(pool_for: PoolFor, clock: ManualClock) -> Vault:
-    return Vault(await pool_for("case_manager"), WRAPPER, clock)
+    return Vault(await pool_for("case_manager"), WRAPPER, clock, use="intake")
 
 
 @pytest.fixture
@@ -84,17 +84,24 @@ async def reader(url_for: UrlFor) -> AsyncIterator[AuditReader]:
 
 
 async def test_an_erased_person_can_be_read_nowhere_and_the_log_still_verifies(
-    erasures: ErasureService, vault: Vault, subject: str, store: AuditStore, reader: AuditReader, clock: ManualClock
+    erasures: ErasureService,
+    pool_for: PoolFor,
+    subject: str,
+    store: AuditStore,
+    reader: AuditReader,
+    clock: ManualClock,
 ) -> None:
     await store.record(cases.bodies(case_about(subject)))
-    sealed = await vault.seal(subject, b"How deep is it?", context=CONTEXT)
+    asked_in = {"case_id": opened(subject=subject)["case_id"], "name": "question"}
+    vault = Vault(await pool_for("reviewer"), WRAPPER, clock, use="review")
+    sealed = await vault.seal(subject, b"How deep is it?", **asked_in)
 
     asked = await erasures.erase(subject, operator="ada", reason="asked to")
 
     assert asked.decision == ErasureAllowed(None)
     clock.advance(CACHE_S)  # what the receipt promises: by then every process has forgotten the key
     with pytest.raises(PermanentTaskError, match="key_erased"):
-        await vault.open(subject, sealed, context=CONTEXT)
+        await vault.open(subject, sealed, **asked_in)
     report = await reader.verify()
     assert (report.finding_count, report.rows) == (0, 1)
 

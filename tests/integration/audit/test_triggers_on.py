@@ -161,7 +161,7 @@ def approved(key: bytes, number: int = 8, **opened: Any) -> list[Json]:
     content = hashlib.sha256(b"email").hexdigest()
     asked = cases.follow(
         first,
-        AskApproval(email=cases.ANSWER, content_sha256=content, pack="2026.05", approval="first_contact"),
+        AskApproval(content=cases.ANSWER, content_sha256=content, pack="2026.05", approval="first_contact"),
         "router",
         node_to="case_manager",
         time_limit_ms=60_000,

@@ -34,7 +34,7 @@ NOBODY: SignerRings = {"approvers": OperatorKeys({}), "operators": OperatorKeys(
 
 def asked() -> tuple[Json, Json]:
     first = cases.first()
-    request = AskApproval(email=cases.ANSWER, content_sha256=CONTENT, pack="2026.05", approval="first_contact")
+    request = AskApproval(content=cases.ANSWER, content_sha256=CONTENT, pack="2026.05", approval="first_contact")
     return first, cases.follow(first, request, "router", node_to="case_manager", time_limit_ms=60_000)
 
 
