@@ -1,4 +1,4 @@
-"""`python -m evals compliance|text_to_sql|triage --model simulator|MODEL [--base-url URL] [--baseline FILE --gate]`."""
+"""`python -m evals compliance|sql_guard|text_to_sql|triage --model MODEL [--base-url URL] [--baseline FILE --gate]`."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ RESULTS_FOLDER = Path(".switchyard") / "evals"
 def main() -> int:
     """Run a suite; returns the exit status."""
     parser = argparse.ArgumentParser(prog="python -m evals", description="Evals of the agents. See evals/README.md.")
-    parser.add_argument("suite", choices=("compliance", "text_to_sql", "triage"))
+    parser.add_argument("suite", choices=("compliance", "sql_guard", "text_to_sql", "triage"))
     parser.add_argument(
         "--model", default=SIMULATOR_MODEL, help="simulator, or a pydantic-ai model id (bedrock:…, openai:…)"
     )
@@ -32,9 +32,13 @@ def main() -> int:
     given = parser.parse_args()
     if given.gate and given.baseline is None:
         parser.error("--gate compares with a baseline: give --baseline FILE")
-    with open_model(given.model, given.base_url) as model:
-        suite = {"compliance": _compliance, "text_to_sql": _text_to_sql, "triage": _triage}[given.suite]
-        result = asyncio.run(suite(model, EvalRun(given.model, given.runs, given.concurrency)))
+    run = EvalRun(given.model, given.runs, given.concurrency)
+    if given.suite == "sql_guard":
+        result = asyncio.run(_sql_guard(run))
+    else:
+        with open_model(given.model, given.base_url) as model:
+            suite = {"compliance": _compliance, "text_to_sql": _text_to_sql, "triage": _triage}[given.suite]
+            result = asyncio.run(suite(model, run))
     out = given.out or RESULTS_FOLDER / f"{given.suite}.json"
     result.write(out)
     _print(result, out)
@@ -62,6 +66,18 @@ async def _text_to_sql(model: Any, run: EvalRun) -> SuiteResult:
     finally:
         await guard.close()
         snowflake_simulator.close()
+
+
+async def _sql_guard(run: EvalRun) -> SuiteResult:
+    from evals.guard_suite import run_guard
+    from services.specialists.text_to_sql.guard_process import GuardProcess
+    from services.specialists.text_to_sql.schema import load_schema
+
+    guard = GuardProcess(load_schema())
+    try:
+        return await asyncio.to_thread(run_guard, guard, run)
+    finally:
+        await guard.close()
 
 
 async def _triage(model: Any, run: EvalRun) -> SuiteResult:
@@ -100,7 +116,7 @@ def _print(result: SuiteResult, out: Path) -> None:
         print(f"  {name.replace('_', ' ')}: {rate:.1%}")
     for violation in result.violations:
         print(f"  must never happen: {violation}")
-    if result.model == SIMULATOR_MODEL:
+    if result.model == SIMULATOR_MODEL and result.prompt_version:
         print("  The simulator is scripted, some wrong answers included: this score says that the plumbing works.")
     print(f"  written to {out}")
 

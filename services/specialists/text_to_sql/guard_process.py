@@ -69,13 +69,14 @@ class GuardProcess:
 
     async def close(self) -> None:
         """Stop the process."""
-        await asyncio.to_thread(self._close)
+        await asyncio.to_thread(self.close_now)
 
     def _start(self) -> None:
         with self._lock:
             self._started()
 
-    def _close(self) -> None:
+    def close_now(self) -> None:
+        """`close`, for callers that may block."""
         with self._lock:
             self._stop()
 

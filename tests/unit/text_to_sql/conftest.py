@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import asyncio
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -25,7 +24,7 @@ def schema() -> Schema:
 def guard(schema: Schema) -> Iterator[GuardProcess]:
     made = GuardProcess(schema)
     yield made
-    asyncio.run(made.close())
+    made.close_now()
 
 
 @pytest.fixture(scope="session")

@@ -80,7 +80,7 @@ def started(schema: Schema, **limits: int) -> Iterator[GuardProcess]:
     try:
         yield guard
     finally:
-        guard._close()
+        guard.close_now()
 
 
 def pid_of(guard: GuardProcess) -> int:
