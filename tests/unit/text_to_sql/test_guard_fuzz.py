@@ -52,7 +52,7 @@ def outcome(sql: str) -> GuardedQuery | None:
 
 
 @pytest.mark.parametrize("part", range(8))
-def test_statement_of_sqlglots_tests_is_answered_with_a_query_or_a_refusal(part: int) -> None:
+def test_statement_of_sqlglots_tests_is_answered_with_a_query_or_refused(part: int) -> None:
     for sql in SQLGLOTS[part::8]:
         outcome(sql)
         # On a table that exists, so that more of the guard is reached.
@@ -87,7 +87,7 @@ def mutated(draw: st.DrawFn, written: list[str]) -> str:
 
 @settings(max_examples=400, deadline=None)
 @given(mutated(WRITTEN))
-def test_mutated_statement_is_answered_with_a_query_or_a_refusal(sql: str) -> None:
+def test_mutated_statement_is_answered_with_a_query_or_refused(sql: str) -> None:
     outcome(sql)
 
 
