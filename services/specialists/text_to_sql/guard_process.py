@@ -25,7 +25,7 @@ from services.specialists.text_to_sql.schema import Schema
 from services.specialists.text_to_sql.unsafe_query import UnsafeQuery, too_costly
 from switchyard.runtime.core.errors import RetryableTaskError
 
-MEMORY_BYTES = 512 * 1024 * 1024
+MEMORY_BYTES = 256 * 1024 * 1024
 """Address space of the process."""
 CPU_S = 3
 """CPU seconds per query."""
