@@ -36,7 +36,7 @@ LEFTOVER_GRACE = 20.0  # seconds to wait for a dead supervisor's watchdogs to st
 
 ServiceSource = Sequence[ServiceSpec] | Callable[[Endpoints], Sequence[ServiceSpec]]
 # Migrations and provisioning. It runs before the services start, and again when the emulator had to be restarted, so it
-# must be safe to repeat. What it returns is added to every service's environment.
+# must be safe to repeat. What it returns is exported, for people and not for services.
 PrepareStack = Callable[[Endpoints], Awaitable[Mapping[str, str] | None]]
 
 
@@ -113,7 +113,7 @@ class EmbeddedStack:
 
     @property
     def exports(self) -> dict[str, str]:
-        """The variables to export to reach this stack: the endpoints and what `prepare` returned."""
+        """What people export to reach this stack: the endpoints and what `prepare` returned. No service has them."""
         return dict(self._exports)
 
     def __getitem__(self, name: str) -> ManagedProcess:
@@ -160,8 +160,7 @@ class EmbeddedStack:
             name: _PORT_OF.sub(lambda found: str(self._ports.allocate(found[1])), value)
             for name, value in service.env.items()
         }
-        base = {**inherited_environment(), **self._exports}
-        return spec_for_service(replace(service, env=env), self._ports.allocate(service.name), base)
+        return spec_for_service(replace(service, env=env), self._ports.allocate(service.name), inherited_environment())
 
     async def _run_prepare(self) -> None:
         if self._prepare is not None:

@@ -33,8 +33,8 @@ class ProcessState(StrEnum):
 class ServiceSpec:
     """A service: a command that answers GET `health` with 200 on a port of its own when it is ready.
 
-    The port arrives as SWITCHYARD_HEALTH_PORT; `{port}` in an argument is replaced by it. `env` is added to what every
-    service gets (the endpoints). Times are in seconds.
+    The port arrives as SWITCHYARD_HEALTH_PORT; `{port}` in an argument is replaced by it. `env` is all that it gets
+    beside where programs are. Times are in seconds.
     """
 
     name: str

@@ -21,6 +21,7 @@ from switchyard.processes.audit_settings import AuditSettings
 from switchyard.processes.settings import CaseManagerSettings, RouterSettings
 from switchyard.runtime.core.settings import WorkSettings
 from switchyard.runtime.models.clients import ModelSettings
+from tests.holdings import secret_variables
 from tests.reference import consumers, feedback_consumer, needs, topology
 from tests.unit.terraform.reading import ENVIRONMENTS, values
 from tests.unit.terraform.rendering import rendered
@@ -82,6 +83,13 @@ def test_container_has_all_settings_of_its_process(node: str, monkeypatch: pytes
     known = {f"SWITCHYARD_{name}".upper() for name in type(settings).model_fields}
     known |= {f"SWITCHYARD_MODEL_{name}".upper() for name in ModelSettings.model_fields} | {"AWS_REGION"}
     assert {each["name"] for part in container.values() for each in part} <= known
+
+
+@pytest.mark.parametrize("node", list(needs()))
+def test_secrets_of_a_process_are_those_that_its_settings_name(node: str) -> None:
+    needed = needs()[node]
+    wanted = secret_variables(SETTINGS.get(node, WorkSettings))
+    assert set(needed.held) == wanted | (secret_variables(ModelSettings) if needed.bedrock else set())
 
 
 @pytest.mark.parametrize("environment", ENVIRONMENTS)
