@@ -1,4 +1,4 @@
-"""What of an environment is secret, whatever its variables are called."""
+"""What of an environment is secret, under any variable."""
 
 from __future__ import annotations
 
