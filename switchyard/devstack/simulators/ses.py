@@ -20,13 +20,13 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, get_args
 
 import aiohttp
-import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
+from switchyard.devstack.simulators.serving import serve_simulator
 from switchyard.devstack.supervisor.ports import LOOPBACK
 
 SEND_EMAIL_PATH = "/v2/email/outbound-emails"
@@ -168,10 +168,7 @@ def main() -> None:
     parser.add_argument("--port", type=int, required=True, help="port to listen on")
     parser.add_argument("--upstream", help="base URL of the emulator that gets each request, too")
     given = parser.parse_args()
-    uvicorn.run(
-        SesSimulator(given.upstream), host=given.host, port=given.port, lifespan="off", ws="none", http="h11",
-        log_level="warning", access_log=False, timeout_graceful_shutdown=1,
-    )  # fmt: skip
+    serve_simulator(SesSimulator(given.upstream), host=given.host, port=given.port, name="SES simulator")
 
 
 if __name__ == "__main__":

@@ -56,7 +56,7 @@ def test_a_tool_is_called_and_its_result_leads_to_the_next_step(chat: openai.Ope
     assert first.message.tool_calls is not None
     (call,) = first.message.tool_calls
     assert call.type == "function"
-    assert json.loads(call.function.arguments) == {"api": "4200312345", "months": 12}
+    assert json.loads(call.function.arguments) == {"api": "4200312345", "months": "12"}
     function = {"name": call.function.name, "arguments": call.function.arguments}
     messages.append(
         {"role": "assistant", "tool_calls": [{"id": call.id, "type": "function", "function": function}]}  # type: ignore[typeddict-item]
@@ -65,7 +65,7 @@ def test_a_tool_is_called_and_its_result_leads_to_the_next_step(chat: openai.Ope
     second = chat.chat.completions.create(
         model=OPENAI_MODEL, messages=messages, tools=TOOLS, response_format={"type": "json_object"}
     )
-    assert json.loads(second.choices[0].message.content or "")["barrels"] == 4711
+    assert json.loads(second.choices[0].message.content or "")["barrels"] == "4711"
 
 
 def test_streamed_tool_calls_have_distinct_indexes(chat: openai.OpenAI) -> None:
