@@ -50,19 +50,11 @@ class Endpoints:
 
     def environment(self) -> dict[str, str]:
         """The variables to export to reach this stack from an operator's shell or a test, as the databases' owner."""
-        exports = {
+        return {
             **sdk_environment(self.aws),
             "SWITCHYARD_WORK_DB_OWNER_URL": self.dsn(WORK_DATABASE),
             "SWITCHYARD_AUDIT_DB_OWNER_URL": self.dsn(AUDIT_DATABASE),
         }
-        if self.simulator is not None:
-            exports |= {
-                "SWITCHYARD_SIMULATOR_URL": self.simulator,
-                "AWS_ENDPOINT_URL_BEDROCK_RUNTIME": self.simulator,
-                "OPENAI_BASE_URL": f"{self.simulator}/v1",
-                "OPENAI_API_KEY": "local",
-            }
-        return exports
 
 
 def inherited_environment() -> dict[str, str]:

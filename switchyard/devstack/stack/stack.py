@@ -25,7 +25,7 @@ from switchyard.devstack.stack.home import Home
 from switchyard.devstack.stack.postgres import PostgresServer
 from switchyard.devstack.supervisor.managed_process import ManagedProcess
 from switchyard.devstack.supervisor.ports import LOOPBACK, PortAllocator
-from switchyard.devstack.supervisor.process import ProcessSpec, ProcessStatus, ServiceSpec, http_probe, spec_for_service
+from switchyard.devstack.supervisor.process import ProcessStatus, ServiceSpec
 from switchyard.devstack.supervisor.supervisor import Supervisor, run_concurrently
 
 log = logging.getLogger(__name__)
@@ -129,7 +129,7 @@ class EmbeddedStack:
         return self._running().status()
 
     async def _start(self, lock: int) -> None:
-        base, simulator = inherited_environment(), self._simulator
+        simulator = self._simulator
         self._ports = PortAllocator((self.home.read_state() or {}).get("ports", {}))
         postgres = PostgresServer(self.home, self._ports.allocate("postgres"))
         self._endpoints = Endpoints(
@@ -140,9 +140,9 @@ class EmbeddedStack:
         )
         self._exports = self._endpoints.environment()
         self._supervisor = Supervisor(self.home, lock, self._write_state)
-        emulators = [_emulator_process(self.home, self._ports.allocate("emulator"), base, self._provision_again)]
+        emulators = [self._process(_emulator(self.home, self._endpoints.emulator_port, self._provision_again))]
         if simulator is not None:
-            emulators.append(spec_for_service(simulator, self._ports.allocate("simulator"), base))
+            emulators.append(self._process(simulator))
         await run_concurrently(self._start_postgres(postgres, lock), self._supervisor.start(emulators))
         await self._run_prepare()
         services = self._services(self._endpoints) if callable(self._services) else self._services
@@ -154,13 +154,13 @@ class EmbeddedStack:
         await self._running().start([postgres.process()])
         await postgres.create_databases()
 
-    def _process(self, service: ServiceSpec) -> ProcessSpec:
+    def _process(self, service: ServiceSpec) -> ServiceSpec:
         """`{port:NAME}` in a variable is the port of that process."""
         env = {
             name: _PORT_OF.sub(lambda found: str(self._ports.allocate(found[1])), value)
             for name, value in service.env.items()
         }
-        return spec_for_service(replace(service, env=env), self._ports.allocate(service.name), inherited_environment())
+        return replace(service, env=env).on_port(self._ports.allocate(service.name), inherited_environment())
 
     async def _run_prepare(self) -> None:
         if self._prepare is not None:
@@ -212,18 +212,15 @@ class EmbeddedStack:
             self._log_handler = None
 
 
-def _emulator_process(
-    home: Home, port: int, env: Mapping[str, str], on_restart: Callable[[], Awaitable[None]]
-) -> ProcessSpec:
+def _emulator(home: Home, port: int, on_restart: Callable[[], Awaitable[None]]) -> ServiceSpec:
     """The emulator's process. It keeps its state in memory and saves it when it is stopped, so a restart after kill -9
     begins with what the last stop had saved: `on_restart` must provision it again."""
     folder = home.folder / "emulator"
     (folder / "tmp").mkdir(parents=True, exist_ok=True)
-    return ProcessSpec(
+    return ServiceSpec(
         name="emulator",
         argv=(sys.executable, "-m", "ministack"),
         env={
-            **env,
             "BIND_HOST": LOOPBACK,
             "GATEWAY_PORT": str(port),
             "MINISTACK_HOST": LOOPBACK,  # queue URLs name it
@@ -237,7 +234,6 @@ def _emulator_process(
             "S3_DATA_DIR": str(folder / "s3"),
             "TMPDIR": str(folder / "tmp"),
         },
-        probe=http_probe(port, "/_ministack/ready"),
-        port=port,
+        health="/_ministack/ready",
         on_restart=on_restart,
     )

@@ -9,7 +9,7 @@ from typing import Any
 from switchyard.devstack.errors import StackError
 from switchyard.devstack.stack.home import Home
 from switchyard.devstack.supervisor.managed_process import ManagedProcess
-from switchyard.devstack.supervisor.process import ProcessSpec, ProcessStatus
+from switchyard.devstack.supervisor.process import ProcessStatus, ServiceSpec
 
 
 class Supervisor:
@@ -27,7 +27,7 @@ class Supervisor:
             raise StackError(f"there is no process {name!r} in this stack; there are {', '.join(self.processes)}")
         return self.processes[name]
 
-    async def start(self, processes: Iterable[ProcessSpec]) -> None:
+    async def start(self, processes: Iterable[ServiceSpec]) -> None:
         """Start all of them at once and wait until all are ready. Raises StartFailed for the first that fails."""
         group = [self._add(process) for process in processes]
         await run_concurrently(*(managed.start() for managed in group))
@@ -40,7 +40,7 @@ class Supervisor:
         """All processes as they are now."""
         return [managed.status() for managed in self.processes.values()]
 
-    def _add(self, process: ProcessSpec) -> ManagedProcess:
+    def _add(self, process: ServiceSpec) -> ManagedProcess:
         if process.name in self.processes:
             raise StackError(f"two processes of this stack are called {process.name!r}; give each its own name")
         managed = ManagedProcess(process, self._home.new_log(process.name), self._lock, self._changed)
