@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from evals.cases import judge_cases, sql_cases, triage_cases
+from evals.scripts import SUITE_SCRIPTS
 from switchyard.evals.models import SIMULATOR_MODEL, open_model
 from switchyard.evals.regression_gate import check_regression
 from switchyard.evals.results import EvalRun, SuiteResult
@@ -32,7 +33,7 @@ def main() -> int:
     given = parser.parse_args()
     if given.gate and given.baseline is None:
         parser.error("--gate compares with a baseline: give --baseline FILE")
-    with open_model(given.model, given.base_url) as model:
+    with open_model(given.model, given.base_url, SUITE_SCRIPTS) as model:
         suite = {"compliance": _compliance, "text_to_sql": _text_to_sql, "triage": _triage}[given.suite]
         result = asyncio.run(suite(model, EvalRun(given.model, given.runs, given.concurrency)))
     out = given.out or RESULTS_FOLDER / f"{given.suite}.json"

@@ -75,7 +75,26 @@ class JudgeCase(_Part):
         return self
 
 
-CaseT = TypeVar("CaseT", SqlCase, TriageCase, JudgeCase)
+class HostileCase(_Part):
+    """A statement that the guard must refuse; `source` says where it comes from."""
+
+    id: str
+    source: str
+    sql: str
+
+
+class AnalystCase(HostileCase):
+    """A query that the guard must accept, with the columns of each table that it reads."""
+
+    reads: dict[str, tuple[str, ...]]
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """TABLE.COLUMN, sorted, as the guard reports them."""
+        return tuple(sorted(f"{table}.{column}" for table, columns in self.reads.items() for column in columns))
+
+
+CaseT = TypeVar("CaseT", SqlCase, TriageCase, JudgeCase, HostileCase, AnalystCase)
 
 
 class Dataset(_Part, Generic[CaseT]):
@@ -95,6 +114,16 @@ class Dataset(_Part, Generic[CaseT]):
 def sql_cases(path: Path = DATASETS / "text_to_sql.yaml") -> tuple[SqlCase, ...]:
     """The Text-to-SQL questions. Raises `DatasetError`."""
     return _read(path, Dataset[SqlCase]).cases
+
+
+def hostile_cases() -> tuple[HostileCase, ...]:
+    """The statements that the guard must refuse. Raises `DatasetError`."""
+    return _read(DATASETS / "sql_hostile.yaml", Dataset[HostileCase]).cases
+
+
+def analyst_cases() -> tuple[AnalystCase, ...]:
+    """The queries that the guard must accept. Raises `DatasetError`."""
+    return _read(DATASETS / "sql_analyst.yaml", Dataset[AnalystCase]).cases
 
 
 def triage_cases() -> tuple[TriageCase, ...]:

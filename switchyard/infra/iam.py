@@ -32,7 +32,7 @@ def task_policy(needed: NodeNeeds) -> dict[str, Any]:
         *_vault(needed),
         *_models(needed),
         *_secrets(needed.fetches),
-        *_email(needed),
+        *map(dict, needed.iam),
         *_checkpoint_statements(needed),
     )
 
@@ -174,15 +174,6 @@ def _secrets(names: tuple[str, ...]) -> list[IamStatement]:
         _allow("ReadSecrets", "secretsmanager:GetSecretValue", arns),
         _key_statement("SecretsKey", ["kms:Decrypt"], "${secrets_key_arn}", service="secretsmanager", context=context),
     ]
-
-
-def _email(needed: NodeNeeds) -> list[IamStatement]:
-    if not needed.sends_email:
-        return []
-    base = f"{_PARTITION}:ses:{_HERE}"
-    resources = [f"{base}:identity/${{email_domain}}", f"{base}:configuration-set/${{configuration_set}}"]
-    sender = {"StringLike": {"ses:FromAddress": "*@${email_domain}"}}
-    return [_allow("SendEmail", ["ses:SendEmail", "ses:SendRawEmail"], resources, sender)]
 
 
 def _checkpoint_statements(needed: NodeNeeds) -> list[IamStatement]:

@@ -82,7 +82,7 @@ class Artefact(Contract):
     `subject` is set. The digest of an event covers this reference, not the place.
     """
 
-    name: Name = Field(description="What it is to its reader: question, findings, answer.")
+    name: Name = Field(description="What it is to its reader, such as `answer`.")
     sha256: Sha256 = Field(description="Of the stored bytes, which are ciphertext if sealed.")
     size: NonNegativeInt = Field(description="Of the stored bytes.")
     media_type: str = Field(max_length=100)
@@ -113,8 +113,8 @@ class TaskBudget(Contract):
     )
 
 
-WAREHOUSE_ROLE_SCOPE = "warehouse:role:"
-"""Prefix of the scope that names the warehouse role of the asking user."""
+ROLE_SCOPE = "role:"
+"""Prefix of the scope that names the role with which the asking user reads."""
 
 
 class Principal(Contract):

@@ -86,7 +86,7 @@ def test_check_passes_after_writing_and_names_what_differs(tmp_path: Path, capsy
     (tmp_path / "AgentDismissed.v1.json").write_text("{}")
     assert main(["--check"], tmp_path) == 1
     output = capsys.readouterr().out
-    assert [line.split("/")[1].split()[0] for line in output.splitlines() if line.startswith(tmp_path.name)] == [
+    assert [Path(line.split()[0]).name for line in output.splitlines() if line.startswith(str(tmp_path))] == [
         "AgentChosen.v1.json",
         "AgentDismissed.v1.json",
         "envelope.json",

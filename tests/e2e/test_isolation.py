@@ -7,12 +7,11 @@ import os
 import psutil
 import pytest
 
-from switchyard.runtime.core.settings import WorkSettings
-from switchyard.runtime.models.clients import ModelSettings
+from services.app import APP
+from switchyard.infra.settings_page import process_settings, variable_name
 from tests.e2e.conftest import Deployment
 from tests.holdings import SIMULATED, secrets_in
 from tests.reference import needs
-from tests.unit.terraform.test_generated import SETTINGS
 
 pytestmark = pytest.mark.e2e
 
@@ -97,11 +96,9 @@ def test_secret_of_a_role_is_held_by_no_process_of_another(deployment: Deploymen
 
 
 def test_process_inherits_nothing_but_where_programs_are(deployment: Deployment) -> None:
-    for row in deployment.stack.status():
-        if row.name not in needs():
-            continue
-        classes = (SETTINGS.get(row.name, WorkSettings), ModelSettings)
-        known = {f"{kind.model_config['env_prefix']}{name}".upper() for kind in classes for name in kind.model_fields}
-        given = {name for name in psutil.Process(row.pid).environ() if not name.startswith("AWS_")}
-        assert given - known - INHERITED == set(), row.name
+    pids = {row.name: row.pid for row in deployment.stack.status()}
+    for node, classes in process_settings(APP).items():
+        known = {variable_name(settings, name) for settings in classes for name in settings.model_fields}
+        given = {name for name in psutil.Process(pids[node]).environ() if not name.startswith("AWS_")}
+        assert given - known - INHERITED == set(), node
         assert not given & {name for name in os.environ if "TOKEN" in name or "SECRET" in name}

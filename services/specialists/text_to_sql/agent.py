@@ -12,7 +12,8 @@ from pydantic_ai import Agent, ModelRetry, RunContext, UnexpectedModelBehavior, 
 from pydantic_ai.models import Model
 
 from services.specialists.text_to_sql.findings import Findings, build_findings, build_unanswerable
-from services.specialists.text_to_sql.guard import GuardedQuery, UnsafeQuery, guard_query
+from services.specialists.text_to_sql.guard import GuardedQuery, guard_query
+from services.specialists.text_to_sql.refusals import UnsafeQuery
 from services.specialists.text_to_sql.schema import Schema
 from services.specialists.text_to_sql.warehouse import QueryLimits, SnowflakeWarehouse
 from switchyard.runtime.core.errors import PermanentTaskError, RetryableTaskError

@@ -10,7 +10,7 @@ from latency_failover import FailoverModel
 from services.specialists.text_to_sql.agent import SQL_PROMPT_VERSION, AgentRun, CannotAnswer, SqlAnswer, query_answer
 from services.specialists.text_to_sql.schema import Schema
 from services.specialists.text_to_sql.warehouse import QueryLimits, SnowflakeWarehouse
-from switchyard.protocol.fields import WAREHOUSE_ROLE_SCOPE
+from switchyard.protocol.fields import ROLE_SCOPE
 from switchyard.runtime.core.errors import PermanentTaskError
 from switchyard.runtime.core.task import Task, TaskResult
 from switchyard.runtime.models.clients import model_budget, model_call
@@ -53,7 +53,7 @@ async def answer_question(
 
 def role_of(scopes: tuple[str, ...]) -> str:
     """The warehouse role of the asking user. Raises `PermanentTaskError` if it is missing: there is no default role."""
-    roles = [scope.removeprefix(WAREHOUSE_ROLE_SCOPE) for scope in scopes if scope.startswith(WAREHOUSE_ROLE_SCOPE)]
+    roles = [scope.removeprefix(ROLE_SCOPE) for scope in scopes if scope.startswith(ROLE_SCOPE)]
     if len(roles) != 1:
         message = "the submission does not name a warehouse role"
         remedy = "submit the question with the asking user's role"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from functools import partial
 from importlib import import_module
 
@@ -41,6 +42,7 @@ async def run() -> None:
     )
 
     async def build(process: ServiceProcess, artefacts: Artefacts) -> dict[type[Contract], TaskHandler]:
+        logging.getLogger("snowflake").setLevel(logging.WARNING)
         model = build_specialist_model(ModelSettings(), policy_version="text_to_sql/2")
         await process.warm_start_model(model)
         handler = partial(

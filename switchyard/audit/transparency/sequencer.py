@@ -13,7 +13,7 @@ from switchyard.audit.transparency.checkpoint import UnreadableCheckpoint
 from switchyard.audit.transparency.checkpointer import CheckpointConflict, Checkpointer
 from switchyard.audit.transparency.transparency_log import TransparencyLog
 from switchyard.runtime.core.errors import PermanentTaskError, Unavailable
-from switchyard.runtime.core.periodic import run_periodically
+from switchyard.runtime.core.periodic import SetAside, run_periodically
 from switchyard.runtime.database.connections import Database, Pool
 
 log = structlog.get_logger(__name__)
@@ -43,6 +43,7 @@ class Sequencer:
     every_s: float = 1.0
     again_s: float = SEQUENCER_RETRY_S
     _rest_until: float = field(default=0.0, init=False)
+    _aside: SetAside = field(default_factory=lambda: SetAside("sequencer"), init=False)
 
     async def run(self) -> None:
         """Sequence whenever the lock is free, until cancelled. After a failure the next attempt follows."""
@@ -72,9 +73,12 @@ class Sequencer:
                 await self._index_rows(transparency_log)
                 await self._write_checkpoints(transparency_log, takeover=takeover)
                 takeover = False
-                if self.watch is not None and loop.time() >= watch_at:
+                if self.watch is not None and loop.time() >= watch_at and not self._aside.names():
                     watch_at = loop.time() + WATCH_INTERVAL_S
-                    await self.watch(transparency_log.session)
+                    with self._aside.guard(
+                        "watch"
+                    ):  # a row that it cannot read must not stop log indexes and checkpoints
+                        await self.watch(transparency_log.session)
                 await asyncio.sleep(self.every_s)
 
     async def _index_rows(self, transparency_log: TransparencyLog) -> None:

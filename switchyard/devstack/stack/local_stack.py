@@ -41,12 +41,6 @@ CLOCK_VARIABLE = "SWITCHYARD_LOCAL_CLOCK"
 OTLP_VARIABLE = "SWITCHYARD_OTLP_ENDPOINT"
 """Where the stack's processes send their spans, over HTTP: nowhere unless it is set."""
 
-OPT_OUT_URL = f"http://{LOOPBACK}:{{port:optout}}"
-"""Where the opt-out links of this stack lead."""
-
-FACTS = {"optout_url": OPT_OUT_URL}
-"""Facts of this deployment that an application's processes may ask for; the others are left unset."""
-
 
 def simulator_scripts() -> tuple[Path, ...]:
     """What the simulated models answer: the application's scripts, and where they have nothing, the default one."""
@@ -121,14 +115,21 @@ async def prepare_infrastructure(endpoints: Endpoints) -> Mapping[str, str]:
 
 def list_services(endpoints: Endpoints) -> list[ServiceSpec]:
     """One row for each process, with its own secrets only."""
-    address = ("--host", LOOPBACK, "--port", "{port}")
     app = load_app()
     return [
         *(
-            ServiceSpec(name=simulator.name, argv=(sys.executable, "-m", *simulator.command, *address), grace=5.0)
+            ServiceSpec(
+                name=simulator.name,
+                argv=(
+                    *(sys.executable, "-m"),
+                    *(part.replace("{aws}", endpoints.aws) for part in simulator.command),
+                    *("--host", LOOPBACK, "--port", "{port}"),
+                ),
+                health=simulator.health,
+                grace=5.0,
+            )
             for simulator in app.simulators
         ),
-        *([ses_simulator(endpoints)] if any("ses" in card.egress for card in app.cards.values()) else []),
         *(_service(endpoints, app, needed) for needed in needs(app).values()),
     ]
 
@@ -143,8 +144,7 @@ def _service(endpoints: Endpoints, app: App, needed: NodeNeeds) -> ServiceSpec:
         (node == CASE_MANAGER or (process is not None and process.approvers), {"SWITCHYARD_APPROVERS": operator}),
         (needed.bedrock or "openai" in needed.egress, _models(endpoints)),
         (needed.writes_checkpoints, _CHECKPOINTS),
-        (True, {name: FACTS[fact] for name, fact in needed.variables.items() if fact in FACTS}),
-        (needed.http is not None, {f"{needed.http}_PORT": "{port:optout}"}),
+        (needed.http is not None, {f"{needed.http}_PORT": f"{{port:{node}}}"}),
         (True, {variable: _secret(endpoints, node, name) for variable, name in needed.held.items()}),
         (process is not None, process.local if process else {}),
     )
@@ -167,19 +167,6 @@ def _secret(endpoints: Endpoints, node: str, name: str) -> str:
             return "local"
     key = endpoints.secret(name)
     return json.dumps({"local": key}) if name.endswith("_keys") else key
-
-
-def ses_simulator(endpoints: Endpoints) -> ServiceSpec:
-    """The mail provider of the stack: the emulator's SES, and in front of it what keeps each email's bytes."""
-    return ServiceSpec(
-        name="ses_simulator",
-        argv=(
-            *(sys.executable, "-m", "switchyard.devstack.simulators.ses"),
-            *("--port", "{port}", "--upstream", endpoints.aws),
-        ),
-        health="/outbox/health",
-        grace=5.0,
-    )
 
 
 def read_visibility_s() -> float:

@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Protocol
 
-import asyncpg
 import structlog
 
 from faststream_sqs import SQSMessage
@@ -72,7 +71,7 @@ class DatabaseCircuitBreaker:
                 with translate_errors("the database"):
                     await self._pool.fetchval("select 1", timeout=2)
                 break
-            except (Unavailable, asyncpg.PostgresError) as error:
+            except Exception as error:  # noqa: BLE001
                 # Any error means that it is not back: a probe that gave up would leave the consumer paused for ever.
                 log.debug("database.still_away", error=type(error).__name__)
                 await asyncio.sleep(backoff_s(1, base=PROBE_S, longest=PROBE_S))

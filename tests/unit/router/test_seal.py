@@ -63,7 +63,7 @@ FORGED = {
     "a later deadline": (SEAL_FIELD, tampered(CHOSEN, case_deadline="2099-01-01T00:00:00Z")),
     "a greater role": (
         SEAL_FIELD,
-        with_digest(changed(CHOSEN, "principal.scopes", ["warehouse:role:ACCOUNTADMIN"])),
+        with_digest(changed(CHOSEN, "principal.scopes", ["role:ACCOUNTADMIN"])),
     ),
     "another person": (
         SEAL_FIELD,

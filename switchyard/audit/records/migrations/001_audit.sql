@@ -775,7 +775,7 @@ comment on column failovers.session_id is 'The conversation.';
 comment on column failovers.event_id is 'The answer.';
 comment on column failovers.event_ts is 'When it answered, by the producer''s clock.';
 comment on column failovers.agent is 'The agent that failed over.';
-comment on column failovers.reason is 'ttft, projected, error, throttled, breaker, hedge_win, budget or policy.';
+comment on column failovers.reason is 'ttft, projected, error, throttled, truncated, filtered, breaker, hedge_win, budget or policy.';
 comment on column failovers.left_vendor is 'The primary''s vendor; null if it was not called at all.';
 comment on column failovers.left_model_id is 'The primary; null if it was not called at all.';
 comment on column failovers.left_after_ms is 'How long the agent waited for the primary, in milliseconds.';

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -15,9 +14,9 @@ import typer
 from switchyard.cli.app.connections import open_aws_client, open_pool
 from switchyard.cli.app.console import Field, console, count, print_json, print_rows, print_text
 from switchyard.cli.app.errors import CommandFailed, InvalidArgument
+from switchyard.cli.app.lazy import load_app
 from switchyard.cli.app.options import EnvOption, JsonOption
 from switchyard.cli.app.target import Env, Target, resolve_target
-from switchyard.protocol.catalogue import CASE_MANAGER
 
 if TYPE_CHECKING:
     from switchyard.audit.reconciliation.completeness import Gap
@@ -43,6 +42,8 @@ async def reconcile(  # noqa: PLR0917 - options, each by its name
 
     Exit code 1 if the log lacks an event that will not arrive by itself, or has one that no producer published.
     """
+    from asyncio import sleep
+
     import asyncpg
 
     from switchyard.audit.reconciliation.completeness import DELIVERY_GRACE, GapKind
@@ -65,7 +66,7 @@ async def reconcile(  # noqa: PLR0917 - options, each by its name
                 print_text(f"not compared: {error}", style="yellow")
             if every is None:
                 break
-            await asyncio.sleep(every)
+            await sleep(every)
     if not found.ok:
         raise typer.Exit(1)
 
@@ -93,9 +94,9 @@ def parse_since(since: str, now: datetime) -> datetime:
 @asynccontextmanager
 async def open_reconciler(target: Target, grace: timedelta) -> AsyncIterator[Reconciler]:
     """A reconciler of a deployment. Raises `CommandFailed` if a database cannot be reached."""
-    from switchyard.app.application import load_app
     from switchyard.audit.reconciliation.producers import Producers
     from switchyard.audit.reconciliation.reconciler import LogPresence, Reconciler
+    from switchyard.protocol.catalogue import CASE_MANAGER
     from switchyard.protocol.topology import consumers
     from switchyard.runtime.core.clock import SystemClock
 

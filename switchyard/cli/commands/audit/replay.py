@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from switchyard.app.application import load_app
 from switchyard.cli.app.audit_log import open_audit_reader, resolve_case_id
 from switchyard.cli.app.console import console, count, print_json, print_text
 from switchyard.cli.app.errors import CommandFailed
+from switchyard.cli.app.lazy import load_app
 from switchyard.cli.app.options import AnyCaseArgument, DayOption, EnvOption, JsonOption
 from switchyard.cli.app.target import Env, Target, open_readable_target
 
