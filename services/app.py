@@ -33,7 +33,7 @@ SEND_EMAIL = {
     ],
     "Condition": {"StringLike": {"ses:FromAddress": "*@${email_domain}"}},
 }
-_OPT_OUT_PAGES = {"SWITCHYARD_OPTOUT_URL": f"http://127.0.0.1:{{port:{EMAIL_FEEDBACK}}}"}
+_OPT_OUT_PAGES = {"SWITCHYARD_OPTOUT_URL": f"http://127.0.0.1:{{port:{EMAIL_FEEDBACK}.page}}"}
 _SPECIALIST = ("services/__init__.py", "services/specialists/*.py")
 PROCESSES = (
     ProcessDescriptor(
@@ -126,7 +126,7 @@ APP = App(
         SimulatorDescriptor("warehouse", ("demo.oil_field", "serve")),
         SimulatorDescriptor(
             "ses_simulator",
-            ("switchyard.devstack.simulators.ses", "--upstream", "{aws}", "--domain", "harborline.example"),
+            ("switchyard.devstack.simulators.ses",),
             health="/outbox/health",
         ),
     ),

@@ -60,8 +60,8 @@ class ProcessDescriptor:
     iam: tuple[Mapping[str, Any], ...] = ()
     """IAM statements for AWS services that only this process calls. Terraform replaces `${...}` by facts."""
     http: str | None = None
-    """Prefix of the variables that say where the process serves HTTP: `_HOST` and `_PORT` are appended. Its port in the
-    local stack has the node's name."""
+    """Prefix of the variables that say where the process serves HTTP: `_HOST` and `_PORT` are appended. The port's
+    name in the local stack is the node's with `.page`."""
     approvers: bool = False
     """Whether the process checks approvers' signatures, and needs their public keys."""
 
@@ -69,7 +69,7 @@ class ProcessDescriptor:
 @dataclass(frozen=True)
 class SimulatorDescriptor:
     """What the local stack runs in place of a system that the application calls. `command` is the module and its
-    arguments, with `{aws}` for the emulator; the stack appends `--host HOST --port PORT`. `name` is its port's, too."""
+    arguments; the stack appends `--host HOST --port PORT`. `name` is its port's, too."""
 
     name: str
     command: tuple[str, ...]

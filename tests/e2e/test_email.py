@@ -10,9 +10,11 @@ import random
 import urllib.request
 from collections import Counter
 from typing import Any
+from urllib.error import HTTPError
 
 import pytest
 
+from contracts.documents.opt_out import OPT_OUT_PATH
 from demo.emails import DEMO_EMAILS, build_email_submission
 from services.specialists.compliance.pack import pack_in_force, released_packs
 from switchyard.cli.app.connections import open_pool
@@ -129,6 +131,14 @@ async def test_republished_events_of_a_sent_email_send_nothing(deployment: Deplo
     await deployment.quiet()
     assert len(_outbox(deployment)) == before
     await _sent_once_as_passed(deployment, cases, closed)
+
+
+async def test_opt_out_page_answers_a_bad_link(deployment: Deployment) -> None:
+    link = f"http://127.0.0.1:{deployment.stack.ports()['email_feedback.page']}{OPT_OUT_PATH}/no-token"
+    with pytest.raises(HTTPError) as refused:
+        urllib.request.urlopen(link, timeout=10)
+    assert (refused.value.code, refused.value.headers.get_content_type()) == (400, "text/html")
+    refused.value.close()
 
 
 @pytest.mark.slow

@@ -171,6 +171,13 @@ def test_process_has_the_settings_of_the_local_stack(name: str) -> None:
     assert set(environment(name)) - elsewhere - added == set(local.env) - elsewhere - unread
 
 
+def test_public_page_has_its_own_port() -> None:
+    endpoints = Endpoints(postgres_port=1, emulator_port=2, simulator_port=3, password="p")
+    for service_ in list_services(endpoints):
+        ports = {value for value in service_.env.values() if value.startswith("{port:")}
+        assert f"{{port:{service_.name}}}" not in ports, "its health page listens there"
+
+
 @each_process
 def test_process_logs_in_with_its_own_role_to_its_own_database(name: str) -> None:
     urls = {variable: value for variable, value in environment(name).items() if value.startswith("postgresql://")}

@@ -120,11 +120,7 @@ def list_services(endpoints: Endpoints) -> list[ServiceSpec]:
         *(
             ServiceSpec(
                 name=simulator.name,
-                argv=(
-                    *(sys.executable, "-m"),
-                    *(part.replace("{aws}", endpoints.aws) for part in simulator.command),
-                    *("--host", LOOPBACK, "--port", "{port}"),
-                ),
+                argv=(sys.executable, "-m", *simulator.command, "--host", LOOPBACK, "--port", "{port}"),
                 health=simulator.health,
                 grace=5.0,
             )
@@ -144,7 +140,7 @@ def _service(endpoints: Endpoints, app: App, needed: NodeNeeds) -> ServiceSpec:
         (node == CASE_MANAGER or (process is not None and process.approvers), {"SWITCHYARD_APPROVERS": operator}),
         (needed.bedrock or "openai" in needed.egress, _models(endpoints)),
         (needed.writes_checkpoints, _CHECKPOINTS),
-        (needed.http is not None, {f"{needed.http}_PORT": f"{{port:{node}}}"}),
+        (needed.http is not None, {f"{needed.http}_PORT": f"{{port:{node}.page}}"}),
         (True, {variable: _secret(endpoints, node, name) for variable, name in needed.held.items()}),
         (process is not None, process.local if process else {}),
     )
