@@ -133,7 +133,7 @@ async def test_republished_events_of_a_sent_email_send_nothing(deployment: Deplo
     await _sent_once_as_passed(deployment, cases, closed)
 
 
-async def test_opt_out_page_answers_a_bad_link(deployment: Deployment) -> None:
+def test_opt_out_page_answers_a_bad_link(deployment: Deployment) -> None:
     link = f"http://127.0.0.1:{deployment.stack.ports()['email_feedback.page']}{OPT_OUT_PATH}/no-token"
     with pytest.raises(HTTPError) as refused:
         urllib.request.urlopen(link, timeout=10)

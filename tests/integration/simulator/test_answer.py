@@ -22,15 +22,12 @@ def asked(
     model: str = "m",
     tools: tuple[str, ...] = (),
     wants_json: bool = False,
-    max_tokens: int | None = None,
 ) -> Prompt:
     transcript = Transcript()
     transcript.system(system)
     for kind, *parts in messages:
         getattr(transcript, kind)(*parts)
-    return transcript.prompt(
-        wire="bedrock", model=model, stream=False, tools=tools, wants_json=wants_json, max_tokens=max_tokens
-    )
+    return transcript.prompt(wire="bedrock", model=model, stream=False, tools=tools, wants_json=wants_json)
 
 
 def reply_text(found: ScriptedAnswer) -> str:
@@ -202,16 +199,3 @@ def test_findings_that_cannot_be_composed_are_not_made_up(block: str, reason: st
         }
     )
     assert reason in reply_text(answer_prompt(script, asked(("user", block))))
-
-
-def test_a_text_is_cut_at_the_callers_limit() -> None:
-    found = answer_prompt(
-        rules({"when": {}, "reply": {"text": "one two four five"}}), asked(("user", "x"), max_tokens=2)
-    )
-    assert (reply_text(found), found.reply.stop) == ("one two", "length")
-
-
-def test_a_tool_call_beyond_the_callers_limit_is_left_out_whole() -> None:
-    script = rules({"when": {}, "reply": {"text": "one", "tools": [{"name": "t", "args": {"long": "x" * 50}}]}})
-    found = answer_prompt(script, asked(("user", "x"), tools=("t",), max_tokens=5))
-    assert (reply_text(found), found.reply.stop) == ("one", "length")

@@ -92,12 +92,6 @@ def test_tool_calls_are_streamed_each_in_a_block_of_its_own(bedrock: Any) -> Non
     assert events[-2]["messageStop"]["stopReason"] == "tool_use"
 
 
-def test_an_answer_ends_at_max_tokens(bedrock: Any) -> None:
-    response = bedrock.converse(**says("tell me a story"), inferenceConfig={"maxTokens": 6})
-    assert response["stopReason"] == "max_tokens"
-    assert response["usage"]["outputTokens"] == 6
-
-
 def test_a_prompt_without_a_rule_gets_an_honest_answer_and_is_counted(bedrock: Any, simulator: Running) -> None:
     response = bedrock.converse(**says("What is love?"))
     assert "This is a scripted simulator, not a model" in response["output"]["message"]["content"][0]["text"]

@@ -52,10 +52,9 @@ def test_numbered_call_gets_its_planned_fault_in_any_order(bedrock: Any, simulat
     assert went == {1: "well", 2: "down", 3: "well"}
 
 
-@pytest.mark.parametrize("pattern", ["story (", "story"])
-def test_a_numbering_that_finds_no_number_is_refused(simulator: Running, pattern: str) -> None:
+def test_a_numbering_that_is_no_expression_is_refused(simulator: Running) -> None:
     with pytest.raises(HTTPError) as refused:
-        simulator.inject(error=503, numbered_by=pattern)
+        simulator.inject(error=503, numbered_by="story (")
     assert refused.value.code == 422
     assert "numbered_by" in refused.value.read().decode()
 

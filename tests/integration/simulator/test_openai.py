@@ -86,13 +86,6 @@ def test_streamed_tool_calls_have_distinct_indexes(chat: openai.OpenAI) -> None:
     assert finish == "tool_calls"
 
 
-def test_a_completion_ends_at_the_token_limit(chat: openai.OpenAI) -> None:
-    completion = chat.chat.completions.create(model=OPENAI_MODEL, messages=STORY, max_completion_tokens=6)
-    assert completion.choices[0].finish_reason == "length"
-    assert completion.usage is not None
-    assert completion.usage.completion_tokens == 6
-
-
 @pytest.mark.parametrize(
     ("fault", "error", "code"),
     [

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
 
-from switchyard.devstack.simulators.models.exchange import ModelReply, Prompt, ReplyBlock, StopReason, split_tokens
+from switchyard.devstack.simulators.models.exchange import ModelReply, Prompt, ReplyBlock, StopReason
 from switchyard.devstack.simulators.models.script import ComposeSpec, ReplySpec, RuleCondition, ScriptRule
 
 NO_RULE_REPLY = (
@@ -49,12 +49,18 @@ def answer_prompt(rules: Iterable[ScriptRule], prompt: Prompt) -> ScriptedAnswer
     """What the script says to this prompt. Never invented: without a rule, the reply says so."""
     match = match_rule(rules, prompt)
     if match is None:
-        return ScriptedAnswer(_limit((ReplyBlock(NO_RULE_REPLY),), prompt), None, "no rule fits")
+        return ScriptedAnswer(_text(NO_RULE_REPLY), None, "no rule fits")
     try:
-        return ScriptedAnswer(_limit(_blocks(match, prompt), prompt), match.rule)
+        blocks = _blocks(match, prompt)
+        stop: StopReason = "tools" if any(block.tool for block in blocks) else "end"
+        return ScriptedAnswer(ModelReply(blocks, stop), match.rule)
     except MissingPlaceholderValue as reason:
         text = f"[model simulator] The rule {match.rule.name!r} fits this prompt but cannot answer it: {reason}."
-        return ScriptedAnswer(_limit((ReplyBlock(text),), prompt), match.rule, str(reason))
+        return ScriptedAnswer(_text(text), match.rule, str(reason))
+
+
+def _text(text: str) -> ModelReply:
+    return ModelReply((ReplyBlock(text),), "end")
 
 
 def match_rule(rules: Iterable[ScriptRule], prompt: Prompt) -> RuleMatch | None:
@@ -133,21 +139,6 @@ def _structured(reply: ReplySpec, output: dict[str, Any], prompt: Prompt) -> Rep
 
 def _call(name: str, args: dict[str, Any]) -> ReplyBlock:
     return ReplyBlock(json.dumps(args, ensure_ascii=False), name, args, f"call_{uuid.uuid4().hex[:24]}")
-
-
-def _limit(blocks: tuple[ReplyBlock, ...], prompt: Prompt) -> ModelReply:
-    """The reply within the caller's token limit: text is cut, and a tool call that does not fit is left out."""
-    stop: StopReason = "tools" if any(block.tool for block in blocks) else "end"
-    left = prompt.max_tokens
-    if left is None:
-        return ModelReply(blocks, stop)
-    for index, block in enumerate(blocks):
-        pieces = split_tokens(block.text)
-        if len(pieces) > left:
-            cut = () if block.tool else (ReplyBlock("".join(pieces[:left])),)
-            return ModelReply((*blocks[:index], *cut), "length")
-        left -= len(pieces)
-    return ModelReply(blocks, stop)
 
 
 def _fill(value: Any, values: Mapping[str, Any]) -> Any:

@@ -39,7 +39,7 @@ _STREAM_CODES = {
     500: "internalServerException",
     503: "serviceUnavailableException",
 }
-_STOPS = {"end": "end_turn", "tools": "tool_use", "length": "max_tokens"}
+_STOPS = {"end": "end_turn", "tools": "tool_use"}
 _STRING_HEADER = 7
 
 
@@ -71,7 +71,6 @@ def read_converse_request(model: str, body: bytes, *, stream: bool) -> Prompt:
             stream=stream,
             tools=tuple(tool["toolSpec"]["name"] for tool in tools if "toolSpec" in tool),
             wants_json=request.get("outputConfig", {}).get("textFormat", {}).get("type") == "json_schema",
-            max_tokens=request.get("inferenceConfig", {}).get("maxTokens"),
         )
 
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 WireName = Literal["bedrock", "openai"]
-StopReason = Literal["end", "tools", "length"]
+StopReason = Literal["end", "tools"]
 _TOKEN = re.compile(r"\s*\S{1,4}|\s+$")
 
 
@@ -58,7 +58,6 @@ class Prompt:
     results: tuple[tuple[str, str], ...]
     tools: tuple[str, ...]
     wants_json: bool
-    max_tokens: int | None
 
     @property
     def everything(self) -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from switchyard.devstack.simulators.models.exchange import Prompt, WireName
 from switchyard.devstack.simulators.models.plan import (
@@ -99,22 +99,12 @@ class InjectedFault(ModelFault):
     model: str = "*"
     wire: WireName | None = None
     rule: str | None = None
-    numbered_by: str | None = None
-
-    @field_validator("numbered_by")
-    @classmethod
-    def _require_number_group(cls, value: str | None) -> str | None:
-        try:
-            if value is not None and re.compile(value).groups < 1:
-                raise ValueError("needs a group for the number, such as call (\\d+)")
-        except re.error as error:
-            raise ValueError(f"is not a regular expression: {error}") from None
-        return value
+    numbered_by: re.Pattern[str] | None = None
 
     def number_in(self, prompt: Prompt) -> int | None:
         """The number that the prompt itself names, if it does."""
-        found = re.search(self.numbered_by, prompt.user) if self.numbered_by else None
-        return int(found[1]) if found and found[1].isdecimal() else None
+        found = self.numbered_by.search(prompt.user) if self.numbered_by else None
+        return int(found[1]) if found and found.lastindex and found[1].isdecimal() else None
 
     def applies_to(self, prompt: Prompt, rule: str | None) -> bool:
         """Whether it is for this call."""

@@ -28,7 +28,7 @@ _ERRORS = {
     504: ("server_error", "timeout", "The model took too long to answer."),
 }
 _SERVER_ERROR = ("server_error", None, "The server had an error while processing the request.")
-_STOPS = {"end": "stop", "tools": "tool_calls", "length": "length"}
+_STOPS = {"end": "stop", "tools": "tool_calls"}
 
 
 def read_chat_request(body: bytes) -> tuple[Prompt, bool]:
@@ -59,7 +59,6 @@ def read_chat_request(body: bytes) -> tuple[Prompt, bool]:
             stream=bool(request.get("stream")),
             tools=tuple(tool["function"]["name"] for tool in request.get("tools") or () if "function" in tool),
             wants_json=(request.get("response_format") or {}).get("type", "text") != "text",
-            max_tokens=request.get("max_completion_tokens") or request.get("max_tokens"),
         )
         return prompt, bool((request.get("stream_options") or {}).get("include_usage"))
 
