@@ -69,7 +69,7 @@ async def _embedded() -> AsyncIterator[DemoStack]:
         yield DemoStack(
             Target(stack.exports),
             clock,
-            opt_out_address=f"http://{LOOPBACK}:{stack.ports()['email_feedback.page']}",
+            opt_out_address=f"http://{LOOPBACK}:{stack.ports()['email_feedback_http']}",
             outbox_address=f"http://{LOOPBACK}:{stack.ports()['ses_simulator']}",
             next_commands=(*NEXT_COMMANDS, ".venv/bin/switchyard stack up --detach", ASK_COMMAND),
         )

@@ -33,7 +33,7 @@ SEND_EMAIL = {
     ],
     "Condition": {"StringLike": {"ses:FromAddress": "*@${email_domain}"}},
 }
-_OPT_OUT_PAGES = {"SWITCHYARD_OPTOUT_URL": f"http://127.0.0.1:{{port:{EMAIL_FEEDBACK}.page}}"}
+_OPT_OUT_PAGES = {"SWITCHYARD_OPTOUT_URL": f"http://127.0.0.1:{{port:{EMAIL_FEEDBACK}_http}}"}
 _SPECIALIST = ("services/__init__.py", "services/specialists/*.py")
 PROCESSES = (
     ProcessDescriptor(
@@ -44,6 +44,7 @@ PROCESSES = (
         "services.specialists.text_to_sql.main:run",
         settings="services.specialists.text_to_sql.settings:TextToSqlSettings",
         code=(*_SPECIALIST, "services/specialists/text_to_sql"),
+        migrations=("services.specialists.text_to_sql:migrations",),
         environment={
             "SWITCHYARD_SNOWFLAKE_ACCOUNT": "snowflake_account",
             "SWITCHYARD_SNOWFLAKE_WAREHOUSE": "snowflake_warehouse",
@@ -72,6 +73,7 @@ PROCESSES = (
         settings="services.specialists.compliance.settings:ComplianceSettings",
         code=(*_SPECIALIST, "services/specialists/compliance"),
         migrations=("services.specialists.compliance:migrations",),
+        grants=("services.specialists.compliance:grants.sql",),
         # Compliance compares where a link leads; only the drafter can make one.
         environment={"SWITCHYARD_OPTOUT_URL": "optout_url"},
         local=_OPT_OUT_PAGES,
@@ -130,6 +132,7 @@ APP = App(
             health="/outbox/health",
         ),
     ),
+    local_submitters={"c.ruiz": ("c.ruiz@harborline.example",), "oncall": ("oncall@harborline.example",)},
     model_scripts=("demo:data/simulator",),
     ingress=("CaseSubmitted",),
     settings={

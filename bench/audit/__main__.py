@@ -47,6 +47,7 @@ AUDIT_RESULTS = Path(__file__).resolve().parents[1] / "results"
 BENCH_PASSWORD = "bench"  # noqa: S105 - of a database that lives for a minute
 BARE_TABLE_DDL = """\
 create table audit.bare (like audit.transition including defaults);
+alter table audit.bare drop column mac, drop column mac_key;
 alter table audit.bare add primary key (opened_on, event_id);
 grant all on audit.bare to audit"""
 

@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,11 @@ import psutil
 
 from contracts.catalogue import CATALOGUE
 from switchyard.audit.records.projection import Transition, examine_message
+from switchyard.audit.records.row_mac import MacKeys
 from switchyard.audit.records.store import AuditStore
 from switchyard.devstack.stack.endpoints import Endpoints, inherited_environment, sdk_environment
+from switchyard.runtime.core.clock import SystemClock
+from switchyard.runtime.crypto.vault import LocalKeyWrapper
 from switchyard.runtime.database.connections import Pool
 
 WRITE_BATCH_SIZE = 100
@@ -40,8 +44,13 @@ def cpu_s(pid: int) -> float:
     return float(used.user + used.system)
 
 
+@cache
+def _store(pool: Pool) -> AuditStore:
+    return AuditStore(pool, CATALOGUE, MacKeys(pool, LocalKeyWrapper(bytes(32)), SystemClock()))
+
+
 async def _record(pool: Pool, texts: Sequence[str]) -> None:
-    recorded = await AuditStore(pool, CATALOGUE).record(texts)
+    recorded = await _store(pool).record(texts)
     if recorded.inserted != len(texts):
         raise RuntimeError(f"{len(texts) - recorded.inserted} rows were not written")
 
@@ -92,6 +101,7 @@ async def drain_with_audit(
         **inherited_environment(),
         **sdk_environment(endpoints.aws),
         "SWITCHYARD_AUDIT_DB_URL": audit_db_url,
+        "SWITCHYARD_ROW_KEY": bytes(32).hex(),
         "SWITCHYARD_POLL_WAIT_S": "1",
     }
     with output.open("wb") as log_file:

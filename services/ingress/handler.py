@@ -51,7 +51,7 @@ def respond(
     except (JwksUnavailable, SigningKeyUnavailable, SubmissionNotPublished) as unavailable:
         log.error("%s: %s", type(unavailable).__name__, unavailable)  # noqa: TRY400 - a cause may quote a secret
         return _response(503, {"error": str(unavailable)})
-    case_id = case_id_for(submitted.tenant, source, submitted.idempotency_key)
+    case_id = case_id_for(submitted.tenant, source, submitted.user_id, submitted.idempotency_key)
     return _response(202, {"case_id": str(case_id), "session_id": submitted.session_id})
 
 

@@ -46,7 +46,7 @@ class PrincipalSigner:
             tenant=submitted.tenant,
             session_id=submitted.session_id,
             role=submitted.role,
-            case_id=case_id_for(submitted.tenant, self._source, submitted.idempotency_key),
+            case_id=case_id_for(submitted.tenant, self._source, submitted.user_id, submitted.idempotency_key),
             content_sha256=content_digest(submitted.question.encode()),
             submission=submission_digest(bus_payload(submitted)),
             iat=now,

@@ -16,7 +16,7 @@ from switchyard.protocol.catalogue import AUDIT, CASE_MANAGER, ROUTER, UPSTREAM_
 from switchyard.protocol.events.upstream import SuppressionRequested
 from switchyard.protocol.submissions import Submissions
 from switchyard.protocol.topology import ConsumerQueues, consumers
-from switchyard.router.playbook import Playbook, RoutingTable
+from switchyard.router.playbook import SPECIALIST, Playbook, RoutingTable
 
 APP_VARIABLE = "SWITCHYARD_APP"
 DEFAULT_APP = "services.app:APP"
@@ -60,8 +60,8 @@ class ProcessDescriptor:
     iam: tuple[Mapping[str, Any], ...] = ()
     """IAM statements for AWS services that only this process calls. Terraform replaces `${...}` by facts."""
     http: str | None = None
-    """Prefix of the variables that say where the process serves HTTP: `_HOST` and `_PORT` are appended. The port's
-    name in the local stack is the node's with `.page`."""
+    """Prefix of the variables that say where the process serves HTTP: `_HOST` and `_PORT` are appended. Its port in the
+    local stack is named `NODE_http`."""
     approvers: bool = False
     """Whether the process checks approvers' signatures, and needs their public keys."""
 
@@ -102,6 +102,8 @@ class App:
     demo_folders: tuple[str, ...] = ()
     """What the image of the simulators holds besides."""
     simulators: tuple[SimulatorDescriptor, ...] = ()
+    local_submitters: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Under which identities people submit in the local stack: SWITCHYARD_SUBMITTER_IDENTITIES there."""
     model_scripts: tuple[str, ...] = ()
     """What the simulated models answer: scripts or folders of scripts, as `package:path`."""
     ingress: tuple[str, ...] = ()
@@ -168,6 +170,17 @@ class App:
         """Every queue: the catalogue's nodes in order, then those of processes with a queue of their own."""
         own = (process.consumer for process in self.processes if process.consumer is not None)
         return (*consumers(self.catalogue), *own)
+
+    def playbooks_of(self, node: str) -> list[str]:
+        """The playbooks, without versions, that give this node a task."""
+        return sorted(
+            {
+                playbook.version.partition("/")[0]
+                for playbook in self.playbooks.values()
+                for step in playbook.steps.values()
+                if node in ({step.node} if step.node != SPECIALIST else self.catalogue.of(step.command).consumers)
+            }
+        )
 
     def process(self, node: str) -> ProcessDescriptor:
         """The process of a node. Raises `KeyError`."""

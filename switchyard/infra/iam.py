@@ -188,4 +188,5 @@ def _checkpoint_statements(needed: NodeNeeds) -> list[IamStatement]:
         _allow("ListCheckpoints", "s3:ListBucketVersions", bucket, own_prefix),
         _allow("SignCheckpoints", "kms:Sign", "${checkpoints_key_arn}", algorithm),
         _allow("ReadCheckpointKey", "kms:GetPublicKey", "${checkpoints_key_arn}"),
+        _allow("AuthenticateRows", ["kms:Decrypt", "kms:Encrypt"], "${rows_key_arn}"),
     ]

@@ -80,7 +80,7 @@ class NodeNeeds:
         parts = (
             (self.database is not None, {f"SWITCHYARD_{self.database}_DB_URL".upper(): f"{self.database}_login"}),
             (self.has_inbox, {"SWITCHYARD_VAULT_KEY": "vault_key"}),
-            (self.writes_checkpoints, {"SWITCHYARD_CHECKPOINT_KEY": "checkpoint_key"}),
+            (self.writes_checkpoints, {"SWITCHYARD_CHECKPOINT_KEY": "checkpoint_key", "SWITCHYARD_ROW_KEY": "row_key"}),
             ("openai_api_key" in self.fetches, {"SWITCHYARD_MODEL_OPENAI_API_KEY": "openai_api_key"}),
         )
         return self.secrets | {name: value for applies, part in parts if applies for name, value in part.items()}
@@ -163,6 +163,7 @@ _OPENAI = {
 _CHECKPOINTS = {
     "SWITCHYARD_CHECKPOINT_BUCKET": "${checkpoints_bucket}",
     "SWITCHYARD_CHECKPOINT_KMS_KEY_ID": "${checkpoints_key_arn}",
+    "SWITCHYARD_ROW_KMS_KEY_ID": "${rows_key_arn}",
 }
 
 

@@ -89,6 +89,7 @@ def settings_page(app: App, compose: str) -> str:
     workers = tuple(node for node, (settings, *_) in processes.items() if issubclass(settings, WorkSettings))
     callers = tuple(node for node, classes in processes.items() if len(classes) > 1)
     groups = {tuple(processes): [EVERY_PROCESS], workers: [EVERY_AGENT], callers: [MODEL_CALLERS]}
+    groups |= {tuple(each for each in processes if each != one): [f"{EVERY_PROCESS} but {one}"] for one in processes}
     rows = {variable: groups.get(tuple(nodes), nodes) for variable, nodes in readers.items()}
     for tool, reference in (TOOL_SETTINGS | dict(app.settings)).items():
         for variable in _variables(load_reference(reference)):

@@ -60,7 +60,7 @@ async def run_case_manager(
     async with ServiceProcess(catalogue, CASE_MANAGER, settings) as process:
         pool = await process.connect(settings.work_db_url, schema=CASE_MANAGER)
         objects = await process.objects(settings.objects_bucket)
-        vault = Vault(pool, await process.key_wrapper(settings), process.clock)
+        vault = Vault(pool, await process.key_wrapper(settings), process.clock, use="intake")
         store = CaseStore(pool)
         await process.on_exit(store.close_store)
         breaker = DatabaseCircuitBreaker(pool)
@@ -89,7 +89,8 @@ async def run_case_manager(
         database = Database(pool, "the work database")
         outbox = await process.open_outbox(pool, breaker)
         pending = PendingCommands(database, process.clock, catalogue)
-        approvals = ApprovalService(pending, settings.approver_keys(), timedelta(seconds=settings.approval_valid_s))
+        valid_for = timedelta(seconds=settings.approval_valid_s)
+        approvals = ApprovalService(pending, settings.approver_keys(), settings.four_eyes(), valid_for)
         manager = CaseManager(
             intake=intake,
             closing=closing,

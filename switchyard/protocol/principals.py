@@ -42,7 +42,7 @@ class PrincipalClaims(StrictContract):
     tenant: Identifier
     session_id: Identifier
     role: Identifier | None = None
-    case_id: Uuid = Field(description="The case that the submission opens: named by tenant, source and key.")
+    case_id: Uuid = Field(description="The case that the submission opens: named by tenant, source, user and key.")
     content_sha256: Sha256 = Field(description="Of what is sealed for the case, so that an auditor can compare it.")
     submission: Sha256 = Field(description="`submission_digest` of the whole submission.")
     iat: NonNegativeInt = Field(description="Seconds since 1970.")

@@ -134,7 +134,7 @@ async def test_republished_events_of_a_sent_email_send_nothing(deployment: Deplo
 
 
 def test_opt_out_page_answers_a_bad_link(deployment: Deployment) -> None:
-    link = f"http://127.0.0.1:{deployment.stack.ports()['email_feedback.page']}{OPT_OUT_PATH}/no-token"
+    link = f"http://127.0.0.1:{deployment.stack.ports()['email_feedback_http']}{OPT_OUT_PATH}/no-token"
     with pytest.raises(HTTPError) as refused:
         urllib.request.urlopen(link, timeout=10)
     assert (refused.value.code, refused.value.headers.get_content_type()) == (400, "text/html")

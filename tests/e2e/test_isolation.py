@@ -71,6 +71,7 @@ def test_process_holds_the_secrets_of_its_role_and_no_other(deployment: Deployme
     for name, family in running.items():
         needed = needs().get(name)
         wanted = set(needed.held) if needed else set()
+        assert set(held[name][1]) == wanted, name
         for process, found in zip(family, held[name], strict=True):
             assert set(found) == wanted, f"{name}: {process.cmdline()}"
             text = "\n".join([*process.cmdline(), *(f"{key}={value}" for key, value in process.environ().items())])

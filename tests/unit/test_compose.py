@@ -238,7 +238,7 @@ def test_keys_are_marked_for_development_and_match_their_public_keys() -> None:
     private = [key for value in values for key in re.findall(r"\b[0-9a-f]{64}\b", value)]
     operators = yaml.safe_load(compose()["x-development"]["operators"])
     texts = [bytes.fromhex(key) for key in private if key not in operators.values()]
-    assert len({*texts}) == len(texts) == 7
+    assert len({*texts}) == len(texts) == 8
     assert all(text.startswith(b"development only: ") and len(text) == 32 for text in texts)
     assert operators == {LOCAL_OPERATOR: derive_public_key(bytes.fromhex(given["SWITCHYARD_OPERATOR_KEY"]))}
     for name, key in (

@@ -14,9 +14,9 @@ from sqlglot import exp
 from sqlglot.optimizer.scope import Scope, traverse_scope
 
 from services.specialists.text_to_sql.grammar import LISTS
-from services.specialists.text_to_sql.refusals import bad_construct, too_costly
 from services.specialists.text_to_sql.rewrite import QUERIES, fold
 from services.specialists.text_to_sql.schema import Schema
+from services.specialists.text_to_sql.unsafe_query import bad_construct, too_costly
 
 MAX_EXPANDED_NODES = 6_000
 MAX_SCANS = 48

@@ -26,10 +26,10 @@ from services.specialists.text_to_sql.bounds import (
     output_names,
 )
 from services.specialists.text_to_sql.grammar import ALLOWED, INSTEAD, LISTS, NAMED, PARTS, REWRITTEN, TYPES, WORDS
-from services.specialists.text_to_sql.refusals import UnsafeQuery, bad_construct, unknown_column
 from services.specialists.text_to_sql.rewrite import MAX_COLUMNS, QUERIES, Rewriter
 from services.specialists.text_to_sql.schema import Schema
 from services.specialists.text_to_sql.units import unit_of
+from services.specialists.text_to_sql.unsafe_query import UnsafeQuery, bad_construct, too_costly, unknown_column
 
 SQL_DIALECT = "snowflake"
 MAX_CHARACTERS = 8_000
@@ -79,6 +79,8 @@ def guard_query(sql: str, schema: Schema, *, max_rows: int = 200) -> GuardedQuer
         raise UnsafeQuery("sql_unknown_column", str(error).replace("\n", " ")[:200], remedy) from error
     except RecursionError as error:
         raise _too_deep() from error
+    except MemoryError as error:
+        raise too_costly("a query that takes too much memory to check", "write a simpler query") from error
     except Exception as error:
         # The parser is a library that meets text of a model: what it cannot work with is refused, however it fails.
         raise UnsafeQuery("sql_unreadable", "SQL that cannot be analysed", "write it in simpler parts") from error

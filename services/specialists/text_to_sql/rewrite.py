@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 
 from sqlglot import exp
 
-from services.specialists.text_to_sql.refusals import UnsafeQuery, bad_construct, too_costly, unknown_column
 from services.specialists.text_to_sql.schema import Schema
+from services.specialists.text_to_sql.unsafe_query import UnsafeQuery, bad_construct, too_costly, unknown_column
 
 MAX_COLUMNS = 100
 """Columns of one SELECT after its stars are spelt out."""
@@ -138,7 +138,7 @@ class Rewriter:
         return SourceColumns(tuple(self.schema.tables[fold(name)].columns))
 
     def _renamed(self, holder: exp.Expr, columns: SourceColumns) -> SourceColumns:
-        """Gives a query's columns the names that stand behind its alias: `AS t (a, b)`."""
+        """Gives a query's columns the names that its alias lists: `AS t (a, b)`."""
         alias = holder.args.get("alias")
         names = [fold(name) for name in alias.args.get("columns") or ()] if alias else []
         if alias is None or not names:

@@ -22,3 +22,9 @@ class TextToSqlSettings(WorkSettings):
     query_timeout_s: Annotated[int, Field(ge=1, le=600)] = Field(
         default=30, description="Time limit of a query, in seconds."
     )
+    user_seconds_per_day: Annotated[int, Field(ge=1)] = Field(
+        default=900, description="Seconds of the warehouse that one user may use per day (UTC)."
+    )
+    user_bytes_per_day: Annotated[int, Field(ge=1)] = Field(
+        default=200_000_000, description="Bytes of results that one user may take from the warehouse per day (UTC)."
+    )

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from switchyard.cli.app.connections import open_aws_client, open_pool
 from switchyard.cli.app.console import console
 from switchyard.cli.app.errors import CommandFailed
-from switchyard.cli.app.keys import load_checkpoint_keys, load_receipt_keys
+from switchyard.cli.app.keys import load_checkpoint_keys, load_receipt_keys, open_row_trust
 from switchyard.cli.app.target import Target
 
 if TYPE_CHECKING:
@@ -30,8 +30,8 @@ async def open_audit_reader(target: Target) -> AsyncIterator[AuditReader]:
     from switchyard.app.application import load_app
     from switchyard.audit.verification.audit_reader import AuditReader
 
-    async with open_pool(target, "audit") as pool:
-        yield AuditReader(pool, load_app().catalogue, trusted=load_receipt_keys(target))
+    async with open_pool(target, "audit") as pool, open_row_trust(target, pool) as rows:
+        yield AuditReader(pool, load_app().catalogue, trusted=load_receipt_keys(target), rows=rows)
 
 
 async def resolve_case_id(log: AuditReader, prefix: str) -> str:
@@ -73,7 +73,11 @@ async def open_checkpoint_verifier(target: Target) -> AsyncIterator[CheckpointVe
     from switchyard.runtime.storage.locked_objects import LockedObjects
 
     settings, keys = target.settings, TrustedKeys(load_checkpoint_keys(target))
-    async with open_aws_client(target, "s3") as s3, open_pool(target, "audit") as pool:
+    async with (
+        open_aws_client(target, "s3") as s3,
+        open_pool(target, "audit") as pool,
+        open_row_trust(target, pool) as rows,
+    ):
         yield CheckpointVerifier(
             pool,
             LockedObjects(s3, settings.checkpoint_bucket),
@@ -82,6 +86,7 @@ async def open_checkpoint_verifier(target: Target) -> AsyncIterator[CheckpointVe
             locks=settings.checkpoint_require_lock,
             mode=settings.checkpoint_lock_mode,
             receipts=load_receipt_keys(target),
+            macs=rows.macs,
             clock=target.clock,
         )
 
@@ -124,9 +129,9 @@ async def open_artefact_reader(target: Target) -> AsyncIterator[Artefacts]:
         open_pool(target, "reviewer", "vault") as pool,
         open_aws_client(target, "kms") if key_id else nullcontext() as kms,
     ):
-        wrapper = KmsKeyWrapper(kms, key_id) if key_id else LocalKeyWrapper(bytes.fromhex(target.settings.vault_key))
+        wrapper = KmsKeyWrapper(kms, key_id) if key_id else LocalKeyWrapper(target.settings.vault_key)
         decrypts = (*load_app().decrypts, STATEMENT_ARTEFACT)
-        yield Artefacts(NoObjects(), Vault(pool, wrapper, SystemClock()), decrypts=decrypts)
+        yield Artefacts(NoObjects(), Vault(pool, wrapper, SystemClock(), use="review"), decrypts=decrypts)
 
 
 async def read_artefact(artefacts: Artefacts, event: Json, reference: Mapping[str, Any]) -> bytes:

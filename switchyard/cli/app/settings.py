@@ -7,15 +7,22 @@ from pathlib import Path
 from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic.fields import FieldInfo
 
 from switchyard.cli.app.errors import CommandFailed
+from switchyard.processes.settings import UpstreamKeys
 from switchyard.protocol.topology import BUS
+from switchyard.runtime.core.settings import HexKey, KeyRing, PublicKeys
 from switchyard.runtime.core.variables import misspelt_variables
 
 
 def needed(description: str, *, secret: bool = False) -> Any:
     """A variable without a default: reading it while it is not set is a `CommandFailed` that names it."""
     return Field(default=None, description=description, json_schema_extra={"needed": True, "secret": secret})
+
+
+def _is_needed(field: FieldInfo) -> bool:
+    return isinstance(field.json_schema_extra, dict) and "needed" in field.json_schema_extra
 
 
 class TargetSettings(BaseModel):
@@ -40,12 +47,15 @@ class TargetSettings(BaseModel):
             first = error.errors()[0]
             variable = cls.variable_of(str(first["loc"][0]))
             remedy = f"correct or unset {variable}"
-            raise CommandFailed(f"{variable} is invalid: {first['msg']}", remedy=remedy) from error
+            message = (
+                first["msg"].removeprefix(f"Value error, {variable} is invalid: ").removesuffix(" Remedy: replace it")
+            )
+            raise CommandFailed(f"{variable} is invalid: {message}", remedy=remedy) from error
 
     def __getattribute__(self, name: str) -> Any:
         """A field's value. Raises `CommandFailed` for one that is needed and not set."""
         value = super().__getattribute__(name)
-        if value is None and name in (fields := type(self).model_fields) and fields[name].annotation is str:
+        if value is None and name in (fields := type(self).model_fields) and _is_needed(fields[name]):
             variable = type(self).variable_of(name)
             remedy = f"export {variable}, or use --env local with a running stack"
             raise CommandFailed(f"{variable} is not set: expected {fields[name].description}", remedy=remedy)
@@ -70,17 +80,24 @@ class CliSettings(TargetSettings):
         default=None, description="The certificates that the database's is verified against: in AWS, RDS's bundle."
     )
 
-    vault_key: str = needed("the key that wraps people's keys, 32 bytes in hex; for the local stack only", secret=True)
+    vault_key: HexKey = needed(
+        "the key that wraps people's keys, 32 bytes in hex; for the local stack only", secret=True
+    )
     kms_key_id: str | None = Field(default=None, description="The KMS key that wraps people's keys.")
     operator_key: str = needed(
         "an operator's private key, 32 bytes in hex, or the path of a file with one", secret=True
     )
-    receipt_key: str = needed("the local key that signs receipts, 32 bytes in hex", secret=True)
+    receipt_key: HexKey = needed("the local key that signs receipts, 32 bytes in hex", secret=True)
     receipt_kms_key_id: str | None = Field(default=None, description="The KMS key that signs receipts.")
     receipt_public_keys: str = Field(default="", description="Public keys of receipts, separated by commas.")
-    state_keys: str = needed('the router\'s keys, as JSON {"name": "32 bytes in hex"}', secret=True)
-    operators: str = Field(default="{}", description='Operators\' public keys, as JSON {"name": "32 bytes in hex"}.')
-    principal_keys: str = needed('the ingress\' public keys, as JSON {"source": {"kid": "32 bytes in hex"}}')
+    state_keys: KeyRing = needed('the router\'s keys, as JSON {"name": "32 bytes in hex"}', secret=True)
+    operators: PublicKeys = Field(
+        default={}, description='Operators\' public keys, as JSON {"name": "32 bytes in hex"}.'
+    )
+    approvers: PublicKeys = Field(
+        default={}, description='Approvers\' public keys, as JSON {"name": "32 bytes in hex"}.'
+    )
+    principal_keys: UpstreamKeys = needed('the ingress\' public keys, as JSON {"source": {"kid": "32 bytes in hex"}}')
 
     checkpoint_bucket: str = needed("the S3 bucket of the checkpoints")
     checkpoint_public_keys: str = needed("the public keys of the checkpoints, separated by commas")
@@ -89,6 +106,12 @@ class CliSettings(TargetSettings):
         default="COMPLIANCE", description="The weakest Object Lock that a checkpoint may have."
     )
     checkpoint_require_lock: bool = Field(default=True, description="Whether a checkpoint without a lock is an error.")
+    row_key: HexKey | None = Field(
+        default=None,
+        description="The local key that wraps the keys of the rows' MACs.",
+        json_schema_extra={"secret": True},
+    )
+    row_kms_key_id: str | None = Field(default=None, description="The KMS key that wraps the keys of the rows' MACs.")
     objects_bucket: str = Field(default="switchyard-objects", description="The S3 bucket of large artefacts.")
 
     bus: str = Field(default=BUS, description="The EventBridge bus.")

@@ -83,6 +83,9 @@ def reader_environment(endpoints: Endpoints) -> dict[str, str]:
         "SWITCHYARD_CHECKPOINT_BUCKET": CHECKPOINT_BUCKET,
         "SWITCHYARD_CHECKPOINT_REQUIRE_LOCK": "false",  # the emulator forgets locks whenever it stops
         "SWITCHYARD_CHECKPOINT_PUBLIC_KEYS": _public_key(endpoints, "checkpoint_key"),
+        "SWITCHYARD_ROW_KEY": endpoints.secret("row_key"),
+        "SWITCHYARD_APPROVERS": _local_operator(endpoints),
+        "SWITCHYARD_OPERATORS": _local_operator(endpoints),
         "SWITCHYARD_RECONCILER_DB_URL": endpoints.role_dsn(WORK_DATABASE, RECONCILER_ROLE),
         "SWITCHYARD_OPERATOR_DB_URL": endpoints.role_dsn(WORK_DATABASE, OPERATOR_ROLE),
         "SWITCHYARD_REVIEWER_DB_URL": endpoints.role_dsn(WORK_DATABASE, REVIEWER_ROLE),
@@ -133,14 +136,16 @@ def list_services(endpoints: Endpoints) -> list[ServiceSpec]:
 def _service(endpoints: Endpoints, app: App, needed: NodeNeeds) -> ServiceSpec:
     node = needed.node
     process = next((process for process in app.processes if process.node == node), None)
-    # The local operator's public key; the private one is an export.
-    operator = json.dumps({LOCAL_OPERATOR: derive_public_key(bytes.fromhex(endpoints.secret("operator_key")))})
+    approvers = {
+        "SWITCHYARD_APPROVERS": _local_operator(endpoints),
+        "SWITCHYARD_SUBMITTER_IDENTITIES": json.dumps(dict(app.local_submitters)),
+    }
     parts = (
-        (node in {ROUTER, CASE_MANAGER}, {"SWITCHYARD_OPERATORS": operator}),
-        (node == CASE_MANAGER or (process is not None and process.approvers), {"SWITCHYARD_APPROVERS": operator}),
+        (node in {ROUTER, CASE_MANAGER}, {"SWITCHYARD_OPERATORS": _local_operator(endpoints)}),
+        (node == CASE_MANAGER or (process is not None and process.approvers), approvers),
         (needed.bedrock or "openai" in needed.egress, _models(endpoints)),
         (needed.writes_checkpoints, _CHECKPOINTS),
-        (needed.http is not None, {f"{needed.http}_PORT": f"{{port:{node}.page}}"}),
+        (needed.http is not None, {f"{needed.http}_PORT": f"{{port:{node}_http}}"}),
         (True, {variable: _secret(endpoints, node, name) for variable, name in needed.held.items()}),
         (process is not None, process.local if process else {}),
     )
@@ -203,3 +208,8 @@ _CHECKPOINTS = {
     "SWITCHYARD_CHECKPOINT_EVERY_S": "2",
     "SWITCHYARD_CHECKPOINT_KEEP_DAYS": "1",
 }
+
+
+def _local_operator(endpoints: Endpoints) -> str:
+    """The local operator's public key, as an approver or as one who may retry; the private key is an export."""
+    return json.dumps({LOCAL_OPERATOR: derive_public_key(bytes.fromhex(endpoints.secret("operator_key")))})

@@ -37,6 +37,15 @@ ApprovalSignature = Annotated[
 ]
 
 
+class CoApproval(Contract):
+    """Another person who agreed to the same content before."""
+
+    approver: Identifier
+    reason: Sentence = ""
+    signed_at: Timestamp
+    signature: ApprovalSignature
+
+
 class ApprovalGranted(Contract):
     """A named person agreed to exactly this content. Used once."""
 
@@ -46,6 +55,9 @@ class ApprovalGranted(Contract):
     reason: Sentence = ""
     signed_at: Timestamp
     signature: ApprovalSignature
+    co_approvals: tuple[CoApproval, ...] | None = Field(
+        default=None, description="Who agreed before, where two persons must: each signed the same statement."
+    )
 
 
 class ApprovalDenied(Contract):

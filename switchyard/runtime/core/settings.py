@@ -22,6 +22,7 @@ from pydantic import (
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict, SettingsError
 
+from switchyard.protocol.four_eyes import FourEyes
 from switchyard.protocol.signing import OperatorKeys
 from switchyard.protocol.topology import BUS, VISIBILITY_SECONDS
 from switchyard.runtime.core.clock import Clock, ShiftedClock, SystemClock
@@ -224,9 +225,27 @@ class ApproverSettings(BaseModel):
         "Without any, nothing that needs an approval takes effect.",
     )
 
+    submitter_identities: dict[str, tuple[str, ...]] = Field(
+        default={},
+        description='Under which identities a person submits, as JSON {"name": ["identity", ..]}; an approver has the '
+        "name that SWITCHYARD_APPROVERS gives. The same for case manager and email sender. What a submitter asks for "
+        "whom it does not name, two approvers must approve.",
+    )
+
+    @model_validator(mode="after")
+    def _one_person_each(self) -> Self:
+        if len(set(self.approvers.values())) < len(self.approvers):
+            raise ValueError("SWITCHYARD_APPROVERS is invalid: two approvers have the same key. Remedy: one key each")
+        self.four_eyes()
+        return self
+
     def approver_keys(self) -> OperatorKeys:
         """The approvers with their keys. Raises `ValueError` for a key that is no point of the curve."""
         return OperatorKeys(self.approvers, title="approver", variable="SWITCHYARD_APPROVERS")
+
+    def four_eyes(self) -> FourEyes:
+        """Who may approve what whom asked for. Raises `ValueError` if an identity belongs to two persons."""
+        return FourEyes(self.approvers, self.submitter_identities)
 
 
 class WorkSettings(ProcessSettings):

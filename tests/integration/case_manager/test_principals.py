@@ -134,7 +134,7 @@ async def test_late_statement_is_rejected_without_alarm_and_may_be_resent(
     assert await refused(intake, detail) == ("principal_expired", [])
     again = signed({name: value for name, value in detail.items() if name != "principal"}, at=clock.now().timestamp())
     event = await opens(intake, again)
-    assert event["case_id"] == case_id_for("acme", INGRESS, detail["idempotency_key"])
+    assert event["case_id"] == case_id_for("acme", INGRESS, USER, detail["idempotency_key"])
 
 
 async def test_what_is_signed_in_the_future_is_refused(intake: CaseIntake) -> None:
@@ -276,5 +276,5 @@ async def test_on_the_bus_a_forged_submission_is_rejected_and_a_signed_one_taken
 
     await until(rejected, "a rejection on the bus")
     await cloud.put(signed(sent, at=time.time()), source=INGRESS, detail_type="CaseSubmitted")
-    [event] = await tap.next("case_manager", case_id_for(sent["tenant"], INGRESS, sent["idempotency_key"]))
+    [event] = await tap.next("case_manager", case_id_for(sent["tenant"], INGRESS, USER, sent["idempotency_key"]))
     assert event["payload"]["attested"]["kid"] == "2026-11"

@@ -68,7 +68,7 @@ def test_help_of_a_command_imports_nothing_heavy(arguments: list[str]) -> None:
     assert "Usage:" in printed
 
 
-def test_help_lists_every_command_of_the_engine_and_the_application() -> None:
+def test_help_lists_commands_of_engine_and_application() -> None:
     printed, _ = run_help([])
     assert all(f" {name} " in printed for name in (*Commands.references, "email", "rules"))
 
@@ -88,7 +88,7 @@ def test_reference_of_a_command_resolves(name: str, command: CommandReference) -
     assert load_command(name, command).help
 
 
-def test_application_commands_are_absent_where_no_application_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_application_commands_without_an_application_are_absent(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SWITCHYARD_APP", "an_application_that_is_not_there.app:APP")
     assert application_commands() == {}
 

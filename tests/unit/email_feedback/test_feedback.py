@@ -185,7 +185,7 @@ def test_bounce_with_an_unreadable_recipient_stops_the_others_and_says_so() -> N
     assert "not an address" not in str(found.problem)
 
 
-def test_bounce_without_a_type_of_a_full_mailbox_is_soft() -> None:
+def test_bounce_with_status_4_is_soft() -> None:
     report = without(with_recipient(status="4.2.2"), "bounce", "bounceType")
     assert stopped(json.dumps(report)) == []
 

@@ -167,6 +167,7 @@ def test_an_unusable_dataset_is_explained(text: str, named: str, tmp_path: Path)
 def test_the_datasets_are_where_the_runner_looks() -> None:
     assert sorted(path.name for path in DATASETS.glob("*.yaml")) == [
         "compliance.yaml",
+        "compliance_rules.yaml",
         "sql_analyst.yaml",
         "sql_hostile.yaml",
         "text_to_sql.yaml",

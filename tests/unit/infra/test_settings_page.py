@@ -35,7 +35,7 @@ def settings_classes() -> list[type[BaseModel]]:
 
 
 @pytest.mark.parametrize("settings", settings_classes(), ids=lambda settings: str(settings.__name__))
-def test_every_settings_field_has_a_description(settings: type[BaseModel]) -> None:
+def test_settings_field_has_a_description(settings: type[BaseModel]) -> None:
     assert [name for name, field in settings.model_fields.items() if not field.description] == []
 
 
@@ -69,7 +69,7 @@ def test_row_names_readers_and_default(variable: str, readers: str, default: str
     assert [each[:2] for each in rows()[variable]] == [(readers, default)]
 
 
-def test_keys_passwords_and_database_addresses_are_secret_and_public_keys_are_not() -> None:
+def test_secrets_are_marked_and_public_keys_are_not() -> None:
     secret = {name for name, found in rows().items() if any(meaning.startswith("**Secret.**") for *_, meaning in found)}
     looks_secret = re.compile(
         r"SWITCHYARD_\w*(DB_URL|DB_OWNER_URL|_TOKEN|PASSWORD|API_KEY|(STATE|OPTOUT)_KEYS|(MAC|VAULT)_KEY)"
@@ -80,7 +80,7 @@ def test_keys_passwords_and_database_addresses_are_secret_and_public_keys_are_no
 
 
 @pytest.mark.parametrize("settings", settings_classes(), ids=lambda settings: str(settings.__name__))
-def test_variable_of_another_program_is_not_taken_for_a_misspelt_one(settings: type[BaseModel]) -> None:
+def test_variable_of_another_program_is_not_misspelt(settings: type[BaseModel]) -> None:
     own = {settings_page.variable_name(settings, name) for name in settings.model_fields}
     others = dict.fromkeys(rows().keys() - own - set(ProcessSettings.read_elsewhere), "value")
     assert misspelt_variables(own, others) == {}

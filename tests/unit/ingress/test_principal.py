@@ -105,7 +105,7 @@ def test_statement_of_the_ingress_is_accepted() -> None:
         "tenant": "acme",
         "session_id": "s-1",
         "role": "FIELD_PERMIAN",
-        "case_id": case_id_for("acme", SOURCE, "portal-17"),
+        "case_id": case_id_for("acme", SOURCE, "ana@acme.example", "portal-17"),
         "content_sha256": "d327e3da9bc97210ee53c5a9269656af52ec7fa3694bb8a465e9a3eb4341f153",
         "submission": verified_principal.claims.submission,
         "iat": NOW,

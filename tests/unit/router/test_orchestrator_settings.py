@@ -20,7 +20,7 @@ def test_keys_are_read_in_order_and_the_first_one_signs(monkeypatch: pytest.Monk
     assert routed(OPENED, StateSeal(keys))["state_seal"].startswith("k2.")
 
 
-def test_a_router_without_keys_does_not_start(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_router_without_keys_does_not_start(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("SWITCHYARD_STATE_KEYS", raising=False)
     with pytest.raises(InvalidSettings, match="SWITCHYARD_STATE_KEYS is missing"):
         RouterSettings()
@@ -39,7 +39,7 @@ def test_keys_that_cannot_be_read_are_refused(monkeypatch: pytest.MonkeyPatch, t
     assert KEY not in str(caught.value)
 
 
-def test_a_case_manager_needs_its_mac_key(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_case_manager_without_mac_key_does_not_start(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SWITCHYARD_WORK_DB_URL", "postgresql://case manager@db/work")
     monkeypatch.delenv("SWITCHYARD_MAC_KEY", raising=False)
     with pytest.raises(InvalidSettings, match="SWITCHYARD_MAC_KEY is missing"):

@@ -91,9 +91,7 @@ def test_settings_of_an_environment_are_valid_for_their_process(
 
 
 @pytest.mark.parametrize("environment", ENVIRONMENTS)
-def test_case_manager_requires_signatures_of_the_ingress_by_default(
-    environment: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_case_manager_requires_signatures_of_the_ingress(environment: str, monkeypatch: pytest.MonkeyPatch) -> None:
     keys = values(environment)["settings"]["case_manager"]["SWITCHYARD_PRINCIPAL_KEYS"]
     monkeypatch.setenv("SWITCHYARD_PRINCIPAL_KEYS", keys)
     monkeypatch.setenv("SWITCHYARD_MAC_KEY", KEY)

@@ -11,8 +11,8 @@ import pytest
 
 from evals.cases import AnalystCase, HostileCase, analyst_cases, hostile_cases
 from services.specialists.text_to_sql.guard import GuardedQuery, guard_query
-from services.specialists.text_to_sql.refusals import UnsafeQuery
 from services.specialists.text_to_sql.schema import Schema, load_schema
+from services.specialists.text_to_sql.unsafe_query import UnsafeQuery
 
 if TYPE_CHECKING:
     from switchyard.devstack.simulators.snowflake.simulator import SnowflakeSimulator

@@ -5,8 +5,8 @@ import logging
 import pytest
 
 from services.specialists.text_to_sql.guard import MAX_CHARACTERS, guard_query
-from services.specialists.text_to_sql.refusals import UnsafeQuery
 from services.specialists.text_to_sql.schema import Schema
+from services.specialists.text_to_sql.unsafe_query import UnsafeQuery
 
 NOT_A_SELECT = {
     "nothing": "",

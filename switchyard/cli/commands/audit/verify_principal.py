@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 from switchyard.cli.app import audit_log
 from switchyard.cli.app.console import console, print_json, print_text
 from switchyard.cli.app.errors import CommandFailed
+from switchyard.cli.app.keys import report_invalid_keys
 from switchyard.cli.app.options import CaseArgument, EnvOption, JsonOption
-from switchyard.cli.app.target import Env, Target, open_readable_target
+from switchyard.cli.app.target import Env, open_readable_target
 
 if TYPE_CHECKING:
     from switchyard.case_manager.principals import PrincipalKeys
@@ -21,8 +22,11 @@ if TYPE_CHECKING:
 
 async def verify_principal(case: CaseArgument, as_json: JsonOption = False, env: EnvOption = Env.LOCAL) -> None:
     """Verify who asked, by the statement that the ingress signed and its public key. Exit code 1 if it is invalid."""
+    from switchyard.case_manager.principals import PrincipalKeys
+
     async with open_readable_target(env) as target:
-        keys = load_principal_keys(target)
+        with report_invalid_keys():
+            keys = PrincipalKeys(target.settings.principal_keys)
         async with audit_log.open_audit_reader(target) as log:
             case_id = await audit_log.resolve_case_id(log, case)
             events = await audit_log.read_events(log, case_id)
@@ -38,22 +42,6 @@ async def verify_principal(case: CaseArgument, as_json: JsonOption = False, env:
     print_text(f"case {case_id} was asked by {claims.sub} of {claims.tenant}")
     print_text(f"role {claims.role or '(no role)'}, session {claims.session_id}")
     console.print(f"signed by {claims.iss} with its key {kid}: [green]ok[/green]")
-
-
-def load_principal_keys(target: Target) -> PrincipalKeys:
-    """The public keys, as the case manager has them, and those that are retired. Raises `CommandFailed`."""
-    from switchyard.case_manager.principals import PrincipalKeys
-
-    text = target.settings.principal_keys
-    try:
-        return PrincipalKeys({
-            source: {kid: bytes.fromhex(key) for kid, key in keys.items()} for source, keys in json.loads(text).items()
-        })  # fmt: skip
-    except (ValueError, TypeError, AttributeError) as error:
-        raise CommandFailed(
-            'SWITCHYARD_PRINCIPAL_KEYS is invalid: expected JSON {"upstream.name": {"kid": "32 bytes in hex"}}',
-            remedy="get the public keys from their owner",
-        ) from error
 
 
 async def verify_principal_statement(

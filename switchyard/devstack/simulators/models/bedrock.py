@@ -136,12 +136,16 @@ class BedrockWire:
 
 def encode_event(kind: str, payload: Any, *, message_type: Literal["event", "exception"] = "event") -> bytes:
     """An event-stream message with a JSON payload."""
+    return frame_event(kind, to_json(payload), message_type=message_type)
+
+
+def frame_event(kind: str, body: bytes, *, message_type: Literal["event", "exception"] = "event") -> bytes:
+    """An event-stream message with this payload."""
     headers = b""
     named = {f":{message_type}-type": kind, ":content-type": "application/json", ":message-type": message_type}
     for name, value in named.items():
         headers += struct.pack(f"!B{len(name)}sBH", len(name), name.encode(), _STRING_HEADER, len(value))
         headers += value.encode()
-    body = to_json(payload)
     prelude = struct.pack("!II", 16 + len(headers) + len(body), len(headers))
     framed = prelude + struct.pack("!I", crc32(prelude)) + headers + body
     return framed + struct.pack("!I", crc32(framed))
