@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import ssl
 from dataclasses import dataclass
+from typing import Any, Protocol
 
 import aiohttp
 
 from switchyard.identity.api import describe_error
-from switchyard.protocol.fields import Access, Contract
+from switchyard.protocol.fields import Access
 from switchyard.runtime.core.errors import PermanentTaskError, Unavailable
 from switchyard.runtime.core.task import Task
 
@@ -17,7 +18,7 @@ IDENTITY_TIMEOUT_S = 25.0
 """Longer than the service's own calls to the identity provider and the token exchange."""
 
 
-class ReauthNeeded(Exception):
+class ConsentRequired(Exception):
     """The user has to give consent again before this task can go on."""
 
     def __init__(self, audience: str, scopes: tuple[str, ...]) -> None:
@@ -37,6 +38,13 @@ class UserToken:
         return f"UserToken({self.access!r})"
 
 
+class TokenSource(Protocol):
+    """Where agents get tokens; `IdentityClient` is the one."""
+
+    async def token(self, task: Task[Any], *, audience: str, scopes: tuple[str, ...]) -> UserToken:
+        """A token for this task. Raises `ConsentRequired`, `PermanentTaskError` or `Unavailable`."""
+
+
 class IdentityClient:
     """Asks the identity service at `url`."""
 
@@ -46,10 +54,10 @@ class IdentityClient:
         self._agent = agent
         self._tls = tls
 
-    async def token(self, task: Task[Contract], *, audience: str, scopes: tuple[str, ...]) -> UserToken:
+    async def token(self, task: Task[Any], *, audience: str, scopes: tuple[str, ...]) -> UserToken:
         """A token for this task, recorded with its outcome.
 
-        Raises `ReauthNeeded`, `PermanentTaskError` or `Unavailable`.
+        Raises `ConsentRequired`, `PermanentTaskError` or `Unavailable`.
         """
         principal = task.envelope.principal
         if principal.grant_ref is None or principal.subject is None:
@@ -74,7 +82,7 @@ class IdentityClient:
             message = f"the identity service is unreachable ({type(error).__name__})"
             raise Unavailable("identity_unreachable", message) from None
         if status == 401:
-            raise ReauthNeeded(audience, scopes)
+            raise ConsentRequired(audience, scopes)
         if status == 403:
             code, message = describe_error(body)
             raise PermanentTaskError(code, message, "principal", "see the identity service's log")

@@ -7,9 +7,10 @@ connector blocks, so it runs in a thread.
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Callable
 from concurrent.futures import Executor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -17,6 +18,7 @@ from pydantic import SecretStr
 
 from services.specialists.text_to_sql.guard import GuardedQuery, OutputColumn
 from services.specialists.text_to_sql.rows import TYPE_NAMES, CellValue, ResultColumn, Rows, clean_text, safe_value
+from switchyard.identity.client import UserToken
 from switchyard.runtime.core.clock import Clock, SystemClock
 from switchyard.runtime.core.errors import PermanentTaskError, RetryableTaskError
 
@@ -77,15 +79,21 @@ class WarehouseEndpoint:
 
 @dataclass(frozen=True)
 class SnowflakeWarehouse:
-    """Snowflake as one user: made for each question with the user's token, which is cheap."""
+    """Snowflake as one user: `as_user` makes one for each question, which is cheap."""
 
     address: WarehouseEndpoint
-    token: SecretStr
+    token: SecretStr = SecretStr("")
+    user: str = ""
+    """The user's pseudonym, for the query tag."""
     executor: Executor | None = None
     """Threads of the blocking calls; default: asyncio's."""
     clock: Clock = field(default_factory=SystemClock)
     connect: Callable[..., Any] | None = None
     """Opens a connection; default: the connector."""
+
+    def as_user(self, token: UserToken) -> SnowflakeWarehouse:
+        """The warehouse in the name of a user."""
+        return replace(self, token=SecretStr(token.token), user=token.access.subject)
 
     async def run(self, query: GuardedQuery, *, case_id: str, role: str, limits: QueryLimits) -> Rows:
         """Run a query in a role.
@@ -133,7 +141,7 @@ class SnowflakeWarehouse:
             "token": self.token.get_secret_value(),
             "role": role,
             "session_parameters": {
-                "QUERY_TAG": case_id,
+                "QUERY_TAG": json.dumps({"case": case_id, "agent": "text_to_sql", "user": self.user}),
                 "STATEMENT_TIMEOUT_IN_SECONDS": limits.timeout_s,
                 "TIMEZONE": "UTC",
                 "CLIENT_TELEMETRY_ENABLED": False,

@@ -87,6 +87,28 @@ class WaitOver(Contract):
     waited_for: Literal["time", "resume"]
 
 
+class ConsentRequested(Contract):
+    """The case waits for its user. An upstream tells the user where to give consent."""
+
+    grant: Uuid
+    audience: Identifier
+    until: Timestamp
+    url: str = Field(default="", max_length=1_000, description="Where; empty if the deployment has no such page.")
+
+
+class ConsentGiven(Contract):
+    """The user has given consent again: the task is done again."""
+
+    grant: Uuid
+
+
+class ConsentExpired(Contract):
+    """The user did not give consent in time."""
+
+    code: Code = "needs_reauth"
+    message: Sentence = "The user did not give consent again in time."
+
+
 class ContactSuppressed(Contract):
     """An address may no longer be written to: opted out, bounced or complained. A chain of its own."""
 
