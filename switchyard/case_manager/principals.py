@@ -63,18 +63,29 @@ class PrincipalKeys:
         """Whether submissions of this source need a statement."""
         return source in self._keys
 
+    def verified_grant(self, source: str, statement: str) -> GrantClaims:
+        """The claims of a grant that this source signed. Raises `PrincipalInvalid`."""
+        try:
+            _, claims = verify_grant(statement, self._keys.get(source, {}))
+        except PrincipalStatementInvalid as error:
+            remedy = _REMEDIES.get(error.code, _SIGN_AGAIN)
+            raise _principal_error(f"grant_{error.code}", error.message, remedy) from None
+        if claims.iss != source:
+            raise _principal_error("grant_foreign", "it was signed for another source")
+        return claims
+
     def verified_principal(self, source: str, statement: str | None, grant: str | None = None) -> VerifiedPrincipal:
         """The statement, and the grant beside it, if this source signed both. Raises `PrincipalInvalid`."""
         if statement is None:
             raise _principal_error("principal_missing", "this source must sign who asks, and the statement is missing")
         try:
             kid, claims = verify_principal(statement, self._keys.get(source, {}))
-            granted = None if grant is None else verify_grant(grant, self._keys.get(source, {}))[1]
         except PrincipalStatementInvalid as error:
             remedy = _REMEDIES.get(error.code, _SIGN_AGAIN)
             raise _principal_error(f"principal_{error.code}", error.message, remedy) from None
-        if claims.iss != source or (granted is not None and granted.iss != source):
+        if claims.iss != source:
             raise _principal_error("principal_foreign", "it was signed for another source")
+        granted = None if grant is None else self.verified_grant(source, grant)
         return VerifiedPrincipal(kid, claims, statement, granted)
 
 
