@@ -58,8 +58,10 @@ async def reconcile(  # noqa: PLR0917 - options, each by its name
                 if repair and found.of(GapKind.HOLE):
                     await reconciler.repair(found, wait_s=wait)
                 _print_report(found, as_json=as_json)
-            except (Unavailable, asyncpg.PostgresError) as error:
+            except Exception as error:
                 if every is None:
+                    if not isinstance(error, Unavailable | asyncpg.PostgresError):
+                        raise
                     remedy = "check that both databases run and are migrated by this version: switchyard migrate"
                     raise CommandFailed(f"the comparison failed: {error}", remedy=remedy) from error
                 print_text(f"not compared: {error}", style="yellow")
