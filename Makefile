@@ -74,6 +74,7 @@ lint: $(READY) ## ruff, mypy strict, import rules, generated files, names and pr
 	$(BIN)/python -m switchyard.app.generate --check
 	$(BIN)/python -m switchyard.infra.generate --check
 	$(BIN)/python -m tests.lint.names
+	$(BIN)/python -m tests.lint.application_words
 	$(BIN)/python -m tests.lint.prose
 
 .PHONY: test-fast

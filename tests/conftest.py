@@ -29,8 +29,10 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "no_clock"))
 def infrastructure() -> Iterator[Infrastructure]:
     """PostgreSQL and the AWS emulator: real servers, started once a session, when a test first asks."""
     from tests.integration.infrastructure import running_infrastructure
+    from tests.integration.known_cases import use_database
 
     with running_infrastructure(chosen()) as running:
+        use_database(running.owner_url())
         yield running
 
 

@@ -13,7 +13,7 @@ from pydantic import TypeAdapter
 from contracts.events.upstream import CaseSubmitted
 from switchyard.protocol.fields import Identifier
 from switchyard.protocol.principal_jws import import_private_key, sign_principal
-from switchyard.protocol.principals import PRINCIPAL_VALID_S, PrincipalClaims, question_digest, submission_digest
+from switchyard.protocol.principals import PRINCIPAL_VALID_S, PrincipalClaims, content_digest, submission_digest
 from switchyard.protocol.submissions import case_id_for
 
 _KID: TypeAdapter[str] = TypeAdapter(Identifier)
@@ -46,8 +46,8 @@ class PrincipalSigner:
             tenant=submitted.tenant,
             session_id=submitted.session_id,
             role=submitted.role,
-            case_id=case_id_for(submitted.tenant, self._source, submitted.idempotency_key),
-            question_sha256=question_digest(submitted.question),
+            case_id=case_id_for(submitted.tenant, self._source, submitted.user_id, submitted.idempotency_key),
+            content_sha256=content_digest(submitted.question.encode()),
             submission=submission_digest(bus_payload(submitted)),
             iat=now,
             exp=now + PRINCIPAL_VALID_S,

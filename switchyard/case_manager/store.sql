@@ -1,14 +1,16 @@
 -- name: known_submission
-select s.case_id, s.payload_mac, s.parked, o.event as opened
+select s.payload_mac, s.parked, o.event as opened
 from submission s join outbox o on o.event_id = s.opened_id
-where s.tenant = $1 and s.source = $2 and s.idempotency_key = $3
+where s.case_id = $1
+
+-- name: case_facts
+select case_id, facts from submission where case_id = any($1::uuid[])
 
 -- name: admit
 with admitted as (
-  insert into submission
-    (tenant, source, idempotency_key, payload_mac, case_id, playbook, subject_key, opened_id, parked)
+  insert into submission (case_id, payload_mac, playbook, facts, subject, subject_key, sealed_address, opened_id, parked)
   select $1, $2, $3, $4, $5, $6, $7, $8,
-    exists (select from control where kind = 'halted_playbook' and key = $6)
+    exists (select from control where kind = 'halted_playbook' and key = $3)
   on conflict do nothing
   returning case_id, parked
 ),

@@ -9,6 +9,7 @@ from dataclasses import KW_ONLY, dataclass, field
 import asyncpg
 import structlog
 
+from switchyard.audit.records.row_mac import MacKeys
 from switchyard.audit.transparency.checkpoint import UnreadableCheckpoint
 from switchyard.audit.transparency.checkpointer import CheckpointConflict, Checkpointer
 from switchyard.audit.transparency.transparency_log import TransparencyLog
@@ -37,6 +38,7 @@ class Sequencer:
     """
 
     pool: Pool
+    keys: MacKeys
     checkpointer: Checkpointer | None
     watch: Watch | None = None
     _: KW_ONLY
@@ -54,7 +56,7 @@ class Sequencer:
     async def finish(self) -> None:
         """At a clean stop: index and checkpoint the remaining rows, unless another process leads."""
         try:
-            async with asyncio.timeout(FINISH_S), TransparencyLog.open(self.pool) as transparency_log:
+            async with asyncio.timeout(FINISH_S), TransparencyLog.open(self.pool, self.keys) as transparency_log:
                 if await transparency_log.lead():
                     await self._index_rows(transparency_log)
                     await self._write_checkpoints(transparency_log, now=True)
@@ -63,7 +65,7 @@ class Sequencer:
 
     async def _lead(self) -> None:
         loop = asyncio.get_running_loop()
-        async with TransparencyLog.open(self.pool) as transparency_log:
+        async with TransparencyLog.open(self.pool, self.keys) as transparency_log:
             if not await transparency_log.lead():
                 return
             log.info("sequence.leading")

@@ -27,10 +27,10 @@ _OUT_OF_REACH = (
     asyncpg.TooManyConnectionsError,
 )
 
-# Connection, authorization, resources, operator intervention, the server's own time limits, read only after a failover,
-# deadlock and serialization:
+# Connection, authorization, resources, operator intervention, the server's own time limits (for locks, too), read only
+# after a failover, deadlock and serialization:
 # https://www.postgresql.org/docs/current/errcodes-appendix.html
-_NOT_THE_STATEMENTS_FAULT = ("08", "28", "53", "57014", "57P", "25006", "25P03", "40")
+_NOT_THE_STATEMENTS_FAULT = ("08", "28", "53", "55P03", "57014", "57P", "25006", "25P03", "40")
 
 _PREFETCH = 200
 """Rows in memory while streaming."""

@@ -66,11 +66,11 @@ class ObjectQuarantine:
 
     def _may_store_bytes(self, raw: str) -> bool:
         """Whether the bytes may be kept: a message from outside may hold personal data in the clear. Upstream systems
-        and the mail provider still have what they sent; quarantine is beyond the reach of an erasure."""
+        and AWS services still have what they sent; quarantine is beyond the reach of an erasure."""
         if not self._keep_bytes:
             return False
         try:
             source, _, _ = read_bus_event(raw)
         except InvalidEvent:
-            return not any(name in raw for name in ("aws.ses", *self._from_upstream))
+            return not any(name in raw for name in ('"aws.', *self._from_upstream))
         return source.startswith(SOURCE_PREFIX)

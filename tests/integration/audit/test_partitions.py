@@ -60,7 +60,8 @@ async def test_a_month_without_a_partition_is_caught_and_is_an_alarm(
         await store.record([cases.body(early)])
 
     assert await where(owner, early) == "transition_default"
-    assert [(line["event"], line["alarm"], line["rows"]) for line in logged] == [("partition.missing", "partition", 1)]
+    alarms = [(line["event"], line["alarm"], line["rows"]) for line in logged if "alarm" in line]
+    assert alarms == [("partition.missing", "partition", 1)]
     assert (await counts()).unplanned == 1
 
 

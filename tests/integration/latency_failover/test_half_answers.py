@@ -25,6 +25,7 @@ from services.drafter.models import build_drafter_model
 from services.specialists.compliance.judge import build_judge_agent
 from services.specialists.models import build_specialist_model
 from services.specialists.text_to_sql.agent import AgentRun, build_sql_agent
+from services.specialists.text_to_sql.guard import GuardedQuery
 from services.specialists.text_to_sql.schema import load_schema
 from services.specialists.triage.agent import build_triage_agent
 from switchyard.runtime.models.clients import ModelSettings
@@ -182,12 +183,16 @@ async def test_bedrock_tool_input_without_its_start_asks_openai(
     assert (first.attempts[0].outcome, first.attempts[0].error_code) == ("error", "MalformedAnswer/KeyError")
 
 
+async def _no_query_arrives(sql: str, _rows: int) -> GuardedQuery:
+    raise AssertionError(f"half an answer proposed a query: {sql}")
+
+
 AGENTS: dict[str, Callable[[FailoverModel], tuple[Agent[Any, Any], Any]]] = {
     "drafter: answers": lambda model: (build_answer_agent(model), frozenset({"F1"})),
     "drafter: emails": lambda model: (build_email_agent(model), None),
     "triage": lambda model: (build_triage_agent(model, list(AGENT_CARDS.values())), None),
     "compliance": lambda model: (build_judge_agent(model), None),
-    "text_to_sql": lambda model: (build_sql_agent(model, load_schema()), AgentRun()),
+    "text_to_sql": lambda model: (build_sql_agent(model, load_schema()), AgentRun(_no_query_arrives)),
 }
 
 

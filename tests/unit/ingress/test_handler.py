@@ -111,7 +111,8 @@ def ask(
 def test_question_is_submitted_for_the_user_of_the_token_and_the_session_of_the_header() -> None:
     status, answer, [entry] = ask()
     assert status == 202
-    assert answer == {"case_id": case_id_for("acme", "upstream.ingress", "portal-17"), "session_id": "s-1"}
+    case_id = case_id_for("acme", "upstream.ingress", "ana@acme.example", "portal-17")
+    assert answer == {"case_id": case_id, "session_id": "s-1"}
     assert (entry["EventBusName"], entry["Source"], entry["DetailType"]) == (
         "switchyard",
         "upstream.ingress",
