@@ -72,7 +72,6 @@ EMAIL_SENDER_CARD = AgentCard(
         "SendingResolved", "TaskFailed",
     ),
     decrypts=("email", "address"),
-    egress=("ses",),
 )  # fmt: skip
 
 AGENT_CARDS: dict[str, AgentCard] = {

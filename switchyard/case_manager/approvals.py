@@ -1,14 +1,14 @@
-"""Approvals: a named person decides on exactly the bytes that would be sent.
+"""Approvals: a named person decides on exactly the bytes that would take effect.
 
 An approval is bound to their hash and to the rule pack, used once, and expires. It is given by an approver of record,
-who signs and did not ask for the email, or by two if it is not known who asked. A changed email needs another approval.
+who signs and did not ask for the effect, or by two if it is not known who asked. Changed bytes need another approval.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -29,6 +29,7 @@ from switchyard.protocol.received import ReceivedEvent
 from switchyard.protocol.signing import OperatorKeys
 from switchyard.protocol.statements import approval_statement
 from switchyard.runtime.core.clock import timestamp
+from switchyard.runtime.core.periodic import SetAside
 from switchyard.runtime.database.connections import Database
 from switchyard.runtime.database.queries import load_queries
 
@@ -71,7 +72,7 @@ def explain_invalid_decision(
         (decision.content_sha256 != asked.content_sha256, "the decision is about another content than the pending one"),
         (
             four_eyes.is_submitter(decision.approver, asked.requested_by),
-            "the person who asked for the email may not approve it",
+            "the person who asked for it may not approve it",
         ),
         (abs(now - decision.signed_at) > MAX_SIGNATURE_AGE, "the signature is too old or in the future; sign again"),
     )
@@ -86,6 +87,7 @@ class ApprovalService:
     approvers: OperatorKeys
     four_eyes: FourEyes
     valid_for: timedelta
+    aside: SetAside = field(default_factory=lambda: SetAside("approval_decision"))
 
     @property
     def _database(self) -> Database:
@@ -121,8 +123,12 @@ class ApprovalService:
 
     async def apply_decisions(self) -> tuple[int, list[Json]]:
         """Check what approvers decided since the last call; how many decisions there were, and the answers."""
-        rows = await self._database.rows("open_decisions", PENDING_BATCH_SIZE)
-        return len(rows), [event for row in rows for event in await self._decide(row)]
+        rows = await self._database.rows("open_decisions", PENDING_BATCH_SIZE, self.aside.names())
+        events: list[Json] = []
+        for row in rows:
+            with self.aside.guard(str(row["decision_id"])):
+                events += await self._decide(row)
+        return len(rows), events
 
     async def _decide(self, row: Any) -> list[Json]:
         now = self.pending.clock.now()

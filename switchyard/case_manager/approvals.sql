@@ -13,7 +13,7 @@ select d.decision_id, d.approval_id, d.verdict, d.content_sha256, d.approver, d.
 from approval_decision d
 left join approval a using (approval_id)
 left join pending_command p on p.task_id = d.approval_id
-where d.result is null
+where d.result is null and d.decision_id::text <> all($2::text[])
 order by d.asked_at
 limit $1
 

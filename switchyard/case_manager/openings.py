@@ -12,7 +12,7 @@ from switchyard.case_manager.keyed_hash import KeyedHash
 from switchyard.case_manager.principals import VerifiedPrincipal
 from switchyard.protocol.catalogue import ROUTER, Catalogue
 from switchyard.protocol.events.case_manager import Attestation
-from switchyard.protocol.fields import WAREHOUSE_ROLE_SCOPE, Artefact, Json, Principal
+from switchyard.protocol.fields import ROLE_SCOPE, Artefact, Json, Principal
 from switchyard.protocol.submissions import CaseOpening, SealedContent, Submission
 from switchyard.runtime.core.clock import Clock, timestamp
 from switchyard.runtime.crypto.vault import ADDRESS_FACT, Vault
@@ -89,7 +89,7 @@ class CaseOpener:
                 sub=f"service:{source}",
                 tenant=submitted.tenant,
                 subject=subject,
-                scopes=(WAREHOUSE_ROLE_SCOPE + opening.role,) if opening.role else (),
+                scopes=(ROLE_SCOPE + opening.role,) if opening.role else (),
                 act=(f"user:{subject}" if opening.asker is None else f"staff:{opening.asker}",),
                 exp=timestamp(now + wait),
             ),

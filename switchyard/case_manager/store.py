@@ -83,13 +83,14 @@ class CaseStore:
         """Delete the timers of cases that are closed; a case that was opened again keeps its own."""
         await self._database.execute("stop_timers", list(case_ids))
 
-    async def due(self, now: datetime) -> list[Json]:
-        """The opening events of cases whose deadline is over by `now`, oldest first."""
-        return [json.loads(row["opened"]) for row in await self._database.rows("due_timers", now, CASE_BATCH_SIZE)]
+    async def due(self, now: datetime, without: Sequence[str] = ()) -> list[Json]:
+        """The opening events of cases whose deadline is over by `now`, oldest first, without those set aside."""
+        rows = await self._database.rows("due_timers", now, CASE_BATCH_SIZE, list(without))
+        return [json.loads(row["opened"]) for row in rows]
 
-    async def cancelled_open(self) -> list[tuple[Json, str, str]]:
+    async def cancelled_open(self, without: Sequence[str] = ()) -> list[tuple[Json, str, str]]:
         """Open cases that operators cancelled: the opening event, the operator and the reason."""
-        rows = await self._database.rows("cancelled_open", CASE_BATCH_SIZE)
+        rows = await self._database.rows("cancelled_open", CASE_BATCH_SIZE, list(without))
         return [(json.loads(row["opened"]), row["by"], row["why"]) for row in rows]
 
     async def close_store(self) -> None:

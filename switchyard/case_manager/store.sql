@@ -71,7 +71,7 @@ select o.event as opened
 from timer t
 join submission s using (case_id)
 join latest_opening o using (case_id)
-where t.due_at <= $1 and not s.parked
+where t.due_at <= $1 and not s.parked and t.case_id::text <> all($3::text[])
 order by t.due_at
 limit $2
 
@@ -83,6 +83,6 @@ select s.case_id, o.event as opened, c.by, c.why
 from cancelled c
 join submission s using (case_id)
 join latest_opening o using (case_id)
-where not s.parked
+where not s.parked and s.case_id::text <> all($2::text[])
   and not exists (select from latest_ending ended where ended.case_id = s.case_id)
 limit $1

@@ -52,7 +52,9 @@ async def run_router(table: RoutingTable) -> None:
         await process.run()
 
 
-async def run_case_manager(catalogue: Catalogue, submissions: Submissions, current: Mapping[str, str]) -> None:
+async def run_case_manager(
+    catalogue: Catalogue, submissions: Submissions, current: Mapping[str, str], suppression_sources: frozenset[str]
+) -> None:
     """Serve the case manager."""
     settings = CaseManagerSettings()
     async with ServiceProcess(catalogue, CASE_MANAGER, settings) as process:
@@ -94,7 +96,9 @@ async def run_case_manager(catalogue: Catalogue, submissions: Submissions, curre
             closing=closing,
             pending=pending,
             approvals=approvals,
-            suppression=SuppressionList(database, catalogue, process.clock, mac, settings.upstreams, principals),
+            suppression=SuppressionList(
+                database, catalogue, process.clock, mac, settings.upstreams, principals, suppression_sources
+            ),
             publisher=outbox,
             quarantine=await process.quarantine(objects),
             breaker=breaker,

@@ -87,7 +87,7 @@ select r.command_id, r.content_sha256, r.sent, r.provider_message_id, r.operator
 from resolution r
 join inbox i on i.event_id = r.command_id
 join outbox o on o.event_id = i.outputs[1]
-where r.event_id is null
+where r.event_id is null and r.command_id::text <> all($2::text[])
 order by r.resolved_at
 limit $1
 

@@ -106,7 +106,7 @@ create table approval (
 create index approval_case on approval (case_id);
 create index approval_asked on approval (asked_at) where state = 'asked';
 comment on table approval is 'One row per content that a person must decide on; who performs the effect reads it before.';
-comment on column approval.content_sha256 is 'Of the bytes that would be sent: a changed email is another approval.';
+comment on column approval.content_sha256 is 'Of the bytes that would take effect: changed content is another approval.';
 comment on column approval.requested_by is 'Who asked for the effect, who may therefore not approve it.';
 comment on column approval.valid_until is 'After this a grant that was not used is invalid.';
 
@@ -134,7 +134,10 @@ create table approval_decision (
   asked_at       timestamptz not null default clock_timestamp(),
   result         text,
   -- These are fields of an event: a value that does not fit its contract is refused here, not by every case manager.
-  check (approver ~ '^[!-~]{1,150}$' and length(why) <= 2000)
+  check (approver ~ '^[!-~]{1,150}$' and length(why) <= 2000),
+  check (content_sha256 ~ '^[0-9a-f]{64}$' and length(signature) <= 200),
+  -- A time that no client can read would hold up every decision behind it.
+  check (signed_at between '2000-01-01' and '9000-01-01')
 );
 create index approval_decision_open on approval_decision (asked_at) where result is null;
 comment on table approval_decision is 'Decisions of approvers, signed, as the command line wrote them; the case manager checks and applies them.';
@@ -188,7 +191,7 @@ create view approval_queue as
 select a.*, p.command
 from approval a join pending_command p on p.task_id = a.approval_id
 where not exists (select from latest_ending ended where ended.case_id = a.case_id);
-comment on view approval_queue is 'Approvals of open cases, with the command that names the sealed email.';
+comment on view approval_queue is 'Approvals of open cases, with the command that names the sealed content.';
 
 create view halted as
 select key as playbook, by, why, since from control where kind = 'halted_playbook';

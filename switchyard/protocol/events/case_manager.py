@@ -47,7 +47,7 @@ class CoApproval(Contract):
 
 
 class ApprovalGranted(Contract):
-    """A named person agreed to exactly this content. Used once, by the email sender."""
+    """A named person agreed to exactly this content. Used once."""
 
     approval_id: Uuid
     content_sha256: Sha256
@@ -149,5 +149,5 @@ class SubmissionRejected(Contract):
     message: Sentence
     field: str | None = Field(default=None, max_length=200)
     remedy: Sentence | None = None
-    type: TypeName = "CaseSubmitted"
+    type: TypeName = Field(description="What was submitted.")
     submitted_by: Identifier

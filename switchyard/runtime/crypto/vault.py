@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import os
 from collections import OrderedDict
-from collections.abc import Awaitable
 from typing import Any, Literal, Protocol
 from uuid import UUID
 
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import ClientError
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from switchyard.runtime.core.aws import translate_aws_errors
 from switchyard.runtime.core.clock import Clock
 from switchyard.runtime.core.errors import PermanentTaskError, RetryableTaskError, TaskError, Unavailable
 from switchyard.runtime.database.connections import Database, Pool
@@ -66,27 +66,22 @@ class KmsKeyWrapper:
 
     async def wrap(self, key: bytes, *, subject: str) -> bytes:
         context = {"subject": subject}
-        answer = await self._call(self._client.encrypt(KeyId=self._key_id, Plaintext=key, EncryptionContext=context))
-        wrapped: bytes = answer["CiphertextBlob"]
-        return wrapped
+        with translate_aws_errors("key_management", "KMS"):
+            answer = await self._client.encrypt(KeyId=self._key_id, Plaintext=key, EncryptionContext=context)
+            return bytes(answer["CiphertextBlob"])
 
     async def unwrap(self, wrapped: bytes, *, subject: str) -> bytes:
         context = {"subject": subject}
-        answer = await self._call(
-            self._client.decrypt(KeyId=self._key_id, CiphertextBlob=wrapped, EncryptionContext=context)
-        )
-        key: bytes = answer["Plaintext"]
-        return key
-
-    async def _call(self, request: Awaitable[Any]) -> Any:
-        try:
-            return await request
-        except ClientError as error:
-            if error.response["Error"]["Code"] in _ALTERED:
+        with translate_aws_errors("key_management", "KMS"):
+            try:
+                answer = await self._client.decrypt(
+                    KeyId=self._key_id, CiphertextBlob=wrapped, EncryptionContext=context
+                )
+            except ClientError as error:
+                if error.response.get("Error", {}).get("Code") not in _ALTERED:
+                    raise
                 raise PermanentTaskError("seal_broken", "a person's key was altered, or is another person's") from error
-            raise Unavailable("key_management", f"KMS refused a request ({type(error).__name__})") from error
-        except BotoCoreError as error:
-            raise Unavailable("key_management", f"KMS is unreachable ({type(error).__name__})") from error
+            return bytes(answer["Plaintext"])
 
 
 KeyUse = Literal["intake", "task", "review"]

@@ -72,6 +72,8 @@ def translate_errors(what: str) -> Iterator[None]:
         yield
     except _OUT_OF_REACH as error:
         raise Unavailable("database_unreachable", f"{what} is unreachable ({type(error).__name__})") from error
+    except asyncpg.LockNotAvailableError as error:
+        raise Unavailable("database_busy", f"{what} is locked by another statement") from error
     except asyncpg.PostgresError as error:
         if str(error.sqlstate).startswith(_NOT_THE_STATEMENTS_FAULT):
             raise Unavailable("database_unreachable", f"{what} cannot serve ({type(error).__name__})") from error

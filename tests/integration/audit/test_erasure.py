@@ -20,7 +20,7 @@ from switchyard.audit.erasure.erasure import (
     ErasureService,
     read_erasure,
 )
-from switchyard.audit.records.roles import RETENTION, SCHEMA
+from switchyard.audit.records.roles import READER, RETENTION, SCHEMA
 from switchyard.audit.records.store import AuditStore
 from switchyard.audit.verification.audit_reader import AuditReader
 from switchyard.protocol.fields import Json
@@ -73,6 +73,14 @@ def case_about(subject: str, number: int = 1, **changes: str) -> list[Json]:
     opened = cases.first(number)
     principal = opened["principal"] | {"subject": subject}
     return [cases.rewritten(opened, principal=principal, **changes)]
+
+
+@pytest.fixture
+async def reader(url_for: UrlFor) -> AsyncIterator[AuditReader]:
+    """A reviewer who trusts the key of the receipts."""
+    pool = await connect_pool(url_for(READER), schema=SCHEMA)
+    yield AuditReader(pool, CATALOGUE, trusted=TrustedKeys([SIGNER.public]))
+    await pool.close()
 
 
 async def test_an_erased_person_can_be_read_nowhere_and_the_log_still_verifies(

@@ -14,6 +14,7 @@ import pytest
 from contracts.catalogue import CATALOGUE
 from contracts.submissions import SUBMISSIONS
 from faststream_sqs import SQSBroker
+from services.app import APP
 from services.orchestrator.__main__ import PROCESSES
 from services.orchestrator.graph import CURRENT
 from switchyard.case_manager.approvals import ApprovalService
@@ -173,7 +174,7 @@ async def start_case_manager(
         pending = PendingCommands(database, clock, CATALOGUE)
         approvers = OperatorKeys(APPROVERS, title="approver", variable="SWITCHYARD_APPROVERS")
         approvals = ApprovalService(pending, approvers, FOUR_EYES, timedelta(hours=24))
-        suppression = SuppressionList(database, CATALOGUE, clock, mac)
+        suppression = SuppressionList(database, CATALOGUE, clock, mac, own_sources=APP.suppression_sources)
         outbox = Outbox(pool, publisher)
         timers = Timers(closing, pending, approvals, PlaybookHalts(database, CATALOGUE), outbox)
         case_manager = CaseManager(

@@ -49,7 +49,7 @@ async def test_a_good_submission_opens_a_case_that_the_router_accepts(case_manag
     assert isinstance(received.payload, CaseOpened)
     assert (received.payload.agent, received.payload.submitted_by) == ("text_to_sql", SOURCE)
     assert received.envelope.case_id == case_id_for("acme", SOURCE, USER, "k-1")
-    assert received.envelope.principal.scopes == ("warehouse:role:ANALYST",)
+    assert received.envelope.principal.scopes == ("role:ANALYST",)
     assert received.envelope.principal.act == (f"user:{received.envelope.principal.subject}",)
 
 
