@@ -161,6 +161,8 @@ async def test_unknown_submitter_needs_a_second_approver_and_the_event_names_bot
     first = await stated(owner, asked, clock, approver="j.okafor")
     await case_manager.timers.tick()
     assert str(await result(owner, first)).startswith("granted: a second approver must agree")
+    queue = "select agreed_by from case_manager.approval_queue where approval_id = $1::text::uuid"
+    assert await owner.fetchval(queue, asked["event_id"]) == ["j.okafor"]
     again = await stated(owner, asked, clock, approver="j.okafor")
     await case_manager.timers.tick()
     assert str(await result(owner, again)).startswith("refused: this approver has agreed already")
