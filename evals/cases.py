@@ -77,6 +77,25 @@ class JudgeCase(_Part):
         return self
 
 
+class HostileCase(_Part):
+    """A statement that the guard must refuse; `source` says where it comes from."""
+
+    id: str
+    source: str
+    sql: str
+
+
+class AnalystCase(HostileCase):
+    """A query that the guard must accept, with the columns of each table that it reads."""
+
+    reads: dict[str, tuple[str, ...]]
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """TABLE.COLUMN, sorted, as the guard reports them."""
+        return tuple(sorted(f"{table}.{column}" for table, columns in self.reads.items() for column in columns))
+
+
 class RuleCase(_Part):
     """A draft for the rules of the compliance gate. `rule` must block it; a clean draft has none.
 
@@ -126,7 +145,7 @@ class RuleCase(_Part):
         return self
 
 
-CaseT = TypeVar("CaseT", SqlCase, TriageCase, JudgeCase, RuleCase)
+CaseT = TypeVar("CaseT", SqlCase, TriageCase, JudgeCase, HostileCase, AnalystCase, RuleCase)
 
 
 class Dataset(_Part, Generic[CaseT]):
@@ -146,6 +165,16 @@ class Dataset(_Part, Generic[CaseT]):
 def sql_cases(path: Path = DATASETS / "text_to_sql.yaml") -> tuple[SqlCase, ...]:
     """The Text-to-SQL questions. Raises `DatasetError`."""
     return _read(path, Dataset[SqlCase]).cases
+
+
+def hostile_cases() -> tuple[HostileCase, ...]:
+    """The statements that the guard must refuse. Raises `DatasetError`."""
+    return _read(DATASETS / "sql_hostile.yaml", Dataset[HostileCase]).cases
+
+
+def analyst_cases() -> tuple[AnalystCase, ...]:
+    """The queries that the guard must accept. Raises `DatasetError`."""
+    return _read(DATASETS / "sql_analyst.yaml", Dataset[AnalystCase]).cases
 
 
 def triage_cases() -> tuple[TriageCase, ...]:

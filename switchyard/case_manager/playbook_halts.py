@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from switchyard.case_manager.first_event import build_report
 from switchyard.protocol.catalogue import Catalogue
 from switchyard.protocol.events.case_manager import PlaybookHalted, PlaybookResumed
 from switchyard.protocol.fields import Json
+from switchyard.runtime.core.periodic import SetAside
 from switchyard.runtime.database.connections import Database
 from switchyard.runtime.database.queries import load_queries
 from switchyard.runtime.messaging.outbox import event_text
@@ -28,15 +29,17 @@ class PlaybookHalts:
 
     database: Database
     catalogue: Catalogue
+    aside: SetAside = field(default_factory=lambda: SetAside("control_change"))
 
     async def report_changes(self) -> list[Json]:
         """Store the events that report what operators did since the last call, and return them."""
         database = self.database.with_queries(_SQL)
         events = []
-        for row in await database.rows("changes", BATCH_SIZE):
-            event = self._build_event(row)
-            if await database.execute("store_event", row["change_id"], event_text(event)):
-                events.append(event)
+        for row in await database.rows("changes", BATCH_SIZE, self.aside.names()):
+            with self.aside.guard(str(row["change_id"])):
+                event = self._build_event(row)
+                if await database.execute("store_event", row["change_id"], event_text(event)):
+                    events.append(event)
         return events
 
     async def release_parked(self) -> list[Json]:

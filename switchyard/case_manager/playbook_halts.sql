@@ -1,5 +1,5 @@
 -- name: changes
-select change_id, kind, key, by, why, at from control_change order by at limit $1
+select change_id, kind, key, by, why, at from control_change where change_id::text <> all($2::text[]) order by at limit $1
 
 -- name: store_event
 with stored as (

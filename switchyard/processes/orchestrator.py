@@ -52,13 +52,15 @@ async def run_router(table: RoutingTable) -> None:
         await process.run()
 
 
-async def run_case_manager(catalogue: Catalogue, submissions: Submissions, current: Mapping[str, str]) -> None:
+async def run_case_manager(
+    catalogue: Catalogue, submissions: Submissions, current: Mapping[str, str], suppression_sources: frozenset[str]
+) -> None:
     """Serve the case manager."""
     settings = CaseManagerSettings()
     async with ServiceProcess(catalogue, CASE_MANAGER, settings) as process:
         pool = await process.connect(settings.work_db_url, schema=CASE_MANAGER)
         objects = await process.objects(settings.objects_bucket)
-        vault = Vault(pool, await process.key_wrapper(settings), process.clock)
+        vault = Vault(pool, await process.key_wrapper(settings), process.clock, use="intake")
         store = CaseStore(pool)
         await process.on_exit(store.close_store)
         breaker = DatabaseCircuitBreaker(pool)
@@ -87,13 +89,16 @@ async def run_case_manager(catalogue: Catalogue, submissions: Submissions, curre
         database = Database(pool, "the work database")
         outbox = await process.open_outbox(pool, breaker)
         pending = PendingCommands(database, process.clock, catalogue)
-        approvals = ApprovalService(pending, settings.approver_keys(), timedelta(seconds=settings.approval_valid_s))
+        valid_for = timedelta(seconds=settings.approval_valid_s)
+        approvals = ApprovalService(pending, settings.approver_keys(), settings.four_eyes(), valid_for)
         manager = CaseManager(
             intake=intake,
             closing=closing,
             pending=pending,
             approvals=approvals,
-            suppression=SuppressionList(database, catalogue, process.clock, mac, settings.upstreams, principals),
+            suppression=SuppressionList(
+                database, catalogue, process.clock, mac, settings.upstreams, principals, suppression_sources
+            ),
             publisher=outbox,
             quarantine=await process.quarantine(objects),
             breaker=breaker,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from contracts.cards import EMAIL_SENDER_CARD
@@ -12,6 +12,7 @@ from switchyard.protocol.derive import derive_event, stamp_event
 from switchyard.protocol.envelope import Envelope
 from switchyard.runtime.core import telemetry
 from switchyard.runtime.core.clock import Clock, timestamp
+from switchyard.runtime.core.periodic import SetAside
 from switchyard.runtime.database.connections import Database, Pool
 from switchyard.runtime.database.queries import load_queries
 from switchyard.runtime.messaging.outbox import event_text
@@ -55,18 +56,20 @@ class ResolutionPublisher:
     pool: Pool
     publisher: Publisher
     clock: Clock
+    aside: SetAside = field(default_factory=lambda: SetAside("resolution"))
 
     async def tick(self) -> int:
         """Store the events that report resolutions in the outbox, and publish them; return how many there were."""
         database = _database(self.pool)
         now, events = timestamp(self.clock.now()), []
-        for row in await database.rows("unreported", RESOLUTION_BATCH_SIZE):
-            fields = {name: row[name] for name in SendingResolved.model_fields}
-            cause = Envelope.model_validate_json(row["outcome"])
-            derived = derive_event(CATALOGUE, cause, SendingResolved(**fields), node_from=EMAIL_SENDER_CARD.name)
-            event = stamp_event(derived, occurred_at=now, trace=telemetry.trace_context())
-            if await database.execute("report", row["command_id"], event["event_id"], event_text(event)):
-                events.append(event)
+        for row in await database.rows("unreported", RESOLUTION_BATCH_SIZE, self.aside.names()):
+            with self.aside.guard(str(row["command_id"])):
+                fields = {name: row[name] for name in SendingResolved.model_fields}
+                cause = Envelope.model_validate_json(row["outcome"])
+                derived = derive_event(CATALOGUE, cause, SendingResolved(**fields), node_from=EMAIL_SENDER_CARD.name)
+                event = stamp_event(derived, occurred_at=now, trace=telemetry.trace_context())
+                if await database.execute("report", row["command_id"], event["event_id"], event_text(event)):
+                    events.append(event)
         if events:
             await self.publisher.publish(events)
         return len(events)

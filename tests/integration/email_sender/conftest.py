@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import json
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
-import aiohttp
 import pytest
 from aiobotocore.session import AioSession
 
@@ -20,8 +20,10 @@ from services.drafter.mime import compose
 from services.specialists.email_sender.handlers import send_email
 from services.specialists.email_sender.ledger import SendLedger, SendRate
 from services.specialists.email_sender.provider import SesProvider, client_config
+from services.specialists.email_sender.send_preconditions import ApprovalPolicy
 from switchyard.devstack.simulators.ses import AcceptedEmail, SesFault, SesSimulator
 from switchyard.protocol.fields import Artefact, Contract, Json, StorageRef
+from switchyard.protocol.four_eyes import FourEyes
 from switchyard.protocol.signing import OperatorKeys, derive_public_key, sign_statement
 from switchyard.protocol.statements import approval_statement
 from switchyard.runtime.core.clock import timestamp
@@ -31,10 +33,10 @@ from switchyard.runtime.database.connections import Pool
 from switchyard.runtime.process.web import WebServer
 from switchyard.runtime.storage.artefacts import Artefacts
 from tests.accounts import facts
-from tests.emulators import Emulator
 from tests.integration.conftest import PoolFor
-from tests.integration.events import bus_body, command, fresh_id, rewritten
-from tests.integration.infrastructure import Infrastructure, Owner
+from tests.integration.events import bus_body, command, fresh_id, opened, rewritten
+from tests.integration.infrastructure import Owner
+from tests.integration.known_cases import Person, known_cases
 from tests.integration.manual_clock import ManualClock
 from tests.reference import read_event
 
@@ -42,10 +44,24 @@ PACK = "2026-09-01.1"
 PLAYBOOK = "outbound_email"
 TIMEOUT_S = 0.6
 APPROVER, APPROVERS_KEY = "m.okafor", b"a" * 32
-APPROVERS = OperatorKeys({APPROVER: bytes.fromhex(derive_public_key(APPROVERS_KEY))})
+SECOND, SECONDS_KEY = "d.abebe", b"b" * 32
+APPROVERS = {
+    APPROVER: bytes.fromhex(derive_public_key(APPROVERS_KEY)),
+    SECOND: bytes.fromhex(derive_public_key(SECONDS_KEY)),
+}
+APPROVALS = ApprovalPolicy(
+    OperatorKeys(APPROVERS), FourEyes(APPROVERS, {"c.ruiz": (), APPROVER: ("Okafor@harbor.example",)})
+)
+VAULT_KEY = b"v" * 32
 TABLES = ", ".join(
-    [f"case_manager.{table}" for table in ("submission", "case_ending", "control", "approval", "outbox")]
-    + [f"email_sender.{table}" for table in ("sending", "resolution", "domain_rate", "turn", "inbox", "outbox")]
+    [
+        f"case_manager.{table}"
+        for table in ("submission", "case_ending", "control", "approval", "approval_grant", "outbox")
+    ]
+    + [
+        f"email_sender.{table}"
+        for table in ("sending", "resolution", "domain_rate", "turn", "send_lock", "inbox", "outbox")
+    ]
 )
 
 
@@ -64,12 +80,16 @@ def compose_email(case_id: str, *, to: str = "ada.lovelace@example.com", subject
 
 @dataclass
 class Case:
-    """A case that the case manager opened, and its email."""
+    """A case that the case manager opened, and its email, which compliance passed."""
 
     owner: Owner
     case_id: str = field(default_factory=fresh_id)
     address_key: str = field(default_factory=lambda: hashlib.sha256(uuid.uuid4().bytes).hexdigest())
     to: str = "ada.lovelace@example.com"
+    address: str | None = None
+    """What intake sealed; `to` unless a test says otherwise."""
+    submitter: str = "c.ruiz"
+    person: Person = field(default_factory=lambda: Person(VAULT_KEY))
 
     @property
     def raw(self) -> bytes:
@@ -81,56 +101,97 @@ class Case:
         """Their hash."""
         return hashlib.sha256(self.raw).hexdigest()
 
-    async def open(self) -> Case:
-        """Put it into the case manager's table, as intake does."""
-        await self.owner.execute(
-            "insert into case_manager.submission"
-            " (tenant, source, idempotency_key, payload_mac, case_id, playbook, subject_key, opened_id)"
-            " values ('acme', 'upstream.tests', $1, '', $1::text::uuid, $2, $3, gen_random_uuid())",
+    @property
+    def opening(self) -> Json:
+        """The case's first event, as intake makes it."""
+        principal = {"sub": "service:upstream.tests", "tenant": "acme", "subject": self.person.subject, "scopes": []}
+        return opened(
             self.case_id,
-            PLAYBOOK,
-            self.address_key,
+            known=False,
+            playbook_version=f"{PLAYBOOK}/1",
+            principal=principal | {"act": [f"staff:{self.submitter}"]},
+            payload={"playbook": PLAYBOOK, "purpose": "payment_reminder", "address_key": self.address_key},
         )
+
+    async def open(self, *, passed: bool = True, approval: str | None = None) -> Case:
+        """Put it into the case manager's table, as intake does, and the verdicts into compliance's."""
+        sealed = self.person.seal(self.case_id, "address", (self.address or self.to.title()).encode())
+        cases = known_cases()
+        assert cases is not None
+        cases.add_case(self.opening, subject_key=self.address_key, sealed_address=sealed)
+        cases.add_task("email_sender", self.case_id)
+        if passed:
+            await self.record_verdict("email", "EmailPassed", approval=approval)
+            await self.record_verdict("sending", "SendingAllowed", valid_until="2100-01-01T00:00:00Z")
         return self
 
+    async def record_verdict(self, stage: str, outcome: str, *, approval: str | None = None, **changes: Any) -> None:
+        """What compliance recorded about the email, `valid_until` of its payload included."""
+        row = {"pack": PACK, "content_sha256": self.content_sha256, "case_id": self.case_id} | changes
+        payload = {name: changes[name] for name in ("valid_until",) if name in changes}
+        await self.owner.execute(
+            "insert into compliance.verdict (task_id, case_id, tenant, stage, outcome, pack, purpose, account_sha256,"
+            " content_sha256, rules, approval, payload, places, recorded_at, retain_until)"
+            " values (gen_random_uuid(), $1, 'acme', $2, $3, $4, 'payment_reminder', '', $5, '{}', $6, $7, '{}',"
+            " clock_timestamp(), '2030-01-01')",
+            row["case_id"],
+            stage,
+            outcome,
+            row["pack"],
+            row["content_sha256"],
+            approval,
+            json.dumps(payload),
+        )
+
     async def approve(
-        self, until: datetime, *, state: str = "granted", key: bytes | None = APPROVERS_KEY, **changes: Any
+        self,
+        until: datetime,
+        *,
+        state: str = "granted",
+        signers: Mapping[str, bytes | None] | None = None,
+        **changes: Any,
     ) -> str:
-        """An approval of this email, as the case manager records it: signed with `key`, or not at all."""
+        """An approval of this email, as the case manager records it: by each signer with a key, or without one."""
         approval_id = fresh_id()
         fields = {"content_sha256": self.content_sha256, "pack": PACK} | changes
         signed_at = until - timedelta(hours=1)
-        statement = approval_statement(
-            approval_id=approval_id,
-            case_id=self.case_id,
-            verdict="granted",
-            approver=APPROVER,
-            reason="agreed",
-            signed_at=timestamp(signed_at),
-            **fields,
-        )
         await self.owner.execute(
             "insert into case_manager.approval (approval_id, case_id, tenant, playbook, content_sha256, pack, reason,"
-            " requested_by, state, asked_at, decide_by, valid_until, approver, why, signed_at, signature)"
-            " values ($1, $2, 'acme', $3, $4, $5, 'settlement_offer', 'c.ruiz', $6, $7, $7, $7, $8, 'agreed', $9, $10)",
+            " requested_by, state, asked_at, decide_by, valid_until)"
+            " values ($1, $2, 'acme', $3, $4, $5, 'settlement_offer', $6, $7, $8, $8, $8)",
             approval_id,
             self.case_id,
             PLAYBOOK,
             fields["content_sha256"],
             fields["pack"],
+            self.submitter,
             state,
             until,
-            APPROVER,
-            signed_at,
-            None if key is None else sign_statement(key, statement),
         )
+        for approver, key in (signers or {APPROVER: APPROVERS_KEY}).items():
+            statement = approval_statement(
+                approval_id=approval_id,
+                case_id=self.case_id,
+                verdict="granted",
+                approver=approver,
+                reason="agreed",
+                signed_at=timestamp(signed_at),
+                **fields,
+            )
+            await self.owner.execute(
+                "insert into case_manager.approval_grant values ($1, $2, 'agreed', $3, $4, $3)",
+                approval_id,
+                approver,
+                signed_at,
+                "" if key is None else sign_statement(key, statement),
+            )
         return approval_id
 
     def command(
-        self, until: datetime, *, note: str = "", sealed: tuple[bytes, str] | None = None, **fields: Any
+        self, until: datetime, *, note: str = "", sealed: tuple[bytes, str | None] | None = None, **fields: Any
     ) -> Json:
         """The router's SendEmail. Another `note` is another command for the same email."""
-        stored, subject = sealed or (self.raw, None)
+        stored, subject = sealed or (self.person.seal(self.case_id, "email", self.raw), self.person.subject)
         sha256 = hashlib.sha256(stored).hexdigest()
         email = Artefact(name="email", sha256=sha256, size=len(stored), media_type="message/rfc822", subject=subject)
         payload = SendEmail.model_validate(
@@ -143,7 +204,9 @@ class Case:
             }
             | fields
         )
-        event = command(self.case_id, payload=payload, node="email_sender", attempts=5, time_limit_ms=60_000, note=note)
+        event = command(
+            payload=payload, node="email_sender", attempts=5, time_limit_ms=60_000, note=note, opening=self.opening
+        )
         if note:
             event["event_id"] = str(uuid.uuid5(uuid.UUID(self.case_id), note))
         place = StorageRef(inline=base64.b64encode(stored).decode()).model_dump(exclude_none=True)
@@ -152,11 +215,10 @@ class Case:
 
 @dataclass
 class Outbox:
-    """The provider: what it took, with its bytes, and what the emulator behind it lists."""
+    """The provider: what it took, with its bytes."""
 
     ses_simulator: SesSimulator
     url: str
-    emulator_url: str
 
     def plan(self, *faults: SesFault) -> None:
         """What happens to the next requests."""
@@ -165,15 +227,6 @@ class Outbox:
     def of(self, case_id: str) -> list[AcceptedEmail]:
         """What was taken for a case."""
         return [each for each in self.ses_simulator.taken if each.tags["case_id"] == case_id]
-
-    async def listed(self, message_id: str) -> list[Json]:
-        """What the emulator's outbox has under an id."""
-        async with (
-            aiohttp.ClientSession() as session,
-            session.get(f"{self.emulator_url}/_ministack/ses/messages") as answer,
-        ):
-            accounts: dict[str, list[Json]] = (await answer.json())["messages"]
-        return [each for messages in accounts.values() for each in messages if each["MessageId"] == message_id]
 
 
 @dataclass
@@ -208,8 +261,8 @@ async def empty_tables(owner: Owner) -> None:
 def open_case(owner: Owner) -> OpenCase:
     """Opens cases at the case manager."""
 
-    async def make(**fields: Any) -> Case:
-        return await Case(owner, **fields).open()
+    async def make(*, passed: bool = True, approval: str | None = None, **fields: Any) -> Case:
+        return await Case(owner, **fields).open(passed=passed, approval=approval)
 
     return make
 
@@ -221,12 +274,11 @@ async def case(open_case: OpenCase) -> Case:
 
 
 @pytest.fixture
-async def outbox(infrastructure: Infrastructure, emulator: Emulator) -> AsyncIterator[Outbox]:
-    """The provider on the wire: in front of the emulator's SES, or in its place where it has none."""
-    address = infrastructure.environment["AWS_ENDPOINT_URL"]
-    ses_simulator = SesSimulator(upstream=address if emulator.sends_email else None)
+async def outbox() -> AsyncIterator[Outbox]:
+    """The provider on the wire."""
+    ses_simulator = SesSimulator()
     server = WebServer(ses_simulator, "127.0.0.1", 0)
-    yield Outbox(ses_simulator, f"http://127.0.0.1:{server.port}", address)
+    yield Outbox(ses_simulator, f"http://127.0.0.1:{server.port}")
     await server.stop()
 
 
@@ -246,8 +298,8 @@ async def start_email_sender(
         clients.append(made)
         handler = partial(
             send_email,
-            artefacts=Artefacts(None, Vault(pool, LocalKeyWrapper(b"v" * 32), clock), decrypts=("email",)),  # type: ignore[arg-type]
-            ledger=SendLedger(pool, APPROVERS),
+            artefacts=Artefacts(None, Vault(pool, LocalKeyWrapper(VAULT_KEY), clock), decrypts=("email", "address")),  # type: ignore[arg-type]
+            ledger=SendLedger(pool, APPROVALS),
             provider=SesProvider(client, configuration_set="outbound"),
             clock=clock,
             timeout_s=TIMEOUT_S,

@@ -7,8 +7,12 @@ It imports nothing of the system that it checks, and needs no network. PUBLIC_KE
 `aws kms get-public-key --query PublicKey --output text` prints it, or a file with that or PEM; repeat it for older
 keys. Get it from the key's owner, not from the person who gave you the bundle.
 
+Approvals and operators' retries are signed by people. Name their public keys, as the owner of the system publishes
+them, with --signers FILE: {"approvers": {"ana": "32 bytes in hex"}, "operators": {…}}.
+
 Exit code 0: the bundle is valid and signed by a key that you named. 1: the bundle is invalid; each line names an error.
-2: the bundle or a key cannot be read. 3: the bundle is consistent, but without --key its author is unknown.
+2: the bundle or a key cannot be read. 3: the bundle is consistent, but without --key its author is
+unknown, or without --signers those who signed in it.
 """
 
 from __future__ import annotations
@@ -21,6 +25,7 @@ import sys
 import uuid
 from collections import defaultdict
 from collections.abc import Iterator
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +35,62 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 
 UNDIGESTED_FIELDS = {"digest", "occurred_at", "trace", "storage_refs", "state_seal"}
 ENDINGS = {"CaseClosed", "ContactSuppressed", "PlaybookHalted", "PlaybookResumed", "SubmissionRejected"}
+SIGNED_EVENTS: dict[str, dict[str, Any]] = {
+    "ApprovalGranted": {
+        "ring": "approvers",
+        "signer": "payload.approver",
+        "signature": "payload.signature",
+        "statement": {
+            "approval_id": "payload.approval_id",
+            "case_id": "case_id",
+            "content_sha256": "payload.content_sha256",
+            "pack": "cause.payload.pack",
+            "approver": "payload.approver",
+            "signed_at": "payload.signed_at",
+            "purpose": "=switchyard/approval/1",
+            "verdict": "=granted",
+            "reason": "payload.reason",
+        },
+        "also": "payload.co_approvals",
+    },
+    "ApprovalDenied": {
+        "ring": "approvers",
+        "signer": "payload.approver",
+        "signature": "payload.signature",
+        "statement": {
+            "approval_id": "payload.approval_id",
+            "case_id": "case_id",
+            "content_sha256": "payload.content_sha256",
+            "pack": "cause.payload.pack",
+            "approver": "payload.approver",
+            "signed_at": "payload.signed_at",
+            "purpose": "=switchyard/approval/1",
+            "verdict": "=denied",
+            "reason": "payload.message",
+        },
+        "also": None,
+    },
+    "TaskRetried": {
+        "ring": "operators",
+        "signer": "payload.operator",
+        "signature": "payload.signature",
+        "statement": {
+            "case_id": "case_id",
+            "failed": "parents.0",
+            "command": "payload.command.digest",
+            "closed": "payload.closed",
+            "operator": "payload.operator",
+            "reason": "payload.reason",
+            "requested_at": "payload.requested_at",
+            "purpose": "=switchyard/retry/1",
+        },
+        "also": None,
+    },
+}
+"""Which events a person signed, and where each field of the statement is; a value itself after `=`."""
+
+CLOCK_SKEW = timedelta(minutes=5)
+FULL_CHECKPOINT = 16_384
 CASE_FACTS = ("case_id", "opened_on", "tenant", "session_id", "playbook_version", "case_deadline")
 JsonObject = dict[str, Any]
 
@@ -144,7 +205,9 @@ def check_checkpoints(found: Any, keys: BundleKeys) -> dict[int, JsonObject]:
     for each in found:
         checkpoint = require_names("a checkpoint", each, "body signature")
         body = require_names(
-            "a checkpoint's body", checkpoint["body"], "format log number first last root previous made_at key"
+            "a checkpoint's body",
+            checkpoint["body"],
+            "format log number first last root previous not_before made_at key",
         )
         name = f"checkpoint {body['number']}"
         if invalid_reason := keys.invalid_reason(body, base64.b64decode(checkpoint["signature"], validate=True)):
@@ -153,10 +216,29 @@ def check_checkpoints(found: Any, keys: BundleKeys) -> dict[int, JsonObject]:
             raise InvalidBundle(f"{name} has an unknown format")
         if before is not None:
             goes_on = (before["log"], before["number"] + 1, before["last"] + 1, sha256_hex(canonical_json(before)))
-            if goes_on != (body["log"], body["number"], body["first"], body["previous"]):
+            if (*goes_on, next_not_before(before)) != (
+                *(body[name] for name in ("log", "number", "first", "previous", "not_before")),
+            ):
                 raise InvalidBundle(f"{name} does not continue checkpoint {before['number']}")
         bodies[body["number"]] = before = body
     return bodies
+
+
+def next_not_before(body: JsonObject) -> Any:
+    """`not_before` of the next checkpoint: what it covers waited for its log index no longer than `CLOCK_SKEW`, unless
+    this one was full."""
+    if body["last"] - body["first"] + 1 >= FULL_CHECKPOINT:
+        return body["not_before"]
+    return (datetime.fromisoformat(body["made_at"]) - CLOCK_SKEW).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def check_time(recorded_at: str, body: JsonObject) -> None:
+    """Raises `InvalidBundle` for an event that was not recorded between the checkpoints around it."""
+    recorded = datetime.fromisoformat(recorded_at)
+    if body["not_before"] is not None and recorded < datetime.fromisoformat(body["not_before"]):
+        raise InvalidBundle(f"it was recorded before the checkpoint before: {recorded_at} is backdated")
+    if recorded - datetime.fromisoformat(body["made_at"]) > CLOCK_SKEW:
+        raise InvalidBundle(f"it was recorded after its checkpoint was made: {recorded_at}")
 
 
 def check_event(entry: JsonObject, checkpoints: dict[int, JsonObject]) -> JsonObject:
@@ -182,6 +264,8 @@ def check_event(entry: JsonObject, checkpoints: dict[int, JsonObject]) -> JsonOb
         "digest": event["digest"],
         "recorded_at": entry["recorded_at"],
         "body_sha256": sha256_hex(entry["body"]),
+        "mac": entry["mac"],
+        "mac_key": entry["mac_key"],
     }
     node = hashlib.sha256(b"\x00" + canonical_json(leaf).encode()).digest()
     size, index = body["last"] - body["first"] + 1, entry["log_index"] - body["first"]
@@ -189,7 +273,48 @@ def check_event(entry: JsonObject, checkpoints: dict[int, JsonObject]) -> JsonOb
         raise InvalidBundle(
             f"it differs from what checkpoint {body['number']} of {body['made_at']} covers at this log index"
         )
+    check_time(entry["recorded_at"], body)
     return event
+
+
+Signers = dict[str, dict[str, str]]
+
+
+def check_signatures(event: JsonObject, cause: JsonObject | None, signers: Signers) -> Iterator[str]:
+    """The signatures that are not those of the people that the event names."""
+    signed = SIGNED_EVENTS[event["type"]]
+    further = value_at(event, cause, signed["also"]) if signed["also"] else ()
+    for each in ({}, *(further if isinstance(further, list) else ())):
+        one = event | {"payload": event["payload"] | each}
+        signer = value_at(one, cause, signed["signer"])
+        statement = {name: value_at(one, cause, path) for name, path in signed["statement"].items()}
+        key = signers.get(signed["ring"], {}).get(signer)
+        if key is None:
+            yield f"{event['type']} {event['event_id']}: {signer} is not among the {signed['ring']} that you named"
+            continue
+        try:
+            signature = bytes.fromhex(value_at(one, cause, signed["signature"]))
+            public = ed25519.Ed25519PublicKey.from_public_bytes(bytes.fromhex(key))
+            public.verify(signature, canonical_json(statement).encode())
+        except InvalidSignature:
+            yield f"{event['type']} {event['event_id']}: it is not signed by {signer}"
+
+
+def value_at(event: JsonObject, cause: JsonObject | None, path: str) -> Any:
+    """What a path of `SIGNED_EVENTS` leads to; an empty text if it leads nowhere."""
+    if path.startswith("="):
+        return path[1:]
+    found: Any = event
+    for name in path.split("."):
+        if name == "cause":
+            found = cause
+        elif isinstance(found, dict):
+            found = found.get(name)
+        elif isinstance(found, list) and name.isdigit():
+            found = found[int(name)] if int(name) < len(found) else None
+        else:
+            return ""
+    return "" if found is None else found
 
 
 def check_case_events(case_id: str, events: list[JsonObject]) -> Iterator[str]:
@@ -245,15 +370,17 @@ def references(value: Any) -> Iterator[JsonObject]:
         yield from references(item)
 
 
-def verify_bundle(bundle: JsonObject, keys: BundleKeys) -> Iterator[str]:
-    """The errors in a bundle."""
+def verify_bundle(bundle: JsonObject, keys: BundleKeys, signers: Signers | None = None) -> Iterator[str]:
+    """The errors in a bundle. Without `signers` people's signatures are not checked."""
     require_names("the bundle", bundle, "format case_id public_keys checkpoints events artefacts")
     if bundle["format"] != "switchyard-bundle/1":
         raise InvalidBundle("its format is unknown")
     checkpoints = check_checkpoints(bundle["checkpoints"], keys)
     events = []
     for number, each in enumerate(bundle["events"], start=1):
-        entry = require_names(f"event {number}", each, "log_index recorded_at body checkpoint inclusion_proof")
+        entry = require_names(
+            f"event {number}", each, "log_index recorded_at mac mac_key body checkpoint inclusion_proof"
+        )
         try:
             events.append(check_event(entry, checkpoints))
         except InvalidBundle as error:
@@ -262,6 +389,10 @@ def verify_bundle(bundle: JsonObject, keys: BundleKeys) -> Iterator[str]:
         yield "the bundle has no event"
     elif len(events) == len(bundle["events"]):
         yield from check_case_events(bundle["case_id"], events)
+        by_digest = {event["digest"]: event for event in events}
+        for event in events:
+            if signers is not None and event["type"] in SIGNED_EVENTS:
+                yield from check_signatures(event, by_digest.get((event["parents"] or [""])[0]), signers)
         used = {entry["checkpoint"] for entry in bundle["events"]}
         if set(checkpoints) != set(range(min(used), max(used) + 1)):
             yield "the bundle has checkpoints that cover none of its events"
@@ -270,22 +401,29 @@ def verify_bundle(bundle: JsonObject, keys: BundleKeys) -> Iterator[str]:
             yield "its list of artefacts differs from those that the events name"
 
 
+def type_of(entry: JsonObject) -> Any:
+    """The type of the event in an entry."""
+    return parse_json(entry["body"])["detail"]["type"]
+
+
 def main(arguments: list[str]) -> int:
     """Read the bundle, verify it and print the result."""
     parser = argparse.ArgumentParser(description="Verify an exported case.", epilog="See the top of this file.")
     parser.add_argument("bundle", type=Path)
     parser.add_argument("--key", action="append", default=[], help="a trusted public key: base64 of DER, or a file")
+    parser.add_argument("--signers", type=Path, help="a file with people's public keys; see the top of this file")
     options = parser.parse_args(arguments)
     keys = BundleKeys()
     try:
         bundle = parse_json(options.bundle.read_text(encoding="utf-8"))
         for key in options.key or bundle.get("public_keys", []):
             keys.add(Path(key).read_text(encoding="utf-8") if options.key and Path(key).is_file() else key)
+        signers = parse_json(options.signers.read_text(encoding="utf-8")) if options.signers else None
     except (OSError, ValueError, TypeError) as error:
         sys.stdout.write(f"cannot read the bundle or a key: {error}\n")
         return 2
     try:
-        findings = list(verify_bundle(bundle, keys))
+        findings = list(verify_bundle(bundle, keys, signers))
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         findings = [f"the bundle is malformed: {type(error).__name__}: {error}"]
     for finding in findings:
@@ -295,8 +433,13 @@ def main(arguments: list[str]) -> int:
     last = bundle["checkpoints"][-1]["body"]
     what = f"case {bundle['case_id']}: {len(bundle['events'])} events, as they were on {last['made_at']}"
     sys.stdout.write(f"{what}\nsigned by the key {last['key']}\n")
+    unchecked = [signed for signed in map(type_of, bundle["events"]) if signed in SIGNED_EVENTS] if not signers else []
+    if unchecked:
+        named = ", ".join(sorted(set(unchecked)))
+        sys.stdout.write(f"NOT PROVEN  the signatures of {named}; name the people's keys with --signers\n")
     if not options.key:
         sys.stdout.write("NOT PROVEN  the bundle is consistent; name the key that you trust with --key\n")
+    if unchecked or not options.key:
         return 3
     sys.stdout.write("PROVEN  nothing altered, nothing inserted, every cause and sibling there, and the ending\n")
     return 0
