@@ -25,7 +25,7 @@ from services.specialists.text_to_sql.schema import Schema
 from services.specialists.text_to_sql.unsafe_query import UnsafeQuery, too_costly
 from switchyard.runtime.core.errors import RetryableTaskError
 
-MEMORY_BYTES = 512 * 1024 * 1024
+MEMORY_BYTES = 256 * 1024 * 1024
 """Address space of the process."""
 CPU_S = 3
 """CPU seconds per query."""
@@ -69,13 +69,14 @@ class GuardProcess:
 
     async def close(self) -> None:
         """Stop the process."""
-        await asyncio.to_thread(self._close)
+        await asyncio.to_thread(self.close_now)
 
     def _start(self) -> None:
         with self._lock:
             self._started()
 
-    def _close(self) -> None:
+    def close_now(self) -> None:
+        """`close`, for callers that may block."""
         with self._lock:
             self._stop()
 

@@ -100,6 +100,8 @@ class Rewriter:
 
     def _source(self, source: exp.Expr, visible: Visible) -> tuple[str, SourceColumns]:
         """A table or query in FROM or JOIN: its name there, and its columns."""
+        if isinstance(source, exp.Values):
+            source = self._values(source)
         if isinstance(source, exp.Table):
             columns = self._table(source, visible)
         elif isinstance(source, exp.Subquery) and isinstance(source.unnest(), QUERIES):
@@ -136,6 +138,27 @@ class Rewriter:
         if fold(name) not in self.schema.tables:
             raise self._unknown_table(name.sql("snowflake"))
         return SourceColumns(tuple(self.schema.tables[fold(name)].columns))
+
+    def _values(self, values: exp.Values) -> exp.Subquery:
+        """`VALUES (1, 'a'), (2, 'b')` as SELECTs joined by UNION ALL."""
+        rows = [row.expressions if isinstance(row, exp.Tuple) else [row] for row in values.expressions]
+        parts = [
+            exp.Select(
+                expressions=[
+                    exp.alias_(value.copy(), exp.to_identifier(f"COLUMN{number}", quoted=True))
+                    for number, value in enumerate(row, 1)
+                ]
+            )
+            for row in rows
+        ]
+        query: exp.Query = parts[0]
+        for part in parts[1:]:
+            query = exp.Union(this=query, expression=part, distinct=False)
+        alias = values.args.get("alias") or exp.TableAlias(this=exp.to_identifier(self._fresh(), quoted=True))
+        written = exp.Subquery(this=query, alias=alias.copy())
+        self._spend(sum(1 for _ in written.walk()))
+        values.replace(written)
+        return written
 
     def _renamed(self, holder: exp.Expr, columns: SourceColumns) -> SourceColumns:
         """Gives a query's columns the names that its alias lists: `AS t (a, b)`."""
