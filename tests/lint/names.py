@@ -31,9 +31,6 @@ ALLOWED = {
     "courier": ("services/specialists/compliance/email_text/",),
     "letter-spacing": ("services/specialists/compliance/email_text/",),
     "refusal": ("switchyard/devstack/simulators/models/openai_wire.py",),  # a field of OpenAI's messages
-    # A property of CSS and a font.
-    "letter-spacing": ("services/specialists/compliance/email_text/style.py",),
-    "courier": ("services/specialists/compliance/email_text/style.py",),
     "_mailbox": ("services/drafter/mime.py",),  # RFC 5322's word
 }
 SKIPPED = ("tests/lint/", "tests/contract/corpus/", "docs/adr/", "terraform/.terraform")
