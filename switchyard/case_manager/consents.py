@@ -8,11 +8,16 @@ from dataclasses import dataclass
 import structlog
 from pydantic import ValidationError
 
-from switchyard.case_manager.pending_commands import PENDING_BATCH_SIZE, PendingCommand, PendingCommands, decision_deadline
+from switchyard.case_manager.pending_commands import (
+    PENDING_BATCH_SIZE,
+    PendingCommand,
+    PendingCommands,
+    decision_deadline,
+)
 from switchyard.case_manager.principals import PrincipalKeys
 from switchyard.case_manager.rejections import PrincipalInvalid
-from switchyard.protocol.derive import derive_event, stamp_event
 from switchyard.protocol.catalogue import CASE_MANAGER
+from switchyard.protocol.derive import derive_event, stamp_event
 from switchyard.protocol.errors import forged, invalid
 from switchyard.protocol.events.case_manager import ConsentExpired, ConsentGiven, ConsentRequested
 from switchyard.protocol.events.router import AwaitConsent
@@ -43,9 +48,7 @@ class ConsentWaits:
         if grant is None:
             raise invalid("the case has no grant that could be renewed", "principal", "submit it as a user")
         due = decision_deadline(event, self.pending.clock.now())
-        payload = ConsentRequested(
-            grant=grant, audience=event.payload.audience, until=timestamp(due), url=self.url
-        )
+        payload = ConsentRequested(grant=grant, audience=event.payload.audience, until=timestamp(due), url=self.url)
         requested = stamp_event(
             derive_event(self.pending.catalogue, envelope, payload, node_from=CASE_MANAGER),
             occurred_at=timestamp(self.pending.clock.now()),
@@ -64,8 +67,8 @@ class ConsentWaits:
         return [requested] if answer is None else [json.loads(answer)]
 
     async def renew(self, source: str, detail: Json) -> list[Json]:
-        """Answer the commands that wait for this grant. Raises `InvalidEvent` for an invalid report, and (forged) for one
-        that its source did not sign. Whether the user may go on is still the identity service's decision."""
+        """Answer the commands that wait for this grant. Raises `InvalidEvent` for an invalid report, and (forged) for
+        one that its source did not sign. Whether the user may go on is still the identity service's decision."""
         try:
             renewed = GrantRenewed.model_validate_json(json.dumps(detail))
         except ValidationError as error:

@@ -32,7 +32,6 @@ CANCEL_GRACE_S = 10
 
 # Snowflake's error numbers. Those for tokens are named in snowflake.connector.network, those for roles are not: with
 # another number the task would be retried before it fails.
-_TOKEN = ("needs_reauth", "the user's warehouse token was not accepted", "grant_ref", "sign in again")
 _ROLE = ("role_not_granted", "the warehouse role does not exist or is not granted to the user", "role", "name another")
 _TIMEOUT = ("query_timeout", "the query took too long and was cancelled", None, "ask for a shorter period")
 _ACCESS = (
@@ -41,9 +40,9 @@ _ACCESS = (
     "role",
     "ask the warehouse's owner for access",
 )
+_TOKEN_NUMBERS = frozenset({390303, 390318, 390195, 390144})
 _FAILURES = (
-    dict.fromkeys((390303, 390318, 390195, 390144), _TOKEN)
-    | dict.fromkeys((390186, 390189, 390317), _ROLE)
+    dict.fromkeys((390186, 390189, 390317), _ROLE)
     | dict.fromkeys((604, 630), _TIMEOUT)
     | dict.fromkeys((2003, 3001), _ACCESS)
 )
@@ -82,7 +81,7 @@ class SnowflakeWarehouse:
     """Snowflake as one user: `as_user` makes one for each question, which is cheap."""
 
     address: WarehouseEndpoint
-    token: SecretStr = SecretStr("")
+    token: SecretStr = field(default_factory=lambda: SecretStr(""))
     user: str = ""
     """The user's pseudonym, for the query tag."""
     executor: Executor | None = None
@@ -195,6 +194,12 @@ def _translate_error(error: Any, errors: Any) -> PermanentTaskError | RetryableT
     from snowflake.connector.errorcode import ER_FAILED_TO_CONVERT_ROW_TO_PYTHON_TYPE, ER_FAILED_TO_READ_ARROW_STREAM
 
     number = int(error.errno) if str(error.errno).lstrip("-").isdigit() else -1
+    if number in _TOKEN_NUMBERS:
+        # It was valid when it was issued, minutes ago at most: the next attempt asks for another.
+        message = f"Snowflake did not accept the user's token (Snowflake error {number})"
+        return RetryableTaskError(
+            "token_not_accepted", message, remedy="compare its issuer with the account's OAuth integration"
+        )
     if number in _FAILURES:
         code, message, subject, remedy = _FAILURES[number]
         return PermanentTaskError(code, f"{message} (Snowflake error {number})", subject, remedy)

@@ -8,7 +8,7 @@ from switchyard.protocol.fields import Code, Contract, Identifier, NonNegativeIn
 
 
 class ReauthNeeded(Contract):
-    """The task waits for the user: nothing may be done in their name for this audience until they give consent again."""
+    """The task waits for the user: nothing may be done in their name for this audience without their consent."""
 
     audience: Identifier
 
