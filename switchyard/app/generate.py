@@ -62,7 +62,7 @@ def build_catalogue(catalogue: Catalogue) -> Json:
                 "node": consumer.node,
                 "queue": consumer.queue,
                 "dead_letter_queue": consumer.dead_letter_queue,
-                "rules": [{"name": rule.name, "pattern": rule.pattern} for rule in consumer.rules],
+                "rules": [{"name": rule.name, "pattern": rule.pattern, "queue": rule.queue} for rule in consumer.rules],
                 "handles": [type_.name for type_ in catalogue.types_for(consumer.node)],
                 "publishes": {
                     "source": SOURCE_PREFIX + consumer.node,

@@ -51,13 +51,23 @@ class CaseManagerSettings(OperatorSettings, ApproverSettings, WorkSettings):
     upstreams: dict[str, UpstreamPolicy] | None = Field(
         default=None,
         description='What each upstream may ask for, as JSON {"upstream.name": {"tenants": [..], "roles": [..]}}, '
-        "shell patterns. Without it every source that IAM lets on the bus is trusted: set it in production.",
+        "shell patterns, and `share`, its part of intake (1 by default). Without it every source that IAM lets on the "
+        "bus is trusted: set it in production.",
     )
     principal_keys: UpstreamKeys = Field(
         default={},
         description='Ed25519 public keys of the sources that must sign who asks, as JSON {"upstream.name": {"kid": '
         '"hex of 32 bytes"}}. A source that is named and has no key may submit nothing; one that is not named is '
         "believed.",
+    )
+    intake_tenant_backlog: Annotated[int, Field(ge=1, le=1_000_000)] = Field(
+        default=20_000, description="Submissions of one tenant of an upstream that may wait to be opened."
+    )
+    intake_source_backlog: Annotated[int, Field(ge=1, le=1_000_000)] = Field(
+        default=50_000, description="Submissions of one upstream that may wait to be opened; more are rejected."
+    )
+    rejection_keep_days: Annotated[int, Field(ge=1)] = Field(
+        default=30, description="How long counts of rejected submissions are kept; the log has their reports."
     )
     case_deadline_s: Annotated[int, Field(ge=1)] = Field(default=900, description="For cases that name no deadline.")
     approval_valid_s: Annotated[int, Field(ge=1)] = Field(

@@ -90,8 +90,8 @@ async def _quiet(deployment: Deployment) -> None:
 
         async def empty() -> bool | None:
             held = 0
-            for consumer in consumers():
-                url = (await sqs.get_queue_url(QueueName=consumer.queue))["QueueUrl"]
+            for queue in (queue for consumer in consumers() for queue in (consumer.queue, *consumer.lanes)):
+                url = (await sqs.get_queue_url(QueueName=queue))["QueueUrl"]
                 names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
                 answer = await sqs.get_queue_attributes(QueueUrl=url, AttributeNames=names)
                 held += sum(int(value) for value in answer["Attributes"].values())

@@ -135,12 +135,12 @@ class Tap:
         self.bodies: list[str] = []
 
     @classmethod
-    async def open(cls, cloud: Cloud, *, late: bool) -> Tap:
-        """Make queue and rule."""
+    async def open(cls, cloud: Cloud, *, late: bool, detail: Json | None = None) -> Tap:
+        """Make queue and rule; `detail` limits which events of ours it takes."""
         name = f"tap-{fresh_id()}"
         url = (await cloud.sqs.create_queue(QueueName=name))["QueueUrl"]
         answer = await cloud.sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])
-        pattern = json.dumps({"source": [{"prefix": SOURCE_PREFIX}, name]})
+        pattern = json.dumps({"source": [{"prefix": SOURCE_PREFIX}, name]} | ({"detail": detail} if detail else {}))
         await cloud.events.put_rule(Name=name, EventBusName=BUS, EventPattern=pattern)
         target = {"Id": "tap", "Arn": answer["Attributes"]["QueueArn"]}
         await cloud.events.put_targets(Rule=name, EventBusName=BUS, Targets=[target])

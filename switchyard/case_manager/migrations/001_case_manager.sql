@@ -21,6 +21,44 @@ comment on column submission.subject_key is 'Whom or what the case''s effect is 
 comment on column submission.opened_id is 'The case''s first event, in the outbox; personal fields are sealed in it.';
 comment on column submission.parked is 'Received while the playbook was halted; published when it is resumed.';
 
+create table arrival (
+  arrival_id  bigint generated always as identity primary key,
+  source      text not null,
+  tenant      text not null,
+  type        text not null,
+  mac         bytea not null,
+  sealed      bytea not null,
+  trace       text not null,
+  turn        bigint not null,
+  failures    integer not null default 0,
+  due_at      timestamptz not null default clock_timestamp(),
+  received_at timestamptz not null default clock_timestamp(),
+  unique (source, mac)
+);
+create index arrival_turn on arrival (source, turn, arrival_id);
+create index arrival_lane on arrival (source, tenant, turn);
+comment on table arrival is 'Submissions that wait for their turn. A row goes when its case is open, or it was rejected.';
+comment on column arrival.tenant is 'The tenant if its source may speak for it; empty otherwise.';
+comment on column arrival.sealed is 'What upstream sent, encrypted under a key of the case manager''s own.';
+comment on column arrival.turn is 'Round robin over the tenants of one source: each of them has one submission in each turn.';
+comment on column arrival.due_at is 'When a worker may take it: a claim moves it on, and a worker that dies gives it back.';
+
+create table rejection (
+  source      text not null,
+  hour        timestamptz not null,
+  tenant      text not null,
+  code        text not null,
+  count       bigint not null default 1,
+  events      bigint not null default 1,
+  first_at    timestamptz not null,
+  last_at     timestamptz not null,
+  reported_at timestamptz,
+  primary key (source, hour, tenant, code)
+);
+create index rejection_unreported on rejection (hour) where reported_at is null and count > events;
+comment on table rejection is 'Rejected submissions, counted. The first few of an hour have an event each, SubmissionRejected; RejectionsCounted reports the hour.';
+comment on column rejection.tenant is 'The tenant as the submission named it; `other` if too many tenants were named in that hour.';
+
 create table case_ending (
   case_id   uuid not null,
   attempt   text not null default '',

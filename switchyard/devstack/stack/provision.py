@@ -71,16 +71,16 @@ async def _consumer(events: Any, sqs: Any, consumer: ConsumerQueues, visibility_
     _, dead_letters = await _queue(sqs, consumer.dead_letter_queue, retention | visibility)
     redrive = json.dumps({"deadLetterTargetArn": dead_letters, "maxReceiveCount": MAX_RECEIVES})
     retention = {"MessageRetentionPeriod": str(RETENTION_SECONDS), "RedrivePolicy": redrive}
-    url, queue = await _queue(sqs, consumer.queue, retention | visibility)
-    arns = []
-    for rule in consumer.rules:
-        answer = await events.put_rule(Name=rule.name, EventBusName=rule.bus, EventPattern=rule.pattern_json)
-        arns.append(answer["RuleArn"])
-        target = {"Id": "queue", "Arn": queue}
-        answer = await events.put_targets(Rule=rule.name, EventBusName=rule.bus, Targets=[target])
-        if answer["FailedEntryCount"]:
-            raise RuntimeError(f"rule {rule.name} did not take its target: {answer['FailedEntries']}")
-    if arns:
+    for name in (consumer.queue, *consumer.lanes):
+        url, queue = await _queue(sqs, name, retention | visibility)
+        arns = []
+        for rule in (each for each in consumer.rules if each.queue == name):
+            answer = await events.put_rule(Name=rule.name, EventBusName=rule.bus, EventPattern=rule.pattern_json)
+            arns.append(answer["RuleArn"])
+            target = {"Id": "queue", "Arn": queue}
+            answer = await events.put_targets(Rule=rule.name, EventBusName=rule.bus, Targets=[target])
+            if answer["FailedEntryCount"]:
+                raise RuntimeError(f"rule {rule.name} did not take its target: {answer['FailedEntries']}")
         # The emulators deliver without it; AWS does not.
         allow = {
             "Effect": "Allow",

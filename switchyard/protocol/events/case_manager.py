@@ -130,7 +130,8 @@ class TaskRetried(Contract):
 
 
 class SubmissionRejected(Contract):
-    """A submission that never became a case: the only event of its chain."""
+    """A submission that never became a case: the only event of its chain. Of many alike in an hour only the first few
+    have one; `RejectionsCounted` reports the rest."""
 
     outcome: Literal["rejected"] = "rejected"
     code: Code
@@ -139,3 +140,16 @@ class SubmissionRejected(Contract):
     remedy: Sentence | None = None
     type: TypeName = "CaseSubmitted"
     submitted_by: Identifier
+
+
+class RejectionsCounted(Contract):
+    """How many submissions of one source and tenant were rejected for one reason in one hour, if there were more than
+    have an event of their own. A chain of its own."""
+
+    submitted_by: Identifier
+    code: Code
+    hour: Timestamp = Field(description="The beginning of the hour.")
+    count: Annotated[int, Field(ge=1)] = Field(description="All of them.")
+    events: Annotated[int, Field(ge=0)] = Field(description="Those that have a `SubmissionRejected`.")
+    first_at: Timestamp
+    last_at: Timestamp

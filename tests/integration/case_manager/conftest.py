@@ -17,6 +17,7 @@ from faststream_sqs import SQSBroker
 from services.orchestrator.__main__ import PROCESSES
 from services.orchestrator.graph import CURRENT
 from switchyard.case_manager.approvals import ApprovalService
+from switchyard.case_manager.arrivals import ArrivalQueue, ArrivalTable
 from switchyard.case_manager.intake import CaseIntake
 from switchyard.case_manager.keyed_hash import KeyedHash
 from switchyard.case_manager.lifecycle import CaseCloser
@@ -32,7 +33,7 @@ from switchyard.protocol.events.router import CloseCase
 from switchyard.protocol.fields import Artefact, Contract, Json, StorageRef
 from switchyard.protocol.received import ReceivedEvent
 from switchyard.protocol.signing import OperatorKeys, derive_public_key
-from switchyard.protocol.topology import BUS, dead_letter_queue_name, queue_name
+from switchyard.protocol.topology import BUS
 from switchyard.runtime.crypto.vault import LocalKeyWrapper, Vault
 from switchyard.runtime.database.connections import Database
 from switchyard.runtime.messaging.outbox import Outbox
@@ -44,7 +45,7 @@ from tests.integration.conftest import PoolFor
 from tests.integration.events import bus_body, envelope_of, fresh_id
 from tests.integration.infrastructure import Infrastructure, Owner
 from tests.integration.manual_clock import ManualClock
-from tests.integration.serving import stop_serving
+from tests.integration.serving import queues_of, stop_serving
 from tests.reference import derive_event, read_event
 
 SOURCE = "upstream.portal"
@@ -57,8 +58,8 @@ STATE_KEYS = json.dumps({"tests": "33" * 32})
 TABLES = ", ".join(
     f"case_manager.{table}"
     for table in (
-        "submission", "case_ending", "timer", "control", "control_change", "pending_command", "approval",
-        "approval_decision", "retry_request", "retry", "outbox",
+        "arrival", "rejection", "submission", "case_ending", "timer", "control", "control_change", "pending_command",
+        "approval", "approval_decision", "retry_request", "retry", "outbox",
     )
 )  # fmt: skip
 SIGNING_KEYS = {"j.okafor": b"\x01" * 32, "c.ruiz": b"\x02" * 32}
@@ -73,6 +74,7 @@ class CaseManager:
     vault: Vault
     artefacts: Artefacts
     intake: CaseIntake
+    arrivals: ArrivalQueue
     closing: CaseCloser
     pending: PendingCommands
     approvals: ApprovalService
@@ -173,15 +175,17 @@ async def start_case_manager(
         approvals = ApprovalService(pending, approvers, timedelta(hours=24))
         suppression = SuppressionList(database, CATALOGUE, clock, mac)
         outbox = Outbox(pool, publisher)
+        arrivals = ArrivalQueue(ArrivalTable(database, bytes.fromhex(MAC_KEY)), intake, outbox)
         timers = Timers(closing, pending, approvals, PlaybookHalts(database, CATALOGUE), outbox)
         case_manager = CaseManager(
-            store, vault, artefacts, intake, closing, pending, approvals, suppression, timers, outbox
+            store, vault, artefacts, intake, arrivals, closing, pending, approvals, suppression, timers, outbox
         )
         case_managers.append(case_manager)
         return case_manager
 
     yield start
     for case_manager in case_managers:
+        await case_manager.arrivals.table.close()
         await case_manager.store.close_store()
 
 
@@ -212,7 +216,7 @@ async def serve(
     serving: list[tuple[str, asyncio.Task[None]]] = []
 
     async def start(node: str) -> None:
-        await cloud.purge(queue_name(node), dead_letter_queue_name(node))
+        await cloud.purge(*queues_of(node))
         serving.append((node, asyncio.create_task(PROCESSES[node]())))
 
     yield start

@@ -29,7 +29,14 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 
 UNDIGESTED_FIELDS = {"digest", "occurred_at", "trace", "storage_refs", "state_seal"}
-ENDINGS = {"CaseClosed", "ContactSuppressed", "PlaybookHalted", "PlaybookResumed", "SubmissionRejected"}
+ENDINGS = {
+    "CaseClosed",
+    "ContactSuppressed",
+    "PlaybookHalted",
+    "PlaybookResumed",
+    "RejectionsCounted",
+    "SubmissionRejected",
+}
 CASE_FACTS = ("case_id", "opened_on", "tenant", "session_id", "playbook_version", "case_deadline")
 JsonObject = dict[str, Any]
 
