@@ -68,7 +68,7 @@ PROCESSES = (
         grants=("services.specialists.email_sender:grants.sql",),
         environment={"SWITCHYARD_SES_CONFIGURATION_SET": "configuration_set"},
         local={"SWITCHYARD_SES_ENDPOINT_URL": "http://127.0.0.1:{port:ses_simulator}"},
-        approvers=True,
+        signers=True,
     ),
     ProcessDescriptor(
         EMAIL_FEEDBACK,

@@ -56,8 +56,8 @@ class ProcessDescriptor:
     """What such a process puts on the bus, as an upstream."""
     http: str | None = None
     """Prefix of the variables that say where the process serves HTTP: `_HOST` and `_PORT` are appended."""
-    approvers: bool = False
-    """Whether the process checks approvers' signatures, and needs their public keys."""
+    signers: bool = False
+    """Whether the process checks signatures of approvers and operators, and needs their public keys."""
 
 
 @dataclass(frozen=True)

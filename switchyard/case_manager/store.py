@@ -103,10 +103,10 @@ class CaseStore:
         """The opening events of cases whose deadline is over by `now`, oldest first."""
         return [json.loads(row["opened"]) for row in await self._database.rows("due_timers", now, CASE_BATCH_SIZE)]
 
-    async def cancelled_open(self) -> list[tuple[Json, str, str]]:
-        """Open cases that operators cancelled: the opening event, the operator and the reason."""
+    async def cancelled_open(self) -> list[tuple[Json, Any]]:
+        """Open cases that operators cancelled: the opening event, and the row of the command."""
         rows = await self._database.rows("cancelled_open", CASE_BATCH_SIZE)
-        return [(json.loads(row["opened"]), row["by"], row["why"]) for row in rows]
+        return [(json.loads(row["opened"]), row) for row in rows]
 
     async def close_store(self) -> None:
         """Finish what is under way."""

@@ -110,10 +110,11 @@ limit $2
 
 -- name: cancelled_open
 with cancelled as materialized (
-  select key::uuid as case_id, by, why from control where kind = 'cancelled_case'
+  select key::uuid as case_id, command_id from control where kind = 'cancelled_case'
 )
-select s.case_id, o.event as opened, c.by, c.why
+select s.case_id, o.event as opened, d.command_id, d.action, d.target, d.operator, d.reason, d.signed_at, d.signature
 from cancelled c
+join operator_command d using (command_id)
 join submission s using (case_id)
 join latest_opening o using (case_id)
 where not s.parked

@@ -8,8 +8,8 @@ import structlog
 
 from switchyard.case_manager.approvals import ApprovalService
 from switchyard.case_manager.lifecycle import CaseCloser
+from switchyard.case_manager.operator_commands import OperatorCommands
 from switchyard.case_manager.pending_commands import PendingCommands
-from switchyard.case_manager.playbook_halts import PlaybookHalts
 from switchyard.protocol.fields import Json
 from switchyard.runtime.messaging.publisher import Publisher
 
@@ -24,16 +24,17 @@ class Timers:
     closing: CaseCloser
     pending: PendingCommands
     approvals: ApprovalService
-    halts: PlaybookHalts
+    commands: OperatorCommands
     publisher: Publisher
 
     async def tick(self) -> int:
         """Do what is due, and publish the events that this stored in the outbox; return how much it was."""
-        decided, events = await self.approvals.apply_decisions()
+        events = await self.commands.apply()
+        decided, answers = await self.approvals.apply_decisions()
+        events += answers
         events += await self.closing.close_expired()
         events += await self.closing.close_cancelled()
-        events += await self.halts.report_changes()
-        events += await self.halts.release_parked()
+        events += await self.commands.release_parked()
         events += await self._answer_due()
         if events:
             await self.publisher.publish(events)

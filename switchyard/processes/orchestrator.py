@@ -13,8 +13,8 @@ from switchyard.case_manager.intake import CaseIntake
 from switchyard.case_manager.keyed_hash import KeyedHash
 from switchyard.case_manager.lifecycle import CaseCloser
 from switchyard.case_manager.openings import CaseOpener
+from switchyard.case_manager.operator_commands import OperatorCommands
 from switchyard.case_manager.pending_commands import PendingCommands
-from switchyard.case_manager.playbook_halts import PlaybookHalts
 from switchyard.case_manager.principals import PrincipalKeys
 from switchyard.case_manager.rejections import REPORT_INTERVAL_S, RejectionReports
 from switchyard.case_manager.retry import RETRY_POLL_S, CaseRetrier
@@ -24,7 +24,6 @@ from switchyard.case_manager.timers import TIMER_INTERVAL_S, Timers
 from switchyard.processes.handlers import route_event
 from switchyard.processes.settings import CaseManagerSettings, RouterSettings
 from switchyard.protocol.catalogue import CASE_MANAGER, ROUTER, Catalogue
-from switchyard.protocol.signing import OperatorKeys
 from switchyard.protocol.submissions import Submissions
 from switchyard.protocol.topology import SUBMISSIONS, SUPPRESSIONS
 from switchyard.router.playbook import RoutingTable
@@ -36,8 +35,8 @@ from switchyard.runtime.process.process import ServiceProcess
 from switchyard.runtime.storage.artefacts import Artefacts
 
 RECEIVED_AT_ONCE, SUBMISSION_POLLERS = 200, 6
-"""Submissions in hand at once, and polls for them. Each is only stored for its turn, so a flood leaves the queue as fast
-as SQS hands it out."""
+"""Submissions in hand at once, and polls for them. Each is only stored for its turn, so a flood leaves the queue as
+fast as SQS hands it out."""
 
 
 async def run_router(table: RoutingTable) -> None:
@@ -50,7 +49,7 @@ async def run_router(table: RoutingTable) -> None:
             route_event,
             seal=seal,
             table=table,
-            operators=OperatorKeys(settings.operators),
+            operators=settings.operator_keys(),
             publisher=publisher,
             quarantine=quarantine,
             clock=clock,
@@ -131,8 +130,10 @@ async def run_case_manager(catalogue: Catalogue, submissions: Submissions, curre
             store, catalogue, process.clock, outbox, timedelta(days=settings.rejection_keep_days)
         )
         process.run_periodically("rejections", reports.tick, breaker, every_s=REPORT_INTERVAL_S)
-        timers = Timers(closing, pending, approvals, PlaybookHalts(database, catalogue), outbox)
+        operators = settings.operator_keys()
+        commands = OperatorCommands(database, catalogue, operators, process.clock)
+        timers = Timers(closing, pending, approvals, commands, outbox)
         process.run_periodically("timers", timers.tick, breaker, every_s=TIMER_INTERVAL_S)
-        retrier = CaseRetrier(database, vault, OperatorKeys(settings.operators), outbox, process.clock, catalogue)
+        retrier = CaseRetrier(database, vault, operators, outbox, process.clock, catalogue)
         process.run_periodically("retries", retrier.tick, breaker, every_s=RETRY_POLL_S)
         await process.run()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import BaseModel, BeforeValidator, Field
+from pydantic import BeforeValidator, Field
 from pydantic_settings import NoDecode
 
 from switchyard.case_manager.intake import MAX_SOURCE, UpstreamPolicy
@@ -13,8 +13,8 @@ from switchyard.runtime.core.settings import (
     ApproverSettings,
     HexKey,
     KeyRing,
+    OperatorSettings,
     ProcessSettings,
-    PublicKeys,
     WorkSettings,
     read_key_ring,
 )
@@ -23,16 +23,6 @@ UpstreamName = Annotated[str, Field(pattern=r"^upstream\.[\x21-\x7e]+$", max_len
 """A misspelt name would match no upstream, and the intended one would be believed unsigned."""
 
 UpstreamKeys = Annotated[dict[UpstreamName, dict[Identifier, HexKey]], NoDecode, BeforeValidator(read_key_ring)]
-
-
-class OperatorSettings(BaseModel):
-    """Who may have a failed task done again; read by both processes."""
-
-    operators: PublicKeys = Field(
-        default={},
-        description='Ed25519 public keys of those who may have a failed task done again, as JSON {"name": "hex of 32 '
-        'bytes"}. Without any, every retry is rejected.',
-    )
 
 
 class RouterSettings(OperatorSettings, ProcessSettings):

@@ -159,6 +159,11 @@ class Tap:
         await self._drain()
         return self._arrived(node, case_id)
 
+    async def taken(self, node: str) -> list[Json]:
+        """The events that `node` has published and the bus has delivered by now."""
+        await self._drain()
+        return self._arrived(node, None)
+
     async def next(self, node: str, case_id: str, count: int = 1) -> list[Json]:
         """The first `count` events that `node` publishes of a case, once they are there."""
         found: list[Json] = []

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
+
+import structlog
 
 from services.specialists.email_sender.send_preconditions import (
     AnswerWithoutSending,
@@ -17,10 +19,13 @@ from services.specialists.email_sender.send_preconditions import (
     SendRequest,
     decide_send,
 )
+from switchyard.case_manager.operator_commands import read_command
+from switchyard.protocol.errors import InvalidEvent
 from switchyard.protocol.signing import OperatorKeys
 from switchyard.runtime.database.connections import Database, Pool
 from switchyard.runtime.database.queries import load_queries
 
+log = structlog.get_logger(__name__)
 T = TypeVar("T")
 
 SESSION_SETTINGS = {
@@ -62,9 +67,10 @@ BeginResult = SendIntended | RateLimited | SendInFlight | AnswerWithoutSending |
 class SendLedger:
     """The ledger's tables. Every method raises `Unavailable` when the database cannot be reached."""
 
-    def __init__(self, pool: Pool, approvers: OperatorKeys) -> None:
+    def __init__(self, pool: Pool, approvers: OperatorKeys, operators: OperatorKeys) -> None:
         self._database = Database(pool, "the work database", load_queries(__file__))
         self._approvers = approvers
+        self._operators = operators
 
     async def begin(self, request: SendRequest, domain_key: str, send_rate: SendRate) -> BeginResult:
         """Decide and, for a send, write the intent: in one transaction, under the case manager's locks.
@@ -79,6 +85,14 @@ class SendLedger:
             await database.execute("lock", case_id, command.address_key, command.content_sha256)
             entry = _read(LedgerEntry, await database.row("entry", *key))
             preconditions = _read(SendPreconditions, await database.row("permit", case_id))
+            if preconditions is not None:
+                stops = await database.rows("undecided_stops", case_id, preconditions.playbook)
+                actions = {row["action"] for row in stops if self._is_signed(row)}
+                preconditions = replace(
+                    preconditions,
+                    halted=preconditions.halted or "halt" in actions,
+                    cancelled=preconditions.cancelled or "cancel" in actions,
+                )
             approval = None
             if command.approval_id is not None:
                 approval = _read(ApprovalRecord, await database.row("approval", command.approval_id))
@@ -112,6 +126,15 @@ class SendLedger:
         if not recorded and state != "unknown":
             evidence = "The provider's answer was recorded after the outcome had been given up as unknown."
             await self._database.execute("resolve_late", *key, message_id, at, evidence)
+
+    def _is_signed(self, row: Any) -> bool:
+        """Whether an operator signed a stop that the case manager has not decided yet, and will refuse if not."""
+        try:
+            read_command(row).verify(self._operators)
+        except InvalidEvent as error:
+            log.error("stop.not_signed", alarm="integrity", operator=row["operator"], why=error.message)  # noqa: TRY400 - the message is the whole of it
+            return False
+        return True
 
 
 def _read(kind: type[T], row: Any) -> T | None:

@@ -11,6 +11,10 @@ for update
 select tenant, playbook, subject_key, ending_outcome, cancelled, halted, suppressed
 from case_manager.effect_permit where case_id = $1
 
+-- name: undecided_stops
+select command_id, action, target, operator, reason, signed_at, signature from case_manager.undecided_stop
+where (action = 'cancel' and target = $1) or (action = 'halt' and target = $2)
+
 -- name: approval
 select approval_id::text, case_id::text, content_sha256, pack, state, valid_until, approver, why, signed_at, signature
 from case_manager.effect_approval where approval_id = $1
@@ -78,11 +82,40 @@ on conflict (command_id) do nothing
 -- name: unresolved
 select case_id::text, content_sha256, intended_at, ended_as from email_sender.unresolved_send order by intended_at limit $1
 
+-- name: undecided_resolutions
+select resolution_id, case_id::text, content_sha256, provider_message_id, operator, evidence, signed_at, signature
+from resolution_request where decided_at is null order by received_at limit $1
+
+-- name: lock_resolution
+select true from resolution_request where resolution_id = $1 and decided_at is null for update
+
+-- name: decide_resolution
+update resolution_request set decided_at = clock_timestamp(), result = $2 where resolution_id = $1
+
 -- name: resolve
-select email_sender.resolve_send($1::uuid, $2, $3, $4, $5, $6)
+with wanted as (
+  select * from resolution_request where resolution_id = $1
+),
+resolved as (
+  update sending s
+  set state = case when w.provider_message_id is null then 'refused' else 'sent' end,
+      provider_message_id = w.provider_message_id,
+      answered_at = clock_timestamp()
+  from wanted w, inbox i
+  where s.case_id = w.case_id and s.content_sha256 = w.content_sha256 and s.state in ('intended', 'unknown')
+    and i.event_id = s.command_id and i.outputs is not null
+  returning s.command_id
+)
+insert into resolution (
+  command_id, case_id, content_sha256, sent, provider_message_id, operator, evidence, resolution_id, signed_at, signature
+)
+select r.command_id, w.case_id, w.content_sha256, w.provider_message_id is not null, w.provider_message_id, w.operator,
+  w.evidence, w.resolution_id, w.signed_at, w.signature
+from resolved r, wanted w
 
 -- name: unreported
-select r.command_id, r.content_sha256, r.sent, r.provider_message_id, r.operator, r.evidence, o.event as outcome
+select r.command_id, r.content_sha256, r.sent, r.provider_message_id, r.operator, r.evidence,
+  r.resolution_id::text, r.signed_at, r.signature, o.event as outcome
 from resolution r
 join inbox i on i.event_id = r.command_id
 join outbox o on o.event_id = i.outputs[1]

@@ -21,7 +21,7 @@ from switchyard.runtime.storage.artefacts import Artefacts
 async def run() -> None:
     """Serve the email sender."""
     settings = EmailSenderSettings()
-    approvers = settings.approver_keys()
+    approvers, operators = settings.approver_keys(), settings.operator_keys()
 
     async def build(process: ServiceProcess, artefacts: Artefacts) -> dict[type[Contract], TaskHandler]:
         # A separate pool, so that a transaction waiting for the case manager's locks does not delay the inbox's leases.
@@ -34,7 +34,7 @@ async def run() -> None:
         handler = partial(
             send_email,
             artefacts=artefacts,
-            ledger=SendLedger(pool, approvers),
+            ledger=SendLedger(pool, approvers, operators),
             provider=SesProvider(ses, configuration_set=settings.ses_configuration_set),
             clock=process.clock,
             timeout_s=settings.ses_timeout_s,
@@ -42,7 +42,7 @@ async def run() -> None:
         )
         if process.breaker is None or process.outbox is None:
             raise RuntimeError("the email sender is an agent: serve_agent() gives the process its outbox")
-        resolutions = ResolutionPublisher(pool, process.outbox, process.clock)
+        resolutions = ResolutionPublisher(pool, operators, process.outbox, process.clock)
         process.run_periodically("resolutions", resolutions.tick, process.breaker, every_s=RESOLUTION_INTERVAL_S)
         return {SendEmail: handler}
 

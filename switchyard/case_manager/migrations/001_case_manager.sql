@@ -86,22 +86,33 @@ create table control (
   by    text not null,
   why   text not null,
   since timestamptz not null default clock_timestamp(),
+  command_id uuid,
   primary key (kind, key)
 );
+comment on column control.command_id is 'The operator''s command; null for a suppressed address.';
 comment on table control is 'What stops work: halted playbooks, cancelled cases, and the suppression list. Read in the transaction that writes an effect''s intent.';
 comment on column control.key is 'The playbook, the case id, or the keyed hash of the suppressed address.';
 
-create table control_change (
-  change_id uuid primary key default gen_random_uuid(),
-  kind      text not null check (kind in ('halted', 'resumed')),
-  key       text not null,
-  by        text not null,
-  why       text not null,
-  at        timestamptz not null default clock_timestamp(),
-  check (by ~ '^[!-~]{1,150}$' and length(why) <= 2000),
-  check (key ~ '^[a-z][a-z0-9_]{0,39}$')
+create table operator_command (
+  command_id  uuid primary key,
+  action      text not null check (action in ('halt', 'resume', 'cancel')),
+  target      text not null,
+  operator    text not null,
+  reason      text not null,
+  signed_at   timestamptz not null,
+  signature   text not null,
+  received_at timestamptz not null default clock_timestamp(),
+  decided_at  timestamptz,
+  result      text,
+  -- These are fields of an event: a value that does not fit its contract is refused here, not by every case manager.
+  check (operator ~ '^[!-~]{1,150}$' and length(reason) <= 2000 and signature ~ '^[0-9a-f]{128}$'),
+  check (target ~ (case action
+    when 'cancel' then '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' else '^[a-z][a-z0-9_]{0,39}$' end)),
+  check (extract(year from signed_at) between 2000 and 9000)
 );
-comment on table control_change is 'What operators did to playbooks, until the case manager has stored the event that reports it in the outbox.';
+create index operator_command_open on operator_command (received_at) where decided_at is null;
+comment on table operator_command is 'Commands of operators, signed. A row has no effect before its signature was verified, and none afterwards: an id is used once.';
+comment on column operator_command.result is 'What the case manager made of it; null until then. The email sender obeys a signed stop at once.';
 
 create table pending_command (
   task_id     uuid primary key,
@@ -244,6 +255,16 @@ begin
 end $$;
 create trigger control_lock before insert on control for each row execute function lock_stop();
 
+-- A command to stop counts from its commit: the email sender verifies those that are not decided yet.
+create function lock_command() returns trigger language plpgsql as $$
+begin
+  perform pg_advisory_xact_lock(
+    case_manager.stop_lock_key(case new.action when 'cancel' then 'case' else 'playbook' end, new.target));
+  return new;
+end $$;
+create trigger operator_command_lock before insert on operator_command
+  for each row when (new.action in ('halt', 'cancel')) execute function lock_command();
+
 create function lock_case() returns trigger language plpgsql as $$
 begin
   perform pg_advisory_xact_lock(case_manager.stop_lock_key('case', new.case_id::text));
@@ -282,49 +303,31 @@ left join latest_ending e using (case_id);
 comment on view effect_permit is 'One row per case: what is checked in the transaction that writes an effect''s intent.';
 comment on column effect_permit.ending_outcome is 'The outcome of a closed case; null while it is open.';
 
+create view undecided_stop as
+select command_id, action, target, operator, reason, signed_at, signature
+from operator_command where decided_at is null and action in ('halt', 'cancel');
+comment on view undecided_stop is 'Commands to stop that the case manager has not decided: who performs effects verifies and obeys them.';
+
 create view effect_approval as
 select approval_id, case_id, content_sha256, pack, state, valid_until, approver, why, signed_at, signature from approval;
 comment on view effect_approval is 'Approvals as the service that performs the effect reads them, with what it needs to check the signature again; its own ledger says whether one was used.';
 
 -- The functions that the role `operator` may call.
 
-create function halt(playbook text, operator text, reason text) returns boolean
-language plpgsql security definer set search_path = case_manager, pg_temp as $$
-begin
-  insert into control (kind, key, by, why) values ('halted_playbook', playbook, operator, reason)
-  on conflict do nothing;
-  if found then
-    insert into control_change (kind, key, by, why) values ('halted', playbook, operator, reason);
-  end if;
-  return found;
-end $$;
-comment on function halt is 'Halt a playbook; false if it was halted.';
+create function command(
+  id uuid, action text, target text, operator text, reason text, signed timestamptz, signature text
+) returns void
+language sql security definer set search_path = case_manager, pg_temp as $$
+  insert into operator_command (command_id, action, target, operator, reason, signed_at, signature)
+  values (id, action, target, operator, reason, signed, signature)
+$$;
+comment on function command is 'Hand in a signed command. A repeated id is refused.';
 
-create function resume(playbook text, operator text, reason text) returns boolean
-language plpgsql security definer set search_path = case_manager, pg_temp as $$
-begin
-  delete from control where kind = 'halted_playbook' and key = playbook;
-  if found then
-    insert into control_change (kind, key, by, why) values ('resumed', playbook, operator, reason);
-  end if;
-  return found;
-end $$;
-comment on function resume is 'Resume a halted playbook; false if it was not halted.';
-
-create function cancel(the_case uuid, operator text, reason text) returns text
-language plpgsql security definer set search_path = case_manager, pg_temp as $$
-begin
-  if not exists (select from submission where case_id = the_case) then
-    return 'unknown';
-  end if;
-  if exists (select from latest_ending where case_id = the_case) then
-    return 'closed';
-  end if;
-  insert into control (kind, key, by, why) values ('cancelled_case', the_case::text, operator, reason)
-  on conflict do nothing;
-  return 'cancelled';
-end $$;
-comment on function cancel is 'Cancel an open case: cancelled, closed (too late) or unknown.';
+create function commanded(id uuid) returns text
+language sql stable security definer set search_path = case_manager, pg_temp as $$
+  select result from operator_command where command_id = id
+$$;
+comment on function commanded is 'What the case manager made of a command; null while it is open.';
 
 create function decide(
   approval uuid, verdict text, content text, approver text, reason text, signed timestamptz, signature text
@@ -343,6 +346,6 @@ $$;
 comment on function decided is 'What the case manager made of a decision; null while it is open.';
 
 revoke execute on function
-  halt(text, text, text), resume(text, text, text), cancel(uuid, text, text),
+  command(uuid, text, text, text, text, timestamptz, text), commanded(uuid),
   decide(uuid, text, text, text, text, timestamptz, text), decided(uuid)
 from public;

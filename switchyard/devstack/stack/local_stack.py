@@ -172,7 +172,8 @@ def _application_service(endpoints: Endpoints, app: App, process: ProcessDescrip
     environment = {
         **(_work(endpoints, process.node) if card else _common()),
         **(models if card and card.vendors else {}),
-        **(_local_operator(endpoints, "SWITCHYARD_APPROVERS") if process.approvers else {}),
+        **(_local_operator(endpoints, "SWITCHYARD_APPROVERS") if process.signers else {}),
+        **(_local_operator(endpoints, "SWITCHYARD_OPERATORS") if process.signers else {}),
         **{name: FACTS[fact] for name, fact in process.environment.items() if fact in FACTS},
         **{name: _named_secret(endpoints, secret) for name, secret in process.secrets.items()},
         **({f"{process.http}_PORT": "{port:optout}"} if process.http else {}),

@@ -124,6 +124,20 @@ class ProcessSettings(BaseSettings):
         return SystemClock() if self.clock_file is None else ShiftedClock(self.clock_file)
 
 
+class OperatorSettings(BaseModel):
+    """Whose signed commands count: the router, the case manager and the email sender check them."""
+
+    operators: PublicKeys = Field(
+        default={},
+        description='Ed25519 public keys of operators, as JSON {"name": "hex of 32 bytes"}: the same for router, case '
+        "manager and email sender. Without any, nobody can halt, resume, cancel, resolve or retry.",
+    )
+
+    def operator_keys(self) -> OperatorKeys:
+        """The operators with their keys. Raises `ValueError` for a key that is no point of the curve."""
+        return OperatorKeys(self.operators)
+
+
 class ApproverSettings(BaseModel):
     """Who may approve: the case manager and the email sender check each approval."""
 

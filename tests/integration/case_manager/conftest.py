@@ -22,8 +22,8 @@ from switchyard.case_manager.intake import CaseIntake
 from switchyard.case_manager.keyed_hash import KeyedHash
 from switchyard.case_manager.lifecycle import CaseCloser
 from switchyard.case_manager.openings import CaseOpener
+from switchyard.case_manager.operator_commands import OperatorCommands
 from switchyard.case_manager.pending_commands import PendingCommands
-from switchyard.case_manager.playbook_halts import PlaybookHalts
 from switchyard.case_manager.store import CaseStore
 from switchyard.case_manager.suppression import SuppressionList
 from switchyard.case_manager.timers import Timers
@@ -31,9 +31,11 @@ from switchyard.devstack.stack.provision import OBJECT_BUCKET
 from switchyard.protocol.derive import stamp_event
 from switchyard.protocol.events.router import CloseCase
 from switchyard.protocol.fields import Artefact, Contract, Json, StorageRef
+from switchyard.protocol.operator_commands import CommandAction
 from switchyard.protocol.received import ReceivedEvent
 from switchyard.protocol.signing import OperatorKeys, derive_public_key
 from switchyard.protocol.topology import BUS
+from switchyard.runtime.core.clock import timestamp
 from switchyard.runtime.crypto.vault import LocalKeyWrapper, Vault
 from switchyard.runtime.database.connections import Database
 from switchyard.runtime.messaging.outbox import Outbox
@@ -46,6 +48,7 @@ from tests.integration.events import bus_body, envelope_of, fresh_id
 from tests.integration.infrastructure import Infrastructure, Owner
 from tests.integration.manual_clock import ManualClock
 from tests.integration.serving import queues_of, stop_serving
+from tests.operators import OPERATOR_PUBLIC_KEYS, OPERATORS, hand_in, result_of, signed_command
 from tests.reference import derive_event, read_event
 
 SOURCE = "upstream.portal"
@@ -58,7 +61,7 @@ STATE_KEYS = json.dumps({"tests": "33" * 32})
 TABLES = ", ".join(
     f"case_manager.{table}"
     for table in (
-        "arrival", "rejection", "submission", "case_ending", "timer", "control", "control_change", "pending_command",
+        "arrival", "rejection", "submission", "case_ending", "timer", "control", "operator_command", "pending_command",
         "approval", "approval_decision", "retry_request", "retry", "outbox",
     )
 )  # fmt: skip
@@ -97,6 +100,15 @@ async def halt(owner: Owner, playbook: str = "assist", kind: str = "halted_playb
 async def resume(owner: Owner, playbook: str = "assist") -> None:
     """Lift the stop."""
     await owner.execute("delete from case_manager.control where key = $1", playbook)
+
+
+async def operate(
+    case_manager: CaseManager, owner: Owner, clock: ManualClock, action: CommandAction, target: str
+) -> str | None:
+    """Let an operator command, and the case manager decide; the result."""
+    command = await hand_in(owner, signed_command(action, target, signed_at=timestamp(clock.now())))
+    await case_manager.timers.tick()
+    return await result_of(owner, command)
 
 
 async def make_overdue(owner: Owner) -> None:
@@ -176,7 +188,7 @@ async def start_case_manager(
         suppression = SuppressionList(database, CATALOGUE, clock, mac)
         outbox = Outbox(pool, publisher)
         arrivals = ArrivalQueue(ArrivalTable(database, bytes.fromhex(MAC_KEY)), intake, outbox)
-        timers = Timers(closing, pending, approvals, PlaybookHalts(database, CATALOGUE), outbox)
+        timers = Timers(closing, pending, approvals, OperatorCommands(database, CATALOGUE, OPERATORS, clock), outbox)
         case_manager = CaseManager(
             store, vault, artefacts, intake, arrivals, closing, pending, approvals, suppression, timers, outbox
         )
@@ -205,6 +217,7 @@ async def serve(
         "VAULT_KEY": VAULT_KEY,
         "MAC_KEY": MAC_KEY,
         "STATE_KEYS": STATE_KEYS,
+        "OPERATORS": json.dumps(OPERATOR_PUBLIC_KEYS),
         "VISIBILITY_S": "2",
         "POLL_WAIT_S": "1",
         "RETRY_BASE_S": "0.05",

@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
-import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -20,17 +16,12 @@ from switchyard.case_manager.rejections import RejectionReports
 from switchyard.protocol.errors import InvalidEvent
 from switchyard.protocol.fields import Json
 from switchyard.protocol.submissions import case_id_for
-from switchyard.protocol.topology import BUS
 from switchyard.runtime.database.connections import Database
 from tests.integration.case_manager.conftest import (
     MAC_KEY,
     CaseManager,
-    Serve,
-    close_event,
     submission,
 )
-from tests.emulators import Emulator
-from tests.integration.cloud import Cloud, Tap, until
 from tests.integration.conftest import PoolFor
 from tests.integration.events import fresh_id
 from tests.integration.infrastructure import Owner
@@ -39,13 +30,6 @@ from tests.integration.manual_clock import ManualClock
 pytestmark = pytest.mark.integration
 NOISY, QUIET = "upstream.noisy", "upstream.quiet"
 KEY = bytes.fromhex(MAC_KEY)
-PROMPT_S = 5.0
-"""Within this a case is opened, and an approval, an ending and a suppression handled, whatever else arrives."""
-
-
-def sent(**changes: Any) -> Json:
-    """A submission of the flood: two of five are valid."""
-    return submission(**changes)
 
 
 class Queue:
@@ -240,79 +224,3 @@ async def test_invented_tenants_and_reasons_do_not_multiply_what_is_kept(arrival
     assert await owner.fetchval("select count(*) from case_manager.rejection") <= 21
     assert await owner.fetchval("select sum(count) from case_manager.rejection") == 300
     assert await owner.fetchval("select count(*) from case_manager.outbox") <= 25
-
-
-def flood(count: int) -> list[Json]:
-    """Submissions of which eleven of twenty are invalid, each for one of a few reasons."""
-    wrong: list[Json] = [{"question": ""}, {"agent": "oracle"}, {"urgency": "high"}, {"session_id": 4711}]
-    return [submission(**(wrong[n % 4] if n % 20 < 11 else {})) for n in range(count)]
-
-
-async def put(cloud: Cloud, details: list[Json], source: str) -> None:
-    """Put submissions on the bus, ten in a request and eight requests at once."""
-    batches = [details[start : start + 10] for start in range(0, len(details), 10)]
-    limit = asyncio.Semaphore(8)
-
-    async def one(batch: list[Json]) -> None:
-        entry = {"EventBusName": BUS, "Source": source, "DetailType": "CaseSubmitted"}
-        async with limit:
-            await cloud.events.put_events(Entries=[entry | {"Detail": json.dumps(detail)} for detail in batch])
-
-    await asyncio.gather(*map(one, batches))
-
-
-@pytest.fixture
-async def quiet(cloud: Cloud, emulator: Emulator) -> AsyncIterator[Tap]:
-    """All that is published about the quiet source."""
-    tap = await Tap.open(cloud, late=not emulator.delivers_at_once, detail={"principal": {"sub": [f"service:{QUIET}"]}})
-    yield tap
-    await tap.close()
-
-
-@pytest.mark.parametrize(
-    "count", [pytest.param(1_000), pytest.param(10_000, marks=[pytest.mark.slow, pytest.mark.timeout(400)])]
-)
-async def test_a_flood_of_one_source_delays_no_case_approval_ending_or_suppression_of_another(
-    serve: Serve, cloud: Cloud, quiet: Tap, owner: Owner, count: int
-) -> None:
-    await serve("case_manager")
-    waits: dict[str, list[float]] = {}
-
-    async def case() -> Json:
-        detail = submission()
-        await put(cloud, [detail], QUIET)
-        case_id = case_id_for("acme", QUIET, detail["idempotency_key"])
-        async with timed("case"):
-            [event] = await quiet.next("case_manager", case_id)
-        return event
-
-    @asynccontextmanager
-    async def timed(kind: str) -> AsyncIterator[None]:
-        started = time.monotonic()
-        yield
-        waits.setdefault(kind, []).append(round(time.monotonic() - started, 2))
-
-    async def suppression() -> None:
-        report = {"tenant": "acme", "report_id": fresh_id(), "reason": "opted_out", "address": f"{fresh_id()}@b.example"}
-        await cloud.put(report, source=QUIET, detail_type="SuppressionRequested")
-        before = len(quiet.bodies)
-        async with timed("suppression"):
-            async def there() -> bool:
-                found = await quiet.seen("case_manager")
-                return sum(event["type"] == "ContactSuppressed" for event in found) == len(waits.get("suppression", [])) + 1
-            await until(there, "the suppression")
-
-    async def ending(opened: Json) -> None:
-        await cloud.put(close_event(opened, "answered"))
-        async with timed("ending"):
-            await quiet.next("case_manager", opened["case_id"], 2)
-
-    await ending(await case())
-    waits.clear()
-    flooding = asyncio.create_task(put(cloud, flood(count), NOISY))
-    while not flooding.done() or len(waits["case"]) < 5:
-        opened = await case()
-        await suppression()
-        await ending(opened)
-        print(waits, await owner.fetchrow("select count(*) from case_manager.arrival"), flooding.done())
-    await flooding

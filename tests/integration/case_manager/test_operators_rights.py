@@ -7,6 +7,7 @@ import pytest
 
 from tests.integration.conftest import PoolFor
 from tests.integration.infrastructure import Owner
+from tests.operators import OPERATOR, hand_in, signed_command
 
 pytestmark = pytest.mark.integration
 
@@ -19,9 +20,8 @@ async def test_security_definer_functions_search_pg_temp_last(owner: Owner) -> N
            where p.prosecdef and n.nspname not in ('pg_catalog', 'information_schema')"""
     )
     assert {row["name"] for row in rows} >= {
-        "case_manager.halt",
-        "case_manager.resume",
-        "case_manager.cancel",
+        "case_manager.command",
+        "case_manager.commanded",
         "case_manager.decide",
     }
     assert [row["name"] for row in rows if not row["config"].endswith("pg_temp")] == []
@@ -31,12 +31,13 @@ async def test_a_temporary_table_does_not_make_an_operator_the_owner(pool_for: P
     pool = await pool_for("operator")
     async with pool.acquire() as connection:
         await connection.execute(
-            """create temp table control (kind text, key text, by text, why text);
-               grant all on control to public"""
+            """create temp table operator_command (command_id uuid, action text, target text, operator text,
+                 reason text, signed_at timestamptz, signature text);
+               grant all on operator_command to public"""
         )
-        assert await connection.fetchval("select case_manager.halt('assist', 'm.allory', 'a trial')")
-        assert await connection.fetchval("select count(*) from pg_temp.control") == 0
-    assert await owner.fetchval("select by from case_manager.control where key = 'assist'") == "m.allory"
+        await hand_in(connection, signed_command("halt", "assist"))
+        assert await connection.fetchval("select count(*) from pg_temp.operator_command") == 0
+    assert await owner.fetchval("select operator from case_manager.operator_command") == OPERATOR
 
 
 @pytest.mark.parametrize(
@@ -45,7 +46,7 @@ async def test_a_temporary_table_does_not_make_an_operator_the_owner(pool_for: P
         "submission",
         "case_ending",
         "control",
-        "control_change",
+        "operator_command",
         "approval",
         "approval_decision",
         "pending_command",
@@ -62,9 +63,13 @@ async def test_an_operator_reads_and_writes_no_table_of_the_case_manager(pool_fo
 @pytest.mark.parametrize(
     "call",
     [
-        "select case_manager.halt('assist', 'Jane Doe', 'a blank')",
-        "select case_manager.halt('Not A Name', 'ana', 'a playbook that cannot be one')",
-        "select case_manager.halt('assist', 'ana', repeat('x', 2001))",
+        "select case_manager.command(gen_random_uuid(), 'halt', 'assist', 'Jane Doe', '', now(), repeat('a', 128))",
+        "select case_manager.command(gen_random_uuid(), 'halt', 'Not A Name', 'ana', '', now(), repeat('a', 128))",
+        "select case_manager.command(gen_random_uuid(), 'cancel', 'assist', 'ana', '', now(), repeat('a', 128))",
+        "select case_manager.command(gen_random_uuid(), 'erase', 'assist', 'ana', '', now(), repeat('a', 128))",
+        "select case_manager.command(gen_random_uuid(), 'halt', 'a', 'an', repeat('x', 2001), now(), repeat('a', 128))",
+        "select case_manager.command(gen_random_uuid(), 'halt', 'assist', 'ana', '', now(), 'signed')",
+        "select case_manager.command(gen_random_uuid(), 'halt', 'assist', 'ana', '', '20026-11-28', repeat('a', 128))",
         "select case_manager.decide(gen_random_uuid(), 'granted', 'c', 'Jane Doe', '', now(), 's')",
         "select case_manager.decide(gen_random_uuid(), 'granted', 'c', 'ana', repeat('x', 2001), now(), 's')",
     ],

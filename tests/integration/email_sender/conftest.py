@@ -36,6 +36,7 @@ from tests.integration.conftest import PoolFor
 from tests.integration.events import bus_body, command, fresh_id, rewritten
 from tests.integration.infrastructure import Infrastructure, Owner
 from tests.integration.manual_clock import ManualClock
+from tests.operators import OPERATORS
 from tests.reference import read_event
 
 PACK = "2026-09-01.1"
@@ -44,8 +45,14 @@ TIMEOUT_S = 0.6
 APPROVER, APPROVERS_KEY = "m.okafor", b"a" * 32
 APPROVERS = OperatorKeys({APPROVER: bytes.fromhex(derive_public_key(APPROVERS_KEY))})
 TABLES = ", ".join(
-    [f"case_manager.{table}" for table in ("submission", "case_ending", "control", "approval", "outbox")]
-    + [f"email_sender.{table}" for table in ("sending", "resolution", "domain_rate", "turn", "inbox", "outbox")]
+    [
+        f"case_manager.{table}"
+        for table in ("submission", "case_ending", "control", "operator_command", "approval", "outbox")
+    ]
+    + [
+        f"email_sender.{table}"
+        for table in ("sending", "resolution", "resolution_request", "domain_rate", "turn", "inbox", "outbox")
+    ]
 )
 
 
@@ -247,7 +254,7 @@ async def start_email_sender(
         handler = partial(
             send_email,
             artefacts=Artefacts(None, Vault(pool, LocalKeyWrapper(b"v" * 32), clock), decrypts=("email",)),  # type: ignore[arg-type]
-            ledger=SendLedger(pool, APPROVERS),
+            ledger=SendLedger(pool, APPROVERS, OPERATORS),
             provider=SesProvider(client, configuration_set="outbound"),
             clock=clock,
             timeout_s=TIMEOUT_S,
