@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
+from switchyard.devstack.stack.provision import OBJECT_BUCKET, expire_quarantine
 from switchyard.infra.generate import GENERATED_FOLDER
 from switchyard.protocol.topology import BUS
 from tests.integration.cloud import Cloud
+from tests.integration.events import fresh_id
+from tests.integration.infrastructure import Infrastructure
 
 pytestmark = pytest.mark.integration
 
@@ -78,3 +82,20 @@ async def test_a_queue_takes_messages_from_its_own_rules_alone(cloud: Cloud, top
             assert {arn.rsplit("/", 1)[1] for arn in sources} == own
         dead = await attributes(cloud, consumer["dead_letter_queue"])
         assert "Policy" not in dead, "nobody but SQS itself puts a dead letter there"
+
+
+async def test_quarantine_expires_on_a_laptop_and_nothing_else_does(
+    cloud: Cloud, infrastructure: Infrastructure
+) -> None:
+    keys = f"quarantine/router/{fresh_id()}.json", f"artefacts/{fresh_id()}"
+    for key in keys:
+        await cloud.s3.put_object(Bucket=OBJECT_BUCKET, Key=key, Body=b"{}")
+
+    async def left() -> list[bool]:
+        pages = [await cloud.s3.list_objects_v2(Bucket=OBJECT_BUCKET, Prefix=key) for key in keys]
+        return [page["KeyCount"] == 1 for page in pages]
+
+    assert await expire_quarantine(infrastructure.environment) == 0
+    assert await left() == [True, True]
+    assert await expire_quarantine(infrastructure.environment, keep=timedelta(0)) >= 1
+    assert await left() == [False, True]

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from aiobotocore.session import get_session
@@ -26,6 +27,8 @@ OBJECT_BUCKET = "switchyard-objects"
 SENDING_DOMAINS = ("harborline.example",)
 """Domains that the emulator's SES may send from, as an account's verified identities. Reserved ones (RFC 2606)."""
 CHECKPOINT_BUCKET = "switchyard-checkpoints"
+QUARANTINE_KEEP = timedelta(days=30)
+EXPIRY_INTERVAL_S = 3_600.0
 
 
 async def provision_emulator(environment: Mapping[str, str], *, visibility_s: float, with_ses: bool = True) -> None:
@@ -53,6 +56,20 @@ async def provision_emulator(environment: Mapping[str, str], *, visibility_s: fl
             await _unless_exists(ses.create_email_identity(EmailIdentity=domain), "AlreadyExistsException")
         for consumer in load_app().consumers:
             await _consumer(events, sqs, consumer, visibility_s)
+
+
+async def expire_quarantine(environment: Mapping[str, str], *, keep: timedelta = QUARANTINE_KEEP) -> int:
+    """Delete what has been in quarantine for longer than `keep`, as the bucket's lifecycle rule does in AWS; return how
+    much it was."""
+    expired = 0
+    async with create_aws_client(get_session(), "s3", **client_options(environment)) as s3:
+        pages = s3.get_paginator("list_objects_v2").paginate(Bucket=OBJECT_BUCKET, Prefix="quarantine/")
+        async for page in pages:
+            for found in page.get("Contents", ()):
+                if found["LastModified"] < datetime.now(UTC) - keep:
+                    await s3.delete_object(Bucket=OBJECT_BUCKET, Key=found["Key"])
+                    expired += 1
+    return expired
 
 
 def client_options(environment: Mapping[str, str]) -> dict[str, Any]:

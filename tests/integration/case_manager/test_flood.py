@@ -98,7 +98,7 @@ class Probe:
         await self._cloud.put(asked)
 
         async def waits() -> bool:
-            sql = "select exists (select from case_manager.approval where approval_id = $1)"
+            sql = "select exists (select from case_manager.approval_queue where approval_id = $1)"
             return bool(await self._owner.fetchval(sql, asked["event_id"]))
 
         await until(waits, "the approval is asked for", within_s=PROMPT_S)
