@@ -57,7 +57,7 @@ _NONCE_BYTES = 12
 
 @dataclass(frozen=True)
 class Arrival:
-    """A submission whose turn it is. `detail` is None if the row was altered."""
+    """A submission whose turn it is. Without `detail`, its row was altered."""
 
     arrival_id: int
     source: str
@@ -105,7 +105,7 @@ class ArrivalTable:
         return await self._adds.submit((source, tenant, type_, self._mac(detail), sealed, trace))
 
     async def claim(self, count: int = CLAIM_SIZE) -> list[Arrival]:
-        """The submissions whose turn it is; nobody else gets them for `CLAIM_S`."""
+        """The submissions whose turn it is; no other worker gets them for `CLAIM_S`."""
         rows = await self._database.rows("claim", count, CLAIM_S, self._shares)
         return [
             Arrival(

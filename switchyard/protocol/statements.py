@@ -76,7 +76,7 @@ def resolution_statement(
     evidence: str,
     signed_at: str,
 ) -> bytes:
-    """What an operator found out about an email: sent under `provider_message_id`, or not sent if that is None."""
+    """What an operator found out about an email: sent under `provider_message_id`, or without one not sent."""
     return _statement(
         "switchyard/resolution/1",
         resolution_id=resolution_id,

@@ -49,7 +49,7 @@ async def list_unresolved_sends(pool: Pool, limit: int = 100) -> list[Unresolved
 
 @dataclass(frozen=True)
 class Resolution:
-    """What an operator found out. `provider_message_id` is None if the email was not sent; `signed_at` is a timestamp
+    """What an operator found out. Without `provider_message_id` the email was not sent; `signed_at` is a timestamp
     as events have it, `signature` is in hex."""
 
     resolution_id: str

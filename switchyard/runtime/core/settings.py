@@ -130,7 +130,7 @@ class OperatorSettings(BaseModel):
     operators: PublicKeys = Field(
         default={},
         description='Ed25519 public keys of operators, as JSON {"name": "hex of 32 bytes"}: the same for router, case '
-        "manager and email sender. Without any, nobody can halt, resume, cancel, resolve or retry.",
+        "manager and email sender. Without any, each halt, resumption, cancellation, resolution and retry is refused.",
     )
 
     def operator_keys(self) -> OperatorKeys:

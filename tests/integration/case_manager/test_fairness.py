@@ -1,4 +1,4 @@
-"""A noisy upstream stops nobody: cases are opened in fair turns, and what is not a submission waits behind none."""
+"""A noisy upstream stops no other: cases are opened in fair turns, and what is not a submission waits behind none."""
 
 from __future__ import annotations
 

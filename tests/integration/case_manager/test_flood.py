@@ -32,7 +32,7 @@ _WRONG: tuple[Json, ...] = ({"question": ""}, {"agent": "oracle"}, {"urgency": "
 
 
 def flood(count: int) -> list[Json]:
-    """Submissions of which eleven of twenty are invalid, each for one of four reasons."""
+    """Submissions; eleven of twenty are invalid, each for one of four reasons."""
     return [submission(**(_WRONG[n % 4] if n % 20 < 11 else {})) for n in range(count)]
 
 
